@@ -1,0 +1,31 @@
+# Language, warnings, sanitizers and tools that hold for every target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Kind of build" FORCE)
+endif()
+
+# Builds work without ccache, repeated ones are quicker with it.
+find_program(SIMVISOR_CCACHE ccache)
+if(SIMVISOR_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SIMVISOR_CCACHE})
+endif()
+
+set(SIMVISOR_SANITIZE "" CACHE STRING
+    "Sanitizers for -fsanitize=, such as 'address,undefined'; empty for none")
+if(SIMVISOR_SANITIZE)
+  add_compile_options(-fsanitize=${SIMVISOR_SANITIZE}
+                      -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SIMVISOR_SANITIZE})
+endif()
+
+# Warnings for code of ours; generated code does not link it.
+add_library(simvisor_warnings INTERFACE)
+target_compile_options(simvisor_warnings INTERFACE
+  -Wall -Wextra -Wshadow -Werror
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
