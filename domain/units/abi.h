@@ -1,0 +1,101 @@
+// The numbers that differ between the two PV guest ABIs, in one table.
+//
+// Code takes an `const Abi&` and never writes 512, 1024 or 8 itself.  All spans
+// are powers of two and counted in pfns.  Source: arch/x86/include/asm/xen/
+// page.h and arch/x86/xen/p2m.c of Linux; the stream and page limits are Xen's.
+//
+// Thread safety: constants.
+
+#ifndef SIMVISOR_DOMAIN_UNITS_ABI_H_
+#define SIMVISOR_DOMAIN_UNITS_ABI_H_
+
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+enum class Arch { kX86_64, kX86_32Pae };
+
+struct Abi {
+  Arch arch;
+  absl::string_view name;
+
+  // Bytes of one p2m word as the guest and its tools see it.
+  uint64_t word_bytes;
+  // P2M_PER_PAGE = P2M_MID_PER_PAGE = P2M_TOP_PER_PAGE.
+  uint64_t words_per_page;
+  // Entries of one page-table page, 8 bytes each on both ABIs.
+  uint64_t ptrs_per_pte;
+  // PTE pages that map the list of one mid (PMDS_PER_MID_PAGE).
+  uint64_t pmds_per_mid;
+
+  // Flag bits and the empty word as stored in a guest's page.
+  uint64_t invalid_word;
+  uint64_t foreign_bit;
+  uint64_t identity_bit;
+
+  // Virtual address of pfn 0 in the guest's direct map (PAGE_OFFSET).
+  uint64_t direct_map_base;
+
+  // Pages that a guest kernel manages at most; the ceiling of a domU (B3).
+  uint64_t guest_page_limit;
+  // Pages below MAXMEM, the base of the 10x cap on room to balloon.
+  uint64_t low_memory_pages;
+
+  // pfns covered by a leaf, by one PTE page of leaves, and by a mid.
+  constexpr uint64_t leaf_span() const { return words_per_page; }
+  constexpr uint64_t mid_span() const { return leaf_span() * words_per_page; }
+  constexpr uint64_t pte_page_span() const { return mid_span() / pmds_per_mid; }
+  // First pfn that the frame-list tree cannot name (MAX_P2M_PFN).
+  constexpr uint64_t max_p2m_pfn() const { return mid_span() * words_per_page; }
+  // mfns noted in one moved frame, behind next, target and count (REMAP_SIZE).
+  constexpr uint64_t remap_chunk() const { return words_per_page - 3; }
+  // Frames named in one balloon hypercall (frame_list).
+  constexpr uint64_t balloon_batch() const { return words_per_page; }
+  // pfns and mfns below this can be stored as plain words.
+  constexpr uint64_t plain_word_limit() const { return identity_bit; }
+  // Bytes that the linear area is rounded to.
+  constexpr uint64_t area_align_bytes() const {
+    return ptrs_per_pte * kPageSize * pmds_per_mid;
+  }
+};
+
+inline constexpr Abi kAbiX86_64 = {
+    .arch = Arch::kX86_64,
+    .name = "x86_64",
+    .word_bytes = 8,
+    .words_per_page = kPageSize / 8,
+    .ptrs_per_pte = 512,
+    .pmds_per_mid = 1,
+    .invalid_word = ~uint64_t{0},
+    .foreign_bit = uint64_t{1} << 63,
+    .identity_bit = uint64_t{1} << 62,
+    .direct_map_base = 0xffff888000000000,
+    .guest_page_limit = uint64_t{1} << 27,
+    .low_memory_pages = ~uint64_t{0},
+};
+
+inline constexpr Abi kAbiX86_32Pae = {
+    .arch = Arch::kX86_32Pae,
+    .name = "x86_32_pae",
+    .word_bytes = 4,
+    .words_per_page = kPageSize / 4,
+    .ptrs_per_pte = 512,
+    .pmds_per_mid = 2,
+    .invalid_word = ~uint32_t{0},
+    .foreign_bit = uint64_t{1} << 31,
+    .identity_bit = uint64_t{1} << 30,
+    .direct_map_base = 0xc0000000,
+    .guest_page_limit = uint64_t{1} << 24,
+    .low_memory_pages = 0x377fe,
+};
+
+constexpr const Abi& AbiOf(Arch arch) {
+  return arch == Arch::kX86_64 ? kAbiX86_64 : kAbiX86_32Pae;
+}
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_UNITS_ABI_H_

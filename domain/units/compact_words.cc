@@ -1,0 +1,251 @@
+#include "domain/units/compact_words.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/units/error.h"
+
+namespace simvisor {
+namespace {
+
+constexpr size_t kMappingAlign = 4096;
+
+constexpr uint64_t RoundUp(uint64_t n, uint64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+// Whether `count` cells that are filled like `fill` read the same as those that
+// `other` gives from `offset` on.
+bool SameCells(CompactWords::Fill fill, CompactWords::Fill other,
+               uint64_t offset, uint64_t count) {
+  return fill.first == other.At(offset) &&
+         (count == 1 || fill.counts_up == other.counts_up);
+}
+
+}  // namespace
+
+void CompactWords::Unmap::operator()(void* mapping) const {
+  munmap(mapping, bytes);
+}
+
+absl::StatusOr<CompactWords> CompactWords::Create(uint64_t size, int leaf_shift,
+                                                  int block_shift) {
+  const uint64_t capacity =
+      RoundUp(std::max<uint64_t>(size, 1), uint64_t{1} << block_shift);
+  const size_t leaf_bytes =
+      RoundUp((capacity >> leaf_shift) * sizeof(uint64_t), kMappingAlign);
+  const size_t bytes = leaf_bytes + capacity * sizeof(uint64_t);
+  void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        Reason::kHostAddressSpaceExhausted,
+        absl::StrFormat("reserving %d bytes of address space for %d cells: %s; "
+                        "destroy domains or use smaller ones",
+                        bytes, capacity, std::strerror(errno)));
+  }
+  return CompactWords(Mapping(mapping, Unmap{bytes}), capacity, leaf_shift,
+                      block_shift);
+}
+
+CompactWords::CompactWords(Mapping mapping, uint64_t capacity, int leaf_shift,
+                           int block_shift)
+    : mapping_(std::move(mapping)),
+      capacity_(capacity),
+      leaf_shift_(leaf_shift),
+      block_shift_(block_shift),
+      leaf_mask_((uint64_t{1} << leaf_shift) - 1),
+      block_mask_((uint64_t{1} << block_shift) - 1),
+      blocks_(std::make_unique<uint64_t[]>(capacity >> block_shift)),
+      leaves_(static_cast<uint64_t*>(mapping_.get())),
+      area_(leaves_ + RoundUp((capacity >> leaf_shift) * sizeof(uint64_t),
+                              kMappingAlign) /
+                          sizeof(uint64_t)) {}
+
+bool CompactWords::Fits(Fill fill, uint64_t count) {
+  // Cells must not carry into the tag bits, and bits above those must not be
+  // carried into from below.
+  const uint64_t last = fill.At(count - 1);
+  return ((fill.first | last) & kTagMask) == 0 &&
+         (fill.first & ~(kRun - 1)) == (last & ~(kRun - 1));
+}
+
+uint64_t CompactWords::Describe(Fill fill) {
+  return fill.first | (fill.counts_up ? kRun : 0);
+}
+
+CompactWords::Fill CompactWords::FillOf(uint64_t descriptor, uint64_t offset) {
+  const Fill fill = {descriptor & ~kTagMask, (descriptor & kRun) != 0};
+  return {fill.At(offset), fill.counts_up};
+}
+
+void CompactWords::Set(uint64_t index, uint64_t cell) {
+  if (Get(index) == cell) return;
+  const uint64_t block = index >> block_shift_;
+  if ((Relaxed(blocks_[block]) & kTagMask) != kDeep) SplitBlock(block);
+  const uint64_t leaf = index >> leaf_shift_;
+  if ((Relaxed(leaves_[leaf]) & kTagMask) != kDeep) StoreLeaf(leaf);
+  StoreRelaxed(area_[index], cell);
+}
+
+void CompactWords::SetRange(uint64_t first, uint64_t count, Fill fill) {
+  for (uint64_t done = 0; done < count;) {
+    const uint64_t at = first + done;
+    const uint64_t n =
+        std::min(count - done, block_size() - (at & block_mask_));
+    const Fill part = {fill.At(done), fill.counts_up};
+    if (n == block_size() && Fits(part, n)) {
+      const uint64_t block = at >> block_shift_;
+      stored_leaves_ -= StoredLeavesIn(block);
+      StoreRelease(blocks_[block], Describe(part));
+    } else {
+      SetInBlock(at, n, part);
+    }
+    done += n;
+  }
+}
+
+void CompactWords::SetInBlock(uint64_t first, uint64_t count, Fill fill) {
+  const uint64_t block = first >> block_shift_;
+  const uint64_t descriptor = Relaxed(blocks_[block]);
+  if ((descriptor & kTagMask) != kDeep) {
+    if (SameCells(fill, FillOf(descriptor, 0), first & block_mask_, count)) {
+      return;
+    }
+    SplitBlock(block);
+  }
+  for (uint64_t done = 0; done < count;) {
+    const uint64_t at = first + done;
+    const uint64_t n = std::min(count - done, leaf_size() - (at & leaf_mask_));
+    const Fill part = {fill.At(done), fill.counts_up};
+    if (n == leaf_size() && Fits(part, n)) {
+      SetLeaf(at >> leaf_shift_, Describe(part));
+    } else {
+      SetInLeaf(at, n, part);
+    }
+    done += n;
+  }
+}
+
+void CompactWords::SetInLeaf(uint64_t first, uint64_t count, Fill fill) {
+  const uint64_t leaf = first >> leaf_shift_;
+  const uint64_t descriptor = Relaxed(leaves_[leaf]);
+  if ((descriptor & kTagMask) != kDeep) {
+    if (SameCells(fill, FillOf(descriptor, 0), first & leaf_mask_, count)) {
+      return;
+    }
+    StoreLeaf(leaf);
+  }
+  for (uint64_t i = 0; i < count; ++i) {
+    StoreRelaxed(area_[first + i], fill.At(i));
+  }
+  FoldLeaf(leaf);
+}
+
+uint64_t CompactWords::StoredLeavesIn(uint64_t block) const {
+  if ((Relaxed(blocks_[block]) & kTagMask) != kDeep) return 0;
+  const uint64_t first = block << (block_shift_ - leaf_shift_);
+  uint64_t stored = 0;
+  for (uint64_t i = 0; i < LeavesPerBlock(); ++i) {
+    stored += (Relaxed(leaves_[first + i]) & kTagMask) == kDeep ? 1 : 0;
+  }
+  return stored;
+}
+
+void CompactWords::SplitBlock(uint64_t block) {
+  const uint64_t descriptor = Relaxed(blocks_[block]);
+  const uint64_t first = block << (block_shift_ - leaf_shift_);
+  for (uint64_t i = 0; i < LeavesPerBlock(); ++i) {
+    StoreRelease(leaves_[first + i],
+                 Describe(FillOf(descriptor, i << leaf_shift_)));
+  }
+  StoreRelease(blocks_[block], kDeep);
+}
+
+void CompactWords::StoreLeaf(uint64_t leaf) {
+  const Fill fill = FillOf(Relaxed(leaves_[leaf]), 0);
+  uint64_t* cells = area_ + (leaf << leaf_shift_);
+  for (uint64_t i = 0; i < leaf_size(); ++i) StoreRelaxed(cells[i], fill.At(i));
+  SetLeaf(leaf, kDeep);
+}
+
+void CompactWords::SetLeaf(uint64_t leaf, uint64_t descriptor) {
+  const bool was_stored = (Relaxed(leaves_[leaf]) & kTagMask) == kDeep;
+  const bool is_stored = (descriptor & kTagMask) == kDeep;
+  stored_leaves_ += is_stored ? 1 : 0;
+  stored_leaves_ -= was_stored ? 1 : 0;
+  StoreRelease(leaves_[leaf], descriptor);
+}
+
+void CompactWords::FoldLeaf(uint64_t leaf) {
+  const uint64_t first = leaf << leaf_shift_;
+  const uint64_t last = first + leaf_size() - 1;
+  const Fill fill = {Relaxed(area_[first]),
+                     Relaxed(area_[first]) != Relaxed(area_[first + 1])};
+  // The last cell settles nearly every leaf that is not uniform.
+  if (Relaxed(area_[last]) != fill.At(leaf_size() - 1)) return;
+  if (!Fits(fill, leaf_size())) return;
+  if (RunInArea(first, last + 1).count != leaf_size()) return;
+  SetLeaf(leaf, Describe(fill));
+}
+
+CompactWords::Run CompactWords::RunInArea(uint64_t first, uint64_t end) const {
+  Run run = {first, 1, {Relaxed(area_[first]), false}};
+  if (first + 1 == end) return run;
+  const uint64_t second = Relaxed(area_[first + 1]);
+  if (second != run.fill.first && second != run.fill.first + 1) return run;
+  run.fill.counts_up = second != run.fill.first;
+  while (first + run.count < end &&
+         Relaxed(area_[first + run.count]) == run.fill.At(run.count)) {
+    ++run.count;
+  }
+  return run;
+}
+
+CompactWords::Run CompactWords::RunAt(uint64_t first, uint64_t limit) const {
+  uint64_t descriptor = Relaxed(blocks_[first >> block_shift_]);
+  uint64_t offset = first & block_mask_;
+  uint64_t end = first - offset + block_size();
+  if ((descriptor & kTagMask) == kDeep) {
+    descriptor = Relaxed(leaves_[first >> leaf_shift_]);
+    offset = first & leaf_mask_;
+    end = first - offset + leaf_size();
+    if ((descriptor & kTagMask) == kDeep) {
+      return RunInArea(first, std::min(end, limit));
+    }
+  }
+  Run run = {first, std::min(end, limit) - first, FillOf(descriptor, offset)};
+  if (run.count == 1) run.fill.counts_up = false;
+  return run;
+}
+
+CompactWords::Run CompactWords::MaximalRunAt(uint64_t first,
+                                             uint64_t limit) const {
+  Run run = RunAt(first, limit);
+  while (first + run.count < limit) {
+    const Run next = RunAt(first + run.count, limit);
+    if (run.count == 1) {
+      if (next.fill.first == run.fill.first + 1) {
+        run.fill.counts_up = true;
+      } else if (next.fill.first != run.fill.first) {
+        break;
+      }
+    } else if (next.fill.first != run.fill.At(run.count)) {
+      break;
+    }
+    if (next.count > 1 && next.fill.counts_up != run.fill.counts_up) {
+      ++run.count;  // only the first cell of `next` goes on as before
+      break;
+    }
+    run.count += next.count;
+  }
+  return run;
+}
+
+}  // namespace simvisor

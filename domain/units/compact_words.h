@@ -1,0 +1,173 @@
+// A sparse array of 64-bit cells that stores what it must and no more.
+//
+// The array is cut into blocks, and blocks into leaves.  A block or leaf whose
+// cells all hold the same value, or values that count up by one, is a single
+// 8-byte descriptor; only a leaf of neither shape stores its cells, in a linear
+// area at an index-computed address.  A fresh array is all zero and costs one
+// descriptor per block.
+//
+//   blocks_[i >> block_shift]   kSame / kRun / kSplit
+//   leaves_[i >> leaf_shift]    kSame / kRun / kStored    if the block is split
+//   area_[i]                    the cell                  if the leaf is stored
+//
+// leaves_ and area_ lie in one anonymous NORESERVE mapping, so address space is
+// taken at once and memory when it is written.
+//
+// A descriptor is the first cell of its block or leaf plus a tag in bits 58 and
+// 59.  Cells with one of those bits set, or that would reach them by counting
+// up, are therefore always stored.
+//
+// Thread safety: Get() may be called from any thread at any time, without a
+// lock; all other methods need external synchronisation among themselves. Get()
+// may overlap a writer, and then answers a value that the cell held at some
+// moment between call and return:
+//   (1) every descriptor and cell is one atomic 64-bit word;
+//   (2) a leaf's cells (or a block's leaf descriptors) are written in full
+//       before the descriptor that leads to them is stored with release order,
+//       and Get() loads descriptors with acquire order;
+//   (3) area_ and leaves_ are never given back or cleared while the array
+//   lives,
+//       so a reader that still follows an older descriptor finds either the
+//       cell as it was under that descriptor, or one that a writer has put
+//       there since, which is then current or was so during the call.
+// A reader that saw a leaf descriptor as kRun uses it alone, so it never mixes
+// two states.
+
+#ifndef SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_
+#define SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+
+namespace simvisor {
+
+class CompactWords {
+ public:
+  // How a range of cells is filled: all `first`, or first, first + 1, ...
+  struct Fill {
+    uint64_t first = 0;
+    bool counts_up = false;
+
+    uint64_t At(uint64_t offset) const {
+      return counts_up ? first + offset : first;
+    }
+    friend bool operator==(const Fill&, const Fill&) = default;
+  };
+  // Cells [first, first + count) filled as `fill` says.
+  struct Run {
+    uint64_t first = 0;
+    uint64_t count = 0;
+    Fill fill;
+  };
+
+  // Reserves address space for `size` zero cells, rounded up to whole blocks of
+  // 1 << block_shift cells with leaves of 1 << leaf_shift.
+  //
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses.
+  static absl::StatusOr<CompactWords> Create(uint64_t size, int leaf_shift,
+                                             int block_shift);
+
+  CompactWords(CompactWords&&) noexcept = default;
+  CompactWords& operator=(CompactWords&&) noexcept = default;
+
+  // Cells that can be addressed.
+  uint64_t capacity() const { return capacity_; }
+  uint64_t leaf_size() const { return uint64_t{1} << leaf_shift_; }
+  uint64_t block_size() const { return uint64_t{1} << block_shift_; }
+
+  // The cell at `index`.  REQUIRES: index < capacity().
+  uint64_t Get(uint64_t index) const {
+    uint64_t d = Acquire(blocks_[index >> block_shift_]);
+    uint64_t offset = index & block_mask_;
+    if ((d & kTagMask) == kDeep) {
+      d = Acquire(leaves_[index >> leaf_shift_]);
+      if ((d & kTagMask) == kDeep) return Relaxed(area_[index]);
+      offset = index & leaf_mask_;
+    }
+    return (d & ~kTagMask) + ((d & kRun) != 0 ? offset : 0);
+  }
+
+  // Sets one cell.  REQUIRES: index < capacity().
+  void Set(uint64_t index, uint64_t cell);
+
+  // Sets [first, first + count).  Whole blocks and leaves become descriptors; a
+  // leaf that is set in part and ends up uniform is folded back into one.
+  // REQUIRES: first + count <= capacity().
+  void SetRange(uint64_t first, uint64_t count, Fill fill);
+
+  // The longest run that starts at `first`, cut at `limit` and at the end of
+  // the block or leaf it is found in (so adjacent answers may belong together).
+  // A run of one cell has counts_up false.  REQUIRES: first < limit <=
+  // capacity().
+  Run RunAt(uint64_t first, uint64_t limit) const;
+
+  // As RunAt(), but goes on over block and leaf ends while the cells continue
+  // the run.  A run whose first two cells are equal is of equal cells.
+  Run MaximalRunAt(uint64_t first, uint64_t limit) const;
+
+  // Leaves that store their cells; for tests and statistics.
+  uint64_t stored_leaves() const { return stored_leaves_; }
+
+ private:
+  static constexpr uint64_t kRun = uint64_t{1} << 58;
+  static constexpr uint64_t kDeep = uint64_t{1} << 59;
+  static constexpr uint64_t kTagMask = kRun | kDeep;
+
+  static uint64_t Acquire(uint64_t& word) {
+    return std::atomic_ref<uint64_t>(word).load(std::memory_order_acquire);
+  }
+  static uint64_t Relaxed(uint64_t& word) {
+    return std::atomic_ref<uint64_t>(word).load(std::memory_order_relaxed);
+  }
+  static void StoreRelaxed(uint64_t& word, uint64_t value) {
+    std::atomic_ref<uint64_t>(word).store(value, std::memory_order_relaxed);
+  }
+  static void StoreRelease(uint64_t& word, uint64_t value) {
+    std::atomic_ref<uint64_t>(word).store(value, std::memory_order_release);
+  }
+
+  struct Unmap {
+    size_t bytes = 0;
+    void operator()(void* mapping) const;
+  };
+  using Mapping = std::unique_ptr<void, Unmap>;
+
+  CompactWords(Mapping mapping, uint64_t capacity, int leaf_shift,
+               int block_shift);
+
+  // Whether `count` cells of `fill` can be one descriptor, the descriptor, and
+  // the fill that a descriptor stands for from `offset` on.
+  static bool Fits(Fill fill, uint64_t count);
+  static uint64_t Describe(Fill fill);
+  static Fill FillOf(uint64_t descriptor, uint64_t offset);
+
+  uint64_t LeavesPerBlock() const { return block_size() >> leaf_shift_; }
+  uint64_t StoredLeavesIn(uint64_t block) const;
+
+  void SplitBlock(uint64_t block);
+  void StoreLeaf(uint64_t leaf);
+  void FoldLeaf(uint64_t leaf);
+  void SetLeaf(uint64_t leaf, uint64_t descriptor);
+  void SetInBlock(uint64_t first, uint64_t count, Fill fill);
+  void SetInLeaf(uint64_t first, uint64_t count, Fill fill);
+  Run RunInArea(uint64_t first, uint64_t end) const;
+
+  Mapping mapping_;
+  uint64_t capacity_;
+  int leaf_shift_;
+  int block_shift_;
+  uint64_t leaf_mask_;
+  uint64_t block_mask_;
+  std::unique_ptr<uint64_t[]> blocks_;
+  uint64_t* leaves_;  // in mapping_
+  uint64_t* area_;    // in mapping_
+  uint64_t stored_leaves_ = 0;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_

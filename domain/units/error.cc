@@ -1,0 +1,86 @@
+#include "domain/units/error.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+
+namespace simvisor {
+namespace {
+
+constexpr char kReasonPayload[] = "simvisor/reason";
+
+struct NamedReason {
+  Reason reason;
+  absl::string_view name;
+};
+
+constexpr NamedReason kReasons[] = {
+    {Reason::kArgumentMissing, "ARGUMENT_MISSING"},
+    {Reason::kArgumentMalformed, "ARGUMENT_MALFORMED"},
+    {Reason::kArgumentTooLarge, "ARGUMENT_TOO_LARGE"},
+    {Reason::kCancelled, "CANCELLED"},
+    {Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED"},
+    {Reason::kDomainDying, "DOMAIN_DYING"},
+    {Reason::kDomainIdsExhausted, "DOMAIN_IDS_EXHAUSTED"},
+    {Reason::kDomainNotBooted, "DOMAIN_NOT_BOOTED"},
+    {Reason::kDomainNotFound, "DOMAIN_NOT_FOUND"},
+    {Reason::kDomainNotRunning, "DOMAIN_NOT_RUNNING"},
+    {Reason::kDom0Protected, "DOM0_PROTECTED"},
+    {Reason::kE820Malformed, "E820_MALFORMED"},
+    {Reason::kE820RemapOverflow, "E820_REMAP_OVERFLOW"},
+    {Reason::kFrameInUse, "FRAME_IN_USE"},
+    {Reason::kFrameNotOwned, "FRAME_NOT_OWNED"},
+    {Reason::kFrameNotReadable, "FRAME_NOT_READABLE"},
+    {Reason::kGuestMemoryExhausted, "GUEST_MEMORY_EXHAUSTED"},
+    {Reason::kHostAddressSpaceExhausted, "HOST_ADDRESS_SPACE_EXHAUSTED"},
+    {Reason::kHostMemoryExhausted, "HOST_MEMORY_EXHAUSTED"},
+    {Reason::kInternal, "INTERNAL"},
+    {Reason::kMaxMemBelowTarget, "MAX_MEM_BELOW_TARGET"},
+    {Reason::kMaxMemExceeded, "MAX_MEM_EXCEEDED"},
+    {Reason::kMemorySizeInvalid, "MEMORY_SIZE_INVALID"},
+    {Reason::kMfnOutOfRange, "MFN_OUT_OF_RANGE"},
+    {Reason::kNameInUse, "NAME_IN_USE"},
+    {Reason::kNameInvalid, "NAME_INVALID"},
+    {Reason::kPageInUseByKernel, "PAGE_IN_USE_BY_KERNEL"},
+    {Reason::kPfnHoldsRam, "PFN_HOLDS_RAM"},
+    {Reason::kPfnNotBalloonable, "PFN_NOT_BALLOONABLE"},
+    {Reason::kPfnNotRam, "PFN_NOT_RAM"},
+    {Reason::kPfnOutOfRange, "PFN_OUT_OF_RANGE"},
+    {Reason::kRangeInvalid, "RANGE_INVALID"},
+    {Reason::kStaticMaxExceeded, "STATIC_MAX_EXCEEDED"},
+    {Reason::kUuidInUse, "UUID_IN_USE"},
+    {Reason::kUuidInvalid, "UUID_INVALID"},
+};
+
+}  // namespace
+
+absl::string_view ReasonName(Reason reason) {
+  for (const NamedReason& named : kReasons) {
+    if (named.reason == reason) return named.name;
+  }
+  return "INTERNAL";
+}
+
+const std::vector<Reason>& AllReasons() {
+  static const auto* const kAll = [] {
+    auto* all = new std::vector<Reason>;
+    for (const NamedReason& named : kReasons) all->push_back(named.reason);
+    return all;
+  }();
+  return *kAll;
+}
+
+absl::Status MakeError(absl::StatusCode code, Reason reason,
+                       absl::string_view message) {
+  absl::Status status(code, message);
+  status.SetPayload(kReasonPayload, absl::Cord(ReasonName(reason)));
+  return status;
+}
+
+std::optional<std::string> ReasonOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kReasonPayload);
+  if (!payload.has_value()) return std::nullopt;
+  return std::string(*payload);
+}
+
+}  // namespace simvisor
