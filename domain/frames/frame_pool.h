@@ -1,0 +1,143 @@
+// All frames of the machine: who owns each, at which pfn, and which are free.
+//
+// One CompactWords array keyed by mfn holds, per frame, its state, owner and
+// m2p entry in one cell, so whole extents cost a descriptor.  Beside it stand
+// counts of free frames per block and per leaf of a split block, by which free
+// frames are found without scanning what is taken.
+//
+// Frames are handed out deterministically: the same machine, seed and calls
+// give the same mfns.  kLowest gives the lowest free frames, in extents as long
+// as they come.  kScatter gives single frames from places drawn by the seed:
+// the first free one at or behind each place.
+//
+// free + owned + reserved = total at every moment; claims are promises made
+// against free frames (XENMEM_claim_pages): nobody else can take them.
+//
+// Units: frames of 4096 bytes.
+//
+// Thread safety: all methods may be called from any thread; one mutex, the last
+// in the lock order (Host -> Domain -> FramePool), is held per call.
+
+#ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
+#define SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "domain/frames/frame_run.h"
+#include "domain/frames/frame_table.h"
+#include "domain/frames/scatter_places.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+enum class Placement { kLowest, kScatter };
+
+class FramePool;
+
+// A promise of frames.  Whatever is left of it is given up with the object.
+// Thread safety: one thread at a time.
+class FrameClaim {
+ public:
+  FrameClaim() = default;
+  FrameClaim(FrameClaim&& other) noexcept;
+  FrameClaim& operator=(FrameClaim&& other) noexcept;
+  ~FrameClaim();
+
+  PageCount remaining() const { return remaining_; }
+
+ private:
+  friend class FramePool;
+  FrameClaim(FramePool* pool, PageCount pages)
+      : pool_(pool), remaining_(pages) {}
+
+  FramePool* pool_ = nullptr;  // outlives the claim
+  PageCount remaining_;
+};
+
+class FramePool {
+ public:
+  struct Counts {
+    PageCount total, free, owned, reserved, claimed;
+  };
+
+  // A machine whose RAM is `ram` (ascending, disjoint, not empty), all free but
+  // the frames below `reserved_below`, which the hypervisor keeps.  `seed` is
+  // for kScatter.
+  //
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
+  // address space.
+  static absl::StatusOr<std::unique_ptr<FramePool>> Create(
+      const std::vector<MfnExtent>& ram, Mfn reserved_below,
+      Placement placement, uint64_t seed);
+
+  Counts counts() const ABSL_LOCKS_EXCLUDED(mu_);
+  // One past the last frame.
+  Mfn max_mfn() const { return max_mfn_; }
+
+  // Promises `pages` frames.  RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED if fewer
+  // are free and unclaimed; the message says how many are.
+  absl::StatusOr<FrameClaim> Claim(PageCount pages) ABSL_LOCKS_EXCLUDED(mu_);
+  // Promises as many as there are, at most `pages`; may be none.
+  FrameClaim ClaimUpTo(PageCount pages) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Gives `owner` frames for pfns [first, first + count) out of `claim`, sets
+  // their m2p entries, and reports the extents in pfn order
+  // (XENMEM_populate_physmap).  Cannot fail.
+  // REQUIRES: count <= claim.remaining().  `visit` must not call the pool.
+  void Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
+                absl::FunctionRef<void(Pfn, MfnExtent)> visit)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Takes the frames back: they are free, without owner and m2p entry
+  // (XENMEM_decrease_reservation).  REQUIRES: all are owned.
+  void Free(absl::Span<const MfnExtent> extents) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sets the m2p entries of owned frames to first_pfn, first_pfn + 1, ...
+  // (MMU_MACHPHYS_UPDATE); Pfn::None() clears them.  REQUIRES: all are owned.
+  void SetPfns(MfnExtent frames, Pfn first_pfn) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // State, owner and m2p entry of one frame; kNotRam past the machine.
+  FrameRun Lookup(Mfn mfn) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Appends maximal runs of [frames.first, frames.end()) to `runs`, at most
+  // max_runs; returns the mfn to go on from, frames.end() when done.  The runs
+  // of one call are consistent.  REQUIRES: frames.end() <= max_mfn().
+  Mfn ListRuns(MfnExtent frames, size_t max_runs,
+               std::vector<FrameRun>& runs) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Compares every count with a recount; INTERNAL with all differences.
+  absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  friend class FrameClaim;
+
+  FramePool(FrameTable table, std::optional<ScatterPlaces> places);
+
+  // Takes back what is left of a claim.
+  void Unclaim(PageCount pages) ABSL_LOCKS_EXCLUDED(mu_);
+  PageCount Unclaimed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The free frames to hand out next, at least one and at most `most`.
+  // REQUIRES: a frame is free.
+  MfnExtent NextFrames(PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const Mfn max_mfn_;
+
+  mutable absl::Mutex mu_;
+  FrameTable table_ ABSL_GUARDED_BY(mu_);
+  PageCount claimed_ ABSL_GUARDED_BY(mu_);  // never more than are free
+  // With kScatter alone.
+  std::optional<ScatterPlaces> places_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_

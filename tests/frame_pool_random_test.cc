@@ -1,0 +1,274 @@
+// Random calls to a FramePool, compared with a map of all frames.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "domain/frames/frame_pool.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/random_seed.h"
+#include "tests/status_matchers.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kBlock = uint64_t{1} << 18;
+
+MfnExtent Frames(uint64_t first, uint64_t end) {
+  return ExtentBetween(Mfn(first), Mfn(end));
+}
+
+// The pool's every frame in a map, filled by what its calls ought to do.
+class Model {
+ public:
+  struct Frame {
+    FrameState state = FrameState::kFree;
+    DomainId owner;
+    Pfn pfn = Pfn::None();
+  };
+
+  Model(const std::vector<MfnExtent>& ram, uint64_t reserved_below) {
+    for (const MfnExtent& extent : ram) {
+      for (Mfn mfn = extent.first; mfn < extent.end(); mfn += PageCount(1)) {
+        Frame& frame = frames_[mfn.value()];
+        if (mfn.value() < reserved_below) frame.state = FrameState::kReserved;
+      }
+    }
+  }
+
+  uint64_t Count(FrameState state) const {
+    return std::count_if(
+        frames_.begin(), frames_.end(),
+        [state](const auto& frame) { return frame.second.state == state; });
+  }
+
+  uint64_t LowestFree() const {
+    return std::find_if(frames_.begin(), frames_.end(),
+                        [](const auto& frame) {
+                          return frame.second.state == FrameState::kFree;
+                        })
+        ->first;
+  }
+
+  std::vector<uint64_t> OwnedBy(DomainId owner) const {
+    std::vector<uint64_t> mfns;
+    for (const auto& [mfn, frame] : frames_) {
+      if (frame.state == FrameState::kOwned && frame.owner == owner) {
+        mfns.push_back(mfn);
+      }
+    }
+    return mfns;
+  }
+
+  Frame& at(uint64_t mfn) { return frames_.at(mfn); }
+
+  void ExpectSame(const FramePool& pool) const {
+    auto expected = frames_.begin();
+    std::vector<FrameRun> runs;
+    pool.ListRuns({Mfn(0), pool.max_mfn() - Mfn(0)}, SIZE_MAX, runs);
+    for (const FrameRun& run : runs) {
+      if (run.state == FrameState::kNotRam) continue;
+      for (uint64_t i = 0; i < run.frames.count.value(); ++i, ++expected) {
+        ASSERT_NE(expected, frames_.end());
+        const auto& [mfn, frame] = *expected;
+        ASSERT_EQ(run.frames.first.value() + i, mfn);
+        ASSERT_EQ(run.state, frame.state) << "mfn " << mfn;
+        ASSERT_EQ(run.owner, frame.owner) << "mfn " << mfn;
+        ASSERT_EQ(run.first_pfn.is_none() ? run.first_pfn
+                                          : run.first_pfn + PageCount(i),
+                  frame.pfn)
+            << "mfn " << mfn;
+      }
+    }
+    ASSERT_EQ(expected, frames_.end());
+  }
+
+ private:
+  std::map<uint64_t, Frame> frames_;
+};
+
+class FramePoolRandomTest : public testing::TestWithParam<Placement> {
+ protected:
+  // Little RAM, but across the ends of leaves and blocks.
+  static std::vector<MfnExtent> Ram() {
+    return {Frames(0, 0x9f), Frames(0x100, 0x500),
+            Frames(kBlock - 0x240, kBlock + 0x333),
+            Frames(2 * kBlock - 5, 2 * kBlock + 0x200)};
+  }
+
+  void Run(uint64_t seed, int steps) {
+    SCOPED_TRACE(testing::Message() << "SIMVISOR_SEED=" << seed);
+    random_.seed(seed);
+    claims_.clear();
+    auto pool = FramePool::Create(Ram(), Mfn(0x10), GetParam(), seed);
+    ASSERT_THAT(pool, IsOk());
+    pool_ = *std::move(pool);
+    model_ = std::make_unique<Model>(Ram(), 0x10);
+    for (int step = 0; step < steps; ++step) {
+      SCOPED_TRACE(testing::Message() << "step " << step);
+      Step();
+      if (HasFatalFailure()) return;
+      Check();
+      if (HasFatalFailure()) return;
+    }
+    claims_.clear();
+  }
+
+  void Step() {
+    const DomainId owner(static_cast<uint16_t>(random_() % 4));
+    switch (random_() % 7) {
+      case 0:
+        MakeClaim();
+        break;
+      case 1:
+        if (!claims_.empty()) claims_.erase(claims_.begin());
+        break;
+      case 2:
+      case 3:
+      case 4:
+        PopulateSome(owner);
+        break;
+      case 5:
+        FreeSome(owner);
+        break;
+      case 6:
+        SetSomePfns(owner);
+        break;
+    }
+  }
+
+  void MakeClaim() {
+    const PageCount pages(random_() % 1500);
+    const uint64_t unclaimed =
+        model_->Count(FrameState::kFree) - Claimed().value();
+    auto claim = pool_->Claim(pages);
+    ASSERT_EQ(claim.ok(), pages.value() <= unclaimed);
+    if (!claim.ok()) {
+      claim = pool_->ClaimUpTo(pages);
+      ASSERT_EQ(claim->remaining(), PageCount(unclaimed));
+    }
+    claims_.push_back(*std::move(claim));
+  }
+
+  void PopulateSome(DomainId owner) {
+    if (claims_.empty()) return;
+    FrameClaim& claim = claims_[random_() % claims_.size()];
+    const uint64_t count = random_() % (claim.remaining().value() + 1);
+    const Pfn first(random_() % 100000);
+    Pfn next = first;
+    Mfn last_end = Mfn::None();
+    for (const auto& [pfn, frames] :
+         Populate(claim, owner, {first, PageCount(count)})) {
+      ASSERT_EQ(pfn, next);
+      ASSERT_FALSE(frames.empty());
+      if (GetParam() == Placement::kScatter) {
+        ASSERT_EQ(frames.count, PageCount(1));
+      } else {
+        ASSERT_NE(frames.first, last_end) << "two extents where one would do";
+      }
+      for (Mfn mfn = frames.first; mfn < frames.end(); mfn += PageCount(1)) {
+        ASSERT_EQ(model_->at(mfn.value()).state, FrameState::kFree);
+        if (GetParam() == Placement::kLowest) {
+          ASSERT_EQ(mfn.value(), model_->LowestFree());
+        }
+        model_->at(mfn.value()) = {FrameState::kOwned, owner, next};
+        next += PageCount(1);
+      }
+      last_end = frames.end();
+    }
+    ASSERT_EQ(next, first + PageCount(count));
+  }
+
+  std::vector<std::pair<Pfn, MfnExtent>> Populate(FrameClaim& claim,
+                                                  DomainId owner,
+                                                  PfnExtent pfns) {
+    std::vector<std::pair<Pfn, MfnExtent>> extents;
+    pool_->Populate(claim, owner, pfns, [&](Pfn pfn, MfnExtent frames) {
+      extents.emplace_back(pfn, frames);
+    });
+    return extents;
+  }
+
+  // A few extents of frames that `owner` has.
+  std::vector<MfnExtent> Choose(DomainId owner) {
+    const std::vector<uint64_t> mfns = model_->OwnedBy(owner);
+    std::vector<MfnExtent> extents;
+    for (size_t i = random_() % 50; i < mfns.size(); i += random_() % 100) {
+      const uint64_t most = 1 + random_() % 60;
+      uint64_t count = 1;
+      while (count < most && i + count < mfns.size() &&
+             mfns[i + count] == mfns[i] + count) {
+        ++count;
+      }
+      extents.push_back({Mfn(mfns[i]), PageCount(count)});
+      i += count;
+    }
+    return extents;
+  }
+
+  void FreeSome(DomainId owner) {
+    const std::vector<MfnExtent> extents = Choose(owner);
+    pool_->Free(extents);
+    for (const MfnExtent& extent : extents) {
+      for (uint64_t i = 0; i < extent.count.value(); ++i) {
+        model_->at(extent.first.value() + i) = {};
+      }
+    }
+  }
+
+  void SetSomePfns(DomainId owner) {
+    for (const MfnExtent& extent : Choose(owner)) {
+      const Pfn pfn = random_() % 4 == 0 ? Pfn::None() : Pfn(random_() % 1000);
+      pool_->SetPfns(extent, pfn);
+      for (uint64_t i = 0; i < extent.count.value(); ++i) {
+        model_->at(extent.first.value() + i).pfn =
+            pfn.is_none() ? pfn : pfn + PageCount(i);
+      }
+    }
+  }
+
+  PageCount Claimed() const {
+    PageCount claimed;
+    for (const FrameClaim& claim : claims_) claimed += claim.remaining();
+    return claimed;
+  }
+
+  void Check() {
+    ASSERT_THAT(pool_->CheckInvariants(), IsOk());
+    model_->ExpectSame(*pool_);
+    const FramePool::Counts counts = pool_->counts();
+    ASSERT_EQ(counts.free.value(), model_->Count(FrameState::kFree));
+    ASSERT_EQ(counts.owned.value(), model_->Count(FrameState::kOwned));
+    ASSERT_EQ(counts.free + counts.owned + counts.reserved, counts.total);
+    ASSERT_EQ(counts.claimed, Claimed());
+  }
+
+  std::mt19937_64 random_;
+  std::unique_ptr<FramePool> pool_;
+  std::unique_ptr<Model> model_;
+  std::vector<FrameClaim> claims_;  // before pool_ in destruction
+};
+
+TEST_P(FramePoolRandomTest, CallsMatchAModelOfFrames) {
+  for (uint64_t seed : TestSeeds(4)) {
+    Run(seed, 300);
+    if (HasFatalFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Placements, FramePoolRandomTest,
+                         testing::Values(Placement::kLowest,
+                                         Placement::kScatter),
+                         [](const auto& tested) {
+                           return tested.param == Placement::kLowest
+                                      ? "Lowest"
+                                      : "Scatter";
+                         });
+
+}  // namespace
+}  // namespace simvisor
