@@ -1,0 +1,52 @@
+#include "domain/p2m/leaf_map.h"
+
+#include <algorithm>
+
+namespace simvisor {
+
+void LeafMap::MakePrivate(uint64_t mid, const std::array<Pfn, 2>& pte_pages) {
+  mids_[mid].backing = Backing::kPrivate;
+  mids_[mid].pte_pages = pte_pages;
+}
+
+Pfn LeafMap::LeafPage(uint64_t leaf) const {
+  const Mid& mid = mids_[leaf / LeavesPerMid()];
+  const uint64_t i = leaf % LeavesPerMid();
+  if (!mid.leaf_run.is_none()) return mid.leaf_run + PageCount(i);
+  return mid.leaf_pages ? mid.leaf_pages[i] : Pfn::None();
+}
+
+void LeafMap::SetLeafPages(uint64_t first_leaf, PfnExtent pages) {
+  Mid& mid = mids_[first_leaf / LeavesPerMid()];
+  if (pages.count.value() == LeavesPerMid()) {
+    mid.leaf_run = pages.first;
+    return;
+  }
+  if (!mid.leaf_pages) {
+    mid.leaf_pages = std::make_unique<Pfn[]>(LeavesPerMid());
+    std::fill_n(mid.leaf_pages.get(), LeavesPerMid(), Pfn::None());
+  }
+  for (uint64_t i = 0; i < pages.count.value(); ++i) {
+    mid.leaf_pages[first_leaf % LeavesPerMid() + i] =
+        pages.first + PageCount(i);
+  }
+}
+
+uint64_t LeafMap::SimilarLeaves(uint64_t leaf) const {
+  const Mid& mid = mids_[leaf / LeavesPerMid()];
+  const uint64_t first = leaf % LeavesPerMid();
+  if (!mid.leaf_pages) return LeavesPerMid() - first;
+  const bool shared = mid.leaf_pages[first].is_none();
+  uint64_t end = first + 1;
+  while (end < LeavesPerMid() && mid.leaf_pages[end].is_none() == shared) {
+    ++end;
+  }
+  return end - first;
+}
+
+void LeafMap::SetTreePage(uint64_t mid, Pfn page, bool filled_missing) {
+  mids_[mid].tree_page = page;
+  mids_[mid].tree_filled_missing = filled_missing;
+}
+
+}  // namespace simvisor

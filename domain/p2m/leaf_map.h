@@ -1,0 +1,87 @@
+// The shape of a p2m list: which mids and leaves are private, and their pages.
+//
+// What page tables say on a real guest: a mid points at one of the two shared
+// PTE pages or has PTE pages of its own, whose entries point at one of the two
+// constant leaves or at a private leaf.  The words themselves are elsewhere;
+// whether a shared leaf of a private mid is the missing or the identity one
+// follows from its words, which are uniform.
+//
+// A private mid whose leaves are all private and lie in consecutive pages, the
+// usual case, keeps only the first page; others keep one page number per leaf.
+//
+// Thread safety: thread-compatible; the list's callers serialise.
+
+#ifndef SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
+#define SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// How a leaf or a mid is backed.
+enum class Backing { kMissing, kIdentity, kPrivate };
+
+class LeafMap {
+ public:
+  explicit LeafMap(const Abi& abi) : abi_(&abi) {}
+
+  // Grows to `mids` mids, the new ones shared missing.
+  void Resize(uint64_t mids) { mids_.resize(mids); }
+  uint64_t mids() const { return mids_.size(); }
+
+  Backing MidBacking(uint64_t mid) const { return mids_[mid].backing; }
+  // REQUIRES: `shared` is not kPrivate and the mid is not private.
+  void SetShared(uint64_t mid, Backing shared) { mids_[mid].backing = shared; }
+  // Gives a shared mid PTE pages of its own; all its leaves stay shared.
+  void MakePrivate(uint64_t mid, const std::array<Pfn, 2>& pte_pages);
+
+  // Page of a private leaf; None() for a shared one.
+  Pfn LeafPage(uint64_t leaf) const;
+  // Gives shared leaves of one private mid pages of their own.
+  void SetLeafPages(uint64_t first_leaf, PfnExtent pages);
+  // Leaves from `leaf` on, within its mid, that are private as it is, or shared
+  // as it is; at least 1.
+  uint64_t SimilarLeaves(uint64_t leaf) const;
+
+  // The number-th PTE page of a private mid, number < pmds_per_mid.
+  Pfn PtePage(uint64_t mid, uint64_t number) const {
+    return mids_[mid].pte_pages[number];
+  }
+
+  // Tree page of the mid; None() if it has none.
+  Pfn TreePage(uint64_t mid) const { return mids_[mid].tree_page; }
+  // `filled_missing`: slots of shared leaves read p2m_missing, since the page
+  // was made by a set and not by a build of the tree.
+  void SetTreePage(uint64_t mid, Pfn page, bool filled_missing);
+  bool TreePageFilledMissing(uint64_t mid) const {
+    return mids_[mid].tree_filled_missing;
+  }
+  void TreeRebuilt(uint64_t mid) { mids_[mid].tree_filled_missing = false; }
+
+ private:
+  struct Mid {
+    Backing backing = Backing::kMissing;
+    bool tree_filled_missing = false;
+    std::array<Pfn, 2> pte_pages = {Pfn::None(), Pfn::None()};
+    Pfn tree_page = Pfn::None();
+    // Leaf i lies in page leaf_run + i, for all leaves; or None().
+    Pfn leaf_run = Pfn::None();
+    // Else page of leaf i, None() for a shared one; null if all are shared.
+    std::unique_ptr<Pfn[]> leaf_pages;
+  };
+
+  uint64_t LeavesPerMid() const { return abi_->words_per_page; }
+
+  const Abi* abi_;
+  std::vector<Mid> mids_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_

@@ -1,0 +1,278 @@
+#include "domain/p2m/p2m_list.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+int Log2(uint64_t power_of_two) { return __builtin_ctzll(power_of_two); }
+
+constexpr uint64_t AlignUp(uint64_t n, uint64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+}  // namespace
+
+Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit) {
+  return Pfn(AlignUp(std::max(max_pfn, limit).value(), abi.mid_span()));
+}
+
+absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Create(const Abi& abi,
+                                                         Pfn capacity) {
+  SIMVISOR_ASSIGN_OR_RETURN(
+      CompactWords words,
+      CompactWords::Create(capacity.value(), Log2(abi.leaf_span()),
+                           Log2(abi.mid_span())));
+  return std::unique_ptr<P2mList>(new P2mList(abi, std::move(words)));
+}
+
+P2mList::P2mList(const Abi& abi, CompactWords words)
+    : abi_(&abi), words_(std::move(words)), shape_(abi) {}
+
+absl::Status P2mList::Build(PageCount nr_pages, PageSource& source) {
+  const uint64_t size = AlignUp(nr_pages.value(), abi_->leaf_span());
+  const uint64_t leaves = size / abi_->leaf_span();
+  for (uint64_t leaf = 0; leaf < leaves;) {
+    const PfnExtent pages = source.Take(PageCount(leaves - leaf));
+    if (pages.empty()) {
+      ReturnBuilderPages(source);
+      return MakeError(
+          absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+          absl::StrFormat(
+              "building a p2m list for %d pages: it takes %d pages, "
+              "of which the guest has %d; give it more memory",
+              nr_pages.value(), leaves, leaf));
+    }
+    pages_.Add(pages, PageRole::kBuilderList, leaf);
+    builder_pages_.push_back(pages);
+    leaf += pages.count.value();
+  }
+  builder_leaves_ = leaves;
+  max_pfn_ = last_pfn_ = Pfn(size);
+  p2m_size_.store(size, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+void P2mList::ReturnBuilderPages(PageSource& source) {
+  for (const PfnExtent& pages : builder_pages_) {
+    pages_.Remove(pages);
+    source.Return(pages);
+  }
+  builder_pages_.clear();
+}
+
+void P2mList::StoreFrames(Pfn first, MfnExtent frames) {
+  words_.SetRange(first.value(), frames.count.value(),
+                  CellFill(first, RangeFill::Ram(frames.first)));
+}
+
+void P2mList::ClearFrames(PfnExtent pfns) {
+  words_.SetRange(pfns.first.value(), pfns.count.value(),
+                  CellFill(pfns.first, RangeFill::Missing()));
+}
+
+void P2mList::AddExtraRegion(PfnExtent pfns) {
+  extra_.Add(pfns);
+  max_pfn_ = std::max(max_pfn_, pfns.end());
+}
+
+absl::StatusOr<PageCount> P2mList::SetRangeIdentity(Pfn start, Pfn end) {
+  if (relocated_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition,
+                     Reason::kRangeInvalid,
+                     "identity ranges can only be marked before relocation; "
+                     "set the words one by one");
+  }
+  if (start >= p2m_size() || start > end) return PageCount(0);
+  const PageCount count = std::min(end, p2m_size()) - start;
+  words_.SetRange(start.value(), count.value(),
+                  CellFill(start, RangeFill::Identity()));
+  return count;
+}
+
+CompactWords::Fill P2mList::CellFill(Pfn first, const RangeFill& fill) {
+  switch (fill.p2m_class) {
+    case P2mClass::kIdentity:
+      return {ToCell(P2mWord::Identity(first)), true};
+    case P2mClass::kRam:
+      return {ToCell(P2mWord::Ram(fill.first_mfn)), true};
+    case P2mClass::kMissing:
+    case P2mClass::kForeign:
+      break;
+  }
+  return {ToCell(P2mWord::Invalid()), false};
+}
+
+P2mWord P2mList::LookupPastEnd(Pfn pfn) const {
+  // Room to balloon lies past the list only until it has been relocated.
+  if (!relocated_ && pfn < max_pfn_ && extra_.Contains(pfn)) {
+    return P2mWord::Invalid();
+  }
+  return P2mWord::Identity(pfn);
+}
+
+Backing P2mList::LeafBacking(uint64_t leaf) const {
+  const Backing mid = shape_.MidBacking(leaf / abi_->words_per_page);
+  if (mid != Backing::kPrivate) return mid;
+  if (!shape_.LeafPage(leaf).is_none()) return Backing::kPrivate;
+  const P2mWord word = Lookup(Pfn(leaf * abi_->leaf_span()));
+  return word.is_invalid() ? Backing::kMissing : Backing::kIdentity;
+}
+
+P2mWord P2mList::Raw(Pfn pfn) const {
+  if (relocated_ && LeafBacking(LeafOf(pfn)) != Backing::kPrivate) {
+    return P2mWord::Invalid();
+  }
+  return Lookup(pfn);
+}
+
+P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
+  if (view == P2mView::kRaw && relocated_) {
+    const uint64_t mid = MidOf(pfn);
+    const bool shared_mid = shape_.MidBacking(mid) != Backing::kPrivate;
+    const uint64_t leaf = LeafOf(pfn);
+    const Pfn similar_end =
+        shared_mid
+            ? Pfn((mid + 1) * abi_->mid_span())
+            : Pfn((leaf + shape_.SimilarLeaves(leaf)) * abi_->leaf_span());
+    end = std::min(end, similar_end);
+    if (shared_mid || shape_.LeafPage(leaf).is_none()) {
+      return {ExtentBetween(pfn, end), P2mWord::Invalid()};
+    }
+  }
+  CompactWords::Run run = words_.RunAt(pfn.value(), end.value());
+  const P2mWord word = FromCell(run.fill.first);
+  // Cells count up from INVALID to mfn 0, and a frame may be in two words: both
+  // are runs of cells, but not of words.
+  if (word.is_invalid() == run.fill.counts_up) run.count = 1;
+  return {{pfn, PageCount(run.count)}, word};
+}
+
+P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
+  P2mRun run = PieceAt(pfn, end, view);
+  while (run.pfns.end() < end) {
+    const P2mRun next = PieceAt(run.pfns.end(), end, view);
+    if (next.word.Class() != run.word.Class()) break;
+    if (merge == RunMerge::kByFrame && !run.word.is_invalid() &&
+        next.word.raw() != run.word.raw() + run.pfns.count.value()) {
+      break;
+    }
+    run.pfns.count += next.pfns.count;
+  }
+  return run;
+}
+
+P2mSummary P2mList::Summary() const {
+  P2mSummary sum;
+  sum.p2m_size = p2m_size().value();
+  sum.tools_max_pfn = last_pfn_.value();
+  for (Pfn at(0); at < p2m_size();) {
+    const P2mRun run = PieceAt(at, p2m_size(), P2mView::kResolved);
+    const uint64_t count = run.pfns.count.value();
+    switch (run.word.Class()) {
+      case P2mClass::kRam:
+        sum.ram += count;
+        break;
+      case P2mClass::kIdentity:
+        sum.identity += count;
+        break;
+      case P2mClass::kForeign:
+        sum.foreign += count;
+        break;
+      case P2mClass::kMissing:
+        sum.missing += count;
+        break;
+    }
+    at = run.pfns.end();
+  }
+  if (!relocated_) {
+    sum.private_leaves = builder_leaves_;
+    return sum;
+  }
+  sum.area_bytes = sum.p2m_size * abi_->word_bytes;
+  for (uint64_t mid = 0; mid < shape_.mids(); ++mid) CountMid(mid, sum);
+  sum.fixed_frames = tree_built() ? 7 : 4;
+  sum.pte_frames = pte_pages_;
+  sum.tree_mid_frames = tree_mid_pages_;
+  sum.leaf_frames = leaf_pages_;
+  return sum;
+}
+
+void P2mList::CountMid(uint64_t mid, P2mSummary& sum) const {
+  const uint64_t leaves = abi_->words_per_page;
+  switch (shape_.MidBacking(mid)) {
+    case Backing::kMissing:
+      ++sum.missing_mids;
+      sum.missing_leaves += leaves;
+      return;
+    case Backing::kIdentity:
+      ++sum.identity_mids;
+      sum.identity_leaves += leaves;
+      return;
+    case Backing::kPrivate:
+      break;
+  }
+  ++sum.private_mids;
+  for (uint64_t leaf = mid * leaves; leaf < (mid + 1) * leaves;) {
+    const Backing backing = LeafBacking(leaf);
+    const uint64_t count = backing == Backing::kPrivate
+                               ? shape_.SimilarLeaves(leaf)
+                               : SharedLeaves(leaf);
+    (backing == Backing::kPrivate   ? sum.private_leaves
+     : backing == Backing::kMissing ? sum.missing_leaves
+                                    : sum.identity_leaves) += count;
+    leaf += count;
+  }
+}
+
+uint64_t P2mList::SharedLeaves(uint64_t leaf) const {
+  const uint64_t similar = shape_.SimilarLeaves(leaf);
+  const Pfn first(leaf * abi_->leaf_span());
+  const P2mRun run = RunAt(first, Pfn((leaf + similar) * abi_->leaf_span()),
+                           P2mView::kResolved, RunMerge::kByClass);
+  return run.pfns.count.value() / abi_->leaf_span();
+}
+
+absl::Status P2mList::CheckInvariants() const {
+  if (!relocated_) return absl::OkStatus();
+  for (uint64_t mid = 0; mid < shape_.mids(); ++mid) {
+    const uint64_t leaves = abi_->words_per_page;
+    const bool is_private = shape_.MidBacking(mid) == Backing::kPrivate;
+    uint64_t leaf = mid * leaves;
+    while (leaf < (mid + 1) * leaves) {
+      const uint64_t similar = shape_.SimilarLeaves(leaf);
+      const bool private_leaf = !shape_.LeafPage(leaf).is_none();
+      if (private_leaf && !is_private) {
+        return absl::InternalError(absl::StrFormat(
+            "p2m leaf %d is private in shared mid %d", leaf, mid));
+      }
+      const Pfn end((leaf + similar) * abi_->leaf_span());
+      for (Pfn at(leaf * abi_->leaf_span()); !private_leaf && at < end;) {
+        const P2mRun run =
+            RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
+        const bool uniform =
+            run.pfns.count.value() % abi_->leaf_span() == 0 &&
+            (run.word.is_invalid() || run.word == P2mWord::Identity(at));
+        if (!uniform) {
+          return absl::InternalError(
+              absl::StrFormat("shared p2m leaf of pfn 0x%x reads %s",
+                              at.value(), run.word.ToString()));
+        }
+        at = run.pfns.end();
+      }
+      leaf += similar;
+    }
+  }
+  if (generation() % 2 != 0) {
+    return absl::InternalError(
+        "p2m generation is odd with no change under way");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor

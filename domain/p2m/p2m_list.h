@@ -1,0 +1,294 @@
+// The pfn -> mfn list of one PV guest, as arch/x86/xen/p2m.c keeps it.
+//
+// The list lives in two phases.  Before relocation it is the domain builder's:
+// a plain array of the domain's initial pages.  Relocate() turns it into the
+// linear, virtually mapped area, whose holes share two constant leaves, after
+// which the set path may give leaves and mids pages of their own.  A tree of
+// frames (mfn_list_list) beside it serves tools.
+//
+// Three parts: the words (CompactWords; every word as a lookup answers it, so
+// shared identity leaves hold identity words here), the shape (LeafMap), and
+// the guest pages it is made of (StructurePages).  Structure, order of
+// allocation and results are those of Linux; how words are stored never shows.
+//
+// Rules are named A1 to A12 after the sections of the p2m semantics they come
+// from: A4 lookup, A6 set, A7 relocation, A8 tree, A9 save and restore, A10
+// identity, A11 dump.  docs/p2m.md restates them.
+//
+// Thread safety: after Relocate(), Lookup() may be called from any thread at
+// any time and takes no lock (see CompactWords for why that is safe);
+// p2m_size() and generation() likewise.  Callers serialise everything else;
+// Domain does so with its mutex.
+
+#ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
+#define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "domain/p2m/leaf_map.h"
+#include "domain/p2m/p2m_summary.h"
+#include "domain/p2m/page_source.h"
+#include "domain/p2m/structure_pages.h"
+#include "domain/units/abi.h"
+#include "domain/units/compact_words.h"
+#include "domain/units/extent_set.h"
+#include "domain/units/p2m_word.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// One past the last pfn of the area of a list that manages pfns below max_pfn
+// and is sized for `limit` pfns at least: both rounded up to whole mids (A7).
+Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit);
+
+class P2mList {
+ public:
+  // What the words of a range become: all INVALID, each IDENTITY(pfn), or RAM
+  // at consecutive frames.
+  struct RangeFill {
+    P2mClass p2m_class;  // kMissing, kIdentity or kRam
+    Mfn first_mfn;       // of kRam
+
+    static RangeFill Missing() { return {P2mClass::kMissing, Mfn()}; }
+    static RangeFill Identity() { return {P2mClass::kIdentity, Mfn()}; }
+    static RangeFill Ram(Mfn first) { return {P2mClass::kRam, first}; }
+  };
+
+  // What a slot of the tree holds (A8).  kStale: a top slot behind the area,
+  // which no build has rewritten since every mfn changed.
+  enum class TopSlot { kOwn, kMidMissing, kStale };
+  enum class MidSlot { kLeaf, kMissing, kIdentity };
+
+  // An empty list whose area may grow to `capacity` pfns.
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<P2mList>> Create(const Abi& abi,
+                                                         Pfn capacity);
+
+  const Abi& abi() const { return *abi_; }
+
+  // --- Before relocation -----------------------------------------------------
+
+  // Makes the builder's list for nr_pages pages, all words INVALID, in pages of
+  // `source`.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED leaves the list empty.
+  // REQUIRES: called first, once; nr_pages fits the capacity.
+  absl::Status Build(PageCount nr_pages, PageSource& source);
+
+  // Adds room to balloon; raises max_pfn to its end.
+  void AddExtraRegion(PfnExtent pfns);
+  // Takes pfns out of the room again.
+  void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
+  const PfnSet& extra_regions() const { return extra_; }
+
+  // A10: makes words of [start, end), cut at p2m_size(), identity, and returns
+  // how many; 0 if start is past the list or past end.  RAM words are
+  // overwritten: the caller has moved or freed their frames.
+  // FAILED_PRECONDITION after relocation.
+  absl::StatusOr<PageCount> SetRangeIdentity(Pfn start, Pfn end);
+
+  // Pages that Relocate(limit) and the first BuildTree() take from a source.
+  PageCount PagesToBoot(Pfn limit) const;
+
+  // A7: moves the list to its area, AreaEnd(abi(), max_pfn(), limit), then sets
+  // every pfn of the extra regions INVALID.  RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED if `source` runs dry; the list is then unfit for
+  // use, as the guest that would stop there. REQUIRES: AreaEnd() fits the
+  // capacity; not relocated yet.
+  absl::Status Relocate(Pfn limit, PageSource& source);
+
+  bool relocated() const { return relocated_; }
+
+  // --- Words of private leaves, in both phases -------------------------------
+
+  // Store RAM words, or INVALID ones: what the builder does, and the balloon.
+  // REQUIRES: pfns are below p2m_size(), in private leaves after relocation.
+  void StoreFrames(Pfn first, MfnExtent frames);
+  void ClearFrames(PfnExtent pfns);
+
+  // --- Lookups ---------------------------------------------------------------
+
+  // A4, flagged: any pfn has an answer.
+  P2mWord Lookup(Pfn pfn) const {
+    if (pfn.value() < p2m_size_.load(std::memory_order_acquire)) {
+      return FromCell(words_.Get(pfn.value()));
+    }
+    return LookupPastEnd(pfn);
+  }
+
+  // The stored word: INVALID in shared leaves.  REQUIRES: pfn < p2m_size().
+  P2mWord Raw(Pfn pfn) const;
+
+  // The run that starts at `pfn`, cut at `end`.
+  // REQUIRES: pfn < end <= p2m_size().
+  P2mRun RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const;
+
+  Backing MidBacking(uint64_t mid) const { return shape_.MidBacking(mid); }
+  // REQUIRES: relocated().
+  Backing LeafBacking(uint64_t leaf) const;
+
+  Pfn p2m_size() const {
+    return Pfn(p2m_size_.load(std::memory_order_acquire));
+  }
+  // Largest pfn managed, plus one.
+  Pfn max_pfn() const { return max_pfn_; }
+  // The hint that tools see as max_pfn (xen_p2m_last_pfn).
+  Pfn last_pfn() const { return last_pfn_; }
+  // Odd while the mapping changes; moves by 2 per replaced PTE page and leaf.
+  uint64_t generation() const {
+    return generation_.load(std::memory_order_acquire);
+  }
+
+  P2mSummary Summary() const;
+
+  // --- Set (A6); after relocation --------------------------------------------
+
+  // Stores `word` if that takes no new page; returns whether the list now reads
+  // it.  Before relocation it always does, below p2m_size().
+  bool TrySet(Pfn pfn, P2mWord word);
+
+  // As TrySet(), but gives the leaf a page of its own if it has to.
+  //
+  // OUT_OF_RANGE PFN_OUT_OF_RANGE past the area, unless the word is INVALID;
+  // INVALID_ARGUMENT RANGE_INVALID if the ABI cannot store the word.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: no word has changed, but pages
+  // taken for the levels above stay and serve the next try.
+  absl::Status Set(Pfn pfn, P2mWord word, PageSource& source);
+
+  // Gives mid and leaf of `pfn` pages of their own; words stay as they are.
+  absl::Status AllocEntry(Pfn pfn, PageSource& source);
+
+  // Set() for each pfn in ascending order, stopping at the first that fails.
+  // `done`, if not null, receives how many words the list now reads as wanted.
+  absl::Status SetRange(PfnExtent pfns, const RangeFill& fill,
+                        PageSource& source, PageCount* done = nullptr);
+
+  // Pages that SetRange() would take.  REQUIRES: pfns are below p2m_size().
+  PageCount PagesToSet(PfnExtent pfns, const RangeFill& fill) const;
+
+  // --- Tree (A8) -------------------------------------------------------------
+
+  // Builds the tree, or, if there is one, rewrites it without taking pages.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
+  absl::Status BuildTree(PageSource& source);
+  bool tree_built() const { return !top_page_.is_none(); }
+  // False from ReplaceFrames() until the next build.
+  bool tree_fresh() const { return tree_fresh_; }
+  Pfn top_page() const { return top_page_; }
+
+  TopSlot TopSlotAt(uint64_t slot) const;
+  // REQUIRES: TopSlotAt(top) is kOwn.
+  MidSlot MidSlotAt(uint64_t top, uint64_t slot) const;
+
+  // A9: gives every RAM word a new frame; the tree is stale afterwards.
+  // `frames_of` is asked for the frames of pfns in ascending order and answers
+  // for the first of them, or for as many as lie in consecutive frames.
+  // FAILED_PRECONDITION PFN_NOT_RAM if there is a foreign word; nothing has
+  // changed then.
+  absl::Status ReplaceFrames(absl::FunctionRef<MfnExtent(PfnExtent)> frames_of);
+
+  // --- The pages it is made of -----------------------------------------------
+
+  const StructurePages& structure() const { return pages_; }
+
+  // Fills `page` with what structure page `pfn` holds: words, mfns of a tree
+  // page, or page-table entries.  False if it is not a page of the structure.
+  bool RenderPage(Pfn pfn, absl::Span<char> page) const;
+
+  // Checks shape against words: private leaves in private mids only, shared
+  // leaves uniform, tree pages where they belong.  INTERNAL with a finding.
+  absl::Status CheckInvariants() const;
+
+ private:
+  P2mList(const Abi& abi, CompactWords words);
+
+  // A cell is word + 1, so that a zero cell is INVALID and numbers still count
+  // up from cell to cell.
+  static P2mWord FromCell(uint64_t cell) { return P2mWord::FromRaw(cell - 1); }
+  static uint64_t ToCell(P2mWord word) { return word.raw() + 1; }
+  static CompactWords::Fill CellFill(Pfn first, const RangeFill& fill);
+
+  P2mWord LookupPastEnd(Pfn pfn) const;
+  uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }
+  uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_->mid_span(); }
+  Mfn FrameOf(Pfn page) const { return Mfn(Lookup(page).Number()); }
+
+  P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
+  void CountMid(uint64_t mid, P2mSummary& sum) const;
+
+  struct LeafRun {
+    Backing backing;
+    uint64_t count;
+  };
+  // A7 for one mid of the area: one whole-mid run if it is shared.
+  std::vector<LeafRun> ClassifyMid(uint64_t mid) const;
+  // Pfns from `pfn` on that are of its element class, cut at `end`.
+  PageCount ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
+  bool ReusesBuilderPages() const { return abi_->arch == Arch::kX86_32Pae; }
+
+  absl::Status RelocateMid(uint64_t mid, PageSource& source);
+  void ReturnBuilderPages(PageSource& source);
+  void ReuseBuilderPages(uint64_t first_leaf, uint64_t count);
+  uint64_t LeavesIn(const PfnSet& pfns, PfnExtent within) const;
+
+  absl::StatusOr<Pfn> TakePage(PageRole role, uint64_t index,
+                               PageSource& source);
+  absl::Status MakeMidPrivate(uint64_t mid, PageSource& source);
+  absl::Status EnsureTreeMid(uint64_t mid, PageSource& source);
+  // Gives shared leaves [first, first + count) of one private mid pages;
+  // returns how many got one.
+  uint64_t TakeLeaves(uint64_t first, uint64_t count, PageSource& source);
+  // Makes private what SetRange() of [at, end), within one mid, needs private,
+  // as far as one run of similar leaves goes, and returns where that ends.
+  absl::StatusOr<Pfn> PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
+                                    PageSource& source);
+  // Shared leaves of one backing from `leaf` on, within its mid.
+  uint64_t SharedLeaves(uint64_t leaf) const;
+  void RaiseLastPfn(Pfn pfn);
+  void BumpGeneration(uint64_t replacements);
+
+  void RenderLeaf(uint64_t leaf, absl::Span<char> page) const;
+  void RenderPte(uint64_t number, absl::Span<char> page) const;
+  void RenderTop(bool by_pointer, absl::Span<char> page) const;
+  void RenderTreeMid(uint64_t mid, absl::Span<char> page) const;
+  void FillEntries(uint64_t value, uint64_t entry_bytes,
+                   absl::Span<char> page) const;
+  uint64_t PteFor(Pfn leaf_page, bool writable) const;
+
+  const Abi* abi_;
+  CompactWords words_;
+  std::atomic<uint64_t> p2m_size_ = 0;
+  std::atomic<uint64_t> generation_ = 0;
+
+  Pfn max_pfn_;
+  Pfn last_pfn_;
+  PfnSet extra_;
+  bool relocated_ = false;
+  LeafMap shape_;
+  StructurePages pages_;
+  std::vector<PfnExtent> builder_pages_;
+  uint64_t builder_leaves_ = 0;
+
+  Pfn missing_leaf_ = Pfn::None();
+  Pfn identity_leaf_ = Pfn::None();
+  Pfn missing_pte_ = Pfn::None();
+  Pfn identity_pte_ = Pfn::None();
+  Pfn mid_missing_ = Pfn::None();
+  Pfn top_page_ = Pfn::None();
+  Pfn top_pointer_page_ = Pfn::None();
+  bool tree_fresh_ = false;
+  bool frames_replaced_ = false;
+  uint64_t pte_pages_ = 0;
+  uint64_t tree_mid_pages_ = 0;
+  uint64_t leaf_pages_ = 0;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_P2M_P2M_LIST_H_

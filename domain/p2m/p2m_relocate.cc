@@ -1,0 +1,158 @@
+// Relocation of a p2m list to its area (A7).
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_format.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+
+PageCount P2mList::ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const {
+  if (pfn >= p2m_size()) {
+    *p2m_class = P2mClass::kIdentity;
+    return end - pfn;
+  }
+  const P2mRun run =
+      RunAt(pfn, std::min(end, p2m_size()), P2mView::kRaw, RunMerge::kByClass);
+  *p2m_class = run.word.Class();
+  // What lies past the builder's list continues an identity run.
+  if (*p2m_class == P2mClass::kIdentity && run.pfns.end() == p2m_size()) {
+    return end - pfn;
+  }
+  return run.pfns.count;
+}
+
+std::vector<P2mList::LeafRun> P2mList::ClassifyMid(uint64_t mid) const {
+  const uint64_t span = abi_->leaf_span();
+  const Pfn start(mid * abi_->mid_span());
+  const Pfn end = start + PageCount(abi_->mid_span());
+  std::vector<LeafRun> runs;
+  for (Pfn at = start; at < end;) {
+    P2mClass p2m_class;
+    const uint64_t whole = ElementRun(at, end, &p2m_class).value() / span;
+    LeafRun run = {Backing::kPrivate, std::max<uint64_t>(whole, 1)};
+    if (whole > 0 && p2m_class == P2mClass::kMissing) {
+      run.backing = Backing::kMissing;
+    } else if (whole > 0 && p2m_class == P2mClass::kIdentity) {
+      run.backing = Backing::kIdentity;
+    }
+    runs.push_back(run);
+    at += PageCount(run.count * span);
+  }
+  return runs;
+}
+
+uint64_t P2mList::LeavesIn(const PfnSet& pfns, PfnExtent within) const {
+  const uint64_t span = abi_->leaf_span();
+  uint64_t count = 0;
+  uint64_t next_leaf = 0;  // leaves below it are counted
+  for (const auto& [first, end] : pfns.extents()) {
+    const Pfn from = std::max(first, within.first);
+    const Pfn to = std::min(end, within.end());
+    if (from >= to) continue;
+    const uint64_t first_leaf = std::max(LeafOf(from), next_leaf);
+    next_leaf = (to.value() + span - 1) / span;
+    count += next_leaf - std::min(first_leaf, next_leaf);
+  }
+  return count;
+}
+
+PageCount P2mList::PagesToBoot(Pfn limit) const {
+  const Pfn area_end = AreaEnd(*abi_, max_pfn_, limit);
+  uint64_t pages = 4 + 3;  // constant pages; mid_missing, top, top-by-pointer
+  for (uint64_t mid = 0; mid < MidOf(area_end); ++mid) {
+    Pfn at(mid * abi_->mid_span());
+    const std::vector<LeafRun> runs = ClassifyMid(mid);
+    const bool starts_shared =
+        runs.size() == 1 && runs[0].backing != Backing::kPrivate;
+    uint64_t leaves = 0;
+    for (const LeafRun& run : runs) {
+      const PfnExtent pfns = {at, PageCount(run.count * abi_->leaf_span())};
+      if (run.backing == Backing::kPrivate) {
+        leaves += ReusesBuilderPages() ? 0 : run.count;
+      } else if (run.backing == Backing::kIdentity) {
+        leaves += LeavesIn(extra_, pfns);
+      }
+      at = pfns.end();
+    }
+    if (starts_shared && leaves == 0) continue;
+    pages += leaves + abi_->pmds_per_mid;
+    pages += mid < abi_->words_per_page ? 1 : 0;  // its page in the tree
+  }
+  return PageCount(pages);
+}
+
+absl::Status P2mList::Relocate(Pfn limit, PageSource& source) {
+  const Pfn area_end = AreaEnd(*abi_, max_pfn_, limit);
+  SIMVISOR_ASSIGN_OR_RETURN(missing_leaf_,
+                            TakePage(PageRole::kMissingLeaf, 0, source));
+  SIMVISOR_ASSIGN_OR_RETURN(identity_leaf_,
+                            TakePage(PageRole::kIdentityLeaf, 0, source));
+  SIMVISOR_ASSIGN_OR_RETURN(missing_pte_,
+                            TakePage(PageRole::kMissingPte, 0, source));
+  SIMVISOR_ASSIGN_OR_RETURN(identity_pte_,
+                            TakePage(PageRole::kIdentityPte, 0, source));
+  shape_.Resize(MidOf(area_end));
+  for (uint64_t mid = 0; mid < shape_.mids(); ++mid) {
+    SIMVISOR_RETURN_IF_ERROR(RelocateMid(mid, source));
+  }
+  last_pfn_ = max_pfn_;
+  max_pfn_ = area_end;
+  relocated_ = true;
+  p2m_size_.store(area_end.value(), std::memory_order_release);
+  for (const auto& [first, end] : extra_.extents()) {
+    SIMVISOR_RETURN_IF_ERROR(
+        SetRange(ExtentBetween(first, end), RangeFill::Missing(), source));
+  }
+  if (!ReusesBuilderPages()) ReturnBuilderPages(source);
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::RelocateMid(uint64_t mid, PageSource& source) {
+  const std::vector<LeafRun> runs = ClassifyMid(mid);
+  const bool shared = runs.size() == 1 && runs[0].backing != Backing::kPrivate;
+  if (shared) {
+    shape_.SetShared(mid, runs[0].backing);
+  } else {
+    SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
+  }
+  uint64_t leaf = mid * abi_->words_per_page;
+  for (const LeafRun& run : runs) {
+    const Pfn first(leaf * abi_->leaf_span());
+    if (run.backing == Backing::kIdentity) {
+      words_.SetRange(first.value(), run.count * abi_->leaf_span(),
+                      CellFill(first, RangeFill::Identity()));
+    } else if (run.backing == Backing::kPrivate && ReusesBuilderPages()) {
+      ReuseBuilderPages(leaf, run.count);
+    } else if (run.backing == Backing::kPrivate &&
+               TakeLeaves(leaf, run.count, source) < run.count) {
+      return MakeError(
+          absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+          absl::StrFormat("relocating the p2m list: no page is left for the "
+                          "leaves of pfn 0x%x; give the guest more memory",
+                          first.value()));
+    }
+    leaf += run.count;
+  }
+  return absl::OkStatus();
+}
+
+void P2mList::ReuseBuilderPages(uint64_t first_leaf, uint64_t count) {
+  uint64_t base = 0;  // leaf of the first page of `pages`
+  for (const PfnExtent& pages : builder_pages_) {
+    const uint64_t from = std::max(first_leaf, base);
+    const uint64_t to =
+        std::min(first_leaf + count, base + pages.count.value());
+    if (from < to) {
+      shape_.SetLeafPages(
+          from, {pages.first + PageCount(from - base), PageCount(to - from)});
+    }
+    base += pages.count.value();
+  }
+  leaf_pages_ += count;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,243 @@
+// The set path of a p2m list (A6).
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_format.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+absl::string_view PurposeOf(PageRole role) {
+  switch (role) {
+    case PageRole::kPte:
+      return "page-table page";
+    case PageRole::kTreeMid:
+      return "tree page";
+    case PageRole::kLeaf:
+      return "leaf";
+    default:
+      return "constant page";
+  }
+}
+
+absl::Status NoPageFor(PageRole role, uint64_t index) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+      absl::StrFormat("p2m %s %d: the guest has no free page; balloon it up",
+                      PurposeOf(role), index));
+}
+
+// Whether leaves shared as `shared` read as `fill` wants already.
+bool SharedReads(Backing shared, const P2mList::RangeFill& fill) {
+  return (shared == Backing::kMissing &&
+          fill.p2m_class == P2mClass::kMissing) ||
+         (shared == Backing::kIdentity &&
+          fill.p2m_class == P2mClass::kIdentity);
+}
+
+}  // namespace
+
+bool P2mList::TrySet(Pfn pfn, P2mWord word) {
+  if (pfn >= p2m_size()) return word.is_invalid();
+  if (relocated_) {
+    switch (LeafBacking(LeafOf(pfn))) {
+      case Backing::kMissing:
+        return word.is_invalid();
+      case Backing::kIdentity:
+        return word == P2mWord::Identity(pfn);
+      case Backing::kPrivate:
+        break;
+    }
+  }
+  words_.Set(pfn.value(), ToCell(word));
+  return true;
+}
+
+absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
+  if (!word.FitsAbi(*abi_)) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat(
+            "set of pfn 0x%x to %s: a %s guest stores numbers below "
+            "0x%x only",
+            pfn.value(), word.ToString(), abi_->name,
+            abi_->plain_word_limit()));
+  }
+  if (TrySet(pfn, word)) return absl::OkStatus();
+  SIMVISOR_RETURN_IF_ERROR(AllocEntry(pfn, source));
+  // The leaf is private now, so this stores.
+  TrySet(pfn, word);
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::AllocEntry(Pfn pfn, PageSource& source) {
+  if (pfn >= p2m_size()) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("set of pfn 0x%x: the p2m area ends at pfn 0x%x",
+                        pfn.value(), p2m_size().value()));
+  }
+  const uint64_t mid = MidOf(pfn);
+  if (shape_.MidBacking(mid) != Backing::kPrivate) {
+    SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
+  }
+  SIMVISOR_RETURN_IF_ERROR(EnsureTreeMid(mid, source));
+  const uint64_t leaf = LeafOf(pfn);
+  if (shape_.LeafPage(leaf).is_none() && TakeLeaves(leaf, 1, source) == 0) {
+    return NoPageFor(PageRole::kLeaf, leaf);
+  }
+  RaiseLastPfn(pfn);
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
+                               PageSource& source, PageCount* done) {
+  PageCount unused;
+  PageCount& count = done != nullptr ? *done : unused;
+  count = PageCount(0);
+  if (!FitsWithin(pfns.first, pfns.count, p2m_size())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat(
+            "set of %d pfns from 0x%x: the p2m list ends at pfn 0x%x",
+            pfns.count.value(), pfns.first.value(), p2m_size().value()));
+  }
+  while (count < pfns.count) {
+    const Pfn at = pfns.first + count;
+    const Pfn mid_end((MidOf(at) + 1) * abi_->mid_span());
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const Pfn end,
+        PrepareLeaves(at, std::min(pfns.end(), mid_end), fill, source));
+    // Shared leaves that read as wanted hold these very cells already.
+    RangeFill part = fill;
+    part.first_mfn += count;
+    words_.SetRange(at.value(), (end - at).value(), CellFill(at, part));
+    count += end - at;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Pfn> P2mList::PrepareLeaves(Pfn at, Pfn end,
+                                           const RangeFill& fill,
+                                           PageSource& source) {
+  const uint64_t mid = MidOf(at);
+  if (shape_.MidBacking(mid) != Backing::kPrivate) {
+    if (SharedReads(shape_.MidBacking(mid), fill)) return end;
+    SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
+  }
+  const uint64_t span = abi_->leaf_span();
+  const uint64_t leaf = LeafOf(at);
+  if (!shape_.LeafPage(leaf).is_none()) {
+    return std::min(end, Pfn((leaf + shape_.SimilarLeaves(leaf)) * span));
+  }
+  end = std::min(end, Pfn((leaf + SharedLeaves(leaf)) * span));
+  if (SharedReads(LeafBacking(leaf), fill)) return end;
+  SIMVISOR_RETURN_IF_ERROR(EnsureTreeMid(mid, source));
+  const uint64_t wanted = (end.value() + span - 1) / span - leaf;
+  const uint64_t taken = TakeLeaves(leaf, wanted, source);
+  if (taken == 0) return NoPageFor(PageRole::kLeaf, leaf);
+  end = std::min(end, Pfn((leaf + taken) * span));
+  RaiseLastPfn(end - PageCount(1));
+  return end;
+}
+
+PageCount P2mList::PagesToSet(PfnExtent pfns, const RangeFill& fill) const {
+  const uint64_t span = abi_->leaf_span();
+  uint64_t pages = 0;
+  uint64_t counted_mid = shape_.mids();  // its PTE and tree pages are counted
+  for (Pfn at = pfns.first; at < pfns.end();) {
+    const uint64_t leaf = LeafOf(at);
+    const uint64_t mid = MidOf(at);
+    const Backing backing = LeafBacking(leaf);
+    const uint64_t similar = backing == Backing::kPrivate
+                                 ? shape_.SimilarLeaves(leaf)
+                                 : SharedLeaves(leaf);
+    const Pfn end = std::min(pfns.end(), Pfn((leaf + similar) * span));
+    if (backing != Backing::kPrivate && !SharedReads(backing, fill)) {
+      pages += (end.value() + span - 1) / span - leaf;
+      if (mid != counted_mid) {
+        const bool shared = shape_.MidBacking(mid) != Backing::kPrivate;
+        pages += shared ? abi_->pmds_per_mid : 0;
+        pages += tree_built() && mid < abi_->words_per_page &&
+                         shape_.TreePage(mid).is_none()
+                     ? 1
+                     : 0;
+        counted_mid = mid;
+      }
+    }
+    at = end;
+  }
+  return PageCount(pages);
+}
+
+absl::StatusOr<Pfn> P2mList::TakePage(PageRole role, uint64_t index,
+                                      PageSource& source) {
+  const PfnExtent page = source.Take(PageCount(1));
+  if (page.empty()) return NoPageFor(role, index);
+  pages_.Add(page, role, index);
+  return page.first;
+}
+
+absl::Status P2mList::MakeMidPrivate(uint64_t mid, PageSource& source) {
+  std::array<Pfn, 2> taken = {Pfn::None(), Pfn::None()};
+  for (uint64_t i = 0; i < abi_->pmds_per_mid; ++i) {
+    const uint64_t index = mid * abi_->pmds_per_mid + i;
+    const absl::StatusOr<Pfn> page = TakePage(PageRole::kPte, index, source);
+    if (!page.ok()) {
+      for (uint64_t j = i; j > 0; --j) {
+        pages_.Remove({taken[j - 1], PageCount(1)});
+        source.Return({taken[j - 1], PageCount(1)});
+      }
+      return page.status();
+    }
+    taken[i] = *page;
+  }
+  pte_pages_ += abi_->pmds_per_mid;
+  shape_.MakePrivate(mid, taken);
+  BumpGeneration(abi_->pmds_per_mid);
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::EnsureTreeMid(uint64_t mid, PageSource& source) {
+  if (!tree_built() || mid >= abi_->words_per_page ||
+      !shape_.TreePage(mid).is_none()) {
+    return absl::OkStatus();
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const Pfn page,
+                            TakePage(PageRole::kTreeMid, mid, source));
+  shape_.SetTreePage(mid, page, /*filled_missing=*/true);
+  ++tree_mid_pages_;
+  return absl::OkStatus();
+}
+
+uint64_t P2mList::TakeLeaves(uint64_t first, uint64_t count,
+                             PageSource& source) {
+  uint64_t taken = 0;
+  while (taken < count) {
+    const PfnExtent pages = source.Take(PageCount(count - taken));
+    if (pages.empty()) break;
+    pages_.Add(pages, PageRole::kLeaf, first + taken);
+    shape_.SetLeafPages(first + taken, pages);
+    taken += pages.count.value();
+  }
+  leaf_pages_ += taken;
+  BumpGeneration(taken);
+  return taken;
+}
+
+void P2mList::RaiseLastPfn(Pfn pfn) {
+  if (pfn < last_pfn_) return;
+  last_pfn_ = Pfn((LeafOf(pfn) + 1) * abi_->leaf_span());
+}
+
+void P2mList::BumpGeneration(uint64_t replacements) {
+  // While the list is being relocated nobody can see it.
+  if (!relocated_) return;
+  generation_.fetch_add(2 * replacements, std::memory_order_acq_rel);
+}
+
+}  // namespace simvisor
