@@ -1,0 +1,113 @@
+// Memory maps as firmware and hypervisors hand them out (E820).
+//
+// An E820Map holds at most kMaxE820Entries entries, sorted by start and without
+// overlaps; gaps are allowed and count as not RAM.  Entries are in bytes and
+// need not be page-aligned: RAM is rounded inwards to pages, all else outwards,
+// as arch/x86/xen/setup.c does.
+//
+// Thread safety: values, no shared state.
+
+#ifndef SIMVISOR_DOMAIN_GUEST_E820_H_
+#define SIMVISOR_DOMAIN_GUEST_E820_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// Numbered as in the BIOS interface.
+enum class E820Type {
+  kRam = 1,
+  kReserved = 2,
+  kAcpi = 3,
+  kNvs = 4,
+  kUnusable = 5,
+};
+
+// "usable", "reserved", "ACPI data", "ACPI NVS", "unusable", as Linux prints.
+absl::string_view E820TypeName(E820Type type);
+
+struct E820Entry {
+  uint64_t start;  // bytes
+  uint64_t size;   // bytes, at least 1
+  E820Type type;
+
+  uint64_t end() const { return start + size; }
+  friend bool operator==(const E820Entry&, const E820Entry&) = default;
+};
+
+// libxc's buffers hold this many (E820MAX).
+inline constexpr size_t kMaxE820Entries = 128;
+// Entries end at or below this many bytes: the width of a physical address.
+inline constexpr uint64_t kMaxE820Address = uint64_t{1} << 52;
+// A boot log handed in as text is refused above this many bytes.
+inline constexpr size_t kMaxE820TextBytes = size_t{1} << 20;
+
+class E820Map {
+ public:
+  // An empty map.
+  E820Map() = default;
+
+  // Sorts and checks `entries`.
+  //
+  // INVALID_ARGUMENT E820_MALFORMED: no entry, more than kMaxE820Entries, an
+  // empty one, one that ends above kMaxE820Address, two that overlap, or no
+  // entry of type RAM.
+  static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
+
+  // Reads a boot log: lines that contain `[mem 0xSTART-0xEND] TYPE`, both ends
+  // inclusive, whatever stands before the bracket; all other lines are ignored.
+  // Only one map is taken from a log: lines tagged `BIOS-e820:`, `Xen:` or
+  // `Xen-e820:` before `[mem`, or untagged ones; where a log has maps of
+  // several tags, Xen's map is preferred, since that is what its dom0 booted
+  // with.
+  //
+  // INVALID_ARGUMENT E820_MALFORMED as for Create(), and for text without any
+  // such line, above kMaxE820TextBytes, with an unknown TYPE, or with END below
+  // START; the message names the line.
+  static absl::StatusOr<E820Map> ParseBootLog(absl::string_view text);
+
+  // One RAM entry [0, pages).
+  static E820Map SingleRam(PageCount pages);
+
+  const std::vector<E820Entry>& entries() const { return entries_; }
+
+  // The pages that lie in RAM entirely, as extents in ascending order; adjacent
+  // entries are merged.
+  std::vector<PfnExtent> RamPages() const;
+
+  // First page past the last entry, rounded up.
+  Pfn EndPage() const;
+
+  friend bool operator==(const E820Map&, const E820Map&) = default;
+
+ private:
+  std::vector<E820Entry> entries_;
+};
+
+// The map of an ordinary PC with `ram` pages: RAM to 636 KiB, a hole to 1 MiB,
+// RAM to 3 GiB, firmware up to 4 GiB, and the rest of the RAM from there.  The
+// default machine.  INVALID_ARGUMENT MEMORY_SIZE_INVALID below 16 MiB of RAM
+// and above 64 TiB.
+absl::StatusOr<E820Map> DefaultHostE820(PageCount ram);
+
+// The map that libxl gives a PV domain with e820_host=1: RAM [0, memory) is cut
+// where the host's lowest non-RAM entry above 1 MiB begins, the host's non-RAM
+// entries above 1 MiB are copied, host RAM below 4 GiB and above the cut
+// becomes unusable, as does a gap between the cut and the first copied entry,
+// and what was cut off plus (max_memory - memory) is RAM from max(4 GiB, end of
+// the host's last non-RAM entry) on.  Source: e820_sanitize() in libxl_x86.c.
+//
+// INVALID_ARGUMENT E820_MALFORMED if the result has too many entries or ends
+// above kMaxE820Address.
+absl::StatusOr<E820Map> GuestE820FromHost(const E820Map& host, PageCount memory,
+                                          PageCount max_memory);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_GUEST_E820_H_

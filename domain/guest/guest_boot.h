@@ -1,0 +1,48 @@
+// The boot of a PV guest, as far as its memory goes.
+//
+// Replays, on a p2m list that the domain builder has filled, what a kernel does
+// between its first instruction and the publication of its frame-list tree
+// (A3): room to balloon, identity ranges, relocation, tree, and the frames
+// under holes placed at their new pfns.
+//
+// Thread safety: as the list it works on.
+
+#ifndef SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_
+#define SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "domain/guest/memory_setup.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/p2m/page_source.h"
+
+namespace simvisor {
+
+struct BootResult {
+  struct MovedFrames {
+    Pfn first;  // where the frames answer now
+    MfnExtent frames;
+  };
+  // Frames that moved out from under holes; their m2p entries must follow.
+  std::vector<MovedFrames> moved;
+  // Frames that the guest gave back; the domain must free them.
+  std::vector<MfnExtent> released;
+};
+
+// Pages of its own that a guest with nr_pages pages needs to boot: the
+// builder's list and all that BootGuest() takes while it is still held.  A
+// guest that has fewer stops before it has a memory allocator.
+// RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
+                                      const MemorySetup& setup, Pfn area_limit);
+
+// Boots.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; the
+// list is then unfit for use.  It does not if it held PagesToBoot() before the
+// list was built.
+absl::StatusOr<BootResult> BootGuest(P2mList& list, const MemorySetup& setup,
+                                     Pfn area_limit, PageSource& source);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_

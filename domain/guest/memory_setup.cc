@@ -1,0 +1,159 @@
+#include "domain/guest/memory_setup.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_format.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+// Room to balloon is at most this many times the initial size.
+constexpr uint64_t kExtraMemRatio = 10;
+
+Pfn PageDown(uint64_t bytes) { return Pfn(bytes / kPageSize); }
+Pfn PageUp(uint64_t bytes) { return Pfn((bytes + kPageSize - 1) / kPageSize); }
+
+// The maximal stretches below the map's end that are not RAM, rounded outwards
+// (xen_foreach_remap_area()).
+std::vector<PfnExtent> NonRamStretches(const E820Map& map) {
+  std::vector<PfnExtent> stretches;
+  uint64_t start = 0;  // end of the last RAM entry, in bytes
+  for (const E820Entry& entry : map.entries()) {
+    const bool ram = entry.type == E820Type::kRam;
+    const bool last = &entry == &map.entries().back();
+    if (!ram && !last) continue;
+    const PfnExtent stretch =
+        ExtentBetween(PageDown(start), PageUp(ram ? entry.start : entry.end()));
+    if (!stretch.empty()) stretches.push_back(stretch);
+    start = entry.end();
+  }
+  return stretches;
+}
+
+// The next RAM pfns at or behind `cursor` (xen_find_pfn_range()).
+std::optional<PfnExtent> NextRam(const E820Map& map, Pfn cursor) {
+  for (const E820Entry& entry : map.entries()) {
+    const Pfn end = PageDown(entry.end());
+    if (entry.type != E820Type::kRam || end <= cursor) continue;
+    return ExtentBetween(std::max(PageUp(entry.start), cursor), end);
+  }
+  return std::nullopt;
+}
+
+// Plans moves out of `stretch`, the targets starting at `cursor`.
+void PlanStretch(const MemorySetupInput& in, PfnExtent stretch, Pfn& cursor,
+                 MemorySetup& plan) {
+  plan.identity.push_back(stretch);
+  Pfn at = stretch.first;
+  const Pfn end = std::min(stretch.end(), Pfn(in.nr_pages.value()));
+  while (at < end) {
+    const std::optional<PfnExtent> room = NextRam(*in.e820, cursor);
+    if (!room.has_value() || room->empty()) {
+      plan.released.push_back(ExtentBetween(at, end));
+      plan.released_pages += end - at;
+      return;
+    }
+    const PageCount count = std::min(end - at, room->count);
+    plan.moves.push_back({{at, count}, room->first});
+    plan.moved_pages += count;
+    plan.note_pages += PageCount((count.value() + in.abi->remap_chunk() - 1) /
+                                 in.abi->remap_chunk());
+    cursor = room->first + count;
+    at += count;
+  }
+}
+
+// Pages of room to balloon that the kernel asks for.
+PageCount ExtraPages(const MemorySetupInput& in, PageCount to_remap) {
+  PageCount ceiling(in.abi->guest_page_limit);
+  // The 512 GiB limit of a 64-bit guest can be switched off; a domain or map
+  // beyond it implies that.
+  const Pfn map_end = in.e820->EndPage();
+  if (in.abi->arch == Arch::kX86_64 && map_end.value() > ceiling.value()) {
+    ceiling = PageCount(map_end.value());
+  }
+  if (in.initial) ceiling = std::min(in.ceiling, ceiling);
+  ceiling += to_remap;
+  if (ceiling <= in.nr_pages) return PageCount(0);
+  const uint64_t base = std::min(in.nr_pages.value(), in.abi->low_memory_pages);
+  return std::min(ceiling - in.nr_pages, PageCount(kExtraMemRatio * base));
+}
+
+// Deals `extra` pages to the map's RAM above the initial size, in map order.
+void DealExtra(const MemorySetupInput& in, PageCount extra, MemorySetup& plan) {
+  const uint64_t initial_end = in.nr_pages.in_bytes();
+  for (const E820Entry& entry : in.e820->entries()) {
+    if (entry.type != E820Type::kRam || entry.end() <= initial_end) continue;
+    const PfnExtent ram = ExtentBetween(
+        PageUp(std::max(entry.start, initial_end)), PageDown(entry.end()));
+    const PfnExtent dealt = {ram.first, std::min(ram.count, extra)};
+    if (dealt.empty()) continue;
+    extra -= dealt.count;
+    plan.extra.push_back(dealt);
+    plan.extra_left.Add(dealt);
+  }
+}
+
+// Takes the targets of all moves out of the room, as xen_del_extra_mem() does
+// when moves to adjacent pfns are joined.
+absl::Status TakeTargets(MemorySetup& plan) {
+  PfnSet targets;
+  for (const MemorySetup::Move& move : plan.moves) {
+    targets.Add({move.target, move.source.count});
+  }
+  for (const auto& [first, end] : targets.extents()) {
+    const PfnExtent target = ExtentBetween(first, end);
+    const PageCount room = plan.extra_left.CountIn(target);
+    const bool partly = room > PageCount(0) && room < target.count;
+    if (partly || target.end() > plan.area_end) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kE820RemapOverflow,
+          absl::StrFormat(
+              "boot: %d frames move to pfn 0x%x, but only %d pages there are "
+              "room to balloon and the p2m area ends at pfn 0x%x; a kernel "
+              "stops "
+              "here: raise the ceiling to at least the initial size",
+              target.count.value(), first.value(), room.value(),
+              plan.area_end.value()));
+    }
+    plan.extra_left.Remove(target);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
+  const Pfn map_end = input.e820->EndPage();
+  if (map_end.value() < input.nr_pages.value()) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
+        absl::StrFormat("memory map ends at pfn 0x%x, below the domain's %d "
+                        "pages; extend the map",
+                        map_end.value(), input.nr_pages.value()));
+  }
+  MemorySetup plan;
+  Pfn cursor(input.nr_pages.value());
+  for (const PfnExtent& stretch : NonRamStretches(*input.e820)) {
+    PlanStretch(input, stretch, cursor, plan);
+  }
+  plan.identity.push_back(ExtentBetween(map_end, Pfn::None()));
+
+  // The kernel asks for every frame under a hole, whether it finds room or not.
+  DealExtra(input, ExtraPages(input, plan.moved_pages + plan.released_pages),
+            plan);
+  const uint64_t leaf = input.abi->leaf_span();
+  Pfn max_pfn((input.nr_pages.value() + leaf - 1) / leaf * leaf);
+  for (const PfnExtent& extra : plan.extra) {
+    max_pfn = std::max(max_pfn, extra.end());
+  }
+  plan.area_end = AreaEnd(*input.abi, max_pfn, input.area_limit);
+  SIMVISOR_RETURN_IF_ERROR(TakeTargets(plan));
+  return plan;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,69 @@
+// What a PV kernel makes of its memory map at boot, as a plan.
+//
+// Frames under the map's holes move to RAM above the domain's initial size, in
+// order; RAM beyond that is room to balloon; everything that is not RAM becomes
+// identity.  A plan is pure arithmetic on the map: nothing is moved here.
+// Source: xen_memory_setup() and its helpers in arch/x86/xen/setup.c (B3).
+//
+// Thread safety: plain values, pure functions.
+
+#ifndef SIMVISOR_DOMAIN_GUEST_MEMORY_SETUP_H_
+#define SIMVISOR_DOMAIN_GUEST_MEMORY_SETUP_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "domain/guest/e820.h"
+#include "domain/units/abi.h"
+#include "domain/units/extent_set.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+struct MemorySetup {
+  // The frames of `source` answer at target, target + 1, ... afterwards.
+  struct Move {
+    PfnExtent source;
+    Pfn target;
+  };
+
+  // Ascending by source; disjoint from `released`.
+  std::vector<Move> moves;
+  // pfns under holes for whose frames the map has no RAM left.
+  std::vector<PfnExtent> released;
+  // Ranges to mark identity, ascending; the last ends at Pfn::None().
+  std::vector<PfnExtent> identity;
+  // Room to balloon as it is first set out; move targets lie in it.
+  std::vector<PfnExtent> extra;
+  // What is left of it once the targets are taken.
+  PfnSet extra_left;
+
+  PageCount moved_pages;
+  PageCount released_pages;
+  // Frames that hold notes of moves, remap_chunk() mfns each.
+  PageCount note_pages;
+  // Where the p2m area of this guest ends.
+  Pfn area_end;
+};
+
+struct MemorySetupInput {
+  const Abi* abi;
+  const E820Map* e820;
+  PageCount nr_pages;  // pages the domain starts with
+  // What the hypervisor allows the domain to grow to.  Only the initial domain
+  // asks for it; for others the kernel's own page limit stands in.
+  PageCount ceiling;
+  bool initial;
+  // pfns the area is sized for at least (the hotplug limit).
+  Pfn area_limit;
+};
+
+// FAILED_PRECONDITION E820_REMAP_OVERFLOW: frames would move to pfns where a
+// real kernel stops, because the room behind them is smaller or ends outside
+// the p2m area (a ceiling below nr_pages).  INVALID_ARGUMENT E820_MALFORMED:
+// the map ends below nr_pages.
+absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_GUEST_MEMORY_SETUP_H_

@@ -1,0 +1,533 @@
+// Replays the p2m rules as executable cases: one JSON file each, out of
+// tests/testdata/vectors or the folder named in SIMVISOR_VECTORS.  An operation
+// that is not known here fails the test.
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "domain/guest/balloon_driver.h"
+#include "domain/guest/e820.h"
+#include "domain/guest/guest_boot.h"
+#include "domain/guest/memory_setup.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/p2m/page_source.h"
+#include "domain/units/abi.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace simvisor {
+namespace {
+
+using Json = nlohmann::json;
+
+// Any list of these cases fits; only what is written takes memory.
+constexpr Pfn kCapacity(uint64_t{1} << 28);
+constexpr uint64_t kDefaultMfnBase = 0x1000000;
+
+// Pages without end, or as many as a case leaves.
+class LimitedSource : public PageSource {
+ public:
+  PfnExtent Take(PageCount count) override {
+    if (left_.has_value()) {
+      count = std::min(count, *left_);
+      *left_ -= count;
+    }
+    const PfnExtent pages = {next_, count};
+    next_ += count;
+    taken_ += count;
+    return pages;
+  }
+  void Return(PfnExtent) override {}
+
+  void Limit(PageCount left) { left_ = left; }
+  uint64_t taken() const { return taken_.value(); }
+
+ private:
+  Pfn next_{uint64_t{1} << 40};
+  PageCount taken_;
+  std::optional<PageCount> left_;
+};
+
+class Replay {
+ public:
+  explicit Replay(const Json& file)
+      : abi_(file["arch"] == "x86_64" ? kAbiX86_64 : kAbiX86_32Pae) {}
+
+  Json Run(const Json& step) {
+    static const auto* const kOps =
+        new std::map<std::string, Json (Replay::*)(const Json&)>{
+            {"constants", &Replay::Constants},
+            {"boot", &Replay::Boot},
+            {"add_extra", &Replay::AddExtra},
+            {"set_range_identity", &Replay::SetRangeIdentity},
+            {"relocate", &Replay::Relocate},
+            {"boot_pv", &Replay::BootPv},
+            {"build_frame_tree", &Replay::BuildFrameTree},
+            {"lookup", &Replay::Lookup},
+            {"raw", &Replay::Raw},
+            {"set", &Replay::Set},
+            {"try_set", &Replay::TrySet},
+            {"assign", &Replay::Assign},
+            {"alloc_entry", &Replay::AllocEntry},
+            {"limit_frames", &Replay::LimitFrames},
+            {"leaf", &Replay::Leaf},
+            {"mid", &Replay::Mid},
+            {"leaf_runs", &Replay::LeafRuns},
+            {"top_runs", &Replay::TopRuns},
+            {"tree_slots", &Replay::TreeSlots},
+            {"tree_fresh", &Replay::TreeFresh},
+            {"migrate", &Replay::Migrate},
+            {"dump_raw", &Replay::DumpRaw},
+            {"dump_resolved", &Replay::DumpResolved},
+            {"summary", &Replay::Summary},
+            {"tools_max_pfn", &Replay::ToolsMaxPfn},
+            {"balloon", &Replay::Balloon},
+            {"target", &Replay::Target},
+            {"wake", &Replay::Wake},
+        };
+    const auto op = kOps->find(step["op"].get<std::string>());
+    if (op == kOps->end()) {
+      ADD_FAILURE() << "unknown op " << step["op"];
+      return nullptr;
+    }
+    return (this->*op->second)(step);
+  }
+
+  absl::Status Check() const {
+    return list_ ? list_->CheckInvariants() : absl::OkStatus();
+  }
+
+ private:
+  static std::string Hex(uint64_t n) { return absl::StrFormat("0x%x", n); }
+  static Pfn PfnAt(const Json& step, const char* key) {
+    return step[key] == "max" ? Pfn::None() : Pfn(step[key].get<uint64_t>());
+  }
+
+  P2mWord ParseWord(const std::string& text, Pfn pfn) const {
+    if (text == "INVALID") return P2mWord::Invalid();
+    if (text == "identity") return P2mWord::Identity(pfn);
+    absl::string_view rest(text);
+    uint64_t n = 0;
+    const bool ram = absl::ConsumePrefix(&rest, "ram:");
+    const bool foreign = !ram && absl::ConsumePrefix(&rest, "foreign:");
+    const bool identity =
+        !ram && !foreign && absl::ConsumePrefix(&rest, "identity:");
+    EXPECT_TRUE((ram || foreign || identity) && absl::SimpleHexAtoi(rest, &n))
+        << "bad word " << text;
+    if (ram) return P2mWord::Ram(Mfn(n));
+    return foreign ? P2mWord::Foreign(Mfn(n)) : P2mWord::Identity(Pfn(n));
+  }
+
+  void NewList() {
+    list_ = *P2mList::Create(abi_, kCapacity);
+    source_ = LimitedSource();
+    epoch_ = 0;
+  }
+
+  Json Constants(const Json&) {
+    return {{"P2M_PER_PAGE", abi_.words_per_page},
+            {"P2M_MID_PER_PAGE", abi_.words_per_page},
+            {"P2M_TOP_PER_PAGE", abi_.words_per_page},
+            {"MAX_P2M_PFN", abi_.max_p2m_pfn()},
+            {"MAX_P2M_GiB", abi_.max_p2m_pfn() / kPagesPerGiB},
+            {"PTRS_PER_PTE", abi_.ptrs_per_pte},
+            {"PMDS_PER_MID_PAGE", abi_.pmds_per_mid},
+            {"pfns_per_leaf", abi_.leaf_span()},
+            {"pfns_per_pmd", abi_.pte_page_span()},
+            {"pfns_per_mid", abi_.mid_span()},
+            {"INVALID_P2M_ENTRY", Hex(abi_.invalid_word)},
+            {"IDENTITY_FRAME_BIT", Hex(abi_.identity_bit)},
+            {"FOREIGN_FRAME_BIT", Hex(abi_.foreign_bit)},
+            {"area_align_bytes", abi_.area_align_bytes()},
+            {"remap_chunk", abi_.remap_chunk()},
+            {"frame_list_batch", abi_.balloon_batch()}};
+  }
+
+  Json Boot(const Json& step) {
+    NewList();
+    const PageCount nr_pages(step["nr_pages"].get<uint64_t>());
+    EXPECT_TRUE(list_->Build(nr_pages, source_).ok());
+    const Mfn base(step.value("mfn_base", kDefaultMfnBase));
+    list_->StoreFrames(Pfn(0), {base, nr_pages});
+    for (const Json& hole : step.value("holes", Json::array())) {
+      list_->ClearFrames(ExtentBetween(Pfn(hole[0].get<uint64_t>()),
+                                       Pfn(hole[1].get<uint64_t>())));
+    }
+    return {{"p2m_size", list_->p2m_size().value()},
+            {"max_p2m_pfn", list_->max_pfn().value()}};
+  }
+
+  Json AddExtra(const Json& step) {
+    list_->AddExtraRegion(
+        ExtentBetween(PfnAt(step, "start"), PfnAt(step, "end")));
+    return {{"max_p2m_pfn", list_->max_pfn().value()}};
+  }
+
+  Json SetRangeIdentity(const Json& step) {
+    const auto marked =
+        list_->SetRangeIdentity(PfnAt(step, "start"), PfnAt(step, "end"));
+    if (!marked.ok()) return Refusal(marked.status());
+    return marked->value();
+  }
+
+  Json Relocate(const Json& step) {
+    const uint64_t before = source_.taken();
+    const Pfn limit(step.value("limit_pfns", uint64_t{0}));
+    const uint64_t expected = list_->PagesToBoot(limit).value();
+    EXPECT_TRUE(list_->Relocate(limit, source_).ok());
+    // What a first build of the tree will take was counted as well.
+    const uint64_t tree =
+        3 + std::min(list_->Summary().private_mids, abi_.words_per_page);
+    EXPECT_LE(source_.taken() - before, expected);
+    if (list_->Summary().private_mids < abi_.words_per_page) {
+      EXPECT_EQ(source_.taken() - before + tree, expected);
+    }
+    return {{"p2m_size", list_->p2m_size().value()},
+            {"va_bytes", list_->Summary().area_bytes},
+            {"frames_used", source_.taken() - before}};
+  }
+
+  Json BootPv(const Json& step) {
+    NewList();
+    std::vector<E820Entry> entries;
+    for (const Json& e : step["e820"]) {
+      const uint64_t start = e[0].get<uint64_t>() * kPageSize;
+      const uint64_t end = e[1].get<uint64_t>() * kPageSize;
+      entries.push_back(
+          {start, end - start,
+           e[2].get<bool>() ? E820Type::kRam : E820Type::kReserved});
+    }
+    const E820Map map = *E820Map::Create(std::move(entries));
+    const PageCount nr_pages(step["nr_pages"].get<uint64_t>());
+    const Pfn limit(step.value("limit_gib", uint64_t{0}) * kPagesPerGiB);
+    const MemorySetup setup = *PlanMemorySetup(
+        {.abi = &abi_,
+         .e820 = &map,
+         .nr_pages = nr_pages,
+         .ceiling = PageCount(step["max_pages"].get<uint64_t>()),
+         .initial = step.value("initial", true),
+         .area_limit = limit});
+    const uint64_t needed = PagesToBoot(abi_, nr_pages, setup, limit)->value();
+    EXPECT_TRUE(list_->Build(nr_pages, source_).ok());
+    list_->StoreFrames(Pfn(0), {Mfn(kDefaultMfnBase), nr_pages});
+    EXPECT_TRUE(BootGuest(*list_, setup, limit, source_).ok());
+    EXPECT_EQ(source_.taken(), needed);
+    PageCount left;
+    for (const auto& [first, end] : list_->extra_regions().extents()) {
+      left += end - first;
+    }
+    EXPECT_EQ(left, setup.extra_left.size());
+    return {{"remapped", setup.moved_pages.value()},
+            {"released", setup.released_pages.value()},
+            {"remap_chunks", setup.note_pages.value()},
+            {"extra_left", left.value()}};
+  }
+
+  Json BuildFrameTree(const Json&) {
+    const uint64_t before = source_.taken();
+    EXPECT_TRUE(list_->BuildTree(source_).ok());
+    return {{"frames_taken", source_.taken() - before}};
+  }
+
+  Json Lookup(const Json& step) {
+    const P2mWord word = list_->Lookup(PfnAt(step, "pfn"));
+    return {{"flagged", Hex(word.ToAbi(abi_))},
+            {"word", word.ToString()},
+            {"pfn_to_mfn", word.is_invalid() ? "INVALID" : Hex(word.Number())}};
+  }
+
+  Json Raw(const Json& step) {
+    return list_->Raw(PfnAt(step, "pfn")).ToString();
+  }
+
+  Json Taking(const std::function<bool()>& change) {
+    const uint64_t before = source_.taken();
+    const uint64_t generation = list_->generation();
+    const bool ok = change();
+    return {{"ok", ok},
+            {"frames_taken", source_.taken() - before},
+            {"generation_step", list_->generation() - generation}};
+  }
+
+  Json Set(const Json& step) {
+    const Pfn pfn = PfnAt(step, "pfn");
+    const P2mWord word = ParseWord(step["value"], pfn);
+    absl::Status status;
+    const Json result = Taking([&] {
+      status = list_->Set(pfn, word, source_);
+      return status.ok();
+    });
+    if (status.code() == absl::StatusCode::kOutOfRange) return Refusal(status);
+    return result;
+  }
+
+  Json TrySet(const Json& step) {
+    const Pfn pfn = PfnAt(step, "pfn");
+    return Taking(
+        [&] { return list_->TrySet(pfn, ParseWord(step["value"], pfn)); });
+  }
+
+  Json AllocEntry(const Json& step) {
+    return Taking(
+        [&] { return list_->AllocEntry(PfnAt(step, "pfn"), source_).ok(); });
+  }
+
+  Json Assign(const Json& step) {
+    const uint64_t before = source_.taken();
+    const std::string value = step["value"];
+    P2mList::RangeFill fill = P2mList::RangeFill::Missing();
+    if (value == "ram") {
+      fill = P2mList::RangeFill::Ram(Mfn(step["mfn"].get<uint64_t>()));
+    } else if (value == "identity") {
+      fill = P2mList::RangeFill::Identity();
+    } else {
+      EXPECT_EQ(value, "INVALID");
+    }
+    const PfnExtent pfns =
+        ExtentBetween(PfnAt(step, "start"), PfnAt(step, "end"));
+    const uint64_t expected = list_->PagesToSet(pfns, fill).value();
+    EXPECT_TRUE(list_->SetRange(pfns, fill, source_).ok());
+    EXPECT_EQ(source_.taken() - before, expected);
+    return {{"frames_taken", source_.taken() - before}};
+  }
+
+  Json LimitFrames(const Json& step) {
+    source_.Limit(PageCount(step["left"].get<uint64_t>()));
+    return nullptr;
+  }
+
+  static std::string Name(Backing backing) {
+    switch (backing) {
+      case Backing::kMissing:
+        return "missing";
+      case Backing::kIdentity:
+        return "identity";
+      case Backing::kPrivate:
+        break;
+    }
+    return "private";
+  }
+
+  Json Leaf(const Json& step) {
+    return Name(list_->LeafBacking(step["leaf"].get<uint64_t>()));
+  }
+  Json Mid(const Json& step) {
+    return Name(list_->MidBacking(step["mid"].get<uint64_t>()));
+  }
+
+  static void Count(Json& runs, const std::string& kind) {
+    if (!runs.empty() && runs.back()[0] == kind) {
+      runs.back()[1] = runs.back()[1].get<uint64_t>() + 1;
+    } else {
+      runs.push_back({kind, 1});
+    }
+  }
+
+  Json LeafRuns(const Json& step) {
+    const uint64_t mid = step["mid"];
+    const bool whole = list_->MidBacking(mid) != Backing::kPrivate;
+    Json runs = Json::array();
+    for (uint64_t i = 0; i < abi_.words_per_page; ++i) {
+      const Backing leaf = list_->LeafBacking(mid * abi_.words_per_page + i);
+      Count(runs, Name(leaf) + (whole ? "(whole mid)" : ""));
+    }
+    return runs;
+  }
+
+  Json TopRuns(const Json& step) {
+    Json runs = Json::array();
+    for (uint64_t i = 0; i < step["count"].get<uint64_t>(); ++i) {
+      const P2mList::TopSlot slot = list_->TopSlotAt(i);
+      Count(runs, slot == P2mList::TopSlot::kOwn          ? "own"
+                  : slot == P2mList::TopSlot::kMidMissing ? "mid_missing"
+                                                          : "stale");
+    }
+    return runs;
+  }
+
+  Json TreeSlots(const Json& step) {
+    const uint64_t top = step["top"];
+    if (list_->TopSlotAt(top) != P2mList::TopSlot::kOwn) {
+      return Json::array({Json::array({"p2m_missing", abi_.words_per_page})});
+    }
+    Json runs = Json::array();
+    for (uint64_t i = 0; i < abi_.words_per_page; ++i) {
+      const P2mList::MidSlot slot = list_->MidSlotAt(top, i);
+      Count(runs, slot == P2mList::MidSlot::kLeaf      ? "leaf"
+                  : slot == P2mList::MidSlot::kMissing ? "p2m_missing"
+                                                       : "p2m_identity");
+    }
+    return runs;
+  }
+
+  Json TreeFresh(const Json&) { return list_->tree_fresh(); }
+
+  Json Migrate(const Json& step) {
+    const Mfn base(step["mfn_base"].get<uint64_t>());
+    const absl::Status status =
+        list_->ReplaceFrames([base](PfnExtent pfns) -> MfnExtent {
+          return {base + PageCount(pfns.first.value()), pfns.count};
+        });
+    if (!status.ok()) return Refusal(status);
+    return {{"epoch", ++epoch_}};
+  }
+
+  // The kernel's dump shows foreign words as pfns, so runs join over them.
+  Json Dump(P2mView view) {
+    Json lines = Json::array();
+    std::string last_class;
+    Pfn start;
+    for (Pfn at(0); at < list_->p2m_size();) {
+      const P2mRun run =
+          list_->RunAt(at, list_->p2m_size(), view, RunMerge::kByClass);
+      const bool foreign = run.word.Class() == P2mClass::kForeign;
+      const std::string name(
+          P2mClassName(foreign ? P2mClass::kRam : run.word.Class()));
+      if (!lines.empty() && name == last_class) {
+        lines.erase(lines.size() - 1);
+      } else {
+        start = at;
+      }
+      at = run.pfns.end();
+      last_class = name;
+      lines.push_back(
+          absl::StrFormat(" [0x%x->0x%x] %s", start.value(), at.value(), name));
+    }
+    return lines;
+  }
+  Json DumpRaw(const Json&) { return Dump(P2mView::kRaw); }
+  Json DumpResolved(const Json&) { return Dump(P2mView::kResolved); }
+
+  Json Summary(const Json&) {
+    const P2mSummary s = list_->Summary();
+    return {
+        {"p2m_size", s.p2m_size},
+        {"va_bytes", s.area_bytes},
+        {"pfns",
+         {{"ram", s.ram},
+          {"identity", s.identity},
+          {"missing", s.missing},
+          {"foreign", s.foreign}}},
+        {"leaves",
+         {{"private", s.private_leaves},
+          {"missing", s.missing_leaves},
+          {"identity", s.identity_leaves},
+          {"total", s.private_leaves + s.missing_leaves + s.identity_leaves}}},
+        {"mids",
+         {{"private", s.private_mids},
+          {"missing", s.missing_mids},
+          {"identity", s.identity_mids},
+          {"total", s.private_mids + s.missing_mids + s.identity_mids}}},
+        {"frames",
+         {{"fixed", s.fixed_frames},
+          {"pte", s.pte_frames},
+          {"tree_mid", s.tree_mid_frames},
+          {"metadata", s.metadata_frames()},
+          {"leaf", s.leaf_frames}}},
+        {"tools_max_pfn", s.tools_max_pfn}};
+  }
+
+  Json ToolsMaxPfn(const Json&) { return list_->last_pfn().value(); }
+
+  Json Balloon(const Json& step) {
+    driver_ = BalloonDriver(
+        abi_, step.value("max_retry", BalloonPolicy::kDefaultMaxRetry));
+    const PageCount current(step["current"].get<uint64_t>());
+    driver_->SetPages(current, PageCount(step.value("low", uint64_t{0})),
+                      PageCount(step.value("high", uint64_t{0})));
+    driver_->SetTarget(current);
+    return nullptr;
+  }
+
+  Json Target(const Json& step) {
+    driver_->SetTarget(PageCount(step["pages"].get<uint64_t>()));
+    return nullptr;
+  }
+
+  Json Wake(const Json& step) {
+    const BalloonDriver::Round round = driver_->NextRound();
+    const bool up = round.direction == BalloonDriver::Direction::kUp;
+    const PageCount limit(
+        step.value(up ? "granted" : "available", round.pages.value()));
+    const BalloonState state =
+        driver_->EndRound(round, std::min(round.pages, limit));
+    return {{"state", state == BalloonState::kDone    ? "DONE"
+                      : state == BalloonState::kAgain ? "EAGAIN"
+                                                      : "ECANCELED"},
+            {"current", driver_->current().value()},
+            {"target", driver_->target().value()},
+            {"low", driver_->low().value()},
+            {"high", driver_->high().value()},
+            {"delay", driver_->policy().delay_seconds()},
+            {"retry", driver_->policy().retry_count()}};
+  }
+
+  // What a refusal stands for in the cases' words: the guest would stop.
+  static Json Refusal(const absl::Status& status) {
+    switch (status.code()) {
+      case absl::StatusCode::kOutOfRange:
+        return "crash: alloc-entry past the end of the area";
+      case absl::StatusCode::kFailedPrecondition:
+        return status.message().find("foreign") != absl::string_view::npos
+                   ? "crash: foreign mapping at migration"
+                   : "crash: identity ranges can only be marked before "
+                     "relocation";
+      default:
+        return std::string(status.ToString());
+    }
+  }
+
+  const Abi& abi_;
+  std::unique_ptr<P2mList> list_;
+  LimitedSource source_;
+  std::optional<BalloonDriver> driver_;
+  int epoch_ = 0;
+};
+
+std::vector<std::filesystem::path> VectorFiles() {
+  const char* folder = std::getenv("SIMVISOR_VECTORS");
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           folder != nullptr ? folder : "tests/testdata/vectors")) {
+    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+TEST(P2mConformanceTest, EveryVectorHolds) {
+  const std::vector<std::filesystem::path> files = VectorFiles();
+  ASSERT_FALSE(files.empty());
+  for (const std::filesystem::path& path : files) {
+    SCOPED_TRACE(path.filename());
+    std::ifstream in(path);
+    const Json file = Json::parse(in);
+    ASSERT_EQ(file["variant"], "mainline");
+    Replay replay(file);
+    int number = 0;
+    for (const Json& step : file["steps"]) {
+      SCOPED_TRACE(absl::StrFormat("step %d: %s", ++number, step.dump()));
+      const Json got = replay.Run(step);
+      if (step.contains("expect")) {
+        EXPECT_EQ(got, step["expect"]);
+      }
+      EXPECT_TRUE(replay.Check().ok()) << replay.Check();
+    }
+  }
+  std::cout << files.size() << " vector files replayed\n";
+}
+
+}  // namespace
+}  // namespace simvisor
