@@ -1,0 +1,251 @@
+#include "domain/domain/domain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+// Frames given out between two looks at `stop`.
+constexpr PageCount kPopulateStep{uint64_t{1} << 18};
+
+Pfn HotplugLimit(const DomainSpec& spec) {
+  return Pfn(spec.hotplug_limit_gib * kPagesPerGiB);
+}
+
+// Pages of a guest with `pages` pages that its kernel may use at boot: the RAM
+// of its map, but for the first MiB.
+PfnSet UsablePages(const E820Map& map, PageCount pages) {
+  PfnSet usable;
+  for (const PfnExtent& ram : map.RamPages()) {
+    usable.Add(
+        ExtentBetween(ram.first, std::min(ram.end(), Pfn(pages.value()))));
+  }
+  usable.Remove({Pfn(0), kKernelLowPages});
+  return usable;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
+                                                     FramePool& pool) {
+  const DomainSpec& spec = params.spec;
+  const Abi& abi = AbiOf(spec.arch);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      MemorySetup setup, PlanMemorySetup({.abi = &abi,
+                                          .e820 = &spec.e820,
+                                          .nr_pages = spec.memory,
+                                          .ceiling = params.max_pages,
+                                          .initial = params.initial,
+                                          .area_limit = HotplugLimit(spec)}));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const PageCount boot_pages,
+      PagesToBoot(abi, spec.memory, setup, HotplugLimit(spec)));
+  const PageCount usable = UsablePages(spec.e820, spec.memory).size();
+  if (boot_pages > usable) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+        absl::StrFormat(
+            "create of domain \"%s\": %d pages of memory: the guest needs %d "
+            "pages for its p2m list and has %d; give it more memory, or lower "
+            "maxmem or the map's RAM above its memory",
+            spec.name, spec.memory.value(), boot_pages.value(),
+            usable.value()));
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
+                            P2mList::Create(abi, setup.area_end));
+  return std::shared_ptr<Domain>(new Domain(std::move(params), std::move(setup),
+                                            boot_pages, std::move(list), pool));
+}
+
+Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
+               std::unique_ptr<P2mList> list, FramePool& pool)
+    : id_(params.id),
+      abi_(&AbiOf(params.spec.arch)),
+      spec_(std::move(params.spec)),
+      setup_(std::move(setup)),
+      area_limit_(HotplugLimit(spec_)),
+      boot_pages_(boot_pages),
+      pool_(pool),
+      list_(std::move(list)),
+      name_(spec_.name),
+      driver_(*abi_),
+      max_pages_(params.max_pages),
+      static_max_(spec_.max_memory),
+      target_(spec_.memory) {}
+
+absl::Status Domain::Populate(StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  const PfnSet usable = UsablePages(spec_.e820, spec_.memory);
+  for (const auto& [first, end] : usable.extents()) {
+    free_pages_.Return(ExtentBetween(first, end));
+  }
+  SIMVISOR_RETURN_IF_ERROR(list_->Build(spec_.memory, free_pages_));
+  absl::Status status = GiveInitialFrames(stop);
+  if (!status.ok()) Die();
+  return status;
+}
+
+absl::Status Domain::GiveInitialFrames(StopCheck stop) {
+  absl::StatusOr<FrameClaim> claim = pool_.Claim(spec_.memory);
+  if (!claim.ok()) {
+    return MakeError(claim.status().code(), Reason::kHostMemoryExhausted,
+                     absl::StrFormat("create of domain \"%s\": %s", spec_.name,
+                                     claim.status().message()));
+  }
+  while (current_ < spec_.memory) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    const PageCount count = std::min(kPopulateStep, spec_.memory - current_);
+    pool_.Populate(
+        *claim, id_, {Pfn(current_.value()), count},
+        [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
+    current_ += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::Boot() {
+  SIMVISOR_ASSIGN_OR_RETURN(
+      BootResult result, BootGuest(*list_, setup_, area_limit_, free_pages_));
+  for (const BootResult::MovedFrames& moved : result.moved) {
+    pool_.SetPfns(moved.frames, moved.first);
+    free_pages_.Return({moved.first, moved.frames.count});
+  }
+  const PageCount before = current_;
+  FreeFrames(result.released);
+  target_ -= before - current_;
+  for (const auto& [first, end] : list_->extra_regions().extents()) {
+    balloon_.Push(ExtentBetween(first, end));
+  }
+  booted_.store(true, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+DomainInfo Domain::Info() const {
+  absl::MutexLock lock(&mu_);
+  DomainInfo info;
+  info.id = id_;
+  info.name = name_;
+  info.uuid = spec_.uuid;
+  info.arch = spec_.arch;
+  info.state = state_;
+  info.vcpus = spec_.vcpus;
+  info.e820 = spec_.e820;
+  info.pci_devices = spec_.pci_devices;
+  info.memory.current = current_;
+  info.memory.max = max_pages_;
+  info.memory.static_max = static_max_;
+  info.memory.target = target_;
+  info.memory.balloon_state = driver_.policy().state();
+  if (state_ == DomainState::kDying) return info;
+  info.memory.p2m_pages = list_->structure().size();
+  if (booted_.load(std::memory_order_relaxed)) {
+    info.memory.balloon = balloon_.size();
+    info.memory.available = free_pages_.count();
+  }
+  return info;
+}
+
+void Domain::Rename(absl::string_view name) {
+  absl::MutexLock lock(&mu_);
+  name_ = std::string(name);
+}
+
+absl::StatusOr<DomainState> Domain::Pause() {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (state_ == DomainState::kRunning) state_ = DomainState::kPaused;
+  return state_;
+}
+
+absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (state_ == DomainState::kRunning) return state_;
+  SIMVISOR_RETURN_IF_ERROR(stop());
+  if (state_ == DomainState::kBuilt) SIMVISOR_RETURN_IF_ERROR(Boot());
+  state_ = DomainState::kRunning;
+  SIMVISOR_RETURN_IF_ERROR(Drive(target_, nullptr, stop));
+  return state_;
+}
+
+absl::StatusOr<PageCount> Domain::Destroy() {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  return Die();
+}
+
+PageCount Domain::Die() {
+  dying_.store(true, std::memory_order_release);
+  state_ = DomainState::kDying;
+  const PageCount before = current_;
+  contents_.DropAll();
+  std::vector<MfnExtent> frames;
+  const Pfn end = list_->p2m_size();
+  for (Pfn at(0); at < end; at += std::min(kPopulateStep, end - at)) {
+    frames.clear();
+    CollectFrames({at, std::min(kPopulateStep, end - at)}, frames);
+    FreeFrames(frames);
+  }
+  frames.clear();
+  for (const auto& [first, last] : unmapped_frames_.extents()) {
+    frames.push_back(ExtentBetween(first, last));
+  }
+  FreeFrames(frames);
+  unmapped_frames_.Clear();
+  return before - current_;
+}
+
+void Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
+  if (frames.empty()) return;
+  for (const MfnExtent& extent : frames) {
+    contents_.Drop(extent);
+    current_ -= extent.count;
+  }
+  pool_.Free(frames);
+}
+
+void Domain::CollectFrames(PfnExtent pfns,
+                           std::vector<MfnExtent>& frames) const {
+  for (Pfn at = pfns.first; at < pfns.end();) {
+    const P2mRun run =
+        list_->RunAt(at, pfns.end(), P2mView::kResolved, RunMerge::kByFrame);
+    if (run.word.Class() == P2mClass::kRam) {
+      frames.push_back({Mfn(run.word.Number()), run.pfns.count});
+    }
+    at = run.pfns.end();
+  }
+}
+
+absl::Status Domain::CheckAlive() const {
+  if (state_ != DomainState::kDying) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
+      absl::StrFormat("domain %d is dying; nothing can be done with it",
+                      id_.value()));
+}
+
+absl::Status Domain::CheckBooted(absl::string_view operation) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (state_ != DomainState::kBuilt) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotBooted,
+      absl::StrFormat("domain %d: %s: its guest has not booted; unpause it",
+                      id_.value(), operation));
+}
+
+absl::Status Domain::CheckRunning(absl::string_view operation) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (state_ == DomainState::kRunning) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
+      absl::StrFormat("domain %d: %s: its guest does not run, so its balloon "
+                      "driver cannot answer; unpause it",
+                      id_.value(), operation));
+}
+
+}  // namespace simvisor

@@ -1,0 +1,263 @@
+// One PV domain: its reservation, its guest's p2m list, balloon and contents.
+//
+// A Domain joins three things that do not know each other: the frames it owns
+// in the machine's pool, the p2m list that its guest keeps of them, and what
+// the frames hold.  Its methods keep the invariants between the three, which
+// Audit() states and checks:
+//   (1) a RAM word's frame is owned by the domain and its m2p entry points
+//   back; (2) current pages = RAM words + frames in no word; (3) a page of the
+//   list's own structure is RAM and in no free list; (4) the guest's free pages
+//   are RAM, and the balloon's pfns are INVALID.
+//
+// Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
+// PAUSED -> DYING (no frames).  Every method but the constants and Info() fails
+// with FAILED_PRECONDITION DOMAIN_DYING once the domain is dying.
+//
+// Units: pages and frames of 4096 bytes.  A call that fails has changed
+// nothing, unless its comment says otherwise.  Where `stop` ends a call, its
+// status is the result.
+//
+// Thread safety: all public methods may be called from any thread.  They
+// serialise on one mutex per domain, but for Translate(), which takes no lock
+// once the guest has booted.  Lock order: Host -> Domain -> FramePool.
+
+#ifndef SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_
+#define SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "domain/domain/domain_types.h"
+#include "domain/frames/frame_pool.h"
+#include "domain/frames/page_contents.h"
+#include "domain/guest/balloon_driver.h"
+#include "domain/guest/balloon_list.h"
+#include "domain/guest/free_pages.h"
+#include "domain/guest/guest_boot.h"
+#include "domain/guest/memory_setup.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/units/abi.h"
+#include "domain/units/extent_set.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class Domain {
+ public:
+  // What the host has settled before a domain is built.
+  struct Params {
+    DomainId id;
+    DomainSpec spec;       // checked; e820, uuid and max_memory filled in
+    bool initial = false;  // dom0: asks the hypervisor for its ceiling
+    PageCount max_pages;   // the hypervisor's limit
+  };
+
+  // Plans a domain; it owns no frame yet.
+  //
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if the guest could not boot in its
+  // memory, E820_MALFORMED; FAILED_PRECONDITION E820_REMAP_OVERFLOW;
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.  `pool` must outlive it.
+  static absl::StatusOr<std::shared_ptr<Domain>> Plan(Params params,
+                                                      FramePool& pool);
+
+  Domain(const Domain&) = delete;
+  Domain& operator=(const Domain&) = delete;
+
+  DomainId id() const { return id_; }
+  const Abi& abi() const { return *abi_; }
+  const Uuid& uuid() const { return spec_.uuid; }
+
+  // Gives the domain its frames and the builder's list; BUILT afterwards.
+  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED; after a failure it owns nothing
+  // and must be dropped.
+  absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+
+  DomainInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
+  void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
+
+  absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);
+  // Boots the guest if it has not run yet, then lets the balloon driver work.
+  absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  // Frees every frame and returns how many; DYING afterwards.
+  absl::StatusOr<PageCount> Destroy() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Moves `pages` pages, or with `allow_partial` as many as there are, out of
+  // the guest or into it, and returns how many; the target follows.  When
+  // `stop` ends the call, what has moved stays moved.
+  //
+  // FAILED_PRECONDITION DOMAIN_NOT_RUNNING; INVALID_ARGUMENT RANGE_INVALID for
+  // 0 pages; RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED (down),
+  // PFN_NOT_BALLOONABLE, MAX_MEM_EXCEEDED, HOST_MEMORY_EXHAUSTED (up).
+  // Source: decrease_reservation(), increase_reservation() in
+  // drivers/xen/balloon.c.
+  absl::StatusOr<PageCount> BalloonDown(PageCount pages, bool allow_partial,
+                                        StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<PageCount> BalloonUp(PageCount pages, bool allow_partial,
+                                      StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
+  // the driver of a running guest move as far as it can, which is no error if
+  // it is short.  When `stop` ends the call, the target stays set.
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0), STATIC_MAX_EXCEEDED.
+  // Source: libxl_set_memory_target().
+  absl::Status SetTarget(PageCount target, StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more).
+  // Source: libxl_domain_setmaxmem().
+  absl::Status SetMaxMemory(PageCount max_memory) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Makes the words of [start, end) identity; end None() is the list's end.
+  // Errors: see MemoryService.MarkIdentityRange.
+  absl::StatusOr<RangeChange> MarkIdentity(Pfn start, Pfn end, bool release_ram)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Sets the words of `pfns`: missing, identity, or RAM from first_mfn on.
+  // Errors: see MemoryService.SetP2mRange.
+  absl::StatusOr<RangeChange> SetRange(PfnExtent pfns, P2mClass p2m_class,
+                                       Mfn first_mfn, RamPolicy policy)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Appends the words of `pfns` to `words`.
+  absl::Status Translate(absl::Span<const uint64_t> pfns,
+                         std::vector<P2mWord>& words) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Appends runs of [start, end), at most max_runs, and returns the pfn to go
+  // on from: the end of the list, or `end`, when done.  `end` past the list
+  // stands for its end.  OUT_OF_RANGE PFN_OUT_OF_RANGE if `start` is past the
+  // list.
+  absl::StatusOr<Pfn> ListRuns(Pfn start, Pfn end, P2mView view, RunMerge merge,
+                               size_t max_runs, std::vector<P2mRun>& runs,
+                               uint64_t* generation) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<P2mReport> Summary() const ABSL_LOCKS_EXCLUDED(mu_);
+  // FAILED_PRECONDITION DOMAIN_NOT_BOOTED until the guest has published it.
+  absl::StatusOr<MfnListList> FindMfnListList() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Copies guest memory from byte `offset` of page `pfn` on; may span pages.
+  // FAILED_PRECONDITION PFN_NOT_RAM, PAGE_IN_USE_BY_KERNEL (write);
+  // INVALID_ARGUMENT RANGE_INVALID (offset beyond the page, nothing to copy).
+  absl::Status ReadMemory(Pfn pfn, uint64_t offset, absl::Span<char> out) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status WriteMemory(Pfn pfn, uint64_t offset, absl::string_view data)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Content of a frame of this domain.  Sets *zero instead of filling `page`
+  // (kPageSize bytes) if every byte is 0.  FAILED_PRECONDITION
+  // FRAME_NOT_READABLE if the frame is not the domain's.
+  absl::Status ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // For the host's audit, which holds every domain still at once.
+  void LockForAudit() const ABSL_EXCLUSIVE_LOCK_FUNCTION(mu_) { mu_.Lock(); }
+  void UnlockAfterAudit() const ABSL_UNLOCK_FUNCTION(mu_) { mu_.Unlock(); }
+  // Appends a sentence for each invariant that does not hold, and adds the RAM
+  // words looked at to *words.  Returns the pages the domain says it owns.
+  PageCount Audit(std::vector<std::string>& findings, uint64_t* words) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+ private:
+  Domain(Params params, MemorySetup setup, PageCount boot_pages,
+         std::unique_ptr<P2mList> list, FramePool& pool);
+
+  // domain.cc
+  absl::Status CheckAlive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckBooted(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckRunning(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status GiveInitialFrames(StopCheck stop)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Frees every frame, returns how many, and leaves the domain dying.
+  PageCount Die() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives frames back to the pool with what they hold.
+  void FreeFrames(absl::Span<const MfnExtent> frames)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Appends the frames of the RAM words of `pfns`, in pfn order.
+  void CollectFrames(PfnExtent pfns, std::vector<MfnExtent>& frames) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // domain_balloon.cc
+  // Lets the driver work towards `target` pages.  Frames on the way up come out
+  // of `claim`, or, without one, as far as pool and limit allow.
+  absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Move pages, as many as there are, and return how many.
+  PageCount MoveDown(PageCount pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  PageCount MoveUp(PageCount pages, FrameClaim* claim)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckRoomUp(PageCount pages) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Pages the hypervisor would still give.
+  PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // domain_p2m.cc
+  absl::StatusOr<PfnExtent> IdentityRange(Pfn start, Pfn end) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is under a range that is about to be overwritten.
+  struct Overwritten {
+    std::vector<MfnExtent> frames;
+    PageCount ram;
+  };
+  absl::StatusOr<Overwritten> CheckOverwrite(absl::string_view operation,
+                                             PfnExtent pfns,
+                                             RamPolicy policy) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckGuestPages(absl::string_view operation, PfnExtent pfns,
+                               PageCount needed) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<RangeChange> CommitRange(PfnExtent pfns,
+                                          const P2mList::RangeFill& fill,
+                                          const Overwritten& under,
+                                          RamPolicy policy)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // domain_memory.cc
+  absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
+                          uint64_t size, bool writing) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Constant after construction.
+  const DomainId id_;
+  const Abi* const abi_;
+  const DomainSpec spec_;
+  const MemorySetup setup_;
+  const Pfn area_limit_;
+  const PageCount boot_pages_;  // see PagesToBoot()
+  FramePool& pool_;
+
+  // Set once, then read without the lock.
+  std::atomic<bool> booted_ = false;
+  std::atomic<bool> dying_ = false;
+
+  mutable absl::Mutex mu_;
+  // The pointer is constant; the list has lock-free lookups once booted_.
+  const std::unique_ptr<P2mList> list_;
+  std::string name_ ABSL_GUARDED_BY(mu_);
+  DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
+  FreePages free_pages_ ABSL_GUARDED_BY(mu_);
+  BalloonList balloon_ ABSL_GUARDED_BY(mu_);
+  BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
+  PageContents contents_ ABSL_GUARDED_BY(mu_);
+  MfnSet unmapped_frames_ ABSL_GUARDED_BY(mu_);  // owned, in no word
+  PageCount current_ ABSL_GUARDED_BY(mu_);
+  PageCount max_pages_ ABSL_GUARDED_BY(mu_);
+  PageCount static_max_ ABSL_GUARDED_BY(mu_);
+  PageCount target_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_

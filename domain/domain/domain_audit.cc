@@ -1,0 +1,116 @@
+// The invariants of a domain, checked from scratch.
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "domain/domain/domain.h"
+
+namespace simvisor {
+namespace {
+
+// Collects findings about one domain, each with the domain's name before it.
+class Findings {
+ public:
+  Findings(DomainId id, std::vector<std::string>& out) : id_(id), out_(out) {}
+  void Add(absl::string_view what) {
+    out_.push_back(absl::StrFormat("domain %d: %s", id_.value(), what));
+  }
+
+ private:
+  DomainId id_;
+  std::vector<std::string>& out_;
+};
+
+// Invariant (1): `frames` belong to `id` and their m2p entries name `first`,
+// first + 1, ...; `first` None() stands for no entry.
+void CheckFrames(const FramePool& pool, DomainId id, MfnExtent frames,
+                 Pfn first, Findings& findings) {
+  if (!FitsWithin(frames.first, frames.count, pool.max_mfn())) {
+    findings.Add(absl::StrFormat("%d frames from mfn 0x%x leave the machine",
+                                 frames.count.value(), frames.first.value()));
+    return;
+  }
+  std::vector<FrameRun> runs;
+  for (MfnExtent rest = frames; !rest.empty();) {
+    runs.clear();
+    const Mfn next = pool.ListRuns(rest, 64, runs);
+    for (const FrameRun& run : runs) {
+      const Pfn expected =
+          first.is_none() ? first : first + (run.frames.first - frames.first);
+      if (run.state != FrameState::kOwned || run.owner != id ||
+          run.first_pfn != expected) {
+        findings.Add(
+            absl::StrFormat("mfn 0x%x is held at pfn 0x%x, but the m2p says "
+                            "state %d, owner %d, "
+                            "pfn 0x%x",
+                            run.frames.first.value(), expected.value(),
+                            static_cast<int>(run.state), run.owner.value(),
+                            run.first_pfn.value()));
+      }
+    }
+    rest = ExtentBetween(next, frames.end());
+  }
+}
+
+// Every pfn of `pfns` is of class `wanted`.
+void CheckClass(const P2mList& list, PfnExtent pfns, P2mClass wanted,
+                absl::string_view what, Findings& findings) {
+  const Pfn end = std::min(pfns.end(), list.p2m_size());
+  for (Pfn at = pfns.first; at < end;) {
+    const P2mRun run =
+        list.RunAt(at, end, P2mView::kResolved, RunMerge::kByClass);
+    if (run.word.Class() != wanted) {
+      findings.Add(absl::StrFormat("%s pfn 0x%x reads %s", what, at.value(),
+                                   run.word.ToString()));
+    }
+    at = run.pfns.end();
+  }
+}
+
+}  // namespace
+
+PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
+  Findings findings(id_, out);
+  if (state_ == DomainState::kDying) return current_;
+  const absl::Status list_status = list_->CheckInvariants();
+  if (!list_status.ok()) {
+    findings.Add(absl::string_view(list_status.message().data(),
+                                   list_status.message().size()));
+  }
+
+  PageCount ram;
+  for (Pfn at(0); at < list_->p2m_size();) {
+    const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,
+                                    RunMerge::kByFrame);
+    if (run.word.Class() == P2mClass::kRam) {
+      ram += run.pfns.count;
+      CheckFrames(pool_, id_, {Mfn(run.word.Number()), run.pfns.count}, at,
+                  findings);
+    }
+    at = run.pfns.end();
+  }
+  *words += ram.value();
+  for (const auto& [first, end] : unmapped_frames_.extents()) {
+    CheckFrames(pool_, id_, ExtentBetween(first, end), Pfn::None(), findings);
+  }
+  if (ram + unmapped_frames_.size() != current_) {
+    findings.Add(absl::StrFormat(
+        "%d RAM words and %d unmapped frames, but %d pages are counted",
+        ram.value(), unmapped_frames_.size().value(), current_.value()));
+  }
+
+  for (const auto& [first, end] : free_pages_.set().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, end);
+    CheckClass(*list_, pfns, P2mClass::kRam, "free", findings);
+    if (list_->structure().Intersects(pfns)) {
+      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
+                                   first.value(), end.value()));
+    }
+  }
+  for (const PfnExtent& pfns : balloon_.extents()) {
+    CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
+  }
+  return current_;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,202 @@
+// The balloon of a domain: pages out of its guest and into it.
+//
+// A real driver moves one batch of frame numbers per hypercall.  A batch that
+// is granted in full leaves no trace, so many are done together here, between
+// two looks at `stop`.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/domain/domain.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kBatchesPerRound = 512;
+
+absl::Status CheckPageCount(DomainId id, absl::string_view operation,
+                            PageCount pages) {
+  if (pages > PageCount(0)) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+      absl::StrFormat("domain %d: %s of 0 pages; name at least one", id.value(),
+                      operation));
+}
+
+}  // namespace
+
+absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
+                                              bool allow_partial,
+                                              StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon down"));
+  SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon down", pages));
+  const PageCount available = free_pages_.count();
+  if (pages > available && !allow_partial) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+        absl::StrFormat("domain %d: balloon down by %d pages: its guest can "
+                        "give %d of its %d pages; ask for fewer, or allow a "
+                        "partial move",
+                        id_.value(), pages.value(), available.value(),
+                        current_.value()));
+  }
+  const PageCount before = current_;
+  const absl::Status status =
+      Drive(current_ - std::min(pages, current_), nullptr, stop);
+  target_ = current_;
+  if (!status.ok()) return status;
+  return before - current_;
+}
+
+absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
+                                            StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon up"));
+  SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon up", pages));
+  FrameClaim claim;
+  if (!allow_partial) {
+    SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(pages));
+    absl::StatusOr<FrameClaim> claimed = pool_.Claim(pages);
+    if (!claimed.ok()) {
+      return MakeError(claimed.status().code(), Reason::kHostMemoryExhausted,
+                       absl::StrFormat("domain %d: balloon up: %s", id_.value(),
+                                       claimed.status().message()));
+    }
+    claim = *std::move(claimed);
+  }
+  const PageCount before = current_;
+  const absl::Status status = Drive(current_ + std::min(pages, balloon_.size()),
+                                    allow_partial ? nullptr : &claim, stop);
+  target_ = current_;
+  if (!status.ok()) return status;
+  return current_ - before;
+}
+
+absl::Status Domain::CheckRoomUp(PageCount pages) const {
+  if (pages > RoomBelowMax()) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
+        absl::StrFormat("domain %d: balloon up by %d pages: it has %d and its "
+                        "limit is %d; raise the limit with mem-max, or use "
+                        "mem-set",
+                        id_.value(), pages.value(), current_.value(),
+                        max_pages_.value()));
+  }
+  if (pages > balloon_.size()) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kPfnNotBalloonable,
+        absl::StrFormat("domain %d: balloon up by %d pages: its balloon holds "
+                        "%d pfns; create it with more maxmem to give it room",
+                        id_.value(), pages.value(), balloon_.size().value()));
+  }
+  return absl::OkStatus();
+}
+
+PageCount Domain::RoomBelowMax() const {
+  return max_pages_ > current_ ? max_pages_ - current_ : PageCount(0);
+}
+
+absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
+                           StopCheck stop) {
+  driver_.SetPages(current_, balloon_.size());
+  driver_.SetTarget(target);
+  while (true) {
+    const BalloonDriver::Round round = driver_.NextRound(kBatchesPerRound);
+    if (round.direction == BalloonDriver::Direction::kNone) break;
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    const PageCount moved = round.direction == BalloonDriver::Direction::kUp
+                                ? MoveUp(round.pages, claim)
+                                : MoveDown(round.pages);
+    if (driver_.EndRound(round, moved) != BalloonState::kDone) break;
+  }
+  return absl::OkStatus();
+}
+
+PageCount Domain::MoveDown(PageCount pages) {
+  PageCount moved;
+  std::vector<MfnExtent> frames;
+  while (moved < pages) {
+    const PfnExtent pfns = free_pages_.TakeForBalloon(pages - moved);
+    if (pfns.empty()) break;
+    frames.clear();
+    CollectFrames(pfns, frames);
+    list_->ClearFrames(pfns);
+    balloon_.Push(pfns);
+    FreeFrames(frames);
+    moved += pfns.count;
+  }
+  return moved;
+}
+
+PageCount Domain::MoveUp(PageCount pages, FrameClaim* claim) {
+  FrameClaim own;
+  if (claim == nullptr) {
+    own = pool_.ClaimUpTo(std::min(pages, RoomBelowMax()));
+    claim = &own;
+  }
+  pages = std::min(pages, claim->remaining());
+  PageCount moved;
+  while (moved < pages) {
+    const PfnExtent pfns = balloon_.Pop(pages - moved);
+    pool_.Populate(*claim, id_, pfns, [this](Pfn pfn, MfnExtent frames) {
+      list_->StoreFrames(pfn, frames);
+    });
+    current_ += pfns.count;
+    free_pages_.Return(pfns);
+    moved += pfns.count;
+  }
+  return moved;
+}
+
+absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (target == PageCount(0)) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+        absl::StrFormat("domain %d: memory target of 0 pages; name at least "
+                        "one, or destroy the domain",
+                        id_.value()));
+  }
+  if (target > static_max_) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kStaticMaxExceeded,
+        absl::StrFormat("domain %d: memory target of %d pages: "
+                        "memory_dynamic_max must be less than or equal to "
+                        "memory_static_max, %d pages; raise it with mem-max",
+                        id_.value(), target.value(), static_max_.value()));
+  }
+  max_pages_ = target + kMaxMemSlack;
+  target_ = target;
+  if (state_ != DomainState::kRunning) return absl::OkStatus();
+  return Drive(target_, nullptr, stop);
+}
+
+absl::Status Domain::SetMaxMemory(PageCount max_memory) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (max_memory > kMaxDomainPages) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+        absl::StrFormat("domain %d: maximum memory of %d pages: a domain has "
+                        "at most %d",
+                        id_.value(), max_memory.value(),
+                        kMaxDomainPages.value()));
+  }
+  if (max_memory < target_) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kMaxMemBelowTarget,
+        absl::StrFormat("domain %d: maximum memory of %d pages: its target is "
+                        "%d; lower that with mem-set first",
+                        id_.value(), max_memory.value(), target_.value()));
+  }
+  max_pages_ = max_memory;
+  static_max_ = max_memory;
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor

@@ -1,0 +1,115 @@
+// What a domain's pages hold: its guest's writes, and the pages of its p2m
+// list, whose content follows from the list.
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "domain/domain/domain.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+
+absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
+                                uint64_t offset, uint64_t size,
+                                bool writing) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (offset >= kPageSize || size == 0) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat("domain %d: %s of %d bytes at pfn 0x%x offset %d: name "
+                        "at least one byte and an offset below %d",
+                        id_.value(), operation, size, pfn.value(), offset,
+                        kPageSize));
+  }
+  const PageCount pages((offset + size + kPageSize - 1) / kPageSize);
+  if (!FitsWithin(pfn, pages, list_->p2m_size())) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
+        absl::StrFormat("domain %d: %s of %d pages from pfn 0x%x: the p2m list "
+                        "ends at pfn 0x%x",
+                        id_.value(), operation, pages.value(), pfn.value(),
+                        list_->p2m_size().value()));
+  }
+  for (Pfn at = pfn; at < pfn + pages; at += PageCount(1)) {
+    const P2mWord word = list_->Lookup(at);
+    if (word.Class() != P2mClass::kRam) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
+          absl::StrFormat("domain %d: %s at pfn 0x%x: it is %s, not RAM; see "
+                          "p2m dump",
+                          id_.value(), operation, at.value(),
+                          P2mClassName(word.Class())));
+    }
+    if (writing && list_->structure().Find(at).has_value()) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+          absl::StrFormat("domain %d: %s at pfn 0x%x: the guest keeps its p2m "
+                          "list there; choose another page",
+                          id_.value(), operation, at.value()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
+                                absl::Span<char> out) const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckPages("read", pfn, offset, out.size(),
+                                      /*writing=*/false));
+  Page page;
+  while (!out.empty()) {
+    const size_t n = std::min<uint64_t>(out.size(), kPageSize - offset);
+    if (list_->RenderPage(pfn, absl::MakeSpan(page))) {
+      std::copy_n(page.begin() + offset, n, out.begin());
+    } else {
+      contents_.Read(Mfn(list_->Lookup(pfn).Number()), offset,
+                     out.subspan(0, n));
+    }
+    out.remove_prefix(n);
+    pfn += PageCount(1);
+    offset = 0;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
+                                 absl::string_view data) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckPages("write", pfn, offset, data.size(),
+                                      /*writing=*/true));
+  while (!data.empty()) {
+    const size_t n = std::min<uint64_t>(data.size(), kPageSize - offset);
+    contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset,
+                    data.substr(0, n));
+    data.remove_prefix(n);
+    pfn += PageCount(1);
+    offset = 0;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
+                               bool* zero) const {
+  absl::MutexLock lock(&mu_);
+  // Under the domain's lock its frames cannot change hands.
+  const FrameRun run = pool_.Lookup(mfn);
+  if (run.state != FrameState::kOwned || run.owner != id_) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotReadable,
+        absl::StrFormat("read of mfn 0x%x: it is no longer a frame of domain "
+                        "%d; look it up again",
+                        mfn.value(), id_.value()));
+  }
+  *zero = false;
+  if (!run.first_pfn.is_none() && list_->RenderPage(run.first_pfn, page)) {
+    return absl::OkStatus();
+  }
+  const Page* content = contents_.Find(mfn);
+  *zero = content == nullptr;
+  if (content != nullptr)
+    std::copy(content->begin(), content->end(), page.begin());
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor

@@ -1,0 +1,249 @@
+// The p2m list of a domain, as callers see and change it.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/domain/domain.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+
+absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
+                                                 bool release_ram) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns, IdentityRange(start, end));
+  if (pfns.empty()) return RangeChange{};
+  const RamPolicy policy =
+      release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
+  SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
+                            CheckOverwrite("mark identity", pfns, policy));
+  const P2mList::RangeFill fill = P2mList::RangeFill::Identity();
+  // Before boot, the guest must keep what it needs to boot; afterwards the set
+  // path may take pages.
+  const PageCount needed = state_ == DomainState::kBuilt
+                               ? boot_pages_ - list_->structure().size()
+                               : list_->PagesToSet(pfns, fill);
+  SIMVISOR_RETURN_IF_ERROR(CheckGuestPages("mark identity", pfns, needed));
+  return CommitRange(pfns, fill, under, policy);
+}
+
+absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
+  const Pfn list_end = list_->p2m_size();
+  if (start > end) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat("domain %d: mark identity [0x%x, 0x%x): the range ends "
+                        "before it starts; swap the ends",
+                        id_.value(), start.value(), end.value()));
+  }
+  if (state_ == DomainState::kBuilt || end.is_none()) {
+    return ExtentBetween(start, std::min(end, list_end));
+  }
+  if (end > list_end) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("domain %d: mark identity [0x%x, 0x%x): the p2m area "
+                        "ends at pfn 0x%x; what lies behind is identity anyway",
+                        id_.value(), start.value(), end.value(),
+                        list_end.value()));
+  }
+  return ExtentBetween(start, end);
+}
+
+absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
+                                             Mfn first_mfn, RamPolicy policy) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckBooted("set p2m"));
+  if (pfns.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+                     absl::StrFormat("domain %d: set p2m of 0 pfns at 0x%x; "
+                                     "name at least one",
+                                     id_.value(), pfns.first.value()));
+  }
+  if (!FitsWithin(pfns.first, pfns.count, list_->p2m_size())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("domain %d: set p2m of %d pfns from 0x%x: the p2m area "
+                        "ends at pfn 0x%x",
+                        id_.value(), pfns.count.value(), pfns.first.value(),
+                        list_->p2m_size().value()));
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
+                            CheckOverwrite("set p2m", pfns, policy));
+  if (p2m_class == P2mClass::kRam) {
+    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(pfns, first_mfn));
+  }
+  const P2mList::RangeFill fill = {p2m_class, first_mfn};
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckGuestPages("set p2m", pfns, list_->PagesToSet(pfns, fill)));
+  return CommitRange(pfns, fill, under, policy);
+}
+
+absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
+    absl::string_view operation, PfnExtent pfns, RamPolicy policy) const {
+  if (list_->structure().Intersects(pfns)) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+        absl::StrFormat(
+            "domain %d: %s of [0x%x, 0x%x): pages of the guest's own "
+            "p2m list lie there; choose a range without them "
+            "(p2m stat tells how many there are)",
+            id_.value(), operation, pfns.first.value(), pfns.end().value()));
+  }
+  Overwritten under;
+  CollectFrames(pfns, under.frames);
+  for (const MfnExtent& frames : under.frames) under.ram += frames.count;
+  if (under.ram > PageCount(0) && policy == RamPolicy::kRefuse) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,
+        absl::StrFormat(
+            "domain %d: %s of [0x%x, 0x%x): %d pfns there hold RAM, "
+            "the first at mfn 0x%x; ask to release the frames, or "
+            "balloon them out first",
+            id_.value(), operation, pfns.first.value(), pfns.end().value(),
+            under.ram.value(), under.frames.front().first.value()));
+  }
+  return under;
+}
+
+absl::Status Domain::CheckGuestPages(absl::string_view operation,
+                                     PfnExtent pfns, PageCount needed) const {
+  const PageCount left = free_pages_.count() - free_pages_.set().CountIn(pfns);
+  if (needed <= left) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+      absl::StrFormat("domain %d: %s of [0x%x, 0x%x): the guest needs %d pages "
+                      "for its p2m list and would have %d free; balloon it up "
+                      "or choose a smaller range",
+                      id_.value(), operation, pfns.first.value(),
+                      pfns.end().value(), needed.value(), left.value()));
+}
+
+absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
+  const MfnExtent frames = {first_mfn, pfns.count};
+  if (!FitsWithin(first_mfn, pfns.count, pool_.max_mfn())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
+                        "0x%x: the machine ends at mfn 0x%x",
+                        id_.value(), pfns.first.value(), pfns.count.value(),
+                        first_mfn.value(), pool_.max_mfn().value()));
+  }
+  if (unmapped_frames_.CountIn(frames) == frames.count) return absl::OkStatus();
+  Mfn mfn = first_mfn;
+  while (unmapped_frames_.Contains(mfn)) mfn += PageCount(1);
+  const FrameRun run = pool_.Lookup(mfn);
+  if (run.state != FrameState::kOwned || run.owner != id_) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x: mfn 0x%x is not the "
+                        "domain's; see frames lookup",
+                        id_.value(), pfns.first.value(), mfn.value()));
+  }
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kFrameInUse,
+      absl::StrFormat(
+          "domain %d: set p2m of pfn 0x%x: mfn 0x%x is at pfn 0x%x; "
+          "take it out of that word first, keeping the frame",
+          id_.value(), pfns.first.value(), mfn.value(), run.first_pfn.value()));
+}
+
+absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
+                                                const P2mList::RangeFill& fill,
+                                                const Overwritten& under,
+                                                RamPolicy policy) {
+  const PageCount structure_before = list_->structure().size();
+  free_pages_.Remove(pfns);
+  if (state_ == DomainState::kBuilt) {
+    SIMVISOR_RETURN_IF_ERROR(
+        list_->SetRangeIdentity(pfns.first, pfns.end()).status());
+  } else {
+    SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
+  }
+  RangeChange change;
+  change.marked = pfns.count;
+  change.p2m_pages = list_->structure().size() - structure_before;
+  if (policy == RamPolicy::kRelease) {
+    FreeFrames(under.frames);
+    target_ -= std::min(target_, under.ram);
+    change.released = under.ram;
+  } else {
+    for (const MfnExtent& frames : under.frames) {
+      pool_.SetPfns(frames, Pfn::None());
+      unmapped_frames_.Add(frames);
+    }
+  }
+  if (fill.p2m_class != P2mClass::kMissing) balloon_.Remove(pfns);
+  if (fill.p2m_class == P2mClass::kRam) {
+    const MfnExtent frames = {fill.first_mfn, pfns.count};
+    pool_.SetPfns(frames, pfns.first);
+    unmapped_frames_.Remove(frames);
+    free_pages_.Return(pfns);
+  }
+  return change;
+}
+
+absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
+                               std::vector<P2mWord>& words) const {
+  words.reserve(words.size() + pfns.size());
+  if (booted_.load(std::memory_order_acquire) &&
+      !dying_.load(std::memory_order_acquire)) {
+    for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
+    return absl::OkStatus();
+  }
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
+                                     RunMerge merge, size_t max_runs,
+                                     std::vector<P2mRun>& runs,
+                                     uint64_t* generation) const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  end = std::min(end, list_->p2m_size());
+  if (start > end || (start == end && start == list_->p2m_size())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("domain %d: list p2m from pfn 0x%x to 0x%x: the list "
+                        "ends at pfn 0x%x",
+                        id_.value(), start.value(), end.value(),
+                        list_->p2m_size().value()));
+  }
+  *generation = list_->generation();
+  for (size_t n = 0; n < max_runs && start < end; ++n) {
+    runs.push_back(list_->RunAt(start, end, view, merge));
+    start = runs.back().pfns.end();
+  }
+  return start;
+}
+
+absl::StatusOr<P2mReport> Domain::Summary() const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  P2mReport report;
+  report.summary = list_->Summary();
+  if (state_ != DomainState::kBuilt) {
+    report.remapped = setup_.moved_pages;
+    report.released = setup_.released_pages;
+  }
+  return report;
+}
+
+absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckBooted("find the frame-list tree"));
+  MfnListList found;
+  found.root = Mfn(list_->Lookup(list_->top_page()).Number());
+  found.max_pfn = list_->last_pfn();
+  found.abi = abi_;
+  found.generation = list_->generation();
+  return found;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,104 @@
+// What a domain is built from and what it tells about itself.
+//
+// Thread safety: plain values.
+
+#ifndef SIMVISOR_DOMAIN_DOMAIN_DOMAIN_TYPES_H_
+#define SIMVISOR_DOMAIN_DOMAIN_DOMAIN_TYPES_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "domain/guest/balloon_policy.h"
+#include "domain/guest/e820.h"
+#include "domain/p2m/p2m_summary.h"
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+using Uuid = std::array<uint8_t, 16>;
+
+// Xen counts a domain's pages in 32 bits.
+inline constexpr PageCount kMaxDomainPages{(uint64_t{1} << 32) - 1};
+// libxl lets a domain have this much more than its target
+// (LIBXL_MAXMEM_CONSTANT).
+inline constexpr PageCount kMaxMemSlack{kPagesPerMiB};
+
+// Asked now and then inside page loops; a status other than OK ends the loop
+// and becomes the result of the call.  Called with locks held: must not block
+// and must not call back into the library.
+using StopCheck = absl::FunctionRef<absl::Status()>;
+
+// The StopCheck that never stops.
+inline absl::Status NeverStop() { return absl::OkStatus(); }
+
+enum class DomainState { kBuilt, kRunning, kPaused, kDying };
+
+// What to build.  Checked by Host::CreateDomain().
+struct DomainSpec {
+  std::string name;
+  Uuid uuid{};  // all zero: the host chooses
+  Arch arch = Arch::kX86_64;
+  PageCount memory;
+  PageCount max_memory;  // 0 stands for `memory`
+  uint32_t vcpus = 1;
+  bool e820_host = false;
+  E820Map e820;  // empty: one RAM entry of max_memory, or by e820_host
+  uint32_t hotplug_limit_gib = 0;
+  std::vector<std::string> pci_devices;
+};
+
+struct DomainMemory {
+  PageCount current;     // tot_pages
+  PageCount max;         // max_pages
+  PageCount static_max;  // memory/static-max
+  PageCount target;      // memory/target
+  PageCount balloon;     // pfns in the balloon
+  PageCount available;   // pages the guest could still give
+  PageCount p2m_pages;   // pages of the list, its tree and its page tables
+  BalloonState balloon_state = BalloonState::kNone;
+};
+
+struct DomainInfo {
+  DomainId id;
+  std::string name;
+  Uuid uuid{};
+  Arch arch = Arch::kX86_64;
+  DomainState state = DomainState::kBuilt;
+  uint32_t vcpus = 1;
+  DomainMemory memory;
+  E820Map e820;
+  std::vector<std::string> pci_devices;
+};
+
+// Where a toolstack finds the frame-list tree (shared info of the domain).
+struct MfnListList {
+  Mfn root;
+  Pfn max_pfn;  // a count
+  const Abi* abi = nullptr;
+  uint64_t generation = 0;
+};
+
+// What a range change came to.
+struct RangeChange {
+  PageCount marked;     // words written
+  PageCount released;   // frames that went back to the pool
+  PageCount p2m_pages;  // pages the guest took for its list and tree
+};
+
+// What becomes of the frame under a RAM word that is overwritten.
+enum class RamPolicy { kRefuse, kRelease, kKeep };
+
+struct P2mReport {
+  P2mSummary summary;
+  PageCount remapped;  // frames moved out from under holes at boot
+  PageCount released;  // frames given back at boot
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_DOMAIN_DOMAIN_TYPES_H_

@@ -1,0 +1,351 @@
+#include "domain/host/host.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/host/spec_check.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+// The hypervisor keeps the frames below 1 MiB, as Xen does for start-up code.
+constexpr Mfn kReservedBelow{256};
+constexpr char kDom0Name[] = "Domain-0";
+
+absl::Status NotFound(const DomainSelector& selector) {
+  return MakeError(
+      absl::StatusCode::kNotFound, Reason::kDomainNotFound,
+      absl::StrFormat("%s does not exist; list shows those that do",
+                      ToString(selector)));
+}
+
+absl::Status Dom0Protected(absl::string_view operation) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDom0Protected,
+      absl::StrFormat("%s of domain 0: it is the control domain and lives as "
+                      "long as the machine; stop the daemon instead",
+                      operation));
+}
+
+}  // namespace
+
+std::string UuidToString(const Uuid& uuid) {
+  std::string text;
+  for (size_t i = 0; i < uuid.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    absl::StrAppendFormat(&text, "%02x", uuid[i]);
+  }
+  return text;
+}
+
+std::string ToString(const DomainSelector& selector) {
+  if (const auto* id = std::get_if<DomainId>(&selector)) {
+    return absl::StrFormat("domain %d", id->value());
+  }
+  if (const auto* name = std::get_if<std::string>(&selector)) {
+    return absl::StrFormat("domain \"%s\"", *name);
+  }
+  return absl::StrFormat("domain %s", UuidToString(std::get<Uuid>(selector)));
+}
+
+absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
+  std::vector<MfnExtent> ram;
+  for (const PfnExtent& pages : config.e820.RamPages()) {
+    ram.push_back({Mfn(pages.first.value()), pages.count});
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(
+      std::unique_ptr<FramePool> pool,
+      FramePool::Create(ram, kReservedBelow, config.placement, config.seed));
+  std::unique_ptr<Host> host(new Host(config, std::move(pool)));
+
+  Domain::Params dom0;
+  dom0.id = kDom0Id;
+  dom0.initial = true;
+  dom0.spec.name = kDom0Name;
+  dom0.spec.memory = config.dom0_memory;
+  dom0.spec.max_memory = std::max(config.dom0_memory, config.dom0_max_memory);
+  dom0.spec.e820 = config.e820;
+  dom0.max_pages = dom0.spec.max_memory;
+  SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
+  {
+    absl::MutexLock lock(&host->mu_);
+    host->domains_[kDom0Id].name = kDom0Name;
+    host->names_[kDom0Name] = kDom0Id;
+    host->uuids_[dom0.spec.uuid] = kDom0Id;
+  }
+  SIMVISOR_RETURN_IF_ERROR(
+      host->BuildDomain(std::move(dom0), /*start_paused=*/false, NeverStop)
+          .status());
+  return host;
+}
+
+Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
+    : e820_(config.e820),
+      placement_(config.placement),
+      seed_(config.seed),
+      pool_(std::move(pool)),
+      random_(config.seed) {}
+
+HostInfo Host::Info() const {
+  const FramePool::Counts counts = pool_->counts();
+  HostInfo info;
+  info.total = counts.total;
+  info.free = counts.free;
+  info.owned = counts.owned;
+  info.reserved = counts.reserved;
+  info.max_mfn = pool_->max_mfn();
+  info.seed = seed_;
+  info.placement = placement_;
+  info.e820 = e820_;
+  absl::ReaderMutexLock lock(&mu_);
+  for (const auto& [id, entry] : domains_)
+    info.domains += entry.visible ? 1 : 0;
+  return info;
+}
+
+absl::StatusOr<DomainId> Host::FindId(const DomainSelector& selector) const {
+  DomainId id;
+  if (const auto* by_id = std::get_if<DomainId>(&selector)) {
+    id = *by_id;
+  } else if (const auto* name = std::get_if<std::string>(&selector)) {
+    auto at = names_.find(*name);
+    if (at == names_.end()) return NotFound(selector);
+    id = at->second;
+  } else {
+    auto at = uuids_.find(std::get<Uuid>(selector));
+    if (at == uuids_.end()) return NotFound(selector);
+    id = at->second;
+  }
+  auto entry = domains_.find(id);
+  if (entry == domains_.end() || !entry->second.visible) {
+    return NotFound(selector);
+  }
+  return id;
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Host::Find(
+    const DomainSelector& selector) const {
+  absl::ReaderMutexLock lock(&mu_);
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
+  return domains_.at(id).domain;
+}
+
+absl::Status Host::CompleteSpec(DomainSpec& spec) const {
+  if (spec.max_memory == PageCount(0)) spec.max_memory = spec.memory;
+  spec.vcpus = std::max<uint32_t>(spec.vcpus, 1);
+  SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(spec));
+  if (spec.e820_host) {
+    SIMVISOR_ASSIGN_OR_RETURN(
+        spec.e820, GuestE820FromHost(e820_, spec.memory, spec.max_memory));
+  } else if (spec.e820.entries().empty()) {
+    spec.e820 = E820Map::SingleRam(spec.max_memory);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
+                                                           bool start_paused,
+                                                           StopCheck stop) {
+  SIMVISOR_RETURN_IF_ERROR(CompleteSpec(spec));
+  Domain::Params params;
+  SIMVISOR_ASSIGN_OR_RETURN(params.id, Reserve(spec));
+  params.max_pages = spec.memory + kMaxMemSlack;
+  params.spec = std::move(spec);
+  return BuildDomain(std::move(params), start_paused, stop);
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
+                                                          bool start_paused,
+                                                          StopCheck stop) {
+  const DomainId id = params.id;
+  const auto build = [&]() -> absl::StatusOr<std::shared_ptr<Domain>> {
+    SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
+                              Domain::Plan(std::move(params), *pool_));
+    {
+      // From here on an audit looks at its frames.
+      absl::MutexLock lock(&mu_);
+      domains_.at(id).domain = domain;
+    }
+    SIMVISOR_RETURN_IF_ERROR(domain->Populate(stop));
+    if (!start_paused) {
+      const absl::Status status = domain->Unpause(stop).status();
+      if (!status.ok()) {
+        SIMVISOR_RETURN_IF_ERROR(domain->Destroy().status());
+        return status;
+      }
+    }
+    return domain;
+  };
+  absl::StatusOr<std::shared_ptr<Domain>> domain = build();
+  if (!domain.ok()) {
+    Forget(id);
+    return domain;
+  }
+  absl::MutexLock lock(&mu_);
+  domains_.at(id).visible = true;
+  return domain;
+}
+
+absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec) {
+  absl::MutexLock lock(&mu_);
+  if (names_.contains(spec.name)) {
+    return MakeError(
+        absl::StatusCode::kAlreadyExists, Reason::kNameInUse,
+        absl::StrFormat("create of domain \"%s\": domain %d has that name; "
+                        "choose another or destroy that one",
+                        spec.name, names_.at(spec.name).value()));
+  }
+  if (spec.uuid == Uuid{}) {
+    spec.uuid = NewUuid();
+  } else if (uuids_.contains(spec.uuid)) {
+    return MakeError(
+        absl::StatusCode::kAlreadyExists, Reason::kUuidInUse,
+        absl::StrFormat("create of domain \"%s\": domain %d has uuid %s; leave "
+                        "the uuid out to get a new one",
+                        spec.name, uuids_.at(spec.uuid).value(),
+                        UuidToString(spec.uuid)));
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, NextId());
+  domains_[id].name = spec.name;
+  domains_[id].uuid = spec.uuid;
+  names_[spec.name] = id;
+  uuids_[spec.uuid] = id;
+  return id;
+}
+
+absl::StatusOr<DomainId> Host::NextId() {
+  for (int tries = 0; tries < kFirstReservedDomainId; ++tries) {
+    ++last_id_;
+    if (last_id_ >= kFirstReservedDomainId) last_id_ = 1;
+    if (!domains_.contains(DomainId(last_id_))) return DomainId(last_id_);
+  }
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   Reason::kDomainIdsExhausted,
+                   absl::StrFormat("create: all %d domain ids are taken; "
+                                   "destroy a domain",
+                                   kFirstReservedDomainId - 1));
+}
+
+Uuid Host::NewUuid() {
+  Uuid uuid;
+  do {
+    for (size_t i = 0; i < uuid.size(); i += 8) {
+      const uint64_t bits = random_();
+      for (size_t j = 0; j < 8; ++j) {
+        uuid[i + j] = static_cast<uint8_t>(bits >> (8 * j));
+      }
+    }
+    uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);  // version 4
+    uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);  // RFC 4122
+  } while (uuids_.contains(uuid));
+  return uuid;
+}
+
+void Host::Forget(DomainId id) {
+  absl::MutexLock lock(&mu_);
+  auto at = domains_.find(id);
+  if (!at->second.name.empty()) names_.erase(at->second.name);
+  uuids_.erase(at->second.uuid);
+  domains_.erase(at);
+}
+
+absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
+  std::shared_ptr<Domain> domain;
+  {
+    absl::MutexLock lock(&mu_);
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
+    if (id == kDom0Id) return Dom0Protected("destroy");
+    Entry& entry = domains_.at(id);
+    domain = entry.domain;
+    names_.erase(entry.name);
+    entry.name.clear();
+  }
+  // Only one caller gets past here; the others learn that it is dying.
+  SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed, domain->Destroy());
+  Forget(domain->id());
+  return freed;
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Host::RenameDomain(
+    const DomainSelector& selector, absl::string_view name) {
+  SIMVISOR_RETURN_IF_ERROR(CheckDomainName(name));
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
+  if (id == kDom0Id) return Dom0Protected("rename");
+  Entry& entry = domains_.at(id);
+  if (entry.name.empty()) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
+        absl::StrFormat("rename of domain %d: it is dying", id.value()));
+  }
+  auto taken = names_.find(name);
+  if (taken != names_.end() && taken->second != id) {
+    return MakeError(
+        absl::StatusCode::kAlreadyExists, Reason::kNameInUse,
+        absl::StrFormat("rename of domain %d to \"%s\": domain %d has that "
+                        "name; choose another",
+                        id.value(), name, taken->second.value()));
+  }
+  names_.erase(entry.name);
+  entry.name = std::string(name);
+  names_[entry.name] = id;
+  entry.domain->Rename(name);
+  return entry.domain;
+}
+
+std::vector<std::shared_ptr<Domain>> Host::List(DomainId first,
+                                                size_t limit) const {
+  absl::ReaderMutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Domain>> listed;
+  for (auto at = domains_.lower_bound(first);
+       at != domains_.end() && listed.size() < limit; ++at) {
+    if (at->second.visible) listed.push_back(at->second.domain);
+  }
+  return listed;
+}
+
+absl::StatusOr<Mfn> Host::LookupFrames(MfnExtent frames, size_t max_runs,
+                                       std::vector<FrameRun>& runs) const {
+  if (frames.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+                     absl::StrFormat("lookup of 0 frames at mfn 0x%x; name at "
+                                     "least one",
+                                     frames.first.value()));
+  }
+  if (!FitsWithin(frames.first, frames.count, max_mfn())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
+        absl::StrFormat(
+            "lookup of %d frames from mfn 0x%x: the machine ends at "
+            "mfn 0x%x",
+            frames.count.value(), frames.first.value(), max_mfn().value()));
+  }
+  return pool_->ListRuns(frames, max_runs, runs);
+}
+
+absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
+  if (mfn >= max_mfn()) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
+        absl::StrFormat("read of mfn 0x%x: the machine ends at mfn "
+                        "0x%x",
+                        mfn.value(), max_mfn().value()));
+  }
+  const FrameRun run = pool_->Lookup(mfn);
+  const absl::StatusOr<std::shared_ptr<Domain>> owner =
+      run.state == FrameState::kOwned
+          ? Find(run.owner)
+          : absl::StatusOr<std::shared_ptr<Domain>>(NotFound(run.owner));
+  if (owner.ok()) return (*owner)->ReadFrame(mfn, page, zero);
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kFrameNotReadable,
+      absl::StrFormat(
+          "read of mfn 0x%x: no domain owns it; frames lookup shows "
+          "what it is",
+          mfn.value()));
+}
+
+}  // namespace simvisor

@@ -1,0 +1,173 @@
+// The simulated machine: its frames and all its domains.
+//
+// The only door that the server uses.  A host owns the frame pool and the table
+// of domains; it names domains, hands out their ids, builds dom0, and audits
+// everything at once.  Domains are shared with callers: one that is destroyed
+// while a caller holds it turns DYING and says so.
+//
+// Ids are handed out upwards and cyclically from the last one used, as Xen
+// does, so that the id of a destroyed domain does not come back at once.
+//
+// Thread safety: all public methods may be called from any thread.
+// Lock order: Host -> Domain -> FramePool.
+
+#ifndef SIMVISOR_DOMAIN_HOST_HOST_H_
+#define SIMVISOR_DOMAIN_HOST_HOST_H_
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "domain/domain/domain.h"
+#include "domain/domain/domain_types.h"
+#include "domain/frames/frame_pool.h"
+#include "domain/guest/e820.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+struct HostConfig {
+  // The machine's map; the frames are its RAM, but for those below 1 MiB, which
+  // the hypervisor keeps.
+  E820Map e820;
+  Placement placement = Placement::kLowest;
+  uint64_t seed = 1;
+  // dom0 boots from `e820`.
+  PageCount dom0_memory;
+  // What dom0 may grow to; 0 stands for dom0_memory.
+  PageCount dom0_max_memory;
+};
+
+struct HostInfo {
+  PageCount total, free, owned, reserved;  // total = the sum of the others
+  Mfn max_mfn;                             // one past the last frame
+  uint32_t domains = 0;
+  uint64_t seed = 0;
+  Placement placement = Placement::kLowest;
+  E820Map e820;
+};
+
+struct AuditReport {
+  // One sentence per invariant that does not hold; empty if all do.
+  std::vector<std::string> findings;
+  uint64_t frames = 0;   // frames looked at
+  uint64_t words = 0;    // RAM words looked at
+  uint32_t domains = 0;  // domains looked at
+};
+
+using DomainSelector = std::variant<DomainId, std::string, Uuid>;
+
+// "domain 7", "domain \"web\"" or "domain 2f1d...".
+std::string ToString(const DomainSelector& selector);
+// 8-4-4-4-12 lower-case hexadecimal digits.
+std::string UuidToString(const Uuid& uuid);
+
+class Host {
+ public:
+  // Powers the machine on and boots dom0.
+  //
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID, E820_MALFORMED; FAILED_PRECONDITION
+  // E820_REMAP_OVERFLOW; RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED,
+  // HOST_ADDRESS_SPACE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<Host>> Create(const HostConfig& config);
+
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  HostInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
+  Mfn max_mfn() const { return pool_->max_mfn(); }
+
+  // NOT_FOUND DOMAIN_NOT_FOUND.  A dying domain is found by its id alone.
+  absl::StatusOr<std::shared_ptr<Domain>> Find(
+      const DomainSelector& selector) const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Builds a domain and, unless start_paused, boots it.  Errors: see
+  // DomainService.CreateDomain.  After a failure nothing is left of it.
+  absl::StatusOr<std::shared_ptr<Domain>> CreateDomain(DomainSpec spec,
+                                                       bool start_paused,
+                                                       StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Ends a domain and returns how many frames it had.
+  // FAILED_PRECONDITION DOM0_PROTECTED, DOMAIN_DYING.
+  absl::StatusOr<PageCount> DestroyDomain(const DomainSelector& selector)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // ALREADY_EXISTS NAME_IN_USE, INVALID_ARGUMENT NAME_INVALID,
+  // FAILED_PRECONDITION DOM0_PROTECTED.
+  absl::StatusOr<std::shared_ptr<Domain>> RenameDomain(
+      const DomainSelector& selector, absl::string_view name)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Domains with ids from `first` on, ascending, at most `limit`.
+  std::vector<std::shared_ptr<Domain>> List(DomainId first, size_t limit) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Appends runs of `frames` to `runs`, at most max_runs, and returns the mfn
+  // to go on from, frames.end() when done.  OUT_OF_RANGE MFN_OUT_OF_RANGE,
+  // INVALID_ARGUMENT RANGE_INVALID.
+  absl::StatusOr<Mfn> LookupFrames(MfnExtent frames, size_t max_runs,
+                                   std::vector<FrameRun>& runs) const;
+  // Content of one frame, whoever owns it; see Domain::ReadFrame().
+  // FAILED_PRECONDITION FRAME_NOT_READABLE, OUT_OF_RANGE MFN_OUT_OF_RANGE.
+  absl::Status ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Checks every invariant, with all domains held still.
+  AuditReport Audit() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // A domain in the table.  While it is being built or torn down it is counted
+  // but not found, and its name is free only when it is dying.
+  struct Entry {
+    std::shared_ptr<Domain> domain;  // null until planned
+    bool visible = false;
+    std::string name;  // empty once it is dying
+    Uuid uuid{};
+  };
+
+  Host(const HostConfig& config, std::unique_ptr<FramePool> pool);
+
+  absl::StatusOr<std::shared_ptr<Domain>> BuildDomain(Domain::Params params,
+                                                      bool start_paused,
+                                                      StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CompleteSpec(DomainSpec& spec) const;
+  // Takes id, name and uuid for a domain that is about to be built.
+  absl::StatusOr<DomainId> Reserve(DomainSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
+  void Forget(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<DomainId> NextId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Uuid NewUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::StatusOr<DomainId> FindId(const DomainSelector& selector) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  void AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
+                    AuditReport& report) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const E820Map e820_;
+  const Placement placement_;
+  const uint64_t seed_;
+  const std::unique_ptr<FramePool> pool_;  // synchronises itself
+
+  mutable absl::Mutex mu_;
+  absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, DomainId> names_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<Uuid, DomainId> uuids_ ABSL_GUARDED_BY(mu_);
+  uint16_t last_id_ ABSL_GUARDED_BY(mu_) = 0;
+  std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_HOST_HOST_H_

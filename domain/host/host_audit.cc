@@ -1,0 +1,78 @@
+// The audit of the whole machine.
+
+#include "absl/strings/str_format.h"
+#include "domain/host/host.h"
+
+namespace simvisor {
+namespace {
+
+constexpr size_t kMaxFindings = 1000;
+
+// Holds any number of domains still, in ascending order of their ids.  The
+// analysis of lock annotations cannot follow a list of locks.
+class AllDomainsLock {
+ public:
+  explicit AllDomainsLock(absl::Span<const std::shared_ptr<Domain>> domains)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS : domains_(domains) {
+    for (const auto& domain : domains_) domain->LockForAudit();
+  }
+  ~AllDomainsLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    for (const auto& domain : domains_) domain->UnlockAfterAudit();
+  }
+  AllDomainsLock(const AllDomainsLock&) = delete;
+  AllDomainsLock& operator=(const AllDomainsLock&) = delete;
+
+ private:
+  const absl::Span<const std::shared_ptr<Domain>> domains_;
+};
+
+// REQUIRES: the domain is held by an AllDomainsLock.
+PageCount AuditHeld(const Domain& domain,
+                    AuditReport& report) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  return domain.Audit(report.findings, &report.words);
+}
+
+}  // namespace
+
+AuditReport Host::Audit() const {
+  AuditReport report;
+  absl::MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Domain>> domains;
+  for (const auto& [id, entry] : domains_) {
+    if (entry.domain != nullptr) domains.push_back(entry.domain);
+  }
+  AuditDomains(domains, report);
+  if (report.findings.size() > kMaxFindings) {
+    report.findings.resize(kMaxFindings);
+  }
+  return report;
+}
+
+void Host::AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
+                        AuditReport& report) const {
+  const AllDomainsLock hold(domains);
+  PageCount held;
+  for (const auto& domain : domains) held += AuditHeld(*domain, report);
+  report.domains = static_cast<uint32_t>(domains.size());
+
+  const absl::Status pool_status = pool_->CheckInvariants();
+  if (!pool_status.ok()) {
+    report.findings.push_back(
+        absl::StrFormat("frame pool: %s", pool_status.message()));
+  }
+  const FramePool::Counts counts = pool_->counts();
+  report.frames = counts.total.value();
+  if (counts.owned != held) {
+    report.findings.push_back(absl::StrFormat(
+        "the pool says that %d frames are owned, the domains say %d",
+        counts.owned.value(), held.value()));
+  }
+  if (counts.free + counts.owned + counts.reserved != counts.total) {
+    report.findings.push_back(absl::StrFormat(
+        "%d free, %d owned and %d reserved frames are not %d in total",
+        counts.free.value(), counts.owned.value(), counts.reserved.value(),
+        counts.total.value()));
+  }
+}
+
+}  // namespace simvisor

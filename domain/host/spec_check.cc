@@ -1,0 +1,131 @@
+#include "domain/host/spec_check.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+constexpr size_t kMaxNameBytes = 255;
+constexpr uint32_t kMaxVcpus = 8192;  // MAX_VIRT_CPUS of a PV domain
+constexpr uint32_t kMaxHotplugGib = 65536;
+constexpr size_t kMaxPciDevices = 64;
+
+absl::Status NameError(absl::string_view name, absl::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, Reason::kNameInvalid,
+                   absl::StrFormat("domain name \"%s\": %s",
+                                   name.substr(0, kMaxNameBytes), what));
+}
+
+absl::Status SizeError(const DomainSpec& spec, absl::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   Reason::kMemorySizeInvalid,
+                   absl::StrFormat("create of domain \"%s\": %d pages of "
+                                   "memory, at most %d: %s",
+                                   spec.name, spec.memory.value(),
+                                   spec.max_memory.value(), what));
+}
+
+absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
+                      uint64_t value, uint64_t limit) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kArgumentTooLarge,
+      absl::StrFormat("create of domain \"%s\": %d %s: the limit is %d",
+                      spec.name, value, what, limit));
+}
+
+bool IsHex(absl::string_view text, size_t digits, uint32_t max) {
+  uint32_t value = 0;
+  if (text.size() != digits) return false;
+  for (const char c : text) {
+    if (!absl::ascii_isxdigit(c)) return false;
+    value =
+        value * 16 +
+        (absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10);
+  }
+  return value <= max;
+}
+
+// [DDDD:]BB:DD.F
+bool IsPciAddress(absl::string_view text) {
+  std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  if (parts.size() == 3) {
+    if (!IsHex(parts[0], 4, 0xffff)) return false;
+    parts.erase(parts.begin());
+  }
+  if (parts.size() != 2 || !IsHex(parts[0], 2, 0xff)) return false;
+  const std::vector<absl::string_view> slot = absl::StrSplit(parts[1], '.');
+  return slot.size() == 2 && IsHex(slot[0], 2, 0x1f) && IsHex(slot[1], 1, 7);
+}
+
+absl::Status CheckPciDevices(const DomainSpec& spec) {
+  if (spec.pci_devices.size() > kMaxPciDevices) {
+    return TooLarge(spec, "PCI devices", spec.pci_devices.size(),
+                    kMaxPciDevices);
+  }
+  for (const std::string& device : spec.pci_devices) {
+    if (IsPciAddress(device)) continue;
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
+        absl::StrFormat("create of domain \"%s\": PCI device \"%s\": write it "
+                        "as [DDDD:]BB:DD.F",
+                        spec.name, device.substr(0, 64)));
+  }
+  if (!spec.pci_devices.empty() && !spec.e820_host) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
+        absl::StrFormat("create of domain \"%s\": it has PCI devices and no "
+                        "e820_host; a passed-through device needs the host's "
+                        "memory map",
+                        spec.name));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckDomainName(absl::string_view name) {
+  if (name.empty()) return NameError(name, "it must not be empty");
+  if (name.size() > kMaxNameBytes) {
+    return NameError(name, absl::StrFormat("it has %d bytes; at most %d",
+                                           name.size(), kMaxNameBytes));
+  }
+  if (std::all_of(name.begin(), name.end(), absl::ascii_isdigit)) {
+    return NameError(name, "digits alone would be taken for a domain id");
+  }
+  for (const char c : name) {
+    if (absl::ascii_iscntrl(c) || c == '/') {
+      return NameError(name, "control characters and '/' are not allowed");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDomainSpec(const DomainSpec& spec) {
+  SIMVISOR_RETURN_IF_ERROR(CheckDomainName(spec.name));
+  if (spec.memory == PageCount(0)) {
+    return SizeError(spec, "name at least one page");
+  }
+  if (std::max(spec.memory, spec.max_memory) > kMaxDomainPages) {
+    return SizeError(spec, absl::StrFormat("a domain has at most %d pages",
+                                           kMaxDomainPages.value()));
+  }
+  if (spec.max_memory < spec.memory) {
+    return SizeError(spec, "maxmem must be at least memory");
+  }
+  if (spec.vcpus > kMaxVcpus) {
+    return TooLarge(spec, "vcpus", spec.vcpus, kMaxVcpus);
+  }
+  if (spec.hotplug_limit_gib > kMaxHotplugGib) {
+    return TooLarge(spec, "GiB of memory hotplug limit", spec.hotplug_limit_gib,
+                    kMaxHotplugGib);
+  }
+  return CheckPciDevices(spec);
+}
+
+}  // namespace simvisor

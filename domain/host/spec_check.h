@@ -1,0 +1,25 @@
+// Checks of what callers ask for, before anything is looked up or taken.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_DOMAIN_HOST_SPEC_CHECK_H_
+#define SIMVISOR_DOMAIN_HOST_SPEC_CHECK_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "domain/domain/domain_types.h"
+
+namespace simvisor {
+
+// INVALID_ARGUMENT NAME_INVALID unless `name` is 1 to 255 bytes without '/' and
+// control characters, and not digits only (tools would take it for an id).
+absl::Status CheckDomainName(absl::string_view name);
+
+// INVALID_ARGUMENT NAME_INVALID, MEMORY_SIZE_INVALID, ARGUMENT_TOO_LARGE
+// (vcpus, hotplug limit, PCI devices), ARGUMENT_MALFORMED (a PCI address, or
+// PCI devices without e820_host).
+absl::Status CheckDomainSpec(const DomainSpec& spec);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_HOST_SPEC_CHECK_H_
