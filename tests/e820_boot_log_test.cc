@@ -99,7 +99,7 @@ TEST(E820BootLogTest, MalformedLineIsNamed) {
               AllOf(IsMalformed("line 3"), IsMalformed("unknown type")));
   EXPECT_THAT(parse("Xen: [mem 0x2000-0x2fff]"), IsMalformed("unknown type"));
   EXPECT_THAT(parse("Xen: [mem 0x2000-0x10000000000000] usable"),
-              IsMalformed("ends above"));
+              AllOf(IsMalformed("line 3"), IsMalformed("ends above")));
   EXPECT_THAT(parse("Xen: [mem 0x2000-0xffffffffffffffff] usable"),
               IsMalformed("ends above"));
   for (const char* range :

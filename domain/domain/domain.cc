@@ -10,9 +10,6 @@
 namespace simvisor {
 namespace {
 
-// Frames given out between two looks at `stop`.
-constexpr PageCount kPopulateStep{uint64_t{1} << 18};
-
 Pfn HotplugLimit(const DomainSpec& spec) {
   return Pfn(spec.hotplug_limit_gib * kPagesPerGiB);
 }
@@ -99,11 +96,9 @@ absl::Status Domain::GiveInitialFrames(StopCheck stop) {
   }
   while (current_ < spec_.memory) {
     SIMVISOR_RETURN_IF_ERROR(stop());
-    const PageCount count = std::min(kPopulateStep, spec_.memory - current_);
-    pool_.Populate(
-        *claim, id_, {Pfn(current_.value()), count},
+    current_ += pool_.Populate(
+        *claim, id_, {Pfn(current_.value()), spec_.memory - current_},
         [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
-    current_ += count;
   }
   return absl::OkStatus();
 }
@@ -185,10 +180,9 @@ PageCount Domain::Die() {
   const PageCount before = current_;
   contents_.DropAll();
   std::vector<MfnExtent> frames;
-  const Pfn end = list_->p2m_size();
-  for (Pfn at(0); at < end; at += std::min(kPopulateStep, end - at)) {
+  for (PfnExtent rest = {Pfn(0), list_->p2m_size() - Pfn(0)}; !rest.empty();) {
     frames.clear();
-    CollectFrames({at, std::min(kPopulateStep, end - at)}, frames);
+    rest = ExtentBetween(CollectFrames(rest, kMaxRuns, frames), rest.end());
     FreeFrames(frames);
   }
   frames.clear();
@@ -209,9 +203,10 @@ void Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
   pool_.Free(frames);
 }
 
-void Domain::CollectFrames(PfnExtent pfns,
-                           std::vector<MfnExtent>& frames) const {
-  for (Pfn at = pfns.first; at < pfns.end();) {
+Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
+                          std::vector<MfnExtent>& frames) const {
+  Pfn at = pfns.first;
+  for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
     const P2mRun run =
         list_->RunAt(at, pfns.end(), P2mView::kResolved, RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kRam) {
@@ -219,6 +214,7 @@ void Domain::CollectFrames(PfnExtent pfns,
     }
     at = run.pfns.end();
   }
+  return at;
 }
 
 absl::Status Domain::CheckAlive() const {

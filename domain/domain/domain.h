@@ -183,18 +183,28 @@ class Domain {
   // Gives frames back to the pool with what they hold.
   void FreeFrames(absl::Span<const MfnExtent> frames)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Appends the frames of the RAM words of `pfns`, in pfn order.
-  void CollectFrames(PfnExtent pfns, std::vector<MfnExtent>& frames) const
+  // Appends the frames of the RAM words of `pfns`, in pfn order, looking at
+  // max_runs runs at most; returns the pfn to go on from.
+  Pfn CollectFrames(PfnExtent pfns, size_t max_runs,
+                    std::vector<MfnExtent>& frames) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Runs worked on between two looks at a StopCheck.
+  static constexpr size_t kMaxRuns = FramePool::kMaxExtents;
 
   // domain_balloon.cc
   // Lets the driver work towards `target` pages.  Frames on the way up come out
   // of `claim`, or, without one, as far as pool and limit allow.
   absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Move pages, as many as there are, and return how many.
-  PageCount MoveDown(PageCount pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  PageCount MoveUp(PageCount pages, FrameClaim* claim)
+  // Move pages, as many as there are or until `stop` says so, and count them in
+  // *moved.
+  absl::Status MoveDown(PageCount pages, StopCheck stop, PageCount* moved)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
+                      PageCount* moved) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the pages at `pfns`, which are free no more, out of the guest; those
+  // still to go are left in `pfns` when `stop` ends it.
+  absl::Status MoveExtentDown(PfnExtent& pfns, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckRoomUp(PageCount pages) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -15,7 +15,7 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kBatchesPerRound = 512;
+constexpr uint64_t kBatchesPerRound = uint64_t{1} << 32;
 
 absl::Status CheckPageCount(DomainId id, absl::string_view operation,
                             PageCount pages) {
@@ -104,52 +104,71 @@ absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
                            StopCheck stop) {
   driver_.SetPages(current_, balloon_.size());
   driver_.SetTarget(target);
-  while (true) {
+  absl::Status status;
+  while (status.ok()) {
     const BalloonDriver::Round round = driver_.NextRound(kBatchesPerRound);
     if (round.direction == BalloonDriver::Direction::kNone) break;
-    SIMVISOR_RETURN_IF_ERROR(stop());
-    const PageCount moved = round.direction == BalloonDriver::Direction::kUp
-                                ? MoveUp(round.pages, claim)
-                                : MoveDown(round.pages);
+    PageCount moved;
+    status = round.direction == BalloonDriver::Direction::kUp
+                 ? MoveUp(round.pages, claim, stop, &moved)
+                 : MoveDown(round.pages, stop, &moved);
     if (driver_.EndRound(round, moved) != BalloonState::kDone) break;
+  }
+  return status;
+}
+
+absl::Status Domain::MoveDown(PageCount pages, StopCheck stop,
+                              PageCount* moved) {
+  while (*moved < pages) {
+    PfnExtent pfns = free_pages_.TakeForBalloon(pages - *moved);
+    if (pfns.empty()) break;
+    const PageCount before = current_;
+    const absl::Status status = MoveExtentDown(pfns, stop);
+    *moved += before - current_;
+    if (!status.ok()) {
+      free_pages_.Return(pfns);
+      return status;
+    }
   }
   return absl::OkStatus();
 }
 
-PageCount Domain::MoveDown(PageCount pages) {
-  PageCount moved;
+absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
   std::vector<MfnExtent> frames;
-  while (moved < pages) {
-    const PfnExtent pfns = free_pages_.TakeForBalloon(pages - moved);
-    if (pfns.empty()) break;
+  while (!pfns.empty()) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
     frames.clear();
-    CollectFrames(pfns, frames);
-    list_->ClearFrames(pfns);
-    balloon_.Push(pfns);
+    const Pfn next = CollectFrames(pfns, kMaxRuns, frames);
+    const PfnExtent part = ExtentBetween(pfns.first, next);
+    list_->ClearFrames(part);
+    balloon_.Push(part);
     FreeFrames(frames);
-    moved += pfns.count;
+    pfns = ExtentBetween(next, pfns.end());
   }
-  return moved;
+  return absl::OkStatus();
 }
 
-PageCount Domain::MoveUp(PageCount pages, FrameClaim* claim) {
+absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
+                            PageCount* moved) {
   FrameClaim own;
   if (claim == nullptr) {
     own = pool_.ClaimUpTo(std::min(pages, RoomBelowMax()));
     claim = &own;
   }
   pages = std::min(pages, claim->remaining());
-  PageCount moved;
-  while (moved < pages) {
-    const PfnExtent pfns = balloon_.Pop(pages - moved);
-    pool_.Populate(*claim, id_, pfns, [this](Pfn pfn, MfnExtent frames) {
-      list_->StoreFrames(pfn, frames);
-    });
-    current_ += pfns.count;
-    free_pages_.Return(pfns);
-    moved += pfns.count;
+  while (*moved < pages) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    const PfnExtent pfns = balloon_.Pop(pages - *moved);
+    const PageCount done = pool_.Populate(
+        *claim, id_, pfns,
+        [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
+    const PfnExtent filled = {pfns.first, done};
+    balloon_.Push(ExtentBetween(filled.end(), pfns.end()));
+    current_ += done;
+    free_pages_.Return(filled);
+    *moved += done;
   }
-  return moved;
+  return absl::OkStatus();
 }
 
 absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {

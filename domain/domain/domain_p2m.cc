@@ -1,6 +1,7 @@
 // The p2m list of a domain, as callers see and change it.
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -94,7 +95,7 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
             id_.value(), operation, pfns.first.value(), pfns.end().value()));
   }
   Overwritten under;
-  CollectFrames(pfns, under.frames);
+  CollectFrames(pfns, std::numeric_limits<size_t>::max(), under.frames);
   for (const MfnExtent& frames : under.frames) under.ram += frames.count;
   if (under.ram > PageCount(0) && policy == RamPolicy::kRefuse) {
     return MakeError(

@@ -69,19 +69,22 @@ FrameClaim FramePool::ClaimUpTo(PageCount pages) {
   return FrameClaim(this, claimed);
 }
 
-void FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
-                         absl::FunctionRef<void(Pfn, MfnExtent)> visit) {
+PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
+                              absl::FunctionRef<void(Pfn, MfnExtent)> visit) {
   assert(pfns.empty() || claim.pool_ == this);
   assert(pfns.count <= claim.remaining_);
   absl::MutexLock lock(&mu_);
-  for (Pfn next = pfns.first; next < pfns.end();) {
-    const MfnExtent frames = NextFrames(pfns.end() - next);
-    table_.Take(frames, owner, next);
-    visit(next, frames);
-    next += frames.count;
+  PageCount done;
+  for (int i = 0; i < kMaxExtents && done < pfns.count; ++i) {
+    const MfnExtent frames = NextFrames(pfns.count - done);
+    const Pfn first = pfns.first + done;
+    table_.Take(frames, owner, first);
+    visit(first, frames);
+    done += frames.count;
   }
-  claimed_ -= pfns.count;
-  claim.remaining_ -= pfns.count;
+  claimed_ -= done;
+  claim.remaining_ -= done;
+  return done;
 }
 
 void FramePool::Free(absl::Span<const MfnExtent> extents) {

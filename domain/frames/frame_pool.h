@@ -91,11 +91,13 @@ class FramePool {
 
   // Gives `owner` frames for pfns [first, first + count) out of `claim`, sets
   // their m2p entries, and reports the extents in pfn order
-  // (XENMEM_populate_physmap).  Cannot fail.
+  // (XENMEM_populate_physmap).  Cannot fail, but stops after kMaxExtents
+  // extents, so that nobody waits long; returns how many pfns have frames now.
   // REQUIRES: count <= claim.remaining().  `visit` must not call the pool.
-  void Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
-                absl::FunctionRef<void(Pfn, MfnExtent)> visit)
+  PageCount Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
+                     absl::FunctionRef<void(Pfn, MfnExtent)> visit)
       ABSL_LOCKS_EXCLUDED(mu_);
+  static constexpr int kMaxExtents = 1 << 16;
 
   // Takes the frames back: they are free, without owner and m2p entry
   // (XENMEM_decrease_reservation).  REQUIRES: all are owned.

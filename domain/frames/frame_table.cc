@@ -220,7 +220,9 @@ void FrameTable::CountTaken(MfnExtent frames) {
   ForEachPart(frames.first.value(), frames.count.value(), kBlockSize,
               [this](uint64_t first, uint64_t count) {
                 const uint64_t block = first >> kBlockShift;
-                if (count < kBlockSize) {
+                if (free_in_block_[block] == count) {
+                  free_bits_[block].reset();
+                } else {
                   BitsOf(block).Clear(first % kBlockSize, count);
                 }
                 free_in_block_[block] -= count;
@@ -306,7 +308,7 @@ void FrameTable::CheckBlock(uint64_t block, Recount& recount) const {
   const uint64_t free = (recount.counts.free - free_before).value();
   recount.ExpectAt("free frames of block", block, free_in_block_[block], free);
   const bool has_bits = free_bits_[block] != nullptr;
-  if (has_bits ? free == kBlockSize : free > 0 && free < kBlockSize) {
+  if (has_bits != (free > 0 && free < kBlockSize)) {
     recount.wrong.push_back(
         absl::StrFormat("block %d has %d free frames %s bits", block, free,
                         has_bits ? "and" : "but no"));

@@ -13,7 +13,7 @@
 //
 // Free frames are counted per block, and a block of which only a part is free
 // has FreeBits, so free frames are found without a look at the cells.  A block
-// that becomes free as a whole is one descriptor again and loses its bits.
+// that becomes free, or taken, as a whole loses its bits.
 //
 // Costs: a machine takes 20 bytes per GiB.  Finding, taking or freeing an
 // extent takes a constant per block, plus a few microseconds at most in the two

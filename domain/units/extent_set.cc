@@ -29,6 +29,7 @@ void ExtentSet<Number>::Add(Extent<Number> extent) {
 
 template <typename Number>
 void ExtentSet<Number>::Remove(Extent<Number> extent) {
+  if (extent.empty()) return;
   while (true) {
     auto at = extents_.upper_bound(extent.first);
     if (at != extents_.begin() && std::prev(at)->second > extent.first) --at;
