@@ -1,0 +1,229 @@
+#include "client/api/client.h"
+
+#include <chrono>
+#include <utility>
+
+#include "client/api/address.h"
+#include "client/api/error.h"
+#include "client/api/generic_call.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/support/channel_arguments.h"
+
+namespace simvisor::client {
+namespace {
+
+// How long one attempt to connect may take; gRPC's own 20 s is for networks
+// that lose packets.
+constexpr int kConnectMs = 5000;
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kConnectMs);
+  // A proxy for the web is not in the way to a daemon.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Create(
+    absl::string_view address, const Options& options) {
+  const absl::Status valid = CheckAddress(address);
+  if (!valid.ok()) return valid;
+  return std::make_unique<Client>(address, MakeChannel(std::string(address)),
+                                  options);
+}
+
+Client::Client(absl::string_view address,
+               std::shared_ptr<grpc::Channel> channel, const Options& options)
+    : address_(address),
+      options_(options),
+      channel_(std::move(channel)),
+      host_(v1::HostService::NewStub(channel_)),
+      domain_(v1::DomainService::NewStub(channel_)),
+      memory_(v1::MemoryService::NewStub(channel_)) {}
+
+void Client::Prepare(grpc::ClientContext& context) const {
+  if (!options_.timeout) return;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       absl::ToChronoMicroseconds(*options_.timeout));
+}
+
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Client::Call(
+    Stub& stub,
+    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                 Response*),
+    const Request& request) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  Response response;
+  const grpc::Status status = (stub.*method)(&context, request, &response);
+  if (!status.ok()) return FromGrpc(status, address_);
+  return response;
+}
+
+template <typename Reader, typename Response>
+absl::Status Client::Drain(grpc::ClientContext& context, Reader& reader,
+                           Sink<Response> sink) const {
+  absl::Status sunk;
+  Response response;
+  while (sunk.ok() && reader.Read(&response)) sunk = sink(response);
+  if (!sunk.ok()) context.TryCancel();
+  const grpc::Status status = reader.Finish();
+  return sunk.ok() ? FromGrpc(status, address_) : sunk;
+}
+
+absl::StatusOr<v1::ListDomainsResponse> Client::ListAllDomains() const {
+  v1::ListDomainsResponse all;
+  v1::ListDomainsRequest request;
+  do {
+    auto page = ListDomains(request);
+    if (!page.ok()) return page.status();
+    request.set_page_token(page->next_page_token());
+    page->clear_next_page_token();
+    all.MergeFrom(*page);
+  } while (!request.page_token().empty());
+  return all;
+}
+
+absl::Status Client::CallMethod(
+    const google::protobuf::MethodDescriptor& method,
+    const google::protobuf::Message& request,
+    google::protobuf::Message& response) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  return FromGrpc(GenericCall(channel_, context, method, request, response),
+                  address_);
+}
+
+absl::StatusOr<v1::GetHostResponse> Client::GetHost(
+    const v1::GetHostRequest& request) const {
+  return Call(*host_, &v1::HostService::Stub::GetHost, request);
+}
+
+absl::StatusOr<v1::AuditHostResponse> Client::AuditHost(
+    const v1::AuditHostRequest& request) const {
+  return Call(*host_, &v1::HostService::Stub::AuditHost, request);
+}
+
+absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,
+                                  Sink<v1::LookupFramesResponse> sink) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto reader = host_->LookupFrames(&context, request);
+  return Drain(context, *reader, sink);
+}
+
+absl::Status Client::ReadFrames(const v1::ReadFramesRequest& request,
+                                Sink<v1::ReadFramesResponse> sink) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto reader = host_->ReadFrames(&context, request);
+  return Drain(context, *reader, sink);
+}
+
+absl::StatusOr<v1::CreateDomainResponse> Client::CreateDomain(
+    const v1::CreateDomainRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::CreateDomain, request);
+}
+
+absl::StatusOr<v1::GetDomainResponse> Client::GetDomain(
+    const v1::GetDomainRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::GetDomain, request);
+}
+
+absl::StatusOr<v1::ListDomainsResponse> Client::ListDomains(
+    const v1::ListDomainsRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::ListDomains, request);
+}
+
+absl::StatusOr<v1::DestroyDomainResponse> Client::DestroyDomain(
+    const v1::DestroyDomainRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::DestroyDomain, request);
+}
+
+absl::StatusOr<v1::PauseDomainResponse> Client::PauseDomain(
+    const v1::PauseDomainRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::PauseDomain, request);
+}
+
+absl::StatusOr<v1::UnpauseDomainResponse> Client::UnpauseDomain(
+    const v1::UnpauseDomainRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::UnpauseDomain, request);
+}
+
+absl::StatusOr<v1::RenameDomainResponse> Client::RenameDomain(
+    const v1::RenameDomainRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::RenameDomain, request);
+}
+
+absl::StatusOr<v1::BalloonDownResponse> Client::BalloonDown(
+    const v1::BalloonDownRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::BalloonDown, request);
+}
+
+absl::StatusOr<v1::BalloonUpResponse> Client::BalloonUp(
+    const v1::BalloonUpRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::BalloonUp, request);
+}
+
+absl::StatusOr<v1::SetMemoryTargetResponse> Client::SetMemoryTarget(
+    const v1::SetMemoryTargetRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::SetMemoryTarget, request);
+}
+
+absl::StatusOr<v1::SetMaxMemoryResponse> Client::SetMaxMemory(
+    const v1::SetMaxMemoryRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::SetMaxMemory, request);
+}
+
+absl::StatusOr<v1::MarkIdentityRangeResponse> Client::MarkIdentityRange(
+    const v1::MarkIdentityRangeRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::MarkIdentityRange, request);
+}
+
+absl::StatusOr<v1::SetP2mRangeResponse> Client::SetP2mRange(
+    const v1::SetP2mRangeRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::SetP2mRange, request);
+}
+
+absl::StatusOr<v1::TranslatePfnsResponse> Client::TranslatePfns(
+    const v1::TranslatePfnsRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::TranslatePfns, request);
+}
+
+absl::StatusOr<v1::GetP2mSummaryResponse> Client::GetP2mSummary(
+    const v1::GetP2mSummaryRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::GetP2mSummary, request);
+}
+
+absl::StatusOr<v1::GetMfnListListResponse> Client::GetMfnListList(
+    const v1::GetMfnListListRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::GetMfnListList, request);
+}
+
+absl::StatusOr<v1::ReadGuestMemoryResponse> Client::ReadGuestMemory(
+    const v1::ReadGuestMemoryRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::ReadGuestMemory, request);
+}
+
+absl::StatusOr<v1::WriteGuestMemoryResponse> Client::WriteGuestMemory(
+    const v1::WriteGuestMemoryRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::WriteGuestMemory, request);
+}
+
+absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,
+                                 Sink<v1::ListP2mRunsResponse> sink) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto reader = memory_->ListP2mRuns(&context, request);
+  return Drain(context, *reader, sink);
+}
+
+}  // namespace simvisor::client

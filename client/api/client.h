@@ -1,0 +1,134 @@
+// A thin typed client of the daemon: one method per RPC.
+//
+// Responses come back as absl::StatusOr, errors as FromGrpc() makes them.  A
+// streaming method hands each response to a sink; a sink that returns an error
+// cancels the call and becomes its result.  Calls fail at once while the daemon
+// cannot be reached.
+//
+// Thread safety: thread-safe.
+
+#ifndef SIMVISOR_CLIENT_API_CLIENT_H_
+#define SIMVISOR_CLIENT_API_CLIENT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "grpcpp/channel.h"
+#include "simvisor/v1/domain_service.grpc.pb.h"
+#include "simvisor/v1/host_service.grpc.pb.h"
+#include "simvisor/v1/memory_service.grpc.pb.h"
+
+namespace simvisor::client {
+
+class Client {
+ public:
+  struct Options {
+    // Deadline of every call; none unless set.
+    std::optional<absl::Duration> timeout;
+  };
+
+  template <typename Response>
+  using Sink = absl::FunctionRef<absl::Status(const Response&)>;
+
+  // A client of the daemon at `address`.  Connects with the first call.
+  // INVALID_ARGUMENT if CheckAddress() says so.
+  static absl::StatusOr<std::unique_ptr<Client>> Create(
+      absl::string_view address, const Options& options);
+
+  // A client on a channel that the caller has made; `address` is for messages.
+  Client(absl::string_view address, std::shared_ptr<grpc::Channel> channel,
+         const Options& options);
+
+  absl::StatusOr<v1::GetHostResponse> GetHost(
+      const v1::GetHostRequest& request) const;
+  absl::Status LookupFrames(const v1::LookupFramesRequest& request,
+                            Sink<v1::LookupFramesResponse> sink) const;
+  absl::Status ReadFrames(const v1::ReadFramesRequest& request,
+                          Sink<v1::ReadFramesResponse> sink) const;
+  absl::StatusOr<v1::AuditHostResponse> AuditHost(
+      const v1::AuditHostRequest& request) const;
+
+  absl::StatusOr<v1::CreateDomainResponse> CreateDomain(
+      const v1::CreateDomainRequest& request) const;
+  absl::StatusOr<v1::GetDomainResponse> GetDomain(
+      const v1::GetDomainRequest& request) const;
+  absl::StatusOr<v1::ListDomainsResponse> ListDomains(
+      const v1::ListDomainsRequest& request) const;
+  absl::StatusOr<v1::DestroyDomainResponse> DestroyDomain(
+      const v1::DestroyDomainRequest& request) const;
+  absl::StatusOr<v1::PauseDomainResponse> PauseDomain(
+      const v1::PauseDomainRequest& request) const;
+  absl::StatusOr<v1::UnpauseDomainResponse> UnpauseDomain(
+      const v1::UnpauseDomainRequest& request) const;
+  absl::StatusOr<v1::RenameDomainResponse> RenameDomain(
+      const v1::RenameDomainRequest& request) const;
+
+  // Every page of ListDomains in one response.
+  absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
+
+  absl::StatusOr<v1::BalloonDownResponse> BalloonDown(
+      const v1::BalloonDownRequest& request) const;
+  absl::StatusOr<v1::BalloonUpResponse> BalloonUp(
+      const v1::BalloonUpRequest& request) const;
+  absl::StatusOr<v1::SetMemoryTargetResponse> SetMemoryTarget(
+      const v1::SetMemoryTargetRequest& request) const;
+  absl::StatusOr<v1::SetMaxMemoryResponse> SetMaxMemory(
+      const v1::SetMaxMemoryRequest& request) const;
+  absl::StatusOr<v1::MarkIdentityRangeResponse> MarkIdentityRange(
+      const v1::MarkIdentityRangeRequest& request) const;
+  absl::StatusOr<v1::SetP2mRangeResponse> SetP2mRange(
+      const v1::SetP2mRangeRequest& request) const;
+  absl::StatusOr<v1::TranslatePfnsResponse> TranslatePfns(
+      const v1::TranslatePfnsRequest& request) const;
+  absl::Status ListP2mRuns(const v1::ListP2mRunsRequest& request,
+                           Sink<v1::ListP2mRunsResponse> sink) const;
+  absl::StatusOr<v1::GetP2mSummaryResponse> GetP2mSummary(
+      const v1::GetP2mSummaryRequest& request) const;
+  absl::StatusOr<v1::GetMfnListListResponse> GetMfnListList(
+      const v1::GetMfnListListRequest& request) const;
+  absl::StatusOr<v1::ReadGuestMemoryResponse> ReadGuestMemory(
+      const v1::ReadGuestMemoryRequest& request) const;
+  absl::StatusOr<v1::WriteGuestMemoryResponse> WriteGuestMemory(
+      const v1::WriteGuestMemoryRequest& request) const;
+
+  // Calls any method that is unary or streams its responses, which are merged
+  // into `response` in order.
+  absl::Status CallMethod(const google::protobuf::MethodDescriptor& method,
+                          const google::protobuf::Message& request,
+                          google::protobuf::Message& response) const;
+
+  const std::string& address() const { return address_; }
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(
+      Stub& stub,
+      grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                   Response*),
+      const Request& request) const;
+  template <typename Reader, typename Response>
+  absl::Status Drain(grpc::ClientContext& context, Reader& reader,
+                     Sink<Response> sink) const;
+  void Prepare(grpc::ClientContext& context) const;
+
+  // Constant after construction.
+  const std::string address_;
+  const Options options_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::HostService::Stub> host_;
+  const std::unique_ptr<v1::DomainService::Stub> domain_;
+  const std::unique_ptr<v1::MemoryService::Stub> memory_;
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_API_CLIENT_H_

@@ -1,0 +1,94 @@
+#include "client/api/error.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr absl::string_view kErrorInfoUrl =
+    "type.googleapis.com/google.rpc.ErrorInfo";
+// Marks an error of a call, with a reason or without.
+constexpr absl::string_view kRemoteUrl = "simvisor.client/remote";
+
+// What follows the last ": ", which in gRPC's chains of causes is the error of
+// the operating system.
+absl::string_view LastCause(absl::string_view message) {
+  const size_t at = message.rfind(": ");
+  return at == absl::string_view::npos ? message : message.substr(at + 2);
+}
+
+std::string ExplainUnavailable(absl::string_view message,
+                               absl::string_view address) {
+  if (absl::StrContains(message, "failed to connect to all addresses")) {
+    return absl::StrCat("cannot reach ", address, ": ", LastCause(message),
+                        "; is simvisord running?");
+  }
+  if (absl::StrContains(message, "DNS resolution failed")) {
+    return absl::StrCat("cannot reach ", address, ": ", message);
+  }
+  return absl::StrCat("lost the connection to ", address, ": ", message,
+                      "; did simvisord stop?");
+}
+
+// The message of a status that gRPC made on this side of the wire.
+std::string ExplainLocal(const grpc::Status& status,
+                         absl::string_view address) {
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return ExplainUnavailable(status.error_message(), address);
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return absl::StrCat(address, ": no answer within the time allowed; ",
+                          "allow the call more");
+    default:
+      return status.error_message();
+  }
+}
+
+void CopyErrorInfo(const grpc::Status& from, absl::Status& to) {
+  google::rpc::Status details;
+  if (!details.ParseFromString(from.error_details())) return;
+  for (const auto& detail : details.details()) {
+    if (detail.Is<google::rpc::ErrorInfo>()) {
+      to.SetPayload(kErrorInfoUrl, absl::Cord(detail.value()));
+    }
+  }
+}
+
+}  // namespace
+
+absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
+  if (status.ok()) return absl::OkStatus();
+  // The daemon gives every error of its own a detail.
+  const bool remote = !status.error_details().empty();
+  absl::Status result(
+      static_cast<absl::StatusCode>(status.error_code()),
+      remote ? status.error_message() : ExplainLocal(status, address));
+  if (!absl::IsUnavailable(result)) {
+    result.SetPayload(kRemoteUrl, absl::Cord());
+  }
+  CopyErrorInfo(status, result);
+  return result;
+}
+
+std::string ReasonOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kErrorInfoUrl);
+  google::rpc::ErrorInfo info;
+  if (!payload || !info.ParseFromString(std::string(*payload))) return "";
+  return info.reason();
+}
+
+std::string Describe(const absl::Status& status) {
+  const std::string reason = ReasonOf(status);
+  if (!reason.empty()) return absl::StrCat(status.message(), " (", reason, ")");
+  if (!status.GetPayload(kRemoteUrl)) return std::string(status.message());
+  return absl::StrCat(status.message(), " (",
+                      absl::StatusCodeToString(status.code()), ")");
+}
+
+}  // namespace simvisor::client

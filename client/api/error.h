@@ -1,0 +1,34 @@
+// The one translation from gRPC's status to absl::Status.
+//
+// Codes pass through unchanged.  The google.rpc.ErrorInfo detail of a server's
+// error is kept as a payload, so that ReasonOf() finds the stable reason.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_API_ERROR_H_
+#define SIMVISOR_CLIENT_API_ERROR_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "grpcpp/support/status.h"
+
+namespace simvisor::client {
+
+// `status` as a call to the daemon at `address` ended with it.
+//
+// A daemon that cannot be reached, which gRPC tells in a sentence about
+// subchannels, is told as "cannot reach ADDRESS: CAUSE; is simvisord running?".
+absl::Status FromGrpc(const grpc::Status& status, absl::string_view address);
+
+// The reason that the server gave, such as "DOMAIN_NOT_FOUND"; empty if none.
+std::string ReasonOf(const absl::Status& status);
+
+// "MESSAGE (REASON)" for people.  Without a reason the name of the code stands
+// in its place, unless the error is the client's own.
+std::string Describe(const absl::Status& status);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_API_ERROR_H_

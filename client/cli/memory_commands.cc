@@ -1,0 +1,140 @@
+// mem-set, mem-max, balloon.
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/frames_bar.h"
+#include "client/cli/quantities.h"
+
+namespace simvisor::client {
+namespace {
+
+struct SizeArgs {
+  std::string domain;
+  std::string size;
+  bool partial = false;
+};
+
+absl::string_view WhyShort(const v1::Domain& domain) {
+  if (domain.state() != v1::DOMAIN_STATE_RUNNING) {
+    return "its guest does not run, and moves when it is unpaused";
+  }
+  if (domain.memory().balloon_state() == v1::BALLOON_STATE_CANCELLED) {
+    return "its guest has given up until the target changes";
+  }
+  return "the host or the guest has too few pages; set the target again later";
+}
+
+// xl mem-set does not wait for the guest; here the guest has moved already, so
+// one that stopped short is worth a word.
+void NoteShortMove(Session& session, const Target& target,
+                   const v1::DomainMemory& memory) {
+  if (memory.current_pages() == memory.target_pages()) return;
+  const auto response =
+      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
+  if (!response.ok()) return;
+  session.err() << "note: " << response->domain().name() << " has "
+                << FormatPages(memory.current_pages()) << ", its target is "
+                << FormatPages(memory.target_pages()) << ": "
+                << WhyShort(response->domain()) << "\n";
+}
+
+absl::Status MemSet(Session& session, const SizeArgs& args) {
+  auto pages = ParseXlMemory(args.size);
+  if (!pages.ok()) return pages.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::SetMemoryTargetRequest>();
+  request.set_target_pages(*pages);
+  const auto response = [&] {
+    FramesBar bar(session, target->client, "mem-set", [&] {
+      const uint64_t now = CurrentPages(*target);
+      return std::max(now, *pages) - std::min(now, *pages);
+    });
+    return target->client.SetMemoryTarget(request);
+  }();
+  if (response.ok()) NoteShortMove(session, *target, response->memory());
+  return session.Show(response);
+}
+
+absl::Status MemMax(Session& session, const SizeArgs& args) {
+  auto pages = ParseXlMemory(args.size);
+  if (!pages.ok()) return pages.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::SetMaxMemoryRequest>();
+  request.set_max_pages(*pages);
+  return session.Show(target->client.SetMaxMemory(request));
+}
+
+template <typename Request, typename Method>
+absl::Status Balloon(Session& session, const SizeArgs& args,
+                     absl::string_view direction, Method method) {
+  auto pages = ParsePages(args.size);
+  if (!pages.ok()) return pages.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<Request>();
+  request.set_pages(*pages);
+  request.set_allow_partial(args.partial);
+  const auto response = [&] {
+    FramesBar bar(session, target->client, "balloon", [&] { return *pages; });
+    return (target->client.*method)(request);
+  }();
+  return session.Show(response, [&](const auto& moved) {
+    session.out() << args.domain << ": " << moved.moved_pages() << " of "
+                  << *pages << " pages ballooned " << direction << "; "
+                  << FormatPages(moved.memory().current_pages()) << " now, "
+                  << moved.memory().balloon_pages()
+                  << " pages in the balloon\n";
+  });
+}
+
+void AddSizeArguments(CLI::App& verb, SizeArgs& args, const char* size_name,
+                      const char* size_help) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option(size_name, args.size, size_help)->required();
+}
+
+void AddBalloonCommands(Commands& commands) {
+  CLI::App& group =
+      commands.AddGroup("balloon", "Move pages between a guest and the host");
+  auto args = std::make_shared<SizeArgs>();
+  CLI::App& down = commands.Add(
+      group, "down", "Take pages out of a guest", [args](Session& session) {
+        return Balloon<v1::BalloonDownRequest>(session, *args, "down",
+                                               &Client::BalloonDown);
+      });
+  CLI::App& up = commands.Add(group, "up", "Give pages to a guest",
+                              [args](Session& session) {
+                                return Balloon<v1::BalloonUpRequest>(
+                                    session, *args, "up", &Client::BalloonUp);
+                              });
+  for (CLI::App* verb : {&down, &up}) {
+    AddSizeArguments(*verb, *args, "PAGES|SIZE",
+                     "Number of pages, or a size such as 512m (t, g, m, k, b)");
+    verb->add_flag("--partial", args->partial,
+                   "Move what there is if there are fewer");
+  }
+}
+
+}  // namespace
+
+void AddMemoryCommands(Commands& commands) {
+  constexpr char kSizeHelp[] = "Size with t, g, m, k or b; MiB without";
+  auto args = std::make_shared<SizeArgs>();
+  AddSizeArguments(
+      commands.Add("mem-set", "Set the size that a guest balloons to",
+                   [args](Session& session) { return MemSet(session, *args); }),
+      *args, "SIZE", kSizeHelp);
+  AddSizeArguments(
+      commands.Add("mem-max", "Set the most that a domain may be given",
+                   [args](Session& session) { return MemMax(session, *args); }),
+      *args, "SIZE", kSizeHelp);
+  AddBalloonCommands(commands);
+}
+
+}  // namespace simvisor::client

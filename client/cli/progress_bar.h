@@ -1,0 +1,41 @@
+// A bar on a terminal for what takes a while.
+//
+// The bar is one line, redrawn when its percentage changes and wiped by
+// Clear() or the destructor, so that it never mixes with other output.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_CLIENT_CLI_PROGRESS_BAR_H_
+#define SIMVISOR_CLIENT_CLI_PROGRESS_BAR_H_
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace simvisor::client {
+
+class ProgressBar {
+ public:
+  // Draws on `out`; a null `out` (no terminal) makes a bar that draws nothing.
+  ProgressBar(std::ostream* out, absl::string_view label);
+  ~ProgressBar() { Clear(); }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  // Shows `done` of `total`; a total of 0 shows nothing.
+  void Update(uint64_t done, uint64_t total);
+
+  // Wipes the bar; the next Update() draws it again.
+  void Clear();
+
+ private:
+  std::ostream* const out_;
+  const std::string label_;
+  int shown_percent_ = -1;
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_CLI_PROGRESS_BAR_H_

@@ -1,0 +1,143 @@
+#include "client/cli/quantities.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "client/api/uuid_form.h"
+#include "client/cli/exit_code.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+
+bool AllDigits(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isdigit(c);
+  });
+}
+
+// SimpleAtoi() takes signs and spaces, which no number here has.
+std::optional<uint64_t> ToNumber(absl::string_view text) {
+  uint64_t value = 0;
+  if (absl::ConsumePrefix(&text, "0x") || absl::ConsumePrefix(&text, "0X")) {
+    const bool digits = std::all_of(text.begin(), text.end(), [](char c) {
+      return absl::ascii_isxdigit(c);
+    });
+    if (!digits || !absl::SimpleHexAtoi(text, &value)) return std::nullopt;
+    return value;
+  }
+  if (!AllDigits(text) || !absl::SimpleAtoi(text, &value)) return std::nullopt;
+  return value;
+}
+
+// Bytes of one unit; 0 for a suffix that is none.
+uint64_t UnitBytes(char suffix) {
+  switch (absl::ascii_tolower(static_cast<unsigned char>(suffix))) {
+    case 't':
+      return uint64_t{1} << 40;
+    case 'g':
+      return uint64_t{1} << 30;
+    case 'm':
+      return uint64_t{1} << 20;
+    case 'k':
+      return uint64_t{1} << 10;
+    case 'b':
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+// Bytes of "512m"; nullopt if it is no size with a suffix, or past 2^64.
+std::optional<uint64_t> ToBytes(absl::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const uint64_t unit = UnitBytes(text.back());
+  text.remove_suffix(1);
+  uint64_t count = 0;
+  if (unit == 0 || !AllDigits(text) || !absl::SimpleAtoi(text, &count) ||
+      count > std::numeric_limits<uint64_t>::max() / unit) {
+    return std::nullopt;
+  }
+  return count * unit;
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
+                                     absl::string_view text) {
+  const auto value = ToNumber(text);
+  if (value) return *value;
+  return UsageError(absl::StrCat(
+      what, " '", text, "': must be a number below 2^64, decimal or 0x..."));
+}
+
+absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
+  const auto bytes =
+      ToBytes(AllDigits(text) ? absl::StrCat(text, "m") : std::string(text));
+  if (bytes) return *bytes / kPageBytes;
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid memory size: ", text,
+                   "; a size is a number with t, g, m, k or b, MiB without"));
+}
+
+absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
+  if (const auto pages = ToNumber(text)) return *pages;
+  const auto bytes = ToBytes(text);
+  if (!bytes) {
+    return UsageError(absl::StrCat("'", text,
+                                   "': must be a number of pages, or a size "
+                                   "such as 512m (t, g, m, k, b)"));
+  }
+  if (*bytes % kPageBytes != 0) {
+    return UsageError(
+        absl::StrCat("'", text, "': not a whole number of 4 KiB pages"));
+  }
+  return *bytes / kPageBytes;
+}
+
+absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {
+  const size_t plus = text.find('+');
+  auto first = ParseNumber("mfn", text.substr(0, plus));
+  if (!first.ok()) return first.status();
+  v1::MfnExtent extent;
+  extent.set_first_mfn(*first);
+  extent.set_count(1);
+  if (plus == absl::string_view::npos) return extent;
+  auto count = ParseNumber("number of frames", text.substr(plus + 1));
+  if (!count.ok()) return count.status();
+  extent.set_count(*count);
+  return extent;
+}
+
+absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text) {
+  v1::DomainRef ref;
+  if (AllDigits(text)) {
+    uint32_t domid = 0;
+    if (!absl::SimpleAtoi(text, &domid)) {
+      return UsageError(
+          absl::StrCat("domain '", text, "': domids are 0 to 32751"));
+    }
+    ref.set_domid(domid);
+  } else if (HasUuidForm(text)) {
+    ref.set_uuid(std::string(text));
+  } else {
+    ref.set_name(std::string(text));
+  }
+  return ref;
+}
+
+std::string FormatPages(uint64_t pages) {
+  constexpr uint64_t kPagesPerMib = (1 << 20) / kPageBytes;
+  if (pages % kPagesPerMib == 0)
+    return absl::StrCat(pages / kPagesPerMib, " MiB");
+  return absl::StrCat(pages, pages == 1 ? " page" : " pages");
+}
+
+}  // namespace simvisor::client

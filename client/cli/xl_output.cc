@@ -1,0 +1,73 @@
+#include "client/cli/xl_output.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr uint64_t kPagesPerMib = 256;
+
+// running, blocked, paused, shut down, reason of the shutdown, dying.
+std::string StateFlags(v1::DomainState state) {
+  std::string flags = "------";
+  if (state == v1::DOMAIN_STATE_RUNNING) flags[0] = 'r';
+  if (state == v1::DOMAIN_STATE_BUILT || state == v1::DOMAIN_STATE_PAUSED) {
+    flags[2] = 'p';
+  }
+  if (state == v1::DOMAIN_STATE_DYING) flags[5] = 'd';
+  return flags;
+}
+
+std::string PlacementName(v1::FramePlacement placement) {
+  const std::string& name = v1::FramePlacement_Name(placement);
+  return absl::AsciiStrToLower(absl::StripPrefix(name, "FRAME_PLACEMENT_"));
+}
+
+std::string Mib(uint64_t pages) { return absl::StrCat(pages / kPagesPerMib); }
+
+}  // namespace
+
+std::string ListHeader() {
+  return absl::StrCat("Name", std::string(40, ' '),
+                      "ID   Mem VCPUs\tState\tTime(s)\n");
+}
+
+std::string ListRow(const v1::Domain& domain) {
+  return absl::StrFormat("%-40s %5d %5d %5d     %s  %8.1f\n",
+                         domain.name().empty() ? "(null)" : domain.name(),
+                         domain.domid(),
+                         domain.memory().current_pages() / kPagesPerMib,
+                         domain.vcpus(), StateFlags(domain.state()), 0.0);
+}
+
+std::vector<std::pair<std::string, std::string>> InfoValues(
+    const v1::Host& host) {
+  return {
+      {"host", "simvisor"},
+      {"release", host.version()},
+      {"machine", "x86_64"},
+      {"total_memory", Mib(host.total_pages())},
+      {"free_memory", Mib(host.free_pages())},
+      {"sharing_freed_memory", "0"},
+      {"sharing_used_memory", "0"},
+      {"outstanding_claims", "0"},
+      {"xen_pagesize", "4096"},
+      {"total_pages", absl::StrCat(host.total_pages())},
+      {"free_pages", absl::StrCat(host.free_pages())},
+      {"owned_pages", absl::StrCat(host.owned_pages())},
+      {"reserved_pages", absl::StrCat(host.reserved_pages())},
+      {"max_mfn", absl::StrFormat("0x%x", host.max_mfn())},
+      {"frame_placement", PlacementName(host.placement())},
+      {"seed", absl::StrCat(host.seed())},
+      {"domains", absl::StrCat(host.domain_count())},
+  };
+}
+
+std::string InfoLine(absl::string_view name, absl::string_view value) {
+  return absl::StrFormat("%-23s: %s\n", name, value);
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,35 @@
+// The output of xl list and xl info.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_CLI_XL_OUTPUT_H_
+#define SIMVISOR_CLIENT_CLI_XL_OUTPUT_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "simvisor/v1/domain_service.pb.h"
+#include "simvisor/v1/host_service.pb.h"
+
+namespace simvisor::client {
+
+// "Name", "ID", ... as xl list has them, with a newline.
+std::string ListHeader();
+
+// The line of one domain, with a newline.  Mem is in MiB, rounded down; no time
+// is simulated, so Time(s) is 0.0.
+std::string ListRow(const v1::Domain& domain);
+
+// The names and values of xl info that Simvisor has an answer to, in xl's
+// order, and then those of its own.
+std::vector<std::pair<std::string, std::string>> InfoValues(
+    const v1::Host& host);
+
+// "NAME                   : VALUE" with a newline.
+std::string InfoLine(absl::string_view name, absl::string_view value);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_CLI_XL_OUTPUT_H_

@@ -1,0 +1,51 @@
+// The call of a script's step, seen through reflection.
+//
+// A step holds one of many XxxCall messages, which all have the fields request
+// and expect; the method is the one whose request type that is.  A method added
+// to the API and to script.proto needs no code here.
+//
+// Thread safety: a view of a step that must outlive it.
+
+#ifndef SIMVISOR_CLIENT_SCRIPT_STEP_CALL_H_
+#define SIMVISOR_CLIENT_SCRIPT_STEP_CALL_H_
+
+#include <memory>
+
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "google/protobuf/text_format.h"
+#include "simvisor/v1/script.pb.h"
+
+namespace simvisor::client {
+
+class StepCall {
+ public:
+  // REQUIRES: a call is set.
+  explicit StepCall(const v1::Step& step);
+
+  // The method to call; nullptr if no service of the API takes such a request.
+  const google::protobuf::MethodDescriptor* method() const;
+
+  // The request; empty if the step names none.
+  const google::protobuf::Message& request() const;
+
+  // What is expected, in part; nullptr if the step says nothing of it.
+  const google::protobuf::Message* expected() const;
+
+  // An empty response of the method.
+  std::unique_ptr<google::protobuf::Message> NewResponse() const;
+
+  // What the script's text names inside `expect`; nullptr if nothing.
+  google::protobuf::TextFormat::ParseInfoTree* ExpectedLocations(
+      google::protobuf::TextFormat::ParseInfoTree& step) const;
+
+ private:
+  const google::protobuf::FieldDescriptor* field_;  // in Step
+  const google::protobuf::Message* call_;
+  const google::protobuf::FieldDescriptor* request_field_;
+  const google::protobuf::FieldDescriptor* expect_field_;
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_SCRIPT_STEP_CALL_H_

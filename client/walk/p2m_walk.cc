@@ -1,0 +1,251 @@
+#include "client/walk/p2m_walk.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "client/walk/word_page.h"
+
+namespace simvisor::client {
+namespace {
+
+// Leaves that are read at a time: 4 MiB of page contents.
+constexpr size_t kLeavesPerBatch = 1024;
+
+template <typename... Args>
+absl::Status Fault(const absl::FormatSpec<Args...>& format,
+                   const Args&... args) {
+  return absl::FailedPreconditionError(absl::StrFormat(format, args...));
+}
+
+// Numbers, without repetition, in the order of their first appearance.
+class DistinctMfns {
+ public:
+  // The position of `mfn` among the distinct ones.
+  size_t Add(uint64_t mfn) {
+    const auto [it, added] = index_.try_emplace(mfn, mfns_.size());
+    if (added) mfns_.push_back(mfn);
+    return it->second;
+  }
+  const std::vector<uint64_t>& mfns() const { return mfns_; }
+
+ private:
+  absl::flat_hash_map<uint64_t, size_t> index_;
+  std::vector<uint64_t> mfns_;
+};
+
+// A word that must name a leaf: word `slot` of distinct leaf `holder`.
+struct Probe {
+  size_t holder;
+  size_t slot;
+  size_t leaf;  // index in the list of leaves
+  uint64_t pfn;
+};
+
+class Walker {
+ public:
+  Walker(const P2mRoot& root, FrameReader& reader, WalkProgress progress)
+      : root_(root),
+        format_(WordFormat(root.word_bytes, root.max_mfn)),
+        fpp_(root.words_per_page),
+        reader_(reader),
+        progress_(progress) {}
+
+  absl::StatusOr<P2mWalk> Run() {
+    for (const auto step :
+         {&Walker::CheckRoot, &Walker::ReadTop, &Walker::ReadMids,
+          &Walker::LookUpLeaves, &Walker::ReadLeaves}) {
+      const absl::Status status = (this->*step)();
+      if (!status.ok()) return status;
+    }
+    return walk_;
+  }
+
+ private:
+  // Steps of Run(), each of which relies on those before it.
+  absl::Status CheckRoot();
+  absl::Status ReadTop();
+  absl::Status ReadMids();
+  absl::Status LookUpLeaves();
+  absl::Status ReadLeaves();
+
+  void TrimTrailingDuplicates();
+  absl::Status CheckMfn(absl::string_view list, uint64_t index, uint64_t mfn);
+  absl::Status TakeLeaf(size_t leaf, absl::string_view content);
+  absl::Status CheckProbes(size_t leaf, absl::string_view content);
+
+  const P2mRoot root_;
+  const WordFormat format_;
+  const uint64_t fpp_;
+  FrameReader& reader_;
+  const WalkProgress progress_;
+
+  P2mWalk walk_;
+  std::vector<uint64_t> top_;   // mfns of mids
+  std::vector<uint64_t> list_;  // mfns of leaves, by leaf index
+  DistinctMfns leaves_;
+  std::vector<uint64_t> whole_uses_;  // of each distinct leaf
+  std::vector<Probe> probes_;         // by holder
+  size_t next_probe_ = 0;
+};
+
+absl::Status Walker::CheckMfn(absl::string_view list, uint64_t index,
+                              uint64_t mfn) {
+  if (mfn == 0 || mfn > root_.max_mfn) {
+    return Fault("bad mfn 0x%x at %s[%d]: frames are 0x1 to 0x%x", mfn, list,
+                 index, root_.max_mfn);
+  }
+  ++walk_.checks;
+  return absl::OkStatus();
+}
+
+absl::Status Walker::CheckRoot() {
+  if (root_.max_pfn == 0) {
+    return Fault("max_pfn is 0: the guest has not published its p2m list");
+  }
+  walk_.max_pfn = root_.max_pfn - 1;
+  walk_.trimmed_max_pfn = walk_.max_pfn;
+  walk_.top_entries = walk_.max_pfn / (fpp_ * fpp_) + 1;
+  if (walk_.top_entries > fpp_) {
+    return Fault(
+        "max_pfn 0x%x is too large for a p2m tree: it needs %d entries of the "
+        "top page, which has %d",
+        walk_.max_pfn, walk_.top_entries, fpp_);
+  }
+  ++walk_.checks;
+  return CheckMfn("pfn_to_mfn_frame_list_list, root", 0, root_.root_mfn);
+}
+
+absl::Status Walker::ReadTop() {
+  auto pages = reader_.ReadFrames({root_.root_mfn});
+  if (!pages.ok()) return pages.status();
+  ++walk_.frames_read;
+  for (uint64_t i = 0; i < walk_.top_entries; ++i) {
+    top_.push_back(format_.Entry(pages->front(), i));
+    const absl::Status status = CheckMfn("p2m_frame_list_list", i, top_.back());
+    if (!status.ok()) return status;
+  }
+  TrimTrailingDuplicates();
+  return absl::OkStatus();
+}
+
+// A run of equal mids at the end can only be the shared all-missing one.
+void Walker::TrimTrailingDuplicates() {
+  size_t last_change = top_.size() - 1;
+  while (last_change > 0 && top_[last_change] == top_[last_change - 1]) {
+    --last_change;
+  }
+  walk_.trimmed_max_pfn =
+      std::min(walk_.max_pfn, (last_change + 1) * fpp_ * fpp_ - 1);
+  top_.resize(walk_.trimmed_max_pfn / (fpp_ * fpp_) + 1);
+}
+
+absl::Status Walker::ReadMids() {
+  DistinctMfns mids;
+  std::vector<size_t> mid_of;
+  for (const uint64_t mfn : top_) mid_of.push_back(mids.Add(mfn));
+  auto pages = reader_.ReadFrames(mids.mfns());
+  if (!pages.ok()) return pages.status();
+  walk_.mid_pages = mids.mfns().size();
+  walk_.frames_read += walk_.mid_pages;
+  walk_.leaf_entries = walk_.trimmed_max_pfn / fpp_ + 1;
+  for (uint64_t i = 0; i < walk_.leaf_entries; ++i) {
+    list_.push_back(format_.Entry((*pages)[mid_of[i / fpp_]], i % fpp_));
+    const absl::Status status = CheckMfn("p2m_frame_list", i, list_.back());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Walker::LookUpLeaves() {
+  std::vector<size_t> leaf_of;
+  for (const uint64_t mfn : list_) leaf_of.push_back(leaves_.Add(mfn));
+  walk_.leaf_pages = leaves_.mfns().size();
+  whole_uses_.assign(walk_.leaf_pages, 0);
+  for (const size_t leaf : leaf_of) ++whole_uses_[leaf];
+  // The last entry may lie across max_pfn, and is counted by itself.
+  --whole_uses_[leaf_of.back()];
+
+  auto pfns = reader_.LookupPfns(leaves_.mfns());
+  if (!pfns.ok()) return pfns.status();
+  for (size_t i = 0; i < list_.size(); ++i) {
+    const std::optional<uint64_t> pfn = (*pfns)[leaf_of[i]];
+    if (!pfn || *pfn > walk_.trimmed_max_pfn) {
+      return Fault(
+          "bad mfn 0x%x in p2m_frame_list[%d]: its m2p entry is %s, "
+          "max_pfn is 0x%x",
+          list_[i], i, pfn ? absl::StrFormat("0x%x", *pfn) : "invalid",
+          walk_.trimmed_max_pfn);
+    }
+    ++walk_.checks;
+    probes_.push_back({leaf_of[*pfn / fpp_], *pfn % fpp_, i, *pfn});
+  }
+  std::sort(probes_.begin(), probes_.end(), [](const Probe& a, const Probe& b) {
+    return std::pair(a.holder, a.leaf) < std::pair(b.holder, b.leaf);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status Walker::ReadLeaves() {
+  const absl::Span<const uint64_t> all = leaves_.mfns();
+  for (size_t at = 0; at < all.size(); at += kLeavesPerBatch) {
+    progress_(at, all.size());
+    auto pages = reader_.ReadFrames(all.subspan(at, kLeavesPerBatch));
+    if (!pages.ok()) return pages.status();
+    walk_.frames_read += pages->size();
+    for (size_t i = 0; i < pages->size(); ++i) {
+      const absl::Status status = TakeLeaf(at + i, (*pages)[i]);
+      if (!status.ok()) return status;
+    }
+  }
+  progress_(all.size(), all.size());
+  return absl::OkStatus();
+}
+
+absl::Status Walker::TakeLeaf(size_t leaf, absl::string_view content) {
+  if (whole_uses_[leaf] > 0) {
+    format_.Count(content, fpp_, whole_uses_[leaf], walk_.words);
+  }
+  if (leaves_.mfns()[leaf] == list_.back()) {
+    format_.Count(content, walk_.trimmed_max_pfn % fpp_ + 1, 1, walk_.words);
+  }
+  return CheckProbes(leaf, content);
+}
+
+absl::Status Walker::CheckProbes(size_t leaf, absl::string_view content) {
+  for (; next_probe_ < probes_.size() && probes_[next_probe_].holder == leaf;
+       ++next_probe_) {
+    const Probe& probe = probes_[next_probe_];
+    const uint64_t word = format_.Entry(content, probe.slot);
+    if (word != list_[probe.leaf]) {
+      return Fault(
+          "bad mfn 0x%x in p2m_frame_list[%d]: its m2p entry is pfn "
+          "0x%x, but p2m[0x%x] is 0x%x",
+          list_[probe.leaf], probe.leaf, probe.pfn, probe.pfn, word);
+    }
+    ++walk_.checks;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<P2mWalk> WalkP2m(const P2mRoot& root, FrameReader& reader,
+                                WalkProgress progress) {
+  const bool width_known = root.word_bytes == 4 || root.word_bytes == 8;
+  if (!width_known ||
+      uint64_t{root.words_per_page} * root.word_bytes != kFrameBytes) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%d words of %d bytes in a page: p2m words have 4 or 8 bytes, and fill "
+        "their page",
+        root.words_per_page, root.word_bytes));
+  }
+  return Walker(root, reader, progress).Run();
+}
+
+}  // namespace simvisor::client

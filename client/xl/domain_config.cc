@@ -1,0 +1,228 @@
+#include "client/xl/domain_config.h"
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/api/uuid_form.h"
+#include "client/xl/config_keys.h"
+#include "client/xl/xlu_config.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr uint64_t kPagesPerMib = 256;
+// libxl's size of a domain whose config says none.
+constexpr long kDefaultMemoryMib = 32;
+
+// Fills a spec from a parsed config, one group of keys at a time.
+class SpecBuilder {
+ public:
+  explicit SpecBuilder(XluConfig& config) : config_(config) {}
+
+  absl::StatusOr<v1::DomainSpec> Build() {
+    for (const auto step :
+         {&SpecBuilder::Type, &SpecBuilder::Identity, &SpecBuilder::Memory,
+          &SpecBuilder::Vcpus, &SpecBuilder::Devices}) {
+      const absl::Status status = (this->*step)();
+      if (!status.ok()) return status;
+    }
+    return spec_;
+  }
+
+ private:
+  absl::Status Type();
+  absl::Status Identity();
+  absl::Status Memory();
+  absl::Status Vcpus();
+  absl::Status Devices();
+
+  // The value of `key`, or nullopt; INVALID_ARGUMENT outside [0, max].
+  absl::StatusOr<std::optional<uint64_t>> Count(const char* key, uint64_t max);
+
+  XluConfig& config_;
+  v1::DomainSpec spec_;
+};
+
+absl::StatusOr<std::optional<uint64_t>> SpecBuilder::Count(const char* key,
+                                                           uint64_t max) {
+  auto value = config_.GetLong(key);
+  if (!value.ok()) return value.status();
+  if (!*value) return std::nullopt;
+  if (**value < 0 || static_cast<uint64_t>(**value) > max) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: %d: the value must be 0 to %d", key, **value, max));
+  }
+  return static_cast<uint64_t>(**value);
+}
+
+// xl matches any beginning of a type's name.
+absl::Status SpecBuilder::Type() {
+  for (const char* key : {"type", "builder"}) {
+    auto value = config_.GetString(key);
+    if (!value.ok()) return value.status();
+    if (!*value) continue;
+    const std::string& type = **value;
+    const bool generic = type == "generic" || type == "linux";
+    if (absl::StartsWith("pv", type) || generic) return absl::OkStatus();
+    if (absl::StartsWith("hvm", type) || absl::StartsWith("pvh", type)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "Domain type ", type,
+          ": only PV domains exist here; write type = ", "\"pv\""));
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid domain type ", type, "."));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SpecBuilder::Identity() {
+  auto name = config_.GetString("name");
+  if (!name.ok()) return name.status();
+  if (!*name || (*name)->empty()) {
+    return absl::InvalidArgumentError("Domain name must be specified.");
+  }
+  spec_.set_name(**name);
+  auto uuid = config_.GetString("uuid");
+  if (!uuid.ok()) return uuid.status();
+  // libxl_uuid_from_string() refuses other forms.
+  if (*uuid && !HasUuidForm(**uuid)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Failed to parse UUID: ", **uuid));
+  }
+  if (*uuid) spec_.set_uuid(**uuid);
+  return absl::OkStatus();
+}
+
+absl::Status SpecBuilder::Memory() {
+  constexpr uint64_t kMaxMib =
+      std::numeric_limits<uint64_t>::max() / kPagesPerMib;
+  auto memory = Count("memory", kMaxMib);
+  if (!memory.ok()) return memory.status();
+  auto maxmem = Count("maxmem", kMaxMib);
+  if (!maxmem.ok()) return maxmem.status();
+  const uint64_t pages =
+      memory->value_or(maxmem->value_or(kDefaultMemoryMib)) * kPagesPerMib;
+  spec_.set_memory_pages(pages);
+  if (*maxmem && **maxmem * kPagesPerMib < pages) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("maxmem: %d MiB: must not be below memory, %d MiB",
+                        **maxmem, pages / kPagesPerMib));
+  }
+  spec_.set_max_memory_pages(maxmem->value_or(0) * kPagesPerMib);
+  auto limit = Count(kHotplugLimitKey, std::numeric_limits<uint32_t>::max());
+  if (!limit.ok()) return limit.status();
+  spec_.set_memory_hotplug_limit_gib(limit->value_or(0));
+  return absl::OkStatus();
+}
+
+absl::Status SpecBuilder::Vcpus() {
+  constexpr uint64_t kMax = std::numeric_limits<int32_t>::max();
+  auto maxvcpus = Count("maxvcpus", kMax);
+  if (!maxvcpus.ok()) return maxvcpus.status();
+  auto vcpus = Count("vcpus", kMax);
+  if (!vcpus.ok()) return vcpus.status();
+  if (*maxvcpus && *vcpus && **maxvcpus < **vcpus) {
+    return absl::InvalidArgumentError("xl: maxvcpus < vcpus");
+  }
+  const uint64_t count = vcpus->value_or(maxvcpus->value_or(1));
+  if (count == 0) {
+    return absl::InvalidArgumentError(
+        "vcpus: 0: a domain has at least one virtual CPU");
+  }
+  spec_.set_vcpus(count);
+  return absl::OkStatus();
+}
+
+absl::Status SpecBuilder::Devices() {
+  auto devices = config_.GetStrings("pci");
+  if (!devices.ok()) return devices.status();
+  for (const std::string& device : *devices) {
+    // Options after the address concern how the device is handed over.
+    const absl::string_view address =
+        absl::string_view(device).substr(0, device.find(','));
+    spec_.add_pci_devices(std::string(absl::StripAsciiWhitespace(address)));
+  }
+  auto e820_host = Count("e820_host", 1);
+  if (!e820_host.ok()) return e820_host.status();
+  // xl forces it as well: a device needs the host's holes.
+  if (e820_host->value_or(0) == 1 || !devices->empty()) {
+    spec_.set_e820_host(true);
+  }
+  return absl::OkStatus();
+}
+
+void WarnOfUnknownKeys(absl::string_view source, absl::string_view text,
+                       bool with_lines, std::vector<std::string>& warnings) {
+  for (const AssignedKey& key : FindAssignedKeys(text)) {
+    if (IsKnownKey(key.name)) continue;
+    const std::string nearest = NearestKey(key.name);
+    warnings.push_back(absl::StrCat(
+        source, with_lines ? absl::StrCat(":", key.line) : "",
+        ": unknown key '", key.name, "' has no effect",
+        nearest.empty() ? ""
+                        : absl::StrCat("; did you mean '", nearest, "'?")));
+  }
+}
+
+// libxlutil's assertions end the program over a NUL in a string.
+absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
+  if (!absl::StrContains(text, '\0')) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(source, ": holds a zero byte, so it is no text"));
+}
+
+// libxlutil's report, with a word about line ends, which it does not show.
+absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
+  if (!absl::StrContains(text, "\r\n")) return report;
+  return absl::InvalidArgumentError(absl::StrCat(
+      report.message(), "\nlines end in CR LF; xl's files have LF only"));
+}
+
+// Parses an override by itself first, so that a report names the argument and
+// not a line that no file has.
+absl::Status CheckOverride(const std::string& text) {
+  const std::string name = absl::StrCat("argument '", text, "'");
+  if (!absl::StrContains(text, "=")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": must be KEY=VALUE"));
+  }
+  auto parsed = XluConfig::Parse(name, absl::StrCat(text, "\n"));
+  if (parsed.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      parsed.status().message(),
+      "\ntext needs quotes that reach the parser: 'name=\"web\"'"));
+}
+
+}  // namespace
+
+absl::StatusOr<DomainConfig> ParseDomainConfig(
+    absl::string_view file_name, absl::string_view text,
+    absl::Span<const std::string> overrides) {
+  const absl::Status bytes = CheckBytes(file_name, text);
+  if (!bytes.ok()) return bytes;
+  DomainConfig result;
+  WarnOfUnknownKeys(file_name, text, true, result.warnings);
+  std::string whole(text);
+  for (const std::string& statement : overrides) {
+    const absl::Status status = CheckOverride(statement);
+    if (!status.ok()) return status;
+    WarnOfUnknownKeys("argument", statement, false, result.warnings);
+    absl::StrAppend(&whole, "\n", statement, "\n");
+  }
+  auto config = XluConfig::Parse(file_name, whole);
+  if (!config.ok()) return ExplainSyntax(config.status(), whole);
+  auto spec = SpecBuilder(**config).Build();
+  if (!spec.ok()) return spec.status();
+  result.spec = *std::move(spec);
+  return result;
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,72 @@
+// Which names a config assigns, quotes, comments and lists notwithstanding.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "client/xl/config_keys.h"
+
+namespace simvisor::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<std::string> NamesIn(absl::string_view text) {
+  std::vector<std::string> names;
+  for (const AssignedKey& key : FindAssignedKeys(text)) {
+    names.push_back(key.name + ":" + std::to_string(key.line));
+  }
+  return names;
+}
+
+TEST(ConfigKeysTest, StatementsBeginAfterNewlinesAndSemicolons) {
+  EXPECT_THAT(NamesIn("aa = 1; bb=2\n\n  cc += 3\n;dd=4"),
+              ElementsAre("aa:1", "bb:1", "cc:3", "dd:4"));
+}
+
+TEST(ConfigKeysTest, StringsHideTheirContents) {
+  EXPECT_THAT(NamesIn("aa = \"x; bb = 1 # 'c'\"\ncc = 'it; d=\"1\"'"),
+              ElementsAre("aa:1", "cc:2"));
+  EXPECT_THAT(NamesIn("aa = \"x\\\"; bb = 1\"; cc = 2"),
+              ElementsAre("aa:1", "cc:1"));
+}
+
+TEST(ConfigKeysTest, CommentsHideTheirContents) {
+  EXPECT_THAT(NamesIn("# aa = 1; bb = 2\ncc = 3 # dd = 4\n  # ee = 5\n"),
+              ElementsAre("cc:2"));
+}
+
+TEST(ConfigKeysTest, ListsMaySpanLines) {
+  EXPECT_THAT(NamesIn("aa = [ 'x',\n 'y', # bb = 1\n [ 'z' ] ]\ncc = 1"),
+              ElementsAre("aa:1", "cc:4"));
+}
+
+TEST(ConfigKeysTest, ValuesAreNotNames) {
+  EXPECT_THAT(NamesIn("aa = 0xff\nbb = 1"), ElementsAre("aa:1", "bb:2"));
+}
+
+TEST(ConfigKeysTest, TextThatIsNoConfigDoesNoHarm) {
+  EXPECT_THAT(NamesIn(""), IsEmpty());
+  EXPECT_THAT(NamesIn("]]]\n\"open\naa = 1"), ElementsAre("aa:3"));
+  EXPECT_THAT(NamesIn("aa = \"\\"), ElementsAre("aa:1"));
+}
+
+TEST(ConfigKeysTest, NearestKeyNeedsMoreThanAFewLetters) {
+  EXPECT_EQ(NearestKey("memroy"), "memory");
+  EXPECT_EQ(NearestKey("vcpu"), "vcpus");
+  EXPECT_EQ(NearestKey("max_mem"), "maxmem");
+  EXPECT_EQ(NearestKey("zzz_option"), "");
+  EXPECT_EQ(NearestKey("q"), "");
+}
+
+TEST(ConfigKeysTest, OurKeyIsKnown) {
+  EXPECT_TRUE(IsKnownKey(kHotplugLimitKey));
+  EXPECT_TRUE(IsKnownKey("memory"));
+  EXPECT_FALSE(IsKnownKey("memroy"));
+}
+
+}  // namespace
+}  // namespace simvisor::client

@@ -1,0 +1,182 @@
+// xl.cfg files as they are, and as people get them wrong.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "client/xl/domain_config.h"
+
+namespace simvisor::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+absl::StatusOr<DomainConfig> Parse(const std::string& text,
+                                   std::vector<std::string> overrides = {}) {
+  return ParseDomainConfig("web.cfg", text, overrides);
+}
+
+std::string ErrorOf(const std::string& text,
+                    std::vector<std::string> overrides = {}) {
+  const auto config = Parse(text, std::move(overrides));
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(config.status().message());
+}
+
+TEST(DomainConfigTest, EveryKeyInUseReachesTheSpec) {
+  const auto config = Parse(R"(# a guest
+name = "web"
+uuid = '01234567-89AB-cdef-0123-456789abcdef'
+type = "pv"
+memory = 512; maxmem = 0x400
+vcpus = 2
+maxvcpus = 4
+e820_host = 1
+simvisor_hotplug_limit = 64
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->spec.name(), "web");
+  EXPECT_EQ(config->spec.uuid(), "01234567-89AB-cdef-0123-456789abcdef");
+  EXPECT_EQ(config->spec.memory_pages(), 512 * 256u);
+  EXPECT_EQ(config->spec.max_memory_pages(), 1024 * 256u);
+  EXPECT_EQ(config->spec.vcpus(), 2u);
+  EXPECT_TRUE(config->spec.e820_host());
+  EXPECT_EQ(config->spec.memory_hotplug_limit_gib(), 64u);
+  EXPECT_THAT(config->warnings, IsEmpty());
+}
+
+TEST(DomainConfigTest, DefaultsAreThoseOfXl) {
+  const auto config = Parse("name = \"web\"");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->spec.memory_pages(), 32 * 256u);
+  EXPECT_EQ(config->spec.max_memory_pages(), 0u);
+  EXPECT_EQ(config->spec.vcpus(), 1u);
+  EXPECT_EQ(config->spec.memory_map_case(), v1::DomainSpec::MEMORY_MAP_NOT_SET);
+}
+
+TEST(DomainConfigTest, MaxmemAloneIsTheMemoryToo) {
+  const auto config = Parse("name = \"web\"\nmaxmem = 256\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->spec.memory_pages(), 256 * 256u);
+}
+
+TEST(DomainConfigTest, AnyPciDeviceForcesTheHostsMap) {
+  const auto config = Parse(R"(name = "web"
+e820_host = 0
+pci = [ "0000:01:00.0, permissive=1",
+        '02:00.1', ]
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->spec.pci_devices(),
+              ElementsAre("0000:01:00.0", "02:00.1"));
+  EXPECT_TRUE(config->spec.e820_host());
+}
+
+TEST(DomainConfigTest, OverridesWinInTheirOrder) {
+  const auto config = Parse("name = \"web\"\nmemory = 512",
+                            {"memory=64", "name='db'", "memory = 128"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->spec.name(), "db");
+  EXPECT_EQ(config->spec.memory_pages(), 128 * 256u);
+}
+
+TEST(DomainConfigTest, RealFilesOfXlPassWithoutAWord) {
+  const auto config = Parse(R"(
+name = "guest"
+kernel = "/boot/vmlinuz-6.1"
+ramdisk = "/boot/initrd.img"
+extra = "root=/dev/xvda1 ro # not a comment"
+memory = 1024
+disk = [ 'phy:/dev/vg0/guest,xvda,w' ]
+vif = [ 'mac=00:16:3e:00:00:01,bridge=xenbr0' ]
+on_poweroff = "destroy"
+on_reboot   = "restart"
+on_crash    = "restart"
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->warnings, IsEmpty());
+}
+
+TEST(DomainConfigTest, UnknownKeyIsNamedWithItsLineAndItsNeighbour) {
+  const auto config = Parse("name = \"web\"\nmemroy = 64\n", {"zzz_option=1"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->warnings.size(), 2u);
+  EXPECT_EQ(config->warnings[0],
+            "web.cfg:2: unknown key 'memroy' has no effect; did you mean "
+            "'memory'?");
+  EXPECT_EQ(config->warnings[1],
+            "argument: unknown key 'zzz_option' has no effect");
+}
+
+TEST(DomainConfigTest, NameIsMandatory) {
+  EXPECT_EQ(ErrorOf("memory = 64"), "Domain name must be specified.");
+  EXPECT_EQ(ErrorOf("name = \"\""), "Domain name must be specified.");
+  EXPECT_EQ(ErrorOf(""), "Domain name must be specified.");
+}
+
+TEST(DomainConfigTest, TypeIsMatchedByItsBeginning) {
+  EXPECT_TRUE(Parse("name = \"web\"\ntype = \"p\"").ok());
+  EXPECT_TRUE(Parse("name = \"web\"\nbuilder = \"generic\"").ok());
+  EXPECT_EQ(ErrorOf("name = \"web\"\ntype = \"xyz\""),
+            "Invalid domain type xyz.");
+  EXPECT_THAT(ErrorOf("name = \"web\"\ntype = \"hvm\""),
+              HasSubstr("only PV domains"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\ntype = \"pvh\""),
+              HasSubstr("only PV domains"));
+}
+
+TEST(DomainConfigTest, NumbersOutOfBoundsAreNamed) {
+  EXPECT_EQ(ErrorOf("name = \"web\"\nvcpus = 4\nmaxvcpus = 2"),
+            "xl: maxvcpus < vcpus");
+  EXPECT_THAT(ErrorOf("name = \"web\"\nvcpus = 0"), HasSubstr("vcpus: 0"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = \"-1\""),
+              HasSubstr("memory: -1"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = 0x7fffffffffffffff"),
+              HasSubstr("memory: 9223372036854775807"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = 64\nmaxmem = 32"),
+              HasSubstr("maxmem: 32 MiB"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\ne820_host = 2"),
+              HasSubstr("e820_host: 2"));
+}
+
+TEST(DomainConfigTest, ValueOfAnotherKindIsRefusedInLibxlutilsWords) {
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = \"512M\""),
+              HasSubstr("memory"));
+  EXPECT_THAT(ErrorOf("name = [ \"web\" ]"), HasSubstr("name"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = [ 64 ]"), HasSubstr("memory"));
+}
+
+TEST(DomainConfigTest, UuidOfAnotherFormIsRefused) {
+  EXPECT_EQ(ErrorOf("name = \"web\"\nuuid = \"1234\""),
+            "Failed to parse UUID: 1234");
+}
+
+TEST(DomainConfigTest, SyntaxErrorIsReportedWithFileAndLine) {
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory 64\n"), HasSubstr("web.cfg:2"));
+  EXPECT_THAT(ErrorOf("name = \"web\"\r\nmemory = 64\r\n"),
+              HasSubstr("web.cfg:1"));
+  EXPECT_THAT(ErrorOf("name = \"web"), HasSubstr("web.cfg:1"));
+}
+
+TEST(DomainConfigTest, LineEndsOfOtherSystemsAreExplained) {
+  EXPECT_THAT(ErrorOf("name = \"web\"\r\n"), HasSubstr("CR LF"));
+}
+
+TEST(DomainConfigTest, ZeroByteIsRefusedBeforeLibxlutilSeesIt) {
+  EXPECT_THAT(ErrorOf(std::string("name = \"a\0b\"", 12)),
+              HasSubstr("zero byte"));
+}
+
+TEST(DomainConfigTest, BadOverrideIsNamedWithAHint) {
+  EXPECT_THAT(
+      ErrorOf("name = \"web\"", {"name=db"}),
+      testing::AllOf(HasSubstr("argument 'name=db'"), HasSubstr("quotes")));
+  EXPECT_THAT(ErrorOf("name = \"web\"", {"paused"}), HasSubstr("KEY=VALUE"));
+}
+
+}  // namespace
+}  // namespace simvisor::client

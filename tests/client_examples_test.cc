@@ -1,0 +1,55 @@
+// The files in examples/ are ones that users start from: each must be readable.
+// That the scripts hold is for a test with a daemon.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "client/cli/files.h"
+#include "client/script/script_file.h"
+#include "client/xl/domain_config.h"
+
+namespace simvisor::client {
+namespace {
+
+// Files of examples/ with this extension; tests run in the project's root.
+std::vector<std::string> Examples(const std::string& extension) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator("examples")) {
+    if (entry.path().extension() == extension) {
+      paths.push_back(entry.path().string());
+    }
+  }
+  return paths;
+}
+
+TEST(ExamplesTest, EveryConfigIsReadWithoutAWarning) {
+  const auto paths = Examples(".cfg");
+  ASSERT_GE(paths.size(), 4u);
+  for (const std::string& path : paths) {
+    const auto text = ReadFile(path, 1 << 20);
+    ASSERT_TRUE(text.ok()) << text.status();
+    const auto config = ParseDomainConfig(path, *text, {});
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_THAT(config->warnings, testing::IsEmpty()) << path;
+  }
+}
+
+TEST(ExamplesTest, EveryScriptParsesAndEndsWithACleanAudit) {
+  const auto paths = Examples(".textproto");
+  ASSERT_GE(paths.size(), 3u);
+  for (const std::string& path : paths) {
+    const auto text = ReadFile(path, kMaxScriptBytes);
+    ASSERT_TRUE(text.ok()) << text.status();
+    const auto file = ParseScript(path, *text);
+    ASSERT_TRUE(file.ok()) << file.status();
+    const v1::Step& last = *file->script.steps().rbegin();
+    EXPECT_TRUE(last.audit_host().expect().clean()) << path;
+  }
+}
+
+}  // namespace
+}  // namespace simvisor::client
