@@ -29,7 +29,7 @@ TEST(E820MapTest, CreateRefusesWhatIsNoMap) {
   EXPECT_THAT(E820Map::Create({}), IsMalformed("no entries"));
   EXPECT_THAT(E820Map::Create({Ram(0, kMiB), Reserved(kGiB, kGiB)}),
               IsMalformed("0x40000000 is empty"));
-  EXPECT_THAT(E820Map::Create({Reserved(0, kMiB)}), IsMalformed("is RAM"));
+  EXPECT_THAT(E820Map::Create({Reserved(0, kMiB)}), IsMalformed("whole page of RAM"));
   EXPECT_THAT(E820Map::Create({Ram(0, kMiB), Reserved(kMiB - 1, 2 * kMiB)}),
               AllOf(IsMalformed("[mem 0xfffff-0x1fffff] reserved overlaps"),
                     IsMalformed("[mem 0x0-0xfffff] usable")));
@@ -65,14 +65,20 @@ TEST(E820MapTest, RamIsRoundedInwards) {
   EXPECT_THAT(map.RamPages(), ElementsAre(Pages(1, 3), Pages(5, 6)));
 }
 
-TEST(E820MapTest, AdjacentRamIsOneExtentEvenInsideAPage) {
+TEST(E820MapTest, TouchingEntriesOfOneTypeAreJoinedEvenInsideAPage) {
   const E820Map map =
-      MakeMap({Ram(0, 0x1800), Ram(0x1800, 0x4000), Ram(0x4000, 0x8000)});
+      MakeMap({Ram(0, 0x1800), Ram(0x1800, 0x4000), Ram(0x4000, 0x8000),
+               Reserved(0x8000, 0x9000), Reserved(0x9000, 0xa000)});
+  EXPECT_THAT(map.entries(),
+              ElementsAre(Ram(0, 0x8000), Reserved(0x8000, 0xa000)));
   EXPECT_THAT(map.RamPages(), ElementsAre(Pages(0, 8)));
 }
 
-TEST(E820MapTest, RamSmallerThanAPageHasNoPages) {
-  EXPECT_THAT(MakeMap({Ram(0x1001, 0x2fff)}).RamPages(), IsEmpty());
+TEST(E820MapTest, RamSmallerThanAPageIsNoPage) {
+  EXPECT_THAT(E820Map::Create({Ram(0x1001, 0x2fff)}),
+              IsMalformed("whole page of RAM"));
+  EXPECT_THAT(MakeMap({Ram(0x1001, 0x2fff), Ram(0x4000, 0x5000)}).RamPages(),
+              ElementsAre(Pages(4, 5)));
 }
 
 TEST(E820MapTest, EndPageIsRoundedUp) {

@@ -68,8 +68,8 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       area_limit_(HotplugLimit(spec_)),
       boot_pages_(boot_pages),
       pool_(pool),
-      list_(std::move(list)),
       name_(spec_.name),
+      list_(std::move(list)),
       driver_(*abi_),
       max_pages_(params.max_pages),
       static_max_(spec_.max_memory),
@@ -108,11 +108,13 @@ absl::Status Domain::Boot() {
       BootResult result, BootGuest(*list_, setup_, area_limit_, free_pages_));
   for (const BootResult::MovedFrames& moved : result.moved) {
     pool_.SetPfns(moved.frames, moved.first);
+    remapped_ += moved.frames.count;
     free_pages_.Return({moved.first, moved.frames.count});
   }
   const PageCount before = current_;
   FreeFrames(result.released);
-  target_ -= before - current_;
+  released_ = before - current_;
+  FollowRelease(before);
   for (const auto& [first, end] : list_->extra_regions().extents()) {
     balloon_.Push(ExtentBetween(first, end));
   }
@@ -121,10 +123,13 @@ absl::Status Domain::Boot() {
 }
 
 DomainInfo Domain::Info() const {
-  absl::MutexLock lock(&mu_);
   DomainInfo info;
   info.id = id_;
-  info.name = name_;
+  {
+    absl::MutexLock lock(&name_mu_);
+    info.name = name_;
+  }
+  absl::MutexLock lock(&mu_);
   info.uuid = spec_.uuid;
   info.arch = spec_.arch;
   info.state = state_;
@@ -146,7 +151,7 @@ DomainInfo Domain::Info() const {
 }
 
 void Domain::Rename(absl::string_view name) {
-  absl::MutexLock lock(&mu_);
+  absl::MutexLock lock(&name_mu_);
   name_ = std::string(name);
 }
 
@@ -164,7 +169,8 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(stop());
   if (state_ == DomainState::kBuilt) SIMVISOR_RETURN_IF_ERROR(Boot());
   state_ = DomainState::kRunning;
-  SIMVISOR_RETURN_IF_ERROR(Drive(target_, nullptr, stop));
+  // The guest runs, however far its driver got before it was stopped.
+  Drive(target_, nullptr, stop).IgnoreError();
   return state_;
 }
 
@@ -192,6 +198,11 @@ PageCount Domain::Die() {
   FreeFrames(frames);
   unmapped_frames_.Clear();
   return before - current_;
+}
+
+void Domain::FollowRelease(PageCount before) {
+  target_ = target_ >= before ? target_ - (before - current_)
+                              : std::min(target_, current_);
 }
 
 void Domain::FreeFrames(absl::Span<const MfnExtent> frames) {

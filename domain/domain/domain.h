@@ -82,7 +82,7 @@ class Domain {
   absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
   DomainInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
-  void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
+  void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
 
   absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);
   // Boots the guest if it has not run yet, then lets the balloon driver work.
@@ -118,12 +118,16 @@ class Domain {
 
   // Makes the words of [start, end) identity; end None() is the list's end.
   // Errors: see MemoryService.MarkIdentityRange.
-  absl::StatusOr<RangeChange> MarkIdentity(Pfn start, Pfn end, bool release_ram)
+  // Once the change itself has begun, `stop` is not asked any more.
+  absl::StatusOr<RangeChange> MarkIdentity(Pfn start, Pfn end, bool release_ram,
+                                           StopCheck stop = NeverStop)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Sets the words of `pfns`: missing, identity, or RAM from first_mfn on.
+  // REQUIRES: p2m_class is one of these.
   // Errors: see MemoryService.SetP2mRange.
   absl::StatusOr<RangeChange> SetRange(PfnExtent pfns, P2mClass p2m_class,
-                                       Mfn first_mfn, RamPolicy policy)
+                                       Mfn first_mfn, RamPolicy policy,
+                                       StopCheck stop = NeverStop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends the words of `pfns` to `words`.
@@ -180,6 +184,9 @@ class Domain {
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Frees every frame, returns how many, and leaves the domain dying.
   PageCount Die() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Lowers the target after frames went back behind the driver's back, so that
+  // it does not ask for them again; a lower target stays.
+  void FollowRelease(PageCount before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives frames back to the pool with what they hold.
   void FreeFrames(absl::Span<const MfnExtent> frames)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -214,14 +221,16 @@ class Domain {
   // domain_p2m.cc
   absl::StatusOr<PfnExtent> IdentityRange(Pfn start, Pfn end) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Free pages that a guest which has not booted must keep.
+  PageCount PagesStillToBoot() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What is under a range that is about to be overwritten.
   struct Overwritten {
     std::vector<MfnExtent> frames;
     PageCount ram;
   };
   absl::StatusOr<Overwritten> CheckOverwrite(absl::string_view operation,
-                                             PfnExtent pfns,
-                                             RamPolicy policy) const
+                                             PfnExtent pfns, RamPolicy policy,
+                                             StopCheck stop) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckGuestPages(absl::string_view operation, PfnExtent pfns,
                                PageCount needed) const
@@ -252,10 +261,14 @@ class Domain {
   std::atomic<bool> booted_ = false;
   std::atomic<bool> dying_ = false;
 
+  // A lock of its own, so that the host can rename without waiting for a long
+  // operation; nothing is locked under it.
+  mutable absl::Mutex name_mu_;
+  std::string name_ ABSL_GUARDED_BY(name_mu_);
+
   mutable absl::Mutex mu_;
   // The pointer is constant; the list has lock-free lookups once booted_.
   const std::unique_ptr<P2mList> list_;
-  std::string name_ ABSL_GUARDED_BY(mu_);
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   BalloonList balloon_ ABSL_GUARDED_BY(mu_);
@@ -266,6 +279,9 @@ class Domain {
   PageCount max_pages_ ABSL_GUARDED_BY(mu_);
   PageCount static_max_ ABSL_GUARDED_BY(mu_);
   PageCount target_ ABSL_GUARDED_BY(mu_);
+  // Frames that moved, and that went back, at boot.
+  PageCount remapped_ ABSL_GUARDED_BY(mu_);
+  PageCount released_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace simvisor

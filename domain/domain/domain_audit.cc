@@ -55,7 +55,12 @@ void CheckFrames(const FramePool& pool, DomainId id, MfnExtent frames,
 // Every pfn of `pfns` is of class `wanted`.
 void CheckClass(const P2mList& list, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
-  const Pfn end = std::min(pfns.end(), list.p2m_size());
+  if (pfns.end() > list.p2m_size()) {
+    findings.Add(absl::StrFormat("%s pfns [0x%x, 0x%x) leave the list", what,
+                                 pfns.first.value(), pfns.end().value()));
+    return;
+  }
+  const Pfn end = pfns.end();
   for (Pfn at = pfns.first; at < end;) {
     const P2mRun run =
         list.RunAt(at, end, P2mView::kResolved, RunMerge::kByClass);
@@ -99,6 +104,9 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
         ram.value(), unmapped_frames_.size().value(), current_.value()));
   }
 
+  list_->structure().ForEach([&](PfnExtent pfns) {
+    CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
+  });
   for (const auto& [first, end] : free_pages_.set().extents()) {
     const PfnExtent pfns = ExtentBetween(first, end);
     CheckClass(*list_, pfns, P2mClass::kRam, "free", findings);

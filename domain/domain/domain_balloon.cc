@@ -84,7 +84,7 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
                         "limit is %d; raise the limit with mem-max, or use "
                         "mem-set",
                         id_.value(), pages.value(), current_.value(),
-                        max_pages_.value()));
+                        std::min(max_pages_, static_max_).value()));
   }
   if (pages > balloon_.size()) {
     return MakeError(
@@ -97,7 +97,9 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
 }
 
 PageCount Domain::RoomBelowMax() const {
-  return max_pages_ > current_ ? max_pages_ - current_ : PageCount(0);
+  // The target follows, and must not pass static-max, as in SetTarget().
+  const PageCount limit = std::min(max_pages_, static_max_);
+  return limit > current_ ? limit - current_ : PageCount(0);
 }
 
 absl::Status Domain::Drive(PageCount target, FrameClaim* claim,

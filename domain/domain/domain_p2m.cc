@@ -12,23 +12,36 @@
 namespace simvisor {
 
 absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
-                                                 bool release_ram) {
+                                                 bool release_ram,
+                                                 StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns, IdentityRange(start, end));
   if (pfns.empty()) return RangeChange{};
   const RamPolicy policy =
       release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
-  SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
-                            CheckOverwrite("mark identity", pfns, policy));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const Overwritten under,
+      CheckOverwrite("mark identity", pfns, policy, stop));
   const P2mList::RangeFill fill = P2mList::RangeFill::Identity();
   // Before boot, the guest must keep what it needs to boot; afterwards the set
   // path may take pages.
   const PageCount needed = state_ == DomainState::kBuilt
-                               ? boot_pages_ - list_->structure().size()
+                               ? PagesStillToBoot()
                                : list_->PagesToSet(pfns, fill);
   SIMVISOR_RETURN_IF_ERROR(CheckGuestPages("mark identity", pfns, needed));
   return CommitRange(pfns, fill, under, policy);
+}
+
+PageCount Domain::PagesStillToBoot() const {
+  const PageCount known = boot_pages_ - list_->structure().size();
+  // On PAE private leaves reuse the builder's pages.  If marks make the last
+  // one shared, the room to balloon behind it splits it again, for a page of
+  // its own.
+  const bool last_leaf_straddles =
+      spec_.memory.value() % abi_->leaf_span() != 0;
+  const bool pae = abi_->arch == Arch::kX86_32Pae;
+  return known + PageCount(pae && last_leaf_straddles ? 1 : 0);
 }
 
 absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
@@ -40,9 +53,10 @@ absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
                         "before it starts; swap the ends",
                         id_.value(), start.value(), end.value()));
   }
-  if (state_ == DomainState::kBuilt || end.is_none()) {
+  if (state_ == DomainState::kBuilt) {
     return ExtentBetween(start, std::min(end, list_end));
   }
+  if (end.is_none()) end = std::max(start, list_end);
   if (end > list_end) {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
@@ -55,7 +69,8 @@ absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
 }
 
 absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
-                                             Mfn first_mfn, RamPolicy policy) {
+                                             Mfn first_mfn, RamPolicy policy,
+                                             StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("set p2m"));
   if (pfns.empty()) {
@@ -73,7 +88,7 @@ absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
                         list_->p2m_size().value()));
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
-                            CheckOverwrite("set p2m", pfns, policy));
+                            CheckOverwrite("set p2m", pfns, policy, stop));
   if (p2m_class == P2mClass::kRam) {
     SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(pfns, first_mfn));
   }
@@ -84,7 +99,8 @@ absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
 }
 
 absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
-    absl::string_view operation, PfnExtent pfns, RamPolicy policy) const {
+    absl::string_view operation, PfnExtent pfns, RamPolicy policy,
+    StopCheck stop) const {
   if (list_->structure().Intersects(pfns)) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
@@ -95,18 +111,21 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
             id_.value(), operation, pfns.first.value(), pfns.end().value()));
   }
   Overwritten under;
-  CollectFrames(pfns, std::numeric_limits<size_t>::max(), under.frames);
-  for (const MfnExtent& frames : under.frames) under.ram += frames.count;
-  if (under.ram > PageCount(0) && policy == RamPolicy::kRefuse) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,
-        absl::StrFormat(
-            "domain %d: %s of [0x%x, 0x%x): %d pfns there hold RAM, "
-            "the first at mfn 0x%x; ask to release the frames, or "
-            "balloon them out first",
-            id_.value(), operation, pfns.first.value(), pfns.end().value(),
-            under.ram.value(), under.frames.front().first.value()));
+  for (Pfn at = pfns.first; at < pfns.end();) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    at = CollectFrames(ExtentBetween(at, pfns.end()), kMaxRuns, under.frames);
+    if (policy == RamPolicy::kRefuse && !under.frames.empty()) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,
+          absl::StrFormat("domain %d: %s of [0x%x, 0x%x): RAM lies there, the "
+                          "first at mfn 0x%x; ask to release the frames, or "
+                          "balloon them out first",
+                          id_.value(), operation, pfns.first.value(),
+                          pfns.end().value(),
+                          under.frames.front().first.value()));
+    }
   }
+  for (const MfnExtent& frames : under.frames) under.ram += frames.count;
   return under;
 }
 
@@ -168,8 +187,12 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
   change.marked = pfns.count;
   change.p2m_pages = list_->structure().size() - structure_before;
   if (policy == RamPolicy::kRelease) {
-    FreeFrames(under.frames);
-    target_ -= std::min(target_, under.ram);
+    const PageCount before = current_;
+    for (absl::Span<const MfnExtent> rest = under.frames; !rest.empty();
+         rest.remove_prefix(std::min(rest.size(), kMaxRuns))) {
+      FreeFrames(rest.subspan(0, kMaxRuns));
+    }
+    FollowRelease(before);
     change.released = under.ram;
   } else {
     for (const MfnExtent& frames : under.frames) {
@@ -182,7 +205,9 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
     const MfnExtent frames = {fill.first_mfn, pfns.count};
     pool_.SetPfns(frames, pfns.first);
     unmapped_frames_.Remove(frames);
-    free_pages_.Return(pfns);
+    free_pages_.Return(
+        ExtentBetween(std::max(pfns.first, Pfn(kKernelLowPages.value())),
+                      std::max(pfns.end(), Pfn(kKernelLowPages.value()))));
   }
   return change;
 }
@@ -207,15 +232,21 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
                                      uint64_t* generation) const {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  end = std::min(end, list_->p2m_size());
-  if (start > end || (start == end && start == list_->p2m_size())) {
+  if (start > end) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat("domain %d: list p2m of [0x%x, 0x%x): the range ends "
+                        "before it starts; swap the ends",
+                        id_.value(), start.value(), end.value()));
+  }
+  if (start >= list_->p2m_size()) {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("domain %d: list p2m from pfn 0x%x to 0x%x: the list "
-                        "ends at pfn 0x%x",
-                        id_.value(), start.value(), end.value(),
-                        list_->p2m_size().value()));
+        absl::StrFormat("domain %d: list p2m from pfn 0x%x on: the list ends "
+                        "at pfn 0x%x",
+                        id_.value(), start.value(), list_->p2m_size().value()));
   }
+  end = std::min(end, list_->p2m_size());
   *generation = list_->generation();
   for (size_t n = 0; n < max_runs && start < end; ++n) {
     runs.push_back(list_->RunAt(start, end, view, merge));
@@ -229,10 +260,8 @@ absl::StatusOr<P2mReport> Domain::Summary() const {
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   P2mReport report;
   report.summary = list_->Summary();
-  if (state_ != DomainState::kBuilt) {
-    report.remapped = setup_.moved_pages;
-    report.released = setup_.released_pages;
-  }
+  report.remapped = remapped_;
+  report.released = released_;
   return report;
 }
 

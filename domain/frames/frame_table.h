@@ -118,8 +118,7 @@ class FrameTable {
   Mfn max_mfn_;
   Counts counts_;
   std::vector<uint32_t> free_in_block_;
-  // Per block.  Null if it is free entirely; kept when it ceases to be free at
-  // all, since blocks of a full machine go to and fro.
+  // Per block; null unless a part of it, and not all, is free.
   std::vector<std::unique_ptr<FreeBits>> free_bits_;
   // No frame below is free.
   Mfn lowest_free_;

@@ -91,16 +91,24 @@ absl::StatusOr<E820Map> E820Map::Create(std::vector<E820Entry> entries) {
       entries.begin(), entries.end(),
       [](const E820Entry& a, const E820Entry& b) { return a.start < b.start; });
   SIMVISOR_RETURN_IF_ERROR(CheckDisjoint(entries));
-  if (std::none_of(entries.begin(), entries.end(), [](const E820Entry& e) {
-        return e.type == E820Type::kRam;
-      })) {
+  E820Map map;
+  for (const E820Entry& entry : entries) map.Append(entry);
+  if (map.RamPages().empty()) {
     return Malformed(absl::StrFormat(
-        "E820 map: none of the %d entries is RAM; state where memory is",
+        "E820 map: none of the %d entries holds a whole page of RAM; state "
+        "where memory is",
         entries.size()));
   }
-  E820Map map;
-  map.entries_ = std::move(entries);
   return map;
+}
+
+void E820Map::Append(const E820Entry& entry) {
+  if (!entries_.empty() && entries_.back().type == entry.type &&
+      entries_.back().end() == entry.start) {
+    entries_.back().size += entry.size;
+  } else {
+    entries_.push_back(entry);
+  }
 }
 
 E820Map E820Map::SingleRam(PageCount pages) {
@@ -113,17 +121,11 @@ E820Map E820Map::SingleRam(PageCount pages) {
 
 std::vector<PfnExtent> E820Map::RamPages() const {
   std::vector<PfnExtent> pages;
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    if (entries_[i].type != E820Type::kRam) continue;
-    const uint64_t start = entries_[i].start;
-    // Merged as bytes: a page may lie in two entries, yet in RAM entirely.
-    while (i + 1 < entries_.size() && entries_[i + 1].type == E820Type::kRam &&
-           entries_[i + 1].start == entries_[i].end()) {
-      ++i;
-    }
-    const Pfn first((start + kPageSize - 1) >> kPageShift);
+  for (const E820Entry& entry : entries_) {
+    if (entry.type != E820Type::kRam) continue;
     const PfnExtent extent =
-        ExtentBetween(first, Pfn(entries_[i].end() >> kPageShift));
+        ExtentBetween(Pfn((entry.start + kPageSize - 1) >> kPageShift),
+                      Pfn(entry.end() >> kPageShift));
     if (!extent.empty()) pages.push_back(extent);
   }
   return pages;

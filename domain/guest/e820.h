@@ -1,9 +1,10 @@
 // Memory maps as firmware and hypervisors hand them out (E820).
 //
 // An E820Map holds at most kMaxE820Entries entries, sorted by start and without
-// overlaps; gaps are allowed and count as not RAM.  Entries are in bytes and
-// need not be page-aligned: RAM is rounded inwards to pages, all else outwards,
-// as arch/x86/xen/setup.c does.
+// overlaps, touching entries of one type joined as the kernel joins them
+// (e820__update_table()); gaps are allowed and count as not RAM.  Entries are
+// in bytes and need not be page-aligned: RAM is rounded inwards to pages, all
+// else outwards, as arch/x86/xen/setup.c does.
 //
 // Thread safety: values, no shared state.
 
@@ -53,11 +54,11 @@ class E820Map {
   // An empty map.
   E820Map() = default;
 
-  // Sorts and checks `entries`.
+  // Sorts, checks and joins `entries`.
   //
   // INVALID_ARGUMENT E820_MALFORMED: no entry, more than kMaxE820Entries, an
   // empty one, one that ends above kMaxE820Address, two that overlap, or no
-  // entry of type RAM.
+  // whole page of RAM.
   static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
 
   // Reads a boot log: lines that contain `[mem 0xSTART-0xEND] TYPE`, both ends
@@ -87,6 +88,9 @@ class E820Map {
   friend bool operator==(const E820Map&, const E820Map&) = default;
 
  private:
+  // REQUIRES: `entry` starts at or behind the end of the last one.
+  void Append(const E820Entry& entry);
+
   std::vector<E820Entry> entries_;
 };
 

@@ -31,7 +31,7 @@ struct BootResult {
 };
 
 // Pages of its own that a guest with nr_pages pages needs to boot: the
-// builder's list and all that BootGuest() takes while it is still held.  A
+// builder's list and all that BootGuest() takes, the tree included.  A
 // guest that has fewer stops before it has a memory allocator.
 // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
 absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,

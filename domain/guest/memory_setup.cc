@@ -152,6 +152,15 @@ absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
     max_pfn = std::max(max_pfn, extra.end());
   }
   plan.area_end = AreaEnd(*input.abi, max_pfn, input.area_limit);
+  if (plan.area_end.value() > input.abi->pfn_limit) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+        absl::StrFormat(
+            "p2m area up to pfn 0x%x: a %s guest manages pfns below "
+            "0x%x; lower the memory, the map's last RAM or the "
+            "hotplug limit",
+            plan.area_end.value(), input.abi->name, input.abi->pfn_limit));
+  }
   SIMVISOR_RETURN_IF_ERROR(TakeTargets(plan));
   return plan;
 }

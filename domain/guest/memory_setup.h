@@ -61,7 +61,8 @@ struct MemorySetupInput {
 // FAILED_PRECONDITION E820_REMAP_OVERFLOW: frames would move to pfns where a
 // real kernel stops, because the room behind them is smaller or ends outside
 // the p2m area (a ceiling below nr_pages).  INVALID_ARGUMENT E820_MALFORMED:
-// the map ends below nr_pages.
+// the map ends below nr_pages; MEMORY_SIZE_INVALID: the area would end beyond
+// what a kernel of this ABI can manage.
 absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input);
 
 }  // namespace simvisor

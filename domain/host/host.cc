@@ -182,6 +182,10 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
   absl::StatusOr<std::shared_ptr<Domain>> domain = build();
   if (!domain.ok()) {
     Forget(id);
+    absl::MutexLock lock(&mu_);
+    // Nobody has seen the id; unless others followed, it is the next again.
+    if (last_id_ == id.value() && last_id_ > 0)
+      last_id_ = static_cast<uint16_t>(last_id_ - 1);
     return domain;
   }
   absl::MutexLock lock(&mu_);
@@ -244,11 +248,17 @@ Uuid Host::NewUuid() {
   return uuid;
 }
 
+void Host::ForgetUuid(DomainId id, const Entry& entry) {
+  // A successor may have taken the uuid of a dying domain.
+  const auto at = uuids_.find(entry.uuid);
+  if (at != uuids_.end() && at->second == id) uuids_.erase(at);
+}
+
 void Host::Forget(DomainId id) {
   absl::MutexLock lock(&mu_);
   auto at = domains_.find(id);
   if (!at->second.name.empty()) names_.erase(at->second.name);
-  uuids_.erase(at->second.uuid);
+  ForgetUuid(id, at->second);
   domains_.erase(at);
 }
 
@@ -262,6 +272,7 @@ absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
     domain = entry.domain;
     names_.erase(entry.name);
     entry.name.clear();
+    ForgetUuid(id, entry);
   }
   // Only one caller gets past here; the others learn that it is dying.
   SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed, domain->Destroy());
@@ -340,12 +351,12 @@ absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
           ? Find(run.owner)
           : absl::StatusOr<std::shared_ptr<Domain>>(NotFound(run.owner));
   if (owner.ok()) return (*owner)->ReadFrame(mfn, page, zero);
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kFrameNotReadable,
-      absl::StrFormat(
-          "read of mfn 0x%x: no domain owns it; frames lookup shows "
-          "what it is",
-          mfn.value()));
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   Reason::kFrameNotReadable,
+                   absl::StrFormat("read of mfn 0x%x: it belongs to no domain "
+                                   "that is up; frames lookup shows "
+                                   "what it is",
+                                   mfn.value()));
 }
 
 }  // namespace simvisor

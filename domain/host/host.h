@@ -147,6 +147,8 @@ class Host {
   // Takes id, name and uuid for a domain that is about to be built.
   absl::StatusOr<DomainId> Reserve(DomainSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
   void Forget(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
+  void ForgetUuid(DomainId id, const Entry& entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> NextId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Uuid NewUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> FindId(const DomainSelector& selector) const

@@ -240,37 +240,65 @@ uint64_t P2mList::SharedLeaves(uint64_t leaf) const {
 
 absl::Status P2mList::CheckInvariants() const {
   if (!relocated_) return absl::OkStatus();
+  uint64_t private_leaves = 0;
   for (uint64_t mid = 0; mid < shape_.mids(); ++mid) {
-    const uint64_t leaves = abi_->words_per_page;
-    const bool is_private = shape_.MidBacking(mid) == Backing::kPrivate;
-    uint64_t leaf = mid * leaves;
-    while (leaf < (mid + 1) * leaves) {
-      const uint64_t similar = shape_.SimilarLeaves(leaf);
-      const bool private_leaf = !shape_.LeafPage(leaf).is_none();
-      if (private_leaf && !is_private) {
-        return absl::InternalError(absl::StrFormat(
-            "p2m leaf %d is private in shared mid %d", leaf, mid));
-      }
-      const Pfn end((leaf + similar) * abi_->leaf_span());
-      for (Pfn at(leaf * abi_->leaf_span()); !private_leaf && at < end;) {
-        const P2mRun run =
-            RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
-        const bool uniform =
-            run.pfns.count.value() % abi_->leaf_span() == 0 &&
-            (run.word.is_invalid() || run.word == P2mWord::Identity(at));
-        if (!uniform) {
-          return absl::InternalError(
-              absl::StrFormat("shared p2m leaf of pfn 0x%x reads %s",
-                              at.value(), run.word.ToString()));
-        }
-        at = run.pfns.end();
-      }
-      leaf += similar;
-    }
+    SIMVISOR_RETURN_IF_ERROR(CheckMid(mid, private_leaves));
+  }
+  const uint64_t reused = ReusesBuilderPages() ? builder_leaves_ : 0;
+  const uint64_t pages = (tree_built() ? 7 : 4) + pte_pages_ + tree_mid_pages_ +
+                         leaf_pages_ - reused_leaves_ + reused;
+  if (private_leaves != leaf_pages_ || pages_.size() != PageCount(pages)) {
+    return absl::InternalError(absl::StrFormat(
+        "p2m list: %d leaves are private and %d counted; %d pages are noted "
+        "and %d counted",
+        private_leaves, leaf_pages_, pages_.size().value(), pages));
   }
   if (generation() % 2 != 0) {
     return absl::InternalError(
         "p2m generation is odd with no change under way");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::CheckMid(uint64_t mid, uint64_t& private_leaves) const {
+  const uint64_t leaves = abi_->words_per_page;
+  const bool is_private = shape_.MidBacking(mid) == Backing::kPrivate;
+  const bool has_tree_page = !shape_.TreePage(mid).is_none();
+  const bool wants_tree_page = tree_built() && mid < abi_->words_per_page;
+  uint64_t leaf = mid * leaves;
+  while (leaf < (mid + 1) * leaves) {
+    const uint64_t similar = shape_.SimilarLeaves(leaf);
+    if (shape_.LeafPage(leaf).is_none()) {
+      SIMVISOR_RETURN_IF_ERROR(CheckShared(leaf, similar));
+    } else if (!is_private || (wants_tree_page && !has_tree_page)) {
+      return absl::InternalError(absl::StrFormat(
+          "p2m leaf %d is private, but its mid is shared or has no tree page",
+          leaf));
+    } else {
+      private_leaves += similar;
+    }
+    leaf += similar;
+  }
+  if (has_tree_page && !(is_private && wants_tree_page)) {
+    return absl::InternalError(
+        absl::StrFormat("p2m mid %d must not have a tree page", mid));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::CheckShared(uint64_t leaf, uint64_t count) const {
+  const Pfn end((leaf + count) * abi_->leaf_span());
+  for (Pfn at(leaf * abi_->leaf_span()); at < end;) {
+    const P2mRun run = RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
+    const bool uniform =
+        run.pfns.count.value() % abi_->leaf_span() == 0 &&
+        (run.word.is_invalid() || run.word == P2mWord::Identity(at));
+    if (!uniform) {
+      return absl::InternalError(
+          absl::StrFormat("shared p2m leaf of pfn 0x%x reads %s", at.value(),
+                          run.word.ToString()));
+    }
+    at = run.pfns.end();
   }
   return absl::OkStatus();
 }

@@ -219,6 +219,9 @@ class P2mList {
   uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_->mid_span(); }
   Mfn FrameOf(Pfn page) const { return Mfn(Lookup(page).Number()); }
 
+  // Adds the mid's private leaves to the count.
+  absl::Status CheckMid(uint64_t mid, uint64_t& private_leaves) const;
+  absl::Status CheckShared(uint64_t leaf, uint64_t count) const;
   P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
   void CountMid(uint64_t mid, P2mSummary& sum) const;
 
@@ -251,7 +254,10 @@ class P2mList {
   // Shared leaves of one backing from `leaf` on, within its mid.
   uint64_t SharedLeaves(uint64_t leaf) const;
   void RaiseLastPfn(Pfn pfn);
-  void BumpGeneration(uint64_t replacements);
+  // Around the replacement of PTE pages or leaves; nobody sees the generation
+  // before the list has been relocated.
+  void BeginReplacement();
+  void EndReplacement(uint64_t replaced);
 
   void RenderLeaf(uint64_t leaf, absl::Span<char> page) const;
   void RenderPte(uint64_t number, absl::Span<char> page) const;
@@ -287,6 +293,7 @@ class P2mList {
   uint64_t pte_pages_ = 0;
   uint64_t tree_mid_pages_ = 0;
   uint64_t leaf_pages_ = 0;
+  uint64_t reused_leaves_ = 0;  // of leaf_pages_, in pages of the builder
 };
 
 }  // namespace simvisor

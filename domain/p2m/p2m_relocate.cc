@@ -153,6 +153,7 @@ void P2mList::ReuseBuilderPages(uint64_t first_leaf, uint64_t count) {
     base += pages.count.value();
   }
   leaf_pages_ += count;
+  reused_leaves_ += count;
 }
 
 }  // namespace simvisor

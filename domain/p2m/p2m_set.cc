@@ -197,8 +197,9 @@ absl::Status P2mList::MakeMidPrivate(uint64_t mid, PageSource& source) {
     taken[i] = *page;
   }
   pte_pages_ += abi_->pmds_per_mid;
+  BeginReplacement();
   shape_.MakePrivate(mid, taken);
-  BumpGeneration(abi_->pmds_per_mid);
+  EndReplacement(abi_->pmds_per_mid);
   return absl::OkStatus();
 }
 
@@ -221,11 +222,12 @@ uint64_t P2mList::TakeLeaves(uint64_t first, uint64_t count,
     const PfnExtent pages = source.Take(PageCount(count - taken));
     if (pages.empty()) break;
     pages_.Add(pages, PageRole::kLeaf, first + taken);
+    BeginReplacement();
     shape_.SetLeafPages(first + taken, pages);
+    EndReplacement(pages.count.value());
     taken += pages.count.value();
   }
   leaf_pages_ += taken;
-  BumpGeneration(taken);
   return taken;
 }
 
@@ -234,10 +236,13 @@ void P2mList::RaiseLastPfn(Pfn pfn) {
   last_pfn_ = Pfn((LeafOf(pfn) + 1) * abi_->leaf_span());
 }
 
-void P2mList::BumpGeneration(uint64_t replacements) {
-  // While the list is being relocated nobody can see it.
+void P2mList::BeginReplacement() {
+  if (relocated_) generation_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+void P2mList::EndReplacement(uint64_t replaced) {
   if (!relocated_) return;
-  generation_.fetch_add(2 * replacements, std::memory_order_acq_rel);
+  generation_.fetch_add(2 * replaced - 1, std::memory_order_acq_rel);
 }
 
 }  // namespace simvisor

@@ -46,6 +46,14 @@ class StructurePages {
 
   std::optional<Use> Find(Pfn pfn) const;
 
+  // Calls visit(extent) for all pages noted, in ascending order.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const auto& [first, entry] : entries_) {
+      visit(PfnExtent{first, entry.count});
+    }
+  }
+
   // Pages noted in all.
   PageCount size() const { return size_; }
   // Whether any page of `extent` is noted.

@@ -36,6 +36,8 @@ struct Abi {
   uint64_t foreign_bit;
   uint64_t identity_bit;
 
+  // First pfn that a guest kernel cannot manage (MAXMEM; 64 GiB on PAE).
+  uint64_t pfn_limit;
   // Virtual address of pfn 0 in the guest's direct map (PAGE_OFFSET).
   uint64_t direct_map_base;
 
@@ -72,6 +74,7 @@ inline constexpr Abi kAbiX86_64 = {
     .invalid_word = ~uint64_t{0},
     .foreign_bit = uint64_t{1} << 63,
     .identity_bit = uint64_t{1} << 62,
+    .pfn_limit = uint64_t{1} << 34,
     .direct_map_base = 0xffff888000000000,
     .guest_page_limit = uint64_t{1} << 27,
     .low_memory_pages = ~uint64_t{0},
@@ -87,6 +90,7 @@ inline constexpr Abi kAbiX86_32Pae = {
     .invalid_word = ~uint32_t{0},
     .foreign_bit = uint64_t{1} << 31,
     .identity_bit = uint64_t{1} << 30,
+    .pfn_limit = uint64_t{1} << 24,
     .direct_map_base = 0xc0000000,
     .guest_page_limit = uint64_t{1} << 24,
     .low_memory_pages = 0x377fe,

@@ -1,0 +1,110 @@
+// A host and a model of it, driven together by random calls.
+//
+// Each step makes one call, works out from the model alone what it must answer
+// (values, or code and reason), and moves the model along.  Frames are the one
+// thing that is learnt from the host, once, when they appear: from then on they
+// must stay where they are and belong to nobody else.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_TESTS_HOST_MODEL_H_
+#define SIMVISOR_TESTS_HOST_MODEL_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "domain/host/host.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e820_testing.h"
+#include "tests/guest_model.h"
+#include "tests/status_matchers.h"
+
+namespace simvisor {
+
+class HostModel {
+ public:
+  struct Guest {
+    std::shared_ptr<Domain> domain;
+    std::string name;
+    DomainState state;
+    GuestModel model;
+    uint64_t boot_pages;
+  };
+
+  HostModel(uint64_t seed, Placement placement);
+
+  // One random call.
+  void Step();
+  // Audit and sums; cheap enough for every step.
+  void CheckSums();
+  // Every word, frame and written page.
+  void CheckEverything();
+  // Destroys all domains but dom0 and finds every frame back.
+  void DestroyAll();
+  // Reasons that calls have failed with, as they had to, and how often.
+  const std::map<Reason, int>& failures() const { return failures_; }
+
+ private:
+  static E820Map Machine();
+  uint64_t Pick(uint64_t below) { return random_() % below; }
+  bool Chance(uint64_t percent) { return Pick(100) < percent; }
+  Guest& PickGuest();
+  // Matches a failure, and counts it.
+  auto Fails(absl::StatusCode code, Reason reason) {
+    ++failures_[reason];
+    return IsError(code, reason, testing::_);
+  }
+  // A range of pfns, often across something worth hitting; may be bad.
+  std::pair<uint64_t, uint64_t> PickRange(const GuestModel& model);
+  DomainSpec PickSpec();
+
+  void Create();
+  void Destroy();
+  void Rename();
+  void PauseOrUnpause();
+  void BalloonDown();
+  void BalloonUp();
+  void SetTarget();
+  void SetMaxMemory();
+  void MarkIdentity();
+  void SetRange();
+  void ReadOrWrite();
+  void Translate();
+
+  void Adopt(std::shared_ptr<Domain> domain, const GuestModel::Spec& spec,
+             uint64_t boot_pages, bool start_paused);
+  void RunGuest(Guest& guest);
+  void WorkTowardsTarget(Guest& guest);
+  // Asks for the frames of new RAM words, which must be nobody's.
+  void LearnFrames(Guest& guest);
+  void Release(const std::vector<uint64_t>& frames);
+  uint64_t PickFrames(const GuestModel& model, uint64_t* count);
+  void CheckInfo(const Guest& guest);
+  void CheckWords(const Guest& guest);
+  void CheckFrames();
+  void CheckContents();
+  std::string ExpectedBytes(const GuestModel& model, uint64_t pfn,
+                            uint64_t offset, uint64_t size) const;
+
+  std::mt19937_64 random_;
+  std::unique_ptr<Host> host_;
+  std::map<uint16_t, Guest> guests_;
+  std::map<uint64_t, uint16_t> owners_;       // mfn -> domain
+  std::map<uint64_t, std::string> contents_;  // mfn -> page, if ever written
+  std::set<uint64_t> freed_contents_;         // mfns written before
+  std::vector<uint16_t> gone_;                // ids of destroyed domains
+  std::map<Reason, int> failures_;
+  uint64_t free_ = 0;
+  uint16_t last_id_ = 0;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_TESTS_HOST_MODEL_H_

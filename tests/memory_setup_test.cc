@@ -1,0 +1,114 @@
+#include "domain/guest/memory_setup.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/e820_testing.h"
+
+namespace simvisor {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr uint64_t kPage = kPageSize;
+
+absl::StatusOr<MemorySetup> Plan(const E820Map& map, uint64_t pages,
+                                 uint64_t ceiling = 0, bool initial = false,
+                                 const Abi& abi = kAbiX86_64) {
+  return PlanMemorySetup({.abi = &abi,
+                          .e820 = &map,
+                          .nr_pages = PageCount(pages),
+                          .ceiling = PageCount(ceiling),
+                          .initial = initial,
+                          .area_limit = Pfn(0)});
+}
+
+TEST(MemorySetupTest, MapOfJustTheDomainHasOneIdentityRange) {
+  const auto plan = Plan(E820Map::SingleRam(PageCount(5000)), 5000);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->moves, IsEmpty());
+  EXPECT_THAT(plan->extra, IsEmpty());
+  EXPECT_THAT(plan->identity,
+              ElementsAre(ExtentBetween(Pfn(5000), Pfn::None())));
+  EXPECT_EQ(plan->area_end, Pfn(262144));
+}
+
+TEST(MemorySetupTest, FramesUnderHolesMoveBehindTheMemoryInOrder) {
+  const E820Map map = MakeMap(
+      {Ram(0, 100 * kPage), Ram(150 * kPage, 1000 * kPage),
+       Reserved(1000 * kPage, 2000 * kPage), Ram(2000 * kPage, 9000 * kPage)});
+  const auto plan = Plan(map, 2100);
+  ASSERT_THAT(plan, IsOk());
+  ASSERT_EQ(plan->moves.size(), 2);
+  EXPECT_EQ(plan->moves[0].source, Pages(100, 150));
+  EXPECT_EQ(plan->moves[0].target, Pfn(2100));
+  EXPECT_EQ(plan->moves[1].source, Pages(1000, 2000));
+  EXPECT_EQ(plan->moves[1].target, Pfn(2150));
+  EXPECT_EQ(plan->moved_pages.value(), 1050);
+  EXPECT_EQ(plan->note_pages.value(), 1 + 2);
+  EXPECT_THAT(plan->extra, ElementsAre(Pages(2100, 9000)));
+  EXPECT_EQ(plan->extra_left.size().value(), 9000 - 3150);
+}
+
+TEST(MemorySetupTest, FramesWithoutRoomAreReleased) {
+  const E820Map map =
+      MakeMap({Ram(0, 1000 * kPage), Reserved(1000 * kPage, 2000 * kPage),
+               Ram(2000 * kPage, 2400 * kPage)});
+  const auto plan = Plan(map, 2100);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->moved_pages.value(), 300);
+  EXPECT_THAT(plan->released, ElementsAre(Pages(1300, 2000)));
+  EXPECT_EQ(plan->released_pages.value(), 700);
+}
+
+TEST(MemorySetupTest, PartialPagesOfRamBelongToTheHole) {
+  const E820Map map =
+      MakeMap({Ram(0, 100 * kPage + 1), Ram(102 * kPage - 1, 500 * kPage)});
+  const auto plan = Plan(map, 300);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->identity.front(), Pages(100, 102));
+}
+
+TEST(MemorySetupTest, RoomIsAtMostTenTimesTheMemory) {
+  const E820Map map = E820Map::SingleRam(PageCount(100000));
+  const auto plan = Plan(map, 1000);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->extra, ElementsAre(Pages(1000, 11000)));
+}
+
+TEST(MemorySetupTest, OnlyTheInitialDomainIsHeldToItsCeiling) {
+  const E820Map map = E820Map::SingleRam(PageCount(5000));
+  EXPECT_THAT(Plan(map, 1000, 1500, true)->extra,
+              ElementsAre(Pages(1000, 1500)));
+  EXPECT_THAT(Plan(map, 1000, 1500)->extra, ElementsAre(Pages(1000, 5000)));
+}
+
+TEST(MemorySetupTest, CeilingBelowTheMemoryThatCannotHoldAMoveIsRefused) {
+  const E820Map map =
+      MakeMap({Ram(0, 1000 * kPage), Reserved(1000 * kPage, 2000 * kPage),
+               Ram(2000 * kPage, 9000 * kPage)});
+  EXPECT_THAT(
+      Plan(map, 3000, 2500, true),
+      IsError(absl::StatusCode::kFailedPrecondition, Reason::kE820RemapOverflow,
+              testing::HasSubstr("raise the ceiling")));
+}
+
+TEST(MemorySetupTest, MapThatEndsBelowTheMemoryIsMalformed) {
+  EXPECT_THAT(Plan(E820Map::SingleRam(PageCount(999)), 1000),
+              IsMalformed("0x3e7"));
+}
+
+TEST(MemorySetupTest, RealLogMovesWhatItsSixHolesCover) {
+  const auto plan = Plan(RealMap(), 0x1acb65, 0x1acb65, true);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->moved_pages.value(), 283999);
+  EXPECT_EQ(plan->released_pages.value(), 0);
+  EXPECT_EQ(plan->extra_left.size().value(), 0);
+  EXPECT_EQ(plan->identity.size(), 7);
+}
+
+}  // namespace
+}  // namespace simvisor

@@ -1,0 +1,86 @@
+#include "domain/host/spec_check.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/status_matchers.h"
+
+namespace simvisor {
+namespace {
+
+using Code = absl::StatusCode;
+using testing::HasSubstr;
+
+DomainSpec GoodSpec() {
+  DomainSpec spec;
+  spec.name = "web-1";
+  spec.memory = PageCount(1000);
+  spec.max_memory = PageCount(1000);
+  return spec;
+}
+
+TEST(SpecCheckTest, OrdinarySpecsPass) {
+  DomainSpec spec = GoodSpec();
+  EXPECT_THAT(CheckDomainSpec(spec), IsOk());
+  spec.e820_host = true;
+  spec.pci_devices = {"01:00.0", "0000:03:1f.7", "ABCD:ff:00.1"};
+  EXPECT_THAT(CheckDomainSpec(spec), IsOk());
+}
+
+TEST(SpecCheckTest, NamesAreHeldToTheirRules) {
+  for (const char* name : {"a", "7up", "two words", "\xc3\xa9t\xc3\xa9"}) {
+    EXPECT_THAT(CheckDomainName(name), IsOk()) << name;
+  }
+  EXPECT_THAT(CheckDomainName(std::string(255, 'a')), IsOk());
+  for (const std::string& name :
+       {std::string(), std::string(256, 'a'), std::string("42"),
+        std::string("a/b"), std::string("tab\t"), std::string("a\0b", 3)}) {
+    EXPECT_THAT(CheckDomainName(name),
+                IsError(Code::kInvalidArgument, Reason::kNameInvalid,
+                        HasSubstr("domain name")));
+  }
+}
+
+TEST(SpecCheckTest, PciDevicesNeedTheirFormAndTheHostsMap) {
+  DomainSpec spec = GoodSpec();
+  spec.pci_devices = {"01:00.0"};
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kArgumentMalformed,
+                      HasSubstr("e820_host")));
+  spec.e820_host = true;
+  for (const char* device : {"", "1:0.0", "01:00", "01:20.0", "01:00.8",
+                             "0000:01:00.0.0", "00000:01:00.0", "01:00.0x"}) {
+    spec.pci_devices = {device};
+    EXPECT_THAT(CheckDomainSpec(spec),
+                IsError(Code::kInvalidArgument, Reason::kArgumentMalformed,
+                        HasSubstr("DDDD")))
+        << device;
+  }
+  spec.pci_devices.assign(65, "01:00.0");
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kArgumentTooLarge,
+                      HasSubstr("65 PCI devices")));
+}
+
+TEST(SpecCheckTest, OversizedNumbersAreRefused) {
+  DomainSpec spec = GoodSpec();
+  spec.vcpus = 8193;
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kArgumentTooLarge,
+                      HasSubstr("8193 vcpus")));
+  spec = GoodSpec();
+  spec.hotplug_limit_gib = 65537;
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kArgumentTooLarge,
+                      HasSubstr("65537 GiB")));
+  spec = GoodSpec();
+  spec.max_memory = PageCount(uint64_t{1} << 32);
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
+                      HasSubstr("4294967295")));
+}
+
+}  // namespace
+}  // namespace simvisor
