@@ -1,0 +1,22 @@
+#include "server/call_log.h"
+
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+#include "server/quote.h"
+#include "server/rpc_status.h"
+
+namespace simvisor::server {
+
+void CallLog::Finished(const absl::Status& status) const {
+  if (!spdlog::should_log(spdlog::level::debug)) return;
+  const auto elapsed = std::chrono::steady_clock::now() - start_;
+  spdlog::debug(
+      "{}: {} in {} us", method_,
+      status.ok() ? "OK"
+                  : Shortened(Printable(status.ToString()), kMaxMessageBytes),
+      std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count());
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,114 @@
+#include "server/convert_domain.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "domain/host/host.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+#include "server/argument.h"
+#include "server/convert_common.h"
+#include "server/uuid_text.h"
+
+namespace simvisor::server {
+namespace {
+
+// The uuid of a request; all zeros, the host's sign to choose one, if empty.
+absl::StatusOr<Uuid> WantedUuid(absl::string_view text) {
+  if (text.empty()) return Uuid{};
+  SIMVISOR_ASSIGN_OR_RETURN(const Uuid uuid, ParseUuid("spec.uuid", text));
+  if (uuid == Uuid{}) {
+    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kUuidInvalid,
+                     "spec.uuid: the nil uuid names no domain; leave the field "
+                     "empty to have one chosen");
+  }
+  return uuid;
+}
+
+absl::Status ReadMemoryMap(const v1::DomainSpec& spec, DomainSpec& out) {
+  switch (spec.memory_map_case()) {
+    case v1::DomainSpec::kE820Host:
+      if (!spec.e820_host()) {
+        return ArgumentMalformed("spec.e820_host",
+                                 "must be true if set; leave it out instead");
+      }
+      out.e820_host = true;
+      return absl::OkStatus();
+    case v1::DomainSpec::kE820: {
+      SIMVISOR_ASSIGN_OR_RETURN(out.e820, FromProto("spec.e820", spec.e820()));
+      return absl::OkStatus();
+    }
+    case v1::DomainSpec::MEMORY_MAP_NOT_SET:
+      return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
+  DomainSpec out;
+  out.name = spec.name();
+  SIMVISOR_ASSIGN_OR_RETURN(out.uuid, WantedUuid(spec.uuid()));
+  SIMVISOR_ASSIGN_OR_RETURN(out.arch, FromProto("spec.arch", spec.arch()));
+  out.memory = PageCount(spec.memory_pages());
+  out.max_memory = PageCount(spec.max_memory_pages());
+  out.vcpus = spec.vcpus() == 0 ? 1 : spec.vcpus();
+  SIMVISOR_RETURN_IF_ERROR(ReadMemoryMap(spec, out));
+  out.hotplug_limit_gib = spec.memory_hotplug_limit_gib();
+  out.pci_devices.assign(spec.pci_devices().begin(), spec.pci_devices().end());
+  return out;
+}
+
+v1::DomainState ToProto(DomainState state) {
+  switch (state) {
+    case DomainState::kBuilt:
+      return v1::DOMAIN_STATE_BUILT;
+    case DomainState::kRunning:
+      return v1::DOMAIN_STATE_RUNNING;
+    case DomainState::kPaused:
+      return v1::DOMAIN_STATE_PAUSED;
+    case DomainState::kDying:
+      return v1::DOMAIN_STATE_DYING;
+  }
+  return v1::DOMAIN_STATE_UNSPECIFIED;
+}
+
+v1::BalloonState ToProto(BalloonState state) {
+  switch (state) {
+    case BalloonState::kNone:
+      return v1::BALLOON_STATE_UNSPECIFIED;
+    case BalloonState::kDone:
+      return v1::BALLOON_STATE_DONE;
+    case BalloonState::kAgain:
+      return v1::BALLOON_STATE_AGAIN;
+    case BalloonState::kCancelled:
+      return v1::BALLOON_STATE_CANCELLED;
+  }
+  return v1::BALLOON_STATE_UNSPECIFIED;
+}
+
+void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
+  out->set_current_pages(memory.current.value());
+  out->set_max_pages(memory.max.value());
+  out->set_static_max_pages(memory.static_max.value());
+  out->set_target_pages(memory.target.value());
+  out->set_balloon_pages(memory.balloon.value());
+  out->set_available_pages(memory.available.value());
+  out->set_p2m_pages(memory.p2m_pages.value());
+  out->set_balloon_state(ToProto(memory.balloon_state));
+}
+
+void ToProto(const DomainInfo& info, v1::Domain* out) {
+  out->set_domid(info.id.value());
+  out->set_name(info.name);
+  out->set_uuid(UuidToString(info.uuid));
+  out->set_arch(ToProto(info.arch));
+  out->set_state(ToProto(info.state));
+  out->set_vcpus(info.vcpus);
+  ToProto(info.memory, out->mutable_memory());
+  ToProto(info.e820, out->mutable_e820());
+  out->mutable_pci_devices()->Assign(info.pci_devices.begin(),
+                                     info.pci_devices.end());
+}
+
+}  // namespace simvisor::server

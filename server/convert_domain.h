@@ -1,0 +1,28 @@
+// Between DomainService's messages and the machine's types.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_SERVER_CONVERT_DOMAIN_H_
+#define SIMVISOR_SERVER_CONVERT_DOMAIN_H_
+
+#include "absl/status/statusor.h"
+#include "domain/domain/domain_types.h"
+#include "simvisor/v1/domain_service.pb.h"
+
+namespace simvisor::server {
+
+// What to build; what a spec must be like beyond the form of its fields is left
+// to the host.
+//
+// INVALID_ARGUMENT: UUID_INVALID (malformed or nil), E820_MALFORMED,
+// ARGUMENT_MALFORMED (ABI, e820_host, type of an E820 entry).
+absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec);
+
+v1::DomainState ToProto(DomainState state);
+v1::BalloonState ToProto(BalloonState state);
+void ToProto(const DomainMemory& memory, v1::DomainMemory* out);
+void ToProto(const DomainInfo& info, v1::Domain* out);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CONVERT_DOMAIN_H_

@@ -1,0 +1,113 @@
+#include "server/daemon.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "domain/units/status_macros.h"
+#include "server/probe_address.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr int kMaxMessageBytes = 4 << 20;
+// Calls in flight on one connection; more wait at the client.  This bounds the
+// queue of the worker pool.
+constexpr int kMaxCallsPerConnection = 1000;
+
+// More than there are processors, since a worker may wait for a domain that
+// another one works on.
+int WorkerCount() {
+  const int processors = static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(2 * processors, 8, 32);
+}
+
+void SetBounds(grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             kMaxCallsPerConnection);
+  // Otherwise a second daemon could share a port, and get half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
+    std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(host)));
+  SIMVISOR_RETURN_IF_ERROR(daemon->Guard(listen));
+  SIMVISOR_RETURN_IF_ERROR(daemon->Serve(listen));
+  return daemon;
+}
+
+Daemon::Daemon(std::unique_ptr<Host> host)
+    : host_(std::move(host)),
+      pool_(WorkerCount()),
+      host_service_(host_.get(), &pool_),
+      domain_service_(host_.get(), &pool_),
+      memory_service_(host_.get(), &pool_) {}
+
+Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
+
+absl::Status Daemon::Guard(const std::vector<ListenAddress>& listen) {
+  for (const ListenAddress& address : listen) {
+    if (!address.is_unix()) continue;
+    SIMVISOR_ASSIGN_OR_RETURN(SocketGuard guard,
+                              SocketGuard::Acquire(address.path()));
+    guards_.push_back(std::move(guard));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  SetBounds(builder);
+  std::vector<int> ports(listen.size(), 0);
+  for (size_t i = 0; i < listen.size(); ++i) {
+    builder.AddListeningPort(listen[i].GrpcAddress(),
+                             grpc::InsecureServerCredentials(), &ports[i]);
+  }
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+           &host_service_, &domain_service_, &memory_service_}) {
+    builder.RegisterService(service);
+  }
+  {
+    const mode_t old_mask = umask(S_IXUSR | S_IRWXG | S_IRWXO);
+    const absl::Cleanup restore = [old_mask] { umask(old_mask); };
+    server_ = builder.BuildAndStart();
+  }
+  if (server_ == nullptr) return WhyNotListening(listen);
+  for (size_t i = 0; i < listen.size(); ++i) {
+    addresses_.push_back(listen[i].is_unix() ? listen[i]
+                                             : listen[i].WithPort(ports[i]));
+  }
+  grpc::HealthCheckServiceInterface* const health =
+      server_->GetHealthCheckService();
+  for (const char* service : {v1::HostService::service_full_name(),
+                              v1::DomainService::service_full_name(),
+                              v1::MemoryService::service_full_name()}) {
+    health->SetServingStatus(service, true);
+  }
+  return absl::OkStatus();
+}
+
+void Daemon::Drain(absl::Duration grace) {
+  if (server_ == nullptr) return;
+  server_->GetHealthCheckService()->Shutdown();
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server_->Wait();
+  server_ = nullptr;
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,69 @@
+// A machine and the gRPC server that gives access to it.
+//
+// Thread safety: the methods are for one thread; the server has its own.
+
+#ifndef SIMVISOR_SERVER_DAEMON_H_
+#define SIMVISOR_SERVER_DAEMON_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "domain/host/host.h"
+#include "server/domain_service.h"
+#include "server/host_service.h"
+#include "server/listen_address.h"
+#include "server/memory_service.h"
+#include "server/socket_guard.h"
+#include "server/worker_pool.h"
+
+namespace simvisor::server {
+
+class Daemon {
+ public:
+  // Serves `host` at every address of `listen`, of which there is at least one.
+  //
+  // Sockets get mode 0600; for that, the process's umask is changed while this
+  // runs.  Fails without serving anywhere: ALREADY_EXISTS if another daemon
+  // serves at a path, else as the system says of the address.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(
+      std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen);
+
+  // As Drain() without grace, if it has not been called.
+  ~Daemon();
+
+  // Where it serves, with the ports that the system has chosen.
+  const std::vector<ListenAddress>& addresses() const { return addresses_; }
+
+  // Reports NOT_SERVING, takes no more calls, waits up to `grace` for those
+  // that run, cancels what is left and waits for its end.  Sockets are gone
+  // then.
+  void Drain(absl::Duration grace);
+
+ private:
+  explicit Daemon(std::unique_ptr<Host> host);
+
+  absl::Status Guard(const std::vector<ListenAddress>& listen);
+  absl::Status Serve(const std::vector<ListenAddress>& listen);
+
+  // In the order in which they may go, last first: the server before the
+  // services it calls, these before the pool and the host they use, and the
+  // right to the sockets after everything that listens.
+  std::vector<SocketGuard> guards_;
+  const std::unique_ptr<Host> host_;
+  WorkerPool pool_;
+  HostServiceImpl host_service_;
+  DomainServiceImpl domain_service_;
+  MemoryServiceImpl memory_service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<ListenAddress> addresses_;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_DAEMON_H_

@@ -1,0 +1,59 @@
+#include "server/domain_pages.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "domain/units/status_macros.h"
+#include "domain/units/units.h"
+#include "server/argument.h"
+#include "server/convert_domain.h"
+#include "server/quote.h"
+
+namespace simvisor::server {
+namespace {
+
+absl::StatusOr<DomainId> FirstOfPage(const std::string& token) {
+  if (token.empty()) return kDom0Id;
+  uint32_t domid = 0;
+  if (!absl::SimpleAtoi(token, &domid) || domid >= kFirstReservedDomainId) {
+    return ArgumentMalformed("page_token",
+                             absl::StrCat(Quoted(token),
+                                          " is no token of this "
+                                          "server; begin with the first page"));
+  }
+  return DomainId(static_cast<uint16_t>(domid));
+}
+
+}  // namespace
+
+absl::Status FillDomainPage(const Host& host,
+                            const v1::ListDomainsRequest& request,
+                            v1::ListDomainsResponse* response) {
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckAtMost("page_size", request.page_size(), kMaxPageSize));
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId first,
+                            FirstOfPage(request.page_token()));
+  const size_t page_size =
+      request.page_size() == 0 ? kMaxPageSize : request.page_size();
+
+  // One more than the page holds tells where the next begins.
+  const std::vector<std::shared_ptr<Domain>> domains =
+      host.List(first, page_size + 1);
+  size_t bytes = 0;
+  for (size_t i = 0; i < domains.size(); ++i) {
+    if (i == page_size || bytes >= kMaxPageBytes) {
+      response->set_next_page_token(absl::StrCat(domains[i]->id().value()));
+      return absl::OkStatus();
+    }
+    v1::Domain* const domain = response->add_domains();
+    ToProto(domains[i]->Info(), domain);
+    bytes += domain->ByteSizeLong();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor::server

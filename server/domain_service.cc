@@ -1,0 +1,114 @@
+#include "server/domain_service.h"
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "domain/domain/domain_types.h"
+#include "domain/units/status_macros.h"
+#include "server/argument.h"
+#include "server/convert_domain.h"
+#include "server/domain_pages.h"
+#include "server/find_domain.h"
+#include "server/unary_call.h"
+
+namespace simvisor::server {
+
+grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
+    grpc::CallbackServerContext* context,
+    const v1::CreateDomainRequest* request,
+    v1::CreateDomainResponse* response) {
+  auto create = [this, request, response](StopCheck stop) -> absl::Status {
+    if (!request->has_spec()) {
+      return ArgumentMissing("spec", "describe the domain to build");
+    }
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec,
+                              FromProto(request->spec()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const std::shared_ptr<Domain> domain,
+        host_->CreateDomain(spec, request->start_paused(), stop));
+    ToProto(domain->Info(), response->mutable_domain());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "CreateDomain", create);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
+    grpc::CallbackServerContext* context, const v1::GetDomainRequest* request,
+    v1::GetDomainResponse* response) {
+  auto get = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    ToProto(domain->Info(), response->mutable_domain());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "GetDomain", get);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
+    grpc::CallbackServerContext* context, const v1::ListDomainsRequest* request,
+    v1::ListDomainsResponse* response) {
+  auto list = [this, request, response](StopCheck) {
+    return FillDomainPage(*host_, *request, response);
+  };
+  return RunOnPool(pool_, context, "ListDomains", list);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
+    grpc::CallbackServerContext* context,
+    const v1::DestroyDomainRequest* request,
+    v1::DestroyDomainResponse* response) {
+  auto destroy = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
+                              FromProto(request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
+                              host_->DestroyDomain(selector));
+    response->set_freed_pages(freed.value());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "DestroyDomain", destroy);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
+    grpc::CallbackServerContext* context, const v1::PauseDomainRequest* request,
+    v1::PauseDomainResponse* response) {
+  auto pause = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Pause());
+    response->set_state(ToProto(state));
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "PauseDomain", pause);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
+    grpc::CallbackServerContext* context,
+    const v1::UnpauseDomainRequest* request,
+    v1::UnpauseDomainResponse* response) {
+  auto unpause = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Unpause(stop));
+    response->set_state(ToProto(state));
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "UnpauseDomain", unpause);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
+    grpc::CallbackServerContext* context,
+    const v1::RenameDomainRequest* request,
+    v1::RenameDomainResponse* response) {
+  auto rename = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
+                              FromProto(request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const std::shared_ptr<Domain> domain,
+        host_->RenameDomain(selector, request->new_name()));
+    ToProto(domain->Info(), response->mutable_domain());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "RenameDomain", rename);
+}
+
+}  // namespace simvisor::server

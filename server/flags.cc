@@ -1,0 +1,186 @@
+#include "server/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "domain/units/status_macros.h"
+#include "server/quote.h"
+#include "server/size.h"
+#include "server/version.h"
+
+namespace simvisor::server {
+namespace {
+
+using Word = std::optional<std::string>;
+
+// The words as written.
+struct Words {
+  std::vector<std::string> listen;
+  Word host_memory;
+  Word dom0_memory;
+  Word dom0_max_memory;
+  Word seed;
+  Word placement;
+  Word log_level;
+};
+
+template <typename T>
+using Choices = std::vector<std::pair<absl::string_view, T>>;
+
+const Choices<Placement>& Placements() {
+  static const auto* const kPlacements = new Choices<Placement>{
+      {"lowest", Placement::kLowest}, {"scatter", Placement::kScatter}};
+  return *kPlacements;
+}
+
+const Choices<spdlog::level::level_enum>& LogLevels() {
+  static const auto* const kLevels = new Choices<spdlog::level::level_enum>{
+      {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug},
+      {"info", spdlog::level::info},   {"warn", spdlog::level::warn},
+      {"error", spdlog::level::err},   {"off", spdlog::level::off}};
+  return *kLevels;
+}
+
+void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
+  const auto add = [&app](const std::string& flag, auto& word,
+                          const std::string& type, const std::string& help) {
+    return app.add_option(flag, word, help)->type_name(type)->group("Machine");
+  };
+  CLI::Option* const memory =
+      add("--host-memory", words.host_memory, "SIZE",
+          "RAM of the machine [64g]; a SIZE is a number with t, g, m, k or b, "
+          "and in MiB without");
+  add("--host-e820", options.host_e820_file, "FILE",
+      "boot log (dmesg) whose memory map the machine has")
+      ->excludes(memory);
+  add("--dom0-memory", words.dom0_memory, "SIZE",
+      "memory of dom0 [4g, or a quarter of the machine if less]");
+  add("--dom0-max-memory", words.dom0_max_memory, "SIZE",
+      "what dom0 may be ballooned up to [its memory]");
+  add("--seed", words.seed, "N",
+      "seed of everything random: the same seed and calls give the same "
+      "frames [1]");
+  add("--placement", words.placement, "lowest|scatter",
+      "which free frames are handed out first [lowest]");
+}
+
+void AddFlags(CLI::App& app, Words& words, Options& options) {
+  app.set_version_flag("--version", absl::StrCat("simvisord ", kVersion));
+  app.add_option("--listen", words.listen,
+                 "unix:PATH or HOST:PORT, may be repeated; port 0 lets the "
+                 "system choose [the user's simvisor.sock]")
+      ->type_name("ADDR")
+      ->allow_extra_args(false);
+  app.add_option("--log-level", words.log_level,
+                 "how much is logged to stderr [info]")
+      ->type_name("trace|debug|info|warn|error|off");
+  AddMachineFlags(app, words, options);
+}
+
+absl::Status Named(absl::string_view flag, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat(flag, ": ", status.message()));
+}
+
+template <typename T>
+absl::Status ReadChoice(absl::string_view flag, const Word& word,
+                        const Choices<T>& choices, T& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  for (const auto& [name, value] : choices) {
+    if (name != *word) continue;
+    out = value;
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      flag, ": ", Quoted(*word), " is none of ",
+      absl::StrJoin(choices, ", ", [](std::string* list, const auto& choice) {
+        absl::StrAppend(list, choice.first);
+      })));
+}
+
+absl::Status ReadSeed(const Word& word, uint64_t& out) {
+  if (!word.has_value() || absl::SimpleAtoi(*word, &out)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--seed: ", Quoted(*word), " is no number from 0 to 2^64 - 1"));
+}
+
+template <typename Size>
+absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  const absl::StatusOr<PageCount> size = ParseSize(*word);
+  if (!size.ok()) return Named(flag, size.status());
+  out = *size;
+  return absl::OkStatus();
+}
+
+absl::Status ReadListen(const std::vector<std::string>& words,
+                        std::vector<ListenAddress>& out) {
+  for (const std::string& text : words) {
+    const absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+    if (!address.ok()) return Named("--listen", address.status());
+    if (std::find(out.begin(), out.end(), *address) == out.end()) {
+      out.push_back(*address);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadWords(const Words& words, Options& options) {
+  SIMVISOR_RETURN_IF_ERROR(ReadListen(words.listen, options.listen));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadSize("--host-memory", words.host_memory, options.host_memory));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadSize("--dom0-memory", words.dom0_memory, options.dom0_memory));
+  SIMVISOR_RETURN_IF_ERROR(ReadSize("--dom0-max-memory", words.dom0_max_memory,
+                                    options.dom0_max_memory));
+  SIMVISOR_RETURN_IF_ERROR(ReadSeed(words.seed, options.seed));
+  SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
+                                      Placements(), options.placement));
+  return ReadChoice("--log-level", words.log_level, LogLevels(),
+                    options.log_level);
+}
+
+EarlyExit UsageError(absl::string_view problem) {
+  return {
+      .code = kUsageExitCode,
+      .out = "",
+      .err = absl::StrCat("simvisord: ", problem, "; see simvisord --help\n")};
+}
+
+}  // namespace
+
+std::variant<Options, EarlyExit> ParseFlags(
+    const std::vector<std::string>& args) {
+  Words words;
+  Options options;
+  CLI::App app(
+      "Serves a simulated Xen-style machine and its domains over gRPC.",
+      "simvisord");
+  AddFlags(app, words, options);
+  try {
+    // CLI11 takes arguments from the back.
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+  } catch (const CLI::CallForHelp&) {
+    return EarlyExit{.code = 0, .out = app.help(), .err = ""};
+  } catch (const CLI::CallForVersion& version) {
+    return EarlyExit{
+        .code = 0, .out = absl::StrCat(version.what(), "\n"), .err = ""};
+  } catch (const CLI::ParseError& error) {
+    return UsageError(error.what());
+  }
+  const absl::Status status = ReadWords(words, options);
+  if (!status.ok()) return UsageError(status.message());
+  return options;
+}
+
+}  // namespace simvisor::server

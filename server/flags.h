@@ -1,0 +1,54 @@
+// The command line of simvisord.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_SERVER_FLAGS_H_
+#define SIMVISOR_SERVER_FLAGS_H_
+
+#include <spdlog/common.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "domain/host/host.h"
+#include "domain/units/units.h"
+#include "server/listen_address.h"
+
+namespace simvisor::server {
+
+struct Options {
+  // Without duplicates; empty stands for DefaultListenAddress().
+  std::vector<ListenAddress> listen;
+  // RAM of the machine, unless a boot log is named.
+  PageCount host_memory{64 * kPagesPerGiB};
+  // File with a boot log whose memory map becomes the machine's; may be empty.
+  std::string host_e820_file;
+  // Unset: 4 GiB or a quarter of the machine, whichever is less.
+  std::optional<PageCount> dom0_memory;
+  // Unset: dom0's memory.
+  std::optional<PageCount> dom0_max_memory;
+  uint64_t seed = 1;
+  Placement placement = Placement::kLowest;
+  spdlog::level::level_enum log_level = spdlog::level::info;
+};
+
+// What to print and to exit with instead of serving.
+struct EarlyExit {
+  int code = 0;
+  std::string out;  // for stdout
+  std::string err;  // for stderr
+};
+
+// Exit code for a command line that cannot be understood.
+inline constexpr int kUsageExitCode = 2;
+
+// Reads the arguments behind the program's name.
+std::variant<Options, EarlyExit> ParseFlags(
+    const std::vector<std::string>& args);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_FLAGS_H_

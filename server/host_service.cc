@@ -1,0 +1,48 @@
+#include "server/host_service.h"
+
+#include "absl/status/status.h"
+#include "domain/domain/domain_types.h"
+#include "server/convert_host.h"
+#include "server/frame_sources.h"
+#include "server/stream_call.h"
+#include "server/unary_call.h"
+
+namespace simvisor::server {
+
+grpc::ServerUnaryReactor* HostServiceImpl::GetHost(
+    grpc::CallbackServerContext* context, const v1::GetHostRequest*,
+    v1::GetHostResponse* response) {
+  return RunInline(context, "GetHost",
+                   [this, response](StopCheck) -> absl::Status {
+                     ToProto(host_->Info(), response->mutable_host());
+                     return absl::OkStatus();
+                   });
+}
+
+grpc::ServerWriteReactor<v1::LookupFramesResponse>*
+HostServiceImpl::LookupFrames(grpc::CallbackServerContext* context,
+                              const v1::LookupFramesRequest* request) {
+  return StartStream<v1::LookupFramesResponse>(
+      pool_, context, "LookupFrames",
+      [this, request] { return FrameLookup::Create(host_, *request); });
+}
+
+grpc::ServerWriteReactor<v1::ReadFramesResponse>* HostServiceImpl::ReadFrames(
+    grpc::CallbackServerContext* context,
+    const v1::ReadFramesRequest* request) {
+  return StartStream<v1::ReadFramesResponse>(
+      pool_, context, "ReadFrames",
+      [this, request] { return FrameReader::Create(host_, *request); });
+}
+
+grpc::ServerUnaryReactor* HostServiceImpl::AuditHost(
+    grpc::CallbackServerContext* context, const v1::AuditHostRequest*,
+    v1::AuditHostResponse* response) {
+  return RunOnPool(pool_, context, "AuditHost",
+                   [this, response](StopCheck) -> absl::Status {
+                     ToProto(host_->Audit(), response);
+                     return absl::OkStatus();
+                   });
+}
+
+}  // namespace simvisor::server

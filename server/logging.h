@@ -1,0 +1,16 @@
+// Where the daemon's log goes: stderr, gRPC's own messages among it.
+//
+// Thread safety: InitLogging() is called once, before there are other threads.
+
+#ifndef SIMVISOR_SERVER_LOGGING_H_
+#define SIMVISOR_SERVER_LOGGING_H_
+
+#include <spdlog/common.h>
+
+namespace simvisor::server {
+
+void InitLogging(spdlog::level::level_enum level);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_LOGGING_H_

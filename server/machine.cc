@@ -1,0 +1,67 @@
+#include "server/machine.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr PageCount kDom0Memory(4 * kPagesPerGiB);
+
+absl::Status FileError(const std::string& path, int error) {
+  return absl::ErrnoToStatus(error,
+                             absl::StrCat("--host-e820: cannot read ", path));
+}
+
+// Text of a file, cut just above what a boot log may have.
+absl::StatusOr<std::string> ReadBootLog(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      std::fopen(path.c_str(), "re"), &std::fclose);
+  if (file == nullptr) return FileError(path, errno);
+  std::string text(kMaxE820TextBytes + 1, '\0');
+  errno = 0;
+  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (std::ferror(file.get()) != 0) return FileError(path, errno);
+  return text;
+}
+
+absl::StatusOr<E820Map> HostMap(const Options& options) {
+  if (options.host_e820_file.empty()) {
+    return DefaultHostE820(options.host_memory);
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                            ReadBootLog(options.host_e820_file));
+  absl::StatusOr<E820Map> map = E820Map::ParseBootLog(text);
+  if (map.ok()) return map;
+  return absl::Status(map.status().code(),
+                      absl::StrCat("--host-e820: ", options.host_e820_file,
+                                   ": ", map.status().message()));
+}
+
+}  // namespace
+
+PageCount DefaultDom0Memory(const E820Map& e820) {
+  PageCount ram;
+  for (const PfnExtent& extent : e820.RamPages()) ram += extent.count;
+  return std::min(kDom0Memory, PageCount(ram.value() / 4));
+}
+
+absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
+  HostConfig config;
+  SIMVISOR_ASSIGN_OR_RETURN(config.e820, HostMap(options));
+  config.placement = options.placement;
+  config.seed = options.seed;
+  config.dom0_memory =
+      options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
+  config.dom0_max_memory = options.dom0_max_memory.value_or(PageCount(0));
+  return config;
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,236 @@
+#include "server/memory_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "domain/domain/domain_types.h"
+#include "domain/units/p2m_word.h"
+#include "domain/units/status_macros.h"
+#include "domain/units/units.h"
+#include "server/argument.h"
+#include "server/convert_common.h"
+#include "server/convert_domain.h"
+#include "server/convert_memory.h"
+#include "server/find_domain.h"
+#include "server/p2m_run_source.h"
+#include "server/stream_call.h"
+#include "server/unary_call.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr uint64_t kMaxPfns = 65536;
+constexpr uint64_t kMaxGuestBytes = uint64_t{1} << 20;
+
+void AddTranslations(const std::vector<P2mWord>& words,
+                     v1::TranslatePfnsResponse* response) {
+  response->mutable_classes()->Reserve(static_cast<int>(words.size()));
+  response->mutable_frames()->Reserve(static_cast<int>(words.size()));
+  for (P2mWord word : words) {
+    response->add_classes(ToProto(word.Class()));
+    response->add_frames(word.Number());
+  }
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
+    grpc::CallbackServerContext* context, const v1::BalloonDownRequest* request,
+    v1::BalloonDownResponse* response) {
+  auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const PageCount moved,
+        domain->BalloonDown(PageCount(request->pages()),
+                            request->allow_partial(), stop));
+    response->set_moved_pages(moved.value());
+    ToProto(domain->Info().memory, response->mutable_memory());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "BalloonDown", balloon);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
+    grpc::CallbackServerContext* context, const v1::BalloonUpRequest* request,
+    v1::BalloonUpResponse* response) {
+  auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const PageCount moved,
+        domain->BalloonUp(PageCount(request->pages()), request->allow_partial(),
+                          stop));
+    response->set_moved_pages(moved.value());
+    ToProto(domain->Info().memory, response->mutable_memory());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "BalloonUp", balloon);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
+    grpc::CallbackServerContext* context,
+    const v1::SetMemoryTargetRequest* request,
+    v1::SetMemoryTargetResponse* response) {
+  auto set = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        domain->SetTarget(PageCount(request->target_pages()), stop));
+    ToProto(domain->Info().memory, response->mutable_memory());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "SetMemoryTarget", set);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
+    grpc::CallbackServerContext* context,
+    const v1::SetMaxMemoryRequest* request,
+    v1::SetMaxMemoryResponse* response) {
+  auto set = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        domain->SetMaxMemory(PageCount(request->max_pages())));
+    ToProto(domain->Info().memory, response->mutable_memory());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "SetMaxMemory", set);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
+    grpc::CallbackServerContext* context,
+    const v1::MarkIdentityRangeRequest* request,
+    v1::MarkIdentityRangeResponse* response) {
+  auto mark = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const RangeChange change,
+        domain->MarkIdentity(Pfn(request->start_pfn()), Pfn(request->end_pfn()),
+                             request->release_ram(), stop));
+    ToProto(change, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "MarkIdentityRange", mark);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
+    grpc::CallbackServerContext* context, const v1::SetP2mRangeRequest* request,
+    v1::SetP2mRangeResponse* response) {
+  auto set = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const P2mClass p2m_class,
+                              FromProto("p2m_class", request->p2m_class()));
+    SIMVISOR_ASSIGN_OR_RETURN(const RamPolicy policy,
+                              FromProto("ram_policy", request->ram_policy()));
+    if (p2m_class != P2mClass::kRam && request->first_mfn() != 0) {
+      return ArgumentMalformed("first_mfn",
+                               "only RAM words name a frame; leave it 0");
+    }
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const RangeChange change,
+        domain->SetRange(
+            {Pfn(request->first_pfn()), PageCount(request->count())}, p2m_class,
+            Mfn(request->first_mfn()), policy, stop));
+    ToProto(change, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "SetP2mRange", set);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
+    grpc::CallbackServerContext* context,
+    const v1::TranslatePfnsRequest* request,
+    v1::TranslatePfnsResponse* response) {
+  auto translate = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("pfns", request->pfns_size(), kMaxPfns));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    std::vector<P2mWord> words;
+    words.reserve(request->pfns_size());
+    SIMVISOR_RETURN_IF_ERROR(domain->Translate(
+        absl::MakeConstSpan(request->pfns().data(), request->pfns_size()),
+        words));
+    AddTranslations(words, response);
+    return absl::OkStatus();
+  };
+  return RunInline(context, "TranslatePfns", translate);
+}
+
+grpc::ServerWriteReactor<v1::ListP2mRunsResponse>*
+MemoryServiceImpl::ListP2mRuns(grpc::CallbackServerContext* context,
+                               const v1::ListP2mRunsRequest* request) {
+  return StartStream<v1::ListP2mRunsResponse>(
+      pool_, context, "ListP2mRuns",
+      [this, request] { return P2mRunSource::Create(*host_, *request); });
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
+    grpc::CallbackServerContext* context,
+    const v1::GetP2mSummaryRequest* request,
+    v1::GetP2mSummaryResponse* response) {
+  auto summarise = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->Summary());
+    ToProto(report, response->mutable_summary());
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "GetP2mSummary", summarise);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::GetMfnListList(
+    grpc::CallbackServerContext* context,
+    const v1::GetMfnListListRequest* request,
+    v1::GetMfnListListResponse* response) {
+  auto get = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const MfnListList list,
+                              domain->FindMfnListList());
+    ToProto(list, host_->max_mfn(), response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "GetMfnListList", get);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
+    grpc::CallbackServerContext* context,
+    const v1::ReadGuestMemoryRequest* request,
+    v1::ReadGuestMemoryResponse* response) {
+  auto read = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckAtMost("length_bytes", request->length_bytes(), kMaxGuestBytes));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    std::string data(request->length_bytes(), '\0');
+    SIMVISOR_RETURN_IF_ERROR(domain->ReadMemory(
+        Pfn(request->pfn()), request->offset_bytes(), absl::MakeSpan(data)));
+    response->set_data(std::move(data));
+    return absl::OkStatus();
+  };
+  return RunOnPool(pool_, context, "ReadGuestMemory", read);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
+    grpc::CallbackServerContext* context,
+    const v1::WriteGuestMemoryRequest* request, v1::WriteGuestMemoryResponse*) {
+  auto write = [this, request](StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckAtMost("data", request->data().size(), kMaxGuestBytes));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    return domain->WriteMemory(Pfn(request->pfn()), request->offset_bytes(),
+                               request->data());
+  };
+  return RunOnPool(pool_, context, "WriteGuestMemory", write);
+}
+
+}  // namespace simvisor::server

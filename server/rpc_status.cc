@@ -1,0 +1,30 @@
+#include "server/rpc_status.h"
+
+#include <string>
+
+#include "domain/units/error.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "server/quote.h"
+
+namespace simvisor::server {
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const std::string message =
+      Shortened(Printable(status.message()), kMaxMessageBytes);
+
+  google::rpc::ErrorInfo info;
+  info.set_domain(kErrorDomain);
+  info.set_reason(
+      ReasonOf(status).value_or(std::string(ReasonName(Reason::kInternal))));
+  google::rpc::Status details;
+  details.set_code(status.raw_code());
+  details.set_message(message);
+  details.add_details()->PackFrom(info);
+
+  return grpc::Status(static_cast<grpc::StatusCode>(status.raw_code()), message,
+                      details.SerializeAsString());
+}
+
+}  // namespace simvisor::server

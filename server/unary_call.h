@@ -1,0 +1,66 @@
+// How a unary method runs: at once, or on the worker pool.
+//
+// A method's work is a body `absl::Status(StopCheck)` that reads the request
+// and fills the response.  gRPC keeps context, request and response until
+// Finish() is called, and Finish() is called exactly once, after the body: so a
+// body may capture them as pointers wherever it runs, and a client that
+// vanishes only turns the StopCheck.  Nothing of the call may be touched after
+// Finish().
+//
+// Thread safety: functions may be called from any thread.
+
+#ifndef SIMVISOR_SERVER_UNARY_CALL_H_
+#define SIMVISOR_SERVER_UNARY_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "server/call_limits.h"
+#include "server/call_log.h"
+#include "server/rpc_status.h"
+#include "server/worker_pool.h"
+
+namespace simvisor::server {
+
+// Runs `body` and finishes the call.  A call that is over before it starts is
+// answered without running the body.
+template <typename Body>
+void RunAndFinish(grpc::CallbackServerContext* context,
+                  grpc::ServerUnaryReactor* reactor, CallLog log, Body& body) {
+  const CallLimits limits(context);
+  absl::Status status = limits();
+  if (status.ok()) status = body(limits);
+  log.Finished(status);
+  reactor->Finish(ToGrpcStatus(status));
+}
+
+// For work that is short and takes no domain's lock, since a page loop may hold
+// it: GetHost, and TranslatePfns, which clients call most and which loses a
+// quarter of its rate by way of the pool.
+template <typename Body>
+grpc::ServerUnaryReactor* RunInline(grpc::CallbackServerContext* context,
+                                    const char* method, Body body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  RunAndFinish(context, reactor, CallLog(method), body);
+  return reactor;
+}
+
+// For all other work.
+template <typename Body>
+grpc::ServerUnaryReactor* RunOnPool(WorkerPool* pool,
+                                    grpc::CallbackServerContext* context,
+                                    const char* method, Body body) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  pool->Submit([context, reactor, log = CallLog(method),
+                body = std::move(body)]() mutable {
+    RunAndFinish(context, reactor, log, body);
+  });
+  return reactor;
+}
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_UNARY_CALL_H_

@@ -1,0 +1,116 @@
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/flags.h"
+
+namespace simvisor::server {
+namespace {
+
+using testing::HasSubstr;
+
+Options Parsed(const std::vector<std::string>& args) {
+  const auto result = ParseFlags(args);
+  if (const auto* exit = std::get_if<EarlyExit>(&result)) {
+    ADD_FAILURE() << exit->err;
+    return {};
+  }
+  return std::get<Options>(result);
+}
+
+EarlyExit Exits(const std::vector<std::string>& args) {
+  const auto result = ParseFlags(args);
+  if (!std::holds_alternative<EarlyExit>(result)) {
+    ADD_FAILURE() << "accepted " << testing::PrintToString(args);
+    return {};
+  }
+  return std::get<EarlyExit>(result);
+}
+
+TEST(ServerFlagsTest, NoFlagIsNeeded) {
+  const Options options = Parsed({});
+  EXPECT_TRUE(options.listen.empty());
+  EXPECT_EQ(options.host_memory, PageCount(64 * kPagesPerGiB));
+  EXPECT_EQ(options.host_e820_file, "");
+  EXPECT_FALSE(options.dom0_memory.has_value());
+  EXPECT_FALSE(options.dom0_max_memory.has_value());
+  EXPECT_EQ(options.seed, 1u);
+  EXPECT_EQ(options.placement, Placement::kLowest);
+  EXPECT_EQ(options.log_level, spdlog::level::info);
+}
+
+TEST(ServerFlagsTest, EveryFlag) {
+  const Options options =
+      Parsed({"--listen", "unix:/run/a.sock", "--listen=127.0.0.1:0",
+              "--host-memory", "1t", "--dom0-memory=2g", "--dom0-max-memory",
+              "4096", "--seed", "18446744073709551615", "--placement",
+              "scatter", "--log-level", "debug"});
+  ASSERT_EQ(options.listen.size(), 2u);
+  EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
+  EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
+  EXPECT_EQ(options.host_memory, PageCount(1024 * kPagesPerGiB));
+  EXPECT_EQ(options.dom0_memory, PageCount(2 * kPagesPerGiB));
+  EXPECT_EQ(options.dom0_max_memory, PageCount(4 * kPagesPerGiB));
+  EXPECT_EQ(options.seed, ~uint64_t{0});
+  EXPECT_EQ(options.placement, Placement::kScatter);
+  EXPECT_EQ(options.log_level, spdlog::level::debug);
+}
+
+TEST(ServerFlagsTest, AddressGivenTwiceIsListenedToOnce) {
+  EXPECT_EQ(Parsed({"--listen", "unix:/run/a", "--listen", "unix:///run/a"})
+                .listen.size(),
+            1u);
+}
+
+TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
+  const EarlyExit help = Exits({"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const char* flag : {"--listen", "--host-memory", "--host-e820",
+                           "--dom0-memory", "--dom0-max-memory", "--seed",
+                           "--placement", "--log-level", "--version"}) {
+    EXPECT_THAT(help.out, HasSubstr(flag));
+  }
+  EXPECT_EQ(help.err, "");
+  const EarlyExit version = Exits({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.out, "simvisord 0.1.0\n");
+}
+
+struct BadCase {
+  std::vector<std::string> args;
+  std::string named;
+};
+
+TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
+  const std::vector<BadCase> cases = {
+      {{"--listen", "nowhere"}, "--listen: address \"nowhere\""},
+      {{"--listen"}, "--listen"},
+      {{"--host-memory", "12x"}, "--host-memory: size \"12x\""},
+      {{"--host-memory", "1b"}, "whole number of 4 KiB pages"},
+      {{"--dom0-memory", "99999999t"}, "--dom0-memory: size"},
+      {{"--dom0-max-memory", "-1"}, "--dom0-max-memory"},
+      {{"--host-memory", "1g", "--host-e820", "file"}, "--host-e820"},
+      {{"--seed", "x"}, "--seed"},
+      {{"--seed", "-1"}, "--seed"},
+      {{"--placement", "random"}, "--placement"},
+      {{"--log-level", "loud"}, "--log-level"},
+      {{"--no-such-flag"}, "--no-such-flag"},
+      {{"serve"}, "serve"},
+      {{"--listen", "unix:/a", "serve"}, "serve"},
+      {{"--host-memory", ""}, "--host-memory: size \"\""},
+      {{"--host-memory", "1g", "--host-memory", "2g"}, "--host-memory"},
+  };
+  for (const BadCase& c : cases) {
+    const EarlyExit exit = Exits(c.args);
+    EXPECT_EQ(exit.code, 2);
+    EXPECT_EQ(exit.out, "");
+    EXPECT_THAT(exit.err, HasSubstr(c.named));
+    EXPECT_THAT(exit.err, testing::StartsWith("simvisord: "));
+    EXPECT_EQ(exit.err.find('\n'), exit.err.size() - 1) << exit.err;
+  }
+}
+
+}  // namespace
+}  // namespace simvisor::server
