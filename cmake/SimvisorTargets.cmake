@@ -19,6 +19,8 @@ endfunction()
 function(simvisor_binary)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SRCS;DEPS")
   add_executable(${arg_NAME} ${arg_SRCS})
+  set_target_properties(${arg_NAME} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${arg_NAME} PRIVATE
     ${arg_DEPS} simvisor_warnings $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
@@ -29,11 +31,11 @@ endfunction()
 #
 # Adds a GoogleTest program and the ctest entry of the same name, which is run
 # from the project's root.  Building <label>_tests builds all that have the
-# label.  The timeout is 120 s unless given.
+# label.  The timeout is 300 s unless given.
 function(simvisor_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LABEL;TIMEOUT" "SRCS;DEPS")
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 300)
   endif()
   add_executable(${arg_NAME} ${arg_SRCS})
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
@@ -57,7 +59,7 @@ endfunction()
 function(simvisor_python_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;SCRIPT;TIMEOUT" "")
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 180)
+    set(arg_TIMEOUT 300)
   endif()
   # Debian's modules belong to Debian's interpreter, not to the first on PATH.
   add_test(NAME ${arg_NAME} COMMAND /usr/bin/python3 ${arg_SCRIPT}

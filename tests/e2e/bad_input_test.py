@@ -1,0 +1,468 @@
+"""Every wrong call is refused with the right code and reason, changes nothing,
+and leaves a daemon that serves on with a clean audit."""
+
+import concurrent.futures
+import threading
+import unittest
+
+import harness
+from harness import GIB, MIB, common, domain, grpc, host, memory, ref
+
+POOL_GIB = 8
+NO_PFN = 2**61
+
+
+class BadInputTest(harness.DaemonTest):
+
+    FLAGS = ("--host-memory", f"{POOL_GIB}G", "--dom0-memory", "1G")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.client.create("vm", GIB, max_memory_pages=2 * GIB)
+        cls.client.create("built", GIB // 4, paused=True)
+
+    def refuse_create(self, code, reason, **spec):
+        spec.setdefault("name", "refused")
+        spec.setdefault("memory_pages", 64 * MIB)
+        with self.assert_refused(code, reason):
+            self.client.domain.CreateDomain(domain.CreateDomainRequest(
+                spec=domain.DomainSpec(**spec)))
+
+    def refuse(self, code, reason, call, request):
+        with self.assert_refused(code, reason):
+            answer = call(request)
+            if hasattr(answer, "__iter__"):
+                list(answer)
+
+    # --- Sizes ---
+
+    def test_sizes_that_no_domain_can_have(self):
+        for pages in (0, 1, 255, 2**32, 2**52, 2**64 - 1):
+            with self.subTest(pages=pages):
+                self.refuse_create("INVALID_ARGUMENT", "MEMORY_SIZE_INVALID",
+                                   memory_pages=pages)
+
+    def test_an_odd_size_is_fine(self):
+        pages = 2049 * MIB + 1
+        self.client.create("odd", pages)
+        runs = self.client.runs("odd", merge=memory.RUN_MERGE_BY_CLASS)
+        self.assertEqual([(r.p2m_class, r.count) for r in runs],
+                         [(common.P2M_CLASS_RAM, pages),
+                          (common.P2M_CLASS_IDENTITY, 786432 - pages)])
+        self.client.destroy("odd")
+
+    def test_a_maximum_below_the_memory(self):
+        self.refuse_create("INVALID_ARGUMENT", "MEMORY_SIZE_INVALID",
+                           memory_pages=GIB, max_memory_pages=GIB - 1)
+
+    def test_a_guest_with_too_few_pages_for_its_own_list(self):
+        ram, hole = common.E820_TYPE_RAM, common.E820_TYPE_RESERVED
+        pieces = [(0, 257, ram), (257, 4096, hole), (4096, 8192, ram)]
+        self.refuse_create(
+            "INVALID_ARGUMENT", "MEMORY_SIZE_INVALID", memory_pages=512,
+            e820=common.E820Map(entries=[
+                common.E820Entry(start_bytes=start * 4096,
+                                 size_bytes=(end - start) * 4096, type=kind)
+                for start, end, kind in pieces]))
+
+    def test_more_than_the_pool_has(self):
+        self.refuse_create("RESOURCE_EXHAUSTED", "HOST_MEMORY_EXHAUSTED",
+                           memory_pages=POOL_GIB * GIB)
+
+    def test_arguments_beyond_their_bounds(self):
+        self.refuse_create("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", vcpus=8193)
+        self.refuse_create("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE",
+                           memory_hotplug_limit_gib=65537)
+        self.refuse_create("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE",
+                           e820_host=True,
+                           pci_devices=["00:00.0"] * 65)
+
+    # --- Names ---
+
+    def test_names_and_uuids_that_are_none(self):
+        for name in ("", "123", "a/b", "tab\tbed", "x" * 256):
+            with self.subTest(name=name):
+                self.refuse_create("INVALID_ARGUMENT", "NAME_INVALID",
+                                   name=name)
+        for uuid in ("zz", "12345678-1234-1234-1234-12345678901",
+                     "12345678_1234_1234_1234_123456789012"):
+            with self.subTest(uuid=uuid):
+                self.refuse_create("INVALID_ARGUMENT", "UUID_INVALID",
+                                   uuid=uuid)
+
+    def test_taken_names_and_uuids(self):
+        self.refuse_create("ALREADY_EXISTS", "NAME_IN_USE", name="vm")
+        self.refuse_create("ALREADY_EXISTS", "NAME_IN_USE", name="Domain-0")
+        self.refuse_create("ALREADY_EXISTS", "UUID_IN_USE",
+                           uuid=self.client.get("vm").uuid)
+        self.refuse("ALREADY_EXISTS", "NAME_IN_USE",
+                    self.client.domain.RenameDomain,
+                    domain.RenameDomainRequest(domain=ref("vm"),
+                                               new_name="built"))
+
+    def test_of_two_clients_that_race_for_a_name_exactly_one_wins(self):
+        clients = [harness.Client(self.daemon.address) for _ in range(2)]
+        for round_number in range(50):
+            gate = threading.Barrier(2)
+
+            def create(client, name=f"race{round_number}", gate=gate):
+                gate.wait(harness.DEADLINE)
+                try:
+                    client.create(name, 4096)
+                    return "OK"
+                except grpc.RpcError as error:
+                    return harness.reason_of(error)
+
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                self.assertEqual(sorted(pool.map(create, clients)),
+                                 ["NAME_IN_USE", "OK"])
+            self.client.destroy(f"race{round_number}")
+        for client in clients:
+            client.close()
+        self.assert_clean()
+
+    def test_domains_that_do_not_exist(self):
+        get = self.client.domain.GetDomain
+        for nobody in (ref("nobody"), ref(31000), ref(2**32 - 1),
+                       common.DomainRef(
+                           uuid="12345678-1234-1234-1234-123456789012")):
+            self.refuse("NOT_FOUND", "DOMAIN_NOT_FOUND", get,
+                        domain.GetDomainRequest(domain=nobody))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", get,
+                    domain.GetDomainRequest())
+        self.refuse("INVALID_ARGUMENT", "UUID_INVALID", get,
+                    domain.GetDomainRequest(
+                        domain=common.DomainRef(uuid="not-a-uuid")))
+
+    def test_domain_0_is_not_for_destroying(self):
+        self.refuse("FAILED_PRECONDITION", "DOM0_PROTECTED",
+                    self.client.domain.DestroyDomain,
+                    domain.DestroyDomainRequest(domain=ref(0)))
+        self.refuse("FAILED_PRECONDITION", "DOM0_PROTECTED",
+                    self.client.domain.RenameDomain,
+                    domain.RenameDomainRequest(domain=ref(0), new_name="x"))
+
+    # --- Memory maps ---
+
+    def test_maps_that_are_none(self):
+        ram = common.E820_TYPE_RAM
+
+        def entry(start, size, kind=ram):
+            return common.E820Entry(start_bytes=start, size_bytes=size,
+                                    type=kind)
+
+        for entries in (
+                [],
+                [entry(0, 0)],
+                [entry(0, 2**30), entry(2**29, 2**30)],
+                [entry(0, 2**30, common.E820_TYPE_RESERVED)],
+                [entry(0, 2**53)],
+                [entry(2**63, 2**63)],
+                [entry(0, 4096)],
+                [entry(i * 2**24, 4096) for i in range(129)]):
+            with self.subTest(entries=len(entries)):
+                self.refuse_create("INVALID_ARGUMENT", "E820_MALFORMED",
+                                   e820=common.E820Map(entries=entries))
+        self.refuse_create("INVALID_ARGUMENT", "ARGUMENT_MALFORMED",
+                           e820=common.E820Map(entries=[entry(0, 2**30, 99)]))
+
+    def test_ram_so_far_away_that_no_kernel_reaches_it(self):
+        self.refuse_create(
+            "INVALID_ARGUMENT", "MEMORY_SIZE_INVALID", memory_pages=4000,
+            e820=common.E820Map(entries=[
+                common.E820Entry(start_bytes=start, size_bytes=16 * 2**20,
+                                 type=common.E820_TYPE_RAM)
+                for start in (0, 2**52 - 16 * 2**20)]))
+
+    def test_pci_devices_that_are_none_or_lack_the_map(self):
+        self.refuse_create("INVALID_ARGUMENT", "ARGUMENT_MALFORMED",
+                           e820_host=True, pci_devices=["nonsense"])
+        self.refuse_create("INVALID_ARGUMENT", "ARGUMENT_MALFORMED",
+                           pci_devices=["00:1f.2"])
+
+    # --- Balloon ---
+
+    def test_ballooning_further_than_there_is(self):
+        up, down = self.client.memory.BalloonUp, self.client.memory.BalloonDown
+        self.refuse("RESOURCE_EXHAUSTED", "MAX_MEM_EXCEEDED", up,
+                    memory.BalloonUpRequest(domain=ref("vm"), pages=257))
+        self.refuse("RESOURCE_EXHAUSTED", "MAX_MEM_EXCEEDED", up,
+                    memory.BalloonUpRequest(domain=ref("vm"), pages=2**64 - 1))
+        self.refuse("RESOURCE_EXHAUSTED", "GUEST_MEMORY_EXHAUSTED", down,
+                    memory.BalloonDownRequest(domain=ref("vm"), pages=GIB))
+        self.refuse("RESOURCE_EXHAUSTED", "GUEST_MEMORY_EXHAUSTED", down,
+                    memory.BalloonDownRequest(domain=ref("vm"),
+                                              pages=2**64 - 1))
+        for call, kind in ((up, memory.BalloonUpRequest),
+                           (down, memory.BalloonDownRequest)):
+            self.refuse("INVALID_ARGUMENT", "RANGE_INVALID", call,
+                        kind(domain=ref("vm"), pages=0))
+            self.refuse("FAILED_PRECONDITION", "DOMAIN_NOT_RUNNING", call,
+                        kind(domain=ref("built"), pages=1))
+
+    def test_ballooning_up_without_room_or_frames(self):
+        self.client.create("full", GIB)
+        self.client.memory.SetMaxMemory(memory.SetMaxMemoryRequest(
+            domain=ref("full"), max_pages=20 * GIB))
+        self.refuse("RESOURCE_EXHAUSTED", "PFN_NOT_BALLOONABLE",
+                    self.client.memory.BalloonUp,
+                    memory.BalloonUpRequest(domain=ref("full"), pages=1))
+        self.client.destroy("full")
+        self.client.create("wide", GIB, max_memory_pages=POOL_GIB * GIB)
+        self.client.memory.SetMaxMemory(memory.SetMaxMemoryRequest(
+            domain=ref("wide"), max_pages=POOL_GIB * GIB))
+        self.refuse("RESOURCE_EXHAUSTED", "HOST_MEMORY_EXHAUSTED",
+                    self.client.memory.BalloonUp,
+                    memory.BalloonUpRequest(domain=ref("wide"),
+                                            pages=(POOL_GIB - 1) * GIB))
+        part = self.client.memory.BalloonUp(memory.BalloonUpRequest(
+            domain=ref("wide"), pages=(POOL_GIB - 1) * GIB,
+            allow_partial=True))
+        self.assertLess(part.moved_pages, (POOL_GIB - 1) * GIB)
+        self.assertEqual(self.client.counts().free_pages, 0)
+        self.assertEqual(part.memory.balloon_state,
+                         domain.BALLOON_STATE_AGAIN)
+        self.assert_clean()
+        self.client.destroy("wide")
+
+    def test_targets_and_limits_out_of_bounds(self):
+        target, limit = (self.client.memory.SetMemoryTarget,
+                         self.client.memory.SetMaxMemory)
+        self.refuse("INVALID_ARGUMENT", "STATIC_MAX_EXCEEDED", target,
+                    memory.SetMemoryTargetRequest(domain=ref("vm"),
+                                                  target_pages=2 * GIB + 1))
+        self.refuse("INVALID_ARGUMENT", "MEMORY_SIZE_INVALID", target,
+                    memory.SetMemoryTargetRequest(domain=ref("vm")))
+        self.refuse("INVALID_ARGUMENT", "MAX_MEM_BELOW_TARGET", limit,
+                    memory.SetMaxMemoryRequest(domain=ref("vm"),
+                                               max_pages=GIB - 1))
+        self.refuse("INVALID_ARGUMENT", "MEMORY_SIZE_INVALID", limit,
+                    memory.SetMaxMemoryRequest(domain=ref("vm"),
+                                               max_pages=2**32))
+
+    # --- Ranges ---
+
+    def mark(self, name, start, end, **more):
+        return memory.MarkIdentityRangeRequest(
+            domain=ref(name), start_pfn=start, end_pfn=end, **more)
+
+    def test_identity_ranges_that_are_none(self):
+        call = self.client.memory.MarkIdentityRange
+        for name in ("vm", "built"):
+            self.refuse("INVALID_ARGUMENT", "RANGE_INVALID", call,
+                        self.mark(name, 11, 10))
+            self.refuse("FAILED_PRECONDITION", "PFN_HOLDS_RAM", call,
+                        self.mark(name, 20000, 20001))
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE", call,
+                    self.mark("vm", 2 * GIB, 2 * GIB + 1))
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE", call,
+                    self.mark("vm", 0, 2**64 - 2))
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE", call,
+                    self.mark("vm", 2**63, 2**64 - 1))
+        self.refuse("FAILED_PRECONDITION", "PAGE_IN_USE_BY_KERNEL", call,
+                    self.mark("vm", 0, GIB, release_ram=True))
+        self.assertEqual(call(self.mark("vm", 10, 10)).marked_pages, 0)
+
+    def test_set_ranges_that_are_none(self):
+        call = self.client.memory.SetP2mRange
+
+        def change(name="vm", first=2 * GIB - 10, count=1,
+                   kind=common.P2M_CLASS_IDENTITY, **more):
+            return memory.SetP2mRangeRequest(
+                domain=ref(name), first_pfn=first, count=count, p2m_class=kind,
+                **more)
+
+        self.refuse("FAILED_PRECONDITION", "DOMAIN_NOT_BOOTED", call,
+                    change("built"))
+        self.refuse("INVALID_ARGUMENT", "RANGE_INVALID", call, change(count=0))
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE", call, change(count=11))
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE", call,
+                    change(first=2**64 - 1, count=2))
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE", call,
+                    change(first=1, count=2**64 - 1))
+        self.refuse("FAILED_PRECONDITION", "PFN_HOLDS_RAM", call,
+                    change(first=20000))
+        self.refuse("FAILED_PRECONDITION", "PAGE_IN_USE_BY_KERNEL", call,
+                    change(first=0, count=4096,
+                           ram_policy=memory.RAM_POLICY_RELEASE))
+        ram = common.P2M_CLASS_RAM
+        [(_, own)] = self.client.translate("vm", [20000])
+        [(_, other)] = self.client.translate("built", [0])
+        free = self.client.counts().max_mfn - 1
+        self.refuse("FAILED_PRECONDITION", "FRAME_IN_USE", call,
+                    change(kind=ram, first_mfn=own))
+        self.refuse("FAILED_PRECONDITION", "FRAME_NOT_OWNED", call,
+                    change(kind=ram, first_mfn=other))
+        self.refuse("FAILED_PRECONDITION", "FRAME_NOT_OWNED", call,
+                    change(kind=ram, first_mfn=free))
+        self.refuse("OUT_OF_RANGE", "MFN_OUT_OF_RANGE", call,
+                    change(kind=ram, first_mfn=2**63))
+        for kind in (common.P2M_CLASS_FOREIGN, 77):
+            self.refuse("INVALID_ARGUMENT", "ARGUMENT_MALFORMED", call,
+                        change(kind=kind))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", call,
+                    change(kind=common.P2M_CLASS_UNSPECIFIED))
+
+    def test_runs_and_words_out_of_bounds(self):
+        self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE",
+                    self.client.memory.ListP2mRuns,
+                    memory.ListP2mRunsRequest(domain=ref("vm"),
+                                              start_pfn=2 * GIB))
+        self.refuse("INVALID_ARGUMENT", "RANGE_INVALID",
+                    self.client.memory.ListP2mRuns,
+                    memory.ListP2mRunsRequest(domain=ref("vm"),
+                                              start_pfn=100, end_pfn=50))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE",
+                    self.client.memory.TranslatePfns,
+                    memory.TranslatePfnsRequest(domain=ref("vm"),
+                                                pfns=[0] * 65537))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING",
+                    self.client.memory.TranslatePfns,
+                    memory.TranslatePfnsRequest(domain=ref("vm")))
+        self.assertEqual(self.client.translate("vm", [NO_PFN])[0][0],
+                         common.P2M_CLASS_IDENTITY)
+        self.refuse("FAILED_PRECONDITION", "DOMAIN_NOT_BOOTED",
+                    self.client.memory.GetMfnListList,
+                    memory.GetMfnListListRequest(domain=ref("built")))
+
+    def test_contents_out_of_bounds(self):
+        read, write = (self.client.memory.ReadGuestMemory,
+                       self.client.memory.WriteGuestMemory)
+        for pfn in (2 * GIB - 1, 2 * GIB, 2**52, NO_PFN):
+            self.refuse("FAILED_PRECONDITION", "PFN_NOT_RAM", read,
+                        memory.ReadGuestMemoryRequest(
+                            domain=ref("vm"), pfn=pfn, length_bytes=1))
+            self.refuse("FAILED_PRECONDITION", "PFN_NOT_RAM", write,
+                        memory.WriteGuestMemoryRequest(
+                            domain=ref("vm"), pfn=pfn, data=b"x"))
+        self.refuse("INVALID_ARGUMENT", "RANGE_INVALID", read,
+                    memory.ReadGuestMemoryRequest(domain=ref("vm"), pfn=1))
+        self.refuse("INVALID_ARGUMENT", "RANGE_INVALID", read,
+                    memory.ReadGuestMemoryRequest(
+                        domain=ref("vm"), pfn=1, offset_bytes=4096,
+                        length_bytes=1))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", read,
+                    memory.ReadGuestMemoryRequest(
+                        domain=ref("vm"), pfn=1, length_bytes=2**20 + 1))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", write,
+                    memory.WriteGuestMemoryRequest(
+                        domain=ref("vm"), pfn=1, data=bytes(2**20 + 1)))
+        root = self.client.memory.GetMfnListList(
+            memory.GetMfnListListRequest(domain=ref("vm"))).root_mfn
+        [part] = self.client.host.LookupFrames(host.LookupFramesRequest(
+            extents=[common.MfnExtent(first_mfn=root, count=1)]))
+        self.refuse("FAILED_PRECONDITION", "PAGE_IN_USE_BY_KERNEL", write,
+                    memory.WriteGuestMemoryRequest(
+                        domain=ref("vm"), pfn=part.runs[0].first_pfn,
+                        data=b"x"))
+
+    def test_frames_out_of_bounds(self):
+        limit = self.client.counts().max_mfn
+        for call, kind in (
+                (self.client.host.LookupFrames, host.LookupFramesRequest),
+                (self.client.host.ReadFrames, host.ReadFramesRequest)):
+            for first, count in ((limit, 1), (2**40, 2**63),
+                                 (2**64 - 1, 1)):
+                self.refuse("OUT_OF_RANGE", "MFN_OUT_OF_RANGE", call,
+                            kind(extents=[common.MfnExtent(
+                                first_mfn=first, count=count)]))
+            self.refuse("INVALID_ARGUMENT", "RANGE_INVALID", call,
+                        kind(extents=[common.MfnExtent(first_mfn=1)]))
+            self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", call, kind())
+            self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", call,
+                        kind(extents=[common.MfnExtent(first_mfn=1, count=1)]
+                             * 65537))
+        for mfn in (limit - 1, 0):  # free; the hypervisor's
+            self.refuse("FAILED_PRECONDITION", "FRAME_NOT_READABLE",
+                        self.client.host.ReadFrames,
+                        host.ReadFramesRequest(extents=[
+                            common.MfnExtent(first_mfn=mfn, count=1)]))
+
+    # --- Clients that misbehave ---
+
+    def test_page_tokens_and_sizes_that_are_none(self):
+        call = self.client.domain.ListDomains
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MALFORMED", call,
+                    domain.ListDomainsRequest(page_token="nonsense"))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", call,
+                    domain.ListDomainsRequest(page_size=1001))
+
+    def test_a_message_above_4_mib(self):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.client.memory.WriteGuestMemory(memory.WriteGuestMemoryRequest(
+                domain=ref("vm"), pfn=1, data=bytes(5 * 2**20)))
+        self.assertEqual(caught.exception.code(),
+                         grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assert_clean()
+
+    def test_a_client_that_vanishes_mid_stream(self):
+        before = self.client.counts()
+        for _ in range(5):
+            other = harness.Client(self.daemon.address)
+            [(_, first)] = self.client.translate("vm", [0])
+            stream = other.host.ReadFrames(host.ReadFramesRequest(
+                extents=[common.MfnExtent(first_mfn=first, count=GIB // 2)]))
+            next(stream)
+            other.close()
+        self.assertEqual(self.client.counts(), before)
+        self.assert_clean()
+
+    def test_calls_that_are_cut_off_at_once_leave_a_clean_machine(self):
+        for i in range(20):
+            call = self.client.domain.CreateDomain.future(
+                domain.CreateDomainRequest(spec=domain.DomainSpec(
+                    name=f"cut{i}", memory_pages=GIB)))
+            call.cancel()
+        # Whatever got through is whole; nothing else is left.
+        self.assert_clean()
+        names = [d.name for d in self.client.domain.ListDomains(
+            domain.ListDomainsRequest()).domains]
+        for name in names:
+            if name.startswith("cut"):
+                self.assertEqual(self.client.destroy(name).freed_pages, GIB)
+        self.assert_clean()
+
+class CutShortTest(harness.DaemonTest):
+    """Calls that take long enough to be cut short, on a machine whose frames are
+    handed out one by one."""
+
+    FLAGS = ("--host-memory", "24G", "--dom0-memory", "1G",
+             "--placement", "scatter")
+
+    def request(self):
+        return domain.CreateDomainRequest(spec=domain.DomainSpec(
+            name="late", memory_pages=20 * GIB))
+
+    def assert_nothing_left(self, before):
+        # An audit waits for a domain that is still being undone.
+        self.assert_clean()
+        self.assertEqual(self.client.counts(), before)
+        # The name is free as soon as the last trace of the domain is gone.
+        while True:
+            try:
+                self.client.create("late", 4096)
+                break
+            except grpc.RpcError as error:
+                self.assertEqual(harness.reason_of(error), "NAME_IN_USE")
+        self.client.destroy("late")
+
+    def test_a_deadline_that_passes_while_frames_are_given_out(self):
+        before = self.client.counts()
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.client.domain.CreateDomain(self.request(), timeout=0.05)
+        self.assertEqual(caught.exception.code(),
+                         grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assert_nothing_left(before)
+
+    def test_a_client_that_cancels_while_frames_are_given_out(self):
+        before = self.client.counts()
+        call = self.client.domain.CreateDomain.future(self.request())
+        while self.client.counts().free_pages == before.free_pages:
+            pass
+        call.cancel()
+        self.assert_nothing_left(before)
+
+
+if __name__ == "__main__":
+    unittest.main()

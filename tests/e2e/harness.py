@@ -1,0 +1,234 @@
+"""Starts real daemons, and talks to them with a client made here from the proto
+files, by Debian's protoc and grpcio: nothing of Simvisor's own client is used.
+
+The programs are those that the variables SIMVISORD and SIMVISOR name.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROTO = ROOT / "proto"
+HEALTH_PROTO = pathlib.Path("/usr/share/grpc-proto")
+RPC_PROTO = pathlib.Path(
+    "/usr/share/gocode/src/github.com/gogo/googleapis")
+SIMVISORD = os.environ["SIMVISORD"]
+SIMVISOR = os.environ["SIMVISOR"]
+DEADLINE = 60  # seconds that anything here may take at most
+
+GIB = 262144  # pages
+MIB = 256  # pages
+
+
+def _generate_stubs():
+    out = tempfile.mkdtemp(prefix="simvisor-stubs-")
+    plugin = "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin"
+    own = sorted(str(p) for p in (PROTO / "simvisor" / "v1").glob("*.proto"))
+    subprocess.run(
+        ["protoc", plugin, f"-I{PROTO}", f"-I{HEALTH_PROTO}", f"-I{RPC_PROTO}",
+         f"--python_out={out}", f"--grpc_python_out={out}", *own,
+         "grpc/health/v1/health.proto", "google/rpc/status.proto",
+         "google/rpc/error_details.proto"],
+        check=True)
+    # The generated package must not hide grpcio's own `grpc` and protobuf's
+    # `google`, so both look here as well.
+    sys.path.append(out)
+    import google
+    import grpc
+    grpc.__path__.append(os.path.join(out, "grpc"))
+    google.__path__.append(os.path.join(out, "google"))
+    return out
+
+
+_STUBS = _generate_stubs()
+
+import grpc  # noqa: E402
+from google.rpc import error_details_pb2, status_pb2  # noqa: E402
+from grpc.health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
+from simvisor.v1 import common_pb2 as common  # noqa: E402
+from simvisor.v1 import domain_service_pb2 as domain  # noqa: E402
+from simvisor.v1 import domain_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import host_service_pb2 as host  # noqa: E402
+from simvisor.v1 import host_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
+from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
+
+__all__ = ["common", "domain", "grpc", "health_pb2", "health_pb2_grpc", "host",
+           "memory"]
+
+
+class Daemon:
+    """A daemon of its own for a test, on a socket in a folder of its own."""
+
+    def __init__(self, *flags, folder=None):
+        self._folder = None if folder else tempfile.TemporaryDirectory()
+        self.socket = os.path.join(folder or self._folder.name, "simvisor.sock")
+        self.address = f"unix:{self.socket}"
+        self.log = tempfile.TemporaryFile(mode="w+")
+        self.process = subprocess.Popen(
+            [SIMVISORD, "--listen", self.address, *flags],
+            stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(DEADLINE)
+            raise RuntimeError(f"no ready line; log:\n{self.read_log()}")
+        self.ready = json.loads(line)
+
+    def read_log(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def rss_bytes(self):
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * 4096
+
+    def stop(self):
+        """Asks the daemon to end and returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.kill()
+        self.process.stdout.close()
+        self.log.close()
+        if self._folder:
+            self._folder.cleanup()
+
+
+class Client:
+    """Stubs on one channel."""
+
+    def __init__(self, address):
+        self.channel = grpc.insecure_channel(address)
+        self.host = host_service_pb2_grpc.HostServiceStub(self.channel)
+        self.domain = domain_service_pb2_grpc.DomainServiceStub(self.channel)
+        self.memory = memory_service_pb2_grpc.MemoryServiceStub(self.channel)
+        self.health = health_pb2_grpc.HealthStub(self.channel)
+
+    def close(self):
+        self.channel.close()
+
+    def create(self, name, pages, paused=False, **spec):
+        request = domain.CreateDomainRequest(
+            spec=domain.DomainSpec(name=name, memory_pages=pages, **spec),
+            start_paused=paused)
+        return self.domain.CreateDomain(request, timeout=DEADLINE).domain
+
+    def destroy(self, name):
+        return self.domain.DestroyDomain(
+            domain.DestroyDomainRequest(domain=ref(name)), timeout=DEADLINE)
+
+    def get(self, name):
+        return self.domain.GetDomain(
+            domain.GetDomainRequest(domain=ref(name)), timeout=DEADLINE).domain
+
+    def counts(self):
+        return self.host.GetHost(host.GetHostRequest(), timeout=DEADLINE).host
+
+    def audit(self):
+        return self.host.AuditHost(host.AuditHostRequest(), timeout=DEADLINE)
+
+    def translate(self, name, pfns):
+        answer = self.memory.TranslatePfns(
+            memory.TranslatePfnsRequest(domain=ref(name), pfns=pfns),
+            timeout=DEADLINE)
+        return list(zip(answer.classes, answer.frames))
+
+    def runs(self, name, **request):
+        answer = self.memory.ListP2mRuns(
+            memory.ListP2mRunsRequest(domain=ref(name), **request),
+            timeout=DEADLINE)
+        return [run for part in answer for run in part.runs]
+
+    def read_frames(self, *extents):
+        """The contents of frames by mfn."""
+        request = host.ReadFramesRequest(extents=[
+            common.MfnExtent(first_mfn=first, count=count)
+            for first, count in extents])
+        return {frame.mfn: frame.content or bytes(4096)
+                for part in self.host.ReadFrames(request, timeout=DEADLINE)
+                for frame in part.frames}
+
+
+def ref(name):
+    return (common.DomainRef(domid=name) if isinstance(name, int)
+            else common.DomainRef(name=name))
+
+
+def reason_of(error):
+    """The reason in a failed call's ErrorInfo."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info):
+                    assert info.domain == "simvisor", info
+                    return info.reason
+    return None
+
+
+class DaemonTest(unittest.TestCase):
+    """A test case with one daemon for all its tests; FLAGS are the daemon's."""
+
+    FLAGS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(*cls.FLAGS)
+        cls.client = Client(cls.daemon.address)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        code = cls.daemon.stop()
+        log = cls.daemon.read_log()
+        cls.daemon.close()
+        assert code == 0, f"the daemon ended with {code}:\n{log}"
+
+    def assert_clean(self):
+        answer = self.client.audit()
+        self.assertEqual(list(answer.findings), [])
+        self.assertTrue(answer.clean)
+        counts = self.client.counts()
+        self.assertEqual(
+            counts.total_pages,
+            counts.free_pages + counts.owned_pages + counts.reserved_pages)
+
+    @contextlib.contextmanager
+    def assert_refused(self, code, reason):
+        """The block fails with code and reason, has changed no count, and
+        leaves a machine whose audit is clean."""
+        before = self.client.counts()
+        with self.assertRaises(grpc.RpcError) as caught:
+            yield
+        error = caught.exception
+        self.assertEqual((error.code().name, reason_of(error)), (code, reason),
+                         error.details())
+        self.assertGreater(len(error.details()), 20)
+        self.assertEqual(self.client.counts(), before)
+        self.assert_clean()
+
+
+def simvisor(address, *args, check=True, **kwargs):
+    """Runs the CLI against a daemon."""
+    result = subprocess.run(
+        [SIMVISOR, "--address", address, *args], capture_output=True, text=True,
+        timeout=DEADLINE, check=False, **kwargs)
+    if check and result.returncode != 0:
+        raise AssertionError(
+            f"simvisor {' '.join(args)} ended with {result.returncode}:\n"
+            f"{result.stdout}{result.stderr}")
+    return result
