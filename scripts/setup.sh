@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Installs what Simvisor needs on Debian 12 and builds it.
+#
+#   scripts/setup.sh [PRESET [TARGET...]]
+#
+# PRESET is one of CMakePresets.json, release if not given; the build lands in
+# build/PRESET.  Packages are installed as root or through sudo, and only those
+# that are missing; where nothing is missing and nothing changed, this takes a
+# second or two.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# For building.
+packages=(
+  cmake g++ ninja-build
+  grpc-proto golang-github-gogo-googleapis-dev
+  libabsl-dev libcli11-dev libfmt-dev libgrpc++-dev libgrpc-dev libprotobuf-dev
+  libspdlog-dev libxen-dev uuid-dev
+  protobuf-compiler protobuf-compiler-grpc
+)
+# For testing and for .ci/run.
+packages+=(
+  libgmock-dev libgtest-dev nlohmann-json3-dev
+  python3 python3-grpc-tools python3-grpcio python3-protobuf
+  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
+)
+
+die() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+as_root() {
+  if [[ $(id -u) -eq 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "cannot install packages: not root and there is no sudo; run once as" \
+      "root: apt-get install ${missing[*]}"
+  fi
+}
+
+installed() {
+  dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
+    awk '$2 == "installed" { print $1 }' | sort -u
+}
+
+install_packages() {
+  # npm only installs buf; any Node.js that is there already will do.
+  if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+    packages+=(nodejs npm)
+  fi
+  mapfile -t missing < <(
+    comm -23 <(printf '%s\n' "${packages[@]}" | sort -u) \
+      <(installed "${packages[@]}")
+  )
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null ||
+    die "this is no Debian system; the packages needed are: ${missing[*]}"
+  echo "setup: installing ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+    --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+install_buf() {
+  # npm writes its own copy of the lock file last, so a newer one is complete.
+  [[ node_modules/.package-lock.json -nt package-lock.json ]] && return 0
+  echo "setup: installing buf"
+  npm ci --ignore-scripts --loglevel=error
+  touch node_modules/.package-lock.json
+}
+
+build() {
+  local preset=$1
+  shift
+  if [[ ! -f build/$preset/build.ninja ]]; then
+    cmake --preset "$preset"
+  fi
+  cmake --build --preset "$preset" ${1:+--target "$@"}
+}
+
+missing=()
+install_packages
+install_buf
+build "${1:-release}" "${@:2}"
