@@ -65,11 +65,12 @@ install_packages() {
 }
 
 install_buf() {
-  # npm writes its own copy of the lock file last, so a newer one is complete.
-  [[ node_modules/.package-lock.json -nt package-lock.json ]] && return 0
+  # No lock file: npm's own would name only the packages of the system it was
+  # made on; package.json names the one version there is.
+  cmp -s package.json node_modules/.installed.json && return 0
   echo "setup: installing buf"
-  npm ci --ignore-scripts --loglevel=error
-  touch node_modules/.package-lock.json
+  npm install --no-package-lock --ignore-scripts --loglevel=error
+  cp package.json node_modules/.installed.json
 }
 
 build() {
