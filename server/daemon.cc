@@ -23,6 +23,9 @@ constexpr int kMaxMessageBytes = 4 << 20;
 // queue of the worker pool.
 constexpr int kMaxCallsPerConnection = 1000;
 
+// How long answers that are finished may take to leave.
+constexpr absl::Duration kLastAnswers = absl::Milliseconds(100);
+
 // More than there are processors, since a worker may wait for a domain that
 // another one works on.
 int WorkerCount() {
@@ -39,6 +42,21 @@ void SetBounds(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
+// Starts the server with sockets that only this user can connect to.
+std::unique_ptr<grpc::Server> StartPrivately(grpc::ServerBuilder& builder) {
+  const mode_t old_mask = umask(S_IXUSR | S_IRWXG | S_IRWXO);
+  const absl::Cleanup restore = [old_mask] { umask(old_mask); };
+  return builder.BuildAndStart();
+}
+
+void ReportServing(grpc::HealthCheckServiceInterface& health) {
+  for (const char* service : {v1::HostService::service_full_name(),
+                              v1::DomainService::service_full_name(),
+                              v1::MemoryService::service_full_name()}) {
+    health.SetServingStatus(service, true);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
@@ -51,10 +69,10 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
 
 Daemon::Daemon(std::unique_ptr<Host> host)
     : host_(std::move(host)),
-      pool_(WorkerCount()),
-      host_service_(host_.get(), &pool_),
-      domain_service_(host_.get(), &pool_),
-      memory_service_(host_.get(), &pool_) {}
+      runner_(WorkerCount()),
+      host_service_(host_.get(), &runner_),
+      domain_service_(host_.get(), &runner_),
+      memory_service_(host_.get(), &runner_) {}
 
 Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
 
@@ -73,39 +91,31 @@ absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetBounds(builder);
+  builder.RegisterService(&host_service_);
+  builder.RegisterService(&domain_service_);
+  builder.RegisterService(&memory_service_);
   std::vector<int> ports(listen.size(), 0);
   for (size_t i = 0; i < listen.size(); ++i) {
     builder.AddListeningPort(listen[i].GrpcAddress(),
                              grpc::InsecureServerCredentials(), &ports[i]);
   }
-  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-           &host_service_, &domain_service_, &memory_service_}) {
-    builder.RegisterService(service);
-  }
-  {
-    const mode_t old_mask = umask(S_IXUSR | S_IRWXG | S_IRWXO);
-    const absl::Cleanup restore = [old_mask] { umask(old_mask); };
-    server_ = builder.BuildAndStart();
-  }
+  server_ = StartPrivately(builder);
   if (server_ == nullptr) return WhyNotListening(listen);
   for (size_t i = 0; i < listen.size(); ++i) {
     addresses_.push_back(listen[i].is_unix() ? listen[i]
                                              : listen[i].WithPort(ports[i]));
   }
-  grpc::HealthCheckServiceInterface* const health =
-      server_->GetHealthCheckService();
-  for (const char* service : {v1::HostService::service_full_name(),
-                              v1::DomainService::service_full_name(),
-                              v1::MemoryService::service_full_name()}) {
-    health->SetServingStatus(service, true);
-  }
+  ReportServing(*server_->GetHealthCheckService());
   return absl::OkStatus();
 }
 
 void Daemon::Drain(absl::Duration grace) {
   if (server_ == nullptr) return;
   server_->GetHealthCheckService()->Shutdown();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  // Not by the deadline of Shutdown() alone, which is waited for in full while
+  // a client stays connected, whether or not it calls.
+  runner_.calls.AwaitNone(grace);
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + kLastAnswers));
   server_->Wait();
   server_ = nullptr;
 }

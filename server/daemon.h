@@ -15,12 +15,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "domain/host/host.h"
+#include "server/call_runner.h"
 #include "server/domain_service.h"
 #include "server/host_service.h"
 #include "server/listen_address.h"
 #include "server/memory_service.h"
 #include "server/socket_guard.h"
-#include "server/worker_pool.h"
 
 namespace simvisor::server {
 
@@ -40,9 +40,9 @@ class Daemon {
   // Where it serves, with the ports that the system has chosen.
   const std::vector<ListenAddress>& addresses() const { return addresses_; }
 
-  // Reports NOT_SERVING, takes no more calls, waits up to `grace` for those
-  // that run, cancels what is left and waits for its end.  Sockets are gone
-  // then.
+  // Reports NOT_SERVING, waits up to `grace` for a moment without calls, then
+  // takes no more, cancels what is left and waits for its end.  Connections
+  // that are idle do not count.  Sockets are gone then.
   void Drain(absl::Duration grace);
 
  private:
@@ -52,11 +52,11 @@ class Daemon {
   absl::Status Serve(const std::vector<ListenAddress>& listen);
 
   // In the order in which they may go, last first: the server before the
-  // services it calls, these before the pool and the host they use, and the
+  // services it calls, these before the threads and the host they use, and the
   // right to the sockets after everything that listens.
   std::vector<SocketGuard> guards_;
   const std::unique_ptr<Host> host_;
-  WorkerPool pool_;
+  CallRunner runner_;
   HostServiceImpl host_service_;
   DomainServiceImpl domain_service_;
   MemoryServiceImpl memory_service_;

@@ -29,7 +29,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "CreateDomain", create);
+  return RunOnPool(runner_, context, "CreateDomain", create);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
@@ -41,7 +41,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "GetDomain", get);
+  return RunOnPool(runner_, context, "GetDomain", get);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
@@ -50,7 +50,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
   auto list = [this, request, response](StopCheck) {
     return FillDomainPage(*host_, *request, response);
   };
-  return RunOnPool(pool_, context, "ListDomains", list);
+  return RunOnPool(runner_, context, "ListDomains", list);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
@@ -65,7 +65,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
     response->set_freed_pages(freed.value());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "DestroyDomain", destroy);
+  return RunOnPool(runner_, context, "DestroyDomain", destroy);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
@@ -78,7 +78,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "PauseDomain", pause);
+  return RunOnPool(runner_, context, "PauseDomain", pause);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
@@ -92,7 +92,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "UnpauseDomain", unpause);
+  return RunOnPool(runner_, context, "UnpauseDomain", unpause);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
@@ -108,7 +108,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "RenameDomain", rename);
+  return RunOnPool(runner_, context, "RenameDomain", rename);
 }
 
 }  // namespace simvisor::server

@@ -9,7 +9,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
-#include "server/worker_pool.h"
+#include "server/call_runner.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -17,7 +17,8 @@ namespace simvisor::server {
 class DomainServiceImpl final : public v1::DomainService::CallbackService {
  public:
   // Both outlive the server that this service is registered with.
-  DomainServiceImpl(Host* host, WorkerPool* pool) : host_(host), pool_(pool) {}
+  DomainServiceImpl(Host* host, CallRunner* runner)
+      : host_(host), runner_(runner) {}
 
   grpc::ServerUnaryReactor* CreateDomain(
       grpc::CallbackServerContext* context,
@@ -49,7 +50,7 @@ class DomainServiceImpl final : public v1::DomainService::CallbackService {
 
  private:
   Host* const host_;
-  WorkerPool* const pool_;
+  CallRunner* const runner_;
 };
 
 }  // namespace simvisor::server

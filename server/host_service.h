@@ -9,7 +9,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
-#include "server/worker_pool.h"
+#include "server/call_runner.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -17,7 +17,8 @@ namespace simvisor::server {
 class HostServiceImpl final : public v1::HostService::CallbackService {
  public:
   // Both outlive the server that this service is registered with.
-  HostServiceImpl(Host* host, WorkerPool* pool) : host_(host), pool_(pool) {}
+  HostServiceImpl(Host* host, CallRunner* runner)
+      : host_(host), runner_(runner) {}
 
   grpc::ServerUnaryReactor* GetHost(grpc::CallbackServerContext* context,
                                     const v1::GetHostRequest* request,
@@ -34,7 +35,7 @@ class HostServiceImpl final : public v1::HostService::CallbackService {
 
  private:
   Host* const host_;
-  WorkerPool* const pool_;
+  CallRunner* const runner_;
 };
 
 }  // namespace simvisor::server

@@ -52,7 +52,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "BalloonDown", balloon);
+  return RunOnPool(runner_, context, "BalloonDown", balloon);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
@@ -69,7 +69,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "BalloonUp", balloon);
+  return RunOnPool(runner_, context, "BalloonUp", balloon);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
@@ -84,7 +84,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "SetMemoryTarget", set);
+  return RunOnPool(runner_, context, "SetMemoryTarget", set);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
@@ -99,7 +99,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "SetMaxMemory", set);
+  return RunOnPool(runner_, context, "SetMaxMemory", set);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
@@ -116,7 +116,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
     ToProto(change, response);
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "MarkIdentityRange", mark);
+  return RunOnPool(runner_, context, "MarkIdentityRange", mark);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
@@ -141,7 +141,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
     ToProto(change, response);
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "SetP2mRange", set);
+  return RunOnPool(runner_, context, "SetP2mRange", set);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
@@ -161,14 +161,14 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
     AddTranslations(words, response);
     return absl::OkStatus();
   };
-  return RunInline(context, "TranslatePfns", translate);
+  return RunInline(runner_, context, "TranslatePfns", translate);
 }
 
 grpc::ServerWriteReactor<v1::ListP2mRunsResponse>*
 MemoryServiceImpl::ListP2mRuns(grpc::CallbackServerContext* context,
                                const v1::ListP2mRunsRequest* request) {
   return StartStream<v1::ListP2mRunsResponse>(
-      pool_, context, "ListP2mRuns",
+      runner_, context, "ListP2mRuns",
       [this, request] { return P2mRunSource::Create(*host_, *request); });
 }
 
@@ -183,7 +183,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
     ToProto(report, response->mutable_summary());
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "GetP2mSummary", summarise);
+  return RunOnPool(runner_, context, "GetP2mSummary", summarise);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::GetMfnListList(
@@ -198,7 +198,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetMfnListList(
     ToProto(list, host_->max_mfn(), response);
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "GetMfnListList", get);
+  return RunOnPool(runner_, context, "GetMfnListList", get);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
@@ -216,7 +216,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
     response->set_data(std::move(data));
     return absl::OkStatus();
   };
-  return RunOnPool(pool_, context, "ReadGuestMemory", read);
+  return RunOnPool(runner_, context, "ReadGuestMemory", read);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
@@ -230,7 +230,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
     return domain->WriteMemory(Pfn(request->pfn()), request->offset_bytes(),
                                request->data());
   };
-  return RunOnPool(pool_, context, "WriteGuestMemory", write);
+  return RunOnPool(runner_, context, "WriteGuestMemory", write);
 }
 
 }  // namespace simvisor::server

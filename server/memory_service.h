@@ -9,7 +9,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
-#include "server/worker_pool.h"
+#include "server/call_runner.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -17,7 +17,8 @@ namespace simvisor::server {
 class MemoryServiceImpl final : public v1::MemoryService::CallbackService {
  public:
   // Both outlive the server that this service is registered with.
-  MemoryServiceImpl(Host* host, WorkerPool* pool) : host_(host), pool_(pool) {}
+  MemoryServiceImpl(Host* host, CallRunner* runner)
+      : host_(host), runner_(runner) {}
 
   grpc::ServerUnaryReactor* BalloonDown(
       grpc::CallbackServerContext* context,
@@ -68,7 +69,7 @@ class MemoryServiceImpl final : public v1::MemoryService::CallbackService {
 
  private:
   Host* const host_;
-  WorkerPool* const pool_;
+  CallRunner* const runner_;
 };
 
 }  // namespace simvisor::server

@@ -3,6 +3,7 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -37,7 +38,9 @@ absl::Status ProbeUnix(const ListenAddress& address) {
   sockaddr_un name = {};
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, address.path().data(), address.path().size());
-  // Left behind on success; the guard of the path removes it.
+  // The caller has the right to the path, and gRPC may have left a socket
+  // there. The one made here goes with the caller's guard.
+  unlink(address.path().c_str());
   return TryBind(address, reinterpret_cast<const sockaddr*>(&name),
                  sizeof name);
 }

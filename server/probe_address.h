@@ -15,7 +15,8 @@
 namespace simvisor::server {
 
 // Binds to one address after the other and says which the system refuses and
-// why; UNAVAILABLE if it refuses none now.
+// why; UNAVAILABLE if it refuses none now.  REQUIRES: the caller holds the
+// guard of every unix path.
 absl::Status WhyNotListening(const std::vector<ListenAddress>& listen);
 
 }  // namespace simvisor::server

@@ -25,6 +25,7 @@ std::string JsonString(const std::string& text) {
 
 std::string ReadyLine(pid_t pid, const std::vector<ListenAddress>& addresses) {
   std::vector<std::string> quoted;
+  quoted.reserve(addresses.size());
   for (const ListenAddress& address : addresses) {
     quoted.push_back(JsonString(address.ToString()));
   }

@@ -23,10 +23,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/call_limits.h"
-#include "server/call_log.h"
+#include "server/call_record.h"
+#include "server/call_runner.h"
 #include "server/progress.h"
 #include "server/rpc_status.h"
-#include "server/worker_pool.h"
 
 namespace simvisor::server {
 
@@ -37,11 +37,11 @@ using Producer = absl::AnyInvocable<absl::StatusOr<Progress>(Response*)>;
 template <typename Response>
 class StreamCall final : public grpc::ServerWriteReactor<Response> {
  public:
-  StreamCall(WorkerPool* pool, const grpc::CallbackServerContext* context,
+  StreamCall(CallRunner* runner, const grpc::CallbackServerContext* context,
              const char* method, Producer<Response> producer)
-      : pool_(pool),
+      : runner_(runner),
         limits_(context),
-        log_(method),
+        record_(&runner->calls, method),
         producer_(std::move(producer)) {}
 
   void Start() { ProduceOnPool(); }
@@ -61,7 +61,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
 
  private:
   void ProduceOnPool() {
-    pool_->Submit([this] { Produce(); });
+    runner_->pool.Submit([this] { Produce(); });
   }
 
   void Produce() {
@@ -73,7 +73,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
     if (*progress == Progress::kMore) {
       this->StartWrite(&chunk_);
     } else {
-      log_.Finished(absl::OkStatus());
+      record_.LogOutcome(absl::OkStatus());
       this->StartWriteAndFinish(&chunk_, grpc::WriteOptions(),
                                 grpc::Status::OK);
     }
@@ -81,13 +81,13 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
 
   // The object may be gone when this returns.
   void End(const absl::Status& status) {
-    log_.Finished(status);
+    record_.LogOutcome(status);
     this->Finish(ToGrpcStatus(status));
   }
 
-  WorkerPool* const pool_;
+  CallRunner* const runner_;
   const CallLimits limits_;
-  const CallLog log_;
+  const CallRecord record_;
   Producer<Response> producer_;
   Response chunk_;
 };
@@ -97,7 +97,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
 // chunk, and may use the request.
 template <typename Response, typename Make>
 grpc::ServerWriteReactor<Response>* StartStream(
-    WorkerPool* pool, const grpc::CallbackServerContext* context,
+    CallRunner* runner, const grpc::CallbackServerContext* context,
     const char* method, Make make) {
   using MaybeSource = decltype(make());
   auto produce = [make = std::move(make),
@@ -108,7 +108,7 @@ grpc::ServerWriteReactor<Response>* StartStream(
     return (*source)->Next(chunk);
   };
   auto* const call =
-      new StreamCall<Response>(pool, context, method, std::move(produce));
+      new StreamCall<Response>(runner, context, method, std::move(produce));
   call->Start();
   return call;
 }

@@ -19,9 +19,9 @@
 
 #include "absl/status/status.h"
 #include "server/call_limits.h"
-#include "server/call_log.h"
+#include "server/call_record.h"
+#include "server/call_runner.h"
 #include "server/rpc_status.h"
-#include "server/worker_pool.h"
 
 namespace simvisor::server {
 
@@ -29,11 +29,12 @@ namespace simvisor::server {
 // answered without running the body.
 template <typename Body>
 void RunAndFinish(grpc::CallbackServerContext* context,
-                  grpc::ServerUnaryReactor* reactor, CallLog log, Body& body) {
+                  grpc::ServerUnaryReactor* reactor, const CallRecord& record,
+                  Body& body) {
   const CallLimits limits(context);
   absl::Status status = limits();
   if (status.ok()) status = body(limits);
-  log.Finished(status);
+  record.LogOutcome(status);
   reactor->Finish(ToGrpcStatus(status));
 }
 
@@ -41,22 +42,25 @@ void RunAndFinish(grpc::CallbackServerContext* context,
 // it: GetHost, and TranslatePfns, which clients call most and which loses a
 // quarter of its rate by way of the pool.
 template <typename Body>
-grpc::ServerUnaryReactor* RunInline(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* RunInline(CallRunner* runner,
+                                    grpc::CallbackServerContext* context,
                                     const char* method, Body body) {
+  const CallRecord record(&runner->calls, method);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  RunAndFinish(context, reactor, CallLog(method), body);
+  RunAndFinish(context, reactor, record, body);
   return reactor;
 }
 
 // For all other work.
 template <typename Body>
-grpc::ServerUnaryReactor* RunOnPool(WorkerPool* pool,
+grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner,
                                     grpc::CallbackServerContext* context,
                                     const char* method, Body body) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  pool->Submit([context, reactor, log = CallLog(method),
-                body = std::move(body)]() mutable {
-    RunAndFinish(context, reactor, log, body);
+  runner->pool.Submit([context, reactor,
+                       record = CallRecord(&runner->calls, method),
+                       body = std::move(body)]() mutable {
+    RunAndFinish(context, reactor, record, body);
   });
   return reactor;
 }

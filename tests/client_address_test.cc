@@ -44,38 +44,27 @@ TEST(AddressTest, PathLongerThanASocketsIsRefused) {
 TEST(AddressTest, VariableComesBeforeEverything) {
   EXPECT_EQ(ChooseAddress({.simvisor_address = "host:1",
                            .runtime_dir = "/run/user/7",
-                           .system_socket_exists = true,
                            .uid = 7}),
             "host:1");
 }
 
 TEST(AddressTest, RuntimeFolderComesBeforeTheSystem) {
-  EXPECT_EQ(ChooseAddress({.simvisor_address = "",
-                           .runtime_dir = "/run/user/7",
-                           .system_socket_exists = true,
-                           .uid = 7}),
-            "unix:/run/user/7/simvisor.sock");
+  EXPECT_EQ(
+      ChooseAddress(
+          {.simvisor_address = "", .runtime_dir = "/run/user/7", .uid = 7}),
+      "unix:/run/user/7/simvisor.sock");
 }
 
-TEST(AddressTest, SystemSocketIsForRootAndWhereItExists) {
-  EXPECT_EQ(ChooseAddress({.simvisor_address = "",
-                           .runtime_dir = "",
-                           .system_socket_exists = true,
-                           .uid = 7}),
-            "unix:/run/simvisor.sock");
-  EXPECT_EQ(ChooseAddress({.simvisor_address = "",
-                           .runtime_dir = "",
-                           .system_socket_exists = false,
-                           .uid = 0}),
-            "unix:/run/simvisor.sock");
+TEST(AddressTest, SystemSocketIsForRoot) {
+  EXPECT_EQ(
+      ChooseAddress({.simvisor_address = "", .runtime_dir = "", .uid = 0}),
+      "unix:/run/simvisor.sock");
 }
 
 TEST(AddressTest, OtherUsersHaveAFolderOfTheirOwn) {
-  EXPECT_EQ(ChooseAddress({.simvisor_address = "",
-                           .runtime_dir = "",
-                           .system_socket_exists = false,
-                           .uid = 7}),
-            "unix:/tmp/simvisor-7/simvisor.sock");
+  EXPECT_EQ(
+      ChooseAddress({.simvisor_address = "", .runtime_dir = "", .uid = 7}),
+      "unix:/tmp/simvisor-7/simvisor.sock");
 }
 
 }  // namespace

@@ -15,9 +15,25 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+struct DomainConfig {
+  v1::DomainSpec spec;
+  std::vector<std::string> warnings;
+};
+
 absl::StatusOr<DomainConfig> Parse(const std::string& text,
                                    std::vector<std::string> overrides = {}) {
-  return ParseDomainConfig("web.cfg", text, overrides);
+  DomainConfig config;
+  auto spec = ParseDomainConfig("web.cfg", text, overrides, config.warnings);
+  if (!spec.ok()) return spec.status();
+  config.spec = *std::move(spec);
+  return config;
+}
+
+TEST(DomainConfigTest, UnknownKeyIsNamedEvenIfItIsBehindAnError) {
+  std::vector<std::string> warnings;
+  EXPECT_FALSE(
+      ParseDomainConfig("web.cfg", "nmae = \"web\"\n", {}, warnings).ok());
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("did you mean 'name'?")));
 }
 
 std::string ErrorOf(const std::string& text,

@@ -92,8 +92,7 @@ TEST(GuestE820Test, HostWithoutFirmwareCutsNothing) {
   const E820Map host = MakeMap({Ram(0, kMiB), Ram(2 * kMiB, 16 * kGiB)});
   const auto guest = GuestE820FromHost(host, GiBs(8), GiBs(10));
   ASSERT_THAT(guest, IsOk());
-  EXPECT_THAT(guest->entries(),
-              ElementsAre(Ram(0, 10 * kGiB)));
+  EXPECT_THAT(guest->entries(), ElementsAre(Ram(0, 10 * kGiB)));
 }
 
 TEST(GuestE820Test, HostRamAcross4GiBMakesRoomForTheGuests) {

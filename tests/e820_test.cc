@@ -29,7 +29,8 @@ TEST(E820MapTest, CreateRefusesWhatIsNoMap) {
   EXPECT_THAT(E820Map::Create({}), IsMalformed("no entries"));
   EXPECT_THAT(E820Map::Create({Ram(0, kMiB), Reserved(kGiB, kGiB)}),
               IsMalformed("0x40000000 is empty"));
-  EXPECT_THAT(E820Map::Create({Reserved(0, kMiB)}), IsMalformed("whole page of RAM"));
+  EXPECT_THAT(E820Map::Create({Reserved(0, kMiB)}),
+              IsMalformed("whole page of RAM"));
   EXPECT_THAT(E820Map::Create({Ram(0, kMiB), Reserved(kMiB - 1, 2 * kMiB)}),
               AllOf(IsMalformed("[mem 0xfffff-0x1fffff] reserved overlaps"),
                     IsMalformed("[mem 0x0-0xfffff] usable")));

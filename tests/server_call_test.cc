@@ -21,17 +21,19 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "domain/domain/domain_types.h"
 #include "domain/units/error.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
+#include "server/call_runner.h"
 #include "server/progress.h"
 #include "server/stream_call.h"
 #include "server/unary_call.h"
-#include "server/worker_pool.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "tests/scoped_folder.h"
+#include "tests/server_fixture.h"
 
 namespace simvisor::server {
 namespace {
@@ -54,13 +56,13 @@ struct Source {
 // AuditHost runs a body, ReadFrames streams what `step` makes.
 class FakeService final : public v1::HostService::CallbackService {
  public:
-  explicit FakeService(WorkerPool* pool) : pool_(pool) {}
+  explicit FakeService(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* AuditHost(grpc::CallbackServerContext* context,
                                       const v1::AuditHostRequest*,
                                       v1::AuditHostResponse*) override {
     absl::MutexLock lock(&mu_);
-    return RunOnPool(pool_, context, "AuditHost", body_);
+    return RunOnPool(runner_, context, "AuditHost", body_);
   }
   grpc::ServerWriteReactor<v1::ReadFramesResponse>* ReadFrames(
       grpc::CallbackServerContext* context,
@@ -68,7 +70,8 @@ class FakeService final : public v1::HostService::CallbackService {
     auto end =
         std::shared_ptr<void>(nullptr, [this](void*) { source_gone.Notify(); });
     return StartStream<v1::ReadFramesResponse>(
-        pool_, context, "ReadFrames", [this, end]() -> absl::StatusOr<Source> {
+        runner_, context, "ReadFrames",
+        [this, end]() -> absl::StatusOr<Source> {
           if (!creation.ok()) return creation;
           return Source{step, end};
         });
@@ -86,14 +89,15 @@ class FakeService final : public v1::HostService::CallbackService {
   absl::Notification source_gone;
 
  private:
-  WorkerPool* const pool_;
+  CallRunner* const runner_;
   absl::Mutex mu_;
   UnaryBody body_ ABSL_GUARDED_BY(mu_);
 };
 
 class ServerCallTest : public testing::Test {
  protected:
-  ServerCallTest() : pool_(1), service_(&pool_) {
+  ServerCallTest() : runner_(1), service_(&runner_) {
+    KeepGrpcUp();
     grpc::ServerBuilder builder;
     builder.RegisterService(&service_);
     const std::string address = "unix:" + folder_ / "s";
@@ -123,7 +127,7 @@ class ServerCallTest : public testing::Test {
   }
 
   const ScopedFolder folder_;
-  WorkerPool pool_;
+  CallRunner runner_;
   FakeService service_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -206,7 +210,7 @@ TEST_F(ServerCallTest, CallThatIsCancelledInTheQueueDoesNotRun) {
   running.TryCancel();
   first.join();
   absl::Notification idle;
-  pool_.Submit([&idle] { idle.Notify(); });
+  runner_.pool.Submit([&idle] { idle.Notify(); });
   idle.WaitForNotification();
   EXPECT_FALSE(ran);
 }
@@ -298,7 +302,7 @@ TEST_F(ServerCallTest, DeadlineEndsAStreamThatNobodyReads) {
   const auto reader = stub_->ReadFrames(&context, {});
   // The write in flight is stuck by then, and the pool's thread free.
   absl::Notification idle;
-  pool_.Submit([&idle] { idle.Notify(); });
+  runner_.pool.Submit([&idle] { idle.Notify(); });
   idle.WaitForNotification();
   service_.source_gone.WaitForNotification();
   v1::ReadFramesResponse chunk;
@@ -328,6 +332,28 @@ TEST_F(ServerCallTest, ShutdownEndsAnEndlessStream) {
   EXPECT_TRUE(service_.source_gone.HasBeenNotified());
   while (reader->Read(&chunk)) continue;
   EXPECT_FALSE(reader->Finish().ok());
+}
+
+TEST_F(ServerCallTest, CallsAreCountedWhileTheyLast) {
+  EXPECT_TRUE(runner_.calls.AwaitNone(absl::ZeroDuration()));
+  Loop loop;
+  service_.SetBody([&loop](StopCheck stop) { return loop.Run(stop); });
+  grpc::ClientContext unary;
+  std::thread client([&] { Audit(&unary); });
+  loop.started.WaitForNotification();
+  EXPECT_FALSE(runner_.calls.AwaitNone(absl::ZeroDuration()));
+  unary.TryCancel();
+  client.join();
+  EXPECT_TRUE(runner_.calls.AwaitNone(absl::InfiniteDuration()));
+
+  service_.step = Endless;
+  grpc::ClientContext stream;
+  const auto reader = stub_->ReadFrames(&stream, {});
+  v1::ReadFramesResponse chunk;
+  ASSERT_TRUE(reader->Read(&chunk));
+  EXPECT_FALSE(runner_.calls.AwaitNone(absl::ZeroDuration()));
+  stream.TryCancel();
+  EXPECT_TRUE(runner_.calls.AwaitNone(absl::InfiniteDuration()));
 }
 
 TEST_F(ServerCallTest, CallsAreCancelledAtAnyMoment) {

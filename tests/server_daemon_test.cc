@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.h"
@@ -104,6 +105,13 @@ TEST_F(ServerDaemonTest, DrainRemovesTheSocketAndTakesNoCalls) {
             grpc::StatusCode::UNAVAILABLE);
   daemon_ = nullptr;
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+TEST_F(ServerDaemonTest, DrainDoesNotWaitForIdleClients) {
+  EXPECT_EQ(Health(""), grpc::health::v1::HealthCheckResponse::SERVING);
+  const absl::Time start = absl::Now();
+  daemon_->Drain(absl::Seconds(60));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
 }
 
 TEST_F(ServerDaemonTest, DrainCutsStreamsThatOutlastItsGrace) {

@@ -3,6 +3,7 @@
 #ifndef SIMVISOR_TESTS_SERVER_FIXTURE_H_
 #define SIMVISOR_TESTS_SERVER_FIXTURE_H_
 
+#include <grpc/grpc.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
@@ -28,6 +29,16 @@
 #include "tests/scoped_folder.h"
 
 namespace simvisor::server {
+
+// Keeps gRPC up until the process ends: taking it down with its last server may
+// wait 10 s for a poller of clients.
+inline void KeepGrpcUp() {
+  static const bool kUp = [] {
+    grpc_init();
+    return true;
+  }();
+  EXPECT_TRUE(kUp);
+}
 
 // Code and reason, as "NOT_FOUND DOMAIN_NOT_FOUND"; "OK" for success.
 inline std::string Outcome(const grpc::Status& status) {
@@ -62,6 +73,7 @@ class ServerTest : public testing::Test {
   explicit ServerTest(Placement placement = Placement::kLowest,
                       uint64_t memory_gib = 8)
       : address_("unix:" + folder_ / "s") {
+    KeepGrpcUp();
     auto daemon = Daemon::Start(MakeHost(memory_gib, placement),
                                 {*ListenAddress::Parse(address_),
                                  *ListenAddress::Parse("127.0.0.1:0")});

@@ -69,19 +69,14 @@ std::string ChooseAddress(const AddressSources& sources) {
   if (!sources.runtime_dir.empty()) {
     return absl::StrCat("unix:", sources.runtime_dir, "/simvisor.sock");
   }
-  // Root's daemon listens there; another user's client may use it, too.
-  if (sources.uid == 0 || sources.system_socket_exists) {
-    return absl::StrCat("unix:", kSystemSocket);
-  }
+  if (sources.uid == 0) return absl::StrCat("unix:", kSystemSocket);
   return absl::StrCat("unix:/tmp/simvisor-", sources.uid, "/simvisor.sock");
 }
 
 std::string DefaultAddress() {
-  return ChooseAddress(
-      {.simvisor_address = GetEnv("SIMVISOR_ADDRESS"),
-       .runtime_dir = GetEnv("XDG_RUNTIME_DIR"),
-       .system_socket_exists = access(kSystemSocket, F_OK) == 0,
-       .uid = getuid()});
+  return ChooseAddress({.simvisor_address = GetEnv("SIMVISOR_ADDRESS"),
+                        .runtime_dir = GetEnv("XDG_RUNTIME_DIR"),
+                        .uid = geteuid()});
 }
 
 }  // namespace simvisor::client

@@ -22,13 +22,12 @@ absl::Status CheckAddress(absl::string_view address);
 struct AddressSources {
   std::string simvisor_address;  // $SIMVISOR_ADDRESS
   std::string runtime_dir;       // $XDG_RUNTIME_DIR
-  bool system_socket_exists = false;
   unsigned uid = 0;
 };
 
 // $SIMVISOR_ADDRESS, or else $XDG_RUNTIME_DIR/simvisor.sock, or else
-// /run/simvisor.sock for root and wherever it exists, or else
-// /tmp/simvisor-UID/simvisor.sock: where simvisord listens if it is not told.
+// /run/simvisor.sock for root and /tmp/simvisor-UID/simvisor.sock for others:
+// where simvisord of the same user listens if it is not told.
 std::string ChooseAddress(const AddressSources& sources);
 
 // ChooseAddress() for this process.

@@ -27,13 +27,15 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   auto text = ReadFile(args.file, kMaxConfigBytes);
   if (!text.ok()) return text.status();
   if (!args.quiet) session.err() << "Parsing config from " << args.file << "\n";
-  auto config = ParseDomainConfig(args.file, *text, args.overrides);
-  if (!config.ok()) return config.status();
-  for (const std::string& warning : config->warnings) {
+  std::vector<std::string> warnings;
+  auto spec = ParseDomainConfig(args.file, *text, args.overrides, warnings);
+  // A misspelt key may be what is behind an error.
+  for (const std::string& warning : warnings) {
     session.err() << "warning: " << warning << "\n";
   }
+  if (!spec.ok()) return spec.status();
   v1::CreateDomainRequest request;
-  *request.mutable_spec() = config->spec;
+  *request.mutable_spec() = *std::move(spec);
   request.set_start_paused(args.paused);
   if (args.dry_run) return session.PrintJson(request);
   auto client = session.Connect();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "client/api/error.h"
 #include "client/cli/commands.h"
+#include "client/cli/json_object.h"
 #include "client/cli/xl_output.h"
 
 namespace simvisor::client {
@@ -66,6 +67,9 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
       std::find_if(values.begin(), values.end(),
                    [&](const auto& value) { return value.first == name; });
   if (found != values.end()) {
+    if (session.json()) {
+      return session.PrintJson(JsonObject().Set(name, found->second).message());
+    }
     session.out() << found->second << "\n";
     return absl::OkStatus();
   }
@@ -80,7 +84,7 @@ absl::Status Info(Session& session, const std::string& name) {
   auto client = session.Connect();
   if (!client.ok()) return client.status();
   auto response = (*client)->GetHost({});
-  if (response.ok() && !name.empty() && !session.json()) {
+  if (response.ok() && !name.empty()) {
     return PrintInfoValue(session, response->host(), name);
   }
   return session.Show(response, [&](const v1::GetHostResponse& host) {

@@ -118,6 +118,7 @@ absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {
 
 absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text) {
   v1::DomainRef ref;
+  if (text.empty()) return UsageError("the domain is empty; name one");
   if (AllDigits(text)) {
     uint32_t domid = 0;
     if (!absl::SimpleAtoi(text, &domid)) {

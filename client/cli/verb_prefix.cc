@@ -28,9 +28,9 @@ absl::StatusOr<const CLI::App*> FindVerb(const CLI::App& level,
     for (const CLI::App* verb : VerbsOf(level)) {
       names.push_back(verb->get_name());
     }
-    return UsageError(absl::StrCat(level.get_name(), ": no command is named '",
-                                   word, "'; there are ",
-                                   absl::StrJoin(names, ", ")));
+    return UsageError(absl::StrCat(
+        level.get_name(), ": no command is named '", word, "'; there are ",
+        absl::StrJoin(names, ", "), "; --help tells more"));
   }
   return UsageError(absl::StrCat(level.get_name(), ": '", word, "' may be ",
                                  absl::StrJoin(names, " or ")));

@@ -203,26 +203,23 @@ absl::Status CheckOverride(const std::string& text) {
 
 }  // namespace
 
-absl::StatusOr<DomainConfig> ParseDomainConfig(
+absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
     absl::string_view file_name, absl::string_view text,
-    absl::Span<const std::string> overrides) {
+    absl::Span<const std::string> overrides,
+    std::vector<std::string>& warnings) {
   const absl::Status bytes = CheckBytes(file_name, text);
   if (!bytes.ok()) return bytes;
-  DomainConfig result;
-  WarnOfUnknownKeys(file_name, text, true, result.warnings);
+  WarnOfUnknownKeys(file_name, text, true, warnings);
   std::string whole(text);
   for (const std::string& statement : overrides) {
     const absl::Status status = CheckOverride(statement);
     if (!status.ok()) return status;
-    WarnOfUnknownKeys("argument", statement, false, result.warnings);
+    WarnOfUnknownKeys("argument", statement, false, warnings);
     absl::StrAppend(&whole, "\n", statement, "\n");
   }
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
-  auto spec = SpecBuilder(**config).Build();
-  if (!spec.ok()) return spec.status();
-  result.spec = *std::move(spec);
-  return result;
+  return SpecBuilder(**config).Build();
 }
 
 }  // namespace simvisor::client

@@ -20,20 +20,17 @@
 
 namespace simvisor::client {
 
-struct DomainConfig {
-  v1::DomainSpec spec;
-  std::vector<std::string> warnings;
-};
-
 // Reads `text`, the contents of `file_name`, and then `overrides`, which are
-// statements such as memory=512 of their own.
+// statements such as memory=512 of their own.  Appends to `warnings` whatever
+// has no effect, also when it fails.
 //
 // INVALID_ARGUMENT with libxlutil's own report for what it cannot parse, and
 // with xl's messages for values that do not make a domain.  Bounds that are the
 // daemon's are left to the daemon.
-absl::StatusOr<DomainConfig> ParseDomainConfig(
+absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
     absl::string_view file_name, absl::string_view text,
-    absl::Span<const std::string> overrides);
+    absl::Span<const std::string> overrides,
+    std::vector<std::string>& warnings);
 
 }  // namespace simvisor::client
 

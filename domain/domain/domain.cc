@@ -48,8 +48,9 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
         absl::StrFormat(
             "create of domain \"%s\": %d pages of memory: the guest needs %d "
-            "pages for its p2m list and has %d; give it more memory, or lower "
-            "maxmem or the map's RAM above its memory",
+            "pages for its p2m list, and %d are left beside the first MiB and "
+            "holes of its map; give it more memory, or lower maxmem or the "
+            "map's RAM above its memory",
             spec.name, spec.memory.value(), boot_pages.value(),
             usable.value()));
   }

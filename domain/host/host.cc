@@ -190,6 +190,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
   }
   absl::MutexLock lock(&mu_);
   domains_.at(id).visible = true;
+  visible_domains_.fetch_add(1, std::memory_order_relaxed);
   return domain;
 }
 
@@ -259,6 +260,9 @@ void Host::Forget(DomainId id) {
   auto at = domains_.find(id);
   if (!at->second.name.empty()) names_.erase(at->second.name);
   ForgetUuid(id, at->second);
+  if (at->second.visible) {
+    visible_domains_.fetch_sub(1, std::memory_order_relaxed);
+  }
   domains_.erase(at);
 }
 

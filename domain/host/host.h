@@ -14,6 +14,7 @@
 #ifndef SIMVISOR_DOMAIN_HOST_HOST_H_
 #define SIMVISOR_DOMAIN_HOST_HOST_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -85,7 +86,7 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  HostInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
+  HostInfo Info() const;
   Mfn max_mfn() const { return pool_->max_mfn(); }
 
   // NOT_FOUND DOMAIN_NOT_FOUND.  A dying domain is found by its id alone.
@@ -124,7 +125,11 @@ class Host {
   absl::Status ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Checks every invariant, with all domains held still.
+  // Checks every invariant, with all domains held still.  When `stop` ends it,
+  // `report` holds what was found so far.
+  absl::Status Audit(StopCheck stop, AuditReport& report) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, to the end.
   AuditReport Audit() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -153,14 +158,17 @@ class Host {
   Uuid NewUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> FindId(const DomainSelector& selector) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  void AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
-                    AuditReport& report) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
+                            StopCheck stop, AuditReport& report) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   const E820Map e820_;
   const Placement placement_;
   const uint64_t seed_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
+
+  // Domains that are found, for Info(), which must not wait for an audit.
+  std::atomic<uint32_t> visible_domains_ = 0;
 
   mutable absl::Mutex mu_;
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);

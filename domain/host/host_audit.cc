@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_format.h"
 #include "domain/host/host.h"
+#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {
@@ -36,24 +37,37 @@ PageCount AuditHeld(const Domain& domain,
 
 AuditReport Host::Audit() const {
   AuditReport report;
-  absl::MutexLock lock(&mu_);
+  Audit(NeverStop, report).IgnoreError();  // it never stops
+  return report;
+}
+
+absl::Status Host::Audit(StopCheck stop, AuditReport& report) const {
+  // Shared: the table must not change, but lookups may go on.
+  absl::ReaderMutexLock lock(&mu_);
   std::vector<std::shared_ptr<Domain>> domains;
   for (const auto& [id, entry] : domains_) {
     if (entry.domain != nullptr) domains.push_back(entry.domain);
   }
-  AuditDomains(domains, report);
+  SIMVISOR_RETURN_IF_ERROR(AuditDomains(domains, stop, report));
   if (report.findings.size() > kMaxFindings) {
     report.findings.resize(kMaxFindings);
   }
-  return report;
+  return absl::OkStatus();
 }
 
-void Host::AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
-                        AuditReport& report) const {
+absl::Status Host::AuditDomains(
+    absl::Span<const std::shared_ptr<Domain>> domains, StopCheck stop,
+    AuditReport& report) const {
+  // The caller may be gone by the time the locks are had.
+  SIMVISOR_RETURN_IF_ERROR(stop());
   const AllDomainsLock hold(domains);
   PageCount held;
-  for (const auto& domain : domains) held += AuditHeld(*domain, report);
+  for (const auto& domain : domains) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    held += AuditHeld(*domain, report);
+  }
   report.domains = static_cast<uint32_t>(domains.size());
+  SIMVISOR_RETURN_IF_ERROR(stop());
 
   const absl::Status pool_status = pool_->CheckInvariants();
   if (!pool_status.ok()) {
@@ -73,6 +87,7 @@ void Host::AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
         counts.free.value(), counts.owned.value(), counts.reserved.value(),
         counts.total.value()));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace simvisor

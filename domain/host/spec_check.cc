@@ -25,8 +25,8 @@ absl::Status NameError(absl::string_view name, absl::string_view what) {
 absl::Status SizeError(const DomainSpec& spec, absl::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument,
                    Reason::kMemorySizeInvalid,
-                   absl::StrFormat("create of domain \"%s\": %d pages of "
-                                   "memory, at most %d: %s",
+                   absl::StrFormat("create of domain \"%s\": memory of %d "
+                                   "pages, maxmem of %d: %s",
                                    spec.name, spec.memory.value(),
                                    spec.max_memory.value(), what));
 }
@@ -49,6 +49,18 @@ bool IsHex(absl::string_view text, size_t digits, uint32_t max) {
         (absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10);
   }
   return value <= max;
+}
+
+// 8-4-4-4-12 hexadecimal digits.
+bool IsUuidForm(absl::string_view text) {
+  constexpr absl::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  if (text.size() != kForm.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (kForm[i] == '-' ? text[i] != '-' : !absl::ascii_isxdigit(text[i])) {
+      return false;
+    }
+  }
+  return true;
 }
 
 // [DDDD:]BB:DD.F
@@ -97,6 +109,9 @@ absl::Status CheckDomainName(absl::string_view name) {
   }
   if (std::all_of(name.begin(), name.end(), absl::ascii_isdigit)) {
     return NameError(name, "digits alone would be taken for a domain id");
+  }
+  if (IsUuidForm(name)) {
+    return NameError(name, "it would be taken for a uuid");
   }
   for (const char c : name) {
     if (absl::ascii_iscntrl(c) || c == '/') {

@@ -12,7 +12,8 @@
 namespace simvisor {
 
 // INVALID_ARGUMENT NAME_INVALID unless `name` is 1 to 255 bytes without '/' and
-// control characters, and not digits only (tools would take it for an id).
+// control characters, and neither digits only nor in the form of a uuid (tools
+// would take it for an id or a uuid).
 absl::Status CheckDomainName(absl::string_view name);
 
 // INVALID_ARGUMENT NAME_INVALID, MEMORY_SIZE_INVALID, ARGUMENT_TOO_LARGE

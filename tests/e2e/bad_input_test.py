@@ -81,7 +81,8 @@ class BadInputTest(harness.DaemonTest):
     # --- Names ---
 
     def test_names_and_uuids_that_are_none(self):
-        for name in ("", "123", "a/b", "tab\tbed", "x" * 256):
+        for name in ("", "123", "a/b", "tab\tbed", "x" * 256,
+                     "12345678-1234-1234-1234-123456789012"):
             with self.subTest(name=name):
                 self.refuse_create("INVALID_ARGUMENT", "NAME_INVALID",
                                    name=name)

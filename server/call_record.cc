@@ -1,15 +1,13 @@
-#include "server/call_log.h"
+#include "server/call_record.h"
 
 #include <spdlog/spdlog.h>
-
-#include <string>
 
 #include "server/quote.h"
 #include "server/rpc_status.h"
 
 namespace simvisor::server {
 
-void CallLog::Finished(const absl::Status& status) const {
+void CallRecord::LogOutcome(const absl::Status& status) const {
   if (!spdlog::should_log(spdlog::level::debug)) return;
   const auto elapsed = std::chrono::steady_clock::now() - start_;
   spdlog::debug(
