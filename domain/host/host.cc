@@ -59,6 +59,13 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   SIMVISOR_ASSIGN_OR_RETURN(
       std::unique_ptr<FramePool> pool,
       FramePool::Create(ram, kReservedBelow, config.placement, config.seed));
+  if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
+        absl::StrFormat("boot of dom0 with %d pages of memory: the machine has "
+                        "%d; give dom0 less or the machine more",
+                        config.dom0_memory.value(), free.value()));
+  }
   std::unique_ptr<Host> host(new Host(config, std::move(pool)));
 
   Domain::Params dom0;
