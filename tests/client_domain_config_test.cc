@@ -33,7 +33,7 @@ TEST(DomainConfigTest, UnknownKeyIsNamedEvenIfItIsBehindAnError) {
   std::vector<std::string> warnings;
   EXPECT_FALSE(
       ParseDomainConfig("web.cfg", "nmae = \"web\"\n", {}, warnings).ok());
-  EXPECT_THAT(warnings, ElementsAre(HasSubstr("did you mean 'name'?")));
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("unknown key 'nmae'")));
 }
 
 std::string ErrorOf(const std::string& text,
