@@ -4,10 +4,12 @@ files, by Debian's protoc and grpcio: nothing of Simvisor's own client is used.
 The programs are those that the variables SIMVISORD and SIMVISOR name.
 """
 
+import atexit
 import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +31,7 @@ MIB = 256  # pages
 
 def _generate_stubs():
     out = tempfile.mkdtemp(prefix="simvisor-stubs-")
+    atexit.register(shutil.rmtree, out)
     plugin = "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin"
     own = sorted(str(p) for p in (PROTO / "simvisor" / "v1").glob("*.proto"))
     subprocess.run(
