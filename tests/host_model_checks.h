@@ -146,7 +146,9 @@ inline void HostModel::CheckContents() {
     const auto& model = guests_.at(owners_.at(mfn)).model;
     const bool structure =
         std::any_of(model.structure().begin(), model.structure().end(),
-                    [&](uint64_t pfn) { return model.words().at(pfn) == mfn; });
+                    [&, frame = mfn](uint64_t pfn) {
+                      return model.words().at(pfn) == frame;
+                    });
     if (structure) continue;
     EXPECT_TRUE(std::equal(page.begin(), page.end(), expected.begin())) << mfn;
   }
@@ -157,7 +159,9 @@ inline void HostModel::CheckContents() {
     const auto& model = guests_.at(owner->second).model;
     const bool structure =
         std::any_of(model.structure().begin(), model.structure().end(),
-                    [&](uint64_t pfn) { return model.words().at(pfn) == mfn; });
+                    [&, frame = mfn](uint64_t pfn) {
+                      return model.words().at(pfn) == frame;
+                    });
     if (structure) continue;
     ASSERT_THAT(host_->ReadFrame(Mfn(mfn), absl::MakeSpan(page), &zero),
                 IsOk());
