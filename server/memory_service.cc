@@ -161,7 +161,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
     AddTranslations(words, response);
     return absl::OkStatus();
   };
-  return RunInline(runner_, context, "TranslatePfns", translate);
+  return RunOnPool(runner_, context, "TranslatePfns", translate);
 }
 
 grpc::ServerWriteReactor<v1::ListP2mRunsResponse>*

@@ -38,9 +38,8 @@ void RunAndFinish(grpc::CallbackServerContext* context,
   reactor->Finish(ToGrpcStatus(status));
 }
 
-// For work that is short and takes no domain's lock, since a page loop may hold
-// it: GetHost, and TranslatePfns, which clients call most and which loses a
-// quarter of its rate by way of the pool.
+// For work that takes neither the host's lock nor a domain's, since a page loop
+// may hold them and gRPC's threads serve health checks too: GetHost alone.
 template <typename Body>
 grpc::ServerUnaryReactor* RunInline(CallRunner* runner,
                                     grpc::CallbackServerContext* context,

@@ -6,7 +6,8 @@ import threading
 import unittest
 
 import harness
-from harness import GIB, MIB, common, domain, grpc, host, memory, ref
+from harness import (GIB, MIB, common, domain, grpc, health_pb2, host, memory,
+                     ref)
 
 POOL_GIB = 8
 NO_PFN = 2**61
@@ -455,6 +456,25 @@ class CutShortTest(harness.DaemonTest):
         self.assertEqual(caught.exception.code(),
                          grpc.StatusCode.DEADLINE_EXCEEDED)
         self.assert_nothing_left(before)
+
+    def test_health_answers_while_audits_and_lookups_pile_up(self):
+        self.client.create("big", 8 * GIB)
+        audits = [self.client.host.AuditHost.future(host.AuditHostRequest())
+                  for _ in range(8)]
+        # A change that waits for the audits keeps lookups behind it waiting.
+        others = [self.client.domain.CreateDomain.future(
+            domain.CreateDomainRequest(spec=domain.DomainSpec(
+                name="waits", memory_pages=4096)))]
+        others += [self.client.memory.TranslatePfns.future(
+            memory.TranslatePfnsRequest(domain=ref("big"), pfns=[0]))
+                   for _ in range(64)]
+        self.client.health.Check(health_pb2.HealthCheckRequest(),
+                                 timeout=harness.DEADLINE)
+        self.assertFalse(any(audit.done() for audit in audits))
+        for call in audits + others:
+            call.result(harness.DEADLINE)
+        self.client.destroy("waits")
+        self.client.destroy("big")
 
     def test_a_client_that_cancels_while_frames_are_given_out(self):
         before = self.client.counts()
