@@ -16,7 +16,7 @@ constexpr uint64_t kHighRamStart = uint64_t{1} << 20;
 constexpr uint64_t kFirmwareStart = uint64_t{3} << 30;
 constexpr uint64_t kFirmwareEnd = uint64_t{4} << 30;
 constexpr PageCount kMinHostRam(16 * kPagesPerMiB);
-constexpr PageCount kMaxHostRam(64 * 1024 * kPagesPerGiB);
+constexpr PageCount kMaxHostRam(kPagesPerGiB * 64 * 1024);
 
 absl::Status Malformed(absl::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
