@@ -45,7 +45,7 @@ start_daemon() {
   local ready command=(
     simvisord --listen "$SIMVISOR_ADDRESS"
     --host-e820 tests/testdata/e820/msi-h61m-8g-dom0.dmesg
-    --dom0-memory 7024020K --dom0-max-memory 9g
+    --dom0-memory 7024020K
   )
   mkfifo "$dir/stdout"
   printf '$ %s &\n' "${command[*]}"

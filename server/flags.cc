@@ -64,7 +64,7 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
   add("--dom0-memory", words.dom0_memory, "SIZE",
       "memory of dom0 [4g, or a quarter of the machine if less]");
   add("--dom0-max-memory", words.dom0_max_memory, "SIZE",
-      "what dom0 may be ballooned up to [its memory]");
+      "what dom0 may be ballooned up to [all of the machine]");
   add("--seed", words.seed, "N",
       "seed of everything random: the same seed and calls give the same "
       "frames [1]");

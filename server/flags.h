@@ -28,7 +28,7 @@ struct Options {
   std::string host_e820_file;
   // Unset: 4 GiB or a quarter of the machine, whichever is less.
   std::optional<PageCount> dom0_memory;
-  // Unset: dom0's memory.
+  // Unset: all RAM of the machine, as without max in Xen's dom0_mem.
   std::optional<PageCount> dom0_max_memory;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;

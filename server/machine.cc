@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "domain/domain/domain_types.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor::server {
@@ -32,6 +33,12 @@ absl::StatusOr<std::string> ReadBootLog(const std::string& path) {
   return text;
 }
 
+PageCount RamOf(const E820Map& e820) {
+  PageCount ram;
+  for (const PfnExtent& extent : e820.RamPages()) ram += extent.count;
+  return ram;
+}
+
 absl::StatusOr<E820Map> HostMap(const Options& options) {
   if (options.host_e820_file.empty()) {
     return DefaultHostE820(options.host_memory);
@@ -48,9 +55,7 @@ absl::StatusOr<E820Map> HostMap(const Options& options) {
 }  // namespace
 
 PageCount DefaultDom0Memory(const E820Map& e820) {
-  PageCount ram;
-  for (const PfnExtent& extent : e820.RamPages()) ram += extent.count;
-  return std::min(kDom0Memory, PageCount(ram.value() / 4));
+  return std::min(kDom0Memory, PageCount(RamOf(e820).value() / 4));
 }
 
 absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
@@ -60,7 +65,9 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   config.seed = options.seed;
   config.dom0_memory =
       options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
-  config.dom0_max_memory = options.dom0_max_memory.value_or(PageCount(0));
+  // As with Xen's dom0_mem without max: dom0 may grow to all there is.
+  config.dom0_max_memory = options.dom0_max_memory.value_or(
+      std::min(RamOf(config.e820), kMaxDomainPages));
   return config;
 }
 
