@@ -39,13 +39,21 @@ absl::StatusOr<std::unique_ptr<FramePool>> FramePool::Create(
 
 FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places)
     : max_mfn_(table.max_mfn()),
+      total_(table.counts().total),
+      reserved_(table.counts().reserved),
+      free_(table.counts().free.value()),
       table_(std::move(table)),
       places_(std::move(places)) {}
 
 FramePool::Counts FramePool::counts() const {
-  absl::MutexLock lock(&mu_);
-  const FrameTable::Counts& frames = table_.counts();
-  return {frames.total, frames.free, frames.owned, frames.reserved, claimed_};
+  const PageCount free(free_.load(std::memory_order_acquire));
+  const PageCount claimed(visible_claims_.load(std::memory_order_acquire));
+  return {total_, free, total_ - reserved_ - free, reserved_, claimed};
+}
+
+void FramePool::PublishCounts() {
+  free_.store(table_.counts().free.value(), std::memory_order_release);
+  visible_claims_.store(claimed_.value(), std::memory_order_release);
 }
 
 absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages) {
@@ -59,6 +67,7 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages) {
                         table_.counts().total.value()));
   }
   claimed_ += pages;
+  PublishCounts();
   return FrameClaim(this, pages);
 }
 
@@ -66,6 +75,7 @@ FrameClaim FramePool::ClaimUpTo(PageCount pages) {
   absl::MutexLock lock(&mu_);
   const PageCount claimed = std::min(pages, Unclaimed());
   claimed_ += claimed;
+  PublishCounts();
   return FrameClaim(this, claimed);
 }
 
@@ -84,12 +94,14 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
   }
   claimed_ -= done;
   claim.remaining_ -= done;
+  PublishCounts();
   return done;
 }
 
 void FramePool::Free(absl::Span<const MfnExtent> extents) {
   absl::MutexLock lock(&mu_);
   for (const MfnExtent& extent : extents) table_.Free(extent);
+  PublishCounts();
 }
 
 void FramePool::SetPfns(MfnExtent frames, Pfn first_pfn) {
@@ -130,6 +142,7 @@ absl::Status FramePool::CheckInvariants() const {
 void FramePool::Unclaim(PageCount pages) {
   absl::MutexLock lock(&mu_);
   claimed_ -= pages;
+  PublishCounts();
 }
 
 PageCount FramePool::Unclaimed() const {

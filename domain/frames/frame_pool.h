@@ -21,6 +21,7 @@
 #ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
 #define SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -79,7 +80,9 @@ class FramePool {
       const std::vector<MfnExtent>& ram, Mfn reserved_below,
       Placement placement, uint64_t seed);
 
-  Counts counts() const ABSL_LOCKS_EXCLUDED(mu_);
+  // As of the last call that has ended; takes no lock, so that nobody who only
+  // looks waits for one who fills a large domain.
+  Counts counts() const;
   // One past the last frame.
   Mfn max_mfn() const { return max_mfn_; }
 
@@ -131,7 +134,14 @@ class FramePool {
   // REQUIRES: a frame is free.
   MfnExtent NextFrames(PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // Makes the counts of the table visible to counts().
+  void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const Mfn max_mfn_;
+  const PageCount total_;
+  const PageCount reserved_;
+  std::atomic<uint64_t> free_;  // the others follow from it
+  std::atomic<uint64_t> visible_claims_ = 0;
 
   mutable absl::Mutex mu_;
   FrameTable table_ ABSL_GUARDED_BY(mu_);
