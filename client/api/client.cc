@@ -46,7 +46,8 @@ Client::Client(absl::string_view address,
       channel_(std::move(channel)),
       host_(v1::HostService::NewStub(channel_)),
       domain_(v1::DomainService::NewStub(channel_)),
-      memory_(v1::MemoryService::NewStub(channel_)) {}
+      memory_(v1::MemoryService::NewStub(channel_)),
+      address_spaces_(v1::AddressSpaceService::NewStub(channel_)) {}
 
 void Client::Prepare(grpc::ClientContext& context) const {
   if (!options_.timeout) return;
@@ -223,6 +224,64 @@ absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,
   grpc::ClientContext context;
   Prepare(context);
   const auto reader = memory_->ListP2mRuns(&context, request);
+  return Drain(context, *reader, sink);
+}
+
+absl::StatusOr<v1::SetVcpuAffinityResponse> Client::SetVcpuAffinity(
+    const v1::SetVcpuAffinityRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::SetVcpuAffinity, request);
+}
+
+absl::StatusOr<v1::ListVcpusResponse> Client::ListVcpus(
+    const v1::ListVcpusRequest& request) const {
+  return Call(*domain_, &v1::DomainService::Stub::ListVcpus, request);
+}
+
+absl::StatusOr<v1::TranslateMfnsResponse> Client::TranslateMfns(
+    const v1::TranslateMfnsRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::TranslateMfns, request);
+}
+
+absl::StatusOr<v1::MapForeignFramesResponse> Client::MapForeignFrames(
+    const v1::MapForeignFramesRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::MapForeignFrames, request);
+}
+
+absl::StatusOr<v1::UnmapForeignFramesResponse> Client::UnmapForeignFrames(
+    const v1::UnmapForeignFramesRequest& request) const {
+  return Call(*memory_, &v1::MemoryService::Stub::UnmapForeignFrames, request);
+}
+
+absl::StatusOr<v1::CreateAddressSpacesResponse> Client::CreateAddressSpaces(
+    const v1::CreateAddressSpacesRequest& request) const {
+  return Call(*address_spaces_,
+              &v1::AddressSpaceService::Stub::CreateAddressSpaces, request);
+}
+
+absl::StatusOr<v1::DestroyAddressSpacesResponse> Client::DestroyAddressSpaces(
+    const v1::DestroyAddressSpacesRequest& request) const {
+  return Call(*address_spaces_,
+              &v1::AddressSpaceService::Stub::DestroyAddressSpaces, request);
+}
+
+absl::StatusOr<v1::TranslateInAddressSpaceResponse> Client::TranslateInAddressSpace(
+    const v1::TranslateInAddressSpaceRequest& request) const {
+  return Call(*address_spaces_,
+              &v1::AddressSpaceService::Stub::TranslateInAddressSpace, request);
+}
+
+absl::StatusOr<v1::SyncAddressSpacesResponse> Client::SyncAddressSpaces(
+    const v1::SyncAddressSpacesRequest& request) const {
+  return Call(*address_spaces_,
+              &v1::AddressSpaceService::Stub::SyncAddressSpaces, request);
+}
+
+absl::Status Client::ListAddressSpaces(
+    const v1::ListAddressSpacesRequest& request,
+    Sink<v1::ListAddressSpacesResponse> sink) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto reader = address_spaces_->ListAddressSpaces(&context, request);
   return Drain(context, *reader, sink);
 }
 

@@ -23,6 +23,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/channel.h"
+#include "simvisor/v1/address_space_service.grpc.pb.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
@@ -71,6 +72,10 @@ class Client {
       const v1::UnpauseDomainRequest& request) const;
   absl::StatusOr<v1::RenameDomainResponse> RenameDomain(
       const v1::RenameDomainRequest& request) const;
+  absl::StatusOr<v1::SetVcpuAffinityResponse> SetVcpuAffinity(
+      const v1::SetVcpuAffinityRequest& request) const;
+  absl::StatusOr<v1::ListVcpusResponse> ListVcpus(
+      const v1::ListVcpusRequest& request) const;
 
   // Every page of ListDomains in one response.
   absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
@@ -99,6 +104,24 @@ class Client {
       const v1::ReadGuestMemoryRequest& request) const;
   absl::StatusOr<v1::WriteGuestMemoryResponse> WriteGuestMemory(
       const v1::WriteGuestMemoryRequest& request) const;
+  absl::StatusOr<v1::TranslateMfnsResponse> TranslateMfns(
+      const v1::TranslateMfnsRequest& request) const;
+  absl::StatusOr<v1::MapForeignFramesResponse> MapForeignFrames(
+      const v1::MapForeignFramesRequest& request) const;
+  absl::StatusOr<v1::UnmapForeignFramesResponse> UnmapForeignFrames(
+      const v1::UnmapForeignFramesRequest& request) const;
+
+  absl::StatusOr<v1::CreateAddressSpacesResponse> CreateAddressSpaces(
+      const v1::CreateAddressSpacesRequest& request) const;
+  absl::StatusOr<v1::DestroyAddressSpacesResponse> DestroyAddressSpaces(
+      const v1::DestroyAddressSpacesRequest& request) const;
+  absl::Status ListAddressSpaces(
+      const v1::ListAddressSpacesRequest& request,
+      Sink<v1::ListAddressSpacesResponse> sink) const;
+  absl::StatusOr<v1::TranslateInAddressSpaceResponse> TranslateInAddressSpace(
+      const v1::TranslateInAddressSpaceRequest& request) const;
+  absl::StatusOr<v1::SyncAddressSpacesResponse> SyncAddressSpaces(
+      const v1::SyncAddressSpacesRequest& request) const;
 
   // Calls any method that is unary or streams its responses, which are merged
   // into `response` in order.
@@ -127,6 +150,7 @@ class Client {
   const std::unique_ptr<v1::HostService::Stub> host_;
   const std::unique_ptr<v1::DomainService::Stub> domain_;
   const std::unique_ptr<v1::MemoryService::Stub> memory_;
+  const std::unique_ptr<v1::AddressSpaceService::Stub> address_spaces_;
 };
 
 }  // namespace simvisor::client

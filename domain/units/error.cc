@@ -15,10 +15,13 @@ struct NamedReason {
 };
 
 constexpr NamedReason kReasons[] = {
-    {Reason::kArgumentMissing, "ARGUMENT_MISSING"},
+    {Reason::kAddressSpaceNotFound, "ADDRESS_SPACE_NOT_FOUND"},
+    {Reason::kArchNotPae, "ARCH_NOT_PAE"},
     {Reason::kArgumentMalformed, "ARGUMENT_MALFORMED"},
+    {Reason::kArgumentMissing, "ARGUMENT_MISSING"},
     {Reason::kArgumentTooLarge, "ARGUMENT_TOO_LARGE"},
     {Reason::kCancelled, "CANCELLED"},
+    {Reason::kCpuInvalid, "CPU_INVALID"},
     {Reason::kDeadlineExceeded, "DEADLINE_EXCEEDED"},
     {Reason::kDomainDying, "DOMAIN_DYING"},
     {Reason::kDomainIdsExhausted, "DOMAIN_IDS_EXHAUSTED"},
@@ -29,6 +32,7 @@ constexpr NamedReason kReasons[] = {
     {Reason::kE820Malformed, "E820_MALFORMED"},
     {Reason::kE820RemapOverflow, "E820_REMAP_OVERFLOW"},
     {Reason::kFrameInUse, "FRAME_IN_USE"},
+    {Reason::kFrameNotForeign, "FRAME_NOT_FOREIGN"},
     {Reason::kFrameNotOwned, "FRAME_NOT_OWNED"},
     {Reason::kFrameNotReadable, "FRAME_NOT_READABLE"},
     {Reason::kGuestMemoryExhausted, "GUEST_MEMORY_EXHAUSTED"},
@@ -38,18 +42,24 @@ constexpr NamedReason kReasons[] = {
     {Reason::kMaxMemBelowTarget, "MAX_MEM_BELOW_TARGET"},
     {Reason::kMaxMemExceeded, "MAX_MEM_EXCEEDED"},
     {Reason::kMemorySizeInvalid, "MEMORY_SIZE_INVALID"},
+    {Reason::kMfnNotAddressable, "MFN_NOT_ADDRESSABLE"},
     {Reason::kMfnOutOfRange, "MFN_OUT_OF_RANGE"},
     {Reason::kNameInUse, "NAME_IN_USE"},
     {Reason::kNameInvalid, "NAME_INVALID"},
+    {Reason::kP2mTreeStale, "P2M_TREE_STALE"},
     {Reason::kPageInUseByKernel, "PAGE_IN_USE_BY_KERNEL"},
+    {Reason::kPfnHoldsForeign, "PFN_HOLDS_FOREIGN"},
     {Reason::kPfnHoldsRam, "PFN_HOLDS_RAM"},
     {Reason::kPfnNotBalloonable, "PFN_NOT_BALLOONABLE"},
+    {Reason::kPfnNotForeign, "PFN_NOT_FOREIGN"},
+    {Reason::kPfnNotMissing, "PFN_NOT_MISSING"},
     {Reason::kPfnNotRam, "PFN_NOT_RAM"},
     {Reason::kPfnOutOfRange, "PFN_OUT_OF_RANGE"},
     {Reason::kRangeInvalid, "RANGE_INVALID"},
     {Reason::kStaticMaxExceeded, "STATIC_MAX_EXCEEDED"},
     {Reason::kUuidInUse, "UUID_IN_USE"},
     {Reason::kUuidInvalid, "UUID_INVALID"},
+    {Reason::kVcpuOutOfRange, "VCPU_OUT_OF_RANGE"},
 };
 
 }  // namespace

@@ -23,10 +23,13 @@ namespace simvisor {
 // Names on the wire are those of ReasonName(): kDomainNotFound is
 // DOMAIN_NOT_FOUND.  Never renumbered on the wire, since only names travel.
 enum class Reason {
-  kArgumentMissing,
+  kAddressSpaceNotFound,
+  kArchNotPae,
   kArgumentMalformed,
+  kArgumentMissing,
   kArgumentTooLarge,
   kCancelled,
+  kCpuInvalid,
   kDeadlineExceeded,
   kDomainDying,
   kDomainIdsExhausted,
@@ -37,6 +40,7 @@ enum class Reason {
   kE820Malformed,
   kE820RemapOverflow,
   kFrameInUse,
+  kFrameNotForeign,
   kFrameNotOwned,
   kFrameNotReadable,
   kGuestMemoryExhausted,
@@ -46,18 +50,24 @@ enum class Reason {
   kMaxMemBelowTarget,
   kMaxMemExceeded,
   kMemorySizeInvalid,
+  kMfnNotAddressable,
   kMfnOutOfRange,
   kNameInUse,
   kNameInvalid,
+  kP2mTreeStale,
   kPageInUseByKernel,
+  kPfnHoldsForeign,
   kPfnHoldsRam,
   kPfnNotBalloonable,
+  kPfnNotForeign,
+  kPfnNotMissing,
   kPfnNotRam,
   kPfnOutOfRange,
   kRangeInvalid,
   kStaticMaxExceeded,
   kUuidInUse,
   kUuidInvalid,
+  kVcpuOutOfRange,
 };
 
 // "DOMAIN_NOT_FOUND" for kDomainNotFound.
