@@ -1,6 +1,7 @@
 #include "server/convert_domain.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "domain/host/host.h"
 #include "domain/units/error.h"
@@ -43,6 +44,38 @@ absl::Status ReadMemoryMap(const v1::DomainSpec& spec, DomainSpec& out) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<P2mOptions> ReadP2mOptions(const v1::DomainSpec& spec) {
+  P2mOptions out;
+  switch (spec.tools_view()) {
+    case v1::TOOLS_VIEW_UNSPECIFIED:
+    case v1::TOOLS_VIEW_TREE:
+      break;
+    case v1::TOOLS_VIEW_LINEAR:
+      out.tools_view = ToolsView::kLinear;
+      break;
+    default:
+      return ArgumentMalformed(
+          "spec.tools_view",
+          absl::StrCat(static_cast<int>(spec.tools_view()),
+                       " is none; give TOOLS_VIEW_TREE or TOOLS_VIEW_LINEAR"));
+  }
+  switch (spec.balloon_room()) {
+    case v1::BALLOON_ROOM_UNSPECIFIED:
+    case v1::BALLOON_ROOM_FAITHFUL:
+      break;
+    case v1::BALLOON_ROOM_COMPACT:
+      out.balloon_room = BalloonRoom::kCompact;
+      break;
+    default:
+      return ArgumentMalformed(
+          "spec.balloon_room",
+          absl::StrCat(
+              static_cast<int>(spec.balloon_room()),
+              " is none; give BALLOON_ROOM_FAITHFUL or BALLOON_ROOM_COMPACT"));
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
@@ -56,6 +89,7 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
   SIMVISOR_RETURN_IF_ERROR(ReadMemoryMap(spec, out));
   out.hotplug_limit_gib = spec.memory_hotplug_limit_gib();
   out.pci_devices.assign(spec.pci_devices().begin(), spec.pci_devices().end());
+  SIMVISOR_ASSIGN_OR_RETURN(out.p2m, ReadP2mOptions(spec));
   return out;
 }
 
@@ -87,6 +121,26 @@ v1::BalloonState ToProto(BalloonState state) {
   return v1::BALLOON_STATE_UNSPECIFIED;
 }
 
+v1::ToolsView ToProto(ToolsView view) {
+  switch (view) {
+    case ToolsView::kTree:
+      return v1::TOOLS_VIEW_TREE;
+    case ToolsView::kLinear:
+      return v1::TOOLS_VIEW_LINEAR;
+  }
+  return v1::TOOLS_VIEW_UNSPECIFIED;
+}
+
+v1::BalloonRoom ToProto(BalloonRoom room) {
+  switch (room) {
+    case BalloonRoom::kFaithful:
+      return v1::BALLOON_ROOM_FAITHFUL;
+    case BalloonRoom::kCompact:
+      return v1::BALLOON_ROOM_COMPACT;
+  }
+  return v1::BALLOON_ROOM_UNSPECIFIED;
+}
+
 void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_current_pages(memory.current.value());
   out->set_max_pages(memory.max.value());
@@ -109,6 +163,9 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
   ToProto(info.e820, out->mutable_e820());
   out->mutable_pci_devices()->Assign(info.pci_devices.begin(),
                                      info.pci_devices.end());
+  out->set_tools_view(ToProto(info.p2m.tools_view));
+  out->set_balloon_room(ToProto(info.p2m.balloon_room));
+  out->set_memory_hotplug_limit_gib(info.hotplug_limit_gib);
 }
 
 }  // namespace simvisor::server

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "domain/domain/domain_types.h"
+#include "domain/p2m/p2m_options.h"
 #include "simvisor/v1/domain_service.pb.h"
 
 namespace simvisor::server {
@@ -20,6 +21,8 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec);
 
 v1::DomainState ToProto(DomainState state);
 v1::BalloonState ToProto(BalloonState state);
+v1::ToolsView ToProto(ToolsView view);
+v1::BalloonRoom ToProto(BalloonRoom room);
 void ToProto(const DomainMemory& memory, v1::DomainMemory* out);
 void ToProto(const DomainInfo& info, v1::Domain* out);
 

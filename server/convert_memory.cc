@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/argument.h"
 #include "server/convert_common.h"
+#include "server/convert_domain.h"
 
 namespace simvisor::server {
 namespace {
@@ -80,6 +81,7 @@ void ToProto(const P2mReport& report, v1::P2mSummary* out) {
   out->set_pte_frames(summary.pte_frames);
   out->set_tree_mid_frames(summary.tree_mid_frames);
   out->set_leaf_frames(summary.leaf_frames);
+  out->set_page_table_frames(summary.page_table_frames);
   out->set_tools_max_pfn(summary.tools_max_pfn);
   out->set_remapped_frames(report.remapped.value());
   out->set_released_frames(report.released.value());
@@ -98,7 +100,10 @@ void ToProto(const RangeChange& change, v1::SetP2mRangeResponse* out) {
 
 void ToProto(const MfnListList& list, Mfn max_mfn,
              v1::GetMfnListListResponse* out) {
-  out->set_root_mfn(list.root.value());
+  out->set_root_mfn(list.root.root.value());
+  out->set_tools_view(ToProto(list.root.view));
+  out->set_p2m_cr3(list.root.p2m_cr3);
+  out->set_p2m_vaddr(list.root.p2m_vaddr);
   out->set_max_pfn(list.max_pfn.value());
   out->set_words_per_page(static_cast<uint32_t>(list.abi->words_per_page));
   out->set_word_bytes(static_cast<uint32_t>(list.abi->word_bytes));

@@ -19,6 +19,7 @@
 
 #include "domain/domain/domain_types.h"
 #include "domain/guest/e820.h"
+#include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
@@ -40,6 +41,7 @@ class GuestModel {
     uint64_t max_memory = 0;
     bool initial = false;
     uint64_t ceiling = 0;  // of the initial domain
+    P2mOptions p2m = {};
   };
 
   explicit GuestModel(const Spec& spec)
@@ -324,8 +326,12 @@ class GuestModel {
   void Relocate(const std::set<uint64_t>& extra) {
     const uint64_t max_pfn =
         std::max(size_, extra.empty() ? 0 : *extra.rbegin() + 1);
+    const uint64_t builder_leaves = size_ / abi_.leaf_span();
     for (int i = 0; i < 4; ++i) TakePage();
     size_ = RoundUp(max_pfn, abi_.mid_span());
+    if (spec_.p2m.balloon_room == BalloonRoom::kCompact) {
+      for (const uint64_t pfn : extra) words_[pfn] = kMissing;
+    }
     std::map<uint64_t, uint64_t> ram, missing;  // words by leaf
     for (const auto& [pfn, word] : words_) {
       ++(word == kMissing ? missing : ram)[pfn / abi_.leaf_span()];
@@ -350,15 +356,22 @@ class GuestModel {
           continue;
         }
         private_leaves_.insert(leaf);
-        if (&abi_ == &kAbiX86_64) TakePage();
+        const bool reused = &abi_ != &kAbiX86_64 && leaf < builder_leaves;
+        if (!reused) TakePage();
       }
     }
     relocated_ = true;
     for (const uint64_t pfn : extra) SetWord(pfn, kMissing);
   }
 
-  // A8.
+  // A8, or the tables above the PTE pages: a page of entries each.
   void BuildTree() {
+    if (spec_.p2m.tools_view == ToolsView::kLinear) {
+      const uint64_t ptes = size_ / abi_.mid_span() * abi_.pmds_per_mid;
+      for (uint64_t i = 0; i < RoundUp(ptes, 512) / 512; ++i) TakePage();
+      for (int i = &abi_ == &kAbiX86_64 ? 2 : 1; i > 0; --i) TakePage();
+      return;
+    }
     for (int i = 0; i < 3; ++i) TakePage();
     tree_built_ = true;
     for (const uint64_t mid : private_mids_) {

@@ -96,6 +96,8 @@ inline DomainSpec HostModel::PickSpec() {
   if (Chance(2)) spec.memory = PageCount(Pick(300));
   if (Chance(5)) spec.memory = PageCount(free_ + 1 + Pick(500));
   spec.e820_host = Chance(30);
+  if (Chance(30)) spec.p2m.tools_view = ToolsView::kLinear;
+  if (Chance(30)) spec.p2m.balloon_room = BalloonRoom::kCompact;
   if (!spec.e820_host && Chance(20)) {
     const uint64_t low = (1 + Pick(2000)) * kPageSize;
     const uint64_t hole = low + (1 + Pick(900)) * kPageSize;
@@ -114,6 +116,7 @@ inline void HostModel::Create() {
   GuestModel::Spec model;
   model.abi = &AbiOf(spec.arch);
   model.memory = memory;
+  model.p2m = spec.p2m;
   model.max_memory = most == 0 ? memory : most;
   if (memory == 0 || memory >> 32 != 0 || model.max_memory < memory) {
     EXPECT_THAT(created,

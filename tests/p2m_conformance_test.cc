@@ -372,7 +372,7 @@ class Replay {
     return runs;
   }
 
-  Json TreeFresh(const Json&) { return list_->tree_fresh(); }
+  Json TreeFresh(const Json&) { return list_->tools_fresh(); }
 
   Json Migrate(const Json& step) {
     const Mfn base(step["mfn_base"].get<uint64_t>());

@@ -1,4 +1,4 @@
-// p2m walk: the frame-list tree as Xen's saver reads it.
+// p2m walk: the p2m list as Xen's saver reads it.
 
 #include <memory>
 #include <string>
@@ -16,25 +16,41 @@ namespace {
 
 P2mRoot RootOf(const v1::GetMfnListListResponse& response) {
   return {.root_mfn = response.root_mfn(),
+          .p2m_cr3 = response.p2m_cr3(),
+          .p2m_vaddr = response.p2m_vaddr(),
           .max_pfn = response.max_pfn(),
           .max_mfn = response.max_mfn(),
           .words_per_page = response.words_per_page(),
           .word_bytes = response.word_bytes()};
 }
 
-void PrintText(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
-  out << absl::StrFormat(
-      "root    mfn 0x%x, max_pfn 0x%x, %d words of %d bytes in a page\n",
-      root.root_mfn, walk.max_pfn, root.words_per_page, root.word_bytes);
+void PrintWay(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
+  if (root.p2m_cr3 != 0) {
+    out << absl::StrFormat("list    p2m_cr3 0x%x, p2m_vaddr 0x%x", root.p2m_cr3,
+                           root.p2m_vaddr);
+  } else {
+    out << absl::StrFormat("root    mfn 0x%x", root.root_mfn);
+  }
+  out << absl::StrFormat(", max_pfn 0x%x, %d words of %d bytes in a page\n",
+                         walk.max_pfn, root.words_per_page, root.word_bytes);
+  if (root.p2m_cr3 != 0) {
+    out << absl::StrFormat("tables  pages %d, entries %d\n", walk.table_pages,
+                           walk.table_entries);
+    return;
+  }
   out << absl::StrFormat("top     pages 1, entries %d\n", walk.top_entries);
   out << absl::StrFormat("mids    pages %d, entries %d\n", walk.mid_pages,
                          walk.leaf_entries);
+}
+
+void PrintText(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
+  PrintWay(root, walk, out);
   out << absl::StrFormat("leaves  pages %d, words %d\n", walk.leaf_pages,
                          walk.words.total());
   if (walk.trimmed_max_pfn < walk.max_pfn) {
     out << absl::StrFormat(
-        "trim    max_pfn 0x%x: the top page ends in equal entries\n",
-        walk.trimmed_max_pfn);
+        "trim    max_pfn 0x%x: the %s in equal entries\n", walk.trimmed_max_pfn,
+        root.p2m_cr3 != 0 ? "level 2 tables end" : "top page ends");
   }
   const WordCounts& words = walk.words;
   out << absl::StrFormat(
@@ -52,11 +68,18 @@ JsonObject ToJson(const P2mRoot& root, const P2mWalk& walk) {
       .SetNumber("missing", walk.words.missing)
       .SetNumber("abnormal", walk.words.abnormal);
   JsonObject object;
-  object.SetNumber("root_mfn", root.root_mfn)
-      .SetNumber("max_pfn", walk.max_pfn)
+  if (root.p2m_cr3 != 0) {
+    object.Set("p2m_cr3", absl::StrFormat("0x%x", root.p2m_cr3))
+        .Set("p2m_vaddr", absl::StrFormat("0x%x", root.p2m_vaddr))
+        .SetNumber("table_pages", walk.table_pages)
+        .SetNumber("table_entries", walk.table_entries);
+  } else {
+    object.SetNumber("root_mfn", root.root_mfn)
+        .SetNumber("top_entries", walk.top_entries)
+        .SetNumber("mid_pages", walk.mid_pages);
+  }
+  object.SetNumber("max_pfn", walk.max_pfn)
       .SetNumber("trimmed_max_pfn", walk.trimmed_max_pfn)
-      .SetNumber("top_entries", walk.top_entries)
-      .SetNumber("mid_pages", walk.mid_pages)
       .SetNumber("leaf_entries", walk.leaf_entries)
       .SetNumber("leaf_pages", walk.leaf_pages)
       .SetNumber("frames_read", walk.frames_read)
@@ -70,15 +93,16 @@ absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
       target.MakeRequest<v1::GetMfnListListRequest>());
 }
 
-// A walk takes many calls, and the tree has no generation to check between
-// them: a fault may be a change that came between.
+// A walk takes many calls, and a fault may be a change that came between.  Xen
+// gives a live save up when the generation has moved.
 void NoteIfChanged(Session& session, const Target& target,
                    uint64_t generation) {
   const auto now = GetRoot(target);
   if (!now.ok() || now->generation() == generation) return;
-  session.err() << "note: the tree changed during the walk (generation "
-                << generation << ", then " << now->generation()
-                << "); pause the domain and walk again\n";
+  session.err()
+      << "note: the list's mapping changed during the walk (generation "
+      << generation << ", then " << now->generation()
+      << "); pause the domain and walk again\n";
 }
 
 absl::Status Walk(Session& session, const std::string& domain) {
@@ -105,12 +129,14 @@ absl::Status Walk(Session& session, const std::string& domain) {
 void AddWalkCommand(Commands& commands, CLI::App& p2m) {
   auto domain = std::make_shared<std::string>();
   CLI::App& verb = commands.Add(
-      p2m, "walk", "Walk the frame-list tree by mfn, with Xen's own checks",
+      p2m, "walk", "Walk the p2m list by mfn, with Xen's own checks",
       [domain](Session& session) { return Walk(session, *domain); });
   verb.add_option("DOM", *domain, kDomainHelp)->required();
   verb.footer(
-      "Reads top, mid and leaf frames as a toolstack does when it saves the\n"
-      "domain.  The first check that does not hold is printed and gives exit\n"
+      "Reads frames as a toolstack does when it saves the domain: the tree's\n"
+      "top, mid and leaf pages, or the page tables under p2m_cr3 if the guest\n"
+      "shows its list that way (tools_view).  The first check that does not "
+      "hold is printed and gives exit\n"
       "code 1.  Words are classed as a toolstack sees them: shared identity\n"
       "leaves read as missing.");
 }

@@ -6,9 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "client/walk/distinct_mfns.h"
+#include "client/walk/leaf_list.h"
+#include "client/walk/walk_fault.h"
 #include "client/walk/word_page.h"
 
 namespace simvisor::client {
@@ -16,28 +18,6 @@ namespace {
 
 // Leaves that are read at a time: 4 MiB of page contents.
 constexpr size_t kLeavesPerBatch = 1024;
-
-template <typename... Args>
-absl::Status Fault(const absl::FormatSpec<Args...>& format,
-                   const Args&... args) {
-  return absl::FailedPreconditionError(absl::StrFormat(format, args...));
-}
-
-// Numbers, without repetition, in the order of their first appearance.
-class DistinctMfns {
- public:
-  // The position of `mfn` among the distinct ones.
-  size_t Add(uint64_t mfn) {
-    const auto [it, added] = index_.try_emplace(mfn, mfns_.size());
-    if (added) mfns_.push_back(mfn);
-    return it->second;
-  }
-  const std::vector<uint64_t>& mfns() const { return mfns_; }
-
- private:
-  absl::flat_hash_map<uint64_t, size_t> index_;
-  std::vector<uint64_t> mfns_;
-};
 
 // A word that must name a leaf: word `slot` of distinct leaf `holder`.
 struct Probe {
@@ -58,8 +38,7 @@ class Walker {
 
   absl::StatusOr<P2mWalk> Run() {
     for (const auto step :
-         {&Walker::CheckRoot, &Walker::ReadTop, &Walker::ReadMids,
-          &Walker::LookUpLeaves, &Walker::ReadLeaves}) {
+         {&Walker::FindLeaves, &Walker::LookUpLeaves, &Walker::ReadLeaves}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -68,14 +47,10 @@ class Walker {
 
  private:
   // Steps of Run(), each of which relies on those before it.
-  absl::Status CheckRoot();
-  absl::Status ReadTop();
-  absl::Status ReadMids();
+  absl::Status FindLeaves();
   absl::Status LookUpLeaves();
   absl::Status ReadLeaves();
 
-  void TrimTrailingDuplicates();
-  absl::Status CheckMfn(absl::string_view list, uint64_t index, uint64_t mfn);
   absl::Status TakeLeaf(size_t leaf, absl::string_view content);
   absl::Status CheckProbes(size_t leaf, absl::string_view content);
 
@@ -86,7 +61,6 @@ class Walker {
   const WalkProgress progress_;
 
   P2mWalk walk_;
-  std::vector<uint64_t> top_;   // mfns of mids
   std::vector<uint64_t> list_;  // mfns of leaves, by leaf index
   DistinctMfns leaves_;
   std::vector<uint64_t> whole_uses_;  // of each distinct leaf
@@ -94,71 +68,17 @@ class Walker {
   size_t next_probe_ = 0;
 };
 
-absl::Status Walker::CheckMfn(absl::string_view list, uint64_t index,
-                              uint64_t mfn) {
-  if (mfn == 0 || mfn > root_.max_mfn) {
-    return Fault("bad mfn 0x%x at %s[%d]: frames are 0x1 to 0x%x", mfn, list,
-                 index, root_.max_mfn);
-  }
-  ++walk_.checks;
-  return absl::OkStatus();
-}
-
-absl::Status Walker::CheckRoot() {
+absl::Status Walker::FindLeaves() {
   if (root_.max_pfn == 0) {
-    return Fault("max_pfn is 0: the guest has not published its p2m list");
+    return WalkFault("max_pfn is 0: the guest has not published its p2m list");
   }
   walk_.max_pfn = root_.max_pfn - 1;
   walk_.trimmed_max_pfn = walk_.max_pfn;
-  walk_.top_entries = walk_.max_pfn / (fpp_ * fpp_) + 1;
-  if (walk_.top_entries > fpp_) {
-    return Fault(
-        "max_pfn 0x%x is too large for a p2m tree: it needs %d entries of the "
-        "top page, which has %d",
-        walk_.max_pfn, walk_.top_entries, fpp_);
-  }
-  ++walk_.checks;
-  return CheckMfn("pfn_to_mfn_frame_list_list, root", 0, root_.root_mfn);
-}
-
-absl::Status Walker::ReadTop() {
-  auto pages = reader_.ReadFrames({root_.root_mfn});
-  if (!pages.ok()) return pages.status();
-  ++walk_.frames_read;
-  for (uint64_t i = 0; i < walk_.top_entries; ++i) {
-    top_.push_back(format_.Entry(pages->front(), i));
-    const absl::Status status = CheckMfn("p2m_frame_list_list", i, top_.back());
-    if (!status.ok()) return status;
-  }
-  TrimTrailingDuplicates();
-  return absl::OkStatus();
-}
-
-// A run of equal mids at the end can only be the shared all-missing one.
-void Walker::TrimTrailingDuplicates() {
-  size_t last_change = top_.size() - 1;
-  while (last_change > 0 && top_[last_change] == top_[last_change - 1]) {
-    --last_change;
-  }
-  walk_.trimmed_max_pfn =
-      std::min(walk_.max_pfn, (last_change + 1) * fpp_ * fpp_ - 1);
-  top_.resize(walk_.trimmed_max_pfn / (fpp_ * fpp_) + 1);
-}
-
-absl::Status Walker::ReadMids() {
-  DistinctMfns mids;
-  std::vector<size_t> mid_of;
-  for (const uint64_t mfn : top_) mid_of.push_back(mids.Add(mfn));
-  auto pages = reader_.ReadFrames(mids.mfns());
-  if (!pages.ok()) return pages.status();
-  walk_.mid_pages = mids.mfns().size();
-  walk_.frames_read += walk_.mid_pages;
-  walk_.leaf_entries = walk_.trimmed_max_pfn / fpp_ + 1;
-  for (uint64_t i = 0; i < walk_.leaf_entries; ++i) {
-    list_.push_back(format_.Entry((*pages)[mid_of[i / fpp_]], i % fpp_));
-    const absl::Status status = CheckMfn("p2m_frame_list", i, list_.back());
-    if (!status.ok()) return status;
-  }
+  // As in Xen, p2m_cr3 counts before the tree.
+  auto list = root_.p2m_cr3 != 0 ? LeavesByPageTables(root_, reader_, walk_)
+                                 : LeavesByTree(root_, reader_, walk_);
+  if (!list.ok()) return list.status();
+  list_ = *std::move(list);
   return absl::OkStatus();
 }
 
@@ -176,7 +96,7 @@ absl::Status Walker::LookUpLeaves() {
   for (size_t i = 0; i < list_.size(); ++i) {
     const std::optional<uint64_t> pfn = (*pfns)[leaf_of[i]];
     if (!pfn || *pfn > walk_.trimmed_max_pfn) {
-      return Fault(
+      return WalkFault(
           "bad mfn 0x%x in p2m_frame_list[%d]: its m2p entry is %s, "
           "max_pfn is 0x%x",
           list_[i], i, pfn ? absl::StrFormat("0x%x", *pfn) : "invalid",
@@ -223,7 +143,7 @@ absl::Status Walker::CheckProbes(size_t leaf, absl::string_view content) {
     const Probe& probe = probes_[next_probe_];
     const uint64_t word = format_.Entry(content, probe.slot);
     if (word != list_[probe.leaf]) {
-      return Fault(
+      return WalkFault(
           "bad mfn 0x%x in p2m_frame_list[%d]: its m2p entry is pfn "
           "0x%x, but p2m[0x%x] is 0x%x",
           list_[probe.leaf], probe.leaf, probe.pfn, probe.pfn, word);

@@ -1,12 +1,17 @@
-// The walk of a guest's frame-list tree that Xen's saver makes.
+// The walk of a guest's p2m list that Xen's saver makes.
 //
-// The tree hangs from pfn_to_mfn_frame_list_list: a top page (the saver's
-// "fll") names mid pages ("fl"), a mid page names leaves, a leaf holds p2m
-// words.  Everything is read by mfn, and the checks are those of the saver in
-// its order: reach of the tree, range of the root, range of the mids' mfns,
-// trim of equal trailing mids, range of the leaves' mfns, and for each leaf
-// m2p[leaf] <= max_pfn and p2m[m2p[leaf]] = leaf.  A frame of the machine is
-// one with 0 < mfn <= max_mfn, which lets one mfn too many pass, as Xen does.
+// The leaves, which hold the words, are found in one of two ways.  The tree
+// hangs from pfn_to_mfn_frame_list_list: a top page (the saver's "fll") names
+// mid pages ("fl"), a mid page names leaves.  If the guest gives p2m_cr3, the
+// page tables under it are walked for the list at p2m_vaddr instead.
+//
+// Everything is read by mfn, and the checks are those of the saver in its
+// order. Tree: its reach, range of the root, range of the mids' mfns, trim of
+// equal trailing mids, range of the leaves' mfns.  Page tables: range of the
+// root and of the addresses, range of every entry's mfn, trim of equal trailing
+// entries at level 2.  Then for each leaf m2p[leaf] <= max_pfn and
+// p2m[m2p[leaf]] = leaf.  A frame of the machine is one with 0 < mfn <=
+// max_mfn, which lets one mfn too many pass, as Xen does.
 //
 // Leaves are read in batches and each distinct one once, so that memory grows
 // with the number of leaves, not of words.
@@ -25,9 +30,11 @@
 
 namespace simvisor::client {
 
-// Where the tree begins and how it is made (GetMfnListList).
+// Where tree or list begin and how they are made (GetMfnListList).
 struct P2mRoot {
   uint64_t root_mfn = 0;
+  uint64_t p2m_cr3 = 0;  // 0: walk the tree
+  uint64_t p2m_vaddr = 0;
   uint64_t max_pfn = 0;  // a count of pfns, as shared info has it
   uint64_t max_mfn = 0;  // one past the last frame of the machine
   uint32_t words_per_page = 512;
@@ -40,7 +47,9 @@ struct P2mWalk {
   uint64_t trimmed_max_pfn = 0;  // last pfn, after it
   uint64_t top_entries = 0;      // entries of the top page that were checked
   uint64_t mid_pages = 0;        // distinct mid pages
-  uint64_t leaf_entries = 0;     // entries of the mids that were checked
+  uint64_t table_pages = 0;      // distinct page tables, above the leaves
+  uint64_t table_entries = 0;    // their entries that were checked
+  uint64_t leaf_entries = 0;     // leaves, as often as they are named
   uint64_t leaf_pages = 0;       // distinct leaves
   uint64_t frames_read = 0;
   uint64_t checks = 0;  // single comparisons that held
@@ -50,7 +59,7 @@ struct P2mWalk {
 // Called with leaves read and leaves to read.
 using WalkProgress = absl::FunctionRef<void(uint64_t done, uint64_t total)>;
 
-// Walks the tree.
+// Walks the list.
 //
 // The first check that does not hold ends the walk with FAILED_PRECONDITION and
 // a message that gives the saver's name of the fault and the numbers; an error

@@ -41,7 +41,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
                                           .area_limit = HotplugLimit(spec)}));
   SIMVISOR_ASSIGN_OR_RETURN(
       const PageCount boot_pages,
-      PagesToBoot(abi, spec.memory, setup, HotplugLimit(spec)));
+      PagesToBoot(abi, spec.memory, setup, HotplugLimit(spec), spec.p2m));
   const PageCount usable = UsablePages(spec.e820, spec.memory).size();
   if (boot_pages > usable) {
     return MakeError(
@@ -55,7 +55,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
             usable.value()));
   }
   SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
-                            P2mList::Create(abi, setup.area_end));
+                            P2mList::Create(abi, setup.area_end, spec.p2m));
   return std::shared_ptr<Domain>(new Domain(std::move(params), std::move(setup),
                                             boot_pages, std::move(list), pool));
 }
@@ -137,6 +137,8 @@ DomainInfo Domain::Info() const {
   info.vcpus = spec_.vcpus;
   info.e820 = spec_.e820;
   info.pci_devices = spec_.pci_devices;
+  info.p2m = spec_.p2m;
+  info.hotplug_limit_gib = spec_.hotplug_limit_gib;
   info.memory.current = current_;
   info.memory.max = max_pages_;
   info.memory.static_max = static_max_;

@@ -144,7 +144,8 @@ class Domain {
                                uint64_t* generation) const
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<P2mReport> Summary() const ABSL_LOCKS_EXCLUDED(mu_);
-  // FAILED_PRECONDITION DOMAIN_NOT_BOOTED until the guest has published it.
+  // FAILED_PRECONDITION DOMAIN_NOT_BOOTED until the guest has published it,
+  // P2M_TREE_STALE after its frames have changed until it has done so again.
   absl::StatusOr<MfnListList> FindMfnListList() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Copies guest memory from byte `offset` of page `pfn` on; may span pages.

@@ -93,6 +93,18 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
                         "%d pfns; create it with more maxmem to give it room",
                         id_.value(), pages.value(), balloon_.size().value()));
   }
+  // Each leaf that is filled brings more pages than the next one takes.
+  const PageCount first_leaf(abi_->pmds_per_mid + 2);
+  const bool compact = spec_.p2m.balloon_room == BalloonRoom::kCompact;
+  if (compact && free_pages_.count() < first_leaf) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+        absl::StrFormat("domain %d: balloon up by %d pages: its guest has %d "
+                        "free pages and may need %d for its p2m list; create "
+                        "it with faithful room, or allow a partial move",
+                        id_.value(), pages.value(), free_pages_.count().value(),
+                        first_leaf.value()));
+  }
   return absl::OkStatus();
 }
 
@@ -161,14 +173,17 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
   while (*moved < pages) {
     SIMVISOR_RETURN_IF_ERROR(stop());
     const PfnExtent pfns = balloon_.Pop(pages - *moved);
+    // Room that has never been used has shared leaves if it is compact.
+    const Pfn ready = list_->AllocEntries(pfns, free_pages_);
     const PageCount done = pool_.Populate(
-        *claim, id_, pfns,
+        *claim, id_, ExtentBetween(pfns.first, ready),
         [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
     const PfnExtent filled = {pfns.first, done};
     balloon_.Push(ExtentBetween(filled.end(), pfns.end()));
     current_ += done;
     free_pages_.Return(filled);
     *moved += done;
+    if (done == PageCount(0)) break;  // no page for a leaf
   }
   return absl::OkStatus();
 }

@@ -267,9 +267,15 @@ absl::StatusOr<P2mReport> Domain::Summary() const {
 
 absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted("find the frame-list tree"));
+  SIMVISOR_RETURN_IF_ERROR(CheckBooted("find the p2m list"));
+  const absl::StatusOr<ToolsRoot> root = list_->FindToolsRoot();
+  if (!root.ok()) {
+    return MakeError(root.status().code(), Reason::kP2mTreeStale,
+                     absl::StrFormat("domain %d: find the p2m list: %s",
+                                     id_.value(), root.status().message()));
+  }
   MfnListList found;
-  found.root = Mfn(list_->Lookup(list_->top_page()).Number());
+  found.root = *root;
   found.max_pfn = list_->last_pfn();
   found.abi = abi_;
   found.generation = list_->generation();

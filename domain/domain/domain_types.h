@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/guest/e820.h"
+#include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
@@ -50,6 +51,7 @@ struct DomainSpec {
   E820Map e820;  // empty: one RAM entry of max_memory, or by e820_host
   uint32_t hotplug_limit_gib = 0;
   std::vector<std::string> pci_devices;
+  P2mOptions p2m;
 };
 
 struct DomainMemory {
@@ -73,11 +75,13 @@ struct DomainInfo {
   DomainMemory memory;
   E820Map e820;
   std::vector<std::string> pci_devices;
+  P2mOptions p2m;
+  uint32_t hotplug_limit_gib = 0;
 };
 
-// Where a toolstack finds the frame-list tree (shared info of the domain).
+// Where a toolstack finds the p2m list (shared info of the domain).
 struct MfnListList {
-  Mfn root;
+  ToolsRoot root;
   Pfn max_pfn;  // a count
   const Abi* abi = nullptr;
   uint64_t generation = 0;

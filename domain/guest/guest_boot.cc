@@ -46,6 +46,7 @@ absl::StatusOr<BootResult> SetUpMemory(P2mList& list,
   for (const PfnExtent& extra : setup.extra) list.AddExtraRegion(extra);
   for (const MemorySetup::Move& move : setup.moves) {
     NoteFrames(list, move.source, move.target, result.moved);
+    list.ExpectFramesAt({move.target, move.source.count});
   }
   std::vector<BootResult::MovedFrames> released;
   for (const PfnExtent& pfns : setup.released) {
@@ -62,11 +63,11 @@ absl::StatusOr<BootResult> SetUpMemory(P2mList& list,
 }  // namespace
 
 absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
-                                      const MemorySetup& setup,
-                                      Pfn area_limit) {
+                                      const MemorySetup& setup, Pfn area_limit,
+                                      const P2mOptions& options) {
   // Only classes of words count, so any frames will do.
   SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
-                            P2mList::Create(abi, setup.area_end));
+                            P2mList::Create(abi, setup.area_end, options));
   CountingSource source;
   SIMVISOR_RETURN_IF_ERROR(list->Build(nr_pages, source));
   list->StoreFrames(Pfn(0), {Mfn(0), nr_pages});
@@ -78,7 +79,7 @@ absl::StatusOr<BootResult> BootGuest(P2mList& list, const MemorySetup& setup,
                                      Pfn area_limit, PageSource& source) {
   SIMVISOR_ASSIGN_OR_RETURN(BootResult result, SetUpMemory(list, setup));
   SIMVISOR_RETURN_IF_ERROR(list.Relocate(area_limit, source));
-  SIMVISOR_RETURN_IF_ERROR(list.BuildTree(source));
+  SIMVISOR_RETURN_IF_ERROR(list.PublishToTools(source));
   for (const BootResult::MovedFrames& moved : result.moved) {
     const PfnExtent target = {moved.first, moved.frames.count};
     SIMVISOR_RETURN_IF_ERROR(list.SetRange(

@@ -35,7 +35,8 @@ struct BootResult {
 // guest that has fewer stops before it has a memory allocator.
 // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
 absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
-                                      const MemorySetup& setup, Pfn area_limit);
+                                      const MemorySetup& setup, Pfn area_limit,
+                                      const P2mOptions& options = {});
 
 // Boots.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; the
 // list is then unfit for use.  It does not if it held PagesToBoot() before the

@@ -22,17 +22,17 @@ Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit) {
   return Pfn(AlignUp(std::max(max_pfn, limit).value(), abi.mid_span()));
 }
 
-absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Create(const Abi& abi,
-                                                         Pfn capacity) {
+absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Create(
+    const Abi& abi, Pfn capacity, const P2mOptions& options) {
   SIMVISOR_ASSIGN_OR_RETURN(
       CompactWords words,
       CompactWords::Create(capacity.value(), Log2(abi.leaf_span()),
                            Log2(abi.mid_span())));
-  return std::unique_ptr<P2mList>(new P2mList(abi, std::move(words)));
+  return std::unique_ptr<P2mList>(new P2mList(abi, options, std::move(words)));
 }
 
-P2mList::P2mList(const Abi& abi, CompactWords words)
-    : abi_(&abi), words_(std::move(words)), shape_(abi) {}
+P2mList::P2mList(const Abi& abi, const P2mOptions& options, CompactWords words)
+    : abi_(&abi), options_(options), words_(std::move(words)), shape_(abi) {}
 
 absl::Status P2mList::Build(PageCount nr_pages, PageSource& source) {
   const uint64_t size = AlignUp(nr_pages.value(), abi_->leaf_span());
@@ -200,6 +200,7 @@ P2mSummary P2mList::Summary() const {
   sum.pte_frames = pte_pages_;
   sum.tree_mid_frames = tree_mid_pages_;
   sum.leaf_frames = leaf_pages_;
+  sum.page_table_frames = upper_tables_.size();
   return sum;
 }
 
@@ -246,7 +247,8 @@ absl::Status P2mList::CheckInvariants() const {
   }
   const uint64_t reused = ReusesBuilderPages() ? builder_leaves_ : 0;
   const uint64_t pages = (tree_built() ? 7 : 4) + pte_pages_ + tree_mid_pages_ +
-                         leaf_pages_ - reused_leaves_ + reused;
+                         upper_tables_.size() + leaf_pages_ - reused_leaves_ +
+                         reused;
   if (private_leaves != leaf_pages_ || pages_.size() != PageCount(pages)) {
     return absl::InternalError(absl::StrFormat(
         "p2m list: %d leaves are private and %d counted; %d pages are noted "

@@ -34,6 +34,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "domain/p2m/leaf_map.h"
+#include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/structure_pages.h"
@@ -69,10 +70,11 @@ class P2mList {
 
   // An empty list whose area may grow to `capacity` pfns.
   // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
-  static absl::StatusOr<std::unique_ptr<P2mList>> Create(const Abi& abi,
-                                                         Pfn capacity);
+  static absl::StatusOr<std::unique_ptr<P2mList>> Create(
+      const Abi& abi, Pfn capacity, const P2mOptions& options = {});
 
   const Abi& abi() const { return *abi_; }
+  const P2mOptions& options() const { return options_; }
 
   // --- Before relocation -----------------------------------------------------
 
@@ -86,6 +88,9 @@ class P2mList {
   // Takes pfns out of the room again.
   void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
   const PfnSet& extra_regions() const { return extra_; }
+  // Notes that frames will be placed at `pfns` once the list is published; for
+  // PagesToBoot() alone.
+  void ExpectFramesAt(PfnExtent pfns) { expected_.Add(pfns); }
 
   // A10: makes words of [start, end), cut at p2m_size(), identity, and returns
   // how many; 0 if start is past the list or past end.  RAM words are
@@ -93,7 +98,8 @@ class P2mList {
   // FAILED_PRECONDITION after relocation.
   absl::StatusOr<PageCount> SetRangeIdentity(Pfn start, Pfn end);
 
-  // Pages that Relocate(limit) and the first BuildTree() take from a source.
+  // Pages that Relocate(limit), the first PublishToTools() and the frames that
+  // are expected take from a source.
   PageCount PagesToBoot(Pfn limit) const;
 
   // A7: moves the list to its area, AreaEnd(abi(), max_pfn(), limit), then sets
@@ -172,21 +178,36 @@ class P2mList {
   // Pages that SetRange() would take.  REQUIRES: pfns are below p2m_size().
   PageCount PagesToSet(PfnExtent pfns, const RangeFill& fill) const;
 
+  // Gives mid and leaf of each pfn pages of their own, in ascending order, and
+  // returns up to where that went well; words stay as they are.
+  // REQUIRES: pfns are below p2m_size().
+  Pfn AllocEntries(PfnExtent pfns, PageSource& source);
+
+  // --- What tools see (A8, B1) -----------------------------------------------
+
+  // Builds what options().tools_view says, or, if it is there, brings it up to
+  // date without taking pages; the generation starts from 0 again.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
+  absl::Status PublishToTools(PageSource& source);
+  // False from ReplaceFrames() until the next publication, and before the
+  // first.
+  bool tools_fresh() const { return tools_fresh_; }
+  // FAILED_PRECONDITION P2M_TREE_STALE unless tools_fresh().
+  absl::StatusOr<ToolsRoot> FindToolsRoot() const;
+
   // --- Tree (A8) -------------------------------------------------------------
 
   // Builds the tree, or, if there is one, rewrites it without taking pages.
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
   absl::Status BuildTree(PageSource& source);
   bool tree_built() const { return !top_page_.is_none(); }
-  // False from ReplaceFrames() until the next build.
-  bool tree_fresh() const { return tree_fresh_; }
   Pfn top_page() const { return top_page_; }
 
   TopSlot TopSlotAt(uint64_t slot) const;
   // REQUIRES: TopSlotAt(top) is kOwn.
   MidSlot MidSlotAt(uint64_t top, uint64_t slot) const;
 
-  // A9: gives every RAM word a new frame; the tree is stale afterwards.
+  // A9: gives every RAM word a new frame; what tools see is stale afterwards.
   // `frames_of` is asked for the frames of pfns in ascending order and answers
   // for the first of them, or for as many as lie in consecutive frames.
   // FAILED_PRECONDITION PFN_NOT_RAM if there is a foreign word; nothing has
@@ -206,7 +227,7 @@ class P2mList {
   absl::Status CheckInvariants() const;
 
  private:
-  P2mList(const Abi& abi, CompactWords words);
+  P2mList(const Abi& abi, const P2mOptions& options, CompactWords words);
 
   // A cell is word + 1, so that a zero cell is INVALID and numbers still count
   // up from cell to cell.
@@ -231,9 +252,15 @@ class P2mList {
   };
   // A7 for one mid of the area: one whole-mid run if it is shared.
   std::vector<LeafRun> ClassifyMid(uint64_t mid) const;
-  // Pfns from `pfn` on that are of its element class, cut at `end`.
+  // Pfns from `pfn` on that are of its element class, cut at `end`; one piece
+  // of them, and the whole.
+  PageCount ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
   PageCount ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
   bool ReusesBuilderPages() const { return abi_->arch == Arch::kX86_32Pae; }
+  // Whether `leaf`, if it is private, is a page of the builder's.
+  bool ReusesBuilderPage(uint64_t leaf) const {
+    return ReusesBuilderPages() && leaf < builder_leaves_;
+  }
 
   absl::Status RelocateMid(uint64_t mid, PageSource& source);
   void ReturnBuilderPages(PageSource& source);
@@ -263,11 +290,20 @@ class P2mList {
   void RenderPte(uint64_t number, absl::Span<char> page) const;
   void RenderTop(bool by_pointer, absl::Span<char> page) const;
   void RenderTreeMid(uint64_t mid, absl::Span<char> page) const;
-  void FillEntries(uint64_t value, uint64_t entry_bytes,
-                   absl::Span<char> page) const;
   uint64_t PteFor(Pfn leaf_page, bool writable) const;
 
+  // Pages above the PTE pages of an area, and how many are of level 2.
+  uint64_t UpperTables(Pfn area_end) const;
+  uint64_t LevelTwoPages(Pfn area_end) const;
+  absl::Status BuildPageTables(PageSource& source);
+  void MarkPublished();
+  void RenderUpperTable(uint64_t index, absl::Span<char> page) const;
+  void RenderLevelTwo(uint64_t number, absl::Span<char> page) const;
+  // The PTE page that level 2 entry `number` of the area names.
+  Pfn PtePageAt(uint64_t number) const;
+
   const Abi* abi_;
+  P2mOptions options_;
   CompactWords words_;
   std::atomic<uint64_t> p2m_size_ = 0;
   std::atomic<uint64_t> generation_ = 0;
@@ -275,6 +311,7 @@ class P2mList {
   Pfn max_pfn_;
   Pfn last_pfn_;
   PfnSet extra_;
+  PfnSet expected_;
   bool relocated_ = false;
   LeafMap shape_;
   StructurePages pages_;
@@ -288,7 +325,8 @@ class P2mList {
   Pfn mid_missing_ = Pfn::None();
   Pfn top_page_ = Pfn::None();
   Pfn top_pointer_page_ = Pfn::None();
-  bool tree_fresh_ = false;
+  std::vector<Pfn> upper_tables_;  // from the root down
+  bool tools_fresh_ = false;
   bool frames_replaced_ = false;
   uint64_t pte_pages_ = 0;
   uint64_t tree_mid_pages_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "absl/strings/str_format.h"
 #include "domain/p2m/p2m_list.h"
@@ -10,19 +11,37 @@
 
 namespace simvisor {
 
+PageCount P2mList::ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const {
+  if (pfn < p2m_size()) {
+    const P2mRun run = RunAt(pfn, std::min(end, p2m_size()), P2mView::kRaw,
+                             RunMerge::kByClass);
+    *p2m_class = run.word.Class();
+    return run.pfns.count;
+  }
+  // Linux knows nothing of room past the list yet, and takes it for identity.
+  *p2m_class = P2mClass::kIdentity;
+  if (options_.balloon_room == BalloonRoom::kFaithful) return end - pfn;
+  auto next = extra_.extents().upper_bound(pfn);
+  if (next != extra_.extents().begin()) {
+    const Pfn room_end = std::prev(next)->second;
+    if (pfn < room_end) {
+      *p2m_class = P2mClass::kMissing;
+      return std::min(end, room_end) - pfn;
+    }
+  }
+  if (next != extra_.extents().end()) end = std::min(end, next->first);
+  return end - pfn;
+}
+
 PageCount P2mList::ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const {
-  if (pfn >= p2m_size()) {
-    *p2m_class = P2mClass::kIdentity;
-    return end - pfn;
+  PageCount count = ElementPiece(pfn, end, p2m_class);
+  while (pfn + count < end) {
+    P2mClass next_class;
+    const PageCount next = ElementPiece(pfn + count, end, &next_class);
+    if (next_class != *p2m_class) break;
+    count += next;
   }
-  const P2mRun run =
-      RunAt(pfn, std::min(end, p2m_size()), P2mView::kRaw, RunMerge::kByClass);
-  *p2m_class = run.word.Class();
-  // What lies past the builder's list continues an identity run.
-  if (*p2m_class == P2mClass::kIdentity && run.pfns.end() == p2m_size()) {
-    return end - pfn;
-  }
-  return run.pfns.count;
+  return count;
 }
 
 std::vector<P2mList::LeafRun> P2mList::ClassifyMid(uint64_t mid) const {
@@ -62,7 +81,17 @@ uint64_t P2mList::LeavesIn(const PfnSet& pfns, PfnExtent within) const {
 
 PageCount P2mList::PagesToBoot(Pfn limit) const {
   const Pfn area_end = AreaEnd(*abi_, max_pfn_, limit);
-  uint64_t pages = 4 + 3;  // constant pages; mid_missing, top, top-by-pointer
+  const bool tree = options_.tools_view == ToolsView::kTree;
+  // Constant pages; mid_missing, top, top-by-pointer or upper page tables.
+  uint64_t pages = 4 + (tree ? 3 : UpperTables(area_end));
+  // Pfns whose leaves will not stay the shared identity leaf; those that will
+  // not stay the missing one are expected_ alone.
+  PfnSet split = expected_;
+  if (options_.balloon_room == BalloonRoom::kFaithful) {
+    for (const auto& [first, end] : extra_.extents()) {
+      split.Add(ExtentBetween(first, end));
+    }
+  }
   for (uint64_t mid = 0; mid < MidOf(area_end); ++mid) {
     Pfn at(mid * abi_->mid_span());
     const std::vector<LeafRun> runs = ClassifyMid(mid);
@@ -72,15 +101,16 @@ PageCount P2mList::PagesToBoot(Pfn limit) const {
     for (const LeafRun& run : runs) {
       const PfnExtent pfns = {at, PageCount(run.count * abi_->leaf_span())};
       if (run.backing == Backing::kPrivate) {
-        leaves += ReusesBuilderPages() ? 0 : run.count;
-      } else if (run.backing == Backing::kIdentity) {
-        leaves += LeavesIn(extra_, pfns);
+        leaves += ReusesBuilderPage(LeafOf(at)) ? 0 : run.count;
+      } else {
+        const bool missing = run.backing == Backing::kMissing;
+        leaves += LeavesIn(missing ? expected_ : split, pfns);
       }
       at = pfns.end();
     }
     if (starts_shared && leaves == 0) continue;
     pages += leaves + abi_->pmds_per_mid;
-    pages += mid < abi_->words_per_page ? 1 : 0;  // its page in the tree
+    pages += tree && mid < abi_->words_per_page ? 1 : 0;  // its tree page
   }
   return PageCount(pages);
 }
@@ -122,13 +152,18 @@ absl::Status P2mList::RelocateMid(uint64_t mid, PageSource& source) {
   uint64_t leaf = mid * abi_->words_per_page;
   for (const LeafRun& run : runs) {
     const Pfn first(leaf * abi_->leaf_span());
-    if (run.backing == Backing::kIdentity) {
-      words_.SetRange(first.value(), run.count * abi_->leaf_span(),
+    const PageCount span(run.count * abi_->leaf_span());
+    const bool is_private = run.backing == Backing::kPrivate;
+    // Past the builder's list only compact room that ends halfway is private;
+    // the room itself is set INVALID later.
+    if (run.backing == Backing::kIdentity ||
+        (is_private && first >= p2m_size())) {
+      words_.SetRange(first.value(), span.value(),
                       CellFill(first, RangeFill::Identity()));
-    } else if (run.backing == Backing::kPrivate && ReusesBuilderPages()) {
+    }
+    if (is_private && ReusesBuilderPage(leaf)) {
       ReuseBuilderPages(leaf, run.count);
-    } else if (run.backing == Backing::kPrivate &&
-               TakeLeaves(leaf, run.count, source) < run.count) {
+    } else if (is_private && TakeLeaves(leaf, run.count, source) < run.count) {
       return MakeError(
           absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
           absl::StrFormat("relocating the p2m list: no page is left for the "

@@ -145,6 +145,18 @@ absl::StatusOr<Pfn> P2mList::PrepareLeaves(Pfn at, Pfn end,
   return end;
 }
 
+Pfn P2mList::AllocEntries(PfnExtent pfns, PageSource& source) {
+  Pfn at = pfns.first;
+  while (at < pfns.end()) {
+    const Pfn mid_end((MidOf(at) + 1) * abi_->mid_span());
+    const absl::StatusOr<Pfn> next = PrepareLeaves(
+        at, std::min(pfns.end(), mid_end), RangeFill::Ram(Mfn(0)), source);
+    if (!next.ok()) break;
+    at = *next;
+  }
+  return at;
+}
+
 PageCount P2mList::PagesToSet(PfnExtent pfns, const RangeFill& fill) const {
   const uint64_t span = abi_->leaf_span();
   uint64_t pages = 0;

@@ -22,6 +22,7 @@ struct P2mSummary {
   uint64_t private_mids = 0, missing_mids = 0, identity_mids = 0;
   uint64_t fixed_frames = 0, pte_frames = 0, tree_mid_frames = 0;
   uint64_t leaf_frames = 0;
+  uint64_t page_table_frames = 0;  // above the PTE pages, with kLinear
   uint64_t tools_max_pfn = 0;
 
   uint64_t metadata_frames() const {

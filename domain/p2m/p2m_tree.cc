@@ -1,32 +1,13 @@
 // The frame-list tree of a p2m list, and what its pages hold (A8).
 
 #include <algorithm>
-#include <cstring>
 
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/page_entries.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
-namespace {
-
-// Bytes of a page-table entry, on both ABIs.
-constexpr uint64_t kPteBytes = 8;
-// _PAGE_KERNEL: present, writable, accessed, dirty, no-execute.
-constexpr uint64_t kPteReadWrite = (uint64_t{1} << 63) | 0x63;
-// _PAGE_KERNEL_RO, which protects the constant leaves from strays.
-constexpr uint64_t kPteReadOnly = (uint64_t{1} << 63) | 0x61;
-
-// Stores entry `index` of a page of little-endian entries.
-void StoreEntry(absl::Span<char> page, uint64_t entry_bytes, uint64_t index,
-                uint64_t value) {
-  char* at = page.data() + index * entry_bytes;
-  for (uint64_t i = 0; i < entry_bytes; ++i) {
-    at[i] = static_cast<char>(value >> (8 * i));
-  }
-}
-
-}  // namespace
 
 absl::Status P2mList::BuildTree(PageSource& source) {
   if (!tree_built()) {
@@ -42,8 +23,7 @@ absl::Status P2mList::BuildTree(PageSource& source) {
     SIMVISOR_RETURN_IF_ERROR(EnsureTreeMid(mid, source));
     shape_.TreeRebuilt(mid);
   }
-  tree_fresh_ = true;
-  generation_.store(0, std::memory_order_release);
+  MarkPublished();
   return absl::OkStatus();
 }
 
@@ -82,7 +62,7 @@ absl::Status P2mList::ReplaceFrames(
     }
     at = run.pfns.end();
   }
-  tree_fresh_ = false;
+  tools_fresh_ = false;
   frames_replaced_ = true;
   return absl::OkStatus();
 }
@@ -93,16 +73,16 @@ bool P2mList::RenderPage(Pfn pfn, absl::Span<char> page) const {
   switch (use->role) {
     case PageRole::kMissingLeaf:
     case PageRole::kIdentityLeaf:
-      FillEntries(abi_->invalid_word, abi_->word_bytes, page);
+      FillEntries(page, abi_->word_bytes, abi_->invalid_word);
       break;
     case PageRole::kMissingPte:
-      FillEntries(PteFor(missing_leaf_, /*writable=*/false), kPteBytes, page);
+      FillEntries(page, kPteBytes, PteFor(missing_leaf_, /*writable=*/false));
       break;
     case PageRole::kIdentityPte:
-      FillEntries(PteFor(identity_leaf_, /*writable=*/false), kPteBytes, page);
+      FillEntries(page, kPteBytes, PteFor(identity_leaf_, /*writable=*/false));
       break;
     case PageRole::kMidMissing:
-      FillEntries(FrameOf(missing_leaf_).value(), abi_->word_bytes, page);
+      FillEntries(page, abi_->word_bytes, FrameOf(missing_leaf_).value());
       break;
     case PageRole::kBuilderList:
     case PageRole::kLeaf:
@@ -120,15 +100,11 @@ bool P2mList::RenderPage(Pfn pfn, absl::Span<char> page) const {
     case PageRole::kTreeMid:
       RenderTreeMid(use->index, page);
       break;
+    case PageRole::kUpperTable:
+      RenderUpperTable(use->index, page);
+      break;
   }
   return true;
-}
-
-void P2mList::FillEntries(uint64_t value, uint64_t entry_bytes,
-                          absl::Span<char> page) const {
-  for (uint64_t i = 0; i < kPageSize / entry_bytes; ++i) {
-    StoreEntry(page, entry_bytes, i, value);
-  }
 }
 
 void P2mList::RenderLeaf(uint64_t leaf, absl::Span<char> page) const {
@@ -139,8 +115,7 @@ void P2mList::RenderLeaf(uint64_t leaf, absl::Span<char> page) const {
 }
 
 uint64_t P2mList::PteFor(Pfn leaf_page, bool writable) const {
-  return (FrameOf(leaf_page).value() << kPageShift) |
-         (writable ? kPteReadWrite : kPteReadOnly);
+  return PteOf(FrameOf(leaf_page), writable ? kPteReadWrite : kPteReadOnly);
 }
 
 void P2mList::RenderPte(uint64_t number, absl::Span<char> page) const {

@@ -28,6 +28,7 @@ enum class PageRole {
   kTop,           // p2m_top_mfn
   kTopByPointer,  // p2m_top_mfn_p
   kTreeMid,       // index: mid
+  kUpperTable,    // index: from the root down, level 2 pages in order
 };
 
 class StructurePages {

@@ -40,6 +40,12 @@ struct Abi {
   uint64_t pfn_limit;
   // Virtual address of pfn 0 in the guest's direct map (PAGE_OFFSET).
   uint64_t direct_map_base;
+  // Virtual address of the p2m area, a multiple of 1 GiB as Xen's tools need
+  // it.  64-bit: VMALLOC_START.  PAE: the only such address of the kernel's
+  // part, although a real kernel has its direct map there.
+  uint64_t p2m_area_base;
+  // Levels of the guest's page tables.
+  int page_table_levels;
 
   // Pages that a guest kernel manages at most; the ceiling of a domU (B3).
   uint64_t guest_page_limit;
@@ -58,6 +64,12 @@ struct Abi {
   constexpr uint64_t balloon_batch() const { return words_per_page; }
   // pfns and mfns below this can be stored as plain words.
   constexpr uint64_t plain_word_limit() const { return identity_bit; }
+  // CR3 of page tables whose root is in `frame` (xen_pfn_to_cr3()).
+  constexpr uint64_t Cr3Of(Mfn frame) const {
+    const uint64_t low = frame.value() << kPageShift;
+    return page_table_levels == 4 ? low
+                                  : (low | frame.value() >> 20) & ~uint32_t{0};
+  }
   // Bytes that the linear area is rounded to.
   constexpr uint64_t area_align_bytes() const {
     return ptrs_per_pte * kPageSize * pmds_per_mid;
@@ -76,6 +88,8 @@ inline constexpr Abi kAbiX86_64 = {
     .identity_bit = uint64_t{1} << 62,
     .pfn_limit = uint64_t{1} << 34,
     .direct_map_base = 0xffff888000000000,
+    .p2m_area_base = 0xffffc90000000000,
+    .page_table_levels = 4,
     .guest_page_limit = uint64_t{1} << 27,
     .low_memory_pages = ~uint64_t{0},
 };
@@ -92,6 +106,8 @@ inline constexpr Abi kAbiX86_32Pae = {
     .identity_bit = uint64_t{1} << 30,
     .pfn_limit = uint64_t{1} << 24,
     .direct_map_base = 0xc0000000,
+    .p2m_area_base = 0xc0000000,
+    .page_table_levels = 3,
     .guest_page_limit = uint64_t{1} << 24,
     .low_memory_pages = 0x377fe,
 };

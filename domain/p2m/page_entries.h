@@ -1,0 +1,51 @@
+// Page-table entries, and pages made of little-endian entries.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_DOMAIN_P2M_PAGE_ENTRIES_H_
+#define SIMVISOR_DOMAIN_P2M_PAGE_ENTRIES_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// Bytes of a page-table entry, on both ABIs.
+inline constexpr uint64_t kPteBytes = 8;
+
+// Flags of entries, as Linux sets them.  _PAGE_KERNEL: present, writable,
+// accessed, dirty, no-execute.
+inline constexpr uint64_t kPteReadWrite = (uint64_t{1} << 63) | 0x63;
+// _PAGE_KERNEL_RO, which protects the constant leaves from strays.
+inline constexpr uint64_t kPteReadOnly = (uint64_t{1} << 63) | 0x61;
+// _PAGE_TABLE: an entry that names a page table; a PV kernel runs as user.
+inline constexpr uint64_t kPteTable = 0x67;
+// A PAE top-level entry may have no other flag but present.
+inline constexpr uint64_t kPtePresent = 0x1;
+
+constexpr uint64_t PteOf(Mfn frame, uint64_t flags) {
+  return (frame.value() << kPageShift) | flags;
+}
+
+// Stores entry `index` of `page`.
+inline void StoreEntry(absl::Span<char> page, uint64_t entry_bytes,
+                       uint64_t index, uint64_t value) {
+  char* at = page.data() + index * entry_bytes;
+  for (uint64_t i = 0; i < entry_bytes; ++i) {
+    at[i] = static_cast<char>(value >> (8 * i));
+  }
+}
+
+// Stores `value` in every entry of `page`.
+inline void FillEntries(absl::Span<char> page, uint64_t entry_bytes,
+                        uint64_t value) {
+  for (uint64_t i = 0; i < kPageSize / entry_bytes; ++i) {
+    StoreEntry(page, entry_bytes, i, value);
+  }
+}
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_P2M_PAGE_ENTRIES_H_
