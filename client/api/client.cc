@@ -264,7 +264,8 @@ absl::StatusOr<v1::DestroyAddressSpacesResponse> Client::DestroyAddressSpaces(
               &v1::AddressSpaceService::Stub::DestroyAddressSpaces, request);
 }
 
-absl::StatusOr<v1::TranslateInAddressSpaceResponse> Client::TranslateInAddressSpace(
+absl::StatusOr<v1::TranslateInAddressSpaceResponse>
+Client::TranslateInAddressSpace(
     const v1::TranslateInAddressSpaceRequest& request) const {
   return Call(*address_spaces_,
               &v1::AddressSpaceService::Stub::TranslateInAddressSpace, request);
