@@ -216,6 +216,10 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckRoomUp(PageCount pages) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Free pages with which the guest is sure to find leaves for the next `pages`
+  // pages of its balloon; none but with compact room.
+  PageCount LeafPagesUp(PageCount pages) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 

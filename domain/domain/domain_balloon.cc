@@ -93,19 +93,36 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
                         "%d pfns; create it with more maxmem to give it room",
                         id_.value(), pages.value(), balloon_.size().value()));
   }
-  // Each leaf that is filled brings more pages than the next one takes.
-  const PageCount first_leaf(abi_->pmds_per_mid + 2);
-  const bool compact = spec_.p2m.balloon_room == BalloonRoom::kCompact;
-  if (compact && free_pages_.count() < first_leaf) {
+  if (const PageCount needed = LeafPagesUp(pages);
+      needed > free_pages_.count()) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
         absl::StrFormat("domain %d: balloon up by %d pages: its guest has %d "
-                        "free pages and may need %d for its p2m list; create "
-                        "it with faithful room, or allow a partial move",
+                        "free pages and needs %d for leaves of its p2m list; "
+                        "allow a partial move",
                         id_.value(), pages.value(), free_pages_.count().value(),
-                        first_leaf.value()));
+                        needed.value()));
   }
   return absl::OkStatus();
+}
+
+PageCount Domain::LeafPagesUp(PageCount pages) const {
+  if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return PageCount(0);
+  // A leaf takes PTE pages, a tree page and itself at most.  Once a whole leaf
+  // has been filled, the next ones are made of what it brought; of each extent
+  // the first leaf may be filled in part.
+  const PageCount two_leaves(2 * (abi_->pmds_per_mid + 2));
+  const P2mList::RangeFill fill = P2mList::RangeFill::Ram(Mfn(0));
+  PageCount needed;
+  const std::vector<PfnExtent>& stack = balloon_.extents();
+  for (auto at = stack.rbegin(); pages > PageCount(0) && at != stack.rend();
+       ++at) {
+    const PageCount count = std::min(pages, at->count);
+    needed += std::min(two_leaves,
+                       list_->PagesToSet({at->end() - count, count}, fill));
+    pages -= count;
+  }
+  return needed;
 }
 
 PageCount Domain::RoomBelowMax() const {
