@@ -47,8 +47,15 @@ class Model {
         [state](const auto& frame) { return frame.second.state == state; });
   }
 
-  uint64_t LowestFree() const {
-    return std::find_if(frames_.begin(), frames_.end(),
+  uint64_t CountFreeBelow(uint64_t end) const {
+    return std::count_if(frames_.begin(), frames_.lower_bound(end),
+                         [](const auto& frame) {
+                           return frame.second.state == FrameState::kFree;
+                         });
+  }
+
+  uint64_t LowestFreeFrom(uint64_t first) const {
+    return std::find_if(frames_.lower_bound(first), frames_.end(),
                         [](const auto& frame) {
                           return frame.second.state == FrameState::kFree;
                         })
@@ -105,9 +112,14 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
     SCOPED_TRACE(testing::Message() << "SIMVISOR_SEED=" << seed);
     random_.seed(seed);
     claims_.clear();
-    auto pool = FramePool::Create(Ram(), Mfn(0x10), GetParam(), seed);
+    // Low frames are those of a few leaves, of a block and a bit, or all.
+    const uint64_t low_ends[] = {0x300, kBlock + 0x120, 1 << 30};
+    const Mfn low_end(low_ends[random_() % 3]);
+    auto pool = FramePool::Create(Ram(), Mfn(0x10), GetParam(), seed, low_end);
     ASSERT_THAT(pool, IsOk());
     pool_ = *std::move(pool);
+    ASSERT_EQ(pool_->low_end(), std::min(low_end, pool_->max_mfn()));
+    low_end_ = low_end.value();
     model_ = std::make_unique<Model>(Ram(), 0x10);
     for (int step = 0; step < steps; ++step) {
       SCOPED_TRACE(testing::Message() << "step " << step);
@@ -144,20 +156,37 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
 
   void MakeClaim() {
     const PageCount pages(random_() % 1500);
-    const uint64_t unclaimed =
-        model_->Count(FrameState::kFree) - Claimed().value();
-    auto claim = pool_->Claim(pages);
+    const FrameReach reach =
+        random_() % 2 == 0 ? FrameReach::kLow : FrameReach::kAll;
+    uint64_t unclaimed = model_->Count(FrameState::kFree) - Claimed().value();
+    if (reach == FrameReach::kLow) {
+      unclaimed = std::min(unclaimed, SpareLow());
+    }
+    auto claim = pool_->Claim(pages, reach);
     ASSERT_EQ(claim.ok(), pages.value() <= unclaimed);
     if (!claim.ok()) {
-      claim = pool_->ClaimUpTo(pages);
+      claim = pool_->ClaimUpTo(pages, reach);
       ASSERT_EQ(claim->remaining(), PageCount(unclaimed));
     }
-    claims_.push_back(*std::move(claim));
+    claims_.push_back({*std::move(claim), reach});
+  }
+
+  // Free low frames that nobody has been promised.
+  uint64_t SpareLow() const {
+    return model_->CountFreeBelow(low_end_) - ClaimedLow().value();
+  }
+
+  // The frame that kLowest gives for a claim.
+  uint64_t NextLowest(FrameReach reach, uint64_t claimed_low) const {
+    const bool keep_low = reach == FrameReach::kAll && claimed_low > 0 &&
+                          model_->CountFreeBelow(low_end_) == claimed_low;
+    return model_->LowestFreeFrom(keep_low ? low_end_ : 0);
   }
 
   void PopulateSome(DomainId owner) {
     if (claims_.empty()) return;
-    FrameClaim& claim = claims_[random_() % claims_.size()];
+    auto& [claim, reach] = claims_[random_() % claims_.size()];
+    const uint64_t claimed_low = ClaimedLow().value();
     const uint64_t count = random_() % (claim.remaining().value() + 1);
     const Pfn first(random_() % 100000);
     Pfn next = first;
@@ -174,7 +203,10 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
       for (Mfn mfn = frames.first; mfn < frames.end(); mfn += PageCount(1)) {
         ASSERT_EQ(model_->at(mfn.value()).state, FrameState::kFree);
         if (GetParam() == Placement::kLowest) {
-          ASSERT_EQ(mfn.value(), model_->LowestFree());
+          ASSERT_EQ(mfn.value(), NextLowest(reach, claimed_low));
+        }
+        if (reach == FrameReach::kLow) {
+          ASSERT_LT(mfn.value(), low_end_);
         }
         model_->at(mfn.value()) = {FrameState::kOwned, owner, next};
         next += PageCount(1);
@@ -234,7 +266,14 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
 
   PageCount Claimed() const {
     PageCount claimed;
-    for (const FrameClaim& claim : claims_) claimed += claim.remaining();
+    for (const auto& [claim, reach] : claims_) claimed += claim.remaining();
+    return claimed;
+  }
+  PageCount ClaimedLow() const {
+    PageCount claimed;
+    for (const auto& [claim, reach] : claims_) {
+      if (reach == FrameReach::kLow) claimed += claim.remaining();
+    }
     return claimed;
   }
 
@@ -251,11 +290,13 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
   std::mt19937_64 random_;
   std::unique_ptr<FramePool> pool_;
   std::unique_ptr<Model> model_;
-  std::vector<FrameClaim> claims_;  // before pool_ in destruction
+  uint64_t low_end_ = 0;
+  // Before pool_ in destruction.
+  std::vector<std::pair<FrameClaim, FrameReach>> claims_;
 };
 
 TEST_P(FramePoolRandomTest, CallsMatchAModelOfFrames) {
-  for (uint64_t seed : TestSeeds(4)) {
+  for (uint64_t seed : TestSeeds(8)) {
     Run(seed, 300);
     if (HasFatalFailure()) return;
   }

@@ -34,8 +34,9 @@ PfnExtent Pages(uint64_t first, uint64_t end) {
 std::unique_ptr<FramePool> MakePool(const std::vector<MfnExtent>& ram,
                                     uint64_t reserved = 0,
                                     Placement placement = Placement::kLowest,
-                                    uint64_t seed = 1) {
-  auto pool = FramePool::Create(ram, Mfn(reserved), placement, seed);
+                                    uint64_t seed = 1,
+                                    Mfn low_end = Mfn::None()) {
+  auto pool = FramePool::Create(ram, Mfn(reserved), placement, seed, low_end);
   EXPECT_THAT(pool, IsOk());
   return *std::move(pool);
 }
@@ -216,12 +217,98 @@ TEST(FramePoolTest, ScatterWrapsAroundToTheLastFreeFrame) {
   }
 }
 
+// 100 frames, of which the first 40 are low.
+std::unique_ptr<FramePool> MakeLowPool(Placement placement) {
+  return MakePool({Frames(0, 100)}, 0, placement, 1, Mfn(40));
+}
+
+TEST(FramePoolTest, LowClaimIsMetFromLowFramesAlone) {
+  for (const Placement placement : {Placement::kLowest, Placement::kScatter}) {
+    const auto pool = MakeLowPool(placement);
+    auto claim = pool->Claim(PageCount(40), FrameReach::kLow);
+    ASSERT_THAT(claim, IsOk());
+    for (const auto& [pfn, frames] :
+         Populate(*pool, *claim, kAlice, Pages(0, 40))) {
+      EXPECT_LE(frames.end(), Mfn(40));
+    }
+    EXPECT_EQ(pool->counts().free, PageCount(60));
+    EXPECT_THAT(pool->CheckInvariants(), IsOk());
+  }
+}
+
+TEST(FramePoolTest, LowClaimIsRefusedWhenOnlyHighFramesAreLeft) {
+  const auto pool = MakeLowPool(Placement::kLowest);
+  Populate(*pool, kAlice, Pages(0, 30));
+  EXPECT_THAT(
+      pool->Claim(PageCount(11), FrameReach::kLow),
+      IsError(absl::StatusCode::kResourceExhausted,
+              Reason::kHostMemoryExhausted,
+              HasSubstr("(mfn 0x28), which a 32-bit guest can reach, "
+                        "10 are free and unclaimed, of all frames 70")));
+  EXPECT_EQ(pool->ClaimUpTo(PageCount(11), FrameReach::kLow).remaining(),
+            PageCount(10));
+  EXPECT_THAT(pool->Claim(PageCount(70)), IsOk());
+  EXPECT_EQ(pool->counts().claimed, PageCount(0));
+}
+
+TEST(FramePoolTest, LowClaimNeedsRoomAmongAllClaimsToo) {
+  const auto pool = MakeLowPool(Placement::kLowest);
+  const FrameClaim most = pool->ClaimUpTo(PageCount(95));
+  EXPECT_EQ(pool->ClaimUpTo(PageCount(40), FrameReach::kLow).remaining(),
+            PageCount(5));
+}
+
+TEST(FramePoolTest, PromisedLowFramesAreNotGivenToOthers) {
+  for (const Placement placement : {Placement::kLowest, Placement::kScatter}) {
+    const auto pool = MakeLowPool(placement);
+    auto low = pool->Claim(PageCount(25), FrameReach::kLow);
+    ASSERT_THAT(low, IsOk());
+    const PopulatedExtents others = Populate(*pool, kBob, Pages(0, 75));
+    if (placement == Placement::kLowest) {
+      EXPECT_THAT(others, ElementsAre(std::pair(Pfn(0), Frames(0, 15)),
+                                      std::pair(Pfn(15), Frames(40, 100))));
+    }
+    EXPECT_EQ(pool->ClaimUpTo(PageCount(1)).remaining(), PageCount(0));
+    for (const auto& [pfn, frames] :
+         Populate(*pool, *low, kAlice, Pages(0, 25))) {
+      EXPECT_LE(frames.end(), Mfn(40));
+    }
+    EXPECT_EQ(pool->counts().free, PageCount(0));
+    EXPECT_THAT(pool->CheckInvariants(), IsOk());
+  }
+}
+
+TEST(FramePoolTest, LowFramesAreForAllAgainWhenTheirClaimIsGivenUp) {
+  const auto pool = MakeLowPool(Placement::kLowest);
+  FrameClaim low = pool->ClaimUpTo(PageCount(40), FrameReach::kLow);
+  FrameClaim moved = std::move(low);
+  EXPECT_THAT(Populate(*pool, kBob, Pages(0, 1)),
+              ElementsAre(std::pair(Pfn(0), Frames(40, 41))));
+  moved = FrameClaim();
+  EXPECT_THAT(Populate(*pool, kBob, Pages(1, 2)),
+              ElementsAre(std::pair(Pfn(1), Frames(0, 1))));
+}
+
+TEST(FramePoolTest, HighFramesThatComeBackAreFoundBehindPromisedLowOnes) {
+  const auto pool = MakeLowPool(Placement::kLowest);
+  const FrameClaim low = pool->ClaimUpTo(PageCount(40), FrameReach::kLow);
+  Populate(*pool, kBob, Pages(0, 50));
+  pool->Free({Frames(42, 44)});
+  EXPECT_THAT(Populate(*pool, kAlice, Pages(0, 3)),
+              ElementsAre(std::pair(Pfn(0), Frames(42, 44)),
+                          std::pair(Pfn(2), Frames(90, 91))));
+  EXPECT_THAT(pool->CheckInvariants(), IsOk());
+}
+
 TEST(FramePoolTest, ThreadsNeverShareAFrame) {
-  const auto pool = MakePool({Frames(0, 4000)}, 0, Placement::kScatter);
+  const auto pool =
+      MakePool({Frames(0, 4000)}, 0, Placement::kScatter, 1, Mfn(1500));
   const auto work = [&pool](uint16_t id) {
     std::mt19937_64 random(id);
     for (int round = 0; round < 100; ++round) {
-      FrameClaim claim = pool->ClaimUpTo(PageCount(random() % 2000));
+      const FrameReach reach =
+          random() % 2 == 0 ? FrameReach::kLow : FrameReach::kAll;
+      FrameClaim claim = pool->ClaimUpTo(PageCount(random() % 2000), reach);
       const PfnExtent pfns = {Pfn(0), claim.remaining()};
       std::vector<MfnExtent> mine;
       pool->Populate(claim, DomainId(id), pfns, [&mine](Pfn, MfnExtent frames) {
@@ -230,6 +317,9 @@ TEST(FramePoolTest, ThreadsNeverShareAFrame) {
       for (size_t i = 0; i < mine.size(); ++i) {
         const FrameRun run = pool->Lookup(mine[i].first);
         ASSERT_EQ(run.owner, DomainId(id));
+        if (reach == FrameReach::kLow) {
+          ASSERT_LT(mine[i].first, Mfn(1500));
+        }
         ASSERT_EQ(run.first_pfn, Pfn(i));
       }
       pool->Free(mine);

@@ -12,25 +12,27 @@ namespace simvisor {
 
 FrameClaim::FrameClaim(FrameClaim&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)),
-      remaining_(std::exchange(other.remaining_, PageCount(0))) {}
+      remaining_(std::exchange(other.remaining_, PageCount(0))),
+      reach_(other.reach_) {}
 
 FrameClaim& FrameClaim::operator=(FrameClaim&& other) noexcept {
   // What this held is given up when `given_up` goes.
   FrameClaim given_up(std::move(other));
   std::swap(pool_, given_up.pool_);
   std::swap(remaining_, given_up.remaining_);
+  std::swap(reach_, given_up.reach_);
   return *this;
 }
 
 FrameClaim::~FrameClaim() {
-  if (pool_ != nullptr) pool_->Unclaim(remaining_);
+  if (pool_ != nullptr) pool_->Unclaim(*this);
 }
 
 absl::StatusOr<std::unique_ptr<FramePool>> FramePool::Create(
     const std::vector<MfnExtent>& ram, Mfn reserved_below, Placement placement,
-    uint64_t seed) {
+    uint64_t seed, Mfn low_end) {
   SIMVISOR_ASSIGN_OR_RETURN(FrameTable table,
-                            FrameTable::Create(ram, reserved_below));
+                            FrameTable::Create(ram, reserved_below, low_end));
   std::optional<ScatterPlaces> places;
   if (placement == Placement::kScatter) places.emplace(ram, seed);
   return std::unique_ptr<FramePool>(
@@ -39,6 +41,7 @@ absl::StatusOr<std::unique_ptr<FramePool>> FramePool::Create(
 
 FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places)
     : max_mfn_(table.max_mfn()),
+      low_end_(table.low_end()),
       total_(table.counts().total),
       reserved_(table.counts().reserved),
       free_(table.counts().free.value()),
@@ -56,27 +59,30 @@ void FramePool::PublishCounts() {
   visible_claims_.store(claimed_.value(), std::memory_order_release);
 }
 
-absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages) {
+absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
   absl::MutexLock lock(&mu_);
-  if (pages > Unclaimed()) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
-        absl::StrFormat("claim of %d frames: %d of the host's %d frames are "
-                        "free and unclaimed; balloon a domain down",
-                        pages.value(), Unclaimed().value(),
-                        table_.counts().total.value()));
+  const PageCount unclaimed = Unclaimed(reach);
+  if (pages <= unclaimed) return AddClaim(pages, reach);
+  std::string message = absl::StrFormat(
+      "claim of %d frames: %d of the host's %d frames are free and unclaimed; "
+      "balloon a domain down",
+      pages.value(), unclaimed.value(), total_.value());
+  if (reach == FrameReach::kLow && low_end_ < max_mfn_) {
+    message = absl::StrFormat(
+        "claim of %d frames: of the frames below %.4g GiB (mfn 0x%x), which a "
+        "32-bit guest can reach, %d are free and unclaimed, of all frames %d; "
+        "balloon a domain down that has low frames, or destroy it",
+        pages.value(), static_cast<double>(low_end_.value()) / kPagesPerGiB,
+        low_end_.value(), unclaimed.value(),
+        Unclaimed(FrameReach::kAll).value());
   }
-  claimed_ += pages;
-  PublishCounts();
-  return FrameClaim(this, pages);
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   Reason::kHostMemoryExhausted, message);
 }
 
-FrameClaim FramePool::ClaimUpTo(PageCount pages) {
+FrameClaim FramePool::ClaimUpTo(PageCount pages, FrameReach reach) {
   absl::MutexLock lock(&mu_);
-  const PageCount claimed = std::min(pages, Unclaimed());
-  claimed_ += claimed;
-  PublishCounts();
-  return FrameClaim(this, claimed);
+  return AddClaim(std::min(pages, Unclaimed(reach)), reach);
 }
 
 PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
@@ -86,15 +92,14 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
   absl::MutexLock lock(&mu_);
   PageCount done;
   for (int i = 0; i < kMaxExtents && done < pfns.count; ++i) {
-    const MfnExtent frames = NextFrames(pfns.count - done);
+    const MfnExtent frames = NextFrames(claim.reach_, pfns.count - done);
     const Pfn first = pfns.first + done;
     table_.Take(frames, owner, first);
     visit(first, frames);
     done += frames.count;
   }
-  claimed_ -= done;
   claim.remaining_ -= done;
-  PublishCounts();
+  SubtractClaim(done, claim.reach_);
   return done;
 }
 
@@ -136,23 +141,68 @@ absl::Status FramePool::CheckInvariants() const {
         absl::StrFormat("frame pool: %d frames are claimed, but %d are free",
                         claimed_.value(), table_.counts().free.value()));
   }
+  if (claimed_low_ > claimed_ || claimed_low_ > table_.free_low()) {
+    return MakeError(
+        absl::StatusCode::kInternal, Reason::kInternal,
+        absl::StrFormat("frame pool: %d frames are claimed, %d of them below "
+                        "mfn 0x%x, but %d are free there",
+                        claimed_.value(), claimed_low_.value(),
+                        low_end_.value(), table_.free_low().value()));
+  }
   return table_.CheckInvariants();
 }
 
-void FramePool::Unclaim(PageCount pages) {
+void FramePool::Unclaim(const FrameClaim& claim) {
   absl::MutexLock lock(&mu_);
+  SubtractClaim(claim.remaining_, claim.reach_);
+}
+
+FrameClaim FramePool::AddClaim(PageCount pages, FrameReach reach) {
+  claimed_ += pages;
+  if (reach == FrameReach::kLow) claimed_low_ += pages;
+  PublishCounts();
+  return FrameClaim(this, pages, reach);
+}
+
+void FramePool::SubtractClaim(PageCount pages, FrameReach reach) {
   claimed_ -= pages;
+  if (reach == FrameReach::kLow) claimed_low_ -= pages;
   PublishCounts();
 }
 
-PageCount FramePool::Unclaimed() const {
-  return table_.counts().free - claimed_;
+PageCount FramePool::Unclaimed(FrameReach reach) const {
+  const PageCount all = table_.counts().free - claimed_;
+  return reach == FrameReach::kAll
+             ? all
+             : std::min(all, table_.free_low() - claimed_low_);
 }
 
-MfnExtent FramePool::NextFrames(PageCount most) {
-  if (!places_.has_value()) return table_.FindFree(Mfn(0), most);
-  const MfnExtent frame = table_.FindFree(places_->Next(), PageCount(1));
-  return frame.empty() ? table_.FindFree(Mfn(0), PageCount(1)) : frame;
+MfnExtent FramePool::NextFrames(FrameReach reach, PageCount most) {
+  if (reach == FrameReach::kLow) return NextFramesIn(Mfn(0), low_end_, most);
+  if (claimed_low_ == PageCount(0)) {
+    return NextFramesIn(Mfn(0), max_mfn_, most);
+  }
+  const PageCount spare = table_.free_low() - claimed_low_;
+  if (spare == PageCount(0)) return NextFramesIn(low_end_, max_mfn_, most);
+  MfnExtent frames = NextFramesIn(Mfn(0), max_mfn_, most);
+  // Stop within the low frames before those that are promised.
+  if (frames.first < low_end_ &&
+      std::min(frames.end(), low_end_) - frames.first > spare) {
+    frames.count = spare;
+  }
+  return frames;
+}
+
+MfnExtent FramePool::NextFramesIn(Mfn first, Mfn end, PageCount most) {
+  MfnExtent frames;
+  if (places_.has_value()) {
+    most = PageCount(1);
+    frames = table_.FindFree(places_->Next(first, end), most);
+  }
+  if (frames.empty() || frames.first >= end) {
+    frames = table_.FindFree(first, most);
+  }
+  return ExtentBetween(frames.first, std::min(frames.end(), end));
 }
 
 }  // namespace simvisor

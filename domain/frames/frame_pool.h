@@ -11,7 +11,14 @@
 // the first free one at or behind each place.
 //
 // free + owned + reserved = total at every moment; claims are promises made
-// against free frames (XENMEM_claim_pages): nobody else can take them.
+// against free frames (XENMEM_claim_pages): nobody else can take them.  A claim
+// may be for low frames alone, those below low_end().  All promises can be kept
+// as long as
+//   (1) low claims <= free low frames, and (2) all claims <= free frames,
+// so a new claim must leave both true, and frames for an unrestricted claim
+// come out of the low ones only while more of these are free than promised.  If
+// none is to spare, a high frame is free, since by (2) all unrestricted claims
+// have room behind the low ones.
 //
 // Units: frames of 4096 bytes.
 //
@@ -42,6 +49,12 @@ namespace simvisor {
 
 enum class Placement { kLowest, kScatter };
 
+// Which frames a claim can be met from.
+enum class FrameReach {
+  kAll,
+  kLow,  // those below FramePool::low_end()
+};
+
 class FramePool;
 
 // A promise of frames.  Whatever is left of it is given up with the object.
@@ -57,11 +70,12 @@ class FrameClaim {
 
  private:
   friend class FramePool;
-  FrameClaim(FramePool* pool, PageCount pages)
-      : pool_(pool), remaining_(pages) {}
+  FrameClaim(FramePool* pool, PageCount pages, FrameReach reach)
+      : pool_(pool), remaining_(pages), reach_(reach) {}
 
   FramePool* pool_ = nullptr;  // outlives the claim
   PageCount remaining_;
+  FrameReach reach_ = FrameReach::kAll;
 };
 
 class FramePool {
@@ -72,25 +86,31 @@ class FramePool {
 
   // A machine whose RAM is `ram` (ascending, disjoint, not empty), all free but
   // the frames below `reserved_below`, which the hypervisor keeps.  `seed` is
-  // for kScatter.
+  // for kScatter.  Low frames are those below `low_end`; None() stands for the
+  // machine's end.
   //
   // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
   // address space.
   static absl::StatusOr<std::unique_ptr<FramePool>> Create(
       const std::vector<MfnExtent>& ram, Mfn reserved_below,
-      Placement placement, uint64_t seed);
+      Placement placement, uint64_t seed, Mfn low_end = Mfn::None());
 
   // As of the last call that has ended; takes no lock, so that nobody who only
   // looks waits for one who fills a large domain.
   Counts counts() const;
   // One past the last frame.
   Mfn max_mfn() const { return max_mfn_; }
+  // One past the last low frame, at most max_mfn().
+  Mfn low_end() const { return low_end_; }
 
   // Promises `pages` frames.  RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED if fewer
-  // are free and unclaimed; the message says how many are.
-  absl::StatusOr<FrameClaim> Claim(PageCount pages) ABSL_LOCKS_EXCLUDED(mu_);
+  // within `reach` are free and unclaimed; the message says how many are.
+  absl::StatusOr<FrameClaim> Claim(PageCount pages,
+                                   FrameReach reach = FrameReach::kAll)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Promises as many as there are, at most `pages`; may be none.
-  FrameClaim ClaimUpTo(PageCount pages) ABSL_LOCKS_EXCLUDED(mu_);
+  FrameClaim ClaimUpTo(PageCount pages, FrameReach reach = FrameReach::kAll)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Gives `owner` frames for pfns [first, first + count) out of `claim`, sets
   // their m2p entries, and reports the extents in pfn order
@@ -128,16 +148,28 @@ class FramePool {
   FramePool(FrameTable table, std::optional<ScatterPlaces> places);
 
   // Takes back what is left of a claim.
-  void Unclaim(PageCount pages) ABSL_LOCKS_EXCLUDED(mu_);
-  PageCount Unclaimed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Unclaim(const FrameClaim& claim) ABSL_LOCKS_EXCLUDED(mu_);
+  // Counts frames that are promised now, and that no longer are.
+  FrameClaim AddClaim(PageCount pages, FrameReach reach)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SubtractClaim(PageCount pages, FrameReach reach)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Frames that a new claim may be for.
+  PageCount Unclaimed(FrameReach reach) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The free frames to hand out next, at least one and at most `most`.
-  // REQUIRES: a frame is free.
-  MfnExtent NextFrames(PageCount most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // REQUIRES: at least one frame is claimed with `reach`.
+  MfnExtent NextFrames(FrameReach reach, PageCount most)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same, for frames of [first, end).  REQUIRES: one is free there.
+  MfnExtent NextFramesIn(Mfn first, Mfn end, PageCount most)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Makes the counts of the table visible to counts().
   void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Mfn max_mfn_;
+  const Mfn low_end_;
   const PageCount total_;
   const PageCount reserved_;
   std::atomic<uint64_t> free_;  // the others follow from it
@@ -146,6 +178,8 @@ class FramePool {
   mutable absl::Mutex mu_;
   FrameTable table_ ABSL_GUARDED_BY(mu_);
   PageCount claimed_ ABSL_GUARDED_BY(mu_);  // never more than are free
+  // Part of claimed_; never more than are free below low_end_.
+  PageCount claimed_low_ ABSL_GUARDED_BY(mu_);
   // With kScatter alone.
   std::optional<ScatterPlaces> places_ ABSL_GUARDED_BY(mu_);
 };

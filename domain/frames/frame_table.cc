@@ -74,7 +74,9 @@ void ForEachPart(uint64_t first, uint64_t count, uint64_t size, Visit visit) {
 
 struct FrameTable::Recount {
   Counts counts;
+  PageCount free_low;
   uint64_t lowest_free;
+  uint64_t lowest_free_high;
   std::vector<std::string> wrong;
 
   // Notes a difference between a count and its recount.
@@ -83,6 +85,13 @@ struct FrameTable::Recount {
     wrong.push_back(absl::StrFormat("%s: %d counted, %d found", what,
                                     kept.value(), found.value()));
   }
+  // Notes a free frame where none should be.
+  void ExpectNoneBelow(Mfn hint, uint64_t lowest) {
+    if (hint.value() <= lowest) return;
+    wrong.push_back(
+        absl::StrFormat("mfn 0x%x is free, but none should be below 0x%x",
+                        lowest, hint.value()));
+  }
   void ExpectAt(absl::string_view what, uint64_t index, uint64_t kept,
                 uint64_t found) {
     if (kept == found) return;
@@ -90,19 +99,21 @@ struct FrameTable::Recount {
   }
 };
 
-FrameTable::FrameTable(CompactWords cells, Mfn max_mfn)
+FrameTable::FrameTable(CompactWords cells, Mfn max_mfn, Mfn low_end)
     : cells_(std::move(cells)),
       max_mfn_(max_mfn),
+      low_end_(low_end),
       free_in_block_(cells_.capacity() >> kBlockShift),
-      free_bits_(cells_.capacity() >> kBlockShift) {}
+      free_bits_(cells_.capacity() >> kBlockShift),
+      lowest_free_high_(low_end) {}
 
 absl::StatusOr<FrameTable> FrameTable::Create(const std::vector<MfnExtent>& ram,
-                                              Mfn reserved_below) {
+                                              Mfn reserved_below, Mfn low_end) {
   const Mfn max_mfn = ram.back().end();
   SIMVISOR_ASSIGN_OR_RETURN(
       CompactWords cells,
       CompactWords::Create(max_mfn.value(), kLeafShift, kBlockShift));
-  FrameTable table(std::move(cells), max_mfn);
+  FrameTable table(std::move(cells), max_mfn, std::min(low_end, max_mfn));
   table.cells_.SetRange(0, table.cells_.capacity(), {kNotRamCell, false});
   for (const MfnExtent& extent : ram) {
     const Mfn split = std::clamp(reserved_below, extent.first, extent.end());
@@ -120,8 +131,9 @@ absl::StatusOr<FrameTable> FrameTable::Create(const std::vector<MfnExtent>& ram,
 }
 
 MfnExtent FrameTable::FindFree(Mfn from, PageCount most) {
-  const Mfn first(NextFree(std::max(from, lowest_free_).value()));
-  if (from <= lowest_free_) lowest_free_ = first;
+  Mfn& lowest = from < low_end_ ? lowest_free_ : lowest_free_high_;
+  const Mfn first(NextFree(std::max(from, lowest).value()));
+  if (from <= lowest) lowest = first;
   const PageCount room = std::min(most, max_mfn_ - first);
   if (room == PageCount(0)) return {max_mfn_, room};
   return ExtentBetween(first,
@@ -145,6 +157,10 @@ void FrameTable::Free(MfnExtent frames) {
   CountFreed(frames);
   counts_.owned -= frames.count;
   lowest_free_ = std::min(lowest_free_, frames.first);
+  if (frames.end() > low_end_) {
+    lowest_free_high_ =
+        std::min(lowest_free_high_, std::max(frames.first, low_end_));
+  }
   // A block set in parts is not folded by itself.
   ForEachPart(
       frames.first.value(), frames.count.value(), kBlockSize,
@@ -214,6 +230,7 @@ void FrameTable::CountFreed(MfnExtent frames) {
                 free_in_block_[block] += count;
               });
   counts_.free += frames.count;
+  free_low_ += LowPart(frames);
 }
 
 void FrameTable::CountTaken(MfnExtent frames) {
@@ -228,6 +245,11 @@ void FrameTable::CountTaken(MfnExtent frames) {
                 free_in_block_[block] -= count;
               });
   counts_.free -= frames.count;
+  free_low_ -= LowPart(frames);
+}
+
+PageCount FrameTable::LowPart(MfnExtent frames) const {
+  return ExtentBetween(frames.first, std::min(frames.end(), low_end_)).count;
 }
 
 FreeBits& FrameTable::BitsOf(uint64_t block) {
@@ -295,6 +317,11 @@ void FrameTable::CheckRun(const CompactWords::Run& run,
   if (state != FrameState::kFree) return;
   recount.counts.free += count;
   recount.lowest_free = std::min(recount.lowest_free, run.first);
+  const PageCount low = LowPart({Mfn(run.first), count});
+  recount.free_low += low;
+  if (low == count) return;
+  recount.lowest_free_high =
+      std::min(recount.lowest_free_high, run.first + low.value());
 }
 
 void FrameTable::CheckBlock(uint64_t block, Recount& recount) const {
@@ -318,18 +345,17 @@ void FrameTable::CheckBlock(uint64_t block, Recount& recount) const {
 absl::Status FrameTable::CheckInvariants() const {
   Recount recount;
   recount.lowest_free = max_mfn_.value();
+  recount.lowest_free_high = max_mfn_.value();
   for (uint64_t block = 0; block < free_in_block_.size(); ++block) {
     CheckBlock(block, recount);
   }
   recount.Expect("frames", counts_.total, recount.counts.total);
   recount.Expect("free frames", counts_.free, recount.counts.free);
+  recount.Expect("free low frames", free_low_, recount.free_low);
   recount.Expect("owned frames", counts_.owned, recount.counts.owned);
   recount.Expect("reserved frames", counts_.reserved, recount.counts.reserved);
-  if (lowest_free_.value() > recount.lowest_free) {
-    recount.wrong.push_back(
-        absl::StrFormat("mfn 0x%x is free, but none should be below 0x%x",
-                        recount.lowest_free, lowest_free_.value()));
-  }
+  recount.ExpectNoneBelow(lowest_free_, recount.lowest_free);
+  recount.ExpectNoneBelow(lowest_free_high_, recount.lowest_free_high);
   if (recount.wrong.empty()) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kInternal, Reason::kInternal,

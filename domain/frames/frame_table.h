@@ -47,16 +47,22 @@ class FrameTable {
   };
 
   // A machine whose RAM is `ram` (ascending, disjoint, not empty), all free but
-  // the frames below `reserved_below`.
+  // the frames below `reserved_below`.  Frames below `low_end` are counted by
+  // themselves; None() stands for the machine's end.
   //
   // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
   // address space.
   static absl::StatusOr<FrameTable> Create(const std::vector<MfnExtent>& ram,
-                                           Mfn reserved_below);
+                                           Mfn reserved_below,
+                                           Mfn low_end = Mfn::None());
 
   const Counts& counts() const { return counts_; }
+  // Free frames below low_end().
+  PageCount free_low() const { return free_low_; }
   // One past the last frame.
   Mfn max_mfn() const { return max_mfn_; }
+  // At most max_mfn().
+  Mfn low_end() const { return low_end_; }
 
   // The first free frame at or behind `from`, with as many of the free frames
   // that follow it as there are, at most `most`.  Empty if there is none.
@@ -98,11 +104,13 @@ class FrameTable {
   // What CheckInvariants() finds.
   struct Recount;
 
-  FrameTable(CompactWords cells, Mfn max_mfn);
+  FrameTable(CompactWords cells, Mfn max_mfn, Mfn low_end);
 
   // Counts frames that became free, or were taken.
   void CountFreed(MfnExtent frames);
   void CountTaken(MfnExtent frames);
+  // How many of `frames` lie below low_end().
+  PageCount LowPart(MfnExtent frames) const;
   // The bits of `block`, which is about to be free in part.
   FreeBits& BitsOf(uint64_t block);
 
@@ -116,12 +124,16 @@ class FrameTable {
 
   CompactWords cells_;
   Mfn max_mfn_;
+  Mfn low_end_;
   Counts counts_;
+  PageCount free_low_;
   std::vector<uint32_t> free_in_block_;
   // Per block; null unless a part of it, and not all, is free.
   std::vector<std::unique_ptr<FreeBits>> free_bits_;
   // No frame below is free.
   Mfn lowest_free_;
+  // At least low_end_; no frame from there to here is free.
+  Mfn lowest_free_high_;
 };
 
 }  // namespace simvisor

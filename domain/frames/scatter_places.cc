@@ -25,10 +25,24 @@ ScatterPlaces::ScatterPlaces(const std::vector<MfnExtent>& ram, uint64_t seed)
   }
 }
 
-Mfn ScatterPlaces::Next() {
+uint64_t ScatterPlaces::IndexOf(Mfn mfn) const {
+  const auto behind = std::upper_bound(
+      stretches_.begin(), stretches_.end(), mfn,
+      [](Mfn m, const Stretch& stretch) { return m < stretch.first; });
+  if (behind == stretches_.begin()) return 0;
+  const auto stretch = behind - 1;
+  const uint64_t first_index =
+      stretch == stretches_.begin() ? 0 : (stretch - 1)->end_index;
+  return std::min(first_index + (mfn - stretch->first).value(),
+                  stretch->end_index);
+}
+
+Mfn ScatterPlaces::Next(Mfn first, Mfn end) {
+  const uint64_t begin_index = IndexOf(first);
   // The modulus favours low places by less than one in 2^24 even with 2^40
   // frames.
-  const uint64_t index = NextRandom(state_) % stretches_.back().end_index;
+  const uint64_t index =
+      begin_index + NextRandom(state_) % (IndexOf(end) - begin_index);
   const auto stretch = std::upper_bound(
       stretches_.begin(), stretches_.end(), index,
       [](uint64_t i, const Stretch& s) { return i < s.end_index; });

@@ -23,14 +23,19 @@ class ScatterPlaces {
   // `ram`: ascending, disjoint, not empty.
   ScatterPlaces(const std::vector<MfnExtent>& ram, uint64_t seed);
 
-  // The next place.
-  Mfn Next();
+  // The next place in [first, end), drawn among the RAM frames there.  Every
+  // call draws one number of the series, whatever its range.
+  // REQUIRES: there is RAM in [first, end).
+  Mfn Next(Mfn first, Mfn end);
 
  private:
   struct Stretch {
     Mfn first;
     uint64_t end_index;  // RAM frames up to its end
   };
+
+  // RAM frames below `mfn`.
+  uint64_t IndexOf(Mfn mfn) const;
 
   std::vector<Stretch> stretches_;
   uint64_t state_;
