@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "domain/domain/domain_types.h"
+#include "domain/units/abi.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor::server {
@@ -67,7 +67,7 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
       options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
   // As with Xen's dom0_mem without max: dom0 may grow to all there is.
   config.dom0_max_memory = options.dom0_max_memory.value_or(
-      std::min(RamOf(config.e820), kMaxDomainPages));
+      std::min(RamOf(config.e820), kAbiX86_64.max_domain_pages()));
   return config;
 }
 

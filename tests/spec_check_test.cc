@@ -75,11 +75,50 @@ TEST(SpecCheckTest, OversizedNumbersAreRefused) {
   EXPECT_THAT(CheckDomainSpec(spec),
               IsError(Code::kInvalidArgument, Reason::kArgumentTooLarge,
                       HasSubstr("65537 GiB")));
+  spec.hotplug_limit_gib = 65;
+  EXPECT_THAT(CheckDomainSpec(spec), IsOk());
+  spec.arch = Arch::kX86_32Pae;
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kArgumentTooLarge,
+                      HasSubstr("65 GiB of memory hotplug limit for "
+                                "x86_32_pae: the limit is 64")));
   spec = GoodSpec();
   spec.max_memory = PageCount(uint64_t{1} << 32);
   EXPECT_THAT(CheckDomainSpec(spec),
               IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
                       HasSubstr("4294967295")));
+}
+
+TEST(SpecCheckTest, PaeGuestsEndAt64GiB) {
+  constexpr uint64_t kMost = uint64_t{1} << 24;
+  DomainSpec spec = GoodSpec();
+  spec.arch = Arch::kX86_32Pae;
+  spec.memory = spec.max_memory = PageCount(kMost);
+  EXPECT_THAT(CheckDomainSpec(spec), IsOk());
+  spec.max_memory = PageCount(kMost + 1);
+  EXPECT_THAT(CheckDomainSpec(spec),
+              IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
+                      HasSubstr("maxmem of 16777217: a domain of x86_32_pae "
+                                "has at most 16777216 pages")));
+  spec.arch = Arch::kX86_64;
+  EXPECT_THAT(CheckDomainSpec(spec), IsOk());
+}
+
+TEST(SpecCheckTest, MapsOfPaeGuestsHaveNoRamBeyond64GiB) {
+  constexpr uint64_t kEnd = uint64_t{64} << 30;
+  DomainSpec spec = GoodSpec();
+  spec.arch = Arch::kX86_32Pae;
+  spec.e820 = *E820Map::Create(
+      {{0, kEnd, E820Type::kRam}, {kEnd, kEnd, E820Type::kReserved}});
+  EXPECT_THAT(CheckGuestMap(spec), IsOk());
+  spec.e820 = *E820Map::Create(
+      {{0, kEnd / 2, E820Type::kRam}, {kEnd, 4096, E820Type::kRam}});
+  EXPECT_THAT(CheckGuestMap(spec),
+              IsError(Code::kInvalidArgument, Reason::kE820Malformed,
+                      HasSubstr("RAM up to pfn 0x1000001: a x86_32_pae guest "
+                                "manages pfns below 0x1000000 (64 GiB)")));
+  spec.arch = Arch::kX86_64;
+  EXPECT_THAT(CheckGuestMap(spec), IsOk());
 }
 
 }  // namespace

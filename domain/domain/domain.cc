@@ -64,6 +64,8 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
                std::unique_ptr<P2mList> list, FramePool& pool)
     : id_(params.id),
       abi_(&AbiOf(params.spec.arch)),
+      reach_(abi_->arch == Arch::kX86_32Pae ? FrameReach::kLow
+                                            : FrameReach::kAll),
       spec_(std::move(params.spec)),
       setup_(std::move(setup)),
       area_limit_(HotplugLimit(spec_)),
@@ -89,7 +91,7 @@ absl::Status Domain::Populate(StopCheck stop) {
 }
 
 absl::Status Domain::GiveInitialFrames(StopCheck stop) {
-  absl::StatusOr<FrameClaim> claim = pool_.Claim(spec_.memory);
+  absl::StatusOr<FrameClaim> claim = pool_.Claim(spec_.memory, reach_);
   if (!claim.ok()) {
     return MakeError(claim.status().code(), Reason::kHostMemoryExhausted,
                      absl::StrFormat("create of domain \"%s\": %s", spec_.name,

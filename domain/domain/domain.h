@@ -4,10 +4,11 @@
 // in the machine's pool, the p2m list that its guest keeps of them, and what
 // the frames hold.  Its methods keep the invariants between the three, which
 // Audit() states and checks:
-//   (1) a RAM word's frame is owned by the domain and its m2p entry points
-//   back; (2) current pages = RAM words + frames in no word; (3) a page of the
-//   list's own structure is RAM and in no free list; (4) the guest's free pages
-//   are RAM, and the balloon's pfns are INVALID.
+//   (1) a RAM word's frame is owned by the domain, is one that its guest can
+//   reach, and its m2p entry points back; (2) current pages = RAM words +
+//   frames in no word; (3) a page of the list's own structure is RAM and in no
+//   free list; (4) the guest's free pages are RAM, and the balloon's pfns are
+//   INVALID.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
 // PAUSED -> DYING (no frames).  Every method but the constants and Info() fails
@@ -112,7 +113,8 @@ class Domain {
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(PageCount target, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more).
+  // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more,
+  // on PAE more than 64 GiB).
   // Source: libxl_domain_setmaxmem().
   absl::Status SetMaxMemory(PageCount max_memory) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -256,6 +258,7 @@ class Domain {
   // Constant after construction.
   const DomainId id_;
   const Abi* const abi_;
+  const FrameReach reach_;  // frames it can be given
   const DomainSpec spec_;
   const MemorySetup setup_;
   const Pfn area_limit_;

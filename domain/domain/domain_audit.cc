@@ -21,15 +21,18 @@ class Findings {
   std::vector<std::string>& out_;
 };
 
-// Invariant (1): `frames` belong to `id` and their m2p entries name `first`,
-// first + 1, ...; `first` None() stands for no entry.
-void CheckFrames(const FramePool& pool, DomainId id, MfnExtent frames,
+// Invariant (1): `frames` belong to `id`, end at or below `end`, and their m2p
+// entries name `first`, first + 1, ...; `first` None() stands for no entry.
+void CheckFrames(const FramePool& pool, DomainId id, Mfn end, MfnExtent frames,
                  Pfn first, Findings& findings) {
-  if (!FitsWithin(frames.first, frames.count, pool.max_mfn())) {
-    findings.Add(absl::StrFormat("%d frames from mfn 0x%x leave the machine",
-                                 frames.count.value(), frames.first.value()));
-    return;
+  if (!FitsWithin(frames.first, frames.count, end)) {
+    findings.Add(absl::StrFormat(
+        "%d frames from mfn 0x%x leave what it can be given, which ends at mfn "
+        "0x%x",
+        frames.count.value(), frames.first.value(), end.value()));
   }
+  // The pool knows nothing behind its end.
+  frames = ExtentBetween(frames.first, std::min(frames.end(), pool.max_mfn()));
   std::vector<FrameRun> runs;
   for (MfnExtent rest = frames; !rest.empty();) {
     runs.clear();
@@ -83,20 +86,23 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
                                    list_status.message().size()));
   }
 
+  const Mfn end =
+      reach_ == FrameReach::kLow ? pool_.low_end() : pool_.max_mfn();
   PageCount ram;
   for (Pfn at(0); at < list_->p2m_size();) {
     const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,
                                     RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kRam) {
       ram += run.pfns.count;
-      CheckFrames(pool_, id_, {Mfn(run.word.Number()), run.pfns.count}, at,
+      CheckFrames(pool_, id_, end, {Mfn(run.word.Number()), run.pfns.count}, at,
                   findings);
     }
     at = run.pfns.end();
   }
   *words += ram.value();
-  for (const auto& [first, end] : unmapped_frames_.extents()) {
-    CheckFrames(pool_, id_, ExtentBetween(first, end), Pfn::None(), findings);
+  for (const auto& [first, last] : unmapped_frames_.extents()) {
+    CheckFrames(pool_, id_, end, ExtentBetween(first, last), Pfn::None(),
+                findings);
   }
   if (ram + unmapped_frames_.size() != current_) {
     findings.Add(absl::StrFormat(
@@ -107,12 +113,12 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   list_->structure().ForEach([&](PfnExtent pfns) {
     CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
   });
-  for (const auto& [first, end] : free_pages_.set().extents()) {
-    const PfnExtent pfns = ExtentBetween(first, end);
+  for (const auto& [first, last] : free_pages_.set().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, last);
     CheckClass(*list_, pfns, P2mClass::kRam, "free", findings);
     if (list_->structure().Intersects(pfns)) {
       findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
-                                   first.value(), end.value()));
+                                   first.value(), last.value()));
     }
   }
   for (const PfnExtent& pfns : balloon_.extents()) {

@@ -60,7 +60,7 @@ absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
   FrameClaim claim;
   if (!allow_partial) {
     SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(pages));
-    absl::StatusOr<FrameClaim> claimed = pool_.Claim(pages);
+    absl::StatusOr<FrameClaim> claimed = pool_.Claim(pages, reach_);
     if (!claimed.ok()) {
       return MakeError(claimed.status().code(), Reason::kHostMemoryExhausted,
                        absl::StrFormat("domain %d: balloon up: %s", id_.value(),
@@ -183,7 +183,7 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
                             PageCount* moved) {
   FrameClaim own;
   if (claim == nullptr) {
-    own = pool_.ClaimUpTo(std::min(pages, RoomBelowMax()));
+    own = pool_.ClaimUpTo(std::min(pages, RoomBelowMax()), reach_);
     claim = &own;
   }
   pages = std::min(pages, claim->remaining());
@@ -232,13 +232,13 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
 absl::Status Domain::SetMaxMemory(PageCount max_memory) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (max_memory > kMaxDomainPages) {
+  if (max_memory > abi_->max_domain_pages()) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-        absl::StrFormat("domain %d: maximum memory of %d pages: a domain has "
-                        "at most %d",
-                        id_.value(), max_memory.value(),
-                        kMaxDomainPages.value()));
+        absl::StrFormat("domain %d: maximum memory of %d pages: a domain of %s "
+                        "has at most %d",
+                        id_.value(), max_memory.value(), abi_->name,
+                        abi_->max_domain_pages().value()));
   }
   if (max_memory < target_) {
     return MakeError(

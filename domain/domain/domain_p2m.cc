@@ -144,6 +144,18 @@ absl::Status Domain::CheckGuestPages(absl::string_view operation,
 
 absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
   const MfnExtent frames = {first_mfn, pfns.count};
+  // A 64-bit word holds more than any machine has.
+  if (abi_->arch == Arch::kX86_32Pae &&
+      !FitsWithin(first_mfn, pfns.count, Mfn(abi_->plain_word_limit()))) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
+                        "0x%x: a word of a %s guest holds frame numbers below "
+                        "0x%x; name frames below that",
+                        id_.value(), pfns.first.value(), pfns.count.value(),
+                        first_mfn.value(), abi_->name,
+                        abi_->plain_word_limit()));
+  }
   if (!FitsWithin(first_mfn, pfns.count, pool_.max_mfn())) {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,

@@ -23,8 +23,6 @@ namespace simvisor {
 
 using Uuid = std::array<uint8_t, 16>;
 
-// Xen counts a domain's pages in 32 bits.
-inline constexpr PageCount kMaxDomainPages{(uint64_t{1} << 32) - 1};
 // libxl lets a domain have this much more than its target
 // (LIBXL_MAXMEM_CONSTANT).
 inline constexpr PageCount kMaxMemSlack{kPagesPerMiB};

@@ -1,6 +1,7 @@
 #include "domain/host/host.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -14,6 +15,19 @@ namespace {
 // The hypervisor keeps the frames below 1 MiB, as Xen does for start-up code.
 constexpr Mfn kReservedBelow{256};
 constexpr char kDom0Name[] = "Domain-0";
+// Entries of the m2p table that 32-bit PV guests see
+// (MACH2PHYS_COMPAT_NR_ENTRIES): 166 GiB of frames.
+constexpr uint64_t kCompatM2pEntries = 43515904;
+
+// One past the last frame that a 32-bit PV guest is given.  On a machine within
+// reach of its m2p table that is the machine's end, else the largest power of
+// two within reach, 128 GiB.  Source: domain_clamp_alloc_bitsize(),
+// switch_compat() in arch/x86 of Xen.
+Mfn CompatEnd(Mfn max_mfn) {
+  return max_mfn.value() <= kCompatM2pEntries
+             ? max_mfn
+             : Mfn(std::bit_floor(kCompatM2pEntries));
+}
 
 absl::Status NotFound(const DomainSelector& selector) {
   return MakeError(
@@ -58,7 +72,8 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(
       std::unique_ptr<FramePool> pool,
-      FramePool::Create(ram, kReservedBelow, config.placement, config.seed));
+      FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
+                        CompatEnd(ram.back().end())));
   if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
@@ -150,7 +165,7 @@ absl::Status Host::CompleteSpec(DomainSpec& spec) const {
   } else if (spec.e820.entries().empty()) {
     spec.e820 = E820Map::SingleRam(spec.max_memory);
   }
-  return absl::OkStatus();
+  return CheckGuestMap(spec);
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,

@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 255;
 constexpr uint32_t kMaxVcpus = 8192;  // MAX_VIRT_CPUS of a PV domain
-constexpr uint32_t kMaxHotplugGib = 65536;
 constexpr size_t kMaxPciDevices = 64;
 
 absl::Status NameError(absl::string_view name, absl::string_view what) {
@@ -126,9 +125,11 @@ absl::Status CheckDomainSpec(const DomainSpec& spec) {
   if (spec.memory == PageCount(0)) {
     return SizeError(spec, "name at least one page");
   }
-  if (std::max(spec.memory, spec.max_memory) > kMaxDomainPages) {
-    return SizeError(spec, absl::StrFormat("a domain has at most %d pages",
-                                           kMaxDomainPages.value()));
+  const Abi& abi = AbiOf(spec.arch);
+  if (std::max(spec.memory, spec.max_memory) > abi.max_domain_pages()) {
+    return SizeError(
+        spec, absl::StrFormat("a domain of %s has at most %d pages", abi.name,
+                              abi.max_domain_pages().value()));
   }
   if (spec.max_memory < spec.memory) {
     return SizeError(spec, "maxmem must be at least memory");
@@ -136,11 +137,30 @@ absl::Status CheckDomainSpec(const DomainSpec& spec) {
   if (spec.vcpus > kMaxVcpus) {
     return TooLarge(spec, "vcpus", spec.vcpus, kMaxVcpus);
   }
-  if (spec.hotplug_limit_gib > kMaxHotplugGib) {
-    return TooLarge(spec, "GiB of memory hotplug limit", spec.hotplug_limit_gib,
-                    kMaxHotplugGib);
+  const uint64_t max_hotplug_gib = abi.pfn_limit / kPagesPerGiB;
+  if (spec.hotplug_limit_gib > max_hotplug_gib) {
+    return TooLarge(
+        spec, absl::StrFormat("GiB of memory hotplug limit for %s", abi.name),
+        spec.hotplug_limit_gib, max_hotplug_gib);
   }
   return CheckPciDevices(spec);
+}
+
+absl::Status CheckGuestMap(const DomainSpec& spec) {
+  const Abi& abi = AbiOf(spec.arch);
+  const std::vector<PfnExtent> ram = spec.e820.RamPages();
+  if (ram.empty() || ram.back().end() <= Pfn(abi.pfn_limit)) {
+    return absl::OkStatus();
+  }
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
+      absl::StrFormat(
+          "create of domain \"%s\": its memory map has RAM up to "
+          "pfn 0x%x: a %s guest manages pfns below 0x%x (%d GiB); "
+          "end the RAM there%s",
+          spec.name, ram.back().end().value(), abi.name, abi.pfn_limit,
+          abi.pfn_limit / kPagesPerGiB,
+          spec.e820_host ? ", which with e820_host takes less memory" : ""));
 }
 
 }  // namespace simvisor

@@ -16,10 +16,15 @@ namespace simvisor {
 // would take it for an id or a uuid).
 absl::Status CheckDomainName(absl::string_view name);
 
-// INVALID_ARGUMENT NAME_INVALID, MEMORY_SIZE_INVALID, ARGUMENT_TOO_LARGE
-// (vcpus, hotplug limit, PCI devices), ARGUMENT_MALFORMED (a PCI address, or
-// PCI devices without e820_host).
+// INVALID_ARGUMENT NAME_INVALID, MEMORY_SIZE_INVALID (also for more than a
+// guest of its ABI can have), ARGUMENT_TOO_LARGE (vcpus, hotplug limit, PCI
+// devices), ARGUMENT_MALFORMED (a PCI address, or PCI devices without
+// e820_host).  Does not look at the memory map.
 absl::Status CheckDomainSpec(const DomainSpec& spec);
+
+// INVALID_ARGUMENT E820_MALFORMED if the map has RAM at pfns that a guest of
+// its ABI cannot manage.  REQUIRES: the map is filled in.
+absl::Status CheckGuestMap(const DomainSpec& spec);
 
 }  // namespace simvisor
 

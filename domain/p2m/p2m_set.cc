@@ -59,8 +59,10 @@ bool P2mList::TrySet(Pfn pfn, P2mWord word) {
 
 absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
   if (!word.FitsAbi(*abi_)) {
+    const bool pfn_too_large = word.Class() == P2mClass::kIdentity;
     return MakeError(
-        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StatusCode::kOutOfRange,
+        pfn_too_large ? Reason::kPfnOutOfRange : Reason::kMfnNotAddressable,
         absl::StrFormat(
             "set of pfn 0x%x to %s: a %s guest stores numbers below "
             "0x%x only",

@@ -9,6 +9,7 @@
 #ifndef SIMVISOR_DOMAIN_UNITS_ABI_H_
 #define SIMVISOR_DOMAIN_UNITS_ABI_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
@@ -62,6 +63,11 @@ struct Abi {
   constexpr uint64_t remap_chunk() const { return words_per_page - 3; }
   // Frames named in one balloon hypercall (frame_list).
   constexpr uint64_t balloon_batch() const { return words_per_page; }
+  // Pages a domain may have: Xen counts them in 32 bits, and its kernel manages
+  // pfns below pfn_limit.
+  constexpr PageCount max_domain_pages() const {
+    return std::min(PageCount((uint64_t{1} << 32) - 1), PageCount(pfn_limit));
+  }
   // pfns and mfns below this can be stored as plain words.
   constexpr uint64_t plain_word_limit() const { return identity_bit; }
   // CR3 of page tables whose root is in `frame` (xen_pfn_to_cr3()).
