@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -27,6 +28,7 @@ struct Words {
   Word host_memory;
   Word dom0_memory;
   Word dom0_max_memory;
+  Word dom0_hotplug_limit;
   Word seed;
   Word placement;
   Word log_level;
@@ -65,6 +67,9 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
       "memory of dom0 [4g, or a quarter of the machine if less]");
   add("--dom0-max-memory", words.dom0_max_memory, "SIZE",
       "what dom0 may be ballooned up to [all of the machine]");
+  add("--dom0-hotplug-limit", words.dom0_hotplug_limit, "GIB",
+      "memory that dom0's p2m area is sized for at least, for hotplug, in GiB "
+      "[0]");
   add("--seed", words.seed, "N",
       "seed of everything random: the same seed and calls give the same "
       "frames [1]");
@@ -106,12 +111,14 @@ absl::Status ReadChoice(absl::string_view flag, const Word& word,
       })));
 }
 
-absl::Status ReadSeed(const Word& word, uint64_t& out) {
+template <typename Number>
+absl::Status ReadNumber(absl::string_view flag, const Word& word, Number& out) {
   if (!word.has_value() || absl::SimpleAtoi(*word, &out)) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--seed: ", Quoted(*word), " is no number from 0 to 2^64 - 1"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": ", Quoted(*word), " is no number from 0 to 2^",
+                   std::numeric_limits<Number>::digits, " - 1"));
 }
 
 template <typename Size>
@@ -143,7 +150,10 @@ absl::Status ReadWords(const Words& words, Options& options) {
       ReadSize("--dom0-memory", words.dom0_memory, options.dom0_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadSize("--dom0-max-memory", words.dom0_max_memory,
                                     options.dom0_max_memory));
-  SIMVISOR_RETURN_IF_ERROR(ReadSeed(words.seed, options.seed));
+  SIMVISOR_RETURN_IF_ERROR(ReadNumber("--dom0-hotplug-limit",
+                                      words.dom0_hotplug_limit,
+                                      options.dom0_hotplug_limit_gib));
+  SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));
   return ReadChoice("--log-level", words.log_level, LogLevels(),

@@ -30,6 +30,8 @@ struct Options {
   std::optional<PageCount> dom0_memory;
   // Unset: all RAM of the machine, as without max in Xen's dom0_mem.
   std::optional<PageCount> dom0_max_memory;
+  // GiB that dom0's p2m area is sized for at least, checked by the host.
+  uint32_t dom0_hotplug_limit_gib = 0;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;
   spdlog::level::level_enum log_level = spdlog::level::info;

@@ -63,7 +63,7 @@ TEST(ConfigKeysTest, NearestKeyNeedsMoreThanAFewLetters) {
 }
 
 TEST(ConfigKeysTest, OurKeyIsKnown) {
-  EXPECT_TRUE(IsKnownKey(kHotplugLimitKey));
+  EXPECT_TRUE(IsKnownKey("memory_hotplug_limit"));
   EXPECT_TRUE(IsKnownKey("memory"));
   EXPECT_FALSE(IsKnownKey("memroy"));
 }

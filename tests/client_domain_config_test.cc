@@ -65,6 +65,56 @@ simvisor_hotplug_limit = 64
   EXPECT_THAT(config->warnings, IsEmpty());
 }
 
+TEST(DomainConfigTest, KeysOfOurOwnReachTheSpec) {
+  const auto config = Parse(R"(name = "old"
+arch = "x86_32_pae"
+memory_hotplug_limit = 32
+tools_view = "linear"
+balloon_room = "compact"
+balloon_max_retry = 0
+shared_kernel_pmd = 1
+kernel_split = "2g2g"
+)");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->warnings, IsEmpty());
+  const v1::DomainSpec& spec = config->spec;
+  EXPECT_EQ(spec.arch(), v1::ARCH_X86_32_PAE);
+  EXPECT_EQ(spec.memory_hotplug_limit_gib(), 32u);
+  EXPECT_EQ(spec.tools_view(), v1::TOOLS_VIEW_LINEAR);
+  EXPECT_EQ(spec.balloon_room(), v1::BALLOON_ROOM_COMPACT);
+  EXPECT_TRUE(spec.has_balloon_max_retry());
+  EXPECT_EQ(spec.balloon_max_retry(), 0u);
+  EXPECT_TRUE(spec.pae_kernel().shared_kernel_pmd());
+  EXPECT_EQ(spec.pae_kernel().split(), v1::KERNEL_SPLIT_2G_2G);
+}
+
+TEST(DomainConfigTest, KeysOfOurOwnThatAreNotThereSayNothing) {
+  const auto config = Parse("name = \"web\"");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->spec.arch(), v1::ARCH_UNSPECIFIED);
+  EXPECT_EQ(config->spec.tools_view(), v1::TOOLS_VIEW_UNSPECIFIED);
+  EXPECT_EQ(config->spec.balloon_room(), v1::BALLOON_ROOM_UNSPECIFIED);
+  EXPECT_FALSE(config->spec.has_balloon_max_retry());
+  EXPECT_FALSE(config->spec.has_pae_kernel());
+}
+
+TEST(DomainConfigTest, WordsThatAKeyDoesNotHaveAreRefusedWithThoseItHas) {
+  const auto with = [](const std::string& line) {
+    return ErrorOf("name = \"web\"\n" + line);
+  };
+  EXPECT_EQ(with("arch = \"i386\""),
+            "arch: 'i386': must be one of x86_64, x86_32_pae");
+  EXPECT_EQ(with("tools_view = \"\""),
+            "tools_view: '': must be one of tree, linear");
+  EXPECT_EQ(with("balloon_room = \"Compact\""),
+            "balloon_room: 'Compact': must be one of faithful, compact");
+  EXPECT_EQ(with("kernel_split = \"4g\""),
+            "kernel_split: '4g': must be one of 3g1g, 2g2g, 1g3g");
+  EXPECT_THAT(with("shared_kernel_pmd = 2"), HasSubstr("must be 0 to 1"));
+  EXPECT_THAT(with("balloon_max_retry = 4294967296"),
+              HasSubstr("balloon_max_retry: 4294967296"));
+}
+
 TEST(DomainConfigTest, DefaultsAreThoseOfXl) {
   const auto config = Parse("name = \"web\"");
   ASSERT_TRUE(config.ok()) << config.status();

@@ -17,7 +17,7 @@ namespace simvisor::client {
 namespace {
 
 TEST(XlOutputTest, ListIsThatOfXl) {
-  EXPECT_EQ(ListHeader(),
+  EXPECT_EQ(ListHeader(ListColumns::kXl),
             "Name                                        ID   Mem VCPUs\tState"
             "\tTime(s)\n");
   v1::Domain domain;
@@ -26,9 +26,22 @@ TEST(XlOutputTest, ListIsThatOfXl) {
   domain.set_vcpus(2);
   domain.set_state(v1::DOMAIN_STATE_RUNNING);
   domain.mutable_memory()->set_current_pages(512 * 256 + 255);
-  EXPECT_EQ(ListRow(domain),
+  EXPECT_EQ(ListRow(domain, ListColumns::kXl),
             "web                                         12   512     2     "
             "r-----       0.0\n");
+}
+
+TEST(XlOutputTest, VerboseListAppendsUuidAndAbi) {
+  v1::Domain domain;
+  domain.set_name("old");
+  domain.set_uuid("01234567-89ab-cdef-0123-456789abcdef");
+  domain.set_arch(v1::ARCH_X86_32_PAE);
+  const std::string plain = ListRow(domain, ListColumns::kXl);
+  EXPECT_EQ(ListRow(domain, ListColumns::kVerbose),
+            plain.substr(0, plain.size() - 1) +
+                " 01234567-89ab-cdef-0123-456789abcdef x86_32_pae\n");
+  EXPECT_EQ(ListHeader(ListColumns::kVerbose).find("ABI"),
+            ListHeader(ListColumns::kXl).size() - 1 + 38);
 }
 
 TEST(XlOutputTest, StatesHaveXlsLetters) {
@@ -40,8 +53,9 @@ TEST(XlOutputTest, StatesHaveXlsLetters) {
   for (const auto& [state, flags] : kFlags) {
     v1::Domain domain;
     domain.set_state(state);
-    EXPECT_NE(ListRow(domain).find(flags), std::string::npos) << flags;
-    EXPECT_EQ(ListRow(domain).substr(0, 6), "(null)");
+    EXPECT_NE(ListRow(domain, ListColumns::kXl).find(flags), std::string::npos)
+        << flags;
+    EXPECT_EQ(ListRow(domain, ListColumns::kXl).substr(0, 6), "(null)");
   }
 }
 

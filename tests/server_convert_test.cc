@@ -104,6 +104,16 @@ TEST(ServerConvertTest, SpecWithEverything) {
               testing::ElementsAre("0000:0A:1f.7", "0a:00.0"));
 }
 
+TEST(ServerConvertTest, GuestAbisThereAndBack) {
+  for (const v1::Arch arch : {v1::ARCH_X86_64, v1::ARCH_X86_32_PAE}) {
+    v1::DomainSpec spec = GoodSpec();
+    spec.set_arch(arch);
+    const auto got = FromProto(spec);
+    ASSERT_THAT(got, IsOk());
+    EXPECT_EQ(ToProto(got->arch), arch);
+  }
+}
+
 TEST(ServerConvertTest, SpecsThatAreRefused) {
   v1::DomainSpec spec = GoodSpec();
   spec.set_uuid("00000000-0000-0000-0000-000000000000");

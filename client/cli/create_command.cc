@@ -66,11 +66,29 @@ void AddCreateCommand(Commands& commands) {
                 "Print the request as JSON instead of sending it");
   verb.footer(
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
-      "maxvcpus, e820_host, pci, simvisor_hotplug_limit (GiB that the p2m "
-      "area\n"
-      "is sized for).  xl's other keys are accepted without effect; unknown\n"
-      "ones are named in a warning.  Text on the command line needs quotes\n"
-      "that reach the parser: simvisor create web.cfg 'name=\"web2\"'");
+      "maxvcpus, e820_host, pci.  xl's other keys are accepted without "
+      "effect;\n"
+      "unknown ones are named in a warning.  Keys that xl does not have:\n"
+      "  arch=\"x86_64\"|\"x86_32_pae\"        guest ABI [x86_64]\n"
+      "  memory_hotplug_limit=GIB           what the p2m area is sized for at\n"
+      "                                     least [0]\n"
+      "  tools_view=\"tree\"|\"linear\"         where tools find the p2m list "
+      "[tree]\n"
+      "  balloon_room=\"faithful\"|\"compact\"  leaves of unused room to "
+      "balloon\n"
+      "                                     [faithful]\n"
+      "  balloon_max_retry=N                rounds of the balloon driver that "
+      "may\n"
+      "                                     fail in a row, 0 for any number "
+      "[4]\n"
+      "  shared_kernel_pmd=0|1              PAE: processes share the kernel's "
+      "page\n"
+      "                                     tables [0]\n"
+      "  kernel_split=\"3g1g\"|\"2g2g\"|\"1g3g\"  PAE: user and kernel "
+      "addresses "
+      "[3g1g]\n"
+      "Text on the command line needs quotes that reach the parser:\n"
+      "simvisor create web.cfg 'name=\"web2\"'");
 }
 
 }  // namespace simvisor::client

@@ -18,6 +18,7 @@ namespace {
 struct ListArgs {
   std::vector<std::string> domains;
   bool long_form = false;
+  bool verbose = false;
 };
 
 absl::StatusOr<v1::Domain> GetDomain(Session& session,
@@ -53,9 +54,11 @@ absl::Status List(Session& session, const ListArgs& args) {
   auto response = GetListed(session, args);
   if (response.ok() && args.long_form) return session.PrintJson(*response);
   return session.Show(response, [&](const v1::ListDomainsResponse& list) {
-    session.out() << ListHeader();
+    const ListColumns columns =
+        args.verbose ? ListColumns::kVerbose : ListColumns::kXl;
+    session.out() << ListHeader(columns);
     for (const v1::Domain& domain : list.domains()) {
-      session.out() << ListRow(domain);
+      session.out() << ListRow(domain, columns);
     }
   });
 }
@@ -138,6 +141,8 @@ void AddListCommands(Commands& commands) {
       "list", "List domains with their memory and state",
       [list_args](Session& session) { return List(session, *list_args); });
   list.add_option("DOM", list_args->domains, "Domains to list; all by default");
+  list.add_flag("-v,--verbose", list_args->verbose,
+                "Show UUID and guest ABI as well");
   list.add_flag("-l,--long", list_args->long_form, "All there is, as JSON");
 
   auto name = std::make_shared<std::string>();

@@ -21,6 +21,10 @@ std::string StateFlags(v1::DomainState state) {
   return flags;
 }
 
+std::string ArchName(v1::Arch arch) {
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::Arch_Name(arch), "ARCH_"));
+}
+
 std::string PlacementName(v1::FramePlacement placement) {
   const std::string& name = v1::FramePlacement_Name(placement);
   return absl::AsciiStrToLower(absl::StripPrefix(name, "FRAME_PLACEMENT_"));
@@ -30,17 +34,24 @@ std::string Mib(uint64_t pages) { return absl::StrCat(pages / kPagesPerMib); }
 
 }  // namespace
 
-std::string ListHeader() {
-  return absl::StrCat("Name", std::string(40, ' '),
-                      "ID   Mem VCPUs\tState\tTime(s)\n");
+std::string ListHeader(ListColumns columns) {
+  return absl::StrCat(
+      "Name", std::string(40, ' '), "ID   Mem VCPUs\tState\tTime(s)",
+      columns == ListColumns::kVerbose ? absl::StrFormat(" %-36s ABI", "UUID")
+                                       : "",
+      "\n");
 }
 
-std::string ListRow(const v1::Domain& domain) {
-  return absl::StrFormat("%-40s %5d %5d %5d     %s  %8.1f\n",
+std::string ListRow(const v1::Domain& domain, ListColumns columns) {
+  const std::string more =
+      columns == ListColumns::kVerbose
+          ? absl::StrCat(" ", domain.uuid(), " ", ArchName(domain.arch()))
+          : "";
+  return absl::StrFormat("%-40s %5d %5d %5d     %s  %8.1f%s\n",
                          domain.name().empty() ? "(null)" : domain.name(),
                          domain.domid(),
                          domain.memory().current_pages() / kPagesPerMib,
-                         domain.vcpus(), StateFlags(domain.state()), 0.0);
+                         domain.vcpus(), StateFlags(domain.state()), 0.0, more);
 }
 
 std::vector<std::pair<std::string, std::string>> InfoValues(
@@ -54,6 +65,8 @@ std::vector<std::pair<std::string, std::string>> InfoValues(
       {"sharing_freed_memory", "0"},
       {"sharing_used_memory", "0"},
       {"outstanding_claims", "0"},
+      // The guest ABIs, as xl names them.
+      {"xen_caps", "xen-3.0-x86_64 xen-3.0-x86_32p"},
       {"xen_pagesize", "4096"},
       {"total_pages", absl::StrCat(host.total_pages())},
       {"free_pages", absl::StrCat(host.free_pages())},

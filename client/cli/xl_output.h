@@ -15,12 +15,16 @@
 
 namespace simvisor::client {
 
+// How much a list says of a domain: what xl list does, or UUID and guest ABI
+// too, as xl list -v appends columns.
+enum class ListColumns { kXl, kVerbose };
+
 // "Name", "ID", ... as xl list has them, with a newline.
-std::string ListHeader();
+std::string ListHeader(ListColumns columns);
 
 // The line of one domain, with a newline.  Mem is in MiB, rounded down; no time
 // is simulated, so Time(s) is 0.0.
-std::string ListRow(const v1::Domain& domain);
+std::string ListRow(const v1::Domain& domain, ListColumns columns);
 
 // The names and values of xl info that Simvisor has an answer to, in xl's
 // order, and then those of its own.

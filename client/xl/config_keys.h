@@ -17,9 +17,6 @@
 
 namespace simvisor::client {
 
-// Our own key: DomainSpec.memory_hotplug_limit_gib.
-inline constexpr char kHotplugLimitKey[] = "simvisor_hotplug_limit";
-
 struct AssignedKey {
   std::string name;
   int line = 0;  // from 1

@@ -5,12 +5,14 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/api/uuid_form.h"
 #include "client/xl/config_keys.h"
 #include "client/xl/xlu_config.h"
@@ -22,6 +24,10 @@ constexpr uint64_t kPagesPerMib = 256;
 // libxl's size of a domain whose config says none.
 constexpr long kDefaultMemoryMib = 32;
 
+// Words that a key may have, with what they stand for.
+template <typename Value>
+using Choices = std::vector<std::pair<absl::string_view, Value>>;
+
 // Fills a spec from a parsed config, one group of keys at a time.
 class SpecBuilder {
  public:
@@ -30,7 +36,8 @@ class SpecBuilder {
   absl::StatusOr<v1::DomainSpec> Build() {
     for (const auto step :
          {&SpecBuilder::Type, &SpecBuilder::Identity, &SpecBuilder::Memory,
-          &SpecBuilder::Vcpus, &SpecBuilder::Devices}) {
+          &SpecBuilder::Vcpus, &SpecBuilder::Devices, &SpecBuilder::Kernel,
+          &SpecBuilder::PaeKernel}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -43,9 +50,17 @@ class SpecBuilder {
   absl::Status Memory();
   absl::Status Vcpus();
   absl::Status Devices();
+  absl::Status Kernel();
+  absl::Status PaeKernel();
 
   // The value of `key`, or nullopt; INVALID_ARGUMENT outside [0, max].
   absl::StatusOr<std::optional<uint64_t>> Count(const char* key, uint64_t max);
+
+  // The value that the word at `key` stands for, or nullopt; INVALID_ARGUMENT
+  // if it is none of `choices`.
+  template <typename Value>
+  absl::StatusOr<std::optional<Value>> Choice(const char* key,
+                                              const Choices<Value>& choices);
 
   XluConfig& config_;
   v1::DomainSpec spec_;
@@ -61,6 +76,21 @@ absl::StatusOr<std::optional<uint64_t>> SpecBuilder::Count(const char* key,
         "%s: %d: the value must be 0 to %d", key, **value, max));
   }
   return static_cast<uint64_t>(**value);
+}
+
+template <typename Value>
+absl::StatusOr<std::optional<Value>> SpecBuilder::Choice(
+    const char* key, const Choices<Value>& choices) {
+  auto word = config_.GetString(key);
+  if (!word.ok()) return word.status();
+  if (!*word) return std::nullopt;
+  std::vector<absl::string_view> words;
+  for (const auto& [name, value] : choices) {
+    if (**word == name) return value;
+    words.push_back(name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      key, ": '", **word, "': must be one of ", absl::StrJoin(words, ", ")));
 }
 
 // xl matches any beginning of a type's name.
@@ -117,9 +147,11 @@ absl::Status SpecBuilder::Memory() {
                         **maxmem, pages / kPagesPerMib));
   }
   spec_.set_max_memory_pages(maxmem->value_or(0) * kPagesPerMib);
-  auto limit = Count(kHotplugLimitKey, std::numeric_limits<uint32_t>::max());
-  if (!limit.ok()) return limit.status();
-  spec_.set_memory_hotplug_limit_gib(limit->value_or(0));
+  for (const char* key : {"simvisor_hotplug_limit", "memory_hotplug_limit"}) {
+    auto limit = Count(key, std::numeric_limits<uint32_t>::max());
+    if (!limit.ok()) return limit.status();
+    if (*limit) spec_.set_memory_hotplug_limit_gib(**limit);
+  }
   return absl::OkStatus();
 }
 
@@ -156,6 +188,40 @@ absl::Status SpecBuilder::Devices() {
   if (e820_host->value_or(0) == 1 || !devices->empty()) {
     spec_.set_e820_host(true);
   }
+  return absl::OkStatus();
+}
+
+absl::Status SpecBuilder::Kernel() {
+  auto arch = Choice<v1::Arch>("arch", {{"x86_64", v1::ARCH_X86_64},
+                                        {"x86_32_pae", v1::ARCH_X86_32_PAE}});
+  if (!arch.ok()) return arch.status();
+  if (*arch) spec_.set_arch(**arch);
+  auto view = Choice<v1::ToolsView>(
+      "tools_view",
+      {{"tree", v1::TOOLS_VIEW_TREE}, {"linear", v1::TOOLS_VIEW_LINEAR}});
+  if (!view.ok()) return view.status();
+  if (*view) spec_.set_tools_view(**view);
+  auto room = Choice<v1::BalloonRoom>("balloon_room",
+                                      {{"faithful", v1::BALLOON_ROOM_FAITHFUL},
+                                       {"compact", v1::BALLOON_ROOM_COMPACT}});
+  if (!room.ok()) return room.status();
+  if (*room) spec_.set_balloon_room(**room);
+  auto retry = Count("balloon_max_retry", std::numeric_limits<uint32_t>::max());
+  if (!retry.ok()) return retry.status();
+  if (*retry) spec_.set_balloon_max_retry(**retry);
+  return absl::OkStatus();
+}
+
+absl::Status SpecBuilder::PaeKernel() {
+  auto shared = Count("shared_kernel_pmd", 1);
+  if (!shared.ok()) return shared.status();
+  auto split = Choice<v1::KernelSplit>("kernel_split",
+                                       {{"3g1g", v1::KERNEL_SPLIT_3G_1G},
+                                        {"2g2g", v1::KERNEL_SPLIT_2G_2G},
+                                        {"1g3g", v1::KERNEL_SPLIT_1G_3G}});
+  if (!split.ok()) return split.status();
+  if (*shared) spec_.mutable_pae_kernel()->set_shared_kernel_pmd(**shared == 1);
+  if (*split) spec_.mutable_pae_kernel()->set_split(**split);
   return absl::OkStatus();
 }
 

@@ -1,7 +1,18 @@
 // A domain's configuration in xl.cfg form, read by libxlutil.
 //
-// Keys that make a difference: name, uuid, type, builder, memory, maxmem,
-// vcpus, maxvcpus, e820_host, pci, and our own simvisor_hotplug_limit (GiB).
+// Keys of xl's that make a difference: name, uuid, type, builder, memory,
+// maxmem, vcpus, maxvcpus, e820_host, pci.  Keys of our own, for what xl leaves
+// to the guest's kernel:
+//
+//   arch="x86_64"|"x86_32_pae"       guest ABI
+//   memory_hotplug_limit=GIB         what the p2m area is sized for at least
+//                                    (also simvisor_hotplug_limit)
+//   tools_view="tree"|"linear"       where tools find the p2m list
+//   balloon_room="faithful"|"compact"  leaves of unused room to balloon
+//   balloon_max_retry=N              rounds that may fail in a row; 0: any
+//   shared_kernel_pmd=0|1            PAE: processes share kernel page tables
+//   kernel_split="3g1g"|"2g2g"|"1g3g"  PAE: user and kernel addresses
+//
 // xl's other keys are accepted without effect, since there is no device, kernel
 // or disk here; a key that xl does not have is named in a warning.
 //

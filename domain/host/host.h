@@ -48,6 +48,8 @@ struct HostConfig {
   PageCount dom0_memory;
   // What dom0 may grow to; 0 stands for dom0_memory.
   PageCount dom0_max_memory;
+  // GiB that dom0's p2m area is sized for at least.
+  uint32_t dom0_hotplug_limit_gib = 0;
 };
 
 struct HostInfo {
