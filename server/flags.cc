@@ -29,6 +29,7 @@ struct Words {
   Word dom0_memory;
   Word dom0_max_memory;
   Word dom0_hotplug_limit;
+  Word dom0_tools_view;
   Word seed;
   Word placement;
   Word log_level;
@@ -41,6 +42,12 @@ const Choices<Placement>& Placements() {
   static const auto* const kPlacements = new Choices<Placement>{
       {"lowest", Placement::kLowest}, {"scatter", Placement::kScatter}};
   return *kPlacements;
+}
+
+const Choices<ToolsView>& ToolsViews() {
+  static const auto* const kViews = new Choices<ToolsView>{
+      {"tree", ToolsView::kTree}, {"linear", ToolsView::kLinear}};
+  return *kViews;
 }
 
 const Choices<spdlog::level::level_enum>& LogLevels() {
@@ -70,6 +77,9 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
   add("--dom0-hotplug-limit", words.dom0_hotplug_limit, "GIB",
       "memory that dom0's p2m area is sized for at least, for hotplug, in GiB "
       "[0]");
+  add("--dom0-tools-view", words.dom0_tools_view, "tree|linear",
+      "where tools find dom0's p2m list: the tree of its frames, or page "
+      "tables [tree]");
   add("--seed", words.seed, "N",
       "seed of everything random: the same seed and calls give the same "
       "frames [1]");
@@ -153,6 +163,9 @@ absl::Status ReadWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--dom0-hotplug-limit",
                                       words.dom0_hotplug_limit,
                                       options.dom0_hotplug_limit_gib));
+  SIMVISOR_RETURN_IF_ERROR(ReadChoice("--dom0-tools-view",
+                                      words.dom0_tools_view, ToolsViews(),
+                                      options.dom0_tools_view));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "domain/host/host.h"
+#include "domain/p2m/p2m_options.h"
 #include "domain/units/units.h"
 #include "server/listen_address.h"
 
@@ -32,6 +33,7 @@ struct Options {
   std::optional<PageCount> dom0_max_memory;
   // GiB that dom0's p2m area is sized for at least, checked by the host.
   uint32_t dom0_hotplug_limit_gib = 0;
+  ToolsView dom0_tools_view = ToolsView::kTree;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;
   spdlog::level::level_enum log_level = spdlog::level::info;

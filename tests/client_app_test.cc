@@ -72,6 +72,7 @@ class FakeDomains : public v1::DomainService::Service {
       return NotFound();
     }
     *response->mutable_domain() = MakeDomain(2, "dom2");
+    response->mutable_domain()->set_arch(v1::ARCH_X86_32_PAE);
     return grpc::Status::OK;
   }
 
@@ -203,6 +204,11 @@ TEST_F(AppTest, ListShowsEveryPage) {
   EXPECT_THAT(out_, AllOf(StartsWith("Name "), HasSubstr("\ndom0 "),
                           HasSubstr("\ndom4 ")));
   EXPECT_EQ(err_, "");
+}
+
+TEST_F(AppTest, VerboseListNamesTheAbi) {
+  EXPECT_EQ(Run({"list", "-v", "dom2"}), kExitDone);
+  EXPECT_THAT(out_, AllOf(HasSubstr(" ABI\n"), HasSubstr(" x86_32_pae\n")));
 }
 
 TEST_F(AppTest, JsonKeepsNamesAndDefaults) {

@@ -42,11 +42,12 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
 }
 
 TEST(ServerFlagsTest, EveryFlag) {
-  const Options options = Parsed(
-      {"--listen", "unix:/run/a.sock", "--listen=127.0.0.1:0", "--host-memory",
-       "1t", "--dom0-memory=2g", "--dom0-max-memory", "4096",
-       "--dom0-hotplug-limit", "512", "--seed", "18446744073709551615",
-       "--placement", "scatter", "--log-level", "debug"});
+  const Options options =
+      Parsed({"--listen", "unix:/run/a.sock", "--listen=127.0.0.1:0",
+              "--host-memory", "1t", "--dom0-memory=2g", "--dom0-max-memory",
+              "4096", "--dom0-hotplug-limit", "512", "--dom0-tools-view",
+              "linear", "--seed", "18446744073709551615", "--placement",
+              "scatter", "--log-level", "debug"});
   ASSERT_EQ(options.listen.size(), 2u);
   EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
   EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
@@ -54,6 +55,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.dom0_memory, PageCount(2 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_max_memory, PageCount(4 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_hotplug_limit_gib, 512u);
+  EXPECT_EQ(options.dom0_tools_view, ToolsView::kLinear);
   EXPECT_EQ(options.seed, ~uint64_t{0});
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
@@ -70,8 +72,8 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   EXPECT_EQ(help.code, 0);
   for (const char* flag :
        {"--listen", "--host-memory", "--host-e820", "--dom0-memory",
-        "--dom0-max-memory", "--dom0-hotplug-limit", "--seed", "--placement",
-        "--log-level", "--version"}) {
+        "--dom0-max-memory", "--dom0-hotplug-limit", "--dom0-tools-view",
+        "--seed", "--placement", "--log-level", "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -96,6 +98,7 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--host-memory", "1g", "--host-e820", "file"}, "--host-e820"},
       {{"--dom0-hotplug-limit", "4294967296"}, "from 0 to 2^32 - 1"},
       {{"--dom0-hotplug-limit", "8g"}, "--dom0-hotplug-limit: \"8g\""},
+      {{"--dom0-tools-view", "list"}, "--dom0-tools-view: \"list\" is none"},
       {{"--seed", "x"}, "--seed: \"x\" is no number from 0 to 2^64 - 1"},
       {{"--seed", "-1"}, "--seed"},
       {{"--placement", "random"}, "--placement"},

@@ -91,6 +91,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   dom0.spec.max_memory = std::max(config.dom0_memory, config.dom0_max_memory);
   dom0.spec.e820 = config.e820;
   dom0.spec.hotplug_limit_gib = config.dom0_hotplug_limit_gib;
+  dom0.spec.p2m.tools_view = config.dom0_tools_view;
   dom0.max_pages = dom0.spec.max_memory;
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
   {

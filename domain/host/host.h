@@ -50,6 +50,7 @@ struct HostConfig {
   PageCount dom0_max_memory;
   // GiB that dom0's p2m area is sized for at least.
   uint32_t dom0_hotplug_limit_gib = 0;
+  ToolsView dom0_tools_view = ToolsView::kTree;
 };
 
 struct HostInfo {
