@@ -115,7 +115,7 @@ TEST(SpecCheckTest, MapsOfPaeGuestsHaveNoRamBeyond64GiB) {
       {{0, kEnd / 2, E820Type::kRam}, {kEnd, 4096, E820Type::kRam}});
   EXPECT_THAT(CheckGuestMap(spec),
               IsError(Code::kInvalidArgument, Reason::kE820Malformed,
-                      HasSubstr("RAM up to pfn 0x1000001: a x86_32_pae guest "
+                      HasSubstr("RAM up to pfn 0x1000001: an x86_32_pae guest "
                                 "manages pfns below 0x1000000 (64 GiB)")));
   spec.arch = Arch::kX86_64;
   EXPECT_THAT(CheckGuestMap(spec), IsOk());

@@ -69,7 +69,7 @@ void AddCreateCommand(Commands& commands) {
       "maxvcpus, e820_host, pci.  xl's other keys are accepted without "
       "effect;\n"
       "unknown ones are named in a warning.  Keys that xl does not have:\n"
-      "  arch=\"x86_64\"|\"x86_32_pae\"        guest ABI [x86_64]\n"
+      "  arch=\"x86_64\"|\"x86_32_pae\"         guest ABI [x86_64]\n"
       "  memory_hotplug_limit=GIB           what the p2m area is sized for at\n"
       "                                     least [0]\n"
       "  tools_view=\"tree\"|\"linear\"         where tools find the p2m list "

@@ -236,7 +236,7 @@ absl::Status Domain::SetMaxMemory(PageCount max_memory) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
         absl::StrFormat("domain %d: maximum memory of %d pages: a domain of %s "
-                        "has at most %d",
+                        "has at most %d; ask for less",
                         id_.value(), max_memory.value(), abi_->name,
                         abi_->max_domain_pages().value()));
   }

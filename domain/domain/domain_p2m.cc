@@ -150,7 +150,7 @@ absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
         absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
-                        "0x%x: a word of a %s guest holds frame numbers below "
+                        "0x%x: a word of an %s guest holds frame numbers below "
                         "0x%x; name frames below that",
                         id_.value(), pfns.first.value(), pfns.count.value(),
                         first_mfn.value(), abi_->name,

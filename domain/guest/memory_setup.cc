@@ -156,7 +156,7 @@ absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
         absl::StrFormat(
-            "p2m area up to pfn 0x%x: a %s guest manages pfns below "
+            "p2m area up to pfn 0x%x: an %s guest manages pfns below "
             "0x%x; lower the memory, the map's last RAM or the "
             "hotplug limit",
             plan.area_end.value(), input.abi->name, input.abi->pfn_limit));

@@ -128,8 +128,9 @@ absl::Status CheckDomainSpec(const DomainSpec& spec) {
   const Abi& abi = AbiOf(spec.arch);
   if (std::max(spec.memory, spec.max_memory) > abi.max_domain_pages()) {
     return SizeError(
-        spec, absl::StrFormat("a domain of %s has at most %d pages", abi.name,
-                              abi.max_domain_pages().value()));
+        spec,
+        absl::StrFormat("a domain of %s has at most %d pages; ask for less",
+                        abi.name, abi.max_domain_pages().value()));
   }
   if (spec.max_memory < spec.memory) {
     return SizeError(spec, "maxmem must be at least memory");
@@ -156,7 +157,7 @@ absl::Status CheckGuestMap(const DomainSpec& spec) {
       absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
       absl::StrFormat(
           "create of domain \"%s\": its memory map has RAM up to "
-          "pfn 0x%x: a %s guest manages pfns below 0x%x (%d GiB); "
+          "pfn 0x%x: an %s guest manages pfns below 0x%x (%d GiB); "
           "end the RAM there%s",
           spec.name, ram.back().end().value(), abi.name, abi.pfn_limit,
           abi.pfn_limit / kPagesPerGiB,

@@ -64,7 +64,7 @@ absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
         absl::StatusCode::kOutOfRange,
         pfn_too_large ? Reason::kPfnOutOfRange : Reason::kMfnNotAddressable,
         absl::StrFormat(
-            "set of pfn 0x%x to %s: a %s guest stores numbers below "
+            "set of pfn 0x%x to %s: an %s guest stores numbers below "
             "0x%x only",
             pfn.value(), word.ToString(), abi_->name,
             abi_->plain_word_limit()));
