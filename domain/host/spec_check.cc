@@ -150,7 +150,8 @@ absl::Status CheckDomainSpec(const DomainSpec& spec) {
 absl::Status CheckGuestMap(const DomainSpec& spec) {
   const Abi& abi = AbiOf(spec.arch);
   const std::vector<PfnExtent> ram = spec.e820.RamPages();
-  if (ram.empty() || ram.back().end() <= Pfn(abi.pfn_limit)) {
+  if (abi.arch != Arch::kX86_32Pae || ram.empty() ||
+      ram.back().end() <= Pfn(abi.pfn_limit)) {
     return absl::OkStatus();
   }
   return MakeError(

@@ -22,8 +22,10 @@ absl::Status CheckDomainName(absl::string_view name);
 // e820_host).  Does not look at the memory map.
 absl::Status CheckDomainSpec(const DomainSpec& spec);
 
-// INVALID_ARGUMENT E820_MALFORMED if the map has RAM at pfns that a guest of
-// its ABI cannot manage.  REQUIRES: the map is filled in.
+// INVALID_ARGUMENT E820_MALFORMED if the map of a PAE guest has RAM at pfns
+// that its kernel cannot manage.  A 64-bit guest's map is judged by the p2m
+// area that it leads to, see PlanMemorySetup().  REQUIRES: the map is filled
+// in.
 absl::Status CheckGuestMap(const DomainSpec& spec);
 
 }  // namespace simvisor
