@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "domain/units/cpu_mask.h"
 #include "domain/units/status_macros.h"
 #include "server/quote.h"
 #include "server/size.h"
@@ -27,6 +28,7 @@ struct Words {
   Word host_memory;
   Word dom0_memory;
   Word dom0_max_memory;
+  Word cpus;
   Word seed;
   Word placement;
   Word log_level;
@@ -65,6 +67,9 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
       "memory of dom0 [4g, or a quarter of the machine if less]");
   add("--dom0-max-memory", words.dom0_max_memory, "SIZE",
       "what dom0 may be ballooned up to [all of the machine]");
+  add("--cpus", words.cpus, "N",
+      absl::StrCat("CPUs that virtual CPUs can be pinned to, 1 to ",
+                   kMaxHostCpus, " [", options.cpus, "]"));
   add("--seed", words.seed, "N",
       "seed of everything random: the same seed and calls give the same "
       "frames [1]");
@@ -114,6 +119,17 @@ absl::Status ReadSeed(const Word& word, uint64_t& out) {
       "--seed: ", Quoted(*word), " is no number from 0 to 2^64 - 1"));
 }
 
+absl::Status ReadCpus(const Word& word, uint32_t& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  uint32_t cpus = 0;
+  if (!absl::SimpleAtoi(*word, &cpus) || cpus < 1 || cpus > kMaxHostCpus) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--cpus: ", Quoted(*word), " is no number from 1 to ", kMaxHostCpus));
+  }
+  out = cpus;
+  return absl::OkStatus();
+}
+
 template <typename Size>
 absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   if (!word.has_value()) return absl::OkStatus();
@@ -143,6 +159,7 @@ absl::Status ReadWords(const Words& words, Options& options) {
       ReadSize("--dom0-memory", words.dom0_memory, options.dom0_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadSize("--dom0-max-memory", words.dom0_max_memory,
                                     options.dom0_max_memory));
+  SIMVISOR_RETURN_IF_ERROR(ReadCpus(words.cpus, options.cpus));
   SIMVISOR_RETURN_IF_ERROR(ReadSeed(words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));

@@ -30,6 +30,7 @@ struct Options {
   std::optional<PageCount> dom0_memory;
   // Unset: all RAM of the machine, as without max in Xen's dom0_mem.
   std::optional<PageCount> dom0_max_memory;
+  uint32_t cpus = HostConfig().cpus;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;
   spdlog::level::level_enum log_level = spdlog::level::info;

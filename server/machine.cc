@@ -63,6 +63,7 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   SIMVISOR_ASSIGN_OR_RETURN(config.e820, HostMap(options));
   config.placement = options.placement;
   config.seed = options.seed;
+  config.cpus = options.cpus;
   config.dom0_memory =
       options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
   // As with Xen's dom0_mem without max: dom0 may grow to all there is.

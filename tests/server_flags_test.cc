@@ -36,6 +36,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_EQ(options.host_e820_file, "");
   EXPECT_FALSE(options.dom0_memory.has_value());
   EXPECT_FALSE(options.dom0_max_memory.has_value());
+  EXPECT_EQ(options.cpus, 64u);
   EXPECT_EQ(options.seed, 1u);
   EXPECT_EQ(options.placement, Placement::kLowest);
   EXPECT_EQ(options.log_level, spdlog::level::info);
@@ -45,14 +46,15 @@ TEST(ServerFlagsTest, EveryFlag) {
   const Options options =
       Parsed({"--listen", "unix:/run/a.sock", "--listen=127.0.0.1:0",
               "--host-memory", "1t", "--dom0-memory=2g", "--dom0-max-memory",
-              "4096", "--seed", "18446744073709551615", "--placement",
-              "scatter", "--log-level", "debug"});
+              "4096", "--cpus=8192", "--seed", "18446744073709551615",
+              "--placement", "scatter", "--log-level", "debug"});
   ASSERT_EQ(options.listen.size(), 2u);
   EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
   EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
   EXPECT_EQ(options.host_memory, PageCount(1024 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_memory, PageCount(2 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_max_memory, PageCount(4 * kPagesPerGiB));
+  EXPECT_EQ(options.cpus, 8192u);
   EXPECT_EQ(options.seed, ~uint64_t{0});
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
@@ -67,9 +69,10 @@ TEST(ServerFlagsTest, AddressGivenTwiceIsListenedToOnce) {
 TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   const EarlyExit help = Exits({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* flag : {"--listen", "--host-memory", "--host-e820",
-                           "--dom0-memory", "--dom0-max-memory", "--seed",
-                           "--placement", "--log-level", "--version"}) {
+  for (const char* flag :
+       {"--listen", "--host-memory", "--host-e820", "--dom0-memory",
+        "--dom0-max-memory", "--cpus", "--seed", "--placement", "--log-level",
+        "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -92,6 +95,9 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--dom0-memory", "99999999t"}, "--dom0-memory: size"},
       {{"--dom0-max-memory", "-1"}, "--dom0-max-memory"},
       {{"--host-memory", "1g", "--host-e820", "file"}, "--host-e820"},
+      {{"--cpus", "0"}, "--cpus: \"0\" is no number from 1 to 8192"},
+      {{"--cpus", "8193"}, "--cpus"},
+      {{"--cpus", "many"}, "--cpus"},
       {{"--seed", "x"}, "--seed"},
       {{"--seed", "-1"}, "--seed"},
       {{"--placement", "random"}, "--placement"},
