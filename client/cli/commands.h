@@ -59,6 +59,7 @@ void AddIdentityCommands(Commands& commands);
 void AddFrameCommands(Commands& commands);
 void AddGuestCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);
+void AddVcpuCommands(Commands& commands);
 
 // Declared by AddP2mCommands() in its group.
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);

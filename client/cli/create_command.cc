@@ -66,7 +66,8 @@ void AddCreateCommand(Commands& commands) {
                 "Print the request as JSON instead of sending it");
   verb.footer(
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
-      "maxvcpus, e820_host, pci, simvisor_hotplug_limit (GiB that the p2m "
+      "maxvcpus, cpus, cpus_soft, e820_host, pci, simvisor_hotplug_limit (GiB "
+      "that the p2m "
       "area\n"
       "is sized for).  xl's other keys are accepted without effect; unknown\n"
       "ones are named in a warning.  Text on the command line needs quotes\n"

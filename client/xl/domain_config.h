@@ -1,9 +1,10 @@
 // A domain's configuration in xl.cfg form, read by libxlutil.
 //
 // Keys that make a difference: name, uuid, type, builder, memory, maxmem,
-// vcpus, maxvcpus, e820_host, pci, and our own simvisor_hotplug_limit (GiB).
-// xl's other keys are accepted without effect, since there is no device, kernel
-// or disk here; a key that xl does not have is named in a warning.
+// vcpus, maxvcpus, cpus, cpus_soft, e820_host, pci, and our own
+// simvisor_hotplug_limit (GiB). xl's other keys are accepted without effect,
+// since there is no device, kernel or disk here; a key that xl does not have is
+// named in a warning.
 //
 // Thread safety: pure functions.
 
