@@ -63,6 +63,7 @@ void AddVcpuCommands(Commands& commands);
 
 // Declared by AddP2mCommands() in its group.
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);
+void AddP2mMapCommand(Commands& commands, CLI::App& p2m);
 void AddWalkCommand(Commands& commands, CLI::App& p2m);
 
 }  // namespace simvisor::client
