@@ -1,13 +1,40 @@
 // The program `simvisor`: see client/cli/app.h.
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <string>
 #include <vector>
 
 #include "client/cli/app.h"
+
+namespace {
+
+using simvisor::client::ScreenSize;
+
+bool IsTerminal(int fd) { return isatty(fd) == 1; }
+
+// no-color.org: any value but an empty one switches colours off.
+bool WantsColors() {
+  const char* const no_color = std::getenv("NO_COLOR");
+  const char* const term = std::getenv("TERM");
+  return (no_color == nullptr || *no_color == '\0') && term != nullptr &&
+         std::strcmp(term, "dumb") != 0;
+}
+
+ScreenSize SizeOf(int fd) {
+  winsize size = {};
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 ||
+      size.ws_row == 0) {
+    return {};
+  }
+  return {.columns = size.ws_col, .rows = size.ws_row};
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // gRPC's log lines repeat what the program says itself.
@@ -15,8 +42,11 @@ int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   return simvisor::client::RunApp(
-      arguments, {.out = std::cout,
-                  .err = std::cerr,
-                  .out_is_terminal = isatty(STDOUT_FILENO) == 1,
-                  .err_is_terminal = isatty(STDERR_FILENO) == 1});
+      arguments,
+      {.out = std::cout,
+       .err = std::cerr,
+       .out_is_terminal = IsTerminal(STDOUT_FILENO),
+       .err_is_terminal = IsTerminal(STDERR_FILENO),
+       .out_takes_colors = IsTerminal(STDOUT_FILENO) && WantsColors(),
+       .screen = SizeOf(STDOUT_FILENO)});
 }

@@ -8,6 +8,7 @@
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
 #include "server/convert_common.h"
+#include "server/convert_vcpus.h"
 #include "server/uuid_text.h"
 
 namespace simvisor::server {
@@ -90,6 +91,9 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
   out.hotplug_limit_gib = spec.memory_hotplug_limit_gib();
   out.pci_devices.assign(spec.pci_devices().begin(), spec.pci_devices().end());
   SIMVISOR_ASSIGN_OR_RETURN(out.p2m, ReadP2mOptions(spec));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      out.vcpu_affinities,
+      FromProto("spec.vcpu_affinities", spec.vcpu_affinities()));
   return out;
 }
 

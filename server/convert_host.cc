@@ -49,6 +49,12 @@ void ToProto(const HostInfo& info, v1::Host* out) {
   out->set_placement(ToProto(info.placement));
   ToProto(info.e820, out->mutable_e820());
   out->set_version(kVersion);
+  v1::CpuMaskTable* const masks = out->mutable_cpu_masks();
+  masks->set_cpus(info.cpu_masks.cpus);
+  masks->set_rows(info.cpu_masks.rows);
+  masks->set_row_bytes(info.cpu_masks.row_bytes);
+  masks->set_table_bytes(info.cpu_masks.table_bytes);
+  masks->set_naive_bytes(info.cpu_masks.naive_bytes);
 }
 
 void ToProto(const FrameRun& run, v1::FrameRun* out) {

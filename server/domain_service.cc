@@ -7,9 +7,11 @@
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
 #include "server/convert_domain.h"
+#include "server/convert_vcpus.h"
 #include "server/domain_pages.h"
 #include "server/find_domain.h"
 #include "server/unary_call.h"
+#include "server/vcpu_pages.h"
 
 namespace simvisor::server {
 
@@ -109,6 +111,31 @@ grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
     return absl::OkStatus();
   };
   return RunOnPool(runner_, context, "RenameDomain", rename);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
+    grpc::CallbackServerContext* context,
+    const v1::SetVcpuAffinityRequest* request, v1::SetVcpuAffinityResponse*) {
+  auto set = [this, request](StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(*request));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    return domain->SetVcpuAffinity(
+        change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
+        change.soft.has_value() ? &*change.soft : nullptr);
+  };
+  return RunOnPool(runner_, context, "SetVcpuAffinity", set);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::ListVcpus(
+    grpc::CallbackServerContext* context, const v1::ListVcpusRequest* request,
+    v1::ListVcpusResponse* response) {
+  auto list = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    return FillVcpuPage(*domain, *request, stop, response);
+  };
+  return RunOnPool(runner_, context, "ListVcpus", list);
 }
 
 }  // namespace simvisor::server

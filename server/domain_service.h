@@ -47,6 +47,13 @@ class DomainServiceImpl final : public v1::DomainService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::RenameDomainRequest* request,
       v1::RenameDomainResponse* response) override;
+  grpc::ServerUnaryReactor* SetVcpuAffinity(
+      grpc::CallbackServerContext* context,
+      const v1::SetVcpuAffinityRequest* request,
+      v1::SetVcpuAffinityResponse* response) override;
+  grpc::ServerUnaryReactor* ListVcpus(grpc::CallbackServerContext* context,
+                                      const v1::ListVcpusRequest* request,
+                                      v1::ListVcpusResponse* response) override;
 
  private:
   Host* const host_;

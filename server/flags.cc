@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "domain/units/cpu_mask.h"
 #include "domain/units/status_macros.h"
 #include "server/quote.h"
 #include "server/size.h"
@@ -30,6 +31,7 @@ struct Words {
   Word dom0_max_memory;
   Word dom0_hotplug_limit;
   Word dom0_tools_view;
+  Word cpus;
   Word seed;
   Word placement;
   Word log_level;
@@ -80,6 +82,9 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
   add("--dom0-tools-view", words.dom0_tools_view, "tree|linear",
       "where tools find dom0's p2m list: the tree of its frames, or page "
       "tables [tree]");
+  add("--cpus", words.cpus, "N",
+      absl::StrCat("CPUs that virtual CPUs can be pinned to, 1 to ",
+                   kMaxHostCpus, " [", options.cpus, "]"));
   add("--seed", words.seed, "N",
       "seed of everything random: the same seed and calls give the same "
       "frames [1]");
@@ -131,6 +136,17 @@ absl::Status ReadNumber(absl::string_view flag, const Word& word, Number& out) {
                    std::numeric_limits<Number>::digits, " - 1"));
 }
 
+absl::Status ReadCpus(const Word& word, uint32_t& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  uint32_t cpus = 0;
+  if (!absl::SimpleAtoi(*word, &cpus) || cpus < 1 || cpus > kMaxHostCpus) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--cpus: ", Quoted(*word), " is no number from 1 to ", kMaxHostCpus));
+  }
+  out = cpus;
+  return absl::OkStatus();
+}
+
 template <typename Size>
 absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   if (!word.has_value()) return absl::OkStatus();
@@ -166,6 +182,7 @@ absl::Status ReadWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--dom0-tools-view",
                                       words.dom0_tools_view, ToolsViews(),
                                       options.dom0_tools_view));
+  SIMVISOR_RETURN_IF_ERROR(ReadCpus(words.cpus, options.cpus));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));

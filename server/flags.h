@@ -34,6 +34,7 @@ struct Options {
   // GiB that dom0's p2m area is sized for at least, checked by the host.
   uint32_t dom0_hotplug_limit_gib = 0;
   ToolsView dom0_tools_view = ToolsView::kTree;
+  uint32_t cpus = HostConfig().cpus;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;
   spdlog::level::level_enum log_level = spdlog::level::info;

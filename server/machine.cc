@@ -65,6 +65,7 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   config.seed = options.seed;
   config.dom0_hotplug_limit_gib = options.dom0_hotplug_limit_gib;
   config.dom0_tools_view = options.dom0_tools_view;
+  config.cpus = options.cpus;
   config.dom0_memory =
       options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
   // As with Xen's dom0_mem without max: dom0 may grow to all there is.

@@ -286,6 +286,15 @@ TEST_F(AppTest, DumpMergesRunsOfTwoResponses) {
   EXPECT_EQ(out_, " [0x0->0x200] pfn\n");
 }
 
+TEST_F(AppTest, MapFitsTheWidthThatIsAskedFor) {
+  EXPECT_EQ(Run({"p2m", "map", "dom2", "--width", "20"}), kExitDone);
+  EXPECT_THAT(out_, StartsWith("p2m of dom2: 512 pfns, 2 MiB; a cell is 4 (4 "
+                               "pages)\n 0x0 RRRRRRRR\n0x20 RRRRRRRR\n"));
+  EXPECT_EQ(Run({"p2m", "map", "dom2", "-o", "json"}), kExitDone);
+  EXPECT_THAT(out_, HasSubstr("\"cell_pfns\": 1"));
+  EXPECT_EQ(Run({"p2m", "map", "dom2", "--width", "0"}), kExitUsage);
+}
+
 TEST_F(AppTest, ZeroFrameReadsAsZeros) {
   EXPECT_EQ(Run({"frames", "read", "0x40"}), kExitDone);
   EXPECT_THAT(out_, AllOf(StartsWith("mfn 0x40\n00000000  00 00"),

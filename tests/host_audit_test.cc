@@ -33,11 +33,12 @@ class DomainAuditTest : public testing::Test {
   DomainAuditTest() {
     pool_ = *FramePool::Create({{Mfn(0), PageCount(10000)}}, Mfn(256),
                                Placement::kLowest, 1);
-    Domain::Params params;
-    params.id = DomainId(3);
-    params.spec = MakeSpec("a", 2000, 2000);
+    Domain::Params params = {.id = DomainId(3),
+                             .spec = MakeSpec("a", 2000, 2000),
+                             .initial = false,
+                             .max_pages = PageCount(2000),
+                             .affinities = VcpuAffinities(cpus_, 1)};
     params.spec.e820 = E820Map::SingleRam(PageCount(2000));
-    params.max_pages = PageCount(2000);
     domain_ = *Domain::Plan(params, *pool_);
     EXPECT_THAT(domain_->Populate(NeverStop), IsOk());
     EXPECT_THAT(domain_->Unpause(NeverStop), IsOk());
@@ -53,6 +54,7 @@ class DomainAuditTest : public testing::Test {
     return findings;
   }
 
+  const HostCpus cpus_{1};
   std::unique_ptr<FramePool> pool_;
   std::shared_ptr<Domain> domain_;
 };

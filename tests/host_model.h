@@ -31,11 +31,17 @@ namespace simvisor {
 class HostModel {
  public:
   struct Guest {
+    struct Vcpu {
+      std::set<uint32_t> hard = CpusOf({});
+      std::set<uint32_t> soft = CpusOf({});
+    };
+
     std::shared_ptr<Domain> domain;
     std::string name;
     DomainState state;
     GuestModel model;
     uint64_t boot_pages;
+    std::vector<Vcpu> vcpus;
   };
 
   HostModel(uint64_t seed, Placement placement);
@@ -52,6 +58,7 @@ class HostModel {
   const std::map<Reason, int>& failures() const { return failures_; }
 
  private:
+  static constexpr uint32_t kCpus = 70;  // two words to a mask
   static E820Map Machine();
   uint64_t Pick(uint64_t below) { return random_() % below; }
   bool Chance(uint64_t percent) { return Pick(100) < percent; }
@@ -77,6 +84,11 @@ class HostModel {
   void SetRange();
   void ReadOrWrite();
   void Translate();
+  // host_model_vcpu_calls.h
+  static std::set<uint32_t> CpusOf(const CpuRanges& ranges);
+  CpuRanges PickCpus();
+  void SetAffinity();
+  void CheckVcpus(const Guest& guest);
 
   void Adopt(std::shared_ptr<Domain> domain, const GuestModel::Spec& spec,
              uint64_t boot_pages, bool start_paused);

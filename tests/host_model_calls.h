@@ -29,6 +29,7 @@ inline HostModel::HostModel(uint64_t seed, Placement placement)
   config.e820 = Machine();
   config.placement = placement;
   config.seed = seed;
+  config.cpus = kCpus;
   config.dom0_memory = PageCount(9001);
   config.dom0_max_memory = PageCount(10000);
   auto host = Host::Create(config);
@@ -43,6 +44,7 @@ inline HostModel::HostModel(uint64_t seed, Placement placement)
                                  .ceiling = 10000};
   Adopt(*host_->Find(kDom0Id), spec, GuestModel::BootPages(spec), false);
   guests_.at(0).name = "Domain-0";
+  guests_.at(0).vcpus.resize(1);
 }
 
 inline void HostModel::Step() {
@@ -58,6 +60,7 @@ inline void HostModel::Step() {
       &HostModel::SetRange,       &HostModel::SetRange,
       &HostModel::SetRange,       &HostModel::ReadOrWrite,
       &HostModel::ReadOrWrite,    &HostModel::Translate,
+      &HostModel::SetAffinity,
   };
   (this->*kCalls[Pick(std::size(kCalls))])();
 }
@@ -95,6 +98,7 @@ inline DomainSpec HostModel::PickSpec() {
   if (Chance(2)) spec.memory = PageCount(uint64_t{1} << 52);
   if (Chance(2)) spec.memory = PageCount(Pick(300));
   if (Chance(5)) spec.memory = PageCount(free_ + 1 + Pick(500));
+  spec.vcpus = static_cast<uint32_t>(1 + Pick(5));
   spec.e820_host = Chance(30);
   if (Chance(30)) spec.p2m.tools_view = ToolsView::kLinear;
   if (Chance(30)) spec.p2m.balloon_room = BalloonRoom::kCompact;
@@ -157,14 +161,15 @@ inline void HostModel::Create() {
   EXPECT_EQ((*created)->id().value(), last_id_);
   Adopt(*created, model, boot_pages, start_paused);
   guests_.at(last_id_).name = spec.name;
+  guests_.at(last_id_).vcpus.resize(spec.vcpus);
 }
 
 inline void HostModel::Adopt(std::shared_ptr<Domain> domain,
                              const GuestModel::Spec& spec, uint64_t boot_pages,
                              bool start_paused) {
   const uint16_t id = domain->id().value();
-  Guest guest = {std::move(domain), "", DomainState::kBuilt, GuestModel(spec),
-                 boot_pages};
+  Guest guest = {std::move(domain), "",         DomainState::kBuilt,
+                 GuestModel(spec),  boot_pages, {}};
   auto at = guests_.emplace(id, std::move(guest)).first;
   if (!start_paused) {
     // Frames that the guest gave back meanwhile were never learnt.

@@ -31,6 +31,7 @@ inline void HostModel::CheckEverything() {
     SCOPED_TRACE(absl::StrCat("domain ", id));
     CheckInfo(guest);
     CheckWords(guest);
+    CheckVcpus(guest);
   }
   CheckFrames();
   CheckContents();

@@ -13,6 +13,7 @@
 #include "tests/host_model_calls.h"
 #include "tests/host_model_checks.h"
 #include "tests/host_model_p2m_calls.h"
+#include "tests/host_model_vcpu_calls.h"
 #include "tests/random_seed.h"
 
 namespace simvisor {
@@ -28,6 +29,7 @@ uint64_t Steps() {
 
 // What thousands of random calls are expected to run into.
 constexpr Reason kExpectedFailures[] = {
+    Reason::kCpuInvalid,          Reason::kVcpuOutOfRange,
     Reason::kDom0Protected,       Reason::kDomainDying,
     Reason::kDomainNotBooted,     Reason::kDomainNotFound,
     Reason::kDomainNotRunning,    Reason::kFrameInUse,

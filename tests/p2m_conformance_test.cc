@@ -24,6 +24,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "domain/units/abi.h"
+#include "domain/units/cpu_mask_table.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
@@ -96,6 +97,8 @@ class Replay {
             {"balloon", &Replay::Balloon},
             {"target", &Replay::Target},
             {"wake", &Replay::Wake},
+            {"cpumask", &Replay::CpuMask},
+            {"cpumask_window", &Replay::CpuMaskWindow},
         };
     const auto op = kOps->find(step["op"].get<std::string>());
     if (op == kOps->end()) {
@@ -475,6 +478,37 @@ class Replay {
   }
 
   // What a refusal stands for in the cases' words: the guest would stop.
+  template <typename Word>
+  static Json TableSize(uint32_t cpus) {
+    const CpuMaskTableSize size = CpuMaskTable<Word>(cpus).Size();
+    return {{"naive", size.naive_bytes},
+            {"rows", size.rows},
+            {"row_bytes", size.row_bytes},
+            {"compact", size.table_bytes}};
+  }
+
+  Json CpuMask(const Json& step) {
+    const uint32_t cpus = step["cpus"];
+    return step["bits"] == 64 ? TableSize<uint64_t>(cpus)
+                              : TableSize<uint32_t>(cpus);
+  }
+
+  // Where the window begins and where its bit is, in words of the table.
+  template <typename Word>
+  static Json Window(uint32_t cpus, uint32_t cpu) {
+    const CpuMaskTable<Word> table(cpus);
+    const absl::Span<const Word> mask = table.Mask(cpu);
+    const auto first = static_cast<size_t>(mask.data() - table.Empty().data());
+    const auto bit = std::find_if(mask.begin(), mask.end(),
+                                  [](Word word) { return word != 0; });
+    return {first, first + static_cast<size_t>(bit - mask.begin())};
+  }
+
+  Json CpuMaskWindow(const Json& step) {
+    return step["bits"] == 64 ? Window<uint64_t>(step["cpus"], step["cpu"])
+                              : Window<uint32_t>(step["cpus"], step["cpu"]);
+  }
+
   static Json Refusal(const absl::Status& status) {
     switch (status.code()) {
       case absl::StatusCode::kOutOfRange:

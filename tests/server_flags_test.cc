@@ -36,6 +36,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_EQ(options.host_e820_file, "");
   EXPECT_FALSE(options.dom0_memory.has_value());
   EXPECT_FALSE(options.dom0_max_memory.has_value());
+  EXPECT_EQ(options.cpus, 64u);
   EXPECT_EQ(options.seed, 1u);
   EXPECT_EQ(options.placement, Placement::kLowest);
   EXPECT_EQ(options.log_level, spdlog::level::info);
@@ -47,7 +48,7 @@ TEST(ServerFlagsTest, EveryFlag) {
               "--host-memory", "1t", "--dom0-memory=2g", "--dom0-max-memory",
               "4096", "--dom0-hotplug-limit", "512", "--dom0-tools-view",
               "linear", "--seed", "18446744073709551615", "--placement",
-              "scatter", "--log-level", "debug"});
+              "scatter", "--cpus=8192", "--log-level", "debug"});
   ASSERT_EQ(options.listen.size(), 2u);
   EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
   EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
@@ -56,6 +57,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.dom0_max_memory, PageCount(4 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_hotplug_limit_gib, 512u);
   EXPECT_EQ(options.dom0_tools_view, ToolsView::kLinear);
+  EXPECT_EQ(options.cpus, 8192u);
   EXPECT_EQ(options.seed, ~uint64_t{0});
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
@@ -73,7 +75,7 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   for (const char* flag :
        {"--listen", "--host-memory", "--host-e820", "--dom0-memory",
         "--dom0-max-memory", "--dom0-hotplug-limit", "--dom0-tools-view",
-        "--seed", "--placement", "--log-level", "--version"}) {
+        "--cpus", "--seed", "--placement", "--log-level", "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -100,6 +102,9 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--dom0-hotplug-limit", "8g"}, "--dom0-hotplug-limit: \"8g\""},
       {{"--dom0-tools-view", "list"}, "--dom0-tools-view: \"list\" is none"},
       {{"--seed", "x"}, "--seed: \"x\" is no number from 0 to 2^64 - 1"},
+      {{"--cpus", "0"}, "--cpus: \"0\" is no number from 1 to 8192"},
+      {{"--cpus", "8193"}, "--cpus"},
+      {{"--cpus", "many"}, "--cpus"},
       {{"--seed", "-1"}, "--seed"},
       {{"--placement", "random"}, "--placement"},
       {{"--log-level", "loud"}, "--log-level"},

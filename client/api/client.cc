@@ -93,6 +93,19 @@ absl::StatusOr<v1::ListDomainsResponse> Client::ListAllDomains() const {
   return all;
 }
 
+absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
+    v1::ListVcpusRequest request) const {
+  v1::ListVcpusResponse all;
+  do {
+    auto page = ListVcpus(request);
+    if (!page.ok()) return page.status();
+    request.set_page_token(page->next_page_token());
+    page->clear_next_page_token();
+    all.MergeFrom(*page);
+  } while (!request.page_token().empty());
+  return all;
+}
+
 absl::Status Client::CallMethod(
     const google::protobuf::MethodDescriptor& method,
     const google::protobuf::Message& request,

@@ -79,6 +79,9 @@ class Client {
 
   // Every page of ListDomains in one response.
   absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
+  // Every page of ListVcpus, from that of `request` on, in one response.
+  absl::StatusOr<v1::ListVcpusResponse> ListAllVcpus(
+      v1::ListVcpusRequest request) const;
 
   absl::StatusOr<v1::BalloonDownResponse> BalloonDown(
       const v1::BalloonDownRequest& request) const;

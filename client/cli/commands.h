@@ -59,9 +59,11 @@ void AddIdentityCommands(Commands& commands);
 void AddFrameCommands(Commands& commands);
 void AddGuestCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);
+void AddVcpuCommands(Commands& commands);
 
 // Declared by AddP2mCommands() in its group.
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);
+void AddP2mMapCommand(Commands& commands, CLI::App& p2m);
 void AddWalkCommand(Commands& commands, CLI::App& p2m);
 
 }  // namespace simvisor::client

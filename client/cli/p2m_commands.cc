@@ -1,4 +1,5 @@
-// p2m dump, lookup, stat; p2m walk is in walk_command.cc, what changes words in
+// p2m dump, lookup, stat; p2m map is in p2m_map_command.cc, p2m walk in
+// walk_command.cc, what changes words in
 // p2m_change_commands.cc.
 
 #include <memory>
@@ -152,6 +153,7 @@ void AddP2mCommands(Commands& commands) {
            [domain](Session& session) { return Stat(session, *domain); })
       .add_option("DOM", *domain, kDomainHelp)
       ->required();
+  AddP2mMapCommand(commands, group);
   AddWalkCommand(commands, group);
   AddP2mSetCommand(commands, group);
 }

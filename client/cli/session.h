@@ -19,12 +19,20 @@
 
 namespace simvisor::client {
 
+// What fits on the screen.
+struct ScreenSize {
+  int columns = 80;
+  int rows = 24;
+};
+
 // Where a command writes.
 struct Streams {
   std::ostream& out;
   std::ostream& err;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  bool out_takes_colors = false;
+  ScreenSize screen = {};
 };
 
 // Options that every command has.
@@ -58,6 +66,10 @@ class Session {
   std::ostream& out() { return streams_.out; }
   std::ostream& err() { return streams_.err; }
   bool json() const { return options_.output == "json"; }
+  // Whether standard output is a terminal that may be sent colours.
+  bool colors() const { return streams_.out_takes_colors; }
+  // Size of that terminal, or a usual one.
+  ScreenSize screen() const { return streams_.screen; }
 
   // The client, made when it is first asked for.  A UsageError() if the address
   // is none.

@@ -1,9 +1,12 @@
 #include "client/cli/xl_output.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "client/xl/cpu_set.h"
 
 namespace simvisor::client {
 namespace {
@@ -54,12 +57,31 @@ std::string ListRow(const v1::Domain& domain, ListColumns columns) {
                          domain.vcpus(), StateFlags(domain.state()), 0.0, more);
 }
 
+std::string VcpuListHeader() {
+  return absl::StrFormat("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU",
+                         "CPU", "State", "Time(s)", "Affinity (Hard / Soft)");
+}
+
+std::string VcpuListRow(const v1::Domain& domain, const v1::Vcpu& vcpu,
+                        uint32_t host_cpus) {
+  const bool idle = domain.state() == v1::DOMAIN_STATE_RUNNING;
+  // xl leaves no space between the columns VCPU and CPU.
+  return absl::StrFormat("%-32s %5d %5d%5s %5s %9.1f  %s / %s\n", domain.name(),
+                         domain.domid(), vcpu.vcpu(), "-", idle ? "-b-" : "---",
+                         0.0, FormatCpuSet(vcpu.hard(), host_cpus),
+                         FormatCpuSet(vcpu.soft(), host_cpus));
+}
+
 std::vector<std::pair<std::string, std::string>> InfoValues(
     const v1::Host& host) {
+  const v1::CpuMaskTable& masks = host.cpu_masks();
   return {
       {"host", "simvisor"},
       {"release", host.version()},
       {"machine", "x86_64"},
+      {"nr_cpus", absl::StrCat(masks.cpus())},
+      {"max_cpu_id", absl::StrCat(std::max(masks.cpus(), 1u) - 1)},
+      {"nr_nodes", "1"},
       {"total_memory", Mib(host.total_pages())},
       {"free_memory", Mib(host.free_pages())},
       {"sharing_freed_memory", "0"},
@@ -67,6 +89,7 @@ std::vector<std::pair<std::string, std::string>> InfoValues(
       {"outstanding_claims", "0"},
       // The guest ABIs, as xl names them.
       {"xen_caps", "xen-3.0-x86_64 xen-3.0-x86_32p"},
+      {"free_cpus", "0"},  // of no CPU pool; all are in the one there is
       {"xen_pagesize", "4096"},
       {"total_pages", absl::StrCat(host.total_pages())},
       {"free_pages", absl::StrCat(host.free_pages())},
@@ -76,6 +99,8 @@ std::vector<std::pair<std::string, std::string>> InfoValues(
       {"frame_placement", PlacementName(host.placement())},
       {"seed", absl::StrCat(host.seed())},
       {"domains", absl::StrCat(host.domain_count())},
+      {"cpu_mask_table_bytes", absl::StrCat(masks.table_bytes())},
+      {"cpu_mask_naive_bytes", absl::StrCat(masks.naive_bytes())},
   };
 }
 

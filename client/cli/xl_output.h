@@ -5,6 +5,7 @@
 #ifndef SIMVISOR_CLIENT_CLI_XL_OUTPUT_H_
 #define SIMVISOR_CLIENT_CLI_XL_OUTPUT_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,15 @@ std::string ListHeader(ListColumns columns);
 // The line of one domain, with a newline.  Mem is in MiB, rounded down; no time
 // is simulated, so Time(s) is 0.0.
 std::string ListRow(const v1::Domain& domain, ListColumns columns);
+
+// "Name", "ID", ... as xl vcpu-list has them, with a newline.
+std::string VcpuListHeader();
+
+// The line of one virtual CPU, with a newline.  Nothing is scheduled: there is
+// no CPU, no time, and the state is "-b-" (idle) in a running domain and "---"
+// in any other.
+std::string VcpuListRow(const v1::Domain& domain, const v1::Vcpu& vcpu,
+                        uint32_t host_cpus);
 
 // The names and values of xl info that Simvisor has an answer to, in xl's
 // order, and then those of its own.

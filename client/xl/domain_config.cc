@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/api/uuid_form.h"
+#include "client/xl/affinity_keys.h"
 #include "client/xl/config_keys.h"
 #include "client/xl/xlu_config.h"
 
@@ -170,7 +171,7 @@ absl::Status SpecBuilder::Vcpus() {
         "vcpus: 0: a domain has at least one virtual CPU");
   }
   spec_.set_vcpus(count);
-  return absl::OkStatus();
+  return ReadAffinities(config_, spec_);
 }
 
 absl::Status SpecBuilder::Devices() {

@@ -1,8 +1,8 @@
 // A domain's configuration in xl.cfg form, read by libxlutil.
 //
 // Keys of xl's that make a difference: name, uuid, type, builder, memory,
-// maxmem, vcpus, maxvcpus, e820_host, pci.  Keys of our own, for what xl leaves
-// to the guest's kernel:
+// maxmem, vcpus, maxvcpus, cpus, cpus_soft, e820_host, pci.  Keys of our own,
+// for what xl leaves to the guest's kernel:
 //
 //   arch="x86_64"|"x86_32_pae"       guest ABI
 //   memory_hotplug_limit=GIB         what the p2m area is sized for at least

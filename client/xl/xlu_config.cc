@@ -44,6 +44,12 @@ absl::Status XluConfig::Error(absl::string_view fallback) {
   return absl::InvalidArgumentError(report.empty() ? fallback : report);
 }
 
+bool XluConfig::IsList(const char* key) {
+  XLU_ConfigList* list = nullptr;
+  int count = 0;
+  return xlu_cfg_get_list(config_, key, &list, &count, 1) == 0;
+}
+
 absl::StatusOr<std::optional<std::string>> XluConfig::GetString(
     const char* key) {
   const char* value = nullptr;

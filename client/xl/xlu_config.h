@@ -31,6 +31,9 @@ class XluConfig {
   XluConfig(const XluConfig&) = delete;
   XluConfig& operator=(const XluConfig&) = delete;
 
+  // True iff `key` is assigned a list.
+  bool IsList(const char* key);
+
   // The value of `key`; nullopt if it is not assigned.  INVALID_ARGUMENT, with
   // libxlutil's report, if it is of another kind.
   absl::StatusOr<std::optional<std::string>> GetString(const char* key);

@@ -72,6 +72,7 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       boot_pages_(boot_pages),
       pool_(pool),
       name_(spec_.name),
+      affinities_(std::move(params.affinities)),
       list_(std::move(list)),
       driver_(*abi_),
       max_pages_(params.max_pages),
@@ -188,6 +189,10 @@ absl::StatusOr<PageCount> Domain::Destroy() {
 PageCount Domain::Die() {
   dying_.store(true, std::memory_order_release);
   state_ = DomainState::kDying;
+  {
+    absl::MutexLock lock(&affinity_mu_);
+    affinities_.Clear();
+  }
   const PageCount before = current_;
   contents_.DropAll();
   std::vector<MfnExtent> frames;
@@ -234,7 +239,10 @@ Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
 }
 
 absl::Status Domain::CheckAlive() const {
-  if (state_ != DomainState::kDying) return absl::OkStatus();
+  return state_ == DomainState::kDying ? DyingError() : absl::OkStatus();
+}
+
+absl::Status Domain::DyingError() const {
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
       absl::StrFormat("domain %d is dying; nothing can be done with it",

@@ -20,7 +20,8 @@
 //
 // Thread safety: all public methods may be called from any thread.  They
 // serialise on one mutex per domain, but for Translate(), which takes no lock
-// once the guest has booted.  Lock order: Host -> Domain -> FramePool.
+// once the guest has booted, and for names and affinities, which have locks of
+// their own.  Lock order: Host -> Domain -> FramePool.
 
 #ifndef SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_
 #define SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_
@@ -28,6 +29,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "domain/domain/domain_types.h"
+#include "domain/domain/vcpu_affinities.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/frames/page_contents.h"
 #include "domain/guest/balloon_driver.h"
@@ -57,9 +60,10 @@ class Domain {
   // What the host has settled before a domain is built.
   struct Params {
     DomainId id;
-    DomainSpec spec;       // checked; e820, uuid and max_memory filled in
-    bool initial = false;  // dom0: asks the hypervisor for its ceiling
-    PageCount max_pages;   // the hypervisor's limit
+    DomainSpec spec;            // checked; e820, uuid and max_memory filled in
+    bool initial = false;       // dom0: asks the hypervisor for its ceiling
+    PageCount max_pages;        // the hypervisor's limit
+    VcpuAffinities affinities;  // those of the spec, which has none itself
   };
 
   // Plans a domain; it owns no frame yet.
@@ -164,6 +168,19 @@ class Domain {
   absl::Status ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Changes the affinity of `vcpus`, of all virtual CPUs if it is empty; a null
+  // mask stays as it is.  Works in every state but dying, and does not wait for
+  // long operations.  INVALID_ARGUMENT VCPU_OUT_OF_RANGE, CPU_INVALID.
+  // Source: libxl_set_vcpuaffinity(), vcpu_affinity_domctl().
+  absl::Status SetVcpuAffinity(absl::Span<const uint32_t> vcpus,
+                               const CpuRanges* hard, const CpuRanges* soft)
+      ABSL_LOCKS_EXCLUDED(affinity_mu_);
+  // Virtual CPUs from `first` on, ascending, at most `limit`; none past the
+  // last.  Does not wait for long operations.
+  absl::StatusOr<std::vector<VcpuInfo>> ListVcpus(uint32_t first,
+                                                  size_t limit) const
+      ABSL_LOCKS_EXCLUDED(affinity_mu_);
+
   // For the host's audit, which holds every domain still at once.
   void LockForAudit() const ABSL_EXCLUSIVE_LOCK_FUNCTION(mu_) { mu_.Lock(); }
   void UnlockAfterAudit() const ABSL_UNLOCK_FUNCTION(mu_) { mu_.Unlock(); }
@@ -177,6 +194,7 @@ class Domain {
          std::unique_ptr<P2mList> list, FramePool& pool);
 
   // domain.cc
+  absl::Status DyingError() const;
   absl::Status CheckAlive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckBooted(absl::string_view operation) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -274,7 +292,11 @@ class Domain {
   mutable absl::Mutex name_mu_;
   std::string name_ ABSL_GUARDED_BY(name_mu_);
 
-  mutable absl::Mutex mu_;
+  // Locked under mu_, or alone; nothing is locked under it.
+  mutable absl::Mutex affinity_mu_;
+  VcpuAffinities affinities_ ABSL_GUARDED_BY(affinity_mu_);
+
+  mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_);
   // The pointer is constant; the list has lock-free lookups once booted_.
   const std::unique_ptr<P2mList> list_;
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;

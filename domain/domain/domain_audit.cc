@@ -88,6 +88,12 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
 
   const Mfn end =
       reach_ == FrameReach::kLow ? pool_.low_end() : pool_.max_mfn();
+  {
+    absl::MutexLock lock(&affinity_mu_);
+    const absl::Status affinities = affinities_.CheckInvariants();
+    if (!affinities.ok()) findings.Add(affinities.message());
+  }
+
   PageCount ram;
   for (Pfn at(0); at < list_->p2m_size();) {
     const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,

@@ -12,6 +12,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "domain/domain/vcpu_affinities.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/guest/e820.h"
 #include "domain/p2m/p2m_options.h"
@@ -50,6 +51,8 @@ struct DomainSpec {
   uint32_t hotplug_limit_gib = 0;
   std::vector<std::string> pci_devices;
   P2mOptions p2m;
+  // One for all virtual CPUs, or one for each of the first ones.
+  std::vector<VcpuAffinitySpec> vcpu_affinities;
 };
 
 struct DomainMemory {

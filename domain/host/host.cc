@@ -66,6 +66,12 @@ std::string ToString(const DomainSelector& selector) {
 }
 
 absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
+  if (config.cpus == 0 || config.cpus > kMaxHostCpus) {
+    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid,
+                     absl::StrFormat("a machine with %d CPUs: it must have 1 "
+                                     "to %d",
+                                     config.cpus, kMaxHostCpus));
+  }
   std::vector<MfnExtent> ram;
   for (const PfnExtent& pages : config.e820.RamPages()) {
     ram.push_back({Mfn(pages.first.value()), pages.count});
@@ -83,9 +89,12 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   }
   std::unique_ptr<Host> host(new Host(config, std::move(pool)));
 
-  Domain::Params dom0;
-  dom0.id = kDom0Id;
-  dom0.initial = true;
+  Domain::Params dom0 = {
+      .id = kDom0Id,
+      .spec = {},
+      .initial = true,
+      .max_pages = PageCount(0),
+      .affinities = VcpuAffinities(host->cpus_, DomainSpec().vcpus)};
   dom0.spec.name = kDom0Name;
   dom0.spec.memory = config.dom0_memory;
   dom0.spec.max_memory = std::max(config.dom0_memory, config.dom0_max_memory);
@@ -110,6 +119,7 @@ Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
     : e820_(config.e820),
       placement_(config.placement),
       seed_(config.seed),
+      cpus_(config.cpus),
       pool_(std::move(pool)),
       random_(config.seed) {}
 
@@ -124,6 +134,7 @@ HostInfo Host::Info() const {
   info.seed = seed_;
   info.placement = placement_;
   info.e820 = e820_;
+  info.cpu_masks = cpus_.table_size();
   absl::ReaderMutexLock lock(&mu_);
   for (const auto& [id, entry] : domains_)
     info.domains += entry.visible ? 1 : 0;
@@ -174,11 +185,22 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
                                                            bool start_paused,
                                                            StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(CompleteSpec(spec));
-  Domain::Params params;
-  SIMVISOR_ASSIGN_OR_RETURN(params.id, Reserve(spec));
-  params.max_pages = spec.memory + kMaxMemSlack;
-  params.spec = std::move(spec);
-  return BuildDomain(std::move(params), start_paused, stop);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      VcpuAffinities affinities,
+      VcpuAffinities::Create(
+          cpus_, spec.vcpus,
+          absl::StrFormat("create of domain \"%s\"", spec.name),
+          spec.vcpu_affinities));
+  // The domain keeps its spec for good, but has these as masks.
+  spec.vcpu_affinities = {};
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, Reserve(spec));
+  const PageCount max_pages = spec.memory + kMaxMemSlack;
+  return BuildDomain({.id = id,
+                      .spec = std::move(spec),
+                      .initial = false,
+                      .max_pages = max_pages,
+                      .affinities = std::move(affinities)},
+                     start_paused, stop);
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,

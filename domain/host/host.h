@@ -1,9 +1,10 @@
 // The simulated machine: its frames and all its domains.
 //
 // The only door that the server uses.  A host owns the frame pool and the table
-// of domains; it names domains, hands out their ids, builds dom0, and audits
-// everything at once.  Domains are shared with callers: one that is destroyed
-// while a caller holds it turns DYING and says so.
+// of domains, and the masks that sets of its CPUs share; it names domains,
+// hands out their ids, builds dom0, and audits everything at once.  Domains are
+// shared with callers: one that is destroyed while a caller holds it turns
+// DYING and says so.
 //
 // Ids are handed out upwards and cyclically from the last one used, as Xen
 // does, so that the id of a destroyed domain does not come back at once.
@@ -34,6 +35,7 @@
 #include "domain/domain/domain_types.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/e820.h"
+#include "domain/units/cpu_mask.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -51,6 +53,8 @@ struct HostConfig {
   // GiB that dom0's p2m area is sized for at least.
   uint32_t dom0_hotplug_limit_gib = 0;
   ToolsView dom0_tools_view = ToolsView::kTree;
+  // CPUs of the machine, 1 to kMaxHostCpus.
+  uint32_t cpus = 64;
 };
 
 struct HostInfo {
@@ -60,6 +64,7 @@ struct HostInfo {
   uint64_t seed = 0;
   Placement placement = Placement::kLowest;
   E820Map e820;
+  CpuMaskTableSize cpu_masks;
 };
 
 struct AuditReport {
@@ -81,9 +86,9 @@ class Host {
  public:
   // Powers the machine on and boots dom0.
   //
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID, E820_MALFORMED; FAILED_PRECONDITION
-  // E820_REMAP_OVERFLOW; RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED,
-  // HOST_ADDRESS_SPACE_EXHAUSTED.
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID, E820_MALFORMED, CPU_INVALID;
+  // FAILED_PRECONDITION E820_REMAP_OVERFLOW; RESOURCE_EXHAUSTED
+  // HOST_MEMORY_EXHAUSTED, HOST_ADDRESS_SPACE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<Host>> Create(const HostConfig& config);
 
   Host(const Host&) = delete;
@@ -168,6 +173,7 @@ class Host {
   const E820Map e820_;
   const Placement placement_;
   const uint64_t seed_;
+  const HostCpus cpus_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
 
   // Domains that are found, for Info(), which must not wait for an audit.

@@ -69,6 +69,9 @@ absl::Status Host::AuditDomains(
   report.domains = static_cast<uint32_t>(domains.size());
   SIMVISOR_RETURN_IF_ERROR(stop());
 
+  if (const absl::Status cpus = cpus_.CheckInvariants(); !cpus.ok()) {
+    report.findings.push_back(std::string(cpus.message()));
+  }
   const absl::Status pool_status = pool_->CheckInvariants();
   if (!pool_status.ok()) {
     report.findings.push_back(

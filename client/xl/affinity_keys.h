@@ -1,0 +1,22 @@
+// cpus and cpus_soft of xl.cfg.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_XL_AFFINITY_KEYS_H_
+#define SIMVISOR_CLIENT_XL_AFFINITY_KEYS_H_
+
+#include "absl/status/status.h"
+#include "client/xl/xlu_config.h"
+#include "simvisor/v1/domain_service.pb.h"
+
+namespace simvisor::client {
+
+// Fills the affinities of `spec`, whose number of virtual CPUs is set.  A
+// string is for all of them, element i of a list for virtual CPU i; those past
+// the end of a list run anywhere, and elements past the last one are ignored as
+// xl does. INVALID_ARGUMENT as ParseCpuSet(), with the key before it.
+absl::Status ReadAffinities(XluConfig& config, v1::DomainSpec& spec);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_XL_AFFINITY_KEYS_H_
