@@ -88,7 +88,6 @@ class GuestModel {
   uint64_t max() const { return max_; }
   uint64_t static_max() const { return static_max_; }
   uint64_t target() const { return target_; }
-
   P2mWord Word(uint64_t pfn) const {
     auto at = words_.find(pfn);
     if (at == words_.end()) return P2mWord::Identity(Pfn(pfn));
@@ -151,7 +150,7 @@ class GuestModel {
       extra.erase(target);
       free_.insert(target);
     }
-    balloon_.assign(extra.begin(), extra.end());
+    for (const uint64_t pfn : extra) AppendToBalloon(pfn);
     Lose(released.size());
     booted_ = true;
     return released;
@@ -167,7 +166,7 @@ class GuestModel {
       for (uint64_t pfn = first; pfn < end; ++pfn) {
         frames.push_back(words_.at(pfn));
         SetWord(pfn, kMissing);
-        balloon_.push_back(pfn);
+        AppendToBalloon(pfn);
       }
     }
     current_ -= frames.size();
@@ -248,6 +247,12 @@ class GuestModel {
     const bool counted = target_ >= current_;
     current_ -= pages;
     target_ = counted ? target_ - pages : std::min(target_, current_);
+  }
+
+  bool IsHigh(uint64_t pfn) const { return pfn >= abi_.low_memory_pages; }
+  // B2: low memory goes to the head of the kernel's list, high to its tail.
+  void AppendToBalloon(uint64_t pfn) {
+    balloon_.insert(IsHigh(pfn) ? balloon_.begin() : balloon_.end(), pfn);
   }
 
   struct Range {

@@ -115,8 +115,11 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
                                    first.value(), end.value()));
     }
   }
-  for (const PfnExtent& pfns : balloon_.extents()) {
-    CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
+  for (const auto* extents :
+       {&balloon_.low_extents(), &balloon_.high_extents()}) {
+    for (const PfnExtent& pfns : *extents) {
+      CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
+    }
   }
   return current_;
 }

@@ -114,13 +114,8 @@ PageCount Domain::LeafPagesUp(PageCount pages) const {
   const PageCount two_leaves(2 * (abi_->pmds_per_mid + 2));
   const P2mList::RangeFill fill = P2mList::RangeFill::Ram(Mfn(0));
   PageCount needed;
-  const std::vector<PfnExtent>& stack = balloon_.extents();
-  for (auto at = stack.rbegin(); pages > PageCount(0) && at != stack.rend();
-       ++at) {
-    const PageCount count = std::min(pages, at->count);
-    needed += std::min(two_leaves,
-                       list_->PagesToSet({at->end() - count, count}, fill));
-    pages -= count;
+  for (const PfnExtent& pfns : balloon_.Next(pages)) {
+    needed += std::min(two_leaves, list_->PagesToSet(pfns, fill));
   }
   return needed;
 }
@@ -133,7 +128,7 @@ PageCount Domain::RoomBelowMax() const {
 
 absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
                            StopCheck stop) {
-  driver_.SetPages(current_, balloon_.size());
+  driver_.SetPages(current_, balloon_.low_count(), balloon_.high_count());
   driver_.SetTarget(target);
   absl::Status status;
   while (status.ok()) {
@@ -196,7 +191,7 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
         *claim, id_, ExtentBetween(pfns.first, ready),
         [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
     const PfnExtent filled = {pfns.first, done};
-    balloon_.Push(ExtentBetween(filled.end(), pfns.end()));
+    balloon_.PutBack(ExtentBetween(filled.end(), pfns.end()));
     current_ += done;
     free_pages_.Return(filled);
     *moved += done;
