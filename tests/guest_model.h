@@ -88,6 +88,13 @@ class GuestModel {
   uint64_t max() const { return max_; }
   uint64_t static_max() const { return static_max_; }
   uint64_t target() const { return target_; }
+  // What the balloon driver counts, and how many pages of high memory it has.
+  uint64_t driver_current() const { return current_ - taken_off_; }
+  uint64_t balloon_high() const {
+    return std::count_if(balloon_.begin(), balloon_.end(),
+                         [this](uint64_t pfn) { return IsHigh(pfn); });
+  }
+
   P2mWord Word(uint64_t pfn) const {
     auto at = words_.find(pfn);
     if (at == words_.end()) return P2mWord::Identity(Pfn(pfn));
@@ -152,6 +159,7 @@ class GuestModel {
     }
     for (const uint64_t pfn : extra) AppendToBalloon(pfn);
     Lose(released.size());
+    TakeOff(extra);
     booted_ = true;
     return released;
   }
@@ -253,6 +261,16 @@ class GuestModel {
   // B2: low memory goes to the head of the kernel's list, high to its tail.
   void AppendToBalloon(uint64_t pfn) {
     balloon_.insert(IsHigh(pfn) ? balloon_.begin() : balloon_.end(), pfn);
+  }
+  // B2: the room, stretch by stretch, as long as something is left.
+  void TakeOff(const std::set<uint64_t>& extra) {
+    for (auto at = extra.begin(); at != extra.end();) {
+      uint64_t count = 1;
+      const uint64_t first = *at;
+      while (++at != extra.end() && *at == first + count) ++count;
+      if (count >= current_ - taken_off_) return;
+      taken_off_ += count;
+    }
   }
 
   struct Range {
@@ -428,6 +446,7 @@ class GuestModel {
   std::set<uint64_t> free_, structure_, unmapped_;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
+  uint64_t taken_off_ = 0;  // of the driver's current pages, at boot
 };
 
 }  // namespace simvisor

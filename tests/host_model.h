@@ -73,6 +73,7 @@ class HostModel {
   void BalloonUp();
   void SetTarget();
   void SetMaxMemory();
+  void WakeBalloon();
   void MarkIdentity();
   void SetRange();
   void ReadOrWrite();
