@@ -60,6 +60,9 @@ void AddFrameCommands(Commands& commands);
 void AddGuestCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);
 
+// Declared by AddMemoryCommands() in the group balloon.
+void AddBalloonStateCommand(Commands& commands, CLI::App& balloon);
+
 // Declared by AddP2mCommands() in its group.
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);
 void AddWalkCommand(Commands& commands, CLI::App& p2m);

@@ -68,7 +68,10 @@ void AddCreateCommand(Commands& commands) {
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
       "maxvcpus, e820_host, pci, simvisor_hotplug_limit (GiB that the p2m "
       "area\n"
-      "is sized for).  xl's other keys are accepted without effect; unknown\n"
+      "is sized for), simvisor_balloon_max_retry (failed rounds of the "
+      "balloon\n"
+      "driver before it gives up; 0: any number).  xl's other keys are "
+      "accepted without effect; unknown\n"
       "ones are named in a warning.  Text on the command line needs quotes\n"
       "that reach the parser: simvisor create web.cfg 'name=\"web2\"'");
 }

@@ -19,6 +19,8 @@ namespace simvisor::client {
 
 // Our own key: DomainSpec.memory_hotplug_limit_gib.
 inline constexpr char kHotplugLimitKey[] = "simvisor_hotplug_limit";
+// Our own key: DomainSpec.balloon_max_retry.
+inline constexpr char kBalloonMaxRetryKey[] = "simvisor_balloon_max_retry";
 
 struct AssignedKey {
   std::string name;

@@ -120,6 +120,9 @@ absl::Status SpecBuilder::Memory() {
   auto limit = Count(kHotplugLimitKey, std::numeric_limits<uint32_t>::max());
   if (!limit.ok()) return limit.status();
   spec_.set_memory_hotplug_limit_gib(limit->value_or(0));
+  auto retry = Count(kBalloonMaxRetryKey, std::numeric_limits<uint32_t>::max());
+  if (!retry.ok()) return retry.status();
+  if (*retry) spec_.set_balloon_max_retry(**retry);
   return absl::OkStatus();
 }
 

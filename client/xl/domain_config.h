@@ -1,7 +1,8 @@
 // A domain's configuration in xl.cfg form, read by libxlutil.
 //
 // Keys that make a difference: name, uuid, type, builder, memory, maxmem,
-// vcpus, maxvcpus, e820_host, pci, and our own simvisor_hotplug_limit (GiB).
+// vcpus, maxvcpus, e820_host, pci, and our own simvisor_hotplug_limit (GiB) and
+// simvisor_balloon_max_retry.
 // xl's other keys are accepted without effect, since there is no device, kernel
 // or disk here; a key that xl does not have is named in a warning.
 //
