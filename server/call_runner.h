@@ -1,20 +1,26 @@
-// What all calls of a server share: the threads for long work, and the count of
-// calls in flight.
+// What all calls of a server share: the threads for long work, the count of
+// calls in flight, and the timers of balloon drivers that calls have woken.
 //
-// Thread safety: both parts synchronise themselves.
+// Thread safety: the parts synchronise themselves.
 
 #ifndef SIMVISOR_SERVER_CALL_RUNNER_H_
 #define SIMVISOR_SERVER_CALL_RUNNER_H_
 
+#include "server/balloon_scheduler.h"
 #include "server/calls_in_flight.h"
+#include "server/clock.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
 
 struct CallRunner {
-  explicit CallRunner(int threads) : pool(threads) {}
+  // `clock` outlives this object.
+  explicit CallRunner(int threads, Clock* clock = SystemClock())
+      : balloons(clock), pool(threads) {}
 
-  CallsInFlight calls;  // outlives the jobs of the pool
+  // These outlive the jobs of the pool.
+  CallsInFlight calls;
+  BalloonScheduler balloons;
   WorkerPool pool;
 };
 

@@ -94,6 +94,9 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
   SIMVISOR_ASSIGN_OR_RETURN(
       out.vcpu_affinities,
       FromProto("spec.vcpu_affinities", spec.vcpu_affinities()));
+  if (spec.has_balloon_max_retry()) {
+    out.balloon_max_retry = spec.balloon_max_retry();
+  }
   return out;
 }
 
@@ -156,6 +159,24 @@ void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_balloon_state(ToProto(memory.balloon_state));
 }
 
+void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out) {
+  out->set_current_pages(driver.current.value());
+  out->set_target_pages(driver.target.value());
+  out->set_low_pages(driver.low.value());
+  out->set_high_pages(driver.high.value());
+  out->set_batch_pages(driver.batch.value());
+  out->set_state(ToProto(driver.state));
+  out->set_schedule_delay_seconds(driver.schedule_delay);
+  out->set_max_schedule_delay_seconds(driver.max_schedule_delay);
+  out->set_retry_count(driver.retry_count);
+  out->set_max_retry_count(driver.max_retry_count);
+  for (const PfnExtent& region : driver.extra_regions) {
+    v1::PfnExtent* const extent = out->add_extra_regions();
+    extent->set_first_pfn(region.first.value());
+    extent->set_count(region.count.value());
+  }
+}
+
 void ToProto(const DomainInfo& info, v1::Domain* out) {
   out->set_domid(info.id.value());
   out->set_name(info.name);
@@ -169,6 +190,9 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
                                      info.pci_devices.end());
   out->set_tools_view(ToProto(info.p2m.tools_view));
   out->set_balloon_room(ToProto(info.p2m.balloon_room));
+  if (info.balloon_driver.has_value()) {
+    ToProto(*info.balloon_driver, out->mutable_balloon_driver());
+  }
   out->set_memory_hotplug_limit_gib(info.hotplug_limit_gib);
 }
 

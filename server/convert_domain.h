@@ -25,6 +25,7 @@ v1::BalloonState ToProto(BalloonState state);
 v1::ToolsView ToProto(ToolsView view);
 v1::BalloonRoom ToProto(BalloonRoom room);
 void ToProto(const DomainMemory& memory, v1::DomainMemory* out);
+void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out);
 void ToProto(const DomainInfo& info, v1::Domain* out);
 
 }  // namespace simvisor::server

@@ -60,16 +60,17 @@ void ReportServing(grpc::HealthCheckServiceInterface& health) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
-    std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen) {
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(host)));
+    std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
+    Clock* clock) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(host), clock));
   SIMVISOR_RETURN_IF_ERROR(daemon->Guard(listen));
   SIMVISOR_RETURN_IF_ERROR(daemon->Serve(listen));
   return daemon;
 }
 
-Daemon::Daemon(std::unique_ptr<Host> host)
+Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock)
     : host_(std::move(host)),
-      runner_(WorkerCount()),
+      runner_(WorkerCount(), clock),
       host_service_(host_.get(), &runner_),
       domain_service_(host_.get(), &runner_),
       memory_service_(host_.get(), &runner_) {}

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "domain/host/host.h"
 #include "server/call_runner.h"
+#include "server/clock.h"
 #include "server/domain_service.h"
 #include "server/host_service.h"
 #include "server/listen_address.h"
@@ -27,12 +28,14 @@ namespace simvisor::server {
 class Daemon {
  public:
   // Serves `host` at every address of `listen`, of which there is at least one.
+  // Balloon drivers go by `clock`, which outlives the daemon.
   //
   // Sockets get mode 0600; for that, the process's umask is changed while this
   // runs.  Fails without serving anywhere: ALREADY_EXISTS if another daemon
   // serves at a path, else as the system says of the address.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
-      std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen);
+      std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
+      Clock* clock = SystemClock());
 
   // As Drain() without grace, if it has not been called.
   ~Daemon();
@@ -46,7 +49,7 @@ class Daemon {
   void Drain(absl::Duration grace);
 
  private:
-  explicit Daemon(std::unique_ptr<Host> host);
+  Daemon(std::unique_ptr<Host> host, Clock* clock);
 
   absl::Status Guard(const std::vector<ListenAddress>& listen);
   absl::Status Serve(const std::vector<ListenAddress>& listen);

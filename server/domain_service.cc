@@ -90,8 +90,10 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
   auto unpause = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Unpause(stop));
-    response->set_state(ToProto(state));
+    const absl::StatusOr<DomainState> state = domain->Unpause(stop);
+    runner_->balloons.Watch(domain);
+    SIMVISOR_RETURN_IF_ERROR(state.status());
+    response->set_state(ToProto(*state));
     return absl::OkStatus();
   };
   return RunOnPool(runner_, context, "UnpauseDomain", unpause);

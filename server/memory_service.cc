@@ -44,11 +44,11 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
   auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const PageCount moved,
-        domain->BalloonDown(PageCount(request->pages()),
-                            request->allow_partial(), stop));
-    response->set_moved_pages(moved.value());
+    const absl::StatusOr<PageCount> moved = domain->BalloonDown(
+        PageCount(request->pages()), request->allow_partial(), stop);
+    runner_->balloons.Watch(domain);
+    SIMVISOR_RETURN_IF_ERROR(moved.status());
+    response->set_moved_pages(moved->value());
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };
@@ -61,11 +61,11 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
   auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const PageCount moved,
-        domain->BalloonUp(PageCount(request->pages()), request->allow_partial(),
-                          stop));
-    response->set_moved_pages(moved.value());
+    const absl::StatusOr<PageCount> moved = domain->BalloonUp(
+        PageCount(request->pages()), request->allow_partial(), stop);
+    runner_->balloons.Watch(domain);
+    SIMVISOR_RETURN_IF_ERROR(moved.status());
+    response->set_moved_pages(moved->value());
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };
@@ -79,8 +79,10 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
   auto set = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
-    SIMVISOR_RETURN_IF_ERROR(
-        domain->SetTarget(PageCount(request->target_pages()), stop));
+    const absl::Status status =
+        domain->SetTarget(PageCount(request->target_pages()), stop);
+    runner_->balloons.Watch(domain);
+    SIMVISOR_RETURN_IF_ERROR(status);
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };

@@ -2,6 +2,9 @@
 
 #include "domain/guest/balloon_driver.h"
 
+#include <optional>
+#include <vector>
+
 #include "domain/units/abi.h"
 #include "gtest/gtest.h"
 
@@ -13,7 +16,8 @@ using Direction = BalloonDriver::Direction;
 BalloonDriver Driver(uint64_t current, uint64_t target, uint64_t low,
                      uint64_t high = 0) {
   BalloonDriver driver(kAbiX86_32Pae);
-  driver.SetPages(PageCount(current), PageCount(low), PageCount(high));
+  driver.Start(PageCount(current), {});
+  driver.SetBalloon(PageCount(low), PageCount(high));
   driver.SetTarget(PageCount(target));
   return driver;
 }
@@ -52,6 +56,88 @@ TEST(BalloonDriverTest, EmptyBalloonGivesUpTheTarget) {
             BalloonState::kCancelled);
   EXPECT_EQ(driver.target(), PageCount(40));
   EXPECT_EQ(driver.NextRound().direction, Direction::kNone);
+}
+
+BalloonDriver Started(uint64_t pages, const std::vector<uint64_t>& room) {
+  std::vector<PfnExtent> regions;
+  for (const uint64_t count : room) {
+    regions.push_back({Pfn(pages), PageCount(count)});
+  }
+  BalloonDriver driver(kAbiX86_64);
+  driver.Start(PageCount(pages), regions);
+  return driver;
+}
+
+TEST(BalloonDriverTest, RoomIsTakenOffCurrentAndTargetAtBoot) {
+  const BalloonDriver driver = Started(1000, {300, 200});
+  EXPECT_EQ(driver.current(), PageCount(500));
+  EXPECT_EQ(driver.target(), PageCount(500));
+  EXPECT_EQ(driver.taken_off(), PageCount(500));
+  EXPECT_EQ(driver.NextRound().direction, Direction::kNone);
+}
+
+TEST(BalloonDriverTest, RoomThatWouldLeaveNothingEndsTheTakingOff) {
+  // {300} + {700 >= 700 left} + {1}: the second region ends it.
+  const BalloonDriver driver = Started(1000, {300, 700, 1});
+  EXPECT_EQ(driver.current(), PageCount(700));
+  EXPECT_EQ(driver.taken_off(), PageCount(300));
+  EXPECT_EQ(Started(1000, {999}).current(), PageCount(1));
+}
+
+TEST(BalloonDriverTest, FiguresWrapAroundAndTheCreditStaysRight) {
+  BalloonDriver driver = Started(1000, {900});
+  driver.SetTarget(driver.target() - PageCount(500));  // -400
+  EXPECT_EQ(driver.credit(), -500);
+  EXPECT_EQ(driver.NextRound().direction, Direction::kDown);
+  EXPECT_EQ(driver.NextRound().pages, PageCount(500));
+  driver.EndRound(driver.NextRound(), PageCount(450));
+  EXPECT_EQ(static_cast<int64_t>(driver.current().value()), -350);
+  EXPECT_EQ(driver.credit(), -50);
+}
+
+TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
+  BalloonDriver driver = Driver(100, 100, 50);
+  driver.Release(PageCount(10));
+  EXPECT_EQ(driver.credit(), 0);
+  driver.SetTarget(PageCount(120));
+  driver.Release(PageCount(10));
+  EXPECT_EQ(driver.credit(), 30);  // as before
+  driver.SetTarget(PageCount(75));
+  driver.Release(PageCount(2));
+  EXPECT_EQ(driver.credit(), -3);  // two of the five are given
+  driver.Release(PageCount(8));
+  EXPECT_EQ(driver.current(), PageCount(70));
+  EXPECT_EQ(driver.credit(), 0);
+}
+
+TEST(BalloonDriverTest, SleepsAsLongAsItsOutcomeSays) {
+  BalloonDriver driver = Driver(0, 100, 50);
+  EXPECT_EQ(driver.SecondsToWake(), 1);  // cut short before the first round
+  for (const uint32_t delay : {2, 4, 8}) {
+    driver.EndRound(driver.NextRound(), PageCount(0));
+    EXPECT_EQ(driver.SecondsToWake(), delay);
+  }
+  driver.EndRound(driver.NextRound(), PageCount(0));
+  EXPECT_EQ(driver.policy().state(), BalloonState::kCancelled);
+  EXPECT_EQ(driver.SecondsToWake(), 3600);
+  driver.EndRound(driver.NextRound(), PageCount(50));
+  driver.EndRound(driver.NextRound(), PageCount(0));  // the balloon is empty
+  EXPECT_EQ(driver.policy().state(), BalloonState::kCancelled);
+  EXPECT_EQ(driver.SecondsToWake(), std::nullopt);
+}
+
+TEST(BalloonDriverTest, WakeUpWithNothingToDoRepeatsTheOutcome) {
+  BalloonDriver driver = Driver(100, 0, 0);
+  driver.EndRound(driver.NextRound(), PageCount(10));
+  driver.SetTarget(driver.current());
+  EXPECT_EQ(driver.SecondsToWake(), 2);
+  EXPECT_EQ(driver.EndRound(driver.NextRound(), PageCount(0)),
+            BalloonState::kAgain);
+  EXPECT_EQ(driver.policy().retry_count(), 3);
+  driver.EndRound(driver.NextRound(), PageCount(0));
+  EXPECT_EQ(driver.EndRound(driver.NextRound(), PageCount(0)),
+            BalloonState::kCancelled);
+  EXPECT_EQ(driver.SecondsToWake(), std::nullopt);
 }
 
 }  // namespace

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <random>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/random_seed.h"
 
@@ -30,7 +31,7 @@ TEST(BalloonListTest, PfnsThatGoOnUpwardsJoin) {
   BalloonList list;
   list.Push(Pfns(100, 110));
   list.Push(Pfns(110, 115));
-  EXPECT_EQ(list.extents().size(), 1);
+  EXPECT_EQ(list.low_extents().size(), 1);
   EXPECT_EQ(list.Pop(PageCount(10)), Pfns(105, 115));
 }
 
@@ -44,32 +45,102 @@ TEST(BalloonListTest, NothingComesOutOfAnEmptyListOrOfNoPages) {
   EXPECT_EQ(list.size().value(), 1);
 }
 
-TEST(BalloonListTest, RandomCallsAgreeWithAStackOfPfns) {
+TEST(BalloonListTest, LowMemoryComesFirstThenHighMemoryAsItWentIn) {
+  BalloonList list(Pfn(100));
+  list.Push(Pfns(95, 110));
+  list.Push(Pfns(120, 125));
+  list.Push(Pfns(10, 12));
+  EXPECT_THAT(
+      list.Next(PageCount(8)),
+      testing::ElementsAre(Pfns(10, 12), Pfns(95, 100), Pfns(100, 101)));
+  EXPECT_EQ(list.Next(PageCount(99)).size(), 4);
+  EXPECT_EQ(list.low_count().value(), 7);
+  EXPECT_EQ(list.high_count().value(), 15);
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(10, 12));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(95, 100));
+  EXPECT_EQ(list.Pop(PageCount(4)), Pfns(100, 104));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(104, 110));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(120, 125));
+  EXPECT_EQ(list.size().value(), 0);
+}
+
+TEST(BalloonListTest, WhatIsPutBackComesNext) {
+  BalloonList list(Pfn(100));
+  list.Push(Pfns(90, 110));
+  list.Push(Pfns(150, 160));
+  EXPECT_EQ(list.Pop(PageCount(4)), Pfns(96, 100));
+  list.PutBack(Pfns(98, 100));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(98, 100));
+  list.Pop(PageCount(99));
+  EXPECT_EQ(list.Pop(PageCount(4)), Pfns(100, 104));
+  list.PutBack(Pfns(102, 104));
+  EXPECT_EQ(list.Pop(PageCount(3)), Pfns(102, 105));
+  EXPECT_EQ(list.Pop(PageCount(99)), Pfns(105, 110));
+  list.PutBack(Pfns(105, 110));
+  list.PutBack({});
+  EXPECT_EQ(list.high_extents().size(), 2);
+  EXPECT_EQ(list.high_count().value(), 15);
+}
+
+// A list of single pages, kept as the kernel keeps its own.
+class PageList {
+ public:
+  explicit PageList(uint64_t high_start) : high_start_(high_start) {}
+
+  void Remove(uint64_t first, uint64_t end) {
+    std::erase_if(pages_, [&](uint64_t n) { return n >= first && n < end; });
+  }
+  void Push(uint64_t first, uint64_t end) {
+    for (uint64_t n = first; n < end; ++n) {
+      pages_.insert(n < high_start_ ? pages_.begin() : pages_.end(), n);
+    }
+  }
+  uint64_t Pop() {
+    const uint64_t head = pages_.front();
+    pages_.pop_front();
+    return head;
+  }
+  size_t size() const { return pages_.size(); }
+  size_t high_count() const {
+    return std::count_if(pages_.begin(), pages_.end(),
+                         [this](uint64_t n) { return n >= high_start_; });
+  }
+
+ private:
+  const uint64_t high_start_;
+  std::deque<uint64_t> pages_;  // the head is first
+};
+
+TEST(BalloonListTest, RandomCallsAgreeWithAListOfPages) {
   for (const uint64_t seed : TestSeeds(4)) {
     SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", seed));
     std::mt19937_64 random(seed);
-    BalloonList list;
-    std::vector<uint64_t> model;  // the top is last
+    const uint64_t high_start = random() % 400;
+    BalloonList list{Pfn(high_start)};
+    PageList model(high_start);
     for (int step = 0; step < 3000; ++step) {
       const uint64_t first = random() % 300;
       const uint64_t end = first + random() % 20;
       if (random() % 3 == 0) {
         list.Remove(Pfns(first, end));
-        std::erase_if(model, [&](uint64_t n) { return n >= first && n < end; });
+        model.Remove(first, end);
       } else if (random() % 2 == 0) {
         list.Remove(Pfns(first, end));
-        std::erase_if(model, [&](uint64_t n) { return n >= first && n < end; });
+        model.Remove(first, end);
         list.Push(Pfns(first, end));
-        for (uint64_t n = first; n < end; ++n) model.push_back(n);
+        model.Push(first, end);
       } else {
         const PfnExtent taken = list.Pop(PageCount(1 + random() % 9));
-        ASSERT_EQ(taken.empty(), model.empty());
+        ASSERT_EQ(taken.empty(), model.size() == 0);
+        const bool low = taken.first.value() < high_start;
         for (uint64_t i = 0; i < taken.count.value(); ++i) {
-          ASSERT_EQ((taken.end() - PageCount(i + 1)).value(), model.back());
-          model.pop_back();
+          const Pfn next =
+              low ? taken.end() - PageCount(i + 1) : taken.first + PageCount(i);
+          ASSERT_EQ(next.value(), model.Pop());
         }
       }
       ASSERT_EQ(list.size().value(), model.size()) << "step " << step;
+      ASSERT_EQ(list.high_count().value(), model.high_count());
     }
   }
 }

@@ -33,6 +33,14 @@ TEST(BalloonPolicyTest, UnlimitedRetriesStopAtTheLongestDelay) {
   EXPECT_EQ(policy.retry_count(), 101);
 }
 
+TEST(BalloonPolicyTest, GivingUpForAnotherReasonLeavesTheCounts) {
+  BalloonPolicy policy;
+  policy.Finish(BalloonState::kAgain);
+  EXPECT_EQ(policy.Finish(BalloonState::kCancelled), BalloonState::kCancelled);
+  EXPECT_EQ(policy.delay_seconds(), 2);
+  EXPECT_EQ(policy.retry_count(), 2);
+}
+
 TEST(BalloonPolicyTest, SuccessStartsOver) {
   BalloonPolicy policy;
   policy.Finish(BalloonState::kAgain);

@@ -73,6 +73,8 @@ class FakeDomains : public v1::DomainService::Service {
     }
     *response->mutable_domain() = MakeDomain(2, "dom2");
     response->mutable_domain()->set_arch(v1::ARCH_X86_32_PAE);
+    *response->mutable_domain()->mutable_balloon_driver() = driver;
+    if (!booted) response->mutable_domain()->clear_balloon_driver();
     return grpc::Status::OK;
   }
 
@@ -96,6 +98,8 @@ class FakeDomains : public v1::DomainService::Service {
   }
 
   v1::CreateDomainRequest created;
+  v1::BalloonDriver driver;
+  bool booted = true;
 };
 
 class FakeHost : public v1::HostService::Service {
@@ -384,6 +388,45 @@ TEST_F(AppTest, HelpAndVersionSucceedOnStandardOutput) {
     EXPECT_NE(out_, "");
     EXPECT_EQ(err_, "");
   }
+}
+
+TEST_F(AppTest, BalloonStateShowsTheDriversOwnFigures) {
+  v1::BalloonDriver& driver = domains_.driver;
+  driver.set_current_pages(768 - 1000);
+  driver.set_target_pages(868 - 1000);
+  driver.set_low_pages(900);
+  driver.set_state(v1::BALLOON_STATE_AGAIN);
+  driver.set_schedule_delay_seconds(4);
+  auto* region = driver.add_extra_regions();
+  region->set_first_pfn(0x300);
+  region->set_count(1000);
+  EXPECT_EQ(Run({"balloon", "state", "dom2"}), kExitDone);
+  EXPECT_THAT(
+      out_,
+      AllOf(HasSubstr("state                  : AGAIN\n"),
+            HasSubstr("credit                 : 100 pages (to get)\n"),
+            HasSubstr("current                : -232 pages: 768 less 1000 of"),
+            HasSubstr("target                 : -132 pages\n"),
+            HasSubstr("schedule_delay         : 4 s\n"),
+            HasSubstr("max_retry_count        : 0 (any number)\n"),
+            HasSubstr("extra_regions          : [0x300->0x6e8] 1000 pages")));
+  EXPECT_EQ(Run({"balloon", "state", "dom2", "-o", "json"}), kExitDone);
+  EXPECT_THAT(out_, AllOf(HasSubstr("\"low_pages\": \"900\""),
+                          HasSubstr("\"state\": \"BALLOON_STATE_AGAIN\"")));
+}
+
+TEST_F(AppTest, BalloonStateOfAGuestThatHasNotBootedSaysSo) {
+  domains_.booted = false;
+  EXPECT_EQ(Run({"balloon", "state", "dom2"}), kExitFailed);
+  EXPECT_EQ(out_, "");
+  EXPECT_THAT(err_, HasSubstr("has not booted"));
+  EXPECT_EQ(Run({"balloon", "state"}), kExitUsage);
+}
+
+TEST_F(AppTest, ShortMemSetSaysWhatTheDriverDoesNext) {
+  domains_.driver.set_schedule_delay_seconds(8);
+  EXPECT_EQ(Run({"mem-set", "dom2", "64"}), kExitDone);
+  EXPECT_THAT(err_, HasSubstr("it tries again in 8 s"));
 }
 
 }  // namespace

@@ -88,6 +88,12 @@ class GuestModel {
   uint64_t max() const { return max_; }
   uint64_t static_max() const { return static_max_; }
   uint64_t target() const { return target_; }
+  // What the balloon driver counts, and how many pages of high memory it has.
+  uint64_t driver_current() const { return current_ - taken_off_; }
+  uint64_t balloon_high() const {
+    return std::count_if(balloon_.begin(), balloon_.end(),
+                         [this](uint64_t pfn) { return IsHigh(pfn); });
+  }
 
   P2mWord Word(uint64_t pfn) const {
     auto at = words_.find(pfn);
@@ -151,8 +157,9 @@ class GuestModel {
       extra.erase(target);
       free_.insert(target);
     }
-    balloon_.assign(extra.begin(), extra.end());
+    for (const uint64_t pfn : extra) AppendToBalloon(pfn);
     Lose(released.size());
+    TakeOff(extra);
     booted_ = true;
     return released;
   }
@@ -167,7 +174,7 @@ class GuestModel {
       for (uint64_t pfn = first; pfn < end; ++pfn) {
         frames.push_back(words_.at(pfn));
         SetWord(pfn, kMissing);
-        balloon_.push_back(pfn);
+        AppendToBalloon(pfn);
       }
     }
     current_ -= frames.size();
@@ -248,6 +255,22 @@ class GuestModel {
     const bool counted = target_ >= current_;
     current_ -= pages;
     target_ = counted ? target_ - pages : std::min(target_, current_);
+  }
+
+  bool IsHigh(uint64_t pfn) const { return pfn >= abi_.low_memory_pages; }
+  // B2: low memory goes to the head of the kernel's list, high to its tail.
+  void AppendToBalloon(uint64_t pfn) {
+    balloon_.insert(IsHigh(pfn) ? balloon_.begin() : balloon_.end(), pfn);
+  }
+  // B2: the room, stretch by stretch, as long as something is left.
+  void TakeOff(const std::set<uint64_t>& extra) {
+    for (auto at = extra.begin(); at != extra.end();) {
+      uint64_t count = 1;
+      const uint64_t first = *at;
+      while (++at != extra.end() && *at == first + count) ++count;
+      if (count >= current_ - taken_off_) return;
+      taken_off_ += count;
+    }
   }
 
   struct Range {
@@ -423,6 +446,7 @@ class GuestModel {
   std::set<uint64_t> free_, structure_, unmapped_;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
+  uint64_t taken_off_ = 0;  // of the driver's current pages, at boot
 };
 
 }  // namespace simvisor

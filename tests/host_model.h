@@ -80,6 +80,7 @@ class HostModel {
   void BalloonUp();
   void SetTarget();
   void SetMaxMemory();
+  void WakeBalloon();
   void MarkIdentity();
   void SetRange();
   void ReadOrWrite();

@@ -55,7 +55,8 @@ inline void HostModel::Step() {
       &HostModel::PauseOrUnpause, &HostModel::BalloonDown,
       &HostModel::BalloonDown,    &HostModel::BalloonUp,
       &HostModel::BalloonUp,      &HostModel::SetTarget,
-      &HostModel::SetMaxMemory,   &HostModel::MarkIdentity,
+      &HostModel::SetMaxMemory,   &HostModel::WakeBalloon,
+      &HostModel::WakeBalloon,    &HostModel::MarkIdentity,
       &HostModel::MarkIdentity,   &HostModel::SetRange,
       &HostModel::SetRange,       &HostModel::SetRange,
       &HostModel::SetRange,       &HostModel::ReadOrWrite,
@@ -99,6 +100,7 @@ inline DomainSpec HostModel::PickSpec() {
   if (Chance(2)) spec.memory = PageCount(Pick(300));
   if (Chance(5)) spec.memory = PageCount(free_ + 1 + Pick(500));
   spec.vcpus = static_cast<uint32_t>(1 + Pick(5));
+  if (Chance(50)) spec.balloon_max_retry = Pick(3);
   spec.e820_host = Chance(30);
   if (Chance(30)) spec.p2m.tools_view = ToolsView::kLinear;
   if (Chance(30)) spec.p2m.balloon_room = BalloonRoom::kCompact;
@@ -364,6 +366,21 @@ inline void HostModel::SetMaxMemory() {
     EXPECT_THAT(status, IsOk());
     model.set_max(most);
     model.set_static_max(most);
+  }
+}
+
+inline void HostModel::WakeBalloon() {
+  Guest& guest = PickGuest();
+  const BalloonTimer timer = guest.domain->balloon_timer();
+  EXPECT_THAT(guest.domain->WakeBalloon(timer, NeverStop), IsOk());
+  if (timer.seconds.has_value()) {
+    EXPECT_EQ(guest.state, DomainState::kRunning);
+    EXPECT_EQ(guest.domain->balloon_timer().wakeups, timer.wakeups + 1);
+    WorkTowardsTarget(guest);
+  } else if (guest.state == DomainState::kRunning &&
+             guest.model.target() != guest.model.current()) {
+    // Nothing will come of waiting.
+    EXPECT_TRUE(guest.model.balloon().empty());
   }
 }
 

@@ -50,6 +50,12 @@ inline void HostModel::CheckInfo(const Guest& guest) {
   EXPECT_EQ(info.memory.available.value(),
             model.booted() ? model.free().size() : 0);
   EXPECT_EQ(info.memory.p2m_pages.value(), model.structure().size());
+  ASSERT_EQ(info.balloon_driver.has_value(), model.booted());
+  if (!model.booted()) return;
+  EXPECT_EQ(info.balloon_driver->current.value(), model.driver_current());
+  EXPECT_EQ(info.balloon_driver->high.value(), model.balloon_high());
+  EXPECT_EQ((info.balloon_driver->low + info.balloon_driver->high).value(),
+            model.balloon().size());
 }
 
 // Compares by runs, each of which must say what the model has for every pfn.

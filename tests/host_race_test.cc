@@ -111,6 +111,8 @@ TEST(HostRaceTest, CallsThatMeetADestroyEndOrLearnThatItIsDying) {
             break;
           default:
             EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
+            EXPECT_THAT(domain->WakeBalloon(domain->balloon_timer(), NeverStop),
+                        IsOk());
             alive = domain->Info().state != DomainState::kDying;
             break;
         }

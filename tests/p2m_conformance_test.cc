@@ -448,9 +448,9 @@ class Replay {
     driver_ = BalloonDriver(
         abi_, step.value("max_retry", BalloonPolicy::kDefaultMaxRetry));
     const PageCount current(step["current"].get<uint64_t>());
-    driver_->SetPages(current, PageCount(step.value("low", uint64_t{0})),
-                      PageCount(step.value("high", uint64_t{0})));
-    driver_->SetTarget(current);
+    driver_->Start(current, {});
+    driver_->SetBalloon(PageCount(step.value("low", uint64_t{0})),
+                        PageCount(step.value("high", uint64_t{0})));
     return nullptr;
   }
 

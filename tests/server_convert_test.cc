@@ -82,6 +82,7 @@ TEST(ServerConvertTest, SpecWithDefaults) {
   EXPECT_EQ(spec->vcpus, 1u);
   EXPECT_FALSE(spec->e820_host);
   EXPECT_TRUE(spec->e820.entries().empty());
+  EXPECT_EQ(spec->balloon_max_retry, 4u);
 }
 
 TEST(ServerConvertTest, SpecWithEverything) {
@@ -91,6 +92,7 @@ TEST(ServerConvertTest, SpecWithEverything) {
   spec.set_vcpus(8192);
   spec.set_e820_host(true);
   spec.set_memory_hotplug_limit_gib(65536);
+  spec.set_balloon_max_retry(0);
   spec.add_pci_devices("0000:0A:1f.7");
   spec.add_pci_devices("0a:00.0");
   const auto got = FromProto(spec);
@@ -100,6 +102,7 @@ TEST(ServerConvertTest, SpecWithEverything) {
   EXPECT_EQ(got->vcpus, 8192u);
   EXPECT_TRUE(got->e820_host);
   EXPECT_EQ(got->hotplug_limit_gib, 65536u);
+  EXPECT_EQ(got->balloon_max_retry, 0u);
   EXPECT_THAT(got->pci_devices,
               testing::ElementsAre("0000:0A:1f.7", "0a:00.0"));
 }

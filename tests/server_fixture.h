@@ -26,6 +26,7 @@
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
+#include "tests/fake_clock.h"
 #include "tests/scoped_folder.h"
 
 namespace simvisor::server {
@@ -74,9 +75,10 @@ class ServerTest : public testing::Test {
                       uint64_t memory_gib = 8)
       : address_("unix:" + folder_ / "s") {
     KeepGrpcUp();
-    auto daemon = Daemon::Start(MakeHost(memory_gib, placement),
-                                {*ListenAddress::Parse(address_),
-                                 *ListenAddress::Parse("127.0.0.1:0")});
+    auto daemon = Daemon::Start(
+        MakeHost(memory_gib, placement),
+        {*ListenAddress::Parse(address_), *ListenAddress::Parse("127.0.0.1:0")},
+        &clock_);
     EXPECT_TRUE(daemon.ok()) << daemon.status();
     if (daemon.ok()) daemon_ = *std::move(daemon);
     channel_ =
@@ -149,6 +151,7 @@ class ServerTest : public testing::Test {
 
   const ScopedFolder folder_;
   const std::string address_;
+  FakeClock clock_;
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::HostService::Stub> hosts_;

@@ -61,6 +61,9 @@ void AddGuestCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);
 void AddVcpuCommands(Commands& commands);
 
+// Declared by AddMemoryCommands() in the group balloon.
+void AddBalloonStateCommand(Commands& commands, CLI::App& balloon);
+
 // Declared by AddP2mCommands() in its group.
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);
 void AddP2mMapCommand(Commands& commands, CLI::App& p2m);

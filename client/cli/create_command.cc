@@ -66,10 +66,9 @@ void AddCreateCommand(Commands& commands) {
                 "Print the request as JSON instead of sending it");
   verb.footer(
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
-      "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are "
-      "accepted without "
-      "effect;\n"
-      "unknown ones are named in a warning.  Keys that xl does not have:\n"
+      "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are\n"
+      "accepted without effect; unknown ones are named in a warning.  Keys\n"
+      "that xl does not have:\n"
       "  arch=\"x86_64\"|\"x86_32_pae\"         guest ABI [x86_64]\n"
       "  memory_hotplug_limit=GIB           what the p2m area is sized for at\n"
       "                                     least [0]\n"

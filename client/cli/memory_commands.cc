@@ -18,14 +18,19 @@ struct SizeArgs {
   bool partial = false;
 };
 
-absl::string_view WhyShort(const v1::Domain& domain) {
+std::string WhyShort(const v1::Domain& domain) {
+  const v1::BalloonDriver& driver = domain.balloon_driver();
   if (domain.state() != v1::DOMAIN_STATE_RUNNING) {
     return "its guest does not run, and moves when it is unpaused";
   }
-  if (domain.memory().balloon_state() == v1::BALLOON_STATE_CANCELLED) {
-    return "its guest has given up until the target changes";
+  if (domain.memory().balloon_state() != v1::BALLOON_STATE_CANCELLED) {
+    return absl::StrCat("the host or the guest has too few pages; it tries ",
+                        "again in ", driver.schedule_delay_seconds(), " s");
   }
-  return "the host or the guest has too few pages; set the target again later";
+  if (driver.low_pages() + driver.high_pages() == 0) {
+    return "its balloon is empty, so it cannot grow; it has given up";
+  }
+  return "its guest has given up for an hour, or until the target changes";
 }
 
 // xl mem-set does not wait for the guest; here the guest has moved already, so
@@ -119,6 +124,7 @@ void AddBalloonCommands(Commands& commands) {
     verb->add_flag("--partial", args->partial,
                    "Move what there is if there are fewer");
   }
+  AddBalloonStateCommand(commands, group);
 }
 
 }  // namespace

@@ -74,7 +74,8 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       name_(spec_.name),
       affinities_(std::move(params.affinities)),
       list_(std::move(list)),
-      driver_(*abi_),
+      balloon_(Pfn(abi_->low_memory_pages)),
+      driver_(*abi_, spec_.balloon_max_retry),
       max_pages_(params.max_pages),
       static_max_(spec_.max_memory),
       target_(spec_.memory) {}
@@ -120,8 +121,11 @@ absl::Status Domain::Boot() {
   released_ = before - current_;
   FollowRelease(before);
   for (const auto& [first, end] : list_->extra_regions().extents()) {
-    balloon_.Push(ExtentBetween(first, end));
+    extra_regions_.push_back(ExtentBetween(first, end));
+    balloon_.Push(extra_regions_.back());
   }
+  driver_.Start(current_, extra_regions_);
+  CountBalloon();
   booted_.store(true, std::memory_order_release);
   return absl::OkStatus();
 }
@@ -152,6 +156,7 @@ DomainInfo Domain::Info() const {
   if (booted_.load(std::memory_order_relaxed)) {
     info.memory.balloon = balloon_.size();
     info.memory.available = free_pages_.count();
+    info.balloon_driver = DriverInfo();
   }
   return info;
 }
@@ -213,6 +218,9 @@ PageCount Domain::Die() {
 void Domain::FollowRelease(PageCount before) {
   target_ = target_ >= before ? target_ - (before - current_)
                               : std::min(target_, current_);
+  if (booted_.load(std::memory_order_relaxed)) {
+    driver_.Release(before - current_);
+  }
 }
 
 void Domain::FreeFrames(absl::Span<const MfnExtent> frames) {

@@ -8,7 +8,10 @@
 //   reach, and its m2p entry points back; (2) current pages = RAM words +
 //   frames in no word; (3) a page of the list's own structure is RAM and in no
 //   free list; (4) the guest's free pages are RAM, and the balloon's pfns are
-//   INVALID.
+//   INVALID; (5) the balloon driver counts
+//   current pages less the room it took off at boot, and the balloon's pfns by
+//   zone; that of a running guest works towards the target, likewise less that
+//   room, unless it has given up.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
 // PAUSED -> DYING (no frames).  Every method but the constants and Info() fails
@@ -117,6 +120,16 @@ class Domain {
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(PageCount target, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  // When the guest's balloon driver wakes by itself, while its guest runs.
+  BalloonTimer balloon_timer() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What the driver does when `timer` has run out: one wake-up towards its own
+  // target.  Nothing if the timer is not the present one, or the guest does not
+  // run.  When `stop` ends it, what has moved stays moved.
+  // Source: balloon_thread() in drivers/xen/balloon.c.
+  absl::Status WakeBalloon(const BalloonTimer& timer, StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more,
   // on PAE more than 64 GiB).
   // Source: libxl_domain_setmaxmem().
@@ -205,8 +218,8 @@ class Domain {
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Frees every frame, returns how many, and leaves the domain dying.
   PageCount Die() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Lowers the target after frames went back behind the driver's back, so that
-  // it does not ask for them again; a lower target stays.
+  // Lowers both targets after frames went back behind the driver's back, so
+  // that it does not ask for them again; a lower target stays.
   void FollowRelease(PageCount before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives frames back to the pool with what they hold.
   void FreeFrames(absl::Span<const MfnExtent> frames)
@@ -220,10 +233,18 @@ class Domain {
   static constexpr size_t kMaxRuns = FramePool::kMaxExtents;
 
   // domain_balloon.cc
-  // Lets the driver work towards `target` pages.  Frames on the way up come out
-  // of `claim`, or, without one, as far as pool and limit allow.
+  // Gives the driver `target` pages for a target, wakes it and lets it work.
+  // Frames on the way up come out of `claim`, or, without one, as far as pool
+  // and limit allow.
   absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sets the driver's target to what the domain's is as the driver counts.
+  void SetDriverTarget(PageCount target) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The rounds of one wake-up, up to the first that is not kDone.
+  absl::Status WorkDriver(FrameClaim* claim, StopCheck stop)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  BalloonDriverInfo DriverInfo() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Move pages, as many as there are or until `stop` says so, and count them in
   // *moved.
   absl::Status MoveDown(PageCount pages, StopCheck stop, PageCount* moved)
@@ -242,6 +263,10 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // domain_audit.cc
+  void AuditBalloon(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_p2m.cc
   absl::StatusOr<PfnExtent> IdentityRange(Pfn start, Pfn end) const
@@ -303,6 +328,9 @@ class Domain {
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   BalloonList balloon_ ABSL_GUARDED_BY(mu_);
   BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
+  uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
+  // Room to balloon at boot.
+  std::vector<PfnExtent> extra_regions_ ABSL_GUARDED_BY(mu_);
   PageContents contents_ ABSL_GUARDED_BY(mu_);
   MfnSet unmapped_frames_ ABSL_GUARDED_BY(mu_);  // owned, in no word
   PageCount current_ ABSL_GUARDED_BY(mu_);

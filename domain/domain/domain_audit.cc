@@ -127,10 +127,45 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
                                    first.value(), last.value()));
     }
   }
-  for (const PfnExtent& pfns : balloon_.extents()) {
+  AuditBalloon(out);
+  return current_;
+}
+
+void Domain::AuditBalloon(std::vector<std::string>& out) const {
+  Findings findings(id_, out);
+  PageCount low, high;
+  for (const PfnExtent& pfns : balloon_.low_extents()) {
+    low += pfns.count;
     CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
   }
-  return current_;
+  for (const PfnExtent& pfns : balloon_.high_extents()) {
+    high += pfns.count;
+    CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
+  }
+  if (!booted_.load(std::memory_order_relaxed)) return;
+  if (driver_.low() != low || driver_.high() != high) {
+    findings.Add(absl::StrFormat(
+        "%d low and %d high pfns are in the balloon, but its driver counts %d "
+        "and %d",
+        low.value(), high.value(), driver_.low().value(),
+        driver_.high().value()));
+  }
+  if (driver_.current() + driver_.taken_off() != current_) {
+    findings.Add(absl::StrFormat(
+        "%d pages are counted, but the balloon driver counts %d, having taken "
+        "off %d",
+        current_.value(), driver_.current().value(),
+        driver_.taken_off().value()));
+  }
+  if (state_ == DomainState::kRunning &&
+      driver_.policy().state() != BalloonState::kCancelled &&
+      driver_.target() + driver_.taken_off() != target_) {
+    findings.Add(absl::StrFormat(
+        "the target is %d pages, but the balloon driver's is %d, having taken "
+        "off %d",
+        target_.value(), driver_.target().value(),
+        driver_.taken_off().value()));
+  }
 }
 
 }  // namespace simvisor

@@ -48,6 +48,7 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
   const absl::Status status =
       Drive(current_ - std::min(pages, current_), nullptr, stop);
   target_ = current_;
+  SetDriverTarget(target_);
   if (!status.ok()) return status;
   return before - current_;
 }
@@ -72,6 +73,7 @@ absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
   const absl::Status status = Drive(current_ + std::min(pages, balloon_.size()),
                                     allow_partial ? nullptr : &claim, stop);
   target_ = current_;
+  SetDriverTarget(target_);
   if (!status.ok()) return status;
   return current_ - before;
 }
@@ -114,13 +116,8 @@ PageCount Domain::LeafPagesUp(PageCount pages) const {
   const PageCount two_leaves(2 * (abi_->pmds_per_mid + 2));
   const P2mList::RangeFill fill = P2mList::RangeFill::Ram(Mfn(0));
   PageCount needed;
-  const std::vector<PfnExtent>& stack = balloon_.extents();
-  for (auto at = stack.rbegin(); pages > PageCount(0) && at != stack.rend();
-       ++at) {
-    const PageCount count = std::min(pages, at->count);
-    needed += std::min(two_leaves,
-                       list_->PagesToSet({at->end() - count, count}, fill));
-    pages -= count;
+  for (const PfnExtent& pfns : balloon_.Next(pages)) {
+    needed += std::min(two_leaves, list_->PagesToSet(pfns, fill));
   }
   return needed;
 }
@@ -133,19 +130,64 @@ PageCount Domain::RoomBelowMax() const {
 
 absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
                            StopCheck stop) {
-  driver_.SetPages(current_, balloon_.size());
-  driver_.SetTarget(target);
-  absl::Status status;
-  while (status.ok()) {
+  SetDriverTarget(target);
+  return WorkDriver(claim, stop);
+}
+
+void Domain::SetDriverTarget(PageCount target) {
+  driver_.SetTarget(target - driver_.taken_off());
+}
+
+void Domain::CountBalloon() {
+  driver_.SetBalloon(balloon_.low_count(), balloon_.high_count());
+}
+
+absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
+  ++driver_wakeups_;
+  while (true) {
     const BalloonDriver::Round round = driver_.NextRound(kBatchesPerRound);
-    if (round.direction == BalloonDriver::Direction::kNone) break;
+    absl::Status status;
     PageCount moved;
-    status = round.direction == BalloonDriver::Direction::kUp
-                 ? MoveUp(round.pages, claim, stop, &moved)
-                 : MoveDown(round.pages, stop, &moved);
-    if (driver_.EndRound(round, moved) != BalloonState::kDone) break;
+    if (round.direction == BalloonDriver::Direction::kUp) {
+      status = MoveUp(round.pages, claim, stop, &moved);
+    } else if (round.direction == BalloonDriver::Direction::kDown) {
+      status = MoveDown(round.pages, stop, &moved);
+    }
+    const BalloonState state = driver_.EndRound(round, moved);
+    CountBalloon();
+    if (!status.ok()) return status;
+    if (state != BalloonState::kDone || driver_.credit() == 0) return status;
   }
-  return status;
+}
+
+BalloonTimer Domain::balloon_timer() const {
+  absl::MutexLock lock(&mu_);
+  BalloonTimer timer = {driver_wakeups_, std::nullopt};
+  if (state_ == DomainState::kRunning) timer.seconds = driver_.SecondsToWake();
+  return timer;
+}
+
+absl::Status Domain::WakeBalloon(const BalloonTimer& timer, StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  if (state_ != DomainState::kRunning || timer.wakeups != driver_wakeups_ ||
+      !driver_.SecondsToWake().has_value()) {
+    return absl::OkStatus();
+  }
+  return WorkDriver(nullptr, stop);
+}
+
+BalloonDriverInfo Domain::DriverInfo() const {
+  return {.current = driver_.current(),
+          .target = driver_.target(),
+          .low = driver_.low(),
+          .high = driver_.high(),
+          .batch = driver_.batch(),
+          .state = driver_.policy().state(),
+          .schedule_delay = driver_.policy().delay_seconds(),
+          .max_schedule_delay = BalloonPolicy::kMaxDelay,
+          .retry_count = driver_.policy().retry_count(),
+          .max_retry_count = driver_.policy().max_retry(),
+          .extra_regions = extra_regions_};
 }
 
 absl::Status Domain::MoveDown(PageCount pages, StopCheck stop,
@@ -196,7 +238,7 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
         *claim, id_, ExtentBetween(pfns.first, ready),
         [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
     const PfnExtent filled = {pfns.first, done};
-    balloon_.Push(ExtentBetween(filled.end(), pfns.end()));
+    balloon_.PutBack(ExtentBetween(filled.end(), pfns.end()));
     current_ += done;
     free_pages_.Return(filled);
     *moved += done;

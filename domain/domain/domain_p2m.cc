@@ -212,7 +212,10 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
       unmapped_frames_.Add(frames);
     }
   }
-  if (fill.p2m_class != P2mClass::kMissing) balloon_.Remove(pfns);
+  if (fill.p2m_class != P2mClass::kMissing) {
+    balloon_.Remove(pfns);
+    CountBalloon();
+  }
   if (fill.p2m_class == P2mClass::kRam) {
     const MfnExtent frames = {fill.first_mfn, pfns.count};
     pool_.SetPfns(frames, pfns.first);

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,8 @@ struct DomainSpec {
   P2mOptions p2m;
   // One for all virtual CPUs, or one for each of the first ones.
   std::vector<VcpuAffinitySpec> vcpu_affinities;
+  // Rounds of the balloon driver that may fail in a row; 0: any number.
+  uint32_t balloon_max_retry = BalloonPolicy::kDefaultMaxRetry;
 };
 
 struct DomainMemory {
@@ -64,6 +67,32 @@ struct DomainMemory {
   PageCount available;   // pages the guest could still give
   PageCount p2m_pages;   // pages of the list, its tree and its page tables
   BalloonState balloon_state = BalloonState::kNone;
+};
+
+// The guest's balloon driver (balloon_stats).  `current` and `target` wrap
+// around below 0; see BalloonDriver.
+struct BalloonDriverInfo {
+  PageCount current;
+  PageCount target;
+  PageCount low;  // pages in the balloon, by zone
+  PageCount high;
+  PageCount batch;  // pages that one hypercall moves
+  BalloonState state = BalloonState::kNone;
+  uint32_t schedule_delay = 0;  // seconds
+  uint32_t max_schedule_delay = 0;
+  uint32_t retry_count = 0;
+  uint32_t max_retry_count = 0;  // 0: any number
+  // Room to balloon that the guest found at boot, but for what moved frames
+  // took of it.
+  std::vector<PfnExtent> extra_regions;
+};
+
+// The timer of a guest's balloon driver.
+struct BalloonTimer {
+  // How often the driver has woken; it sets the timer anew each time.
+  uint64_t wakeups = 0;
+  // Seconds from that wake-up until it wakes by itself; nullopt if it does not.
+  std::optional<uint32_t> seconds;
 };
 
 struct DomainInfo {
@@ -78,6 +107,8 @@ struct DomainInfo {
   std::vector<std::string> pci_devices;
   P2mOptions p2m;
   uint32_t hotplug_limit_gib = 0;
+  // Unset before boot and of a dying domain.
+  std::optional<BalloonDriverInfo> balloon_driver;
 };
 
 // Where a toolstack finds the p2m list (shared info of the domain).

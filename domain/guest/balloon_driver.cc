@@ -4,18 +4,38 @@
 
 namespace simvisor {
 
-void BalloonDriver::SetPages(PageCount current, PageCount low, PageCount high) {
-  current_ = current;
+void BalloonDriver::Start(PageCount pages, absl::Span<const PfnExtent> room) {
+  current_ = pages;
+  taken_off_ = PageCount(0);
+  for (const PfnExtent& region : room) {
+    if (region.count >= current_) break;
+    current_ -= region.count;
+    taken_off_ += region.count;
+  }
+  target_ = current_;
+}
+
+void BalloonDriver::SetBalloon(PageCount low, PageCount high) {
   low_ = low;
   high_ = high;
 }
 
+void BalloonDriver::Release(PageCount pages) {
+  const bool counted = credit() >= 0;
+  current_ -= pages;
+  if (counted) {
+    target_ -= pages;
+  } else if (credit() > 0) {
+    target_ = current_;
+  }
+}
+
 BalloonDriver::Round BalloonDriver::NextRound(uint64_t batches) const {
   const PageCount most(batch_ * batches);
-  if (current_ < target_) {
+  if (credit() > 0) {
     return {Direction::kUp, std::min({target_ - current_, most, low_ + high_})};
   }
-  if (current_ > target_) {
+  if (credit() < 0) {
     return {Direction::kDown, std::min(current_ - target_, most)};
   }
   return {};
@@ -43,7 +63,15 @@ BalloonState BalloonDriver::EndRound(const Round& round, PageCount moved) {
     case Direction::kNone:
       break;
   }
-  return policy_.state();
+  return policy_.Finish(policy_.state());
+}
+
+std::optional<uint32_t> BalloonDriver::SecondsToWake() const {
+  if (policy_.state() != BalloonState::kAgain && credit() == 0) {
+    return std::nullopt;
+  }
+  return policy_.state() == BalloonState::kCancelled ? BalloonPolicy::kLongSleep
+                                                     : policy_.delay_seconds();
 }
 
 }  // namespace simvisor

@@ -3,13 +3,23 @@
 // Knows how big the guest is, how big it should be, and how many pages lie in
 // the balloon; says what to move in the next round, and draws the conclusions
 // from what was moved.  The pages themselves are the caller's business.
-// Source: balloon_thread() in drivers/xen/balloon.c (B2).
+//
+// `current` and `target` are the driver's own figures and not what the
+// hypervisor and the toolstack call so: at boot Linux takes every page of room
+// to balloon off both.  Like Linux's they are unsigned, wrap around below 0,
+// and mean something by their difference, the credit.
+// Source: balloon_thread(), balloon_init() and balloon_add_regions() in
+// drivers/xen/balloon.c (B2).
 //
 // Thread safety: a plain value; callers serialise.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_BALLOON_DRIVER_H_
 #define SIMVISOR_DOMAIN_GUEST_BALLOON_DRIVER_H_
 
+#include <cstdint>
+#include <optional>
+
+#include "absl/types/span.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
@@ -29,10 +39,21 @@ class BalloonDriver {
                          uint32_t max_retry = BalloonPolicy::kDefaultMaxRetry)
       : batch_(abi.balloon_batch()), policy_(max_retry) {}
 
-  // Tells the driver how things stand; `low` and `high` are the pages in the
-  // balloon by zone (64-bit guests have no high memory).
-  void SetPages(PageCount current, PageCount low, PageCount high = PageCount());
+  // The start at boot: a guest of `pages` pages, with `room` to balloon, whose
+  // pages are taken off current and target.  A region that would leave nothing
+  // of them is not taken off, nor are those behind it; Linux warns then and
+  // starts no driver, while this one does its work.
+  void Start(PageCount pages, absl::Span<const PfnExtent> room);
+
+  // Tells how many pages lie in the balloon, by zone (64-bit guests have no
+  // high memory).
+  void SetBalloon(PageCount low, PageCount high);
   void SetTarget(PageCount target) { target_ = target; }
+
+  // Accounts for `pages` pages that went back without a round.  A target that
+  // they counted towards goes down with them, so that the driver does not ask
+  // for them again; one that was lower stays.
+  void Release(PageCount pages);
 
   // The next round: at most `batches` hypercalls' worth of pages.  A batch that
   // is granted in full leaves no trace, so callers may do many at once.
@@ -40,13 +61,27 @@ class BalloonDriver {
 
   // Accounts for `moved` pages of `round`: fewer than asked for is fine on the
   // way up, as long as there is one, and kAgain on the way down.  An empty
-  // balloon gives up the target.  Returns the new state.
+  // balloon gives up the target.  A round without a direction has the outcome
+  // of the one before.  Pages on the way down are counted as low until
+  // SetBalloon() tells.  Returns the new state.
   BalloonState EndRound(const Round& round, PageCount moved);
 
+  // Seconds until the driver wakes by itself to work on; nullopt if it has
+  // nothing to do until its target changes.  After kDone there is work only if
+  // rounds were cut short from outside.
+  std::optional<uint32_t> SecondsToWake() const;
+
+  // Pages still to get; negative: to give.
+  int64_t credit() const {
+    return static_cast<int64_t>(target_.value() - current_.value());
+  }
   PageCount current() const { return current_; }
   PageCount target() const { return target_; }
   PageCount low() const { return low_; }
   PageCount high() const { return high_; }
+  PageCount batch() const { return PageCount(batch_); }
+  // Pages that Start() took off current and target.
+  PageCount taken_off() const { return taken_off_; }
   const BalloonPolicy& policy() const { return policy_; }
 
  private:
@@ -56,6 +91,7 @@ class BalloonDriver {
   PageCount target_;
   PageCount low_;
   PageCount high_;
+  PageCount taken_off_;
 };
 
 }  // namespace simvisor

@@ -4,40 +4,99 @@
 #include <utility>
 
 namespace simvisor {
+namespace {
 
-void BalloonList::Push(PfnExtent pfns) {
+using Extents = BalloonList::Extents;
+
+void Append(Extents& extents, PfnExtent pfns) {
   if (pfns.empty()) return;
-  size_ += pfns.count;
-  if (!stack_.empty() && stack_.back().end() == pfns.first) {
-    stack_.back().count += pfns.count;
+  if (!extents.empty() && extents.back().end() == pfns.first) {
+    extents.back().count += pfns.count;
   } else {
-    stack_.push_back(pfns);
+    extents.push_back(pfns);
   }
 }
 
-PfnExtent BalloonList::Pop(PageCount count) {
-  if (stack_.empty() || count == PageCount(0)) return {};
-  PfnExtent& top = stack_.back();
-  count = std::min(count, top.count);
-  const PfnExtent taken = {top.end() - count, count};
-  top.count -= count;
-  size_ -= count;
-  if (top.empty()) stack_.pop_back();
-  return taken;
-}
-
-void BalloonList::Remove(PfnExtent pfns) {
-  std::vector<PfnExtent> kept;
-  for (const PfnExtent& extent : stack_) {
+// Removes `pfns` from all extents; returns how many there were.
+PageCount Subtract(Extents& extents, PfnExtent pfns) {
+  Extents kept;
+  PageCount removed;
+  for (const PfnExtent& extent : extents) {
     const PfnExtent below =
         ExtentBetween(extent.first, std::min(extent.end(), pfns.first));
     const PfnExtent above =
         ExtentBetween(std::max(extent.first, pfns.end()), extent.end());
-    size_ -= extent.count - below.count - above.count;
+    removed += extent.count - below.count - above.count;
     if (!below.empty()) kept.push_back(below);
     if (!above.empty()) kept.push_back(above);
   }
-  stack_ = std::move(kept);
+  extents = std::move(kept);
+  return removed;
+}
+
+}  // namespace
+
+void BalloonList::Push(PfnExtent pfns) {
+  const PfnExtent low =
+      ExtentBetween(pfns.first, std::min(pfns.end(), high_start_));
+  const PfnExtent high =
+      ExtentBetween(std::max(pfns.first, high_start_), pfns.end());
+  Append(low_, low);
+  Append(high_, high);
+  low_count_ += low.count;
+  high_count_ += high.count;
+}
+
+PfnExtent BalloonList::Pop(PageCount count) {
+  if (size() == PageCount(0) || count == PageCount(0)) return {};
+  if (!low_.empty()) {
+    PfnExtent& top = low_.back();
+    count = std::min(count, top.count);
+    const PfnExtent taken = {top.end() - count, count};
+    top.count -= count;
+    low_count_ -= count;
+    if (top.empty()) low_.pop_back();
+    return taken;
+  }
+  PfnExtent& next = high_.front();
+  count = std::min(count, next.count);
+  const PfnExtent taken = {next.first, count};
+  next = ExtentBetween(taken.end(), next.end());
+  high_count_ -= count;
+  if (next.empty()) high_.pop_front();
+  return taken;
+}
+
+std::vector<PfnExtent> BalloonList::Next(PageCount count) const {
+  std::vector<PfnExtent> pieces;
+  for (auto at = low_.rbegin(); count > PageCount(0) && at != low_.rend();
+       ++at) {
+    const PageCount taken = std::min(count, at->count);
+    pieces.push_back({at->end() - taken, taken});
+    count -= taken;
+  }
+  for (auto at = high_.begin(); count > PageCount(0) && at != high_.end();
+       ++at) {
+    pieces.push_back({at->first, std::min(count, at->count)});
+    count -= pieces.back().count;
+  }
+  return pieces;
+}
+
+void BalloonList::PutBack(PfnExtent pfns) {
+  if (pfns.empty()) return;
+  if (pfns.first < high_start_) return Push(pfns);
+  if (!high_.empty() && high_.front().first == pfns.end()) {
+    high_.front() = {pfns.first, pfns.count + high_.front().count};
+  } else {
+    high_.push_front(pfns);
+  }
+  high_count_ += pfns.count;
+}
+
+void BalloonList::Remove(PfnExtent pfns) {
+  low_count_ -= Subtract(low_, pfns);
+  high_count_ -= Subtract(high_, pfns);
 }
 
 }  // namespace simvisor

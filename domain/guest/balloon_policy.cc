@@ -6,6 +6,9 @@ namespace simvisor {
 
 BalloonState BalloonPolicy::Finish(BalloonState outcome) {
   state_ = outcome;
+  if (outcome == BalloonState::kNone || outcome == BalloonState::kCancelled) {
+    return state_;
+  }
   if (outcome == BalloonState::kAgain) {
     ++retry_;
     if (max_retry_ == 0 || retry_ <= max_retry_) {

@@ -26,7 +26,8 @@ class BalloonPolicy {
 
   // The state after a round that ended `outcome`: kDone resets delay and retry
   // to 1; kAgain counts a retry and doubles the delay up to kMaxDelay, or, past
-  // the allowed number, resets both and becomes kCancelled.
+  // the allowed number, resets both and becomes kCancelled.  kCancelled itself
+  // leaves both as they are, and kNone is no round.
   BalloonState Finish(BalloonState outcome);
 
   BalloonState state() const { return state_; }
@@ -38,6 +39,8 @@ class BalloonPolicy {
   // RETRY_UNLIMITED until CVE-2019-17351, then 4.
   static constexpr uint32_t kDefaultMaxRetry = 4;
   static constexpr uint32_t kMaxDelay = 32;
+  // Seconds that the driver's thread sleeps after a round that was not kAgain.
+  static constexpr uint32_t kLongSleep = 3600;
 
  private:
   uint32_t max_retry_;
