@@ -24,6 +24,7 @@
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
+#include "tests/space_model.h"
 
 namespace simvisor {
 
@@ -42,11 +43,13 @@ class GuestModel {
     bool initial = false;
     uint64_t ceiling = 0;  // of the initial domain
     P2mOptions p2m = {};
+    PaeKernel pae_kernel = {};
   };
 
   explicit GuestModel(const Spec& spec)
       : spec_(spec),
         abi_(*spec.abi),
+        spaces_(spec.pae_kernel),
         max_(spec.memory + (spec.initial ? 0 : kPagesPerMiB)),
         static_max_(spec.max_memory),
         target_(spec.memory) {
@@ -111,6 +114,18 @@ class GuestModel {
     auto at = structure_.lower_bound(first);
     return at != structure_.end() && *at < end;
   }
+
+  // Whether the kernel has its list or a page table in the range.
+  bool HoldsKernel(uint64_t first, uint64_t end) const {
+    return HoldsStructure(first, end) || spaces_.Holds(first, end);
+  }
+
+  const SpaceModel& spaces() const { return spaces_; }
+  // Returns the pages taken.  There must be spaces().PagesFor(count).
+  std::vector<uint64_t> CreateSpaces(uint64_t count) {
+    return spaces_.Create(count, free_);
+  }
+  void DestroySpace(uint64_t id) { spaces_.Destroy(id, free_); }
 
   // pfns of RAM words whose frames are still to be learnt.
   std::vector<uint64_t> Unlearnt() const {
@@ -421,6 +436,7 @@ class GuestModel {
   std::set<uint64_t> private_mids_, private_leaves_, missing_leaves_,
       tree_mids_;
   std::set<uint64_t> free_, structure_, unmapped_;
+  SpaceModel spaces_;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
 };

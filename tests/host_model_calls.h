@@ -48,16 +48,18 @@ inline HostModel::HostModel(uint64_t seed, Placement placement)
 inline void HostModel::Step() {
   using Call = void (HostModel::*)();
   static constexpr Call kCalls[] = {
-      &HostModel::Create,         &HostModel::Destroy,
-      &HostModel::Rename,         &HostModel::PauseOrUnpause,
-      &HostModel::PauseOrUnpause, &HostModel::BalloonDown,
-      &HostModel::BalloonDown,    &HostModel::BalloonUp,
-      &HostModel::BalloonUp,      &HostModel::SetTarget,
-      &HostModel::SetMaxMemory,   &HostModel::MarkIdentity,
-      &HostModel::MarkIdentity,   &HostModel::SetRange,
-      &HostModel::SetRange,       &HostModel::SetRange,
-      &HostModel::SetRange,       &HostModel::ReadOrWrite,
-      &HostModel::ReadOrWrite,    &HostModel::Translate,
+      &HostModel::Create,           &HostModel::Destroy,
+      &HostModel::Rename,           &HostModel::PauseOrUnpause,
+      &HostModel::PauseOrUnpause,   &HostModel::BalloonDown,
+      &HostModel::BalloonDown,      &HostModel::BalloonUp,
+      &HostModel::BalloonUp,        &HostModel::SetTarget,
+      &HostModel::SetMaxMemory,     &HostModel::MarkIdentity,
+      &HostModel::MarkIdentity,     &HostModel::SetRange,
+      &HostModel::SetRange,         &HostModel::SetRange,
+      &HostModel::SetRange,         &HostModel::ReadOrWrite,
+      &HostModel::ReadOrWrite,      &HostModel::Translate,
+      &HostModel::CreateSpaces,     &HostModel::DestroySpaces,
+      &HostModel::TranslateInSpace,
   };
   (this->*kCalls[Pick(std::size(kCalls))])();
 }
@@ -95,6 +97,8 @@ inline DomainSpec HostModel::PickSpec() {
   if (Chance(2)) spec.memory = PageCount(uint64_t{1} << 52);
   if (Chance(2)) spec.memory = PageCount(Pick(300));
   if (Chance(5)) spec.memory = PageCount(free_ + 1 + Pick(500));
+  spec.pae_kernel.shared_kernel_pmd = Chance(40);
+  spec.pae_kernel.user_pgds = static_cast<int>(1 + Pick(3));
   spec.e820_host = Chance(30);
   if (Chance(30)) spec.p2m.tools_view = ToolsView::kLinear;
   if (Chance(30)) spec.p2m.balloon_room = BalloonRoom::kCompact;
@@ -117,6 +121,7 @@ inline void HostModel::Create() {
   model.abi = &AbiOf(spec.arch);
   model.memory = memory;
   model.p2m = spec.p2m;
+  model.pae_kernel = spec.pae_kernel;
   model.max_memory = most == 0 ? memory : most;
   if (memory == 0 || memory >> 32 != 0 || model.max_memory < memory) {
     EXPECT_THAT(created,
