@@ -188,14 +188,41 @@ class GuestModel {
     current_ -= frames.size();
     return frames;
   }
-  void Up(uint64_t pages) {
-    for (; pages > 0; --pages) {
-      const uint64_t pfn = balloon_.back();
-      balloon_.pop_back();
-      SetWord(pfn, kNewFrame);
-      free_.insert(pfn);
-      ++current_;
+  // Takes stretches off the top of the balloon, each from its lowest pfn up as
+  // far as there are pages for leaves; returns how many pages came.
+  uint64_t Up(uint64_t pages) {
+    uint64_t done = 0;
+    while (done < pages && !balloon_.empty()) {
+      const uint64_t count = TopStretch(balloon_.size(), pages - done);
+      const uint64_t end = balloon_.back() + 1;
+      uint64_t ready = end - count;
+      while (ready < end && TakeLeafFor(ready)) ++ready;
+      balloon_.resize(balloon_.size() - count);
+      for (uint64_t pfn = end - count; pfn < ready; ++pfn) {
+        SetWord(pfn, kNewFrame);
+        free_.insert(pfn);
+      }
+      for (uint64_t pfn = ready; pfn < end; ++pfn) balloon_.push_back(pfn);
+      const uint64_t came = ready - (end - count);
+      current_ += came;
+      done += came;
+      if (came == 0) break;
     }
+    return done;
+  }
+  // Free pages that ballooning up wants to see before it begins.
+  uint64_t LeafPagesUp(uint64_t pages) const {
+    if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return 0;
+    uint64_t needed = 0;
+    for (uint64_t top = balloon_.size(); pages > 0 && top > 0;) {
+      const uint64_t count = TopStretch(top, pages);
+      const uint64_t end = balloon_[top - 1] + 1;
+      needed += std::min(2 * (abi_.pmds_per_mid + 2),
+                         PagesToSet(end - count, end, P2mClass::kRam));
+      pages -= count;
+      top -= count;
+    }
+    return needed;
   }
   uint64_t RoomBelowMax() const {
     const uint64_t limit = std::min(max_, static_max_);
@@ -415,6 +442,33 @@ class GuestModel {
     TakePage();
     private_leaves_.insert(pfn / abi_.leaf_span());
     missing_leaves_.erase(pfn / abi_.leaf_span());
+  }
+  // pfns below `top` of the balloon that follow each other, at most `most`.
+  uint64_t TopStretch(uint64_t top, uint64_t most) const {
+    uint64_t count = 1;
+    while (count < std::min(top, most) &&
+           balloon_[top - count - 1] + 1 == balloon_[top - count]) {
+      ++count;
+    }
+    return count;
+  }
+  // What MakePrivate() does for RAM, as far as pages go; whether they sufficed.
+  bool TakeLeafFor(uint64_t pfn) {
+    if (!SharedLeafDiffers(pfn, P2mClass::kRam)) return true;
+    const uint64_t mid = pfn / abi_.mid_span();
+    if (!private_mids_.contains(mid)) {
+      if (free_.size() < abi_.pmds_per_mid) return false;
+      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
+      private_mids_.insert(mid);
+    }
+    if (!HasTreePage(mid)) {
+      if (!TakePage()) return false;
+      tree_mids_.insert(mid);
+    }
+    if (!TakePage()) return false;
+    private_leaves_.insert(pfn / abi_.leaf_span());
+    missing_leaves_.erase(pfn / abi_.leaf_span());
+    return true;
   }
   void SetWord(uint64_t pfn, uint64_t word) {
     MakePrivate(pfn, word == kMissing ? P2mClass::kMissing : P2mClass::kRam);

@@ -310,6 +310,9 @@ inline void HostModel::BalloonUp() {
   } else if (!partial && pages > in_balloon) {
     EXPECT_THAT(moved,
                 Fails(Code::kResourceExhausted, Reason::kPfnNotBalloonable));
+  } else if (!partial && model.LeafPagesUp(pages) > model.free().size()) {
+    EXPECT_THAT(moved,
+                Fails(Code::kResourceExhausted, Reason::kGuestMemoryExhausted));
   } else if (!partial && pages > free_) {
     EXPECT_THAT(moved,
                 Fails(Code::kResourceExhausted, Reason::kHostMemoryExhausted));
@@ -317,8 +320,7 @@ inline void HostModel::BalloonUp() {
     ASSERT_THAT(moved, IsOk());
     const uint64_t count =
         std::min({pages, in_balloon, model.RoomBelowMax(), free_});
-    EXPECT_EQ(moved->value(), count);
-    model.Up(count);
+    EXPECT_EQ(moved->value(), model.Up(count));
     model.set_target(model.current());
     LearnFrames(guest);
   }
