@@ -85,12 +85,18 @@ absl::StatusOr<DomainSelector> FromProto(const v1::DomainRef& ref) {
 }
 
 absl::StatusOr<Arch> FromProto(absl::string_view field, v1::Arch arch) {
-  if (arch == v1::ARCH_UNSPECIFIED || arch == v1::ARCH_X86_64) {
-    return Arch::kX86_64;
+  switch (arch) {
+    case v1::ARCH_UNSPECIFIED:
+    case v1::ARCH_X86_64:
+      return Arch::kX86_64;
+    case v1::ARCH_X86_32_PAE:
+      return Arch::kX86_32Pae;
+    default:
+      return ArgumentMalformed(
+          field, absl::StrCat(static_cast<int>(arch),
+                              " is no guest ABI; give ARCH_X86_64 or "
+                              "ARCH_X86_32_PAE"));
   }
-  return ArgumentMalformed(field,
-                           absl::StrCat(static_cast<int>(arch),
-                                        " is no guest ABI; give ARCH_X86_64"));
 }
 
 v1::Arch ToProto(Arch arch) {
@@ -98,7 +104,7 @@ v1::Arch ToProto(Arch arch) {
     case Arch::kX86_64:
       return v1::ARCH_X86_64;
     case Arch::kX86_32Pae:
-      return v1::ARCH_UNSPECIFIED;  // no request can ask for it
+      return v1::ARCH_X86_32_PAE;
   }
   return v1::ARCH_UNSPECIFIED;
 }
