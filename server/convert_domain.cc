@@ -7,6 +7,7 @@
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
+#include "server/convert_address_space.h"
 #include "server/convert_common.h"
 #include "server/uuid_text.h"
 
@@ -76,6 +77,16 @@ absl::StatusOr<P2mOptions> ReadP2mOptions(const v1::DomainSpec& spec) {
   return out;
 }
 
+absl::StatusOr<PaeKernel> ReadPaeKernel(const v1::DomainSpec& spec, Arch arch) {
+  if (spec.has_pae_kernel() && arch != Arch::kX86_32Pae) {
+    return ArgumentMalformed(
+        "spec.pae_kernel",
+        "only a PAE guest has one; set arch to ARCH_X86_32_PAE or leave it "
+        "out");
+  }
+  return FromProto("spec.pae_kernel", spec.pae_kernel());
+}
+
 }  // namespace
 
 absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
@@ -90,6 +101,7 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
   out.hotplug_limit_gib = spec.memory_hotplug_limit_gib();
   out.pci_devices.assign(spec.pci_devices().begin(), spec.pci_devices().end());
   SIMVISOR_ASSIGN_OR_RETURN(out.p2m, ReadP2mOptions(spec));
+  SIMVISOR_ASSIGN_OR_RETURN(out.pae_kernel, ReadPaeKernel(spec, out.arch));
   return out;
 }
 
@@ -150,6 +162,7 @@ void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_available_pages(memory.available.value());
   out->set_p2m_pages(memory.p2m_pages.value());
   out->set_balloon_state(ToProto(memory.balloon_state));
+  out->set_address_space_pages(memory.address_space_pages.value());
 }
 
 void ToProto(const DomainInfo& info, v1::Domain* out) {
@@ -166,6 +179,9 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
   out->set_tools_view(ToProto(info.p2m.tools_view));
   out->set_balloon_room(ToProto(info.p2m.balloon_room));
   out->set_memory_hotplug_limit_gib(info.hotplug_limit_gib);
+  if (info.arch == Arch::kX86_32Pae) {
+    ToProto(info.pae_kernel, out->mutable_pae_kernel());
+  }
 }
 
 }  // namespace simvisor::server
