@@ -7,6 +7,7 @@
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
+#include "server/convert_address_space.h"
 #include "server/convert_common.h"
 #include "server/convert_vcpus.h"
 #include "server/uuid_text.h"
@@ -77,6 +78,16 @@ absl::StatusOr<P2mOptions> ReadP2mOptions(const v1::DomainSpec& spec) {
   return out;
 }
 
+absl::StatusOr<PaeKernel> ReadPaeKernel(const v1::DomainSpec& spec, Arch arch) {
+  if (spec.has_pae_kernel() && arch != Arch::kX86_32Pae) {
+    return ArgumentMalformed(
+        "spec.pae_kernel",
+        "only a PAE guest has one; set arch to ARCH_X86_32_PAE or leave it "
+        "out");
+  }
+  return FromProto("spec.pae_kernel", spec.pae_kernel());
+}
+
 }  // namespace
 
 absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
@@ -97,6 +108,7 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
   if (spec.has_balloon_max_retry()) {
     out.balloon_max_retry = spec.balloon_max_retry();
   }
+  SIMVISOR_ASSIGN_OR_RETURN(out.pae_kernel, ReadPaeKernel(spec, out.arch));
   return out;
 }
 
@@ -157,6 +169,7 @@ void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_available_pages(memory.available.value());
   out->set_p2m_pages(memory.p2m_pages.value());
   out->set_balloon_state(ToProto(memory.balloon_state));
+  out->set_address_space_pages(memory.address_space_pages.value());
 }
 
 void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out) {
@@ -194,6 +207,9 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
     ToProto(*info.balloon_driver, out->mutable_balloon_driver());
   }
   out->set_memory_hotplug_limit_gib(info.hotplug_limit_gib);
+  if (info.arch == Arch::kX86_32Pae) {
+    ToProto(info.pae_kernel, out->mutable_pae_kernel());
+  }
 }
 
 }  // namespace simvisor::server

@@ -16,8 +16,8 @@ namespace simvisor::server {
 // to the host.
 //
 // INVALID_ARGUMENT: UUID_INVALID (malformed or nil), E820_MALFORMED,
-// ARGUMENT_MALFORMED (ABI, e820_host, type of an E820 entry),
-// ARGUMENT_TOO_LARGE (an affinity's ranges).
+// ARGUMENT_MALFORMED (ABI, e820_host, type of an E820 entry, pae_kernel of a
+// 64-bit guest), ARGUMENT_TOO_LARGE (an affinity's ranges).
 absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec);
 
 v1::DomainState ToProto(DomainState state);

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "domain/host/host.h"
+#include "server/address_space_service.h"
 #include "server/call_runner.h"
 #include "server/clock.h"
 #include "server/domain_service.h"
@@ -63,6 +64,7 @@ class Daemon {
   HostServiceImpl host_service_;
   DomainServiceImpl domain_service_;
   MemoryServiceImpl memory_service_;
+  AddressSpaceServiceImpl address_space_service_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;
 };

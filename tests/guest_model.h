@@ -24,6 +24,7 @@
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
+#include "tests/space_model.h"
 
 namespace simvisor {
 
@@ -42,11 +43,13 @@ class GuestModel {
     bool initial = false;
     uint64_t ceiling = 0;  // of the initial domain
     P2mOptions p2m = {};
+    PaeKernel pae_kernel = {};
   };
 
   explicit GuestModel(const Spec& spec)
       : spec_(spec),
         abi_(*spec.abi),
+        spaces_(spec.pae_kernel),
         max_(spec.memory + (spec.initial ? 0 : kPagesPerMiB)),
         static_max_(spec.max_memory),
         target_(spec.memory) {
@@ -118,6 +121,18 @@ class GuestModel {
     return at != structure_.end() && *at < end;
   }
 
+  // Whether the kernel has its list or a page table in the range.
+  bool HoldsKernel(uint64_t first, uint64_t end) const {
+    return HoldsStructure(first, end) || spaces_.Holds(first, end);
+  }
+
+  const SpaceModel& spaces() const { return spaces_; }
+  // Returns the pages taken.  There must be spaces().PagesFor(count).
+  std::vector<uint64_t> CreateSpaces(uint64_t count) {
+    return spaces_.Create(count, free_);
+  }
+  void DestroySpace(uint64_t id) { spaces_.Destroy(id, free_); }
+
   // pfns of RAM words whose frames are still to be learnt.
   std::vector<uint64_t> Unlearnt() const {
     std::vector<uint64_t> pfns;
@@ -180,14 +195,41 @@ class GuestModel {
     current_ -= frames.size();
     return frames;
   }
-  void Up(uint64_t pages) {
-    for (; pages > 0; --pages) {
-      const uint64_t pfn = balloon_.back();
-      balloon_.pop_back();
-      SetWord(pfn, kNewFrame);
-      free_.insert(pfn);
-      ++current_;
+  // Takes stretches off the top of the balloon, each from its lowest pfn up as
+  // far as there are pages for leaves; returns how many pages came.
+  uint64_t Up(uint64_t pages) {
+    uint64_t done = 0;
+    while (done < pages && !balloon_.empty()) {
+      const uint64_t count = TopStretch(balloon_.size(), pages - done);
+      const uint64_t end = balloon_.back() + 1;
+      uint64_t ready = end - count;
+      while (ready < end && TakeLeafFor(ready)) ++ready;
+      balloon_.resize(balloon_.size() - count);
+      for (uint64_t pfn = end - count; pfn < ready; ++pfn) {
+        SetWord(pfn, kNewFrame);
+        free_.insert(pfn);
+      }
+      for (uint64_t pfn = ready; pfn < end; ++pfn) balloon_.push_back(pfn);
+      const uint64_t came = ready - (end - count);
+      current_ += came;
+      done += came;
+      if (came == 0) break;
     }
+    return done;
+  }
+  // Free pages that ballooning up wants to see before it begins.
+  uint64_t LeafPagesUp(uint64_t pages) const {
+    if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return 0;
+    uint64_t needed = 0;
+    for (uint64_t top = balloon_.size(); pages > 0 && top > 0;) {
+      const uint64_t count = TopStretch(top, pages);
+      const uint64_t end = balloon_[top - 1] + 1;
+      needed += std::min(2 * (abi_.pmds_per_mid + 2),
+                         PagesToSet(end - count, end, P2mClass::kRam));
+      pages -= count;
+      top -= count;
+    }
+    return needed;
   }
   uint64_t RoomBelowMax() const {
     const uint64_t limit = std::min(max_, static_max_);
@@ -424,6 +466,33 @@ class GuestModel {
     private_leaves_.insert(pfn / abi_.leaf_span());
     missing_leaves_.erase(pfn / abi_.leaf_span());
   }
+  // pfns below `top` of the balloon that follow each other, at most `most`.
+  uint64_t TopStretch(uint64_t top, uint64_t most) const {
+    uint64_t count = 1;
+    while (count < std::min(top, most) &&
+           balloon_[top - count - 1] + 1 == balloon_[top - count]) {
+      ++count;
+    }
+    return count;
+  }
+  // What MakePrivate() does for RAM, as far as pages go; whether they sufficed.
+  bool TakeLeafFor(uint64_t pfn) {
+    if (!SharedLeafDiffers(pfn, P2mClass::kRam)) return true;
+    const uint64_t mid = pfn / abi_.mid_span();
+    if (!private_mids_.contains(mid)) {
+      if (free_.size() < abi_.pmds_per_mid) return false;
+      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
+      private_mids_.insert(mid);
+    }
+    if (!HasTreePage(mid)) {
+      if (!TakePage()) return false;
+      tree_mids_.insert(mid);
+    }
+    if (!TakePage()) return false;
+    private_leaves_.insert(pfn / abi_.leaf_span());
+    missing_leaves_.erase(pfn / abi_.leaf_span());
+    return true;
+  }
   void SetWord(uint64_t pfn, uint64_t word) {
     MakePrivate(pfn, word == kMissing ? P2mClass::kMissing : P2mClass::kRam);
     words_[pfn] = word;
@@ -444,6 +513,7 @@ class GuestModel {
   std::set<uint64_t> private_mids_, private_leaves_, missing_leaves_,
       tree_mids_;
   std::set<uint64_t> free_, structure_, unmapped_;
+  SpaceModel spaces_;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
   uint64_t taken_off_ = 0;  // of the driver's current pages, at boot

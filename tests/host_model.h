@@ -90,6 +90,12 @@ class HostModel {
   CpuRanges PickCpus();
   void SetAffinity();
   void CheckVcpus(const Guest& guest);
+  void CreateSpaces();
+  void DestroySpaces();
+  void TranslateInSpace();
+  // Whether the guest cannot have processes; `result` must say so then.
+  template <typename Result>
+  bool FailsForItsKind(const Guest& guest, const Result& result);
 
   void Adopt(std::shared_ptr<Domain> domain, const GuestModel::Spec& spec,
              uint64_t boot_pages, bool start_paused);
@@ -101,8 +107,11 @@ class HostModel {
   uint64_t PickFrames(const GuestModel& model, uint64_t* count);
   void CheckInfo(const Guest& guest);
   void CheckWords(const Guest& guest);
+  void CheckSpaces(const Guest& guest);
   void CheckFrames();
   void CheckContents();
+  // Whether the guest's kernel keeps its list or a page table in the frame.
+  static bool IsKernelFrame(const GuestModel& model, uint64_t mfn);
   std::string ExpectedBytes(const GuestModel& model, uint64_t pfn,
                             uint64_t offset, uint64_t size) const;
 

@@ -61,7 +61,8 @@ inline void HostModel::Step() {
       &HostModel::SetRange,       &HostModel::SetRange,
       &HostModel::SetRange,       &HostModel::ReadOrWrite,
       &HostModel::ReadOrWrite,    &HostModel::Translate,
-      &HostModel::SetAffinity,
+      &HostModel::SetAffinity,    &HostModel::CreateSpaces,
+      &HostModel::DestroySpaces,  &HostModel::TranslateInSpace,
   };
   (this->*kCalls[Pick(std::size(kCalls))])();
 }
@@ -101,6 +102,8 @@ inline DomainSpec HostModel::PickSpec() {
   if (Chance(5)) spec.memory = PageCount(free_ + 1 + Pick(500));
   spec.vcpus = static_cast<uint32_t>(1 + Pick(5));
   if (Chance(50)) spec.balloon_max_retry = Pick(3);
+  spec.pae_kernel.shared_kernel_pmd = Chance(40);
+  spec.pae_kernel.user_pgds = static_cast<int>(1 + Pick(3));
   spec.e820_host = Chance(30);
   if (Chance(30)) spec.p2m.tools_view = ToolsView::kLinear;
   if (Chance(30)) spec.p2m.balloon_room = BalloonRoom::kCompact;
@@ -123,6 +126,7 @@ inline void HostModel::Create() {
   model.abi = &AbiOf(spec.arch);
   model.memory = memory;
   model.p2m = spec.p2m;
+  model.pae_kernel = spec.pae_kernel;
   model.max_memory = most == 0 ? memory : most;
   if (memory == 0 || memory >> 32 != 0 || model.max_memory < memory) {
     EXPECT_THAT(created,
@@ -312,6 +316,9 @@ inline void HostModel::BalloonUp() {
   } else if (!partial && pages > in_balloon) {
     EXPECT_THAT(moved,
                 Fails(Code::kResourceExhausted, Reason::kPfnNotBalloonable));
+  } else if (!partial && model.LeafPagesUp(pages) > model.free().size()) {
+    EXPECT_THAT(moved,
+                Fails(Code::kResourceExhausted, Reason::kGuestMemoryExhausted));
   } else if (!partial && pages > free_) {
     EXPECT_THAT(moved,
                 Fails(Code::kResourceExhausted, Reason::kHostMemoryExhausted));
@@ -319,8 +326,7 @@ inline void HostModel::BalloonUp() {
     ASSERT_THAT(moved, IsOk());
     const uint64_t count =
         std::min({pages, in_balloon, model.RoomBelowMax(), free_});
-    EXPECT_EQ(moved->value(), count);
-    model.Up(count);
+    EXPECT_EQ(moved->value(), model.Up(count));
     model.set_target(model.current());
     LearnFrames(guest);
   }

@@ -32,6 +32,7 @@ inline void HostModel::CheckEverything() {
     CheckInfo(guest);
     CheckWords(guest);
     CheckVcpus(guest);
+    CheckSpaces(guest);
   }
   CheckFrames();
   CheckContents();
@@ -143,6 +144,14 @@ inline void HostModel::CheckFrames() {
   EXPECT_EQ(owned, expected.size());
 }
 
+inline bool HostModel::IsKernelFrame(const GuestModel& model, uint64_t mfn) {
+  const auto holds = [&](uint64_t pfn) { return model.words().at(pfn) == mfn; };
+  return std::any_of(model.structure().begin(), model.structure().end(),
+                     holds) ||
+         std::any_of(model.spaces().pages().begin(),
+                     model.spaces().pages().end(), holds);
+}
+
 inline void HostModel::CheckContents() {
   Page page;
   bool zero = false;
@@ -151,12 +160,7 @@ inline void HostModel::CheckContents() {
     ASSERT_THAT(host_->ReadFrame(Mfn(mfn), absl::MakeSpan(page), &zero),
                 IsOk());
     const auto& model = guests_.at(owners_.at(mfn)).model;
-    const bool structure =
-        std::any_of(model.structure().begin(), model.structure().end(),
-                    [&, frame = mfn](uint64_t pfn) {
-                      return model.words().at(pfn) == frame;
-                    });
-    if (structure) continue;
+    if (IsKernelFrame(model, mfn)) continue;
     EXPECT_TRUE(std::equal(page.begin(), page.end(), expected.begin())) << mfn;
   }
   // A frame that was written and freed reads as zeros, whoever has it now.
@@ -164,12 +168,7 @@ inline void HostModel::CheckContents() {
     auto owner = owners_.find(mfn);
     if (owner == owners_.end() || contents_.contains(mfn)) continue;
     const auto& model = guests_.at(owner->second).model;
-    const bool structure =
-        std::any_of(model.structure().begin(), model.structure().end(),
-                    [&, frame = mfn](uint64_t pfn) {
-                      return model.words().at(pfn) == frame;
-                    });
-    if (structure) continue;
+    if (IsKernelFrame(model, mfn)) continue;
     ASSERT_THAT(host_->ReadFrame(Mfn(mfn), absl::MakeSpan(page), &zero),
                 IsOk());
     EXPECT_TRUE(zero) << mfn;

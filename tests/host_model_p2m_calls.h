@@ -32,7 +32,7 @@ inline void HostModel::MarkIdentity() {
   const uint64_t end = std::min(asked_end, model.size());
   const uint64_t count = end > first ? end - first : 0;
   const uint64_t ram = count == 0 ? 0 : model.CountRam(first, end);
-  if (count > 0 && model.HoldsStructure(first, end)) {
+  if (count > 0 && model.HoldsKernel(first, end)) {
     EXPECT_THAT(change,
                 Fails(Code::kFailedPrecondition, Reason::kPageInUseByKernel));
     return;
@@ -108,7 +108,7 @@ inline void HostModel::SetRange() {
     EXPECT_THAT(change, Fails(Code::kOutOfRange, Reason::kPfnOutOfRange));
     return;
   }
-  if (model.HoldsStructure(first, end)) {
+  if (model.HoldsKernel(first, end)) {
     EXPECT_THAT(change,
                 Fails(Code::kFailedPrecondition, Reason::kPageInUseByKernel));
     return;
@@ -189,7 +189,7 @@ inline void HostModel::ReadOrWrite() {
       EXPECT_THAT(status, Fails(Code::kFailedPrecondition, Reason::kPfnNotRam));
       return;
     }
-    structure = structure || model.structure().contains(pfn + i);
+    structure = structure || model.HoldsKernel(pfn + i, pfn + i + 1);
   }
   if (writing && structure) {
     EXPECT_THAT(status,

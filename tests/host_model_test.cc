@@ -13,6 +13,7 @@
 #include "tests/host_model_calls.h"
 #include "tests/host_model_checks.h"
 #include "tests/host_model_p2m_calls.h"
+#include "tests/host_model_space_calls.h"
 #include "tests/host_model_vcpu_calls.h"
 #include "tests/random_seed.h"
 
@@ -29,17 +30,18 @@ uint64_t Steps() {
 
 // What thousands of random calls are expected to run into.
 constexpr Reason kExpectedFailures[] = {
-    Reason::kCpuInvalid,          Reason::kVcpuOutOfRange,
-    Reason::kDom0Protected,       Reason::kDomainDying,
-    Reason::kDomainNotBooted,     Reason::kDomainNotFound,
-    Reason::kDomainNotRunning,    Reason::kFrameInUse,
-    Reason::kFrameNotOwned,       Reason::kGuestMemoryExhausted,
-    Reason::kHostMemoryExhausted, Reason::kMaxMemBelowTarget,
-    Reason::kMaxMemExceeded,      Reason::kMemorySizeInvalid,
-    Reason::kMfnOutOfRange,       Reason::kNameInUse,
-    Reason::kPageInUseByKernel,   Reason::kPfnHoldsRam,
-    Reason::kPfnNotBalloonable,   Reason::kPfnNotRam,
-    Reason::kPfnOutOfRange,       Reason::kRangeInvalid,
+    Reason::kAddressSpaceNotFound, Reason::kArchNotPae,
+    Reason::kDom0Protected,        Reason::kDomainDying,
+    Reason::kDomainNotBooted,      Reason::kDomainNotFound,
+    Reason::kDomainNotRunning,     Reason::kFrameInUse,
+    Reason::kFrameNotOwned,        Reason::kGuestMemoryExhausted,
+    Reason::kHostMemoryExhausted,  Reason::kMaxMemBelowTarget,
+    Reason::kMaxMemExceeded,       Reason::kMemorySizeInvalid,
+    Reason::kMfnOutOfRange,        Reason::kNameInUse,
+    Reason::kPageInUseByKernel,    Reason::kPfnHoldsRam,
+    Reason::kPfnNotBalloonable,    Reason::kPfnNotRam,
+    Reason::kPfnOutOfRange,        Reason::kRangeInvalid,
+    Reason::kCpuInvalid,           Reason::kVcpuOutOfRange,
     Reason::kStaticMaxExceeded,
 };
 

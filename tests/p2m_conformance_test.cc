@@ -17,6 +17,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "domain/guest/address_spaces.h"
 #include "domain/guest/balloon_driver.h"
 #include "domain/guest/e820.h"
 #include "domain/guest/guest_boot.h"
@@ -27,6 +28,7 @@
 #include "domain/units/cpu_mask_table.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/p2m_pages.h"
 
 namespace simvisor {
 namespace {
@@ -99,6 +101,7 @@ class Replay {
             {"wake", &Replay::Wake},
             {"cpumask", &Replay::CpuMask},
             {"cpumask_window", &Replay::CpuMaskWindow},
+            {"pae_frames", &Replay::PaeFrames},
         };
     const auto op = kOps->find(step["op"].get<std::string>());
     if (op == kOps->end()) {
@@ -475,6 +478,32 @@ class Replay {
             {"high", driver_->high().value()},
             {"delay", driver_->policy().delay_seconds()},
             {"retry", driver_->policy().retry_count()}};
+  }
+
+  // Makes the processes and says what they took.
+  Json PaeFrames(const Json& step) {
+    EXPECT_EQ(abi_.arch, Arch::kX86_32Pae);
+    PagesFrom source(0, uint64_t{1} << 20);
+    const std::unique_ptr<P2mList> list = BuiltList(abi_, 1000, 0, source);
+    EXPECT_TRUE(list->Relocate(Pfn(0), source).ok());
+    const PaeKernel kernel = {.shared_kernel_pmd = step["shared"].get<bool>(),
+                              .user_pgds = step["user_pgds"].get<int>()};
+    AddressSpaces spaces("guest", kernel, *list);
+    const uint64_t processes = step["processes"];
+    const PageCount expected = spaces.PagesToCreate(processes);
+    const Pfn before = source.next();
+    EXPECT_TRUE(
+        spaces.Create(processes, source, [] { return absl::OkStatus(); }).ok());
+    EXPECT_EQ(source.next() - before, expected);
+    EXPECT_EQ(spaces.pages(), expected);
+    EXPECT_TRUE(spaces.CheckInvariants().ok());
+    const AddressSpaceTotals totals = spaces.totals();
+    EXPECT_EQ(totals.spaces, processes);
+    return {{"pgd_bytes", totals.pgd_bytes},
+            {"pgd_frames", totals.pgd_frames.value()},
+            {"pmd_frames", totals.pmd_frames.value()},
+            {"kernel_pmd_copies", totals.kernel_pmd_copies.value()},
+            {"on_pgd_list", totals.listed}};
   }
 
   // What a refusal stands for in the cases' words: the guest would stop.

@@ -45,6 +45,7 @@ void AddCommands(Commands& commands) {
   AddP2mCommands(commands);
   AddFrameCommands(commands);
   AddGuestCommands(commands);
+  AddAddressSpaceCommands(commands);
   AddScriptCommands(commands);
 }
 

@@ -58,6 +58,7 @@ void AddP2mCommands(Commands& commands);
 void AddIdentityCommands(Commands& commands);
 void AddFrameCommands(Commands& commands);
 void AddGuestCommands(Commands& commands);
+void AddAddressSpaceCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);
 void AddVcpuCommands(Commands& commands);
 

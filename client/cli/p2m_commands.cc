@@ -12,6 +12,7 @@
 #include "client/cli/progress_bar.h"
 #include "client/cli/quantities.h"
 #include "client/cli/run_printer.h"
+#include "client/cli/word_text.h"
 #include "client/cli/xl_output.h"
 
 namespace simvisor::client {
@@ -69,19 +70,6 @@ absl::Status Dump(Session& session, const DumpArgs& args) {
         return absl::OkStatus();
       });
   return status.ok() ? session.PrintJson(all) : status;
-}
-
-std::string DescribeWord(v1::P2mClass p2m_class, uint64_t frame) {
-  switch (p2m_class) {
-    case v1::P2M_CLASS_RAM:
-      return absl::StrFormat("pfn       mfn 0x%x", frame);
-    case v1::P2M_CLASS_IDENTITY:
-      return absl::StrFormat("identity  pfn 0x%x", frame);
-    case v1::P2M_CLASS_FOREIGN:
-      return absl::StrFormat("foreign   mfn 0x%x", frame);
-    default:
-      return "missing";
-  }
 }
 
 absl::Status Lookup(Session& session, const LookupArgs& args) {

@@ -126,6 +126,11 @@ absl::Status Domain::Boot() {
   }
   driver_.Start(current_, extra_regions_);
   CountBalloon();
+  if (abi_->arch == Arch::kX86_32Pae) {
+    address_spaces_ = std::make_unique<AddressSpaces>(
+        absl::StrFormat("domain %d", id_.value()), spec_.pae_kernel, *list_);
+    list_->SetPmdListener(address_spaces_.get());
+  }
   booted_.store(true, std::memory_order_release);
   return absl::OkStatus();
 }
@@ -146,6 +151,7 @@ DomainInfo Domain::Info() const {
   info.pci_devices = spec_.pci_devices;
   info.p2m = spec_.p2m;
   info.hotplug_limit_gib = spec_.hotplug_limit_gib;
+  info.pae_kernel = spec_.pae_kernel;
   info.memory.current = current_;
   info.memory.max = max_pages_;
   info.memory.static_max = static_max_;
@@ -153,6 +159,9 @@ DomainInfo Domain::Info() const {
   info.memory.balloon_state = driver_.policy().state();
   if (state_ == DomainState::kDying) return info;
   info.memory.p2m_pages = list_->structure().size();
+  if (address_spaces_ != nullptr) {
+    info.memory.address_space_pages = address_spaces_->pages();
+  }
   if (booted_.load(std::memory_order_relaxed)) {
     info.memory.balloon = balloon_.size();
     info.memory.available = free_pages_.count();
@@ -200,6 +209,8 @@ PageCount Domain::Die() {
   }
   const PageCount before = current_;
   contents_.DropAll();
+  list_->SetPmdListener(nullptr);
+  address_spaces_ = nullptr;
   std::vector<MfnExtent> frames;
   for (PfnExtent rest = {Pfn(0), list_->p2m_size() - Pfn(0)}; !rest.empty();) {
     frames.clear();

@@ -6,12 +6,13 @@
 // Audit() states and checks:
 //   (1) a RAM word's frame is owned by the domain, is one that its guest can
 //   reach, and its m2p entry points back; (2) current pages = RAM words +
-//   frames in no word; (3) a page of the list's own structure is RAM and in no
-//   free list; (4) the guest's free pages are RAM, and the balloon's pfns are
-//   INVALID; (5) the balloon driver counts
-//   current pages less the room it took off at boot, and the balloon's pfns by
-//   zone; that of a running guest works towards the target, likewise less that
-//   room, unless it has given up.
+//   frames in no word; (3) a page of the list's own structure, or of an address
+//   space, is RAM, in no free list and not both; (4) the guest's free pages are
+//   RAM, and the balloon's pfns are INVALID; (5) every PMD entry that the
+//   tables of a process have for the p2m area is the list's; (6) the balloon
+//   driver counts current pages less the room it took off at boot, and the
+//   balloon's pfns by zone; that of a running guest works towards the target,
+//   likewise less that room, unless it has given up.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
 // PAUSED -> DYING (no frames).  Every method but the constants and Info() fails
@@ -46,6 +47,7 @@
 #include "domain/domain/vcpu_affinities.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/frames/page_contents.h"
+#include "domain/guest/address_spaces.h"
 #include "domain/guest/balloon_driver.h"
 #include "domain/guest/balloon_list.h"
 #include "domain/guest/free_pages.h"
@@ -194,6 +196,28 @@ class Domain {
                                                   size_t limit) const
       ABSL_LOCKS_EXCLUDED(affinity_mu_);
 
+  // Processes of a PAE guest (domain_address_space.cc).  Any of these:
+  // FAILED_PRECONDITION ARCH_NOT_PAE, DOMAIN_NOT_BOOTED; other errors as those
+  // of AddressSpaces, which see.
+  //
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; INVALID_ARGUMENT RANGE_INVALID
+  // for none.  Nothing is left of a call that `stop` ends.
+  absl::StatusOr<NewAddressSpaces> CreateAddressSpaces(uint32_t count,
+                                                       StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<AddressSpaceTotals> DestroyAddressSpaces(
+      absl::Span<const uint64_t> ids, StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  // Appends those with ids from first_id on, ascending, at most `max`.
+  absl::StatusOr<AddressSpaceTotals> ListAddressSpaces(
+      uint64_t first_id, size_t max,
+      std::vector<AddressSpaceInfo>& spaces) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Appends the words of `pfns` as the process sees them through its tables.
+  absl::Status TranslateIn(uint64_t id, absl::Span<const uint64_t> pfns,
+                           std::vector<P2mWord>& words) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<AddressSpaceSync> SyncAddressSpaces(StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // For the host's audit, which holds every domain still at once.
   void LockForAudit() const ABSL_EXCLUSIVE_LOCK_FUNCTION(mu_) { mu_.Lock(); }
   void UnlockAfterAudit() const ABSL_UNLOCK_FUNCTION(mu_) { mu_.Unlock(); }
@@ -231,6 +255,10 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Runs worked on between two looks at a StopCheck.
   static constexpr size_t kMaxRuns = FramePool::kMaxExtents;
+
+  // domain_audit.cc
+  void AuditAddressSpaces(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_balloon.cc
   // Gives the driver `target` pages for a target, wakes it and lets it work.
@@ -293,6 +321,18 @@ class Domain {
                                           RamPolicy policy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // domain_address_space.cc
+  absl::Status CheckHasAddressSpaces(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether a page of `pfns` is a process's page table.
+  bool HoldsPageTables(PfnExtent pfns) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Forgets what was written to `pages`: the kernel has zeroed them.
+  void ZeroPages(const PfnSet& pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Fills `page` if the kernel keeps its p2m list or a page table at `pfn`;
+  // returns whether it does.
+  bool RenderKernelPage(Pfn pfn, absl::Span<char> page) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // domain_memory.cc
   absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
                           uint64_t size, bool writing) const
@@ -326,6 +366,8 @@ class Domain {
   const std::unique_ptr<P2mList> list_;
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
+  // Null until a PAE guest has booted.
+  std::unique_ptr<AddressSpaces> address_spaces_ ABSL_GUARDED_BY(mu_);
   BalloonList balloon_ ABSL_GUARDED_BY(mu_);
   BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
   uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;

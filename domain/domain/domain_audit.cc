@@ -77,6 +77,24 @@ void CheckClass(const P2mList& list, PfnExtent pfns, P2mClass wanted,
 
 }  // namespace
 
+void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
+  if (address_spaces_ == nullptr) return;
+  Findings findings(id_, out);
+  const absl::Status status = address_spaces_->CheckInvariants();
+  if (!status.ok()) {
+    findings.Add(
+        absl::string_view(status.message().data(), status.message().size()));
+  }
+  address_spaces_->ForEachPage([&](PfnExtent pfns) {
+    CheckClass(*list_, pfns, P2mClass::kRam, "page table", findings);
+    if (list_->structure().Intersects(pfns)) {
+      findings.Add(absl::StrFormat(
+          "page tables at pfns [0x%x, 0x%x) hold the p2m list as well",
+          pfns.first.value(), pfns.end().value()));
+    }
+  });
+}
+
 PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   Findings findings(id_, out);
   if (state_ == DomainState::kDying) return current_;
@@ -119,11 +137,16 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   list_->structure().ForEach([&](PfnExtent pfns) {
     CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
   });
+  AuditAddressSpaces(out);
   for (const auto& [first, last] : free_pages_.set().extents()) {
     const PfnExtent pfns = ExtentBetween(first, last);
     CheckClass(*list_, pfns, P2mClass::kRam, "free", findings);
     if (list_->structure().Intersects(pfns)) {
       findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
+                                   first.value(), last.value()));
+    }
+    if (HoldsPageTables(pfns)) {
+      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold page tables",
                                    first.value(), last.value()));
     }
   }

@@ -1,5 +1,5 @@
 // What a domain's pages hold: its guest's writes, and the pages of its p2m
-// list, whose content follows from the list.
+// list and of its page tables, whose content follows from these.
 
 #include <algorithm>
 
@@ -48,6 +48,13 @@ absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
                           "list there; choose another page",
                           id_.value(), operation, at.value()));
     }
+    if (writing && HoldsPageTables({at, PageCount(1)})) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+          absl::StrFormat("domain %d: %s at pfn 0x%x: a process of the guest "
+                          "has a page table there; choose another page",
+                          id_.value(), operation, at.value()));
+    }
   }
   return absl::OkStatus();
 }
@@ -60,7 +67,7 @@ absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
   Page page;
   while (!out.empty()) {
     const size_t n = std::min<uint64_t>(out.size(), kPageSize - offset);
-    if (list_->RenderPage(pfn, absl::MakeSpan(page))) {
+    if (RenderKernelPage(pfn, absl::MakeSpan(page))) {
       std::copy_n(page.begin() + offset, n, out.begin());
     } else {
       contents_.Read(Mfn(list_->Lookup(pfn).Number()), offset,
@@ -102,7 +109,7 @@ absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
                         mfn.value(), id_.value()));
   }
   *zero = false;
-  if (!run.first_pfn.is_none() && list_->RenderPage(run.first_pfn, page)) {
+  if (!run.first_pfn.is_none() && RenderKernelPage(run.first_pfn, page)) {
     return absl::OkStatus();
   }
   const Page* content = contents_.Find(mfn);

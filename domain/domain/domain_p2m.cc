@@ -110,6 +110,15 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
             "(p2m stat tells how many there are)",
             id_.value(), operation, pfns.first.value(), pfns.end().value()));
   }
+  if (HoldsPageTables(pfns)) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+        absl::StrFormat("domain %d: %s of [0x%x, 0x%x): page tables of the "
+                        "guest's processes lie there; choose a range without "
+                        "them, or destroy these address spaces",
+                        id_.value(), operation, pfns.first.value(),
+                        pfns.end().value()));
+  }
   Overwritten under;
   for (Pfn at = pfns.first; at < pfns.end();) {
     SIMVISOR_RETURN_IF_ERROR(stop());

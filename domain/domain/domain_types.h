@@ -14,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "domain/domain/vcpu_affinities.h"
+#include "domain/guest/address_space_types.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/guest/e820.h"
 #include "domain/p2m/p2m_options.h"
@@ -56,6 +57,7 @@ struct DomainSpec {
   std::vector<VcpuAffinitySpec> vcpu_affinities;
   // Rounds of the balloon driver that may fail in a row; 0: any number.
   uint32_t balloon_max_retry = BalloonPolicy::kDefaultMaxRetry;
+  PaeKernel pae_kernel;  // of a PAE guest; others ignore it
 };
 
 struct DomainMemory {
@@ -66,6 +68,7 @@ struct DomainMemory {
   PageCount balloon;     // pfns in the balloon
   PageCount available;   // pages the guest could still give
   PageCount p2m_pages;   // pages of the list, its tree and its page tables
+  PageCount address_space_pages;  // pages of a PAE guest's processes
   BalloonState balloon_state = BalloonState::kNone;
 };
 
@@ -109,6 +112,7 @@ struct DomainInfo {
   uint32_t hotplug_limit_gib = 0;
   // Unset before boot and of a dying domain.
   std::optional<BalloonDriverInfo> balloon_driver;
+  PaeKernel pae_kernel;  // of a PAE guest
 };
 
 // Where a toolstack finds the p2m list (shared info of the domain).
@@ -128,6 +132,12 @@ struct RangeChange {
 
 // What becomes of the frame under a RAM word that is overwritten.
 enum class RamPolicy { kRefuse, kRelease, kKeep };
+
+// Processes just made: the first id, the others follow; totals with them.
+struct NewAddressSpaces {
+  uint64_t first_id = 0;
+  AddressSpaceTotals totals;
+};
 
 struct P2mReport {
   P2mSummary summary;

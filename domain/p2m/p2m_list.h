@@ -37,6 +37,7 @@
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/p2m/page_source.h"
+#include "domain/p2m/pmd_listener.h"
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
 #include "domain/units/compact_words.h"
@@ -214,6 +215,20 @@ class P2mList {
   // changed then.
   absl::Status ReplaceFrames(absl::FunctionRef<MfnExtent(PfnExtent)> frames_of);
 
+  // --- The area's PMD entries, pte_page_span() pfns each ---------------------
+
+  uint64_t pmd_entries() const { return shape_.mids() * abi_->pmds_per_mid; }
+  // The PTE page that an entry names, which may be one of the two shared ones.
+  // REQUIRES: relocated(); entry < pmd_entries().
+  Pfn PtePageAt(uint64_t entry) const;
+  // The word of `pfn` as page tables show it whose entry for it names
+  // `pte_page`; it differs from Lookup() if that entry is out of date.
+  // INVALID if there is no such PTE page.  REQUIRES: pfn < p2m_size().
+  P2mWord LookupThrough(Pfn pte_page, Pfn pfn) const;
+  // Tells `listener`, or nobody if it is null, of entries that change from now
+  // on.  It must stay until another one is set.
+  void SetPmdListener(PmdListener* listener) { pmd_listener_ = listener; }
+
   // --- The pages it is made of -----------------------------------------------
 
   const StructurePages& structure() const { return pages_; }
@@ -299,11 +314,10 @@ class P2mList {
   void MarkPublished();
   void RenderUpperTable(uint64_t index, absl::Span<char> page) const;
   void RenderLevelTwo(uint64_t number, absl::Span<char> page) const;
-  // The PTE page that level 2 entry `number` of the area names.
-  Pfn PtePageAt(uint64_t number) const;
 
   const Abi* abi_;
   P2mOptions options_;
+  PmdListener* pmd_listener_ = nullptr;  // borrowed; null for nobody
   CompactWords words_;
   std::atomic<uint64_t> p2m_size_ = 0;
   std::atomic<uint64_t> generation_ = 0;

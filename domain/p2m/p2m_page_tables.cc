@@ -9,6 +9,7 @@
 // level 3 page maps (512 GiB of words): areas end at 64 TiB of guest.
 
 #include <algorithm>
+#include <optional>
 
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_entries.h"
@@ -108,8 +109,8 @@ void P2mList::RenderLevelTwo(uint64_t number, absl::Span<char> page) const {
   }
 }
 
-Pfn P2mList::PtePageAt(uint64_t number) const {
-  const uint64_t mid = number / abi_->pmds_per_mid;
+Pfn P2mList::PtePageAt(uint64_t entry) const {
+  const uint64_t mid = entry / abi_->pmds_per_mid;
   switch (shape_.MidBacking(mid)) {
     case Backing::kMissing:
       return missing_pte_;
@@ -118,7 +119,28 @@ Pfn P2mList::PtePageAt(uint64_t number) const {
     case Backing::kPrivate:
       break;
   }
-  return shape_.PtePage(mid, number % abi_->pmds_per_mid);
+  return shape_.PtePage(mid, entry % abi_->pmds_per_mid);
+}
+
+P2mWord P2mList::LookupThrough(Pfn pte_page, Pfn pfn) const {
+  if (pte_page == missing_pte_) return P2mWord::Invalid();
+  if (pte_page == identity_pte_) return P2mWord::Identity(pfn);
+  const std::optional<StructurePages::Use> use = pages_.Find(pte_page);
+  if (!use.has_value() || use->role != PageRole::kPte) {
+    return P2mWord::Invalid();
+  }
+  const uint64_t leaf =
+      use->index * abi_->ptrs_per_pte + LeafOf(pfn) % abi_->ptrs_per_pte;
+  switch (LeafBacking(leaf)) {
+    case Backing::kMissing:
+      return P2mWord::Invalid();
+    case Backing::kIdentity:
+      return P2mWord::Identity(pfn);
+    case Backing::kPrivate:
+      break;
+  }
+  const uint64_t span = abi_->leaf_span();
+  return Lookup(Pfn(leaf * span + pfn.value() % span));
 }
 
 }  // namespace simvisor

@@ -213,6 +213,11 @@ absl::Status P2mList::MakeMidPrivate(uint64_t mid, PageSource& source) {
   pte_pages_ += abi_->pmds_per_mid;
   BeginReplacement();
   shape_.MakePrivate(mid, taken);
+  if (pmd_listener_ != nullptr) {
+    pmd_listener_->PmdsReplaced(
+        mid * abi_->pmds_per_mid,
+        absl::MakeConstSpan(taken).subspan(0, abi_->pmds_per_mid));
+  }
   EndReplacement(abi_->pmds_per_mid);
   return absl::OkStatus();
 }

@@ -13,7 +13,8 @@ class PythonClientTest(harness.DaemonTest):
     def test_every_service_reports_serving(self):
         for service in ("", "simvisor.v1.HostService",
                         "simvisor.v1.DomainService",
-                        "simvisor.v1.MemoryService"):
+                        "simvisor.v1.MemoryService",
+                        "simvisor.v1.AddressSpaceService"):
             answer = self.client.health.Check(
                 health_pb2.HealthCheckRequest(service=service),
                 timeout=harness.DEADLINE)
