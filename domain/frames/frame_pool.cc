@@ -28,17 +28,19 @@ FrameClaim::~FrameClaim() {
 
 absl::StatusOr<std::unique_ptr<FramePool>> FramePool::Create(
     const std::vector<MfnExtent>& ram, Mfn reserved_below, Placement placement,
-    uint64_t seed) {
+    uint64_t seed, AllocationFaults* faults) {
   SIMVISOR_ASSIGN_OR_RETURN(FrameTable table,
-                            FrameTable::Create(ram, reserved_below));
+                            FrameTable::Create(ram, reserved_below, faults));
   std::optional<ScatterPlaces> places;
   if (placement == Placement::kScatter) places.emplace(ram, seed);
   return std::unique_ptr<FramePool>(
-      new FramePool(std::move(table), std::move(places)));
+      new FramePool(std::move(table), std::move(places), faults));
 }
 
-FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places)
-    : max_mfn_(table.max_mfn()),
+FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places,
+                     AllocationFaults* faults)
+    : faults_(faults),
+      max_mfn_(table.max_mfn()),
       total_(table.counts().total),
       reserved_(table.counts().reserved),
       free_(table.counts().free.value()),
@@ -58,7 +60,9 @@ void FramePool::PublishCounts() {
 
 absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages) {
   absl::MutexLock lock(&mu_);
-  if (pages > Unclaimed()) {
+  const bool fault =
+      faults_ != nullptr && faults_->FailNow(AllocationSite::kFrame);
+  if (fault || pages > Unclaimed()) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
         absl::StrFormat("claim of %d frames: %d of the host's %d frames are "
@@ -73,10 +77,19 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages) {
 
 FrameClaim FramePool::ClaimUpTo(PageCount pages) {
   absl::MutexLock lock(&mu_);
-  const PageCount claimed = std::min(pages, Unclaimed());
+  const PageCount claimed = Granted(std::min(pages, Unclaimed()));
   claimed_ += claimed;
   PublishCounts();
   return FrameClaim(this, claimed);
+}
+
+PageCount FramePool::Granted(PageCount pages) const {
+  if (faults_ == nullptr) return pages;
+  PageCount granted;
+  while (granted < pages && !faults_->FailNow(AllocationSite::kFrame)) {
+    granted += PageCount(1);
+  }
+  return granted;
 }
 
 PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,

@@ -97,11 +97,12 @@ FrameTable::FrameTable(CompactWords cells, Mfn max_mfn)
       free_bits_(cells_.capacity() >> kBlockShift) {}
 
 absl::StatusOr<FrameTable> FrameTable::Create(const std::vector<MfnExtent>& ram,
-                                              Mfn reserved_below) {
+                                              Mfn reserved_below,
+                                              AllocationFaults* faults) {
   const Mfn max_mfn = ram.back().end();
   SIMVISOR_ASSIGN_OR_RETURN(
       CompactWords cells,
-      CompactWords::Create(max_mfn.value(), kLeafShift, kBlockShift));
+      CompactWords::Create(max_mfn.value(), kLeafShift, kBlockShift, faults));
   FrameTable table(std::move(cells), max_mfn);
   table.cells_.SetRange(0, table.cells_.capacity(), {kNotRamCell, false});
   for (const MfnExtent& extent : ram) {

@@ -50,9 +50,10 @@ class FrameTable {
   // the frames below `reserved_below`.
   //
   // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
-  // address space.
+  // address space, or `faults` in its place.
   static absl::StatusOr<FrameTable> Create(const std::vector<MfnExtent>& ram,
-                                           Mfn reserved_below);
+                                           Mfn reserved_below,
+                                           AllocationFaults* faults = nullptr);
 
   const Counts& counts() const { return counts_; }
   // One past the last frame.

@@ -58,7 +58,8 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(
       std::unique_ptr<FramePool> pool,
-      FramePool::Create(ram, kReservedBelow, config.placement, config.seed));
+      FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
+                        config.faults));
   if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
@@ -76,6 +77,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   dom0.spec.max_memory = std::max(config.dom0_memory, config.dom0_max_memory);
   dom0.spec.e820 = config.e820;
   dom0.max_pages = dom0.spec.max_memory;
+  dom0.faults = config.faults;
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
   {
     absl::MutexLock lock(&host->mu_);
@@ -93,6 +95,7 @@ Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
     : e820_(config.e820),
       placement_(config.placement),
       seed_(config.seed),
+      faults_(config.faults),
       pool_(std::move(pool)),
       random_(config.seed) {}
 
@@ -160,6 +163,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
   Domain::Params params;
   SIMVISOR_ASSIGN_OR_RETURN(params.id, Reserve(spec));
   params.max_pages = spec.memory + kMaxMemSlack;
+  params.faults = faults_;
   params.spec = std::move(spec);
   return BuildDomain(std::move(params), start_paused, stop);
 }

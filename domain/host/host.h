@@ -34,6 +34,7 @@
 #include "domain/domain/domain_types.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/e820.h"
+#include "domain/units/allocation_faults.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -48,6 +49,9 @@ struct HostConfig {
   PageCount dom0_memory;
   // What dom0 may grow to; 0 stands for dom0_memory.
   PageCount dom0_max_memory;
+  // For tests: makes allocations of the machine and of its guests fail.  Null
+  // in production; must outlive the host and its domains.
+  AllocationFaults* faults = nullptr;
 };
 
 struct HostInfo {
@@ -165,6 +169,7 @@ class Host {
   const E820Map e820_;
   const Placement placement_;
   const uint64_t seed_;
+  AllocationFaults* const faults_;         // see HostConfig
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
 
   // Domains that are found, for Info(), which must not wait for an audit.

@@ -42,6 +42,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "domain/units/allocation_faults.h"
 
 namespace simvisor {
 
@@ -67,9 +68,11 @@ class CompactWords {
   // Reserves address space for `size` zero cells, rounded up to whole blocks of
   // 1 << block_shift cells with leaves of 1 << leaf_shift.
   //
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses.
-  static absl::StatusOr<CompactWords> Create(uint64_t size, int leaf_shift,
-                                             int block_shift);
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses, or
+  // `faults` in its place.
+  static absl::StatusOr<CompactWords> Create(
+      uint64_t size, int leaf_shift, int block_shift,
+      AllocationFaults* faults = nullptr);
 
   CompactWords(CompactWords&&) noexcept = default;
   CompactWords& operator=(CompactWords&&) noexcept = default;
