@@ -137,7 +137,11 @@ class Domain {
                                        StopCheck stop = NeverStop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Appends the words of `pfns` to `words`.
+  // Appends the words of `pfns` to `words`, each as the list held it at some
+  // moment of the call.  Takes no lock once the guest has booted: booted_ is
+  // set when the list is ready for that, and dying_ before the first frame
+  // goes, so that a call that begins afterwards fails; one that began before
+  // finds the words of the end, which stay as long as the caller's reference.
   absl::Status Translate(absl::Span<const uint64_t> pfns,
                          std::vector<P2mWord>& words) const
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -16,9 +16,20 @@
 // identity, A11 dump.  docs/p2m.md restates them.
 //
 // Thread safety: after Relocate(), Lookup() may be called from any thread at
-// any time and takes no lock (see CompactWords for why that is safe);
-// p2m_size() and generation() likewise.  Callers serialise everything else;
-// Domain does so with its mutex.
+// any time and takes no lock; p2m_size() and generation() likewise.  Callers
+// serialise everything else; Domain does so with its mutex.
+//
+// A lookup overlaps a writer safely because it reads four things alone: the
+// words, for which CompactWords states the argument; p2m_size_, an atomic that
+// grows once, when all the words below it are there; and, past the end,
+// abi_ and relocated_, which do not change any more (the extra regions count
+// before relocation only).  Shape and pages change behind the words' back: a
+// leaf or mid that becomes private reads as before, word by word.  Words are
+// never taken away, not even when the domain is destroyed, so whoever keeps the
+// list alive may look on and finds what it held last.
+//
+// The generation is odd from before the first to after the last change of a
+// replacement.  It only grows, but that publishing the tree resets it to 0.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
