@@ -1,7 +1,9 @@
-// A p2m list after relocation as plain maps, one pfn at a time.
+// A p2m list as plain vectors, one pfn at a time.
 //
-// Follows A6, A7 and A8 of the p2m semantics literally: try-set, else
-// alloc-entry (page-table pages, tree page, leaf), else fail.
+// Follows A3 to A10 of the p2m semantics literally: builder list, relocation
+// element by element, try-set, else alloc-entry (page-table pages, tree page,
+// leaf), else fail.  `*left` is always the number of pages that the guest has
+// left; a call that takes pages lowers it, and fails where it is used up.
 //
 // Thread safety: thread-compatible.
 
@@ -10,87 +12,185 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
-#include <set>
 #include <utility>
+#include <vector>
 
 #include "domain/p2m/leaf_map.h"
-#include "domain/p2m/page_source.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
 
-// Hands out pages from `first` on, in stretches of at most `longest`, until
-// `left` is used up.
-class LimitedPages : public PageSource {
- public:
-  PfnExtent Take(PageCount count) override {
-    const uint64_t n = std::min({count.value(), longest, left});
-    const PfnExtent pages = {Pfn(next), PageCount(n)};
-    next += n;
-    if (n < count.value()) ++next;  // a gap, so stretches do not join
-    left -= n;
-    taken += n;
-    return n == 0 ? PfnExtent{} : pages;
-  }
-  void Return(PfnExtent pages) override {
-    left += pages.count.value();
-    taken -= pages.count.value();
-  }
-
-  uint64_t next = uint64_t{1} << 32;
-  uint64_t longest = ~uint64_t{0};
-  uint64_t left = ~uint64_t{0};
-  uint64_t taken = 0;
-};
-
 class P2mListModel {
  public:
-  // `words` below `builder_size`: all of the builder's words that are not
-  // IDENTITY(pfn).
-  P2mListModel(const Abi& abi, std::map<uint64_t, P2mWord> words, uint64_t size)
-      : abi_(abi), words_(std::move(words)), size_(size) {
-    std::map<uint64_t, uint64_t> missing, other;  // words by leaf
-    for (const auto& [pfn, word] : words_) {
-      ++(word.is_invalid() ? missing : other)[pfn / abi_.leaf_span()];
-    }
-    for (uint64_t leaf = 0; leaf < size_ / abi_.leaf_span(); ++leaf) {
-      const uint64_t holes = missing[leaf];
-      leaves_[leaf] = other[leaf] > 0             ? Backing::kPrivate
-                      : holes == 0                ? Backing::kIdentity
-                      : holes == abi_.leaf_span() ? Backing::kMissing
-                                                  : Backing::kPrivate;
-    }
-    const uint64_t per_mid = abi_.words_per_page;
-    for (uint64_t mid = 0; mid < size_ / abi_.mid_span(); ++mid) {
-      const Backing first = leaves_[mid * per_mid];
-      bool uniform = first != Backing::kPrivate;
-      for (uint64_t i = 0; i < per_mid; ++i) {
-        uniform = uniform && leaves_[mid * per_mid + i] == first;
-      }
-      if (!uniform) private_mids_.insert(mid);
-      if (!uniform && mid < per_mid) tree_mids_.insert(mid);
-    }
-  }
+  explicit P2mListModel(const Abi& abi) : abi_(abi) {}
 
   uint64_t size() const { return size_; }
-  const std::map<uint64_t, P2mWord>& words() const { return words_; }
-  const std::set<uint64_t>& private_mids() const { return private_mids_; }
-  const std::set<uint64_t>& tree_mids() const { return tree_mids_; }
-  Backing LeafBacking(uint64_t leaf) const { return leaves_.at(leaf); }
+  uint64_t max_pfn() const { return max_pfn_; }
   uint64_t last_pfn() const { return last_pfn_; }
-  void set_last_pfn(uint64_t pfn) { last_pfn_ = pfn; }
+  uint64_t generation() const { return generation_; }
+  bool relocated() const { return relocated_; }
+  bool tree_built() const { return tree_built_; }
+  bool tree_fresh() const { return tree_fresh_; }
+  uint64_t mids() const { return mids_.size(); }
 
-  P2mWord Word(uint64_t pfn) const {
-    auto at = words_.find(pfn);
-    return at == words_.end() ? P2mWord::Identity(Pfn(pfn)) : at->second;
+  // --- Before relocation -----------------------------------------------------
+
+  bool Build(uint64_t nr_pages, uint64_t* left) {
+    const uint64_t leaves = (nr_pages + Span() - 1) / Span();
+    if (*left < leaves) return false;
+    *left -= leaves;
+    builder_.resize(leaves * Span());
+    size_ = max_pfn_ = last_pfn_ = builder_.size();
+    return true;
   }
+  void AddExtra(uint64_t first, uint64_t end) {
+    extra_.push_back({first, end, true});
+    max_pfn_ = std::max(max_pfn_, end);
+  }
+  void RemoveExtra(uint64_t first, uint64_t end) {
+    extra_.push_back({first, end, false});
+  }
+  uint64_t SetRangeIdentity(uint64_t start, uint64_t end) {
+    if (start >= size_ || start > end) return 0;
+    end = std::min(end, size_);
+    for (uint64_t pfn = start; pfn < end; ++pfn) {
+      builder_[pfn] = P2mWord::Identity(Pfn(pfn));
+    }
+    return end - start;
+  }
+
+  // A7, then A3.4.  After a failure the list is unfit for use.
+  bool Relocate(uint64_t limit, uint64_t* left) {
+    if (!Take(4, left)) return false;
+    const uint64_t span = abi_.mid_span();
+    const uint64_t area = (std::max(max_pfn_, limit) + span - 1) / span * span;
+    leaves_.resize(area / Span());
+    mids_.resize(area / span);
+    for (uint64_t pfn = 0; pfn < area;) {
+      const uint64_t tested = pfn % span == 0 ? span : Span();
+      const P2mClass element = ElementClass(pfn);
+      const uint64_t run = ElementRun(pfn, element, tested);
+      const bool whole_mid = run == span && Shares(element);
+      if (pfn % span == 0 && !whole_mid) {
+        if (!Take(abi_.pmds_per_mid, left)) return false;
+        mids_[pfn / span].is_private = true;
+      }
+      if (!ShareOrCopy(pfn, whole_mid ? span : Span(), run, element, left)) {
+        return false;
+      }
+      pfn += whole_mid ? span : Span();
+    }
+    last_pfn_ = max_pfn_;
+    size_ = max_pfn_ = area;
+    relocated_ = true;
+    for (uint64_t pfn = 0; pfn < area; ++pfn) {
+      if (pfn % Span() == 0 && !ExtraMeets(pfn, pfn + Span())) {
+        pfn += Span() - 1;
+      } else if (InExtra(pfn) && !Set(pfn, P2mWord(), left)) {
+        return false;
+      }
+    }
+    if (!Pae()) *left += builder_.size() / Span();
+    return true;
+  }
+
+  // --- Lookups ---------------------------------------------------------------
+
+  P2mWord Lookup(uint64_t pfn) const {
+    if (pfn < size_ && !relocated_) return builder_[pfn];
+    if (pfn < size_) {
+      const Leaf& leaf = leaves_[pfn / Span()];
+      if (leaf.backing == Backing::kPrivate) return leaf.words[pfn % Span()];
+      if (leaf.backing == Backing::kMissing) return P2mWord();
+    }
+    if (!relocated_ && pfn < max_pfn_ && InExtra(pfn)) return P2mWord();
+    return P2mWord::Identity(Pfn(pfn));
+  }
+  P2mWord Word(uint64_t pfn, P2mView view) const {
+    const bool stored = view == P2mView::kRaw && relocated_ &&
+                        LeafBacking(pfn / Span()) != Backing::kPrivate;
+    return stored ? P2mWord() : Lookup(pfn);
+  }
+  // The run that starts at `pfn`, cut at `end`.
+  P2mRun RunAt(uint64_t pfn, uint64_t end, P2mView view, RunMerge merge) const {
+    P2mRun run = {{Pfn(pfn), PageCount(1)}, Word(pfn, view)};
+    P2mWord last = run.word;
+    for (uint64_t next = pfn + 1; next < end; ++next) {
+      const P2mWord word = Word(next, view);
+      if (word.Class() != last.Class()) break;
+      if (merge == RunMerge::kByFrame && !word.is_invalid() &&
+          word.raw() != last.raw() + 1) {
+        break;
+      }
+      last = word;
+      run.pfns.count += PageCount(1);
+    }
+    return run;
+  }
+
+  // All counts but those of frames, which are in the other form there.
+  P2mSummary Summary() const {
+    P2mSummary sum;
+    for (uint64_t i = 0; i < leaves_.size(); ++i) {
+      const Leaf& leaf = leaves_[i];
+      switch (leaf.backing) {
+        case Backing::kMissing:
+          ++sum.missing_leaves;
+          sum.missing += Span();
+          break;
+        case Backing::kIdentity:
+          ++sum.identity_leaves;
+          sum.identity += Span();
+          break;
+        case Backing::kPrivate:
+          ++sum.private_leaves;
+          for (const P2mWord word : leaf.words) ++CountOf(word.Class(), sum);
+          break;
+      }
+    }
+    if (!relocated_) {
+      for (const P2mWord word : builder_) ++CountOf(word.Class(), sum);
+    }
+    sum.private_mids = PrivateMids();
+    sum.tree_mid_frames = TreeMids();
+    sum.pte_frames = PrivateMids() * abi_.pmds_per_mid;
+    return sum;
+  }
+
+  Backing LeafBacking(uint64_t leaf) const { return leaves_[leaf].backing; }
+  bool MidIsPrivate(uint64_t mid) const { return mids_[mid].is_private; }
+  uint64_t PrivateMids() const {
+    return std::count_if(mids_.begin(), mids_.end(),
+                         [](const Mid& mid) { return mid.is_private; });
+  }
+  uint64_t TreeMids() const {
+    return std::count_if(mids_.begin(), mids_.end(),
+                         [](const Mid& mid) { return mid.tree_page; });
+  }
+  // Pages that the list is made of.
+  uint64_t Pages() const {
+    const uint64_t builder = builder_.size() / Span();
+    if (!relocated_) return builder;
+    uint64_t leaves = 0;
+    for (const Leaf& leaf : leaves_) leaves += leaf.page ? 1 : 0;
+    return (tree_built_ ? 7 : 4) + PrivateMids() * abi_.pmds_per_mid +
+           TreeMids() + leaves + (Pae() ? builder : 0);
+  }
+
+  // --- Set (A6) --------------------------------------------------------------
 
   bool TrySet(uint64_t pfn, P2mWord word) {
     if (pfn >= size_) return word.is_invalid();
-    switch (leaves_.at(pfn / abi_.leaf_span())) {
+    if (!relocated_) {
+      builder_[pfn] = word;
+      return true;
+    }
+    Leaf& leaf = leaves_[pfn / Span()];
+    switch (leaf.backing) {
       case Backing::kMissing:
         return word.is_invalid();
       case Backing::kIdentity:
@@ -98,35 +198,27 @@ class P2mListModel {
       case Backing::kPrivate:
         break;
     }
-    words_.erase(pfn);
-    if (word != P2mWord::Identity(Pfn(pfn))) words_[pfn] = word;
+    leaf.words[pfn % Span()] = word;
     return true;
   }
 
-  // False if pages run out: *left of them are there.
+  // REQUIRES: relocated, pfn < size().
   bool AllocEntry(uint64_t pfn, uint64_t* left) {
-    const uint64_t mid = pfn / abi_.mid_span();
-    if (!private_mids_.contains(mid)) {
-      if (*left < abi_.pmds_per_mid) return false;
-      *left -= abi_.pmds_per_mid;
-      replaced_ += abi_.pmds_per_mid;
-      private_mids_.insert(mid);
+    Mid& mid = mids_[pfn / abi_.mid_span()];
+    if (!mid.is_private) {
+      if (!Take(abi_.pmds_per_mid, left)) return false;
+      mid.is_private = true;
+      generation_ += 2 * abi_.pmds_per_mid;
     }
-    if (!tree_mids_.contains(mid) && mid < abi_.words_per_page) {
-      if (*left == 0) return false;
-      --*left;
-      tree_mids_.insert(mid);
+    if (!EnsureTreePage(pfn / abi_.mid_span(), left)) return false;
+    Leaf& leaf = leaves_[pfn / Span()];
+    if (leaf.backing != Backing::kPrivate) {
+      if (!Take(1, left)) return false;
+      Copy(pfn / Span());
+      leaf.page = true;
+      generation_ += 2;
     }
-    Backing& leaf = leaves_.at(pfn / abi_.leaf_span());
-    if (leaf != Backing::kPrivate) {
-      if (*left == 0) return false;
-      --*left;
-      ++replaced_;
-      leaf = Backing::kPrivate;
-    }
-    if (pfn >= last_pfn_) {
-      last_pfn_ = (pfn / abi_.leaf_span() + 1) * abi_.leaf_span();
-    }
+    if (pfn >= last_pfn_) last_pfn_ = (pfn / Span() + 1) * Span();
     return true;
   }
 
@@ -135,17 +227,174 @@ class P2mListModel {
     return AllocEntry(pfn, left) && TrySet(pfn, word);
   }
 
-  // Replaced leaves and page-table pages since the start.
-  uint64_t replaced() const { return replaced_; }
+  // The word that `fill` gives pfn number `offset` of a range from `first` on.
+  static P2mWord Filled(const P2mList::RangeFill& fill, uint64_t first,
+                        uint64_t offset) {
+    switch (fill.p2m_class) {
+      case P2mClass::kIdentity:
+        return P2mWord::Identity(Pfn(first + offset));
+      case P2mClass::kRam:
+        return P2mWord::Ram(fill.first_mfn + PageCount(offset));
+      case P2mClass::kMissing:
+      case P2mClass::kForeign:
+        break;
+    }
+    return P2mWord();
+  }
+  // Set() for `count` pfns; returns how many came off.
+  uint64_t SetRange(uint64_t first, uint64_t count,
+                    const P2mList::RangeFill& fill, uint64_t* left) {
+    for (uint64_t i = 0; i < count; ++i) {
+      if (!Set(first + i, Filled(fill, first, i), left)) return i;
+    }
+    return count;
+  }
+  // The same but for the stores.
+  bool PrepareRange(uint64_t first, uint64_t count,
+                    const P2mList::RangeFill& fill, uint64_t* left) {
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t pfn = first + i;
+      const bool is_private = LeafBacking(pfn / Span()) == Backing::kPrivate;
+      const bool reads = Lookup(pfn) == Filled(fill, first, i);
+      if (!is_private && !reads && !AllocEntry(pfn, left)) return false;
+    }
+    return true;
+  }
+
+  // --- Tree (A8), restore (A9) -----------------------------------------------
+
+  bool BuildTree(uint64_t* left) {
+    if (!tree_built_ && !Take(3, left)) return false;
+    tree_built_ = true;
+    for (uint64_t mid = 0; mid < mids_.size(); ++mid) {
+      if (!mids_[mid].is_private) continue;
+      if (!EnsureTreePage(mid, left)) return false;
+      mids_[mid].filled_missing = false;
+    }
+    tree_fresh_ = true;
+    generation_ = 0;
+    return true;
+  }
+  void FramesReplaced() { tree_fresh_ = false; }
+  bool HasTreePage(uint64_t mid) const { return mids_[mid].tree_page; }
+  // What the slot of a leaf in its mid's tree page stands for.
+  P2mList::MidSlot SlotOf(uint64_t leaf) const {
+    const Backing backing = LeafBacking(leaf);
+    if (backing == Backing::kPrivate) return P2mList::MidSlot::kLeaf;
+    const bool missing = backing == Backing::kMissing ||
+                         mids_[leaf / abi_.words_per_page].filled_missing;
+    return missing ? P2mList::MidSlot::kMissing : P2mList::MidSlot::kIdentity;
+  }
 
  private:
+  struct Leaf {
+    Backing backing = Backing::kMissing;
+    bool page = false;           // has a page that is not the builder's
+    std::vector<P2mWord> words;  // of a private leaf
+  };
+  struct Mid {
+    bool is_private = false;
+    bool tree_page = false;
+    bool filled_missing = false;
+  };
+  struct ExtraChange {
+    uint64_t first, end;
+    bool added;
+  };
+
+  uint64_t Span() const { return abi_.leaf_span(); }
+  bool Pae() const { return abi_.arch == Arch::kX86_32Pae; }
+
+  static bool Take(uint64_t pages, uint64_t* left) {
+    if (*left < pages) return false;
+    *left -= pages;
+    return true;
+  }
+  static uint64_t& CountOf(P2mClass p2m_class, P2mSummary& sum) {
+    switch (p2m_class) {
+      case P2mClass::kRam:
+        return sum.ram;
+      case P2mClass::kIdentity:
+        return sum.identity;
+      case P2mClass::kForeign:
+        return sum.foreign;
+      case P2mClass::kMissing:
+        break;
+    }
+    return sum.missing;
+  }
+
+  // The last change that covers a pfn counts.
+  bool InExtra(uint64_t pfn) const {
+    for (auto at = extra_.rbegin(); at != extra_.rend(); ++at) {
+      if (pfn >= at->first && pfn < at->end) return at->added;
+    }
+    return false;
+  }
+  bool ExtraMeets(uint64_t first, uint64_t end) const {
+    return std::any_of(extra_.begin(), extra_.end(),
+                       [&](const ExtraChange& change) {
+                         return change.first < end && change.end > first;
+                       });
+  }
+
+  // A foreign word counts as RAM here.
+  P2mClass ElementClass(uint64_t pfn) const {
+    if (pfn >= size_) return P2mClass::kIdentity;
+    const P2mClass p2m_class = builder_[pfn].Class();
+    return p2m_class == P2mClass::kForeign ? P2mClass::kRam : p2m_class;
+  }
+  static bool Shares(P2mClass element) { return element != P2mClass::kRam; }
+  uint64_t ElementRun(uint64_t pfn, P2mClass element, uint64_t cap) const {
+    uint64_t run = 1;
+    while (run < cap && ElementClass(pfn + run) == element) ++run;
+    return run;
+  }
+  // Shares the leaves of [pfn, pfn + covered) if `run` reaches that far, else
+  // copies the one leaf from the builder's words.
+  bool ShareOrCopy(uint64_t pfn, uint64_t covered, uint64_t run,
+                   P2mClass element, uint64_t* left) {
+    if (run >= covered && Shares(element)) {
+      for (uint64_t at = pfn; at < pfn + covered; at += Span()) {
+        leaves_[at / Span()].backing = element == P2mClass::kMissing
+                                           ? Backing::kMissing
+                                           : Backing::kIdentity;
+      }
+      return true;
+    }
+    Leaf& leaf = leaves_[pfn / Span()];
+    if (!Pae() && !Take(1, left)) return false;
+    leaf.backing = Backing::kPrivate;
+    leaf.page = !Pae();
+    leaf.words.assign(builder_.begin() + pfn, builder_.begin() + pfn + Span());
+    return true;
+  }
+  // Gives a shared leaf words of its own, that read the same.
+  void Copy(uint64_t leaf) {
+    std::vector<P2mWord> words;
+    for (uint64_t i = 0; i < Span(); ++i) {
+      words.push_back(Lookup(leaf * Span() + i));
+    }
+    leaves_[leaf].backing = Backing::kPrivate;
+    leaves_[leaf].words = std::move(words);
+  }
+  bool EnsureTreePage(uint64_t mid, uint64_t* left) {
+    if (!tree_built_ || mid >= abi_.words_per_page || mids_[mid].tree_page) {
+      return true;
+    }
+    if (!Take(1, left)) return false;
+    mids_[mid].tree_page = mids_[mid].filled_missing = true;
+    return true;
+  }
+
   const Abi& abi_;
-  std::map<uint64_t, P2mWord> words_;  // those that are not IDENTITY(pfn)
-  uint64_t size_;
-  std::map<uint64_t, Backing> leaves_;
-  std::set<uint64_t> private_mids_, tree_mids_;
-  uint64_t last_pfn_ = 0;
-  uint64_t replaced_ = 0;
+  std::vector<P2mWord> builder_;
+  std::vector<ExtraChange> extra_;
+  std::vector<Leaf> leaves_;
+  std::vector<Mid> mids_;
+  uint64_t size_ = 0, max_pfn_ = 0, last_pfn_ = 0;
+  uint64_t generation_ = 0;
+  bool relocated_ = false, tree_built_ = false, tree_fresh_ = false;
 };
 
 }  // namespace simvisor

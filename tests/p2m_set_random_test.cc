@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <random>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/limited_pages.h"
 #include "tests/p2m_list_model.h"
 #include "tests/random_seed.h"
 #include "tests/status_matchers.h"
@@ -51,28 +51,21 @@ class ListUnderTest {
   void CheckWords() {
     const Pfn end = list_->p2m_size();
     ASSERT_EQ(end.value(), model_->size());
-    auto word = model_->words().begin();
     for (Pfn at(0); at < end;) {
       const P2mRun run =
           list_->RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
       ASSERT_EQ(run.pfns.first, at);
-      const bool identity = run.word == P2mWord::Identity(at);
-      for (; word != model_->words().end() &&
-             word->first < run.pfns.end().value();
-           ++word) {
-        const uint64_t offset = word->first - at.value();
-        const P2mWord expected =
-            run.word.is_invalid() ? run.word
-                                  : P2mWord::FromRaw(run.word.raw() + offset);
-        ASSERT_EQ(word->second.ToString(), expected.ToString()) << word->first;
-        counted_ += 1;
+      for (uint64_t i = 0; i < run.pfns.count.value(); ++i) {
+        const P2mWord word = run.word.is_invalid()
+                                 ? run.word
+                                 : P2mWord::FromRaw(run.word.raw() + i);
+        const P2mWord expected = model_->Lookup(at.value() + i);
+        ASSERT_TRUE(word == expected)
+            << at.value() + i << " reads " << word.ToString() << ", not "
+            << expected.ToString();
       }
-      if (!identity) plain_ += run.pfns.count.value();
       at = run.pfns.end();
     }
-    // Words that the model has not are identity in the list as well.
-    EXPECT_EQ(plain_, counted_);
-    plain_ = counted_ = 0;
   }
 
  private:
@@ -84,39 +77,37 @@ class ListUnderTest {
     ASSERT_THAT(list, IsOk());
     list_ = *std::move(list);
     const uint64_t pages = 1 + Pick(5 * kAbiX86_64.mid_span() / 4);
+    model_ = std::make_unique<P2mListModel>(abi_);
+    uint64_t left = source_.left;
     ASSERT_THAT(list_->Build(PageCount(pages), source_), IsOk());
-    const uint64_t built = list_->p2m_size().value();
-    std::map<uint64_t, P2mWord> words;
-    for (uint64_t pfn = 0; pfn < built; ++pfn) {
-      words[pfn] = pfn < pages ? P2mWord::Ram(Mfn(5000 + pfn)) : P2mWord();
-    }
+    ASSERT_TRUE(model_->Build(pages, &left));
     list_->StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
+    model_->SetRange(0, pages, Fill::Ram(Mfn(5000)), &left);
+    const uint64_t built = list_->p2m_size().value();
     for (int i = 0; i < 8; ++i) {
       const uint64_t first = Pick(built);
       const uint64_t end =
           std::min(built, first + Pick(i < 4 ? 20 : 20 * abi_.leaf_span()));
-      const bool hole = i % 2 == 0;
-      if (hole) list_->ClearFrames(ExtentBetween(Pfn(first), Pfn(end)));
-      if (!hole) {
+      if (i % 2 == 0) {
+        list_->ClearFrames(ExtentBetween(Pfn(first), Pfn(end)));
+        model_->SetRange(first, end - first, Fill::Missing(), &left);
+      } else {
         ASSERT_THAT(list_->SetRangeIdentity(Pfn(first), Pfn(end)), IsOk());
-      }
-      for (uint64_t pfn = first; pfn < end; ++pfn) {
-        words.erase(pfn);
-        if (hole) words[pfn] = P2mWord();
+        model_->SetRangeIdentity(first, end);
       }
     }
     const PageCount needed = list_->PagesToBoot(Pfn(capacity));
     const uint64_t before = source_.taken;
     ASSERT_THAT(list_->Relocate(Pfn(capacity), source_), IsOk());
+    ASSERT_TRUE(model_->Relocate(capacity, &left));
     const uint64_t builder = abi_.arch == Arch::kX86_64
                                  ? built / abi_.leaf_span()
                                  : 0;  // given back while relocating
     ASSERT_THAT(list_->BuildTree(source_), IsOk());
+    ASSERT_TRUE(model_->BuildTree(&left));
+    EXPECT_EQ(source_.left, left);
     EXPECT_EQ(source_.taken - before + builder, needed.value());
-    model_ = std::make_unique<P2mListModel>(abi_, words, capacity);
-    model_->set_last_pfn(list_->last_pfn().value());
-    generation_ = list_->generation();
-    EXPECT_EQ(generation_, 0);
+    EXPECT_EQ(list_->generation(), 0);
     CheckStructure();
     CheckWords();
   }
@@ -148,7 +139,8 @@ class ListUnderTest {
     const absl::Status status = list_->Set(Pfn(pfn), word, source_);
     const bool done = model_->Set(pfn, word, &left);
     ExpectDone(status, done, left);
-    EXPECT_EQ(list_->Lookup(Pfn(pfn)).ToString(), model_->Word(pfn).ToString());
+    EXPECT_EQ(list_->Lookup(Pfn(pfn)).ToString(),
+              model_->Lookup(pfn).ToString());
   }
   void TrySetOne() {
     const uint64_t pfn = PickPfn();
@@ -178,15 +170,7 @@ class ListUnderTest {
     PageCount done;
     const absl::Status status = list_->SetRange(pfns, fill, source_, &done);
 
-    uint64_t set = 0;
-    for (; set < count; ++set) {
-      const uint64_t pfn = first + set;
-      const P2mWord word = fill.p2m_class == P2mClass::kMissing ? P2mWord()
-                           : fill.p2m_class == P2mClass::kIdentity
-                               ? P2mWord::Identity(Pfn(pfn))
-                               : P2mWord::Ram(Mfn(mfn + set));
-      if (!model_->Set(pfn, word, &left)) break;
-    }
+    const uint64_t set = model_->SetRange(first, count, fill, &left);
     ExpectDone(status, set == count, left);
     EXPECT_EQ(status.ok(), enough) << needed << " pages announced";
     if (status.ok()) {
@@ -196,7 +180,7 @@ class ListUnderTest {
     for (const uint64_t pfn : {first, first + set / 2, first + set,
                                first + count - 1, first + count}) {
       EXPECT_EQ(list_->Lookup(Pfn(pfn)).ToString(),
-                model_->Word(pfn).ToString())
+                model_->Lookup(pfn).ToString())
           << pfn;
     }
   }
@@ -214,27 +198,26 @@ class ListUnderTest {
 
   void CheckStructure() {
     EXPECT_THAT(list_->CheckInvariants(), IsOk());
-    EXPECT_EQ(list_->generation(), generation_ + 2 * model_->replaced());
+    EXPECT_EQ(list_->generation(), model_->generation());
     EXPECT_EQ(list_->last_pfn().value(), model_->last_pfn());
     EXPECT_EQ(list_->structure().size().value(), source_.taken);
-    P2mSummary expected;
+    EXPECT_EQ(list_->structure().size().value(), model_->Pages());
     for (uint64_t leaf = 0; leaf < model_->size() / abi_.leaf_span(); ++leaf) {
-      const Backing backing = model_->LeafBacking(leaf);
-      ASSERT_EQ(list_->LeafBacking(leaf), backing) << "leaf " << leaf;
-      (backing == Backing::kPrivate   ? expected.private_leaves
-       : backing == Backing::kMissing ? expected.missing_leaves
-                                      : expected.identity_leaves) += 1;
+      ASSERT_EQ(list_->LeafBacking(leaf), model_->LeafBacking(leaf))
+          << "leaf " << leaf;
     }
+    const P2mSummary expected = model_->Summary();
     const P2mSummary sum = list_->Summary();
+    EXPECT_EQ(sum.ram, expected.ram);
+    EXPECT_EQ(sum.identity, expected.identity);
+    EXPECT_EQ(sum.foreign, expected.foreign);
+    EXPECT_EQ(sum.missing, expected.missing);
     EXPECT_EQ(sum.private_leaves, expected.private_leaves);
     EXPECT_EQ(sum.missing_leaves, expected.missing_leaves);
     EXPECT_EQ(sum.identity_leaves, expected.identity_leaves);
-    EXPECT_EQ(sum.private_mids, model_->private_mids().size());
-    EXPECT_EQ(sum.tree_mid_frames, model_->tree_mids().size());
-    EXPECT_EQ(sum.pte_frames,
-              model_->private_mids().size() * abi_.pmds_per_mid);
-    EXPECT_EQ(sum.ram + sum.identity + sum.foreign + sum.missing,
-              model_->size());
+    EXPECT_EQ(sum.private_mids, expected.private_mids);
+    EXPECT_EQ(sum.tree_mid_frames, expected.tree_mid_frames);
+    EXPECT_EQ(sum.pte_frames, expected.pte_frames);
   }
 
   const Abi& abi_;
@@ -242,8 +225,6 @@ class ListUnderTest {
   LimitedPages source_;
   std::unique_ptr<P2mList> list_;
   std::unique_ptr<P2mListModel> model_;
-  uint64_t generation_ = 0;
-  uint64_t plain_ = 0, counted_ = 0;
 };
 
 void SetAtRandom(const Abi& abi) {

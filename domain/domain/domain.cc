@@ -41,7 +41,8 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
                                           .area_limit = HotplugLimit(spec)}));
   SIMVISOR_ASSIGN_OR_RETURN(
       const PageCount boot_pages,
-      PagesToBoot(abi, spec.memory, setup, HotplugLimit(spec), spec.p2m));
+      PagesToBoot(abi, spec.memory, setup, HotplugLimit(spec), spec.p2m,
+                  params.faults));
   const PageCount usable = UsablePages(spec.e820, spec.memory).size();
   if (boot_pages > usable) {
     return MakeError(
@@ -54,8 +55,9 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
             spec.name, spec.memory.value(), boot_pages.value(),
             usable.value()));
   }
-  SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
-                            P2mList::Create(abi, setup.area_end, spec.p2m));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      std::unique_ptr<P2mList> list,
+      P2mList::Create(abi, setup.area_end, spec.p2m, params.faults));
   return std::shared_ptr<Domain>(new Domain(std::move(params), std::move(setup),
                                             boot_pages, std::move(list), pool));
 }
@@ -74,6 +76,7 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       name_(spec_.name),
       affinities_(std::move(params.affinities)),
       list_(std::move(list)),
+      free_pages_(params.faults),
       balloon_(Pfn(abi_->low_memory_pages)),
       driver_(*abi_, spec_.balloon_max_retry),
       max_pages_(params.max_pages),
@@ -86,8 +89,8 @@ absl::Status Domain::Populate(StopCheck stop) {
   for (const auto& [first, end] : usable.extents()) {
     free_pages_.Return(ExtentBetween(first, end));
   }
-  SIMVISOR_RETURN_IF_ERROR(list_->Build(spec_.memory, free_pages_));
-  absl::Status status = GiveInitialFrames(stop);
+  absl::Status status = list_->Build(spec_.memory, free_pages_);
+  if (status.ok()) status = GiveInitialFrames(stop);
   if (!status.ok()) Die();
   return status;
 }
@@ -109,6 +112,19 @@ absl::Status Domain::GiveInitialFrames(StopCheck stop) {
 }
 
 absl::Status Domain::Boot() {
+  // A kernel whose memory allocator is not up yet stops for good when a page
+  // cannot be had.  All of them are settled first, so that the domain stays as
+  // it was instead.
+  const PageCount needed = std::min(PagesStillToBoot(), free_pages_.count());
+  const FreePages::Settled pages(free_pages_, needed);
+  if (pages.count() < needed) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+        absl::StrFormat("domain %d: boot: its guest needs %d pages for its p2m "
+                        "list and got %d; try again, or create it with more "
+                        "memory",
+                        id_.value(), needed.value(), pages.count().value()));
+  }
   SIMVISOR_ASSIGN_OR_RETURN(
       BootResult result, BootGuest(*list_, setup_, area_limit_, free_pages_));
   for (const BootResult::MovedFrames& moved : result.moved) {

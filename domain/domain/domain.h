@@ -55,6 +55,7 @@
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"
+#include "domain/units/allocation_faults.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
@@ -69,6 +70,7 @@ class Domain {
     bool initial = false;       // dom0: asks the hypervisor for its ceiling
     PageCount max_pages;        // the hypervisor's limit
     VcpuAffinities affinities;  // those of the spec, which has none itself
+    AllocationFaults* faults = nullptr;  // see HostConfig
   };
 
   // Plans a domain; it owns no frame yet.
@@ -87,15 +89,18 @@ class Domain {
   const Uuid& uuid() const { return spec_.uuid; }
 
   // Gives the domain its frames and the builder's list; BUILT afterwards.
-  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED; after a failure it owns nothing
-  // and must be dropped.
+  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED, GUEST_MEMORY_EXHAUSTED; after a
+  // failure it owns nothing, is DYING and must be dropped.
   absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
   DomainInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
 
   absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);
-  // Boots the guest if it has not run yet, then lets the balloon driver work.
+  // Boots the guest if it has not run yet, then lets the balloon driver work as
+  // far as it can.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel
+  // gets too few pages to boot, where a real one would stop for good; the
+  // domain then is BUILT as before.
   absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees every frame and returns how many; DYING afterwards.
   absl::StatusOr<PageCount> Destroy() ABSL_LOCKS_EXCLUDED(mu_);
@@ -144,6 +149,8 @@ class Domain {
                                            StopCheck stop = NeverStop)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Sets the words of `pfns`: missing, identity, or RAM from first_mfn on.
+  // Should the guest's allocator fail half-way, no word has changed, but pages
+  // that the list has taken stay with it and serve the next try (A6).
   // REQUIRES: p2m_class is one of these.
   // Errors: see MemoryService.SetP2mRange.
   absl::StatusOr<RangeChange> SetRange(PfnExtent pfns, P2mClass p2m_class,
@@ -151,7 +158,11 @@ class Domain {
                                        StopCheck stop = NeverStop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Appends the words of `pfns` to `words`.
+  // Appends the words of `pfns` to `words`, each as the list held it at some
+  // moment of the call.  Takes no lock once the guest has booted: booted_ is
+  // set when the list is ready for that, and dying_ before the first frame
+  // goes, so that a call that begins afterwards fails; one that began before
+  // finds the words of the end, which stay as long as the caller's reference.
   absl::Status Translate(absl::Span<const uint64_t> pfns,
                          std::vector<P2mWord>& words) const
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -285,9 +296,9 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckRoomUp(PageCount pages) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Free pages with which the guest is sure to find leaves for the next `pages`
-  // pages of its balloon; none but with compact room.
-  PageCount LeafPagesUp(PageCount pages) const
+  // Pages that leaves for the next `pages` pages of the balloon take, counting
+  // `most` for each of its extents; none but with compact room.
+  PageCount LeafPagesUp(PageCount pages, PageCount most) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -314,6 +325,12 @@ class Domain {
                                PageCount needed) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the pages of the p2m list that setting `pfns` needs, and their own
+  // pages out of the guest's free ones.  RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED; then pages taken for the list stay (A6), and
+  // nothing else has changed.
+  absl::Status PrepareRange(PfnExtent pfns, const P2mList::RangeFill& fill)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<RangeChange> CommitRange(PfnExtent pfns,
                                           const P2mList::RangeFill& fill,

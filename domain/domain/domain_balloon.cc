@@ -26,6 +26,18 @@ absl::Status CheckPageCount(DomainId id, absl::string_view operation,
                       operation));
 }
 
+constexpr PageCount kAllPages{~uint64_t{0}};
+
+absl::Status NoLeafPages(DomainId id, PageCount pages, PageCount got,
+                         PageCount needed) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+      absl::StrFormat("domain %d: balloon up by %d pages: its guest has %d "
+                      "free pages and needs %d for leaves of its p2m list; "
+                      "allow a partial move",
+                      id.value(), pages.value(), got.value(), needed.value()));
+}
+
 }  // namespace
 
 absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
@@ -34,14 +46,17 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon down"));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon down", pages));
-  const PageCount available = free_pages_.count();
-  if (pages > available && !allow_partial) {
+  // All or nothing: what moves must not run into a failure half-way.
+  const FreePages::Settled settled(
+      free_pages_,
+      allow_partial ? PageCount(0) : std::min(pages, free_pages_.count()));
+  if (settled.count() < pages && !allow_partial) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
         absl::StrFormat("domain %d: balloon down by %d pages: its guest can "
                         "give %d of its %d pages; ask for fewer, or allow a "
                         "partial move",
-                        id_.value(), pages.value(), available.value(),
+                        id_.value(), pages.value(), settled.count().value(),
                         current_.value()));
   }
   const PageCount before = current_;
@@ -58,9 +73,15 @@ absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon up"));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon up", pages));
+  if (!allow_partial) SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(pages));
+  const PageCount leaf_pages =
+      allow_partial ? PageCount(0) : LeafPagesUp(pages, kAllPages);
+  const FreePages::Settled settled(free_pages_, leaf_pages);
+  if (settled.count() < leaf_pages) {
+    return NoLeafPages(id_, pages, settled.count(), leaf_pages);
+  }
   FrameClaim claim;
   if (!allow_partial) {
-    SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(pages));
     absl::StatusOr<FrameClaim> claimed = pool_.Claim(pages, reach_);
     if (!claimed.ok()) {
       return MakeError(claimed.status().code(), Reason::kHostMemoryExhausted,
@@ -95,29 +116,21 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
                         "%d pfns; create it with more maxmem to give it room",
                         id_.value(), pages.value(), balloon_.size().value()));
   }
-  if (const PageCount needed = LeafPagesUp(pages);
-      needed > free_pages_.count()) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: balloon up by %d pages: its guest has %d "
-                        "free pages and needs %d for leaves of its p2m list; "
-                        "allow a partial move",
-                        id_.value(), pages.value(), free_pages_.count().value(),
-                        needed.value()));
-  }
-  return absl::OkStatus();
-}
-
-PageCount Domain::LeafPagesUp(PageCount pages) const {
-  if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return PageCount(0);
   // A leaf takes PTE pages, a tree page and itself at most.  Once a whole leaf
   // has been filled, the next ones are made of what it brought; of each extent
   // the first leaf may be filled in part.
   const PageCount two_leaves(2 * (abi_->pmds_per_mid + 2));
+  const PageCount needed = LeafPagesUp(pages, two_leaves);
+  if (needed <= free_pages_.count()) return absl::OkStatus();
+  return NoLeafPages(id_, pages, free_pages_.count(), needed);
+}
+
+PageCount Domain::LeafPagesUp(PageCount pages, PageCount most) const {
+  if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return PageCount(0);
   const P2mList::RangeFill fill = P2mList::RangeFill::Ram(Mfn(0));
   PageCount needed;
   for (const PfnExtent& pfns : balloon_.Next(pages)) {
-    needed += std::min(two_leaves, list_->PagesToSet(pfns, fill));
+    needed += std::min(most, list_->PagesToSet(pfns, fill));
   }
   return needed;
 }

@@ -192,16 +192,32 @@ absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
           id_.value(), pfns.first.value(), mfn.value(), run.first_pfn.value()));
 }
 
+absl::Status Domain::PrepareRange(PfnExtent pfns,
+                                  const P2mList::RangeFill& fill) {
+  // Pages that are about to be overwritten must not become part of the list.
+  const std::vector<PfnExtent> held = free_pages_.RemoveWithin(pfns);
+  const absl::Status status = list_->PrepareRange(pfns, fill, free_pages_);
+  if (status.ok()) return status;
+  for (const PfnExtent& pages : held) free_pages_.Return(pages);
+  return MakeError(status.code(), Reason::kGuestMemoryExhausted,
+                   absl::StrFormat("domain %d: set p2m of [0x%x, 0x%x): %s; no "
+                                   "word has changed, and what was taken "
+                                   "serves the next try",
+                                   id_.value(), pfns.first.value(),
+                                   pfns.end().value(), status.message()));
+}
+
 absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
                                                 const P2mList::RangeFill& fill,
                                                 const Overwritten& under,
                                                 RamPolicy policy) {
   const PageCount structure_before = list_->structure().size();
-  free_pages_.Remove(pfns);
   if (state_ == DomainState::kBuilt) {
+    free_pages_.Remove(pfns);
     SIMVISOR_RETURN_IF_ERROR(
         list_->SetRangeIdentity(pfns.first, pfns.end()).status());
   } else {
+    SIMVISOR_RETURN_IF_ERROR(PrepareRange(pfns, fill));
     SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
   }
   RangeChange change;

@@ -30,17 +30,20 @@ FrameClaim::~FrameClaim() {
 
 absl::StatusOr<std::unique_ptr<FramePool>> FramePool::Create(
     const std::vector<MfnExtent>& ram, Mfn reserved_below, Placement placement,
-    uint64_t seed, Mfn low_end) {
-  SIMVISOR_ASSIGN_OR_RETURN(FrameTable table,
-                            FrameTable::Create(ram, reserved_below, low_end));
+    uint64_t seed, Mfn low_end, AllocationFaults* faults) {
+  SIMVISOR_ASSIGN_OR_RETURN(
+      FrameTable table,
+      FrameTable::Create(ram, reserved_below, low_end, faults));
   std::optional<ScatterPlaces> places;
   if (placement == Placement::kScatter) places.emplace(ram, seed);
   return std::unique_ptr<FramePool>(
-      new FramePool(std::move(table), std::move(places)));
+      new FramePool(std::move(table), std::move(places), faults));
 }
 
-FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places)
-    : max_mfn_(table.max_mfn()),
+FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places,
+                     AllocationFaults* faults)
+    : faults_(faults),
+      max_mfn_(table.max_mfn()),
       low_end_(table.low_end()),
       total_(table.counts().total),
       reserved_(table.counts().reserved),
@@ -62,7 +65,9 @@ void FramePool::PublishCounts() {
 absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
   absl::MutexLock lock(&mu_);
   const PageCount unclaimed = Unclaimed(reach);
-  if (pages <= unclaimed) return AddClaim(pages, reach);
+  const bool fault =
+      faults_ != nullptr && faults_->FailNow(AllocationSite::kFrame);
+  if (!fault && pages <= unclaimed) return AddClaim(pages, reach);
   std::string message = absl::StrFormat(
       "claim of %d frames: %d of the host's %d frames are free and unclaimed; "
       "balloon a domain down",
@@ -82,7 +87,16 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
 
 FrameClaim FramePool::ClaimUpTo(PageCount pages, FrameReach reach) {
   absl::MutexLock lock(&mu_);
-  return AddClaim(std::min(pages, Unclaimed(reach)), reach);
+  return AddClaim(Granted(std::min(pages, Unclaimed(reach))), reach);
+}
+
+PageCount FramePool::Granted(PageCount pages) const {
+  if (faults_ == nullptr) return pages;
+  PageCount granted;
+  while (granted < pages && !faults_->FailNow(AllocationSite::kFrame)) {
+    granted += PageCount(1);
+  }
+  return granted;
 }
 
 PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,

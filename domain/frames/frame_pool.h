@@ -43,6 +43,7 @@
 #include "domain/frames/frame_run.h"
 #include "domain/frames/frame_table.h"
 #include "domain/frames/scatter_places.h"
+#include "domain/units/allocation_faults.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -87,13 +88,15 @@ class FramePool {
   // A machine whose RAM is `ram` (ascending, disjoint, not empty), all free but
   // the frames below `reserved_below`, which the hypervisor keeps.  `seed` is
   // for kScatter.  Low frames are those below `low_end`; None() stands for the
-  // machine's end.
+  // machine's end.  `faults`, if not null, is asked for each claim and outlives
+  // the pool.
   //
   // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
   // address space.
   static absl::StatusOr<std::unique_ptr<FramePool>> Create(
       const std::vector<MfnExtent>& ram, Mfn reserved_below,
-      Placement placement, uint64_t seed, Mfn low_end = Mfn::None());
+      Placement placement, uint64_t seed, Mfn low_end = Mfn::None(),
+      AllocationFaults* faults = nullptr);
 
   // As of the last call that has ended; takes no lock, so that nobody who only
   // looks waits for one who fills a large domain.
@@ -145,7 +148,8 @@ class FramePool {
  private:
   friend class FrameClaim;
 
-  FramePool(FrameTable table, std::optional<ScatterPlaces> places);
+  FramePool(FrameTable table, std::optional<ScatterPlaces> places,
+            AllocationFaults* faults);
 
   // Takes back what is left of a claim.
   void Unclaim(const FrameClaim& claim) ABSL_LOCKS_EXCLUDED(mu_);
@@ -168,6 +172,10 @@ class FramePool {
   // Makes the counts of the table visible to counts().
   void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // What `pages` frames that are there come to, one frame after the other.
+  PageCount Granted(PageCount pages) const;
+
+  AllocationFaults* const faults_;
   const Mfn max_mfn_;
   const Mfn low_end_;
   const PageCount total_;

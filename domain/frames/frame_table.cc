@@ -108,11 +108,12 @@ FrameTable::FrameTable(CompactWords cells, Mfn max_mfn, Mfn low_end)
       lowest_free_high_(low_end) {}
 
 absl::StatusOr<FrameTable> FrameTable::Create(const std::vector<MfnExtent>& ram,
-                                              Mfn reserved_below, Mfn low_end) {
+                                              Mfn reserved_below, Mfn low_end,
+                                              AllocationFaults* faults) {
   const Mfn max_mfn = ram.back().end();
   SIMVISOR_ASSIGN_OR_RETURN(
       CompactWords cells,
-      CompactWords::Create(max_mfn.value(), kLeafShift, kBlockShift));
+      CompactWords::Create(max_mfn.value(), kLeafShift, kBlockShift, faults));
   FrameTable table(std::move(cells), max_mfn, std::min(low_end, max_mfn));
   table.cells_.SetRange(0, table.cells_.capacity(), {kNotRamCell, false});
   for (const MfnExtent& extent : ram) {

@@ -51,10 +51,11 @@ class FrameTable {
   // themselves; None() stands for the machine's end.
   //
   // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
-  // address space.
+  // address space, or `faults` in its place.
   static absl::StatusOr<FrameTable> Create(const std::vector<MfnExtent>& ram,
                                            Mfn reserved_below,
-                                           Mfn low_end = Mfn::None());
+                                           Mfn low_end = Mfn::None(),
+                                           AllocationFaults* faults = nullptr);
 
   const Counts& counts() const { return counts_; }
   // Free frames below low_end().

@@ -16,6 +16,7 @@
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
+#include "domain/units/allocation_faults.h"
 
 namespace simvisor {
 
@@ -33,10 +34,12 @@ struct BootResult {
 // Pages of its own that a guest with nr_pages pages needs to boot: the
 // builder's list and all that BootGuest() takes, the tree included.  A
 // guest that has fewer stops before it has a memory allocator.
-// RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+// RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see CompactWords for
+// `faults`.
 absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
                                       const MemorySetup& setup, Pfn area_limit,
-                                      const P2mOptions& options = {});
+                                      const P2mOptions& options = {},
+                                      AllocationFaults* faults = nullptr);
 
 // Boots.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; the
 // list is then unfit for use.  It does not if it held PagesToBoot() before the

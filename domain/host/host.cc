@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   SIMVISOR_ASSIGN_OR_RETURN(
       std::unique_ptr<FramePool> pool,
       FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
-                        CompatEnd(ram.back().end())));
+                        CompatEnd(ram.back().end()), config.faults));
   if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
@@ -102,6 +102,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   dom0.spec.hotplug_limit_gib = config.dom0_hotplug_limit_gib;
   dom0.spec.p2m.tools_view = config.dom0_tools_view;
   dom0.max_pages = dom0.spec.max_memory;
+  dom0.faults = config.faults;
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
   {
     absl::MutexLock lock(&host->mu_);
@@ -119,6 +120,7 @@ Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
     : e820_(config.e820),
       placement_(config.placement),
       seed_(config.seed),
+      faults_(config.faults),
       cpus_(config.cpus),
       pool_(std::move(pool)),
       random_(config.seed) {}
@@ -199,7 +201,8 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
                       .spec = std::move(spec),
                       .initial = false,
                       .max_pages = max_pages,
-                      .affinities = std::move(affinities)},
+                      .affinities = std::move(affinities),
+                      .faults = faults_},
                      start_paused, stop);
 }
 

@@ -35,6 +35,7 @@
 #include "domain/domain/domain_types.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/e820.h"
+#include "domain/units/allocation_faults.h"
 #include "domain/units/cpu_mask.h"
 #include "domain/units/units.h"
 
@@ -55,6 +56,9 @@ struct HostConfig {
   ToolsView dom0_tools_view = ToolsView::kTree;
   // CPUs of the machine, 1 to kMaxHostCpus.
   uint32_t cpus = 64;
+  // For tests: makes allocations of the machine and of its guests fail.  Null
+  // in production; must outlive the host and its domains.
+  AllocationFaults* faults = nullptr;
 };
 
 struct HostInfo {
@@ -173,6 +177,7 @@ class Host {
   const E820Map e820_;
   const Placement placement_;
   const uint64_t seed_;
+  AllocationFaults* const faults_;  // see HostConfig
   const HostCpus cpus_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
 

@@ -23,11 +23,12 @@ Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit) {
 }
 
 absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Create(
-    const Abi& abi, Pfn capacity, const P2mOptions& options) {
+    const Abi& abi, Pfn capacity, const P2mOptions& options,
+    AllocationFaults* faults) {
   SIMVISOR_ASSIGN_OR_RETURN(
       CompactWords words,
       CompactWords::Create(capacity.value(), Log2(abi.leaf_span()),
-                           Log2(abi.mid_span())));
+                           Log2(abi.mid_span()), faults));
   return std::unique_ptr<P2mList>(new P2mList(abi, options, std::move(words)));
 }
 

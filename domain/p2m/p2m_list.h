@@ -16,9 +16,20 @@
 // identity, A11 dump.  docs/p2m.md restates them.
 //
 // Thread safety: after Relocate(), Lookup() may be called from any thread at
-// any time and takes no lock (see CompactWords for why that is safe);
-// p2m_size() and generation() likewise.  Callers serialise everything else;
-// Domain does so with its mutex.
+// any time and takes no lock; p2m_size() and generation() likewise.  Callers
+// serialise everything else; Domain does so with its mutex.
+//
+// A lookup overlaps a writer safely because it reads four things alone: the
+// words, for which CompactWords states the argument; p2m_size_, an atomic that
+// grows once, when all the words below it are there; and, past the end,
+// abi_ and relocated_, which do not change any more (the extra regions count
+// before relocation only).  Shape and pages change behind the words' back: a
+// leaf or mid that becomes private reads as before, word by word.  Words are
+// never taken away, not even when the domain is destroyed, so whoever keeps the
+// list alive may look on and finds what it held last.
+//
+// The generation is odd from before the first to after the last change of a
+// replacement.  It only grows, but that publishing the tree resets it to 0.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
@@ -40,6 +51,7 @@
 #include "domain/p2m/pmd_listener.h"
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
+#include "domain/units/allocation_faults.h"
 #include "domain/units/compact_words.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/p2m_word.h"
@@ -70,9 +82,11 @@ class P2mList {
   enum class MidSlot { kLeaf, kMissing, kIdentity };
 
   // An empty list whose area may grow to `capacity` pfns.
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see CompactWords for
+  // `faults`.
   static absl::StatusOr<std::unique_ptr<P2mList>> Create(
-      const Abi& abi, Pfn capacity, const P2mOptions& options = {});
+      const Abi& abi, Pfn capacity, const P2mOptions& options = {},
+      AllocationFaults* faults = nullptr);
 
   const Abi& abi() const { return *abi_; }
   const P2mOptions& options() const { return options_; }
@@ -175,6 +189,13 @@ class P2mList {
   // `done`, if not null, receives how many words the list now reads as wanted.
   absl::Status SetRange(PfnExtent pfns, const RangeFill& fill,
                         PageSource& source, PageCount* done = nullptr);
+
+  // The part of SetRange() that can fail: gives every leaf of `pfns` that it
+  // would have to store in a page of its own, in the same order.  Words stay as
+  // they are; after success SetRange() takes no page.  When pages run out, what
+  // was taken before stays, as for Set().
+  absl::Status PrepareRange(PfnExtent pfns, const RangeFill& fill,
+                            PageSource& source);
 
   // Pages that SetRange() would take.  REQUIRES: pfns are below p2m_size().
   PageCount PagesToSet(PfnExtent pfns, const RangeFill& fill) const;
@@ -289,12 +310,14 @@ class P2mList {
   // Gives shared leaves [first, first + count) of one private mid pages;
   // returns how many got one.
   uint64_t TakeLeaves(uint64_t first, uint64_t count, PageSource& source);
-  // Makes private what SetRange() of [at, end), within one mid, needs private,
-  // as far as one run of similar leaves goes, and returns where that ends.
-  absl::StatusOr<Pfn> PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
-                                    PageSource& source);
+  // Makes private what SetRange() of [at, end) needs private, as far as one run
+  // of similar leaves of one mid goes.  `ready` receives where that ends, and
+  // after a failure how far it came; it stays if that is nowhere.
+  absl::Status PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
+                             PageSource& source, Pfn* ready);
   // Shared leaves of one backing from `leaf` on, within its mid.
   uint64_t SharedLeaves(uint64_t leaf) const;
+  absl::Status CheckFits(PfnExtent pfns) const;
   void RaiseLastPfn(Pfn pfn);
   // Around the replacement of PTE pages or leaves; nobody sees the generation
   // before the list has been relocated.

@@ -101,60 +101,78 @@ absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
   PageCount unused;
   PageCount& count = done != nullptr ? *done : unused;
   count = PageCount(0);
-  if (!FitsWithin(pfns.first, pfns.count, p2m_size())) {
-    return MakeError(
-        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat(
-            "set of %d pfns from 0x%x: the p2m list ends at pfn 0x%x",
-            pfns.count.value(), pfns.first.value(), p2m_size().value()));
-  }
+  SIMVISOR_RETURN_IF_ERROR(CheckFits(pfns));
   while (count < pfns.count) {
     const Pfn at = pfns.first + count;
-    const Pfn mid_end((MidOf(at) + 1) * abi_->mid_span());
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const Pfn end,
-        PrepareLeaves(at, std::min(pfns.end(), mid_end), fill, source));
+    Pfn end = at;
+    const absl::Status status =
+        PrepareLeaves(at, pfns.end(), fill, source, &end);
     // Shared leaves that read as wanted hold these very cells already.
     RangeFill part = fill;
     part.first_mfn += count;
     words_.SetRange(at.value(), (end - at).value(), CellFill(at, part));
     count += end - at;
+    SIMVISOR_RETURN_IF_ERROR(status);
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Pfn> P2mList::PrepareLeaves(Pfn at, Pfn end,
-                                           const RangeFill& fill,
-                                           PageSource& source) {
+absl::Status P2mList::PrepareRange(PfnExtent pfns, const RangeFill& fill,
+                                   PageSource& source) {
+  SIMVISOR_RETURN_IF_ERROR(CheckFits(pfns));
+  for (Pfn at = pfns.first; at < pfns.end();) {
+    SIMVISOR_RETURN_IF_ERROR(PrepareLeaves(at, pfns.end(), fill, source, &at));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status P2mList::CheckFits(PfnExtent pfns) const {
+  if (FitsWithin(pfns.first, pfns.count, p2m_size())) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+      absl::StrFormat("set of %d pfns from 0x%x: the p2m list ends at pfn 0x%x",
+                      pfns.count.value(), pfns.first.value(),
+                      p2m_size().value()));
+}
+
+absl::Status P2mList::PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
+                                    PageSource& source, Pfn* ready) {
   const uint64_t mid = MidOf(at);
+  end = std::min(end, Pfn((mid + 1) * abi_->mid_span()));
   if (shape_.MidBacking(mid) != Backing::kPrivate) {
-    if (SharedReads(shape_.MidBacking(mid), fill)) return end;
+    if (SharedReads(shape_.MidBacking(mid), fill)) {
+      *ready = end;
+      return absl::OkStatus();
+    }
     SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
   }
   const uint64_t span = abi_->leaf_span();
   const uint64_t leaf = LeafOf(at);
   if (!shape_.LeafPage(leaf).is_none()) {
-    return std::min(end, Pfn((leaf + shape_.SimilarLeaves(leaf)) * span));
+    *ready = std::min(end, Pfn((leaf + shape_.SimilarLeaves(leaf)) * span));
+    return absl::OkStatus();
   }
   end = std::min(end, Pfn((leaf + SharedLeaves(leaf)) * span));
-  if (SharedReads(LeafBacking(leaf), fill)) return end;
+  if (SharedReads(LeafBacking(leaf), fill)) {
+    *ready = end;
+    return absl::OkStatus();
+  }
   SIMVISOR_RETURN_IF_ERROR(EnsureTreeMid(mid, source));
   const uint64_t wanted = (end.value() + span - 1) / span - leaf;
   const uint64_t taken = TakeLeaves(leaf, wanted, source);
-  if (taken == 0) return NoPageFor(PageRole::kLeaf, leaf);
-  end = std::min(end, Pfn((leaf + taken) * span));
-  RaiseLastPfn(end - PageCount(1));
-  return end;
+  if (taken > 0) {
+    *ready = std::min(end, Pfn((leaf + taken) * span));
+    RaiseLastPfn(*ready - PageCount(1));
+  }
+  return taken == wanted ? absl::OkStatus()
+                         : NoPageFor(PageRole::kLeaf, leaf + taken);
 }
 
 Pfn P2mList::AllocEntries(PfnExtent pfns, PageSource& source) {
   Pfn at = pfns.first;
-  while (at < pfns.end()) {
-    const Pfn mid_end((MidOf(at) + 1) * abi_->mid_span());
-    const absl::StatusOr<Pfn> next = PrepareLeaves(
-        at, std::min(pfns.end(), mid_end), RangeFill::Ram(Mfn(0)), source);
-    if (!next.ok()) break;
-    at = *next;
+  absl::Status status;
+  while (status.ok() && at < pfns.end()) {
+    status = PrepareLeaves(at, pfns.end(), RangeFill::Ram(Mfn(0)), source, &at);
   }
   return at;
 }

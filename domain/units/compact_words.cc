@@ -27,6 +27,16 @@ bool SameCells(CompactWords::Fill fill, CompactWords::Fill other,
          (count == 1 || fill.counts_up == other.counts_up);
 }
 
+// mmap() of address space that costs memory only where it is written.
+void* Reserve(size_t bytes, AllocationFaults* faults) {
+  if (faults != nullptr && faults->FailNow(AllocationSite::kAddressSpace)) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
 }  // namespace
 
 void CompactWords::Unmap::operator()(void* mapping) const {
@@ -34,14 +44,14 @@ void CompactWords::Unmap::operator()(void* mapping) const {
 }
 
 absl::StatusOr<CompactWords> CompactWords::Create(uint64_t size, int leaf_shift,
-                                                  int block_shift) {
+                                                  int block_shift,
+                                                  AllocationFaults* faults) {
   const uint64_t capacity =
       RoundUp(std::max<uint64_t>(size, 1), uint64_t{1} << block_shift);
   const size_t leaf_bytes =
       RoundUp((capacity >> leaf_shift) * sizeof(uint64_t), kMappingAlign);
   const size_t bytes = leaf_bytes + capacity * sizeof(uint64_t);
-  void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapping = Reserve(bytes, faults);
   if (mapping == MAP_FAILED) {
     return MakeError(
         absl::StatusCode::kResourceExhausted,

@@ -24,14 +24,21 @@
 //   (1) every descriptor and cell is one atomic 64-bit word;
 //   (2) a leaf's cells (or a block's leaf descriptors) are written in full
 //       before the descriptor that leads to them is stored with release order,
-//       and Get() loads descriptors with acquire order;
-//   (3) area_ and leaves_ are never given back or cleared while the array
-//   lives,
-//       so a reader that still follows an older descriptor finds either the
-//       cell as it was under that descriptor, or one that a writer has put
-//       there since, which is then current or was so during the call.
-// A reader that saw a leaf descriptor as kRun uses it alone, so it never mixes
-// two states.
+//       and Get() loads descriptors with acquire order, so a reader that is led
+//       on finds at least what was written before it was;
+//   (3) blocks_, leaves_ and area_ stay where they are and are never given back
+//       or cleared while the array lives;
+//   (4) whatever is written below a descriptor that leads nowhere, and so
+//       leaves it stale, is what the cells hold at that moment.  A reader that
+//       was led there before finds either that, or what was there when the
+//       leading descriptor was replaced, which happened during its call.
+// A reader that saw a descriptor that is not kDeep uses it alone, so it never
+// mixes two states.  Nor does it go back: of two calls of one thread the second
+// follows the same descriptors or newer ones, for each is an atomic of its own,
+// and (2) and (4) hold for it again.
+//
+// What is not safe is to outlive the array, or to move it, while Get() runs:
+// who shares it must own it, as callers own a Domain and with it its list.
 
 #ifndef SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_
 #define SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_
@@ -42,6 +49,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "domain/units/allocation_faults.h"
 
 namespace simvisor {
 
@@ -67,9 +75,11 @@ class CompactWords {
   // Reserves address space for `size` zero cells, rounded up to whole blocks of
   // 1 << block_shift cells with leaves of 1 << leaf_shift.
   //
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses.
-  static absl::StatusOr<CompactWords> Create(uint64_t size, int leaf_shift,
-                                             int block_shift);
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses, or
+  // `faults` in its place.
+  static absl::StatusOr<CompactWords> Create(
+      uint64_t size, int leaf_shift, int block_shift,
+      AllocationFaults* faults = nullptr);
 
   CompactWords(CompactWords&&) noexcept = default;
   CompactWords& operator=(CompactWords&&) noexcept = default;

@@ -1,0 +1,103 @@
+// Pages of a guest that nothing uses, and pages settled ahead.
+
+#include "domain/guest/free_pages.h"
+
+#include <cstdint>
+#include <set>
+#include <utility>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace simvisor {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+PfnExtent Pages(uint64_t first, uint64_t end) {
+  return ExtentBetween(Pfn(first), Pfn(end));
+}
+
+// Fails the allocations whose numbers, from 1 on, are in `fail`.
+class FailThese : public AllocationFaults {
+ public:
+  explicit FailThese(std::set<int> fail) : fail_(std::move(fail)) {}
+  bool FailNow(AllocationSite site) override {
+    EXPECT_EQ(site, AllocationSite::kGuestPage);
+    return fail_.contains(++asked);
+  }
+  int asked = 0;
+
+ private:
+  std::set<int> fail_;
+};
+
+TEST(FreePagesTest, KernelTakesTheLowestAndTheBalloonTheHighest) {
+  FreePages pages;
+  pages.Return(Pages(10, 20));
+  pages.Return(Pages(30, 40));
+  EXPECT_EQ(pages.Take(PageCount(15)), Pages(10, 20));
+  EXPECT_EQ(pages.TakeForBalloon(PageCount(4)), Pages(36, 40));
+  EXPECT_EQ(pages.count(), PageCount(6));
+}
+
+TEST(FreePagesTest, WhatWasFreeInARangeIsRemovedAndNamed) {
+  FreePages pages;
+  pages.Return(Pages(10, 20));
+  pages.Return(Pages(30, 40));
+  pages.Return(Pages(50, 60));
+  EXPECT_THAT(pages.RemoveWithin(Pages(15, 55)),
+              ElementsAre(Pages(15, 20), Pages(30, 40), Pages(50, 55)));
+  EXPECT_EQ(pages.count(), PageCount(10));
+  EXPECT_THAT(pages.RemoveWithin(Pages(20, 50)), IsEmpty());
+  EXPECT_EQ(pages.count(), PageCount(10));
+}
+
+TEST(FreePagesTest, EachPageOfManyMayFail) {
+  FailThese faults({3});
+  FreePages pages(&faults);
+  pages.Return(Pages(10, 20));
+  EXPECT_EQ(pages.Take(PageCount(5)), Pages(10, 11));
+  EXPECT_EQ(pages.Take(PageCount(5)), Pages(11, 12));
+  EXPECT_TRUE(pages.Take(PageCount(5)).empty());
+  EXPECT_EQ(pages.TakeForBalloon(PageCount(5)), Pages(19, 20));
+  EXPECT_EQ(pages.count(), PageCount(7));
+}
+
+TEST(FreePagesTest, SettledPagesDoNotFail) {
+  FailThese faults({7});
+  FreePages pages(&faults);
+  pages.Return(Pages(10, 14));
+  pages.Return(Pages(20, 30));
+  {
+    const FreePages::Settled settled(pages, PageCount(6));
+    EXPECT_EQ(settled.count(), PageCount(6));
+    EXPECT_EQ(pages.Take(PageCount(6)), Pages(10, 14));
+    EXPECT_EQ(pages.TakeForBalloon(PageCount(6)), Pages(28, 30));
+    EXPECT_EQ(faults.asked, 6);
+    EXPECT_TRUE(pages.Take(PageCount(1)).empty());
+  }
+  EXPECT_EQ(pages.Take(PageCount(1)), Pages(20, 21));
+}
+
+TEST(FreePagesTest, SettlingEndsAtTheFirstFailure) {
+  FailThese faults({3});
+  FreePages pages(&faults);
+  pages.Return(Pages(10, 20));
+  EXPECT_EQ(FreePages::Settled(pages, PageCount(8)).count(), PageCount(2));
+  EXPECT_EQ(FreePages::Settled(pages, PageCount(8)).count(), PageCount(8));
+  FreePages plain;
+  EXPECT_EQ(FreePages::Settled(plain, PageCount(8)).count(), PageCount(8));
+}
+
+TEST(FreePagesTest, UnusedSettlementsLapse) {
+  FailThese faults({4});
+  FreePages pages(&faults);
+  pages.Return(Pages(10, 20));
+  { const FreePages::Settled settled(pages, PageCount(3)); }
+  EXPECT_TRUE(pages.Take(PageCount(1)).empty());
+}
+
+}  // namespace
+}  // namespace simvisor
