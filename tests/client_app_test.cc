@@ -293,7 +293,7 @@ TEST_F(AppTest, DumpMergesRunsOfTwoResponses) {
 TEST_F(AppTest, MapFitsTheWidthThatIsAskedFor) {
   EXPECT_EQ(Run({"p2m", "map", "dom2", "--width", "20"}), kExitDone);
   EXPECT_THAT(out_, StartsWith("p2m of dom2: 512 pfns, 2 MiB; a cell is 4 (4 "
-                               "pages)\n 0x0 RRRRRRRR\n0x20 RRRRRRRR\n"));
+                               "pages)\n  0x0 RRRRRRRR\n 0x20 RRRRRRRR\n"));
   EXPECT_EQ(Run({"p2m", "map", "dom2", "-o", "json"}), kExitDone);
   EXPECT_THAT(out_, HasSubstr("\"cell_pfns\": 1"));
   EXPECT_EQ(Run({"p2m", "map", "dom2", "--width", "0"}), kExitUsage);
