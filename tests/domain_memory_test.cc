@@ -45,7 +45,7 @@ void WalkTree(const Host& host, const Domain& domain) {
   const auto tree = domain.FindMfnListList();
   ASSERT_THAT(tree, IsOk());
   const Abi& abi = *tree->abi;
-  const Page top = ReadPage(host, tree->root);
+  const Page top = ReadPage(host, tree->root.root);
   uint64_t ram = 0;
   for (uint64_t pfn = 0; pfn < tree->max_pfn.value(); pfn += abi.leaf_span()) {
     const Page mid = ReadPage(host, Mfn(Entry(top, abi, pfn / abi.mid_span())));
@@ -125,12 +125,13 @@ TEST(DomainMemoryTest, KernelsOwnPagesCanBeReadAndNotWritten) {
   const auto tree = domain->FindMfnListList();
   ASSERT_THAT(tree, IsOk());
   std::vector<FrameRun> runs;
-  ASSERT_THAT(host->LookupFrames({tree->root, PageCount(1)}, 1, runs), IsOk());
+  ASSERT_THAT(host->LookupFrames({tree->root.root, PageCount(1)}, 1, runs),
+              IsOk());
   const Pfn top = runs.at(0).first_pfn;
   EXPECT_THAT(domain->WriteMemory(top, 0, "x"),
               IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                       HasSubstr("p2m list")));
-  const Page page = ReadPage(*host, tree->root);
+  const Page page = ReadPage(*host, tree->root.root);
   EXPECT_EQ(ReadBytes(*domain, top.value(), 0, kPageSize),
             std::string(page.begin(), page.end()));
 }
