@@ -22,6 +22,7 @@
 #include "domain/guest/e820.h"
 #include "domain/guest/guest_boot.h"
 #include "domain/guest/memory_setup.h"
+#include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "domain/units/abi.h"
@@ -102,6 +103,8 @@ class Replay {
             {"cpumask", &Replay::CpuMask},
             {"cpumask_window", &Replay::CpuMaskWindow},
             {"pae_frames", &Replay::PaeFrames},
+            {"m2p_set", &Replay::M2pSet},
+            {"mfn_to_pfn", &Replay::MfnToPfnOp},
         };
     const auto op = kOps->find(step["op"].get<std::string>());
     if (op == kOps->end()) {
@@ -139,6 +142,7 @@ class Replay {
   void NewList() {
     list_ = *P2mList::Create(abi_, kCapacity);
     source_ = LimitedSource();
+    m2p_.clear();
     epoch_ = 0;
   }
 
@@ -506,7 +510,24 @@ class Replay {
             {"on_pgd_list", totals.listed}};
   }
 
-  // What a refusal stands for in the cases' words: the guest would stop.
+  Json M2pSet(const Json& step) {
+    m2p_[step["mfn"].get<uint64_t>()] = PfnAt(step, "pfn");
+    return nullptr;
+  }
+
+  Json MfnToPfnOp(const Json& step) {
+    const uint64_t mfn = step["mfn"];
+    const uint64_t nr_m2p = step.value("nr_m2p", uint64_t{1} << 26);
+    const auto entry = m2p_.find(mfn);
+    const Pfn candidate =
+        mfn < nr_m2p && entry != m2p_.end() ? entry->second : Pfn::None();
+    const MfnTranslation found = MfnToPfn(*list_, Mfn(mfn), candidate);
+    const auto number = [](Pfn pfn) {
+      return pfn.is_none() ? Json("none") : Json(pfn.value());
+    };
+    return {{"pfn", number(found.pfn)}, {"local", number(found.local)}};
+  }
+
   template <typename Word>
   static Json TableSize(uint32_t cpus) {
     const CpuMaskTableSize size = CpuMaskTable<Word>(cpus).Size();
@@ -538,6 +559,7 @@ class Replay {
                               : Window<uint32_t>(step["cpus"], step["cpu"]);
   }
 
+  // What a refusal stands for in the cases' words: the guest would stop.
   static Json Refusal(const absl::Status& status) {
     switch (status.code()) {
       case absl::StatusCode::kOutOfRange:
@@ -556,6 +578,7 @@ class Replay {
   std::unique_ptr<P2mList> list_;
   LimitedSource source_;
   std::optional<BalloonDriver> driver_;
+  std::map<uint64_t, Pfn> m2p_;  // of the machine, by mfn
   int epoch_ = 0;
 };
 
