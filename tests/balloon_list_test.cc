@@ -82,6 +82,25 @@ TEST(BalloonListTest, WhatIsPutBackComesNext) {
   EXPECT_EQ(list.high_count().value(), 15);
 }
 
+TEST(BalloonListTest, ManyLeaveAtOnceAndTheListSaysWhich) {
+  BalloonList list;
+  list.Push(Pfns(100, 110));
+  list.Push(Pfns(50, 55));
+  list.Push(Pfns(200, 201));
+  PfnSet wanted;
+  wanted.Add(Pfns(40, 52));
+  wanted.Add(Pfns(54, 102));
+  wanted.Add(Pfns(105, 106));
+  wanted.Add(Pfns(109, 150));
+  const PfnSet removed = list.Remove(wanted);
+  EXPECT_EQ(removed.size().value(), 7u);
+  EXPECT_EQ(list.size().value(), 9u);
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(200, 201));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(52, 54));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(106, 109));
+  EXPECT_EQ(list.Pop(PageCount(9)), Pfns(102, 105));
+}
+
 // A list of single pages, kept as the kernel keeps its own.
 class PageList {
  public:
@@ -121,7 +140,15 @@ TEST(BalloonListTest, RandomCallsAgreeWithAListOfPages) {
     for (int step = 0; step < 3000; ++step) {
       const uint64_t first = random() % 300;
       const uint64_t end = first + random() % 20;
-      if (random() % 3 == 0) {
+      if (random() % 5 == 0) {
+        PfnSet wanted;
+        wanted.Add(Pfns(first, end));
+        wanted.Add(Pfns(end + 3, end + 9));
+        const uint64_t before = model.size();
+        model.Remove(first, end);
+        model.Remove(end + 3, end + 9);
+        ASSERT_EQ(list.Remove(wanted).size().value(), before - model.size());
+      } else if (random() % 3 == 0) {
         list.Remove(Pfns(first, end));
         model.Remove(first, end);
       } else if (random() % 2 == 0) {

@@ -60,6 +60,7 @@ FramePool::Counts FramePool::counts() const {
 void FramePool::PublishCounts() {
   free_.store(table_.counts().free.value(), std::memory_order_release);
   visible_claims_.store(claimed_.value(), std::memory_order_release);
+  visible_held_.store(foreign_.held().value(), std::memory_order_release);
 }
 
 absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
@@ -117,10 +118,33 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
   return done;
 }
 
-void FramePool::Free(absl::Span<const MfnExtent> extents) {
+PageCount FramePool::Free(absl::Span<const MfnExtent> extents,
+                          TakeContent content) {
   absl::MutexLock lock(&mu_);
-  for (const MfnExtent& extent : extents) table_.Free(extent);
+  PageCount freed;
+  for (const MfnExtent& extent : extents) {
+    freed += FreeUnmapped(extent, content);
+  }
   PublishCounts();
+  return freed;
+}
+
+PageCount FramePool::FreeUnmapped(MfnExtent frames, TakeContent content) {
+  PageCount freed;
+  while (!frames.empty()) {
+    const Mfn mapped = foreign_.FirstIn(frames);
+    const MfnExtent before =
+        mapped.is_none() ? frames : ExtentBetween(frames.first, mapped);
+    table_.Free(before);
+    freed += before.count;
+    if (mapped.is_none()) break;
+    const MfnExtent frame = {mapped, PageCount(1)};
+    const FrameRun run = table_.RunAt(mapped, frame.end());
+    foreign_.Hold(mapped, run.owner, content(mapped, run.first_pfn));
+    table_.SetPfns(frame, Pfn::None());
+    frames = ExtentBetween(frame.end(), frames.end());
+  }
+  return freed;
 }
 
 void FramePool::SetPfns(MfnExtent frames, Pfn first_pfn) {
@@ -149,6 +173,7 @@ Mfn FramePool::ListRuns(MfnExtent frames, size_t max_runs,
 
 absl::Status FramePool::CheckInvariants() const {
   absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckHeld());
   if (claimed_ > table_.counts().free) {
     return MakeError(
         absl::StatusCode::kInternal, Reason::kInternal,

@@ -10,6 +10,10 @@
 // as they come.  kScatter gives single frames from places drawn by the seed:
 // the first free one at or behind each place.
 //
+// A frame may be mapped by domains that do not own it.  One that its owner
+// gives back meanwhile stays owned, held without an m2p entry, until its last
+// mapping goes; see ForeignRefs.  All frames are still counted once.
+//
 // free + owned + reserved = total at every moment; claims are promises made
 // against free frames (XENMEM_claim_pages): nobody else can take them.  A claim
 // may be for low frames alone, those below low_end().  All promises can be kept
@@ -35,13 +39,16 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "domain/frames/foreign_refs.h"
 #include "domain/frames/frame_run.h"
 #include "domain/frames/frame_table.h"
+#include "domain/frames/page_contents.h"
 #include "domain/frames/scatter_places.h"
 #include "domain/units/allocation_faults.h"
 #include "domain/units/units.h"
@@ -125,9 +132,40 @@ class FramePool {
       ABSL_LOCKS_EXCLUDED(mu_);
   static constexpr int kMaxExtents = 1 << 16;
 
+  // What a frame holds, taken from its owner's contents or made up; null for
+  // zeros.  Must not call the pool.
+  using TakeContent =
+      absl::FunctionRef<std::unique_ptr<Page>(Mfn mfn, Pfn pfn)>;
+
   // Takes the frames back: they are free, without owner and m2p entry
-  // (XENMEM_decrease_reservation).  REQUIRES: all are owned.
-  void Free(absl::Span<const MfnExtent> extents) ABSL_LOCKS_EXCLUDED(mu_);
+  // (XENMEM_decrease_reservation).  Those that other domains map are held
+  // instead; `content` is asked for each of them, with its m2p entry.  Returns
+  // how many are free now.  REQUIRES: all are owned, and none is held.
+  PageCount Free(absl::Span<const MfnExtent> extents, TakeContent content)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void Free(absl::Span<const MfnExtent> extents) ABSL_LOCKS_EXCLUDED(mu_) {
+    Free(extents, [](Mfn, Pfn) { return nullptr; });
+  }
+
+  // Counts a mapping of `mfn` by `mapper`, which does not own it.
+  //
+  // OUT_OF_RANGE MFN_OUT_OF_RANGE past the machine; FAILED_PRECONDITION
+  // FRAME_NOT_FOREIGN unless another domain owns the frame and has not given
+  // it back, as a dying one has.
+  absl::Status MapForeign(Mfn mfn, DomainId mapper) ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes mappings back.  Frames that were held and have no other are free
+  // afterwards; returns how many, and appends to *drained each owner that has
+  // none held any more.  REQUIRES: all were counted by MapForeign().
+  PageCount UnmapForeign(absl::Span<const Mfn> mfns,
+                         std::vector<DomainId>* drained)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Frames of `owner` that are held.
+  PageCount HeldBy(DomainId owner) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Copies what a held frame holds, as Domain::ReadFrame(); false if `mfn` is
+  // not held.
+  bool ReadHeld(Mfn mfn, absl::Span<char> page, bool* zero) const
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the m2p entries of owned frames to first_pfn, first_pfn + 1, ...
   // (MMU_MACHPHYS_UPDATE); Pfn::None() clears them.  REQUIRES: all are owned.
@@ -144,6 +182,10 @@ class FramePool {
 
   // Compares every count with a recount; INTERNAL with all differences.
   absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Compares the mappings counted with `mapped`, frame by frame; INTERNAL with
+  // the first difference.
+  absl::Status CheckMappings(const absl::btree_map<Mfn, uint64_t>& mapped) const
+      ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   friend class FrameClaim;
@@ -169,6 +211,13 @@ class FramePool {
   MfnExtent NextFramesIn(Mfn first, Mfn end, PageCount most)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // Frees what is not mapped of `frames` and holds the rest; returns how many
+  // are free now.
+  PageCount FreeUnmapped(MfnExtent frames, TakeContent content)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // ForeignRefs and the table agree; a sentence if not.
+  absl::Status CheckHeld() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // Makes the counts of the table visible to counts().
   void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -182,12 +231,14 @@ class FramePool {
   const PageCount reserved_;
   std::atomic<uint64_t> free_;  // the others follow from it
   std::atomic<uint64_t> visible_claims_ = 0;
+  std::atomic<uint64_t> visible_held_ = 0;
 
   mutable absl::Mutex mu_;
   FrameTable table_ ABSL_GUARDED_BY(mu_);
   PageCount claimed_ ABSL_GUARDED_BY(mu_);  // never more than are free
   // Part of claimed_; never more than are free below low_end_.
   PageCount claimed_low_ ABSL_GUARDED_BY(mu_);
+  ForeignRefs foreign_ ABSL_GUARDED_BY(mu_);
   // With kScatter alone.
   std::optional<ScatterPlaces> places_ ABSL_GUARDED_BY(mu_);
 };

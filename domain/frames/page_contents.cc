@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace simvisor {
 
@@ -29,6 +30,19 @@ void PageContents::Write(Mfn mfn, uint64_t offset, absl::string_view data) {
     it = pages_.emplace(mfn, std::make_unique<Page>()).first;
   }
   std::copy(data.begin(), data.end(), it->second->begin() + offset);
+}
+
+std::unique_ptr<Page> PageContents::Take(Mfn mfn) {
+  const auto it = pages_.find(mfn);
+  if (it == pages_.end()) return nullptr;
+  std::unique_ptr<Page> page = std::move(it->second);
+  pages_.erase(it);
+  return page;
+}
+
+void PageContents::Put(Mfn mfn, std::unique_ptr<Page> page) {
+  assert(Find(mfn) == nullptr);
+  if (page != nullptr) pages_.emplace(mfn, std::move(page));
 }
 
 void PageContents::Drop(MfnExtent frames) {

@@ -35,6 +35,11 @@ class PageContents {
   // not here cost nothing.  REQUIRES: offset + data.size() <= kPageSize.
   void Write(Mfn mfn, uint64_t offset, absl::string_view data);
 
+  // Hand what a frame holds from one owner to another; null stands for zeros.
+  // Put() REQUIRES: Find(mfn) is null.
+  std::unique_ptr<Page> Take(Mfn mfn);
+  void Put(Mfn mfn, std::unique_ptr<Page> page);
+
   // Forgets what `frames` hold.  Cost grows with what was written there, not
   // with the extent.
   void Drop(MfnExtent frames);

@@ -34,6 +34,28 @@ PageCount Subtract(Extents& extents, PfnExtent pfns) {
   return removed;
 }
 
+// The same for a set; adds what there was to `removed`.
+PageCount Subtract(Extents& extents, const PfnSet& pfns, PfnSet& removed) {
+  const PageCount before = removed.size();
+  Extents kept;
+  for (const PfnExtent& extent : extents) {
+    Pfn at = extent.first;
+    auto cut = pfns.extents().upper_bound(at);
+    if (cut != pfns.extents().begin()) --cut;
+    for (; cut != pfns.extents().end() && cut->first < extent.end(); ++cut) {
+      const PfnExtent out = ExtentBetween(std::max(cut->first, at),
+                                          std::min(cut->second, extent.end()));
+      if (out.empty()) continue;
+      removed.Add(out);
+      if (at < out.first) kept.push_back(ExtentBetween(at, out.first));
+      at = out.end();
+    }
+    if (at < extent.end()) kept.push_back(ExtentBetween(at, extent.end()));
+  }
+  extents = std::move(kept);
+  return removed.size() - before;
+}
+
 }  // namespace
 
 void BalloonList::Push(PfnExtent pfns) {
@@ -97,6 +119,13 @@ void BalloonList::PutBack(PfnExtent pfns) {
 void BalloonList::Remove(PfnExtent pfns) {
   low_count_ -= Subtract(low_, pfns);
   high_count_ -= Subtract(high_, pfns);
+}
+
+PfnSet BalloonList::Remove(const PfnSet& pfns) {
+  PfnSet removed;
+  low_count_ -= Subtract(low_, pfns, removed);
+  high_count_ -= Subtract(high_, pfns, removed);
+  return removed;
 }
 
 }  // namespace simvisor

@@ -20,6 +20,7 @@
 #include <deque>
 #include <vector>
 
+#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -48,6 +49,9 @@ class BalloonList {
 
   // Removes pfns from wherever they are; they need not be in the list.
   void Remove(PfnExtent pfns);
+  // The same for many at once; returns those that were in the list.  Costs one
+  // pass over the list's extents.
+  PfnSet Remove(const PfnSet& pfns);
 
   PageCount size() const { return low_count_ + high_count_; }
   PageCount low_count() const { return low_count_; }
