@@ -39,7 +39,8 @@ TEST(DomainTest, NothingCanBeDoneWithADyingDomain) {
   std::string bytes(8, 'x');
   EXPECT_THAT(domain->Pause(), is_dying);
   EXPECT_THAT(domain->Unpause(NeverStop), is_dying);
-  EXPECT_THAT(domain->Destroy(), is_dying);
+  std::vector<DomainId> drained;
+  EXPECT_THAT(domain->Destroy(&drained), is_dying);
   EXPECT_THAT(domain->BalloonDown(PageCount(1), true, NeverStop), is_dying);
   EXPECT_THAT(domain->BalloonUp(PageCount(1), true, NeverStop), is_dying);
   EXPECT_THAT(domain->SetTarget(PageCount(1), NeverStop), is_dying);

@@ -98,7 +98,12 @@ class GuestModel {
                          [this](uint64_t pfn) { return IsHigh(pfn); });
   }
 
+  // Foreign pfns and their mfns; words() has these as missing.
+  const std::map<uint64_t, uint64_t>& foreign() const { return foreign_; }
+
   P2mWord Word(uint64_t pfn) const {
+    auto mapped = foreign_.find(pfn);
+    if (mapped != foreign_.end()) return P2mWord::Foreign(Mfn(mapped->second));
     auto at = words_.find(pfn);
     if (at == words_.end()) return P2mWord::Identity(Pfn(pfn));
     if (at->second == kMissing) return P2mWord::Invalid();
@@ -107,6 +112,10 @@ class GuestModel {
   bool HoldsRam(uint64_t pfn) const {
     auto at = words_.find(pfn);
     return at != words_.end() && at->second != kMissing;
+  }
+  bool HoldsForeign(uint64_t first, uint64_t end) const {
+    auto at = foreign_.lower_bound(first);
+    return at != foreign_.end() && at->first < end;
   }
   uint64_t CountRam(uint64_t first, uint64_t end) const {
     uint64_t count = 0;
@@ -231,9 +240,22 @@ class GuestModel {
     }
     return needed;
   }
-  uint64_t RoomBelowMax() const {
-    const uint64_t limit = std::min(max_, static_max_);
-    return limit > current_ ? limit - current_ : 0;
+  // `held`: frames given back that the hypervisor counts still.
+  uint64_t RoomBelowMax(uint64_t held) const {
+    const auto below = [](uint64_t limit, uint64_t pages) {
+      return limit > pages ? limit - pages : 0;
+    };
+    return std::min(below(max_, current_ + held), below(static_max_, current_));
+  }
+  // B1.
+  void MapForeign(uint64_t pfn, uint64_t mfn) {
+    MakePrivate(pfn, P2mClass::kForeign);
+    foreign_[pfn] = mfn;
+    if (std::erase(balloon_, pfn) > 0) foreign_from_balloon_.insert(pfn);
+  }
+  void UnmapForeign(uint64_t pfn) {
+    foreign_.erase(pfn);
+    if (foreign_from_balloon_.erase(pfn) > 0) balloon_.push_back(pfn);
   }
   void set_target(uint64_t target) { target_ = target; }
   void set_max(uint64_t max) { max_ = max; }
@@ -514,6 +536,8 @@ class GuestModel {
       tree_mids_;
   std::set<uint64_t> free_, structure_, unmapped_;
   SpaceModel spaces_;
+  std::map<uint64_t, uint64_t> foreign_;
+  std::set<uint64_t> foreign_from_balloon_;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
   uint64_t taken_off_ = 0;  // of the driver's current pages, at boot

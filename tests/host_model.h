@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -96,6 +97,9 @@ class HostModel {
   // Whether the guest cannot have processes; `result` must say so then.
   template <typename Result>
   bool FailsForItsKind(const Guest& guest, const Result& result);
+  void TranslateMfns();
+  void MapForeign();
+  void UnmapForeign();
 
   void Adopt(std::shared_ptr<Domain> domain, const GuestModel::Spec& spec,
              uint64_t boot_pages, bool start_paused);
@@ -103,7 +107,16 @@ class HostModel {
   void WorkTowardsTarget(Guest& guest);
   // Asks for the frames of new RAM words, which must be nobody's.
   void LearnFrames(Guest& guest);
-  void Release(const std::vector<uint64_t>& frames);
+  // Frames that others map are held; returns how many.
+  uint64_t Release(const std::vector<uint64_t>& frames);
+  // Destroys a guest that is no dom0.
+  void DestroyGuest(uint16_t id, bool by_name);
+  uint64_t HeldBy(uint16_t id) const;
+  // One mapping of `mfn` goes; returns whether the frame is free now.
+  bool Unref(uint64_t mfn);
+  // What mapping `mfn` at `pfn` must fail with.
+  std::optional<std::pair<absl::StatusCode, Reason>> MapRefusal(
+      const Guest& guest, uint64_t pfn, uint64_t mfn) const;
   uint64_t PickFrames(const GuestModel& model, uint64_t* count);
   void CheckInfo(const Guest& guest);
   void CheckWords(const Guest& guest);
@@ -112,6 +125,8 @@ class HostModel {
   void CheckContents();
   // Whether the guest's kernel keeps its list or a page table in the frame.
   static bool IsKernelFrame(const GuestModel& model, uint64_t mfn);
+  // The same for the frame's owner, whoever it is, unless the frame is held.
+  bool IsKernelFrame(uint64_t mfn) const;
   std::string ExpectedBytes(const GuestModel& model, uint64_t pfn,
                             uint64_t offset, uint64_t size) const;
 
@@ -121,6 +136,9 @@ class HostModel {
   std::map<uint64_t, uint16_t> owners_;       // mfn -> domain
   std::map<uint64_t, std::string> contents_;  // mfn -> page, if ever written
   std::set<uint64_t> freed_contents_;         // mfns written before
+  std::map<uint64_t, uint64_t> refs_;         // mfn -> foreign mappings
+  std::map<uint64_t, uint16_t> held_;         // of owners_: given back
+  std::set<uint16_t> dying_;                  // destroyed, with held frames
   std::vector<uint16_t> gone_;                // ids of destroyed domains
   std::map<Reason, int> failures_;
   uint64_t free_ = 0;

@@ -63,6 +63,8 @@ inline void HostModel::Step() {
       &HostModel::ReadOrWrite,    &HostModel::Translate,
       &HostModel::SetAffinity,    &HostModel::CreateSpaces,
       &HostModel::DestroySpaces,  &HostModel::TranslateInSpace,
+      &HostModel::TranslateMfns,  &HostModel::MapForeign,
+      &HostModel::MapForeign,     &HostModel::UnmapForeign,
   };
   (this->*kCalls[Pick(std::size(kCalls))])();
 }
@@ -197,9 +199,9 @@ inline void HostModel::WorkTowardsTarget(Guest& guest) {
     Release(model.Down(std::min<uint64_t>(model.current() - model.target(),
                                           model.free().size())));
   } else {
-    model.Up(std::min({model.target() - model.current(),
-                       uint64_t{model.balloon().size()}, model.RoomBelowMax(),
-                       free_}));
+    model.Up(std::min(
+        {model.target() - model.current(), uint64_t{model.balloon().size()},
+         model.RoomBelowMax(HeldBy(guest.domain->id().value())), free_}));
     LearnFrames(guest);
   }
 }
@@ -208,27 +210,47 @@ inline void HostModel::Destroy() {
   if (guests_.size() < 9 && Chance(80)) return;
   if (!gone_.empty() && Chance(20)) {
     const DomainId id(gone_[Pick(gone_.size())]);
-    EXPECT_THAT(host_->DestroyDomain(id),
-                Fails(Code::kNotFound, Reason::kDomainNotFound));
+    if (dying_.contains(id.value())) {
+      EXPECT_THAT(host_->DestroyDomain(id),
+                  Fails(Code::kFailedPrecondition, Reason::kDomainDying));
+    } else {
+      EXPECT_THAT(host_->DestroyDomain(id),
+                  Fails(Code::kNotFound, Reason::kDomainNotFound));
+    }
     return;
   }
   Guest& guest = PickGuest();
   const uint16_t id = guest.domain->id().value();
-  const auto freed = Chance(50) ? host_->DestroyDomain(guest.name)
-                                : host_->DestroyDomain(DomainId(id));
   if (id == 0) {
-    EXPECT_THAT(freed,
+    EXPECT_THAT(host_->DestroyDomain(DomainId(id)),
                 Fails(Code::kFailedPrecondition, Reason::kDom0Protected));
     return;
   }
+  DestroyGuest(id, Chance(50));
+}
+
+inline void HostModel::DestroyGuest(uint16_t id, bool by_name) {
+  Guest& guest = guests_.at(id);
+  const GuestModel& model = guest.model;
+  const auto freed = by_name ? host_->DestroyDomain(guest.name)
+                             : host_->DestroyDomain(DomainId(id));
   ASSERT_THAT(freed, IsOk());
-  EXPECT_EQ(freed->value(), guest.model.current());
-  std::vector<uint64_t> frames(guest.model.unmapped().begin(),
-                               guest.model.unmapped().end());
-  for (const auto& [pfn, mfn] : guest.model.words()) {
+  for (const auto& [pfn, mfn] : model.foreign()) Unref(mfn);
+  // What pages of the kernel hold is not this model's business.
+  std::set<uint64_t> pages = model.structure();
+  pages.insert(model.spaces().pages().begin(), model.spaces().pages().end());
+  for (const uint64_t pfn : pages) {
+    const uint64_t mfn = model.words().at(pfn);
+    if (contents_.erase(mfn) > 0) freed_contents_.insert(mfn);
+  }
+  std::vector<uint64_t> frames(model.unmapped().begin(),
+                               model.unmapped().end());
+  for (const auto& [pfn, mfn] : model.words()) {
     if (mfn != GuestModel::kMissing) frames.push_back(mfn);
   }
-  Release(frames);
+  const uint64_t held = Release(frames);
+  EXPECT_EQ(freed->value(), model.current() - held);
+  if (HeldBy(id) > 0) dying_.insert(id);
   EXPECT_THAT(guest.domain->Pause(),
               Fails(Code::kFailedPrecondition, Reason::kDomainDying));
   EXPECT_THAT(host_->Find(guest.name),
@@ -305,12 +327,13 @@ inline void HostModel::BalloonUp() {
   const auto moved =
       guest.domain->BalloonUp(PageCount(pages), partial, NeverStop);
   const uint64_t in_balloon = model.balloon().size();
+  const uint64_t room = model.RoomBelowMax(HeldBy(guest.domain->id().value()));
   if (guest.state != DomainState::kRunning) {
     EXPECT_THAT(moved,
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotRunning));
   } else if (pages == 0) {
     EXPECT_THAT(moved, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
-  } else if (!partial && pages > model.RoomBelowMax()) {
+  } else if (!partial && pages > room) {
     EXPECT_THAT(moved,
                 Fails(Code::kResourceExhausted, Reason::kMaxMemExceeded));
   } else if (!partial && pages > in_balloon) {
@@ -324,8 +347,7 @@ inline void HostModel::BalloonUp() {
                 Fails(Code::kResourceExhausted, Reason::kHostMemoryExhausted));
   } else {
     ASSERT_THAT(moved, IsOk());
-    const uint64_t count =
-        std::min({pages, in_balloon, model.RoomBelowMax(), free_});
+    const uint64_t count = std::min({pages, in_balloon, room, free_});
     EXPECT_EQ(moved->value(), model.Up(count));
     model.set_target(model.current());
     LearnFrames(guest);

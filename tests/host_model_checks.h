@@ -15,13 +15,13 @@ namespace simvisor {
 inline void HostModel::CheckSums() {
   const AuditReport audit = host_->Audit();
   EXPECT_THAT(audit.findings, testing::IsEmpty());
-  EXPECT_EQ(audit.domains, guests_.size());
+  EXPECT_EQ(audit.domains, guests_.size() + dying_.size());
   const HostInfo info = host_->Info();
   EXPECT_EQ(info.free.value(), free_);
   EXPECT_EQ(info.owned.value(), owners_.size());
   EXPECT_EQ(info.free + info.owned + info.reserved, info.total);
-  EXPECT_EQ(info.domains, guests_.size());
-  uint64_t current = 0;
+  EXPECT_EQ(info.domains, guests_.size() + dying_.size());
+  uint64_t current = held_.size();
   for (const auto& [id, guest] : guests_) current += guest.model.current();
   EXPECT_EQ(current, owners_.size());
 }
@@ -43,7 +43,9 @@ inline void HostModel::CheckInfo(const Guest& guest) {
   const GuestModel& model = guest.model;
   EXPECT_EQ(info.name, guest.name);
   EXPECT_EQ(info.state, guest.state);
-  EXPECT_EQ(info.memory.current.value(), model.current());
+  const uint64_t held = HeldBy(guest.domain->id().value());
+  EXPECT_EQ(info.memory.foreign_held.value(), held);
+  EXPECT_EQ(info.memory.current.value(), model.current() + held);
   EXPECT_EQ(info.memory.max.value(), model.max());
   EXPECT_EQ(info.memory.static_max.value(), model.static_max());
   EXPECT_EQ(info.memory.target.value(), model.target());
@@ -121,6 +123,12 @@ inline void HostModel::CheckFrames() {
       EXPECT_TRUE(expected.emplace(mfn, frame).second) << mfn;
     }
   }
+  for (const auto& [mfn, owner] : held_) {
+    FrameRun frame;
+    frame.state = FrameState::kOwned;
+    frame.owner = DomainId(owner);
+    EXPECT_TRUE(expected.emplace(mfn, frame).second) << mfn;
+  }
   EXPECT_EQ(expected.size(), owners_.size());
   std::vector<FrameRun> runs;
   const MfnExtent all = ExtentBetween(Mfn(0), host_->max_mfn());
@@ -152,6 +160,11 @@ inline bool HostModel::IsKernelFrame(const GuestModel& model, uint64_t mfn) {
                      model.spaces().pages().end(), holds);
 }
 
+inline bool HostModel::IsKernelFrame(uint64_t mfn) const {
+  return !held_.contains(mfn) &&
+         IsKernelFrame(guests_.at(owners_.at(mfn)).model, mfn);
+}
+
 inline void HostModel::CheckContents() {
   Page page;
   bool zero = false;
@@ -159,16 +172,14 @@ inline void HostModel::CheckContents() {
     page.fill(0);
     ASSERT_THAT(host_->ReadFrame(Mfn(mfn), absl::MakeSpan(page), &zero),
                 IsOk());
-    const auto& model = guests_.at(owners_.at(mfn)).model;
-    if (IsKernelFrame(model, mfn)) continue;
+    if (IsKernelFrame(mfn)) continue;
     EXPECT_TRUE(std::equal(page.begin(), page.end(), expected.begin())) << mfn;
   }
   // A frame that was written and freed reads as zeros, whoever has it now.
   for (const uint64_t mfn : freed_contents_) {
     auto owner = owners_.find(mfn);
     if (owner == owners_.end() || contents_.contains(mfn)) continue;
-    const auto& model = guests_.at(owner->second).model;
-    if (IsKernelFrame(model, mfn)) continue;
+    if (held_.contains(mfn) || IsKernelFrame(mfn)) continue;
     ASSERT_THAT(host_->ReadFrame(Mfn(mfn), absl::MakeSpan(page), &zero),
                 IsOk());
     EXPECT_TRUE(zero) << mfn;
@@ -191,25 +202,29 @@ inline void HostModel::LearnFrames(Guest& guest) {
   }
 }
 
-inline void HostModel::Release(const std::vector<uint64_t>& frames) {
+inline uint64_t HostModel::Release(const std::vector<uint64_t>& frames) {
+  uint64_t held = 0;
   for (const uint64_t mfn : frames) {
+    if (refs_.contains(mfn)) {
+      held_[mfn] = owners_.at(mfn);
+      ++held;
+      continue;
+    }
     EXPECT_EQ(owners_.erase(mfn), 1) << mfn;
     if (contents_.erase(mfn) > 0) freed_contents_.insert(mfn);
     ++free_;
   }
+  return held;
 }
 
 inline void HostModel::DestroyAll() {
   while (guests_.size() > 1) {
-    auto last = std::prev(guests_.end());
-    const auto freed = host_->DestroyDomain(DomainId(last->first));
-    ASSERT_THAT(freed, IsOk());
-    EXPECT_EQ(freed->value(), last->second.model.current());
-    guests_.erase(last);
+    DestroyGuest(std::prev(guests_.end())->first, false);
+    if (testing::Test::HasFailure()) return;
   }
   EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
   const HostInfo info = host_->Info();
-  EXPECT_EQ(info.owned.value(), guests_.at(0).model.current());
+  EXPECT_EQ(info.owned.value(), guests_.at(0).model.current() + held_.size());
   EXPECT_EQ(info.owned + info.free + info.reserved, info.total);
 }
 

@@ -37,10 +37,16 @@ inline void HostModel::MarkIdentity() {
                 Fails(Code::kFailedPrecondition, Reason::kPageInUseByKernel));
     return;
   }
+  if (count > 0 && model.HoldsForeign(first, end)) {
+    EXPECT_THAT(change,
+                Fails(Code::kFailedPrecondition, Reason::kPfnHoldsForeign));
+    return;
+  }
   if (ram > 0 && !release) {
     EXPECT_THAT(change, Fails(Code::kFailedPrecondition, Reason::kPfnHoldsRam));
     return;
   }
+  uint64_t held = 0;
   if (count > 0) {
     // A PAE guest keeps a page for its last leaf, in case marks make it shared.
     const bool straddles = model.abi().arch == Arch::kX86_32Pae &&
@@ -53,11 +59,11 @@ inline void HostModel::MarkIdentity() {
                                 Reason::kGuestMemoryExhausted));
       return;
     }
-    Release(model.Overwrite(first, end, P2mClass::kIdentity, 0, true));
+    held = Release(model.Overwrite(first, end, P2mClass::kIdentity, 0, true));
   }
   ASSERT_THAT(change, IsOk());
   EXPECT_EQ(change->marked.value(), count);
-  EXPECT_EQ(change->released.value(), ram);
+  EXPECT_EQ(change->released.value(), ram - held);
   EXPECT_EQ(change->p2m_pages.value(), model.structure().size() - before);
 }
 
@@ -113,6 +119,11 @@ inline void HostModel::SetRange() {
                 Fails(Code::kFailedPrecondition, Reason::kPageInUseByKernel));
     return;
   }
+  if (model.HoldsForeign(first, end)) {
+    EXPECT_THAT(change,
+                Fails(Code::kFailedPrecondition, Reason::kPfnHoldsForeign));
+    return;
+  }
   const uint64_t ram = model.CountRam(first, end);
   if (ram > 0 && policy == RamPolicy::kRefuse) {
     EXPECT_THAT(change, Fails(Code::kFailedPrecondition, Reason::kPfnHoldsRam));
@@ -126,8 +137,8 @@ inline void HostModel::SetRange() {
     for (uint64_t mfn = first_mfn; mfn < first_mfn + count; ++mfn) {
       if (model.unmapped().contains(mfn)) continue;
       auto owner = owners_.find(mfn);
-      const bool own =
-          owner != owners_.end() && owner->second == guest.domain->id().value();
+      const bool own = owner != owners_.end() && !held_.contains(mfn) &&
+                       owner->second == guest.domain->id().value();
       EXPECT_THAT(change,
                   Fails(Code::kFailedPrecondition,
                         own ? Reason::kFrameInUse : Reason::kFrameNotOwned));
@@ -140,10 +151,11 @@ inline void HostModel::SetRange() {
     return;
   }
   const bool release = policy == RamPolicy::kRelease;
-  Release(model.Overwrite(first, end, wanted, first_mfn, release));
+  const uint64_t held =
+      Release(model.Overwrite(first, end, wanted, first_mfn, release));
   ASSERT_THAT(change, IsOk());
   EXPECT_EQ(change->marked.value(), count);
-  EXPECT_EQ(change->released.value(), release ? ram : 0);
+  EXPECT_EQ(change->released.value(), release ? ram - held : 0);
   EXPECT_EQ(change->p2m_pages.value(), model.structure().size() - before);
 }
 

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "tests/host_model_calls.h"
 #include "tests/host_model_checks.h"
+#include "tests/host_model_foreign_calls.h"
 #include "tests/host_model_p2m_calls.h"
 #include "tests/host_model_space_calls.h"
 #include "tests/host_model_vcpu_calls.h"
@@ -30,18 +31,34 @@ uint64_t Steps() {
 
 // What thousands of random calls are expected to run into.
 constexpr Reason kExpectedFailures[] = {
-    Reason::kAddressSpaceNotFound, Reason::kArchNotPae,
-    Reason::kDom0Protected,        Reason::kDomainDying,
-    Reason::kDomainNotBooted,      Reason::kDomainNotFound,
-    Reason::kDomainNotRunning,     Reason::kFrameInUse,
-    Reason::kFrameNotOwned,        Reason::kGuestMemoryExhausted,
-    Reason::kHostMemoryExhausted,  Reason::kMaxMemBelowTarget,
-    Reason::kMaxMemExceeded,       Reason::kMemorySizeInvalid,
-    Reason::kMfnOutOfRange,        Reason::kNameInUse,
-    Reason::kPageInUseByKernel,    Reason::kPfnHoldsRam,
-    Reason::kPfnNotBalloonable,    Reason::kPfnNotRam,
-    Reason::kPfnOutOfRange,        Reason::kRangeInvalid,
-    Reason::kCpuInvalid,           Reason::kVcpuOutOfRange,
+    Reason::kAddressSpaceNotFound,
+    Reason::kArchNotPae,
+    Reason::kCpuInvalid,
+    Reason::kDom0Protected,
+    Reason::kDomainDying,
+    Reason::kDomainNotBooted,
+    Reason::kDomainNotFound,
+    Reason::kDomainNotRunning,
+    Reason::kFrameInUse,
+    Reason::kFrameNotForeign,
+    Reason::kFrameNotOwned,
+    Reason::kGuestMemoryExhausted,
+    Reason::kHostMemoryExhausted,
+    Reason::kMaxMemBelowTarget,
+    Reason::kMaxMemExceeded,
+    Reason::kMemorySizeInvalid,
+    Reason::kMfnOutOfRange,
+    Reason::kNameInUse,
+    Reason::kPageInUseByKernel,
+    Reason::kPfnHoldsForeign,
+    Reason::kPfnHoldsRam,
+    Reason::kPfnNotBalloonable,
+    Reason::kPfnNotForeign,
+    Reason::kPfnNotMissing,
+    Reason::kPfnNotRam,
+    Reason::kPfnOutOfRange,
+    Reason::kRangeInvalid,
+    Reason::kVcpuOutOfRange,
     Reason::kStaticMaxExceeded,
 };
 

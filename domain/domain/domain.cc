@@ -91,7 +91,10 @@ absl::Status Domain::Populate(StopCheck stop) {
   }
   absl::Status status = list_->Build(spec_.memory, free_pages_);
   if (status.ok()) status = GiveInitialFrames(stop);
-  if (!status.ok()) Die();
+  if (!status.ok()) {
+    std::vector<DomainId> drained;  // it has mapped nothing
+    Die(&drained);
+  }
   return status;
 }
 
@@ -168,7 +171,8 @@ DomainInfo Domain::Info() const {
   info.p2m = spec_.p2m;
   info.hotplug_limit_gib = spec_.hotplug_limit_gib;
   info.pae_kernel = spec_.pae_kernel;
-  info.memory.current = current_;
+  info.memory.foreign_held = pool_.HeldBy(id_);
+  info.memory.current = current_ + info.memory.foreign_held;
   info.memory.max = max_pages_;
   info.memory.static_max = static_max_;
   info.memory.target = target_;
@@ -210,36 +214,38 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   return state_;
 }
 
-absl::StatusOr<PageCount> Domain::Destroy() {
+absl::StatusOr<PageCount> Domain::Destroy(std::vector<DomainId>* drained) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  return Die();
+  return Die(drained);
 }
 
-PageCount Domain::Die() {
+PageCount Domain::Die(std::vector<DomainId>* drained) {
   dying_.store(true, std::memory_order_release);
   state_ = DomainState::kDying;
   {
     absl::MutexLock lock(&affinity_mu_);
     affinities_.Clear();
   }
-  const PageCount before = current_;
-  contents_.DropAll();
-  list_->SetPmdListener(nullptr);
-  address_spaces_ = nullptr;
+  DropForeign(drained);
+  PageCount freed;
   std::vector<MfnExtent> frames;
   for (PfnExtent rest = {Pfn(0), list_->p2m_size() - Pfn(0)}; !rest.empty();) {
     frames.clear();
     rest = ExtentBetween(CollectFrames(rest, kMaxRuns, frames), rest.end());
-    FreeFrames(frames);
+    freed += FreeFrames(frames);
   }
   frames.clear();
   for (const auto& [first, last] : unmapped_frames_.extents()) {
     frames.push_back(ExtentBetween(first, last));
   }
-  FreeFrames(frames);
+  freed += FreeFrames(frames);
   unmapped_frames_.Clear();
-  return before - current_;
+  // Until here, pages of theirs may have been asked for what they hold.
+  list_->SetPmdListener(nullptr);
+  address_spaces_ = nullptr;
+  gave_all_back_.store(true, std::memory_order_release);
+  return freed;
 }
 
 void Domain::FollowRelease(PageCount before) {
@@ -250,13 +256,18 @@ void Domain::FollowRelease(PageCount before) {
   }
 }
 
-void Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
-  if (frames.empty()) return;
+PageCount Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
+  if (frames.empty()) return PageCount(0);
+  // The domain's lock is held while the pool asks.
+  const auto content = [this](Mfn mfn, Pfn pfn) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return TakeContent(mfn, pfn);
+  };
+  const PageCount freed = pool_.Free(frames, content);
   for (const MfnExtent& extent : frames) {
     contents_.Drop(extent);
     current_ -= extent.count;
   }
-  pool_.Free(frames);
+  return freed;
 }
 
 Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
@@ -274,14 +285,22 @@ Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
 }
 
 absl::Status Domain::CheckAlive() const {
-  return state_ == DomainState::kDying ? DyingError() : absl::OkStatus();
+  if (state_ != DomainState::kDying) return absl::OkStatus();
+  return DyingError(pool_.HeldBy(id_));
 }
 
-absl::Status Domain::DyingError() const {
+absl::Status Domain::DyingError(PageCount held) const {
+  const std::string until =
+      held == PageCount(0)
+          ? ""
+          : absl::StrFormat(
+                " until other domains unmap the last %d of its "
+                "frames",
+                held.value());
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
-      absl::StrFormat("domain %d is dying; nothing can be done with it",
-                      id_.value()));
+      absl::StrFormat("domain %d is dying%s; nothing can be done with it",
+                      id_.value(), until));
 }
 
 absl::Status Domain::CheckBooted(absl::string_view operation) const {

@@ -5,18 +5,20 @@
 // the frames hold.  Its methods keep the invariants between the three, which
 // Audit() states and checks:
 //   (1) a RAM word's frame is owned by the domain, is one that its guest can
-//   reach, and its m2p entry points back; (2) current pages = RAM words +
-//   frames in no word; (3) a page of the list's own structure, or of an address
-//   space, is RAM, in no free list and not both; (4) the guest's free pages are
-//   RAM, and the balloon's pfns are INVALID; (5) every PMD entry that the
-//   tables of a process have for the p2m area is the list's; (6) the balloon
-//   driver counts current pages less the room it took off at boot, and the
-//   balloon's pfns by zone; that of a running guest works towards the target,
-//   likewise less that room, unless it has given up.
+//   reach, and its m2p entry points back; (2) pages = RAM words + frames in no
+//   word + frames held for other domains' mappings of them; (3) a page of the
+//   list's own structure, or of an address space, is RAM, in no free list and
+//   not both; (4) the guest's free pages are RAM, and the balloon's pfns are
+//   INVALID; (5) every PMD entry that the tables of a process have for the p2m
+//   area is the list's; (6) the balloon driver counts the pages but held ones,
+//   less the room it took off at boot, and the balloon's pfns by zone; that of
+//   a running guest works towards the target, likewise less that room, unless
+//   it has given up; (7) a foreign word's frame is another domain's.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
-// PAUSED -> DYING (no frames).  Every method but the constants and Info() fails
-// with FAILED_PRECONDITION DOMAIN_DYING once the domain is dying.
+// PAUSED -> DYING (no frames but held ones).  Every method but the constants
+// and Info() fails with FAILED_PRECONDITION DOMAIN_DYING once the domain is
+// dying.
 //
 // Units: pages and frames of 4096 bytes.  A call that fails has changed
 // nothing, unless its comment says otherwise.  Where `stop` ends a call, its
@@ -38,6 +40,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -53,6 +56,7 @@
 #include "domain/guest/free_pages.h"
 #include "domain/guest/guest_boot.h"
 #include "domain/guest/memory_setup.h"
+#include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"
 #include "domain/units/allocation_faults.h"
@@ -102,8 +106,18 @@ class Domain {
   // gets too few pages to boot, where a real one would stop for good; the
   // domain then is BUILT as before.
   absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
-  // Frees every frame and returns how many; DYING afterwards.
-  absl::StatusOr<PageCount> Destroy() ABSL_LOCKS_EXCLUDED(mu_);
+  // Unmaps every foreign frame, then gives every frame back, and returns how
+  // many went back to the pool; DYING afterwards.  Those that other domains map
+  // stay with this one, held; those that it held back for others by its own
+  // mappings go: each owner that has none held any more is appended to
+  // *drained.
+  absl::StatusOr<PageCount> Destroy(std::vector<DomainId>* drained)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether it is dying and owns no frame any more, and never will.
+  bool IsGone() const {
+    return gave_all_back_.load(std::memory_order_acquire) &&
+           pool_.HeldBy(id_) == PageCount(0);
+  }
 
   // Moves `pages` pages, or with `allow_partial` as many as there are, out of
   // the guest or into it, and returns how many; the target follows.  When
@@ -165,6 +179,26 @@ class Domain {
   // finds the words of the end, which stay as long as the caller's reference.
   absl::Status Translate(absl::Span<const uint64_t> pfns,
                          std::vector<P2mWord>& words) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Appends what the guest says about each of `mfns`.
+  absl::Status TranslateMfns(absl::Span<const uint64_t> mfns,
+                             std::vector<MfnTranslation>& answers) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Maps frames of other domains at missing pfns, slot by slot; a slot that
+  // fails is left as it was, but for pages of the list that the guest took.
+  // Errors of slots and of the call: see MemoryService.MapForeignFrames.  When
+  // `stop` ends the call, what is mapped stays mapped, and `report` says so.
+  // Source: set_foreign_p2m_mapping() in arch/x86/xen/p2m.c.
+  absl::Status MapForeign(absl::Span<const ForeignSlot> slots, StopCheck stop,
+                          ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes the words of foreign pfns INVALID, slot by slot; *drained as for
+  // Destroy().  For Host::UnmapForeign(), which takes care of these owners.
+  // Source: clear_foreign_p2m_mapping() in arch/x86/xen/p2m.c.
+  absl::Status UnmapForeign(absl::Span<const uint64_t> pfns, StopCheck stop,
+                            ForeignReport& report,
+                            std::vector<DomainId>* drained)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends runs of [start, end), at most max_runs, and returns the pfn to go
@@ -233,8 +267,12 @@ class Domain {
   void LockForAudit() const ABSL_EXCLUSIVE_LOCK_FUNCTION(mu_) { mu_.Lock(); }
   void UnlockAfterAudit() const ABSL_UNLOCK_FUNCTION(mu_) { mu_.Unlock(); }
   // Appends a sentence for each invariant that does not hold, and adds the RAM
-  // words looked at to *words.  Returns the pages the domain says it owns.
+  // words looked at to *words.  Returns the pages the domain says it owns, held
+  // ones included.
   PageCount Audit(std::vector<std::string>& findings, uint64_t* words) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Counts the domain's foreign words by frame.
+  void CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
  private:
@@ -242,7 +280,8 @@ class Domain {
          std::unique_ptr<P2mList> list, FramePool& pool);
 
   // domain.cc
-  absl::Status DyingError() const;
+  // `held`: its frames that are held, if anybody has looked.
+  absl::Status DyingError(PageCount held = PageCount(0)) const;
   absl::Status CheckAlive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckBooted(absl::string_view operation) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -251,13 +290,15 @@ class Domain {
   absl::Status GiveInitialFrames(StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Frees every frame, returns how many, and leaves the domain dying.
-  PageCount Die() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Destroy() without its checks.
+  PageCount Die(std::vector<DomainId>* drained)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Lowers both targets after frames went back behind the driver's back, so
   // that it does not ask for them again; a lower target stays.
   void FollowRelease(PageCount before) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Gives frames back to the pool with what they hold.
-  void FreeFrames(absl::Span<const MfnExtent> frames)
+  // Gives frames back to the pool with what they hold; returns how many are
+  // free, the others being held for other domains' mappings.
+  PageCount FreeFrames(absl::Span<const MfnExtent> frames)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Appends the frames of the RAM words of `pfns`, in pfn order, looking at
   // max_runs runs at most; returns the pfn to go on from.
@@ -304,6 +345,9 @@ class Domain {
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_audit.cc
+  // `words`: foreign words that the list has.
+  void AuditForeign(PageCount words, std::vector<std::string>& out) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AuditBalloon(std::vector<std::string>& findings) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -350,9 +394,23 @@ class Domain {
   bool RenderKernelPage(Pfn pfn, absl::Span<char> page) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // domain_foreign.cc
+  absl::Status MapSlot(const ForeignSlot& slot)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status UnmapSlot(Pfn pfn, std::vector<Mfn>& mfns)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckNoForeign(absl::string_view operation, PfnExtent pfns) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives up every mapping without touching the words.
+  void DropForeign(std::vector<DomainId>* drained)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // domain_memory.cc
   absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
                           uint64_t size, bool writing) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What a frame holds that is about to be held for others; null for zeros.
+  std::unique_ptr<Page> TakeContent(Mfn mfn, Pfn pfn)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Constant after construction.
@@ -368,6 +426,7 @@ class Domain {
   // Set once, then read without the lock.
   std::atomic<bool> booted_ = false;
   std::atomic<bool> dying_ = false;
+  std::atomic<bool> gave_all_back_ = false;
 
   // A lock of its own, so that the host can rename without waiting for a long
   // operation; nothing is locked under it.
@@ -392,6 +451,10 @@ class Domain {
   std::vector<PfnExtent> extra_regions_ ABSL_GUARDED_BY(mu_);
   PageContents contents_ ABSL_GUARDED_BY(mu_);
   MfnSet unmapped_frames_ ABSL_GUARDED_BY(mu_);  // owned, in no word
+  PfnSet foreign_ ABSL_GUARDED_BY(mu_);          // pfns with foreign words
+  // Of foreign_: those that go back to the balloon.
+  PfnSet foreign_from_balloon_ ABSL_GUARDED_BY(mu_);
+  // Pages that the guest has; the hypervisor counts pool_.HeldBy(id_) too.
   PageCount current_ ABSL_GUARDED_BY(mu_);
   PageCount max_pages_ ABSL_GUARDED_BY(mu_);
   PageCount static_max_ ABSL_GUARDED_BY(mu_);

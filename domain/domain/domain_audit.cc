@@ -55,6 +55,19 @@ void CheckFrames(const FramePool& pool, DomainId id, Mfn end, MfnExtent frames,
   }
 }
 
+// Invariant (5): `frames`, at foreign words from `first` on, are owned by
+// domains other than `id`.
+void CheckForeign(const FramePool& pool, DomainId id, Pfn first,
+                  MfnExtent frames, Findings& findings) {
+  for (PageCount i; i < frames.count; i += PageCount(1)) {
+    const FrameRun run = pool.Lookup(frames.first + i);
+    if (run.state == FrameState::kOwned && run.owner != id) continue;
+    findings.Add(absl::StrFormat(
+        "foreign pfn 0x%x names mfn 0x%x, which no other domain owns",
+        (first + i).value(), (frames.first + i).value()));
+  }
+}
+
 // Every pfn of `pfns` is of class `wanted`.
 void CheckClass(const P2mList& list, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
@@ -97,7 +110,8 @@ void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
 
 PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   Findings findings(id_, out);
-  if (state_ == DomainState::kDying) return current_;
+  const PageCount held = pool_.HeldBy(id_);
+  if (state_ == DomainState::kDying) return current_ + held;
   const absl::Status list_status = list_->CheckInvariants();
   if (!list_status.ok()) {
     findings.Add(absl::string_view(list_status.message().data(),
@@ -112,7 +126,7 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
     if (!affinities.ok()) findings.Add(affinities.message());
   }
 
-  PageCount ram;
+  PageCount ram, foreign;
   for (Pfn at(0); at < list_->p2m_size();) {
     const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,
                                     RunMerge::kByFrame);
@@ -120,6 +134,10 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
       ram += run.pfns.count;
       CheckFrames(pool_, id_, end, {Mfn(run.word.Number()), run.pfns.count}, at,
                   findings);
+    } else if (run.word.Class() == P2mClass::kForeign) {
+      foreign += run.pfns.count;
+      CheckForeign(pool_, id_, at, {Mfn(run.word.Number()), run.pfns.count},
+                   findings);
     }
     at = run.pfns.end();
   }
@@ -133,6 +151,8 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
         "%d RAM words and %d unmapped frames, but %d pages are counted",
         ram.value(), unmapped_frames_.size().value(), current_.value()));
   }
+
+  AuditForeign(foreign, out);
 
   list_->structure().ForEach([&](PfnExtent pfns) {
     CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
@@ -151,7 +171,37 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
     }
   }
   AuditBalloon(out);
-  return current_;
+  return current_ + held;
+}
+
+void Domain::AuditForeign(PageCount words,
+                          std::vector<std::string>& out) const {
+  Findings findings(id_, out);
+  for (const auto& [first, end] : foreign_.extents()) {
+    CheckClass(*list_, ExtentBetween(first, end), P2mClass::kForeign, "foreign",
+               findings);
+  }
+  if (words != foreign_.size()) {
+    findings.Add(absl::StrFormat("%d foreign words, but %d are counted",
+                                 words.value(), foreign_.size().value()));
+  }
+  for (const auto& [first, end] : foreign_from_balloon_.extents()) {
+    const PfnExtent pfns = ExtentBetween(first, end);
+    if (foreign_.CountIn(pfns) == pfns.count) continue;
+    findings.Add(
+        absl::StrFormat("[0x%x, 0x%x) left the balloon for foreign "
+                        "frames, but has none",
+                        first.value(), end.value()));
+  }
+}
+
+void Domain::CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const {
+  if (state_ == DomainState::kDying) return;
+  for (const auto& [first, end] : foreign_.extents()) {
+    for (Pfn at = first; at < end; at += PageCount(1)) {
+      ++mapped[Mfn(list_->Lookup(at).Number())];
+    }
+  }
 }
 
 void Domain::AuditBalloon(std::vector<std::string>& out) const {

@@ -101,13 +101,19 @@ absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
 
 absl::Status Domain::CheckRoomUp(PageCount pages) const {
   if (pages > RoomBelowMax()) {
+    const PageCount held = pool_.HeldBy(id_);
+    const std::string of_them =
+        held == PageCount(0)
+            ? ""
+            : absl::StrFormat(" (%d of them held by other domains' mappings)",
+                              held.value());
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
-        absl::StrFormat("domain %d: balloon up by %d pages: it has %d and its "
-                        "limit is %d; raise the limit with mem-max, or use "
+        absl::StrFormat("domain %d: balloon up by %d pages: it has %d%s and "
+                        "its limit is %d; raise the limit with mem-max, or use "
                         "mem-set",
-                        id_.value(), pages.value(), current_.value(),
-                        std::min(max_pages_, static_max_).value()));
+                        id_.value(), pages.value(), (current_ + held).value(),
+                        of_them, std::min(max_pages_, static_max_).value()));
   }
   if (pages > balloon_.size()) {
     return MakeError(
@@ -136,9 +142,14 @@ PageCount Domain::LeafPagesUp(PageCount pages, PageCount most) const {
 }
 
 PageCount Domain::RoomBelowMax() const {
-  // The target follows, and must not pass static-max, as in SetTarget().
-  const PageCount limit = std::min(max_pages_, static_max_);
-  return limit > current_ ? limit - current_ : PageCount(0);
+  // The hypervisor counts held pages too.  The target follows the guest's, and
+  // must not pass static-max, as in SetTarget().
+  const PageCount owned = current_ + pool_.HeldBy(id_);
+  const PageCount below_max =
+      max_pages_ > owned ? max_pages_ - owned : PageCount(0);
+  const PageCount below_static =
+      static_max_ > current_ ? static_max_ - current_ : PageCount(0);
+  return std::min(below_max, below_static);
 }
 
 absl::Status Domain::Drive(PageCount target, FrameClaim* claim,

@@ -2,6 +2,7 @@
 // list and of its page tables, whose content follows from these.
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "domain/domain/domain.h"
@@ -33,6 +34,14 @@ absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
   }
   for (Pfn at = pfn; at < pfn + pages; at += PageCount(1)) {
     const P2mWord word = list_->Lookup(at);
+    if (word.Class() == P2mClass::kForeign) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
+          absl::StrFormat("domain %d: %s at pfn 0x%x: it is foreign: it maps "
+                          "mfn 0x%x, another domain's frame; name the page to "
+                          "its owner, or see frames read",
+                          id_.value(), operation, at.value(), word.Number()));
+    }
     if (word.Class() != P2mClass::kRam) {
       return MakeError(
           absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
@@ -99,7 +108,9 @@ absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
 absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
                                bool* zero) const {
   absl::MutexLock lock(&mu_);
-  // Under the domain's lock its frames cannot change hands.
+  // Under the domain's lock its frames cannot change hands, but those go that
+  // are held for others.
+  if (pool_.ReadHeld(mfn, page, zero)) return absl::OkStatus();
   const FrameRun run = pool_.Lookup(mfn);
   if (run.state != FrameState::kOwned || run.owner != id_) {
     return MakeError(
@@ -117,6 +128,13 @@ absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
   if (content != nullptr)
     std::copy(content->begin(), content->end(), page.begin());
   return absl::OkStatus();
+}
+
+std::unique_ptr<Page> Domain::TakeContent(Mfn mfn, Pfn pfn) {
+  auto page = std::make_unique<Page>();
+  const bool made_up =
+      !pfn.is_none() && RenderKernelPage(pfn, absl::MakeSpan(*page));
+  return made_up ? std::move(page) : contents_.Take(mfn);
 }
 
 }  // namespace simvisor

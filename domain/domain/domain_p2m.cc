@@ -119,6 +119,7 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
                         id_.value(), operation, pfns.first.value(),
                         pfns.end().value()));
   }
+  SIMVISOR_RETURN_IF_ERROR(CheckNoForeign(operation, pfns));
   Overwritten under;
   for (Pfn at = pfns.first; at < pfns.end();) {
     SIMVISOR_RETURN_IF_ERROR(stop());
@@ -184,6 +185,14 @@ absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
                         "domain's; see frames lookup",
                         id_.value(), pfns.first.value(), mfn.value()));
   }
+  if (run.first_pfn.is_none()) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x: mfn 0x%x has been "
+                        "given back, and is there for other domains' mappings "
+                        "of it alone",
+                        id_.value(), pfns.first.value(), mfn.value()));
+  }
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kFrameInUse,
       absl::StrFormat(
@@ -227,10 +236,9 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
     const PageCount before = current_;
     for (absl::Span<const MfnExtent> rest = under.frames; !rest.empty();
          rest.remove_prefix(std::min(rest.size(), kMaxRuns))) {
-      FreeFrames(rest.subspan(0, kMaxRuns));
+      change.released += FreeFrames(rest.subspan(0, kMaxRuns));
     }
     FollowRelease(before);
-    change.released = under.ram;
   } else {
     for (const MfnExtent& frames : under.frames) {
       pool_.SetPfns(frames, Pfn::None());
@@ -264,6 +272,26 @@ absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
   return absl::OkStatus();
+}
+
+absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
+                                   std::vector<MfnTranslation>& answers) const {
+  answers.reserve(answers.size() + mfns.size());
+  const auto translate = [&] {
+    for (const uint64_t mfn : mfns) {
+      const Pfn candidate = pool_.Lookup(Mfn(mfn)).first_pfn;
+      answers.push_back(MfnToPfn(*list_, Mfn(mfn), candidate));
+    }
+    return absl::OkStatus();
+  };
+  // A guest takes no lock for this either.
+  if (booted_.load(std::memory_order_acquire) &&
+      !dying_.load(std::memory_order_acquire)) {
+    return translate();
+  }
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  return translate();
 }
 
 absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,

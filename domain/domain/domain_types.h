@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -61,7 +62,7 @@ struct DomainSpec {
 };
 
 struct DomainMemory {
-  PageCount current;     // tot_pages
+  PageCount current;     // tot_pages, held pages included
   PageCount max;         // max_pages
   PageCount static_max;  // memory/static-max
   PageCount target;      // memory/target
@@ -70,6 +71,8 @@ struct DomainMemory {
   PageCount p2m_pages;   // pages of the list, its tree and its page tables
   PageCount address_space_pages;  // pages of a PAE guest's processes
   BalloonState balloon_state = BalloonState::kNone;
+  // Given back by the domain, mapped by others still.
+  PageCount foreign_held;
 };
 
 // The guest's balloon driver (balloon_stats).  `current` and `target` wrap
@@ -128,6 +131,35 @@ struct RangeChange {
   PageCount marked;     // words written
   PageCount released;   // frames that went back to the pool
   PageCount p2m_pages;  // pages the guest took for its list and tree
+};
+
+// A frame of another domain and where it is to be mapped.
+struct ForeignSlot {
+  Pfn pfn;
+  Mfn mfn;
+};
+
+// Why one slot of a call failed.
+struct SlotError {
+  uint32_t slot = 0;
+  absl::Status status;
+};
+
+// What mapping or unmapping foreign frames came to, slot by slot.
+struct ForeignReport {
+  static constexpr size_t kMaxErrors = 4096;
+
+  uint32_t done = 0;
+  uint32_t failed = 0;
+  std::vector<SlotError> errors;  // the first kMaxErrors, by slot
+  PageCount p2m_pages;  // pages the guest took for its list and tree (map)
+  PageCount freed;      // frames that went back to the pool (unmap)
+
+  void Fail(size_t slot, absl::Status status) {
+    ++failed;
+    if (errors.size() == kMaxErrors) return;
+    errors.push_back({static_cast<uint32_t>(slot), std::move(status)});
+  }
 };
 
 // What becomes of the frame under a RAM word that is overwritten.

@@ -27,8 +27,8 @@ PageCount Subtract(Extents& extents, PfnExtent pfns) {
     const PfnExtent above =
         ExtentBetween(std::max(extent.first, pfns.end()), extent.end());
     removed += extent.count - below.count - above.count;
-    if (!below.empty()) kept.push_back(below);
-    if (!above.empty()) kept.push_back(above);
+    Append(kept, below);
+    Append(kept, above);
   }
   extents = std::move(kept);
   return removed;
@@ -47,10 +47,10 @@ PageCount Subtract(Extents& extents, const PfnSet& pfns, PfnSet& removed) {
                                           std::min(cut->second, extent.end()));
       if (out.empty()) continue;
       removed.Add(out);
-      if (at < out.first) kept.push_back(ExtentBetween(at, out.first));
+      Append(kept, ExtentBetween(at, out.first));
       at = out.end();
     }
-    if (at < extent.end()) kept.push_back(ExtentBetween(at, extent.end()));
+    Append(kept, ExtentBetween(at, extent.end()));
   }
   extents = std::move(kept);
   return removed.size() - before;

@@ -36,14 +36,6 @@ absl::Status NotFound(const DomainSelector& selector) {
                       ToString(selector)));
 }
 
-absl::Status Dom0Protected(absl::string_view operation) {
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDom0Protected,
-      absl::StrFormat("%s of domain 0: it is the control domain and lives as "
-                      "long as the machine; stop the daemon instead",
-                      operation));
-}
-
 }  // namespace
 
 std::string UuidToString(const Uuid& uuid) {
@@ -63,6 +55,14 @@ std::string ToString(const DomainSelector& selector) {
     return absl::StrFormat("domain \"%s\"", *name);
   }
   return absl::StrFormat("domain %s", UuidToString(std::get<Uuid>(selector)));
+}
+
+absl::Status Host::Dom0Protected(absl::string_view operation) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDom0Protected,
+      absl::StrFormat("%s of domain 0: it is the control domain and lives as "
+                      "long as the machine; stop the daemon instead",
+                      operation));
 }
 
 absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
@@ -220,21 +220,13 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
     }
     SIMVISOR_RETURN_IF_ERROR(domain->Populate(stop));
     if (!start_paused) {
-      const absl::Status status = domain->Unpause(stop).status();
-      if (!status.ok()) {
-        SIMVISOR_RETURN_IF_ERROR(domain->Destroy().status());
-        return status;
-      }
+      SIMVISOR_RETURN_IF_ERROR(domain->Unpause(stop).status());
     }
     return domain;
   };
   absl::StatusOr<std::shared_ptr<Domain>> domain = build();
   if (!domain.ok()) {
-    Forget(id);
-    absl::MutexLock lock(&mu_);
-    // Nobody has seen the id; unless others followed, it is the next again.
-    if (last_id_ == id.value() && last_id_ > 0)
-      last_id_ = static_cast<uint16_t>(last_id_ - 1);
+    Abandon(id);
     return domain;
   }
   absl::MutexLock lock(&mu_);
@@ -296,41 +288,6 @@ Uuid Host::NewUuid() {
     uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);  // RFC 4122
   } while (uuids_.contains(uuid));
   return uuid;
-}
-
-void Host::ForgetUuid(DomainId id, const Entry& entry) {
-  // A successor may have taken the uuid of a dying domain.
-  const auto at = uuids_.find(entry.uuid);
-  if (at != uuids_.end() && at->second == id) uuids_.erase(at);
-}
-
-void Host::Forget(DomainId id) {
-  absl::MutexLock lock(&mu_);
-  auto at = domains_.find(id);
-  if (!at->second.name.empty()) names_.erase(at->second.name);
-  ForgetUuid(id, at->second);
-  if (at->second.visible) {
-    visible_domains_.fetch_sub(1, std::memory_order_relaxed);
-  }
-  domains_.erase(at);
-}
-
-absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
-  std::shared_ptr<Domain> domain;
-  {
-    absl::MutexLock lock(&mu_);
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
-    if (id == kDom0Id) return Dom0Protected("destroy");
-    Entry& entry = domains_.at(id);
-    domain = entry.domain;
-    names_.erase(entry.name);
-    entry.name.clear();
-    ForgetUuid(id, entry);
-  }
-  // Only one caller gets past here; the others learn that it is dying.
-  SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed, domain->Destroy());
-  Forget(domain->id());
-  return freed;
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Host::RenameDomain(

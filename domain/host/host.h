@@ -4,7 +4,8 @@
 // of domains, and the masks that sets of its CPUs share; it names domains,
 // hands out their ids, builds dom0, and audits everything at once.  Domains are
 // shared with callers: one that is destroyed while a caller holds it turns
-// DYING and says so.
+// DYING and says so.  A destroyed domain stays in the table, dying and without
+// a name, for as long as others map its frames.
 //
 // Ids are handed out upwards and cyclically from the last one used, as Xen
 // does, so that the id of a destroyed domain does not come back at once.
@@ -112,10 +113,17 @@ class Host {
                                                        StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Ends a domain and returns how many frames it had.
+  // Ends a domain and returns how many frames went back to the pool.  It stays,
+  // dying, while other domains map some of the rest.
   // FAILED_PRECONDITION DOM0_PROTECTED, DOMAIN_DYING.
   absl::StatusOr<PageCount> DestroyDomain(const DomainSelector& selector)
       ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Domain::UnmapForeign(); a dying owner whose last frame goes with it goes
+  // too.
+  absl::Status UnmapForeign(const DomainSelector& selector,
+                            absl::Span<const uint64_t> pfns, StopCheck stop,
+                            ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ALREADY_EXISTS NAME_IN_USE, INVALID_ARGUMENT NAME_INVALID,
   // FAILED_PRECONDITION DOM0_PROTECTED.
@@ -156,6 +164,8 @@ class Host {
 
   Host(const HostConfig& config, std::unique_ptr<FramePool> pool);
 
+  static absl::Status Dom0Protected(absl::string_view operation);
+
   absl::StatusOr<std::shared_ptr<Domain>> BuildDomain(Domain::Params params,
                                                       bool start_paused,
                                                       StopCheck stop)
@@ -163,15 +173,25 @@ class Host {
   absl::Status CompleteSpec(DomainSpec& spec) const;
   // Takes id, name and uuid for a domain that is about to be built.
   absl::StatusOr<DomainId> Reserve(DomainSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
-  void Forget(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
-  void ForgetUuid(DomainId id, const Entry& entry)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ends a domain whose building has failed.
+  void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
+  // Frees name and uuid of a domain that is about to die.
+  void TakeName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Removes those of `ids` from the table that have died and own no frame any
+  // more.  Whoever makes one so, by destroying it or by the last unmapping,
+  // calls this afterwards: it may find the work done.
+  void ForgetGone(absl::Span<const DomainId> ids) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same for one; false if it must stay.
+  bool ForgetIfGone(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> NextId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Uuid NewUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> FindId(const DomainSelector& selector) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
                             StopCheck stop, AuditReport& report) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  void AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
+                    PageCount held, AuditReport& report) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   const E820Map e820_;

@@ -33,6 +33,13 @@ PageCount AuditHeld(const Domain& domain,
   return domain.Audit(report.findings, &report.words);
 }
 
+// REQUIRES: as above.
+void CountForeignHeld(const Domain& domain,
+                      absl::btree_map<Mfn, uint64_t>& mapped)
+    ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  domain.CountForeign(mapped);
+}
+
 }  // namespace
 
 AuditReport Host::Audit() const {
@@ -68,14 +75,22 @@ absl::Status Host::AuditDomains(
   }
   report.domains = static_cast<uint32_t>(domains.size());
   SIMVISOR_RETURN_IF_ERROR(stop());
+  AuditMachine(domains, held, report);
+  return absl::OkStatus();
+}
 
+void Host::AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
+                        PageCount held, AuditReport& report) const {
   if (const absl::Status cpus = cpus_.CheckInvariants(); !cpus.ok()) {
     report.findings.push_back(std::string(cpus.message()));
   }
-  const absl::Status pool_status = pool_->CheckInvariants();
-  if (!pool_status.ok()) {
+  absl::btree_map<Mfn, uint64_t> mapped;
+  for (const auto& domain : domains) CountForeignHeld(*domain, mapped);
+  for (const absl::Status& status :
+       {pool_->CheckInvariants(), pool_->CheckMappings(mapped)}) {
+    if (status.ok()) continue;
     report.findings.push_back(
-        absl::StrFormat("frame pool: %s", pool_status.message()));
+        absl::StrFormat("frame pool: %s", status.message()));
   }
   const FramePool::Counts counts = pool_->counts();
   report.frames = counts.total.value();
@@ -90,7 +105,6 @@ absl::Status Host::AuditDomains(
         counts.free.value(), counts.owned.value(), counts.reserved.value(),
         counts.total.value()));
   }
-  return absl::OkStatus();
 }
 
 }  // namespace simvisor

@@ -1,0 +1,95 @@
+// How domains end, and what keeps a dying one.
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/host/host.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+
+absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
+  std::shared_ptr<Domain> domain;
+  {
+    absl::MutexLock lock(&mu_);
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
+    if (id == kDom0Id) return Dom0Protected("destroy");
+    Entry& entry = domains_.at(id);
+    domain = entry.domain;
+    TakeName(id, entry);
+  }
+  // Only one caller gets past here; the others learn that it is dying.
+  std::vector<DomainId> gone = {domain->id()};
+  SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed, domain->Destroy(&gone));
+  ForgetGone(gone);
+  return freed;
+}
+
+absl::Status Host::UnmapForeign(const DomainSelector& selector,
+                                absl::Span<const uint64_t> pfns, StopCheck stop,
+                                ForeignReport& report) {
+  SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                            Find(selector));
+  std::vector<DomainId> drained;
+  const absl::Status status =
+      domain->UnmapForeign(pfns, stop, report, &drained);
+  ForgetGone(drained);
+  return status;
+}
+
+void Host::Abandon(DomainId id) {
+  std::shared_ptr<Domain> domain;
+  {
+    absl::MutexLock lock(&mu_);
+    Entry& entry = domains_.at(id);
+    domain = entry.domain;
+    TakeName(id, entry);
+    if (domain == nullptr) domains_.erase(id);
+  }
+  std::vector<DomainId> drained;
+  // One that failed while it was given frames is dying already.
+  if (domain != nullptr) domain->Destroy(&drained).IgnoreError();
+  ForgetGone(drained);
+  absl::MutexLock lock(&mu_);
+  const auto at = domains_.find(id);
+  if (at != domains_.end() && at->second.domain == domain &&
+      !ForgetIfGone(id)) {
+    // Others have mapped its frames meanwhile.
+    at->second.visible = true;
+    visible_domains_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  // Nobody has seen the id; unless others followed, it is the next again.
+  if (last_id_ == id.value() && last_id_ > 0) {
+    last_id_ = static_cast<uint16_t>(last_id_ - 1);
+  }
+}
+
+void Host::TakeName(DomainId id, Entry& entry) {
+  if (!entry.name.empty()) names_.erase(entry.name);
+  entry.name.clear();
+  // A successor may have taken the uuid of a dying domain.
+  const auto at = uuids_.find(entry.uuid);
+  if (at != uuids_.end() && at->second == id) uuids_.erase(at);
+  if (entry.domain != nullptr) entry.domain->Rename("");
+}
+
+void Host::ForgetGone(absl::Span<const DomainId> ids) {
+  if (ids.empty()) return;
+  absl::MutexLock lock(&mu_);
+  for (const DomainId id : ids) ForgetIfGone(id);
+}
+
+bool Host::ForgetIfGone(DomainId id) {
+  const auto at = domains_.find(id);
+  if (at == domains_.end()) return true;
+  const Entry& entry = at->second;
+  // While it is being built, one of this id is another that came later.
+  if (entry.domain == nullptr || !entry.domain->IsGone()) return false;
+  if (entry.visible) visible_domains_.fetch_sub(1, std::memory_order_relaxed);
+  domains_.erase(at);
+  return true;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,118 @@
+// Foreign mappings that race with what owners, mappers and the audit do.  Meant
+// for ThreadSanitizer too.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/host_testing.h"
+#include "tests/random_seed.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kMachine = 20000;
+constexpr uint64_t kPages = 1500;  // of each domain, with 500 in its balloon
+
+// Maps whatever frames it hits at ballooned pfns of `mapper`, and unmaps them.
+void MapAndUnmap(Host& host, Domain& mapper, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 150; ++round) {
+    std::vector<ForeignSlot> slots;
+    std::vector<uint64_t> pfns;
+    for (int i = 0; i < 40; ++i) {
+      const uint64_t pfn = kPages + random() % 500;
+      slots.push_back({Pfn(pfn), Mfn(random() % kMachine)});
+      pfns.push_back(kPages + random() % 500);
+    }
+    ForeignReport report;
+    if (!mapper.MapForeign(slots, NeverStop, report).ok()) return;
+    EXPECT_EQ(report.done + report.failed, slots.size());
+    ForeignReport unmapped;
+    host.UnmapForeign(mapper.id(), pfns, NeverStop, unmapped).IgnoreError();
+  }
+}
+
+TEST(HostForeignRaceTest, MappersOwnersDestroyersAndAuditsMeet) {
+  const auto host = MakeHost(kMachine);
+  std::vector<std::shared_ptr<Domain>> mappers;
+  for (const char* name : {"a", "b"}) {
+    mappers.push_back(MustCreate(*host, MakeSpec(name, kPages, kPages + 500)));
+  }
+  std::atomic<int> running = 4;
+  std::vector<std::thread> threads;
+  const uint64_t seed = TestSeeds(1)[0];
+  SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", seed));
+  for (size_t i = 0; i < mappers.size(); ++i) {
+    threads.emplace_back([&, i] {
+      MapAndUnmap(*host, *mappers[i], seed + i);
+      --running;
+    });
+  }
+  // An owner that gives frames back and takes others.
+  threads.emplace_back([&] {
+    const auto owner = MustCreate(*host, MakeSpec("owner", 3000));
+    for (int round = 0; round < 200; ++round) {
+      EXPECT_THAT(owner->BalloonDown(PageCount(500), true, NeverStop), IsOk());
+      EXPECT_THAT(owner->BalloonUp(PageCount(500), true, NeverStop), IsOk());
+    }
+    --running;
+  });
+  // Owners and mappers that come and go.
+  threads.emplace_back([&] {
+    for (int round = 0; round < 60; ++round) {
+      const auto brief =
+          MustCreate(*host, MakeSpec(absl::StrCat("brief", round), 1500, 2000));
+      std::thread mapping([&] { MapAndUnmap(*host, *brief, seed + round); });
+      EXPECT_THAT(host->DestroyDomain(brief->id()), IsOk());
+      mapping.join();
+    }
+    --running;
+  });
+  while (running.load() > 0) {
+    EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  // With the mappers, every dying owner goes.
+  for (const auto& mapper : mappers) {
+    EXPECT_THAT(host->DestroyDomain(mapper->id()), IsOk());
+  }
+  EXPECT_EQ(host->Info().domains, 2u);
+  EXPECT_EQ((*host->Find(std::string("owner")))->Info().memory.foreign_held,
+            PageCount(0));
+  EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
+}
+
+TEST(HostForeignRaceTest, LastUnmapAndDestroyLeaveNoDyingDomain) {
+  const auto host = MakeHost(kMachine);
+  const auto mapper = MustCreate(*host, MakeSpec("mapper", kPages, 2000));
+  for (int round = 0; round < 200; ++round) {
+    const auto owner = MustCreate(*host, MakeSpec("owner", 1000));
+    ForeignReport report;
+    ASSERT_THAT(mapper->MapForeign(
+                    {ForeignSlot{Pfn(1800), Mfn(WordOf(*owner, 500).Number())}},
+                    NeverStop, report),
+                IsOk());
+    ASSERT_EQ(report.done, 1u);
+    std::thread unmapping([&] {
+      ForeignReport unmapped;
+      EXPECT_THAT(host->UnmapForeign(mapper->id(), {1800}, NeverStop, unmapped),
+                  IsOk());
+    });
+    EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
+    unmapping.join();
+    ASSERT_EQ(host->Info().domains, 2u);
+    ExpectClean(*host, kDom0Pages + kPages);
+  }
+}
+
+}  // namespace
+}  // namespace simvisor
