@@ -169,6 +169,7 @@ void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_available_pages(memory.available.value());
   out->set_p2m_pages(memory.p2m_pages.value());
   out->set_balloon_state(ToProto(memory.balloon_state));
+  out->set_foreign_held_pages(memory.foreign_held.value());
   out->set_address_space_pages(memory.address_space_pages.value());
 }
 

@@ -1,6 +1,7 @@
 #include "server/convert_memory.h"
 
 #include "absl/strings/str_cat.h"
+#include "domain/units/error.h"
 #include "server/argument.h"
 #include "server/convert_common.h"
 #include "server/convert_domain.h"
@@ -12,6 +13,18 @@ absl::Status UnknownValue(absl::string_view field, int value,
                           absl::string_view values) {
   return ArgumentMalformed(
       field, absl::StrCat(value, " is no value of it; give ", values));
+}
+
+// Adds `errors` to a response; every one of them has a reason.
+template <typename Response>
+void AddErrors(const std::vector<SlotError>& errors, Response* out) {
+  for (const SlotError& error : errors) {
+    v1::SlotError* const slot = out->add_errors();
+    slot->set_slot(error.slot);
+    slot->set_code(absl::StatusCodeToString(error.status.code()));
+    slot->set_reason(ReasonOf(error.status).value_or(""));
+    slot->set_message(std::string(error.status.message()));
+  }
 }
 
 }  // namespace
@@ -96,6 +109,30 @@ void ToProto(const RangeChange& change, v1::MarkIdentityRangeResponse* out) {
 void ToProto(const RangeChange& change, v1::SetP2mRangeResponse* out) {
   out->set_released_pages(change.released.value());
   out->set_p2m_pages_taken(change.p2m_pages.value());
+}
+
+void ToProto(const ForeignReport& report, v1::MapForeignFramesResponse* out) {
+  out->set_mapped_slots(report.done);
+  AddErrors(report.errors, out);
+  out->set_failed_slots(report.failed);
+  out->set_p2m_pages_taken(report.p2m_pages.value());
+}
+
+void ToProto(const ForeignReport& report, v1::UnmapForeignFramesResponse* out) {
+  out->set_unmapped_slots(report.done);
+  AddErrors(report.errors, out);
+  out->set_failed_slots(report.failed);
+  out->set_freed_pages(report.freed.value());
+}
+
+void ToProto(const std::vector<MfnTranslation>& answers,
+             v1::TranslateMfnsResponse* out) {
+  out->mutable_pfns()->Reserve(static_cast<int>(answers.size()));
+  out->mutable_local_pfns()->Reserve(static_cast<int>(answers.size()));
+  for (const MfnTranslation& answer : answers) {
+    out->add_pfns(answer.pfn.value());
+    out->add_local_pfns(answer.local.value());
+  }
 }
 
 void ToProto(const MfnListList& list, Mfn max_mfn,

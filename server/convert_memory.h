@@ -5,9 +5,12 @@
 #ifndef SIMVISOR_SERVER_CONVERT_MEMORY_H_
 #define SIMVISOR_SERVER_CONVERT_MEMORY_H_
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "domain/domain/domain_types.h"
+#include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_summary.h"
 #include "simvisor/v1/memory_service.pb.h"
 
@@ -24,6 +27,10 @@ void ToProto(const P2mRun& run, v1::P2mRun* out);
 void ToProto(const P2mReport& report, v1::P2mSummary* out);
 void ToProto(const RangeChange& change, v1::MarkIdentityRangeResponse* out);
 void ToProto(const RangeChange& change, v1::SetP2mRangeResponse* out);
+void ToProto(const ForeignReport& report, v1::MapForeignFramesResponse* out);
+void ToProto(const ForeignReport& report, v1::UnmapForeignFramesResponse* out);
+void ToProto(const std::vector<MfnTranslation>& answers,
+             v1::TranslateMfnsResponse* out);
 void ToProto(const MfnListList& list, Mfn max_mfn,
              v1::GetMfnListListResponse* out);
 

@@ -24,6 +24,7 @@ namespace simvisor::server {
 namespace {
 
 constexpr uint64_t kMaxPfns = 65536;
+constexpr uint64_t kMaxSlots = 65536;
 constexpr uint64_t kMaxGuestBytes = uint64_t{1} << 20;
 
 void AddTranslations(const std::vector<P2mWord>& words,
@@ -164,6 +165,67 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
     return absl::OkStatus();
   };
   return RunOnPool(runner_, context, "TranslatePfns", translate);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
+    grpc::CallbackServerContext* context,
+    const v1::TranslateMfnsRequest* request,
+    v1::TranslateMfnsResponse* response) {
+  auto translate = [this, request, response](StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("mfns", request->mfns_size(), kMaxPfns));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    std::vector<MfnTranslation> answers;
+    SIMVISOR_RETURN_IF_ERROR(domain->TranslateMfns(
+        absl::MakeConstSpan(request->mfns().data(), request->mfns_size()),
+        answers));
+    ToProto(answers, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, context, "TranslateMfns", translate);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
+    grpc::CallbackServerContext* context,
+    const v1::MapForeignFramesRequest* request,
+    v1::MapForeignFramesResponse* response) {
+  auto map = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("slots", request->slots_size(), kMaxSlots));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request->domain()));
+    std::vector<ForeignSlot> slots;
+    slots.reserve(request->slots_size());
+    for (const v1::ForeignSlot& slot : request->slots()) {
+      slots.push_back({Pfn(slot.pfn()), Mfn(slot.mfn())});
+    }
+    ForeignReport report;
+    SIMVISOR_RETURN_IF_ERROR(domain->MapForeign(slots, stop, report));
+    ToProto(report, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, context, "MapForeignFrames", map);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::UnmapForeignFrames(
+    grpc::CallbackServerContext* context,
+    const v1::UnmapForeignFramesRequest* request,
+    v1::UnmapForeignFramesResponse* response) {
+  auto unmap = [this, request, response](StopCheck stop) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("pfns", request->pfns_size(), kMaxSlots));
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
+                              FromProto(request->domain()));
+    ForeignReport report;
+    SIMVISOR_RETURN_IF_ERROR(host_->UnmapForeign(
+        selector,
+        absl::MakeConstSpan(request->pfns().data(), request->pfns_size()), stop,
+        report));
+    ToProto(report, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, context, "UnmapForeignFrames", unmap);
 }
 
 grpc::ServerWriteReactor<v1::ListP2mRunsResponse>*

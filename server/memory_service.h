@@ -47,6 +47,18 @@ class MemoryServiceImpl final : public v1::MemoryService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::TranslatePfnsRequest* request,
       v1::TranslatePfnsResponse* response) override;
+  grpc::ServerUnaryReactor* TranslateMfns(
+      grpc::CallbackServerContext* context,
+      const v1::TranslateMfnsRequest* request,
+      v1::TranslateMfnsResponse* response) override;
+  grpc::ServerUnaryReactor* MapForeignFrames(
+      grpc::CallbackServerContext* context,
+      const v1::MapForeignFramesRequest* request,
+      v1::MapForeignFramesResponse* response) override;
+  grpc::ServerUnaryReactor* UnmapForeignFrames(
+      grpc::CallbackServerContext* context,
+      const v1::UnmapForeignFramesRequest* request,
+      v1::UnmapForeignFramesResponse* response) override;
   grpc::ServerWriteReactor<v1::ListP2mRunsResponse>* ListP2mRuns(
       grpc::CallbackServerContext* context,
       const v1::ListP2mRunsRequest* request) override;

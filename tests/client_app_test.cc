@@ -160,6 +160,42 @@ class FakeMemory : public v1::MemoryService::Service {
     }
     return grpc::Status::OK;
   }
+
+  // Every slot but the first is refused.
+  grpc::Status MapForeignFrames(
+      grpc::ServerContext*, const v1::MapForeignFramesRequest* request,
+      v1::MapForeignFramesResponse* response) override {
+    mapped = *request;
+    response->set_mapped_slots(1);
+    response->set_failed_slots(
+        static_cast<uint32_t>(request->slots_size() - 1));
+    if (request->slots_size() == 1) return grpc::Status::OK;
+    response->add_errors()->set_slot(1);
+    response->mutable_errors(0)->set_reason("FRAME_NOT_FOREIGN");
+    response->mutable_errors(0)->set_message("nobody's");
+    return grpc::Status::OK;
+  }
+
+  grpc::Status UnmapForeignFrames(
+      grpc::ServerContext*, const v1::UnmapForeignFramesRequest* request,
+      v1::UnmapForeignFramesResponse* response) override {
+    response->set_unmapped_slots(static_cast<uint32_t>(request->pfns_size()));
+    response->set_freed_pages(1);
+    return grpc::Status::OK;
+  }
+
+  // Frames below 10 are the domain's own, those below 20 identity.
+  grpc::Status TranslateMfns(grpc::ServerContext*,
+                             const v1::TranslateMfnsRequest* request,
+                             v1::TranslateMfnsResponse* response) override {
+    for (const uint64_t mfn : request->mfns()) {
+      response->add_pfns(mfn < 20 ? mfn : UINT64_MAX);
+      response->add_local_pfns(mfn < 10 ? mfn : UINT64_MAX);
+    }
+    return grpc::Status::OK;
+  }
+
+  v1::MapForeignFramesRequest mapped;
 };
 
 class AppTest : public ::testing::Test {
@@ -299,6 +335,37 @@ TEST_F(AppTest, MapFitsTheWidthThatIsAskedFor) {
   EXPECT_EQ(Run({"p2m", "map", "dom2", "--width", "0"}), kExitUsage);
 }
 
+TEST_F(AppTest, ForeignMapFillsPfnsInOrderAndSaysWhatFailed) {
+  EXPECT_EQ(Run({"p2m", "foreign", "map", "dom2", "0x10", "7"}), kExitDone);
+  EXPECT_THAT(out_, HasSubstr("dom2: 1 of 1 pages mapped"));
+  EXPECT_EQ(Run({"p2m", "foreign", "map", "dom2", "0x10", "7", "0x20+2"}),
+            kExitFailed);
+  ASSERT_EQ(memory_.mapped.slots_size(), 3);
+  EXPECT_EQ(memory_.mapped.slots(2).pfn(), 0x12u);
+  EXPECT_EQ(memory_.mapped.slots(2).mfn(), 0x21u);
+  EXPECT_THAT(out_, HasSubstr("dom2: 1 of 3 pages mapped"));
+  EXPECT_THAT(err_, AllOf(HasSubstr("nobody's (FRAME_NOT_FOREIGN)\n"
+                                    "and 1 more\n"),
+                          HasSubstr("2 of 3 pages failed")));
+  EXPECT_EQ(Run({"-o", "json", "p2m", "foreign", "map", "dom2", "1", "7+2"}),
+            kExitFailed);
+  EXPECT_THAT(out_, HasSubstr("\"failed_slots\": 1"));
+}
+
+TEST_F(AppTest, ForeignUnmapTellsWhatWentBack) {
+  EXPECT_EQ(Run({"p2m", "foreign", "unmap", "dom2", "0x10+4", "9"}), kExitDone);
+  EXPECT_EQ(out_,
+            "dom2: 5 of 5 pages unmapped, 1 frames went back to the pool\n");
+}
+
+TEST_F(AppTest, MfnsAreShownAsTheGuestTakesThem) {
+  EXPECT_EQ(Run({"p2m", "mfn", "dom2", "7", "0x10", "99"}), kExitDone);
+  EXPECT_EQ(out_,
+            "0x7  pfn 0x7\n"
+            "0x10  pfn 0x10, not the domain's own\n"
+            "0x63  none\n");
+}
+
 TEST_F(AppTest, ZeroFrameReadsAsZeros) {
   EXPECT_EQ(Run({"frames", "read", "0x40"}), kExitDone);
   EXPECT_THAT(out_, AllOf(StartsWith("mfn 0x40\n00000000  00 00"),
@@ -356,6 +423,12 @@ TEST_F(AppTest, WrongCommandLinesAreUsageErrors) {
       {"p2m", "set", "dom2", "1", "1", "nonsense"},
       {"p2m", "set", "dom2", "1", "1", "ram"},
       {"p2m", "set", "dom2", "1", "1", "missing", "7"},
+      {"p2m", "foreign"},
+      {"p2m", "foreign", "map", "dom2", "1"},
+      {"p2m", "foreign", "map", "dom2", "1", "7+70000"},
+      {"p2m", "foreign", "map", "dom2", "1", "7+0"},
+      {"p2m", "foreign", "unmap", "dom2", "x+1"},
+      {"p2m", "mfn", "dom2"},
       {"balloon", "up", "dom2", "1x"},
       {"guest", "write", "dom2", "1"},
       {"guest", "write", "dom2", "1", "text", "--hex", "00"},

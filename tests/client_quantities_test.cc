@@ -69,6 +69,15 @@ TEST(QuantitiesTest, FramesAreAnMfnWithOrWithoutACount) {
   }
 }
 
+TEST(QuantitiesTest, PfnsAreOneOrACount) {
+  EXPECT_EQ(ParsePfns("0x100")->first_pfn(), 0x100u);
+  EXPECT_EQ(ParsePfns("0x100")->count(), 1u);
+  EXPECT_EQ(ParsePfns("256+0x10")->count(), 16u);
+  for (const char* text : {"", "+1", "1+", "1+2+3", "x"}) {
+    EXPECT_EQ(ExitCode(ParsePfns(text).status()), kExitUsage) << text;
+  }
+}
+
 TEST(QuantitiesTest, DomainIsADomidAUuidOrAName) {
   EXPECT_EQ(ParseDomain("0")->domid(), 0u);
   EXPECT_EQ(ParseDomain("0")->ref_case(), v1::DomainRef::kDomid);

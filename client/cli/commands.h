@@ -66,6 +66,7 @@ void AddVcpuCommands(Commands& commands);
 void AddBalloonStateCommand(Commands& commands, CLI::App& balloon);
 
 // Declared by AddP2mCommands() in its group.
+void AddP2mForeignCommands(Commands& commands, CLI::App& p2m);
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);
 void AddP2mMapCommand(Commands& commands, CLI::App& p2m);
 void AddWalkCommand(Commands& commands, CLI::App& p2m);

@@ -1,6 +1,6 @@
 // p2m dump, lookup, stat; p2m map is in p2m_map_command.cc, p2m walk in
-// walk_command.cc, what changes words in
-// p2m_change_commands.cc.
+// walk_command.cc, what changes words in p2m_change_commands.cc and
+// p2m_foreign_commands.cc.
 
 #include <memory>
 #include <string>
@@ -144,6 +144,7 @@ void AddP2mCommands(Commands& commands) {
   AddP2mMapCommand(commands, group);
   AddWalkCommand(commands, group);
   AddP2mSetCommand(commands, group);
+  AddP2mForeignCommands(commands, group);
 }
 
 }  // namespace simvisor::client

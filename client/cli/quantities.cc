@@ -68,6 +68,24 @@ std::optional<uint64_t> ToBytes(absl::string_view text) {
   return count * unit;
 }
 
+struct Range {
+  uint64_t first = 0;
+  uint64_t count = 1;
+};
+
+// FIRST or FIRST+COUNT, each named as given in errors.
+absl::StatusOr<Range> ParseRange(absl::string_view first_name,
+                                 absl::string_view count_name,
+                                 absl::string_view text) {
+  const size_t plus = text.find('+');
+  auto first = ParseNumber(first_name, text.substr(0, plus));
+  if (!first.ok()) return first.status();
+  if (plus == absl::string_view::npos) return Range{*first, 1};
+  auto count = ParseNumber(count_name, text.substr(plus + 1));
+  if (!count.ok()) return count.status();
+  return Range{*first, *count};
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
@@ -103,16 +121,20 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
 }
 
 absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {
-  const size_t plus = text.find('+');
-  auto first = ParseNumber("mfn", text.substr(0, plus));
-  if (!first.ok()) return first.status();
+  auto range = ParseRange("mfn", "number of frames", text);
+  if (!range.ok()) return range.status();
   v1::MfnExtent extent;
-  extent.set_first_mfn(*first);
-  extent.set_count(1);
-  if (plus == absl::string_view::npos) return extent;
-  auto count = ParseNumber("number of frames", text.substr(plus + 1));
-  if (!count.ok()) return count.status();
-  extent.set_count(*count);
+  extent.set_first_mfn(range->first);
+  extent.set_count(range->count);
+  return extent;
+}
+
+absl::StatusOr<v1::PfnExtent> ParsePfns(absl::string_view text) {
+  auto range = ParseRange("pfn", "number of pages", text);
+  if (!range.ok()) return range.status();
+  v1::PfnExtent extent;
+  extent.set_first_pfn(range->first);
+  extent.set_count(range->count);
   return extent;
 }
 

@@ -31,6 +31,9 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text);
 // Frames as MFN or MFN+COUNT.  A UsageError() otherwise.
 absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text);
 
+// Pages as PFN or PFN+COUNT.  A UsageError() otherwise.
+absl::StatusOr<v1::PfnExtent> ParsePfns(absl::string_view text);
+
 // A domain: digits only are a domid, the form of a UUID is one, and anything
 // else is a name.  A UsageError() if a domid does not fit its field.
 absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text);

@@ -305,6 +305,78 @@ class BadInputTest(harness.DaemonTest):
         self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", call,
                     change(kind=common.P2M_CLASS_UNSPECIFIED))
 
+    def test_foreign_slots_that_are_none(self):
+        call = self.client.memory.MapForeignFrames
+        missing = 2 * GIB - 10
+
+        def request(*slots, name="vm"):
+            return memory.MapForeignFramesRequest(domain=ref(name), slots=[
+                memory.ForeignSlot(pfn=pfn, mfn=mfn) for pfn, mfn in slots])
+
+        self.refuse("FAILED_PRECONDITION", "DOMAIN_NOT_BOOTED", call,
+                    request((0, 0), name="built"))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", call, request())
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", call,
+                    request(*[(0, 0)] * 65537))
+        [(_, own)] = self.client.translate("vm", [20000])
+        [(_, other)] = self.client.translate("built", [0])
+        max_mfn = self.client.counts().max_mfn
+        answer = call(request(
+            (20000, other), (2**64 - 1, other), (2**63, other),
+            (missing, own), (missing, 0), (missing, max_mfn - 1),
+            (missing, max_mfn), (missing, 2**64 - 1)))
+        self.assertEqual(answer.mapped_slots, 0)
+        self.assertEqual(
+            [(error.slot, error.reason) for error in answer.errors],
+            list(enumerate(["PFN_NOT_MISSING", "PFN_OUT_OF_RANGE",
+                            "PFN_OUT_OF_RANGE", "FRAME_NOT_FOREIGN",
+                            "FRAME_NOT_FOREIGN", "FRAME_NOT_FOREIGN",
+                            "MFN_OUT_OF_RANGE", "MFN_OUT_OF_RANGE"])))
+
+        unmap = self.client.memory.UnmapForeignFrames
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", unmap,
+                    memory.UnmapForeignFramesRequest(domain=ref("vm")))
+        answer = unmap(memory.UnmapForeignFramesRequest(
+            domain=ref("vm"), pfns=[20000, missing, 2**64 - 1]))
+        self.assertEqual([error.reason for error in answer.errors],
+                         ["PFN_NOT_FOREIGN", "PFN_NOT_FOREIGN",
+                          "PFN_OUT_OF_RANGE"])
+
+    def test_what_a_foreign_word_does_not_allow(self):
+        missing = 2 * GIB - 10
+        [(_, other)] = self.client.translate("built", [0])
+        self.client.memory.MapForeignFrames(memory.MapForeignFramesRequest(
+            domain=ref("vm"),
+            slots=[memory.ForeignSlot(pfn=missing, mfn=other)]))
+        try:
+            self.refuse("FAILED_PRECONDITION", "PFN_HOLDS_FOREIGN",
+                        self.client.memory.MarkIdentityRange,
+                        self.mark("vm", missing - 1, missing + 1))
+            self.refuse("FAILED_PRECONDITION", "PFN_HOLDS_FOREIGN",
+                        self.client.memory.SetP2mRange,
+                        memory.SetP2mRangeRequest(
+                            domain=ref("vm"), first_pfn=missing, count=1,
+                            p2m_class=common.P2M_CLASS_MISSING))
+            self.refuse("FAILED_PRECONDITION", "PFN_NOT_RAM",
+                        self.client.memory.ReadGuestMemory,
+                        memory.ReadGuestMemoryRequest(
+                            domain=ref("vm"), pfn=missing, length_bytes=1))
+        finally:
+            self.client.memory.UnmapForeignFrames(
+                memory.UnmapForeignFramesRequest(domain=ref("vm"),
+                                                 pfns=[missing]))
+
+    def test_frames_without_an_answer(self):
+        call = self.client.memory.TranslateMfns
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_MISSING", call,
+                    memory.TranslateMfnsRequest(domain=ref("vm")))
+        self.refuse("INVALID_ARGUMENT", "ARGUMENT_TOO_LARGE", call,
+                    memory.TranslateMfnsRequest(domain=ref("vm"),
+                                                mfns=[0] * 65537))
+        answer = call(memory.TranslateMfnsRequest(domain=ref("vm"),
+                                                  mfns=[2**64 - 1]))
+        self.assertEqual(list(answer.pfns), [2**64 - 1])
+
     def test_runs_and_words_out_of_bounds(self):
         self.refuse("OUT_OF_RANGE", "PFN_OUT_OF_RANGE",
                     self.client.memory.ListP2mRuns,
