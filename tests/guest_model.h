@@ -255,7 +255,7 @@ class GuestModel {
   }
   void UnmapForeign(uint64_t pfn) {
     foreign_.erase(pfn);
-    if (foreign_from_balloon_.erase(pfn) > 0) balloon_.push_back(pfn);
+    if (foreign_from_balloon_.erase(pfn) > 0) AppendToBalloon(pfn);
   }
   void set_target(uint64_t target) { target_ = target; }
   void set_max(uint64_t max) { max_ = max; }
