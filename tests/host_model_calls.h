@@ -357,8 +357,9 @@ inline void HostModel::BalloonUp() {
 inline void HostModel::SetTarget() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
-  uint64_t target = Pick(model.static_max() + 20);
+  uint64_t target = Pick(model.static_max());
   if (Chance(50)) target = model.current() - model.current() / 8 + Pick(800);
+  if (Chance(10)) target = model.static_max() + 1 + Pick(20);
   const absl::Status status =
       guest.domain->SetTarget(PageCount(target), NeverStop);
   if (target == 0) {

@@ -26,9 +26,9 @@ inline std::set<uint32_t> HostModel::CpusOf(const CpuRanges& ranges) {
 inline CpuRanges HostModel::PickCpus() {
   CpuRanges ranges(Pick(4));
   for (CpuRange& range : ranges) {
-    range.first = static_cast<uint32_t>(Pick(Chance(3) ? kCpus + 2 : kCpus));
+    range.first = static_cast<uint32_t>(Pick(Chance(10) ? kCpus + 2 : kCpus));
     range.count = static_cast<uint32_t>(
-        Pick(Chance(3) ? kCpus + 2 : kCpus - range.first % kCpus + 1));
+        Pick(Chance(10) ? kCpus + 2 : kCpus - range.first % kCpus + 1));
   }
   return ranges;
 }
@@ -37,7 +37,7 @@ inline void HostModel::SetAffinity() {
   Guest& guest = PickGuest();
   std::vector<uint32_t> vcpus(Pick(3));
   for (uint32_t& vcpu : vcpus) {
-    vcpu = static_cast<uint32_t>(Pick(guest.vcpus.size() + Chance(5)));
+    vcpu = static_cast<uint32_t>(Pick(guest.vcpus.size() + Chance(30)));
   }
   const CpuRanges masks[] = {PickCpus(), PickCpus()};
   const bool given[] = {Chance(70), Chance(70)};
