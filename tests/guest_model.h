@@ -255,9 +255,17 @@ class GuestModel {
   }
   void UnmapForeign(uint64_t pfn) {
     foreign_.erase(pfn);
-    if (foreign_from_balloon_.erase(pfn) > 0) AppendToBalloon(pfn);
+    if (foreign_from_balloon_.erase(pfn) == 0) return;
+    AppendToBalloon(pfn);
+    refilled_ = true;
   }
-  void set_target(uint64_t target) { target_ = target; }
+  // Whether pfns came back to the balloon since the target was set.  A driver
+  // that had given up before, for want of them, does not notice.
+  bool refilled() const { return refilled_; }
+  void set_target(uint64_t target) {
+    target_ = target;
+    refilled_ = false;
+  }
   void set_max(uint64_t max) { max_ = max; }
   void set_static_max(uint64_t max) { static_max_ = max; }
 
@@ -538,6 +546,7 @@ class GuestModel {
   SpaceModel spaces_;
   std::map<uint64_t, uint64_t> foreign_;
   std::set<uint64_t> foreign_from_balloon_;
+  bool refilled_ = false;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
   uint64_t taken_off_ = 0;  // of the driver's current pages, at boot

@@ -25,7 +25,8 @@ inline void HostModel::MarkIdentity() {
     return;
   }
   const bool cut = !model.booted() || Pfn(asked_end).is_none();
-  if (!cut && asked_end > model.size()) {
+  if (model.booted() &&
+      (first > model.size() || (!cut && asked_end > model.size()))) {
     EXPECT_THAT(change, Fails(Code::kOutOfRange, Reason::kPfnOutOfRange));
     return;
   }
