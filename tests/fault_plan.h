@@ -20,6 +20,7 @@
 #include "domain/units/allocation_faults.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/e820_testing.h"
 #include "tests/host_testing.h"
 
 namespace simvisor {
@@ -165,6 +166,47 @@ struct Machine {
   std::shared_ptr<Domain> domain;
   Mfn kept;  // frames of the domain that are in no word, if any
 };
+
+inline constexpr uint64_t kGuestPages = 3000;
+
+inline HostConfig FaultyConfig(FaultPlan& faults) {
+  HostConfig config;
+  config.e820 =
+      MakeMap({Ram(0, 640 * 1024), Ram(kMiB, 20 * kMiB),
+               Reserved(20 * kMiB, 24 * kMiB), Ram(24 * kMiB, 80 * kMiB)});
+  config.dom0_memory = PageCount(6000);
+  config.dom0_max_memory = PageCount(8000);
+  config.faults = &faults;
+  return config;
+}
+
+inline Machine MakeMachine() {
+  Machine machine;
+  auto host = Host::Create(FaultyConfig(*machine.faults));
+  EXPECT_THAT(host, IsOk());
+  machine.host = *std::move(host);
+  return machine;
+}
+
+// A guest with a hole in its map, frames to move, and room to balloon.
+inline DomainSpec GuestSpec(Arch arch) {
+  DomainSpec spec = MakeSpec("guest", kGuestPages, 5000);
+  spec.arch = arch;
+  spec.hotplug_limit_gib = 12;
+  spec.e820 = MakeMap({Ram(0, 8 * kMiB), Reserved(8 * kMiB, 9 * kMiB),
+                       Ram(9 * kMiB, 20 * kMiB)});
+  return spec;
+}
+
+inline Machine MachineWith(const DomainSpec& spec, bool start_paused = false) {
+  Machine machine = MakeMachine();
+  machine.domain = MustCreate(*machine.host, spec, start_paused);
+  EXPECT_THAT(machine.domain->SetMaxMemory(PageCount(5000)), IsOk());
+  return machine;
+}
+inline Machine MachineWithGuest(Arch arch, bool start_paused = false) {
+  return MachineWith(GuestSpec(arch), start_paused);
+}
 
 // An operation that fails, or leaves less done, when an allocation fails.
 struct FaultCase {

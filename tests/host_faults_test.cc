@@ -16,7 +16,6 @@
 #include "domain/units/status_macros.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/e820_testing.h"
 #include "tests/fault_plan.h"
 #include "tests/host_testing.h"
 
@@ -25,45 +24,8 @@ namespace {
 
 using testing::IsEmpty;
 
-constexpr uint64_t kPages = 3000;
-// A pfn in a mid that a guest of kPages pages shares, whatever its ABI.
+// A pfn in a mid that a guest of GuestSpec() shares, whatever its ABI.
 constexpr uint64_t kFarPfn = 2 * 1048576 + 5;
-
-HostConfig MakeConfig(FaultPlan& faults) {
-  HostConfig config;
-  config.e820 =
-      MakeMap({Ram(0, 640 * 1024), Ram(kMiB, 20 * kMiB),
-               Reserved(20 * kMiB, 24 * kMiB), Ram(24 * kMiB, 80 * kMiB)});
-  config.dom0_memory = PageCount(6000);
-  config.dom0_max_memory = PageCount(8000);
-  config.faults = &faults;
-  return config;
-}
-
-Machine MakeMachine() {
-  Machine machine;
-  auto host = Host::Create(MakeConfig(*machine.faults));
-  EXPECT_THAT(host, IsOk());
-  machine.host = *std::move(host);
-  return machine;
-}
-
-// A guest with a hole in its map, frames to move, and room to balloon.
-DomainSpec GuestSpec(Arch arch) {
-  DomainSpec spec = MakeSpec("guest", kPages, 5000);
-  spec.arch = arch;
-  spec.hotplug_limit_gib = 12;
-  spec.e820 = MakeMap({Ram(0, 8 * kMiB), Reserved(8 * kMiB, 9 * kMiB),
-                       Ram(9 * kMiB, 20 * kMiB)});
-  return spec;
-}
-
-Machine MachineWithGuest(Arch arch, bool start_paused = false) {
-  Machine machine = MakeMachine();
-  machine.domain = MustCreate(*machine.host, GuestSpec(arch), start_paused);
-  EXPECT_THAT(machine.domain->SetMaxMemory(PageCount(5000)), IsOk());
-  return machine;
-}
 
 // Pages of the list that stay when the number-th allocation of a set of one
 // leaf fails (A6).
@@ -102,14 +64,14 @@ INSTANTIATE_TEST_SUITE_P(BothAbis, HostFaultsTest,
 TEST(HostFaultsDom0Test, MachineThatCannotBootDom0IsNotThere) {
   FaultPlan faults;
   faults.Count();
-  ASSERT_THAT(Host::Create(MakeConfig(faults)), IsOk());
+  ASSERT_THAT(Host::Create(FaultyConfig(faults)), IsOk());
   const uint64_t allocations = faults.asked();
   // Three stretches of address space, one claim, and dom0's own pages.
   EXPECT_GT(allocations, 3 + 1 + 20);
   for (uint64_t number = 1; number <= allocations; ++number) {
     SCOPED_TRACE(absl::StrCat("allocation ", number));
     faults.FailAt(number, false);
-    const auto host = Host::Create(MakeConfig(faults));
+    const auto host = Host::Create(FaultyConfig(faults));
     ASSERT_THAT(host, Exhausted(faults.reason()));
   }
 }
@@ -161,7 +123,7 @@ TEST_P(HostFaultsTest, DriverThatStartsShortOfFramesDoesNotKeepTheGuestDown) {
   ASSERT_THAT(dry.domain->Unpause(NeverStop), IsOk());
   const uint64_t boot = dry.faults->asked();
   for (const bool up : {false, true}) {
-    const uint64_t target = up ? kPages + 40 : kPages - 40;
+    const uint64_t target = up ? kGuestPages + 40 : kGuestPages - 40;
     const FaultCase test = {
         [&] {
           Machine machine = MachineWithGuest(GetParam(), true);
@@ -224,7 +186,7 @@ TEST_P(HostFaultsTest, RangeThatFailsChangesNoneOfItsWords) {
   const uint64_t mid = abi().mid_span();
   const uint64_t leaf = abi().leaf_span();
   const std::vector<PfnExtent> ranges = {
-      ExtentBetween(Pfn(kPages - 10), Pfn(20 * leaf)),
+      ExtentBetween(Pfn(kGuestPages - 10), Pfn(20 * leaf)),
       ExtentBetween(Pfn(2 * mid - 3 * leaf - 1), Pfn(2 * mid + 4 * leaf)),
   };
   for (const PfnExtent& range : ranges) {
@@ -281,10 +243,61 @@ TEST_P(HostFaultsTest, BalloonUpThatFailsMovesNothing) {
   EXPECT_EQ(FailEach(test), 1);
 }
 
+// Compact room has no leaves yet, so each takes a page on the way up.
+TEST_P(HostFaultsTest, BalloonUpIntoCompactRoomTakesItsLeavesFirst) {
+  DomainSpec spec = GuestSpec(GetParam());
+  spec.p2m.balloon_room = BalloonRoom::kCompact;
+  const auto operate = [](bool allow_partial, Machine& machine) {
+    const uint64_t current = machine.domain->Info().memory.current.value();
+    const PageCount pages(kGuestPages + 30 - current);
+    return pages == PageCount(0)
+               ? absl::OkStatus()
+               : machine.domain->BalloonUp(pages, allow_partial, NeverStop)
+                     .status();
+  };
+  const FaultCase whole = {
+      [&] { return MachineWith(spec); },
+      [&](Machine& machine) { return operate(false, machine); },
+      [](Machine& machine, const absl::Status& status, uint64_t,
+         const DomainPicture& before) {
+        ExpectUnchanged(machine, status, before);
+      }};
+  EXPECT_EQ(FailEach(whole), 1 + 1);
+  const FaultCase partial = {
+      [&] { return MachineWith(spec); },
+      [&](Machine& machine) { return operate(true, machine); },
+      [](Machine& machine, const absl::Status& status, uint64_t,
+         const DomainPicture& before) {
+        EXPECT_THAT(status, IsOk());
+        const DomainPicture now = PictureOf(*machine.domain);
+        EXPECT_EQ(now.balloon + now.current, before.balloon + before.current);
+        EXPECT_EQ(
+            now.available + now.p2m_pages,
+            before.available + before.p2m_pages + now.current - before.current);
+      }};
+  EXPECT_EQ(FailEach(partial), 30 + 1);
+}
+
+// The upper page tables of the linear view are part of the boot.
+TEST_P(HostFaultsTest, BootWithALinearViewFailsAsSoftly) {
+  DomainSpec spec = GuestSpec(GetParam());
+  spec.p2m.tools_view = ToolsView::kLinear;
+  const FaultCase test = {
+      [&] { return MachineWith(spec, /*start_paused=*/true); },
+      [](Machine& machine) {
+        return machine.domain->Unpause(NeverStop).status();
+      },
+      [](Machine& machine, const absl::Status& status, uint64_t,
+         const DomainPicture& before) {
+        ExpectUnchanged(machine, status, before);
+      }};
+  EXPECT_GT(FailEach(test), 4);
+}
+
 // Moves as far as it can and goes on when asked again.
 TEST_P(HostFaultsTest, PartialBalloonMovesWhatItGets) {
   for (const bool up : {false, true}) {
-    const uint64_t target = up ? kPages + 50 : kPages - 50;
+    const uint64_t target = up ? kGuestPages + 50 : kGuestPages - 50;
     uint64_t moved = 0;
     const FaultCase test = {
         [this] { return Guest(); },
@@ -320,7 +333,7 @@ TEST_P(HostFaultsTest, PartialBalloonMovesWhatItGets) {
 
 TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
   for (const bool up : {false, true}) {
-    const uint64_t target = up ? kPages + 50 : kPages - 50;
+    const uint64_t target = up ? kGuestPages + 50 : kGuestPages - 50;
     const FaultCase test = {
         [this] { return Guest(); },
         [&](Machine& machine) {
@@ -347,7 +360,7 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
 TEST_P(HostFaultsTest, IdentityMarksAndClearedRamTakeNoPage) {
   Machine machine = Guest();
   machine.faults->FailAt(1, /*for_good=*/true);
-  EXPECT_THAT(machine.domain->MarkIdentity(Pfn(kPages - 20), Pfn(kFarPfn),
+  EXPECT_THAT(machine.domain->MarkIdentity(Pfn(kGuestPages - 20), Pfn(kFarPfn),
                                            /*release_ram=*/true),
               IsOk());
   EXPECT_THAT(
@@ -356,7 +369,7 @@ TEST_P(HostFaultsTest, IdentityMarksAndClearedRamTakeNoPage) {
       IsOk());
   Machine built = MachineWithGuest(GetParam(), /*start_paused=*/true);
   built.faults->FailAt(1, /*for_good=*/true);
-  EXPECT_THAT(built.domain->MarkIdentity(Pfn(kPages - 20), Pfn::None(),
+  EXPECT_THAT(built.domain->MarkIdentity(Pfn(kGuestPages - 20), Pfn::None(),
                                          /*release_ram=*/true),
               IsOk());
   EXPECT_EQ(machine.faults->asked() + built.faults->asked(), 0);
