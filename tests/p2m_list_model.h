@@ -26,7 +26,8 @@ namespace simvisor {
 
 class P2mListModel {
  public:
-  explicit P2mListModel(const Abi& abi) : abi_(abi) {}
+  explicit P2mListModel(const Abi& abi, const P2mOptions& options = {})
+      : abi_(abi), options_(options) {}
 
   uint64_t size() const { return size_; }
   uint64_t max_pfn() const { return max_pfn_; }
@@ -34,8 +35,7 @@ class P2mListModel {
   uint64_t generation() const { return generation_; }
   bool relocated() const { return relocated_; }
   bool tree_built() const { return tree_built_; }
-  bool tree_fresh() const { return tree_fresh_; }
-  uint64_t mids() const { return mids_.size(); }
+  bool tools_fresh() const { return tools_fresh_; }
 
   // --- Before relocation -----------------------------------------------------
 
@@ -64,39 +64,7 @@ class P2mListModel {
   }
 
   // A7, then A3.4.  After a failure the list is unfit for use.
-  bool Relocate(uint64_t limit, uint64_t* left) {
-    if (!Take(4, left)) return false;
-    const uint64_t span = abi_.mid_span();
-    const uint64_t area = (std::max(max_pfn_, limit) + span - 1) / span * span;
-    leaves_.resize(area / Span());
-    mids_.resize(area / span);
-    for (uint64_t pfn = 0; pfn < area;) {
-      const uint64_t tested = pfn % span == 0 ? span : Span();
-      const P2mClass element = ElementClass(pfn);
-      const uint64_t run = ElementRun(pfn, element, tested);
-      const bool whole_mid = run == span && Shares(element);
-      if (pfn % span == 0 && !whole_mid) {
-        if (!Take(abi_.pmds_per_mid, left)) return false;
-        mids_[pfn / span].is_private = true;
-      }
-      if (!ShareOrCopy(pfn, whole_mid ? span : Span(), run, element, left)) {
-        return false;
-      }
-      pfn += whole_mid ? span : Span();
-    }
-    last_pfn_ = max_pfn_;
-    size_ = max_pfn_ = area;
-    relocated_ = true;
-    for (uint64_t pfn = 0; pfn < area; ++pfn) {
-      if (pfn % Span() == 0 && !ExtraMeets(pfn, pfn + Span())) {
-        pfn += Span() - 1;
-      } else if (InExtra(pfn) && !Set(pfn, P2mWord(), left)) {
-        return false;
-      }
-    }
-    if (!Pae()) *left += builder_.size() / Span();
-    return true;
-  }
+  bool Relocate(uint64_t limit, uint64_t* left);
 
   // --- Lookups ---------------------------------------------------------------
 
@@ -177,8 +145,9 @@ class P2mListModel {
     if (!relocated_) return builder;
     uint64_t leaves = 0;
     for (const Leaf& leaf : leaves_) leaves += leaf.page ? 1 : 0;
-    return (tree_built_ ? 7 : 4) + PrivateMids() * abi_.pmds_per_mid +
-           TreeMids() + leaves + (Pae() ? builder : 0);
+    return (tree_built_ ? 7 : 4) + upper_tables_ +
+           PrivateMids() * abi_.pmds_per_mid + TreeMids() + leaves +
+           (Pae() ? builder : 0);
   }
 
   // --- Set (A6) --------------------------------------------------------------
@@ -261,8 +230,21 @@ class P2mListModel {
     return true;
   }
 
-  // --- Tree (A8), restore (A9) -----------------------------------------------
+  // --- What tools see (A8, B1), restore (A9) ---------------------------------
 
+  bool PublishToTools(uint64_t* left) {
+    if (options_.tools_view == ToolsView::kTree) return BuildTree(left);
+    if (upper_tables_ == 0) {
+      // A level 2 page for 512 PTE pages, and one page of each level above.
+      const uint64_t ptes = mids_.size() * abi_.pmds_per_mid;
+      const uint64_t pages = (ptes + 511) / 512 + (Pae() ? 1 : 2);
+      if (!Take(pages, left)) return false;
+      upper_tables_ = pages;
+    }
+    tools_fresh_ = true;
+    generation_ = 0;
+    return true;
+  }
   bool BuildTree(uint64_t* left) {
     if (!tree_built_ && !Take(3, left)) return false;
     tree_built_ = true;
@@ -271,11 +253,11 @@ class P2mListModel {
       if (!EnsureTreePage(mid, left)) return false;
       mids_[mid].filled_missing = false;
     }
-    tree_fresh_ = true;
+    tools_fresh_ = true;
     generation_ = 0;
     return true;
   }
-  void FramesReplaced() { tree_fresh_ = false; }
+  void FramesReplaced() { tools_fresh_ = false; }
   bool HasTreePage(uint64_t mid) const { return mids_[mid].tree_page; }
   // What the slot of a leaf in its mid's tree page stands for.
   P2mList::MidSlot SlotOf(uint64_t leaf) const {
@@ -338,37 +320,14 @@ class P2mListModel {
                        });
   }
 
-  // A foreign word counts as RAM here.
-  P2mClass ElementClass(uint64_t pfn) const {
-    if (pfn >= size_) return P2mClass::kIdentity;
-    const P2mClass p2m_class = builder_[pfn].Class();
-    return p2m_class == P2mClass::kForeign ? P2mClass::kRam : p2m_class;
-  }
-  static bool Shares(P2mClass element) { return element != P2mClass::kRam; }
-  uint64_t ElementRun(uint64_t pfn, P2mClass element, uint64_t cap) const {
-    uint64_t run = 1;
-    while (run < cap && ElementClass(pfn + run) == element) ++run;
-    return run;
-  }
-  // Shares the leaves of [pfn, pfn + covered) if `run` reaches that far, else
-  // copies the one leaf from the builder's words.
+  // A7: the class of one element, of which a foreign word counts as RAM; the
+  // length of its run, cut at `cap`; and what becomes of the leaves of
+  // [pfn, pfn + covered): shared if `run` reaches that far, else the one leaf
+  // is a copy of the builder's words.
+  P2mClass ElementClass(uint64_t pfn) const;
+  uint64_t ElementRun(uint64_t pfn, P2mClass element, uint64_t cap) const;
   bool ShareOrCopy(uint64_t pfn, uint64_t covered, uint64_t run,
-                   P2mClass element, uint64_t* left) {
-    if (run >= covered && Shares(element)) {
-      for (uint64_t at = pfn; at < pfn + covered; at += Span()) {
-        leaves_[at / Span()].backing = element == P2mClass::kMissing
-                                           ? Backing::kMissing
-                                           : Backing::kIdentity;
-      }
-      return true;
-    }
-    Leaf& leaf = leaves_[pfn / Span()];
-    if (!Pae() && !Take(1, left)) return false;
-    leaf.backing = Backing::kPrivate;
-    leaf.page = !Pae();
-    leaf.words.assign(builder_.begin() + pfn, builder_.begin() + pfn + Span());
-    return true;
-  }
+                   P2mClass element, uint64_t* left);
   // Gives a shared leaf words of its own, that read the same.
   void Copy(uint64_t leaf) {
     std::vector<P2mWord> words;
@@ -388,15 +347,19 @@ class P2mListModel {
   }
 
   const Abi& abi_;
+  const P2mOptions options_;
   std::vector<P2mWord> builder_;
   std::vector<ExtraChange> extra_;
   std::vector<Leaf> leaves_;
   std::vector<Mid> mids_;
   uint64_t size_ = 0, max_pfn_ = 0, last_pfn_ = 0;
   uint64_t generation_ = 0;
-  bool relocated_ = false, tree_built_ = false, tree_fresh_ = false;
+  uint64_t upper_tables_ = 0;
+  bool relocated_ = false, tree_built_ = false, tools_fresh_ = false;
 };
 
 }  // namespace simvisor
+
+#include "tests/p2m_list_model_relocate.h"
 
 #endif  // SIMVISOR_TESTS_P2M_LIST_MODEL_H_
