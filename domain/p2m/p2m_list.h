@@ -176,8 +176,9 @@ class P2mList {
 
   // As TrySet(), but gives the leaf a page of its own if it has to.
   //
-  // OUT_OF_RANGE PFN_OUT_OF_RANGE past the area, unless the word is INVALID;
-  // INVALID_ARGUMENT RANGE_INVALID if the ABI cannot store the word.
+  // OUT_OF_RANGE PFN_OUT_OF_RANGE past the area, unless the word is INVALID,
+  // and for an identity word that the ABI cannot store; MFN_NOT_ADDRESSABLE for
+  // another such word.
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: no word has changed, but pages
   // taken for the levels above stay and serve the next try.
   absl::Status Set(Pfn pfn, P2mWord word, PageSource& source);
