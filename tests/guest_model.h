@@ -204,25 +204,24 @@ class GuestModel {
     current_ -= frames.size();
     return frames;
   }
-  // Takes stretches off the top of the balloon, each from its lowest pfn up as
-  // far as there are pages for leaves; returns how many pages came.
+  // Takes stretches off the balloon in the order in which they come back, each
+  // from its lowest pfn up as far as there are pages for leaves; returns how
+  // many pages came.
   uint64_t Up(uint64_t pages) {
     uint64_t done = 0;
     while (done < pages && !balloon_.empty()) {
-      const uint64_t count = TopStretch(balloon_.size(), pages - done);
-      const uint64_t end = balloon_.back() + 1;
-      uint64_t ready = end - count;
-      while (ready < end && TakeLeafFor(ready)) ++ready;
-      balloon_.resize(balloon_.size() - count);
-      for (uint64_t pfn = end - count; pfn < ready; ++pfn) {
+      const Range next = NextStretch(balloon_.size(), pages - done);
+      uint64_t ready = next.first;
+      while (ready < next.end && TakeLeafFor(ready)) ++ready;
+      balloon_.resize(balloon_.size() - (next.end - next.first));
+      for (uint64_t pfn = next.first; pfn < ready; ++pfn) {
         SetWord(pfn, kNewFrame);
         free_.insert(pfn);
       }
-      for (uint64_t pfn = ready; pfn < end; ++pfn) balloon_.push_back(pfn);
-      const uint64_t came = ready - (end - count);
-      current_ += came;
-      done += came;
-      if (came == 0) break;
+      PutBack({ready, next.end});
+      current_ += ready - next.first;
+      done += ready - next.first;
+      if (ready == next.first) break;
     }
     return done;
   }
@@ -231,12 +230,11 @@ class GuestModel {
     if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return 0;
     uint64_t needed = 0;
     for (uint64_t top = balloon_.size(); pages > 0 && top > 0;) {
-      const uint64_t count = TopStretch(top, pages);
-      const uint64_t end = balloon_[top - 1] + 1;
+      const Range next = NextStretch(top, pages);
       needed += std::min(2 * (abi_.pmds_per_mid + 2),
-                         PagesToSet(end - count, end, P2mClass::kRam));
-      pages -= count;
-      top -= count;
+                         PagesToSet(next.first, next.end, P2mClass::kRam));
+      pages -= next.end - next.first;
+      top -= next.end - next.first;
     }
     return needed;
   }
@@ -425,7 +423,11 @@ class GuestModel {
     for (int i = 0; i < 4; ++i) TakePage();
     size_ = RoundUp(max_pfn, abi_.mid_span());
     if (spec_.p2m.balloon_room == BalloonRoom::kCompact) {
-      for (const uint64_t pfn : extra) words_[pfn] = kMissing;
+      // Room in the builder's list has a word there, which counts.
+      const uint64_t list_end = builder_leaves * abi_.leaf_span();
+      for (const uint64_t pfn : extra) {
+        if (pfn >= list_end) words_[pfn] = kMissing;
+      }
     }
     std::map<uint64_t, uint64_t> ram, missing;  // words by leaf
     for (const auto& [pfn, word] : words_) {
@@ -496,14 +498,25 @@ class GuestModel {
     private_leaves_.insert(pfn / abi_.leaf_span());
     missing_leaves_.erase(pfn / abi_.leaf_span());
   }
-  // pfns below `top` of the balloon that follow each other, at most `most`.
-  uint64_t TopStretch(uint64_t top, uint64_t most) const {
+  // The pfns, at most `most`, that come back next and follow each other, if the
+  // balloon ended at `top`: low memory from its upper end, high from its lower.
+  Range NextStretch(uint64_t top, uint64_t most) const {
+    const uint64_t next = balloon_[top - 1];
+    const uint64_t step = IsHigh(next) ? 1 : ~uint64_t{0};
     uint64_t count = 1;
     while (count < std::min(top, most) &&
-           balloon_[top - count - 1] + 1 == balloon_[top - count]) {
+           balloon_[top - count - 1] == balloon_[top - count] + step) {
       ++count;
     }
-    return count;
+    const uint64_t first = IsHigh(next) ? next : next + 1 - count;
+    return {first, first + count};
+  }
+  // Puts the upper part of a stretch back, to come back next.
+  void PutBack(const Range& rest) {
+    for (uint64_t i = 0; i < rest.end - rest.first; ++i) {
+      const bool high = IsHigh(rest.first);
+      balloon_.push_back(high ? rest.end - 1 - i : rest.first + i);
+    }
   }
   // What MakePrivate() does for RAM, as far as pages go; whether they sufficed.
   bool TakeLeafFor(uint64_t pfn) {
