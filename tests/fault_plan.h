@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <ostream>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -206,6 +207,10 @@ inline Machine MachineWith(const DomainSpec& spec, bool start_paused = false) {
 }
 inline Machine MachineWithGuest(Arch arch, bool start_paused = false) {
   return MachineWith(GuestSpec(arch), start_paused);
+}
+
+inline std::string ArchName(const testing::TestParamInfo<Arch>& arch) {
+  return arch.param == Arch::kX86_64 ? "X86_64" : "Pae";
 }
 
 // An operation that fails, or leaves less done, when an allocation fails.

@@ -54,9 +54,6 @@ class HostFaultsTest : public testing::TestWithParam<Arch> {
   }
 };
 
-std::string ArchName(const testing::TestParamInfo<Arch>& arch) {
-  return arch.param == Arch::kX86_64 ? "X86_64" : "Pae";
-}
 INSTANTIATE_TEST_SUITE_P(BothAbis, HostFaultsTest,
                          testing::Values(Arch::kX86_64, Arch::kX86_32Pae),
                          ArchName);
