@@ -395,6 +395,9 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_foreign.cc
+  // What the pool said of the slot's frame, with the slot named.
+  absl::Status NameSlot(const ForeignSlot& slot,
+                        const absl::Status& counted) const;
   absl::Status MapSlot(const ForeignSlot& slot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status UnmapSlot(Pfn pfn, std::vector<Mfn>& mfns)

@@ -2,9 +2,10 @@
 //
 // The order of steps keeps a foreign word from ever naming a frame that may be
 // somebody else's: the frame is counted as mapped before the word is stored,
-// and until after the word is cleared.  The owner is never locked: whether it
-// still has the frame, and what becomes of one that it gives back, is settled
-// under the pool's lock.
+// and until after the word is cleared.  Pages for the word's leaf are taken
+// before that, so that nothing can fail between the two.  The owner is never
+// locked: whether it still has the frame, and what becomes of one that it gives
+// back, is settled under the pool's lock.
 
 #include <utility>
 
@@ -83,28 +84,32 @@ absl::Status Domain::MapSlot(const ForeignSlot& slot) {
                         id_.value(), mfn.value(), pfn.value(), abi_->name,
                         abi_->plain_word_limit()));
   }
-  const absl::Status counted = pool_.MapForeign(mfn, id_);
-  if (!counted.ok()) {
-    const Reason reason = counted.code() == absl::StatusCode::kOutOfRange
-                              ? Reason::kMfnOutOfRange
-                              : Reason::kFrameNotForeign;
+  SIMVISOR_RETURN_IF_ERROR(NameSlot(slot, pool_.CheckForeign(mfn, id_)));
+  if (list_->AllocEntries({pfn, PageCount(1)}, free_pages_) == pfn) {
     return MakeError(
-        counted.code(), reason,
-        absl::StrFormat("domain %d: map foreign at pfn 0x%x: %s", id_.value(),
-                        pfn.value(), counted.message()));
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+        absl::StrFormat("domain %d: map foreign mfn 0x%x at pfn 0x%x: its "
+                        "guest has no free page for its p2m list; balloon it "
+                        "up",
+                        id_.value(), mfn.value(), pfn.value()));
   }
-  const absl::Status stored =
-      list_->Set(pfn, P2mWord::Foreign(mfn), free_pages_);
-  if (stored.ok()) {
-    foreign_.Add({pfn, PageCount(1)});
-    return stored;
-  }
-  std::vector<DomainId> drained;
-  pool_.UnmapForeign({mfn}, &drained);
+  // The frame may have changed hands since it was looked at.
+  SIMVISOR_RETURN_IF_ERROR(NameSlot(slot, pool_.MapForeign(mfn, id_)));
+  list_->TrySet(pfn, P2mWord::Foreign(mfn));
+  foreign_.Add({pfn, PageCount(1)});
+  return absl::OkStatus();
+}
+
+absl::Status Domain::NameSlot(const ForeignSlot& slot,
+                              const absl::Status& counted) const {
+  if (counted.ok()) return counted;
+  const Reason reason = counted.code() == absl::StatusCode::kOutOfRange
+                            ? Reason::kMfnOutOfRange
+                            : Reason::kFrameNotForeign;
   return MakeError(
-      stored.code(), Reason::kGuestMemoryExhausted,
-      absl::StrFormat("domain %d: map foreign mfn 0x%x at pfn 0x%x: %s",
-                      id_.value(), mfn.value(), pfn.value(), stored.message()));
+      counted.code(), reason,
+      absl::StrFormat("domain %d: map foreign at pfn 0x%x: %s", id_.value(),
+                      slot.pfn.value(), counted.message()));
 }
 
 absl::Status Domain::UnmapForeign(absl::Span<const uint64_t> pfns,

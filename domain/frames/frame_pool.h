@@ -153,6 +153,9 @@ class FramePool {
   // FRAME_NOT_FOREIGN unless another domain owns the frame and has not given
   // it back, as a dying one has.
   absl::Status MapForeign(Mfn mfn, DomainId mapper) ABSL_LOCKS_EXCLUDED(mu_);
+  // What MapForeign() would answer now.
+  absl::Status CheckForeign(Mfn mfn, DomainId mapper) const
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Takes mappings back.  Frames that were held and have no other are free
   // afterwards; returns how many, and appends to *drained each owner that has
   // none held any more.  REQUIRES: all were counted by MapForeign().
@@ -217,6 +220,9 @@ class FramePool {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // ForeignRefs and the table agree; a sentence if not.
   absl::Status CheckHeld() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  absl::Status CheckForeignLocked(Mfn mfn, DomainId mapper) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Makes the counts of the table visible to counts().
   void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

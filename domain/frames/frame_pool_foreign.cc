@@ -22,13 +22,24 @@ absl::Status Difference(absl::string_view what, Mfn mfn) {
 
 }  // namespace
 
+absl::Status FramePool::CheckForeign(Mfn mfn, DomainId mapper) const {
+  absl::MutexLock lock(&mu_);
+  return CheckForeignLocked(mfn, mapper);
+}
+
 absl::Status FramePool::MapForeign(Mfn mfn, DomainId mapper) {
+  absl::MutexLock lock(&mu_);
+  absl::Status status = CheckForeignLocked(mfn, mapper);
+  if (status.ok()) foreign_.Add(mfn);
+  return status;
+}
+
+absl::Status FramePool::CheckForeignLocked(Mfn mfn, DomainId mapper) const {
   if (mfn >= max_mfn_) {
     return MakeError(absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
                      absl::StrFormat("mfn 0x%x: the machine ends at mfn 0x%x",
                                      mfn.value(), max_mfn_.value()));
   }
-  absl::MutexLock lock(&mu_);
   const FrameRun run = table_.RunAt(mfn, mfn + PageCount(1));
   if (run.state != FrameState::kOwned) {
     return NotForeign(mfn, "belongs to no domain; see frames lookup");
@@ -42,7 +53,6 @@ absl::Status FramePool::MapForeign(Mfn mfn, DomainId mapper) {
                       "has been given back by its owner and is there for its "
                       "other mappings alone; name a frame in use");
   }
-  foreign_.Add(mfn);
   return absl::OkStatus();
 }
 
