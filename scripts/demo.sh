@@ -80,6 +80,13 @@ show simvisor run examples/lifecycle.textproto
 say "dom0's frame-list tree, read by mfn with the checks of Xen's own saver"
 show simvisor p2m walk Domain-0
 
+say "A 32-bit PAE guest, its list through page tables, and what its processes take"
+show simvisor create examples/pae.cfg 'tools_view="linear"'
+show simvisor p2m map pae
+show simvisor p2m walk pae
+show simvisor address-space create pae 3
+show simvisor destroy pae
+
 say "Every frame accounted for"
 show simvisor audit
 
