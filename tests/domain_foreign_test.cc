@@ -1,9 +1,11 @@
 // Foreign frames: mapping and unmapping them, and what becomes of their owners.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -420,7 +422,7 @@ TEST_F(DomainForeignTest, DomainThatFailsToBuildStaysWhileItIsMapped) {
 // Compact room has no leaf of its own, so that the first mapping in a mid takes
 // its page table, a page of the tree and the leaf; each of them may be missing.
 TEST(DomainForeignAllocationTest,
-     SlotThatFindsNoPageIsUnmappedAndMayBeTriedAgain) {
+     SlotThatFindsNoPageIsNotMappedAndMayBeTriedAgain) {
   for (const Arch arch : {Arch::kX86_64, Arch::kX86_32Pae}) {
     const Abi& abi = AbiOf(arch);
     const uint64_t needed = abi.pmds_per_mid + 2;
@@ -521,6 +523,47 @@ TEST(DomainForeignPaeTest, FrameThatAPaeWordCannotHoldIsRefused) {
               IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
                       HasSubstr("below 0x40000000")));
   EXPECT_THAT(host->Audit().findings, IsEmpty());
+}
+
+// Asked for a page for a leaf, another client destroys the frame's owner.
+class OwnerDiesMeanwhile : public AllocationFaults {
+ public:
+  bool FailNow(AllocationSite site) override {
+    if (site != AllocationSite::kGuestPage || !kill) return false;
+    std::thread(std::exchange(kill, nullptr)).join();
+    return fail;
+  }
+  std::function<void()> kill;
+  bool fail = false;
+};
+
+TEST(DomainForeignAllocationTest, OwnerThatDiesMeanwhileIsNotKept) {
+  for (const bool fail : {true, false}) {
+    SCOPED_TRACE(fail);
+    OwnerDiesMeanwhile faults;
+    HostConfig config;
+    config.e820 = E820Map::SingleRam(PageCount(20000));
+    config.dom0_memory = PageCount(kDom0Pages);
+    config.faults = &faults;
+    const auto host = *Host::Create(config);
+    const auto owner = MustCreate(*host, MakeSpec("owner", 1500));
+    DomainSpec spec = MakeSpec("mapper", 4000, 9000);
+    spec.p2m.balloon_room = BalloonRoom::kCompact;
+    const auto mapper = MustCreate(*host, spec);
+    const Mfn frame(WordOf(*owner, 300).Number());
+    faults.fail = fail;
+    faults.kill = [&] {
+      EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
+    };
+    ForeignReport report;
+    EXPECT_THAT(
+        mapper->MapForeign({ForeignSlot{Pfn(6000), frame}}, NeverStop, report),
+        IsOk());
+    EXPECT_EQ(report.failed, 1u);
+    EXPECT_FALSE(faults.kill);
+    EXPECT_EQ(host->Info().domains, 2u);
+    ExpectClean(*host, kDom0Pages + 4000);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Foreign mappings that race with what owners, mappers and the audit do.  Meant
 // for ThreadSanitizer too.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -112,6 +113,48 @@ TEST(HostForeignRaceTest, LastUnmapAndDestroyLeaveNoDyingDomain) {
     ASSERT_EQ(host->Info().domains, 2u);
     ExpectClean(*host, kDom0Pages + kPages);
   }
+}
+
+// The frame of a domain whose building is about to fail is mapped, and unmapped
+// while the builder clears up: either of them may be the one who removes the
+// domain.
+TEST(HostForeignRaceTest, LastUnmappingMeetsABuildThatFails) {
+  const auto host = MakeHost(kMachine);
+  const auto mapper = MustCreate(*host, MakeSpec("m", kPages, kPages + 500));
+  for (int round = 0; round < 30; ++round) {
+    int asked = 0;
+    std::thread unmapper;
+    const auto cancel = [&]() -> absl::Status {
+      if (++asked < 2) return absl::OkStatus();
+      std::vector<FrameRun> runs;
+      EXPECT_THAT(host->LookupFrames({Mfn(0), PageCount(kMachine)}, 1000, runs),
+                  IsOk());
+      const auto built =
+          std::find_if(runs.begin(), runs.end(), [&](const FrameRun& run) {
+            return run.state == FrameState::kOwned && run.owner > mapper->id();
+          });
+      if (built == runs.end()) return absl::OkStatus();
+      const Mfn frame = built->frames.first;
+      unmapper = std::thread([&host, &mapper, frame] {
+        ForeignReport report;
+        EXPECT_THAT(mapper->MapForeign({ForeignSlot{Pfn(kPages), frame}},
+                                       NeverStop, report),
+                    IsOk());
+        if (report.done == 0) return;  // the frame went back before
+        ForeignReport unmapped;
+        EXPECT_THAT(
+            host->UnmapForeign(mapper->id(), {kPages}, NeverStop, unmapped),
+            IsOk());
+        EXPECT_EQ(unmapped.done, 1u);
+      });
+      return absl::CancelledError("enough");
+    };
+    EXPECT_FALSE(host->CreateDomain(MakeSpec("x", 1000), false, cancel).ok());
+    ASSERT_TRUE(unmapper.joinable());
+    unmapper.join();
+    EXPECT_EQ(host->Info().domains, 2u);
+  }
+  ExpectClean(*host, kDom0Pages + kPages);
 }
 
 }  // namespace

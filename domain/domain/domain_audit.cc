@@ -55,7 +55,7 @@ void CheckFrames(const FramePool& pool, DomainId id, Mfn end, MfnExtent frames,
   }
 }
 
-// Invariant (5): `frames`, at foreign words from `first` on, are owned by
+// Invariant (7): `frames`, at foreign words from `first` on, are owned by
 // domains other than `id`.
 void CheckForeign(const FramePool& pool, DomainId id, Pfn first,
                   MfnExtent frames, Findings& findings) {

@@ -51,11 +51,13 @@ absl::Status Domain::MapForeign(absl::Span<const ForeignSlot> slots,
       report.Fail(i, std::move(status));
     }
   }
-  const PfnSet ballooned = balloon_.Remove(mapped);
-  for (const auto& [first, end] : ballooned.extents()) {
-    foreign_from_balloon_.Add(ExtentBetween(first, end));
+  if (!mapped.empty()) {
+    const PfnSet ballooned = balloon_.Remove(mapped);
+    for (const auto& [first, end] : ballooned.extents()) {
+      foreign_from_balloon_.Add(ExtentBetween(first, end));
+    }
+    CountBalloon();
   }
-  CountBalloon();
   report.p2m_pages = list_->structure().size() - structure_before;
   return stopped;
 }

@@ -231,7 +231,6 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
   }
   absl::MutexLock lock(&mu_);
   domains_.at(id).visible = true;
-  visible_domains_.fetch_add(1, std::memory_order_relaxed);
   return domain;
 }
 

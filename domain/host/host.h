@@ -16,7 +16,6 @@
 #ifndef SIMVISOR_DOMAIN_HOST_HOST_H_
 #define SIMVISOR_DOMAIN_HOST_HOST_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -153,8 +152,8 @@ class Host {
   AuditReport Audit() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // A domain in the table.  While it is being built or torn down it is counted
-  // but not found, and its name is free only when it is dying.
+  // A domain in the table.  While it is being built it is neither counted nor
+  // found; while it is dying it is found by its id alone, and its name is free.
   struct Entry {
     std::shared_ptr<Domain> domain;  // null until planned
     bool visible = false;
@@ -183,6 +182,8 @@ class Host {
   void ForgetGone(absl::Span<const DomainId> ids) ABSL_LOCKS_EXCLUDED(mu_);
   // The same for one; false if it must stay.
   bool ForgetIfGone(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives back the id of a domain that was never built.
+  void TakeBackId(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> NextId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Uuid NewUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> FindId(const DomainSelector& selector) const
@@ -200,9 +201,6 @@ class Host {
   AllocationFaults* const faults_;  // see HostConfig
   const HostCpus cpus_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
-
-  // Domains that are found, for Info(), which must not wait for an audit.
-  std::atomic<uint32_t> visible_domains_ = 0;
 
   mutable absl::Mutex mu_;
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);

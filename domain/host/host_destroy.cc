@@ -45,22 +45,31 @@ void Host::Abandon(DomainId id) {
     Entry& entry = domains_.at(id);
     domain = entry.domain;
     TakeName(id, entry);
-    if (domain == nullptr) domains_.erase(id);
+    if (domain == nullptr) {
+      domains_.erase(id);
+      TakeBackId(id);
+      return;
+    }
   }
   std::vector<DomainId> drained;
   // One that failed while it was given frames is dying already.
-  if (domain != nullptr) domain->Destroy(&drained).IgnoreError();
+  domain->Destroy(&drained).IgnoreError();
   ForgetGone(drained);
   absl::MutexLock lock(&mu_);
+  // Whoever unmapped the last of its frames may have removed it by now.
   const auto at = domains_.find(id);
-  if (at != domains_.end() && at->second.domain == domain &&
-      !ForgetIfGone(id)) {
+  const bool there = at != domains_.end() && at->second.domain == domain;
+  if (there && !ForgetIfGone(id)) {
     // Others have mapped its frames meanwhile.
     at->second.visible = true;
-    visible_domains_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  // Nobody has seen the id; unless others followed, it is the next again.
+  TakeBackId(id);
+}
+
+void Host::TakeBackId(DomainId id) {
+  // No caller has been told the id; unless others followed, it is the next one
+  // again.
   if (last_id_ == id.value() && last_id_ > 0) {
     last_id_ = static_cast<uint16_t>(last_id_ - 1);
   }
@@ -85,9 +94,12 @@ bool Host::ForgetIfGone(DomainId id) {
   const auto at = domains_.find(id);
   if (at == domains_.end()) return true;
   const Entry& entry = at->second;
-  // While it is being built, one of this id is another that came later.
-  if (entry.domain == nullptr || !entry.domain->IsGone()) return false;
-  if (entry.visible) visible_domains_.fetch_sub(1, std::memory_order_relaxed);
+  // One that is being built is its builder's to remove, and has its name until
+  // then; without a domain, it is another of the same id that came later.
+  if (entry.domain == nullptr || !entry.name.empty() ||
+      !entry.domain->IsGone()) {
+    return false;
+  }
   domains_.erase(at);
   return true;
 }
