@@ -85,7 +85,8 @@ TEST_F(VcpuAffinitiesTest, RefusedChangesNameWhatIsWrong) {
               HasSubstr("domain 7: virtual CPU 4: it has virtual CPUs 0 to "
                         "3")));
   EXPECT_THAT(
-      affinities_.Check("domain 7", {{0}}, &one, &bad).status(),
+      affinities_.Check("domain 7", std::vector<uint32_t>{0}, &one, &bad)
+          .status(),
       IsError(absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid,
               HasSubstr("domain 7: soft affinity: CPU 100: the host has CPUs 0 "
                         "to 99")));
