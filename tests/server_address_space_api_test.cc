@@ -131,7 +131,9 @@ TEST_F(ServerAddressSpaceApiTest, KernelsAreAsTheSpecSays) {
   EXPECT_EQ(made.totals().pgd_frames(), 2u);
   EXPECT_EQ(made.totals().pmd_frames(), 258u);
   EXPECT_EQ(made.totals().on_pgd_list(), 0u);
-  const auto& second = List(domain_.domid())[0].address_spaces(1);
+  const auto chunks = List(domain_.domid());
+  ASSERT_EQ(chunks.size(), 1u);
+  const auto& second = chunks[0].address_spaces(1);
   EXPECT_EQ(second.pgd_offset_bytes(), 32u);
   ASSERT_EQ(second.pmd_mfns_size(), 4);
   EXPECT_NE(second.pmd_mfns(1), 0u);
