@@ -15,10 +15,10 @@ TEST(ForeignRefsTest, MappingsAreCountedAndForgottenWithTheLast) {
   refs.Add(Mfn(7));
   EXPECT_EQ(refs.refs().at(Mfn(7)).mappings, 2u);
   EXPECT_FALSE(refs.Drop(Mfn(7), kOwner));
-  EXPECT_FALSE(refs.empty());
+  EXPECT_FALSE(refs.refs().empty());
   // Its owner has it still, so it is not for the caller to free.
   EXPECT_FALSE(refs.Drop(Mfn(7), kOwner));
-  EXPECT_TRUE(refs.empty());
+  EXPECT_TRUE(refs.refs().empty());
 }
 
 TEST(ForeignRefsTest, HeldFrameGoesWithItsLastMappingAndItsContent) {

@@ -227,8 +227,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
     absl::MutexLock lock(&affinity_mu_);
     affinities_.Clear();
   }
-  DropForeign(drained);
-  PageCount freed;
+  PageCount freed = DropForeign(drained);
   std::vector<MfnExtent> frames;
   for (PfnExtent rest = {Pfn(0), list_->p2m_size() - Pfn(0)}; !rest.empty();) {
     frames.clear();

@@ -107,10 +107,10 @@ class Domain {
   // domain then is BUILT as before.
   absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
   // Unmaps every foreign frame, then gives every frame back, and returns how
-  // many went back to the pool; DYING afterwards.  Those that other domains map
-  // stay with this one, held; those that it held back for others by its own
-  // mappings go: each owner that has none held any more is appended to
-  // *drained.
+  // many went back to the pool, frames of dying owners included; DYING
+  // afterwards.  Those that other domains map stay with this one, held; those
+  // that it held back for others by its own mappings go: each owner that has
+  // none held any more is appended to *drained.
   absl::StatusOr<PageCount> Destroy(std::vector<DomainId>* drained)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Whether it is dying and owns no frame any more, and never will.
@@ -308,10 +308,6 @@ class Domain {
   // Runs worked on between two looks at a StopCheck.
   static constexpr size_t kMaxRuns = FramePool::kMaxExtents;
 
-  // domain_audit.cc
-  void AuditAddressSpaces(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
   // domain_balloon.cc
   // Gives the driver `target` pages for a target, wakes it and lets it work.
   // Frames on the way up come out of `claim`, or, without one, as far as pool
@@ -345,6 +341,16 @@ class Domain {
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_audit.cc
+  void AuditDying(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Adds RAM words to *words and returns how many foreign ones there are.
+  PageCount AuditWords(std::vector<std::string>& findings,
+                       uint64_t* words) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AuditFreePages(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AuditAddressSpaces(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // `words`: foreign words that the list has.
   void AuditForeign(PageCount words, std::vector<std::string>& out) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -404,8 +410,9 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckNoForeign(absl::string_view operation, PfnExtent pfns) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Gives up every mapping without touching the words.
-  void DropForeign(std::vector<DomainId>* drained)
+  // Gives up every mapping without touching the words; returns how many frames
+  // of dying owners that frees.
+  PageCount DropForeign(std::vector<DomainId>* drained)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_memory.cc

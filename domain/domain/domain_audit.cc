@@ -110,22 +110,49 @@ void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
 
 PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   Findings findings(id_, out);
-  const PageCount held = pool_.HeldBy(id_);
-  if (state_ == DomainState::kDying) return current_ + held;
+  const PageCount owned = current_ + pool_.HeldBy(id_);
+  if (state_ == DomainState::kDying) {
+    AuditDying(out);
+    return owned;
+  }
   const absl::Status list_status = list_->CheckInvariants();
   if (!list_status.ok()) {
     findings.Add(absl::string_view(list_status.message().data(),
                                    list_status.message().size()));
   }
-
-  const Mfn end =
-      reach_ == FrameReach::kLow ? pool_.low_end() : pool_.max_mfn();
   {
     absl::MutexLock lock(&affinity_mu_);
     const absl::Status affinities = affinities_.CheckInvariants();
     if (!affinities.ok()) findings.Add(affinities.message());
   }
+  AuditForeign(AuditWords(out, words), out);
+  list_->structure().ForEach([&](PfnExtent pfns) {
+    CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
+  });
+  AuditAddressSpaces(out);
+  AuditFreePages(out);
+  AuditBalloon(out);
+  return owned;
+}
 
+void Domain::AuditDying(std::vector<std::string>& out) const {
+  if (!gave_all_back_.load(std::memory_order_relaxed)) return;
+  if (current_ == PageCount(0) && foreign_.empty() &&
+      foreign_from_balloon_.empty() && unmapped_frames_.empty()) {
+    return;
+  }
+  Findings(id_, out).Add(absl::StrFormat(
+      "it has given everything back, but has %d pages, %d foreign words and "
+      "%d unmapped frames",
+      current_.value(), foreign_.size().value(),
+      unmapped_frames_.size().value()));
+}
+
+PageCount Domain::AuditWords(std::vector<std::string>& out,
+                             uint64_t* words) const {
+  Findings findings(id_, out);
+  const Mfn end =
+      reach_ == FrameReach::kLow ? pool_.low_end() : pool_.max_mfn();
   PageCount ram, foreign;
   for (Pfn at(0); at < list_->p2m_size();) {
     const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,
@@ -151,13 +178,11 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
         "%d RAM words and %d unmapped frames, but %d pages are counted",
         ram.value(), unmapped_frames_.size().value(), current_.value()));
   }
+  return foreign;
+}
 
-  AuditForeign(foreign, out);
-
-  list_->structure().ForEach([&](PfnExtent pfns) {
-    CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
-  });
-  AuditAddressSpaces(out);
+void Domain::AuditFreePages(std::vector<std::string>& out) const {
+  Findings findings(id_, out);
   for (const auto& [first, last] : free_pages_.set().extents()) {
     const PfnExtent pfns = ExtentBetween(first, last);
     CheckClass(*list_, pfns, P2mClass::kRam, "free", findings);
@@ -170,8 +195,6 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
                                    first.value(), last.value()));
     }
   }
-  AuditBalloon(out);
-  return current_ + held;
 }
 
 void Domain::AuditForeign(PageCount words,

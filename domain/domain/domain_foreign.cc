@@ -174,19 +174,21 @@ absl::Status Domain::CheckNoForeign(absl::string_view operation,
                       list_->Lookup(first).Number()));
 }
 
-void Domain::DropForeign(std::vector<DomainId>* drained) {
+PageCount Domain::DropForeign(std::vector<DomainId>* drained) {
+  PageCount freed;
   std::vector<Mfn> mfns;
   for (const auto& [first, end] : foreign_.extents()) {
     for (Pfn at = first; at < end; at += PageCount(1)) {
       mfns.push_back(Mfn(list_->Lookup(at).Number()));
       if (mfns.size() < kMaxDropped) continue;
-      pool_.UnmapForeign(mfns, drained);
+      freed += pool_.UnmapForeign(mfns, drained);
       mfns.clear();
     }
   }
-  pool_.UnmapForeign(mfns, drained);
+  freed += pool_.UnmapForeign(mfns, drained);
   foreign_.Clear();
   foreign_from_balloon_.Clear();
+  return freed;
 }
 
 }  // namespace simvisor

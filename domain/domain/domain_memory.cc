@@ -110,7 +110,7 @@ absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
   absl::MutexLock lock(&mu_);
   // Under the domain's lock its frames cannot change hands, but those go that
   // are held for others.
-  if (pool_.ReadHeld(mfn, page, zero)) return absl::OkStatus();
+  if (pool_.ReadHeld(mfn, id_, page, zero)) return absl::OkStatus();
   const FrameRun run = pool_.Lookup(mfn);
   if (run.state != FrameState::kOwned || run.owner != id_) {
     return MakeError(
@@ -131,10 +131,13 @@ absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
 }
 
 std::unique_ptr<Page> Domain::TakeContent(Mfn mfn, Pfn pfn) {
-  auto page = std::make_unique<Page>();
-  const bool made_up =
-      !pfn.is_none() && RenderKernelPage(pfn, absl::MakeSpan(*page));
-  return made_up ? std::move(page) : contents_.Take(mfn);
+  // Most frames are no kernel page and were never written: nothing is allocated
+  // for them.
+  Page page;
+  if (!pfn.is_none() && RenderKernelPage(pfn, absl::MakeSpan(page))) {
+    return std::make_unique<Page>(page);
+  }
+  return contents_.Take(mfn);
 }
 
 }  // namespace simvisor

@@ -13,6 +13,7 @@
 #ifndef SIMVISOR_DOMAIN_FRAMES_FOREIGN_REFS_H_
 #define SIMVISOR_DOMAIN_FRAMES_FOREIGN_REFS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -31,7 +32,6 @@ class ForeignRefs {
   };
   using Refs = absl::btree_map<Mfn, Ref>;
 
-  bool empty() const { return refs_.empty(); }
   const Refs& refs() const { return refs_; }
 
   // The first mapped frame of `frames`; None() if there is none.
@@ -53,6 +53,8 @@ class ForeignRefs {
   // Frames of `owner` that are held.
   PageCount HeldBy(DomainId owner) const;
   PageCount held() const { return held_; }
+  // Domains with held frames.
+  size_t owners() const { return held_by_.size(); }
   // What held frames hold.
   const PageContents& contents() const { return contents_; }
 

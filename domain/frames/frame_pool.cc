@@ -120,29 +120,37 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
 
 PageCount FramePool::Free(absl::Span<const MfnExtent> extents,
                           TakeContent content) {
-  absl::MutexLock lock(&mu_);
   PageCount freed;
-  for (const MfnExtent& extent : extents) {
-    freed += FreeUnmapped(extent, content);
+  MfnExtent frames;
+  for (auto next = extents.begin(); next != extents.end() || !frames.empty();) {
+    absl::MutexLock lock(&mu_);
+    int holds = kMaxHeld;
+    while (holds > 0 && (next != extents.end() || !frames.empty())) {
+      if (frames.empty()) frames = *next++;
+      freed += FreeUnmapped(frames, content, &holds);
+    }
+    PublishCounts();
   }
-  PublishCounts();
   return freed;
 }
 
-PageCount FramePool::FreeUnmapped(MfnExtent frames, TakeContent content) {
+PageCount FramePool::FreeUnmapped(MfnExtent& frames, TakeContent content,
+                                  int* holds) {
   PageCount freed;
-  while (!frames.empty()) {
+  while (!frames.empty() && *holds > 0) {
     const Mfn mapped = foreign_.FirstIn(frames);
     const MfnExtent before =
         mapped.is_none() ? frames : ExtentBetween(frames.first, mapped);
     table_.Free(before);
     freed += before.count;
+    frames = ExtentBetween(before.end(), frames.end());
     if (mapped.is_none()) break;
     const MfnExtent frame = {mapped, PageCount(1)};
     const FrameRun run = table_.RunAt(mapped, frame.end());
     foreign_.Hold(mapped, run.owner, content(mapped, run.first_pfn));
     table_.SetPfns(frame, Pfn::None());
     frames = ExtentBetween(frame.end(), frames.end());
+    --*holds;
   }
   return freed;
 }

@@ -140,12 +140,14 @@ class FramePool {
   // Takes the frames back: they are free, without owner and m2p entry
   // (XENMEM_decrease_reservation).  Those that other domains map are held
   // instead; `content` is asked for each of them, with its m2p entry.  Returns
-  // how many are free now.  REQUIRES: all are owned, and none is held.
+  // how many are free now.  Lets others at the pool whenever it has held
+  // kMaxHeld frames.  REQUIRES: all are owned, and none is held.
   PageCount Free(absl::Span<const MfnExtent> extents, TakeContent content)
       ABSL_LOCKS_EXCLUDED(mu_);
   void Free(absl::Span<const MfnExtent> extents) ABSL_LOCKS_EXCLUDED(mu_) {
     Free(extents, [](Mfn, Pfn) { return nullptr; });
   }
+  static constexpr int kMaxHeld = 1 << 12;
 
   // Counts a mapping of `mfn` by `mapper`, which does not own it.
   //
@@ -165,10 +167,10 @@ class FramePool {
 
   // Frames of `owner` that are held.
   PageCount HeldBy(DomainId owner) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Copies what a held frame holds, as Domain::ReadFrame(); false if `mfn` is
-  // not held.
-  bool ReadHeld(Mfn mfn, absl::Span<char> page, bool* zero) const
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Copies what a held frame of `owner` holds, as Domain::ReadFrame(); false if
+  // `mfn` is not one.
+  bool ReadHeld(Mfn mfn, DomainId owner, absl::Span<char> page,
+                bool* zero) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the m2p entries of owned frames to first_pfn, first_pfn + 1, ...
   // (MMU_MACHPHYS_UPDATE); Pfn::None() clears them.  REQUIRES: all are owned.
@@ -214,9 +216,10 @@ class FramePool {
   MfnExtent NextFramesIn(Mfn first, Mfn end, PageCount most)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Frees what is not mapped of `frames` and holds the rest; returns how many
-  // are free now.
-  PageCount FreeUnmapped(MfnExtent frames, TakeContent content)
+  // Frees what is not mapped of `frames` and holds the rest, for each of which
+  // it takes one off *holds; stops at 0, with what is left in `frames`. Returns
+  // how many are free now.
+  PageCount FreeUnmapped(MfnExtent& frames, TakeContent content, int* holds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // ForeignRefs and the table agree; a sentence if not.
   absl::Status CheckHeld() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -79,10 +79,12 @@ PageCount FramePool::HeldBy(DomainId owner) const {
   return foreign_.HeldBy(owner);
 }
 
-bool FramePool::ReadHeld(Mfn mfn, absl::Span<char> page, bool* zero) const {
+bool FramePool::ReadHeld(Mfn mfn, DomainId owner, absl::Span<char> page,
+                         bool* zero) const {
   if (visible_held_.load(std::memory_order_acquire) == 0) return false;
   absl::MutexLock lock(&mu_);
   if (!foreign_.IsHeld(mfn)) return false;
+  if (table_.RunAt(mfn, mfn + PageCount(1)).owner != owner) return false;
   const Page* const content = foreign_.contents().Find(mfn);
   *zero = content == nullptr;
   if (content != nullptr) {
@@ -115,10 +117,14 @@ absl::Status FramePool::CheckHeld() const {
                         count.value(), owner.value(),
                         foreign_.HeldBy(owner).value()));
   }
-  if (foreign_.held() == held) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kInternal, Reason::kInternal,
-                   absl::StrFormat("%d frames are held, %d are counted",
-                                   held.value(), foreign_.held().value()));
+  if (foreign_.held() == held && foreign_.owners() == held_by.size()) {
+    return absl::OkStatus();
+  }
+  return MakeError(
+      absl::StatusCode::kInternal, Reason::kInternal,
+      absl::StrFormat("%d frames of %d domains are held, %d of %d are counted",
+                      held.value(), held_by.size(), foreign_.held().value(),
+                      foreign_.owners()));
 }
 
 absl::Status FramePool::CheckMappings(

@@ -43,7 +43,6 @@ class PageContents {
   // Forgets what `frames` hold.  Cost grows with what was written there, not
   // with the extent.
   void Drop(MfnExtent frames);
-  void DropAll() { pages_.clear(); }
 
   // Frames with contents.
   size_t size() const { return pages_.size(); }

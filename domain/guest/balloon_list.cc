@@ -17,24 +17,8 @@ void Append(Extents& extents, PfnExtent pfns) {
   }
 }
 
-// Removes `pfns` from all extents; returns how many there were.
-PageCount Subtract(Extents& extents, PfnExtent pfns) {
-  Extents kept;
-  PageCount removed;
-  for (const PfnExtent& extent : extents) {
-    const PfnExtent below =
-        ExtentBetween(extent.first, std::min(extent.end(), pfns.first));
-    const PfnExtent above =
-        ExtentBetween(std::max(extent.first, pfns.end()), extent.end());
-    removed += extent.count - below.count - above.count;
-    Append(kept, below);
-    Append(kept, above);
-  }
-  extents = std::move(kept);
-  return removed;
-}
-
-// The same for a set; adds what there was to `removed`.
+// Removes `pfns` from all extents, adds what there was to `removed`, and
+// returns how many that are.
 PageCount Subtract(Extents& extents, const PfnSet& pfns, PfnSet& removed) {
   const PageCount before = removed.size();
   Extents kept;
@@ -117,8 +101,9 @@ void BalloonList::PutBack(PfnExtent pfns) {
 }
 
 void BalloonList::Remove(PfnExtent pfns) {
-  low_count_ -= Subtract(low_, pfns);
-  high_count_ -= Subtract(high_, pfns);
+  PfnSet set;
+  set.Add(pfns);
+  Remove(set);
 }
 
 PfnSet BalloonList::Remove(const PfnSet& pfns) {

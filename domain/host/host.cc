@@ -88,13 +88,17 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
                         config.dom0_memory.value(), free.value()));
   }
   std::unique_ptr<Host> host(new Host(config, std::move(pool)));
+  SIMVISOR_RETURN_IF_ERROR(host->BootDom0(config));
+  return host;
+}
 
+absl::Status Host::BootDom0(const HostConfig& config) {
   Domain::Params dom0 = {
       .id = kDom0Id,
       .spec = {},
       .initial = true,
       .max_pages = PageCount(0),
-      .affinities = VcpuAffinities(host->cpus_, DomainSpec().vcpus)};
+      .affinities = VcpuAffinities(cpus_, DomainSpec().vcpus)};
   dom0.spec.name = kDom0Name;
   dom0.spec.memory = config.dom0_memory;
   dom0.spec.max_memory = std::max(config.dom0_memory, config.dom0_max_memory);
@@ -105,15 +109,13 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   dom0.faults = config.faults;
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
   {
-    absl::MutexLock lock(&host->mu_);
-    host->domains_[kDom0Id].name = kDom0Name;
-    host->names_[kDom0Name] = kDom0Id;
-    host->uuids_[dom0.spec.uuid] = kDom0Id;
+    absl::MutexLock lock(&mu_);
+    domains_[kDom0Id].name = kDom0Name;
+    names_[kDom0Name] = kDom0Id;
+    uuids_[dom0.spec.uuid] = kDom0Id;
   }
-  SIMVISOR_RETURN_IF_ERROR(
-      host->BuildDomain(std::move(dom0), /*start_paused=*/false, NeverStop)
-          .status());
-  return host;
+  return BuildDomain(std::move(dom0), /*start_paused=*/false, NeverStop)
+      .status();
 }
 
 Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
@@ -137,9 +139,7 @@ HostInfo Host::Info() const {
   info.placement = placement_;
   info.e820 = e820_;
   info.cpu_masks = cpus_.table_size();
-  absl::ReaderMutexLock lock(&mu_);
-  for (const auto& [id, entry] : domains_)
-    info.domains += entry.visible ? 1 : 0;
+  info.domains = visible_.load(std::memory_order_relaxed);
   return info;
 }
 
@@ -230,7 +230,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
     return domain;
   }
   absl::MutexLock lock(&mu_);
-  domains_.at(id).visible = true;
+  Show(domains_.at(id));
   return domain;
 }
 

@@ -16,6 +16,7 @@
 #ifndef SIMVISOR_DOMAIN_HOST_HOST_H_
 #define SIMVISOR_DOMAIN_HOST_HOST_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -98,6 +99,7 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
+  // Takes no lock: nobody who only looks waits for an audit.
   HostInfo Info() const;
   Mfn max_mfn() const { return pool_->max_mfn(); }
 
@@ -163,6 +165,7 @@ class Host {
 
   Host(const HostConfig& config, std::unique_ptr<FramePool> pool);
 
+  absl::Status BootDom0(const HostConfig& config) ABSL_LOCKS_EXCLUDED(mu_);
   static absl::Status Dom0Protected(absl::string_view operation);
 
   absl::StatusOr<std::shared_ptr<Domain>> BuildDomain(Domain::Params params,
@@ -180,8 +183,12 @@ class Host {
   // more.  Whoever makes one so, by destroying it or by the last unmapping,
   // calls this afterwards: it may find the work done.
   void ForgetGone(absl::Span<const DomainId> ids) ABSL_LOCKS_EXCLUDED(mu_);
-  // The same for one; false if it must stay.
-  bool ForgetIfGone(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The same for one, which is appended to `gone`, so that the caller can drop
+  // it after the lock; false if it must stay.
+  bool ForgetIfGone(DomainId id, std::vector<std::shared_ptr<Domain>>& gone)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Lets a domain be found and counted.
+  void Show(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives back the id of a domain that was never built.
   void TakeBackId(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> NextId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -191,8 +198,9 @@ class Host {
   absl::Status AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
                             StopCheck stop, AuditReport& report) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  void AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
-                    PageCount held, AuditReport& report) const
+  absl::Status AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
+                            PageCount held, StopCheck stop,
+                            AuditReport& report) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   const E820Map e820_;
@@ -201,6 +209,8 @@ class Host {
   AllocationFaults* const faults_;  // see HostConfig
   const HostCpus cpus_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
+  // Entries that are visible; written under mu_.
+  std::atomic<uint32_t> visible_ = 0;
 
   mutable absl::Mutex mu_;
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);

@@ -75,17 +75,18 @@ absl::Status Host::AuditDomains(
   }
   report.domains = static_cast<uint32_t>(domains.size());
   SIMVISOR_RETURN_IF_ERROR(stop());
-  AuditMachine(domains, held, report);
-  return absl::OkStatus();
+  return AuditMachine(domains, held, stop, report);
 }
 
-void Host::AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
-                        PageCount held, AuditReport& report) const {
+absl::Status Host::AuditMachine(
+    absl::Span<const std::shared_ptr<Domain>> domains, PageCount held,
+    StopCheck stop, AuditReport& report) const {
   if (const absl::Status cpus = cpus_.CheckInvariants(); !cpus.ok()) {
     report.findings.push_back(std::string(cpus.message()));
   }
   absl::btree_map<Mfn, uint64_t> mapped;
   for (const auto& domain : domains) CountForeignHeld(*domain, mapped);
+  SIMVISOR_RETURN_IF_ERROR(stop());
   for (const absl::Status& status :
        {pool_->CheckInvariants(), pool_->CheckMappings(mapped)}) {
     if (status.ok()) continue;
@@ -105,6 +106,7 @@ void Host::AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
         counts.free.value(), counts.owned.value(), counts.reserved.value(),
         counts.total.value()));
   }
+  return absl::OkStatus();
 }
 
 }  // namespace simvisor

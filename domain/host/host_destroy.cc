@@ -55,13 +55,14 @@ void Host::Abandon(DomainId id) {
   // One that failed while it was given frames is dying already.
   domain->Destroy(&drained).IgnoreError();
   ForgetGone(drained);
+  std::vector<std::shared_ptr<Domain>> gone;
   absl::MutexLock lock(&mu_);
   // Whoever unmapped the last of its frames may have removed it by now.
   const auto at = domains_.find(id);
   const bool there = at != domains_.end() && at->second.domain == domain;
-  if (there && !ForgetIfGone(id)) {
+  if (there && !ForgetIfGone(id, gone)) {
     // Others have mapped its frames meanwhile.
-    at->second.visible = true;
+    Show(at->second);
     return;
   }
   TakeBackId(id);
@@ -86,22 +87,32 @@ void Host::TakeName(DomainId id, Entry& entry) {
 
 void Host::ForgetGone(absl::Span<const DomainId> ids) {
   if (ids.empty()) return;
+  // What a domain has left may take long to free: not under the lock.
+  std::vector<std::shared_ptr<Domain>> gone;
   absl::MutexLock lock(&mu_);
-  for (const DomainId id : ids) ForgetIfGone(id);
+  for (const DomainId id : ids) ForgetIfGone(id, gone);
 }
 
-bool Host::ForgetIfGone(DomainId id) {
+bool Host::ForgetIfGone(DomainId id,
+                        std::vector<std::shared_ptr<Domain>>& gone) {
   const auto at = domains_.find(id);
   if (at == domains_.end()) return true;
-  const Entry& entry = at->second;
+  Entry& entry = at->second;
   // One that is being built is its builder's to remove, and has its name until
   // then; without a domain, it is another of the same id that came later.
   if (entry.domain == nullptr || !entry.name.empty() ||
       !entry.domain->IsGone()) {
     return false;
   }
+  if (entry.visible) --visible_;
+  gone.push_back(std::move(entry.domain));
   domains_.erase(at);
   return true;
+}
+
+void Host::Show(Entry& entry) {
+  entry.visible = true;
+  ++visible_;
 }
 
 }  // namespace simvisor
