@@ -73,6 +73,7 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       area_limit_(HotplugLimit(spec_)),
       boot_pages_(boot_pages),
       pool_(pool),
+      faults_(params.faults),
       name_(spec_.name),
       affinities_(std::move(params.affinities)),
       list_(std::move(list)),
@@ -145,13 +146,15 @@ absl::Status Domain::Boot() {
   }
   driver_.Start(current_, extra_regions_);
   CountBalloon();
-  if (abi_->arch == Arch::kX86_32Pae) {
-    address_spaces_ = std::make_unique<AddressSpaces>(
-        absl::StrFormat("domain %d", id_.value()), spec_.pae_kernel, *list_);
-    list_->SetPmdListener(address_spaces_.get());
-  }
+  if (abi_->arch == Arch::kX86_32Pae) MakeAddressSpaces();
   booted_.store(true, std::memory_order_release);
   return absl::OkStatus();
+}
+
+void Domain::MakeAddressSpaces() {
+  address_spaces_ = std::make_unique<AddressSpaces>(
+      absl::StrFormat("domain %d", id_.value()), spec_.pae_kernel, *list_);
+  list_->SetPmdListener(address_spaces_.get());
 }
 
 DomainInfo Domain::Info() const {
@@ -171,6 +174,7 @@ DomainInfo Domain::Info() const {
   info.p2m = spec_.p2m;
   info.hotplug_limit_gib = spec_.hotplug_limit_gib;
   info.pae_kernel = spec_.pae_kernel;
+  info.suspended = suspended_;
   info.memory.foreign_held = pool_.HeldBy(id_);
   info.memory.current = current_ + info.memory.foreign_held;
   info.memory.max = max_pages_;
@@ -204,10 +208,16 @@ absl::StatusOr<DomainState> Domain::Pause() {
 
 absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("unpause"));
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("unpause"));
   if (state_ == DomainState::kRunning) return state_;
   SIMVISOR_RETURN_IF_ERROR(stop());
-  if (state_ == DomainState::kBuilt) SIMVISOR_RETURN_IF_ERROR(Boot());
+  if (state_ == DomainState::kBuilt) {
+    SIMVISOR_RETURN_IF_ERROR(Boot());
+  } else if (!list_->tools_fresh()) {
+    // A restored guest resumes; what it publishes takes no page.
+    SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
+  }
   state_ = DomainState::kRunning;
   // The guest runs, however far its driver got before it was stopped.
   Drive(target_, nullptr, stop).IgnoreError();
@@ -300,6 +310,16 @@ absl::Status Domain::DyingError(PageCount held) const {
       absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
       absl::StrFormat("domain %d is dying%s; nothing can be done with it",
                       id_.value(), until));
+}
+
+absl::Status Domain::CheckOwnKernel(absl::string_view operation) const {
+  if (!foreign_kernel_) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown,
+      absl::StrFormat("domain %d: %s: it was restored from an image of a guest "
+                      "whose kernel is not simulated, so it cannot run; its "
+                      "memory and p2m words can be read",
+                      id_.value(), operation));
 }
 
 absl::Status Domain::CheckBooted(absl::string_view operation) const {

@@ -47,6 +47,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "domain/domain/domain_types.h"
+#include "domain/domain/suspend_types.h"
 #include "domain/domain/vcpu_affinities.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/frames/page_contents.h"
@@ -60,6 +61,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"
 #include "domain/units/allocation_faults.h"
+#include "domain/units/byte_codec.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
@@ -118,6 +120,57 @@ class Domain {
     return gave_all_back_.load(std::memory_order_acquire) &&
            pool_.HeldBy(id_) == PageCount(0);
   }
+
+  // Suspension and images (domain_suspend.cc, domain_restore.cc).
+  //
+  // Whether the guest could be saved now.  FAILED_PRECONDITION
+  // DOMAIN_NOT_RUNNING, DOMAIN_NOT_MIGRATABLE (PCI devices, foreign frames, a
+  // p2m list that its tree cannot show to tools).
+  absl::Status CheckMigratable(absl::string_view operation) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Suspends the guest: paused afterwards, and what would change it fails with
+  // FAILED_PRECONDITION DOMAIN_SUSPENDED until Resume().  Errors as
+  // CheckMigratable(); RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if it has too
+  // few free pages for its record.  Source: xen_suspend(), A9.
+  absl::StatusOr<SuspendRecord> Suspend(absl::string_view operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends a suspension here: the guest publishes its list anew and runs, or
+  // stays paused.  Nothing if it is not suspended.
+  absl::Status Resume(bool paused, StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  // What an image says about each of `pfns`, as it is now.
+  absl::StatusOr<std::vector<ImagePage>> ReadForImage(PfnExtent pfns) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Pages of leaves from `first` on, ascending, at most `most`.
+  absl::StatusOr<std::vector<Pfn>> LeafPages(uint64_t first, size_t most) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The pfn of a frame of this domain; None() if it is not one.
+  Pfn PfnOfFrame(Mfn mfn) const;
+
+  // Plans a domain that comes out of an image whose pfns end at `end`.  It has
+  // no guest until Awaken() makes one.  Errors as for Plan().
+  static absl::StatusOr<std::shared_ptr<Domain>> PlanIncoming(Params params,
+                                                              Pfn end,
+                                                              FramePool& pool);
+  // Gives those of `pfns` a frame that have none, out of `claim` as long as it
+  // lasts.  RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED.
+  // REQUIRES: pfns are below the end.
+  absl::Status ReceiveFrames(PfnExtent pfns, FrameClaim* claim)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Sets what a page holds.  REQUIRES: it has a frame; kPageSize bytes.
+  absl::Status ReceivePage(Pfn pfn, absl::Span<const char> data)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Leaves the domain as it is, BUILT, with `leaves` for pages of its list: its
+  // kernel is not ours, so it cannot run (GUEST_KERNEL_UNKNOWN).
+  absl::Status AdoptForeignKernel(absl::Span<const uint64_t> leaves)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes the guest out of `notes`, SuspendRecord::notes: a domain of the same
+  // id with all that came in, paused, stale for tools.  This one is DYING and
+  // empty then.  `record_pages`, those of the record, hold nothing any more.
+  // INVALID_ARGUMENT IMAGE_MALFORMED if notes and pages do not make a guest;
+  // frames may have gone back to the pool then.
+  absl::StatusOr<std::shared_ptr<Domain>> Awaken(
+      absl::string_view notes, absl::Span<const Pfn> record_pages,
+      LimitsFrom limits) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Moves `pages` pages, or with `allow_partial` as many as there are, out of
   // the guest or into it, and returns how many; the target follows.  When
@@ -290,6 +343,9 @@ class Domain {
   absl::Status GiveInitialFrames(StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MakeAddressSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckOwnKernel(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Destroy() without its checks.
   PageCount Die(std::vector<DomainId>* drained)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -339,6 +395,41 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // domain_suspend.cc
+  absl::Status CheckCanTravel(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckNotSuspended(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Chooses pages for what is in `record`.
+  absl::Status PlaceRecord(absl::string_view operation,
+                           SuspendRecord& record) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Free pages that hold nothing, the lowest first.
+  std::vector<Pfn> UnwrittenFreePages(size_t most) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  ImagePage PageForImage(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  int TableLevel(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // domain_restore.cc
+  // Appends what the kernel knows about itself.
+  void EncodeKernel(ByteWriter& out) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status DecodeLimits(ByteReader& in, LimitsFrom limits,
+                            Params& params) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status GiveFrames(PfnExtent pfns, FrameClaim* claim)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Frees all pages but `ram`, each of which must be there.
+  absl::Status KeepOnly(const PfnSet& ram) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes frames and contents of `incoming`, or, after a failure, leaves them.
+  absl::Status TakeOver(Domain& incoming, ByteReader& in,
+                        absl::Span<const Pfn> record_pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(incoming.mu_) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status DecodeGuest(ByteReader& in, absl::Span<const Pfn> record_pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(affinity_mu_);
+  void DropKernelPages(absl::Span<const Pfn> record_pages)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_audit.cc
   void AuditDying(std::vector<std::string>& findings) const
@@ -432,6 +523,7 @@ class Domain {
   const Pfn area_limit_;
   const PageCount boot_pages_;  // see PagesToBoot()
   FramePool& pool_;
+  AllocationFaults* const faults_;
 
   // Set once, then read without the lock.
   std::atomic<bool> booted_ = false;
@@ -451,6 +543,8 @@ class Domain {
   // The pointer is constant; the list has lock-free lookups once booted_.
   const std::unique_ptr<P2mList> list_;
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
+  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  bool foreign_kernel_ ABSL_GUARDED_BY(mu_) = false;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   // Null until a PAE guest has booted.
   std::unique_ptr<AddressSpaces> address_spaces_ ABSL_GUARDED_BY(mu_);

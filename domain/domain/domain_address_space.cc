@@ -68,6 +68,7 @@ absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(uint32_t count,
                                                              StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("create address spaces"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("create address spaces"));
   if (count == 0) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -98,6 +99,7 @@ absl::StatusOr<AddressSpaceTotals> Domain::DestroyAddressSpaces(
     absl::Span<const uint64_t> ids, StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("destroy address spaces"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("destroy address spaces"));
   SIMVISOR_RETURN_IF_ERROR(address_spaces_->Destroy(ids, free_pages_, stop));
   return address_spaces_->totals();
 }
@@ -122,6 +124,7 @@ absl::Status Domain::TranslateIn(uint64_t id, absl::Span<const uint64_t> pfns,
 absl::StatusOr<AddressSpaceSync> Domain::SyncAddressSpaces(StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("sync address spaces"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("sync address spaces"));
   return address_spaces_->Sync(stop);
 }
 

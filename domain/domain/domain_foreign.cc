@@ -37,6 +37,7 @@ absl::Status Domain::MapForeign(absl::Span<const ForeignSlot> slots,
                                 StopCheck stop, ForeignReport& report) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("map foreign"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("map foreign"));
   const PageCount structure_before = list_->structure().size();
   PfnSet mapped;
   absl::Status stopped;

@@ -92,6 +92,7 @@ absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
 absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
                                  absl::string_view data) {
   absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("write"));
   SIMVISOR_RETURN_IF_ERROR(CheckPages("write", pfn, offset, data.size(),
                                       /*writing=*/true));
   while (!data.empty()) {

@@ -15,7 +15,8 @@ absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
                                                  bool release_ram,
                                                  StopCheck stop) {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("mark identity"));
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("mark identity"));
   SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns, IdentityRange(start, end));
   if (pfns.empty()) return RangeChange{};
   const RamPolicy policy =
@@ -73,6 +74,7 @@ absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
                                              StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("set p2m"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set p2m"));
   if (pfns.empty()) {
     return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
                      absl::StrFormat("domain %d: set p2m of 0 pfns at 0x%x; "

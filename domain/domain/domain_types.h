@@ -107,6 +107,7 @@ struct DomainInfo {
   Uuid uuid{};
   Arch arch = Arch::kX86_64;
   DomainState state = DomainState::kBuilt;
+  bool suspended = false;  // paused, for as long as it is saved
   uint32_t vcpus = 1;
   DomainMemory memory;
   E820Map e820;

@@ -28,4 +28,9 @@ absl::StatusOr<std::vector<VcpuInfo>> Domain::ListVcpus(uint32_t first,
   return affinities_.List(first, limit);
 }
 
+VcpuAffinities Domain::CopyAffinities() const {
+  absl::MutexLock lock(&affinity_mu_);
+  return affinities_;
+}
+
 }  // namespace simvisor

@@ -44,6 +44,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
+#include "domain/units/byte_codec.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 
@@ -63,6 +64,12 @@ class AddressSpaces : public PmdListener {
 
   AddressSpaces(const AddressSpaces&) = delete;
   AddressSpaces& operator=(const AddressSpaces&) = delete;
+
+  // What a saved guest notes of its processes, and the processes made of it, in
+  // an object that has none.  The area's entries are the list's as it is now.
+  // Fails `in` if two have a page in common, or a page is at or behind `end`.
+  void Encode(ByteWriter& out) const;
+  void Decode(ByteReader& in, Pfn end);
 
   // Pages that `count` more processes take.
   PageCount PagesToCreate(uint64_t count) const;
@@ -105,6 +112,10 @@ class AddressSpaces : public PmdListener {
   // Rewrites the entries in the master and, with it, in every listed table.
   void PmdsReplaced(uint64_t first_entry,
                     absl::Span<const Pfn> pte_pages) override;
+
+  // Level of the page table at `pfn`, 3 or 2; 0 for other pages, and for pages
+  // of tables that share one, which Xen would not take for a page table.
+  int TableLevel(Pfn pfn) const;
 
   // Pages that hold tables and pmds.
   PageCount pages() const { return table_pages() + pmd_pages(); }
@@ -159,6 +170,8 @@ class AddressSpaces : public PmdListener {
     return Mfn(list_.Lookup(Pfn(page)).Number());
   }
 
+  // Reads one process; false, with nothing noted, if it makes no sense.
+  bool DecodeSpace(uint64_t id, ByteReader& in, Pfn end);
   // Makes one process; false, with nothing taken, if `source` is empty.
   bool Make(uint64_t id, PageSource& source);
   bool TakeTable(uint64_t id, Space& space, PageSource& source);

@@ -22,6 +22,7 @@
 #include "absl/types/span.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/units/abi.h"
+#include "domain/units/byte_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -54,6 +55,11 @@ class BalloonDriver {
   // they counted towards goes down with them, so that the driver does not ask
   // for them again; one that was lower stays.
   void Release(PageCount pages);
+
+  // What a saved guest notes of its driver, but for the balloon's pages.  A
+  // restored one counts `pages` pages; its target is what it was.
+  void Encode(ByteWriter& out) const;
+  void Decode(ByteReader& in, PageCount pages);
 
   // The next round: at most `batches` hypercalls' worth of pages.  A batch that
   // is granted in full leaves no trace, so callers may do many at once.

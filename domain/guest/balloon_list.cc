@@ -106,6 +106,23 @@ void BalloonList::Remove(PfnExtent pfns) {
   Remove(set);
 }
 
+void BalloonList::Encode(ByteWriter& out) const {
+  for (const Extents* extents : {&low_, &high_}) {
+    out.Put(extents->size());
+    for (const PfnExtent& pfns : *extents) out.Put(pfns);
+  }
+}
+
+void BalloonList::Decode(ByteReader& in, Pfn end) {
+  for (const bool low : {true, false}) {
+    for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
+      const PfnExtent pfns = in.GetPfns(end);
+      if (low ? pfns.end() > high_start_ : pfns.first < high_start_) in.Fail();
+      if (in.ok()) Push(pfns);
+    }
+  }
+}
+
 PfnSet BalloonList::Remove(const PfnSet& pfns) {
   PfnSet removed;
   low_count_ -= Subtract(low_, pfns, removed);

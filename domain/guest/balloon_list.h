@@ -20,6 +20,7 @@
 #include <deque>
 #include <vector>
 
+#include "domain/units/byte_codec.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
@@ -52,6 +53,11 @@ class BalloonList {
   // The same for many at once; returns those that were in the list.  Costs one
   // pass over the list's extents.
   PfnSet Remove(const PfnSet& pfns);
+
+  // What a saved guest notes of its list, and a list made of it, out of pfns
+  // below `end`; whether they are in a list already is for the caller to check.
+  void Encode(ByteWriter& out) const;
+  void Decode(ByteReader& in, Pfn end);
 
   PageCount size() const { return low_count_ + high_count_; }
   PageCount low_count() const { return low_count_; }

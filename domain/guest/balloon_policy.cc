@@ -22,4 +22,18 @@ BalloonState BalloonPolicy::Finish(BalloonState outcome) {
   return state_;
 }
 
+void BalloonPolicy::Encode(ByteWriter& out) const {
+  out.Put(static_cast<uint64_t>(state_));
+  out.Put(delay_);
+  out.Put(retry_);
+}
+
+void BalloonPolicy::Decode(ByteReader& in) {
+  state_ = static_cast<BalloonState>(
+      in.Get(static_cast<uint64_t>(BalloonState::kCancelled)));
+  delay_ = static_cast<uint32_t>(in.Get(kMaxDelay));
+  retry_ = static_cast<uint32_t>(in.Get(~uint32_t{0}));
+  if (delay_ == 0 || retry_ == 0) in.Fail();
+}
+
 }  // namespace simvisor

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "domain/units/byte_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -29,6 +30,10 @@ class BalloonPolicy {
   // the allowed number, resets both and becomes kCancelled.  kCancelled itself
   // leaves both as they are, and kNone is no round.
   BalloonState Finish(BalloonState outcome);
+
+  // What a saved guest notes of where its policy stands.
+  void Encode(ByteWriter& out) const;
+  void Decode(ByteReader& in);
 
   BalloonState state() const { return state_; }
   // Seconds until the next round after kAgain, 1 to kMaxDelay.

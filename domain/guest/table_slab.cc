@@ -24,6 +24,20 @@ std::optional<TableSlab::Place> TableSlab::Add(uint64_t owner,
   return Place{page, static_cast<uint64_t>(place - slab.owners.begin())};
 }
 
+bool TableSlab::AddAt(uint64_t owner, Place place) {
+  if (place.number >= kObjectsPerPage) return false;
+  std::unique_ptr<Slab>& slab = pages_[place.page];
+  if (slab == nullptr) {
+    slab = std::make_unique<Slab>();
+    partial_.insert(place.page);
+  }
+  if (slab->owners[place.number] != 0) return false;
+  slab->owners[place.number] = owner;
+  ++objects_;
+  if (++slab->used == kObjectsPerPage) partial_.erase(place.page);
+  return true;
+}
+
 void TableSlab::Remove(Place place, PageSource& source) {
   Slab& slab = *pages_.at(place.page);
   slab.owners[place.number] = 0;

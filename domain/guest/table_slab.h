@@ -39,6 +39,9 @@ class TableSlab {
   // Makes an object for `owner`, which is not 0; takes a page from `source` if
   // all places are taken, and returns nullopt if that has none.
   std::optional<Place> Add(uint64_t owner, PageSource& source);
+  // Makes the object at `place`, whose page becomes the slab's if it is not
+  // yet; false if it is taken.  REQUIRES: owner is not 0.
+  bool AddAt(uint64_t owner, Place place);
   // REQUIRES: `place` is taken.
   void Remove(Place place, PageSource& source);
 

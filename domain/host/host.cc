@@ -213,11 +213,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
   const auto build = [&]() -> absl::StatusOr<std::shared_ptr<Domain>> {
     SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
                               Domain::Plan(std::move(params), *pool_));
-    {
-      // From here on an audit looks at its frames.
-      absl::MutexLock lock(&mu_);
-      domains_.at(id).domain = domain;
-    }
+    Enter(id, domain);
     SIMVISOR_RETURN_IF_ERROR(domain->Populate(stop));
     if (!start_paused) {
       SIMVISOR_RETURN_IF_ERROR(domain->Unpause(stop).status());
@@ -232,6 +228,22 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
   absl::MutexLock lock(&mu_);
   Show(domains_.at(id));
   return domain;
+}
+
+void Host::Enter(DomainId id, std::shared_ptr<Domain> domain) {
+  absl::MutexLock lock(&mu_);
+  domains_.at(id).domain = std::move(domain);
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Host::Replace(
+    DomainId id,
+    absl::FunctionRef<absl::StatusOr<std::shared_ptr<Domain>>()> make) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> made, make());
+  Entry& entry = domains_.at(id);
+  entry.domain = made;
+  Show(entry);
+  return made;
 }
 
 absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec) {

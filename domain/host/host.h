@@ -27,6 +27,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -154,6 +155,8 @@ class Host {
   AuditReport Audit() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  friend class IncomingDomain;
+
   // A domain in the table.  While it is being built it is neither counted nor
   // found; while it is dying it is found by its id alone, and its name is free.
   struct Entry {
@@ -175,6 +178,15 @@ class Host {
   absl::Status CompleteSpec(DomainSpec& spec) const;
   // Takes id, name and uuid for a domain that is about to be built.
   absl::StatusOr<DomainId> Reserve(DomainSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
+  // Notes a planned domain: from here on an audit looks at its frames.
+  void Enter(DomainId id, std::shared_ptr<Domain> domain)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Puts what `make` makes in place of the domain and lets it be found, while
+  // nobody looks at either.
+  absl::StatusOr<std::shared_ptr<Domain>> Replace(
+      DomainId id,
+      absl::FunctionRef<absl::StatusOr<std::shared_ptr<Domain>>()> make)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name and uuid of a domain that is about to die.

@@ -282,6 +282,15 @@ absl::Status P2mList::CheckMid(uint64_t mid, uint64_t& private_leaves) const {
     }
     leaf += similar;
   }
+  if (!is_private) {
+    const P2mClass wanted = shape_.MidBacking(mid) == Backing::kMissing
+                                ? P2mClass::kMissing
+                                : P2mClass::kIdentity;
+    if (Lookup(Pfn(mid * abi_->mid_span())).Class() != wanted) {
+      return absl::InternalError(absl::StrFormat(
+          "p2m mid %d is shared, but its words are of the other class", mid));
+    }
+  }
   if (has_tree_page && !(is_private && wants_tree_page)) {
     return absl::InternalError(
         absl::StrFormat("p2m mid %d must not have a tree page", mid));

@@ -52,6 +52,7 @@
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
 #include "domain/units/allocation_faults.h"
+#include "domain/units/byte_codec.h"
 #include "domain/units/compact_words.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/p2m_word.h"
@@ -97,6 +98,14 @@ class P2mList {
   // `source`.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED leaves the list empty.
   // REQUIRES: called first, once; nr_pages fits the capacity.
   absl::Status Build(PageCount nr_pages, PageSource& source);
+
+  // Stands in for Build() before frames arrive out of an image that ends at
+  // `end`: a list without pages of its own, all words INVALID.
+  // REQUIRES: called first, once; `end` fits the capacity.
+  void ExpectImage(Pfn end);
+  // Notes the RAM pages of `leaves`, by leaf, as the builder's list: that of a
+  // kernel which is not ours.  Pages named twice count for the first leaf.
+  void AdoptBuilderPages(absl::Span<const uint64_t> leaves);
 
   // Adds room to balloon; raises max_pfn to its end.
   void AddExtraRegion(PfnExtent pfns);
@@ -237,6 +246,20 @@ class P2mList {
   // changed then.
   absl::Status ReplaceFrames(absl::FunctionRef<MfnExtent(PfnExtent)> frames_of);
 
+  // --- Saved and restored guests (p2m_state.cc)
+  // -------------------------------
+
+  // Appends what the guest's kernel knows of its list beside the frames.
+  // REQUIRES: relocated(), and no foreign word.
+  void Encode(ByteWriter& out) const;
+  // The list that Encode() saw, with `frames` for its RAM words; stale for
+  // tools, as ReplaceFrames() leaves it.  `frames` is an unrelocated list.
+  // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes or the frames do not make
+  // one; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<P2mList>> Restore(
+      const Abi& abi, const P2mOptions& options, const P2mList& frames,
+      ByteReader& in, AllocationFaults* faults = nullptr);
+
   // --- The area's PMD entries, pte_page_span() pfns each ---------------------
 
   uint64_t pmd_entries() const { return shape_.mids() * abi_->pmds_per_mid; }
@@ -254,6 +277,13 @@ class P2mList {
   // --- The pages it is made of -----------------------------------------------
 
   const StructurePages& structure() const { return pages_; }
+  // The page of a leaf, shared ones included.  REQUIRES: relocated().
+  Pfn LeafPageAt(uint64_t leaf) const;
+  // The page of the structure's root of page tables.
+  // REQUIRES: published, in the linear view.
+  Pfn table_root() const { return upper_tables_.front(); }
+  // 1 to 4 for a page-table page, from the PTE pages up; 0 for any other page.
+  int TableLevel(Pfn pfn) const;
 
   // Fills `page` with what structure page `pfn` holds: words, mfns of a tree
   // page, or page-table entries.  False if it is not a page of the structure.
@@ -264,6 +294,8 @@ class P2mList {
   absl::Status CheckInvariants() const;
 
  private:
+  friend class P2mListDecoder;
+
   P2mList(const Abi& abi, const P2mOptions& options, CompactWords words);
 
   // A cell is word + 1, so that a zero cell is INVALID and numbers still count
@@ -271,6 +303,11 @@ class P2mList {
   static P2mWord FromCell(uint64_t cell) { return P2mWord::FromRaw(cell - 1); }
   static uint64_t ToCell(P2mWord word) { return word.raw() + 1; }
   static CompactWords::Fill CellFill(Pfn first, const RangeFill& fill);
+
+  void EncodeMids(ByteWriter& out) const;
+  void EncodePages(ByteWriter& out) const;
+  void EncodeReusedLeaves(ByteWriter& out) const;
+  void EncodeIdentity(ByteWriter& out) const;
 
   P2mWord LookupPastEnd(Pfn pfn) const;
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }

@@ -28,6 +28,7 @@ struct P2mSummary {
   uint64_t metadata_frames() const {
     return fixed_frames + pte_frames + tree_mid_frames;
   }
+  friend bool operator==(const P2mSummary&, const P2mSummary&) = default;
 };
 
 // Which word counts: what a lookup answers, or what is stored, where every

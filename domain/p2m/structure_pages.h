@@ -55,6 +55,14 @@ class StructurePages {
     }
   }
 
+  // Calls visit(extent, use of its first page) for all, in ascending order.
+  template <typename Visit>
+  void ForEachUse(Visit visit) const {
+    for (const auto& [first, entry] : entries_) {
+      visit(PfnExtent{first, entry.count}, entry.use);
+    }
+  }
+
   // Pages noted in all.
   PageCount size() const { return size_; }
   // Whether any page of `extent` is noted.

@@ -1,0 +1,316 @@
+// A domain made of an image: frames as they come, then the guest they hold.
+//
+// While it comes in, a domain is a list of frames without a guest.  Its guest
+// is another Domain of the same id, made at the end out of what the kernel had
+// noted about itself, which takes frames and contents over.
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "domain/domain/domain.h"
+#include "domain/units/byte_codec.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kNotesVersion = 1;
+
+absl::Status Malformed(absl::string_view what) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
+      absl::StrCat("what the guest's kernel noted about itself: ", what));
+}
+
+// What the kernel was built and booted with.
+void EncodeConfig(const DomainSpec& spec, ByteWriter& out) {
+  out.Put(spec.hotplug_limit_gib);
+  out.Put(spec.p2m.tools_view == ToolsView::kLinear ? 1 : 0);
+  out.Put(spec.p2m.balloon_room == BalloonRoom::kCompact ? 1 : 0);
+  out.Put(spec.balloon_max_retry);
+  out.Put(spec.pae_kernel.shared_kernel_pmd ? 1 : 0);
+  out.Put(static_cast<uint64_t>(spec.pae_kernel.user_pgds));
+  out.Put(spec.e820_host ? 1 : 0);
+  out.Put(spec.e820.entries().size());
+  for (const E820Entry& entry : spec.e820.entries()) {
+    out.Put(entry.start);
+    out.Put(entry.size);
+    out.Put(static_cast<uint64_t>(entry.type));
+  }
+}
+
+absl::Status DecodeConfig(ByteReader& in, DomainSpec& spec) {
+  spec.hotplug_limit_gib = static_cast<uint32_t>(in.Get(~uint32_t{0}));
+  spec.p2m.tools_view = in.Get(1) == 1 ? ToolsView::kLinear : ToolsView::kTree;
+  spec.p2m.balloon_room =
+      in.Get(1) == 1 ? BalloonRoom::kCompact : BalloonRoom::kFaithful;
+  spec.balloon_max_retry = static_cast<uint32_t>(in.Get(~uint32_t{0}));
+  spec.pae_kernel.shared_kernel_pmd = in.Get(1) == 1;
+  spec.pae_kernel.user_pgds = static_cast<int>(in.Get(kPaeTopEntries - 1));
+  spec.e820_host = in.Get(1) == 1;
+  std::vector<E820Entry> entries;
+  for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
+    E820Entry entry;
+    entry.start = in.Get();
+    entry.size = in.Get();
+    entry.type = static_cast<E820Type>(
+        in.Get(static_cast<uint64_t>(E820Type::kUnusable)));
+    if (entry.type < E820Type::kRam) in.Fail();
+    entries.push_back(entry);
+  }
+  if (!in.ok() || spec.pae_kernel.user_pgds == 0) {
+    return Malformed("its configuration makes no sense");
+  }
+  absl::StatusOr<E820Map> map = E820Map::Create(std::move(entries));
+  if (!map.ok()) return Malformed(map.status().message());
+  spec.e820 = *std::move(map);
+  return absl::OkStatus();
+}
+
+void EncodeSet(const PfnSet& set, ByteWriter& out) {
+  out.Put(set.extents().size());
+  for (const auto& [first, end] : set.extents()) {
+    out.Put(ExtentBetween(first, end));
+  }
+}
+
+PfnSet DecodeSet(ByteReader& in, Pfn end) {
+  PfnSet set;
+  for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
+    set.Add(in.GetPfns(end));
+  }
+  return set;
+}
+
+}  // namespace
+
+void Domain::EncodeKernel(ByteWriter& out) const {
+  out.Put(kNotesVersion);
+  EncodeConfig(spec_, out);
+  out.Put(target_.value());
+  out.Put(static_max_.value());
+  out.Put(max_pages_.value());
+  PfnSet ram;
+  for (Pfn at(0); at < list_->p2m_size();) {
+    const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,
+                                    RunMerge::kByClass);
+    if (run.word.Class() == P2mClass::kRam) ram.Add(run.pfns);
+    at = run.pfns.end();
+  }
+  EncodeSet(ram, out);
+  list_->Encode(out);
+  EncodeSet(free_pages_.set(), out);
+  out.Put(remapped_.value());
+  out.Put(released_.value());
+  out.Put(extra_regions_.size());
+  for (const PfnExtent& region : extra_regions_) out.Put(region);
+  balloon_.Encode(out);
+  driver_.Encode(out);
+  if (address_spaces_ != nullptr) address_spaces_->Encode(out);
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
+                                                             Pfn end,
+                                                             FramePool& pool) {
+  const Abi& abi = AbiOf(params.spec.arch);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      std::unique_ptr<P2mList> list,
+      P2mList::Create(abi, end, params.spec.p2m, params.faults));
+  list->ExpectImage(end);
+  return std::shared_ptr<Domain>(new Domain(
+      std::move(params), MemorySetup(), PageCount(0), std::move(list), pool));
+}
+
+absl::Status Domain::ReceiveFrames(PfnExtent pfns, FrameClaim* claim) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  for (Pfn at = pfns.first; at < pfns.end();) {
+    const P2mRun run =
+        list_->RunAt(at, pfns.end(), P2mView::kResolved, RunMerge::kByClass);
+    at = run.pfns.end();
+    // A page that is sent again keeps its frame.
+    if (run.word.is_invalid()) {
+      SIMVISOR_RETURN_IF_ERROR(GiveFrames(run.pfns, claim));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::GiveFrames(PfnExtent pfns, FrameClaim* claim) {
+  FrameClaim own;
+  if (claim == nullptr || claim->remaining() < pfns.count) {
+    absl::StatusOr<FrameClaim> more = pool_.Claim(pfns.count, reach_);
+    if (!more.ok()) {
+      return MakeError(
+          more.status().code(), Reason::kHostMemoryExhausted,
+          absl::StrFormat("domain %d: restore of pfn 0x%x: %s", id_.value(),
+                          pfns.first.value(), more.status().message()));
+    }
+    own = *std::move(more);
+    claim = &own;
+  }
+  while (!pfns.empty()) {
+    const PageCount done = pool_.Populate(
+        *claim, id_, pfns,
+        [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
+    current_ += done;
+    pfns = ExtentBetween(pfns.first + done, pfns.end());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::ReceivePage(Pfn pfn, absl::Span<const char> data) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  const Mfn mfn(list_->Lookup(pfn).Number());
+  contents_.Drop({mfn, PageCount(1)});
+  contents_.Write(mfn, 0, absl::string_view(data.data(), data.size()));
+  return absl::OkStatus();
+}
+
+absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  list_->AdoptBuilderPages(leaves);
+  foreign_kernel_ = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
+    absl::string_view notes, absl::Span<const Pfn> record_pages,
+    LimitsFrom limits) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  ByteReader in(notes);
+  if (in.Get() != kNotesVersion) {
+    return Malformed("they are of another version of the kernel");
+  }
+  const VcpuAffinities affinities = CopyAffinities();
+  Params params = {.id = id_,
+                   .spec = spec_,
+                   .initial = false,
+                   .max_pages = std::max(max_pages_, current_),
+                   .affinities = affinities,
+                   .faults = faults_};
+  SIMVISOR_RETURN_IF_ERROR(DecodeConfig(in, params.spec));
+  SIMVISOR_RETURN_IF_ERROR(DecodeLimits(in, limits, params));
+  SIMVISOR_RETURN_IF_ERROR(KeepOnly(DecodeSet(in, list_->p2m_size())));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      std::unique_ptr<P2mList> list,
+      P2mList::Restore(*abi_, params.spec.p2m, *list_, in, faults_));
+  std::shared_ptr<Domain> guest(new Domain(
+      std::move(params), MemorySetup(), PageCount(0), std::move(list), pool_));
+  SIMVISOR_RETURN_IF_ERROR(guest->TakeOver(*this, in, record_pages));
+  // All that it had is the guest's.
+  contents_ = PageContents();
+  current_ = PageCount(0);
+  list_->ClearFrames({Pfn(0), list_->p2m_size() - Pfn(0)});
+  dying_.store(true, std::memory_order_release);
+  state_ = DomainState::kDying;
+  gave_all_back_.store(true, std::memory_order_release);
+  return guest;
+}
+
+absl::Status Domain::DecodeLimits(ByteReader& in, LimitsFrom limits,
+                                  Params& params) const {
+  const uint64_t most = abi_->max_domain_pages().value();
+  const PageCount target(in.Get(most));
+  const PageCount static_max(in.Get(most));
+  const PageCount max_pages(in.Get(most + kMaxMemSlack.value()));
+  if (!in.ok() || target == PageCount(0) || target > static_max) {
+    return Malformed("its target or limits make no sense");
+  }
+  if (limits == LimitsFrom::kSpec) return absl::OkStatus();
+  params.spec.memory = target;
+  params.spec.max_memory = static_max;
+  params.max_pages = max_pages;
+  return absl::OkStatus();
+}
+
+absl::Status Domain::KeepOnly(const PfnSet& ram) {
+  for (const auto& [first, end] : ram.extents()) {
+    const P2mRun run =
+        list_->RunAt(first, end, P2mView::kResolved, RunMerge::kByClass);
+    if (run.word.Class() == P2mClass::kRam && run.pfns.end() == end) continue;
+    const Pfn missing =
+        run.word.Class() == P2mClass::kRam ? run.pfns.end() : first;
+    return Malformed(absl::StrFormat(
+        "pfn 0x%x is RAM, but no page was sent for it", missing.value()));
+  }
+  // Pages that the guest ballooned out after they were sent.
+  std::vector<MfnExtent> frames;
+  Pfn at(0);
+  const auto drop = [&](Pfn end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    while (at < end) {
+      frames.clear();
+      const Pfn next = CollectFrames(ExtentBetween(at, end), kMaxRuns, frames);
+      list_->ClearFrames(ExtentBetween(at, next));
+      FreeFrames(frames);
+      at = next;
+    }
+  };
+  for (const auto& [first, end] : ram.extents()) {
+    drop(first);
+    at = end;
+  }
+  drop(list_->p2m_size());
+  return absl::OkStatus();
+}
+
+absl::Status Domain::TakeOver(Domain& incoming, ByteReader& in,
+                              absl::Span<const Pfn> record_pages) {
+  absl::MutexLock lock(&mu_);
+  current_ = incoming.current_;
+  contents_ = std::move(incoming.contents_);
+  const absl::Status status = DecodeGuest(in, record_pages);
+  if (status.ok()) return status;
+  incoming.contents_ = std::move(contents_);
+  current_ = PageCount(0);
+  return status;
+}
+
+absl::Status Domain::DecodeGuest(ByteReader& in,
+                                 absl::Span<const Pfn> record_pages) {
+  const Pfn end = list_->p2m_size();
+  const PfnSet free = DecodeSet(in, end);
+  for (const auto& [first, last] : free.extents()) {
+    free_pages_.Return(ExtentBetween(first, last));
+  }
+  remapped_ = PageCount(in.Get());
+  released_ = PageCount(in.Get());
+  for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
+    extra_regions_.push_back(in.GetPfns(end));
+  }
+  balloon_.Decode(in, end);
+  driver_.Decode(in, current_);
+  CountBalloon();
+  if (abi_->arch == Arch::kX86_32Pae) {
+    MakeAddressSpaces();
+    address_spaces_->Decode(in, end);
+  }
+  if (!in.done()) return Malformed("they end early or late");
+  state_ = DomainState::kPaused;
+  booted_.store(true, std::memory_order_release);
+  std::vector<std::string> findings;
+  uint64_t words = 0;
+  Audit(findings, &words);
+  if (!findings.empty()) return Malformed(findings.front());
+  DropKernelPages(record_pages);
+  return absl::OkStatus();
+}
+
+void Domain::DropKernelPages(absl::Span<const Pfn> record_pages) {
+  // Their content follows from the kernel's state.
+  PfnSet pages;
+  for (const Pfn pfn : record_pages) pages.Add({pfn, PageCount(1)});
+  list_->structure().ForEach([&](PfnExtent pfns) { pages.Add(pfns); });
+  if (address_spaces_ != nullptr) {
+    address_spaces_->ForEachPage([&](PfnExtent pfns) { pages.Add(pfns); });
+  }
+  ZeroPages(pages);
+}
+
+}  // namespace simvisor

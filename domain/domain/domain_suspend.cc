@@ -1,0 +1,201 @@
+// A guest suspends and resumes, and what of it goes into an image (A9).
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/domain/domain.h"
+#include "domain/units/byte_codec.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+absl::Status NotMigratable(DomainId id, absl::string_view operation,
+                           absl::string_view why) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotMigratable,
+      absl::StrFormat("domain %d: %s: %s", id.value(), operation, why));
+}
+
+}  // namespace
+
+absl::Status Domain::CheckMigratable(absl::string_view operation) const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckRunning(operation));
+  return CheckCanTravel(operation);
+}
+
+absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
+  if (!spec_.pci_devices.empty()) {
+    return NotMigratable(id_, operation,
+                         absl::StrFormat("it has %d PCI devices passed "
+                                         "through, which cannot move with it; "
+                                         "create it without pci",
+                                         spec_.pci_devices.size()));
+  }
+  if (!foreign_.empty()) {
+    return NotMigratable(
+        id_, operation,
+        absl::StrFormat("%d words of its p2m list map frames of other domains, "
+                        "the first at pfn 0x%x; unmap them first",
+                        foreign_.size().value(),
+                        foreign_.extents().begin()->first.value()));
+  }
+  const uint64_t reach = abi_->max_p2m_pfn();
+  if (spec_.p2m.tools_view == ToolsView::kTree &&
+      list_->last_pfn().value() > reach) {
+    return NotMigratable(
+        id_, operation,
+        absl::StrFormat("its p2m list ends at pfn 0x%x, too large for a p2m "
+                        "tree, which reaches 0x%x; create it with the linear "
+                        "view",
+                        list_->last_pfn().value(), reach));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckRunning(operation));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(operation));
+  SIMVISOR_ASSIGN_OR_RETURN(const ToolsRoot root, list_->FindToolsRoot());
+  SuspendRecord record;
+  record.arch = abi_->arch;
+  record.vcpus = spec_.vcpus;
+  record.pages = current_ - unmapped_frames_.size();
+  record.tools = root;
+  record.last_pfn = list_->last_pfn();
+  record.generation = list_->generation();
+  ByteWriter notes;
+  EncodeKernel(notes);
+  record.notes = notes.bytes();
+  SIMVISOR_RETURN_IF_ERROR(PlaceRecord(operation, record));
+  suspended_ = true;
+  state_ = DomainState::kPaused;
+  return record;
+}
+
+absl::Status Domain::PlaceRecord(absl::string_view operation,
+                                 SuspendRecord& record) const {
+  const bool linear = record.tools.view == ToolsView::kLinear;
+  const size_t tables = linear ? 0 : abi_->page_table_levels;
+  const size_t notes_pages =
+      (record.notes.size() + SuspendRecord::kNotesPerPage - 1) /
+      SuspendRecord::kNotesPerPage;
+  const size_t needed = 4 + tables + notes_pages;
+  const std::vector<Pfn> pages = UnwrittenFreePages(needed);
+  if (pages.size() < needed) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+        absl::StrFormat("domain %d: %s: its guest needs %d free pages that "
+                        "hold nothing to suspend, and has %d; balloon it up",
+                        id_.value(), operation, needed, pages.size()));
+  }
+  auto next = pages.begin();
+  record.start_info = *next++;
+  record.store = *next++;
+  record.console = *next++;
+  record.gdt = *next++;
+  record.tables.assign(next, next + tables);
+  if (linear) record.tables.push_back(list_->table_root());
+  record.notes_pages.assign(next + tables, pages.end());
+  return absl::OkStatus();
+}
+
+std::vector<Pfn> Domain::UnwrittenFreePages(size_t most) const {
+  std::vector<Pfn> pages;
+  for (const auto& [first, end] : free_pages_.set().extents()) {
+    for (Pfn at = first; at < end; at += PageCount(1)) {
+      if (pages.size() == most) return pages;
+      if (contents_.Find(Mfn(list_->Lookup(at).Number())) == nullptr) {
+        pages.push_back(at);
+      }
+    }
+  }
+  return pages;
+}
+
+absl::Status Domain::Resume(bool paused, StopCheck stop) {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (!suspended_) return absl::OkStatus();
+  suspended_ = false;
+  // The pages of what is published are there; it is only written anew.
+  SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
+  if (paused) return absl::OkStatus();
+  state_ = DomainState::kRunning;
+  Drive(target_, nullptr, stop).IgnoreError();
+  return absl::OkStatus();
+}
+
+absl::Status Domain::CheckNotSuspended(absl::string_view operation) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (!suspended_) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainSuspended,
+      absl::StrFormat("domain %d: %s: its guest is suspended while it is saved "
+                      "or handed over; wait until that is done",
+                      id_.value(), operation));
+}
+
+absl::StatusOr<std::vector<ImagePage>> Domain::ReadForImage(
+    PfnExtent pfns) const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  std::vector<ImagePage> pages;
+  pages.reserve(pfns.count.value());
+  for (Pfn at = pfns.first; at < pfns.end(); at += PageCount(1)) {
+    pages.push_back(PageForImage(at));
+  }
+  return pages;
+}
+
+ImagePage Domain::PageForImage(Pfn pfn) const {
+  ImagePage page;
+  const P2mWord word = list_->Lookup(pfn);
+  if (pfn >= list_->p2m_size() || word.Class() != P2mClass::kRam) return page;
+  page.kind = ImagePage::Kind::kData;
+  // Rendered on the stack: most pages are no page of the kernel's.
+  Page made;
+  if (RenderKernelPage(pfn, absl::MakeSpan(made))) {
+    page.data = std::make_unique<Page>(made);
+    page.table_level = TableLevel(pfn);
+    page.pinned = page.table_level == abi_->page_table_levels;
+    return page;
+  }
+  const Page* const content = contents_.Find(Mfn(word.Number()));
+  if (content == nullptr) {
+    page.kind = ImagePage::Kind::kZero;
+  } else {
+    page.data = std::make_unique<Page>(*content);
+  }
+  return page;
+}
+
+int Domain::TableLevel(Pfn pfn) const {
+  const int level = list_->TableLevel(pfn);
+  if (level > 0 || address_spaces_ == nullptr) return level;
+  return address_spaces_->TableLevel(pfn);
+}
+
+absl::StatusOr<std::vector<Pfn>> Domain::LeafPages(uint64_t first,
+                                                   size_t most) const {
+  absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  std::vector<Pfn> pages;
+  const uint64_t end = list_->p2m_size().value() / abi_->leaf_span();
+  for (uint64_t leaf = first; leaf < end && pages.size() < most; ++leaf) {
+    pages.push_back(list_->LeafPageAt(leaf));
+  }
+  return pages;
+}
+
+Pfn Domain::PfnOfFrame(Mfn mfn) const {
+  const FrameRun run = pool_.Lookup(mfn);
+  return run.state == FrameState::kOwned && run.owner == id_ ? run.first_pfn
+                                                             : Pfn::None();
+}
+
+}  // namespace simvisor

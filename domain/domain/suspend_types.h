@@ -1,0 +1,67 @@
+// What a suspended guest leaves for whoever saves it, and what a restored one
+// is made of.
+//
+// Thread safety: plain values.
+
+#ifndef SIMVISOR_DOMAIN_DOMAIN_SUSPEND_TYPES_H_
+#define SIMVISOR_DOMAIN_DOMAIN_SUSPEND_TYPES_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "domain/frames/page_contents.h"
+#include "domain/p2m/p2m_options.h"
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// How a guest suspends.  Its kernel takes free pages that hold nothing for what
+// an image must have beside its memory; they are free again when it resumes,
+// here or elsewhere.  What they hold is for the saver to write.
+struct SuspendRecord {
+  Arch arch = Arch::kX86_64;
+  uint32_t vcpus = 1;
+  // Pages the guest has, but for frames that are in no word: they have no pfn
+  // to travel by.
+  PageCount pages;
+  ToolsRoot tools;      // shared info
+  Pfn last_pfn;         // arch.max_pfn of shared info, a count
+  uint64_t generation;  // arch.p2m_generation
+  Pfn start_info;
+  Pfn store;
+  Pfn console;
+  Pfn gdt;
+  // Page tables that map start_info, from the root down, one of each level.  In
+  // the linear view the root that maps the p2m list alone.
+  std::vector<Pfn> tables;
+  // Pages of the notes, in order, and what the kernel noted about itself.
+  std::vector<Pfn> notes_pages;
+  std::string notes;
+
+  // Bytes of the notes in each of their pages; the rest links them.
+  static constexpr uint64_t kNotesPerPage = kPageSize - 8;
+};
+
+// Whose target, static-max and max_pages a restored domain has: those that it
+// had when it suspended, or those of the spec that it is restored with.
+enum class LimitsFrom { kNotes, kSpec };
+
+// What an image says about one pfn.
+struct ImagePage {
+  enum class Kind {
+    kAbsent,  // no frame: ballooned, a hole, identity
+    kZero,    // a frame that was never written
+    kData,    // a frame with `data`
+  };
+  Kind kind = Kind::kAbsent;
+  int table_level = 0;  // 1 to 4 for a page table, whose entries name mfns
+  bool pinned = false;
+  std::unique_ptr<Page> data;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_DOMAIN_SUSPEND_TYPES_H_

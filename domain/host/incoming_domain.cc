@@ -1,0 +1,112 @@
+#include "domain/host/incoming_domain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/host/spec_check.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+absl::Status CheckEnd(const DomainSpec& spec, Pfn end) {
+  const Pfn limit(AbiOf(spec.arch).pfn_limit);
+  if (end > Pfn(0) && end <= limit) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+      absl::StrFormat("restore of domain \"%s\": its pfns end at 0x%x: a guest "
+                      "of %s has at least one, and none from 0x%x on",
+                      spec.name, end.value(), AbiOf(spec.arch).name,
+                      limit.value()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
+    Host& host, DomainSpec spec, Pfn end, PageCount claim) {
+  SIMVISOR_RETURN_IF_ERROR(CheckEnd(spec, end));
+  if (spec.memory == PageCount(0)) spec.memory = end - Pfn(0);
+  spec.max_memory = std::max(spec.max_memory, spec.memory);
+  spec.vcpus = std::max<uint32_t>(spec.vcpus, 1);
+  SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(spec));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      VcpuAffinities affinities,
+      VcpuAffinities::Create(
+          host.cpus_, spec.vcpus,
+          absl::StrFormat("restore of domain \"%s\"", spec.name),
+          spec.vcpu_affinities));
+  spec.vcpu_affinities = {};
+  const FrameReach reach =
+      spec.arch == Arch::kX86_32Pae ? FrameReach::kLow : FrameReach::kAll;
+  SIMVISOR_ASSIGN_OR_RETURN(FrameClaim claimed,
+                            host.pool_->Claim(claim, reach));
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec));
+  const uint32_t vcpus = spec.vcpus;
+  const PageCount max_pages = spec.memory + kMaxMemSlack;
+  absl::StatusOr<std::shared_ptr<Domain>> domain =
+      Domain::PlanIncoming({.id = id,
+                            .spec = std::move(spec),
+                            .initial = false,
+                            .max_pages = max_pages,
+                            .affinities = std::move(affinities),
+                            .faults = host.faults_},
+                           end, *host.pool_);
+  if (!domain.ok()) {
+    host.Abandon(id);
+    return domain.status();
+  }
+  host.Enter(id, *domain);
+  return std::unique_ptr<IncomingDomain>(
+      new IncomingDomain(host, *std::move(domain), vcpus, std::move(claimed)));
+}
+
+IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
+                               uint32_t vcpus, FrameClaim claim)
+    : host_(host),
+      domain_(std::move(domain)),
+      vcpus_(vcpus),
+      claim_(std::move(claim)) {}
+
+IncomingDomain::~IncomingDomain() {
+  if (!arrived_) host_.Abandon(domain_->id());
+}
+
+Mfn IncomingDomain::FrameAt(Pfn pfn) const {
+  std::vector<P2mWord> words;
+  const uint64_t number = pfn.value();
+  if (!domain_->Translate({&number, 1}, words).ok() ||
+      words.front().Class() != P2mClass::kRam) {
+    return Mfn::None();
+  }
+  return Mfn(words.front().Number());
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
+    absl::string_view notes, absl::Span<const Pfn> record_pages,
+    LimitsFrom limits) {
+  // The host's table must have the guest as soon as it has the frames.
+  SIMVISOR_ASSIGN_OR_RETURN(
+      std::shared_ptr<Domain> guest, host_.Replace(id(), [&] {
+        return domain_->Awaken(notes, record_pages, limits);
+      }));
+  arrived_ = true;
+  claim_ = FrameClaim();
+  return guest;
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
+    absl::Span<const uint64_t> leaves) {
+  SIMVISOR_RETURN_IF_ERROR(domain_->AdoptForeignKernel(leaves));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      std::shared_ptr<Domain> domain,
+      host_.Replace(id(), [&]() -> absl::StatusOr<std::shared_ptr<Domain>> {
+        return domain_;
+      }));
+  arrived_ = true;
+  claim_ = FrameClaim();
+  return domain;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,77 @@
+// A domain on its way into a host, out of an image.
+//
+// Takes id, name and uuid like a domain that is being built, and frames as
+// pages come; nobody finds it.  It becomes a domain of the host with Awaken()
+// or AdoptForeignKernel(), once; until then, whatever goes wrong, nothing is
+// left of it when this object goes.
+//
+// Thread safety: one thread at a time; the host may be used meanwhile.
+
+#ifndef SIMVISOR_DOMAIN_HOST_INCOMING_DOMAIN_H_
+#define SIMVISOR_DOMAIN_HOST_INCOMING_DOMAIN_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "domain/domain/domain.h"
+#include "domain/frames/frame_pool.h"
+#include "domain/host/host.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class IncomingDomain {
+ public:
+  // Begins a domain whose pfns end at `end`.  Of `spec`, what the guest's
+  // kernel notes about itself (map, options, limits) is not looked at; memory
+  // of 0 pages stands for `end`.  A `claim` of pages is made first.
+  //
+  // Errors as Host::CreateDomain(); RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED
+  // if the host has not `claim` frames to promise.  `host` must outlive it.
+  static absl::StatusOr<std::unique_ptr<IncomingDomain>> Create(
+      Host& host, DomainSpec spec, Pfn end, PageCount claim = PageCount(0));
+
+  IncomingDomain(const IncomingDomain&) = delete;
+  IncomingDomain& operator=(const IncomingDomain&) = delete;
+  ~IncomingDomain();
+
+  DomainId id() const { return domain_->id(); }
+  uint32_t vcpus() const { return vcpus_; }
+
+  // See Domain.
+  absl::Status ReceiveFrames(PfnExtent pfns) {
+    return domain_->ReceiveFrames(pfns, &claim_);
+  }
+  absl::Status ReceivePage(Pfn pfn, absl::Span<const char> data) {
+    return domain_->ReceivePage(pfn, data);
+  }
+  absl::Status ReadPage(Pfn pfn, absl::Span<char> page) const {
+    return domain_->ReadMemory(pfn, 0, page);
+  }
+  Mfn FrameAt(Pfn pfn) const;
+
+  // Make it a domain of the host.
+  absl::StatusOr<std::shared_ptr<Domain>> Awaken(
+      absl::string_view notes, absl::Span<const Pfn> record_pages,
+      LimitsFrom limits = LimitsFrom::kNotes);
+  absl::StatusOr<std::shared_ptr<Domain>> AdoptForeignKernel(
+      absl::Span<const uint64_t> leaves);
+
+ private:
+  IncomingDomain(Host& host, std::shared_ptr<Domain> domain, uint32_t vcpus,
+                 FrameClaim claim);
+
+  Host& host_;
+  std::shared_ptr<Domain> domain_;
+  const uint32_t vcpus_;
+  FrameClaim claim_;
+  bool arrived_ = false;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_HOST_INCOMING_DOMAIN_H_

@@ -1,0 +1,453 @@
+// A relocated p2m list as bytes, and a list made of such bytes: what the kernel
+// of a saved guest knows of its list beside the frames, which change.
+//
+// In order: size and end of the list; whether there is a tree; backing of the
+// mids, in runs; the pages of the structure with their roles; leaves that still
+// use the builder's pages, in runs; identity words, in runs; room to balloon.
+//
+// The bytes come from a stream that anybody may have made, so everything is
+// checked: a number must be in range when it is read, and the whole must pass
+// CheckInvariants() before the list is used.
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "domain/p2m/p2m_list.h"
+#include "domain/units/byte_codec.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kFilledMissing = 4;  // beside a Backing
+
+absl::Status Malformed(absl::string_view what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
+                   absl::StrCat("the kernel's notes of its p2m list: ", what));
+}
+
+}  // namespace
+
+// Makes a list of what Encode() wrote.
+class P2mListDecoder {
+ public:
+  P2mListDecoder(P2mList& list, ByteReader& in) : list_(list), in_(in) {}
+
+  // Errors as P2mList::Restore().
+  absl::Status Decode(const P2mList& frames);
+
+ private:
+  absl::Status CopyFrames(const P2mList& from);
+  void DecodeMids();
+  absl::Status DecodePages();
+  void DecodeReusedLeaves();
+  absl::Status DecodeIdentity();
+  // False if the page has no place, or its place is taken.
+  bool Adopt(PfnExtent pages, PageRole role, uint64_t index);
+  bool AdoptOne(Pfn page, PageRole role, uint64_t index);
+  bool AdoptBuilderPage(Pfn page, uint64_t leaf);
+  bool AdoptPtePage(Pfn page, uint64_t index);
+  bool AdoptLeaves(PfnExtent pages, uint64_t leaf);
+  bool AdoptTreeMid(Pfn page, uint64_t mid);
+  bool IsPrivate(uint64_t mid) const;
+  bool IsAllRam(PfnExtent pfns) const;
+  // Whether every page that a list must have is there.
+  bool IsComplete() const;
+
+  P2mList& list_;
+  ByteReader& in_;
+  std::vector<Pfn> builder_;  // by leaf
+};
+
+void P2mList::Encode(ByteWriter& out) const {
+  out.Put(p2m_size().value());
+  out.Put(last_pfn_.value());
+  out.Put(tree_built() ? 1 : 0);
+  EncodeMids(out);
+  EncodePages(out);
+  EncodeReusedLeaves(out);
+  EncodeIdentity(out);
+  out.Put(extra_.extents().size());
+  for (const auto& [first, end] : extra_.extents()) {
+    out.Put(ExtentBetween(first, end));
+  }
+}
+
+void P2mList::ExpectImage(Pfn end) {
+  const uint64_t span = abi_->leaf_span();
+  max_pfn_ = last_pfn_ = Pfn((end.value() + span - 1) / span * span);
+  p2m_size_.store(max_pfn_.value(), std::memory_order_release);
+}
+
+void P2mList::AdoptBuilderPages(absl::Span<const uint64_t> leaves) {
+  for (uint64_t leaf = 0; leaf < leaves.size(); ++leaf) {
+    const PfnExtent page = {Pfn(leaves[leaf]), PageCount(1)};
+    if (pages_.Intersects(page)) continue;
+    pages_.Add(page, PageRole::kBuilderList, leaf);
+    builder_pages_.push_back(page);
+  }
+  builder_leaves_ = leaves.size();
+}
+
+Pfn P2mList::LeafPageAt(uint64_t leaf) const {
+  switch (LeafBacking(leaf)) {
+    case Backing::kMissing:
+      return missing_leaf_;
+    case Backing::kIdentity:
+      return identity_leaf_;
+    case Backing::kPrivate:
+      break;
+  }
+  return shape_.LeafPage(leaf);
+}
+
+int P2mList::TableLevel(Pfn pfn) const {
+  const std::optional<StructurePages::Use> use = pages_.Find(pfn);
+  if (!use.has_value()) return 0;
+  switch (use->role) {
+    case PageRole::kMissingPte:
+    case PageRole::kIdentityPte:
+    case PageRole::kPte:
+      return 1;
+    case PageRole::kUpperTable: {
+      const uint64_t above = upper_tables_.size() - LevelTwoPages(p2m_size());
+      return use->index >= above
+                 ? 2
+                 : abi_->page_table_levels - static_cast<int>(use->index);
+    }
+    default:
+      return 0;
+  }
+}
+
+void P2mList::EncodeMids(ByteWriter& out) const {
+  const auto code = [this](uint64_t mid) {
+    return static_cast<uint64_t>(shape_.MidBacking(mid)) |
+           (shape_.TreePageFilledMissing(mid) ? kFilledMissing : 0);
+  };
+  for (uint64_t mid = 0; mid < shape_.mids();) {
+    uint64_t end = mid + 1;
+    while (end < shape_.mids() && code(end) == code(mid)) ++end;
+    out.Put(end - mid);
+    out.Put(code(mid));
+    mid = end;
+  }
+}
+
+void P2mList::EncodePages(ByteWriter& out) const {
+  uint64_t entries = 0;
+  pages_.ForEachUse([&](PfnExtent, StructurePages::Use) { ++entries; });
+  out.Put(entries);
+  pages_.ForEachUse([&](PfnExtent pfns, StructurePages::Use use) {
+    out.Put(pfns);
+    out.Put(static_cast<uint64_t>(use.role));
+    out.Put(use.index);
+  });
+}
+
+void P2mList::EncodeReusedLeaves(ByteWriter& out) const {
+  std::vector<std::pair<uint64_t, uint64_t>> runs;
+  for (uint64_t leaf = 0; ReusesBuilderPages() && leaf < builder_leaves_;
+       ++leaf) {
+    const Pfn page = shape_.LeafPage(leaf);
+    if (page.is_none()) continue;
+    const auto use = pages_.Find(page);
+    if (use->role != PageRole::kBuilderList) continue;
+    if (!runs.empty() && runs.back().first + runs.back().second == leaf) {
+      ++runs.back().second;
+    } else {
+      runs.emplace_back(leaf, 1);
+    }
+  }
+  out.Put(runs.size());
+  for (const auto& [first, count] : runs) {
+    out.Put(first);
+    out.Put(count);
+  }
+}
+
+void P2mList::EncodeIdentity(ByteWriter& out) const {
+  std::vector<P2mRun> runs;
+  for (Pfn at(0); at < p2m_size();) {
+    const P2mRun run =
+        RunAt(at, p2m_size(), P2mView::kResolved, RunMerge::kByFrame);
+    if (run.word.Class() == P2mClass::kIdentity) runs.push_back(run);
+    at = run.pfns.end();
+  }
+  out.Put(runs.size());
+  for (const P2mRun& run : runs) {
+    out.Put(run.pfns);
+    out.Put(run.word.Number());
+  }
+}
+
+absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
+    const Abi& abi, const P2mOptions& options, const P2mList& frames,
+    ByteReader& in, AllocationFaults* faults) {
+  const Pfn size(in.Get(AreaEnd(abi, Pfn(abi.pfn_limit), Pfn()).value()));
+  const Pfn last(in.Get(size.value()));
+  const bool tree = in.Get(1) == 1;
+  if (!in.ok() || size == Pfn(0) || size.value() % abi.mid_span() != 0 ||
+      tree != (options.tools_view == ToolsView::kTree)) {
+    return Malformed("its size or view makes no sense");
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
+                            Create(abi, size, options, faults));
+  list->max_pfn_ = size;
+  list->last_pfn_ = last;
+  list->relocated_ = true;
+  list->frames_replaced_ = true;
+  list->p2m_size_.store(size.value(), std::memory_order_release);
+  SIMVISOR_RETURN_IF_ERROR(P2mListDecoder(*list, in).Decode(frames));
+  const absl::Status sound = list->CheckInvariants();
+  if (!sound.ok()) {
+    return Malformed(
+        absl::string_view(sound.message().data(), sound.message().size()));
+  }
+  return list;
+}
+
+absl::Status P2mListDecoder::Decode(const P2mList& frames) {
+  SIMVISOR_RETURN_IF_ERROR(CopyFrames(frames));
+  DecodeMids();
+  SIMVISOR_RETURN_IF_ERROR(DecodePages());
+  DecodeReusedLeaves();
+  SIMVISOR_RETURN_IF_ERROR(DecodeIdentity());
+  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
+    list_.extra_.Add(in_.GetPfns(list_.p2m_size()));
+  }
+  if (!in_.ok()) return Malformed("they end early, or a number is too large");
+  if (!IsComplete()) return Malformed("pages that every list has are missing");
+  return absl::OkStatus();
+}
+
+absl::Status P2mListDecoder::CopyFrames(const P2mList& from) {
+  for (Pfn at(0); at < from.p2m_size();) {
+    const P2mRun run =
+        from.RunAt(at, from.p2m_size(), P2mView::kResolved, RunMerge::kByFrame);
+    at = run.pfns.end();
+    if (run.word.Class() != P2mClass::kRam) continue;
+    if (at > list_.p2m_size()) return Malformed("pages lie behind its end");
+    list_.StoreFrames(run.pfns.first, {Mfn(run.word.Number()), run.pfns.count});
+  }
+  return absl::OkStatus();
+}
+
+void P2mListDecoder::DecodeMids() {
+  const uint64_t mids = list_.MidOf(list_.p2m_size());
+  LeafMap& shape = list_.shape_;
+  shape.Resize(mids);
+  for (uint64_t mid = 0; mid < mids && in_.ok();) {
+    const uint64_t count = in_.Get(mids - mid);
+    const uint64_t code = in_.Get(kFilledMissing | 3);
+    const uint64_t backing = code & 3;
+    if (count == 0 || backing > static_cast<uint64_t>(Backing::kPrivate)) {
+      in_.Fail();
+    }
+    for (uint64_t i = 0; i < count && in_.ok(); ++i, ++mid) {
+      if (backing == static_cast<uint64_t>(Backing::kPrivate)) {
+        shape.MakePrivate(mid, {Pfn::None(), Pfn::None()});
+        shape.SetTreePage(mid, Pfn::None(), (code & kFilledMissing) != 0);
+      } else {
+        shape.SetShared(mid, static_cast<Backing>(backing));
+      }
+    }
+  }
+}
+
+absl::Status P2mListDecoder::DecodePages() {
+  if (list_.options_.tools_view == ToolsView::kLinear) {
+    list_.upper_tables_.assign(list_.UpperTables(list_.p2m_size()),
+                               Pfn::None());
+  }
+  Pfn next(0);
+  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
+    const PfnExtent pfns = in_.GetPfns(list_.p2m_size());
+    const auto role = static_cast<PageRole>(
+        in_.Get(static_cast<uint64_t>(PageRole::kUpperTable)));
+    const uint64_t index = in_.Get(list_.p2m_size().value());
+    if (!in_.ok()) break;
+    if (pfns.first < next || !IsAllRam(pfns)) {
+      return Malformed("pages of it overlap or are not RAM");
+    }
+    next = pfns.end();
+    list_.pages_.Add(pfns, role, index);
+    if (!Adopt(pfns, role, index)) {
+      return Malformed("a page of it has no place in it, or two have one");
+    }
+  }
+  list_.builder_leaves_ = builder_.size();
+  for (const Pfn page : builder_) {
+    if (page.is_none()) return Malformed("pages of the builder's are missing");
+    list_.builder_pages_.push_back({page, PageCount(1)});
+  }
+  return absl::OkStatus();
+}
+
+void P2mListDecoder::DecodeReusedLeaves() {
+  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
+    const uint64_t first = in_.Get(builder_.size());
+    const uint64_t count = in_.Get(builder_.size() - first);
+    for (uint64_t leaf = first; leaf < first + count && in_.ok(); ++leaf) {
+      if (AdoptLeaves({builder_[leaf], PageCount(1)}, leaf)) {
+        ++list_.reused_leaves_;
+      } else {
+        in_.Fail();
+      }
+    }
+  }
+}
+
+absl::Status P2mListDecoder::DecodeIdentity() {
+  const uint64_t limit = list_.abi_->plain_word_limit();
+  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
+    const PfnExtent pfns = in_.GetPfns(list_.p2m_size());
+    const Pfn number(in_.Get());
+    if (!in_.ok()) break;
+    const P2mRun under = list_.RunAt(pfns.first, pfns.end(), P2mView::kResolved,
+                                     RunMerge::kByClass);
+    if (!FitsWithin(number, pfns.count, Pfn(limit)) ||
+        !under.word.is_invalid() || under.pfns.end() != pfns.end()) {
+      return Malformed(
+          "an identity word has a number that is too large, or a "
+          "frame");
+    }
+    list_.words_.SetRange(
+        pfns.first.value(), pfns.count.value(),
+        {P2mList::ToCell(P2mWord::Identity(number)), /*counts_up=*/true});
+  }
+  return absl::OkStatus();
+}
+
+bool P2mListDecoder::IsAllRam(PfnExtent pfns) const {
+  const P2mRun run = list_.RunAt(pfns.first, pfns.end(), P2mView::kResolved,
+                                 RunMerge::kByClass);
+  return run.word.Class() == P2mClass::kRam && run.pfns.end() == pfns.end();
+}
+
+bool P2mListDecoder::IsPrivate(uint64_t mid) const {
+  return mid < list_.shape_.mids() &&
+         list_.shape_.MidBacking(mid) == Backing::kPrivate;
+}
+
+bool P2mListDecoder::Adopt(PfnExtent pages, PageRole role, uint64_t index) {
+  if (role == PageRole::kLeaf) return AdoptLeaves(pages, index);
+  for (PageCount i; i < pages.count; i += PageCount(1)) {
+    if (!AdoptOne(pages.first + i, role, index + i.value())) return false;
+  }
+  return true;
+}
+
+bool P2mListDecoder::AdoptOne(Pfn page, PageRole role, uint64_t index) {
+  const auto adopt = [page](Pfn& place) {
+    if (!place.is_none()) return false;
+    place = page;
+    return true;
+  };
+  switch (role) {
+    case PageRole::kMissingLeaf:
+      return adopt(list_.missing_leaf_);
+    case PageRole::kIdentityLeaf:
+      return adopt(list_.identity_leaf_);
+    case PageRole::kMissingPte:
+      return adopt(list_.missing_pte_);
+    case PageRole::kIdentityPte:
+      return adopt(list_.identity_pte_);
+    case PageRole::kMidMissing:
+      return adopt(list_.mid_missing_);
+    case PageRole::kTop:
+      return adopt(list_.top_page_);
+    case PageRole::kTopByPointer:
+      return adopt(list_.top_pointer_page_);
+    case PageRole::kUpperTable:
+      return index < list_.upper_tables_.size() &&
+             adopt(list_.upper_tables_[index]);
+    case PageRole::kBuilderList:
+      return AdoptBuilderPage(page, index);
+    case PageRole::kPte:
+      return AdoptPtePage(page, index);
+    case PageRole::kTreeMid:
+      return AdoptTreeMid(page, index);
+    case PageRole::kLeaf:
+      break;
+  }
+  return false;
+}
+
+bool P2mListDecoder::AdoptBuilderPage(Pfn page, uint64_t leaf) {
+  if (!list_.ReusesBuilderPages() || leaf >= list_.LeafOf(list_.p2m_size())) {
+    return false;
+  }
+  if (leaf >= builder_.size()) builder_.resize(leaf + 1, Pfn::None());
+  if (!builder_[leaf].is_none()) return false;
+  builder_[leaf] = page;
+  return true;
+}
+
+bool P2mListDecoder::AdoptPtePage(Pfn page, uint64_t index) {
+  const uint64_t mid = index / list_.abi_->pmds_per_mid;
+  if (!IsPrivate(mid)) return false;
+  std::array<Pfn, 2> pages = {list_.shape_.PtePage(mid, 0),
+                              list_.shape_.PtePage(mid, 1)};
+  Pfn& place = pages[index % list_.abi_->pmds_per_mid];
+  if (!place.is_none()) return false;
+  place = page;
+  list_.shape_.MakePrivate(mid, pages);
+  ++list_.pte_pages_;
+  return true;
+}
+
+bool P2mListDecoder::AdoptLeaves(PfnExtent pages, uint64_t leaf) {
+  const uint64_t per_mid = list_.abi_->words_per_page;
+  while (!pages.empty()) {
+    if (!IsPrivate(leaf / per_mid)) return false;
+    const uint64_t count =
+        std::min(pages.count.value(), per_mid - leaf % per_mid);
+    for (uint64_t i = 0; i < count; ++i) {
+      if (!list_.shape_.LeafPage(leaf + i).is_none()) return false;
+    }
+    list_.shape_.SetLeafPages(leaf, {pages.first, PageCount(count)});
+    list_.leaf_pages_ += count;
+    leaf += count;
+    pages = ExtentBetween(pages.first + PageCount(count), pages.end());
+  }
+  return true;
+}
+
+bool P2mListDecoder::AdoptTreeMid(Pfn page, uint64_t mid) {
+  if (mid >= list_.abi_->words_per_page || !IsPrivate(mid) ||
+      !list_.shape_.TreePage(mid).is_none()) {
+    return false;
+  }
+  list_.shape_.SetTreePage(mid, page, list_.shape_.TreePageFilledMissing(mid));
+  ++list_.tree_mid_pages_;
+  return true;
+}
+
+bool P2mListDecoder::IsComplete() const {
+  std::vector<Pfn> needed = {list_.missing_leaf_, list_.identity_leaf_,
+                             list_.missing_pte_, list_.identity_pte_};
+  const bool tree = list_.options_.tools_view == ToolsView::kTree;
+  for (const Pfn page :
+       {list_.mid_missing_, list_.top_page_, list_.top_pointer_page_}) {
+    if (tree) needed.push_back(page);
+    if (!tree && !page.is_none()) return false;
+  }
+  needed.insert(needed.end(), list_.upper_tables_.begin(),
+                list_.upper_tables_.end());
+  for (uint64_t mid = 0; mid < list_.shape_.mids(); ++mid) {
+    if (!IsPrivate(mid)) continue;
+    for (uint64_t i = 0; i < list_.abi_->pmds_per_mid; ++i) {
+      needed.push_back(list_.shape_.PtePage(mid, i));
+    }
+  }
+  return std::none_of(needed.begin(), needed.end(),
+                      [](Pfn page) { return page.is_none(); });
+}
+
+}  // namespace simvisor
