@@ -61,8 +61,8 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"
 #include "domain/units/allocation_faults.h"
-#include "domain/units/byte_codec.h"
 #include "domain/units/extent_set.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -413,8 +413,8 @@ class Domain {
 
   // domain_restore.cc
   // Appends what the kernel knows about itself.
-  void EncodeKernel(ByteWriter& out) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status DecodeLimits(ByteReader& in, LimitsFrom limits,
+  void EncodeKernel(StateWriter& out) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status DecodeLimits(StateReader& in, LimitsFrom limits,
                             Params& params) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status GiveFrames(PfnExtent pfns, FrameClaim* claim)
@@ -422,10 +422,10 @@ class Domain {
   // Frees all pages but `ram`, each of which must be there.
   absl::Status KeepOnly(const PfnSet& ram) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes frames and contents of `incoming`, or, after a failure, leaves them.
-  absl::Status TakeOver(Domain& incoming, ByteReader& in,
+  absl::Status TakeOver(Domain& incoming, StateReader& in,
                         absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(incoming.mu_) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status DecodeGuest(ByteReader& in, absl::Span<const Pfn> record_pages)
+  absl::Status DecodeGuest(StateReader& in, absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(affinity_mu_);
   void DropKernelPages(absl::Span<const Pfn> record_pages)

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "domain/domain/domain.h"
-#include "domain/units/byte_codec.h"
 #include "domain/units/error.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
@@ -26,7 +26,7 @@ absl::Status Malformed(absl::string_view what) {
 }
 
 // What the kernel was built and booted with.
-void EncodeConfig(const DomainSpec& spec, ByteWriter& out) {
+void EncodeConfig(const DomainSpec& spec, StateWriter& out) {
   out.Put(spec.hotplug_limit_gib);
   out.Put(spec.p2m.tools_view == ToolsView::kLinear ? 1 : 0);
   out.Put(spec.p2m.balloon_room == BalloonRoom::kCompact ? 1 : 0);
@@ -42,7 +42,7 @@ void EncodeConfig(const DomainSpec& spec, ByteWriter& out) {
   }
 }
 
-absl::Status DecodeConfig(ByteReader& in, DomainSpec& spec) {
+absl::Status DecodeConfig(StateReader& in, DomainSpec& spec) {
   spec.hotplug_limit_gib = static_cast<uint32_t>(in.Get(~uint32_t{0}));
   spec.p2m.tools_view = in.Get(1) == 1 ? ToolsView::kLinear : ToolsView::kTree;
   spec.p2m.balloon_room =
@@ -70,14 +70,14 @@ absl::Status DecodeConfig(ByteReader& in, DomainSpec& spec) {
   return absl::OkStatus();
 }
 
-void EncodeSet(const PfnSet& set, ByteWriter& out) {
+void EncodeSet(const PfnSet& set, StateWriter& out) {
   out.Put(set.extents().size());
   for (const auto& [first, end] : set.extents()) {
     out.Put(ExtentBetween(first, end));
   }
 }
 
-PfnSet DecodeSet(ByteReader& in, Pfn end) {
+PfnSet DecodeSet(StateReader& in, Pfn end) {
   PfnSet set;
   for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
     set.Add(in.GetPfns(end));
@@ -87,7 +87,7 @@ PfnSet DecodeSet(ByteReader& in, Pfn end) {
 
 }  // namespace
 
-void Domain::EncodeKernel(ByteWriter& out) const {
+void Domain::EncodeKernel(StateWriter& out) const {
   out.Put(kNotesVersion);
   EncodeConfig(spec_, out);
   out.Put(target_.value());
@@ -184,7 +184,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
     LimitsFrom limits) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  ByteReader in(notes);
+  StateReader in(notes);
   if (in.Get() != kNotesVersion) {
     return Malformed("they are of another version of the kernel");
   }
@@ -214,7 +214,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
   return guest;
 }
 
-absl::Status Domain::DecodeLimits(ByteReader& in, LimitsFrom limits,
+absl::Status Domain::DecodeLimits(StateReader& in, LimitsFrom limits,
                                   Params& params) const {
   const uint64_t most = abi_->max_domain_pages().value();
   const PageCount target(in.Get(most));
@@ -260,7 +260,7 @@ absl::Status Domain::KeepOnly(const PfnSet& ram) {
   return absl::OkStatus();
 }
 
-absl::Status Domain::TakeOver(Domain& incoming, ByteReader& in,
+absl::Status Domain::TakeOver(Domain& incoming, StateReader& in,
                               absl::Span<const Pfn> record_pages) {
   absl::MutexLock lock(&mu_);
   current_ = incoming.current_;
@@ -272,7 +272,7 @@ absl::Status Domain::TakeOver(Domain& incoming, ByteReader& in,
   return status;
 }
 
-absl::Status Domain::DecodeGuest(ByteReader& in,
+absl::Status Domain::DecodeGuest(StateReader& in,
                                  absl::Span<const Pfn> record_pages) {
   const Pfn end = list_->p2m_size();
   const PfnSet free = DecodeSet(in, end);

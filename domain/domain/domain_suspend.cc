@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_format.h"
 #include "domain/domain/domain.h"
-#include "domain/units/byte_codec.h"
 #include "domain/units/error.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
@@ -68,7 +68,7 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation) {
   record.tools = root;
   record.last_pfn = list_->last_pfn();
   record.generation = list_->generation();
-  ByteWriter notes;
+  StateWriter notes;
   EncodeKernel(notes);
   record.notes = notes.bytes();
   SIMVISOR_RETURN_IF_ERROR(PlaceRecord(operation, record));

@@ -7,7 +7,7 @@
 
 namespace simvisor {
 
-void AddressSpaces::Encode(ByteWriter& out) const {
+void AddressSpaces::Encode(StateWriter& out) const {
   out.Put(next_id_);
   out.Put(entries_rewritten_);
   out.Put(spaces_.size());
@@ -28,7 +28,7 @@ int AddressSpaces::TableLevel(Pfn pfn) const {
   return at->second.first + offset == 0 ? 3 : 2;
 }
 
-void AddressSpaces::Decode(ByteReader& in, Pfn end) {
+void AddressSpaces::Decode(StateReader& in, Pfn end) {
   next_id_ = in.Get();
   entries_rewritten_ = in.Get();
   uint64_t least = 1;
@@ -39,7 +39,7 @@ void AddressSpaces::Decode(ByteReader& in, Pfn end) {
   }
 }
 
-bool AddressSpaces::DecodeSpace(uint64_t id, ByteReader& in, Pfn end) {
+bool AddressSpaces::DecodeSpace(uint64_t id, StateReader& in, Pfn end) {
   const auto page = [&] {
     return static_cast<PageNumber32>(
         in.Get(std::min<uint64_t>(end.value(), kNoPage) - 1));

@@ -44,8 +44,8 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
-#include "domain/units/byte_codec.h"
 #include "domain/units/p2m_word.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -68,8 +68,8 @@ class AddressSpaces : public PmdListener {
   // What a saved guest notes of its processes, and the processes made of it, in
   // an object that has none.  The area's entries are the list's as it is now.
   // Fails `in` if two have a page in common, or a page is at or behind `end`.
-  void Encode(ByteWriter& out) const;
-  void Decode(ByteReader& in, Pfn end);
+  void Encode(StateWriter& out) const;
+  void Decode(StateReader& in, Pfn end);
 
   // Pages that `count` more processes take.
   PageCount PagesToCreate(uint64_t count) const;
@@ -171,7 +171,7 @@ class AddressSpaces : public PmdListener {
   }
 
   // Reads one process; false, with nothing noted, if it makes no sense.
-  bool DecodeSpace(uint64_t id, ByteReader& in, Pfn end);
+  bool DecodeSpace(uint64_t id, StateReader& in, Pfn end);
   // Makes one process; false, with nothing taken, if `source` is empty.
   bool Make(uint64_t id, PageSource& source);
   bool TakeTable(uint64_t id, Space& space, PageSource& source);

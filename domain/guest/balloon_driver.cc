@@ -74,13 +74,13 @@ std::optional<uint32_t> BalloonDriver::SecondsToWake() const {
                                                      : policy_.delay_seconds();
 }
 
-void BalloonDriver::Encode(ByteWriter& out) const {
+void BalloonDriver::Encode(StateWriter& out) const {
   out.Put(taken_off_.value());
   out.Put(target_.value());
   policy_.Encode(out);
 }
 
-void BalloonDriver::Decode(ByteReader& in, PageCount pages) {
+void BalloonDriver::Decode(StateReader& in, PageCount pages) {
   taken_off_ = PageCount(in.Get());
   target_ = PageCount(in.Get());
   current_ = pages - taken_off_;

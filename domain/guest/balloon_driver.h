@@ -22,7 +22,7 @@
 #include "absl/types/span.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/units/abi.h"
-#include "domain/units/byte_codec.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -58,8 +58,8 @@ class BalloonDriver {
 
   // What a saved guest notes of its driver, but for the balloon's pages.  A
   // restored one counts `pages` pages; its target is what it was.
-  void Encode(ByteWriter& out) const;
-  void Decode(ByteReader& in, PageCount pages);
+  void Encode(StateWriter& out) const;
+  void Decode(StateReader& in, PageCount pages);
 
   // The next round: at most `batches` hypercalls' worth of pages.  A batch that
   // is granted in full leaves no trace, so callers may do many at once.

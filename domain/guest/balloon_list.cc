@@ -106,14 +106,14 @@ void BalloonList::Remove(PfnExtent pfns) {
   Remove(set);
 }
 
-void BalloonList::Encode(ByteWriter& out) const {
+void BalloonList::Encode(StateWriter& out) const {
   for (const Extents* extents : {&low_, &high_}) {
     out.Put(extents->size());
     for (const PfnExtent& pfns : *extents) out.Put(pfns);
   }
 }
 
-void BalloonList::Decode(ByteReader& in, Pfn end) {
+void BalloonList::Decode(StateReader& in, Pfn end) {
   for (const bool low : {true, false}) {
     for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
       const PfnExtent pfns = in.GetPfns(end);

@@ -20,8 +20,8 @@
 #include <deque>
 #include <vector>
 
-#include "domain/units/byte_codec.h"
 #include "domain/units/extent_set.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -56,8 +56,8 @@ class BalloonList {
 
   // What a saved guest notes of its list, and a list made of it, out of pfns
   // below `end`; whether they are in a list already is for the caller to check.
-  void Encode(ByteWriter& out) const;
-  void Decode(ByteReader& in, Pfn end);
+  void Encode(StateWriter& out) const;
+  void Decode(StateReader& in, Pfn end);
 
   PageCount size() const { return low_count_ + high_count_; }
   PageCount low_count() const { return low_count_; }

@@ -22,13 +22,13 @@ BalloonState BalloonPolicy::Finish(BalloonState outcome) {
   return state_;
 }
 
-void BalloonPolicy::Encode(ByteWriter& out) const {
+void BalloonPolicy::Encode(StateWriter& out) const {
   out.Put(static_cast<uint64_t>(state_));
   out.Put(delay_);
   out.Put(retry_);
 }
 
-void BalloonPolicy::Decode(ByteReader& in) {
+void BalloonPolicy::Decode(StateReader& in) {
   state_ = static_cast<BalloonState>(
       in.Get(static_cast<uint64_t>(BalloonState::kCancelled)));
   delay_ = static_cast<uint32_t>(in.Get(kMaxDelay));

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "domain/units/byte_codec.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -32,8 +32,8 @@ class BalloonPolicy {
   BalloonState Finish(BalloonState outcome);
 
   // What a saved guest notes of where its policy stands.
-  void Encode(ByteWriter& out) const;
-  void Decode(ByteReader& in);
+  void Encode(StateWriter& out) const;
+  void Decode(StateReader& in);
 
   BalloonState state() const { return state_; }
   // Seconds until the next round after kAgain, 1 to kMaxDelay.

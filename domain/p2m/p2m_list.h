@@ -52,10 +52,10 @@
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
 #include "domain/units/allocation_faults.h"
-#include "domain/units/byte_codec.h"
 #include "domain/units/compact_words.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/p2m_word.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -251,14 +251,14 @@ class P2mList {
 
   // Appends what the guest's kernel knows of its list beside the frames.
   // REQUIRES: relocated(), and no foreign word.
-  void Encode(ByteWriter& out) const;
+  void Encode(StateWriter& out) const;
   // The list that Encode() saw, with `frames` for its RAM words; stale for
   // tools, as ReplaceFrames() leaves it.  `frames` is an unrelocated list.
   // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes or the frames do not make
   // one; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<P2mList>> Restore(
       const Abi& abi, const P2mOptions& options, const P2mList& frames,
-      ByteReader& in, AllocationFaults* faults = nullptr);
+      StateReader& in, AllocationFaults* faults = nullptr);
 
   // --- The area's PMD entries, pte_page_span() pfns each ---------------------
 
@@ -304,10 +304,10 @@ class P2mList {
   static uint64_t ToCell(P2mWord word) { return word.raw() + 1; }
   static CompactWords::Fill CellFill(Pfn first, const RangeFill& fill);
 
-  void EncodeMids(ByteWriter& out) const;
-  void EncodePages(ByteWriter& out) const;
-  void EncodeReusedLeaves(ByteWriter& out) const;
-  void EncodeIdentity(ByteWriter& out) const;
+  void EncodeMids(StateWriter& out) const;
+  void EncodePages(StateWriter& out) const;
+  void EncodeReusedLeaves(StateWriter& out) const;
+  void EncodeIdentity(StateWriter& out) const;
 
   P2mWord LookupPastEnd(Pfn pfn) const;
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }

@@ -17,8 +17,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "domain/p2m/p2m_list.h"
-#include "domain/units/byte_codec.h"
 #include "domain/units/error.h"
+#include "domain/units/state_codec.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
@@ -36,7 +36,7 @@ absl::Status Malformed(absl::string_view what) {
 // Makes a list of what Encode() wrote.
 class P2mListDecoder {
  public:
-  P2mListDecoder(P2mList& list, ByteReader& in) : list_(list), in_(in) {}
+  P2mListDecoder(P2mList& list, StateReader& in) : list_(list), in_(in) {}
 
   // Errors as P2mList::Restore().
   absl::Status Decode(const P2mList& frames);
@@ -60,11 +60,11 @@ class P2mListDecoder {
   bool IsComplete() const;
 
   P2mList& list_;
-  ByteReader& in_;
+  StateReader& in_;
   std::vector<Pfn> builder_;  // by leaf
 };
 
-void P2mList::Encode(ByteWriter& out) const {
+void P2mList::Encode(StateWriter& out) const {
   out.Put(p2m_size().value());
   out.Put(last_pfn_.value());
   out.Put(tree_built() ? 1 : 0);
@@ -125,7 +125,7 @@ int P2mList::TableLevel(Pfn pfn) const {
   }
 }
 
-void P2mList::EncodeMids(ByteWriter& out) const {
+void P2mList::EncodeMids(StateWriter& out) const {
   const auto code = [this](uint64_t mid) {
     return static_cast<uint64_t>(shape_.MidBacking(mid)) |
            (shape_.TreePageFilledMissing(mid) ? kFilledMissing : 0);
@@ -139,7 +139,7 @@ void P2mList::EncodeMids(ByteWriter& out) const {
   }
 }
 
-void P2mList::EncodePages(ByteWriter& out) const {
+void P2mList::EncodePages(StateWriter& out) const {
   uint64_t entries = 0;
   pages_.ForEachUse([&](PfnExtent, StructurePages::Use) { ++entries; });
   out.Put(entries);
@@ -150,7 +150,7 @@ void P2mList::EncodePages(ByteWriter& out) const {
   });
 }
 
-void P2mList::EncodeReusedLeaves(ByteWriter& out) const {
+void P2mList::EncodeReusedLeaves(StateWriter& out) const {
   std::vector<std::pair<uint64_t, uint64_t>> runs;
   for (uint64_t leaf = 0; ReusesBuilderPages() && leaf < builder_leaves_;
        ++leaf) {
@@ -171,7 +171,7 @@ void P2mList::EncodeReusedLeaves(ByteWriter& out) const {
   }
 }
 
-void P2mList::EncodeIdentity(ByteWriter& out) const {
+void P2mList::EncodeIdentity(StateWriter& out) const {
   std::vector<P2mRun> runs;
   for (Pfn at(0); at < p2m_size();) {
     const P2mRun run =
@@ -188,7 +188,7 @@ void P2mList::EncodeIdentity(ByteWriter& out) const {
 
 absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
     const Abi& abi, const P2mOptions& options, const P2mList& frames,
-    ByteReader& in, AllocationFaults* faults) {
+    StateReader& in, AllocationFaults* faults) {
   const Pfn size(in.Get(AreaEnd(abi, Pfn(abi.pfn_limit), Pfn()).value()));
   const Pfn last(in.Get(size.value()));
   const bool tree = in.Get(1) == 1;

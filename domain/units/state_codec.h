@@ -6,8 +6,8 @@
 //
 // Thread safety: thread-compatible.
 
-#ifndef SIMVISOR_DOMAIN_UNITS_BYTE_CODEC_H_
-#define SIMVISOR_DOMAIN_UNITS_BYTE_CODEC_H_
+#ifndef SIMVISOR_DOMAIN_UNITS_STATE_CODEC_H_
+#define SIMVISOR_DOMAIN_UNITS_STATE_CODEC_H_
 
 #include <cstdint>
 #include <string>
@@ -18,7 +18,7 @@
 
 namespace simvisor {
 
-class ByteWriter {
+class StateWriter {
  public:
   void Put(uint64_t number);
   // Byte count, then the bytes.
@@ -34,12 +34,12 @@ class ByteWriter {
   std::string bytes_;
 };
 
-// Reads what a ByteWriter wrote, out of bytes that nobody vouches for.  Once a
+// Reads what a StateWriter wrote, out of bytes that nobody vouches for.  Once a
 // read has failed, ok() is false and all others answer 0 or nothing, so callers
 // may look at the end alone; loops are bounded by Count().
-class ByteReader {
+class StateReader {
  public:
-  explicit ByteReader(absl::string_view bytes) : rest_(bytes) {}
+  explicit StateReader(absl::string_view bytes) : rest_(bytes) {}
 
   // The next number; fails unless it is at most `most`.
   uint64_t Get(uint64_t most = ~uint64_t{0});
@@ -62,4 +62,4 @@ class ByteReader {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_DOMAIN_UNITS_BYTE_CODEC_H_
+#endif  // SIMVISOR_DOMAIN_UNITS_STATE_CODEC_H_

@@ -1,20 +1,20 @@
-#include "domain/units/byte_codec.h"
+#include "domain/units/state_codec.h"
 
 namespace simvisor {
 
-void ByteWriter::Put(uint64_t number) {
+void StateWriter::Put(uint64_t number) {
   for (; number >= 0x80; number >>= 7) {
     bytes_.push_back(static_cast<char>(number | 0x80));
   }
   bytes_.push_back(static_cast<char>(number));
 }
 
-void ByteWriter::PutBytes(absl::string_view bytes) {
+void StateWriter::PutBytes(absl::string_view bytes) {
   Put(bytes.size());
   bytes_.append(bytes.data(), bytes.size());
 }
 
-uint64_t ByteReader::Get(uint64_t most) {
+uint64_t StateReader::Get(uint64_t most) {
   uint64_t number = 0;
   for (int shift = 0; ok_ && shift < 64; shift += 7) {
     if (rest_.empty()) break;
@@ -31,7 +31,7 @@ uint64_t ByteReader::Get(uint64_t most) {
   return 0;
 }
 
-absl::string_view ByteReader::GetBytes() {
+absl::string_view StateReader::GetBytes() {
   const uint64_t size = GetCount();
   // The count was taken off rest_ after it was compared with its size.
   if (size > rest_.size()) ok_ = false;
@@ -41,7 +41,7 @@ absl::string_view ByteReader::GetBytes() {
   return bytes;
 }
 
-PfnExtent ByteReader::GetPfns(Pfn end) {
+PfnExtent StateReader::GetPfns(Pfn end) {
   const Pfn first(Get(end.value()));
   const PageCount count(Get());
   if (count == PageCount(0) || !FitsWithin(first, count, end)) ok_ = false;
