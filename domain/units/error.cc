@@ -42,6 +42,8 @@ constexpr NamedReason kReasons[] = {
     {Reason::kHostAddressSpaceExhausted, "HOST_ADDRESS_SPACE_EXHAUSTED"},
     {Reason::kHostMemoryExhausted, "HOST_MEMORY_EXHAUSTED"},
     {Reason::kImageMalformed, "IMAGE_MALFORMED"},
+    {Reason::kImageTruncated, "IMAGE_TRUNCATED"},
+    {Reason::kImageUnsupported, "IMAGE_UNSUPPORTED"},
     {Reason::kInternal, "INTERNAL"},
     {Reason::kMaxMemBelowTarget, "MAX_MEM_BELOW_TARGET"},
     {Reason::kMaxMemExceeded, "MAX_MEM_EXCEEDED"},

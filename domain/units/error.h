@@ -50,6 +50,8 @@ enum class Reason {
   kHostAddressSpaceExhausted,
   kHostMemoryExhausted,
   kImageMalformed,
+  kImageTruncated,
+  kImageUnsupported,
   kInternal,
   kMaxMemBelowTarget,
   kMaxMemExceeded,

@@ -1,0 +1,50 @@
+// The structures of a suspended guest that an image carries beside its memory.
+//
+// All names of pages are pfns, as in an image.  start_info has, behind what Xen
+// defines, where the kernel's notes lie (SuspendRecord): a restorer that does
+// not know them takes them for what they are, bytes of the guest's.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_DOMAIN_IMAGE_GUEST_PAGES_H_
+#define SIMVISOR_DOMAIN_IMAGE_GUEST_PAGES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "domain/domain/suspend_types.h"
+#include "domain/frames/page_contents.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// What start_info says about the notes.
+struct NotesPlace {
+  uint64_t bytes = 0;
+  Pfn first;  // page
+  std::vector<Pfn>
+      record_pages;  // the others of the record that hold something
+};
+
+// start_info as the guest leaves it, with the place of its notes.
+Page MakeStartInfo(const SuspendRecord& record);
+// nullopt if the page has none.
+std::optional<NotesPlace> FindNotes(absl::Span<const char> start_info);
+
+// The i-th page of the notes.  REQUIRES: i < notes_pages.size().
+Page MakeNotesPage(const SuspendRecord& record, size_t i);
+
+// The table at record.tables[i] that leads to start_info; in the tree view.
+Page MakeTable(const SuspendRecord& record, size_t i);
+
+// vcpu_guest_context; its size follows from the architecture.
+std::string MakeContext(const SuspendRecord& record);
+// As the domain had it when it suspended.
+Page MakeSharedInfo(const SuspendRecord& record);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_IMAGE_GUEST_PAGES_H_

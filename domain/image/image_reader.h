@@ -1,0 +1,162 @@
+// Reads a save image, in whatever pieces its bytes come.
+//
+// Takes the libxc stream, version 2 or 3, with or without the libxl and xl
+// layers around it, for x86 PV guests, and enforces what Xen's restorer insists
+// on; what that does not look at (reserved fields, padding) is not looked at
+// here either.  Of what the restorer would take, this refuses as
+// IMAGE_UNSUPPORTED: more than one P2M_FRAMES record, or one that does not
+// begin at pfn 0, and records of HVM guests, emulators and checkpoints.
+// Source: xg_sr_restore.c, xg_sr_restore_x86_pv.c, libxl_stream_read.c.
+//
+// Memory: the body of one short record; the leaf pages of P2M_FRAMES, 8 bytes
+// for each leaf; the pfns of one batch, at most 2^20; and PageTypes.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_READER_H_
+#define SIMVISOR_DOMAIN_IMAGE_IMAGE_READER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "domain/image/image_sink.h"
+#include "domain/image/page_types.h"
+#include "domain/image/stream_format.h"
+#include "domain/units/abi.h"
+#include "domain/units/error.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class ImageReader {
+ public:
+  // `sink` must outlive the reader.
+  explicit ImageReader(ImageSink& sink) : sink_(sink) {}
+
+  // Virtual CPUs that the domain has; ids must be below.  Until it is called,
+  // any number up to Xen's limit for a PV domain.
+  void SetVcpus(uint32_t vcpus) { vcpus_ = vcpus; }
+
+  // Takes the next bytes.  Behind the image's end they are ignored, as
+  // restorers leave them unread.  After a failure every call fails with the
+  // same status.
+  //
+  // INVALID_ARGUMENT IMAGE_MALFORMED, IMAGE_UNSUPPORTED, with record, offset,
+  // value and limit; or a status of the sink.
+  absl::Status Feed(absl::string_view bytes);
+  // Says that no more bytes come.  INVALID_ARGUMENT IMAGE_TRUNCATED unless the
+  // image has ended.
+  absl::Status Finish();
+
+  // Whether the image has ended.
+  bool done() const { return state_ == State::kDone; }
+  // The types of pages read; null before P2M_FRAMES.
+  const PageTypes* types() const {
+    return types_.has_value() ? &*types_ : nullptr;
+  }
+
+ private:
+  // What the next `need_` bytes are.
+  enum class State {
+    kLayer,     // enough to tell the layers apart
+    kXlHeader,  // the rest of the xl header
+    kXlData,    // its optional data
+    kLibxlHeader,
+    kLibxlRecord,
+    kImageHeader,
+    kDomainHeader,
+    kRecordHeader,
+    kBody,      // the whole body of a short record, with its padding
+    kP2mRange,  // the head of P2M_FRAMES
+    kP2mPages,
+    kBatchHead,  // the head of PAGE_DATA
+    kBatchWords,
+    kBatchPage,
+    kVcpuHead,  // the head of a record of a virtual CPU that is skipped
+    kSkipped,   // body of an optional record, piece by piece
+    kDone,
+  };
+
+  void Expect(State state, uint64_t bytes) {
+    state_ = state;
+    need_ = bytes;
+  }
+  absl::Status Take(absl::string_view unit);
+  absl::Status Refuse(Reason reason, absl::string_view what) const;
+  absl::Status Malformed(absl::string_view what) const {
+    return Refuse(Reason::kImageMalformed, what);
+  }
+
+  // image_layers.cc
+  absl::Status TakeLayer(absl::string_view unit);
+  absl::Status TakeXlHeader(absl::string_view unit);
+  absl::Status TakeXlData(absl::string_view unit);
+  absl::Status TakeLibxlHeader(absl::string_view unit);
+  absl::Status TakeLibxlRecord(absl::string_view unit);
+  absl::Status TakeImageHeader(absl::string_view unit);
+  absl::Status TakeDomainHeader(absl::string_view unit);
+
+  // image_reader.cc
+  absl::Status TakeRecordHeader(absl::string_view unit);
+  absl::Status BeginRecord();
+  absl::Status TakeBody(absl::string_view body);
+  absl::Status TakeSkipped();
+  absl::Status TakeEnd();
+  void EndRecord();
+
+  // image_pages.cc
+  absl::Status CheckMemoryAllowed();
+  absl::Status TakeP2mRange(absl::string_view unit);
+  absl::Status TakeP2mPages(absl::string_view unit);
+  absl::Status TakeBatchHead(absl::string_view unit);
+  absl::Status TakeBatchWords(absl::string_view unit);
+  absl::Status EndBatchWords();
+  absl::Status TakeBatchPage(absl::string_view page);
+  absl::Status NextBatchPage();
+
+  // image_vcpus.cc
+  absl::Status BeginVcpu();
+  absl::Status TakeVcpuHead(absl::string_view unit);
+  absl::Status CheckVcpuId(uint32_t vcpu) const;
+  absl::Status TakeContext(absl::string_view body);
+  absl::Status CheckAll() const;
+  absl::Status CheckVcpus() const;
+  absl::Status CheckPage(absl::string_view what, Pfn pfn, int level) const;
+
+  ImageSink& sink_;
+  absl::Status failed_;
+
+  State state_ = State::kLayer;
+  uint64_t need_ = 8;
+  std::string buffer_;   // of a unit that has not come in full
+  uint64_t offset_ = 0;  // bytes taken
+  uint64_t record_at_ = 0;
+  uint64_t records_ = 0;  // records begun
+  uint32_t type_ = 0;     // of the present record
+  uint64_t length_ = 0;   // of its body
+  bool in_record_ = false;
+
+  ImageLayer layer_ = ImageLayer::kLibxc;
+  uint32_t version_ = 0;
+  std::optional<Arch> arch_;
+  bool static_data_ended_ = false;
+  bool verifying_ = false;
+  uint32_t vcpus_ = 8192;
+
+  uint64_t left_ = 0;  // units of the present record that are still to come
+  std::vector<uint64_t> p2m_pages_;
+  std::optional<PageTypes> types_;
+  std::vector<BatchEntry> batch_;
+  size_t next_page_ = 0;  // of batch_, that may carry data
+  absl::btree_map<uint32_t, VcpuPages> contexts_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_IMAGE_IMAGE_READER_H_

@@ -1,0 +1,84 @@
+// Turns a save image into a domain, piece by piece: all or nothing.
+//
+// An image of a guest of this simulation carries its kernel's notes in its own
+// memory, and the domain goes on where it was.  Any other PV image gives a
+// domain with all its pages, p2m words and page tables, whose kernel is not
+// simulated: it stays BUILT and cannot run.
+//
+// Until Finish() answers a domain, nobody finds it, and whatever goes wrong,
+// nothing is left of it when this object goes.
+// Source: restore() in xg_sr_restore.c.
+//
+// Memory: that of the reader, and the pages' contents, which are the domain's.
+// Contents of pages of the p2m list are not kept: a restorer writes these
+// pages anew.  Thread safety: one thread at a time.
+
+#ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_RESTORER_H_
+#define SIMVISOR_DOMAIN_IMAGE_IMAGE_RESTORER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "domain/host/incoming_domain.h"
+#include "domain/image/image_reader.h"
+#include "domain/image/image_sink.h"
+#include "domain/units/extent_set.h"
+
+namespace simvisor {
+
+class ImageRestorer : private ImageSink {
+ public:
+  // What the domain is to be: from the configuration of the xl layer, if the
+  // image has one.  The architecture is the image's.
+  using SpecSource = std::function<absl::StatusOr<DomainSpec>(
+      const std::optional<std::string>& config)>;
+
+  // `claim` pages are promised to it first.  `host` must outlive this object.
+  ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
+                PageCount claim = PageCount(0));
+
+  // Takes the next bytes.  Errors as ImageReader::Feed(), IncomingDomain.
+  absl::Status Feed(absl::string_view bytes) { return reader_.Feed(bytes); }
+  // The domain, paused or BUILT.  Errors as Feed(), IMAGE_TRUNCATED.
+  absl::StatusOr<std::shared_ptr<Domain>> Finish();
+
+  bool done() const { return reader_.done(); }
+
+ private:
+  absl::Status OnConfig(absl::string_view json) override;
+  absl::Status OnArch(Arch arch) override;
+  absl::Status OnP2mFrames(Pfn last, absl::Span<const uint64_t> pages) override;
+  absl::Status OnBatch(absl::Span<const BatchEntry> entries) override;
+  absl::Status OnPage(BatchEntry entry, absl::Span<const char> data) override;
+  absl::Status OnEnd(const VcpuPages& boot_vcpu) override;
+
+  absl::StatusOr<std::string> ReadNotes(uint64_t bytes, Pfn first,
+                                        std::vector<Pfn>& pages);
+  // Gives page tables of a kernel that is not ours their frames back.
+  absl::Status LocaliseTables();
+  absl::Status LocaliseTable(Pfn table);
+
+  Host& host_;
+  const SpecSource spec_;
+  const LimitsFrom limits_;
+  const PageCount claim_;
+  ImageReader reader_;
+  std::optional<std::string> config_;
+  Arch arch_ = Arch::kX86_64;
+  std::unique_ptr<IncomingDomain> incoming_;
+  Pfn end_;
+  std::vector<uint64_t> leaves_;
+  PfnSet leaf_pages_;
+  PfnSet tables_;
+  std::shared_ptr<Domain> domain_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_IMAGE_IMAGE_RESTORER_H_

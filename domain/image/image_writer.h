@@ -1,0 +1,64 @@
+// The records of a save image, appended to bytes.
+//
+// Pure: what goes into which record, and in which order, is the caller's
+// business; ImageSaver keeps Xen's order.  Padding and reserved fields are 0.
+// Source: xg_sr_save.c, xg_sr_save_x86_pv.c, libxl_stream_write.c.
+//
+// Thread safety: pure functions; PageBatch is thread-compatible.
+
+#ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_WRITER_H_
+#define SIMVISOR_DOMAIN_IMAGE_IMAGE_WRITER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "domain/image/stream_format.h"
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// All up to the first record of the libxc stream.  `config`, JSON, goes into
+// the xl layer alone.
+void AppendImageStart(ImageLayer layer, absl::string_view config,
+                      std::string& out);
+// END of the libxc stream, and what its layers end with.
+void AppendImageEnd(ImageLayer layer, std::string& out);
+
+// A record of any type.  REQUIRES: at most kMaxRecordBytes.
+void AppendRecord(RecordType type, absl::string_view body, std::string& out);
+
+void AppendPvInfo(Arch arch, std::string& out);
+// The head of the record for pfns 0 to `last`, after which the pages of
+// last / words_per_page + 1 leaves must follow by AppendPfns().
+void AppendP2mFramesHead(const Abi& abi, Pfn last, std::string& out);
+void AppendPfns(absl::Span<const Pfn> pfns, std::string& out);
+void AppendTscInfo(std::string& out);
+// A record of one virtual CPU: its id, then `blob`.
+void AppendVcpu(RecordType type, uint32_t vcpu, absl::string_view blob,
+                std::string& out);
+
+// A PAGE_DATA record in the making.
+class PageBatch {
+ public:
+  // `data`: kPageSize bytes if CarriesData(type), else none.
+  // REQUIRES: !full().
+  void Add(Pfn pfn, PageType type, absl::string_view data);
+
+  bool empty() const { return words_.empty(); }
+  bool full() const { return words_.size() == kBatchPages; }
+  size_t size() const { return words_.size(); }
+  // Appends the record and starts the next.  REQUIRES: !empty().
+  void AppendTo(std::string& out);
+
+ private:
+  std::vector<uint64_t> words_;
+  std::string data_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_IMAGE_IMAGE_WRITER_H_

@@ -1,0 +1,197 @@
+// Numbers of Xen's save images: the libxc stream (version 3; 2 is read too) and
+// the libxl and xl layers around it.
+//
+// Sizes and offsets are in bytes.  Source: docs/specs of Xen (libxc and libxl
+// migration stream), xg_sr_stream_format.h, xl.h; offsets inside guest
+// structures were taken from the public headers by compiling them.
+//
+// Thread safety: constants.
+
+#ifndef SIMVISOR_DOMAIN_IMAGE_STREAM_FORMAT_H_
+#define SIMVISOR_DOMAIN_IMAGE_STREAM_FORMAT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "domain/units/abi.h"
+
+namespace simvisor {
+
+// How much of Xen's layers an image has: xl wraps libxl, which wraps libxc.
+enum class ImageLayer { kLibxc, kLibxl, kXl };
+
+// --- libxc -------------------------------------------------------------------
+
+inline constexpr size_t kImageHeaderBytes = 24;   // big-endian always
+inline constexpr size_t kDomainHeaderBytes = 16;  // little-endian on x86
+inline constexpr size_t kRecordHeaderBytes = 8;
+inline constexpr uint64_t kImageMarker = ~uint64_t{0};
+inline constexpr uint32_t kImageId = 0x58454E46;
+inline constexpr uint32_t kImageVersion = 3;
+inline constexpr uint32_t kOldestImageVersion = 2;
+inline constexpr uint16_t kOptionBigEndian = 1;
+inline constexpr uint32_t kDomainX86Pv = 1;
+inline constexpr uint32_t kDomainX86Hvm = 2;
+// What a body may have at most, on both sides.
+inline constexpr uint64_t kMaxRecordBytes = uint64_t{128} << 20;
+inline constexpr size_t kRecordAlignment = 8;
+
+enum class RecordType : uint32_t {
+  kEnd = 0x00,
+  kPageData = 0x01,
+  kX86PvInfo = 0x02,
+  kX86PvP2mFrames = 0x03,
+  kX86PvVcpuBasic = 0x04,
+  kX86PvVcpuExtended = 0x05,
+  kX86PvVcpuXsave = 0x06,
+  kSharedInfo = 0x07,
+  kX86TscInfo = 0x08,
+  kHvmContext = 0x09,
+  kHvmParams = 0x0A,
+  kToolstack = 0x0B,
+  kX86PvVcpuMsrs = 0x0C,
+  kVerify = 0x0D,
+  kCheckpoint = 0x0E,
+  kCheckpointDirtyPfnList = 0x0F,
+  kStaticDataEnd = 0x10,
+  kX86CpuidPolicy = 0x11,
+  kX86MsrPolicy = 0x12,
+};
+// A record of a type with this bit may be skipped.
+inline constexpr uint32_t kOptionalRecord = uint32_t{1} << 31;
+
+// "PAGE_DATA"; "unknown" for numbers that have no record.
+absl::string_view RecordName(uint32_t type);
+
+// What a pfn word of PAGE_DATA says in bits 63 to 60.
+enum class PageType : uint8_t {
+  kNormal = 0x0,
+  kL1Table = 0x1,
+  kL2Table = 0x2,
+  kL3Table = 0x3,
+  kL4Table = 0x4,
+  kPinned = 0x8,  // beside one of the four above
+  kBroken = 0xD,
+  kAllocate = 0xE,  // XALLOC: a frame without content
+  kAbsent = 0xF,    // XTAB: no frame
+};
+inline constexpr int kPageTypeShift = 60;
+inline constexpr uint64_t kPfnMask = (uint64_t{1} << 52) - 1;
+
+// Whether page bytes follow, and whether the restorer gives it a frame.
+bool CarriesData(PageType type);
+bool WantsFrame(PageType type);
+// 1 to 4; 0 for a page that is no page table.
+int TableLevel(PageType type);
+// False for 5 to 8, which no page has.
+bool IsPageType(uint64_t number);
+
+// pfns in a batch, as Xen's saver makes them.
+inline constexpr size_t kBatchPages = 1024;
+
+// Lengths of bodies.
+inline constexpr uint64_t kPvInfoBytes = 8;
+inline constexpr uint64_t kTscInfoBytes = 24;
+inline constexpr uint64_t kVcpuHeaderBytes = 8;
+inline constexpr uint64_t kMaxExtendedBytes = 128;
+inline constexpr uint64_t kMinXsaveBytes = 16;
+inline constexpr uint64_t kMsrBytes = 16;
+inline constexpr uint64_t kCpuidLeafBytes = 24;
+inline constexpr uint64_t kMaxGdtEntries = 7168;
+inline constexpr size_t kMaxGdtFrames = 16;
+inline constexpr uint64_t kGdtEntriesPerFrame = 512;
+
+// --- libxl and xl ------------------------------------------------------------
+
+inline constexpr size_t kLibxlHeaderBytes = 16;  // big-endian
+inline constexpr uint64_t kLibxlId = 0x4C6962786C466D74;
+inline constexpr uint32_t kLibxlVersion = 2;
+inline constexpr uint32_t kLibxlLegacy = 2;  // beside kOptionBigEndian
+inline constexpr uint32_t kLibxlEnd = 0;
+inline constexpr uint32_t kLibxlContext = 1;
+inline constexpr uint32_t kLibxlLastKnown = 5;
+
+inline constexpr size_t kXlHeaderBytes = 48;  // native byte order
+inline constexpr absl::string_view kXlMagic{
+    "Xen saved domain, xl format\n \0 \r", 32};
+inline constexpr uint32_t kXlByteOrder = 0x01020304;
+inline constexpr uint32_t kXlConfigIsJson = 1;
+inline constexpr uint32_t kXlStreamIsV2 = 2;
+// A domain's configuration is far smaller.
+inline constexpr uint32_t kMaxConfigBytes = 1 << 20;
+
+// --- Structures of a guest ---------------------------------------------------
+
+// Offsets inside shared_info, vcpu_guest_context and start_info.
+struct GuestLayout {
+  uint8_t width;   // bytes of a word
+  uint8_t levels;  // of page tables
+
+  size_t evtchn_mask, evtchn_mask_bytes;
+  size_t max_pfn, frame_list_list, p2m_cr3, p2m_vaddr, p2m_generation;
+
+  size_t context_bytes;
+  size_t flags, start_info, gdt_frames, gdt_entries, cr1, cr3;
+
+  size_t nr_pages, store_mfn, console_mfn;
+};
+
+inline constexpr GuestLayout kLayoutX86_64 = {
+    .width = 8,
+    .levels = 4,
+    .evtchn_mask = 2560,
+    .evtchn_mask_bytes = 512,
+    .max_pfn = 3088,
+    .frame_list_list = 3096,
+    .p2m_cr3 = 3112,
+    .p2m_vaddr = 3120,
+    .p2m_generation = 3128,
+    .context_bytes = 5168,
+    .flags = 512,
+    .start_info = 616,
+    .gdt_frames = 4832,
+    .gdt_entries = 4960,
+    .cr1 = 4992,
+    .cr3 = 5008,
+    .nr_pages = 32,
+    .store_mfn = 56,
+    .console_mfn = 72,
+};
+inline constexpr GuestLayout kLayoutX86_32Pae = {
+    .width = 4,
+    .levels = 3,
+    .evtchn_mask = 2176,
+    .evtchn_mask_bytes = 128,
+    .max_pfn = 2316,
+    .frame_list_list = 2320,
+    .p2m_cr3 = 2328,
+    .p2m_vaddr = 2332,
+    .p2m_generation = 2336,
+    .context_bytes = 2800,
+    .flags = 512,
+    .start_info = 524,
+    .gdt_frames = 2640,
+    .gdt_entries = 2704,
+    .cr1 = 2720,
+    .cr3 = 2728,
+    .nr_pages = 32,
+    .store_mfn = 44,
+    .console_mfn = 52,
+};
+
+constexpr const GuestLayout& LayoutOf(Arch arch) {
+  return arch == Arch::kX86_64 ? kLayoutX86_64 : kLayoutX86_32Pae;
+}
+
+// --- Bytes -------------------------------------------------------------------
+
+// Little-endian numbers of `bytes` bytes, 1 to 8.
+uint64_t LoadLe(const char* from, size_t bytes);
+void StoreLe(uint64_t number, size_t bytes, char* to);
+uint64_t LoadBe(const char* from, size_t bytes);
+void StoreBe(uint64_t number, size_t bytes, char* to);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_IMAGE_STREAM_FORMAT_H_

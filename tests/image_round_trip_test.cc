@@ -1,0 +1,158 @@
+// Guests that go through a save image and come back.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/host_testing.h"
+#include "tests/image_testing.h"
+#include "tests/same_guest.h"
+
+namespace simvisor {
+namespace {
+
+using Code = absl::StatusCode;
+using testing::HasSubstr;
+
+constexpr uint64_t kPages = 5001;  // ends inside a leaf
+
+class ImageRoundTripTest
+    : public testing::TestWithParam<std::tuple<Arch, ToolsView, ImageLayer>> {
+ protected:
+  ImageRoundTripTest()
+      : from_(MakeHost(20000)), to_(MakeHost(20000, Placement::kScatter)) {
+    const auto [arch, view, layer] = GetParam();
+    layer_ = layer;
+    spec_ = MakeSpec("saved", kPages, 9000);
+    spec_.arch = arch;
+    spec_.p2m.tools_view = view;
+    spec_.vcpus = 2;
+    guest_ = MustCreate(*from_, spec_);
+  }
+
+  // The guest with a bit of everything.
+  void LiveALittle() {
+    ASSERT_THAT(guest_->BalloonDown(PageCount(1500), false, NeverStop), IsOk());
+    ASSERT_THAT(
+        guest_->SetRange({Pfn(2003), PageCount(70)}, P2mClass::kIdentity, Mfn(),
+                         RamPolicy::kRelease),
+        IsOk());
+    for (const uint64_t pfn : {0, 7, 255, 1200, 3001}) {
+      ASSERT_THAT(
+          guest_->WriteMemory(Pfn(pfn), pfn % 100, absl::StrCat("page ", pfn)),
+          IsOk());
+    }
+  }
+
+  std::unique_ptr<Host> from_, to_;
+  ImageLayer layer_;
+  DomainSpec spec_;
+  std::shared_ptr<Domain> guest_;
+};
+
+TEST_P(ImageRoundTripTest, GuestIsTheSameAndSavesTheSameAgain) {
+  LiveALittle();
+  const std::string image = SaveAll(guest_, layer_);
+  const auto restored = RestoreAll(*to_, image, spec_);
+  ASSERT_THAT(restored, IsOk());
+  ExpectSame(*guest_, **restored);
+  for (const uint64_t pfn : {0, 7, 255, 1200, 3001, 1, 700}) {
+    EXPECT_EQ(ReadPage(*guest_, Pfn(pfn)), ReadPage(**restored, Pfn(pfn)));
+  }
+  EXPECT_NE(WordOf(*guest_, 0), WordOf(**restored, 0));
+  EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
+
+  ASSERT_THAT((*restored)->Unpause(NeverStop), IsOk());
+  const std::string again = SaveAll(*restored, layer_);
+  EXPECT_EQ(again.size(), image.size());
+  ASSERT_THAT(from_->DestroyDomain(guest_->id()), IsOk());
+  const auto back = RestoreAll(*from_, again, spec_);
+  ASSERT_THAT(back, IsOk());
+  ExpectSame(**restored, **back);
+  EXPECT_THAT(from_->Audit().findings, testing::IsEmpty());
+}
+
+TEST_P(ImageRoundTripTest, PiecesMayEndAnywhere) {
+  const std::string image = SaveAll(guest_, layer_);
+  for (const size_t piece : {1, 7, 4095, 100000}) {
+    const auto restored = RestoreAll(*to_, image, spec_, piece);
+    ASSERT_THAT(restored, IsOk());
+    ExpectSame(*guest_, **restored);
+    ASSERT_THAT(to_->DestroyDomain((*restored)->id()), IsOk());
+  }
+}
+
+TEST_P(ImageRoundTripTest, ImageThatIsCutLeavesNothing) {
+  const std::string image = SaveAll(guest_, layer_);
+  for (size_t size = 0; size < image.size();
+       size += size < 300 ? 1 : image.size() / 37) {
+    const auto restored =
+        RestoreAll(*to_, absl::string_view(image).substr(0, size), spec_);
+    EXPECT_THAT(restored,
+                IsError(Code::kInvalidArgument, Reason::kImageTruncated,
+                        HasSubstr(absl::StrCat(size, " bytes"))));
+    ExpectClean(*to_, kDom0Pages);
+  }
+}
+
+TEST_P(ImageRoundTripTest, FullHostTakesNothing) {
+  const auto small = MakeHost(kDom0Pages + 256 + 3000);
+  const auto restored = RestoreAll(*small, SaveAll(guest_, layer_), spec_);
+  EXPECT_THAT(restored,
+              IsError(Code::kResourceExhausted, Reason::kHostMemoryExhausted,
+                      HasSubstr("restore")));
+  ExpectClean(*small, kDom0Pages);
+}
+
+TEST_P(ImageRoundTripTest, TakenNameIsRefused) {
+  MustCreate(*to_, MakeSpec("saved", 2000));
+  EXPECT_THAT(
+      RestoreAll(*to_, SaveAll(guest_, layer_), spec_),
+      IsError(Code::kAlreadyExists, Reason::kNameInUse, HasSubstr("saved")));
+  ExpectClean(*to_, kDom0Pages + 2000);
+}
+
+TEST_P(ImageRoundTripTest, BytesThatAreFlippedNeverBreakTheHost) {
+  LiveALittle();
+  const std::string image = SaveAll(guest_, layer_);
+  uint64_t seed = 12345;
+  for (int i = 0; i < 150; ++i) {
+    std::string damaged = image;
+    for (int flips = 0; flips < 3; ++flips) {
+      seed = seed * 6364136223846793005 + 1442695040888963407;
+      // Heads and notes more often than pages of zeros.
+      const size_t range = i % 2 == 0 ? 4096 : damaged.size();
+      damaged[(seed >> 20) % range] ^= static_cast<char>(1 << (seed >> 60 & 7));
+    }
+    const auto restored = RestoreAll(*to_, damaged, spec_);
+    if (restored.ok()) {
+      EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
+      ASSERT_THAT(to_->DestroyDomain((*restored)->id()), IsOk());
+    }
+    ExpectClean(*to_, kDom0Pages);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ImageRoundTripTest,
+    testing::Combine(testing::Values(Arch::kX86_64, Arch::kX86_32Pae),
+                     testing::Values(ToolsView::kTree, ToolsView::kLinear),
+                     testing::Values(ImageLayer::kLibxc, ImageLayer::kLibxl,
+                                     ImageLayer::kXl)));
+
+TEST(ImageSizeTest, PagesThatWereNeverWrittenCostEightBytes) {
+  const auto host = MakeHost(300000);
+  DomainSpec spec = MakeSpec("large", 262144);
+  spec.p2m.tools_view = ToolsView::kLinear;
+  const auto guest = MustCreate(*host, spec);
+  const std::string image = SaveAll(guest);
+  // 512 leaves, their tables, and 8 bytes for each of the others.
+  EXPECT_LT(image.size(), 262144 * 8 + 530 * kPageSize + 100000);
+}
+
+}  // namespace
+}  // namespace simvisor
