@@ -197,6 +197,7 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
   out->set_uuid(UuidToString(info.uuid));
   out->set_arch(ToProto(info.arch));
   out->set_state(ToProto(info.state));
+  out->set_suspended(info.suspended);
   out->set_vcpus(info.vcpus);
   ToProto(info.memory, out->mutable_memory());
   ToProto(info.e820, out->mutable_e820());

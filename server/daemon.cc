@@ -53,7 +53,8 @@ void ReportServing(grpc::HealthCheckServiceInterface& health) {
   for (const char* service : {v1::HostService::service_full_name(),
                               v1::DomainService::service_full_name(),
                               v1::MemoryService::service_full_name(),
-                              v1::AddressSpaceService::service_full_name()}) {
+                              v1::AddressSpaceService::service_full_name(),
+                              v1::MigrationService::service_full_name()}) {
     health.SetServingStatus(service, true);
   }
 }
@@ -75,7 +76,8 @@ Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock)
       host_service_(host_.get(), &runner_),
       domain_service_(host_.get(), &runner_),
       memory_service_(host_.get(), &runner_),
-      address_space_service_(host_.get(), &runner_) {}
+      address_space_service_(host_.get(), &runner_),
+      migration_service_(host_.get(), &runner_) {}
 
 Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
 
@@ -98,6 +100,7 @@ absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
   builder.RegisterService(&domain_service_);
   builder.RegisterService(&memory_service_);
   builder.RegisterService(&address_space_service_);
+  builder.RegisterService(&migration_service_);
   std::vector<int> ports(listen.size(), 0);
   for (size_t i = 0; i < listen.size(); ++i) {
     builder.AddListeningPort(listen[i].GrpcAddress(),

@@ -22,6 +22,7 @@
 #include "server/host_service.h"
 #include "server/listen_address.h"
 #include "server/memory_service.h"
+#include "server/migration_service.h"
 #include "server/socket_guard.h"
 
 namespace simvisor::server {
@@ -65,6 +66,7 @@ class Daemon {
   DomainServiceImpl domain_service_;
   MemoryServiceImpl memory_service_;
   AddressSpaceServiceImpl address_space_service_;
+  MigrationServiceImpl migration_service_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;
 };

@@ -47,7 +47,8 @@ Client::Client(absl::string_view address,
       host_(v1::HostService::NewStub(channel_)),
       domain_(v1::DomainService::NewStub(channel_)),
       memory_(v1::MemoryService::NewStub(channel_)),
-      address_spaces_(v1::AddressSpaceService::NewStub(channel_)) {}
+      address_spaces_(v1::AddressSpaceService::NewStub(channel_)),
+      migration_(v1::MigrationService::NewStub(channel_)) {}
 
 void Client::Prepare(grpc::ClientContext& context) const {
   if (!options_.timeout) return;
@@ -104,6 +105,55 @@ absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
     all.MergeFrom(*page);
   } while (!request.page_token().empty());
   return all;
+}
+
+absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
+                                Sink<v1::SaveDomainResponse> sink) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto stream = migration_->SaveDomain(&context);
+  v1::SaveDomainRequest request;
+  *request.mutable_start() = start;
+  stream->Write(request);
+  absl::Status sunk;
+  v1::SaveDomainResponse piece;
+  bool last = false;
+  while (sunk.ok() && !last && stream->Read(&piece)) {
+    sunk = sink(piece);
+    last = piece.last();
+  }
+  if (!sunk.ok()) {
+    context.TryCancel();
+  } else if (last) {
+    request.mutable_stored();
+    stream->Write(request);
+  }
+  stream->WritesDone();
+  const grpc::Status status = stream->Finish();
+  return sunk.ok() ? FromGrpc(status, address_) : sunk;
+}
+
+absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
+    const v1::RestoreOptions& options,
+    absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  v1::RestoreDomainResponse response;
+  const auto stream = migration_->RestoreDomain(&context, &response);
+  v1::RestoreDomainRequest request;
+  *request.mutable_options() = options;
+  absl::StatusOr<bool> more = true;
+  // A write fails once the daemon has answered; Finish() tells what.
+  while (more.ok() && *more && stream->Write(request)) {
+    request.clear_options();
+    more = source(request.mutable_data());
+  }
+  if (!more.ok()) context.TryCancel();
+  stream->WritesDone();
+  const grpc::Status status = stream->Finish();
+  if (!more.ok()) return more.status();
+  if (!status.ok()) return FromGrpc(status, address_);
+  return response;
 }
 
 absl::Status Client::CallMethod(

@@ -27,6 +27,7 @@
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
+#include "simvisor/v1/migration_service.grpc.pb.h"
 
 namespace simvisor::client {
 
@@ -126,6 +127,17 @@ class Client {
   absl::StatusOr<v1::SyncAddressSpacesResponse> SyncAddressSpaces(
       const v1::SyncAddressSpacesRequest& request) const;
 
+  // Saves a domain.  Each piece of the image goes to `sink`; once that has
+  // taken the last one, the image counts as stored, and the domain is done
+  // with.
+  absl::Status SaveDomain(const v1::SaveDomainRequest::Start& start,
+                          Sink<v1::SaveDomainResponse> sink) const;
+  // Restores a domain from the pieces that `source` fills in, one after the
+  // other, until it answers false.  An error of the source cancels the call.
+  absl::StatusOr<v1::RestoreDomainResponse> RestoreDomain(
+      const v1::RestoreOptions& options,
+      absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const;
+
   // Calls any method that is unary or streams its responses, which are merged
   // into `response` in order.
   absl::Status CallMethod(const google::protobuf::MethodDescriptor& method,
@@ -154,6 +166,7 @@ class Client {
   const std::unique_ptr<v1::DomainService::Stub> domain_;
   const std::unique_ptr<v1::MemoryService::Stub> memory_;
   const std::unique_ptr<v1::AddressSpaceService::Stub> address_spaces_;
+  const std::unique_ptr<v1::MigrationService::Stub> migration_;
 };
 
 }  // namespace simvisor::client

@@ -39,6 +39,7 @@ void AddCommands(Commands& commands) {
   AddCreateCommand(commands);
   AddListCommands(commands);
   AddLifecycleCommands(commands);
+  AddImageCommands(commands);
   AddVcpuCommands(commands);
   AddMemoryCommands(commands);
   AddIdentityCommands(commands);

@@ -14,12 +14,15 @@ namespace {
 constexpr uint64_t kPagesPerMib = 256;
 
 // running, blocked, paused, shut down, reason of the shutdown, dying.
-std::string StateFlags(v1::DomainState state) {
+std::string StateFlags(const v1::Domain& domain) {
+  const v1::DomainState state = domain.state();
   std::string flags = "------";
   if (state == v1::DOMAIN_STATE_RUNNING) flags[0] = 'r';
   if (state == v1::DOMAIN_STATE_BUILT || state == v1::DOMAIN_STATE_PAUSED) {
     flags[2] = 'p';
   }
+  // Xen knows a suspended guest as shut down, for that reason.
+  if (domain.suspended()) flags[3] = flags[4] = 's';
   if (state == v1::DOMAIN_STATE_DYING) flags[5] = 'd';
   return flags;
 }
@@ -54,7 +57,7 @@ std::string ListRow(const v1::Domain& domain, ListColumns columns) {
                          domain.name().empty() ? "(null)" : domain.name(),
                          domain.domid(),
                          domain.memory().current_pages() / kPagesPerMib,
-                         domain.vcpus(), StateFlags(domain.state()), 0.0, more);
+                         domain.vcpus(), StateFlags(domain), 0.0, more);
 }
 
 std::string VcpuListHeader() {

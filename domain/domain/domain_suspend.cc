@@ -23,6 +23,7 @@ absl::Status NotMigratable(DomainId id, absl::string_view operation,
 
 absl::Status Domain::CheckMigratable(absl::string_view operation) const {
   absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
   SIMVISOR_RETURN_IF_ERROR(CheckRunning(operation));
   return CheckCanTravel(operation);
 }
@@ -58,6 +59,7 @@ absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
 
 absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation) {
   absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
   SIMVISOR_RETURN_IF_ERROR(CheckRunning(operation));
   SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(operation));
   SIMVISOR_ASSIGN_OR_RETURN(const ToolsRoot root, list_->FindToolsRoot());

@@ -89,7 +89,8 @@ std::vector<VcpuInfo> VcpuAffinities::List(uint32_t first, size_t limit) const {
   auto at = own_.lower_bound(first);
   for (uint32_t vcpu = first; vcpu < vcpus_ && listed.size() < limit; ++vcpu) {
     if (at == own_.end() || at->first != vcpu) {
-      listed.push_back({.vcpu = vcpu, .hard = all, .soft = all});
+      listed.push_back(
+          {.vcpu = vcpu, .hard = all, .soft = all, .anywhere = true});
       continue;
     }
     const Masks& masks = at->second;

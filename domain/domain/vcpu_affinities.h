@@ -37,6 +37,7 @@ struct VcpuInfo {
   uint32_t vcpu = 0;
   CpuRanges hard;
   CpuRanges soft;
+  bool anywhere = false;    // both masks are of all CPUs
   uint64_t mask_bytes = 0;  // of words that only its own two masks have
 };
 

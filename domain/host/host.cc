@@ -170,6 +170,13 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::Find(
   return domains_.at(id).domain;
 }
 
+absl::StatusOr<std::shared_ptr<Domain>> Host::FindGuest(
+    const DomainSelector& selector, absl::string_view operation) const {
+  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain, Find(selector));
+  if (domain->id() == kDom0Id) return Dom0Protected(operation);
+  return domain;
+}
+
 absl::Status Host::CompleteSpec(DomainSpec& spec) const {
   if (spec.max_memory == PageCount(0)) spec.max_memory = spec.memory;
   spec.vcpus = std::max<uint32_t>(spec.vcpus, 1);

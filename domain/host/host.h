@@ -108,6 +108,11 @@ class Host {
   absl::StatusOr<std::shared_ptr<Domain>> Find(
       const DomainSelector& selector) const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The same for what is not done to dom0: FAILED_PRECONDITION DOM0_PROTECTED.
+  absl::StatusOr<std::shared_ptr<Domain>> FindGuest(
+      const DomainSelector& selector, absl::string_view operation) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Builds a domain and, unless start_paused, boots it.  Errors: see
   // DomainService.CreateDomain.  After a failure nothing is left of it.
   absl::StatusOr<std::shared_ptr<Domain>> CreateDomain(DomainSpec spec,

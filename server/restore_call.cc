@@ -1,0 +1,104 @@
+#include "server/restore_call.h"
+
+#include <utility>
+
+#include "domain/units/status_macros.h"
+#include "server/argument.h"
+#include "server/convert_domain.h"
+#include "server/rpc_status.h"
+#include "server/xl_config.h"
+
+namespace simvisor::server {
+namespace {
+
+// What the domain is to be: by the caller's word, else by the image's.
+ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
+  if (options.has_spec()) {
+    return [spec = options.spec()](const std::optional<std::string>&) {
+      return FromProto(spec);
+    };
+  }
+  return [](const std::optional<std::string>& config)
+             -> absl::StatusOr<DomainSpec> {
+    if (config.has_value()) return ParseXlConfig(*config);
+    return ArgumentMissing("options.spec",
+                           "the image is of a layer that names no domain; give "
+                           "it a name");
+  };
+}
+
+}  // namespace
+
+RestoreCall::RestoreCall(Host* host, CallRunner* runner,
+                         const grpc::CallbackServerContext* context,
+                         v1::RestoreDomainResponse* response)
+    : host_(host),
+      runner_(runner),
+      limits_(context),
+      record_(&runner->calls, "RestoreDomain"),
+      response_(response) {}
+
+void RestoreCall::OnReadDone(bool ok) {
+  runner_->pool.Submit([this, ok] {
+    if (ok) {
+      Take();
+    } else {
+      Complete();
+    }
+  });
+}
+
+void RestoreCall::Take() {
+  absl::Status status = limits_();
+  if (status.ok()) status = TakePiece();
+  if (!status.ok()) return End(status);
+  StartRead(&request_);
+}
+
+absl::Status RestoreCall::TakePiece() {
+  if (restorer_ == nullptr) {
+    const v1::RestoreOptions& options = request_.options();
+    paused_ = options.start_paused();
+    restorer_ = std::make_unique<ImageRestorer>(
+        *host_, SpecOf(options),
+        options.spec().memory_pages() > 0 ? LimitsFrom::kSpec
+                                          : LimitsFrom::kNotes);
+  } else if (request_.has_options()) {
+    return ArgumentMalformed("options", "only the first message has any");
+  }
+  return restorer_->Feed(request_.data());
+}
+
+void RestoreCall::Complete() {
+  // The stream has ended, or it was broken off.
+  absl::Status status = limits_();
+  if (status.ok()) status = Restore();
+  End(status);
+}
+
+absl::Status RestoreCall::Restore() {
+  if (restorer_ == nullptr) {
+    return ArgumentMissing("data", "send the image in pieces");
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                            restorer_->Finish());
+  if (!paused_ && domain->Info().state == DomainState::kPaused) {
+    const absl::Status resumed = domain->Unpause(limits_).status();
+    if (!resumed.ok()) {
+      host_->DestroyDomain(domain->id()).IgnoreError();
+      return resumed;
+    }
+    runner_->balloons.Watch(domain);
+  }
+  ToProto(domain->Info(), response_->mutable_domain());
+  return absl::OkStatus();
+}
+
+void RestoreCall::End(const absl::Status& status) {
+  // Whatever came in without arriving goes before the client hears of it.
+  restorer_ = nullptr;
+  record_.LogOutcome(status);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server

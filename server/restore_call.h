@@ -1,0 +1,63 @@
+// One RestoreDomain call.
+//
+// A message is read, its piece goes through the restorer on the pool, then the
+// next is read: a client that sends faster than pages are stored waits.  At any
+// moment a job of the call is queued or runs, a read is in flight, or the call
+// is finished, so members need no lock.
+//
+// Thread safety: as argued above.
+
+#ifndef SIMVISOR_SERVER_RESTORE_CALL_H_
+#define SIMVISOR_SERVER_RESTORE_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "domain/host/host.h"
+#include "domain/image/image_restorer.h"
+#include "server/call_limits.h"
+#include "server/call_record.h"
+#include "server/call_runner.h"
+#include "simvisor/v1/migration_service.pb.h"
+
+namespace simvisor::server {
+
+class RestoreCall final
+    : public grpc::ServerReadReactor<v1::RestoreDomainRequest> {
+ public:
+  RestoreCall(Host* host, CallRunner* runner,
+              const grpc::CallbackServerContext* context,
+              v1::RestoreDomainResponse* response);
+
+  void Start() { StartRead(&request_); }
+
+  void OnReadDone(bool ok) override;
+  void OnDone() override { delete this; }
+
+ private:
+  // On the pool.
+  void Take();
+  void Complete();
+
+  absl::Status TakePiece();
+  absl::Status Restore();
+  void End(const absl::Status& status);
+
+  Host* const host_;
+  CallRunner* const runner_;
+  const CallLimits limits_;
+  const CallRecord record_;
+  v1::RestoreDomainRequest request_;
+  v1::RestoreDomainResponse* const response_;
+  bool paused_ = false;
+  std::unique_ptr<ImageRestorer> restorer_;  // null before the first message
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_RESTORE_CALL_H_

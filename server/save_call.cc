@@ -1,0 +1,142 @@
+#include "server/save_call.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "domain/units/status_macros.h"
+#include "server/argument.h"
+#include "server/convert_common.h"
+#include "server/convert_migration.h"
+#include "server/rpc_status.h"
+#include "server/xl_config.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr size_t kChunkBytes = size_t{1} << 20;
+
+}  // namespace
+
+SaveCall::SaveCall(Host* host, CallRunner* runner,
+                   const grpc::CallbackServerContext* context)
+    : host_(host),
+      runner_(runner),
+      limits_(context),
+      record_(&runner->calls, "SaveDomain") {}
+
+void SaveCall::OnReadDone(bool ok) {
+  runner_->pool.Submit([this, ok] {
+    if (!ok) {
+      Fail(step_ == Step::kStart
+               ? ArgumentMissing("start", "name the domain to save")
+               : Broken());
+    } else if (step_ == Step::kStart) {
+      Begin();
+    } else {
+      Complete();
+    }
+  });
+}
+
+void SaveCall::OnWriteDone(bool ok) {
+  if (ok && step_ == Step::kStored) {
+    StartRead(&request_);
+    return;
+  }
+  runner_->pool.Submit([this, ok] {
+    if (ok) {
+      Send();
+    } else {
+      Fail(Broken());
+    }
+  });
+}
+
+absl::Status SaveCall::Broken() const {
+  const absl::Status limits = limits_();
+  if (!limits.ok()) return limits;
+  return ArgumentMissing("stored",
+                         "the image may be lost, so the guest has resumed; "
+                         "say when it is stored");
+}
+
+void SaveCall::Begin() {
+  absl::Status status = limits_();
+  if (status.ok()) status = Suspend();
+  if (!status.ok()) return Fail(status);
+  step_ = Step::kSending;
+  Send();
+}
+
+absl::Status SaveCall::Suspend() {
+  if (!request_.has_start()) {
+    return ArgumentMissing("start", "name the domain to save");
+  }
+  const v1::SaveDomainRequest::Start& start = request_.start();
+  SIMVISOR_ASSIGN_OR_RETURN(const ImageLayer layer,
+                            FromProto("layer", start.layer()));
+  SIMVISOR_ASSIGN_OR_RETURN(after_, CheckAfterSave("after", start.after()));
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
+                            FromProto(start.domain()));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                            host_->FindGuest(selector, "save"));
+  SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record, domain->Suspend("save"));
+  domain_ = domain;
+  SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
+  saver_.emplace(domain, std::move(record), layer, std::move(config));
+  return absl::OkStatus();
+}
+
+void SaveCall::Send() {
+  absl::Status status = limits_();
+  if (status.ok()) status = FillChunk();
+  if (!status.ok()) return Fail(status);
+  if (chunk_.last()) step_ = Step::kStored;
+  StartWrite(&chunk_);
+}
+
+absl::Status SaveCall::FillChunk() {
+  if (sent_ == piece_.size()) {
+    piece_.clear();
+    sent_ = 0;
+  }
+  while (piece_.size() < kChunkBytes && !saver_->done()) {
+    SIMVISOR_RETURN_IF_ERROR(saver_->Next(piece_));
+  }
+  const size_t size = std::min(kChunkBytes, piece_.size() - sent_);
+  chunk_.set_data(piece_.data() + sent_, size);
+  sent_ += size;
+  chunk_.set_last(saver_->done() && sent_ == piece_.size());
+  chunk_.set_pfns_done(saver_->pfns_done().value());
+  chunk_.set_pfns_total(saver_->pfns_total().value());
+  chunk_.set_data_pages(saver_->pages_sent().value());
+  return absl::OkStatus();
+}
+
+void SaveCall::Complete() {
+  if (!request_.has_stored()) return Fail(Broken());
+  absl::Status status;
+  if (after_ == v1::AFTER_SAVE_DESTROY) {
+    status = host_->DestroyDomain(domain_->id()).status();
+  } else {
+    status = domain_->Resume(after_ == v1::AFTER_SAVE_PAUSE, NeverStop);
+    runner_->balloons.Watch(domain_);
+  }
+  End(status);
+}
+
+void SaveCall::Fail(const absl::Status& status) {
+  if (domain_ != nullptr) {
+    // If it has been destroyed meanwhile, nothing is to be resumed.
+    domain_->Resume(/*paused=*/false, NeverStop).IgnoreError();
+    runner_->balloons.Watch(domain_);
+  }
+  End(status);
+}
+
+void SaveCall::End(const absl::Status& status) {
+  record_.LogOutcome(status);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,79 @@
+// One SaveDomain call.
+//
+// Step by step; at any moment exactly one of these holds, so members need no
+// lock: a job of the call is queued or runs on the pool, a read or a write is
+// in flight, or the call is finished.
+//
+//   step        begins with            goes on to
+//   kStart      the first read         kSending once the guest is suspended
+//   kSending    a chunk is written     itself, or kStored after the last chunk
+//   kStored     the second read        the end: the domain is done with
+//
+// Whatever goes wrong before the end, the guest resumes.  Thread safety: as
+// argued above.
+
+#ifndef SIMVISOR_SERVER_SAVE_CALL_H_
+#define SIMVISOR_SERVER_SAVE_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "domain/host/host.h"
+#include "domain/image/image_saver.h"
+#include "server/call_limits.h"
+#include "server/call_record.h"
+#include "server/call_runner.h"
+#include "simvisor/v1/migration_service.pb.h"
+
+namespace simvisor::server {
+
+class SaveCall final : public grpc::ServerBidiReactor<v1::SaveDomainRequest,
+                                                      v1::SaveDomainResponse> {
+ public:
+  SaveCall(Host* host, CallRunner* runner,
+           const grpc::CallbackServerContext* context);
+
+  void Start() { StartRead(&request_); }
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone() override { delete this; }
+
+ private:
+  enum class Step { kStart, kSending, kStored };
+
+  // On the pool.
+  void Begin();
+  void Send();
+  void Complete();
+  // Ends the call; the guest resumes if it is suspended.  On the pool.
+  void Fail(const absl::Status& status);
+
+  absl::Status Suspend();
+  absl::Status FillChunk();
+  // Why the stream broke.
+  absl::Status Broken() const;
+  void End(const absl::Status& status);
+
+  Host* const host_;
+  CallRunner* const runner_;
+  const CallLimits limits_;
+  const CallRecord record_;
+  Step step_ = Step::kStart;
+  v1::SaveDomainRequest request_;
+  v1::SaveDomainResponse chunk_;
+  v1::AfterSave after_ = v1::AFTER_SAVE_DESTROY;
+  std::shared_ptr<Domain> domain_;  // suspended by this call
+  std::optional<ImageSaver> saver_;
+  std::string piece_;  // made, and sent up to sent_
+  size_t sent_ = 0;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_SAVE_CALL_H_
