@@ -14,9 +14,13 @@ namespace {
 // What the domain is to be: by the caller's word, else by the image's.
 ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
   if (options.has_spec()) {
-    return [spec = options.spec()](const std::optional<std::string>&) {
-      return FromProto(spec);
-    };
+    return
+        [given = options.spec()](
+            const std::optional<std::string>&) -> absl::StatusOr<DomainSpec> {
+          SIMVISOR_ASSIGN_OR_RETURN(DomainSpec spec, FromProto(given));
+          spec.vcpus = given.vcpus();  // 0: as many as the image has
+          return spec;
+        };
   }
   return [](const std::optional<std::string>& config)
              -> absl::StatusOr<DomainSpec> {

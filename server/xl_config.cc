@@ -22,7 +22,6 @@ using google::protobuf::Struct;
 using google::protobuf::Value;
 
 constexpr uint64_t kKibPerPage = kPageSize / 1024;
-constexpr uint32_t kMaxVcpus = 8192;
 // Larger ones would not fit the layer; the pins of such a domain are not saved.
 constexpr size_t kMaxPinnedCpus = 65536;
 

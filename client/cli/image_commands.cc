@@ -1,6 +1,7 @@
 // save, restore.
 
-#include <cstdio>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -129,11 +130,14 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
   auto client = session.Connect();
   if (!client.ok()) return client.status();
   const std::string& path = args.files.back();
+  errno = 0;
   std::ifstream file;
   if (path != "-") file.open(path, std::ios::binary | std::ios::ate);
   std::istream& in = path == "-" ? std::cin : file;
   if (!in) {
-    return absl::NotFoundError(absl::StrCat("cannot read ", path));
+    return absl::Status(
+        absl::ErrnoToStatusCode(errno),
+        absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   }
   const uint64_t size = path == "-" ? 0 : static_cast<uint64_t>(file.tellg());
   in.seekg(0);

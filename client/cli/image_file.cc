@@ -27,25 +27,36 @@ std::string FolderOf(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<ImageFile> ImageFile::Create(const std::string& path) {
-  if (path == kStandardOutput) return ImageFile(path, STDOUT_FILENO);
-  // A guest's memory is its owner's alone.
-  ImageFile file(
-      path, open(PartOf(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                 S_IRUSR | S_IWUSR));
+  struct stat about;
+  const bool special =
+      stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode);
+  ImageFile file(path, path == kStandardOutput || special);
+  if (path == kStandardOutput) {
+    file.fd_ = dup(STDOUT_FILENO);
+  } else if (special) {
+    file.fd_ = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    // A guest's memory is its owner's alone.
+    file.fd_ =
+        open(PartOf(path).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+             S_IRUSR | S_IWUSR);
+  }
   if (file.fd_ < 0) return file.Error();
   return file;
 }
 
-ImageFile::ImageFile(std::string path, int fd)
-    : path_(std::move(path)), fd_(fd) {}
+ImageFile::ImageFile(std::string path, bool in_place)
+    : path_(std::move(path)), in_place_(in_place) {}
 
 ImageFile::ImageFile(ImageFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+    : path_(std::move(other.path_)),
+      in_place_(other.in_place_),
+      fd_(std::exchange(other.fd_, -1)) {}
 
 ImageFile::~ImageFile() {
-  if (fd_ < 0 || fd_ == STDOUT_FILENO) return;
+  if (fd_ < 0) return;
   close(fd_);
-  unlink(PartOf(path_).c_str());
+  if (!in_place_) unlink(PartOf(path_).c_str());
 }
 
 absl::Status ImageFile::Error() const {
@@ -67,7 +78,9 @@ absl::Status ImageFile::Append(absl::string_view data) {
 }
 
 absl::Status ImageFile::Commit() {
-  if (fd_ == STDOUT_FILENO) return absl::OkStatus();
+  if (in_place_) {
+    return close(std::exchange(fd_, -1)) == 0 ? absl::OkStatus() : Error();
+  }
   if (fsync(fd_) != 0) return Error();
   if (std::rename(PartOf(path_).c_str(), path_.c_str()) != 0) return Error();
   // The name must be on the disk too; a folder that cannot be opened for that

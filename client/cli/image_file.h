@@ -1,7 +1,8 @@
 // A file that a save image is stored in: whole, or not at all.
 //
 // Bytes go to PATH.part, which takes the place of PATH once all of them are on
-// the disk; a save that ends early leaves PATH as it was.
+// the disk; a save that ends early leaves PATH as it was.  What is no regular
+// file (a pipe, a device) is written to as it is.
 //
 // Thread safety: thread-compatible.
 
@@ -18,8 +19,8 @@ namespace simvisor::client {
 
 class ImageFile {
  public:
-  // Opens PATH.part; standard output for "-".  The system's error, after
-  // "cannot write PATH: ".
+  // Opens PATH.part, or PATH; standard output for "-".  The system's error,
+  // after "cannot write PATH: ".
   static absl::StatusOr<ImageFile> Create(const std::string& path);
 
   ImageFile(ImageFile&& other) noexcept;
@@ -32,12 +33,13 @@ class ImageFile {
   absl::Status Commit();
 
  private:
-  ImageFile(std::string path, int fd);
+  ImageFile(std::string path, bool in_place);
 
   absl::Status Error() const;
 
   std::string path_;
-  int fd_;  // -1 once committed or moved from
+  bool in_place_;  // no PATH.part
+  int fd_ = -1;    // -1 once committed or moved from
 };
 
 }  // namespace simvisor::client

@@ -77,6 +77,7 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       name_(spec_.name),
       affinities_(std::move(params.affinities)),
       list_(std::move(list)),
+      vcpus_(spec_.vcpus),
       free_pages_(params.faults),
       balloon_(Pfn(abi_->low_memory_pages)),
       driver_(*abi_, spec_.balloon_max_retry),
@@ -168,7 +169,7 @@ DomainInfo Domain::Info() const {
   info.uuid = spec_.uuid;
   info.arch = spec_.arch;
   info.state = state_;
-  info.vcpus = spec_.vcpus;
+  info.vcpus = vcpus_;
   info.e820 = spec_.e820;
   info.pci_devices = spec_.pci_devices;
   info.p2m = spec_.p2m;
@@ -324,6 +325,7 @@ absl::Status Domain::CheckOwnKernel(absl::string_view operation) const {
 
 absl::Status Domain::CheckBooted(absl::string_view operation) const {
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(operation));
   if (state_ != DomainState::kBuilt) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainNotBooted,

@@ -123,15 +123,13 @@ class Domain {
 
   // Suspension and images (domain_suspend.cc, domain_restore.cc).
   //
-  // Whether the guest could be saved now.  FAILED_PRECONDITION
-  // DOMAIN_NOT_RUNNING, DOMAIN_NOT_MIGRATABLE (PCI devices, foreign frames, a
-  // p2m list that its tree cannot show to tools).
-  absl::Status CheckMigratable(absl::string_view operation) const
-      ABSL_LOCKS_EXCLUDED(mu_);
   // Suspends the guest: paused afterwards, and what would change it fails with
-  // FAILED_PRECONDITION DOMAIN_SUSPENDED until Resume().  Errors as
-  // CheckMigratable(); RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if it has too
-  // few free pages for its record.  Source: xen_suspend(), A9.
+  // FAILED_PRECONDITION DOMAIN_SUSPENDED until Resume().
+  // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, DOMAIN_NOT_MIGRATABLE (PCI devices,
+  // foreign frames, a p2m list that its tree cannot show to tools), and
+  // DOMAIN_SUSPENDED if it is already; RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED if it has too few free pages for its record. Source:
+  // xen_suspend(), A9.
   absl::StatusOr<SuspendRecord> Suspend(absl::string_view operation)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a suspension here: the guest publishes its list anew and runs, or
@@ -159,10 +157,11 @@ class Domain {
   // Sets what a page holds.  REQUIRES: it has a frame; kPageSize bytes.
   absl::Status ReceivePage(Pfn pfn, absl::Span<const char> data)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Leaves the domain as it is, BUILT, with `leaves` for pages of its list: its
-  // kernel is not ours, so it cannot run (GUEST_KERNEL_UNKNOWN).
-  absl::Status AdoptForeignKernel(absl::Span<const uint64_t> leaves)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Leaves the domain as it is, BUILT, with `leaves` for pages of its list and
+  // at least `vcpus` virtual CPUs: its kernel is not ours, so it cannot run
+  // (GUEST_KERNEL_UNKNOWN).
+  absl::Status AdoptForeignKernel(absl::Span<const uint64_t> leaves,
+                                  uint32_t vcpus) ABSL_LOCKS_EXCLUDED(mu_);
   // Makes the guest out of `notes`, SuspendRecord::notes: a domain of the same
   // id with all that came in, paused, stale for tools.  This one is DYING and
   // empty then.  `record_pages`, those of the record, hold nothing any more.
@@ -397,6 +396,8 @@ class Domain {
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_suspend.cc
+  absl::Status CheckCanSuspend(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckCanTravel(absl::string_view operation) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckNotSuspended(absl::string_view operation) const
@@ -543,6 +544,7 @@ class Domain {
   // The pointer is constant; the list has lock-free lookups once booted_.
   const std::unique_ptr<P2mList> list_;
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
+  uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
   bool foreign_kernel_ ABSL_GUARDED_BY(mu_) = false;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);

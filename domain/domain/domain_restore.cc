@@ -90,6 +90,7 @@ PfnSet DecodeSet(StateReader& in, Pfn end) {
 void Domain::EncodeKernel(StateWriter& out) const {
   out.Put(kNotesVersion);
   EncodeConfig(spec_, out);
+  out.Put(vcpus_);
   out.Put(target_.value());
   out.Put(static_max_.value());
   out.Put(max_pages_.value());
@@ -171,9 +172,13 @@ absl::Status Domain::ReceivePage(Pfn pfn, absl::Span<const char> data) {
   return absl::OkStatus();
 }
 
-absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves) {
+absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
+                                        uint32_t vcpus) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  vcpus_ = std::max(vcpus_, vcpus);
+  absl::MutexLock affinity_lock(&affinity_mu_);
+  affinities_.Grow(vcpus_);
   list_->AdoptBuilderPages(leaves);
   foreign_kernel_ = true;
   return absl::OkStatus();
@@ -196,6 +201,9 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
                    .affinities = affinities,
                    .faults = faults_};
   SIMVISOR_RETURN_IF_ERROR(DecodeConfig(in, params.spec));
+  params.spec.vcpus =
+      std::max(vcpus_, static_cast<uint32_t>(in.Get(kMaxVcpus)));
+  params.affinities.Grow(params.spec.vcpus);
   SIMVISOR_RETURN_IF_ERROR(DecodeLimits(in, limits, params));
   SIMVISOR_RETURN_IF_ERROR(KeepOnly(DecodeSet(in, list_->p2m_size())));
   SIMVISOR_ASSIGN_OR_RETURN(

@@ -21,13 +21,6 @@ absl::Status NotMigratable(DomainId id, absl::string_view operation,
 
 }  // namespace
 
-absl::Status Domain::CheckMigratable(absl::string_view operation) const {
-  absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
-  SIMVISOR_RETURN_IF_ERROR(CheckRunning(operation));
-  return CheckCanTravel(operation);
-}
-
 absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
   if (!spec_.pci_devices.empty()) {
     return NotMigratable(id_, operation,
@@ -57,15 +50,24 @@ absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
   return absl::OkStatus();
 }
 
+absl::Status Domain::CheckCanSuspend(absl::string_view operation) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(operation));
+  if (state_ == DomainState::kRunning) return CheckCanTravel(operation);
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
+      absl::StrFormat("domain %d: %s: its guest does not run, so it cannot "
+                      "suspend; unpause it",
+                      id_.value(), operation));
+}
+
 absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation) {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
-  SIMVISOR_RETURN_IF_ERROR(CheckRunning(operation));
-  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(operation));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
   SIMVISOR_ASSIGN_OR_RETURN(const ToolsRoot root, list_->FindToolsRoot());
   SuspendRecord record;
   record.arch = abi_->arch;
-  record.vcpus = spec_.vcpus;
+  record.vcpus = vcpus_;
   record.pages = current_ - unmapped_frames_.size();
   record.tools = root;
   record.last_pfn = list_->last_pfn();

@@ -31,6 +31,9 @@ using Uuid = std::array<uint8_t, 16>;
 // (LIBXL_MAXMEM_CONSTANT).
 inline constexpr PageCount kMaxMemSlack{kPagesPerMiB};
 
+// MAX_VIRT_CPUS of a PV domain.
+inline constexpr uint32_t kMaxVcpus = 8192;
+
 // Asked now and then inside page loops; a status other than OK ends the loop
 // and becomes the result of the call.  Called with locks held: must not block
 // and must not call back into the library.

@@ -75,6 +75,10 @@ class VcpuAffinities {
   // Virtual CPUs from `first` on, ascending, at most `limit`.
   std::vector<VcpuInfo> List(uint32_t first, size_t limit) const;
 
+  // Lets there be `vcpus` virtual CPUs, the new ones running anywhere.
+  // REQUIRES: at least as many as there are.
+  void Grow(uint32_t vcpus) { vcpus_ = vcpus; }
+
   // Lets every virtual CPU run anywhere.
   void Clear() { own_.clear(); }
 
@@ -93,7 +97,7 @@ class VcpuAffinities {
   absl::Status CheckVcpu(absl::string_view what, uint32_t vcpu) const;
 
   const HostCpus& cpus_;
-  const uint32_t vcpus_;
+  uint32_t vcpus_;
   // Virtual CPUs of which one mask at least is not that of all CPUs.
   absl::btree_map<uint32_t, Masks> own_;
 };

@@ -202,7 +202,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
           spec.vcpu_affinities));
   // The domain keeps its spec for good, but has these as masks.
   spec.vcpu_affinities = {};
-  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, Reserve(spec));
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, Reserve(spec, "create"));
   const PageCount max_pages = spec.memory + kMaxMemSlack;
   return BuildDomain({.id = id,
                       .spec = std::move(spec),
@@ -253,23 +253,24 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::Replace(
   return made;
 }
 
-absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec) {
+absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,
+                                       absl::string_view operation) {
   absl::MutexLock lock(&mu_);
   if (names_.contains(spec.name)) {
     return MakeError(
         absl::StatusCode::kAlreadyExists, Reason::kNameInUse,
-        absl::StrFormat("create of domain \"%s\": domain %d has that name; "
+        absl::StrFormat("%s of domain \"%s\": domain %d has that name; "
                         "choose another or destroy that one",
-                        spec.name, names_.at(spec.name).value()));
+                        operation, spec.name, names_.at(spec.name).value()));
   }
   if (spec.uuid == Uuid{}) {
     spec.uuid = NewUuid();
   } else if (uuids_.contains(spec.uuid)) {
     return MakeError(
         absl::StatusCode::kAlreadyExists, Reason::kUuidInUse,
-        absl::StrFormat("create of domain \"%s\": domain %d has uuid %s; leave "
+        absl::StrFormat("%s of domain \"%s\": domain %d has uuid %s; leave "
                         "the uuid out to get a new one",
-                        spec.name, uuids_.at(spec.uuid).value(),
+                        operation, spec.name, uuids_.at(spec.uuid).value(),
                         UuidToString(spec.uuid)));
   }
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, NextId());

@@ -181,8 +181,11 @@ class Host {
                                                       StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CompleteSpec(DomainSpec& spec) const;
-  // Takes id, name and uuid for a domain that is about to be built.
-  absl::StatusOr<DomainId> Reserve(DomainSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes id, name and uuid for a domain that is about to be built; messages
+  // begin with `operation`.
+  absl::StatusOr<DomainId> Reserve(DomainSpec& spec,
+                                   absl::string_view operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Notes a planned domain: from here on an audit looks at its frames.
   void Enter(DomainId id, std::shared_ptr<Domain> domain)
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -29,7 +29,8 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
   SIMVISOR_RETURN_IF_ERROR(CheckEnd(spec, end));
   if (spec.memory == PageCount(0)) spec.memory = end - Pfn(0);
   spec.max_memory = std::max(spec.max_memory, spec.memory);
-  spec.vcpus = std::max<uint32_t>(spec.vcpus, 1);
+  const uint32_t vcpus = spec.vcpus;
+  spec.vcpus = std::max<uint32_t>(vcpus, 1);
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(spec));
   SIMVISOR_ASSIGN_OR_RETURN(
       VcpuAffinities affinities,
@@ -42,8 +43,7 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
       spec.arch == Arch::kX86_32Pae ? FrameReach::kLow : FrameReach::kAll;
   SIMVISOR_ASSIGN_OR_RETURN(FrameClaim claimed,
                             host.pool_->Claim(claim, reach));
-  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec));
-  const uint32_t vcpus = spec.vcpus;
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec, "restore"));
   const PageCount max_pages = spec.memory + kMaxMemSlack;
   absl::StatusOr<std::shared_ptr<Domain>> domain =
       Domain::PlanIncoming({.id = id,
@@ -97,8 +97,8 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
-    absl::Span<const uint64_t> leaves) {
-  SIMVISOR_RETURN_IF_ERROR(domain_->AdoptForeignKernel(leaves));
+    absl::Span<const uint64_t> leaves, uint32_t vcpus) {
+  SIMVISOR_RETURN_IF_ERROR(domain_->AdoptForeignKernel(leaves, vcpus));
   SIMVISOR_ASSIGN_OR_RETURN(
       std::shared_ptr<Domain> domain,
       host_.Replace(id(), [&]() -> absl::StatusOr<std::shared_ptr<Domain>> {

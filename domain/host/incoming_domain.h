@@ -28,7 +28,8 @@ class IncomingDomain {
  public:
   // Begins a domain whose pfns end at `end`.  Of `spec`, what the guest's
   // kernel notes about itself (map, options, limits) is not looked at; memory
-  // of 0 pages stands for `end`.  A `claim` of pages is made first.
+  // of 0 pages stands for `end`, 0 virtual CPUs for
+  // those of the guest.  A `claim` of pages is made first.
   //
   // Errors as Host::CreateDomain(); RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED
   // if the host has not `claim` frames to promise.  `host` must outlive it.
@@ -40,6 +41,7 @@ class IncomingDomain {
   ~IncomingDomain();
 
   DomainId id() const { return domain_->id(); }
+  // Virtual CPUs that the spec names; 0 if it leaves them to the image.
   uint32_t vcpus() const { return vcpus_; }
 
   // See Domain.
@@ -59,7 +61,7 @@ class IncomingDomain {
       absl::string_view notes, absl::Span<const Pfn> record_pages,
       LimitsFrom limits = LimitsFrom::kNotes);
   absl::StatusOr<std::shared_ptr<Domain>> AdoptForeignKernel(
-      absl::Span<const uint64_t> leaves);
+      absl::Span<const uint64_t> leaves, uint32_t vcpus);
 
  private:
   IncomingDomain(Host& host, std::shared_ptr<Domain> domain, uint32_t vcpus,

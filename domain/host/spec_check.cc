@@ -12,7 +12,6 @@ namespace simvisor {
 namespace {
 
 constexpr size_t kMaxNameBytes = 255;
-constexpr uint32_t kMaxVcpus = 8192;  // MAX_VIRT_CPUS of a PV domain
 constexpr size_t kMaxPciDevices = 64;
 
 absl::Status NameError(absl::string_view name, absl::string_view what) {

@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "domain/domain/domain_types.h"
 #include "domain/image/image_sink.h"
 #include "domain/image/page_types.h"
 #include "domain/image/stream_format.h"
@@ -56,6 +57,10 @@ class ImageReader {
 
   // Whether the image has ended.
   bool done() const { return state_ == State::kDone; }
+  // One more than the highest virtual CPU with a context so far.
+  uint32_t vcpus_seen() const {
+    return contexts_.empty() ? 0 : contexts_.rbegin()->first + 1;
+  }
   // The types of pages read; null before P2M_FRAMES.
   const PageTypes* types() const {
     return types_.has_value() ? &*types_ : nullptr;
@@ -147,7 +152,7 @@ class ImageReader {
   std::optional<Arch> arch_;
   bool static_data_ended_ = false;
   bool verifying_ = false;
-  uint32_t vcpus_ = 8192;
+  uint32_t vcpus_ = kMaxVcpus;
 
   uint64_t left_ = 0;  // units of the present record that are still to come
   std::vector<uint64_t> p2m_pages_;

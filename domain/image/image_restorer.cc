@@ -50,7 +50,7 @@ absl::Status ImageRestorer::OnP2mFrames(Pfn last,
   end_ = last + PageCount(1);
   SIMVISOR_ASSIGN_OR_RETURN(
       incoming_, IncomingDomain::Create(host_, std::move(spec), end_, claim_));
-  reader_.SetVcpus(incoming_->vcpus());
+  if (incoming_->vcpus() > 0) reader_.SetVcpus(incoming_->vcpus());
   leaves_.assign(pages.begin(), pages.end());
   for (const uint64_t page : pages) {
     leaf_pages_.Add({Pfn(page), PageCount(1)});
@@ -93,7 +93,8 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
   const std::optional<NotesPlace> place = FindNotes(start_info);
   if (!place.has_value()) {
     SIMVISOR_RETURN_IF_ERROR(LocaliseTables());
-    SIMVISOR_ASSIGN_OR_RETURN(domain_, incoming_->AdoptForeignKernel(leaves_));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        domain_, incoming_->AdoptForeignKernel(leaves_, reader_.vcpus_seen()));
     return absl::OkStatus();
   }
   std::vector<Pfn> pages = place->record_pages;
