@@ -33,20 +33,20 @@ inline std::unique_ptr<IncomingDomain> SendPages(const Domain& from, Host& to,
   auto incoming = IncomingDomain::Create(to, spec, record.last_pfn);
   EXPECT_THAT(incoming, IsOk());
   if (!incoming.ok()) return nullptr;
-  constexpr PageCount kBatch{1024};
-  for (Pfn at(0); at < record.last_pfn; at += kBatch) {
-    const auto pages =
-        from.ReadForImage({at, std::min(kBatch, record.last_pfn - at)});
-    EXPECT_THAT(pages, IsOk());
-    for (size_t i = 0; i < pages->size(); ++i) {
-      const ImagePage& page = (*pages)[i];
-      if (page.kind == ImagePage::Kind::kAbsent) continue;
-      const Pfn pfn = at + PageCount(i);
-      EXPECT_THAT((*incoming)->ReceiveFrames({pfn, PageCount(1)}), IsOk());
-      if (page.data != nullptr) {
-        EXPECT_THAT((*incoming)->ReceivePage(pfn, *page.data), IsOk());
+  for (Pfn at(0); at < record.last_pfn;) {
+    std::vector<ImageRun> runs;
+    const auto next =
+        from.ReadForImage(ExtentBetween(at, record.last_pfn), 100, runs);
+    EXPECT_THAT(next, IsOk());
+    if (!next.ok()) break;
+    for (const ImageRun& run : runs) {
+      if (run.kind == ImageRun::Kind::kAbsent) continue;
+      EXPECT_THAT((*incoming)->Receive(run.pfns), IsOk());
+      if (run.data != nullptr) {
+        EXPECT_THAT((*incoming)->WritePage(run.pfns.first, *run.data), IsOk());
       }
     }
+    at = *next;
   }
   return *std::move(incoming);
 }

@@ -148,7 +148,10 @@ TEST_P(DomainRestoreTest, NothingIsLeftOfOneThatDoesNotArrive) {
   const auto record = guest_->Suspend("save");
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
-  EXPECT_GT(to_->Info().owned.value(), kDom0Pages);
+  // Its frames are promised.
+  EXPECT_THAT(to_->CreateDomain(MakeSpec("other", 14000), false, NeverStop),
+              IsError(Code::kResourceExhausted, Reason::kHostMemoryExhausted,
+                      HasSubstr("other")));
   incoming = nullptr;
   ExpectClean(*to_, kDom0Pages);
   EXPECT_EQ(to_->Info().domains, 1u);

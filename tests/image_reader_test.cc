@@ -373,7 +373,7 @@ TEST(ImageReaderTest, PageThatWasTakenBackIsStillThere) {
                 r.insert(r.begin() + 4, {RecordType::kPageData,
                                          Le(1, 8) + PageWord(kGdt, 0xf)});
               }),
-              Malformed("of type 15"));
+              Malformed("a page without content"));
 }
 
 TEST(ImageReaderTest, BytesBehindTheEndAreLeft) {

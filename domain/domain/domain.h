@@ -135,8 +135,10 @@ class Domain {
   // Ends a suspension here: the guest publishes its list anew and runs, or
   // stays paused.  Nothing if it is not suspended.
   absl::Status Resume(bool paused, StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
-  // What an image says about each of `pfns`, as it is now.
-  absl::StatusOr<std::vector<ImagePage>> ReadForImage(PfnExtent pfns) const
+  // Appends what an image says about `pfns`, as they are now, at most max_runs
+  // runs, and returns the pfn to go on from.
+  absl::StatusOr<Pfn> ReadForImage(PfnExtent pfns, size_t max_runs,
+                                   std::vector<ImageRun>& runs) const
       ABSL_LOCKS_EXCLUDED(mu_);
   // Pages of leaves from `first` on, ascending, at most `most`.
   absl::StatusOr<std::vector<Pfn>> LeafPages(uint64_t first, size_t most) const
@@ -149,27 +151,23 @@ class Domain {
   static absl::StatusOr<std::shared_ptr<Domain>> PlanIncoming(Params params,
                                                               Pfn end,
                                                               FramePool& pool);
-  // Gives those of `pfns` a frame that have none, out of `claim` as long as it
-  // lasts.  RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED.
-  // REQUIRES: pfns are below the end.
-  absl::Status ReceiveFrames(PfnExtent pfns, FrameClaim* claim)
-      ABSL_LOCKS_EXCLUDED(mu_);
-  // Sets what a page holds.  REQUIRES: it has a frame; kPageSize bytes.
-  absl::Status ReceivePage(Pfn pfn, absl::Span<const char> data)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Gives every page received a frame and its content.
+  // REQUIRES: it has no page yet, and the claim is for as many.
+  absl::Status TakeIn(ReceivedPages& received) ABSL_LOCKS_EXCLUDED(mu_);
   // Leaves the domain as it is, BUILT, with `leaves` for pages of its list and
   // at least `vcpus` virtual CPUs: its kernel is not ours, so it cannot run
   // (GUEST_KERNEL_UNKNOWN).
   absl::Status AdoptForeignKernel(absl::Span<const uint64_t> leaves,
                                   uint32_t vcpus) ABSL_LOCKS_EXCLUDED(mu_);
   // Makes the guest out of `notes`, SuspendRecord::notes: a domain of the same
-  // id with all that came in, paused, stale for tools.  This one is DYING and
-  // empty then.  `record_pages`, those of the record, hold nothing any more.
-  // INVALID_ARGUMENT IMAGE_MALFORMED if notes and pages do not make a guest;
-  // frames may have gone back to the pool then.
+  // id with the pages that it has by then, paused, stale for tools.  This one
+  // is DYING and empty then.  `record_pages`, those of the record, hold nothing
+  // any more. INVALID_ARGUMENT IMAGE_MALFORMED if notes and pages do not make a
+  // guest; frames may have gone back to the pool then.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
-      absl::string_view notes, absl::Span<const Pfn> record_pages,
-      LimitsFrom limits) ABSL_LOCKS_EXCLUDED(mu_);
+      ReceivedPages& received, absl::string_view notes,
+      absl::Span<const Pfn> record_pages, LimitsFrom limits)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Moves `pages` pages, or with `allow_partial` as many as there are, out of
   // the guest or into it, and returns how many; the target follows.  When
@@ -409,7 +407,9 @@ class Domain {
   // Free pages that hold nothing, the lowest first.
   std::vector<Pfn> UnwrittenFreePages(size_t most) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  ImagePage PageForImage(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The run that begins at `at`, which is below `end`.
+  ImageRun RunForImage(Pfn at, Pfn end) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int TableLevel(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_restore.cc
@@ -418,10 +418,9 @@ class Domain {
   absl::Status DecodeLimits(StateReader& in, LimitsFrom limits,
                             Params& params) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status GiveFrames(PfnExtent pfns, FrameClaim* claim)
+  // Gives `pages` frames out of what was claimed, and their contents.
+  void Place(const PfnSet& pages, ReceivedPages& received)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Frees all pages but `ram`, each of which must be there.
-  absl::Status KeepOnly(const PfnSet& ram) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes frames and contents of `incoming`, or, after a failure, leaves them.
   absl::Status TakeOver(Domain& incoming, StateReader& in,
                         absl::Span<const Pfn> record_pages)

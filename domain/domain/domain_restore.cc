@@ -85,6 +85,18 @@ PfnSet DecodeSet(StateReader& in, Pfn end) {
   return set;
 }
 
+// Whether a page was received for each of `ram`.
+absl::Status CheckReceived(const PfnSet& ram, const ReceivedPages& received) {
+  for (const auto& [first, end] : ram.extents()) {
+    const PageCount got = received.pages.CountIn(ExtentBetween(first, end));
+    if (got == end - first) continue;
+    return Malformed(absl::StrFormat(
+        "pfns [0x%x, 0x%x) are RAM, but pages were sent for %d of them alone",
+        first.value(), end.value(), got.value()));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void Domain::EncodeKernel(StateWriter& out) const {
@@ -125,51 +137,34 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
       std::move(params), MemorySetup(), PageCount(0), std::move(list), pool));
 }
 
-absl::Status Domain::ReceiveFrames(PfnExtent pfns, FrameClaim* claim) {
+absl::Status Domain::TakeIn(ReceivedPages& received) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  for (Pfn at = pfns.first; at < pfns.end();) {
-    const P2mRun run =
-        list_->RunAt(at, pfns.end(), P2mView::kResolved, RunMerge::kByClass);
-    at = run.pfns.end();
-    // A page that is sent again keeps its frame.
-    if (run.word.is_invalid()) {
-      SIMVISOR_RETURN_IF_ERROR(GiveFrames(run.pfns, claim));
-    }
-  }
+  Place(received.pages, received);
   return absl::OkStatus();
 }
 
-absl::Status Domain::GiveFrames(PfnExtent pfns, FrameClaim* claim) {
-  FrameClaim own;
-  if (claim == nullptr || claim->remaining() < pfns.count) {
-    absl::StatusOr<FrameClaim> more = pool_.Claim(pfns.count, reach_);
-    if (!more.ok()) {
-      return MakeError(
-          more.status().code(), Reason::kHostMemoryExhausted,
-          absl::StrFormat("domain %d: restore of pfn 0x%x: %s", id_.value(),
-                          pfns.first.value(), more.status().message()));
+void Domain::Place(const PfnSet& pages, ReceivedPages& received) {
+  for (const auto& [first, end] : pages.extents()) {
+    for (Pfn at = first; at < end;) {
+      const PageCount done =
+          pool_.Populate(received.claim, id_, ExtentBetween(at, end),
+                         [this](Pfn pfn, MfnExtent frames) {
+                           list_->StoreFrames(pfn, frames);
+                         });
+      current_ += done;
+      at += done;
     }
-    own = *std::move(more);
-    claim = &own;
   }
-  while (!pfns.empty()) {
-    const PageCount done = pool_.Populate(
-        *claim, id_, pfns,
-        [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
-    current_ += done;
-    pfns = ExtentBetween(pfns.first + done, pfns.end());
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Domain::ReceivePage(Pfn pfn, absl::Span<const char> data) {
-  absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  const Mfn mfn(list_->Lookup(pfn).Number());
-  contents_.Drop({mfn, PageCount(1)});
-  contents_.Write(mfn, 0, absl::string_view(data.data(), data.size()));
-  return absl::OkStatus();
+  received.claim = FrameClaim();
+  // The domain's lock is held while the pages are handed over.
+  received.contents.TakeAll([this](uint64_t pfn, std::unique_ptr<Page> page)
+                                ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                                  const P2mWord word = list_->Lookup(Pfn(pfn));
+                                  if (word.Class() != P2mClass::kRam) return;
+                                  contents_.Put(Mfn(word.Number()),
+                                                std::move(page));
+                                });
 }
 
 absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
@@ -185,8 +180,8 @@ absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
-    absl::string_view notes, absl::Span<const Pfn> record_pages,
-    LimitsFrom limits) {
+    ReceivedPages& received, absl::string_view notes,
+    absl::Span<const Pfn> record_pages, LimitsFrom limits) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   StateReader in(notes);
@@ -197,7 +192,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
   Params params = {.id = id_,
                    .spec = spec_,
                    .initial = false,
-                   .max_pages = std::max(max_pages_, current_),
+                   .max_pages = max_pages_,
                    .affinities = affinities,
                    .faults = faults_};
   SIMVISOR_RETURN_IF_ERROR(DecodeConfig(in, params.spec));
@@ -205,7 +200,10 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
       std::max(vcpus_, static_cast<uint32_t>(in.Get(kMaxVcpus)));
   params.affinities.Grow(params.spec.vcpus);
   SIMVISOR_RETURN_IF_ERROR(DecodeLimits(in, limits, params));
-  SIMVISOR_RETURN_IF_ERROR(KeepOnly(DecodeSet(in, list_->p2m_size())));
+  // Pages that the guest ballooned out after they were sent do not come back.
+  const PfnSet ram = DecodeSet(in, list_->p2m_size());
+  SIMVISOR_RETURN_IF_ERROR(CheckReceived(ram, received));
+  Place(ram, received);
   SIMVISOR_ASSIGN_OR_RETURN(
       std::unique_ptr<P2mList> list,
       P2mList::Restore(*abi_, params.spec.p2m, *list_, in, faults_));
@@ -235,36 +233,6 @@ absl::Status Domain::DecodeLimits(StateReader& in, LimitsFrom limits,
   params.spec.memory = target;
   params.spec.max_memory = static_max;
   params.max_pages = max_pages;
-  return absl::OkStatus();
-}
-
-absl::Status Domain::KeepOnly(const PfnSet& ram) {
-  for (const auto& [first, end] : ram.extents()) {
-    const P2mRun run =
-        list_->RunAt(first, end, P2mView::kResolved, RunMerge::kByClass);
-    if (run.word.Class() == P2mClass::kRam && run.pfns.end() == end) continue;
-    const Pfn missing =
-        run.word.Class() == P2mClass::kRam ? run.pfns.end() : first;
-    return Malformed(absl::StrFormat(
-        "pfn 0x%x is RAM, but no page was sent for it", missing.value()));
-  }
-  // Pages that the guest ballooned out after they were sent.
-  std::vector<MfnExtent> frames;
-  Pfn at(0);
-  const auto drop = [&](Pfn end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    while (at < end) {
-      frames.clear();
-      const Pfn next = CollectFrames(ExtentBetween(at, end), kMaxRuns, frames);
-      list_->ClearFrames(ExtentBetween(at, next));
-      FreeFrames(frames);
-      at = next;
-    }
-  };
-  for (const auto& [first, end] : ram.extents()) {
-    drop(first);
-    at = end;
-  }
-  drop(list_->p2m_size());
   return absl::OkStatus();
 }
 

@@ -144,38 +144,49 @@ absl::Status Domain::CheckNotSuspended(absl::string_view operation) const {
                       id_.value(), operation));
 }
 
-absl::StatusOr<std::vector<ImagePage>> Domain::ReadForImage(
-    PfnExtent pfns) const {
+absl::StatusOr<Pfn> Domain::ReadForImage(PfnExtent pfns, size_t max_runs,
+                                         std::vector<ImageRun>& runs) const {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  std::vector<ImagePage> pages;
-  pages.reserve(pfns.count.value());
-  for (Pfn at = pfns.first; at < pfns.end(); at += PageCount(1)) {
-    pages.push_back(PageForImage(at));
+  Pfn at = pfns.first;
+  for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
+    runs.push_back(RunForImage(at, pfns.end()));
+    at = runs.back().pfns.end();
   }
-  return pages;
+  return at;
 }
 
-ImagePage Domain::PageForImage(Pfn pfn) const {
-  ImagePage page;
-  const P2mWord word = list_->Lookup(pfn);
-  if (pfn >= list_->p2m_size() || word.Class() != P2mClass::kRam) return page;
-  page.kind = ImagePage::Kind::kData;
-  // Rendered on the stack: most pages are no page of the kernel's.
-  Page made;
-  if (RenderKernelPage(pfn, absl::MakeSpan(made))) {
-    page.data = std::make_unique<Page>(made);
-    page.table_level = TableLevel(pfn);
-    page.pinned = page.table_level == abi_->page_table_levels;
-    return page;
+ImageRun Domain::RunForImage(Pfn at, Pfn end) const {
+  ImageRun run;
+  run.pfns = ExtentBetween(at, end);
+  if (at >= list_->p2m_size()) return run;
+  const P2mRun words = list_->RunAt(at, std::min(end, list_->p2m_size()),
+                                    P2mView::kResolved, RunMerge::kByFrame);
+  run.pfns = words.pfns;
+  if (words.word.Class() != P2mClass::kRam) return run;
+  // Up to the first page that holds something.
+  const Mfn first(words.word.Number());
+  const Mfn written = contents_.FirstIn({first, words.pfns.count});
+  Pfn next = std::min(list_->structure().NextFrom(at), words.pfns.end());
+  if (address_spaces_ != nullptr) {
+    next = std::min(next, address_spaces_->NextPageFrom(at));
   }
-  const Page* const content = contents_.Find(Mfn(word.Number()));
-  if (content == nullptr) {
-    page.kind = ImagePage::Kind::kZero;
+  if (!written.is_none()) next = std::min(next, at + (written - first));
+  if (next > at) {
+    run.kind = ImageRun::Kind::kZero;
+    run.pfns = ExtentBetween(at, next);
+    return run;
+  }
+  run.kind = ImageRun::Kind::kData;
+  run.pfns = {at, PageCount(1)};
+  run.data = std::make_unique<Page>();
+  if (RenderKernelPage(at, absl::MakeSpan(*run.data))) {
+    run.table_level = TableLevel(at);
+    run.pinned = run.table_level == abi_->page_table_levels;
   } else {
-    page.data = std::make_unique<Page>(*content);
+    *run.data = *contents_.Find(first);
   }
-  return page;
+  return run;
 }
 
 int Domain::TableLevel(Pfn pfn) const {

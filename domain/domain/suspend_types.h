@@ -11,9 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "domain/frames/frame_pool.h"
 #include "domain/frames/page_contents.h"
+#include "domain/frames/staged_contents.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/units/abi.h"
+#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -45,17 +48,26 @@ struct SuspendRecord {
   static constexpr uint64_t kNotesPerPage = kPageSize - 8;
 };
 
+// Pages of a domain on its way in, without frames yet.  Frames that are given
+// all at once lie together, and their words with them.
+struct ReceivedPages {
+  PfnSet pages;
+  StagedContents contents;
+  FrameClaim claim;  // for all of `pages`
+};
+
 // Whose target, static-max and max_pages a restored domain has: those that it
 // had when it suspended, or those of the spec that it is restored with.
 enum class LimitsFrom { kNotes, kSpec };
 
-// What an image says about one pfn.
-struct ImagePage {
+// What an image says about pfns that follow each other.
+struct ImageRun {
   enum class Kind {
     kAbsent,  // no frame: ballooned, a hole, identity
     kZero,    // a frame that was never written
-    kData,    // a frame with `data`
+    kData,    // one frame, with `data`
   };
+  PfnExtent pfns;
   Kind kind = Kind::kAbsent;
   int table_level = 0;  // 1 to 4 for a page table, whose entries name mfns
   bool pinned = false;

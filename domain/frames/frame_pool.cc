@@ -86,6 +86,19 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
                    Reason::kHostMemoryExhausted, message);
 }
 
+absl::Status FramePool::Extend(FrameClaim& claim, PageCount pages,
+                               FrameReach reach) {
+  absl::StatusOr<FrameClaim> more = Claim(pages, reach);
+  if (!more.ok()) return more.status();
+  if (claim.pool_ == nullptr) {
+    claim = *std::move(more);
+    return absl::OkStatus();
+  }
+  assert(claim.pool_ == this && claim.reach_ == reach);
+  claim.remaining_ += std::exchange(more->remaining_, PageCount(0));
+  return absl::OkStatus();
+}
+
 FrameClaim FramePool::ClaimUpTo(PageCount pages, FrameReach reach) {
   absl::MutexLock lock(&mu_);
   return AddClaim(Granted(std::min(pages, Unclaimed(reach))), reach);

@@ -118,6 +118,10 @@ class FramePool {
   absl::StatusOr<FrameClaim> Claim(PageCount pages,
                                    FrameReach reach = FrameReach::kAll)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Promises `pages` more with `claim`; errors as Claim().
+  absl::Status Extend(FrameClaim& claim, PageCount pages,
+                      FrameReach reach = FrameReach::kAll)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Promises as many as there are, at most `pages`; may be none.
   FrameClaim ClaimUpTo(PageCount pages, FrameReach reach = FrameReach::kAll)
       ABSL_LOCKS_EXCLUDED(mu_);

@@ -11,6 +11,12 @@ const Page* PageContents::Find(Mfn mfn) const {
   return it == pages_.end() ? nullptr : it->second.get();
 }
 
+Mfn PageContents::FirstIn(MfnExtent frames) const {
+  const auto at = pages_.lower_bound(frames.first);
+  return at != pages_.end() && at->first < frames.end() ? at->first
+                                                        : Mfn::None();
+}
+
 void PageContents::Read(Mfn mfn, uint64_t offset, absl::Span<char> out) const {
   assert(offset <= kPageSize && out.size() <= kPageSize - offset);
   const Page* page = Find(mfn);

@@ -27,6 +27,9 @@ class PageContents {
   // Valid until the next call that is not const.
   const Page* Find(Mfn mfn) const;
 
+  // The first frame of `frames` that was written; None() if there is none.
+  Mfn FirstIn(MfnExtent frames) const;
+
   // Copies bytes of `mfn` from `offset` on to `out`.
   // REQUIRES: offset + out.size() <= kPageSize.
   void Read(Mfn mfn, uint64_t offset, absl::Span<char> out) const;

@@ -24,6 +24,17 @@ bool AddressSpaces::Intersects(PfnExtent pfns) const {
   return first + PageCount(use.count) > pfns.first;
 }
 
+Pfn AddressSpaces::NextPageFrom(Pfn pfn) const {
+  Pfn next = slab_.NextFrom(pfn);
+  const auto after = uses_.upper_bound(pfn);
+  if (after != uses_.begin()) {
+    const auto& [first, use] = *std::prev(after);
+    if (pfn < first + PageCount(use.count)) return pfn;
+  }
+  if (after != uses_.end()) next = std::min(next, after->first);
+  return next;
+}
+
 void AddressSpaces::ForEachPage(
     absl::FunctionRef<void(PfnExtent)> visit) const {
   for (const auto& [first, use] : uses_) visit({first, PageCount(use.count)});

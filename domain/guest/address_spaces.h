@@ -121,6 +121,8 @@ class AddressSpaces : public PmdListener {
   PageCount pages() const { return table_pages() + pmd_pages(); }
   // Whether a page of `pfns` is one of them.
   bool Intersects(PfnExtent pfns) const;
+  // The first of them from `pfn` on; None() if there is none.
+  Pfn NextPageFrom(Pfn pfn) const;
   // Calls visit(extent) for all of them, in no order.
   void ForEachPage(absl::FunctionRef<void(PfnExtent)> visit) const;
   // Fills `page` with what the page at `pfn` holds; false if it is none of

@@ -62,6 +62,11 @@ PageCount TableSlab::PagesToAdd(uint64_t count) const {
   return PageCount((count - room + kObjectsPerPage - 1) / kObjectsPerPage);
 }
 
+Pfn TableSlab::NextFrom(Pfn pfn) const {
+  const auto at = pages_.lower_bound(pfn);
+  return at == pages_.end() ? Pfn::None() : at->first;
+}
+
 bool TableSlab::Intersects(PfnExtent pfns) const {
   const auto at = pages_.lower_bound(pfns.first);
   return at != pages_.end() && pfns.Contains(at->first);

@@ -58,6 +58,8 @@ class TableSlab {
   void ForEach(Visit visit) const {
     for (const auto& [page, slab] : pages_) visit(page, slab->owners);
   }
+  // The first of its pages from `pfn` on; None() if there is none.
+  Pfn NextFrom(Pfn pfn) const;
   // Whether a page of `pfns` is one of the slab's.
   bool Intersects(PfnExtent pfns) const;
 

@@ -58,16 +58,56 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
     return domain.status();
   }
   host.Enter(id, *domain);
-  return std::unique_ptr<IncomingDomain>(
-      new IncomingDomain(host, *std::move(domain), vcpus, std::move(claimed)));
+  return std::unique_ptr<IncomingDomain>(new IncomingDomain(
+      host, *std::move(domain), vcpus, reach, std::move(claimed)));
 }
 
 IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
-                               uint32_t vcpus, FrameClaim claim)
-    : host_(host),
-      domain_(std::move(domain)),
-      vcpus_(vcpus),
-      claim_(std::move(claim)) {}
+                               uint32_t vcpus, FrameReach reach,
+                               FrameClaim claim)
+    : host_(host), domain_(std::move(domain)), vcpus_(vcpus), reach_(reach) {
+  received_.claim = std::move(claim);
+}
+
+absl::Status IncomingDomain::Receive(PfnExtent pfns) {
+  const PageCount wanted =
+      received_.pages.size() + pfns.count - received_.pages.CountIn(pfns);
+  if (wanted > received_.claim.remaining()) {
+    const absl::Status more = host_.pool_->Extend(
+        received_.claim, wanted - received_.claim.remaining(), reach_);
+    if (!more.ok()) {
+      return MakeError(
+          more.code(), Reason::kHostMemoryExhausted,
+          absl::StrFormat("restore of domain %d: page %d, at pfn 0x%x: %s",
+                          id().value(), wanted.value(), pfns.first.value(),
+                          more.message()));
+    }
+  }
+  received_.pages.Add(pfns);
+  return absl::OkStatus();
+}
+
+absl::Status IncomingDomain::PlaceFrames() {
+  placed_ = true;
+  return domain_->TakeIn(received_);
+}
+
+absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
+  if (placed_) {
+    return domain_->WriteMemory(pfn, 0,
+                                absl::string_view(data.data(), data.size()));
+  }
+  received_.contents.Set(pfn, data);
+  return absl::OkStatus();
+}
+
+void IncomingDomain::ReadPage(Pfn pfn, absl::Span<char> page) const {
+  if (!placed_) {
+    received_.contents.Read(pfn, page);
+  } else if (!domain_->ReadMemory(pfn, 0, page).ok()) {
+    std::fill(page.begin(), page.end(), '\0');
+  }
+}
 
 IncomingDomain::~IncomingDomain() {
   if (!arrived_) host_.Abandon(domain_->id());
@@ -89,10 +129,9 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
   // The host's table must have the guest as soon as it has the frames.
   SIMVISOR_ASSIGN_OR_RETURN(
       std::shared_ptr<Domain> guest, host_.Replace(id(), [&] {
-        return domain_->Awaken(notes, record_pages, limits);
+        return domain_->Awaken(received_, notes, record_pages, limits);
       }));
   arrived_ = true;
-  claim_ = FrameClaim();
   return guest;
 }
 
@@ -105,7 +144,6 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
         return domain_;
       }));
   arrived_ = true;
-  claim_ = FrameClaim();
   return domain;
 }
 

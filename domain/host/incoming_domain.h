@@ -1,7 +1,8 @@
 // A domain on its way into a host, out of an image.
 //
-// Takes id, name and uuid like a domain that is being built, and frames as
-// pages come; nobody finds it.  It becomes a domain of the host with Awaken()
+// Takes id, name and uuid like a domain that is being built, and promises of
+// frames as pages come; nobody finds it.  Frames are given at the end, all at
+// once.  It becomes a domain of the host with Awaken()
 // or AdoptForeignKernel(), once; until then, whatever goes wrong, nothing is
 // left of it when this object goes.
 //
@@ -44,19 +45,23 @@ class IncomingDomain {
   // Virtual CPUs that the spec names; 0 if it leaves them to the image.
   uint32_t vcpus() const { return vcpus_; }
 
-  // See Domain.
-  absl::Status ReceiveFrames(PfnExtent pfns) {
-    return domain_->ReceiveFrames(pfns, &claim_);
-  }
-  absl::Status ReceivePage(Pfn pfn, absl::Span<const char> data) {
-    return domain_->ReceivePage(pfn, data);
-  }
-  absl::Status ReadPage(Pfn pfn, absl::Span<char> page) const {
-    return domain_->ReadMemory(pfn, 0, page);
-  }
+  // Notes that `pfns` have pages and promises frames to those that had none.
+  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED.  REQUIRES: pfns are below the
+  // end.
+  absl::Status Receive(PfnExtent pfns);
+  // Set and copy what a page holds, kPageSize bytes.
+  // REQUIRES: it was received.
+  absl::Status WritePage(Pfn pfn, absl::Span<const char> data);
+  void ReadPage(Pfn pfn, absl::Span<char> page) const;
+
+  // Gives every page its frame, for those who must know frames before
+  // AdoptForeignKernel(); nothing can be received afterwards.
+  absl::Status PlaceFrames();
+  // The frame of a page; None() if it has none.
   Mfn FrameAt(Pfn pfn) const;
 
-  // Make it a domain of the host.
+  // Make it a domain of the host.  AdoptForeignKernel() REQUIRES:
+  // PlaceFrames() was called.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
       absl::string_view notes, absl::Span<const Pfn> record_pages,
       LimitsFrom limits = LimitsFrom::kNotes);
@@ -65,12 +70,14 @@ class IncomingDomain {
 
  private:
   IncomingDomain(Host& host, std::shared_ptr<Domain> domain, uint32_t vcpus,
-                 FrameClaim claim);
+                 FrameReach reach, FrameClaim claim);
 
   Host& host_;
   std::shared_ptr<Domain> domain_;
   const uint32_t vcpus_;
-  FrameClaim claim_;
+  const FrameReach reach_;
+  ReceivedPages received_;
+  bool placed_ = false;
   bool arrived_ = false;
 };
 

@@ -55,7 +55,7 @@ absl::Status ImageReader::TakeP2mRange(absl::string_view unit) {
         "its body has %d bytes; %d leaves for pfns 0x0 to 0x%x make %d",
         length_, left_, last.value(), 8 + 8 * left_));
   }
-  SIMVISOR_ASSIGN_OR_RETURN(types_, PageTypes::Create(last + PageCount(1)));
+  types_.emplace(last + PageCount(1));
   Expect(State::kP2mPages, 8 * std::min(left_, kWordsPerUnit));
   return absl::OkStatus();
 }

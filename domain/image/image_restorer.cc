@@ -67,13 +67,8 @@ absl::Status ImageRestorer::OnBatch(absl::Span<const BatchEntry> entries) {
       ++end;
     }
     const PfnExtent pfns = {first.pfn, PageCount(end - i)};
-    if (TableLevel(first.type) > 0) {
-      tables_.Add(pfns);
-    } else {
-      tables_.Remove(pfns);
-    }
     if (WantsFrame(first.type)) {
-      SIMVISOR_RETURN_IF_ERROR(incoming_->ReceiveFrames(pfns));
+      SIMVISOR_RETURN_IF_ERROR(incoming_->Receive(pfns));
     }
     i = end;
   }
@@ -83,13 +78,12 @@ absl::Status ImageRestorer::OnBatch(absl::Span<const BatchEntry> entries) {
 absl::Status ImageRestorer::OnPage(BatchEntry entry,
                                    absl::Span<const char> data) {
   if (leaf_pages_.Contains(entry.pfn)) return absl::OkStatus();
-  return incoming_->ReceivePage(entry.pfn, data);
+  return incoming_->WritePage(entry.pfn, data);
 }
 
 absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
   Page start_info;
-  SIMVISOR_RETURN_IF_ERROR(
-      incoming_->ReadPage(boot_vcpu.start_info, absl::MakeSpan(start_info)));
+  incoming_->ReadPage(boot_vcpu.start_info, absl::MakeSpan(start_info));
   const std::optional<NotesPlace> place = FindNotes(start_info);
   if (!place.has_value()) {
     SIMVISOR_RETURN_IF_ERROR(LocaliseTables());
@@ -102,7 +96,7 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string notes,
                             ReadNotes(place->bytes, place->first, pages));
   for (const Pfn page : pages) {
-    if (!reader_.types()->IsPopulated(page)) {
+    if (!reader_.types()->populated().Contains(page)) {
       return Malformed(absl::StrFormat(
           "the guest's record has a page at pfn 0x%x, for which none was sent",
           page.value()));
@@ -119,13 +113,13 @@ absl::StatusOr<std::string> ImageRestorer::ReadNotes(uint64_t bytes, Pfn first,
   Page page;
   while (notes.size() < bytes) {
     // Every page adds to the notes, so that a chain in a circle ends.
-    if (!reader_.types()->IsPopulated(at) ||
+    if (!reader_.types()->populated().Contains(at) ||
         bytes > end_.value() * SuspendRecord::kNotesPerPage) {
       return Malformed(absl::StrFormat(
           "the kernel's notes have %d bytes, and end after %d at pfn 0x%x",
           bytes, notes.size(), at.value()));
     }
-    SIMVISOR_RETURN_IF_ERROR(incoming_->ReadPage(at, absl::MakeSpan(page)));
+    incoming_->ReadPage(at, absl::MakeSpan(page));
     pages.push_back(at);
     notes.append(
         page.data() + 8,
@@ -136,33 +130,43 @@ absl::StatusOr<std::string> ImageRestorer::ReadNotes(uint64_t bytes, Pfn first,
 }
 
 absl::Status ImageRestorer::LocaliseTables() {
-  for (const auto& [first, end] : tables_.extents()) {
-    for (Pfn at = first; at < end; at += PageCount(1)) {
-      SIMVISOR_RETURN_IF_ERROR(LocaliseTable(at));
+  // A page that a table names and that was never sent gets a frame too.
+  const auto receive = [this](uint64_t pfn, uint64_t* to) {
+    *to = pfn;
+    return incoming_->Receive({Pfn(pfn), PageCount(1)});
+  };
+  SIMVISOR_RETURN_IF_ERROR(TranslateTables(receive));
+  SIMVISOR_RETURN_IF_ERROR(incoming_->PlaceFrames());
+  const auto frame_of = [this](uint64_t pfn, uint64_t* mfn) {
+    *mfn = incoming_->FrameAt(Pfn(pfn)).value();
+    return absl::OkStatus();
+  };
+  return TranslateTables(frame_of);
+}
+
+absl::Status ImageRestorer::TranslateTables(MapFrame map) {
+  for (int level = 1; level <= AbiOf(arch_).page_table_levels; ++level) {
+    for (const auto& [first, end] : reader_.types()->tables(level).extents()) {
+      for (Pfn at = first; at < end; at += PageCount(1)) {
+        SIMVISOR_RETURN_IF_ERROR(TranslateOne(at, level, map));
+      }
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status ImageRestorer::LocaliseTable(Pfn table) {
-  const auto frame_of = [&](uint64_t pfn, uint64_t* mfn) -> absl::Status {
-    if (Pfn(pfn) >= end_) {
-      return Malformed(absl::StrFormat(
-          "the page table at pfn 0x%x names pfn 0x%x; the pfns end at 0x%x",
-          table.value(), pfn, end_.value()));
-    }
-    // A page that was never sent gets a frame here.
-    SIMVISOR_RETURN_IF_ERROR(
-        incoming_->ReceiveFrames({Pfn(pfn), PageCount(1)}));
-    *mfn = incoming_->FrameAt(Pfn(pfn)).value();
-    return absl::OkStatus();
+absl::Status ImageRestorer::TranslateOne(Pfn table, int level, MapFrame map) {
+  const auto checked = [&](uint64_t pfn, uint64_t* to) -> absl::Status {
+    if (Pfn(pfn) < end_) return map(pfn, to);
+    return Malformed(absl::StrFormat(
+        "the page table at pfn 0x%x names pfn 0x%x; the pfns end at 0x%x",
+        table.value(), pfn, end_.value()));
   };
   Page page;
-  SIMVISOR_RETURN_IF_ERROR(incoming_->ReadPage(table, absl::MakeSpan(page)));
-  const int level = TableLevel(reader_.types()->TypeOf(table));
+  incoming_->ReadPage(table, absl::MakeSpan(page));
   SIMVISOR_RETURN_IF_ERROR(
-      TranslateTable(AbiOf(arch_), level, absl::MakeSpan(page), frame_of));
-  return incoming_->ReceivePage(table, page);
+      TranslateTable(AbiOf(arch_), level, absl::MakeSpan(page), checked));
+  return incoming_->WritePage(table, page);
 }
 
 }  // namespace simvisor

@@ -28,6 +28,7 @@
 #include "domain/host/incoming_domain.h"
 #include "domain/image/image_reader.h"
 #include "domain/image/image_sink.h"
+#include "domain/image/page_table.h"
 #include "domain/units/extent_set.h"
 
 namespace simvisor {
@@ -62,7 +63,8 @@ class ImageRestorer : private ImageSink {
                                         std::vector<Pfn>& pages);
   // Gives page tables of a kernel that is not ours their frames back.
   absl::Status LocaliseTables();
-  absl::Status LocaliseTable(Pfn table);
+  absl::Status TranslateTables(MapFrame map);
+  absl::Status TranslateOne(Pfn table, int level, MapFrame map);
 
   Host& host_;
   const SpecSource spec_;
@@ -75,7 +77,6 @@ class ImageRestorer : private ImageSink {
   Pfn end_;
   std::vector<uint64_t> leaves_;
   PfnSet leaf_pages_;
-  PfnSet tables_;
   std::shared_ptr<Domain> domain_;
 };
 

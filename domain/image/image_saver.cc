@@ -15,6 +15,15 @@ namespace {
 
 // Leaves named in one piece: 512 KiB of them.
 constexpr size_t kLeavesPerPiece = size_t{1} << 16;
+// Runs that are read at a time, each of which may be a page.
+constexpr size_t kRunsPerRead = 128;
+// Data after which a batch is sent: 1 MiB.
+constexpr size_t kDataPagesPerBatch = 256;
+
+PageType TableType(int level, bool pinned) {
+  return static_cast<PageType>(
+      level | (pinned ? static_cast<int>(PageType::kPinned) : 0));
+}
 
 }  // namespace
 
@@ -26,10 +35,17 @@ ImageSaver::ImageSaver(std::shared_ptr<const Domain> domain,
       abi_(AbiOf(record_.arch)),
       layer_(layer),
       config_(std::move(config)) {
-  made_[record_.start_info.value()] = MakeStartInfo(record_);
-  made_[record_.gdt.value()] = Page{};
+  made_[record_.start_info] = {PageType::kNormal, MakeStartInfo(record_)};
+  made_[record_.gdt] = {PageType::kNormal, Page{}};
   for (size_t i = 0; i < record_.notes_pages.size(); ++i) {
-    made_[record_.notes_pages[i].value()] = MakeNotesPage(record_, i);
+    made_[record_.notes_pages[i]] = {PageType::kNormal,
+                                     MakeNotesPage(record_, i)};
+  }
+  if (record_.tools.view != ToolsView::kTree) return;
+  for (size_t i = 0; i < record_.tables.size(); ++i) {
+    const int level = abi_.page_table_levels - static_cast<int>(i);
+    made_[record_.tables[i]] = {TableType(level, i == 0),
+                                MakeTable(record_, i)};
   }
 }
 
@@ -68,63 +84,65 @@ absl::Status ImageSaver::AppendLeaves(std::string& out) {
 }
 
 absl::Status ImageSaver::AppendBatch(std::string& out) {
-  const PageCount count =
-      std::min(PageCount(kBatchPages), record_.last_pfn - at_);
-  SIMVISOR_ASSIGN_OR_RETURN(std::vector<ImagePage> pages,
-                            domain_->ReadForImage({at_, count}));
   PageBatch batch;
-  for (ImagePage& page : pages) {
-    SIMVISOR_RETURN_IF_ERROR(AddPage(at_, std::move(page), batch));
-    at_ += PageCount(1);
+  const PageCount data_before = pages_sent_;
+  while (at_ < record_.last_pfn && !batch.full() &&
+         (pages_sent_ - data_before).value() < kDataPagesPerBatch) {
+    const PageCount count =
+        std::min(PageCount(kBatchPages - batch.size()), record_.last_pfn - at_);
+    std::vector<ImageRun> runs;
+    SIMVISOR_ASSIGN_OR_RETURN(
+        at_, domain_->ReadForImage({at_, count}, kRunsPerRead, runs));
+    for (ImageRun& run : runs) {
+      SIMVISOR_RETURN_IF_ERROR(AddRun(std::move(run), batch));
+    }
   }
   batch.AppendTo(out);
   if (at_ == record_.last_pfn) step_ = Step::kEnd;
   return absl::OkStatus();
 }
 
-absl::Status ImageSaver::AddPage(Pfn pfn, ImagePage page, PageBatch& batch) {
-  const auto add = [&](PageType type, const Page& data) {
-    batch.Add(pfn, type, absl::string_view(data.data(), data.size()));
-    pages_sent_ += PageCount(1);
-  };
-  if (const auto made = made_.find(pfn.value()); made != made_.end()) {
-    add(PageType::kNormal, made->second);
-    return absl::OkStatus();
+absl::Status ImageSaver::AddRun(ImageRun run, PageBatch& batch) {
+  if (run.kind == ImageRun::Kind::kData) return AddData(std::move(run), batch);
+  const PageType type = run.kind == ImageRun::Kind::kZero ? PageType::kAllocate
+                                                          : PageType::kAbsent;
+  for (Pfn at = run.pfns.first; at < run.pfns.end();) {
+    // Pages of the record hold nothing as long as the guest runs.
+    const auto made = made_.lower_bound(at);
+    const Pfn end = made == made_.end() ? run.pfns.end()
+                                        : std::min(run.pfns.end(), made->first);
+    batch.AddEmpty(ExtentBetween(at, end), type);
+    at = end;
+    if (at == run.pfns.end()) break;
+    AddPage(at, made->second.type, made->second.page, batch);
+    at += PageCount(1);
   }
-  if (record_.tools.view == ToolsView::kTree) {
-    const auto table =
-        std::find(record_.tables.begin(), record_.tables.end(), pfn);
-    if (table != record_.tables.end()) {
-      const size_t i = table - record_.tables.begin();
-      const int level = abi_.page_table_levels - static_cast<int>(i);
-      const int pinned = i == 0 ? static_cast<int>(PageType::kPinned) : 0;
-      add(static_cast<PageType>(level | pinned), MakeTable(record_, i));
-      return absl::OkStatus();
-    }
+  return absl::OkStatus();
+}
+
+void ImageSaver::AddPage(Pfn pfn, PageType type, const Page& page,
+                         PageBatch& batch) {
+  batch.Add(pfn, type, absl::string_view(page.data(), page.size()));
+  pages_sent_ += PageCount(1);
+}
+
+absl::Status ImageSaver::AddData(ImageRun run, PageBatch& batch) {
+  const Pfn pfn = run.pfns.first;
+  if (run.table_level > 0) {
+    const auto pfn_of = [this, pfn](uint64_t mfn,
+                                    uint64_t* to) -> absl::Status {
+      const Pfn target = domain_->PfnOfFrame(Mfn(mfn));
+      *to = target.value();
+      if (!target.is_none()) return absl::OkStatus();
+      return MakeError(absl::StatusCode::kInternal, Reason::kInternal,
+                       absl::StrFormat("the page table at pfn 0x%x names mfn "
+                                       "0x%x, which is not the domain's",
+                                       pfn.value(), mfn));
+    };
+    SIMVISOR_RETURN_IF_ERROR(TranslateTable(abi_, run.table_level,
+                                            absl::MakeSpan(*run.data), pfn_of));
   }
-  if (page.kind != ImagePage::Kind::kData) {
-    batch.Add(pfn,
-              page.kind == ImagePage::Kind::kZero ? PageType::kAllocate
-                                                  : PageType::kAbsent,
-              "");
-    return absl::OkStatus();
-  }
-  if (page.table_level > 0) {
-    SIMVISOR_RETURN_IF_ERROR(TranslateTable(
-        abi_, page.table_level, absl::MakeSpan(*page.data),
-        [this, pfn](uint64_t mfn, uint64_t* to) -> absl::Status {
-          const Pfn target = domain_->PfnOfFrame(Mfn(mfn));
-          *to = target.value();
-          if (!target.is_none()) return absl::OkStatus();
-          return MakeError(absl::StatusCode::kInternal, Reason::kInternal,
-                           absl::StrFormat("the page table at pfn 0x%x names "
-                                           "mfn 0x%x, which is not the "
-                                           "domain's",
-                                           pfn.value(), mfn));
-        }));
-  }
-  const int pinned = page.pinned ? static_cast<int>(PageType::kPinned) : 0;
-  add(static_cast<PageType>(page.table_level | pinned), *page.data);
+  AddPage(pfn, TableType(run.table_level, run.pinned), *run.data, batch);
   return absl::OkStatus();
 }
 

@@ -1,10 +1,10 @@
 // Turns a suspended domain into a save image, piece by piece.
 //
-// Records come in the order of Xen's saver, all pfns once, in batches of 1024.
-// Frames that were never written travel as XALLOC, 8 bytes each, which Xen's
-// restorer takes and gives a frame of zeros; pages of the p2m list, of page
-// tables and of the record always carry data, as their readers insist.
-// Ballooned pfns, identity and holes are XTAB.
+// Records come in the order of Xen's saver, all pfns once, in batches of at
+// most 1024 pfns and about 1 MiB of data. Frames that were never written travel
+// as XALLOC, 8 bytes each, which Xen's restorer takes and gives a frame of
+// zeros; pages of the p2m list, of page tables and of the record always carry
+// data, as their readers insist. Ballooned pfns, identity and holes are XTAB.
 // Source: save() in xg_sr_save.c.
 //
 // Memory: one piece.  Thread safety: one thread at a time.
@@ -16,7 +16,7 @@
 #include <memory>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "domain/domain/domain.h"
 #include "domain/domain/suspend_types.h"
@@ -33,7 +33,7 @@ class ImageSaver {
   ImageSaver(std::shared_ptr<const Domain> domain, SuspendRecord record,
              ImageLayer layer, std::string config);
 
-  // Appends the next piece, a few MiB at most, to `out`: at least one byte
+  // Appends the next piece, about 1 MiB at most, to `out`: at least one byte
   // unless done().  FAILED_PRECONDITION DOMAIN_DYING if the domain has been
   // destroyed meanwhile.
   absl::Status Next(std::string& out);
@@ -50,7 +50,9 @@ class ImageSaver {
 
   absl::Status AppendLeaves(std::string& out);
   absl::Status AppendBatch(std::string& out);
-  absl::Status AddPage(Pfn pfn, ImagePage page, PageBatch& batch);
+  absl::Status AddRun(ImageRun run, PageBatch& batch);
+  absl::Status AddData(ImageRun run, PageBatch& batch);
+  void AddPage(Pfn pfn, PageType type, const Page& page, PageBatch& batch);
   void AppendTail(std::string& out) const;
 
   const std::shared_ptr<const Domain> domain_;
@@ -58,8 +60,12 @@ class ImageSaver {
   const Abi& abi_;
   const ImageLayer layer_;
   const std::string config_;
-  // Pages of the record, with what they hold in an image.
-  absl::flat_hash_map<uint64_t, Page> made_;
+  // Pages of the record, as they are in the image.
+  struct MadePage {
+    PageType type = PageType::kNormal;
+    Page page{};
+  };
+  absl::btree_map<Pfn, MadePage> made_;
   Step step_ = Step::kStart;
   uint64_t next_leaf_ = 0;
   Pfn at_;

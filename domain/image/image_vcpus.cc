@@ -1,5 +1,7 @@
 // The virtual CPUs of a save image, and what is checked at its end.
 
+#include <string>
+
 #include "absl/strings/str_format.h"
 #include "domain/image/image_reader.h"
 #include "domain/units/status_macros.h"
@@ -11,6 +13,13 @@ namespace {
 Pfn PageOfCr3(Arch arch, uint64_t cr3) {
   if (arch == Arch::kX86_64) return Pfn(cr3 >> kPageShift);
   return Pfn(((cr3 >> kPageShift) | (cr3 << (32 - kPageShift))) & ~uint32_t{0});
+}
+
+std::string TypeName(int table_level, bool normal) {
+  if (table_level > 0) {
+    return absl::StrFormat("a page table of level %d", table_level);
+  }
+  return normal ? "an ordinary page" : "a page without content";
 }
 
 }  // namespace
@@ -98,21 +107,19 @@ absl::Status ImageReader::TakeContext(absl::string_view body) {
 
 absl::Status ImageReader::CheckPage(absl::string_view what, Pfn pfn,
                                     int level) const {
-  if (!types_->IsPopulated(pfn)) {
+  if (!types_->populated().Contains(pfn)) {
     return Malformed(
         absl::StrFormat("%s is pfn 0x%x, for which no page was "
                         "sent",
                         what, pfn.value()));
   }
-  const PageType type = types_->TypeOf(pfn);
-  const bool fits =
-      level == 0 ? type == PageType::kNormal : TableLevel(type) == level;
-  if (fits) return absl::OkStatus();
+  const int found = types_->TableLevelOf(pfn);
+  if (level == 0 ? types_->IsNormal(pfn) : found == level) {
+    return absl::OkStatus();
+  }
   return Malformed(absl::StrFormat(
-      "%s is pfn 0x%x, of type %d; it must be %s", what, pfn.value(),
-      static_cast<int>(type),
-      level == 0 ? std::string("an ordinary page, 0")
-                 : absl::StrFormat("a page table of level %d", level)));
+      "%s is pfn 0x%x, which came as %s; it must be %s", what, pfn.value(),
+      TypeName(found, types_->IsNormal(pfn)), TypeName(level, true)));
 }
 
 absl::Status ImageReader::CheckVcpus() const {

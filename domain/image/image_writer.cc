@@ -111,18 +111,28 @@ void AppendVcpu(RecordType type, uint32_t vcpu, absl::string_view blob,
   PutPadding(blob.size(), out);
 }
 
+void PageBatch::AddWord(Pfn pfn, PageType type) {
+  PutLe(static_cast<uint64_t>(type) << kPageTypeShift | pfn.value(), 8, words_);
+}
+
 void PageBatch::Add(Pfn pfn, PageType type, absl::string_view data) {
   assert(!full() && data.size() == (CarriesData(type) ? kPageSize : 0));
-  words_.push_back(static_cast<uint64_t>(type) << kPageTypeShift | pfn.value());
+  AddWord(pfn, type);
   data_.append(data.data(), data.size());
+}
+
+void PageBatch::AddEmpty(PfnExtent pfns, PageType type) {
+  assert(size() + pfns.count.value() <= kBatchPages && !CarriesData(type));
+  for (Pfn at = pfns.first; at < pfns.end(); at += PageCount(1)) {
+    AddWord(at, type);
+  }
 }
 
 void PageBatch::AppendTo(std::string& out) {
   assert(!empty());
-  PutRecordHead(RecordType::kPageData, 8 + 8 * words_.size() + data_.size(),
-                out);
-  PutLe(words_.size(), 8, out);
-  for (const uint64_t word : words_) PutLe(word, 8, out);
+  PutRecordHead(RecordType::kPageData, 8 + words_.size() + data_.size(), out);
+  PutLe(size(), 8, out);
+  out += words_;
   out += data_;
   words_.clear();
   data_.clear();

@@ -11,7 +11,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -47,15 +46,19 @@ class PageBatch {
   // `data`: kPageSize bytes if CarriesData(type), else none.
   // REQUIRES: !full().
   void Add(Pfn pfn, PageType type, absl::string_view data);
+  // Adds pages without data.  REQUIRES: there is room for them.
+  void AddEmpty(PfnExtent pfns, PageType type);
 
   bool empty() const { return words_.empty(); }
-  bool full() const { return words_.size() == kBatchPages; }
-  size_t size() const { return words_.size(); }
+  bool full() const { return size() == kBatchPages; }
+  size_t size() const { return words_.size() / 8; }
   // Appends the record and starts the next.  REQUIRES: !empty().
   void AppendTo(std::string& out);
 
  private:
-  std::vector<uint64_t> words_;
+  void AddWord(Pfn pfn, PageType type);
+
+  std::string words_;  // 8 bytes each
   std::string data_;
 };
 

@@ -1,19 +1,17 @@
 // What an image has said about each pfn so far.
 //
-// Memory follows the number of stretches of equal pfns, not the size of the
-// guest: pages usually come in order and in kind.
+// Memory follows the number of stretches of pages with data, of page tables,
+// and of pages in all, not the size of the guest.
 //
 // Thread safety: thread-compatible.
 
 #ifndef SIMVISOR_DOMAIN_IMAGE_PAGE_TYPES_H_
 #define SIMVISOR_DOMAIN_IMAGE_PAGE_TYPES_H_
 
-#include <cstdint>
-#include <utility>
+#include <array>
 
-#include "absl/status/statusor.h"
 #include "domain/image/stream_format.h"
-#include "domain/units/compact_words.h"
+#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -21,27 +19,27 @@ namespace simvisor {
 class PageTypes {
  public:
   // For pfns below `end`; none has been named.
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
-  static absl::StatusOr<PageTypes> Create(Pfn end);
+  explicit PageTypes(Pfn end) : end_(end) {}
 
   Pfn end() const { return end_; }
 
-  // The type sent last; kAbsent if the pfn was never named.
-  PageType TypeOf(Pfn pfn) const;
-  // Whether the restorer has given it a frame: one stays when the page is sent
-  // as absent later.
-  bool IsPopulated(Pfn pfn) const;
-
-  // Notes that `pfns` were sent as `type`.  REQUIRES: pfns end at or below
-  // end().
+  // Notes that `pfns` were sent as `type`.
   void Set(PfnExtent pfns, PageType type);
 
- private:
-  PageTypes(Pfn end, CompactWords cells)
-      : end_(end), cells_(std::move(cells)) {}
+  // Pfns with a frame: one stays when its page is sent as absent later.
+  const PfnSet& populated() const { return populated_; }
+  // Whether a page was sent as an ordinary one last.
+  bool IsNormal(Pfn pfn) const { return normal_.Contains(pfn); }
+  // The level of the page table that a page was sent as last; else 0.
+  int TableLevelOf(Pfn pfn) const;
+  // Pages that were sent as page tables of `level`, 1 to 4, last.
+  const PfnSet& tables(int level) const { return tables_[level]; }
 
+ private:
   Pfn end_;
-  CompactWords cells_;  // 0: never named
+  PfnSet populated_;
+  PfnSet normal_;
+  std::array<PfnSet, 5> tables_;  // by level
 };
 
 }  // namespace simvisor

@@ -58,32 +58,4 @@ int TableLevel(PageType type) {
   return CarriesData(type) ? static_cast<int>(type) & 7 : 0;
 }
 
-uint64_t LoadLe(const char* from, size_t bytes) {
-  uint64_t number = 0;
-  for (size_t i = bytes; i > 0; --i) {
-    number = number << 8 | static_cast<unsigned char>(from[i - 1]);
-  }
-  return number;
-}
-
-void StoreLe(uint64_t number, size_t bytes, char* to) {
-  for (size_t i = 0; i < bytes; ++i) {
-    to[i] = static_cast<char>(number >> (8 * i));
-  }
-}
-
-uint64_t LoadBe(const char* from, size_t bytes) {
-  uint64_t number = 0;
-  for (size_t i = 0; i < bytes; ++i) {
-    number = number << 8 | static_cast<unsigned char>(from[i]);
-  }
-  return number;
-}
-
-void StoreBe(uint64_t number, size_t bytes, char* to) {
-  for (size_t i = 0; i < bytes; ++i) {
-    to[i] = static_cast<char>(number >> (8 * (bytes - 1 - i)));
-  }
-}
-
 }  // namespace simvisor

@@ -186,11 +186,34 @@ constexpr const GuestLayout& LayoutOf(Arch arch) {
 
 // --- Bytes -------------------------------------------------------------------
 
-// Little-endian numbers of `bytes` bytes, 1 to 8.
-uint64_t LoadLe(const char* from, size_t bytes);
-void StoreLe(uint64_t number, size_t bytes, char* to);
-uint64_t LoadBe(const char* from, size_t bytes);
-void StoreBe(uint64_t number, size_t bytes, char* to);
+// Numbers of `bytes` bytes, 1 to 8, in either order.
+inline uint64_t LoadLe(const char* from, size_t bytes) {
+  uint64_t number = 0;
+  for (size_t i = bytes; i > 0; --i) {
+    number = number << 8 | static_cast<unsigned char>(from[i - 1]);
+  }
+  return number;
+}
+
+inline void StoreLe(uint64_t number, size_t bytes, char* to) {
+  for (size_t i = 0; i < bytes; ++i) {
+    to[i] = static_cast<char>(number >> (8 * i));
+  }
+}
+
+inline uint64_t LoadBe(const char* from, size_t bytes) {
+  uint64_t number = 0;
+  for (size_t i = 0; i < bytes; ++i) {
+    number = number << 8 | static_cast<unsigned char>(from[i]);
+  }
+  return number;
+}
+
+inline void StoreBe(uint64_t number, size_t bytes, char* to) {
+  for (size_t i = 0; i < bytes; ++i) {
+    to[i] = static_cast<char>(number >> (8 * (bytes - 1 - i)));
+  }
+}
 
 }  // namespace simvisor
 

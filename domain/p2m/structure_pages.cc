@@ -34,6 +34,15 @@ std::optional<StructurePages::Use> StructurePages::Find(Pfn pfn) const {
   return Use{at->second.use.role, at->second.use.index + offset};
 }
 
+Pfn StructurePages::NextFrom(Pfn pfn) const {
+  const auto after = entries_.upper_bound(pfn);
+  if (after != entries_.begin()) {
+    const auto& [first, entry] = *std::prev(after);
+    if (pfn < first + entry.count) return pfn;
+  }
+  return after == entries_.end() ? Pfn::None() : after->first;
+}
+
 bool StructurePages::Intersects(PfnExtent extent) const {
   auto at = entries_.lower_bound(extent.end());
   if (extent.empty() || at == entries_.begin()) return false;

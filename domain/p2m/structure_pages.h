@@ -47,6 +47,9 @@ class StructurePages {
 
   std::optional<Use> Find(Pfn pfn) const;
 
+  // The first page noted from `pfn` on; None() if there is none.
+  Pfn NextFrom(Pfn pfn) const;
+
   // Calls visit(extent) for all pages noted, in ascending order.
   template <typename Visit>
   void ForEach(Visit visit) const {
