@@ -55,7 +55,8 @@ endfunction()
 # simvisor_python_test(NAME name SCRIPT file [TIMEOUT seconds])
 #
 # Adds an end-to-end test in Python.  It runs from the project's root and finds
-# the programs through the variables SIMVISORD and SIMVISOR.
+# the programs through the variables SIMVISORD and SIMVISOR, and what
+# scripts/fetch_verifier.sh unpacked through XEN_UTILS.
 function(simvisor_python_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;SCRIPT;TIMEOUT" "")
   if(NOT arg_TIMEOUT)
@@ -66,5 +67,5 @@ function(simvisor_python_test)
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${arg_NAME} PROPERTIES
     TIMEOUT ${arg_TIMEOUT} LABELS e2e
-    ENVIRONMENT "SIMVISORD=$<TARGET_FILE:simvisord>;SIMVISOR=$<TARGET_FILE:simvisor>;PYTHONDONTWRITEBYTECODE=1")
+    ENVIRONMENT "SIMVISORD=$<TARGET_FILE:simvisord>;SIMVISOR=$<TARGET_FILE:simvisor>;XEN_UTILS=${PROJECT_SOURCE_DIR}/build/xen-utils;PYTHONDONTWRITEBYTECODE=1")
 endfunction()

@@ -16,10 +16,14 @@ fetched=$(mktemp -d)
 trap 'rm -rf "$fetched"' EXIT
 # apt's own user must be able to write there.
 chmod 755 "$fetched"
+download() {
+  (cd "$fetched" && apt-get download -qq xen-utils-4.17 2>/dev/null)
+}
 echo "fetch_verifier: fetching xen-utils-4.17"
-(cd "$fetched" && apt-get download -qq xen-utils-4.17 2>/dev/null) || {
-  echo "fetch_verifier: cannot download xen-utils-4.17; run apt-get update," \
-    "and see that the archive of Debian 12 can be reached" >&2
+# A fresh machine may have no lists yet.
+download || { apt-get update -qq && download; } || {
+  echo "fetch_verifier: cannot download xen-utils-4.17; as root, run" \
+    "apt-get update, and see that the archive of Debian 12 can be reached" >&2
   exit 1
 }
 dpkg -x "$fetched"/xen-utils-4.17_*.deb "$dir"

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# Fuzzes the p2m list against the plain model of it, from the stored corpus on.
+# Fuzzes from the stored corpus on: the p2m list against the plain model of it,
+# and the restore of save images.
 #
-#   scripts/fuzz.sh [SECONDS]     60 if not given
-#   scripts/fuzz.sh --merge       keeps what is new: the corpus again becomes
-#                                 the fewest inputs that reach what all reach
+#   scripts/fuzz.sh [SECONDS]     60 if not given, half of them for each
+#   scripts/fuzz.sh --merge       keeps what is new for the list: the corpus
+#                                 again becomes the fewest inputs that reach
+#                                 what all reach
 #
-# New inputs stay in build/fuzz/found and serve the next run.  An input that
-# fails is written to build/fuzz/failed-*; store it in tests/fuzz/corpus/p2m
-# with the mend, and p2m_fuzz_replay_test runs it in every build.
+# New inputs stay in build/fuzz/found* and serve the next run.  An input that
+# fails is written to build/fuzz/failed-*; store it in tests/fuzz/corpus/p2m or
+# image with the mend, and a replay test runs it in every build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 corpus=tests/fuzz/corpus/p2m
 found=build/fuzz/found
 
-scripts/setup.sh fuzz p2m_fuzz
-mkdir -p "$found"
+scripts/setup.sh fuzz p2m_fuzz image_fuzz
+mkdir -p "$found" "$found-images"
 if [[ ${1:-} == --merge ]]; then
   merged=$(mktemp -d)
   trap 'rm -rf "$merged"' EXIT
@@ -25,6 +27,9 @@ if [[ ${1:-} == --merge ]]; then
   cp "$merged"/* "$corpus"
   exit
 fi
-build/fuzz/bin/p2m_fuzz -max_total_time="${1:-60}" -max_len=512 -timeout=30 \
-  -artifact_prefix=build/fuzz/failed- -print_final_stats=1 -verbosity=0 \
-  "$found" "$corpus"
+seconds=$((${1:-60} / 2))
+options=(-max_total_time="$seconds" -timeout=30 -print_final_stats=1
+  -artifact_prefix=build/fuzz/failed- -verbosity=0)
+build/fuzz/bin/p2m_fuzz "${options[@]}" -max_len=512 "$found" "$corpus"
+build/fuzz/bin/image_fuzz "${options[@]}" -max_len=300000 \
+  "$found-images" tests/testdata/streams tests/fuzz/corpus/image

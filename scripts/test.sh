@@ -6,4 +6,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh release
+scripts/fetch_verifier.sh build/xen-utils
 ctest --preset release -j "$(nproc)" --no-label-summary "$@"

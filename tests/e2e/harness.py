@@ -62,9 +62,11 @@ from simvisor.v1 import host_service_pb2 as host  # noqa: E402
 from simvisor.v1 import host_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
 from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
+from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 
 __all__ = ["common", "domain", "grpc", "health_pb2", "health_pb2_grpc", "host",
-           "memory"]
+           "memory", "migration"]
 
 
 class Daemon:
@@ -119,6 +121,8 @@ class Client:
         self.host = host_service_pb2_grpc.HostServiceStub(self.channel)
         self.domain = domain_service_pb2_grpc.DomainServiceStub(self.channel)
         self.memory = memory_service_pb2_grpc.MemoryServiceStub(self.channel)
+        self.migration = migration_service_pb2_grpc.MigrationServiceStub(
+            self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def close(self):

@@ -14,7 +14,8 @@ class PythonClientTest(harness.DaemonTest):
         for service in ("", "simvisor.v1.HostService",
                         "simvisor.v1.DomainService",
                         "simvisor.v1.MemoryService",
-                        "simvisor.v1.AddressSpaceService"):
+                        "simvisor.v1.AddressSpaceService",
+                        "simvisor.v1.MigrationService"):
             answer = self.client.health.Check(
                 health_pb2.HealthCheckRequest(service=service),
                 timeout=harness.DEADLINE)
