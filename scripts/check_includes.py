@@ -23,6 +23,9 @@ ALLOWED = {
     "domain/host": [
         "domain/units", "domain/frames", "domain/p2m", "domain/guest",
         "domain/domain"],
+    "domain/image": [
+        "domain/units", "domain/frames", "domain/p2m", "domain/guest",
+        "domain/domain", "domain/host"],
     "server": ["domain", "simvisor/v1", "google/rpc", "grpc/health"],
     "client": ["simvisor/v1", "google/rpc", "grpc/health"],
 }

@@ -87,6 +87,14 @@ show simvisor p2m walk pae
 show simvisor address-space create pae 3
 show simvisor destroy pae
 
+say "A guest saved to a file in Xen's format, and restored: other frames, the same guest"
+image=$dir/small.xl
+show simvisor create examples/small.cfg
+show simvisor save small "$image"
+show simvisor restore "$image"
+show simvisor p2m walk small
+show simvisor destroy small
+
 say "Every frame accounted for"
 show simvisor audit
 
