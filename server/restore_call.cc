@@ -89,7 +89,7 @@ absl::Status RestoreCall::Restore() {
   if (!paused_ && domain->Info().state == DomainState::kPaused) {
     const absl::Status resumed = domain->Unpause(limits_).status();
     if (!resumed.ok()) {
-      host_->DestroyDomain(domain->id()).IgnoreError();
+      host_->DestroyDomain(domain).IgnoreError();
       return resumed;
     }
     runner_->balloons.Watch(domain);

@@ -117,7 +117,7 @@ void SaveCall::Complete() {
   if (!request_.has_stored()) return Fail(Broken());
   absl::Status status;
   if (after_ == v1::AFTER_SAVE_DESTROY) {
-    status = host_->DestroyDomain(domain_->id()).status();
+    status = host_->DestroyDomain(domain_).status();
   } else {
     status = domain_->Resume(after_ == v1::AFTER_SAVE_PAUSE, NeverStop);
     runner_->balloons.Watch(domain_);

@@ -224,6 +224,33 @@ TEST(DomainSuspendTest, PaeProcessesTravel) {
   }
 }
 
+TEST(DomainSuspendTest, NotesWithAPfnTwiceInTheBalloonAreRefused) {
+  const auto from = MakeHost(20000);
+  const auto to = MakeHost(20000);
+  const DomainSpec spec =
+      SpecOf(Arch::kX86_64, ToolsView::kTree, BalloonRoom::kFaithful);
+  const auto guest = MustCreate(*from, spec);
+  const auto record = guest->Suspend("save");
+  ASSERT_THAT(record, IsOk());
+  // The balloon is one extent, [5000, 9000): two of it instead of one.
+  StateWriter once, twice;
+  once.Put(1);
+  once.Put(PfnExtent{Pfn(5000), PageCount(4000)});
+  once.Put(0);
+  twice.Put(2);
+  twice.Put(PfnExtent{Pfn(5000), PageCount(4000)});
+  twice.Put(PfnExtent{Pfn(5000), PageCount(4000)});
+  twice.Put(0);
+  std::string notes = record->notes;
+  const size_t at = notes.rfind(once.bytes());
+  ASSERT_NE(at, std::string::npos);
+  notes.replace(at, once.bytes().size(), twice.bytes());
+  auto incoming = SendPages(*guest, *to, spec, *record);
+  EXPECT_THAT(incoming->Awaken(notes, RecordPages(*record)),
+              IsError(Code::kInvalidArgument, Reason::kImageMalformed,
+                      HasSubstr("4000 pfns are in the balloon, 8000 times")));
+}
+
 TEST(DomainSuspendTest, GuestsThatCannotTravelAreToldWhy) {
   const auto host = MakeHost(20000);
   const auto paused = MustCreate(*host, MakeSpec("paused", 2000), true);

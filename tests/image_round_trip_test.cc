@@ -144,6 +144,20 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(ImageLayer::kLibxc, ImageLayer::kLibxl,
                                      ImageLayer::kXl)));
 
+TEST(ImageVcpusTest, GuestWithAllItsVirtualCpusComesBack) {
+  const auto host = MakeHost(20000);
+  DomainSpec spec = MakeSpec("wide", 3000);
+  spec.vcpus = kMaxVcpus;
+  const auto guest = MustCreate(*host, spec);
+  const std::string image = SaveAll(guest);
+  ASSERT_THAT(host->DestroyDomain(guest->id()), IsOk());
+  spec.vcpus = 0;  // as many as the image has
+  const auto restored = RestoreAll(*host, image, spec);
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_EQ((*restored)->Info().vcpus, kMaxVcpus);
+  EXPECT_EQ((*restored)->ListVcpus(8000, 1000)->size(), 192u);
+}
+
 TEST(ImageSizeTest, PagesThatWereNeverWrittenCostEightBytes) {
   const auto host = MakeHost(300000);
   DomainSpec spec = MakeSpec("large", 262144);

@@ -238,6 +238,15 @@ void Domain::AuditBalloon(std::vector<std::string>& out) const {
     high += pfns.count;
     CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
   }
+  PfnSet pfns;
+  for (const BalloonList::Extents* extents :
+       {&balloon_.low_extents(), &balloon_.high_extents()}) {
+    for (const PfnExtent& extent : *extents) pfns.Add(extent);
+  }
+  if (pfns.size() != low + high) {
+    findings.Add(absl::StrFormat("%d pfns are in the balloon, %d times in all",
+                                 pfns.size().value(), (low + high).value()));
+  }
   if (!booted_.load(std::memory_order_relaxed)) return;
   if (driver_.low() != low || driver_.high() != high) {
     findings.Add(absl::StrFormat(

@@ -125,6 +125,9 @@ class Host {
   // FAILED_PRECONDITION DOM0_PROTECTED, DOMAIN_DYING.
   absl::StatusOr<PageCount> DestroyDomain(const DomainSelector& selector)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // The same for this very domain, and not for one that has its id by now.
+  absl::StatusOr<PageCount> DestroyDomain(const std::shared_ptr<Domain>& domain)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Domain::UnmapForeign(); a dying owner whose last frame goes with it goes
   // too.

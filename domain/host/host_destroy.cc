@@ -10,14 +10,20 @@
 namespace simvisor {
 
 absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
-  std::shared_ptr<Domain> domain;
+  SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                            Find(selector));
+  return DestroyDomain(domain);
+}
+
+absl::StatusOr<PageCount> Host::DestroyDomain(
+    const std::shared_ptr<Domain>& domain) {
+  if (domain->id() == kDom0Id) return Dom0Protected("destroy");
   {
     absl::MutexLock lock(&mu_);
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
-    if (id == kDom0Id) return Dom0Protected("destroy");
-    Entry& entry = domains_.at(id);
-    domain = entry.domain;
-    TakeName(id, entry);
+    const auto at = domains_.find(domain->id());
+    if (at != domains_.end() && at->second.domain == domain) {
+      TakeName(domain->id(), at->second);
+    }
   }
   // Only one caller gets past here; the others learn that it is dying.
   std::vector<DomainId> gone = {domain->id()};

@@ -15,6 +15,8 @@ namespace {
 
 // Leaves named in one piece: 512 KiB of them.
 constexpr size_t kLeavesPerPiece = size_t{1} << 16;
+// Virtual CPUs in one piece, of 5 KiB each.
+constexpr uint32_t kVcpusPerPiece = 128;
 // Runs that are read at a time, each of which may be a page.
 constexpr size_t kRunsPerRead = 128;
 // Data after which a batch is sent: 1 MiB.
@@ -62,9 +64,8 @@ absl::Status ImageSaver::Next(std::string& out) {
       return AppendLeaves(out);
     case Step::kPages:
       return AppendBatch(out);
-    case Step::kEnd:
-      AppendTail(out);
-      step_ = Step::kDone;
+    case Step::kVcpus:
+      AppendVcpus(out);
       return absl::OkStatus();
     case Step::kDone:
       break;
@@ -98,7 +99,10 @@ absl::Status ImageSaver::AppendBatch(std::string& out) {
     }
   }
   batch.AppendTo(out);
-  if (at_ == record_.last_pfn) step_ = Step::kEnd;
+  if (at_ == record_.last_pfn) {
+    AppendShared(out);
+    step_ = Step::kVcpus;
+  }
   return absl::OkStatus();
 }
 
@@ -146,16 +150,22 @@ absl::Status ImageSaver::AddData(ImageRun run, PageBatch& batch) {
   return absl::OkStatus();
 }
 
-void ImageSaver::AppendTail(std::string& out) const {
+void ImageSaver::AppendShared(std::string& out) const {
   AppendTscInfo(out);
   const Page shared_info = MakeSharedInfo(record_);
   AppendRecord(RecordType::kSharedInfo,
                absl::string_view(shared_info.data(), shared_info.size()), out);
+}
+
+void ImageSaver::AppendVcpus(std::string& out) {
   const std::string context = MakeContext(record_);
-  for (uint32_t vcpu = 0; vcpu < record_.vcpus; ++vcpu) {
-    AppendVcpu(RecordType::kX86PvVcpuBasic, vcpu, context, out);
+  const uint32_t end = std::min(record_.vcpus, next_vcpu_ + kVcpusPerPiece);
+  for (; next_vcpu_ < end; ++next_vcpu_) {
+    AppendVcpu(RecordType::kX86PvVcpuBasic, next_vcpu_, context, out);
   }
+  if (next_vcpu_ < record_.vcpus) return;
   AppendImageEnd(layer_, out);
+  step_ = Step::kDone;
 }
 
 }  // namespace simvisor

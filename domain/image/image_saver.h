@@ -46,14 +46,16 @@ class ImageSaver {
   PageCount pages_sent() const { return pages_sent_; }
 
  private:
-  enum class Step { kStart, kP2mFrames, kPages, kEnd, kDone };
+  enum class Step { kStart, kP2mFrames, kPages, kVcpus, kDone };
 
   absl::Status AppendLeaves(std::string& out);
   absl::Status AppendBatch(std::string& out);
   absl::Status AddRun(ImageRun run, PageBatch& batch);
   absl::Status AddData(ImageRun run, PageBatch& batch);
   void AddPage(Pfn pfn, PageType type, const Page& page, PageBatch& batch);
-  void AppendTail(std::string& out) const;
+  // What stands between the pages and the virtual CPUs.
+  void AppendShared(std::string& out) const;
+  void AppendVcpus(std::string& out);
 
   const std::shared_ptr<const Domain> domain_;
   const SuspendRecord record_;
@@ -68,6 +70,7 @@ class ImageSaver {
   absl::btree_map<Pfn, MadePage> made_;
   Step step_ = Step::kStart;
   uint64_t next_leaf_ = 0;
+  uint32_t next_vcpu_ = 0;
   Pfn at_;
   PageCount pages_sent_;
 };

@@ -8,7 +8,8 @@
 # script; all by default.  Each runs against a daemon of its own, started with
 # the flags that the script's comment names, once for each way in which tools
 # can find the list: the tree of its frames, and page tables.  The script
-# compares every figure; a walk then reads the list by mfn as Xen's saver does.
+# compares every figure; a walk then reads the list by mfn as Xen's saver does,
+# and a domU is saved, restored and looked at again.
 # Prints a line for each run, and ends with 1 if one failed.
 #
 # SIMVISORD and SIMVISOR name the programs, build/release/bin/ by default.
@@ -75,6 +76,12 @@ figures() {
     }'
 }
 
+# Walks the list of domain $1, which must find its $2 pages of RAM.
+walk() {
+  "$simvisor" p2m walk "$1" | tee "$work/walk" || return
+  grep -q "^words  *ram $2," "$work/walk"
+}
+
 # Runs script $1 for a list shown by $2.  Leaves the figures in $work/figures,
 # and what went wrong in $work/log.
 run_once() {
@@ -89,9 +96,16 @@ run_once() {
   script_for "$1" "$2" | "$simvisor" run - || return
   figures "$domain" >"$work/figures" || return
   read -r _ ram _ <"$work/figures"
-  # The walk must find every page of RAM.
-  "$simvisor" p2m walk "$domain" | tee "$work/walk" || return
-  grep -q "^words  *ram $ram," "$work/walk" || return
+  walk "$domain" "$ram" || return
+  # Saved and restored, a domain has the same figures; one with a device cannot
+  # be saved.
+  if [[ $domain != Domain-0 ]] && ! grep -q pci_devices "$1"; then
+    "$simvisor" save "$domain" "$work/image" || return
+    "$simvisor" restore "$work/image" || return
+    figures "$domain" | cmp - "$work/figures" || return
+    walk "$domain" "$ram" || return
+    rm "$work/image"
+  fi
   if [[ $domain != Domain-0 ]]; then
     "$simvisor" destroy "$domain" || return
   fi
