@@ -83,7 +83,7 @@ class ImagesTest(harness.DaemonTest):
     def read(self, name, pfn, size=4096):
         return self.client.memory.ReadGuestMemory(
             memory.ReadGuestMemoryRequest(domain=ref(name), pfn=pfn,
-                                          size=size)).data
+                                          length_bytes=size)).data
 
     def picture(self, name):
         """What must be the same after a save and a restore."""

@@ -17,7 +17,8 @@ MAX_BODY = 128 << 20
 PAGE = 4096
 
 END, PAGE_DATA, PV_INFO, P2M_FRAMES, BASIC, EXTENDED, XSAVE = range(7)
-SHARED_INFO, TSC, HVM_CONTEXT, HVM_PARAMS, TOOLSTACK, MSRS, VERIFY = range(7, 14)
+SHARED_INFO, TSC, HVM_CONTEXT, HVM_PARAMS, TOOLSTACK = range(7, 12)
+MSRS, VERIFY = range(12, 14)
 CHECKPOINT, DIRTY_LIST, STATIC_END, CPUID, MSR_POLICY = range(14, 19)
 
 # width: levels, context bytes, offsets of start_info, gdt frames, gdt entries,
