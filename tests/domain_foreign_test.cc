@@ -1,16 +1,14 @@
-// Foreign frames: mapping and unmapping them, and what becomes of their owners.
+// Foreign frames: mapping and unmapping them.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/foreign_testing.h"
 #include "tests/host_testing.h"
 
 namespace simvisor {
@@ -22,71 +20,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using Code = absl::StatusCode;
 
-constexpr uint64_t kMapper = 2000;  // pages of the mapper, 1000 in its balloon
-constexpr uint64_t kOwner = 1500;
-constexpr uint64_t kHole = 2500;  // a ballooned pfn of the mapper
-
-class DomainForeignTest : public testing::Test {
- protected:
-  DomainForeignTest()
-      : host_(MakeHost(20000)),
-        mapper_(MustCreate(*host_, MakeSpec("mapper", kMapper, 3000))),
-        owner_(MustCreate(*host_, MakeSpec("owner", kOwner))) {}
-
-  ~DomainForeignTest() override {
-    EXPECT_THAT(host_->Audit().findings, IsEmpty());
-    const HostInfo info = host_->Info();
-    EXPECT_EQ(info.free + info.owned + info.reserved, info.total);
-  }
-
-  static uint64_t FrameAt(const Domain& domain, uint64_t pfn) {
-    return WordOf(domain, pfn).Number();
-  }
-
-  // Maps pages of `owner` at pfns of `mapper`; all must succeed.
-  static void Map(Domain& mapper, uint64_t pfn, const Domain& owner,
-                  uint64_t owner_pfn, uint64_t count = 1) {
-    std::vector<ForeignSlot> slots;
-    for (uint64_t i = 0; i < count; ++i) {
-      slots.push_back({Pfn(pfn + i), Mfn(FrameAt(owner, owner_pfn + i))});
-    }
-    ForeignReport report;
-    ASSERT_THAT(mapper.MapForeign(slots, NeverStop, report), IsOk());
-    for (const SlotError& error : report.errors) {
-      ADD_FAILURE() << error.status;
-    }
-    EXPECT_EQ(report.done, count);
-  }
-  // Unmaps one pfn; returns how many frames that freed.
-  uint64_t Unmap(const Domain& mapper, uint64_t pfn) {
-    ForeignReport report;
-    EXPECT_THAT(host_->UnmapForeign(mapper.id(), {pfn}, NeverStop, report),
-                IsOk());
-    EXPECT_EQ(report.done, 1u);
-    return report.freed.value();
-  }
-  absl::Status MapOne(uint64_t pfn, uint64_t mfn) {
-    ForeignReport report;
-    const absl::Status status = mapper_->MapForeign(
-        {ForeignSlot{Pfn(pfn), Mfn(mfn)}}, NeverStop, report);
-    if (!status.ok() || report.errors.empty()) return status;
-    return report.errors[0].status;
-  }
-  void BalloonDown(Domain& domain, uint64_t pages) {
-    EXPECT_THAT(domain.BalloonDown(PageCount(pages), false, NeverStop), IsOk());
-  }
-  std::string ReadFrame(uint64_t mfn) {
-    std::string page(kPageSize, '\0');
-    bool zero = false;
-    EXPECT_THAT(host_->ReadFrame(Mfn(mfn), absl::MakeSpan(page), &zero),
-                IsOk());
-    return zero ? std::string(kPageSize, '\0') : page;
-  }
-
-  const std::unique_ptr<Host> host_;
-  const std::shared_ptr<Domain> mapper_;
-  const std::shared_ptr<Domain> owner_;
-};
+using DomainForeignTest = ForeignTest;
 
 TEST_F(DomainForeignTest, MappedPfnReadsForeignAndIsMissingAfterwards) {
   Map(*mapper_, kHole, *owner_, 300, 3);
@@ -320,105 +254,6 @@ TEST_F(DomainForeignTest, MfnsTranslateByTheGuestsOwnList) {
                           MfnTranslation{Pfn(uint64_t{1} << 30), none}));
 }
 
-TEST_F(DomainForeignTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
-  const DomainId id = owner_->id();
-  const uint64_t frame = FrameAt(*owner_, 300);
-  ASSERT_THAT(owner_->WriteMemory(Pfn(300), 0, "kept"), IsOk());
-  Map(*mapper_, kHole, *owner_, 300, 2);
-  const auto freed = host_->DestroyDomain(std::string("owner"));
-  ASSERT_THAT(freed, IsOk());
-  EXPECT_EQ(freed->value(), kOwner - 2);
-
-  const DomainInfo info = (*host_->Find(id))->Info();
-  EXPECT_EQ(info.state, DomainState::kDying);
-  EXPECT_EQ(info.name, "");
-  EXPECT_EQ(info.memory.current.value(), 2u);
-  EXPECT_EQ(info.memory.foreign_held.value(), 2u);
-  EXPECT_EQ(host_->List(id, 1).size(), 1u);
-  EXPECT_THAT(host_->Find(std::string("owner")),
-              IsError(Code::kNotFound, Reason::kDomainNotFound, testing::_));
-  EXPECT_THAT(host_->DestroyDomain(id),
-              IsError(Code::kFailedPrecondition, Reason::kDomainDying,
-                      HasSubstr("last 2 of its frames")));
-  EXPECT_EQ(ReadFrame(frame).substr(0, 4), "kept");
-  ExpectClean(*host_, kDom0Pages + kMapper + 2);
-  // The name is free.
-  MustCreate(*host_, MakeSpec("owner", 1000));
-
-  EXPECT_EQ(Unmap(*mapper_, kHole), 1u);
-  EXPECT_THAT(host_->Find(id), IsOk());
-  EXPECT_EQ(Unmap(*mapper_, kHole + 1), 1u);
-  EXPECT_THAT(host_->Find(id),
-              IsError(Code::kNotFound, Reason::kDomainNotFound, testing::_));
-  ExpectClean(*host_, kDom0Pages + kMapper + 1000);
-}
-
-TEST_F(DomainForeignTest, PageOfTheListItselfStaysReadableAfterItsOwner) {
-  const uint64_t root = owner_->FindMfnListList()->root.root.value();
-  const std::string before = ReadFrame(root);
-  EXPECT_NE(before, std::string(kPageSize, '\0'));
-  ASSERT_THAT(MapOne(kHole, root), IsOk());
-  ASSERT_THAT(host_->DestroyDomain(owner_->id()), IsOk());
-  EXPECT_EQ(ReadFrame(root), before);
-}
-
-TEST_F(DomainForeignTest, DestroyedMapperLetsGoOfEverything) {
-  Map(*mapper_, kHole, *owner_, kOwner - 10, 10);
-  BalloonDown(*owner_, 10);
-  ASSERT_THAT(host_->DestroyDomain(mapper_->id()), IsOk());
-  EXPECT_EQ(owner_->Info().memory.foreign_held.value(), 0u);
-  ExpectClean(*host_, kDom0Pages + kOwner - 10);
-}
-
-TEST_F(DomainForeignTest, DomainsThatMapEachOtherBothGo) {
-  for (const bool mapper_first : {true, false}) {
-    const auto a = MustCreate(*host_, MakeSpec("a", 1000, 2000));
-    const auto b = MustCreate(*host_, MakeSpec("b", 1000, 2000));
-    Map(*a, 1500, *b, 300, 5);
-    Map(*b, 1500, *a, 300, 5);
-    const auto& first = mapper_first ? a : b;
-    const auto& second = mapper_first ? b : a;
-    ASSERT_THAT(host_->DestroyDomain(first->id()), IsOk());
-    EXPECT_EQ(first->Info().memory.current.value(), 5u);
-    // With the mappings of the second one, the first goes too.
-    ASSERT_THAT(host_->DestroyDomain(second->id()), IsOk());
-    EXPECT_THAT(host_->Find(first->id()),
-                IsError(Code::kNotFound, Reason::kDomainNotFound, testing::_));
-    ExpectClean(*host_, kDom0Pages + kMapper + kOwner);
-  }
-}
-
-TEST_F(DomainForeignTest, DomainThatFailsToBuildStaysWhileItIsMapped) {
-  const DomainId id(owner_->id().value() + 1);
-  int asked = 0;
-  // The first look comes before it has frames, the second before it boots.
-  const auto cancel = [&]() -> absl::Status {
-    if (++asked < 2) return absl::OkStatus();
-    std::vector<FrameRun> runs;
-    EXPECT_THAT(host_->LookupFrames({Mfn(0), PageCount(20000)}, 1000, runs),
-                IsOk());
-    for (const FrameRun& run : runs) {
-      if (run.state == FrameState::kOwned && run.owner == id) {
-        // Elsewhere, as another client: the new domain is locked here.
-        std::thread([&] {
-          EXPECT_THAT(MapOne(kHole, run.frames.first.value()), IsOk());
-        }).join();
-        break;
-      }
-    }
-    return absl::CancelledError("enough");
-  };
-  EXPECT_EQ(
-      host_->CreateDomain(MakeSpec("a", 1000), false, cancel).status().code(),
-      Code::kCancelled);
-  EXPECT_EQ((*host_->Find(id))->Info().memory.current.value(), 1u);
-  EXPECT_EQ(host_->Info().domains, 4u);
-  ExpectClean(*host_, kDom0Pages + kMapper + kOwner + 1);
-  EXPECT_EQ(Unmap(*mapper_, kHole), 1u);
-  EXPECT_EQ(host_->Info().domains, 3u);
-  MustCreate(*host_, MakeSpec("a", 1000));
-}
-
 // Compact room has no leaf of its own, so that the first mapping in a mid takes
 // its page table, a page of the tree and the leaf; each of them may be missing.
 TEST(DomainForeignAllocationTest,
@@ -523,47 +358,6 @@ TEST(DomainForeignPaeTest, FrameThatAPaeWordCannotHoldIsRefused) {
               IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
                       HasSubstr("below 0x40000000")));
   EXPECT_THAT(host->Audit().findings, IsEmpty());
-}
-
-// Asked for a page for a leaf, another client destroys the frame's owner.
-class OwnerDiesMeanwhile : public AllocationFaults {
- public:
-  bool FailNow(AllocationSite site) override {
-    if (site != AllocationSite::kGuestPage || !kill) return false;
-    std::thread(std::exchange(kill, nullptr)).join();
-    return fail;
-  }
-  std::function<void()> kill;
-  bool fail = false;
-};
-
-TEST(DomainForeignAllocationTest, OwnerThatDiesMeanwhileIsNotKept) {
-  for (const bool fail : {true, false}) {
-    SCOPED_TRACE(fail);
-    OwnerDiesMeanwhile faults;
-    HostConfig config;
-    config.e820 = E820Map::SingleRam(PageCount(20000));
-    config.dom0_memory = PageCount(kDom0Pages);
-    config.faults = &faults;
-    const auto host = *Host::Create(config);
-    const auto owner = MustCreate(*host, MakeSpec("owner", 1500));
-    DomainSpec spec = MakeSpec("mapper", 4000, 9000);
-    spec.p2m.balloon_room = BalloonRoom::kCompact;
-    const auto mapper = MustCreate(*host, spec);
-    const Mfn frame(WordOf(*owner, 300).Number());
-    faults.fail = fail;
-    faults.kill = [&] {
-      EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
-    };
-    ForeignReport report;
-    EXPECT_THAT(
-        mapper->MapForeign({ForeignSlot{Pfn(6000), frame}}, NeverStop, report),
-        IsOk());
-    EXPECT_EQ(report.failed, 1u);
-    EXPECT_FALSE(faults.kill);
-    EXPECT_EQ(host->Info().domains, 2u);
-    ExpectClean(*host, kDom0Pages + 4000);
-  }
 }
 
 }  // namespace
