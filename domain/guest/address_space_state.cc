@@ -67,12 +67,7 @@ bool AddressSpaces::DecodeSpace(uint64_t id, StateReader& in, Pfn end) {
       !slab_.AddAt(id, {Pfn(space.table_page), space.table_number})) {
     return false;
   }
-  if (!shared()) {
-    space.area = std::make_unique<PageNumber32[]>(master_.size());
-    std::copy(master_.begin(), master_.end(), space.area.get());
-  }
-  NotePages(id, space);
-  spaces_.emplace_hint(spaces_.end(), id, std::move(space));
+  Enter(id, std::move(space));
   return true;
 }
 

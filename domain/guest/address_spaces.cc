@@ -70,13 +70,17 @@ bool AddressSpaces::Make(uint64_t id, PageSource& source) {
       space.pmds[have++] = Narrow(page);
     }
   }
+  Enter(id, std::move(space));
+  return true;
+}
+
+void AddressSpaces::Enter(uint64_t id, Space space) {
   if (!shared()) {
     space.area = std::make_unique<PageNumber32[]>(master_.size());
     std::copy(master_.begin(), master_.end(), space.area.get());
   }
   NotePages(id, space);
   spaces_.emplace_hint(spaces_.end(), id, std::move(space));
-  return true;
 }
 
 bool AddressSpaces::TakeTable(uint64_t id, Space& space, PageSource& source) {

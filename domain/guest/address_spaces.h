@@ -176,6 +176,8 @@ class AddressSpaces : public PmdListener {
   bool DecodeSpace(uint64_t id, StateReader& in, Pfn end);
   // Makes one process; false, with nothing taken, if `source` is empty.
   bool Make(uint64_t id, PageSource& source);
+  // Adds a process that has its pages; its id is the highest so far.
+  void Enter(uint64_t id, Space space);
   bool TakeTable(uint64_t id, Space& space, PageSource& source);
   // Gives pages of `space` back, in the reverse of the order of allocation.
   void GiveBack(const Space& space, PageSource& source);
