@@ -59,8 +59,10 @@ TEST(StateCodecTest, BytesThatEndEarlyFail) {
 
 TEST(StateCodecTest, NumberOfMoreThan64BitsFails) {
   const std::string wide(9, '\xff');
-  EXPECT_EQ(StateReader(wide + '\x01').Get(), kLargest);
-  StateReader reader(wide + '\x02');
+  const std::string largest = wide + '\x01';
+  const std::string larger = wide + '\x02';
+  EXPECT_EQ(StateReader(largest).Get(), kLargest);
+  StateReader reader(larger);
   EXPECT_EQ(reader.Get(), 0u);
   EXPECT_FALSE(reader.ok());
 }
