@@ -87,7 +87,7 @@ show simvisor p2m walk pae
 show simvisor address-space create pae 3
 show simvisor destroy pae
 
-say "A guest saved to a file in Xen's format, and restored: other frames, the same guest"
+say "A guest saved to a file in Xen's format, and restored from it"
 image=$dir/small.xl
 show simvisor create examples/small.cfg
 show simvisor save small "$image"
