@@ -162,8 +162,9 @@ class Domain {
   // Makes the guest out of `notes`, SuspendRecord::notes: a domain of the same
   // id with the pages that it has by then, paused, stale for tools.  This one
   // is DYING and empty then.  `record_pages`, those of the record, hold nothing
-  // any more. INVALID_ARGUMENT IMAGE_MALFORMED if notes and pages do not make a
-  // guest; frames may have gone back to the pool then.
+  // any more.  INVALID_ARGUMENT IMAGE_MALFORMED if notes and pages do not make
+  // a guest; this one may have frames and contents by then, and must be
+  // dropped.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
       ReceivedPages& received, absl::string_view notes,
       absl::Span<const Pfn> record_pages, LimitsFrom limits)
