@@ -26,6 +26,9 @@ ALLOWED = {
     "domain/image": [
         "domain/units", "domain/frames", "domain/p2m", "domain/guest",
         "domain/domain", "domain/host"],
+    "domain/migration": [
+        "domain/units", "domain/frames", "domain/p2m", "domain/guest",
+        "domain/domain", "domain/host", "domain/image"],
     "server": ["domain", "simvisor/v1", "google/rpc", "grpc/health"],
     "client": ["simvisor/v1", "google/rpc", "grpc/health"],
 }

@@ -176,6 +176,7 @@ DomainInfo Domain::Info() const {
   info.hotplug_limit_gib = spec_.hotplug_limit_gib;
   info.pae_kernel = spec_.pae_kernel;
   info.suspended = suspended_;
+  info.handover = handover_;
   info.memory.foreign_held = pool_.HeldBy(id_);
   info.memory.current = current_ + info.memory.foreign_held;
   info.memory.max = max_pages_;

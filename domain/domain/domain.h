@@ -46,6 +46,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "domain/domain/dirty_log.h"
 #include "domain/domain/domain_types.h"
 #include "domain/domain/suspend_types.h"
 #include "domain/domain/vcpu_affinities.h"
@@ -121,6 +122,29 @@ class Domain {
            pool_.HeldBy(id_) == PageCount(0);
   }
 
+  // Log-dirty and handover (domain_migrate.cc).
+  //
+  // Starts to note what changes.  FAILED_PRECONDITION DOMAIN_NOT_RUNNING,
+  // DOMAIN_NOT_MIGRATABLE, DOMAIN_SUSPENDED, and DOMAIN_MIGRATING if it is on
+  // already.  Source: XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY.
+  absl::StatusOr<LiveGuest> StartLogDirty(absl::string_view operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // What has changed since the last call; later calls do not tell it again.
+  // Also of a suspended guest.  Source: XEN_DOMCTL_SHADOW_OP_CLEAN.
+  absl::StatusOr<DirtyPages> CleanLogDirty() ABSL_LOCKS_EXCLUDED(mu_);
+  // How many pfns that would be; nothing else happens.
+  PageCount PeekLogDirty() const ABSL_LOCKS_EXCLUDED(mu_);
+  void StopLogDirty() ABSL_LOCKS_EXCLUDED(mu_);
+  // Notes that the twin of this suspended guest may run from now on: until
+  // Resume() or EndHandover() it cannot be destroyed.
+  // FAILED_PRECONDITION DOMAIN_DYING, DOMAIN_NOT_RUNNING if not suspended.
+  absl::Status BeginHandover() ABSL_LOCKS_EXCLUDED(mu_);
+  // The guest, suspended still, may be destroyed again.
+  void EndHandover() ABSL_LOCKS_EXCLUDED(mu_);
+  // FAILED_PRECONDITION DOMAIN_MIGRATING between the two.
+  absl::Status CheckNotHandedOver(absl::string_view operation) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Suspension and images (domain_suspend.cc, domain_restore.cc).
   //
   // Suspends the guest: paused afterwards, and what would change it fails with
@@ -167,7 +191,7 @@ class Domain {
   // dropped.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
       ReceivedPages& received, absl::string_view notes,
-      absl::Span<const Pfn> record_pages, LimitsFrom limits)
+      absl::Span<const Pfn> record_pages, LimitsFrom limits, Arrival arrival)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Moves `pages` pages, or with `allow_partial` as many as there are, out of
@@ -428,6 +452,7 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(incoming.mu_) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status DecodeGuest(StateReader& in, absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Hold() ABSL_LOCKS_EXCLUDED(mu_);
   VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(affinity_mu_);
   void DropKernelPages(absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -487,6 +512,7 @@ class Domain {
   bool HoldsPageTables(PfnExtent pfns) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Forgets what was written to `pages`: the kernel has zeroed them.
   void ZeroPages(const PfnSet& pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void MarkPageTablesDirty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Fills `page` if the kernel keeps its p2m list or a page table at `pfn`;
   // returns whether it does.
   bool RenderKernelPage(Pfn pfn, absl::Span<char> page) const
@@ -546,6 +572,8 @@ class Domain {
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
   uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  Handover handover_ ABSL_GUARDED_BY(mu_) = Handover::kNone;
+  DirtyLog dirty_ ABSL_GUARDED_BY(mu_);
   bool foreign_kernel_ ABSL_GUARDED_BY(mu_) = false;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   // Null until a PAE guest has booted.

@@ -53,7 +53,17 @@ bool Domain::RenderKernelPage(Pfn pfn, absl::Span<char> page) const {
   return address_spaces_ != nullptr && address_spaces_->RenderPage(pfn, page);
 }
 
+void Domain::MarkPageTablesDirty() {
+  if (!dirty_.enabled()) return;
+  address_spaces_->ForEachPage(
+      [this](PfnExtent pfns)
+          ABSL_NO_THREAD_SAFETY_ANALYSIS { dirty_.Mark(pfns); });
+}
+
 void Domain::ZeroPages(const PfnSet& pages) {
+  for (const auto& [first, end] : pages.extents()) {
+    dirty_.Mark(ExtentBetween(first, end));
+  }
   if (contents_.size() == 0) return;
   std::vector<MfnExtent> frames;
   for (const auto& [first, end] : pages.extents()) {
@@ -91,6 +101,7 @@ absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(uint32_t count,
   SIMVISOR_ASSIGN_OR_RETURN(made.first_id,
                             address_spaces_->Create(count, source, stop));
   ZeroPages(source.taken());
+  MarkPageTablesDirty();
   made.totals = address_spaces_->totals();
   return made;
 }
@@ -100,6 +111,8 @@ absl::StatusOr<AddressSpaceTotals> Domain::DestroyAddressSpaces(
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("destroy address spaces"));
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("destroy address spaces"));
+  // Pages that are given back hold nothing, which is a change too.
+  MarkPageTablesDirty();
   SIMVISOR_RETURN_IF_ERROR(address_spaces_->Destroy(ids, free_pages_, stop));
   return address_spaces_->totals();
 }
@@ -125,6 +138,7 @@ absl::StatusOr<AddressSpaceSync> Domain::SyncAddressSpaces(StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("sync address spaces"));
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("sync address spaces"));
+  MarkPageTablesDirty();
   return address_spaces_->Sync(stop);
 }
 

@@ -238,6 +238,7 @@ absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
     const Pfn next = CollectFrames(pfns, kMaxRuns, frames);
     const PfnExtent part = ExtentBetween(pfns.first, next);
     list_->ClearFrames(part);
+    dirty_.Mark(part);
     balloon_.Push(part);
     FreeFrames(frames);
     pfns = ExtentBetween(next, pfns.end());
@@ -262,6 +263,7 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
         *claim, id_, ExtentBetween(pfns.first, ready),
         [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
     const PfnExtent filled = {pfns.first, done};
+    dirty_.Mark(filled);
     balloon_.PutBack(ExtentBetween(filled.end(), pfns.end()));
     current_ += done;
     free_pages_.Return(filled);
@@ -273,7 +275,7 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
 
 absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set memory target"));
   if (target == PageCount(0)) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
@@ -297,7 +299,7 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
 
 absl::Status Domain::SetMaxMemory(PageCount max_memory) {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set maximum memory"));
   if (max_memory > abi_->max_domain_pages()) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,

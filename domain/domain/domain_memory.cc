@@ -99,6 +99,7 @@ absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
     const size_t n = std::min<uint64_t>(data.size(), kPageSize - offset);
     contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset,
                     data.substr(0, n));
+    dirty_.Mark({pfn, PageCount(1)});
     data.remove_prefix(n);
     pfn += PageCount(1);
     offset = 0;

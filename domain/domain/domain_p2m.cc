@@ -231,6 +231,7 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
     SIMVISOR_RETURN_IF_ERROR(PrepareRange(pfns, fill));
     SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
   }
+  dirty_.Mark(pfns);
   RangeChange change;
   change.marked = pfns.count;
   change.p2m_pages = list_->structure().size() - structure_before;

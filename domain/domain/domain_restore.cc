@@ -181,7 +181,7 @@ absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
 
 absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
     ReceivedPages& received, absl::string_view notes,
-    absl::Span<const Pfn> record_pages, LimitsFrom limits) {
+    absl::Span<const Pfn> record_pages, LimitsFrom limits, Arrival arrival) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   StateReader in(notes);
@@ -210,6 +210,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
   std::shared_ptr<Domain> guest(new Domain(
       std::move(params), MemorySetup(), PageCount(0), std::move(list), pool_));
   SIMVISOR_RETURN_IF_ERROR(guest->TakeOver(*this, in, record_pages));
+  if (arrival == Arrival::kHeld) guest->Hold();
   // All that it had is the guest's.
   contents_ = PageContents();
   current_ = PageCount(0);
@@ -218,6 +219,12 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
   state_ = DomainState::kDying;
   gave_all_back_.store(true, std::memory_order_release);
   return guest;
+}
+
+void Domain::Hold() {
+  absl::MutexLock lock(&mu_);
+  suspended_ = true;
+  handover_ = Handover::kIncoming;
 }
 
 absl::Status Domain::DecodeLimits(StateReader& in, LimitsFrom limits,

@@ -126,6 +126,7 @@ absl::Status Domain::Resume(bool paused, StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   if (!suspended_) return absl::OkStatus();
   suspended_ = false;
+  handover_ = Handover::kNone;
   // The pages of what is published are there; it is only written anew.
   SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
   if (paused) return absl::OkStatus();

@@ -44,6 +44,13 @@ inline absl::Status NeverStop() { return absl::OkStatus(); }
 
 enum class DomainState { kBuilt, kRunning, kPaused, kDying };
 
+// Whether a domain is between two hosts, one of which will run it.
+enum class Handover {
+  kNone,
+  kOutgoing,  // its twin elsewhere may have been told to run
+  kIncoming,  // its twin elsewhere is suspended, and decides
+};
+
 // What to build.  Checked by Host::CreateDomain().
 struct DomainSpec {
   std::string name;
@@ -110,7 +117,8 @@ struct DomainInfo {
   Uuid uuid{};
   Arch arch = Arch::kX86_64;
   DomainState state = DomainState::kBuilt;
-  bool suspended = false;  // paused, for as long as it is saved
+  bool suspended = false;  // paused, for as long as it is saved or moved
+  Handover handover = Handover::kNone;
   uint32_t vcpus = 1;
   DomainMemory memory;
   E820Map e820;

@@ -60,6 +60,24 @@ struct ReceivedPages {
 // had when it suspended, or those of the spec that it is restored with.
 enum class LimitsFrom { kNotes, kSpec };
 
+// How a restored guest arrives: paused, or held, that is suspended as it left,
+// with Handover::kIncoming, until Domain::Resume().
+enum class Arrival { kPaused, kHeld };
+
+// A guest that runs while it is copied.
+struct LiveGuest {
+  Arch arch = Arch::kX86_64;
+  Pfn last_pfn;             // as in SuspendRecord
+  uint64_t generation = 0;  // of its p2m list
+  PageCount pages;          // that it has
+};
+
+// What a look into the dirty log found.
+struct DirtyPages {
+  PfnSet pfns;
+  uint64_t generation = 0;  // of the p2m list, at that moment
+};
+
 // What an image says about pfns that follow each other.
 struct ImageRun {
   enum class Kind {

@@ -125,11 +125,11 @@ Mfn IncomingDomain::FrameAt(Pfn pfn) const {
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
     absl::string_view notes, absl::Span<const Pfn> record_pages,
-    LimitsFrom limits) {
+    LimitsFrom limits, Arrival arrival) {
   // The host's table must have the guest as soon as it has the frames.
   SIMVISOR_ASSIGN_OR_RETURN(
       std::shared_ptr<Domain> guest, host_.Replace(id(), [&] {
-        return domain_->Awaken(received_, notes, record_pages, limits);
+        return domain_->Awaken(received_, notes, record_pages, limits, arrival);
       }));
   arrived_ = true;
   return guest;

@@ -64,7 +64,8 @@ class IncomingDomain {
   // PlaceFrames() was called.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
       absl::string_view notes, absl::Span<const Pfn> record_pages,
-      LimitsFrom limits = LimitsFrom::kNotes);
+      LimitsFrom limits = LimitsFrom::kNotes,
+      Arrival arrival = Arrival::kPaused);
   absl::StatusOr<std::shared_ptr<Domain>> AdoptForeignKernel(
       absl::Span<const uint64_t> leaves, uint32_t vcpus);
 

@@ -21,11 +21,12 @@ absl::Status Malformed(absl::string_view what) {
 }  // namespace
 
 ImageRestorer::ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
-                             PageCount claim)
+                             PageCount claim, Arrival arrival)
     : host_(host),
       spec_(std::move(spec)),
       limits_(limits),
       claim_(claim),
+      arrival_(arrival),
       reader_(*this) {}
 
 absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Finish() {
@@ -85,6 +86,12 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
   Page start_info;
   incoming_->ReadPage(boot_vcpu.start_info, absl::MakeSpan(start_info));
   const std::optional<NotesPlace> place = FindNotes(start_info);
+  if (!place.has_value() && arrival_ == Arrival::kHeld) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown,
+        "the guest that arrives has a kernel that is not simulated, so it "
+        "cannot run here; restore it from a file to look at it");
+  }
   if (!place.has_value()) {
     SIMVISOR_RETURN_IF_ERROR(LocaliseTables());
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -102,7 +109,8 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
           page.value()));
     }
   }
-  SIMVISOR_ASSIGN_OR_RETURN(domain_, incoming_->Awaken(notes, pages, limits_));
+  SIMVISOR_ASSIGN_OR_RETURN(domain_,
+                            incoming_->Awaken(notes, pages, limits_, arrival_));
   return absl::OkStatus();
 }
 

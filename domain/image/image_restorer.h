@@ -40,9 +40,12 @@ class ImageRestorer : private ImageSink {
   using SpecSource = std::function<absl::StatusOr<DomainSpec>(
       const std::optional<std::string>& config)>;
 
-  // `claim` pages are promised to it first.  `host` must outlive this object.
+  // `claim` pages are promised to it first.  A guest that is to arrive held
+  // must be one of this simulation (FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN).
+  // `host` must outlive this object.
   ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
-                PageCount claim = PageCount(0));
+                PageCount claim = PageCount(0),
+                Arrival arrival = Arrival::kPaused);
 
   // Takes the next bytes.  Errors as ImageReader::Feed(), IncomingDomain.
   absl::Status Feed(absl::string_view bytes) { return reader_.Feed(bytes); }
@@ -50,6 +53,8 @@ class ImageRestorer : private ImageSink {
   absl::StatusOr<std::shared_ptr<Domain>> Finish();
 
   bool done() const { return reader_.done(); }
+  // Whether id, name, uuid and claim are settled; no page has come before.
+  bool admitted() const { return incoming_ != nullptr; }
 
  private:
   absl::Status OnConfig(absl::string_view json) override;
@@ -70,6 +75,7 @@ class ImageRestorer : private ImageSink {
   const SpecSource spec_;
   const LimitsFrom limits_;
   const PageCount claim_;
+  const Arrival arrival_;
   ImageReader reader_;
   std::optional<std::string> config_;
   Arch arch_ = Arch::kX86_64;

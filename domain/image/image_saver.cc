@@ -33,21 +33,61 @@ ImageSaver::ImageSaver(std::shared_ptr<const Domain> domain,
                        SuspendRecord record, ImageLayer layer,
                        std::string config)
     : domain_(std::move(domain)),
-      record_(std::move(record)),
-      abi_(AbiOf(record_.arch)),
+      abi_(AbiOf(record.arch)),
+      last_pfn_(record.last_pfn),
       layer_(layer),
-      config_(std::move(config)) {
-  made_[record_.start_info] = {PageType::kNormal, MakeStartInfo(record_)};
-  made_[record_.gdt] = {PageType::kNormal, Page{}};
-  for (size_t i = 0; i < record_.notes_pages.size(); ++i) {
-    made_[record_.notes_pages[i]] = {PageType::kNormal,
-                                     MakeNotesPage(record_, i)};
+      config_(std::move(config)),
+      live_(false),
+      record_(std::move(record)),
+      pass_pfns_(last_pfn_ - Pfn(0)) {
+  todo_.Add({Pfn(0), pass_pfns_});
+  MakeRecordPages();
+}
+
+ImageSaver::ImageSaver(std::shared_ptr<const Domain> domain,
+                       const LiveGuest& guest, ImageLayer layer,
+                       std::string config)
+    : domain_(std::move(domain)),
+      abi_(AbiOf(guest.arch)),
+      last_pfn_(guest.last_pfn),
+      layer_(layer),
+      config_(std::move(config)),
+      live_(true),
+      pass_pfns_(last_pfn_ - Pfn(0)) {
+  todo_.Add({Pfn(0), pass_pfns_});
+}
+
+void ImageSaver::StartPass(PfnSet dirty) {
+  todo_ = std::move(dirty);
+  for (const auto& [first, end] : deferred_.extents()) {
+    todo_.Add(ExtentBetween(first, end));
   }
-  if (record_.tools.view != ToolsView::kTree) return;
-  for (size_t i = 0; i < record_.tables.size(); ++i) {
+  deferred_.Clear();
+  // What the guest dirtied beyond its own end no image can name.
+  todo_.Remove(ExtentBetween(last_pfn_, Pfn::None()));
+  pass_pfns_ = todo_.size();
+  step_ = Step::kPages;
+}
+
+void ImageSaver::StartLastPass(SuspendRecord record, PfnSet dirty) {
+  record_ = std::move(record);
+  MakeRecordPages();
+  for (const auto& [pfn, made] : made_) dirty.Add({pfn, PageCount(1)});
+  StartPass(std::move(dirty));
+}
+
+void ImageSaver::MakeRecordPages() {
+  made_[record_->start_info] = {PageType::kNormal, MakeStartInfo(*record_)};
+  made_[record_->gdt] = {PageType::kNormal, Page{}};
+  for (size_t i = 0; i < record_->notes_pages.size(); ++i) {
+    made_[record_->notes_pages[i]] = {PageType::kNormal,
+                                      MakeNotesPage(*record_, i)};
+  }
+  if (record_->tools.view != ToolsView::kTree) return;
+  for (size_t i = 0; i < record_->tables.size(); ++i) {
     const int level = abi_.page_table_levels - static_cast<int>(i);
-    made_[record_.tables[i]] = {TableType(level, i == 0),
-                                MakeTable(record_, i)};
+    made_[record_->tables[i]] = {TableType(level, i == 0),
+                                 MakeTable(*record_, i)};
   }
 }
 
@@ -55,9 +95,9 @@ absl::Status ImageSaver::Next(std::string& out) {
   switch (step_) {
     case Step::kStart:
       AppendImageStart(layer_, config_, out);
-      AppendPvInfo(record_.arch, out);
+      AppendPvInfo(abi_.arch, out);
       AppendRecord(RecordType::kStaticDataEnd, "", out);
-      AppendP2mFramesHead(abi_, record_.last_pfn - PageCount(1), out);
+      AppendP2mFramesHead(abi_, last_pfn_ - PageCount(1), out);
       step_ = Step::kP2mFrames;
       return absl::OkStatus();
     case Step::kP2mFrames:
@@ -67,6 +107,7 @@ absl::Status ImageSaver::Next(std::string& out) {
     case Step::kVcpus:
       AppendVcpus(out);
       return absl::OkStatus();
+    case Step::kPassDone:
     case Step::kDone:
       break;
   }
@@ -74,7 +115,7 @@ absl::Status ImageSaver::Next(std::string& out) {
 }
 
 absl::Status ImageSaver::AppendLeaves(std::string& out) {
-  const uint64_t leaves = (record_.last_pfn.value() - 1) / abi_.leaf_span() + 1;
+  const uint64_t leaves = (last_pfn_.value() - 1) / abi_.leaf_span() + 1;
   const size_t most = std::min<uint64_t>(kLeavesPerPiece, leaves - next_leaf_);
   SIMVISOR_ASSIGN_OR_RETURN(const std::vector<Pfn> pages,
                             domain_->LeafPages(next_leaf_, most));
@@ -87,35 +128,42 @@ absl::Status ImageSaver::AppendLeaves(std::string& out) {
 absl::Status ImageSaver::AppendBatch(std::string& out) {
   PageBatch batch;
   const PageCount data_before = pages_sent_;
-  while (at_ < record_.last_pfn && !batch.full() &&
+  std::vector<ImageRun> runs;
+  while (!todo_.empty() && !batch.full() &&
          (pages_sent_ - data_before).value() < kDataPagesPerBatch) {
-    const PageCount count =
-        std::min(PageCount(kBatchPages - batch.size()), record_.last_pfn - at_);
-    std::vector<ImageRun> runs;
-    SIMVISOR_ASSIGN_OR_RETURN(
-        at_, domain_->ReadForImage({at_, count}, kRunsPerRead, runs));
+    const PfnExtent pfns =
+        todo_.TakeLowest(PageCount(kBatchPages - batch.size()));
+    runs.clear();
+    SIMVISOR_ASSIGN_OR_RETURN(const Pfn next,
+                              domain_->ReadForImage(pfns, kRunsPerRead, runs));
     for (ImageRun& run : runs) {
       SIMVISOR_RETURN_IF_ERROR(AddRun(std::move(run), batch));
     }
+    if (next < pfns.end()) todo_.Add(ExtentBetween(next, pfns.end()));
   }
-  batch.AppendTo(out);
-  if (at_ == record_.last_pfn) {
+  if (!batch.empty()) batch.AppendTo(out);
+  if (!todo_.empty()) return absl::OkStatus();
+  if (record_.has_value()) {
     AppendShared(out);
     step_ = Step::kVcpus;
+  } else {
+    step_ = Step::kPassDone;
   }
   return absl::OkStatus();
 }
 
 absl::Status ImageSaver::AddRun(ImageRun run, PageBatch& batch) {
   if (run.kind == ImageRun::Kind::kData) return AddData(std::move(run), batch);
-  const PageType type = run.kind == ImageRun::Kind::kZero ? PageType::kAllocate
-                                                          : PageType::kAbsent;
   for (Pfn at = run.pfns.first; at < run.pfns.end();) {
     // Pages of the record hold nothing as long as the guest runs.
     const auto made = made_.lower_bound(at);
     const Pfn end = made == made_.end() ? run.pfns.end()
                                         : std::min(run.pfns.end(), made->first);
-    batch.AddEmpty(ExtentBetween(at, end), type);
+    if (run.kind == ImageRun::Kind::kZero) {
+      AddZeros(ExtentBetween(at, end), batch);
+    } else {
+      batch.AddEmpty(ExtentBetween(at, end), PageType::kAbsent);
+    }
     at = end;
     if (at == run.pfns.end()) break;
     AddPage(at, made->second.type, made->second.page, batch);
@@ -124,9 +172,26 @@ absl::Status ImageSaver::AddRun(ImageRun run, PageBatch& batch) {
   return absl::OkStatus();
 }
 
+void ImageSaver::AddZeros(PfnExtent pfns, PageBatch& batch) {
+  if (sent_data_.CountIn(pfns) == PageCount(0)) {
+    batch.AddEmpty(pfns, PageType::kAllocate);
+    return;
+  }
+  const Page zeros{};
+  for (Pfn at = pfns.first; at < pfns.end(); at += PageCount(1)) {
+    if (sent_data_.Contains(at)) {
+      AddPage(at, PageType::kNormal, zeros, batch);
+      sent_data_.Remove({at, PageCount(1)});
+    } else {
+      batch.AddEmpty({at, PageCount(1)}, PageType::kAllocate);
+    }
+  }
+}
+
 void ImageSaver::AddPage(Pfn pfn, PageType type, const Page& page,
                          PageBatch& batch) {
   batch.Add(pfn, type, absl::string_view(page.data(), page.size()));
+  if (live_) sent_data_.Add({pfn, PageCount(1)});
   pages_sent_ += PageCount(1);
 }
 
@@ -143,8 +208,14 @@ absl::Status ImageSaver::AddData(ImageRun run, PageBatch& batch) {
                                        "0x%x, which is not the domain's",
                                        pfn.value(), mfn));
     };
-    SIMVISOR_RETURN_IF_ERROR(TranslateTable(abi_, run.table_level,
-                                            absl::MakeSpan(*run.data), pfn_of));
+    const absl::Status status = TranslateTable(
+        abi_, run.table_level, absl::MakeSpan(*run.data), pfn_of);
+    if (!status.ok()) {
+      if (record_.has_value()) return status;
+      deferred_.Add({pfn, PageCount(1)});
+      batch.AddEmpty({pfn, PageCount(1)}, PageType::kAbsent);
+      return absl::OkStatus();
+    }
   }
   AddPage(pfn, TableType(run.table_level, run.pinned), *run.data, batch);
   return absl::OkStatus();
@@ -152,18 +223,18 @@ absl::Status ImageSaver::AddData(ImageRun run, PageBatch& batch) {
 
 void ImageSaver::AppendShared(std::string& out) const {
   AppendTscInfo(out);
-  const Page shared_info = MakeSharedInfo(record_);
+  const Page shared_info = MakeSharedInfo(*record_);
   AppendRecord(RecordType::kSharedInfo,
                absl::string_view(shared_info.data(), shared_info.size()), out);
 }
 
 void ImageSaver::AppendVcpus(std::string& out) {
-  const std::string context = MakeContext(record_);
-  const uint32_t end = std::min(record_.vcpus, next_vcpu_ + kVcpusPerPiece);
+  const std::string context = MakeContext(*record_);
+  const uint32_t end = std::min(record_->vcpus, next_vcpu_ + kVcpusPerPiece);
   for (; next_vcpu_ < end; ++next_vcpu_) {
     AppendVcpu(RecordType::kX86PvVcpuBasic, next_vcpu_, context, out);
   }
-  if (next_vcpu_ < record_.vcpus) return;
+  if (next_vcpu_ < record_->vcpus) return;
   AppendImageEnd(layer_, out);
   step_ = Step::kDone;
 }

@@ -1,19 +1,28 @@
-// Turns a suspended domain into a save image, piece by piece.
+// Turns a domain into a save image, piece by piece.
 //
-// Records come in the order of Xen's saver, all pfns once, in batches of at
-// most 1024 pfns and about 1 MiB of data. Frames that were never written travel
-// as XALLOC, 8 bytes each, which Xen's restorer takes and gives a frame of
-// zeros; pages of the p2m list, of page tables and of the record always carry
-// data, as their readers insist. Ballooned pfns, identity and holes are XTAB.
-// Source: save() in xg_sr_save.c.
+// Records come in the order of Xen's saver, pfns in batches of at most 1024 and
+// about 1 MiB of data.  Frames that were never written travel as XALLOC, 8
+// bytes each, which Xen's restorer takes and gives a frame of zeros; pages of
+// the p2m list, of page tables and of the record always carry data, as their
+// readers insist.  Ballooned pfns, identity and holes are XTAB.
 //
-// Memory: one piece.  Thread safety: one thread at a time.
+// A suspended guest is sent in one pass.  A guest that runs is sent in as many
+// as the caller likes, each of what its dirty log found, and a last one when it
+// is suspended.  A page that was sent with data and holds nothing now is sent
+// as zeros, since a restorer keeps what it has at an XALLOC.  A page table
+// whose entries cannot be turned into pfns while the guest runs is put off to
+// the next pass.
+// Source: save() in xg_sr_save.c, normalise_page() in xg_sr_save_x86_pv.c.
+//
+// Memory: one piece, and of a guest that runs the extents of what was sent with
+// data.  Thread safety: one thread at a time.
 
 #ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_SAVER_H_
 #define SIMVISOR_DOMAIN_IMAGE_IMAGE_SAVER_H_
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/container/btree_map.h"
@@ -22,46 +31,67 @@
 #include "domain/domain/suspend_types.h"
 #include "domain/image/image_writer.h"
 #include "domain/image/stream_format.h"
+#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
 
 class ImageSaver {
  public:
-  // `record` is what domain->Suspend() answered; the domain stays suspended
-  // until the last piece is made.  `config`, JSON, goes into the xl layer.
+  // Saves a guest that is suspended: `record` is what domain->Suspend()
+  // answered, and it stays so until the last piece is made.  `config`, JSON,
+  // goes into the xl layer.
   ImageSaver(std::shared_ptr<const Domain> domain, SuspendRecord record,
+             ImageLayer layer, std::string config);
+  // Saves a guest that runs, with its dirty log on: `guest` is what
+  // domain->StartLogDirty() answered.  The first pass is of all pfns.
+  ImageSaver(std::shared_ptr<const Domain> domain, const LiveGuest& guest,
              ImageLayer layer, std::string config);
 
   // Appends the next piece, about 1 MiB at most, to `out`: at least one byte
-  // unless done().  FAILED_PRECONDITION DOMAIN_DYING if the domain has been
-  // destroyed meanwhile.
+  // unless done() or pass_done().  FAILED_PRECONDITION DOMAIN_DYING if the
+  // domain has been destroyed meanwhile.
   absl::Status Next(std::string& out);
   bool done() const { return step_ == Step::kDone; }
+  // Whether all that comes before the pages is made.
+  bool head_done() const { return step_ > Step::kP2mFrames; }
 
-  // pfns that have been looked at, of how many.
-  PageCount pfns_done() const { return at_ - Pfn(0); }
-  PageCount pfns_total() const { return record_.last_pfn - Pfn(0); }
-  // Pages that travelled with data.
+  // Whether the pages of this pass are all sent; of a guest that runs alone.
+  bool pass_done() const { return step_ == Step::kPassDone; }
+  // Goes on with another pass.  REQUIRES: pass_done().
+  void StartPass(PfnSet dirty);
+  // Goes on with the last one, of a guest that is suspended now.
+  // REQUIRES: pass_done(); the record agrees with `guest` in last_pfn.
+  void StartLastPass(SuspendRecord record, PfnSet dirty);
+
+  // pfns of this pass that have been looked at, of how many.
+  PageCount pfns_done() const { return pass_pfns_ - todo_.size(); }
+  PageCount pfns_total() const { return pass_pfns_; }
+  // Pages that travelled with data, in all passes.
   PageCount pages_sent() const { return pages_sent_; }
 
  private:
-  enum class Step { kStart, kP2mFrames, kPages, kVcpus, kDone };
+  enum class Step { kStart, kP2mFrames, kPages, kPassDone, kVcpus, kDone };
 
+  void MakeRecordPages();
   absl::Status AppendLeaves(std::string& out);
   absl::Status AppendBatch(std::string& out);
   absl::Status AddRun(ImageRun run, PageBatch& batch);
   absl::Status AddData(ImageRun run, PageBatch& batch);
+  // Pages of zeros.
+  void AddZeros(PfnExtent pfns, PageBatch& batch);
   void AddPage(Pfn pfn, PageType type, const Page& page, PageBatch& batch);
   // What stands between the pages and the virtual CPUs.
   void AppendShared(std::string& out) const;
   void AppendVcpus(std::string& out);
 
   const std::shared_ptr<const Domain> domain_;
-  const SuspendRecord record_;
   const Abi& abi_;
+  const Pfn last_pfn_;
   const ImageLayer layer_;
   const std::string config_;
+  const bool live_;
+  std::optional<SuspendRecord> record_;  // once it is suspended
   // Pages of the record, as they are in the image.
   struct MadePage {
     PageType type = PageType::kNormal;
@@ -71,7 +101,12 @@ class ImageSaver {
   Step step_ = Step::kStart;
   uint64_t next_leaf_ = 0;
   uint32_t next_vcpu_ = 0;
-  Pfn at_;
+  PfnSet todo_;  // pfns of this pass
+  PageCount pass_pfns_;
+  // Of a guest that runs: pages that were sent with data, and page tables that
+  // were put off.
+  PfnSet sent_data_;
+  PfnSet deferred_;
   PageCount pages_sent_;
 };
 

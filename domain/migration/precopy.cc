@@ -1,0 +1,83 @@
+#include "domain/migration/precopy.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor {
+namespace {
+
+constexpr char kOperation[] = "migrate";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Precopy>> Precopy::Begin(
+    std::shared_ptr<Domain> domain, const PrecopyPolicy& policy,
+    std::string config) {
+  SIMVISOR_ASSIGN_OR_RETURN(const LiveGuest guest,
+                            domain->StartLogDirty(kOperation));
+  return std::unique_ptr<Precopy>(
+      new Precopy(std::move(domain), guest, policy, std::move(config)));
+}
+
+Precopy::Precopy(std::shared_ptr<Domain> domain, const LiveGuest& guest,
+                 const PrecopyPolicy& policy, std::string config)
+    : domain_(std::move(domain)),
+      guest_(guest),
+      policy_(policy),
+      saver_(domain_, guest, ImageLayer::kXl, std::move(config)) {}
+
+Precopy::~Precopy() { domain_->StopLogDirty(); }
+
+absl::Status Precopy::CheckLayout(uint64_t generation) const {
+  if (generation == guest_.generation) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kAborted, Reason::kP2mChanged,
+      absl::StrFormat("domain %d: migrate: p2m generation %d, it was %d: its "
+                      "list took other pages while it was copied; it runs on, "
+                      "migrate it again",
+                      domain_->id().value(), generation, guest_.generation));
+}
+
+absl::Status Precopy::Turn(uint64_t bytes_per_second) {
+  ++stats_.passes;
+  if (last_live_pass_) return Suspend();
+  stats_.bytes_per_second = bytes_per_second;
+  stats_.dirty.reset();
+  stats_.dirty_now = domain_->PeekLogDirty();
+  PrecopyDecision decision = DecidePrecopy(policy_, stats_);
+  if (decision == PrecopyDecision::kContinue) {
+    SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());
+    SIMVISOR_RETURN_IF_ERROR(CheckLayout(dirty.generation));
+    stats_.dirty = dirty.pfns.size();
+    stats_.dirty_now = dirty.pfns.size();
+    decision = DecidePrecopy(policy_, stats_);
+    if (decision != PrecopyDecision::kAbort && !dirty.pfns.empty()) {
+      last_live_pass_ = decision == PrecopyDecision::kStop;
+      saver_.StartPass(std::move(dirty.pfns));
+      return absl::OkStatus();
+    }
+  }
+  if (decision != PrecopyDecision::kAbort) return Suspend();
+  return MakeError(
+      absl::StatusCode::kAborted, Reason::kDowntimeExceeded,
+      absl::StrFormat("domain %d: migrate: after %d passes %d pages are dirty, "
+                      "which takes about %d ms to send; the limit is %d ms; "
+                      "allow more passes or more downtime",
+                      domain_->id().value(), stats_.passes,
+                      stats_.dirty_now.value(), EstimateDowntimeMs(stats_),
+                      policy_.max_downtime_ms));
+}
+
+absl::Status Precopy::Suspend() {
+  SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record, domain_->Suspend(kOperation));
+  suspended_ = true;
+  SIMVISOR_RETURN_IF_ERROR(CheckLayout(record.generation));
+  SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());
+  saver_.StartLastPass(std::move(record), std::move(dirty.pfns));
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor

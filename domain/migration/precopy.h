@@ -1,0 +1,86 @@
+// The source's half of a live migration: copies a guest while it runs, pass by
+// pass, then suspends it and sends the rest.
+//
+// A pull interface without threads or clocks: whoever drives it asks for pieces
+// and sends them, and says at the end of each pass how fast it was.
+//
+//   head -> pass 1, of all pfns -> ... -> pass n -> suspended -> last pass -> end
+//
+// The layout of the p2m list must not change meanwhile: a target knows its
+// pages from the beginning.  Xen checks that for the linear list; here the tree
+// is held to it too, where Xen would go on with stale mappings.
+// Source: send_memory_live(), suspend_and_send_dirty() in xg_sr_save.c.
+//
+// When this object goes, the log is off; a guest that it has suspended stays so,
+// for whoever drives it to resume or to destroy.
+//
+// Thread safety: one thread at a time; the domain may be used meanwhile.
+
+#ifndef SIMVISOR_DOMAIN_MIGRATION_PRECOPY_H_
+#define SIMVISOR_DOMAIN_MIGRATION_PRECOPY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "domain/domain/domain.h"
+#include "domain/image/image_saver.h"
+#include "domain/migration/precopy_policy.h"
+
+namespace simvisor {
+
+class Precopy {
+ public:
+  // Turns the domain's log on.  Errors as Domain::StartLogDirty().  `config`
+  // goes into the image's xl layer.
+  static absl::StatusOr<std::unique_ptr<Precopy>> Begin(
+      std::shared_ptr<Domain> domain, const PrecopyPolicy& policy,
+      std::string config);
+
+  Precopy(const Precopy&) = delete;
+  Precopy& operator=(const Precopy&) = delete;
+  ~Precopy();
+
+  // Appends the next piece; see ImageSaver::Next().
+  absl::Status Next(std::string& out) { return saver_.Next(out); }
+  // Whether all that comes before the pages is made.
+  bool head_done() const { return saver_.head_done(); }
+  bool pass_done() const { return saver_.pass_done(); }
+  bool done() const { return saver_.done(); }
+
+  // Decides what comes after a pass, at the speed measured so far: another
+  // pass, or the guest is suspended for the last one.  REQUIRES: pass_done().
+  //
+  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of Domain::Suspend().
+  absl::Status Turn(uint64_t bytes_per_second);
+  bool suspended() const { return suspended_; }
+
+  // The stop-and-copy pass counts as one more.
+  uint32_t pass() const { return stats_.passes + 1; }
+  PageCount pages() const { return guest_.pages; }
+  PageCount pages_sent() const { return saver_.pages_sent(); }
+  PageCount pass_done_pfns() const { return saver_.pfns_done(); }
+  PageCount pass_total_pfns() const { return saver_.pfns_total(); }
+  PageCount dirty() const { return domain_->PeekLogDirty(); }
+
+ private:
+  Precopy(std::shared_ptr<Domain> domain, const LiveGuest& guest,
+          const PrecopyPolicy& policy, std::string config);
+
+  absl::Status CheckLayout(uint64_t generation) const;
+  absl::Status Suspend();
+
+  const std::shared_ptr<Domain> domain_;
+  const LiveGuest guest_;
+  const PrecopyPolicy policy_;
+  ImageSaver saver_;
+  PrecopyStats stats_;
+  bool last_live_pass_ = false;
+  bool suspended_ = false;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_MIGRATION_PRECOPY_H_
