@@ -9,6 +9,7 @@
 #include "server/argument.h"
 #include "server/convert_address_space.h"
 #include "server/convert_common.h"
+#include "server/convert_live_migration.h"
 #include "server/convert_vcpus.h"
 #include "server/uuid_text.h"
 
@@ -198,6 +199,7 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
   out->set_arch(ToProto(info.arch));
   out->set_state(ToProto(info.state));
   out->set_suspended(info.suspended);
+  out->set_handover(ToProto(info.handover));
   out->set_vcpus(info.vcpus);
   ToProto(info.memory, out->mutable_memory());
   ToProto(info.e820, out->mutable_e820());

@@ -23,6 +23,8 @@ constexpr int kMaxMessageBytes = 4 << 20;
 // queue of the worker pool.
 constexpr int kMaxCallsPerConnection = 1000;
 
+constexpr int kMinPingsEveryMs = 5000;
+
 // How long answers that are finished may take to leave.
 constexpr absl::Duration kLastAnswers = absl::Milliseconds(100);
 
@@ -38,6 +40,9 @@ void SetBounds(grpc::ServerBuilder& builder) {
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                              kMaxCallsPerConnection);
+  // The source of a migration asks now and then whether this end is alive.
+  builder.AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingsEveryMs);
   // Otherwise a second daemon could share a port, and get half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }

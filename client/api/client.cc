@@ -156,6 +156,26 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
   return response;
 }
 
+absl::Status Client::MigrateDomain(const v1::MigrateDomainRequest& request,
+                                   Sink<v1::MigrateDomainResponse> sink) const {
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto reader = migration_->MigrateDomain(&context, request);
+  return Drain(context, *reader, sink);
+}
+
+absl::StatusOr<v1::ListMigrationsResponse> Client::ListMigrations(
+    const v1::ListMigrationsRequest& request) const {
+  return Call(*migration_, &v1::MigrationService::Stub::ListMigrations,
+              request);
+}
+
+absl::StatusOr<v1::ResolveMigrationResponse> Client::ResolveMigration(
+    const v1::ResolveMigrationRequest& request) const {
+  return Call(*migration_, &v1::MigrationService::Stub::ResolveMigration,
+              request);
+}
+
 absl::Status Client::CallMethod(
     const google::protobuf::MethodDescriptor& method,
     const google::protobuf::Message& request,

@@ -138,6 +138,14 @@ class Client {
       const v1::RestoreOptions& options,
       absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const;
 
+  // Moves a domain; `sink` hears how far it is.
+  absl::Status MigrateDomain(const v1::MigrateDomainRequest& request,
+                             Sink<v1::MigrateDomainResponse> sink) const;
+  absl::StatusOr<v1::ListMigrationsResponse> ListMigrations(
+      const v1::ListMigrationsRequest& request) const;
+  absl::StatusOr<v1::ResolveMigrationResponse> ResolveMigration(
+      const v1::ResolveMigrationRequest& request) const;
+
   // Calls any method that is unary or streams its responses, which are merged
   // into `response` in order.
   absl::Status CallMethod(const google::protobuf::MethodDescriptor& method,

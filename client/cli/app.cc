@@ -40,6 +40,7 @@ void AddCommands(Commands& commands) {
   AddListCommands(commands);
   AddLifecycleCommands(commands);
   AddImageCommands(commands);
+  AddMigrateCommands(commands);
   AddVcpuCommands(commands);
   AddMemoryCommands(commands);
   AddIdentityCommands(commands);

@@ -60,6 +60,7 @@ void AddFrameCommands(Commands& commands);
 void AddGuestCommands(Commands& commands);
 void AddAddressSpaceCommands(Commands& commands);
 void AddImageCommands(Commands& commands);
+void AddMigrateCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);
 void AddVcpuCommands(Commands& commands);
 

@@ -50,6 +50,24 @@ absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
   return response;
 }
 
+// What becomes of a domain that is between two daemons; empty for others.
+std::string HandoverNote(const v1::Domain& domain) {
+  switch (domain.handover()) {
+    case v1::HANDOVER_OUTGOING:
+      return absl::StrCat(
+          "Domain ", domain.domid(), " (", domain.name(),
+          ") is being handed over: suspended here until its target says "
+          "whether it runs it; see migrations.");
+    case v1::HANDOVER_INCOMING:
+      return absl::StrCat(
+          "Domain ", domain.domid(), " (", domain.name(),
+          ") has arrived: suspended here until its source has decided; see "
+          "migrations.");
+    default:
+      return "";
+  }
+}
+
 absl::Status List(Session& session, const ListArgs& args) {
   auto response = GetListed(session, args);
   if (response.ok() && args.long_form) return session.PrintJson(*response);
@@ -59,6 +77,11 @@ absl::Status List(Session& session, const ListArgs& args) {
     session.out() << ListHeader(columns);
     for (const v1::Domain& domain : list.domains()) {
       session.out() << ListRow(domain, columns);
+    }
+    for (const v1::Domain& domain : list.domains()) {
+      if (const std::string note = HandoverNote(domain); !note.empty()) {
+        session.err() << note << "\n";
+      }
     }
   });
 }

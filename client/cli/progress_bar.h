@@ -1,6 +1,6 @@
 // A bar on a terminal for what takes a while.
 //
-// The bar is one line, redrawn when its percentage changes and wiped by
+// The bar is one line, redrawn when what it shows changes and wiped by
 // Clear() or the destructor, so that it never mixes with other output.
 //
 // Thread safety: thread-compatible.
@@ -24,8 +24,8 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // Shows `done` of `total`; a total of 0 shows nothing.
-  void Update(uint64_t done, uint64_t total);
+  // Shows `done` of `total`, and `note` behind it; a total of 0 shows nothing.
+  void Update(uint64_t done, uint64_t total, absl::string_view note = "");
 
   // Wipes the bar; the next Update() draws it again.
   void Clear();
@@ -34,6 +34,7 @@ class ProgressBar {
   std::ostream* const out_;
   const std::string label_;
   int shown_percent_ = -1;
+  std::string shown_note_;
 };
 
 }  // namespace simvisor::client

@@ -4,15 +4,16 @@
 // A pull interface without threads or clocks: whoever drives it asks for pieces
 // and sends them, and says at the end of each pass how fast it was.
 //
-//   head -> pass 1, of all pfns -> ... -> pass n -> suspended -> last pass -> end
+//   head -> pass 1, of all pfns -> ... -> pass n -> suspended -> last pass ->
+//   end
 //
 // The layout of the p2m list must not change meanwhile: a target knows its
 // pages from the beginning.  Xen checks that for the linear list; here the tree
 // is held to it too, where Xen would go on with stale mappings.
 // Source: send_memory_live(), suspend_and_send_dirty() in xg_sr_save.c.
 //
-// When this object goes, the log is off; a guest that it has suspended stays so,
-// for whoever drives it to resume or to destroy.
+// When this object goes, the log is off; a guest that it has suspended stays
+// so, for whoever drives it to resume or to destroy.
 //
 // Thread safety: one thread at a time; the domain may be used meanwhile.
 

@@ -1,0 +1,89 @@
+// The domains that come to this daemon, or have come, and what was decided.
+//
+// Each migration is in one state of the target's table in
+// domain/migration/handover.h.  The state changes under the lock, and what
+// follows for the domain is done after it: so of two decisions one wins, and
+// the other learns what it was.
+//
+// One that was committed is remembered until its source has said that it knows;
+// of the others that have ended the last 256 are.
+//
+// Thread safety: thread-safe.
+
+#ifndef SIMVISOR_SERVER_INCOMING_MIGRATIONS_H_
+#define SIMVISOR_SERVER_INCOMING_MIGRATIONS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "domain/host/host.h"
+#include "domain/migration/handover.h"
+#include "server/call_runner.h"
+#include "simvisor/v1/live_migration.pb.h"
+
+namespace simvisor::server {
+
+class IncomingMigrations {
+ public:
+  // Both outlive this object.
+  IncomingMigrations(Host* host, CallRunner* runner)
+      : host_(host), runner_(runner) {}
+
+  // Begins with RECEIVING.  FAILED_PRECONDITION MIGRATION_SETTLED if the id is
+  // known already.
+  absl::Status Begin(absl::string_view id, absl::string_view source,
+                     bool start_paused) ABSL_LOCKS_EXCLUDED(mu_);
+  // The domain is whole, and held.  It goes, and the call fails, if it has been
+  // dropped meanwhile (MIGRATION_SETTLED).
+  absl::Status Arrived(absl::string_view id, std::shared_ptr<Domain> domain)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Does what `event` asks for and answers the state then.  An event that the
+  // table has no line for does nothing.  NOT_FOUND MIGRATION_NOT_FOUND.
+  absl::StatusOr<TargetState> Decide(absl::string_view id, TargetEvent event)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The source knows that it was committed.
+  void Acknowledge(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The migration for people.  NOT_FOUND MIGRATION_NOT_FOUND.
+  absl::StatusOr<v1::Migration> Describe(absl::string_view id) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Appends all, in the order in which they began.
+  void List(v1::ListMigrationsResponse& out) const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Entry {
+    uint64_t number = 0;  // in the order of beginning
+    TargetState state = TargetState::kReceiving;
+    std::string source;
+    bool start_paused = false;
+    bool forgettable = false;
+    DomainId domid{0};
+    std::string name;
+    // While there is something to do with it: prepared alone.
+    std::shared_ptr<Domain> domain;
+  };
+
+  void Run(const std::shared_ptr<Domain>& domain, bool start_paused);
+  void Drop(const std::shared_ptr<Domain>& domain);
+  void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static v1::Migration ToProto(const std::string& id, const Entry& entry);
+
+  Host* const host_;
+  CallRunner* const runner_;
+
+  mutable absl::Mutex mu_;
+  absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
+  absl::btree_map<uint64_t, std::string> ended_ ABSL_GUARDED_BY(mu_);
+  uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 1;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_INCOMING_MIGRATIONS_H_

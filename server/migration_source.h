@@ -1,0 +1,111 @@
+// One migration, at its source: copies, hands over, and reports.
+//
+// Runs on a thread of its own kind, since it waits for the target: that is how
+// back-pressure, and the policy's limit of bandwidth, slow it down.  What it
+// comes to stands in OutgoingMigrations, which does to the domain what has to
+// be done.
+//
+// Thread safety: Run() is called once; Cancel() from any thread, as long as
+// this object lasts.
+
+#ifndef SIMVISOR_SERVER_MIGRATION_SOURCE_H_
+#define SIMVISOR_SERVER_MIGRATION_SOURCE_H_
+
+#include <grpcpp/client_context.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "domain/domain/domain.h"
+#include "domain/migration/precopy.h"
+#include "server/clock.h"
+#include "server/outgoing_migrations.h"
+#include "simvisor/v1/migration_service.grpc.pb.h"
+
+namespace simvisor::server {
+
+class MigrationSource {
+ public:
+  struct Plan {
+    std::string id;
+    std::shared_ptr<Domain> domain;
+    std::string target;
+    PrecopyPolicy policy;
+    bool start_paused = false;
+  };
+  // Told about ten times a second, and of every change of phase.
+  using Report = std::function<void(const v1::MigrateDomainResponse&)>;
+
+  // `migrations` outlives this object.
+  MigrationSource(Plan plan, OutgoingMigrations* migrations, Report report);
+
+  // OK once the target runs the domain.  Errors as MigrateDomain.
+  absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends the migration with `why`, unless the target has been told to run the
+  // domain.
+  void Cancel(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  using Stream = grpc::ClientReaderWriter<v1::ReceiveDomainRequest,
+                                          v1::ReceiveDomainResponse>;
+
+  absl::Status HandOver();
+  absl::Status Offer();
+  absl::Status CopyAll();
+  absl::Status SendPiece();
+  // Waits until the bandwidth allows more.
+  absl::Status Pace() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Commit() ABSL_LOCKS_EXCLUDED(mu_);
+  // After a failure: what became of the domain.
+  absl::Status Settle(const absl::Status& why);
+
+  absl::Status Write(const v1::ReceiveDomainRequest& request);
+  // The next response, which must be `step`.
+  absl::Status Read(v1::ReceiveDomainResponse::StepCase step);
+  // Ends the stream, if there is one, and answers how it ended.
+  grpc::Status EndStream();
+  // Why the stream has ended.
+  absl::Status Broken() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CheckCancelled() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool IsCancelled() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !cancelled_.ok();
+  }
+  void Enter(v1::MigrationPhase phase);
+  void ReportNow();
+  uint64_t MillisecondsSince(Clock::Time start) const;
+  uint64_t BytesPerSecond() const;
+
+  const Plan plan_;
+  OutgoingMigrations* const migrations_;
+  const Report report_;
+  Clock* const clock_ = SystemClock();
+
+  grpc::ClientContext context_;
+  std::unique_ptr<v1::MigrationService::Stub> stub_;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Precopy> precopy_;
+  v1::ReceiveDomainRequest request_;
+  v1::ReceiveDomainResponse response_;
+  v1::MigrateDomainResponse progress_;
+  uint64_t head_bytes_ = 0;
+  uint64_t bytes_sent_ = 0;
+  Clock::Time copying_since_;
+  Clock::Time pass_since_;
+  Clock::Time suspended_since_;
+  Clock::Time reported_at_;
+
+  mutable absl::Mutex mu_;
+  absl::Status cancelled_ ABSL_GUARDED_BY(mu_);
+  bool committing_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_MIGRATION_SOURCE_H_

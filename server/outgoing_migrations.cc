@@ -1,0 +1,228 @@
+#include "server/outgoing_migrations.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+#include "server/convert_live_migration.h"
+#include "server/peer.h"
+
+namespace simvisor::server {
+namespace {
+
+// Migrations that have ended and are remembered.
+constexpr size_t kMaxEnded = 256;
+constexpr absl::Duration kAskEvery = absl::Seconds(1);
+
+}  // namespace
+
+OutgoingMigrations::OutgoingMigrations(Host* host, CallRunner* runner)
+    : host_(host), runner_(runner), thread_([this] { Work(); }) {}
+
+OutgoingMigrations::~OutgoingMigrations() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopping_ = true;
+    for (const auto& [id, context] : asking_) context->TryCancel();
+  }
+  thread_.join();
+}
+
+absl::Status OutgoingMigrations::Begin(absl::string_view id,
+                                       std::shared_ptr<Domain> domain,
+                                       absl::string_view target) {
+  const DomainInfo info = domain->Info();
+  absl::MutexLock lock(&mu_);
+  const auto [at, is_new] = entries_.try_emplace(std::string(id));
+  if (!is_new) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
+        absl::StrCat("domain ", info.id.value(), ": migrate: migration ", id,
+                     " is known here already; choose another id"));
+  }
+  Entry& entry = at->second;
+  entry.number = next_number_++;
+  entry.target = std::string(target);
+  entry.domid = info.id;
+  entry.name = info.name;
+  entry.domain = std::move(domain);
+  return absl::OkStatus();
+}
+
+void OutgoingMigrations::MayHaveArrived(absl::string_view id) {
+  absl::MutexLock lock(&mu_);
+  entries_.at(std::string(id)).must_tell = true;
+}
+
+absl::StatusOr<SourceState> OutgoingMigrations::Note(absl::string_view id,
+                                                     SourceEvent event,
+                                                     absl::string_view why) {
+  std::shared_ptr<Domain> domain;
+  std::optional<SourceState> next;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto at = entries_.find(std::string(id));
+    if (at == entries_.end()) return UnknownMigration(id);
+    Entry& entry = at->second;
+    next = Next(entry.state, event);
+    // The target says that it has nothing any more, or never had.
+    const bool told = event == SourceEvent::kDropped ||
+                      event == SourceEvent::kNeverHeardOf ||
+                      event == SourceEvent::kCommitted;
+    if (told) entry.must_tell = false;
+    if (entry.state == SourceState::kKept && event == SourceEvent::kCommitted) {
+      entry.why =
+          "an operator kept the domain here, but its target runs it "
+          "too: destroy one of the two";
+      spdlog::error("migration {}: {}", std::string(id), entry.why);
+    } else if (!why.empty()) {
+      entry.why = std::string(why);
+    }
+    if (!next.has_value()) {
+      Recount();
+      return entry.state;
+    }
+    domain = entry.domain;
+    entry.state = *next;
+    if (*next == SourceState::kMoved || *next == SourceState::kKept) {
+      entry.domain = nullptr;
+    }
+    Recount();
+    ForgetOld();
+  }
+  const absl::Status status = Act(domain, *next);
+  if (!status.ok()) return status;
+  return *next;
+}
+
+absl::Status OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
+                                     SourceState state) {
+  switch (state) {
+    case SourceState::kCommitting:
+      return domain->BeginHandover();
+    case SourceState::kMoved:
+      domain->EndHandover();
+      return host_->DestroyDomain(domain).status();
+    case SourceState::kKept:
+      // Nothing if it was not suspended yet; if it has been destroyed
+      // meanwhile, nothing is to be resumed.
+      domain->Resume(/*paused=*/false, NeverStop).IgnoreError();
+      runner_->balloons.Watch(domain);
+      return absl::OkStatus();
+    case SourceState::kCopying:
+    case SourceState::kUnknown:
+      return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+void OutgoingMigrations::Recount() {
+  open_ = 0;
+  for (const auto& [id, entry] : entries_) open_ += IsOpen(entry) ? 1 : 0;
+}
+
+void OutgoingMigrations::ForgetOld() {
+  absl::btree_map<uint64_t, std::string> ended;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.domain == nullptr && !IsOpen(entry)) ended[entry.number] = id;
+  }
+  while (ended.size() > kMaxEnded) {
+    entries_.erase(ended.begin()->second);
+    ended.erase(ended.begin());
+  }
+}
+
+void OutgoingMigrations::Work() {
+  while (true) {
+    const std::vector<Question> questions = AwaitQuestions();
+    if (questions.empty()) return;
+    for (const Question& question : questions) Ask(question);
+  }
+}
+
+std::vector<OutgoingMigrations::Question> OutgoingMigrations::AwaitQuestions() {
+  absl::MutexLock lock(&mu_);
+  std::vector<Question> questions;
+  // Whoever made it one has asked just now.
+  while (questions.empty() && !stopping_) {
+    mu_.Await(absl::Condition(this, &OutgoingMigrations::HasOpen));
+    mu_.AwaitWithTimeout(absl::Condition(this, &OutgoingMigrations::IsStopping),
+                         kAskEvery);
+    if (stopping_) break;
+    for (const auto& [id, entry] : entries_) {
+      if (IsOpen(entry)) questions.push_back({id, entry.target});
+    }
+  }
+  return questions;
+}
+
+void OutgoingMigrations::AskNow(absl::string_view id) {
+  std::string target;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto at = entries_.find(std::string(id));
+    if (at == entries_.end() || !IsOpen(at->second)) return;
+    target = at->second.target;
+  }
+  Ask({std::string(id), target});
+}
+
+void OutgoingMigrations::Ask(const Question& question) {
+  grpc::ClientContext context;
+  {
+    absl::MutexLock lock(&mu_);
+    // One question at a time about one migration.
+    if (stopping_ || !asking_.emplace(question.id, &context).second) return;
+  }
+  const absl::StatusOr<SourceEvent> answer =
+      AskPeer(context, question.target, question.id);
+  {
+    absl::MutexLock lock(&mu_);
+    asking_.erase(question.id);
+  }
+  const absl::StatusOr<SourceState> state =
+      answer.ok()
+          ? Note(question.id, *answer)
+          : Note(question.id, SourceEvent::kFailed, answer.status().message());
+  if (!state.ok()) {
+    spdlog::error("migration {}: {}", question.id,
+                  std::string(state.status().message()));
+  }
+}
+
+v1::Migration OutgoingMigrations::ToProto(const std::string& id,
+                                          const Entry& entry) {
+  v1::Migration out;
+  out.set_migration_id(id);
+  out.set_direction(v1::MIGRATION_DIRECTION_OUTGOING);
+  out.set_state(server::ToProto(entry.state));
+  out.set_domid(entry.domid.value());
+  out.set_name(entry.name);
+  out.set_peer(entry.target);
+  out.set_message(entry.why);
+  return out;
+}
+
+absl::StatusOr<v1::Migration> OutgoingMigrations::Describe(
+    absl::string_view id) const {
+  absl::MutexLock lock(&mu_);
+  const auto at = entries_.find(std::string(id));
+  if (at == entries_.end()) return UnknownMigration(id);
+  return ToProto(at->first, at->second);
+}
+
+void OutgoingMigrations::List(v1::ListMigrationsResponse& out) const {
+  absl::MutexLock lock(&mu_);
+  absl::btree_map<uint64_t, const std::string*> by_number;
+  for (const auto& [id, entry] : entries_) by_number[entry.number] = &id;
+  for (const auto& [number, id] : by_number) {
+    *out.add_migrations() = ToProto(*id, entries_.at(*id));
+  }
+}
+
+}  // namespace simvisor::server

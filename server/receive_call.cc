@@ -1,0 +1,161 @@
+#include "server/receive_call.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "domain/units/error.h"
+#include "domain/units/status_macros.h"
+#include "server/argument.h"
+#include "server/convert_domain.h"
+#include "server/convert_live_migration.h"
+#include "server/rpc_status.h"
+#include "server/xl_config.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr size_t kMaxSourceBytes = 256;
+
+absl::StatusOr<DomainSpec> SpecOf(const std::optional<std::string>& config) {
+  if (config.has_value()) return ParseXlConfig(*config);
+  return ArgumentMalformed("data",
+                           "the stream must be an image of the xl layer");
+}
+
+}  // namespace
+
+ReceiveCall::ReceiveCall(Host* host, CallRunner* runner,
+                         IncomingMigrations* migrations,
+                         const grpc::CallbackServerContext* context)
+    : host_(host),
+      runner_(runner),
+      migrations_(migrations),
+      limits_(context),
+      record_(&runner->calls, "ReceiveDomain") {}
+
+void ReceiveCall::OnReadDone(bool ok) {
+  runner_->pool.Submit([this, ok] {
+    if (ok) {
+      Take();
+    } else {
+      Break();
+    }
+  });
+}
+
+void ReceiveCall::OnWriteDone(bool ok) {
+  if (ok) {
+    StartRead(&request_);
+  } else {
+    runner_->pool.Submit([this] { Break(); });
+  }
+}
+
+void ReceiveCall::Take() {
+  if (step_ == Step::kCommitted) {
+    if (request_.has_done()) migrations_->Acknowledge(id_);
+    return End(request_.has_done() ? absl::OkStatus() : Misplaced("done"));
+  }
+  response_.Clear();
+  // A call that is over must not commit any more.
+  absl::Status status = limits_();
+  if (status.ok()) status = Handle();
+  if (!status.ok()) return End(status);
+  if (response_.step_case() == v1::ReceiveDomainResponse::STEP_NOT_SET) {
+    StartRead(&request_);
+  } else {
+    StartWrite(&response_);
+  }
+}
+
+absl::Status ReceiveCall::Handle() {
+  switch (step_) {
+    case Step::kOffer:
+      return request_.has_offer() ? TakeOffer(request_.offer())
+                                  : Misplaced("offer");
+    case Step::kReceiving:
+      return request_.step_case() == v1::ReceiveDomainRequest::kData
+                 ? TakeData()
+                 : Misplaced("data");
+    case Step::kPrepared:
+      return request_.has_commit() ? TakeCommit() : Misplaced("commit");
+    case Step::kCommitted:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReceiveCall::TakeOffer(
+    const v1::ReceiveDomainRequest::Offer& offer) {
+  SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(offer.migration_id()));
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckAtMost("offer.source", offer.source().size(), kMaxSourceBytes));
+  SIMVISOR_RETURN_IF_ERROR(migrations_->Begin(
+      offer.migration_id(), offer.source(), offer.start_paused()));
+  id_ = offer.migration_id();
+  restorer_ =
+      std::make_unique<ImageRestorer>(*host_, SpecOf, LimitsFrom::kNotes,
+                                      PageCount(offer.pages()), Arrival::kHeld);
+  step_ = Step::kReceiving;
+  return absl::OkStatus();
+}
+
+absl::Status ReceiveCall::TakeData() {
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_.data()));
+  if (!admitted_ && restorer_->admitted()) {
+    admitted_ = true;
+    response_.mutable_admitted();
+    return absl::OkStatus();
+  }
+  if (!restorer_->done()) return absl::OkStatus();
+  SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish());
+  restorer_ = nullptr;
+  SIMVISOR_RETURN_IF_ERROR(migrations_->Arrived(id_, domain_));
+  step_ = Step::kPrepared;
+  response_.mutable_prepared();
+  return absl::OkStatus();
+}
+
+absl::Status ReceiveCall::TakeCommit() {
+  SIMVISOR_ASSIGN_OR_RETURN(const TargetState state,
+                            migrations_->Decide(id_, TargetEvent::kCommit));
+  if (state != TargetState::kCommitted) {
+    return MakeError(absl::StatusCode::kFailedPrecondition,
+                     Reason::kMigrationSettled,
+                     absl::StrCat("receive: migration ", id_,
+                                  ": commit came after it was dropped"));
+  }
+  step_ = Step::kCommitted;
+  ToProto(domain_->Info(), response_.mutable_committed()->mutable_domain());
+  return absl::OkStatus();
+}
+
+absl::Status ReceiveCall::Misplaced(absl::string_view expected) const {
+  return ArgumentMalformed(
+      "step", absl::StrCat("field ", request_.step_case(), " was sent where ",
+                           expected, " was due"));
+}
+
+void ReceiveCall::Break() {
+  const absl::Status limits = limits_();
+  End(limits.ok() ? MakeError(absl::StatusCode::kInvalidArgument,
+                              Reason::kImageTruncated,
+                              absl::StrCat("receive: the source ended the "
+                                           "stream before the migration was "
+                                           "done"))
+                  : limits);
+}
+
+void ReceiveCall::End(const absl::Status& status) {
+  // Whatever came in without arriving goes before the source hears of it.
+  restorer_ = nullptr;
+  domain_ = nullptr;
+  if (!status.ok() && !id_.empty()) {
+    migrations_->Decide(id_, TargetEvent::kBroken).IgnoreError();
+  }
+  record_.LogOutcome(status);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server

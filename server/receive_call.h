@@ -1,0 +1,84 @@
+// One ReceiveDomain call: the target's end of a migration.
+//
+// Step by step; at any moment exactly one of these holds, so members need no
+// lock: a job of the call is queued or runs on the pool, a read or a write is
+// in flight, or the call is finished.
+//
+//   step         begins with                  goes on to
+//   kOffer       the first read               kReceiving
+//   kReceiving   a read of data               itself; ADMITTED is written once
+//                                             there is room, and PREPARED at
+//                                             the end of the stream, then
+//                                             kPrepared
+//   kPrepared    a read of COMMIT             COMMITTED is written, then
+//                                             kCommitted
+//   kCommitted   a read of DONE               the end
+//
+// What the domain is at each step stands in IncomingMigrations; what breaks the
+// call is told there.  Thread safety: as argued above.
+
+#ifndef SIMVISOR_SERVER_RECEIVE_CALL_H_
+#define SIMVISOR_SERVER_RECEIVE_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "domain/host/host.h"
+#include "domain/image/image_restorer.h"
+#include "server/call_limits.h"
+#include "server/call_record.h"
+#include "server/call_runner.h"
+#include "server/incoming_migrations.h"
+#include "simvisor/v1/live_migration.pb.h"
+
+namespace simvisor::server {
+
+class ReceiveCall final
+    : public grpc::ServerBidiReactor<v1::ReceiveDomainRequest,
+                                     v1::ReceiveDomainResponse> {
+ public:
+  ReceiveCall(Host* host, CallRunner* runner, IncomingMigrations* migrations,
+              const grpc::CallbackServerContext* context);
+
+  void Start() { StartRead(&request_); }
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone() override { delete this; }
+
+ private:
+  enum class Step { kOffer, kReceiving, kPrepared, kCommitted };
+
+  // On the pool.
+  void Take();
+  // Does what the request asks for, and fills in a response if one is due.
+  absl::Status Handle();
+  absl::Status TakeOffer(const v1::ReceiveDomainRequest::Offer& offer);
+  absl::Status TakeData();
+  absl::Status TakeCommit();
+  // The stream broke, or ended where it must not.
+  void Break();
+  void End(const absl::Status& status);
+  absl::Status Misplaced(absl::string_view expected) const;
+
+  Host* const host_;
+  CallRunner* const runner_;
+  IncomingMigrations* const migrations_;
+  const CallLimits limits_;
+  const CallRecord record_;
+  Step step_ = Step::kOffer;
+  std::string id_;  // empty until it is known to be ours
+  bool admitted_ = false;
+  std::unique_ptr<ImageRestorer> restorer_;
+  std::shared_ptr<Domain> domain_;
+  v1::ReceiveDomainRequest request_;
+  v1::ReceiveDomainResponse response_;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_RECEIVE_CALL_H_
