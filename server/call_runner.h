@@ -1,5 +1,6 @@
 // What all calls of a server share: the threads for long work, the count of
-// calls in flight, and the timers of balloon drivers that calls have woken.
+// calls in flight, the timers of balloon drivers that calls have woken, and the
+// faults that are put in their way on purpose.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -9,15 +10,24 @@
 #include "server/balloon_scheduler.h"
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
+#include "server/fault_injector.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
 
 struct CallRunner {
-  // `clock` outlives this object.
-  explicit CallRunner(int threads, Clock* clock = SystemClock())
-      : balloons(clock), pool(threads) {}
+  // `clock` and `injector`, which may be null, outlive this object.
+  explicit CallRunner(int threads, Clock* clock = SystemClock(),
+                      FaultInjector* injector = nullptr)
+      : faults(injector == nullptr ? &no_faults : injector),
+        balloons(clock),
+        pool(threads) {}
+  CallRunner(const CallRunner&) = delete;
+  CallRunner& operator=(const CallRunner&) = delete;
 
+  // Stands in where there is no other; takes no rules.
+  FaultInjector no_faults{/*enabled=*/false};
+  FaultInjector* const faults;
   // These outlive the jobs of the pool.
   CallsInFlight calls;
   BalloonScheduler balloons;

@@ -59,7 +59,8 @@ void ReportServing(grpc::HealthCheckServiceInterface& health) {
                               v1::DomainService::service_full_name(),
                               v1::MemoryService::service_full_name(),
                               v1::AddressSpaceService::service_full_name(),
-                              v1::MigrationService::service_full_name()}) {
+                              v1::MigrationService::service_full_name(),
+                              v1::FaultService::service_full_name()}) {
     health.SetServingStatus(service, true);
   }
 }
@@ -68,21 +69,22 @@ void ReportServing(grpc::HealthCheckServiceInterface& health) {
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-    Clock* clock) {
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(host), clock));
+    Clock* clock, FaultInjector* faults) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(host), clock, faults));
   SIMVISOR_RETURN_IF_ERROR(daemon->Guard(listen));
   SIMVISOR_RETURN_IF_ERROR(daemon->Serve(listen));
   return daemon;
 }
 
-Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock)
+Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock, FaultInjector* faults)
     : host_(std::move(host)),
-      runner_(WorkerCount(), clock),
+      runner_(WorkerCount(), clock, faults),
       host_service_(host_.get(), &runner_),
       domain_service_(host_.get(), &runner_),
       memory_service_(host_.get(), &runner_),
       address_space_service_(host_.get(), &runner_),
-      migration_service_(host_.get(), &runner_) {}
+      migration_service_(host_.get(), &runner_),
+      fault_service_(&runner_) {}
 
 Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
 
@@ -106,6 +108,7 @@ absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
   builder.RegisterService(&memory_service_);
   builder.RegisterService(&address_space_service_);
   builder.RegisterService(&migration_service_);
+  builder.RegisterService(&fault_service_);
   std::vector<int> ports(listen.size(), 0);
   for (size_t i = 0; i < listen.size(); ++i) {
     builder.AddListeningPort(listen[i].GrpcAddress(),
@@ -124,6 +127,7 @@ absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
 void Daemon::Drain(absl::Duration grace) {
   if (server_ == nullptr) return;
   server_->GetHealthCheckService()->Shutdown();
+  runner_.faults->Stop();
   // Not by the deadline of Shutdown() alone, which is waited for in full while
   // a client stays connected, whether or not it calls.
   runner_.calls.AwaitNone(grace);

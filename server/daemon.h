@@ -19,6 +19,8 @@
 #include "server/call_runner.h"
 #include "server/clock.h"
 #include "server/domain_service.h"
+#include "server/fault_injector.h"
+#include "server/fault_service.h"
 #include "server/host_service.h"
 #include "server/listen_address.h"
 #include "server/memory_service.h"
@@ -30,14 +32,15 @@ namespace simvisor::server {
 class Daemon {
  public:
   // Serves `host` at every address of `listen`, of which there is at least one.
-  // Balloon drivers go by `clock`, which outlives the daemon.
+  // Balloon drivers go by `clock`, and calls meet the faults of `faults`; both
+  // outlive the daemon.  If `faults` is null, there are none.
   //
   // Sockets get mode 0600; for that, the process's umask is changed while this
   // runs.  Fails without serving anywhere: ALREADY_EXISTS if another daemon
   // serves at a path, else as the system says of the address.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
       std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-      Clock* clock = SystemClock());
+      Clock* clock = SystemClock(), FaultInjector* faults = nullptr);
 
   // As Drain() without grace, if it has not been called.
   ~Daemon();
@@ -45,13 +48,14 @@ class Daemon {
   // Where it serves, with the ports that the system has chosen.
   const std::vector<ListenAddress>& addresses() const { return addresses_; }
 
-  // Reports NOT_SERVING, waits up to `grace` for a moment without calls, then
-  // takes no more, cancels what is left and waits for its end.  Connections
-  // that are idle do not count.  Sockets are gone then.
+  // Reports NOT_SERVING, ends delays that were injected, waits up to `grace`
+  // for a moment without calls, then takes no more, cancels what is left and
+  // waits for its end.  Connections that are idle do not count.  Sockets are
+  // gone then.
   void Drain(absl::Duration grace);
 
  private:
-  Daemon(std::unique_ptr<Host> host, Clock* clock);
+  Daemon(std::unique_ptr<Host> host, Clock* clock, FaultInjector* faults);
 
   absl::Status Guard(const std::vector<ListenAddress>& listen);
   absl::Status Serve(const std::vector<ListenAddress>& listen);
@@ -67,6 +71,7 @@ class Daemon {
   MemoryServiceImpl memory_service_;
   AddressSpaceServiceImpl address_space_service_;
   MigrationServiceImpl migration_service_;
+  FaultServiceImpl fault_service_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;
 };

@@ -25,9 +25,17 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
     }
     SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec,
                               FromProto(request->spec()));
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kCreateBegin, spec.name));
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
         host_->CreateDomain(spec, request->start_paused(), stop));
+    const absl::Status built =
+        runner_->faults->Reach(FaultPoint::kCreateBuilt, domain->name());
+    if (!built.ok()) {
+      host_->DestroyDomain(domain).IgnoreError();
+      return built;
+    }
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };

@@ -102,6 +102,9 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.add_option("--log-level", words.log_level,
                  "how much is logged to stderr [info]")
       ->type_name("trace|debug|info|warn|error|off");
+  app.add_flag("--enable-fault-injection", options.fault_injection,
+               "take rules that make calls fail, wait or kill the daemon, for "
+               "tests (simvisor fault)");
   AddMachineFlags(app, words, options);
 }
 

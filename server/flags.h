@@ -37,6 +37,8 @@ struct Options {
   uint32_t cpus = HostConfig().cpus;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;
+  // Whether rules for faults are taken.
+  bool fault_injection = false;
   spdlog::level::level_enum log_level = spdlog::level::info;
 };
 

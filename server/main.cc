@@ -20,8 +20,10 @@
 #include "absl/time/time.h"
 #include "domain/host/host.h"
 #include "domain/units/status_macros.h"
+#include "server/clock.h"
 #include "server/daemon.h"
 #include "server/default_address.h"
+#include "server/fault_injector.h"
 #include "server/flags.h"
 #include "server/listen_address.h"
 #include "server/logging.h"
@@ -66,8 +68,11 @@ void AwaitStopSignal() {
                strsignal(signal_number));
 }
 
-absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options) {
-  SIMVISOR_ASSIGN_OR_RETURN(const HostConfig config, MakeHostConfig(options));
+// The machine asks `faults` only if they take rules.
+absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
+                                                    FaultInjector* faults) {
+  SIMVISOR_ASSIGN_OR_RETURN(HostConfig config, MakeHostConfig(options));
+  if (faults->enabled()) config.faults = faults;
   std::vector<ListenAddress> listen = options.listen;
   if (listen.empty()) {
     SIMVISOR_ASSIGN_OR_RETURN(ListenAddress address, DefaultListenAddress());
@@ -79,7 +84,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options) {
         host.status().code(),
         absl::StrCat("cannot power the machine on: ", host.status().message()));
   }
-  return Daemon::Start(*std::move(host), listen);
+  return Daemon::Start(*std::move(host), listen, SystemClock(), faults);
 }
 
 // Says so if the daemon can be reached from elsewhere: it asks nobody who he
@@ -92,6 +97,13 @@ void WarnOfOpenAddresses(const std::vector<ListenAddress>& addresses) {
   }
 }
 
+void WarnOfFaults(const FaultInjector& faults) {
+  if (!faults.enabled()) return;
+  spdlog::warn(
+      "--enable-fault-injection: whoever can call this daemon can make its "
+      "calls fail, or kill it");
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "simvisord: %s\n",
                std::string(status.message()).c_str());
@@ -100,12 +112,16 @@ int Fail(const absl::Status& status) {
 
 int Serve(const Options& options) {
   InitLogging(options.log_level);
-  absl::StatusOr<std::unique_ptr<Daemon>> daemon = StartDaemon(options);
+  // Before the machine, which may ask it until it is gone.
+  FaultInjector faults(options.fault_injection, options.seed);
+  absl::StatusOr<std::unique_ptr<Daemon>> daemon =
+      StartDaemon(options, &faults);
   if (!daemon.ok()) return Fail(daemon.status());
   const std::string line = ReadyLine(getpid(), (*daemon)->addresses());
   std::fputs(line.c_str(), stdout);
   std::fflush(stdout);
   WarnOfOpenAddresses((*daemon)->addresses());
+  WarnOfFaults(faults);
   AwaitStopSignal();
   (*daemon)->Drain(kDrainGrace);
   spdlog::info("drained");

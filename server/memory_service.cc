@@ -45,10 +45,14 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
   auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kBalloonBegin, domain->name()));
     const absl::StatusOr<PageCount> moved = domain->BalloonDown(
         PageCount(request->pages()), request->allow_partial(), stop);
     runner_->balloons.Watch(domain);
     SIMVISOR_RETURN_IF_ERROR(moved.status());
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kBalloonMoved, domain->name()));
     response->set_moved_pages(moved->value());
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
@@ -62,10 +66,14 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
   auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kBalloonBegin, domain->name()));
     const absl::StatusOr<PageCount> moved = domain->BalloonUp(
         PageCount(request->pages()), request->allow_partial(), stop);
     runner_->balloons.Watch(domain);
     SIMVISOR_RETURN_IF_ERROR(moved.status());
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kBalloonMoved, domain->name()));
     response->set_moved_pages(moved->value());
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
@@ -80,10 +88,14 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
   auto set = [this, request, response](StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kBalloonBegin, domain->name()));
     const absl::Status status =
         domain->SetTarget(PageCount(request->target_pages()), stop);
     runner_->balloons.Watch(domain);
     SIMVISOR_RETURN_IF_ERROR(status);
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kBalloonMoved, domain->name()));
     ToProto(domain->Info().memory, response->mutable_memory());
     return absl::OkStatus();
   };

@@ -63,6 +63,9 @@ absl::Status RestoreCall::TakePiece() {
   if (restorer_ == nullptr) {
     const v1::RestoreOptions& options = request_.options();
     paused_ = options.start_paused();
+    name_ = options.spec().name();
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kRestoreBegin, name_));
     restorer_ = std::make_unique<ImageRestorer>(
         *host_, SpecOf(options),
         options.spec().memory_pages() > 0 ? LimitsFrom::kSpec
@@ -70,7 +73,9 @@ absl::Status RestoreCall::TakePiece() {
   } else if (request_.has_options()) {
     return ArgumentMalformed("options", "only the first message has any");
   }
-  return restorer_->Feed(request_.data());
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_.data()));
+  if (request_.data().empty()) return absl::OkStatus();
+  return runner_->faults->Reach(FaultPoint::kRestorePiece, name_);
 }
 
 void RestoreCall::Complete() {
@@ -86,16 +91,23 @@ absl::Status RestoreCall::Restore() {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             restorer_->Finish());
-  if (!paused_ && domain->Info().state == DomainState::kPaused) {
-    const absl::Status resumed = domain->Unpause(limits_).status();
-    if (!resumed.ok()) {
-      host_->DestroyDomain(domain).IgnoreError();
-      return resumed;
-    }
-    runner_->balloons.Watch(domain);
+  const absl::Status status = GoOn(*domain);
+  if (!status.ok()) {
+    host_->DestroyDomain(domain).IgnoreError();
+    return status;
   }
+  runner_->balloons.Watch(domain);
   ToProto(domain->Info(), response_->mutable_domain());
   return absl::OkStatus();
+}
+
+absl::Status RestoreCall::GoOn(Domain& domain) {
+  SIMVISOR_RETURN_IF_ERROR(
+      runner_->faults->Reach(FaultPoint::kRestoreArrived, domain.name()));
+  if (paused_ || domain.Info().state != DomainState::kPaused) {
+    return absl::OkStatus();
+  }
+  return domain.Unpause(limits_).status();
 }
 
 void RestoreCall::End(const absl::Status& status) {

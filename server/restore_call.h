@@ -46,6 +46,8 @@ class RestoreCall final
 
   absl::Status TakePiece();
   absl::Status Restore();
+  // Lets a restored domain go on.
+  absl::Status GoOn(Domain& domain);
   void End(const absl::Status& status);
 
   Host* const host_;
@@ -55,6 +57,7 @@ class RestoreCall final
   v1::RestoreDomainRequest request_;
   v1::RestoreDomainResponse* const response_;
   bool paused_ = false;
+  std::string name_;  // by the caller's word; empty if the image names it
   std::unique_ptr<ImageRestorer> restorer_;  // null before the first message
 };
 

@@ -80,11 +80,13 @@ absl::Status SaveCall::Suspend() {
                             FromProto(start.domain()));
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             host_->FindGuest(selector, "save"));
+  SIMVISOR_RETURN_IF_ERROR(
+      runner_->faults->Reach(FaultPoint::kSaveBegin, domain->name()));
   SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record, domain->Suspend("save"));
   domain_ = domain;
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
   saver_.emplace(domain, std::move(record), layer, std::move(config));
-  return absl::OkStatus();
+  return runner_->faults->Reach(FaultPoint::kSaveSuspended, domain->name());
 }
 
 void SaveCall::Send() {
@@ -110,12 +112,14 @@ absl::Status SaveCall::FillChunk() {
   chunk_.set_pfns_done(saver_->pfns_done().value());
   chunk_.set_pfns_total(saver_->pfns_total().value());
   chunk_.set_data_pages(saver_->pages_sent().value());
-  return absl::OkStatus();
+  return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
 }
 
 void SaveCall::Complete() {
   if (!request_.has_stored()) return Fail(Broken());
-  absl::Status status;
+  absl::Status status =
+      runner_->faults->Reach(FaultPoint::kSaveStored, domain_->name());
+  if (!status.ok()) return Fail(status);
   if (after_ == v1::AFTER_SAVE_DESTROY) {
     status = host_->DestroyDomain(domain_).status();
   } else {

@@ -39,7 +39,8 @@ void RunAndFinish(grpc::CallbackServerContext* context,
 }
 
 // For work that takes neither the host's lock nor a domain's, since a page loop
-// may hold them and gRPC's threads serve health checks too: GetHost alone.
+// may hold them and gRPC's threads serve health checks too: GetHost, and the
+// methods of FaultService.
 template <typename Body>
 grpc::ServerUnaryReactor* RunInline(CallRunner* runner,
                                     grpc::CallbackServerContext* context,

@@ -99,6 +99,20 @@ TEST_P(ImageRoundTripTest, ImageThatIsCutLeavesNothing) {
   }
 }
 
+TEST_P(ImageRoundTripTest, WholeImageThatIsGivenUpLeavesNothing) {
+  const std::string image = SaveAll(guest_, layer_);
+  const PageCount free = to_->Info().free;
+  {
+    ImageRestorer restorer(*to_, SpecOf(spec_), LimitsFrom::kNotes);
+    ASSERT_THAT(restorer.Feed(image), IsOk());
+    ASSERT_TRUE(restorer.done());
+  }
+  EXPECT_EQ(to_->Info().free, free);
+  EXPECT_EQ(to_->Info().domains, 1u);
+  EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
+  EXPECT_THAT(RestoreAll(*to_, image, spec_), IsOk());
+}
+
 TEST_P(ImageRoundTripTest, FullHostTakesNothing) {
   const auto small = MakeHost(kDom0Pages + 256 + 3000);
   const auto restored = RestoreAll(*small, SaveAll(guest_, layer_), spec_);

@@ -17,11 +17,13 @@
 
 #include "domain/guest/e820.h"
 #include "domain/host/host.h"
+#include "domain/units/allocation_faults.h"
 #include "domain/units/units.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "server/daemon.h"
+#include "server/fault_injector.h"
 #include "server/listen_address.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
@@ -58,12 +60,13 @@ inline std::string Outcome(const grpc::Status& status) {
          " " + info.reason();
 }
 
-inline std::unique_ptr<Host> MakeHost(uint64_t memory_gib,
-                                      Placement placement) {
+inline std::unique_ptr<Host> MakeHost(uint64_t memory_gib, Placement placement,
+                                      AllocationFaults* faults = nullptr) {
   HostConfig config;
   config.e820 = *DefaultHostE820(PageCount(memory_gib * kPagesPerGiB));
   config.dom0_memory = PageCount(256 * kPagesPerMiB);
   config.placement = placement;
+  config.faults = faults;
   auto host = Host::Create(config);
   EXPECT_TRUE(host.ok()) << host.status();
   return host.ok() ? *std::move(host) : nullptr;
@@ -72,13 +75,13 @@ inline std::unique_ptr<Host> MakeHost(uint64_t memory_gib,
 class ServerTest : public testing::Test {
  protected:
   explicit ServerTest(Placement placement = Placement::kLowest,
-                      uint64_t memory_gib = 8)
-      : address_("unix:" + folder_ / "s") {
+                      uint64_t memory_gib = 8, bool fault_injection = false)
+      : address_("unix:" + folder_ / "s"), faults_(fault_injection) {
     KeepGrpcUp();
     auto daemon = Daemon::Start(
-        MakeHost(memory_gib, placement),
+        MakeHost(memory_gib, placement, fault_injection ? &faults_ : nullptr),
         {*ListenAddress::Parse(address_), *ListenAddress::Parse("127.0.0.1:0")},
-        &clock_);
+        &clock_, &faults_);
     EXPECT_TRUE(daemon.ok()) << daemon.status();
     if (daemon.ok()) daemon_ = *std::move(daemon);
     channel_ =
@@ -152,6 +155,7 @@ class ServerTest : public testing::Test {
   const ScopedFolder folder_;
   const std::string address_;
   FakeClock clock_;
+  FaultInjector faults_;
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::HostService::Stub> hosts_;

@@ -39,16 +39,31 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_EQ(options.cpus, 64u);
   EXPECT_EQ(options.seed, 1u);
   EXPECT_EQ(options.placement, Placement::kLowest);
+  EXPECT_FALSE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::info);
 }
 
 TEST(ServerFlagsTest, EveryFlag) {
-  const Options options =
-      Parsed({"--listen", "unix:/run/a.sock", "--listen=127.0.0.1:0",
-              "--host-memory", "1t", "--dom0-memory=2g", "--dom0-max-memory",
-              "4096", "--dom0-hotplug-limit", "512", "--dom0-tools-view",
-              "linear", "--seed", "18446744073709551615", "--placement",
-              "scatter", "--cpus=8192", "--log-level", "debug"});
+  const Options options = Parsed({"--listen",
+                                  "unix:/run/a.sock",
+                                  "--listen=127.0.0.1:0",
+                                  "--host-memory",
+                                  "1t",
+                                  "--dom0-memory=2g",
+                                  "--dom0-max-memory",
+                                  "4096",
+                                  "--dom0-hotplug-limit",
+                                  "512",
+                                  "--dom0-tools-view",
+                                  "linear",
+                                  "--seed",
+                                  "18446744073709551615",
+                                  "--placement",
+                                  "scatter",
+                                  "--cpus=8192",
+                                  "--enable-fault-injection",
+                                  "--log-level",
+                                  "debug"});
   ASSERT_EQ(options.listen.size(), 2u);
   EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
   EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
@@ -60,6 +75,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.cpus, 8192u);
   EXPECT_EQ(options.seed, ~uint64_t{0});
   EXPECT_EQ(options.placement, Placement::kScatter);
+  EXPECT_TRUE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
 }
 
@@ -75,7 +91,8 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   for (const char* flag :
        {"--listen", "--host-memory", "--host-e820", "--dom0-memory",
         "--dom0-max-memory", "--dom0-hotplug-limit", "--dom0-tools-view",
-        "--cpus", "--seed", "--placement", "--log-level", "--version"}) {
+        "--cpus", "--seed", "--placement", "--enable-fault-injection",
+        "--log-level", "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");

@@ -48,7 +48,8 @@ Client::Client(absl::string_view address,
       domain_(v1::DomainService::NewStub(channel_)),
       memory_(v1::MemoryService::NewStub(channel_)),
       address_spaces_(v1::AddressSpaceService::NewStub(channel_)),
-      migration_(v1::MigrationService::NewStub(channel_)) {}
+      migration_(v1::MigrationService::NewStub(channel_)),
+      faults_(v1::FaultService::NewStub(channel_)) {}
 
 void Client::Prepare(grpc::ClientContext& context) const {
   if (!options_.timeout) return;
@@ -367,6 +368,21 @@ absl::Status Client::ListAddressSpaces(
   Prepare(context);
   const auto reader = address_spaces_->ListAddressSpaces(&context, request);
   return Drain(context, *reader, sink);
+}
+
+absl::StatusOr<v1::AddFaultResponse> Client::AddFault(
+    const v1::AddFaultRequest& request) const {
+  return Call(*faults_, &v1::FaultService::Stub::AddFault, request);
+}
+
+absl::StatusOr<v1::ListFaultsResponse> Client::ListFaults(
+    const v1::ListFaultsRequest& request) const {
+  return Call(*faults_, &v1::FaultService::Stub::ListFaults, request);
+}
+
+absl::StatusOr<v1::RemoveFaultsResponse> Client::RemoveFaults(
+    const v1::RemoveFaultsRequest& request) const {
+  return Call(*faults_, &v1::FaultService::Stub::RemoveFaults, request);
 }
 
 }  // namespace simvisor::client

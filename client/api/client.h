@@ -25,6 +25,7 @@
 #include "grpcpp/channel.h"
 #include "simvisor/v1/address_space_service.grpc.pb.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
+#include "simvisor/v1/fault_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
@@ -127,6 +128,13 @@ class Client {
   absl::StatusOr<v1::SyncAddressSpacesResponse> SyncAddressSpaces(
       const v1::SyncAddressSpacesRequest& request) const;
 
+  absl::StatusOr<v1::AddFaultResponse> AddFault(
+      const v1::AddFaultRequest& request) const;
+  absl::StatusOr<v1::ListFaultsResponse> ListFaults(
+      const v1::ListFaultsRequest& request) const;
+  absl::StatusOr<v1::RemoveFaultsResponse> RemoveFaults(
+      const v1::RemoveFaultsRequest& request) const;
+
   // Saves a domain.  Each piece of the image goes to `sink`; once that has
   // taken the last one, the image counts as stored, and the domain is done
   // with.
@@ -175,6 +183,7 @@ class Client {
   const std::unique_ptr<v1::MemoryService::Stub> memory_;
   const std::unique_ptr<v1::AddressSpaceService::Stub> address_spaces_;
   const std::unique_ptr<v1::MigrationService::Stub> migration_;
+  const std::unique_ptr<v1::FaultService::Stub> faults_;
 };
 
 }  // namespace simvisor::client

@@ -49,6 +49,7 @@ void AddCommands(Commands& commands) {
   AddGuestCommands(commands);
   AddAddressSpaceCommands(commands);
   AddScriptCommands(commands);
+  AddFaultCommands(commands);
 }
 
 // Prints help, the version or what is wrong; returns the exit code.

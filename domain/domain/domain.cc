@@ -161,10 +161,7 @@ void Domain::MakeAddressSpaces() {
 DomainInfo Domain::Info() const {
   DomainInfo info;
   info.id = id_;
-  {
-    absl::MutexLock lock(&name_mu_);
-    info.name = name_;
-  }
+  info.name = name();
   absl::MutexLock lock(&mu_);
   info.uuid = spec_.uuid;
   info.arch = spec_.arch;
@@ -194,6 +191,11 @@ DomainInfo Domain::Info() const {
     info.balloon_driver = DriverInfo();
   }
   return info;
+}
+
+std::string Domain::name() const {
+  absl::MutexLock lock(&name_mu_);
+  return name_;
 }
 
 void Domain::Rename(absl::string_view name) {

@@ -101,6 +101,8 @@ class Domain {
   absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
   DomainInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Does not wait for a long memory operation, as Info() does.
+  std::string name() const ABSL_LOCKS_EXCLUDED(name_mu_);
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
 
   absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);

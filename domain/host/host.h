@@ -58,8 +58,9 @@ struct HostConfig {
   ToolsView dom0_tools_view = ToolsView::kTree;
   // CPUs of the machine, 1 to kMaxHostCpus.
   uint32_t cpus = 64;
-  // For tests: makes allocations of the machine and of its guests fail.  Null
-  // in production; must outlive the host and its domains.
+  // Makes allocations of the machine and of its guests fail.  Null unless
+  // faults are injected, since pages that have to ask are given one by one;
+  // must outlive the host and its domains.
   AllocationFaults* faults = nullptr;
 };
 

@@ -31,7 +31,11 @@ ImageRestorer::ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
 
 absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Finish() {
   SIMVISOR_RETURN_IF_ERROR(reader_.Finish());
-  return domain_;
+  return std::move(domain_);
+}
+
+ImageRestorer::~ImageRestorer() {
+  if (domain_ != nullptr) host_.DestroyDomain(domain_).IgnoreError();
 }
 
 absl::Status ImageRestorer::OnConfig(absl::string_view json) {

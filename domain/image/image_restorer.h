@@ -5,8 +5,8 @@
 // domain with all its pages, p2m words and page tables, whose kernel is not
 // simulated: it stays BUILT and cannot run.
 //
-// Until Finish() answers a domain, nobody finds it, and whatever goes wrong,
-// nothing is left of it when this object goes.
+// Until the last record nobody finds the domain.  Unless Finish() has answered
+// it, nothing is left of it when this object goes, whatever went wrong.
 // Source: restore() in xg_sr_restore.c.
 //
 // Memory: that of the reader, and the pages' contents, which are the domain's.
@@ -47,9 +47,13 @@ class ImageRestorer : private ImageSink {
                 PageCount claim = PageCount(0),
                 Arrival arrival = Arrival::kPaused);
 
+  ImageRestorer(const ImageRestorer&) = delete;
+  ImageRestorer& operator=(const ImageRestorer&) = delete;
+  ~ImageRestorer() override;
+
   // Takes the next bytes.  Errors as ImageReader::Feed(), IncomingDomain.
   absl::Status Feed(absl::string_view bytes) { return reader_.Feed(bytes); }
-  // The domain, paused or BUILT.  Errors as Feed(), IMAGE_TRUNCATED.
+  // The domain, paused or BUILT; once.  Errors as Feed(), IMAGE_TRUNCATED.
   absl::StatusOr<std::shared_ptr<Domain>> Finish();
 
   bool done() const { return reader_.done(); }
@@ -83,7 +87,7 @@ class ImageRestorer : private ImageSink {
   Pfn end_;
   std::vector<uint64_t> leaves_;
   PfnSet leaf_pages_;
-  std::shared_ptr<Domain> domain_;
+  std::shared_ptr<Domain> domain_;  // from the last record until Finish()
 };
 
 }  // namespace simvisor

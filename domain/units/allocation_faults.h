@@ -2,8 +2,8 @@
 //
 // Everything that can run out asks here before it gives: a test that injects an
 // AllocationFaults counts the allocations of an operation and then lets the
-// first fail, the second, and so on.  In production there is none, and what is
-// really there decides alone.
+// first fail, the second, and so on.  Unless faults are injected on purpose
+// there is none, and what is really there decides alone.
 //
 // Thread safety: FailNow() may be called from any thread, under the locks of
 // domains and of the frame pool, so it must not call back into them.
