@@ -42,7 +42,7 @@ void MigrateCall::Run() {
   absl::StatusOr<MigrationSource::Plan> plan = MakePlan();
   if (!plan.ok()) return End(plan.status());
   MigrationSource source(
-      *std::move(plan), migrations_,
+      *std::move(plan), migrations_, runner_->faults,
       [this](const v1::MigrateDomainResponse& progress) { Post(progress); });
   {
     absl::MutexLock lock(&mu_);

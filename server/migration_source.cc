@@ -30,9 +30,11 @@ std::string SourceName() {
 }  // namespace
 
 MigrationSource::MigrationSource(Plan plan, OutgoingMigrations* migrations,
-                                 Report report)
+                                 FaultInjector* faults, Report report)
     : plan_(std::move(plan)),
+      name_(plan_.domain->name()),
       migrations_(migrations),
+      faults_(faults),
       report_(std::move(report)) {
   progress_.set_migration_id(plan_.id);
 }
@@ -54,11 +56,14 @@ absl::Status MigrationSource::Run() {
 
 absl::Status MigrationSource::HandOver() {
   SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateBegin));
   stream_ = stub_->ReceiveDomain(&context_);
   SIMVISOR_RETURN_IF_ERROR(Offer());
   SIMVISOR_RETURN_IF_ERROR(CopyAll());
   migrations_->MayHaveArrived(plan_.id);
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateSent));
   SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kPrepared));
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePrepared));
   return Commit();
 }
 
@@ -70,9 +75,11 @@ absl::Status MigrationSource::Offer() {
   offer.set_pages(precopy_->pages().value());
   offer.set_source(SourceName());
   offer.set_start_paused(plan_.start_paused);
+  offer.set_name(name_);
   SIMVISOR_RETURN_IF_ERROR(Write(request));
   while (!precopy_->head_done()) SIMVISOR_RETURN_IF_ERROR(SendPiece());
-  return Read(v1::ReceiveDomainResponse::kAdmitted);
+  SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kAdmitted));
+  return Reach(FaultPoint::kMigrateAdmitted);
 }
 
 absl::Status MigrationSource::CopyAll() {
@@ -80,20 +87,25 @@ absl::Status MigrationSource::CopyAll() {
   copying_since_ = clock_->Now();
   pass_since_ = copying_since_;
   Enter(v1::MIGRATION_PHASE_COPYING);
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePass));
   while (!precopy_->done()) {
     SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
-    if (precopy_->pass_done()) {
-      pass_since_ = clock_->Now();
-      suspended_since_ = pass_since_;
-      SIMVISOR_RETURN_IF_ERROR(precopy_->Turn(BytesPerSecond()));
-      Enter(precopy_->suspended() ? v1::MIGRATION_PHASE_SUSPENDED
-                                  : v1::MIGRATION_PHASE_COPYING);
-    }
+    if (precopy_->pass_done()) SIMVISOR_RETURN_IF_ERROR(NextPass());
+    SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePiece));
     SIMVISOR_RETURN_IF_ERROR(SendPiece());
     SIMVISOR_RETURN_IF_ERROR(Pace());
     if (clock_->Now() - reported_at_ >= kReportEvery) ReportNow();
   }
   return absl::OkStatus();
+}
+
+absl::Status MigrationSource::NextPass() {
+  pass_since_ = clock_->Now();
+  suspended_since_ = pass_since_;
+  SIMVISOR_RETURN_IF_ERROR(precopy_->Turn(BytesPerSecond()));
+  if (!precopy_->suspended()) return Reach(FaultPoint::kMigratePass);
+  Enter(v1::MIGRATION_PHASE_SUSPENDED);
+  return Reach(FaultPoint::kMigrateSuspended);
 }
 
 absl::Status MigrationSource::SendPiece() {
@@ -144,12 +156,15 @@ absl::Status MigrationSource::Commit() {
   v1::ReceiveDomainRequest request;
   request.mutable_commit();
   SIMVISOR_RETURN_IF_ERROR(Write(request));
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateCommit));
   SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kCommitted));
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateCommitted));
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Note(plan_.id, SourceEvent::kCommitted).status());
   *progress_.mutable_domain() = response_.committed().domain();
   progress_.set_downtime_ms(MillisecondsSince(suspended_since_));
   progress_.set_phase(v1::MIGRATION_PHASE_MOVED);
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateDone));
   // The domain has moved, whether the target hears of it or not.
   request.mutable_done();
   stream_->Write(request);

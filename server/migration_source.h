@@ -26,6 +26,7 @@
 #include "domain/domain/domain.h"
 #include "domain/migration/precopy.h"
 #include "server/clock.h"
+#include "server/fault_injector.h"
 #include "server/outgoing_migrations.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
 
@@ -43,8 +44,9 @@ class MigrationSource {
   // Told about ten times a second, and of every change of phase.
   using Report = std::function<void(const v1::MigrateDomainResponse&)>;
 
-  // `migrations` outlives this object.
-  MigrationSource(Plan plan, OutgoingMigrations* migrations, Report report);
+  // `migrations` and `faults` outlive this object.
+  MigrationSource(Plan plan, OutgoingMigrations* migrations,
+                  FaultInjector* faults, Report report);
 
   // OK once the target runs the domain.  Errors as MigrateDomain.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
@@ -56,9 +58,11 @@ class MigrationSource {
   using Stream = grpc::ClientReaderWriter<v1::ReceiveDomainRequest,
                                           v1::ReceiveDomainResponse>;
 
+  absl::Status Reach(FaultPoint point) { return faults_->Reach(point, name_); }
   absl::Status HandOver();
   absl::Status Offer();
   absl::Status CopyAll();
+  absl::Status NextPass();
   absl::Status SendPiece();
   // Waits until the bandwidth allows more.
   absl::Status Pace() ABSL_LOCKS_EXCLUDED(mu_);
@@ -83,7 +87,9 @@ class MigrationSource {
   uint64_t BytesPerSecond() const;
 
   const Plan plan_;
+  const std::string name_;  // of the domain, at the start
   OutgoingMigrations* const migrations_;
+  FaultInjector* const faults_;
   const Report report_;
   Clock* const clock_ = SystemClock();
 

@@ -66,10 +66,16 @@ absl::Status FromPeer(const grpc::Status& status, absl::string_view operation,
                      absl::StrCat(operation, ": ", address,
                                   " says: ", status.error_message()));
   }
-  return MakeError(absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
-                   absl::StrCat(operation, ": ", address,
-                                " cannot be reached: ", status.error_message(),
-                                "; is simvisord running there?"));
+  // What follows the last ": ", which in gRPC's chains of causes is the error
+  // of the operating system.
+  const std::string message = status.error_message();
+  absl::string_view cause = message;
+  const size_t colon = cause.rfind(": ");
+  if (colon != absl::string_view::npos) cause.remove_prefix(colon + 2);
+  return MakeError(
+      absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
+      absl::StrCat(operation, ": ", address, " cannot be reached: ", cause,
+                   "; is simvisord running there?"));
 }
 
 absl::StatusOr<SourceEvent> AskPeer(grpc::ClientContext& context,

@@ -16,6 +16,7 @@ namespace simvisor::server {
 namespace {
 
 constexpr size_t kMaxSourceBytes = 256;
+constexpr size_t kMaxNameBytes = 256;
 
 absl::StatusOr<DomainSpec> SpecOf(const std::optional<std::string>& config) {
   if (config.has_value()) return ParseXlConfig(*config);
@@ -45,17 +46,28 @@ void ReceiveCall::OnReadDone(bool ok) {
 }
 
 void ReceiveCall::OnWriteDone(bool ok) {
-  if (ok) {
-    StartRead(&request_);
-  } else {
-    runner_->pool.Submit([this] { Break(); });
+  runner_->pool.Submit([this, ok] {
+    if (ok) {
+      Written();
+    } else {
+      Break();
+    }
+  });
+}
+
+void ReceiveCall::Written() {
+  if (step_ == Step::kPrepared) {
+    const absl::Status status = Reach(FaultPoint::kReceivePrepared);
+    if (!status.ok()) return End(status);
   }
+  StartRead(&request_);
 }
 
 void ReceiveCall::Take() {
   if (step_ == Step::kCommitted) {
-    if (request_.has_done()) migrations_->Acknowledge(id_);
-    return End(request_.has_done() ? absl::OkStatus() : Misplaced("done"));
+    if (!request_.has_done()) return End(Misplaced("done"));
+    migrations_->Acknowledge(id_);
+    return End(Reach(FaultPoint::kReceiveDone));
   }
   response_.Clear();
   // A call that is over must not commit any more.
@@ -91,6 +103,10 @@ absl::Status ReceiveCall::TakeOffer(
   SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(offer.migration_id()));
   SIMVISOR_RETURN_IF_ERROR(
       CheckAtMost("offer.source", offer.source().size(), kMaxSourceBytes));
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckAtMost("offer.name", offer.name().size(), kMaxNameBytes));
+  name_ = offer.name();
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveBegin));
   SIMVISOR_RETURN_IF_ERROR(migrations_->Begin(
       offer.migration_id(), offer.source(), offer.start_paused()));
   id_ = offer.migration_id();
@@ -103,12 +119,15 @@ absl::Status ReceiveCall::TakeOffer(
 
 absl::Status ReceiveCall::TakeData() {
   SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_.data()));
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceivePiece));
   if (!admitted_ && restorer_->admitted()) {
+    SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveAdmitted));
     admitted_ = true;
     response_.mutable_admitted();
     return absl::OkStatus();
   }
   if (!restorer_->done()) return absl::OkStatus();
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveArrived));
   SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish());
   restorer_ = nullptr;
   SIMVISOR_RETURN_IF_ERROR(migrations_->Arrived(id_, domain_));
@@ -118,6 +137,7 @@ absl::Status ReceiveCall::TakeData() {
 }
 
 absl::Status ReceiveCall::TakeCommit() {
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveCommit));
   SIMVISOR_ASSIGN_OR_RETURN(const TargetState state,
                             migrations_->Decide(id_, TargetEvent::kCommit));
   if (state != TargetState::kCommitted) {
@@ -127,6 +147,7 @@ absl::Status ReceiveCall::TakeCommit() {
                                   ": commit came after it was dropped"));
   }
   step_ = Step::kCommitted;
+  SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveCommitted));
   ToProto(domain_->Info(), response_.mutable_committed()->mutable_domain());
   return absl::OkStatus();
 }

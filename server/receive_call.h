@@ -55,6 +55,11 @@ class ReceiveCall final
 
   // On the pool.
   void Take();
+  // A response has left.
+  void Written();
+  absl::Status Reach(FaultPoint point) {
+    return runner_->faults->Reach(point, name_);
+  }
   // Does what the request asks for, and fills in a response if one is due.
   absl::Status Handle();
   absl::Status TakeOffer(const v1::ReceiveDomainRequest::Offer& offer);
@@ -72,6 +77,7 @@ class ReceiveCall final
   const CallRecord record_;
   Step step_ = Step::kOffer;
   std::string id_;  // empty until it is known to be ours
+  std::string name_;
   bool admitted_ = false;
   std::unique_ptr<ImageRestorer> restorer_;
   std::shared_ptr<Domain> domain_;

@@ -35,7 +35,9 @@ absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Finish() {
 }
 
 ImageRestorer::~ImageRestorer() {
-  if (domain_ != nullptr) host_.DestroyDomain(domain_).IgnoreError();
+  if (domain_ == nullptr) return;
+  domain_->EndHandover();
+  host_.DestroyDomain(domain_).IgnoreError();
 }
 
 absl::Status ImageRestorer::OnConfig(absl::string_view json) {
