@@ -46,6 +46,8 @@ enum class Reason {
   kFrameNotOwned,
   kFrameNotReadable,
   kGuestKernelUnknown,
+  kGuestLoadNotFound,
+  kGuestLoadRunning,
   kGuestMemoryExhausted,
   kHostAddressSpaceExhausted,
   kHostMemoryExhausted,
