@@ -1,5 +1,6 @@
 // What all calls of a server share: the threads for long work, the count of
-// calls in flight, and the timers of balloon drivers that calls have woken.
+// calls in flight, and what goes on in guests between calls: the timers of
+// balloon drivers, and loads.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -9,6 +10,7 @@
 #include "server/balloon_scheduler.h"
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
+#include "server/load_scheduler.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
@@ -16,11 +18,12 @@ namespace simvisor::server {
 struct CallRunner {
   // `clock` outlives this object.
   explicit CallRunner(int threads, Clock* clock = SystemClock())
-      : balloons(clock), pool(threads) {}
+      : balloons(clock), loads(clock), pool(threads) {}
 
   // These outlive the jobs of the pool.
   CallsInFlight calls;
   BalloonScheduler balloons;
+  LoadScheduler loads;
   WorkerPool pool;
 };
 

@@ -19,6 +19,7 @@
 #include "server/call_runner.h"
 #include "server/clock.h"
 #include "server/domain_service.h"
+#include "server/guest_load_service.h"
 #include "server/host_service.h"
 #include "server/listen_address.h"
 #include "server/memory_service.h"
@@ -30,7 +31,7 @@ namespace simvisor::server {
 class Daemon {
  public:
   // Serves `host` at every address of `listen`, of which there is at least one.
-  // Balloon drivers go by `clock`, which outlives the daemon.
+  // Balloon drivers and loads go by `clock`, which outlives the daemon.
   //
   // Sockets get mode 0600; for that, the process's umask is changed while this
   // runs.  Fails without serving anywhere: ALREADY_EXISTS if another daemon
@@ -66,6 +67,7 @@ class Daemon {
   DomainServiceImpl domain_service_;
   MemoryServiceImpl memory_service_;
   AddressSpaceServiceImpl address_space_service_;
+  GuestLoadServiceImpl guest_load_service_;
   MigrationServiceImpl migration_service_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;

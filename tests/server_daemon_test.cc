@@ -63,7 +63,8 @@ TEST_F(ServerDaemonTest, HealthOfTheServerAndOfEachService) {
   using grpc::health::v1::HealthCheckResponse;
   for (const char* service :
        {"", "simvisor.v1.HostService", "simvisor.v1.DomainService",
-        "simvisor.v1.MemoryService", "simvisor.v1.AddressSpaceService"}) {
+        "simvisor.v1.MemoryService", "simvisor.v1.AddressSpaceService",
+        "simvisor.v1.GuestLoadService"}) {
     EXPECT_EQ(Health(service), HealthCheckResponse::SERVING) << service;
   }
   EXPECT_EQ(Health("no.such.Service"), HealthCheckResponse::SERVICE_UNKNOWN);
