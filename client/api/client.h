@@ -25,6 +25,7 @@
 #include "grpcpp/channel.h"
 #include "simvisor/v1/address_space_service.grpc.pb.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
+#include "simvisor/v1/guest_load_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
@@ -127,6 +128,15 @@ class Client {
   absl::StatusOr<v1::SyncAddressSpacesResponse> SyncAddressSpaces(
       const v1::SyncAddressSpacesRequest& request) const;
 
+  absl::StatusOr<v1::StartGuestLoadResponse> StartGuestLoad(
+      const v1::StartGuestLoadRequest& request) const;
+  absl::StatusOr<v1::GetGuestLoadResponse> GetGuestLoad(
+      const v1::GetGuestLoadRequest& request) const;
+  absl::StatusOr<v1::StopGuestLoadResponse> StopGuestLoad(
+      const v1::StopGuestLoadRequest& request) const;
+  absl::StatusOr<v1::CheckGuestLoadResponse> CheckGuestLoad(
+      const v1::CheckGuestLoadRequest& request) const;
+
   // Saves a domain.  Each piece of the image goes to `sink`; once that has
   // taken the last one, the image counts as stored, and the domain is done
   // with.
@@ -166,6 +176,7 @@ class Client {
   const std::unique_ptr<v1::DomainService::Stub> domain_;
   const std::unique_ptr<v1::MemoryService::Stub> memory_;
   const std::unique_ptr<v1::AddressSpaceService::Stub> address_spaces_;
+  const std::unique_ptr<v1::GuestLoadService::Stub> guest_loads_;
   const std::unique_ptr<v1::MigrationService::Stub> migration_;
 };
 
