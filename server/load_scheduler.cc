@@ -82,7 +82,7 @@ bool LoadScheduler::Run(Domain& domain, Pace& pace) {
   const uint64_t writes = pace.owed / kBillion;
   pace.owed %= kBillion;
   const auto stop = [&] {
-    return stopping_.load() || clock_->Now() - now > kTick
+    return stopping_.load() || clock_->Now() - now > kTurn
                ? MakeError(absl::StatusCode::kCancelled, Reason::kCancelled,
                            "the time of a load's turn is over")
                : absl::OkStatus();

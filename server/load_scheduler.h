@@ -7,8 +7,9 @@
 // alive.
 //
 // A guest that does not run owes nothing for that time.  What is late by more
-// than 100 ms is forgotten, and so is what a domain cannot do within a tick's
-// time, so that a load that asks for too much does not keep the others waiting.
+// than 100 ms is forgotten, and so is what a domain cannot do within half a
+// tick's time: a load that asks for too much must not keep the other loads
+// waiting, nor the calls on its own domain, which come in in the other half.
 //
 // Thread safety: thread-safe.  Locks a domain never under the own lock.
 
@@ -32,6 +33,7 @@ namespace simvisor::server {
 class LoadScheduler {
  public:
   static constexpr std::chrono::milliseconds kTick{10};
+  static constexpr std::chrono::milliseconds kTurn = kTick / 2;
   static constexpr std::chrono::milliseconds kMostOwed{100};
 
   // Starts the thread.  `clock` outlives this object.
