@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -296,6 +297,49 @@ TEST_P(DomainLoadTest, NotesOfALoadThatAreCutAreRefused) {
                        RecordPages(*record)),
       IsError(Code::kInvalidArgument, Reason::kImageMalformed,
               HasSubstr("end early or late")));
+}
+
+TEST_P(DomainLoadTest, ChecksHoldWhileTheLoadRunsAndThePagesAroundItMove) {
+  Start(SpecOf(600));
+  std::thread writer([this] {
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_THAT(guest_->RunLoad(500, NeverStop), IsOk());
+    }
+  });
+  std::thread balloon([this] {
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_THAT(guest_->BalloonDown(PageCount(300), false, NeverStop),
+                  IsOk());
+      EXPECT_THAT(guest_->BalloonUp(PageCount(300), false, NeverStop), IsOk());
+    }
+  });
+  bool sound = true;
+  for (uint64_t writes = 0; sound && writes < 10000;) {
+    const auto check = guest_->CheckLoad(NeverStop);
+    sound = check.ok() && check->mismatches == PageCount(0);
+    EXPECT_TRUE(sound);
+    if (sound) writes = check->load.writes;
+  }
+  writer.join();
+  balloon.join();
+  ExpectSound(*guest_, 10000);
+}
+
+TEST_P(DomainLoadTest, CheckEndsWhenItsLoadDoes) {
+  Start(SpecOf(600));
+  Run(10);
+  // A check asks with no lock held.
+  bool stopped = false;
+  const auto replace = [&] {
+    if (!stopped) {
+      stopped = true;
+      EXPECT_THAT(guest_->StopLoad(), IsOk());
+      EXPECT_THAT(guest_->StartLoad(SpecOf(600)), IsOk());
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(guest_->CheckLoad(replace), NotFound());
+  ExpectSound(*guest_, 0);
 }
 
 TEST_P(DomainLoadTest, DyingGuestHasNone) {
