@@ -1,6 +1,6 @@
 // What all calls of a server share: the threads for long work, the count of
-// calls in flight, the timers of balloon drivers that calls have woken, and the
-// faults that are put in their way on purpose.
+// calls in flight, what goes on in guests between calls (the timers of balloon
+// drivers, and loads), and the faults that are put in calls' way on purpose.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -11,6 +11,7 @@
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
 #include "server/fault_injector.h"
+#include "server/load_scheduler.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
@@ -21,6 +22,7 @@ struct CallRunner {
                       FaultInjector* injector = nullptr)
       : faults(injector == nullptr ? &no_faults : injector),
         balloons(clock),
+        loads(clock),
         pool(threads) {}
   CallRunner(const CallRunner&) = delete;
   CallRunner& operator=(const CallRunner&) = delete;
@@ -31,6 +33,7 @@ struct CallRunner {
   // These outlive the jobs of the pool.
   CallsInFlight calls;
   BalloonScheduler balloons;
+  LoadScheduler loads;
   WorkerPool pool;
 };
 

@@ -59,6 +59,7 @@ void ReportServing(grpc::HealthCheckServiceInterface& health) {
                               v1::DomainService::service_full_name(),
                               v1::MemoryService::service_full_name(),
                               v1::AddressSpaceService::service_full_name(),
+                              v1::GuestLoadService::service_full_name(),
                               v1::MigrationService::service_full_name(),
                               v1::FaultService::service_full_name()}) {
     health.SetServingStatus(service, true);
@@ -83,6 +84,7 @@ Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock, FaultInjector* faults)
       domain_service_(host_.get(), &runner_),
       memory_service_(host_.get(), &runner_),
       address_space_service_(host_.get(), &runner_),
+      guest_load_service_(host_.get(), &runner_),
       migration_service_(host_.get(), &runner_),
       fault_service_(&runner_) {}
 
@@ -107,6 +109,7 @@ absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
   builder.RegisterService(&domain_service_);
   builder.RegisterService(&memory_service_);
   builder.RegisterService(&address_space_service_);
+  builder.RegisterService(&guest_load_service_);
   builder.RegisterService(&migration_service_);
   builder.RegisterService(&fault_service_);
   std::vector<int> ports(listen.size(), 0);

@@ -21,6 +21,7 @@
 #include "server/domain_service.h"
 #include "server/fault_injector.h"
 #include "server/fault_service.h"
+#include "server/guest_load_service.h"
 #include "server/host_service.h"
 #include "server/listen_address.h"
 #include "server/memory_service.h"
@@ -32,8 +33,8 @@ namespace simvisor::server {
 class Daemon {
  public:
   // Serves `host` at every address of `listen`, of which there is at least one.
-  // Balloon drivers go by `clock`, and calls meet the faults of `faults`; both
-  // outlive the daemon.  If `faults` is null, there are none.
+  // Balloon drivers and loads go by `clock`, and calls meet the faults of
+  // `faults`; both outlive the daemon.  If `faults` is null, there are none.
   //
   // Sockets get mode 0600; for that, the process's umask is changed while this
   // runs.  Fails without serving anywhere: ALREADY_EXISTS if another daemon
@@ -70,6 +71,7 @@ class Daemon {
   DomainServiceImpl domain_service_;
   MemoryServiceImpl memory_service_;
   AddressSpaceServiceImpl address_space_service_;
+  GuestLoadServiceImpl guest_load_service_;
   MigrationServiceImpl migration_service_;
   FaultServiceImpl fault_service_;
   std::unique_ptr<grpc::Server> server_;

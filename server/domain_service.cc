@@ -100,6 +100,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
                               FindDomain(*host_, request->domain()));
     const absl::StatusOr<DomainState> state = domain->Unpause(stop);
     runner_->balloons.Watch(domain);
+    runner_->loads.Watch(domain);
     SIMVISOR_RETURN_IF_ERROR(state.status());
     response->set_state(ToProto(*state));
     return absl::OkStatus();

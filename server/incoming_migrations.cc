@@ -100,6 +100,7 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                   domain->id().value(), std::string(status.message()));
   }
   runner_->balloons.Watch(domain);
+  runner_->loads.Watch(domain);
 }
 
 void IncomingMigrations::Drop(const std::shared_ptr<Domain>& domain) {

@@ -113,6 +113,7 @@ absl::Status OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
       // meanwhile, nothing is to be resumed.
       domain->Resume(/*paused=*/false, NeverStop).IgnoreError();
       runner_->balloons.Watch(domain);
+      runner_->loads.Watch(domain);
       return absl::OkStatus();
     case SourceState::kCopying:
     case SourceState::kUnknown:

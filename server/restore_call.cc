@@ -97,6 +97,7 @@ absl::Status RestoreCall::Restore() {
     return status;
   }
   runner_->balloons.Watch(domain);
+  runner_->loads.Watch(domain);
   ToProto(domain->Info(), response_->mutable_domain());
   return absl::OkStatus();
 }

@@ -125,6 +125,7 @@ void SaveCall::Complete() {
   } else {
     status = domain_->Resume(after_ == v1::AFTER_SAVE_PAUSE, NeverStop);
     runner_->balloons.Watch(domain_);
+    runner_->loads.Watch(domain_);
   }
   End(status);
 }
@@ -134,6 +135,7 @@ void SaveCall::Fail(const absl::Status& status) {
     // If it has been destroyed meanwhile, nothing is to be resumed.
     domain_->Resume(/*paused=*/false, NeverStop).IgnoreError();
     runner_->balloons.Watch(domain_);
+    runner_->loads.Watch(domain_);
   }
   End(status);
 }

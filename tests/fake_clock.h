@@ -1,6 +1,6 @@
 // A clock that stands still until a test moves it.
 //
-// For one object that waits for it with one mutex, from one thread.
+// For objects that wait for it from one thread each, with one mutex each.
 //
 // Thread safety: thread-safe.
 
@@ -9,52 +9,73 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <map>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "server/clock.h"
 
 namespace simvisor::server {
 
 class FakeClock final : public Clock {
  public:
+  // For so many objects.
+  explicit FakeClock(size_t objects = 1) : objects_(objects) {}
+
   Time Now() const override { return now_.load(); }
 
   void Await(absl::Mutex* mu, const absl::Condition& condition,
              Time until) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    if (mu_ == nullptr) {
-      mu_ = mu;
-      known_.Notify();
-    }
-    sleeper_ = {&condition, until};
-    mu->Await(absl::Condition(this, &FakeClock::MustEnd));
-    sleeper_ = {};
+    Sleeper& sleeper = SleeperOf(mu);
+    sleeper.condition = &condition;
+    sleeper.until = until;
+    mu->Await(absl::Condition(&sleeper, &Sleeper::MustEnd));
+    sleeper.condition = nullptr;
   }
 
-  // Moves on by `seconds`; returns once whoever waits has done what was due.
-  void Advance(int seconds) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    known_.WaitForNotification();
-    absl::MutexLock lock(mu_);
-    now_.store(Now() + std::chrono::seconds(seconds));
-    mu_->Await(absl::Condition(this, &FakeClock::IsAsleep));
+  // Moves on by `time`; returns once all that wait have done what was due.
+  void AdvanceBy(Time::duration time) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    AwaitObjects();
+    now_.store(Now() + time);
+    // No more of them come.
+    for (auto& [mu, sleeper] : sleepers_) {
+      mu->Lock();
+      mu->Await(absl::Condition(&sleeper, &Sleeper::IsAsleep));
+      mu->Unlock();
+    }
   }
+  void Advance(int seconds) { AdvanceBy(std::chrono::seconds(seconds)); }
 
  private:
+  // All but the clock belongs to the mutex that it sleeps with.
   struct Sleeper {
+    const FakeClock* clock;
     const absl::Condition* condition = nullptr;  // null: awake
     Time until;
+
+    // Both are evaluated with that mutex held.
+    bool MustEnd() const { return condition->Eval() || clock->Now() >= until; }
+    bool IsAsleep() const { return condition != nullptr && !MustEnd(); }
   };
 
-  // Both are evaluated with *mu_ held.
-  bool MustEnd() const {
-    return sleeper_.condition->Eval() || Now() >= sleeper_.until;
+  Sleeper& SleeperOf(absl::Mutex* mu) ABSL_LOCKS_EXCLUDED(list_mu_) {
+    absl::MutexLock lock(&list_mu_);
+    return sleepers_.try_emplace(mu, Sleeper{.clock = this, .until = {}})
+        .first->second;
   }
-  bool IsAsleep() const { return sleeper_.condition != nullptr && !MustEnd(); }
+  void AwaitObjects() ABSL_LOCKS_EXCLUDED(list_mu_) {
+    absl::MutexLock lock(&list_mu_);
+    list_mu_.Await(absl::Condition(this, &FakeClock::KnowsAll));
+  }
+  bool KnowsAll() const ABSL_SHARED_LOCKS_REQUIRED(list_mu_) {
+    return sleepers_.size() == objects_;
+  }
 
+  const size_t objects_;
   std::atomic<Time> now_{Time() + std::chrono::hours(1)};
-  absl::Mutex* mu_ = nullptr;  // written once, before known_
-  absl::Notification known_;
-  Sleeper sleeper_;
+  absl::Mutex list_mu_;
+  std::map<absl::Mutex*, Sleeper> sleepers_ ABSL_GUARDED_BY(list_mu_);
 };
 
 }  // namespace simvisor::server

@@ -1,5 +1,5 @@
 // What a running kernel allocates, made to fail in turn: pages for foreign
-// mappings, and page tables of processes.
+// mappings, page tables of processes, and pages of a load.
 
 #include <cstdint>
 #include <memory>
@@ -209,6 +209,27 @@ TEST_P(AddressSpaceFaultsTest, SetThatFailsLeavesProcessesAlone) {
 
 INSTANTIATE_TEST_SUITE_P(SharedKernelPmd, AddressSpaceFaultsTest,
                          testing::Bool());
+
+// --- Loads -------------------------------------------------------------------
+
+class LoadFaultsTest : public testing::TestWithParam<Arch> {};
+
+TEST_P(LoadFaultsTest, StartThatFailsTakesNothing) {
+  const FaultCase test = {
+      [] { return MachineWithGuest(GetParam()); },
+      [](Machine& machine) {
+        return machine.domain->StartLoad({.working_set = PageCount(20)});
+      },
+      [](Machine& machine, const absl::Status& status, uint64_t,
+         const DomainPicture& before) {
+        ExpectUnchanged(machine, status, before);
+        EXPECT_FALSE(machine.domain->FindLoad().ok());
+      }};
+  EXPECT_EQ(FailEach(test), 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Arches, LoadFaultsTest,
+                         testing::Values(Arch::kX86_64, Arch::kX86_32Pae));
 
 }  // namespace
 }  // namespace simvisor

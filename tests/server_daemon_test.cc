@@ -64,7 +64,8 @@ TEST_F(ServerDaemonTest, HealthOfTheServerAndOfEachService) {
   for (const char* service :
        {"", "simvisor.v1.HostService", "simvisor.v1.DomainService",
         "simvisor.v1.MemoryService", "simvisor.v1.AddressSpaceService",
-        "simvisor.v1.MigrationService", "simvisor.v1.FaultService"}) {
+        "simvisor.v1.GuestLoadService", "simvisor.v1.MigrationService",
+        "simvisor.v1.FaultService"}) {
     EXPECT_EQ(Health(service), HealthCheckResponse::SERVING) << service;
   }
   EXPECT_EQ(Health("no.such.Service"), HealthCheckResponse::SERVICE_UNKNOWN);

@@ -154,7 +154,7 @@ class ServerTest : public testing::Test {
 
   const ScopedFolder folder_;
   const std::string address_;
-  FakeClock clock_;
+  FakeClock clock_{2};  // for the timers of balloons and of loads
   FaultInjector faults_;
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -48,6 +48,7 @@ Client::Client(absl::string_view address,
       domain_(v1::DomainService::NewStub(channel_)),
       memory_(v1::MemoryService::NewStub(channel_)),
       address_spaces_(v1::AddressSpaceService::NewStub(channel_)),
+      guest_loads_(v1::GuestLoadService::NewStub(channel_)),
       migration_(v1::MigrationService::NewStub(channel_)),
       faults_(v1::FaultService::NewStub(channel_)) {}
 
@@ -383,6 +384,30 @@ absl::StatusOr<v1::ListFaultsResponse> Client::ListFaults(
 absl::StatusOr<v1::RemoveFaultsResponse> Client::RemoveFaults(
     const v1::RemoveFaultsRequest& request) const {
   return Call(*faults_, &v1::FaultService::Stub::RemoveFaults, request);
+}
+
+absl::StatusOr<v1::StartGuestLoadResponse> Client::StartGuestLoad(
+    const v1::StartGuestLoadRequest& request) const {
+  return Call(*guest_loads_, &v1::GuestLoadService::Stub::StartGuestLoad,
+              request);
+}
+
+absl::StatusOr<v1::GetGuestLoadResponse> Client::GetGuestLoad(
+    const v1::GetGuestLoadRequest& request) const {
+  return Call(*guest_loads_, &v1::GuestLoadService::Stub::GetGuestLoad,
+              request);
+}
+
+absl::StatusOr<v1::StopGuestLoadResponse> Client::StopGuestLoad(
+    const v1::StopGuestLoadRequest& request) const {
+  return Call(*guest_loads_, &v1::GuestLoadService::Stub::StopGuestLoad,
+              request);
+}
+
+absl::StatusOr<v1::CheckGuestLoadResponse> Client::CheckGuestLoad(
+    const v1::CheckGuestLoadRequest& request) const {
+  return Call(*guest_loads_, &v1::GuestLoadService::Stub::CheckGuestLoad,
+              request);
 }
 
 }  // namespace simvisor::client

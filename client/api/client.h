@@ -26,6 +26,7 @@
 #include "simvisor/v1/address_space_service.grpc.pb.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/fault_service.grpc.pb.h"
+#include "simvisor/v1/guest_load_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
@@ -134,6 +135,14 @@ class Client {
       const v1::ListFaultsRequest& request) const;
   absl::StatusOr<v1::RemoveFaultsResponse> RemoveFaults(
       const v1::RemoveFaultsRequest& request) const;
+  absl::StatusOr<v1::StartGuestLoadResponse> StartGuestLoad(
+      const v1::StartGuestLoadRequest& request) const;
+  absl::StatusOr<v1::GetGuestLoadResponse> GetGuestLoad(
+      const v1::GetGuestLoadRequest& request) const;
+  absl::StatusOr<v1::StopGuestLoadResponse> StopGuestLoad(
+      const v1::StopGuestLoadRequest& request) const;
+  absl::StatusOr<v1::CheckGuestLoadResponse> CheckGuestLoad(
+      const v1::CheckGuestLoadRequest& request) const;
 
   // Saves a domain.  Each piece of the image goes to `sink`; once that has
   // taken the last one, the image counts as stored, and the domain is done
@@ -182,6 +191,7 @@ class Client {
   const std::unique_ptr<v1::DomainService::Stub> domain_;
   const std::unique_ptr<v1::MemoryService::Stub> memory_;
   const std::unique_ptr<v1::AddressSpaceService::Stub> address_spaces_;
+  const std::unique_ptr<v1::GuestLoadService::Stub> guest_loads_;
   const std::unique_ptr<v1::MigrationService::Stub> migration_;
   const std::unique_ptr<v1::FaultService::Stub> faults_;
 };

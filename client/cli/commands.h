@@ -68,6 +68,9 @@ void AddVcpuCommands(Commands& commands);
 // Declared by AddMemoryCommands() in the group balloon.
 void AddBalloonStateCommand(Commands& commands, CLI::App& balloon);
 
+// Declared by AddGuestCommands() in its group.
+void AddGuestLoadCommand(Commands& commands, CLI::App& guest);
+
 // Declared by AddP2mCommands() in its group.
 void AddP2mForeignCommands(Commands& commands, CLI::App& p2m);
 void AddP2mSetCommand(Commands& commands, CLI::App& p2m);

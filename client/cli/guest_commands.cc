@@ -98,7 +98,7 @@ void AddWrite(Commands& commands, CLI::App& group) {
 
 void AddGuestCommands(Commands& commands) {
   CLI::App& group =
-      commands.AddGroup("guest", "Read and write the memory of a guest");
+      commands.AddGroup("guest", "The memory of a guest: read, write, load");
   auto args = std::make_shared<ReadArgs>();
   CLI::App& read =
       commands.Add(group, "read", "Print bytes of guest memory",
@@ -112,6 +112,7 @@ void AddGuestCommands(Commands& commands) {
                   "Write the bytes to this file instead; - is standard "
                   "output");
   AddWrite(commands, group);
+  AddGuestLoadCommand(commands, group);
 }
 
 }  // namespace simvisor::client

@@ -257,6 +257,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
   // Until here, pages of theirs may have been asked for what they hold.
   list_->SetPmdListener(nullptr);
   address_spaces_ = nullptr;
+  load_ = nullptr;
   gave_all_back_.store(true, std::memory_order_release);
   return freed;
 }

@@ -7,13 +7,14 @@
 //   (1) a RAM word's frame is owned by the domain, is one that its guest can
 //   reach, and its m2p entry points back; (2) pages = RAM words + frames in no
 //   word + frames held for other domains' mappings of them; (3) a page of the
-//   list's own structure, or of an address space, is RAM, in no free list and
-//   not both; (4) the guest's free pages are RAM, and the balloon's pfns are
-//   INVALID; (5) every PMD entry that the tables of a process have for the p2m
-//   area is the list's; (6) the balloon driver counts the pages but held ones,
-//   less the room it took off at boot, and the balloon's pfns by zone; that of
-//   a running guest works towards the target, likewise less that room, unless
-//   it has given up; (7) a foreign word's frame is another domain's.
+//   list's own structure, of an address space, or of the guest's load is RAM,
+//   in no free list and no two of these; (4) the guest's free pages are RAM,
+//   and the balloon's pfns are INVALID; (5) every PMD entry that the tables of
+//   a process have for the p2m area is the list's; (6) the balloon driver
+//   counts the pages but held ones, less the room it took off at boot, and the
+//   balloon's pfns by zone; that of a running guest works towards the target,
+//   likewise less that room, unless it has given up; (7) a foreign word's frame
+//   is another domain's.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
 // PAUSED -> DYING (no frames but held ones).  Every method but the constants
@@ -57,6 +58,7 @@
 #include "domain/guest/balloon_list.h"
 #include "domain/guest/free_pages.h"
 #include "domain/guest/guest_boot.h"
+#include "domain/guest/guest_load.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_list.h"
@@ -299,6 +301,33 @@ class Domain {
   absl::Status WriteMemory(Pfn pfn, uint64_t offset, absl::string_view data)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The guest's load (domain_load.cc): a program in it that writes to pages of
+  // its own; see GuestLoad.  All but StartLoad(): FAILED_PRECONDITION
+  // GUEST_LOAD_NOT_FOUND if there is none.
+  //
+  // Takes the working set out of the guest's free pages, zeroed.
+  // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, GUEST_LOAD_RUNNING;
+  // INVALID_ARGUMENT RANGE_INVALID (see LoadSpec); RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED.
+  absl::Status StartLoad(const LoadSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
+  // Does the next `writes` writes, or fewer if the guest does not run, and
+  // returns how many.  When `stop` ends the call, what was written stays.  Lets
+  // other calls in between.
+  absl::StatusOr<uint64_t> RunLoad(uint64_t writes, StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends it, and gives its pages back to the guest, zeroed.
+  absl::StatusOr<LoadReport> StopLoad() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<LoadReport> FindLoad() const ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, and where its pages lie, from number `first` on, at most `most`
+  // extents.
+  absl::StatusOr<LoadReport> ListLoadPages(
+      uint64_t first, size_t most, std::vector<PfnExtent>& extents) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Compares each page with what it must hold after the writes so far.  Lets
+  // the load, and other calls, go on in between.
+  absl::StatusOr<LoadCheck> CheckLoad(StopCheck stop) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Content of a frame of this domain.  Sets *zero instead of filling `page`
   // (kPageSize bytes) if every byte is 0.  FAILED_PRECONDITION
   // FRAME_NOT_READABLE if the frame is not the domain's.
@@ -535,9 +564,32 @@ class Domain {
   PageCount DropForeign(std::vector<DomainId>* drained)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // domain_load.cc
+  absl::Status CheckCanStartLoad(const LoadSpec& spec) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckHasLoad(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status LoadNotFound(absl::string_view operation) const;
+  absl::Status LoadTooLarge(PageCount wanted, PageCount had) const;
+  void FreeLoadPages(const PfnSet& pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Compares the next pages with what they must hold.
+  void CheckBatch(const LastWrites& last, LoadCheck& check) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool LoadRuns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // That no page of `pfns` is the load's.
+  absl::Status CheckNoLoad(absl::string_view operation, PfnExtent pfns) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AuditLoad(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // domain_memory.cc
   absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
                           uint64_t size, bool writing) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes to one page that is RAM, and no page of the kernel's.  Every write
+  // to a guest's memory comes here.
+  // REQUIRES: offset + data.size() <= kPageSize.
+  void WriteContent(Pfn pfn, uint64_t offset, absl::string_view data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What a frame holds that is about to be held for others; null for zeros.
   std::unique_ptr<Page> TakeContent(Mfn mfn, Pfn pfn)
@@ -586,6 +638,9 @@ class Domain {
   // Room to balloon at boot.
   std::vector<PfnExtent> extra_regions_ ABSL_GUARDED_BY(mu_);
   PageContents contents_ ABSL_GUARDED_BY(mu_);
+  // Null if there is none.  Shared so that a check can tell it from a later
+  // one.
+  std::shared_ptr<GuestLoad> load_ ABSL_GUARDED_BY(mu_);
   MfnSet unmapped_frames_ ABSL_GUARDED_BY(mu_);  // owned, in no word
   PfnSet foreign_ ABSL_GUARDED_BY(mu_);          // pfns with foreign words
   // Of foreign_: those that go back to the balloon.

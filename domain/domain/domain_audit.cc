@@ -131,6 +131,7 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   });
   AuditAddressSpaces(out);
   AuditFreePages(out);
+  AuditLoad(out);
   AuditBalloon(out);
   return owned;
 }
@@ -194,6 +195,23 @@ void Domain::AuditFreePages(std::vector<std::string>& out) const {
       findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold page tables",
                                    first.value(), last.value()));
     }
+  }
+}
+
+void Domain::AuditLoad(std::vector<std::string>& out) const {
+  if (load_ == nullptr) return;
+  Findings findings(id_, out);
+  const auto check = [&](bool shared, PfnExtent pfns, absl::string_view what) {
+    if (!shared) return;
+    findings.Add(absl::StrFormat("load pfns [0x%x, 0x%x) %s as well",
+                                 pfns.first.value(), pfns.end().value(), what));
+  };
+  for (const auto& [first, last] : load_->pages().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, last);
+    CheckClass(*list_, pfns, P2mClass::kRam, "load", findings);
+    check(list_->structure().Intersects(pfns), pfns, "hold the p2m list");
+    check(HoldsPageTables(pfns), pfns, "hold page tables");
+    check(free_pages_.set().CountIn(pfns) > PageCount(0), pfns, "are free");
   }
 }
 

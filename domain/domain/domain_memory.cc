@@ -97,14 +97,17 @@ absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
                                       /*writing=*/true));
   while (!data.empty()) {
     const size_t n = std::min<uint64_t>(data.size(), kPageSize - offset);
-    contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset,
-                    data.substr(0, n));
-    dirty_.Mark({pfn, PageCount(1)});
+    WriteContent(pfn, offset, data.substr(0, n));
     data.remove_prefix(n);
     pfn += PageCount(1);
     offset = 0;
   }
   return absl::OkStatus();
+}
+
+void Domain::WriteContent(Pfn pfn, uint64_t offset, absl::string_view data) {
+  contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset, data);
+  dirty_.Mark({pfn, PageCount(1)});
 }
 
 absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,

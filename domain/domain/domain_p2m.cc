@@ -121,6 +121,7 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
                         id_.value(), operation, pfns.first.value(),
                         pfns.end().value()));
   }
+  SIMVISOR_RETURN_IF_ERROR(CheckNoLoad(operation, pfns));
   SIMVISOR_RETURN_IF_ERROR(CheckNoForeign(operation, pfns));
   Overwritten under;
   for (Pfn at = pfns.first; at < pfns.end();) {

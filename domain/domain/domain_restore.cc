@@ -5,6 +5,7 @@
 // noted about itself, which takes frames and contents over.
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -123,6 +124,8 @@ void Domain::EncodeKernel(StateWriter& out) const {
   balloon_.Encode(out);
   driver_.Encode(out);
   if (address_spaces_ != nullptr) address_spaces_->Encode(out);
+  // Last, and only if there is one: notes may end before it.
+  if (load_ != nullptr) load_->Encode(out);
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
@@ -273,6 +276,10 @@ absl::Status Domain::DecodeGuest(StateReader& in,
   if (abi_->arch == Arch::kX86_32Pae) {
     MakeAddressSpaces();
     address_spaces_->Decode(in, end);
+  }
+  if (in.ok() && !in.done()) {
+    std::optional<GuestLoad> load = GuestLoad::Decode(in, end);
+    if (load.has_value()) load_ = std::make_shared<GuestLoad>(*std::move(load));
   }
   if (!in.done()) return Malformed("they end early or late");
   state_ = DomainState::kPaused;

@@ -18,6 +18,7 @@
 #include "domain/guest/address_space_types.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/guest/e820.h"
+#include "domain/guest/guest_load.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
@@ -181,6 +182,21 @@ enum class RamPolicy { kRefuse, kRelease, kKeep };
 struct NewAddressSpaces {
   uint64_t first_id = 0;
   AddressSpaceTotals totals;
+};
+
+// A guest's load.
+struct LoadReport {
+  LoadSpec spec;
+  uint64_t writes = 0;   // done so far
+  bool running = false;  // whether it goes on by itself: its guest runs
+};
+
+// What a check of a load's pages came to.
+struct LoadCheck {
+  LoadReport load;  // at the end of the check
+  PageCount checked;
+  PageCount mismatches;
+  Pfn first_bad = Pfn::None();  // the first page that differs
 };
 
 struct P2mReport {

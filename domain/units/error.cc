@@ -44,6 +44,8 @@ constexpr NamedReason kReasons[] = {
     {Reason::kFrameNotOwned, "FRAME_NOT_OWNED"},
     {Reason::kFrameNotReadable, "FRAME_NOT_READABLE"},
     {Reason::kGuestKernelUnknown, "GUEST_KERNEL_UNKNOWN"},
+    {Reason::kGuestLoadNotFound, "GUEST_LOAD_NOT_FOUND"},
+    {Reason::kGuestLoadRunning, "GUEST_LOAD_RUNNING"},
     {Reason::kGuestMemoryExhausted, "GUEST_MEMORY_EXHAUSTED"},
     {Reason::kHostAddressSpaceExhausted, "HOST_ADDRESS_SPACE_EXHAUSTED"},
     {Reason::kHostMemoryExhausted, "HOST_MEMORY_EXHAUSTED"},

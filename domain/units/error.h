@@ -52,6 +52,8 @@ enum class Reason {
   kFrameNotOwned,
   kFrameNotReadable,
   kGuestKernelUnknown,
+  kGuestLoadNotFound,
+  kGuestLoadRunning,
   kGuestMemoryExhausted,
   kHostAddressSpaceExhausted,
   kHostMemoryExhausted,

@@ -58,6 +58,8 @@ from grpc.health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
 from simvisor.v1 import common_pb2 as common  # noqa: E402
 from simvisor.v1 import domain_service_pb2 as domain  # noqa: E402
 from simvisor.v1 import domain_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import guest_load_service_pb2 as guest_load  # noqa: E402
+from simvisor.v1 import guest_load_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import host_service_pb2 as host  # noqa: E402
 from simvisor.v1 import host_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
@@ -65,8 +67,8 @@ from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
 from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 
-__all__ = ["common", "domain", "grpc", "health_pb2", "health_pb2_grpc", "host",
-           "memory", "migration"]
+__all__ = ["common", "domain", "grpc", "guest_load", "health_pb2",
+           "health_pb2_grpc", "host", "memory", "migration"]
 
 
 class Daemon:
@@ -121,6 +123,8 @@ class Client:
         self.host = host_service_pb2_grpc.HostServiceStub(self.channel)
         self.domain = domain_service_pb2_grpc.DomainServiceStub(self.channel)
         self.memory = memory_service_pb2_grpc.MemoryServiceStub(self.channel)
+        self.guest_load = guest_load_service_pb2_grpc.GuestLoadServiceStub(
+            self.channel)
         self.migration = migration_service_pb2_grpc.MigrationServiceStub(
             self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)

@@ -14,7 +14,7 @@ import threading
 import unittest
 
 import harness
-from harness import common, domain, memory, migration, ref
+from harness import common, domain, guest_load, memory, migration, ref
 
 sys.path.insert(0, os.path.dirname(__file__))
 import stream_checker  # noqa: E402
@@ -111,9 +111,18 @@ class ImagesTest(harness.DaemonTest):
         if kind in ("written", "all"):
             for pfn in (0, 300, 1800, 1801):
                 self.write(name, pfn, b"page %d" % pfn * 100)
+        if kind == "loaded":
+            self.client.guest_load.StartGuestLoad(
+                guest_load.StartGuestLoadRequest(
+                    domain=ref(name),
+                    spec=guest_load.LoadSpec(pages_per_second=10000,
+                                             working_set_pages=500)))
+            self.wait_for(lambda: self.client.guest_load.GetGuestLoad(
+                guest_load.GetGuestLoadRequest(domain=ref(name))).load.writes)
 
     def test_xen_accepts_every_kind_of_image(self):
-        kinds = ("fresh", "ballooned", "identity", "written", "odd", "all")
+        kinds = ("fresh", "ballooned", "identity", "written", "loaded", "odd",
+                 "all")
         arches = (common.ARCH_X86_64, common.ARCH_X86_32_PAE)
         views = (domain.TOOLS_VIEW_TREE, domain.TOOLS_VIEW_LINEAR)
         for arch, view, kind in itertools.product(arches, views, kinds):

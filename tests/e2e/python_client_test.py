@@ -15,6 +15,7 @@ class PythonClientTest(harness.DaemonTest):
                         "simvisor.v1.DomainService",
                         "simvisor.v1.MemoryService",
                         "simvisor.v1.AddressSpaceService",
+                        "simvisor.v1.GuestLoadService",
                         "simvisor.v1.MigrationService",
                         "simvisor.v1.FaultService"):
             answer = self.client.health.Check(
