@@ -14,9 +14,14 @@ dir=$(mktemp -d)
 touch "$dir/log"
 export SIMVISOR_ADDRESS="unix:$dir/simvisor.sock"
 daemon=
+target=
+target_address="unix:$dir/target.sock"
 
 cleanup() {
   local status=$?
+  if [[ -n $target ]] && kill "$target" 2>/dev/null; then
+    wait "$target" || true
+  fi
   if [[ -n $daemon ]] && kill "$daemon" 2>/dev/null; then
     wait "$daemon" || true
   fi
@@ -64,6 +69,23 @@ stop_daemon() {
   echo "the daemon has drained and exited 0"
 }
 
+start_target() {
+  local ready command=(simvisord --listen "$target_address" --seed 2)
+  mkfifo "$dir/target-stdout"
+  printf '$ %s &\n' "${command[*]}"
+  "${command[@]}" >"$dir/target-stdout" 2>>"$dir/log" &
+  target=$!
+  exec 4<"$dir/target-stdout"
+  read -r -t 60 ready <&4
+  printf '%s\n' "$ready"
+}
+
+stop_target() {
+  kill -TERM "$target"
+  wait "$target"
+  target=
+}
+
 say "An 8 GiB board, described by the boot log of a real Xen dom0"
 start_daemon
 show simvisor info
@@ -94,6 +116,17 @@ show simvisor save small "$image"
 show simvisor restore "$image"
 show simvisor p2m walk small
 show simvisor destroy small
+
+say "A guest that writes, moved to a second daemon while it does"
+start_target
+show simvisor create examples/small.cfg
+show simvisor guest load small --pages-per-second 20000 --working-set 16m
+show simvisor migrate small "$target_address"
+show simvisor list
+show simvisor --address "$target_address" list
+show simvisor --address "$target_address" guest load small --check
+show simvisor --address "$target_address" audit
+stop_target
 
 say "Every frame accounted for"
 show simvisor audit

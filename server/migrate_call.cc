@@ -36,27 +36,22 @@ MigrateCall::MigrateCall(Host* host, CallRunner* runner,
       record_(&runner->calls, "MigrateDomain"),
       request_(request) {}
 
-void MigrateCall::Run() {
-  absl::Status status = limits_();
-  if (!status.ok()) return End(status);
-  absl::StatusOr<MigrationSource::Plan> plan = MakePlan();
-  if (!plan.ok()) return End(plan.status());
+absl::Status MigrateCall::Migrate() {
+  SIMVISOR_RETURN_IF_ERROR(limits_());
+  SIMVISOR_ASSIGN_OR_RETURN(MigrationSource::Plan plan, MakePlan());
   MigrationSource source(
-      *std::move(plan), migrations_, runner_->faults,
+      std::move(plan), migrations_, runner_->faults,
       [this](const v1::MigrateDomainResponse& progress) { Post(progress); });
   {
     absl::MutexLock lock(&mu_);
     source_ = &source;
   }
   // It may have been cancelled before there was anything to cancel.
-  status = limits_();
-  if (!status.ok()) source.Cancel(status);
-  status = source.Run();
-  {
-    absl::MutexLock lock(&mu_);
-    source_ = nullptr;
-  }
-  End(status);
+  if (const absl::Status over = limits_(); !over.ok()) source.Cancel(over);
+  absl::Status status = source.Run();
+  absl::MutexLock lock(&mu_);
+  source_ = nullptr;
+  return status;
 }
 
 absl::StatusOr<MigrationSource::Plan> MigrateCall::MakePlan() const {

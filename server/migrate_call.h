@@ -41,7 +41,7 @@ class MigrateCall final
               const v1::MigrateDomainRequest& request);
 
   void Start() {
-    pool_->Submit([this] { Run(); });
+    pool_->Submit([this] { End(Migrate()); });
   }
 
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -49,7 +49,8 @@ class MigrateCall final
   void OnDone() override { delete this; }
 
  private:
-  void Run() ABSL_LOCKS_EXCLUDED(mu_);
+  // On the pool; nothing of the migration is left when it returns.
+  absl::Status Migrate() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<MigrationSource::Plan> MakePlan() const;
   void Post(const v1::MigrateDomainResponse& progress) ABSL_LOCKS_EXCLUDED(mu_);
   void End(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);

@@ -229,6 +229,9 @@ absl::Status MigrationSource::Read(v1::ReceiveDomainResponse::StepCase step) {
 
 grpc::Status MigrationSource::EndStream() {
   if (stream_ == nullptr) return grpc::Status::OK;
+  // gRPC tells the status behind the last message alone.
+  while (stream_->Read(&response_)) {
+  }
   const grpc::Status status = stream_->Finish();
   stream_ = nullptr;
   return status;

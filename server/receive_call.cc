@@ -56,11 +56,15 @@ void ReceiveCall::OnWriteDone(bool ok) {
 }
 
 void ReceiveCall::Written() {
+  absl::Status status;
+  response_.Clear();
   if (step_ == Step::kPrepared) {
-    const absl::Status status = Reach(FaultPoint::kReceivePrepared);
-    if (!status.ok()) return End(status);
+    status = Reach(FaultPoint::kReceivePrepared);
+  } else if (step_ == Step::kReceiving && restorer_->done()) {
+    // The whole stream came along with what ADMITTED has answered.
+    status = Arrive();
   }
-  StartRead(&request_);
+  GoOn(status);
 }
 
 void ReceiveCall::Take() {
@@ -73,6 +77,10 @@ void ReceiveCall::Take() {
   // A call that is over must not commit any more.
   absl::Status status = limits_();
   if (status.ok()) status = Handle();
+  GoOn(status);
+}
+
+void ReceiveCall::GoOn(const absl::Status& status) {
   if (!status.ok()) return End(status);
   if (response_.step_case() == v1::ReceiveDomainResponse::STEP_NOT_SET) {
     StartRead(&request_);
@@ -126,7 +134,10 @@ absl::Status ReceiveCall::TakeData() {
     response_.mutable_admitted();
     return absl::OkStatus();
   }
-  if (!restorer_->done()) return absl::OkStatus();
+  return restorer_->done() ? Arrive() : absl::OkStatus();
+}
+
+absl::Status ReceiveCall::Arrive() {
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveArrived));
   SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish());
   restorer_ = nullptr;

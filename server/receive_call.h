@@ -60,10 +60,13 @@ class ReceiveCall final
   absl::Status Reach(FaultPoint point) {
     return runner_->faults->Reach(point, name_);
   }
+  // Writes the response that is due, or reads on, or ends the call.
+  void GoOn(const absl::Status& status);
   // Does what the request asks for, and fills in a response if one is due.
   absl::Status Handle();
   absl::Status TakeOffer(const v1::ReceiveDomainRequest::Offer& offer);
   absl::Status TakeData();
+  absl::Status Arrive();
   absl::Status TakeCommit();
   // The stream broke, or ended where it must not.
   void Break();
