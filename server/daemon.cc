@@ -24,6 +24,8 @@ constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kMaxCallsPerConnection = 1000;
 
 constexpr int kMinPingsEveryMs = 5000;
+constexpr int kPingEveryMs = 30000;
+constexpr int kPingTimeoutMs = 20000;
 
 // How long answers that are finished may take to leave.
 constexpr absl::Duration kLastAnswers = absl::Milliseconds(100);
@@ -43,6 +45,9 @@ void SetBounds(grpc::ServerBuilder& builder) {
   // The source of a migration asks now and then whether this end is alive.
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingsEveryMs);
+  // A client whose machine is gone must not hold for hours what it asked for.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingEveryMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
   // Otherwise a second daemon could share a port, and get half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "domain/units/error.h"
 #include "server/convert_live_migration.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 // Migrations that have ended and are remembered.
 constexpr size_t kMaxEnded = 256;
+// How long one that is dropped is waited for.
+constexpr absl::Duration kEndOfCall = absl::Seconds(5);
 
 bool HasEnded(TargetState state) {
   return state == TargetState::kCommitted || state == TargetState::kDropped;
@@ -23,7 +26,8 @@ bool HasEnded(TargetState state) {
 
 absl::Status IncomingMigrations::Begin(absl::string_view id,
                                        absl::string_view source,
-                                       bool start_paused) {
+                                       bool start_paused,
+                                       std::function<void()> cancel) {
   absl::MutexLock lock(&mu_);
   const auto [at, is_new] = entries_.try_emplace(std::string(id));
   if (!is_new) {
@@ -35,6 +39,7 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
   at->second.number = next_number_++;
   at->second.source = std::string(source);
   at->second.start_paused = start_paused;
+  at->second.cancel = std::move(cancel);
   return absl::OkStatus();
 }
 
@@ -60,41 +65,61 @@ absl::Status IncomingMigrations::Arrived(absl::string_view id,
                                 " was dropped while the domain came in"));
 }
 
-absl::StatusOr<TargetState> IncomingMigrations::Decide(absl::string_view id,
-                                                       TargetEvent event) {
+void IncomingMigrations::CallEnded(absl::string_view id) {
+  absl::MutexLock lock(&mu_);
+  Entry& entry = entries_.at(std::string(id));
+  entry.cancel = nullptr;
+  entry.end_number = next_number_++;
+  ForgetOld();
+}
+
+absl::StatusOr<v1::Migration> IncomingMigrations::Decide(absl::string_view id,
+                                                         TargetEvent event) {
   std::shared_ptr<Domain> domain;
-  TargetState state;
+  v1::Migration now;
   bool start_paused = false;
+  bool coming_in = false;
   {
     absl::MutexLock lock(&mu_);
     const auto at = entries_.find(std::string(id));
     if (at == entries_.end()) return UnknownMigration(id);
     Entry& entry = at->second;
     const bool had_ended = HasEnded(entry.state);
-    state = Next(entry.state, event).value_or(entry.state);
-    entry.state = state;
-    if (HasEnded(state) && !had_ended) {
+    const bool receiving = entry.state == TargetState::kReceiving;
+    entry.state = Next(entry.state, event).value_or(entry.state);
+    if (HasEnded(entry.state) && !had_ended) {
       domain = std::move(entry.domain);
       start_paused = entry.start_paused;
-      entry.forgettable = state == TargetState::kDropped;
-      ended_.emplace(entry.number, at->first);
-      ForgetOld();
+      // What came in so far goes with the call.
+      coming_in = receiving && event != TargetEvent::kBroken;
+      if (coming_in && entry.cancel != nullptr) entry.cancel();
     }
+    now = ToProto(at->first, entry);
   }
-  if (domain != nullptr) {
-    if (state == TargetState::kCommitted) {
-      Run(domain, start_paused);
-    } else {
-      Drop(domain);
-    }
+  if (coming_in) AwaitEndOfCall(id);
+  if (domain == nullptr) return now;
+  if (now.state() == v1::MIGRATION_STATE_COMMITTED) {
+    Run(domain, start_paused);
+  } else {
+    Drop(domain);
   }
-  return state;
+  return now;
+}
+
+void IncomingMigrations::AwaitEndOfCall(absl::string_view id) {
+  absl::MutexLock lock(&mu_);
+  const auto ended = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    const auto at = entries_.find(std::string(id));
+    return at == entries_.end() || at->second.cancel == nullptr;
+  };
+  mu_.AwaitWithTimeout(absl::Condition(&ended), kEndOfCall);
 }
 
 void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
   // It is held, so that nobody can have ended it.
-  const absl::Status status = domain->Resume(start_paused, NeverStop);
+  const absl::Status status =
+      domain->Resume(domain->Info().suspension, start_paused, NeverStop);
   if (!status.ok()) {
     spdlog::error("domain {} has arrived and cannot resume: {}",
                   domain->id().value(), std::string(status.message()));
@@ -112,21 +137,21 @@ void IncomingMigrations::Acknowledge(absl::string_view id) {
   absl::MutexLock lock(&mu_);
   const auto at = entries_.find(std::string(id));
   if (at == entries_.end()) return;
-  at->second.forgettable = true;
+  at->second.acknowledged = true;
   ForgetOld();
 }
 
 void IncomingMigrations::ForgetOld() {
-  size_t excess = ended_.size() > kMaxEnded ? ended_.size() - kMaxEnded : 0;
-  for (auto at = ended_.begin(); at != ended_.end() && excess > 0;) {
-    const auto entry = entries_.find(at->second);
-    if (entry->second.forgettable) {
-      entries_.erase(entry);
-      at = ended_.erase(at);
-      --excess;
-    } else {
-      ++at;
+  absl::btree_map<uint64_t, std::string> old;
+  for (const auto& [id, entry] : entries_) {
+    const bool may_be_asked_for =
+        entry.state == TargetState::kCommitted && !entry.acknowledged;
+    if (HasEnded(entry.state) && entry.cancel == nullptr && !may_be_asked_for) {
+      old[entry.end_number] = id;
     }
+  }
+  for (; old.size() > kMaxEnded; old.erase(old.begin())) {
+    entries_.erase(old.begin()->second);
   }
 }
 
@@ -145,14 +170,6 @@ v1::Migration IncomingMigrations::ToProto(const std::string& id,
         "drop");
   }
   return out;
-}
-
-absl::StatusOr<v1::Migration> IncomingMigrations::Describe(
-    absl::string_view id) const {
-  absl::MutexLock lock(&mu_);
-  const auto at = entries_.find(std::string(id));
-  if (at == entries_.end()) return UnknownMigration(id);
-  return ToProto(at->first, at->second);
 }
 
 void IncomingMigrations::List(v1::ListMigrationsResponse& out) const {

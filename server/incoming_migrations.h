@@ -6,7 +6,7 @@
 // the other learns what it was.
 //
 // One that was committed is remembered until its source has said that it knows;
-// of the others that have ended the last 256 are.
+// of the others whose calls have ended, the last 256 are.
 //
 // Thread safety: thread-safe.
 
@@ -14,6 +14,7 @@
 #define SIMVISOR_SERVER_INCOMING_MIGRATIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -36,34 +37,39 @@ class IncomingMigrations {
   IncomingMigrations(Host* host, CallRunner* runner)
       : host_(host), runner_(runner) {}
 
-  // Begins with RECEIVING.  FAILED_PRECONDITION MIGRATION_SETTLED if the id is
-  // known already.
+  // Begins with RECEIVING.  `cancel` ends the call that it comes in by; it may
+  // be called until CallEnded().  FAILED_PRECONDITION MIGRATION_SETTLED if the
+  // id is known already.
   absl::Status Begin(absl::string_view id, absl::string_view source,
-                     bool start_paused) ABSL_LOCKS_EXCLUDED(mu_);
+                     bool start_paused, std::function<void()> cancel)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // The domain is whole, and held.  It goes, and the call fails, if it has been
   // dropped meanwhile (MIGRATION_SETTLED).
   absl::Status Arrived(absl::string_view id, std::shared_ptr<Domain> domain)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Does what `event` asks for and answers the state then.  An event that the
-  // table has no line for does nothing.  NOT_FOUND MIGRATION_NOT_FOUND.
-  absl::StatusOr<TargetState> Decide(absl::string_view id, TargetEvent event)
+  // The call has ended, and all that it held is gone.
+  void CallEnded(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
+  // Does what `event` asks for and answers what the migration is then.  An
+  // event that the table has no line for does nothing.  If that drops a domain
+  // that is coming in, its call is cancelled, and waited for for a few seconds.
+  // NOT_FOUND MIGRATION_NOT_FOUND.
+  absl::StatusOr<v1::Migration> Decide(absl::string_view id, TargetEvent event)
       ABSL_LOCKS_EXCLUDED(mu_);
   // The source knows that it was committed.
   void Acknowledge(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The migration for people.  NOT_FOUND MIGRATION_NOT_FOUND.
-  absl::StatusOr<v1::Migration> Describe(absl::string_view id) const
-      ABSL_LOCKS_EXCLUDED(mu_);
   // Appends all, in the order in which they began.
   void List(v1::ListMigrationsResponse& out) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Entry {
-    uint64_t number = 0;  // in the order of beginning
+    uint64_t number = 0;      // in the order of beginning
+    uint64_t end_number = 0;  // in the order of calls' ends
     TargetState state = TargetState::kReceiving;
     std::string source;
     bool start_paused = false;
-    bool forgettable = false;
+    std::function<void()> cancel;  // null once the call has ended
+    bool acknowledged = false;
     DomainId domid{0};
     std::string name;
     // While there is something to do with it: prepared alone.
@@ -72,7 +78,9 @@ class IncomingMigrations {
 
   void Run(const std::shared_ptr<Domain>& domain, bool start_paused);
   void Drop(const std::shared_ptr<Domain>& domain);
+  // Forgets the oldest of too many that nobody may ask for any more.
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AwaitEndOfCall(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
   static v1::Migration ToProto(const std::string& id, const Entry& entry);
 
   Host* const host_;
@@ -80,7 +88,6 @@ class IncomingMigrations {
 
   mutable absl::Mutex mu_;
   absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
-  absl::btree_map<uint64_t, std::string> ended_ ABSL_GUARDED_BY(mu_);
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 1;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -79,11 +80,12 @@ absl::Status CheckTaken(const v1::Migration& migration,
   }
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
-      absl::StrCat("migration ", migration.migration_id(), ": it is ",
-                   v1::MigrationState_Name(migration.state()),
-                   ", which this decision does not change; cancel one that is "
-                   "under way, and treat what is left of one that has ended as "
-                   "any domain"));
+      absl::StrCat(
+          "migration ", migration.migration_id(), ": it is ",
+          v1::MigrationState_Name(migration.state()),
+          ", which this decision does not change; cancel the call that "
+          "moves one that is under way, and treat what is left of one "
+          "that has ended as any domain"));
 }
 
 }  // namespace
@@ -161,15 +163,18 @@ absl::Status MigrationServiceImpl::Resolve(
   SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(id));
   SIMVISOR_ASSIGN_OR_RETURN(const Decision decision,
                             FromProto(request.decision()));
-  const absl::StatusOr<TargetState> incoming =
-      incoming_.Decide(id, decision.target);
-  if (incoming.ok()) {
-    SIMVISOR_ASSIGN_OR_RETURN(*out, incoming_.Describe(id));
-    return CheckTaken(*out, decision.incoming);
+  // A domain that went and came back may have taken the same id both ways.
+  const bool is_source = decision.source.has_value() && outgoing_.IsUnknown(id);
+  if (!is_source) {
+    absl::StatusOr<v1::Migration> incoming =
+        incoming_.Decide(id, decision.target);
+    if (incoming.ok()) {
+      *out = *std::move(incoming);
+      return CheckTaken(*out, decision.incoming);
+    }
+    if (!decision.source.has_value()) return incoming.status();
   }
-  if (!decision.source.has_value()) return incoming.status();
-  SIMVISOR_RETURN_IF_ERROR(outgoing_.Note(id, *decision.source).status());
-  SIMVISOR_ASSIGN_OR_RETURN(*out, outgoing_.Describe(id));
+  SIMVISOR_ASSIGN_OR_RETURN(*out, outgoing_.Note(id, *decision.source));
   return CheckTaken(*out, decision.outgoing);
 }
 

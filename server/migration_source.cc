@@ -60,7 +60,6 @@ absl::Status MigrationSource::HandOver() {
   stream_ = stub_->ReceiveDomain(&context_);
   SIMVISOR_RETURN_IF_ERROR(Offer());
   SIMVISOR_RETURN_IF_ERROR(CopyAll());
-  migrations_->MayHaveArrived(plan_.id);
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateSent));
   SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kPrepared));
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePrepared));
@@ -102,7 +101,11 @@ absl::Status MigrationSource::CopyAll() {
 absl::Status MigrationSource::NextPass() {
   pass_since_ = clock_->Now();
   suspended_since_ = pass_since_;
-  SIMVISOR_RETURN_IF_ERROR(precopy_->Turn(BytesPerSecond()));
+  const absl::Status turned = precopy_->Turn(BytesPerSecond());
+  if (precopy_->suspended()) {
+    migrations_->Suspended(plan_.id, precopy_->suspension());
+  }
+  SIMVISOR_RETURN_IF_ERROR(turned);
   if (!precopy_->suspended()) return Reach(FaultPoint::kMigratePass);
   Enter(v1::MIGRATION_PHASE_SUSPENDED);
   return Reach(FaultPoint::kMigrateSuspended);
@@ -145,11 +148,7 @@ absl::Status MigrationSource::Pace() {
 }
 
 absl::Status MigrationSource::Commit() {
-  {
-    absl::MutexLock lock(&mu_);
-    if (!cancelled_.ok()) return cancelled_;
-    committing_ = true;
-  }
+  SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Note(plan_.id, SourceEvent::kPrepared).status());
   Enter(v1::MIGRATION_PHASE_COMMITTING);
@@ -177,21 +176,19 @@ absl::Status MigrationSource::Settle(const absl::Status& why) {
   context_.TryCancel();
   EndStream();
   SIMVISOR_ASSIGN_OR_RETURN(
-      const SourceState failed,
+      v1::Migration now,
       migrations_->Note(plan_.id, SourceEvent::kFailed, why.message()));
-  migrations_->AskNow(plan_.id);
-  SIMVISOR_ASSIGN_OR_RETURN(const v1::Migration now,
-                            migrations_->Describe(plan_.id));
+  now = migrations_->AskNow(now);
   if (now.state() == v1::MIGRATION_STATE_MOVED) {
-    // COMMITTED was lost, but not what it said.
+    // COMMITTED was lost, but not what it said; or something failed after it.
+    if (response_.has_committed()) {
+      *progress_.mutable_domain() = response_.committed().domain();
+    }
     progress_.set_phase(v1::MIGRATION_PHASE_MOVED);
     ReportNow();
     return absl::OkStatus();
   }
-  if (failed != SourceState::kUnknown ||
-      now.state() != v1::MIGRATION_STATE_UNKNOWN) {
-    return why;
-  }
+  if (now.state() != v1::MIGRATION_STATE_UNKNOWN) return why;
   return MakeError(
       absl::StatusCode::kUnavailable, Reason::kMigrationUnresolved,
       absl::StrCat("domain ", plan_.domain->id().value(), ": migration ",
@@ -203,7 +200,7 @@ absl::Status MigrationSource::Settle(const absl::Status& why) {
 
 void MigrationSource::Cancel(const absl::Status& why) {
   absl::MutexLock lock(&mu_);
-  if (committing_ || !cancelled_.ok()) return;
+  if (!cancelled_.ok()) return;
   cancelled_ = why;
   context_.TryCancel();
 }
@@ -262,8 +259,10 @@ uint64_t MigrationSource::MillisecondsSince(Clock::Time start) const {
 }
 
 uint64_t MigrationSource::BytesPerSecond() const {
-  const uint64_t ms = MillisecondsSince(copying_since_);
-  return ms == 0 ? 0 : (bytes_sent_ - head_bytes_) * 1000 / ms;
+  const std::chrono::duration<double> seconds = clock_->Now() - copying_since_;
+  // A pass takes some time, however small it is.
+  return static_cast<uint64_t>(static_cast<double>(bytes_sent_ - head_bytes_) /
+                               std::max(seconds.count(), 1e-6));
 }
 
 void MigrationSource::ReportNow() {

@@ -50,8 +50,8 @@ class MigrationSource {
 
   // OK once the target runs the domain.  Errors as MigrateDomain.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends the migration with `why`, unless the target has been told to run the
-  // domain.
+  // Ends the migration with `why`.  If the target has been told to run the
+  // domain, it is asked whether it does, and that counts.
   void Cancel(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -109,7 +109,6 @@ class MigrationSource {
 
   mutable absl::Mutex mu_;
   absl::Status cancelled_ ABSL_GUARDED_BY(mu_);
-  bool committing_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace simvisor::server

@@ -54,72 +54,86 @@ absl::Status OutgoingMigrations::Begin(absl::string_view id,
   return absl::OkStatus();
 }
 
-void OutgoingMigrations::MayHaveArrived(absl::string_view id) {
+void OutgoingMigrations::Suspended(absl::string_view id, uint64_t suspension) {
   absl::MutexLock lock(&mu_);
-  entries_.at(std::string(id)).must_tell = true;
+  Entry& entry = entries_.at(std::string(id));
+  entry.suspension = suspension;
+  entry.must_tell = true;
 }
 
-absl::StatusOr<SourceState> OutgoingMigrations::Note(absl::string_view id,
-                                                     SourceEvent event,
-                                                     absl::string_view why) {
+absl::StatusOr<v1::Migration> OutgoingMigrations::Note(absl::string_view id,
+                                                       SourceEvent event,
+                                                       absl::string_view why) {
+  SIMVISOR_RETURN_IF_ERROR(Prepare(id, event));
   std::shared_ptr<Domain> domain;
+  uint64_t suspension = 0;
   std::optional<SourceState> next;
+  v1::Migration now;
   {
     absl::MutexLock lock(&mu_);
     const auto at = entries_.find(std::string(id));
     if (at == entries_.end()) return UnknownMigration(id);
     Entry& entry = at->second;
     next = Next(entry.state, event);
-    // The target says that it has nothing any more, or never had.
-    const bool told = event == SourceEvent::kDropped ||
-                      event == SourceEvent::kNeverHeardOf ||
-                      event == SourceEvent::kCommitted;
-    if (told) entry.must_tell = false;
-    if (entry.state == SourceState::kKept && event == SourceEvent::kCommitted) {
-      entry.why =
-          "an operator kept the domain here, but its target runs it "
-          "too: destroy one of the two";
-      spdlog::error("migration {}: {}", std::string(id), entry.why);
-    } else if (!why.empty()) {
-      entry.why = std::string(why);
+    NoteWhy(at->first, event, next.has_value() ? why : "", entry);
+    if (next.has_value()) {
+      entry.state = *next;
+      if (*next == SourceState::kMoved) entry.why.clear();
+      domain = entry.domain;
+      suspension = entry.suspension;
+      if (*next == SourceState::kMoved || *next == SourceState::kKept) {
+        entry.domain = nullptr;
+        entry.end_number = next_number_++;
+      }
     }
-    if (!next.has_value()) {
-      Recount();
-      return entry.state;
-    }
-    domain = entry.domain;
-    entry.state = *next;
-    if (*next == SourceState::kMoved || *next == SourceState::kKept) {
-      entry.domain = nullptr;
-    }
+    now = ToProto(at->first, entry);
     Recount();
     ForgetOld();
   }
-  const absl::Status status = Act(domain, *next);
-  if (!status.ok()) return status;
-  return *next;
+  if (next.has_value()) Act(domain, suspension, *next);
+  return now;
 }
 
-absl::Status OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
-                                     SourceState state) {
-  switch (state) {
-    case SourceState::kCommitting:
-      return domain->BeginHandover();
-    case SourceState::kMoved:
-      domain->EndHandover();
-      return host_->DestroyDomain(domain).status();
-    case SourceState::kKept:
-      // Nothing if it was not suspended yet; if it has been destroyed
-      // meanwhile, nothing is to be resumed.
-      domain->Resume(/*paused=*/false, NeverStop).IgnoreError();
-      runner_->balloons.Watch(domain);
-      runner_->loads.Watch(domain);
-      return absl::OkStatus();
-    case SourceState::kCopying:
-    case SourceState::kUnknown:
-      return absl::OkStatus();
+void OutgoingMigrations::NoteWhy(const std::string& id, SourceEvent event,
+                                 absl::string_view why, Entry& entry) {
+  // The target has answered, or somebody knows that it never will.
+  if (event != SourceEvent::kFailed && event != SourceEvent::kPrepared) {
+    entry.must_tell = false;
   }
-  return absl::OkStatus();
+  if (entry.state == SourceState::kKept && event == SourceEvent::kCommitted) {
+    entry.why =
+        "an operator kept the domain here, but its target runs it too: "
+        "destroy one of the two";
+    spdlog::error("migration {}: {}", id, entry.why);
+  } else if (!why.empty()) {
+    entry.why = std::string(why);
+  }
+}
+
+absl::Status OutgoingMigrations::Prepare(absl::string_view id,
+                                         SourceEvent event) {
+  if (event != SourceEvent::kPrepared) return absl::OkStatus();
+  std::shared_ptr<Domain> domain;
+  {
+    absl::MutexLock lock(&mu_);
+    const auto at = entries_.find(std::string(id));
+    if (at == entries_.end()) return UnknownMigration(id);
+    domain = at->second.domain;
+  }
+  return domain->BeginHandover();
+}
+
+void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
+                             uint64_t suspension, SourceState state) {
+  if (state == SourceState::kMoved) {
+    domain->EndHandover();
+    host_->DestroyDomain(domain).IgnoreError();
+  } else if (state == SourceState::kKept && suspension != 0) {
+    // If it has been destroyed meanwhile, nothing is to be resumed.
+    domain->Resume(suspension, /*paused=*/false, NeverStop).IgnoreError();
+    runner_->balloons.Watch(domain);
+    runner_->loads.Watch(domain);
+  }
 }
 
 void OutgoingMigrations::Recount() {
@@ -130,7 +144,7 @@ void OutgoingMigrations::Recount() {
 void OutgoingMigrations::ForgetOld() {
   absl::btree_map<uint64_t, std::string> ended;
   for (const auto& [id, entry] : entries_) {
-    if (entry.domain == nullptr && !IsOpen(entry)) ended[entry.number] = id;
+    if (entry.domain == nullptr && !IsOpen(entry)) ended[entry.end_number] = id;
   }
   while (ended.size() > kMaxEnded) {
     entries_.erase(ended.begin()->second);
@@ -162,15 +176,16 @@ std::vector<OutgoingMigrations::Question> OutgoingMigrations::AwaitQuestions() {
   return questions;
 }
 
-void OutgoingMigrations::AskNow(absl::string_view id) {
-  std::string target;
+v1::Migration OutgoingMigrations::AskNow(const v1::Migration& now) {
   {
     absl::MutexLock lock(&mu_);
-    const auto at = entries_.find(std::string(id));
-    if (at == entries_.end() || !IsOpen(at->second)) return;
-    target = at->second.target;
+    const auto at = entries_.find(now.migration_id());
+    if (at == entries_.end() || !IsOpen(at->second)) return now;
   }
-  Ask({std::string(id), target});
+  Ask({now.migration_id(), now.peer()});
+  absl::MutexLock lock(&mu_);
+  const auto at = entries_.find(now.migration_id());
+  return at == entries_.end() ? now : ToProto(at->first, at->second);
 }
 
 void OutgoingMigrations::Ask(const Question& question) {
@@ -186,13 +201,13 @@ void OutgoingMigrations::Ask(const Question& question) {
     absl::MutexLock lock(&mu_);
     asking_.erase(question.id);
   }
-  const absl::StatusOr<SourceState> state =
+  const absl::StatusOr<v1::Migration> now =
       answer.ok()
           ? Note(question.id, *answer)
           : Note(question.id, SourceEvent::kFailed, answer.status().message());
-  if (!state.ok()) {
+  if (!now.ok()) {
     spdlog::error("migration {}: {}", question.id,
-                  std::string(state.status().message()));
+                  std::string(now.status().message()));
   }
 }
 
@@ -209,12 +224,10 @@ v1::Migration OutgoingMigrations::ToProto(const std::string& id,
   return out;
 }
 
-absl::StatusOr<v1::Migration> OutgoingMigrations::Describe(
-    absl::string_view id) const {
+bool OutgoingMigrations::IsUnknown(absl::string_view id) const {
   absl::MutexLock lock(&mu_);
   const auto at = entries_.find(std::string(id));
-  if (at == entries_.end()) return UnknownMigration(id);
-  return ToProto(at->first, at->second);
+  return at != entries_.end() && at->second.state == SourceState::kUnknown;
 }
 
 void OutgoingMigrations::List(v1::ListMigrationsResponse& out) const {

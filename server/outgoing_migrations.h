@@ -50,20 +50,24 @@ class OutgoingMigrations {
   // known already.
   absl::Status Begin(absl::string_view id, std::shared_ptr<Domain> domain,
                      absl::string_view target) ABSL_LOCKS_EXCLUDED(mu_);
-  // From now on the target may have the whole domain, so that it must be told
-  // if the domain is kept.
-  void MayHaveArrived(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
-  // Notes an event, does to the domain what follows, and answers the state.
-  // `why` is for people.  NOT_FOUND MIGRATION_NOT_FOUND.
-  absl::StatusOr<SourceState> Note(absl::string_view id, SourceEvent event,
-                                   absl::string_view why = "")
+  // The migration has suspended its guest.  From now on the target may have the
+  // whole domain, so that it must be told if the domain is kept.
+  void Suspended(absl::string_view id, uint64_t suspension)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Asks the target once, now; waits for its answer for a few seconds.
-  void AskNow(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
+  // Notes an event, does to the domain what follows, and answers what the
+  // migration is then.  `why` is for people.  NOT_FOUND MIGRATION_NOT_FOUND;
+  // for kPrepared what Domain::BeginHandover() says, and then nothing has
+  // changed.
+  absl::StatusOr<v1::Migration> Note(absl::string_view id, SourceEvent event,
+                                     absl::string_view why = "")
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // If `now`, which Note() has answered, is open, asks the target at once and
+  // waits for its answer for a few seconds.  Answers what the migration is
+  // then.
+  v1::Migration AskNow(const v1::Migration& now) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The migration for people.  NOT_FOUND MIGRATION_NOT_FOUND.
-  absl::StatusOr<v1::Migration> Describe(absl::string_view id) const
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether the migration waits for a decision.
+  bool IsUnknown(absl::string_view id) const ABSL_LOCKS_EXCLUDED(mu_);
   // Appends all, in the order in which they began.
   void List(v1::ListMigrationsResponse& out) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -77,14 +81,22 @@ class OutgoingMigrations {
     DomainId domid{0};
     std::string name;
     std::shared_ptr<Domain> domain;  // null once it has ended
+    uint64_t suspension = 0;         // 0 if it has not come to it
+    uint64_t end_number = 0;         // in the order of ending
   };
   struct Question {
     std::string id;
     std::string target;
   };
 
+  // What of the domain an event asks for before it is noted.
+  absl::Status Prepare(absl::string_view id, SourceEvent event)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  static void NoteWhy(const std::string& id, SourceEvent event,
+                      absl::string_view why, Entry& entry);
   // Does to the domain what coming to `state` means.
-  absl::Status Act(const std::shared_ptr<Domain>& domain, SourceState state);
+  void Act(const std::shared_ptr<Domain>& domain, uint64_t suspension,
+           SourceState state);
   static bool IsOpen(const Entry& entry) {
     return entry.state == SourceState::kUnknown ||
            (entry.state == SourceState::kKept && entry.must_tell);

@@ -66,6 +66,13 @@ absl::Status FromPeer(const grpc::Status& status, absl::string_view operation,
                      absl::StrCat(operation, ": ", address,
                                   " says: ", status.error_message()));
   }
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
+    return MakeError(static_cast<absl::StatusCode>(status.error_code()),
+                     Reason::kTargetUnreachable,
+                     absl::StrCat(operation, ": ", address,
+                                  " cannot do it: ", status.error_message(),
+                                  "; is it a simvisord like this?"));
+  }
   // What follows the last ": ", which in gRPC's chains of causes is the error
   // of the operating system.
   const std::string message = status.error_message();

@@ -28,10 +28,11 @@ absl::StatusOr<DomainSpec> SpecOf(const std::optional<std::string>& config) {
 
 ReceiveCall::ReceiveCall(Host* host, CallRunner* runner,
                          IncomingMigrations* migrations,
-                         const grpc::CallbackServerContext* context)
+                         grpc::CallbackServerContext* context)
     : host_(host),
       runner_(runner),
       migrations_(migrations),
+      context_(context),
       limits_(context),
       record_(&runner->calls, "ReceiveDomain") {}
 
@@ -116,7 +117,8 @@ absl::Status ReceiveCall::TakeOffer(
   name_ = offer.name();
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveBegin));
   SIMVISOR_RETURN_IF_ERROR(migrations_->Begin(
-      offer.migration_id(), offer.source(), offer.start_paused()));
+      offer.migration_id(), offer.source(), offer.start_paused(),
+      [context = context_] { context->TryCancel(); }));
   id_ = offer.migration_id();
   restorer_ =
       std::make_unique<ImageRestorer>(*host_, SpecOf, LimitsFrom::kNotes,
@@ -149,9 +151,9 @@ absl::Status ReceiveCall::Arrive() {
 
 absl::Status ReceiveCall::TakeCommit() {
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveCommit));
-  SIMVISOR_ASSIGN_OR_RETURN(const TargetState state,
+  SIMVISOR_ASSIGN_OR_RETURN(const v1::Migration now,
                             migrations_->Decide(id_, TargetEvent::kCommit));
-  if (state != TargetState::kCommitted) {
+  if (now.state() != v1::MIGRATION_STATE_COMMITTED) {
     return MakeError(absl::StatusCode::kFailedPrecondition,
                      Reason::kMigrationSettled,
                      absl::StrCat("receive: migration ", id_,
@@ -183,8 +185,11 @@ void ReceiveCall::End(const absl::Status& status) {
   // Whatever came in without arriving goes before the source hears of it.
   restorer_ = nullptr;
   domain_ = nullptr;
-  if (!status.ok() && !id_.empty()) {
-    migrations_->Decide(id_, TargetEvent::kBroken).IgnoreError();
+  if (!id_.empty()) {
+    if (!status.ok()) {
+      migrations_->Decide(id_, TargetEvent::kBroken).IgnoreError();
+    }
+    migrations_->CallEnded(id_);
   }
   record_.LogOutcome(status);
   Finish(ToGrpcStatus(status));

@@ -42,7 +42,7 @@ class ReceiveCall final
                                      v1::ReceiveDomainResponse> {
  public:
   ReceiveCall(Host* host, CallRunner* runner, IncomingMigrations* migrations,
-              const grpc::CallbackServerContext* context);
+              grpc::CallbackServerContext* context);
 
   void Start() { StartRead(&request_); }
 
@@ -76,6 +76,7 @@ class ReceiveCall final
   Host* const host_;
   CallRunner* const runner_;
   IncomingMigrations* const migrations_;
+  grpc::CallbackServerContext* const context_;
   const CallLimits limits_;
   const CallRecord record_;
   Step step_ = Step::kOffer;

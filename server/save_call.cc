@@ -84,6 +84,7 @@ absl::Status SaveCall::Suspend() {
       runner_->faults->Reach(FaultPoint::kSaveBegin, domain->name()));
   SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record, domain->Suspend("save"));
   domain_ = domain;
+  suspension_ = record.suspension;
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
   saver_.emplace(domain, std::move(record), layer, std::move(config));
   return runner_->faults->Reach(FaultPoint::kSaveSuspended, domain->name());
@@ -123,7 +124,8 @@ void SaveCall::Complete() {
   if (after_ == v1::AFTER_SAVE_DESTROY) {
     status = host_->DestroyDomain(domain_).status();
   } else {
-    status = domain_->Resume(after_ == v1::AFTER_SAVE_PAUSE, NeverStop);
+    status =
+        domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, NeverStop);
     runner_->balloons.Watch(domain_);
     runner_->loads.Watch(domain_);
   }
@@ -133,7 +135,7 @@ void SaveCall::Complete() {
 void SaveCall::Fail(const absl::Status& status) {
   if (domain_ != nullptr) {
     // If it has been destroyed meanwhile, nothing is to be resumed.
-    domain_->Resume(/*paused=*/false, NeverStop).IgnoreError();
+    domain_->Resume(suspension_, /*paused=*/false, NeverStop).IgnoreError();
     runner_->balloons.Watch(domain_);
     runner_->loads.Watch(domain_);
   }

@@ -69,6 +69,7 @@ class SaveCall final : public grpc::ServerBidiReactor<v1::SaveDomainRequest,
   v1::SaveDomainResponse chunk_;
   v1::AfterSave after_ = v1::AFTER_SAVE_DESTROY;
   std::shared_ptr<Domain> domain_;  // suspended by this call
+  uint64_t suspension_ = 0;
   std::optional<ImageSaver> saver_;
   std::string piece_;  // made, and sent up to sent_
   size_t sent_ = 0;

@@ -157,7 +157,9 @@ TEST_P(DomainLoadTest, GuestThatDoesNotRunWritesNothing) {
   EXPECT_THAT(guest_->StopLoad(),
               IsError(Code::kFailedPrecondition, Reason::kDomainSuspended,
                       HasSubstr("stop its load")));
-  ASSERT_THAT(guest_->Resume(/*paused=*/true, NeverStop), IsOk());
+  ASSERT_THAT(
+      guest_->Resume(guest_->Info().suspension, /*paused=*/true, NeverStop),
+      IsOk());
   ExpectSound(*guest_, 60);
   ASSERT_THAT(guest_->StopLoad(), IsOk());
 }
@@ -268,7 +270,9 @@ TEST_P(DomainLoadTest, LoadTravelsAndGoesOn) {
   ASSERT_THAT((*awake)->StopLoad(), IsOk());
   EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
   // Here it went nowhere.
-  ASSERT_THAT(guest_->Resume(/*paused=*/false, NeverStop), IsOk());
+  ASSERT_THAT(
+      guest_->Resume(guest_->Info().suspension, /*paused=*/false, NeverStop),
+      IsOk());
   Run(1);
   ExpectSound(*guest_, 3001);
 }

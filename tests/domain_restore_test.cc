@@ -107,7 +107,9 @@ TEST_P(DomainRestoreTest, PagesBalloonedOutAfterTheyWereSentDoNotComeBack) {
   auto first = guest_->Suspend("save");
   ASSERT_THAT(first, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *first);
-  ASSERT_THAT(guest_->Resume(/*paused=*/false, NeverStop), IsOk());
+  ASSERT_THAT(
+      guest_->Resume(guest_->Info().suspension, /*paused=*/false, NeverStop),
+      IsOk());
   ASSERT_THAT(guest_->BalloonDown(PageCount(64), false, NeverStop), IsOk());
   const auto second = guest_->Suspend("save");
   ASSERT_THAT(second, IsOk());
@@ -134,9 +136,19 @@ TEST_P(DomainRestoreTest, SuspendedGuestDoesNotChange) {
   EXPECT_THAT(guest_->MarkIdentity(Pfn(700), Pfn(701), true),
               suspended("mark identity"));
   EXPECT_THAT(guest_->BalloonDown(PageCount(1), false, NeverStop),
-              IsError(Code::kFailedPrecondition, Reason::kDomainNotRunning,
-                      HasSubstr("does not run")));
-  ASSERT_THAT(guest_->Resume(/*paused=*/true, NeverStop), IsOk());
+              suspended("balloon down"));
+  EXPECT_THAT(guest_->BalloonUp(PageCount(1), false, NeverStop),
+              suspended("balloon up"));
+  EXPECT_THAT(guest_->Pause(), suspended("pause"));
+  EXPECT_THAT(guest_->SetTarget(PageCount(1000), NeverStop),
+              suspended("set memory target"));
+  // Whoever did not suspend it does not resume it.
+  ASSERT_THAT(guest_->Resume(guest_->Info().suspension + 1, false, NeverStop),
+              IsOk());
+  EXPECT_TRUE(guest_->Info().suspended);
+  ASSERT_THAT(
+      guest_->Resume(guest_->Info().suspension, /*paused=*/true, NeverStop),
+      IsOk());
   EXPECT_FALSE(guest_->Info().suspended);
   EXPECT_EQ(guest_->Info().state, DomainState::kPaused);
   EXPECT_THAT(guest_->WriteMemory(Pfn(700), 0, "x"), IsOk());

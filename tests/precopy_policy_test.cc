@@ -54,10 +54,24 @@ TEST(PrecopyPolicyTest, DowntimeThatIsNeverReachedGivesUpAfterTheLastPass) {
             PrecopyDecision::kStop);
 }
 
-TEST(PrecopyPolicyTest, WithoutAMeasureDowntimeCannotHold) {
+TEST(PrecopyPolicyTest, DowntimeIsKeptHoweverFewPagesAreDirty) {
   PrecopyPolicy policy;
-  policy.max_downtime_ms = 1;
-  EXPECT_EQ(DecidePrecopy(policy, Stats(1, 1000000)), PrecopyDecision::kStop);
+  policy.max_downtime_ms = 100;
+  // 40 pages at 1 MB/s take 163 ms.
+  EXPECT_EQ(DecidePrecopy(policy, Stats(1, 40, 0, 1000000)),
+            PrecopyDecision::kContinue);
+  EXPECT_EQ(DecidePrecopy(policy, Stats(5, std::nullopt, 40, 1000000)),
+            PrecopyDecision::kAbort);
+  EXPECT_EQ(DecidePrecopy(policy, Stats(1, 20, 0, 1000000)),
+            PrecopyDecision::kStop);
+}
+
+TEST(PrecopyPolicyTest, SpeedThatNobodyMeasuredKeepsNoDowntime) {
+  PrecopyPolicy policy;
+  policy.max_downtime_ms = 1000;
+  EXPECT_EQ(DecidePrecopy(policy, Stats(1, 10)), PrecopyDecision::kContinue);
+  EXPECT_EQ(DecidePrecopy(policy, Stats(5, std::nullopt, 10)),
+            PrecopyDecision::kAbort);
 }
 
 }  // namespace

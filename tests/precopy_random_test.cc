@@ -75,7 +75,7 @@ class PrecopyRandomTest
     }
     ++moved_;
     ExpectSame(*guest, *moved->twin);
-    ASSERT_THAT(moved->twin->Resume(true, NeverStop), IsOk());
+    ASSERT_THAT(ResumeGuest(*moved->twin, /*paused=*/true), IsOk());
     ExpectSamePages(*guest, *moved->twin);
     EXPECT_THAT(to->Audit().findings, testing::IsEmpty());
   }

@@ -42,7 +42,7 @@ TEST_F(PrecopyTest, QuietGuestMovesInOnePassAndTheLast) {
   EXPECT_EQ(moved->twin->Info().handover, Handover::kIncoming);
   EXPECT_TRUE(moved->twin->Info().suspended);
   ExpectSame(*guest_, *moved->twin);
-  ASSERT_THAT(moved->twin->Resume(false, NeverStop), IsOk());
+  ASSERT_THAT(ResumeGuest(*moved->twin), IsOk());
   EXPECT_EQ(moved->twin->Info().handover, Handover::kNone);
   EXPECT_EQ(moved->twin->Info().state, DomainState::kRunning);
   ExpectSamePages(*guest_, *moved->twin);
@@ -58,7 +58,7 @@ TEST_F(PrecopyTest, BusyGuestIsSuspendedAfterFivePasses) {
   });
   ASSERT_THAT(moved, IsOk());
   EXPECT_EQ(moved->passes, 6u);
-  ASSERT_THAT(moved->twin->Resume(false, NeverStop), IsOk());
+  ASSERT_THAT(ResumeGuest(*moved->twin), IsOk());
   ExpectSamePages(*guest_, *moved->twin);
 }
 
@@ -89,7 +89,7 @@ TEST_F(PrecopyTest, PageThatIsWrittenAndBalloonedOutAndInArrivesEmpty) {
   ASSERT_GT(step, 8);
   ASSERT_EQ(WordOf(*guest_, 4999).Class(), P2mClass::kRam);
   EXPECT_EQ(ReadPage(*moved->twin, Pfn(4999)), std::string(kPageSize, '\0'));
-  ASSERT_THAT(moved->twin->Resume(false, NeverStop), IsOk());
+  ASSERT_THAT(ResumeGuest(*moved->twin), IsOk());
   ExpectSamePages(*guest_, *moved->twin);
 }
 
@@ -118,7 +118,7 @@ TEST_F(PrecopyTest, ListThatTakesNewPagesEndsTheMigrationAndTheGuestRunsOn) {
     });
     EXPECT_THAT(moved, IsError(Code::kAborted, Reason::kP2mChanged,
                                HasSubstr("generation")));
-    ASSERT_THAT(guest_->Resume(false, NeverStop), IsOk());
+    ASSERT_THAT(ResumeGuest(*guest_), IsOk());
     EXPECT_EQ(guest_->Info().state, DomainState::kRunning);
     ExpectClean(*to_, kDom0Pages);
     EXPECT_THAT(from_->Audit().findings, testing::IsEmpty());
@@ -151,6 +151,27 @@ TEST_F(PrecopyTest, SecondMigrationIsRefusedWhileOneRuns) {
                       HasSubstr("under way")));
   first->reset();
   EXPECT_THAT(Precopy::Begin(guest_, PrecopyPolicy(), "{}"), IsOk());
+}
+
+TEST_F(PrecopyTest, GuestThatMovesIsNotSavedAndOneThatIsSavedDoesNotMove) {
+  auto precopy = Precopy::Begin(guest_, PrecopyPolicy(), "{}");
+  ASSERT_THAT(precopy, IsOk());
+  EXPECT_THAT(guest_->Suspend("save"),
+              IsError(Code::kFailedPrecondition, Reason::kDomainMigrating,
+                      HasSubstr("save")));
+  precopy->reset();
+  ASSERT_THAT(guest_->Suspend("save"), IsOk());
+  EXPECT_THAT(
+      Precopy::Begin(guest_, PrecopyPolicy(), "{}"),
+      IsError(Code::kFailedPrecondition, Reason::kDomainSuspended, testing::_));
+}
+
+TEST_F(PrecopyTest, DoomedGuestIsNotHandedOver) {
+  ASSERT_THAT(guest_->Suspend("migrate"), IsOk());
+  ASSERT_THAT(guest_->BeginDestroy(), IsOk());
+  EXPECT_THAT(
+      guest_->BeginHandover(),
+      IsError(Code::kFailedPrecondition, Reason::kDomainDying, testing::_));
 }
 
 TEST_F(PrecopyTest, GuestThatDoesNotRunIsRefused) {

@@ -53,6 +53,11 @@ inline absl::StatusOr<Moved> MoveGuest(
   return moved;
 }
 
+// Ends whatever suspension there is.
+inline absl::Status ResumeGuest(Domain& guest, bool paused = false) {
+  return guest.Resume(guest.Info().suspension, paused, NeverStop);
+}
+
 // Whether every page holds the same here and there, but for those in which the
 // kernel of the twin, which runs, keeps frame numbers.
 inline void ExpectSamePages(const Domain& guest, Domain& twin) {

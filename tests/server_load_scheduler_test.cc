@@ -99,7 +99,9 @@ TEST_F(ServerLoadSchedulerTest, SuspendedGuestOwesNothing) {
   ASSERT_THAT(domain_->Suspend("save"), IsOk());
   Tick(50);
   EXPECT_EQ(WritesOf(*domain_), 0u);
-  ASSERT_THAT(domain_->Resume(/*paused=*/false, NeverStop), IsOk());
+  ASSERT_THAT(
+      domain_->Resume(domain_->Info().suspension, /*paused=*/false, NeverStop),
+      IsOk());
   scheduler_->Watch(domain_);
   Tick(1);
   EXPECT_EQ(WritesOf(*domain_), 10u);

@@ -152,18 +152,32 @@ TEST_F(ReceiveTest, SourceThatAsksGetsAFinalAnswer) {
   EXPECT_EQ(Get(*domains_, "web").state(), v1::DOMAIN_STATE_RUNNING);
 }
 
-TEST_F(ReceiveTest, DomainThatIsDroppedWhileItComesInIsRefusedAtItsEnd) {
-  stream_ = Offer("one");
-  Send(*stream_, absl::string_view(image_).substr(0, image_.size() / 2));
-  ASSERT_TRUE(Hear(*stream_, v1::ReceiveDomainResponse::kAdmitted));
-  EXPECT_EQ(
-      Resolve(*migration_, "one", v1::MIGRATION_DECISION_DROP_UNLESS_COMMITTED),
-      "OK");
-  Send(*stream_, absl::string_view(image_).substr(image_.size() / 2));
-  EXPECT_FALSE(Hear(*stream_, v1::ReceiveDomainResponse::kPrepared));
-  EXPECT_EQ(Outcome(stream_->Finish()),
-            "FAILED_PRECONDITION MIGRATION_SETTLED");
-  EXPECT_EQ(Owned(), frames_);
+TEST_F(ReceiveTest, DomainThatIsDroppedWhileItComesInIsGoneWithTheAnswer) {
+  for (const auto decision : {v1::MIGRATION_DECISION_DROP_UNLESS_COMMITTED,
+                              v1::MIGRATION_DECISION_DROP}) {
+    const std::string id = absl::StrCat("one-", decision);
+    stream_ = Offer(id);
+    Send(*stream_, absl::string_view(image_).substr(0, image_.size() / 2));
+    ASSERT_TRUE(Hear(*stream_, v1::ReceiveDomainResponse::kAdmitted));
+    v1::Migration resolved;
+    EXPECT_EQ(Resolve(*migration_, id, decision, &resolved), "OK");
+    EXPECT_EQ(resolved.state(), v1::MIGRATION_STATE_DROPPED);
+    EXPECT_EQ(Owned(), frames_);
+    // Name and uuid are free again.
+    ASSERT_TRUE(Prepare(id + "-again"));
+    EXPECT_EQ(Resolve(*migration_, id + "-again", v1::MIGRATION_DECISION_DROP),
+              "OK");
+    EXPECT_EQ(Owned(), frames_);
+  }
+}
+
+TEST_F(ReceiveTest, CallThatLastsIsRememberedWhileOthersAreForgotten) {
+  const auto open = Offer("open");
+  auto context = std::move(context_);
+  for (int i = 0; i < 300; ++i) End(*Offer(absl::StrCat("old-", i)));
+  EXPECT_EQ(Resolve(*migration_, "open", v1::MIGRATION_DECISION_DROP), "OK");
+  End(*open);
+  EXPECT_EQ(StateOf(*migration_, "open"), "MIGRATION_STATE_DROPPED");
 }
 
 TEST_F(ReceiveTest, StreamThatBreaksOffLeavesNothing) {

@@ -2,8 +2,7 @@
 //
 // Xen keeps a bit for each pfn; here a set of extents does, so that memory
 // follows what was dirtied and not the size of the guest.  A pfn counts as
-// dirty when its page was written, got another frame or lost it, or when its
-// word changed class.
+// dirty when its page was written or zeroed, got another frame or lost it.
 // Source: log-dirty in xen/arch/x86/mm/paging.c.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.

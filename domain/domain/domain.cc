@@ -174,6 +174,7 @@ DomainInfo Domain::Info() const {
   info.pae_kernel = spec_.pae_kernel;
   info.suspended = suspended_;
   info.handover = handover_;
+  if (suspended_) info.suspension = suspensions_;
   info.memory.foreign_held = pool_.HeldBy(id_);
   info.memory.current = current_ + info.memory.foreign_held;
   info.memory.max = max_pages_;
@@ -205,7 +206,7 @@ void Domain::Rename(absl::string_view name) {
 
 absl::StatusOr<DomainState> Domain::Pause() {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("pause"));
   if (state_ == DomainState::kRunning) state_ = DomainState::kPaused;
   return state_;
 }
@@ -338,7 +339,7 @@ absl::Status Domain::CheckBooted(absl::string_view operation) const {
 }
 
 absl::Status Domain::CheckRunning(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
   if (state_ == DomainState::kRunning) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,

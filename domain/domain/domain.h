@@ -145,24 +145,27 @@ class Domain {
   absl::Status BeginHandover() ABSL_LOCKS_EXCLUDED(mu_);
   // The guest, suspended still, may be destroyed again.
   void EndHandover() ABSL_LOCKS_EXCLUDED(mu_);
+  // Begins the end: no handover can begin any more.
   // FAILED_PRECONDITION DOMAIN_MIGRATING between the two.
-  absl::Status CheckNotHandedOver(absl::string_view operation) const
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status BeginDestroy() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Suspension and images (domain_suspend.cc, domain_restore.cc).
   //
   // Suspends the guest: paused afterwards, and what would change it fails with
   // FAILED_PRECONDITION DOMAIN_SUSPENDED until Resume().
   // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, DOMAIN_NOT_MIGRATABLE (PCI devices,
-  // foreign frames, a p2m list that its tree cannot show to tools), and
-  // DOMAIN_SUSPENDED if it is already; RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED if it has too few free pages for its record. Source:
-  // xen_suspend(), A9.
-  absl::StatusOr<SuspendRecord> Suspend(absl::string_view operation)
+  // foreign frames, a p2m list that its tree cannot show to tools),
+  // DOMAIN_SUSPENDED if it is already, DOMAIN_MIGRATING if it is to be saved
+  // while its dirty log is on; RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if it
+  // has too few free pages for its record.  Source: xen_suspend(), A9.
+  absl::StatusOr<SuspendRecord> Suspend(absl::string_view operation,
+                                        SuspendFor purpose = SuspendFor::kSave)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends a suspension here: the guest publishes its list anew and runs, or
-  // stays paused.  Nothing if it is not suspended.
-  absl::Status Resume(bool paused, StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  // Ends `suspension`, and a handover with it: the guest publishes its list
+  // anew and runs, or stays paused.  Nothing if it is not suspended, or anew by
+  // somebody else.
+  absl::Status Resume(uint64_t suspension, bool paused, StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Appends what an image says about `pfns`, as they are now, at most max_runs
   // runs, and returns the pfn to go on from.
   absl::StatusOr<Pfn> ReadForImage(PfnExtent pfns, size_t max_runs,
@@ -449,6 +452,10 @@ class Domain {
   // Pages the hypervisor would still give.
   PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  // domain_migrate.cc
+  absl::Status CheckNotMigrating(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   // domain_suspend.cc
   absl::Status CheckCanSuspend(absl::string_view operation) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -626,6 +633,8 @@ class Domain {
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
   uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t suspensions_ ABSL_GUARDED_BY(mu_) = 0;  // so far
+  bool doomed_ ABSL_GUARDED_BY(mu_) = false;       // about to be destroyed
   Handover handover_ ABSL_GUARDED_BY(mu_) = Handover::kNone;
   DirtyLog dirty_ ABSL_GUARDED_BY(mu_);
   bool foreign_kernel_ ABSL_GUARDED_BY(mu_) = false;

@@ -1,7 +1,6 @@
 // The load of a guest: a program in it that writes to pages of its own.
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -134,27 +133,29 @@ absl::StatusOr<LoadReport> Domain::ListLoadPages(
 
 absl::StatusOr<LoadCheck> Domain::CheckLoad(StopCheck stop) const {
   std::shared_ptr<const GuestLoad> checked;
-  std::optional<LastWrites> last;
+  {
+    absl::MutexLock lock(&mu_);
+    SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("check its load"));
+    checked = load_;
+  }
+  // Eight bytes for each page: not under the lock.
+  LastWrites last(checked->spec());
   LoadCheck check;
   while (true) {
     uint64_t writes = 0;
     {
       absl::MutexLock lock(&mu_);
       SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("check its load"));
-      if (checked == nullptr) {
-        checked = load_;
-        last.emplace(load_->spec());
-      }
       if (checked != load_) return LoadNotFound("go on checking its load");
       check.load = ReportOn(*load_, LoadRuns());
       writes = load_->writes();
-      if (last->Follow(writes, kFollowed)) CheckBatch(*last, check);
+      if (last.Follow(writes, kFollowed)) CheckBatch(last, check);
       if (check.checked == load_->spec().working_set) return check;
     }
     // Many writes are followed without the lock, and the few since with it.
     do {
       SIMVISOR_RETURN_IF_ERROR(stop());
-    } while (!last->Follow(writes, kFollowed));
+    } while (!last.Follow(writes, kFollowed));
   }
 }
 

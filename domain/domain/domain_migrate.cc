@@ -13,18 +13,21 @@ namespace simvisor {
 absl::StatusOr<LiveGuest> Domain::StartLogDirty(absl::string_view operation) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
-  if (dirty_.enabled()) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating,
-        absl::StrFormat("domain %d: %s: a migration of it is under way; wait "
-                        "for its end, or cancel it",
-                        id_.value(), operation));
-  }
+  SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(operation));
   dirty_.Enable();
   return LiveGuest{.arch = abi_->arch,
                    .last_pfn = list_->last_pfn(),
                    .generation = list_->generation(),
                    .pages = current_ - unmapped_frames_.size()};
+}
+
+absl::Status Domain::CheckNotMigrating(absl::string_view operation) const {
+  if (!dirty_.enabled()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating,
+      absl::StrFormat("domain %d: %s: a migration of it is under way; wait for "
+                      "its end, or cancel it",
+                      id_.value(), operation));
 }
 
 absl::StatusOr<DirtyPages> Domain::CleanLogDirty() {
@@ -46,6 +49,7 @@ void Domain::StopLogDirty() {
 absl::Status Domain::BeginHandover() {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (doomed_) return DyingError();
   if (!suspended_) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
@@ -61,19 +65,23 @@ void Domain::EndHandover() {
   handover_ = Handover::kNone;
 }
 
-absl::Status Domain::CheckNotHandedOver(absl::string_view operation) const {
+absl::Status Domain::BeginDestroy() {
   absl::MutexLock lock(&mu_);
-  if (handover_ == Handover::kNone) return absl::OkStatus();
+  if (handover_ == Handover::kNone) {
+    doomed_ = true;
+    return absl::OkStatus();
+  }
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating,
-      absl::StrFormat("domain %d: %s: %s; it is settled by itself once the two "
-                      "daemons have spoken, or by migrate-resolve",
-                      id_.value(), operation,
-                      handover_ == Handover::kOutgoing
-                          ? "it is being handed over to another host, which "
-                            "may run it by now"
-                          : "it is arriving from another host, which may still "
-                            "run it"));
+      absl::StrFormat(
+          "domain %d: destroy: %s; it is settled by itself once the "
+          "two daemons have spoken, or by migrate-resolve",
+          id_.value(),
+          handover_ == Handover::kOutgoing
+              ? "it is being handed over to another host, which "
+                "may run it by now"
+              : "it is arriving from another host, which may still "
+                "run it"));
 }
 
 }  // namespace simvisor

@@ -227,6 +227,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Awaken(
 void Domain::Hold() {
   absl::MutexLock lock(&mu_);
   suspended_ = true;
+  ++suspensions_;
   handover_ = Handover::kIncoming;
 }
 

@@ -61,9 +61,13 @@ absl::Status Domain::CheckCanSuspend(absl::string_view operation) const {
                       id_.value(), operation));
 }
 
-absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation) {
+absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation,
+                                              SuspendFor purpose) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
+  if (purpose == SuspendFor::kSave) {
+    SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(operation));
+  }
   SIMVISOR_ASSIGN_OR_RETURN(const ToolsRoot root, list_->FindToolsRoot());
   SuspendRecord record;
   record.arch = abi_->arch;
@@ -77,6 +81,7 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation) {
   record.notes = notes.bytes();
   SIMVISOR_RETURN_IF_ERROR(PlaceRecord(operation, record));
   suspended_ = true;
+  record.suspension = ++suspensions_;
   state_ = DomainState::kPaused;
   return record;
 }
@@ -121,10 +126,10 @@ std::vector<Pfn> Domain::UnwrittenFreePages(size_t most) const {
   return pages;
 }
 
-absl::Status Domain::Resume(bool paused, StopCheck stop) {
+absl::Status Domain::Resume(uint64_t suspension, bool paused, StopCheck stop) {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (!suspended_) return absl::OkStatus();
+  if (!suspended_ || suspension != suspensions_) return absl::OkStatus();
   suspended_ = false;
   handover_ = Handover::kNone;
   // The pages of what is published are there; it is only written anew.

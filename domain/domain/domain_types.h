@@ -118,7 +118,8 @@ struct DomainInfo {
   Uuid uuid{};
   Arch arch = Arch::kX86_64;
   DomainState state = DomainState::kBuilt;
-  bool suspended = false;  // paused, for as long as it is saved or moved
+  bool suspended = false;   // paused, for as long as it is saved or moved
+  uint64_t suspension = 0;  // which one, if it is suspended
   Handover handover = Handover::kNone;
   uint32_t vcpus = 1;
   DomainMemory memory;

@@ -25,6 +25,8 @@ namespace simvisor {
 // an image must have beside its memory; they are free again when it resumes,
 // here or elsewhere.  What they hold is for the saver to write.
 struct SuspendRecord {
+  // Which suspension this is; Domain::Resume() wants it back.
+  uint64_t suspension = 0;
   Arch arch = Arch::kX86_64;
   uint32_t vcpus = 1;
   // Pages the guest has, but for frames that are in no word: they have no pfn
@@ -59,6 +61,9 @@ struct ReceivedPages {
 // Whose target, static-max and max_pages a restored domain has: those that it
 // had when it suspended, or those of the spec that it is restored with.
 enum class LimitsFrom { kNotes, kSpec };
+
+// Who suspends a guest: a migration does so at its end.
+enum class SuspendFor { kSave, kMigration };
 
 // How a restored guest arrives: paused, or held, that is suspended as it left,
 // with Handover::kIncoming, until Domain::Resume().

@@ -18,7 +18,7 @@ absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
 absl::StatusOr<PageCount> Host::DestroyDomain(
     const std::shared_ptr<Domain>& domain) {
   if (domain->id() == kDom0Id) return Dom0Protected("destroy");
-  SIMVISOR_RETURN_IF_ERROR(domain->CheckNotHandedOver("destroy"));
+  SIMVISOR_RETURN_IF_ERROR(domain->BeginDestroy());
   {
     absl::MutexLock lock(&mu_);
     const auto at = domains_.find(domain->id());

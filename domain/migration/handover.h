@@ -7,37 +7,37 @@
 // arrival of COMMIT, in which the right to run it changes hands, and nothing
 // that breaks, dies or is lost can make two of it.
 //
-//   source    what happens            becomes     the domain at the source
-//   --------  ----------------------  ----------  ---------------------------
-//   COPYING   all sent, PREPARED      COMMITTING  suspended; COMMIT is sent
-//   COPYING   anything fails, cancel  KEPT        runs; the target must drop
-//   COMMITTING  COMMITTED             MOVED       goes
-//   COMMITTING  the link breaks       UNKNOWN     suspended; asks the target
-//   UNKNOWN   "committed"             MOVED       goes
-//   UNKNOWN   "dropped"               KEPT        runs
-//   UNKNOWN   "never heard of it"     KEPT        runs: the target is another
-//                                                 one by now, and what the
-//                                                 first one had went with it
-//   UNKNOWN   no answer               UNKNOWN     suspended; asks again
-//   UNKNOWN   an operator: keep       KEPT        runs
-//   UNKNOWN   an operator: drop       MOVED       goes
+//   source      what happens           becomes     the domain at the source
+//   ----------  ---------------------  ----------  ------------------------
+//   COPYING     all sent, PREPARED     COMMITTING  suspended; says COMMIT
+//   COPYING     failed, cancelled      KEPT        runs; tells the target
+//   COMMITTING  COMMITTED              MOVED       goes
+//   COMMITTING  failed, cancelled      UNKNOWN     suspended; asks the target
+//   UNKNOWN     "committed"            MOVED       goes
+//   UNKNOWN     "dropped"              KEPT        runs
+//   UNKNOWN     "never heard of it"    KEPT        runs (see below)
+//   UNKNOWN     no answer              UNKNOWN     suspended; asks again
+//   UNKNOWN     an operator: keep      KEPT        runs
+//   UNKNOWN     an operator: drop      MOVED       goes
 //
-//   target    what happens            becomes     the domain at the target
-//   --------  ----------------------  ----------  ---------------------------
-//   RECEIVING  the stream has ended   PREPARED    whole, suspended
-//   RECEIVING  the link breaks        DROPPED     nothing is left
-//   RECEIVING  asked to drop          DROPPED     nothing is left
-//   PREPARED  COMMIT                  COMMITTED   runs
-//   PREPARED  the link breaks         PREPARED    suspended: the source may
-//   ask,
-//                                                 and if it is dead, this is
-//                                                 the only copy
-//   PREPARED  asked to drop           DROPPED     nothing is left
-//   PREPARED  an operator: keep       COMMITTED   runs
-//   PREPARED  an operator: drop       DROPPED     nothing is left
-//   COMMITTED  asked to drop          COMMITTED   runs; "committed" is answered
-//   DROPPED   asked to drop           DROPPED     "dropped" is answered
-//   DROPPED   COMMIT, end of stream   DROPPED     refused
+//   target      what happens           becomes     the domain at the target
+//   ----------  ---------------------  ----------  ------------------------
+//   RECEIVING   the stream has ended   PREPARED    whole, suspended
+//   RECEIVING   the link breaks        DROPPED     nothing is left
+//   RECEIVING   asked, told to drop    DROPPED     nothing is left
+//   PREPARED    COMMIT                 COMMITTED   runs
+//   PREPARED    the link breaks        PREPARED    suspended (see below)
+//   PREPARED    asked                  DROPPED     nothing is left
+//   PREPARED    an operator: keep      COMMITTED   runs
+//   PREPARED    an operator: drop      DROPPED     nothing is left
+//   COMMITTED   asked                  COMMITTED   runs; "committed"
+//   DROPPED     asked                  DROPPED     "dropped"
+//   DROPPED     COMMIT, end of stream  DROPPED     refused
+//
+// A target that has never heard of it is another one than that which was told
+// to commit, started since: what the first one had went with it.  A target
+// whose link breaks after PREPARED keeps its copy: the source may ask for it,
+// and if the source is dead, it is the only one.
 //
 // Asking means: drop it unless you have committed.  Its answer is final, so the
 // source may act on it.  A machine that dies takes its domains with it, as a

@@ -31,26 +31,30 @@ Precopy::Precopy(std::shared_ptr<Domain> domain, const LiveGuest& guest,
 
 Precopy::~Precopy() { domain_->StopLogDirty(); }
 
-absl::Status Precopy::CheckLayout(uint64_t generation) const {
-  if (generation == guest_.generation) return absl::OkStatus();
+absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
+  if (generation == guest_.generation && last_pfn == guest_.last_pfn) {
+    return absl::OkStatus();
+  }
   return MakeError(
       absl::StatusCode::kAborted, Reason::kP2mChanged,
-      absl::StrFormat("domain %d: migrate: p2m generation %d, it was %d: its "
-                      "list took other pages while it was copied; it runs on, "
-                      "migrate it again",
-                      domain_->id().value(), generation, guest_.generation));
+      absl::StrFormat("domain %d: migrate: p2m generation %d, it was %d, list "
+                      "to pfn 0x%x, it was 0x%x: it took other pages while it "
+                      "was copied; the guest runs on, migrate it again",
+                      domain_->id().value(), generation, guest_.generation,
+                      last_pfn.value(), guest_.last_pfn.value()));
 }
 
 absl::Status Precopy::Turn(uint64_t bytes_per_second) {
   ++stats_.passes;
-  if (last_live_pass_) return Suspend();
   stats_.bytes_per_second = bytes_per_second;
   stats_.dirty.reset();
   stats_.dirty_now = domain_->PeekLogDirty();
+  if (last_live_pass_ && KeepsDowntime(policy_, stats_)) return Suspend();
+  last_live_pass_ = false;
   PrecopyDecision decision = DecidePrecopy(policy_, stats_);
   if (decision == PrecopyDecision::kContinue) {
     SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());
-    SIMVISOR_RETURN_IF_ERROR(CheckLayout(dirty.generation));
+    SIMVISOR_RETURN_IF_ERROR(CheckLayout(dirty.generation, guest_.last_pfn));
     stats_.dirty = dirty.pfns.size();
     stats_.dirty_now = dirty.pfns.size();
     decision = DecidePrecopy(policy_, stats_);
@@ -72,9 +76,11 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second) {
 }
 
 absl::Status Precopy::Suspend() {
-  SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record, domain_->Suspend(kOperation));
-  suspended_ = true;
-  SIMVISOR_RETURN_IF_ERROR(CheckLayout(record.generation));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      SuspendRecord record,
+      domain_->Suspend(kOperation, SuspendFor::kMigration));
+  suspension_ = record.suspension;
+  SIMVISOR_RETURN_IF_ERROR(CheckLayout(record.generation, record.last_pfn));
   SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());
   saver_.StartLastPass(std::move(record), std::move(dirty.pfns));
   return absl::OkStatus();

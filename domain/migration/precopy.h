@@ -4,8 +4,7 @@
 // A pull interface without threads or clocks: whoever drives it asks for pieces
 // and sends them, and says at the end of each pass how fast it was.
 //
-//   head -> pass 1, of all pfns -> ... -> pass n -> suspended -> last pass ->
-//   end
+//   head, pass 1 of all pfns, ... pass n, suspended, last pass, end
 //
 // The layout of the p2m list must not change meanwhile: a target knows its
 // pages from the beginning.  Xen checks that for the linear list; here the tree
@@ -56,7 +55,9 @@ class Precopy {
   //
   // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of Domain::Suspend().
   absl::Status Turn(uint64_t bytes_per_second);
-  bool suspended() const { return suspended_; }
+  bool suspended() const { return suspension_ != 0; }
+  // Which suspension that is, for Domain::Resume(); 0 if it has not come to it.
+  uint64_t suspension() const { return suspension_; }
 
   // The stop-and-copy pass counts as one more.
   uint32_t pass() const { return stats_.passes + 1; }
@@ -70,7 +71,7 @@ class Precopy {
   Precopy(std::shared_ptr<Domain> domain, const LiveGuest& guest,
           const PrecopyPolicy& policy, std::string config);
 
-  absl::Status CheckLayout(uint64_t generation) const;
+  absl::Status CheckLayout(uint64_t generation, Pfn last_pfn) const;
   absl::Status Suspend();
 
   const std::shared_ptr<Domain> domain_;
@@ -79,7 +80,7 @@ class Precopy {
   ImageSaver saver_;
   PrecopyStats stats_;
   bool last_live_pass_ = false;
-  bool suspended_ = false;
+  uint64_t suspension_ = 0;
 };
 
 }  // namespace simvisor

@@ -10,19 +10,22 @@ uint64_t EstimateDowntimeMs(const PrecopyStats& stats) {
                                static_cast<double>(stats.bytes_per_second));
 }
 
+bool KeepsDowntime(const PrecopyPolicy& policy, const PrecopyStats& stats) {
+  if (policy.max_downtime_ms == 0) return true;
+  return stats.bytes_per_second > 0 &&
+         EstimateDowntimeMs(stats) <= policy.max_downtime_ms;
+}
+
 PrecopyDecision DecidePrecopy(const PrecopyPolicy& policy,
                               const PrecopyStats& stats) {
-  if (stats.dirty.has_value() && *stats.dirty < policy.min_dirty) {
-    return PrecopyDecision::kStop;
+  if (KeepsDowntime(policy, stats)) {
+    const bool few = stats.dirty.has_value() && *stats.dirty < policy.min_dirty;
+    const bool enough =
+        policy.max_downtime_ms > 0 || stats.passes >= policy.max_passes;
+    return few || enough ? PrecopyDecision::kStop : PrecopyDecision::kContinue;
   }
-  const bool last = stats.passes >= policy.max_passes;
-  if (policy.max_downtime_ms > 0) {
-    if (EstimateDowntimeMs(stats) <= policy.max_downtime_ms) {
-      return PrecopyDecision::kStop;
-    }
-    if (last) return PrecopyDecision::kAbort;
-  }
-  return last ? PrecopyDecision::kStop : PrecopyDecision::kContinue;
+  return stats.passes < policy.max_passes ? PrecopyDecision::kContinue
+                                          : PrecopyDecision::kAbort;
 }
 
 }  // namespace simvisor

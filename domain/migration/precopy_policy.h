@@ -28,8 +28,9 @@ struct PrecopyPolicy {
   // Bytes that whoever sends may send in a second; 0: any number.
   uint64_t max_bytes_per_second = 0;
   // Milliseconds that the guest may stand still, as estimated; 0: any number.
-  // Passes end early once the estimate is that low, and the migration is given
-  // up if it is not after the last one.
+  // Passes end early once the estimate is that low, and do not end before, even
+  // if few pages are dirty; the migration is given up if it is not after the
+  // last one.
   uint64_t max_downtime_ms = 0;
 };
 
@@ -49,6 +50,9 @@ enum class PrecopyDecision { kContinue, kStop, kAbort };
 
 // Milliseconds it takes to send the dirty pages of `stats`; 0 if unknown.
 uint64_t EstimateDowntimeMs(const PrecopyStats& stats);
+
+// Whether the guest may be suspended now: no limit, or an estimate within it.
+bool KeepsDowntime(const PrecopyPolicy& policy, const PrecopyStats& stats);
 
 // Asked twice after each pass: before a look into the dirty log and after it.
 PrecopyDecision DecidePrecopy(const PrecopyPolicy& policy,
