@@ -60,7 +60,6 @@ absl::Status MigrationSource::HandOver() {
   stream_ = stub_->ReceiveDomain(&context_);
   SIMVISOR_RETURN_IF_ERROR(Offer());
   SIMVISOR_RETURN_IF_ERROR(CopyAll());
-  migrations_->MayHaveArrived(plan_.id);
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateSent));
   SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kPrepared));
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePrepared));
@@ -112,6 +111,8 @@ absl::Status MigrationSource::SendPiece() {
   std::string& data = *request_.mutable_data();
   data.clear();
   SIMVISOR_RETURN_IF_ERROR(precopy_->Next(data));
+  // A write that fails, since the call is cancelled, may have got through.
+  if (precopy_->done()) migrations_->MayHaveArrived(plan_.id);
   bytes_sent_ += data.size();
   while (data.size() > kChunkBytes) {
     v1::ReceiveDomainRequest part;
