@@ -161,13 +161,20 @@ absl::Status MigrationServiceImpl::Resolve(
   SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(id));
   SIMVISOR_ASSIGN_OR_RETURN(const Decision decision,
                             FromProto(request.decision()));
-  const absl::StatusOr<TargetState> incoming =
-      incoming_.Decide(id, decision.target);
-  if (incoming.ok()) {
-    SIMVISOR_ASSIGN_OR_RETURN(*out, incoming_.Describe(id));
-    return CheckTaken(*out, decision.incoming);
+  // A domain that has come may go back by the same id: then an operator means
+  // the copy that waits for a decision.
+  const absl::StatusOr<v1::Migration> leaving = outgoing_.Describe(id);
+  const bool waits =
+      leaving.ok() && leaving->state() == v1::MIGRATION_STATE_UNKNOWN;
+  if (!waits || !decision.source.has_value()) {
+    const absl::StatusOr<TargetState> incoming =
+        incoming_.Decide(id, decision.target);
+    if (incoming.ok()) {
+      SIMVISOR_ASSIGN_OR_RETURN(*out, incoming_.Describe(id));
+      return CheckTaken(*out, decision.incoming);
+    }
+    if (!decision.source.has_value()) return incoming.status();
   }
-  if (!decision.source.has_value()) return incoming.status();
   SIMVISOR_RETURN_IF_ERROR(outgoing_.Note(id, *decision.source).status());
   SIMVISOR_ASSIGN_OR_RETURN(*out, outgoing_.Describe(id));
   return CheckTaken(*out, decision.outgoing);

@@ -573,6 +573,26 @@ class ResolveTest(PairTest):
                 self.check_machines()
         self.finish(SOURCE)
 
+    def test_a_domain_that_goes_back_by_the_id_it_came_with(self):
+        for decision in ("keep", "drop"):
+            with self.case(decision=decision):
+                self.pair.migrate("web", self.new_id()).wait()
+                self.pair.source.add_fault("receive.commit",
+                                           crash=harness.fault.FaultCrash())
+                home = self.pair.target
+                call = self.pair.migrate("web", self.id, start=home)
+                self.assert_refused("MIGRATION_UNRESOLVED", call.wait,
+                                    code="UNAVAILABLE")
+                simvisor(home.address, "migrate-resolve", self.id,
+                         f"--{decision}")
+                found = home.domains().get("web")
+                if decision == "drop":
+                    self.assertIsNone(found)
+                    self.pair.source.start_again()
+                else:
+                    self.assertEqual(found.state, domain.DOMAIN_STATE_RUNNING)
+                    self.finish(TARGET)
+
     def test_decisions_that_are_none(self):
         for migration_id, decision, code, reason in (
                 ("nobody", live.MIGRATION_DECISION_KEEP, "NOT_FOUND",
