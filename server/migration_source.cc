@@ -184,7 +184,10 @@ absl::Status MigrationSource::Settle(const absl::Status& why) {
   SIMVISOR_ASSIGN_OR_RETURN(const v1::Migration now,
                             migrations_->Describe(plan_.id));
   if (now.state() == v1::MIGRATION_STATE_MOVED) {
-    // COMMITTED was lost, but not what it said.
+    // COMMITTED was lost, but not what it said; or the fault came after it.
+    if (response_.has_committed()) {
+      *progress_.mutable_domain() = response_.committed().domain();
+    }
     progress_.set_phase(v1::MIGRATION_PHASE_MOVED);
     ReportNow();
     return absl::OkStatus();

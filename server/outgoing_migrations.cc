@@ -80,7 +80,7 @@ absl::StatusOr<SourceState> OutgoingMigrations::Note(absl::string_view id,
           "an operator kept the domain here, but its target runs it "
           "too: destroy one of the two";
       spdlog::error("migration {}: {}", std::string(id), entry.why);
-    } else if (!why.empty()) {
+    } else if (!why.empty() && entry.state != SourceState::kMoved) {
       entry.why = std::string(why);
     }
     if (!next.has_value()) {
@@ -89,6 +89,7 @@ absl::StatusOr<SourceState> OutgoingMigrations::Note(absl::string_view id,
     }
     domain = entry.domain;
     entry.state = *next;
+    if (*next == SourceState::kMoved) entry.why.clear();
     if (*next == SourceState::kMoved || *next == SourceState::kKept) {
       entry.domain = nullptr;
     }

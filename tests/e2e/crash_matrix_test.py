@@ -392,6 +392,12 @@ class CrashMatrixTest(PairTest):
             self.check_error(how, error)
         else:
             self.assertEqual(moved.phase, live.MIGRATION_PHASE_MOVED)
+            if point not in ("migrate.commit", "receive.committed"):
+                # The target's answer was not lost.
+                self.assertEqual(moved.domain.name, "web")
+            if self.pair.source.alive:
+                found = self.pair.source.migration(self.id)
+                self.assertEqual(found.message, "")
             place = self.await_place(TARGET, LOST)
             self.assertIn(place, EXPECTED[point][how])
         for machine in self.pair.machines:
