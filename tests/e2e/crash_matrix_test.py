@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import unittest
 
 import harness
@@ -517,6 +518,19 @@ class SilentTargetTest(PairTest):
                 pair.target.remove_faults()
                 self.await_place(place)
                 self.finish(place)
+
+
+class DrainTest(PairTest):
+
+    def test_a_source_ends_soon_after_a_migration(self):
+        for _ in range(6):
+            self.create()
+            self.pair.migrate("web", self.new_id()).wait()
+            since = time.monotonic()
+            self.assertEqual(self.pair.source.daemon.stop(), 0)
+            self.assertLess(time.monotonic() - since, 5)
+            self.pair.source.start_again()
+            self.pair.target.client.destroy("web")
 
 
 class ResolveTest(PairTest):
