@@ -1,5 +1,6 @@
 // simvisord: starts the machine, serves it, and drains on SIGTERM or SIGINT.
 
+#include <grpc/grpc.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -112,6 +113,9 @@ int Fail(const absl::Status& status) {
 
 int Serve(const Options& options) {
   InitLogging(options.log_level);
+  // Never given back: whoever gives gRPC back last waits for its threads, one
+  // of which sleeps for up to 10 s after a stream that had to wait.
+  grpc_init();
   // Before the machine, which may ask it until it is gone.
   FaultInjector faults(options.fault_injection, options.seed);
   absl::StatusOr<std::unique_ptr<Daemon>> daemon =

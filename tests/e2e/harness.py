@@ -58,17 +58,20 @@ from grpc.health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
 from simvisor.v1 import common_pb2 as common  # noqa: E402
 from simvisor.v1 import domain_service_pb2 as domain  # noqa: E402
 from simvisor.v1 import domain_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import fault_service_pb2 as fault  # noqa: E402
+from simvisor.v1 import fault_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import guest_load_service_pb2 as guest_load  # noqa: E402
 from simvisor.v1 import guest_load_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import host_service_pb2 as host  # noqa: E402
 from simvisor.v1 import host_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import live_migration_pb2 as live  # noqa: E402
 from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
 from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
 from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 
-__all__ = ["common", "domain", "grpc", "guest_load", "health_pb2",
-           "health_pb2_grpc", "host", "memory", "migration"]
+__all__ = ["common", "domain", "fault", "grpc", "guest_load", "health_pb2",
+           "health_pb2_grpc", "host", "live", "memory", "migration"]
 
 
 class Daemon:
@@ -119,7 +122,10 @@ class Client:
     """Stubs on one channel."""
 
     def __init__(self, address):
-        self.channel = grpc.insecure_channel(address)
+        # A connection of its own: a shared one to a daemon that has died would
+        # wait for its turn to find the next one at the same address.
+        self.channel = grpc.insecure_channel(
+            address, options=(("grpc.use_local_subchannel_pool", 1),))
         self.host = host_service_pb2_grpc.HostServiceStub(self.channel)
         self.domain = domain_service_pb2_grpc.DomainServiceStub(self.channel)
         self.memory = memory_service_pb2_grpc.MemoryServiceStub(self.channel)
@@ -127,6 +133,7 @@ class Client:
             self.channel)
         self.migration = migration_service_pb2_grpc.MigrationServiceStub(
             self.channel)
+        self.fault = fault_service_pb2_grpc.FaultServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def close(self):
