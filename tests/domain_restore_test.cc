@@ -134,8 +134,9 @@ TEST_P(DomainRestoreTest, SuspendedGuestDoesNotChange) {
   EXPECT_THAT(guest_->MarkIdentity(Pfn(700), Pfn(701), true),
               suspended("mark identity"));
   EXPECT_THAT(guest_->BalloonDown(PageCount(1), false, NeverStop),
-              IsError(Code::kFailedPrecondition, Reason::kDomainNotRunning,
-                      HasSubstr("does not run")));
+              suspended("balloon down"));
+  EXPECT_THAT(guest_->BalloonUp(PageCount(1), false, NeverStop),
+              suspended("balloon up"));
   ASSERT_THAT(guest_->Resume(/*paused=*/true, NeverStop), IsOk());
   EXPECT_FALSE(guest_->Info().suspended);
   EXPECT_EQ(guest_->Info().state, DomainState::kPaused);

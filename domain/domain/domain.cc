@@ -338,7 +338,7 @@ absl::Status Domain::CheckBooted(absl::string_view operation) const {
 }
 
 absl::Status Domain::CheckRunning(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
   if (state_ == DomainState::kRunning) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
