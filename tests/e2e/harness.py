@@ -55,6 +55,8 @@ _STUBS = _generate_stubs()
 import grpc  # noqa: E402
 from google.rpc import error_details_pb2, status_pb2  # noqa: E402
 from grpc.health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
+from simvisor.v1 import address_space_service_pb2 as address_space  # noqa: E402
+from simvisor.v1 import address_space_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import common_pb2 as common  # noqa: E402
 from simvisor.v1 import domain_service_pb2 as domain  # noqa: E402
 from simvisor.v1 import domain_service_pb2_grpc  # noqa: E402
@@ -62,13 +64,15 @@ from simvisor.v1 import guest_load_service_pb2 as guest_load  # noqa: E402
 from simvisor.v1 import guest_load_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import host_service_pb2 as host  # noqa: E402
 from simvisor.v1 import host_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import live_migration_pb2 as live_migration  # noqa: E402
 from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
 from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
 from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 
-__all__ = ["common", "domain", "grpc", "guest_load", "health_pb2",
-           "health_pb2_grpc", "host", "memory", "migration"]
+__all__ = ["address_space", "common", "domain", "grpc", "guest_load",
+           "health_pb2", "health_pb2_grpc", "host", "live_migration", "memory",
+           "migration"]
 
 
 class Daemon:
@@ -125,6 +129,9 @@ class Client:
         self.memory = memory_service_pb2_grpc.MemoryServiceStub(self.channel)
         self.guest_load = guest_load_service_pb2_grpc.GuestLoadServiceStub(
             self.channel)
+        self.address_space = (
+            address_space_service_pb2_grpc.AddressSpaceServiceStub(
+                self.channel))
         self.migration = migration_service_pb2_grpc.MigrationServiceStub(
             self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)
