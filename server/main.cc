@@ -1,5 +1,6 @@
 // simvisord: starts the machine, serves it, and drains on SIGTERM or SIGINT.
 
+#include <grpc/grpc.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -46,6 +47,12 @@ void KeepHeap() {
   mallopt(M_TRIM_THRESHOLD, 512 << 20);
   mallopt(M_TOP_PAD, 16 << 20);
 }
+
+// Keeps gRPC from shutting down, which nothing needs at the end of a process:
+// it would wait for a poller of its own, for up to 10 seconds after a client's
+// write had to wait, as those of a migration do (run_poller() in gRPC's
+// tcp_posix.cc).
+void KeepGrpc() { grpc_init(); }
 
 sigset_t StopSignals() {
   sigset_t signals;
@@ -112,6 +119,7 @@ int Fail(const absl::Status& status) {
 
 int Serve(const Options& options) {
   InitLogging(options.log_level);
+  KeepGrpc();
   // Before the machine, which may ask it until it is gone.
   FaultInjector faults(options.fault_injection, options.seed);
   absl::StatusOr<std::unique_ptr<Daemon>> daemon =
