@@ -564,6 +564,17 @@ class SituationsTest(MigrationTest):
         self.assertGreater(last.bytes_per_second, 0)
         self.assert_load(self.target.client, "guest")
 
+    def test_a_source_ends_at_once_after_it_has_sent_much(self):
+        source = self.host()
+        source.client.create("much", 60000)
+        fill(source.client, "much", 20000, 30000)
+        self.assertEqual(list(migrate(source.client, "much",
+                                      self.target.unix))[-1].phase, MOVED)
+        source.client.close()
+        began = time.monotonic()
+        self.assertEqual(source.daemon.stop(), 0)
+        self.assertLess(time.monotonic() - began, 5)
+
     # Policies.
 
     def chased(self, **policy):
