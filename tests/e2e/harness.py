@@ -55,6 +55,8 @@ _STUBS = _generate_stubs()
 import grpc  # noqa: E402
 from google.rpc import error_details_pb2, status_pb2  # noqa: E402
 from grpc.health.v1 import health_pb2, health_pb2_grpc  # noqa: E402
+from simvisor.v1 import address_space_service_pb2 as address_space  # noqa: E402
+from simvisor.v1 import address_space_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import common_pb2 as common  # noqa: E402
 from simvisor.v1 import domain_service_pb2 as domain  # noqa: E402
 from simvisor.v1 import domain_service_pb2_grpc  # noqa: E402
@@ -70,8 +72,9 @@ from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
 from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 
-__all__ = ["common", "domain", "fault", "grpc", "guest_load", "health_pb2",
-           "health_pb2_grpc", "host", "live", "memory", "migration"]
+__all__ = ["address_space", "common", "domain", "fault", "grpc", "guest_load",
+           "health_pb2", "health_pb2_grpc", "host", "live", "memory",
+           "migration"]
 
 
 class Daemon:
@@ -131,6 +134,9 @@ class Client:
         self.memory = memory_service_pb2_grpc.MemoryServiceStub(self.channel)
         self.guest_load = guest_load_service_pb2_grpc.GuestLoadServiceStub(
             self.channel)
+        self.address_space = (
+            address_space_service_pb2_grpc.AddressSpaceServiceStub(
+                self.channel))
         self.migration = migration_service_pb2_grpc.MigrationServiceStub(
             self.channel)
         self.fault = fault_service_pb2_grpc.FaultServiceStub(self.channel)

@@ -12,8 +12,7 @@ import uuid
 from concurrent import futures
 
 import harness
-from harness import domain, grpc, memory, ref
-from simvisor.v1 import live_migration_pb2 as live
+from harness import domain, grpc, live, memory, ref
 from simvisor.v1 import migration_service_pb2_grpc
 
 sys.path.insert(0, os.path.dirname(__file__))

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Sets up, builds, and runs what takes too long for every test run: live
+# migrations of guests that change meanwhile, with a hundred seeds.
+#
+#   scripts/slow.sh [RUNS]     100 if not given
+#
+# Prints each seed; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/setup.sh release
+
+export SIMVISORD=build/release/bin/simvisord
+export SIMVISOR=build/release/bin/simvisor
+export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
+/usr/bin/python3 tests/e2e/migrate_test.py RandomTest
