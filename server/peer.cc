@@ -66,6 +66,13 @@ absl::Status FromPeer(const grpc::Status& status, absl::string_view operation,
                      absl::StrCat(operation, ": ", address,
                                   " says: ", status.error_message()));
   }
+  if (status.error_code() == grpc::StatusCode::CANCELLED) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
+        absl::StrCat(operation, ": ", address,
+                     " has given it up: somebody dropped it there, "
+                     "or the daemon stops"));
+  }
   if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
     return MakeError(static_cast<absl::StatusCode>(status.error_code()),
                      Reason::kTargetUnreachable,

@@ -9,7 +9,7 @@ content that is right.
 import threading
 
 import harness
-from harness import common, domain, guest_load, live_migration, memory, ref
+from harness import common, domain, guest_load, live, memory, ref
 
 PAGE = 4096
 CHUNK = 256  # pages that one call reads or writes at most
@@ -22,9 +22,9 @@ GONE = ("DOMAIN_NOT_FOUND", "DOMAIN_DYING")
 
 def migrate(client, name, target, timeout=harness.DEADLINE, **request):
     """The progress messages of a migration, as they come; has cancel()."""
-    policy = live_migration.PrecopyPolicy(**request.pop("policy", {}))
+    policy = live.PrecopyPolicy(**request.pop("policy", {}))
     return client.migration.MigrateDomain(
-        live_migration.MigrateDomainRequest(
+        live.MigrateDomainRequest(
             domain=ref(name), target=target, policy=policy, **request),
         timeout=timeout)
 
