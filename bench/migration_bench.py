@@ -18,14 +18,14 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]
                        / "tests" / "e2e"))
 import harness  # noqa: E402
-from harness import (GIB, domain, guest_load, live_migration, memory,
-                     ref)  # noqa: E402
+from harness import (GIB, domain, guest_load, live, memory,  # noqa: E402
+                     ref)
 
 TIB = 1024 * GIB
 MIB_BYTES = 1 << 20
 GIB_BYTES = 1 << 30
 EXTRA_LIMIT = 64 * MIB_BYTES
-RAW_BYTES = 2 * GIB_BYTES
+FLOOR_MESSAGES = 2048  # of 1 MiB
 MOST_KERNEL_PAGES = 16384  # of a guest of 1 GiB; it takes the lowest
 CHASED = 4096  # pages
 TIMES = int(os.environ.get("TIMES", 3))
@@ -99,7 +99,7 @@ def migrate(source, name, address):
     last = None
     began = time.monotonic()
     for last in source.client.migration.MigrateDomain(
-            live_migration.MigrateDomainRequest(domain=ref(name),
+            live.MigrateDomainRequest(domain=ref(name),
                                                 target=address),
             timeout=LONG):
         pass
@@ -229,31 +229,31 @@ def children_seconds():
     return times.children_user + times.children_system
 
 
-def raw_receive(side, kind, image, rates):
-    """A stream of 1 MiB messages that the daemon throws away: it ignores what
-    comes behind the end of an image."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "image")
-        with open(path, "wb") as file:
-            file.write(image)
-            file.truncate(RAW_BYTES)
-        began = time.monotonic()
-        used = side.seconds() + children_seconds()
-        subprocess.run([harness.SIMVISOR, "-a", getattr(side, kind),
-                        "restore", path],
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                       check=True, timeout=LONG)
-        rates.add(time.monotonic() - began, RAW_BYTES,
-                  side.seconds() + children_seconds() - used)
-    side.client.destroy("small")
+class Floor:
+    """An empty gRPC stream of 1 MiB messages, between two processes."""
 
+    def __init__(self, address):
+        program = os.path.join(os.path.dirname(harness.SIMVISORD),
+                               "stream_floor")
+        self.program = program
+        self.server = subprocess.Popen([program, "serve", address],
+                                       stdout=subprocess.PIPE, text=True)
+        port = int(self.server.stdout.readline().split()[1])
+        self.address = (address if address.startswith("unix:")
+                        else f"127.0.0.1:{port}")
 
-def small_image(side):
-    side.client.create("small", 1024)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "image")
-        harness.simvisor(side.unix, "save", "small", path)
-        return pathlib.Path(path).read_bytes()
+    def measure(self, rates):
+        used = children_seconds()
+        done = subprocess.run(
+            [self.program, "send", self.address, str(FLOOR_MESSAGES)],
+            capture_output=True, text=True, check=True, timeout=LONG)
+        rates.add(float(done.stdout), FLOOR_MESSAGES << 20,
+                  children_seconds() - used)
+
+    def close(self):
+        self.server.kill()
+        self.server.wait()
+        self.server.stdout.close()
 
 
 def one_way(a, b, kind, name, rates):
@@ -268,27 +268,30 @@ def one_way(a, b, kind, name, rates):
 
 def measure_throughput():
     """Everything in turn, so that what else the machine does hits all."""
-    with Side("256g") as a, Side("256g") as b:
+    with Side("256g") as a, Side("256g") as b, (
+            tempfile.TemporaryDirectory()) as folder:
         create(a, "written", GIB + MOST_KERNEL_PAGES)
         fill(a, "written", MOST_KERNEL_PAGES, GIB)
         create(a, "empty", 64 * GIB)
-        image = small_image(a)
         print(f"{TIMES} times, in turn; load {load_average():.2f}")
         print(f"  {'median (range)':26} {'MB/s':22} {'pages/s':36} "
               f"{'downtime':20} processor time")
         for kind in ("unix", "tcp"):
-            raw = Rates(f"{kind}: raw stream")
+            raw = Rates(f"{kind}: empty stream")
+            floor = Floor(f"unix:{folder}/floor" if kind == "unix"
+                          else "127.0.0.1:0")
             written = Rates(f"{kind}: 1 GiB, written")
             empty = Rates(f"{kind}: 64 GiB, never written")
             for _ in range(TIMES):
-                raw_receive(b, kind, image, raw)
+                floor.measure(raw)
                 one_way(a, b, kind, "written", written)
                 one_way(a, b, kind, "empty", empty)
+            floor.close()
             for rates in (raw, written, empty):
                 rates.say()
             share = (statistics.median(written.megabytes)
                      / statistics.median(raw.megabytes))
-            print(f"  {'':26} written is {share:.0%} of raw")
+            print(f"  {'':26} written is {share:.0%} of empty")
         save = Rates("unix: save, thrown away")
         for _ in range(TIMES):
             used = a.seconds() + children_seconds()
