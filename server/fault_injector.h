@@ -13,7 +13,7 @@
 // Without rules a point costs one relaxed load.
 //
 // Thread safety: thread-safe.  The mutex is a leaf: nothing is locked or called
-// under it but the clock, so points may be reached under any lock.
+// under it but the clock, so that FailNow() may be asked under any lock.
 
 #ifndef SIMVISOR_SERVER_FAULT_INJECTOR_H_
 #define SIMVISOR_SERVER_FAULT_INJECTOR_H_
