@@ -70,6 +70,7 @@ TEST(ServerErrorsDocTest, CodesAreCanonical) {
                                               "FAILED_PRECONDITION",
                                               "OUT_OF_RANGE",
                                               "INTERNAL",
+                                              "UNAVAILABLE",
                                               "any"};
   for (const Row& row : ReadTable()) {
     ASSERT_GE(row.cells.size(), 2u) << row.reason;
