@@ -16,7 +16,9 @@ namespace {
 // Migrations that have ended and are remembered.
 constexpr size_t kMaxEnded = 256;
 // How long one that is dropped is waited for.
-constexpr absl::Duration kEndOfCall = absl::Seconds(5);
+constexpr absl::Duration kEndOfCall = absl::Seconds(2);
+// Of those who wait for that: others must find workers meanwhile.
+constexpr int kMaxWaiters = 2;
 
 bool HasEnded(TargetState state) {
   return state == TargetState::kCommitted || state == TargetState::kDropped;
@@ -108,11 +110,14 @@ absl::StatusOr<v1::Migration> IncomingMigrations::Decide(absl::string_view id,
 
 void IncomingMigrations::AwaitEndOfCall(absl::string_view id) {
   absl::MutexLock lock(&mu_);
+  if (waiters_ == kMaxWaiters) return;
+  ++waiters_;
   const auto ended = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     const auto at = entries_.find(std::string(id));
     return at == entries_.end() || at->second.cancel == nullptr;
   };
   mu_.AwaitWithTimeout(absl::Condition(&ended), kEndOfCall);
+  --waiters_;
 }
 
 void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,

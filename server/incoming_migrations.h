@@ -51,8 +51,8 @@ class IncomingMigrations {
   void CallEnded(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
   // Does what `event` asks for and answers what the migration is then.  An
   // event that the table has no line for does nothing.  If that drops a domain
-  // that is coming in, its call is cancelled, and waited for for a few seconds.
-  // NOT_FOUND MIGRATION_NOT_FOUND.
+  // that is coming in, its call is cancelled, and its end is waited for for a
+  // while. NOT_FOUND MIGRATION_NOT_FOUND.
   absl::StatusOr<v1::Migration> Decide(absl::string_view id, TargetEvent event)
       ABSL_LOCKS_EXCLUDED(mu_);
   // The source knows that it was committed.
@@ -89,6 +89,7 @@ class IncomingMigrations {
   mutable absl::Mutex mu_;
   absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 1;
+  int waiters_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace simvisor::server

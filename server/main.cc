@@ -40,7 +40,7 @@ constexpr absl::Duration kDrainGrace = absl::Seconds(5);
 // Keeps freed memory in the heap.  By default glibc maps every block of 128 KiB
 // and more anew and unmaps it when freed, and the page faults of that cost more
 // than filling a stream's chunk: 1.7 to 4.2 times the bandwidth was measured
-// with these three.  None takes memory by itself; the padding costs address
+// with the other three.  None takes memory by itself; the padding costs address
 // space until it is written.
 //
 // Two arenas: with one for each thread, as by default, each keeps what messages

@@ -244,6 +244,13 @@ absl::Status MigrationSource::Broken() {
         absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
         absl::StrCat(operation, ": ", plan_.target, " ended the stream early"));
   }
+  if (status.error_code() == grpc::StatusCode::CANCELLED) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
+        absl::StrCat(operation, ": ", plan_.target,
+                     " has given it up: somebody dropped it there, "
+                     "or the daemon stops"));
+  }
   return FromPeer(status, operation, plan_.target);
 }
 

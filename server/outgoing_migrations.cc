@@ -96,14 +96,18 @@ absl::StatusOr<v1::Migration> OutgoingMigrations::Note(absl::string_view id,
 
 void OutgoingMigrations::NoteWhy(const std::string& id, SourceEvent event,
                                  absl::string_view why, Entry& entry) {
-  // The target has answered, or somebody knows that it never will.
-  if (event != SourceEvent::kFailed && event != SourceEvent::kPrepared) {
-    entry.must_tell = false;
-  }
+  const bool answered = event == SourceEvent::kCommitted ||
+                        event == SourceEvent::kDropped ||
+                        event == SourceEvent::kNeverHeardOf;
+  // Who says keep of what is kept knows that the target never will answer.
+  const bool given_up =
+      event == SourceEvent::kKeep && (entry.state == SourceState::kKept ||
+                                      entry.state == SourceState::kUnknown);
+  if (answered || given_up) entry.must_tell = false;
   if (entry.state == SourceState::kKept && event == SourceEvent::kCommitted) {
     entry.why =
-        "an operator kept the domain here, but its target runs it too: "
-        "destroy one of the two";
+        "the domain was kept here, but its target runs it too: destroy one of "
+        "the two";
     spdlog::error("migration {}: {}", id, entry.why);
   } else if (!why.empty()) {
     entry.why = std::string(why);
@@ -177,14 +181,20 @@ std::vector<OutgoingMigrations::Question> OutgoingMigrations::AwaitQuestions() {
 }
 
 v1::Migration OutgoingMigrations::AskNow(const v1::Migration& now) {
+  const std::string& id = now.migration_id();
   {
     absl::MutexLock lock(&mu_);
-    const auto at = entries_.find(now.migration_id());
+    const auto at = entries_.find(id);
     if (at == entries_.end() || !IsOpen(at->second)) return now;
   }
-  Ask({now.migration_id(), now.peer()});
+  Ask({id, now.peer()});
   absl::MutexLock lock(&mu_);
-  const auto at = entries_.find(now.migration_id());
+  // The thread may have been quicker to ask.
+  const auto answered = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !asking_.contains(id);
+  };
+  mu_.Await(absl::Condition(&answered));
+  const auto at = entries_.find(id);
   return at == entries_.end() ? now : ToProto(at->first, at->second);
 }
 
@@ -197,10 +207,6 @@ void OutgoingMigrations::Ask(const Question& question) {
   }
   const absl::StatusOr<SourceEvent> answer =
       AskPeer(context, question.target, question.id);
-  {
-    absl::MutexLock lock(&mu_);
-    asking_.erase(question.id);
-  }
   const absl::StatusOr<v1::Migration> now =
       answer.ok()
           ? Note(question.id, *answer)
@@ -209,6 +215,8 @@ void OutgoingMigrations::Ask(const Question& question) {
     spdlog::error("migration {}: {}", question.id,
                   std::string(now.status().message()));
   }
+  absl::MutexLock lock(&mu_);
+  asking_.erase(question.id);
 }
 
 v1::Migration OutgoingMigrations::ToProto(const std::string& id,

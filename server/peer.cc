@@ -66,30 +66,18 @@ absl::Status FromPeer(const grpc::Status& status, absl::string_view operation,
                      absl::StrCat(operation, ": ", address,
                                   " says: ", status.error_message()));
   }
-  if (status.error_code() == grpc::StatusCode::CANCELLED) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
-        absl::StrCat(operation, ": ", address,
-                     " has given it up: somebody dropped it there, "
-                     "or the daemon stops"));
-  }
-  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
-    return MakeError(static_cast<absl::StatusCode>(status.error_code()),
-                     Reason::kTargetUnreachable,
-                     absl::StrCat(operation, ": ", address,
-                                  " cannot do it: ", status.error_message(),
-                                  "; is it a simvisord like this?"));
-  }
   // What follows the last ": ", which in gRPC's chains of causes is the error
   // of the operating system.
   const std::string message = status.error_message();
   absl::string_view cause = message;
   const size_t colon = cause.rfind(": ");
   if (colon != absl::string_view::npos) cause.remove_prefix(colon + 2);
+  const bool other = status.error_code() == grpc::StatusCode::UNIMPLEMENTED;
   return MakeError(
       absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
       absl::StrCat(operation, ": ", address, " cannot be reached: ", cause,
-                   "; is simvisord running there?"));
+                   other ? "; it is no simvisord like this"
+                         : "; is simvisord running there?"));
 }
 
 absl::StatusOr<SourceEvent> AskPeer(grpc::ClientContext& context,

@@ -60,18 +60,11 @@ TEST(ServerErrorsDocTest, RowsAreComplete) {
 
 // An injected fault may have any code.
 TEST(ServerErrorsDocTest, CodesAreCanonical) {
-  const std::vector<std::string> canonical = {"CANCELLED",
-                                              "INVALID_ARGUMENT",
-                                              "DEADLINE_EXCEEDED",
-                                              "NOT_FOUND",
-                                              "ALREADY_EXISTS",
-                                              "RESOURCE_EXHAUSTED",
-                                              "ABORTED",
-                                              "FAILED_PRECONDITION",
-                                              "OUT_OF_RANGE",
-                                              "INTERNAL",
-                                              "UNAVAILABLE",
-                                              "any"};
+  const std::vector<std::string> canonical = {
+      "CANCELLED", "INVALID_ARGUMENT",    "DEADLINE_EXCEEDED",
+      "NOT_FOUND", "ALREADY_EXISTS",      "RESOURCE_EXHAUSTED",
+      "ABORTED",   "FAILED_PRECONDITION", "OUT_OF_RANGE",
+      "INTERNAL",  "UNAVAILABLE",         "any"};
   for (const Row& row : ReadTable()) {
     ASSERT_GE(row.cells.size(), 2u) << row.reason;
     for (absl::string_view code : absl::StrSplit(row.cells[1], ", ")) {
