@@ -577,6 +577,31 @@ class ResolveTest(PairTest):
         self.await_place(TARGET)
         self.finish(TARGET)
 
+    def test_a_decision_that_is_refused_does_not_end_the_asking(self):
+        source, target = self.pair.machines
+        self.create()
+        for decision in (live.MIGRATION_DECISION_KEEP,
+                         live.MIGRATION_DECISION_DROP):
+            with self.subTest(decision=decision):
+                held = source.hold("migrate.sent")
+                source.add_fault("migrate.prepared",
+                                 error=harness.fault.FaultError())
+                call = self.pair.migrate("web", self.new_id())
+                source.await_fault(held)
+                poll(lambda: self.look(target)[1] == "PREPARED",
+                     "the target has it all")
+                self.refuse_all(source, decision)
+                # Only the one that holds it goes.
+                source.client.fault.RemoveFaults(
+                    harness.fault.RemoveFaultsRequest(ids=[held]),
+                    timeout=harness.DEADLINE)
+                self.assert_refused("FAULT_INJECTED", call.wait,
+                                    code="INTERNAL")
+                self.await_place(SOURCE)
+                self.check_machines()
+                source.remove_faults()
+        self.finish(SOURCE)
+
     def find_home(self):
         return next(one for one in self.pair.machines if one.domains())
 
