@@ -31,13 +31,7 @@ ImageRestorer::ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
 
 absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Finish() {
   SIMVISOR_RETURN_IF_ERROR(reader_.Finish());
-  return std::move(domain_);
-}
-
-ImageRestorer::~ImageRestorer() {
-  if (domain_ == nullptr) return;
-  domain_->EndHandover();
-  host_.DestroyDomain(domain_).IgnoreError();
+  return Arrive();
 }
 
 absl::Status ImageRestorer::OnConfig(absl::string_view json) {
@@ -89,8 +83,13 @@ absl::Status ImageRestorer::OnPage(BatchEntry entry,
 }
 
 absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
+  boot_vcpu_ = boot_vcpu;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Arrive() {
   Page start_info;
-  incoming_->ReadPage(boot_vcpu.start_info, absl::MakeSpan(start_info));
+  incoming_->ReadPage(boot_vcpu_.start_info, absl::MakeSpan(start_info));
   const std::optional<NotesPlace> place = FindNotes(start_info);
   if (!place.has_value() && arrival_ == Arrival::kHeld) {
     return MakeError(
@@ -100,12 +99,10 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
   }
   if (!place.has_value()) {
     SIMVISOR_RETURN_IF_ERROR(LocaliseTables());
-    SIMVISOR_ASSIGN_OR_RETURN(
-        domain_, incoming_->AdoptForeignKernel(leaves_, reader_.vcpus_seen()));
-    return absl::OkStatus();
+    return incoming_->AdoptForeignKernel(leaves_, reader_.vcpus_seen());
   }
   std::vector<Pfn> pages = place->record_pages;
-  pages.push_back(boot_vcpu.start_info);
+  pages.push_back(boot_vcpu_.start_info);
   SIMVISOR_ASSIGN_OR_RETURN(const std::string notes,
                             ReadNotes(place->bytes, place->first, pages));
   for (const Pfn page : pages) {
@@ -115,9 +112,7 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
           page.value()));
     }
   }
-  SIMVISOR_ASSIGN_OR_RETURN(domain_,
-                            incoming_->Awaken(notes, pages, limits_, arrival_));
-  return absl::OkStatus();
+  return incoming_->Awaken(notes, pages, limits_, arrival_);
 }
 
 absl::StatusOr<std::string> ImageRestorer::ReadNotes(uint64_t bytes, Pfn first,

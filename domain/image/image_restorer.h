@@ -5,8 +5,8 @@
 // domain with all its pages, p2m words and page tables, whose kernel is not
 // simulated: it stays BUILT and cannot run.
 //
-// Until the last record nobody finds the domain.  Unless Finish() has answered
-// it, nothing is left of it when this object goes, whatever went wrong.
+// Until Finish() answers a domain, nobody finds it, and whatever goes wrong,
+// nothing is left of it when this object goes.
 // Source: restore() in xg_sr_restore.c.
 //
 // Memory: that of the reader, and the pages' contents, which are the domain's.
@@ -47,10 +47,6 @@ class ImageRestorer : private ImageSink {
                 PageCount claim = PageCount(0),
                 Arrival arrival = Arrival::kPaused);
 
-  ImageRestorer(const ImageRestorer&) = delete;
-  ImageRestorer& operator=(const ImageRestorer&) = delete;
-  ~ImageRestorer() override;
-
   // Takes the next bytes.  Errors as ImageReader::Feed(), IncomingDomain.
   absl::Status Feed(absl::string_view bytes) { return reader_.Feed(bytes); }
   // The domain, paused or BUILT; once.  Errors as Feed(), IMAGE_TRUNCATED.
@@ -68,6 +64,7 @@ class ImageRestorer : private ImageSink {
   absl::Status OnPage(BatchEntry entry, absl::Span<const char> data) override;
   absl::Status OnEnd(const VcpuPages& boot_vcpu) override;
 
+  absl::StatusOr<std::shared_ptr<Domain>> Arrive();
   absl::StatusOr<std::string> ReadNotes(uint64_t bytes, Pfn first,
                                         std::vector<Pfn>& pages);
   // Gives page tables of a kernel that is not ours their frames back.
@@ -87,7 +84,7 @@ class ImageRestorer : private ImageSink {
   Pfn end_;
   std::vector<uint64_t> leaves_;
   PfnSet leaf_pages_;
-  std::shared_ptr<Domain> domain_;  // from the last record until Finish()
+  VcpuPages boot_vcpu_;  // from the last record on
 };
 
 }  // namespace simvisor
