@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -87,7 +88,6 @@ absl::StatusOr<v1::Migration> OutgoingMigrations::Note(absl::string_view id,
       }
     }
     now = ToProto(at->first, entry);
-    Recount();
     ForgetOld();
   }
   if (next.has_value()) Act(domain, suspension, *next);
@@ -140,9 +140,10 @@ void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
   }
 }
 
-void OutgoingMigrations::Recount() {
-  open_ = 0;
-  for (const auto& [id, entry] : entries_) open_ += IsOpen(entry) ? 1 : 0;
+bool OutgoingMigrations::HasOpen() const {
+  return stopping_ ||
+         std::any_of(entries_.begin(), entries_.end(),
+                     [](const auto& entry) { return IsOpen(entry.second); });
 }
 
 void OutgoingMigrations::ForgetOld() {

@@ -101,15 +101,12 @@ class OutgoingMigrations {
     return entry.state == SourceState::kUnknown ||
            (entry.state == SourceState::kKept && entry.must_tell);
   }
-  bool HasOpen() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return stopping_ || open_ > 0;
-  }
+  bool HasOpen() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool IsStopping() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; }
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
   // Those to ask now; empty at the end.
   std::vector<Question> AwaitQuestions() ABSL_LOCKS_EXCLUDED(mu_);
   void Ask(const Question& question) ABSL_LOCKS_EXCLUDED(mu_);
-  void Recount() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static v1::Migration ToProto(const std::string& id, const Entry& entry);
 
@@ -118,7 +115,6 @@ class OutgoingMigrations {
 
   mutable absl::Mutex mu_;
   absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
-  int open_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 1;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   // Questions under way, to be cancelled at the end.
