@@ -13,4 +13,4 @@ scripts/setup.sh release
 export SIMVISORD=build/release/bin/simvisord
 export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
-/usr/bin/python3 tests/e2e/migrate_test.py RandomTest
+/usr/bin/python3 tests/e2e/migrate_random_test.py
