@@ -69,7 +69,7 @@ TEST_F(DomainAuditTest, FrameOfAnotherDomainIsFound) {
   pool_->Free({{mfn, PageCount(1)}});
   FrameClaim claim = pool_->ClaimUpTo(PageCount(1));
   pool_->Populate(claim, DomainId(9), {Pfn(1500), PageCount(1)},
-                  [](Pfn, MfnExtent) {});
+                  [](Pfn, absl::Span<const MfnExtent>) {});
   EXPECT_THAT(Findings(), Contains(HasSubstr("owner 9")));
 }
 

@@ -31,7 +31,7 @@ class FramePoolForeignTest : public testing::Test {
                                Placement::kLowest, 1);
     FrameClaim claim = *pool_->Claim(PageCount(50));
     pool_->Populate(claim, kOwner, {Pfn(0), PageCount(50)},
-                    [](Pfn, MfnExtent) {});
+                    [](Pfn, absl::Span<const MfnExtent>) {});
   }
   ~FramePoolForeignTest() override {
     EXPECT_THAT(pool_->CheckInvariants(), IsOk());
@@ -158,7 +158,7 @@ TEST(FramePoolForeignScaleTest, ManyMappedFramesAreAllHeld) {
                                        Mfn(0), Placement::kLowest, 1);
   FrameClaim claim = *pool->Claim(PageCount(kMany + 50));
   pool->Populate(claim, kOwner, {Pfn(0), PageCount(kMany + 50)},
-                 [](Pfn, MfnExtent) {});
+                 [](Pfn, absl::Span<const MfnExtent>) {});
   std::vector<Mfn> mfns;
   for (uint64_t i = 0; i < kMany; ++i) {
     mfns.push_back(Mfn(i));

@@ -11,6 +11,7 @@
 #include "domain/frames/frame_pool.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/populate.h"
 #include "tests/random_seed.h"
 #include "tests/status_matchers.h"
 
@@ -216,14 +217,8 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
     ASSERT_EQ(next, first + PageCount(count));
   }
 
-  std::vector<std::pair<Pfn, MfnExtent>> Populate(FrameClaim& claim,
-                                                  DomainId owner,
-                                                  PfnExtent pfns) {
-    std::vector<std::pair<Pfn, MfnExtent>> extents;
-    pool_->Populate(claim, owner, pfns, [&](Pfn pfn, MfnExtent frames) {
-      extents.emplace_back(pfn, frames);
-    });
-    return extents;
+  PopulatedExtents Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns) {
+    return PopulateAll(*pool_, claim, owner, pfns);
   }
 
   // A few extents of frames that `owner` has.

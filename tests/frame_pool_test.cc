@@ -9,6 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/populate.h"
 #include "tests/status_matchers.h"
 
 namespace simvisor {
@@ -21,8 +22,6 @@ using testing::SizeIs;
 constexpr uint64_t kBlock = uint64_t{1} << 18;
 constexpr DomainId kAlice(1);
 constexpr DomainId kBob(2);
-
-using PopulatedExtents = std::vector<std::pair<Pfn, MfnExtent>>;
 
 MfnExtent Frames(uint64_t first, uint64_t end) {
   return ExtentBetween(Mfn(first), Mfn(end));
@@ -41,19 +40,10 @@ std::unique_ptr<FramePool> MakePool(const std::vector<MfnExtent>& ram,
   return *std::move(pool);
 }
 
-PopulatedExtents Populate(FramePool& pool, FrameClaim& claim, DomainId owner,
-                          PfnExtent pfns) {
-  PopulatedExtents extents;
-  pool.Populate(claim, owner, pfns, [&extents](Pfn pfn, MfnExtent frames) {
-    extents.emplace_back(pfn, frames);
-  });
-  return extents;
-}
-
 PopulatedExtents Populate(FramePool& pool, DomainId owner, PfnExtent pfns) {
   auto claim = pool.Claim(pfns.count);
   EXPECT_THAT(claim, IsOk());
-  return Populate(pool, *claim, owner, pfns);
+  return PopulateAll(pool, *claim, owner, pfns);
 }
 
 std::vector<FrameRun> Runs(const FramePool& pool) {
@@ -152,7 +142,7 @@ TEST(FramePoolTest, ClaimLeavesTheFramesFreeButNobodyElses) {
 TEST(FramePoolTest, PopulateConsumesItsClaim) {
   const auto pool = MakePool({Frames(0, 100)});
   auto claim = pool->Claim(PageCount(60));
-  Populate(*pool, *claim, kAlice, Pages(0, 25));
+  PopulateAll(*pool, *claim, kAlice, Pages(0, 25));
   EXPECT_EQ(claim->remaining(), PageCount(35));
   EXPECT_EQ(pool->counts().claimed, PageCount(35));
   EXPECT_EQ(pool->counts().owned, PageCount(25));
@@ -228,7 +218,7 @@ TEST(FramePoolTest, LowClaimIsMetFromLowFramesAlone) {
     auto claim = pool->Claim(PageCount(40), FrameReach::kLow);
     ASSERT_THAT(claim, IsOk());
     for (const auto& [pfn, frames] :
-         Populate(*pool, *claim, kAlice, Pages(0, 40))) {
+         PopulateAll(*pool, *claim, kAlice, Pages(0, 40))) {
       EXPECT_LE(frames.end(), Mfn(40));
     }
     EXPECT_EQ(pool->counts().free, PageCount(60));
@@ -270,7 +260,7 @@ TEST(FramePoolTest, PromisedLowFramesAreNotGivenToOthers) {
     }
     EXPECT_EQ(pool->ClaimUpTo(PageCount(1)).remaining(), PageCount(0));
     for (const auto& [pfn, frames] :
-         Populate(*pool, *low, kAlice, Pages(0, 25))) {
+         PopulateAll(*pool, *low, kAlice, Pages(0, 25))) {
       EXPECT_LE(frames.end(), Mfn(40));
     }
     EXPECT_EQ(pool->counts().free, PageCount(0));
@@ -311,9 +301,10 @@ TEST(FramePoolTest, ThreadsNeverShareAFrame) {
       FrameClaim claim = pool->ClaimUpTo(PageCount(random() % 2000), reach);
       const PfnExtent pfns = {Pfn(0), claim.remaining()};
       std::vector<MfnExtent> mine;
-      pool->Populate(claim, DomainId(id), pfns, [&mine](Pfn, MfnExtent frames) {
+      for (const auto& [pfn, frames] :
+           PopulateAll(*pool, claim, DomainId(id), pfns)) {
         mine.push_back(frames);
-      });
+      }
       for (size_t i = 0; i < mine.size(); ++i) {
         const FrameRun run = pool->Lookup(mine[i].first);
         ASSERT_EQ(run.owner, DomainId(id));

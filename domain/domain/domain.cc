@@ -111,7 +111,9 @@ absl::Status Domain::GiveInitialFrames(StopCheck stop) {
     SIMVISOR_RETURN_IF_ERROR(stop());
     current_ += pool_.Populate(
         *claim, id_, {Pfn(current_.value()), spec_.memory - current_},
-        [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
+        [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
+          list_->StoreFrames(pfn, frames);
+        });
   }
   return absl::OkStatus();
 }
@@ -287,16 +289,7 @@ PageCount Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
 
 Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
                           std::vector<MfnExtent>& frames) const {
-  Pfn at = pfns.first;
-  for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
-    const P2mRun run =
-        list_->RunAt(at, pfns.end(), P2mView::kResolved, RunMerge::kByFrame);
-    if (run.word.Class() == P2mClass::kRam) {
-      frames.push_back({Mfn(run.word.Number()), run.pfns.count});
-    }
-    at = run.pfns.end();
-  }
-  return at;
+  return list_->CollectFrames(pfns.first, pfns.end(), max_runs, frames);
 }
 
 absl::Status Domain::CheckAlive() const {

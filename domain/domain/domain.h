@@ -418,7 +418,7 @@ class Domain {
                     std::vector<MfnExtent>& frames) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Runs worked on between two looks at a StopCheck.
-  static constexpr size_t kMaxRuns = FramePool::kMaxExtents;
+  static constexpr size_t kMaxRuns = 1 << 12;
 
   // domain_balloon.cc
   // Gives the driver `target` pages for a target, wakes it and lets it work.

@@ -259,9 +259,11 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
     const PfnExtent pfns = balloon_.Pop(pages - *moved);
     // Room that has never been used has shared leaves if it is compact.
     const Pfn ready = list_->AllocEntries(pfns, free_pages_);
-    const PageCount done = pool_.Populate(
-        *claim, id_, ExtentBetween(pfns.first, ready),
-        [this](Pfn pfn, MfnExtent frames) { list_->StoreFrames(pfn, frames); });
+    const PageCount done =
+        pool_.Populate(*claim, id_, ExtentBetween(pfns.first, ready),
+                       [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
+                         list_->StoreFrames(pfn, frames);
+                       });
     const PfnExtent filled = {pfns.first, done};
     dirty_.Mark(filled);
     balloon_.PutBack(ExtentBetween(filled.end(), pfns.end()));

@@ -152,7 +152,7 @@ void Domain::Place(const PfnSet& pages, ReceivedPages& received) {
     for (Pfn at = first; at < end;) {
       const PageCount done =
           pool_.Populate(received.claim, id_, ExtentBetween(at, end),
-                         [this](Pfn pfn, MfnExtent frames) {
+                         [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
                            list_->StoreFrames(pfn, frames);
                          });
       current_ += done;

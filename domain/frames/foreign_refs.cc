@@ -5,7 +5,7 @@
 
 namespace simvisor {
 
-Mfn ForeignRefs::FirstIn(MfnExtent frames) const {
+Mfn ForeignRefs::FindFirstIn(MfnExtent frames) const {
   const auto at = refs_.lower_bound(frames.first);
   return at != refs_.end() && at->first < frames.end() ? at->first
                                                        : Mfn::None();

@@ -35,7 +35,9 @@ class ForeignRefs {
   const Refs& refs() const { return refs_; }
 
   // The first mapped frame of `frames`; None() if there is none.
-  Mfn FirstIn(MfnExtent frames) const;
+  Mfn FirstIn(MfnExtent frames) const {
+    return refs_.empty() ? Mfn::None() : FindFirstIn(frames);
+  }
   bool IsHeld(Mfn mfn) const;
 
   // Counts one more mapping.  REQUIRES: !IsHeld(mfn).
@@ -59,6 +61,8 @@ class ForeignRefs {
   const PageContents& contents() const { return contents_; }
 
  private:
+  Mfn FindFirstIn(MfnExtent frames) const;
+
   Refs refs_;
   PageCount held_;
   absl::flat_hash_map<DomainId, PageCount> held_by_;  // never zero

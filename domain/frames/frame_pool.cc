@@ -114,17 +114,24 @@ PageCount FramePool::Granted(PageCount pages) const {
 }
 
 PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
-                              absl::FunctionRef<void(Pfn, MfnExtent)> visit) {
+                              VisitFrames visit) {
   assert(pfns.empty() || claim.pool_ == this);
   assert(pfns.count <= claim.remaining_);
+  // As many as stay in the processor's first cache.
+  constexpr size_t kAtOnce = 512;
+  std::vector<MfnExtent> taken;
   absl::MutexLock lock(&mu_);
   PageCount done;
-  for (int i = 0; i < kMaxExtents && done < pfns.count; ++i) {
-    const MfnExtent frames = NextFrames(claim.reach_, pfns.count - done);
+  for (size_t extents = 0; extents < kMaxExtents && done < pfns.count;) {
+    taken.clear();
     const Pfn first = pfns.first + done;
-    table_.Take(frames, owner, first);
-    visit(first, frames);
-    done += frames.count;
+    while (taken.size() < kAtOnce && done < pfns.count) {
+      done +=
+          TakeFrames(NextWindow(claim.reach_, pfns.count - done),
+                     kAtOnce - taken.size(), owner, pfns.first + done, taken);
+    }
+    extents += taken.size();
+    visit(first, taken);
   }
   claim.remaining_ -= done;
   SubtractClaim(done, claim.reach_);
@@ -137,6 +144,13 @@ PageCount FramePool::Free(absl::Span<const MfnExtent> extents,
   MfnExtent frames;
   for (auto next = extents.begin(); next != extents.end() || !frames.empty();) {
     absl::MutexLock lock(&mu_);
+    if (frames.empty() && foreign_.refs().empty()) {
+      const auto rest = extents.subspan(next - extents.begin());
+      table_.Free(rest);
+      for (const MfnExtent& extent : rest) freed += extent.count;
+      PublishCounts();
+      return freed;
+    }
     int holds = kMaxHeld;
     while (holds > 0 && (next != extents.end() || !frames.empty())) {
       if (frames.empty()) frames = *next++;
@@ -237,32 +251,33 @@ PageCount FramePool::Unclaimed(FrameReach reach) const {
              : std::min(all, table_.free_low() - claimed_low_);
 }
 
-MfnExtent FramePool::NextFrames(FrameReach reach, PageCount most) {
-  if (reach == FrameReach::kLow) return NextFramesIn(Mfn(0), low_end_, most);
-  if (claimed_low_ == PageCount(0)) {
-    return NextFramesIn(Mfn(0), max_mfn_, most);
-  }
+FramePool::Window FramePool::NextWindow(FrameReach reach,
+                                        PageCount most) const {
+  if (reach == FrameReach::kLow) return {Mfn(0), low_end_, most};
+  if (claimed_low_ == PageCount(0)) return {Mfn(0), max_mfn_, most};
   const PageCount spare = table_.free_low() - claimed_low_;
-  if (spare == PageCount(0)) return NextFramesIn(low_end_, max_mfn_, most);
-  MfnExtent frames = NextFramesIn(Mfn(0), max_mfn_, most);
+  if (spare == PageCount(0)) return {low_end_, max_mfn_, most};
+  // Frames that are drawn at random may be high ones.
+  if (places_.has_value()) return {Mfn(0), max_mfn_, PageCount(1)};
   // Stop within the low frames before those that are promised.
-  if (frames.first < low_end_ &&
-      std::min(frames.end(), low_end_) - frames.first > spare) {
-    frames.count = spare;
-  }
-  return frames;
+  return {Mfn(0), low_end_, std::min(most, spare)};
 }
 
-MfnExtent FramePool::NextFramesIn(Mfn first, Mfn end, PageCount most) {
-  MfnExtent frames;
-  if (places_.has_value()) {
-    most = PageCount(1);
-    frames = table_.FindFree(places_->Next(first, end), most);
+PageCount FramePool::TakeFrames(const Window& window, size_t max_extents,
+                                DomainId owner, Pfn first_pfn,
+                                std::vector<MfnExtent>& taken) {
+  if (!places_.has_value()) {
+    return table_.TakeNext(window.first, window.end, window.most, max_extents,
+                           owner, first_pfn, taken);
   }
-  if (frames.empty() || frames.first >= end) {
-    frames = table_.FindFree(first, most);
+  const Mfn place = places_->Next(window.first, window.end);
+  MfnExtent frame = table_.FindFree(place, PageCount(1));
+  if (frame.empty() || frame.first >= window.end) {
+    frame = table_.FindFree(window.first, PageCount(1));
   }
-  return ExtentBetween(frames.first, std::min(frames.end(), end));
+  table_.Take(frame, owner, first_pfn);
+  taken.push_back(frame);
+  return frame.count;
 }
 
 }  // namespace simvisor

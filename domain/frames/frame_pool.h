@@ -127,13 +127,14 @@ class FramePool {
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Gives `owner` frames for pfns [first, first + count) out of `claim`, sets
-  // their m2p entries, and reports the extents in pfn order
-  // (XENMEM_populate_physmap).  Cannot fail, but stops after kMaxExtents
-  // extents, so that nobody waits long; returns how many pfns have frames now.
+  // their m2p entries, and reports them in pfn order, some extents at a time
+  // with the pfn of their first frame (XENMEM_populate_physmap).  Cannot fail,
+  // but stops after about kMaxExtents extents, so that nobody waits long;
+  // returns how many pfns have frames now.
   // REQUIRES: count <= claim.remaining().  `visit` must not call the pool.
+  using VisitFrames = absl::FunctionRef<void(Pfn, absl::Span<const MfnExtent>)>;
   PageCount Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
-                     absl::FunctionRef<void(Pfn, MfnExtent)> visit)
-      ABSL_LOCKS_EXCLUDED(mu_);
+                     VisitFrames visit) ABSL_LOCKS_EXCLUDED(mu_);
   static constexpr int kMaxExtents = 1 << 16;
 
   // What a frame holds, taken from its owner's contents or made up; null for
@@ -212,12 +213,19 @@ class FramePool {
   // Frames that a new claim may be for.
   PageCount Unclaimed(FrameReach reach) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The free frames to hand out next, at least one and at most `most`.
+  // Where the next frames are to come from, and how many at most.
+  struct Window {
+    Mfn first, end;
+    PageCount most;
+  };
+  // One of at most `most` frames.
   // REQUIRES: at least one frame is claimed with `reach`.
-  MfnExtent NextFrames(FrameReach reach, PageCount most)
+  Window NextWindow(FrameReach reach, PageCount most) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The same, for frames of [first, end).  REQUIRES: one is free there.
-  MfnExtent NextFramesIn(Mfn first, Mfn end, PageCount most)
+  // Takes at least one free frame of the window, in at most max_extents
+  // extents, which it appends to `taken`.  Returns how many.
+  PageCount TakeFrames(const Window& window, size_t max_extents, DomainId owner,
+                       Pfn first_pfn, std::vector<MfnExtent>& taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Frees what is not mapped of `frames` and holds the rest, for each of which

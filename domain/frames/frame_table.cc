@@ -47,7 +47,7 @@ bool HasPfn(uint64_t cell) {
 }
 
 // Whether this class could have written `run`.
-bool IsValid(const CompactWords::Run& run) {
+bool IsValid(const FrameCells::Run& run) {
   const uint64_t first = run.fill.first;
   if (StateOf(first) != FrameState::kOwned) return !run.fill.counts_up;
   const uint64_t last = run.fill.At(run.count - 1);
@@ -67,6 +67,15 @@ void ForEachPart(uint64_t first, uint64_t count, uint64_t size, Visit visit) {
     visit(first, n);
     first += n;
     count -= n;
+  }
+}
+
+// Adds `frames`, which go on where the last ones end if they lie there too.
+void Append(MfnExtent frames, std::vector<MfnExtent>& extents) {
+  if (!extents.empty() && extents.back().end() == frames.first) {
+    extents.back().count += frames.count;
+  } else {
+    extents.push_back(frames);
   }
 }
 
@@ -99,7 +108,7 @@ struct FrameTable::Recount {
   }
 };
 
-FrameTable::FrameTable(CompactWords cells, Mfn max_mfn, Mfn low_end)
+FrameTable::FrameTable(FrameCells cells, Mfn max_mfn, Mfn low_end)
     : cells_(std::move(cells)),
       max_mfn_(max_mfn),
       low_end_(low_end),
@@ -112,8 +121,8 @@ absl::StatusOr<FrameTable> FrameTable::Create(const std::vector<MfnExtent>& ram,
                                               AllocationFaults* faults) {
   const Mfn max_mfn = ram.back().end();
   SIMVISOR_ASSIGN_OR_RETURN(
-      CompactWords cells,
-      CompactWords::Create(max_mfn.value(), kLeafShift, kBlockShift, faults));
+      FrameCells cells,
+      FrameCells::Create(max_mfn.value(), kLeafShift, kBlockShift, faults));
   FrameTable table(std::move(cells), max_mfn, std::min(low_end, max_mfn));
   table.cells_.SetRange(0, table.cells_.capacity(), {kNotRamCell, false});
   for (const MfnExtent& extent : ram) {
@@ -157,20 +166,73 @@ void FrameTable::Free(MfnExtent frames) {
                   {kFreeCell, false});
   CountFreed(frames);
   counts_.owned -= frames.count;
-  lowest_free_ = std::min(lowest_free_, frames.first);
-  if (frames.end() > low_end_) {
+  LowerHints(frames);
+}
+
+void FrameTable::LowerHints(MfnExtent freed) {
+  lowest_free_ = std::min(lowest_free_, freed.first);
+  if (freed.end() > low_end_) {
     lowest_free_high_ =
-        std::min(lowest_free_high_, std::max(frames.first, low_end_));
+        std::min(lowest_free_high_, std::max(freed.first, low_end_));
   }
-  // A block set in parts is not folded by itself.
-  ForEachPart(
-      frames.first.value(), frames.count.value(), kBlockSize,
-      [this](uint64_t first, uint64_t count) {
-        const uint64_t block = first >> kBlockShift;
-        if (count < kBlockSize && free_in_block_[block] == kBlockSize) {
-          cells_.SetRange(block << kBlockShift, kBlockSize, {kFreeCell, false});
-        }
-      });
+}
+
+void FrameTable::Free(absl::Span<const MfnExtent> extents) {
+  for (const MfnExtent& frames : extents) {
+    const uint64_t block = frames.first.value() >> kBlockShift;
+    FreeBits* const bits = free_bits_[block].get();
+    // Single frames of a block that stays as it is: only their own words.
+    if (bits == nullptr || frames.count != PageCount(1) ||
+        free_in_block_[block] == kBlockSize - 1) {
+      Free(frames);
+      continue;
+    }
+    assert(AllAre(FrameState::kOwned, frames));
+    cells_.SetRange(frames.first.value(), 1, {kFreeCell, false});
+    bits->Set(frames.first.value() % kBlockSize, 1);
+    ++free_in_block_[block];
+    counts_.free += PageCount(1);
+    counts_.owned -= PageCount(1);
+    free_low_ += LowPart(frames);
+    LowerHints(frames);
+  }
+}
+
+PageCount FrameTable::TakeNext(Mfn from, Mfn end, PageCount most,
+                               size_t max_extents, DomainId owner,
+                               Pfn first_pfn, std::vector<MfnExtent>& taken) {
+  const MfnExtent next = FindFree(from, most);
+  const uint64_t block = next.first.value() >> kBlockShift;
+  FreeBits* const bits = free_bits_[block].get();
+  if (bits == nullptr) {
+    const MfnExtent frames =
+        ExtentBetween(next.first, std::min(next.end(), end));
+    Take(frames, owner, first_pfn);
+    Append(frames, taken);
+    return frames.count;
+  }
+  const uint64_t base = block << kBlockShift;
+  const uint64_t limit = std::min(end.value() - base, kBlockSize);
+  PageCount count;
+  PageCount low;
+  for (uint64_t at = next.first.value() - base;
+       at < limit && count < most && max_extents > 0; --max_extents) {
+    const PageCount n(
+        bits->TakeRun(at, std::min(limit, at + (most - count).value())));
+    const MfnExtent frames = {Mfn(base + at), n};
+    cells_.SetRange(base + at, n.value(),
+                    {OwnedCell(owner, first_pfn + count), true});
+    Append(frames, taken);
+    count += n;
+    low += LowPart(frames);
+    at = bits->NextFree(at + n.value());
+  }
+  free_in_block_[block] -= static_cast<uint32_t>(count.value());
+  if (free_in_block_[block] == 0) free_bits_[block].reset();
+  counts_.free -= count;
+  counts_.owned += count;
+  free_low_ -= low;
+  return count;
 }
 
 void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {
@@ -192,11 +254,16 @@ void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {
                     {OwnedCell(owner, pfn), !first_pfn.is_none()});
     at = end;
   }
+  // Entries that end runs may have split a block.
+  ForEachPart(frames.first.value(), frames.count.value(), kBlockSize,
+              [this](uint64_t first, uint64_t) {
+                const uint64_t block = first >> kBlockShift;
+                if (free_bits_[block] == nullptr) MakeBits(block);
+              });
 }
 
 FrameRun FrameTable::RunAt(Mfn first, Mfn end) const {
-  const CompactWords::Run cells =
-      cells_.MaximalRunAt(first.value(), end.value());
+  const FrameCells::Run cells = cells_.MaximalRunAt(first.value(), end.value());
   const uint64_t cell = cells.fill.first;
   FrameRun run = {{first, PageCount(cells.count)}, StateOf(cell), {}};
   if (run.state == FrameState::kOwned) {
@@ -222,13 +289,7 @@ bool FrameTable::AllAre(FrameState state, MfnExtent frames) const {
 void FrameTable::CountFreed(MfnExtent frames) {
   ForEachPart(frames.first.value(), frames.count.value(), kBlockSize,
               [this](uint64_t first, uint64_t count) {
-                const uint64_t block = first >> kBlockShift;
-                if (free_in_block_[block] + count == kBlockSize) {
-                  free_bits_[block].reset();
-                } else {
-                  BitsOf(block).Set(first % kBlockSize, count);
-                }
-                free_in_block_[block] += count;
+                CountInBlock(first, count, /*free=*/true);
               });
   counts_.free += frames.count;
   free_low_ += LowPart(frames);
@@ -237,29 +298,53 @@ void FrameTable::CountFreed(MfnExtent frames) {
 void FrameTable::CountTaken(MfnExtent frames) {
   ForEachPart(frames.first.value(), frames.count.value(), kBlockSize,
               [this](uint64_t first, uint64_t count) {
-                const uint64_t block = first >> kBlockShift;
-                if (free_in_block_[block] == count) {
-                  free_bits_[block].reset();
-                } else {
-                  BitsOf(block).Clear(first % kBlockSize, count);
-                }
-                free_in_block_[block] -= count;
+                CountInBlock(first, count, /*free=*/false);
               });
   counts_.free -= frames.count;
   free_low_ -= LowPart(frames);
+}
+
+void FrameTable::CountInBlock(uint64_t first, uint64_t count, bool free) {
+  const uint64_t block = first >> kBlockShift;
+  const uint64_t before = free_in_block_[block];
+  const uint64_t after = free ? before + count : before - count;
+  free_in_block_[block] = static_cast<uint32_t>(after);
+  std::unique_ptr<FreeBits>& bits = free_bits_[block];
+  if (after == 0 || after == kBlockSize) {
+    bits.reset();
+    // A block set in parts is not folded by itself.
+    if (free && cells_.IsSplit(block)) {
+      cells_.SetRange(block << kBlockShift, kBlockSize, {kFreeCell, false});
+    }
+    return;
+  }
+  if (bits == nullptr) {
+    if (before > 0 && before < kBlockSize) return MakeBits(block);
+    if (!cells_.IsSplit(block)) return;
+    bits = std::make_unique<FreeBits>(before == kBlockSize);
+  }
+  if (free) {
+    bits->Set(first % kBlockSize, count);
+  } else {
+    bits->Clear(first % kBlockSize, count);
+  }
 }
 
 PageCount FrameTable::LowPart(MfnExtent frames) const {
   return ExtentBetween(frames.first, std::min(frames.end(), low_end_)).count;
 }
 
-FreeBits& FrameTable::BitsOf(uint64_t block) {
-  std::unique_ptr<FreeBits>& bits = free_bits_[block];
-  if (bits == nullptr) {
-    // None yet, so it was free entirely or not at all.
-    bits = std::make_unique<FreeBits>(free_in_block_[block] == kBlockSize);
+void FrameTable::MakeBits(uint64_t block) {
+  const uint64_t free = free_in_block_[block];
+  if (!cells_.IsSplit(block) || free == 0 || free == kBlockSize) return;
+  auto bits = std::make_unique<FreeBits>(/*all_free=*/false);
+  const uint64_t base = block << kBlockShift;
+  for (uint64_t at = 0; at < kBlockSize;) {
+    const FrameCells::Run run = cells_.RunAt(base + at, base + kBlockSize);
+    if (StateOf(run.fill.first) == FrameState::kFree) bits->Set(at, run.count);
+    at += run.count;
   }
-  return *bits;
+  free_bits_[block] = std::move(bits);
 }
 
 uint64_t FrameTable::NextFree(uint64_t at) const {
@@ -267,7 +352,7 @@ uint64_t FrameTable::NextFree(uint64_t at) const {
     const uint64_t block = at >> kBlockShift;
     if (free_in_block_[block] == kBlockSize) return at;
     if (free_in_block_[block] > 0) {
-      const uint64_t offset = free_bits_[block]->NextFree(at % kBlockSize);
+      const uint64_t offset = NextFreeIn(block, at % kBlockSize);
       if (offset < kBlockSize) return (block << kBlockShift) + offset;
     }
     at = (block + 1) << kBlockShift;
@@ -283,8 +368,7 @@ uint64_t FrameTable::FreeEnd(uint64_t at, uint64_t limit) const {
     if (free_in_block_[block] == 0) return at;
     if (free_in_block_[block] < kBlockSize) {
       const uint64_t taken =
-          block_first +
-          free_bits_[block]->NextTaken(at - block_first, end - block_first);
+          block_first + NextTakenIn(block, at - block_first, end - block_first);
       if (taken < end) return taken;
     }
     at = end;
@@ -292,8 +376,31 @@ uint64_t FrameTable::FreeEnd(uint64_t at, uint64_t limit) const {
   return limit;
 }
 
-void FrameTable::CheckRun(const CompactWords::Run& run,
-                          Recount& recount) const {
+uint64_t FrameTable::NextFreeIn(uint64_t block, uint64_t at) const {
+  const FreeBits* const bits = free_bits_[block].get();
+  return bits != nullptr ? bits->NextFree(at)
+                         : FindByRuns(block, at, kBlockSize, /*free=*/true);
+}
+
+uint64_t FrameTable::NextTakenIn(uint64_t block, uint64_t at,
+                                 uint64_t end) const {
+  const FreeBits* const bits = free_bits_[block].get();
+  return bits != nullptr ? bits->NextTaken(at, end)
+                         : FindByRuns(block, at, end, /*free=*/false);
+}
+
+uint64_t FrameTable::FindByRuns(uint64_t block, uint64_t at, uint64_t end,
+                                bool free) const {
+  const uint64_t base = block << kBlockShift;
+  while (at < end) {
+    const FrameCells::Run run = cells_.RunAt(base + at, base + end);
+    if ((StateOf(run.fill.first) == FrameState::kFree) == free) return at;
+    at += run.count;
+  }
+  return end;
+}
+
+void FrameTable::CheckRun(const FrameCells::Run& run, Recount& recount) const {
   const PageCount count(run.count);
   const FrameState state = StateOf(run.fill.first);
   if (!IsValid(run) || (state != FrameState::kNotRam &&
@@ -329,17 +436,18 @@ void FrameTable::CheckBlock(uint64_t block, Recount& recount) const {
   const PageCount free_before = recount.counts.free;
   const uint64_t end = (block + 1) << kBlockShift;
   for (uint64_t at = block << kBlockShift; at < end;) {
-    const CompactWords::Run run = cells_.RunAt(at, end);
+    const FrameCells::Run run = cells_.RunAt(at, end);
     CheckRun(run, recount);
     at += run.count;
   }
   const uint64_t free = (recount.counts.free - free_before).value();
   recount.ExpectAt("free frames of block", block, free_in_block_[block], free);
   const bool has_bits = free_bits_[block] != nullptr;
-  if (has_bits != (free > 0 && free < kBlockSize)) {
-    recount.wrong.push_back(
-        absl::StrFormat("block %d has %d free frames %s bits", block, free,
-                        has_bits ? "and" : "but no"));
+  const bool split = cells_.IsSplit(block);
+  if (has_bits != (split && free > 0 && free < kBlockSize)) {
+    recount.wrong.push_back(absl::StrFormat(
+        "block %d, which is %s, has %d free frames %s bits", block,
+        split ? "split" : "not split", free, has_bits ? "and" : "but no"));
   }
 }
 

@@ -1,6 +1,6 @@
 // The state of every frame of the machine, and where free ones are.
 //
-// One 64-bit cell per mfn in a CompactWords array:
+// One 64-bit cell per mfn, in FrameCells:
 //
 //   free                 0
 //   owned                owner's id + 1 in bits 57..43, pfn in bits 42..0
@@ -11,13 +11,15 @@
 // m2p entry; it and its neighbours are never pfns, so that no run counts up
 // across it.
 //
-// Free frames are counted per block, and a block of which only a part is free
-// has FreeBits, so free frames are found without a look at the cells.  A block
+// Free frames are counted per block.  A block that is split and of which only a
+// part is free has FreeBits, so free frames are found without a look at its
+// cells; in one that is not split they are found among its few runs.  A block
 // that becomes free, or taken, as a whole loses its bits.
 //
 // Costs: a machine takes 20 bytes per GiB.  Finding, taking or freeing an
 // extent takes a constant per block, plus a few microseconds at most in the two
-// blocks where it may begin and end halfway.
+// blocks where it may begin and end halfway.  Single frames take and leave a
+// split block in nanoseconds each.
 //
 // Units: frames of 4096 bytes.
 //
@@ -32,9 +34,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "domain/frames/frame_cells.h"
 #include "domain/frames/frame_run.h"
 #include "domain/frames/free_bits.h"
-#include "domain/units/compact_words.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -74,8 +77,17 @@ class FrameTable {
   // REQUIRES: all are free; all pfns are below kEndPfn.
   void Take(MfnExtent frames, DomainId owner, Pfn first_pfn);
 
+  // Takes the next free frames of [from, end), as FindFree() would find them
+  // one after the other, at most `most` in at most max_extents extents, as far
+  // as one block goes, and appends them to `taken`.  Returns how many.
+  // REQUIRES: one is free there; otherwise as for Take().
+  PageCount TakeNext(Mfn from, Mfn end, PageCount most, size_t max_extents,
+                     DomainId owner, Pfn first_pfn,
+                     std::vector<MfnExtent>& taken);
+
   // Makes owned frames free.  REQUIRES: all are owned.
   void Free(MfnExtent frames);
+  void Free(absl::Span<const MfnExtent> extents);
 
   // Sets the m2p entries of owned frames to first_pfn, first_pfn + 1, ...;
   // Pfn::None() clears them.
@@ -105,31 +117,43 @@ class FrameTable {
   // What CheckInvariants() finds.
   struct Recount;
 
-  FrameTable(CompactWords cells, Mfn max_mfn, Mfn low_end);
+  FrameTable(FrameCells cells, Mfn max_mfn, Mfn low_end);
 
   // Counts frames that became free, or were taken.
   void CountFreed(MfnExtent frames);
   void CountTaken(MfnExtent frames);
   // How many of `frames` lie below low_end().
   PageCount LowPart(MfnExtent frames) const;
-  // The bits of `block`, which is about to be free in part.
-  FreeBits& BitsOf(uint64_t block);
+  // Lets FindFree() look at frames that have become free.
+  void LowerHints(MfnExtent freed);
+  // Counts in one block; `free` tells in which direction.
+  void CountInBlock(uint64_t first, uint64_t count, bool free);
+  // Gives `block` the bits that its cells stand for, if it is to have any.
+  void MakeBits(uint64_t block);
 
   // The first free frame at or behind `at`; max_mfn() if there is none.
   uint64_t NextFree(uint64_t at) const;
   // The end of the free frames that begin at `at`, cut at `limit`.
   uint64_t FreeEnd(uint64_t at, uint64_t limit) const;
 
-  void CheckBlock(uint64_t block, Recount& recount) const;
-  void CheckRun(const CompactWords::Run& run, Recount& recount) const;
+  // The same within a block that is free in part, as numbers of its frames;
+  // kBlockSize if there is none, and `end` if all are.
+  uint64_t NextFreeIn(uint64_t block, uint64_t at) const;
+  uint64_t NextTakenIn(uint64_t block, uint64_t at, uint64_t end) const;
+  // The first frame from `at` on, below `end`, that is or is not free.
+  uint64_t FindByRuns(uint64_t block, uint64_t at, uint64_t end,
+                      bool free) const;
 
-  CompactWords cells_;
+  void CheckBlock(uint64_t block, Recount& recount) const;
+  void CheckRun(const FrameCells::Run& run, Recount& recount) const;
+
+  FrameCells cells_;
   Mfn max_mfn_;
   Mfn low_end_;
   Counts counts_;
   PageCount free_low_;
   std::vector<uint32_t> free_in_block_;
-  // Per block; null unless a part of it, and not all, is free.
+  // Per block; null unless it is split and a part of it, and not all, is free.
   std::vector<std::unique_ptr<FreeBits>> free_bits_;
   // No frame below is free.
   Mfn lowest_free_;

@@ -27,14 +27,14 @@ FreeBits::FreeBits(bool all_free) {
   summary_.fill(all_free ? kAllBits : 0);
 }
 
-void FreeBits::Set(uint64_t first, uint64_t count) {
+void FreeBits::SetMany(uint64_t first, uint64_t count) {
   ForEachWord(first, count, [this](uint64_t word, uint64_t mask) {
     words_[word] |= mask;
     summary_[word / 64] |= uint64_t{1} << word % 64;
   });
 }
 
-void FreeBits::Clear(uint64_t first, uint64_t count) {
+void FreeBits::ClearMany(uint64_t first, uint64_t count) {
   ForEachWord(first, count, [this](uint64_t word, uint64_t mask) {
     words_[word] &= ~mask;
     if (words_[word] == 0) summary_[word / 64] &= ~(uint64_t{1} << word % 64);

@@ -9,7 +9,9 @@
 #ifndef SIMVISOR_DOMAIN_FRAMES_FREE_BITS_H_
 #define SIMVISOR_DOMAIN_FRAMES_FREE_BITS_H_
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 
 namespace simvisor {
@@ -25,8 +27,29 @@ class FreeBits {
 
   // Makes [first, first + count) free, or not free.
   // REQUIRES: first + count <= kSize.
-  void Set(uint64_t first, uint64_t count);
-  void Clear(uint64_t first, uint64_t count);
+  void Set(uint64_t first, uint64_t count) {
+    if (count > 1) return SetMany(first, count);
+    words_[first / 64] |= uint64_t{1} << first % 64;
+    summary_[first / 4096] |= uint64_t{1} << first / 64 % 64;
+  }
+  void Clear(uint64_t first, uint64_t count) {
+    if (count > 1) return ClearMany(first, count);
+    uint64_t& word = words_[first / 64];
+    word &= ~(uint64_t{1} << first % 64);
+    if (word == 0) summary_[first / 4096] &= ~(uint64_t{1} << first / 64 % 64);
+  }
+
+  // Makes the free frames from `at` on, below `end`, not free and returns how
+  // many follow each other there.  REQUIRES: `at` is free; at < end <= kSize.
+  uint64_t TakeRun(uint64_t at, uint64_t end) {
+    // Free frames of fragmented memory stand alone or in twos and threes.
+    const uint64_t here = words_[at / 64] >> at % 64;
+    uint64_t count = static_cast<uint64_t>(std::countr_one(here));
+    if (count == 64 - at % 64) count = NextTaken(at, end) - at;
+    count = std::min(count, end - at);
+    Clear(at, count);
+    return count;
+  }
 
   // The first free frame at or behind `at`; kSize if there is none.
   // REQUIRES: at <= kSize.
@@ -37,6 +60,9 @@ class FreeBits {
 
  private:
   static constexpr uint64_t kWords = kSize / 64;
+
+  void SetMany(uint64_t first, uint64_t count);
+  void ClearMany(uint64_t first, uint64_t count);
 
   std::array<uint64_t, kWords> words_;
   // Bit n is set iff words_[n] is not 0.

@@ -51,7 +51,7 @@ void PageContents::Put(Mfn mfn, std::unique_ptr<Page> page) {
   if (page != nullptr) pages_.emplace(mfn, std::move(page));
 }
 
-void PageContents::Drop(MfnExtent frames) {
+void PageContents::DropWritten(MfnExtent frames) {
   if (frames.empty()) return;
   pages_.erase(pages_.lower_bound(frames.first),
                pages_.lower_bound(frames.end()));

@@ -45,12 +45,16 @@ class PageContents {
 
   // Forgets what `frames` hold.  Cost grows with what was written there, not
   // with the extent.
-  void Drop(MfnExtent frames);
+  void Drop(MfnExtent frames) {
+    if (!pages_.empty()) DropWritten(frames);
+  }
 
   // Frames with contents.
   size_t size() const { return pages_.size(); }
 
  private:
+  void DropWritten(MfnExtent frames);
+
   absl::btree_map<Mfn, std::unique_ptr<Page>> pages_;
 };
 

@@ -1,6 +1,7 @@
 #include "domain/p2m/p2m_list.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -14,6 +15,17 @@ int Log2(uint64_t power_of_two) { return __builtin_ctzll(power_of_two); }
 
 constexpr uint64_t AlignUp(uint64_t n, uint64_t to) {
   return (n + to - 1) / to * to;
+}
+
+// Adds to `run` the one that begins where it ends, if it goes on like that.
+bool Extend(P2mRun& run, const P2mRun& next, RunMerge merge) {
+  if (next.word.Class() != run.word.Class()) return false;
+  if (merge == RunMerge::kByFrame && !run.word.is_invalid() &&
+      next.word.raw() != run.word.raw() + run.pfns.count.value()) {
+    return false;
+  }
+  run.pfns.count += next.pfns.count;
+  return true;
 }
 
 }  // namespace
@@ -70,6 +82,31 @@ void P2mList::ReturnBuilderPages(PageSource& source) {
 void P2mList::StoreFrames(Pfn first, MfnExtent frames) {
   words_.SetRange(first.value(), frames.count.value(),
                   CellFill(first, RangeFill::Ram(frames.first)));
+}
+
+void P2mList::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
+  // Extents that are short are stored word by word.
+  constexpr uint64_t kShort = 32;
+  std::array<uint64_t, 512> cells;
+  size_t n = 0;
+  const auto store = [&] {
+    words_.SetCells(first.value(), absl::MakeConstSpan(cells).subspan(0, n));
+    first += PageCount(n);
+    n = 0;
+  };
+  for (const MfnExtent& extent : frames) {
+    const uint64_t count = extent.count.value();
+    if (count > kShort) {
+      store();
+      StoreFrames(first, extent);
+      first += extent.count;
+      continue;
+    }
+    if (n + count > cells.size()) store();
+    const uint64_t cell = ToCell(P2mWord::Ram(extent.first));
+    for (uint64_t i = 0; i < count; ++i) cells[n++] = cell + i;
+  }
+  store();
 }
 
 void P2mList::ClearFrames(PfnExtent pfns) {
@@ -132,6 +169,14 @@ P2mWord P2mList::Raw(Pfn pfn) const {
   return Lookup(pfn);
 }
 
+P2mRun P2mList::ToWords(const CompactWords::Run& cells) {
+  const P2mWord word = FromCell(cells.fill.first);
+  // Cells count up from INVALID to mfn 0, and a frame may be in two words: both
+  // are runs of cells, but not of words.
+  const bool one = word.is_invalid() == cells.fill.counts_up;
+  return {{Pfn(cells.first), PageCount(one ? 1 : cells.count)}, word};
+}
+
 P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
   if (view == P2mView::kRaw && relocated_) {
     const uint64_t mid = MidOf(pfn);
@@ -146,26 +191,51 @@ P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
       return {ExtentBetween(pfn, end), P2mWord::Invalid()};
     }
   }
-  CompactWords::Run run = words_.RunAt(pfn.value(), end.value());
-  const P2mWord word = FromCell(run.fill.first);
-  // Cells count up from INVALID to mfn 0, and a frame may be in two words: both
-  // are runs of cells, but not of words.
-  if (word.is_invalid() == run.fill.counts_up) run.count = 1;
-  return {{pfn, PageCount(run.count)}, word};
+  return ToWords(words_.RunAt(pfn.value(), end.value()));
 }
 
 P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
-  P2mRun run = PieceAt(pfn, end, view);
-  while (run.pfns.end() < end) {
-    const P2mRun next = PieceAt(run.pfns.end(), end, view);
-    if (next.word.Class() != run.word.Class()) break;
-    if (merge == RunMerge::kByFrame && !run.word.is_invalid() &&
-        next.word.raw() != run.word.raw() + run.pfns.count.value()) {
-      break;
+  if (view == P2mView::kRaw && relocated_) {
+    P2mRun run = PieceAt(pfn, end, view);
+    while (run.pfns.end() < end &&
+           Extend(run, PieceAt(run.pfns.end(), end, view), merge)) {
     }
-    run.pfns.count += next.pfns.count;
+    return run;
   }
-  return run;
+  std::optional<P2mRun> run;
+  const auto extend = [&](const CompactWords::Run& cells) -> uint64_t {
+    const P2mRun next = ToWords(cells);
+    if (!run.has_value()) {
+      run = next;
+    } else if (!Extend(*run, next, merge)) {
+      return 0;
+    }
+    return next.pfns.count.value();
+  };
+  words_.ForEachRun(pfn.value(), end.value(), extend);
+  return *run;
+}
+
+Pfn P2mList::CollectFrames(Pfn pfn, Pfn end, size_t max_runs,
+                           std::vector<MfnExtent>& frames) const {
+  Pfn at = pfn;
+  const auto collect = [&](const CompactWords::Run& cells) -> uint64_t {
+    if (max_runs == 0) return 0;
+    --max_runs;
+    const P2mRun run = ToWords(cells);
+    if (run.word.Class() == P2mClass::kRam) {
+      const MfnExtent extent = {Mfn(run.word.Number()), run.pfns.count};
+      if (!frames.empty() && frames.back().end() == extent.first) {
+        frames.back().count += extent.count;
+      } else {
+        frames.push_back(extent);
+      }
+    }
+    at = run.pfns.end();
+    return run.pfns.count.value();
+  };
+  words_.ForEachRun(pfn.value(), end.value(), collect);
+  return at;
 }
 
 P2mSummary P2mList::Summary() const {

@@ -140,6 +140,8 @@ class P2mList {
   // Store RAM words, or INVALID ones: what the builder does, and the balloon.
   // REQUIRES: pfns are below p2m_size(), in private leaves after relocation.
   void StoreFrames(Pfn first, MfnExtent frames);
+  // The same for one extent after the other.
+  void StoreFrames(Pfn first, absl::Span<const MfnExtent> frames);
   void ClearFrames(PfnExtent pfns);
 
   // --- Lookups ---------------------------------------------------------------
@@ -158,6 +160,12 @@ class P2mList {
   // The run that starts at `pfn`, cut at `end`.
   // REQUIRES: pfn < end <= p2m_size().
   P2mRun RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const;
+
+  // Appends the frames of the RAM words of [pfn, end), in pfn order, looking at
+  // about max_runs runs at most; returns the pfn to go on from.
+  // REQUIRES: pfn < end <= p2m_size().
+  Pfn CollectFrames(Pfn pfn, Pfn end, size_t max_runs,
+                    std::vector<MfnExtent>& frames) const;
 
   Backing MidBacking(uint64_t mid) const { return shape_.MidBacking(mid); }
   // REQUIRES: relocated().
@@ -317,6 +325,8 @@ class P2mList {
   // Adds the mid's private leaves to the count.
   absl::Status CheckMid(uint64_t mid, uint64_t& private_leaves) const;
   absl::Status CheckShared(uint64_t leaf, uint64_t count) const;
+  // The words that begin a run of cells, as many as are a run of words.
+  static P2mRun ToWords(const CompactWords::Run& cells);
   P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
   void CountMid(uint64_t mid, P2mSummary& sum) const;
 

@@ -98,13 +98,13 @@ CompactWords::Fill CompactWords::FillOf(uint64_t descriptor, uint64_t offset) {
 void CompactWords::Set(uint64_t index, uint64_t cell) {
   if (Get(index) == cell) return;
   const uint64_t block = index >> block_shift_;
-  if ((Relaxed(blocks_[block]) & kTagMask) != kDeep) SplitBlock(block);
+  if (!IsSplit(block)) SplitBlock(block);
   const uint64_t leaf = index >> leaf_shift_;
-  if ((Relaxed(leaves_[leaf]) & kTagMask) != kDeep) StoreLeaf(leaf);
+  if (!IsStored(leaf)) StoreLeaf(leaf);
   StoreRelaxed(area_[index], cell);
 }
 
-void CompactWords::SetRange(uint64_t first, uint64_t count, Fill fill) {
+void CompactWords::SetParts(uint64_t first, uint64_t count, Fill fill) {
   for (uint64_t done = 0; done < count;) {
     const uint64_t at = first + done;
     const uint64_t n =
@@ -155,15 +155,56 @@ void CompactWords::SetInLeaf(uint64_t first, uint64_t count, Fill fill) {
   for (uint64_t i = 0; i < count; ++i) {
     StoreRelaxed(area_[first + i], fill.At(i));
   }
-  FoldLeaf(leaf);
+  if (MayBeUniform(first, first + count - 1, fill)) FoldLeaf(leaf);
+}
+
+void CompactWords::SetCells(uint64_t first, absl::Span<const uint64_t> cells) {
+  while (!cells.empty()) {
+    const size_t n =
+        std::min<uint64_t>(cells.size(), leaf_size() - (first & leaf_mask_));
+    SetCellsInLeaf(first, cells.subspan(0, n));
+    first += n;
+    cells.remove_prefix(n);
+  }
+}
+
+void CompactWords::SetCellsInLeaf(uint64_t first,
+                                  absl::Span<const uint64_t> cells) {
+  const Fill fill = {cells.front(),
+                     cells.size() > 1 && cells[1] != cells.front()};
+  size_t same = 1;
+  while (same < cells.size() && cells[same] == fill.At(same)) ++same;
+  if (same == cells.size()) return SetRange(first, same, fill);
+  const uint64_t block = first >> block_shift_;
+  const uint64_t leaf = first >> leaf_shift_;
+  if (!IsSplit(block)) SplitBlock(block);
+  if (!IsStored(leaf)) StoreLeaf(leaf);
+  for (size_t i = 0; i < cells.size(); ++i) {
+    StoreRelaxed(area_[first + i], cells[i]);
+  }
+}
+
+void CompactWords::Discard(uint64_t block) {
+  // Whole pages alone: others may hold what neighbouring blocks need.
+  const auto discard = [](uint64_t* words, uint64_t count) {
+    const auto first = reinterpret_cast<uintptr_t>(words);
+    const uintptr_t begin = RoundUp(first, kMappingAlign);
+    const uintptr_t end =
+        (first + count * sizeof(uint64_t)) / kMappingAlign * kMappingAlign;
+    if (begin < end) {
+      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+  };
+  discard(leaves_ + (block << (block_shift_ - leaf_shift_)), LeavesPerBlock());
+  discard(area_ + (block << block_shift_), block_size());
 }
 
 uint64_t CompactWords::StoredLeavesIn(uint64_t block) const {
-  if ((Relaxed(blocks_[block]) & kTagMask) != kDeep) return 0;
+  if (!IsSplit(block)) return 0;
   const uint64_t first = block << (block_shift_ - leaf_shift_);
   uint64_t stored = 0;
   for (uint64_t i = 0; i < LeavesPerBlock(); ++i) {
-    stored += (Relaxed(leaves_[first + i]) & kTagMask) == kDeep ? 1 : 0;
+    stored += IsStored(first + i) ? 1 : 0;
   }
   return stored;
 }
@@ -186,7 +227,7 @@ void CompactWords::StoreLeaf(uint64_t leaf) {
 }
 
 void CompactWords::SetLeaf(uint64_t leaf, uint64_t descriptor) {
-  const bool was_stored = (Relaxed(leaves_[leaf]) & kTagMask) == kDeep;
+  const bool was_stored = IsStored(leaf);
   const bool is_stored = (descriptor & kTagMask) == kDeep;
   stored_leaves_ += is_stored ? 1 : 0;
   stored_leaves_ -= was_stored ? 1 : 0;
@@ -205,19 +246,6 @@ void CompactWords::FoldLeaf(uint64_t leaf) {
   SetLeaf(leaf, Describe(fill));
 }
 
-CompactWords::Run CompactWords::RunInArea(uint64_t first, uint64_t end) const {
-  Run run = {first, 1, {Relaxed(area_[first]), false}};
-  if (first + 1 == end) return run;
-  const uint64_t second = Relaxed(area_[first + 1]);
-  if (second != run.fill.first && second != run.fill.first + 1) return run;
-  run.fill.counts_up = second != run.fill.first;
-  while (first + run.count < end &&
-         Relaxed(area_[first + run.count]) == run.fill.At(run.count)) {
-    ++run.count;
-  }
-  return run;
-}
-
 CompactWords::Run CompactWords::RunAt(uint64_t first, uint64_t limit) const {
   uint64_t descriptor = Relaxed(blocks_[first >> block_shift_]);
   uint64_t offset = first & block_mask_;
@@ -232,29 +260,6 @@ CompactWords::Run CompactWords::RunAt(uint64_t first, uint64_t limit) const {
   }
   Run run = {first, std::min(end, limit) - first, FillOf(descriptor, offset)};
   if (run.count == 1) run.fill.counts_up = false;
-  return run;
-}
-
-CompactWords::Run CompactWords::MaximalRunAt(uint64_t first,
-                                             uint64_t limit) const {
-  Run run = RunAt(first, limit);
-  while (first + run.count < limit) {
-    const Run next = RunAt(first + run.count, limit);
-    if (run.count == 1) {
-      if (next.fill.first == run.fill.first + 1) {
-        run.fill.counts_up = true;
-      } else if (next.fill.first != run.fill.first) {
-        break;
-      }
-    } else if (next.fill.first != run.fill.At(run.count)) {
-      break;
-    }
-    if (next.count > 1 && next.fill.counts_up != run.fill.counts_up) {
-      ++run.count;  // only the first cell of `next` goes on as before
-      break;
-    }
-    run.count += next.count;
-  }
   return run;
 }
 

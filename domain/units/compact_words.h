@@ -43,12 +43,14 @@
 #ifndef SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_
 #define SIMVISOR_DOMAIN_UNITS_COMPACT_WORDS_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "domain/units/allocation_faults.h"
 
 namespace simvisor {
@@ -107,7 +109,25 @@ class CompactWords {
   // Sets [first, first + count).  Whole blocks and leaves become descriptors; a
   // leaf that is set in part and ends up uniform is folded back into one.
   // REQUIRES: first + count <= capacity().
-  void SetRange(uint64_t first, uint64_t count, Fill fill);
+  void SetRange(uint64_t first, uint64_t count, Fill fill) {
+    // What fragmented memory asks for all the time.
+    if (count == 1 && SetStored(first, fill.first)) return;
+    SetParts(first, count, fill);
+  }
+
+  // Sets a cell if its leaf stores its cells, and returns whether it does.
+  // REQUIRES: index < capacity().
+  bool SetStored(uint64_t index, uint64_t cell) {
+    const uint64_t leaf = index >> leaf_shift_;
+    if (!IsSplit(index >> block_shift_) || !IsStored(leaf)) return false;
+    StoreRelaxed(area_[index], cell);
+    if (MayBeUniform(index, index, {cell, false})) FoldLeaf(leaf);
+    return true;
+  }
+
+  // Sets the cells from `first` on one by one, as SetRange() does.
+  // REQUIRES: first + cells.size() <= capacity().
+  void SetCells(uint64_t first, absl::Span<const uint64_t> cells);
 
   // The longest run that starts at `first`, cut at `limit` and at the end of
   // the block or leaf it is found in (so adjacent answers may belong together).
@@ -117,7 +137,26 @@ class CompactWords {
 
   // As RunAt(), but goes on over block and leaf ends while the cells continue
   // the run.  A run whose first two cells are equal is of equal cells.
-  Run MaximalRunAt(uint64_t first, uint64_t limit) const;
+  Run MaximalRunAt(uint64_t first, uint64_t limit) const {
+    return MaximalRun(*this, first, limit);
+  }
+  // The same of anything that has a RunAt().
+  template <typename Cells>
+  static Run MaximalRun(const Cells& cells, uint64_t first, uint64_t limit);
+
+  // Calls visit(Run) for the runs of RunAt() that make up [first, limit).  It
+  // returns how many cells it takes off the run, the next one begins behind
+  // them; 0 to stop.  REQUIRES: as for RunAt().
+  template <typename Visit>
+  void ForEachRun(uint64_t first, uint64_t limit, Visit visit) const;
+
+  // Whether a block is neither one value nor one run.
+  bool IsSplit(uint64_t block) const {
+    return (Relaxed(blocks_[block]) & kTagMask) == kDeep;
+  }
+  // Gives the memory of a block that is not split back to the system.
+  // REQUIRES: nobody calls Get() meanwhile: this is what (3) above excludes.
+  void Discard(uint64_t block);
 
   // Leaves that store their cells; for tests and statistics.
   uint64_t stored_leaves() const { return stored_leaves_; }
@@ -155,16 +194,49 @@ class CompactWords {
   static uint64_t Describe(Fill fill);
   static Fill FillOf(uint64_t descriptor, uint64_t offset);
 
+  bool IsStored(uint64_t leaf) const {
+    return (Relaxed(leaves_[leaf]) & kTagMask) == kDeep;
+  }
+  // Whether the neighbours of cells [first, last] of a stored leaf, which are
+  // filled as `fill` says, allow that the whole leaf is uniform.
+  bool MayBeUniform(uint64_t first, uint64_t last, Fill fill) const {
+    const bool one = first == last;
+    if ((first & leaf_mask_) != 0 &&
+        !Follows(Relaxed(area_[first - 1]), fill.first, one, fill.counts_up)) {
+      return false;
+    }
+    return ((last + 1) & leaf_mask_) == 0 ||
+           Follows(fill.At(last - first), Relaxed(area_[last + 1]), one,
+                   fill.counts_up);
+  }
+  static bool Follows(uint64_t cell, uint64_t next, bool either,
+                      bool counts_up) {
+    return either ? next - cell <= 1 : next - cell == (counts_up ? 1 : 0);
+  }
+
   uint64_t LeavesPerBlock() const { return block_size() >> leaf_shift_; }
   uint64_t StoredLeavesIn(uint64_t block) const;
 
+  void SetParts(uint64_t first, uint64_t count, Fill fill);
+  void SetCellsInLeaf(uint64_t first, absl::Span<const uint64_t> cells);
   void SplitBlock(uint64_t block);
   void StoreLeaf(uint64_t leaf);
   void FoldLeaf(uint64_t leaf);
   void SetLeaf(uint64_t leaf, uint64_t descriptor);
   void SetInBlock(uint64_t first, uint64_t count, Fill fill);
   void SetInLeaf(uint64_t first, uint64_t count, Fill fill);
-  Run RunInArea(uint64_t first, uint64_t end) const;
+  Run RunInArea(uint64_t first, uint64_t end) const {
+    Run run = {first, 1, {Relaxed(area_[first]), false}};
+    if (first + 1 == end) return run;
+    const uint64_t second = Relaxed(area_[first + 1]);
+    if (second != run.fill.first && second != run.fill.first + 1) return run;
+    run.fill.counts_up = second != run.fill.first;
+    while (first + run.count < end &&
+           Relaxed(area_[first + run.count]) == run.fill.At(run.count)) {
+      ++run.count;
+    }
+    return run;
+  }
 
   Mapping mapping_;
   uint64_t capacity_;
@@ -177,6 +249,50 @@ class CompactWords {
   uint64_t* area_;    // in mapping_
   uint64_t stored_leaves_ = 0;
 };
+
+template <typename Cells>
+CompactWords::Run CompactWords::MaximalRun(const Cells& cells, uint64_t first,
+                                           uint64_t limit) {
+  Run run = cells.RunAt(first, limit);
+  while (first + run.count < limit) {
+    const Run next = cells.RunAt(first + run.count, limit);
+    if (run.count == 1) {
+      if (next.fill.first == run.fill.first + 1) {
+        run.fill.counts_up = true;
+      } else if (next.fill.first != run.fill.first) {
+        break;
+      }
+    } else if (next.fill.first != run.fill.At(run.count)) {
+      break;
+    }
+    if (next.count > 1 && next.fill.counts_up != run.fill.counts_up) {
+      ++run.count;  // only the first cell of `next` goes on as before
+      break;
+    }
+    run.count += next.count;
+  }
+  return run;
+}
+
+template <typename Visit>
+void CompactWords::ForEachRun(uint64_t first, uint64_t limit,
+                              Visit visit) const {
+  while (first < limit) {
+    const uint64_t leaf = first >> leaf_shift_;
+    if (!IsSplit(first >> block_shift_) || !IsStored(leaf)) {
+      const uint64_t taken = visit(RunAt(first, limit));
+      if (taken == 0) return;
+      first += taken;
+      continue;
+    }
+    const uint64_t end = std::min(limit, (leaf + 1) << leaf_shift_);
+    while (first < end) {
+      const uint64_t taken = visit(RunInArea(first, end));
+      if (taken == 0) return;
+      first += taken;
+    }
+  }
+}
 
 }  // namespace simvisor
 
