@@ -1,0 +1,22 @@
+// Ends a measurement that is interrupted in an orderly way, so that the daemon
+// it started ends too.
+//
+// Thread safety: thread-safe, once CatchStopSignals() was called.
+
+#ifndef SIMVISOR_BENCH_RPC_STOP_SIGNALS_H_
+#define SIMVISOR_BENCH_RPC_STOP_SIGNALS_H_
+
+#include "absl/status/status.h"
+
+namespace simvisor::bench {
+
+// From now on SIGINT, SIGTERM and SIGHUP turn StopCheck() instead of ending the
+// process.  A second one ends it.
+void CatchStopSignals();
+
+// CANCELLED once a signal came.
+absl::Status StopCheck();
+
+}  // namespace simvisor::bench
+
+#endif  // SIMVISOR_BENCH_RPC_STOP_SIGNALS_H_

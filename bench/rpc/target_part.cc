@@ -1,0 +1,90 @@
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bench/rpc/crowd_parts.h"
+#include "bench/rpc/empty_calls.h"
+#include "domain/units/status_macros.h"
+#include "simvisor/v1/memory_service.grpc.pb.h"
+
+namespace simvisor::bench {
+namespace {
+
+constexpr uint64_t kStepPages = uint64_t{1} << 14;  // 64 MiB
+
+// Half of the domains go down while the others go up, in turn.
+uint64_t TargetOf(uint64_t domain, int pass) {
+  const bool down = (domain + static_cast<uint64_t>(pass)) % 2 == 0;
+  return Crowd::kPages - (down ? kStepPages : 0);
+}
+
+absl::Status CheckMoved(uint64_t target, const v1::DomainMemory& memory) {
+  if (memory.current_pages() == target) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat(
+      "target ", target, " pages, but ", memory.current_pages(), " are there"));
+}
+
+// Sets the target of every domain once.
+absl::StatusOr<Outcome> RunPass(const Connections& connections,
+                                const Crowd& crowd, int pass) {
+  using Stub = v1::MemoryService::Stub;
+  return Run(
+      connections,
+      Load<Stub, v1::SetMemoryTargetRequest, v1::SetMemoryTargetResponse>{
+          .name = "SetMemoryTarget",
+          .start = &Stub::AsyncSetMemoryTarget,
+          .calls = crowd.size(),
+          .in_flight = 1,
+          .fill =
+              [&](uint64_t i, v1::SetMemoryTargetRequest& request) {
+                request.mutable_domain()->set_domid(crowd.domid(i));
+                request.set_target_pages(TargetOf(i, pass));
+              },
+          .take =
+              [pass](uint64_t i, const v1::SetMemoryTargetResponse& response) {
+                return CheckMoved(TargetOf(i, pass), response.memory());
+              }});
+}
+
+// Passes over all domains go on from `pass`.
+absl::Status MeasureClients(const Connections& connections, const Crowd& crowd,
+                            int rounds, const std::string& name, int& pass,
+                            Report& report) {
+  std::vector<double> empty_rates;
+  std::vector<double> rates;
+  std::vector<double> ratios;
+  std::vector<double> half;
+  std::vector<double> most;
+  for (int round = 0; round < rounds; ++round) {
+    SIMVISOR_ASSIGN_OR_RETURN(const Outcome empty,
+                              RunEmptyCalls(connections, crowd.size(), 1));
+    SIMVISOR_ASSIGN_OR_RETURN(const Outcome moved,
+                              RunPass(connections, crowd, pass++));
+    empty_rates.push_back(empty.rate());
+    rates.push_back(moved.rate());
+    ratios.push_back(moved.rate() / empty.rate());
+    half.push_back(Percentile(moved.micros, 0.5));
+    most.push_back(Percentile(moved.micros, 0.99));
+  }
+  report.Add(absl::StrCat(name, "/empty"), empty_rates, "calls/s");
+  report.Add(name, rates, "calls/s", absl::StrCat(name, "/empty"), ratios);
+  report.Add(absl::StrCat(name, "/p50"), half, "us");
+  report.Add(absl::StrCat(name, "/p99"), most, "us");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status MeasureTarget(const Site& site, const Crowd& crowd, int rounds,
+                           Report& report) {
+  SIMVISOR_ASSIGN_OR_RETURN(const Connections one, Connect(site.address, 1));
+  SIMVISOR_ASSIGN_OR_RETURN(const Connections four, Connect(site.address, 4));
+  // The first pass moves half of the domains only, so it does not count.
+  int pass = 0;
+  SIMVISOR_RETURN_IF_ERROR(RunPass(one, crowd, pass++).status());
+  SIMVISOR_RETURN_IF_ERROR(
+      MeasureClients(one, crowd, rounds, "target/1_client", pass, report));
+  return MeasureClients(four, crowd, rounds, "target/4_clients", pass, report);
+}
+
+}  // namespace simvisor::bench
