@@ -9,7 +9,7 @@
 namespace simvisor::bench {
 namespace {
 
-constexpr uint64_t kCalls = 10000;
+constexpr uint64_t kCalls = 2000;
 
 struct Way {
   const char* name;

@@ -16,8 +16,8 @@ using Stub = v1::DomainService::Stub;
 
 constexpr uint64_t kTibPages = uint64_t{1} << 28;
 // In each round, to form the median of.
-constexpr int kPairs = 20;
-constexpr uint64_t kEmptyCalls = 200;
+constexpr int kPairs = 10;
+constexpr uint64_t kEmptyCalls = 100;
 
 absl::StatusOr<double> Create(const Connections& connections, uint32_t& domid) {
   const auto fill = [](uint64_t /*i*/, v1::CreateDomainRequest& request) {

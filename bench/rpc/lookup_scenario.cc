@@ -15,7 +15,7 @@ namespace simvisor::bench {
 namespace {
 
 constexpr uint64_t kPages = uint64_t{1} << 24;  // 64 GiB
-constexpr uint64_t kEmptyCalls = 5000;
+constexpr uint64_t kEmptyCalls = 1000;
 constexpr unsigned kSeed = 1;
 
 absl::StatusOr<uint32_t> Create(const Connections& connections) {
@@ -128,7 +128,7 @@ absl::Status MeasureLookup(const Site& site, const Options& options,
   SIMVISOR_RETURN_IF_ERROR(
       MeasureSize(connections, domid, 1, kEmptyCalls, options.rounds, report));
   SIMVISOR_RETURN_IF_ERROR(
-      MeasureSize(connections, domid, 65536, 100, options.rounds, report));
+      MeasureSize(connections, domid, 65536, 20, options.rounds, report));
   return Destroy(connections, domid);
 }
 

@@ -11,10 +11,16 @@ namespace simvisor::bench {
 namespace {
 
 constexpr uint64_t kStepPages = uint64_t{1} << 14;  // 64 MiB
+constexpr uint64_t kCalls = 2000;                   // in each round
 
-// Half of the domains go down while the others go up, in turn.
-uint64_t TargetOf(uint64_t domain, int pass) {
-  const bool down = (domain + static_cast<uint64_t>(pass)) % 2 == 0;
+// Calls go over all domains again and again.  Half of the domains go down while
+// the others go up, in turn.
+uint64_t DomainOf(uint64_t call, const Crowd& crowd) {
+  return call % crowd.size();
+}
+uint64_t TargetOf(uint64_t call, const Crowd& crowd) {
+  const uint64_t pass = call / crowd.size();
+  const bool down = (DomainOf(call, crowd) + pass) % 2 == 0;
   return Crowd::kPages - (down ? kStepPages : 0);
 }
 
@@ -24,31 +30,36 @@ absl::Status CheckMoved(uint64_t target, const v1::DomainMemory& memory) {
       "target ", target, " pages, but ", memory.current_pages(), " are there"));
 }
 
-// Sets the target of every domain once.
-absl::StatusOr<Outcome> RunPass(const Connections& connections,
-                                const Crowd& crowd, int pass) {
+// Makes `calls` calls, of which `made` is the number before and after.
+absl::StatusOr<Outcome> SetTargets(const Connections& connections,
+                                   const Crowd& crowd, uint64_t calls,
+                                   uint64_t& made) {
   using Stub = v1::MemoryService::Stub;
+  const uint64_t first = made;
+  made += calls;
   return Run(
       connections,
       Load<Stub, v1::SetMemoryTargetRequest, v1::SetMemoryTargetResponse>{
           .name = "SetMemoryTarget",
           .start = &Stub::AsyncSetMemoryTarget,
-          .calls = crowd.size(),
+          .calls = calls,
           .in_flight = 1,
           .fill =
-              [&](uint64_t i, v1::SetMemoryTargetRequest& request) {
-                request.mutable_domain()->set_domid(crowd.domid(i));
-                request.set_target_pages(TargetOf(i, pass));
+              [&, first](uint64_t i, v1::SetMemoryTargetRequest& request) {
+                const uint64_t domain = DomainOf(first + i, crowd);
+                request.mutable_domain()->set_domid(crowd.domid(domain));
+                request.set_target_pages(TargetOf(first + i, crowd));
               },
           .take =
-              [pass](uint64_t i, const v1::SetMemoryTargetResponse& response) {
-                return CheckMoved(TargetOf(i, pass), response.memory());
+              [&, first](uint64_t i,
+                         const v1::SetMemoryTargetResponse& response) {
+                return CheckMoved(TargetOf(first + i, crowd),
+                                  response.memory());
               }});
 }
 
-// Passes over all domains go on from `pass`.
 absl::Status MeasureClients(const Connections& connections, const Crowd& crowd,
-                            int rounds, const std::string& name, int& pass,
+                            int rounds, const std::string& name, uint64_t& made,
                             Report& report) {
   std::vector<double> empty_rates;
   std::vector<double> rates;
@@ -57,9 +68,9 @@ absl::Status MeasureClients(const Connections& connections, const Crowd& crowd,
   std::vector<double> most;
   for (int round = 0; round < rounds; ++round) {
     SIMVISOR_ASSIGN_OR_RETURN(const Outcome empty,
-                              RunEmptyCalls(connections, crowd.size(), 1));
+                              RunEmptyCalls(connections, kCalls, 1));
     SIMVISOR_ASSIGN_OR_RETURN(const Outcome moved,
-                              RunPass(connections, crowd, pass++));
+                              SetTargets(connections, crowd, kCalls, made));
     empty_rates.push_back(empty.rate());
     rates.push_back(moved.rate());
     ratios.push_back(moved.rate() / empty.rate());
@@ -80,11 +91,11 @@ absl::Status MeasureTarget(const Site& site, const Crowd& crowd, int rounds,
   SIMVISOR_ASSIGN_OR_RETURN(const Connections one, Connect(site.address, 1));
   SIMVISOR_ASSIGN_OR_RETURN(const Connections four, Connect(site.address, 4));
   // The first pass moves half of the domains only, so it does not count.
-  int pass = 0;
-  SIMVISOR_RETURN_IF_ERROR(RunPass(one, crowd, pass++).status());
+  uint64_t made = 0;
+  SIMVISOR_RETURN_IF_ERROR(SetTargets(one, crowd, crowd.size(), made).status());
   SIMVISOR_RETURN_IF_ERROR(
-      MeasureClients(one, crowd, rounds, "target/1_client", pass, report));
-  return MeasureClients(four, crowd, rounds, "target/4_clients", pass, report);
+      MeasureClients(one, crowd, rounds, "target/1_client", made, report));
+  return MeasureClients(four, crowd, rounds, "target/4_clients", made, report);
 }
 
 }  // namespace simvisor::bench
