@@ -14,8 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
   cmake g++ ninja-build
   grpc-proto golang-github-gogo-googleapis-dev
-  libabsl-dev libcli11-dev libfmt-dev libgrpc++-dev libgrpc-dev libprotobuf-dev
-  libspdlog-dev libxen-dev uuid-dev
+  libabsl-dev libbenchmark-dev libcli11-dev libfmt-dev libgrpc++-dev libgrpc-dev
+  libprotobuf-dev libspdlog-dev libxen-dev uuid-dev
   protobuf-compiler protobuf-compiler-grpc
 )
 # For testing and for .ci/run.

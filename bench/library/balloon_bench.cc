@@ -1,0 +1,93 @@
+// Balloon steps of 256 MiB: the library against a dense machine.
+//
+//   balloon_down/WHOSE/POOL, balloon_up/WHOSE/POOL
+//
+// Down and up take turns, and one of them is timed.  The guest has 4 GiB; its
+// frames are like the pool's.  The dense guest gives the last of its pages.
+// Per step where the pool is whole, per page where it is fragmented.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "bench/library/check.h"
+#include "bench/library/machines.h"
+#include "bench/library/register.h"
+#include "benchmark/benchmark.h"
+#include "domain/units/units.h"
+
+namespace simvisor::bench {
+namespace {
+
+constexpr uint64_t kGuestPages = 4 * kPagesPerGiB;
+constexpr uint64_t kStep = 256 * kPagesPerMiB;
+
+enum class Way { kDown, kUp };
+
+template <typename Call>
+double SecondsOf(Call call) {
+  const auto before = std::chrono::steady_clock::now();
+  call();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() -
+                                       before)
+      .count();
+}
+
+// Goes down and up in turns and times one way.
+template <typename Down, typename Up>
+void Measure(benchmark::State& state, Pool pool, Way way, Down down, Up up) {
+  for (auto _ : state) {
+    const double down_time = SecondsOf(down);
+    const double up_time = SecondsOf(up);
+    state.SetIterationTime(way == Way::kDown ? down_time : up_time);
+  }
+  if (pool == Pool::kWhole) return;
+  state.SetItemsProcessed(state.iterations() * kStep);
+}
+
+void Balloon(benchmark::State& state, Pool pool, Way way) {
+  Host& host = SharedHost(pool);
+  const auto domain =
+      MustCreate(host, MakeSpec("guest", PageCount(kGuestPages)));
+  const PageCount step(kStep);
+  Measure(
+      state, pool, way,
+      [&] { MustBeOk(domain->BalloonDown(step, false, NeverStop).status()); },
+      [&] { MustBeOk(domain->BalloonUp(step, false, NeverStop).status()); });
+  MustDestroy(host, domain);
+}
+
+void BalloonDense(benchmark::State& state, Pool pool, Way way) {
+  DenseMachine& machine = SharedDense(pool);
+  DenseGuest guest = machine.Create(2, kGuestPages);
+  Measure(
+      state, pool, way,
+      [&] { machine.Release(guest, kGuestPages - kStep, kGuestPages); },
+      [&] { machine.Populate(guest, kGuestPages - kStep, kGuestPages); });
+  machine.Destroy(std::move(guest));
+}
+
+void Register(const std::string& name, Way way, Pool pool) {
+  benchmark::RegisterBenchmark(
+      absl::StrCat(name, "/ours/", NameOf(pool)).c_str(), Balloon, pool, way)
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(
+      absl::StrCat(name, "/dense/", NameOf(pool)).c_str(), BalloonDense, pool,
+      way)
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace
+
+void RegisterBalloon() {
+  for (const Pool pool : {Pool::kWhole, Pool::kAlternate, Pool::kScatter}) {
+    Register("balloon_down", Way::kDown, pool);
+    Register("balloon_up", Way::kUp, pool);
+  }
+}
+
+}  // namespace simvisor::bench

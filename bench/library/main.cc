@@ -1,0 +1,25 @@
+// library_bench: what the domain library costs, beside plain designs.
+//
+// Takes the options of Google Benchmark; scripts/bench.sh gives those that the
+// figures in bench/README.md were measured with.
+
+#include <malloc.h>
+
+#include "bench/library/register.h"
+#include "benchmark/benchmark.h"
+
+int main(int argc, char** argv) {
+  // As simvisord has it.
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+  mallopt(M_TOP_PAD, 16 << 20);
+
+  simvisor::bench::RegisterLookups();
+  simvisor::bench::RegisterCreation();
+  simvisor::bench::RegisterBalloon();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

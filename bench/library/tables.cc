@@ -1,0 +1,123 @@
+#include "bench/library/tables.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "bench/library/check.h"
+#include "domain/p2m/page_source.h"
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
+
+namespace simvisor::bench {
+namespace {
+
+constexpr uint64_t kLeaf = kAbiX86_64.leaf_span();
+constexpr uint64_t kRamBeforeHoles = kPagesPerGiB;
+
+// Hands out pages from pfn 0 on.
+class PagesFromZero final : public PageSource {
+ public:
+  PfnExtent Take(PageCount count) override {
+    const PfnExtent pages = {next_, count};
+    next_ += count;
+    return pages;
+  }
+  void Return(PfnExtent) override {}
+
+ private:
+  Pfn next_;
+};
+
+void StoreScattered(P2mList& list, uint64_t first, uint64_t end,
+                    uint64_t pages) {
+  for (uint64_t pfn = first; pfn < end; ++pfn) {
+    list.StoreFrames(Pfn(pfn), {Mfn(ScatteredFrame(pfn, pages)), PageCount(1)});
+  }
+}
+
+void StoreShape(P2mList& list, uint64_t pages, Shape shape) {
+  if (shape == Shape::kFull) return StoreScattered(list, 0, pages, pages);
+  list.StoreFrames(Pfn(0), {Mfn(0), PageCount(pages)});
+  if (shape != Shape::kHalf) return;
+  for (uint64_t leaf = kLeaf; leaf < pages; leaf += 2 * kLeaf) {
+    StoreScattered(list, leaf, leaf + kLeaf, pages);
+  }
+}
+
+std::unique_ptr<P2mList> MakeList(uint64_t gib, Shape shape) {
+  const Pfn end(gib * kPagesPerGiB);
+  const uint64_t ram = shape == Shape::kHoles ? kRamBeforeHoles : end.value();
+  PagesFromZero pages;
+  P2mOptions options;
+  options.tools_view = ToolsView::kLinear;
+  auto list = MustHave(
+      P2mList::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end), options));
+  MustBeOk(list->Build(PageCount(ram), pages));
+  StoreShape(*list, ram, shape);
+  MustBeOk(list->Relocate(end, pages));
+  return list;
+}
+
+std::unique_ptr<WordArray> MakeArray(uint64_t gib, Pages kind) {
+  const uint64_t pages = gib * kPagesPerGiB;
+  auto array = std::make_unique<WordArray>(pages, kind);
+  for (uint64_t pfn = 0; pfn < pages; ++pfn) {
+    (*array)[pfn] = ScatteredFrame(pfn, pages);
+  }
+  return array;
+}
+
+std::unique_ptr<ThreeLevelTree> MakeTree(uint64_t gib, bool holes) {
+  const uint64_t pages = holes ? kRamBeforeHoles : gib * kPagesPerGiB;
+  auto tree = std::make_unique<ThreeLevelTree>(pages);
+  for (uint64_t pfn = 0; pfn < pages; ++pfn) {
+    tree->Set(pfn, ScatteredFrame(pfn, pages));
+  }
+  return tree;
+}
+
+}  // namespace
+
+std::string NameOf(Shape shape) {
+  switch (shape) {
+    case Shape::kContiguous:
+      return "contiguous";
+    case Shape::kHalf:
+      return "half";
+    case Shape::kFull:
+      return "full";
+    case Shape::kHoles:
+      return "holes";
+  }
+  std::abort();
+}
+
+const P2mList& ListOf(uint64_t gib, Shape shape) {
+  static auto& lists =
+      *new std::map<std::pair<uint64_t, Shape>, std::unique_ptr<P2mList>>;
+  auto& list = lists[{gib, shape}];
+  if (!list) list = MakeList(gib, shape);
+  return *list;
+}
+
+const WordArray& ArrayOf(uint64_t gib, Pages pages) {
+  static auto& arrays =
+      *new std::map<std::pair<uint64_t, Pages>, std::unique_ptr<WordArray>>;
+  auto& array = arrays[{gib, pages}];
+  if (!array) array = MakeArray(gib, pages);
+  return *array;
+}
+
+const ThreeLevelTree& TreeOf(uint64_t gib, bool holes) {
+  static auto& trees =
+      *new std::map<std::pair<uint64_t, bool>, std::unique_ptr<ThreeLevelTree>>;
+  auto& tree = trees[{gib, holes}];
+  if (!tree) tree = MakeTree(gib, holes);
+  return *tree;
+}
+
+}  // namespace simvisor::bench
