@@ -9,6 +9,7 @@
 # second or two.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/packages.sh
 
 # For building.
 packages=(
@@ -25,43 +26,12 @@ packages+=(
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
 )
 
-die() {
-  printf 'setup: %s\n' "$*" >&2
-  exit 1
-}
-
-as_root() {
-  if [[ $(id -u) -eq 0 ]]; then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    die "cannot install packages: not root and there is no sudo; run once as" \
-      "root: apt-get install ${missing[*]}"
-  fi
-}
-
-installed() {
-  dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
-    awk '$2 == "installed" { print $1 }' | sort -u
-}
-
 install_packages() {
   # npm only installs buf; any Node.js that is there already will do.
   if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
     packages+=(nodejs npm)
   fi
-  mapfile -t missing < <(
-    comm -23 <(printf '%s\n' "${packages[@]}" | sort -u) \
-      <(installed "${packages[@]}")
-  )
-  ((${#missing[@]})) || return 0
-  command -v apt-get >/dev/null ||
-    die "this is no Debian system; the packages needed are: ${missing[*]}"
-  echo "setup: installing ${missing[*]}"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-    --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+  require_packages "${packages[@]}"
 }
 
 install_buf() {
@@ -82,7 +52,6 @@ build() {
   cmake --build --preset "$preset" ${1:+--target "$@"}
 }
 
-missing=()
 install_packages
 install_buf
 build "${1:-release}" "${@:2}"

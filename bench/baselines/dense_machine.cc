@@ -57,7 +57,11 @@ void DenseMachine::Release(DenseGuest& guest, uint64_t first, uint64_t end) {
   free_count_ += end - first;
 }
 
-void DenseMachine::TakeEverySecond() {
+void DenseMachine::Keep(uint64_t frames) {
+  while (frames > 0) frames -= Take(frames).count;
+}
+
+void DenseMachine::KeepEverySecond() {
   std::fill(free_.begin(), free_.end(), kAll / 3);
   free_count_ /= 2;
 }

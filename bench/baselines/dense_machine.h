@@ -47,8 +47,10 @@ class DenseMachine {
   // Takes the frames of pages [first, end) away.
   void Release(DenseGuest& guest, uint64_t first, uint64_t end);
 
-  // Takes every second frame for good.  REQUIRES: all are free.
-  void TakeEverySecond();
+  // Keeps frames back for good: every second one, or as many as said, placed as
+  // those of guests are.  REQUIRES: all are free.
+  void KeepEverySecond();
+  void Keep(uint64_t frames);
 
   // Words of the guest that m2p does not give back.
   uint64_t Audit(const DenseGuest& guest) const;

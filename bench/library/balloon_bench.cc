@@ -6,7 +6,6 @@
 // frames are like the pool's.  The dense guest gives the last of its pages.
 // Per step where the pool is whole, per page where it is fragmented.
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +14,7 @@
 #include "bench/library/check.h"
 #include "bench/library/machines.h"
 #include "bench/library/register.h"
+#include "bench/library/stopwatch.h"
 #include "benchmark/benchmark.h"
 #include "domain/units/units.h"
 
@@ -25,15 +25,6 @@ constexpr uint64_t kGuestPages = 4 * kPagesPerGiB;
 constexpr uint64_t kStep = 256 * kPagesPerMiB;
 
 enum class Way { kDown, kUp };
-
-template <typename Call>
-double SecondsOf(Call call) {
-  const auto before = std::chrono::steady_clock::now();
-  call();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                       before)
-      .count();
-}
 
 // Goes down and up in turns and times one way.
 template <typename Down, typename Up>

@@ -38,25 +38,6 @@ std::unique_ptr<Host> NewScatterHost() {
   return host;
 }
 
-std::unique_ptr<DenseMachine> NewDense(Pool pool) {
-  using enum DenseMachine::Placement;
-  if (pool == Pool::kWhole) {
-    return std::make_unique<DenseMachine>(kDenseWholeGib * kPagesPerGiB,
-                                          kLowest);
-  }
-  if (pool == Pool::kAlternate) {
-    auto machine = std::make_unique<DenseMachine>(
-        2 * kAlternateGib * kPagesPerGiB, kLowest);
-    machine->TakeEverySecond();
-    return machine;
-  }
-  auto machine =
-      std::make_unique<DenseMachine>(2 * kScatterGib * kPagesPerGiB, kScatter);
-  static auto& filler =
-      *new DenseGuest(machine->Create(1, kScatterGib * kPagesPerGiB));
-  return filler.p2m.size() != 0 ? std::move(machine) : nullptr;
-}
-
 }  // namespace
 
 std::string NameOf(Pool pool) {
@@ -91,6 +72,23 @@ std::unique_ptr<Host> NewHost(Pool pool) {
   std::abort();
 }
 
+std::unique_ptr<DenseMachine> NewDense(Pool pool, uint64_t gib) {
+  using enum DenseMachine::Placement;
+  const uint64_t frames = gib * kPagesPerGiB;
+  if (pool == Pool::kWhole) {
+    return std::make_unique<DenseMachine>(frames, kLowest);
+  }
+  const bool scatter = pool == Pool::kScatter;
+  auto machine =
+      std::make_unique<DenseMachine>(2 * frames, scatter ? kScatter : kLowest);
+  if (scatter) {
+    machine->Keep(frames);
+  } else {
+    machine->KeepEverySecond();
+  }
+  return machine;
+}
+
 Host& SharedHost(Pool pool) {
   static auto& hosts = *new std::array<std::unique_ptr<Host>, 3>;
   auto& host = hosts[static_cast<size_t>(pool)];
@@ -99,9 +97,11 @@ Host& SharedHost(Pool pool) {
 }
 
 DenseMachine& SharedDense(Pool pool) {
+  static constexpr std::array kGib = {kDenseWholeGib, kAlternateGib,
+                                      kScatterGib};
   static auto& machines = *new std::array<std::unique_ptr<DenseMachine>, 3>;
   auto& machine = machines[static_cast<size_t>(pool)];
-  if (!machine) machine = NewDense(pool);
+  if (!machine) machine = NewDense(pool, kGib[static_cast<size_t>(pool)]);
   return *machine;
 }
 

@@ -36,6 +36,9 @@ std::unique_ptr<Host> NewHost(uint64_t gib, Placement placement);
 // With kAlternateGib or kScatterGib free.
 std::unique_ptr<Host> NewHost(Pool pool);
 
+// With `gib` free.
+std::unique_ptr<DenseMachine> NewDense(Pool pool, uint64_t gib);
+
 Host& SharedHost(Pool pool);
 DenseMachine& SharedDense(Pool pool);
 

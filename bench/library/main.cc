@@ -18,6 +18,11 @@ int main(int argc, char** argv) {
   simvisor::bench::RegisterLookups();
   simvisor::bench::RegisterCreation();
   simvisor::bench::RegisterBalloon();
+  simvisor::bench::RegisterIdentity();
+  simvisor::bench::RegisterTree();
+  simvisor::bench::RegisterFrames();
+  simvisor::bench::RegisterAudit();
+  simvisor::bench::RegisterBytes();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();

@@ -25,6 +25,11 @@ inline std::string SizeName(uint64_t gib) {
 void RegisterLookups();
 void RegisterCreation();
 void RegisterBalloon();
+void RegisterIdentity();
+void RegisterTree();
+void RegisterFrames();
+void RegisterAudit();
+void RegisterBytes();
 
 }  // namespace simvisor::bench
 

@@ -1,14 +1,12 @@
 #include "bench/library/tables.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "bench/library/check.h"
-#include "domain/p2m/page_source.h"
+#include "bench/library/pages_from.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
 
@@ -17,20 +15,6 @@ namespace {
 
 constexpr uint64_t kLeaf = kAbiX86_64.leaf_span();
 constexpr uint64_t kRamBeforeHoles = kPagesPerGiB;
-
-// Hands out pages from pfn 0 on.
-class PagesFromZero final : public PageSource {
- public:
-  PfnExtent Take(PageCount count) override {
-    const PfnExtent pages = {next_, count};
-    next_ += count;
-    return pages;
-  }
-  void Return(PfnExtent) override {}
-
- private:
-  Pfn next_;
-};
 
 void StoreScattered(P2mList& list, uint64_t first, uint64_t end,
                     uint64_t pages) {
@@ -46,20 +30,6 @@ void StoreShape(P2mList& list, uint64_t pages, Shape shape) {
   for (uint64_t leaf = kLeaf; leaf < pages; leaf += 2 * kLeaf) {
     StoreScattered(list, leaf, leaf + kLeaf, pages);
   }
-}
-
-std::unique_ptr<P2mList> MakeList(uint64_t gib, Shape shape) {
-  const Pfn end(gib * kPagesPerGiB);
-  const uint64_t ram = shape == Shape::kHoles ? kRamBeforeHoles : end.value();
-  PagesFromZero pages;
-  P2mOptions options;
-  options.tools_view = ToolsView::kLinear;
-  auto list = MustHave(
-      P2mList::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end), options));
-  MustBeOk(list->Build(PageCount(ram), pages));
-  StoreShape(*list, ram, shape);
-  MustBeOk(list->Relocate(end, pages));
-  return list;
 }
 
 std::unique_ptr<WordArray> MakeArray(uint64_t gib, Pages kind) {
@@ -96,11 +66,23 @@ std::string NameOf(Shape shape) {
   std::abort();
 }
 
+std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape) {
+  const Pfn end(gib * kPagesPerGiB);
+  const uint64_t ram = shape == Shape::kHoles ? kRamBeforeHoles : end.value();
+  PagesFrom pages(Pfn(0));
+  auto list =
+      MustHave(P2mList::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end)));
+  MustBeOk(list->Build(PageCount(ram), pages));
+  StoreShape(*list, ram, shape);
+  MustBeOk(list->Relocate(end, pages));
+  return list;
+}
+
 const P2mList& ListOf(uint64_t gib, Shape shape) {
   static auto& lists =
       *new std::map<std::pair<uint64_t, Shape>, std::unique_ptr<P2mList>>;
   auto& list = lists[{gib, shape}];
-  if (!list) list = MakeList(gib, shape);
+  if (!list) list = NewList(gib, shape);
   return *list;
 }
 

@@ -1,8 +1,8 @@
 // The p2m lists, arrays and trees that lookups are timed in.
 //
-// Each is made when it is first asked for, which takes seconds for the largest,
-// and kept to the end of the program: benchmarks come in a random order, many
-// times each.
+// Shared ones are made when they are first asked for, which takes seconds for
+// the largest, and kept to the end of the program: benchmarks come in a random
+// order, many times each.
 //
 // Thread safety: one thread.
 
@@ -10,6 +10,7 @@
 #define SIMVISOR_BENCH_LIBRARY_TABLES_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "bench/baselines/three_level_tree.h"
@@ -31,7 +32,9 @@ constexpr uint64_t ScatteredFrame(uint64_t pfn, uint64_t pages) {
   return pfn * 0x9E3779B97F4A7C15 & (pages - 1);
 }
 
-// REQUIRES: `gib` is a power of 2, in each of these.
+// A relocated list.  REQUIRES: `gib` is a power of 2, in each of these.
+std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape);
+
 const P2mList& ListOf(uint64_t gib, Shape shape);
 const WordArray& ArrayOf(uint64_t gib, Pages pages);
 // With kHoles, or full: what else a tree holds makes no difference to it.

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds and runs the benchmarks, prints their table and draws their plots.
+#
+#   scripts/bench.sh
+#
+# Takes about five minutes, and 8 GiB of memory; best with nothing else running.
+# Figures land in build/bench/ as JSON, the table in build/bench/table.md, and
+# both the table and the plots in bench/README.md and bench/plots/.
+# REPETITIONS (9) is how often each figure of the library is taken.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/packages.sh
+
+out=build/bench
+bin=build/release/bin
+
+require_packages python3-matplotlib
+scripts/setup.sh release
+mkdir -p "$out"
+
+echo "bench: the library"
+"$bin/library_bench" \
+  --benchmark_enable_random_interleaving=true \
+  --benchmark_repetitions="${REPETITIONS:-9}" \
+  --benchmark_min_time=0.05 \
+  --benchmark_out="$out/library.json" --benchmark_out_format=json \
+  >"$out/library.txt"
+
+figures=("$out/library.json")
+if [[ -x $bin/simvisor-bench ]]; then
+  echo "bench: the daemon"
+  "$bin/simvisor-bench" --json "$out/rpc.json"
+  figures+=("$out/rpc.json")
+fi
+
+# Debian's matplotlib belongs to Debian's interpreter.
+/usr/bin/python3 bench/report.py --table "$out/table.md" \
+  --readme bench/README.md --plots bench/plots "${figures[@]}"
