@@ -19,6 +19,9 @@ void CatchStopSignals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     sigaction(signal, &action, nullptr);
   }
+  // Comes again with every figure until the run has ended.
+  action.sa_flags = 0;
+  sigaction(SIGPIPE, &action, nullptr);
 }
 
 absl::Status StopCheck() {

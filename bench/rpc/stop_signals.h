@@ -11,7 +11,8 @@
 namespace simvisor::bench {
 
 // From now on SIGINT, SIGTERM and SIGHUP turn StopCheck() instead of ending the
-// process.  A second one ends it.
+// process, and so does SIGPIPE, when the reader of the figures goes away.  A
+// second one of the first three ends it.
 void CatchStopSignals();
 
 // CANCELLED once a signal came.
