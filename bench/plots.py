@@ -7,6 +7,7 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib import ticker  # noqa: E402
 
 plt.rcParams.update({
     "font.size": 12,
@@ -74,7 +75,14 @@ def draw(axes, figures, prefix, label, look, scale, baseline=False):
                   fillstyle="none" if baseline else "full")
 
 
-def size_axis(axes, sizes=(1, 4, 16, 64, 512, 4096)):
+def value_axis(axis):
+    """Powers of ten, written out."""
+    axis.set_major_locator(ticker.LogLocator(numticks=20))
+    axis.set_major_formatter(
+        ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def size_axis(axes, sizes=(1, 4, 16, 64, 256, 1024, 4096)):
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes)
     axes.set_xticklabels(
@@ -82,19 +90,20 @@ def size_axis(axes, sizes=(1, 4, 16, 64, 512, 4096)):
         rotation=30)
     axes.minorticks_off()
     axes.set_yscale("log")
+    value_axis(axes.yaxis)
     axes.set_xlabel("size of the guest")
 
 
 def plot_lookups(figures):
-    figure, panels = plt.subplots(1, 3, figsize=(15, 5.6), sharey=True)
+    figure, panels = plt.subplots(1, 3, figsize=(15, 6), sharey=True)
     titles = (("random", "random, independent"),
               ("dependent", "random, each from the last"),
               ("sequential", "page after page"))
     for axes, (pattern, title) in zip(panels, titles):
         prefix = f"lookup_{pattern}"
         for shape in ("contiguous", "half", "full", "holes"):
-            draw(axes, figures, f"{prefix}/ours/{shape}", WORDS[shape], shape,
-                 1)
+            draw(axes, figures, f"{prefix}/ours/{shape}",
+                 f"p2m list, {WORDS[shape]}", shape, 1)
         draw(axes, figures, f"{prefix}/array", "plain array", "array", 1, True)
         draw(axes, figures, f"{prefix}/tree", "three-level tree", "tree", 1,
              True)
@@ -102,8 +111,8 @@ def plot_lookups(figures):
         axes.set_title(title)
     panels[0].set_ylabel("ns per lookup")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=6)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncol=3)
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
     return figure
 
 
@@ -153,6 +162,8 @@ def plot_bytes(figures):
                       linestyle="--" if baseline else "-")
     by_count.set_xscale("log")
     by_count.set_yscale("log")
+    value_axis(by_count.xaxis)
+    value_axis(by_count.yaxis)
     by_count.set_xlabel("running domains of 1 GiB, contiguous")
     by_count.set_ylabel("resident memory of all, MiB")
     by_count.legend()
@@ -184,6 +195,7 @@ def plot_balloon(figures):
                        fontsize=10)
     axes.axhline(15, color="tab:red", linestyle=":", label="target: 15 ns")
     axes.set_yscale("log")
+    value_axis(axes.yaxis)
     axes.set_xticks(range(len(pools)))
     axes.set_xticklabels([WORDS[pool] for pool in pools])
     axes.set_xlabel("frames of guest and pool")

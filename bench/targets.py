@@ -1,6 +1,7 @@
 """What the figures are held against, and the table of both."""
 
 import dataclasses
+import re
 
 
 @dataclasses.dataclass
@@ -27,14 +28,14 @@ def lookup_targets():
     kinds = (("random", "independent", 0.5, 2), ("dependent", "dependent", 0.1,
                                                  1.1))
     for pattern, words, contiguous, full in kinds:
-        ours = f"lookup_{pattern}/ours/{{}}/64GiB"
+        name = f"lookup_{pattern}/ours/{{}}/64GiB"
         rows += [
-            ratio(f"random lookup, 64 GiB, contiguous, {words}: of array",
-                  ours.format("contiguous"), ARRAY.format(pattern), contiguous),
-            ratio(f"the same, fully fragmented, {words}: of array",
-                  ours.format("full"), ARRAY.format(pattern), full),
-            ratio(f"the same, fully fragmented, {words}: of tree",
-                  ours.format("full"), TREE.format(pattern), 1),
+            ratio(f"random lookup, 64 GiB, {words}, contiguous: of array",
+                  name.format("contiguous"), ARRAY.format(pattern), contiguous),
+            ratio("the same, fully fragmented: of array",
+                  name.format("full"), ARRAY.format(pattern), full),
+            ratio("the same, fully fragmented: of tree",
+                  name.format("full"), TREE.format(pattern), 1),
         ]
     return rows
 
@@ -45,14 +46,14 @@ def create_targets():
                "create_destroy/ours/contiguous/1TiB", 1, "ms"),
         Target("the same through RPC", "lifecycle/1_tib", 2, "ms"),
     ]
-    pools = (("alternate", "every second frame free", ("1GiB", "4GiB")),
-             ("scatter", "random frames", ("1GiB", "4GiB", "16GiB")))
+    pools = (("alternate", "every second frame", (1, 4)),
+             ("scatter", "random frames", (1, 4, 16)))
     for pool, words, sizes in pools:
         for size in sizes:
             rows.append(
-                ratio(f"the same, {size}, {words}, per page: of dense",
-                      f"create_destroy/ours/{pool}/{size}",
-                      f"create_destroy/dense/{pool}/{size}", 2))
+                ratio(f"library, {size} GiB in {words}, per page: of dense",
+                      f"create_destroy/ours/{pool}/{size}GiB",
+                      f"create_destroy/dense/{pool}/{size}GiB", 2))
     return rows
 
 
@@ -161,6 +162,20 @@ def bound(target):
     return f"{word} {target.limit:,}{unit}"
 
 
+def ours(figures):
+    """Names of the library's figures, by subject and size."""
+    names = [name for name in figures.samples
+             if "/ours/" in name and not name.endswith("/left")]
+
+    def order(name):
+        name = re.sub(r"(\d+)TiB", lambda size: f"{int(size[1]) * 1024}GiB",
+                      name)
+        return [int(part) if part.isdigit() else part
+                for part in re.split(r"(\d+)", name)]
+
+    return sorted(names, key=order)
+
+
 def baseline_of(name, figures):
     """The baselines that a figure of ours has in the same run."""
     subject, _, rest = name.partition("/ours/")
@@ -175,9 +190,7 @@ def baseline_of(name, figures):
 
 def pair_rows(figures):
     """Every figure of ours that has a baseline, beside it."""
-    for name in figures.samples:
-        if "/ours/" not in name or name.endswith("/left"):
-            continue
+    for name in ours(figures):
         unit = figures.units[name]
         for baseline in baseline_of(name, figures):
             yield (name, shown_best(figures.value(name), unit), baseline,
@@ -187,9 +200,7 @@ def pair_rows(figures):
 
 def lone_rows(figures):
     """Figures of ours that have none."""
-    for name in figures.samples:
-        if "/ours/" not in name or name.endswith("/left"):
-            continue
+    for name in ours(figures):
         if not any(baseline_of(name, figures)):
             yield name, shown_best(figures.value(name), figures.units[name])
 
@@ -219,10 +230,12 @@ def table(figures):
         f"{load[0]:.2f} when it began." if load else "",
         markdown(("what", "measured (range)", "target", ""),
                  target_rows(figures)),
-        "Every figure of the library that has a baseline in the same run:",
+        "<details><summary>All figures of the library</summary>",
+        "Beside each baseline in the same run:",
         markdown(("ours", "median", "baseline", "median", "ratio (range)"),
                  pair_rows(figures)),
         "And those that have none:",
         markdown(("ours", "median"), lone_rows(figures)),
+        "</details>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
