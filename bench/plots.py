@@ -71,6 +71,8 @@ def draw(axes, figures, prefix, label, look, scale, baseline=False):
               [(point.high - point.median) / scale for _, point in points]]
     axes.errorbar([at for at, _ in points], medians, yerr=ranges, label=label,
                   color=colour, marker=marker, capsize=3,
+                  # Rings around the dots of ours where both are the same.
+                  markersize=11 if baseline else 7, zorder=3 if baseline else 2,
                   linestyle="--" if baseline else "-",
                   fillstyle="none" if baseline else "full")
 

@@ -225,9 +225,10 @@ def markdown(headings, rows):
 
 def table(figures):
     load = figures.context.get("load_avg", [])
+    times = max(map(len, figures.samples.values()), default=0)
     parts = [
-        f"Measured {str(figures.context.get('date', ''))[:10]}, load average "
-        f"{load[0]:.2f} when it began." if load else "",
+        f"Measured {str(figures.context.get('date', ''))[:10]}, {times} times "
+        f"each, load average {load[0]:.2f} when it began." if load else "",
         markdown(("what", "measured (range)", "target", ""),
                  target_rows(figures)),
         "<details><summary>All figures of the library</summary>",

@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh
 #
-# Takes about five minutes, and 8 GiB of memory; best with nothing else running.
+# Takes about five minutes, and 6 GiB of memory; best with nothing else running.
 # Figures land in build/bench/ as JSON, the table in build/bench/table.md, and
 # both the table and the plots in bench/README.md and bench/plots/.
 # REPETITIONS (9) is how often each figure of the library is taken.
