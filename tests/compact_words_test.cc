@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <numeric>
 #include <random>
 #include <thread>
 #include <utility>
@@ -121,6 +122,32 @@ TEST(CompactWordsTest, MaximalRunsCrossLeavesAndBlocks) {
   EXPECT_EQ(run.fill, (Fill{1000, true}));
 }
 
+TEST(CompactWordsTest, CellsThatMakeARunTakeNoStorage) {
+  CompactWords words = MakeWords(kBlock);
+  std::vector<uint64_t> cells(kBlock);
+  for (uint64_t i = 0; i < kBlock; ++i) cells[i] = 50 + i;
+  words.SetCells(0, cells);
+  EXPECT_EQ(words.stored_leaves(), 0);
+  cells[kLeaf + 3] = 1;
+  words.SetCells(0, cells);
+  EXPECT_EQ(words.stored_leaves(), 1);
+  for (uint64_t i = 0; i < kBlock; ++i) EXPECT_EQ(words.Get(i), cells[i]);
+}
+
+TEST(CompactWordsTest, DiscardedBlockCanBeUsedAnew) {
+  // Blocks of whole pages, so that there is something to discard.
+  auto words = CompactWords::Create(uint64_t{1} << 19, 9, 18);
+  ASSERT_THAT(words, IsOk());
+  for (uint64_t i = 0; i < words->block_size(); i += 2) words->Set(i, 9);
+  words->SetRange(0, words->block_size(), {3, false});
+  words->Discard(0);
+  for (uint64_t i = 0; i < 1024; ++i) EXPECT_EQ(words->Get(i), 3);
+  words->Set(700, 4);
+  EXPECT_EQ(words->stored_leaves(), 1);
+  EXPECT_EQ(words->Get(699), 3);
+  EXPECT_EQ(words->Get(700), 4);
+}
+
 TEST(CompactWordsTest, AddressSpaceThatIsRefusedIsAnError) {
   EXPECT_THAT(CompactWords::Create(uint64_t{1} << 50, 9, 18),
               IsError(absl::StatusCode::kResourceExhausted,
@@ -143,6 +170,18 @@ CompactWords::Run RunIn(const std::vector<uint64_t>& cells, uint64_t first,
 }
 
 void CheckRuns(const CompactWords& words, const std::vector<uint64_t>& cells) {
+  uint64_t seen = 0;
+  words.ForEachRun(0, cells.size(), [&](const CompactWords::Run& run) {
+    EXPECT_EQ(run.first, seen);
+    // A visitor may take less than it is shown.
+    const uint64_t taken = run.count > 2 ? run.count - 1 : run.count;
+    for (uint64_t i = 0; i < taken; ++i) {
+      EXPECT_EQ(run.fill.At(i), cells[seen + i]) << "cell " << seen + i;
+    }
+    seen += taken;
+    return taken;
+  });
+  ASSERT_EQ(seen, cells.size());
   for (uint64_t at = 0; at < cells.size();) {
     const CompactWords::Run run = words.RunAt(at, cells.size());
     ASSERT_EQ(run.first, at);
@@ -181,6 +220,11 @@ TEST(CompactWordsTest, RandomCallsAgreeWithAPlainArray) {
       if (random() % 4 == 0) {
         words.Set(first, fill.first);
         cells[first] = fill.first;
+      } else if (random() % 3 == 0) {
+        for (uint64_t i = 0; i < count; ++i) {
+          cells[begin + i] = random() % 9 == 0 ? random() % 3 : fill.At(i);
+        }
+        words.SetCells(begin, {cells.data() + begin, count});
       } else {
         words.SetRange(begin, count, fill);
         for (uint64_t i = 0; i < count; ++i) cells[begin + i] = fill.At(i);
@@ -243,6 +287,10 @@ TEST(CompactWordsTest, ReadersSeeOnlyWhatACellHeldMeanwhile) {
     for (uint64_t i = begin; i < begin + count; ++i) begun[i] = version;
     if (count == 1) {
       words.Set(begin, (version << 20) + begin);
+    } else if (version % 7 == 0) {
+      std::vector<uint64_t> cells(count);
+      std::iota(cells.begin(), cells.end(), (version << 20) + begin);
+      words.SetCells(begin, cells);
     } else {
       words.SetRange(begin, count, {(version << 20) + begin, true});
     }

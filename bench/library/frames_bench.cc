@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "bench/library/check.h"
 #include "bench/library/machines.h"
 #include "bench/library/register.h"
@@ -32,8 +33,11 @@ std::vector<MfnExtent> TakeFrames(FramePool& pool, uint64_t frames) {
   std::vector<MfnExtent> extents;
   FrameClaim claim = MustHave(pool.Claim(PageCount(frames)));
   for (Pfn at(0); at < Pfn(frames);) {
-    at += pool.Populate(claim, DomainId(1), ExtentBetween(at, Pfn(frames)),
-                        [&](Pfn, MfnExtent mfns) { extents.push_back(mfns); });
+    at +=
+        pool.Populate(claim, DomainId(1), ExtentBetween(at, Pfn(frames)),
+                      [&](Pfn, absl::Span<const MfnExtent> mfns) {
+                        extents.insert(extents.end(), mfns.begin(), mfns.end());
+                      });
   }
   return extents;
 }

@@ -73,6 +73,7 @@ CompactWords::CompactWords(Mapping mapping, uint64_t capacity, int leaf_shift,
       leaf_mask_((uint64_t{1} << leaf_shift) - 1),
       block_mask_((uint64_t{1} << block_shift) - 1),
       blocks_(std::make_unique<uint64_t[]>(capacity >> block_shift)),
+      stored_in_block_(std::make_unique<uint32_t[]>(capacity >> block_shift)),
       leaves_(static_cast<uint64_t*>(mapping_.get())),
       area_(leaves_ + RoundUp((capacity >> leaf_shift) * sizeof(uint64_t),
                               kMappingAlign) /
@@ -112,7 +113,7 @@ void CompactWords::SetParts(uint64_t first, uint64_t count, Fill fill) {
     const Fill part = {fill.At(done), fill.counts_up};
     if (n == block_size() && Fits(part, n)) {
       const uint64_t block = at >> block_shift_;
-      stored_leaves_ -= StoredLeavesIn(block);
+      if (IsSplit(block)) CountStored(block, 0, stored_in_block_[block]);
       StoreRelease(blocks_[block], Describe(part));
     } else {
       SetInBlock(at, n, part);
@@ -124,7 +125,7 @@ void CompactWords::SetParts(uint64_t first, uint64_t count, Fill fill) {
 void CompactWords::SetInBlock(uint64_t first, uint64_t count, Fill fill) {
   const uint64_t block = first >> block_shift_;
   const uint64_t descriptor = Relaxed(blocks_[block]);
-  if ((descriptor & kTagMask) != kDeep) {
+  if ((descriptor & kDeep) == 0) {
     if (SameCells(fill, FillOf(descriptor, 0), first & block_mask_, count)) {
       return;
     }
@@ -146,7 +147,7 @@ void CompactWords::SetInBlock(uint64_t first, uint64_t count, Fill fill) {
 void CompactWords::SetInLeaf(uint64_t first, uint64_t count, Fill fill) {
   const uint64_t leaf = first >> leaf_shift_;
   const uint64_t descriptor = Relaxed(leaves_[leaf]);
-  if ((descriptor & kTagMask) != kDeep) {
+  if ((descriptor & kDeep) == 0) {
     if (SameCells(fill, FillOf(descriptor, 0), first & leaf_mask_, count)) {
       return;
     }
@@ -199,16 +200,6 @@ void CompactWords::Discard(uint64_t block) {
   discard(area_ + (block << block_shift_), block_size());
 }
 
-uint64_t CompactWords::StoredLeavesIn(uint64_t block) const {
-  if (!IsSplit(block)) return 0;
-  const uint64_t first = block << (block_shift_ - leaf_shift_);
-  uint64_t stored = 0;
-  for (uint64_t i = 0; i < LeavesPerBlock(); ++i) {
-    stored += IsStored(first + i) ? 1 : 0;
-  }
-  return stored;
-}
-
 void CompactWords::SplitBlock(uint64_t block) {
   const uint64_t descriptor = Relaxed(blocks_[block]);
   const uint64_t first = block << (block_shift_ - leaf_shift_);
@@ -227,11 +218,22 @@ void CompactWords::StoreLeaf(uint64_t leaf) {
 }
 
 void CompactWords::SetLeaf(uint64_t leaf, uint64_t descriptor) {
+  const uint64_t block = leaf >> (block_shift_ - leaf_shift_);
   const bool was_stored = IsStored(leaf);
-  const bool is_stored = (descriptor & kTagMask) == kDeep;
-  stored_leaves_ += is_stored ? 1 : 0;
-  stored_leaves_ -= was_stored ? 1 : 0;
+  const bool is_stored = descriptor == kDeep;
+  // Before its leaf leads elsewhere, a block must no longer lead past it; and
+  // only when the last one leads to its cells may the block do so.
+  if (was_stored && !is_stored) CountStored(block, 0, 1);
   StoreRelease(leaves_[leaf], descriptor);
+  if (is_stored && !was_stored) CountStored(block, 1, 0);
+}
+
+void CompactWords::CountStored(uint64_t block, uint64_t more, uint64_t fewer) {
+  stored_leaves_ += more - fewer;
+  uint32_t& stored = stored_in_block_[block];
+  stored += static_cast<uint32_t>(more - fewer);
+  const uint64_t wanted = stored == LeavesPerBlock() ? kStored : kDeep;
+  if (Relaxed(blocks_[block]) != wanted) StoreRelease(blocks_[block], wanted);
 }
 
 void CompactWords::FoldLeaf(uint64_t leaf) {
@@ -250,11 +252,11 @@ CompactWords::Run CompactWords::RunAt(uint64_t first, uint64_t limit) const {
   uint64_t descriptor = Relaxed(blocks_[first >> block_shift_]);
   uint64_t offset = first & block_mask_;
   uint64_t end = first - offset + block_size();
-  if ((descriptor & kTagMask) == kDeep) {
+  if ((descriptor & kDeep) != 0) {
     descriptor = Relaxed(leaves_[first >> leaf_shift_]);
     offset = first & leaf_mask_;
     end = first - offset + leaf_size();
-    if ((descriptor & kTagMask) == kDeep) {
+    if ((descriptor & kDeep) != 0) {
       return RunInArea(first, std::min(end, limit));
     }
   }

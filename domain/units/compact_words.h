@@ -6,9 +6,13 @@
 // area at an index-computed address.  A fresh array is all zero and costs one
 // descriptor per block.
 //
-//   blocks_[i >> block_shift]   kSame / kRun / kSplit
-//   leaves_[i >> leaf_shift]    kSame / kRun / kStored    if the block is split
-//   area_[i]                    the cell                  if the leaf is stored
+//   blocks_[i >> block_shift]   kSame / kRun / kDeep / kStored
+//   leaves_[i >> leaf_shift]    kSame / kRun / kDeep      if the block is kDeep
+//   area_[i]                    the cell                  if the leaf is kDeep,
+//                                                     or the block is kStored
+//
+// A block is kStored while all its leaves store their cells, so that fragmented
+// memory takes one descriptor to look up, which stays in the cache.
 //
 // leaves_ and area_ lie in one anonymous NORESERVE mapping, so address space is
 // taken at once and memory when it is written.
@@ -95,9 +99,10 @@ class CompactWords {
   uint64_t Get(uint64_t index) const {
     uint64_t d = Acquire(blocks_[index >> block_shift_]);
     uint64_t offset = index & block_mask_;
-    if ((d & kTagMask) == kDeep) {
+    if ((d & kDeep) != 0) {
+      if (d == kStored) return Relaxed(area_[index]);
       d = Acquire(leaves_[index >> leaf_shift_]);
-      if ((d & kTagMask) == kDeep) return Relaxed(area_[index]);
+      if (d == kDeep) return Relaxed(area_[index]);
       offset = index & leaf_mask_;
     }
     return (d & ~kTagMask) + ((d & kRun) != 0 ? offset : 0);
@@ -152,7 +157,7 @@ class CompactWords {
 
   // Whether a block is neither one value nor one run.
   bool IsSplit(uint64_t block) const {
-    return (Relaxed(blocks_[block]) & kTagMask) == kDeep;
+    return (Relaxed(blocks_[block]) & kDeep) != 0;
   }
   // Gives the memory of a block that is not split back to the system.
   // REQUIRES: nobody calls Get() meanwhile: this is what (3) above excludes.
@@ -164,6 +169,7 @@ class CompactWords {
  private:
   static constexpr uint64_t kRun = uint64_t{1} << 58;
   static constexpr uint64_t kDeep = uint64_t{1} << 59;
+  static constexpr uint64_t kStored = kRun | kDeep;
   static constexpr uint64_t kTagMask = kRun | kDeep;
 
   static uint64_t Acquire(uint64_t& word) {
@@ -194,9 +200,7 @@ class CompactWords {
   static uint64_t Describe(Fill fill);
   static Fill FillOf(uint64_t descriptor, uint64_t offset);
 
-  bool IsStored(uint64_t leaf) const {
-    return (Relaxed(leaves_[leaf]) & kTagMask) == kDeep;
-  }
+  bool IsStored(uint64_t leaf) const { return Relaxed(leaves_[leaf]) == kDeep; }
   // Whether the neighbours of cells [first, last] of a stored leaf, which are
   // filled as `fill` says, allow that the whole leaf is uniform.
   bool MayBeUniform(uint64_t first, uint64_t last, Fill fill) const {
@@ -215,7 +219,6 @@ class CompactWords {
   }
 
   uint64_t LeavesPerBlock() const { return block_size() >> leaf_shift_; }
-  uint64_t StoredLeavesIn(uint64_t block) const;
 
   void SetParts(uint64_t first, uint64_t count, Fill fill);
   void SetCellsInLeaf(uint64_t first, absl::Span<const uint64_t> cells);
@@ -223,6 +226,8 @@ class CompactWords {
   void StoreLeaf(uint64_t leaf);
   void FoldLeaf(uint64_t leaf);
   void SetLeaf(uint64_t leaf, uint64_t descriptor);
+  // Counts leaves of a block that store their cells now, or no longer do.
+  void CountStored(uint64_t block, uint64_t more, uint64_t fewer);
   void SetInBlock(uint64_t first, uint64_t count, Fill fill);
   void SetInLeaf(uint64_t first, uint64_t count, Fill fill);
   Run RunInArea(uint64_t first, uint64_t end) const {
@@ -245,6 +250,8 @@ class CompactWords {
   uint64_t leaf_mask_;
   uint64_t block_mask_;
   std::unique_ptr<uint64_t[]> blocks_;
+  // Leaves of each block that store their cells, while it is split.
+  std::unique_ptr<uint32_t[]> stored_in_block_;
   uint64_t* leaves_;  // in mapping_
   uint64_t* area_;    // in mapping_
   uint64_t stored_leaves_ = 0;

@@ -44,8 +44,12 @@ void RunList::Set(uint64_t first, uint64_t count, Fill fill) {
                    {rest.fill.At(end - rest.first), rest.fill.counts_up}};
   }
   Replace(head, tail + 1 - head, {pieces.data(), n});
-  if (middle + 1 < runs_.size()) Join(middle);
-  if (middle > 0) Join(middle - 1);
+  // What is left of a run that was cut may be a single cell, which joins others
+  // than before: so both ends of what is left, too.
+  const size_t lowest = middle - std::min<size_t>(middle, 2);
+  for (size_t run = middle + 2; run-- > lowest;) {
+    if (run + 1 < runs_.size()) Join(run);
+  }
 }
 
 void RunList::Replace(size_t run, size_t count,
