@@ -100,17 +100,6 @@ void ToProto(const P2mReport& report, v1::P2mSummary* out) {
   out->set_released_frames(report.released.value());
 }
 
-void ToProto(const RangeChange& change, v1::MarkIdentityRangeResponse* out) {
-  out->set_marked_pages(change.marked.value());
-  out->set_released_pages(change.released.value());
-  out->set_p2m_pages_taken(change.p2m_pages.value());
-}
-
-void ToProto(const RangeChange& change, v1::SetP2mRangeResponse* out) {
-  out->set_released_pages(change.released.value());
-  out->set_p2m_pages_taken(change.p2m_pages.value());
-}
-
 void ToProto(const ForeignReport& report, v1::MapForeignFramesResponse* out) {
   out->set_mapped_slots(report.done);
   AddErrors(report.errors, out);

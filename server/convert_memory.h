@@ -25,8 +25,6 @@ absl::StatusOr<RunMerge> FromProto(absl::string_view field, v1::RunMerge merge);
 
 void ToProto(const P2mRun& run, v1::P2mRun* out);
 void ToProto(const P2mReport& report, v1::P2mSummary* out);
-void ToProto(const RangeChange& change, v1::MarkIdentityRangeResponse* out);
-void ToProto(const RangeChange& change, v1::SetP2mRangeResponse* out);
 void ToProto(const ForeignReport& report, v1::MapForeignFramesResponse* out);
 void ToProto(const ForeignReport& report, v1::UnmapForeignFramesResponse* out);
 void ToProto(const std::vector<MfnTranslation>& answers,

@@ -8,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "domain/domain/domain_types.h"
-#include "domain/units/p2m_word.h"
 #include "domain/units/status_macros.h"
 #include "domain/units/units.h"
 #include "server/argument.h"
@@ -16,6 +15,8 @@
 #include "server/convert_domain.h"
 #include "server/convert_memory.h"
 #include "server/find_domain.h"
+#include "server/memory_ops.h"
+#include "server/memory_ops_call.h"
 #include "server/p2m_run_source.h"
 #include "server/stream_call.h"
 #include "server/unary_call.h"
@@ -23,18 +24,20 @@
 namespace simvisor::server {
 namespace {
 
-constexpr uint64_t kMaxPfns = 65536;
 constexpr uint64_t kMaxSlots = 65536;
-constexpr uint64_t kMaxGuestBytes = uint64_t{1} << 20;
 
-void AddTranslations(const std::vector<P2mWord>& words,
-                     v1::TranslatePfnsResponse* response) {
-  response->mutable_classes()->Reserve(static_cast<int>(words.size()));
-  response->mutable_frames()->Reserve(static_cast<int>(words.size()));
-  for (P2mWord word : words) {
-    response->add_classes(ToProto(word.Class()));
-    response->add_frames(word.Number());
-  }
+// Does `Op` of memory_ops.h on the domain that the request names.
+template <typename Op, typename Request, typename Response>
+grpc::ServerUnaryReactor* RunOp(Host* host, CallRunner* runner,
+                                grpc::CallbackServerContext* context,
+                                const char* method, const Request* request,
+                                Response* response) {
+  auto run = [=](StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host, request->domain()));
+    return Op()({*runner, domain, stop}, *request, response);
+  };
+  return RunOnPool(runner, context, method, run);
 }
 
 }  // namespace
@@ -42,64 +45,23 @@ void AddTranslations(const std::vector<P2mWord>& words,
 grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
     grpc::CallbackServerContext* context, const v1::BalloonDownRequest* request,
     v1::BalloonDownResponse* response) {
-  auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kBalloonBegin, domain->name()));
-    const absl::StatusOr<PageCount> moved = domain->BalloonDown(
-        PageCount(request->pages()), request->allow_partial(), stop);
-    runner_->balloons.Watch(domain);
-    SIMVISOR_RETURN_IF_ERROR(moved.status());
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kBalloonMoved, domain->name()));
-    response->set_moved_pages(moved->value());
-    ToProto(domain->Info().memory, response->mutable_memory());
-    return absl::OkStatus();
-  };
-  return RunOnPool(runner_, context, "BalloonDown", balloon);
+  return RunOp<memory_ops::BalloonDown>(host_, runner_, context, "BalloonDown",
+                                        request, response);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
     grpc::CallbackServerContext* context, const v1::BalloonUpRequest* request,
     v1::BalloonUpResponse* response) {
-  auto balloon = [this, request, response](StopCheck stop) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kBalloonBegin, domain->name()));
-    const absl::StatusOr<PageCount> moved = domain->BalloonUp(
-        PageCount(request->pages()), request->allow_partial(), stop);
-    runner_->balloons.Watch(domain);
-    SIMVISOR_RETURN_IF_ERROR(moved.status());
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kBalloonMoved, domain->name()));
-    response->set_moved_pages(moved->value());
-    ToProto(domain->Info().memory, response->mutable_memory());
-    return absl::OkStatus();
-  };
-  return RunOnPool(runner_, context, "BalloonUp", balloon);
+  return RunOp<memory_ops::BalloonUp>(host_, runner_, context, "BalloonUp",
+                                      request, response);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
     grpc::CallbackServerContext* context,
     const v1::SetMemoryTargetRequest* request,
     v1::SetMemoryTargetResponse* response) {
-  auto set = [this, request, response](StopCheck stop) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kBalloonBegin, domain->name()));
-    const absl::Status status =
-        domain->SetTarget(PageCount(request->target_pages()), stop);
-    runner_->balloons.Watch(domain);
-    SIMVISOR_RETURN_IF_ERROR(status);
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kBalloonMoved, domain->name()));
-    ToProto(domain->Info().memory, response->mutable_memory());
-    return absl::OkStatus();
-  };
-  return RunOnPool(runner_, context, "SetMemoryTarget", set);
+  return RunOp<memory_ops::SetTarget>(host_, runner_, context,
+                                      "SetMemoryTarget", request, response);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
@@ -121,62 +83,23 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
     grpc::CallbackServerContext* context,
     const v1::MarkIdentityRangeRequest* request,
     v1::MarkIdentityRangeResponse* response) {
-  auto mark = [this, request, response](StopCheck stop) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const RangeChange change,
-        domain->MarkIdentity(Pfn(request->start_pfn()), Pfn(request->end_pfn()),
-                             request->release_ram(), stop));
-    ToProto(change, response);
-    return absl::OkStatus();
-  };
-  return RunOnPool(runner_, context, "MarkIdentityRange", mark);
+  return RunOp<memory_ops::MarkIdentity>(
+      host_, runner_, context, "MarkIdentityRange", request, response);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
     grpc::CallbackServerContext* context, const v1::SetP2mRangeRequest* request,
     v1::SetP2mRangeResponse* response) {
-  auto set = [this, request, response](StopCheck stop) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const P2mClass p2m_class,
-                              FromProto("p2m_class", request->p2m_class()));
-    SIMVISOR_ASSIGN_OR_RETURN(const RamPolicy policy,
-                              FromProto("ram_policy", request->ram_policy()));
-    if (p2m_class != P2mClass::kRam && request->first_mfn() != 0) {
-      return ArgumentMalformed("first_mfn",
-                               "only RAM words name a frame; leave it 0");
-    }
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const RangeChange change,
-        domain->SetRange(
-            {Pfn(request->first_pfn()), PageCount(request->count())}, p2m_class,
-            Mfn(request->first_mfn()), policy, stop));
-    ToProto(change, response);
-    return absl::OkStatus();
-  };
-  return RunOnPool(runner_, context, "SetP2mRange", set);
+  return RunOp<memory_ops::SetRange>(host_, runner_, context, "SetP2mRange",
+                                     request, response);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
     grpc::CallbackServerContext* context,
     const v1::TranslatePfnsRequest* request,
     v1::TranslatePfnsResponse* response) {
-  auto translate = [this, request, response](StopCheck) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckListSize("pfns", request->pfns_size(), kMaxPfns));
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    std::vector<P2mWord> words;
-    words.reserve(request->pfns_size());
-    SIMVISOR_RETURN_IF_ERROR(domain->Translate(
-        absl::MakeConstSpan(request->pfns().data(), request->pfns_size()),
-        words));
-    AddTranslations(words, response);
-    return absl::OkStatus();
-  };
-  return RunOnPool(runner_, context, "TranslatePfns", translate);
+  return RunOp<memory_ops::Translate>(host_, runner_, context, "TranslatePfns",
+                                      request, response);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
@@ -185,7 +108,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
     v1::TranslateMfnsResponse* response) {
   auto translate = [this, request, response](StopCheck) -> absl::Status {
     SIMVISOR_RETURN_IF_ERROR(
-        CheckListSize("mfns", request->mfns_size(), kMaxPfns));
+        CheckListSize("mfns", request->mfns_size(), memory_ops::kMaxPfns));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
     std::vector<MfnTranslation> answers;
@@ -282,8 +205,8 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
     const v1::ReadGuestMemoryRequest* request,
     v1::ReadGuestMemoryResponse* response) {
   auto read = [this, request, response](StopCheck) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckAtMost("length_bytes", request->length_bytes(), kMaxGuestBytes));
+    SIMVISOR_RETURN_IF_ERROR(CheckAtMost(
+        "length_bytes", request->length_bytes(), memory_ops::kMaxGuestBytes));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request->domain()));
     std::string data(request->length_bytes(), '\0');
@@ -297,16 +220,18 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
     grpc::CallbackServerContext* context,
-    const v1::WriteGuestMemoryRequest* request, v1::WriteGuestMemoryResponse*) {
-  auto write = [this, request](StopCheck) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckAtMost("data", request->data().size(), kMaxGuestBytes));
-    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    return domain->WriteMemory(Pfn(request->pfn()), request->offset_bytes(),
-                               request->data());
-  };
-  return RunOnPool(runner_, context, "WriteGuestMemory", write);
+    const v1::WriteGuestMemoryRequest* request,
+    v1::WriteGuestMemoryResponse* response) {
+  return RunOp<memory_ops::Write>(host_, runner_, context, "WriteGuestMemory",
+                                  request, response);
+}
+
+grpc::ServerBidiReactor<v1::StreamMemoryOpsRequest,
+                        v1::StreamMemoryOpsResponse>*
+MemoryServiceImpl::StreamMemoryOps(grpc::CallbackServerContext* context) {
+  auto* const call = new MemoryOpsCall(host_, runner_, context);
+  call->Start();
+  return call;
 }
 
 }  // namespace simvisor::server

@@ -78,6 +78,9 @@ class MemoryServiceImpl final : public v1::MemoryService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::WriteGuestMemoryRequest* request,
       v1::WriteGuestMemoryResponse* response) override;
+  grpc::ServerBidiReactor<v1::StreamMemoryOpsRequest,
+                          v1::StreamMemoryOpsResponse>*
+  StreamMemoryOps(grpc::CallbackServerContext* context) override;
 
  private:
   Host* const host_;

@@ -9,15 +9,21 @@
 
 namespace simvisor::server {
 
+std::string ToldMessage(const absl::Status& status) {
+  return Shortened(Printable(status.message()), kMaxMessageBytes);
+}
+
+std::string ToldReason(const absl::Status& status) {
+  return ReasonOf(status).value_or(std::string(ReasonName(Reason::kInternal)));
+}
+
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string message =
-      Shortened(Printable(status.message()), kMaxMessageBytes);
+  const std::string message = ToldMessage(status);
 
   google::rpc::ErrorInfo info;
   info.set_domain(kErrorDomain);
-  info.set_reason(
-      ReasonOf(status).value_or(std::string(ReasonName(Reason::kInternal))));
+  info.set_reason(ToldReason(status));
   google::rpc::Status details;
   details.set_code(status.raw_code());
   details.set_message(message);

@@ -11,6 +11,8 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string>
+
 #include "absl/status/status.h"
 
 namespace simvisor::server {
@@ -23,8 +25,12 @@ inline constexpr char kErrorDomain[] = "simvisor";
 // KiB.
 inline constexpr size_t kMaxMessageBytes = 1024;
 
-// The message is made printable, since it may quote what a client sent.  A
-// status without a reason is a fault of ours and gets the reason INTERNAL.
+// What clients are told of an error.  The message is made printable, since it
+// may quote what a client sent.  A status without a reason is a fault of ours
+// and gets the reason INTERNAL.
+std::string ToldMessage(const absl::Status& status);
+std::string ToldReason(const absl::Status& status);
+
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 }  // namespace simvisor::server

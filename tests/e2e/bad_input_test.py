@@ -286,7 +286,7 @@ class BadInputTest(harness.DaemonTest):
                     change(first=20000))
         self.refuse("FAILED_PRECONDITION", "PAGE_IN_USE_BY_KERNEL", call,
                     change(first=0, count=4096,
-                           ram_policy=memory.RAM_POLICY_RELEASE))
+                           ram_policy=common.RAM_POLICY_RELEASE))
         ram = common.P2M_CLASS_RAM
         [(_, own)] = self.client.translate("vm", [20000])
         [(_, other)] = self.client.translate("built", [0])

@@ -1,0 +1,291 @@
+#include "server/memory_ops_call.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "server/argument.h"
+#include "server/find_domain.h"
+#include "server/memory_ops.h"
+#include "server/rpc_status.h"
+#include "server/worker_pool.h"
+
+namespace simvisor::server {
+namespace {
+
+// Nothing more is read while more than this is outstanding.
+constexpr size_t kMaxOutstandingOps = kMaxOpsPerMessage;
+constexpr uint64_t kMaxOutstandingWeight = uint64_t{8} << 20;
+
+// Why a write fails, if not for the deadline: the client has gone.
+absl::Status Vanished() {
+  return StopStatus(/*cancelled=*/true, WallTime::min(), WallTime::max());
+}
+
+// Outlives the call, so that it knows the scheduler alone.
+template <typename Scheduler>
+void RunJob(WorkerPool* pool, std::shared_ptr<Scheduler> scheduler) {
+  if (!scheduler->Run()) return;
+  pool->Submit([pool, scheduler = std::move(scheduler)]() mutable {
+    RunJob(pool, std::move(scheduler));
+  });
+}
+
+}  // namespace
+
+MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
+                             const grpc::CallbackServerContext* context)
+    : host_(host),
+      runner_(runner),
+      limits_(context),
+      record_(nullptr, "StreamMemoryOps"),
+      scheduler_(std::make_shared<Scheduler>(
+          OpSchedulerLimits(), [this](std::vector<Op>& ops) { DoTurn(ops); })) {
+}
+
+void MemoryOpsCall::Start() {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    due = Decide();
+  }
+  Do(due);
+}
+
+void MemoryOpsCall::OnReadDone(bool ok) {
+  if (ok) return runner_->pool.Submit([this] { Take(); });
+  // The client has half-closed, or the call is over.
+  Refuse(absl::OkStatus());
+}
+
+void MemoryOpsCall::Refuse(const absl::Status& error) {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    reading_ = false;
+    reads_over_ = true;
+    error_ = error;
+    due = Decide();
+  }
+  Do(due);
+}
+
+void MemoryOpsCall::OnWriteDone(bool ok) {
+  Reply written;  // freed without the lock
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    written = std::move(writing_);
+    Forget(*written);
+    if (!ok) {
+      writes_broken_ = true;
+      for (const Reply& reply : outbox_) Forget(*reply);
+      outbox_.clear();
+    }
+    due = Decide();
+  }
+  Do(due);
+}
+
+void MemoryOpsCall::Take() {
+  std::unique_ptr<MemoryOpBatch> batch = std::move(read_);
+  const absl::Status fits =
+      CheckAtMost("ops", batch->size(), kMaxOpsPerMessage);
+  if (!fits.ok()) return Refuse(fits);
+  auto failed = std::make_unique<MemoryOpReply>();
+  FindDomains(*batch, *failed);
+  Hold(std::move(batch), std::move(failed));
+  const size_t jobs = scheduler_->Add(entries_);
+
+  WorkerPool* const pool = &runner_->pool;
+  std::shared_ptr<Scheduler> scheduler = scheduler_;
+  for (size_t i = 1; i < jobs; ++i) {
+    pool->Submit([pool, scheduler] { RunJob(pool, scheduler); });
+  }
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    reading_ = false;
+    due = Decide();
+  }
+  Do(due);
+  if (jobs > 0) RunJob(pool, std::move(scheduler));
+}
+
+void MemoryOpsCall::FindDomains(const MemoryOpBatch& batch,
+                                MemoryOpReply& failed) {
+  entries_.reserve(batch.size());
+  for (const v1::MemoryOp& op : batch.ops()) {
+    absl::StatusOr<std::shared_ptr<Domain>> domain =
+        FindDomain(*host_, op.domain());
+    if (domain.ok()) {
+      const Domain* const key = domain->get();
+      entries_.push_back({key, {&batch, &op, *std::move(domain)}});
+    } else {
+      v1::MemoryOpResult* const result = failed.Begin(op);
+      MemoryOpReply::Fail(domain.status(), result);
+      failed.End(*result);
+    }
+  }
+}
+
+void MemoryOpsCall::Hold(std::unique_ptr<const MemoryOpBatch> batch,
+                         Reply failed) {
+  absl::MutexLock lock(&mu_);
+  AddOutstanding(std::max<size_t>(batch->size(), 1));
+  if (!failed->empty() || batch->size() == 0) Post(std::move(failed));
+  if (entries_.empty()) return;
+  const uint64_t weight = batch->Weight();
+  weight_ += weight;
+  const MemoryOpBatch* const key = batch.get();
+  held_[key] = {std::move(batch), entries_.size(), weight};
+}
+
+void MemoryOpsCall::DoTurn(std::vector<Op>& ops) {
+  const CallLimits limits = limits_;
+  auto reply = std::make_unique<MemoryOpReply>();
+  size_t skipped = 0;
+  for (const Op& op : ops) {
+    if (!limits().ok()) {
+      ++skipped;
+      continue;
+    }
+    if (reply->full()) {
+      Send(std::move(reply));
+      reply = std::make_unique<MemoryOpReply>();
+    }
+    v1::MemoryOpResult* const result = reply->Begin(*op.op);
+    const absl::Status status = DoOp(op, limits, result);
+    if (!status.ok()) MemoryOpReply::Fail(status, result);
+    reply->End(*result);
+  }
+  EndTurn(ops, skipped, std::move(reply));
+}
+
+absl::Status MemoryOpsCall::DoOp(const Op& op, const CallLimits& limits,
+                                 v1::MemoryOpResult* result) const {
+  const memory_ops::Subject on{*runner_, op.domain, limits};
+  const v1::MemoryOp& what = *op.op;
+  switch (what.op_case()) {
+    case v1::MemoryOp::kSetTarget:
+      return memory_ops::SetTarget()(on, what.set_target(),
+                                     result->mutable_set_target());
+    case v1::MemoryOp::kBalloonDown:
+      return memory_ops::BalloonDown()(on, what.balloon_down(),
+                                       result->mutable_balloon_down());
+    case v1::MemoryOp::kBalloonUp:
+      return memory_ops::BalloonUp()(on, what.balloon_up(),
+                                     result->mutable_balloon_up());
+    case v1::MemoryOp::kTranslate:
+      return memory_ops::Translate()(on, what.translate(),
+                                     result->mutable_translate());
+    case v1::MemoryOp::kSet:
+      return memory_ops::SetRange()(on, what.set(), result->mutable_set());
+    case v1::MemoryOp::kIdentity:
+      return memory_ops::MarkIdentity()(on, what.identity(),
+                                        result->mutable_identity());
+    case v1::MemoryOp::kWrite:
+      return memory_ops::Write()(on, what.write(), result->mutable_write());
+    case v1::MemoryOp::OP_NOT_SET:
+      break;
+  }
+  return ArgumentMissing("op",
+                         "give set_target, balloon_down, balloon_up, "
+                         "translate, set, identity or write");
+}
+
+void MemoryOpsCall::Send(Reply reply) {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    Post(std::move(reply));
+    due = Decide();
+  }
+  Do(due);
+}
+
+void MemoryOpsCall::EndTurn(const std::vector<Op>& ops, size_t skipped,
+                            Reply reply) {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    for (const Op& op : ops) Release(op.batch);
+    SubtractOutstanding(skipped);
+    if (!reply->empty()) Post(std::move(reply));
+    due = Decide();
+  }
+  Do(due);
+}
+
+void MemoryOpsCall::Post(Reply reply) {
+  if (writes_broken_) return SubtractOutstanding(reply->CountedAs());
+  weight_ += reply->weight();
+  if (outbox_.empty() || !outbox_.back()->Absorb(*reply)) {
+    outbox_.push_back(std::move(reply));
+  }
+}
+
+void MemoryOpsCall::Forget(const MemoryOpReply& reply) {
+  weight_ -= reply.weight();
+  SubtractOutstanding(reply.CountedAs());
+}
+
+void MemoryOpsCall::Release(const MemoryOpBatch* batch) {
+  const auto at = held_.find(batch);
+  if (--at->second.undone > 0) return;
+  weight_ -= at->second.weight;
+  held_.erase(at);
+}
+
+void MemoryOpsCall::AddOutstanding(size_t ops) {
+  if (outstanding_ == 0 && ops > 0) runner_->calls.Begin();
+  outstanding_ += ops;
+}
+
+void MemoryOpsCall::SubtractOutstanding(size_t ops) {
+  outstanding_ -= ops;
+  if (outstanding_ == 0 && ops > 0) runner_->calls.End();
+}
+
+bool MemoryOpsCall::HasRoom() const {
+  return outstanding_ <= kMaxOutstandingOps && weight_ <= kMaxOutstandingWeight;
+}
+
+MemoryOpsCall::Due MemoryOpsCall::Decide() {
+  Due due;
+  if (!reading_ && !reads_over_ && !writes_broken_ && HasRoom()) {
+    reading_ = true;
+    due.read = true;
+  }
+  if (writing_ == nullptr && !outbox_.empty()) {
+    writing_ = std::move(outbox_.front());
+    outbox_.pop_front();
+    due.write = writing_.get();
+  }
+  due.finish = !reading_ && (reads_over_ || writes_broken_) &&
+               outstanding_ == 0 && !finished_;
+  finished_ |= due.finish;
+  return due;
+}
+
+void MemoryOpsCall::Do(const Due& due) {
+  if (due.read) {
+    read_ = std::make_unique<MemoryOpBatch>();
+    StartRead(read_->request());
+  }
+  if (due.write != nullptr) StartWrite(&due.write->response());
+  if (due.finish) End();
+}
+
+void MemoryOpsCall::End() {
+  absl::Status status = limits_();
+  {
+    absl::MutexLock lock(&mu_);
+    if (status.ok()) status = error_;
+    if (status.ok() && writes_broken_) status = Vanished();
+  }
+  record_.LogOutcome(status);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server

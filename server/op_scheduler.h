@@ -1,0 +1,143 @@
+// In which order the operations of one stream are done, and how many at a time.
+//
+// Each operation has a key; those of one key are done one after the other, in
+// the order in which they were added, and those of different keys at the same
+// time as far as jobs go round.  The operations of a key wait in a lane.  A
+// lane that has any is either ready, and stands in a queue first come first
+// served, or a job is at it.  A job takes a turn: it takes a ready lane, does
+// some of its operations outside the lock, puts the lane back if it has more,
+// and looks for the next.  So an operation that lasts holds up its own lane and
+// one job, and nobody pays for a hop between threads per operation.
+//
+// The scheduler has no threads.  Add() says how many jobs are to be started;
+// each calls Run() on a thread of the owner's choice, again and again for as
+// long as that returns true.
+//
+// Thread safety: thread-safe.  No lock is held while operations are done.
+
+#ifndef SIMVISOR_SERVER_OP_SCHEDULER_H_
+#define SIMVISOR_SERVER_OP_SCHEDULER_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/node_hash_map.h"
+#include "absl/synchronization/mutex.h"
+
+namespace simvisor::server {
+
+struct OpSchedulerLimits {
+  // Jobs at a time, at least 1.
+  size_t jobs = 8;
+  // Operations of one lane before the next one's turn, at least 1.
+  size_t ops_per_turn = 256;
+  // A job that has done so many makes way for others that wait for its thread.
+  size_t ops_per_job = 1024;
+};
+
+template <typename Key, typename Op>
+class OpScheduler {
+ public:
+  struct Entry {
+    Key key;
+    Op op;
+  };
+  // Does operations of one key, in order.  Called on several threads at once,
+  // but never for one key.
+  using DoTurn = std::function<void(std::vector<Op>& ops)>;
+
+  OpScheduler(const OpSchedulerLimits& limits, DoTurn do_turn)
+      : limits_(limits), do_turn_(std::move(do_turn)) {}
+  OpScheduler(const OpScheduler&) = delete;
+  OpScheduler& operator=(const OpScheduler&) = delete;
+
+  // Adds operations, in order, and takes them out of `entries`.  Returns how
+  // many jobs the caller must start for them.
+  [[nodiscard]] size_t Add(std::vector<Entry>& entries)
+      ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    auto at = lanes_.end();
+    for (Entry& entry : entries) {
+      // Neighbours tend to have one key.
+      if (at == lanes_.end() || at->first != entry.key) {
+        const auto [lane, is_new] = lanes_.try_emplace(entry.key);
+        if (is_new) ready_.push_back(&*lane);
+        at = lane;
+      }
+      at->second.push_back(std::move(entry.op));
+    }
+    entries.clear();
+    const size_t free = jobs_ - jobs_at_work_;
+    if (ready_.size() <= free) return 0;
+    const size_t more = std::min(ready_.size() - free, limits_.jobs - jobs_);
+    jobs_ += more;
+    return more;
+  }
+
+  // The work of one job.  True if it must be called again, after whatever else
+  // its thread has to do; false if the job is over.  Once every operation that
+  // was added is through, nothing but this object is used any more.
+  [[nodiscard]] bool Run() ABSL_LOCKS_EXCLUDED(mu_) {
+    std::vector<Op> turn;
+    Lane* lane = nullptr;
+    for (size_t done = 0;; done += turn.size()) {
+      {
+        absl::MutexLock lock(&mu_);
+        if (lane != nullptr) PutBack(lane);
+        if (ready_.empty()) {
+          --jobs_;
+          return false;
+        }
+        if (done >= limits_.ops_per_job) return true;
+        lane = TakeTurn(turn);
+      }
+      do_turn_(turn);
+    }
+  }
+
+ private:
+  using Lanes = absl::node_hash_map<Key, std::deque<Op>>;
+  using Lane = typename Lanes::value_type;
+
+  Lane* TakeTurn(std::vector<Op>& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    Lane* const lane = ready_.front();
+    ready_.pop_front();
+    ++jobs_at_work_;
+    std::deque<Op>& ops = lane->second;
+    const auto end = ops.begin() + std::min(ops.size(), limits_.ops_per_turn);
+    turn.assign(std::make_move_iterator(ops.begin()),
+                std::make_move_iterator(end));
+    ops.erase(ops.begin(), end);
+    return lane;
+  }
+
+  void PutBack(Lane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    --jobs_at_work_;
+    if (lane->second.empty()) {
+      lanes_.erase(lane->first);
+    } else {
+      ready_.push_back(lane);
+    }
+  }
+
+  // Constant after construction.
+  const OpSchedulerLimits limits_;
+  const DoTurn do_turn_;
+
+  absl::Mutex mu_;
+  // Those that are ready or that a job is at, with what waits in them.
+  Lanes lanes_ ABSL_GUARDED_BY(mu_);
+  std::deque<Lane*> ready_ ABSL_GUARDED_BY(mu_);
+  size_t jobs_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t jobs_at_work_ ABSL_GUARDED_BY(mu_) = 0;  // at a lane
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_OP_SCHEDULER_H_

@@ -1,0 +1,162 @@
+// Lanes, turns and jobs.  Turns that call back into the scheduler stand for
+// other threads: it holds no lock then.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/blocking_counter.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/op_scheduler.h"
+#include "server/worker_pool.h"
+
+namespace simvisor::server {
+namespace {
+
+using Scheduler = OpScheduler<char, std::string>;
+
+// Operations are named by their key and a number, such as "a1".
+class ServerOpSchedulerTest : public testing::Test {
+ protected:
+  void Make(const OpSchedulerLimits& limits) {
+    scheduler_ = std::make_unique<Scheduler>(
+        limits, [this](std::vector<std::string>& ops) {
+          turns_.push_back(ops);
+          if (during_turn_) std::exchange(during_turn_, nullptr)();
+        });
+  }
+  size_t Add(const std::vector<std::string>& ops) {
+    std::vector<Scheduler::Entry> entries;
+    for (const std::string& op : ops) entries.push_back({op[0], op});
+    const size_t jobs = scheduler_->Add(entries);
+    EXPECT_TRUE(entries.empty());
+    return jobs;
+  }
+
+  std::unique_ptr<Scheduler> scheduler_;
+  std::vector<std::vector<std::string>> turns_;
+  std::function<void()> during_turn_;  // of the next turn
+};
+
+using Turns = std::vector<std::vector<std::string>>;
+
+TEST_F(ServerOpSchedulerTest, OperationsOfAKeyAreDoneInOrder) {
+  Make({});
+  EXPECT_EQ(Add({"a1", "b1", "a2", "a3", "b2"}), 2u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"a1", "a2", "a3"}, {"b1", "b2"}}));
+  // The second job finds nothing, and a new one is wanted for what comes next.
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(Add({"a4"}), 1u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_.back(), std::vector<std::string>{"a4"});
+}
+
+TEST_F(ServerOpSchedulerTest, LongLanesTakeTurns) {
+  Make({.jobs = 1, .ops_per_turn = 2, .ops_per_job = 100});
+  EXPECT_EQ(Add({"a1", "a2", "a3", "b1", "a4", "a5", "b2", "b3"}), 1u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_,
+            (Turns{{"a1", "a2"}, {"b1", "b2"}, {"a3", "a4"}, {"b3"}, {"a5"}}));
+}
+
+TEST_F(ServerOpSchedulerTest, JobMakesWayForOthersAndGoesOn) {
+  Make({.jobs = 1, .ops_per_turn = 2, .ops_per_job = 3});
+  EXPECT_EQ(Add({"a1", "a2", "a3", "a4", "a5"}), 1u);
+  EXPECT_TRUE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"a1", "a2"}, {"a3", "a4"}}));
+  // The job goes on by itself: no further one is wanted meanwhile.
+  EXPECT_EQ(Add({"b1"}), 0u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_.size(), 4u);
+}
+
+TEST_F(ServerOpSchedulerTest, NoMoreJobsThanAllowed) {
+  Make({.jobs = 2});
+  EXPECT_EQ(Add({"a1", "b1", "c1"}), 2u);
+  EXPECT_EQ(Add({"d1"}), 0u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_.size(), 4u);
+  // One of the two is still to come.
+  EXPECT_EQ(Add({"a2"}), 0u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_.size(), 5u);
+}
+
+TEST_F(ServerOpSchedulerTest, LaneThatAJobIsAtHoldsUpNoOther) {
+  Make({});
+  ASSERT_EQ(Add({"a1"}), 1u);
+  during_turn_ = [this] {
+    // While a1 lasts, its lane is not given away, and the others are done.
+    EXPECT_EQ(Add({"a2", "b1", "c1"}), 2u);
+    EXPECT_FALSE(scheduler_->Run());
+    EXPECT_FALSE(scheduler_->Run());
+    EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"c1"}}));
+    // What is added to it wants no job: the one that is at it comes back.
+    EXPECT_EQ(Add({"a3"}), 0u);
+  };
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_.size(), 4u);
+  EXPECT_EQ(turns_.back(), (std::vector<std::string>{"a2", "a3"}));
+}
+
+TEST_F(ServerOpSchedulerTest, SlowLanesTakeUpNoMoreThanTheirJobs) {
+  Make({.jobs = 2});
+  ASSERT_EQ(Add({"a1"}), 1u);
+  during_turn_ = [this] {
+    EXPECT_EQ(Add({"b1"}), 1u);
+    during_turn_ = [this] {
+      // Both jobs are held up now.
+      EXPECT_EQ(Add({"c1"}), 0u);
+    };
+    EXPECT_FALSE(scheduler_->Run());
+  };
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"c1"}}));
+}
+
+TEST(ServerOpSchedulerThreadsTest, EachKeyIsInOneHandAndInOrder) {
+  constexpr int kKeys = 7;
+  constexpr int kOps = 20000;
+  std::vector<int> next(kKeys, 0);  // unguarded on purpose: one hand at a time
+  std::vector<std::atomic<bool>> busy(kKeys);
+  std::atomic<int> faults = 0;
+  struct Op {
+    int key;
+    int number;
+  };
+  using IntScheduler = OpScheduler<int, Op>;
+  absl::BlockingCounter left(kKeys * kOps);
+  const auto scheduler = std::make_shared<IntScheduler>(
+      OpSchedulerLimits{.jobs = 4, .ops_per_turn = 16, .ops_per_job = 64},
+      [&](std::vector<Op>& ops) {
+        for (const Op& op : ops) {
+          if (busy[op.key].exchange(true)) ++faults;
+          if (next[op.key]++ != op.number) ++faults;
+          busy[op.key] = false;
+        }
+        for (size_t i = 0; i < ops.size(); ++i) left.DecrementCount();
+      });
+  WorkerPool pool(4);
+  const std::function<void()> job = [&] {
+    if (scheduler->Run()) pool.Submit(job);
+  };
+  std::vector<IntScheduler::Entry> entries;
+  for (int number = 0; number < kOps; ++number) {
+    for (int key = 0; key < kKeys; ++key)
+      entries.push_back({key, {key, number}});
+    if (number % 100 != 99) continue;
+    for (size_t jobs = scheduler->Add(entries); jobs > 0; --jobs) {
+      pool.Submit(job);
+    }
+  }
+  left.Wait();
+  EXPECT_EQ(faults, 0);
+}
+
+}  // namespace
+}  // namespace simvisor::server
