@@ -304,6 +304,11 @@ absl::StatusOr<v1::WriteGuestMemoryResponse> Client::WriteGuestMemory(
   return Call(*memory_, &v1::MemoryService::Stub::WriteGuestMemory, request);
 }
 
+std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
+  return std::make_unique<MemoryOpsStream>(*memory_, address_,
+                                           options_.timeout);
+}
+
 absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,
                                  Sink<v1::ListP2mRunsResponse> sink) const {
   grpc::ClientContext context;

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/api/memory_ops_stream.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "grpcpp/channel.h"
@@ -116,6 +117,9 @@ class Client {
       const v1::MapForeignFramesRequest& request) const;
   absl::StatusOr<v1::UnmapForeignFramesResponse> UnmapForeignFrames(
       const v1::UnmapForeignFramesRequest& request) const;
+
+  // Opens a stream of operations.  It must end before the client goes.
+  std::unique_ptr<MemoryOpsStream> StreamMemoryOps() const;
 
   absl::StatusOr<v1::CreateAddressSpacesResponse> CreateAddressSpaces(
       const v1::CreateAddressSpacesRequest& request) const;

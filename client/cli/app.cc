@@ -43,6 +43,7 @@ void AddCommands(Commands& commands) {
   AddMigrateCommands(commands);
   AddVcpuCommands(commands);
   AddMemoryCommands(commands);
+  AddBatchCommand(commands);
   AddIdentityCommands(commands);
   AddP2mCommands(commands);
   AddFrameCommands(commands);

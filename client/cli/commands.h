@@ -24,6 +24,8 @@ using Action = std::function<absl::Status(Session&)>;
 // Help text of arguments that many commands have.
 inline constexpr char kDomainHelp[] = "Domain: domid, name or UUID";
 inline constexpr char kPfnHelp[] = "Page number, decimal or 0x...";
+inline constexpr char kOffsetHelp[] = "Offset of the first byte in its page";
+inline constexpr char kXlSizeHelp[] = "Size with t, g, m, k or b; MiB without";
 
 class Commands {
  public:
@@ -50,6 +52,7 @@ class Commands {
   Action chosen_;
 };
 
+void AddBatchCommand(Commands& commands);
 void AddCreateCommand(Commands& commands);
 void AddLifecycleCommands(Commands& commands);
 void AddListCommands(Commands& commands);

@@ -7,16 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/frames_bar.h"
+#include "client/cli/op_arguments.h"
 #include "client/cli/quantities.h"
 
 namespace simvisor::client {
 namespace {
-
-struct SizeArgs {
-  std::string domain;
-  std::string size;
-  bool partial = false;
-};
 
 std::string WhyShort(const v1::Domain& domain) {
   const v1::BalloonDriver& driver = domain.balloon_driver();
@@ -47,17 +42,18 @@ void NoteShortMove(Session& session, const Target& target,
                 << WhyShort(response->domain()) << "\n";
 }
 
-absl::Status MemSet(Session& session, const SizeArgs& args) {
-  auto pages = ParseXlMemory(args.size);
-  if (!pages.ok()) return pages.status();
+absl::Status MemSet(Session& session, const TargetArgs& args) {
+  v1::SetMemoryTargetRequest request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
   auto target = session.Open(args.domain);
   if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::SetMemoryTargetRequest>();
-  request.set_target_pages(*pages);
+  *request.mutable_domain() = target->ref;
   const auto response = [&] {
     FramesBar bar(session, target->client, "mem-set", [&] {
       const uint64_t now = CurrentPages(*target);
-      return std::max(now, *pages) - std::min(now, *pages);
+      const uint64_t goal = request.target_pages();
+      return std::max(now, goal) - std::min(now, goal);
     });
     return target->client.SetMemoryTarget(request);
   }();
@@ -65,7 +61,7 @@ absl::Status MemSet(Session& session, const SizeArgs& args) {
   return session.Show(response);
 }
 
-absl::Status MemMax(Session& session, const SizeArgs& args) {
+absl::Status MemMax(Session& session, const TargetArgs& args) {
   auto pages = ParseXlMemory(args.size);
   if (!pages.ok()) return pages.status();
   auto target = session.Open(args.domain);
@@ -76,38 +72,32 @@ absl::Status MemMax(Session& session, const SizeArgs& args) {
 }
 
 template <typename Request, typename Method>
-absl::Status Balloon(Session& session, const SizeArgs& args,
+absl::Status Balloon(Session& session, const BalloonArgs& args,
                      absl::string_view direction, Method method) {
-  auto pages = ParsePages(args.size);
-  if (!pages.ok()) return pages.status();
+  Request request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
   auto target = session.Open(args.domain);
   if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<Request>();
-  request.set_pages(*pages);
-  request.set_allow_partial(args.partial);
+  *request.mutable_domain() = target->ref;
   const auto response = [&] {
-    FramesBar bar(session, target->client, "balloon", [&] { return *pages; });
+    FramesBar bar(session, target->client, "balloon",
+                  [&] { return request.pages(); });
     return (target->client.*method)(request);
   }();
   return session.Show(response, [&](const auto& moved) {
     session.out() << args.domain << ": " << moved.moved_pages() << " of "
-                  << *pages << " pages ballooned " << direction << "; "
+                  << request.pages() << " pages ballooned " << direction << "; "
                   << FormatPages(moved.memory().current_pages()) << " now, "
                   << moved.memory().balloon_pages()
                   << " pages in the balloon\n";
   });
 }
 
-void AddSizeArguments(CLI::App& verb, SizeArgs& args, const char* size_name,
-                      const char* size_help) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option(size_name, args.size, size_help)->required();
-}
-
 void AddBalloonCommands(Commands& commands) {
   CLI::App& group =
       commands.AddGroup("balloon", "Move pages between a guest and the host");
-  auto args = std::make_shared<SizeArgs>();
+  auto args = std::make_shared<BalloonArgs>();
   CLI::App& down = commands.Add(
       group, "down", "Take pages out of a guest", [args](Session& session) {
         return Balloon<v1::BalloonDownRequest>(session, *args, "down",
@@ -118,28 +108,23 @@ void AddBalloonCommands(Commands& commands) {
                                 return Balloon<v1::BalloonUpRequest>(
                                     session, *args, "up", &Client::BalloonUp);
                               });
-  for (CLI::App* verb : {&down, &up}) {
-    AddSizeArguments(*verb, *args, "PAGES|SIZE",
-                     "Number of pages, or a size such as 512m (t, g, m, k, b)");
-    verb->add_flag("--partial", args->partial,
-                   "Move what there is if there are fewer");
-  }
+  AddArguments(down, *args);
+  AddArguments(up, *args);
   AddBalloonStateCommand(commands, group);
 }
 
 }  // namespace
 
 void AddMemoryCommands(Commands& commands) {
-  constexpr char kSizeHelp[] = "Size with t, g, m, k or b; MiB without";
-  auto args = std::make_shared<SizeArgs>();
-  AddSizeArguments(
+  auto args = std::make_shared<TargetArgs>();
+  AddArguments(
       commands.Add("mem-set", "Set the size that a guest balloons to",
                    [args](Session& session) { return MemSet(session, *args); }),
-      *args, "SIZE", kSizeHelp);
-  AddSizeArguments(
+      *args);
+  AddArguments(
       commands.Add("mem-max", "Set the most that a domain may be given",
                    [args](Session& session) { return MemMax(session, *args); }),
-      *args, "SIZE", kSizeHelp);
+      *args);
   AddBalloonCommands(commands);
 }
 

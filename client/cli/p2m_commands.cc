@@ -4,13 +4,12 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/commands.h"
+#include "client/cli/op_arguments.h"
 #include "client/cli/progress_bar.h"
-#include "client/cli/quantities.h"
 #include "client/cli/run_printer.h"
 #include "client/cli/word_text.h"
 #include "client/cli/xl_output.h"
@@ -22,11 +21,6 @@ struct DumpArgs {
   std::string domain;
   bool raw = false;
   bool by_frame = false;
-};
-
-struct LookupArgs {
-  std::string domain;
-  std::vector<std::string> pfns;
 };
 
 // Pfns that the list has; 0, for which a bar stays hidden, if nobody says.
@@ -74,11 +68,8 @@ absl::Status Dump(Session& session, const DumpArgs& args) {
 
 absl::Status Lookup(Session& session, const LookupArgs& args) {
   v1::TranslatePfnsRequest request;
-  for (const std::string& text : args.pfns) {
-    auto pfn = ParseNumber("pfn", text);
-    if (!pfn.ok()) return pfn.status();
-    request.add_pfns(*pfn);
-  }
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
   auto target = session.Open(args.domain);
   if (!target.ok()) return target.status();
   *request.mutable_domain() = target->ref;
@@ -113,11 +104,10 @@ absl::Status Stat(Session& session, const std::string& domain) {
 
 void AddLookup(Commands& commands, CLI::App& group) {
   auto args = std::make_shared<LookupArgs>();
-  CLI::App& verb =
+  AddArguments(
       commands.Add(group, "lookup", "Say what pfns map to",
-                   [args](Session& session) { return Lookup(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("PFN", args->pfns, kPfnHelp)->required();
+                   [args](Session& session) { return Lookup(session, *args); }),
+      *args);
 }
 
 }  // namespace

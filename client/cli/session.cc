@@ -35,8 +35,17 @@ absl::StatusOr<Target> Session::Open(absl::string_view text) {
 }
 
 absl::Status Session::PrintJson(const google::protobuf::Message& message) {
+  return PrintJson(message, /*one_line=*/false);
+}
+
+absl::Status Session::PrintJsonLine(const google::protobuf::Message& message) {
+  return PrintJson(message, /*one_line=*/true);
+}
+
+absl::Status Session::PrintJson(const google::protobuf::Message& message,
+                                bool one_line) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
+  options.add_whitespace = !one_line;
   options.always_print_primitive_fields = true;
   options.preserve_proto_field_names = true;
   std::string text;
@@ -46,7 +55,7 @@ absl::Status Session::PrintJson(const google::protobuf::Message& message) {
     return absl::InternalError(
         absl::StrCat("JSON: ", std::string(status.message())));
   }
-  out() << text;
+  out() << text << (one_line ? "\n" : "");
   return absl::OkStatus();
 }
 

@@ -96,6 +96,8 @@ class Session {
   // protobuf's JSON of `message`: names as in the .proto files, defaults
   // included, 64-bit numbers as strings, bytes in base64.
   absl::Status PrintJson(const google::protobuf::Message& message);
+  // The same on one line.
+  absl::Status PrintJsonLine(const google::protobuf::Message& message);
 
   // The stream for a ProgressBar: null unless standard error is a terminal that
   // standard output does not write to at the same time.
@@ -105,6 +107,9 @@ class Session {
   void PrintError(const absl::Status& status);
 
  private:
+  absl::Status PrintJson(const google::protobuf::Message& message,
+                         bool one_line);
+
   const Streams streams_;
   GlobalOptions options_;
   std::unique_ptr<Client> client_;

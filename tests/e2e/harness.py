@@ -67,13 +67,14 @@ from simvisor.v1 import guest_load_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import host_service_pb2 as host  # noqa: E402
 from simvisor.v1 import host_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import live_migration_pb2 as live  # noqa: E402
+from simvisor.v1 import memory_ops_pb2 as memory_ops  # noqa: E402
 from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
 from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
 from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 
 __all__ = ["address_space", "common", "domain", "fault", "grpc", "guest_load",
-           "health_pb2", "health_pb2_grpc", "host", "live", "memory",
+           "health_pb2", "health_pb2_grpc", "host", "live", "memory", "memory_ops",
            "migration"]
 
 

@@ -1,0 +1,53 @@
+// One StreamMemoryOps call, as Client::StreamMemoryOps() opens it.
+//
+// Whoever writes much must read at the same time; see the method's contract.
+//
+// Thread safety: one thread may write while another one reads; Cancel() may be
+// called from any.
+
+#ifndef SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
+#define SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/client_context.h"
+#include "simvisor/v1/memory_service.grpc.pb.h"
+
+namespace simvisor::client {
+
+class MemoryOpsStream {
+ public:
+  // Opens a call; `stub` and `address`, which is for messages, outlive it.
+  MemoryOpsStream(v1::MemoryService::Stub& stub, const std::string& address,
+                  std::optional<absl::Duration> timeout);
+  MemoryOpsStream(const MemoryOpsStream&) = delete;
+  MemoryOpsStream& operator=(const MemoryOpsStream&) = delete;
+
+  // Sends operations.  False if the call is over, which Finish() explains.
+  bool Write(const v1::StreamMemoryOpsRequest& request);
+  // Says that no more come.  To be called once.
+  void WritesDone();
+
+  // Waits for results.  False if no more come.
+  bool Read(v1::StreamMemoryOpsResponse* response);
+
+  // How the call ended.  To be called once, last, after Read() answered false.
+  absl::Status Finish();
+
+  void Cancel() { context_.TryCancel(); }
+
+ private:
+  const std::string& address_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::StreamMemoryOpsRequest,
+                                           v1::StreamMemoryOpsResponse>>
+      stream_;
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
