@@ -167,8 +167,8 @@ class Client {
   absl::StatusOr<v1::ResolveMigrationResponse> ResolveMigration(
       const v1::ResolveMigrationRequest& request) const;
 
-  // Calls any method that is unary or streams its responses, which are merged
-  // into `response` in order.
+  // Calls any method with one request, after which nothing more is sent; its
+  // responses, one or many, are merged into `response` in order.
   absl::Status CallMethod(const google::protobuf::MethodDescriptor& method,
                           const google::protobuf::Message& request,
                           google::protobuf::Message& response) const;

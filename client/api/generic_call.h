@@ -17,7 +17,7 @@ namespace simvisor::client {
 
 // Sends `request` to `method` and waits for its end.  Every response, of which
 // a server-streaming method has any number, is merged into `response` in order.
-// REQUIRES: the method takes one request of the type of `request`, and its
+// REQUIRES: the method takes requests of the type of `request`, and its
 // responses are of the type of `response`.
 grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
                          grpc::ClientContext& context,

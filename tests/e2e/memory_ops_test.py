@@ -123,6 +123,29 @@ class MemoryOpsTest(harness.DaemonTest):
         self.assertIn("line 2: ", failed.stderr)
         self.assertIn("line 3: ", failed.stderr)
 
+    def run_script(self, expected_pages):
+        step = f"""steps {{ memory_ops {{
+          request {{
+            ops {{ id: 1 domain {{ name: "a" }} balloon_down {{ pages: 9 }} }}
+            ops {{ id: 2 domain {{ name: "a" }} balloon_up {{}} }}
+            ops {{ id: 3 domain {{ name: "a" }} balloon_up {{ pages: 4 }} }} }}
+          expect {{
+            results {{ id: 1 balloon_down {{ moved_pages: 9 }} }}
+            results {{ id: 2 error {{ reason: "RANGE_INVALID" }} }}
+            results {{ id: 3 balloon_up {{
+              memory {{ current_pages: {expected_pages} }} }} }} }} }} }}"""
+        return subprocess.run(
+            [harness.SIMVISOR, "-a", self.daemon.address, "run", "-"],
+            input=step, capture_output=True, text=True,
+            timeout=harness.DEADLINE, check=False)
+
+    def test_step_of_a_script(self):
+        done = self.run_script(PAGES - 5)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        wrong = self.run_script(PAGES)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("current_pages", wrong.stdout)
+
     def test_lines_are_answered_as_they_are_typed(self):
         process = subprocess.Popen(
             [harness.SIMVISOR, "-a", self.daemon.address, "batch"],
