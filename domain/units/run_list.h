@@ -28,8 +28,8 @@ class RunList {
   // Sets [first, first + count).  REQUIRES: 0 < count <= size - first.
   void Set(uint64_t first, uint64_t count, Fill fill);
 
-  // What is left from `first` on of the run that it is in, cut at `limit`; a run
-  // of one cell has counts_up false.  REQUIRES: first < limit <= size.
+  // What is left from `first` on of the run that it is in, cut at `limit`; a
+  // run of one cell has counts_up false.  REQUIRES: first < limit <= size.
   CompactWords::Run RunAt(uint64_t first, uint64_t limit) const;
 
   size_t runs() const { return runs_.size(); }
