@@ -28,12 +28,12 @@ class FreeBits {
   // Makes [first, first + count) free, or not free.
   // REQUIRES: first + count <= kSize.
   void Set(uint64_t first, uint64_t count) {
-    if (count > 1) return SetMany(first, count);
+    if (count != 1) return SetMany(first, count);
     words_[first / 64] |= uint64_t{1} << first % 64;
     summary_[first / 4096] |= uint64_t{1} << first / 64 % 64;
   }
   void Clear(uint64_t first, uint64_t count) {
-    if (count > 1) return ClearMany(first, count);
+    if (count != 1) return ClearMany(first, count);
     uint64_t& word = words_[first / 64];
     word &= ~(uint64_t{1} << first % 64);
     if (word == 0) summary_[first / 4096] &= ~(uint64_t{1} << first / 64 % 64);
