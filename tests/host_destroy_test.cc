@@ -54,6 +54,16 @@ TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
   ExpectClean(*host_, kDom0Pages + kMapper + 1000);
 }
 
+TEST_F(HostDestroyTest, OwnerThatDiesSuspendedIsDyingAndNoMore) {
+  Map(*mapper_, kHole, *owner_, 300);
+  ASSERT_THAT(owner_->Suspend("save"), IsOk());
+  EXPECT_TRUE(owner_->Info().suspended);
+  ASSERT_THAT(host_->DestroyDomain(owner_->id()), IsOk());
+  const DomainInfo info = (*host_->Find(owner_->id()))->Info();
+  EXPECT_EQ(info.state, DomainState::kDying);
+  EXPECT_FALSE(info.suspended) << "it is saved no more";
+}
+
 TEST_F(HostDestroyTest, PageOfTheListItselfStaysReadableAfterItsOwner) {
   const uint64_t root = owner_->FindMfnListList()->root.root.value();
   const std::string before = ReadFrame(root);

@@ -240,6 +240,7 @@ absl::StatusOr<PageCount> Domain::Destroy(std::vector<DomainId>* drained) {
 PageCount Domain::Die(std::vector<DomainId>* drained) {
   dying_.store(true, std::memory_order_release);
   state_ = DomainState::kDying;
+  suspended_ = false;  // nobody saves or moves it any more
   {
     absl::MutexLock lock(&affinity_mu_);
     affinities_.Clear();
