@@ -5,6 +5,9 @@
 #   scripts/slow.sh [RUNS]     100 if not given
 #
 # Prints each seed; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
+#
+# Then a soak: many clients at once on two daemons, for ten minutes, or for
+# SIMVISOR_SOAK_SECONDS.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,3 +17,5 @@ export SIMVISORD=build/release/bin/simvisord
 export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 /usr/bin/python3 tests/e2e/migrate_random_test.py
+SIMVISOR_SOAK_SECONDS=${SIMVISOR_SOAK_SECONDS:-600} \
+  /usr/bin/python3 tests/e2e/soak_test.py

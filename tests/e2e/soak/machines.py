@@ -1,0 +1,94 @@
+"""The two daemons of a soak, and what must hold of one at any time."""
+
+import collections
+
+import migration_pair
+from harness import DEADLINE, domain, live
+
+Census = collections.namedtuple("Census", "counts domains rss")
+
+OPEN_STATES = (
+    live.MIGRATION_STATE_COPYING, live.MIGRATION_STATE_COMMITTING,
+    live.MIGRATION_STATE_UNKNOWN, live.MIGRATION_STATE_RECEIVING,
+    live.MIGRATION_STATE_PREPARED)
+
+
+class Machine(migration_pair.Machine):
+    """A daemon with a name for reports."""
+
+    def __init__(self, name, *flags):
+        self.name = name
+        super().__init__("--log-level", "warn", *flags)
+
+    def list(self):
+        """All domains, dom0 and dying ones too, in pages of an odd size."""
+        found, token = [], ""
+        while True:
+            answer = self.client.domain.ListDomains(
+                domain.ListDomainsRequest(page_size=7, page_token=token),
+                timeout=DEADLINE)
+            found += answer.domains
+            token = answer.next_page_token
+            if not token:
+                return found
+
+    def on_their_way(self):
+        """Migrations that are open and domains that are suspended."""
+        answer = self.client.migration.ListMigrations(
+            live.ListMigrationsRequest(), timeout=DEADLINE)
+        return [one for one in answer.migrations
+                if one.state in OPEN_STATES] + [
+                    one for one in self.list() if one.suspended]
+
+    def await_rest(self):
+        """A call that its client gave up may still be ending."""
+        try:
+            migration_pair.poll(lambda: not self.on_their_way(), "")
+        except AssertionError:
+            raise AssertionError(f"{self.name}: these do not arrive: "
+                                 f"{self.on_their_way()}") from None
+
+    def census(self):
+        """What it has while no client does anything: the counts must add up.
+
+        Balloon drivers go on by themselves, and calls that were given up may
+        still be ending, so it looks until two counts are the same."""
+        self.await_rest()
+        seen = {}
+
+        def adds_up():
+            counts, domains = self.client.counts(), self.list()
+            owned = sum(one.memory.current_pages for one in domains)
+            seen.update(counts=counts, domains=domains)
+            return (counts == self.client.counts()
+                    and counts.owned_pages == owned
+                    and counts.domain_count == len(domains)
+                    and counts.total_pages == counts.free_pages
+                    + counts.owned_pages + counts.reserved_pages)
+
+        try:
+            migration_pair.poll(adds_up, "")
+        except AssertionError:
+            raise AssertionError(
+                f"{self.name}: what is owned is not what its domains have: "
+                f"{seen}") from None
+        return Census(seen["counts"], seen["domains"],
+                      self.daemon.rss_bytes())
+
+    def audit(self):
+        answer = self.client.audit()
+        if not answer.clean or answer.findings:
+            raise AssertionError(
+                f"{self.name}: the audit finds {list(answer.findings)}")
+
+    def end(self):
+        """Stops the daemon, which must not have had anything to complain
+        of."""
+        self.client.close()
+        code = self.daemon.stop()
+        log = self.daemon.read_log()
+        self.daemon.close()
+        self._folder.cleanup()
+        if code != 0 or "[error]" in log:
+            raise AssertionError(
+                f"{self.name} ended with {code}:\n{log[-4000:]}")
