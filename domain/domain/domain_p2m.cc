@@ -269,7 +269,8 @@ absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
   words.reserve(words.size() + pfns.size());
   if (booted_.load(std::memory_order_acquire) &&
       !dying_.load(std::memory_order_acquire)) {
-    for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
+    const P2mList::Reader list(*list_);
+    for (const uint64_t pfn : pfns) words.push_back(list.Lookup(Pfn(pfn)));
     return absl::OkStatus();
   }
   absl::MutexLock lock(&mu_);

@@ -51,6 +51,10 @@ class FrameCells {
   Run RunAt(uint64_t first, uint64_t limit) const;
   Run MaximalRunAt(uint64_t first, uint64_t limit) const;
 
+  // As those of CompactWords.
+  uint64_t* OpenLeaf(uint64_t leaf) { return words_.OpenLeaf(leaf); }
+  void CloseLeaf(uint64_t leaf, uint64_t last) { words_.CloseLeaf(leaf, last); }
+
   // Whether the cells of a block are kept one by one.
   bool IsSplit(uint64_t block) const { return words_.IsSplit(block); }
 

@@ -122,17 +122,23 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
   std::vector<MfnExtent> taken;
   absl::MutexLock lock(&mu_);
   PageCount done;
+  Pfn first = pfns.first;  // of what is taken and not reported
   for (size_t extents = 0; extents < kMaxExtents && done < pfns.count;) {
-    taken.clear();
-    const Pfn first = pfns.first + done;
+    const size_t before = taken.size();
     while (taken.size() < kAtOnce && done < pfns.count) {
       done +=
           TakeFrames(NextWindow(claim.reach_, pfns.count - done),
                      kAtOnce - taken.size(), owner, pfns.first + done, taken);
     }
-    extents += taken.size();
+    extents += taken.size() - before;
+    // What comes next may go on where the last extent ends.
+    const MfnExtent last = taken.back();
+    taken.pop_back();
     visit(first, taken);
+    first = pfns.first + (done - last.count);
+    taken.assign(1, last);
   }
+  if (!taken.empty()) visit(first, taken);
   claim.remaining_ -= done;
   SubtractClaim(done, claim.reach_);
   return done;

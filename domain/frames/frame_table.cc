@@ -1,6 +1,7 @@
 #include "domain/frames/frame_table.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <memory>
 #include <string>
@@ -68,6 +69,19 @@ void ForEachPart(uint64_t first, uint64_t count, uint64_t size, Visit visit) {
     first += n;
     count -= n;
   }
+}
+
+constexpr uint64_t kWordBits = 64;
+
+PageCount CountBits(uint64_t word) {
+  return PageCount(static_cast<uint64_t>(std::popcount(word)));
+}
+
+// Of bits that stand for numbers from `first` on, those below `end`.
+uint64_t BitsBelow(uint64_t first, uint64_t end) {
+  if (first >= end) return 0;
+  const uint64_t count = end - first;
+  return count < kWordBits ? ~(~uint64_t{0} << count) : ~uint64_t{0};
 }
 
 // Adds `frames`, which go on where the last ones end if they lie there too.
@@ -178,24 +192,42 @@ void FrameTable::LowerHints(MfnExtent freed) {
 }
 
 void FrameTable::Free(absl::Span<const MfnExtent> extents) {
-  for (const MfnExtent& frames : extents) {
-    const uint64_t block = frames.first.value() >> kBlockShift;
-    FreeBits* const bits = free_bits_[block].get();
-    // Single frames of a block that stays as it is: only their own words.
-    if (bits == nullptr || frames.count != PageCount(1) ||
-        free_in_block_[block] == kBlockSize - 1) {
-      Free(frames);
-      continue;
-    }
-    assert(AllAre(FrameState::kOwned, frames));
-    cells_.SetRange(frames.first.value(), 1, {kFreeCell, false});
-    bits->Set(frames.first.value() % kBlockSize, 1);
-    ++free_in_block_[block];
-    counts_.free += PageCount(1);
-    counts_.owned -= PageCount(1);
-    free_low_ += LowPart(frames);
-    LowerHints(frames);
+  while (!extents.empty()) {
+    const size_t singles = FreeInLeaf(extents);
+    if (singles == 0) Free(extents.front());
+    extents.remove_prefix(std::max<size_t>(singles, 1));
   }
+}
+
+size_t FrameTable::FreeInLeaf(absl::Span<const MfnExtent> extents) {
+  const uint64_t first = extents.front().first.value();
+  const uint64_t block = first >> kBlockShift;
+  const uint64_t leaf = first >> kLeafShift;
+  FreeBits* const bits = free_bits_[block].get();
+  if (bits == nullptr || extents.front().count != PageCount(1)) return 0;
+  // The last one that makes the block free is for Free().
+  const size_t most = kBlockSize - 1 - free_in_block_[block];
+  if (most == 0) return 0;
+  uint64_t* const cells = cells_.OpenLeaf(leaf);
+  uint64_t last = 0;
+  uint64_t low = 0;
+  size_t n = 0;
+  while (n < std::min(most, extents.size()) &&
+         extents[n].count == PageCount(1) &&
+         extents[n].first.value() >> kLeafShift == leaf) {
+    last = extents[n++].first.value();
+    assert(StateOf(cells[last % kLeafSize]) == FrameState::kOwned);
+    cells[last % kLeafSize] = kFreeCell;
+    bits->Set(last % kBlockSize, 1);
+    low += last < low_end_.value() ? 1 : 0;
+    LowerHints({Mfn(last), PageCount(1)});
+  }
+  cells_.CloseLeaf(leaf, last);
+  free_in_block_[block] += static_cast<uint32_t>(n);
+  counts_.free += PageCount(n);
+  counts_.owned -= PageCount(n);
+  free_low_ += PageCount(low);
+  return n;
 }
 
 PageCount FrameTable::TakeNext(Mfn from, Mfn end, PageCount most,
@@ -211,27 +243,62 @@ PageCount FrameTable::TakeNext(Mfn from, Mfn end, PageCount most,
     Append(frames, taken);
     return frames.count;
   }
-  const uint64_t base = block << kBlockShift;
-  const uint64_t limit = std::min(end.value() - base, kBlockSize);
-  PageCount count;
-  PageCount low;
-  for (uint64_t at = next.first.value() - base;
-       at < limit && count < most && max_extents > 0; --max_extents) {
-    const PageCount n(
-        bits->TakeRun(at, std::min(limit, at + (most - count).value())));
-    const MfnExtent frames = {Mfn(base + at), n};
-    cells_.SetRange(base + at, n.value(),
-                    {OwnedCell(owner, first_pfn + count), true});
-    Append(frames, taken);
-    count += n;
-    low += LowPart(frames);
-    at = bits->NextFree(at + n.value());
-  }
+  const PageCount count = TakeInBlock(block, next.first, end, most, max_extents,
+                                      owner, first_pfn, taken);
   free_in_block_[block] -= static_cast<uint32_t>(count.value());
   if (free_in_block_[block] == 0) free_bits_[block].reset();
   counts_.free -= count;
   counts_.owned += count;
-  free_low_ -= low;
+  return count;
+}
+
+PageCount FrameTable::TakeInBlock(uint64_t block, Mfn from, Mfn end,
+                                  PageCount most, size_t max_extents,
+                                  DomainId owner, Pfn first_pfn,
+                                  std::vector<MfnExtent>& taken) {
+  FreeBits& bits = *free_bits_[block];
+  const uint64_t base = block << kBlockShift;
+  const uint64_t limit = std::min(end.value() - base, kBlockSize);
+  const size_t room = taken.size() + max_extents;
+  PageCount count;
+  for (uint64_t at = from.value() - base;
+       at < limit && count < most && taken.size() < room;
+       at = bits.NextFree(at)) {
+    const uint64_t run_end =
+        bits.NextTaken(at, std::min(limit, at + (most - count).value()));
+    const MfnExtent run = {Mfn(base + at), PageCount(run_end - at)};
+    const uint64_t cell = OwnedCell(owner, first_pfn + count);
+    if (run.count < PageCount(kWordBits)) {
+      count += TakeInWord(block, at, limit, most - count, cell, taken);
+      at = at / kWordBits * kWordBits + kWordBits;
+      continue;
+    }
+    cells_.SetRange(run.first.value(), run.count.value(), {cell, true});
+    bits.Clear(at, run.count.value());
+    free_low_ -= LowPart(run);
+    Append(run, taken);
+    count += run.count;
+    at = run_end;
+  }
+  return count;
+}
+
+PageCount FrameTable::TakeInWord(uint64_t block, uint64_t at, uint64_t limit,
+                                 PageCount most, uint64_t cell,
+                                 std::vector<MfnExtent>& taken) {
+  uint64_t frames = free_bits_[block]->TakeBits(at, limit, most.value());
+  const uint64_t first = (block << kBlockShift) + at / kWordBits * kWordBits;
+  free_low_ -= CountBits(frames & BitsBelow(first, low_end_.value()));
+  const PageCount count = CountBits(frames);
+  const uint64_t leaf = first >> kLeafShift;
+  uint64_t* const cells = cells_.OpenLeaf(leaf);
+  uint64_t last = 0;
+  for (; frames != 0; frames &= frames - 1) {
+    last = first + static_cast<uint64_t>(std::countr_zero(frames));
+    cells[last % kLeafSize] = cell++;
+    Append({Mfn(last), PageCount(1)}, taken);
+  }
+  cells_.CloseLeaf(leaf, last);
   return count;
 }
 

@@ -78,7 +78,7 @@ class FrameTable {
   void Take(MfnExtent frames, DomainId owner, Pfn first_pfn);
 
   // Takes the next free frames of [from, end), as FindFree() would find them
-  // one after the other, at most `most` in at most max_extents extents, as far
+  // one after the other, at most `most` in about max_extents extents, as far
   // as one block goes, and appends them to `taken`.  Returns how many.
   // REQUIRES: one is free there; otherwise as for Take().
   PageCount TakeNext(Mfn from, Mfn end, PageCount most, size_t max_extents,
@@ -111,6 +111,7 @@ class FrameTable {
 
  private:
   static constexpr int kLeafShift = 9;
+  static constexpr uint64_t kLeafSize = uint64_t{1} << kLeafShift;
   static constexpr int kBlockShift = FreeBits::kShift;
   static constexpr uint64_t kBlockSize = FreeBits::kSize;
 
@@ -124,6 +125,19 @@ class FrameTable {
   void CountTaken(MfnExtent frames);
   // How many of `frames` lie below low_end().
   PageCount LowPart(MfnExtent frames) const;
+  // TakeNext() in a block that has bits, without its counts, from a free frame
+  // on; the last extents may be some more than asked for.
+  PageCount TakeInBlock(uint64_t block, Mfn from, Mfn end, PageCount most,
+                        size_t max_extents, DomainId owner, Pfn first_pfn,
+                        std::vector<MfnExtent>& taken);
+  // The same in one word of the bits, from frame `at` of the block on, below
+  // `limit`; `cell` is for the first frame, the next numbers for the others.
+  PageCount TakeInWord(uint64_t block, uint64_t at, uint64_t limit,
+                       PageCount most, uint64_t cell,
+                       std::vector<MfnExtent>& taken);
+  // Frees those of the first extents that are single frames of one leaf whose
+  // block has bits, and keeps them; returns how many.
+  size_t FreeInLeaf(absl::Span<const MfnExtent> extents);
   // Lets FindFree() look at frames that have become free.
   void LowerHints(MfnExtent freed);
   // Counts in one block; `free` tells in which direction.

@@ -9,7 +9,6 @@
 #ifndef SIMVISOR_DOMAIN_FRAMES_FREE_BITS_H_
 #define SIMVISOR_DOMAIN_FRAMES_FREE_BITS_H_
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -39,16 +38,20 @@ class FreeBits {
     if (word == 0) summary_[first / 4096] &= ~(uint64_t{1} << first / 64 % 64);
   }
 
-  // Makes the free frames from `at` on, below `end`, not free and returns how
-  // many follow each other there.  REQUIRES: `at` is free; at < end <= kSize.
-  uint64_t TakeRun(uint64_t at, uint64_t end) {
-    // Free frames of fragmented memory stand alone or in twos and threes.
-    const uint64_t here = words_[at / 64] >> at % 64;
-    uint64_t count = static_cast<uint64_t>(std::countr_one(here));
-    if (count == 64 - at % 64) count = NextTaken(at, end) - at;
-    count = std::min(count, end - at);
-    Clear(at, count);
-    return count;
+  // Makes free frames from `at` on, below `end`, not free: at most `most` of
+  // those that share 64 bits with `at`.  Returns them as bits, the lowest for
+  // frame at / 64 * 64.  REQUIRES: at < end <= kSize.
+  uint64_t TakeBits(uint64_t at, uint64_t end, uint64_t most) {
+    uint64_t& word = words_[at / 64];
+    uint64_t taken = word & ~uint64_t{0} << at % 64;
+    const uint64_t room = end - at / 64 * 64;
+    if (room < 64) taken &= ~(~uint64_t{0} << room);
+    while (static_cast<uint64_t>(std::popcount(taken)) > most) {
+      taken &= ~(uint64_t{1} << (63 - std::countl_zero(taken)));
+    }
+    word &= ~taken;
+    if (word == 0) summary_[at / 4096] &= ~(uint64_t{1} << at / 64 % 64);
+    return taken;
   }
 
   // The first free frame at or behind `at`; kSize if there is none.

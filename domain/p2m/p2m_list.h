@@ -154,6 +154,24 @@ class P2mList {
     return LookupPastEnd(pfn);
   }
 
+  // Lookup() for many pfns; see CompactWords::Reader.
+  // REQUIRES: relocated(), and the list stays while it is used.
+  class Reader {
+   public:
+    explicit Reader(const P2mList& list)
+        : words_(list.words_.reader()),
+          p2m_size_(list.p2m_size().value()) {}
+
+    P2mWord Lookup(Pfn pfn) const {
+      if (pfn.value() < p2m_size_) return FromCell(words_.Get(pfn.value()));
+      return P2mWord::Identity(pfn);
+    }
+
+   private:
+    CompactWords::Reader words_;
+    uint64_t p2m_size_;
+  };
+
   // The stored word: INVALID in shared leaves.  REQUIRES: pfn < p2m_size().
   P2mWord Raw(Pfn pfn) const;
 
