@@ -39,10 +39,13 @@ absl::Status NotFound(const DomainSelector& selector) {
 }  // namespace
 
 std::string UuidToString(const Uuid& uuid) {
+  constexpr absl::string_view kDigits = "0123456789abcdef";
   std::string text;
+  text.reserve(36);
   for (size_t i = 0; i < uuid.size(); ++i) {
     if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    absl::StrAppendFormat(&text, "%02x", uuid[i]);
+    text += kDigits[uuid[i] >> 4];
+    text += kDigits[uuid[i] & 0xf];
   }
   return text;
 }
