@@ -54,6 +54,7 @@ class FrameCells {
   // As those of CompactWords.
   uint64_t* OpenLeaf(uint64_t leaf) { return words_.OpenLeaf(leaf); }
   void CloseLeaf(uint64_t leaf, uint64_t last) { words_.CloseLeaf(leaf, last); }
+  void Prefetch(uint64_t index) const { words_.Prefetch(index); }
 
   // Whether the cells of a block are kept one by one.
   bool IsSplit(uint64_t block) const { return words_.IsSplit(block); }

@@ -276,14 +276,16 @@ PageCount FramePool::TakeFrames(const Window& window, size_t max_extents,
     return table_.TakeNext(window.first, window.end, window.most, max_extents,
                            owner, first_pfn, taken);
   }
-  const Mfn place = places_->Next(window.first, window.end);
-  MfnExtent frame = table_.FindFree(place, PageCount(1));
-  if (frame.empty() || frame.first >= window.end) {
-    frame = table_.FindFree(window.first, PageCount(1));
-  }
-  table_.Take(frame, owner, first_pfn);
-  taken.push_back(frame);
-  return frame.count;
+  constexpr size_t kAtOnce = 32;
+  const size_t count =
+      std::min<uint64_t>({window.most.value(), max_extents, kAtOnce});
+  // The lock is held, as it is here.
+  const auto places = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return places_->Next(window.first, window.end);
+  };
+  table_.TakeScattered(places, window.first, window.end, count, owner,
+                       first_pfn, taken);
+  return PageCount(count);
 }
 
 }  // namespace simvisor

@@ -192,7 +192,11 @@ void FrameTable::LowerHints(MfnExtent freed) {
 }
 
 void FrameTable::Free(absl::Span<const MfnExtent> extents) {
+  constexpr size_t kAhead = 16;
   while (!extents.empty()) {
+    if (extents.size() > kAhead) {
+      cells_.Prefetch(extents[kAhead].first.value());
+    }
     const size_t singles = FreeInLeaf(extents);
     if (singles == 0) Free(extents.front());
     extents.remove_prefix(std::max<size_t>(singles, 1));
@@ -300,6 +304,38 @@ PageCount FrameTable::TakeInWord(uint64_t block, uint64_t at, uint64_t limit,
   }
   cells_.CloseLeaf(leaf, last);
   return count;
+}
+
+void FrameTable::TakeScattered(absl::FunctionRef<Mfn()> places, Mfn first,
+                               Mfn end, size_t count, DomainId owner,
+                               Pfn first_pfn, std::vector<MfnExtent>& taken) {
+  // Every cell is a cache miss, so cells are set when all have been asked for.
+  const size_t begin = taken.size();
+  for (size_t i = 0; i < count; ++i) {
+    MfnExtent frame = FindFree(places(), PageCount(1));
+    if (frame.empty() || frame.first >= end) {
+      frame = FindFree(first, PageCount(1));
+    }
+    taken.push_back(frame);
+    cells_.Prefetch(frame.first.value());
+    if (!TakeOffBits(frame)) Take(frame, owner, first_pfn + PageCount(i));
+  }
+  for (size_t i = 0; i < count; ++i) {
+    cells_.SetRange(taken[begin + i].first.value(), 1,
+                    {OwnedCell(owner, first_pfn + PageCount(i)), true});
+  }
+}
+
+bool FrameTable::TakeOffBits(MfnExtent frame) {
+  const uint64_t block = frame.first.value() >> kBlockShift;
+  FreeBits* const bits = free_bits_[block].get();
+  if (bits == nullptr || free_in_block_[block] == 1) return false;
+  bits->Clear(frame.first.value() % kBlockSize, 1);
+  --free_in_block_[block];
+  counts_.free -= frame.count;
+  counts_.owned += frame.count;
+  free_low_ -= LowPart(frame);
+  return true;
 }
 
 void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {

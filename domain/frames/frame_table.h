@@ -32,6 +32,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -85,6 +86,14 @@ class FrameTable {
                      DomainId owner, Pfn first_pfn,
                      std::vector<MfnExtent>& taken);
 
+  // Takes `count` single frames, each the first free one at or behind the next
+  // of `places`, or, if none of [first, end) is, the first one there; they are
+  // appended to `taken`.
+  // REQUIRES: as many are free there; otherwise as for Take().
+  void TakeScattered(absl::FunctionRef<Mfn()> places, Mfn first, Mfn end,
+                     size_t count, DomainId owner, Pfn first_pfn,
+                     std::vector<MfnExtent>& taken);
+
   // Makes owned frames free.  REQUIRES: all are owned.
   void Free(MfnExtent frames);
   void Free(absl::Span<const MfnExtent> extents);
@@ -135,6 +144,9 @@ class FrameTable {
   PageCount TakeInWord(uint64_t block, uint64_t at, uint64_t limit,
                        PageCount most, uint64_t cell,
                        std::vector<MfnExtent>& taken);
+  // Takes a frame off the bits and counts, but leaves its cell; false if its
+  // block has no bits, or is to lose them with it.
+  bool TakeOffBits(MfnExtent frame);
   // Frees those of the first extents that are single frames of one leaf whose
   // block has bits, and keeps them; returns how many.
   size_t FreeInLeaf(absl::Span<const MfnExtent> extents);
