@@ -159,8 +159,7 @@ class P2mList {
   class Reader {
    public:
     explicit Reader(const P2mList& list)
-        : words_(list.words_.reader()),
-          p2m_size_(list.p2m_size().value()) {}
+        : words_(list.words_.reader()), p2m_size_(list.p2m_size().value()) {}
 
     P2mWord Lookup(Pfn pfn) const {
       if (pfn.value() < p2m_size_) return FromCell(words_.Get(pfn.value()));
