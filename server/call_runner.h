@@ -1,6 +1,7 @@
-// What all calls of a server share: the threads for long work, the count of
-// calls in flight, what goes on in guests between calls (the timers of balloon
-// drivers, and loads), and the faults that are put in calls' way on purpose.
+// What all calls of a server share: the threads for long work and the way past
+// them for short work, the count of calls in flight, what goes on in guests
+// between calls (the timers of balloon drivers, and loads), and the faults that
+// are put in calls' way on purpose.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -12,6 +13,7 @@
 #include "server/clock.h"
 #include "server/fault_injector.h"
 #include "server/load_scheduler.h"
+#include "server/quick_gate.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
@@ -34,6 +36,7 @@ struct CallRunner {
   CallsInFlight calls;
   BalloonScheduler balloons;
   LoadScheduler loads;
+  QuickGate quick;
   WorkerPool pool;
 };
 

@@ -51,7 +51,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "GetDomain", get);
+  return RunQuick(runner_, context, "GetDomain", IfIdle(request), get);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
@@ -88,7 +88,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "PauseDomain", pause);
+  return RunQuick(runner_, context, "PauseDomain", IfIdle(request), pause);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(

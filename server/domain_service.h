@@ -10,6 +10,7 @@
 
 #include "domain/host/host.h"
 #include "server/call_runner.h"
+#include "server/find_domain.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -56,6 +57,14 @@ class DomainServiceImpl final : public v1::DomainService::CallbackService {
                                       v1::ListVcpusResponse* response) override;
 
  private:
+  // For RunQuick(), of methods that only need the domain to be idle.
+  auto IfIdle(const auto* request) const {
+    return [this, request] {
+      return PagesIfIdle(*host_, *runner_->faults, request->domain())
+          .has_value();
+    };
+  }
+
   Host* const host_;
   CallRunner* const runner_;
 };

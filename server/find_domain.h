@@ -6,11 +6,14 @@
 #define SIMVISOR_SERVER_FIND_DOMAIN_H_
 
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "domain/host/host.h"
 #include "domain/units/status_macros.h"
+#include "domain/units/units.h"
 #include "server/convert_common.h"
+#include "server/fault_injector.h"
 #include "simvisor/v1/common.pb.h"
 
 namespace simvisor::server {
@@ -20,6 +23,19 @@ inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
     const Host& host, const v1::DomainRef& ref) {
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector, FromProto(ref));
   return host.Find(selector);
+}
+
+// For RunQuick(): how many pages the domain has, if it is at hand and nobody is
+// at work on it.  Nothing where faults may be injected, since these delay what
+// they please.
+inline std::optional<PageCount> PagesIfIdle(const Host& host,
+                                            const FaultInjector& faults,
+                                            const v1::DomainRef& ref) {
+  if (faults.enabled()) return std::nullopt;
+  const absl::StatusOr<DomainSelector> selector = FromProto(ref);
+  if (!selector.ok()) return std::nullopt;
+  const std::shared_ptr<Domain> domain = host.FindAtOnce(*selector);
+  return domain == nullptr ? std::nullopt : domain->PagesAtOnce();
 }
 
 }  // namespace simvisor::server

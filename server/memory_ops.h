@@ -6,11 +6,15 @@
 // and have the same fields, so the parameters are templates.  Errors are those
 // stated in memory_service.proto; an answer is filled in only on success.
 //
+// An operation that may be quick has IsQuick(), which says whether it does not
+// last, given what it is to do and how many pages the domain has.
+//
 // Thread safety: may be called from any thread.
 
 #ifndef SIMVISOR_SERVER_MEMORY_OPS_H_
 #define SIMVISOR_SERVER_MEMORY_OPS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -33,6 +37,10 @@ namespace simvisor::server::memory_ops {
 inline constexpr uint64_t kMaxPfns = 65536;
 inline constexpr uint64_t kMaxGuestBytes = uint64_t{1} << 20;
 
+// What is moved and looked up in some 10 ms even if every page is by itself.
+inline constexpr uint64_t kQuickPages = uint64_t{64} * kPagesPerMiB;
+inline constexpr int kQuickPfns = 1024;
+
 // What an operation works on.
 struct Subject {
   CallRunner& runner;
@@ -47,6 +55,9 @@ struct Subject {
 // BalloonDown and BalloonUp, by the method of Domain.
 template <auto method>
 struct Balloon {
+  static bool IsQuick(const auto& op, PageCount) {
+    return op.pages() <= kQuickPages;
+  }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
@@ -64,6 +75,10 @@ using BalloonDown = Balloon<&Domain::BalloonDown>;
 using BalloonUp = Balloon<&Domain::BalloonUp>;
 
 struct SetTarget {
+  static bool IsQuick(const auto& op, PageCount pages) {
+    const auto [less, more] = std::minmax({op.target_pages(), pages.value()});
+    return more - less <= kQuickPages;
+  }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
@@ -78,6 +93,9 @@ struct SetTarget {
 };
 
 struct Translate {
+  static bool IsQuick(const auto& op, PageCount) {
+    return op.pfns_size() <= kQuickPfns;
+  }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(CheckListSize("pfns", op.pfns_size(), kMaxPfns));

@@ -1,6 +1,7 @@
 #include "server/memory_service.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,7 +38,16 @@ grpc::ServerUnaryReactor* RunOp(Host* host, CallRunner* runner,
                               FindDomain(*host, request->domain()));
     return Op()({*runner, domain, stop}, *request, response);
   };
-  return RunOnPool(runner, context, method, run);
+  if constexpr (requires { Op::IsQuick(*request, PageCount(0)); }) {
+    const auto is_quick = [=] {
+      const std::optional<PageCount> pages =
+          PagesIfIdle(*host, *runner->faults, request->domain());
+      return pages.has_value() && Op::IsQuick(*request, *pages);
+    };
+    return RunQuick(runner, context, method, is_quick, run);
+  } else {
+    return RunOnPool(runner, context, method, run);
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// How a unary method runs: at once, or on the worker pool.
+// How a unary method runs: at once on gRPC's thread, or on the worker pool, to
+// which the way costs several times what a short method does.
 //
 // A method's work is a body `absl::Status(StopCheck)` that reads the request
 // and fills the response.  gRPC keeps context, request and response until
@@ -51,7 +52,7 @@ grpc::ServerUnaryReactor* RunInline(CallRunner* runner,
   return reactor;
 }
 
-// For all other work.
+// For work that may last.
 template <typename Body>
 grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner,
                                     grpc::CallbackServerContext* context,
@@ -63,6 +64,26 @@ grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner,
     RunAndFinish(context, reactor, record, body);
   });
   return reactor;
+}
+
+// For work that mostly is short, but may have much to do, or meet a page loop
+// that holds a lock: it runs at once if `is_quick` says, without waiting, that
+// it is bounded and that the locks it needs are free.  One may be taken right
+// after that, and then the call waits for as long as that lasts.  So only one
+// call at a time runs like this, and costs the health checks one of gRPC's
+// threads at worst, of which there are at least two; the others go to the pool.
+template <typename IsQuick, typename Body>
+grpc::ServerUnaryReactor* RunQuick(CallRunner* runner,
+                                   grpc::CallbackServerContext* context,
+                                   const char* method, IsQuick is_quick,
+                                   Body body) {
+  {
+    const QuickGate::Pass pass(&runner->quick);
+    if (pass.is_in() && is_quick()) {
+      return RunInline(runner, context, method, std::move(body));
+    }
+  }
+  return RunOnPool(runner, context, method, std::move(body));
 }
 
 }  // namespace simvisor::server

@@ -196,6 +196,13 @@ DomainInfo Domain::Info() const {
   return info;
 }
 
+std::optional<PageCount> Domain::PagesAtOnce() const {
+  if (!mu_.TryLock()) return std::nullopt;
+  const PageCount pages = current_;
+  mu_.Unlock();
+  return pages;
+}
+
 std::string Domain::name() const {
   absl::MutexLock lock(&name_mu_);
   return name_;

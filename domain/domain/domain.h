@@ -103,6 +103,9 @@ class Domain {
   absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
   DomainInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Pages that it has, without those held; nothing if that would mean to wait,
+  // since somebody is at work on the domain.
+  std::optional<PageCount> PagesAtOnce() const ABSL_LOCKS_EXCLUDED(mu_);
   // Does not wait for a long memory operation, as Info() does.
   std::string name() const ABSL_LOCKS_EXCLUDED(name_mu_);
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);

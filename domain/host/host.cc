@@ -173,6 +173,14 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::Find(
   return domains_.at(id).domain;
 }
 
+std::shared_ptr<Domain> Host::FindAtOnce(const DomainSelector& selector) const {
+  if (!mu_.ReaderTryLock()) return nullptr;
+  const absl::StatusOr<DomainId> id = FindId(selector);
+  std::shared_ptr<Domain> domain = id.ok() ? domains_.at(*id).domain : nullptr;
+  mu_.ReaderUnlock();
+  return domain;
+}
+
 absl::StatusOr<std::shared_ptr<Domain>> Host::FindGuest(
     const DomainSelector& selector, absl::string_view operation) const {
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain, Find(selector));

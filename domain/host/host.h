@@ -109,7 +109,12 @@ class Host {
   absl::StatusOr<std::shared_ptr<Domain>> Find(
       const DomainSelector& selector) const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The same for what is not done to dom0: FAILED_PRECONDITION DOM0_PROTECTED.
+  // The same without ever waiting: null if it is not found, or if somebody is
+  // changing the table.
+  std::shared_ptr<Domain> FindAtOnce(const DomainSelector& selector) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Find() for what is not done to dom0: FAILED_PRECONDITION DOM0_PROTECTED.
   absl::StatusOr<std::shared_ptr<Domain>> FindGuest(
       const DomainSelector& selector, absl::string_view operation) const
       ABSL_LOCKS_EXCLUDED(mu_);
