@@ -1,17 +1,21 @@
 // What all calls of a server share: the threads for long work and the way past
 // them for short work, the count of calls in flight, what goes on in guests
-// between calls (the timers of balloon drivers, and loads), and the faults that
-// are put in calls' way on purpose.
+// between calls (the timers of balloon drivers, and loads), the heap that they
+// leave behind, and the faults that are put in calls' way on purpose.
 //
 // Thread safety: the parts synchronise themselves.
 
 #ifndef SIMVISOR_SERVER_CALL_RUNNER_H_
 #define SIMVISOR_SERVER_CALL_RUNNER_H_
 
+#include <functional>
+#include <utility>
+
 #include "server/balloon_scheduler.h"
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
 #include "server/fault_injector.h"
+#include "server/heap_trim.h"
 #include "server/load_scheduler.h"
 #include "server/quick_gate.h"
 #include "server/worker_pool.h"
@@ -25,6 +29,8 @@ struct CallRunner {
       : faults(injector == nullptr ? &no_faults : injector),
         balloons(clock),
         loads(clock),
+        heap(
+            [this](std::function<void()> job) { pool.Submit(std::move(job)); }),
         pool(threads) {}
   CallRunner(const CallRunner&) = delete;
   CallRunner& operator=(const CallRunner&) = delete;
@@ -37,6 +43,7 @@ struct CallRunner {
   BalloonScheduler balloons;
   LoadScheduler loads;
   QuickGate quick;
+  HeapTrimmer heap;
   WorkerPool pool;
 };
 

@@ -42,7 +42,8 @@ constexpr absl::Duration kDrainGrace = absl::Seconds(5);
 // and more anew and unmaps it when freed, and the page faults of that cost more
 // than filling a stream's chunk: 1.7 to 4.2 times the bandwidth was measured
 // with the other three.  None takes memory by itself; the padding costs address
-// space until it is written.
+// space until it is written.  What many guests leave is given back apart from
+// this (heap_trim.h).
 //
 // Two arenas: with one for each thread, as by default, each keeps what messages
 // left there, and a guest of 1 TiB that came in with 1 GiB of contents left 69

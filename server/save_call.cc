@@ -123,6 +123,7 @@ void SaveCall::Complete() {
   if (!status.ok()) return Fail(status);
   if (after_ == v1::AFTER_SAVE_DESTROY) {
     status = host_->DestroyDomain(domain_).status();
+    runner_->heap.OnGone(host_->guest_count());
   } else {
     status =
         domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, NeverStop);

@@ -104,6 +104,10 @@ class Host {
   // Takes no lock: nobody who only looks waits for an audit.
   HostInfo Info() const;
   Mfn max_mfn() const { return pool_->max_mfn(); }
+  // Domains that can be found, but for dom0.
+  uint32_t guest_count() const {
+    return visible_.load(std::memory_order_relaxed) - 1;
+  }
 
   // NOT_FOUND DOMAIN_NOT_FOUND.  A dying domain is found by its id alone.
   absl::StatusOr<std::shared_ptr<Domain>> Find(

@@ -1,0 +1,70 @@
+// Gives the memory of guests that have gone back to the system.
+//
+// The heap keeps what is freed (see main.cc), which after thousands of guests
+// is hundreds of MiB that nobody may need again.  Looking through the heap for
+// whole free pages takes milliseconds, so it is done once many guests are gone:
+// see HeapTrimRule.
+//
+// Thread safety: HeapTrimRule thread-compatible; HeapTrimmer thread-safe.
+
+#ifndef SIMVISOR_SERVER_HEAP_TRIM_H_
+#define SIMVISOR_SERVER_HEAP_TRIM_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace simvisor::server {
+
+// When it is worth while: half of the guests that were there since the last
+// time have gone, and they were many; or the last of many has gone.  So to take
+// down any number of them costs about as many trims as that number can be
+// halved, and guests that come and go one by one cost none.
+class HeapTrimRule {
+ public:
+  static constexpr uint32_t kMany = 256;
+
+  // A guest has gone, and so many are left; whether to trim.
+  bool OnGone(uint32_t left) {
+    most_ = std::max(most_, left + 1);
+    crowd_ = std::max(crowd_, most_);
+    const bool trim = left == 0 ? crowd_ >= kMany
+                                : left <= most_ / 2 && most_ - left >= kMany;
+    if (trim) most_ = left;
+    if (left == 0) crowd_ = 0;
+    return trim;
+  }
+
+ private:
+  uint32_t most_ = 0;   // since the last time
+  uint32_t crowd_ = 0;  // since there was none
+};
+
+class HeapTrimmer {
+ public:
+  // `submit` runs a job elsewhere: the caller is not to wait.
+  using Submit = std::function<void(std::function<void()>)>;
+
+  // By default `trim` gives back every whole free page of the heap.
+  explicit HeapTrimmer(Submit submit);
+  HeapTrimmer(Submit submit, std::function<void()> trim)
+      : submit_(std::move(submit)), trim_(std::move(trim)) {}
+
+  // A guest has gone, and so many are left.
+  void OnGone(uint32_t left) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  const Submit submit_;
+  const std::function<void()> trim_;
+
+  absl::Mutex mu_;
+  HeapTrimRule rule_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_HEAP_TRIM_H_
