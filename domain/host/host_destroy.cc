@@ -8,6 +8,15 @@
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
+namespace {
+
+// Hash tables do not shrink by themselves.
+template <typename Map>
+void ShrinkIfSparse(Map& map) {
+  if (map.size() < map.capacity() / 8) map.rehash(0);
+}
+
+}  // namespace
 
 absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
@@ -89,6 +98,8 @@ void Host::TakeName(DomainId id, Entry& entry) {
   // A successor may have taken the uuid of a dying domain.
   const auto at = uuids_.find(entry.uuid);
   if (at != uuids_.end() && at->second == id) uuids_.erase(at);
+  ShrinkIfSparse(names_);
+  ShrinkIfSparse(uuids_);
   if (entry.domain != nullptr) entry.domain->Rename("");
 }
 
