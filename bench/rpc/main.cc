@@ -23,8 +23,9 @@ namespace simvisor::bench {
 namespace {
 
 struct Arguments {
-  std::vector<std::string> scenarios = {"empty",  "start",     "create", "list",
-                                        "target", "lifecycle", "lookup"};
+  std::vector<std::string> scenarios = {"empty",     "start",  "create",
+                                        "list",      "target", "ops",
+                                        "lifecycle", "lookup"};
   Options options;
   std::string address;
   std::string json;
@@ -109,6 +110,10 @@ absl::Status MeasureAll(const Arguments& arguments, Report& report) {
     SIMVISOR_RETURN_IF_ERROR(at_site([&](const Site& site) {
       return MeasureCrowd(site, options, within, report);
     }));
+  }
+  if (arguments.has("ops")) {
+    SIMVISOR_RETURN_IF_ERROR(at_site(
+        [&](const Site& site) { return MeasureOps(site, options, report); }));
   }
   if (arguments.has("lifecycle")) {
     SIMVISOR_RETURN_IF_ERROR(at_site([&](const Site& site) {

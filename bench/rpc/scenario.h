@@ -52,6 +52,9 @@ absl::Status MeasureCrowd(const Site& site, const Options& options,
 // One large domain comes and goes.
 absl::Status MeasureLifecycle(const Site& site, const Options& options,
                               Report& report);
+// Operations on memory, many in one message.
+absl::Status MeasureOps(const Site& site, const Options& options,
+                        Report& report);
 // Lookups in a p2m list.
 absl::Status MeasureLookup(const Site& site, const Options& options,
                            Report& report);

@@ -4,31 +4,14 @@
 #include "absl/strings/str_cat.h"
 #include "bench/rpc/crowd_parts.h"
 #include "bench/rpc/empty_calls.h"
+#include "bench/rpc/target_steps.h"
 #include "domain/units/status_macros.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::bench {
 namespace {
 
-constexpr uint64_t kStepPages = uint64_t{1} << 14;  // 64 MiB
-constexpr uint64_t kCalls = 2000;                   // in each round
-
-// Calls go over all domains again and again.  Half of the domains go down while
-// the others go up, in turn.
-uint64_t DomainOf(uint64_t call, const Crowd& crowd) {
-  return call % crowd.size();
-}
-uint64_t TargetOf(uint64_t call, const Crowd& crowd) {
-  const uint64_t pass = call / crowd.size();
-  const bool down = (DomainOf(call, crowd) + pass) % 2 == 0;
-  return Crowd::kPages - (down ? kStepPages : 0);
-}
-
-absl::Status CheckMoved(uint64_t target, const v1::DomainMemory& memory) {
-  if (memory.current_pages() == target) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat(
-      "target ", target, " pages, but ", memory.current_pages(), " are there"));
-}
+constexpr uint64_t kCalls = 2000;  // in each round
 
 // Makes `calls` calls, of which `made` is the number before and after.
 absl::StatusOr<Outcome> SetTargets(const Connections& connections,
@@ -46,14 +29,14 @@ absl::StatusOr<Outcome> SetTargets(const Connections& connections,
           .in_flight = 1,
           .fill =
               [&, first](uint64_t i, v1::SetMemoryTargetRequest& request) {
-                const uint64_t domain = DomainOf(first + i, crowd);
+                const uint64_t domain = DomainOf(first + i, crowd.size());
                 request.mutable_domain()->set_domid(crowd.domid(domain));
-                request.set_target_pages(TargetOf(first + i, crowd));
+                request.set_target_pages(TargetOf(first + i, crowd.size()));
               },
           .take =
               [&, first](uint64_t i,
                          const v1::SetMemoryTargetResponse& response) {
-                return CheckMoved(TargetOf(first + i, crowd),
+                return CheckMoved(TargetOf(first + i, crowd.size()),
                                   response.memory());
               }});
 }
