@@ -37,10 +37,10 @@ def spread(values):
 
 
 class Figures:
-    """All figures by name, and the context they were measured in."""
+    """All figures by name, and when they were measured."""
 
     def __init__(self):
-        self.context = {}
+        self.runs = []  # (whose, date, load average when it began)
         self.samples = {}
         self.units = {}
         self.ranges = {}  # of figures whose samples are not known
@@ -49,12 +49,18 @@ class Figures:
     def read(self, path):
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
-        self.context.update(document.get("context", {}))
-        for row in document["benchmarks"]:
-            if "run_name" in row:
+        rows = document["benchmarks"]
+        of_library = any("run_name" in row for row in rows)
+        for row in rows:
+            if of_library:
                 self._add_library(row)
             else:
                 self._add_rpc(row)
+        context = document["context"]
+        load = (context["load_avg"][0] if of_library else
+                context["load_average"])
+        self.runs.append(("library" if of_library else "daemon",
+                          context["date"][:10], load))
 
     def has(self, *names):
         return all(name in self.samples for name in names)

@@ -225,11 +225,12 @@ def markdown(headings, rows):
 
 
 def table(figures):
-    load = figures.context.get("load_avg", [])
+    runs = "; ".join(f"the {whose} on {date}, load average {load:.2f} when it "
+                     "began" for whose, date, load in figures.runs)
     times = max(map(len, figures.samples.values()), default=0)
     parts = [
-        f"Measured {str(figures.context.get('date', ''))[:10]}, {times} times "
-        f"each, load average {load[0]:.2f} when it began." if load else "",
+        f"Measured: {runs}. Each figure of the library was taken {times} "
+        "times. Ranges of the daemon's are those of all rounds.",
         markdown(("what", "measured (range)", "target", ""),
                  target_rows(figures)),
         "<details><summary>All figures of the library</summary>",
