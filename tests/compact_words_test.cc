@@ -283,6 +283,16 @@ TEST(CompactWordsTest, ReadersSeeOnlyWhatACellHeldMeanwhile) {
       begin -= begin % kBlock;
       count = kBlock;
     }
+    if (version % 11 == 0) {
+      // Every leaf of a block stores its cells, until the next one is folded.
+      begin -= begin % kBlock;
+      for (uint64_t i = begin + 3; i < begin + kBlock; i += kLeaf) {
+        begun[i] = version;
+        words.Set(i, (version << 20) + i);
+        complete[i] = version;
+      }
+      continue;
+    }
     count = std::min(count, kCells - begin);
     for (uint64_t i = begin; i < begin + count; ++i) begun[i] = version;
     if (count == 1) {

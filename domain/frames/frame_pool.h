@@ -1,9 +1,8 @@
 // All frames of the machine: who owns each, at which pfn, and which are free.
 //
-// One CompactWords array keyed by mfn holds, per frame, its state, owner and
-// m2p entry in one cell, so whole extents cost a descriptor.  Beside it stand
-// counts of free frames per block and per leaf of a split block, by which free
-// frames are found without scanning what is taken.
+// A FrameTable holds, per frame, its state, owner and m2p entry in one cell, so
+// whole extents cost a descriptor, and finds free frames without scanning what
+// is taken.
 //
 // Frames are handed out deterministically: the same machine, seed and calls
 // give the same mfns.  kLowest gives the lowest free frames, in extents as long
@@ -222,8 +221,8 @@ class FramePool {
   // REQUIRES: at least one frame is claimed with `reach`.
   Window NextWindow(FrameReach reach, PageCount most) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes at least one free frame of the window, in at most max_extents
-  // extents, which it appends to `taken`.  Returns how many.
+  // Takes at least one free frame of the window, in about max_extents extents,
+  // which it appends to `taken`.  Returns how many.
   PageCount TakeFrames(const Window& window, size_t max_extents, DomainId owner,
                        Pfn first_pfn, std::vector<MfnExtent>& taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

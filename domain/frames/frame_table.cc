@@ -1,63 +1,15 @@
 #include "domain/frames/frame_table.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <memory>
-#include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "domain/units/error.h"
+#include "domain/frames/frame_cell.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {
-
-constexpr uint64_t kFreeCell = 0;
-constexpr uint64_t kPfnMask = (uint64_t{1} << FrameTable::kPfnBits) - 1;
-constexpr uint64_t kReservedCode = 0x7FFE;
-constexpr uint64_t kNotRamCode = 0x7FFF;
-// Owners have codes 1 to this.
-constexpr uint64_t kLastOwnerCode = kFirstReservedDomainId;
-static_assert(kLastOwnerCode < kReservedCode);
-
-constexpr uint64_t MakeCell(uint64_t code, uint64_t pfn) {
-  return code << FrameTable::kPfnBits | pfn;
-}
-constexpr uint64_t kReservedCell = MakeCell(kReservedCode, FrameTable::kNoPfn);
-constexpr uint64_t kNotRamCell = MakeCell(kNotRamCode, FrameTable::kNoPfn);
-
-uint64_t OwnedCell(DomainId owner, Pfn pfn) {
-  return MakeCell(uint64_t{owner.value()} + 1,
-                  pfn.is_none() ? FrameTable::kNoPfn : pfn.value());
-}
-
-FrameState StateOf(uint64_t cell) {
-  if (cell == kFreeCell) return FrameState::kFree;
-  if (cell == kReservedCell) return FrameState::kReserved;
-  if (cell == kNotRamCell) return FrameState::kNotRam;
-  return FrameState::kOwned;
-}
-
-bool HasPfn(uint64_t cell) {
-  return StateOf(cell) == FrameState::kOwned &&
-         (cell & kPfnMask) != FrameTable::kNoPfn;
-}
-
-// Whether this class could have written `run`.
-bool IsValid(const FrameCells::Run& run) {
-  const uint64_t first = run.fill.first;
-  if (StateOf(first) != FrameState::kOwned) return !run.fill.counts_up;
-  const uint64_t last = run.fill.At(run.count - 1);
-  const uint64_t code = first >> FrameTable::kPfnBits;
-  return code >= 1 && code <= kLastOwnerCode &&
-         last >> FrameTable::kPfnBits == code &&
-         (HasPfn(first) ? Pfn(last & kPfnMask) < FrameTable::kEndPfn
-                        : !run.fill.counts_up);
-}
 
 // Calls visit(first, count) for the parts into which multiples of `size` cut
 // [first, first + count).
@@ -71,56 +23,7 @@ void ForEachPart(uint64_t first, uint64_t count, uint64_t size, Visit visit) {
   }
 }
 
-constexpr uint64_t kWordBits = 64;
-
-PageCount CountBits(uint64_t word) {
-  return PageCount(static_cast<uint64_t>(std::popcount(word)));
-}
-
-// Of bits that stand for numbers from `first` on, those below `end`.
-uint64_t BitsBelow(uint64_t first, uint64_t end) {
-  if (first >= end) return 0;
-  const uint64_t count = end - first;
-  return count < kWordBits ? ~(~uint64_t{0} << count) : ~uint64_t{0};
-}
-
-// Adds `frames`, which go on where the last ones end if they lie there too.
-void Append(MfnExtent frames, std::vector<MfnExtent>& extents) {
-  if (!extents.empty() && extents.back().end() == frames.first) {
-    extents.back().count += frames.count;
-  } else {
-    extents.push_back(frames);
-  }
-}
-
 }  // namespace
-
-struct FrameTable::Recount {
-  Counts counts;
-  PageCount free_low;
-  uint64_t lowest_free;
-  uint64_t lowest_free_high;
-  std::vector<std::string> wrong;
-
-  // Notes a difference between a count and its recount.
-  void Expect(absl::string_view what, PageCount kept, PageCount found) {
-    if (kept == found) return;
-    wrong.push_back(absl::StrFormat("%s: %d counted, %d found", what,
-                                    kept.value(), found.value()));
-  }
-  // Notes a free frame where none should be.
-  void ExpectNoneBelow(Mfn hint, uint64_t lowest) {
-    if (hint.value() <= lowest) return;
-    wrong.push_back(
-        absl::StrFormat("mfn 0x%x is free, but none should be below 0x%x",
-                        lowest, hint.value()));
-  }
-  void ExpectAt(absl::string_view what, uint64_t index, uint64_t kept,
-                uint64_t found) {
-    if (kept == found) return;
-    Expect(absl::StrCat(what, " ", index), PageCount(kept), PageCount(found));
-  }
-};
 
 FrameTable::FrameTable(FrameCells cells, Mfn max_mfn, Mfn low_end)
     : cells_(std::move(cells)),
@@ -232,110 +135,6 @@ size_t FrameTable::FreeInLeaf(absl::Span<const MfnExtent> extents) {
   counts_.owned -= PageCount(n);
   free_low_ += PageCount(low);
   return n;
-}
-
-PageCount FrameTable::TakeNext(Mfn from, Mfn end, PageCount most,
-                               size_t max_extents, DomainId owner,
-                               Pfn first_pfn, std::vector<MfnExtent>& taken) {
-  const MfnExtent next = FindFree(from, most);
-  const uint64_t block = next.first.value() >> kBlockShift;
-  FreeBits* const bits = free_bits_[block].get();
-  if (bits == nullptr) {
-    const MfnExtent frames =
-        ExtentBetween(next.first, std::min(next.end(), end));
-    Take(frames, owner, first_pfn);
-    Append(frames, taken);
-    return frames.count;
-  }
-  const PageCount count = TakeInBlock(block, next.first, end, most, max_extents,
-                                      owner, first_pfn, taken);
-  free_in_block_[block] -= static_cast<uint32_t>(count.value());
-  if (free_in_block_[block] == 0) free_bits_[block].reset();
-  counts_.free -= count;
-  counts_.owned += count;
-  return count;
-}
-
-PageCount FrameTable::TakeInBlock(uint64_t block, Mfn from, Mfn end,
-                                  PageCount most, size_t max_extents,
-                                  DomainId owner, Pfn first_pfn,
-                                  std::vector<MfnExtent>& taken) {
-  FreeBits& bits = *free_bits_[block];
-  const uint64_t base = block << kBlockShift;
-  const uint64_t limit = std::min(end.value() - base, kBlockSize);
-  const size_t room = taken.size() + max_extents;
-  PageCount count;
-  for (uint64_t at = from.value() - base;
-       at < limit && count < most && taken.size() < room;
-       at = bits.NextFree(at)) {
-    const uint64_t run_end =
-        bits.NextTaken(at, std::min(limit, at + (most - count).value()));
-    const MfnExtent run = {Mfn(base + at), PageCount(run_end - at)};
-    const uint64_t cell = OwnedCell(owner, first_pfn + count);
-    if (run.count < PageCount(kWordBits)) {
-      count += TakeInWord(block, at, limit, most - count, cell, taken);
-      at = at / kWordBits * kWordBits + kWordBits;
-      continue;
-    }
-    cells_.SetRange(run.first.value(), run.count.value(), {cell, true});
-    bits.Clear(at, run.count.value());
-    free_low_ -= LowPart(run);
-    Append(run, taken);
-    count += run.count;
-    at = run_end;
-  }
-  return count;
-}
-
-PageCount FrameTable::TakeInWord(uint64_t block, uint64_t at, uint64_t limit,
-                                 PageCount most, uint64_t cell,
-                                 std::vector<MfnExtent>& taken) {
-  uint64_t frames = free_bits_[block]->TakeBits(at, limit, most.value());
-  const uint64_t first = (block << kBlockShift) + at / kWordBits * kWordBits;
-  free_low_ -= CountBits(frames & BitsBelow(first, low_end_.value()));
-  const PageCount count = CountBits(frames);
-  const uint64_t leaf = first >> kLeafShift;
-  uint64_t* const cells = cells_.OpenLeaf(leaf);
-  uint64_t last = 0;
-  for (; frames != 0; frames &= frames - 1) {
-    last = first + static_cast<uint64_t>(std::countr_zero(frames));
-    cells[last % kLeafSize] = cell++;
-    Append({Mfn(last), PageCount(1)}, taken);
-  }
-  cells_.CloseLeaf(leaf, last);
-  return count;
-}
-
-void FrameTable::TakeScattered(absl::FunctionRef<Mfn()> places, Mfn first,
-                               Mfn end, size_t count, DomainId owner,
-                               Pfn first_pfn, std::vector<MfnExtent>& taken) {
-  // Every cell is a cache miss, so cells are set when all have been asked for.
-  const size_t begin = taken.size();
-  for (size_t i = 0; i < count; ++i) {
-    MfnExtent frame = FindFree(places(), PageCount(1));
-    if (frame.empty() || frame.first >= end) {
-      frame = FindFree(first, PageCount(1));
-    }
-    taken.push_back(frame);
-    cells_.Prefetch(frame.first.value());
-    if (!TakeOffBits(frame)) Take(frame, owner, first_pfn + PageCount(i));
-  }
-  for (size_t i = 0; i < count; ++i) {
-    cells_.SetRange(taken[begin + i].first.value(), 1,
-                    {OwnedCell(owner, first_pfn + PageCount(i)), true});
-  }
-}
-
-bool FrameTable::TakeOffBits(MfnExtent frame) {
-  const uint64_t block = frame.first.value() >> kBlockShift;
-  FreeBits* const bits = free_bits_[block].get();
-  if (bits == nullptr || free_in_block_[block] == 1) return false;
-  bits->Clear(frame.first.value() % kBlockSize, 1);
-  --free_in_block_[block];
-  counts_.free -= frame.count;
-  counts_.owned += frame.count;
-  free_low_ -= LowPart(frame);
-  return true;
 }
 
 void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {
@@ -501,77 +300,6 @@ uint64_t FrameTable::FindByRuns(uint64_t block, uint64_t at, uint64_t end,
     at += run.count;
   }
   return end;
-}
-
-void FrameTable::CheckRun(const FrameCells::Run& run, Recount& recount) const {
-  const PageCount count(run.count);
-  const FrameState state = StateOf(run.fill.first);
-  if (!IsValid(run) || (state != FrameState::kNotRam &&
-                        run.first + run.count > max_mfn_.value())) {
-    recount.wrong.push_back(absl::StrFormat(
-        "%d cells from mfn 0x%x on: 0x%x is no state a frame can have",
-        run.count, run.first, run.fill.first));
-  }
-  const FreeBits* const bits = free_bits_[run.first >> kBlockShift].get();
-  const uint64_t offset = run.first % kBlockSize;
-  const uint64_t end = offset + run.count;
-  if (bits != nullptr &&
-      (state == FrameState::kFree ? bits->NextTaken(offset, end) < end
-                                  : bits->NextFree(offset) < end)) {
-    recount.wrong.push_back(absl::StrFormat(
-        "%d cells from mfn 0x%x on: the bits differ", run.count, run.first));
-  }
-  if (state == FrameState::kNotRam) return;
-  recount.counts.total += count;
-  if (state == FrameState::kReserved) recount.counts.reserved += count;
-  if (state == FrameState::kOwned) recount.counts.owned += count;
-  if (state != FrameState::kFree) return;
-  recount.counts.free += count;
-  recount.lowest_free = std::min(recount.lowest_free, run.first);
-  const PageCount low = LowPart({Mfn(run.first), count});
-  recount.free_low += low;
-  if (low == count) return;
-  recount.lowest_free_high =
-      std::min(recount.lowest_free_high, run.first + low.value());
-}
-
-void FrameTable::CheckBlock(uint64_t block, Recount& recount) const {
-  const PageCount free_before = recount.counts.free;
-  const uint64_t end = (block + 1) << kBlockShift;
-  for (uint64_t at = block << kBlockShift; at < end;) {
-    const FrameCells::Run run = cells_.RunAt(at, end);
-    CheckRun(run, recount);
-    at += run.count;
-  }
-  const uint64_t free = (recount.counts.free - free_before).value();
-  recount.ExpectAt("free frames of block", block, free_in_block_[block], free);
-  const bool has_bits = free_bits_[block] != nullptr;
-  const bool split = cells_.IsSplit(block);
-  if (has_bits != (split && free > 0 && free < kBlockSize)) {
-    recount.wrong.push_back(absl::StrFormat(
-        "block %d, which is %s, has %d free frames %s bits", block,
-        split ? "split" : "not split", free, has_bits ? "and" : "but no"));
-  }
-}
-
-absl::Status FrameTable::CheckInvariants() const {
-  Recount recount;
-  recount.lowest_free = max_mfn_.value();
-  recount.lowest_free_high = max_mfn_.value();
-  for (uint64_t block = 0; block < free_in_block_.size(); ++block) {
-    CheckBlock(block, recount);
-  }
-  recount.Expect("frames", counts_.total, recount.counts.total);
-  recount.Expect("free frames", counts_.free, recount.counts.free);
-  recount.Expect("free low frames", free_low_, recount.free_low);
-  recount.Expect("owned frames", counts_.owned, recount.counts.owned);
-  recount.Expect("reserved frames", counts_.reserved, recount.counts.reserved);
-  recount.ExpectNoneBelow(lowest_free_, recount.lowest_free);
-  recount.ExpectNoneBelow(lowest_free_high_, recount.lowest_free_high);
-  if (recount.wrong.empty()) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kInternal, Reason::kInternal,
-      absl::StrCat("frame table: ", absl::StrJoin(recount.wrong, "; ")));
 }
 
 }  // namespace simvisor

@@ -16,10 +16,11 @@
 // cells; in one that is not split they are found among its few runs.  A block
 // that becomes free, or taken, as a whole loses its bits.
 //
-// Costs: a machine takes 20 bytes per GiB.  Finding, taking or freeing an
+// Costs: a machine takes 32 bytes per GiB.  Finding, taking or freeing an
 // extent takes a constant per block, plus a few microseconds at most in the two
 // blocks where it may begin and end halfway.  Single frames take and leave a
-// split block in nanoseconds each.
+// split block in nanoseconds each; the one that splits a block, or makes it
+// free as a whole again, in some 100 microseconds.
 //
 // Units: frames of 4096 bytes.
 //
@@ -28,6 +29,7 @@
 #ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_TABLE_H_
 #define SIMVISOR_DOMAIN_FRAMES_FRAME_TABLE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -79,9 +81,10 @@ class FrameTable {
   void Take(MfnExtent frames, DomainId owner, Pfn first_pfn);
 
   // Takes the next free frames of [from, end), as FindFree() would find them
-  // one after the other, at most `most` in about max_extents extents, as far
-  // as one block goes, and appends them to `taken`.  Returns how many.
-  // REQUIRES: one is free there; otherwise as for Take().
+  // one after the other, at most `most`: one extent, or in a block that has
+  // bits about max_extents of its extents.  Appends them to `taken` and returns
+  // how many frames they are. REQUIRES: one is free there; otherwise as for
+  // Take().
   PageCount TakeNext(Mfn from, Mfn end, PageCount most, size_t max_extents,
                      DomainId owner, Pfn first_pfn,
                      std::vector<MfnExtent>& taken);

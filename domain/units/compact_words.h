@@ -3,8 +3,8 @@
 // The array is cut into blocks, and blocks into leaves.  A block or leaf whose
 // cells all hold the same value, or values that count up by one, is a single
 // 8-byte descriptor; only a leaf of neither shape stores its cells, in a linear
-// area at an index-computed address.  A fresh array is all zero and costs one
-// descriptor per block.
+// area at an index-computed address.  A fresh array is all zero and costs a
+// descriptor and a count per block.
 //
 //   blocks_[i >> block_shift]   kSame / kRun / kDeep / kStored
 //   leaves_[i >> leaf_shift]    kSame / kRun / kDeep      if the block is kDeep
@@ -22,24 +22,28 @@
 // up, are therefore always stored.
 //
 // Thread safety: Get() may be called from any thread at any time, without a
-// lock; all other methods need external synchronisation among themselves. Get()
-// may overlap a writer, and then answers a value that the cell held at some
-// moment between call and return:
+// lock, but for Discard() and between OpenLeaf() and CloseLeaf(); all other
+// methods need external synchronisation among themselves.  Get() may overlap a
+// writer, and then answers a value that the cell held at some moment between
+// call and return:
 //   (1) every descriptor and cell is one atomic 64-bit word;
 //   (2) a leaf's cells (or a block's leaf descriptors) are written in full
 //       before the descriptor that leads to them is stored with release order,
 //       and Get() loads descriptors with acquire order, so a reader that is led
-//       on finds at least what was written before it was;
+//       on finds at least what was written before it was; a block leads to its
+//       cells only after each of its leaves does, and before one no longer does
+//       the block leads to its leaves again;
 //   (3) blocks_, leaves_ and area_ stay where they are and are never given back
-//       or cleared while the array lives;
+//       or cleared while the array lives, but by Discard();
 //   (4) whatever is written below a descriptor that leads nowhere, and so
 //       leaves it stale, is what the cells hold at that moment.  A reader that
 //       was led there before finds either that, or what was there when the
 //       leading descriptor was replaced, which happened during its call.
-// A reader that saw a descriptor that is not kDeep uses it alone, so it never
-// mixes two states.  Nor does it go back: of two calls of one thread the second
-// follows the same descriptors or newer ones, for each is an atomic of its own,
-// and (2) and (4) hold for it again.
+// A reader that saw one of kSame or kRun uses it alone, so it never mixes two
+// states.  Nor does it go back, on processors that keep loads in order, as x86
+// does: of two calls of one thread the second follows the same descriptors or
+// newer ones, for each is an atomic of its own, and (2) and (4) hold for it
+// again.
 //
 // What is not safe is to outlive the array, or to move it, while Get() runs:
 // who shares it must own it, as callers own a Domain and with it its list.

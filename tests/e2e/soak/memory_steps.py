@@ -137,7 +137,7 @@ def clear_range(rnd, guest):
         "memory.SetP2mRange",
         memory.SetP2mRangeRequest(
             first_pfn=picked[0], count=picked[1], p2m_class=MISSING,
-            ram_policy=memory.RAM_POLICY_RELEASE))
+            ram_policy=common.RAM_POLICY_RELEASE))
     guest.look()
     guest.must(guest.class_of(picked[0]) == MISSING, f"{picked} is not clear")
     if p2m_class == RAM:
@@ -157,7 +157,7 @@ def move_page(rnd, guest):
                        memory.TranslatePfnsRequest(pfns=[pfn])).frames
     guest.call("memory.SetP2mRange", memory.SetP2mRangeRequest(
         first_pfn=pfn, count=1, p2m_class=MISSING,
-        ram_policy=memory.RAM_POLICY_KEEP))
+        ram_policy=common.RAM_POLICY_KEEP))
     answer = guest.call("memory.SetP2mRange", memory.SetP2mRangeRequest(
         first_pfn=to, count=1, p2m_class=RAM, first_mfn=mfn),
         "PFN_HOLDS_RAM")  # the driver was quicker

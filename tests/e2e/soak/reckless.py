@@ -84,7 +84,7 @@ class Reckless(Client):
             "memory.SetP2mRange": memory.SetP2mRangeRequest(
                 domain=guest, first_pfn=pfn, count=pages,
                 p2m_class=common.P2M_CLASS_MISSING,
-                ram_policy=memory.RAM_POLICY_RELEASE),
+                ram_policy=common.RAM_POLICY_RELEASE),
             "memory.MapForeignFrames": memory.MapForeignFramesRequest(
                 domain=guest, slots=[
                     memory.ForeignSlot(pfn=pfn + i, mfn=rnd.randrange(60000))
