@@ -61,14 +61,16 @@ def series(figures, prefix):
     return sorted(points, key=lambda point: point[0])
 
 
-def draw(axes, figures, prefix, label, look, scale, baseline=False):
+def draw(axes, figures, prefix, label, look, scale, baseline=False, least=0):
     points = series(figures, prefix)
     if not points:
         return
     colour, marker = LOOKS[look]
-    medians = [point.median / scale for _, point in points]
-    ranges = [[(point.median - point.low) / scale for _, point in points],
-              [(point.high - point.median) / scale for _, point in points]]
+    medians = [max(point.median, least) / scale for _, point in points]
+    ranges = [[(max(point.median, least) - max(point.low, least)) / scale
+               for _, point in points],
+              [(max(point.high, least) - max(point.median, least)) / scale
+               for _, point in points]]
     axes.errorbar([at for at, _ in points], medians, yerr=ranges, label=label,
                   color=colour, marker=marker, capsize=3,
                   # Rings around the dots of ours where both are the same.
@@ -144,21 +146,25 @@ def plot_creation(figures):
     return figure
 
 
+PAGE = 4096  # bytes; a logarithmic axis has no place for nothing
+
+
 def plot_bytes(figures):
     figure, (by_size, by_count) = plt.subplots(1, 2, figsize=(14, 5.6))
     for pool in ("contiguous", "scatter"):
         draw(by_size, figures, f"bytes/ours/{pool}", f"library, {WORDS[pool]}",
-             pool, 2**20)
+             pool, 2**20, least=PAGE)
         draw(by_size, figures, f"bytes/dense/{pool}", f"dense, {WORDS[pool]}",
              pool, 2**20, True)
     size_axis(by_size)
-    by_size.set_ylabel("resident memory of one domain, MiB")
+    by_size.set_ylabel("resident memory of one domain, MiB, a page at least")
     by_size.legend()
     for whose, words in (("ours", "library"), ("dense", "dense")):
         points = series(figures, f"bytes/{whose}/domains")
         baseline = whose == "dense"
         by_count.plot([count for count, _ in points],
-                      [count * point.median / 2**20 for count, point in points],
+                      [max(count * point.median, PAGE) / 2**20
+                       for count, point in points],
                       label=words, color="black" if baseline else "tab:blue",
                       marker="x" if baseline else "o",
                       linestyle="--" if baseline else "-")
