@@ -192,9 +192,9 @@ void CompactWords::Discard(uint64_t block) {
     const uintptr_t begin = RoundUp(first, kMappingAlign);
     const uintptr_t end =
         (first + count * sizeof(uint64_t)) / kMappingAlign * kMappingAlign;
-    if (begin < end) {
-      madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-    }
+    if (begin >= end) return;
+    madvise(reinterpret_cast<char*>(words) + (begin - first), end - begin,
+            MADV_DONTNEED);
   };
   discard(leaves_ + (block << (block_shift_ - leaf_shift_)), LeavesPerBlock());
   discard(area_ + (block << block_shift_), block_size());
