@@ -9,6 +9,8 @@
 #ifndef SIMVISOR_SERVER_MEMORY_OP_BATCH_H_
 #define SIMVISOR_SERVER_MEMORY_OP_BATCH_H_
 
+#include <grpcpp/support/byte_buffer.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -31,8 +33,11 @@ class MemoryOpBatch {
   MemoryOpBatch(const MemoryOpBatch&) = delete;
   MemoryOpBatch& operator=(const MemoryOpBatch&) = delete;
 
-  // To be parsed into.
-  v1::StreamMemoryOpsRequest* request() { return request_; }
+  // Takes the operations out of a message as it came; to be called once.
+  // INVALID_ARGUMENT: ARGUMENT_TOO_LARGE for more than kMaxOpsPerMessage of
+  // them, which is found without parsing them, ARGUMENT_MALFORMED for what is
+  // no message.
+  absl::Status Parse(grpc::ByteBuffer* message);
   const auto& ops() const { return request_->ops(); }
   size_t size() const { return request_->ops_size(); }
 
@@ -64,7 +69,8 @@ class MemoryOpReply {
   MemoryOpReply(const MemoryOpReply&) = delete;
   MemoryOpReply& operator=(const MemoryOpReply&) = delete;
 
-  const v1::StreamMemoryOpsResponse& response() const { return *response_; }
+  // The message to write, which stays with this object.  To be called once.
+  const grpc::ByteBuffer* Serialize();
   bool empty() const { return response_->results().empty(); }
   uint64_t weight() const { return weight_; }
   // Operations that it answers; a reply to a message of none counts as one.
@@ -120,6 +126,7 @@ class MemoryOpReply {
 
   google::protobuf::Arena arena_;
   v1::StreamMemoryOpsResponse* const response_;
+  grpc::ByteBuffer serialized_;
   uint64_t weight_ = 0;
 };
 

@@ -88,12 +88,14 @@ void MemoryOpsCall::OnWriteDone(bool ok) {
 }
 
 void MemoryOpsCall::Take() {
-  std::unique_ptr<MemoryOpBatch> batch = std::move(read_);
-  const absl::Status fits =
-      CheckAtMost("ops", batch->size(), kMaxOpsPerMessage);
-  if (!fits.ok()) return Refuse(fits);
-  auto failed = std::make_unique<MemoryOpReply>();
-  FindDomains(*batch, *failed);
+  auto batch = std::make_unique<MemoryOpBatch>();
+  const absl::Status parsed = batch->Parse(&read_);
+  read_.Clear();
+  if (!parsed.ok()) {
+    batch.reset();
+    return Refuse(parsed);
+  }
+  std::vector<Reply> failed = FindDomains(*batch);
   Hold(std::move(batch), std::move(failed));
   const size_t jobs = scheduler_->Add(entries_);
 
@@ -112,8 +114,9 @@ void MemoryOpsCall::Take() {
   if (jobs > 0) RunJob(pool, std::move(scheduler));
 }
 
-void MemoryOpsCall::FindDomains(const MemoryOpBatch& batch,
-                                MemoryOpReply& failed) {
+std::vector<MemoryOpsCall::Reply> MemoryOpsCall::FindDomains(
+    const MemoryOpBatch& batch) {
+  std::vector<Reply> failed;
   entries_.reserve(batch.size());
   for (const v1::MemoryOp& op : batch.ops()) {
     absl::StatusOr<std::shared_ptr<Domain>> domain =
@@ -122,18 +125,24 @@ void MemoryOpsCall::FindDomains(const MemoryOpBatch& batch,
       const Domain* const key = domain->get();
       entries_.push_back({key, {&batch, &op, *std::move(domain)}});
     } else {
-      v1::MemoryOpResult* const result = failed.Begin(op);
+      if (failed.empty() || failed.back()->full()) {
+        failed.push_back(std::make_unique<MemoryOpReply>());
+      }
+      MemoryOpReply& reply = *failed.back();
+      v1::MemoryOpResult* const result = reply.Begin(op);
       MemoryOpReply::Fail(domain.status(), result);
-      failed.End(*result);
+      reply.End(*result);
     }
   }
+  return failed;
 }
 
 void MemoryOpsCall::Hold(std::unique_ptr<const MemoryOpBatch> batch,
-                         Reply failed) {
+                         std::vector<Reply> failed) {
   absl::MutexLock lock(&mu_);
   AddOutstanding(std::max<size_t>(batch->size(), 1));
-  if (!failed->empty() || batch->size() == 0) Post(std::move(failed));
+  if (batch->size() == 0) failed.push_back(std::make_unique<MemoryOpReply>());
+  for (Reply& reply : failed) Post(std::move(reply));
   if (entries_.empty()) return;
   const uint64_t weight = batch->Weight();
   weight_ += weight;
@@ -270,10 +279,9 @@ MemoryOpsCall::Due MemoryOpsCall::Decide() {
 
 void MemoryOpsCall::Do(const Due& due) {
   if (due.read) {
-    read_ = std::make_unique<MemoryOpBatch>();
-    StartRead(read_->request());
+    StartRead(&read_);
   }
-  if (due.write != nullptr) StartWrite(&due.write->response());
+  if (due.write != nullptr) StartWrite(due.write->Serialize());
   if (due.finish) End();
 }
 

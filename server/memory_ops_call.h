@@ -1,10 +1,11 @@
 // One StreamMemoryOps call.
 //
-// A message that has been read is taken apart on the pool: the domain of each
-// operation is looked up, and the operations go to an OpScheduler, whose lanes
-// are the domains.  Then the next message is read, at once or when less is
-// outstanding.  Jobs of the scheduler run on the pool; at the end of a turn the
-// results go to the outbox, from which one message at a time is written.
+// A message that has been read is parsed and taken apart on the pool: the
+// domain of each operation is looked up, and the operations go to an
+// OpScheduler, whose lanes are the domains.  Then the next message is read, at
+// once or when less is outstanding.  Jobs of the scheduler run on the pool; at
+// the end of a turn the results go to the outbox, from which one message at a
+// time is written.
 //
 // So at any moment one read, one write and some jobs may be under way, and what
 // they share is under a mutex.  Whoever changes it asks Decide() what is due
@@ -21,6 +22,7 @@
 #define SIMVISOR_SERVER_MEMORY_OPS_CALL_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <cstddef>
@@ -44,8 +46,7 @@
 namespace simvisor::server {
 
 class MemoryOpsCall final
-    : public grpc::ServerBidiReactor<v1::StreamMemoryOpsRequest,
-                                     v1::StreamMemoryOpsResponse> {
+    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   MemoryOpsCall(Host* host, CallRunner* runner,
                 const grpc::CallbackServerContext* context);
@@ -76,18 +77,18 @@ class MemoryOpsCall final
   // What is to be done once the mutex is let go.
   struct Due {
     bool read = false;
-    const MemoryOpReply* write = nullptr;
+    MemoryOpReply* write = nullptr;
     bool finish = false;
   };
 
   // Takes apart the message that has been read.  On the pool.
   void Take() ABSL_LOCKS_EXCLUDED(mu_);
-  // Fills entries_ with what the scheduler is to do, and `failed` with results
-  // of operations whose domain is not found.
-  void FindDomains(const MemoryOpBatch& batch, MemoryOpReply& failed);
+  // Fills entries_ with what the scheduler is to do.  The results of operations
+  // whose domain is not found.
+  std::vector<Reply> FindDomains(const MemoryOpBatch& batch);
   // Counts and keeps what has been taken apart.
-  void Hold(std::unique_ptr<const MemoryOpBatch> batch, Reply failed)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void Hold(std::unique_ptr<const MemoryOpBatch> batch,
+            std::vector<Reply> failed) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends reading, and the call with `error` once what came before is done.
   void Refuse(const absl::Status& error) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -123,7 +124,7 @@ class MemoryOpsCall final
   const std::shared_ptr<Scheduler> scheduler_;
 
   // Of the one read, and what follows it, that may be under way.
-  std::unique_ptr<MemoryOpBatch> read_;
+  grpc::ByteBuffer read_;
   std::vector<Scheduler::Entry> entries_;
 
   absl::Mutex mu_;

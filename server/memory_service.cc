@@ -236,8 +236,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
                                   request, response);
 }
 
-grpc::ServerBidiReactor<v1::StreamMemoryOpsRequest,
-                        v1::StreamMemoryOpsResponse>*
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 MemoryServiceImpl::StreamMemoryOps(grpc::CallbackServerContext* context) {
   auto* const call = new MemoryOpsCall(host_, runner_, context);
   call->Start();

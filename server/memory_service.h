@@ -6,15 +6,17 @@
 #define SIMVISOR_SERVER_MEMORY_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
 #include "server/call_runner.h"
+#include "server/memory_service_base.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::server {
 
-class MemoryServiceImpl final : public v1::MemoryService::CallbackService {
+class MemoryServiceImpl final : public MemoryServiceBase {
  public:
   // Both outlive the server that this service is registered with.
   MemoryServiceImpl(Host* host, CallRunner* runner)
@@ -78,9 +80,8 @@ class MemoryServiceImpl final : public v1::MemoryService::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::WriteGuestMemoryRequest* request,
       v1::WriteGuestMemoryResponse* response) override;
-  grpc::ServerBidiReactor<v1::StreamMemoryOpsRequest,
-                          v1::StreamMemoryOpsResponse>*
-  StreamMemoryOps(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StreamMemoryOps(
+      grpc::CallbackServerContext* context) override;
 
  private:
   Host* const host_;

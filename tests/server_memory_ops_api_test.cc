@@ -7,6 +7,9 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include <chrono>
 #include <cstdint>
@@ -53,8 +56,8 @@ struct Machine {
     const std::string address = "unix:" + folder / "s";
     builder.AddListeningPort(address, grpc::InsecureServerCredentials());
     server = builder.BuildAndStart();
-    stub = v1::MemoryService::NewStub(
-        grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+    channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+    stub = v1::MemoryService::NewStub(channel);
   }
   ~Machine() {
     faults.Stop();
@@ -97,6 +100,7 @@ struct Machine {
   CallRunner runner{8, &clock, &faults};
   MemoryServiceImpl service{host.get(), &runner};
   std::unique_ptr<grpc::Server> server;
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<Memory> stub;
 };
 
@@ -444,6 +448,78 @@ TEST_F(ServerMemoryOpsApiTest, MessageOfTooManyOperationsEndsTheCall) {
   stream.Read(kMaxOpsPerMessage);
   EXPECT_EQ(stream.End(), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
   EXPECT_EQ(web_->Info().memory.target, PageCount(kPages));
+}
+
+// Writes to a stream whatever bytes it is given.
+std::string EndAfter(Machine& machine, const std::vector<std::string>& messages,
+                     size_t* results) {
+  grpc::ClientContext context;
+  grpc::internal::RpcMethod method("/simvisor.v1.MemoryService/StreamMemoryOps",
+                                   grpc::internal::RpcMethod::BIDI_STREAMING);
+  using RawStream =
+      grpc::ClientReaderWriter<grpc::ByteBuffer, v1::StreamMemoryOpsResponse>;
+  const std::unique_ptr<RawStream> stream(
+      grpc::internal::ClientReaderWriterFactory<
+          grpc::ByteBuffer, v1::StreamMemoryOpsResponse>::Create(machine.channel
+                                                                     .get(),
+                                                                 method,
+                                                                 &context));
+  for (const std::string& message : messages) {
+    const grpc::Slice slice(message);
+    stream->Write(grpc::ByteBuffer(&slice, 1));
+  }
+  stream->WritesDone();
+  v1::StreamMemoryOpsResponse response;
+  for (*results = 0; stream->Read(&response);) {
+    *results += response.results_size();
+  }
+  return Outcome(stream->Finish());
+}
+
+TEST_F(ServerMemoryOpsApiTest, MessageThatCannotBeParsedEndsTheCall) {
+  v1::StreamMemoryOpsRequest good;
+  *good.add_ops() = Target(1, "web", 9000);
+  v1::StreamMemoryOpsRequest bad;
+  *bad.add_ops() = Target(2, "web", 8000);
+  std::string not_utf8 = bad.SerializeAsString();
+  not_utf8.replace(not_utf8.find("web"), 3, "w\xff\xfe");
+  const std::string cut =
+      bad.SerializeAsString().substr(0, bad.ByteSizeLong() - 1);
+  size_t results = 0;
+  for (const std::string& message :
+       {cut, not_utf8, std::string("\xff\xff\xff"), std::string(1, '\0'),
+        std::string("\x0a\x01\x07")}) {
+    EXPECT_EQ(EndAfter(machine_, {good.SerializeAsString(), message}, &results),
+              "INVALID_ARGUMENT ARGUMENT_MALFORMED");
+    // What came before is done and answered, and nothing of the message is.
+    EXPECT_EQ(results, 1u);
+    EXPECT_EQ(web_->Info().memory.target, PageCount(9000));
+  }
+  EXPECT_EQ(EndAfter(machine_, {good.SerializeAsString(), ""}, &results), "OK");
+}
+
+TEST_F(ServerMemoryOpsApiTest, MessageOfMillionsOfOperationsIsRefused) {
+  std::string message;
+  for (int i = 0; i < 2000000; ++i) message += std::string("\x0a\0", 2);
+  size_t results = 0;
+  EXPECT_EQ(EndAfter(machine_, {message}, &results),
+            "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
+  EXPECT_EQ(results, 0u);
+}
+
+TEST_F(ServerMemoryOpsApiTest, LongAnswersForUnknownDomainsAreSplit) {
+  const std::string name(990, 'x');
+  std::vector<v1::MemoryOp> ops;
+  for (uint64_t id = 0; id < kMaxOpsPerMessage; ++id) {
+    ops.push_back(Target(id, name, 1));
+    ops.back().clear_op();
+  }
+  Stream stream(machine_);
+  ASSERT_TRUE(stream.Write(ops));
+  for (const auto& result : stream.Read(kMaxOpsPerMessage)) {
+    EXPECT_TRUE(result.has_error());
+  }
+  EXPECT_EQ(stream.End(), "OK");
 }
 
 TEST_F(ServerMemoryOpsApiTest, AnswersMuchLargerThanTheirMessageAreSplit) {
