@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "server/balloon_scheduler.h"
+#include "server/bounded_jobs.h"
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
 #include "server/fault_injector.h"
@@ -31,6 +32,7 @@ struct CallRunner {
         loads(clock),
         heap(
             [this](std::function<void()> job) { pool.Submit(std::move(job)); }),
+        streams(&pool, threads / 2),
         pool(threads) {}
   CallRunner(const CallRunner&) = delete;
   CallRunner& operator=(const CallRunner&) = delete;
@@ -44,6 +46,8 @@ struct CallRunner {
   LoadScheduler loads;
   QuickGate quick;
   HeapTrimmer heap;
+  // What StreamMemoryOps calls do: half of the threads are left to others.
+  BoundedJobs streams;
   WorkerPool pool;
 };
 

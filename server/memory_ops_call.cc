@@ -5,10 +5,10 @@
 
 #include "absl/status/statusor.h"
 #include "server/argument.h"
+#include "server/bounded_jobs.h"
 #include "server/find_domain.h"
 #include "server/memory_ops.h"
 #include "server/rpc_status.h"
-#include "server/worker_pool.h"
 
 namespace simvisor::server {
 namespace {
@@ -24,10 +24,10 @@ absl::Status Vanished() {
 
 // Outlives the call, so that it knows the scheduler alone.
 template <typename Scheduler>
-void RunJob(WorkerPool* pool, std::shared_ptr<Scheduler> scheduler) {
+void RunJob(BoundedJobs* jobs, std::shared_ptr<Scheduler> scheduler) {
   if (!scheduler->Run()) return;
-  pool->Submit([pool, scheduler = std::move(scheduler)]() mutable {
-    RunJob(pool, std::move(scheduler));
+  jobs->Submit([jobs, scheduler = std::move(scheduler)]() mutable {
+    RunJob(jobs, std::move(scheduler));
   });
 }
 
@@ -40,8 +40,10 @@ MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
       limits_(context),
       record_(nullptr, "StreamMemoryOps"),
       scheduler_(std::make_shared<Scheduler>(
-          OpSchedulerLimits(), [this](std::vector<Op>& ops) { DoTurn(ops); })) {
-}
+          OpSchedulerLimits(),
+          [this](std::vector<Op>& ops, absl::FunctionRef<bool()> is_over) {
+            return DoTurn(ops, is_over);
+          })) {}
 
 void MemoryOpsCall::Start() {
   Due due;
@@ -53,7 +55,7 @@ void MemoryOpsCall::Start() {
 }
 
 void MemoryOpsCall::OnReadDone(bool ok) {
-  if (ok) return runner_->pool.Submit([this] { Take(); });
+  if (ok) return runner_->streams.Submit([this] { Take(); });
   // The client has half-closed, or the call is over.
   Refuse(absl::OkStatus());
 }
@@ -99,10 +101,10 @@ void MemoryOpsCall::Take() {
   Hold(std::move(batch), std::move(failed));
   const size_t jobs = scheduler_->Add(entries_);
 
-  WorkerPool* const pool = &runner_->pool;
+  BoundedJobs* const streams = &runner_->streams;
   std::shared_ptr<Scheduler> scheduler = scheduler_;
   for (size_t i = 1; i < jobs; ++i) {
-    pool->Submit([pool, scheduler] { RunJob(pool, scheduler); });
+    streams->Submit([streams, scheduler] { RunJob(streams, scheduler); });
   }
   Due due;
   {
@@ -111,7 +113,7 @@ void MemoryOpsCall::Take() {
     due = Decide();
   }
   Do(due);
-  if (jobs > 0) RunJob(pool, std::move(scheduler));
+  if (jobs > 0) RunJob(streams, std::move(scheduler));
 }
 
 std::vector<MemoryOpsCall::Reply> MemoryOpsCall::FindDomains(
@@ -150,11 +152,14 @@ void MemoryOpsCall::Hold(std::unique_ptr<const MemoryOpBatch> batch,
   held_[key] = {std::move(batch), entries_.size(), weight};
 }
 
-void MemoryOpsCall::DoTurn(std::vector<Op>& ops) {
+size_t MemoryOpsCall::DoTurn(const std::vector<Op>& ops,
+                             absl::FunctionRef<bool()> is_over) {
   const CallLimits limits = limits_;
   auto reply = std::make_unique<MemoryOpReply>();
+  size_t done = 0;
   size_t skipped = 0;
-  for (const Op& op : ops) {
+  while (done < ops.size() && (done == 0 || !is_over())) {
+    const Op& op = ops[done++];
     if (!limits().ok()) {
       ++skipped;
       continue;
@@ -168,7 +173,8 @@ void MemoryOpsCall::DoTurn(std::vector<Op>& ops) {
     if (!status.ok()) MemoryOpReply::Fail(status, result);
     reply->End(*result);
   }
-  EndTurn(ops, skipped, std::move(reply));
+  EndTurn(absl::MakeConstSpan(ops).first(done), skipped, std::move(reply));
+  return done;
 }
 
 absl::Status MemoryOpsCall::DoOp(const Op& op, const CallLimits& limits,
@@ -213,7 +219,7 @@ void MemoryOpsCall::Send(Reply reply) {
   Do(due);
 }
 
-void MemoryOpsCall::EndTurn(const std::vector<Op>& ops, size_t skipped,
+void MemoryOpsCall::EndTurn(absl::Span<const Op> ops, size_t skipped,
                             Reply reply) {
   Due due;
   {

@@ -3,9 +3,10 @@
 // A message that has been read is parsed and taken apart on the pool: the
 // domain of each operation is looked up, and the operations go to an
 // OpScheduler, whose lanes are the domains.  Then the next message is read, at
-// once or when less is outstanding.  Jobs of the scheduler run on the pool; at
-// the end of a turn the results go to the outbox, from which one message at a
-// time is written.
+// once or when less is outstanding.  All this, and the
+// jobs of the scheduler, run on those threads of the pool that streams may have
+// (CallRunner::streams); at the end of a turn the results go to the outbox,
+// from which one message at a time is written.
 //
 // So at any moment one read, one write and some jobs may be under way, and what
 // they share is under a mutex.  Whoever changes it asks Decide() what is due
@@ -33,8 +34,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "domain/host/host.h"
 #include "server/call_limits.h"
 #include "server/call_record.h"
@@ -92,13 +95,15 @@ class MemoryOpsCall final
   // Ends reading, and the call with `error` once what came before is done.
   void Refuse(const absl::Status& error) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Does operations of one domain.  On the pool.
-  void DoTurn(std::vector<Op>& ops) ABSL_LOCKS_EXCLUDED(mu_);
+  // Does operations of one domain, and has what they answer sent.  How many,
+  // see OpScheduler.  On the pool.
+  size_t DoTurn(const std::vector<Op>& ops, absl::FunctionRef<bool()> is_over)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status DoOp(const Op& op, const CallLimits& limits,
                     v1::MemoryOpResult* result) const;
   void Send(Reply reply) ABSL_LOCKS_EXCLUDED(mu_);
   // Operations are done; `skipped` of them have no result.
-  void EndTurn(const std::vector<Op>& ops, size_t skipped, Reply reply)
+  void EndTurn(absl::Span<const Op> ops, size_t skipped, Reply reply)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Puts a reply into the outbox.

@@ -7,7 +7,9 @@
 // served, or a job is at it.  A job takes a turn: it takes a ready lane, does
 // some of its operations outside the lock, puts the lane back if it has more,
 // and looks for the next.  So an operation that lasts holds up its own lane and
-// one job, and nobody pays for a hop between threads per operation.
+// one job, and nobody pays for a hop between threads per operation.  A job that
+// has worked for a while ends its turn early: what is left of it goes back to
+// the front of the lane, and the job makes way for others.
 //
 // The scheduler has no threads.  Add() says how many jobs are to be started;
 // each calls Run() on a thread of the owner's choice, again and again for as
@@ -19,6 +21,7 @@
 #define SIMVISOR_SERVER_OP_SCHEDULER_H_
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -28,6 +31,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/node_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
 
 namespace simvisor::server {
@@ -37,8 +41,10 @@ struct OpSchedulerLimits {
   size_t jobs = 8;
   // Operations of one lane before the next one's turn, at least 1.
   size_t ops_per_turn = 256;
-  // A job that has done so many makes way for others that wait for its thread.
+  // A job that has done so many, or has worked for so long, makes way for
+  // others that wait for its thread.
   size_t ops_per_job = 1024;
+  std::chrono::nanoseconds time_per_job = std::chrono::milliseconds(10);
 };
 
 template <typename Key, typename Op>
@@ -48,12 +54,16 @@ class OpScheduler {
     Key key;
     Op op;
   };
-  // Does operations of one key, in order.  Called on several threads at once,
-  // but never for one key.
-  using DoTurn = std::function<void(std::vector<Op>& ops)>;
+  // Does operations of one key, in order, and says how many: all, or at least
+  // one and those that were left when is_over() came to say that the time is
+  // up. Called on several threads at once, but never for one key.
+  using DoTurn = std::function<size_t(std::vector<Op>& ops,
+                                      absl::FunctionRef<bool()> is_over)>;
+  using Clock = std::chrono::steady_clock;
 
-  OpScheduler(const OpSchedulerLimits& limits, DoTurn do_turn)
-      : limits_(limits), do_turn_(std::move(do_turn)) {}
+  OpScheduler(const OpSchedulerLimits& limits, DoTurn do_turn,
+              std::function<Clock::time_point()> now = Clock::now)
+      : limits_(limits), do_turn_(std::move(do_turn)), now_(std::move(now)) {}
   OpScheduler(const OpScheduler&) = delete;
   OpScheduler& operator=(const OpScheduler&) = delete;
 
@@ -84,20 +94,27 @@ class OpScheduler {
   // its thread has to do; false if the job is over.  Once every operation that
   // was added is through, nothing but this object is used any more.
   [[nodiscard]] bool Run() ABSL_LOCKS_EXCLUDED(mu_) {
+    const Clock::time_point end = now_() + limits_.time_per_job;
+    const auto is_over = [this, end] { return now_() >= end; };
     std::vector<Op> turn;
     Lane* lane = nullptr;
-    for (size_t done = 0;; done += turn.size()) {
+    size_t done = 0;
+    while (true) {
+      const bool yields = done >= limits_.ops_per_job || is_over();
       {
         absl::MutexLock lock(&mu_);
-        if (lane != nullptr) PutBack(lane);
+        if (lane != nullptr) PutBack(lane, turn);
         if (ready_.empty()) {
           --jobs_;
           return false;
         }
-        if (done >= limits_.ops_per_job) return true;
+        if (yields && lane != nullptr) return true;
         lane = TakeTurn(turn);
       }
-      do_turn_(turn);
+      const size_t did = do_turn_(turn, is_over);
+      done += did;
+      // Without the lock, since the last holder of something large may go.
+      turn.erase(turn.begin(), turn.begin() + did);
     }
   }
 
@@ -117,8 +134,13 @@ class OpScheduler {
     return lane;
   }
 
-  void PutBack(Lane* lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  // `undone` is what is left of the turn.
+  void PutBack(Lane* lane, std::vector<Op>& undone)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     --jobs_at_work_;
+    lane->second.insert(lane->second.begin(),
+                        std::make_move_iterator(undone.begin()),
+                        std::make_move_iterator(undone.end()));
     if (lane->second.empty()) {
       lanes_.erase(lane->first);
     } else {
@@ -129,6 +151,7 @@ class OpScheduler {
   // Constant after construction.
   const OpSchedulerLimits limits_;
   const DoTurn do_turn_;
+  const std::function<Clock::time_point()> now_;
 
   absl::Mutex mu_;
   // Those that are ready or that a job is at, with what waits in them.

@@ -370,6 +370,35 @@ TEST_F(ServerMemoryOpsApiTest, SlowDomainHoldsUpNoOther) {
   EXPECT_EQ(stream.End(), "OK");
 }
 
+TEST_F(ServerMemoryOpsApiTest, SlowDomainsOfTwoStreamsLeaveThreadsToCalls) {
+  // More of them than there are threads in the pool.
+  constexpr uint64_t kSlow = 20;
+  std::vector<v1::MemoryOp> ops;
+  for (uint64_t id = 0; id < kSlow; ++id) {
+    const std::string name = absl::StrCat("slow", id);
+    machine_.Create(name);
+    ops.push_back(Target(id, name, 9000));
+  }
+  const uint64_t rule = machine_.Hold("");
+  Stream one(machine_);
+  Stream two(machine_);
+  ASSERT_TRUE(one.Write({ops.begin(), ops.begin() + kSlow / 2}));
+  ASSERT_TRUE(two.Write({ops.begin() + kSlow / 2, ops.end()}));
+  machine_.AwaitHits(rule, 4);
+  grpc::ClientContext context;
+  v1::TranslatePfnsRequest request;
+  request.mutable_domain()->set_name("web");
+  request.mutable_pfns()->Resize(65536, 5);  // too many for gRPC's own threads
+  v1::TranslatePfnsResponse response;
+  EXPECT_TRUE(machine_.stub->TranslatePfns(&context, request, &response).ok());
+  EXPECT_EQ(machine_.Hits(rule), 4u);
+  ASSERT_EQ(machine_.faults.RemoveAll(), 1u);
+  one.Read(kSlow / 2);
+  two.Read(kSlow / 2);
+  EXPECT_EQ(one.End(), "OK");
+  EXPECT_EQ(two.End(), "OK");
+}
+
 TEST_F(ServerMemoryOpsApiTest, DomainDestroyedBeforeItsTurnIsNotMistaken) {
   machine_.Create("slow");
   const uint64_t rule = machine_.Hold("slow");

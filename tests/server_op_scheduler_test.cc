@@ -2,6 +2,7 @@
 // other threads: it holds no lock then.
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,10 +25,24 @@ class ServerOpSchedulerTest : public testing::Test {
  protected:
   void Make(const OpSchedulerLimits& limits) {
     scheduler_ = std::make_unique<Scheduler>(
-        limits, [this](std::vector<std::string>& ops) {
-          turns_.push_back(ops);
-          if (during_turn_) std::exchange(during_turn_, nullptr)();
-        });
+        limits,
+        [this](std::vector<std::string>& ops,
+               absl::FunctionRef<bool()> is_over) {
+          turns_.emplace_back();
+          const size_t at = turns_.size() - 1;  // turns nest
+          if (during_turn_) {
+            turns_[at] = ops;
+            std::exchange(during_turn_, nullptr)();
+            return ops.size();
+          }
+          for (const std::string& op : ops) {
+            if (!turns_[at].empty() && is_over()) break;
+            turns_[at].push_back(op);
+            now_ += op_time_;
+          }
+          return turns_[at].size();
+        },
+        [this] { return now_; });
   }
   size_t Add(const std::vector<std::string>& ops) {
     std::vector<Scheduler::Entry> entries;
@@ -40,6 +55,8 @@ class ServerOpSchedulerTest : public testing::Test {
   std::unique_ptr<Scheduler> scheduler_;
   std::vector<std::vector<std::string>> turns_;
   std::function<void()> during_turn_;  // of the next turn
+  Scheduler::Clock::time_point now_;
+  std::chrono::milliseconds op_time_{0};
 };
 
 using Turns = std::vector<std::vector<std::string>>;
@@ -73,6 +90,53 @@ TEST_F(ServerOpSchedulerTest, JobMakesWayForOthersAndGoesOn) {
   EXPECT_EQ(Add({"b1"}), 0u);
   EXPECT_FALSE(scheduler_->Run());
   EXPECT_EQ(turns_.size(), 4u);
+}
+
+TEST_F(ServerOpSchedulerTest, JobMakesWayWhenItsTimeIsUpAndOrderHolds) {
+  op_time_ = std::chrono::milliseconds(4);
+  Make({.jobs = 1});
+  EXPECT_EQ(Add({"a1", "a2", "a3", "a4", "a5", "b1"}), 1u);
+  EXPECT_TRUE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"a1", "a2", "a3"}}));
+  EXPECT_EQ(Add({"a6", "b2"}), 0u);
+  EXPECT_TRUE(scheduler_->Run());
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_,
+            (Turns{{"a1", "a2", "a3"}, {"b1", "b2"}, {"a4"}, {"a5", "a6"}}));
+}
+
+TEST_F(ServerOpSchedulerTest, OperationThatLastsIsATurn) {
+  op_time_ = std::chrono::seconds(1);
+  Make({.jobs = 1});
+  EXPECT_EQ(Add({"a1", "a2", "b1"}), 1u);
+  EXPECT_TRUE(scheduler_->Run());
+  EXPECT_TRUE(scheduler_->Run());
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"a2"}}));
+}
+
+TEST(ServerOpSchedulerLifetimeTest, NothingGoesUnderTheLock) {
+  using SharedScheduler = OpScheduler<char, std::shared_ptr<void>>;
+  std::unique_ptr<SharedScheduler> scheduler;
+  int gone = 0;
+  // Would wait for the lock for good.
+  const auto make = [&] {
+    return std::shared_ptr<void>(nullptr, [&](void*) {
+      ++gone;
+      std::vector<SharedScheduler::Entry> none;
+      EXPECT_EQ(scheduler->Add(none), 0u);
+    });
+  };
+  scheduler = std::make_unique<SharedScheduler>(
+      OpSchedulerLimits{.jobs = 1, .ops_per_turn = 1},
+      [](std::vector<std::shared_ptr<void>>& ops, absl::FunctionRef<bool()>) {
+        return ops.size();
+      });
+  std::vector<SharedScheduler::Entry> entries;
+  for (int i = 0; i < 3; ++i) entries.push_back({'a', make()});
+  ASSERT_EQ(scheduler->Add(entries), 1u);
+  while (scheduler->Run()) continue;
+  EXPECT_EQ(gone, 3);
 }
 
 TEST_F(ServerOpSchedulerTest, NoMoreJobsThanAllowed) {
@@ -133,13 +197,14 @@ TEST(ServerOpSchedulerThreadsTest, EachKeyIsInOneHandAndInOrder) {
   absl::BlockingCounter left(kKeys * kOps);
   const auto scheduler = std::make_shared<IntScheduler>(
       OpSchedulerLimits{.jobs = 4, .ops_per_turn = 16, .ops_per_job = 64},
-      [&](std::vector<Op>& ops) {
+      [&](std::vector<Op>& ops, absl::FunctionRef<bool()>) {
         for (const Op& op : ops) {
           if (busy[op.key].exchange(true)) ++faults;
           if (next[op.key]++ != op.number) ++faults;
           busy[op.key] = false;
         }
         for (size_t i = 0; i < ops.size(); ++i) left.DecrementCount();
+        return ops.size();
       });
   WorkerPool pool(4);
   const std::function<void()> job = [&] {
