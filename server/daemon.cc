@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kMaxMessageBytes = 4 << 20;
 // Calls in flight on one connection; more wait at the client.  This bounds the
-// queue of the worker pool.
+// queue of the worker pool, where a call has few jobs at a time.
 constexpr int kMaxCallsPerConnection = 1000;
 
 constexpr int kMinPingsEveryMs = 5000;

@@ -69,9 +69,10 @@ grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner,
 // For work that mostly is short, but may have much to do, or meet a page loop
 // that holds a lock: it runs at once if `is_quick` says, without waiting, that
 // it is bounded and that the locks it needs are free.  One may be taken right
-// after that, and then the call waits for as long as that lasts.  So only one
-// call at a time runs like this, and costs the health checks one of gRPC's
-// threads at worst, of which there are at least two; the others go to the pool.
+// after that, and then the call waits for as long as that lasts, or finds a
+// guest of another size and has more to do.  So only one call at a time runs
+// like this, and costs the health checks one of gRPC's threads at worst, of
+// which there are at least two; the others go to the pool.
 template <typename IsQuick, typename Body>
 grpc::ServerUnaryReactor* RunQuick(CallRunner* runner,
                                    grpc::CallbackServerContext* context,

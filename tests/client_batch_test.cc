@@ -46,6 +46,7 @@ class FakeMemory : public v1::MemoryService::Service {
       }
       messages++;
       stream->Write(response);
+      if (ends) return grpc::Status::OK;
       if (breaks) return {grpc::StatusCode::UNAVAILABLE, "gone"};
     }
     return grpc::Status::OK;
@@ -69,6 +70,7 @@ class FakeMemory : public v1::MemoryService::Service {
   std::vector<v1::MemoryOp> seen;
   int messages = 0;
   bool breaks = false;
+  bool ends = false;
 };
 
 class BatchCommandTest : public ::testing::Test {
@@ -178,6 +180,49 @@ TEST_F(BatchCommandTest, DaemonThatGoesAwayIsTold) {
   for (int i = 0; i < 3000; ++i) absl::StrAppend(&lines, "mem-set web 1m\n");
   EXPECT_EQ(Run(lines), kExitUnreachable);
   EXPECT_THAT(err_, HasSubstr("lines after line 512 have no answer"));
+}
+
+TEST_F(BatchCommandTest, CallThatEndsEarlyIsNoSuccess) {
+  memory_.ends = true;
+  std::string lines;
+  for (int i = 0; i < 3000; ++i) absl::StrAppend(&lines, "mem-set web 1m\n");
+  EXPECT_EQ(Run(lines), kExitFailed);
+  EXPECT_THAT(err_, HasSubstr("lines after line 512 have no answer"));
+  EXPECT_THAT(err_, HasSubstr("ended the call without an answer to "));
+}
+
+TEST_F(BatchCommandTest, NameThatIsNoTextIsRefusedWithItsLine) {
+  EXPECT_EQ(Run("mem-set web 1m\nmem-set w\xff 1m\nmem-set web 2m\n"),
+            kExitFailed);
+  EXPECT_EQ(memory_.seen.size(), 2u);
+  EXPECT_THAT(err_, HasSubstr("line 2: the name of the domain is not UTF-8"));
+  EXPECT_THAT(err_, HasSubstr("1 of 3 operations failed"));
+}
+
+TEST_F(BatchCommandTest, StopEndsWhileTheInputStaysOpen) {
+  const std::string path = folder_ / "pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  std::fstream keeper(path, std::ios::in | std::ios::out);
+  keeper << "mem-set bad 1m\n" << std::flush;
+  std::ostringstream out;
+  std::ostringstream err;
+  EXPECT_EQ(RunApp({"-a", address_, "batch", path, "--stop"},
+                   {.out = out, .err = err}),
+            kExitFailed);
+  EXPECT_THAT(err.str(), HasSubstr("1 of 1 operations failed"));
+}
+
+TEST_F(BatchCommandTest, ManyBytesGoToo) {
+  std::string lines;
+  const std::string text(1000000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    absl::StrAppend(&lines, "guest write web 1 ", text, "\n");
+  }
+  EXPECT_EQ(Run(lines), kExitDone);
+  EXPECT_EQ(memory_.seen.size(), 100u);
+  lines = "guest write web 1 " + std::string((1 << 20) + 1, 'x');
+  EXPECT_EQ(Run(lines), kExitFailed);
+  EXPECT_THAT(err_, HasSubstr("1048577 bytes are above the limit of 1048576"));
 }
 
 TEST(OpParserTest, EveryVerbMakesItsOperation) {

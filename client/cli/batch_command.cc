@@ -20,6 +20,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/line_reader.h"
 #include "client/cli/op_line.h"
+#include "google/protobuf/stubs/common.h"
 
 namespace simvisor::client {
 namespace {
@@ -34,6 +35,14 @@ constexpr size_t kOpsPerMessage = 512;
 constexpr size_t kBytesPerMessage = size_t{1} << 20;
 // Lines that are read ahead of those that are told.
 constexpr size_t kMaxAhead = 4096;
+// What these hold in bytes, above which no further one is sent.
+constexpr size_t kMaxBytesAhead = size_t{64} << 20;
+
+bool IsUtf8(const std::string& text) {
+  // Unlike the check of the wire format, this one writes nothing to stderr.
+  return google::protobuf::internal::IsStructurallyValidUTF8(
+      text.data(), static_cast<int>(text.size()));
+}
 
 // Lines on their way, told in the order in which they were read.  One thread
 // reads and sends, another one receives; both tell what is to be told.
@@ -64,6 +73,7 @@ class Batch {
   struct Entry {
     v1::MemoryOp op;  // its id is the number of the line
     v1::MemoryOpResult result;
+    size_t bytes = 0;
     bool done = false;
   };
 
@@ -89,15 +99,17 @@ class Batch {
     const absl::string_view text = absl::StripAsciiWhitespace(line);
     if (text.empty() || text.front() == '#') return true;
     if (!AwaitRoom()) return false;
-    absl::StatusOr<v1::MemoryOp> op = parser_.Parse(std::string(text));
+    absl::StatusOr<v1::MemoryOp> op = Parse(text);
     absl::MutexLock lock(&mu_);
     entries_.emplace_back();
     Entry& entry = entries_.back();
     if (op.ok()) {
-      entry.op = *std::move(op);
-      entry.op.set_id(number_);
-      request_bytes_ += entry.op.ByteSizeLong();
-      *request_.add_ops() = entry.op;
+      op->set_id(number_);
+      entry.bytes = op->ByteSizeLong();
+      request_bytes_ += entry.bytes;
+      bytes_ahead_ += entry.bytes;
+      entry.op = *op;
+      *request_.add_ops() = *std::move(op);
     } else {
       entry.op.set_id(number_);
       entry.result.set_id(number_);
@@ -109,6 +121,15 @@ class Batch {
       Tell();
     }
     return true;
+  }
+
+  // gRPC could not send text that is not UTF-8.
+  absl::StatusOr<v1::MemoryOp> Parse(absl::string_view text) {
+    absl::StatusOr<v1::MemoryOp> op = parser_.Parse(std::string(text));
+    if (op.ok() && !IsUtf8(op->domain().name())) {
+      return UsageError("the name of the domain is not UTF-8");
+    }
+    return op;
   }
 
   // Waits until a line may be sent, with all before it on their way.
@@ -128,7 +149,8 @@ class Batch {
   }
 
   bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return over_ || entries_.size() < max_ahead_;
+    return over_ ||
+           (entries_.size() < max_ahead_ && bytes_ahead_ < kMaxBytesAhead);
   }
   bool MayGoOn() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return !over_ && !(stop_ && failed_ > 0);
@@ -163,6 +185,7 @@ class Batch {
       const Entry& entry = entries_.front();
       const bool failed = entry.result.has_error();
       ++(failed ? failed_ : succeeded_);
+      bytes_ahead_ -= entry.bytes;
       last_told_ = entry.op.id();
       if (session_.json()) session_.PrintJsonLine(entry.result).IgnoreError();
       if (failed) {
@@ -175,14 +198,21 @@ class Batch {
       }
     }
     session_.out() << std::flush;
+    // Or the sender would wait for a line that it is not to send.
+    if (stop_ && failed_ > 0) lines_.Stop();
   }
 
   absl::Status Outcome(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    if (!status.ok()) {
+    if (!status.ok() || !entries_.empty()) {
       session_.err() << "lines after line " << last_told_
                      << " have no answer: they may be done or not\n";
-      return status;
+    }
+    if (!status.ok()) return status;
+    if (!entries_.empty()) {
+      return absl::DataLossError(
+          absl::StrCat("the daemon ended the call without an answer to ",
+                       entries_.size(), " lines"));
     }
     if (!unread_.ok()) return unread_;
     if (failed_ == 0) return absl::OkStatus();
@@ -206,6 +236,7 @@ class Batch {
   absl::Mutex mu_;
   std::deque<Entry> entries_ ABSL_GUARDED_BY(mu_);  // by ascending id
   bool over_ ABSL_GUARDED_BY(mu_) = false;
+  size_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;  // of entries_
   uint64_t failed_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t succeeded_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t last_told_ ABSL_GUARDED_BY(mu_) = 0;  // number of the line

@@ -29,9 +29,9 @@ class LineReader {
   ~LineReader();
 
   // Fills `lines` with the next ones, without their ends: those that are at
-  // hand, but at most `max`.  Waits while there is none; empty at the end of
-  // the file and after Stop().  The last line needs no end.  INVALID_ARGUMENT
-  // for a line of more than kMaxLineBytes.
+  // hand, but at most `max`.  Waits while there is none, unless Stop() has been
+  // called; empty at the end of the file.  The last line needs no end.
+  // INVALID_ARGUMENT for a line of more than kMaxLineBytes.
   absl::Status Read(size_t max, std::vector<std::string>& lines);
 
   // Ends a Read() that waits, and all that come.

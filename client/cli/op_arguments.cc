@@ -1,5 +1,6 @@
 #include "client/cli/op_arguments.h"
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/files.h"
@@ -107,9 +108,15 @@ absl::StatusOr<std::string> DataOf(const WriteArgs& args) {
     return UsageError(
         "guest write: give the bytes as TEXT, with --hex or with --file");
   }
-  if (!args.text.empty()) return args.text;
-  if (!args.hex.empty()) return ParseHexBytes(args.hex);
-  return ReadFile(args.file, kMaxWriteBytes);
+  if (!args.file.empty()) return ReadFile(args.file, kMaxWriteBytes);
+  absl::StatusOr<std::string> data =
+      args.hex.empty() ? args.text : ParseHexBytes(args.hex);
+  if (data.ok() && data->size() > kMaxWriteBytes) {
+    return UsageError(absl::StrCat("guest write: ", data->size(),
+                                   " bytes are above the limit of ",
+                                   kMaxWriteBytes));
+  }
+  return data;
 }
 
 }  // namespace simvisor::client
