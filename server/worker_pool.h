@@ -1,8 +1,8 @@
 // The threads that do what may last, so that gRPC's own need not wait for it.
 //
 // A fixed number of threads takes jobs from one queue, first come first served.
-// The queue needs no bound of its own: a call in flight has a job or, if it is a
-// stream, a few, and the server bounds the calls of each connection.
+// The queue needs no bound of its own: a call in flight has a job or, if it is
+// a stream, a few, and the server bounds the calls of each connection.
 //
 // Thread safety: thread-safe.
 
