@@ -64,7 +64,8 @@ TEST(ServerErrorsDocTest, CodesAreCanonical) {
       "CANCELLED", "INVALID_ARGUMENT",    "DEADLINE_EXCEEDED",
       "NOT_FOUND", "ALREADY_EXISTS",      "RESOURCE_EXHAUSTED",
       "ABORTED",   "FAILED_PRECONDITION", "OUT_OF_RANGE",
-      "INTERNAL",  "UNAVAILABLE",         "any"};
+      "INTERNAL",  "PERMISSION_DENIED",   "UNAVAILABLE",
+      "any"};
   for (const Row& row : ReadTable()) {
     ASSERT_GE(row.cells.size(), 2u) << row.reason;
     for (absl::string_view code : absl::StrSplit(row.cells[1], ", ")) {
