@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks that includes point down only.
 
-Folders are layers: proto <- server, client; domain <- server; and inside
-domain/ units < frames, p2m < guest < domain < host, where frames and p2m do not
+Folders are layers: base <- domain, client; proto <- server, client; domain <-
+server; and inside domain/ units < frames, p2m < guest < domain < host, where frames and p2m do not
 know each other.  domain/ includes no gRPC and no protobuf.
 """
 
@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # What each folder may include of the project, besides itself.
 ALLOWED = {
+    "base": [],
     "domain/units": [],
     "domain/frames": ["domain/units"],
     "domain/p2m": ["domain/units"],
@@ -21,7 +22,7 @@ ALLOWED = {
     "domain/domain": [
         "domain/units", "domain/frames", "domain/p2m", "domain/guest"],
     "domain/host": [
-        "domain/units", "domain/frames", "domain/p2m", "domain/guest",
+        "base", "domain/units", "domain/frames", "domain/p2m", "domain/guest",
         "domain/domain"],
     "domain/image": [
         "domain/units", "domain/frames", "domain/p2m", "domain/guest",
@@ -29,10 +30,10 @@ ALLOWED = {
     "domain/migration": [
         "domain/units", "domain/frames", "domain/p2m", "domain/guest",
         "domain/domain", "domain/host", "domain/image"],
-    "server": ["domain", "simvisor/v1", "google/rpc", "grpc/health"],
-    "client": ["simvisor/v1", "google/rpc", "grpc/health"],
+    "server": ["base", "domain", "simvisor/v1", "google/rpc", "grpc/health"],
+    "client": ["base", "simvisor/v1", "google/rpc", "grpc/health"],
 }
-PROJECT = ("domain/", "server/", "client/", "tests/", "simvisor/", "google/rpc/",
+PROJECT = ("base/", "domain/", "server/", "client/", "tests/", "simvisor/", "google/rpc/",
            "grpc/health/")
 RPC = re.compile(r"^(grpc|grpcpp|google/protobuf|google/rpc|simvisor)/|\.pb\.h$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
@@ -49,8 +50,8 @@ def layer_of(path):
 
 def fault(layer, include):
     """Returns what is wrong with `include` in `layer`; None if nothing is."""
-    if layer.startswith("domain") and RPC.search(include):
-        return "domain/ uses neither gRPC nor protobuf"
+    if layer.startswith(("base", "domain")) and RPC.search(include):
+        return f"{layer}/ uses neither gRPC nor protobuf"
     if not include.startswith(PROJECT):
         return None
     if any(below(include, folder) for folder in [layer, *ALLOWED[layer]]):
@@ -73,7 +74,7 @@ def check_file(path):
 
 def main():
     files = sorted(
-        path for top in ("domain", "server", "client")
+        path for top in ("base", "domain", "server", "client")
         for path in (ROOT / top).rglob("*") if path.suffix in (".h", ".cc"))
     problems = [problem for path in files for problem in check_file(path)]
     for problem in problems:

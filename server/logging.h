@@ -1,4 +1,5 @@
-// Where the daemon's log goes: stderr, gRPC's own messages among it.
+// Where the daemon's log goes: stderr, gRPC's own messages among it.  A message
+// is one line, and what a terminal would obey is escaped (base/printable.h).
 //
 // Thread safety: InitLogging() is called once, before there are other threads.
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "base/printable.h"
 
 namespace simvisor::server {
 
@@ -16,8 +17,8 @@ namespace simvisor::server {
 // the middle of a UTF-8 character.
 std::string Shortened(absl::string_view text, size_t max_bytes);
 
-// `text` with control characters, and bytes that are no UTF-8, as \xNN.
-std::string Printable(absl::string_view text);
+// `text` with what is not printable escaped.
+using simvisor::Printable;
 
 // `text` in double quotes, shortened to 80 bytes, and printable.
 std::string Quoted(absl::string_view text);

@@ -37,6 +37,12 @@ TEST(ServerQuoteTest, CharactersOfEveryLengthAreKept) {
   EXPECT_EQ(Printable(text), text);
 }
 
+TEST(ServerQuoteTest, CharactersThatControlTextAreEscaped) {
+  EXPECT_EQ(Quoted("a\xc2\x9b\xe2\x80\xae"
+                   "b"),
+            "\"a\\u009b\\u202eb\"");
+}
+
 TEST(ServerQuoteTest, BytesThatAreNoUtf8AreEscaped) {
   EXPECT_EQ(Printable("\x80z"), "\\x80z");
   EXPECT_EQ(Printable("\xe2\x82"), "\\xe2\\x82");

@@ -1,8 +1,10 @@
 #include "domain/host/spec_check.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/printable.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/status_matchers.h"
@@ -40,6 +42,28 @@ TEST(SpecCheckTest, NamesAreHeldToTheirRules) {
     EXPECT_THAT(CheckDomainName(name),
                 IsError(Code::kInvalidArgument, Reason::kNameInvalid,
                         HasSubstr("domain name")));
+  }
+}
+
+TEST(SpecCheckTest, NamesShowAllThatTheyAre) {
+  const std::pair<std::string, std::string> kNames[] = {
+      {"a\xc2\x9b"
+       "b",
+       "U+009B"},
+      {"\xe2\x80\xae", "U+202E"},
+      {"a\xe2\x81\xa6", "U+2066"},
+      {"a\xe2\x80\x8b", "U+200B"},
+      {"a\xe2\x80\xa8", "U+2028"},
+      {"a\xf3\xa0\x81\x81", "U+E0041"},
+      {"a\x7f", "U+007F"},
+      {"a\xc3", "byte 0xc3 at offset 1"},
+      {"\xed\xa0\x80", "byte 0xed at offset 0"},
+  };
+  for (const auto& [name, what] : kNames) {
+    const absl::Status status = CheckDomainName(name);
+    EXPECT_THAT(status, IsError(Code::kInvalidArgument, Reason::kNameInvalid,
+                                HasSubstr(what)));
+    EXPECT_EQ(status.message(), Printable(status.message()));
   }
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "base/printable.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 
@@ -15,9 +16,36 @@ constexpr size_t kMaxNameBytes = 255;
 constexpr size_t kMaxPciDevices = 64;
 
 absl::Status NameError(absl::string_view name, absl::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, Reason::kNameInvalid,
-                   absl::StrFormat("domain name \"%s\": %s",
-                                   name.substr(0, kMaxNameBytes), what));
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kNameInvalid,
+      absl::StrFormat("domain name \"%s\": %s",
+                      Printable(name.substr(0, kMaxNameBytes)), what));
+}
+
+// People tell domains apart by what they see of their names, and terminals obey
+// the characters that they do not see.
+absl::Status CheckCharacters(absl::string_view name) {
+  absl::string_view rest = name;
+  while (!rest.empty()) {
+    const Character next = FirstCharacter(rest);
+    if (next.bytes == 0) {
+      return NameError(
+          name, absl::StrFormat("byte 0x%02x at offset %d is no UTF-8; names "
+                                "are UTF-8 text",
+                                next.code, name.size() - rest.size()));
+    }
+    if (!IsPrintable(next.code)) {
+      return NameError(
+          name,
+          absl::StrFormat("U+%04X is not allowed, nor is any other character "
+                          "that controls how text is shown or cannot be seen; "
+                          "leave it out",
+                          next.code));
+    }
+    if (next.code == '/') return NameError(name, "'/' is not allowed");
+    rest.remove_prefix(next.bytes);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SizeError(const DomainSpec& spec, absl::string_view what) {
@@ -111,12 +139,7 @@ absl::Status CheckDomainName(absl::string_view name) {
   if (IsUuidForm(name)) {
     return NameError(name, "it would be taken for a uuid");
   }
-  for (const char c : name) {
-    if (absl::ascii_iscntrl(c) || c == '/') {
-      return NameError(name, "control characters and '/' are not allowed");
-    }
-  }
-  return absl::OkStatus();
+  return CheckCharacters(name);
 }
 
 absl::Status CheckDomainSpec(const DomainSpec& spec) {
