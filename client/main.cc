@@ -1,8 +1,10 @@
 // The program `simvisor`: see client/cli/app.h.
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -34,9 +36,21 @@ ScreenSize SizeOf(int fd) {
   return {.columns = size.ws_col, .rows = size.ws_row};
 }
 
+// Gives each standard stream that the program was started without a file that
+// cannot be read or written.  The next file that is opened would take its
+// place: text meant for standard output would go into a connection.
+void OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) == -1 && errno == EBADF) {
+      open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  OpenStandardStreams();
   // gRPC's log lines repeat what the program says itself.
   setenv("GRPC_VERBOSITY", "NONE", 0);
   std::ios::sync_with_stdio(false);

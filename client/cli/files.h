@@ -14,13 +14,13 @@
 
 namespace simvisor::client {
 
+// "cannot VERB PATH: " and what `error`, a number of errno, means.
+absl::Status FileError(absl::string_view verb, absl::string_view path,
+                       int error);
+
 // The contents of `path`, standard input for "-".  The system's error, after
 // "cannot read PATH: ", or INVALID_ARGUMENT for more than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
-
-// Makes `path` hold `data`, or prints it on standard output for "-".  The
-// system's error, after "cannot write PATH: ".
-absl::Status WriteFile(const std::string& path, absl::string_view data);
 
 }  // namespace simvisor::client
 

@@ -1,7 +1,9 @@
 // frames lookup, frames read, audit.
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -9,8 +11,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "client/cli/commands.h"
-#include "client/cli/files.h"
 #include "client/cli/hex_dump.h"
+#include "client/cli/output_file.h"
 #include "client/cli/quantities.h"
 
 namespace simvisor::client {
@@ -73,14 +75,14 @@ std::string WholeFrame(const v1::FrameContent& frame) {
 }
 
 absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
-                        const std::string& file) {
+                        const std::string& name, OutputFile& file) {
   std::string data;
   for (const v1::FrameContent& frame : all.frames()) {
     data += WholeFrame(frame);
   }
-  const absl::Status status = WriteFile(file, data);
+  const absl::Status status = file.Finish(data);
   if (status.ok() && !session.json()) {
-    session.err() << data.size() << " bytes written to " << file << "\n";
+    session.err() << data.size() << " bytes written to " << name << "\n";
   }
   return status;
 }
@@ -88,9 +90,15 @@ absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
 absl::Status Read(Session& session, const FramesArgs& args) {
   auto request = RequestFor<v1::ReadFramesRequest>(args);
   if (!request.ok()) return request.status();
+  std::optional<OutputFile> file;
+  if (!args.file.empty()) {
+    auto created = OutputFile::Create(args.file);
+    if (!created.ok()) return created.status();
+    file.emplace(*std::move(created));
+  }
   auto client = session.Connect();
   if (!client.ok()) return client.status();
-  const bool collects = session.json() || !args.file.empty();
+  const bool collects = session.json() || file.has_value();
   v1::ReadFramesResponse all;
   const absl::Status status = (*client)->ReadFrames(
       *request, [&](const v1::ReadFramesResponse& response) {
@@ -105,7 +113,7 @@ absl::Status Read(Session& session, const FramesArgs& args) {
         return absl::OkStatus();
       });
   if (!status.ok()) return status;
-  if (!args.file.empty()) return SaveFrames(session, all, args.file);
+  if (file.has_value()) return SaveFrames(session, all, args.file, *file);
   return session.json() ? session.PrintJson(all) : absl::OkStatus();
 }
 

@@ -1,12 +1,14 @@
 // guest read, guest write.
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "client/cli/commands.h"
-#include "client/cli/files.h"
 #include "client/cli/hex_dump.h"
 #include "client/cli/op_arguments.h"
+#include "client/cli/output_file.h"
 #include "client/cli/quantities.h"
 
 namespace simvisor::client {
@@ -25,14 +27,18 @@ absl::Status Read(Session& session, const ReadArgs& args) {
   if (!pfn.ok()) return pfn.status();
   auto target = session.Open(args.domain);
   if (!target.ok()) return target.status();
+  std::optional<OutputFile> file;
+  if (!args.file.empty()) {
+    auto created = OutputFile::Create(args.file);
+    if (!created.ok()) return created.status();
+    file.emplace(*std::move(created));
+  }
   auto request = target->MakeRequest<v1::ReadGuestMemoryRequest>();
   request.set_pfn(*pfn);
   request.set_offset_bytes(args.offset);
   request.set_length_bytes(args.length);
   auto response = target->client.ReadGuestMemory(request);
-  if (response.ok() && !args.file.empty()) {
-    return WriteFile(args.file, response->data());
-  }
+  if (response.ok() && file.has_value()) return file->Finish(response->data());
   return session.Show(response, [&](const v1::ReadGuestMemoryResponse& read) {
     session.out() << HexDump(read.data(), args.offset);
   });

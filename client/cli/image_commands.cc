@@ -1,9 +1,5 @@
 // save, restore.
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,8 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/commands.h"
+#include "client/cli/exit_code.h"
 #include "client/cli/files.h"
-#include "client/cli/image_file.h"
+#include "client/cli/input_file.h"
+#include "client/cli/output_file.h"
 #include "client/cli/progress_bar.h"
 #include "client/xl/domain_config.h"
 
@@ -66,6 +64,15 @@ v1::AfterSave AfterOf(const SaveArgs& args) {
   return args.keep_running ? v1::AFTER_SAVE_CONTINUE : v1::AFTER_SAVE_DESTROY;
 }
 
+// "Saving to web.img new xl format (info 0x3/0x0/1234)"
+std::string Beginning(const SaveArgs& args, absl::string_view first_piece) {
+  const std::string info = XlInfo(first_piece);
+  return absl::StrCat("Saving to ", args.file,
+                      info.empty()
+                          ? absl::StrCat(" as a ", args.layer, " stream")
+                          : absl::StrCat(" new xl format (info ", info, ")"));
+}
+
 absl::Status Save(Session& session, const SaveArgs& args) {
   auto target = session.Open(args.domain);
   if (!target.ok()) return target.status();
@@ -73,31 +80,30 @@ absl::Status Save(Session& session, const SaveArgs& args) {
   *start.mutable_domain() = target->ref;
   start.set_layer(LayerOf(args.layer));
   start.set_after(AfterOf(args));
-  auto file = ImageFile::Create(args.file);
+  auto file = OutputFile::Create(args.file);
   if (!file.ok()) return file.status();
-  const bool to_output = args.file == "-";
-  ProgressBar bar(session.BarStream(to_output), "save");
+  ProgressBar bar(session.BarStream(args.file == "-"), "save");
   bool begun = false;
-  const absl::Status status =
-      target->client.SaveDomain(
-          start, [&](const v1::SaveDomainResponse& piece) {
-            if (!begun) {
-              const std::string info = XlInfo(piece.data());
-              session.err()
-                  << "Saving to " << args.file
-                  << (info.empty()
-                          ? absl::StrCat(" as a ", args.layer, " stream")
-                          : absl::StrCat(" new xl format (info ", info, ")"))
-                  << "\n";
-              begun = true;
-            }
-            absl::Status stored = file->Append(piece.data());
-            bar.Update(piece.pfns_done(), piece.pfns_total());
-            if (stored.ok() && piece.last()) stored = file->Commit();
-            return stored;
-          });
+  bool stored = false;
+  const absl::Status status = target->client.SaveDomain(
+      start, [&](const v1::SaveDomainResponse& piece) {
+        if (!begun) {
+          session.err() << Beginning(args, piece.data()) << "\n";
+          begun = true;
+        }
+        absl::Status written = file->Append(piece.data());
+        bar.Update(piece.pfns_done(), piece.pfns_total());
+        if (written.ok() && piece.last()) {
+          written = file->Commit();
+          stored = written.ok();
+        }
+        return written;
+      });
   bar.Clear();
-  if (!status.ok() && begun) {
+  if (!status.ok() && stored) {
+    session.err() << "The image is whole; ask the daemon whether the domain "
+                     "still runs\n";
+  } else if (!status.ok() && begun) {
     session.err() << "Failed to save domain, resuming domain\n";
   }
   return status;
@@ -121,44 +127,58 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
   return absl::OkStatus();
 }
 
+// Opens the image.  Nobody types one.
+absl::StatusOr<InputFile> OpenImage(const std::string& path) {
+  auto file = InputFile::Open(path);
+  if (file.ok() && file->IsTerminal()) {
+    return UsageError(absl::StrCat(
+        "cannot read an image from ", path,
+        ": it is a terminal; name a file, or send one to standard input"));
+  }
+  return file;
+}
+
+// The next piece: what is at hand, but enough to know an image by.
+absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
+  const size_t enough = first ? kXlHeaderBytes : 1;
+  piece.clear();
+  size_t before;
+  do {
+    before = piece.size();
+    const absl::Status read = file.Read(kPieceBytes - before, piece);
+    if (!read.ok()) return read;
+  } while (piece.size() > before && piece.size() < enough);
+  return absl::OkStatus();
+}
+
 absl::Status Restore(Session& session, const RestoreArgs& args) {
   v1::RestoreOptions options;
   options.set_start_paused(args.paused);
+  const std::string& path = args.files.back();
+  if (args.files.size() == 2 && args.files[0] == "-" && path == "-") {
+    return UsageError(
+        "restore: CONFIG and FILE cannot both be standard input; name a file");
+  }
+  auto file = OpenImage(path);
+  if (!file.ok()) return file.status();
   if (auto filled = FillSpec(session, args, options); !filled.ok()) {
     return filled;
   }
   auto client = session.Connect();
   if (!client.ok()) return client.status();
-  const std::string& path = args.files.back();
-  errno = 0;
-  std::ifstream file;
-  if (path != "-") file.open(path, std::ios::binary | std::ios::ate);
-  std::istream& in = path == "-" ? std::cin : file;
-  if (!in) {
-    return absl::Status(
-        absl::ErrnoToStatusCode(errno),
-        absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
-  }
-  const uint64_t size = path == "-" ? 0 : static_cast<uint64_t>(file.tellg());
-  in.seekg(0);
-  in.clear();
   ProgressBar bar(session.BarStream(false), "restore");
   uint64_t sent = 0;
   const auto response = (*client)->RestoreDomain(
       options, [&](std::string* piece) -> absl::StatusOr<bool> {
-        piece->resize(kPieceBytes);
-        in.read(piece->data(), static_cast<std::streamsize>(piece->size()));
-        piece->resize(static_cast<size_t>(in.gcount()));
-        if (in.bad()) {
-          return absl::DataLossError(absl::StrCat("cannot read ", path));
-        }
+        const absl::Status read = ReadPiece(*file, sent == 0, *piece);
+        if (!read.ok()) return read;
         if (const std::string info = XlInfo(*piece);
             sent == 0 && !info.empty()) {
           session.err() << "Loading new save file " << path
                         << " (new xl fmt info " << info << ")\n";
         }
         sent += piece->size();
-        bar.Update(sent, size);
+        bar.Update(sent, file->size());
         return !piece->empty();
       });
   bar.Clear();
@@ -171,9 +191,9 @@ void AddSave(Commands& commands) {
       commands.Add("save", "Save a domain to a file and end it",
                    [args](Session& session) { return Save(session, *args); });
   verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option(
-          "FILE", args->file,
-          "File, replaced once the image is whole; - is standard output")
+  verb.add_option("FILE", args->file,
+                  "File, replaced once the image is whole and on the disk; - "
+                  "is standard output")
       ->required();
   auto* const running = verb.add_flag("-c,--checkpoint", args->keep_running,
                                       "Leave the domain running");
@@ -183,6 +203,18 @@ void AddSave(Commands& commands) {
                   "How much of Xen's layers to write: xl, libxl or libxc")
       ->check(CLI::IsMember({"xl", "libxl", "libxc"}))
       ->capture_default_str();
+  verb.footer(
+      "The image is written to a file of its own in the folder of FILE, which\n"
+      "takes the place of FILE when it is whole and on the disk; only then "
+      "does\n"
+      "the domain end.  FILE is then new, readable to its owner only.  If "
+      "FILE\n"
+      "is a symbolic link, the link stays and what it leads to is replaced.  "
+      "If\n"
+      "another program has written FILE meanwhile, such as a second save, "
+      "that\n"
+      "file stays, the domain runs on and the exit code is 1.  A pipe or a\n"
+      "device is written to as it is; a terminal is refused.");
 }
 
 void AddRestore(Commands& commands) {
@@ -191,7 +223,8 @@ void AddRestore(Commands& commands) {
       "restore", "Restore a domain from a file",
       [args](Session& session) { return Restore(session, *args); });
   verb.add_option("[CONFIG] FILE", args->files,
-                  "File with the image, - for standard input; before it, an "
+                  "File or pipe with the image, - for standard input; before "
+                  "it, an "
                   "xl.cfg file in place of the configuration in the image")
       ->required()
       ->expected(1, 2);

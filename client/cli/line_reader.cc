@@ -5,32 +5,22 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/files.h"
 
 namespace simvisor::client {
-namespace {
-
-absl::Status SystemError(const std::string& path, int error) {
-  return absl::Status(
-      absl::ErrnoToStatusCode(error),
-      absl::StrCat("cannot read ", path, ": ", std::strerror(error)));
-}
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<LineReader>> LineReader::Open(
     const std::string& path) {
   const int file =
       path == "-" ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return SystemError(path, errno);
+  if (file < 0) return FileError("read", path, errno);
   int wake[2];
   if (pipe2(wake, O_CLOEXEC) != 0) {
     const int error = errno;
     if (file != STDIN_FILENO) close(file);
-    return SystemError(path, error);
+    return FileError("read", path, error);
   }
   return std::unique_ptr<LineReader>(
       new LineReader(path, file, wake[0], wake[1]));
@@ -51,7 +41,7 @@ void LineReader::Stop() {
 absl::StatusOr<bool> LineReader::Fill() {
   pollfd files[] = {{wake_read_, POLLIN, 0}, {file_, POLLIN, 0}};
   while (poll(files, 2, -1) < 0) {
-    if (errno != EINTR) return SystemError(path_, errno);
+    if (errno != EINTR) return FileError("read", path_, errno);
   }
   if (files[0].revents != 0) return false;
   char buffer[65536];
@@ -59,7 +49,7 @@ absl::StatusOr<bool> LineReader::Fill() {
   do {
     got = read(file_, buffer, sizeof buffer);
   } while (got < 0 && errno == EINTR);
-  if (got < 0) return SystemError(path_, errno);
+  if (got < 0) return FileError("read", path_, errno);
   rest_.erase(0, start_);
   start_ = 0;
   rest_.append(buffer, static_cast<size_t>(got));
