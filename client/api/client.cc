@@ -69,6 +69,7 @@ absl::StatusOr<Response> Client::Call(
   Response response;
   const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) return FromGrpc(status, address_);
+  if (options_.on_response) options_.on_response(response);
   return response;
 }
 
@@ -77,7 +78,10 @@ absl::Status Client::Drain(grpc::ClientContext& context, Reader& reader,
                            Sink<Response> sink) const {
   absl::Status sunk;
   Response response;
-  while (sunk.ok() && reader.Read(&response)) sunk = sink(response);
+  while (sunk.ok() && reader.Read(&response)) {
+    if (options_.on_response) options_.on_response(response);
+    sunk = sink(response);
+  }
   if (!sunk.ok()) context.TryCancel();
   const grpc::Status status = reader.Finish();
   return sunk.ok() ? FromGrpc(status, address_) : sunk;
@@ -155,6 +159,7 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
   const grpc::Status status = stream->Finish();
   if (!more.ok()) return more.status();
   if (!status.ok()) return FromGrpc(status, address_);
+  if (options_.on_response) options_.on_response(response);
   return response;
 }
 
@@ -305,8 +310,8 @@ absl::StatusOr<v1::WriteGuestMemoryResponse> Client::WriteGuestMemory(
 }
 
 std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
-  return std::make_unique<MemoryOpsStream>(*memory_, address_,
-                                           options_.timeout);
+  return std::make_unique<MemoryOpsStream>(*memory_, address_, options_.timeout,
+                                           options_.on_response);
 }
 
 absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,

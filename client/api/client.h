@@ -39,6 +39,9 @@ class Client {
   struct Options {
     // Deadline of every call; none unless set.
     std::optional<absl::Duration> timeout;
+    // Is given every response before the caller sees it, and may change it; may
+    // be empty, and is called from any thread.  CallMethod()'s are left out.
+    ResponseHook on_response;
   };
 
   template <typename Response>

@@ -5,6 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/printable.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -17,10 +18,13 @@ constexpr absl::string_view kErrorInfoUrl =
 constexpr absl::string_view kRemoteUrl = "simvisor.client/remote";
 
 // What follows the last ": ", which in gRPC's chains of causes is the error of
-// the operating system.
+// the operating system.  For a connection that the other side has closed in
+// good order gRPC may know of none, and says nothing or "OK".
 absl::string_view LastCause(absl::string_view message) {
   const size_t at = message.rfind(": ");
-  return at == absl::string_view::npos ? message : message.substr(at + 2);
+  if (at != absl::string_view::npos) message.remove_prefix(at + 2);
+  return message.empty() || message == "OK" ? "the other side ended it"
+                                            : message;
 }
 
 std::string ExplainUnavailable(absl::string_view message,
@@ -32,7 +36,8 @@ std::string ExplainUnavailable(absl::string_view message,
   if (absl::StrContains(message, "DNS resolution failed")) {
     return absl::StrCat("cannot reach ", address, ": ", message);
   }
-  return absl::StrCat("lost the connection to ", address, ": ", message,
+  return absl::StrCat("lost the connection to ", address, ": ",
+                      message.empty() ? LastCause(message) : message,
                       "; did simvisord stop?");
 }
 
@@ -50,6 +55,16 @@ std::string ExplainLocal(const grpc::Status& status,
   }
 }
 
+std::string Explain(const grpc::Status& status, absl::string_view address) {
+  // The daemon gives every error of its own a detail.
+  std::string message = status.error_details().empty()
+                            ? ExplainLocal(status, address)
+                            : status.error_message();
+  return message.empty()
+             ? absl::StrCat(address, " ended the call without saying why")
+             : Printable(message);
+}
+
 void CopyErrorInfo(const grpc::Status& from, absl::Status& to) {
   google::rpc::Status details;
   if (!details.ParseFromString(from.error_details())) return;
@@ -64,11 +79,8 @@ void CopyErrorInfo(const grpc::Status& from, absl::Status& to) {
 
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
   if (status.ok()) return absl::OkStatus();
-  // The daemon gives every error of its own a detail.
-  const bool remote = !status.error_details().empty();
-  absl::Status result(
-      static_cast<absl::StatusCode>(status.error_code()),
-      remote ? status.error_message() : ExplainLocal(status, address));
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
+                      Explain(status, address));
   if (!absl::IsUnavailable(result)) {
     result.SetPayload(kRemoteUrl, absl::Cord());
   }
@@ -80,7 +92,7 @@ std::string ReasonOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kErrorInfoUrl);
   google::rpc::ErrorInfo info;
   if (!payload || !info.ParseFromString(std::string(*payload))) return "";
-  return info.reason();
+  return Printable(info.reason());
 }
 
 std::string Describe(const absl::Status& status) {

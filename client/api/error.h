@@ -1,6 +1,7 @@
 // The one translation from gRPC's status to absl::Status.
 //
-// Codes pass through unchanged.  The google.rpc.ErrorInfo detail of a server's
+// Codes pass through unchanged; messages and reasons become Printable(), since
+// they may be a peer's.  The google.rpc.ErrorInfo detail of a server's
 // error is kept as a payload, so that ReasonOf() finds the stable reason.
 //
 // Thread safety: pure functions.

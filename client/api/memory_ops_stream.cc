@@ -8,8 +8,9 @@ namespace simvisor::client {
 
 MemoryOpsStream::MemoryOpsStream(v1::MemoryService::Stub& stub,
                                  const std::string& address,
-                                 std::optional<absl::Duration> timeout)
-    : address_(address) {
+                                 std::optional<absl::Duration> timeout,
+                                 const ResponseHook& on_response)
+    : address_(address), on_response_(on_response) {
   if (timeout) {
     context_.set_deadline(std::chrono::system_clock::now() +
                           absl::ToChronoMicroseconds(*timeout));
@@ -24,7 +25,9 @@ bool MemoryOpsStream::Write(const v1::StreamMemoryOpsRequest& request) {
 void MemoryOpsStream::WritesDone() { stream_->WritesDone(); }
 
 bool MemoryOpsStream::Read(v1::StreamMemoryOpsResponse* response) {
-  return stream_->Read(response);
+  if (!stream_->Read(response)) return false;
+  if (on_response_) on_response_(*response);
+  return true;
 }
 
 absl::Status MemoryOpsStream::Finish() {

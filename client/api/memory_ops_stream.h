@@ -8,22 +8,29 @@
 #ifndef SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
 #define SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "google/protobuf/message.h"
 #include "grpcpp/client_context.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::client {
 
+// Is given a response before its reader sees it.
+using ResponseHook = std::function<void(google::protobuf::Message&)>;
+
 class MemoryOpsStream {
  public:
-  // Opens a call; `stub` and `address`, which is for messages, outlive it.
+  // Opens a call; `stub`, `address`, which is for messages, and `on_response`,
+  // which may be empty, outlive it.
   MemoryOpsStream(v1::MemoryService::Stub& stub, const std::string& address,
-                  std::optional<absl::Duration> timeout);
+                  std::optional<absl::Duration> timeout,
+                  const ResponseHook& on_response);
   MemoryOpsStream(const MemoryOpsStream&) = delete;
   MemoryOpsStream& operator=(const MemoryOpsStream&) = delete;
 
@@ -42,6 +49,7 @@ class MemoryOpsStream {
 
  private:
   const std::string& address_;
+  const ResponseHook& on_response_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::StreamMemoryOpsRequest,
                                            v1::StreamMemoryOpsResponse>>

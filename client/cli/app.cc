@@ -55,9 +55,9 @@ void AddCommands(Commands& commands) {
 
 // Prints help, the version or what is wrong; returns the exit code.
 int Explain(const CLI::App& app, const CLI::ParseError& error,
-            const Streams& streams) {
+            Session& session) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-    app.exit(error, streams.out, streams.err);
+    app.exit(error, session.out(), session.err());
     return kExitDone;
   }
   const CLI::App* at = &app;
@@ -66,8 +66,8 @@ int Explain(const CLI::App& app, const CLI::ParseError& error,
     at = at->get_subcommands().front();
     command += " " + at->get_name();
   }
-  streams.err << command << ": " << error.what() << "\n"
-              << "Run '" << command << " --help' for its arguments.\n";
+  session.err() << command << ": " << error.what() << "\n"
+                << "Run '" << command << " --help' for its arguments.\n";
   return kExitUsage;
 }
 
@@ -84,7 +84,7 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
   app.footer(kFooter);
 
   if (arguments.empty()) {
-    streams.err << app.help();
+    session.err() << app.help();
     return kExitUsage;
   }
   auto expanded = ExpandVerbs(app, arguments);
@@ -97,10 +97,10 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::ParseError& error) {
-    return Explain(app, error, streams);
+    return Explain(app, error, session);
   }
   absl::Status status = commands.chosen()(session);
-  if (!streams.out.flush() && status.ok()) {
+  if (!session.out().flush() && status.ok()) {
     status = absl::DataLossError("cannot write to standard output");
   }
   if (!status.ok()) session.PrintError(status);

@@ -69,8 +69,8 @@ std::string HandoverNote(const v1::Domain& domain) {
 }
 
 absl::Status List(Session& session, const ListArgs& args) {
+  if (args.long_form) session.options().output = "json";
   auto response = GetListed(session, args);
-  if (response.ok() && args.long_form) return session.PrintJson(*response);
   return session.Show(response, [&](const v1::ListDomainsResponse& list) {
     const ListColumns columns =
         args.verbose ? ListColumns::kVerbose : ListColumns::kXl;

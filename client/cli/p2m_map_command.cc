@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/printable.h"
 #include "client/cli/commands.h"
 #include "client/cli/p2m_map.h"
 
@@ -33,7 +34,11 @@ absl::Status Map(Session& session, const MapArgs& args) {
   if (session.json()) return session.PrintJson(MapToJson(map).message());
   const std::string title =
       absl::StrCat("p2m of ", args.domain, args.raw ? ", stored words" : "");
-  session.out() << RenderMap(map, title, session.colors());
+  if (session.colors()) {
+    session.colored_out() << RenderMap(map, Printable(title), true);
+  } else {
+    session.out() << RenderMap(map, title, false);
+  }
   return absl::OkStatus();
 }
 

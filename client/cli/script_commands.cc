@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/printable.h"
 #include "client/cli/commands.h"
 #include "client/cli/files.h"
 #include "client/cli/json_object.h"
@@ -22,7 +23,9 @@ class StepReport {
   StepReport(Session& session, const std::string& title)
       : session_(session), bar_(session.BarStream(true), "run") {
     object_.Set("title", title);
-    if (!session_.json() && !title.empty()) session_.out() << title << "\n";
+    if (!session_.json() && !title.empty()) {
+      session_.out() << Printable(title) << "\n";
+    }
   }
 
   void Started(const StepOutcome& step) {
@@ -43,7 +46,7 @@ class StepReport {
     bar_.Clear();
     session_.out() << absl::StrFormat("%-4s %d/%d %s (%.1f ms)\n",
                                       holds ? "ok" : "FAIL", step.number,
-                                      step.total, step.name, ms);
+                                      step.total, Printable(step.name), ms);
     for (const std::string& fault : step.faults) {
       session_.out() << "     " << fault << "\n";
     }

@@ -11,6 +11,15 @@
 
 namespace simvisor::client {
 
+Session::Session(const Streams& streams)
+    : streams_(streams),
+      out_buf_(streams.out),
+      err_buf_(streams.err),
+      out_(&out_buf_),
+      err_(&err_buf_) {
+  err_ << std::unitbuf;
+}
+
 absl::StatusOr<const Client*> Session::Connect() {
   if (client_ != nullptr) return client_.get();
   const std::string address =
@@ -19,6 +28,7 @@ absl::StatusOr<const Client*> Session::Connect() {
   if (options_.timeout_seconds > 0) {
     client_options.timeout = absl::Seconds(options_.timeout_seconds);
   }
+  if (!json()) client_options.on_response = &MakePrintable;
   auto client = Client::Create(address, client_options);
   if (!client.ok()) return UsageError(client.status().message());
   client_ = *std::move(client);

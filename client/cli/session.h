@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/api/client.h"
+#include "client/cli/printable_output.h"
 #include "google/protobuf/message.h"
 #include "simvisor/v1/common.pb.h"
 
@@ -58,21 +59,26 @@ struct Target {
 
 class Session {
  public:
-  explicit Session(const Streams& streams) : streams_(streams) {}
+  explicit Session(const Streams& streams);
 
   // For the parser to fill in before a command runs.
   GlobalOptions& options() { return options_; }
 
-  std::ostream& out() { return streams_.out; }
-  std::ostream& err() { return streams_.err; }
+  // Where text goes; what a terminal would obey is escaped on the way, see
+  // client/cli/printable_output.h.
+  std::ostream& out() { return out_; }
+  std::ostream& err() { return err_; }
+  // Standard output itself, for text that has colours and no text of others.
+  std::ostream& colored_out() { return streams_.out; }
   bool json() const { return options_.output == "json"; }
   // Whether standard output is a terminal that may be sent colours.
   bool colors() const { return streams_.out_takes_colors; }
   // Size of that terminal, or a usual one.
   ScreenSize screen() const { return streams_.screen; }
 
-  // The client, made when it is first asked for.  A UsageError() if the address
-  // is none.
+  // The client, made when it is first asked for.  Strings of its responses are
+  // printable, unless they go to JSON, which escapes them itself.  A
+  // UsageError() if the address is none.
   absl::StatusOr<const Client*> Connect();
 
   // The domain that `text` names, by ParseDomain(), and the client.
@@ -111,6 +117,10 @@ class Session {
                          bool one_line);
 
   const Streams streams_;
+  PrintableBuf out_buf_;
+  PrintableBuf err_buf_;
+  std::ostream out_;
+  std::ostream err_;
   GlobalOptions options_;
   std::unique_ptr<Client> client_;
   std::optional<std::string> domain_;  // as Open() was given it last

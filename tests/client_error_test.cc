@@ -1,0 +1,55 @@
+#include <string>
+
+#include "client/api/error.h"
+#include "gmock/gmock.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+
+namespace simvisor::client {
+namespace {
+
+using grpc::StatusCode;
+
+std::string Told(StatusCode code, const std::string& message) {
+  return Describe(FromGrpc(grpc::Status(code, message), "unix:/a"));
+}
+
+TEST(ClientErrorTest, CauseOfAFailedConnectionIsTheSystemsOwn) {
+  EXPECT_EQ(Told(StatusCode::UNAVAILABLE,
+                 "failed to connect to all addresses; last error: UNKNOWN: "
+                 "unix:/a: No such file or directory"),
+            "cannot reach unix:/a: No such file or directory; is simvisord "
+            "running?");
+}
+
+TEST(ClientErrorTest, NoMessageGivesOkOrNothingAsACause) {
+  for (const char* cause : {"OK", ""}) {
+    EXPECT_EQ(Told(StatusCode::UNAVAILABLE,
+                   std::string("failed to connect to all addresses; last "
+                               "error: ") +
+                       cause),
+              "cannot reach unix:/a: the other side ended it; is simvisord "
+              "running?");
+  }
+  EXPECT_EQ(Told(StatusCode::UNAVAILABLE, ""),
+            "lost the connection to unix:/a: the other side ended it; did "
+            "simvisord stop?");
+  EXPECT_EQ(Told(StatusCode::UNIMPLEMENTED, ""),
+            "unix:/a ended the call without saying why (UNIMPLEMENTED)");
+}
+
+TEST(ClientErrorTest, MessagesAndReasonsOfAPeerAreMadePrintable) {
+  google::rpc::ErrorInfo info;
+  info.set_reason("A\nB");
+  google::rpc::Status details;
+  details.add_details()->PackFrom(info);
+  const absl::Status status =
+      FromGrpc(grpc::Status(StatusCode::NOT_FOUND, "no\x1b[2J\nsuch",
+                            details.SerializeAsString()),
+               "unix:/a");
+  EXPECT_EQ(Describe(status), "no\\x1b[2J\\x0asuch (A\\x0aB)");
+}
+
+}  // namespace
+}  // namespace simvisor::client
