@@ -188,7 +188,8 @@ TEST_F(BatchCommandTest, CallThatEndsEarlyIsNoSuccess) {
   for (int i = 0; i < 3000; ++i) absl::StrAppend(&lines, "mem-set web 1m\n");
   EXPECT_EQ(Run(lines), kExitFailed);
   EXPECT_THAT(err_, HasSubstr("lines after line 512 have no answer"));
-  EXPECT_THAT(err_, HasSubstr("ended the call without an answer to "));
+  EXPECT_THAT(err_,
+              HasSubstr("ended the call without an answer to every line"));
 }
 
 TEST_F(BatchCommandTest, NameThatIsNoTextIsRefusedWithItsLine) {

@@ -63,6 +63,7 @@ class Batch {
     {
       absl::MutexLock lock(&mu_);
       over_ = true;
+      early_ = !all_sent_;
     }
     lines_.Stop();
     sender.join();
@@ -89,6 +90,10 @@ class Batch {
       more = status.ok() && !lines.empty();
       for (size_t i = 0; more && i < lines.size(); ++i) more = Take(lines[i]);
       more = Flush() && more;
+    }
+    {
+      absl::MutexLock lock(&mu_);
+      all_sent_ = true;
     }
     stream_.WritesDone();
   }
@@ -204,15 +209,15 @@ class Batch {
 
   absl::Status Outcome(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
-    if (!status.ok() || !entries_.empty()) {
+    const bool cut_off = early_ || !entries_.empty();
+    if (!status.ok() || cut_off) {
       session_.err() << "lines after line " << last_told_
                      << " have no answer: they may be done or not\n";
     }
     if (!status.ok()) return status;
-    if (!entries_.empty()) {
+    if (cut_off) {
       return absl::DataLossError(
-          absl::StrCat("the daemon ended the call without an answer to ",
-                       entries_.size(), " lines"));
+          "the daemon ended the call without an answer to every line");
     }
     if (!unread_.ok()) return unread_;
     if (failed_ == 0) return absl::OkStatus();
@@ -235,7 +240,9 @@ class Batch {
 
   absl::Mutex mu_;
   std::deque<Entry> entries_ ABSL_GUARDED_BY(mu_);  // by ascending id
-  bool over_ ABSL_GUARDED_BY(mu_) = false;
+  bool all_sent_ ABSL_GUARDED_BY(mu_) = false;
+  bool over_ ABSL_GUARDED_BY(mu_) = false;       // the call
+  bool early_ ABSL_GUARDED_BY(mu_) = false;      // it was over before all_sent_
   size_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;  // of entries_
   uint64_t failed_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t succeeded_ ABSL_GUARDED_BY(mu_) = 0;
