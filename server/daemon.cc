@@ -4,16 +4,13 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <thread>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
-#include "absl/strings/str_cat.h"
 #include "domain/units/status_macros.h"
-#include "server/probe_address.h"
+#include "server/unique_fd.h"
 
 namespace simvisor::server {
 namespace {
@@ -37,7 +34,11 @@ int WorkerCount() {
   return std::clamp(2 * processors, 8, 32);
 }
 
-void SetBounds(grpc::ServerBuilder& builder) {
+int ToMilliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
@@ -46,17 +47,17 @@ void SetBounds(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingsEveryMs);
   // A client whose machine is gone must not hold for hours what it asked for.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingEveryMs);
+  // By its answers, the acceptor knows a connection that has a call.
+  builder.AddChannelArgument(
+      GRPC_ARG_KEEPALIVE_TIME_MS,
+      std::min(kPingEveryMs, ToMilliseconds(limits.idle_timeout) / 2));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
-  // Otherwise a second daemon could share a port, and get half of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-}
-
-// Starts the server with sockets that only this user can connect to.
-std::unique_ptr<grpc::Server> StartPrivately(grpc::ServerBuilder& builder) {
-  const mode_t old_mask = umask(S_IXUSR | S_IRWXG | S_IRWXO);
-  const absl::Cleanup restore = [old_mask] { umask(old_mask); };
-  return builder.BuildAndStart();
+  // Otherwise pings end with the second, if nothing is sent in between.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // The acceptor has seen that a connection begins as HTTP/2; this bounds what
+  // is left of the handshake.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             ToMilliseconds(limits.handshake_timeout));
 }
 
 void ReportServing(grpc::HealthCheckServiceInterface& health) {
@@ -75,14 +76,18 @@ void ReportServing(grpc::HealthCheckServiceInterface& health) {
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-    Clock* clock, FaultInjector* faults) {
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(host), clock, faults));
-  SIMVISOR_RETURN_IF_ERROR(daemon->Guard(listen));
-  SIMVISOR_RETURN_IF_ERROR(daemon->Serve(listen));
+    Clock* clock, FaultInjector* faults, const ConnectionLimits& limits) {
+  SIMVISOR_ASSIGN_OR_RETURN(std::vector<Listener> listeners,
+                            OpenListeners(listen));
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(host), std::move(listeners), clock, faults));
+  SIMVISOR_RETURN_IF_ERROR(daemon->Serve(limits));
+  SIMVISOR_RETURN_IF_ERROR(daemon->Accept(limits));
   return daemon;
 }
 
-Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock, FaultInjector* faults)
+Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
+               Clock* clock, FaultInjector* faults)
     : host_(std::move(host)),
       runner_(WorkerCount(), clock, faults),
       host_service_(host_.get(), &runner_),
@@ -91,25 +96,20 @@ Daemon::Daemon(std::unique_ptr<Host> host, Clock* clock, FaultInjector* faults)
       address_space_service_(host_.get(), &runner_),
       guest_load_service_(host_.get(), &runner_),
       migration_service_(host_.get(), &runner_),
-      fault_service_(&runner_) {}
+      fault_service_(&runner_),
+      listeners_(std::move(listeners)) {
+  for (const Listener& listener : listeners_) {
+    addresses_.push_back(listener.address());
+  }
+}
 
 Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
 
-absl::Status Daemon::Guard(const std::vector<ListenAddress>& listen) {
-  for (const ListenAddress& address : listen) {
-    if (!address.is_unix()) continue;
-    SIMVISOR_ASSIGN_OR_RETURN(SocketGuard guard,
-                              SocketGuard::Acquire(address.path()));
-    guards_.push_back(std::move(guard));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
+absl::Status Daemon::Serve(const ConnectionLimits& limits) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  SetBounds(builder);
+  SetBounds(builder, limits);
   builder.RegisterService(&host_service_);
   builder.RegisterService(&domain_service_);
   builder.RegisterService(&memory_service_);
@@ -117,24 +117,39 @@ absl::Status Daemon::Serve(const std::vector<ListenAddress>& listen) {
   builder.RegisterService(&guest_load_service_);
   builder.RegisterService(&migration_service_);
   builder.RegisterService(&fault_service_);
-  std::vector<int> ports(listen.size(), 0);
-  for (size_t i = 0; i < listen.size(); ++i) {
-    builder.AddListeningPort(listen[i].GrpcAddress(),
-                             grpc::InsecureServerCredentials(), &ports[i]);
-  }
-  server_ = StartPrivately(builder);
-  if (server_ == nullptr) return WhyNotListening(listen);
-  for (size_t i = 0; i < listen.size(); ++i) {
-    addresses_.push_back(listen[i].is_unix() ? listen[i]
-                                             : listen[i].WithPort(ports[i]));
+  connections_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr) {
+    return absl::InternalError("gRPC cannot start a server; its log says why");
   }
   ReportServing(*server_->GetHealthCheckService());
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Accept(const ConnectionLimits& limits) {
+  std::vector<int> sockets;
+  for (const Listener& listener : listeners_) {
+    for (const UniqueFd& fd : listener.sockets()) sockets.push_back(fd.get());
+  }
+  const auto serve = [this](UniqueFd connection, int listener) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+        parameters;
+    parameters.listener_fd = listener;
+    parameters.fd = connection.Release();  // gRPC closes it
+    connections_->HandleNewConnection(&parameters);
+  };
+  SIMVISOR_ASSIGN_OR_RETURN(acceptor_,
+                            Acceptor::Start(std::move(sockets), limits, serve));
   return absl::OkStatus();
 }
 
 void Daemon::Drain(absl::Duration grace) {
   if (server_ == nullptr) return;
   server_->GetHealthCheckService()->Shutdown();
+  acceptor_ = nullptr;
+  listeners_.clear();
   runner_.faults->Stop();
   // Not by the deadline of Shutdown() alone, which is waited for in full while
   // a client stays connected, whether or not it calls.

@@ -6,6 +6,7 @@
 #define SIMVISOR_SERVER_DAEMON_H_
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <memory>
 #include <string>
@@ -15,18 +16,20 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "domain/host/host.h"
+#include "server/acceptor.h"
 #include "server/address_space_service.h"
 #include "server/call_runner.h"
 #include "server/clock.h"
+#include "server/connection_limits.h"
 #include "server/domain_service.h"
 #include "server/fault_injector.h"
 #include "server/fault_service.h"
 #include "server/guest_load_service.h"
 #include "server/host_service.h"
 #include "server/listen_address.h"
+#include "server/listener.h"
 #include "server/memory_service.h"
 #include "server/migration_service.h"
-#include "server/socket_guard.h"
 
 namespace simvisor::server {
 
@@ -36,12 +39,12 @@ class Daemon {
   // Balloon drivers and loads go by `clock`, and calls meet the faults of
   // `faults`; both outlive the daemon.  If `faults` is null, there are none.
   //
-  // Sockets get mode 0600; for that, the process's umask is changed while this
-  // runs.  Fails without serving anywhere: ALREADY_EXISTS if another daemon
-  // serves at a path, else as the system says of the address.
+  // Sockets get mode 0600.  Connections are kept within `limits`.  Fails
+  // without serving anywhere, as OpenListeners() does.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
       std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-      Clock* clock = SystemClock(), FaultInjector* faults = nullptr);
+      Clock* clock = SystemClock(), FaultInjector* faults = nullptr,
+      const ConnectionLimits& limits = {});
 
   // As Drain() without grace, if it has not been called.
   ~Daemon();
@@ -49,22 +52,22 @@ class Daemon {
   // Where it serves, with the ports that the system has chosen.
   const std::vector<ListenAddress>& addresses() const { return addresses_; }
 
-  // Reports NOT_SERVING, ends delays that were injected, waits up to `grace`
-  // for a moment without calls, then takes no more, cancels what is left and
-  // waits for its end.  Connections that are idle do not count.  Sockets are
-  // gone then.
+  // Reports NOT_SERVING, refuses new connections, whose sockets are gone then,
+  // ends delays that were injected, waits up to `grace` for a moment without
+  // calls, then takes no more, cancels what is left and waits for its end.
+  // Connections that are idle do not count.
   void Drain(absl::Duration grace);
 
  private:
-  Daemon(std::unique_ptr<Host> host, Clock* clock, FaultInjector* faults);
+  Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
+         Clock* clock, FaultInjector* faults);
 
-  absl::Status Guard(const std::vector<ListenAddress>& listen);
-  absl::Status Serve(const std::vector<ListenAddress>& listen);
+  absl::Status Serve(const ConnectionLimits& limits);
+  absl::Status Accept(const ConnectionLimits& limits);
 
-  // In the order in which they may go, last first: the server before the
-  // services it calls, these before the threads and the host they use, and the
-  // right to the sockets after everything that listens.
-  std::vector<SocketGuard> guards_;
+  // In the order in which they may go, last first: what brings connections
+  // before the server, this before the services it calls, and these before the
+  // threads and the host they use.
   const std::unique_ptr<Host> host_;
   CallRunner runner_;
   HostServiceImpl host_service_;
@@ -74,8 +77,11 @@ class Daemon {
   GuestLoadServiceImpl guest_load_service_;
   MigrationServiceImpl migration_service_;
   FaultServiceImpl fault_service_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;
+  std::vector<Listener> listeners_;
+  std::unique_ptr<Acceptor> acceptor_;
 };
 
 }  // namespace simvisor::server

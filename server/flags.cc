@@ -23,9 +23,15 @@ namespace {
 
 using Word = std::optional<std::string>;
 
+// A week, which milliseconds in an int can count.
+constexpr uint32_t kMaxSeconds = 7 * 24 * 3600;
+
 // The words as written.
 struct Words {
   std::vector<std::string> listen;
+  Word max_connections;
+  Word handshake_timeout;
+  Word idle_timeout;
   Word host_memory;
   Word dom0_memory;
   Word dom0_max_memory;
@@ -92,6 +98,22 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
       "which free frames are handed out first [lowest]");
 }
 
+void AddConnectionFlags(CLI::App& app, Words& words) {
+  const auto add = [&app](const std::string& flag, Word& word,
+                          const std::string& type, const std::string& help) {
+    app.add_option(flag, word, help)->type_name(type)->group("Connections");
+  };
+  add("--max-connections", words.max_connections, "N",
+      absl::StrCat("connections open at the same time; more wait [",
+                   kDefaultMaxConnections,
+                   ", or what the limit of open files allows if less]"));
+  add("--handshake-timeout", words.handshake_timeout, "SECONDS",
+      "how long a new connection may take to speak HTTP/2 [5]");
+  add("--idle-timeout", words.idle_timeout, "SECONDS",
+      "after which a connection without a call may be closed, if there is no "
+      "room for a new one [60]");
+}
+
 void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.set_version_flag("--version", absl::StrCat("simvisord ", kVersion));
   app.add_option("--listen", words.listen,
@@ -105,6 +127,7 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.add_flag("--enable-fault-injection", options.fault_injection,
                "take rules that make calls fail, wait or kill the daemon, for "
                "tests (simvisor fault)");
+  AddConnectionFlags(app, words);
   AddMachineFlags(app, words, options);
 }
 
@@ -150,6 +173,32 @@ absl::Status ReadCpus(const Word& word, uint32_t& out) {
   return absl::OkStatus();
 }
 
+absl::Status ReadMaxConnections(const Word& word,
+                                std::optional<uint32_t>& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  uint32_t connections = 0;
+  if (!absl::SimpleAtoi(*word, &connections) || connections < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-connections: ", Quoted(*word),
+                     " is no number from 1 to 2^32 - 1"));
+  }
+  out = connections;
+  return absl::OkStatus();
+}
+
+absl::Status ReadSeconds(absl::string_view flag, const Word& word,
+                         absl::Duration& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  uint32_t seconds = 0;
+  if (!absl::SimpleAtoi(*word, &seconds) || seconds < 1 ||
+      seconds > kMaxSeconds) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flag, ": ", Quoted(*word), " is no number from 1 to ", kMaxSeconds));
+  }
+  out = absl::Seconds(seconds);
+  return absl::OkStatus();
+}
+
 template <typename Size>
 absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   if (!word.has_value()) return absl::OkStatus();
@@ -171,8 +220,19 @@ absl::Status ReadListen(const std::vector<std::string>& words,
   return absl::OkStatus();
 }
 
-absl::Status ReadWords(const Words& words, Options& options) {
+absl::Status ReadConnectionWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadListen(words.listen, options.listen));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadMaxConnections(words.max_connections, options.max_connections));
+  SIMVISOR_RETURN_IF_ERROR(ReadSeconds("--handshake-timeout",
+                                       words.handshake_timeout,
+                                       options.handshake_timeout));
+  return ReadSeconds("--idle-timeout", words.idle_timeout,
+                     options.idle_timeout);
+}
+
+absl::Status ReadWords(const Words& words, Options& options) {
+  SIMVISOR_RETURN_IF_ERROR(ReadConnectionWords(words, options));
   SIMVISOR_RETURN_IF_ERROR(
       ReadSize("--host-memory", words.host_memory, options.host_memory));
   SIMVISOR_RETURN_IF_ERROR(

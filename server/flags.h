@@ -13,9 +13,11 @@
 #include <variant>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "domain/host/host.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/units/units.h"
+#include "server/connection_limits.h"
 #include "server/listen_address.h"
 
 namespace simvisor::server {
@@ -23,6 +25,10 @@ namespace simvisor::server {
 struct Options {
   // Without duplicates; empty stands for DefaultListenAddress().
   std::vector<ListenAddress> listen;
+  // Unset: as many as descriptors allow, up to kDefaultMaxConnections.
+  std::optional<uint32_t> max_connections;
+  absl::Duration handshake_timeout = kDefaultHandshakeTimeout;
+  absl::Duration idle_timeout = kDefaultIdleTimeout;
   // RAM of the machine, unless a boot log is named.
   PageCount host_memory{64 * kPagesPerGiB};
   // File with a boot log whose memory map becomes the machine's; may be empty.

@@ -23,6 +23,7 @@
 #include "domain/host/host.h"
 #include "domain/units/status_macros.h"
 #include "server/clock.h"
+#include "server/connection_limits.h"
 #include "server/daemon.h"
 #include "server/default_address.h"
 #include "server/fault_injector.h"
@@ -85,9 +86,21 @@ void AwaitStopSignal() {
                strsignal(signal_number));
 }
 
+absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
+  ConnectionLimits limits;
+  SIMVISOR_ASSIGN_OR_RETURN(
+      limits.max_connections,
+      MaxConnections(options.max_connections, RaiseDescriptorLimit()));
+  limits.handshake_timeout = options.handshake_timeout;
+  limits.idle_timeout = options.idle_timeout;
+  return limits;
+}
+
 // The machine asks `faults` only if they take rules.
 absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
                                                     FaultInjector* faults) {
+  SIMVISOR_ASSIGN_OR_RETURN(const ConnectionLimits limits,
+                            LimitConnections(options));
   SIMVISOR_ASSIGN_OR_RETURN(HostConfig config, MakeHostConfig(options));
   if (faults->enabled()) config.faults = faults;
   std::vector<ListenAddress> listen = options.listen;
@@ -101,7 +114,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
         host.status().code(),
         absl::StrCat("cannot power the machine on: ", host.status().message()));
   }
-  return Daemon::Start(*std::move(host), listen, SystemClock(), faults);
+  return Daemon::Start(*std::move(host), listen, SystemClock(), faults, limits);
 }
 
 // Says so if the daemon can be reached from elsewhere: it asks nobody who he

@@ -2,6 +2,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/flags.h"
@@ -32,6 +33,9 @@ EarlyExit Exits(const std::vector<std::string>& args) {
 TEST(ServerFlagsTest, NoFlagIsNeeded) {
   const Options options = Parsed({});
   EXPECT_TRUE(options.listen.empty());
+  EXPECT_FALSE(options.max_connections.has_value());
+  EXPECT_EQ(options.handshake_timeout, absl::Seconds(5));
+  EXPECT_EQ(options.idle_timeout, absl::Minutes(1));
   EXPECT_EQ(options.host_memory, PageCount(64 * kPagesPerGiB));
   EXPECT_EQ(options.host_e820_file, "");
   EXPECT_FALSE(options.dom0_memory.has_value());
@@ -47,6 +51,10 @@ TEST(ServerFlagsTest, EveryFlag) {
   const Options options = Parsed({"--listen",
                                   "unix:/run/a.sock",
                                   "--listen=127.0.0.1:0",
+                                  "--max-connections=5000",
+                                  "--handshake-timeout=7",
+                                  "--idle-timeout",
+                                  "604800",
                                   "--host-memory",
                                   "1t",
                                   "--dom0-memory=2g",
@@ -67,6 +75,9 @@ TEST(ServerFlagsTest, EveryFlag) {
   ASSERT_EQ(options.listen.size(), 2u);
   EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
   EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
+  EXPECT_EQ(options.max_connections, 5000u);
+  EXPECT_EQ(options.handshake_timeout, absl::Seconds(7));
+  EXPECT_EQ(options.idle_timeout, absl::Hours(7 * 24));
   EXPECT_EQ(options.host_memory, PageCount(1024 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_memory, PageCount(2 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_max_memory, PageCount(4 * kPagesPerGiB));
@@ -89,10 +100,11 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   const EarlyExit help = Exits({"--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* flag :
-       {"--listen", "--host-memory", "--host-e820", "--dom0-memory",
-        "--dom0-max-memory", "--dom0-hotplug-limit", "--dom0-tools-view",
-        "--cpus", "--seed", "--placement", "--enable-fault-injection",
-        "--log-level", "--version"}) {
+       {"--listen", "--max-connections", "--handshake-timeout",
+        "--idle-timeout", "--host-memory", "--host-e820",
+        "--dom0-memory", "--dom0-max-memory", "--dom0-hotplug-limit",
+        "--dom0-tools-view", "--cpus", "--seed", "--placement",
+        "--enable-fault-injection", "--log-level", "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -110,6 +122,13 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
   const std::vector<BadCase> cases = {
       {{"--listen", "nowhere"}, "--listen: address \"nowhere\""},
       {{"--listen"}, "--listen"},
+      {{"--max-connections", "0"},
+       "--max-connections: \"0\" is no number from 1 to 2^32 - 1"},
+      {{"--max-connections", "4294967296"}, "--max-connections"},
+      {{"--handshake-timeout", "0"},
+       "--handshake-timeout: \"0\" is no number from 1 to 604800"},
+      {{"--idle-timeout", "604801"}, "--idle-timeout: \"604801\""},
+      {{"--idle-timeout", "1m"}, "--idle-timeout: \"1m\""},
       {{"--host-memory", "12x"}, "--host-memory: size \"12x\""},
       {{"--host-memory", "1b"}, "whole number of 4 KiB pages"},
       {{"--dom0-memory", "99999999t"}, "--dom0-memory: size"},

@@ -79,16 +79,20 @@ __all__ = ["address_space", "common", "domain", "fault", "grpc", "guest_load",
 
 
 class Daemon:
-    """A daemon of its own for a test, on a socket in a folder of its own."""
+    """A daemon of its own for a test, on a socket in a folder of its own.
 
-    def __init__(self, *flags, folder=None):
+    `preexec` runs in the daemon's process before the daemon does.
+    """
+
+    def __init__(self, *flags, folder=None, preexec=None):
         self._folder = None if folder else tempfile.TemporaryDirectory()
         self.socket = os.path.join(folder or self._folder.name, "simvisor.sock")
         self.address = f"unix:{self.socket}"
         self.log = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(
             [SIMVISORD, "--listen", self.address, *flags],
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
+            stdout=subprocess.PIPE, stderr=self.log, text=True,
+            preexec_fn=preexec)
         line = self.process.stdout.readline()
         if not line:
             self.process.wait(DEADLINE)
