@@ -129,6 +129,10 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
                "tests (simvisor fault)");
   AddConnectionFlags(app, words);
   AddMachineFlags(app, words, options);
+  app.footer(
+      "SIGTERM, SIGINT and SIGHUP let calls end for up to 5 seconds, then end "
+      "the daemon.\nSIGINT after a second of that, and SIGQUIT, end it at "
+      "once.");
 }
 
 absl::Status Named(absl::string_view flag, const absl::Status& status) {

@@ -1,8 +1,8 @@
-// simvisord: starts the machine, serves it, and drains on SIGTERM or SIGINT.
+// simvisord: starts the machine, serves it, and drains on SIGTERM, SIGINT or
+// SIGHUP.
 
 #include <grpc/grpc.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -32,12 +32,16 @@
 #include "server/logging.h"
 #include "server/machine.h"
 #include "server/ready_line.h"
+#include "server/stop_signals.h"
 
 namespace simvisor::server {
 namespace {
 
 // How long calls may go on after the first signal.
 constexpr absl::Duration kDrainGrace = absl::Seconds(5);
+// How long the drain may take in all, which the end of cut calls and of the
+// machine is part of.
+constexpr absl::Duration kDrainLimit = absl::Seconds(30);
 
 // Keeps freed memory in the heap.  By default glibc maps every block of 128 KiB
 // and more anew and unmaps it when freed, and the page faults of that cost more
@@ -63,27 +67,6 @@ void KeepHeap() {
 // ThreadSanitizer.
 void KeepNoLockGraph() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-}
-
-sigset_t StopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  return signals;
-}
-
-// Waits for the first of StopSignals(), which every thread has blocked.  From
-// then on they have their default effect: a second one ends the process.
-void AwaitStopSignal() {
-  const sigset_t signals = StopSignals();
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  signal(SIGTERM, SIG_DFL);
-  signal(SIGINT, SIG_DFL);
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  spdlog::info("{}: draining; a second signal ends at once",
-               strsignal(signal_number));
 }
 
 absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
@@ -155,8 +138,11 @@ int Serve(const Options& options) {
   std::fflush(stdout);
   WarnOfOpenAddresses((*daemon)->addresses());
   WarnOfFaults(faults);
-  AwaitStopSignal();
+  const int signal_number = AwaitStopSignal();
+  const DrainWatch watch(kDrainLimit);
+  spdlog::info("{}: draining", strsignal(signal_number));
   (*daemon)->Drain(kDrainGrace);
+  daemon->reset();
   spdlog::info("drained");
   return 0;
 }
@@ -170,9 +156,7 @@ int Exit(const EarlyExit& exit) {
 int Main(int argc, char** argv) {
   KeepHeap();
   KeepNoLockGraph();
-  // Before there is any thread, since threads inherit what is blocked.
-  const sigset_t signals = StopSignals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  BlockStopSignals();
   // A reader of our output that goes away must not end the daemon.
   signal(SIGPIPE, SIG_IGN);
   const auto parsed =

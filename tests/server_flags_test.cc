@@ -101,7 +101,7 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   EXPECT_EQ(help.code, 0);
   for (const char* flag :
        {"--listen", "--max-connections", "--handshake-timeout",
-        "--idle-timeout", "--host-memory", "--host-e820",
+        "--idle-timeout", "SIGHUP", "--host-memory", "--host-e820",
         "--dom0-memory", "--dom0-max-memory", "--dom0-hotplug-limit",
         "--dom0-tools-view", "--cpus", "--seed", "--placement",
         "--enable-fault-injection", "--log-level", "--version"}) {
