@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs clang-tidy over the sources of domain/, server/ and client/.
+# Runs clang-tidy over the sources of base/, domain/, server/ and client/.
 #
 #   scripts/tidy.sh [FILE...]
 #
@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 files=("$@")
 if ((${#files[@]} == 0)); then
   mapfile -t files < <(git ls-files --cached --others --exclude-standard \
-    -- 'domain/*.cc' 'server/*.cc' 'client/*.cc')
+    -- 'base/*.cc' 'domain/*.cc' 'server/*.cc' 'client/*.cc')
 fi
 printf '%s\0' "${files[@]}" |
   xargs -0 -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p build/asan 2>&1 |

@@ -44,7 +44,7 @@ bool CanHoldText(const Descriptor* type, std::set<const Descriptor*>& seen) {
 // The same, remembered: a list of runs has a million messages without text.
 bool CanHoldText(const Descriptor* type) {
   ABSL_CONST_INIT static absl::Mutex mu(absl::kConstInit);
-  static auto* const known ABSL_GUARDED_BY(mu) =
+  static auto* known ABSL_GUARDED_BY(mu) =
       new absl::flat_hash_map<const Descriptor*, bool>();
   absl::MutexLock lock(&mu);
   const auto [entry, is_new] = known->try_emplace(type, false);
