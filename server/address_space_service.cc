@@ -27,93 +27,97 @@ constexpr uint64_t kMaxPfns = 65536;
 }  // namespace
 
 grpc::ServerUnaryReactor* AddressSpaceServiceImpl::CreateAddressSpaces(
-    grpc::CallbackServerContext* context,
-    const v1::CreateAddressSpacesRequest* request,
-    v1::CreateAddressSpacesResponse* response) {
-  auto create = [this, request, response](StopCheck stop) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckAtMost("count", request->count(), kMaxSpaces));
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto create = [this](const v1::CreateAddressSpacesRequest& request,
+                       v1::CreateAddressSpacesResponse* response,
+                       StopCheck stop) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(CheckAtMost("count", request.count(), kMaxSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(
         const NewAddressSpaces made,
-        domain->CreateAddressSpaces(request->count(), stop));
+        domain->CreateAddressSpaces(request.count(), stop));
     response->set_first_id(made.first_id);
-    response->set_count(request->count());
+    response->set_count(request.count());
     ToProto(made.totals, response->mutable_totals());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "CreateAddressSpaces", create);
+  return RunOnPool(runner_, {context, in, out}, "CreateAddressSpaces", create);
 }
 
 grpc::ServerUnaryReactor* AddressSpaceServiceImpl::DestroyAddressSpaces(
-    grpc::CallbackServerContext* context,
-    const v1::DestroyAddressSpacesRequest* request,
-    v1::DestroyAddressSpacesResponse* response) {
-  auto destroy = [this, request, response](StopCheck stop) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto destroy = [this](const v1::DestroyAddressSpacesRequest& request,
+                        v1::DestroyAddressSpacesResponse* response,
+                        StopCheck stop) -> absl::Status {
     SIMVISOR_RETURN_IF_ERROR(
-        CheckListSize("ids", request->ids_size(), kMaxSpaces));
+        CheckListSize("ids", request.ids_size(), kMaxSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(
         const AddressSpaceTotals totals,
         domain->DestroyAddressSpaces(
-            absl::MakeConstSpan(request->ids().data(), request->ids_size()),
+            absl::MakeConstSpan(request.ids().data(), request.ids_size()),
             stop));
     ToProto(totals, response->mutable_totals());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "DestroyAddressSpaces", destroy);
+  return RunOnPool(runner_, {context, in, out}, "DestroyAddressSpaces",
+                   destroy);
 }
 
-grpc::ServerWriteReactor<v1::ListAddressSpacesResponse>*
-AddressSpaceServiceImpl::ListAddressSpaces(
-    grpc::CallbackServerContext* context,
-    const v1::ListAddressSpacesRequest* request) {
-  return StartStream<v1::ListAddressSpacesResponse>(
-      runner_, context, "ListAddressSpaces",
-      [this, request] { return AddressSpaceSource::Create(*host_, *request); });
+RawWriteReactor* AddressSpaceServiceImpl::ListAddressSpaces(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
+  return StartStream(runner_, context, in, "ListAddressSpaces",
+                     [this](const v1::ListAddressSpacesRequest& request) {
+                       return AddressSpaceSource::Create(*host_, request);
+                     });
 }
 
 grpc::ServerUnaryReactor* AddressSpaceServiceImpl::TranslateInAddressSpace(
-    grpc::CallbackServerContext* context,
-    const v1::TranslateInAddressSpaceRequest* request,
-    v1::TranslateInAddressSpaceResponse* response) {
-  auto translate = [this, request, response](StopCheck) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto translate = [this](const v1::TranslateInAddressSpaceRequest& request,
+                          v1::TranslateInAddressSpaceResponse* response,
+                          StopCheck) -> absl::Status {
     SIMVISOR_RETURN_IF_ERROR(
-        CheckListSize("pfns", request->pfns_size(), kMaxPfns));
+        CheckListSize("pfns", request.pfns_size(), kMaxPfns));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     std::vector<P2mWord> words;
     SIMVISOR_RETURN_IF_ERROR(domain->TranslateIn(
-        request->id(),
-        absl::MakeConstSpan(request->pfns().data(), request->pfns_size()),
+        request.id(),
+        absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
         words));
-    response->mutable_classes()->Reserve(request->pfns_size());
-    response->mutable_frames()->Reserve(request->pfns_size());
+    response->mutable_classes()->Reserve(request.pfns_size());
+    response->mutable_frames()->Reserve(request.pfns_size());
     for (const P2mWord word : words) {
       response->add_classes(ToProto(word.Class()));
       response->add_frames(word.Number());
     }
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "TranslateInAddressSpace", translate);
+  return RunOnPool(runner_, {context, in, out}, "TranslateInAddressSpace",
+                   translate);
 }
 
 grpc::ServerUnaryReactor* AddressSpaceServiceImpl::SyncAddressSpaces(
-    grpc::CallbackServerContext* context,
-    const v1::SyncAddressSpacesRequest* request,
-    v1::SyncAddressSpacesResponse* response) {
-  auto sync = [this, request, response](StopCheck stop) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto sync = [this](const v1::SyncAddressSpacesRequest& request,
+                     v1::SyncAddressSpacesResponse* response,
+                     StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const AddressSpaceSync done,
                               domain->SyncAddressSpaces(stop));
     response->set_tables_walked(done.tables_walked);
     response->set_entries_rewritten(done.entries_rewritten);
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "SyncAddressSpaces", sync);
+  return RunOnPool(runner_, {context, in, out}, "SyncAddressSpaces", sync);
 }
 
 }  // namespace simvisor::server

@@ -7,40 +7,44 @@
 #define SIMVISOR_SERVER_ADDRESS_SPACE_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
 #include "server/call_runner.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/address_space_service.grpc.pb.h"
 
 namespace simvisor::server {
 
-class AddressSpaceServiceImpl final
-    : public v1::AddressSpaceService::CallbackService {
+using AddressSpaceServiceBase = RawService<
+    v1::AddressSpaceService,
+    v1::AddressSpaceService::WithRawCallbackMethod_CreateAddressSpaces,
+    v1::AddressSpaceService::WithRawCallbackMethod_DestroyAddressSpaces,
+    v1::AddressSpaceService::WithRawCallbackMethod_ListAddressSpaces,
+    v1::AddressSpaceService::WithRawCallbackMethod_TranslateInAddressSpace,
+    v1::AddressSpaceService::WithRawCallbackMethod_SyncAddressSpaces>;
+
+class AddressSpaceServiceImpl final : public AddressSpaceServiceBase {
  public:
   // Both outlive the server that this service is registered with.
   AddressSpaceServiceImpl(Host* host, CallRunner* runner)
       : host_(host), runner_(runner) {}
 
   grpc::ServerUnaryReactor* CreateAddressSpaces(
-      grpc::CallbackServerContext* context,
-      const v1::CreateAddressSpacesRequest* request,
-      v1::CreateAddressSpacesResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* DestroyAddressSpaces(
-      grpc::CallbackServerContext* context,
-      const v1::DestroyAddressSpacesRequest* request,
-      v1::DestroyAddressSpacesResponse* response) override;
-  grpc::ServerWriteReactor<v1::ListAddressSpacesResponse>* ListAddressSpaces(
-      grpc::CallbackServerContext* context,
-      const v1::ListAddressSpacesRequest* request) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
+  RawWriteReactor* ListAddressSpaces(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* in) override;
   grpc::ServerUnaryReactor* TranslateInAddressSpace(
-      grpc::CallbackServerContext* context,
-      const v1::TranslateInAddressSpaceRequest* request,
-      v1::TranslateInAddressSpaceResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* SyncAddressSpaces(
-      grpc::CallbackServerContext* context,
-      const v1::SyncAddressSpacesRequest* request,
-      v1::SyncAddressSpacesResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
 
  private:
   Host* const host_;

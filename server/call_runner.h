@@ -1,33 +1,50 @@
 // What all calls of a server share: the threads for long work and the way past
-// them for short work, the count of calls in flight, what goes on in guests
-// between calls (the timers of balloon drivers, and loads), the heap that they
-// leave behind, and the faults that are put in calls' way on purpose.
+// them for short work, the counts of calls and of their memory, what goes on in
+// guests between calls (the timers of balloon drivers, and loads), the heap
+// that they leave behind, and the faults that are put in calls' way on purpose.
 //
 // Thread safety: the parts synchronise themselves.
 
 #ifndef SIMVISOR_SERVER_CALL_RUNNER_H_
 #define SIMVISOR_SERVER_CALL_RUNNER_H_
 
+#include <cstdint>
 #include <functional>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "server/balloon_scheduler.h"
 #include "server/bounded_jobs.h"
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
 #include "server/fault_injector.h"
 #include "server/heap_trim.h"
+#include "server/idle_calls.h"
 #include "server/load_scheduler.h"
+#include "server/message_budget.h"
+#include "server/open_calls.h"
 #include "server/quick_gate.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
 
+// How much calls may take together.
+struct CallBounds {
+  uint32_t max_calls = OpenCalls::kDefaultLimit;
+  uint64_t message_bytes = MessageBudget::kDefaultBytes;
+  // After which a stream that waits for its client may give way.
+  absl::Duration idle_long_enough = IdleCalls::kLongEnough;
+};
+
 struct CallRunner {
   // `clock` and `injector`, which may be null, outlive this object.
   explicit CallRunner(int threads, Clock* clock = SystemClock(),
-                      FaultInjector* injector = nullptr)
+                      FaultInjector* injector = nullptr,
+                      const CallBounds& bounds = CallBounds())
       : faults(injector == nullptr ? &no_faults : injector),
+        open_calls(bounds.max_calls),
+        messages(bounds.message_bytes),
+        idle_calls(bounds.idle_long_enough),
         balloons(clock),
         loads(clock),
         heap(
@@ -41,6 +58,9 @@ struct CallRunner {
   FaultInjector no_faults{/*enabled=*/false};
   FaultInjector* const faults;
   // These outlive the jobs of the pool.
+  OpenCalls open_calls;
+  MessageBudget messages;
+  IdleCalls idle_calls;
   CallsInFlight calls;
   BalloonScheduler balloons;
   LoadScheduler loads;

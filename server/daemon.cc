@@ -1,11 +1,12 @@
 #include "server/daemon.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -60,36 +61,48 @@ void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
                              ToMilliseconds(limits.handshake_timeout));
 }
 
+constexpr const char* kServices[] = {
+    v1::HostService::service_full_name(),
+    v1::DomainService::service_full_name(),
+    v1::MemoryService::service_full_name(),
+    v1::AddressSpaceService::service_full_name(),
+    v1::GuestLoadService::service_full_name(),
+    v1::MigrationService::service_full_name(),
+    v1::FaultService::service_full_name()};
+
 void ReportServing(grpc::HealthCheckServiceInterface& health) {
-  for (const char* service : {v1::HostService::service_full_name(),
-                              v1::DomainService::service_full_name(),
-                              v1::MemoryService::service_full_name(),
-                              v1::AddressSpaceService::service_full_name(),
-                              v1::GuestLoadService::service_full_name(),
-                              v1::MigrationService::service_full_name(),
-                              v1::FaultService::service_full_name()}) {
+  for (const char* service : kServices) {
     health.SetServingStatus(service, true);
   }
+}
+
+std::vector<std::string> NamesForReflection() {
+  std::vector<std::string> names(std::begin(kServices), std::end(kServices));
+  names.push_back("grpc.health.v1.Health");
+  names.push_back(
+      grpc::reflection::v1alpha::ServerReflection::service_full_name());
+  return names;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-    Clock* clock, FaultInjector* faults, const ConnectionLimits& limits) {
+    Clock* clock, FaultInjector* faults, const ConnectionLimits& limits,
+    const CallBounds& bounds) {
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<Listener> listeners,
                             OpenListeners(listen));
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(host), std::move(listeners), clock, faults));
+      new Daemon(std::move(host), std::move(listeners), clock, faults, bounds));
   SIMVISOR_RETURN_IF_ERROR(daemon->Serve(limits));
   SIMVISOR_RETURN_IF_ERROR(daemon->Accept(limits));
   return daemon;
 }
 
 Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
-               Clock* clock, FaultInjector* faults)
+               Clock* clock, FaultInjector* faults, const CallBounds& bounds)
     : host_(std::move(host)),
-      runner_(WorkerCount(), clock, faults),
+      runner_(WorkerCount(), clock, faults, bounds),
       host_service_(host_.get(), &runner_),
       domain_service_(host_.get(), &runner_),
       memory_service_(host_.get(), &runner_),
@@ -97,6 +110,7 @@ Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
       guest_load_service_(host_.get(), &runner_),
       migration_service_(host_.get(), &runner_),
       fault_service_(&runner_),
+      reflection_service_(&runner_, NamesForReflection()),
       listeners_(std::move(listeners)) {
   for (const Listener& listener : listeners_) {
     addresses_.push_back(listener.address());
@@ -107,9 +121,12 @@ Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
 
 absl::Status Daemon::Serve(const ConnectionLimits& limits) {
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetBounds(builder, limits);
+  // What gRPC holds by itself: messages on their way in, and calls.
+  grpc::ResourceQuota quota("simvisord");
+  quota.Resize(runner_.messages.limit());
+  builder.SetResourceQuota(quota);
   builder.RegisterService(&host_service_);
   builder.RegisterService(&domain_service_);
   builder.RegisterService(&memory_service_);
@@ -117,6 +134,7 @@ absl::Status Daemon::Serve(const ConnectionLimits& limits) {
   builder.RegisterService(&guest_load_service_);
   builder.RegisterService(&migration_service_);
   builder.RegisterService(&fault_service_);
+  builder.RegisterService(&reflection_service_);
   connections_ = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       grpc::InsecureServerCredentials());

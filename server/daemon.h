@@ -30,6 +30,7 @@
 #include "server/listener.h"
 #include "server/memory_service.h"
 #include "server/migration_service.h"
+#include "server/reflection_service.h"
 
 namespace simvisor::server {
 
@@ -44,7 +45,8 @@ class Daemon {
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
       std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
       Clock* clock = SystemClock(), FaultInjector* faults = nullptr,
-      const ConnectionLimits& limits = {});
+      const ConnectionLimits& limits = {},
+      const CallBounds& bounds = CallBounds());
 
   // As Drain() without grace, if it has not been called.
   ~Daemon();
@@ -60,7 +62,7 @@ class Daemon {
 
  private:
   Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
-         Clock* clock, FaultInjector* faults);
+         Clock* clock, FaultInjector* faults, const CallBounds& bounds);
 
   absl::Status Serve(const ConnectionLimits& limits);
   absl::Status Accept(const ConnectionLimits& limits);
@@ -77,6 +79,7 @@ class Daemon {
   GuestLoadServiceImpl guest_load_service_;
   MigrationServiceImpl migration_service_;
   FaultServiceImpl fault_service_;
+  ReflectionServiceImpl reflection_service_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;

@@ -16,20 +16,20 @@
 namespace simvisor::server {
 
 grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
-    grpc::CallbackServerContext* context,
-    const v1::CreateDomainRequest* request,
-    v1::CreateDomainResponse* response) {
-  auto create = [this, request, response](StopCheck stop) -> absl::Status {
-    if (!request->has_spec()) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto create = [this](const v1::CreateDomainRequest& request,
+                       v1::CreateDomainResponse* response,
+                       StopCheck stop) -> absl::Status {
+    if (!request.has_spec()) {
       return ArgumentMissing("spec", "describe the domain to build");
     }
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec,
-                              FromProto(request->spec()));
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec, FromProto(request.spec()));
     SIMVISOR_RETURN_IF_ERROR(
         runner_->faults->Reach(FaultPoint::kCreateBegin, spec.name));
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
-        host_->CreateDomain(spec, request->start_paused(), stop));
+        host_->CreateDomain(spec, request.start_paused(), stop));
     const absl::Status built =
         runner_->faults->Reach(FaultPoint::kCreateBuilt, domain->name());
     if (!built.ok()) {
@@ -39,66 +39,73 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "CreateDomain", create);
+  return RunOnPool(runner_, {context, in, out}, "CreateDomain", create);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
-    grpc::CallbackServerContext* context, const v1::GetDomainRequest* request,
-    v1::GetDomainResponse* response) {
-  auto get = [this, request, response](StopCheck) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto get = [this](const v1::GetDomainRequest& request,
+                    v1::GetDomainResponse* response,
+                    StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunQuick(runner_, context, "GetDomain", IfIdle(request), get);
+  return RunQuick(runner_, {context, in, out}, "GetDomain", IfIdle(), get);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
-    grpc::CallbackServerContext* context, const v1::ListDomainsRequest* request,
-    v1::ListDomainsResponse* response) {
-  auto list = [this, request, response](StopCheck) {
-    return FillDomainPage(*host_, *request, response);
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto list = [this](const v1::ListDomainsRequest& request,
+                     v1::ListDomainsResponse* response, StopCheck) {
+    return FillDomainPage(*host_, request, response);
   };
-  return RunOnPool(runner_, context, "ListDomains", list);
+  return RunOnPool(runner_, {context, in, out}, "ListDomains", list);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
-    grpc::CallbackServerContext* context,
-    const v1::DestroyDomainRequest* request,
-    v1::DestroyDomainResponse* response) {
-  auto destroy = [this, request, response](StopCheck) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto destroy = [this](const v1::DestroyDomainRequest& request,
+                        v1::DestroyDomainResponse* response,
+                        StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
-                              FromProto(request->domain()));
+                              FromProto(request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                               host_->DestroyDomain(selector));
     runner_->heap.OnGone(host_->guest_count());
     response->set_freed_pages(freed.value());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "DestroyDomain", destroy);
+  return RunOnPool(runner_, {context, in, out}, "DestroyDomain", destroy);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
-    grpc::CallbackServerContext* context, const v1::PauseDomainRequest* request,
-    v1::PauseDomainResponse* response) {
-  auto pause = [this, request, response](StopCheck) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto pause = [this](const v1::PauseDomainRequest& request,
+                      v1::PauseDomainResponse* response,
+                      StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Pause());
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
-  return RunQuick(runner_, context, "PauseDomain", IfIdle(request), pause);
+  return RunQuick(runner_, {context, in, out}, "PauseDomain", IfIdle(), pause);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
-    grpc::CallbackServerContext* context,
-    const v1::UnpauseDomainRequest* request,
-    v1::UnpauseDomainResponse* response) {
-  auto unpause = [this, request, response](StopCheck stop) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto unpause = [this](const v1::UnpauseDomainRequest& request,
+                        v1::UnpauseDomainResponse* response,
+                        StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     const absl::StatusOr<DomainState> state = domain->Unpause(stop);
     runner_->balloons.Watch(domain);
     runner_->loads.Watch(domain);
@@ -106,48 +113,52 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
     response->set_state(ToProto(*state));
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "UnpauseDomain", unpause);
+  return RunOnPool(runner_, {context, in, out}, "UnpauseDomain", unpause);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
-    grpc::CallbackServerContext* context,
-    const v1::RenameDomainRequest* request,
-    v1::RenameDomainResponse* response) {
-  auto rename = [this, request, response](StopCheck) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto rename = [this](const v1::RenameDomainRequest& request,
+                       v1::RenameDomainResponse* response,
+                       StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
-                              FromProto(request->domain()));
+                              FromProto(request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
-        host_->RenameDomain(selector, request->new_name()));
+        host_->RenameDomain(selector, request.new_name()));
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, context, "RenameDomain", rename);
+  return RunOnPool(runner_, {context, in, out}, "RenameDomain", rename);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
-    grpc::CallbackServerContext* context,
-    const v1::SetVcpuAffinityRequest* request, v1::SetVcpuAffinityResponse*) {
-  auto set = [this, request](StopCheck) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(*request));
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto set = [this](const v1::SetVcpuAffinityRequest& request,
+                    v1::SetVcpuAffinityResponse*, StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(request));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
+                              FindDomain(*host_, request.domain()));
     return domain->SetVcpuAffinity(
         change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
         change.soft.has_value() ? &*change.soft : nullptr);
   };
-  return RunOnPool(runner_, context, "SetVcpuAffinity", set);
+  return RunOnPool(runner_, {context, in, out}, "SetVcpuAffinity", set);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::ListVcpus(
-    grpc::CallbackServerContext* context, const v1::ListVcpusRequest* request,
-    v1::ListVcpusResponse* response) {
-  auto list = [this, request, response](StopCheck stop) -> absl::Status {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto list = [this](const v1::ListVcpusRequest& request,
+                     v1::ListVcpusResponse* response,
+                     StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request->domain()));
-    return FillVcpuPage(*domain, *request, stop, response);
+                              FindDomain(*host_, request.domain()));
+    return FillVcpuPage(*domain, request, stop, response);
   };
-  return RunOnPool(runner_, context, "ListVcpus", list);
+  return RunOnPool(runner_, {context, in, out}, "ListVcpus", list);
 }
 
 }  // namespace simvisor::server

@@ -9,29 +9,35 @@
 #define SIMVISOR_SERVER_FAULT_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "server/call_runner.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/fault_service.grpc.pb.h"
 
 namespace simvisor::server {
 
-class FaultServiceImpl final : public v1::FaultService::CallbackService {
+using FaultServiceBase =
+    RawService<v1::FaultService,
+               v1::FaultService::WithRawCallbackMethod_AddFault,
+               v1::FaultService::WithRawCallbackMethod_ListFaults,
+               v1::FaultService::WithRawCallbackMethod_RemoveFaults>;
+
+class FaultServiceImpl final : public FaultServiceBase {
  public:
   // `runner` outlives the server that this service is registered with.
   explicit FaultServiceImpl(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* AddFault(grpc::CallbackServerContext* context,
-                                     const v1::AddFaultRequest* request,
-                                     v1::AddFaultResponse* response) override;
-  grpc::ServerUnaryReactor* ListFaults(
-      grpc::CallbackServerContext* context,
-      const v1::ListFaultsRequest* request,
-      v1::ListFaultsResponse* response) override;
-  grpc::ServerUnaryReactor* RemoveFaults(
-      grpc::CallbackServerContext* context,
-      const v1::RemoveFaultsRequest* request,
-      v1::RemoveFaultsResponse* response) override;
+                                     const grpc::ByteBuffer* in,
+                                     grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* ListFaults(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* in,
+                                       grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* RemoveFaults(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* in,
+                                         grpc::ByteBuffer* out) override;
 
  private:
   CallRunner* const runner_;

@@ -40,8 +40,18 @@ struct Words {
   Word cpus;
   Word seed;
   Word placement;
+  Word max_calls;
+  Word max_message_memory;
   Word log_level;
 };
+
+// Messages of 4 MiB fit into the half that the largest may fill.
+constexpr uint64_t kMinMessageBytes = uint64_t{16} << 20;
+constexpr uint64_t kMaxMessageBytes = uint64_t{1} << 40;
+constexpr uint32_t kMinCalls = 16;
+constexpr uint32_t kMaxCalls = 1'000'000;
+
+std::string FormatMib(uint64_t bytes) { return absl::StrCat(bytes >> 20, "m"); }
 
 template <typename T>
 using Choices = std::vector<std::pair<absl::string_view, T>>;
@@ -114,6 +124,22 @@ void AddConnectionFlags(CLI::App& app, Words& words) {
       "room for a new one [60]");
 }
 
+void AddLimitFlags(CLI::App& app, Words& words, const Options& options) {
+  const auto add = [&app](const std::string& flag, Word& word,
+                          const std::string& type, const std::string& help) {
+    app.add_option(flag, word, help)->type_name(type)->group("Limits");
+  };
+  add("--max-calls", words.max_calls, "N",
+      absl::StrCat("calls that may be open at once, over all connections; "
+                   "streams may be half of them [",
+                   options.calls.max_calls, "]"));
+  add("--max-message-memory", words.max_message_memory, "SIZE",
+      absl::StrCat("memory for requests and answers of all calls, and once "
+                   "more for what comes in and is not whole yet, ",
+                   FormatMib(kMinMessageBytes), " at least [",
+                   FormatMib(options.calls.message_bytes), "]"));
+}
+
 void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.set_version_flag("--version", absl::StrCat("simvisord ", kVersion));
   app.add_option("--listen", words.listen,
@@ -129,6 +155,7 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
                "tests (simvisor fault)");
   AddConnectionFlags(app, words);
   AddMachineFlags(app, words, options);
+  AddLimitFlags(app, words, options);
   app.footer(
       "SIGTERM, SIGINT and SIGHUP let calls end for up to 5 seconds, then end "
       "the daemon.\nSIGINT after a second of that, and SIGQUIT, end it at "
@@ -212,6 +239,33 @@ absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   return absl::OkStatus();
 }
 
+absl::Status ReadMaxCalls(const Word& word, uint32_t& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  uint32_t calls = 0;
+  if (!absl::SimpleAtoi(*word, &calls) || calls < kMinCalls ||
+      calls > kMaxCalls) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-calls: ", Quoted(*word), " is no number from ",
+                     kMinCalls, " to ", kMaxCalls));
+  }
+  out = calls;
+  return absl::OkStatus();
+}
+
+absl::Status ReadMaxMessageMemory(const Word& word, uint64_t& out) {
+  std::optional<PageCount> size;
+  SIMVISOR_RETURN_IF_ERROR(ReadSize("--max-message-memory", word, size));
+  if (!size.has_value()) return absl::OkStatus();
+  if (size->value() < kMinMessageBytes / kPageSize ||
+      size->value() > kMaxMessageBytes / kPageSize) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max-message-memory: ", Quoted(*word), " is not from ",
+        FormatMib(kMinMessageBytes), " to ", FormatMib(kMaxMessageBytes)));
+  }
+  out = size->value() * kPageSize;
+  return absl::OkStatus();
+}
+
 absl::Status ReadListen(const std::vector<std::string>& words,
                         std::vector<ListenAddress>& out) {
   for (const std::string& text : words) {
@@ -253,6 +307,10 @@ absl::Status ReadWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadMaxCalls(words.max_calls, options.calls.max_calls));
+  SIMVISOR_RETURN_IF_ERROR(ReadMaxMessageMemory(words.max_message_memory,
+                                                options.calls.message_bytes));
   return ReadChoice("--log-level", words.log_level, LogLevels(),
                     options.log_level);
 }

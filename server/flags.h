@@ -17,6 +17,7 @@
 #include "domain/host/host.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/units/units.h"
+#include "server/call_runner.h"
 #include "server/connection_limits.h"
 #include "server/listen_address.h"
 
@@ -45,6 +46,7 @@ struct Options {
   Placement placement = Placement::kLowest;
   // Whether rules for faults are taken.
   bool fault_injection = false;
+  CallBounds calls;
   spdlog::level::level_enum log_level = spdlog::level::info;
 };
 

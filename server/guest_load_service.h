@@ -6,37 +6,41 @@
 #define SIMVISOR_SERVER_GUEST_LOAD_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
 #include "server/call_runner.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/guest_load_service.grpc.pb.h"
 
 namespace simvisor::server {
 
-class GuestLoadServiceImpl final
-    : public v1::GuestLoadService::CallbackService {
+using GuestLoadServiceBase =
+    RawService<v1::GuestLoadService,
+               v1::GuestLoadService::WithRawCallbackMethod_StartGuestLoad,
+               v1::GuestLoadService::WithRawCallbackMethod_GetGuestLoad,
+               v1::GuestLoadService::WithRawCallbackMethod_StopGuestLoad,
+               v1::GuestLoadService::WithRawCallbackMethod_CheckGuestLoad>;
+
+class GuestLoadServiceImpl final : public GuestLoadServiceBase {
  public:
   // Both outlive the server that this service is registered with.
   GuestLoadServiceImpl(Host* host, CallRunner* runner)
       : host_(host), runner_(runner) {}
 
-  grpc::ServerUnaryReactor* StartGuestLoad(
-      grpc::CallbackServerContext* context,
-      const v1::StartGuestLoadRequest* request,
-      v1::StartGuestLoadResponse* response) override;
-  grpc::ServerUnaryReactor* GetGuestLoad(
-      grpc::CallbackServerContext* context,
-      const v1::GetGuestLoadRequest* request,
-      v1::GetGuestLoadResponse* response) override;
-  grpc::ServerUnaryReactor* StopGuestLoad(
-      grpc::CallbackServerContext* context,
-      const v1::StopGuestLoadRequest* request,
-      v1::StopGuestLoadResponse* response) override;
-  grpc::ServerUnaryReactor* CheckGuestLoad(
-      grpc::CallbackServerContext* context,
-      const v1::CheckGuestLoadRequest* request,
-      v1::CheckGuestLoadResponse* response) override;
+  grpc::ServerUnaryReactor* StartGuestLoad(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* in,
+                                           grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* GetGuestLoad(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* in,
+                                         grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* StopGuestLoad(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* in,
+                                          grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* CheckGuestLoad(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* in,
+                                           grpc::ByteBuffer* out) override;
 
  private:
   Host* const host_;

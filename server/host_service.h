@@ -6,32 +6,38 @@
 #define SIMVISOR_SERVER_HOST_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include "domain/host/host.h"
 #include "server/call_runner.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 
 namespace simvisor::server {
 
-class HostServiceImpl final : public v1::HostService::CallbackService {
+using HostServiceBase =
+    RawService<v1::HostService, v1::HostService::WithRawCallbackMethod_GetHost,
+               v1::HostService::WithRawCallbackMethod_LookupFrames,
+               v1::HostService::WithRawCallbackMethod_ReadFrames,
+               v1::HostService::WithRawCallbackMethod_AuditHost>;
+
+class HostServiceImpl final : public HostServiceBase {
  public:
   // Both outlive the server that this service is registered with.
   HostServiceImpl(Host* host, CallRunner* runner)
       : host_(host), runner_(runner) {}
 
   grpc::ServerUnaryReactor* GetHost(grpc::CallbackServerContext* context,
-                                    const v1::GetHostRequest* request,
-                                    v1::GetHostResponse* response) override;
-  grpc::ServerWriteReactor<v1::LookupFramesResponse>* LookupFrames(
-      grpc::CallbackServerContext* context,
-      const v1::LookupFramesRequest* request) override;
-  grpc::ServerWriteReactor<v1::ReadFramesResponse>* ReadFrames(
-      grpc::CallbackServerContext* context,
-      const v1::ReadFramesRequest* request) override;
+                                    const grpc::ByteBuffer* in,
+                                    grpc::ByteBuffer* out) override;
+  RawWriteReactor* LookupFrames(grpc::CallbackServerContext* context,
+                                const grpc::ByteBuffer* in) override;
+  RawWriteReactor* ReadFrames(grpc::CallbackServerContext* context,
+                              const grpc::ByteBuffer* in) override;
   grpc::ServerUnaryReactor* AuditHost(grpc::CallbackServerContext* context,
-                                      const v1::AuditHostRequest* request,
-                                      v1::AuditHostResponse* response) override;
+                                      const grpc::ByteBuffer* in,
+                                      grpc::ByteBuffer* out) override;
 
  private:
   Host* const host_;

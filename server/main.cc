@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "domain/host/host.h"
 #include "domain/units/status_macros.h"
+#include "google/protobuf/stubs/logging.h"
 #include "server/clock.h"
 #include "server/connection_limits.h"
 #include "server/daemon.h"
@@ -69,6 +70,10 @@ void KeepNoLockGraph() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
+// Has protobuf write nothing: it would log each message of a client that it
+// cannot parse.
+void KeepProtobufQuiet() { google::protobuf::SetLogHandler(nullptr); }
+
 absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
   ConnectionLimits limits;
   SIMVISOR_ASSIGN_OR_RETURN(
@@ -97,7 +102,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
         host.status().code(),
         absl::StrCat("cannot power the machine on: ", host.status().message()));
   }
-  return Daemon::Start(*std::move(host), listen, SystemClock(), faults, limits);
+  return Daemon::Start(*std::move(host), listen, SystemClock(), faults, limits,
+                       options.calls);
 }
 
 // Says so if the daemon can be reached from elsewhere: it asks nobody who he
@@ -156,6 +162,7 @@ int Exit(const EarlyExit& exit) {
 int Main(int argc, char** argv) {
   KeepHeap();
   KeepNoLockGraph();
+  KeepProtobufQuiet();
   BlockStopSignals();
   // A reader of our output that goes away must not end the daemon.
   signal(SIGPIPE, SIG_IGN);

@@ -1,22 +1,22 @@
 #include "server/memory_op_batch.h"
 
-#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/proto_buffer_writer.h>
 
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "server/argument.h"
+#include "server/raw_message.h"
 
 namespace simvisor::server {
 namespace {
 
 using google::protobuf::internal::WireFormatLite;
 
+constexpr char kMethod[] = "StreamMemoryOps";
+
 absl::Status Malformed() {
-  return ArgumentMalformed("message",
-                           "no StreamMemoryOpsRequest: its bytes cannot be "
-                           "parsed, or text in it is not UTF-8");
+  return MessageMalformed(
+      kMethod, v1::StreamMemoryOpsRequest::descriptor()->full_name());
 }
 
 // Since an operation of two bytes takes some hundred once it is parsed.
@@ -37,19 +37,15 @@ absl::Status CheckNumberOfOps(grpc::ByteBuffer* message) {
 
 }  // namespace
 
-absl::Status MemoryOpBatch::Parse(grpc::ByteBuffer* message) {
-  const absl::Status fits = CheckNumberOfOps(message);
+absl::Status MemoryOpBatch::Parse(MessageBudget& budget,
+                                  grpc::ByteBuffer& message) {
+  const absl::Status fits = CheckNumberOfOps(&message);
   if (!fits.ok()) return fits;
-  grpc::ProtoBufferReader reader(message);
-  return request_->ParseFromZeroCopyStream(&reader) ? absl::OkStatus()
-                                                    : Malformed();
+  return ReadMessage(budget, kMethod, message, arena_, *request_, charge_);
 }
 
-const grpc::ByteBuffer* MemoryOpReply::Serialize() {
-  bool owns_buffer = false;
-  // Fails for a message of 2 GiB and above alone; those here have some 2 MiB.
-  (void)grpc::SerializationTraits<v1::StreamMemoryOpsResponse>::Serialize(
-      *response_, &serialized_, &owns_buffer);
+const grpc::ByteBuffer* MemoryOpReply::Serialize(MessageBudget& budget) {
+  WriteMessageAlways(budget, *response_, serialized_);
   return &serialized_;
 }
 

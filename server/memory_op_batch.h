@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "google/protobuf/arena.h"
+#include "server/message_budget.h"
 #include "server/rpc_status.h"
 #include "simvisor/v1/memory_ops.pb.h"
 
@@ -37,7 +38,8 @@ class MemoryOpBatch {
   // INVALID_ARGUMENT: ARGUMENT_TOO_LARGE for more than kMaxOpsPerMessage of
   // them, which is found without parsing them, ARGUMENT_MALFORMED for what is
   // no message.
-  absl::Status Parse(grpc::ByteBuffer* message);
+  // Counted in `budget` until this object goes; errors as Add() of that, too.
+  absl::Status Parse(MessageBudget& budget, grpc::ByteBuffer& message);
   const auto& ops() const { return request_->ops(); }
   size_t size() const { return request_->ops_size(); }
 
@@ -55,6 +57,7 @@ class MemoryOpBatch {
   static constexpr uint64_t kOpWeight = 256;
   static constexpr uint64_t kPfnWeight = 20;
 
+  MessageBudget::Charge charge_;
   google::protobuf::Arena arena_;
   v1::StreamMemoryOpsRequest* const request_;
 };
@@ -69,8 +72,12 @@ class MemoryOpReply {
   MemoryOpReply(const MemoryOpReply&) = delete;
   MemoryOpReply& operator=(const MemoryOpReply&) = delete;
 
+  // Counts what has been added in `budget`, until this object goes.
+  void CountIn(MessageBudget& budget) {
+    budget.AddAlways(weight_ - charge_.bytes(), &charge_);
+  }
   // The message to write, which stays with this object.  To be called once.
-  const grpc::ByteBuffer* Serialize();
+  const grpc::ByteBuffer* Serialize(MessageBudget& budget);
   bool empty() const { return response_->results().empty(); }
   uint64_t weight() const { return weight_; }
   // Operations that it answers; a reply to a message of none counts as one.
@@ -124,6 +131,7 @@ class MemoryOpReply {
   // Copying so many costs less than another message.
   static constexpr int kFew = 32;
 
+  MessageBudget::Charge charge_;
   google::protobuf::Arena arena_;
   v1::StreamMemoryOpsResponse* const response_;
   grpc::ByteBuffer serialized_;

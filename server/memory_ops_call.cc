@@ -34,7 +34,7 @@ void RunJob(BoundedJobs* jobs, std::shared_ptr<Scheduler> scheduler) {
 }  // namespace
 
 MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
-                             const grpc::CallbackServerContext* context)
+                             grpc::CallbackServerContext* context)
     : host_(host),
       runner_(runner),
       limits_(context),
@@ -43,7 +43,8 @@ MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
           OpSchedulerLimits(),
           [this](std::vector<Op>& ops, absl::FunctionRef<bool()> is_over) {
             return DoTurn(ops, is_over);
-          })) {}
+          })),
+      idle_(context) {}
 
 void MemoryOpsCall::Start() {
   Due due;
@@ -55,6 +56,7 @@ void MemoryOpsCall::Start() {
 }
 
 void MemoryOpsCall::OnReadDone(bool ok) {
+  runner_->idle_calls.Remove(&idle_);
   if (ok) return runner_->streams.Submit([this] { Take(); });
   // The client has half-closed, or the call is over.
   Refuse(absl::OkStatus());
@@ -91,7 +93,7 @@ void MemoryOpsCall::OnWriteDone(bool ok) {
 
 void MemoryOpsCall::Take() {
   auto batch = std::make_unique<MemoryOpBatch>();
-  const absl::Status parsed = batch->Parse(&read_);
+  const absl::Status parsed = batch->Parse(runner_->messages, read_);
   read_.Clear();
   if (!parsed.ok()) {
     batch.reset();
@@ -238,6 +240,7 @@ void MemoryOpsCall::Post(Reply reply) {
   if (outbox_.empty() || !outbox_.back()->Absorb(*reply)) {
     outbox_.push_back(std::move(reply));
   }
+  outbox_.back()->CountIn(runner_->messages);
 }
 
 void MemoryOpsCall::Forget(const MemoryOpReply& reply) {
@@ -285,9 +288,10 @@ MemoryOpsCall::Due MemoryOpsCall::Decide() {
 
 void MemoryOpsCall::Do(const Due& due) {
   if (due.read) {
+    runner_->idle_calls.Add(&idle_);
     StartRead(&read_);
   }
-  if (due.write != nullptr) StartWrite(due.write->Serialize());
+  if (due.write != nullptr) StartWrite(due.write->Serialize(runner_->messages));
   if (due.finish) End();
 }
 

@@ -24,7 +24,6 @@
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -42,17 +41,20 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/idle_calls.h"
 #include "server/memory_op_batch.h"
 #include "server/op_scheduler.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/memory_ops.pb.h"
 
 namespace simvisor::server {
 
-class MemoryOpsCall final
-    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+class MemoryOpsCall : public RawBidiReactor {
  public:
+  using Reactor = RawBidiReactor;
+
   MemoryOpsCall(Host* host, CallRunner* runner,
-                const grpc::CallbackServerContext* context);
+                grpc::CallbackServerContext* context);
 
   // Begins to read.
   void Start() ABSL_LOCKS_EXCLUDED(mu_);
@@ -128,6 +130,7 @@ class MemoryOpsCall final
   // Jobs hold it too: the last look into it may come when the call is gone.
   const std::shared_ptr<Scheduler> scheduler_;
 
+  IdleCalls::Entry idle_;
   // Of the one read, and what follows it, that may be under way.
   grpc::ByteBuffer read_;
   std::vector<Scheduler::Entry> entries_;

@@ -11,10 +11,29 @@
 
 #include "domain/host/host.h"
 #include "server/call_runner.h"
-#include "server/memory_service_base.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::server {
+
+using MemoryServiceBase =
+    RawService<v1::MemoryService,
+               v1::MemoryService::WithRawCallbackMethod_BalloonDown,
+               v1::MemoryService::WithRawCallbackMethod_BalloonUp,
+               v1::MemoryService::WithRawCallbackMethod_SetMemoryTarget,
+               v1::MemoryService::WithRawCallbackMethod_SetMaxMemory,
+               v1::MemoryService::WithRawCallbackMethod_MarkIdentityRange,
+               v1::MemoryService::WithRawCallbackMethod_SetP2mRange,
+               v1::MemoryService::WithRawCallbackMethod_TranslatePfns,
+               v1::MemoryService::WithRawCallbackMethod_TranslateMfns,
+               v1::MemoryService::WithRawCallbackMethod_MapForeignFrames,
+               v1::MemoryService::WithRawCallbackMethod_UnmapForeignFrames,
+               v1::MemoryService::WithRawCallbackMethod_ListP2mRuns,
+               v1::MemoryService::WithRawCallbackMethod_GetP2mSummary,
+               v1::MemoryService::WithRawCallbackMethod_GetMfnListList,
+               v1::MemoryService::WithRawCallbackMethod_ReadGuestMemory,
+               v1::MemoryService::WithRawCallbackMethod_WriteGuestMemory,
+               v1::MemoryService::WithRawCallbackMethod_StreamMemoryOps>;
 
 class MemoryServiceImpl final : public MemoryServiceBase {
  public:
@@ -22,65 +41,51 @@ class MemoryServiceImpl final : public MemoryServiceBase {
   MemoryServiceImpl(Host* host, CallRunner* runner)
       : host_(host), runner_(runner) {}
 
-  grpc::ServerUnaryReactor* BalloonDown(
-      grpc::CallbackServerContext* context,
-      const v1::BalloonDownRequest* request,
-      v1::BalloonDownResponse* response) override;
+  grpc::ServerUnaryReactor* BalloonDown(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* in,
+                                        grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* BalloonUp(grpc::CallbackServerContext* context,
-                                      const v1::BalloonUpRequest* request,
-                                      v1::BalloonUpResponse* response) override;
+                                      const grpc::ByteBuffer* in,
+                                      grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* SetMemoryTarget(
-      grpc::CallbackServerContext* context,
-      const v1::SetMemoryTargetRequest* request,
-      v1::SetMemoryTargetResponse* response) override;
-  grpc::ServerUnaryReactor* SetMaxMemory(
-      grpc::CallbackServerContext* context,
-      const v1::SetMaxMemoryRequest* request,
-      v1::SetMaxMemoryResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* SetMaxMemory(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* in,
+                                         grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* MarkIdentityRange(
-      grpc::CallbackServerContext* context,
-      const v1::MarkIdentityRangeRequest* request,
-      v1::MarkIdentityRangeResponse* response) override;
-  grpc::ServerUnaryReactor* SetP2mRange(
-      grpc::CallbackServerContext* context,
-      const v1::SetP2mRangeRequest* request,
-      v1::SetP2mRangeResponse* response) override;
-  grpc::ServerUnaryReactor* TranslatePfns(
-      grpc::CallbackServerContext* context,
-      const v1::TranslatePfnsRequest* request,
-      v1::TranslatePfnsResponse* response) override;
-  grpc::ServerUnaryReactor* TranslateMfns(
-      grpc::CallbackServerContext* context,
-      const v1::TranslateMfnsRequest* request,
-      v1::TranslateMfnsResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* SetP2mRange(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer* in,
+                                        grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* TranslatePfns(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* in,
+                                          grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* TranslateMfns(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* in,
+                                          grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* MapForeignFrames(
-      grpc::CallbackServerContext* context,
-      const v1::MapForeignFramesRequest* request,
-      v1::MapForeignFramesResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* UnmapForeignFrames(
-      grpc::CallbackServerContext* context,
-      const v1::UnmapForeignFramesRequest* request,
-      v1::UnmapForeignFramesResponse* response) override;
-  grpc::ServerWriteReactor<v1::ListP2mRunsResponse>* ListP2mRuns(
-      grpc::CallbackServerContext* context,
-      const v1::ListP2mRunsRequest* request) override;
-  grpc::ServerUnaryReactor* GetP2mSummary(
-      grpc::CallbackServerContext* context,
-      const v1::GetP2mSummaryRequest* request,
-      v1::GetP2mSummaryResponse* response) override;
-  grpc::ServerUnaryReactor* GetMfnListList(
-      grpc::CallbackServerContext* context,
-      const v1::GetMfnListListRequest* request,
-      v1::GetMfnListListResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
+  RawWriteReactor* ListP2mRuns(grpc::CallbackServerContext* context,
+                               const grpc::ByteBuffer* in) override;
+  grpc::ServerUnaryReactor* GetP2mSummary(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* in,
+                                          grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* GetMfnListList(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* in,
+                                           grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* ReadGuestMemory(
-      grpc::CallbackServerContext* context,
-      const v1::ReadGuestMemoryRequest* request,
-      v1::ReadGuestMemoryResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* WriteGuestMemory(
-      grpc::CallbackServerContext* context,
-      const v1::WriteGuestMemoryRequest* request,
-      v1::WriteGuestMemoryResponse* response) override;
-  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StreamMemoryOps(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
+  RawBidiReactor* StreamMemoryOps(
       grpc::CallbackServerContext* context) override;
 
  private:

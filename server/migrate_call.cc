@@ -27,14 +27,23 @@ std::string RandomId() {
 MigrateCall::MigrateCall(Host* host, CallRunner* runner,
                          OutgoingMigrations* migrations, WorkerPool* pool,
                          const grpc::CallbackServerContext* context,
-                         const v1::MigrateDomainRequest& request)
+                         const grpc::ByteBuffer* in)
     : host_(host),
       runner_(runner),
       migrations_(migrations),
       pool_(pool),
       limits_(context),
       record_(&runner->calls, "MigrateDomain"),
-      request_(request) {}
+      in_(in) {}
+
+void MigrateCall::Start() {
+  const absl::Status status =
+      // As for unary methods.
+      request_.Take(runner_->messages, "MigrateDomain",
+                    const_cast<grpc::ByteBuffer&>(*in_));
+  if (!status.ok()) return End(status);
+  pool_->Submit([this] { End(Migrate()); });
+}
 
 absl::Status MigrateCall::Migrate() {
   SIMVISOR_RETURN_IF_ERROR(limits_());
@@ -57,19 +66,19 @@ absl::Status MigrateCall::Migrate() {
 absl::StatusOr<MigrationSource::Plan> MigrateCall::MakePlan() const {
   MigrationSource::Plan plan;
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
-                            FromProto(request_.domain()));
-  if (request_.target().empty()) {
+                            FromProto(request_->domain()));
+  if (request_->target().empty()) {
     return ArgumentMissing("target",
                            "name the daemon that the domain moves to, as "
                            "unix:PATH or HOST:PORT");
   }
-  plan.target = request_.target();
-  SIMVISOR_ASSIGN_OR_RETURN(plan.policy, FromProto(request_.policy()));
-  plan.id = request_.migration_id();
+  plan.target = request_->target();
+  SIMVISOR_ASSIGN_OR_RETURN(plan.policy, FromProto(request_->policy()));
+  plan.id = request_->migration_id();
   if (plan.id.empty()) plan.id = RandomId();
   SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(plan.id));
   SIMVISOR_ASSIGN_OR_RETURN(plan.domain, host_->FindGuest(selector, "migrate"));
-  plan.start_paused = request_.start_paused();
+  plan.start_paused = request_->start_paused();
   return plan;
 }
 
@@ -110,7 +119,8 @@ void MigrateCall::End(const absl::Status& status) {
 MigrateCall::Due MigrateCall::TakeDue() {
   if (writing_) return Due::kNothing;
   if (waiting_.has_value()) {
-    response_ = *std::exchange(waiting_, std::nullopt);
+    WriteMessageAlways(runner_->messages,
+                       *std::exchange(waiting_, std::nullopt), write_);
     writing_ = true;
     return Due::kWrite;
   }
@@ -118,7 +128,7 @@ MigrateCall::Due MigrateCall::TakeDue() {
 }
 
 void MigrateCall::Do(Due due) {
-  if (due == Due::kWrite) StartWrite(&response_);
+  if (due == Due::kWrite) StartWrite(&write_);
   if (due == Due::kFinish) Finish(ToGrpcStatus(outcome_));
 }
 

@@ -12,7 +12,7 @@
 #define SIMVISOR_SERVER_MIGRATE_CALL_H_
 
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
 #include <optional>
@@ -27,22 +27,23 @@
 #include "server/call_runner.h"
 #include "server/migration_source.h"
 #include "server/outgoing_migrations.h"
+#include "server/raw_message.h"
+#include "server/raw_service.h"
 #include "server/worker_pool.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::server {
 
-class MigrateCall final
-    : public grpc::ServerWriteReactor<v1::MigrateDomainResponse> {
+class MigrateCall : public RawWriteReactor {
  public:
+  using Reactor = RawWriteReactor;
+
   // `pool` runs nothing but migrations.  All but the request outlive the call.
   MigrateCall(Host* host, CallRunner* runner, OutgoingMigrations* migrations,
               WorkerPool* pool, const grpc::CallbackServerContext* context,
-              const v1::MigrateDomainRequest& request);
+              const grpc::ByteBuffer* in);
 
-  void Start() {
-    pool_->Submit([this] { End(Migrate()); });
-  }
+  void Start();
 
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mu_);
@@ -66,7 +67,8 @@ class MigrateCall final
   WorkerPool* const pool_;
   const CallLimits limits_;
   const CallRecord record_;
-  const v1::MigrateDomainRequest request_;
+  const grpc::ByteBuffer* const in_;
+  TakenMessage<v1::MigrateDomainRequest> request_;
 
   absl::Mutex mu_;
   // Set while the migration runs.
@@ -75,7 +77,7 @@ class MigrateCall final
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   // Whose turn it is to write or to finish may touch these.
-  v1::MigrateDomainResponse response_;
+  grpc::ByteBuffer write_;
   absl::Status outcome_;
 };
 

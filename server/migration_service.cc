@@ -12,6 +12,7 @@
 #include "server/argument.h"
 #include "server/convert_live_migration.h"
 #include "server/migrate_call.h"
+#include "server/open_stream.h"
 #include "server/receive_call.h"
 #include "server/restore_call.h"
 #include "server/save_call.h"
@@ -98,62 +99,55 @@ MigrationServiceImpl::MigrationServiceImpl(Host* host, CallRunner* runner)
       outgoing_(host, runner),
       migrations_(kMigrationsAtOnce) {}
 
-grpc::ServerBidiReactor<v1::SaveDomainRequest, v1::SaveDomainResponse>*
-MigrationServiceImpl::SaveDomain(grpc::CallbackServerContext* context) {
-  auto* const call = new SaveCall(host_, runner_, context);
-  call->Start();
-  return call;
+RawBidiReactor* MigrationServiceImpl::SaveDomain(
+    grpc::CallbackServerContext* context) {
+  return OpenStream<SaveCall>(runner_, "SaveDomain", host_, runner_, context);
 }
 
-grpc::ServerReadReactor<v1::RestoreDomainRequest>*
-MigrationServiceImpl::RestoreDomain(grpc::CallbackServerContext* context,
-                                    v1::RestoreDomainResponse* response) {
-  auto* const call = new RestoreCall(host_, runner_, context, response);
-  call->Start();
-  return call;
+RawReadReactor* MigrationServiceImpl::RestoreDomain(
+    grpc::CallbackServerContext* context, grpc::ByteBuffer* out) {
+  return OpenStream<RestoreCall>(runner_, "RestoreDomain", host_, runner_,
+                                 context, out);
 }
 
-grpc::ServerWriteReactor<v1::MigrateDomainResponse>*
-MigrationServiceImpl::MigrateDomain(grpc::CallbackServerContext* context,
-                                    const v1::MigrateDomainRequest* request) {
-  auto* const call = new MigrateCall(host_, runner_, &outgoing_, &migrations_,
-                                     context, *request);
-  call->Start();
-  return call;
+RawWriteReactor* MigrationServiceImpl::MigrateDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
+  return OpenStream<MigrateCall>(runner_, "MigrateDomain", host_, runner_,
+                                 &outgoing_, &migrations_, context, in);
 }
 
-grpc::ServerBidiReactor<v1::ReceiveDomainRequest, v1::ReceiveDomainResponse>*
-MigrationServiceImpl::ReceiveDomain(grpc::CallbackServerContext* context) {
-  auto* const call = new ReceiveCall(host_, runner_, &incoming_, context);
-  call->Start();
-  return call;
+RawBidiReactor* MigrationServiceImpl::ReceiveDomain(
+    grpc::CallbackServerContext* context) {
+  return OpenStream<ReceiveCall>(runner_, "ReceiveDomain", host_, runner_,
+                                 &incoming_, context);
 }
 
 grpc::ServerUnaryReactor* MigrationServiceImpl::ListMigrations(
-    grpc::CallbackServerContext* context,
-    const v1::ListMigrationsRequest* /*request*/,
-    v1::ListMigrationsResponse* response) {
-  return RunOnPool(
-      runner_, context, "ListMigrations", [this, response](const CallLimits&) {
-        outgoing_.List(*response);
-        incoming_.List(*response);
-        auto& all = *response->mutable_migrations();
-        std::stable_sort(all.begin(), all.end(),
-                         [](const auto& a, const auto& b) {
-                           return Urgency(a.state()) < Urgency(b.state());
-                         });
-        response->set_instance_id(instance_id_);
-        return absl::OkStatus();
-      });
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOnPool(runner_, {context, in, out}, "ListMigrations",
+                   [this](const v1::ListMigrationsRequest&,
+                          v1::ListMigrationsResponse* response, StopCheck) {
+                     outgoing_.List(*response);
+                     incoming_.List(*response);
+                     auto& all = *response->mutable_migrations();
+                     std::stable_sort(all.begin(), all.end(),
+                                      [](const auto& a, const auto& b) {
+                                        return Urgency(a.state()) <
+                                               Urgency(b.state());
+                                      });
+                     response->set_instance_id(instance_id_);
+                     return absl::OkStatus();
+                   });
 }
 
 grpc::ServerUnaryReactor* MigrationServiceImpl::ResolveMigration(
-    grpc::CallbackServerContext* context,
-    const v1::ResolveMigrationRequest* request,
-    v1::ResolveMigrationResponse* response) {
-  return RunOnPool(runner_, context, "ResolveMigration",
-                   [this, request, response](const CallLimits&) {
-                     return Resolve(*request, response->mutable_migration());
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOnPool(runner_, {context, in, out}, "ResolveMigration",
+                   [this](const v1::ResolveMigrationRequest& request,
+                          v1::ResolveMigrationResponse* response, StopCheck) {
+                     return Resolve(request, response->mutable_migration());
                    });
 }
 

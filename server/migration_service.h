@@ -6,6 +6,7 @@
 #define SIMVISOR_SERVER_MIGRATION_SERVICE_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <string>
@@ -15,36 +16,39 @@
 #include "server/call_runner.h"
 #include "server/incoming_migrations.h"
 #include "server/outgoing_migrations.h"
+#include "server/raw_service.h"
 #include "server/worker_pool.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
 
 namespace simvisor::server {
 
-class MigrationServiceImpl final
-    : public v1::MigrationService::CallbackService {
+using MigrationServiceBase =
+    RawService<v1::MigrationService,
+               v1::MigrationService::WithRawCallbackMethod_SaveDomain,
+               v1::MigrationService::WithRawCallbackMethod_RestoreDomain,
+               v1::MigrationService::WithRawCallbackMethod_MigrateDomain,
+               v1::MigrationService::WithRawCallbackMethod_ReceiveDomain,
+               v1::MigrationService::WithRawCallbackMethod_ListMigrations,
+               v1::MigrationService::WithRawCallbackMethod_ResolveMigration>;
+
+class MigrationServiceImpl final : public MigrationServiceBase {
  public:
   // Both outlive the server that this service is registered with, and this
   // object.
   MigrationServiceImpl(Host* host, CallRunner* runner);
 
-  grpc::ServerBidiReactor<v1::SaveDomainRequest, v1::SaveDomainResponse>*
-  SaveDomain(grpc::CallbackServerContext* context) override;
-  grpc::ServerReadReactor<v1::RestoreDomainRequest>* RestoreDomain(
-      grpc::CallbackServerContext* context,
-      v1::RestoreDomainResponse* response) override;
-  grpc::ServerWriteReactor<v1::MigrateDomainResponse>* MigrateDomain(
-      grpc::CallbackServerContext* context,
-      const v1::MigrateDomainRequest* request) override;
-  grpc::ServerBidiReactor<v1::ReceiveDomainRequest, v1::ReceiveDomainResponse>*
-  ReceiveDomain(grpc::CallbackServerContext* context) override;
-  grpc::ServerUnaryReactor* ListMigrations(
-      grpc::CallbackServerContext* context,
-      const v1::ListMigrationsRequest* request,
-      v1::ListMigrationsResponse* response) override;
+  RawBidiReactor* SaveDomain(grpc::CallbackServerContext* context) override;
+  RawReadReactor* RestoreDomain(grpc::CallbackServerContext* context,
+                                grpc::ByteBuffer* out) override;
+  RawWriteReactor* MigrateDomain(grpc::CallbackServerContext* context,
+                                 const grpc::ByteBuffer* in) override;
+  RawBidiReactor* ReceiveDomain(grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* ListMigrations(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* in,
+                                           grpc::ByteBuffer* out) override;
   grpc::ServerUnaryReactor* ResolveMigration(
-      grpc::CallbackServerContext* context,
-      const v1::ResolveMigrationRequest* request,
-      v1::ResolveMigrationResponse* response) override;
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
 
  private:
   absl::Status Resolve(const v1::ResolveMigrationRequest& request,

@@ -69,8 +69,11 @@ void ReceiveCall::Written() {
 }
 
 void ReceiveCall::Take() {
+  const absl::Status taken =
+      request_.Take(runner_->messages, "ReceiveDomain", read_);
+  if (!taken.ok()) return End(taken);
   if (step_ == Step::kCommitted) {
-    if (!request_.has_done()) return End(Misplaced("done"));
+    if (!request_->has_done()) return End(Misplaced("done"));
     migrations_->Acknowledge(id_);
     return End(Reach(FaultPoint::kReceiveDone));
   }
@@ -83,24 +86,26 @@ void ReceiveCall::Take() {
 
 void ReceiveCall::GoOn(const absl::Status& status) {
   if (!status.ok()) return End(status);
+  request_.Clear();
   if (response_.step_case() == v1::ReceiveDomainResponse::STEP_NOT_SET) {
-    StartRead(&request_);
+    StartRead(&read_);
   } else {
-    StartWrite(&response_);
+    WriteMessageAlways(runner_->messages, response_, write_);
+    StartWrite(&write_);
   }
 }
 
 absl::Status ReceiveCall::Handle() {
   switch (step_) {
     case Step::kOffer:
-      return request_.has_offer() ? TakeOffer(request_.offer())
-                                  : Misplaced("offer");
+      return request_->has_offer() ? TakeOffer(request_->offer())
+                                   : Misplaced("offer");
     case Step::kReceiving:
-      return request_.step_case() == v1::ReceiveDomainRequest::kData
+      return request_->step_case() == v1::ReceiveDomainRequest::kData
                  ? TakeData()
                  : Misplaced("data");
     case Step::kPrepared:
-      return request_.has_commit() ? TakeCommit() : Misplaced("commit");
+      return request_->has_commit() ? TakeCommit() : Misplaced("commit");
     case Step::kCommitted:
       break;
   }
@@ -128,7 +133,7 @@ absl::Status ReceiveCall::TakeOffer(
 }
 
 absl::Status ReceiveCall::TakeData() {
-  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_.data()));
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data()));
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceivePiece));
   if (!admitted_ && restorer_->admitted()) {
     SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveAdmitted));
@@ -167,7 +172,7 @@ absl::Status ReceiveCall::TakeCommit() {
 
 absl::Status ReceiveCall::Misplaced(absl::string_view expected) const {
   return ArgumentMalformed(
-      "step", absl::StrCat("field ", request_.step_case(), " was sent where ",
+      "step", absl::StrCat("field ", request_->step_case(), " was sent where ",
                            expected, " was due"));
 }
 

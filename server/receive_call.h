@@ -21,7 +21,7 @@
 #define SIMVISOR_SERVER_RECEIVE_CALL_H_
 
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
 #include <string>
@@ -33,18 +33,20 @@
 #include "server/call_record.h"
 #include "server/call_runner.h"
 #include "server/incoming_migrations.h"
+#include "server/raw_message.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::server {
 
-class ReceiveCall final
-    : public grpc::ServerBidiReactor<v1::ReceiveDomainRequest,
-                                     v1::ReceiveDomainResponse> {
+class ReceiveCall : public RawBidiReactor {
  public:
+  using Reactor = RawBidiReactor;
+
   ReceiveCall(Host* host, CallRunner* runner, IncomingMigrations* migrations,
               grpc::CallbackServerContext* context);
 
-  void Start() { StartRead(&request_); }
+  void Start() { StartRead(&read_); }
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -85,8 +87,10 @@ class ReceiveCall final
   bool admitted_ = false;
   std::unique_ptr<ImageRestorer> restorer_;
   std::shared_ptr<Domain> domain_;
-  v1::ReceiveDomainRequest request_;
+  grpc::ByteBuffer read_;
+  TakenMessage<v1::ReceiveDomainRequest> request_;
   v1::ReceiveDomainResponse response_;
+  grpc::ByteBuffer write_;  // the response
 };
 
 }  // namespace simvisor::server

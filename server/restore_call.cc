@@ -35,12 +35,12 @@ ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
 
 RestoreCall::RestoreCall(Host* host, CallRunner* runner,
                          const grpc::CallbackServerContext* context,
-                         v1::RestoreDomainResponse* response)
+                         grpc::ByteBuffer* out)
     : host_(host),
       runner_(runner),
       limits_(context),
       record_(&runner->calls, "RestoreDomain"),
-      response_(response) {}
+      out_(out) {}
 
 void RestoreCall::OnReadDone(bool ok) {
   runner_->pool.Submit([this, ok] {
@@ -54,14 +54,18 @@ void RestoreCall::OnReadDone(bool ok) {
 
 void RestoreCall::Take() {
   absl::Status status = limits_();
+  if (status.ok()) {
+    status = request_.Take(runner_->messages, "RestoreDomain", read_);
+  }
   if (status.ok()) status = TakePiece();
   if (!status.ok()) return End(status);
-  StartRead(&request_);
+  request_.Clear();
+  StartRead(&read_);
 }
 
 absl::Status RestoreCall::TakePiece() {
   if (restorer_ == nullptr) {
-    const v1::RestoreOptions& options = request_.options();
+    const v1::RestoreOptions& options = request_->options();
     paused_ = options.start_paused();
     name_ = options.spec().name();
     SIMVISOR_RETURN_IF_ERROR(
@@ -70,11 +74,11 @@ absl::Status RestoreCall::TakePiece() {
         *host_, SpecOf(options),
         options.spec().memory_pages() > 0 ? LimitsFrom::kSpec
                                           : LimitsFrom::kNotes);
-  } else if (request_.has_options()) {
+  } else if (request_->has_options()) {
     return ArgumentMalformed("options", "only the first message has any");
   }
-  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_.data()));
-  if (request_.data().empty()) return absl::OkStatus();
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data()));
+  if (request_->data().empty()) return absl::OkStatus();
   return runner_->faults->Reach(FaultPoint::kRestorePiece, name_);
 }
 
@@ -98,7 +102,8 @@ absl::Status RestoreCall::Restore() {
   }
   runner_->balloons.Watch(domain);
   runner_->loads.Watch(domain);
-  ToProto(domain->Info(), response_->mutable_domain());
+  ToProto(domain->Info(), response_.mutable_domain());
+  WriteMessageAlways(runner_->messages, response_, *out_);
   return absl::OkStatus();
 }
 

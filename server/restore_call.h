@@ -11,7 +11,7 @@
 #define SIMVISOR_SERVER_RESTORE_CALL_H_
 
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
 #include <optional>
@@ -23,18 +23,21 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/raw_message.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/migration_service.pb.h"
 
 namespace simvisor::server {
 
-class RestoreCall final
-    : public grpc::ServerReadReactor<v1::RestoreDomainRequest> {
+class RestoreCall : public RawReadReactor {
  public:
+  using Reactor = RawReadReactor;
+
   RestoreCall(Host* host, CallRunner* runner,
               const grpc::CallbackServerContext* context,
-              v1::RestoreDomainResponse* response);
+              grpc::ByteBuffer* out);
 
-  void Start() { StartRead(&request_); }
+  void Start() { StartRead(&read_); }
 
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
@@ -54,8 +57,10 @@ class RestoreCall final
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;
-  v1::RestoreDomainRequest request_;
-  v1::RestoreDomainResponse* const response_;
+  grpc::ByteBuffer read_;
+  TakenMessage<v1::RestoreDomainRequest> request_;
+  grpc::ByteBuffer* const out_;
+  v1::RestoreDomainResponse response_;
   bool paused_ = false;
   std::string name_;  // by the caller's word; empty if the image names it
   std::unique_ptr<ImageRestorer> restorer_;  // null before the first message

@@ -26,21 +26,30 @@ SaveCall::SaveCall(Host* host, CallRunner* runner,
 
 void SaveCall::OnReadDone(bool ok) {
   runner_->pool.Submit([this, ok] {
-    if (!ok) {
+    if (ok) {
+      Take();
+    } else {
       Fail(step_ == Step::kStart
                ? ArgumentMissing("start", "name the domain to save")
                : Broken());
-    } else if (step_ == Step::kStart) {
-      Begin();
-    } else {
-      Complete();
     }
   });
 }
 
+void SaveCall::Take() {
+  const absl::Status status =
+      request_.Take(runner_->messages, "SaveDomain", read_);
+  if (!status.ok()) return Fail(status);
+  if (step_ == Step::kStart) {
+    Begin();
+  } else {
+    Complete();
+  }
+}
+
 void SaveCall::OnWriteDone(bool ok) {
   if (ok && step_ == Step::kStored) {
-    StartRead(&request_);
+    StartRead(&read_);
     return;
   }
   runner_->pool.Submit([this, ok] {
@@ -69,10 +78,10 @@ void SaveCall::Begin() {
 }
 
 absl::Status SaveCall::Suspend() {
-  if (!request_.has_start()) {
+  if (!request_->has_start()) {
     return ArgumentMissing("start", "name the domain to save");
   }
-  const v1::SaveDomainRequest::Start& start = request_.start();
+  const v1::SaveDomainRequest::Start& start = request_->start();
   SIMVISOR_ASSIGN_OR_RETURN(const ImageLayer layer,
                             FromProto("layer", start.layer()));
   SIMVISOR_ASSIGN_OR_RETURN(after_, CheckAfterSave("after", start.after()));
@@ -95,7 +104,7 @@ void SaveCall::Send() {
   if (status.ok()) status = FillChunk();
   if (!status.ok()) return Fail(status);
   if (chunk_.last()) step_ = Step::kStored;
-  StartWrite(&chunk_);
+  StartWrite(&write_);
 }
 
 absl::Status SaveCall::FillChunk() {
@@ -113,11 +122,13 @@ absl::Status SaveCall::FillChunk() {
   chunk_.set_pfns_done(saver_->pfns_done().value());
   chunk_.set_pfns_total(saver_->pfns_total().value());
   chunk_.set_data_pages(saver_->pages_sent().value());
+  SIMVISOR_RETURN_IF_ERROR(
+      WriteMessage(runner_->messages, "SaveDomain", chunk_, write_));
   return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
 }
 
 void SaveCall::Complete() {
-  if (!request_.has_stored()) return Fail(Broken());
+  if (!request_->has_stored()) return Fail(Broken());
   absl::Status status =
       runner_->faults->Reach(FaultPoint::kSaveStored, domain_->name());
   if (!status.ok()) return Fail(status);

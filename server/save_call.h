@@ -16,7 +16,7 @@
 #define SIMVISOR_SERVER_SAVE_CALL_H_
 
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <memory>
 #include <optional>
@@ -28,17 +28,20 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/raw_message.h"
+#include "server/raw_service.h"
 #include "simvisor/v1/migration_service.pb.h"
 
 namespace simvisor::server {
 
-class SaveCall final : public grpc::ServerBidiReactor<v1::SaveDomainRequest,
-                                                      v1::SaveDomainResponse> {
+class SaveCall : public RawBidiReactor {
  public:
+  using Reactor = RawBidiReactor;
+
   SaveCall(Host* host, CallRunner* runner,
            const grpc::CallbackServerContext* context);
 
-  void Start() { StartRead(&request_); }
+  void Start() { StartRead(&read_); }
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -48,6 +51,7 @@ class SaveCall final : public grpc::ServerBidiReactor<v1::SaveDomainRequest,
   enum class Step { kStart, kSending, kStored };
 
   // On the pool.
+  void Take();
   void Begin();
   void Send();
   void Complete();
@@ -65,8 +69,10 @@ class SaveCall final : public grpc::ServerBidiReactor<v1::SaveDomainRequest,
   const CallLimits limits_;
   const CallRecord record_;
   Step step_ = Step::kStart;
-  v1::SaveDomainRequest request_;
+  grpc::ByteBuffer read_;
+  TakenMessage<v1::SaveDomainRequest> request_;
   v1::SaveDomainResponse chunk_;
+  grpc::ByteBuffer write_;  // the chunk
   v1::AfterSave after_ = v1::AFTER_SAVE_DESTROY;
   std::shared_ptr<Domain> domain_;  // suspended by this call
   uint64_t suspension_ = 0;

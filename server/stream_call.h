@@ -1,12 +1,13 @@
 // How a server-streaming method runs: chunk by chunk on the worker pool.
 //
-// A stream is a producer that fills one response after the other.  At any
-// moment exactly one of these holds: a job of the stream is queued or runs on
-// the pool, a write is in flight, or the stream is finished.  Each leads to the
-// next, so the members need no lock, the one response buffer is never written
-// while gRPC reads it, and Finish() is called once.  A client that stops
-// reading costs that buffer and no thread; one that vanishes fails the write in
-// flight, or is seen by the check before the next chunk.
+// A stream is a source that fills one response after the other.  At any moment
+// exactly one of these holds: a job of the stream is queued or runs on the
+// pool, a write is in flight, or the stream is finished.  Each leads to the
+// next, so the members need no lock, the one chunk is never written while gRPC
+// reads it, and Finish() is called once.  A client that stops reading costs the
+// bytes of that chunk, which are counted in the budget of messages, and no
+// thread; one that vanishes fails the write in flight, or is seen by the check
+// before the next chunk.
 //
 // Thread safety: as argued above; StartStream() may be called from any thread.
 
@@ -14,37 +15,71 @@
 #define SIMVISOR_SERVER_STREAM_CALL_H_
 
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <optional>
+#include <type_traits>
 #include <utility>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "domain/units/status_macros.h"
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/message_budget.h"
+#include "server/open_calls.h"
+#include "server/open_stream.h"
 #include "server/progress.h"
+#include "server/raw_message.h"
+#include "server/raw_service.h"
 #include "server/rpc_status.h"
 
 namespace simvisor::server {
+namespace stream_internal {
 
-// Fills an empty response.  Called on the pool, never twice at once.
-template <typename Response>
-using Producer = absl::AnyInvocable<absl::StatusOr<Progress>(Response*)>;
+template <typename Function>
+struct MakeTypes;
+template <typename Make, typename Req, typename Src>
+struct MakeTypes<absl::StatusOr<Src> (Make::*)(const Req&) const> {
+  using Request = Req;
+  using Source = Src;
+};
 
-template <typename Response>
-class StreamCall final : public grpc::ServerWriteReactor<Response> {
+template <typename Function>
+struct NextTypes;
+template <typename Source, typename Res>
+struct NextTypes<absl::StatusOr<Progress> (Source::*)(Res*)> {
+  using Response = Res;
+};
+
+}  // namespace stream_internal
+
+template <typename Make>
+class StreamCall final : public RawWriteReactor {
  public:
+  using Types = stream_internal::MakeTypes<decltype(&Make::operator())>;
+  using Request = typename Types::Request;
+  using Source = typename Types::Source;
+  using Response =
+      typename stream_internal::NextTypes<decltype(&Source::Next)>::Response;
+
   StreamCall(CallRunner* runner, const grpc::CallbackServerContext* context,
-             const char* method, Producer<Response> producer)
+             const char* method, Make make)
       : runner_(runner),
+        method_(method),
         limits_(context),
         record_(&runner->calls, method),
-        producer_(std::move(producer)) {}
+        make_(std::move(make)) {}
 
-  void Start() { ProduceOnPool(); }
+  // Parses the request, which is given up, and begins.
+  void Start(const grpc::ByteBuffer* request) {
+    const absl::Status status =
+        // As for unary methods.
+        Accept(const_cast<grpc::ByteBuffer&>(*request));
+    if (!status.ok()) return End(status);
+    ProduceOnPool();
+  }
 
   void OnWriteDone(bool ok) override {
     if (ok) {
@@ -60,56 +95,85 @@ class StreamCall final : public grpc::ServerWriteReactor<Response> {
   void OnDone() override { delete this; }
 
  private:
+  absl::Status Accept(grpc::ByteBuffer& request) {
+    SIMVISOR_ASSIGN_OR_RETURN(place_, EnterStream(*runner_, method_));
+    return request_.Take(runner_->messages, method_, request);
+  }
+
   void ProduceOnPool() {
     runner_->pool.Submit([this] { Produce(); });
   }
 
   void Produce() {
-    absl::Status status = limits_();
-    if (!status.ok()) return End(status);
-    chunk_.Clear();
-    const absl::StatusOr<Progress> progress = producer_(&chunk_);
+    const absl::StatusOr<Progress> progress = FillChunk();
     if (!progress.ok()) return End(progress.status());
     if (*progress == Progress::kMore) {
-      this->StartWrite(&chunk_);
+      StartWrite(&chunk_);
     } else {
       record_.LogOutcome(absl::OkStatus());
-      this->StartWriteAndFinish(&chunk_, grpc::WriteOptions(),
-                                grpc::Status::OK);
+      StartWriteAndFinish(&chunk_, grpc::WriteOptions(), grpc::Status::OK);
     }
+  }
+
+  absl::StatusOr<Progress> FillChunk() {
+    SIMVISOR_RETURN_IF_ERROR(limits_());
+    if (!source_.has_value()) SIMVISOR_RETURN_IF_ERROR(MakeSource());
+    // Each thread of the pool keeps one for the next stream.
+    static thread_local Response response;
+    response.Clear();
+    SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
+                              source_->Next(&response));
+    SIMVISOR_RETURN_IF_ERROR(
+        WriteMessage(runner_->messages, method_, response, chunk_));
+    return progress;
+  }
+
+  absl::Status MakeSource() {
+    SIMVISOR_ASSIGN_OR_RETURN(Source source, make_(*request_));
+    source_.emplace(std::move(source));
+    // What the source has of the request counts on.
+    charge_ = request_.TakeCharge();
+    request_.Clear();
+    return absl::OkStatus();
   }
 
   // The object may be gone when this returns.
   void End(const absl::Status& status) {
     record_.LogOutcome(status);
-    this->Finish(ToGrpcStatus(status));
+    Finish(ToGrpcStatus(status));
   }
 
   CallRunner* const runner_;
+  const char* const method_;
   const CallLimits limits_;
   const CallRecord record_;
-  Producer<Response> producer_;
-  Response chunk_;
+  OpenCalls::Place place_;
+  TakenMessage<Request> request_;  // until there is a source
+  const Make make_;
+  std::optional<Source> source_;
+  MessageBudget::Charge charge_;
+  grpc::ByteBuffer chunk_;
 };
 
 // Streams what a source fills, or fails with a status of the source's.  `make`
-// returns an absl::StatusOr<Source>; it is called on the pool, before the first
-// chunk, and may use the request.
-template <typename Response, typename Make>
-grpc::ServerWriteReactor<Response>* StartStream(
-    CallRunner* runner, const grpc::CallbackServerContext* context,
-    const char* method, Make make) {
-  using MaybeSource = decltype(make());
-  auto produce = [make = std::move(make),
-                  source = std::optional<MaybeSource>(std::nullopt)](
-                     Response* chunk) mutable -> absl::StatusOr<Progress> {
-    if (!source.has_value()) source.emplace(make());
-    if (!source->ok()) return source->status();
-    return (*source)->Next(chunk);
-  };
+// is
+//
+//   absl::StatusOr<Source>(const Request& request)
+//
+// and called on the pool, before the first chunk; Source has
+//
+//   absl::StatusOr<Progress> Next(Response* response)
+//
+// which fills an empty response, and is called on the pool, never twice at
+// once.
+template <typename Make>
+RawWriteReactor* StartStream(CallRunner* runner,
+                             const grpc::CallbackServerContext* context,
+                             const grpc::ByteBuffer* request,
+                             const char* method, Make make) {
   auto* const call =
-      new StreamCall<Response>(runner, context, method, std::move(produce));
-  call->Start();
+      new StreamCall<Make>(runner, context, method, std::move(make));
+  call->Start(request);
   return call;
 }
 

@@ -1,12 +1,19 @@
 // How a unary method runs: at once on gRPC's thread, or on the worker pool, to
 // which the way costs several times what a short method does.
 //
-// A method's work is a body `absl::Status(StopCheck)` that reads the request
-// and fills the response.  gRPC keeps context, request and response until
-// Finish() is called, and Finish() is called exactly once, after the body: so a
-// body may capture them as pointers wherever it runs, and a client that
-// vanishes only turns the StopCheck.  Nothing of the call may be touched after
-// Finish().
+// A method's work is a body
+//
+//   absl::Status(const Request& request, Response* response, StopCheck stop)
+//
+// whose parameters say what its messages are.  The request is parsed on gRPC's
+// thread, before it is decided where the body runs; one that cannot be parsed,
+// or finds no room in the budget of messages or among the open calls, is
+// answered without running the body, and so is a call that is over by then.
+//
+// Request and response live until the body has run and the response is made
+// into bytes.  gRPC keeps context, reactor and bytes until Finish() is called,
+// and Finish() is called exactly once, at the end: so a body may run anywhere,
+// and a client that vanishes only turns the StopCheck.
 //
 // Thread safety: functions may be called from any thread.
 
@@ -14,77 +21,161 @@
 #define SIMVISOR_SERVER_UNARY_CALL_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "google/protobuf/arena.h"
+#include "google/protobuf/message.h"
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
-#include "server/rpc_status.h"
+#include "server/message_budget.h"
+#include "server/open_calls.h"
 
 namespace simvisor::server {
 
-// Runs `body` and finishes the call.  A call that is over before it starts is
-// answered without running the body.
+// What gRPC hands a unary method.
+struct RawUnary {
+  grpc::CallbackServerContext* context;
+  const grpc::ByteBuffer* request;
+  grpc::ByteBuffer* response;
+};
+
+// The part of a call that does not depend on its types.
+class UnaryCallBase {
+ public:
+  UnaryCallBase(CallRunner* runner, const RawUnary& raw, const char* method)
+      : runner_(*runner),
+        raw_(raw),
+        reactor_(raw.context->DefaultReactor()),
+        method_(method),
+        record_(&runner->calls, method) {}
+  UnaryCallBase(const UnaryCallBase&) = delete;
+  UnaryCallBase& operator=(const UnaryCallBase&) = delete;
+
+  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+
+ protected:
+  google::protobuf::Arena* arena() { return &arena_; }
+  const grpc::CallbackServerContext* context() const { return raw_.context; }
+
+  // Takes a place, and fills `request`; if that fails, the call is finished.
+  bool Accept(google::protobuf::Message* request);
+  // Finishes the call.  Nothing of gRPC's may be touched after that.
+  void Finish(absl::Status status, const google::protobuf::Message& response);
+
+ private:
+  // Holds the messages of most calls.
+  static constexpr size_t kBlockBytes = 1024;
+
+  CallRunner& runner_;
+  const RawUnary raw_;
+  grpc::ServerUnaryReactor* const reactor_;
+  const char* const method_;
+  const CallRecord record_;
+  OpenCalls::Place place_;
+  MessageBudget::Charge charge_;
+  alignas(8) char block_[kBlockBytes];
+  google::protobuf::Arena arena_{block_, sizeof(block_)};
+};
+
+namespace unary_internal {
+
+template <typename Function>
+struct TypesOf;
+template <typename Body, typename Req, typename Res, typename Stop>
+struct TypesOf<absl::Status (Body::*)(const Req&, Res*, Stop) const> {
+  using Request = Req;
+  using Response = Res;
+};
+
+}  // namespace unary_internal
+
 template <typename Body>
-void RunAndFinish(grpc::CallbackServerContext* context,
-                  grpc::ServerUnaryReactor* reactor, const CallRecord& record,
-                  Body& body) {
-  const CallLimits limits(context);
-  absl::Status status = limits();
-  if (status.ok()) status = body(limits);
-  record.LogOutcome(status);
-  reactor->Finish(ToGrpcStatus(status));
-}
+class UnaryCall final : public UnaryCallBase {
+ public:
+  using Types = unary_internal::TypesOf<decltype(&Body::operator())>;
+  using Request = typename Types::Request;
+  using Response = typename Types::Response;
+
+  UnaryCall(CallRunner* runner, const RawUnary& raw, const char* method,
+            Body body)
+      : UnaryCallBase(runner, raw, method),
+        body_(std::move(body)),
+        request_(google::protobuf::Arena::CreateMessage<Request>(arena())),
+        response_(google::protobuf::Arena::CreateMessage<Response>(arena())) {}
+
+  // Whether the body is to run; if not, the call is finished.
+  bool Accept() { return UnaryCallBase::Accept(request_); }
+  const Request& request() const { return *request_; }
+
+  // Runs the body and finishes the call.
+  void Run() {
+    const CallLimits limits(context());
+    absl::Status status = limits();
+    if (status.ok()) status = body_(request(), response_, limits);
+    Finish(std::move(status), *response_);
+  }
+
+ private:
+  const Body body_;
+  // In the arena.
+  Request* const request_;
+  Response* const response_;
+};
 
 // For work that takes neither the host's lock nor a domain's, since a page loop
 // may hold them and gRPC's threads serve health checks too: GetHost, and the
 // methods of FaultService.
 template <typename Body>
-grpc::ServerUnaryReactor* RunInline(CallRunner* runner,
-                                    grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* RunInline(CallRunner* runner, const RawUnary& raw,
                                     const char* method, Body body) {
-  const CallRecord record(&runner->calls, method);
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  RunAndFinish(context, reactor, record, body);
-  return reactor;
+  UnaryCall<Body> call(runner, raw, method, std::move(body));
+  if (call.Accept()) call.Run();
+  return call.reactor();
 }
 
 // For work that may last.
 template <typename Body>
-grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner,
-                                    grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner, const RawUnary& raw,
                                     const char* method, Body body) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  runner->pool.Submit([context, reactor,
-                       record = CallRecord(&runner->calls, method),
-                       body = std::move(body)]() mutable {
-    RunAndFinish(context, reactor, record, body);
-  });
+  auto call =
+      std::make_unique<UnaryCall<Body>>(runner, raw, method, std::move(body));
+  grpc::ServerUnaryReactor* const reactor = call->reactor();
+  if (call->Accept()) {
+    runner->pool.Submit([call = std::move(call)] { call->Run(); });
+  }
   return reactor;
 }
 
 // For work that mostly is short, but may have much to do, or meet a page loop
-// that holds a lock: it runs at once if `is_quick` says, without waiting, that
-// it is bounded and that the locks it needs are free.  One may be taken right
-// after that, and then the call waits for as long as that lasts, or finds a
-// guest of another size and has more to do.  So only one call at a time runs
-// like this, and costs the health checks one of gRPC's threads at worst, of
-// which there are at least two; the others go to the pool.
+// that holds a lock: it runs at once if `is_quick` says of the request, without
+// waiting, that it is bounded and that the locks it needs are free.  One may be
+// taken right after that, and then the call waits for as long as that lasts, or
+// finds a guest of another size and has more to do.  So only one call at a time
+// runs like this, and costs the health checks one of gRPC's threads at worst,
+// of which there are at least two; the others go to the pool.
 template <typename IsQuick, typename Body>
-grpc::ServerUnaryReactor* RunQuick(CallRunner* runner,
-                                   grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* RunQuick(CallRunner* runner, const RawUnary& raw,
                                    const char* method, IsQuick is_quick,
                                    Body body) {
+  auto call =
+      std::make_unique<UnaryCall<Body>>(runner, raw, method, std::move(body));
+  grpc::ServerUnaryReactor* const reactor = call->reactor();
+  if (!call->Accept()) return reactor;
   {
     const QuickGate::Pass pass(&runner->quick);
-    if (pass.is_in() && is_quick()) {
-      return RunInline(runner, context, method, std::move(body));
+    if (pass.is_in() && is_quick(call->request())) {
+      call->Run();
+      return reactor;
     }
   }
-  return RunOnPool(runner, context, method, std::move(body));
+  runner->pool.Submit([call = std::move(call)] { call->Run(); });
+  return reactor;
 }
 
 }  // namespace simvisor::server

@@ -7,6 +7,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
 #include <chrono>
@@ -29,6 +30,7 @@
 #include "gtest/gtest.h"
 #include "server/call_runner.h"
 #include "server/progress.h"
+#include "server/raw_service.h"
 #include "server/stream_call.h"
 #include "server/unary_call.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
@@ -53,25 +55,32 @@ struct Source {
   }
 };
 
+using FakeServiceBase =
+    RawService<v1::HostService,
+               v1::HostService::WithRawCallbackMethod_AuditHost,
+               v1::HostService::WithRawCallbackMethod_ReadFrames>;
+
 // AuditHost runs a body, ReadFrames streams what `step` makes.
-class FakeService final : public v1::HostService::CallbackService {
+class FakeService final : public FakeServiceBase {
  public:
   explicit FakeService(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* AuditHost(grpc::CallbackServerContext* context,
-                                      const v1::AuditHostRequest*,
-                                      v1::AuditHostResponse*) override {
+                                      const grpc::ByteBuffer* in,
+                                      grpc::ByteBuffer* out) override {
     absl::MutexLock lock(&mu_);
-    return RunOnPool(runner_, context, "AuditHost", body_);
+    return RunOnPool(
+        runner_, {context, in, out}, "AuditHost",
+        [body = body_](const v1::AuditHostRequest&, v1::AuditHostResponse*,
+                       StopCheck stop) { return body(stop); });
   }
-  grpc::ServerWriteReactor<v1::ReadFramesResponse>* ReadFrames(
-      grpc::CallbackServerContext* context,
-      const v1::ReadFramesRequest*) override {
+  RawWriteReactor* ReadFrames(grpc::CallbackServerContext* context,
+                              const grpc::ByteBuffer* in) override {
     auto end =
         std::shared_ptr<void>(nullptr, [this](void*) { source_gone.Notify(); });
-    return StartStream<v1::ReadFramesResponse>(
-        runner_, context, "ReadFrames",
-        [this, end]() -> absl::StatusOr<Source> {
+    return StartStream(
+        runner_, context, in, "ReadFrames",
+        [this, end](const v1::ReadFramesRequest&) -> absl::StatusOr<Source> {
           if (!creation.ok()) return creation;
           return Source{step, end};
         });

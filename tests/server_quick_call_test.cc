@@ -8,6 +8,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <chrono>
 #include <functional>
@@ -24,6 +25,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "gtest/gtest.h"
 #include "server/call_runner.h"
+#include "server/raw_service.h"
 #include "server/unary_call.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "tests/scoped_folder.h"
@@ -34,27 +36,35 @@ namespace {
 
 using std::chrono::system_clock;
 
+using FakeServiceBase =
+    RawService<v1::HostService,
+               v1::HostService::WithRawCallbackMethod_AuditHost,
+               v1::HostService::WithRawCallbackMethod_GetHost>;
+
 // AuditHost runs a body, quickly if it may.
-class FakeService final : public v1::HostService::CallbackService {
+class FakeService final : public FakeServiceBase {
  public:
   explicit FakeService(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* AuditHost(grpc::CallbackServerContext* context,
-                                      const v1::AuditHostRequest*,
-                                      v1::AuditHostResponse*) override {
+                                      const grpc::ByteBuffer* in,
+                                      grpc::ByteBuffer* out) override {
     const auto [quick, body] = Get();
     return RunQuick(
-        runner_, context, "AuditHost", [quick = quick] { return quick; },
-        [body = body](StopCheck) {
+        runner_, {context, in, out}, "AuditHost",
+        [quick = quick](const v1::AuditHostRequest&) { return quick; },
+        [body = body](const v1::AuditHostRequest&, v1::AuditHostResponse*,
+                      StopCheck) {
           body();
           return absl::OkStatus();
         });
   }
   grpc::ServerUnaryReactor* GetHost(grpc::CallbackServerContext* context,
-                                    const v1::GetHostRequest*,
-                                    v1::GetHostResponse*) override {
-    return RunInline(runner_, context, "GetHost",
-                     [](StopCheck) { return absl::OkStatus(); });
+                                    const grpc::ByteBuffer* in,
+                                    grpc::ByteBuffer* out) override {
+    return RunInline(runner_, {context, in, out}, "GetHost",
+                     [](const v1::GetHostRequest&, v1::GetHostResponse*,
+                        StopCheck) { return absl::OkStatus(); });
   }
 
   // For calls that arrive from now on.

@@ -1,0 +1,34 @@
+#include "server/idle_calls.h"
+
+namespace simvisor::server {
+
+void IdleCalls::Add(Entry* entry) {
+  const absl::Time now = absl::Now();
+  absl::MutexLock lock(&mu_);
+  entry->since_ = now;
+  entry->waits_ = true;
+  entry->at_ = waiting_.insert(waiting_.end(), entry);
+}
+
+void IdleCalls::Remove(Entry* entry) {
+  absl::MutexLock lock(&mu_);
+  if (!entry->waits_) return;
+  entry->waits_ = false;
+  waiting_.erase(entry->at_);
+}
+
+bool IdleCalls::CancelOldest() {
+  const absl::Time now = absl::Now();
+  absl::MutexLock lock(&mu_);
+  if (waiting_.empty()) return false;
+  Entry* const oldest = waiting_.front();
+  if (now - oldest->since_ < long_enough_) return false;
+  oldest->waits_ = false;
+  waiting_.pop_front();
+  // With the lock, since the call may end as soon as it gets away.  gRPC never
+  // tells a call so on the thread that cancels it.
+  oldest->context_->TryCancel();
+  return true;
+}
+
+}  // namespace simvisor::server

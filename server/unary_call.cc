@@ -1,0 +1,35 @@
+#include "server/unary_call.h"
+
+#include "absl/status/statusor.h"
+#include "domain/units/status_macros.h"
+#include "server/raw_message.h"
+#include "server/rpc_status.h"
+
+namespace simvisor::server {
+
+bool UnaryCallBase::Accept(google::protobuf::Message* request) {
+  const auto accept = [&]() -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(
+        place_, runner_.open_calls.Enter(method_, CallKind::kUnary));
+    // Only the generated interface says that the bytes are to be left alone:
+    // they are gRPC's copy for this call, and given up now they need not be
+    // held beside the message.
+    auto& bytes = const_cast<grpc::ByteBuffer&>(*raw_.request);
+    return ReadMessage(runner_.messages, method_, bytes, arena_, *request,
+                       charge_);
+  };
+  const absl::Status status = accept();
+  if (!status.ok()) Finish(status, *request);
+  return status.ok();
+}
+
+void UnaryCallBase::Finish(absl::Status status,
+                           const google::protobuf::Message& response) {
+  if (status.ok()) {
+    status = WriteMessage(runner_.messages, method_, response, *raw_.response);
+  }
+  record_.LogOutcome(status);
+  reactor_->Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server
