@@ -216,4 +216,11 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
   }
 }
 
+void ToProto(const IncomingInfo& info, v1::IncomingDomain* out) {
+  out->set_domid(info.id.value());
+  out->set_name(info.name);
+  out->set_uuid(UuidToString(info.uuid));
+  out->set_claimed_pages(info.claimed.value());
+}
+
 }  // namespace simvisor::server

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "domain/domain/domain_types.h"
+#include "domain/host/host.h"
 #include "domain/p2m/p2m_options.h"
 #include "simvisor/v1/domain_service.pb.h"
 
@@ -27,6 +28,8 @@ v1::BalloonRoom ToProto(BalloonRoom room);
 void ToProto(const DomainMemory& memory, v1::DomainMemory* out);
 void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out);
 void ToProto(const DomainInfo& info, v1::Domain* out);
+
+void ToProto(const IncomingInfo& info, v1::IncomingDomain* out);
 
 }  // namespace simvisor::server
 

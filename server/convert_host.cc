@@ -49,6 +49,8 @@ void ToProto(const HostInfo& info, v1::Host* out) {
   out->set_placement(ToProto(info.placement));
   ToProto(info.e820, out->mutable_e820());
   out->set_version(kVersion);
+  out->set_claimed_pages(info.claimed.value());
+  out->set_incoming_domain_count(info.incoming);
   v1::CpuMaskTable* const masks = out->mutable_cpu_masks();
   masks->set_cpus(info.cpu_masks.cpus);
   masks->set_rows(info.cpu_masks.rows);

@@ -40,18 +40,34 @@ absl::Status FillDomainPage(const Host& host,
   const size_t page_size =
       request.page_size() == 0 ? kMaxPageSize : request.page_size();
 
-  // One more than the page holds tells where the next begins.
+  // One more than the page holds tells where the next begins.  One that arrives
+  // between the two looks may be in both, and then counts as arrived.
+  const std::vector<IncomingInfo> incoming =
+      host.ListIncoming(first, page_size + 1);
   const std::vector<std::shared_ptr<Domain>> domains =
       host.List(first, page_size + 1);
   size_t bytes = 0;
-  for (size_t i = 0; i < domains.size(); ++i) {
-    if (i == page_size || bytes >= kMaxPageBytes) {
-      response->set_next_page_token(absl::StrCat(domains[i]->id().value()));
+  size_t count = 0;
+  size_t i = 0, j = 0;
+  for (; i < domains.size() || j < incoming.size(); ++count) {
+    const bool arrived =
+        i < domains.size() &&
+        (j == incoming.size() || domains[i]->id() <= incoming[j].id);
+    const DomainId id = arrived ? domains[i]->id() : incoming[j].id;
+    if (count == page_size || bytes >= kMaxPageBytes) {
+      response->set_next_page_token(absl::StrCat(id.value()));
       return absl::OkStatus();
     }
-    v1::Domain* const domain = response->add_domains();
-    ToProto(domains[i]->Info(), domain);
-    bytes += domain->ByteSizeLong();
+    if (arrived) {
+      v1::Domain* const domain = response->add_domains();
+      ToProto(domains[i++]->Info(), domain);
+      bytes += domain->ByteSizeLong();
+      if (j < incoming.size() && incoming[j].id == id) ++j;
+    } else {
+      v1::IncomingDomain* const domain = response->add_incoming();
+      ToProto(incoming[j++], domain);
+      bytes += domain->ByteSizeLong();
+    }
   }
   return absl::OkStatus();
 }

@@ -31,6 +31,16 @@ TEST(XlOutputTest, ListIsThatOfXl) {
             "r-----       0.0\n");
 }
 
+TEST(XlOutputTest, DomainOnItsWayInHasXlsNameForIt) {
+  v1::IncomingDomain domain;
+  domain.set_name("web");
+  domain.set_domid(12);
+  domain.set_claimed_pages(512 * 256 + 255);
+  EXPECT_EQ(IncomingRow(domain, ListColumns::kXl),
+            "web--incoming                               12   512     0     "
+            "--p---       0.0\n");
+}
+
 TEST(XlOutputTest, VerboseListAppendsUuidAndAbi) {
   v1::Domain domain;
   domain.set_name("old");

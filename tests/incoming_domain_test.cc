@@ -38,6 +38,29 @@ TEST_F(IncomingDomainTest, IsNotFoundAndHasItsName) {
   ExpectClean(*host_, kDom0Pages);
 }
 
+TEST_F(IncomingDomainTest, IsListedAmongThoseOnTheirWayIn) {
+  EXPECT_THAT(host_->ListIncoming(kDom0Id, 10), testing::IsEmpty());
+  {
+    const auto incoming = Begin(1000, 700);
+    auto listed = host_->ListIncoming(kDom0Id, 10);
+    ASSERT_THAT(listed, testing::SizeIs(1));
+    EXPECT_EQ(listed[0].id, incoming->id());
+    EXPECT_EQ(listed[0].name, "comer");
+    EXPECT_EQ(listed[0].claimed, PageCount(700));
+    EXPECT_EQ(host_->Info().claimed, PageCount(700));
+    EXPECT_EQ(host_->Info().incoming, 1u);
+    EXPECT_EQ(host_->Info().domains, 1u);
+    EXPECT_THAT(incoming->Receive({Pfn(0), PageCount(900)}), IsOk());
+    listed = host_->ListIncoming(kDom0Id, 10);
+    EXPECT_EQ(listed.at(0).claimed, PageCount(900));
+    EXPECT_THAT(host_->ListIncoming(DomainId(2), 10), testing::IsEmpty());
+    EXPECT_THAT(host_->ListIncoming(kDom0Id, 0), testing::IsEmpty());
+  }
+  EXPECT_THAT(host_->ListIncoming(kDom0Id, 10), testing::IsEmpty());
+  EXPECT_EQ(host_->Info().incoming, 0u);
+  EXPECT_EQ(host_->Info().claimed, PageCount(0));
+}
+
 TEST_F(IncomingDomainTest, FramesArePromisedOnceForEachPage) {
   const auto incoming = Begin(8000);
   EXPECT_THAT(incoming->Receive({Pfn(0), PageCount(6000)}), IsOk());

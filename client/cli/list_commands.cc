@@ -78,6 +78,9 @@ absl::Status List(Session& session, const ListArgs& args) {
     for (const v1::Domain& domain : list.domains()) {
       session.out() << ListRow(domain, columns);
     }
+    for (const v1::IncomingDomain& domain : list.incoming()) {
+      session.out() << IncomingRow(domain, columns);
+    }
     for (const v1::Domain& domain : list.domains()) {
       if (const std::string note = HandoverNote(domain); !note.empty()) {
         session.err() << note << "\n";

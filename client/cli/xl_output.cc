@@ -60,6 +60,16 @@ std::string ListRow(const v1::Domain& domain, ListColumns columns) {
                          domain.vcpus(), StateFlags(domain), 0.0, more);
 }
 
+std::string IncomingRow(const v1::IncomingDomain& domain, ListColumns columns) {
+  const std::string more = columns == ListColumns::kVerbose
+                               ? absl::StrCat(" ", domain.uuid(), " -")
+                               : "";
+  return absl::StrFormat("%-40s %5d %5d %5d     %s  %8.1f%s\n",
+                         absl::StrCat(domain.name(), "--incoming"),
+                         domain.domid(), domain.claimed_pages() / kPagesPerMib,
+                         0, "--p---", 0.0, more);
+}
+
 std::string VcpuListHeader() {
   return absl::StrFormat("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU",
                          "CPU", "State", "Time(s)", "Affinity (Hard / Soft)");
@@ -89,7 +99,7 @@ std::vector<std::pair<std::string, std::string>> InfoValues(
       {"free_memory", Mib(host.free_pages())},
       {"sharing_freed_memory", "0"},
       {"sharing_used_memory", "0"},
-      {"outstanding_claims", "0"},
+      {"outstanding_claims", Mib(host.claimed_pages())},
       // The guest ABIs, as xl names them.
       {"xen_caps", "xen-3.0-x86_64 xen-3.0-x86_32p"},
       {"free_cpus", "0"},  // of no CPU pool; all are in the one there is

@@ -27,6 +27,10 @@ std::string ListHeader(ListColumns columns);
 // is simulated, so Time(s) is 0.0.
 std::string ListRow(const v1::Domain& domain, ListColumns columns);
 
+// The line of a domain on its way in, which xl names NAME--incoming.  Mem is
+// what is promised to it; its virtual CPUs are not known yet.
+std::string IncomingRow(const v1::IncomingDomain& domain, ListColumns columns);
+
 // "Name", "ID", ... as xl vcpu-list has them, with a newline.
 std::string VcpuListHeader();
 

@@ -143,6 +143,8 @@ HostInfo Host::Info() const {
   info.e820 = e820_;
   info.cpu_masks = cpus_.table_size();
   info.domains = visible_.load(std::memory_order_relaxed);
+  info.claimed = counts.claimed;
+  info.incoming = incoming_.load(std::memory_order_relaxed);
   return info;
 }
 
@@ -248,9 +250,20 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
   return domain;
 }
 
-void Host::Enter(DomainId id, std::shared_ptr<Domain> domain) {
+void Host::Enter(DomainId id, std::shared_ptr<Domain> domain,
+                 Promised promised) {
   absl::MutexLock lock(&mu_);
-  domains_.at(id).domain = std::move(domain);
+  Entry& entry = domains_.at(id);
+  entry.domain = std::move(domain);
+  if (promised == nullptr) return;
+  entry.promised = std::move(promised);
+  ++incoming_;
+}
+
+void Host::EndIncoming(Entry& entry) {
+  if (entry.promised == nullptr) return;
+  entry.promised = nullptr;
+  --incoming_;
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Host::Replace(
@@ -260,6 +273,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::Replace(
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> made, make());
   Entry& entry = domains_.at(id);
   entry.domain = made;
+  EndIncoming(entry);
   Show(entry);
   return made;
 }
@@ -354,6 +368,20 @@ std::vector<std::shared_ptr<Domain>> Host::List(DomainId first,
   for (auto at = domains_.lower_bound(first);
        at != domains_.end() && listed.size() < limit; ++at) {
     if (at->second.visible) listed.push_back(at->second.domain);
+  }
+  return listed;
+}
+
+std::vector<IncomingInfo> Host::ListIncoming(DomainId first,
+                                             size_t limit) const {
+  absl::ReaderMutexLock lock(&mu_);
+  std::vector<IncomingInfo> listed;
+  for (auto at = domains_.lower_bound(first);
+       at != domains_.end() && listed.size() < limit; ++at) {
+    const Entry& entry = at->second;
+    if (entry.promised == nullptr) continue;
+    const uint64_t claimed = entry.promised->load(std::memory_order_relaxed);
+    listed.push_back({at->first, entry.name, entry.uuid, PageCount(claimed)});
   }
   return listed;
 }

@@ -72,6 +72,16 @@ struct HostInfo {
   Placement placement = Placement::kLowest;
   E820Map e820;
   CpuMaskTableSize cpu_masks;
+  PageCount claimed;      // part of free
+  uint32_t incoming = 0;  // domains on their way in, not part of domains
+};
+
+// A domain on its way in, which no call finds.
+struct IncomingInfo {
+  DomainId id{0};
+  std::string name;
+  Uuid uuid{};
+  PageCount claimed;  // frames that are promised to it
 };
 
 struct AuditReport {
@@ -155,6 +165,10 @@ class Host {
   std::vector<std::shared_ptr<Domain>> List(DomainId first, size_t limit) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // The same of those on their way in.
+  std::vector<IncomingInfo> ListIncoming(DomainId first, size_t limit) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
   // Appends runs of `frames` to `runs`, at most max_runs, and returns the mfn
   // to go on from, frames.end() when done.  OUT_OF_RANGE MFN_OUT_OF_RANGE,
   // INVALID_ARGUMENT RANGE_INVALID.
@@ -175,12 +189,16 @@ class Host {
  private:
   friend class IncomingDomain;
 
+  // Frames that are promised to a domain on its way in.
+  using Promised = std::shared_ptr<std::atomic<uint64_t>>;
+
   // A domain in the table.  While it is being built it is neither counted nor
   // found; while it is dying it is found by its id alone, and its name is free.
   struct Entry {
     std::shared_ptr<Domain> domain;  // null until planned
     bool visible = false;
-    std::string name;  // empty once it is dying
+    Promised promised;  // null unless it is on its way in
+    std::string name;   // empty once it is dying
     Uuid uuid{};
   };
 
@@ -200,8 +218,10 @@ class Host {
                                    absl::string_view operation)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Notes a planned domain: from here on an audit looks at its frames.
-  void Enter(DomainId id, std::shared_ptr<Domain> domain)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void Enter(DomainId id, std::shared_ptr<Domain> domain,
+             Promised promised = nullptr) ABSL_LOCKS_EXCLUDED(mu_);
+  // It is no longer on its way in, if it was.
+  void EndIncoming(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Puts what `make` makes in place of the domain and lets it be found, while
   // nobody looks at either.
   absl::StatusOr<std::shared_ptr<Domain>> Replace(
@@ -244,6 +264,8 @@ class Host {
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
   // Entries that are visible; written under mu_.
   std::atomic<uint32_t> visible_ = 0;
+  // Those on their way in; written under mu_.
+  std::atomic<uint32_t> incoming_ = 0;
 
   mutable absl::Mutex mu_;
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);

@@ -59,6 +59,7 @@ void Host::Abandon(DomainId id) {
   {
     absl::MutexLock lock(&mu_);
     Entry& entry = domains_.at(id);
+    EndIncoming(entry);
     domain = entry.domain;
     TakeName(id, entry);
     if (domain == nullptr) {

@@ -57,15 +57,21 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
     host.Abandon(id);
     return domain.status();
   }
-  host.Enter(id, *domain);
+  const auto promised = std::make_shared<std::atomic<uint64_t>>(claim.value());
+  host.Enter(id, *domain, promised);
   return std::unique_ptr<IncomingDomain>(new IncomingDomain(
-      host, *std::move(domain), vcpus, reach, std::move(claimed)));
+      host, *std::move(domain), vcpus, reach, std::move(claimed), promised));
 }
 
 IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
                                uint32_t vcpus, FrameReach reach,
-                               FrameClaim claim)
-    : host_(host), domain_(std::move(domain)), vcpus_(vcpus), reach_(reach) {
+                               FrameClaim claim,
+                               std::shared_ptr<std::atomic<uint64_t>> promised)
+    : host_(host),
+      domain_(std::move(domain)),
+      vcpus_(vcpus),
+      reach_(reach),
+      promised_(std::move(promised)) {
   received_.claim = std::move(claim);
 }
 
@@ -82,6 +88,8 @@ absl::Status IncomingDomain::Receive(PfnExtent pfns) {
                           id().value(), wanted.value(), pfns.first.value(),
                           more.message()));
     }
+    promised_->store(received_.claim.remaining().value(),
+                     std::memory_order_relaxed);
   }
   received_.pages.Add(pfns);
   return absl::OkStatus();

@@ -1,7 +1,8 @@
 // A domain on its way into a host, out of an image.
 //
 // Takes id, name and uuid like a domain that is being built, and promises of
-// frames as pages come; nobody finds it.  Frames are given at the end, all at
+// frames as pages come; no call finds it, but Host::ListIncoming() lists it.
+// Frames are given at the end, all at
 // once.  It becomes a domain of the host with Awaken()
 // or AdoptForeignKernel(), once; until then, whatever goes wrong, nothing is
 // left of it when this object goes.
@@ -11,6 +12,7 @@
 #ifndef SIMVISOR_DOMAIN_HOST_INCOMING_DOMAIN_H_
 #define SIMVISOR_DOMAIN_HOST_INCOMING_DOMAIN_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -71,13 +73,16 @@ class IncomingDomain {
 
  private:
   IncomingDomain(Host& host, std::shared_ptr<Domain> domain, uint32_t vcpus,
-                 FrameReach reach, FrameClaim claim);
+                 FrameReach reach, FrameClaim claim,
+                 std::shared_ptr<std::atomic<uint64_t>> promised);
 
   Host& host_;
   std::shared_ptr<Domain> domain_;
   const uint32_t vcpus_;
   const FrameReach reach_;
   ReceivedPages received_;
+  // What the claim has left, for those who list domains on their way in.
+  const std::shared_ptr<std::atomic<uint64_t>> promised_;
   bool placed_ = false;
   bool arrived_ = false;
 };
