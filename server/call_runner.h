@@ -1,7 +1,8 @@
 // What all calls of a server share: the threads for long work and the way past
 // them for short work, the counts of calls and of their memory, what goes on in
-// guests between calls (the timers of balloon drivers, and loads), the heap
-// that they leave behind, and the faults that are put in calls' way on purpose.
+// guests between calls (the timers of balloon drivers, and loads), how long
+// calls wait for their clients, the heap that they leave behind, and the faults
+// that are put in calls' way on purpose.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -24,6 +25,7 @@
 #include "server/message_budget.h"
 #include "server/open_calls.h"
 #include "server/quick_gate.h"
+#include "server/stall_timer.h"
 #include "server/worker_pool.h"
 
 namespace simvisor::server {
@@ -34,6 +36,8 @@ struct CallBounds {
   uint64_t message_bytes = MessageBudget::kDefaultBytes;
   // After which a stream that waits for its client may give way.
   absl::Duration idle_long_enough = IdleCalls::kLongEnough;
+  // How long a call waits for a client, or a daemon, that moves nothing.
+  Clock::Time::duration stall_timeout = kDefaultStallTimeout;
 };
 
 struct CallRunner {
@@ -47,6 +51,7 @@ struct CallRunner {
         idle_calls(bounds.idle_long_enough),
         balloons(clock),
         loads(clock),
+        stalls(clock, bounds.stall_timeout),
         heap(
             [this](std::function<void()> job) { pool.Submit(std::move(job)); }),
         streams(&pool, threads / 2),
@@ -64,6 +69,7 @@ struct CallRunner {
   CallsInFlight calls;
   BalloonScheduler balloons;
   LoadScheduler loads;
+  StallTimer stalls;
   QuickGate quick;
   HeapTrimmer heap;
   // What StreamMemoryOps calls do: half of the threads are left to others.

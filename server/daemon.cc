@@ -89,18 +89,19 @@ std::vector<std::string> NamesForReflection() {
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
     std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
     Clock* clock, FaultInjector* faults, const ConnectionLimits& limits,
-    const CallBounds& bounds) {
+    const CallBounds& bounds, const MigrationTargets& targets) {
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<Listener> listeners,
                             OpenListeners(listen));
-  std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(host), std::move(listeners), clock, faults, bounds));
+  std::unique_ptr<Daemon> daemon(new Daemon(
+      std::move(host), std::move(listeners), clock, faults, bounds, targets));
   SIMVISOR_RETURN_IF_ERROR(daemon->Serve(limits));
   SIMVISOR_RETURN_IF_ERROR(daemon->Accept(limits));
   return daemon;
 }
 
 Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
-               Clock* clock, FaultInjector* faults, const CallBounds& bounds)
+               Clock* clock, FaultInjector* faults, const CallBounds& bounds,
+               const MigrationTargets& targets)
     : host_(std::move(host)),
       runner_(WorkerCount(), clock, faults, bounds),
       host_service_(host_.get(), &runner_),
@@ -108,7 +109,7 @@ Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
       memory_service_(host_.get(), &runner_),
       address_space_service_(host_.get(), &runner_),
       guest_load_service_(host_.get(), &runner_),
-      migration_service_(host_.get(), &runner_),
+      migration_service_(host_.get(), &runner_, targets),
       fault_service_(&runner_),
       reflection_service_(&runner_, NamesForReflection()),
       listeners_(std::move(listeners)) {

@@ -30,6 +30,7 @@
 #include "server/listener.h"
 #include "server/memory_service.h"
 #include "server/migration_service.h"
+#include "server/migration_targets.h"
 #include "server/reflection_service.h"
 
 namespace simvisor::server {
@@ -37,16 +38,18 @@ namespace simvisor::server {
 class Daemon {
  public:
   // Serves `host` at every address of `listen`, of which there is at least one.
-  // Balloon drivers and loads go by `clock`, and calls meet the faults of
-  // `faults`; both outlive the daemon.  If `faults` is null, there are none.
+  // Balloon drivers, loads and stalls go by `clock`, and calls meet the faults
+  // of `faults`; both outlive the daemon.  If `faults` is null, there are none.
   //
-  // Sockets get mode 0600.  Connections are kept within `limits`.  Fails
+  // Sockets get mode 0600.  Connections are kept within `limits`, and
+  // domains may be migrated to `targets`.  Fails
   // without serving anywhere, as OpenListeners() does.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
       std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
       Clock* clock = SystemClock(), FaultInjector* faults = nullptr,
       const ConnectionLimits& limits = {},
-      const CallBounds& bounds = CallBounds());
+      const CallBounds& bounds = CallBounds(),
+      const MigrationTargets& targets = MigrationTargets());
 
   // As Drain() without grace, if it has not been called.
   ~Daemon();
@@ -62,7 +65,8 @@ class Daemon {
 
  private:
   Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
-         Clock* clock, FaultInjector* faults, const CallBounds& bounds);
+         Clock* clock, FaultInjector* faults, const CallBounds& bounds,
+         const MigrationTargets& targets);
 
   absl::Status Serve(const ConnectionLimits& limits);
   absl::Status Accept(const ConnectionLimits& limits);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "domain/units/cpu_mask.h"
 #include "domain/units/status_macros.h"
 #include "server/quote.h"
@@ -25,6 +26,8 @@ using Word = std::optional<std::string>;
 
 // A week, which milliseconds in an int can count.
 constexpr uint32_t kMaxSeconds = 7 * 24 * 3600;
+constexpr absl::Duration kMinStallTimeout = absl::Milliseconds(100);
+constexpr absl::Duration kMaxStallTimeout = absl::Hours(24);
 
 // The words as written.
 struct Words {
@@ -43,6 +46,8 @@ struct Words {
   Word max_calls;
   Word max_message_memory;
   Word log_level;
+  Word stall_timeout;
+  Word migration_targets;
 };
 
 // Messages of 4 MiB fit into the half that the largest may fill.
@@ -150,6 +155,16 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.add_option("--log-level", words.log_level,
                  "how much is logged to stderr [info]")
       ->type_name("trace|debug|info|warn|error|off");
+  app.add_option("--stall-timeout", words.stall_timeout,
+                 "how long a stream waits for a client, or for another daemon, "
+                 "that moves nothing, 100ms to 24h, such as 90s [60s]")
+      ->type_name("DURATION");
+  app.add_option("--migration-targets", words.migration_targets,
+                 "where domains may be migrated to: any, none, or a list of "
+                 "local, unix:PATH, unix:FOLDER/*, ADDRESS[/BITS][:PORT] with "
+                 "commas between them; local is unix:*,127.0.0.0/8,[::1] "
+                 "[local]")
+      ->type_name("LIST");
   app.add_flag("--enable-fault-injection", options.fault_injection,
                "take rules that make calls fail, wait or kill the daemon, for "
                "tests (simvisor fault)");
@@ -278,6 +293,28 @@ absl::Status ReadListen(const std::vector<std::string>& words,
   return absl::OkStatus();
 }
 
+absl::Status ReadStallTimeout(const Word& word, Clock::Time::duration& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  absl::Duration time;
+  if (!absl::ParseDuration(*word, &time) || time < kMinStallTimeout ||
+      time > kMaxStallTimeout) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--stall-timeout: ", Quoted(*word),
+                     " is no duration from 100ms to 24h, such as 90s"));
+  }
+  out = absl::ToChronoNanoseconds(time);
+  return absl::OkStatus();
+}
+
+absl::Status ReadMigrationTargets(const Word& word, MigrationTargets& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  const absl::StatusOr<MigrationTargets> targets =
+      MigrationTargets::Parse(*word);
+  if (!targets.ok()) return Named("--migration-targets", targets.status());
+  out = *targets;
+  return absl::OkStatus();
+}
+
 absl::Status ReadConnectionWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadListen(words.listen, options.listen));
   SIMVISOR_RETURN_IF_ERROR(
@@ -304,6 +341,10 @@ absl::Status ReadWords(const Words& words, Options& options) {
                                       words.dom0_tools_view, ToolsViews(),
                                       options.dom0_tools_view));
   SIMVISOR_RETURN_IF_ERROR(ReadCpus(words.cpus, options.cpus));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadStallTimeout(words.stall_timeout, options.calls.stall_timeout));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadMigrationTargets(words.migration_targets, options.migration_targets));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));

@@ -20,6 +20,7 @@
 #include "server/call_runner.h"
 #include "server/connection_limits.h"
 #include "server/listen_address.h"
+#include "server/migration_targets.h"
 
 namespace simvisor::server {
 
@@ -44,6 +45,8 @@ struct Options {
   uint32_t cpus = HostConfig().cpus;
   uint64_t seed = 1;
   Placement placement = Placement::kLowest;
+  // Where domains may be migrated to.
+  MigrationTargets migration_targets;
   // Whether rules for faults are taken.
   bool fault_injection = false;
   CallBounds calls;

@@ -2,23 +2,29 @@
 
 #include <spdlog/spdlog.h>
 
-#include <utility>
-#include <vector>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "domain/units/error.h"
 #include "server/convert_live_migration.h"
+#include "server/quote.h"
 
 namespace simvisor::server {
 namespace {
 
-// Migrations that have ended and are remembered.
-constexpr size_t kMaxEnded = 256;
 // How long one that is dropped is waited for.
 constexpr absl::Duration kEndOfCall = absl::Seconds(2);
 // Of those who wait for that: others must find workers meanwhile.
 constexpr int kMaxWaiters = 2;
+
+absl::Status Dropped(absl::string_view id) {
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   Reason::kMigrationSettled,
+                   absl::StrCat("receive: migration ", id,
+                                " was dropped while the domain came in: its "
+                                "source asked for that, or an operator"));
+}
 
 bool HasEnded(TargetState state) {
   return state == TargetState::kCommitted || state == TargetState::kDropped;
@@ -28,9 +34,19 @@ bool HasEnded(TargetState state) {
 
 absl::Status IncomingMigrations::Begin(absl::string_view id,
                                        absl::string_view source,
-                                       bool start_paused,
-                                       std::function<void()> cancel) {
+                                       bool start_paused, Cancel cancel) {
   absl::MutexLock lock(&mu_);
+  const auto receiving = static_cast<size_t>(
+      std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) {
+        return entry.second.state == TargetState::kReceiving;
+      }));
+  if (receiving >= bounds_.receiving) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
+        absl::StrCat("receive: migration ", id, ": ", receiving,
+                     " are coming in, and no more can at a time; wait until "
+                     "some have ended"));
+  }
   const auto [at, is_new] = entries_.try_emplace(std::string(id));
   if (!is_new) {
     return MakeError(absl::StatusCode::kFailedPrecondition,
@@ -39,7 +55,7 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
                                   " is known here already; choose another id"));
   }
   at->second.number = next_number_++;
-  at->second.source = std::string(source);
+  at->second.source = Shortened(Printable(source), kMaxPeerBytes);
   at->second.start_paused = start_paused;
   at->second.cancel = std::move(cancel);
   return absl::OkStatus();
@@ -61,10 +77,7 @@ absl::Status IncomingMigrations::Arrived(absl::string_view id,
     }
   }
   Drop(domain);
-  return MakeError(absl::StatusCode::kFailedPrecondition,
-                   Reason::kMigrationSettled,
-                   absl::StrCat("receive: migration ", id,
-                                " was dropped while the domain came in"));
+  return Dropped(id);
 }
 
 void IncomingMigrations::CallEnded(absl::string_view id) {
@@ -84,7 +97,7 @@ absl::StatusOr<v1::Migration> IncomingMigrations::Decide(absl::string_view id,
   {
     absl::MutexLock lock(&mu_);
     const auto at = entries_.find(std::string(id));
-    if (at == entries_.end()) return UnknownMigration(id);
+    if (at == entries_.end()) return Unknown(id, event);
     Entry& entry = at->second;
     const bool had_ended = HasEnded(entry.state);
     const bool receiving = entry.state == TargetState::kReceiving;
@@ -94,7 +107,7 @@ absl::StatusOr<v1::Migration> IncomingMigrations::Decide(absl::string_view id,
       start_paused = entry.start_paused;
       // What came in so far goes with the call.
       coming_in = receiving && event != TargetEvent::kBroken;
-      if (coming_in && entry.cancel != nullptr) entry.cancel();
+      if (coming_in && entry.cancel != nullptr) entry.cancel(Dropped(id));
     }
     now = ToProto(at->first, entry);
   }
@@ -146,17 +159,34 @@ void IncomingMigrations::Acknowledge(absl::string_view id) {
   ForgetOld();
 }
 
+absl::Status IncomingMigrations::Unknown(absl::string_view id,
+                                         TargetEvent event) const {
+  if (event != TargetEvent::kAsked || !forgot_committed_) {
+    return UnknownMigration(id);
+  }
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
+      absl::StrCat("migration ", id,
+                   ": it is not known here, and may be one of "
+                   "those that were committed and are forgotten; look whether "
+                   "its domain is here, then decide with migrate-resolve"));
+}
+
 void IncomingMigrations::ForgetOld() {
-  absl::btree_map<uint64_t, std::string> old;
+  absl::btree_map<uint64_t, std::string> ended, unacknowledged;
   for (const auto& [id, entry] : entries_) {
+    if (!HasEnded(entry.state) || entry.cancel != nullptr) continue;
     const bool may_be_asked_for =
         entry.state == TargetState::kCommitted && !entry.acknowledged;
-    if (HasEnded(entry.state) && entry.cancel == nullptr && !may_be_asked_for) {
-      old[entry.end_number] = id;
-    }
+    (may_be_asked_for ? unacknowledged : ended)[entry.end_number] = id;
   }
-  for (; old.size() > kMaxEnded; old.erase(old.begin())) {
-    entries_.erase(old.begin()->second);
+  for (; ended.size() > bounds_.ended; ended.erase(ended.begin())) {
+    entries_.erase(ended.begin()->second);
+  }
+  for (; unacknowledged.size() > bounds_.unacknowledged;
+       unacknowledged.erase(unacknowledged.begin())) {
+    entries_.erase(unacknowledged.begin()->second);
+    forgot_committed_ = true;
   }
 }
 
@@ -177,13 +207,16 @@ v1::Migration IncomingMigrations::ToProto(const std::string& id,
   return out;
 }
 
-void IncomingMigrations::List(v1::ListMigrationsResponse& out) const {
+std::vector<std::pair<MigrationPlace, v1::Migration>> IncomingMigrations::List(
+    const MigrationPlace& from, size_t limit) const {
   absl::MutexLock lock(&mu_);
-  absl::btree_map<uint64_t, const std::string*> by_number;
-  for (const auto& [id, entry] : entries_) by_number[entry.number] = &id;
-  for (const auto& [number, id] : by_number) {
-    *out.add_migrations() = ToProto(*id, entries_.at(*id));
-  }
+  return ListFrom(
+      entries_, from, limit,
+      [](const Entry& entry) {
+        return PlaceOf(server::ToProto(entry.state),
+                       v1::MIGRATION_DIRECTION_INCOMING, entry.number);
+      },
+      ToProto);
 }
 
 }  // namespace simvisor::server

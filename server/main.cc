@@ -103,7 +103,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
         absl::StrCat("cannot power the machine on: ", host.status().message()));
   }
   return Daemon::Start(*std::move(host), listen, SystemClock(), faults, limits,
-                       options.calls);
+                       options.calls, options.migration_targets);
 }
 
 // Says so if the daemon can be reached from elsewhere: it asks nobody who he

@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "server/argument.h"
 #include "server/bounded_jobs.h"
+#include "server/cancel_call.h"
 #include "server/find_domain.h"
 #include "server/memory_ops.h"
 #include "server/rpc_status.h"
@@ -39,6 +40,13 @@ MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
       runner_(runner),
       limits_(context),
       record_(nullptr, "StreamMemoryOps"),
+      watch_(&runner->stalls, "StreamMemoryOps",
+             [this, context](const absl::Status& why, StallWait) {
+               runner_->pool.Submit([this, context, why] {
+                 CancelCall(context, why);
+                 BreakWrites();
+               });
+             }),
       scheduler_(std::make_shared<Scheduler>(
           OpSchedulerLimits(),
           [this](std::vector<Op>& ops, absl::FunctionRef<bool()> is_over) {
@@ -75,17 +83,29 @@ void MemoryOpsCall::Refuse(const absl::Status& error) {
 }
 
 void MemoryOpsCall::OnWriteDone(bool ok) {
+  if (!watch_.Done()) return;
+  if (!ok) return BreakWrites();
+  watch_.Moved();
   Reply written;  // freed without the lock
   Due due;
   {
     absl::MutexLock lock(&mu_);
     written = std::move(writing_);
     Forget(*written);
-    if (!ok) {
-      writes_broken_ = true;
-      for (const Reply& reply : outbox_) Forget(*reply);
-      outbox_.clear();
-    }
+    due = Decide();
+  }
+  Do(due);
+}
+
+void MemoryOpsCall::BreakWrites() {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    broken_ = std::move(writing_);
+    Forget(*broken_);
+    writes_broken_ = true;
+    for (const Reply& reply : outbox_) Forget(*reply);
+    outbox_.clear();
     due = Decide();
   }
   Do(due);
@@ -291,12 +311,19 @@ void MemoryOpsCall::Do(const Due& due) {
     runner_->idle_calls.Add(&idle_);
     StartRead(&read_);
   }
-  if (due.write != nullptr) StartWrite(due.write->Serialize(runner_->messages));
+  if (due.write != nullptr) {
+    // Nothing interrupts the call but a write that is given up, after which
+    // there is no other.
+    static_cast<void>(watch_.Wait(StallWait::kWrite, [this, &due] {
+      StartWrite(due.write->Serialize(runner_->messages));
+    }));
+  }
   if (due.finish) End();
 }
 
 void MemoryOpsCall::End() {
-  absl::Status status = limits_();
+  absl::Status status = watch_.why();
+  if (status.ok()) status = limits_();
   {
     absl::MutexLock lock(&mu_);
     if (status.ok()) status = error_;

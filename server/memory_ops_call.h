@@ -14,6 +14,9 @@
 // that nobody else does the same.  The call is finished when there is nothing
 // to read, to do or to write; nothing of it is touched after that.
 //
+// A client that does not take its results for the stall timeout ends the call:
+// see StallWatch.  One that says nothing may be idle, and does not.
+//
 // While nothing is outstanding the call is not counted as one in flight, so
 // that a stream that is merely open does not hold up a drain.
 //
@@ -45,6 +48,7 @@
 #include "server/memory_op_batch.h"
 #include "server/op_scheduler.h"
 #include "server/raw_service.h"
+#include "server/stall_timer.h"
 #include "simvisor/v1/memory_ops.pb.h"
 
 namespace simvisor::server {
@@ -118,6 +122,8 @@ class MemoryOpsCall : public RawBidiReactor {
   bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   Due Decide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The write in flight has failed, or is given up.
+  void BreakWrites() ABSL_LOCKS_EXCLUDED(mu_);
   // The object may be gone when this returns.
   void Do(const Due& due) ABSL_LOCKS_EXCLUDED(mu_);
   void End() ABSL_LOCKS_EXCLUDED(mu_);
@@ -127,6 +133,7 @@ class MemoryOpsCall : public RawBidiReactor {
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;
+  StallWatch watch_;  // of writes
   // Jobs hold it too: the last look into it may come when the call is gone.
   const std::shared_ptr<Scheduler> scheduler_;
 
@@ -142,6 +149,7 @@ class MemoryOpsCall : public RawBidiReactor {
   absl::flat_hash_map<const MemoryOpBatch*, Held> held_ ABSL_GUARDED_BY(mu_);
   std::deque<Reply> outbox_ ABSL_GUARDED_BY(mu_);
   Reply writing_ ABSL_GUARDED_BY(mu_);  // null if nothing is being written
+  Reply broken_ ABSL_GUARDED_BY(mu_);   // gRPC may look at it until the end
   bool writes_broken_ ABSL_GUARDED_BY(mu_) = false;
   // Operations that are not done or whose results are not yet written; a
   // message of none counts as one.

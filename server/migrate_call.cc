@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
+#include "server/cancel_call.h"
 #include "server/convert_common.h"
 #include "server/convert_live_migration.h"
 #include "server/rpc_status.h"
@@ -25,31 +26,58 @@ std::string RandomId() {
 }  // namespace
 
 MigrateCall::MigrateCall(Host* host, CallRunner* runner,
-                         OutgoingMigrations* migrations, WorkerPool* pool,
-                         const grpc::CallbackServerContext* context,
+                         OutgoingMigrations* migrations, MigrationQueue* queue,
+                         const MigrationTargets* targets,
+                         grpc::CallbackServerContext* context,
                          const grpc::ByteBuffer* in)
     : host_(host),
       runner_(runner),
       migrations_(migrations),
-      pool_(pool),
+      queue_(queue),
+      targets_(targets),
       limits_(context),
       record_(&runner->calls, "MigrateDomain"),
-      in_(in) {}
+      in_(in),
+      watch_(&runner->stalls, "MigrateDomain",
+             [this, context](const absl::Status& why, StallWait) {
+               runner_->pool.Submit([this, context, why] {
+                 CancelCall(context, why);
+                 Finish(ToGrpcStatus(why));
+               });
+             }) {}
 
 void MigrateCall::Start() {
-  const absl::Status status =
-      // As for unary methods.
-      request_.Take(runner_->messages, "MigrateDomain",
-                    const_cast<grpc::ByteBuffer&>(*in_));
-  if (!status.ok()) return End(status);
-  pool_->Submit([this] { End(Migrate()); });
+  const absl::Status status = Queue();
+  if (!status.ok()) End(status);
 }
 
-absl::Status MigrateCall::Migrate() {
+absl::Status MigrateCall::Queue() {
+  SIMVISOR_RETURN_IF_ERROR(
+      // As for unary methods.
+      request_.Take(runner_->messages, "MigrateDomain",
+                    const_cast<grpc::ByteBuffer&>(*in_)));
+  SIMVISOR_ASSIGN_OR_RETURN(const PeerAddress target, Target());
+  return queue_->Submit(this, target.ToString(),
+                        [this, target] { End(Migrate(target)); });
+}
+
+absl::StatusOr<PeerAddress> MigrateCall::Target() const {
+  if (request_->target().empty()) {
+    return ArgumentMissing("target",
+                           "name the daemon that the domain moves to, as "
+                           "unix:PATH or ADDRESS:PORT");
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(PeerAddress target,
+                            PeerAddress::Parse(request_->target()));
+  SIMVISOR_RETURN_IF_ERROR(targets_->Check(target));
+  return target;
+}
+
+absl::Status MigrateCall::Migrate(const PeerAddress& target) {
   SIMVISOR_RETURN_IF_ERROR(limits_());
-  SIMVISOR_ASSIGN_OR_RETURN(MigrationSource::Plan plan, MakePlan());
+  SIMVISOR_ASSIGN_OR_RETURN(MigrationSource::Plan plan, MakePlan(target));
   MigrationSource source(
-      std::move(plan), migrations_, runner_->faults,
+      std::move(plan), migrations_, runner_->faults, runner_->stalls.window(),
       [this](const v1::MigrateDomainResponse& progress) { Post(progress); });
   {
     absl::MutexLock lock(&mu_);
@@ -63,23 +91,22 @@ absl::Status MigrateCall::Migrate() {
   return status;
 }
 
-absl::StatusOr<MigrationSource::Plan> MigrateCall::MakePlan() const {
-  MigrationSource::Plan plan;
+absl::StatusOr<MigrationSource::Plan> MigrateCall::MakePlan(
+    const PeerAddress& target) const {
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
                             FromProto(request_->domain()));
-  if (request_->target().empty()) {
-    return ArgumentMissing("target",
-                           "name the daemon that the domain moves to, as "
-                           "unix:PATH or HOST:PORT");
-  }
-  plan.target = request_->target();
-  SIMVISOR_ASSIGN_OR_RETURN(plan.policy, FromProto(request_->policy()));
-  plan.id = request_->migration_id();
-  if (plan.id.empty()) plan.id = RandomId();
-  SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(plan.id));
-  SIMVISOR_ASSIGN_OR_RETURN(plan.domain, host_->FindGuest(selector, "migrate"));
-  plan.start_paused = request_->start_paused();
-  return plan;
+  SIMVISOR_ASSIGN_OR_RETURN(const PrecopyPolicy policy,
+                            FromProto(request_->policy()));
+  std::string id = request_->migration_id();
+  if (id.empty()) id = RandomId();
+  SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(id));
+  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
+                            host_->FindGuest(selector, "migrate"));
+  return MigrationSource::Plan{.id = std::move(id),
+                               .domain = std::move(domain),
+                               .target = target,
+                               .policy = policy,
+                               .start_paused = request_->start_paused()};
 }
 
 void MigrateCall::Post(const v1::MigrateDomainResponse& progress) {
@@ -96,6 +123,7 @@ void MigrateCall::OnWriteDone(bool ok) {
   Due due;
   {
     absl::MutexLock lock(&mu_);
+    if (watched_ && !watch_.Done()) return;
     writing_ = false;
     // A client that is gone cancels the call.
     if (!ok) waiting_.reset();
@@ -111,6 +139,10 @@ void MigrateCall::End(const absl::Status& status) {
     absl::MutexLock lock(&mu_);
     outcome_ = status;
     ended_ = true;
+    if (writing_) {
+      // What the client has not taken so far.
+      watched_ = watch_.Wait(StallWait::kWrite, [] {});
+    }
     due = TakeDue();
   }
   Do(due);
@@ -122,17 +154,24 @@ MigrateCall::Due MigrateCall::TakeDue() {
     WriteMessageAlways(runner_->messages,
                        *std::exchange(waiting_, std::nullopt), write_);
     writing_ = true;
-    return Due::kWrite;
+    watched_ = ended_;
+    return ended_ ? Due::kLastWrite : Due::kWrite;
   }
   return ended_ ? Due::kFinish : Due::kNothing;
 }
 
 void MigrateCall::Do(Due due) {
   if (due == Due::kWrite) StartWrite(&write_);
+  if (due == Due::kLastWrite) {
+    // Nothing interrupts the call before.
+    static_cast<void>(
+        watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); }));
+  }
   if (due == Due::kFinish) Finish(ToGrpcStatus(outcome_));
 }
 
 void MigrateCall::OnCancel() {
+  if (queue_->Withdraw(this)) return End(limits_());
   absl::MutexLock lock(&mu_);
   if (source_ != nullptr) source_->Cancel(limits_());
 }

@@ -1,9 +1,11 @@
 // One MigrateDomain call: starts a MigrationSource and streams its progress.
 //
-// The source runs on the pool for migrations, since it waits; its reports are
+// The source runs on a thread for migrations, since it waits; its reports are
 // written as fast as the client reads, the latest one each time.  A call that
 // is cancelled, or runs out of time, cancels the migration; the call ends when
-// the migration has.
+// the migration has.  A client that reads nothing does not hold the migration
+// up; once that has ended, it has as long as the stall timeout to take the last
+// report.
 //
 // Thread safety: reports, writes and cancellation come from threads of their
 // own and meet under the mutex.
@@ -25,11 +27,13 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/migration_queue.h"
 #include "server/migration_source.h"
+#include "server/migration_targets.h"
 #include "server/outgoing_migrations.h"
 #include "server/raw_message.h"
 #include "server/raw_service.h"
-#include "server/worker_pool.h"
+#include "server/stall_timer.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::server {
@@ -38,10 +42,10 @@ class MigrateCall : public RawWriteReactor {
  public:
   using Reactor = RawWriteReactor;
 
-  // `pool` runs nothing but migrations.  All but the request outlive the call.
+  // All but the request outlive the call.
   MigrateCall(Host* host, CallRunner* runner, OutgoingMigrations* migrations,
-              WorkerPool* pool, const grpc::CallbackServerContext* context,
-              const grpc::ByteBuffer* in);
+              MigrationQueue* queue, const MigrationTargets* targets,
+              grpc::CallbackServerContext* context, const grpc::ByteBuffer* in);
 
   void Start();
 
@@ -50,25 +54,32 @@ class MigrateCall : public RawWriteReactor {
   void OnDone() override { delete this; }
 
  private:
-  // On the pool; nothing of the migration is left when it returns.
-  absl::Status Migrate() ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<MigrationSource::Plan> MakePlan() const;
+  // Has the migration run when it may.
+  absl::Status Queue();
+  absl::StatusOr<PeerAddress> Target() const;
+  // On a thread of its own; nothing of the migration is left when it returns.
+  absl::Status Migrate(const PeerAddress& target) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<MigrationSource::Plan> MakePlan(
+      const PeerAddress& target) const;
   void Post(const v1::MigrateDomainResponse& progress) ABSL_LOCKS_EXCLUDED(mu_);
   void End(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   // What is due, if no write is in flight; to be done without the lock, since
   // the object may be gone once it has finished.
-  enum class Due { kNothing, kWrite, kFinish };
+  enum class Due { kNothing, kWrite, kLastWrite, kFinish };
   Due TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Do(Due due);
 
   Host* const host_;
   CallRunner* const runner_;
   OutgoingMigrations* const migrations_;
-  WorkerPool* const pool_;
+  MigrationQueue* const queue_;
+  const MigrationTargets* const targets_;
   const CallLimits limits_;
   const CallRecord record_;
   const grpc::ByteBuffer* const in_;
   TakenMessage<v1::MigrateDomainRequest> request_;
+  // Of the last write.
+  StallWatch watch_;
 
   absl::Mutex mu_;
   // Set while the migration runs.
@@ -76,6 +87,7 @@ class MigrateCall : public RawWriteReactor {
   std::optional<v1::MigrateDomainResponse> waiting_ ABSL_GUARDED_BY(mu_);
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool watched_ ABSL_GUARDED_BY(mu_) = false;  // the write is
   // Whose turn it is to write or to finish may touch these.
   grpc::ByteBuffer write_;
   absl::Status outcome_;

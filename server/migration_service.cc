@@ -1,6 +1,5 @@
 #include "server/migration_service.h"
 
-#include <algorithm>
 #include <optional>
 #include <random>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "server/argument.h"
 #include "server/convert_live_migration.h"
 #include "server/migrate_call.h"
+#include "server/migration_pages.h"
 #include "server/open_stream.h"
 #include "server/receive_call.h"
 #include "server/restore_call.h"
@@ -21,28 +21,10 @@
 namespace simvisor::server {
 namespace {
 
-// Migrations that leave at once; more wait.
-constexpr int kMigrationsAtOnce = 8;
-
 std::string NewInstanceId() {
   std::random_device device;
   return absl::StrFormat("%016x",
                          std::uniform_int_distribution<uint64_t>()(device));
-}
-
-// Those to decide first, then those under way, then those that have ended.
-int Urgency(v1::MigrationState state) {
-  switch (state) {
-    case v1::MIGRATION_STATE_UNKNOWN:
-    case v1::MIGRATION_STATE_PREPARED:
-      return 0;
-    case v1::MIGRATION_STATE_COPYING:
-    case v1::MIGRATION_STATE_COMMITTING:
-    case v1::MIGRATION_STATE_RECEIVING:
-      return 1;
-    default:
-      return 2;
-  }
 }
 
 struct Decision {
@@ -91,13 +73,14 @@ absl::Status CheckTaken(const v1::Migration& migration,
 
 }  // namespace
 
-MigrationServiceImpl::MigrationServiceImpl(Host* host, CallRunner* runner)
+MigrationServiceImpl::MigrationServiceImpl(Host* host, CallRunner* runner,
+                                           MigrationTargets targets)
     : host_(host),
       runner_(runner),
       instance_id_(NewInstanceId()),
       incoming_(host, runner),
       outgoing_(host, runner),
-      migrations_(kMigrationsAtOnce) {}
+      targets_(std::move(targets)) {}
 
 RawBidiReactor* MigrationServiceImpl::SaveDomain(
     grpc::CallbackServerContext* context) {
@@ -113,7 +96,7 @@ RawReadReactor* MigrationServiceImpl::RestoreDomain(
 RawWriteReactor* MigrationServiceImpl::MigrateDomain(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
   return OpenStream<MigrateCall>(runner_, "MigrateDomain", host_, runner_,
-                                 &outgoing_, &migrations_, context, in);
+                                 &outgoing_, &queue_, &targets_, context, in);
 }
 
 RawBidiReactor* MigrationServiceImpl::ReceiveDomain(
@@ -126,18 +109,11 @@ grpc::ServerUnaryReactor* MigrationServiceImpl::ListMigrations(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOnPool(runner_, {context, in, out}, "ListMigrations",
-                   [this](const v1::ListMigrationsRequest&,
+                   [this](const v1::ListMigrationsRequest& request,
                           v1::ListMigrationsResponse* response, StopCheck) {
-                     outgoing_.List(*response);
-                     incoming_.List(*response);
-                     auto& all = *response->mutable_migrations();
-                     std::stable_sort(all.begin(), all.end(),
-                                      [](const auto& a, const auto& b) {
-                                        return Urgency(a.state()) <
-                                               Urgency(b.state());
-                                      });
                      response->set_instance_id(instance_id_);
-                     return absl::OkStatus();
+                     return FillMigrationPage(outgoing_, incoming_, request,
+                                              response);
                    });
 }
 

@@ -15,9 +15,10 @@
 #include "domain/host/host.h"
 #include "server/call_runner.h"
 #include "server/incoming_migrations.h"
+#include "server/migration_queue.h"
+#include "server/migration_targets.h"
 #include "server/outgoing_migrations.h"
 #include "server/raw_service.h"
-#include "server/worker_pool.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -35,7 +36,8 @@ class MigrationServiceImpl final : public MigrationServiceBase {
  public:
   // Both outlive the server that this service is registered with, and this
   // object.
-  MigrationServiceImpl(Host* host, CallRunner* runner);
+  MigrationServiceImpl(Host* host, CallRunner* runner,
+                       MigrationTargets targets);
 
   RawBidiReactor* SaveDomain(grpc::CallbackServerContext* context) override;
   RawReadReactor* RestoreDomain(grpc::CallbackServerContext* context,
@@ -59,8 +61,9 @@ class MigrationServiceImpl final : public MigrationServiceBase {
   const std::string instance_id_;
   IncomingMigrations incoming_;
   OutgoingMigrations outgoing_;
+  const MigrationTargets targets_;
   // Ends before what its jobs use.
-  WorkerPool migrations_;
+  MigrationQueue queue_;
 };
 
 }  // namespace simvisor::server

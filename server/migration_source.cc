@@ -12,6 +12,7 @@
 #include "domain/units/status_macros.h"
 #include "server/convert_domain.h"
 #include "server/peer.h"
+#include "server/quote.h"
 #include "server/xl_config.h"
 
 namespace simvisor::server {
@@ -20,6 +21,8 @@ namespace {
 // Most of a piece that one message carries.
 constexpr size_t kChunkBytes = size_t{1} << 20;
 constexpr std::chrono::milliseconds kReportEvery{100};
+// How long the target may take to end a stream that is over.
+constexpr std::chrono::seconds kLastWords{5};
 
 std::string SourceName() {
   char name[256] = "";
@@ -30,17 +33,22 @@ std::string SourceName() {
 }  // namespace
 
 MigrationSource::MigrationSource(Plan plan, OutgoingMigrations* migrations,
-                                 FaultInjector* faults, Report report)
+                                 FaultInjector* faults,
+                                 Clock::Time::duration stall_timeout,
+                                 Report report)
     : plan_(std::move(plan)),
       name_(plan_.domain->name()),
+      operation_(
+          absl::StrCat("domain ", plan_.domain->id().value(), ": migrate")),
       migrations_(migrations),
       faults_(faults),
+      stall_timeout_(stall_timeout),
       report_(std::move(report)) {
   progress_.set_migration_id(plan_.id);
 }
 
 absl::Status MigrationSource::Run() {
-  SIMVISOR_ASSIGN_OR_RETURN(stub_, ConnectPeer(plan_.target));
+  stub_ = ConnectPeer(plan_.target);
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*plan_.domain));
   SIMVISOR_ASSIGN_OR_RETURN(
       precopy_, Precopy::Begin(plan_.domain, plan_.policy, std::move(config)));
@@ -57,11 +65,12 @@ absl::Status MigrationSource::Run() {
 absl::Status MigrationSource::HandOver() {
   SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateBegin));
-  stream_ = stub_->ReceiveDomain(&context_);
+  stream_ = std::make_unique<PeerStream>(stub_.get(), &context_, clock_,
+                                         stall_timeout_);
   SIMVISOR_RETURN_IF_ERROR(Offer());
   SIMVISOR_RETURN_IF_ERROR(CopyAll());
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateSent));
-  SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kPrepared));
+  SIMVISOR_RETURN_IF_ERROR(Read());
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePrepared));
   return Commit();
 }
@@ -76,8 +85,12 @@ absl::Status MigrationSource::Offer() {
   offer.set_start_paused(plan_.start_paused);
   offer.set_name(name_);
   SIMVISOR_RETURN_IF_ERROR(Write(request));
-  while (!precopy_->head_done()) SIMVISOR_RETURN_IF_ERROR(SendPiece());
-  SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kAdmitted));
+  while (!precopy_->head_done()) {
+    SIMVISOR_RETURN_IF_ERROR(
+        SendPiece(v1::ReceiveDomainResponse::kAdmitted, &Precopy::head_done));
+  }
+  SIMVISOR_RETURN_IF_ERROR(Read());
+  admitted_ = true;
   return Reach(FaultPoint::kMigrateAdmitted);
 }
 
@@ -91,11 +104,11 @@ absl::Status MigrationSource::CopyAll() {
     SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
     if (precopy_->pass_done()) SIMVISOR_RETURN_IF_ERROR(NextPass());
     SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePiece));
-    SIMVISOR_RETURN_IF_ERROR(SendPiece());
-    SIMVISOR_RETURN_IF_ERROR(Pace());
+    SIMVISOR_RETURN_IF_ERROR(
+        SendPiece(v1::ReceiveDomainResponse::kPrepared, &Precopy::done));
     if (clock_->Now() - reported_at_ >= kReportEvery) ReportNow();
   }
-  return absl::OkStatus();
+  return Flush();
 }
 
 absl::Status MigrationSource::NextPass() {
@@ -111,18 +124,28 @@ absl::Status MigrationSource::NextPass() {
   return Reach(FaultPoint::kMigrateSuspended);
 }
 
-absl::Status MigrationSource::SendPiece() {
-  std::string& data = *request_.mutable_data();
-  data.clear();
-  SIMVISOR_RETURN_IF_ERROR(precopy_->Next(data));
-  bytes_sent_ += data.size();
-  while (data.size() > kChunkBytes) {
-    v1::ReceiveDomainRequest part;
-    part.set_data(data.substr(0, kChunkBytes));
-    SIMVISOR_RETURN_IF_ERROR(Write(part));
-    data.erase(0, kChunkBytes);
+absl::Status MigrationSource::SendPiece(PeerStream::Answer answer,
+                                        bool (Precopy::*is_last)() const) {
+  piece_.clear();
+  SIMVISOR_RETURN_IF_ERROR(precopy_->Next(piece_));
+  const bool last = (precopy_.get()->*is_last)();
+  for (size_t at = 0; at < piece_.size();) {
+    const size_t size = std::min(ChunkBytes(), piece_.size() - at);
+    request_.mutable_data()->assign(piece_, at, size);
+    at += size;
+    bytes_sent_ += size;
+    if (last && at == piece_.size()) stream_->Expect(answer);
+    SIMVISOR_RETURN_IF_ERROR(Write(request_));
+    if (admitted_) SIMVISOR_RETURN_IF_ERROR(Pace());
   }
-  return data.empty() ? absl::OkStatus() : Write(request_);
+  return absl::OkStatus();
+}
+
+size_t MigrationSource::ChunkBytes() const {
+  // A target whose source is slow on purpose must not take it for a silent one.
+  const uint64_t pace = plan_.policy.max_bytes_per_second;
+  if (pace == 0 || !admitted_ || precopy_->suspended()) return kChunkBytes;
+  return std::min<uint64_t>(kChunkBytes, pace);
 }
 
 absl::Status MigrationSource::Pace() {
@@ -149,41 +172,57 @@ absl::Status MigrationSource::Pace() {
 
 absl::Status MigrationSource::Commit() {
   SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
+  // One that has said more than PREPARED by now is not told to run it.
+  SIMVISOR_RETURN_IF_ERROR(Flush());
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Note(plan_.id, SourceEvent::kPrepared).status());
   Enter(v1::MIGRATION_PHASE_COMMITTING);
   v1::ReceiveDomainRequest request;
   request.mutable_commit();
+  stream_->Expect(v1::ReceiveDomainResponse::kCommitted);
   SIMVISOR_RETURN_IF_ERROR(Write(request));
+  SIMVISOR_RETURN_IF_ERROR(Flush());
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateCommit));
-  SIMVISOR_RETURN_IF_ERROR(Read(v1::ReceiveDomainResponse::kCommitted));
+  SIMVISOR_RETURN_IF_ERROR(Read());
+  SIMVISOR_RETURN_IF_ERROR(CheckCommitted());
+  *progress_.mutable_domain() = response_.committed().domain();
+  // Without what nothing here has checked, and a guest that moves has not.
+  progress_.mutable_domain()->clear_pci_devices();
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateCommitted));
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Note(plan_.id, SourceEvent::kCommitted).status());
-  *progress_.mutable_domain() = response_.committed().domain();
   progress_.set_downtime_ms(MillisecondsSince(suspended_since_));
   progress_.set_phase(v1::MIGRATION_PHASE_MOVED);
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateDone));
   // The domain has moved, whether the target hears of it or not.
+  request.Clear();
   request.mutable_done();
   stream_->Write(request);
-  stream_->WritesDone();
-  EndStream();
+  EndStream(kLastWords);
   return absl::OkStatus();
+}
+
+absl::Status MigrationSource::CheckCommitted() const {
+  const v1::Domain& there = response_.committed().domain();
+  const std::string uuid = UuidToString(plan_.domain->Info().uuid);
+  if (there.uuid() == uuid && there.name() == name_) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kTargetMisbehaved,
+      absl::StrCat(operation_, " to ", plan_.target.ToString(),
+                   ": it says that it runs domain ", Quoted(there.name()),
+                   " with uuid ", Quoted(there.uuid()), ", and was sent ",
+                   Quoted(name_), " with ", uuid));
 }
 
 absl::Status MigrationSource::Settle(const absl::Status& why) {
   context_.TryCancel();
-  EndStream();
+  EndStream({});
   SIMVISOR_ASSIGN_OR_RETURN(
       v1::Migration now,
       migrations_->Note(plan_.id, SourceEvent::kFailed, why.message()));
   now = migrations_->AskNow(now);
   if (now.state() == v1::MIGRATION_STATE_MOVED) {
     // COMMITTED was lost, but not what it said; or something failed after it.
-    if (response_.has_committed()) {
-      *progress_.mutable_domain() = response_.committed().domain();
-    }
     progress_.set_phase(v1::MIGRATION_PHASE_MOVED);
     ReportNow();
     return absl::OkStatus();
@@ -192,7 +231,7 @@ absl::Status MigrationSource::Settle(const absl::Status& why) {
   return MakeError(
       absl::StatusCode::kUnavailable, Reason::kMigrationUnresolved,
       absl::StrCat("domain ", plan_.domain->id().value(), ": migration ",
-                   plan_.id, ": ", plan_.target,
+                   plan_.id, ": ", plan_.target.ToString(),
                    " was told to run the domain and does not answer; it stays "
                    "suspended here until that daemon does, or until "
                    "migrate-resolve decides"));
@@ -210,48 +249,57 @@ absl::Status MigrationSource::CheckCancelled() const {
   return cancelled_;
 }
 
-absl::Status MigrationSource::Write(const v1::ReceiveDomainRequest& request) {
+absl::Status MigrationSource::Write(v1::ReceiveDomainRequest& request) {
   return stream_->Write(request) ? absl::OkStatus() : Broken();
 }
 
-absl::Status MigrationSource::Read(v1::ReceiveDomainResponse::StepCase step) {
-  if (!stream_->Read(&response_)) return Broken();
-  if (response_.step_case() == step) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kInternal, Reason::kInternal,
-      absl::StrCat("domain ", plan_.domain->id().value(), ": migrate to ",
-                   plan_.target, ": it answered step ", response_.step_case(),
-                   " where ", step, " was due"));
+absl::Status MigrationSource::Flush() {
+  return stream_->Flush() ? absl::OkStatus() : Broken();
 }
 
-grpc::Status MigrationSource::EndStream() {
+absl::Status MigrationSource::Read() {
+  return stream_->Read(response_) ? absl::OkStatus() : Broken();
+}
+
+grpc::Status MigrationSource::EndStream(Clock::Time::duration patience) {
   if (stream_ == nullptr) return grpc::Status::OK;
-  // gRPC tells the status behind the last message alone.
-  while (stream_->Read(&response_)) {
-  }
-  const grpc::Status status = stream_->Finish();
+  const grpc::Status status = stream_->End(std::min(patience, stall_timeout_));
   stream_ = nullptr;
   return status;
 }
 
 absl::Status MigrationSource::Broken() {
-  const grpc::Status status = EndStream();
+  const absl::Status fault = stream_->fault();
+  const grpc::Status status = EndStream(kLastWords);
   SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
-  const std::string operation =
-      absl::StrCat("domain ", plan_.domain->id().value(), ": migrate");
+  const bool told = !status.error_details().empty();
+  if (!fault.ok() && ReasonOf(fault) != ReasonName(Reason::kCallStalled)) {
+    return MakeError(fault.code(), Reason::kTargetMisbehaved,
+                     absl::StrCat(operation_, " to ", plan_.target.ToString(),
+                                  ": ", fault.message()));
+  }
+  if (!admitted_ && !told) {
+    return Unreachable(
+        operation_, plan_.target,
+        fault.ok() ? status.error_message() : std::string(fault.message()));
+  }
+  if (!fault.ok()) {
+    return MakeError(fault.code(), Reason::kCallStalled,
+                     absl::StrCat(operation_, " to ", plan_.target.ToString(),
+                                  ": ", fault.message()));
+  }
   if (status.ok()) {
-    return MakeError(
-        absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
-        absl::StrCat(operation, ": ", plan_.target, " ended the stream early"));
+    return MakeError(absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
+                     absl::StrCat(operation_, ": ", plan_.target.ToString(),
+                                  " ended the stream early"));
   }
-  if (status.error_code() == grpc::StatusCode::CANCELLED) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
-        absl::StrCat(operation, ": ", plan_.target,
-                     " has given it up: somebody dropped it there, "
-                     "or the daemon stops"));
+  if (status.error_code() == grpc::StatusCode::CANCELLED && !told) {
+    return MakeError(absl::StatusCode::kFailedPrecondition,
+                     Reason::kMigrationSettled,
+                     absl::StrCat(operation_, ": ", plan_.target.ToString(),
+                                  " has given it up: it stops"));
   }
-  return FromPeer(status, operation, plan_.target);
+  return FromPeer(status, operation_, plan_.target);
 }
 
 void MigrationSource::Enter(v1::MigrationPhase phase) {

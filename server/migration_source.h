@@ -1,9 +1,11 @@
 // One migration, at its source: copies, hands over, and reports.
 //
 // Runs on a thread of its own kind, since it waits for the target: that is how
-// back-pressure, and the policy's limit of bandwidth, slow it down.  What it
-// comes to stands in OutgoingMigrations, which does to the domain what has to
-// be done.
+// back-pressure, and the policy's limit of bandwidth, slow it down.  Each wait
+// is bounded, and each answer counts only after what it answers was sent; see
+// PeerStream.  A target that stalls or misbehaves is one whose link breaks.
+// What it comes to stands in OutgoingMigrations, which does to the domain what
+// has to be done.
 //
 // Thread safety: Run() is called once; Cancel() from any thread, as long as
 // this object lasts.
@@ -28,6 +30,8 @@
 #include "server/clock.h"
 #include "server/fault_injector.h"
 #include "server/outgoing_migrations.h"
+#include "server/peer_address.h"
+#include "server/peer_stream.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -37,16 +41,18 @@ class MigrationSource {
   struct Plan {
     std::string id;
     std::shared_ptr<Domain> domain;
-    std::string target;
+    PeerAddress target;
     PrecopyPolicy policy;
     bool start_paused = false;
   };
   // Told about ten times a second, and of every change of phase.
   using Report = std::function<void(const v1::MigrateDomainResponse&)>;
 
-  // `migrations` and `faults` outlive this object.
+  // Waits `stall_timeout` for the target.  `migrations` and `faults` outlive
+  // this object.
   MigrationSource(Plan plan, OutgoingMigrations* migrations,
-                  FaultInjector* faults, Report report);
+                  FaultInjector* faults, Clock::Time::duration stall_timeout,
+                  Report report);
 
   // OK once the target runs the domain.  Errors as MigrateDomain.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
@@ -55,26 +61,30 @@ class MigrationSource {
   void Cancel(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  using Stream = grpc::ClientReaderWriter<v1::ReceiveDomainRequest,
-                                          v1::ReceiveDomainResponse>;
-
   absl::Status Reach(FaultPoint point) { return faults_->Reach(point, name_); }
   absl::Status HandOver();
   absl::Status Offer();
   absl::Status CopyAll();
   absl::Status NextPass();
-  absl::Status SendPiece();
+  // Sends the next piece; if it was the last before `answer`, that may come.
+  absl::Status SendPiece(PeerStream::Answer answer,
+                         bool (Precopy::*is_last)() const);
+  // Bytes that one message carries: as many as are paced for in a second.
+  size_t ChunkBytes() const;
   // Waits until the bandwidth allows more.
   absl::Status Pace() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Commit() ABSL_LOCKS_EXCLUDED(mu_);
   // After a failure: what became of the domain.
   absl::Status Settle(const absl::Status& why);
 
-  absl::Status Write(const v1::ReceiveDomainRequest& request);
-  // The next response, which must be `step`.
-  absl::Status Read(v1::ReceiveDomainResponse::StepCase step);
+  absl::Status Write(v1::ReceiveDomainRequest& request);
+  absl::Status Flush();
+  // The answer that is expected.
+  absl::Status Read();
+  // That COMMITTED names the domain that was sent.
+  absl::Status CheckCommitted() const;
   // Ends the stream, if there is one, and answers how it ended.
-  grpc::Status EndStream();
+  grpc::Status EndStream(Clock::Time::duration patience);
   // Why the stream has ended.
   absl::Status Broken() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckCancelled() const ABSL_LOCKS_EXCLUDED(mu_);
@@ -88,15 +98,19 @@ class MigrationSource {
 
   const Plan plan_;
   const std::string name_;  // of the domain, at the start
+  const std::string operation_;
   OutgoingMigrations* const migrations_;
   FaultInjector* const faults_;
+  const Clock::Time::duration stall_timeout_;
   const Report report_;
   Clock* const clock_ = SystemClock();
 
   grpc::ClientContext context_;
   std::unique_ptr<v1::MigrationService::Stub> stub_;
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<PeerStream> stream_;
+  bool admitted_ = false;
   std::unique_ptr<Precopy> precopy_;
+  std::string piece_;
   v1::ReceiveDomainRequest request_;
   v1::ReceiveDomainResponse response_;
   v1::MigrateDomainResponse progress_;

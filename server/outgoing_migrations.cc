@@ -3,22 +3,27 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <utility>
-#include <vector>
+#include <chrono>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 #include "server/convert_live_migration.h"
-#include "server/peer.h"
+#include "server/quote.h"
 
 namespace simvisor::server {
 namespace {
 
-// Migrations that have ended and are remembered.
+// Migrations that have ended and are remembered, and as many whose target is
+// still to be told.
 constexpr size_t kMaxEnded = 256;
-constexpr absl::Duration kAskEvery = absl::Seconds(1);
+
+constexpr std::chrono::seconds kFirstAsked{1};
+constexpr std::chrono::seconds kAskedAtLeastEvery{30};
+// Questions under way, in all and to one target.
+constexpr size_t kQuestionsAtOnce = 64;
+constexpr int kQuestionsPerTarget = 4;
 
 }  // namespace
 
@@ -29,14 +34,18 @@ OutgoingMigrations::~OutgoingMigrations() {
   {
     absl::MutexLock lock(&mu_);
     stopping_ = true;
-    for (const auto& [id, context] : asking_) context->TryCancel();
+    for (const auto& [id, question] : asking_) {
+      if (question.asked != nullptr) question.asked->Cancel();
+    }
   }
   thread_.join();
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(this, &OutgoingMigrations::IsIdle));
 }
 
 absl::Status OutgoingMigrations::Begin(absl::string_view id,
                                        std::shared_ptr<Domain> domain,
-                                       absl::string_view target) {
+                                       const PeerAddress& target) {
   const DomainInfo info = domain->Info();
   absl::MutexLock lock(&mu_);
   const auto [at, is_new] = entries_.try_emplace(std::string(id));
@@ -48,7 +57,7 @@ absl::Status OutgoingMigrations::Begin(absl::string_view id,
   }
   Entry& entry = at->second;
   entry.number = next_number_++;
-  entry.target = std::string(target);
+  entry.target = target;
   entry.domid = info.id;
   entry.name = info.name;
   entry.domain = std::move(domain);
@@ -75,7 +84,8 @@ absl::StatusOr<v1::Migration> OutgoingMigrations::Note(absl::string_view id,
     const auto at = entries_.find(std::string(id));
     if (at == entries_.end()) return UnknownMigration(id);
     Entry& entry = at->second;
-    next = Next(entry.state, event);
+    const SourceState before = entry.state;
+    next = Next(before, event);
     NoteWhy(at->first, event, next.has_value() ? why : "", entry);
     if (next.has_value()) {
       entry.state = *next;
@@ -86,12 +96,20 @@ absl::StatusOr<v1::Migration> OutgoingMigrations::Note(absl::string_view id,
         entry.domain = nullptr;
         entry.end_number = next_number_++;
       }
+      // Whoever makes it open asks at once.
+      if (*next != before) Open(entry, clock_->Now());
     }
+    news_ = true;
     now = ToProto(at->first, entry);
     ForgetOld();
   }
   if (next.has_value()) Act(domain, suspension, *next);
   return now;
+}
+
+void OutgoingMigrations::Open(Entry& entry, Clock::Time now) {
+  entry.ask_again = kFirstAsked;
+  entry.ask_at = now + kFirstAsked;
 }
 
 void OutgoingMigrations::NoteWhy(const std::string& id, SourceEvent event,
@@ -110,7 +128,7 @@ void OutgoingMigrations::NoteWhy(const std::string& id, SourceEvent event,
         "the two";
     spdlog::error("migration {}: {}", id, entry.why);
   } else if (!why.empty()) {
-    entry.why = std::string(why);
+    entry.why = Shortened(Printable(why), kMaxWhyBytes);
   }
 }
 
@@ -141,57 +159,84 @@ void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
   }
 }
 
-bool OutgoingMigrations::HasOpen() const {
-  return stopping_ ||
-         std::any_of(entries_.begin(), entries_.end(),
-                     [](const auto& entry) { return IsOpen(entry.second); });
-}
-
 void OutgoingMigrations::ForgetOld() {
-  absl::btree_map<uint64_t, std::string> ended;
+  absl::btree_map<uint64_t, std::string> ended, to_tell;
   for (const auto& [id, entry] : entries_) {
-    if (entry.domain == nullptr && !IsOpen(entry)) ended[entry.end_number] = id;
+    if (entry.domain != nullptr) continue;
+    (IsOpen(entry) ? to_tell : ended)[entry.end_number] = id;
   }
-  while (ended.size() > kMaxEnded) {
-    entries_.erase(ended.begin()->second);
-    ended.erase(ended.begin());
+  for (auto* const old : {&ended, &to_tell}) {
+    for (; old->size() > kMaxEnded; old->erase(old->begin())) {
+      entries_.erase(old->begin()->second);
+    }
   }
 }
 
 void OutgoingMigrations::Work() {
   while (true) {
-    const std::vector<Question> questions = AwaitQuestions();
+    const auto questions = AwaitQuestions();
     if (questions.empty()) return;
-    for (const Question& question : questions) Ask(question);
+    for (const Due& due : questions) Ask(due);
   }
 }
 
-std::vector<OutgoingMigrations::Question> OutgoingMigrations::AwaitQuestions() {
+std::vector<OutgoingMigrations::Due> OutgoingMigrations::AwaitQuestions() {
   absl::MutexLock lock(&mu_);
-  std::vector<Question> questions;
-  // Whoever made it one has asked just now.
-  while (questions.empty() && !stopping_) {
-    mu_.Await(absl::Condition(this, &OutgoingMigrations::HasOpen));
-    mu_.AwaitWithTimeout(absl::Condition(this, &OutgoingMigrations::IsStopping),
-                         kAskEvery);
-    if (stopping_) break;
-    for (const auto& [id, entry] : entries_) {
-      if (IsOpen(entry)) questions.push_back({id, entry.target});
-    }
+  while (!stopping_) {
+    news_ = false;
+    Clock::Time next = Clock::Time::max();
+    std::vector<Due> questions = TakeDue(&next);
+    if (!questions.empty()) return questions;
+    clock_->Await(&mu_, absl::Condition(this, &OutgoingMigrations::HasNews),
+                  next);
   }
-  return questions;
+  return {};
+}
+
+std::vector<OutgoingMigrations::Due> OutgoingMigrations::TakeDue(
+    Clock::Time* next) {
+  const Clock::Time now = clock_->Now();
+  absl::flat_hash_map<std::string, int> per_target;
+  for (const auto& [id, question] : asking_) {
+    ++per_target[question.target.ToString()];
+  }
+  std::vector<Due> due;
+  for (auto& [id, entry] : entries_) {
+    if (!IsOpen(entry) || asking_.contains(id)) continue;
+    if (entry.ask_at > now) {
+      *next = std::min(*next, entry.ask_at);
+      continue;
+    }
+    // Those that find no room are due when an answer has come.
+    int& asked = per_target[entry.target->ToString()];
+    if (asking_.size() >= kQuestionsAtOnce || asked >= kQuestionsPerTarget) {
+      continue;
+    }
+    ++asked;
+    asking_.emplace(id, Question{*entry.target, nullptr});
+    due.push_back({id, *entry.target});
+    entry.ask_at = now + entry.ask_again;
+    entry.ask_again =
+        std::min<Duration>(2 * entry.ask_again, kAskedAtLeastEvery);
+  }
+  return due;
 }
 
 v1::Migration OutgoingMigrations::AskNow(const v1::Migration& now) {
   const std::string& id = now.migration_id();
+  std::optional<Due> due;
   {
     absl::MutexLock lock(&mu_);
     const auto at = entries_.find(id);
-    if (at == entries_.end() || !IsOpen(at->second)) return now;
+    if (at == entries_.end() || !IsOpen(at->second) || stopping_) return now;
+    const PeerAddress& target = *at->second.target;
+    // The thread may have been quicker to ask.
+    if (asking_.emplace(id, Question{target, nullptr}).second) {
+      due = {id, target};
+    }
   }
-  Ask({id, now.peer()});
+  if (due.has_value()) Ask(*due);
   absl::MutexLock lock(&mu_);
-  // The thread may have been quicker to ask.
   const auto answered = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return !asking_.contains(id);
   };
@@ -200,25 +245,35 @@ v1::Migration OutgoingMigrations::AskNow(const v1::Migration& now) {
   return at == entries_.end() ? now : ToProto(at->first, at->second);
 }
 
-void OutgoingMigrations::Ask(const Question& question) {
-  grpc::ClientContext context;
+void OutgoingMigrations::Ask(const Due& due) {
+  const auto question = std::make_shared<PeerQuestion>(due.target, due.id);
   {
     absl::MutexLock lock(&mu_);
-    // One question at a time about one migration.
-    if (stopping_ || !asking_.emplace(question.id, &context).second) return;
+    asking_.at(due.id).asked = question;
+    if (stopping_) question->Cancel();
   }
-  const absl::StatusOr<SourceEvent> answer =
-      AskPeer(context, question.target, question.id);
+  question->Ask([this, id = due.id](absl::StatusOr<SourceEvent> answer) {
+    // What follows for a domain may last, and this is a thread of gRPC's.
+    runner_->pool.Submit(
+        [this, id, answer = std::move(answer)] { TakeAnswer(id, answer); });
+  });
+}
+
+void OutgoingMigrations::TakeAnswer(const std::string& id,
+                                    const absl::StatusOr<SourceEvent>& answer) {
   const absl::StatusOr<v1::Migration> now =
-      answer.ok()
-          ? Note(question.id, *answer)
-          : Note(question.id, SourceEvent::kFailed, answer.status().message());
+      answer.ok() ? Note(id, *answer)
+                  : Note(id, SourceEvent::kFailed, answer.status().message());
+  // One that was forgotten meanwhile has nothing to learn.
   if (!now.ok()) {
-    spdlog::error("migration {}: {}", question.id,
-                  std::string(now.status().message()));
+    spdlog::info("migration {}: {}", id, std::string(now.status().message()));
   }
+  std::shared_ptr<PeerQuestion> asked;  // freed without the lock
   absl::MutexLock lock(&mu_);
-  asking_.erase(question.id);
+  const auto at = asking_.find(id);
+  asked = std::move(at->second.asked);
+  asking_.erase(at);
+  news_ = true;
 }
 
 v1::Migration OutgoingMigrations::ToProto(const std::string& id,
@@ -229,7 +284,7 @@ v1::Migration OutgoingMigrations::ToProto(const std::string& id,
   out.set_state(server::ToProto(entry.state));
   out.set_domid(entry.domid.value());
   out.set_name(entry.name);
-  out.set_peer(entry.target);
+  out.set_peer(entry.target->ToString());
   out.set_message(entry.why);
   return out;
 }
@@ -240,13 +295,16 @@ bool OutgoingMigrations::IsUnknown(absl::string_view id) const {
   return at != entries_.end() && at->second.state == SourceState::kUnknown;
 }
 
-void OutgoingMigrations::List(v1::ListMigrationsResponse& out) const {
+std::vector<std::pair<MigrationPlace, v1::Migration>> OutgoingMigrations::List(
+    const MigrationPlace& from, size_t limit) const {
   absl::MutexLock lock(&mu_);
-  absl::btree_map<uint64_t, const std::string*> by_number;
-  for (const auto& [id, entry] : entries_) by_number[entry.number] = &id;
-  for (const auto& [number, id] : by_number) {
-    *out.add_migrations() = ToProto(*id, entries_.at(*id));
-  }
+  return ListFrom(
+      entries_, from, limit,
+      [](const Entry& entry) {
+        return PlaceOf(server::ToProto(entry.state),
+                       v1::MIGRATION_DIRECTION_OUTGOING, entry.number);
+      },
+      ToProto);
 }
 
 }  // namespace simvisor::server

@@ -6,21 +6,26 @@
 // it, the domain is right.
 //
 // A thread of its own asks the targets of those that are UNKNOWN, and of those
-// that were KEPT after their target had the domain, every second until they
-// answer.  The last 256 that have ended are remembered.
+// that were KEPT after their target had the domain, until they answer: after 1
+// s, 2 s, 4 s, ... and then every 30 s.  It does not wait for answers, and asks
+// only so many questions of one target at a time, so that one that is silent
+// delays nobody but itself.
+//
+// The last 256 that have ended are remembered, and the last 256 whose target is
+// still to be told: beyond them, the oldest is given up.  Its target was never
+// told to run the domain, so that it needs an operator to run it all the same.
 //
 // Thread safety: thread-safe.  Domains are used without the own lock.
 
 #ifndef SIMVISOR_SERVER_OUTGOING_MIGRATIONS_H_
 #define SIMVISOR_SERVER_OUTGOING_MIGRATIONS_H_
 
-#include <grpcpp/client_context.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -33,6 +38,9 @@
 #include "domain/migration/handover.h"
 #include "server/call_runner.h"
 #include "server/clock.h"
+#include "server/migration_pages.h"
+#include "server/peer.h"
+#include "server/peer_address.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::server {
@@ -43,13 +51,14 @@ class OutgoingMigrations {
   OutgoingMigrations(Host* host, CallRunner* runner);
   OutgoingMigrations(const OutgoingMigrations&) = delete;
   OutgoingMigrations& operator=(const OutgoingMigrations&) = delete;
-  // Stops asking.  Domains that are UNKNOWN stay suspended.
+  // Stops asking, and waits until nothing is being asked.  Domains that are
+  // UNKNOWN stay suspended.
   ~OutgoingMigrations();
 
   // Begins with COPYING.  FAILED_PRECONDITION MIGRATION_SETTLED if the id is
   // known already.
   absl::Status Begin(absl::string_view id, std::shared_ptr<Domain> domain,
-                     absl::string_view target) ABSL_LOCKS_EXCLUDED(mu_);
+                     const PeerAddress& target) ABSL_LOCKS_EXCLUDED(mu_);
   // The migration has suspended its guest.  From now on the target may have the
   // whole domain, so that it must be told if the domain is kept.
   void Suspended(absl::string_view id, uint64_t suspension)
@@ -68,14 +77,17 @@ class OutgoingMigrations {
 
   // Whether the migration waits for a decision.
   bool IsUnknown(absl::string_view id) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Appends all, in the order in which they began.
-  void List(v1::ListMigrationsResponse& out) const ABSL_LOCKS_EXCLUDED(mu_);
+  // The first `limit` from `from` on.
+  std::vector<std::pair<MigrationPlace, v1::Migration>> List(
+      const MigrationPlace& from, size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  using Duration = Clock::Time::duration;
+
   struct Entry {
     uint64_t number = 0;  // in the order of beginning
     SourceState state = SourceState::kCopying;
-    std::string target;
+    std::optional<PeerAddress> target;
     std::string why;
     bool must_tell = false;  // the target may hold a copy that must go
     DomainId domid{0};
@@ -83,10 +95,17 @@ class OutgoingMigrations {
     std::shared_ptr<Domain> domain;  // null once it has ended
     uint64_t suspension = 0;         // 0 if it has not come to it
     uint64_t end_number = 0;         // in the order of ending
+    // While it is open: when to ask, and how long after that again.
+    Clock::Time ask_at{};
+    Duration ask_again{};
   };
   struct Question {
+    PeerAddress target;
+    std::shared_ptr<PeerQuestion> asked;  // null until it is
+  };
+  struct Due {
     std::string id;
-    std::string target;
+    PeerAddress target;
   };
 
   // What of the domain an event asks for before it is noted.
@@ -101,25 +120,42 @@ class OutgoingMigrations {
     return entry.state == SourceState::kUnknown ||
            (entry.state == SourceState::kKept && entry.must_tell);
   }
-  bool HasOpen() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  bool IsStopping() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return stopping_; }
+  // Has it asked a while after now for the first time.
+  static void Open(Entry& entry, Clock::Time now);
+  bool HasNews() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return news_ || stopping_;
+  }
+  bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return asking_.empty();
+  }
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
   // Those to ask now; empty at the end.
-  std::vector<Question> AwaitQuestions() ABSL_LOCKS_EXCLUDED(mu_);
-  void Ask(const Question& question) ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<Due> AwaitQuestions() ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes those that are due, which are asked from then on, and lowers *next to
+  // when another one is.
+  std::vector<Due> TakeDue(Clock::Time* next)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // REQUIRES: it stands in asking_, without its question.
+  void Ask(const Due& due) ABSL_LOCKS_EXCLUDED(mu_);
+  // On the pool.
+  void TakeAnswer(const std::string& id,
+                  const absl::StatusOr<SourceEvent>& answer)
+      ABSL_LOCKS_EXCLUDED(mu_);
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static v1::Migration ToProto(const std::string& id, const Entry& entry);
 
   Host* const host_;
   CallRunner* const runner_;
+  Clock* const clock_ = SystemClock();
 
   mutable absl::Mutex mu_;
   absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 1;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  // Something has changed that the thread may have to act on.
+  bool news_ ABSL_GUARDED_BY(mu_) = false;
   // Questions under way, to be cancelled at the end.
-  absl::btree_map<std::string, grpc::ClientContext*> asking_
-      ABSL_GUARDED_BY(mu_);
+  absl::btree_map<std::string, Question> asking_ ABSL_GUARDED_BY(mu_);
 
   std::thread thread_;  // constant after construction
 };

@@ -7,6 +7,7 @@
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
+#include "server/cancel_call.h"
 #include "server/convert_domain.h"
 #include "server/convert_live_migration.h"
 #include "server/rpc_status.h"
@@ -32,11 +33,24 @@ ReceiveCall::ReceiveCall(Host* host, CallRunner* runner,
     : host_(host),
       runner_(runner),
       migrations_(migrations),
-      context_(context),
       limits_(context),
-      record_(&runner->calls, "ReceiveDomain") {}
+      record_(&runner->calls, "ReceiveDomain"),
+      watch_(&runner->stalls, "ReceiveDomain",
+             [this, context](const absl::Status& why, StallWait wait) {
+               runner_->pool.Submit([this, context, why, wait] {
+                 if (wait == StallWait::kWrite) CancelCall(context, why);
+                 End(why);
+               });
+             }) {}
+
+void ReceiveCall::Read() {
+  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
+    End(watch_.why());
+  }
+}
 
 void ReceiveCall::OnReadDone(bool ok) {
+  if (!watch_.Done()) return;
   runner_->pool.Submit([this, ok] {
     if (ok) {
       Take();
@@ -47,6 +61,8 @@ void ReceiveCall::OnReadDone(bool ok) {
 }
 
 void ReceiveCall::OnWriteDone(bool ok) {
+  if (!watch_.Done()) return;
+  watch_.Moved();
   runner_->pool.Submit([this, ok] {
     if (ok) {
       Written();
@@ -72,6 +88,12 @@ void ReceiveCall::Take() {
   const absl::Status taken =
       request_.Take(runner_->messages, "ReceiveDomain", read_);
   if (!taken.ok()) return End(taken);
+  // Every step but data is progress, whatever its size.
+  if (request_->step_case() == v1::ReceiveDomainRequest::kData) {
+    watch_.Moved(request_->data().size());
+  } else {
+    watch_.Moved();
+  }
   if (step_ == Step::kCommitted) {
     if (!request_->has_done()) return End(Misplaced("done"));
     migrations_->Acknowledge(id_);
@@ -88,10 +110,11 @@ void ReceiveCall::GoOn(const absl::Status& status) {
   if (!status.ok()) return End(status);
   request_.Clear();
   if (response_.step_case() == v1::ReceiveDomainResponse::STEP_NOT_SET) {
-    StartRead(&read_);
-  } else {
-    WriteMessageAlways(runner_->messages, response_, write_);
-    StartWrite(&write_);
+    return Read();
+  }
+  WriteMessageAlways(runner_->messages, response_, write_);
+  if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
+    End(watch_.why());
   }
 }
 
@@ -123,7 +146,7 @@ absl::Status ReceiveCall::TakeOffer(
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveBegin));
   SIMVISOR_RETURN_IF_ERROR(migrations_->Begin(
       offer.migration_id(), offer.source(), offer.start_paused(),
-      [context = context_] { context->TryCancel(); }));
+      [this](const absl::Status& why) { watch_.Interrupt(why); }));
   id_ = offer.migration_id();
   restorer_ =
       std::make_unique<ImageRestorer>(*host_, SpecOf, LimitsFrom::kNotes,

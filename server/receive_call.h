@@ -15,7 +15,10 @@
 //   kCommitted   a read of DONE               the end
 //
 // What the domain is at each step stands in IncomingMigrations; what breaks the
-// call is told there.  Thread safety: as argued above.
+// call is told there.  A source that falls silent, and a decision that drops
+// the domain while it comes in, end the call: see StallWatch, which has a job
+// end it in place of the read or write in flight.  Thread safety: as argued
+// above.
 
 #ifndef SIMVISOR_SERVER_RECEIVE_CALL_H_
 #define SIMVISOR_SERVER_RECEIVE_CALL_H_
@@ -35,6 +38,7 @@
 #include "server/incoming_migrations.h"
 #include "server/raw_message.h"
 #include "server/raw_service.h"
+#include "server/stall_timer.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::server {
@@ -46,7 +50,7 @@ class ReceiveCall : public RawBidiReactor {
   ReceiveCall(Host* host, CallRunner* runner, IncomingMigrations* migrations,
               grpc::CallbackServerContext* context);
 
-  void Start() { StartRead(&read_); }
+  void Start() { Read(); }
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -55,7 +59,8 @@ class ReceiveCall : public RawBidiReactor {
  private:
   enum class Step { kOffer, kReceiving, kPrepared, kCommitted };
 
-  // On the pool.
+  // On the pool, but for the first read.
+  void Read();
   void Take();
   // A response has left.
   void Written();
@@ -78,9 +83,9 @@ class ReceiveCall : public RawBidiReactor {
   Host* const host_;
   CallRunner* const runner_;
   IncomingMigrations* const migrations_;
-  grpc::CallbackServerContext* const context_;
   const CallLimits limits_;
   const CallRecord record_;
+  StallWatch watch_;
   Step step_ = Step::kOffer;
   std::string id_;  // empty until it is known to be ours
   std::string name_;

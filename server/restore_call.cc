@@ -40,9 +40,20 @@ RestoreCall::RestoreCall(Host* host, CallRunner* runner,
       runner_(runner),
       limits_(context),
       record_(&runner->calls, "RestoreDomain"),
+      watch_(&runner->stalls, "RestoreDomain",
+             [this](const absl::Status& why, StallWait) {
+               runner_->pool.Submit([this, why] { End(why); });
+             }),
       out_(out) {}
 
+void RestoreCall::Read() {
+  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
+    End(watch_.why());
+  }
+}
+
 void RestoreCall::OnReadDone(bool ok) {
+  if (!watch_.Done()) return;
   runner_->pool.Submit([this, ok] {
     if (ok) {
       Take();
@@ -59,8 +70,9 @@ void RestoreCall::Take() {
   }
   if (status.ok()) status = TakePiece();
   if (!status.ok()) return End(status);
+  watch_.Moved(request_->data().size());
   request_.Clear();
-  StartRead(&read_);
+  Read();
 }
 
 absl::Status RestoreCall::TakePiece() {

@@ -3,7 +3,8 @@
 // A message is read, its piece goes through the restorer on the pool, then the
 // next is read: a client that sends faster than pages are stored waits.  At any
 // moment a job of the call is queued or runs, a read is in flight, or the call
-// is finished, so members need no lock.
+// is finished, so members need no lock.  A client that sends nothing ends the
+// call: see StallWatch, which has a job end it in place of the read in flight.
 //
 // Thread safety: as argued above.
 
@@ -25,6 +26,7 @@
 #include "server/call_runner.h"
 #include "server/raw_message.h"
 #include "server/raw_service.h"
+#include "server/stall_timer.h"
 #include "simvisor/v1/migration_service.pb.h"
 
 namespace simvisor::server {
@@ -37,13 +39,14 @@ class RestoreCall : public RawReadReactor {
               const grpc::CallbackServerContext* context,
               grpc::ByteBuffer* out);
 
-  void Start() { StartRead(&read_); }
+  void Start() { Read(); }
 
   void OnReadDone(bool ok) override;
   void OnDone() override { delete this; }
 
  private:
-  // On the pool.
+  // On the pool, but for the first read.
+  void Read();
   void Take();
   void Complete();
 
@@ -57,6 +60,7 @@ class RestoreCall : public RawReadReactor {
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;
+  StallWatch watch_;
   grpc::ByteBuffer read_;
   TakenMessage<v1::RestoreDomainRequest> request_;
   grpc::ByteBuffer* const out_;

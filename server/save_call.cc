@@ -5,6 +5,7 @@
 
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
+#include "server/cancel_call.h"
 #include "server/convert_common.h"
 #include "server/convert_migration.h"
 #include "server/rpc_status.h"
@@ -18,13 +19,28 @@ constexpr size_t kChunkBytes = size_t{1} << 20;
 }  // namespace
 
 SaveCall::SaveCall(Host* host, CallRunner* runner,
-                   const grpc::CallbackServerContext* context)
+                   grpc::CallbackServerContext* context)
     : host_(host),
       runner_(runner),
       limits_(context),
-      record_(&runner->calls, "SaveDomain") {}
+      record_(&runner->calls, "SaveDomain"),
+      watch_(&runner->stalls, "SaveDomain",
+             [this, context](const absl::Status& why, StallWait wait) {
+               runner_->pool.Submit([this, context, why, wait] {
+                 if (wait == StallWait::kWrite) CancelCall(context, why);
+                 Fail(why);
+               });
+             }) {}
+
+void SaveCall::Read() {
+  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
+    Fail(watch_.why());
+  }
+}
 
 void SaveCall::OnReadDone(bool ok) {
+  if (!watch_.Done()) return;
+  watch_.Moved();
   runner_->pool.Submit([this, ok] {
     if (ok) {
       Take();
@@ -48,15 +64,15 @@ void SaveCall::Take() {
 }
 
 void SaveCall::OnWriteDone(bool ok) {
-  if (ok && step_ == Step::kStored) {
-    StartRead(&read_);
-    return;
-  }
+  if (!watch_.Done()) return;
+  watch_.Moved();
   runner_->pool.Submit([this, ok] {
-    if (ok) {
-      Send();
-    } else {
+    if (!ok) {
       Fail(Broken());
+    } else if (step_ == Step::kStored) {
+      Read();
+    } else {
+      Send();
     }
   });
 }
@@ -104,7 +120,9 @@ void SaveCall::Send() {
   if (status.ok()) status = FillChunk();
   if (!status.ok()) return Fail(status);
   if (chunk_.last()) step_ = Step::kStored;
-  StartWrite(&write_);
+  if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
+    Fail(watch_.why());
+  }
 }
 
 absl::Status SaveCall::FillChunk() {

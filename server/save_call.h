@@ -9,8 +9,9 @@
 //   kSending    a chunk is written     itself, or kStored after the last chunk
 //   kStored     the second read        the end: the domain is done with
 //
-// Whatever goes wrong before the end, the guest resumes.  Thread safety: as
-// argued above.
+// Whatever goes wrong before the end, the guest resumes.  A client that takes
+// nothing, or says nothing, ends the call: see StallWatch, which has a job end
+// it in place of the read or write in flight.  Thread safety: as argued above.
 
 #ifndef SIMVISOR_SERVER_SAVE_CALL_H_
 #define SIMVISOR_SERVER_SAVE_CALL_H_
@@ -30,6 +31,7 @@
 #include "server/call_runner.h"
 #include "server/raw_message.h"
 #include "server/raw_service.h"
+#include "server/stall_timer.h"
 #include "simvisor/v1/migration_service.pb.h"
 
 namespace simvisor::server {
@@ -39,9 +41,9 @@ class SaveCall : public RawBidiReactor {
   using Reactor = RawBidiReactor;
 
   SaveCall(Host* host, CallRunner* runner,
-           const grpc::CallbackServerContext* context);
+           grpc::CallbackServerContext* context);
 
-  void Start() { StartRead(&read_); }
+  void Start() { Read(); }
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -50,7 +52,8 @@ class SaveCall : public RawBidiReactor {
  private:
   enum class Step { kStart, kSending, kStored };
 
-  // On the pool.
+  // On the pool, but for the first read.
+  void Read();
   void Take();
   void Begin();
   void Send();
@@ -68,6 +71,7 @@ class SaveCall : public RawBidiReactor {
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;
+  StallWatch watch_;
   Step step_ = Step::kStart;
   grpc::ByteBuffer read_;
   TakenMessage<v1::SaveDomainRequest> request_;

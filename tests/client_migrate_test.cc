@@ -35,9 +35,16 @@ class FakeMigrations : public v1::MigrationService::Service {
     return outcome;
   }
   grpc::Status ListMigrations(grpc::ServerContext*,
-                              const v1::ListMigrationsRequest*,
+                              const v1::ListMigrationsRequest* request,
                               v1::ListMigrationsResponse* response) override {
-    *response = list;
+    if (request->page_token().empty()) {
+      *response = list;
+      if (!second_page.migrations().empty()) {
+        response->set_next_page_token("second");
+      }
+    } else {
+      *response = second_page;
+    }
     return grpc::Status::OK;
   }
   grpc::Status ResolveMigration(
@@ -51,7 +58,7 @@ class FakeMigrations : public v1::MigrationService::Service {
   v1::MigrateDomainRequest wish;
   std::vector<v1::MigrateDomainResponse> steps;
   grpc::Status outcome;
-  v1::ListMigrationsResponse list;
+  v1::ListMigrationsResponse list, second_page;
   v1::MigrationDecision decision = v1::MIGRATION_DECISION_UNSPECIFIED;
 };
 
@@ -176,6 +183,13 @@ TEST_F(MigrateCommandTest, MigrationsAreListedWithWhatTheyWaitFor) {
   EXPECT_EQ(Run({"migrations"}), 0);
   EXPECT_THAT(out_, AllOf(HasSubstr("0123"), HasSubstr("UNKNOWN"),
                           HasSubstr("web to host:77"), HasSubstr("no answer")));
+}
+
+TEST_F(MigrateCommandTest, EveryPageOfMigrationsIsListed) {
+  migrations_.list.add_migrations()->set_migration_id("first");
+  migrations_.second_page.add_migrations()->set_migration_id("last");
+  EXPECT_EQ(Run({"migrations"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("first"), HasSubstr("last")));
 }
 
 TEST_F(MigrateCommandTest, DecisionNeedsExactlyOneAnswer) {

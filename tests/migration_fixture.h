@@ -105,12 +105,13 @@ class MigrationTest : public ServerTest {
     if (resolved != nullptr) *resolved = response.migration();
     return outcome;
   }
-  uint64_t Owned() {
+  v1::Host Machine() {
     v1::GetHostResponse response;
     EXPECT_EQ(Call(*hosts_, &v1::HostService::Stub::GetHost, {}, &response),
               "OK");
-    return response.host().owned_pages();
+    return response.host();
   }
+  uint64_t Owned() { return Machine().owned_pages(); }
 
   const std::string other_address_ = "unix:" + (folder_ / "other");
   std::unique_ptr<Daemon> other_;

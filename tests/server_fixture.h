@@ -154,7 +154,7 @@ class ServerTest : public testing::Test {
 
   const ScopedFolder folder_;
   const std::string address_;
-  FakeClock clock_{2};  // for the timers of balloons and of loads
+  FakeClock clock_{3};  // for the timers of balloons, of loads, of stalls
   FaultInjector faults_;
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -30,6 +30,10 @@ EarlyExit Exits(const std::vector<std::string>& args) {
   return std::get<EarlyExit>(result);
 }
 
+bool MayMigrateTo(const Options& options, const std::string& target) {
+  return options.migration_targets.Check(*PeerAddress::Parse(target)).ok();
+}
+
 TEST(ServerFlagsTest, NoFlagIsNeeded) {
   const Options options = Parsed({});
   EXPECT_TRUE(options.listen.empty());
@@ -45,6 +49,10 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_EQ(options.placement, Placement::kLowest);
   EXPECT_FALSE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::info);
+  EXPECT_EQ(options.calls.stall_timeout, std::chrono::seconds(60));
+  EXPECT_TRUE(MayMigrateTo(options, "unix:/x"));
+  EXPECT_TRUE(MayMigrateTo(options, "127.0.0.1:1"));
+  EXPECT_FALSE(MayMigrateTo(options, "10.0.0.1:1"));
 }
 
 TEST(ServerFlagsTest, EveryFlag) {
@@ -69,6 +77,9 @@ TEST(ServerFlagsTest, EveryFlag) {
                                   "--placement",
                                   "scatter",
                                   "--cpus=8192",
+                                  "--stall-timeout",
+                                  "1m30s",
+                                  "--migration-targets=10.0.0.0/8",
                                   "--enable-fault-injection",
                                   "--log-level",
                                   "debug"});
@@ -88,6 +99,9 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_TRUE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
+  EXPECT_EQ(options.calls.stall_timeout, std::chrono::seconds(90));
+  EXPECT_TRUE(MayMigrateTo(options, "10.0.0.1:1"));
+  EXPECT_FALSE(MayMigrateTo(options, "unix:/x"));
 }
 
 TEST(ServerFlagsTest, AddressGivenTwiceIsListenedToOnce) {
@@ -104,7 +118,8 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
         "--idle-timeout", "SIGHUP", "--host-memory", "--host-e820",
         "--dom0-memory", "--dom0-max-memory", "--dom0-hotplug-limit",
         "--dom0-tools-view", "--cpus", "--seed", "--placement",
-        "--enable-fault-injection", "--log-level", "--version"}) {
+        "--enable-fault-injection", "--log-level", "--version",
+        "--stall-timeout", "--migration-targets"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -144,6 +159,12 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--seed", "-1"}, "--seed"},
       {{"--placement", "random"}, "--placement"},
       {{"--log-level", "loud"}, "--log-level"},
+      {{"--stall-timeout", "60"}, "--stall-timeout: \"60\" is no duration"},
+      {{"--stall-timeout", "99ms"}, "--stall-timeout"},
+      {{"--stall-timeout", "25h"}, "--stall-timeout"},
+      {{"--stall-timeout", "inf"}, "--stall-timeout"},
+      {{"--migration-targets", "host:80"}, "--migration-targets: migration"},
+      {{"--migration-targets", ""}, "--migration-targets"},
       {{"--no-such-flag"}, "--no-such-flag"},
       {{"serve"}, "serve"},
       {{"--listen", "unix:/a", "serve"}, "serve"},

@@ -94,7 +94,7 @@ struct Machine {
   }
 
   const ScopedFolder folder;
-  FakeClock clock{2};
+  FakeClock clock{3};
   FaultInjector faults{true};
   std::unique_ptr<Host> host = MakeHost(2, Placement::kScatter);
   CallRunner runner{8, &clock, &faults};

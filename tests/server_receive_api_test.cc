@@ -3,9 +3,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
 #include "tests/migration_fixture.h"
@@ -163,12 +166,85 @@ TEST_F(ReceiveTest, DomainThatIsDroppedWhileItComesInIsGoneWithTheAnswer) {
     EXPECT_EQ(Resolve(*migration_, id, decision, &resolved), "OK");
     EXPECT_EQ(resolved.state(), v1::MIGRATION_STATE_DROPPED);
     EXPECT_EQ(Owned(), frames_);
+    // The source is told why.
+    EXPECT_EQ(End(*stream_), "FAILED_PRECONDITION MIGRATION_SETTLED");
     // Name and uuid are free again.
     ASSERT_TRUE(Prepare(id + "-again"));
     EXPECT_EQ(Resolve(*migration_, id + "-again", v1::MIGRATION_DECISION_DROP),
               "OK");
     EXPECT_EQ(Owned(), frames_);
   }
+}
+
+TEST_F(ReceiveTest, SourceThatFallsSilentLosesWhatItWasPromised) {
+  stream_ = Offer("silent");
+  Send(*stream_, absl::string_view(image_).substr(0, image_.size() / 2));
+  ASSERT_TRUE(Hear(*stream_, v1::ReceiveDomainResponse::kAdmitted));
+  EXPECT_GE(Machine().claimed_pages(), kPages);
+  EXPECT_EQ(Machine().incoming_domain_count(), 1u);
+  v1::ListDomainsResponse list;
+  ASSERT_EQ(Call(*domains_, &Domains::ListDomains, {}, &list), "OK");
+  ASSERT_EQ(list.incoming_size(), 1);
+  EXPECT_EQ(list.incoming(0).name(), "web");
+  EXPECT_GE(list.incoming(0).claimed_pages(), kPages);
+  EXPECT_EQ(list.domains_size(), 1);
+  while (Machine().claimed_pages() > 0) clock_.Advance(10);
+  EXPECT_EQ(Machine().incoming_domain_count(), 0u);
+  EXPECT_EQ(StateOf(*migration_, "silent"), "MIGRATION_STATE_DROPPED");
+  v1::ReceiveDomainResponse none;
+  EXPECT_FALSE(stream_->Read(&none));
+  EXPECT_EQ(Outcome(stream_->Finish()), "ABORTED CALL_STALLED");
+  ASSERT_TRUE(Prepare("again"));
+  EXPECT_EQ(Resolve(*migration_, "again", v1::MIGRATION_DECISION_DROP), "OK");
+}
+
+TEST_F(ReceiveTest, SourceThatFallsSilentAfterPreparedLeavesTheCopy) {
+  ASSERT_TRUE(Prepare("one"));
+  v1::ReceiveDomainResponse none;
+  std::thread time([this] {
+    while (StateOf(*migration_, "done") == "none") {
+      clock_.Advance(10);
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  });
+  EXPECT_FALSE(stream_->Read(&none));
+  EXPECT_EQ(Outcome(stream_->Finish()), "ABORTED CALL_STALLED");
+  End(*Offer("done"));
+  time.join();
+  EXPECT_EQ(StateOf(*migration_, "one"), "MIGRATION_STATE_PREPARED");
+  EXPECT_EQ(Get(*domains_, "web").handover(), v1::HANDOVER_INCOMING);
+  EXPECT_EQ(Resolve(*migration_, "one", v1::MIGRATION_DECISION_DROP), "OK");
+  EXPECT_EQ(Owned(), frames_);
+}
+
+TEST_F(ReceiveTest, MigrationsAreListedInPages) {
+  for (int i = 0; i < 5; ++i) End(*Offer(absl::StrCat("old-", i)));
+  ASSERT_TRUE(Prepare("to-decide"));
+  v1::ListMigrationsRequest request;
+  request.set_page_size(4);
+  std::vector<std::string> ids;
+  do {
+    v1::ListMigrationsResponse page;
+    ASSERT_EQ(Call(*migration_, &Migrations::ListMigrations, request, &page),
+              "OK");
+    EXPECT_LE(page.migrations_size(), 4);
+    EXPECT_FALSE(page.instance_id().empty());
+    for (const v1::Migration& one : page.migrations()) {
+      ids.push_back(one.migration_id());
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(ids, (std::vector<std::string>{"to-decide", "old-0", "old-1",
+                                           "old-2", "old-3", "old-4"}));
+  request.set_page_token("x");
+  EXPECT_EQ(Call(*migration_, &Migrations::ListMigrations, request),
+            "INVALID_ARGUMENT ARGUMENT_MALFORMED");
+  request.set_page_token("");
+  request.set_page_size(1001);
+  EXPECT_EQ(Call(*migration_, &Migrations::ListMigrations, request),
+            "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
+  EXPECT_EQ(Resolve(*migration_, "to-decide", v1::MIGRATION_DECISION_DROP),
+            "OK");
 }
 
 TEST_F(ReceiveTest, CallThatLastsIsRememberedWhileOthersAreForgotten) {

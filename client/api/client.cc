@@ -100,6 +100,19 @@ absl::StatusOr<v1::ListDomainsResponse> Client::ListAllDomains() const {
   return all;
 }
 
+absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations() const {
+  v1::ListMigrationsResponse all;
+  v1::ListMigrationsRequest request;
+  do {
+    auto page = ListMigrations(request);
+    if (!page.ok()) return page.status();
+    request.set_page_token(page->next_page_token());
+    page->clear_next_page_token();
+    all.MergeFrom(*page);
+  } while (!request.page_token().empty());
+  return all;
+}
+
 absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
     v1::ListVcpusRequest request) const {
   v1::ListVcpusResponse all;

@@ -167,6 +167,8 @@ class Client {
                              Sink<v1::MigrateDomainResponse> sink) const;
   absl::StatusOr<v1::ListMigrationsResponse> ListMigrations(
       const v1::ListMigrationsRequest& request) const;
+  // Every page of ListMigrations in one response.
+  absl::StatusOr<v1::ListMigrationsResponse> ListAllMigrations() const;
   absl::StatusOr<v1::ResolveMigrationResponse> ResolveMigration(
       const v1::ResolveMigrationRequest& request) const;
 

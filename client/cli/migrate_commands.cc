@@ -122,7 +122,7 @@ absl::Status List(Session& session) {
   auto client = session.Connect();
   if (!client.ok()) return client.status();
   return session.Show(
-      (*client)->ListMigrations({}),
+      (*client)->ListAllMigrations(),
       [&](const v1::ListMigrationsResponse& all) {
         session.out() << absl::StrFormat("%-32s %-8s %-10s %5s %s\n", "ID",
                                          "Way", "State", "Dom", "Name / Peer");
@@ -166,7 +166,7 @@ void AddMigrate(Commands& commands) {
       [args](Session& session) { return Migrate(session, *args); });
   verb.add_option("DOM", args->domain, kDomainHelp)->required();
   verb.add_option("HOST", args->host,
-                  "Where the other daemon listens: unix:PATH or HOST:PORT")
+                  "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
       ->required();
   verb.add_flag("-p,--paused", args->paused, "Leave the domain paused there");
   verb.add_option("--max-passes", args->max_passes,

@@ -81,6 +81,7 @@ constexpr NamedReason kReasons[] = {
     {Reason::kPfnOutOfRange, "PFN_OUT_OF_RANGE"},
     {Reason::kRangeInvalid, "RANGE_INVALID"},
     {Reason::kStaticMaxExceeded, "STATIC_MAX_EXCEEDED"},
+    {Reason::kTargetMisbehaved, "TARGET_MISBEHAVED"},
     {Reason::kTargetNotAllowed, "TARGET_NOT_ALLOWED"},
     {Reason::kTargetUnreachable, "TARGET_UNREACHABLE"},
     {Reason::kUuidInUse, "UUID_IN_USE"},

@@ -89,6 +89,7 @@ enum class Reason {
   kPfnOutOfRange,
   kRangeInvalid,
   kStaticMaxExceeded,
+  kTargetMisbehaved,
   kTargetNotAllowed,
   kTargetUnreachable,
   kUuidInUse,

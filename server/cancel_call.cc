@@ -1,0 +1,21 @@
+#include "server/cancel_call.h"
+
+#include <grpc/grpc.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc_status.h"
+
+namespace simvisor::server {
+
+void CancelCall(grpc::CallbackServerContext* context,
+                const absl::Status& status) {
+  const std::string message =
+      absl::StrCat(ToldMessage(status), " (", ToldReason(status), ")");
+  grpc_call_cancel_with_status(context->c_call(),
+                               static_cast<grpc_status_code>(status.code()),
+                               message.c_str(), nullptr);
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,166 @@
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/stall_timer.h"
+#include "tests/fake_clock.h"
+#include "tests/status_matchers.h"
+
+namespace simvisor::server {
+namespace {
+
+using Code = absl::StatusCode;
+using testing::HasSubstr;
+
+constexpr std::chrono::seconds kWindow{60};
+
+class ServerStallTimerTest : public testing::Test {
+ protected:
+  std::unique_ptr<StallWatch> Watch() {
+    return std::make_unique<StallWatch>(
+        &timer_, "SaveDomain", [this](const absl::Status& why, StallWait wait) {
+          absl::MutexLock lock(&mu_);
+          taken_over_.push_back(why);
+          last_wait_ = wait;
+        });
+  }
+  size_t TakenOver() {
+    absl::MutexLock lock(&mu_);
+    return taken_over_.size();
+  }
+  absl::Status LastWhy() {
+    absl::MutexLock lock(&mu_);
+    return taken_over_.back();
+  }
+
+  FakeClock clock_;
+  StallTimer timer_{&clock_, kWindow};
+  absl::Mutex mu_;
+  std::vector<absl::Status> taken_over_ ABSL_GUARDED_BY(mu_);
+  StallWait last_wait_ ABSL_GUARDED_BY(mu_) = StallWait::kRead;
+};
+
+// The timer looks eight times in a window.
+TEST_F(ServerStallTimerTest, WaitIsTakenOverWhenTheWindowHasPassed) {
+  const auto watch = Watch();
+  ASSERT_TRUE(watch->Wait(StallWait::kWrite, [] {}));
+  clock_.Advance(59);
+  EXPECT_EQ(TakenOver(), 0u);
+  clock_.Advance(8);
+  ASSERT_EQ(TakenOver(), 1u);
+  EXPECT_THAT(LastWhy(), IsError(Code::kAborted, Reason::kCallStalled,
+                                 HasSubstr("SaveDomain")));
+  EXPECT_THAT(LastWhy(),
+              IsError(Code::kAborted, Reason::kCallStalled, HasSubstr("1m")));
+  absl::MutexLock lock(&mu_);
+  EXPECT_EQ(last_wait_, StallWait::kWrite);
+}
+
+TEST_F(ServerStallTimerTest, WhatEndsAfterItWasTakenOverIsNotTheCallsAnyMore) {
+  const auto watch = Watch();
+  ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
+  clock_.Advance(70);
+  EXPECT_FALSE(watch->Done());
+  EXPECT_FALSE(watch->why().ok());
+  clock_.Advance(70);
+  EXPECT_EQ(TakenOver(), 1u);
+}
+
+TEST_F(ServerStallTimerTest, TimeOfTheDaemonsOwnDoesNotCount) {
+  const auto watch = Watch();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
+    clock_.Advance(10);
+    ASSERT_TRUE(watch->Done());
+    watch->Moved(1);
+    clock_.Advance(1000);
+  }
+  EXPECT_EQ(TakenOver(), 0u);
+}
+
+TEST_F(ServerStallTimerTest, BytesThatTrickleAreNoProgress) {
+  const auto watch = Watch();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
+    clock_.Advance(10);
+    ASSERT_TRUE(watch->Done());
+    watch->Moved(100);
+  }
+  ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
+  clock_.Advance(18);
+  EXPECT_EQ(TakenOver(), 1u);
+}
+
+TEST_F(ServerStallTimerTest, PageInEachWindowIsProgressForEver) {
+  const auto watch = Watch();
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
+    clock_.Advance(25);
+    ASSERT_TRUE(watch->Done());
+    watch->Moved(kStallProgressBytes / 2);
+  }
+  EXPECT_EQ(TakenOver(), 0u);
+}
+
+TEST_F(ServerStallTimerTest, CallThatWaitsIsInterruptedAtOnce) {
+  const auto watch = Watch();
+  ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
+  watch->Interrupt(absl::CancelledError("dropped"));
+  ASSERT_EQ(TakenOver(), 1u);
+  EXPECT_EQ(LastWhy(), absl::CancelledError("dropped"));
+  EXPECT_FALSE(watch->Done());
+  // Neither another one nor a stall counts after it.
+  watch->Interrupt(absl::AbortedError("again"));
+  clock_.Advance(100);
+  EXPECT_EQ(TakenOver(), 1u);
+  EXPECT_EQ(watch->why(), absl::CancelledError("dropped"));
+}
+
+TEST_F(ServerStallTimerTest, CallThatWorksIsInterruptedBeforeItsNextWait) {
+  const auto watch = Watch();
+  watch->Interrupt(absl::CancelledError("dropped"));
+  EXPECT_EQ(TakenOver(), 0u);
+  bool started = false;
+  EXPECT_FALSE(watch->Wait(StallWait::kRead, [&started] { started = true; }));
+  EXPECT_FALSE(started);
+  EXPECT_EQ(watch->why(), absl::CancelledError("dropped"));
+}
+
+TEST_F(ServerStallTimerTest, InterruptWhileAWaitStartsIsActedOnAfterIt) {
+  const auto watch = Watch();
+  EXPECT_TRUE(watch->Wait(StallWait::kRead, [&] {
+    watch->Interrupt(absl::CancelledError("dropped"));
+    EXPECT_EQ(TakenOver(), 0u);
+  }));
+  EXPECT_EQ(TakenOver(), 1u);
+}
+
+TEST_F(ServerStallTimerTest, CallMayEndWhileItsWaitStarts) {
+  std::unique_ptr<StallWatch> watch = Watch();
+  EXPECT_TRUE(watch->Wait(StallWait::kWrite, [&watch] {
+    EXPECT_TRUE(watch->Done());
+    watch = nullptr;
+  }));
+  clock_.Advance(100);
+  EXPECT_EQ(TakenOver(), 0u);
+}
+
+TEST_F(ServerStallTimerTest, EachCallHasItsOwnTime) {
+  const auto first = Watch();
+  ASSERT_TRUE(first->Wait(StallWait::kRead, [] {}));
+  clock_.Advance(40);
+  const auto second = Watch();
+  ASSERT_TRUE(second->Wait(StallWait::kRead, [] {}));
+  clock_.Advance(30);
+  EXPECT_EQ(TakenOver(), 1u);
+  EXPECT_FALSE(first->Done());
+  EXPECT_TRUE(second->Done());
+}
+
+}  // namespace
+}  // namespace simvisor::server
