@@ -48,6 +48,7 @@ struct Words {
   Word log_level;
   Word stall_timeout;
   Word migration_targets;
+  Word max_image_memory;
 };
 
 // Messages of 4 MiB fit into the half that the largest may fill.
@@ -143,6 +144,10 @@ void AddLimitFlags(CLI::App& app, Words& words, const Options& options) {
                    "more for what comes in and is not whole yet, ",
                    FormatMib(kMinMessageBytes), " at least [",
                    FormatMib(options.calls.message_bytes), "]"));
+  add("--max-image-memory", words.max_image_memory, "SIZE",
+      absl::StrCat("what images on their way in may take beside their guests' "
+                   "pages, 1m at least [",
+                   FormatMib(options.max_image_memory.in_bytes()), "]"));
 }
 
 void AddFlags(CLI::App& app, Words& words, Options& options) {
@@ -281,6 +286,17 @@ absl::Status ReadMaxMessageMemory(const Word& word, uint64_t& out) {
   return absl::OkStatus();
 }
 
+// Enough to read the image of an ordinary guest.
+constexpr PageCount kMinImageMemory{kPagesPerMiB};
+
+absl::Status ReadImageMemory(const Word& word, PageCount& out) {
+  SIMVISOR_RETURN_IF_ERROR(ReadSize("--max-image-memory", word, out));
+  if (out >= kMinImageMemory) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--max-image-memory: ", Quoted(*word),
+                   " is too little to read any image; give at least 1m"));
+}
+
 absl::Status ReadListen(const std::vector<std::string>& words,
                         std::vector<ListenAddress>& out) {
   for (const std::string& text : words) {
@@ -352,6 +368,8 @@ absl::Status ReadWords(const Words& words, Options& options) {
       ReadMaxCalls(words.max_calls, options.calls.max_calls));
   SIMVISOR_RETURN_IF_ERROR(ReadMaxMessageMemory(words.max_message_memory,
                                                 options.calls.message_bytes));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadImageMemory(words.max_image_memory, options.max_image_memory));
   return ReadChoice("--log-level", words.log_level, LogLevels(),
                     options.log_level);
 }

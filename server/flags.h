@@ -44,6 +44,8 @@ struct Options {
   ToolsView dom0_tools_view = ToolsView::kTree;
   uint32_t cpus = HostConfig().cpus;
   uint64_t seed = 1;
+  // What images on their way in may hold, beside their guests' pages.
+  PageCount max_image_memory{HostConfig::kDefaultMaxImageMemory / kPageSize};
   Placement placement = Placement::kLowest;
   // Where domains may be migrated to.
   MigrationTargets migration_targets;

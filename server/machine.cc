@@ -64,6 +64,7 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   config.placement = options.placement;
   config.seed = options.seed;
   config.dom0_hotplug_limit_gib = options.dom0_hotplug_limit_gib;
+  config.max_image_memory = options.max_image_memory.in_bytes();
   config.dom0_tools_view = options.dom0_tools_view;
   config.cpus = options.cpus;
   config.dom0_memory =

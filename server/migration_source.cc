@@ -114,7 +114,8 @@ absl::Status MigrationSource::CopyAll() {
 absl::Status MigrationSource::NextPass() {
   pass_since_ = clock_->Now();
   suspended_since_ = pass_since_;
-  const absl::Status turned = precopy_->Turn(BytesPerSecond());
+  const absl::Status turned =
+      precopy_->Turn(BytesPerSecond(), [this] { return CheckCancelled(); });
   if (precopy_->suspended()) {
     migrations_->Suspended(plan_.id, precopy_->suspension());
   }
@@ -127,7 +128,8 @@ absl::Status MigrationSource::NextPass() {
 absl::Status MigrationSource::SendPiece(PeerStream::Answer answer,
                                         bool (Precopy::*is_last)() const) {
   piece_.clear();
-  SIMVISOR_RETURN_IF_ERROR(precopy_->Next(piece_));
+  SIMVISOR_RETURN_IF_ERROR(
+      precopy_->Next(piece_, [this] { return CheckCancelled(); }));
   const bool last = (precopy_.get()->*is_last)();
   for (size_t at = 0; at < piece_.size();) {
     const size_t size = std::min(ChunkBytes(), piece_.size() - at);

@@ -156,7 +156,7 @@ absl::Status ReceiveCall::TakeOffer(
 }
 
 absl::Status ReceiveCall::TakeData() {
-  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data()));
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data(), limits_));
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceivePiece));
   if (!admitted_ && restorer_->admitted()) {
     SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveAdmitted));
@@ -169,7 +169,7 @@ absl::Status ReceiveCall::TakeData() {
 
 absl::Status ReceiveCall::Arrive() {
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveArrived));
-  SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish());
+  SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish(limits_));
   restorer_ = nullptr;
   SIMVISOR_RETURN_IF_ERROR(migrations_->Arrived(id_, domain_));
   step_ = Step::kPrepared;

@@ -89,7 +89,7 @@ absl::Status RestoreCall::TakePiece() {
   } else if (request_->has_options()) {
     return ArgumentMalformed("options", "only the first message has any");
   }
-  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data()));
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data(), limits_));
   if (request_->data().empty()) return absl::OkStatus();
   return runner_->faults->Reach(FaultPoint::kRestorePiece, name_);
 }
@@ -106,7 +106,7 @@ absl::Status RestoreCall::Restore() {
     return ArgumentMissing("data", "send the image in pieces");
   }
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                            restorer_->Finish());
+                            restorer_->Finish(limits_));
   const absl::Status status = GoOn(*domain);
   if (!status.ok()) {
     host_->DestroyDomain(domain).IgnoreError();

@@ -107,7 +107,9 @@ absl::Status SaveCall::Suspend() {
                             host_->FindGuest(selector, "save"));
   SIMVISOR_RETURN_IF_ERROR(
       runner_->faults->Reach(FaultPoint::kSaveBegin, domain->name()));
-  SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record, domain->Suspend("save"));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      SuspendRecord record,
+      domain->Suspend("save", SuspendFor::kSave, limits_));
   domain_ = domain;
   suspension_ = record.suspension;
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
@@ -131,7 +133,7 @@ absl::Status SaveCall::FillChunk() {
     sent_ = 0;
   }
   while (piece_.size() < kChunkBytes && !saver_->done()) {
-    SIMVISOR_RETURN_IF_ERROR(saver_->Next(piece_));
+    SIMVISOR_RETURN_IF_ERROR(saver_->Next(piece_, limits_));
   }
   const size_t size = std::min(kChunkBytes, piece_.size() - sent_);
   chunk_.set_data(piece_.data() + sent_, size);
@@ -155,7 +157,7 @@ void SaveCall::Complete() {
     runner_->heap.OnGone(host_->guest_count());
   } else {
     status =
-        domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, NeverStop);
+        domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, limits_);
     runner_->balloons.Watch(domain_);
     runner_->loads.Watch(domain_);
   }
@@ -164,8 +166,9 @@ void SaveCall::Complete() {
 
 void SaveCall::Fail(const absl::Status& status) {
   if (domain_ != nullptr) {
-    // If it has been destroyed meanwhile, nothing is to be resumed.
-    domain_->Resume(suspension_, /*paused=*/false, NeverStop).IgnoreError();
+    // If it has been destroyed meanwhile, nothing is to be resumed.  What a
+    // call that is over leaves its balloon driver to do, the scheduler does.
+    domain_->Resume(suspension_, /*paused=*/false, limits_).IgnoreError();
     runner_->balloons.Watch(domain_);
     runner_->loads.Watch(domain_);
   }

@@ -255,7 +255,8 @@ TEST_P(DomainLoadTest, LoadTravelsAndGoesOn) {
   const auto record = guest_->Suspend("save");
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
-  const auto awake = incoming->Awaken(record->notes, RecordPages(*record));
+  const auto awake = incoming->Awaken(
+      {.bytes = record->notes, .record_pages = RecordPages(*record)});
   ASSERT_THAT(awake, IsOk());
   EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
   ExpectSame(*guest_, **awake);
@@ -285,10 +286,11 @@ TEST_P(DomainLoadTest, NotesOfALoadWhosePagesAreFreeAreRefused) {
   pages.Add({Pfn(2000), PageCount(10)});
   GuestLoad(SpecOf(10), pages).Encode(load);
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
+  const std::string notes = record->notes + load.bytes();
   EXPECT_THAT(
-      incoming->Awaken(record->notes + load.bytes(), RecordPages(*record)),
+      incoming->Awaken({.bytes = notes, .record_pages = RecordPages(*record)}),
       IsError(Code::kInvalidArgument, Reason::kImageMalformed,
-              HasSubstr("load pfns [0x7d0, 0x7da) are free as well")));
+              HasSubstr("load.pages, at byte")));
 }
 
 TEST_P(DomainLoadTest, NotesOfALoadThatAreCutAreRefused) {
@@ -296,11 +298,11 @@ TEST_P(DomainLoadTest, NotesOfALoadThatAreCutAreRefused) {
   const auto record = guest_->Suspend("save");
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
+  const std::string notes = record->notes.substr(0, record->notes.size() - 1);
   EXPECT_THAT(
-      incoming->Awaken(record->notes.substr(0, record->notes.size() - 1),
-                       RecordPages(*record)),
+      incoming->Awaken({.bytes = notes, .record_pages = RecordPages(*record)}),
       IsError(Code::kInvalidArgument, Reason::kImageMalformed,
-              HasSubstr("end early or late")));
+              HasSubstr("load.pages, at byte")));
 }
 
 TEST_P(DomainLoadTest, ChecksHoldWhileTheLoadRunsAndThePagesAroundItMove) {

@@ -49,7 +49,8 @@ class DomainRestoreTest
                 IsError(Code::kNotFound, Reason::kDomainNotFound,
                         HasSubstr("traveller")));
     EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
-    auto awake = incoming->Awaken(record->notes, RecordPages(*record));
+    auto awake = incoming->Awaken(
+        {.bytes = record->notes, .record_pages = RecordPages(*record)});
     EXPECT_THAT(awake, IsOk());
     EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
     return *std::move(awake);
@@ -113,7 +114,8 @@ TEST_P(DomainRestoreTest, PagesBalloonedOutAfterTheyWereSentDoNotComeBack) {
   ASSERT_THAT(guest_->BalloonDown(PageCount(64), false, NeverStop), IsOk());
   const auto second = guest_->Suspend("save");
   ASSERT_THAT(second, IsOk());
-  const auto awake = incoming->Awaken(second->notes, RecordPages(*second));
+  const auto awake = incoming->Awaken(
+      {.bytes = second->notes, .record_pages = RecordPages(*second)});
   ASSERT_THAT(awake, IsOk());
   ExpectSame(*guest_, **awake);
   EXPECT_EQ((*awake)->Info().memory.current.value(), before - 64);
@@ -184,7 +186,8 @@ TEST_P(DomainRestoreTest, NotesThatAreCutOrChangedAreRefused) {
       changed[i] = static_cast<char>(changed[i] ^ 0x11);
     }
     auto incoming = SendPages(*guest_, *to_, spec_, *record);
-    const auto awake = incoming->Awaken(changed, RecordPages(*record));
+    const auto awake = incoming->Awaken(
+        {.bytes = changed, .record_pages = RecordPages(*record)});
     if (awake.ok()) {  // a number that may be any
       EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
       EXPECT_THAT(to_->DestroyDomain((*awake)->id()), IsOk());
@@ -219,7 +222,8 @@ TEST(DomainSuspendTest, PaeProcessesTravel) {
     const auto record = guest->Suspend("save");
     ASSERT_THAT(record, IsOk());
     auto incoming = SendPages(*guest, *to, spec, *record);
-    const auto awake = incoming->Awaken(record->notes, RecordPages(*record));
+    const auto awake = incoming->Awaken(
+        {.bytes = record->notes, .record_pages = RecordPages(*record)});
     ASSERT_THAT(awake, IsOk());
     ExpectSame(*guest, **awake);
     std::vector<AddressSpaceInfo> before, after;
@@ -258,9 +262,10 @@ TEST(DomainSuspendTest, NotesWithAPfnTwiceInTheBalloonAreRefused) {
   ASSERT_NE(at, std::string::npos);
   notes.replace(at, once.bytes().size(), twice.bytes());
   auto incoming = SendPages(*guest, *to, spec, *record);
-  EXPECT_THAT(incoming->Awaken(notes, RecordPages(*record)),
-              IsError(Code::kInvalidArgument, Reason::kImageMalformed,
-                      HasSubstr("4000 pfns are in the balloon, 8000 times")));
+  EXPECT_THAT(
+      incoming->Awaken({.bytes = notes, .record_pages = RecordPages(*record)}),
+      IsError(Code::kInvalidArgument, Reason::kImageMalformed,
+              HasSubstr("balloon.low, at byte")));
 }
 
 TEST(DomainSuspendTest, GuestsThatCannotTravelAreToldWhy) {
@@ -287,6 +292,81 @@ TEST(DomainSuspendTest, GuestsThatCannotTravelAreToldWhy) {
               IsError(Code::kFailedPrecondition, Reason::kDomainNotMigratable,
                       HasSubstr("pfn 0x802")));
   EXPECT_EQ(mapper->Info().state, DomainState::kRunning);
+}
+
+TEST(DomainSuspendTest, GuestWithRamBehindTheEndOfItsListIsToldWhy) {
+  const auto host = MakeHost(20000);
+  // The room ends inside a leaf, and the list's end for tools with it.
+  const auto guest = MustCreate(*host, MakeSpec("behind", 5000, 9001));
+  const Mfn kept(WordOf(*guest, 700).Number());
+  ASSERT_THAT(guest->SetRange({Pfn(700), PageCount(1)}, P2mClass::kMissing,
+                              Mfn(), RamPolicy::kKeep),
+              IsOk());
+  ASSERT_THAT(guest->SetRange({Pfn(9005), PageCount(1)}, P2mClass::kRam, kept,
+                              RamPolicy::kRefuse),
+              IsOk());
+  EXPECT_THAT(guest->Suspend("save"),
+              IsError(Code::kFailedPrecondition, Reason::kDomainNotMigratable,
+                      HasSubstr("pfn 0x232d is RAM")));
+  ASSERT_THAT(guest->SetRange({Pfn(9005), PageCount(1)}, P2mClass::kMissing,
+                              Mfn(), RamPolicy::kRelease),
+              IsOk());
+  EXPECT_THAT(guest->Suspend("save"), IsOk());
+}
+
+TEST(DomainSuspendTest, GuestWithMoreThanItsMaximumTravels) {
+  const auto from = MakeHost(20000);
+  const auto to = MakeHost(20000);
+  const DomainSpec spec =
+      SpecOf(Arch::kX86_64, ToolsView::kTree, BalloonRoom::kFaithful);
+  const auto guest = MustCreate(*from, spec);
+  LoadSpec load;
+  load.working_set = PageCount(3000);
+  ASSERT_THAT(guest->StartLoad(load), IsOk());
+  ASSERT_THAT(guest->SetTarget(PageCount(1000), NeverStop), IsOk());
+  ASSERT_THAT(guest->SetMaxMemory(PageCount(1500)), IsOk());
+  // The target follows what the guest has, which the load keeps.
+  ASSERT_THAT(guest->StopLoad(), IsOk());
+  ASSERT_THAT(guest->BalloonDown(PageCount(10), false, NeverStop), IsOk());
+  ASSERT_GT(guest->Info().memory.target, guest->Info().memory.static_max);
+  const auto record = guest->Suspend("save");
+  ASSERT_THAT(record, IsOk());
+  const auto incoming = SendPages(*guest, *to, spec, *record);
+  const auto awake = incoming->Awaken(
+      {.bytes = record->notes, .record_pages = RecordPages(*record)});
+  ASSERT_THAT(awake, IsOk());
+  ExpectSame(*guest, **awake);
+}
+
+TEST(DomainSuspendTest, LongSuspendAndAwakeningAreStoppedWithoutATrace) {
+  const auto from = MakeHost(20000, Placement::kScatter);
+  const auto to = MakeHost(20000);
+  const DomainSpec spec =
+      SpecOf(Arch::kX86_64, ToolsView::kTree, BalloonRoom::kFaithful);
+  const auto guest = MustCreate(*from, spec);
+  const auto gone = [] { return absl::CancelledError("gone"); };
+  EXPECT_EQ(guest->Suspend("save", SuspendFor::kSave, gone).status(), gone());
+  EXPECT_EQ(guest->Info().state, DomainState::kRunning);
+  const auto record = guest->Suspend("save");
+  ASSERT_THAT(record, IsOk());
+  const std::vector<Pfn> pages = RecordPages(*record);
+  for (int looks = 0; looks < 20; ++looks) {
+    auto incoming = SendPages(*guest, *to, spec, *record);
+    int asked = 0;
+    const auto stop = [&] {
+      return asked++ < looks ? absl::OkStatus() : absl::CancelledError("gone");
+    };
+    const auto awake =
+        incoming->Awaken({.bytes = record->notes, .record_pages = pages},
+                         LimitsFrom::kNotes, Arrival::kPaused, stop);
+    if (awake.ok()) {
+      EXPECT_GT(looks, 0);
+      break;
+    }
+    EXPECT_EQ(awake.status(), gone());
+    incoming = nullptr;
+    ExpectClean(*to, kDom0Pages);
+  }
 }
 
 TEST(DomainSuspendTest, GuestWithoutFreePagesCannotSuspend) {

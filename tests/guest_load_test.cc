@@ -166,6 +166,30 @@ TEST(GuestLoadTest, LastWritesAreThoseOfAPlainReplay) {
   }
 }
 
+TEST(GuestLoadTest, LastWritesOfAnyNumberAreFoundInAFewSteps) {
+  for (const LoadPattern pattern :
+       {LoadPattern::kSequential, LoadPattern::kRandom,
+        LoadPattern::kHotspot}) {
+    const LoadSpec spec = SpecOf(pattern, 37);
+    LastWrites last(spec);
+    const uint64_t end = uint64_t{1} << 62;
+    EXPECT_TRUE(last.Follow(end, 20000));
+    EXPECT_TRUE(last.Follow(end + 5, 5));
+    for (uint64_t n = end + 5; n > end - 20; --n) {
+      const uint64_t index = PageOfWrite(spec, n - 1);
+      bool later = false;
+      for (uint64_t m = n; m < end + 5; ++m) {
+        later = later || PageOfWrite(spec, m) == index;
+      }
+      if (later) continue;
+      Page found, expected;
+      last.Expect(index, found);
+      FillPage(spec, index, n - 1, expected);
+      EXPECT_EQ(found, expected);
+    }
+  }
+}
+
 TEST(GuestLoadCodecTest, LoadComesBackWithItsCount) {
   GuestLoad load = MakeLoad(LoadPattern::kHotspot);
   Page page;
@@ -219,6 +243,9 @@ TEST(GuestLoadCodecTest, NonsenseIsRefused) {
   EXPECT_TRUE(refused({1000, 0, 7, 2, 1, 999, 2}));
   EXPECT_TRUE(refused({1000, 0, 7, 2, 2, 300, 5}));
   EXPECT_TRUE(refused({1000, 0, 7}));
+  EXPECT_TRUE(refused({1000, 0, 7, 2, 2, 300, 5, 305, 5}));
+  EXPECT_FALSE(refused({1000, 0, 7, uint64_t{1} << 63, 1, 300, 5}));
+  EXPECT_TRUE(refused({1000, 0, 7, (uint64_t{1} << 63) + 1, 1, 300, 5}));
 }
 
 }  // namespace

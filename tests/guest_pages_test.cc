@@ -50,12 +50,12 @@ TEST_P(GuestPagesTest, StartInfoNamesPagesByPfn) {
 }
 
 TEST_P(GuestPagesTest, NotesAreFoundAgain) {
-  const auto place = FindNotes(MakeStartInfo(record_));
+  const auto place = FindNotes(record_.arch, MakeStartInfo(record_));
   ASSERT_TRUE(place.has_value());
   EXPECT_EQ(place->bytes, record_.notes.size());
   EXPECT_EQ(place->first, Pfn(270));
   EXPECT_EQ(place->record_pages.size(), 1 + record_.tables.size());
-  EXPECT_EQ(FindNotes(Page{}), std::nullopt);
+  EXPECT_EQ(FindNotes(Arch::kX86_64, Page{}), std::nullopt);
 }
 
 TEST_P(GuestPagesTest, NotesPagesAreAChain) {

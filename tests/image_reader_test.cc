@@ -33,9 +33,8 @@ class NotingSink : public ImageSink {
   absl::Status OnArch(Arch arch) override {
     return Note(absl::StrCat("arch ", AbiOf(arch).name));
   }
-  absl::Status OnP2mFrames(Pfn last,
-                           absl::Span<const uint64_t> pages) override {
-    return Note(absl::StrCat("p2m to ", last.value(), " in ", pages.size()));
+  absl::Status OnP2mFrames(Pfn last) override {
+    return Note(absl::StrCat("p2m to ", last.value()));
   }
   absl::Status OnBatch(absl::Span<const BatchEntry> entries) override {
     return Note(absl::StrCat("batch of ", entries.size()));
@@ -153,9 +152,8 @@ TEST(ImageReaderTest, SoundImagesAreTold) {
   for (const Arch arch : {Arch::kX86_64, Arch::kX86_32Pae}) {
     NotingSink sink;
     ASSERT_THAT(ReadAll(Bytes(Sound(arch)), &sink), IsOk());
-    EXPECT_THAT(sink.notes,
-                ElementsAre(absl::StrCat("arch ", AbiOf(arch).name),
-                            "p2m to 63 in 1", "batch of 4", "end 9 11"));
+    EXPECT_THAT(sink.notes, ElementsAre(absl::StrCat("arch ", AbiOf(arch).name),
+                                        "p2m to 63", "batch of 4", "end 9 11"));
     EXPECT_EQ(sink.pages_seen, 4);
   }
 }
@@ -386,6 +384,72 @@ TEST(ImageReaderTest, FailureStays) {
   EXPECT_THAT(reader.Feed("12345678"), Malformed("byte 0"));
   EXPECT_THAT(reader.Feed(Bytes(Sound())), Malformed("byte 0"));
   EXPECT_THAT(reader.Finish(), Malformed("byte 0"));
+}
+
+// An image of `leaves` leaves whose pages do not touch, up to their last byte
+// but one.
+std::string ManyLeaves(uint64_t leaves) {
+  std::string image =
+      Bytes({{RecordType::kX86PvInfo, Le(8, 1) + Le(4, 1) + Le(0, 6)},
+             {RecordType::kStaticDataEnd, ""}});
+  const uint64_t last = leaves * 512 - 1;
+  std::string body = Le(0, 4) + Le(last, 4);
+  for (uint64_t leaf = 0; leaf < leaves; ++leaf) body += Le(2 * leaf, 8);
+  AppendRecord(RecordType::kX86PvP2mFrames, body, image);
+  image.pop_back();
+  return image;
+}
+
+TEST(ImageReaderMemoryTest, LongRecordIsChargedAsItComes) {
+  NotingSink sink;
+  ByteBudget budget;
+  const std::string image = ManyLeaves(100000);
+  {
+    ImageReader reader(sink, &budget);
+    ASSERT_THAT(reader.Feed(image.substr(0, 100)), IsOk());
+    EXPECT_LT(budget.used(), 100000u);
+    ASSERT_THAT(reader.Feed(image.substr(100)), IsOk());
+    EXPECT_GT(budget.used(), 99000 * (sizeof(uint64_t) + 16));
+    EXPECT_LT(budget.used(), 100000 * 64);
+  }
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(ImageReaderMemoryTest, ImageThatTakesMoreThanIsLeftIsRefused) {
+  NotingSink sink;
+  ByteBudget budget(1 << 20);
+  ImageReader reader(sink, &budget);
+  EXPECT_THAT(reader.Feed(ManyLeaves(100000)),
+              IsError(absl::StatusCode::kResourceExhausted,
+                      Reason::kImageMemoryExhausted,
+                      HasSubstr("of 1048576; wait until")));
+  EXPECT_LE(budget.used(), budget.limit());
+}
+
+TEST(ImageReaderMemoryTest, ScatteredBatchIsChargedBeforeItsTypesAre) {
+  std::string body = Le(20000, 8);
+  for (uint64_t i = 0; i < 20000; ++i) body += PageWord(2 * i, 0xe);
+  std::string image = ManyLeaves(100);
+  image.push_back('\0');
+  AppendRecord(RecordType::kPageData, body, image);
+  NotingSink sink;
+  ByteBudget budget(1 << 20);
+  ImageReader reader(sink, &budget);
+  EXPECT_THAT(reader.Feed(image),
+              IsError(absl::StatusCode::kResourceExhausted,
+                      Reason::kImageMemoryExhausted, HasSubstr("image")));
+}
+
+TEST(ImageReaderTest, CallThatIsOverStopsLongWork) {
+  const std::string image = ManyLeaves(100000);
+  NotingSink sink;
+  ImageReader reader(sink);
+  uint64_t asked = 0;
+  const auto stop = [&asked] {
+    return ++asked < 20 ? absl::OkStatus() : absl::CancelledError("gone");
+  };
+  EXPECT_EQ(reader.Feed(image, stop), absl::CancelledError("gone"));
+  EXPECT_EQ(reader.Feed(""), absl::CancelledError("gone"));
 }
 
 TEST(ImageReaderTest, XlHeadersAreChecked) {

@@ -158,6 +158,91 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(ImageLayer::kLibxc, ImageLayer::kLibxl,
                                      ImageLayer::kXl)));
 
+// An image of a small guest, and where the pages of its record are.
+class ImageRecordTest : public testing::Test {
+ protected:
+  ImageRecordTest() : from_(MakeHost(20000)), to_(MakeHost(20000)) {
+    spec_ = MakeSpec("saved", 3000);
+    const auto guest = MustCreate(*from_, spec_);
+    record_ = guest->Suspend("save").value();
+    ImageSaver saver(guest, record_, ImageLayer::kLibxc, "");
+    while (!saver.done()) EXPECT_THAT(saver.Next(image_), IsOk());
+    at_ = image_.find(std::string("xen-3.0-x86_64\0", 15));
+  }
+
+  // The image with a number of start_info, or of the page of notes behind it,
+  // changed.
+  absl::Status With(size_t offset, uint64_t number) {
+    std::string changed = image_;
+    StoreLe(number, 8, &changed[at_ + offset]);
+    const absl::Status status = RestoreAll(*to_, changed, spec_).status();
+    ExpectClean(*to_, kDom0Pages);
+    return status;
+  }
+
+  std::unique_ptr<Host> from_, to_;
+  DomainSpec spec_;
+  SuspendRecord record_;
+  std::string image_;
+  size_t at_ = 0;
+};
+
+auto IsMalformed(absl::string_view what) {
+  return IsError(Code::kInvalidArgument, Reason::kImageMalformed,
+                 HasSubstr(std::string(what)));
+}
+
+TEST_F(ImageRecordTest, FieldsOfStartInfoAreChecked) {
+  ASSERT_NE(at_, std::string::npos);
+  EXPECT_THAT(With(0, 0), IsMalformed("magic"));
+  EXPECT_THAT(With(32, 2999), IsMalformed("nr_pages of start_info is 2999"));
+  EXPECT_THAT(With(56, 0), IsMalformed("pfn 0x0, which the notes do not call"));
+  EXPECT_THAT(With(72, record_.store.value()), IsMalformed("name twice"));
+  EXPECT_THAT(With(2056, 0), IsMalformed("byte 2056, is 0"));
+  EXPECT_THAT(With(2056, uint64_t{1} << 40), IsMalformed("byte 2056, is"));
+  EXPECT_THAT(With(2056, record_.notes.size() - 1),
+              IsMalformed("the notes end there"));
+  EXPECT_THAT(With(2064, 1u << 20), IsMalformed("which was not sent"));
+  EXPECT_THAT(With(2072, 17), IsMalformed("byte 2072, is 17"));
+  EXPECT_THAT(With(2080, 0), IsMalformed("do not call free"));
+}
+
+TEST_F(ImageRecordTest, NotesInACircleOrGoingOnAreRefused) {
+  const std::string link(8, '\xff');
+  // The one page of notes has no successor.
+  const size_t page = image_.find(link + record_.notes.substr(0, 64));
+  ASSERT_NE(page, std::string::npos);
+  ASSERT_EQ(record_.notes_pages.size(), 1u);
+  const uint64_t own = record_.notes_pages.front().value();
+  EXPECT_THAT(With(page - at_, own), IsMalformed("there must be none"));
+  StoreLe(own, 8, &image_[page]);
+  EXPECT_THAT(With(2056, 10 * kPageSize), IsMalformed("some of them already"));
+}
+
+TEST_F(ImageRecordTest, BudgetThatIsUsedUpRefusesImages) {
+  ByteCharge all(&to_->image_memory());
+  ASSERT_TRUE(all.Resize(to_->image_memory().limit() - 1000));
+  EXPECT_THAT(RestoreAll(*to_, image_, spec_),
+              IsError(Code::kResourceExhausted, Reason::kImageMemoryExhausted,
+                      HasSubstr("--max-image-memory")));
+  ExpectClean(*to_, kDom0Pages);
+  ASSERT_TRUE(all.Resize(0));
+  EXPECT_THAT(RestoreAll(*to_, image_, spec_), IsOk());
+  EXPECT_EQ(to_->image_memory().used(), 0u);
+}
+
+TEST_F(ImageRecordTest, CallThatIsOverEndsASaveAndARestore) {
+  const auto gone = [] { return absl::CancelledError("gone"); };
+  ImageSaver saver(*from_->Find(std::string("saved")), record_,
+                   ImageLayer::kLibxc, "");
+  std::string out;
+  EXPECT_EQ(saver.Next(out, gone), gone());
+  EXPECT_EQ(out, "");
+  ImageRestorer restorer(*to_, SpecOf(spec_), LimitsFrom::kNotes);
+  ASSERT_THAT(restorer.Feed(image_), IsOk());
+  EXPECT_EQ(restorer.Finish(gone).status(), gone());
+}
+
 TEST(ImageVcpusTest, GuestWithAllItsVirtualCpusComesBack) {
   const auto host = MakeHost(20000);
   DomainSpec spec = MakeSpec("wide", 3000);

@@ -53,6 +53,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_TRUE(MayMigrateTo(options, "unix:/x"));
   EXPECT_TRUE(MayMigrateTo(options, "127.0.0.1:1"));
   EXPECT_FALSE(MayMigrateTo(options, "10.0.0.1:1"));
+  EXPECT_EQ(options.max_image_memory, PageCount(256 * kPagesPerMiB));
 }
 
 TEST(ServerFlagsTest, EveryFlag) {
@@ -80,6 +81,7 @@ TEST(ServerFlagsTest, EveryFlag) {
                                   "--stall-timeout",
                                   "1m30s",
                                   "--migration-targets=10.0.0.0/8",
+                                  "--max-image-memory=1g",
                                   "--enable-fault-injection",
                                   "--log-level",
                                   "debug"});
@@ -95,6 +97,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.dom0_hotplug_limit_gib, 512u);
   EXPECT_EQ(options.dom0_tools_view, ToolsView::kLinear);
   EXPECT_EQ(options.cpus, 8192u);
+  EXPECT_EQ(options.max_image_memory, PageCount(kPagesPerGiB));
   EXPECT_EQ(options.seed, ~uint64_t{0});
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_TRUE(options.fault_injection);
@@ -119,7 +122,7 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
         "--dom0-memory", "--dom0-max-memory", "--dom0-hotplug-limit",
         "--dom0-tools-view", "--cpus", "--seed", "--placement",
         "--enable-fault-injection", "--log-level", "--version",
-        "--stall-timeout", "--migration-targets"}) {
+        "--stall-timeout", "--migration-targets", "--max-image-memory"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -158,6 +161,8 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--cpus", "many"}, "--cpus"},
       {{"--seed", "-1"}, "--seed"},
       {{"--placement", "random"}, "--placement"},
+      {{"--max-image-memory", "1b"}, "--max-image-memory"},
+      {{"--max-image-memory", "512k"}, "--max-image-memory: \"512k\" is too"},
       {{"--log-level", "loud"}, "--log-level"},
       {{"--stall-timeout", "60"}, "--stall-timeout: \"60\" is no duration"},
       {{"--stall-timeout", "99ms"}, "--stall-timeout"},

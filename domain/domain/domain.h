@@ -162,7 +162,8 @@ class Domain {
   // while its dirty log is on; RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if it
   // has too few free pages for its record.  Source: xen_suspend(), A9.
   absl::StatusOr<SuspendRecord> Suspend(absl::string_view operation,
-                                        SuspendFor purpose = SuspendFor::kSave)
+                                        SuspendFor purpose = SuspendFor::kSave,
+                                        StopCheck stop = NeverStop)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Ends `suspension`, and a handover with it: the guest publishes its list
   // anew and runs, or stays paused.  Nothing if it is not suspended, or anew by
@@ -185,24 +186,39 @@ class Domain {
   static absl::StatusOr<std::shared_ptr<Domain>> PlanIncoming(Params params,
                                                               Pfn end,
                                                               FramePool& pool);
-  // Gives every page received a frame and its content.
+  // Gives `pages` frames and their contents; other pages received go.  When
+  // `stop` ends it, some have frames, and the domain must be dropped.
   // REQUIRES: it has no page yet, and the claim is for as many.
-  absl::Status TakeIn(ReceivedPages& received) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status TakeIn(const PfnSet& pages, ReceivedPages& received,
+                      StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
   // Leaves the domain as it is, BUILT, with `leaves` for pages of its list and
   // at least `vcpus` virtual CPUs: its kernel is not ours, so it cannot run
   // (GUEST_KERNEL_UNKNOWN).
   absl::Status AdoptForeignKernel(absl::Span<const uint64_t> leaves,
-                                  uint32_t vcpus) ABSL_LOCKS_EXCLUDED(mu_);
-  // Makes the guest out of `notes`, SuspendRecord::notes: a domain of the same
-  // id with the pages that it has by then, paused, stale for tools.  This one
-  // is DYING and empty then.  `record_pages`, those of the record, hold nothing
-  // any more.  INVALID_ARGUMENT IMAGE_MALFORMED if notes and pages do not make
-  // a guest; this one may have frames and contents by then, and must be
-  // dropped.
-  absl::StatusOr<std::shared_ptr<Domain>> Awaken(
-      ReceivedPages& received, absl::string_view notes,
-      absl::Span<const Pfn> record_pages, LimitsFrom limits, Arrival arrival)
+                                  uint32_t vcpus, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // A guest without frames, and which of the pages received are its.
+  struct PlannedGuest {
+    std::shared_ptr<Domain> guest;
+    PfnSet ram;
+  };
+  // Plans the guest that `notes` tell of: a domain of the same id, paused,
+  // stale for tools.  Nothing has changed, whatever the result.
+  // INVALID_ARGUMENT IMAGE_MALFORMED, with field, offset, value and limit, if
+  // notes and pages do not make a guest; RESOURCE_EXHAUSTED
+  // HOST_ADDRESS_SPACE_EXHAUSTED.
+  absl::StatusOr<PlannedGuest> PlanGuest(const GuestNotes& notes,
+                                         const PfnSet& received, Pfn end,
+                                         LimitsFrom limits,
+                                         StopCheck stop) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells a planned guest its frames: those of this domain, which has taken in
+  // the guest's pages.
+  absl::Status GiveFrames(Domain& guest, StopCheck stop) const;
+  // Lets a planned guest that knows its frames own them and their contents,
+  // without those of its kernel's own pages; this one is DYING and empty then.
+  void HandOver(Domain& guest, absl::Span<const Pfn> record_pages,
+                Arrival arrival) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Moves `pages` pages, or with `allow_partial` as many as there are, out of
   // the guest or into it, and returns how many; the target follows.  When
@@ -464,14 +480,18 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckCanTravel(absl::string_view operation) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // An image names pfns below last_pfn() only.
+  absl::Status CheckNoRamBehindEnd(absl::string_view operation) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckNotSuspended(absl::string_view operation) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Chooses pages for what is in `record`.
-  absl::Status PlaceRecord(absl::string_view operation,
+  absl::Status PlaceRecord(absl::string_view operation, StopCheck stop,
                            SuspendRecord& record) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Free pages that hold nothing, the lowest first.
-  std::vector<Pfn> UnwrittenFreePages(size_t most) const
+  absl::StatusOr<std::vector<Pfn>> UnwrittenFreePages(size_t most,
+                                                      StopCheck stop) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The run that begins at `at`, which is below `end`.
   ImageRun RunForImage(Pfn at, Pfn end) const
@@ -480,25 +500,38 @@ class Domain {
 
   // domain_restore.cc
   // Appends what the kernel knows about itself.
-  void EncodeKernel(StateWriter& out) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status DecodeLimits(StateReader& in, LimitsFrom limits,
-                            Params& params) const
+  absl::Status EncodeKernel(StateWriter& out, StopCheck stop) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Gives `pages` frames out of what was claimed, and their contents.
-  void Place(const PfnSet& pages, ReceivedPages& received)
+  struct Limits {
+    PageCount target;
+    PageCount static_max;
+    PageCount max_pages;
+  };
+  Limits DecodeLimits(StateReader& in) const;
+  // Reads the guest's part of the notes, behind its list's.  `target` is the
+  // domain's as it was noted, `ram` has the pages of the guest.
+  absl::Status DecodeGuest(StateReader& in, const GuestNotes& notes,
+                           PageCount target, const PfnSet& ram, StopCheck stop)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  void DecodeExtraRegions(StateReader& in) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DecodeLoad(StateReader& in, const PfnSet& free)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Takes frames and contents of `incoming`, or, after a failure, leaves them.
-  absl::Status TakeOver(Domain& incoming, StateReader& in,
-                        absl::Span<const Pfn> record_pages)
+  absl::Status CheckLeafPages(absl::Span<const uint64_t> pages,
+                              StopCheck stop) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckPlanned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Takes the contents of `incoming`, whose frames are this guest's already.
+  void TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(incoming.mu_) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status DecodeGuest(StateReader& in, absl::Span<const Pfn> record_pages)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Hold() ABSL_LOCKS_EXCLUDED(mu_);
   VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(affinity_mu_);
   void DropKernelPages(absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_audit.cc
+  // The part of Audit() that asks the guest only, and no frame.
+  void AuditGuest(std::vector<std::string>& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AuditDying(std::vector<std::string>& findings) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Adds RAM words to *words and returns how many foreign ones there are.

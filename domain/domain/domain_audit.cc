@@ -115,17 +115,23 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
     AuditDying(out);
     return owned;
   }
-  const absl::Status list_status = list_->CheckInvariants();
-  if (!list_status.ok()) {
-    findings.Add(absl::string_view(list_status.message().data(),
-                                   list_status.message().size()));
-  }
   {
     absl::MutexLock lock(&affinity_mu_);
     const absl::Status affinities = affinities_.CheckInvariants();
     if (!affinities.ok()) findings.Add(affinities.message());
   }
   AuditForeign(AuditWords(out, words), out);
+  AuditGuest(out);
+  return owned;
+}
+
+void Domain::AuditGuest(std::vector<std::string>& out) const {
+  Findings findings(id_, out);
+  const absl::Status list_status = list_->CheckInvariants();
+  if (!list_status.ok()) {
+    findings.Add(absl::string_view(list_status.message().data(),
+                                   list_status.message().size()));
+  }
   list_->structure().ForEach([&](PfnExtent pfns) {
     CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
   });
@@ -133,7 +139,6 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   AuditFreePages(out);
   AuditLoad(out);
   AuditBalloon(out);
-  return owned;
 }
 
 void Domain::AuditDying(std::vector<std::string>& out) const {

@@ -97,7 +97,9 @@ absl::StatusOr<uint64_t> Domain::RunLoad(uint64_t writes, StopCheck stop) {
     absl::MutexLock lock(&mu_);
     SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("run its load"));
     if (!LoadRuns()) return done;
-    const uint64_t end = done + std::min(kBatch, writes - done);
+    const uint64_t end =
+        done + std::min({kBatch, writes - done,
+                         GuestLoad::kMaxWrites - load_->writes()});
     for (; done < end; ++done) {
       const Pfn pfn = load_->NextWrite(page);
       WriteContent(pfn, 0, absl::string_view(page.data(), page.size()));
@@ -175,7 +177,8 @@ void Domain::CheckBatch(const LastWrites& last, LoadCheck& check) const {
 }
 
 bool Domain::LoadRuns() const {
-  return state_ == DomainState::kRunning && !suspended_;
+  return state_ == DomainState::kRunning && !suspended_ &&
+         load_->writes() < GuestLoad::kMaxWrites;
 }
 
 absl::Status Domain::CheckNoLoad(absl::string_view operation,

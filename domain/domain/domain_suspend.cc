@@ -12,6 +12,9 @@
 namespace simvisor {
 namespace {
 
+// Pages looked at between two looks at a StopCheck.
+constexpr uint64_t kPagesPerStop = 4096;
+
 absl::Status NotMigratable(DomainId id, absl::string_view operation,
                            absl::string_view why) {
   return MakeError(
@@ -37,6 +40,7 @@ absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
                         foreign_.size().value(),
                         foreign_.extents().begin()->first.value()));
   }
+  SIMVISOR_RETURN_IF_ERROR(CheckNoRamBehindEnd(operation));
   const uint64_t reach = abi_->max_p2m_pfn();
   if (spec_.p2m.tools_view == ToolsView::kTree &&
       list_->last_pfn().value() > reach) {
@@ -46,6 +50,24 @@ absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
                         "tree, which reaches 0x%x; create it with the linear "
                         "view",
                         list_->last_pfn().value(), reach));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Domain::CheckNoRamBehindEnd(absl::string_view operation) const {
+  const Pfn end = list_->p2m_size();
+  for (Pfn at = list_->last_pfn(); at < end;) {
+    const P2mRun run =
+        list_->RunAt(at, end, P2mView::kResolved, RunMerge::kByClass);
+    if (run.word.Class() == P2mClass::kRam) {
+      return NotMigratable(
+          id_, operation,
+          absl::StrFormat("pfn 0x%x is RAM, and tools see the list end at pfn "
+                          "0x%x, so the page could not go with it; set it "
+                          "missing first",
+                          at.value(), list_->last_pfn().value()));
+    }
+    at = run.pfns.end();
   }
   return absl::OkStatus();
 }
@@ -62,7 +84,9 @@ absl::Status Domain::CheckCanSuspend(absl::string_view operation) const {
 }
 
 absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation,
-                                              SuspendFor purpose) {
+                                              SuspendFor purpose,
+                                              StopCheck stop) {
+  SIMVISOR_RETURN_IF_ERROR(stop());
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
   if (purpose == SuspendFor::kSave) {
@@ -77,16 +101,16 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation,
   record.last_pfn = list_->last_pfn();
   record.generation = list_->generation();
   StateWriter notes;
-  EncodeKernel(notes);
+  SIMVISOR_RETURN_IF_ERROR(EncodeKernel(notes, stop));
   record.notes = notes.bytes();
-  SIMVISOR_RETURN_IF_ERROR(PlaceRecord(operation, record));
+  SIMVISOR_RETURN_IF_ERROR(PlaceRecord(operation, stop, record));
   suspended_ = true;
   record.suspension = ++suspensions_;
   state_ = DomainState::kPaused;
   return record;
 }
 
-absl::Status Domain::PlaceRecord(absl::string_view operation,
+absl::Status Domain::PlaceRecord(absl::string_view operation, StopCheck stop,
                                  SuspendRecord& record) const {
   const bool linear = record.tools.view == ToolsView::kLinear;
   const size_t tables = linear ? 0 : abi_->page_table_levels;
@@ -94,7 +118,8 @@ absl::Status Domain::PlaceRecord(absl::string_view operation,
       (record.notes.size() + SuspendRecord::kNotesPerPage - 1) /
       SuspendRecord::kNotesPerPage;
   const size_t needed = 4 + tables + notes_pages;
-  const std::vector<Pfn> pages = UnwrittenFreePages(needed);
+  SIMVISOR_ASSIGN_OR_RETURN(const std::vector<Pfn> pages,
+                            UnwrittenFreePages(needed, stop));
   if (pages.size() < needed) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
@@ -113,11 +138,14 @@ absl::Status Domain::PlaceRecord(absl::string_view operation,
   return absl::OkStatus();
 }
 
-std::vector<Pfn> Domain::UnwrittenFreePages(size_t most) const {
+absl::StatusOr<std::vector<Pfn>> Domain::UnwrittenFreePages(
+    size_t most, StopCheck stop) const {
   std::vector<Pfn> pages;
+  uint64_t looks = 0;
   for (const auto& [first, end] : free_pages_.set().extents()) {
     for (Pfn at = first; at < end; at += PageCount(1)) {
       if (pages.size() == most) return pages;
+      if (++looks % kPagesPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
       if (contents_.Find(Mfn(list_->Lookup(at).Number())) == nullptr) {
         pages.push_back(at);
       }

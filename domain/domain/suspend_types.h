@@ -8,9 +8,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/frames/page_contents.h"
 #include "domain/frames/staged_contents.h"
@@ -48,6 +51,21 @@ struct SuspendRecord {
 
   // Bytes of the notes in each of their pages; the rest links them.
   static constexpr uint64_t kNotesPerPage = kPageSize - 8;
+};
+
+// What an image says of a guest's kernel: its notes, and what beside them says
+// the same, so that the two can be compared.
+struct GuestNotes {
+  absl::string_view bytes;  // SuspendRecord::notes
+  // Pages of the record, which hold nothing for the guest.
+  absl::Span<const Pfn> record_pages = {};
+  // nr_pages of start_info; nullopt where there is none.
+  std::optional<PageCount> pages = std::nullopt;
+  // Virtual CPUs that have a context; nullopt where there are none.
+  std::optional<uint32_t> vcpus = std::nullopt;
+  // Pages of the p2m list's leaves, from the first on; empty where there are
+  // none.
+  absl::Span<const uint64_t> leaf_pages = {};
 };
 
 // Pages of a domain on its way in, without frames yet.  Frames that are given

@@ -67,9 +67,11 @@ class AddressSpaces : public PmdListener {
 
   // What a saved guest notes of its processes, and the processes made of it, in
   // an object that has none.  The area's entries are the list's as it is now.
-  // Fails `in` if two have a page in common, or a page is at or behind `end`.
+  // Decode() fails `in` unless ids ascend below the next one, which is at least
+  // 1, every page is below `end` and `usable`, and no two have one in common.
   void Encode(StateWriter& out) const;
-  void Decode(StateReader& in, Pfn end);
+  using Usable = absl::FunctionRef<bool(Pfn)>;
+  void Decode(StateReader& in, Pfn end, Usable usable);
 
   // Pages that `count` more processes take.
   PageCount PagesToCreate(uint64_t count) const;
@@ -172,8 +174,10 @@ class AddressSpaces : public PmdListener {
     return Mfn(list_.Lookup(Pfn(page)).Number());
   }
 
-  // Reads one process; false, with nothing noted, if it makes no sense.
-  bool DecodeSpace(uint64_t id, StateReader& in, Pfn end);
+  // Reads one process; fails `in`, with nothing noted, if it makes no sense.
+  void DecodeSpace(uint64_t id, StateReader& in, Pfn end, Usable usable);
+  // Whether each page that `space` names is its own, or its slab's.
+  bool HasOwnPages(const Space& space, Usable usable) const;
   // Makes one process; false, with nothing taken, if `source` is empty.
   bool Make(uint64_t id, PageSource& source);
   // Adds a process that has its pages; its id is the highest so far.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_format.h"
+
 namespace simvisor {
 
 void BalloonDriver::Start(PageCount pages, absl::Span<const PfnExtent> room) {
@@ -80,11 +82,40 @@ void BalloonDriver::Encode(StateWriter& out) const {
   policy_.Encode(out);
 }
 
-void BalloonDriver::Decode(StateReader& in, PageCount pages) {
-  taken_off_ = PageCount(in.Get());
-  target_ = PageCount(in.Get());
-  current_ = pages - taken_off_;
+void BalloonDriver::Decode(StateReader& in, const Restored& restored) {
+  taken_off_ = PageCount(in.Get("driver.taken_off"));
+  CheckTakenOff(in, restored.room);
+  target_ = PageCount(in.Get("driver.target"));
+  const StateReader::Place at = in.last();
+  const PageCount target = target_ + taken_off_;
+  if (target > restored.most_pages) {
+    in.Fail(absl::StrFormat("%d pages, with the %d taken off; at most %d",
+                            target.value(), taken_off_.value(),
+                            restored.most_pages.value()));
+  }
+  current_ = restored.pages - taken_off_;
   policy_.Decode(in);
+  if (policy_.state() != BalloonState::kCancelled &&
+      target != restored.target) {
+    in.Fail(at,
+            absl::StrFormat("the driver works towards %d pages; the domain's "
+                            "target is %d",
+                            target.value(), restored.target.value()));
+  }
+}
+
+void BalloonDriver::CheckTakenOff(StateReader& in,
+                                  absl::Span<const PfnExtent> room) const {
+  PageCount sum;
+  for (const PfnExtent& region : room) {
+    if (sum >= taken_off_) break;
+    sum += region.count;
+  }
+  if (sum == taken_off_) return;
+  in.Fail(absl::StrFormat(
+      "%d pages; the first regions of room have %d, and whole ones are taken "
+      "off",
+      taken_off_.value(), sum.value()));
 }
 
 }  // namespace simvisor

@@ -56,10 +56,18 @@ class BalloonDriver {
   // for them again; one that was lower stays.
   void Release(PageCount pages);
 
+  // The guest that a restored driver finds.
+  struct Restored {
+    PageCount pages;       // that it has
+    PageCount target;      // the domain's
+    PageCount most_pages;  // that a domain can have
+    absl::Span<const PfnExtent> room;
+  };
   // What a saved guest notes of its driver, but for the balloon's pages.  A
-  // restored one counts `pages` pages; its target is what it was.
+  // restored one counts its pages anew; its target is what it was.  Decode()
+  // fails `in` unless a driver of such a guest can have come to that.
   void Encode(StateWriter& out) const;
-  void Decode(StateReader& in, PageCount pages);
+  void Decode(StateReader& in, const Restored& restored);
 
   // The next round: at most `batches` hypercalls' worth of pages.  A batch that
   // is granted in full leaves no trace, so callers may do many at once.
@@ -91,6 +99,9 @@ class BalloonDriver {
   const BalloonPolicy& policy() const { return policy_; }
 
  private:
+  // That Start() with `room` can have taken off as much.
+  void CheckTakenOff(StateReader& in, absl::Span<const PfnExtent> room) const;
+
   uint64_t batch_;
   BalloonPolicy policy_;
   PageCount current_;

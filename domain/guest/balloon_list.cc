@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+
 namespace simvisor {
 namespace {
 
@@ -113,12 +115,25 @@ void BalloonList::Encode(StateWriter& out) const {
   }
 }
 
-void BalloonList::Decode(StateReader& in, Pfn end) {
+void BalloonList::Decode(StateReader& in, Pfn end, MayHold may_hold) {
+  PfnSet held;
   for (const bool low : {true, false}) {
-    for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
-      const PfnExtent pfns = in.GetPfns(end);
-      if (low ? pfns.end() > high_start_ : pfns.first < high_start_) in.Fail();
-      if (in.ok()) Push(pfns);
+    const char* const field = low ? "balloon.low" : "balloon.high";
+    const Pfn from = low ? Pfn(0) : high_start_;
+    const Pfn to = low ? std::min(end, high_start_) : end;
+    for (uint64_t n = in.GetCount(field, 2); n > 0 && in.ok(); --n) {
+      const PfnExtent pfns = in.GetPfns(field, from, to);
+      if (!in.ok()) return;
+      if (held.CountIn(pfns) > PageCount(0) || !may_hold(pfns)) {
+        in.Fail(
+            absl::StrFormat("%d pfns from 0x%x on, of which one has a "
+                            "page, is identity, or came before; each must "
+                            "be missing and come once",
+                            pfns.count.value(), pfns.first.value()));
+        return;
+      }
+      held.Add(pfns);
+      Push(pfns);
     }
   }
 }

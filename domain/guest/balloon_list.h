@@ -20,6 +20,7 @@
 #include <deque>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/state_codec.h"
 #include "domain/units/units.h"
@@ -54,10 +55,13 @@ class BalloonList {
   // pass over the list's extents.
   PfnSet Remove(const PfnSet& pfns);
 
-  // What a saved guest notes of its list, and a list made of it, out of pfns
-  // below `end`; whether they are in a list already is for the caller to check.
+  // Whether none of the pfns has a word.
+  using MayHold = absl::FunctionRef<bool(PfnExtent)>;
+  // What a saved guest notes of its list, and an empty list made of it.  Fails
+  // `in` unless the pfns are below `end`, in their zone, each comes once, and
+  // `may_hold` agrees.
   void Encode(StateWriter& out) const;
-  void Decode(StateReader& in, Pfn end);
+  void Decode(StateReader& in, Pfn end, MayHold may_hold);
 
   PageCount size() const { return low_count_ + high_count_; }
   PageCount low_count() const { return low_count_; }

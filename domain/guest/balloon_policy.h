@@ -31,7 +31,8 @@ class BalloonPolicy {
   // leaves both as they are, and kNone is no round.
   BalloonState Finish(BalloonState outcome);
 
-  // What a saved guest notes of where its policy stands.
+  // What a saved guest notes of where its policy stands.  Decode() fails `in`
+  // unless rounds can have come to that.
   void Encode(StateWriter& out) const;
   void Decode(StateReader& in);
 

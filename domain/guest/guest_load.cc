@@ -50,9 +50,22 @@ void FillPage(const LoadSpec& spec, uint64_t index, uint64_t n, Page& page) {
 }
 
 LastWrites::LastWrites(const LoadSpec& spec)
-    : spec_(spec), last_(spec.working_set.value(), 0) {}
+    : spec_(spec),
+      last_(spec.working_set.value(), 0),
+      unseen_(spec.working_set.value()) {}
 
 bool LastWrites::Follow(uint64_t end, uint64_t most) {
+  if (!begun_) from_ = followed_ = end;
+  begun_ = true;
+  // Back from there on, what is met first in a page came to it last.
+  for (; from_ > 0 && unseen_ > 0; --most) {
+    if (most == 0) return false;
+    --from_;
+    uint64_t& last = last_[PageOfWrite(spec_, from_)];
+    if (last != 0) continue;
+    last = from_ + 1;
+    --unseen_;
+  }
   if (spec_.pattern == LoadPattern::kSequential && end > last_.size()) {
     // What came before has been overwritten.
     followed_ = std::max<uint64_t>(followed_, end - last_.size());
@@ -119,24 +132,19 @@ void GuestLoad::Encode(StateWriter& out) const {
   out.Put(static_cast<uint64_t>(spec_.pattern));
   out.Put(spec_.seed);
   out.Put(writes_);
-  out.Put(pages_.extents().size());
-  for (const auto& [first, end] : pages_.extents()) {
-    out.Put(ExtentBetween(first, end));
-  }
+  out.Put(pages_);
 }
 
 std::optional<GuestLoad> GuestLoad::Decode(StateReader& in, Pfn end) {
   LoadSpec spec;
-  spec.pages_per_second = in.Get(LoadSpec::kMaxPagesPerSecond);
+  spec.pages_per_second =
+      in.Get("load.pages_per_second", 1, LoadSpec::kMaxPagesPerSecond);
   spec.pattern = static_cast<LoadPattern>(
-      in.Get(static_cast<uint64_t>(LoadPattern::kHotspot)));
-  spec.seed = in.Get();
-  const uint64_t writes = in.Get();
-  PfnSet pages;
-  for (uint64_t n = in.GetCount(); n > 0 && in.ok(); --n) {
-    pages.Add(in.GetPfns(end));
-  }
-  if (spec.pages_per_second == 0 || pages.empty()) in.Fail();
+      in.Get("load.pattern", static_cast<uint64_t>(LoadPattern::kHotspot)));
+  spec.seed = in.Get("load.seed");
+  const uint64_t writes = in.Get("load.writes", kMaxWrites);
+  PfnSet pages = in.GetSet("load.pages", end);
+  if (pages.empty()) in.Fail("no page; a load has at least one");
   if (!in.ok()) return std::nullopt;
   spec.working_set = pages.size();
   return GuestLoad(spec, std::move(pages), writes);

@@ -50,12 +50,18 @@ uint64_t PageOfWrite(const LoadSpec& spec, uint64_t n);
 void FillPage(const LoadSpec& spec, uint64_t index, uint64_t n, Page& page);
 
 // Which write came to each page last.
+//
+// The writes are followed backwards from the last one until each page has met
+// one, and forwards from there; so the work grows with the pages of the load,
+// about ten times n ln n of n pages at worst, and not with its writes, of which
+// a load out of an image may claim any number.
 class LastWrites {
  public:
   explicit LastWrites(const LoadSpec& spec);
 
   // Follows the writes up to number `end`, not included, but at most `most` of
   // them; none if they have been followed.  Returns whether that was all.
+  // REQUIRES: `end` is not below that of the call before.
   bool Follow(uint64_t end, uint64_t most);
 
   // What page `index` must hold after the writes that were followed.
@@ -63,14 +69,20 @@ class LastWrites {
 
  private:
   LoadSpec spec_;
-  uint64_t followed_ = 0;
+  bool begun_ = false;
+  uint64_t from_ = 0;           // followed backwards down to here
+  uint64_t followed_ = 0;       // and forwards up to here
   std::vector<uint64_t> last_;  // by page, one more than the write; 0: none
+  uint64_t unseen_;             // pages that the way back has not come to
 };
 
 class GuestLoad {
  public:
   // REQUIRES: as many `pages` as the working set.
   GuestLoad(const LoadSpec& spec, PfnSet pages, uint64_t writes = 0);
+
+  // Writes after which a load does no more.
+  static constexpr uint64_t kMaxWrites = uint64_t{1} << 63;
 
   const LoadSpec& spec() const { return spec_; }
   const PfnSet& pages() const { return pages_; }
@@ -87,10 +99,12 @@ class GuestLoad {
   std::vector<PfnExtent> PagesFrom(uint64_t index, size_t most) const;
 
   // Counts the next write, and returns where it goes and what it leaves there.
+  // REQUIRES: fewer than kMaxWrites were done.
   Pfn NextWrite(Page& page);
 
   // What a saved guest notes of its load, and a load made of it, with pages
-  // below `end`; nullopt if `in` failed.
+  // below `end`; nullopt if `in` failed.  How many writes there were is what
+  // the notes say: pages may have been overwritten since.
   void Encode(StateWriter& out) const;
   static std::optional<GuestLoad> Decode(StateReader& in, Pfn end);
 

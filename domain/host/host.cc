@@ -128,6 +128,7 @@ Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
       faults_(config.faults),
       cpus_(config.cpus),
       pool_(std::move(pool)),
+      image_memory_(config.max_image_memory),
       random_(config.seed) {}
 
 HostInfo Host::Info() const {
@@ -266,16 +267,14 @@ void Host::EndIncoming(Entry& entry) {
   --incoming_;
 }
 
-absl::StatusOr<std::shared_ptr<Domain>> Host::Replace(
-    DomainId id,
-    absl::FunctionRef<absl::StatusOr<std::shared_ptr<Domain>>()> make) {
+void Host::Replace(DomainId id, std::shared_ptr<Domain> made,
+                   absl::FunctionRef<void()> hand_over) {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> made, make());
+  hand_over();
   Entry& entry = domains_.at(id);
-  entry.domain = made;
+  entry.domain = std::move(made);
   EndIncoming(entry);
   Show(entry);
-  return made;
 }
 
 absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,

@@ -38,6 +38,7 @@
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/e820.h"
 #include "domain/units/allocation_faults.h"
+#include "domain/units/byte_budget.h"
 #include "domain/units/cpu_mask.h"
 #include "domain/units/units.h"
 
@@ -58,6 +59,10 @@ struct HostConfig {
   ToolsView dom0_tools_view = ToolsView::kTree;
   // CPUs of the machine, 1 to kMaxHostCpus.
   uint32_t cpus = 64;
+  // Bytes that all images on their way in may hold beside their guests' pages
+  // (domain/image/image_memory.h).
+  static constexpr uint64_t kDefaultMaxImageMemory = uint64_t{256} << 20;
+  uint64_t max_image_memory = kDefaultMaxImageMemory;
   // Makes allocations of the machine and of its guests fail.  Null unless
   // faults are injected, since pages that have to ask are given one by one;
   // must outlive the host and its domains.
@@ -114,6 +119,8 @@ class Host {
   // Takes no lock: nobody who only looks waits for an audit.
   HostInfo Info() const;
   Mfn max_mfn() const { return pool_->max_mfn(); }
+  // What images on their way in charge; synchronises itself.
+  ByteBudget& image_memory() { return image_memory_; }
   // Domains that can be found, but for dom0.
   uint32_t guest_count() const {
     return visible_.load(std::memory_order_relaxed) - 1;
@@ -222,12 +229,10 @@ class Host {
              Promised promised = nullptr) ABSL_LOCKS_EXCLUDED(mu_);
   // It is no longer on its way in, if it was.
   void EndIncoming(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Puts what `make` makes in place of the domain and lets it be found, while
-  // nobody looks at either.
-  absl::StatusOr<std::shared_ptr<Domain>> Replace(
-      DomainId id,
-      absl::FunctionRef<absl::StatusOr<std::shared_ptr<Domain>>()> make)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  // Puts `made` in place of the domain and lets it be found, while nobody looks
+  // at either; `hand_over` runs at that moment.
+  void Replace(DomainId id, std::shared_ptr<Domain> made,
+               absl::FunctionRef<void()> hand_over) ABSL_LOCKS_EXCLUDED(mu_);
   // Ends a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name and uuid of a domain that is about to die.
@@ -262,6 +267,7 @@ class Host {
   AllocationFaults* const faults_;  // see HostConfig
   const HostCpus cpus_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
+  ByteBudget image_memory_;
   // Entries that are visible; written under mu_.
   std::atomic<uint32_t> visible_ = 0;
   // Those on their way in; written under mu_.

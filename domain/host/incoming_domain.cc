@@ -60,15 +60,17 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
   const auto promised = std::make_shared<std::atomic<uint64_t>>(claim.value());
   host.Enter(id, *domain, promised);
   return std::unique_ptr<IncomingDomain>(new IncomingDomain(
-      host, *std::move(domain), vcpus, reach, std::move(claimed), promised));
+      host, *std::move(domain), end, vcpus, reach, std::move(claimed),
+      promised));
 }
 
 IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
-                               uint32_t vcpus, FrameReach reach,
+                               Pfn end, uint32_t vcpus, FrameReach reach,
                                FrameClaim claim,
                                std::shared_ptr<std::atomic<uint64_t>> promised)
     : host_(host),
       domain_(std::move(domain)),
+      end_(end),
       vcpus_(vcpus),
       reach_(reach),
       promised_(std::move(promised)) {
@@ -95,9 +97,9 @@ absl::Status IncomingDomain::Receive(PfnExtent pfns) {
   return absl::OkStatus();
 }
 
-absl::Status IncomingDomain::PlaceFrames() {
+absl::Status IncomingDomain::PlaceFrames(StopCheck stop) {
   placed_ = true;
-  return domain_->TakeIn(received_);
+  return domain_->TakeIn(received_.pages, received_, stop);
 }
 
 absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
@@ -132,27 +134,27 @@ Mfn IncomingDomain::FrameAt(Pfn pfn) const {
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
-    absl::string_view notes, absl::Span<const Pfn> record_pages,
-    LimitsFrom limits, Arrival arrival) {
-  // The host's table must have the guest as soon as it has the frames.
+    const GuestNotes& notes, LimitsFrom limits, Arrival arrival,
+    StopCheck stop) {
   SIMVISOR_ASSIGN_OR_RETURN(
-      std::shared_ptr<Domain> guest, host_.Replace(id(), [&] {
-        return domain_->Awaken(received_, notes, record_pages, limits, arrival);
-      }));
+      const Domain::PlannedGuest planned,
+      domain_->PlanGuest(notes, received_.pages, end_, limits, stop));
+  SIMVISOR_RETURN_IF_ERROR(domain_->TakeIn(planned.ram, received_, stop));
+  SIMVISOR_RETURN_IF_ERROR(domain_->GiveFrames(*planned.guest, stop));
+  // The host's table must have the guest as soon as it has the frames.
+  host_.Replace(id(), planned.guest, [&] {
+    domain_->HandOver(*planned.guest, notes.record_pages, arrival);
+  });
   arrived_ = true;
-  return guest;
+  return planned.guest;
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
-    absl::Span<const uint64_t> leaves, uint32_t vcpus) {
-  SIMVISOR_RETURN_IF_ERROR(domain_->AdoptForeignKernel(leaves, vcpus));
-  SIMVISOR_ASSIGN_OR_RETURN(
-      std::shared_ptr<Domain> domain,
-      host_.Replace(id(), [&]() -> absl::StatusOr<std::shared_ptr<Domain>> {
-        return domain_;
-      }));
+    absl::Span<const uint64_t> leaves, uint32_t vcpus, StopCheck stop) {
+  SIMVISOR_RETURN_IF_ERROR(domain_->AdoptForeignKernel(leaves, vcpus, stop));
+  host_.Replace(id(), domain_, [] {});
   arrived_ = true;
-  return domain;
+  return domain_;
 }
 
 }  // namespace simvisor

@@ -44,6 +44,8 @@ class IncomingDomain {
   ~IncomingDomain();
 
   DomainId id() const { return domain_->id(); }
+  // Stretches of pages received so far.
+  size_t stretches() const { return received_.pages.extents().size(); }
   // Virtual CPUs that the spec names; 0 if it leaves them to the image.
   uint32_t vcpus() const { return vcpus_; }
 
@@ -58,26 +60,31 @@ class IncomingDomain {
 
   // Gives every page its frame, for those who must know frames before
   // AdoptForeignKernel(); nothing can be received afterwards.
-  absl::Status PlaceFrames();
+  absl::Status PlaceFrames(StopCheck stop = NeverStop);
   // The frame of a page; None() if it has none.
   Mfn FrameAt(Pfn pfn) const;
 
   // Make it a domain of the host.  AdoptForeignKernel() REQUIRES:
   // PlaceFrames() was called.
+  //
+  // Awaken() makes the guest that `notes` tell of.  INVALID_ARGUMENT
+  // IMAGE_MALFORMED if there can be none, before any page has a frame; errors
+  // as Domain::PlanGuest().  When `stop` ends it, nothing is left but this.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
-      absl::string_view notes, absl::Span<const Pfn> record_pages,
-      LimitsFrom limits = LimitsFrom::kNotes,
-      Arrival arrival = Arrival::kPaused);
+      const GuestNotes& notes, LimitsFrom limits = LimitsFrom::kNotes,
+      Arrival arrival = Arrival::kPaused, StopCheck stop = NeverStop);
   absl::StatusOr<std::shared_ptr<Domain>> AdoptForeignKernel(
-      absl::Span<const uint64_t> leaves, uint32_t vcpus);
+      absl::Span<const uint64_t> leaves, uint32_t vcpus,
+      StopCheck stop = NeverStop);
 
  private:
-  IncomingDomain(Host& host, std::shared_ptr<Domain> domain, uint32_t vcpus,
-                 FrameReach reach, FrameClaim claim,
+  IncomingDomain(Host& host, std::shared_ptr<Domain> domain, Pfn end,
+                 uint32_t vcpus, FrameReach reach, FrameClaim claim,
                  std::shared_ptr<std::atomic<uint64_t>> promised);
 
   Host& host_;
   std::shared_ptr<Domain> domain_;
+  const Pfn end_;
   const uint32_t vcpus_;
   const FrameReach reach_;
   ReceivedPages received_;

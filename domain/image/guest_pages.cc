@@ -25,6 +25,10 @@ constexpr uint64_t kLeafEntry = 0x63;
 constexpr uint64_t kTableEntry = 0x67;
 constexpr uint64_t kPaeRootEntry = 0x1;
 
+absl::string_view MagicOf(Arch arch) {
+  return kStartInfoMagic[arch == Arch::kX86_64 ? 0 : 1];
+}
+
 void Put(uint64_t number, size_t bytes, size_t at, Page& page) {
   StoreLe(number, bytes, page.data() + at);
 }
@@ -34,8 +38,7 @@ void Put(uint64_t number, size_t bytes, size_t at, Page& page) {
 Page MakeStartInfo(const SuspendRecord& record) {
   const GuestLayout& layout = LayoutOf(record.arch);
   Page page{};
-  const absl::string_view magic =
-      kStartInfoMagic[record.arch == Arch::kX86_64 ? 0 : 1];
+  const absl::string_view magic = MagicOf(record.arch);
   std::copy(magic.begin(), magic.end(), page.begin());
   Put(record.pages.value(), layout.width, layout.nr_pages, page);
   Put(record.store.value(), layout.width, layout.store_mfn, page);
@@ -60,15 +63,28 @@ Page MakeStartInfo(const SuspendRecord& record) {
   return page;
 }
 
-std::optional<NotesPlace> FindNotes(absl::Span<const char> start_info) {
+std::optional<NotesPlace> FindNotes(Arch arch,
+                                    absl::Span<const char> start_info) {
+  const GuestLayout& layout = LayoutOf(arch);
+  const auto word = [&](size_t at) {
+    return LoadLe(start_info.data() + at, layout.width);
+  };
   const auto load = [&](size_t i) {
     return LoadLe(start_info.data() + kNotesAt + 8 * i, 8);
   };
   if (load(0) != kNotesMagic) return std::nullopt;
+  const absl::string_view magic = MagicOf(arch);
   NotesPlace place;
+  place.magic = absl::string_view(start_info.data(), magic.size()) == magic;
+  place.pages = PageCount(word(layout.nr_pages));
+  place.store = Pfn(word(layout.store_mfn));
+  place.console = Pfn(word(layout.console_mfn));
   place.bytes = load(1);
   place.first = Pfn(load(2));
-  for (uint64_t i = 0; i < std::min<uint64_t>(load(3), kMaxRecordPages); ++i) {
+  place.other_pages = load(3);
+  const uint64_t others =
+      std::min<uint64_t>(place.other_pages, kMaxRecordPages);
+  for (uint64_t i = 0; i < others; ++i) {
     place.record_pages.push_back(Pfn(load(4 + i)));
   }
   return place;

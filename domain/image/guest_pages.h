@@ -21,18 +21,25 @@
 
 namespace simvisor {
 
-// What start_info says about the notes.
+// What start_info says about the notes, and what of it they must agree with.
 struct NotesPlace {
+  bool magic = false;  // that of the architecture
+  PageCount pages;     // nr_pages
+  Pfn store;
+  Pfn console;
   uint64_t bytes = 0;
   Pfn first;  // page
-  std::vector<Pfn>
-      record_pages;  // the others of the record that hold something
+  // The others of the record that hold something: how many it names, and as
+  // many of them as a record has at most.
+  uint64_t other_pages = 0;
+  std::vector<Pfn> record_pages;
 };
 
 // start_info as the guest leaves it, with the place of its notes.
 Page MakeStartInfo(const SuspendRecord& record);
 // nullopt if the page has none.
-std::optional<NotesPlace> FindNotes(absl::Span<const char> start_info);
+std::optional<NotesPlace> FindNotes(Arch arch,
+                                    absl::Span<const char> start_info);
 
 // The i-th page of the notes.  REQUIRES: i < notes_pages.size().
 Page MakeNotesPage(const SuspendRecord& record, size_t i);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "domain/image/image_memory.h"
 #include "domain/image/image_reader.h"
 #include "domain/units/status_macros.h"
 
@@ -11,6 +12,10 @@ namespace {
 
 // Words taken together: bounds what is buffered of a record that goes on.
 constexpr uint64_t kWordsPerUnit = 1024;
+
+// Stretches that one more type makes at most: of pages, of ordinary ones or of
+// tables, and the rest of one that it cuts in two.
+constexpr uint64_t kNewStretches = 3;
 
 // pfns of one batch: far more than any saver writes, and few enough to keep.
 constexpr uint64_t kMaxBatch = uint64_t{1} << 20;
@@ -61,6 +66,10 @@ absl::Status ImageReader::TakeP2mRange(absl::string_view unit) {
 }
 
 absl::Status ImageReader::TakeP2mPages(absl::string_view unit) {
+  const size_t pages = unit.size() / 8;
+  SIMVISOR_RETURN_IF_ERROR(AskStop());
+  SIMVISOR_RETURN_IF_ERROR(MakeRoom(p2m_pages_, pages));
+  SIMVISOR_RETURN_IF_ERROR(Charge(pages * kBytesPerStretch));
   for (size_t i = 0; i < unit.size(); i += 8) {
     const Pfn page(LoadLe(unit.data() + i, 8));
     if (page >= types_->end()) {
@@ -69,6 +78,7 @@ absl::Status ImageReader::TakeP2mPages(absl::string_view unit) {
           page.value(), types_->end().value()));
     }
     p2m_pages_.push_back(page.value());
+    p2m_page_set_.Add({page, PageCount(1)});
     --left_;
   }
   if (left_ > 0) {
@@ -76,7 +86,7 @@ absl::Status ImageReader::TakeP2mPages(absl::string_view unit) {
     return absl::OkStatus();
   }
   EndRecord();
-  return sink_.OnP2mFrames(types_->end() - PageCount(1), p2m_pages_);
+  return sink_.OnP2mFrames(types_->end() - PageCount(1));
 }
 
 absl::Status ImageReader::TakeBatchHead(absl::string_view unit) {
@@ -103,6 +113,7 @@ absl::Status ImageReader::TakeBatchHead(absl::string_view unit) {
 }
 
 absl::Status ImageReader::TakeBatchWords(absl::string_view unit) {
+  SIMVISOR_RETURN_IF_ERROR(MakeRoom(batch_, unit.size() / 8));
   for (size_t i = 0; i < unit.size(); i += 8) {
     const uint64_t word = LoadLe(unit.data() + i, 8);
     const BatchEntry entry = {Pfn(word & kPfnMask),
@@ -136,19 +147,28 @@ absl::Status ImageReader::EndBatchWords() {
         absl::StrFormat("its body has %d bytes; %d pfns with %d pages make %d",
                         length_, batch_.size(), pages, wanted));
   }
-  if (!verifying_) {
-    for (size_t i = 0; i < batch_.size();) {
-      size_t end = i + 1;
-      while (end < batch_.size() && batch_[end].type == batch_[i].type &&
-             batch_[end].pfn == batch_[i].pfn + PageCount(end - i)) {
-        ++end;
-      }
-      types_->Set({batch_[i].pfn, PageCount(end - i)}, batch_[i].type);
-      i = end;
-    }
-    SIMVISOR_RETURN_IF_ERROR(sink_.OnBatch(batch_));
+  for (size_t at = 0; !verifying_ && at < batch_.size();) {
+    const size_t end = std::min(batch_.size(), at + kWordsPerUnit);
+    SIMVISOR_RETURN_IF_ERROR(NoteTypes(at, end));
+    at = end;
   }
   return NextBatchPage();
+}
+
+absl::Status ImageReader::NoteTypes(size_t first, size_t end) {
+  SIMVISOR_RETURN_IF_ERROR(AskStop());
+  SIMVISOR_RETURN_IF_ERROR(
+      Charge((end - first) * kNewStretches * kBytesPerStretch));
+  for (size_t i = first; i < end;) {
+    size_t next = i + 1;
+    while (next < end && batch_[next].type == batch_[i].type &&
+           batch_[next].pfn == batch_[i].pfn + PageCount(next - i)) {
+      ++next;
+    }
+    types_->Set({batch_[i].pfn, PageCount(next - i)}, batch_[i].type);
+    i = next;
+  }
+  return sink_.OnBatch(absl::MakeConstSpan(batch_).subspan(first, end - first));
 }
 
 absl::Status ImageReader::NextBatchPage() {
@@ -156,6 +176,7 @@ absl::Status ImageReader::NextBatchPage() {
     ++next_page_;
   }
   if (next_page_ == batch_.size()) {
+    if (batch_.capacity() > 2 * kWordsPerUnit) batch_ = {};
     EndRecord();
   } else {
     Expect(State::kBatchPage, kPageSize);

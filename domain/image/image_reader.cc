@@ -3,10 +3,16 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "domain/image/image_memory.h"
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {
+
+// A unit that is longer is counted while it is put together.
+constexpr uint64_t kUncountedBytes = uint64_t{16} << 10;
+// A virtual CPU's pages in a tree.
+constexpr uint64_t kBytesPerContext = 256;
 
 uint64_t Padded(uint64_t bytes) {
   return (bytes + kRecordAlignment - 1) / kRecordAlignment * kRecordAlignment;
@@ -14,25 +20,46 @@ uint64_t Padded(uint64_t bytes) {
 
 }  // namespace
 
-absl::Status ImageReader::Feed(absl::string_view bytes) {
+absl::Status ImageReader::Feed(absl::string_view bytes, StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(failed_);
+  stop_ = &stop;
+  failed_ = AskStop();
+  if (failed_.ok()) failed_ = FeedUnits(bytes);
+  stop_ = nullptr;
+  return failed_;
+}
+
+absl::Status ImageReader::FeedUnits(absl::string_view bytes) {
   while (state_ != State::kDone && (need_ == 0 || !bytes.empty())) {
     absl::string_view unit = bytes.substr(0, need_);
     if (!buffer_.empty() || unit.size() < need_) {
       unit = bytes.substr(0, need_ - buffer_.size());
+      if (need_ > kUncountedBytes) {
+        SIMVISOR_RETURN_IF_ERROR(Charge(2 * (buffer_.size() + unit.size())));
+      }
       buffer_.append(unit.data(), unit.size());
       bytes.remove_prefix(unit.size());
       if (buffer_.size() < need_) break;
       const std::string whole = std::move(buffer_);
       buffer_.clear();
-      failed_ = Take(whole);
+      SIMVISOR_RETURN_IF_ERROR(Take(whole));
     } else {
       bytes.remove_prefix(need_);
-      failed_ = Take(unit);
+      SIMVISOR_RETURN_IF_ERROR(Take(unit));
     }
-    SIMVISOR_RETURN_IF_ERROR(failed_);
   }
   return absl::OkStatus();
+}
+
+absl::Status ImageReader::Charge(uint64_t more) {
+  const uint64_t held =
+      p2m_pages_.capacity() * sizeof(p2m_pages_[0]) +
+      batch_.capacity() * sizeof(batch_[0]) +
+      contexts_.size() * kBytesPerContext +
+      kBytesPerStretch * (p2m_page_set_.extents().size() +
+                          (types_.has_value() ? types_->stretches() : 0));
+  if (charge_.Resize(held + more)) return absl::OkStatus();
+  return ImageMemoryExhausted(held + more, charge_);
 }
 
 absl::Status ImageReader::Finish() {

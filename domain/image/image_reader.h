@@ -8,14 +8,21 @@
 // begin at pfn 0, and records of HVM guests, emulators and checkpoints.
 // Source: xg_sr_restore.c, xg_sr_restore_x86_pv.c, libxl_stream_read.c.
 //
-// Memory: the body of one short record; the leaf pages of P2M_FRAMES, 8 bytes
-// for each leaf; the pfns of one batch, at most 2^20; and PageTypes.
+// Memory: the body of one short record; the leaf pages of P2M_FRAMES; the pfns
+// of one batch, at most 2^20; and PageTypes.  All of it grows as bytes come,
+// never by a length that a record declares, and is charged to a budget before
+// it is taken.
+//
+// Work: what is done in one call of Feed() is bounded by its bytes, but for the
+// types of a batch, of 2^20 pfns at most, and the checks at the end, which both
+// ask `stop`.
 //
 // Thread safety: thread-compatible.
 
 #ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_READER_H_
 #define SIMVISOR_DOMAIN_IMAGE_IMAGE_READER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,15 +37,18 @@
 #include "domain/image/page_types.h"
 #include "domain/image/stream_format.h"
 #include "domain/units/abi.h"
+#include "domain/units/byte_budget.h"
 #include "domain/units/error.h"
+#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
 
 class ImageReader {
  public:
-  // `sink` must outlive the reader.
-  explicit ImageReader(ImageSink& sink) : sink_(sink) {}
+  // `sink`, and `budget` unless it is null, must outlive the reader.
+  explicit ImageReader(ImageSink& sink, ByteBudget* budget = nullptr)
+      : sink_(sink), charge_(budget) {}
 
   // Virtual CPUs that the domain has; ids must be below.  Until it is called,
   // any number up to Xen's limit for a PV domain.
@@ -49,8 +59,9 @@ class ImageReader {
   // same status.
   //
   // INVALID_ARGUMENT IMAGE_MALFORMED, IMAGE_UNSUPPORTED, with record, offset,
-  // value and limit; or a status of the sink.
-  absl::Status Feed(absl::string_view bytes);
+  // value and limit; RESOURCE_EXHAUSTED IMAGE_MEMORY_EXHAUSTED; the status of
+  // `stop`; or one of the sink.
+  absl::Status Feed(absl::string_view bytes, StopCheck stop = NeverStop);
   // Says that no more bytes come.  INVALID_ARGUMENT IMAGE_TRUNCATED unless the
   // image has ended.
   absl::Status Finish();
@@ -61,6 +72,9 @@ class ImageReader {
   uint32_t vcpus_seen() const {
     return contexts_.empty() ? 0 : contexts_.rbegin()->first + 1;
   }
+  // Pages of the p2m list's leaves, by leaf and as a set, of what has come.
+  absl::Span<const uint64_t> p2m_pages() const { return p2m_pages_; }
+  const PfnSet& p2m_page_set() const { return p2m_page_set_; }
   // The types of pages read; null before P2M_FRAMES.
   const PageTypes* types() const {
     return types_.has_value() ? &*types_ : nullptr;
@@ -92,7 +106,14 @@ class ImageReader {
     state_ = state;
     need_ = bytes;
   }
+  absl::Status FeedUnits(absl::string_view bytes);
   absl::Status Take(absl::string_view unit);
+  absl::Status AskStop() const { return (*stop_)(); }
+  // Charges what is held now, and `more` bytes.
+  absl::Status Charge(uint64_t more);
+  // Charges and makes room for `more` items.
+  template <typename T>
+  absl::Status MakeRoom(std::vector<T>& items, size_t more);
   absl::Status Refuse(Reason reason, absl::string_view what) const;
   absl::Status Malformed(absl::string_view what) const {
     return Refuse(Reason::kImageMalformed, what);
@@ -122,6 +143,8 @@ class ImageReader {
   absl::Status TakeBatchHead(absl::string_view unit);
   absl::Status TakeBatchWords(absl::string_view unit);
   absl::Status EndBatchWords();
+  // Notes types of entries [first, end) of the batch, and tells the sink.
+  absl::Status NoteTypes(size_t first, size_t end);
   absl::Status TakeBatchPage(absl::string_view page);
   absl::Status NextBatchPage();
 
@@ -135,6 +158,8 @@ class ImageReader {
   absl::Status CheckPage(absl::string_view what, Pfn pfn, int level) const;
 
   ImageSink& sink_;
+  ByteCharge charge_;
+  const StopCheck* stop_ = nullptr;  // while Feed() runs
   absl::Status failed_;
 
   State state_ = State::kLayer;
@@ -156,11 +181,23 @@ class ImageReader {
 
   uint64_t left_ = 0;  // units of the present record that are still to come
   std::vector<uint64_t> p2m_pages_;
+  PfnSet p2m_page_set_;
   std::optional<PageTypes> types_;
   std::vector<BatchEntry> batch_;
   size_t next_page_ = 0;  // of batch_, that may carry data
   absl::btree_map<uint32_t, VcpuPages> contexts_;
 };
+
+template <typename T>
+absl::Status ImageReader::MakeRoom(std::vector<T>& items, size_t more) {
+  if (items.capacity() - items.size() >= more) return absl::OkStatus();
+  const size_t wanted = std::max(items.size() + more, 2 * items.capacity());
+  // The old items stay until they are copied.
+  const absl::Status status = Charge(wanted * sizeof(T));
+  if (!status.ok()) return status;
+  items.reserve(wanted);
+  return Charge(0);
+}
 
 }  // namespace simvisor
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "domain/image/guest_pages.h"
+#include "domain/image/image_memory.h"
 #include "domain/image/page_table.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
@@ -27,14 +28,24 @@ ImageRestorer::ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
       limits_(limits),
       claim_(claim),
       arrival_(arrival),
-      reader_(*this) {}
+      charge_(&host.image_memory()),
+      reader_(*this, &host.image_memory()) {}
 
-absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Finish() {
+absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Finish(StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(reader_.Finish());
-  return Arrive();
+  return Arrive(stop);
+}
+
+absl::Status ImageRestorer::Charge(uint64_t more) {
+  const uint64_t stretches = incoming_ == nullptr ? 0 : incoming_->stretches();
+  const uint64_t config = config_.has_value() ? config_->size() : 0;
+  const uint64_t held = stretches * kBytesPerStretch + config;
+  if (charge_.Resize(held + more)) return absl::OkStatus();
+  return ImageMemoryExhausted(held + more, charge_);
 }
 
 absl::Status ImageRestorer::OnConfig(absl::string_view json) {
+  SIMVISOR_RETURN_IF_ERROR(Charge(json.size()));
   config_ = std::string(json);
   return absl::OkStatus();
 }
@@ -44,22 +55,22 @@ absl::Status ImageRestorer::OnArch(Arch arch) {
   return absl::OkStatus();
 }
 
-absl::Status ImageRestorer::OnP2mFrames(Pfn last,
-                                        absl::Span<const uint64_t> pages) {
+absl::Status ImageRestorer::OnP2mFrames(Pfn last) {
+  if (config_.has_value()) {
+    SIMVISOR_RETURN_IF_ERROR(Charge(config_->size() * kBytesPerConfigByte));
+  }
   SIMVISOR_ASSIGN_OR_RETURN(DomainSpec spec, spec_(config_));
+  config_.reset();
   spec.arch = arch_;
   end_ = last + PageCount(1);
   SIMVISOR_ASSIGN_OR_RETURN(
       incoming_, IncomingDomain::Create(host_, std::move(spec), end_, claim_));
   if (incoming_->vcpus() > 0) reader_.SetVcpus(incoming_->vcpus());
-  leaves_.assign(pages.begin(), pages.end());
-  for (const uint64_t page : pages) {
-    leaf_pages_.Add({Pfn(page), PageCount(1)});
-  }
-  return absl::OkStatus();
+  return Charge(0);
 }
 
 absl::Status ImageRestorer::OnBatch(absl::Span<const BatchEntry> entries) {
+  SIMVISOR_RETURN_IF_ERROR(Charge(entries.size() * kBytesPerStretch));
   for (size_t i = 0; i < entries.size();) {
     const BatchEntry first = entries[i];
     size_t end = i + 1;
@@ -78,7 +89,7 @@ absl::Status ImageRestorer::OnBatch(absl::Span<const BatchEntry> entries) {
 
 absl::Status ImageRestorer::OnPage(BatchEntry entry,
                                    absl::Span<const char> data) {
-  if (leaf_pages_.Contains(entry.pfn)) return absl::OkStatus();
+  if (reader_.p2m_page_set().Contains(entry.pfn)) return absl::OkStatus();
   return incoming_->WritePage(entry.pfn, data);
 }
 
@@ -87,10 +98,10 @@ absl::Status ImageRestorer::OnEnd(const VcpuPages& boot_vcpu) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Arrive() {
+absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Arrive(StopCheck stop) {
   Page start_info;
   incoming_->ReadPage(boot_vcpu_.start_info, absl::MakeSpan(start_info));
-  const std::optional<NotesPlace> place = FindNotes(start_info);
+  const std::optional<NotesPlace> place = FindNotes(arch_, start_info);
   if (!place.has_value() && arrival_ == Arrival::kHeld) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown,
@@ -98,65 +109,99 @@ absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Arrive() {
         "cannot run here; restore it from a file to look at it");
   }
   if (!place.has_value()) {
-    SIMVISOR_RETURN_IF_ERROR(LocaliseTables());
-    return incoming_->AdoptForeignKernel(leaves_, reader_.vcpus_seen());
+    SIMVISOR_RETURN_IF_ERROR(LocaliseTables(stop));
+    return incoming_->AdoptForeignKernel(reader_.p2m_pages(),
+                                         reader_.vcpus_seen(), stop);
   }
+  SIMVISOR_RETURN_IF_ERROR(CheckPlace(*place));
   std::vector<Pfn> pages = place->record_pages;
-  pages.push_back(boot_vcpu_.start_info);
+  pages.insert(pages.end(),
+               {boot_vcpu_.start_info, place->store, place->console});
   SIMVISOR_ASSIGN_OR_RETURN(const std::string notes,
-                            ReadNotes(place->bytes, place->first, pages));
-  for (const Pfn page : pages) {
-    if (!reader_.types()->populated().Contains(page)) {
-      return Malformed(absl::StrFormat(
-          "the guest's record has a page at pfn 0x%x, for which none was sent",
-          page.value()));
-    }
-  }
-  return incoming_->Awaken(notes, pages, limits_, arrival_);
+                            ReadNotes(*place, stop, pages));
+  return incoming_->Awaken({.bytes = notes,
+                            .record_pages = pages,
+                            .pages = place->pages,
+                            .vcpus = reader_.vcpus_seen(),
+                            .leaf_pages = reader_.p2m_pages()},
+                           limits_, arrival_, stop);
 }
 
-absl::StatusOr<std::string> ImageRestorer::ReadNotes(uint64_t bytes, Pfn first,
+absl::Status ImageRestorer::CheckPlace(const NotesPlace& place) const {
+  const auto wrong = [this](absl::string_view field, uint64_t value,
+                            absl::string_view limit) {
+    return Malformed(absl::StrFormat(
+        "start_info, at pfn 0x%x: %s is %d (0x%x); %s",
+        boot_vcpu_.start_info.value(), field, value, value, limit));
+  };
+  if (!place.magic) return wrong("magic", 0, "it must be Xen's for this guest");
+  if (place.record_pages.size() != place.other_pages) {
+    return wrong(
+        "the number of the record's pages, at byte 2072,", place.other_pages,
+        absl::StrFormat("at most %d are read", place.record_pages.size()));
+  }
+  const uint64_t most = reader_.types()->populated().size().value() *
+                        SuspendRecord::kNotesPerPage;
+  if (place.bytes == 0 || place.bytes > most) {
+    return wrong("the size of the notes, at byte 2056,", place.bytes,
+                 absl::StrFormat("all pages that were sent hold %d", most));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ImageRestorer::ReadNotes(const NotesPlace& place,
+                                                     StopCheck stop,
                                                      std::vector<Pfn>& pages) {
   std::string notes;
-  Pfn at = first;
+  PfnSet read;
+  Pfn at = place.first;
   Page page;
-  while (notes.size() < bytes) {
-    // Every page adds to the notes, so that a chain in a circle ends.
-    if (!reader_.types()->populated().Contains(at) ||
-        bytes > end_.value() * SuspendRecord::kNotesPerPage) {
+  while (notes.size() < place.bytes) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    if (!reader_.types()->populated().Contains(at) || read.Contains(at)) {
       return Malformed(absl::StrFormat(
-          "the kernel's notes have %d bytes, and end after %d at pfn 0x%x",
-          bytes, notes.size(), at.value()));
+          "the kernel's notes have %d bytes, and after %d of them go on in pfn "
+          "0x%x, which was not sent or holds some of them already",
+          place.bytes, notes.size(), at.value()));
     }
+    SIMVISOR_RETURN_IF_ERROR(
+        Charge((notes.size() + kPageSize) * kBytesPerNotesByte));
     incoming_->ReadPage(at, absl::MakeSpan(page));
+    read.Add({at, PageCount(1)});
     pages.push_back(at);
-    notes.append(
-        page.data() + 8,
-        std::min<uint64_t>(SuspendRecord::kNotesPerPage, bytes - notes.size()));
+    notes.append(page.data() + 8,
+                 std::min<uint64_t>(SuspendRecord::kNotesPerPage,
+                                    place.bytes - notes.size()));
     at = Pfn(LoadLe(page.data(), 8));
   }
-  return notes;
+  if (at.is_none()) return notes;
+  return Malformed(absl::StrFormat(
+      "the kernel's notes have %d bytes, and behind the last page of them "
+      "comes pfn 0x%x; there must be none",
+      place.bytes, at.value()));
 }
 
-absl::Status ImageRestorer::LocaliseTables() {
+absl::Status ImageRestorer::LocaliseTables(StopCheck stop) {
   // A page that a table names and that was never sent gets a frame too.
   const auto receive = [this](uint64_t pfn, uint64_t* to) {
     *to = pfn;
-    return incoming_->Receive({Pfn(pfn), PageCount(1)});
+    const absl::Status room = Charge(kBytesPerStretch);
+    return room.ok() ? incoming_->Receive({Pfn(pfn), PageCount(1)}) : room;
   };
-  SIMVISOR_RETURN_IF_ERROR(TranslateTables(receive));
-  SIMVISOR_RETURN_IF_ERROR(incoming_->PlaceFrames());
+  SIMVISOR_RETURN_IF_ERROR(TranslateTables(receive, stop));
+  SIMVISOR_RETURN_IF_ERROR(incoming_->PlaceFrames(stop));
   const auto frame_of = [this](uint64_t pfn, uint64_t* mfn) {
     *mfn = incoming_->FrameAt(Pfn(pfn)).value();
     return absl::OkStatus();
   };
-  return TranslateTables(frame_of);
+  return TranslateTables(frame_of, stop);
 }
 
-absl::Status ImageRestorer::TranslateTables(MapFrame map) {
+absl::Status ImageRestorer::TranslateTables(MapFrame map, StopCheck stop) {
   for (int level = 1; level <= AbiOf(arch_).page_table_levels; ++level) {
     for (const auto& [first, end] : reader_.types()->tables(level).extents()) {
       for (Pfn at = first; at < end; at += PageCount(1)) {
+        SIMVISOR_RETURN_IF_ERROR(stop());
         SIMVISOR_RETURN_IF_ERROR(TranslateOne(at, level, map));
       }
     }

@@ -9,9 +9,10 @@
 // nothing is left of it when this object goes.
 // Source: restore() in xg_sr_restore.c.
 //
-// Memory: that of the reader, and the pages' contents, which are the domain's.
-// Contents of pages of the p2m list are not kept: a restorer writes these
-// pages anew.  Thread safety: one thread at a time.
+// Memory: that of the reader, sets of pfns and the notes, charged to the host's
+// budget for images; and the pages' contents, which are the domain's.  Contents
+// of pages of the p2m list are not kept: a restorer writes these pages anew.
+// Thread safety: one thread at a time.
 
 #ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_RESTORER_H_
 #define SIMVISOR_DOMAIN_IMAGE_IMAGE_RESTORER_H_
@@ -26,10 +27,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "domain/host/incoming_domain.h"
+#include "domain/image/guest_pages.h"
 #include "domain/image/image_reader.h"
 #include "domain/image/image_sink.h"
 #include "domain/image/page_table.h"
-#include "domain/units/extent_set.h"
+#include "domain/units/byte_budget.h"
 
 namespace simvisor {
 
@@ -48,9 +50,11 @@ class ImageRestorer : private ImageSink {
                 Arrival arrival = Arrival::kPaused);
 
   // Takes the next bytes.  Errors as ImageReader::Feed(), IncomingDomain.
-  absl::Status Feed(absl::string_view bytes) { return reader_.Feed(bytes); }
+  absl::Status Feed(absl::string_view bytes, StopCheck stop = NeverStop) {
+    return reader_.Feed(bytes, stop);
+  }
   // The domain, paused or BUILT; once.  Errors as Feed(), IMAGE_TRUNCATED.
-  absl::StatusOr<std::shared_ptr<Domain>> Finish();
+  absl::StatusOr<std::shared_ptr<Domain>> Finish(StopCheck stop = NeverStop);
 
   bool done() const { return reader_.done(); }
   // Whether id, name, uuid and claim are settled; no page has come before.
@@ -59,17 +63,20 @@ class ImageRestorer : private ImageSink {
  private:
   absl::Status OnConfig(absl::string_view json) override;
   absl::Status OnArch(Arch arch) override;
-  absl::Status OnP2mFrames(Pfn last, absl::Span<const uint64_t> pages) override;
+  absl::Status OnP2mFrames(Pfn last) override;
   absl::Status OnBatch(absl::Span<const BatchEntry> entries) override;
   absl::Status OnPage(BatchEntry entry, absl::Span<const char> data) override;
   absl::Status OnEnd(const VcpuPages& boot_vcpu) override;
 
-  absl::StatusOr<std::shared_ptr<Domain>> Arrive();
-  absl::StatusOr<std::string> ReadNotes(uint64_t bytes, Pfn first,
+  // Charges what is held now, and `more` bytes.
+  absl::Status Charge(uint64_t more);
+  absl::StatusOr<std::shared_ptr<Domain>> Arrive(StopCheck stop);
+  absl::Status CheckPlace(const NotesPlace& place) const;
+  absl::StatusOr<std::string> ReadNotes(const NotesPlace& place, StopCheck stop,
                                         std::vector<Pfn>& pages);
   // Gives page tables of a kernel that is not ours their frames back.
-  absl::Status LocaliseTables();
-  absl::Status TranslateTables(MapFrame map);
+  absl::Status LocaliseTables(StopCheck stop);
+  absl::Status TranslateTables(MapFrame map, StopCheck stop);
   absl::Status TranslateOne(Pfn table, int level, MapFrame map);
 
   Host& host_;
@@ -77,13 +84,12 @@ class ImageRestorer : private ImageSink {
   const LimitsFrom limits_;
   const PageCount claim_;
   const Arrival arrival_;
+  ByteCharge charge_;
   ImageReader reader_;
   std::optional<std::string> config_;
   Arch arch_ = Arch::kX86_64;
   std::unique_ptr<IncomingDomain> incoming_;
   Pfn end_;
-  std::vector<uint64_t> leaves_;
-  PfnSet leaf_pages_;
   VcpuPages boot_vcpu_;  // from the last record on
 };
 

@@ -91,7 +91,8 @@ void ImageSaver::MakeRecordPages() {
   }
 }
 
-absl::Status ImageSaver::Next(std::string& out) {
+absl::Status ImageSaver::Next(std::string& out, StopCheck stop) {
+  SIMVISOR_RETURN_IF_ERROR(stop());
   switch (step_) {
     case Step::kStart:
       AppendImageStart(layer_, config_, out);
@@ -115,10 +116,19 @@ absl::Status ImageSaver::Next(std::string& out) {
 }
 
 absl::Status ImageSaver::AppendLeaves(std::string& out) {
-  const uint64_t leaves = (last_pfn_.value() - 1) / abi_.leaf_span() + 1;
+  const uint64_t span = abi_.leaf_span();
+  const uint64_t leaves = (last_pfn_.value() + span - 1) / span;
   const size_t most = std::min<uint64_t>(kLeavesPerPiece, leaves - next_leaf_);
   SIMVISOR_ASSIGN_OR_RETURN(const std::vector<Pfn> pages,
                             domain_->LeafPages(next_leaf_, most));
+  if (pages.empty()) {
+    return MakeError(
+        absl::StatusCode::kInternal, Reason::kInternal,
+        absl::StrFormat("domain %d: save: its p2m list ends before leaf %d of "
+                        "%d, which pfn 0x%x makes",
+                        domain_->id().value(), next_leaf_, leaves,
+                        last_pfn_.value()));
+  }
   AppendPfns(pages, out);
   next_leaf_ += pages.size();
   if (next_leaf_ == leaves) step_ = Step::kPages;

@@ -49,9 +49,12 @@ class ImageSaver {
              ImageLayer layer, std::string config);
 
   // Appends the next piece, about 1 MiB at most, to `out`: at least one byte
-  // unless done() or pass_done().  FAILED_PRECONDITION DOMAIN_DYING if the
-  // domain has been destroyed meanwhile.
-  absl::Status Next(std::string& out);
+  // unless done() or pass_done().  A piece is bounded work: 65536 leaves, 128
+  // virtual CPUs, or a batch of 1024 pfns, read 128 runs at a time.
+  // FAILED_PRECONDITION DOMAIN_DYING if the domain has been destroyed
+  // meanwhile; the status of `stop`, which is asked before each piece; INTERNAL
+  // if the domain's list has changed behind the record's back.
+  absl::Status Next(std::string& out, StopCheck stop = NeverStop);
   bool done() const { return step_ == Step::kDone; }
   // Whether all that comes before the pages is made.
   bool head_done() const { return step_ > Step::kP2mFrames; }

@@ -38,9 +38,8 @@ class ImageSink {
   // The configuration of the xl layer: JSON, by its word.  Comes first.
   virtual absl::Status OnConfig(absl::string_view json) = 0;
   virtual absl::Status OnArch(Arch arch) = 0;
-  // Pages of the leaves for pfns 0 to `last`.
-  virtual absl::Status OnP2mFrames(Pfn last,
-                                   absl::Span<const uint64_t> pages) = 0;
+  // Pages of the leaves for pfns 0 to `last` have come: the reader has them.
+  virtual absl::Status OnP2mFrames(Pfn last) = 0;
   // Part of a PAGE_DATA record, before the pages of any of it.
   virtual absl::Status OnBatch(absl::Span<const BatchEntry> entries) = 0;
   // kPageSize bytes.  Comes for each entry that carries data, but not behind a

@@ -9,6 +9,9 @@
 namespace simvisor {
 namespace {
 
+// Leaves checked between two looks at the StopCheck.
+constexpr size_t kLeavesPerStop = 4096;
+
 // The page that a CR3 names: a 32-bit one has its high bits at the bottom.
 Pfn PageOfCr3(Arch arch, uint64_t cr3) {
   if (arch == Arch::kX86_64) return Pfn(cr3 >> kPageShift);
@@ -102,7 +105,7 @@ absl::Status ImageReader::TakeContext(absl::string_view body) {
     pages.gdt.push_back(Pfn(load(layout.gdt_frames + i * layout.width)));
   }
   contexts_[vcpu] = std::move(pages);
-  return absl::OkStatus();
+  return Charge(0);
 }
 
 absl::Status ImageReader::CheckPage(absl::string_view what, Pfn pfn,
@@ -147,8 +150,10 @@ absl::Status ImageReader::CheckAll() const {
   if (!arch_.has_value()) return Malformed("there was no X86_PV_INFO");
   if (!types_.has_value()) return Malformed("there was no X86_PV_P2M_FRAMES");
   if (!static_data_ended_) return Malformed("there was no STATIC_DATA_END");
-  for (const uint64_t page : p2m_pages_) {
-    SIMVISOR_RETURN_IF_ERROR(CheckPage("a page of the p2m list", Pfn(page), 0));
+  for (size_t leaf = 0; leaf < p2m_pages_.size(); ++leaf) {
+    if (leaf % kLeavesPerStop == 0) SIMVISOR_RETURN_IF_ERROR(AskStop());
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckPage("a page of the p2m list", Pfn(p2m_pages_[leaf]), 0));
   }
   SIMVISOR_RETURN_IF_ERROR(CheckVcpus());
   return sink_.OnEnd(contexts_.at(0));

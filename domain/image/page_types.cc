@@ -16,6 +16,12 @@ void PageTypes::Set(PfnExtent pfns, PageType type) {
   }
 }
 
+size_t PageTypes::stretches() const {
+  size_t count = populated_.extents().size() + normal_.extents().size();
+  for (const PfnSet& tables : tables_) count += tables.extents().size();
+  return count;
+}
+
 int PageTypes::TableLevelOf(Pfn pfn) const {
   for (int level = 1; level < static_cast<int>(tables_.size()); ++level) {
     if (tables_[level].Contains(pfn)) return level;

@@ -9,6 +9,7 @@
 #define SIMVISOR_DOMAIN_IMAGE_PAGE_TYPES_H_
 
 #include <array>
+#include <cstddef>
 
 #include "domain/image/stream_format.h"
 #include "domain/units/extent_set.h"
@@ -34,6 +35,9 @@ class PageTypes {
   int TableLevelOf(Pfn pfn) const;
   // Pages that were sent as page tables of `level`, 1 to 4, last.
   const PfnSet& tables(int level) const { return tables_[level]; }
+
+  // Stretches that are kept.
+  size_t stretches() const;
 
  private:
   Pfn end_;

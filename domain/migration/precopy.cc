@@ -44,12 +44,12 @@ absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
                       last_pfn.value(), guest_.last_pfn.value()));
 }
 
-absl::Status Precopy::Turn(uint64_t bytes_per_second) {
+absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
   ++stats_.passes;
   stats_.bytes_per_second = bytes_per_second;
   stats_.dirty.reset();
   stats_.dirty_now = domain_->PeekLogDirty();
-  if (last_live_pass_ && KeepsDowntime(policy_, stats_)) return Suspend();
+  if (last_live_pass_ && KeepsDowntime(policy_, stats_)) return Suspend(stop);
   last_live_pass_ = false;
   PrecopyDecision decision = DecidePrecopy(policy_, stats_);
   if (decision == PrecopyDecision::kContinue) {
@@ -64,7 +64,7 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second) {
       return absl::OkStatus();
     }
   }
-  if (decision != PrecopyDecision::kAbort) return Suspend();
+  if (decision != PrecopyDecision::kAbort) return Suspend(stop);
   return MakeError(
       absl::StatusCode::kAborted, Reason::kDowntimeExceeded,
       absl::StrFormat("domain %d: migrate: after %d passes %d pages are dirty, "
@@ -75,10 +75,10 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second) {
                       policy_.max_downtime_ms));
 }
 
-absl::Status Precopy::Suspend() {
+absl::Status Precopy::Suspend(StopCheck stop) {
   SIMVISOR_ASSIGN_OR_RETURN(
       SuspendRecord record,
-      domain_->Suspend(kOperation, SuspendFor::kMigration));
+      domain_->Suspend(kOperation, SuspendFor::kMigration, stop));
   suspension_ = record.suspension;
   SIMVISOR_RETURN_IF_ERROR(CheckLayout(record.generation, record.last_pfn));
   SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());

@@ -44,7 +44,9 @@ class Precopy {
   ~Precopy();
 
   // Appends the next piece; see ImageSaver::Next().
-  absl::Status Next(std::string& out) { return saver_.Next(out); }
+  absl::Status Next(std::string& out, StopCheck stop = NeverStop) {
+    return saver_.Next(out, stop);
+  }
   // Whether all that comes before the pages is made.
   bool head_done() const { return saver_.head_done(); }
   bool pass_done() const { return saver_.pass_done(); }
@@ -53,8 +55,9 @@ class Precopy {
   // Decides what comes after a pass, at the speed measured so far: another
   // pass, or the guest is suspended for the last one.  REQUIRES: pass_done().
   //
-  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of Domain::Suspend().
-  absl::Status Turn(uint64_t bytes_per_second);
+  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of Domain::Suspend(), which
+  // asks `stop`.
+  absl::Status Turn(uint64_t bytes_per_second, StopCheck stop = NeverStop);
   bool suspended() const { return suspension_ != 0; }
   // Which suspension that is, for Domain::Resume(); 0 if it has not come to it.
   uint64_t suspension() const { return suspension_; }
@@ -72,7 +75,7 @@ class Precopy {
           const PrecopyPolicy& policy, std::string config);
 
   absl::Status CheckLayout(uint64_t generation, Pfn last_pfn) const;
-  absl::Status Suspend();
+  absl::Status Suspend(StopCheck stop);
 
   const std::shared_ptr<Domain> domain_;
   const LiveGuest guest_;

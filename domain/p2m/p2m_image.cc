@@ -13,14 +13,20 @@ void P2mList::ExpectImage(Pfn end) {
   p2m_size_.store(max_pfn_.value(), std::memory_order_release);
 }
 
-void P2mList::AdoptBuilderPages(absl::Span<const uint64_t> leaves) {
+absl::Status P2mList::AdoptBuilderPages(absl::Span<const uint64_t> leaves,
+                                        Stop stop) {
+  constexpr uint64_t kLeavesPerStop = 4096;
   for (uint64_t leaf = 0; leaf < leaves.size(); ++leaf) {
+    if (leaf % kLeavesPerStop == 0) {
+      if (const absl::Status status = stop(); !status.ok()) return status;
+    }
     const PfnExtent page = {Pfn(leaves[leaf]), PageCount(1)};
     if (pages_.Intersects(page)) continue;
     pages_.Add(page, PageRole::kBuilderList, leaf);
     builder_pages_.push_back(page);
   }
   builder_leaves_ = leaves.size();
+  return absl::OkStatus();
 }
 
 Pfn P2mList::LeafPageAt(uint64_t leaf) const {

@@ -356,7 +356,11 @@ absl::Status P2mList::CheckMid(uint64_t mid, uint64_t& private_leaves) const {
     const P2mClass wanted = shape_.MidBacking(mid) == Backing::kMissing
                                 ? P2mClass::kMissing
                                 : P2mClass::kIdentity;
-    if (Lookup(Pfn(mid * abi_->mid_span())).Class() != wanted) {
+    const Pfn first(mid * abi_->mid_span());
+    const Pfn end = first + PageCount(abi_->mid_span());
+    const P2mRun words =
+        RunAt(first, end, P2mView::kResolved, RunMerge::kByClass);
+    if (words.word.Class() != wanted || words.pfns.end() != end) {
       return absl::InternalError(absl::StrFormat(
           "p2m mid %d is shared, but its words are of the other class", mid));
     }

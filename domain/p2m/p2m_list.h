@@ -66,6 +66,9 @@ Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit);
 
 class P2mList {
  public:
+  // Asked now and then; a status other than OK ends the call and is its result.
+  using Stop = absl::FunctionRef<absl::Status()>;
+
   // What the words of a range become: all INVALID, each IDENTITY(pfn), or RAM
   // at consecutive frames.
   struct RangeFill {
@@ -105,7 +108,8 @@ class P2mList {
   void ExpectImage(Pfn end);
   // Notes the RAM pages of `leaves`, by leaf, as the builder's list: that of a
   // kernel which is not ours.  Pages named twice count for the first leaf.
-  void AdoptBuilderPages(absl::Span<const uint64_t> leaves);
+  // After a failure the list is of no use.
+  absl::Status AdoptBuilderPages(absl::Span<const uint64_t> leaves, Stop stop);
 
   // Adds room to balloon; raises max_pfn to its end.
   void AddExtraRegion(PfnExtent pfns);
@@ -274,16 +278,29 @@ class P2mList {
   // --- Saved and restored guests (p2m_state.cc)
   // -------------------------------
 
-  // Appends what the guest's kernel knows of its list beside the frames.
+  // Appends what the guest's kernel knows of its list beside the frames; after
+  // a failure `out` is of no use.
   // REQUIRES: relocated(), and no foreign word.
-  void Encode(StateWriter& out) const;
-  // The list that Encode() saw, with `frames` for its RAM words; stale for
-  // tools, as ReplaceFrames() leaves it.  `frames` is an unrelocated list.
-  // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes or the frames do not make
-  // one; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+  absl::Status Encode(StateWriter& out, Stop stop) const;
+  // What is known of a list before its notes are read.
+  struct RestoredWords {
+    const PfnSet& ram;  // below `end`
+    Pfn end;            // what last_pfn() must be
+    // Bounds of p2m_size(), the upper one within what `abi` manages.
+    Pfn least_size;
+    Pfn most_size;
+  };
+  // The list that Encode() saw, stale for tools, as ReplaceFrames() leaves it.
+  // Its RAM words have numbers that mean nothing until TakeFrames().
+  // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes make none; the status of the
+  // reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<P2mList>> Restore(
-      const Abi& abi, const P2mOptions& options, const P2mList& frames,
+      const Abi& abi, const P2mOptions& options, const RestoredWords& words,
       StateReader& in, AllocationFaults* faults = nullptr);
+  // Gives the RAM words the frames that `from`, an unrelocated list, has for
+  // them.  REQUIRES: `from` has RAM words for these pfns and no others; after a
+  // failure the list is of no use.
+  absl::Status TakeFrames(const P2mList& from, Stop stop);
 
   // --- The area's PMD entries, pte_page_span() pfns each ---------------------
 
@@ -332,7 +349,7 @@ class P2mList {
   void EncodeMids(StateWriter& out) const;
   void EncodePages(StateWriter& out) const;
   void EncodeReusedLeaves(StateWriter& out) const;
-  void EncodeIdentity(StateWriter& out) const;
+  absl::Status EncodeIdentity(StateWriter& out, Stop stop) const;
 
   P2mWord LookupPastEnd(Pfn pfn) const;
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }

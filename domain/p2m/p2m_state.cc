@@ -6,17 +6,21 @@
 // use the builder's pages, in runs; identity words, in runs; room to balloon.
 //
 // The bytes come from a stream that anybody may have made, so everything is
-// checked: a number must be in range when it is read, and the whole must pass
-// CheckInvariants() before the list is used.
+// checked: a number must be in range when it is read, each page must be RAM and
+// have one place, and the whole must pass CheckInvariants() before the list is
+// used.  Until all that is done the list's RAM words name no frames: their
+// numbers are those of the pfns.
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "domain/p2m/p2m_list.h"
-#include "domain/units/error.h"
 #include "domain/units/state_codec.h"
 #include "domain/units/status_macros.h"
 
@@ -24,10 +28,13 @@ namespace simvisor {
 namespace {
 
 constexpr uint64_t kFilledMissing = 4;  // beside a Backing
+// Runs looked at between two looks at a Stop.
+constexpr uint64_t kRunsPerStop = 4096;
 
-absl::Status Malformed(absl::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
-                   absl::StrCat("the kernel's notes of its p2m list: ", what));
+// "pfns [0x10, 0x18)"
+std::string ToString(PfnExtent pfns) {
+  return absl::StrFormat("pfns [0x%x, 0x%x)", pfns.first.value(),
+                         pfns.end().value());
 }
 
 }  // namespace
@@ -37,15 +44,14 @@ class P2mListDecoder {
  public:
   P2mListDecoder(P2mList& list, StateReader& in) : list_(list), in_(in) {}
 
-  // Errors as P2mList::Restore().
-  absl::Status Decode(const P2mList& frames);
+  // Fails the reader if what follows the sizes makes no list of `ram`.
+  void Decode(const PfnSet& ram);
 
  private:
-  absl::Status CopyFrames(const P2mList& from);
   void DecodeMids();
-  absl::Status DecodePages();
+  void DecodePages();
   void DecodeReusedLeaves();
-  absl::Status DecodeIdentity();
+  void DecodeIdentity();
   // False if the page has no place, or its place is taken.
   bool Adopt(PfnExtent pages, PageRole role, uint64_t index);
   bool AdoptOne(Pfn page, PageRole role, uint64_t index);
@@ -57,24 +63,24 @@ class P2mListDecoder {
   bool IsAllRam(PfnExtent pfns) const;
   // Whether every page that a list must have is there.
   bool IsComplete() const;
+  // The first mid whose tree page the notes call a set's, without naming it.
+  std::optional<uint64_t> MidWithoutTreePage() const;
 
   P2mList& list_;
   StateReader& in_;
   std::vector<Pfn> builder_;  // by leaf
 };
 
-void P2mList::Encode(StateWriter& out) const {
+absl::Status P2mList::Encode(StateWriter& out, Stop stop) const {
   out.Put(p2m_size().value());
   out.Put(last_pfn_.value());
   out.Put(tree_built() ? 1 : 0);
   EncodeMids(out);
   EncodePages(out);
   EncodeReusedLeaves(out);
-  EncodeIdentity(out);
-  out.Put(extra_.extents().size());
-  for (const auto& [first, end] : extra_.extents()) {
-    out.Put(ExtentBetween(first, end));
-  }
+  SIMVISOR_RETURN_IF_ERROR(EncodeIdentity(out, stop));
+  out.Put(extra_);
+  return absl::OkStatus();
 }
 
 void P2mList::EncodeMids(StateWriter& out) const {
@@ -123,9 +129,11 @@ void P2mList::EncodeReusedLeaves(StateWriter& out) const {
   }
 }
 
-void P2mList::EncodeIdentity(StateWriter& out) const {
+absl::Status P2mList::EncodeIdentity(StateWriter& out, Stop stop) const {
   std::vector<P2mRun> runs;
+  uint64_t looked_at = 0;
   for (Pfn at(0); at < p2m_size();) {
+    if (++looked_at % kRunsPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
     const P2mRun run =
         RunAt(at, p2m_size(), P2mView::kResolved, RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kIdentity) runs.push_back(run);
@@ -136,18 +144,29 @@ void P2mList::EncodeIdentity(StateWriter& out) const {
     out.Put(run.pfns);
     out.Put(run.word.Number());
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
-    const Abi& abi, const P2mOptions& options, const P2mList& frames,
+    const Abi& abi, const P2mOptions& options, const RestoredWords& words,
     StateReader& in, AllocationFaults* faults) {
-  const Pfn size(in.Get(AreaEnd(abi, Pfn(abi.pfn_limit), Pfn()).value()));
-  const Pfn last(in.Get(size.value()));
-  const bool tree = in.Get(1) == 1;
-  if (!in.ok() || size == Pfn(0) || size.value() % abi.mid_span() != 0 ||
-      tree != (options.tools_view == ToolsView::kTree)) {
-    return Malformed("its size or view makes no sense");
+  const Pfn size(in.Get("p2m.size", std::max(words.least_size, Pfn(1)).value(),
+                        words.most_size.value()));
+  if (size.value() % abi.mid_span() != 0) {
+    in.Fail(absl::StrFormat("0x%x pfns; a list has whole mids, of 0x%x",
+                            size.value(), abi.mid_span()));
   }
+  const Pfn last(in.Get("p2m.last_pfn", 1, size.value()));
+  if (last != words.end) {
+    in.Fail(absl::StrFormat("0x%x; the image's pfns end at 0x%x", last.value(),
+                            words.end.value()));
+  }
+  const bool tree = in.GetFlag("p2m.tree");
+  if (tree != (options.tools_view == ToolsView::kTree)) {
+    in.Fail(absl::StrFormat("%d; it must be %d, as the tools' view says", tree,
+                            !tree));
+  }
+  SIMVISOR_RETURN_IF_ERROR(in.status());
   SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
                             Create(abi, size, options, faults));
   list->max_pfn_ = size;
@@ -155,39 +174,45 @@ absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
   list->relocated_ = true;
   list->frames_replaced_ = true;
   list->p2m_size_.store(size.value(), std::memory_order_release);
-  SIMVISOR_RETURN_IF_ERROR(P2mListDecoder(*list, in).Decode(frames));
-  const absl::Status sound = list->CheckInvariants();
-  if (!sound.ok()) {
-    return Malformed(
-        absl::string_view(sound.message().data(), sound.message().size()));
-  }
+  P2mListDecoder(*list, in).Decode(words.ram);
+  SIMVISOR_RETURN_IF_ERROR(in.status());
   return list;
 }
 
-absl::Status P2mListDecoder::Decode(const P2mList& frames) {
-  SIMVISOR_RETURN_IF_ERROR(CopyFrames(frames));
-  DecodeMids();
-  SIMVISOR_RETURN_IF_ERROR(DecodePages());
-  DecodeReusedLeaves();
-  SIMVISOR_RETURN_IF_ERROR(DecodeIdentity());
-  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
-    list_.extra_.Add(in_.GetPfns(list_.p2m_size()));
+absl::Status P2mList::TakeFrames(const P2mList& from, Stop stop) {
+  uint64_t runs = 0;
+  for (Pfn at(0); at < from.p2m_size();) {
+    if (++runs % kRunsPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
+    const P2mRun run =
+        from.RunAt(at, from.p2m_size(), P2mView::kResolved, RunMerge::kByFrame);
+    if (run.word.Class() == P2mClass::kRam) {
+      StoreFrames(at, {Mfn(run.word.Number()), run.pfns.count});
+    }
+    at = run.pfns.end();
   }
-  if (!in_.ok()) return Malformed("they end early, or a number is too large");
-  if (!IsComplete()) return Malformed("pages that every list has are missing");
   return absl::OkStatus();
 }
 
-absl::Status P2mListDecoder::CopyFrames(const P2mList& from) {
-  for (Pfn at(0); at < from.p2m_size();) {
-    const P2mRun run =
-        from.RunAt(at, from.p2m_size(), P2mView::kResolved, RunMerge::kByFrame);
-    at = run.pfns.end();
-    if (run.word.Class() != P2mClass::kRam) continue;
-    if (at > list_.p2m_size()) return Malformed("pages lie behind its end");
-    list_.StoreFrames(run.pfns.first, {Mfn(run.word.Number()), run.pfns.count});
+void P2mListDecoder::Decode(const PfnSet& ram) {
+  for (const auto& [first, end] : ram.extents()) {
+    list_.StoreFrames(first, {Mfn(first.value()), end - first});
   }
-  return absl::OkStatus();
+  DecodeMids();
+  DecodePages();
+  DecodeReusedLeaves();
+  DecodeIdentity();
+  list_.extra_ = in_.GetSet("p2m.extra", list_.p2m_size());
+  if (!in_.ok()) return;
+  if (!IsComplete())
+    in_.Fail("beside it, pages that every list has are missing");
+  if (const auto mid = MidWithoutTreePage(); mid.has_value()) {
+    in_.Fail(
+        absl::StrFormat("mid %d has no tree page, though a set made it", *mid));
+  }
+  const absl::Status sound = list_.CheckInvariants();
+  if (!sound.ok()) {
+    in_.Fail(absl::string_view(sound.message().data(), sound.message().size()));
+  }
 }
 
 void P2mListDecoder::DecodeMids() {
@@ -195,16 +220,18 @@ void P2mListDecoder::DecodeMids() {
   LeafMap& shape = list_.shape_;
   shape.Resize(mids);
   for (uint64_t mid = 0; mid < mids && in_.ok();) {
-    const uint64_t count = in_.Get(mids - mid);
-    const uint64_t code = in_.Get(kFilledMissing | 3);
+    const uint64_t count = in_.Get("p2m.mids.count", 1, mids - mid);
+    const uint64_t code = in_.Get("p2m.mids.backing", kFilledMissing | 3);
     const uint64_t backing = code & 3;
-    if (count == 0 || backing > static_cast<uint64_t>(Backing::kPrivate)) {
-      in_.Fail();
+    const bool is_private = backing == static_cast<uint64_t>(Backing::kPrivate);
+    const bool filled_missing = (code & kFilledMissing) != 0;
+    if (backing == 3 || (filled_missing && !is_private)) {
+      in_.Fail(absl::StrFormat("%d, which is no backing of a mid", code));
     }
     for (uint64_t i = 0; i < count && in_.ok(); ++i, ++mid) {
-      if (backing == static_cast<uint64_t>(Backing::kPrivate)) {
+      if (is_private) {
         shape.MakePrivate(mid, {Pfn::None(), Pfn::None()});
-        shape.SetTreePage(mid, Pfn::None(), (code & kFilledMissing) != 0);
+        shape.SetTreePage(mid, Pfn::None(), filled_missing);
       } else {
         shape.SetShared(mid, static_cast<Backing>(backing));
       }
@@ -212,68 +239,76 @@ void P2mListDecoder::DecodeMids() {
   }
 }
 
-absl::Status P2mListDecoder::DecodePages() {
+void P2mListDecoder::DecodePages() {
   if (list_.options_.tools_view == ToolsView::kLinear) {
     list_.upper_tables_.assign(list_.UpperTables(list_.p2m_size()),
                                Pfn::None());
   }
-  Pfn next(0);
-  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
-    const PfnExtent pfns = in_.GetPfns(list_.p2m_size());
-    const auto role = static_cast<PageRole>(
-        in_.Get(static_cast<uint64_t>(PageRole::kUpperTable)));
-    const uint64_t index = in_.Get(list_.p2m_size().value());
-    if (!in_.ok()) break;
-    if (pfns.first < next || !IsAllRam(pfns)) {
-      return Malformed("pages of it overlap or are not RAM");
+  Pfn from(0);
+  for (uint64_t n = in_.GetCount("p2m.pages", 4); n > 0 && in_.ok(); --n) {
+    const PfnExtent pfns = in_.GetPfns("p2m.pages", from, list_.p2m_size());
+    if (in_.ok() && !IsAllRam(pfns)) {
+      in_.Fail(absl::StrCat(ToString(pfns), "; each of them must be RAM"));
     }
-    next = pfns.end();
+    const auto role = static_cast<PageRole>(in_.Get(
+        "p2m.pages.role", static_cast<uint64_t>(PageRole::kUpperTable)));
+    const uint64_t index = in_.Get("p2m.pages.index", list_.p2m_size().value());
+    if (!in_.ok()) return;
+    from = pfns.end();
     list_.pages_.Add(pfns, role, index);
     if (!Adopt(pfns, role, index)) {
-      return Malformed("a page of it has no place in it, or two have one");
+      in_.Fail(
+          absl::StrFormat("%s for role %d at index %d: the list has no "
+                          "such place, or a page there already",
+                          ToString(pfns), static_cast<int>(role), index));
     }
   }
   list_.builder_leaves_ = builder_.size();
   for (const Pfn page : builder_) {
-    if (page.is_none()) return Malformed("pages of the builder's are missing");
+    if (page.is_none()) return in_.Fail("a page of the builder's is missing");
     list_.builder_pages_.push_back({page, PageCount(1)});
   }
-  return absl::OkStatus();
 }
 
 void P2mListDecoder::DecodeReusedLeaves() {
-  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
-    const uint64_t first = in_.Get(builder_.size());
-    const uint64_t count = in_.Get(builder_.size() - first);
-    for (uint64_t leaf = first; leaf < first + count && in_.ok(); ++leaf) {
+  uint64_t next = 0;
+  for (uint64_t n = in_.GetCount("p2m.reused", 2); n > 0 && in_.ok(); --n) {
+    const uint64_t first = in_.Get("p2m.reused.first", next, builder_.size());
+    const uint64_t count =
+        in_.Get("p2m.reused.count", 1, builder_.size() - first);
+    next = first + count;
+    for (uint64_t leaf = first; leaf < next && in_.ok(); ++leaf) {
       if (AdoptLeaves({builder_[leaf], PageCount(1)}, leaf)) {
         ++list_.reused_leaves_;
       } else {
-        in_.Fail();
+        in_.Fail(
+            absl::StrFormat("leaf %d has another page, or its mid none", leaf));
       }
     }
   }
 }
 
-absl::Status P2mListDecoder::DecodeIdentity() {
-  const uint64_t limit = list_.abi_->plain_word_limit();
-  for (uint64_t n = in_.GetCount(); n > 0 && in_.ok(); --n) {
-    const PfnExtent pfns = in_.GetPfns(list_.p2m_size());
-    const Pfn number(in_.Get());
-    if (!in_.ok()) break;
+void P2mListDecoder::DecodeIdentity() {
+  const Pfn limit(list_.abi_->plain_word_limit());
+  Pfn from(0);
+  for (uint64_t n = in_.GetCount("p2m.identity", 3); n > 0 && in_.ok(); --n) {
+    const PfnExtent pfns =
+        in_.GetPfns("p2m.identity", from, std::min(list_.p2m_size(), limit));
+    const Pfn number(in_.Get("p2m.identity.number"));
+    if (!in_.ok()) return;
+    from = pfns.end();
     const P2mRun under = list_.RunAt(pfns.first, pfns.end(), P2mView::kResolved,
                                      RunMerge::kByClass);
-    if (!FitsWithin(number, pfns.count, Pfn(limit)) ||
-        !under.word.is_invalid() || under.pfns.end() != pfns.end()) {
-      return Malformed(
-          "an identity word has a number that is too large, or a "
-          "frame");
+    if (number != pfns.first || !under.word.is_invalid() ||
+        under.pfns.end() != pfns.end()) {
+      return in_.Fail(absl::StrFormat(
+          "0x%x for %s; identity words name their pfn, and have no frame",
+          number.value(), ToString(pfns)));
     }
     list_.words_.SetRange(
         pfns.first.value(), pfns.count.value(),
         {P2mList::ToCell(P2mWord::Identity(number)), /*counts_up=*/true});
   }
-  return absl::OkStatus();
 }
 
 bool P2mListDecoder::IsAllRam(PfnExtent pfns) const {
@@ -400,6 +435,16 @@ bool P2mListDecoder::IsComplete() const {
   }
   return std::none_of(needed.begin(), needed.end(),
                       [](Pfn page) { return page.is_none(); });
+}
+
+std::optional<uint64_t> P2mListDecoder::MidWithoutTreePage() const {
+  for (uint64_t mid = 0; mid < list_.shape_.mids(); ++mid) {
+    if (list_.shape_.TreePageFilledMissing(mid) &&
+        list_.shape_.TreePage(mid).is_none()) {
+      return mid;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace simvisor

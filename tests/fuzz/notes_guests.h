@@ -1,0 +1,42 @@
+// The guests whose notes are changed, with the pages that an image has of them.
+//
+// Thread safety: one thread.
+
+#ifndef SIMVISOR_TESTS_FUZZ_NOTES_GUESTS_H_
+#define SIMVISOR_TESTS_FUZZ_NOTES_GUESTS_H_
+
+#include <memory>
+#include <vector>
+
+#include "domain/domain/domain.h"
+#include "domain/domain/suspend_types.h"
+#include "domain/host/host.h"
+#include "domain/host/incoming_domain.h"
+
+namespace simvisor {
+
+inline constexpr uint64_t kFuzzHostPages = 8000;
+inline constexpr uint64_t kFuzzDom0Pages = 1000;
+
+std::unique_ptr<Host> MakeFuzzHost();
+
+// A guest that was suspended, as an image has it.
+struct NotesGuest {
+  DomainSpec spec;
+  SuspendRecord record;
+  std::vector<uint64_t> numbers;  // of the notes
+  std::vector<ImageRun> runs;     // of all pfns
+  std::vector<Pfn> record_pages;
+  std::vector<uint64_t> leaf_pages;
+};
+
+// Each architecture and view, with what a guest can have: a balloon, identity
+// words, processes, a load.  Made once.
+const std::vector<NotesGuest>& NotesGuestsMade();
+
+// Its pages, on their way into `host`; null if the host has no room.
+std::unique_ptr<IncomingDomain> SendGuest(const NotesGuest& guest, Host& host);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_TESTS_FUZZ_NOTES_GUESTS_H_
