@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
 # Fuzzes from the stored corpus on: the p2m list against the plain model of it,
-# and the restore of save images.
+# the restore of save images against a plain reader of them, and of guests whose
+# kernel's notes have changed fields.
 #
-#   scripts/fuzz.sh [SECONDS]     60 if not given, half of them for each
+#   scripts/fuzz.sh [SECONDS]     60 if not given, a third of them for each
 #   scripts/fuzz.sh --merge       keeps what is new for the list: the corpus
 #                                 again becomes the fewest inputs that reach
 #                                 what all reach
 #
 # New inputs stay in build/fuzz/found* and serve the next run.  An input that
-# fails is written to build/fuzz/failed-*; store it in tests/fuzz/corpus/p2m or
-# image with the mend, and a replay test runs it in every build.
+# fails is written to build/fuzz/failed-*; store it in tests/fuzz/corpus/p2m,
+# image or notes with the mend, and a replay test runs it in every build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 corpus=tests/fuzz/corpus/p2m
 found=build/fuzz/found
 
-scripts/setup.sh fuzz p2m_fuzz image_fuzz
-mkdir -p "$found" "$found-images"
+scripts/setup.sh fuzz p2m_fuzz image_fuzz notes_fuzz
+mkdir -p "$found" "$found-images" "$found-notes"
 if [[ ${1:-} == --merge ]]; then
   merged=$(mktemp -d)
   trap 'rm -rf "$merged"' EXIT
@@ -27,9 +28,11 @@ if [[ ${1:-} == --merge ]]; then
   cp "$merged"/* "$corpus"
   exit
 fi
-seconds=$((${1:-60} / 2))
+seconds=$((${1:-60} / 3))
 options=(-max_total_time="$seconds" -timeout=30 -print_final_stats=1
   -artifact_prefix=build/fuzz/failed- -verbosity=0)
 build/fuzz/bin/p2m_fuzz "${options[@]}" -max_len=512 "$found" "$corpus"
 build/fuzz/bin/image_fuzz "${options[@]}" -max_len=300000 \
   "$found-images" tests/testdata/streams tests/fuzz/corpus/image
+build/fuzz/bin/notes_fuzz "${options[@]}" -max_len=64 \
+  "$found-notes" tests/fuzz/corpus/notes

@@ -11,7 +11,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/fuzz/image_comparison.h"
 #include "tests/fuzz/image_restores.h"
+#include "tests/image_testing.h"
 #include "tests/random_seed.h"
 
 namespace simvisor {
@@ -40,6 +42,44 @@ TEST(ImageFuzzReplayTest, CorpusBreaksNothing) {
   for (const std::filesystem::path& path : paths) {
     EXPECT_EQ(RestoreBytes(ReadBytes(path)), std::nullopt) << path;
   }
+}
+
+TEST(ImageComparisonTest, GuestIsToldFromOneWithAnotherByteOrAnotherBalloon) {
+  const auto host = MakeHost(20000);
+  const auto to = MakeHost(20000);
+  const auto guest = MustCreate(*host, MakeSpec("compared", 3000));
+  ASSERT_THAT(guest->WriteMemory(Pfn(700), 9, "a page that was written"),
+              IsOk());
+  std::string image = SaveAll(guest);
+  const auto restored = RestoreAll(*to, image, MakeSpec("compared", 0));
+  ASSERT_THAT(restored, IsOk());
+  EXPECT_EQ(CompareWithImage(**restored, image), std::nullopt);
+  image[image.find("a page that")] = 'A';
+  EXPECT_EQ(CompareWithImage(**restored, image),
+            "pfn 0x2bc holds other bytes than in the image");
+  ASSERT_THAT(guest->Resume(guest->Info().suspension, false, NeverStop),
+              IsOk());
+  ASSERT_THAT(guest->BalloonDown(PageCount(3), false, NeverStop), IsOk());
+  EXPECT_EQ(CompareWithImage(**restored, SaveAll(guest)),
+            "other words are RAM");
+}
+
+TEST(ImageComparisonTest, ForeignGuestIsToldFromOneWithAnotherByteOrEntry) {
+  const std::string image =
+      ReadBytes("tests/testdata/streams/valid-pv64.libxc");
+  const auto host = MakeHost(20000);
+  const auto domain = RestoreAll(*host, image, MakeSpec("compared", 0));
+  ASSERT_THAT(domain, IsOk());
+  EXPECT_EQ(CompareWithImage(**domain, image), std::nullopt);
+  // Only pages of its p2m list, which no restorer keeps, tell nothing.
+  const size_t first_page = image.size() % kPageSize;
+  size_t told = 0;
+  for (size_t at = first_page + 20; at < image.size(); at += kPageSize / 4) {
+    std::string other = image;
+    other[at] = static_cast<char>(~other[at]);
+    if (CompareWithImage(**domain, other).has_value()) ++told;
+  }
+  EXPECT_GE(told, 10u);
 }
 
 TEST(ImageFuzzReplayTest, CorpusWithBytesChangedBreaksNothing) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "domain/host/host.h"
 #include "domain/image/image_restorer.h"
+#include "tests/fuzz/image_comparison.h"
 
 namespace simvisor {
 namespace {
@@ -41,6 +42,9 @@ std::string Restore(Host& host, absl::string_view image, size_t piece,
       status = domain.status();
       if (domain.ok()) {
         outcome = absl::StrCat((*domain)->Info().memory.current.value());
+        if (const auto d = CompareWithImage(**domain, image); d.has_value()) {
+          absl::StrAppend(&wrong, *d, "; ");
+        }
         (*domain)->Unpause(NeverStop).IgnoreError();
         for (const std::string& finding : host.Audit().findings) {
           absl::StrAppend(&wrong, finding, "; ");
@@ -55,6 +59,9 @@ std::string Restore(Host& host, absl::string_view image, size_t piece,
   }
   if (host.Info().owned != PageCount(kDom0Pages)) {
     absl::StrAppend(&wrong, host.Info().owned.value(), " frames are owned; ");
+  }
+  if (host.image_memory().used() != 0) {
+    absl::StrAppend(&wrong, host.image_memory().used(), " bytes are charged; ");
   }
   return outcome;
 }

@@ -1,4 +1,5 @@
-// Restores any bytes, and sees that nothing breaks and nothing is left behind.
+// Restores any bytes, and sees that nothing breaks, that what comes of them is
+// what they say, and that nothing is left behind.
 
 #ifndef SIMVISOR_TESTS_FUZZ_IMAGE_RESTORES_H_
 #define SIMVISOR_TESTS_FUZZ_IMAGE_RESTORES_H_
@@ -11,8 +12,9 @@
 namespace simvisor {
 
 // Restores `image` in one piece and in small ones; what went wrong, if anything
-// but a refusal did: the two differ, the audit has findings, or frames are
-// missing after the domain has gone.
+// but a refusal did: the two differ, the domain is not what a plain reading of
+// the image makes of it, the audit has findings, or frames or charged memory
+// are missing after the domain has gone.
 std::optional<std::string> RestoreBytes(absl::string_view image);
 
 }  // namespace simvisor

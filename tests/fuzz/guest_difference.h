@@ -1,0 +1,24 @@
+// What two guests differ in, of what an image carries.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_TESTS_FUZZ_GUEST_DIFFERENCE_H_
+#define SIMVISOR_TESTS_FUZZ_GUEST_DIFFERENCE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/types/span.h"
+#include "domain/domain/domain.h"
+
+namespace simvisor {
+
+// The first of figures, processes, load, words by class, identity numbers, and
+// contents of `pages`; nullopt if all are the same.
+std::optional<std::string> DifferenceBetween(const Domain& a, const Domain& b,
+                                             absl::Span<const uint64_t> pages);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_TESTS_FUZZ_GUEST_DIFFERENCE_H_
