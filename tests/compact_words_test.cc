@@ -148,7 +148,30 @@ TEST(CompactWordsTest, DiscardedBlockCanBeUsedAnew) {
   EXPECT_EQ(words->Get(700), 4);
 }
 
+TEST(CompactWordsTest, CellsOfManyBlocksKnowNothingOfEachOther) {
+  constexpr uint64_t kSize = uint64_t{1} << 30;
+  auto words = CompactWords::Create(kSize, 9, 18);
+  ASSERT_THAT(words, IsOk());
+  const uint64_t blocks = kSize >> 18;
+  for (uint64_t block = 0; block < blocks; block += 7) {
+    words->SetRange(block << 18, words->block_size(), {block + 1, true});
+    words->Set((block << 18) + 5, 3);
+  }
+  for (uint64_t block = 0; block < blocks; ++block) {
+    const uint64_t first = block << 18;
+    const bool set = block % 7 == 0;
+    ASSERT_EQ(words->Get(first + 4), set ? block + 5 : 0) << block;
+    ASSERT_EQ(words->Get(first + 5), set ? 3 : 0) << block;
+    ASSERT_EQ(words->Get(first + 1000), set ? block + 1001 : 0) << block;
+  }
+  EXPECT_EQ(words->stored_leaves(), (blocks + 6) / 7);
+}
+
 TEST(CompactWordsTest, AddressSpaceThatIsRefusedIsAnError) {
+  EXPECT_THAT(CompactWords::Create(~uint64_t{0}, 9, 18),
+              IsError(absl::StatusCode::kResourceExhausted,
+                      Reason::kHostAddressSpaceExhausted,
+                      testing::HasSubstr("no process has as much")));
   EXPECT_THAT(CompactWords::Create(uint64_t{1} << 50, 9, 18),
               IsError(absl::StatusCode::kResourceExhausted,
                       Reason::kHostAddressSpaceExhausted,

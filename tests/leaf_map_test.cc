@@ -27,6 +27,22 @@ TEST(LeafMapTest, FreshMidsAreSharedMissing) {
   EXPECT_TRUE(map.TreePage(1).is_none());
 }
 
+TEST(LeafMapTest, MidsFarApartKnowNothingOfEachOther) {
+  LeafMap map(kAbiX86_64);
+  map.Resize(65536);
+  EXPECT_EQ(map.mids(), 65536);
+  map.MakePrivate(65535, {Pfn(900), Pfn::None()});
+  map.SetShared(64, Backing::kIdentity);
+  map.SetShared(200, Backing::kMissing);
+  for (const uint64_t mid : {0, 63, 65, 200, 65534}) {
+    EXPECT_EQ(map.MidBacking(mid), Backing::kMissing) << mid;
+    EXPECT_TRUE(map.TreePage(mid).is_none()) << mid;
+    EXPECT_TRUE(map.LeafPage(mid * kLeaves).is_none()) << mid;
+  }
+  EXPECT_EQ(map.MidBacking(64), Backing::kIdentity);
+  EXPECT_EQ(map.MidBacking(65535), Backing::kPrivate);
+}
+
 TEST(LeafMapTest, PrivateMidStartsWithSharedLeaves) {
   const LeafMap map = PrivateMid();
   EXPECT_EQ(map.MidBacking(1), Backing::kPrivate);

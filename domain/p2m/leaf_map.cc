@@ -4,20 +4,23 @@
 
 namespace simvisor {
 
+const LeafMap::Mid LeafMap::kUntouched;
+
 void LeafMap::MakePrivate(uint64_t mid, const std::array<Pfn, 2>& pte_pages) {
-  mids_[mid].backing = Backing::kPrivate;
-  mids_[mid].pte_pages = pte_pages;
+  Mid& made = Make(mid);
+  made.backing = Backing::kPrivate;
+  made.pte_pages = pte_pages;
 }
 
 Pfn LeafMap::LeafPage(uint64_t leaf) const {
-  const Mid& mid = mids_[leaf / LeavesPerMid()];
+  const Mid& mid = At(leaf / LeavesPerMid());
   const uint64_t i = leaf % LeavesPerMid();
   if (!mid.leaf_run.is_none()) return mid.leaf_run + PageCount(i);
   return mid.leaf_pages ? mid.leaf_pages[i] : Pfn::None();
 }
 
 void LeafMap::SetLeafPages(uint64_t first_leaf, PfnExtent pages) {
-  Mid& mid = mids_[first_leaf / LeavesPerMid()];
+  Mid& mid = Make(first_leaf / LeavesPerMid());
   if (pages.count.value() == LeavesPerMid()) {
     mid.leaf_run = pages.first;
     return;
@@ -33,7 +36,7 @@ void LeafMap::SetLeafPages(uint64_t first_leaf, PfnExtent pages) {
 }
 
 uint64_t LeafMap::SimilarLeaves(uint64_t leaf) const {
-  const Mid& mid = mids_[leaf / LeavesPerMid()];
+  const Mid& mid = At(leaf / LeavesPerMid());
   const uint64_t first = leaf % LeavesPerMid();
   if (!mid.leaf_pages) return LeavesPerMid() - first;
   const bool shared = mid.leaf_pages[first].is_none();
@@ -45,8 +48,9 @@ uint64_t LeafMap::SimilarLeaves(uint64_t leaf) const {
 }
 
 void LeafMap::SetTreePage(uint64_t mid, Pfn page, bool filled_missing) {
-  mids_[mid].tree_page = page;
-  mids_[mid].tree_filled_missing = filled_missing;
+  Mid& changed = Make(mid);
+  changed.tree_page = page;
+  changed.tree_filled_missing = filled_missing;
 }
 
 }  // namespace simvisor

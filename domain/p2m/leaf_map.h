@@ -8,12 +8,15 @@
 //
 // A private mid whose leaves are all private and lie in consecutive pages, the
 // usual case, keeps only the first page; others keep one page number per leaf.
+// Mids are kept in groups, and a group of nothing but shared missing ones, such
+// as most of an area that is sized for memory to come, costs a pointer.
 //
 // Thread safety: thread-compatible; the list's callers serialise.
 
 #ifndef SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
 #define SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -31,13 +34,18 @@ class LeafMap {
  public:
   explicit LeafMap(const Abi& abi) : abi_(&abi) {}
 
-  // Grows to `mids` mids, the new ones shared missing.
-  void Resize(uint64_t mids) { mids_.resize(mids); }
-  uint64_t mids() const { return mids_.size(); }
+  // Makes `mids` mids, all shared missing.  REQUIRES: there are none.
+  void Resize(uint64_t mids) {
+    groups_.resize((mids + kGroupSize - 1) / kGroupSize);
+    mids_ = mids;
+  }
+  uint64_t mids() const { return mids_; }
 
-  Backing MidBacking(uint64_t mid) const { return mids_[mid].backing; }
+  Backing MidBacking(uint64_t mid) const { return At(mid).backing; }
   // REQUIRES: `shared` is not kPrivate and the mid is not private.
-  void SetShared(uint64_t mid, Backing shared) { mids_[mid].backing = shared; }
+  void SetShared(uint64_t mid, Backing shared) {
+    if (MidBacking(mid) != shared) Make(mid).backing = shared;
+  }
   // Gives a shared mid PTE pages of its own; all its leaves stay shared.
   void MakePrivate(uint64_t mid, const std::array<Pfn, 2>& pte_pages);
 
@@ -51,18 +59,18 @@ class LeafMap {
 
   // The number-th PTE page of a private mid, number < pmds_per_mid.
   Pfn PtePage(uint64_t mid, uint64_t number) const {
-    return mids_[mid].pte_pages[number];
+    return At(mid).pte_pages[number];
   }
 
   // Tree page of the mid; None() if it has none.
-  Pfn TreePage(uint64_t mid) const { return mids_[mid].tree_page; }
+  Pfn TreePage(uint64_t mid) const { return At(mid).tree_page; }
   // `filled_missing`: slots of shared leaves read p2m_missing, since the page
   // was made by a set and not by a build of the tree.
   void SetTreePage(uint64_t mid, Pfn page, bool filled_missing);
   bool TreePageFilledMissing(uint64_t mid) const {
-    return mids_[mid].tree_filled_missing;
+    return At(mid).tree_filled_missing;
   }
-  void TreeRebuilt(uint64_t mid) { mids_[mid].tree_filled_missing = false; }
+  void TreeRebuilt(uint64_t mid) { Make(mid).tree_filled_missing = false; }
 
  private:
   struct Mid {
@@ -76,10 +84,29 @@ class LeafMap {
     std::unique_ptr<Pfn[]> leaf_pages;
   };
 
+  static constexpr uint64_t kGroupSize = 64;
+  // What a mid is whose group is not there.
+  static const Mid kUntouched;
+
+  const Mid& At(uint64_t mid) const {
+    const Mid* const group = groups_[mid / kGroupSize].get();
+    return group == nullptr ? kUntouched : group[mid % kGroupSize];
+  }
+  // The mid, to be changed.
+  Mid& Make(uint64_t mid) {
+    const uint64_t number = mid / kGroupSize;
+    std::unique_ptr<Mid[]>& group = groups_[number];
+    if (group == nullptr) {
+      group = std::make_unique<Mid[]>(
+          std::min(kGroupSize, mids_ - number * kGroupSize));
+    }
+    return group[mid % kGroupSize];
+  }
   uint64_t LeavesPerMid() const { return abi_->words_per_page; }
 
   const Abi* abi_;
-  std::vector<Mid> mids_;
+  uint64_t mids_ = 0;
+  std::vector<std::unique_ptr<Mid[]>> groups_;
 };
 
 }  // namespace simvisor

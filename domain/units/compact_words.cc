@@ -3,17 +3,19 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "domain/units/error.h"
+#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {
 
 constexpr size_t kMappingAlign = 4096;
+// Cells beyond this need more address space than there is, and counting their
+// bytes might overflow.
+constexpr uint64_t kMaxSize = uint64_t{1} << 47;
 
 constexpr uint64_t RoundUp(uint64_t n, uint64_t to) {
   return (n + to - 1) / to * to;
@@ -27,57 +29,73 @@ bool SameCells(CompactWords::Fill fill, CompactWords::Fill other,
          (count == 1 || fill.counts_up == other.counts_up);
 }
 
-// mmap() of address space that costs memory only where it is written.
-void* Reserve(size_t bytes, AllocationFaults* faults) {
-  if (faults != nullptr && faults->FailNow(AllocationSite::kAddressSpace)) {
-    errno = ENOMEM;
-    return MAP_FAILED;
-  }
-  return mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
 }  // namespace
 
-void CompactWords::Unmap::operator()(void* mapping) const {
-  munmap(mapping, bytes);
-}
+// What the mapping holds, one after the other, each on pages of its own; in
+// bytes.
+struct CompactWords::Layout {
+  // So few blocks, with their counts, are better off in the heap than on pages
+  // of which they fill a part.
+  static constexpr uint64_t kFewBlocks = 256;
+
+  Layout(uint64_t capacity, int leaf_shift, int block_shift)
+      : blocks(capacity >> block_shift),
+        leaves(blocks <= kFewBlocks
+                   ? 0
+                   : Pages(WordsForBlocks() * sizeof(uint64_t))),
+        area(leaves + Pages((capacity >> leaf_shift) * sizeof(uint64_t))),
+        end(area + Pages(capacity * sizeof(uint64_t))) {}
+
+  // Words that take the blocks, and behind them their counts.
+  uint64_t WordsForBlocks() const { return blocks + (blocks + 1) / 2; }
+
+  static uint64_t Pages(uint64_t bytes) {
+    return RoundUp(bytes, kMappingAlign);
+  }
+
+  uint64_t blocks;  // how many
+  uint64_t leaves, area, end;
+};
 
 absl::StatusOr<CompactWords> CompactWords::Create(uint64_t size, int leaf_shift,
                                                   int block_shift,
                                                   AllocationFaults* faults) {
-  const uint64_t capacity =
-      RoundUp(std::max<uint64_t>(size, 1), uint64_t{1} << block_shift);
-  const size_t leaf_bytes =
-      RoundUp((capacity >> leaf_shift) * sizeof(uint64_t), kMappingAlign);
-  const size_t bytes = leaf_bytes + capacity * sizeof(uint64_t);
-  void* mapping = Reserve(bytes, faults);
-  if (mapping == MAP_FAILED) {
+  if (size > kMaxSize) {
     return MakeError(
         absl::StatusCode::kResourceExhausted,
         Reason::kHostAddressSpaceExhausted,
-        absl::StrFormat("reserving %d bytes of address space for %d cells: %s; "
-                        "destroy domains or use smaller ones",
-                        bytes, capacity, std::strerror(errno)));
+        absl::StrFormat("reserving address space for %d words: no process has "
+                        "as much; use a smaller machine or domain",
+                        size));
   }
-  return CompactWords(Mapping(mapping, Unmap{bytes}), capacity, leaf_shift,
+  const uint64_t capacity =
+      RoundUp(std::max<uint64_t>(size, 1), uint64_t{1} << block_shift);
+  const Layout layout(capacity, leaf_shift, block_shift);
+  SIMVISOR_ASSIGN_OR_RETURN(AddressSpace::Mapping mapping,
+                            AddressSpace::OfProcess().Map(layout.end, faults));
+  return CompactWords(std::move(mapping), layout, capacity, leaf_shift,
                       block_shift);
 }
 
-CompactWords::CompactWords(Mapping mapping, uint64_t capacity, int leaf_shift,
-                           int block_shift)
+CompactWords::CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
+                           uint64_t capacity, int leaf_shift, int block_shift)
     : mapping_(std::move(mapping)),
       capacity_(capacity),
       leaf_shift_(leaf_shift),
       block_shift_(block_shift),
       leaf_mask_((uint64_t{1} << leaf_shift) - 1),
-      block_mask_((uint64_t{1} << block_shift) - 1),
-      blocks_(std::make_unique<uint64_t[]>(capacity >> block_shift)),
-      stored_in_block_(std::make_unique<uint32_t[]>(capacity >> block_shift)),
-      leaves_(static_cast<uint64_t*>(mapping_.get())),
-      area_(leaves_ + RoundUp((capacity >> leaf_shift) * sizeof(uint64_t),
-                              kMappingAlign) /
-                          sizeof(uint64_t)) {}
+      block_mask_((uint64_t{1} << block_shift) - 1) {
+  char* const start = static_cast<char*>(mapping_.get());
+  if (layout.leaves == 0) {
+    few_blocks_ = std::make_unique<uint64_t[]>(layout.WordsForBlocks());
+    blocks_ = few_blocks_.get();
+  } else {
+    blocks_ = reinterpret_cast<uint64_t*>(start);
+  }
+  stored_in_block_ = reinterpret_cast<uint32_t*>(blocks_ + layout.blocks);
+  leaves_ = reinterpret_cast<uint64_t*>(start + layout.leaves);
+  area_ = reinterpret_cast<uint64_t*>(start + layout.area);
+}
 
 bool CompactWords::Fits(Fill fill, uint64_t count) {
   // Cells must not carry into the tag bits, and bits above those must not be

@@ -3,8 +3,7 @@
 // The array is cut into blocks, and blocks into leaves.  A block or leaf whose
 // cells all hold the same value, or values that count up by one, is a single
 // 8-byte descriptor; only a leaf of neither shape stores its cells, in a linear
-// area at an index-computed address.  A fresh array is all zero and costs a
-// descriptor and a count per block.
+// area at an index-computed address.  A fresh array is all zero.
 //
 //   blocks_[i >> block_shift]   kSame / kRun / kDeep / kStored
 //   leaves_[i >> leaf_shift]    kSame / kRun / kDeep      if the block is kDeep
@@ -14,8 +13,10 @@
 // A block is kStored while all its leaves store their cells, so that fragmented
 // memory takes one descriptor to look up, which stays in the cache.
 //
-// leaves_ and area_ lie in one anonymous NORESERVE mapping, so address space is
-// taken at once and memory when it is written.
+// leaves_ and area_ lie in one sparse mapping, as do blocks_ with a count for
+// each unless they are few, so address space is taken at once and memory when
+// it is written: an array costs what its cells need, however many it has room
+// for.
 //
 // A descriptor is the first cell of its block or leaf plus a tag in bits 58 and
 // 59.  Cells with one of those bits set, or that would reach them by counting
@@ -59,6 +60,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "domain/units/address_space.h"
 #include "domain/units/allocation_faults.h"
 
 namespace simvisor {
@@ -85,8 +87,7 @@ class CompactWords {
   // Reserves address space for `size` zero cells, rounded up to whole blocks of
   // 1 << block_shift cells with leaves of 1 << leaf_shift.
   //
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses, or
-  // `faults` in its place.
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see AddressSpace::Map().
   static absl::StatusOr<CompactWords> Create(
       uint64_t size, int leaf_shift, int block_shift,
       AllocationFaults* faults = nullptr);
@@ -125,7 +126,7 @@ class CompactWords {
    private:
     friend class CompactWords;
     explicit Reader(const CompactWords& words)
-        : blocks_(words.blocks_.get()),
+        : blocks_(words.blocks_),
           leaves_(words.leaves_),
           area_(words.area_),
           leaf_shift_(words.leaf_shift_),
@@ -238,14 +239,11 @@ class CompactWords {
     std::atomic_ref<uint64_t>(word).store(value, std::memory_order_release);
   }
 
-  struct Unmap {
-    size_t bytes = 0;
-    void operator()(void* mapping) const;
-  };
-  using Mapping = std::unique_ptr<void, Unmap>;
+  // Where the parts lie in the mapping.
+  struct Layout;
 
-  CompactWords(Mapping mapping, uint64_t capacity, int leaf_shift,
-               int block_shift);
+  CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
+               uint64_t capacity, int leaf_shift, int block_shift);
 
   // Whether `count` cells of `fill` can be one descriptor, the descriptor, and
   // the fill that a descriptor stands for from `offset` on.
@@ -296,17 +294,18 @@ class CompactWords {
     return run;
   }
 
-  Mapping mapping_;
+  AddressSpace::Mapping mapping_;
   uint64_t capacity_;
   int leaf_shift_;
   int block_shift_;
   uint64_t leaf_mask_;
   uint64_t block_mask_;
-  std::unique_ptr<uint64_t[]> blocks_;
+  std::unique_ptr<uint64_t[]> few_blocks_;  // with their counts; or null
+  uint64_t* blocks_;                        // in few_blocks_ or in mapping_
   // Leaves of each block that store their cells, while it is split.
-  std::unique_ptr<uint32_t[]> stored_in_block_;
-  uint64_t* leaves_;  // in mapping_
-  uint64_t* area_;    // in mapping_
+  uint32_t* stored_in_block_;  // behind blocks_
+  uint64_t* leaves_;           // in mapping_
+  uint64_t* area_;             // in mapping_
   uint64_t stored_leaves_ = 0;
 };
 
