@@ -51,6 +51,8 @@ void ToProto(const HostInfo& info, v1::Host* out) {
   out->set_version(kVersion);
   out->set_claimed_pages(info.claimed.value());
   out->set_incoming_domain_count(info.incoming);
+  out->set_contents_pages(info.contents.value());
+  out->set_contents_limit_pages(info.contents_limit.value());
   v1::CpuMaskTable* const masks = out->mutable_cpu_masks();
   masks->set_cpus(info.cpu_masks.cpus);
   masks->set_rows(info.cpu_masks.rows);

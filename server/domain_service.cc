@@ -76,7 +76,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
                               FromProto(request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                               host_->DestroyDomain(selector));
-    runner_->heap.OnGone(host_->guest_count());
+    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
     response->set_freed_pages(freed.value());
     return absl::OkStatus();
   };

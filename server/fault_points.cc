@@ -87,6 +87,9 @@ constexpr FaultPointInfo kPoints[] = {
     {kAddressSpaceReserve, kAllocation, "address-space.reserve",
      "the daemon reserves address space for the words of a p2m list or of the "
      "m2p"},
+    {kContentsAllocate, kAllocation, "contents.allocate",
+     "the daemon takes memory for what a page holds, or for all the pages that "
+     "one call writes"},
 };
 
 constexpr bool PointsAreInOrder() {
@@ -124,9 +127,11 @@ FaultPoint PointOf(AllocationSite site) {
     case AllocationSite::kFrame:
       return kFrameAllocate;
     case AllocationSite::kAddressSpace:
+      return kAddressSpaceReserve;
+    case AllocationSite::kContents:
       break;
   }
-  return kAddressSpaceReserve;
+  return kContentsAllocate;
 }
 
 }  // namespace simvisor::server

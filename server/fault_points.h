@@ -57,6 +57,7 @@ enum class FaultPoint {
   kFrameAllocate,
   kGuestPageAllocate,
   kAddressSpaceReserve,
+  kContentsAllocate,
 };
 
 // What may be done at a point.

@@ -41,6 +41,7 @@ struct Words {
   Word dom0_hotplug_limit;
   Word dom0_tools_view;
   Word cpus;
+  Word max_guest_memory;
   Word seed;
   Word placement;
   Word max_calls;
@@ -170,6 +171,10 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
                  "commas between them; local is unix:*,127.0.0.0/8,[::1] "
                  "[local]")
       ->type_name("LIST");
+  app.add_option("--max-guest-memory", words.max_guest_memory,
+                 "what the written pages of all guests may take of this "
+                 "system's memory, 0 for no limit [half of it]")
+      ->type_name("SIZE");
   app.add_flag("--enable-fault-injection", options.fault_injection,
                "take rules that make calls fail, wait or kill the daemon, for "
                "tests (simvisor fault)");
@@ -361,6 +366,8 @@ absl::Status ReadWords(const Words& words, Options& options) {
       ReadStallTimeout(words.stall_timeout, options.calls.stall_timeout));
   SIMVISOR_RETURN_IF_ERROR(
       ReadMigrationTargets(words.migration_targets, options.migration_targets));
+  SIMVISOR_RETURN_IF_ERROR(ReadSize(
+      "--max-guest-memory", words.max_guest_memory, options.max_guest_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));

@@ -43,6 +43,9 @@ struct Options {
   uint32_t dom0_hotplug_limit_gib = 0;
   ToolsView dom0_tools_view = ToolsView::kTree;
   uint32_t cpus = HostConfig().cpus;
+  // What guests' pages may hold together; 0 for no limit.  Unset:
+  // DefaultGuestMemory().
+  std::optional<PageCount> max_guest_memory;
   uint64_t seed = 1;
   // What images on their way in may hold, beside their guests' pages.
   PageCount max_image_memory{HostConfig::kDefaultMaxImageMemory / kPageSize};

@@ -7,10 +7,10 @@ namespace simvisor::server {
 HeapTrimmer::HeapTrimmer(Submit submit)
     : HeapTrimmer(std::move(submit), [] { malloc_trim(0); }) {}
 
-void HeapTrimmer::OnGone(uint32_t left) {
+void HeapTrimmer::OnGone(uint32_t left, PageStore::Use contents) {
   {
     absl::MutexLock lock(&mu_);
-    if (!rule_.OnGone(left)) return;
+    if (!rule_.OnGone(left, contents)) return;
   }
   submit_(trim_);
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "domain/units/abi.h"
 #include "domain/units/status_macros.h"
+#include "server/guest_memory_limit.h"
 
 namespace simvisor::server {
 namespace {
@@ -67,6 +68,8 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   config.max_image_memory = options.max_image_memory.in_bytes();
   config.dom0_tools_view = options.dom0_tools_view;
   config.cpus = options.cpus;
+  config.contents_limit =
+      options.max_guest_memory.value_or(DefaultGuestMemory(ReadSystemMemory()));
   config.dom0_memory =
       options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
   // As with Xen's dom0_mem without max: dom0 may grow to all there is.

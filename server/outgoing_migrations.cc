@@ -150,7 +150,7 @@ void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
   if (state == SourceState::kMoved) {
     domain->EndHandover();
     host_->DestroyDomain(domain).IgnoreError();
-    runner_->heap.OnGone(host_->guest_count());
+    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
   } else if (state == SourceState::kKept && suspension != 0) {
     // If it has been destroyed meanwhile, nothing is to be resumed.
     domain->Resume(suspension, /*paused=*/false, NeverStop).IgnoreError();

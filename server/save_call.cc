@@ -154,7 +154,7 @@ void SaveCall::Complete() {
   if (!status.ok()) return Fail(status);
   if (after_ == v1::AFTER_SAVE_DESTROY) {
     status = host_->DestroyDomain(domain_).status();
-    runner_->heap.OnGone(host_->guest_count());
+    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
   } else {
     status =
         domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, limits_);

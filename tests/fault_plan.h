@@ -52,9 +52,11 @@ class FaultPlan : public AllocationFaults {
       case AllocationSite::kFrame:
         return Reason::kHostMemoryExhausted;
       case AllocationSite::kAddressSpace:
+        return Reason::kHostAddressSpaceExhausted;
+      case AllocationSite::kContents:
         break;
     }
-    return Reason::kHostAddressSpaceExhausted;
+    return Reason::kDaemonMemoryExhausted;
   }
 
  private:

@@ -10,7 +10,7 @@ namespace {
 constexpr DomainId kOwner(3);
 
 TEST(ForeignRefsTest, MappingsAreCountedAndForgottenWithTheLast) {
-  ForeignRefs refs;
+  ForeignRefs refs(std::make_shared<PageStore>());
   refs.Add(Mfn(7));
   refs.Add(Mfn(7));
   EXPECT_EQ(refs.refs().at(Mfn(7)).mappings, 2u);
@@ -22,10 +22,11 @@ TEST(ForeignRefsTest, MappingsAreCountedAndForgottenWithTheLast) {
 }
 
 TEST(ForeignRefsTest, HeldFrameGoesWithItsLastMappingAndItsContent) {
-  ForeignRefs refs;
+  const auto store = std::make_shared<PageStore>();
+  ForeignRefs refs(store);
   refs.Add(Mfn(7));
   refs.Add(Mfn(7));
-  auto page = std::make_unique<Page>();
+  PagePtr page = store->TakeAnyway();
   (*page)[9] = 'x';
   refs.Hold(Mfn(7), kOwner, std::move(page));
   EXPECT_TRUE(refs.IsHeld(Mfn(7)));
@@ -38,10 +39,11 @@ TEST(ForeignRefsTest, HeldFrameGoesWithItsLastMappingAndItsContent) {
   EXPECT_EQ(refs.HeldBy(kOwner).value(), 0u);
   EXPECT_EQ(refs.held().value(), 0u);
   EXPECT_EQ(refs.contents().size(), 0u);
+  EXPECT_EQ(store->used(), PageCount(0));
 }
 
 TEST(ForeignRefsTest, EveryOwnerHasACountOfItsOwn) {
-  ForeignRefs refs;
+  ForeignRefs refs(std::make_shared<PageStore>());
   for (const uint64_t mfn : {5, 6, 8}) {
     refs.Add(Mfn(mfn));
     refs.Hold(Mfn(mfn), DomainId(mfn == 8 ? 4 : 3), nullptr);
@@ -53,7 +55,7 @@ TEST(ForeignRefsTest, EveryOwnerHasACountOfItsOwn) {
 }
 
 TEST(ForeignRefsTest, FirstMappedFrameOfAnExtentIsFound) {
-  ForeignRefs refs;
+  ForeignRefs refs(std::make_shared<PageStore>());
   refs.Add(Mfn(10));
   refs.Add(Mfn(20));
   EXPECT_EQ(refs.FirstIn({Mfn(5), PageCount(100)}), Mfn(10));

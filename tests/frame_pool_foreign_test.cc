@@ -48,9 +48,9 @@ class FramePoolForeignTest : public testing::Test {
     const MfnExtent extent = {Mfn(first), PageCount(count)};
     return pool_
         ->Free({&extent, 1},
-               [content](Mfn, Pfn pfn) -> std::unique_ptr<Page> {
+               [this, content](Mfn, Pfn pfn) -> PagePtr {
                  if (content == 0) return nullptr;
-                 auto page = std::make_unique<Page>();
+                 PagePtr page = pool_->store()->TakeAnyway();
                  page->fill(static_cast<char>(content + pfn.value()));
                  return page;
                })

@@ -45,6 +45,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_FALSE(options.dom0_memory.has_value());
   EXPECT_FALSE(options.dom0_max_memory.has_value());
   EXPECT_EQ(options.cpus, 64u);
+  EXPECT_FALSE(options.max_guest_memory.has_value());
   EXPECT_EQ(options.seed, 1u);
   EXPECT_EQ(options.placement, Placement::kLowest);
   EXPECT_FALSE(options.fault_injection);
@@ -82,6 +83,7 @@ TEST(ServerFlagsTest, EveryFlag) {
                                   "1m30s",
                                   "--migration-targets=10.0.0.0/8",
                                   "--max-image-memory=1g",
+                                  "--max-guest-memory=3g",
                                   "--enable-fault-injection",
                                   "--log-level",
                                   "debug"});
@@ -98,6 +100,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.dom0_tools_view, ToolsView::kLinear);
   EXPECT_EQ(options.cpus, 8192u);
   EXPECT_EQ(options.max_image_memory, PageCount(kPagesPerGiB));
+  EXPECT_EQ(options.max_guest_memory, PageCount(3 * kPagesPerGiB));
   EXPECT_EQ(options.seed, ~uint64_t{0});
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_TRUE(options.fault_injection);
@@ -122,7 +125,8 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
         "--dom0-memory", "--dom0-max-memory", "--dom0-hotplug-limit",
         "--dom0-tools-view", "--cpus", "--seed", "--placement",
         "--enable-fault-injection", "--log-level", "--version",
-        "--stall-timeout", "--migration-targets", "--max-image-memory"}) {
+        "--stall-timeout", "--migration-targets", "--max-image-memory",
+        "--max-guest-memory"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -151,6 +155,7 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--host-memory", "1b"}, "whole number of 4 KiB pages"},
       {{"--dom0-memory", "99999999t"}, "--dom0-memory: size"},
       {{"--dom0-max-memory", "-1"}, "--dom0-max-memory"},
+      {{"--max-guest-memory", "half"}, "--max-guest-memory: size"},
       {{"--host-memory", "1g", "--host-e820", "file"}, "--host-e820"},
       {{"--dom0-hotplug-limit", "4294967296"}, "from 0 to 2^32 - 1"},
       {{"--dom0-hotplug-limit", "8g"}, "--dom0-hotplug-limit: \"8g\""},

@@ -48,6 +48,21 @@ TEST(ServerHeapTrimTest, CrowdThatComesAgainIsTrimmedAgain) {
   }
 }
 
+TEST(ServerHeapTrimTest, OneThatHeldMuchCostsATrim) {
+  const auto use = [](uint64_t most_mib, uint64_t now_mib) {
+    return PageStore::Use{PageCount(most_mib * kPagesPerMiB),
+                          PageCount(now_mib * kPagesPerMiB)};
+  };
+  HeapTrimRule rule;
+  EXPECT_FALSE(rule.OnGone(5, use(60, 0)));
+  EXPECT_TRUE(rule.OnGone(4, use(100, 30)));
+  EXPECT_FALSE(rule.OnGone(3, use(30, 0)));
+  // Those that hold little, one by one.
+  EXPECT_FALSE(rule.OnGone(2, use(90, 60)));
+  EXPECT_FALSE(rule.OnGone(1, use(60, 46)));
+  EXPECT_TRUE(rule.OnGone(0, use(46, 10)));
+}
+
 TEST(ServerHeapTrimTest, TrimsRunElsewhere) {
   std::vector<std::function<void()>> jobs;
   int trims = 0;

@@ -81,6 +81,7 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       free_pages_(params.faults),
       balloon_(Pfn(abi_->low_memory_pages)),
       driver_(*abi_, spec_.balloon_max_retry),
+      contents_(pool.store()),
       max_pages_(params.max_pages),
       static_max_(spec_.max_memory),
       target_(spec_.memory) {}

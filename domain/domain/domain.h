@@ -317,7 +317,9 @@ class Domain {
 
   // Copies guest memory from byte `offset` of page `pfn` on; may span pages.
   // FAILED_PRECONDITION PFN_NOT_RAM, PAGE_IN_USE_BY_KERNEL (write);
-  // INVALID_ARGUMENT RANGE_INVALID (offset beyond the page, nothing to copy).
+  // INVALID_ARGUMENT RANGE_INVALID (offset beyond the page, nothing to copy);
+  // RESOURCE_EXHAUSTED GUEST_CONTENTS_EXHAUSTED, DAEMON_MEMORY_EXHAUSTED
+  // (write): see PageStore::Take().
   absl::Status ReadMemory(Pfn pfn, uint64_t offset, absl::Span<char> out) const
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status WriteMemory(Pfn pfn, uint64_t offset, absl::string_view data)
@@ -333,8 +335,10 @@ class Domain {
   // GUEST_MEMORY_EXHAUSTED.
   absl::Status StartLoad(const LoadSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
   // Does the next `writes` writes, or fewer if the guest does not run, and
-  // returns how many.  When `stop` ends the call, what was written stays.  Lets
-  // other calls in between.
+  // returns how many.  When `stop` ends the call, what was written stays; also
+  // when there is no room for what a page is to hold, RESOURCE_EXHAUSTED as for
+  // WriteMemory(): the write is the next one still.  Lets other calls in
+  // between.
   absl::StatusOr<uint64_t> RunLoad(uint64_t writes, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Ends it, and gives its pages back to the guest, zeroed.
@@ -629,14 +633,23 @@ class Domain {
   absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
                           uint64_t size, bool writing) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Appends `count` pages to `spare`, for contents; errors as WriteMemory().
+  absl::Status TakeSpare(absl::string_view operation, size_t count,
+                         std::vector<PagePtr>& spare);
+  // Whether WriteContent() takes a page of `spare`.
+  bool TakesPage(Pfn pfn, absl::string_view data) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether a page that is RAM was ever written.
+  bool HasContent(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Writes to one page that is RAM, and no page of the kernel's.  Every write
   // to a guest's memory comes here.
-  // REQUIRES: offset + data.size() <= kPageSize.
-  void WriteContent(Pfn pfn, uint64_t offset, absl::string_view data)
+  // REQUIRES: offset + data.size() <= kPageSize; `spare` is not empty if
+  // TakesPage().
+  void WriteContent(Pfn pfn, uint64_t offset, absl::string_view data,
+                    std::vector<PagePtr>& spare)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What a frame holds that is about to be held for others; null for zeros.
-  std::unique_ptr<Page> TakeContent(Mfn mfn, Pfn pfn)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  PagePtr TakeContent(Mfn mfn, Pfn pfn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Constant after construction.
   const DomainId id_;

@@ -92,6 +92,7 @@ void Domain::FreeLoadPages(const PfnSet& pages) {
 
 absl::StatusOr<uint64_t> Domain::RunLoad(uint64_t writes, StopCheck stop) {
   Page page;
+  std::vector<PagePtr> spare;
   for (uint64_t done = 0; done < writes;) {
     SIMVISOR_RETURN_IF_ERROR(stop());
     absl::MutexLock lock(&mu_);
@@ -101,8 +102,11 @@ absl::StatusOr<uint64_t> Domain::RunLoad(uint64_t writes, StopCheck stop) {
         done + std::min({kBatch, writes - done,
                          GuestLoad::kMaxWrites - load_->writes()});
     for (; done < end; ++done) {
+      if (spare.empty() && !HasContent(load_->NextPage())) {
+        SIMVISOR_RETURN_IF_ERROR(TakeSpare("run its load", 1, spare));
+      }
       const Pfn pfn = load_->NextWrite(page);
-      WriteContent(pfn, 0, absl::string_view(page.data(), page.size()));
+      WriteContent(pfn, 0, absl::string_view(page.data(), page.size()), spare);
     }
   }
   return writes;

@@ -10,6 +10,23 @@
 #include "domain/units/status_macros.h"
 
 namespace simvisor {
+namespace {
+
+// Calls visit(pfn, offset, part) for the parts of `data` in each page that it
+// goes to, from byte `offset` of `pfn` on.
+template <typename Visit>
+void ForEachPage(Pfn pfn, uint64_t offset, absl::string_view data,
+                 Visit visit) {
+  while (!data.empty()) {
+    const size_t n = std::min<uint64_t>(data.size(), kPageSize - offset);
+    visit(pfn, offset, data.substr(0, n));
+    data.remove_prefix(n);
+    pfn += PageCount(1);
+    offset = 0;
+  }
+}
+
+}  // namespace
 
 absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
                                 uint64_t offset, uint64_t size,
@@ -95,18 +112,39 @@ absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("write"));
   SIMVISOR_RETURN_IF_ERROR(CheckPages("write", pfn, offset, data.size(),
                                       /*writing=*/true));
-  while (!data.empty()) {
-    const size_t n = std::min<uint64_t>(data.size(), kPageSize - offset);
-    WriteContent(pfn, offset, data.substr(0, n));
-    data.remove_prefix(n);
-    pfn += PageCount(1);
-    offset = 0;
-  }
+  size_t new_pages = 0;
+  ForEachPage(pfn, offset, data,
+              [&](Pfn at, uint64_t, absl::string_view part)
+                  ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                    new_pages += TakesPage(at, part) ? 1 : 0;
+                  });
+  std::vector<PagePtr> spare;
+  SIMVISOR_RETURN_IF_ERROR(TakeSpare("write", new_pages, spare));
+  ForEachPage(pfn, offset, data,
+              [&](Pfn at, uint64_t from, absl::string_view part)
+                  ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                    WriteContent(at, from, part, spare);
+                  });
   return absl::OkStatus();
 }
 
-void Domain::WriteContent(Pfn pfn, uint64_t offset, absl::string_view data) {
-  contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset, data);
+absl::Status Domain::TakeSpare(absl::string_view operation, size_t count,
+                               std::vector<PagePtr>& spare) {
+  if (count == 0) return absl::OkStatus();
+  return pool_.store()->Take(id_, operation, count, spare);
+}
+
+bool Domain::TakesPage(Pfn pfn, absl::string_view data) const {
+  return contents_.TakesPage(Mfn(list_->Lookup(pfn).Number()), data);
+}
+
+bool Domain::HasContent(Pfn pfn) const {
+  return contents_.Find(Mfn(list_->Lookup(pfn).Number())) != nullptr;
+}
+
+void Domain::WriteContent(Pfn pfn, uint64_t offset, absl::string_view data,
+                          std::vector<PagePtr>& spare) {
+  contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset, data, spare);
   dirty_.Mark({pfn, PageCount(1)});
 }
 
@@ -135,12 +173,14 @@ absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
   return absl::OkStatus();
 }
 
-std::unique_ptr<Page> Domain::TakeContent(Mfn mfn, Pfn pfn) {
+PagePtr Domain::TakeContent(Mfn mfn, Pfn pfn) {
   // Most frames are no kernel page and were never written: nothing is allocated
   // for them.
   Page page;
   if (!pfn.is_none() && RenderKernelPage(pfn, absl::MakeSpan(page))) {
-    return std::make_unique<Page>(page);
+    PagePtr copy = pool_.store()->TakeAnyway();
+    *copy = page;
+    return copy;
   }
   return contents_.Take(mfn);
 }

@@ -216,13 +216,12 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   // The domain's lock is held while the pages are handed over.
-  received.contents.TakeAll([this](uint64_t pfn, std::unique_ptr<Page> page)
-                                ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                                  const P2mWord word = list_->Lookup(Pfn(pfn));
-                                  if (word.Class() != P2mClass::kRam) return;
-                                  contents_.Put(Mfn(word.Number()),
-                                                std::move(page));
-                                });
+  received.contents.TakeAll(
+      [this](uint64_t pfn, PagePtr page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        const P2mWord word = list_->Lookup(Pfn(pfn));
+        if (word.Class() != P2mClass::kRam) return;
+        contents_.Put(Mfn(word.Number()), std::move(page));
+      });
   return absl::OkStatus();
 }
 
@@ -330,7 +329,7 @@ void Domain::TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages) {
   absl::MutexLock lock(&mu_);
   incoming.current_ = PageCount(0);
   contents_ = std::move(incoming.contents_);
-  incoming.contents_ = PageContents();
+  incoming.contents_.Clear();
   DropKernelPages(record_pages);
 }
 

@@ -71,6 +71,10 @@ struct GuestNotes {
 // Pages of a domain on its way in, without frames yet.  Frames that are given
 // all at once lie together, and their words with them.
 struct ReceivedPages {
+  // For pages of `owner`.
+  ReceivedPages(const FramePool& pool, DomainId owner)
+      : contents(pool.store(), owner) {}
+
   PfnSet pages;
   StagedContents contents;
   FrameClaim claim;  // for all of `pages`

@@ -31,7 +31,7 @@ bool ForeignRefs::Drop(Mfn mfn, DomainId owner) {
   return true;
 }
 
-void ForeignRefs::Hold(Mfn mfn, DomainId owner, std::unique_ptr<Page> content) {
+void ForeignRefs::Hold(Mfn mfn, DomainId owner, PagePtr content) {
   Ref& ref = refs_.find(mfn)->second;
   assert(!ref.held);
   ref.held = true;

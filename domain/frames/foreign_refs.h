@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
@@ -26,6 +27,10 @@ namespace simvisor {
 
 class ForeignRefs {
  public:
+  // What held frames hold is in pages of `store`.
+  explicit ForeignRefs(std::shared_ptr<PageStore> store)
+      : contents_(std::move(store)) {}
+
   struct Ref {
     uint64_t mappings = 0;  // at least 1
     bool held = false;
@@ -50,7 +55,7 @@ class ForeignRefs {
 
   // Holds a mapped frame which `owner` gives back; `content` is null for zeros.
   // REQUIRES: it is mapped and not held.
-  void Hold(Mfn mfn, DomainId owner, std::unique_ptr<Page> content);
+  void Hold(Mfn mfn, DomainId owner, PagePtr content);
 
   // Frames of `owner` that are held.
   PageCount HeldBy(DomainId owner) const;

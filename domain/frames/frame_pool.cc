@@ -28,27 +28,61 @@ FrameClaim::~FrameClaim() {
   if (pool_ != nullptr) pool_->Unclaim(*this);
 }
 
+namespace {
+
+// No machine has frames from here on: physical addresses have 52 bits.
+constexpr Mfn kEndMfn(uint64_t{1} << (52 - kPageShift));
+
+absl::Status CheckRam(const std::vector<MfnExtent>& ram) {
+  if (ram.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument,
+                     Reason::kMemorySizeInvalid,
+                     "a machine without RAM: its memory map must have some");
+  }
+  Mfn end;
+  for (const MfnExtent& extent : ram) {
+    if (extent.empty() || extent.first < end ||
+        !FitsWithin(extent.first, extent.count, kEndMfn)) {
+      return MakeError(
+          absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
+          absl::StrFormat("RAM of %d frames at mfn 0x%x behind mfn 0x%x: "
+                          "extents must ascend, hold something and end below "
+                          "mfn 0x%x",
+                          extent.count.value(), extent.first.value(),
+                          end.value(), kEndMfn.value()));
+    }
+    end = extent.end();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<FramePool>> FramePool::Create(
     const std::vector<MfnExtent>& ram, Mfn reserved_below, Placement placement,
-    uint64_t seed, Mfn low_end, AllocationFaults* faults) {
+    uint64_t seed, Mfn low_end, AllocationFaults* faults,
+    PageCount contents_limit) {
+  SIMVISOR_RETURN_IF_ERROR(CheckRam(ram));
   SIMVISOR_ASSIGN_OR_RETURN(
       FrameTable table,
       FrameTable::Create(ram, reserved_below, low_end, faults));
   std::optional<ScatterPlaces> places;
   if (placement == Placement::kScatter) places.emplace(ram, seed);
-  return std::unique_ptr<FramePool>(
-      new FramePool(std::move(table), std::move(places), faults));
+  return std::unique_ptr<FramePool>(new FramePool(
+      std::move(table), std::move(places), faults, contents_limit));
 }
 
 FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places,
-                     AllocationFaults* faults)
+                     AllocationFaults* faults, PageCount contents_limit)
     : faults_(faults),
+      store_(std::make_shared<PageStore>(contents_limit, faults)),
       max_mfn_(table.max_mfn()),
       low_end_(table.low_end()),
       total_(table.counts().total),
       reserved_(table.counts().reserved),
       free_(table.counts().free.value()),
       table_(std::move(table)),
+      foreign_(store_),
       places_(std::move(places)) {}
 
 FramePool::Counts FramePool::counts() const {

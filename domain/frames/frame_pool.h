@@ -48,6 +48,7 @@
 #include "domain/frames/frame_run.h"
 #include "domain/frames/frame_table.h"
 #include "domain/frames/page_contents.h"
+#include "domain/frames/page_store.h"
 #include "domain/frames/scatter_places.h"
 #include "domain/units/allocation_faults.h"
 #include "domain/units/units.h"
@@ -94,15 +95,21 @@ class FramePool {
   // A machine whose RAM is `ram` (ascending, disjoint, not empty), all free but
   // the frames below `reserved_below`, which the hypervisor keeps.  `seed` is
   // for kScatter.  Low frames are those below `low_end`; None() stands for the
-  // machine's end.  `faults`, if not null, is asked for each claim and outlives
-  // the pool.
+  // machine's end.  `faults`, if not null, is asked for each claim and
+  // for contents, and outlives the pool.  Frames may hold `contents_limit`
+  // pages of contents, 0 for no limit.
   //
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
-  // address space.
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if `ram` is empty, E820_MALFORMED if
+  // it is not as above, or has frames that no machine has; RESOURCE_EXHAUSTED
+  // HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the address space.
   static absl::StatusOr<std::unique_ptr<FramePool>> Create(
       const std::vector<MfnExtent>& ram, Mfn reserved_below,
       Placement placement, uint64_t seed, Mfn low_end = Mfn::None(),
-      AllocationFaults* faults = nullptr);
+      AllocationFaults* faults = nullptr,
+      PageCount contents_limit = PageCount(0));
+
+  // Where pages come from for what frames hold.
+  const std::shared_ptr<PageStore>& store() const { return store_; }
 
   // As of the last call that has ended; takes no lock, so that nobody who only
   // looks waits for one who fills a large domain.
@@ -138,8 +145,7 @@ class FramePool {
 
   // What a frame holds, taken from its owner's contents or made up; null for
   // zeros.  Must not call the pool.
-  using TakeContent =
-      absl::FunctionRef<std::unique_ptr<Page>(Mfn mfn, Pfn pfn)>;
+  using TakeContent = absl::FunctionRef<PagePtr(Mfn mfn, Pfn pfn)>;
 
   // Takes the frames back: they are free, without owner and m2p entry
   // (XENMEM_decrease_reservation).  Those that other domains map are held
@@ -149,7 +155,7 @@ class FramePool {
   PageCount Free(absl::Span<const MfnExtent> extents, TakeContent content)
       ABSL_LOCKS_EXCLUDED(mu_);
   void Free(absl::Span<const MfnExtent> extents) ABSL_LOCKS_EXCLUDED(mu_) {
-    Free(extents, [](Mfn, Pfn) { return nullptr; });
+    Free(extents, [](Mfn, Pfn) { return PagePtr(); });
   }
   static constexpr int kMaxHeld = 1 << 12;
 
@@ -200,7 +206,7 @@ class FramePool {
   friend class FrameClaim;
 
   FramePool(FrameTable table, std::optional<ScatterPlaces> places,
-            AllocationFaults* faults);
+            AllocationFaults* faults, PageCount contents_limit);
 
   // Takes back what is left of a claim.
   void Unclaim(const FrameClaim& claim) ABSL_LOCKS_EXCLUDED(mu_);
@@ -245,6 +251,7 @@ class FramePool {
   PageCount Granted(PageCount pages) const;
 
   AllocationFaults* const faults_;
+  const std::shared_ptr<PageStore> store_;  // synchronises itself
   const Mfn max_mfn_;
   const Mfn low_end_;
   const PageCount total_;

@@ -5,6 +5,13 @@
 #include <utility>
 
 namespace simvisor {
+namespace {
+
+bool AllZeros(absl::string_view data) {
+  return data.find_first_not_of('\0') == absl::string_view::npos;
+}
+
+}  // namespace
 
 const Page* PageContents::Find(Mfn mfn) const {
   const auto it = pages_.find(mfn);
@@ -27,26 +34,36 @@ void PageContents::Read(Mfn mfn, uint64_t offset, absl::Span<char> out) const {
   }
 }
 
-void PageContents::Write(Mfn mfn, uint64_t offset, absl::string_view data) {
+bool PageContents::TakesPage(Mfn mfn, absl::string_view data) const {
+  return !pages_.contains(mfn) && !AllZeros(data);
+}
+
+void PageContents::Write(Mfn mfn, uint64_t offset, absl::string_view data,
+                         std::vector<PagePtr>& spare) {
   assert(offset <= kPageSize && data.size() <= kPageSize - offset);
   auto it = pages_.find(mfn);
   if (it == pages_.end()) {
-    if (data.find_first_not_of('\0') == absl::string_view::npos) return;
-    // Value-initialised: what is not written reads as zeros.
-    it = pages_.emplace(mfn, std::make_unique<Page>()).first;
+    if (AllZeros(data)) return;
+    assert(!spare.empty());
+    it = pages_.try_emplace(mfn).first;
+    it->second = std::move(spare.back());
+    spare.pop_back();
+  } else if (data.size() == kPageSize && AllZeros(data)) {
+    pages_.erase(it);
+    return;
   }
   std::copy(data.begin(), data.end(), it->second->begin() + offset);
 }
 
-std::unique_ptr<Page> PageContents::Take(Mfn mfn) {
+PagePtr PageContents::Take(Mfn mfn) {
   const auto it = pages_.find(mfn);
   if (it == pages_.end()) return nullptr;
-  std::unique_ptr<Page> page = std::move(it->second);
+  PagePtr page = std::move(it->second);
   pages_.erase(it);
   return page;
 }
 
-void PageContents::Put(Mfn mfn, std::unique_ptr<Page> page) {
+void PageContents::Put(Mfn mfn, PagePtr page) {
   assert(Find(mfn) == nullptr);
   if (page != nullptr) pages_.emplace(mfn, std::move(page));
 }

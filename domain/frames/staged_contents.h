@@ -1,6 +1,7 @@
 // What pages hold that have no frames yet, by pfn.
 //
-// Pages of zeros cost nothing.
+// Pages of zeros cost nothing; others are those of a PageStore, and count
+// there.
 //
 // Thread safety: thread-compatible.
 
@@ -11,27 +12,42 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "domain/frames/page_contents.h"
+#include "domain/frames/page_store.h"
+#include "domain/units/status_macros.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
 
 class StagedContents {
  public:
-  // Sets what a page holds, kPageSize bytes.
-  void Set(Pfn pfn, absl::Span<const char> data) {
+  // For pages of `owner`, out of `store`.
+  StagedContents(std::shared_ptr<PageStore> store, DomainId owner)
+      : store_(std::move(store)), owner_(owner) {}
+
+  // Sets what a page holds, kPageSize bytes.  Fails without changing anything:
+  // see PageStore::Take().
+  absl::Status Set(Pfn pfn, absl::Span<const char> data) {
     const bool zero = std::all_of(data.begin(), data.end(),
                                   [](char byte) { return byte == 0; });
     if (zero) {
       pages_.erase(pfn.value());
-      return;
+      return absl::OkStatus();
     }
-    std::unique_ptr<Page>& page = pages_[pfn.value()];
-    if (page == nullptr) page = std::make_unique<Page>();
-    std::copy(data.begin(), data.end(), page->begin());
+    auto at = pages_.find(pfn.value());
+    if (at == pages_.end()) {
+      SIMVISOR_RETURN_IF_ERROR(
+          store_->Take(owner_, "receive a page", 1, taken_));
+      at = pages_.try_emplace(pfn.value()).first;
+      at->second = std::move(taken_.back());
+      taken_.pop_back();
+    }
+    std::copy(data.begin(), data.end(), at->second->begin());
+    return absl::OkStatus();
   }
 
   // Copies what a page holds; zeros if it was never set.
@@ -52,7 +68,10 @@ class StagedContents {
   }
 
  private:
-  absl::btree_map<uint64_t, std::unique_ptr<Page>> pages_;
+  std::shared_ptr<PageStore> store_;  // outlives the pages
+  DomainId owner_;
+  absl::btree_map<uint64_t, PagePtr> pages_;
+  std::vector<PagePtr> taken_;  // empty between calls
 };
 
 }  // namespace simvisor

@@ -120,6 +120,8 @@ std::vector<PfnExtent> GuestLoad::PagesFrom(uint64_t index, size_t most) const {
   return extents;
 }
 
+Pfn GuestLoad::NextPage() const { return PageAt(PageOfWrite(spec_, writes_)); }
+
 Pfn GuestLoad::NextWrite(Page& page) {
   const uint64_t index = PageOfWrite(spec_, writes_);
   FillPage(spec_, index, writes_, page);

@@ -98,6 +98,8 @@ class GuestLoad {
   // last.
   std::vector<PfnExtent> PagesFrom(uint64_t index, size_t most) const;
 
+  // Where the next write goes.
+  Pfn NextPage() const;
   // Counts the next write, and returns where it goes and what it leaves there.
   // REQUIRES: fewer than kMaxWrites were done.
   Pfn NextWrite(Page& page);

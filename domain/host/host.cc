@@ -82,7 +82,8 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
   SIMVISOR_ASSIGN_OR_RETURN(
       std::unique_ptr<FramePool> pool,
       FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
-                        CompatEnd(ram.back().end()), config.faults));
+                        CompatEnd(ram.empty() ? Mfn() : ram.back().end()),
+                        config.faults, config.contents_limit));
   if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
@@ -143,6 +144,8 @@ HostInfo Host::Info() const {
   info.placement = placement_;
   info.e820 = e820_;
   info.cpu_masks = cpus_.table_size();
+  info.contents = pool_->store()->used();
+  info.contents_limit = pool_->store()->limit();
   info.domains = visible_.load(std::memory_order_relaxed);
   info.claimed = counts.claimed;
   info.incoming = incoming_.load(std::memory_order_relaxed);

@@ -63,6 +63,9 @@ struct HostConfig {
   // (domain/image/image_memory.h).
   static constexpr uint64_t kDefaultMaxImageMemory = uint64_t{256} << 20;
   uint64_t max_image_memory = kDefaultMaxImageMemory;
+  // Pages of contents that guests' writes may come to; 0 for no limit.  See
+  // PageStore.
+  PageCount contents_limit;
   // Makes allocations of the machine and of its guests fail.  Null unless
   // faults are injected, since pages that have to ask are given one by one;
   // must outlive the host and its domains.
@@ -77,6 +80,8 @@ struct HostInfo {
   Placement placement = Placement::kLowest;
   E820Map e820;
   CpuMaskTableSize cpu_masks;
+  PageCount contents;        // pages that hold something
+  PageCount contents_limit;  // 0: none
   PageCount claimed;      // part of free
   uint32_t incoming = 0;  // domains on their way in, not part of domains
 };
@@ -108,7 +113,8 @@ class Host {
  public:
   // Powers the machine on and boots dom0.
   //
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID, E820_MALFORMED, CPU_INVALID;
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (a map without RAM, too), CPU_INVALID,
+  // E820_MALFORMED;
   // FAILED_PRECONDITION E820_REMAP_OVERFLOW; RESOURCE_EXHAUSTED
   // HOST_MEMORY_EXHAUSTED, HOST_ADDRESS_SPACE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<Host>> Create(const HostConfig& config);
@@ -125,6 +131,9 @@ class Host {
   uint32_t guest_count() const {
     return visible_.load(std::memory_order_relaxed) - 1;
   }
+
+  // Pages that hold something: at most since the last call, and now.
+  PageStore::Use TakeContentsUse() { return pool_->store()->TakeUse(); }
 
   // NOT_FOUND DOMAIN_NOT_FOUND.  A dying domain is found by its id alone.
   absl::StatusOr<std::shared_ptr<Domain>> Find(

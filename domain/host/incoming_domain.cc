@@ -73,6 +73,7 @@ IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
       end_(end),
       vcpus_(vcpus),
       reach_(reach),
+      received_(*host.pool_, domain_->id()),
       promised_(std::move(promised)) {
   received_.claim = std::move(claim);
 }
@@ -107,8 +108,7 @@ absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
     return domain_->WriteMemory(pfn, 0,
                                 absl::string_view(data.data(), data.size()));
   }
-  received_.contents.Set(pfn, data);
-  return absl::OkStatus();
+  return received_.contents.Set(pfn, data);
 }
 
 void IncomingDomain::ReadPage(Pfn pfn, absl::Span<char> page) const {

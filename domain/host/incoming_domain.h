@@ -54,6 +54,7 @@ class IncomingDomain {
   // end.
   absl::Status Receive(PfnExtent pfns);
   // Set and copy what a page holds, kPageSize bytes.
+  // RESOURCE_EXHAUSTED GUEST_CONTENTS_EXHAUSTED, DAEMON_MEMORY_EXHAUSTED.
   // REQUIRES: it was received.
   absl::Status WritePage(Pfn pfn, absl::Span<const char> data);
   void ReadPage(Pfn pfn, absl::Span<char> page) const;

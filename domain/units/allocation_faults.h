@@ -21,6 +21,8 @@ enum class AllocationSite {
   kFrame,
   // Address space of the daemon, for the words of a p2m list or of the m2p.
   kAddressSpace,
+  // Memory for what a page holds, or for all the pages that one call writes.
+  kContents,
 };
 
 class AllocationFaults {
