@@ -24,6 +24,8 @@ class CallRecord {
     if (calls != nullptr) calls->Begin();
   }
 
+  const char* method() const { return method_; }
+
   // Writes a debug line: method, outcome, and time since arrival.
   void LogOutcome(const absl::Status& status) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "domain/units/error.h"
+#include "server/memory_reserve.h"
 
 namespace simvisor::server {
 namespace {
@@ -88,7 +89,7 @@ bool LoadScheduler::Run(Domain& domain, Pace& pace) {
                : absl::OkStatus();
   };
   // What it was kept from is not owed.
-  domain.RunLoad(writes, stop).IgnoreError();
+  WithinMemory("", [&] { return domain.RunLoad(writes, stop); }).IgnoreError();
   return true;
 }
 

@@ -32,6 +32,7 @@
 #include "server/listen_address.h"
 #include "server/logging.h"
 #include "server/machine.h"
+#include "server/memory_reserve.h"
 #include "server/ready_line.h"
 #include "server/stop_signals.h"
 
@@ -161,6 +162,7 @@ int Exit(const EarlyExit& exit) {
 
 int Main(int argc, char** argv) {
   KeepHeap();
+  MemoryReserve::Install();
   KeepNoLockGraph();
   KeepProtobufQuiet();
   BlockStopSignals();

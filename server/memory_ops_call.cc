@@ -9,6 +9,7 @@
 #include "server/cancel_call.h"
 #include "server/find_domain.h"
 #include "server/memory_ops.h"
+#include "server/memory_reserve.h"
 #include "server/rpc_status.h"
 
 namespace simvisor::server {
@@ -113,7 +114,8 @@ void MemoryOpsCall::BreakWrites() {
 
 void MemoryOpsCall::Take() {
   auto batch = std::make_unique<MemoryOpBatch>();
-  const absl::Status parsed = batch->Parse(runner_->messages, read_);
+  const absl::Status parsed = WithinMemory(
+      record_.method(), [&] { return batch->Parse(runner_->messages, read_); });
   read_.Clear();
   if (!parsed.ok()) {
     batch.reset();
@@ -191,7 +193,8 @@ size_t MemoryOpsCall::DoTurn(const std::vector<Op>& ops,
       reply = std::make_unique<MemoryOpReply>();
     }
     v1::MemoryOpResult* const result = reply->Begin(*op.op);
-    const absl::Status status = DoOp(op, limits, result);
+    const absl::Status status = WithinMemory(
+        record_.method(), [&] { return DoOp(op, limits, result); });
     if (!status.ok()) MemoryOpReply::Fail(status, result);
     reply->End(*result);
   }

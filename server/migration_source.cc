@@ -11,6 +11,7 @@
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
 #include "server/convert_domain.h"
+#include "server/memory_reserve.h"
 #include "server/peer.h"
 #include "server/quote.h"
 #include "server/xl_config.h"
@@ -54,7 +55,8 @@ absl::Status MigrationSource::Run() {
       precopy_, Precopy::Begin(plan_.domain, plan_.policy, std::move(config)));
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Begin(plan_.id, plan_.domain, plan_.target));
-  const absl::Status status = HandOver();
+  const absl::Status status =
+      WithinMemory("MigrateDomain", [this] { return HandOver(); });
   // The log is off before the guest runs on.
   precopy_ = nullptr;
   if (!status.ok()) return Settle(status);

@@ -10,6 +10,7 @@
 #include "server/cancel_call.h"
 #include "server/convert_domain.h"
 #include "server/convert_live_migration.h"
+#include "server/memory_reserve.h"
 #include "server/rpc_status.h"
 #include "server/xl_config.h"
 
@@ -79,14 +80,15 @@ void ReceiveCall::Written() {
     status = Reach(FaultPoint::kReceivePrepared);
   } else if (step_ == Step::kReceiving && restorer_->done()) {
     // The whole stream came along with what ADMITTED has answered.
-    status = Arrive();
+    status = WithinMemory(record_.method(), [this] { return Arrive(); });
   }
   GoOn(status);
 }
 
 void ReceiveCall::Take() {
-  const absl::Status taken =
-      request_.Take(runner_->messages, "ReceiveDomain", read_);
+  const absl::Status taken = UnlessExhausted([this] {
+    return request_.Take(runner_->messages, "ReceiveDomain", read_);
+  });
   if (!taken.ok()) return End(taken);
   // Every step but data is progress, whatever its size.
   if (request_->step_case() == v1::ReceiveDomainRequest::kData) {
@@ -102,7 +104,9 @@ void ReceiveCall::Take() {
   response_.Clear();
   // A call that is over must not commit any more.
   absl::Status status = limits_();
-  if (status.ok()) status = Handle();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return Handle(); });
+  }
   GoOn(status);
 }
 

@@ -5,6 +5,7 @@
 #include "domain/units/status_macros.h"
 #include "server/argument.h"
 #include "server/convert_domain.h"
+#include "server/memory_reserve.h"
 #include "server/rpc_status.h"
 #include "server/xl_config.h"
 
@@ -66,9 +67,12 @@ void RestoreCall::OnReadDone(bool ok) {
 void RestoreCall::Take() {
   absl::Status status = limits_();
   if (status.ok()) {
-    status = request_.Take(runner_->messages, "RestoreDomain", read_);
+    status = WithinMemory(record_.method(), [this]() -> absl::Status {
+      SIMVISOR_RETURN_IF_ERROR(
+          request_.Take(runner_->messages, "RestoreDomain", read_));
+      return TakePiece();
+    });
   }
-  if (status.ok()) status = TakePiece();
   if (!status.ok()) return End(status);
   watch_.Moved(request_->data().size());
   request_.Clear();
@@ -97,7 +101,9 @@ absl::Status RestoreCall::TakePiece() {
 void RestoreCall::Complete() {
   // The stream has ended, or it was broken off.
   absl::Status status = limits_();
-  if (status.ok()) status = Restore();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return Restore(); });
+  }
   End(status);
 }
 

@@ -8,6 +8,7 @@
 #include "server/cancel_call.h"
 #include "server/convert_common.h"
 #include "server/convert_migration.h"
+#include "server/memory_reserve.h"
 #include "server/rpc_status.h"
 #include "server/xl_config.h"
 
@@ -87,7 +88,9 @@ absl::Status SaveCall::Broken() const {
 
 void SaveCall::Begin() {
   absl::Status status = limits_();
-  if (status.ok()) status = Suspend();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return Suspend(); });
+  }
   if (!status.ok()) return Fail(status);
   step_ = Step::kSending;
   Send();
@@ -119,7 +122,9 @@ absl::Status SaveCall::Suspend() {
 
 void SaveCall::Send() {
   absl::Status status = limits_();
-  if (status.ok()) status = FillChunk();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return FillChunk(); });
+  }
   if (!status.ok()) return Fail(status);
   if (chunk_.last()) step_ = Step::kStored;
   if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {

@@ -27,6 +27,7 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
 #include "server/open_stream.h"
@@ -105,7 +106,8 @@ class StreamCall final : public RawWriteReactor {
   }
 
   void Produce() {
-    const absl::StatusOr<Progress> progress = FillChunk();
+    const absl::StatusOr<Progress> progress =
+        WithinMemory(method_, [this] { return FillChunk(); });
     if (!progress.ok()) return End(progress.status());
     if (*progress == Progress::kMore) {
       StartWrite(&chunk_);

@@ -18,7 +18,7 @@ bool UnaryCallBase::Accept(google::protobuf::Message* request) {
     return ReadMessage(runner_.messages, method_, bytes, arena_, *request,
                        charge_);
   };
-  const absl::Status status = accept();
+  const absl::Status status = WithinMemory(method_, accept);
   if (!status.ok()) Finish(status, *request);
   return status.ok();
 }
@@ -26,7 +26,9 @@ bool UnaryCallBase::Accept(google::protobuf::Message* request) {
 void UnaryCallBase::Finish(absl::Status status,
                            const google::protobuf::Message& response) {
   if (status.ok()) {
-    status = WriteMessage(runner_.messages, method_, response, *raw_.response);
+    status = UnlessExhausted([&] {
+      return WriteMessage(runner_.messages, method_, response, *raw_.response);
+    });
   }
   record_.LogOutcome(status);
   reactor_->Finish(ToGrpcStatus(status));

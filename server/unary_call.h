@@ -33,6 +33,7 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
 
@@ -62,6 +63,7 @@ class UnaryCallBase {
  protected:
   google::protobuf::Arena* arena() { return &arena_; }
   const grpc::CallbackServerContext* context() const { return raw_.context; }
+  const char* method() const { return method_; }
 
   // Takes a place, and fills `request`; if that fails, the call is finished.
   bool Accept(google::protobuf::Message* request);
@@ -117,7 +119,10 @@ class UnaryCall final : public UnaryCallBase {
   void Run() {
     const CallLimits limits(context());
     absl::Status status = limits();
-    if (status.ok()) status = body_(request(), response_, limits);
+    if (status.ok()) {
+      status = WithinMemory(
+          method(), [&] { return body_(request(), response_, limits); });
+    }
     Finish(std::move(status), *response_);
   }
 
