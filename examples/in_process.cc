@@ -1,0 +1,21 @@
+// The machine inside a program of one's own, without a daemon: a guest gives a
+// GiB back.  Link simvisor::domain.
+
+#include "domain/host/host.h"
+
+int main() {
+  simvisor::HostConfig config;
+  config.e820 = *simvisor::DefaultHostE820(
+      simvisor::PageCount(8 * simvisor::kPagesPerGiB));
+  config.dom0_memory = simvisor::PageCount(simvisor::kPagesPerGiB);
+  const auto host = simvisor::Host::Create(config);
+  if (!host.ok()) return 1;
+  simvisor::DomainSpec spec;
+  spec.name = "web";
+  spec.memory = simvisor::PageCount(2 * simvisor::kPagesPerGiB);
+  const auto web = (*host)->CreateDomain(spec, false, simvisor::NeverStop);
+  if (!web.ok()) return 1;
+  const auto given = (*web)->BalloonDown(
+      simvisor::PageCount(simvisor::kPagesPerGiB), false, simvisor::NeverStop);
+  return given.ok() && (*host)->Audit().findings.empty() ? 0 : 1;
+}
