@@ -43,6 +43,22 @@ TEST(LeafMapTest, MidsFarApartKnowNothingOfEachOther) {
   EXPECT_EQ(map.MidBacking(65535), Backing::kPrivate);
 }
 
+TEST(LeafMapTest, RestIsSharedIdentityUntilItIsChanged) {
+  LeafMap map(kAbiX86_64);
+  map.Resize(1000);
+  map.MakePrivate(70, {Pfn(900), Pfn::None()});
+  map.ShareRest(80);
+  EXPECT_EQ(map.MidBacking(70), Backing::kPrivate);
+  EXPECT_EQ(map.MidBacking(79), Backing::kMissing);
+  for (const uint64_t mid : {80, 127, 128, 999}) {
+    EXPECT_EQ(map.MidBacking(mid), Backing::kIdentity) << mid;
+  }
+  map.SetShared(500, Backing::kMissing);
+  EXPECT_EQ(map.MidBacking(499), Backing::kIdentity);
+  EXPECT_EQ(map.MidBacking(500), Backing::kMissing);
+  EXPECT_EQ(map.MidBacking(501), Backing::kIdentity);
+}
+
 TEST(LeafMapTest, PrivateMidStartsWithSharedLeaves) {
   const LeafMap map = PrivateMid();
   EXPECT_EQ(map.MidBacking(1), Backing::kPrivate);

@@ -1,10 +1,31 @@
 #include "domain/p2m/leaf_map.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace simvisor {
 
-const LeafMap::Mid LeafMap::kUntouched;
+const LeafMap::Mid LeafMap::kSharedMissing;
+const LeafMap::Mid LeafMap::kSharedIdentity(Backing::kIdentity);
+
+void LeafMap::ShareRest(uint64_t first) {
+  const uint64_t group_end = (first / kGroupSize + 1) * kGroupSize;
+  const uint64_t end = std::min(mids_, group_end);
+  if (first < end && groups_[first / kGroupSize] != nullptr) {
+    for (uint64_t mid = first; mid < end; ++mid) {
+      Make(mid).backing = Backing::kIdentity;
+    }
+  }
+  identity_from_ = first;
+}
+
+void LeafMap::MakeGroup(uint64_t number) {
+  const uint64_t first = number * kGroupSize;
+  const uint64_t size = std::min(kGroupSize, mids_ - first);
+  auto group = std::make_unique<Mid[]>(size);
+  for (uint64_t i = 0; i < size; ++i) group[i].backing = At(first + i).backing;
+  groups_[number] = std::move(group);
+}
 
 void LeafMap::MakePrivate(uint64_t mid, const std::array<Pfn, 2>& pte_pages) {
   Mid& made = Make(mid);

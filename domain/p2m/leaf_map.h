@@ -8,15 +8,14 @@
 //
 // A private mid whose leaves are all private and lie in consecutive pages, the
 // usual case, keeps only the first page; others keep one page number per leaf.
-// Mids are kept in groups, and a group of nothing but shared missing ones, such
-// as most of an area that is sized for memory to come, costs a pointer.
+// Mids are kept in groups, and a group that nobody has changed, such as most of
+// an area that is sized for memory to come, costs a pointer.
 //
 // Thread safety: thread-compatible; the list's callers serialise.
 
 #ifndef SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
 #define SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -40,6 +39,9 @@ class LeafMap {
     mids_ = mids;
   }
   uint64_t mids() const { return mids_; }
+  // Makes the mids from `first` on shared identity.  REQUIRES: none of them has
+  // been changed.
+  void ShareRest(uint64_t first);
 
   Backing MidBacking(uint64_t mid) const { return At(mid).backing; }
   // REQUIRES: `shared` is not kPrivate and the mid is not private.
@@ -74,6 +76,9 @@ class LeafMap {
 
  private:
   struct Mid {
+    Mid() = default;
+    explicit Mid(Backing shared) : backing(shared) {}
+
     Backing backing = Backing::kMissing;
     bool tree_filled_missing = false;
     std::array<Pfn, 2> pte_pages = {Pfn::None(), Pfn::None()};
@@ -86,26 +91,25 @@ class LeafMap {
 
   static constexpr uint64_t kGroupSize = 64;
   // What a mid is whose group is not there.
-  static const Mid kUntouched;
+  static const Mid kSharedMissing;
+  static const Mid kSharedIdentity;
 
   const Mid& At(uint64_t mid) const {
     const Mid* const group = groups_[mid / kGroupSize].get();
-    return group == nullptr ? kUntouched : group[mid % kGroupSize];
+    if (group != nullptr) return group[mid % kGroupSize];
+    return mid < identity_from_ ? kSharedMissing : kSharedIdentity;
   }
   // The mid, to be changed.
   Mid& Make(uint64_t mid) {
-    const uint64_t number = mid / kGroupSize;
-    std::unique_ptr<Mid[]>& group = groups_[number];
-    if (group == nullptr) {
-      group = std::make_unique<Mid[]>(
-          std::min(kGroupSize, mids_ - number * kGroupSize));
-    }
-    return group[mid % kGroupSize];
+    if (groups_[mid / kGroupSize] == nullptr) MakeGroup(mid / kGroupSize);
+    return groups_[mid / kGroupSize][mid % kGroupSize];
   }
+  void MakeGroup(uint64_t number);
   uint64_t LeavesPerMid() const { return abi_->words_per_page; }
 
   const Abi* abi_;
   uint64_t mids_ = 0;
+  uint64_t identity_from_ = ~uint64_t{0};  // counts for groups not there
   std::vector<std::unique_ptr<Mid[]>> groups_;
 };
 

@@ -67,7 +67,7 @@ absl::Status P2mList::Build(PageCount nr_pages, PageSource& source) {
   }
   builder_leaves_ = leaves;
   max_pfn_ = last_pfn_ = Pfn(size);
-  p2m_size_.store(size, std::memory_order_release);
+  SetSize(Pfn(size), Pfn(size));
   return absl::OkStatus();
 }
 
@@ -79,12 +79,66 @@ void P2mList::ReturnBuilderPages(PageSource& source) {
   builder_pages_.clear();
 }
 
+void P2mList::SetSize(Pfn size, Pfn stored_end) {
+  p2m_size_.store(size.value(), std::memory_order_release);
+  stored_end_.store(stored_end.value(), std::memory_order_release);
+}
+
+void P2mList::StoreUpTo(Pfn end) {
+  const Pfn stored(stored_end_.load(std::memory_order_relaxed));
+  if (end <= stored) return;
+  end = std::min(p2m_size(), Pfn(AlignUp(end.value(), abi_->mid_span())));
+  words_.SetRange(stored.value(), (end - stored).value(),
+                  IdentityCells(stored));
+  stored_end_.store(end.value(), std::memory_order_release);
+}
+
+void P2mList::SetWords(Pfn first, PageCount count, const RangeFill& fill) {
+  if (fill.p2m_class == P2mClass::kIdentity) {
+    const Pfn stored(stored_end_.load(std::memory_order_relaxed));
+    if (first >= stored) return;
+    count = std::min(count, stored - first);
+  }
+  StoreUpTo(first + count);
+  words_.SetRange(first.value(), count.value(), CellFill(first, fill));
+}
+
+CompactWords::Run P2mList::CellsAt(Pfn first, Pfn limit) const {
+  const Pfn stored(stored_end_.load(std::memory_order_relaxed));
+  if (first < stored) {
+    return words_.RunAt(first.value(), std::min(limit, stored).value());
+  }
+  CompactWords::Run run = {first.value(), (limit - first).value(),
+                           IdentityCells(first)};
+  if (run.count == 1) run.fill.counts_up = false;
+  return run;
+}
+
+template <typename Visit>
+void P2mList::ForEachRun(Pfn first, Pfn limit, Visit visit) const {
+  Pfn at = first;
+  bool stopped = false;
+  const auto count = [&](const CompactWords::Run& cells) -> uint64_t {
+    const uint64_t taken = visit(cells);
+    at += PageCount(taken);
+    stopped = taken == 0;
+    return taken;
+  };
+  const Pfn stored(stored_end_.load(std::memory_order_relaxed));
+  if (first < stored) {
+    words_.ForEachRun(first.value(), std::min(limit, stored).value(), count);
+  }
+  while (!stopped && at < limit) count(CellsAt(at, limit));
+}
+
 void P2mList::StoreFrames(Pfn first, MfnExtent frames) {
-  words_.SetRange(first.value(), frames.count.value(),
-                  CellFill(first, RangeFill::Ram(frames.first)));
+  SetWords(first, frames.count, RangeFill::Ram(frames.first));
 }
 
 void P2mList::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
+  PageCount pages;
+  for (const MfnExtent& extent : frames) pages += extent.count;
+  StoreUpTo(first + pages);
   // Extents that are short are stored word by word.
   constexpr uint64_t kShort = 32;
   std::array<uint64_t, 512> cells;
@@ -110,8 +164,7 @@ void P2mList::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
 }
 
 void P2mList::ClearFrames(PfnExtent pfns) {
-  words_.SetRange(pfns.first.value(), pfns.count.value(),
-                  CellFill(pfns.first, RangeFill::Missing()));
+  SetWords(pfns.first, pfns.count, RangeFill::Missing());
 }
 
 void P2mList::AddExtraRegion(PfnExtent pfns) {
@@ -128,8 +181,7 @@ absl::StatusOr<PageCount> P2mList::SetRangeIdentity(Pfn start, Pfn end) {
   }
   if (start >= p2m_size() || start > end) return PageCount(0);
   const PageCount count = std::min(end, p2m_size()) - start;
-  words_.SetRange(start.value(), count.value(),
-                  CellFill(start, RangeFill::Identity()));
+  SetWords(start, count, RangeFill::Identity());
   return count;
 }
 
@@ -146,7 +198,7 @@ CompactWords::Fill P2mList::CellFill(Pfn first, const RangeFill& fill) {
   return {ToCell(P2mWord::Invalid()), false};
 }
 
-P2mWord P2mList::LookupPastEnd(Pfn pfn) const {
+P2mWord P2mList::LookupUnstored(Pfn pfn) const {
   // Room to balloon lies past the list only until it has been relocated.
   if (!relocated_ && pfn < max_pfn_ && extra_.Contains(pfn)) {
     return P2mWord::Invalid();
@@ -191,7 +243,7 @@ P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
       return {ExtentBetween(pfn, end), P2mWord::Invalid()};
     }
   }
-  return ToWords(words_.RunAt(pfn.value(), end.value()));
+  return ToWords(CellsAt(pfn, end));
 }
 
 P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
@@ -212,7 +264,7 @@ P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
     }
     return next.pfns.count.value();
   };
-  words_.ForEachRun(pfn.value(), end.value(), extend);
+  ForEachRun(pfn, end, extend);
   return *run;
 }
 
@@ -234,7 +286,7 @@ Pfn P2mList::CollectFrames(Pfn pfn, Pfn end, size_t max_runs,
     at = run.pfns.end();
     return run.pfns.count.value();
   };
-  words_.ForEachRun(pfn.value(), end.value(), collect);
+  ForEachRun(pfn, end, collect);
   return at;
 }
 

@@ -19,14 +19,18 @@
 // any time and takes no lock; p2m_size() and generation() likewise.  Callers
 // serialise everything else; Domain does so with its mutex.
 //
+// Words from stored_end_ on are not stored: after relocation, those of the area
+// and those past it alike are identity, until one is set.
+//
 // A lookup overlaps a writer safely because it reads four things alone: the
-// words, for which CompactWords states the argument; p2m_size_, an atomic that
-// grows once, when all the words below it are there; and, past the end,
-// abi_ and relocated_, which do not change any more (the extra regions count
-// before relocation only).  Shape and pages change behind the words' back: a
-// leaf or mid that becomes private reads as before, word by word.  Words are
-// never taken away, not even when the domain is destroyed, so whoever keeps the
-// list alive may look on and finds what it held last.
+// words, for which CompactWords states the argument; stored_end_, an atomic
+// that grows when all the words below it are there, as identity words, and
+// before one of them is set; and, from there on, abi_ and relocated_, which do
+// not change any more (the extra regions count before relocation only).  Shape
+// and pages change behind the words' back: a leaf or mid that becomes private
+// reads as before, word by word.  Words are never taken away, not even when the
+// domain is destroyed, so whoever keeps the list alive may look on and finds
+// what it held last.
 //
 // The generation is odd from before the first to after the last change of a
 // replacement.  It only grows, but that publishing the tree resets it to 0.
@@ -152,10 +156,10 @@ class P2mList {
 
   // A4, flagged: any pfn has an answer.
   P2mWord Lookup(Pfn pfn) const {
-    if (pfn.value() < p2m_size_.load(std::memory_order_acquire)) {
+    if (pfn.value() < stored_end_.load(std::memory_order_acquire)) {
       return FromCell(words_.Get(pfn.value()));
     }
-    return LookupPastEnd(pfn);
+    return LookupUnstored(pfn);
   }
 
   // Lookup() for many pfns; see CompactWords::Reader.
@@ -163,16 +167,17 @@ class P2mList {
   class Reader {
    public:
     explicit Reader(const P2mList& list)
-        : words_(list.words_.reader()), p2m_size_(list.p2m_size().value()) {}
+        : words_(list.words_.reader()),
+          stored_end_(list.stored_end_.load(std::memory_order_acquire)) {}
 
     P2mWord Lookup(Pfn pfn) const {
-      if (pfn.value() < p2m_size_) return FromCell(words_.Get(pfn.value()));
+      if (pfn.value() < stored_end_) return FromCell(words_.Get(pfn.value()));
       return P2mWord::Identity(pfn);
     }
 
    private:
     CompactWords::Reader words_;
-    uint64_t p2m_size_;
+    uint64_t stored_end_;
   };
 
   // The stored word: INVALID in shared leaves.  REQUIRES: pfn < p2m_size().
@@ -351,7 +356,24 @@ class P2mList {
   void EncodeReusedLeaves(StateWriter& out) const;
   absl::Status EncodeIdentity(StateWriter& out, Stop stop) const;
 
-  P2mWord LookupPastEnd(Pfn pfn) const;
+  P2mWord LookupUnstored(Pfn pfn) const;
+  // The cells of words that are identity.
+  static CompactWords::Fill IdentityCells(Pfn first) {
+    return CellFill(first, RangeFill::Identity());
+  }
+  // As CompactWords::RunAt() and ForEachRun(), of all words of the list.
+  CompactWords::Run CellsAt(Pfn first, Pfn limit) const;
+  template <typename Visit>
+  void ForEachRun(Pfn first, Pfn limit, Visit visit) const;
+  // Sets words of [first, first + count), below p2m_size(); identity words that
+  // are not stored stay so.
+  void SetWords(Pfn first, PageCount count, const RangeFill& fill);
+  // Has all words below `end` stored.  REQUIRES: end <= p2m_size().
+  void StoreUpTo(Pfn end);
+  // The first mid from which on relocation leaves nothing but shared identity.
+  uint64_t IdentityMids(Pfn area_end) const;
+  // Sets p2m_size_, with words stored below `stored_end`.
+  void SetSize(Pfn size, Pfn stored_end);
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }
   uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_->mid_span(); }
   Mfn FrameOf(Pfn page) const { return Mfn(Lookup(page).Number()); }
@@ -425,6 +447,7 @@ class P2mList {
   PmdListener* pmd_listener_ = nullptr;  // borrowed; null for nobody
   CompactWords words_;
   std::atomic<uint64_t> p2m_size_ = 0;
+  std::atomic<uint64_t> stored_end_ = 0;  // at most p2m_size_
   std::atomic<uint64_t> generation_ = 0;
 
   Pfn max_pfn_;

@@ -79,6 +79,16 @@ uint64_t P2mList::LeavesIn(const PfnSet& pfns, PfnExtent within) const {
   return count;
 }
 
+uint64_t P2mList::IdentityMids(Pfn area_end) const {
+  Pfn end = p2m_size();
+  if (options_.balloon_room == BalloonRoom::kCompact &&
+      !extra_.extents().empty()) {
+    end = std::max(end, std::prev(extra_.extents().end())->second);
+  }
+  const uint64_t span = abi_->mid_span();
+  return std::min(MidOf(area_end), (end.value() + span - 1) / span);
+}
+
 PageCount P2mList::PagesToBoot(Pfn limit) const {
   const Pfn area_end = AreaEnd(*abi_, max_pfn_, limit);
   const bool tree = options_.tools_view == ToolsView::kTree;
@@ -92,7 +102,12 @@ PageCount P2mList::PagesToBoot(Pfn limit) const {
       split.Add(ExtentBetween(first, end));
     }
   }
-  for (uint64_t mid = 0; mid < MidOf(area_end); ++mid) {
+  // Of the mids behind, all leaves stay the shared identity leaf.
+  Pfn last_split;
+  for (const auto& [first, end] : split.extents()) last_split = end;
+  const uint64_t mids = std::min(
+      MidOf(area_end), std::max(IdentityMids(area_end), MidOf(last_split) + 1));
+  for (uint64_t mid = 0; mid < mids; ++mid) {
     Pfn at(mid * abi_->mid_span());
     const std::vector<LeafRun> runs = ClassifyMid(mid);
     const bool starts_shared =
@@ -126,13 +141,15 @@ absl::Status P2mList::Relocate(Pfn limit, PageSource& source) {
   SIMVISOR_ASSIGN_OR_RETURN(identity_pte_,
                             TakePage(PageRole::kIdentityPte, 0, source));
   shape_.Resize(MidOf(area_end));
-  for (uint64_t mid = 0; mid < shape_.mids(); ++mid) {
+  const uint64_t identity_from = IdentityMids(area_end);
+  shape_.ShareRest(identity_from);
+  for (uint64_t mid = 0; mid < identity_from; ++mid) {
     SIMVISOR_RETURN_IF_ERROR(RelocateMid(mid, source));
   }
   last_pfn_ = max_pfn_;
   max_pfn_ = area_end;
   relocated_ = true;
-  p2m_size_.store(area_end.value(), std::memory_order_release);
+  SetSize(area_end, Pfn(identity_from * abi_->mid_span()));
   for (const auto& [first, end] : extra_.extents()) {
     SIMVISOR_RETURN_IF_ERROR(
         SetRange(ExtentBetween(first, end), RangeFill::Missing(), source));

@@ -53,6 +53,7 @@ bool P2mList::TrySet(Pfn pfn, P2mWord word) {
         break;
     }
   }
+  StoreUpTo(pfn + PageCount(1));
   words_.Set(pfn.value(), ToCell(word));
   return true;
 }
@@ -110,7 +111,7 @@ absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
     // Shared leaves that read as wanted hold these very cells already.
     RangeFill part = fill;
     part.first_mfn += count;
-    words_.SetRange(at.value(), (end - at).value(), CellFill(at, part));
+    SetWords(at, end - at, part);
     count += end - at;
     SIMVISOR_RETURN_IF_ERROR(status);
   }

@@ -27,6 +27,7 @@
 namespace simvisor {
 namespace {
 
+constexpr uint64_t kSharedIdentity = static_cast<uint64_t>(Backing::kIdentity);
 constexpr uint64_t kFilledMissing = 4;  // beside a Backing
 // Runs looked at between two looks at a Stop.
 constexpr uint64_t kRunsPerStop = 4096;
@@ -173,7 +174,7 @@ absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
   list->last_pfn_ = last;
   list->relocated_ = true;
   list->frames_replaced_ = true;
-  list->p2m_size_.store(size.value(), std::memory_order_release);
+  list->SetSize(size, size);
   P2mListDecoder(*list, in).Decode(words.ram);
   SIMVISOR_RETURN_IF_ERROR(in.status());
   return list;
@@ -227,6 +228,10 @@ void P2mListDecoder::DecodeMids() {
     const bool filled_missing = (code & kFilledMissing) != 0;
     if (backing == 3 || (filled_missing && !is_private)) {
       in_.Fail(absl::StrFormat("%d, which is no backing of a mid", code));
+    }
+    if (in_.ok() && mid + count == mids && code == kSharedIdentity) {
+      shape.ShareRest(mid);
+      return;
     }
     for (uint64_t i = 0; i < count && in_.ok(); ++i, ++mid) {
       if (is_private) {
@@ -305,8 +310,16 @@ void P2mListDecoder::DecodeIdentity() {
           "0x%x for %s; identity words name their pfn, and have no frame",
           number.value(), ToString(pfns)));
     }
+    uint64_t stored = pfns.count.value();
+    if (pfns.end() == list_.p2m_size() && number == pfns.first) {
+      // Nothing but identity to the end: whole mids of it are not stored.
+      const uint64_t span = list_.abi_->mid_span();
+      const uint64_t end = (pfns.first.value() + span - 1) / span * span;
+      list_.SetSize(list_.p2m_size(), Pfn(end));
+      stored = end - pfns.first.value();
+    }
     list_.words_.SetRange(
-        pfns.first.value(), pfns.count.value(),
+        pfns.first.value(), stored,
         {P2mList::ToCell(P2mWord::Identity(number)), /*counts_up=*/true});
   }
 }
