@@ -7,7 +7,8 @@
 # Prints each seed; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
 #
 # Then a soak: many clients at once on two daemons, for ten minutes, or for
-# SIMVISOR_SOAK_SECONDS.
+# SIMVISOR_SOAK_SECONDS; and a fuzzer of all methods for an hour, or for
+# SIMVISOR_FUZZ_SECONDS, with a seed of the day.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,3 +20,6 @@ export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 /usr/bin/python3 tests/e2e/migrate_random_test.py
 SIMVISOR_SOAK_SECONDS=${SIMVISOR_SOAK_SECONDS:-600} \
   /usr/bin/python3 tests/e2e/soak_test.py
+SIMVISOR_SEED=${SIMVISOR_SEED:-$(date +%Y%m%d)} \
+SIMVISOR_SECONDS=${SIMVISOR_FUZZ_SECONDS:-3600} \
+  /usr/bin/python3 tests/e2e/hostile/fuzz_test.py

@@ -1,0 +1,48 @@
+"""Runs attacks in a process of its own, so that they take no time of the one that
+measures:
+
+  python3 run.py ADDRESS TCP FOLDER SECONDS NAME...
+
+Prints, as JSON, what came back by attack, and what was wrong.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.dirname(HERE), os.path.dirname(os.path.dirname(HERE))]
+
+from attacks import (connections, files, images, peers,  # noqa: E402
+                     requests, sizes, streams, work)
+from attacks.attack import Attack  # noqa: E402
+
+ATTACKS = {one.__name__: one for one in (
+    connections.idle_connections, requests.unparsable_messages,
+    requests.cancelled_bodies, requests.bad_names, streams.silent_streams,
+    streams.unread_streams, streams.reflection_streams, images.hostile_images,
+    sizes.hotplug_areas, sizes.scattered_creates, work.load_checks, work.audits,
+    peers.lying_peers, files.one_file)}
+
+
+def main(address, tcp, folder, seconds, *names):
+    os.nice(10)  # attackers are elsewhere, and do not take the daemon's CPUs
+    attacks = {name: Attack(address, tcp, folder, float(seconds))
+               for name in names}
+
+    def run(name):
+        try:
+            ATTACKS[name](attacks[name])
+        except Exception:
+            # Many of them meet a daemon that refuses everything; a bug of the
+            # attack's own shows here, too.
+            attacks[name].note(traceback.format_exc(limit=-2))
+    Attack.together([lambda name=name: run(name) for name in names])
+    print(json.dumps({name: {"came back": one.came_back, "wrong": one.wrong}
+                      for name, one in attacks.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    os._exit(0)  # streams that never end keep threads of gRPC

@@ -1,0 +1,34 @@
+"""Bytes that are no message, whatever type is expected.
+
+Each is a message, or a part of it, with an end that no parser takes.  Nothing
+of what is before the end may be acted on.
+"""
+
+from fuzz.words import type_name
+
+# A field that goes on past the end, a group that nothing ends, a wire type that
+# there is not, a number without an end, field number 0.
+ENDS = (b"\x0a\x7f", b"\x0b", b"\x0f", b"\x08" + b"\xff" * 11, b"\x00\x00",
+        b"\x0a\xff\xff\xff\xff\x0f", b"\xff")
+
+
+def _bad_text(message_class):
+    """A text field whose bytes are not UTF-8; None if there is no such field.
+
+    Never an address to connect to."""
+    for field in message_class.DESCRIPTOR.fields:
+        if type_name(field) == "string" and field.name != "target":
+            return bytes([field.number << 3 | 2, 2, 0xc3, 0x28])
+    return None
+
+
+def garbage(random, message):
+    """Bytes of `message` that end in something that cannot be parsed."""
+    ends = ENDS
+    text = _bad_text(type(message))
+    if text:
+        ends += (text, text)
+    front = random.choice((b"", message.SerializeToString()))
+    if len(front) > 3 << 20:
+        front = b""
+    return front + random.choice(ends)
