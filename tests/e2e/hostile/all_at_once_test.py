@@ -1,8 +1,9 @@
 """All attacks at once against one daemon with small budgets: a quiet client is
 answered in time meanwhile, and afterwards the daemon is as it was.
 
-The attacks run in a few processes of their own, see attacks.  SIMVISOR_SECONDS=n
-sets how long (30 if not set), SIMVISOR_ATTACKS=NAME,NAME which (all if not set).
+The attacks run in a few processes of their own, see attacks.
+SIMVISOR_SECONDS=n sets how long (30 if not set), SIMVISOR_ATTACKS=NAME,NAME
+which (all if not set).
 """
 
 import collections
@@ -46,7 +47,10 @@ if CHOSEN:
 HOST_GIB = 24
 FLAGS = ("--host-memory", f"{HOST_GIB}G", "--dom0-memory", "1G",
          "--placement", "scatter")
-# The usual limit of a user's processes; the daemon may raise it to the hard one.
+# What the attacks must not get past.
+LIMITS = {"max_connections": 300, "handshake_timeout": 1, "idle_timeout": 2,
+          "stall_timeout": "3s", "max_calls": 400}
+# The usual limit of a user's processes; a daemon may raise it to the hard one.
 DESCRIPTORS = 1024
 
 # What the daemon's tables take at most when every frame is scattered: a word in
@@ -173,7 +177,7 @@ class AllAtOnceTest(unittest.TestCase):
         try:
             return harness.Daemon(
                 "--listen", "127.0.0.1:0", "--log-level", "error", *FLAGS,
-                *budgets.flags())
+                *budgets.flags(**LIMITS))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -208,8 +212,8 @@ class AllAtOnceTest(unittest.TestCase):
     # --- Back to what it was ---
 
     def end_domains(self):
-        """Ends what attackers have left; what they were stopped in the middle of
-        may still turn up."""
+        """Ends what attackers have left; what they were stopped in the middle
+        of may still turn up."""
         client = self.quiet.client
         for one in self.migrations():
             if one.state in OPEN_STATES:

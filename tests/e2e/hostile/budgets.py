@@ -1,4 +1,4 @@
-"""The daemon's budgets that tests make small, so that they are reached."""
+"""The daemon's bounds that tests make small, so that they are reached."""
 
 import functools
 import subprocess
@@ -7,8 +7,8 @@ from harness import SIMVISORD
 
 MIB = 1 << 20
 
-# Flag, and its value in MiB.
-BUDGETS = {
+# Flags for memory, in MiB.
+MEMORY = {
     "--max-guest-memory": 256,
     "--max-message-memory": 96,
     "--max-image-memory": 64,
@@ -17,8 +17,8 @@ BUDGETS = {
 
 @functools.lru_cache(maxsize=None)
 def _help():
-    return subprocess.run([SIMVISORD, "--help"], capture_output=True, text=True,
-                          check=True).stdout
+    return subprocess.run([SIMVISORD, "--help"], capture_output=True,
+                          text=True, check=True).stdout
 
 
 def has(flag):
@@ -26,10 +26,16 @@ def has(flag):
     return flag in _help()
 
 
-def flags():
-    return tuple(word for flag, size in BUDGETS.items() if has(flag)
-                 for word in (flag, f"{size}m"))
+def flags(**others):
+    """Of the budgets for memory and of `others` (max_calls=9 for
+    --max-calls 9) those that the daemon knows."""
+    wanted = {flag: f"{size}m" for flag, size in MEMORY.items()}
+    wanted.update(("--" + name.replace("_", "-"), str(value))
+                  for name, value in others.items())
+    return tuple(word for flag, value in wanted.items() if has(flag)
+                 for word in (flag, value))
 
 
 def total_bytes():
-    return sum(BUDGETS.values()) * MIB
+    """Messages count twice: once more while they are not whole."""
+    return (sum(MEMORY.values()) + MEMORY["--max-message-memory"]) * MIB

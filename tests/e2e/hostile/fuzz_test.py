@@ -1,8 +1,8 @@
 """Calls every method with whatever a client may send, for SIMVISOR_SECONDS (50
 if not set), and looks in between whether the daemons are sound; see fuzz.
 
-SIMVISOR_SEED=n chooses what is sent.  SIMVISOR_PROBLEMS=n lets a run go on until
-it has found n different problems.
+SIMVISOR_SEED=n chooses what is sent.  SIMVISOR_PROBLEMS=n lets a run go on
+until it has found n different problems.
 """
 
 import os
@@ -16,7 +16,7 @@ from fuzz.driver import Fuzz  # noqa: E402
 
 class FuzzTest(unittest.TestCase):
 
-    def test_every_call_is_answered_as_documented_and_leaves_sound_machines(self):
+    def test_calls_are_answered_as_documented_and_leave_sound_machines(self):
         seed = int(os.environ.get("SIMVISOR_SEED", 1))
         seconds = float(os.environ.get("SIMVISOR_SECONDS", 50))
         problems = int(os.environ.get("SIMVISOR_PROBLEMS", 1))

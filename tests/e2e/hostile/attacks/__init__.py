@@ -1,7 +1,7 @@
-"""What hostile and careless clients do to a daemon, each as a function that goes
-on until it is told to stop.
+"""What hostile and careless clients do to a daemon, each as a function that
+goes on until its time is over.
 
-  attack       what all of them have: where the daemon is, threads, what came back
+  attack       what all of them have: addresses, threads, what came back
   connections  connections that say nothing, or a part of something
   requests     messages that nobody can parse, are large, or have odd names
   streams      streams that stand still, or whose answers are never read

@@ -1,5 +1,5 @@
-"""What every attack has: the daemon's addresses, a folder, an end, and a count of
-what came back."""
+"""What every attack has: the daemon's addresses, a folder, an end, and a count
+of what came back."""
 
 import collections
 import contextlib
@@ -79,8 +79,8 @@ class Attack:
     # --- Threads ---
 
     def loop(self, threads, step):
-        """Calls step(random, client, number) on each thread until the end.  Each
-        has a connection of its own."""
+        """Calls step(random, client, number) on each thread until the end.
+        Each has a connection of its own."""
         def work(number):
             rnd = random.Random(number)
             with self.client() as client:

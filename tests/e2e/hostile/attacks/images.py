@@ -1,4 +1,4 @@
-"""Images made to harm: notes that no kernel wrote, and pages that do not fit."""
+"""Images made to harm: notes that no kernel wrote, pages that do not fit."""
 
 import random
 
@@ -51,8 +51,8 @@ def _varint(number):
 def claiming_load(attack, writes=1 << 62):
     """An image of a guest whose load says that it has made so many writes.
 
-    In the notes the number follows the load's seed; it takes more bytes than the
-    true one, so the seed gets fewer."""
+    In the notes the number follows the load's seed; it takes more bytes than
+    the true one, so the seed gets fewer."""
     image = saved(attack, "claims", guest_load.LoadSpec(
         pages_per_second=1000, working_set_pages=20, seed=SEED))
     seed = _varint(SEED)
@@ -79,8 +79,8 @@ def hostile_images(attack):
             return
         start = migration.SaveDomainRequest(
             start=migration.SaveDomainRequest.Start(domain=ref(there.domid)))
-        attack.ask(lambda request, timeout: list(
-            client.migration.SaveDomain(iter([request]), timeout=timeout)), start)
+        attack.ask(lambda request, timeout: list(client.migration.SaveDomain(
+            iter([request]), timeout=timeout)), start)
         attack.ask(client.domain.DestroyDomain,
                    domain.DestroyDomainRequest(domain=ref(there.domid)))
     attack.loop(3, step)

@@ -1,5 +1,5 @@
-"""Runs attacks in a process of its own, so that they take no time of the one that
-measures:
+"""Runs attacks in a process of its own, so that they take no time of the one
+that measures:
 
   python3 run.py ADDRESS TCP FOLDER SECONDS NAME...
 

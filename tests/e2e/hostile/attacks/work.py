@@ -5,8 +5,8 @@ from harness import domain, guest_load, host, ref
 
 
 def load_checks(attack):
-    """Eight checks of a load that claims 2^62 writes; and of one that has made as
-    many as a load may, if nobody takes that image."""
+    """Checks of a load that claims 2^62 writes; or, if that image is refused,
+    of one that writes as fast as a load may."""
     image = claiming_load(attack)
     with attack.client() as client:
         there = restore(attack, client, "claims", image)
@@ -19,7 +19,7 @@ def load_checks(attack):
                                pages_per_second=10_000_000,
                                working_set_pages=500)))
     request = guest_load.CheckGuestLoadRequest(domain=ref("claims"))
-    attack.loop(8, lambda _, client, __: attack.ask(
+    attack.loop(12, lambda _, client, __: attack.ask(
         client.guest_load.CheckGuestLoad, request,
         timeout=max(0.1, attack.left)))
 

@@ -10,6 +10,7 @@
   table       docs/errors.md and the methods' comments, as rules
   checks      what must hold of every error
   ring        the last calls, for a report
+  replay      sends a call of such a report once more
   machines    the daemons, and what must hold of one that rests
   driver      rounds of calls on several threads, with checks in between
 """

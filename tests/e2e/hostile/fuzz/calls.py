@@ -95,7 +95,8 @@ class Caller:
         call = self._plan(method, [raw])
         ask = self._opened("unary_unary", method)
         if not call.cancelled:
-            self._ended(call, lambda: self._learn(ask(raw, timeout=call.timeout)))
+            self._ended(call, lambda: self._learn(
+                ask(raw, timeout=call.timeout)))
             return
 
         def cancel():

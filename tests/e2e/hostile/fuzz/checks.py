@@ -17,8 +17,8 @@ OWN_ANSWERS = {("DEADLINE_EXCEEDED", "Deadline Exceeded"),
                ("CANCELLED", "Locally cancelled by application!")}
 
 # Categories of characters that a terminal acts upon or does not show: controls,
-# format characters such as a change of direction, line and paragraph separators,
-# and surrogates.
+# format characters such as a change of direction, line and paragraph
+# separators, and surrogates.
 HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 
 # gRPC's own services answer without reasons.
@@ -102,7 +102,7 @@ class Checks:
             yield f"{code} has no reason: {message!r}"
 
     def answer(self, message):
-        """What is wrong with errors in an answer: of a slot, of an operation."""
+        """What is wrong with the errors of slots and operations in it."""
         names = message.DESCRIPTOR.fields_by_name
         if {"code", "reason", "message"} <= set(names):
             yield from self._reason_problems(message.code, message.reason)
