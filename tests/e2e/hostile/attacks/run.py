@@ -17,6 +17,7 @@ sys.path[:0] = [os.path.dirname(HERE), os.path.dirname(os.path.dirname(HERE))]
 from attacks import (connections, files, images, peers,  # noqa: E402
                      requests, sizes, streams, work)
 from attacks.attack import Attack  # noqa: E402
+from harness import grpc  # noqa: E402
 
 ATTACKS = {one.__name__: one for one in (
     connections.idle_connections, requests.unparsable_messages,
@@ -32,12 +33,17 @@ def main(address, tcp, folder, seconds, *names):
                for name in names}
 
     def run(name):
-        try:
-            ATTACKS[name](attacks[name])
-        except Exception:
-            # Many of them meet a daemon that refuses everything; a bug of the
-            # attack's own shows here, too.
-            attacks[name].note(traceback.format_exc(limit=-2))
+        attack = attacks[name]
+        while not attack.over:
+            try:
+                ATTACKS[name](attack)
+            except grpc.RpcError as error:
+                # What it prepares is refused; another attack may be why.
+                attack.note_error(error)
+                attack.rest(0.5)
+            except Exception:
+                attack.note_wrong(f"{name}: {traceback.format_exc()}")
+                return
     Attack.together([lambda name=name: run(name) for name in names])
     print(json.dumps({name: {"came back": one.came_back, "wrong": one.wrong}
                       for name, one in attacks.items()}), flush=True)

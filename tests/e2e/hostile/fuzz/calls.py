@@ -147,10 +147,15 @@ class Caller:
             self._pause()
             responses.cancel()
             return
+        try:
+            self._take(call, responses, most, sender)
+        finally:
+            self._pause()
+            responses.cancel()  # does nothing to a call that has ended
+
+    def _take(self, call, responses, most, sender):
         data = []
-        for count, response in enumerate(responses):
-            if count >= most:
-                break
+        for count, response in enumerate(responses, 1):
             self._learn(response)
             if sender:
                 sender.note(response)
@@ -158,10 +163,8 @@ class Caller:
                 data.append(response.data)
                 if response.last:
                     self._keep(b"".join(data))
-        else:
-            return
-        self._pause()
-        responses.cancel()
+            if count >= most:
+                return
 
     def _keep(self, image):
         if len(image) <= KEPT_IMAGE:

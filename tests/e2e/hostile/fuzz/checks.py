@@ -25,6 +25,15 @@ HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 OF_GRPC = ("/grpc.health.", "/grpc.reflection.")
 
 
+# Fields of answers that tools show as they come.
+SHOWN = {"Domain.name", "IncomingDomain.name", "Migration.name",
+         "Migration.peer", "Migration.message"}
+
+
+def has_hidden(text):
+    return any(unicodedata.category(one) in HIDDEN for one in text)
+
+
 def details_of(error):
     """The google.rpc.Status of a failed call, or None."""
     for key, value in error.trailing_metadata() or ():
@@ -49,7 +58,7 @@ def message_problems(message):
         return
     if len(message.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         yield f"the message has more than {MOST_BYTES} bytes"
-    if any(unicodedata.category(one) in HIDDEN for one in message):
+    if has_hidden(message):
         yield f"the message has hidden characters: {ascii(message)}"
     if SUCCESS.search(message):
         yield f"the message gives OK as a cause: {message}"
@@ -109,6 +118,9 @@ class Checks:
             yield from message_problems(message.message)
             return
         for field, value in message.ListFields():
+            if field.full_name.removeprefix("simvisor.v1.") in SHOWN and (
+                    has_hidden(value)):
+                yield f"{field.full_name} has hidden characters: {ascii(value)}"
             if not field.message_type:
                 continue
             repeated = field.label == field.LABEL_REPEATED

@@ -239,7 +239,7 @@ class Machines:
             f"unix:{self._folder.name}/nobody.sock",
             f"unix:{self._folder.name}/mute.sock", f"127.0.0.1:{port}",
             f"[::1]:{port}", "", "unix:", "127.0.0.1", "127.0.0.1:0",
-            "127.0.0.1:99999", "unix:" + "x" * 200,
+            "127.0.0.1:99999", "unix-abstract:7", "unix:" + "x" * 200,
             f"unix:{self._folder.name}/\x1b[31m\u202ered.sock"]
 
     def end(self):
