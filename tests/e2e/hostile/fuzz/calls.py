@@ -150,7 +150,8 @@ class Caller:
         try:
             self._take(call, responses, most, sender)
         finally:
-            self._pause()
+            if call.cancelled:
+                self._pause()
             responses.cancel()  # does nothing to a call that has ended
 
     def _take(self, call, responses, most, sender):
