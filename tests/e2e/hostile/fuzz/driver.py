@@ -165,24 +165,21 @@ class Fuzz:
                       file=sys.stderr)
         print(self.shown_problems(), file=sys.stderr, flush=True)
 
-    def show(self, everything=False):
+    def show(self):
         total = sum(self._outcomes.values())
         print(f"{total} calls in {self.rounds} rounds, "
               f"{time.monotonic() - self._began:.1f} s")
-        by_reason = collections.Counter()
-        reached = collections.defaultdict(int)
+        by_reason, by_path = collections.Counter(), collections.Counter()
         for (path, code, reason), count in self._outcomes.items():
             by_reason[reason or code] += count
-            reached[path] += count if code == "OK" else 0
+            if not path.endswith(UNKNOWN):
+                by_path[path] += count
         print("ended with: " + ", ".join(
             f"{count} {one}" for one, count in by_reason.most_common()))
-        never = sorted(path for path, count in reached.items()
-                       if not count and not path.endswith(UNKNOWN))
-        print("never OK: " + (", ".join(never) or "none"))
-        slowest = sorted(self._slowest.items(), key=lambda one: -one[1])
-        print("slowest: " + ", ".join(
-            f"{path} {seconds:.2f} s" for path, seconds in
-            slowest[:None if everything else 5]))
+        print("OK, of calls, and the slowest answer of a patient one:")
+        for path, count in sorted(by_path.items()):
+            print(f"  {self._outcomes[path, 'OK', '']:7} of {count:7} "
+                  f"{self._slowest.get(path, 0):6.2f} s {path}")
         for machine in self.machines.all:
             print(f"{machine.name}: at most {machine.highest_rss // MIB} MiB "
                   f"of {machine.rss_limit // MIB}")

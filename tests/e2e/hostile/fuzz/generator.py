@@ -5,6 +5,9 @@ from fuzz.words import type_name
 DEEPEST = 6  # messages in messages
 MOST_BYTES = 5 << 20  # in a message, a little more than a daemon takes
 
+# Numbers of classes of p2m words that a range can be set to.
+RAM, IDENTITY, MISSING = 1, 2, 4
+
 # What a request may never ask for: it would end the daemon.
 NEVER = {"crash"}
 
@@ -38,7 +41,7 @@ class Generator:
             return
         chosen = {self.random.choice(self._choices(one)).name
                   for one in descriptor.oneofs if self._choices(one)
-                  and (self.random.random() >= oddness * 0.5)}
+                  and self.random.random() >= self._none(one, oddness)}
         for field in descriptor.fields:
             if field.name in NEVER:
                 continue
@@ -51,6 +54,11 @@ class Generator:
                 continue
             self._set(message, field, odd, oddness, depth)
         self._agree(message, oddness)
+
+    @staticmethod
+    def _none(oneof, oddness):
+        """How often nothing of it is set."""
+        return 0.7 if oneof.name == "memory_map" else oddness * 0.5
 
     @staticmethod
     def _choices(oneof):
@@ -129,6 +137,10 @@ class Generator:
         if "max_memory_pages" in names and message.max_memory_pages:
             message.max_memory_pages = max(message.max_memory_pages,
                                            message.memory_pages)
+        if "ram_policy" in names:
+            message.p2m_class = self.random.choice((RAM, IDENTITY, MISSING))
+            if message.p2m_class != RAM:
+                message.first_mfn = 0
         if message.DESCRIPTOR.name == "E820Map":
             self._lay_out(message)
 

@@ -90,9 +90,9 @@ class Words:
     def _near(self, kind, otherwise):
         """Something that has been seen, or a neighbour of it."""
         known = self.values.pick(kind, self.random)
-        if known is None or self.random.random() < 0.5:
+        if known is None or self.random.random() < 0.4:
             return otherwise
-        return max(0, known + self.random.choice((-1, 0, 0, 0, 1, 600)))
+        return max(0, known + self.random.choice((-1, 0, 0, 0, 0, 0, 1, 600)))
 
     def _string(self, field):
         return self.random.choice(NAMES)
@@ -108,6 +108,11 @@ class Words:
         return self.random.choice(NAMES + ["", ""])
 
     def _name(self, field):
+        if field.containing_type.name == "DomainSpec":
+            # Fresh ones, and some that others want, too.
+            return self.random.choice(
+                [*NAMES, *(f"fuzz{self.random.randrange(1 << 24)}"
+                           for _ in NAMES)])
         known = self.random.random() < 0.5 and self.values.pick(
             "name", self.random)
         return known or self.random.choice(NAMES)
@@ -115,10 +120,13 @@ class Words:
     def _new_name(self, field):
         return self.random.choice(NAMES)
 
+    def _e820_host(self, field):
+        return True
+
     def _uuid(self, field):
         if field.containing_type.name == "DomainRef":
             return self._known("uuid", "")
-        digits = f"{self.random.randrange(1, 50):032x}"
+        digits = f"{self.random.randrange(1, 500):032x}"
         return self.random.choice(("", "", "-".join(
             (digits[:8], digits[8:12], digits[12:16], digits[16:20],
              digits[20:]))))
@@ -134,6 +142,7 @@ class Words:
             return self._known("migration_id", "none")
         return self.random.choice(
             ("", f"m-{self.random.randrange(1 << 20)}",
+             f"m-{self.random.randrange(1 << 20)}",
              self._known("migration_id", "")))
 
     def _target(self, field):
@@ -156,7 +165,7 @@ class Words:
                 else None)
         if kind is None:
             return self.random.randrange(1 << 16)
-        return self._known(kind, 0) + self.random.choice((0, 0, 1, 5))
+        return self.random.choice((0, 1, 2, self._known(kind, 0)))
 
     def _ids(self, field):
         kind = ("fault_id" if "Fault" in field.containing_type.name
@@ -176,14 +185,16 @@ class Words:
         return self.random.choice((0, 1, 5))
 
     def _vcpus(self, field):
+        if field.containing_type.name == "SetVcpuAffinityRequest":
+            return self.random.choice((0, 0, 0, 1))
         return self.random.choice((0, 1, 2, 4, 7))
 
     def _first_cpu(self, field):
-        return self.random.randrange(8)
+        return self.random.randrange(4)
 
     def _count(self, field):
         if field.containing_type.name == "CpuRange":
-            return self.random.randrange(8)
+            return self.random.randrange(5)
         if field.containing_type.name == "FaultRule":
             return self.random.choice((1, 2))
         return self.random.choice((1, 1, 2, 9, 64, 513, 3000))
