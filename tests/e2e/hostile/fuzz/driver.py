@@ -130,8 +130,8 @@ class Fuzz:
         self.ring.add(said)
         path = call.method.path
         problems = list(outcome.problems)
-        if outcome.reason and not call.unknown and (
-                outcome.reason not in self._documented.get(path, ())):
+        if outcome.reason and path in self._documented and (
+                outcome.reason not in self._documented[path]):
             problems.append(f"its comment does not name {outcome.reason}")
         with self._lock:
             self._outcomes[path, outcome.code, outcome.reason] += 1
