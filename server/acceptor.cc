@@ -266,7 +266,9 @@ void Acceptor::CloseOverdue() {
 }
 
 void Acceptor::ListenToServed() {
-  if (served_.size() < limits_.max_connections / 2) {
+  // Silent ones count as well: with them, all places may be taken by few that
+  // are served.
+  if (Count() < limits_.max_connections / 2) {
     listen_at_ = Clock::Time::max();
     return;
   }
@@ -293,6 +295,8 @@ void Acceptor::ReportOnce(int fd) {
 }
 
 void Acceptor::CloseQuiet(const std::string& peer) {
+  // The bound may be reached before the first look at who is quiet.
+  if (listen_at_ == Clock::Time::max()) return;
   const Clock::Time now = Now();
   if (now - closed_quiet_at_ < kPause) return;
   closed_quiet_at_ = now;

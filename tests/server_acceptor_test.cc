@@ -1,6 +1,8 @@
 // Connections to an acceptor whose server is the test.
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -40,8 +42,12 @@ class ServerAcceptorTest : public testing::Test {
     auto listener = Listener::Open(*ListenAddress::Parse("unix:" + path_));
     ASSERT_THAT(listener, IsOk());
     listener_ = std::make_unique<Listener>(*std::move(listener));
+    auto tcp = Listener::Open(*ListenAddress::Parse("127.0.0.1:0"));
+    ASSERT_THAT(tcp, IsOk());
+    tcp_ = std::make_unique<Listener>(*std::move(tcp));
     auto acceptor = Acceptor::Start(
-        {listener_->sockets().front().get()}, limits,
+        {listener_->sockets().front().get(), tcp_->sockets().front().get()},
+        limits,
         [this](UniqueFd connection, int) {
           absl::MutexLock lock(&mu_);
           served_.push_back(std::make_unique<UniqueFd>(std::move(connection)));
@@ -55,6 +61,19 @@ class ServerAcceptorTest : public testing::Test {
     sockaddr_un name = {};
     name.sun_family = AF_UNIX;
     std::memcpy(name.sun_path, path_.data(), path_.size());
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&name),
+                      sizeof name),
+              0);
+    return fd;
+  }
+
+  // As another peer than Connect().
+  UniqueFd ConnectByTcp() {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in name = {};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(static_cast<uint16_t>(tcp_->address().port()));
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&name),
                       sizeof name),
               0);
@@ -105,6 +124,7 @@ class ServerAcceptorTest : public testing::Test {
   const ScopedFolder folder_;
   const std::string path_ = folder_ / "s";
   std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Listener> tcp_;
   absl::Mutex mu_;
   std::vector<std::unique_ptr<UniqueFd>> served_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Acceptor> acceptor_;
@@ -216,6 +236,26 @@ TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
   EXPECT_FALSE(IsCut(speaking, 0));
   CloseServed();
   EXPECT_TRUE(AwaitServed(1));
+}
+
+TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
+  // Of which one peer may have six, so that two fill them.
+  Start({.max_connections = 8, .idle_timeout = absl::Milliseconds(400)});
+  const UniqueFd speaking = ConnectAndSpeak();
+  ASSERT_TRUE(AwaitServed(1));
+  const absl::Time start = absl::Now();
+  const auto speak_until = [&](absl::Time end) {
+    while (absl::Now() < end) {
+      ReadServed(0);
+      EXPECT_FALSE(IsCut(speaking, 20));
+      Send(speaking, "more");
+    }
+  };
+  speak_until(start + absl::Milliseconds(500));
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 6; ++i) silent.push_back(ConnectByTcp());
+  for (int i = 0; i < 2; ++i) silent.push_back(Connect());
+  speak_until(start + absl::Milliseconds(900));
 }
 
 TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {

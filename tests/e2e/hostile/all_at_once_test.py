@@ -8,12 +8,14 @@ which (all if not set).
 
 import collections
 import contextlib
+import itertools
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -62,7 +64,7 @@ OWN_BYTES = 300 * MIB  # the daemon without guests, its threads and their stacks
 
 INTERVAL = 0.02  # between two calls of the quiet client
 ANSWER_SECONDS = 1.0  # in which each is answered
-NEW_CLIENT_EACH = 50  # calls
+NEW_CLIENT_INTERVAL = 1.0  # between two clients that connect anew
 BACK_SECONDS = 30  # after which the daemon must be as it was
 RSS_FACTOR = 1.2
 
@@ -82,18 +84,30 @@ class Quiet:
 
     def watch(self, seconds):
         """Calls until the time is over or the daemon is."""
-        end, count = time.monotonic() + seconds, 0
-        while time.monotonic() < end and self.daemon.process.poll() is None:
-            began = time.monotonic()
-            self.client.get("quiet")
-            self.took.append(time.monotonic() - began)
-            self.highest_rss = max(self.highest_rss, self.daemon.rss_bytes())
-            count += 1
-            if count % NEW_CLIENT_EACH == 0:
-                self.connect(self.addresses[count // NEW_CLIENT_EACH % 2])
-            time.sleep(INTERVAL)
+        end = time.monotonic() + seconds
+        newcomers = threading.Thread(target=self._connect_until, args=(end,))
+        newcomers.start()
+        try:
+            while (time.monotonic() < end
+                   and self.daemon.process.poll() is None):
+                began = time.monotonic()
+                self.client.get("quiet")
+                self.took.append(time.monotonic() - began)
+                self.highest_rss = max(self.highest_rss,
+                                       self.daemon.rss_bytes())
+                time.sleep(INTERVAL)
+        finally:
+            newcomers.join()
 
-    def connect(self, address):
+    def _connect_until(self, end):
+        for address in itertools.cycle(self.addresses):
+            if (time.monotonic() + NEW_CLIENT_INTERVAL > end
+                    or self.daemon.process.poll() is not None):
+                return
+            time.sleep(NEW_CLIENT_INTERVAL)
+            self._connect(address)
+
+    def _connect(self, address):
         """A call on a connection that is made for it."""
         began = time.monotonic()
         client = harness.Client(address)

@@ -6,7 +6,7 @@ from fuzz.dialogues import mutated
 from harness import ROOT, domain, guest_load, migration, ref
 
 PIECE = 1 << 20
-FOLDER = ROOT / "tests" / "testdata" / "notes"
+FOLDER = ROOT / "tests" / "testdata" / "images"
 
 # A load's seed as it stands in the notes: ten bytes, which are not elsewhere.
 SEED = 0xfe571234abcd1234
