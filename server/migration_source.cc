@@ -133,6 +133,7 @@ absl::Status MigrationSource::SendPiece(PeerStream::Answer answer,
   SIMVISOR_RETURN_IF_ERROR(
       precopy_->Next(piece_, [this] { return CheckCancelled(); }));
   const bool last = (precopy_.get()->*is_last)();
+  if (last && piece_.empty()) stream_->Expect(answer);
   for (size_t at = 0; at < piece_.size();) {
     const size_t size = std::min(ChunkBytes(), piece_.size() - at);
     request_.mutable_data()->assign(piece_, at, size);
@@ -177,7 +178,7 @@ absl::Status MigrationSource::Pace() {
 absl::Status MigrationSource::Commit() {
   SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
   // One that has said more than PREPARED by now is not told to run it.
-  SIMVISOR_RETURN_IF_ERROR(Flush());
+  if (!stream_->fault().ok()) return Broken();
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Note(plan_.id, SourceEvent::kPrepared).status());
   Enter(v1::MIGRATION_PHASE_COMMITTING);

@@ -7,7 +7,8 @@
 // reads it, and Finish() is called once.  A client that stops reading costs the
 // bytes of that chunk, which are counted in the budget of messages, and no
 // thread; one that vanishes fails the write in flight, or is seen by the check
-// before the next chunk.
+// before the next chunk.  One that does not take a chunk for the stall timeout
+// loses the call: see StallWatch, which has a job end it in place of the write.
 //
 // Thread safety: as argued above; StartStream() may be called from any thread.
 
@@ -17,6 +18,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstddef>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -27,6 +29,7 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/cancel_call.h"
 #include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
@@ -35,6 +38,7 @@
 #include "server/raw_message.h"
 #include "server/raw_service.h"
 #include "server/rpc_status.h"
+#include "server/stall_timer.h"
 
 namespace simvisor::server {
 namespace stream_internal {
@@ -65,12 +69,19 @@ class StreamCall final : public RawWriteReactor {
   using Response =
       typename stream_internal::NextTypes<decltype(&Source::Next)>::Response;
 
-  StreamCall(CallRunner* runner, const grpc::CallbackServerContext* context,
+  StreamCall(CallRunner* runner, grpc::CallbackServerContext* context,
              const char* method, Make make)
       : runner_(runner),
         method_(method),
         limits_(context),
         record_(&runner->calls, method),
+        watch_(&runner->stalls, method,
+               [this, context](const absl::Status& why, StallWait) {
+                 runner_->pool.Submit([this, context, why] {
+                   CancelCall(context, why);
+                   End(why);
+                 });
+               }),
         make_(std::move(make)) {}
 
   // Parses the request, which is given up, and begins.
@@ -83,7 +94,11 @@ class StreamCall final : public RawWriteReactor {
   }
 
   void OnWriteDone(bool ok) override {
-    if (ok) {
+    if (!watch_.Done()) return;
+    watch_.Moved();
+    if (ok && last_) {
+      End(absl::OkStatus());
+    } else if (ok) {
       ProduceOnPool();
     } else {
       // The stream is broken: cancelled, out of time, or the client is gone.
@@ -96,6 +111,10 @@ class StreamCall final : public RawWriteReactor {
   void OnDone() override { delete this; }
 
  private:
+  // A last chunk that leaves whether or not the client reads, since HTTP/2 lets
+  // 64 KiB go ahead, goes with the status: one step less for short answers.
+  static constexpr size_t kUnwatchedBytes = size_t{32} << 10;
+
   absl::Status Accept(grpc::ByteBuffer& request) {
     SIMVISOR_ASSIGN_OR_RETURN(place_, EnterStream(*runner_, method_));
     return request_.Take(runner_->messages, method_, request);
@@ -109,12 +128,15 @@ class StreamCall final : public RawWriteReactor {
     const absl::StatusOr<Progress> progress =
         WithinMemory(method_, [this] { return FillChunk(); });
     if (!progress.ok()) return End(progress.status());
-    if (*progress == Progress::kMore) {
-      StartWrite(&chunk_);
-    } else {
+    last_ = *progress != Progress::kMore;
+    if (last_ && chunk_.Length() <= kUnwatchedBytes) {
       record_.LogOutcome(absl::OkStatus());
       StartWriteAndFinish(&chunk_, grpc::WriteOptions(), grpc::Status::OK);
+      return;
     }
+    // Nothing interrupts the call before.
+    static_cast<void>(
+        watch_.Wait(StallWait::kWrite, [this] { StartWrite(&chunk_); }));
   }
 
   absl::StatusOr<Progress> FillChunk() {
@@ -149,6 +171,8 @@ class StreamCall final : public RawWriteReactor {
   const char* const method_;
   const CallLimits limits_;
   const CallRecord record_;
+  StallWatch watch_;
+  bool last_ = false;  // the chunk is
   OpenCalls::Place place_;
   TakenMessage<Request> request_;  // until there is a source
   const Make make_;
@@ -170,7 +194,7 @@ class StreamCall final : public RawWriteReactor {
 // once.
 template <typename Make>
 RawWriteReactor* StartStream(CallRunner* runner,
-                             const grpc::CallbackServerContext* context,
+                             grpc::CallbackServerContext* context,
                              const grpc::ByteBuffer* request,
                              const char* method, Make make) {
   auto* const call =

@@ -15,7 +15,7 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import harness  # noqa: E402
 from fake_target import (ADMITTED, PREPARED, FakeTarget, Sent,  # noqa: E402
                          resolved)
-from harness import (domain, grpc, host, live, memory, memory_ops,  # noqa: E402
+from harness import (common, domain, grpc, host, live, memory, memory_ops,  # noqa: E402
                      migration, ref, simvisor)
 from migration_pair import poll  # noqa: E402
 
@@ -221,6 +221,22 @@ class SilenceTest(harness.DaemonTest):
             iter([batch] * 200), timeout=harness.DEADLINE)
         next(call)
         poll(lambda: b"StreamMemoryOps: ABORTED" in self.log(), "it ends")
+        with self.assertRaises(grpc.RpcError) as caught:
+            for _ in call:
+                pass
+        self.assertEqual(caught.exception.code().name, "ABORTED")
+        self.assertIn("CALL_STALLED", caught.exception.details())
+
+    def test_frames_that_are_not_read_end_their_call(self):
+        self.client.create("web", PAGES)
+        fill(self.client, "web")
+        frames = [frame for _, frame in self.client.translate(
+            "web", list(range(500, 500 + WRITTEN)))]
+        call = self.client.host.ReadFrames(host.ReadFramesRequest(
+            extents=[common.MfnExtent(first_mfn=frame, count=1)
+                     for frame in frames]), timeout=harness.DEADLINE)
+        next(call)
+        poll(lambda: b"ReadFrames: ABORTED" in self.log(), "it ends")
         with self.assertRaises(grpc.RpcError) as caught:
             for _ in call:
                 pass
