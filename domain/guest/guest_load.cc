@@ -147,6 +147,9 @@ std::optional<GuestLoad> GuestLoad::Decode(StateReader& in, Pfn end) {
   const uint64_t writes = in.Get("load.writes", kMaxWrites);
   PfnSet pages = in.GetSet("load.pages", end);
   if (pages.empty()) in.Fail("no page; a load has at least one");
+  if (pages.size() > LoadSpec::kMaxWorkingSet) {
+    in.Fail("more pages than a load may have");
+  }
   if (!in.ok()) return std::nullopt;
   spec.working_set = pages.size();
   return GuestLoad(spec, std::move(pages), writes);

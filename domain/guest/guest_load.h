@@ -34,9 +34,11 @@ enum class LoadPattern {
 
 struct LoadSpec {
   static constexpr uint64_t kMaxPagesPerSecond = 10'000'000;
+  // 16 GiB: a check keeps eight bytes for each page.
+  static constexpr PageCount kMaxWorkingSet{uint64_t{1} << 22};
 
   uint64_t pages_per_second = 1;  // 1 to kMaxPagesPerSecond
-  PageCount working_set{1};       // at least 1
+  PageCount working_set{1};       // 1 to kMaxWorkingSet
   LoadPattern pattern = LoadPattern::kRandom;
   uint64_t seed = 1;
 
