@@ -84,10 +84,22 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       contents_(pool.store()),
       max_pages_(params.max_pages),
       static_max_(spec_.max_memory),
-      target_(spec_.memory) {}
+      target_(spec_.memory) {
+  Show();
+}
+
+Domain::ChangeLock::ChangeLock(Domain* domain) : domain_(domain) {
+  domain_->mu_.Lock();
+}
+
+// The analysis does not know that domain_ is what the constructor locked.
+Domain::ChangeLock::~ChangeLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  domain_->Show();
+  domain_->mu_.Unlock();
+}
 
 absl::Status Domain::Populate(StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   const PfnSet usable = UsablePages(spec_.e820, spec_.memory);
   for (const auto& [first, end] : usable.extents()) {
     free_pages_.Return(ExtentBetween(first, end));
@@ -165,36 +177,57 @@ DomainInfo Domain::Info() const {
   DomainInfo info;
   info.id = id_;
   info.name = name();
-  absl::MutexLock lock(&mu_);
   info.uuid = spec_.uuid;
   info.arch = spec_.arch;
-  info.state = state_;
-  info.vcpus = vcpus_;
   info.e820 = spec_.e820;
   info.pci_devices = spec_.pci_devices;
   info.p2m = spec_.p2m;
   info.hotplug_limit_gib = spec_.hotplug_limit_gib;
   info.pae_kernel = spec_.pae_kernel;
-  info.suspended = suspended_;
-  info.handover = handover_;
-  if (suspended_) info.suspension = suspensions_;
+  {
+    absl::MutexLock lock(&info_mu_);
+    info.state = shown_.state;
+    info.suspended = shown_.suspended;
+    info.suspension = shown_.suspension;
+    info.handover = shown_.handover;
+    info.vcpus = shown_.vcpus;
+    info.memory = shown_.memory;
+    info.balloon_driver = shown_.balloon_driver;
+  }
+  // These do not change once there is a driver to be shown.
+  if (info.balloon_driver.has_value()) {
+    info.balloon_driver->extra_regions = extra_regions_;
+  }
   info.memory.foreign_held = pool_.HeldBy(id_);
-  info.memory.current = current_ + info.memory.foreign_held;
-  info.memory.max = max_pages_;
-  info.memory.static_max = static_max_;
-  info.memory.target = target_;
-  info.memory.balloon_state = driver_.policy().state();
-  if (state_ == DomainState::kDying) return info;
-  info.memory.p2m_pages = list_->structure().size();
-  if (address_spaces_ != nullptr) {
-    info.memory.address_space_pages = address_spaces_->pages();
-  }
-  if (booted_.load(std::memory_order_relaxed)) {
-    info.memory.balloon = balloon_.size();
-    info.memory.available = free_pages_.count();
-    info.balloon_driver = DriverInfo();
-  }
+  info.memory.current += info.memory.foreign_held;
   return info;
+}
+
+void Domain::Show() {
+  Shown now;
+  now.state = state_;
+  now.suspended = suspended_;
+  if (suspended_) now.suspension = suspensions_;
+  now.handover = handover_;
+  now.vcpus = vcpus_;
+  now.memory.current = current_;
+  now.memory.max = max_pages_;
+  now.memory.static_max = static_max_;
+  now.memory.target = target_;
+  now.memory.balloon_state = driver_.policy().state();
+  if (state_ != DomainState::kDying) {
+    now.memory.p2m_pages = list_->structure().size();
+    if (address_spaces_ != nullptr) {
+      now.memory.address_space_pages = address_spaces_->pages();
+    }
+    if (booted_.load(std::memory_order_relaxed)) {
+      now.memory.balloon = balloon_.size();
+      now.memory.available = free_pages_.count();
+      now.balloon_driver = DriverInfo();
+    }
+  }
+  absl::MutexLock lock(&info_mu_);
+  shown_ = std::move(now);
 }
 
 std::optional<PageCount> Domain::PagesAtOnce() const {
@@ -203,6 +236,8 @@ std::optional<PageCount> Domain::PagesAtOnce() const {
   mu_.Unlock();
   return pages;
 }
+
+bool Domain::IsAtWork() const { return !PagesAtOnce().has_value(); }
 
 std::string Domain::name() const {
   absl::MutexLock lock(&name_mu_);
@@ -215,14 +250,14 @@ void Domain::Rename(absl::string_view name) {
 }
 
 absl::StatusOr<DomainState> Domain::Pause() {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("pause"));
   if (state_ == DomainState::kRunning) state_ = DomainState::kPaused;
   return state_;
 }
 
 absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("unpause"));
   SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("unpause"));
   if (state_ == DomainState::kRunning) return state_;
@@ -234,13 +269,14 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
     SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
   }
   state_ = DomainState::kRunning;
+  Show();
   // The guest runs, however far its driver got before it was stopped.
   Drive(target_, nullptr, stop).IgnoreError();
   return state_;
 }
 
 absl::StatusOr<PageCount> Domain::Destroy(std::vector<DomainId>* drained) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   return Die(drained);
 }
@@ -253,6 +289,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
     absl::MutexLock lock(&affinity_mu_);
     affinities_.Clear();
   }
+  Show();
   PageCount freed = DropForeign(drained);
   std::vector<MfnExtent> frames;
   for (PfnExtent rest = {Pfn(0), list_->p2m_size() - Pfn(0)}; !rest.empty();) {
@@ -293,6 +330,7 @@ PageCount Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
     contents_.Drop(extent);
     current_ -= extent.count;
   }
+  Show();
   return freed;
 }
 

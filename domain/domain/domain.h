@@ -25,10 +25,12 @@
 // nothing, unless its comment says otherwise.  Where `stop` ends a call, its
 // status is the result.
 //
-// Thread safety: all public methods may be called from any thread.  They
-// serialise on one mutex per domain, but for Translate(), which takes no lock
-// once the guest has booted, and for names and affinities, which have locks of
-// their own.  Lock order: Host -> Domain -> FramePool.
+// Thread safety: all public methods may be called from any thread.  Methods
+// that change the domain serialise on one mutex per domain, which those that
+// only look share; a memory operation may hold it for seconds.  Translate()
+// takes no lock once the guest has booted; names, affinities and what Info()
+// shows have locks of their own that are only ever held for a moment. Lock
+// order: Host -> Domain -> FramePool.
 
 #ifndef SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_
 #define SIMVISOR_DOMAIN_DOMAIN_DOMAIN_H_
@@ -102,10 +104,23 @@ class Domain {
   // failure it owns nothing, is DYING and must be dropped.
   absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
-  DomainInfo Info() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Pages that it has, without those held; nothing if that would mean to wait,
-  // since somebody is at work on the domain.
+  // Never waits for an operation.  Shows the domain as it is, or, while one is
+  // at work, as it was before or at some moment since: a state with the counts
+  // of one moment, which a later call may find further on.  Held frames are
+  // counted on their own, so that `current` may count some twice while their
+  // owner is giving them back.
+  DomainInfo Info() const ABSL_LOCKS_EXCLUDED(info_mu_);
+  // Pages that Info() shows, without those held.
+  PageCount ShownPages() const ABSL_LOCKS_EXCLUDED(info_mu_) {
+    absl::MutexLock lock(&info_mu_);
+    return shown_.memory.current;
+  }
+  // Whether its guest has booted, so that Translate() takes no lock.
+  bool HasBooted() const { return booted_.load(std::memory_order_acquire); }
+  // Pages that it has, without those held; nullopt if the lock is taken.
   std::optional<PageCount> PagesAtOnce() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether a change would have to wait for the lock now.
+  bool IsAtWork() const ABSL_LOCKS_EXCLUDED(mu_);
   // Does not wait for a long memory operation, as Info() does.
   std::string name() const ABSL_LOCKS_EXCLUDED(name_mu_);
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
@@ -395,36 +410,69 @@ class Domain {
   absl::StatusOr<AddressSpaceSync> SyncAddressSpaces(StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // For the host's audit, which holds every domain still at once.
-  void LockForAudit() const ABSL_EXCLUSIVE_LOCK_FUNCTION(mu_) { mu_.Lock(); }
-  void UnlockAfterAudit() const ABSL_UNLOCK_FUNCTION(mu_) { mu_.Unlock(); }
+  // For the host's audit, which holds every domain still at once; methods that
+  // only look go on.
+  void LockForAudit() const ABSL_SHARED_LOCK_FUNCTION(mu_) { mu_.ReaderLock(); }
+  bool TryLockForAudit() const ABSL_SHARED_TRYLOCK_FUNCTION(true, mu_) {
+    return mu_.ReaderTryLock();
+  }
+  void UnlockAfterAudit() const ABSL_UNLOCK_FUNCTION(mu_) {
+    mu_.ReaderUnlock();
+  }
   // Appends a sentence for each invariant that does not hold, and adds the RAM
   // words looked at to *words.  Returns the pages the domain says it owns, held
   // ones included.
   PageCount Audit(std::vector<std::string>& findings, uint64_t* words) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Counts the domain's foreign words by frame.
   void CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
  private:
+  // Holds the lock for a change, and shows the outcome in Info() at its end.
+  class ABSL_SCOPED_LOCKABLE ChangeLock {
+   public:
+    explicit ChangeLock(Domain* domain)
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(domain->mu_);
+    ChangeLock(const ChangeLock&) = delete;
+    ChangeLock& operator=(const ChangeLock&) = delete;
+    ~ChangeLock() ABSL_UNLOCK_FUNCTION();
+
+   private:
+    Domain* const domain_;
+  };
+
+  // What Info() shows of what changes, but for the name and held frames.
+  struct Shown {
+    DomainState state = DomainState::kBuilt;
+    bool suspended = false;
+    uint64_t suspension = 0;
+    Handover handover = Handover::kNone;
+    uint32_t vcpus = 1;
+    DomainMemory memory;
+    std::optional<BalloonDriverInfo> balloon_driver;  // without its regions
+  };
+
   Domain(Params params, MemorySetup setup, PageCount boot_pages,
          std::unique_ptr<P2mList> list, FramePool& pool);
 
   // domain.cc
+  // Lets Info() show the domain as it is now; a long change may do so on its
+  // way.
+  void Show() ABSL_SHARED_LOCKS_REQUIRED(mu_) ABSL_LOCKS_EXCLUDED(info_mu_);
   // `held`: its frames that are held, if anybody has looked.
   absl::Status DyingError(PageCount held = PageCount(0)) const;
-  absl::Status CheckAlive() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckAlive() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckBooted(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckRunning(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status GiveInitialFrames(StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MakeAddressSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckOwnKernel(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Destroy() without its checks.
   PageCount Die(std::vector<DomainId>* drained)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -439,7 +487,7 @@ class Domain {
   // max_runs runs at most; returns the pfn to go on from.
   Pfn CollectFrames(PfnExtent pfns, size_t max_runs,
                     std::vector<MfnExtent>& frames) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Runs worked on between two looks at a StopCheck.
   static constexpr size_t kMaxRuns = 1 << 12;
 
@@ -455,7 +503,7 @@ class Domain {
   absl::Status WorkDriver(FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  BalloonDriverInfo DriverInfo() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  BalloonDriverInfo DriverInfo() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Move pages, as many as there are or until `stop` says so, and count them in
   // *moved.
   absl::Status MoveDown(PageCount pages, StopCheck stop, PageCount* moved)
@@ -467,45 +515,44 @@ class Domain {
   absl::Status MoveExtentDown(PfnExtent& pfns, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckRoomUp(PageCount pages) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages that leaves for the next `pages` pages of the balloon take, counting
   // `most` for each of its extents; none but with compact room.
   PageCount LeafPagesUp(PageCount pages, PageCount most) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
-  PageCount RoomBelowMax() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  PageCount RoomBelowMax() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_migrate.cc
   absl::Status CheckNotMigrating(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_suspend.cc
   absl::Status CheckCanSuspend(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckCanTravel(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // An image names pfns below last_pfn() only.
   absl::Status CheckNoRamBehindEnd(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckNotSuspended(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Chooses pages for what is in `record`.
   absl::Status PlaceRecord(absl::string_view operation, StopCheck stop,
                            SuspendRecord& record) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Free pages that hold nothing, the lowest first.
   absl::StatusOr<std::vector<Pfn>> UnwrittenFreePages(size_t most,
                                                       StopCheck stop) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // The run that begins at `at`, which is below `end`.
-  ImageRun RunForImage(Pfn at, Pfn end) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  int TableLevel(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  ImageRun RunForImage(Pfn at, Pfn end) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  int TableLevel(Pfn pfn) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_restore.cc
   // Appends what the kernel knows about itself.
   absl::Status EncodeKernel(StateWriter& out, StopCheck stop) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   struct Limits {
     PageCount target;
     PageCount static_max;
@@ -522,8 +569,8 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckLeafPages(absl::Span<const uint64_t> pages,
                               StopCheck stop) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckPlanned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  absl::Status CheckPlanned() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Takes the contents of `incoming`, whose frames are this guest's already.
   void TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(incoming.mu_) ABSL_LOCKS_EXCLUDED(mu_);
@@ -535,28 +582,27 @@ class Domain {
   // domain_audit.cc
   // The part of Audit() that asks the guest only, and no frame.
   void AuditGuest(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void AuditDying(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Adds RAM words to *words and returns how many foreign ones there are.
   PageCount AuditWords(std::vector<std::string>& findings,
-                       uint64_t* words) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+                       uint64_t* words) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void AuditFreePages(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void AuditAddressSpaces(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // `words`: foreign words that the list has.
   void AuditForeign(PageCount words, std::vector<std::string>& out) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void AuditBalloon(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_p2m.cc
   absl::StatusOr<PfnExtent> IdentityRange(Pfn start, Pfn end) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Free pages that a guest which has not booted must keep.
-  PageCount PagesStillToBoot() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  PageCount PagesStillToBoot() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // What is under a range that is about to be overwritten.
   struct Overwritten {
     std::vector<MfnExtent> frames;
@@ -565,12 +611,12 @@ class Domain {
   absl::StatusOr<Overwritten> CheckOverwrite(absl::string_view operation,
                                              PfnExtent pfns, RamPolicy policy,
                                              StopCheck stop) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckGuestPages(absl::string_view operation, PfnExtent pfns,
                                PageCount needed) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Takes the pages of the p2m list that setting `pfns` needs, and their own
   // pages out of the guest's free ones.  RESOURCE_EXHAUSTED
   // GUEST_MEMORY_EXHAUSTED; then pages taken for the list stay (A6), and
@@ -585,16 +631,16 @@ class Domain {
 
   // domain_address_space.cc
   absl::Status CheckHasAddressSpaces(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Whether a page of `pfns` is a process's page table.
-  bool HoldsPageTables(PfnExtent pfns) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HoldsPageTables(PfnExtent pfns) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Forgets what was written to `pages`: the kernel has zeroed them.
   void ZeroPages(const PfnSet& pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MarkPageTablesDirty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Fills `page` if the kernel keeps its p2m list or a page table at `pfn`;
   // returns whether it does.
   bool RenderKernelPage(Pfn pfn, absl::Span<char> page) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_foreign.cc
   // What the pool said of the slot's frame, with the slot named.
@@ -605,7 +651,7 @@ class Domain {
   absl::Status UnmapSlot(Pfn pfn, std::vector<Mfn>& mfns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckNoForeign(absl::string_view operation, PfnExtent pfns) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Gives up every mapping without touching the words; returns how many frames
   // of dying owners that frees.
   PageCount DropForeign(std::vector<DomainId>* drained)
@@ -613,34 +659,34 @@ class Domain {
 
   // domain_load.cc
   absl::Status CheckCanStartLoad(const LoadSpec& spec) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckHasLoad(absl::string_view operation) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status LoadNotFound(absl::string_view operation) const;
   absl::Status LoadTooLarge(PageCount wanted, PageCount had) const;
   void FreeLoadPages(const PfnSet& pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Compares the next pages with what they must hold.
   void CheckBatch(const LastWrites& last, LoadCheck& check) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool LoadRuns() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  bool LoadRuns() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // That no page of `pfns` is the load's.
   absl::Status CheckNoLoad(absl::string_view operation, PfnExtent pfns) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void AuditLoad(std::vector<std::string>& findings) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_memory.cc
   absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
                           uint64_t size, bool writing) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Appends `count` pages to `spare`, for contents; errors as WriteMemory().
   absl::Status TakeSpare(absl::string_view operation, size_t count,
                          std::vector<PagePtr>& spare);
   // Whether WriteContent() takes a page of `spare`.
   bool TakesPage(Pfn pfn, absl::string_view data) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Whether a page that is RAM was ever written.
-  bool HasContent(Pfn pfn) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasContent(Pfn pfn) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Writes to one page that is RAM, and no page of the kernel's.  Every write
   // to a guest's memory comes here.
   // REQUIRES: offset + data.size() <= kPageSize; `spare` is not empty if
@@ -676,7 +722,12 @@ class Domain {
   mutable absl::Mutex affinity_mu_;
   VcpuAffinities affinities_ ABSL_GUARDED_BY(affinity_mu_);
 
-  mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_);
+  // Locked under mu_ to change what is shown, and to look without it; nothing
+  // is locked under it.
+  mutable absl::Mutex info_mu_;
+  Shown shown_ ABSL_GUARDED_BY(info_mu_);
+
+  mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_, info_mu_);
   // The pointer is constant; the list has lock-free lookups once booted_.
   const std::unique_ptr<P2mList> list_;
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
@@ -693,8 +744,8 @@ class Domain {
   BalloonList balloon_ ABSL_GUARDED_BY(mu_);
   BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
   uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
-  // Room to balloon at boot.
-  std::vector<PfnExtent> extra_regions_ ABSL_GUARDED_BY(mu_);
+  // Room to balloon at boot; constant once booted_.
+  std::vector<PfnExtent> extra_regions_;
   PageContents contents_ ABSL_GUARDED_BY(mu_);
   // Null if there is none.  Shared so that a check can tell it from a later
   // one.

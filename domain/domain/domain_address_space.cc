@@ -76,7 +76,7 @@ void Domain::ZeroPages(const PfnSet& pages) {
 
 absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(uint32_t count,
                                                              StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("create address spaces"));
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("create address spaces"));
   if (count == 0) {
@@ -108,7 +108,7 @@ absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(uint32_t count,
 
 absl::StatusOr<AddressSpaceTotals> Domain::DestroyAddressSpaces(
     absl::Span<const uint64_t> ids, StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("destroy address spaces"));
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("destroy address spaces"));
   // Pages that are given back hold nothing, which is a change too.
@@ -120,7 +120,7 @@ absl::StatusOr<AddressSpaceTotals> Domain::DestroyAddressSpaces(
 absl::StatusOr<AddressSpaceTotals> Domain::ListAddressSpaces(
     uint64_t first_id, size_t max,
     std::vector<AddressSpaceInfo>& spaces) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("list address spaces"));
   address_spaces_->List(first_id, max, spaces);
   return address_spaces_->totals();
@@ -128,7 +128,7 @@ absl::StatusOr<AddressSpaceTotals> Domain::ListAddressSpaces(
 
 absl::Status Domain::TranslateIn(uint64_t id, absl::Span<const uint64_t> pfns,
                                  std::vector<P2mWord>& words) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(
       CheckHasAddressSpaces("translate in an address space"));
   return address_spaces_->Translate(id, pfns, words);

@@ -43,7 +43,7 @@ absl::Status NoLeafPages(DomainId id, PageCount pages, PageCount got,
 absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
                                               bool allow_partial,
                                               StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon down"));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon down", pages));
   // All or nothing: what moves must not run into a failure half-way.
@@ -70,7 +70,7 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
 
 absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
                                             StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon up"));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon up", pages));
   if (!allow_partial) SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(pages));
@@ -185,14 +185,14 @@ absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
 }
 
 BalloonTimer Domain::balloon_timer() const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   BalloonTimer timer = {driver_wakeups_, std::nullopt};
   if (state_ == DomainState::kRunning) timer.seconds = driver_.SecondsToWake();
   return timer;
 }
 
 absl::Status Domain::WakeBalloon(const BalloonTimer& timer, StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   if (state_ != DomainState::kRunning || timer.wakeups != driver_wakeups_ ||
       !driver_.SecondsToWake().has_value()) {
     return absl::OkStatus();
@@ -211,7 +211,7 @@ BalloonDriverInfo Domain::DriverInfo() const {
           .max_schedule_delay = BalloonPolicy::kMaxDelay,
           .retry_count = driver_.policy().retry_count(),
           .max_retry_count = driver_.policy().max_retry(),
-          .extra_regions = extra_regions_};
+          .extra_regions = {}};
 }
 
 absl::Status Domain::MoveDown(PageCount pages, StopCheck stop,
@@ -270,13 +270,14 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
     current_ += done;
     free_pages_.Return(filled);
     *moved += done;
+    Show();
     if (done == PageCount(0)) break;  // no page for a leaf
   }
   return absl::OkStatus();
 }
 
 absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set memory target"));
   if (target == PageCount(0)) {
     return MakeError(
@@ -296,11 +297,12 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
   max_pages_ = target + kMaxMemSlack;
   target_ = target;
   if (state_ != DomainState::kRunning) return absl::OkStatus();
+  Show();
   return Drive(target_, nullptr, stop);
 }
 
 absl::Status Domain::SetMaxMemory(PageCount max_memory) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set maximum memory"));
   if (max_memory > abi_->max_domain_pages()) {
     return MakeError(

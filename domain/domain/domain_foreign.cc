@@ -35,7 +35,7 @@ absl::Status PastTheList(DomainId id, absl::string_view operation, Pfn pfn,
 
 absl::Status Domain::MapForeign(absl::Span<const ForeignSlot> slots,
                                 StopCheck stop, ForeignReport& report) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("map foreign"));
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("map foreign"));
   const PageCount structure_before = list_->structure().size();
@@ -118,7 +118,7 @@ absl::Status Domain::NameSlot(const ForeignSlot& slot,
 absl::Status Domain::UnmapForeign(absl::Span<const uint64_t> pfns,
                                   StopCheck stop, ForeignReport& report,
                                   std::vector<DomainId>* drained) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("unmap foreign"));
   std::vector<Mfn> mfns;
   absl::Status stopped;

@@ -41,14 +41,15 @@ absl::Status Domain::CheckCanStartLoad(const LoadSpec& spec) const {
   }
   if (spec.pages_per_second == 0 ||
       spec.pages_per_second > LoadSpec::kMaxPagesPerSecond ||
-      spec.working_set == PageCount(0)) {
+      spec.working_set == PageCount(0) ||
+      spec.working_set > LoadSpec::kMaxWorkingSet) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
         absl::StrFormat("domain %d: start a load of %d pages per second on %d "
-                        "pages: name 1 to %d per second, and at least one page",
+                        "pages: name 1 to %d per second, and 1 to %d pages",
                         id_.value(), spec.pages_per_second,
-                        spec.working_set.value(),
-                        LoadSpec::kMaxPagesPerSecond));
+                        spec.working_set.value(), LoadSpec::kMaxPagesPerSecond,
+                        LoadSpec::kMaxWorkingSet.value()));
   }
   if (spec.working_set > free_pages_.count()) {
     return LoadTooLarge(spec.working_set, free_pages_.count());
@@ -66,7 +67,7 @@ absl::Status Domain::LoadTooLarge(PageCount wanted, PageCount had) const {
 }
 
 absl::Status Domain::StartLoad(const LoadSpec& spec) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckCanStartLoad(spec));
   PfnSet pages;
   while (pages.size() < spec.working_set) {
@@ -113,7 +114,7 @@ absl::StatusOr<uint64_t> Domain::RunLoad(uint64_t writes, StopCheck stop) {
 }
 
 absl::StatusOr<LoadReport> Domain::StopLoad() {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("stop its load"));
   SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("stop its load"));
   const LoadReport report = ReportOn(*load_, false);
@@ -124,14 +125,14 @@ absl::StatusOr<LoadReport> Domain::StopLoad() {
 }
 
 absl::StatusOr<LoadReport> Domain::FindLoad() const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("find its load"));
   return ReportOn(*load_, LoadRuns());
 }
 
 absl::StatusOr<LoadReport> Domain::ListLoadPages(
     uint64_t first, size_t most, std::vector<PfnExtent>& extents) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("list the pages of its load"));
   extents = load_->PagesFrom(first, most);
   return ReportOn(*load_, LoadRuns());
@@ -140,7 +141,7 @@ absl::StatusOr<LoadReport> Domain::ListLoadPages(
 absl::StatusOr<LoadCheck> Domain::CheckLoad(StopCheck stop) const {
   std::shared_ptr<const GuestLoad> checked;
   {
-    absl::MutexLock lock(&mu_);
+    absl::ReaderMutexLock lock(&mu_);
     SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("check its load"));
     checked = load_;
   }
@@ -150,7 +151,7 @@ absl::StatusOr<LoadCheck> Domain::CheckLoad(StopCheck stop) const {
   while (true) {
     uint64_t writes = 0;
     {
-      absl::MutexLock lock(&mu_);
+      absl::ReaderMutexLock lock(&mu_);
       SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("check its load"));
       if (checked != load_) return LoadNotFound("go on checking its load");
       check.load = ReportOn(*load_, LoadRuns());

@@ -87,7 +87,7 @@ absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
 
 absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
                                 absl::Span<char> out) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckPages("read", pfn, offset, out.size(),
                                       /*writing=*/false));
   Page page;
@@ -150,7 +150,7 @@ void Domain::WriteContent(Pfn pfn, uint64_t offset, absl::string_view data,
 
 absl::Status Domain::ReadFrame(Mfn mfn, absl::Span<char> page,
                                bool* zero) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   // Under the domain's lock its frames cannot change hands, but those go that
   // are held for others.
   if (pool_.ReadHeld(mfn, id_, page, zero)) return absl::OkStatus();

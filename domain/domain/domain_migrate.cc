@@ -37,7 +37,7 @@ absl::StatusOr<DirtyPages> Domain::CleanLogDirty() {
 }
 
 PageCount Domain::PeekLogDirty() const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   return dirty_.count();
 }
 
@@ -47,7 +47,7 @@ void Domain::StopLogDirty() {
 }
 
 absl::Status Domain::BeginHandover() {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   if (doomed_) return DyingError();
   if (!suspended_) {
@@ -61,7 +61,7 @@ absl::Status Domain::BeginHandover() {
 }
 
 void Domain::EndHandover() {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   handover_ = Handover::kNone;
 }
 

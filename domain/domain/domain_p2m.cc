@@ -14,7 +14,7 @@ namespace simvisor {
 absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
                                                  bool release_ram,
                                                  StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("mark identity"));
   SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("mark identity"));
   SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns, IdentityRange(start, end));
@@ -72,7 +72,7 @@ absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
 absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
                                              Mfn first_mfn, RamPolicy policy,
                                              StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("set p2m"));
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set p2m"));
   if (pfns.empty()) {
@@ -273,7 +273,7 @@ absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
     for (const uint64_t pfn : pfns) words.push_back(list.Lookup(Pfn(pfn)));
     return absl::OkStatus();
   }
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
   return absl::OkStatus();
@@ -294,7 +294,7 @@ absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
       !dying_.load(std::memory_order_acquire)) {
     return translate();
   }
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   return translate();
 }
@@ -303,7 +303,7 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
                                      RunMerge merge, size_t max_runs,
                                      std::vector<P2mRun>& runs,
                                      uint64_t* generation) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   if (start > end) {
     return MakeError(
@@ -329,7 +329,7 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
 }
 
 absl::StatusOr<P2mReport> Domain::Summary() const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   P2mReport report;
   report.summary = list_->Summary();
@@ -339,7 +339,7 @@ absl::StatusOr<P2mReport> Domain::Summary() const {
 }
 
 absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckBooted("find the p2m list"));
   const absl::StatusOr<ToolsRoot> root = list_->FindToolsRoot();
   if (!root.ok()) {

@@ -200,7 +200,7 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
   for (const auto& [first, end] : pages.extents()) {
     for (Pfn at = first; at < end;) {
       SIMVISOR_RETURN_IF_ERROR(stop());
-      absl::MutexLock lock(&mu_);
+      const ChangeLock lock(this);
       SIMVISOR_RETURN_IF_ERROR(CheckAlive());
       const PfnExtent next = {at, std::min(end - at, kPlacedAtOnce)};
       const PageCount done =
@@ -213,7 +213,7 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
     }
   }
   received.claim = FrameClaim();
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   // The domain's lock is held while the pages are handed over.
   received.contents.TakeAll(
@@ -227,7 +227,7 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
 
 absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
                                         uint32_t vcpus, StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   SIMVISOR_RETURN_IF_ERROR(list_->AdoptBuilderPages(leaves, stop));
   vcpus_ = std::max(vcpus_, vcpus);
@@ -249,7 +249,7 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
                    .affinities = CopyAffinities(),
                    .faults = faults_};
   {
-    absl::MutexLock lock(&mu_);
+    absl::ReaderMutexLock lock(&mu_);
     SIMVISOR_RETURN_IF_ERROR(CheckAlive());
     params.max_pages = max_pages_;
     params.spec.vcpus = vcpus_;
@@ -308,7 +308,7 @@ absl::Status Domain::GiveFrames(Domain& guest, StopCheck stop) const {
 
 void Domain::HandOver(Domain& guest, absl::Span<const Pfn> record_pages,
                       Arrival arrival) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   guest.TakeOver(*this, record_pages);
   if (arrival == Arrival::kHeld) guest.Hold();
   // All that it had is the guest's.
@@ -319,14 +319,14 @@ void Domain::HandOver(Domain& guest, absl::Span<const Pfn> record_pages,
 }
 
 void Domain::Hold() {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   suspended_ = true;
   ++suspensions_;
   handover_ = Handover::kIncoming;
 }
 
 void Domain::TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   incoming.current_ = PageCount(0);
   contents_ = std::move(incoming.contents_);
   incoming.contents_.Clear();
@@ -336,7 +336,7 @@ void Domain::TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages) {
 absl::Status Domain::DecodeGuest(StateReader& in, const GuestNotes& notes,
                                  PageCount target, const PfnSet& ram,
                                  StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   current_ = ram.size();
   const Pfn end = list_->p2m_size();
   const PfnSet free = in.GetSet("free", end);

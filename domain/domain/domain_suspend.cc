@@ -87,7 +87,7 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation,
                                               SuspendFor purpose,
                                               StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(stop());
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
   if (purpose == SuspendFor::kSave) {
     SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(operation));
@@ -155,7 +155,7 @@ absl::StatusOr<std::vector<Pfn>> Domain::UnwrittenFreePages(
 }
 
 absl::Status Domain::Resume(uint64_t suspension, bool paused, StopCheck stop) {
-  absl::MutexLock lock(&mu_);
+  const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   if (!suspended_ || suspension != suspensions_) return absl::OkStatus();
   suspended_ = false;
@@ -180,7 +180,7 @@ absl::Status Domain::CheckNotSuspended(absl::string_view operation) const {
 
 absl::StatusOr<Pfn> Domain::ReadForImage(PfnExtent pfns, size_t max_runs,
                                          std::vector<ImageRun>& runs) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   Pfn at = pfns.first;
   for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
@@ -231,7 +231,7 @@ int Domain::TableLevel(Pfn pfn) const {
 
 absl::StatusOr<std::vector<Pfn>> Domain::LeafPages(uint64_t first,
                                                    size_t most) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   std::vector<Pfn> pages;
   const uint64_t end = list_->p2m_size().value() / abi_->leaf_span();

@@ -215,6 +215,7 @@ PageCount FramePool::FreeUnmapped(MfnExtent& frames, TakeContent content,
     const MfnExtent frame = {mapped, PageCount(1)};
     const FrameRun run = table_.RunAt(mapped, frame.end());
     foreign_.Hold(mapped, run.owner, content(mapped, run.first_pfn));
+    PublishHeld(run.owner);
     table_.SetPfns(frame, Pfn::None());
     frames = ExtentBetween(frame.end(), frames.end());
     --*holds;
@@ -231,13 +232,13 @@ FrameRun FramePool::Lookup(Mfn mfn) const {
   FrameRun run;
   run.frames = {mfn, PageCount(1)};
   if (mfn >= max_mfn_) return run;
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   return table_.RunAt(mfn, run.frames.end());
 }
 
 Mfn FramePool::ListRuns(MfnExtent frames, size_t max_runs,
                         std::vector<FrameRun>& runs) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   Mfn next = frames.first;
   for (size_t i = 0; i < max_runs && next < frames.end(); ++i) {
     runs.push_back(table_.RunAt(next, frames.end()));
@@ -247,7 +248,7 @@ Mfn FramePool::ListRuns(MfnExtent frames, size_t max_runs,
 }
 
 absl::Status FramePool::CheckInvariants() const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHeld());
   if (claimed_ > table_.counts().free) {
     return MakeError(

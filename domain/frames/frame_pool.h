@@ -26,7 +26,8 @@
 // Units: frames of 4096 bytes.
 //
 // Thread safety: all methods may be called from any thread; one mutex, the last
-// in the lock order (Host -> Domain -> FramePool), is held per call.
+// in the lock order (Host -> Domain -> FramePool), is held per call, and shared
+// by those that only look.  Counts, and HeldBy(), wait for none of them.
 
 #ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
 #define SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
@@ -39,6 +40,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -175,8 +177,9 @@ class FramePool {
                          std::vector<DomainId>* drained)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Frames of `owner` that are held.
-  PageCount HeldBy(DomainId owner) const ABSL_LOCKS_EXCLUDED(mu_);
+  // Frames of `owner` that are held, as of the last call that has ended or is
+  // under way; waits for no other call.
+  PageCount HeldBy(DomainId owner) const ABSL_LOCKS_EXCLUDED(held_mu_);
   // Copies what a held frame of `owner` holds, as Domain::ReadFrame(); false if
   // `mfn` is not one.
   bool ReadHeld(Mfn mfn, DomainId owner, absl::Span<char> page,
@@ -216,8 +219,7 @@ class FramePool {
   void SubtractClaim(PageCount pages, FrameReach reach)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Frames that a new claim may be for.
-  PageCount Unclaimed(FrameReach reach) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  PageCount Unclaimed(FrameReach reach) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Where the next frames are to come from, and how many at most.
   struct Window {
     Mfn first, end;
@@ -226,7 +228,7 @@ class FramePool {
   // One of at most `most` frames.
   // REQUIRES: at least one frame is claimed with `reach`.
   Window NextWindow(FrameReach reach, PageCount most) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Takes at least one free frame of the window, in about max_extents extents,
   // which it appends to `taken`.  Returns how many.
   PageCount TakeFrames(const Window& window, size_t max_extents, DomainId owner,
@@ -239,11 +241,14 @@ class FramePool {
   PageCount FreeUnmapped(MfnExtent& frames, TakeContent content, int* holds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // ForeignRefs and the table agree; a sentence if not.
-  absl::Status CheckHeld() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckHeld() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   absl::Status CheckForeignLocked(Mfn mfn, DomainId mapper) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
+  // Makes the held frames of `owner` visible to HeldBy().
+  void PublishHeld(DomainId owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_)
+      ABSL_LOCKS_EXCLUDED(held_mu_);
   // Makes the counts of the table visible to counts().
   void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -260,7 +265,13 @@ class FramePool {
   std::atomic<uint64_t> visible_claims_ = 0;
   std::atomic<uint64_t> visible_held_ = 0;
 
-  mutable absl::Mutex mu_;
+  // Locked under mu_ to change, without it to look; nothing is locked under it.
+  mutable absl::Mutex held_mu_;
+  // As foreign_.HeldBy(); never zero.
+  absl::flat_hash_map<DomainId, PageCount> visible_held_by_
+      ABSL_GUARDED_BY(held_mu_);
+
+  mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(held_mu_);
   FrameTable table_ ABSL_GUARDED_BY(mu_);
   PageCount claimed_ ABSL_GUARDED_BY(mu_);  // never more than are free
   // Part of claimed_; never more than are free below low_end_.

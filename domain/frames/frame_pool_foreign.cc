@@ -23,7 +23,7 @@ absl::Status Difference(absl::string_view what, Mfn mfn) {
 }  // namespace
 
 absl::Status FramePool::CheckForeign(Mfn mfn, DomainId mapper) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   return CheckForeignLocked(mfn, mapper);
 }
 
@@ -65,6 +65,7 @@ PageCount FramePool::UnmapForeign(absl::Span<const Mfn> mfns,
     const DomainId owner = table_.RunAt(mfn, frame.end()).owner;
     if (!foreign_.Drop(mfn, owner)) continue;
     table_.Free(frame);
+    PublishHeld(owner);
     freed += PageCount(1);
     if (foreign_.HeldBy(owner) == PageCount(0)) drained->push_back(owner);
   }
@@ -73,16 +74,26 @@ PageCount FramePool::UnmapForeign(absl::Span<const Mfn> mfns,
 }
 
 PageCount FramePool::HeldBy(DomainId owner) const {
-  // Nobody who only looks waits for the lock as long as nothing is held.
   if (visible_held_.load(std::memory_order_acquire) == 0) return PageCount(0);
-  absl::MutexLock lock(&mu_);
-  return foreign_.HeldBy(owner);
+  absl::MutexLock lock(&held_mu_);
+  const auto at = visible_held_by_.find(owner);
+  return at == visible_held_by_.end() ? PageCount(0) : at->second;
+}
+
+void FramePool::PublishHeld(DomainId owner) {
+  const PageCount held = foreign_.HeldBy(owner);
+  absl::MutexLock lock(&held_mu_);
+  if (held == PageCount(0)) {
+    visible_held_by_.erase(owner);
+  } else {
+    visible_held_by_[owner] = held;
+  }
 }
 
 bool FramePool::ReadHeld(Mfn mfn, DomainId owner, absl::Span<char> page,
                          bool* zero) const {
   if (visible_held_.load(std::memory_order_acquire) == 0) return false;
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   if (!foreign_.IsHeld(mfn)) return false;
   if (table_.RunAt(mfn, mfn + PageCount(1)).owner != owner) return false;
   const Page* const content = foreign_.contents().Find(mfn);
@@ -129,7 +140,7 @@ absl::Status FramePool::CheckHeld() const {
 
 absl::Status FramePool::CheckMappings(
     const absl::btree_map<Mfn, uint64_t>& mapped) const {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock lock(&mu_);
   auto counted = foreign_.refs().begin();
   for (const auto& [mfn, words] : mapped) {
     if (counted == foreign_.refs().end() || counted->first > mfn) {

@@ -256,6 +256,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
 
 void Host::Enter(DomainId id, std::shared_ptr<Domain> domain,
                  Promised promised) {
+  absl::ReaderMutexLock pass(&gate_);
   absl::MutexLock lock(&mu_);
   Entry& entry = domains_.at(id);
   entry.domain = std::move(domain);
@@ -272,8 +273,9 @@ void Host::EndIncoming(Entry& entry) {
 
 void Host::Replace(DomainId id, std::shared_ptr<Domain> made,
                    absl::FunctionRef<void()> hand_over) {
-  absl::MutexLock lock(&mu_);
+  absl::ReaderMutexLock pass(&gate_);
   hand_over();
+  absl::MutexLock lock(&mu_);
   Entry& entry = domains_.at(id);
   entry.domain = std::move(made);
   EndIncoming(entry);
@@ -407,6 +409,13 @@ absl::StatusOr<Mfn> Host::LookupFrames(MfnExtent frames, size_t max_runs,
   return pool_->ListRuns(frames, max_runs, runs);
 }
 
+std::shared_ptr<Domain> Host::FindOwner(Mfn mfn) const {
+  const FrameRun run = pool_->Lookup(mfn);
+  if (run.state != FrameState::kOwned) return nullptr;
+  absl::StatusOr<std::shared_ptr<Domain>> owner = Find(run.owner);
+  return owner.ok() ? *std::move(owner) : nullptr;
+}
+
 absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
   if (mfn >= max_mfn()) {
     return MakeError(
@@ -415,12 +424,8 @@ absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
                         "0x%x",
                         mfn.value(), max_mfn().value()));
   }
-  const FrameRun run = pool_->Lookup(mfn);
-  const absl::StatusOr<std::shared_ptr<Domain>> owner =
-      run.state == FrameState::kOwned
-          ? Find(run.owner)
-          : absl::StatusOr<std::shared_ptr<Domain>>(NotFound(run.owner));
-  if (owner.ok()) return (*owner)->ReadFrame(mfn, page, zero);
+  const std::shared_ptr<Domain> owner = FindOwner(mfn);
+  if (owner != nullptr) return owner->ReadFrame(mfn, page, zero);
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    Reason::kFrameNotReadable,
                    absl::StrFormat("read of mfn 0x%x: it belongs to no domain "

@@ -11,7 +11,11 @@
 // does, so that the id of a destroyed domain does not come back at once.
 //
 // Thread safety: all public methods may be called from any thread.
-// Lock order: Host -> Domain -> FramePool.
+// Lock order: audit gate -> Host -> Domain -> FramePool.  The host's own lock
+// is only ever held for a moment, so that no lookup waits for an operation. The
+// gate is what an audit takes alone for its whole run, and what puts a domain
+// into the table shares: Enter() for a moment, Replace() while it makes a
+// guest.
 
 #ifndef SIMVISOR_DOMAIN_HOST_HOST_H_
 #define SIMVISOR_DOMAIN_HOST_HOST_H_
@@ -82,8 +86,8 @@ struct HostInfo {
   CpuMaskTableSize cpu_masks;
   PageCount contents;        // pages that hold something
   PageCount contents_limit;  // 0: none
-  PageCount claimed;      // part of free
-  uint32_t incoming = 0;  // domains on their way in, not part of domains
+  PageCount claimed;         // part of free
+  uint32_t incoming = 0;     // domains on their way in, not part of domains
 };
 
 // A domain on its way in, which no call finds.
@@ -170,6 +174,9 @@ class Host {
   absl::Status UnmapForeign(const DomainSelector& selector,
                             absl::Span<const uint64_t> pfns, StopCheck stop,
                             ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status UnmapForeign(const std::shared_ptr<Domain>& domain,
+                            absl::Span<const uint64_t> pfns, StopCheck stop,
+                            ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ALREADY_EXISTS NAME_IN_USE, INVALID_ARGUMENT NAME_INVALID,
   // FAILED_PRECONDITION DOM0_PROTECTED.
@@ -190,17 +197,22 @@ class Host {
   // INVALID_ARGUMENT RANGE_INVALID.
   absl::StatusOr<Mfn> LookupFrames(MfnExtent frames, size_t max_runs,
                                    std::vector<FrameRun>& runs) const;
+  // The owner of a frame, if it is a domain that is found; else null.
+  std::shared_ptr<Domain> FindOwner(Mfn mfn) const ABSL_LOCKS_EXCLUDED(mu_);
   // Content of one frame, whoever owns it; see Domain::ReadFrame().
   // FAILED_PRECONDITION FRAME_NOT_READABLE, OUT_OF_RANGE MFN_OUT_OF_RANGE.
   absl::Status ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Checks every invariant, with all domains held still.  When `stop` ends it,
-  // `report` holds what was found so far.
+  // Checks every invariant, with all domains held still: until it ends, calls
+  // that would change one wait, and those that would add one; those that only
+  // look do not.  It waits for operations under way without keeping other
+  // domains from theirs, unless there are ever new ones.  One runs at a time.
+  // When `stop` ends it, `report` holds what was found so far.
   absl::Status Audit(StopCheck stop, AuditReport& report) const
-      ABSL_LOCKS_EXCLUDED(mu_);
+      ABSL_LOCKS_EXCLUDED(gate_, mu_);
   // The same, to the end.
-  AuditReport Audit() const ABSL_LOCKS_EXCLUDED(mu_);
+  AuditReport Audit() const ABSL_LOCKS_EXCLUDED(gate_, mu_);
 
  private:
   friend class IncomingDomain;
@@ -233,15 +245,17 @@ class Host {
   absl::StatusOr<DomainId> Reserve(DomainSpec& spec,
                                    absl::string_view operation)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Notes a planned domain: from here on an audit looks at its frames.
+  // Notes a planned domain: from here on an audit looks at its frames.  Waits
+  // for one that is at work.
   void Enter(DomainId id, std::shared_ptr<Domain> domain,
-             Promised promised = nullptr) ABSL_LOCKS_EXCLUDED(mu_);
+             Promised promised = nullptr) ABSL_LOCKS_EXCLUDED(gate_, mu_);
   // It is no longer on its way in, if it was.
   void EndIncoming(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Puts `made` in place of the domain and lets it be found, while nobody looks
-  // at either; `hand_over` runs at that moment.
+  // Runs `hand_over`, puts `made` in place of the domain and lets it be found;
+  // no audit comes in between, and neither is found before.
   void Replace(DomainId id, std::shared_ptr<Domain> made,
-               absl::FunctionRef<void()> hand_over) ABSL_LOCKS_EXCLUDED(mu_);
+               absl::FunctionRef<void()> hand_over)
+      ABSL_LOCKS_EXCLUDED(gate_, mu_);
   // Ends a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name and uuid of a domain that is about to die.
@@ -264,11 +278,11 @@ class Host {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
                             StopCheck stop, AuditReport& report) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(gate_);
   absl::Status AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
                             PageCount held, StopCheck stop,
                             AuditReport& report) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(gate_);
 
   const E820Map e820_;
   const Placement placement_;
@@ -281,6 +295,10 @@ class Host {
   std::atomic<uint32_t> visible_ = 0;
   // Those on their way in; written under mu_.
   std::atomic<uint32_t> incoming_ = 0;
+
+  // Guards no member: while it is held alone, no domain comes to own frames
+  // that is not in the table.
+  mutable absl::Mutex gate_ ABSL_ACQUIRED_BEFORE(mu_);
 
   mutable absl::Mutex mu_;
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);

@@ -9,12 +9,20 @@ namespace {
 
 constexpr size_t kMaxFindings = 1000;
 
-// Holds any number of domains still, in ascending order of their ids.  The
-// analysis of lock annotations cannot follow a list of locks.
+// Holds any number of domains still.  Where it has to wait for one it holds no
+// other, so that an operation on one domain does not hold up the rest; that
+// goes well unless ever new operations begin, which is why after some tries it
+// waits with what it has, in ascending order of the ids.  The analysis of lock
+// annotations cannot follow a list of locks.
 class AllDomainsLock {
  public:
   explicit AllDomainsLock(absl::Span<const std::shared_ptr<Domain>> domains)
       ABSL_NO_THREAD_SAFETY_ANALYSIS : domains_(domains) {
+    constexpr int kTries = 64;
+    size_t busy = 0;
+    for (int i = 0; i < kTries; ++i) {
+      if (TryAll(busy)) return;
+    }
     for (const auto& domain : domains_) domain->LockForAudit();
   }
   ~AllDomainsLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -24,6 +32,23 @@ class AllDomainsLock {
   AllDomainsLock& operator=(const AllDomainsLock&) = delete;
 
  private:
+  // Waits for number `first`, then takes the others without waiting.  On
+  // failure none is held, and `first` is the one that was busy.
+  bool TryAll(size_t& first) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (domains_.empty()) return true;
+    domains_[first]->LockForAudit();
+    for (size_t i = 0; i < domains_.size(); ++i) {
+      if (i == first || domains_[i]->TryLockForAudit()) continue;
+      domains_[first]->UnlockAfterAudit();
+      for (size_t held = 0; held < i; ++held) {
+        if (held != first) domains_[held]->UnlockAfterAudit();
+      }
+      first = i;
+      return false;
+    }
+    return true;
+  }
+
   const absl::Span<const std::shared_ptr<Domain>> domains_;
 };
 
@@ -49,11 +74,13 @@ AuditReport Host::Audit() const {
 }
 
 absl::Status Host::Audit(StopCheck stop, AuditReport& report) const {
-  // Shared: the table must not change, but lookups may go on.
-  absl::ReaderMutexLock lock(&mu_);
+  absl::MutexLock alone(&gate_);
   std::vector<std::shared_ptr<Domain>> domains;
-  for (const auto& [id, entry] : domains_) {
-    if (entry.domain != nullptr) domains.push_back(entry.domain);
+  {
+    absl::ReaderMutexLock lock(&mu_);
+    for (const auto& [id, entry] : domains_) {
+      if (entry.domain != nullptr) domains.push_back(entry.domain);
+    }
   }
   SIMVISOR_RETURN_IF_ERROR(AuditDomains(domains, stop, report));
   if (report.findings.size() > kMaxFindings) {

@@ -47,6 +47,12 @@ absl::Status Host::UnmapForeign(const DomainSelector& selector,
                                 ForeignReport& report) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             Find(selector));
+  return UnmapForeign(domain, pfns, stop, report);
+}
+
+absl::Status Host::UnmapForeign(const std::shared_ptr<Domain>& domain,
+                                absl::Span<const uint64_t> pfns, StopCheck stop,
+                                ForeignReport& report) {
   std::vector<DomainId> drained;
   const absl::Status status =
       domain->UnmapForeign(pfns, stop, report, &drained);

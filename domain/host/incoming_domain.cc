@@ -59,9 +59,9 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
   }
   const auto promised = std::make_shared<std::atomic<uint64_t>>(claim.value());
   host.Enter(id, *domain, promised);
-  return std::unique_ptr<IncomingDomain>(new IncomingDomain(
-      host, *std::move(domain), end, vcpus, reach, std::move(claimed),
-      promised));
+  return std::unique_ptr<IncomingDomain>(
+      new IncomingDomain(host, *std::move(domain), end, vcpus, reach,
+                         std::move(claimed), promised));
 }
 
 IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
