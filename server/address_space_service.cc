@@ -14,6 +14,7 @@
 #include "server/convert_address_space.h"
 #include "server/convert_common.h"
 #include "server/find_domain.h"
+#include "server/job_scope.h"
 #include "server/stream_call.h"
 #include "server/unary_call.h"
 
@@ -23,6 +24,8 @@ namespace {
 // Bounds of a request's count and lists, as the API states them.
 constexpr uint64_t kMaxSpaces = 65536;
 constexpr uint64_t kMaxPfns = 65536;
+// More is long work.
+constexpr uint32_t kShortSpaces = 1024;
 
 }  // namespace
 
@@ -35,6 +38,8 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::CreateAddressSpaces(
     SIMVISOR_RETURN_IF_ERROR(CheckAtMost("count", request.count(), kMaxSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(request.count() <= kShortSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(
         const NewAddressSpaces made,
         domain->CreateAddressSpaces(request.count(), stop));
@@ -56,6 +61,8 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::DestroyAddressSpaces(
         CheckListSize("ids", request.ids_size(), kMaxSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
+        request.ids_size() <= static_cast<int>(kShortSpaces)));
     SIMVISOR_ASSIGN_OR_RETURN(
         const AddressSpaceTotals totals,
         domain->DestroyAddressSpaces(
@@ -111,6 +118,8 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::SyncAddressSpaces(
                      StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const AddressSpaceSync done,
                               domain->SyncAddressSpaces(stop));
     response->set_tables_walked(done.tables_walked);

@@ -3,18 +3,21 @@
 #include "domain/units/status_macros.h"
 #include "server/convert_address_space.h"
 #include "server/find_domain.h"
+#include "server/job_scope.h"
 
 namespace simvisor::server {
 
 absl::StatusOr<AddressSpaceSource> AddressSpaceSource::Create(
     const Host& host, const v1::ListAddressSpacesRequest& request) {
   AddressSpaceSource source;
-  SIMVISOR_ASSIGN_OR_RETURN(source.domain_, FindDomain(host, request.domain()));
+  SIMVISOR_ASSIGN_OR_RETURN(source.domain_,
+                            LookUpDomain(host, request.domain()));
   return source;
 }
 
 absl::StatusOr<Progress> AddressSpaceSource::Next(
     v1::ListAddressSpacesResponse* response) {
+  SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain_));
   spaces_.clear();
   // One more than is sent tells whether and where to go on.
   SIMVISOR_ASSIGN_OR_RETURN(

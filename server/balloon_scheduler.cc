@@ -9,6 +9,8 @@
 namespace simvisor::server {
 namespace {
 
+constexpr std::chrono::milliseconds kPostponed{100};
+
 bool IsSameDomain(const std::weak_ptr<Domain>& a,
                   const std::shared_ptr<Domain>& b) {
   return !a.owner_before(b) && !b.owner_before(a);
@@ -77,9 +79,17 @@ std::optional<BalloonScheduler::Entry> BalloonScheduler::TakeDue() {
   return std::nullopt;
 }
 
+void BalloonScheduler::Postpone(DomainId id, Entry entry) {
+  entry.due = clock_->Now() + kPostponed;
+  absl::MutexLock lock(&mu_);
+  if (!entries_.emplace(id, entry).second) return;
+  queue_.emplace(entry.due, id);
+}
+
 void BalloonScheduler::Wake(const Entry& entry) {
   const std::shared_ptr<Domain> domain = entry.domain.lock();
   if (domain == nullptr) return;
+  if (domain->IsAtWork()) return Postpone(domain->id(), entry);
   const auto stop = [this] {
     return stopping_.load() ? MakeError(absl::StatusCode::kCancelled,
                                         Reason::kCancelled, "the daemon stops")

@@ -4,7 +4,9 @@
 // says after how long, and has no clock.  Here one thread sleeps until the
 // earliest of these moments, which stand in an ordered set, one for each
 // domain.  It works on one driver at a time, with no lock of its own held, so
-// it is in nobody's way but that of other calls on that domain.
+// that it keeps only other calls on that domain waiting.  A domain on which an
+// operation is at work is looked at again a little later: the other drivers do
+// not wait for it.
 //
 // A domain is not kept alive: one that is gone by then is dropped.  A timer
 // that is out of date by then, since the driver has woken or the guest was
@@ -57,6 +59,8 @@ class BalloonScheduler {
   // Waits for the next timer that runs out, and takes it; nullopt at the end.
   std::optional<Entry> TakeDue() ABSL_LOCKS_EXCLUDED(mu_);
   void Wake(const Entry& entry) ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes the timer back for a little, unless there is another by now.
+  void Postpone(DomainId id, Entry entry) ABSL_LOCKS_EXCLUDED(mu_);
   void Drop(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Clock::Time NextDue() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool MustLook() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {

@@ -1,8 +1,20 @@
-// What all calls of a server share: the threads for long work and the way past
-// them for short work, the counts of calls and of their memory, what goes on in
-// guests between calls (the timers of balloon drivers, and loads), how long
-// calls wait for their clients, the heap that they leave behind, and the faults
-// that are put in calls' way on purpose.
+// What all calls of a server share: its threads, the counts of calls and of
+// their memory, what goes on in guests between calls (the timers of balloon
+// drivers, and loads), how long calls wait for their clients, the heap that
+// they leave behind, and the faults that are put in calls' way on purpose.
+//
+// The threads come in groups, so that a short call finds one of `pool` whatever
+// else goes on:
+//
+//   pool       short bodies, half of it at most for messages of streams
+//   long_jobs  bodies that last: checks, audits, summaries, large guests
+//   lanes      calls that wait for a domain on which another is at work
+//   builds     CreateDomain of small guests, which waits for audits
+//   images     the steps of calls that save, restore or receive a guest
+//
+// Only what runs on long_jobs, streams, images, the threads of migrations and
+// those of the two schedulers holds a domain's lock for long, and lanes has a
+// thread for each of them.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -18,10 +30,12 @@
 #include "server/bounded_jobs.h"
 #include "server/calls_in_flight.h"
 #include "server/clock.h"
+#include "server/domain_lanes.h"
 #include "server/fault_injector.h"
 #include "server/heap_trim.h"
 #include "server/idle_calls.h"
 #include "server/load_scheduler.h"
+#include "server/long_jobs.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
 #include "server/quick_gate.h"
@@ -54,6 +68,10 @@ struct CallRunner {
         stalls(clock, bounds.stall_timeout),
         heap(
             [this](std::function<void()> job) { pool.Submit(std::move(job)); }),
+        lanes(3 * (threads / 2) + kOtherLongThreads, kMaxWaitingCalls),
+        long_jobs(threads / 2, kMaxWaitingCalls),
+        builds(threads / 2),
+        images(threads / 2),
         streams(&pool, threads / 2),
         pool(threads) {}
   CallRunner(const CallRunner&) = delete;
@@ -72,7 +90,13 @@ struct CallRunner {
   StallTimer stalls;
   QuickGate quick;
   HeapTrimmer heap;
-  // What StreamMemoryOps calls do: half of the threads are left to others.
+  // Migrations at a time, the schedulers, and some to spare.
+  static constexpr int kOtherLongThreads = 12;
+  DomainLanes lanes;
+  LongJobs long_jobs;
+  WorkerPool builds;
+  WorkerPool images;
+  // Messages of streams: half of the threads are left to others.
   BoundedJobs streams;
   WorkerPool pool;
 };

@@ -1,5 +1,6 @@
 #include "server/domain_service.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -10,6 +11,7 @@
 #include "server/convert_vcpus.h"
 #include "server/domain_pages.h"
 #include "server/find_domain.h"
+#include "server/job_scope.h"
 #include "server/unary_call.h"
 #include "server/vcpu_pages.h"
 
@@ -25,6 +27,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
       return ArgumentMissing("spec", "describe the domain to build");
     }
     SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec, FromProto(request.spec()));
+    SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
+        std::max(spec.memory, spec.max_memory) <= kShortPages));
     SIMVISOR_RETURN_IF_ERROR(
         runner_->faults->Reach(FaultPoint::kCreateBegin, spec.name));
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -39,7 +43,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, {context, in, out}, "CreateDomain", create);
+  return RunOn(&runner_->builds, runner_, {context, in, out}, "CreateDomain",
+               create);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
@@ -49,11 +54,15 @@ grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
                     v1::GetDomainResponse* response,
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              LookUpDomain(*host_, request.domain()));
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  return RunQuick(runner_, {context, in, out}, "GetDomain", IfIdle(), get);
+  // What is shown waits for no operation.
+  const auto is_quick = [this](const auto&) {
+    return !runner_->faults->enabled();
+  };
+  return RunQuick(runner_, {context, in, out}, "GetDomain", is_quick, get);
 }
 
 grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
@@ -72,10 +81,12 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
   auto destroy = [this](const v1::DestroyDomainRequest& request,
                         v1::DestroyDomainResponse* response,
                         StopCheck) -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
-                              FromProto(request.domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
-                              host_->DestroyDomain(selector));
+                              host_->DestroyDomain(domain));
     runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
     response->set_freed_pages(freed.value());
     return absl::OkStatus();
@@ -106,6 +117,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
                         StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     const absl::StatusOr<DomainState> state = domain->Unpause(stop);
     runner_->balloons.Watch(domain);
     runner_->loads.Watch(domain);
@@ -140,7 +153,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
                     v1::SetVcpuAffinityResponse*, StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(request));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              LookUpDomain(*host_, request.domain()));
     return domain->SetVcpuAffinity(
         change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
         change.soft.has_value() ? &*change.soft : nullptr);
@@ -155,7 +168,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::ListVcpus(
                      v1::ListVcpusResponse* response,
                      StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              LookUpDomain(*host_, request.domain()));
     return FillVcpuPage(*domain, request, stop, response);
   };
   return RunOnPool(runner_, {context, in, out}, "ListVcpus", list);

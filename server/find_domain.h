@@ -14,15 +14,28 @@
 #include "domain/units/units.h"
 #include "server/convert_common.h"
 #include "server/fault_injector.h"
+#include "server/job_scope.h"
 #include "simvisor/v1/common.pb.h"
 
 namespace simvisor::server {
 
+// The domain, for what never waits for its lock.
 // Errors as those of the reference's FromProto() and of Host::Find().
-inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
+inline absl::StatusOr<std::shared_ptr<Domain>> LookUpDomain(
     const Host& host, const v1::DomainRef& ref) {
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector, FromProto(ref));
   return host.Find(selector);
+}
+
+// The domain, to work on it: a body that would have to wait for it here runs in
+// the domain's lane instead (JobScope::Enter()).  To be called before the body
+// changes anything.
+inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
+    const Host& host, const v1::DomainRef& ref) {
+  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
+                            LookUpDomain(host, ref));
+  SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
+  return domain;
 }
 
 // For RunQuick(): how many pages the domain has, if it is at hand and nobody is

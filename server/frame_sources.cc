@@ -1,11 +1,13 @@
 #include "server/frame_sources.h"
 
+#include <memory>
 #include <string>
 
 #include "absl/types/span.h"
 #include "domain/units/status_macros.h"
 #include "server/convert_common.h"
 #include "server/convert_host.h"
+#include "server/job_scope.h"
 
 namespace simvisor::server {
 
@@ -40,9 +42,20 @@ absl::StatusOr<FrameReader> FrameReader::Create(
 absl::StatusOr<Progress> FrameReader::Next(v1::ReadFramesResponse* response) {
   while (next_ < extents_.size() &&
          response->frames_size() < kMaxFramesPerResponse) {
+    const absl::Status entered = EnterOwner(extents_[next_].first);
+    if (!entered.ok()) {
+      // What has been read goes first.
+      if (response->frames_size() > 0) return Progress::kMore;
+      return entered;
+    }
     SIMVISOR_RETURN_IF_ERROR(ReadOne(response->add_frames()));
   }
   return next_ < extents_.size() ? Progress::kMore : Progress::kLast;
+}
+
+absl::Status FrameReader::EnterOwner(Mfn mfn) const {
+  const std::shared_ptr<Domain> owner = host_->FindOwner(mfn);
+  return owner == nullptr ? absl::OkStatus() : JobScope::Enter(owner);
 }
 
 absl::Status FrameReader::ReadOne(v1::FrameContent* frame) {

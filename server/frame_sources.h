@@ -55,6 +55,8 @@ class FrameReader {
   FrameReader(const Host* host, std::vector<MfnExtent> extents)
       : host_(host), extents_(std::move(extents)) {}
 
+  // See JobScope::Enter().
+  absl::Status EnterOwner(Mfn mfn) const;
   absl::Status ReadOne(v1::FrameContent* frame);
 
   const Host* host_;

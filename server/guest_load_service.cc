@@ -10,6 +10,7 @@
 #include "domain/units/units.h"
 #include "server/convert_guest_load.h"
 #include "server/find_domain.h"
+#include "server/job_scope.h"
 #include "server/unary_call.h"
 
 namespace simvisor::server {
@@ -29,6 +30,8 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StartGuestLoad(
     SIMVISOR_ASSIGN_OR_RETURN(const LoadSpec spec, FromProto(request.spec()));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(spec.working_set <= kShortPages));
     SIMVISOR_RETURN_IF_ERROR(domain->StartLoad(spec));
     ToProto(LoadReport{spec, 0, true}, response->mutable_load());
     runner_->loads.Watch(domain);
@@ -68,6 +71,8 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StopGuestLoad(
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadReport report, domain->StopLoad());
     ToProto(report, response->mutable_load());
     return absl::OkStatus();
@@ -82,12 +87,12 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::CheckGuestLoad(
                       v1::CheckGuestLoadResponse* response,
                       StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              LookUpDomain(*host_, request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadCheck found, domain->CheckLoad(stop));
     ToProto(found, response);
     return absl::OkStatus();
   };
-  return RunOnPool(runner_, {context, in, out}, "CheckGuestLoad", check);
+  return RunLong(runner_, {context, in, out}, "CheckGuestLoad", check);
 }
 
 }  // namespace simvisor::server

@@ -3,12 +3,25 @@
 #include "absl/status/status.h"
 #include "domain/domain/domain_types.h"
 #include "domain/units/status_macros.h"
+#include "server/audit_call.h"
 #include "server/convert_host.h"
 #include "server/frame_sources.h"
+#include "server/memory_reserve.h"
 #include "server/stream_call.h"
 #include "server/unary_call.h"
 
 namespace simvisor::server {
+
+HostServiceImpl::HostServiceImpl(Host* host, CallRunner* runner)
+    : host_(host),
+      runner_(runner),
+      audits_(SharedAudit::Create(
+          [host](StopCheck stop, AuditReport& report) {
+            return WithinMemory("AuditHost",
+                                [&] { return host->Audit(stop, report); });
+          },
+          [runner](CallJob& job) { return runner->long_jobs.Submit(job); },
+          kMaxWaitingCalls)) {}
 
 grpc::ServerUnaryReactor* HostServiceImpl::GetHost(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
@@ -41,15 +54,9 @@ RawWriteReactor* HostServiceImpl::ReadFrames(
 grpc::ServerUnaryReactor* HostServiceImpl::AuditHost(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOnPool(
-      runner_, {context, in, out}, "AuditHost",
-      [this](const v1::AuditHostRequest&, v1::AuditHostResponse* response,
-             StopCheck stop) -> absl::Status {
-        AuditReport report;
-        SIMVISOR_RETURN_IF_ERROR(host_->Audit(stop, report));
-        ToProto(report, response);
-        return absl::OkStatus();
-      });
+  auto* const call = new AuditCall(runner_, {context, in, out});
+  call->Start(audits_);
+  return call;
 }
 
 }  // namespace simvisor::server

@@ -9,9 +9,12 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <memory>
+
 #include "domain/host/host.h"
 #include "server/call_runner.h"
 #include "server/raw_service.h"
+#include "server/shared_audit.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -25,8 +28,7 @@ using HostServiceBase =
 class HostServiceImpl final : public HostServiceBase {
  public:
   // Both outlive the server that this service is registered with.
-  HostServiceImpl(Host* host, CallRunner* runner)
-      : host_(host), runner_(runner) {}
+  HostServiceImpl(Host* host, CallRunner* runner);
 
   grpc::ServerUnaryReactor* GetHost(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* in,
@@ -42,6 +44,7 @@ class HostServiceImpl final : public HostServiceBase {
  private:
   Host* const host_;
   CallRunner* const runner_;
+  const std::shared_ptr<SharedAudit> audits_;
 };
 
 }  // namespace simvisor::server

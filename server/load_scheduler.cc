@@ -67,6 +67,7 @@ bool LoadScheduler::TakeDue(Paces& due) {
 }
 
 bool LoadScheduler::Run(Domain& domain, Pace& pace) {
+  if (domain.IsAtWork()) return true;
   const absl::StatusOr<LoadReport> load = domain.FindLoad();
   if (!load.ok()) return false;
   const Clock::Time now = clock_->Now();

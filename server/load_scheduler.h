@@ -6,6 +6,9 @@
 // A domain that has no load any more, or is gone, is dropped; none is kept
 // alive.
 //
+// A domain on which an operation is at work is passed over until the next tick,
+// so that other loads do not wait for it.
+//
 // A guest that does not run owes nothing for that time.  What is late by more
 // than 100 ms is forgotten, and so is what a domain cannot do within half a
 // tick's time: a load that asks for too much must not keep the other loads

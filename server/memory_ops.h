@@ -6,8 +6,11 @@
 // and have the same fields, so the parameters are templates.  Errors are those
 // stated in memory_service.proto; an answer is filled in only on success.
 //
-// An operation that may be quick has IsQuick(), which says whether it does not
-// last, given what it is to do and how many pages the domain has.
+// An operation that may be quick has IsQuick(), which says whether it may run
+// on a thread of gRPC's, given what it is to do and how many pages the domain
+// has. One that may last has IsShort(), which says whether it does not, in the
+// same way.  NeedsLock() says whether it may have to wait for the domain's
+// lock.
 //
 // Thread safety: may be called from any thread.
 
@@ -31,14 +34,14 @@
 #include "server/convert_common.h"
 #include "server/convert_domain.h"
 #include "server/convert_memory.h"
+#include "server/job_scope.h"
 
 namespace simvisor::server::memory_ops {
 
 inline constexpr uint64_t kMaxPfns = 65536;
 inline constexpr uint64_t kMaxGuestBytes = uint64_t{1} << 20;
 
-// What is moved and looked up in some 10 ms even if every page is by itself.
-inline constexpr uint64_t kQuickPages = uint64_t{64} * kPagesPerMiB;
+inline constexpr uint64_t kQuickPages = kShortPages.value();
 inline constexpr int kQuickPfns = 1024;
 
 // What an operation works on.
@@ -58,6 +61,10 @@ struct Balloon {
   static bool IsQuick(const auto& op, PageCount) {
     return op.pages() <= kQuickPages;
   }
+  static bool IsShort(const auto& op, PageCount pages) {
+    return IsQuick(op, pages);
+  }
+  static bool NeedsLock(const Domain&) { return true; }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
@@ -79,6 +86,10 @@ struct SetTarget {
     const auto [less, more] = std::minmax({op.target_pages(), pages.value()});
     return more - less <= kQuickPages;
   }
+  static bool IsShort(const auto& op, PageCount pages) {
+    return IsQuick(op, pages);
+  }
+  static bool NeedsLock(const Domain&) { return true; }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
@@ -93,6 +104,8 @@ struct SetTarget {
 };
 
 struct Translate {
+  static bool IsShort(const auto&, PageCount) { return true; }
+  static bool NeedsLock(const Domain& domain) { return !domain.HasBooted(); }
   static bool IsQuick(const auto& op, PageCount) {
     return op.pfns_size() <= kQuickPfns;
   }
@@ -114,6 +127,10 @@ struct Translate {
 };
 
 struct SetRange {
+  static bool NeedsLock(const Domain&) { return true; }
+  static bool IsShort(const auto& op, PageCount) {
+    return op.count() <= kQuickPages;
+  }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(const P2mClass p2m_class,
@@ -135,6 +152,11 @@ struct SetRange {
 };
 
 struct MarkIdentity {
+  static bool NeedsLock(const Domain&) { return true; }
+  static bool IsShort(const auto& op, PageCount) {
+    return op.end_pfn() <= op.start_pfn() ||
+           op.end_pfn() - op.start_pfn() <= kQuickPages;
+  }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -149,6 +171,8 @@ struct MarkIdentity {
 };
 
 struct Write {
+  static bool NeedsLock(const Domain&) { return true; }
+  static bool IsShort(const auto&, PageCount) { return true; }
   absl::Status operator()(const Subject& on, const auto& op, auto*) const {
     SIMVISOR_RETURN_IF_ERROR(
         CheckAtMost("data", op.data().size(), kMaxGuestBytes));

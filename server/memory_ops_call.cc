@@ -1,6 +1,7 @@
 #include "server/memory_ops_call.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -8,6 +9,7 @@
 #include "server/bounded_jobs.h"
 #include "server/cancel_call.h"
 #include "server/find_domain.h"
+#include "server/job_queue.h"
 #include "server/memory_ops.h"
 #include "server/memory_reserve.h"
 #include "server/rpc_status.h"
@@ -24,13 +26,24 @@ absl::Status Vanished() {
   return StopStatus(/*cancelled=*/true, WallTime::min(), WallTime::max());
 }
 
-// Outlives the call, so that it knows the scheduler alone.
+// Outlives the call, so that it knows only the scheduler.
 template <typename Scheduler>
-void RunJob(BoundedJobs* jobs, std::shared_ptr<Scheduler> scheduler) {
-  if (!scheduler->Run()) return;
-  jobs->Submit([jobs, scheduler = std::move(scheduler)]() mutable {
-    RunJob(jobs, std::move(scheduler));
-  });
+void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
+            std::optional<const Domain*> awaited = std::nullopt) {
+  const auto next = scheduler->Run(awaited);
+  if (!next) return;
+  auto go_on = [runner, scheduler = std::move(scheduler),
+                domain = next.wait_for]() mutable {
+    RunJob(runner, std::move(scheduler), domain);
+  };
+  if (!next.wait_for.has_value()) {
+    return runner->streams.Submit(std::move(go_on));
+  }
+  CallJob job = {.run = std::move(go_on), .is_over = [] { return false; }};
+  // If too many wait in the domain's lane, this one waits here.
+  if (!runner->lanes.Submit(*next.wait_for, job).ok()) {
+    runner->streams.Submit(std::move(job.run));
+  }
 }
 
 }  // namespace
@@ -52,7 +65,9 @@ MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
           OpSchedulerLimits(),
           [this](std::vector<Op>& ops, absl::FunctionRef<bool()> is_over) {
             return DoTurn(ops, is_over);
-          })),
+          },
+          Scheduler::Clock::now,
+          [](const Domain* domain) { return domain->IsAtWork(); })),
       idle_(context) {}
 
 void MemoryOpsCall::Start() {
@@ -125,10 +140,10 @@ void MemoryOpsCall::Take() {
   Hold(std::move(batch), std::move(failed));
   const size_t jobs = scheduler_->Add(entries_);
 
-  BoundedJobs* const streams = &runner_->streams;
+  CallRunner* const runner = runner_;
   std::shared_ptr<Scheduler> scheduler = scheduler_;
   for (size_t i = 1; i < jobs; ++i) {
-    streams->Submit([streams, scheduler] { RunJob(streams, scheduler); });
+    runner->streams.Submit([runner, scheduler] { RunJob(runner, scheduler); });
   }
   Due due;
   {
@@ -137,7 +152,7 @@ void MemoryOpsCall::Take() {
     due = Decide();
   }
   Do(due);
-  if (jobs > 0) RunJob(streams, std::move(scheduler));
+  if (jobs > 0) RunJob(runner, std::move(scheduler));
 }
 
 std::vector<MemoryOpsCall::Reply> MemoryOpsCall::FindDomains(
@@ -146,7 +161,7 @@ std::vector<MemoryOpsCall::Reply> MemoryOpsCall::FindDomains(
   entries_.reserve(batch.size());
   for (const v1::MemoryOp& op : batch.ops()) {
     absl::StatusOr<std::shared_ptr<Domain>> domain =
-        FindDomain(*host_, op.domain());
+        LookUpDomain(*host_, op.domain());
     if (domain.ok()) {
       const Domain* const key = domain->get();
       entries_.push_back({key, {&batch, &op, *std::move(domain)}});

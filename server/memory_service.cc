@@ -16,6 +16,7 @@
 #include "server/convert_domain.h"
 #include "server/convert_memory.h"
 #include "server/find_domain.h"
+#include "server/job_scope.h"
 #include "server/memory_ops.h"
 #include "server/memory_ops_call.h"
 #include "server/open_stream.h"
@@ -27,6 +28,8 @@ namespace simvisor::server {
 namespace {
 
 constexpr uint64_t kMaxSlots = 65536;
+// More is long work.
+constexpr int kShortSlots = 4096;
 
 // Does `Op` of memory_ops.h on the domain that the request names.
 template <typename Op, typename Request, typename Response>
@@ -35,7 +38,12 @@ grpc::ServerUnaryReactor* RunOp(Host* host, CallRunner* runner,
   auto run = [=](const Request& request, Response* response,
                  StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host, request.domain()));
+                              LookUpDomain(*host, request.domain()));
+    if (Op::NeedsLock(*domain)) {
+      SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
+    }
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(Op::IsShort(request, domain->ShownPages())));
     return Op()({*runner, domain, stop}, request, response);
   };
   if constexpr (requires { Op::IsQuick(Request(), PageCount(0)); }) {
@@ -146,6 +154,8 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
         CheckListSize("slots", request.slots_size(), kMaxSlots));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(request.slots_size() <= kShortSlots));
     std::vector<ForeignSlot> slots;
     slots.reserve(request.slots_size());
     for (const v1::ForeignSlot& slot : request.slots()) {
@@ -167,13 +177,14 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::UnmapForeignFrames(
                       StopCheck stop) -> absl::Status {
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("pfns", request.pfns_size(), kMaxSlots));
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
-                              FromProto(request.domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(request.pfns_size() <= kShortSlots));
     ForeignReport report;
     SIMVISOR_RETURN_IF_ERROR(host_->UnmapForeign(
-        selector,
-        absl::MakeConstSpan(request.pfns().data(), request.pfns_size()), stop,
-        report));
+        domain, absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
+        stop, report));
     ToProto(report, response);
     return absl::OkStatus();
   };
@@ -196,6 +207,8 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
                           StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->Summary());
     ToProto(report, response->mutable_summary());
     return absl::OkStatus();

@@ -11,6 +11,11 @@
 // has worked for a while ends its turn early: what is left of it goes back to
 // the front of the lane, and the job makes way for others.
 //
+// A lane whose operations would have to wait, since somebody else is at work on
+// what its key stands for, is passed over.  Where all that are ready are such,
+// the job ends its turn and says for which it waits: the owner has it go on,
+// for that key, where it may wait.
+//
 // The scheduler has no threads.  Add() says how many jobs are to be started;
 // each calls Run() on a thread of the owner's choice, again and again for as
 // long as that returns true.
@@ -26,6 +31,7 @@
 #include <deque>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -60,10 +66,25 @@ class OpScheduler {
   using DoTurn = std::function<size_t(std::vector<Op>& ops,
                                       absl::FunctionRef<bool()> is_over)>;
   using Clock = std::chrono::steady_clock;
+  // Whether operations of a key would have to wait now; waits for nothing
+  // itself.
+  using IsBusy = std::function<bool(const Key& key)>;
 
-  OpScheduler(const OpSchedulerLimits& limits, DoTurn do_turn,
-              std::function<Clock::time_point()> now = Clock::now)
-      : limits_(limits), do_turn_(std::move(do_turn)), now_(std::move(now)) {}
+  // What is to become of a job.
+  struct Next {
+    bool more = false;            // Run() must be called again; else it is over
+    std::optional<Key> wait_for;  // and with this key, where it may wait
+    explicit operator bool() const { return more; }
+  };
+
+  OpScheduler(
+      const OpSchedulerLimits& limits, DoTurn do_turn,
+      std::function<Clock::time_point()> now = Clock::now,
+      IsBusy is_busy = [](const Key&) { return false; })
+      : limits_(limits),
+        do_turn_(std::move(do_turn)),
+        now_(std::move(now)),
+        is_busy_(std::move(is_busy)) {}
   OpScheduler(const OpScheduler&) = delete;
   OpScheduler& operator=(const OpScheduler&) = delete;
 
@@ -83,17 +104,19 @@ class OpScheduler {
       at->second.push_back(std::move(entry.op));
     }
     entries.clear();
-    const size_t free = jobs_ - jobs_at_work_;
+    const size_t free = jobs_ - jobs_at_work_ - jobs_waiting_;
     if (ready_.size() <= free) return 0;
     const size_t more = std::min(ready_.size() - free, limits_.jobs - jobs_);
     jobs_ += more;
     return more;
   }
 
-  // The work of one job.  True if it must be called again, after whatever else
-  // its thread has to do; false if the job is over.  Once every operation that
+  // The work of one job, until it is over or must be called again, after
+  // whatever else its thread has to do.  `awaited` is what the job said it
+  // waits for: that lane comes first, busy or not.  Once every operation that
   // was added is through, nothing but this object is used any more.
-  [[nodiscard]] bool Run() ABSL_LOCKS_EXCLUDED(mu_) {
+  [[nodiscard]] Next Run(std::optional<Key> awaited = std::nullopt)
+      ABSL_LOCKS_EXCLUDED(mu_) {
     const Clock::time_point end = now_() + limits_.time_per_job;
     const auto is_over = [this, end] { return now_() >= end; };
     std::vector<Op> turn;
@@ -104,12 +127,19 @@ class OpScheduler {
       {
         absl::MutexLock lock(&mu_);
         if (lane != nullptr) PutBack(lane, turn);
+        if (awaited.has_value()) --jobs_waiting_;
         if (ready_.empty()) {
           --jobs_;
-          return false;
+          return Next{};
         }
-        if (yields && lane != nullptr) return true;
-        lane = TakeTurn(turn);
+        if (yields && lane != nullptr)
+          return Next{.more = true, .wait_for = std::nullopt};
+        lane = TakeReady(std::exchange(awaited, std::nullopt));
+        if (lane == nullptr) {
+          ++jobs_waiting_;
+          return Next{.more = true, .wait_for = ready_.front()->first};
+        }
+        TakeTurn(lane, turn);
       }
       const size_t did = do_turn_(turn, is_over);
       done += did;
@@ -122,16 +152,35 @@ class OpScheduler {
   using Lanes = absl::node_hash_map<Key, std::deque<Op>>;
   using Lane = typename Lanes::value_type;
 
-  Lane* TakeTurn(std::vector<Op>& turn) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    Lane* const lane = ready_.front();
-    ready_.pop_front();
+  // Takes the lane that the job has waited for out of those that are ready, or
+  // the first that is not busy; null if all are.
+  Lane* TakeReady(const std::optional<Key>& awaited)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    auto at = ready_.end();
+    if (awaited.has_value()) {
+      at = std::find_if(ready_.begin(), ready_.end(), [&](const Lane* lane) {
+        return lane->first == *awaited;
+      });
+    }
+    if (at == ready_.end()) {
+      at = std::find_if(ready_.begin(), ready_.end(), [&](const Lane* lane) {
+        return !is_busy_(lane->first);
+      });
+    }
+    if (at == ready_.end()) return nullptr;
+    Lane* const lane = *at;
+    ready_.erase(at);
+    return lane;
+  }
+
+  void TakeTurn(Lane* lane, std::vector<Op>& turn)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     ++jobs_at_work_;
     std::deque<Op>& ops = lane->second;
     const auto end = ops.begin() + std::min(ops.size(), limits_.ops_per_turn);
     turn.assign(std::make_move_iterator(ops.begin()),
                 std::make_move_iterator(end));
     ops.erase(ops.begin(), end);
-    return lane;
   }
 
   // `undone` is what is left of the turn.
@@ -152,6 +201,7 @@ class OpScheduler {
   const OpSchedulerLimits limits_;
   const DoTurn do_turn_;
   const std::function<Clock::time_point()> now_;
+  const IsBusy is_busy_;
 
   absl::Mutex mu_;
   // Those that are ready or that a job is at, with what waits in them.
@@ -159,6 +209,7 @@ class OpScheduler {
   std::deque<Lane*> ready_ ABSL_GUARDED_BY(mu_);
   size_t jobs_ ABSL_GUARDED_BY(mu_) = 0;
   size_t jobs_at_work_ ABSL_GUARDED_BY(mu_) = 0;  // at a lane
+  size_t jobs_waiting_ ABSL_GUARDED_BY(mu_) = 0;  // for a busy one
 };
 
 }  // namespace simvisor::server

@@ -38,7 +38,7 @@ ReceiveCall::ReceiveCall(Host* host, CallRunner* runner,
       record_(&runner->calls, "ReceiveDomain"),
       watch_(&runner->stalls, "ReceiveDomain",
              [this, context](const absl::Status& why, StallWait wait) {
-               runner_->pool.Submit([this, context, why, wait] {
+               runner_->images.Submit([this, context, why, wait] {
                  if (wait == StallWait::kWrite) CancelCall(context, why);
                  End(why);
                });
@@ -52,7 +52,7 @@ void ReceiveCall::Read() {
 
 void ReceiveCall::OnReadDone(bool ok) {
   if (!watch_.Done()) return;
-  runner_->pool.Submit([this, ok] {
+  runner_->images.Submit([this, ok] {
     if (ok) {
       Take();
     } else {
@@ -64,7 +64,7 @@ void ReceiveCall::OnReadDone(bool ok) {
 void ReceiveCall::OnWriteDone(bool ok) {
   if (!watch_.Done()) return;
   watch_.Moved();
-  runner_->pool.Submit([this, ok] {
+  runner_->images.Submit([this, ok] {
     if (ok) {
       Written();
     } else {

@@ -1,7 +1,7 @@
 // One ReceiveDomain call: the target's end of a migration.
 //
 // Step by step; at any moment exactly one of these holds, so members need no
-// lock: a job of the call is queued or runs on the pool, a read or a write is
+// lock: a job of the call is queued or runs, a read or a write is
 // in flight, or the call is finished.
 //
 //   step         begins with                  goes on to
@@ -59,7 +59,7 @@ class ReceiveCall : public RawBidiReactor {
  private:
   enum class Step { kOffer, kReceiving, kPrepared, kCommitted };
 
-  // On the pool, but for the first read.
+  // On the threads for images, but for the first read.
   void Read();
   void Take();
   // A response has left.

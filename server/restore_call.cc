@@ -43,7 +43,7 @@ RestoreCall::RestoreCall(Host* host, CallRunner* runner,
       record_(&runner->calls, "RestoreDomain"),
       watch_(&runner->stalls, "RestoreDomain",
              [this](const absl::Status& why, StallWait) {
-               runner_->pool.Submit([this, why] { End(why); });
+               runner_->images.Submit([this, why] { End(why); });
              }),
       out_(out) {}
 
@@ -55,7 +55,7 @@ void RestoreCall::Read() {
 
 void RestoreCall::OnReadDone(bool ok) {
   if (!watch_.Done()) return;
-  runner_->pool.Submit([this, ok] {
+  runner_->images.Submit([this, ok] {
     if (ok) {
       Take();
     } else {

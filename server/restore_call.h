@@ -1,6 +1,6 @@
 // One RestoreDomain call.
 //
-// A message is read, its piece goes through the restorer on the pool, then the
+// A message is read, its piece goes through the restorer elsewhere, then the
 // next is read: a client that sends faster than pages are stored waits.  At any
 // moment a job of the call is queued or runs, a read is in flight, or the call
 // is finished, so members need no lock.  A client that sends nothing ends the
@@ -45,7 +45,7 @@ class RestoreCall : public RawReadReactor {
   void OnDone() override { delete this; }
 
  private:
-  // On the pool, but for the first read.
+  // On the threads for images, but for the first read.
   void Read();
   void Take();
   void Complete();

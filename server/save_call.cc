@@ -27,7 +27,7 @@ SaveCall::SaveCall(Host* host, CallRunner* runner,
       record_(&runner->calls, "SaveDomain"),
       watch_(&runner->stalls, "SaveDomain",
              [this, context](const absl::Status& why, StallWait wait) {
-               runner_->pool.Submit([this, context, why, wait] {
+               runner_->images.Submit([this, context, why, wait] {
                  if (wait == StallWait::kWrite) CancelCall(context, why);
                  Fail(why);
                });
@@ -42,7 +42,7 @@ void SaveCall::Read() {
 void SaveCall::OnReadDone(bool ok) {
   if (!watch_.Done()) return;
   watch_.Moved();
-  runner_->pool.Submit([this, ok] {
+  runner_->images.Submit([this, ok] {
     if (ok) {
       Take();
     } else {
@@ -67,7 +67,7 @@ void SaveCall::Take() {
 void SaveCall::OnWriteDone(bool ok) {
   if (!watch_.Done()) return;
   watch_.Moved();
-  runner_->pool.Submit([this, ok] {
+  runner_->images.Submit([this, ok] {
     if (!ok) {
       Fail(Broken());
     } else if (step_ == Step::kStored) {

@@ -1,7 +1,7 @@
 // One SaveDomain call.
 //
 // Step by step; at any moment exactly one of these holds, so members need no
-// lock: a job of the call is queued or runs on the pool, a read or a write is
+// lock: a job of the call is queued or runs, a read or a write is
 // in flight, or the call is finished.
 //
 //   step        begins with            goes on to
@@ -52,13 +52,13 @@ class SaveCall : public RawBidiReactor {
  private:
   enum class Step { kStart, kSending, kStored };
 
-  // On the pool, but for the first read.
+  // On the threads for images, but for the first read.
   void Read();
   void Take();
   void Begin();
   void Send();
   void Complete();
-  // Ends the call; the guest resumes if it is suspended.  On the pool.
+  // Ends the call; the guest resumes if it is suspended.  On the same.
   void Fail(const absl::Status& status);
 
   absl::Status Suspend();

@@ -1,4 +1,6 @@
-// How a server-streaming method runs: chunk by chunk on the worker pool.
+// How a server-streaming method runs: chunk by chunk on those threads of the
+// worker pool that streams may have, or, while its domain is busy, in that
+// domain's lane (job_scope.h).
 //
 // A stream is a source that fills one response after the other.  At any moment
 // exactly one of these holds: a job of the stream is queued or runs on the
@@ -30,6 +32,8 @@
 #include "server/call_record.h"
 #include "server/call_runner.h"
 #include "server/cancel_call.h"
+#include "server/job_queue.h"
+#include "server/job_scope.h"
 #include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
@@ -121,12 +125,18 @@ class StreamCall final : public RawWriteReactor {
   }
 
   void ProduceOnPool() {
-    runner_->pool.Submit([this] { Produce(); });
+    runner_->streams.Submit([this] { Produce(Place::kShort); });
   }
 
-  void Produce() {
-    const absl::StatusOr<Progress> progress =
-        WithinMemory(method_, [this] { return FillChunk(); });
+  void Produce(Place place) {
+    absl::StatusOr<Progress> progress = Progress::kLast;
+    std::optional<Detour> detour;
+    {
+      JobScope scope(&runner_->lanes, place);
+      progress = WithinMemory(method_, [this] { return FillChunk(); });
+      if (!progress.ok()) detour = scope.detour();
+    }
+    if (detour.has_value()) return GoTo(*detour);
     if (!progress.ok()) return End(progress.status());
     last_ = *progress != Progress::kMore;
     if (last_ && chunk_.Length() <= kUnwatchedBytes) {
@@ -150,6 +160,19 @@ class StreamCall final : public RawWriteReactor {
     SIMVISOR_RETURN_IF_ERROR(
         WriteMessage(runner_->messages, method_, response, chunk_));
     return progress;
+  }
+
+  // Has the chunk made elsewhere.
+  void GoTo(const Detour& detour) {
+    const bool to_lane = detour.lane != nullptr;
+    CallJob job = {
+        .run = [this,
+                to_lane] { Produce(to_lane ? Place::kLane : Place::kLong); },
+        .is_over = [this] { return !limits_().ok(); }};
+    const absl::Status status =
+        to_lane ? runner_->lanes.Submit(detour.lane.get(), job)
+                : runner_->long_jobs.Submit(job);
+    if (!status.ok()) End(status);
   }
 
   absl::Status MakeSource() {
@@ -186,12 +209,13 @@ class StreamCall final : public RawWriteReactor {
 //
 //   absl::StatusOr<Source>(const Request& request)
 //
-// and called on the pool, before the first chunk; Source has
+// and called where the first chunk is made, before that; Source has
 //
 //   absl::StatusOr<Progress> Next(Response* response)
 //
-// which fills an empty response, and is called on the pool, never twice at
-// once.
+// which fills an empty response.  It is never called twice at once, and is
+// called anew if it returned a detour (job_scope.h), for which it must not have
+// changed anything.
 template <typename Make>
 RawWriteReactor* StartStream(CallRunner* runner,
                              grpc::CallbackServerContext* context,

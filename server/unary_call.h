@@ -1,5 +1,7 @@
-// How a unary method runs: at once on gRPC's thread, or on the worker pool, to
-// which the way costs several times what a short method does.
+// How a unary method runs: at once on gRPC's thread, on the worker pool, to
+// which the way costs several times what a short method does, or on a thread
+// for long work.  A body that finds on its way that it is in the wrong place is
+// run anew in another (job_scope.h).
 //
 // A method's work is a body
 //
@@ -25,6 +27,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -33,6 +36,8 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
+#include "server/job_queue.h"
+#include "server/job_scope.h"
 #include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
@@ -59,6 +64,9 @@ class UnaryCallBase {
   UnaryCallBase& operator=(const UnaryCallBase&) = delete;
 
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+  CallRunner& runner() const { return runner_; }
+  // Whether the client has gone, or the deadline has passed.
+  bool IsOver() const { return raw_.context->IsCancelled(); }
 
  protected:
   google::protobuf::Arena* arena() { return &arena_; }
@@ -115,16 +123,22 @@ class UnaryCall final : public UnaryCallBase {
   bool Accept() { return UnaryCallBase::Accept(request_); }
   const Request& request() const { return *request_; }
 
-  // Runs the body and finishes the call.
-  void Run() {
+  // Runs the body in a place and finishes the call; or says where else the body
+  // is to run.
+  std::optional<Detour> Run(Place place) {
     const CallLimits limits(context());
     absl::Status status = limits();
     if (status.ok()) {
+      JobScope scope(&runner().lanes, place);
       status = WithinMemory(
           method(), [&] { return body_(request(), response_, limits); });
+      if (!status.ok() && scope.detour().has_value()) return scope.detour();
     }
     Finish(std::move(status), *response_);
+    return std::nullopt;
   }
+  // Finishes the call, whose body has not run.
+  void Refuse(absl::Status status) { Finish(std::move(status), *response_); }
 
  private:
   const Body body_;
@@ -140,20 +154,71 @@ template <typename Body>
 grpc::ServerUnaryReactor* RunInline(CallRunner* runner, const RawUnary& raw,
                                     const char* method, Body body) {
   UnaryCall<Body> call(runner, raw, method, std::move(body));
-  if (call.Accept()) call.Run();
+  // Where nothing is asked for, nothing is sent elsewhere.
+  if (call.Accept()) call.Run(Place::kLong);
   return call.reactor();
 }
 
-// For work that may last.
 template <typename Body>
-grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner, const RawUnary& raw,
-                                    const char* method, Body body) {
+using UnaryCallPtr = std::unique_ptr<UnaryCall<Body>>;
+
+template <typename Body>
+void RunCall(UnaryCallPtr<Body> call, Place place);
+
+// Has the call run elsewhere, or finishes it if too many wait there.
+template <typename Body>
+void SendCall(UnaryCallPtr<Body> call, const Detour& detour) {
+  UnaryCall<Body>& sent = *call;
+  CallRunner& runner = sent.runner();
+  const bool to_lane = detour.lane != nullptr;
+  CallJob job = {.run =
+                     [call = std::move(call), to_lane]() mutable {
+                       RunCall(std::move(call),
+                               to_lane ? Place::kLane : Place::kLong);
+                     },
+                 .is_over = [&sent] { return sent.IsOver(); }};
+  absl::Status status = to_lane ? runner.lanes.Submit(detour.lane.get(), job)
+                                : runner.long_jobs.Submit(job);
+  // The job was left as it is, and has the call.
+  if (!status.ok()) sent.Refuse(std::move(status));
+}
+
+template <typename Body>
+void RunCall(UnaryCallPtr<Body> call, Place place) {
+  const std::optional<Detour> detour = call->Run(place);
+  if (detour.has_value()) SendCall(std::move(call), *detour);
+}
+
+// For work that is short, or that says on its way that it is not; on threads of
+// `pool`, one of the runner's.
+template <typename Body>
+grpc::ServerUnaryReactor* RunOn(WorkerPool* pool, CallRunner* runner,
+                                const RawUnary& raw, const char* method,
+                                Body body) {
   auto call =
       std::make_unique<UnaryCall<Body>>(runner, raw, method, std::move(body));
   grpc::ServerUnaryReactor* const reactor = call->reactor();
   if (call->Accept()) {
-    runner->pool.Submit([call = std::move(call)] { call->Run(); });
+    pool->Submit([call = std::move(call)]() mutable {
+      RunCall(std::move(call), Place::kShort);
+    });
   }
+  return reactor;
+}
+template <typename Body>
+grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner, const RawUnary& raw,
+                                    const char* method, Body body) {
+  return RunOn(&runner->pool, runner, raw, method, std::move(body));
+}
+
+// For work that lasts.
+template <typename Body>
+grpc::ServerUnaryReactor* RunLong(CallRunner* runner, const RawUnary& raw,
+                                  const char* method, Body body) {
+  auto call =
+      std::make_unique<UnaryCall<Body>>(runner, raw, method, std::move(body));
+  grpc::ServerUnaryReactor* const reactor = call->reactor();
+  if (call->Accept()) SendCall(std::move(call), Detour());
   return reactor;
 }
 
@@ -175,11 +240,13 @@ grpc::ServerUnaryReactor* RunQuick(CallRunner* runner, const RawUnary& raw,
   {
     const QuickGate::Pass pass(&runner->quick);
     if (pass.is_in() && is_quick(call->request())) {
-      call->Run();
+      RunCall(std::move(call), Place::kShort);
       return reactor;
     }
   }
-  runner->pool.Submit([call = std::move(call)] { call->Run(); });
+  runner->pool.Submit([call = std::move(call)]() mutable {
+    RunCall(std::move(call), Place::kShort);
+  });
   return reactor;
 }
 

@@ -92,6 +92,21 @@ TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
   EXPECT_EQ(PagesOf(*b), kPages + 100);
 }
 
+TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
+  const auto b = Create("b");
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  SetTarget(b, kPages + 100);
+  Unfill();
+  domain_->LockForAudit();
+  clock_.Advance(2);
+  EXPECT_EQ(PagesOf(*b), kPages + 100);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  domain_->UnlockAfterAudit();
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
 TEST_F(ServerBalloonSchedulerTest, NewTargetWindsTheTimerUpAnew) {
   Fill();
   SetTarget(domain_, kPages + 100);

@@ -54,6 +54,21 @@ TEST_F(ServerLoadSchedulerTest, WritesComeAtTheirRateAndNoneTooMany) {
   EXPECT_EQ(domain_->CheckLoad(NeverStop)->mismatches, PageCount(0));
 }
 
+TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForADomainAtWork) {
+  const auto other = Create("b");
+  Start(domain_, 1000);
+  Start(other, 1000);
+  domain_->LockForAudit();
+  Tick(5);
+  EXPECT_EQ(WritesOf(*other), 50u);
+  domain_->UnlockAfterAudit();
+  EXPECT_EQ(WritesOf(*domain_), 0u);
+  // What it was kept from, it does now.
+  Tick(1);
+  EXPECT_EQ(WritesOf(*domain_), 60u);
+  EXPECT_EQ(WritesOf(*other), 60u);
+}
+
 TEST_F(ServerLoadSchedulerTest, SlowRatesAddUp) {
   Start(domain_, 1);
   Tick(99);

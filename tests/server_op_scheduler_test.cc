@@ -42,7 +42,8 @@ class ServerOpSchedulerTest : public testing::Test {
           }
           return turns_[at].size();
         },
-        [this] { return now_; });
+        [this] { return now_; },
+        [this](char key) { return busy_.find(key) != std::string::npos; });
   }
   size_t Add(const std::vector<std::string>& ops) {
     std::vector<Scheduler::Entry> entries;
@@ -57,6 +58,7 @@ class ServerOpSchedulerTest : public testing::Test {
   std::function<void()> during_turn_;  // of the next turn
   Scheduler::Clock::time_point now_;
   std::chrono::milliseconds op_time_{0};
+  std::string busy_;  // keys
 };
 
 using Turns = std::vector<std::vector<std::string>>;
@@ -113,6 +115,46 @@ TEST_F(ServerOpSchedulerTest, OperationThatLastsIsATurn) {
   EXPECT_TRUE(scheduler_->Run());
   EXPECT_FALSE(scheduler_->Run());
   EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"a2"}}));
+}
+
+TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
+  Make({.jobs = 1});
+  busy_ = "ac";
+  EXPECT_EQ(Add({"a1", "b1", "c1", "a2"}), 1u);
+  Scheduler::Next next = scheduler_->Run();
+  EXPECT_TRUE(next);
+  EXPECT_EQ(next.wait_for, 'a');
+  EXPECT_EQ(turns_, (Turns{{"b1"}}));
+  // Where the job may wait, a is done though it is busy still.
+  next = scheduler_->Run(next.wait_for);
+  EXPECT_EQ(turns_, (Turns{{"b1"}, {"a1", "a2"}}));
+  EXPECT_EQ(next.wait_for, 'c');
+  EXPECT_FALSE(scheduler_->Run(next.wait_for));
+  EXPECT_EQ(turns_.back(), std::vector<std::string>{"c1"});
+}
+
+TEST_F(ServerOpSchedulerTest, JobThatWaitsIsNoneForOtherLanes) {
+  Make({.jobs = 2});
+  busy_ = "a";
+  EXPECT_EQ(Add({"a1"}), 1u);
+  const Scheduler::Next next = scheduler_->Run();
+  EXPECT_EQ(next.wait_for, 'a');
+  EXPECT_EQ(Add({"b1"}), 1u);
+  EXPECT_TRUE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"b1"}}));
+}
+
+TEST_F(ServerOpSchedulerTest, WhatAJobHasWaitedForMayBeDoneByThen) {
+  Make({.jobs = 2});
+  busy_ = "a";
+  EXPECT_EQ(Add({"a1"}), 1u);
+  const Scheduler::Next next = scheduler_->Run();
+  busy_ = "";
+  EXPECT_EQ(Add({"b1"}), 1u);
+  EXPECT_FALSE(scheduler_->Run());
+  EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}}));
+  EXPECT_FALSE(scheduler_->Run(next.wait_for));
+  EXPECT_EQ(turns_.size(), 2u);
 }
 
 TEST(ServerOpSchedulerLifetimeTest, NothingGoesUnderTheLock) {
