@@ -24,8 +24,8 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import budgets  # noqa: E402
 import harness  # noqa: E402
-from harness import (DEADLINE, domain, grpc, live, ref)  # noqa: E402
-from soak.machines import OPEN_STATES  # noqa: E402
+import settling  # noqa: E402
+from harness import DEADLINE, domain, grpc, ref  # noqa: E402
 from soak.watchdog import stacks  # noqa: E402
 
 MIB = 1 << 20
@@ -231,24 +231,11 @@ class AllAtOnceTest(unittest.TestCase):
         """Ends what attackers have left; what they were stopped in the middle
         of may still turn up."""
         client = self.quiet.client
-        for one in self.migrations():
-            if one.state in OPEN_STATES:
-                outgoing = one.direction == live.MIGRATION_DIRECTION_OUTGOING
-                with contextlib.suppress(grpc.RpcError):
-                    client.migration.ResolveMigration(
-                        live.ResolveMigrationRequest(
-                            migration_id=one.migration_id,
-                            decision=live.MIGRATION_DECISION_KEEP if outgoing
-                            else live.MIGRATION_DECISION_DROP),
-                        timeout=DEADLINE)
+        settling.decide_migrations(client)
         for one in self.domains():
             if one.domid != 0 and one.name != "quiet":
                 with contextlib.suppress(grpc.RpcError):
                     client.destroy(one.domid)
-
-    def migrations(self):
-        return self.quiet.client.migration.ListMigrations(
-            live.ListMigrationsRequest(), timeout=DEADLINE).migrations
 
     def domains(self):
         found, token = [], ""

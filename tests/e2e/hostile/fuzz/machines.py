@@ -9,13 +9,14 @@ import time
 
 import migration_pair
 from harness import (DEADLINE, ROOT, common, domain, fault, grpc, guest_load,
-                     live, memory, migration, ref)
+                     memory, migration, ref)
 from soak import machines as soak_machines
 
 from fuzz import reflection
 from fuzz.values import Values
 from fuzz.words import NAMES
 import budgets
+import settling
 
 MIB = 1 << 20
 
@@ -47,17 +48,23 @@ class Machine(soak_machines.Machine):
         self.highest_rss = 0
         [self.dom0_pages] = [one.memory.current_pages for one in self.list()]
 
+    def on_their_way(self):
+        """As the soak has it, but of all pages."""
+        return [one for one in settling.all_migrations(self.client)
+                if one.state in soak_machines.OPEN_STATES] + [
+                    one for one in self.list() if one.suspended]
+
     # --- Between rounds ---
 
     def settle(self):
         """Ends what is open, and all guests but a few, so that the machine can
         be judged."""
         self._remove_faults()
-        self._decide_migrations()
+        settling.decide_migrations(self.client)
         guests = [one for one in self.list() if one.domid != 0]
         for one in guests[KEPT_GUESTS:]:
             self._destroy(one.domid)
-        self._decide_migrations()
+        settling.decide_migrations(self.client)
         self.await_rest()
 
     def populate(self, random):
@@ -95,21 +102,6 @@ class Machine(soak_machines.Machine):
         with contextlib.suppress(grpc.RpcError):
             self.client.fault.RemoveFaults(fault.RemoveFaultsRequest(all=True),
                                            timeout=DEADLINE)
-
-    def _decide_migrations(self):
-        """Nothing may wait for a peer that is a fuzzer."""
-        for one in self.client.migration.ListMigrations(
-                live.ListMigrationsRequest(), timeout=DEADLINE).migrations:
-            if one.state in soak_machines.OPEN_STATES:
-                outgoing = (one.direction
-                            == live.MIGRATION_DIRECTION_OUTGOING)
-                with contextlib.suppress(grpc.RpcError):
-                    self.client.migration.ResolveMigration(
-                        live.ResolveMigrationRequest(
-                            migration_id=one.migration_id,
-                            decision=live.MIGRATION_DECISION_KEEP if outgoing
-                            else live.MIGRATION_DECISION_DROP),
-                        timeout=DEADLINE)
 
     def _destroy(self, domid):
         with contextlib.suppress(grpc.RpcError):
