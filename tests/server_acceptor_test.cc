@@ -47,8 +47,7 @@ class ServerAcceptorTest : public testing::Test {
     tcp_ = std::make_unique<Listener>(*std::move(tcp));
     auto acceptor = Acceptor::Start(
         {listener_->sockets().front().get(), tcp_->sockets().front().get()},
-        limits,
-        [this](UniqueFd connection, int) {
+        limits, [this](UniqueFd connection, int) {
           absl::MutexLock lock(&mu_);
           served_.push_back(std::make_unique<UniqueFd>(std::move(connection)));
         });

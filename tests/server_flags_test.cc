@@ -119,14 +119,27 @@ TEST(ServerFlagsTest, AddressGivenTwiceIsListenedToOnce) {
 TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   const EarlyExit help = Exits({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* flag :
-       {"--listen", "--max-connections", "--handshake-timeout",
-        "--idle-timeout", "SIGHUP", "--host-memory", "--host-e820",
-        "--dom0-memory", "--dom0-max-memory", "--dom0-hotplug-limit",
-        "--dom0-tools-view", "--cpus", "--seed", "--placement",
-        "--enable-fault-injection", "--log-level", "--version",
-        "--stall-timeout", "--migration-targets", "--max-image-memory",
-        "--max-guest-memory"}) {
+  for (const char* flag : {"--listen",
+                           "--max-connections",
+                           "--handshake-timeout",
+                           "--idle-timeout",
+                           "SIGHUP",
+                           "--host-memory",
+                           "--host-e820",
+                           "--dom0-memory",
+                           "--dom0-max-memory",
+                           "--dom0-hotplug-limit",
+                           "--dom0-tools-view",
+                           "--cpus",
+                           "--seed",
+                           "--placement",
+                           "--enable-fault-injection",
+                           "--log-level",
+                           "--version",
+                           "--stall-timeout",
+                           "--migration-targets",
+                           "--max-image-memory",
+                           "--max-guest-memory"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
