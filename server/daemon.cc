@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "domain/units/status_macros.h"
+#include "server/inbound_frames.h"
+#include "server/inbound_ledger.h"
 #include "server/unique_fd.h"
 
 namespace simvisor::server {
@@ -20,6 +22,10 @@ constexpr int kMaxMessageBytes = 4 << 20;
 // Calls in flight on one connection; more wait at the client.  This bounds the
 // queue of the worker pool, where a call has few jobs at a time.
 constexpr int kMaxCallsPerConnection = 1000;
+
+constexpr int kWindowBytes = 64 << 10;
+// For connections, and for messages between coming in and being taken.
+constexpr uint64_t kSpareBytes = uint64_t{64} << 20;
 
 constexpr int kMinPingsEveryMs = 5000;
 constexpr int kPingEveryMs = 30000;
@@ -61,6 +67,24 @@ void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
                              ToMilliseconds(limits.handshake_timeout));
 }
 
+// Bounds what gRPC holds by itself.  The ledger keeps the largest part of it,
+// messages on their way in, within its bound; the quota stands behind it, and
+// should never be reached, since then clients lose their connections that have
+// done nothing.
+void SetMemoryBounds(grpc::ServerBuilder& builder, const CallBounds& bounds) {
+  InboundLedger::OfProcess().SetLimit(bounds.message_bytes);
+  // Of messages that nobody asks for yet, gRPC reads as much as its windows
+  // allow, which otherwise grow with a client's speed.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
+                             kWindowBytes);
+  grpc::ResourceQuota quota("simvisord");
+  quota.Resize(bounds.message_bytes +
+               bounds.max_calls * InboundFrames::kCallBytes +
+               bounds.max_calls / 2 * uint64_t{kWindowBytes} + kSpareBytes);
+  builder.SetResourceQuota(quota);
+}
+
 constexpr const char* kServices[] = {
     v1::HostService::service_full_name(),
     v1::DomainService::service_full_name(),
@@ -94,7 +118,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
                             OpenListeners(listen));
   std::unique_ptr<Daemon> daemon(new Daemon(
       std::move(host), std::move(listeners), clock, faults, bounds, targets));
-  SIMVISOR_RETURN_IF_ERROR(daemon->Serve(limits));
+  SIMVISOR_RETURN_IF_ERROR(daemon->Serve(limits, bounds));
   SIMVISOR_RETURN_IF_ERROR(daemon->Accept(limits));
   return daemon;
 }
@@ -120,14 +144,12 @@ Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
 
 Daemon::~Daemon() { Drain(absl::ZeroDuration()); }
 
-absl::Status Daemon::Serve(const ConnectionLimits& limits) {
+absl::Status Daemon::Serve(const ConnectionLimits& limits,
+                           const CallBounds& bounds) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   SetBounds(builder, limits);
-  // What gRPC holds by itself: messages on their way in, and calls.
-  grpc::ResourceQuota quota("simvisord");
-  quota.Resize(runner_.messages.limit());
-  builder.SetResourceQuota(quota);
+  SetMemoryBounds(builder, bounds);
   builder.RegisterService(&host_service_);
   builder.RegisterService(&domain_service_);
   builder.RegisterService(&memory_service_);
@@ -156,6 +178,7 @@ absl::Status Daemon::Accept(const ConnectionLimits& limits) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
         parameters;
     parameters.listener_fd = listener;
+    InboundLedger::OfProcess().Add(connection.get());
     parameters.fd = connection.Release();  // gRPC closes it
     connections_->HandleNewConnection(&parameters);
   };

@@ -68,7 +68,7 @@ class Daemon {
          Clock* clock, FaultInjector* faults, const CallBounds& bounds,
          const MigrationTargets& targets);
 
-  absl::Status Serve(const ConnectionLimits& limits);
+  absl::Status Serve(const ConnectionLimits& limits, const CallBounds& bounds);
   absl::Status Accept(const ConnectionLimits& limits);
 
   // In the order in which they may go, last first: what brings connections

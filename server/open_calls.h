@@ -22,7 +22,7 @@ enum class CallKind { kUnary, kStream };
 
 class OpenCalls {
  public:
-  static constexpr uint32_t kDefaultLimit = 10000;
+  static constexpr uint32_t kDefaultLimit = 4096;
 
   // A place, given back when this object goes.
   struct GiveBack {

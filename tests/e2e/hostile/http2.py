@@ -33,6 +33,8 @@ class Connection:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
         self.socket.connect(path)
+        self._incoming = select.poll()
+        self._incoming.register(self.socket, select.POLLIN)
         self._timeout = timeout
         self._buffer = b""
         self._next_stream = 1
@@ -99,7 +101,7 @@ class Connection:
         came = False
         while self.is_open:
             patience = self._timeout if wait and not came else 0
-            if not select.select([self.socket], [], [], patience)[0]:
+            if not self._incoming.poll(patience * 1000):
                 break
             try:
                 data = self.socket.recv(65536)
