@@ -51,10 +51,12 @@ class StallTimer::State {
     {
       absl::MutexLock lock(&mu_);
       if (turn != turn_ || phase_ != Phase::kStarting) return;
-      phase_ = why_.ok() ? Phase::kWaiting : Phase::kTaken;
+      phase_ = Phase::kWaiting;
+      if (why_.ok() || kind_ == StallWait::kWrite) return;
+      phase_ = Phase::kTaken;
       why = why_;
     }
-    if (!why.ok()) taken_over_(why, kind_);
+    taken_over_(why, StallWait::kRead);
   }
 
   bool Done() ABSL_LOCKS_EXCLUDED(mu_) {
@@ -80,10 +82,11 @@ class StallTimer::State {
       absl::MutexLock lock(&mu_);
       if (!why_.ok()) return;
       why_ = why;
-      if (phase_ != Phase::kWaiting) return;
+      // Past a write that is cut off, the reason would not get through.
+      if (phase_ != Phase::kWaiting || kind_ == StallWait::kWrite) return;
       phase_ = Phase::kTaken;
     }
-    taken_over_(why, kind_);
+    taken_over_(why, StallWait::kRead);
   }
 
   void InterruptIfStalled() ABSL_LOCKS_EXCLUDED(mu_) {
@@ -91,7 +94,7 @@ class StallTimer::State {
       absl::MutexLock lock(&mu_);
       if (phase_ != Phase::kWaiting) return;
       if (waited_ + (clock_->Now() - begun_) < window_) return;
-      why_ = StallStatus(operation_, window_);
+      if (why_.ok()) why_ = StallStatus(operation_, window_);
       phase_ = Phase::kTaken;
     }
     taken_over_(why(), kind_);

@@ -110,8 +110,9 @@ class StallWatch {
   // the call that counts as progress whatever its size.  Between two waits.
   void Moved(size_t bytes = kStallProgressBytes);
 
-  // Ends the call with `why`, which is not OK: at once if it waits, else when
-  // it would wait next.  The first one counts, a stall included.
+  // Ends the call with `why`, which is not OK: at once if it waits for a read,
+  // else when it would wait next, or when its write has stalled.  The first one
+  // counts, a stall included.
   void Interrupt(const absl::Status& why);
   absl::Status why() const;
 

@@ -380,7 +380,7 @@ TEST_F(LibraryExtremesHostTest, IncomingDomainsOfAnySizeComeOrAreRefused) {
       if (!incoming.ok()) continue;
       (*incoming)->Receive({Pfn(0), PageCount(0)}).IgnoreError();
       (*incoming)->Receive({Pfn(0), PageCount(1)}).IgnoreError();
-      EXPECT_FALSE((*incoming)->Awaken("", {}).ok());
+      EXPECT_FALSE((*incoming)->Awaken({.bytes = ""}).ok());
     }
   }
 }

@@ -140,6 +140,25 @@ TEST_F(ServerStallTimerTest, InterruptWhileAWaitStartsIsActedOnAfterIt) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
+TEST_F(ServerStallTimerTest, WriteUnderWayGetsThroughBeforeAnInterrupt) {
+  const auto watch = Watch();
+  ASSERT_TRUE(watch->Wait(StallWait::kWrite, [] {}));
+  watch->Interrupt(absl::CancelledError("dropped"));
+  EXPECT_EQ(TakenOver(), 0u);
+  EXPECT_TRUE(watch->Done());
+  EXPECT_FALSE(watch->Wait(StallWait::kRead, [] {}));
+  EXPECT_EQ(watch->why(), absl::CancelledError("dropped"));
+}
+
+TEST_F(ServerStallTimerTest, InterruptedCallWhoseWriteStallsIsTakenOver) {
+  const auto watch = Watch();
+  ASSERT_TRUE(watch->Wait(StallWait::kWrite, [] {}));
+  watch->Interrupt(absl::CancelledError("dropped"));
+  clock_.Advance(100);
+  ASSERT_EQ(TakenOver(), 1u);
+  EXPECT_EQ(LastWhy(), absl::CancelledError("dropped"));
+}
+
 TEST_F(ServerStallTimerTest, CallMayEndWhileItsWaitStarts) {
   std::unique_ptr<StallWatch> watch = Watch();
   EXPECT_TRUE(watch->Wait(StallWait::kWrite, [&watch] {
