@@ -173,7 +173,8 @@ absl::Status ReceiveCall::TakeData() {
 
 absl::Status ReceiveCall::Arrive() {
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveArrived));
-  SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish(limits_));
+  // All of the domain is here, and its source may be dead: an operator decides.
+  SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish(NeverStop));
   restorer_ = nullptr;
   SIMVISOR_RETURN_IF_ERROR(migrations_->Arrived(id_, domain_));
   step_ = Step::kPrepared;

@@ -29,7 +29,7 @@ from harness import DEADLINE, domain, grpc, ref  # noqa: E402
 from soak.watchdog import stacks  # noqa: E402
 
 MIB = 1 << 20
-WARM_UP_SECONDS = 6.0
+WARM_UP_SECONDS = 12.0
 SECONDS = float(os.environ.get("SIMVISOR_SECONDS", 30))
 
 # Which attacks share a process.

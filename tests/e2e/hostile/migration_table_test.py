@@ -28,7 +28,8 @@ class Offer:
         self._id = migration_id
         self._call = client.migration.ReceiveDomain(self._requests(),
                                                     timeout=harness.DEADLINE)
-        self._call.add_callback(self.done.set)
+        if not self._call.add_callback(self.done.set):
+            self.done.set()  # it has ended already
 
     def _requests(self):
         yield live.ReceiveDomainRequest(offer={

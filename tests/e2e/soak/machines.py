@@ -48,6 +48,13 @@ class Machine(migration_pair.Machine):
             raise AssertionError(f"{self.name}: these do not arrive: "
                                  f"{self.on_their_way()}") from None
 
+    def frames(self):
+        """What the host says, but for contents: a page that a client wrote to a
+        shared domain keeps its own."""
+        counts = self.client.counts()
+        counts.ClearField("contents_pages")
+        return counts
+
     def census(self):
         """What it has while no client does anything: the counts must add up.
 

@@ -57,7 +57,7 @@ class Soak:
                                     for one in machine.list()]
             machine.empty = machine.client.counts()
             shared.create(machine, number)
-            machine.base = machine.client.counts()
+            machine.base = machine.frames()
         self.gate = Gate(KEEPERS + RECKLESS + ONLOOKERS)
         rest = (seed, self.machines, self._folder.name, self.gate,
                 self._client_failed)
@@ -155,7 +155,7 @@ class Soak:
         shared.tidy(machine)
         # A call to create one may have been under way until now.
         self._await(machine, lambda: swept() and (
-            machine.client.counts() == machine.base))
+            machine.frames() == machine.base))
 
     @staticmethod
     def _await(machine, done):
@@ -163,7 +163,7 @@ class Soak:
             migration_pair.poll(done, "")
         except AssertionError:
             raise Fault(
-                f"{machine.name}: empty, it has {machine.client.counts()} with "
+                f"{machine.name}: empty, it has {machine.frames()} with "
                 f"{machine.list()}, and not {machine.base}") from None
 
     def _finish(self):
