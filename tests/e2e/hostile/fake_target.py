@@ -18,6 +18,8 @@ ADMITTED = live.ReceiveDomainResponse(admitted={})
 PREPARED = live.ReceiveDomainResponse(prepared={})
 # Without a message for so long, the source has sent what it has to send.
 QUIET = 0.3
+# The offer, and what comes before the pages of a small guest.
+HEAD_MESSAGES = 3
 
 
 def committed(name, uuid):
@@ -44,6 +46,11 @@ class Sent:
     def next(self, timeout=harness.DEADLINE):
         """The next message; None at the end of the stream."""
         return self._queue.get(timeout=timeout)
+
+    def head(self):
+        """Takes what must be there before a target can admit the domain."""
+        for _ in range(HEAD_MESSAGES):
+            self.next()
 
     def all(self):
         """Takes what comes until the source waits; its number."""

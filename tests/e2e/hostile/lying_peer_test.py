@@ -102,16 +102,14 @@ class LyingPeerTest(harness.DaemonTest):
 
         def prepared_with_admitted(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             yield PREPARED
             self.over.wait(harness.DEADLINE)
 
         def committed_with_admitted(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             yield PREPARED
             yield done
@@ -119,8 +117,7 @@ class LyingPeerTest(harness.DaemonTest):
 
         def committed_in_place_of_prepared(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             sent.all()
             yield done
@@ -128,8 +125,7 @@ class LyingPeerTest(harness.DaemonTest):
 
         def admitted_twice(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             yield ADMITTED
             self.over.wait(harness.DEADLINE)
@@ -158,8 +154,7 @@ class LyingPeerTest(harness.DaemonTest):
     def test_a_target_that_keeps_to_the_rules_gets_the_domain(self):
         def honest(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             sent.all()
             yield PREPARED
@@ -175,8 +170,7 @@ class LyingPeerTest(harness.DaemonTest):
     def commit_other(self, name, uuid):
         def play(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             sent.all()
             yield PREPARED

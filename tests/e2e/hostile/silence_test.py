@@ -13,7 +13,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import harness  # noqa: E402
-from fake_target import (ADMITTED, PREPARED, FakeTarget, Sent,  # noqa: E402
+from fake_target import (ADMITTED, HEAD_MESSAGES, PREPARED, FakeTarget, Sent,  # noqa: E402
                          resolved)
 from harness import (common, domain, grpc, host, live, memory, memory_ops,  # noqa: E402
                      migration, ref, simvisor)
@@ -312,15 +312,14 @@ class SilentTargetTest(TargetTest):
             yield from ()
 
         def reads_nothing_after_admitted(requests, context):
-            next(requests)
-            next(requests)
+            for _ in range(HEAD_MESSAGES):
+                next(requests)
             yield ADMITTED
             over.wait(harness.DEADLINE)
 
         def never_prepared(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             while not over.is_set() and sent.next() is not None:
                 pass
@@ -343,8 +342,7 @@ class SilentTargetTest(TargetTest):
         """A target that is told to run the domain and does not answer."""
         def play(requests, context):
             sent = Sent(requests)
-            sent.next()
-            sent.next()
+            sent.head()
             yield ADMITTED
             sent.all()
             yield PREPARED
