@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "domain/units/error.h"
+#include "server/memory_reserve.h"
 
 namespace simvisor::server {
 namespace {
@@ -98,7 +99,9 @@ void BalloonScheduler::Wake(const Entry& entry) {
   spdlog::debug("balloon driver of domain {} wakes after {} s",
                 domain->id().value(), entry.timer.seconds.value_or(0));
   // Whether it was stopped or got nothing, its timer tells what comes next.
-  domain->WakeBalloon(entry.timer, stop).IgnoreError();
+  UnlessExhausted([&] {
+    return domain->WakeBalloon(entry.timer, stop);
+  }).IgnoreError();
   Watch(domain);
 }
 
