@@ -12,7 +12,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::optional<std::string> wrong =
-      simvisor::RestoreChangedNotes(absl::MakeConstSpan(data, size));
+      simvisor::RestoreChangedNotes(absl::MakeConstSpan(data, size)).wrong;
   if (wrong.has_value()) {
     std::fprintf(stderr, "%s\n", wrong->c_str());
     std::abort();

@@ -112,11 +112,12 @@ class Run {
         from_(MakeFuzzHost()),
         to_(MakeFuzzHost()) {}
 
-  std::optional<std::string> Go() {
+  NotesOutcome Go() {
     const bool compared = in_.Byte() % 2 == 0;
     const std::string notes = Changer(in_, guest_.numbers).Notes();
     std::shared_ptr<Domain> domain = Restore(notes, compared);
-    if (domain != nullptr) {
+    const bool accepted = domain != nullptr;
+    if (accepted) {
       Live(*domain);
       Move(domain);
       Note("destroy", from_->DestroyDomain(domain).status());
@@ -127,8 +128,8 @@ class Run {
       if (host->Info().owned == PageCount(kFuzzDom0Pages)) continue;
       Wrong(absl::StrCat(host->Info().owned.value(), " frames are owned"));
     }
-    if (wrong_.empty()) return std::nullopt;
-    return wrong_;
+    if (wrong_.empty()) return {accepted, std::nullopt};
+    return {accepted, wrong_};
   }
 
  private:
@@ -289,8 +290,7 @@ class Run {
 
 }  // namespace
 
-std::optional<std::string> RestoreChangedNotes(
-    absl::Span<const uint8_t> bytes) {
+NotesOutcome RestoreChangedNotes(absl::Span<const uint8_t> bytes) {
   return Run(bytes).Go();
 }
 

@@ -17,10 +17,15 @@
 
 namespace simvisor {
 
-// What went wrong, if anything but a refusal did: an audit that has findings, a
-// call that does not end within its steps, a guest that cannot be saved and
-// restored to the same, frames that are left behind.
-std::optional<std::string> RestoreChangedNotes(absl::Span<const uint8_t> bytes);
+struct NotesOutcome {
+  bool accepted = false;
+  // What went wrong, if anything but a refusal did: an audit that has findings,
+  // a call that does not end within its steps, a guest that cannot be saved and
+  // restored to the same, frames that are left behind.
+  std::optional<std::string> wrong;
+};
+
+NotesOutcome RestoreChangedNotes(absl::Span<const uint8_t> bytes);
 
 // How many guests there are to choose from: the first byte modulo this.
 size_t NotesGuests();
