@@ -53,7 +53,7 @@ FLAGS = ("--host-memory", f"{HOST_GIB}G", "--dom0-memory", "1G",
          "--placement", "scatter")
 # What the attacks must not get past.
 LIMITS = {"max_connections": 300, "handshake_timeout": 1, "idle_timeout": 2,
-          "stall_timeout": "3s", "max_calls": 400}
+          "stall_timeout": "3s", "max_calls": 600}
 # The usual limit of a user's processes; a daemon may raise it to the hard one.
 DESCRIPTORS = 1024
 

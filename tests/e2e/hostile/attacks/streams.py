@@ -103,7 +103,7 @@ def unread_streams(attack):
 def reflection_streams(attack):
     """Keeps many reflection streams open."""
     def step(_, client, __):
-        silences = [Silence() for _ in range(250)]
+        silences = [Silence() for _ in range(60)]
         calls = [client.channel.stream_stream(reflection.PATH)(
             iter(one), timeout=HELD) for one in silences]
         attack.rest(HELD)
