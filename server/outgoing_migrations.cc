@@ -284,7 +284,8 @@ v1::Migration OutgoingMigrations::ToProto(const std::string& id,
   out.set_state(server::ToProto(entry.state));
   out.set_domid(entry.domid.value());
   out.set_name(entry.name);
-  out.set_peer(entry.target->ToString());
+  // A path may have any bytes.
+  out.set_peer(Shortened(Printable(entry.target->ToString()), kMaxPeerBytes));
   out.set_message(entry.why);
   return out;
 }

@@ -93,6 +93,19 @@ TEST_F(MigrationTest, TargetThatIsNotThereLeavesTheDomainRunning) {
   EXPECT_EQ(Migrate(wish), "OK");
 }
 
+TEST_F(MigrationTest, TargetIsListedWithoutWhatATerminalObeys) {
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  v1::MigrateDomainRequest wish = Wish("web");
+  wish.set_target("unix:" + (folder_ / "no\x1b[31m\u202ebody"));
+  EXPECT_EQ(Migrate(wish), "UNAVAILABLE TARGET_UNREACHABLE");
+  v1::ListMigrationsResponse response;
+  ASSERT_EQ(Call(*migration_, &Migrations::ListMigrations, {}, &response),
+            "OK");
+  ASSERT_EQ(response.migrations_size(), 1);
+  EXPECT_EQ(response.migrations(0).peer(),
+            "unix:" + (folder_ / "no\\x1b[31m\\u202ebody"));
+}
+
 TEST_F(MigrationTest, TargetWithoutRoomOrNameIsAskedBeforeAnyPageIsSent) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   v1::CreateDomainRequest taken = Wanted("web", kPages);
