@@ -69,7 +69,8 @@ bool IsOfOneConnection(int error) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(
-    std::vector<int> listeners, const ConnectionLimits& limits, Serve serve) {
+    std::vector<int> listeners, const ConnectionLimits& limits, Serve serve,
+    ServedConnections::Taken taken) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll.valid() || !stop.valid()) {
@@ -77,7 +78,7 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(
   }
   std::unique_ptr<Acceptor> acceptor(
       new Acceptor(std::move(listeners), limits, std::move(serve),
-                   std::move(epoll), std::move(stop)));
+                   std::move(taken), std::move(epoll), std::move(stop)));
   bool watched = acceptor->Watch(acceptor->stop_.get(), EPOLLIN);
   for (const int listener : acceptor->listeners_) {
     watched = watched && acceptor->Watch(listener, EPOLLIN);
@@ -90,10 +91,12 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Start(
 }
 
 Acceptor::Acceptor(std::vector<int> listeners, const ConnectionLimits& limits,
-                   Serve serve, UniqueFd epoll, UniqueFd stop)
+                   Serve serve, ServedConnections::Taken taken, UniqueFd epoll,
+                   UniqueFd stop)
     : listeners_(std::move(listeners)),
       limits_(limits),
       serve_(std::move(serve)),
+      taken_(std::move(taken)),
       epoll_(std::move(epoll)),
       stop_(std::move(stop)) {}
 
@@ -140,8 +143,6 @@ bool Acceptor::HandleEvents() {
     if (fd == stop_.get()) return false;
     if (silent_.Contains(fd)) {
       Examine(fd);
-    } else if (served_.Contains(fd)) {
-      served_.Hear(fd, Now());
     } else if (std::find(listeners_.begin(), listeners_.end(), fd) !=
                listeners_.end()) {
       AcceptFrom(fd);
@@ -281,17 +282,9 @@ void Acceptor::ListenToServed() {
       now + std::min(kListenEvery,
                      absl::ToChronoMilliseconds(limits_.idle_timeout / 4));
   served_.Prune();
+  served_.Listen(taken_, now);
   // Of the time before, nothing is known.
   if (first) served_.HearAll(now);
-  for (const int fd : served_.Descriptors()) ReportOnce(fd);
-}
-
-void Acceptor::ReportOnce(int fd) {
-  epoll_event event = {};
-  event.events = EPOLLIN | EPOLLET | EPOLLONESHOT;
-  event.data.fd = fd;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0) return;
-  if (errno == ENOENT) epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
 void Acceptor::CloseQuiet(const std::string& peer) {

@@ -22,8 +22,9 @@
 //
 // Nothing is closed for being quiet while there is room: a client that has not
 // noticed the end may lose its next call.  So what comes from the connections
-// passed on is listened for only while half of the bound is taken, once a
-// second.
+// passed on is looked at only while half of the bound is taken, once a second.
+// Their owner counts it: epoll would not report what the owner has read before
+// this thread wakes up.
 //
 // One thread does all this.  It waits in epoll, and looks again after 20 ms
 // when it has to wait for room: it never spins and never stops by itself.
@@ -59,9 +60,11 @@ class Acceptor {
   using Serve = std::function<void(UniqueFd connection, int listener)>;
 
   // Accepts from `listeners`, which are non-blocking and stay open until
-  // Stop(). Fails as the system says if it gives no epoll.
+  // Stop(). Asks `taken` on the acceptor's thread about connections that have
+  // been served.  Fails as the system says if it gives no epoll.
   static absl::StatusOr<std::unique_ptr<Acceptor>> Start(
-      std::vector<int> listeners, const ConnectionLimits& limits, Serve serve);
+      std::vector<int> listeners, const ConnectionLimits& limits, Serve serve,
+      ServedConnections::Taken taken);
 
   // As Stop().
   ~Acceptor();
@@ -74,7 +77,8 @@ class Acceptor {
   enum class Outcome { kAccepted, kNone, kNoRoom };
 
   Acceptor(std::vector<int> listeners, const ConnectionLimits& limits,
-           Serve serve, UniqueFd epoll, UniqueFd stop);
+           Serve serve, ServedConnections::Taken taken, UniqueFd epoll,
+           UniqueFd stop);
 
   // Has epoll report `events` of `fd`; false if the system refuses.
   bool Watch(int fd, uint32_t events);
@@ -100,8 +104,6 @@ class Acceptor {
 
   // Finds out which connections passed on are quiet, if they are many.
   void ListenToServed();
-  // Has epoll report once that something comes in on `fd`.
-  void ReportOnce(int fd);
   // Closes quiet connections of `peer`, or of any if that is empty: a few in
   // each wait for room.
   void CloseQuiet(const std::string& peer);
@@ -120,6 +122,7 @@ class Acceptor {
   const std::vector<int> listeners_;
   const ConnectionLimits limits_;
   const Serve serve_;
+  const ServedConnections::Taken taken_;
   const UniqueFd epoll_;
   const UniqueFd stop_;  // an eventfd; readable when it is to stop
 

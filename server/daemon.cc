@@ -182,8 +182,11 @@ absl::Status Daemon::Accept(const ConnectionLimits& limits) {
     parameters.fd = connection.Release();  // gRPC closes it
     connections_->HandleNewConnection(&parameters);
   };
-  SIMVISOR_ASSIGN_OR_RETURN(acceptor_,
-                            Acceptor::Start(std::move(sockets), limits, serve));
+  const auto taken = [](int connection) {
+    return InboundLedger::OfProcess().TakenFrom(connection);
+  };
+  SIMVISOR_ASSIGN_OR_RETURN(
+      acceptor_, Acceptor::Start(std::move(sockets), limits, serve, taken));
   return absl::OkStatus();
 }
 

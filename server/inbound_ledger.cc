@@ -67,6 +67,7 @@ bool InboundLedger::Take(int fd, const msghdr& message, size_t size) {
     Forget(at);
     return true;
   }
+  at->second.taken += size;
   InboundFrames& frames = at->second.frames;
   held_ -= frames.held();
   const bool ok = Feed(message, size, frames);
@@ -78,6 +79,12 @@ bool InboundLedger::Take(int fd, const msghdr& message, size_t size) {
   if (held_ <= limit_) return true;
   KeepLimit();
   return connections_.contains(fd);
+}
+
+uint64_t InboundLedger::TakenFrom(int fd) const {
+  absl::MutexLock lock(&mu_);
+  const auto at = connections_.find(fd);
+  return at == connections_.end() ? 0 : at->second.taken;
 }
 
 void InboundLedger::Forget(Connections::iterator at) {

@@ -48,6 +48,10 @@ class InboundLedger {
   bool Take(int fd, const msghdr& message, size_t size)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // How many bytes have been read from the connection `fd`; 0 if it is not
+  // followed.
+  uint64_t TakenFrom(int fd) const ABSL_LOCKS_EXCLUDED(mu_);
+
   uint64_t held() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     return held_;
@@ -56,6 +60,7 @@ class InboundLedger {
  private:
   struct Connection {
     uint64_t cookie = 0;  // tells the socket from others of its number
+    uint64_t taken = 0;   // bytes
     InboundFrames frames;
   };
   using Connections = absl::flat_hash_map<int, Connection>;

@@ -37,11 +37,12 @@ size_t ServedConnections::CountOf(const std::string& peer) const {
   return count == counts_.end() ? 0 : count->second;
 }
 
-std::vector<int> ServedConnections::Descriptors() const {
-  std::vector<int> fds;
-  fds.reserve(entries_.size());
-  for (const auto& [fd, entry] : entries_) fds.push_back(fd);
-  return fds;
+void ServedConnections::Listen(const Taken& taken, Clock::Time now) {
+  for (auto& [fd, entry] : entries_) {
+    const uint64_t bytes = taken(fd);
+    if (bytes != entry.taken) entry.heard = now;
+    entry.taken = bytes;
+  }
 }
 
 void ServedConnections::HearAll(Clock::Time now) {

@@ -18,8 +18,9 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
-#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "server/clock.h"
@@ -28,6 +29,9 @@ namespace simvisor::server {
 
 class ServedConnections {
  public:
+  // Says how many bytes the owner has taken from a connection so far.
+  using Taken = std::function<uint64_t(int fd)>;
+
   // Enters the open socket `fd`, heard `now`, in place of one that had the same
   // number.
   void Add(int fd, const std::string& peer, Clock::Time now);
@@ -36,12 +40,11 @@ class ServedConnections {
   void Prune();
 
   size_t size() const { return entries_.size(); }
-  bool Contains(int fd) const { return entries_.contains(fd); }
   size_t CountOf(const std::string& peer) const;
-  std::vector<int> Descriptors() const;
 
-  // REQUIRES: Contains(fd).
-  void Hear(int fd, Clock::Time now) { entries_.at(fd).heard = now; }
+  // Those from which something has been taken since the last time are heard
+  // `now`.
+  void Listen(const Taken& taken, Clock::Time now);
   void HearAll(Clock::Time now);
 
   // Shuts a connection down that has not been heard since `before`; its owner
@@ -57,6 +60,7 @@ class ServedConnections {
     ino_t inode;
     std::string peer;
     Clock::Time heard;
+    uint64_t taken = 0;  // when Listen() looked last
     bool shut_down = false;
   };
 

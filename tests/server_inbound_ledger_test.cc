@@ -67,6 +67,8 @@ TEST_F(InboundLedgerTest, ConnectionsAreAddedUpUntilTheyEnd) {
   EXPECT_TRUE(Receive(first.server.get(), PartOfACall(1000)));
   EXPECT_TRUE(Receive(second.server.get(), PartOfACall(100)));
   EXPECT_EQ(ledger_.held(), 2 * kCall + 1100);
+  EXPECT_EQ(ledger_.TakenFrom(first.server.get()), PartOfACall(1000).size());
+  EXPECT_EQ(ledger_.TakenFrom(first.client.get()), 0u);
   EXPECT_TRUE(ReceiveEnd(first.server.get()));
   EXPECT_EQ(ledger_.held(), kCall + 100);
 }

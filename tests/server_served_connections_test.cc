@@ -105,11 +105,21 @@ TEST(ServerServedConnectionsTest, OneThatWasHeardStays) {
   const auto [a, a_end] = ConnectedPair();
   ServedConnections served;
   served.Add(a.get(), "one", At(1));
-  served.Hear(a.get(), At(7));
+  served.Listen([](int) { return 24; }, At(7));
   EXPECT_FALSE(served.ShutDownQuiet(At(7), ""));
   served.HearAll(At(9));
   EXPECT_FALSE(served.ShutDownQuiet(At(8), ""));
   EXPECT_FALSE(IsShutDown(a));
+}
+
+TEST(ServerServedConnectionsTest, OneFromWhichNoMoreIsTakenGoes) {
+  const auto [a, a_end] = ConnectedPair();
+  ServedConnections served;
+  served.Add(a.get(), "one", At(1));
+  served.Listen([](int) { return 24; }, At(7));
+  served.Listen([](int) { return 24; }, At(8));
+  EXPECT_TRUE(served.ShutDownQuiet(At(8), ""));
+  EXPECT_TRUE(IsShutDown(a));
 }
 
 TEST(ServerServedConnectionsTest, OtherFileUnderTheSameNumberIsNotShutDown) {
