@@ -59,7 +59,8 @@ void AuditCall::End(absl::Status status, const AuditReport& report) {
     status = UnlessExhausted([&] {
       v1::AuditHostResponse response;
       ToProto(report, &response);
-      return WriteMessage(runner_.messages, kMethod, response, *raw_.response);
+      return WriteMessage(runner_.messages, raw_.context->c_call(), kMethod,
+                          response, *raw_.response);
     });
   }
   record_.LogOutcome(status);

@@ -61,7 +61,7 @@ struct CallRunner {
                       const CallBounds& bounds = CallBounds())
       : faults(injector == nullptr ? &no_faults : injector),
         open_calls(bounds.max_calls),
-        messages(bounds.message_bytes),
+        messages(bounds.message_bytes, bounds.idle_long_enough),
         idle_calls(bounds.idle_long_enough),
         balloons(clock),
         loads(clock),

@@ -5,6 +5,7 @@
 #ifndef SIMVISOR_SERVER_CANCEL_CALL_H_
 #define SIMVISOR_SERVER_CANCEL_CALL_H_
 
+#include <grpc/grpc.h>
 #include <grpcpp/server_context.h>
 
 #include "absl/status/status.h"
@@ -17,6 +18,8 @@ namespace simvisor::server {
 // REQUIRES: it is not finished yet.
 void CancelCall(grpc::CallbackServerContext* context,
                 const absl::Status& status);
+// The same for a call that somebody holds, finished or not.
+void CancelCall(grpc_call* call, const absl::Status& status);
 
 }  // namespace simvisor::server
 

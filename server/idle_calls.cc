@@ -1,5 +1,9 @@
 #include "server/idle_calls.h"
 
+#include "absl/status/status.h"
+#include "domain/units/error.h"
+#include "server/cancel_call.h"
+
 namespace simvisor::server {
 
 void IdleCalls::Add(Entry* entry) {
@@ -27,7 +31,10 @@ bool IdleCalls::CancelOldest() {
   waiting_.pop_front();
   // With the lock, since the call may end as soon as it gets away.  gRPC never
   // tells a call so on the thread that cancels it.
-  oldest->context_->TryCancel();
+  CancelCall(oldest->context_,
+             MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
+                       "the stream has been idle for long, and another call "
+                       "needed its place; call again"));
   return true;
 }
 

@@ -25,6 +25,7 @@ absl::Status MessageBudget::Add(absl::string_view what, uint64_t bytes,
     return absl::OkStatus();
   }
   used_->fetch_sub(bytes, std::memory_order_relaxed);
+  unsent_.CancelOverdue();
   return MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kMessageMemoryExhausted,
       absl::StrCat(what, ": a message of ", charge->bytes_ + bytes,

@@ -21,6 +21,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/unsent_answers.h"
 
 namespace simvisor::server {
 
@@ -58,15 +60,19 @@ class MessageBudget {
     uint64_t bytes_ = 0;
   };
 
-  explicit MessageBudget(uint64_t limit = kDefaultBytes)
-      : limit_(limit), used_(std::make_shared<std::atomic<uint64_t>>(0)) {}
+  explicit MessageBudget(uint64_t limit = kDefaultBytes,
+                         absl::Duration patience = UnsentAnswers::kPatience)
+      : limit_(limit),
+        used_(std::make_shared<std::atomic<uint64_t>>(0)),
+        unsent_(patience) {}
   MessageBudget(const MessageBudget&) = delete;
   MessageBudget& operator=(const MessageBudget&) = delete;
 
   // Adds `bytes` to what `charge` counts, which is nothing or of this budget.
   // Fails without changing anything: RESOURCE_EXHAUSTED
   // MESSAGE_MEMORY_EXHAUSTED, with `what` named in the message, if there is no
-  // room for a charge of that size.
+  // room for a charge of that size.  Then answers that nobody reads are given
+  // up, so that there may be room soon.
   absl::Status Add(absl::string_view what, uint64_t bytes, Charge* charge);
 
   // The same for what must not fail, such as the short answer of a method that
@@ -75,11 +81,13 @@ class MessageBudget {
 
   uint64_t used() const { return used_->load(std::memory_order_relaxed); }
   uint64_t limit() const { return limit_; }
+  UnsentAnswers& unsent() { return unsent_; }
 
  private:
   const uint64_t limit_;
   // Charges share it.
   const std::shared_ptr<std::atomic<uint64_t>> used_;
+  UnsentAnswers unsent_;
 };
 
 }  // namespace simvisor::server

@@ -21,7 +21,10 @@ inline absl::StatusOr<OpenCalls::Place> EnterStream(CallRunner& runner,
                                                     const char* method) {
   absl::StatusOr<OpenCalls::Place> place =
       runner.open_calls.Enter(method, CallKind::kStream);
-  if (place.ok() || !runner.idle_calls.CancelOldest()) return place;
+  if (place.ok()) return place;
+  // Streams that nobody reads have places too.
+  runner.messages.unsent().CancelOverdue();
+  if (!runner.idle_calls.CancelOldest()) return place;
   return runner.open_calls.EnterInStead(CallKind::kStream);
 }
 

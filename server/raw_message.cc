@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "server/argument.h"
+#include "server/unsent_answers.h"
 
 namespace simvisor::server {
 namespace {
@@ -95,6 +97,7 @@ absl::Status CheckElements(absl::string_view method, grpc::ByteBuffer& bytes,
 // Bytes of an answer, with what they count for.
 struct CountedBytes {
   MessageBudget::Charge charge;
+  std::optional<UnsentAnswers::Ticket> ticket;
 
   uint8_t* data() { return reinterpret_cast<uint8_t*>(this + 1); }
   static void Free(void* bytes) {
@@ -103,21 +106,25 @@ struct CountedBytes {
   }
 };
 
-// REQUIRES: the message has just been found to be of `size`.
-void Serialize(const google::protobuf::Message& message, size_t size,
-               MessageBudget::Charge charge, grpc::ByteBuffer& bytes) {
-  if (size <= GRPC_SLICE_INLINED_SIZE) {
-    uint8_t few[GRPC_SLICE_INLINED_SIZE];
-    message.SerializeWithCachedSizesToArray(few);
-    const grpc::Slice slice(few, size);
-    bytes = grpc::ByteBuffer(&slice, 1);
-    return;
-  }
+void WriteFewBytes(const google::protobuf::Message& message, size_t size,
+                   grpc::ByteBuffer& bytes) {
+  uint8_t few[GRPC_SLICE_INLINED_SIZE];
+  message.SerializeWithCachedSizesToArray(few);
+  const grpc::Slice slice(few, size);
+  bytes = grpc::ByteBuffer(&slice, 1);
+}
+
+// For both: the message has just been found to be of `size`.
+CountedBytes* WriteBytes(const google::protobuf::Message& message, size_t size,
+                         MessageBudget::Charge charge,
+                         grpc::ByteBuffer& bytes) {
   void* const memory = ::operator new(sizeof(CountedBytes) + size);
-  auto* const counted = new (memory) CountedBytes{std::move(charge)};
+  auto* const counted =
+      new (memory) CountedBytes{std::move(charge), std::nullopt};
   message.SerializeWithCachedSizesToArray(counted->data());
   const grpc::Slice slice(counted->data(), size, CountedBytes::Free, counted);
   bytes = grpc::ByteBuffer(&slice, 1);
+  return counted;
 }
 
 }  // namespace
@@ -151,17 +158,23 @@ absl::Status ReadMessage(MessageBudget& budget, absl::string_view method,
   return budget.Add(method, arena.SpaceAllocated(), &charge);
 }
 
-absl::Status WriteMessage(MessageBudget& budget, absl::string_view method,
+absl::Status WriteMessage(MessageBudget& budget, grpc_call* call,
+                          absl::string_view method,
                           const google::protobuf::Message& message,
                           grpc::ByteBuffer& bytes) {
-  MessageBudget::Charge charge;
   const size_t size = message.ByteSizeLong();
-  if (size > MessageBudget::kSmallBytes) {
-    SIMVISOR_RETURN_IF_ERROR(budget.Add(method, size, &charge));
-  } else if (size > GRPC_SLICE_INLINED_SIZE) {
-    budget.AddAlways(size, &charge);
+  if (size <= GRPC_SLICE_INLINED_SIZE) {
+    WriteFewBytes(message, size, bytes);
+    return absl::OkStatus();
   }
-  Serialize(message, size, std::move(charge), bytes);
+  MessageBudget::Charge charge;
+  if (size <= MessageBudget::kSmallBytes) {
+    budget.AddAlways(size, &charge);
+  } else {
+    SIMVISOR_RETURN_IF_ERROR(budget.Add(method, size, &charge));
+  }
+  WriteBytes(message, size, std::move(charge), bytes)
+      ->ticket.emplace(budget.unsent(), call, size);
   return absl::OkStatus();
 }
 
@@ -171,7 +184,7 @@ void WriteMessageAlways(MessageBudget& budget,
   MessageBudget::Charge charge;
   const size_t size = message.ByteSizeLong();
   budget.AddAlways(size, &charge);
-  Serialize(message, size, std::move(charge), bytes);
+  WriteBytes(message, size, std::move(charge), bytes);
 }
 
 }  // namespace simvisor::server

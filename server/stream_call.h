@@ -10,7 +10,8 @@
 // bytes of that chunk, which are counted in the budget of messages, and no
 // thread; one that vanishes fails the write in flight, or is seen by the check
 // before the next chunk.  One that does not take a chunk for the stall timeout
-// loses the call: see StallWatch, which has a job end it in place of the write.
+// loses the call: see StallWatch, which has a job end it in place of the write;
+// before that already if others need the room (unsent_answers.h).
 //
 // Thread safety: as argued above; StartStream() may be called from any thread.
 
@@ -76,6 +77,7 @@ class StreamCall final : public RawWriteReactor {
   StreamCall(CallRunner* runner, grpc::CallbackServerContext* context,
              const char* method, Make make)
       : runner_(runner),
+        context_(context),
         method_(method),
         limits_(context),
         record_(&runner->calls, method),
@@ -157,8 +159,8 @@ class StreamCall final : public RawWriteReactor {
     response.Clear();
     SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
                               source_->Next(&response));
-    SIMVISOR_RETURN_IF_ERROR(
-        WriteMessage(runner_->messages, method_, response, chunk_));
+    SIMVISOR_RETURN_IF_ERROR(WriteMessage(runner_->messages, context_->c_call(),
+                                          method_, response, chunk_));
     return progress;
   }
 
@@ -191,6 +193,7 @@ class StreamCall final : public RawWriteReactor {
   }
 
   CallRunner* const runner_;
+  grpc::CallbackServerContext* const context_;
   const char* const method_;
   const CallLimits limits_;
   const CallRecord record_;

@@ -27,7 +27,8 @@ void UnaryCallBase::Finish(absl::Status status,
                            const google::protobuf::Message& response) {
   if (status.ok()) {
     status = UnlessExhausted([&] {
-      return WriteMessage(runner_.messages, method_, response, *raw_.response);
+      return WriteMessage(runner_.messages, raw_.context->c_call(), method_,
+                          response, *raw_.response);
     });
   }
   record_.LogOutcome(status);

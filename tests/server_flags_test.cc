@@ -38,6 +38,8 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   const Options options = Parsed({});
   EXPECT_TRUE(options.listen.empty());
   EXPECT_FALSE(options.max_connections.has_value());
+  EXPECT_EQ(options.calls.max_calls, 4096u);
+  EXPECT_EQ(options.calls.message_bytes, uint64_t{256} << 20);
   EXPECT_EQ(options.handshake_timeout, absl::Seconds(5));
   EXPECT_EQ(options.idle_timeout, absl::Minutes(1));
   EXPECT_EQ(options.host_memory, PageCount(64 * kPagesPerGiB));
@@ -62,6 +64,8 @@ TEST(ServerFlagsTest, EveryFlag) {
                                   "unix:/run/a.sock",
                                   "--listen=127.0.0.1:0",
                                   "--max-connections=5000",
+                                  "--max-calls=100",
+                                  "--max-message-memory=1g",
                                   "--handshake-timeout=7",
                                   "--idle-timeout",
                                   "604800",
@@ -91,6 +95,8 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.listen[0].ToString(), "unix:/run/a.sock");
   EXPECT_EQ(options.listen[1].ToString(), "127.0.0.1:0");
   EXPECT_EQ(options.max_connections, 5000u);
+  EXPECT_EQ(options.calls.max_calls, 100u);
+  EXPECT_EQ(options.calls.message_bytes, uint64_t{1} << 30);
   EXPECT_EQ(options.handshake_timeout, absl::Seconds(7));
   EXPECT_EQ(options.idle_timeout, absl::Hours(7 * 24));
   EXPECT_EQ(options.host_memory, PageCount(1024 * kPagesPerGiB));
@@ -121,6 +127,8 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
   EXPECT_EQ(help.code, 0);
   for (const char* flag : {"--listen",
                            "--max-connections",
+                           "--max-calls",
+                           "--max-message-memory",
                            "--handshake-timeout",
                            "--idle-timeout",
                            "SIGHUP",
@@ -157,6 +165,10 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
   const std::vector<BadCase> cases = {
       {{"--listen", "nowhere"}, "--listen: address \"nowhere\""},
       {{"--listen"}, "--listen"},
+      {{"--max-calls", "15"}, "--max-calls: \"15\" is no number from 16 to"},
+      {{"--max-calls", "1000001"}, "--max-calls"},
+      {{"--max-message-memory", "15m"}, "\"15m\" is not from 16m to 1048576m"},
+      {{"--max-message-memory", "x"}, "--max-message-memory: size \"x\""},
       {{"--max-connections", "0"},
        "--max-connections: \"0\" is no number from 1 to 2^32 - 1"},
       {{"--max-connections", "4294967296"}, "--max-connections"},

@@ -1,16 +1,21 @@
-// Streams that wait for their clients give way to others.
+// Streams that wait for their clients, and answers that wait to be read, give
+// way to others.
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/daemon.h"
 #include "server/idle_calls.h"
+#include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 #include "tests/scoped_folder.h"
 #include "tests/server_fixture.h"
@@ -18,7 +23,6 @@
 namespace simvisor::server {
 namespace {
 
-// A daemon that takes two streams at a time.
 class IdleCallsTest : public testing::Test {
  protected:
   // A stream of operations that has answered a message, and waits for another.
@@ -33,19 +37,23 @@ class IdleCallsTest : public testing::Test {
     }
   };
 
+  // A daemon that takes two streams at a time.
   void Start(absl::Duration long_enough) {
-    KeepGrpcUp();
-    const std::string address = "unix:" + folder_ / "s";
     CallBounds bounds;
     bounds.max_calls = 4;
     bounds.idle_long_enough = long_enough;
-    auto daemon = Daemon::Start(MakeHost(1, Placement::kLowest),
+    Start(bounds);
+  }
+  void Start(const CallBounds& bounds) {
+    KeepGrpcUp();
+    const std::string address = "unix:" + folder_ / "s";
+    auto daemon = Daemon::Start(MakeHost(1, Placement::kScatter),
                                 {*ListenAddress::Parse(address)}, SystemClock(),
                                 /*faults=*/nullptr, {}, bounds);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
-    stub_ = v1::MemoryService::NewStub(
-        grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+    channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+    stub_ = v1::MemoryService::NewStub(channel_);
   }
   std::unique_ptr<Stream> Open() {
     auto stream = std::make_unique<Stream>();
@@ -55,6 +63,7 @@ class IdleCallsTest : public testing::Test {
 
   const ScopedFolder folder_;
   std::unique_ptr<Daemon> daemon_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::MemoryService::Stub> stub_;
 };
 
@@ -84,6 +93,60 @@ TEST_F(IdleCallsTest, OneThatHasNotWaitedLongStays) {
             "RESOURCE_EXHAUSTED CALLS_EXHAUSTED");
   EXPECT_TRUE(first->Ask());
   EXPECT_TRUE(second->Ask());
+}
+
+// A stream of the runs of "web".
+struct Runs {
+  explicit Runs(v1::MemoryService::Stub& stub) {
+    v1::ListP2mRunsRequest request;
+    request.mutable_domain()->set_name("web");
+    reader = stub.ListP2mRuns(&context, request);
+  }
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReader<v1::ListP2mRunsResponse>> reader;
+};
+
+TEST_F(IdleCallsTest, AnswersThatAreNotReadMakeRoom) {
+  CallBounds bounds;
+  bounds.message_bytes = uint64_t{16} << 20;
+  bounds.idle_long_enough = absl::ZeroDuration();
+  Start(bounds);
+  v1::CreateDomainRequest create;
+  create.mutable_spec()->set_name("web");
+  create.mutable_spec()->set_memory_pages(64 * kPagesPerMiB);
+  grpc::ClientContext context;
+  v1::CreateDomainResponse created;
+  ASSERT_TRUE(v1::DomainService::NewStub(channel_)
+                  ->CreateDomain(&context, create, &created)
+                  .ok());
+  std::vector<std::unique_ptr<Runs>> unread;
+  for (int i = 0; i < 500; ++i) {
+    unread.push_back(std::make_unique<Runs>(*stub_));
+  }
+  // The last of them has an answer, be it a refusal.
+  unread.back()->reader->WaitForInitialMetadata();
+  const auto read_all = [this] {
+    Runs runs(*stub_);
+    v1::ListP2mRunsResponse response;
+    while (runs.reader->Read(&response)) continue;
+    return runs.reader->Finish();
+  };
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  grpc::Status status = read_all();
+  while (!status.ok() && absl::Now() < deadline) {
+    EXPECT_EQ(Outcome(status), "RESOURCE_EXHAUSTED MESSAGE_MEMORY_EXHAUSTED");
+    status = read_all();
+  }
+  EXPECT_TRUE(status.ok());
+  int given_up = 0;
+  for (const auto& runs : unread) {
+    v1::ListP2mRunsResponse response;
+    while (runs->reader->Read(&response)) continue;
+    if (runs->reader->Finish().error_code() == grpc::StatusCode::ABORTED) {
+      ++given_up;
+    }
+  }
+  EXPECT_GT(given_up, 0);
 }
 
 }  // namespace
