@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/host_testing.h"
+#include "tests/sanitized.h"
 
 namespace simvisor {
 namespace {
@@ -22,11 +23,7 @@ int64_t ResidentBytes() {
 }
 
 // Sanitizers keep shadow memory beside what the program touches.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int64_t kMostGrowth = int64_t{64} << 20;
-#else
-constexpr int64_t kMostGrowth = int64_t{8} << 20;
-#endif
+constexpr int64_t kMostGrowth = int64_t{kSanitized ? 64 : 8} << 20;
 
 TEST(HostScaleTest, ContiguousTebibyteCostsNoTables) {
   const auto host = MakeHost(2 * kTiB);

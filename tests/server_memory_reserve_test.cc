@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/memory_reserve.h"
+#include "tests/sanitized.h"
 #include "tests/status_matchers.h"
 
 namespace simvisor::server {
@@ -78,9 +79,9 @@ TEST(MemoryReserveTest, OnlyWhatGivesBackRunsWithoutIt) {
 }
 
 TEST(MemoryReserveDeathTest, IsUsedBeforeAllocationsFailAndComesBack) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the sanitizer has more address space than a limit leaves";
-#endif
+  if (kSanitized) {
+    GTEST_SKIP() << "the sanitizer has more address space than a limit leaves";
+  }
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_EXIT(UseUpMemory(), testing::ExitedWithCode(0), "");
 }

@@ -248,8 +248,9 @@ TEST(ServerOpSchedulerThreadsTest, EachKeyIsInOneHandAndInOrder) {
         for (size_t i = 0; i < ops.size(); ++i) left.DecrementCount();
         return ops.size();
       });
+  std::function<void()> job;  // outlives the pool, which copies it to the end
   WorkerPool pool(4);
-  const std::function<void()> job = [&] {
+  job = [&] {
     if (scheduler->Run()) pool.Submit(job);
   };
   std::vector<IntScheduler::Entry> entries;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/api/generic_call.h"
@@ -27,6 +28,23 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
                                    arguments);
+}
+
+// Passes `response` on if it has an entry for each of `asked` numbers in the
+// lists whose sizes are given: callers print them side by side.
+template <typename Response, typename... Sizes>
+absl::StatusOr<Response> WithEntriesFor(int asked,
+                                        absl::StatusOr<Response> response,
+                                        Sizes... sizes) {
+  if (!response.ok()) return response;
+  for (const int size : {((*response).*sizes)()...}) {
+    if (size == asked) continue;
+    return absl::InternalError(
+        absl::StrCat(Response::descriptor()->name(), ": ", size,
+                     " entries answer a request of ", asked,
+                     "; is it a simvisord of another version?"));
+  }
+  return response;
 }
 
 }  // namespace
@@ -299,7 +317,11 @@ absl::StatusOr<v1::SetP2mRangeResponse> Client::SetP2mRange(
 
 absl::StatusOr<v1::TranslatePfnsResponse> Client::TranslatePfns(
     const v1::TranslatePfnsRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::TranslatePfns, request);
+  using Response = v1::TranslatePfnsResponse;
+  return WithEntriesFor(
+      request.pfns_size(),
+      Call(*memory_, &v1::MemoryService::Stub::TranslatePfns, request),
+      &Response::classes_size, &Response::frames_size);
 }
 
 absl::StatusOr<v1::GetP2mSummaryResponse> Client::GetP2mSummary(
@@ -347,7 +369,11 @@ absl::StatusOr<v1::ListVcpusResponse> Client::ListVcpus(
 
 absl::StatusOr<v1::TranslateMfnsResponse> Client::TranslateMfns(
     const v1::TranslateMfnsRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::TranslateMfns, request);
+  using Response = v1::TranslateMfnsResponse;
+  return WithEntriesFor(
+      request.mfns_size(),
+      Call(*memory_, &v1::MemoryService::Stub::TranslateMfns, request),
+      &Response::pfns_size, &Response::local_pfns_size);
 }
 
 absl::StatusOr<v1::MapForeignFramesResponse> Client::MapForeignFrames(
@@ -375,8 +401,12 @@ absl::StatusOr<v1::DestroyAddressSpacesResponse> Client::DestroyAddressSpaces(
 absl::StatusOr<v1::TranslateInAddressSpaceResponse>
 Client::TranslateInAddressSpace(
     const v1::TranslateInAddressSpaceRequest& request) const {
-  return Call(*address_spaces_,
-              &v1::AddressSpaceService::Stub::TranslateInAddressSpace, request);
+  using Response = v1::TranslateInAddressSpaceResponse;
+  return WithEntriesFor(
+      request.pfns_size(),
+      Call(*address_spaces_,
+           &v1::AddressSpaceService::Stub::TranslateInAddressSpace, request),
+      &Response::classes_size, &Response::frames_size);
 }
 
 absl::StatusOr<v1::SyncAddressSpacesResponse> Client::SyncAddressSpaces(

@@ -52,7 +52,9 @@ std::string DescribeMoved(const v1::MemoryOp::Balloon& op,
 std::string DescribeWords(const v1::MemoryOp::Translate& op,
                           const v1::MemoryOpResult::Translate& result) {
   std::string text;
-  for (int i = 0; i < result.classes_size() && i < op.pfns_size(); ++i) {
+  const int shown =
+      std::min({op.pfns_size(), result.classes_size(), result.frames_size()});
+  for (int i = 0; i < shown; ++i) {
     absl::StrAppend(
         &text, i == 0 ? "" : ", ",
         absl::StrFormat("0x%x %s", op.pfns(i),
