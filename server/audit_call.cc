@@ -22,7 +22,8 @@ AuditCall::AuditCall(CallRunner* runner, const RawUnary& raw)
     : runner_(*runner),
       raw_(raw),
       limits_(raw.context),
-      record_(&runner->calls, kMethod) {}
+      record_(&runner->calls, kMethod),
+      unsent_(raw.context) {}
 
 void AuditCall::Start(std::shared_ptr<SharedAudit> audits) {
   const absl::Status accepted =
@@ -59,11 +60,13 @@ void AuditCall::End(absl::Status status, const AuditReport& report) {
     status = UnlessExhausted([&] {
       v1::AuditHostResponse response;
       ToProto(report, &response);
-      return WriteMessage(runner_.messages, raw_.context->c_call(), kMethod,
-                          response, *raw_.response);
+      return WriteMessage(runner_.messages, kMethod, response, *raw_.response);
     });
   }
   record_.LogOutcome(status);
+  if (status.ok()) {
+    runner_.messages.unsent().Add(&unsent_, raw_.response->Length());
+  }
   Finish(ToGrpcStatus(status));
 }
 

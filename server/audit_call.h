@@ -20,6 +20,7 @@
 #include "server/open_calls.h"
 #include "server/shared_audit.h"
 #include "server/unary_call.h"
+#include "server/unsent_answers.h"
 
 namespace simvisor::server {
 
@@ -42,6 +43,7 @@ class AuditCall final : public grpc::ServerUnaryReactor {
   const RawUnary raw_;
   const CallLimits limits_;
   const CallRecord record_;
+  UnsentAnswers::Entry unsent_;
   OpenCalls::Place place_;
   std::shared_ptr<SharedAudit> audits_;  // null if none was asked for
   SharedAudit::Ticket ticket_ = 0;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,7 +16,6 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "server/argument.h"
-#include "server/unsent_answers.h"
 
 namespace simvisor::server {
 namespace {
@@ -97,7 +95,6 @@ absl::Status CheckElements(absl::string_view method, grpc::ByteBuffer& bytes,
 // Bytes of an answer, with what they count for.
 struct CountedBytes {
   MessageBudget::Charge charge;
-  std::optional<UnsentAnswers::Ticket> ticket;
 
   uint8_t* data() { return reinterpret_cast<uint8_t*>(this + 1); }
   static void Free(void* bytes) {
@@ -106,25 +103,21 @@ struct CountedBytes {
   }
 };
 
-void WriteFewBytes(const google::protobuf::Message& message, size_t size,
-                   grpc::ByteBuffer& bytes) {
-  uint8_t few[GRPC_SLICE_INLINED_SIZE];
-  message.SerializeWithCachedSizesToArray(few);
-  const grpc::Slice slice(few, size);
-  bytes = grpc::ByteBuffer(&slice, 1);
-}
-
-// For both: the message has just been found to be of `size`.
-CountedBytes* WriteBytes(const google::protobuf::Message& message, size_t size,
-                         MessageBudget::Charge charge,
-                         grpc::ByteBuffer& bytes) {
+// REQUIRES: the message has just been found to be of `size`.
+void Serialize(const google::protobuf::Message& message, size_t size,
+               MessageBudget::Charge charge, grpc::ByteBuffer& bytes) {
+  if (size <= GRPC_SLICE_INLINED_SIZE) {
+    uint8_t few[GRPC_SLICE_INLINED_SIZE];
+    message.SerializeWithCachedSizesToArray(few);
+    const grpc::Slice slice(few, size);
+    bytes = grpc::ByteBuffer(&slice, 1);
+    return;
+  }
   void* const memory = ::operator new(sizeof(CountedBytes) + size);
-  auto* const counted =
-      new (memory) CountedBytes{std::move(charge), std::nullopt};
+  auto* const counted = new (memory) CountedBytes{std::move(charge)};
   message.SerializeWithCachedSizesToArray(counted->data());
   const grpc::Slice slice(counted->data(), size, CountedBytes::Free, counted);
   bytes = grpc::ByteBuffer(&slice, 1);
-  return counted;
 }
 
 }  // namespace
@@ -158,23 +151,17 @@ absl::Status ReadMessage(MessageBudget& budget, absl::string_view method,
   return budget.Add(method, arena.SpaceAllocated(), &charge);
 }
 
-absl::Status WriteMessage(MessageBudget& budget, grpc_call* call,
-                          absl::string_view method,
+absl::Status WriteMessage(MessageBudget& budget, absl::string_view method,
                           const google::protobuf::Message& message,
                           grpc::ByteBuffer& bytes) {
-  const size_t size = message.ByteSizeLong();
-  if (size <= GRPC_SLICE_INLINED_SIZE) {
-    WriteFewBytes(message, size, bytes);
-    return absl::OkStatus();
-  }
   MessageBudget::Charge charge;
-  if (size <= MessageBudget::kSmallBytes) {
-    budget.AddAlways(size, &charge);
-  } else {
+  const size_t size = message.ByteSizeLong();
+  if (size > MessageBudget::kSmallBytes) {
     SIMVISOR_RETURN_IF_ERROR(budget.Add(method, size, &charge));
+  } else if (size > GRPC_SLICE_INLINED_SIZE) {
+    budget.AddAlways(size, &charge);
   }
-  WriteBytes(message, size, std::move(charge), bytes)
-      ->ticket.emplace(budget.unsent(), call, size);
+  Serialize(message, size, std::move(charge), bytes);
   return absl::OkStatus();
 }
 
@@ -184,7 +171,7 @@ void WriteMessageAlways(MessageBudget& budget,
   MessageBudget::Charge charge;
   const size_t size = message.ByteSizeLong();
   budget.AddAlways(size, &charge);
-  WriteBytes(message, size, std::move(charge), bytes);
+  Serialize(message, size, std::move(charge), bytes);
 }
 
 }  // namespace simvisor::server

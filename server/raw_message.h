@@ -11,7 +11,6 @@
 #ifndef SIMVISOR_SERVER_RAW_MESSAGE_H_
 #define SIMVISOR_SERVER_RAW_MESSAGE_H_
 
-#include <grpc/grpc.h>
 #include <grpcpp/support/byte_buffer.h>
 
 #include <cstddef>
@@ -48,15 +47,12 @@ absl::Status ReadMessage(MessageBudget& budget, absl::string_view method,
                          MessageBudget::Charge& charge);
 
 // Puts the bytes of `message` into `bytes`; they are counted until gRPC gives
-// them up.  Never refused if they are small, else as MessageBudget::Add(). They
-// may be given up for others in the way of UnsentAnswers, and `call` with them.
-absl::Status WriteMessage(MessageBudget& budget, grpc_call* call,
-                          absl::string_view method,
+// them up.  Never refused if they are small, else as MessageBudget::Add().
+absl::Status WriteMessage(MessageBudget& budget, absl::string_view method,
                           const google::protobuf::Message& message,
                           grpc::ByteBuffer& bytes);
 
-// The same without refusal, and without giving up, for what must not be lost
-// and is bounded otherwise.
+// The same without refusal, for what must not be lost and is bounded otherwise.
 void WriteMessageAlways(MessageBudget& budget,
                         const google::protobuf::Message& message,
                         grpc::ByteBuffer& bytes);

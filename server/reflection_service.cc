@@ -26,7 +26,6 @@ class ReflectionCall : public RawBidiReactor {
   ReflectionCall(CallRunner* runner, grpc::CallbackServerContext* context,
                  absl::Span<const std::string> services)
       : runner_(runner),
-        context_(context),
         limits_(context),
         services_(services),
         idle_(context) {}
@@ -58,8 +57,7 @@ class ReflectionCall : public RawBidiReactor {
     reflection::ServerReflectionResponse response;
     DescribeProtos(services_, *request_, &response);
     request_.Clear();
-    status = WriteMessage(runner_->messages, context_->c_call(), kMethod,
-                          response, write_);
+    status = WriteMessage(runner_->messages, kMethod, response, write_);
     if (!status.ok()) return End(status);
     StartWrite(&write_);
   }
@@ -68,7 +66,6 @@ class ReflectionCall : public RawBidiReactor {
   void End(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
 
   CallRunner* const runner_;
-  grpc::CallbackServerContext* const context_;
   const CallLimits limits_;
   const absl::Span<const std::string> services_;
   IdleCalls::Entry idle_;

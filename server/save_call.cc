@@ -147,7 +147,8 @@ absl::Status SaveCall::FillChunk() {
   chunk_.set_pfns_done(saver_->pfns_done().value());
   chunk_.set_pfns_total(saver_->pfns_total().value());
   chunk_.set_data_pages(saver_->pages_sent().value());
-  WriteMessageAlways(runner_->messages, chunk_, write_);
+  SIMVISOR_RETURN_IF_ERROR(
+      WriteMessage(runner_->messages, "SaveDomain", chunk_, write_));
   return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
 }
 

@@ -44,6 +44,7 @@
 #include "server/raw_service.h"
 #include "server/rpc_status.h"
 #include "server/stall_timer.h"
+#include "server/unsent_answers.h"
 
 namespace simvisor::server {
 namespace stream_internal {
@@ -81,6 +82,7 @@ class StreamCall final : public RawWriteReactor {
         method_(method),
         limits_(context),
         record_(&runner->calls, method),
+        unsent_(context),
         watch_(&runner->stalls, method,
                [this, context](const absl::Status& why, StallWait) {
                  runner_->pool.Submit([this, context, why] {
@@ -100,6 +102,7 @@ class StreamCall final : public RawWriteReactor {
   }
 
   void OnWriteDone(bool ok) override {
+    unsent_.Remove();
     if (!watch_.Done()) return;
     watch_.Moved();
     if (ok && last_) {
@@ -141,6 +144,7 @@ class StreamCall final : public RawWriteReactor {
     if (detour.has_value()) return GoTo(*detour);
     if (!progress.ok()) return End(progress.status());
     last_ = *progress != Progress::kMore;
+    runner_->messages.unsent().Add(&unsent_, chunk_.Length());
     if (last_ && chunk_.Length() <= kUnwatchedBytes) {
       record_.LogOutcome(absl::OkStatus());
       StartWriteAndFinish(&chunk_, grpc::WriteOptions(), grpc::Status::OK);
@@ -159,8 +163,8 @@ class StreamCall final : public RawWriteReactor {
     response.Clear();
     SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
                               source_->Next(&response));
-    SIMVISOR_RETURN_IF_ERROR(WriteMessage(runner_->messages, context_->c_call(),
-                                          method_, response, chunk_));
+    SIMVISOR_RETURN_IF_ERROR(
+        WriteMessage(runner_->messages, method_, response, chunk_));
     return progress;
   }
 
@@ -197,6 +201,7 @@ class StreamCall final : public RawWriteReactor {
   const char* const method_;
   const CallLimits limits_;
   const CallRecord record_;
+  UnsentAnswers::Entry unsent_;
   StallWatch watch_;
   bool last_ = false;  // the chunk is
   OpenCalls::Place place_;

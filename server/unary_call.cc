@@ -7,6 +7,14 @@
 
 namespace simvisor::server {
 
+void UnaryAnswer::Send(const absl::Status& status,
+                       const grpc::ByteBuffer& answer) {
+  if (status.ok() && answer.Length() > MessageBudget::kSmallBytes) {
+    budget_.unsent().Add(&unsent_, answer.Length());
+  }
+  Finish(ToGrpcStatus(status));
+}
+
 bool UnaryCallBase::Accept(google::protobuf::Message* request) {
   const auto accept = [&]() -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -27,12 +35,11 @@ void UnaryCallBase::Finish(absl::Status status,
                            const google::protobuf::Message& response) {
   if (status.ok()) {
     status = UnlessExhausted([&] {
-      return WriteMessage(runner_.messages, raw_.context->c_call(), method_,
-                          response, *raw_.response);
+      return WriteMessage(runner_.messages, method_, response, *raw_.response);
     });
   }
   record_.LogOutcome(status);
-  reactor_->Finish(ToGrpcStatus(status));
+  reactor_->Send(status, *raw_.response);
 }
 
 }  // namespace simvisor::server

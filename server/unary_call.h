@@ -41,6 +41,7 @@
 #include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/open_calls.h"
+#include "server/unsent_answers.h"
 
 namespace simvisor::server {
 
@@ -51,13 +52,34 @@ struct RawUnary {
   grpc::ByteBuffer* response;
 };
 
+// Ends a call, and lasts until its answer has been sent or is not needed.
+class UnaryAnswer final : public grpc::ServerUnaryReactor {
+ public:
+  UnaryAnswer(MessageBudget& budget, grpc::CallbackServerContext* context)
+      : budget_(budget), unsent_(context) {}
+
+  // Finishes the call with `status`, and if that is OK with `answer`, which
+  // gRPC has already.
+  void Send(const absl::Status& status, const grpc::ByteBuffer& answer);
+
+  void OnDone() override { delete this; }
+
+ private:
+  // Has gRPC call OnDone() where it is, as for its own reactor for answers: it
+  // does little, and a thread of its own for that would slow each call down.
+  bool InternalInlineable() override { return true; }
+
+  MessageBudget& budget_;
+  UnsentAnswers::Entry unsent_;
+};
+
 // The part of a call that does not depend on its types.
 class UnaryCallBase {
  public:
   UnaryCallBase(CallRunner* runner, const RawUnary& raw, const char* method)
       : runner_(*runner),
         raw_(raw),
-        reactor_(raw.context->DefaultReactor()),
+        reactor_(new UnaryAnswer(runner->messages, raw.context)),
         method_(method),
         record_(&runner->calls, method) {}
   UnaryCallBase(const UnaryCallBase&) = delete;
@@ -84,7 +106,7 @@ class UnaryCallBase {
 
   CallRunner& runner_;
   const RawUnary raw_;
-  grpc::ServerUnaryReactor* const reactor_;
+  UnaryAnswer* const reactor_;  // gRPC's
   const char* const method_;
   const CallRecord record_;
   OpenCalls::Place place_;

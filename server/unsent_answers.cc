@@ -1,8 +1,11 @@
 #include "server/unsent_answers.h"
 
+#include <grpc/grpc.h>
+
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "domain/units/error.h"
 #include "server/cancel_call.h"
 
@@ -13,48 +16,40 @@ constexpr absl::Duration kBetweenLooks = absl::Milliseconds(100);
 
 }  // namespace
 
-UnsentAnswers::UnsentAnswers(absl::Duration patience)
-    : state_(std::make_shared<State>(patience)) {}
-
-UnsentAnswers::Ticket::Ticket(const UnsentAnswers& answers, grpc_call* call,
-                              size_t size)
-    : state_(answers.state_),
-      call_(call),
-      until_(absl::Now() + state_->patience +
-             absl::Seconds(static_cast<double>(size) / kBytesPerSecond)) {
-  {
-    absl::MutexLock lock(&state_->mu);
-    at_ = state_->tickets.insert(state_->tickets.end(), this);
-  }
-  // Last, since there may be no memory for the list.
-  grpc_call_ref(call_);
+void UnsentAnswers::Entry::Remove() {
+  if (answers_ == nullptr) return;
+  absl::MutexLock lock(&answers_->mu_);
+  answers_->entries_.erase(at_);
+  answers_ = nullptr;
 }
 
-UnsentAnswers::Ticket::~Ticket() {
-  {
-    absl::MutexLock lock(&state_->mu);
-    state_->tickets.erase(at_);
-  }
-  grpc_call_unref(call_);
+void UnsentAnswers::Add(Entry* entry, size_t size) {
+  entry->until_ = absl::Now() + patience_ +
+                  absl::Seconds(static_cast<double>(size) / kBytesPerSecond);
+  absl::MutexLock lock(&mu_);
+  entry->at_ = entries_.insert(entries_.end(), entry);
+  entry->answers_ = this;
 }
 
 size_t UnsentAnswers::CancelOverdue() {
   const absl::Time now = absl::Now();
   std::vector<grpc_call*> overdue;
   {
-    absl::MutexLock lock(&state_->mu);
-    if (now - state_->looked_at < kBetweenLooks) return 0;
-    state_->looked_at = now;
-    for (const Ticket* const ticket : state_->tickets) {
-      if (ticket->until_ > now) continue;
-      grpc_call_ref(ticket->call_);
-      overdue.push_back(ticket->call_);
+    absl::MutexLock lock(&mu_);
+    if (now - looked_at_ < kBetweenLooks) return 0;
+    looked_at_ = now;
+    for (const Entry* const entry : entries_) {
+      if (entry->until_ > now) continue;
+      overdue.push_back(entry->context_->c_call());
+      grpc_call_ref(overdue.back());
     }
   }
   const absl::Status why =
       MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
                 "the answer has not been read for long, and other calls needed "
                 "its memory; call again and read");
+  // Without the lock: a call may end, and remove its entry, while it is
+  // cancelled.
   for (grpc_call* const call : overdue) {
     CancelCall(call, why);
     grpc_call_unref(call);

@@ -10,11 +10,10 @@
 #ifndef SIMVISOR_SERVER_UNSENT_ANSWERS_H_
 #define SIMVISOR_SERVER_UNSENT_ANSWERS_H_
 
-#include <grpc/grpc.h>
+#include <grpcpp/server_context.h>
 
 #include <cstddef>
 #include <list>
-#include <memory>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -23,50 +22,50 @@
 namespace simvisor::server {
 
 class UnsentAnswers {
- private:
-  struct State;
-
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(10);
   static constexpr size_t kBytesPerSecond = 64 << 10;
 
-  // An answer that is unsent until this object goes, which may be after the
-  // UnsentAnswers have.  Holds the call, so that it can be cancelled.
-  class Ticket {
+  // An answer of a call; it belongs to the call's reactor, and goes in or
+  // before OnDone().
+  class Entry {
    public:
-    // `size` is that of the answer.
-    Ticket(const UnsentAnswers& answers, grpc_call* call, size_t size);
-    Ticket(const Ticket&) = delete;
-    Ticket& operator=(const Ticket&) = delete;
-    ~Ticket();
+    explicit Entry(grpc::CallbackServerContext* context) : context_(context) {}
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+    ~Entry() { Remove(); }
+
+    // gRPC has sent the answer, or will not.  Nothing if it was not added.
+    void Remove();
 
    private:
     friend class UnsentAnswers;
-    const std::shared_ptr<State> state_;
-    grpc_call* const call_;
-    const absl::Time until_;  // how long it may wait in any case
-    std::list<Ticket*>::iterator at_;
+    grpc::CallbackServerContext* const context_;
+    UnsentAnswers* answers_ = nullptr;  // that it was added to
+    absl::Time until_;                  // how long it may wait in any case
+    std::list<Entry*>::iterator at_;
   };
 
-  explicit UnsentAnswers(absl::Duration patience = kPatience);
+  explicit UnsentAnswers(absl::Duration patience = kPatience)
+      : patience_(patience) {}
   UnsentAnswers(const UnsentAnswers&) = delete;
   UnsentAnswers& operator=(const UnsentAnswers&) = delete;
 
-  // Cancels the calls whose answers have waited for `patience`, and a second
+  // gRPC is about to get an answer of `size` bytes.  REQUIRES: the last one of
+  // `entry` has been removed.
+  void Add(Entry* entry, size_t size) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Cancels the calls whose answers have waited for the patience, and a second
   // for each kBytesPerSecond.  What they hold is free a moment later.  How many
   // there were; looks again after a tenth of a second at the earliest.
-  size_t CancelOverdue();
+  size_t CancelOverdue() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  struct State {
-    explicit State(absl::Duration given) : patience(given) {}
-    const absl::Duration patience;
-    absl::Mutex mu;
-    std::list<Ticket*> tickets ABSL_GUARDED_BY(mu);
-    absl::Time looked_at ABSL_GUARDED_BY(mu) = absl::InfinitePast();
-  };
+  const absl::Duration patience_;
 
-  const std::shared_ptr<State> state_;
+  absl::Mutex mu_;
+  std::list<Entry*> entries_ ABSL_GUARDED_BY(mu_);
+  absl::Time looked_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 
 }  // namespace simvisor::server
