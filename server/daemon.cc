@@ -48,6 +48,11 @@ int ToMilliseconds(absl::Duration duration) {
 void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  // gRPC inflates all of a message before it looks how long it is, so that
+  // calls with compressed ones are refused.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                              kMaxCallsPerConnection);
   // The source of a migration asks now and then whether this end is alive.

@@ -9,6 +9,7 @@ namespace simvisor::server {
 void IdleCalls::Add(Entry* entry) {
   const absl::Time now = absl::Now();
   absl::MutexLock lock(&mu_);
+  if (entry->waits_) return;
   entry->since_ = now;
   entry->waits_ = true;
   entry->at_ = waiting_.insert(waiting_.end(), entry);

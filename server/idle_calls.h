@@ -41,9 +41,9 @@ class IdleCalls {
   IdleCalls(const IdleCalls&) = delete;
   IdleCalls& operator=(const IdleCalls&) = delete;
 
-  // The call is about to ask gRPC for a message.
+  // The call waits for a message of its client's; nothing new if it did before.
   void Add(Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
-  // gRPC has answered.  REQUIRES: the call is not finished before that.
+  // It does not any longer.  REQUIRES: the call is not finished before that.
   void Remove(Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Cancels the call that has waited longest; false if none has waited long

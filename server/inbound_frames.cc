@@ -10,8 +10,8 @@ enum Kind : uint8_t { kData = 0, kHeaders = 1, kRstStream = 3 };
 enum Flag : uint8_t { kEndStream = 1, kPadded = 8 };
 
 constexpr uint8_t kPrefixBytes = 5;
-// A client may have 1000 calls at a time.  One that leaves more behind without
-// ending them is no library's.
+// A client may have 1000 calls at a time.  Those that the daemon ended are here
+// too, since clients need not say that they know.
 constexpr size_t kMaxStreams = 8192;
 
 }  // namespace
@@ -56,6 +56,7 @@ bool InboundFrames::BeginFrame() {
 bool InboundFrames::Begin() {
   if (Find(stream_) != nullptr) return true;
   if (newest_id_ != 0) {
+    if (streams_.size() == kMaxStreams) ForgetThoseBetweenMessages();
     if (streams_.size() == kMaxStreams) return false;
     streams_.emplace(newest_id_, newest_);
   }
@@ -86,8 +87,13 @@ bool InboundFrames::TakePayload(absl::Span<const uint8_t>& bytes) {
 }
 
 bool InboundFrames::TakeData(absl::Span<const uint8_t> data) {
-  Stream* const stream = Find(stream_);
-  if (stream == nullptr) return true;
+  Stream* stream = Find(stream_);
+  if (stream == nullptr) {
+    if (!forgot_some_ || data.empty()) return true;
+    if (streams_.size() == kMaxStreams) return false;
+    stream = &streams_[stream_];
+    stream->called = true;
+  }
   held_ -= stream->Holds();
   const bool ok = stream->Take(data);
   held_ += stream->Holds();
@@ -126,6 +132,13 @@ InboundFrames::Stream* InboundFrames::Find(uint32_t id) {
   if (id == newest_id_ && id != 0) return &newest_;
   const auto at = streams_.find(id);
   return at == streams_.end() ? nullptr : &at->second;
+}
+
+void InboundFrames::ForgetThoseBetweenMessages() {
+  forgot_some_ = true;
+  absl::erase_if(streams_, [](const auto& entry) {
+    return entry.second.prefix_bytes == 0 && entry.second.Holds() == 0;
+  });
 }
 
 void InboundFrames::Forget(uint32_t id) {

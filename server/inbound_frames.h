@@ -70,6 +70,9 @@ class InboundFrames {
   // Null if the stream is not followed.
   Stream* Find(uint32_t id);
   void Forget(uint32_t id);
+  // Among them are those that have ended at this end.  One that has not is
+  // followed again with its next message.
+  void ForgetThoseBetweenMessages();
 
   size_t preface_left_ = kPrefaceBytes;
 
@@ -88,6 +91,7 @@ class InboundFrames {
   uint32_t newest_id_ = 0;
   Stream newest_;
   absl::flat_hash_map<uint32_t, Stream> streams_;  // the others
+  bool forgot_some_ = false;  // that may go on
   uint64_t held_ = 0;
 };
 

@@ -110,11 +110,11 @@ void InboundLedger::ShutDownLargest() {
                        [](const auto& a, const auto& b) {
                          return a.second.frames.held() < b.second.frames.held();
                        });
-  // By a descriptor of our own: gRPC may close its one at any moment.
-  const UniqueFd fd(fcntl(largest->first, F_DUPFD_CLOEXEC, 0));
-  if (fd.valid() && CookieOf(fd.get()) == largest->second.cookie) {
-    shutdown(fd.get(), SHUT_RDWR);
-  }
+  // By a descriptor of our own: gRPC may close its one at any moment.  If none
+  // is left, gRPC's has to do.
+  const UniqueFd own(fcntl(largest->first, F_DUPFD_CLOEXEC, 0));
+  const int fd = own.valid() ? own.get() : largest->first;
+  if (CookieOf(fd) == largest->second.cookie) shutdown(fd, SHUT_RDWR);
   Forget(largest);
 }
 
@@ -126,7 +126,7 @@ extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
   static const auto system =
       reinterpret_cast<Function>(dlsym(RTLD_NEXT, "recvmsg"));
   const ssize_t size = system(fd, message, flags);
-  if (size < 0 || (flags & MSG_PEEK) != 0) return size;
+  if (size < 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0) return size;
   using simvisor::server::InboundLedger;
   if (InboundLedger::OfProcess().Take(fd, *message, size)) return size;
   shutdown(fd, SHUT_RDWR);

@@ -68,7 +68,8 @@ MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
           },
           Scheduler::Clock::now,
           [](const Domain* domain) { return domain->IsAtWork(); })),
-      idle_(context) {}
+      idle_(context),
+      unsent_(context) {}
 
 void MemoryOpsCall::Start() {
   Due due;
@@ -80,7 +81,11 @@ void MemoryOpsCall::Start() {
 }
 
 void MemoryOpsCall::OnReadDone(bool ok) {
-  runner_->idle_calls.Remove(&idle_);
+  {
+    absl::MutexLock lock(&mu_);
+    asked_ = false;
+    ShowWhetherIdle();
+  }
   if (ok) return runner_->streams.Submit([this] { Take(); });
   // The client has half-closed, or the call is over.
   Refuse(absl::OkStatus());
@@ -99,6 +104,7 @@ void MemoryOpsCall::Refuse(const absl::Status& error) {
 }
 
 void MemoryOpsCall::OnWriteDone(bool ok) {
+  unsent_.Remove();
   if (!watch_.Done()) return;
   if (!ok) return BreakWrites();
   watch_.Moved();
@@ -311,6 +317,7 @@ MemoryOpsCall::Due MemoryOpsCall::Decide() {
   Due due;
   if (!reading_ && !reads_over_ && !writes_broken_ && HasRoom()) {
     reading_ = true;
+    asked_ = true;
     due.read = true;
   }
   if (writing_ == nullptr && !outbox_.empty()) {
@@ -321,19 +328,28 @@ MemoryOpsCall::Due MemoryOpsCall::Decide() {
   due.finish = !reading_ && (reads_over_ || writes_broken_) &&
                outstanding_ == 0 && !finished_;
   finished_ |= due.finish;
+  ShowWhetherIdle();
   return due;
 }
 
-void MemoryOpsCall::Do(const Due& due) {
-  if (due.read) {
+void MemoryOpsCall::ShowWhetherIdle() {
+  if (asked_ && outstanding_ == 0) {
     runner_->idle_calls.Add(&idle_);
-    StartRead(&read_);
+  } else {
+    runner_->idle_calls.Remove(&idle_);
   }
+}
+
+void MemoryOpsCall::Do(const Due& due) {
+  if (due.read) StartRead(&read_);
   if (due.write != nullptr) {
     // Nothing interrupts the call but a write that is given up, after which
     // there is no other.
     static_cast<void>(watch_.Wait(StallWait::kWrite, [this, &due] {
-      StartWrite(due.write->Serialize(runner_->messages));
+      const grpc::ByteBuffer* const bytes =
+          due.write->Serialize(runner_->messages);
+      runner_->messages.unsent().Add(&unsent_, bytes->Length());
+      StartWrite(bytes);
     }));
   }
   if (due.finish) End();

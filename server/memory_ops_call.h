@@ -49,6 +49,7 @@
 #include "server/op_scheduler.h"
 #include "server/raw_service.h"
 #include "server/stall_timer.h"
+#include "server/unsent_answers.h"
 #include "simvisor/v1/memory_ops.pb.h"
 
 namespace simvisor::server {
@@ -121,6 +122,8 @@ class MemoryOpsCall : public RawBidiReactor {
   void SubtractOutstanding(size_t ops) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
+  // Enters the call among the idle ones if it is one.
+  void ShowWhetherIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Due Decide() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The write in flight has failed, or is given up.
   void BreakWrites() ABSL_LOCKS_EXCLUDED(mu_);
@@ -137,7 +140,8 @@ class MemoryOpsCall : public RawBidiReactor {
   // Jobs hold it too: the last look into it may come when the call is gone.
   const std::shared_ptr<Scheduler> scheduler_;
 
-  IdleCalls::Entry idle_;
+  IdleCalls::Entry idle_;  // while it waits for its client only
+  UnsentAnswers::Entry unsent_;
   // Of the one read, and what follows it, that may be under way.
   grpc::ByteBuffer read_;
   std::vector<Scheduler::Entry> entries_;
@@ -145,6 +149,8 @@ class MemoryOpsCall : public RawBidiReactor {
   absl::Mutex mu_;
   // A message is being read or taken apart.
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
+  // Of that, gRPC has been asked for it.
+  bool asked_ ABSL_GUARDED_BY(mu_) = false;
   bool reads_over_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_map<const MemoryOpBatch*, Held> held_ ABSL_GUARDED_BY(mu_);
   std::deque<Reply> outbox_ ABSL_GUARDED_BY(mu_);

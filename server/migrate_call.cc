@@ -10,6 +10,7 @@
 #include "server/cancel_call.h"
 #include "server/convert_common.h"
 #include "server/convert_live_migration.h"
+#include "server/memory_reserve.h"
 #include "server/rpc_status.h"
 
 namespace simvisor::server {
@@ -75,7 +76,9 @@ absl::StatusOr<PeerAddress> MigrateCall::Target() const {
 
 absl::Status MigrateCall::Migrate(const PeerAddress& target) {
   SIMVISOR_RETURN_IF_ERROR(limits_());
-  SIMVISOR_ASSIGN_OR_RETURN(MigrationSource::Plan plan, MakePlan(target));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      MigrationSource::Plan plan,
+      WithinMemory("MigrateDomain", [&] { return MakePlan(target); }));
   MigrationSource source(
       std::move(plan), migrations_, runner_->faults, runner_->stalls.window(),
       [this](const v1::MigrateDomainResponse& progress) { Post(progress); });

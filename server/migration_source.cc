@@ -48,11 +48,17 @@ MigrationSource::MigrationSource(Plan plan, OutgoingMigrations* migrations,
   progress_.set_migration_id(plan_.id);
 }
 
-absl::Status MigrationSource::Run() {
+absl::Status MigrationSource::Prepare() {
   stub_ = ConnectPeer(plan_.target);
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*plan_.domain));
   SIMVISOR_ASSIGN_OR_RETURN(
       precopy_, Precopy::Begin(plan_.domain, plan_.policy, std::move(config)));
+  return absl::OkStatus();
+}
+
+absl::Status MigrationSource::Run() {
+  SIMVISOR_RETURN_IF_ERROR(
+      WithinMemory("MigrateDomain", [this] { return Prepare(); }));
   SIMVISOR_RETURN_IF_ERROR(
       migrations_->Begin(plan_.id, plan_.domain, plan_.target));
   const absl::Status status =

@@ -62,6 +62,8 @@ class MigrationSource {
 
  private:
   absl::Status Reach(FaultPoint point) { return faults_->Reach(point, name_); }
+  // Connects, and turns the log of dirty pages on.
+  absl::Status Prepare();
   absl::Status HandOver();
   absl::Status Offer();
   absl::Status CopyAll();

@@ -254,7 +254,7 @@ void OutgoingMigrations::Ask(const Due& due) {
   }
   question->Ask([this, id = due.id](absl::StatusOr<SourceEvent> answer) {
     // What follows for a domain may last, and this is a thread of gRPC's.
-    runner_->pool.Submit(
+    runner_->images.Submit(
         [this, id, answer = std::move(answer)] { TakeAnswer(id, answer); });
   });
 }

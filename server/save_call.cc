@@ -54,8 +54,9 @@ void SaveCall::OnReadDone(bool ok) {
 }
 
 void SaveCall::Take() {
-  const absl::Status status =
-      request_.Take(runner_->messages, "SaveDomain", read_);
+  const absl::Status status = WithinMemory(record_.method(), [this] {
+    return request_.Take(runner_->messages, "SaveDomain", read_);
+  });
   if (!status.ok()) return Fail(status);
   if (step_ == Step::kStart) {
     Begin();

@@ -96,7 +96,9 @@ class StreamCall final : public RawWriteReactor {
   void Start(const grpc::ByteBuffer* request) {
     const absl::Status status =
         // As for unary methods.
-        Accept(const_cast<grpc::ByteBuffer&>(*request));
+        WithinMemory(method_, [&] {
+          return Accept(const_cast<grpc::ByteBuffer&>(*request));
+        });
     if (!status.ok()) return End(status);
     ProduceOnPool();
   }

@@ -7,18 +7,27 @@
 
 namespace simvisor::server {
 
+absl::Status UnaryAnswer::Enter(OpenCalls& open_calls, const char* method) {
+  absl::StatusOr<OpenCalls::Place> place =
+      open_calls.Enter(method, CallKind::kUnary);
+  if (!place.ok()) {
+    // Calls whose answers nobody reads have places too.
+    budget_.unsent().CancelOverdue();
+    return place.status();
+  }
+  place_ = *std::move(place);
+  return absl::OkStatus();
+}
+
 void UnaryAnswer::Send(const absl::Status& status,
                        const grpc::ByteBuffer& answer) {
-  if (status.ok() && answer.Length() > MessageBudget::kSmallBytes) {
-    budget_.unsent().Add(&unsent_, answer.Length());
-  }
+  budget_.unsent().Add(&unsent_, status.ok() ? answer.Length() : 0);
   Finish(ToGrpcStatus(status));
 }
 
 bool UnaryCallBase::Accept(google::protobuf::Message* request) {
   const auto accept = [&]() -> absl::Status {
-    SIMVISOR_ASSIGN_OR_RETURN(
-        place_, runner_.open_calls.Enter(method_, CallKind::kUnary));
+    SIMVISOR_RETURN_IF_ERROR(reactor_->Enter(runner_.open_calls, method_));
     // Only the generated interface says that the bytes are to be left alone:
     // they are gRPC's copy for this call, and given up now they need not be
     // held beside the message.

@@ -58,6 +58,9 @@ class UnaryAnswer final : public grpc::ServerUnaryReactor {
   UnaryAnswer(MessageBudget& budget, grpc::CallbackServerContext* context)
       : budget_(budget), unsent_(context) {}
 
+  // Takes a place for the call, until its answer has been sent.
+  absl::Status Enter(OpenCalls& open_calls, const char* method);
+
   // Finishes the call with `status`, and if that is OK with `answer`, which
   // gRPC has already.
   void Send(const absl::Status& status, const grpc::ByteBuffer& answer);
@@ -71,6 +74,7 @@ class UnaryAnswer final : public grpc::ServerUnaryReactor {
 
   MessageBudget& budget_;
   UnsentAnswers::Entry unsent_;
+  OpenCalls::Place place_;
 };
 
 // The part of a call that does not depend on its types.
@@ -109,7 +113,6 @@ class UnaryCallBase {
   UnaryAnswer* const reactor_;  // gRPC's
   const char* const method_;
   const CallRecord record_;
-  OpenCalls::Place place_;
   MessageBudget::Charge charge_;
   alignas(8) char block_[kBlockBytes];
   google::protobuf::Arena arena_{block_, sizeof(block_)};

@@ -97,6 +97,18 @@ TEST_F(InboundFramesTest, StreamsCountByThemselves) {
   EXPECT_EQ(frames_.held(), 0u);
 }
 
+TEST_F(InboundFramesTest, CallsThatTheDaemonEndedDoNotAddUp) {
+  // A client that has read the end of a call need not end it by itself.
+  for (uint32_t stream = 1; stream < 40000; stream += 2) {
+    ASSERT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
+    ASSERT_TRUE(Send(Frame(kData, 0, stream, Message(10))));
+  }
+  EXPECT_EQ(frames_.held(), 0u);
+  // One of the first goes on all the same, and counts.
+  EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(10) + "123")));
+  EXPECT_EQ(frames_.held(), 3u);
+}
+
 TEST_F(InboundFramesTest, PaddingIsNoData) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kData, kPadded, 1,

@@ -107,6 +107,14 @@ class Daemon:
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * 4096
 
+    def peak_rss(self):
+        """The most bytes that the daemon has had resident."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) << 10
+        raise AssertionError("no VmHWM")
+
     def stop(self):
         """Asks the daemon to end and returns its exit code."""
         if self.process.poll() is None:

@@ -5,6 +5,7 @@ nothing is written to the log."""
 import pathlib
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -65,6 +66,11 @@ class MalformedMessagesTest(harness.DaemonTest):
 
     def setUp(self):
         super().setUp()
+        # What it warns of at its start may come after it has begun to serve.
+        deadline = time.monotonic() + harness.DEADLINE
+        while "--enable-fault-injection" not in self.daemon.read_log():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
         self.log_before = self.daemon.read_log()
         self.addCleanup(
             lambda: self.assertEqual(self.daemon.read_log(), self.log_before))
@@ -92,6 +98,24 @@ class MalformedMessagesTest(harness.DaemonTest):
             for name, data in NO_MESSAGES.items():
                 with self.subTest(method=method.full_name, data=name):
                     self.assert_malformed(method, method.input_type, [data])
+
+    def test_compressed_messages_are_not_inflated(self):
+        # 256 MiB of zeros in a quarter of a MiB.
+        zeros = delimited(harness.memory.WriteGuestMemoryRequest.DESCRIPTOR
+                          .fields_by_name["data"], bytes(256 << 20))
+        path = "/simvisor.v1.MemoryService/WriteGuestMemory"
+        rss = self.daemon.peak_rss()
+        with grpc.insecure_channel(
+                f"unix:{self.daemon.socket}",
+                options=(("grpc.max_send_message_length", -1),)) as channel:
+            for method in (channel.unary_unary, channel.stream_stream):
+                call = method(path)
+                one = zeros if method == channel.unary_unary else iter([zeros])
+                with self.assertRaises(grpc.RpcError) as caught:
+                    list(call(one, compression=grpc.Compression.Gzip,
+                              timeout=harness.DEADLINE))
+                self.assertEqual(caught.exception.code().name, "UNIMPLEMENTED")
+        self.assertLess(self.daemon.peak_rss() - rss, 64 << 20)
 
     def test_text_that_is_not_utf8(self):
         tried = 0
