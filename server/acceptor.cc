@@ -163,7 +163,7 @@ int Acceptor::MillisecondsToWait() const {
   // Rounded up, so that it is over then.
   const auto left = std::chrono::ceil<milliseconds>(until - Now());
   return static_cast<int>(
-      std::clamp<milliseconds::rep>(left.count(), 0, 3600 * 1000));
+      std::clamp<milliseconds::rep>(left.count(), 0, 3'600'000));
 }
 
 void Acceptor::AcceptFrom(int listener) {

@@ -38,8 +38,8 @@ bool Feed(const msghdr& message, size_t size, InboundFrames& frames) {
 
 InboundLedger& InboundLedger::OfProcess() {
   // Never destroyed, since gRPC's threads read to the end.
-  static InboundLedger* const ledger = new InboundLedger;
-  return *ledger;
+  static InboundLedger* const kLedger = new InboundLedger;
+  return *kLedger;
 }
 
 void InboundLedger::SetLimit(uint64_t bytes) {
@@ -123,9 +123,9 @@ void InboundLedger::ShutDownLargest() {
 // Stands in for the system's in all of the program, gRPC's library included.
 extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
   using Function = ssize_t (*)(int, msghdr*, int);
-  static const auto system =
+  static const auto kSystem =
       reinterpret_cast<Function>(dlsym(RTLD_NEXT, "recvmsg"));
-  const ssize_t size = system(fd, message, flags);
+  const ssize_t size = kSystem(fd, message, flags);
   if (size < 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE)) != 0) return size;
   using simvisor::server::InboundLedger;
   if (InboundLedger::OfProcess().Take(fd, *message, size)) return size;

@@ -24,8 +24,8 @@ struct Reserve {
 
 // Never destroyed: threads of gRPC's outlive main().
 Reserve& TheReserve() {
-  static auto* const reserve = new Reserve;
-  return *reserve;
+  static auto* const kReserve = new Reserve;
+  return *kReserve;
 }
 
 bool FreePieces(Reserve& reserve) {
@@ -89,11 +89,11 @@ bool RunsWithoutReserve(absl::string_view method) {
 
 absl::Status DaemonMemoryExhausted() {
   // A copy shares what it holds.
-  static const absl::Status* const status = new absl::Status(MakeError(
+  static const absl::Status* const kStatus = new absl::Status(MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kDaemonMemoryExhausted,
       "the daemon's system gives it no more memory; destroy domains, or give "
       "the daemon more"));
-  return *status;
+  return *kStatus;
 }
 
 }  // namespace simvisor::server

@@ -28,7 +28,7 @@ namespace simvisor::server {
 // What a message may hold beside strings and packed numbers, whatever its type:
 // fields and elements of lists, those of messages in it too.  It is several
 // times what the API's lists may have.
-inline constexpr uint64_t kMaxElements = 4 * 65536;
+inline constexpr uint64_t kMaxElements = uint64_t{4} << 16;
 
 // INVALID_ARGUMENT ARGUMENT_MALFORMED: `bytes` are no message of that type.
 absl::Status MessageMalformed(absl::string_view method, absl::string_view type);

@@ -6,19 +6,20 @@ namespace simvisor::server {
 
 SharedAudit::Ticket SharedAudit::Ask(Done done) {
   Ticket ticket = 0;
-  bool taken = false;
+  Done refused;
   bool start = false;
   {
     absl::MutexLock lock(&mu_);
     ticket = ++last_ticket_;
-    taken = waiting_.size() < max_waiting_;
-    if (taken) {
+    if (waiting_.size() < max_waiting_) {
       waiting_.emplace(ticket, std::move(done));
       start = !busy_;
       busy_ = true;
+    } else {
+      refused = std::move(done);
     }
   }
-  if (!taken) done(TooManyWait("an audit", max_waiting_), AuditReport());
+  if (refused) refused(TooManyWait("an audit", max_waiting_), AuditReport());
   if (start) Start();
   return ticket;
 }
@@ -48,7 +49,7 @@ void SharedAudit::Start() {
     busy_ = false;
     refused.swap(waiting_);
   }
-  Answer(std::move(refused), status, AuditReport());
+  Answer(refused, status, AuditReport());
 }
 
 void SharedAudit::Work() {
@@ -73,7 +74,7 @@ void SharedAudit::Work() {
     again = !waiting_.empty();
     busy_ = again;
   }
-  Answer(std::move(served), status, report);
+  Answer(served, status, report);
   if (again) Start();
 }
 
@@ -82,7 +83,7 @@ bool SharedAudit::IsWanted() const {
   return !served_.empty();
 }
 
-void SharedAudit::Answer(Callers callers, const absl::Status& status,
+void SharedAudit::Answer(Callers& callers, const absl::Status& status,
                          const AuditReport& report) {
   for (auto& [ticket, done] : callers) done(status, report);
 }

@@ -68,7 +68,7 @@ class SharedAudit : public std::enable_shared_from_this<SharedAudit> {
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a caller waits for the run at work.
   bool IsWanted() const ABSL_LOCKS_EXCLUDED(mu_);
-  static void Answer(Callers callers, const absl::Status& status,
+  static void Answer(Callers& callers, const absl::Status& status,
                      const AuditReport& report);
 
   const Run run_;

@@ -73,7 +73,7 @@ DrainWatch::~DrainWatch() {
   over_ = true;
   // Which signal it is does not matter: the thread waits for it, and looks at
   // over_ first.
-  pthread_kill(thread_.native_handle(), SIGTERM);
+  pthread_kill(thread_.native_handle(), SIGINT);
   thread_.join();
 }
 

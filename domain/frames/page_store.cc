@@ -121,7 +121,7 @@ bool PageStore::MakeRoom(size_t count) {
 
 PageStore::Ptr PageStore::TakePage() {
   Chunk& chunk = roomy_.front();
-  const int w = std::countr_zero(chunk.words_with_free);
+  const size_t w = std::countr_zero(chunk.words_with_free);
   const uint64_t bit = chunk.free[w] & -chunk.free[w];
   Page* const page = chunk.pages + 64 * w + std::countr_zero(bit);
   chunk.free[w] &= ~bit;

@@ -45,9 +45,9 @@ AddressSpace::Mapping::~Mapping() {
 }
 
 AddressSpace& AddressSpace::OfProcess() {
-  static AddressSpace* const space =
+  static AddressSpace* const kSpace =
       new AddressSpace(BoundFor(LimitOfProcess()));
-  return *space;
+  return *kSpace;
 }
 
 uint64_t AddressSpace::BoundFor(uint64_t limit) {
