@@ -91,7 +91,7 @@ class InboundFrames {
   uint32_t newest_id_ = 0;
   Stream newest_;
   absl::flat_hash_map<uint32_t, Stream> streams_;  // the others
-  bool forgot_some_ = false;  // that may go on
+  bool forgot_some_ = false;                       // that may go on
   uint64_t held_ = 0;
 };
 
