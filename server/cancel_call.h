@@ -18,7 +18,7 @@ namespace simvisor::server {
 // REQUIRES: it is not finished yet.
 void CancelCall(grpc::CallbackServerContext* context,
                 const absl::Status& status);
-// The same for a call that somebody holds, finished or not.
+// The same, finished or not.  REQUIRES: the caller has a reference to the call.
 void CancelCall(grpc_call* call, const absl::Status& status);
 
 }  // namespace simvisor::server

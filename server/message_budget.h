@@ -71,8 +71,8 @@ class MessageBudget {
   // Adds `bytes` to what `charge` counts, which is nothing or of this budget.
   // Fails without changing anything: RESOURCE_EXHAUSTED
   // MESSAGE_MEMORY_EXHAUSTED, with `what` named in the message, if there is no
-  // room for a charge of that size.  Then answers that nobody reads are given
-  // up, so that there may be room soon.
+  // room for a charge of that size.  Then it gives up answers that their
+  // clients have long not read, so that there may be room soon.
   absl::Status Add(absl::string_view what, uint64_t bytes, Charge* charge);
 
   // The same for what must not fail, such as the short answer of a method that

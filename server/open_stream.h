@@ -22,7 +22,7 @@ inline absl::StatusOr<OpenCalls::Place> EnterStream(CallRunner& runner,
   absl::StatusOr<OpenCalls::Place> place =
       runner.open_calls.Enter(method, CallKind::kStream);
   if (place.ok()) return place;
-  // Streams that nobody reads have places too.
+  // Streams whose clients do not read have places too.
   runner.messages.unsent().CancelOverdue();
   if (!runner.idle_calls.CancelOldest()) return place;
   return runner.open_calls.EnterInStead(CallKind::kStream);

@@ -2,7 +2,7 @@
 // read.
 //
 // While there is room in the budget of messages, such an answer waits as long
-// as its client likes.  When somebody finds no room, those go that have waited
+// as its client likes.  When a message finds no room, those go that have waited
 // for long, by their size: their calls are cancelled.
 //
 // Thread safety: thread-safe.

@@ -55,7 +55,7 @@ class IdleCallsTest : public testing::Test {
                                 /*faults=*/nullptr, {}, bounds);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
-    // Or gRPC's client takes more and more of what nobody reads.
+    // Probing lets the client take more and more that the test has not read.
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     channel_ = grpc::CreateCustomChannel(
