@@ -8,7 +8,6 @@
 #include "server/memory_reserve.h"
 #include "server/message_budget.h"
 #include "server/raw_message.h"
-#include "server/rpc_status.h"
 #include "simvisor/v1/host_service.pb.h"
 
 namespace simvisor::server {
@@ -19,11 +18,11 @@ constexpr char kMethod[] = "AuditHost";
 }  // namespace
 
 AuditCall::AuditCall(CallRunner* runner, const RawUnary& raw)
-    : runner_(*runner),
+    : UnaryAnswer(runner->messages, raw.context),
+      runner_(*runner),
       raw_(raw),
       limits_(raw.context),
-      record_(&runner->calls, kMethod),
-      unsent_(raw.context) {}
+      record_(&runner->calls, kMethod) {}
 
 void AuditCall::Start(std::shared_ptr<SharedAudit> audits) {
   const absl::Status accepted =
@@ -36,8 +35,7 @@ void AuditCall::Start(std::shared_ptr<SharedAudit> audits) {
 }
 
 absl::Status AuditCall::Accept() {
-  SIMVISOR_ASSIGN_OR_RETURN(
-      place_, runner_.open_calls.Enter(kMethod, CallKind::kUnary));
+  SIMVISOR_RETURN_IF_ERROR(Enter(runner_.open_calls, kMethod));
   google::protobuf::Arena arena;
   auto* const request =
       google::protobuf::Arena::CreateMessage<v1::AuditHostRequest>(&arena);
@@ -64,10 +62,7 @@ void AuditCall::End(absl::Status status, const AuditReport& report) {
     });
   }
   record_.LogOutcome(status);
-  if (status.ok()) {
-    runner_.messages.unsent().Add(&unsent_, raw_.response->Length());
-  }
-  Finish(ToGrpcStatus(status));
+  Send(status, *raw_.response);
 }
 
 }  // namespace simvisor::server

@@ -8,8 +8,6 @@
 #ifndef SIMVISOR_SERVER_AUDIT_CALL_H_
 #define SIMVISOR_SERVER_AUDIT_CALL_H_
 
-#include <grpcpp/support/server_callback.h>
-
 #include <memory>
 
 #include "absl/status/status.h"
@@ -17,14 +15,12 @@
 #include "server/call_limits.h"
 #include "server/call_record.h"
 #include "server/call_runner.h"
-#include "server/open_calls.h"
 #include "server/shared_audit.h"
-#include "server/unary_call.h"
-#include "server/unsent_answers.h"
+#include "server/unary_answer.h"
 
 namespace simvisor::server {
 
-class AuditCall final : public grpc::ServerUnaryReactor {
+class AuditCall final : public UnaryAnswer {
  public:
   AuditCall(CallRunner* runner, const RawUnary& raw);
 
@@ -32,19 +28,18 @@ class AuditCall final : public grpc::ServerUnaryReactor {
   void Start(std::shared_ptr<SharedAudit> audits);
 
   void OnCancel() override;
-  void OnDone() override { delete this; }
 
  private:
   // Takes a place, and looks at the request, which says nothing.
   absl::Status Accept();
   void End(absl::Status status, const AuditReport& report);
+  // OnCancel() does more than may be done where gRPC is.
+  bool InternalInlineable() override { return false; }
 
   CallRunner& runner_;
   const RawUnary raw_;
   const CallLimits limits_;
   const CallRecord record_;
-  UnsentAnswers::Entry unsent_;
-  OpenCalls::Place place_;
   std::shared_ptr<SharedAudit> audits_;  // null if none was asked for
   SharedAudit::Ticket ticket_ = 0;
 };

@@ -37,6 +37,13 @@ absl::Status DomainLanes::Submit(const Domain* domain, CallJob& job) {
   return taken ? absl::OkStatus() : TooManyWait("this domain", max_waiting_);
 }
 
+void DomainLanes::SubmitAlways(const Domain* domain, CallJob job) {
+  absl::MutexLock lock(&mu_);
+  const auto [lane, is_new] = lanes_.try_emplace(domain, max_waiting_);
+  lane->second.AddAlways(std::move(job));
+  if (is_new) pool_.Submit([this, domain] { Work(domain); });
+}
+
 void DomainLanes::Work(const Domain* domain) {
   CallJob job;
   {

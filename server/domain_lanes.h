@@ -47,6 +47,8 @@ class DomainLanes {
   // wait in it as may.  Runs jobs of calls that are over, if that makes room.
   absl::Status Submit(const Domain* domain, CallJob& job)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // The same without refusal, for jobs that are bounded otherwise.
+  void SubmitAlways(const Domain* domain, CallJob job) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Does one job of the lane, and sees to it that the others are done.

@@ -27,8 +27,8 @@ constexpr FaultPointInfo kPoints[] = {
      "the guest is suspended and nothing has been sent; after an error it "
      "resumes"},
     {kSavePiece, kCall, "save.piece",
-     "a piece of the image is ready and is sent next, at most 1 MiB; after an "
-     "error the guest resumes"},
+     "a piece of the image is ready and is sent next, less than 3 MiB; after "
+     "an error the guest resumes"},
     {kSaveStored, kCall, "save.stored",
      "the client has stored the image and the domain is still there, "
      "suspended; "

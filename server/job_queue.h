@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -38,6 +39,9 @@ class JobQueue {
   // is full.  A full queue first gives up what need not wait: those jobs go to
   // `over`, for the caller to run.
   [[nodiscard]] bool Add(CallJob& job, std::vector<CallJob>& over);
+
+  // Adds it even if the queue is full.
+  void AddAlways(CallJob job) { jobs_.push_back(std::move(job)); }
 
   // The first one.  REQUIRES: !empty().
   CallJob Take();

@@ -39,11 +39,10 @@ void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
   if (!next.wait_for.has_value()) {
     return runner->streams.Submit(std::move(go_on));
   }
-  CallJob job = {.run = std::move(go_on), .is_over = [] { return false; }};
-  // If too many wait in the domain's lane, this one waits here.
-  if (!runner->lanes.Submit(*next.wait_for, job).ok()) {
-    runner->streams.Submit(std::move(job.run));
-  }
+  // A stream has a few of these, and of streams there is a bound.  One whose
+  // call is over has its operations to skip.
+  runner->lanes.SubmitAlways(*next.wait_for, {.run = std::move(go_on),
+                                              .is_over = [] { return false; }});
 }
 
 }  // namespace
@@ -142,7 +141,17 @@ void MemoryOpsCall::Take() {
     batch.reset();
     return Refuse(parsed);
   }
-  std::vector<Reply> failed = FindDomains(*batch);
+  std::vector<Reply> failed;
+  const absl::Status found =
+      WithinMemory(record_.method(), [&]() -> absl::Status {
+        failed = FindDomains(*batch);
+        return absl::OkStatus();
+      });
+  if (!found.ok()) {
+    entries_.clear();
+    batch.reset();
+    return Refuse(found);
+  }
   Hold(std::move(batch), std::move(failed));
   const size_t jobs = scheduler_->Add(entries_);
 

@@ -120,11 +120,13 @@ grpc::ServerUnaryReactor* MigrationServiceImpl::ListMigrations(
 grpc::ServerUnaryReactor* MigrationServiceImpl::ResolveMigration(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOnPool(runner_, {context, in, out}, "ResolveMigration",
-                   [this](const v1::ResolveMigrationRequest& request,
-                          v1::ResolveMigrationResponse* response, StopCheck) {
-                     return Resolve(request, response->mutable_migration());
-                   });
+  // It may destroy a domain, or wait for a call that receives one.
+  return RunOn(&runner_->images, runner_, {context, in, out},
+               "ResolveMigration",
+               [this](const v1::ResolveMigrationRequest& request,
+                      v1::ResolveMigrationResponse* response, StopCheck) {
+                 return Resolve(request, response->mutable_migration());
+               });
 }
 
 absl::Status MigrationServiceImpl::Resolve(

@@ -116,7 +116,11 @@ void ReceiveCall::GoOn(const absl::Status& status) {
   if (response_.step_case() == v1::ReceiveDomainResponse::STEP_NOT_SET) {
     return Read();
   }
-  WriteMessageAlways(runner_->messages, response_, write_);
+  const absl::Status written = UnlessExhausted([this]() -> absl::Status {
+    WriteMessageAlways(runner_->messages, response_, write_);
+    return absl::OkStatus();
+  });
+  if (!written.ok()) return End(written);
   if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
     End(watch_.why());
   }

@@ -1,6 +1,5 @@
 #include "server/save_call.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "domain/units/status_macros.h"
@@ -15,6 +14,8 @@
 namespace simvisor::server {
 namespace {
 
+// A chunk is sent when so much is there.  A piece of an image is about 1 MiB at
+// most, so that no chunk comes near the 4 MiB of a message.
 constexpr size_t kChunkBytes = size_t{1} << 20;
 
 }  // namespace
@@ -127,29 +128,28 @@ void SaveCall::Send() {
     status = WithinMemory(record_.method(), [this] { return FillChunk(); });
   }
   if (!status.ok()) return Fail(status);
-  if (chunk_.last()) step_ = Step::kStored;
+  if (last_) step_ = Step::kStored;
   if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
     Fail(watch_.why());
   }
 }
 
 absl::Status SaveCall::FillChunk() {
-  if (sent_ == piece_.size()) {
-    piece_.clear();
-    sent_ = 0;
+  // Kept for the next chunk of any save: what a client is slow to take is in
+  // the budget, as bytes.
+  static thread_local v1::SaveDomainResponse chunk;
+  chunk.Clear();
+  std::string& data = *chunk.mutable_data();
+  while (data.size() < kChunkBytes && !saver_->done()) {
+    SIMVISOR_RETURN_IF_ERROR(saver_->Next(data, limits_));
   }
-  while (piece_.size() < kChunkBytes && !saver_->done()) {
-    SIMVISOR_RETURN_IF_ERROR(saver_->Next(piece_, limits_));
-  }
-  const size_t size = std::min(kChunkBytes, piece_.size() - sent_);
-  chunk_.set_data(piece_.data() + sent_, size);
-  sent_ += size;
-  chunk_.set_last(saver_->done() && sent_ == piece_.size());
-  chunk_.set_pfns_done(saver_->pfns_done().value());
-  chunk_.set_pfns_total(saver_->pfns_total().value());
-  chunk_.set_data_pages(saver_->pages_sent().value());
+  last_ = saver_->done();
+  chunk.set_last(last_);
+  chunk.set_pfns_done(saver_->pfns_done().value());
+  chunk.set_pfns_total(saver_->pfns_total().value());
+  chunk.set_data_pages(saver_->pages_sent().value());
   SIMVISOR_RETURN_IF_ERROR(
-      WriteMessage(runner_->messages, "SaveDomain", chunk_, write_));
+      WriteMessage(runner_->messages, "SaveDomain", chunk, write_));
   return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
 }
 

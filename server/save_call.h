@@ -21,7 +21,6 @@
 
 #include <memory>
 #include <optional>
-#include <string>
 
 #include "absl/status/status.h"
 #include "domain/host/host.h"
@@ -75,14 +74,12 @@ class SaveCall : public RawBidiReactor {
   Step step_ = Step::kStart;
   grpc::ByteBuffer read_;
   TakenMessage<v1::SaveDomainRequest> request_;
-  v1::SaveDomainResponse chunk_;
-  grpc::ByteBuffer write_;  // the chunk
+  grpc::ByteBuffer write_;  // a chunk
+  bool last_ = false;       // it is
   v1::AfterSave after_ = v1::AFTER_SAVE_DESTROY;
   std::shared_ptr<Domain> domain_;  // suspended by this call
   uint64_t suspension_ = 0;
   std::optional<ImageSaver> saver_;
-  std::string piece_;  // made, and sent up to sent_
-  size_t sent_ = 0;
 };
 
 }  // namespace simvisor::server

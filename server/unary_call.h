@@ -40,42 +40,9 @@
 #include "server/job_scope.h"
 #include "server/memory_reserve.h"
 #include "server/message_budget.h"
-#include "server/open_calls.h"
-#include "server/unsent_answers.h"
+#include "server/unary_answer.h"
 
 namespace simvisor::server {
-
-// What gRPC hands a unary method.
-struct RawUnary {
-  grpc::CallbackServerContext* context;
-  const grpc::ByteBuffer* request;
-  grpc::ByteBuffer* response;
-};
-
-// Ends a call, and lasts until its answer has been sent or is not needed.
-class UnaryAnswer final : public grpc::ServerUnaryReactor {
- public:
-  UnaryAnswer(MessageBudget& budget, grpc::CallbackServerContext* context)
-      : budget_(budget), unsent_(context) {}
-
-  // Takes a place for the call, until its answer has been sent.
-  absl::Status Enter(OpenCalls& open_calls, const char* method);
-
-  // Finishes the call with `status`, and if that is OK with `answer`, which
-  // gRPC has already.
-  void Send(const absl::Status& status, const grpc::ByteBuffer& answer);
-
-  void OnDone() override { delete this; }
-
- private:
-  // Has gRPC call OnDone() where it is, as for its own reactor for answers: it
-  // does little, and a thread of its own for that would slow each call down.
-  bool InternalInlineable() override { return true; }
-
-  MessageBudget& budget_;
-  UnsentAnswers::Entry unsent_;
-  OpenCalls::Place place_;
-};
 
 // The part of a call that does not depend on its types.
 class UnaryCallBase {

@@ -2,6 +2,7 @@
 
 #include <grpc/grpc.h>
 
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,7 +20,8 @@ constexpr absl::Duration kBetweenLooks = absl::Milliseconds(100);
 void UnsentAnswers::Entry::Remove() {
   if (answers_ == nullptr) return;
   absl::MutexLock lock(&answers_->mu_);
-  answers_->entries_.erase(at_);
+  (before_ != nullptr ? before_->after_ : answers_->first_) = after_;
+  if (after_ != nullptr) after_->before_ = before_;
   answers_ = nullptr;
 }
 
@@ -27,8 +29,10 @@ void UnsentAnswers::Add(Entry* entry, size_t size) {
   entry->until_ = absl::Now() + patience_ +
                   absl::Seconds(static_cast<double>(size) / kBytesPerSecond);
   absl::MutexLock lock(&mu_);
-  entry->at_ = entries_.insert(entries_.end(), entry);
   entry->answers_ = this;
+  entry->before_ = nullptr;
+  entry->after_ = std::exchange(first_, entry);
+  if (entry->after_ != nullptr) entry->after_->before_ = entry;
 }
 
 size_t UnsentAnswers::CancelOverdue() {
@@ -38,7 +42,7 @@ size_t UnsentAnswers::CancelOverdue() {
     absl::MutexLock lock(&mu_);
     if (now - looked_at_ < kBetweenLooks) return 0;
     looked_at_ = now;
-    for (const Entry* const entry : entries_) {
+    for (const Entry* entry = first_; entry != nullptr; entry = entry->after_) {
       if (entry->until_ > now) continue;
       overdue.push_back(entry->context_->c_call());
       grpc_call_ref(overdue.back());

@@ -13,7 +13,6 @@
 #include <grpcpp/server_context.h>
 
 #include <cstddef>
-#include <list>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -43,7 +42,9 @@ class UnsentAnswers {
     grpc::CallbackServerContext* const context_;
     UnsentAnswers* answers_ = nullptr;  // that it was added to
     absl::Time until_;                  // how long it may wait in any case
-    std::list<Entry*>::iterator at_;
+    // Its neighbours, so that adding it takes no memory.
+    Entry* before_ = nullptr;
+    Entry* after_ = nullptr;
   };
 
   explicit UnsentAnswers(absl::Duration patience = kPatience)
@@ -64,7 +65,7 @@ class UnsentAnswers {
   const absl::Duration patience_;
 
   absl::Mutex mu_;
-  std::list<Entry*> entries_ ABSL_GUARDED_BY(mu_);
+  Entry* first_ ABSL_GUARDED_BY(mu_) = nullptr;  // the last that was added
   absl::Time looked_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 

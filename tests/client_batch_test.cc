@@ -284,6 +284,9 @@ TEST(OpParserTest, EveryResultHasItsLine) {
   }
   EXPECT_THAT(DescribeResult(op, result), HasSubstr("web: 0x10 "));
   EXPECT_THAT(DescribeResult(op, result), HasSubstr(", 0x11 "));
+  op.mutable_translate()->add_pfns(18);
+  EXPECT_THAT(DescribeResult(op, result),
+              HasSubstr("2 classes and 2 frames answer for 3 pfns"));
   op.mutable_set()->set_count(3);
   result.mutable_set()->set_released_pages(2);
   EXPECT_EQ(DescribeResult(op, result),

@@ -111,6 +111,31 @@ TEST_F(ServerDomainLanesTest, OneTooManyIsRefused) {
   EXPECT_EQ(done, 101);
 }
 
+TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
+  absl::Notification began;
+  absl::Notification go;
+  std::vector<int> order;
+  CallJob first = Job([&] {
+    began.Notify();
+    go.WaitForNotification();
+  });
+  EXPECT_TRUE(lanes_->Submit(a_.get(), first).ok());
+  began.WaitForNotification();
+  for (int i = 0; i < 100; ++i) {
+    CallJob job = Job([&order, i] { order.push_back(i); });
+    EXPECT_TRUE(lanes_->Submit(a_.get(), job).ok());
+  }
+  lanes_->SubmitAlways(a_.get(), Job([&order] { order.push_back(100); }));
+  // An empty one, too.
+  absl::BlockingCounter b_done(1);
+  lanes_->SubmitAlways(b_.get(), Job([&b_done] { b_done.DecrementCount(); }));
+  b_done.Wait();
+  go.Notify();
+  lanes_.reset();
+  ASSERT_EQ(order.size(), 101u);
+  EXPECT_EQ(order.back(), 100);
+}
+
 TEST_F(ServerDomainLanesTest, BodyGoesToTheLaneWhereItMayWait) {
   a_->LockForAudit();
   {

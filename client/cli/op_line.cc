@@ -1,6 +1,5 @@
 #include "client/cli/op_line.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -51,10 +50,14 @@ std::string DescribeMoved(const v1::MemoryOp::Balloon& op,
 
 std::string DescribeWords(const v1::MemoryOp::Translate& op,
                           const v1::MemoryOpResult::Translate& result) {
+  const int asked = op.pfns_size();
+  if (result.classes_size() != asked || result.frames_size() != asked) {
+    return absl::StrCat(result.classes_size(), " classes and ",
+                        result.frames_size(), " frames answer for ", asked,
+                        " pfns; is it a simvisord of another version?");
+  }
   std::string text;
-  const int shown =
-      std::min({op.pfns_size(), result.classes_size(), result.frames_size()});
-  for (int i = 0; i < shown; ++i) {
+  for (int i = 0; i < asked; ++i) {
     absl::StrAppend(
         &text, i == 0 ? "" : ", ",
         absl::StrFormat("0x%x %s", op.pfns(i),
