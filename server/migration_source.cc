@@ -19,8 +19,10 @@
 namespace simvisor::server {
 namespace {
 
-// Most of a piece that one message carries.
+// A message is sent when so much is there, or a pass ends.
 constexpr size_t kChunkBytes = size_t{1} << 20;
+// What was made with the last piece of it goes along, up to this.
+constexpr size_t kMaxChunkBytes = size_t{2} << 20;
 constexpr std::chrono::milliseconds kReportEvery{100};
 // How long the target may take to end a stream that is over.
 constexpr std::chrono::seconds kLastWords{5};
@@ -136,12 +138,18 @@ absl::Status MigrationSource::NextPass() {
 absl::Status MigrationSource::SendPiece(PeerStream::Answer answer,
                                         bool (Precopy::*is_last)() const) {
   piece_.clear();
-  SIMVISOR_RETURN_IF_ERROR(
-      precopy_->Next(piece_, [this] { return CheckCancelled(); }));
+  SIMVISOR_RETURN_IF_ERROR(MakePiece());
+  // Of a guest with little in it there are many, and small ones.
+  const size_t enough = std::min(kChunkBytes, MaxChunkBytes());
+  while (admitted_ && piece_.size() < enough && !precopy_->pass_done() &&
+         !precopy_->done()) {
+    SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePiece));
+    SIMVISOR_RETURN_IF_ERROR(MakePiece());
+  }
   const bool last = (precopy_.get()->*is_last)();
   if (last && piece_.empty()) stream_->Expect(answer);
   for (size_t at = 0; at < piece_.size();) {
-    const size_t size = std::min(ChunkBytes(), piece_.size() - at);
+    const size_t size = std::min(MaxChunkBytes(), piece_.size() - at);
     request_.mutable_data()->assign(piece_, at, size);
     at += size;
     bytes_sent_ += size;
@@ -152,10 +160,16 @@ absl::Status MigrationSource::SendPiece(PeerStream::Answer answer,
   return absl::OkStatus();
 }
 
-size_t MigrationSource::ChunkBytes() const {
+absl::Status MigrationSource::MakePiece() {
+  return precopy_->Next(piece_, [this] { return CheckCancelled(); });
+}
+
+size_t MigrationSource::MaxChunkBytes() const {
   // A target whose source is slow on purpose must not take it for a silent one.
   const uint64_t pace = plan_.policy.max_bytes_per_second;
-  if (pace == 0 || !admitted_ || precopy_->suspended()) return kChunkBytes;
+  if (pace == 0 || !admitted_ || precopy_->suspended()) {
+    return kMaxChunkBytes;
+  }
   return std::min<uint64_t>(kChunkBytes, pace);
 }
 

@@ -68,11 +68,14 @@ class MigrationSource {
   absl::Status Offer();
   absl::Status CopyAll();
   absl::Status NextPass();
-  // Sends the next piece; if it was the last before `answer`, that may come.
+  // Sends what comes next, about as much as one message carries; if it was the
+  // last before `answer`, that may come.
   absl::Status SendPiece(PeerStream::Answer answer,
                          bool (Precopy::*is_last)() const);
-  // Bytes that one message carries: as many as are paced for in a second.
-  size_t ChunkBytes() const;
+  // Adds a piece to what will be sent.
+  absl::Status MakePiece();
+  // Most bytes that one message carries: as many as are paced for in a second.
+  size_t MaxChunkBytes() const;
   // Waits until the bandwidth allows more.
   absl::Status Pace() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Commit() ABSL_LOCKS_EXCLUDED(mu_);
