@@ -98,7 +98,9 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
   add("--dom0-memory", words.dom0_memory, "SIZE",
       "memory of dom0 [4g, or a quarter of the machine if less]");
   add("--dom0-max-memory", words.dom0_max_memory, "SIZE",
-      "what dom0 may be ballooned up to [all of the machine]");
+      "what dom0 may be ballooned up to; if it is less than --dom0-memory, "
+      "dom0 "
+      "starts with it, as in Xen [all of the machine]");
   add("--dom0-hotplug-limit", words.dom0_hotplug_limit, "GIB",
       "memory that dom0's p2m area is sized for at least, for hotplug, in GiB "
       "[0]");
@@ -264,6 +266,14 @@ absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   return absl::OkStatus();
 }
 
+absl::Status ReadDom0MaxMemory(const Word& word,
+                               std::optional<PageCount>& out) {
+  SIMVISOR_RETURN_IF_ERROR(ReadSize("--dom0-max-memory", word, out));
+  if (out != PageCount(0)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--dom0-max-memory: 0 leaves dom0 no memory to start with");
+}
+
 absl::Status ReadMaxCalls(const Word& word, uint32_t& out) {
   if (!word.has_value()) return absl::OkStatus();
   uint32_t calls = 0;
@@ -353,8 +363,8 @@ absl::Status ReadWords(const Words& words, Options& options) {
       ReadSize("--host-memory", words.host_memory, options.host_memory));
   SIMVISOR_RETURN_IF_ERROR(
       ReadSize("--dom0-memory", words.dom0_memory, options.dom0_memory));
-  SIMVISOR_RETURN_IF_ERROR(ReadSize("--dom0-max-memory", words.dom0_max_memory,
-                                    options.dom0_max_memory));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadDom0MaxMemory(words.dom0_max_memory, options.dom0_max_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--dom0-hotplug-limit",
                                       words.dom0_hotplug_limit,
                                       options.dom0_hotplug_limit_gib));

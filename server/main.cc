@@ -117,6 +117,18 @@ void WarnOfOpenAddresses(const std::vector<ListenAddress>& addresses) {
   }
 }
 
+// Xen starts dom0 with the smaller, without a word.
+void WarnOfDom0Memory(const Options& options) {
+  if (!options.dom0_memory || !options.dom0_max_memory ||
+      *options.dom0_max_memory >= *options.dom0_memory) {
+    return;
+  }
+  spdlog::warn(
+      "--dom0-max-memory is less than --dom0-memory: dom0 starts with {} pages "
+      "instead of {}",
+      options.dom0_max_memory->value(), options.dom0_memory->value());
+}
+
 void WarnOfFaults(const FaultInjector& faults) {
   if (!faults.enabled()) return;
   spdlog::warn(
@@ -144,6 +156,7 @@ int Serve(const Options& options) {
   std::fputs(line.c_str(), stdout);
   std::fflush(stdout);
   WarnOfOpenAddresses((*daemon)->addresses());
+  WarnOfDom0Memory(options);
   WarnOfFaults(faults);
   const int signal_number = AwaitStopSignal();
   const DrainWatch watch(kDrainLimit);

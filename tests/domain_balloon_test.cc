@@ -144,8 +144,41 @@ TEST_F(DomainBalloonTest, LimitsAreHeldToTheirBounds) {
       domain_->SetMaxMemory(PageCount(uint64_t{1} << 32)),
       IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid, testing::_));
   EXPECT_THAT(domain_->SetMaxMemory(PageCount(kPages)), IsOk());
+  // static-max bounds the target, and libxl's 1 MiB does not lift it.
   EXPECT_THAT(Up(1), IsError(Code::kResourceExhausted, Reason::kMaxMemExceeded,
                              testing::_));
+}
+
+TEST_F(DomainBalloonTest, CreateTargetAndMaximumAgreeOnLibxlsMiB) {
+  EXPECT_EQ(Memory().max.value(), kPages + 256);
+  ASSERT_THAT(domain_->SetMaxMemory(PageCount(kPages + 100)), IsOk());
+  EXPECT_EQ(Memory().static_max.value(), kPages + 100);
+  EXPECT_EQ(Memory().max.value(), kPages + 100 + 256);
+  ASSERT_THAT(domain_->SetTarget(PageCount(kPages), NeverStop), IsOk());
+  EXPECT_EQ(Memory().max.value(), kPages + 256);
+}
+
+TEST(DomainBalloonDom0Test, KeepsWhatLibxlLeavesIt) {
+  constexpr uint64_t kLeast = 128 * kPagesPerMiB;
+  HostConfig config;
+  config.e820 = E820Map::SingleRam(PageCount(60000));
+  config.dom0_memory = PageCount(kLeast + 1000);
+  const auto host = Host::Create(config);
+  ASSERT_THAT(host, IsOk());
+  const auto dom0 = *(*host)->Find(kDom0Id);
+  const auto refused =
+      IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
+              HasSubstr("minimum threshold for dom0, 32768"));
+  EXPECT_THAT(dom0->SetTarget(PageCount(kLeast - 1), NeverStop), refused);
+  EXPECT_THAT(dom0->BalloonDown(PageCount(1001), false, NeverStop), refused);
+  EXPECT_EQ(dom0->Info().memory.current.value(), kLeast + 1000);
+  EXPECT_EQ(dom0->Info().memory.target.value(), kLeast + 1000);
+  EXPECT_THAT(dom0->SetTarget(PageCount(kLeast + 1), NeverStop), IsOk());
+  const auto moved = dom0->BalloonDown(PageCount(100), true, NeverStop);
+  ASSERT_THAT(moved, IsOk());
+  EXPECT_EQ(moved->value(), 1u);
+  EXPECT_EQ(dom0->BalloonDown(PageCount(100), true, NeverStop)->value(), 0u);
+  EXPECT_EQ(dom0->Info().memory.current.value(), kLeast);
 }
 
 TEST_F(DomainBalloonTest, StoppedMoveKeepsWhatMovedAndTheTargetFollows) {

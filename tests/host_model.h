@@ -64,6 +64,11 @@ class HostModel {
   uint64_t Pick(uint64_t below) { return random_() % below; }
   bool Chance(uint64_t percent) { return Pick(100) < percent; }
   Guest& PickGuest();
+  // Whether it is dom0, which is smaller here than what libxl leaves dom0, so
+  // that it never gets smaller.
+  static bool IsDom0(const Guest& guest) {
+    return guest.domain->id() == kDom0Id;
+  }
   // Matches a failure, and counts it.
   auto Fails(absl::StatusCode code, Reason reason) {
     ++failures_[reason];

@@ -308,12 +308,16 @@ inline void HostModel::BalloonDown() {
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotRunning));
   } else if (pages == 0) {
     EXPECT_THAT(moved, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
+  } else if (IsDom0(guest) && !partial) {
+    EXPECT_THAT(moved,
+                Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
   } else if (pages > model.free().size() && !partial) {
     EXPECT_THAT(moved,
                 Fails(Code::kResourceExhausted, Reason::kGuestMemoryExhausted));
   } else {
     ASSERT_THAT(moved, IsOk());
-    const uint64_t count = std::min<uint64_t>(pages, model.free().size());
+    const uint64_t count =
+        IsDom0(guest) ? 0 : std::min<uint64_t>(pages, model.free().size());
     EXPECT_EQ(moved->value(), count);
     Release(model.Down(count));
     model.set_target(model.current());
@@ -373,6 +377,11 @@ inline void HostModel::SetTarget() {
                 Fails(Code::kInvalidArgument, Reason::kStaticMaxExceeded));
     return;
   }
+  if (IsDom0(guest)) {
+    EXPECT_THAT(status,
+                Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
+    return;
+  }
   EXPECT_THAT(status, IsOk());
   model.set_max(target + kPagesPerMiB);
   model.set_target(target);
@@ -394,7 +403,7 @@ inline void HostModel::SetMaxMemory() {
                 Fails(Code::kInvalidArgument, Reason::kMaxMemBelowTarget));
   } else {
     EXPECT_THAT(status, IsOk());
-    model.set_max(most);
+    model.set_max(most + kPagesPerMiB);
     model.set_static_max(most);
   }
 }

@@ -42,6 +42,20 @@ TEST(HostTest, MachineTooSmallForDom0IsRefused) {
                       HasSubstr("900")));
 }
 
+TEST(HostTest, Dom0StartsWithItsMaximumIfThatIsLess) {
+  HostConfig config;
+  config.e820 = E820Map::SingleRam(PageCount(5000));
+  config.dom0_memory = PageCount(9000);
+  config.dom0_max_memory = PageCount(3000);
+  const auto host = Host::Create(config);
+  ASSERT_THAT(host, IsOk());
+  const DomainMemory memory = (*(*host)->Find(kDom0Id))->Info().memory;
+  EXPECT_EQ(memory.current.value(), 3000u);
+  EXPECT_EQ(memory.target.value(), 3000u);
+  EXPECT_EQ(memory.static_max.value(), 3000u);
+  ExpectClean(**host, 3000);
+}
+
 struct BadSize {
   uint64_t memory, max_memory;
 };

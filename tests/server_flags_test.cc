@@ -180,6 +180,7 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--host-memory", "1b"}, "whole number of 4 KiB pages"},
       {{"--dom0-memory", "99999999t"}, "--dom0-memory: size"},
       {{"--dom0-max-memory", "-1"}, "--dom0-max-memory"},
+      {{"--dom0-max-memory", "0"}, "--dom0-max-memory: 0 leaves dom0 no"},
       {{"--max-guest-memory", "half"}, "--max-guest-memory: size"},
       {{"--host-memory", "1g", "--host-e820", "file"}, "--host-e820"},
       {{"--dom0-hotplug-limit", "4294967296"}, "from 0 to 2^32 - 1"},

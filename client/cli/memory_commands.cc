@@ -122,7 +122,9 @@ void AddMemoryCommands(Commands& commands) {
                    [args](Session& session) { return MemSet(session, *args); }),
       *args);
   AddArguments(
-      commands.Add("mem-max", "Set the most that a domain may be given",
+      commands.Add("mem-max",
+                   "Set the most that a domain may be given; the hypervisor "
+                   "allows 1 MiB more, as after create and mem-set",
                    [args](Session& session) { return MemMax(session, *args); }),
       *args);
   AddBalloonCommands(commands);

@@ -240,10 +240,11 @@ class Domain {
   // `stop` ends the call, what has moved stays moved.
   //
   // FAILED_PRECONDITION DOMAIN_NOT_RUNNING; INVALID_ARGUMENT RANGE_INVALID for
-  // 0 pages; RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED (down),
-  // PFN_NOT_BALLOONABLE, MAX_MEM_EXCEEDED, HOST_MEMORY_EXHAUSTED (up).
-  // Source: decrease_reservation(), increase_reservation() in
-  // drivers/xen/balloon.c.
+  // 0 pages, MEMORY_SIZE_INVALID if dom0 would have less than kMinDom0Memory,
+  // below which no partial move goes either; RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED (down), PFN_NOT_BALLOONABLE, MAX_MEM_EXCEEDED,
+  // HOST_MEMORY_EXHAUSTED (up). Source: decrease_reservation(),
+  // increase_reservation() in drivers/xen/balloon.c.
   absl::StatusOr<PageCount> BalloonDown(PageCount pages, bool allow_partial,
                                         StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -253,7 +254,8 @@ class Domain {
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
   // the driver of a running guest move as far as it can, which is no error if
   // it is short.  When `stop` ends the call, the target stays set.
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0), STATIC_MAX_EXCEEDED.
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
+  // STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(PageCount target, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -267,6 +269,7 @@ class Domain {
   absl::Status WakeBalloon(const BalloonTimer& timer, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Sets static-max, and the hypervisor's limit to `max_memory` + 1 MiB.
   // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more,
   // on PAE more than 64 GiB).
   // Source: libxl_domain_setmaxmem().
@@ -522,6 +525,12 @@ class Domain {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
   PageCount RoomBelowMax() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Pages that it has above what libxl leaves it: dom0 keeps kMinDom0Memory.
+  PageCount PagesAboveLeast() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `pages` are less
+  // than kMinDom0Memory.
+  absl::Status CheckDom0Keeps(PageCount pages,
+                              absl::string_view operation) const;
 
   // domain_migrate.cc
   absl::Status CheckNotMigrating(absl::string_view operation) const

@@ -46,6 +46,13 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
   const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon down"));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon down", pages));
+  if (allow_partial) {
+    pages = std::min(pages, PagesAboveLeast());
+    if (pages == PageCount(0)) return pages;
+  } else {
+    SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
+        current_ - std::min(pages, current_), "balloon down to memory"));
+  }
   // All or nothing: what moves must not run into a failure half-way.
   const FreePages::Settled settled(
       free_pages_,
@@ -102,6 +109,8 @@ absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
 absl::Status Domain::CheckRoomUp(PageCount pages) const {
   if (pages > RoomBelowMax()) {
     const PageCount held = pool_.HeldBy(id_);
+    const PageCount limit =
+        max_pages_ < static_max_ + held ? max_pages_ : static_max_;
     const std::string of_them =
         held == PageCount(0)
             ? ""
@@ -113,7 +122,7 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
                         "its limit is %d; raise the limit with mem-max, or use "
                         "mem-set",
                         id_.value(), pages.value(), (current_ + held).value(),
-                        of_them, std::min(max_pages_, static_max_).value()));
+                        of_them, limit.value()));
   }
   if (pages > balloon_.size()) {
     return MakeError(
@@ -294,11 +303,27 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
                         "memory_static_max, %d pages; raise it with mem-max",
                         id_.value(), target.value(), static_max_.value()));
   }
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(target, "memory target"));
   max_pages_ = target + kMaxMemSlack;
   target_ = target;
   if (state_ != DomainState::kRunning) return absl::OkStatus();
   Show();
   return Drive(target_, nullptr, stop);
+}
+
+PageCount Domain::PagesAboveLeast() const {
+  const PageCount least = id_ == kDom0Id ? kMinDom0Memory : PageCount(0);
+  return current_ > least ? current_ - least : PageCount(0);
+}
+
+absl::Status Domain::CheckDom0Keeps(PageCount pages,
+                                    absl::string_view operation) const {
+  if (id_ != kDom0Id || pages >= kMinDom0Memory) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+      absl::StrFormat("domain 0: %s of %d pages: below the minimum threshold "
+                      "for dom0, %d pages (128 MiB); leave it at least that",
+                      operation, pages.value(), kMinDom0Memory.value()));
 }
 
 absl::Status Domain::SetMaxMemory(PageCount max_memory) {
@@ -319,7 +344,7 @@ absl::Status Domain::SetMaxMemory(PageCount max_memory) {
                         "%d; lower that with mem-set first",
                         id_.value(), max_memory.value(), target_.value()));
   }
-  max_pages_ = max_memory;
+  max_pages_ = max_memory + kMaxMemSlack;
   static_max_ = max_memory;
   return absl::OkStatus();
 }

@@ -32,6 +32,9 @@ using Uuid = std::array<uint8_t, 16>;
 // (LIBXL_MAXMEM_CONSTANT).
 inline constexpr PageCount kMaxMemSlack{kPagesPerMiB};
 
+// libxl leaves dom0 at least this much (LIBXL_MIN_DOM0_MEM).
+inline constexpr PageCount kMinDom0Memory{128 * kPagesPerMiB};
+
 // MAX_VIRT_CPUS of a PV domain.
 inline constexpr uint32_t kMaxVcpus = 8192;
 

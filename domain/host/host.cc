@@ -29,6 +29,12 @@ Mfn CompatEnd(Mfn max_mfn) {
              : Mfn(std::bit_floor(kCompatM2pEntries));
 }
 
+PageCount Dom0Memory(const HostConfig& config) {
+  return config.dom0_max_memory == PageCount(0)
+             ? config.dom0_memory
+             : std::min(config.dom0_memory, config.dom0_max_memory);
+}
+
 absl::Status NotFound(const DomainSelector& selector) {
   return MakeError(
       absl::StatusCode::kNotFound, Reason::kDomainNotFound,
@@ -84,12 +90,12 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
       FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
                         CompatEnd(ram.empty() ? Mfn() : ram.back().end()),
                         config.faults, config.contents_limit));
-  if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
+  if (const PageCount free = pool->counts().free; Dom0Memory(config) > free) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
         absl::StrFormat("boot of dom0 with %d pages of memory: the machine has "
                         "%d; give dom0 less or the machine more",
-                        config.dom0_memory.value(), free.value()));
+                        Dom0Memory(config).value(), free.value()));
   }
   std::unique_ptr<Host> host(new Host(config, std::move(pool)));
   SIMVISOR_RETURN_IF_ERROR(host->BootDom0(config));
@@ -104,8 +110,8 @@ absl::Status Host::BootDom0(const HostConfig& config) {
       .max_pages = PageCount(0),
       .affinities = VcpuAffinities(cpus_, DomainSpec().vcpus)};
   dom0.spec.name = kDom0Name;
-  dom0.spec.memory = config.dom0_memory;
-  dom0.spec.max_memory = std::max(config.dom0_memory, config.dom0_max_memory);
+  dom0.spec.memory = Dom0Memory(config);
+  dom0.spec.max_memory = std::max(dom0.spec.memory, config.dom0_max_memory);
   dom0.spec.e820 = config.e820;
   dom0.spec.hotplug_limit_gib = config.dom0_hotplug_limit_gib;
   dom0.spec.p2m.tools_view = config.dom0_tools_view;

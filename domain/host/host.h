@@ -56,7 +56,8 @@ struct HostConfig {
   uint64_t seed = 1;
   // dom0 boots from `e820`.
   PageCount dom0_memory;
-  // What dom0 may grow to; 0 stands for dom0_memory.
+  // What dom0 may grow to; 0 stands for dom0_memory.  If it is less than that,
+  // dom0 starts with it, as in Xen (dom0_compute_nr_pages()).
   PageCount dom0_max_memory;
   // GiB that dom0's p2m area is sized for at least.
   uint32_t dom0_hotplug_limit_gib = 0;
