@@ -96,6 +96,24 @@ bool IsPrintable(uint32_t code) {
   return after == std::begin(kUnprintable) || std::prev(after)->last < code;
 }
 
+bool IsSpace(uint32_t code) {
+  return code == 0x20 || code == 0xa0 || code == 0x1680 ||
+         (code >= 0x2000 && code <= 0x200a) || code == 0x202f ||
+         code == 0x205f || code == 0x3000;
+}
+
+std::optional<std::string> FindNonUtf8(absl::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const Character next = FirstCharacter(text.substr(at));
+    if (next.bytes == 0) {
+      return absl::StrFormat("byte 0x%02x at offset %d is not UTF-8", next.code,
+                             at);
+    }
+    at += next.bytes;
+  }
+  return std::nullopt;
+}
+
 size_t AppendPrintable(absl::string_view text, std::string& out) {
   const Character next = FirstCharacter(text);
   if (next.bytes == 0) {

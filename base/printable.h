@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -37,6 +38,14 @@ Character FirstCharacter(absl::string_view text);
 
 // Whether people see the character `code`, and a terminal does not obey it.
 bool IsPrintable(uint32_t code);
+
+// Whether the character `code` is a space, such as U+0020, U+00A0 or U+3000:
+// Unicode's Zs.
+bool IsSpace(uint32_t code);
+
+// "byte 0xef at offset 5 is not UTF-8", of the first byte of `text` that is in
+// no character; nullopt if there is none.
+std::optional<std::string> FindNonUtf8(absl::string_view text);
 
 // Appends to `out` the character that `text`, which is not empty, begins with:
 // as it is if it is printable, else as \xNN (ASCII, and bytes that are no

@@ -16,6 +16,7 @@
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "server/argument.h"
+#include "server/text_fields.h"
 
 namespace simvisor::server {
 namespace {
@@ -92,6 +93,19 @@ absl::Status CheckElements(absl::string_view method, grpc::ByteBuffer& bytes,
                    kMaxElements, " fields and elements of lists; split it"));
 }
 
+// What ReadMessage() answers for bytes that protobuf cannot parse.
+absl::Status Unparsable(absl::string_view method, grpc::ByteBuffer& bytes,
+                        const Descriptor& type) {
+  grpc::ProtoBufferReader reader(&bytes);
+  if (!reader.status().ok()) return MessageMalformed(method, type.full_name());
+  CodedInputStream stream(&reader);
+  const auto field = FindNonUtf8Field(stream, type);
+  if (!field) return MessageMalformed(method, type.full_name());
+  return ArgumentMalformed(
+      method, absl::StrCat("the message is no ", type.full_name(), ": ", *field,
+                           ", as all text is"));
+}
+
 // Bytes of an answer, with what they count for.
 struct CountedBytes {
   MessageBudget::Charge charge;
@@ -144,7 +158,7 @@ absl::Status ReadMessage(MessageBudget& budget, absl::string_view method,
   {
     grpc::ProtoBufferReader reader(&bytes);
     if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) {
-      return MessageMalformed(method, message.GetTypeName());
+      return Unparsable(method, bytes, *message.GetDescriptor());
     }
   }
   bytes.Clear();

@@ -37,8 +37,8 @@ absl::Status MessageMalformed(absl::string_view method, absl::string_view type);
 // in `arena`, and adds both to `charge`.
 //
 // INVALID_ARGUMENT: ARGUMENT_MALFORMED for what is no message, or has text that
-// is not UTF-8; ARGUMENT_TOO_LARGE for more than kMaxElements, since an element
-// of two bytes may take a hundred once it is parsed.  Else as
+// is not UTF-8, by the field; ARGUMENT_TOO_LARGE for more than kMaxElements,
+// since an element of two bytes may take a hundred once it is parsed.  Else as
 // MessageBudget::Add().
 absl::Status ReadMessage(MessageBudget& budget, absl::string_view method,
                          grpc::ByteBuffer& bytes,

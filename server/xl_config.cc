@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/printable.h"
 #include "domain/host/host.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
@@ -190,6 +191,12 @@ absl::StatusOr<std::string> MakeXlConfig(const Domain& domain) {
 }
 
 absl::StatusOr<DomainSpec> ParseXlConfig(absl::string_view json) {
+  if (const auto fault = FindNonUtf8(json)) {
+    return Malformed(
+        absl::StrCat(*fault,
+                     ", as JSON is; give the domain a name of your own "
+                     "(restore --name)"));
+  }
   Struct config;
   if (!google::protobuf::util::JsonStringToMessage({json.data(), json.size()},
                                                    &config)

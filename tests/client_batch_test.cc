@@ -196,7 +196,8 @@ TEST_F(BatchCommandTest, NameThatIsNoTextIsRefusedWithItsLine) {
   EXPECT_EQ(Run("mem-set web 1m\nmem-set w\xff 1m\nmem-set web 2m\n"),
             kExitFailed);
   EXPECT_EQ(memory_.seen.size(), 2u);
-  EXPECT_THAT(err_, HasSubstr("line 2: the name of the domain is not UTF-8"));
+  EXPECT_THAT(err_, HasSubstr("line 2: domain name \"w\\xff\": byte 0xff at "
+                              "offset 1 is not UTF-8"));
   EXPECT_THAT(err_, HasSubstr("1 of 3 operations failed"));
 }
 

@@ -69,6 +69,23 @@ TEST(RawMessageTest, WhatIsNoMessageIsNamed) {
   }
 }
 
+TEST(RawMessageTest, TextThatIsNotUtf8IsNamedByItsField) {
+  MessageBudget budget(kMiB);
+  v1::CreateDomainRequest request;
+  request.mutable_spec()->set_memory_pages(1000);
+  request.mutable_spec()->set_name("latin1");
+  request.mutable_spec()->add_pci_devices("01:00.0");
+  std::string data = request.SerializeAsString();
+  data[data.find("latin1") + 5] = '\xef';
+  grpc::ByteBuffer bytes = Bytes(data);
+  TakenMessage<v1::CreateDomainRequest> taken;
+  const absl::Status status = taken.Take(budget, "CreateDomain", bytes);
+  EXPECT_EQ(ReasonIn(status), "ARGUMENT_MALFORMED");
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("spec.name: byte 0xef at offset 5 is not UTF-8"));
+  EXPECT_EQ(budget.used(), 0u);
+}
+
 TEST(RawMessageTest, EmptyMessageIsOne) {
   MessageBudget budget(kMiB);
   grpc::ByteBuffer bytes = Bytes("");

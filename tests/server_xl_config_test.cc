@@ -70,6 +70,11 @@ TEST(ServerXlConfigTest, KeysThatAreNotKnownAreIgnored) {
   EXPECT_EQ(read->max_memory, PageCount(2048));
 }
 
+TEST(ServerXlConfigTest, TextThatIsNotUtf8IsNamedAsSuch) {
+  EXPECT_THAT(ParseXlConfig("{\"c_info\": {\"name\": \"latin\xef\"}}"),
+              Malformed("byte 0xef at offset 26 is not UTF-8"));
+}
+
 TEST(ServerXlConfigTest, NonsenseIsRefused) {
   EXPECT_THAT(ParseXlConfig(""), Malformed("no JSON"));
   EXPECT_THAT(ParseXlConfig("[1]"), Malformed("no JSON"));

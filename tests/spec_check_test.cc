@@ -45,6 +45,26 @@ TEST(SpecCheckTest, NamesAreHeldToTheirRules) {
   }
 }
 
+TEST(SpecCheckTest, NamesThatListsWouldShowLikeNoneAreRefused) {
+  for (const char* name : {"(null)", " (null)", " ", "   ", "\xc2\xa0",
+                           " \xe3\x80\x80", "\xe2\x80\x83\xe2\x80\xaf"}) {
+    EXPECT_THAT(CheckDomainName(name),
+                IsError(Code::kInvalidArgument, Reason::kNameInvalid,
+                        HasSubstr("domain name")))
+        << '"' << name << '"';
+  }
+  for (const char* name : {"null", "(Null)", "(null)-2", " a", "\xc2\xa0z"}) {
+    EXPECT_THAT(CheckDomainName(name), IsOk()) << name;
+  }
+}
+
+TEST(SpecCheckTest, Latin1NameIsNamedAsSuch) {
+  EXPECT_THAT(CheckDomainName("latin\xef"),
+              IsError(Code::kInvalidArgument, Reason::kNameInvalid,
+                      HasSubstr("domain name \"latin\\xef\": byte 0xef at "
+                                "offset 5 is not UTF-8")));
+}
+
 TEST(SpecCheckTest, NamesShowAllThatTheyAre) {
   const std::pair<std::string, std::string> kNames[] = {
       {"a\xc2\x9b"

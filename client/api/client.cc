@@ -7,6 +7,7 @@
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/api/generic_call.h"
+#include "client/api/text_check.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -82,6 +83,7 @@ absl::StatusOr<Response> Client::Call(
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const Request& request) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   Response response;
@@ -146,6 +148,7 @@ absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
 
 absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
                                 Sink<v1::SaveDomainResponse> sink) const {
+  if (const absl::Status utf8 = CheckStrings(start); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   const auto stream = migration_->SaveDomain(&context);
@@ -173,6 +176,7 @@ absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
 absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
     const v1::RestoreOptions& options,
     absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const {
+  if (const absl::Status utf8 = CheckStrings(options); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   v1::RestoreDomainResponse response;
@@ -196,6 +200,7 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
 
 absl::Status Client::MigrateDomain(const v1::MigrateDomainRequest& request,
                                    Sink<v1::MigrateDomainResponse> sink) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   const auto reader = migration_->MigrateDomain(&context, request);
@@ -218,6 +223,7 @@ absl::Status Client::CallMethod(
     const google::protobuf::MethodDescriptor& method,
     const google::protobuf::Message& request,
     google::protobuf::Message& response) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   return FromGrpc(GenericCall(channel_, context, method, request, response),
@@ -236,6 +242,7 @@ absl::StatusOr<v1::AuditHostResponse> Client::AuditHost(
 
 absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,
                                   Sink<v1::LookupFramesResponse> sink) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   const auto reader = host_->LookupFrames(&context, request);
@@ -244,6 +251,7 @@ absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,
 
 absl::Status Client::ReadFrames(const v1::ReadFramesRequest& request,
                                 Sink<v1::ReadFramesResponse> sink) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   const auto reader = host_->ReadFrames(&context, request);
@@ -351,6 +359,7 @@ std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
 
 absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,
                                  Sink<v1::ListP2mRunsResponse> sink) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   const auto reader = memory_->ListP2mRuns(&context, request);
@@ -418,6 +427,7 @@ absl::StatusOr<v1::SyncAddressSpacesResponse> Client::SyncAddressSpaces(
 absl::Status Client::ListAddressSpaces(
     const v1::ListAddressSpacesRequest& request,
     Sink<v1::ListAddressSpacesResponse> sink) const {
+  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
   grpc::ClientContext context;
   Prepare(context);
   const auto reader = address_spaces_->ListAddressSpaces(&context, request);

@@ -20,7 +20,6 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/line_reader.h"
 #include "client/cli/op_line.h"
-#include "google/protobuf/stubs/common.h"
 
 namespace simvisor::client {
 namespace {
@@ -37,12 +36,6 @@ constexpr size_t kBytesPerMessage = size_t{1} << 20;
 constexpr size_t kMaxAhead = 4096;
 // What these hold in bytes, above which no further one is sent.
 constexpr size_t kMaxBytesAhead = size_t{64} << 20;
-
-bool IsUtf8(const std::string& text) {
-  // Unlike the check of the wire format, this one writes nothing to stderr.
-  return google::protobuf::internal::IsStructurallyValidUTF8(
-      text.data(), static_cast<int>(text.size()));
-}
 
 // Lines on their way, told in the order in which they were read.  One thread
 // reads and sends, another one receives; both tell what is to be told.
@@ -104,7 +97,7 @@ class Batch {
     const absl::string_view text = absl::StripAsciiWhitespace(line);
     if (text.empty() || text.front() == '#') return true;
     if (!AwaitRoom()) return false;
-    absl::StatusOr<v1::MemoryOp> op = Parse(text);
+    absl::StatusOr<v1::MemoryOp> op = parser_.Parse(std::string(text));
     absl::MutexLock lock(&mu_);
     entries_.emplace_back();
     Entry& entry = entries_.back();
@@ -126,15 +119,6 @@ class Batch {
       Tell();
     }
     return true;
-  }
-
-  // gRPC could not send text that is not UTF-8.
-  absl::StatusOr<v1::MemoryOp> Parse(absl::string_view text) {
-    absl::StatusOr<v1::MemoryOp> op = parser_.Parse(std::string(text));
-    if (op.ok() && !IsUtf8(op->domain().name())) {
-      return UsageError("the name of the domain is not UTF-8");
-    }
-    return op;
   }
 
   // Waits until a line may be sent, with all before it on their way.

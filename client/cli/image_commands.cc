@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/api/text_check.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/files.h"
@@ -123,6 +124,8 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
     if (!spec.ok()) return spec.status();
     *options.mutable_spec() = *std::move(spec);
   }
+  const absl::Status utf8 = CheckUtf8("--name", args.name);
+  if (!utf8.ok()) return utf8;
   if (!args.name.empty()) options.mutable_spec()->set_name(args.name);
   return absl::OkStatus();
 }

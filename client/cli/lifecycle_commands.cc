@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/api/error.h"
+#include "client/api/text_check.h"
 #include "client/cli/commands.h"
 #include "client/cli/frames_bar.h"
 
@@ -52,6 +53,8 @@ absl::Status Unpause(Session& session, const std::string& domain) {
 }
 
 absl::Status Rename(Session& session, const RenameArgs& args) {
+  const absl::Status utf8 = CheckUtf8("domain name", args.new_name);
+  if (!utf8.ok()) return utf8;
   auto target = session.Open(args.domain);
   if (!target.ok()) return target.status();
   auto request = target->MakeRequest<v1::RenameDomainRequest>();

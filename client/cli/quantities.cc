@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/api/text_check.h"
 #include "client/api/uuid_form.h"
 #include "client/cli/exit_code.h"
 
@@ -151,6 +152,8 @@ absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text) {
   } else if (HasUuidForm(text)) {
     ref.set_uuid(std::string(text));
   } else {
+    const absl::Status utf8 = CheckUtf8("domain name", text);
+    if (!utf8.ok()) return utf8;
     ref.set_name(std::string(text));
   }
   return ref;

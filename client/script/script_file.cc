@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/api/text_check.h"
 #include "client/script/step_call.h"
 #include "google/protobuf/io/tokenizer.h"
 
@@ -53,6 +54,8 @@ std::string FindFault(const v1::Step& step) {
   if (step.call_case() == v1::Step::CALL_NOT_SET) {
     return "the step has no call";
   }
+  const absl::Status text = CheckStrings(StepCall(step).request());
+  if (!text.ok()) return absl::StrCat("request.", text.message());
   if (!step.has_expect_error()) return "";
   if (StepCall(step).expected() != nullptr) {
     return "the step has expect and expect_error, and only one can hold";

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "base/printable.h"
@@ -14,6 +15,8 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 255;
 constexpr size_t kMaxPciDevices = 64;
+// What lists show for a dying domain.
+constexpr absl::string_view kNameless = "(null)";
 
 absl::Status NameError(absl::string_view name, absl::string_view what) {
   return MakeError(
@@ -22,18 +25,27 @@ absl::Status NameError(absl::string_view name, absl::string_view what) {
                       Printable(name.substr(0, kMaxNameBytes)), what));
 }
 
+// Whether people would see nothing: every character is a space of Unicode's.
+bool IsBlank(absl::string_view name) {
+  while (!name.empty()) {
+    const Character next = FirstCharacter(name);
+    if (next.bytes == 0 || !IsSpace(next.code)) return false;
+    name.remove_prefix(next.bytes);
+  }
+  return true;
+}
+
 // People tell domains apart by what they see of their names, and terminals obey
 // the characters that they do not see.
 absl::Status CheckCharacters(absl::string_view name) {
+  if (const auto fault = FindNonUtf8(name)) {
+    return NameError(name, absl::StrCat(*fault,
+                                        "; names are UTF-8 text, so convert "
+                                        "it"));
+  }
   absl::string_view rest = name;
   while (!rest.empty()) {
     const Character next = FirstCharacter(rest);
-    if (next.bytes == 0) {
-      return NameError(
-          name, absl::StrFormat("byte 0x%02x at offset %d is no UTF-8; names "
-                                "are UTF-8 text",
-                                next.code, name.size() - rest.size()));
-    }
     if (!IsPrintable(next.code)) {
       return NameError(
           name,
@@ -44,6 +56,12 @@ absl::Status CheckCharacters(absl::string_view name) {
     }
     if (next.code == '/') return NameError(name, "'/' is not allowed");
     rest.remove_prefix(next.bytes);
+  }
+  if (IsBlank(name)) {
+    return NameError(name, "it is blank; use characters that can be seen");
+  }
+  if (absl::StripAsciiWhitespace(name) == kNameless) {
+    return NameError(name, "domains without a name are listed like that");
   }
   return absl::OkStatus();
 }

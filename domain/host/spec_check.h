@@ -12,10 +12,9 @@
 namespace simvisor {
 
 // INVALID_ARGUMENT NAME_INVALID unless `name` is 1 to 255 bytes of UTF-8
-// without
-// '/' and without characters that are not printable (base/printable.h), and
-// neither digits only nor in the form of a uuid (tools would take it for an id
-// or a uuid).
+// without '/' and without characters that are not printable (base/printable.h),
+// and neither digits only nor in the form of a uuid (tools would take it for an
+// id or a uuid), nor blank, nor "(null)", which lists show for no name.
 absl::Status CheckDomainName(absl::string_view name);
 
 // INVALID_ARGUMENT NAME_INVALID, MEMORY_SIZE_INVALID (also for more than a

@@ -1,0 +1,23 @@
+// Text that no message can carry: protobuf's strings are UTF-8.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_API_TEXT_CHECK_H_
+#define SIMVISOR_CLIENT_API_TEXT_CHECK_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
+
+namespace simvisor::client {
+
+// INVALID_ARGUMENT if `text` is not UTF-8:
+// "<what> "latin\xef": byte 0xef at offset 5 is not UTF-8; ...".
+absl::Status CheckUtf8(absl::string_view what, absl::string_view text);
+
+// The same of all strings of `message`, with the path of the field for `what`.
+absl::Status CheckStrings(const google::protobuf::Message& message);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_API_TEXT_CHECK_H_
