@@ -1,5 +1,8 @@
 #include "server/convert_domain.h"
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -11,6 +14,7 @@
 #include "server/convert_common.h"
 #include "server/convert_live_migration.h"
 #include "server/convert_vcpus.h"
+#include "server/quote.h"
 #include "server/uuid_text.h"
 
 namespace simvisor::server {
@@ -79,6 +83,23 @@ absl::StatusOr<P2mOptions> ReadP2mOptions(const v1::DomainSpec& spec) {
   return out;
 }
 
+absl::StatusOr<std::vector<PciAddress>> ReadPciDevices(
+    const v1::DomainSpec& spec) {
+  std::vector<PciAddress> devices;
+  for (const std::string& text : spec.pci_devices()) {
+    const auto device = PciAddress::Parse(text);
+    if (!device) {
+      return ArgumentMalformed(
+          "spec.pci_devices",
+          absl::StrCat(Quoted(text),
+                       " is not a PCI device; write it as [DDDD:]BB:DD.F, "
+                       "with * for F if it is all functions"));
+    }
+    devices.push_back(*device);
+  }
+  return devices;
+}
+
 absl::StatusOr<PaeKernel> ReadPaeKernel(const v1::DomainSpec& spec, Arch arch) {
   if (spec.has_pae_kernel() && arch != Arch::kX86_32Pae) {
     return ArgumentMalformed(
@@ -101,7 +122,7 @@ absl::StatusOr<DomainSpec> FromProto(const v1::DomainSpec& spec) {
   out.vcpus = spec.vcpus() == 0 ? 1 : spec.vcpus();
   SIMVISOR_RETURN_IF_ERROR(ReadMemoryMap(spec, out));
   out.hotplug_limit_gib = spec.memory_hotplug_limit_gib();
-  out.pci_devices.assign(spec.pci_devices().begin(), spec.pci_devices().end());
+  SIMVISOR_ASSIGN_OR_RETURN(out.pci_devices, ReadPciDevices(spec));
   SIMVISOR_ASSIGN_OR_RETURN(out.p2m, ReadP2mOptions(spec));
   SIMVISOR_ASSIGN_OR_RETURN(
       out.vcpu_affinities,
@@ -203,8 +224,9 @@ void ToProto(const DomainInfo& info, v1::Domain* out) {
   out->set_vcpus(info.vcpus);
   ToProto(info.memory, out->mutable_memory());
   ToProto(info.e820, out->mutable_e820());
-  out->mutable_pci_devices()->Assign(info.pci_devices.begin(),
-                                     info.pci_devices.end());
+  for (const PciAddress& device : info.pci_devices) {
+    out->add_pci_devices(device.ToString());
+  }
   out->set_tools_view(ToProto(info.p2m.tools_view));
   out->set_balloon_room(ToProto(info.p2m.balloon_room));
   if (info.balloon_driver.has_value()) {

@@ -138,7 +138,7 @@ pci = [ "0000:01:00.0, permissive=1",
 )");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_THAT(config->spec.pci_devices(),
-              ElementsAre("0000:01:00.0", "02:00.1"));
+              ElementsAre("0000:01:00.0", "0000:02:00.1"));
   EXPECT_TRUE(config->spec.e820_host());
 }
 

@@ -276,7 +276,7 @@ TEST(DomainSuspendTest, GuestsThatCannotTravelAreToldWhy) {
                       HasSubstr("save")));
   DomainSpec spec = MakeSpec("devices", 2000);
   spec.e820_host = true;
-  spec.pci_devices = {"0000:03:00.0"};
+  spec.pci_devices = {*PciAddress::Parse("0000:03:00.0")};
   const auto devices = MustCreate(*host, spec);
   EXPECT_THAT(devices->Suspend("save"),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotMigratable,

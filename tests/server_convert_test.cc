@@ -103,8 +103,9 @@ TEST(ServerConvertTest, SpecWithEverything) {
   EXPECT_TRUE(got->e820_host);
   EXPECT_EQ(got->hotplug_limit_gib, 65536u);
   EXPECT_EQ(got->balloon_max_retry, 0u);
-  EXPECT_THAT(got->pci_devices,
-              testing::ElementsAre("0000:0A:1f.7", "0a:00.0"));
+  ASSERT_EQ(got->pci_devices.size(), 2u);
+  EXPECT_EQ(got->pci_devices[0].ToString(), "0000:0a:1f.7");
+  EXPECT_EQ(got->pci_devices[1].ToString(), "0000:0a:00.0");
 }
 
 TEST(ServerConvertTest, GuestAbisThereAndBack) {
@@ -132,6 +133,18 @@ TEST(ServerConvertTest, SpecsThatAreRefused) {
   spec.set_e820_host(false);
   EXPECT_THAT(FromProto(spec), IsError(kInvalid, Reason::kArgumentMalformed,
                                        HasSubstr("spec.e820_host")));
+}
+
+TEST(ServerConvertTest, TextThatIsNoPciDeviceIsRefused) {
+  for (const char* device : {"", "1:0.0", "01:00", "01:20.0", "01:00.8",
+                             "0000:01:00.0.0", "00000:01:00.0", "01:00.0x",
+                             "01:00.**", "01:*.0", "01:00.0@3", "nonsense"}) {
+    v1::DomainSpec spec = GoodSpec();
+    spec.add_pci_devices(device);
+    EXPECT_THAT(FromProto(spec), IsError(kInvalid, Reason::kArgumentMalformed,
+                                         HasSubstr("[DDDD:]BB:DD.F")))
+        << device;
+  }
 }
 
 TEST(ServerConvertTest, MemoryMapThereAndBack) {

@@ -16,6 +16,7 @@
 #include "client/api/uuid_form.h"
 #include "client/xl/affinity_keys.h"
 #include "client/xl/config_keys.h"
+#include "client/xl/pci_spec.h"
 #include "client/xl/xlu_config.h"
 
 namespace simvisor::client {
@@ -177,11 +178,10 @@ absl::Status SpecBuilder::Vcpus() {
 absl::Status SpecBuilder::Devices() {
   auto devices = config_.GetStrings("pci");
   if (!devices.ok()) return devices.status();
-  for (const std::string& device : *devices) {
-    // Options after the address concern how the device is handed over.
-    const absl::string_view address =
-        absl::string_view(device).substr(0, device.find(','));
-    spec_.add_pci_devices(std::string(absl::StripAsciiWhitespace(address)));
+  for (const std::string& text : *devices) {
+    auto device = ParsePciSpec(text);
+    if (!device.ok()) return device.status();
+    spec_.add_pci_devices(*std::move(device));
   }
   auto e820_host = Count("e820_host", 1);
   if (!e820_host.ok()) return e820_host.status();

@@ -22,6 +22,7 @@
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
+#include "domain/units/pci_address.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -66,7 +67,7 @@ struct DomainSpec {
   bool e820_host = false;
   E820Map e820;  // empty: one RAM entry of max_memory, or by e820_host
   uint32_t hotplug_limit_gib = 0;
-  std::vector<std::string> pci_devices;
+  std::vector<PciAddress> pci_devices;
   P2mOptions p2m;
   // One for all virtual CPUs, or one for each of the first ones.
   std::vector<VcpuAffinitySpec> vcpu_affinities;
@@ -127,7 +128,7 @@ struct DomainInfo {
   uint32_t vcpus = 1;
   DomainMemory memory;
   E820Map e820;
-  std::vector<std::string> pci_devices;
+  std::vector<PciAddress> pci_devices;
   P2mOptions p2m;
   uint32_t hotplug_limit_gib = 0;
   // Unset before boot and of a dying domain.

@@ -308,11 +308,22 @@ absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,
                         operation, spec.name, uuids_.at(spec.uuid).value(),
                         UuidToString(spec.uuid)));
   }
+  if (const auto owned = pci_owners_.FindOwned(spec.pci_devices)) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPciDeviceInUse,
+        absl::StrFormat("%s of domain \"%s\": PCI device %s: domain %d has it; "
+                        "destroy that one, or leave the device out",
+                        operation, spec.name, owned->device.ToString(),
+                        owned->owner.value()));
+  }
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, NextId());
-  domains_[id].name = spec.name;
-  domains_[id].uuid = spec.uuid;
+  Entry& entry = domains_[id];
+  entry.name = spec.name;
+  entry.uuid = spec.uuid;
+  entry.devices = spec.pci_devices;
   names_[spec.name] = id;
   uuids_[spec.uuid] = id;
+  pci_owners_.Assign(spec.pci_devices, id);
   return id;
 }
 

@@ -41,6 +41,7 @@
 #include "domain/domain/domain_types.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/e820.h"
+#include "domain/host/pci_owners.h"
 #include "domain/units/allocation_faults.h"
 #include "domain/units/byte_budget.h"
 #include "domain/units/cpu_mask.h"
@@ -229,6 +230,7 @@ class Host {
     Promised promised;  // null unless it is on its way in
     std::string name;   // empty once it is dying
     Uuid uuid{};
+    std::vector<PciAddress> devices;  // its own until it is dying
   };
 
   Host(const HostConfig& config, std::unique_ptr<FramePool> pool);
@@ -241,8 +243,8 @@ class Host {
                                                       StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CompleteSpec(DomainSpec& spec) const;
-  // Takes id, name and uuid for a domain that is about to be built; messages
-  // begin with `operation`.
+  // Takes id, name, uuid and PCI devices for a domain that is about to be
+  // built; messages begin with `operation`.
   absl::StatusOr<DomainId> Reserve(DomainSpec& spec,
                                    absl::string_view operation)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -259,7 +261,7 @@ class Host {
       ABSL_LOCKS_EXCLUDED(gate_, mu_);
   // Ends a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
-  // Frees name and uuid of a domain that is about to die.
+  // Frees name, uuid and PCI devices of a domain that is about to die.
   void TakeName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Removes those of `ids` from the table that have died and own no frame any
   // more.  Whoever makes one so, by destroying it or by the last unmapping,
@@ -305,6 +307,7 @@ class Host {
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, DomainId> names_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<Uuid, DomainId> uuids_ ABSL_GUARDED_BY(mu_);
+  PciOwners pci_owners_ ABSL_GUARDED_BY(mu_);
   uint16_t last_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);
 };

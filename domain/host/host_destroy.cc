@@ -105,6 +105,8 @@ void Host::TakeName(DomainId id, Entry& entry) {
   // A successor may have taken the uuid of a dying domain.
   const auto at = uuids_.find(entry.uuid);
   if (at != uuids_.end() && at->second == id) uuids_.erase(at);
+  pci_owners_.Release(entry.devices, id);
+  entry.devices = {};
   ShrinkIfSparse(names_);
   ShrinkIfSparse(uuids_);
   if (entry.domain != nullptr) entry.domain->Rename("");

@@ -1,11 +1,12 @@
 #include "domain/host/spec_check.h"
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "base/printable.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
@@ -83,18 +84,6 @@ absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
                       spec.name, value, what, limit));
 }
 
-bool IsHex(absl::string_view text, size_t digits, uint32_t max) {
-  uint32_t value = 0;
-  if (text.size() != digits) return false;
-  for (const char c : text) {
-    if (!absl::ascii_isxdigit(c)) return false;
-    value =
-        value * 16 +
-        (absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10);
-  }
-  return value <= max;
-}
-
 // 8-4-4-4-12 hexadecimal digits.
 bool IsUuidForm(absl::string_view text) {
   constexpr absl::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -107,16 +96,14 @@ bool IsUuidForm(absl::string_view text) {
   return true;
 }
 
-// [DDDD:]BB:DD.F
-bool IsPciAddress(absl::string_view text) {
-  std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
-  if (parts.size() == 3) {
-    if (!IsHex(parts[0], 4, 0xffff)) return false;
-    parts.erase(parts.begin());
+// A device that is named twice; nullopt if there is none.
+std::optional<PciAddress> NamedTwice(const std::vector<PciAddress>& devices) {
+  for (size_t i = 0; i < devices.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (devices[i].Overlaps(devices[j])) return devices[i];
+    }
   }
-  if (parts.size() != 2 || !IsHex(parts[0], 2, 0xff)) return false;
-  const std::vector<absl::string_view> slot = absl::StrSplit(parts[1], '.');
-  return slot.size() == 2 && IsHex(slot[0], 2, 0x1f) && IsHex(slot[1], 1, 7);
+  return std::nullopt;
 }
 
 absl::Status CheckPciDevices(const DomainSpec& spec) {
@@ -124,13 +111,12 @@ absl::Status CheckPciDevices(const DomainSpec& spec) {
     return TooLarge(spec, "PCI devices", spec.pci_devices.size(),
                     kMaxPciDevices);
   }
-  for (const std::string& device : spec.pci_devices) {
-    if (IsPciAddress(device)) continue;
+  if (const auto twice = NamedTwice(spec.pci_devices)) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
-        absl::StrFormat("create of domain \"%s\": PCI device \"%s\": write it "
-                        "as [DDDD:]BB:DD.F",
-                        spec.name, device.substr(0, 64)));
+        absl::StrFormat("create of domain \"%s\": PCI device %s is named "
+                        "twice; a domain has a device once",
+                        spec.name, twice->ToString()));
   }
   if (!spec.pci_devices.empty() && !spec.e820_host) {
     return MakeError(

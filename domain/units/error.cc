@@ -72,6 +72,7 @@ constexpr NamedReason kReasons[] = {
     {Reason::kP2mChanged, "P2M_CHANGED"},
     {Reason::kP2mTreeStale, "P2M_TREE_STALE"},
     {Reason::kPageInUseByKernel, "PAGE_IN_USE_BY_KERNEL"},
+    {Reason::kPciDeviceInUse, "PCI_DEVICE_IN_USE"},
     {Reason::kPfnHoldsForeign, "PFN_HOLDS_FOREIGN"},
     {Reason::kPfnHoldsRam, "PFN_HOLDS_RAM"},
     {Reason::kPfnNotBalloonable, "PFN_NOT_BALLOONABLE"},

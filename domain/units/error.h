@@ -80,6 +80,7 @@ enum class Reason {
   kP2mChanged,
   kP2mTreeStale,
   kPageInUseByKernel,
+  kPciDeviceInUse,
   kPfnHoldsForeign,
   kPfnHoldsRam,
   kPfnNotBalloonable,

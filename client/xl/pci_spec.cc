@@ -1,0 +1,156 @@
+#include "client/xl/pci_spec.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr absl::string_view kForm =
+    "a device is [DDDD:]BB:DD.F, with a function of 0 to 7, or * for all";
+
+// Keys whose values are numbers that any text stands for: xl takes atoi().
+constexpr absl::string_view kFlags[] = {"permissive", "msitranslate", "seize",
+                                        "power_mgmt"};
+
+absl::Status Unparsable(absl::string_view text, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "unable to parse PCI_SPEC_STRING `", text, "' for passthrough: ", why));
+}
+
+// A hexadecimal number up to `max`, of any number of digits.
+std::optional<uint32_t> ParseHex(absl::string_view text, uint32_t max) {
+  uint32_t value = 0;
+  const bool digits = !text.empty() && std::all_of(text.begin(), text.end(),
+                                                   absl::ascii_isxdigit);
+  if (!digits || !absl::SimpleHexAtoi(text, &value) || value > max) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+// The device that `text` names in DDDD:BB:DD.F; nullopt if it names none.
+std::optional<std::string> ParseBdf(absl::string_view text) {
+  std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
+  std::optional<uint32_t> segment = 0;
+  if (parts.size() == 3) {
+    segment = ParseHex(parts[0], 0xffff);
+    parts.erase(parts.begin());
+  }
+  if (parts.size() != 2 || !segment) return std::nullopt;
+  const std::vector<absl::string_view> last = absl::StrSplit(parts[1], '.');
+  if (last.size() != 2) return std::nullopt;
+  const auto bus = ParseHex(parts[0], 0xff);
+  const auto device = ParseHex(last[0], 0x1f);
+  if (!bus || !device) return std::nullopt;
+  const std::string slot =
+      absl::StrFormat("%04x:%02x:%02x.", *segment, *bus, *device);
+  if (last[1] == "*") return slot + "*";
+  const auto function = ParseHex(last[1], 7);
+  if (!function) return std::nullopt;
+  return absl::StrCat(slot, *function);
+}
+
+// Reads one string, a parameter at a time.
+class SpecReader {
+ public:
+  explicit SpecReader(absl::string_view text) : text_(text) {}
+
+  absl::StatusOr<std::string> Read() {
+    bool first = true;
+    for (absl::string_view piece : absl::StrSplit(text_, ',')) {
+      piece = absl::StripAsciiWhitespace(piece);
+      const absl::Status status = Take(piece, first);
+      if (!status.ok()) return status;
+      first = false;
+    }
+    if (device_) return *device_;
+    return Unparsable(text_, absl::StrCat("it names no device; ", kForm));
+  }
+
+ private:
+  absl::Status Take(absl::string_view piece, bool first) {
+    const size_t equals = piece.find('=');
+    if (equals != absl::string_view::npos) {
+      return TakeKey(absl::StripAsciiWhitespace(piece.substr(0, equals)),
+                     absl::StripAsciiWhitespace(piece.substr(equals + 1)));
+    }
+    if (first && !piece.empty()) return TakePositional(piece);
+    // xl takes a comma at the end.
+    if (piece.empty()) return absl::OkStatus();
+    return Unparsable(text_,
+                      absl::StrCat("'", piece, "' is not KEY=VALUE; ", kForm));
+  }
+
+  absl::Status TakePositional(absl::string_view piece) {
+    const size_t at = piece.find('@');
+    const absl::Status device = TakeDevice(piece.substr(0, at));
+    if (!device.ok() || at == absl::string_view::npos) return device;
+    return TakeSlot(piece.substr(at + 1));
+  }
+
+  absl::Status TakeKey(absl::string_view key, absl::string_view value) {
+    if (key == "bdf") return TakeDevice(value);
+    if (key == "name") {
+      return Unparsable(text_,
+                        "name= looks a device up among those that were made "
+                        "assignable, and there is no such list here; give its "
+                        "bdf");
+    }
+    if (std::find(std::begin(kFlags), std::end(kFlags), key) !=
+        std::end(kFlags)) {
+      return absl::OkStatus();
+    }
+    // An empty value stands for the default.
+    if (key == "vslot") {
+      return value.empty() ? absl::OkStatus() : TakeSlot(value);
+    }
+    if (key != "rdm_policy") {
+      return Unparsable(text_,
+                        absl::StrCat("Unknown PCI_SPEC_STRING option: ", key));
+    }
+    if (value.empty() || value == "strict" || value == "relaxed") {
+      return absl::OkStatus();
+    }
+    return Unparsable(text_, absl::StrCat("Unknown RDM policy: ", value));
+  }
+
+  absl::Status TakeDevice(absl::string_view bdf) {
+    if (device_) {
+      return Unparsable(text_,
+                        "it names a device twice; name each in a "
+                        "string of its own");
+    }
+    device_ = ParseBdf(bdf);
+    if (device_) return absl::OkStatus();
+    return Unparsable(text_, absl::StrCat("'", bdf, "' is not one; ", kForm));
+  }
+
+  absl::Status TakeSlot(absl::string_view slot) {
+    // Slots end at 1f, but the manual's own example has 20.
+    if (ParseHex(slot, 0xff)) return absl::OkStatus();
+    return Unparsable(text_, absl::StrCat("'", slot,
+                                          "' is not a virtual slot, which is "
+                                          "a hexadecimal number"));
+  }
+
+  const absl::string_view text_;
+  std::optional<std::string> device_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> ParsePciSpec(absl::string_view text) {
+  return SpecReader(text).Read();
+}
+
+}  // namespace simvisor::client
