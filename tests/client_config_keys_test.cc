@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/xl/config_keys.h"
+#include "client/xl/known_keys.h"
 
 namespace simvisor::client {
 namespace {
@@ -54,12 +55,66 @@ TEST(ConfigKeysTest, TextThatIsNoConfigDoesNoHarm) {
   EXPECT_THAT(NamesIn("aa = \"\\"), ElementsAre("aa:1"));
 }
 
+TEST(ConfigKeysTest, CharactersOutOfPlaceAreFound) {
+  EXPECT_FALSE(FindStrayCharacter("name = \"caf\xe9\" # caf\xe9\n"));
+  EXPECT_FALSE(FindStrayCharacter("# \xe2\x80\x9c\r\nname = 'a\r'\n"));
+  const auto quote = FindStrayCharacter("aa = 1\nbb = \xe2\x80\x9cx\"\n");
+  ASSERT_TRUE(quote);
+  EXPECT_EQ(quote->text, "\xe2\x80\x9c");
+  EXPECT_EQ(quote->line, 2);
+  EXPECT_EQ(FindStrayCharacter("aa\xa0= 1")->text, "\xa0");
+  EXPECT_EQ(FindStrayCharacter("aa = [\n 'x',\r\n]")->line, 2);
+}
+
 TEST(ConfigKeysTest, NearestKeyNeedsMoreThanAFewLetters) {
   EXPECT_EQ(NearestKey("memroy"), "memory");
   EXPECT_EQ(NearestKey("vcpu"), "vcpus");
   EXPECT_EQ(NearestKey("max_mem"), "maxmem");
   EXPECT_EQ(NearestKey("zzz_option"), "");
   EXPECT_EQ(NearestKey("q"), "");
+}
+
+TEST(ConfigKeysTest, KeysOfAnyVersionOfXlAreKnown) {
+  for (const char* key : {"cap",
+                          "period",
+                          "slice",
+                          "latency",
+                          "extratime",
+                          "oos",
+                          "weight",
+                          "cpu_weight",
+                          "vnuma",
+                          "pool",
+                          "claim_mode",
+                          "acpi_laptop_slate",
+                          "bootloader_restrict",
+                          "bootloader_user",
+                          "xenstore_quota",
+                          "xenstore_feature_mask",
+                          "stubdomain_memory",
+                          "vncviewer",
+                          "xauthority",
+                          "pvcalls",
+                          "nr_spis",
+                          "altp2mhvm",
+                          "spice_streaming_video",
+                          "vendor_device",
+                          "driver_domain",
+                          "llc_colors",
+                          "nfs_root",
+                          "on_crash",
+                          "vcpu_avail"}) {
+    EXPECT_TRUE(IsKnownKey(key)) << key;
+    EXPECT_FALSE(HasEffect(key)) << key;
+  }
+}
+
+TEST(ConfigKeysTest, KeysThatMakeADifferenceAreKnown) {
+  for (const char* key : {"name", "memory", "maxmem", "pci", "e820_host",
+                          "cpus_soft", "builder", "kernel_split"}) {
+    EXPECT_TRUE(IsKnownKey(key)) << key;
+    EXPECT_TRUE(HasEffect(key)) << key;
+  }
 }
 
 TEST(ConfigKeysTest, OurKeyIsKnown) {

@@ -150,7 +150,7 @@ TEST(DomainConfigTest, OverridesWinInTheirOrder) {
   EXPECT_EQ(config->spec.memory_pages(), 128 * 256u);
 }
 
-TEST(DomainConfigTest, RealFilesOfXlPassWithoutAWord) {
+TEST(DomainConfigTest, KeysWithoutEffectAreNamedInOneLine) {
   const auto config = Parse(R"(
 name = "guest"
 kernel = "/boot/vmlinuz-6.1"
@@ -162,9 +162,77 @@ vif = [ 'mac=00:16:3e:00:00:01,bridge=xenbr0' ]
 on_poweroff = "destroy"
 on_reboot   = "restart"
 on_crash    = "restart"
+vnuma = [ [ "pnode=0","size=1024","vcpus=0","vdistances=10" ] ]
+pool = "Pool-0"; cap = 50; weight = 512; oos = 1
+period = 100; slice = 5; latency = 10; extratime = 1
+)",
+                            {"claim_mode=1", "pool=\"other\""});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->warnings,
+              ElementsAre("without effect here: kernel, ramdisk, extra, disk, "
+                          "vif, on_poweroff, on_reboot, on_crash, vnuma, pool, "
+                          "cap, weight, oos, period, slice, latency, "
+                          "extratime, claim_mode"));
+}
+
+TEST(DomainConfigTest, UnknownActionsAreRefusedInXlsWords) {
+  for (const char* key : {"on_poweroff", "on_reboot", "on_watchdog", "on_crash",
+                          "on_soft_reset"}) {
+    const std::string line = std::string("name = \"web\"\n") + key + " = ";
+    for (const char* action :
+         {"destroy", "restart", "rename-restart", "preserve",
+          "coredump-destroy", "coredump-restart", "soft-reset"}) {
+      EXPECT_TRUE(Parse(line + "'" + action + "'").ok()) << key << action;
+    }
+    for (const std::string action :
+         {"", "explode", "Destroy", "rename_restart"}) {
+      EXPECT_THAT(ErrorOf(line + "'" + action + "'"),
+                  HasSubstr(std::string("Unknown ") + key + " action \"" +
+                            action + "\" specified"));
+    }
+  }
+}
+
+TEST(DomainConfigTest, NameThatIsNotUtf8IsNamedAsSuch) {
+  EXPECT_THAT(ErrorOf("name = \"latin\xef\"\nmemory = 128\n"),
+              HasSubstr("name \"latin\\xef\": byte 0xef at offset 5 is not "
+                        "UTF-8"));
+  EXPECT_THAT(ErrorOf("name = \"a\"", {"name=\"\xe9t\xe9\""}),
+              HasSubstr("byte 0xe9 at offset 0 is not UTF-8"));
+  const auto config = Parse(
+      "# \xe9t\xe9\nname = \"\xc3\xa9\" # \xef\n"
+      "extra = \"\xe9\"\n");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->spec.name(), "\xc3\xa9");
+}
+
+TEST(DomainConfigTest, CharactersThatHideInAFileAreNamed) {
+  EXPECT_THAT(ErrorOf("\xef\xbb\xbfname = \"a\"\n"),
+              HasSubstr("begins with a byte order mark"));
+  EXPECT_THAT(ErrorOf("name = \xe2\x80\x9c"
+                      "a\xe2\x80\x9d\n"),
+              HasSubstr("line 1 has U+201C, \xe2\x80\x9c, outside of quotes"));
+  EXPECT_THAT(ErrorOf("name = \"a\"\nmemory\xc2\xa0= 64\n"),
+              HasSubstr("line 2 has U+00A0"));
+  EXPECT_THAT(ErrorOf("name = \"a\"\nmemory = \xe9\n"),
+              HasSubstr("line 2 has byte 0xe9 outside of quotes"));
+  EXPECT_THAT(ErrorOf("name = \"a\"\rmemory = 64\r"),
+              HasSubstr("lines end in CR;"));
+  EXPECT_THAT(ErrorOf(std::string("\xff\xfen\0a\0", 6)),
+              HasSubstr("is UTF-16"));
+}
+
+TEST(DomainConfigTest, PciDevicesMayBeOverLinesWithComments) {
+  const auto config = Parse(R"(name = "a"   # the name
+pci = [
+  "01:00.0",   # a card
+  # "02:00.0",
+  'bdf=03:00.*,permissive=1',
+]  # all
 )");
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_THAT(config->warnings, IsEmpty());
+  EXPECT_THAT(config->spec.pci_devices(),
+              ElementsAre("0000:01:00.0", "0000:03:00.*"));
 }
 
 TEST(DomainConfigTest, UnknownKeyIsNamedWithItsLineAndItsNeighbour) {
@@ -189,10 +257,32 @@ TEST(DomainConfigTest, TypeIsMatchedByItsBeginning) {
   EXPECT_TRUE(Parse("name = \"web\"\nbuilder = \"generic\"").ok());
   EXPECT_EQ(ErrorOf("name = \"web\"\ntype = \"xyz\""),
             "Invalid domain type xyz.");
+  EXPECT_EQ(ErrorOf("name = \"web\"\ntype = \"generic\""),
+            "Invalid domain type generic.");
+  EXPECT_EQ(ErrorOf("name = \"web\"\ntype = \"pv\"\nbuilder = \"xyz\""),
+            "Invalid domain type xyz.");
+  EXPECT_THAT(ErrorOf("name = \"web\"\nbuilder = \"hvm\""),
+              HasSubstr("only PV domains"));
   EXPECT_THAT(ErrorOf("name = \"web\"\ntype = \"hvm\""),
               HasSubstr("only PV domains"));
   EXPECT_THAT(ErrorOf("name = \"web\"\ntype = \"pvh\""),
               HasSubstr("only PV domains"));
+}
+
+TEST(DomainConfigTest, TypeAgainstBuilderIsRefusedInXlsWords) {
+  const auto both = [](const std::string& type, const std::string& builder) {
+    return "name = \"web\"\ntype = \"" + type + "\"\nbuilder = \"" + builder +
+           "\"\n";
+  };
+  constexpr char kContradicting[] =
+      "Contradicting \"builder\" and \"type\" options specified.";
+  EXPECT_EQ(ErrorOf(both("pv", "hvm")), kContradicting);
+  EXPECT_EQ(ErrorOf(both("hvm", "generic")), kContradicting);
+  EXPECT_EQ(ErrorOf(both("pvh", "hvm")), kContradicting);
+  EXPECT_EQ(ErrorOf(both("pvh", "generic")), kContradicting);
+  EXPECT_THAT(ErrorOf(both("hvm", "hvm")), HasSubstr("only PV domains"));
+  EXPECT_TRUE(Parse(both("pv", "generic")).ok());
+  EXPECT_TRUE(Parse(both("pv", "linux")).ok());
 }
 
 TEST(DomainConfigTest, NumbersOutOfBoundsAreNamed) {

@@ -67,8 +67,10 @@ void AddCreateCommand(Commands& commands) {
   verb.footer(
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
       "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are\n"
-      "accepted without effect; unknown ones are named in a warning.  Keys\n"
-      "that xl does not have:\n"
+      "accepted without effect and named in one warning; unknown ones are\n"
+      "named in one each.  A pci device is [DDDD:]BB:DD.F[@VSLOT][,KEY=VALUE]\n"
+      "or bdf=..., with * for F if it is all functions; one that another\n"
+      "domain has is refused.  Names are UTF-8.  Keys that xl does not have:\n"
       "  arch=\"x86_64\"|\"x86_32_pae\"         guest ABI [x86_64]\n"
       "  memory_hotplug_limit=GIB           what the p2m area is sized for at\n"
       "                                     least [0]\n"

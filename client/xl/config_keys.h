@@ -1,4 +1,5 @@
-// The keys of xl.cfg: which are assigned in a file, and what they are to us.
+// What libxlutil does not tell of an xl.cfg file: the keys that it assigns, and
+// characters that are out of place.
 //
 // libxlutil answers questions about keys but does not list them, so a scanner
 // of our own finds the names.  It follows libxlutil's grammar: a statement
@@ -10,6 +11,7 @@
 #ifndef SIMVISOR_CLIENT_XL_CONFIG_KEYS_H_
 #define SIMVISOR_CLIENT_XL_CONFIG_KEYS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,12 +28,15 @@ struct AssignedKey {
 // that is no valid config gives some list of names.
 std::vector<AssignedKey> FindAssignedKeys(absl::string_view text);
 
-// True iff xl, or Simvisor, has a key of this name.
-bool IsKnownKey(absl::string_view name);
+// A character that no config has outside of strings and comments: not ASCII,
+// or a carriage return.
+struct StrayCharacter {
+  std::string text;  // its bytes; one byte if that is not UTF-8
+  int line = 0;      // from 1
+};
 
-// The known key that `name` is most likely a slip of the pen for; empty if none
-// is near.
-std::string NearestKey(absl::string_view name);
+// The first one of `text`; nullopt if there is none.
+std::optional<StrayCharacter> FindStrayCharacter(absl::string_view text);
 
 }  // namespace simvisor::client
 

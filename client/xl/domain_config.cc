@@ -1,6 +1,8 @@
 #include "client/xl/domain_config.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -13,9 +15,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/printable.h"
+#include "client/api/text_check.h"
 #include "client/api/uuid_form.h"
 #include "client/xl/affinity_keys.h"
 #include "client/xl/config_keys.h"
+#include "client/xl/known_keys.h"
 #include "client/xl/pci_spec.h"
 #include "client/xl/xlu_config.h"
 
@@ -25,6 +30,11 @@ namespace {
 constexpr uint64_t kPagesPerMib = 256;
 // libxl's size of a domain whose config says none.
 constexpr long kDefaultMemoryMib = 32;
+
+// What a domain may do when it ends.
+constexpr absl::string_view kActions[] = {
+    "destroy",          "restart",          "rename-restart", "preserve",
+    "coredump-destroy", "coredump-restart", "soft-reset"};
 
 // Words that a key may have, with what they stand for.
 template <typename Value>
@@ -38,8 +48,8 @@ class SpecBuilder {
   absl::StatusOr<v1::DomainSpec> Build() {
     for (const auto step :
          {&SpecBuilder::Type, &SpecBuilder::Identity, &SpecBuilder::Memory,
-          &SpecBuilder::Vcpus, &SpecBuilder::Devices, &SpecBuilder::Kernel,
-          &SpecBuilder::PaeKernel}) {
+          &SpecBuilder::Vcpus, &SpecBuilder::Actions, &SpecBuilder::Devices,
+          &SpecBuilder::Kernel, &SpecBuilder::PaeKernel}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -51,9 +61,15 @@ class SpecBuilder {
   absl::Status Identity();
   absl::Status Memory();
   absl::Status Vcpus();
+  absl::Status Actions();
   absl::Status Devices();
   absl::Status Kernel();
   absl::Status PaeKernel();
+
+  // The kind of domain that `key` names, or nullopt; xl takes any beginning of
+  // a word, of the first that it is one of.
+  absl::StatusOr<std::optional<std::string>> KindOf(
+      const char* key, absl::Span<const absl::string_view> kinds);
 
   // The value of `key`, or nullopt; INVALID_ARGUMENT outside [0, max].
   absl::StatusOr<std::optional<uint64_t>> Count(const char* key, uint64_t max);
@@ -95,24 +111,34 @@ absl::StatusOr<std::optional<Value>> SpecBuilder::Choice(
       key, ": '", **word, "': must be one of ", absl::StrJoin(words, ", ")));
 }
 
-// xl matches any beginning of a type's name.
-absl::Status SpecBuilder::Type() {
-  for (const char* key : {"type", "builder"}) {
-    auto value = config_.GetString(key);
-    if (!value.ok()) return value.status();
-    if (!*value) continue;
-    const std::string& type = **value;
-    const bool generic = type == "generic" || type == "linux";
-    if (absl::StartsWith("pv", type) || generic) return absl::OkStatus();
-    if (absl::StartsWith("hvm", type) || absl::StartsWith("pvh", type)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "Domain type ", type,
-          ": only PV domains exist here; write type = ", "\"pv\""));
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat("Invalid domain type ", type, "."));
+absl::StatusOr<std::optional<std::string>> SpecBuilder::KindOf(
+    const char* key, absl::Span<const absl::string_view> kinds) {
+  auto word = config_.GetString(key);
+  if (!word.ok()) return word.status();
+  if (!*word) return std::nullopt;
+  for (const absl::string_view kind : kinds) {
+    if (!absl::StartsWith(kind, **word)) continue;
+    return std::string(kind == "generic" || kind == "linux" ? "pv" : kind);
   }
-  return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("Invalid domain type ", **word, "."));
+}
+
+absl::Status SpecBuilder::Type() {
+  auto type = KindOf("type", {"hvm", "pv", "pvh"});
+  if (!type.ok()) return type.status();
+  // "linux" is what xm wrote.
+  auto builder = KindOf("builder", {"hvm", "generic", "linux"});
+  if (!builder.ok()) return builder.status();
+  if (*type && *builder && **type != **builder) {
+    return absl::InvalidArgumentError(
+        "Contradicting \"builder\" and \"type\" options specified.");
+  }
+  const std::string kind = type->value_or(builder->value_or("pv"));
+  if (kind == "pv") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("Domain type ", kind,
+                   ": only PV domains exist here; write type = \"pv\""));
 }
 
 absl::Status SpecBuilder::Identity() {
@@ -121,6 +147,8 @@ absl::Status SpecBuilder::Identity() {
   if (!*name || (*name)->empty()) {
     return absl::InvalidArgumentError("Domain name must be specified.");
   }
+  const absl::Status utf8 = CheckUtf8("name", **name);
+  if (!utf8.ok()) return utf8;
   spec_.set_name(**name);
   auto uuid = config_.GetString("uuid");
   if (!uuid.ok()) return uuid.status();
@@ -175,6 +203,23 @@ absl::Status SpecBuilder::Vcpus() {
   return ReadAffinities(config_, spec_);
 }
 
+// No domain here ends by itself, but what xl refuses is refused.
+absl::Status SpecBuilder::Actions() {
+  for (const char* key : {"on_poweroff", "on_reboot", "on_watchdog", "on_crash",
+                          "on_soft_reset"}) {
+    auto action = config_.GetString(key);
+    if (!action.ok()) return action.status();
+    if (!*action || std::find(std::begin(kActions), std::end(kActions),
+                              **action) != std::end(kActions)) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("Unknown ", key, " action \"", **action,
+                     "\" specified; xl has ", absl::StrJoin(kActions, ", ")));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SpecBuilder::Devices() {
   auto devices = config_.GetStrings("pci");
   if (!devices.ok()) return devices.status();
@@ -226,31 +271,82 @@ absl::Status SpecBuilder::PaeKernel() {
   return absl::OkStatus();
 }
 
-void WarnOfUnknownKeys(absl::string_view source, absl::string_view text,
-                       bool with_lines, std::vector<std::string>& warnings) {
-  for (const AssignedKey& key : FindAssignedKeys(text)) {
-    if (IsKnownKey(key.name)) continue;
-    const std::string nearest = NearestKey(key.name);
-    warnings.push_back(absl::StrCat(
-        source, with_lines ? absl::StrCat(":", key.line) : "",
-        ": unknown key '", key.name, "' has no effect",
-        nearest.empty() ? ""
-                        : absl::StrCat("; did you mean '", nearest, "'?")));
+// Gathers what is to be said of the keys of a file and of arguments.
+class KeyRemarks {
+ public:
+  // Notes the keys of `text`, which is `source`.
+  void Add(absl::string_view source, absl::string_view text, bool with_lines) {
+    for (const AssignedKey& key : FindAssignedKeys(text)) {
+      if (!IsKnownKey(key.name)) {
+        unknown_.push_back(Unknown(
+            with_lines ? absl::StrCat(source, ":", key.line) : source, key));
+      } else if (!HasEffect(key.name) && std::find(idle_.begin(), idle_.end(),
+                                                   key.name) == idle_.end()) {
+        idle_.push_back(key.name);
+      }
+    }
   }
-}
+
+  // A line for each key that xl does not have, and one for all of xl's that
+  // have no effect.
+  void AppendTo(std::vector<std::string>& warnings) const {
+    warnings.insert(warnings.end(), unknown_.begin(), unknown_.end());
+    if (idle_.empty()) return;
+    warnings.push_back(
+        absl::StrCat("without effect here: ", absl::StrJoin(idle_, ", ")));
+  }
+
+ private:
+  static std::string Unknown(absl::string_view where, const AssignedKey& key) {
+    const std::string nearest = NearestKey(key.name);
+    return absl::StrCat(
+        where, ": unknown key '", key.name, "' has no effect",
+        nearest.empty() ? "" : absl::StrCat("; did you mean '", nearest, "'?"));
+  }
+
+  std::vector<std::string> unknown_;
+  std::vector<std::string> idle_;
+};
 
 // libxlutil's assertions end the program over a NUL in a string.
 absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
   if (!absl::StrContains(text, '\0')) return absl::OkStatus();
+  const bool utf16 =
+      absl::StartsWith(text, "\xff\xfe") || absl::StartsWith(text, "\xfe\xff");
   return absl::InvalidArgumentError(
-      absl::StrCat(source, ": holds a zero byte, so it is no text"));
+      absl::StrCat(source, utf16 ? ": is UTF-16; convert it, such as with "
+                                   "iconv -f utf-16 -t utf-8"
+                                 : ": holds a zero byte, so it is no text"));
 }
 
-// libxlutil's report, with a word about line ends, which it does not show.
+// What is likely behind an error of syntax, which libxlutil does not show:
+// characters that look like others, or like nothing; empty if nothing is.
+std::string HiddenCause(absl::string_view text) {
+  if (absl::StartsWith(text, "\xef\xbb\xbf")) {
+    return "the file begins with a byte order mark; xl's files have none";
+  }
+  const auto stray = FindStrayCharacter(text);
+  if (!stray) return "";
+  if (stray->text == "\r") {
+    return absl::StrContains(text, "\r\n")
+               ? "lines end in CR LF; xl's files have LF only"
+               : "lines end in CR; xl's files have LF only";
+  }
+  const Character character = FirstCharacter(stray->text);
+  return absl::StrCat(
+      "line ", stray->line, " has ",
+      character.bytes == 0 ? absl::StrFormat("byte 0x%02x", character.code)
+                           : absl::StrFormat("U+%04X, %s,", character.code,
+                                             Printable(stray->text)),
+      " outside of quotes, where xl's files are ASCII; retype it");
+}
+
+// libxlutil's report, with its hidden cause.
 absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
-  if (!absl::StrContains(text, "\r\n")) return report;
-  return absl::InvalidArgumentError(absl::StrCat(
-      report.message(), "\nlines end in CR LF; xl's files have LF only"));
+  const std::string cause = HiddenCause(text);
+  if (cause.empty()) return report;
+  return absl::InvalidArgumentError(
+      absl::StrCat(report.message(), "\n", cause));
 }
 
 // Parses an override by itself first, so that a report names the argument and
@@ -276,16 +372,18 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
     std::vector<std::string>& warnings) {
   const absl::Status bytes = CheckBytes(file_name, text);
   if (!bytes.ok()) return bytes;
-  WarnOfUnknownKeys(file_name, text, true, warnings);
+  KeyRemarks remarks;
+  remarks.Add(file_name, text, /*with_lines=*/true);
   std::string whole(text);
   for (const std::string& statement : overrides) {
     const absl::Status status = CheckOverride(statement);
     if (!status.ok()) return status;
-    WarnOfUnknownKeys("argument", statement, false, warnings);
+    remarks.Add("argument", statement, /*with_lines=*/false);
     absl::StrAppend(&whole, "\n", statement, "\n");
   }
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
+  remarks.AppendTo(warnings);
   return SpecBuilder(**config).Build();
 }
 

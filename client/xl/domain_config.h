@@ -14,7 +14,9 @@
 //   kernel_split="3g1g"|"2g2g"|"1g3g"  PAE: user and kernel addresses
 //
 // xl's other keys are accepted without effect, since there is no device, kernel
-// or disk here; a key that xl does not have is named in a warning.
+// or disk here, and are named in one warning; a key that xl does not have is
+// named in one of its own.  Actions (on_crash and the like) that xl does not
+// have are refused.
 //
 // Thread safety: pure functions.
 
@@ -33,7 +35,7 @@ namespace simvisor::client {
 
 // Reads `text`, the contents of `file_name`, and then `overrides`, which are
 // statements such as memory=512 of their own.  Appends to `warnings` whatever
-// has no effect, also when it fails.
+// has no effect, also when it fails over a value.
 //
 // INVALID_ARGUMENT with libxlutil's own report for what it cannot parse, and
 // with xl's messages for values that do not make a domain.  Bounds that are the
