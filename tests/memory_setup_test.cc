@@ -101,6 +101,79 @@ TEST(MemorySetupTest, MapThatEndsBelowTheMemoryIsMalformed) {
               IsMalformed("0x3e7"));
 }
 
+TEST(MemorySetupTest, LastRoomEndsTheListEvenBelowTheBuildersList) {
+  const E820Map map = E820Map::SingleRam(PageCount(3437));
+  EXPECT_EQ(Plan(map, 3437)->last_pfn, Pfn(3584));
+  const auto plan = Plan(map, 3436);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->extra, ElementsAre(Pages(3436, 3437)));
+  EXPECT_EQ(plan->last_pfn, Pfn(3437));
+}
+
+TEST(MemorySetupTest, RamWithoutAWholePageMovesTheListsEnd) {
+  const E820Map map = MakeMap({Ram(0, 1000 * kPage),
+                               Ram(300000 * kPage, 300000 * kPage + 0x800),
+                               Reserved(300001 * kPage, 300002 * kPage)});
+  const auto plan = Plan(map, 1000);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->extra, ElementsAre(PfnExtent{Pfn(300000), PageCount(0)}));
+  EXPECT_EQ(plan->last_pfn, Pfn(300000));
+  EXPECT_EQ(plan->area_end, Pfn(2 * 262144));
+  EXPECT_EQ(plan->extra_left.size(), PageCount(0));
+  // The ceiling is used up before: the kernel does not look at it.
+  EXPECT_EQ(Plan(map, 1000, 1000, true)->last_pfn, Pfn(1024));
+}
+
+TEST(MemorySetupTest, RamInsideOnePageEndsTheListAtThatPage) {
+  const E820Map map = MakeMap({Ram(0, 1000 * kPage),
+                               Ram(5000 * kPage + 0x400, 5000 * kPage + 0x800),
+                               Ram(5001 * kPage, 5003 * kPage)});
+  EXPECT_EQ(Plan(MakeMap({map.entries()[0], map.entries()[1]}), 1000)->last_pfn,
+            Pfn(5000));
+  // It yields a page, with which two more are dealt out than the ceiling has.
+  const auto plan = Plan(map, 1000, 1001, true);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->extra_left.size(), PageCount(2));
+}
+
+TEST(MemorySetupTest, RoomThatBeginsInsideAPageLeavesAPageForTheNext) {
+  const E820Map map =
+      MakeMap({Ram(0, 1000 * kPage), Ram(5000 * kPage + 0x400, 6000 * kPage),
+               Ram(7000 * kPage, 8000 * kPage)});
+  const auto plan = Plan(map, 1000, 1010, true);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->extra,
+              ElementsAre(Pages(5001, 5010), PfnExtent{Pfn(6000), PageCount(0)},
+                          Pages(7000, 7001)));
+  EXPECT_EQ(plan->last_pfn, Pfn(7001));
+}
+
+TEST(MemorySetupTest, PageBetweenTwoHolesThatMeetInItMovesOnce) {
+  const E820Map map = MakeMap({Ram(0, 100 * kPage),
+                               Ram(150 * kPage + 0x400, 150 * kPage + 0x800),
+                               Ram(200 * kPage, 900 * kPage)});
+  const auto plan = Plan(map, 300);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(plan->moved_pages, PageCount(100));
+  ASSERT_EQ(plan->moves.size(), 2u);
+  EXPECT_EQ(plan->moves[0].source, Pages(100, 151));
+  EXPECT_EQ(plan->moves[1].source, Pages(151, 200));
+}
+
+TEST(MemorySetupTest, PartOfAPageAtTheMapsEndIsNotRam) {
+  const E820Map map = MakeMap({Ram(0, 300 * kPage + 0x800)});
+  EXPECT_THAT(Plan(map, 301), IsMalformed("ends at pfn 0x12c"));
+  EXPECT_THAT(Plan(map, 300)->identity,
+              ElementsAre(ExtentBetween(Pfn(300), Pfn::None())));
+}
+
+TEST(MemorySetupTest, NoCeilingLeavesThePageLimit) {
+  const E820Map map = E820Map::SingleRam(PageCount(5000));
+  const auto plan = Plan(map, 1000, kNoCeiling.value(), true);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_THAT(plan->extra, ElementsAre(Pages(1000, 5000)));
+}
+
 TEST(MemorySetupTest, RealLogMovesWhatItsSixHolesCover) {
   const auto plan = Plan(RealMap(), 0x1acb65, 0x1acb65, true);
   ASSERT_THAT(plan, IsOk());
