@@ -1,6 +1,11 @@
 #include "domain/guest/memory_setup.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <random>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -172,6 +177,65 @@ TEST(MemorySetupTest, NoCeilingLeavesThePageLimit) {
   const auto plan = Plan(map, 1000, kNoCeiling.value(), true);
   ASSERT_THAT(plan, IsOk());
   EXPECT_THAT(plan->extra, ElementsAre(Pages(1000, 5000)));
+}
+
+// Room as it is dealt one page at a time, in bytes and numbers without a type:
+// what the kernel's loop over its map comes to.
+struct PlainRoom {
+  std::set<uint64_t> pfns;
+  std::optional<uint64_t> last;
+
+  void Deal(uint64_t start, uint64_t end, int64_t& extra) {
+    while (start < end && extra > 0) {
+      const uint64_t bytes =
+          std::min(end - start, static_cast<uint64_t>(extra) * kPage);
+      const uint64_t first = (start + kPage - 1) / kPage;
+      last = (start + bytes) / kPage;
+      extra -= static_cast<int64_t>(*last) - static_cast<int64_t>(first);
+      for (uint64_t pfn = first; pfn < *last; ++pfn) pfns.insert(pfn);
+      start += bytes;
+    }
+  }
+};
+
+// A map whose entries begin and end anywhere in their pages, above `pages`.
+E820Map RandomMap(std::mt19937_64& random, uint64_t pages) {
+  std::vector<E820Entry> entries = {Ram(0, pages * kPage)};
+  uint64_t at = pages * kPage;
+  for (int i = 0; i < 12; ++i) {
+    at += random() % 3 * (random() % 5000);
+    const uint64_t size = 1 + random() % (random() % 2 == 0 ? 3000 : 90000);
+    entries.push_back(random() % 3 == 0 ? Reserved(at, at + size)
+                                        : Ram(at, at + size));
+    at += size;
+  }
+  return MakeMap(std::move(entries));
+}
+
+TEST(MemorySetupTest, RandomMapsAreDealtAsOnePageAtATime) {
+  constexpr uint64_t kPages = 600;
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 20000; ++round) {
+    const E820Map map = RandomMap(random, kPages);
+    const uint64_t ceiling = kPages + random() % 120;
+    const auto plan = Plan(map, kPages, ceiling, true);
+    ASSERT_THAT(plan, IsOk()) << round;
+    PlainRoom model;
+    auto extra = static_cast<int64_t>(ceiling - kPages);
+    for (const E820Entry& entry : map.entries()) {
+      if (entry.type != E820Type::kRam) continue;
+      model.Deal(std::max(entry.start, kPages * kPage), entry.end(), extra);
+    }
+    std::set<uint64_t> pfns;
+    for (const PfnExtent& room : plan->extra) {
+      for (Pfn pfn = room.first; pfn < room.end(); pfn += PageCount(1)) {
+        pfns.insert(pfn.value());
+      }
+    }
+    ASSERT_EQ(pfns, model.pfns) << round;
+    ASSERT_EQ(plan->last_pfn.value(), model.last.value_or(1024)) << round;
+    ASSERT_EQ(plan->extra_left.size().value(), pfns.size()) << round;
+  }
 }
 
 TEST(MemorySetupTest, RealLogMovesWhatItsSixHolesCover) {
