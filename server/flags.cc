@@ -39,6 +39,7 @@ struct Words {
   Word dom0_memory;
   Word dom0_max_memory;
   Word dom0_hotplug_limit;
+  Word dom0_ibft;
   Word dom0_tools_view;
   Word cpus;
   Word max_guest_memory;
@@ -75,6 +76,12 @@ const Choices<ToolsView>& ToolsViews() {
   return *kViews;
 }
 
+const Choices<std::optional<bool>>& IbftChoices() {
+  static const auto* const kChoices = new Choices<std::optional<bool>>{
+      {"auto", std::nullopt}, {"on", true}, {"off", false}};
+  return *kChoices;
+}
+
 const Choices<spdlog::level::level_enum>& LogLevels() {
   static const auto* const kLevels = new Choices<spdlog::level::level_enum>{
       {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug},
@@ -104,6 +111,11 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
   add("--dom0-hotplug-limit", words.dom0_hotplug_limit, "GIB",
       "memory that dom0's p2m area is sized for at least, for hotplug, in GiB "
       "[0]");
+  add("--dom0-ibft", words.dom0_ibft, "auto|on|off",
+      "whether dom0's kernel reserves 512 KiB to 1 MiB, where firmware keeps "
+      "its table for booting over iSCSI: today's do; with auto, a kernel's "
+      "boot "
+      "log stands as it is [auto]");
   add("--dom0-tools-view", words.dom0_tools_view, "tree|linear",
       "where tools find dom0's p2m list: the tree of its frames, or page "
       "tables [tree]");
@@ -368,6 +380,8 @@ absl::Status ReadWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--dom0-hotplug-limit",
                                       words.dom0_hotplug_limit,
                                       options.dom0_hotplug_limit_gib));
+  SIMVISOR_RETURN_IF_ERROR(ReadChoice("--dom0-ibft", words.dom0_ibft,
+                                      IbftChoices(), options.dom0_ibft));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--dom0-tools-view",
                                       words.dom0_tools_view, ToolsViews(),
                                       options.dom0_tools_view));

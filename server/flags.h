@@ -41,6 +41,9 @@ struct Options {
   std::optional<PageCount> dom0_max_memory;
   // GiB that dom0's p2m area is sized for at least, checked by the host.
   uint32_t dom0_hotplug_limit_gib = 0;
+  // Whether dom0's kernel reserves the area of the iBFT.  Unset: as
+  // ReservesIbft() says of the boot log, and without one it does.
+  std::optional<bool> dom0_ibft;
   ToolsView dom0_tools_view = ToolsView::kTree;
   uint32_t cpus = HostConfig().cpus;
   // What guests' pages may hold together; 0 for no limit.  Unset:

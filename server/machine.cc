@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "domain/guest/dom0_map.h"
 #include "domain/units/abi.h"
 #include "domain/units/status_macros.h"
 #include "server/guest_memory_limit.h"
@@ -40,17 +42,25 @@ PageCount RamOf(const E820Map& e820) {
   return ram;
 }
 
-absl::StatusOr<E820Map> HostMap(const Options& options) {
+// Sets the machine's map, and what dom0's kernel makes of it.
+absl::Status ReadMap(const Options& options, HostConfig& config) {
+  config.dom0_reserves_ibft = options.dom0_ibft.value_or(true);
   if (options.host_e820_file.empty()) {
-    return DefaultHostE820(options.host_memory);
+    SIMVISOR_ASSIGN_OR_RETURN(config.e820,
+                              DefaultHostE820(options.host_memory));
+    return absl::OkStatus();
   }
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
                             ReadBootLog(options.host_e820_file));
   absl::StatusOr<E820Map> map = E820Map::ParseBootLog(text);
-  if (map.ok()) return map;
-  return absl::Status(map.status().code(),
-                      absl::StrCat("--host-e820: ", options.host_e820_file,
-                                   ": ", map.status().message()));
+  if (!map.ok()) {
+    return absl::Status(map.status().code(),
+                        absl::StrCat("--host-e820: ", options.host_e820_file,
+                                     ": ", map.status().message()));
+  }
+  config.e820 = *std::move(map);
+  config.dom0_reserves_ibft = options.dom0_ibft.value_or(ReservesIbft(text));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -61,7 +71,7 @@ PageCount DefaultDom0Memory(const E820Map& e820) {
 
 absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   HostConfig config;
-  SIMVISOR_ASSIGN_OR_RETURN(config.e820, HostMap(options));
+  SIMVISOR_RETURN_IF_ERROR(ReadMap(options, config));
   config.placement = options.placement;
   config.seed = options.seed;
   config.dom0_hotplug_limit_gib = options.dom0_hotplug_limit_gib;
@@ -73,6 +83,7 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options) {
   config.dom0_memory =
       options.dom0_memory.value_or(DefaultDom0Memory(config.e820));
   // As with Xen's dom0_mem without max: dom0 may grow to all there is.
+  config.dom0_no_ceiling = !options.dom0_max_memory.has_value();
   config.dom0_max_memory = options.dom0_max_memory.value_or(
       std::min(RamOf(config.e820), kAbiX86_64.max_domain_pages()));
   return config;

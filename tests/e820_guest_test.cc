@@ -31,19 +31,60 @@ TEST(GuestE820Test, GapUpToTheFirmwareIsUnusable) {
                           Reserved(3 * kGiB, 4 * kGiB)));
 }
 
-TEST(GuestE820Test, RoomToBalloonComesBehindTheFirmware) {
+TEST(GuestE820Test, RoomToBalloonBeginsAt4GiB) {
   const auto guest =
       GuestE820FromHost(*DefaultHostE820(GiBs(16)), GiBs(1), GiBs(2));
   ASSERT_THAT(guest, IsOk());
   EXPECT_EQ(guest->entries().back(), Ram(4 * kGiB, 5 * kGiB));
-  const auto high_firmware = GuestE820FromHost(
-      MakeMap({Ram(0, 4 * kGiB), Reserved(5 * kGiB, 6 * kGiB)}), GiBs(1),
-      GiBs(2));
-  ASSERT_THAT(high_firmware, IsOk());
+}
+
+TEST(GuestE820Test, FirmwareFar4GiBAboveMovesNoRam) {
+  const E820Map host =
+      MakeMap({Ram(0, 3 * kGiB), Reserved(3 * kGiB, 4 * kGiB),
+               Ram(4 * kGiB, 64 * kGiB), Reserved(1012 * kGiB, 1024 * kGiB)});
+  const auto guest = GuestE820FromHost(host, GiBs(4), GiBs(6));
+  ASSERT_THAT(guest, IsOk());
   EXPECT_THAT(
-      high_firmware->entries(),
+      guest->entries(),
+      ElementsAre(Ram(0, 3 * kGiB), Reserved(3 * kGiB, 4 * kGiB),
+                  Ram(4 * kGiB, 7 * kGiB), Reserved(1012 * kGiB, 1024 * kGiB)));
+}
+
+TEST(GuestE820Test, FirmwareInTheRamFrom4GiBOnTakesItsAddresses) {
+  const E820Map host = MakeMap(
+      {Ram(0, 3 * kGiB), Reserved(3 * kGiB, 4 * kGiB), Ram(4 * kGiB, 5 * kGiB),
+       Reserved(5 * kGiB, 6 * kGiB), Ram(6 * kGiB, 16 * kGiB)});
+  const auto guest = GuestE820FromHost(host, GiBs(7), GiBs(7));
+  ASSERT_THAT(guest, IsOk());
+  EXPECT_THAT(guest->entries(),
+              ElementsAre(Ram(0, 3 * kGiB), Reserved(3 * kGiB, 4 * kGiB),
+                          Ram(4 * kGiB, 5 * kGiB), Reserved(5 * kGiB, 6 * kGiB),
+                          Ram(6 * kGiB, 8 * kGiB)));
+}
+
+TEST(GuestE820Test, FillerUpToFirmwareAbove4GiBCoversTheRoom) {
+  const auto guest = GuestE820FromHost(
+      MakeMap({Ram(0, 4 * kGiB), Reserved(5 * kGiB, 6 * kGiB)}), GiBs(1),
+      GiBs(4));
+  ASSERT_THAT(guest, IsOk());
+  // [4 GiB, 7 GiB) is RAM in libxl's list, and the highest type counts.
+  EXPECT_THAT(
+      guest->entries(),
       ElementsAre(Ram(0, kGiB), Unusable(kGiB, 5 * kGiB),
                   Reserved(5 * kGiB, 6 * kGiB), Ram(6 * kGiB, 7 * kGiB)));
+}
+
+TEST(GuestE820Test, CutInsideAKibibyteIsRoundedDown) {
+  constexpr uint64_t kFirmware = kGiB + 0x600;
+  const E820Map host =
+      MakeMap({Ram(0, kFirmware), Reserved(kFirmware, kGiB + 0x1000),
+               Ram(4 * kGiB, 8 * kGiB)});
+  const auto guest = GuestE820FromHost(host, GiBs(2), GiBs(2));
+  ASSERT_THAT(guest, IsOk());
+  EXPECT_THAT(guest->entries(), ElementsAre(Ram(0, kGiB + 0x400),
+                                            Unusable(kGiB + 0x400, kFirmware),
+                                            Reserved(kFirmware, kGiB + 0x1000),
+                                            Ram(4 * kGiB, 5 * kGiB - 0x400)));
 }
 
 TEST(GuestE820Test, MaximumBelowMemoryAddsNothing) {
@@ -88,22 +129,25 @@ TEST(GuestE820Test, EntriesFrom1MiBDownAndUnusableOnesAreIgnored) {
               ElementsAre(Ram(0, 3 * kGiB), Reserved(3 * kGiB, 4 * kGiB)));
 }
 
-TEST(GuestE820Test, HostWithoutFirmwareCutsNothing) {
+TEST(GuestE820Test, HostWithoutFirmwareLeavesNoRoom) {
   const E820Map host = MakeMap({Ram(0, kMiB), Ram(2 * kMiB, 16 * kGiB)});
-  const auto guest = GuestE820FromHost(host, GiBs(8), GiBs(10));
-  ASSERT_THAT(guest, IsOk());
-  EXPECT_THAT(guest->entries(), ElementsAre(Ram(0, 10 * kGiB)));
+  for (const uint64_t memory : {2, 8}) {
+    const auto guest = GuestE820FromHost(host, GiBs(memory), GiBs(10));
+    ASSERT_THAT(guest, IsOk());
+    EXPECT_THAT(guest->entries(),
+                ElementsAre(Ram(0, memory * kGiB),
+                            Unusable(memory * kGiB, kMaxE820Address)));
+  }
 }
 
-TEST(GuestE820Test, HostRamAcross4GiBMakesRoomForTheGuests) {
+TEST(GuestE820Test, HostRamAcross4GiBIsUnusableToItsEnd) {
   const E820Map host = MakeMap(
       {Ram(0, kGiB), Reserved(kGiB, 2 * kGiB), Ram(2 * kGiB, 16 * kGiB)});
   const auto guest = GuestE820FromHost(host, GiBs(2), GiBs(2));
   ASSERT_THAT(guest, IsOk());
-  EXPECT_THAT(
-      guest->entries(),
-      ElementsAre(Ram(0, kGiB), Reserved(kGiB, 2 * kGiB),
-                  Unusable(2 * kGiB, 4 * kGiB), Ram(4 * kGiB, 5 * kGiB)));
+  EXPECT_THAT(guest->entries(),
+              ElementsAre(Ram(0, kGiB), Reserved(kGiB, 2 * kGiB),
+                          Unusable(2 * kGiB, 16 * kGiB)));
 }
 
 TEST(GuestE820Test, RealHostCutsAGuestAt512MiB) {
@@ -125,7 +169,7 @@ TEST(GuestE820Test, MemoryThatNoAddressReachesIsRefused) {
                 IsMalformed("end above"));
   }
   // It would fit, but for what the firmware cuts off.
-  EXPECT_THAT(GuestE820FromHost(host, all, all), IsMalformed("ends above"));
+  EXPECT_THAT(GuestE820FromHost(host, all, all), IsMalformed("end above"));
   EXPECT_THAT(GuestE820FromHost(host, PageCount(0), PageCount(0)),
               IsMalformed("is empty"));
 }

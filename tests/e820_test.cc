@@ -87,6 +87,16 @@ TEST(E820MapTest, EndPageIsRoundedUp) {
   EXPECT_EQ(E820Map().EndPage(), Pfn(0));
 }
 
+TEST(ResolveOverlapsTest, HighestTypeCountsAndGapsStay) {
+  EXPECT_THAT(ResolveOverlaps({}), testing::IsEmpty());
+  EXPECT_THAT(
+      ResolveOverlaps({Ram(0x4000, 0x9000), Reserved(0x6000, 0x7800),
+                       Unusable(0x7000, 0x8000), Ram(0, 0x2000),
+                       Ram(0x1000, 0x3000), Reserved(0x1000, 0x1000)}),
+      ElementsAre(Ram(0, 0x3000), Ram(0x4000, 0x6000), Reserved(0x6000, 0x7000),
+                  Unusable(0x7000, 0x8000), Ram(0x8000, 0x9000)));
+}
+
 TEST(E820MapTest, SingleRamHoldsAsManyPages) {
   const E820Map map = E820Map::SingleRam(PageCount(513));
   EXPECT_THAT(map.entries(), ElementsAre(Ram(0, 513 * kPageSize)));

@@ -49,7 +49,7 @@ class P2mListModel {
   }
   void AddExtra(uint64_t first, uint64_t end) {
     extra_.push_back({first, end, true});
-    max_pfn_ = std::max(max_pfn_, end);
+    max_pfn_ = end;
   }
   void RemoveExtra(uint64_t first, uint64_t end) {
     extra_.push_back({first, end, false});

@@ -44,6 +44,34 @@ TEST(P2mRelocateTest, PagesToBootIsWhatBootTakes) {
   }
 }
 
+TEST(P2mRelocateTest, RoomThatEndsInTheLastLeafIsTheHintForTools) {
+  PagesFrom pages(1000, 2000);
+  const auto list = BuiltList(kAbiX86_64, 3436, 0x100, pages);
+  EXPECT_EQ(list->max_pfn(), Pfn(3584));
+  list->AddExtraRegion({Pfn(3436), PageCount(1)});
+  EXPECT_EQ(list->max_pfn(), Pfn(3437));
+  ASSERT_TRUE(list->Relocate(Pfn(0), pages).ok());
+  EXPECT_EQ(list->last_pfn(), Pfn(3437));
+  EXPECT_EQ(list->p2m_size(), Pfn(kAbiX86_64.mid_span()));
+}
+
+TEST(P2mRelocateTest, RoomBehindTheAreaOfALowerRegionIsDropped) {
+  PagesFrom pages(1000, 9000);
+  const auto list = BuiltList(kAbiX86_64, 1024, 0x100, pages);
+  const uint64_t mid = kAbiX86_64.mid_span();
+  list->AddExtraRegion({Pfn(3 * mid - 8), PageCount(16)});
+  list->AddExtraRegion({Pfn(2 * mid + 5), PageCount(0)});
+  const PageCount expected = list->PagesToBoot(Pfn(0));
+  const Pfn before = pages.next();
+  ASSERT_TRUE(list->Relocate(Pfn(0), pages).ok());
+  ASSERT_TRUE(list->BuildTree(pages).ok());
+  EXPECT_EQ(pages.next() - before, expected);
+  EXPECT_EQ(list->p2m_size(), Pfn(3 * mid));
+  EXPECT_EQ(list->last_pfn(), Pfn(3 * mid));  // raised by what is left of it
+  EXPECT_EQ(list->extra_regions().size(), PageCount(8));
+  EXPECT_TRUE(list->CheckInvariants().ok());
+}
+
 TEST(P2mRelocateTest, RunningOutOfPagesIsAnErrorAtEveryPage) {
   for (uint64_t given = 0; given < 9; ++given) {
     PagesFrom builder(1000, 1002);

@@ -46,6 +46,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_EQ(options.host_e820_file, "");
   EXPECT_FALSE(options.dom0_memory.has_value());
   EXPECT_FALSE(options.dom0_max_memory.has_value());
+  EXPECT_FALSE(options.dom0_ibft.has_value());
   EXPECT_EQ(options.cpus, 64u);
   EXPECT_FALSE(options.max_guest_memory.has_value());
   EXPECT_EQ(options.seed, 1u);
@@ -76,6 +77,7 @@ TEST(ServerFlagsTest, EveryFlag) {
                                   "4096",
                                   "--dom0-hotplug-limit",
                                   "512",
+                                  "--dom0-ibft=off",
                                   "--dom0-tools-view",
                                   "linear",
                                   "--seed",
@@ -103,6 +105,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.dom0_memory, PageCount(2 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_max_memory, PageCount(4 * kPagesPerGiB));
   EXPECT_EQ(options.dom0_hotplug_limit_gib, 512u);
+  EXPECT_EQ(options.dom0_ibft, false);
   EXPECT_EQ(options.dom0_tools_view, ToolsView::kLinear);
   EXPECT_EQ(options.cpus, 8192u);
   EXPECT_EQ(options.max_image_memory, PageCount(kPagesPerGiB));
@@ -137,6 +140,7 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
                            "--dom0-memory",
                            "--dom0-max-memory",
                            "--dom0-hotplug-limit",
+                           "--dom0-ibft",
                            "--dom0-tools-view",
                            "--cpus",
                            "--seed",
@@ -185,6 +189,7 @@ TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
       {{"--host-memory", "1g", "--host-e820", "file"}, "--host-e820"},
       {{"--dom0-hotplug-limit", "4294967296"}, "from 0 to 2^32 - 1"},
       {{"--dom0-hotplug-limit", "8g"}, "--dom0-hotplug-limit: \"8g\""},
+      {{"--dom0-ibft", "yes"}, "--dom0-ibft: \"yes\""},
       {{"--dom0-tools-view", "list"}, "--dom0-tools-view: \"list\" is none"},
       {{"--seed", "x"}, "--seed: \"x\" is no number from 0 to 2^64 - 1"},
       {{"--cpus", "0"}, "--cpus: \"0\" is no number from 1 to 8192"},

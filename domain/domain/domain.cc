@@ -33,12 +33,14 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
   const DomainSpec& spec = params.spec;
   const Abi& abi = AbiOf(spec.arch);
   SIMVISOR_ASSIGN_OR_RETURN(
-      MemorySetup setup, PlanMemorySetup({.abi = &abi,
-                                          .e820 = &spec.e820,
-                                          .nr_pages = spec.memory,
-                                          .ceiling = params.max_pages,
-                                          .initial = params.initial,
-                                          .area_limit = HotplugLimit(spec)}));
+      MemorySetup setup,
+      PlanMemorySetup(
+          {.abi = &abi,
+           .e820 = &spec.e820,
+           .nr_pages = spec.memory,
+           .ceiling = params.no_ceiling ? kNoCeiling : params.max_pages,
+           .initial = params.initial,
+           .area_limit = HotplugLimit(spec)}));
   SIMVISOR_ASSIGN_OR_RETURN(
       const PageCount boot_pages,
       PagesToBoot(abi, spec.memory, setup, HotplugLimit(spec), spec.p2m,

@@ -80,6 +80,7 @@ class Domain {
     DomainSpec spec;            // checked; e820, uuid and max_memory filled in
     bool initial = false;       // dom0: asks the hypervisor for its ceiling
     PageCount max_pages;        // the hypervisor's limit
+    bool no_ceiling = false;    // initial, and its kernel hears of no limit
     VcpuAffinities affinities;  // those of the spec, which has none itself
     AllocationFaults* faults = nullptr;  // see HostConfig
   };

@@ -1,6 +1,7 @@
 #include "domain/guest/e820.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -109,6 +110,33 @@ void E820Map::Append(const E820Entry& entry) {
   } else {
     entries_.push_back(entry);
   }
+}
+
+std::vector<E820Entry> ResolveOverlaps(const std::vector<E820Entry>& entries) {
+  std::vector<uint64_t> edges;
+  for (const E820Entry& entry : entries) {
+    edges.push_back(entry.start);
+    edges.push_back(entry.end());
+  }
+  std::sort(edges.begin(), edges.end());
+  edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
+  std::vector<E820Entry> resolved;
+  for (size_t i = 1; i < edges.size(); ++i) {
+    const uint64_t start = edges[i - 1];
+    std::optional<E820Type> type;  // nullopt in a gap
+    for (const E820Entry& entry : entries) {
+      if (entry.start > start || entry.end() <= start) continue;
+      type = std::max(type.value_or(entry.type), entry.type);
+    }
+    if (!type.has_value()) continue;
+    if (!resolved.empty() && resolved.back().type == *type &&
+        resolved.back().end() == start) {
+      resolved.back().size += edges[i] - start;
+    } else {
+      resolved.push_back({start, edges[i] - start, *type});
+    }
+  }
+  return resolved;
 }
 
 E820Map E820Map::SingleRam(PageCount pages) {

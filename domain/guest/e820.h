@@ -100,15 +100,24 @@ class E820Map {
 // and above 64 TiB.
 absl::StatusOr<E820Map> DefaultHostE820(PageCount ram);
 
-// The map that libxl gives a PV domain with e820_host=1: RAM [0, memory) is cut
-// where the host's lowest non-RAM entry above 1 MiB begins, the host's non-RAM
-// entries above 1 MiB are copied, host RAM below 4 GiB and above the cut
-// becomes unusable, as does a gap between the cut and the first copied entry,
-// and what was cut off plus (max_memory - memory) is RAM from max(4 GiB, end of
-// the host's last non-RAM entry) on.  Source: e820_sanitize() in libxl_x86.c.
+// What a kernel makes of entries that it is handed (e820__update_table()): they
+// are sorted, empty ones are left out, where several cover an address the
+// highest type counts, and touching ones of one type are joined.
+// REQUIRES: entries end at or below kMaxE820Address.
+std::vector<E820Entry> ResolveOverlaps(const std::vector<E820Entry>& entries);
+
+// The map that libxl gives a PV domain with e820_host=1, as the guest's kernel
+// reads it.  RAM [0, memory) is cut where the host's lowest non-RAM entry above
+// 1 MiB begins, rounded down to KiB; the host's non-RAM entries above 1 MiB are
+// copied; host RAM that begins below 4 GiB and lies above the cut becomes
+// unusable, as does all between the cut and the first copied entry (on a host
+// that has none, all above the cut); and what was cut off plus (max_memory -
+// memory) is RAM from 4 GiB on, whatever the host has there.  libxl lets these
+// overlap: a copied or unusable entry takes its addresses from the RAM.
+// Source: e820_sanitize() in libxl_x86.c.
 //
-// INVALID_ARGUMENT E820_MALFORMED if the result has too many entries or ends
-// above kMaxE820Address.
+// INVALID_ARGUMENT E820_MALFORMED if memory is 0, or if the result has too many
+// entries or ends above kMaxE820Address.
 absl::StatusOr<E820Map> GuestE820FromHost(const E820Map& host, PageCount memory,
                                           PageCount max_memory);
 

@@ -11,14 +11,14 @@
 namespace simvisor {
 namespace {
 
+constexpr uint64_t kOneKiB = 1024;
 constexpr uint64_t kOneMiB = uint64_t{1} << 20;
 constexpr uint64_t kFourGiB = uint64_t{4} << 30;
 
-// The host's non-RAM above 1 MiB, which the guest's RAM must stay clear of.
+// The host's non-RAM above 1 MiB.
 struct Firmware {
   std::vector<E820Entry> entries;
   uint64_t start = kMaxE820Address;  // lowest
-  uint64_t last = 0;                 // highest end
 };
 
 bool IsHostRam(const E820Entry& entry) {
@@ -33,30 +33,24 @@ Firmware FirmwareOf(const E820Map& host) {
       continue;
     }
     firmware.start = std::min(firmware.start, entry.start);
-    firmware.last = std::max(firmware.last, entry.end());
     firmware.entries.push_back(entry);
   }
   return firmware;
 }
 
 // Appends what would be a gap in the guest's map although it is RAM on the
-// host: Linux takes gaps for PCI I/O space.  Nothing is added at or above
-// `limit`.
+// host: Linux takes gaps for PCI I/O space.
 void AddUnusable(const E820Map& host, const Firmware& firmware,
-                 uint64_t ram_end, uint64_t limit,
-                 std::vector<E820Entry>& entries) {
-  uint64_t done = ram_end;
-  if (!firmware.entries.empty() && ram_end < firmware.start) {
+                 uint64_t ram_end, std::vector<E820Entry>& entries) {
+  if (ram_end < firmware.start) {
     // One entry for all up to the firmware, whatever the host has there.
     entries.push_back({ram_end, firmware.start - ram_end, E820Type::kUnusable});
-    done = firmware.start;
   }
   for (const E820Entry& entry : host.entries()) {
     if (!IsHostRam(entry) || entry.start >= kFourGiB) continue;
-    const uint64_t start = std::max(entry.start, done);
-    const uint64_t end = std::min(entry.end(), limit);
-    if (start < end) {
-      entries.push_back({start, end - start, E820Type::kUnusable});
+    const uint64_t start = std::max(entry.start, ram_end);
+    if (start < entry.end()) {
+      entries.push_back({start, entry.end() - start, E820Type::kUnusable});
     }
   }
 }
@@ -73,19 +67,29 @@ absl::StatusOr<E820Map> GuestE820FromHost(const E820Map& host, PageCount memory,
                         "0x%x, where physical addresses end; ask for less",
                         most.value(), kMaxE820Address));
   }
+  if (memory == PageCount(0)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
+                     "E820 map of a guest: its RAM is empty; give it memory");
+  }
   const Firmware firmware = FirmwareOf(host);
-  const uint64_t ram_end = std::min(memory.in_bytes(), firmware.start);
+  const uint64_t ram_end =
+      std::min(memory.in_bytes(), firmware.start / kOneKiB * kOneKiB);
   // What was cut off, and what the guest may be given later.
   const uint64_t moved = most.in_bytes() - ram_end;
-  const uint64_t moved_start = std::max({kFourGiB, firmware.last, ram_end});
-
+  if (moved > kMaxE820Address - kFourGiB) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
+        absl::StrFormat("E820 map of a guest: %d bytes of memory from 4 GiB on "
+                        "end above 0x%x, where physical addresses end; ask for "
+                        "less",
+                        moved, kMaxE820Address));
+  }
   std::vector<E820Entry> entries = {{0, ram_end, E820Type::kRam}};
-  AddUnusable(host, firmware, ram_end,
-              moved > 0 ? moved_start : kMaxE820Address, entries);
+  AddUnusable(host, firmware, ram_end, entries);
   entries.insert(entries.end(), firmware.entries.begin(),
                  firmware.entries.end());
-  if (moved > 0) entries.push_back({moved_start, moved, E820Type::kRam});
-  return E820Map::Create(std::move(entries));
+  entries.push_back({kFourGiB, moved, E820Type::kRam});
+  return E820Map::Create(ResolveOverlaps(entries));
 }
 
 }  // namespace simvisor

@@ -18,17 +18,24 @@ Pfn PageDown(uint64_t bytes) { return Pfn(bytes / kPageSize); }
 Pfn PageUp(uint64_t bytes) { return Pfn((bytes + kPageSize - 1) / kPageSize); }
 
 // The maximal stretches below the map's end that are not RAM, rounded outwards
-// (xen_foreach_remap_area()).
+// (xen_foreach_remap_area()).  A page with two stretches, between which RAM
+// begins and ends inside it, is of the first one only: a kernel takes it twice,
+// and stops over the second time.
 std::vector<PfnExtent> NonRamStretches(const E820Map& map) {
   std::vector<PfnExtent> stretches;
   uint64_t start = 0;  // end of the last RAM entry, in bytes
+  Pfn taken;           // stretches below it are listed
   for (const E820Entry& entry : map.entries()) {
     const bool ram = entry.type == E820Type::kRam;
     const bool last = &entry == &map.entries().back();
     if (!ram && !last) continue;
     const PfnExtent stretch =
-        ExtentBetween(PageDown(start), PageUp(ram ? entry.start : entry.end()));
-    if (!stretch.empty()) stretches.push_back(stretch);
+        ExtentBetween(std::max(PageDown(start), taken),
+                      PageUp(ram ? entry.start : entry.end()));
+    if (!stretch.empty()) {
+      stretches.push_back(stretch);
+      taken = stretch.end();
+    }
     start = entry.end();
   }
   return stretches;
@@ -83,18 +90,38 @@ PageCount ExtraPages(const MemorySetupInput& in, PageCount to_remap) {
   return std::min(ceiling - in.nr_pages, PageCount(kExtraMemRatio * base));
 }
 
-// Deals `extra` pages to the map's RAM above the initial size, in map order.
-void DealExtra(const MemorySetupInput& in, PageCount extra, MemorySetup& plan) {
-  const uint64_t initial_end = in.nr_pages.in_bytes();
-  for (const E820Entry& entry : in.e820->entries()) {
-    if (entry.type != E820Type::kRam || entry.end() <= initial_end) continue;
-    const PfnExtent ram = ExtentBetween(
-        PageUp(std::max(entry.start, initial_end)), PageDown(entry.end()));
-    const PfnExtent dealt = {ram.first, std::min(ram.count, extra)};
-    if (dealt.empty()) continue;
-    extra -= dealt.count;
+// Deals room out of `extra` pages to the RAM [start, end), in bytes, which lies
+// above the initial size.  The kernel takes as many bytes as it has pages left,
+// then counts the whole pages in them: RAM that starts inside a page leaves one
+// page over, which the kernel tries in vain on each page behind, and RAM that
+// starts and ends inside one page even yields one (xen_memory_setup()).
+void DealExtra(uint64_t start, uint64_t end, uint64_t& extra,
+               MemorySetup& plan) {
+  while (start < end && extra > 0) {
+    if (extra == 1 && start % kPageSize != 0) {
+      start += (end - start - 1) / kPageSize * kPageSize;
+    }
+    const uint64_t bytes =
+        end - start < extra * kPageSize ? end - start : extra * kPageSize;
+    const Pfn first = PageUp(start);
+    const Pfn last = PageDown(start + bytes);
+    // `last` may be one below `first`.
+    extra = extra + first.value() - last.value();
+    const PfnExtent dealt =
+        last > first ? ExtentBetween(first, last) : PfnExtent{last, {}};
     plan.extra.push_back(dealt);
     plan.extra_left.Add(dealt);
+    start += bytes;
+  }
+}
+
+// Deals `extra` pages to the map's RAM above the initial size, in map order.
+void DealExtra(const MemorySetupInput& in, PageCount extra, MemorySetup& plan) {
+  uint64_t left = extra.value();
+  for (const E820Entry& entry : in.e820->entries()) {
+    if (entry.type != E820Type::kRam) continue;
+    DealExtra(std::max(entry.start, in.nr_pages.in_bytes()), entry.end(), left,
+              plan);
   }
 }
 
@@ -128,7 +155,11 @@ absl::Status TakeTargets(MemorySetup& plan) {
 }  // namespace
 
 absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
-  const Pfn map_end = input.e820->EndPage();
+  const std::vector<E820Entry>& entries = input.e820->entries();
+  // RAM of the last page counts only if it is whole.
+  const Pfn map_end = !entries.empty() && entries.back().type == E820Type::kRam
+                          ? PageDown(entries.back().end())
+                          : input.e820->EndPage();
   if (map_end.value() < input.nr_pages.value()) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
@@ -147,11 +178,10 @@ absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
   DealExtra(input, ExtraPages(input, plan.moved_pages + plan.released_pages),
             plan);
   const uint64_t leaf = input.abi->leaf_span();
-  Pfn max_pfn((input.nr_pages.value() + leaf - 1) / leaf * leaf);
-  for (const PfnExtent& extra : plan.extra) {
-    max_pfn = std::max(max_pfn, extra.end());
-  }
-  plan.area_end = AreaEnd(*input.abi, max_pfn, input.area_limit);
+  plan.last_pfn = plan.extra.empty()
+                      ? Pfn((input.nr_pages.value() + leaf - 1) / leaf * leaf)
+                      : plan.extra.back().end();
+  plan.area_end = AreaEnd(*input.abi, plan.last_pfn, input.area_limit);
   if (plan.area_end.value() > input.abi->pfn_limit) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,

@@ -33,7 +33,9 @@ struct MemorySetup {
   std::vector<PfnExtent> released;
   // Ranges to mark identity, ascending; the last ends at Pfn::None().
   std::vector<PfnExtent> identity;
-  // Room to balloon as it is first set out; move targets lie in it.
+  // Room to balloon as it is first set out, ascending; move targets lie in it.
+  // A RAM entry above the domain's initial size that holds no whole page is an
+  // empty one at its last page: it moves last_pfn, too.
   std::vector<PfnExtent> extra;
   // What is left of it once the targets are taken.
   PfnSet extra_left;
@@ -42,16 +44,26 @@ struct MemorySetup {
   PageCount released_pages;
   // Frames that hold notes of moves, remap_chunk() mfns each.
   PageCount note_pages;
+  // One past the last pfn managed, before the area is rounded up; the hint that
+  // tools see.  The end of the last of `extra`, also where the builder's list,
+  // rounded up to whole leaves, ends above it; that list's end if there is no
+  // room.
+  Pfn last_pfn;
   // Where the p2m area of this guest ends.
   Pfn area_end;
 };
 
+// The ceiling of a domain whose kernel hears of none.
+inline constexpr PageCount kNoCeiling{~uint64_t{0}};
+
 struct MemorySetupInput {
   const Abi* abi;
+  // As the kernel takes it; for the initial domain see Dom0Map().
   const E820Map* e820;
   PageCount nr_pages;  // pages the domain starts with
   // What the hypervisor allows the domain to grow to.  Only the initial domain
-  // asks for it; for others the kernel's own page limit stands in.
+  // asks for it; for others the kernel's own page limit stands in, as it does
+  // for kNoCeiling.
   PageCount ceiling;
   bool initial;
   // pfns the area is sized for at least (the hotplug limit).
@@ -61,8 +73,9 @@ struct MemorySetupInput {
 // FAILED_PRECONDITION E820_REMAP_OVERFLOW: frames would move to pfns where a
 // real kernel stops, because the room behind them is smaller or ends outside
 // the p2m area (a ceiling below nr_pages).  INVALID_ARGUMENT E820_MALFORMED:
-// the map ends below nr_pages; MEMORY_SIZE_INVALID: the area would end beyond
-// what a kernel of this ABI can manage.
+// the map, of whose last page RAM counts only if it is whole, ends below
+// nr_pages; MEMORY_SIZE_INVALID: the area would end beyond what a kernel of
+// this ABI can manage.
 absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input);
 
 }  // namespace simvisor

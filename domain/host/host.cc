@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "domain/guest/dom0_map.h"
 #include "domain/host/spec_check.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
@@ -112,10 +113,12 @@ absl::Status Host::BootDom0(const HostConfig& config) {
   dom0.spec.name = kDom0Name;
   dom0.spec.memory = Dom0Memory(config);
   dom0.spec.max_memory = std::max(dom0.spec.memory, config.dom0_max_memory);
-  dom0.spec.e820 = config.e820;
+  SIMVISOR_ASSIGN_OR_RETURN(dom0.spec.e820,
+                            Dom0Map(config.e820, config.dom0_reserves_ibft));
   dom0.spec.hotplug_limit_gib = config.dom0_hotplug_limit_gib;
   dom0.spec.p2m.tools_view = config.dom0_tools_view;
   dom0.max_pages = dom0.spec.max_memory;
+  dom0.no_ceiling = config.dom0_no_ceiling;
   dom0.faults = config.faults;
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
   {

@@ -169,7 +169,7 @@ void P2mList::ClearFrames(PfnExtent pfns) {
 
 void P2mList::AddExtraRegion(PfnExtent pfns) {
   extra_.Add(pfns);
-  max_pfn_ = std::max(max_pfn_, pfns.end());
+  max_pfn_ = pfns.end();
 }
 
 absl::StatusOr<PageCount> P2mList::SetRangeIdentity(Pfn start, Pfn end) {

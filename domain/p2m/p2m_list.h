@@ -115,7 +115,8 @@ class P2mList {
   // After a failure the list is of no use.
   absl::Status AdoptBuilderPages(absl::Span<const uint64_t> leaves, Stop stop);
 
-  // Adds room to balloon; raises max_pfn to its end.
+  // Adds room to balloon, which may be empty; max_pfn becomes its end, also
+  // where that is less.  Room that the area does not reach in the end is none.
   void AddExtraRegion(PfnExtent pfns);
   // Takes pfns out of the room again.
   void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }

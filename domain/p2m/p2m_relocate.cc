@@ -101,6 +101,7 @@ PageCount P2mList::PagesToBoot(Pfn limit) const {
     for (const auto& [first, end] : extra_.extents()) {
       split.Add(ExtentBetween(first, end));
     }
+    split.Remove(ExtentBetween(area_end, Pfn::None()));
   }
   // Of the mids behind, all leaves stay the shared identity leaf.
   Pfn last_split;
@@ -132,6 +133,8 @@ PageCount P2mList::PagesToBoot(Pfn limit) const {
 
 absl::Status P2mList::Relocate(Pfn limit, PageSource& source) {
   const Pfn area_end = AreaEnd(*abi_, max_pfn_, limit);
+  // A lower region that was added last may have left others outside the area.
+  extra_.Remove(ExtentBetween(area_end, Pfn::None()));
   SIMVISOR_ASSIGN_OR_RETURN(missing_leaf_,
                             TakePage(PageRole::kMissingLeaf, 0, source));
   SIMVISOR_ASSIGN_OR_RETURN(identity_leaf_,

@@ -66,5 +66,52 @@ class Dom0LogTest(harness.DaemonTest):
         self.assertIn(str(NR_PAGES), walk.stdout)
 
 
+class HypervisorsMapTest(harness.DaemonTest):
+    """Of the hypervisor's map, a dom0 kernel of today keeps 512 KiB to 1 MiB out
+    of its RAM, for the firmware's iSCSI table."""
+
+    FLAGS = ("--host-e820", str(LOG.parent / "mini-pc-64g-hypervisor-map.dmesg"),
+             "--dom0-memory", "63882124k", "--dom0-hotplug-limit", "512")
+
+    def test_440771_frames_move_and_the_area_is_identity(self):
+        summary = self.client.memory.GetP2mSummary(
+            harness.memory.GetP2mSummaryRequest(domain=harness.ref(0))).summary
+        self.assertEqual(summary.remapped_frames, 440771)
+        dump = harness.simvisor(self.daemon.address, "p2m", "dump", "Domain-0")
+        self.assertIn(" [0x80->0x100] identity", dump.stdout.splitlines())
+        self.assert_clean()
+
+
+class OtherKernelTest(harness.DaemonTest):
+
+    FLAGS = HypervisorsMapTest.FLAGS + ("--dom0-ibft", "off")
+
+    def test_a_kernel_without_the_search_moves_32_frames_less(self):
+        summary = self.client.memory.GetP2mSummary(
+            harness.memory.GetP2mSummaryRequest(domain=harness.ref(0))).summary
+        self.assertEqual(summary.remapped_frames, 440739)
+
+
+class ReservedBelow1TibTest(harness.DaemonTest):
+    """A guest with a device on a machine that has a reserved range far above its
+    RAM: what the PCI hole cuts off begins again at 4 GiB."""
+
+    FLAGS = ("--host-e820", str(LOG.parent / "host-reserved-above-4g.dmesg"),
+             "--dom0-memory", "1g")
+
+    def test_the_guests_list_ends_behind_4_gib_and_can_be_walked(self):
+        created = harness.simvisor(
+            self.daemon.address, "create", "/dev/null", 'name="pt"',
+            "memory=4096", "maxmem=4096", 'pci=["04:00.0"]')
+        self.assertEqual(created.returncode, 0, created.stderr)
+        stat = json.loads(harness.simvisor(
+            self.daemon.address, "-o", "json", "p2m", "stat", "pt").stdout)
+        self.assertEqual(stat["summary"]["tools_max_pfn"], str(0x138070))
+        walk = harness.simvisor(self.daemon.address, "p2m", "walk", "pt")
+        self.assertEqual(walk.returncode, 0, walk.stdout + walk.stderr)
+        self.assertIn(str(4096 * 256), walk.stdout)
+        self.assert_clean()
+
+
 if __name__ == "__main__":
     unittest.main()
