@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "domain/guest/dom0_map.h"
+#include "domain/host/dom0_memory.h"
 #include "domain/host/spec_check.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
@@ -13,8 +14,6 @@
 namespace simvisor {
 namespace {
 
-// The hypervisor keeps the frames below 1 MiB, as Xen does for start-up code.
-constexpr Mfn kReservedBelow{256};
 constexpr char kDom0Name[] = "Domain-0";
 // Entries of the m2p table that 32-bit PV guests see
 // (MACH2PHYS_COMPAT_NR_ENTRIES): 166 GiB of frames.
@@ -85,13 +84,7 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
       FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
                         CompatEnd(ram.empty() ? Mfn() : ram.back().end()),
                         config.faults, config.contents_limit));
-  if (const PageCount free = pool->counts().free; config.dom0_memory > free) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
-        absl::StrFormat("boot of dom0 with %d pages of memory: the machine has "
-                        "%d; give dom0 less or the machine more",
-                        config.dom0_memory.value(), free.value()));
-  }
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Memory(config.e820, config.dom0_memory));
   std::unique_ptr<Host> host(new Host(config, std::move(pool)));
   SIMVISOR_RETURN_IF_ERROR(host->BootDom0(config));
   return host;
