@@ -3,7 +3,8 @@
 
 Folders are layers: base <- domain, client; proto <- server, client; domain <-
 server; and inside domain/ units < frames, p2m < guest < domain < host, where frames and p2m do not
-know each other.  domain/ includes no gRPC and no protobuf.
+know each other.  domain/ includes no gRPC and no protobuf.  Within client/, only
+client/explain/ includes domain/.
 """
 
 import pathlib
@@ -31,6 +32,9 @@ ALLOWED = {
         "domain/units", "domain/frames", "domain/p2m", "domain/guest",
         "domain/domain", "domain/host", "domain/image"],
     "server": ["base", "domain", "simvisor/v1", "google/rpc", "grpc/health"],
+    # Explains boot logs without a daemon, with the daemon's own library.
+    "client/explain": [
+        "base", "client", "domain/units", "domain/guest", "domain/host"],
     "client": ["base", "simvisor/v1", "google/rpc", "grpc/health"],
 }
 PROJECT = ("base/", "domain/", "server/", "client/", "tests/", "simvisor/", "google/rpc/",

@@ -100,14 +100,16 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
           "RAM of the machine [64g]; a SIZE is a number with t, g, m, k or b, "
           "and in MiB without");
   add("--host-e820", options.host_e820_file, "FILE",
-      "boot log (dmesg) whose memory map the machine has")
+      "boot log (dmesg, xl dmesg, serial capture) whose memory map the "
+      "machine has; see docs/boot-logs.md")
       ->excludes(memory);
   add("--dom0-memory", words.dom0_memory, "SIZE",
-      "memory of dom0 [4g, or a quarter of the machine if less]");
+      "memory of dom0 [as the boot log says, else 4g, or a quarter of the "
+      "machine if less]");
   add("--dom0-max-memory", words.dom0_max_memory, "SIZE",
       "what dom0 may be ballooned up to; if it is less than --dom0-memory, "
-      "dom0 "
-      "starts with it, as in Xen [all of the machine]");
+      "dom0 starts with it, as in Xen [as the boot log says, else all of the "
+      "machine]");
   add("--dom0-hotplug-limit", words.dom0_hotplug_limit, "GIB",
       "memory that dom0's p2m area is sized for at least, for hotplug, in GiB "
       "[0]");

@@ -35,9 +35,8 @@ struct Options {
   PageCount host_memory{64 * kPagesPerGiB};
   // File with a boot log whose memory map becomes the machine's; may be empty.
   std::string host_e820_file;
-  // Unset: 4 GiB or a quarter of the machine, whichever is less.
+  // Unset: as ChooseDom0Memory() says, and so for dom0_max_memory.
   std::optional<PageCount> dom0_memory;
-  // Unset: all RAM of the machine, as without max in Xen's dom0_mem.
   std::optional<PageCount> dom0_max_memory;
   // GiB that dom0's p2m area is sized for at least, checked by the host.
   uint32_t dom0_hotplug_limit_gib = 0;

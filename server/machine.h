@@ -5,21 +5,20 @@
 #ifndef SIMVISOR_SERVER_MACHINE_H_
 #define SIMVISOR_SERVER_MACHINE_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
-#include "domain/guest/e820.h"
 #include "domain/host/host.h"
-#include "domain/units/units.h"
 #include "server/flags.h"
 
 namespace simvisor::server {
 
-// dom0's memory if it is not given: 4 GiB, or a quarter of the RAM of `e820` if
-// that is less.
-PageCount DefaultDom0Memory(const E820Map& e820);
-
-// Reads the boot log if there is one.  Errors as E820Map::ParseBootLog() and
-// DefaultHostE820(), or as the system says of the file.
-absl::StatusOr<HostConfig> MakeHostConfig(const Options& options);
+// Reads the boot log if there is one, and adds to `notes` what people should
+// know of how it was read.  Errors as ReadBootLog() and DefaultHostE820(), or
+// as the system says of the file.
+absl::StatusOr<HostConfig> MakeHostConfig(const Options& options,
+                                          std::vector<std::string>& notes);
 
 }  // namespace simvisor::server
 

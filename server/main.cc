@@ -90,7 +90,11 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
                                                     FaultInjector* faults) {
   SIMVISOR_ASSIGN_OR_RETURN(const ConnectionLimits limits,
                             LimitConnections(options));
-  SIMVISOR_ASSIGN_OR_RETURN(HostConfig config, MakeHostConfig(options));
+  std::vector<std::string> notes;
+  SIMVISOR_ASSIGN_OR_RETURN(HostConfig config, MakeHostConfig(options, notes));
+  for (const std::string& note : notes) {
+    spdlog::warn("{}: {}", options.host_e820_file, note);
+  }
   if (faults->enabled()) config.faults = faults;
   std::vector<ListenAddress> listen = options.listen;
   if (listen.empty()) {

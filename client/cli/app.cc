@@ -51,6 +51,7 @@ void AddCommands(Commands& commands) {
   AddAddressSpaceCommands(commands);
   AddScriptCommands(commands);
   AddFaultCommands(commands);
+  AddE820Commands(commands);
 }
 
 // Prints help, the version or what is wrong; returns the exit code.

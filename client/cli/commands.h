@@ -62,6 +62,7 @@ void AddIdentityCommands(Commands& commands);
 void AddFrameCommands(Commands& commands);
 void AddGuestCommands(Commands& commands);
 void AddAddressSpaceCommands(Commands& commands);
+void AddE820Commands(Commands& commands);
 void AddFaultCommands(Commands& commands);
 void AddImageCommands(Commands& commands);
 void AddMigrateCommands(Commands& commands);

@@ -2,39 +2,32 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "domain/guest/log_text.h"
+#include "domain/guest/map_line.h"
 
 namespace simvisor {
 namespace {
 
-constexpr absl::string_view kDom0Map = "Xen: [mem 0x";
-// As kernels before Linux 3.5 print it.
-constexpr absl::string_view kOldDom0Map = "Xen: 0";
-constexpr absl::string_view kFirmwareMap = "BIOS-e820: ";
 constexpr absl::string_view kHypervisor = "(XEN)";
+// Kernels before Linux 3.5 print their maps in another form.
+constexpr absl::string_view kNewForm = "[mem ";
 
 // Words that a kernel prints around its map, and about the frames it moved.
 constexpr std::array<absl::string_view, 5> kKernelWords = {
     "Linux version ", "BIOS-provided physical RAM map", "Released ",
     "Remapped ", "1-1 mapping"};
 
-// Whether `line` of dom0's own map is RAM in the area of the iBFT.
-bool IsRamInIbftArea(absl::string_view line) {
-  line.remove_prefix(line.find(kDom0Map) + kDom0Map.size());
-  const std::pair<absl::string_view, absl::string_view> range =
-      absl::StrSplit(line, absl::MaxSplits("-0x", 1));
-  uint64_t start = 0;
-  uint64_t last = 0;
-  return absl::StrContains(line, "] usable") &&
-         absl::SimpleHexAtoi(range.first, &start) &&
-         absl::SimpleHexAtoi(range.second.substr(0, range.second.find(']')),
-                             &last) &&
-         start < kIbftEnd && last >= kIbftStart;
+// Whether `line` is RAM in the area of the iBFT.
+bool IsRamInIbftArea(const MapLine& line) {
+  const absl::StatusOr<E820Entry> entry = ParseMapLine(line);
+  return entry.ok() && entry->type == E820Type::kRam &&
+         entry->start < kIbftEnd && entry->end() > kIbftStart;
 }
 
 }  // namespace
@@ -56,19 +49,20 @@ bool ReservesIbft(absl::string_view boot_log) {
   bool firmware_map = false;
   bool hypervisor = false;
   bool kernel = false;
-  for (const absl::string_view line : absl::StrSplit(boot_log, '\n')) {
+  for (const absl::string_view raw : absl::StrSplit(boot_log, '\n')) {
+    const std::string line = CleanLogLine(raw);
+    const std::optional<MapLine> of_map = FindMapLine(0, line);
     if (absl::StrContains(line, kHypervisor)) {
       hypervisor = true;
-    } else if (absl::StrContains(line, kOldDom0Map)) {
-      return false;
-    } else if (absl::StrContains(line, kDom0Map)) {
+    } else if (of_map.has_value() && of_map->tag == MapTag::kXen) {
+      if (!absl::StartsWith(of_map->text, kNewForm)) return false;
       dom0_map = true;
-      dom0_ram = dom0_ram || IsRamInIbftArea(line);
-    } else if (absl::StrContains(line, kFirmwareMap)) {
+      dom0_ram = dom0_ram || IsRamInIbftArea(*of_map);
+    } else if (of_map.has_value() && of_map->tag == MapTag::kBios) {
       firmware_map = true;
     } else {
       kernel = kernel || std::any_of(kKernelWords.begin(), kKernelWords.end(),
-                                     [line](absl::string_view words) {
+                                     [&line](absl::string_view words) {
                                        return absl::StrContains(line, words);
                                      });
     }

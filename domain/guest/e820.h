@@ -46,8 +46,6 @@ struct E820Entry {
 inline constexpr size_t kMaxE820Entries = 128;
 // Entries end at or below this many bytes: the width of a physical address.
 inline constexpr uint64_t kMaxE820Address = uint64_t{1} << 52;
-// A boot log handed in as text is refused above this many bytes.
-inline constexpr size_t kMaxE820TextBytes = size_t{1} << 20;
 
 class E820Map {
  public:
@@ -61,16 +59,8 @@ class E820Map {
   // whole page of RAM.
   static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
 
-  // Reads a boot log: lines that contain `[mem 0xSTART-0xEND] TYPE`, both ends
-  // inclusive, whatever stands before the bracket; all other lines are ignored.
-  // Only one map is taken from a log: lines tagged `BIOS-e820:`, `Xen:` or
-  // `Xen-e820:` before `[mem`, or untagged ones; where a log has maps of
-  // several tags, Xen's map is preferred, since that is what its dom0 booted
-  // with.
-  //
-  // INVALID_ARGUMENT E820_MALFORMED as for Create(), and for text without any
-  // such line, above kMaxE820TextBytes, with an unknown TYPE, or with END below
-  // START; the message names the line.
+  // The map of a boot log: that of ReadBootLog() (boot_log.h), whose errors
+  // these are.
   static absl::StatusOr<E820Map> ParseBootLog(absl::string_view text);
 
   // One RAM entry [0, pages).

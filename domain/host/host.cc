@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "domain/guest/dom0_map.h"
+#include "domain/host/dom0_memory.h"
 #include "domain/host/spec_check.h"
 #include "domain/units/error.h"
 #include "domain/units/status_macros.h"
@@ -13,8 +14,6 @@
 namespace simvisor {
 namespace {
 
-// The hypervisor keeps the frames below 1 MiB, as Xen does for start-up code.
-constexpr Mfn kReservedBelow{256};
 constexpr char kDom0Name[] = "Domain-0";
 // Entries of the m2p table that 32-bit PV guests see
 // (MACH2PHYS_COMPAT_NR_ENTRIES): 166 GiB of frames.
@@ -30,7 +29,7 @@ Mfn CompatEnd(Mfn max_mfn) {
              : Mfn(std::bit_floor(kCompatM2pEntries));
 }
 
-PageCount Dom0Memory(const HostConfig& config) {
+PageCount Dom0StartMemory(const HostConfig& config) {
   return config.dom0_max_memory == PageCount(0)
              ? config.dom0_memory
              : std::min(config.dom0_memory, config.dom0_max_memory);
@@ -91,13 +90,8 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
       FramePool::Create(ram, kReservedBelow, config.placement, config.seed,
                         CompatEnd(ram.empty() ? Mfn() : ram.back().end()),
                         config.faults, config.contents_limit));
-  if (const PageCount free = pool->counts().free; Dom0Memory(config) > free) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
-        absl::StrFormat("boot of dom0 with %d pages of memory: the machine has "
-                        "%d; give dom0 less or the machine more",
-                        Dom0Memory(config).value(), free.value()));
-  }
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckDom0Memory(config.e820, Dom0StartMemory(config)));
   std::unique_ptr<Host> host(new Host(config, std::move(pool)));
   SIMVISOR_RETURN_IF_ERROR(host->BootDom0(config));
   return host;
@@ -111,7 +105,7 @@ absl::Status Host::BootDom0(const HostConfig& config) {
       .max_pages = PageCount(0),
       .affinities = VcpuAffinities(cpus_, DomainSpec().vcpus)};
   dom0.spec.name = kDom0Name;
-  dom0.spec.memory = Dom0Memory(config);
+  dom0.spec.memory = Dom0StartMemory(config);
   dom0.spec.max_memory = std::max(dom0.spec.memory, config.dom0_max_memory);
   SIMVISOR_ASSIGN_OR_RETURN(dom0.spec.e820,
                             Dom0Map(config.e820, config.dom0_reserves_ibft));

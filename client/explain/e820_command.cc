@@ -1,0 +1,101 @@
+// e820 explain.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/cli/commands.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/files.h"
+#include "client/cli/quantities.h"
+#include "client/explain/explanation.h"
+#include "client/explain/explanation_json.h"
+#include "domain/units/status_macros.h"
+
+namespace simvisor::client {
+namespace {
+
+struct ExplainArgs {
+  std::string log;
+  std::string dom0_memory;
+  std::string dom0_max_memory;
+  uint32_t dom0_hotplug_limit_gib = 0;
+  std::string dom0_ibft = "auto";
+  std::string guest_memory;
+  std::string guest_max_memory;
+};
+
+absl::StatusOr<std::optional<PageCount>> ParseSize(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  auto pages = ParseXlMemory(text);
+  if (!pages.ok()) return UsageError(pages.status().message());
+  return PageCount(*pages);
+}
+
+absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
+  ExplainOptions options;
+  SIMVISOR_ASSIGN_OR_RETURN(options.dom0_memory, ParseSize(args.dom0_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(options.dom0_max_memory,
+                            ParseSize(args.dom0_max_memory));
+  options.dom0_hotplug_limit_gib = args.dom0_hotplug_limit_gib;
+  if (args.dom0_ibft != "auto") options.dom0_ibft = args.dom0_ibft == "on";
+  SIMVISOR_ASSIGN_OR_RETURN(options.guest_memory, ParseSize(args.guest_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(options.guest_max_memory,
+                            ParseSize(args.guest_max_memory));
+  return options;
+}
+
+absl::Status ExplainLog(Session& session, const ExplainArgs& args) {
+  SIMVISOR_ASSIGN_OR_RETURN(const ExplainOptions options, ParseOptions(args));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string log,
+                            ReadFile(args.log, kMaxBootLogBytes));
+  SIMVISOR_ASSIGN_OR_RETURN(const Explanation explanation,
+                            Explain(log, options));
+  if (session.json()) {
+    return session.PrintJson(ExplanationToJson(explanation).message());
+  }
+  session.out() << ExplanationText(explanation);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddE820Commands(Commands& commands) {
+  CLI::App& group =
+      commands.AddGroup("e820", "Memory maps of machines, without a daemon");
+  auto args = std::make_shared<ExplainArgs>();
+  CLI::App& verb = commands.Add(
+      group, "explain", "Say what the kernels of a machine make of its memory",
+      [args](Session& session) { return ExplainLog(session, *args); });
+  verb.add_option("LOG", args->log,
+                  "Boot log (dmesg, xl dmesg, serial capture), - for standard "
+                  "input")
+      ->required();
+  verb.add_option("--dom0-memory", args->dom0_memory,
+                  "Memory of dom0 [as the log says, else 4g, or a quarter of "
+                  "the machine if less]");
+  verb.add_option("--dom0-max-memory", args->dom0_max_memory,
+                  "What dom0 may grow to [as the log says, else all of the "
+                  "machine]");
+  verb.add_option("--dom0-hotplug-limit", args->dom0_hotplug_limit_gib,
+                  "GiB that dom0's p2m area is sized for at least")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  verb.add_option("--dom0-ibft", args->dom0_ibft,
+                  "Whether dom0's kernel reserves 512 KiB to 1 MiB: auto (as "
+                  "the log says), on or off")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
+  CLI::Option* const guest = verb.add_option(
+      "--guest-memory", args->guest_memory,
+      "Memory of a 64-bit guest with e820_host, to be explained as well");
+  verb.add_option("--guest-max-memory", args->guest_max_memory,
+                  "Its maxmem [--guest-memory]")
+      ->needs(guest);
+  verb.footer(
+      "The memory sizes take t, g, m, k or b; MiB without.  The daemon is not\n"
+      "asked: simvisord --host-e820 LOG boots dom0 with the same figures.\n"
+      "docs/boot-logs.md says which logs are read, and explains each line.");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,39 @@
+// The figures that a PV kernel prints at boot about its memory.
+//
+// They follow from the plan (memory_setup.h); nothing is booted here.
+// Source: xen_memory_setup() in arch/x86/xen/setup.c.
+//
+// Thread safety: values, pure functions.
+
+#ifndef SIMVISOR_DOMAIN_GUEST_BOOT_FIGURES_H_
+#define SIMVISOR_DOMAIN_GUEST_BOOT_FIGURES_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "domain/guest/e820.h"
+#include "domain/guest/memory_setup.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+struct BootFigures {
+  // The kernel's map when it is done, whose lines it prints behind "Xen:": RAM
+  // in whole pages, without what is neither of the initial size nor room to
+  // balloon, and the ISA area reserved.
+  E820Map map;
+  MemorySetup setup;
+  // pfns that the frames from under holes answer at, ascending.
+  std::vector<PfnExtent> remap_area;
+  // One past the last page of RAM in `map` ("last_pfn").
+  Pfn ram_end;
+};
+
+// The figures of a kernel that sets up its memory from `input`.  Errors as
+// PlanMemorySetup(), and E820_MALFORMED if the map that results has too many
+// entries.
+absl::StatusOr<BootFigures> FiguresOfBoot(const MemorySetupInput& input);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_GUEST_BOOT_FIGURES_H_

@@ -1,0 +1,63 @@
+#include "domain/guest/trim_words.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "domain/guest/log_text.h"
+
+namespace simvisor {
+namespace {
+
+// What follows `words` in `line`; nullopt if they are not there.
+std::optional<absl::string_view> After(absl::string_view line,
+                                       absl::string_view words) {
+  const size_t at = line.find(words);
+  if (at == absl::string_view::npos) return std::nullopt;
+  return line.substr(at + words.size());
+}
+
+// The decimal digits that `text` begins with.
+std::string Digits(absl::string_view text) {
+  return std::string(text.substr(0, text.find_first_not_of("0123456789")));
+}
+
+}  // namespace
+
+void TrimWords::Add(absl::string_view line) {
+  if (absl::StrContains(line, "Xen version ")) truncated_.reset();
+  if (absl::StrContains(line, "Linux version ")) {
+    uncovered_.reset();
+    last_pfn_.reset();
+  }
+  if (const auto from = After(line, "Truncating RAM from ")) {
+    const auto to = After(*from, "kB to ");
+    if (to.has_value()) {
+      truncated_ = absl::StrCat(
+          "the hypervisor has cut RAM off its map (mem=): what ended at ",
+          Digits(*from), " kB ends at ", Digits(*to), " kB");
+    }
+  }
+  if (const auto lost = After(line, "cover all of memory, losing ")) {
+    uncovered_ = absl::StrCat(
+        "the kernel gives up ", Digits(*lost),
+        " MB of RAM that MTRRs do not cover; the map is used as it was before");
+  }
+  if (auto pfn = After(line, "last_pfn = 0x")) {
+    uint64_t number = 0;
+    if (ConsumeHexDigits(*pfn, 1, number)) {
+      last_pfn_ = std::max(last_pfn_.value_or(Pfn(0)), Pfn(number));
+    }
+  }
+}
+
+std::vector<std::string> TrimWords::Notes() const {
+  std::vector<std::string> notes;
+  for (const std::optional<std::string>* words : {&truncated_, &uncovered_}) {
+    if (words->has_value()) notes.push_back(**words);
+  }
+  return notes;
+}
+
+}  // namespace simvisor
