@@ -43,6 +43,7 @@ class HostModel {
     GuestModel model;
     uint64_t boot_pages;
     std::vector<Vcpu> vcpus;
+    bool overdue = false;  // the driver's sleep ran out while it was paused
   };
 
   HostModel(uint64_t seed, Placement placement);
@@ -105,6 +106,7 @@ class HostModel {
              uint64_t boot_pages, bool start_paused);
   void RunGuest(Guest& guest);
   void WorkTowardsTarget(Guest& guest);
+  bool Wakes(const Guest& guest) const;
   // Asks for the frames of new RAM words, which must be nobody's.
   void LearnFrames(Guest& guest);
   // Frames that others map are held; returns how many.

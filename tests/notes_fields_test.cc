@@ -83,9 +83,9 @@ class FieldNames {
     Take("remapped");
     Take("released");
     Items("extra_regions", {"extra_regions", "extra_regions"});
-    Items("balloon.low", {"balloon.low", "balloon.low"});
+    Items("balloon.low", {"balloon.low", "balloon.low", "balloon.striped"});
     Items("balloon.high", {"balloon.high", "balloon.high"});
-    for (const char* name : {"driver.taken_off", "driver.target",
+    for (const char* name : {"driver.target", "driver.gave_up_target",
                              "driver.state", "driver.delay", "driver.retry"}) {
       Take(name);
     }

@@ -11,9 +11,9 @@
 //   in no free list and no two of these; (4) the guest's free pages are RAM,
 //   and the balloon's pfns are INVALID; (5) every PMD entry that the tables of
 //   a process have for the p2m area is the list's; (6) the balloon driver
-//   counts the pages but held ones, less the room it took off at boot, and the
-//   balloon's pfns by zone; that of a running guest works towards the target,
-//   likewise less that room, unless it has given up; (7) a foreign word's frame
+//   counts the pages but held ones, and the balloon's pfns by zone; that of a
+//   running guest works towards the target, unless an empty balloon made it
+//   give that up; (7) a foreign word's frame
 //   is another domain's.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
@@ -126,10 +126,11 @@ class Domain {
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
 
   absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);
-  // Boots the guest if it has not run yet, then lets the balloon driver work as
-  // far as it can.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel
-  // gets too few pages to boot, where a real one would stop for good; the
-  // domain then is BUILT as before.
+  // Boots the guest if it has not run yet.  Its balloon driver then works, as
+  // far as it can, if the target has changed or its sleep has run out.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel gets too few pages
+  // to boot, where a real one would stop for good; the domain then is BUILT as
+  // before.
   absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
   // Unmaps every foreign frame, then gives every frame back, and returns how
   // many went back to the pool, frames of dying owners included; DYING
@@ -497,12 +498,16 @@ class Domain {
   // and limit allow.
   absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Sets the driver's target to what the domain's is as the driver counts.
-  void SetDriverTarget(PageCount target) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Gives the driver the domain's target, and lets it work if that wakes it or
+  // if its timer ran out while the guest was paused.
+  absl::Status WriteTarget(StopCheck stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The rounds of one wake-up, up to the first that is not kDone.
   absl::Status WorkDriver(FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasDriver() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return state_ == DomainState::kRunning || state_ == DomainState::kPaused;
+  }
   BalloonDriverInfo DriverInfo() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Move pages, as many as there are or until `stop` says so, and count them in
   // *moved.
@@ -744,6 +749,10 @@ class Domain {
   BalloonList balloon_ ABSL_GUARDED_BY(mu_);
   BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
   uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
+  // Its timer has run out, and the guest was paused.
+  bool driver_overdue_ ABSL_GUARDED_BY(mu_) = false;
+  // Pages that have left the guest and are not in the balloon's list yet.
+  PageCount entering_ ABSL_GUARDED_BY(mu_);
   // Room to balloon at boot; constant once booted_.
   std::vector<PfnExtent> extra_regions_;
   PageContents contents_ ABSL_GUARDED_BY(mu_);

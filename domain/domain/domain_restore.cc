@@ -21,7 +21,7 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kNotesVersion = 1;
+constexpr uint64_t kNotesVersion = 2;
 // Pages that are given frames in one go, with the domain's lock.
 constexpr PageCount kPlacedAtOnce{uint64_t{1} << 16};
 // Runs or leaves looked at between two looks at a StopCheck.
@@ -357,13 +357,13 @@ absl::Status Domain::DecodeGuest(StateReader& in, const GuestNotes& notes,
   remapped_ = PageCount(in.Get("remapped", most));
   released_ = PageCount(in.Get("released", most));
   DecodeExtraRegions(in);
-  balloon_.Decode(in, list_->last_pfn(), [this](PfnExtent pfns) {
-    return IsOf(*list_, P2mClass::kMissing, pfns);
-  });
+  balloon_.Decode(in, list_->last_pfn(), driver_.batch(),
+                  [this](PfnExtent pfns) {
+                    return IsOf(*list_, P2mClass::kMissing, pfns);
+                  });
   driver_.Decode(in, {.pages = current_,
                       .target = target,
-                      .most_pages = abi_->max_domain_pages(),
-                      .room = extra_regions_});
+                      .most_pages = abi_->max_domain_pages()});
   CountBalloon();
   if (abi_->arch == Arch::kX86_32Pae && in.ok()) {
     MakeAddressSpaces();
