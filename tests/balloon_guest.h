@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <ostream>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "domain/domain/domain.h"
@@ -37,14 +39,22 @@ struct BalloonFigures {
 
 class BalloonGuest {
  public:
-  BalloonGuest(Arch arch, uint64_t memory, uint64_t room, uint32_t max_retry)
-      : host_(MakeHost(kDom0Pages + memory + kMore + kFiller + kSpare)),
-        filler_(MustCreate(*host_, MakeSpec("filler", kFiller, 10 * kFiller))) {
-    EXPECT_THAT(filler_->SetMaxMemory(PageCount(10 * kFiller)), IsOk());
-    DomainSpec spec = MakeSpec("guest", memory + kMore, memory + kMore + room);
+  // Beside `memory`, the guest has `more` pages that are not counted here, so
+  // that it can be told to keep fewer than its own list takes.
+  BalloonGuest(Arch arch, uint64_t memory, uint64_t room, uint32_t max_retry,
+               uint64_t more)
+      : more_(more),
+        host_(MakeHost(kDom0Pages + kFiller + memory + more + room + kSpare)),
+        filler_(MustCreate(*host_,
+                           MakeSpec("filler", kFiller,
+                                    kFiller + memory + more + room + kSpare))) {
+    EXPECT_THAT(filler_->SetMaxMemory(filler_->Info().memory.static_max),
+                IsOk());
+    DomainSpec spec = MakeSpec("guest", memory + more, memory + more + room);
     spec.arch = arch;
     spec.balloon_max_retry = max_retry;
     guest_ = MustCreate(*host_, spec);
+    LiftLimit();
   }
 
   // Pages that it never gives.
@@ -55,7 +65,7 @@ class BalloonGuest {
 
   // Has a program in the guest use so many of its pages that it keeps `pages`.
   void Keep(uint64_t pages) {
-    pages += kMore;
+    pages += more_;
     ASSERT_GE(pages, keeps());
     if (pages == keeps()) return;
     LoadSpec load;
@@ -78,7 +88,8 @@ class BalloonGuest {
     EXPECT_EQ(host_->Info().free.value(), frames);
   }
   void SetTarget(uint64_t pages) {
-    EXPECT_THAT(guest_->SetTarget(PageCount(pages + kMore), NeverStop), IsOk());
+    EXPECT_THAT(guest_->SetTarget(PageCount(pages + more_), NeverStop), IsOk());
+    LiftLimit();
   }
   void RunOutTimer() {
     EXPECT_THAT(guest_->WakeBalloon(guest_->balloon_timer(), NeverStop),
@@ -88,40 +99,41 @@ class BalloonGuest {
   void Unpause() { EXPECT_THAT(guest_->Unpause(NeverStop), IsOk()); }
 
   // Lends pfns of the balloon out for mappings of a frame of dom0.
-  void MapBallooned(uint64_t count) {
-    const Pfn end(guest_->Summary()->summary.p2m_size);
+  void MapBallooned(const std::vector<uint64_t>& pfns) {
     std::vector<ForeignSlot> slots;
     const Mfn frame(WordOf(*host_->Find(DomainId(0)).value(), 1500).Number());
-    for (const P2mRun& run : RunsByClass(*guest_, Pfn(0), end)) {
-      if (run.word.Class() != P2mClass::kMissing) continue;
-      for (Pfn pfn = run.pfns.first;
-           pfn < run.pfns.end() && slots.size() < count; pfn += PageCount(1)) {
-        slots.push_back({pfn, frame});
-        lent_.push_back(pfn.value());
-      }
-    }
+    for (const uint64_t pfn : pfns) slots.push_back({Pfn(pfn), frame});
     ForeignReport report;
     EXPECT_THAT(guest_->MapForeign(slots, NeverStop, report), IsOk());
-    EXPECT_EQ(report.done, count);
+    EXPECT_EQ(report.done, pfns.size());
   }
-  void UnmapBallooned(uint64_t count) {
-    ASSERT_LE(count, lent_.size());
-    const std::vector<uint64_t> pfns(lent_.end() - count, lent_.end());
-    lent_.resize(lent_.size() - count);
+  void UnmapBallooned(const std::vector<uint64_t>& pfns) {
     ForeignReport report;
     EXPECT_THAT(host_->UnmapForeign(guest_->id(), pfns, NeverStop, report),
                 IsOk());
-    EXPECT_EQ(report.done, count);
+    EXPECT_EQ(report.done, pfns.size());
   }
-  uint64_t lent() const { return lent_.size(); }
+  // The pfns in the balloon.
+  std::set<uint64_t> Missing() const {
+    const Pfn end(guest_->Summary()->summary.p2m_size);
+    std::set<uint64_t> pfns;
+    for (const P2mRun& run : RunsByClass(*guest_, Pfn(0), end)) {
+      if (run.word.Class() != P2mClass::kMissing) continue;
+      for (Pfn pfn = run.pfns.first; pfn < run.pfns.end();
+           pfn += PageCount(1)) {
+        pfns.insert(pfns.end(), pfn.value());
+      }
+    }
+    return pfns;
+  }
 
   BalloonFigures Figures() const {
     const BalloonDriverInfo driver = guest_->Info().balloon_driver.value();
     return {// A driver that has not worked yet has nothing undone.
             .state = driver.state == BalloonState::kNone ? BalloonState::kDone
                                                          : driver.state,
-            .current = driver.current.value() - kMore,
-            .target = driver.target.value() - kMore,
+            .current = driver.current.value() - more_,
+            .target = driver.target.value() - more_,
             .low = driver.low.value(),
             .high = driver.high.value(),
             .delay = driver.schedule_delay,
@@ -132,16 +144,18 @@ class BalloonGuest {
   std::vector<std::string> Audit() const { return host_->Audit().findings; }
 
  private:
-  // Pages that the guest has beside those that are counted here, so that it can
-  // be told to keep fewer than its own list takes.
-  static constexpr uint64_t kMore = 64;
   static constexpr uint64_t kFiller = 30000;
   static constexpr uint64_t kSpare = 100000;
 
+  // Lets only the guest's target and the host's frames say how big it gets.
+  void LiftLimit() {
+    EXPECT_THAT(guest_->SetMaxMemory(guest_->abi().max_domain_pages()), IsOk());
+  }
+
+  const uint64_t more_;
   std::unique_ptr<Host> host_;
   std::shared_ptr<Domain> filler_;
   std::shared_ptr<Domain> guest_;
-  std::vector<uint64_t> lent_;
 };
 
 }  // namespace simvisor

@@ -8,9 +8,11 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -575,9 +577,12 @@ class Replay {
             {"sleep", f.sleep}};
   }
   Json DomainOp(const Json& step) {
+    const uint64_t memory = step["memory"];
+    const uint64_t room = step.value("room", uint64_t{0});
+    const uint64_t leaves = (memory + room) / abi_.leaf_span();
     guest_ = std::make_unique<BalloonGuest>(
-        abi_.arch, step["memory"], step.value("room", uint64_t{0}),
-        step.value("max_retry", BalloonPolicy::kDefaultMaxRetry));
+        abi_.arch, memory, room,
+        step.value("max_retry", BalloonPolicy::kDefaultMaxRetry), 64 + leaves);
     if (step.contains("guest_keeps")) guest_->Keep(step["guest_keeps"]);
     return Figures();
   }
@@ -602,11 +607,20 @@ class Replay {
     return Figures();
   }
   Json MapBallooned(const Json& step) {
-    guest_->MapBallooned(step["count"]);
+    const std::set<uint64_t> missing = guest_->Missing();
+    const uint64_t count = step["count"];
+    EXPECT_LE(count, missing.size());
+    const std::vector<uint64_t> pfns(missing.begin(),
+                                     std::next(missing.begin(), count));
+    guest_->MapBallooned(pfns);
+    lent_.insert(lent_.end(), pfns.begin(), pfns.end());
     return Figures();
   }
   Json UnmapBallooned(const Json& step) {
-    guest_->UnmapBallooned(step["count"]);
+    const uint64_t count = step["count"];
+    EXPECT_LE(count, lent_.size());
+    guest_->UnmapBallooned({lent_.end() - count, lent_.end()});
+    lent_.resize(lent_.size() - count);
     return Figures();
   }
 
@@ -787,6 +801,7 @@ class Replay {
   LimitedSource source_;
   std::optional<BalloonDriver> driver_;
   std::unique_ptr<BalloonGuest> guest_;
+  std::vector<uint64_t> lent_;
   BalloonList balloon_;
   std::optional<FreePages> free_;
   std::map<uint64_t, Pfn> m2p_;  // of the machine, by mfn
