@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "domain/units/abi.h"
+#include "domain/units/state_codec.h"
 #include "gtest/gtest.h"
+#include "tests/status_matchers.h"
 
 namespace simvisor {
 namespace {
@@ -111,6 +113,36 @@ TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
   driver.Release(PageCount(8));
   EXPECT_EQ(driver.current(), PageCount(70));
   EXPECT_EQ(driver.credit(), 0);
+}
+
+// Of 500 pages with 1000 of room, the figures were below 0.
+TEST(BalloonDriverTest, FiguresLessTheRoomAreReadAsWhatTheyStandFor) {
+  const auto decode = [](uint64_t target, BalloonState state,
+                         BalloonDriver& driver) {
+    StateWriter out;
+    out.Put(1000);
+    out.Put(target - 1000);
+    out.Put(static_cast<uint64_t>(state));
+    out.Put(1);
+    out.Put(1);
+    StateReader in(out.bytes());
+    driver.DecodeLessRoom(in,
+                          {.pages = PageCount(500),
+                           .target = PageCount(600),
+                           .most_pages = PageCount(100000)},
+                          {{Pfn(700), PageCount(1000)}});
+    return in.status();
+  };
+  BalloonDriver driver(kAbiX86_64);
+  EXPECT_THAT(decode(600, BalloonState::kDone, driver), IsOk());
+  EXPECT_EQ(driver.current(), PageCount(500));
+  EXPECT_EQ(driver.target(), PageCount(600));
+  EXPECT_FALSE(driver.gave_up_target());
+  EXPECT_THAT(decode(500, BalloonState::kCancelled, driver), IsOk());
+  EXPECT_EQ(driver.target(), PageCount(500));
+  EXPECT_TRUE(driver.gave_up_target());
+  EXPECT_FALSE(decode(500, BalloonState::kDone, driver).ok());
+  EXPECT_FALSE(decode(100001, BalloonState::kCancelled, driver).ok());
 }
 
 TEST(BalloonDriverTest, SleepsAsLongAsItsOutcomeSays) {

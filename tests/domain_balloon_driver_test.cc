@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "domain/domain/domain.h"
 #include "gmock/gmock.h"
@@ -196,7 +197,7 @@ TEST_F(DomainBalloonDriverTest, PausedAndDestroyedGuestsSleepOn) {
   EXPECT_THAT(domain_->WakeBalloon(timer, NeverStop), IsOk());
 }
 
-TEST_F(DomainBalloonDriverTest, TargetThatIsThereAlreadyWakesNobody) {
+TEST_F(DomainBalloonDriverTest, TargetThatIsThereDoesNotWakeTheDriver) {
   FillHost(20);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   for (int i = 0; i < 6; ++i) ASSERT_THAT(SetTarget(kPages + 100), IsOk());
@@ -211,7 +212,7 @@ TEST_F(DomainBalloonDriverTest, TargetThatIsThereAlreadyWakesNobody) {
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
 
-TEST_F(DomainBalloonDriverTest, TargetThatIsThereAlreadyWakesNobodyWhoGaveUp) {
+TEST_F(DomainBalloonDriverTest, TargetThatIsThereDoesNotWakeADriverThatGaveUp) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   for (int i = 0; i < 3; ++i) Wake();
@@ -256,6 +257,53 @@ TEST_F(DomainBalloonDriverTest, TargetSetWhilePausedCountsWhenUnpaused) {
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
   ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages + 90);
+}
+
+TEST_F(DomainBalloonDriverTest, UnpausedGuestReadsItsTargetOnlyIfItWasWritten) {
+  // Of 1000 pfns in the balloon, 60 are lent out; the driver gives up.
+  std::vector<ForeignSlot> slots;
+  std::vector<uint64_t> pfns;
+  const Mfn frame(WordOf(*host_->Find(kDom0Id).value(), 1500).Number());
+  for (uint64_t pfn = kPages; pfn < kPages + 60; ++pfn) {
+    slots.push_back({Pfn(pfn), frame});
+    pfns.push_back(pfn);
+  }
+  ForeignReport report;
+  ASSERT_THAT(domain_->MapForeign(slots, NeverStop, report), IsOk());
+  ASSERT_THAT(domain_->SetMaxMemory(PageCount(kPages + 2 * kRoom)), IsOk());
+  ASSERT_THAT(SetTarget(kPages + kRoom + 500), IsOk());
+  EXPECT_EQ(Driver().state, BalloonState::kCancelled);
+  EXPECT_EQ(Driver().current.value(), kPages + kRoom - 60);
+  EXPECT_EQ(Driver().target.value(), kPages + kRoom);
+  report = {};
+  ASSERT_THAT(host_->UnmapForeign(domain_->id(), pfns, NeverStop, report),
+              IsOk());
+
+  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  EXPECT_EQ(Driver().current.value(), kPages + kRoom - 60);
+  EXPECT_EQ(Driver().target.value(), kPages + kRoom);
+  // The same one again differs from what the driver was left with.
+  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(SetTarget(kPages + kRoom + 500), IsOk());
+  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  EXPECT_EQ(Driver().current.value(), kPages + kRoom);
+  EXPECT_EQ(Driver().target.value(), kPages + kRoom);
+  EXPECT_EQ(Driver().state, BalloonState::kCancelled);
+  EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
+}
+
+TEST_F(DomainBalloonDriverTest, GuestThatGoesOnAfterASaveSleepsOn) {
+  FillHost(0);
+  ASSERT_THAT(SetTarget(kPages + 100), IsOk());
+  const auto record = domain_->Suspend("save");
+  ASSERT_THAT(record, IsOk());
+  ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
+  ASSERT_THAT(domain_->Resume(record->suspension, false, NeverStop), IsOk());
+  EXPECT_EQ(Memory().current.value(), kPages);
+  EXPECT_EQ(Driver().retry_count, 2);
+  EXPECT_EQ(Wake(), 2);
+  EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
 
 TEST_F(DomainBalloonDriverTest, BatchesComeBackAsTheyWentIn) {

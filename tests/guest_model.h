@@ -259,7 +259,7 @@ class GuestModel {
   void set_target(uint64_t target) { target_ = target; }
   // B2: what the driver works towards, once the guest runs.
   uint64_t driver_target() const { return driver_target_; }
-  void WriteTarget() { driver_target_ = target_; }
+  void ReadTarget() { driver_target_ = target_; }
   void GiveUpTarget() {
     driver_target_ = current_ + foreign_from_balloon_.size();
   }

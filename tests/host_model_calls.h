@@ -183,6 +183,7 @@ inline void HostModel::Adopt(std::shared_ptr<Domain> domain,
     // Frames that the guest gave back meanwhile were never learnt.
     at->second.model.Boot();
     at->second.state = DomainState::kRunning;
+    at->second.unread = false;
   }
   LearnFrames(at->second);
 }
@@ -190,8 +191,13 @@ inline void HostModel::Adopt(std::shared_ptr<Domain> domain,
 inline void HostModel::RunGuest(Guest& guest) {
   if (guest.state == DomainState::kBuilt) Release(guest.model.Boot());
   guest.state = DomainState::kRunning;
-  guest.model.WriteTarget();
+  ReadTarget(guest);
   WorkTowardsTarget(guest);
+}
+
+inline void HostModel::ReadTarget(Guest& guest) {
+  if (guest.unread) guest.model.ReadTarget();
+  guest.unread = false;
 }
 
 // B2: whether the driver wakes when its target is written now.
@@ -307,14 +313,14 @@ inline void HostModel::PauseOrUnpause() {
     EXPECT_EQ(*state, guest.state);
     return;
   }
-  const bool wakes = guest.overdue || Wakes(guest);
+  const bool wakes = guest.overdue || (guest.unread && Wakes(guest));
   const auto state = guest.domain->Unpause(NeverStop);
   ASSERT_THAT(state, IsOk());
   if (guest.state == DomainState::kBuilt || wakes) {
     if (guest.state != DomainState::kRunning) RunGuest(guest);
   } else if (guest.state == DomainState::kPaused) {
     guest.state = DomainState::kRunning;
-    guest.model.WriteTarget();
+    ReadTarget(guest);
   }
   EXPECT_EQ(*state, DomainState::kRunning);
 }
@@ -341,7 +347,7 @@ inline void HostModel::BalloonDown() {
     Release(model.Down(count));
     guest.overdue = false;
     model.set_target(model.current());
-    model.WriteTarget();
+    model.ReadTarget();
   }
 }
 
@@ -377,7 +383,7 @@ inline void HostModel::BalloonUp() {
     EXPECT_EQ(moved->value(), model.Up(count));
     guest.overdue = false;
     model.set_target(model.current());
-    model.WriteTarget();
+    model.ReadTarget();
     LearnFrames(guest);
   }
 }
@@ -407,8 +413,9 @@ inline void HostModel::SetTarget() {
   EXPECT_THAT(status, IsOk());
   model.set_max(target + kPagesPerMiB);
   model.set_target(target);
+  guest.unread = true;
   if (guest.state != DomainState::kRunning) return;
-  model.WriteTarget();
+  ReadTarget(guest);
   if (wakes) WorkTowardsTarget(guest);
 }
 

@@ -271,7 +271,7 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   state_ = DomainState::kRunning;
   Show();
   // The guest runs, however far its driver got before it was stopped.
-  WriteTarget(stop).IgnoreError();
+  ReadTarget(stop).IgnoreError();
   return state_;
 }
 

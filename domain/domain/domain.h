@@ -252,18 +252,18 @@ class Domain {
                                       StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
-  // the driver of a running guest move as far as it can, which is no error if
-  // it is short.  When `stop` ends the call, the target stays set.
+  // the driver of a running guest, if that wakes it, move as far as it can; a
+  // short move is no error.  When `stop` ends the call, the target stays set.
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0), STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(PageCount target, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // When the guest's balloon driver wakes by itself, while its guest runs.
+  // When the guest's balloon driver wakes by itself, or would but for a pause.
   BalloonTimer balloon_timer() const ABSL_LOCKS_EXCLUDED(mu_);
   // What the driver does when `timer` has run out: one wake-up towards its own
-  // target.  Nothing if the timer is not the present one, or the guest does not
-  // run.  When `stop` ends it, what has moved stays moved.
+  // target, that of a paused guest once it runs again.  Nothing if the timer is
+  // not the present one.  When `stop` ends it, what has moved stays moved.
   // Source: balloon_thread() in drivers/xen/balloon.c.
   absl::Status WakeBalloon(const BalloonTimer& timer, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -498,9 +498,10 @@ class Domain {
   // and limit allow.
   absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Gives the driver the domain's target, and lets it work if that wakes it or
-  // if its timer ran out while the guest was paused.
-  absl::Status WriteTarget(StopCheck stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Has the guest read the domain's target, if that was written since it last
+  // did, and lets its driver work if that wakes it or if its timer ran out
+  // while the guest was paused.
+  absl::Status ReadTarget(StopCheck stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The rounds of one wake-up, up to the first that is not kDone.
   absl::Status WorkDriver(FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -564,11 +565,14 @@ class Domain {
     PageCount max_pages;
   };
   Limits DecodeLimits(StateReader& in) const;
-  // Reads the guest's part of the notes, behind its list's.  `target` is the
-  // domain's as it was noted, `ram` has the pages of the guest.
-  absl::Status DecodeGuest(StateReader& in, const GuestNotes& notes,
-                           PageCount target, const PfnSet& ram, StopCheck stop)
+  // Reads the guest's part of the notes, of that version, behind its list's.
+  // `target` is the domain's as it was noted, `ram` has the pages of the guest.
+  absl::Status DecodeGuest(StateReader& in, uint64_t version,
+                           const GuestNotes& notes, PageCount target,
+                           const PfnSet& ram, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
+  void DecodeBalloon(StateReader& in, uint64_t version, PageCount target)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DecodeExtraRegions(StateReader& in) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DecodeLoad(StateReader& in, const PfnSet& free)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -751,6 +755,9 @@ class Domain {
   uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
   // Its timer has run out, and the guest was paused.
   bool driver_overdue_ ABSL_GUARDED_BY(mu_) = false;
+  // The target was written, and the guest has not read it.  One that boots or
+  // that comes out of an image reads it in any case.
+  bool target_unread_ ABSL_GUARDED_BY(mu_) = true;
   // Pages that have left the guest and are not in the balloon's list yet.
   PageCount entering_ ABSL_GUARDED_BY(mu_);
   // Room to balloon at boot; constant once booted_.

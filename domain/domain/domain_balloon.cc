@@ -158,8 +158,9 @@ absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
   return WorkDriver(claim, stop);
 }
 
-absl::Status Domain::WriteTarget(StopCheck stop) {
-  const bool woken = driver_.SetTarget(target_);
+absl::Status Domain::ReadTarget(StopCheck stop) {
+  const bool unread = std::exchange(target_unread_, false);
+  const bool woken = unread && driver_.SetTarget(target_);
   return woken || driver_overdue_ ? WorkDriver(nullptr, stop)
                                   : absl::OkStatus();
 }
@@ -306,9 +307,10 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
   }
   max_pages_ = target + kMaxMemSlack;
   target_ = target;
+  target_unread_ = true;
   if (state_ != DomainState::kRunning) return absl::OkStatus();
   Show();
-  return WriteTarget(stop);
+  return ReadTarget(stop);
 }
 
 absl::Status Domain::SetMaxMemory(PageCount max_memory) {

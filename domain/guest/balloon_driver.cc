@@ -102,14 +102,48 @@ void BalloonDriver::Encode(StateWriter& out) const {
 void BalloonDriver::Decode(StateReader& in, const Restored& restored) {
   current_ = restored.pages;
   target_ = PageCount(in.Get("driver.target", 0, restored.most_pages.value()));
+  const StateReader::Place at = in.last();
   gave_up_target_ = in.GetFlag("driver.gave_up_target");
-  if (!gave_up_target_ && target_ != restored.target) {
+  CheckTarget(in, at, restored);
+  policy_.Decode(in);
+}
+
+void BalloonDriver::DecodeLessRoom(StateReader& in, const Restored& restored,
+                                   absl::Span<const PfnExtent> room) {
+  current_ = restored.pages;
+  const PageCount taken_off(in.Get("driver.taken_off"));
+  PageCount sum;
+  for (const PfnExtent& region : room) {
+    if (sum >= taken_off) break;
+    sum += region.count;
+  }
+  if (sum != taken_off) {
     in.Fail(
-        absl::StrFormat("the driver works towards %d pages; the domain's "
-                        "target is %d, and it has not given that up",
-                        target_.value(), restored.target.value()));
+        absl::StrFormat("%d pages; the first regions of room have %d, and "
+                        "whole ones are taken off",
+                        taken_off.value(), sum.value()));
+  }
+  target_ = PageCount(in.Get("driver.target")) + taken_off;
+  const StateReader::Place at = in.last();
+  if (target_ > restored.most_pages) {
+    in.Fail(absl::StrFormat("%d pages, with the %d taken off; at most %d",
+                            target_.value(), taken_off.value(),
+                            restored.most_pages.value()));
   }
   policy_.Decode(in);
+  gave_up_target_ =
+      policy_.state() == BalloonState::kCancelled && target_ != restored.target;
+  CheckTarget(in, at, restored);
+}
+
+void BalloonDriver::CheckTarget(StateReader& in,
+                                const StateReader::Place& place,
+                                const Restored& restored) const {
+  if (gave_up_target_ || target_ == restored.target) return;
+  in.Fail(place,
+          absl::StrFormat("the driver works towards %d pages; the domain's "
+                          "target is %d, and it has not given that up",
+                          target_.value(), restored.target.value()));
 }
 
 }  // namespace simvisor

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/types/span.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/units/abi.h"
 #include "domain/units/state_codec.h"
@@ -53,8 +54,8 @@ class BalloonDriver {
   // (target_unpopulated).
   void SetBalloon(PageCount low, PageCount high, PageCount lent = PageCount(0));
   // Returns whether that wakes the driver.  After kDone any credit does; after
-  // kAgain and kCancelled only a credit that differs from before, so that a
-  // target that is there already wakes nobody.
+  // kAgain and kCancelled only a credit that differs from before: the target
+  // that is there already does not wake it.
   // Source: balloon_thread_cond().
   bool SetTarget(PageCount target);
 
@@ -74,6 +75,10 @@ class BalloonDriver {
   // fails `in` unless a driver of such a guest can have come to that.
   void Encode(StateWriter& out) const;
   void Decode(StateReader& in, const Restored& restored);
+  // Decodes what a driver noted that had taken the first few regions of `room`
+  // off its figures, the target modulo 2^64.
+  void DecodeLessRoom(StateReader& in, const Restored& restored,
+                      absl::Span<const PfnExtent> room);
 
   // The next round: at most `batches` hypercalls' worth of pages.  A batch that
   // is granted in full leaves no trace, so callers may do many at once.
@@ -118,6 +123,10 @@ class BalloonDriver {
 
  private:
   BalloonState EndDown(const Round& round, PageCount moved, const Spare& spare);
+  // Fails `in`, which has read the target at `place`, unless the target is the
+  // domain's or has been given up.
+  void CheckTarget(StateReader& in, const StateReader::Place& place,
+                   const Restored& restored) const;
 
   uint64_t batch_;
   BalloonPolicy policy_;

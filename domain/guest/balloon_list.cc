@@ -219,14 +219,16 @@ void BalloonList::Encode(StateWriter& out) const {
   }
 }
 
-void BalloonList::Decode(StateReader& in, Pfn end, PageCount batch,
-                         MayHold may_hold) {
+void BalloonList::Decode(StateReader& in, Pfn end,
+                         std::optional<PageCount> batch, MayHold may_hold) {
   PfnSet held;
   for (const bool low : {true, false}) {
     const char* const field = low ? "balloon.low" : "balloon.high";
     const Pfn from = low ? Pfn(0) : high_start_;
     const Pfn to = low ? std::min(end, high_start_) : end;
-    for (uint64_t n = in.GetCount(field, low ? 3 : 2); n > 0 && in.ok(); --n) {
+    const bool flags = low && batch.has_value();
+    for (uint64_t n = in.GetCount(field, flags ? 3 : 2); n > 0 && in.ok();
+         --n) {
       const PfnExtent pfns = in.GetPfns(field, from, to);
       if (!in.ok()) return;
       if (held.CountIn(pfns) > PageCount(0) || !may_hold(pfns)) {
@@ -238,16 +240,16 @@ void BalloonList::Decode(StateReader& in, Pfn end, PageCount batch,
         return;
       }
       held.Add(pfns);
-      if (!low || !in.GetFlag("balloon.striped")) {
+      if (!flags || !in.GetFlag("balloon.striped")) {
         Push(pfns);
         continue;
       }
-      if (pfns.count.value() % batch.value() != 0) {
+      if (pfns.count.value() % batch->value() != 0) {
         in.Fail(absl::StrFormat("1, of %d pfns; batches have %d",
-                                pfns.count.value(), batch.value()));
+                                pfns.count.value(), batch->value()));
       }
       if (!in.ok()) return;
-      PushLow({pfns, batch});
+      PushLow({pfns, *batch});
     }
   }
 }

@@ -24,6 +24,7 @@
 #define SIMVISOR_DOMAIN_GUEST_BALLOON_LIST_H_
 
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -79,9 +80,12 @@ class BalloonList {
   using MayHold = absl::FunctionRef<bool(PfnExtent)>;
   // What a saved guest notes of its list, and an empty list made of it.  Fails
   // `in` unless the pfns are below `end`, in their zone, each comes once, and
-  // `may_hold` agrees; stripes are whole batches.
+  // `may_hold` agrees; stripes are whole batches.  Without a batch, the notes
+  // are of a list that had no stripes, and do not say of each run whether it
+  // has some.
   void Encode(StateWriter& out) const;
-  void Decode(StateReader& in, Pfn end, PageCount batch, MayHold may_hold);
+  void Decode(StateReader& in, Pfn end, std::optional<PageCount> batch,
+              MayHold may_hold);
 
   PageCount size() const { return low_count_ + high_count_; }
   PageCount low_count() const { return low_count_; }
