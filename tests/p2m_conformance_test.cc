@@ -1,6 +1,6 @@
 // Replays the p2m rules as executable cases: one JSON file each, out of
 // tests/testdata/vectors, or out of the folder named in SIMVISOR_VECTORS, and
-// the folders below.  An operation that is not known here fails the test.
+// its folder balloon.  An operation that is not known here fails the test.
 
 #include <algorithm>
 #include <cstdlib>
@@ -809,11 +809,15 @@ class Replay {
 };
 
 std::vector<std::filesystem::path> VectorFiles() {
-  const char* folder = std::getenv("SIMVISOR_VECTORS");
+  const char* const given = std::getenv("SIMVISOR_VECTORS");
+  const std::filesystem::path folder =
+      given != nullptr ? given : "tests/testdata/vectors";
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(
-           folder != nullptr ? folder : "tests/testdata/vectors")) {
-    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  for (const std::filesystem::path& at : {folder, folder / "balloon"}) {
+    if (!std::filesystem::is_directory(at)) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(at)) {
+      if (entry.path().extension() == ".json") files.push_back(entry.path());
+    }
   }
   std::sort(files.begin(), files.end());
   return files;
