@@ -1,4 +1,4 @@
-// One guest's balloon driver as its rules say it (B2), page by page.
+// One guest's balloon driver as docs/p2m.md B2 says it, page by page.
 //
 // A second implementation, written for tests: one batch a round, every page by
 // itself, a list with a head.  It never asks the code under test.
