@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Sets up, builds, and runs what takes too long for every test run: live
-# migrations of guests that change meanwhile, with a hundred seeds.
+# migrations of guests that change meanwhile, with a hundred seeds; and 2,500
+# sequences of balloon calls on guests of each architecture beside a plain model
+# of the driver.
 #
-#   scripts/slow.sh [RUNS]     100 if not given
+#   scripts/slow.sh [RUNS]     100 migrations if not given
 #
 # Prints each seed; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
 #
@@ -17,6 +19,8 @@ scripts/setup.sh release
 export SIMVISORD=build/release/bin/simvisord
 export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
+SIMVISOR_BALLOON_SEQUENCES=${SIMVISOR_BALLOON_SEQUENCES:-2500} \
+  build/release/tests/balloon_random_test
 /usr/bin/python3 tests/e2e/migrate_random_test.py
 SIMVISOR_SOAK_SECONDS=${SIMVISOR_SOAK_SECONDS:-600} \
   /usr/bin/python3 tests/e2e/soak_test.py

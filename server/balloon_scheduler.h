@@ -9,9 +9,10 @@
 // not wait for it.
 //
 // A domain is not kept alive: one that is gone by then is dropped.  A timer
-// that is out of date by then, since the driver has woken or the guest was
-// paused meanwhile, does nothing; so whoever may have woken a driver calls
-// Watch() afterwards, and nobody needs to take anything back.
+// that is out of date by then, since the driver has woken meanwhile, does
+// nothing; so a call that may have woken a driver calls Watch() afterwards, and
+// takes nothing back.  The domain notes one that runs out while its guest is
+// paused.
 //
 // Thread safety: thread-safe.  Locks a domain never under the own lock.
 

@@ -25,7 +25,7 @@ TEST_F(AddressSpacePagesTest, TablesNameTheirPmdsAndPmdsTheArea) {
   EXPECT_EQ(Entry(space.pgd, 4), 0u);
   for (uint64_t i = 0; i < 2 * kMids; ++i) {
     const uint64_t page = list_->PtePageAt(i).value();
-    EXPECT_EQ(Entry(space.pmds[3], i), ((kMfnBase + page) << 12) | 0x67);
+    EXPECT_EQ(Entry(space.pmds[3], i), ((kMfnBase + page) << 12) | 0x63);
     EXPECT_EQ(Entry(space.pmds[2], i), 0u);
     EXPECT_EQ(Entry(space.pmds[0], i), 0u);
   }

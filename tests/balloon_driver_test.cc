@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "domain/units/abi.h"
+#include "domain/units/state_codec.h"
 #include "gtest/gtest.h"
+#include "tests/status_matchers.h"
 
 namespace simvisor {
 namespace {
@@ -16,7 +18,7 @@ using Direction = BalloonDriver::Direction;
 BalloonDriver Driver(uint64_t current, uint64_t target, uint64_t low,
                      uint64_t high = 0) {
   BalloonDriver driver(kAbiX86_32Pae);
-  driver.Start(PageCount(current), {});
+  driver.Start(PageCount(current));
   driver.SetBalloon(PageCount(low), PageCount(high));
   driver.SetTarget(PageCount(target));
   return driver;
@@ -58,41 +60,44 @@ TEST(BalloonDriverTest, EmptyBalloonGivesUpTheTarget) {
   EXPECT_EQ(driver.NextRound().direction, Direction::kNone);
 }
 
-BalloonDriver Started(uint64_t pages, const std::vector<uint64_t>& room) {
-  std::vector<PfnExtent> regions;
-  for (const uint64_t count : room) {
-    regions.push_back({Pfn(pages), PageCount(count)});
-  }
-  BalloonDriver driver(kAbiX86_64);
-  driver.Start(PageCount(pages), regions);
-  return driver;
+TEST(BalloonDriverTest, EmptyBalloonCountsWhatItHasLentOut) {
+  BalloonDriver driver = Driver(3040, 3100, 0);
+  driver.SetBalloon(PageCount(0), PageCount(0), PageCount(60));
+  EXPECT_EQ(driver.EndRound(driver.NextRound(), PageCount(0)),
+            BalloonState::kCancelled);
+  EXPECT_EQ(driver.target(), PageCount(3100));
+  EXPECT_TRUE(driver.gave_up_target());
+  EXPECT_EQ(driver.SecondsToWake(), 3600);
 }
 
-TEST(BalloonDriverTest, RoomIsTakenOffCurrentAndTargetAtBoot) {
-  const BalloonDriver driver = Started(1000, {300, 200});
-  EXPECT_EQ(driver.current(), PageCount(500));
-  EXPECT_EQ(driver.target(), PageCount(500));
-  EXPECT_EQ(driver.taken_off(), PageCount(500));
-  EXPECT_EQ(driver.NextRound().direction, Direction::kNone);
+TEST(BalloonDriverTest, TargetWakesOnlyIfTheCreditChanges) {
+  BalloonDriver driver = Driver(100, 100, 50);
+  EXPECT_FALSE(driver.SetTarget(PageCount(100)));
+  EXPECT_TRUE(driver.SetTarget(PageCount(120)));
+  EXPECT_TRUE(driver.SetTarget(PageCount(120)));  // it has not slept yet
+  driver.EndRound(driver.NextRound(), PageCount(0));
+  EXPECT_FALSE(driver.SetTarget(PageCount(120)));
+  EXPECT_TRUE(driver.SetTarget(PageCount(100)));
 }
 
-TEST(BalloonDriverTest, RoomThatWouldLeaveNothingEndsTheTakingOff) {
-  // {300} + {700 >= 700 left} + {1}: the second region ends it.
-  const BalloonDriver driver = Started(1000, {300, 700, 1});
-  EXPECT_EQ(driver.current(), PageCount(700));
-  EXPECT_EQ(driver.taken_off(), PageCount(300));
-  EXPECT_EQ(Started(1000, {999}).current(), PageCount(1));
-}
-
-TEST(BalloonDriverTest, FiguresWrapAroundAndTheCreditStaysRight) {
-  BalloonDriver driver = Started(1000, {900});
-  driver.SetTarget(driver.target() - PageCount(500));  // -400
-  EXPECT_EQ(driver.credit(), -500);
-  EXPECT_EQ(driver.NextRound().direction, Direction::kDown);
-  EXPECT_EQ(driver.NextRound().pages, PageCount(500));
-  driver.EndRound(driver.NextRound(), PageCount(450));
-  EXPECT_EQ(static_cast<int64_t>(driver.current().value()), -350);
-  EXPECT_EQ(driver.credit(), -50);
+TEST(BalloonDriverTest, WholeBatchesAreRoundsOfTheirOwn) {
+  BalloonDriver driver = Driver(3000, 0, 0);
+  driver.EndRound(driver.NextRound(), PageCount(0));
+  driver.EndRound(driver.NextRound(), PageCount(0));
+  EXPECT_EQ(driver.policy().retry_count(), 3);
+  // All that there is: a round that is done, and only the next one fails.
+  const BalloonDriver::Spare all = {.available = PageCount(600)};
+  EXPECT_EQ(driver.EndRound(driver.NextRound(8), PageCount(600), all),
+            BalloonState::kDone);
+  EXPECT_EQ(driver.policy().retry_count(), 1);
+  const BalloonDriver::Spare none = {.available = PageCount(0)};
+  EXPECT_EQ(driver.EndRound(driver.NextRound(8), PageCount(0), none),
+            BalloonState::kAgain);
+  EXPECT_EQ(driver.policy().retry_count(), 2);
+  // The allocator fails within the second batch.
+  EXPECT_EQ(driver.EndRound(driver.NextRound(8), PageCount(1025)),
+            BalloonState::kAgain);
+  EXPECT_EQ(driver.policy().retry_count(), 2);
 }
 
 TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
@@ -108,6 +113,36 @@ TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
   driver.Release(PageCount(8));
   EXPECT_EQ(driver.current(), PageCount(70));
   EXPECT_EQ(driver.credit(), 0);
+}
+
+// Of 500 pages with 1000 of room, the figures were below 0.
+TEST(BalloonDriverTest, FiguresLessTheRoomAreReadAsWhatTheyStandFor) {
+  const auto decode = [](uint64_t target, BalloonState state,
+                         BalloonDriver& driver) {
+    StateWriter out;
+    out.Put(1000);
+    out.Put(target - 1000);
+    out.Put(static_cast<uint64_t>(state));
+    out.Put(1);
+    out.Put(1);
+    StateReader in(out.bytes());
+    driver.DecodeLessRoom(in,
+                          {.pages = PageCount(500),
+                           .target = PageCount(600),
+                           .most_pages = PageCount(100000)},
+                          {{Pfn(700), PageCount(1000)}});
+    return in.status();
+  };
+  BalloonDriver driver(kAbiX86_64);
+  EXPECT_THAT(decode(600, BalloonState::kDone, driver), IsOk());
+  EXPECT_EQ(driver.current(), PageCount(500));
+  EXPECT_EQ(driver.target(), PageCount(600));
+  EXPECT_FALSE(driver.gave_up_target());
+  EXPECT_THAT(decode(500, BalloonState::kCancelled, driver), IsOk());
+  EXPECT_EQ(driver.target(), PageCount(500));
+  EXPECT_TRUE(driver.gave_up_target());
+  EXPECT_FALSE(decode(500, BalloonState::kDone, driver).ok());
+  EXPECT_FALSE(decode(100001, BalloonState::kCancelled, driver).ok());
 }
 
 TEST(BalloonDriverTest, SleepsAsLongAsItsOutcomeSays) {

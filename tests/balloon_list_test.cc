@@ -31,7 +31,7 @@ TEST(BalloonListTest, PfnsThatGoOnUpwardsJoin) {
   BalloonList list;
   list.Push(Pfns(100, 110));
   list.Push(Pfns(110, 115));
-  EXPECT_EQ(list.low_extents().size(), 1);
+  EXPECT_EQ(list.low_runs().size(), 1);
   EXPECT_EQ(list.Pop(PageCount(10)), Pfns(105, 115));
 }
 
@@ -78,7 +78,7 @@ TEST(BalloonListTest, WhatIsPutBackComesNext) {
   EXPECT_EQ(list.Pop(PageCount(99)), Pfns(105, 110));
   list.PutBack(Pfns(105, 110));
   list.PutBack({});
-  EXPECT_EQ(list.high_extents().size(), 2);
+  EXPECT_EQ(list.high_runs().size(), 2);
   EXPECT_EQ(list.high_count().value(), 15);
 }
 

@@ -136,7 +136,7 @@ TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
   ASSERT_THAT(
       domain_->ReadMemory(PfnOf(space.pmds[3]), 0, absl::MakeSpan(bytes)),
       IsOk());
-  EXPECT_EQ(bytes[0], 0x67);
+  EXPECT_EQ(bytes[0], 0x63);
 }
 
 TEST_F(DomainAddressSpaceTest, TablesReplaceWhatWasWrittenToTheirPages) {

@@ -92,7 +92,7 @@ class GuestModel {
   uint64_t static_max() const { return static_max_; }
   uint64_t target() const { return target_; }
   // What the balloon driver counts, and how many pages of high memory it has.
-  uint64_t driver_current() const { return current_ - taken_off_; }
+  uint64_t driver_current() const { return current_; }
   uint64_t balloon_high() const {
     return std::count_if(balloon_.begin(), balloon_.end(),
                          [this](uint64_t pfn) { return IsHigh(pfn); });
@@ -183,23 +183,23 @@ class GuestModel {
     }
     for (const uint64_t pfn : extra) AppendToBalloon(pfn);
     Lose(released.size());
-    TakeOff(extra);
+    driver_target_ = current_;
     booted_ = true;
     return released;
   }
 
-  // Takes the highest free pages, stretch by stretch; returns their frames.
+  // Takes the highest free pages, batch by batch; returns their frames.
   std::vector<uint64_t> Down(uint64_t pages) {
     std::vector<uint64_t> frames;
+    std::vector<uint64_t> batch;  // in the order of allocation
     while (pages > 0) {
-      const uint64_t end = *free_.rbegin() + 1;
-      uint64_t first = end;
-      for (; pages > 0 && free_.erase(first - 1) == 1; --pages) --first;
-      for (uint64_t pfn = first; pfn < end; ++pfn) {
-        frames.push_back(words_.at(pfn));
-        SetWord(pfn, kMissing);
-        AppendToBalloon(pfn);
-      }
+      const uint64_t pfn = *free_.rbegin();
+      free_.erase(pfn);
+      frames.push_back(words_.at(pfn));
+      SetWord(pfn, kMissing);
+      batch.push_back(pfn);
+      if (--pages > 0 && batch.size() < abi_.words_per_page) continue;
+      for (; !batch.empty(); batch.pop_back()) AppendToBalloon(batch.back());
     }
     current_ -= frames.size();
     return frames;
@@ -255,14 +255,13 @@ class GuestModel {
     foreign_.erase(pfn);
     if (foreign_from_balloon_.erase(pfn) == 0) return;
     AppendToBalloon(pfn);
-    refilled_ = true;
   }
-  // Whether pfns came back to the balloon since the target was set.  A driver
-  // that had given up before, for want of them, does not notice.
-  bool refilled() const { return refilled_; }
-  void set_target(uint64_t target) {
-    target_ = target;
-    refilled_ = false;
+  void set_target(uint64_t target) { target_ = target; }
+  // B2: what the driver works towards, once the guest runs.
+  uint64_t driver_target() const { return driver_target_; }
+  void ReadTarget() { driver_target_ = target_; }
+  void GiveUpTarget() {
+    driver_target_ = current_ + foreign_from_balloon_.size();
   }
   void set_max(uint64_t max) { max_ = max; }
   void set_static_max(uint64_t max) { static_max_ = max; }
@@ -322,25 +321,18 @@ class GuestModel {
   // Frames go back behind the driver's back: a target they counted towards goes
   // down with them, a lower one stays.
   void Lose(uint64_t pages) {
-    const bool counted = target_ >= current_;
+    const uint64_t before = current_;
     current_ -= pages;
-    target_ = counted ? target_ - pages : std::min(target_, current_);
+    for (uint64_t* target : {&target_, &driver_target_}) {
+      *target =
+          *target >= before ? *target - pages : std::min(*target, current_);
+    }
   }
 
   bool IsHigh(uint64_t pfn) const { return pfn >= abi_.low_memory_pages; }
   // B2: low memory goes to the head of the kernel's list, high to its tail.
   void AppendToBalloon(uint64_t pfn) {
     balloon_.insert(IsHigh(pfn) ? balloon_.begin() : balloon_.end(), pfn);
-  }
-  // B2: the room, stretch by stretch, as long as something is left.
-  void TakeOff(const std::set<uint64_t>& extra) {
-    for (auto at = extra.begin(); at != extra.end();) {
-      uint64_t count = 1;
-      const uint64_t first = *at;
-      while (++at != extra.end() && *at == first + count) ++count;
-      if (count >= current_ - taken_off_) return;
-      taken_off_ += count;
-    }
   }
 
   struct Range {
@@ -559,10 +551,9 @@ class GuestModel {
   SpaceModel spaces_;
   std::map<uint64_t, uint64_t> foreign_;
   std::set<uint64_t> foreign_from_balloon_;
-  bool refilled_ = false;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
   uint64_t current_ = 0, max_, static_max_, target_;
-  uint64_t taken_off_ = 0;  // of the driver's current pages, at boot
+  uint64_t driver_target_ = 0;
 };
 
 }  // namespace simvisor

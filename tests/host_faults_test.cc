@@ -130,9 +130,10 @@ TEST_P(HostFaultsTest, DriverThatStartsShortOfFramesDoesNotKeepTheGuestDown) {
         },
         [&](Machine& machine) -> absl::Status {
           SIMVISOR_RETURN_IF_ERROR(machine.domain->Unpause(NeverStop).status());
-          // A guest that runs moves on when its target is written again.
+          // A guest that runs moves on when its driver has slept.
           if (machine.faults->asked() > boot) return absl::OkStatus();
-          return machine.domain->SetTarget(PageCount(target), NeverStop);
+          return machine.domain->WakeBalloon(machine.domain->balloon_timer(),
+                                             NeverStop);
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
             const DomainPicture& before) {
@@ -334,6 +335,10 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
     const FaultCase test = {
         [this] { return Guest(); },
         [&](Machine& machine) {
+          if (machine.domain->Info().memory.target == PageCount(target)) {
+            return machine.domain->WakeBalloon(machine.domain->balloon_timer(),
+                                               NeverStop);
+          }
           return machine.domain->SetTarget(PageCount(target), NeverStop);
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,

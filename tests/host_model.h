@@ -43,6 +43,8 @@ class HostModel {
     GuestModel model;
     uint64_t boot_pages;
     std::vector<Vcpu> vcpus;
+    bool overdue = false;  // the driver's sleep ran out while it was paused
+    bool unread = true;    // its target was written, and it has not read it
   };
 
   HostModel(uint64_t seed, Placement placement);
@@ -110,6 +112,8 @@ class HostModel {
              uint64_t boot_pages, bool start_paused);
   void RunGuest(Guest& guest);
   void WorkTowardsTarget(Guest& guest);
+  bool Wakes(const Guest& guest) const;
+  static void ReadTarget(Guest& guest);
   // Asks for the frames of new RAM words, which must be nobody's.
   void LearnFrames(Guest& guest);
   // Frames that others map are held; returns how many.

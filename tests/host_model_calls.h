@@ -183,6 +183,7 @@ inline void HostModel::Adopt(std::shared_ptr<Domain> domain,
     // Frames that the guest gave back meanwhile were never learnt.
     at->second.model.Boot();
     at->second.state = DomainState::kRunning;
+    at->second.unread = false;
   }
   LearnFrames(at->second);
 }
@@ -190,19 +191,41 @@ inline void HostModel::Adopt(std::shared_ptr<Domain> domain,
 inline void HostModel::RunGuest(Guest& guest) {
   if (guest.state == DomainState::kBuilt) Release(guest.model.Boot());
   guest.state = DomainState::kRunning;
+  ReadTarget(guest);
   WorkTowardsTarget(guest);
+}
+
+inline void HostModel::ReadTarget(Guest& guest) {
+  if (guest.unread) guest.model.ReadTarget();
+  guest.unread = false;
+}
+
+// B2: whether the driver wakes when its target is written now.
+inline bool HostModel::Wakes(const Guest& guest) const {
+  const auto driver = guest.domain->Info().balloon_driver;
+  if (!driver.has_value()) return true;
+  const bool waits = driver->state == BalloonState::kAgain ||
+                     driver->state == BalloonState::kCancelled;
+  const uint64_t slept_at =
+      waits ? guest.model.driver_target() : guest.model.current();
+  return guest.model.target() != slept_at;
 }
 
 inline void HostModel::WorkTowardsTarget(Guest& guest) {
   GuestModel& model = guest.model;
-  if (model.target() < model.current()) {
-    Release(model.Down(std::min<uint64_t>(model.current() - model.target(),
-                                          model.free().size())));
+  guest.overdue = false;
+  const uint64_t target = model.driver_target();
+  if (target < model.current()) {
+    Release(model.Down(
+        std::min<uint64_t>(model.current() - target, model.free().size())));
   } else {
     model.Up(std::min(
-        {model.target() - model.current(), uint64_t{model.balloon().size()},
+        {target - model.current(), uint64_t{model.balloon().size()},
          model.RoomBelowMax(HeldBy(guest.domain->id().value())), free_}));
     LearnFrames(guest);
+    if (target > model.current() && model.balloon().empty()) {
+      model.GiveUpTarget();
+    }
   }
 }
 
@@ -290,9 +313,15 @@ inline void HostModel::PauseOrUnpause() {
     EXPECT_EQ(*state, guest.state);
     return;
   }
+  const bool wakes = guest.overdue || (guest.unread && Wakes(guest));
   const auto state = guest.domain->Unpause(NeverStop);
   ASSERT_THAT(state, IsOk());
-  if (guest.state != DomainState::kRunning) RunGuest(guest);
+  if (guest.state == DomainState::kBuilt || wakes) {
+    if (guest.state != DomainState::kRunning) RunGuest(guest);
+  } else if (guest.state == DomainState::kPaused) {
+    guest.state = DomainState::kRunning;
+    ReadTarget(guest);
+  }
   EXPECT_EQ(*state, DomainState::kRunning);
 }
 
@@ -320,7 +349,9 @@ inline void HostModel::BalloonDown() {
         IsDom0(guest) ? 0 : std::min<uint64_t>(pages, model.free().size());
     EXPECT_EQ(moved->value(), count);
     Release(model.Down(count));
+    guest.overdue = false;
     model.set_target(model.current());
+    model.ReadTarget();
   }
 }
 
@@ -354,7 +385,9 @@ inline void HostModel::BalloonUp() {
     ASSERT_THAT(moved, IsOk());
     const uint64_t count = std::min({pages, in_balloon, room, free_});
     EXPECT_EQ(moved->value(), model.Up(count));
+    guest.overdue = false;
     model.set_target(model.current());
+    model.ReadTarget();
     LearnFrames(guest);
   }
 }
@@ -365,6 +398,10 @@ inline void HostModel::SetTarget() {
   uint64_t target = Pick(model.static_max());
   if (Chance(50)) target = model.current() - model.current() / 8 + Pick(800);
   if (Chance(10)) target = model.static_max() + 1 + Pick(20);
+  const uint64_t target_before = model.target();
+  model.set_target(target);
+  const bool wakes = Wakes(guest);
+  model.set_target(target_before);
   const absl::Status status =
       guest.domain->SetTarget(PageCount(target), NeverStop);
   if (target == 0) {
@@ -385,7 +422,10 @@ inline void HostModel::SetTarget() {
   EXPECT_THAT(status, IsOk());
   model.set_max(target + kPagesPerMiB);
   model.set_target(target);
-  if (guest.state == DomainState::kRunning) WorkTowardsTarget(guest);
+  guest.unread = true;
+  if (guest.state != DomainState::kRunning) return;
+  ReadTarget(guest);
+  if (wakes) WorkTowardsTarget(guest);
 }
 
 inline void HostModel::SetMaxMemory() {
@@ -412,14 +452,19 @@ inline void HostModel::WakeBalloon() {
   Guest& guest = PickGuest();
   const BalloonTimer timer = guest.domain->balloon_timer();
   EXPECT_THAT(guest.domain->WakeBalloon(timer, NeverStop), IsOk());
-  if (timer.seconds.has_value()) {
-    EXPECT_EQ(guest.state, DomainState::kRunning);
-    EXPECT_EQ(guest.domain->balloon_timer().wakeups, timer.wakeups + 1);
-    WorkTowardsTarget(guest);
-  } else if (guest.state == DomainState::kRunning &&
-             guest.model.target() != guest.model.current()) {
+  const uint64_t woken = guest.domain->balloon_timer().wakeups - timer.wakeups;
+  if (!timer.seconds.has_value()) {
+    EXPECT_EQ(woken, 0u);
     // Nothing will come of waiting.
-    EXPECT_TRUE(guest.model.balloon().empty() || guest.model.refilled());
+    if (guest.state != DomainState::kRunning) return;
+    EXPECT_EQ(guest.model.driver_target(), guest.model.current());
+  } else if (guest.state == DomainState::kRunning) {
+    EXPECT_EQ(woken, 1u);
+    WorkTowardsTarget(guest);
+  } else {
+    EXPECT_EQ(guest.state, DomainState::kPaused);
+    EXPECT_EQ(woken, 0u);
+    guest.overdue = true;
   }
 }
 

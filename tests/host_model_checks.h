@@ -56,6 +56,9 @@ inline void HostModel::CheckInfo(const Guest& guest) {
   ASSERT_EQ(info.balloon_driver.has_value(), model.booted());
   if (!model.booted()) return;
   EXPECT_EQ(info.balloon_driver->current.value(), model.driver_current());
+  if (guest.state == DomainState::kRunning) {
+    EXPECT_EQ(info.balloon_driver->target.value(), model.driver_target());
+  }
   EXPECT_EQ(info.balloon_driver->high.value(), model.balloon_high());
   EXPECT_EQ((info.balloon_driver->low + info.balloon_driver->high).value(),
             model.balloon().size());

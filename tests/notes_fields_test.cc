@@ -14,6 +14,7 @@
 #include "domain/units/state_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/fuzz/guest_difference.h"
 #include "tests/fuzz/notes_guests.h"
 #include "tests/status_matchers.h"
 
@@ -83,9 +84,9 @@ class FieldNames {
     Take("remapped");
     Take("released");
     Items("extra_regions", {"extra_regions", "extra_regions"});
-    Items("balloon.low", {"balloon.low", "balloon.low"});
+    Items("balloon.low", {"balloon.low", "balloon.low", "balloon.striped"});
     Items("balloon.high", {"balloon.high", "balloon.high"});
-    for (const char* name : {"driver.taken_off", "driver.target",
+    for (const char* name : {"driver.target", "driver.gave_up_target",
                              "driver.state", "driver.delay", "driver.retry"}) {
       Take(name);
     }
@@ -247,6 +248,47 @@ TEST_P(NotesFieldsTest, WhatTheImageSaysBesideTheNotesMustAgree) {
   EXPECT_THAT(with([&](GuestNotes& notes) { notes.record_pages = used; }),
               malformed("do not call free"));
   EXPECT_EQ(host_->Info().owned, PageCount(kFuzzDom0Pages));
+}
+
+// Version 1 knew no batches, and took the room off the driver's figures.
+TEST_P(NotesFieldsTest, NotesOfVersion1MakeTheSameGuest) {
+  const FieldNames fields(guest_.numbers, guest_.spec);
+  const uint64_t room = (guest_.spec.max_memory - guest_.spec.memory).value();
+  const auto first = [&](uint64_t taken_off) {
+    std::vector<uint64_t> numbers;
+    for (size_t i = 0; i < guest_.numbers.size(); ++i) {
+      const std::string& name = fields.names()[i];
+      const uint64_t number = guest_.numbers[i];
+      if (name == "version") {
+        numbers.push_back(1);
+      } else if (name == "driver.target") {
+        numbers.insert(numbers.end(), {taken_off, number - taken_off});
+      } else if (name == "balloon.striped" || name == "driver.gave_up_target") {
+        EXPECT_EQ(number, 0u) << name;
+      } else {
+        numbers.push_back(number);
+      }
+    }
+    return Bytes(numbers);
+  };
+  const auto awaken = [&](Host& host, const std::string& notes) {
+    return SendGuest(guest_, host)
+        ->Awaken({.bytes = notes, .record_pages = guest_.record_pages});
+  };
+  const auto second_host = MakeFuzzHost();
+  const auto second = awaken(*second_host, Bytes(guest_.numbers));
+  ASSERT_THAT(second, IsOk());
+  for (const uint64_t taken_off : {uint64_t{0}, room}) {
+    const auto host = MakeFuzzHost();
+    const auto guest = awaken(*host, first(taken_off));
+    ASSERT_THAT(guest, IsOk());
+    EXPECT_EQ(DifferenceBetween(**second, **guest, {700}), std::nullopt);
+    EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
+  }
+  EXPECT_THAT(
+      awaken(*host_, first(room - 1)).status(),
+      IsError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
+              HasSubstr(": driver.taken_off, at byte ")));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, NotesFieldsTest, testing::Range<size_t>(0, 4));

@@ -1,6 +1,6 @@
 // Replays the p2m rules as executable cases: one JSON file each, out of
-// tests/testdata/vectors or the folder named in SIMVISOR_VECTORS.  An operation
-// that is not known here fails the test.
+// tests/testdata/vectors, or out of the folder named in SIMVISOR_VECTORS, and
+// its folder balloon.  An operation that is not known here fails the test.
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,9 +8,11 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,9 @@
 #include "absl/strings/strip.h"
 #include "domain/guest/address_spaces.h"
 #include "domain/guest/balloon_driver.h"
+#include "domain/guest/balloon_list.h"
 #include "domain/guest/e820.h"
+#include "domain/guest/free_pages.h"
 #include "domain/guest/guest_boot.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/m2p.h"
@@ -27,8 +31,10 @@
 #include "domain/p2m/page_source.h"
 #include "domain/units/abi.h"
 #include "domain/units/cpu_mask_table.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "tests/balloon_guest.h"
 #include "tests/p2m_pages.h"
 
 namespace simvisor {
@@ -53,15 +59,62 @@ class LimitedSource : public PageSource {
     taken_ += count;
     return pages;
   }
-  void Return(PfnExtent) override {}
+  void Return(PfnExtent pages) override {
+    returned_ += pages.count;
+    if (left_.has_value()) *left_ += pages.count;
+  }
 
   void Limit(PageCount left) { left_ = left; }
+  // Pages taken so far, those given back since included, and without them.
   uint64_t taken() const { return taken_.value(); }
+  uint64_t kept() const { return taken_.value() - returned_.value(); }
 
  private:
   Pfn next_{uint64_t{1} << 40};
   PageCount taken_;
+  PageCount returned_;
   std::optional<PageCount> left_;
+};
+
+// The lowest free pages from pfn 1000 on; notes what is asked for and what
+// comes back.
+class NotingSource : public PageSource {
+ public:
+  explicit NotingSource(uint64_t free) {
+    free_.Add({Pfn(1000), PageCount(free)});
+  }
+  PfnExtent Take(PageCount count) override {
+    calls_ += count.value();
+    return free_.TakeLowest(count);
+  }
+  void Return(PfnExtent pages) override {
+    for (Pfn pfn = pages.first; pfn < pages.end(); pfn += PageCount(1)) {
+      freed_.push_back(pfn.value());
+    }
+    free_.Add(pages);
+  }
+
+  uint64_t calls() const { return calls_; }
+  const std::vector<uint64_t>& freed() const { return freed_; }
+  uint64_t free() const { return free_.size().value(); }
+
+ private:
+  PfnSet free_;
+  uint64_t calls_ = 0;
+  std::vector<uint64_t> freed_;
+};
+
+// A list with nothing in it, and a process's tables in `kernel`.
+struct PaeGuest {
+  explicit PaeGuest(const PaeKernel& kernel)
+      : pages(0, uint64_t{1} << 20),
+        list(BuiltList(kAbiX86_32Pae, 1000, 0, pages)) {
+    EXPECT_TRUE(list->Relocate(Pfn(0), pages).ok());
+    spaces = std::make_unique<AddressSpaces>("guest", kernel, *list);
+  }
+  PagesFrom pages;
+  std::unique_ptr<P2mList> list;
+  std::unique_ptr<AddressSpaces> spaces;
 };
 
 class Replay {
@@ -100,6 +153,19 @@ class Replay {
             {"balloon", &Replay::Balloon},
             {"target", &Replay::Target},
             {"wake", &Replay::Wake},
+            {"domain", &Replay::DomainOp},
+            {"host_free", &Replay::HostFree},
+            {"set_target", &Replay::SetTargetOp},
+            {"timer", &Replay::Timer},
+            {"pause", &Replay::Pause},
+            {"unpause", &Replay::Unpause},
+            {"map_ballooned", &Replay::MapBallooned},
+            {"unmap_ballooned", &Replay::UnmapBallooned},
+            {"balloon_list", &Replay::BalloonListOp},
+            {"balloon_to", &Replay::BalloonTo},
+            {"pgd_alloc", &Replay::PgdAlloc},
+            {"pmd_entry_flags", &Replay::PmdEntryFlags},
+            {"pgd_entry_flags", &Replay::PgdEntryFlags},
             {"cpumask", &Replay::CpuMask},
             {"cpumask_window", &Replay::CpuMaskWindow},
             {"pae_frames", &Replay::PaeFrames},
@@ -222,13 +288,18 @@ class Replay {
     const E820Map map = *E820Map::Create(std::move(entries));
     const PageCount nr_pages(step["nr_pages"].get<uint64_t>());
     const Pfn limit(step.value("limit_gib", uint64_t{0}) * kPagesPerGiB);
-    const MemorySetup setup = *PlanMemorySetup(
+    const absl::StatusOr<MemorySetup> planned = PlanMemorySetup(
         {.abi = &abi_,
          .e820 = &map,
          .nr_pages = nr_pages,
          .ceiling = PageCount(step["max_pages"].get<uint64_t>()),
          .initial = step.value("initial", true),
          .area_limit = limit});
+    if (!planned.ok()) {
+      EXPECT_EQ(planned.status().code(), absl::StatusCode::kFailedPrecondition);
+      return "crash: remap target larger than its ballooning room";
+    }
+    const MemorySetup& setup = *planned;
     const uint64_t needed = PagesToBoot(abi_, nr_pages, setup, limit)->value();
     EXPECT_TRUE(list_->Build(nr_pages, source_).ok());
     list_->StoreFrames(Pfn(0), {Mfn(kDefaultMfnBase), nr_pages});
@@ -263,11 +334,11 @@ class Replay {
   }
 
   Json Taking(const std::function<bool()>& change) {
-    const uint64_t before = source_.taken();
+    const uint64_t before = source_.kept();
     const uint64_t generation = list_->generation();
     const bool ok = change();
     return {{"ok", ok},
-            {"frames_taken", source_.taken() - before},
+            {"frames_taken", source_.kept() - before},
             {"generation_step", list_->generation() - generation}};
   }
 
@@ -455,7 +526,7 @@ class Replay {
     driver_ = BalloonDriver(
         abi_, step.value("max_retry", BalloonPolicy::kDefaultMaxRetry));
     const PageCount current(step["current"].get<uint64_t>());
-    driver_->Start(current, {});
+    driver_->Start(current);
     driver_->SetBalloon(PageCount(step.value("low", uint64_t{0})),
                         PageCount(step.value("high", uint64_t{0})));
     return nullptr;
@@ -471,11 +542,14 @@ class Replay {
     const bool up = round.direction == BalloonDriver::Direction::kUp;
     const PageCount limit(
         step.value(up ? "granted" : "available", round.pages.value()));
+    // Without a reserve, whatever there is counts as less than it.
+    constexpr uint64_t kAll = ~uint64_t{0};
+    const BalloonDriver::Spare spare = {
+        .available = PageCount(step.value("available", kAll)),
+        .reserve = PageCount(step.value("reserve", kAll))};
     const BalloonState state =
-        driver_->EndRound(round, std::min(round.pages, limit));
-    return {{"state", state == BalloonState::kDone    ? "DONE"
-                      : state == BalloonState::kAgain ? "EAGAIN"
-                                                      : "ECANCELED"},
+        driver_->EndRound(round, std::min(round.pages, limit), spare);
+    return {{"state", StateName(state)},
             {"current", driver_->current().value()},
             {"target", driver_->target().value()},
             {"low", driver_->low().value()},
@@ -484,15 +558,163 @@ class Replay {
             {"retry", driver_->policy().retry_count()}};
   }
 
+  static std::string StateName(BalloonState state) {
+    return state == BalloonState::kDone    ? "DONE"
+           : state == BalloonState::kAgain ? "EAGAIN"
+                                           : "ECANCELED";
+  }
+
+  Json Figures() const {
+    const BalloonFigures f = guest_->Figures();
+    EXPECT_THAT(guest_->Audit(), testing::IsEmpty());
+    return {{"state", StateName(f.state)},
+            {"current", f.current},
+            {"target", f.target},
+            {"low", f.low},
+            {"high", f.high},
+            {"delay", f.delay},
+            {"retry", f.retry},
+            {"sleep", f.sleep}};
+  }
+  Json DomainOp(const Json& step) {
+    const uint64_t memory = step["memory"];
+    const uint64_t room = step.value("room", uint64_t{0});
+    const uint64_t leaves = (memory + room) / abi_.leaf_span();
+    guest_ = std::make_unique<BalloonGuest>(
+        abi_.arch, memory, room,
+        step.value("max_retry", BalloonPolicy::kDefaultMaxRetry), 64 + leaves);
+    if (step.contains("guest_keeps")) guest_->Keep(step["guest_keeps"]);
+    return Figures();
+  }
+  Json HostFree(const Json& step) {
+    guest_->SetHostFree(step["frames"]);
+    return Figures();
+  }
+  Json SetTargetOp(const Json& step) {
+    guest_->SetTarget(step["pages"]);
+    return Figures();
+  }
+  Json Timer(const Json&) {
+    guest_->RunOutTimer();
+    return Figures();
+  }
+  Json Pause(const Json&) {
+    guest_->Pause();
+    return Figures();
+  }
+  Json Unpause(const Json&) {
+    guest_->Unpause();
+    return Figures();
+  }
+  Json MapBallooned(const Json& step) {
+    const std::set<uint64_t> missing = guest_->Missing();
+    const uint64_t count = step["count"];
+    EXPECT_LE(count, missing.size());
+    const std::vector<uint64_t> pfns(missing.begin(),
+                                     std::next(missing.begin(), count));
+    guest_->MapBallooned(pfns);
+    lent_.insert(lent_.end(), pfns.begin(), pfns.end());
+    return Figures();
+  }
+  Json UnmapBallooned(const Json& step) {
+    const uint64_t count = step["count"];
+    EXPECT_LE(count, lent_.size());
+    guest_->UnmapBallooned({lent_.end() - count, lent_.end()});
+    lent_.resize(lent_.size() - count);
+    return Figures();
+  }
+
+  Json BalloonListOp(const Json& step) {
+    const Pfn memory(step["memory"].get<uint64_t>());
+    const PageCount room_low(step.value("room_low", uint64_t{0}));
+    const PageCount room_high(step.value("room_high", uint64_t{0}));
+    balloon_ = BalloonList(memory + room_low);
+    balloon_.Push({memory, room_low + room_high});
+    free_.emplace();
+    free_->Return({Pfn(0), memory - Pfn(0)});
+    return BalloonRuns();
+  }
+  Json BalloonTo(const Json& step) {
+    const PageCount pages(step["pages"].get<uint64_t>());
+    if (pages < free_->count()) {
+      std::vector<PfnExtent> taken;
+      while (free_->count() > pages) {
+        taken.push_back(free_->TakeForBalloon(free_->count() - pages));
+      }
+      balloon_.PushTaken(taken, PageCount(abi_.balloon_batch()));
+    }
+    while (free_->count() < pages && balloon_.size() > PageCount(0)) {
+      free_->Return(balloon_.Pop(pages - free_->count()));
+    }
+    return BalloonRuns();
+  }
+  // The list from its head on: [first, last] of what goes on up or down.
+  Json BalloonRuns() const {
+    std::vector<std::vector<uint64_t>> runs;
+    int64_t step = 0;
+    BalloonList rest = balloon_;
+    while (rest.size() > PageCount(0)) {
+      const uint64_t pfn = rest.Pop(PageCount(1)).first.value();
+      const int64_t next =
+          runs.empty() ? 0 : static_cast<int64_t>(pfn - runs.back()[1]);
+      if ((next == 1 || next == -1) && (step == 0 || step == next)) {
+        runs.back()[1] = pfn;
+        step = next;
+      } else {
+        runs.push_back({pfn, pfn});
+        step = 0;
+      }
+    }
+    return runs;
+  }
+
+  static PaeKernel KernelOf(const Json& step) {
+    return {.shared_kernel_pmd = step.value("shared", false),
+            .user_pgds = step.value("user_pgds", 3)};
+  }
+  Json PgdAlloc(const Json& step) {
+    PaeGuest guest(KernelOf(step));
+    NotingSource source(step["free"]);
+    const bool ok =
+        guest.spaces->Create(1, source, [] { return absl::OkStatus(); }).ok();
+    EXPECT_TRUE(guest.spaces->CheckInvariants().ok());
+    return {{"ok", ok},
+            {"allocator_calls", source.calls()},
+            {"freed", source.freed()},
+            {"free_after", source.free()},
+            {"on_pgd_list", guest.spaces->totals().listed}};
+  }
+  // The flags of an entry of a process's page, which `page` picks.
+  template <typename PickPage>
+  static Json EntryFlags(const Json& step, PickPage page) {
+    PaeGuest guest(KernelOf(step));
+    EXPECT_TRUE(
+        guest.spaces->Create(1, guest.pages, [] { return absl::OkStatus(); })
+            .ok());
+    std::vector<AddressSpaceInfo> spaces;
+    guest.spaces->List(0, 1, spaces);
+    std::string bytes(kPageSize, '\0');
+    // Frames of this guest have the numbers of their pfns.
+    EXPECT_TRUE(guest.spaces->RenderPage(Pfn(page(spaces.at(0)).value()),
+                                         absl::MakeSpan(bytes)));
+    const size_t at = 8 * step["entry"].get<size_t>();
+    return static_cast<uint8_t>(bytes[at]) |
+           (static_cast<uint8_t>(bytes[at + 1]) & 0xf) << 8;
+  }
+  Json PmdEntryFlags(const Json& step) {
+    return EntryFlags(step,
+                      [](const AddressSpaceInfo& s) { return s.pmds[3]; });
+  }
+  Json PgdEntryFlags(const Json& step) {
+    return EntryFlags(step, [](const AddressSpaceInfo& s) { return s.pgd; });
+  }
+
   // Makes the processes and says what they took.
   Json PaeFrames(const Json& step) {
     EXPECT_EQ(abi_.arch, Arch::kX86_32Pae);
-    PagesFrom source(0, uint64_t{1} << 20);
-    const std::unique_ptr<P2mList> list = BuiltList(abi_, 1000, 0, source);
-    EXPECT_TRUE(list->Relocate(Pfn(0), source).ok());
-    const PaeKernel kernel = {.shared_kernel_pmd = step["shared"].get<bool>(),
-                              .user_pgds = step["user_pgds"].get<int>()};
-    AddressSpaces spaces("guest", kernel, *list);
+    PaeGuest guest(KernelOf(step));
+    PagesFrom& source = guest.pages;
+    AddressSpaces& spaces = *guest.spaces;
     const uint64_t processes = step["processes"];
     const PageCount expected = spaces.PagesToCreate(processes);
     const Pfn before = source.next();
@@ -523,7 +745,7 @@ class Replay {
         mfn < nr_m2p && entry != m2p_.end() ? entry->second : Pfn::None();
     const MfnTranslation found = MfnToPfn(*list_, Mfn(mfn), candidate);
     const auto number = [](Pfn pfn) {
-      return pfn.is_none() ? Json("none") : Json(pfn.value());
+      return pfn.is_none() ? Json("none") : Json(Hex(pfn.value()));
     };
     return {{"pfn", number(found.pfn)}, {"local", number(found.local)}};
   }
@@ -578,16 +800,24 @@ class Replay {
   std::unique_ptr<P2mList> list_;
   LimitedSource source_;
   std::optional<BalloonDriver> driver_;
+  std::unique_ptr<BalloonGuest> guest_;
+  std::vector<uint64_t> lent_;
+  BalloonList balloon_;
+  std::optional<FreePages> free_;
   std::map<uint64_t, Pfn> m2p_;  // of the machine, by mfn
   int epoch_ = 0;
 };
 
 std::vector<std::filesystem::path> VectorFiles() {
-  const char* folder = std::getenv("SIMVISOR_VECTORS");
+  const char* const given = std::getenv("SIMVISOR_VECTORS");
+  const std::filesystem::path folder =
+      given != nullptr ? given : "tests/testdata/vectors";
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(
-           folder != nullptr ? folder : "tests/testdata/vectors")) {
-    if (entry.path().extension() == ".json") files.push_back(entry.path());
+  for (const std::filesystem::path& at : {folder, folder / "balloon"}) {
+    if (!std::filesystem::is_directory(at)) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(at)) {
+      if (entry.path().extension() == ".json") files.push_back(entry.path());
+    }
   }
   std::sort(files.begin(), files.end());
   return files;

@@ -75,8 +75,8 @@ TEST_F(ServerBalloonApiTest, DriverIsShownOnceTheGuestHasBooted) {
 
   ASSERT_EQ(Unpause(domain.domid()), "OK");
   const v1::BalloonDriver driver = Get(domain.domid()).balloon_driver();
-  EXPECT_EQ(driver.current_pages(), kPages - kRoom);
-  EXPECT_EQ(driver.target_pages(), kPages - kRoom);
+  EXPECT_EQ(driver.current_pages(), kPages);
+  EXPECT_EQ(driver.target_pages(), kPages);
   EXPECT_EQ(driver.low_pages(), kRoom);
   EXPECT_EQ(driver.high_pages(), 0u);
   EXPECT_EQ(driver.batch_pages(), 512u);
@@ -109,7 +109,7 @@ TEST_F(ServerBalloonApiTest, ShortMoveGoesOnWhenFramesAreThere) {
   EXPECT_EQ(AuditFindings(), "");
 }
 
-TEST_F(ServerBalloonApiTest, UnpausedGuestTriesAtOnceAndThenByTime) {
+TEST_F(ServerBalloonApiTest, TargetWrittenWhilePausedIsTriedAtOnceThenByTime) {
   v1::Domain domain;
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   ASSERT_EQ(Pause(domain.domid()), "OK");
@@ -122,6 +122,36 @@ TEST_F(ServerBalloonApiTest, UnpausedGuestTriesAtOnceAndThenByTime) {
   Destroy(filler);
   clock_.Advance(2);
   EXPECT_EQ(Get(domain.domid()).memory().current_pages(), kPages + 100);
+}
+
+TEST_F(ServerBalloonApiTest, PagesHeldForOthersAreNotTheDrivers) {
+  v1::Domain owner, mapper;
+  ASSERT_EQ(Create(WithRoom("owner"), &owner), "OK");
+  ASSERT_EQ(Create(WithRoom("mapper"), &mapper), "OK");
+  v1::TranslatePfnsRequest where;
+  where.mutable_domain()->set_domid(owner.domid());
+  for (uint64_t pfn = kPages - 5; pfn < kPages; ++pfn) where.add_pfns(pfn);
+  v1::TranslatePfnsResponse words;
+  ASSERT_EQ(Call(*memory_, &Memory::TranslatePfns, where, &words), "OK");
+  v1::MapForeignFramesRequest map;
+  map.mutable_domain()->set_domid(mapper.domid());
+  for (uint64_t i = 0; i < 5; ++i) {
+    v1::ForeignSlot* const slot = map.add_slots();
+    slot->set_pfn(kPages + i);
+    slot->set_mfn(words.frames(static_cast<int>(i)));
+  }
+  v1::MapForeignFramesResponse mapped;
+  ASSERT_EQ(Call(*memory_, &Memory::MapForeignFrames, map, &mapped), "OK");
+  ASSERT_EQ(mapped.mapped_slots(), 5u);
+
+  SetTarget(owner.domid(), kPages - 100);
+  const v1::Domain after = Get(owner.domid());
+  EXPECT_EQ(after.memory().current_pages(), kPages - 95);
+  EXPECT_EQ(after.memory().foreign_held_pages(), 5u);
+  EXPECT_EQ(after.balloon_driver().current_pages(), kPages - 100);
+  EXPECT_EQ(after.balloon_driver().target_pages(), kPages - 100);
+  EXPECT_EQ(after.balloon_driver().low_pages(), kRoom + 100);
+  EXPECT_EQ(AuditFindings(), "");
 }
 
 TEST_F(ServerBalloonApiTest, SpecSaysHowManyRoundsMayFail) {

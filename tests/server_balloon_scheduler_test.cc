@@ -137,9 +137,23 @@ TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   EXPECT_EQ(RetriesOf(*domain_), 2u);
   ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
   scheduler_->Watch(domain_);
-  EXPECT_EQ(RetriesOf(*domain_), 3u);
+  EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has run out meanwhile
   Unfill();
   clock_.Advance(4);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, SleepGoesOnWhileTheGuestIsPaused) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  clock_.Advance(1);
+  ASSERT_THAT(domain_->Pause(), IsOk());
+  scheduler_->Watch(domain_);
+  Unfill();
+  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  scheduler_->Watch(domain_);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
 }
 

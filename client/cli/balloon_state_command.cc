@@ -15,9 +15,6 @@
 namespace simvisor::client {
 namespace {
 
-// Figures that wrap around below 0.
-int64_t Signed(uint64_t pages) { return static_cast<int64_t>(pages); }
-
 std::string StateName(v1::BalloonState state) {
   if (state == v1::BALLOON_STATE_UNSPECIFIED) return "has not run yet";
   return std::string(
@@ -25,7 +22,8 @@ std::string StateName(v1::BalloonState state) {
 }
 
 std::string Credit(const v1::BalloonDriver& driver) {
-  const int64_t credit = Signed(driver.target_pages() - driver.current_pages());
+  const auto credit =
+      static_cast<int64_t>(driver.target_pages() - driver.current_pages());
   if (credit == 0) return "0 pages";
   return absl::StrCat(credit,
                       credit > 0 ? " pages (to get)" : " pages (to give)");
@@ -41,15 +39,15 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
     session.out() << InfoLine(name, value);
   };
   const auto pages = [](uint64_t count) {
-    return absl::StrCat(Signed(count), " pages");
+    return absl::StrCat(count, " pages");
   };
-  const uint64_t taken_off =
-      domain.memory().current_pages() - driver.current_pages();
   print("state", StateName(driver.state()));
   print("credit", Credit(driver));
-  print("current", absl::StrCat(pages(driver.current_pages()), ": ",
-                                domain.memory().current_pages(), " less ",
-                                Signed(taken_off), " of room to balloon"));
+  const uint64_t held = domain.memory().foreign_held_pages();
+  print("current",
+        held == 0 ? pages(driver.current_pages())
+                  : absl::StrCat(pages(driver.current_pages()), ", and ", held,
+                                 " given back that other domains map"));
   print("target", pages(driver.target_pages()));
   print("low", pages(driver.low_pages()));
   print("high", pages(driver.high_pages()));
@@ -96,11 +94,10 @@ void AddBalloonStateCommand(Commands& commands, CLI::App& balloon) {
       [name](Session& session) { return BalloonState(session, *name); });
   verb.add_option("DOM", *name, kDomainHelp)->required();
   verb.footer(
-      "Names are those of the driver's balloon_stats.  current and target are\n"
-      "the driver's own: it takes the room to balloon off both at boot, and\n"
-      "they may be below 0; credit is what it works on.  After AGAIN it tries\n"
-      "again schedule_delay seconds later; after CANCELLED when the target\n"
-      "changes, or an hour later.");
+      "Names are those of the driver's balloon_stats.  credit, target less\n"
+      "current, is what it works on.  After AGAIN it tries again\n"
+      "schedule_delay seconds later; after CANCELLED an hour later, if there\n"
+      "is credit left; and after both when the target changes.");
 }
 
 }  // namespace simvisor::client

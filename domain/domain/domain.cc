@@ -162,7 +162,7 @@ absl::Status Domain::Boot() {
     extra_regions_.push_back(ExtentBetween(first, end));
     balloon_.Push(extra_regions_.back());
   }
-  driver_.Start(current_, extra_regions_);
+  driver_.Start(current_);
   CountBalloon();
   if (abi_->arch == Arch::kX86_32Pae) MakeAddressSpaces();
   booted_.store(true, std::memory_order_release);
@@ -223,7 +223,7 @@ void Domain::Show() {
       now.memory.address_space_pages = address_spaces_->pages();
     }
     if (booted_.load(std::memory_order_relaxed)) {
-      now.memory.balloon = balloon_.size();
+      now.memory.balloon = balloon_.size() + entering_;
       now.memory.available = free_pages_.count();
       now.balloon_driver = DriverInfo();
     }
@@ -273,7 +273,7 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   state_ = DomainState::kRunning;
   Show();
   // The guest runs, however far its driver got before it was stopped.
-  Drive(target_, nullptr, stop).IgnoreError();
+  ReadTarget(stop).IgnoreError();
   return state_;
 }
 

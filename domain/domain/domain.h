@@ -11,9 +11,9 @@
 //   in no free list and no two of these; (4) the guest's free pages are RAM,
 //   and the balloon's pfns are INVALID; (5) every PMD entry that the tables of
 //   a process have for the p2m area is the list's; (6) the balloon driver
-//   counts the pages but held ones, less the room it took off at boot, and the
-//   balloon's pfns by zone; that of a running guest works towards the target,
-//   likewise less that room, unless it has given up; (7) a foreign word's frame
+//   counts the pages but held ones, and the balloon's pfns by zone; that of a
+//   running guest works towards the target, unless an empty balloon made it
+//   give that up; (7) a foreign word's frame
 //   is another domain's.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
@@ -127,10 +127,11 @@ class Domain {
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
 
   absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);
-  // Boots the guest if it has not run yet, then lets the balloon driver work as
-  // far as it can.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel
-  // gets too few pages to boot, where a real one would stop for good; the
-  // domain then is BUILT as before.
+  // Boots the guest if it has not run yet.  Its balloon driver then works, as
+  // far as it can, if the target has changed or its sleep has run out.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel gets too few pages
+  // to boot, where a real one would stop for good; the domain then is BUILT as
+  // before.
   absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
   // Unmaps every foreign frame, then gives every frame back, and returns how
   // many went back to the pool, frames of dying owners included; DYING
@@ -253,19 +254,19 @@ class Domain {
                                       StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
-  // the driver of a running guest move as far as it can, which is no error if
-  // it is short.  When `stop` ends the call, the target stays set.
+  // the driver of a running guest, if that wakes it, move as far as it can; a
+  // short move is no error.  When `stop` ends the call, the target stays set.
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(PageCount target, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // When the guest's balloon driver wakes by itself, while its guest runs.
+  // When the guest's balloon driver wakes by itself, or would but for a pause.
   BalloonTimer balloon_timer() const ABSL_LOCKS_EXCLUDED(mu_);
   // What the driver does when `timer` has run out: one wake-up towards its own
-  // target.  Nothing if the timer is not the present one, or the guest does not
-  // run.  When `stop` ends it, what has moved stays moved.
+  // target, that of a paused guest once it runs again.  Nothing if the timer is
+  // not the present one.  When `stop` ends it, what has moved stays moved.
   // Source: balloon_thread() in drivers/xen/balloon.c.
   absl::Status WakeBalloon(const BalloonTimer& timer, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -501,12 +502,17 @@ class Domain {
   // and limit allow.
   absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Sets the driver's target to what the domain's is as the driver counts.
-  void SetDriverTarget(PageCount target) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Has the guest read the domain's target, if that was written since it last
+  // did, and lets its driver work if that wakes it or if its timer ran out
+  // while the guest was paused.
+  absl::Status ReadTarget(StopCheck stop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // The rounds of one wake-up, up to the first that is not kDone.
   absl::Status WorkDriver(FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasDriver() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return state_ == DomainState::kRunning || state_ == DomainState::kPaused;
+  }
   BalloonDriverInfo DriverInfo() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Move pages, as many as there are or until `stop` says so, and count them in
   // *moved.
@@ -569,11 +575,14 @@ class Domain {
     PageCount max_pages;
   };
   Limits DecodeLimits(StateReader& in) const;
-  // Reads the guest's part of the notes, behind its list's.  `target` is the
-  // domain's as it was noted, `ram` has the pages of the guest.
-  absl::Status DecodeGuest(StateReader& in, const GuestNotes& notes,
-                           PageCount target, const PfnSet& ram, StopCheck stop)
+  // Reads the guest's part of the notes, of that version, behind its list's.
+  // `target` is the domain's as it was noted, `ram` has the pages of the guest.
+  absl::Status DecodeGuest(StateReader& in, uint64_t version,
+                           const GuestNotes& notes, PageCount target,
+                           const PfnSet& ram, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
+  void DecodeBalloon(StateReader& in, uint64_t version, PageCount target)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DecodeExtraRegions(StateReader& in) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DecodeLoad(StateReader& in, const PfnSet& free)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -754,6 +763,13 @@ class Domain {
   BalloonList balloon_ ABSL_GUARDED_BY(mu_);
   BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
   uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
+  // Its timer has run out, and the guest was paused.
+  bool driver_overdue_ ABSL_GUARDED_BY(mu_) = false;
+  // The target was written, and the guest has not read it.  One that boots or
+  // that comes out of an image reads it in any case.
+  bool target_unread_ ABSL_GUARDED_BY(mu_) = true;
+  // Pages that have left the guest and are not in the balloon's list yet.
+  PageCount entering_ ABSL_GUARDED_BY(mu_);
   // Room to balloon at boot; constant once booted_.
   std::vector<PfnExtent> extra_regions_;
   PageContents contents_ ABSL_GUARDED_BY(mu_);

@@ -253,18 +253,18 @@ void Domain::CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const {
 void Domain::AuditBalloon(std::vector<std::string>& out) const {
   Findings findings(id_, out);
   PageCount low, high;
-  for (const PfnExtent& pfns : balloon_.low_extents()) {
-    low += pfns.count;
-    CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
+  for (const BalloonList::Run& run : balloon_.low_runs()) {
+    low += run.pfns.count;
+    CheckClass(*list_, run.pfns, P2mClass::kMissing, "ballooned", findings);
   }
-  for (const PfnExtent& pfns : balloon_.high_extents()) {
-    high += pfns.count;
-    CheckClass(*list_, pfns, P2mClass::kMissing, "ballooned", findings);
+  for (const BalloonList::Run& run : balloon_.high_runs()) {
+    high += run.pfns.count;
+    CheckClass(*list_, run.pfns, P2mClass::kMissing, "ballooned", findings);
   }
   PfnSet pfns;
-  for (const BalloonList::Extents* extents :
-       {&balloon_.low_extents(), &balloon_.high_extents()}) {
-    for (const PfnExtent& extent : *extents) pfns.Add(extent);
+  for (const BalloonList::Runs* runs :
+       {&balloon_.low_runs(), &balloon_.high_runs()}) {
+    for (const BalloonList::Run& run : *runs) pfns.Add(run.pfns);
   }
   if (pfns.size() != low + high) {
     findings.Add(absl::StrFormat("%d pfns are in the balloon, %d times in all",
@@ -278,21 +278,16 @@ void Domain::AuditBalloon(std::vector<std::string>& out) const {
         low.value(), high.value(), driver_.low().value(),
         driver_.high().value()));
   }
-  if (driver_.current() + driver_.taken_off() != current_) {
+  if (driver_.current() != current_) {
     findings.Add(absl::StrFormat(
-        "%d pages are counted, but the balloon driver counts %d, having taken "
-        "off %d",
-        current_.value(), driver_.current().value(),
-        driver_.taken_off().value()));
+        "%d pages are counted, but the balloon driver counts %d",
+        current_.value(), driver_.current().value()));
   }
-  if (state_ == DomainState::kRunning &&
-      driver_.policy().state() != BalloonState::kCancelled &&
-      driver_.target() + driver_.taken_off() != target_) {
+  if (state_ == DomainState::kRunning && !driver_.gave_up_target() &&
+      driver_.target() != target_) {
     findings.Add(absl::StrFormat(
-        "the target is %d pages, but the balloon driver's is %d, having taken "
-        "off %d",
-        target_.value(), driver_.target().value(),
-        driver_.taken_off().value()));
+        "the target is %d pages, but the balloon driver's is %d",
+        target_.value(), driver_.target().value()));
   }
 }
 

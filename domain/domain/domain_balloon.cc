@@ -70,7 +70,7 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
   const absl::Status status =
       Drive(current_ - std::min(pages, current_), nullptr, stop);
   target_ = current_;
-  SetDriverTarget(target_);
+  driver_.SetTarget(target_);
   if (!status.ok()) return status;
   return before - current_;
 }
@@ -101,7 +101,7 @@ absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
   const absl::Status status = Drive(current_ + std::min(pages, balloon_.size()),
                                     allow_partial ? nullptr : &claim, stop);
   target_ = current_;
-  SetDriverTarget(target_);
+  driver_.SetTarget(target_);
   if (!status.ok()) return status;
   return current_ - before;
 }
@@ -163,21 +163,27 @@ PageCount Domain::RoomBelowMax() const {
 
 absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
                            StopCheck stop) {
-  SetDriverTarget(target);
+  driver_.SetTarget(target);
   return WorkDriver(claim, stop);
 }
 
-void Domain::SetDriverTarget(PageCount target) {
-  driver_.SetTarget(target - driver_.taken_off());
+absl::Status Domain::ReadTarget(StopCheck stop) {
+  const bool unread = std::exchange(target_unread_, false);
+  const bool woken = unread && driver_.SetTarget(target_);
+  return woken || driver_overdue_ ? WorkDriver(nullptr, stop)
+                                  : absl::OkStatus();
 }
 
 void Domain::CountBalloon() {
-  driver_.SetBalloon(balloon_.low_count(), balloon_.high_count());
+  driver_.SetBalloon(balloon_.low_count(), balloon_.high_count(),
+                     foreign_from_balloon_.size());
 }
 
 absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
   ++driver_wakeups_;
+  driver_overdue_ = false;
   while (true) {
+    const BalloonDriver::Spare spare = {.available = free_pages_.count()};
     const BalloonDriver::Round round = driver_.NextRound(kBatchesPerRound);
     absl::Status status;
     PageCount moved;
@@ -186,7 +192,7 @@ absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
     } else if (round.direction == BalloonDriver::Direction::kDown) {
       status = MoveDown(round.pages, stop, &moved);
     }
-    const BalloonState state = driver_.EndRound(round, moved);
+    const BalloonState state = driver_.EndRound(round, moved, spare);
     CountBalloon();
     if (!status.ok()) return status;
     if (state != BalloonState::kDone || driver_.credit() == 0) return status;
@@ -196,17 +202,20 @@ absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
 BalloonTimer Domain::balloon_timer() const {
   absl::ReaderMutexLock lock(&mu_);
   BalloonTimer timer = {driver_wakeups_, std::nullopt};
-  if (state_ == DomainState::kRunning) timer.seconds = driver_.SecondsToWake();
+  // A guest's time goes on while it is paused.
+  if (HasDriver() && !driver_overdue_) timer.seconds = driver_.SecondsToWake();
   return timer;
 }
 
 absl::Status Domain::WakeBalloon(const BalloonTimer& timer, StopCheck stop) {
   const ChangeLock lock(this);
-  if (state_ != DomainState::kRunning || timer.wakeups != driver_wakeups_ ||
+  if (!HasDriver() || timer.wakeups != driver_wakeups_ ||
       !driver_.SecondsToWake().has_value()) {
     return absl::OkStatus();
   }
-  return WorkDriver(nullptr, stop);
+  if (state_ == DomainState::kRunning) return WorkDriver(nullptr, stop);
+  driver_overdue_ = true;
+  return absl::OkStatus();
 }
 
 BalloonDriverInfo Domain::DriverInfo() const {
@@ -225,18 +234,20 @@ BalloonDriverInfo Domain::DriverInfo() const {
 
 absl::Status Domain::MoveDown(PageCount pages, StopCheck stop,
                               PageCount* moved) {
-  while (*moved < pages) {
+  std::vector<PfnExtent> taken;
+  absl::Status status;
+  while (status.ok() && *moved < pages) {
     PfnExtent pfns = free_pages_.TakeForBalloon(pages - *moved);
     if (pfns.empty()) break;
-    const PageCount before = current_;
-    const absl::Status status = MoveExtentDown(pfns, stop);
-    *moved += before - current_;
-    if (!status.ok()) {
-      free_pages_.Return(pfns);
-      return status;
-    }
+    const PfnExtent all = pfns;
+    status = MoveExtentDown(pfns, stop);
+    taken.push_back(ExtentBetween(all.first, pfns.first));
+    *moved += taken.back().count;
+    if (!pfns.empty()) free_pages_.Return(pfns);
   }
-  return absl::OkStatus();
+  balloon_.PushTaken(taken, driver_.batch());
+  entering_ = PageCount(0);
+  return status;
 }
 
 absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
@@ -248,7 +259,7 @@ absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
     const PfnExtent part = ExtentBetween(pfns.first, next);
     list_->ClearFrames(part);
     dirty_.Mark(part);
-    balloon_.Push(part);
+    entering_ += part.count;
     FreeFrames(frames);
     pfns = ExtentBetween(next, pfns.end());
   }
@@ -306,9 +317,10 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(target, "memory target"));
   max_pages_ = target + kMaxMemSlack;
   target_ = target;
+  target_unread_ = true;
   if (state_ != DomainState::kRunning) return absl::OkStatus();
   Show();
-  return Drive(target_, nullptr, stop);
+  return ReadTarget(stop);
 }
 
 PageCount Domain::PagesAboveLeast() const {

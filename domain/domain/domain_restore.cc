@@ -21,7 +21,10 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kNotesVersion = 1;
+constexpr uint64_t kNotesVersion = 2;
+// Before it, lists told nothing of batches, and drivers took off the room that
+// they found.
+constexpr uint64_t kFirstNotesVersion = 1;
 // Pages that are given frames in one go, with the domain's lock.
 constexpr PageCount kPlacedAtOnce{uint64_t{1} << 16};
 // Runs or leaves looked at between two looks at a StopCheck.
@@ -255,7 +258,7 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
     params.spec.vcpus = vcpus_;
   }
   StateReader in(notes.bytes, stop);
-  in.Get("version", kNotesVersion, kNotesVersion);
+  const uint64_t version = in.Get("version", kFirstNotesVersion, kNotesVersion);
   DecodeConfig(in, params.spec);
   const auto vcpus = static_cast<uint32_t>(in.Get("vcpus", 1, kMaxVcpus));
   if (vcpus != notes.vcpus.value_or(vcpus)) {
@@ -286,8 +289,8 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
                        WordsOf(params.spec, planned.ram, end), in, faults_));
   planned.guest.reset(new Domain(std::move(params), MemorySetup(), PageCount(0),
                                  std::move(list), pool_));
-  SIMVISOR_RETURN_IF_ERROR(
-      planned.guest->DecodeGuest(in, notes, noted.target, planned.ram, stop));
+  SIMVISOR_RETURN_IF_ERROR(planned.guest->DecodeGuest(
+      in, version, notes, noted.target, planned.ram, stop));
   return planned;
 }
 
@@ -333,9 +336,9 @@ void Domain::TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages) {
   DropKernelPages(record_pages);
 }
 
-absl::Status Domain::DecodeGuest(StateReader& in, const GuestNotes& notes,
-                                 PageCount target, const PfnSet& ram,
-                                 StopCheck stop) {
+absl::Status Domain::DecodeGuest(StateReader& in, uint64_t version,
+                                 const GuestNotes& notes, PageCount target,
+                                 const PfnSet& ram, StopCheck stop) {
   const ChangeLock lock(this);
   current_ = ram.size();
   const Pfn end = list_->p2m_size();
@@ -357,14 +360,7 @@ absl::Status Domain::DecodeGuest(StateReader& in, const GuestNotes& notes,
   remapped_ = PageCount(in.Get("remapped", most));
   released_ = PageCount(in.Get("released", most));
   DecodeExtraRegions(in);
-  balloon_.Decode(in, list_->last_pfn(), [this](PfnExtent pfns) {
-    return IsOf(*list_, P2mClass::kMissing, pfns);
-  });
-  driver_.Decode(in, {.pages = current_,
-                      .target = target,
-                      .most_pages = abi_->max_domain_pages(),
-                      .room = extra_regions_});
-  CountBalloon();
+  DecodeBalloon(in, version, target);
   if (abi_->arch == Arch::kX86_32Pae && in.ok()) {
     MakeAddressSpaces();
     address_spaces_->Decode(in, end, [this, &free](Pfn page) {
@@ -378,6 +374,26 @@ absl::Status Domain::DecodeGuest(StateReader& in, const GuestNotes& notes,
   state_ = DomainState::kPaused;
   booted_.store(true, std::memory_order_release);
   return CheckPlanned();
+}
+
+void Domain::DecodeBalloon(StateReader& in, uint64_t version,
+                           PageCount target) {
+  const bool first = version == kFirstNotesVersion;
+  balloon_.Decode(in, list_->last_pfn(),
+                  first ? std::nullopt : std::optional(driver_.batch()),
+                  [this](PfnExtent pfns) {
+                    return IsOf(*list_, P2mClass::kMissing, pfns);
+                  });
+  const BalloonDriver::Restored restored = {
+      .pages = current_,
+      .target = target,
+      .most_pages = abi_->max_domain_pages()};
+  if (first) {
+    driver_.DecodeLessRoom(in, restored, extra_regions_);
+  } else {
+    driver_.Decode(in, restored);
+  }
+  CountBalloon();
 }
 
 void Domain::DecodeExtraRegions(StateReader& in) {

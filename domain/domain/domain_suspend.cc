@@ -164,7 +164,7 @@ absl::Status Domain::Resume(uint64_t suspension, bool paused, StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
   if (paused) return absl::OkStatus();
   state_ = DomainState::kRunning;
-  Drive(target_, nullptr, stop).IgnoreError();
+  ReadTarget(stop).IgnoreError();
   return absl::OkStatus();
 }
 

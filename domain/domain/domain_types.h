@@ -90,8 +90,7 @@ struct DomainMemory {
   PageCount foreign_held;
 };
 
-// The guest's balloon driver (balloon_stats).  `current` and `target` wrap
-// around below 0; see BalloonDriver.
+// The guest's balloon driver (balloon_stats); see BalloonDriver.
 struct BalloonDriverInfo {
   PageCount current;
   PageCount target;

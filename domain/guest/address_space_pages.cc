@@ -83,7 +83,8 @@ void AddressSpaces::RenderPmd(const Space& space, size_t entry,
   // The kernel maps nothing but the area here, a process nothing at all.
   if (entry != list_.abi().p2m_area_base >> kPgdShift) return;
   for (size_t i = 0; i < master_.size(); ++i) {
-    StoreEntry(page, kPteBytes, i, PteOf(FrameOf(space.area[i]), kPteTable));
+    StoreEntry(page, kPteBytes, i,
+               PteOf(FrameOf(space.area[i]), PteTableFlags(list_.abi())));
   }
 }
 

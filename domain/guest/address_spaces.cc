@@ -60,15 +60,15 @@ absl::StatusOr<uint64_t> AddressSpaces::Create(uint64_t count,
 bool AddressSpaces::Make(uint64_t id, PageSource& source) {
   Space space;
   if (!TakeTable(id, space, source)) return false;
-  for (size_t have = 0; have < pmds_per_space();) {
-    const PfnExtent taken = source.Take(PageCount(pmds_per_space() - have));
-    if (taken.empty()) {
-      GiveBack(space, source);
-      return false;
-    }
-    for (Pfn page = taken.first; page < taken.end(); page += PageCount(1)) {
-      space.pmds[have++] = Narrow(page);
-    }
+  // As Linux does, every one is tried, even after one could not be had.
+  size_t have = 0;
+  for (size_t i = 0; i < pmds_per_space(); ++i) {
+    const PfnExtent taken = source.Take(PageCount(1));
+    if (!taken.empty()) space.pmds[have++] = Narrow(taken.first);
+  }
+  if (have < pmds_per_space()) {
+    GiveBack(space, source);
+    return false;
   }
   Enter(id, std::move(space));
   return true;
@@ -97,8 +97,7 @@ bool AddressSpaces::TakeTable(uint64_t id, Space& space, PageSource& source) {
 }
 
 void AddressSpaces::GiveBack(const Space& space, PageSource& source) {
-  for (size_t i = kPaeTopEntries; i > 0; --i) {
-    const PageNumber32 page = space.pmds[i - 1];
+  for (const PageNumber32 page : space.pmds) {
     if (page != kNoPage) source.Return({Pfn(page), PageCount(1)});
   }
   if (shared()) {

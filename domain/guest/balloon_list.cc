@@ -1,6 +1,7 @@
 #include "domain/guest/balloon_list.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -8,65 +9,162 @@
 namespace simvisor {
 namespace {
 
-using Extents = BalloonList::Extents;
+using Run = BalloonList::Run;
+using Runs = BalloonList::Runs;
 
-void Append(Extents& extents, PfnExtent pfns) {
-  if (pfns.empty()) return;
-  if (!extents.empty() && extents.back().end() == pfns.first) {
-    extents.back().count += pfns.count;
-  } else {
-    extents.push_back(pfns);
-  }
+bool Touches(const PfnSet& set, PfnExtent pfns) {
+  const auto after = set.extents().lower_bound(pfns.end());
+  return after != set.extents().begin() &&
+         std::prev(after)->second > pfns.first;
 }
 
-// Removes `pfns` from all extents, adds what there was to `removed`, and
-// returns how many that are.
-PageCount Subtract(Extents& extents, const PfnSet& pfns, PfnSet& removed) {
-  const PageCount before = removed.size();
-  Extents kept;
-  for (const PfnExtent& extent : extents) {
-    Pfn at = extent.first;
-    auto cut = pfns.extents().upper_bound(at);
-    if (cut != pfns.extents().begin()) --cut;
-    for (; cut != pfns.extents().end() && cut->first < extent.end(); ++cut) {
-      const PfnExtent out = ExtentBetween(std::max(cut->first, at),
-                                          std::min(cut->second, extent.end()));
-      if (out.empty()) continue;
-      removed.Add(out);
-      Append(kept, ExtentBetween(at, out.first));
-      at = out.end();
-    }
-    Append(kept, ExtentBetween(at, extent.end()));
+void Append(Runs& runs, Run run) {
+  if (run.pfns.empty()) return;
+  if (!run.striped() && !runs.empty() && !runs.back().striped() &&
+      runs.back().pfns.end() == run.pfns.first) {
+    runs.back().pfns.count += run.pfns.count;
+    runs.back().stripe = BalloonList::kOneStripe;
+    return;
   }
-  extents = std::move(kept);
+  if (!run.striped()) run.stripe = BalloonList::kOneStripe;
+  runs.push_back(run);
+}
+
+// Appends what `pfns` leaves of `part`, whose pfns follow each other upwards,
+// and adds the rest to `removed`.
+void KeepPart(PfnExtent part, const PfnSet& pfns, Runs& kept, PfnSet& removed) {
+  Pfn at = part.first;
+  auto cut = pfns.extents().upper_bound(at);
+  if (cut != pfns.extents().begin()) --cut;
+  for (; cut != pfns.extents().end() && cut->first < part.end(); ++cut) {
+    const PfnExtent out = ExtentBetween(std::max(cut->first, at),
+                                        std::min(cut->second, part.end()));
+    if (out.empty()) continue;
+    removed.Add(out);
+    Append(kept, {ExtentBetween(at, out.first)});
+    at = out.end();
+  }
+  Append(kept, {ExtentBetween(at, part.end())});
+}
+
+// The same of stripes, from the highest on: those untouched stay together.
+void KeepStripes(const Run& run, const PfnSet& pfns, Runs& kept,
+                 PfnSet& removed) {
+  Pfn whole_end = run.pfns.end();
+  for (Pfn end = whole_end; end > run.pfns.first; end = end - run.stripe) {
+    const PfnExtent stripe = {end - run.stripe, run.stripe};
+    if (!Touches(pfns, stripe)) continue;
+    Append(kept, {ExtentBetween(end, whole_end), run.stripe});
+    KeepPart(stripe, pfns, kept, removed);
+    whole_end = stripe.first;
+  }
+  Append(kept, {ExtentBetween(run.pfns.first, whole_end), run.stripe});
+}
+
+// Removes `pfns` from all runs, adds what there was to `removed`, and returns
+// how many that are.
+PageCount Subtract(Runs& runs, const PfnSet& pfns, PfnSet& removed) {
+  const PageCount before = removed.size();
+  Runs kept;
+  for (const Run& run : runs) {
+    if (!Touches(pfns, run.pfns)) {
+      Append(kept, run);
+    } else if (run.striped()) {
+      KeepStripes(run, pfns, kept, removed);
+    } else {
+      KeepPart(run.pfns, pfns, kept, removed);
+    }
+  }
+  runs = std::move(kept);
   return removed.size() - before;
+}
+
+// How many of the `count` pfns of `run` that come back next lie together.
+PageCount Together(const Run& run, PageCount count) {
+  if (!run.striped()) return std::min(count, run.pfns.count);
+  if (count < run.stripe) return count;
+  count = std::min(count, run.pfns.count);
+  return PageCount(count.value() - count.value() % run.stripe.value());
+}
+
+// Takes these off the top of the stack.
+PfnExtent TakeTop(Runs& low, PageCount count) {
+  Run& top = low.back();
+  count = Together(top, count);
+  PfnExtent taken;
+  if (!top.striped()) {
+    taken = {top.pfns.end() - count, count};
+    top.pfns.count -= count;
+  } else if (count >= top.stripe) {
+    taken = {top.pfns.first, count};
+    top.pfns = ExtentBetween(taken.end(), top.pfns.end());
+  } else {
+    // The lowest stripe is a run of its own from now on.
+    const Run lowest = {{top.pfns.first, top.stripe}};
+    top.pfns = ExtentBetween(lowest.pfns.end(), top.pfns.end());
+    low.push_back(lowest);
+    return TakeTop(low, count);
+  }
+  if (top.pfns.empty()) low.pop_back();
+  return taken;
 }
 
 }  // namespace
 
-void BalloonList::Push(PfnExtent pfns) {
-  const PfnExtent low =
-      ExtentBetween(pfns.first, std::min(pfns.end(), high_start_));
+void BalloonList::Push(PfnExtent pfns) { PushPart(pfns); }
+
+void BalloonList::PushPart(PfnExtent pfns) {
   const PfnExtent high =
       ExtentBetween(std::max(pfns.first, high_start_), pfns.end());
-  Append(low_, low);
-  Append(high_, high);
-  low_count_ += low.count;
+  PushLow({ExtentBetween(pfns.first, std::min(pfns.end(), high_start_))});
+  Append(high_, {high});
   high_count_ += high.count;
+}
+
+void BalloonList::PushLow(Run run) {
+  Append(low_, run);
+  low_count_ += run.pfns.count;
+}
+
+void BalloonList::PushTaken(absl::Span<const PfnExtent> taken,
+                            PageCount batch) {
+  std::vector<PfnExtent> parts;  // of the batch that is not whole yet
+  PageCount missing = batch;
+  const auto end_batch = [&] {
+    for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
+      PushPart(*part);
+    }
+    parts.clear();
+    missing = batch;
+  };
+  for (PfnExtent rest : taken) {
+    while (!rest.empty()) {
+      if (missing == batch && rest.first < high_start_ &&
+          rest.end() <= high_start_ && rest.count >= batch) {
+        const uint64_t whole = rest.count.value() / batch.value();
+        const PageCount count(whole * batch.value());
+        PushLow({{rest.end() - count, count}, batch});
+        rest.count -= count;
+        continue;
+      }
+      const PageCount count = std::min(rest.count, missing);
+      parts.push_back({rest.end() - count, count});
+      rest.count -= count;
+      missing -= count;
+      if (missing == PageCount(0)) end_batch();
+    }
+  }
+  end_batch();
 }
 
 PfnExtent BalloonList::Pop(PageCount count) {
   if (size() == PageCount(0) || count == PageCount(0)) return {};
   if (!low_.empty()) {
-    PfnExtent& top = low_.back();
-    count = std::min(count, top.count);
-    const PfnExtent taken = {top.end() - count, count};
-    top.count -= count;
-    low_count_ -= count;
-    if (top.empty()) low_.pop_back();
+    const PfnExtent taken = TakeTop(low_, count);
+    low_count_ -= taken.count;
     return taken;
   }
-  PfnExtent& next = high_.front();
+  PfnExtent& next = high_.front().pfns;
   count = std::min(count, next.count);
   const PfnExtent taken = {next.first, count};
   next = ExtentBetween(taken.end(), next.end());
@@ -77,15 +175,18 @@ PfnExtent BalloonList::Pop(PageCount count) {
 
 std::vector<PfnExtent> BalloonList::Next(PageCount count) const {
   std::vector<PfnExtent> pieces;
+  Runs one;
   for (auto at = low_.rbegin(); count > PageCount(0) && at != low_.rend();
        ++at) {
-    const PageCount taken = std::min(count, at->count);
-    pieces.push_back({at->end() - taken, taken});
-    count -= taken;
+    one.assign(1, *at);
+    while (!one.empty() && count > PageCount(0)) {
+      pieces.push_back(TakeTop(one, count));
+      count -= pieces.back().count;
+    }
   }
   for (auto at = high_.begin(); count > PageCount(0) && at != high_.end();
        ++at) {
-    pieces.push_back({at->first, std::min(count, at->count)});
+    pieces.push_back({at->pfns.first, std::min(count, at->pfns.count)});
     count -= pieces.back().count;
   }
   return pieces;
@@ -94,10 +195,10 @@ std::vector<PfnExtent> BalloonList::Next(PageCount count) const {
 void BalloonList::PutBack(PfnExtent pfns) {
   if (pfns.empty()) return;
   if (pfns.first < high_start_) return Push(pfns);
-  if (!high_.empty() && high_.front().first == pfns.end()) {
-    high_.front() = {pfns.first, pfns.count + high_.front().count};
+  if (!high_.empty() && high_.front().pfns.first == pfns.end()) {
+    high_.front().pfns = {pfns.first, pfns.count + high_.front().pfns.count};
   } else {
-    high_.push_front(pfns);
+    high_.push_front({pfns});
   }
   high_count_ += pfns.count;
 }
@@ -109,19 +210,25 @@ void BalloonList::Remove(PfnExtent pfns) {
 }
 
 void BalloonList::Encode(StateWriter& out) const {
-  for (const Extents* extents : {&low_, &high_}) {
-    out.Put(extents->size());
-    for (const PfnExtent& pfns : *extents) out.Put(pfns);
+  for (const Runs* runs : {&low_, &high_}) {
+    out.Put(runs->size());
+    for (const Run& run : *runs) {
+      out.Put(run.pfns);
+      if (runs == &low_) out.Put(run.striped() ? 1 : 0);
+    }
   }
 }
 
-void BalloonList::Decode(StateReader& in, Pfn end, MayHold may_hold) {
+void BalloonList::Decode(StateReader& in, Pfn end,
+                         std::optional<PageCount> batch, MayHold may_hold) {
   PfnSet held;
   for (const bool low : {true, false}) {
     const char* const field = low ? "balloon.low" : "balloon.high";
     const Pfn from = low ? Pfn(0) : high_start_;
     const Pfn to = low ? std::min(end, high_start_) : end;
-    for (uint64_t n = in.GetCount(field, 2); n > 0 && in.ok(); --n) {
+    const bool flags = low && batch.has_value();
+    for (uint64_t n = in.GetCount(field, flags ? 3 : 2); n > 0 && in.ok();
+         --n) {
       const PfnExtent pfns = in.GetPfns(field, from, to);
       if (!in.ok()) return;
       if (held.CountIn(pfns) > PageCount(0) || !may_hold(pfns)) {
@@ -133,7 +240,16 @@ void BalloonList::Decode(StateReader& in, Pfn end, MayHold may_hold) {
         return;
       }
       held.Add(pfns);
-      Push(pfns);
+      if (!flags || !in.GetFlag("balloon.striped")) {
+        Push(pfns);
+        continue;
+      }
+      if (pfns.count.value() % batch->value() != 0) {
+        in.Fail(absl::StrFormat("1, of %d pfns; batches have %d",
+                                pfns.count.value(), batch->value()));
+      }
+      if (!in.ok()) return;
+      PushLow({pfns, *batch});
     }
   }
 }

@@ -7,9 +7,15 @@
 // boot the room to balloon is added page by page, upwards: the highest low pfn
 // and the lowest high pfn are the first of their zones to come back.
 //
-// Here low memory is a stack of extents that are taken from their upper ends,
-// and high memory a queue of extents that are taken from their lower ends; an
-// extent that continues the last one upwards is joined with it.
+// A batch of the driver's, pages that the guest's allocator gave one after the
+// other, goes in from the last page to the first, so that the low page that was
+// allocated first is the first of its batch to come back.
+//
+// Here low memory is a stack of runs that are taken from their upper ends, and
+// high memory a queue of runs that are taken from their lower ends; a run that
+// continues the last one upwards is joined with it.  Whole batches that the
+// allocator gave downwards without a gap are one run of stripes: the lowest
+// stripe comes back first, each from its upper end.
 // Source: balloon_append() and balloon_retrieve() in drivers/xen/balloon.c.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
@@ -18,9 +24,11 @@
 #define SIMVISOR_DOMAIN_GUEST_BALLOON_LIST_H_
 
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include "domain/units/extent_set.h"
 #include "domain/units/state_codec.h"
 #include "domain/units/units.h"
@@ -29,7 +37,15 @@ namespace simvisor {
 
 class BalloonList {
  public:
-  using Extents = std::deque<PfnExtent>;
+  // pfns that lie together, with the pages of each stripe.
+  struct Run {
+    PfnExtent pfns;
+    PageCount stripe = kOneStripe;
+
+    bool striped() const { return stripe < pfns.count; }
+  };
+  using Runs = std::deque<Run>;
+  static constexpr PageCount kOneStripe{~uint64_t{0}};
 
   // pfns from `high_start` on are high memory.
   explicit BalloonList(Pfn high_start = Pfn::None())
@@ -38,9 +54,14 @@ class BalloonList {
   // Appends pfns one by one, upwards.  REQUIRES: none is in the list.
   void Push(PfnExtent pfns);
 
-  // Takes up to `count` pfns that come back next and follow each other: those
-  // of low memory end with the next one, those of high memory begin with it.
-  // Empty if the list is.
+  // Appends what the driver took out of the guest in one go, `batch` pages at a
+  // time: extents in the order in which the allocator gave them, each from its
+  // upper end down.  REQUIRES: as for Push(); the same batch each time.
+  void PushTaken(absl::Span<const PfnExtent> taken, PageCount batch);
+
+  // Takes up to `count` pfns that come back next and lie together: part of a
+  // stripe, or whole stripes, the next pfn being the upper end of the lowest;
+  // those of high memory begin with the next one.  Empty if the list is.
   PfnExtent Pop(PageCount count);
 
   // What Pop() would give for the next `count` pfns, piece by piece.
@@ -59,22 +80,29 @@ class BalloonList {
   using MayHold = absl::FunctionRef<bool(PfnExtent)>;
   // What a saved guest notes of its list, and an empty list made of it.  Fails
   // `in` unless the pfns are below `end`, in their zone, each comes once, and
-  // `may_hold` agrees.
+  // `may_hold` agrees; stripes are whole batches.  Without a batch, the notes
+  // are of a list that had no stripes, and do not say of each run whether it
+  // has some.
   void Encode(StateWriter& out) const;
-  void Decode(StateReader& in, Pfn end, MayHold may_hold);
+  void Decode(StateReader& in, Pfn end, std::optional<PageCount> batch,
+              MayHold may_hold);
 
   PageCount size() const { return low_count_ + high_count_; }
   PageCount low_count() const { return low_count_; }
   PageCount high_count() const { return high_count_; }
 
   // Low memory from the bottom to the top, high memory from first to last in.
-  const Extents& low_extents() const { return low_; }
-  const Extents& high_extents() const { return high_; }
+  const Runs& low_runs() const { return low_; }
+  const Runs& high_runs() const { return high_; }
 
  private:
+  // Appends part of a batch, or whole ones that make stripes.
+  void PushLow(Run run);
+  void PushPart(PfnExtent pfns);
+
   Pfn high_start_;
-  Extents low_;
-  Extents high_;
+  Runs low_;
+  Runs high_;
   PageCount low_count_;
   PageCount high_count_;
 };

@@ -4,6 +4,7 @@
 
 #include "absl/strings/string_view.h"
 #include "domain/image/stream_format.h"
+#include "domain/p2m/page_entries.h"
 #include "domain/units/abi.h"
 
 namespace simvisor {
@@ -20,9 +21,8 @@ constexpr absl::string_view kStartInfoMagic[] = {"xen-3.0-x86_64",
 constexpr uint64_t kContextFlags = 0x24;
 constexpr uint64_t kGdtEntries = 32;
 
-// Present, writable, accessed, dirty; and a table's, or a PAE root's.
+// Present, writable, accessed, dirty; and a PAE root's.
 constexpr uint64_t kLeafEntry = 0x63;
-constexpr uint64_t kTableEntry = 0x67;
 constexpr uint64_t kPaeRootEntry = 0x1;
 
 absl::string_view MagicOf(Arch arch) {
@@ -111,7 +111,7 @@ Page MakeTable(const SuspendRecord& record, size_t i) {
   const bool pae_root = level == 3 && abi.page_table_levels == 3;
   const uint64_t flags = level == 1 ? kLeafEntry
                          : pae_root ? kPaeRootEntry
-                                    : kTableEntry;
+                                    : PteTableFlags(abi);
   Page page{};
   Put(target.value() << kPageShift | flags, 8,
       8 * (pae_root ? entry & 3 : entry), page);

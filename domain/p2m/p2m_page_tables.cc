@@ -88,10 +88,10 @@ void P2mList::RenderUpperTable(uint64_t index, absl::Span<char> page) const {
     RenderLevelTwo(index - above, page);
   } else if (index + 1 < above) {
     StoreEntry(page, kPteBytes, TableIndex(base, 4),
-               PteOf(FrameOf(upper_tables_[1]), kPteTable));
+               PteOf(FrameOf(upper_tables_[1]), PteTableFlags(*abi_)));
   } else {
     const uint64_t flags =
-        abi_->page_table_levels == 4 ? kPteTable : kPtePresent;
+        abi_->page_table_levels == 4 ? PteTableFlags(*abi_) : kPtePresent;
     for (uint64_t i = 0; i < level_twos; ++i) {
       StoreEntry(page, kPteBytes, TableIndex(base, 3) + i,
                  PteOf(FrameOf(upper_tables_[above + i]), flags));
@@ -105,7 +105,7 @@ void P2mList::RenderLevelTwo(uint64_t number, absl::Span<char> page) const {
                                 MidOf(p2m_size()) * abi_->pmds_per_mid);
   for (uint64_t i = first; i < end; ++i) {
     StoreEntry(page, kPteBytes, i - first,
-               PteOf(FrameOf(PtePageAt(i)), kPteTable));
+               PteOf(FrameOf(PtePageAt(i)), PteTableFlags(*abi_)));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "domain/units/abi.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -20,8 +21,12 @@ inline constexpr uint64_t kPteBytes = 8;
 inline constexpr uint64_t kPteReadWrite = (uint64_t{1} << 63) | 0x63;
 // _PAGE_KERNEL_RO, which protects the constant leaves from strays.
 inline constexpr uint64_t kPteReadOnly = (uint64_t{1} << 63) | 0x61;
-// _PAGE_TABLE: an entry that names a page table; a PV kernel runs as user.
-inline constexpr uint64_t kPteTable = 0x67;
+// _KERNPG_TABLE: an entry that names a page table.  The kernel of a 64-bit PV
+// guest runs in ring 3, so that Xen adds the user bit to its entries; that of a
+// PAE guest runs in ring 1, which is supervisor for paging.
+constexpr uint64_t PteTableFlags(const Abi& abi) {
+  return abi.page_table_levels == 4 ? 0x67 : 0x63;
+}
 // A PAE top-level entry may have no other flag but present.
 inline constexpr uint64_t kPtePresent = 0x1;
 
