@@ -8,7 +8,9 @@
 // headers, is passed over.
 //
 // A stream takes part until its first message is whole, since its method is
-// called then, and later while another message is not.
+// called then, and later while another message is not.  It is over when the
+// client ends it, or this end does: gRPC closes with its answer also what the
+// client was to send, and passes over what comes of it all the same.
 //
 // Thread safety: thread-compatible.
 
@@ -20,6 +22,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
+#include "server/http2_frames.h"
 
 namespace simvisor::server {
 
@@ -31,10 +34,19 @@ class InboundFrames {
   static constexpr uint64_t kMaxMessageBytes = uint64_t{16} << 20;
   // About what gRPC keeps for a call.
   static constexpr uint64_t kCallBytes = 16 << 10;
+  // Streams that neither end has ended; the sender of more is to be cut off.
+  // gRPC tells clients how many they may have.  They may have as many again
+  // for a moment, since they learn of the ends of streams before Ended() does,
+  // and begin others; and more before they have heard the number.
+  static constexpr size_t kMaxStreams = 4096;
 
   // Takes the next bytes; false if the sender is to be cut off, and then this
   // object is of no more use.
   bool Feed(absl::Span<const uint8_t> bytes);
+
+  // This end has ended the stream, which from now on counts nothing, whatever
+  // comes of it.
+  void Ended(uint32_t stream);
 
   // What gRPC holds, in bytes.
   uint64_t held() const { return held_; }
@@ -55,43 +67,31 @@ class InboundFrames {
   };
 
   static constexpr size_t kPrefaceBytes = 24;
-  static constexpr size_t kHeaderBytes = 9;
 
-  // Each takes some bytes off the front.
   void TakePreface(absl::Span<const uint8_t>& bytes);
-  bool TakeHeader(absl::Span<const uint8_t>& bytes);
-  bool TakePayload(absl::Span<const uint8_t>& bytes);
-
-  bool BeginFrame();
-  void EndFrame();
-  // Begins to follow the frame's stream; false if there are too many.
-  bool Begin();
-  bool TakeData(absl::Span<const uint8_t> data);
+  // False if the sender is to be cut off.
+  bool Take(const Http2Frames::Piece& piece);
+  // Begins to follow the stream if it is new; false if there are too many.
+  bool Begin(uint32_t id);
+  // What is no padding of a piece of a frame of data.
+  absl::Span<const uint8_t> DataOf(const Http2Frames::Piece& piece);
+  bool TakeData(uint32_t id, absl::Span<const uint8_t> data);
   // Null if the stream is not followed.
   Stream* Find(uint32_t id);
-  void Forget(uint32_t id);
-  // Among them are those that have ended at this end.  One that has not is
-  // followed again with its next message.
-  void ForgetThoseBetweenMessages();
 
   size_t preface_left_ = kPrefaceBytes;
-
-  // The frame at hand.
-  uint8_t header_[kHeaderBytes];
-  size_t header_bytes_ = 0;
-  uint8_t kind_ = 0;
-  uint8_t flags_ = 0;
-  uint32_t stream_ = 0;
-  uint32_t payload_left_ = 0;
+  Http2Frames frames_;
+  // Of the frame of data at hand.
   uint32_t padding_ = 0;  // at the end of the payload
   bool pad_length_due_ = false;
 
+  // The highest of all, since numbers only rise; gRPC passes over others.
+  uint32_t last_begun_ = 0;
   // The stream that began last, since most end before the next one begins; 0 if
   // it has ended.
   uint32_t newest_id_ = 0;
   Stream newest_;
   absl::flat_hash_map<uint32_t, Stream> streams_;  // the others
-  bool forgot_some_ = false;                       // that may go on
   uint64_t held_ = 0;
 };
 

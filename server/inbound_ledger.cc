@@ -21,17 +21,31 @@ uint64_t CookieOf(int fd) {
                                                                     : 0;
 }
 
-bool Feed(const msghdr& message, size_t size, InboundFrames& frames) {
+// Calls `take` with the first `size` bytes of `message`, part by part, until it
+// returns false; whether it never did.
+template <typename Function>
+bool ForEachPart(const msghdr& message, size_t size, const Function& take) {
   for (size_t i = 0; size > 0 && i < message.msg_iovlen; ++i) {
     const iovec& part = message.msg_iov[i];
     const size_t taken = std::min(size, part.iov_len);
     size -= taken;
-    if (!frames.Feed(absl::MakeConstSpan(
-            static_cast<const uint8_t*>(part.iov_base), taken))) {
+    if (!take(absl::MakeConstSpan(static_cast<const uint8_t*>(part.iov_base),
+                                  taken))) {
       return false;
     }
   }
   return true;
+}
+
+// Tells `frames` of the streams that end with `bytes`.
+void EndStreams(absl::Span<const uint8_t> bytes, Http2Frames& sent,
+                InboundFrames& frames) {
+  Http2Frames::Piece piece;
+  while (sent.Next(bytes, piece)) {
+    if (piece.left == 0 && piece.frame.EndsStream()) {
+      frames.Ended(piece.frame.stream);
+    }
+  }
 }
 
 }  // namespace
@@ -61,16 +75,17 @@ bool InboundLedger::Take(int fd, const msghdr& message, size_t size) {
   if (!is_used_.load(std::memory_order_relaxed)) return true;
   const uint64_t cookie = CookieOf(fd);
   absl::MutexLock lock(&mu_);
-  const auto at = connections_.find(fd);
+  const auto at = Find(fd, cookie);
   if (at == connections_.end()) return true;
-  if (at->second.cookie != cookie || size == 0) {
+  if (size == 0) {
     Forget(at);
     return true;
   }
   at->second.taken += size;
   InboundFrames& frames = at->second.frames;
   held_ -= frames.held();
-  const bool ok = Feed(message, size, frames);
+  const bool ok = ForEachPart(message, size,
+                              [&](auto bytes) { return frames.Feed(bytes); });
   held_ += frames.held();
   if (!ok) {
     Forget(at);
@@ -81,10 +96,33 @@ bool InboundLedger::Take(int fd, const msghdr& message, size_t size) {
   return connections_.contains(fd);
 }
 
+void InboundLedger::Sent(int fd, const msghdr& message, size_t size) {
+  if (!is_used_.load(std::memory_order_relaxed)) return;
+  const uint64_t cookie = CookieOf(fd);
+  absl::MutexLock lock(&mu_);
+  const auto at = Find(fd, cookie);
+  if (at == connections_.end()) return;
+  Connection& connection = at->second;
+  held_ -= connection.frames.held();
+  ForEachPart(message, size, [&](auto bytes) {
+    EndStreams(bytes, connection.sent, connection.frames);
+    return true;
+  });
+  held_ += connection.frames.held();
+}
+
 uint64_t InboundLedger::TakenFrom(int fd) const {
   absl::MutexLock lock(&mu_);
   const auto at = connections_.find(fd);
   return at == connections_.end() ? 0 : at->second.taken;
+}
+
+InboundLedger::Connections::iterator InboundLedger::Find(int fd,
+                                                         uint64_t cookie) {
+  const auto at = connections_.find(fd);
+  if (at == connections_.end() || at->second.cookie == cookie) return at;
+  Forget(at);
+  return connections_.end();
 }
 
 void InboundLedger::Forget(Connections::iterator at) {
@@ -120,7 +158,9 @@ void InboundLedger::ShutDownLargest() {
 
 }  // namespace simvisor::server
 
-// Stands in for the system's in all of the program, gRPC's library included.
+// These stand in for the system's in all of the program, gRPC's library
+// included.
+
 extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
   using Function = ssize_t (*)(int, msghdr*, int);
   static const auto kSystem =
@@ -131,4 +171,14 @@ extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if (InboundLedger::OfProcess().Take(fd, *message, size)) return size;
   shutdown(fd, SHUT_RDWR);
   return 0;
+}
+
+extern "C" ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  using Function = ssize_t (*)(int, const msghdr*, int);
+  static const auto kSystem =
+      reinterpret_cast<Function>(dlsym(RTLD_NEXT, "sendmsg"));
+  const ssize_t size = kSystem(fd, message, flags);
+  using simvisor::server::InboundLedger;
+  if (size > 0) InboundLedger::OfProcess().Sent(fd, *message, size);
+  return size;
 }

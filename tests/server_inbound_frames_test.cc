@@ -3,60 +3,21 @@
 #include <random>
 #include <string>
 
-#include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "server/inbound_frames.h"
+#include "tests/http2_testing.h"
 #include "tests/random_seed.h"
 
 namespace simvisor::server {
 namespace {
 
-constexpr uint8_t kData = 0;
-constexpr uint8_t kHeaders = 1;
-constexpr uint8_t kReset = 3;
-constexpr uint8_t kPing = 6;
-constexpr uint8_t kEnd = 1;
-constexpr uint8_t kPadded = 8;
 constexpr uint64_t kCall = InboundFrames::kCallBytes;
-
-std::string Preface() { return "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; }
-
-std::string Frame(uint8_t kind, uint8_t flags, uint32_t stream,
-                  const std::string& payload) {
-  const auto size = static_cast<uint32_t>(payload.size());
-  std::string frame;
-  for (const int shift : {16, 8, 0}) {
-    frame += static_cast<char>(size >> shift);
-  }
-  frame += static_cast<char>(kind);
-  frame += static_cast<char>(flags);
-  for (const int shift : {24, 16, 8, 0}) {
-    frame += static_cast<char>(stream >> shift);
-  }
-  return frame + payload;
-}
-
-// What stands in front of a message of `size` bytes.
-std::string Prefix(uint32_t size) {
-  std::string prefix(1, '\0');
-  for (const int shift : {24, 16, 8, 0}) {
-    prefix += static_cast<char>(size >> shift);
-  }
-  return prefix;
-}
-
-std::string Message(size_t size) {
-  return Prefix(static_cast<uint32_t>(size)) + std::string(size, 'x');
-}
 
 class InboundFramesTest : public testing::Test {
  protected:
   InboundFramesTest() { Send(Preface()); }
 
-  bool Send(const std::string& bytes) {
-    return frames_.Feed(absl::MakeConstSpan(
-        reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
-  }
+  bool Send(const std::string& bytes) { return frames_.Feed(BytesOf(bytes)); }
 
   InboundFrames frames_;
 };
@@ -97,16 +58,79 @@ TEST_F(InboundFramesTest, StreamsCountByThemselves) {
   EXPECT_EQ(frames_.held(), 0u);
 }
 
-TEST_F(InboundFramesTest, CallsThatTheDaemonEndedDoNotAddUp) {
+TEST_F(InboundFramesTest, StreamThatThisEndHasEndedHoldsNothing) {
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 3, "")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 1, Message(7) + Prefix(1000) + "1234")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 3, Prefix(10) + "12")));
+  EXPECT_EQ(frames_.held(), 4 + kCall + 2);
+  frames_.Ended(1);
+  EXPECT_EQ(frames_.held(), kCall + 2);
+  frames_.Ended(3);
+  EXPECT_EQ(frames_.held(), 0u);
+}
+
+TEST_F(InboundFramesTest, WhatComesOfAStreamThatThisEndHasEndedCountsNothing) {
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 3, "")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(1000) + "1234")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 3, Prefix(1000) + "1234")));
+  // In the middle of a frame.
+  const std::string frame = Frame(kData, 0, 1, std::string(500, 'x'));
+  EXPECT_TRUE(Send(frame.substr(0, 100)));
+  frames_.Ended(1);
+  EXPECT_TRUE(Send(frame.substr(100)));
+  EXPECT_TRUE(Send(Frame(kData, 0, 1, std::string(400, 'x'))));
+  EXPECT_EQ(frames_.held(), kCall + 4);
+  // Not even the length of a message matters any more.
+  EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(0x7fffffff) + "1234")));
+  // Streams do not begin twice.
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(10) + "12")));
+  EXPECT_EQ(frames_.held(), kCall + 4);
+  EXPECT_TRUE(Send(Frame(kHeaders, kEnd, 1, "")));
+  EXPECT_TRUE(Send(Frame(kReset, 0, 1, "1234")));
+  EXPECT_EQ(frames_.held(), kCall + 4);
+}
+
+TEST_F(InboundFramesTest, EndOfOneStreamIsNotTheEndOfAnother) {
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 257, "")));
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 513, "")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 257, Prefix(10) + "12")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 513, Prefix(10) + "123")));
+  // Of others' numbers, of one that has not begun, and of the connection.
+  for (const uint32_t other : {0, 1, 255, 256, 258, 514, 515}) {
+    frames_.Ended(other);
+  }
+  EXPECT_EQ(frames_.held(), 2 * kCall + 5);
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 515, "")));
+  EXPECT_EQ(frames_.held(), 3 * kCall + 5);
+  frames_.Ended(257);
+  frames_.Ended(257);
+  EXPECT_EQ(frames_.held(), 2 * kCall + 3);
+  EXPECT_TRUE(Send(Frame(kData, 0, 513, "4567")));
+  EXPECT_EQ(frames_.held(), 2 * kCall + 7);
+}
+
+TEST_F(InboundFramesTest, StreamsThatOnlyAServerBeginsChangeNothing) {
+  // Such a number must not hide the clients' that follow.
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 0x7ffffffe, "")));
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 0, "")));
+  EXPECT_TRUE(Send(Frame(kData, 0, 0x7ffffffe, Prefix(10) + "12")));
+  EXPECT_EQ(frames_.held(), 0u);
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
+  EXPECT_EQ(frames_.held(), kCall);
+}
+
+TEST_F(InboundFramesTest, CallsThatThisEndEndsDoNotAddUp) {
   // A client that has read the end of a call need not end it by itself.
   for (uint32_t stream = 1; stream < 40000; stream += 2) {
     ASSERT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
-    ASSERT_TRUE(Send(Frame(kData, 0, stream, Message(10))));
+    ASSERT_TRUE(
+        Send(Frame(kData, 0, stream, Message(10) + Prefix(1 << 20) + "12345")));
+    if (stream > 2000) frames_.Ended(stream - 2000);
   }
-  EXPECT_EQ(frames_.held(), 0u);
-  // One of the first goes on all the same, and counts.
-  EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(10) + "123")));
-  EXPECT_EQ(frames_.held(), 3u);
+  EXPECT_EQ(frames_.held(), 1000 * 5u);
 }
 
 TEST_F(InboundFramesTest, PaddingIsNoData) {
@@ -138,13 +162,16 @@ TEST_F(InboundFramesTest, MessageOfGigabytesEndsTheConnection) {
 }
 
 TEST_F(InboundFramesTest, StreamsWithoutNumberEndTheConnection) {
-  bool ok = true;
+  // Whether or not their method has been called.
   uint32_t stream = 1;
-  for (; ok && stream < 100000; stream += 2) {
-    ok = Send(Frame(kHeaders, 4, stream, ""));
+  for (size_t i = 0; i < InboundFrames::kMaxStreams; ++i, stream += 2) {
+    ASSERT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
+    ASSERT_TRUE(i % 2 == 0 || Send(Frame(kData, 0, stream, Message(10))));
   }
-  EXPECT_FALSE(ok);
-  EXPECT_GT(stream, 2 * 1000u);
+  // One that ends makes room for another.
+  frames_.Ended(5);
+  EXPECT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
+  EXPECT_FALSE(Send(Frame(kHeaders, 4, stream + 2, "")));
 }
 
 TEST_F(InboundFramesTest, HowTheBytesAreCutUpDoesNotMatter) {
@@ -173,8 +200,7 @@ TEST_F(InboundFramesTest, HowTheBytesAreCutUpDoesNotMatter) {
     for (size_t at = 0; at < all.size();) {
       const size_t size =
           std::min<size_t>(all.size() - at, 1 + random() % (round * 50 + 1));
-      ASSERT_TRUE(other.Feed(absl::MakeConstSpan(
-          reinterpret_cast<const uint8_t*>(all.data()) + at, size)));
+      ASSERT_TRUE(other.Feed(BytesOf(all).subspan(at, size)));
       at += size;
     }
     EXPECT_EQ(other.held(), frames_.held());
@@ -193,8 +219,7 @@ TEST_F(InboundFramesTest, AnyBytesAreSurvived) {
                      std::string(random() % 40, static_cast<char>(random())));
       if (random() % 20 == 0) bytes[random() % bytes.size()] ^= 1;
     }
-    frames.Feed(absl::MakeConstSpan(
-        reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()));
+    frames.Feed(BytesOf(bytes));
     EXPECT_LE(frames.held(), 8 * kCall + bytes.size());
   }
 }

@@ -12,7 +12,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import common, domain, fault, grpc, host, memory, ref  # noqa: E402
+from harness import (common, domain, fault, grpc, host, memory,  # noqa: E402
+                     migration, ref)
 
 import http2  # noqa: E402
 
@@ -24,6 +25,7 @@ MOST = 2 * BUDGET + 64 * MIB
 WHOLE = 4 * MIB  # the longest message
 AUDIT = "/simvisor.v1.HostService/AuditHost"
 RUNS = "/simvisor.v1.MemoryService/ListP2mRuns"
+RESTORE = "/simvisor.v1.MigrationService/RestoreDomain"
 
 
 def flags():
@@ -114,6 +116,34 @@ class MessagesMemoryTest(unittest.TestCase):
                     break
             self.assert_served()
         self.assertLess(peak.bytes, MOST)
+
+    def test_calls_that_the_daemon_ends_in_the_middle_of_a_message(self):
+        self.start("--stall-timeout", "1s")
+        connection = self.connect()
+        options = migration.RestoreOptions(
+            spec=domain.DomainSpec(name="never"))
+        first = http2.message(migration.RestoreDomainRequest(
+            options=options).SerializeToString())
+        piece = http2.message(bytes(MIB - 1), length=MIB)
+        with PeakOf(self.daemon) as peak:
+            # Of those at a time, messages fill half of the budget; of all
+            # together, ten times as much.
+            for _ in range(20):
+                streams = [connection.open(RESTORE) for _ in range(16)]
+                for stream in streams:
+                    connection.send(stream, first)
+                    self.assertEqual(connection.send(stream, piece),
+                                     len(piece))
+                while not connection.ended.keys() >= set(streams):
+                    self.assertTrue(connection.pump(wait=True))
+                self.assertTrue(connection.is_open)
+        self.assertLess(peak.bytes, MOST)
+        stream = connection.open(AUDIT)
+        connection.send(stream, http2.message(b""), end=True)
+        while stream not in connection.ended:
+            self.assertTrue(connection.pump(wait=True))
+        self.assert_served()
+        self.assertTrue(self.client.audit().clean)
 
     def test_answers_that_are_never_read(self):
         self.start()
