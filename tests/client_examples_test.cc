@@ -27,7 +27,7 @@ std::vector<std::string> Examples(const std::string& extension) {
   return paths;
 }
 
-TEST(ExamplesTest, EveryConfigIsReadWithoutAWarning) {
+TEST(ExamplesTest, EveryConfigHasKnownKeysOnly) {
   const auto paths = Examples(".cfg");
   ASSERT_GE(paths.size(), 4u);
   for (const std::string& path : paths) {
@@ -36,7 +36,10 @@ TEST(ExamplesTest, EveryConfigIsReadWithoutAWarning) {
     std::vector<std::string> warnings;
     const auto spec = ParseDomainConfig(path, *text, {}, warnings);
     ASSERT_TRUE(spec.ok()) << spec.status();
-    EXPECT_THAT(warnings, testing::IsEmpty()) << path;
+    // Examples are as people have them, with devices and a kernel.
+    EXPECT_THAT(warnings, testing::Each(
+                              testing::StartsWith("without effect here: ")))
+        << path;
   }
 }
 

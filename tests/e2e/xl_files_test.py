@@ -51,13 +51,13 @@ class XlFilesTest(harness.DaemonTest):
     # --- Names ---
 
     def test_latin1_name_is_named_as_such_by_every_verb(self):
-        name = b"latin\xef"
-        what = 'latin\\xef": byte 0xef at offset 5 is not UTF-8'
+        name = b"latin\xe9"
+        what = 'latin\\xe9": byte 0xe9 at offset 5 is not UTF-8'
         self.assertIn(what, self.complaint("create", CONFIGS / "latin1-name.cfg"))
         self.assertIn(what, self.complaint("create", "-n", CONFIGS / "latin1-name.cfg"))
         plain = self.create(b'name = "plain"\nmemory = 64\n')
         harness.simvisor(self.daemon.address, "create", plain)
-        self.assertIn(what, self.complaint("create", plain, b'name="latin\xef"'))
+        self.assertIn(what, self.complaint("create", plain, b'name="latin\xe9"'))
         for verb in (["rename", "plain", name], ["rename", name, "new"],
                      ["list", name], ["destroy", name], ["domid", name],
                      ["mem-set", name, "64m"], ["balloon", "up", name, "1"],
@@ -89,7 +89,7 @@ class XlFilesTest(harness.DaemonTest):
 
     def test_keys_without_effect_are_named_in_one_line(self):
         path = self.create(b'''# caf\xe9
-name = "guest"   # \xef
+name = "guest"   # \xe9
 memory = 64
 kernel = "/boot/vmlinuz"
 vif = [

@@ -185,6 +185,7 @@ VERBS = (
     "address-space list 1", "address-space translate 1 1 1",
     "address-space sync 1", "run {0}/script", "fault add save.piece",
     "fault list", "fault list --points", "fault clear",
+    "e820 explain {0}/guest.cfg",
 )
 
 

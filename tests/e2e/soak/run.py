@@ -22,7 +22,7 @@ from soak.samples import MIB, Samples
 KEEPERS, RECKLESS, ONLOOKERS = 6, 3, 2
 
 # Small enough to be full now and then: one filled from below, one scattered.
-FLAGS = ("--host-memory", "256", "--dom0-memory", "64")
+FLAGS = ("--host-memory", "368", "--dom0-memory", "176")
 
 # Of any three times that the clients stop, they empty the machines once.
 EMPTY_EACH = 3
