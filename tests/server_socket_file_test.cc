@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -58,11 +59,13 @@ UniqueFd BindAt(const std::string& path) {
 // A socket whose process is gone.
 void LeaveDeadSocket(const std::string& path) { BindAt(path); }
 
+// Whether a process listens, even if its queue is full of those who looked.
 bool CanConnect(const std::string& path) {
   const UniqueFd fd = NewSocket();
   const sockaddr_un name = NameOf(path);
   return connect(fd.get(), reinterpret_cast<const sockaddr*>(&name),
-                 sizeof name) == 0;
+                 sizeof name) == 0 ||
+         errno == EAGAIN;
 }
 
 // A socket with its file, as a daemon has it.
