@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -59,13 +58,11 @@ UniqueFd BindAt(const std::string& path) {
 // A socket whose process is gone.
 void LeaveDeadSocket(const std::string& path) { BindAt(path); }
 
-// Whether a process listens, even if its queue is full of those who looked.
 bool CanConnect(const std::string& path) {
   const UniqueFd fd = NewSocket();
   const sockaddr_un name = NameOf(path);
   return connect(fd.get(), reinterpret_cast<const sockaddr*>(&name),
-                 sizeof name) == 0 ||
-         errno == EAGAIN;
+                 sizeof name) == 0;
 }
 
 // A socket with its file, as a daemon has it.
@@ -73,8 +70,8 @@ struct Server {
   UniqueFd fd = NewSocket();
   absl::StatusOr<SocketFile> file;
 
-  explicit Server(const std::string& path)
-      : file(SocketFile::Listen(fd.get(), path, 4)) {}
+  explicit Server(const std::string& path, int backlog = 4)
+      : file(SocketFile::Listen(fd.get(), path, backlog)) {}
   std::string message() const { return std::string(file.status().message()); }
 };
 
@@ -220,6 +217,8 @@ TEST_F(ServerSocketFileTest, LockedFolderIsNotWaitedForWithoutEnd) {
 TEST_F(ServerSocketFileTest, OfManyAtOnceOneListensAtAnyTime) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 100;
+  // None of those who look whether a process listens is accepted.
+  constexpr int kBacklog = kThreads * kRounds;
   std::atomic<int> holders = 0;
   std::atomic<int> held = 0;
   auto* const start = new absl::Barrier(kThreads);
@@ -228,7 +227,7 @@ TEST_F(ServerSocketFileTest, OfManyAtOnceOneListensAtAnyTime) {
     threads.emplace_back([&] {
       if (start->Block()) delete start;
       for (int round = 0; round < kRounds; ++round) {
-        const Server server(path_);
+        const Server server(path_, kBacklog);
         if (!server.file.ok()) continue;
         EXPECT_EQ(++holders, 1);
         ++held;
