@@ -11,10 +11,11 @@
 //   lanes      calls that wait for a domain on which another is at work
 //   builds     CreateDomain of small guests, which waits for audits
 //   images     the steps of calls that save, restore or receive a guest
+//   decisions  ResolveMigration, for which a suspended guest may wait elsewhere
 //
-// Only what runs on long_jobs, streams, images, the threads of migrations and
-// those of the two schedulers holds a domain's lock for long, and lanes has a
-// thread for each of them.
+// Only what runs on long_jobs, streams, images, decisions, the threads of
+// migrations and those of the two schedulers holds a domain's lock for long,
+// and lanes has a thread for each of them.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -72,6 +73,7 @@ struct CallRunner {
         long_jobs(threads / 2, kMaxWaitingCalls),
         builds(threads / 2),
         images(threads / 2),
+        decisions(kDecisionThreads),
         streams(&pool, threads / 2),
         pool(threads) {}
   CallRunner(const CallRunner&) = delete;
@@ -91,11 +93,14 @@ struct CallRunner {
   QuickGate quick;
   HeapTrimmer heap;
   // Migrations at a time, the schedulers, and some to spare.
-  static constexpr int kOtherLongThreads = 12;
+  static constexpr int kOtherLongThreads = 15;
+  // Two of them may wait a while for the end of a call.
+  static constexpr int kDecisionThreads = 3;
   DomainLanes lanes;
   LongJobs long_jobs;
   WorkerPool builds;
   WorkerPool images;
+  WorkerPool decisions;
   // Messages of streams: half of the threads are left to others.
   BoundedJobs streams;
   WorkerPool pool;

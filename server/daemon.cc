@@ -22,7 +22,7 @@ constexpr int kMaxMessageBytes = 4 << 20;
 // Calls in flight on one connection; more wait at the client.  This bounds the
 // queue of the worker pool, where a call has few jobs at a time.
 constexpr int kMaxCallsPerConnection = 1000;
-static_assert(InboundFrames::kMaxStreams > 2 * kMaxCallsPerConnection);
+static_assert(InboundFrames::kMaxStreams > size_t{2} * kMaxCallsPerConnection);
 
 constexpr int kWindowBytes = 64 << 10;
 // For connections, and for messages between coming in and being taken.

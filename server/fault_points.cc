@@ -49,7 +49,7 @@ constexpr FaultPointInfo kPoints[] = {
     {kMigratePass, kCall, "migrate.pass",
      "source: a pass over the guest's pages begins while it runs"},
     {kMigratePiece, kCall, "migrate.piece",
-     "source: a piece of the stream is ready and is sent next"},
+     "source: a piece of the stream is made next, and sent with others"},
     {kMigrateSuspended, kCall, "migrate.suspended",
      "source: the guest is suspended; what it wrote last has not been sent"},
     {kMigrateSent, kCall, "migrate.sent",

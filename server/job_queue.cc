@@ -15,26 +15,29 @@ absl::Status TooManyWait(absl::string_view what, size_t most) {
 }
 
 bool JobQueue::Add(CallJob& job, std::vector<CallJob>& over) {
-  if (jobs_.size() >= most_) {
-    std::deque<CallJob> kept;
-    for (CallJob& waiting : jobs_) {
-      if (waiting.is_over()) {
-        over.push_back(std::move(waiting));
+  if (places_taken_ >= most_) {
+    std::deque<Entry> kept;
+    for (Entry& waiting : jobs_) {
+      if (waiting.has_place && waiting.job.is_over()) {
+        over.push_back(std::move(waiting.job));
+        --places_taken_;
       } else {
         kept.push_back(std::move(waiting));
       }
     }
     jobs_ = std::move(kept);
-    if (jobs_.size() >= most_) return false;
+    if (places_taken_ >= most_) return false;
   }
-  jobs_.push_back(std::move(job));
+  jobs_.push_back({std::move(job), true});
+  ++places_taken_;
   return true;
 }
 
 CallJob JobQueue::Take() {
-  CallJob job = std::move(jobs_.front());
+  Entry first = std::move(jobs_.front());
   jobs_.pop_front();
-  return job;
+  if (first.has_place) --places_taken_;
+  return std::move(first.job);
 }
 
 }  // namespace simvisor::server

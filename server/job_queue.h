@@ -40,15 +40,21 @@ class JobQueue {
   // `over`, for the caller to run.
   [[nodiscard]] bool Add(CallJob& job, std::vector<CallJob>& over);
 
-  // Adds it even if the queue is full.
-  void AddAlways(CallJob job) { jobs_.push_back(std::move(job)); }
+  // Adds it even if the queue is full; it takes no place of the others.
+  void AddAlways(CallJob job) { jobs_.push_back({std::move(job), false}); }
 
   // The first one.  REQUIRES: !empty().
   CallJob Take();
 
  private:
+  struct Entry {
+    CallJob job;
+    bool has_place;  // of which there are most_
+  };
+
   const size_t most_;
-  std::deque<CallJob> jobs_;
+  size_t places_taken_ = 0;
+  std::deque<Entry> jobs_;
 };
 
 }  // namespace simvisor::server

@@ -121,7 +121,7 @@ grpc::ServerUnaryReactor* MigrationServiceImpl::ResolveMigration(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   // It may destroy a domain, or wait for a call that receives one.
-  return RunOn(&runner_->images, runner_, {context, in, out},
+  return RunOn(&runner_->decisions, runner_, {context, in, out},
                "ResolveMigration",
                [this](const v1::ResolveMigrationRequest& request,
                       v1::ResolveMigrationResponse* response, StopCheck) {

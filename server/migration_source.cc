@@ -141,8 +141,9 @@ absl::Status MigrationSource::SendPiece(PeerStream::Answer answer,
   SIMVISOR_RETURN_IF_ERROR(MakePiece());
   // Of a guest with little in it there are many, and small ones.
   const size_t enough = std::min(kChunkBytes, MaxChunkBytes());
-  while (admitted_ && piece_.size() < enough && !precopy_->pass_done() &&
-         !precopy_->done()) {
+  const Clock::Time until = clock_->Now() + kReportEvery;
+  while (admitted_ && piece_.size() < enough && clock_->Now() < until &&
+         !precopy_->pass_done() && !precopy_->done()) {
     SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigratePiece));
     SIMVISOR_RETURN_IF_ERROR(MakePiece());
   }

@@ -148,8 +148,10 @@ absl::Status SaveCall::FillChunk() {
   chunk.set_pfns_done(saver_->pfns_done().value());
   chunk.set_pfns_total(saver_->pfns_total().value());
   chunk.set_data_pages(saver_->pages_sent().value());
-  SIMVISOR_RETURN_IF_ERROR(
-      WriteMessage(runner_->messages, "SaveDomain", chunk, write_));
+  const absl::Status written =
+      WriteMessage(runner_->messages, "SaveDomain", chunk, write_);
+  if (last_) chunk = v1::SaveDomainResponse();
+  SIMVISOR_RETURN_IF_ERROR(written);
   return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
 }
 

@@ -126,6 +126,13 @@ TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
     EXPECT_TRUE(lanes_->Submit(a_.get(), job).ok());
   }
   lanes_->SubmitAlways(a_.get(), Job([&order] { order.push_back(100); }));
+  // Those take no place of calls.
+  std::atomic<int> done = 0;
+  for (int i = 0; i < 100; ++i) {
+    lanes_->SubmitAlways(b_.get(), Job([&done] { ++done; }));
+  }
+  CallJob call = Job([&done] { ++done; });
+  EXPECT_TRUE(lanes_->Submit(b_.get(), call).ok());
   // An empty one, too.
   absl::BlockingCounter b_done(1);
   lanes_->SubmitAlways(b_.get(), Job([&b_done] { b_done.DecrementCount(); }));
@@ -134,6 +141,7 @@ TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
   lanes_.reset();
   ASSERT_EQ(order.size(), 101u);
   EXPECT_EQ(order.back(), 100);
+  EXPECT_EQ(done, 101);
 }
 
 TEST_F(ServerDomainLanesTest, BodyGoesToTheLaneWhereItMayWait) {

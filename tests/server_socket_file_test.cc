@@ -70,8 +70,8 @@ struct Server {
   UniqueFd fd = NewSocket();
   absl::StatusOr<SocketFile> file;
 
-  explicit Server(const std::string& path)
-      : file(SocketFile::Listen(fd.get(), path, 4)) {}
+  explicit Server(const std::string& path, int backlog = 4)
+      : file(SocketFile::Listen(fd.get(), path, backlog)) {}
   std::string message() const { return std::string(file.status().message()); }
 };
 
@@ -217,6 +217,8 @@ TEST_F(ServerSocketFileTest, LockedFolderIsNotWaitedForWithoutEnd) {
 TEST_F(ServerSocketFileTest, OfManyAtOnceOneListensAtAnyTime) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 100;
+  // None of those who look whether a process listens is accepted.
+  constexpr int kBacklog = kThreads * kRounds;
   std::atomic<int> holders = 0;
   std::atomic<int> held = 0;
   auto* const start = new absl::Barrier(kThreads);
@@ -225,7 +227,7 @@ TEST_F(ServerSocketFileTest, OfManyAtOnceOneListensAtAnyTime) {
     threads.emplace_back([&] {
       if (start->Block()) delete start;
       for (int round = 0; round < kRounds; ++round) {
-        const Server server(path_);
+        const Server server(path_, kBacklog);
         if (!server.file.ok()) continue;
         EXPECT_EQ(++holders, 1);
         ++held;
