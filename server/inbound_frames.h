@@ -73,7 +73,7 @@ class InboundFrames {
   bool Take(const Http2Frames::Piece& piece);
   // Begins to follow the stream if it is new; false if there are too many.
   bool Begin(uint32_t id);
-  // What is no padding of a piece of a frame of data.
+  // The data in a piece of a DATA frame, without its padding.
   absl::Span<const uint8_t> DataOf(const Http2Frames::Piece& piece);
   bool TakeData(uint32_t id, absl::Span<const uint8_t> data);
   // Null if the stream is not followed.

@@ -257,25 +257,40 @@ TEST_F(InboundLedgerTest, ClosedConnectionsGoBeforeOpenOnes) {
   EXPECT_EQ(ledger_.held(), kCall + 400000);
 }
 
+// A message of one part.
+struct OnePart {
+  OnePart(char* data, size_t size) : part{data, size} {
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+  }
+  OnePart(const OnePart&) = delete;
+  OnePart& operator=(const OnePart&) = delete;
+
+  iovec part;
+  msghdr message = {};
+};
+
+// Has the server read so much of a call by recvmsg().
+void ReadPartOfACall(const Pair& pair, size_t size) {
+  const std::string sent = PartOfACall(size);
+  ASSERT_EQ(write(pair.client.get(), sent.data(), sent.size()),
+            static_cast<ssize_t>(sent.size()));
+  std::string buffer(sent.size(), '\0');
+  OnePart part(buffer.data(), buffer.size());
+  ASSERT_EQ(recvmsg(pair.server.get(), &part.message, 0),
+            static_cast<ssize_t>(sent.size()));
+}
+
 TEST_F(InboundLedgerTest, ProcessTellsItsLedger) {
   InboundLedger& ledger = InboundLedger::OfProcess();
   Pair pair;
   ledger.Add(pair.server.get());
-  const std::string sent = PartOfACall(100);
-  ASSERT_EQ(write(pair.client.get(), sent.data(), sent.size()),
-            static_cast<ssize_t>(sent.size()));
-  std::string buffer(sent.size(), '\0');
-  iovec part = {buffer.data(), buffer.size()};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  ASSERT_EQ(recvmsg(pair.server.get(), &message, 0),
-            static_cast<ssize_t>(sent.size()));
+  ReadPartOfACall(pair, 100);
   EXPECT_EQ(ledger.held(), kCall + 100);
 
   std::string refusal = Refusal(1);
-  part = {refusal.data(), refusal.size()};
-  ASSERT_EQ(sendmsg(pair.server.get(), &message, 0),
+  const OnePart part(refusal.data(), refusal.size());
+  ASSERT_EQ(sendmsg(pair.server.get(), &part.message, 0),
             static_cast<ssize_t>(refusal.size()));
   EXPECT_EQ(ledger.held(), 0u);
 }
@@ -285,15 +300,7 @@ TEST_F(InboundLedgerTest, ProcessCountsWhatTheSystemTookOfASend) {
   Pair pair;
   const int fd = pair.server.get();
   ledger.Add(fd);
-  const std::string sent = PartOfACall(100);
-  ASSERT_EQ(write(pair.client.get(), sent.data(), sent.size()),
-            static_cast<ssize_t>(sent.size()));
-  std::string buffer(sent.size(), '\0');
-  iovec part = {buffer.data(), buffer.size()};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  ASSERT_EQ(recvmsg(fd, &message, 0), static_cast<ssize_t>(sent.size()));
+  ReadPartOfACall(pair, 100);
 
   // More than the socket's buffer takes, and the end behind it.
   std::string answer;
@@ -305,8 +312,8 @@ TEST_F(InboundLedgerTest, ProcessCountsWhatTheSystemTookOfASend) {
   std::string taken(1 << 20, '\0');
   while (at < answer.size()) {
     EXPECT_EQ(ledger.held(), kCall + 100);
-    part = {answer.data() + at, answer.size() - at};
-    const ssize_t size = sendmsg(fd, &message, MSG_DONTWAIT);
+    const OnePart part(answer.data() + at, answer.size() - at);
+    const ssize_t size = sendmsg(fd, &part.message, MSG_DONTWAIT);
     if (size > 0) {
       at += size;
     } else {
