@@ -116,8 +116,7 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
   add("--dom0-ibft", words.dom0_ibft, "auto|on|off",
       "whether dom0's kernel reserves 512 KiB to 1 MiB, where firmware keeps "
       "its table for booting over iSCSI: today's do; with auto, a kernel's "
-      "boot "
-      "log stands as it is [auto]");
+      "boot log stands as it is [auto]");
   add("--dom0-tools-view", words.dom0_tools_view, "tree|linear",
       "where tools find dom0's p2m list: the tree of its frames, or page "
       "tables [tree]");
@@ -280,12 +279,12 @@ absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   return absl::OkStatus();
 }
 
-absl::Status ReadDom0MaxMemory(const Word& word,
-                               std::optional<PageCount>& out) {
-  SIMVISOR_RETURN_IF_ERROR(ReadSize("--dom0-max-memory", word, out));
+absl::Status ReadDom0Size(const char* flag, const Word& word,
+                          std::optional<PageCount>& out) {
+  SIMVISOR_RETURN_IF_ERROR(ReadSize(flag, word, out));
   if (out != PageCount(0)) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      "--dom0-max-memory: 0 leaves dom0 no memory to start with");
+      absl::StrCat(flag, ": 0 leaves dom0 no memory to start with"));
 }
 
 absl::Status ReadMaxCalls(const Word& word, uint32_t& out) {
@@ -376,9 +375,9 @@ absl::Status ReadWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(
       ReadSize("--host-memory", words.host_memory, options.host_memory));
   SIMVISOR_RETURN_IF_ERROR(
-      ReadSize("--dom0-memory", words.dom0_memory, options.dom0_memory));
-  SIMVISOR_RETURN_IF_ERROR(
-      ReadDom0MaxMemory(words.dom0_max_memory, options.dom0_max_memory));
+      ReadDom0Size("--dom0-memory", words.dom0_memory, options.dom0_memory));
+  SIMVISOR_RETURN_IF_ERROR(ReadDom0Size(
+      "--dom0-max-memory", words.dom0_max_memory, options.dom0_max_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--dom0-hotplug-limit",
                                       words.dom0_hotplug_limit,
                                       options.dom0_hotplug_limit_gib));

@@ -93,7 +93,8 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
   std::vector<std::string> notes;
   SIMVISOR_ASSIGN_OR_RETURN(HostConfig config, MakeHostConfig(options, notes));
   for (const std::string& note : notes) {
-    spdlog::warn("{}: {}", options.host_e820_file, note);
+    spdlog::warn("{}{}{}", options.host_e820_file,
+                 options.host_e820_file.empty() ? "" : ": ", note);
   }
   if (faults->enabled()) config.faults = faults;
   std::vector<ListenAddress> listen = options.listen;
@@ -119,18 +120,6 @@ void WarnOfOpenAddresses(const std::vector<ListenAddress>& addresses) {
     spdlog::warn("{}: whoever can reach this address controls the machine",
                  address.ToString());
   }
-}
-
-// Xen starts dom0 with the smaller, without a word.
-void WarnOfDom0Memory(const Options& options) {
-  if (!options.dom0_memory || !options.dom0_max_memory ||
-      *options.dom0_max_memory >= *options.dom0_memory) {
-    return;
-  }
-  spdlog::warn(
-      "--dom0-max-memory is less than --dom0-memory: dom0 starts with {} pages "
-      "instead of {}",
-      options.dom0_max_memory->value(), options.dom0_memory->value());
 }
 
 void WarnOfFaults(const FaultInjector& faults) {
@@ -160,7 +149,6 @@ int Serve(const Options& options) {
   std::fputs(line.c_str(), stdout);
   std::fflush(stdout);
   WarnOfOpenAddresses((*daemon)->addresses());
-  WarnOfDom0Memory(options);
   WarnOfFaults(faults);
   const int signal_number = AwaitStopSignal();
   const DrainWatch watch(kDrainLimit);

@@ -1,4 +1,4 @@
-// PCI_SPEC_STRING as xl-pci-configuration(5) has it, and as it has it not.
+// PCI_SPEC_STRING of xl-pci-configuration(5), and what it does not allow.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -32,6 +32,9 @@ TEST(PciSpecTest, DeviceOfEveryForm) {
       {"01:00.0,rdm_policy=relaxed", "0000:01:00.0"},
       {"01:00.0,rdm_policy=,vslot=,permissive=", "0000:01:00.0"},
       {"01:00.0,", "0000:01:00.0"},
+      {"01:00.0@,seize=1", "0000:01:00.0"},
+      {"01:00.0@0x8", "0000:01:00.0"},
+      {"01:00.0,vslot=0X1f", "0000:01:00.0"},
       {" 01:00.0 , permissive=1 ", "0000:01:00.0"},
   };
   for (const auto& [text, device] : kSpecs) {
@@ -45,24 +48,26 @@ TEST(PciSpecTest, WhatXlDoesNotTakeIsRefusedInItsWords) {
   const std::pair<const char*, const char*> kSpecs[] = {
       {"", "names no device"},
       {"permissive=1", "names no device"},
-      {"01:00", "'01:00' is not one"},
+      {"01:00", "'01:00' is not a PCI address"},
       {"01:00.8", "a function of 0 to 7, or * for all"},
-      {"01:20.0", "is not one"},
-      {"100:00.0", "is not one"},
-      {"10000:01:00.0", "is not one"},
-      {"0:0:01:00.0", "is not one"},
-      {"01:*.0", "is not one"},
+      {"01:20.0", "is not a PCI address"},
+      {"100:00.0", "is not a PCI address"},
+      {"10000:01:00.0", "is not a PCI address"},
+      {"0:0:01:00.0", "is not a PCI address"},
+      {"01:*.0", "is not a PCI address"},
       {"01:00.0-3", "a function of 0 to 7, or * for all"},
       {"01:00.0,1,2", "'1' is not KEY=VALUE"},
       {"01:00.0,02:00.0", "'02:00.0' is not KEY=VALUE"},
       {"01:00.0@100", "'100' is not a virtual slot"},
-      {"01:00.0@", "is not a virtual slot"},
+      {"01:00.0@0x", "'0x' is not a virtual slot"},
+      {"01:00.0,,seize=1", "'' is not KEY=VALUE"},
+      {",bdf=01:00.0", "'' is not KEY=VALUE"},
       {"01:00.0,vslot=zz", "'zz' is not a virtual slot"},
       {"01:00.0,bdf=02:00.0", "names a device twice"},
       {"01:00.0,colour=red", "Unknown PCI_SPEC_STRING option: colour"},
       {"01:00.0,rdm_policy=lax", "Unknown RDM policy: lax"},
       {"name=gpu", "no such list here; give its bdf"},
-      {"0x1:00.0", "is not one"},
+      {"0x1:00.0", "is not a PCI address"},
   };
   for (const auto& [text, why] : kSpecs) {
     const auto parsed = ParsePciSpec(text);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/files.h"
@@ -32,11 +33,23 @@ absl::StatusOr<std::optional<PageCount>> ParseSize(const std::string& text) {
   return PageCount(*pages);
 }
 
+// The same for dom0, which cannot have nothing.
+absl::StatusOr<std::optional<PageCount>> ParseDom0Size(
+    const char* flag, const std::string& text) {
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<PageCount> size,
+                            ParseSize(text));
+  if (size != PageCount(0)) return size;
+  return UsageError(
+      absl::StrCat(flag, ": 0 leaves dom0 no memory to start with"));
+}
+
 absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
   ExplainOptions options;
-  SIMVISOR_ASSIGN_OR_RETURN(options.dom0_memory, ParseSize(args.dom0_memory));
-  SIMVISOR_ASSIGN_OR_RETURN(options.dom0_max_memory,
-                            ParseSize(args.dom0_max_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      options.dom0_memory, ParseDom0Size("--dom0-memory", args.dom0_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      options.dom0_max_memory,
+      ParseDom0Size("--dom0-max-memory", args.dom0_max_memory));
   options.dom0_hotplug_limit_gib = args.dom0_hotplug_limit_gib;
   if (args.dom0_ibft != "auto") options.dom0_ibft = args.dom0_ibft == "on";
   SIMVISOR_ASSIGN_OR_RETURN(options.guest_memory, ParseSize(args.guest_memory));
@@ -75,8 +88,8 @@ void AddE820Commands(Commands& commands) {
                   "Memory of dom0 [as the log says, else 4g, or a quarter of "
                   "the machine if less]");
   verb.add_option("--dom0-max-memory", args->dom0_max_memory,
-                  "What dom0 may grow to [as the log says, else all of the "
-                  "machine]");
+                  "What dom0 may grow to, and starts with if that is less [as "
+                  "the log says, else all of the machine]");
   verb.add_option("--dom0-hotplug-limit", args->dom0_hotplug_limit_gib,
                   "GiB that dom0's p2m area is sized for at least")
       ->check(CLI::Range(0, 1 << 20))

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -194,12 +195,8 @@ absl::Status SpecBuilder::Vcpus() {
   if (*maxvcpus && *vcpus && **maxvcpus < **vcpus) {
     return absl::InvalidArgumentError("xl: maxvcpus < vcpus");
   }
-  const uint64_t count = vcpus->value_or(maxvcpus->value_or(1));
-  if (count == 0) {
-    return absl::InvalidArgumentError(
-        "vcpus: 0: a domain has at least one virtual CPU");
-  }
-  spec_.set_vcpus(count);
+  // libxl puts one online if none is asked for.
+  spec_.set_vcpus(std::max<uint64_t>(vcpus->value_or(1), 1));
   return ReadAffinities(config_, spec_);
 }
 
@@ -228,10 +225,11 @@ absl::Status SpecBuilder::Devices() {
     if (!device.ok()) return device.status();
     spec_.add_pci_devices(*std::move(device));
   }
-  auto e820_host = Count("e820_host", 1);
+  // xl takes any number but 0 for true.
+  auto e820_host = config_.GetLong("e820_host");
   if (!e820_host.ok()) return e820_host.status();
   // xl forces it as well: a device needs the host's holes.
-  if (e820_host->value_or(0) == 1 || !devices->empty()) {
+  if (e820_host->value_or(0) != 0 || !devices->empty()) {
     spec_.set_e820_host(true);
   }
   return absl::OkStatus();
@@ -277,23 +275,23 @@ class KeyRemarks {
   // Notes the keys of `text`, which is `source`.
   void Add(absl::string_view source, absl::string_view text, bool with_lines) {
     for (const AssignedKey& key : FindAssignedKeys(text)) {
+      if (!seen_.insert(key.name).second) continue;
       if (!IsKnownKey(key.name)) {
         unknown_.push_back(Unknown(
             with_lines ? absl::StrCat(source, ":", key.line) : source, key));
-      } else if (!HasEffect(key.name) && std::find(idle_.begin(), idle_.end(),
-                                                   key.name) == idle_.end()) {
+      } else if (!HasEffect(key.name)) {
         idle_.push_back(key.name);
       }
     }
   }
 
-  // A line for each key that xl does not have, and one for all of xl's that
-  // have no effect.
-  void AppendTo(std::vector<std::string>& warnings) const {
-    warnings.insert(warnings.end(), unknown_.begin(), unknown_.end());
-    if (idle_.empty()) return;
-    warnings.push_back(
-        absl::StrCat("without effect here: ", absl::StrJoin(idle_, ", ")));
+  // A line for each key that xl does not have.
+  const std::vector<std::string>& unknown() const { return unknown_; }
+  // One for all of xl's that have no effect; empty if there are none.
+  std::string Idle() const {
+    return idle_.empty() ? ""
+                         : absl::StrCat("without effect here: ",
+                                        absl::StrJoin(idle_, ", "));
   }
 
  private:
@@ -304,6 +302,7 @@ class KeyRemarks {
         nearest.empty() ? "" : absl::StrCat("; did you mean '", nearest, "'?"));
   }
 
+  absl::flat_hash_set<std::string> seen_;
   std::vector<std::string> unknown_;
   std::vector<std::string> idle_;
 };
@@ -316,7 +315,7 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
   return absl::InvalidArgumentError(
       absl::StrCat(source, utf16 ? ": is UTF-16; convert it, such as with "
                                    "iconv -f utf-16 -t utf-8"
-                                 : ": holds a zero byte, so it is no text"));
+                                 : ": holds a zero byte; xl's files are text"));
 }
 
 // What is likely behind an error of syntax, which libxlutil does not show:
@@ -383,8 +382,12 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   }
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
-  remarks.AppendTo(warnings);
-  return SpecBuilder(**config).Build();
+  // A misspelt key may be why the rest is refused; one without effect is not.
+  warnings.insert(warnings.end(), remarks.unknown().begin(),
+                  remarks.unknown().end());
+  auto spec = SpecBuilder(**config).Build();
+  if (spec.ok() && !remarks.Idle().empty()) warnings.push_back(remarks.Idle());
+  return spec;
 }
 
 }  // namespace simvisor::client

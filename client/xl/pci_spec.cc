@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace simvisor::client {
 namespace {
@@ -66,10 +67,15 @@ class SpecReader {
   explicit SpecReader(absl::string_view text) : text_(text) {}
 
   absl::StatusOr<std::string> Read() {
+    std::vector<absl::string_view> pieces = absl::StrSplit(text_, ',');
+    // xl takes a comma at the end.
+    if (pieces.size() > 1 && absl::StripAsciiWhitespace(pieces.back()).empty()) {
+      pieces.pop_back();
+    }
     bool first = true;
-    for (absl::string_view piece : absl::StrSplit(text_, ',')) {
-      piece = absl::StripAsciiWhitespace(piece);
-      const absl::Status status = Take(piece, first);
+    for (const absl::string_view piece : pieces) {
+      const absl::Status status =
+          Take(absl::StripAsciiWhitespace(piece), first);
       if (!status.ok()) return status;
       first = false;
     }
@@ -85,8 +91,7 @@ class SpecReader {
                      absl::StripAsciiWhitespace(piece.substr(equals + 1)));
     }
     if (first && !piece.empty()) return TakePositional(piece);
-    // xl takes a comma at the end.
-    if (piece.empty()) return absl::OkStatus();
+    if (first && text_.empty()) return absl::OkStatus();
     return Unparsable(text_,
                       absl::StrCat("'", piece, "' is not KEY=VALUE; ", kForm));
   }
@@ -110,10 +115,7 @@ class SpecReader {
         std::end(kFlags)) {
       return absl::OkStatus();
     }
-    // An empty value stands for the default.
-    if (key == "vslot") {
-      return value.empty() ? absl::OkStatus() : TakeSlot(value);
-    }
+    if (key == "vslot") return TakeSlot(value);
     if (key != "rdm_policy") {
       return Unparsable(text_,
                         absl::StrCat("Unknown PCI_SPEC_STRING option: ", key));
@@ -132,12 +134,16 @@ class SpecReader {
     }
     device_ = ParseBdf(bdf);
     if (device_) return absl::OkStatus();
-    return Unparsable(text_, absl::StrCat("'", bdf, "' is not one; ", kForm));
+    return Unparsable(text_, absl::StrCat("'", bdf, "' is not a PCI address; ", kForm));
   }
 
   absl::Status TakeSlot(absl::string_view slot) {
+    // The default, as an empty value of any key.
+    if (slot.empty()) return absl::OkStatus();
+    absl::string_view digits = slot;
+    if (!absl::ConsumePrefix(&digits, "0x")) absl::ConsumePrefix(&digits, "0X");
     // Slots end at 1f, but the manual's own example has 20.
-    if (ParseHex(slot, 0xff)) return absl::OkStatus();
+    if (ParseHex(digits, 0xff)) return absl::OkStatus();
     return Unparsable(text_, absl::StrCat("'", slot,
                                           "' is not a virtual slot, which is "
                                           "a hexadecimal number"));

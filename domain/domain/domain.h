@@ -534,10 +534,10 @@ class Domain {
   PageCount RoomBelowMax() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages that it has above what libxl leaves it: dom0 keeps kMinDom0Memory.
   PageCount PagesAboveLeast() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `pages` are less
-  // than kMinDom0Memory.
-  absl::Status CheckDom0Keeps(PageCount pages,
-                              absl::string_view operation) const;
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less than
+  // kMinDom0Memory; `operation` makes the words for what was asked.
+  absl::Status CheckDom0Keeps(
+      PageCount left, absl::FunctionRef<std::string()> operation) const;
 
   // domain_migrate.cc
   absl::Status CheckNotMigrating(absl::string_view operation) const

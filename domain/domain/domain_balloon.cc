@@ -50,8 +50,11 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
     pages = std::min(pages, PagesAboveLeast());
     if (pages == PageCount(0)) return pages;
   } else {
-    SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
-        current_ - std::min(pages, current_), "balloon down to memory"));
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckDom0Keeps(current_ - std::min(pages, current_), [&] {
+          return absl::StrFormat("balloon down by %d of its %d pages",
+                                 pages.value(), current_.value());
+        }));
   }
   // All or nothing: what moves must not run into a failure half-way.
   const FreePages::Settled settled(
@@ -299,6 +302,8 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
 absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
   const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set memory target"));
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
+      target, [] { return std::string("this memory target, in pages,"); }));
   if (target == PageCount(0)) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
@@ -314,8 +319,7 @@ absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
                         "memory_static_max, %d pages; raise it with mem-max",
                         id_.value(), target.value(), static_max_.value()));
   }
-  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(target, "memory target"));
-  max_pages_ = target + kMaxMemSlack;
+  max_pages_ = MaxPagesFor(target);
   target_ = target;
   target_unread_ = true;
   if (state_ != DomainState::kRunning) return absl::OkStatus();
@@ -328,14 +332,15 @@ PageCount Domain::PagesAboveLeast() const {
   return current_ > least ? current_ - least : PageCount(0);
 }
 
-absl::Status Domain::CheckDom0Keeps(PageCount pages,
-                                    absl::string_view operation) const {
-  if (id_ != kDom0Id || pages >= kMinDom0Memory) return absl::OkStatus();
+absl::Status Domain::CheckDom0Keeps(
+    PageCount left, absl::FunctionRef<std::string()> operation) const {
+  if (id_ != kDom0Id || left >= kMinDom0Memory) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-      absl::StrFormat("domain 0: %s of %d pages: below the minimum threshold "
-                      "for dom0, %d pages (128 MiB); leave it at least that",
-                      operation, pages.value(), kMinDom0Memory.value()));
+      absl::StrFormat("domain 0: %s would leave it %d: below the minimum "
+                      "threshold for dom0, %d pages (128 MiB); leave it at "
+                      "least that",
+                      operation(), left.value(), kMinDom0Memory.value()));
 }
 
 absl::Status Domain::SetMaxMemory(PageCount max_memory) {
@@ -356,7 +361,7 @@ absl::Status Domain::SetMaxMemory(PageCount max_memory) {
                         "%d; lower that with mem-set first",
                         id_.value(), max_memory.value(), target_.value()));
   }
-  max_pages_ = max_memory + kMaxMemSlack;
+  max_pages_ = MaxPagesFor(max_memory);
   static_max_ = max_memory;
   return absl::OkStatus();
 }

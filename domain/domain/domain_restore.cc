@@ -301,7 +301,7 @@ Domain::Limits Domain::DecodeLimits(StateReader& in) const {
   limits.target = PageCount(in.Get("target", 1, most));
   limits.static_max = PageCount(in.Get("static_max", 1, most));
   limits.max_pages = PageCount(
-      in.Get("max_pages", 1, (limits.static_max + kMaxMemSlack).value()));
+      in.Get("max_pages", 1, MaxPagesFor(limits.static_max).value()));
   return limits;
 }
 

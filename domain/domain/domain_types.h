@@ -33,6 +33,12 @@ using Uuid = std::array<uint8_t, 16>;
 // (LIBXL_MAXMEM_CONSTANT).
 inline constexpr PageCount kMaxMemSlack{kPagesPerMiB};
 
+// The limit of a domain whose target or maximum is `memory`, which the
+// hypervisor keeps in 32 bits (XEN_DOMCTL_max_mem).
+inline PageCount MaxPagesFor(PageCount memory) {
+  return std::min(memory + kMaxMemSlack, PageCount(0xffffffff));
+}
+
 // libxl leaves dom0 at least this much (LIBXL_MIN_DOM0_MEM).
 inline constexpr PageCount kMinDom0Memory{128 * kPagesPerMiB};
 

@@ -50,6 +50,16 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
   Dom0Memory dom0;
   dom0.memory =
       log_asks ? *log.dom0_memory : memory.value_or(DefaultDom0Memory(log.map));
+  // The log's limit is that of the log's size.
+  const std::optional<PageCount> limit =
+      max_memory.has_value() || !log_asks ? max_memory : log.dom0_max_memory;
+  if (limit.has_value() && *limit < dom0.memory) {
+    dom0.notes.push_back(
+        absl::StrFormat("dom0 starts with %d pages of memory instead of %d: "
+                        "it may not grow beyond its maximum",
+                        limit->value(), dom0.memory.value()));
+    dom0.memory = *limit;
+  }
   const PageCount most = RamForDomains(log.map);
   if (dom0.memory > most && (log_asks || log.source == MapSource::kDom0)) {
     dom0.notes.push_back(absl::StrFormat(
@@ -59,7 +69,6 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
     dom0.memory = most;
   }
   dom0.max_memory = std::min(RamOf(log.map), kAbiX86_64.max_domain_pages());
-  // The log's limit is that of the log's size.
   if (!max_memory.has_value() && log.dom0_max_memory.has_value() &&
       *log.dom0_max_memory >= dom0.memory) {
     max_memory = std::min(dom0.max_memory, *log.dom0_max_memory);

@@ -223,7 +223,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
   // The domain keeps its spec for good, but has these as masks.
   spec.vcpu_affinities = {};
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, Reserve(spec, "create"));
-  const PageCount max_pages = spec.memory + kMaxMemSlack;
+  const PageCount max_pages = MaxPagesFor(spec.memory);
   return BuildDomain({.id = id,
                       .spec = std::move(spec),
                       .initial = false,

@@ -44,7 +44,7 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
   SIMVISOR_ASSIGN_OR_RETURN(FrameClaim claimed,
                             host.pool_->Claim(claim, reach));
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec, "restore"));
-  const PageCount max_pages = spec.memory + kMaxMemSlack;
+  const PageCount max_pages = MaxPagesFor(spec.memory);
   absl::StatusOr<std::shared_ptr<Domain>> domain =
       Domain::PlanIncoming({.id = id,
                             .spec = std::move(spec),

@@ -26,14 +26,21 @@ absl::Status NameError(absl::string_view name, absl::string_view what) {
                       Printable(name.substr(0, kMaxNameBytes)), what));
 }
 
-// Whether people would see nothing: every character is a space of Unicode's.
-bool IsBlank(absl::string_view name) {
+// Whether people see nothing of the character `code`: a space of Unicode's, the
+// braille pattern without dots, the note without a head.
+bool IsBlank(uint32_t code) {
+  return IsSpace(code) || code == 0x2800 || code == 0x1d159;
+}
+
+// `name`, which is UTF-8, without blank characters.
+std::string WithoutBlanks(absl::string_view name) {
+  std::string seen;
   while (!name.empty()) {
     const Character next = FirstCharacter(name);
-    if (next.bytes == 0 || !IsSpace(next.code)) return false;
+    if (!IsBlank(next.code)) absl::StrAppend(&seen, name.substr(0, next.bytes));
     name.remove_prefix(next.bytes);
   }
-  return true;
+  return seen;
 }
 
 // People tell domains apart by what they see of their names, and terminals obey
@@ -58,11 +65,14 @@ absl::Status CheckCharacters(absl::string_view name) {
     if (next.code == '/') return NameError(name, "'/' is not allowed");
     rest.remove_prefix(next.bytes);
   }
-  if (IsBlank(name)) {
+  const std::string seen = WithoutBlanks(name);
+  if (seen.empty()) {
     return NameError(name, "it is blank; use characters that can be seen");
   }
-  if (absl::StripAsciiWhitespace(name) == kNameless) {
-    return NameError(name, "domains without a name are listed like that");
+  if (seen == kNameless) {
+    return NameError(name,
+                     "domains without a name are listed like that; choose "
+                     "another");
   }
   return absl::OkStatus();
 }
@@ -96,7 +106,7 @@ bool IsUuidForm(absl::string_view text) {
   return true;
 }
 
-// A device that is named twice; nullopt if there is none.
+// A device that is named twice, if any.
 std::optional<PciAddress> NamedTwice(const std::vector<PciAddress>& devices) {
   for (size_t i = 0; i < devices.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {

@@ -36,10 +36,6 @@ class PciAddress {
     return slot_ << 3 | static_cast<uint32_t>(function);
   }
 
-  friend bool operator==(const PciAddress& a, const PciAddress& b) {
-    return a.slot_ == b.slot_ && a.functions_ == b.functions_;
-  }
-
  private:
   PciAddress(uint32_t slot, uint8_t functions)
       : slot_(slot), functions_(functions) {}
