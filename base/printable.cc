@@ -102,16 +102,20 @@ bool IsSpace(uint32_t code) {
          code == 0x205f || code == 0x3000;
 }
 
-std::optional<std::string> FindNonUtf8(absl::string_view text) {
+std::optional<size_t> NonUtf8Offset(absl::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    const Character next = FirstCharacter(text.substr(at));
-    if (next.bytes == 0) {
-      return absl::StrFormat("byte 0x%02x at offset %d is not UTF-8", next.code,
-                             at);
-    }
-    at += next.bytes;
+    const size_t bytes = FirstCharacter(text.substr(at)).bytes;
+    if (bytes == 0) return at;
+    at += bytes;
   }
   return std::nullopt;
+}
+
+std::optional<std::string> FindNonUtf8(absl::string_view text) {
+  const std::optional<size_t> at = NonUtf8Offset(text);
+  if (!at) return std::nullopt;
+  return absl::StrFormat("byte 0x%02x at offset %d is not UTF-8",
+                         static_cast<unsigned char>(text[*at]), *at);
 }
 
 size_t AppendPrintable(absl::string_view text, std::string& out) {

@@ -43,8 +43,11 @@ bool IsPrintable(uint32_t code);
 // Unicode's Zs.
 bool IsSpace(uint32_t code);
 
-// "byte 0xef at offset 5 is not UTF-8", of the first byte of `text` that is in
-// no character; nullopt if there is none.
+// The offset of the first byte of `text` that belongs to no character; nullopt
+// if `text` is UTF-8.
+std::optional<size_t> NonUtf8Offset(absl::string_view text);
+
+// "byte 0xef at offset 5 is not UTF-8", of that byte.
 std::optional<std::string> FindNonUtf8(absl::string_view text);
 
 // Appends to `out` the character that `text`, which is not empty, begins with:

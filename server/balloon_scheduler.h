@@ -14,7 +14,8 @@
 // takes nothing back.  The domain notes one that runs out while its guest is
 // paused.
 //
-// Thread safety: thread-safe.  Locks a domain never under the own lock.
+// Thread safety: thread-safe.  Never locks a domain while holding its own
+// lock.
 
 #ifndef SIMVISOR_SERVER_BALLOON_SCHEDULER_H_
 #define SIMVISOR_SERVER_BALLOON_SCHEDULER_H_

@@ -74,6 +74,8 @@ class FakeDomains : public v1::DomainService::Service {
     *response->mutable_domain() = MakeDomain(2, "dom2");
     response->mutable_domain()->set_arch(v1::ARCH_X86_32_PAE);
     *response->mutable_domain()->mutable_balloon_driver() = driver;
+    response->mutable_domain()->mutable_memory()->set_foreign_held_pages(
+        foreign_held_pages);
     if (!booted) response->mutable_domain()->clear_balloon_driver();
     return grpc::Status::OK;
   }
@@ -99,6 +101,7 @@ class FakeDomains : public v1::DomainService::Service {
 
   v1::CreateDomainRequest created;
   v1::BalloonDriver driver;
+  uint64_t foreign_held_pages = 0;
   bool booted = true;
 };
 
@@ -140,8 +143,8 @@ class FakeMemory : public v1::MemoryService::Service {
                                const v1::SetMemoryTargetRequest* request,
                                v1::SetMemoryTargetResponse* response) override {
     response->mutable_memory()->set_target_pages(request->target_pages());
-    response->mutable_memory()->set_current_pages(256);
-    response->mutable_memory()->set_balloon_state(v1::BALLOON_STATE_AGAIN);
+    response->mutable_memory()->set_current_pages(after_target);
+    response->mutable_memory()->set_foreign_held_pages(foreign_held_pages);
     return grpc::Status::OK;
   }
 
@@ -195,6 +198,8 @@ class FakeMemory : public v1::MemoryService::Service {
     return grpc::Status::OK;
   }
 
+  uint64_t after_target = 256;
+  uint64_t foreign_held_pages = 0;
   v1::MapForeignFramesRequest mapped;
 };
 
@@ -468,6 +473,7 @@ TEST_F(AppTest, BalloonStateShowsTheDriversOwnFigures) {
   driver.set_current_pages(768);
   driver.set_target_pages(868);
   driver.set_low_pages(900);
+  domains_.foreign_held_pages = 5;
   driver.set_state(v1::BALLOON_STATE_AGAIN);
   driver.set_schedule_delay_seconds(4);
   auto* region = driver.add_extra_regions();
@@ -478,7 +484,8 @@ TEST_F(AppTest, BalloonStateShowsTheDriversOwnFigures) {
       out_,
       AllOf(HasSubstr("state                  : AGAIN\n"),
             HasSubstr("credit                 : 100 pages (to get)\n"),
-            HasSubstr("current                : 768 pages\n"),
+            HasSubstr("current                : 768 pages, and 5 given back "
+                      "that other domains map\n"),
             HasSubstr("target                 : 868 pages\n"),
             HasSubstr("schedule_delay         : 4 s\n"),
             HasSubstr("max_retry_count        : 0 (any number)\n"),
@@ -497,9 +504,26 @@ TEST_F(AppTest, BalloonStateOfAGuestThatHasNotBootedSaysSo) {
 }
 
 TEST_F(AppTest, ShortMemSetSaysWhatTheDriverDoesNext) {
+  domains_.driver.set_state(v1::BALLOON_STATE_AGAIN);
   domains_.driver.set_schedule_delay_seconds(8);
   EXPECT_EQ(Run({"mem-set", "dom2", "64"}), kExitDone);
-  EXPECT_THAT(err_, HasSubstr("it tries again in 8 s"));
+  EXPECT_THAT(err_, HasSubstr("had too few pages; it tries again within 8 s"));
+  domains_.driver.set_state(v1::BALLOON_STATE_CANCELLED);
+  EXPECT_EQ(Run({"mem-set", "dom2", "64"}), kExitDone);
+  EXPECT_THAT(err_, HasSubstr("cannot grow; it has given up"));
+  domains_.driver.set_target_pages(1);
+  EXPECT_EQ(Run({"mem-set", "dom2", "64"}), kExitDone);
+  EXPECT_THAT(err_, HasSubstr("lent out for foreign mappings"));
+  domains_.driver.set_low_pages(1);
+  EXPECT_EQ(Run({"mem-set", "dom2", "64"}), kExitDone);
+  EXPECT_THAT(err_, HasSubstr("has given up for an hour"));
+}
+
+TEST_F(AppTest, PagesThatOtherDomainsMapAreNoShortMove) {
+  memory_.foreign_held_pages = 256;
+  memory_.after_target = 768;
+  EXPECT_EQ(Run({"mem-set", "dom2", "2"}), kExitDone);
+  EXPECT_EQ(err_, "");
 }
 
 }  // namespace

@@ -332,8 +332,37 @@ TEST_F(DomainBalloonDriverTest, MoveThatIsCutShortGoesOn) {
               IsOk());
   EXPECT_EQ(domain_->SetTarget(PageCount(2000), stop).code(), Code::kCancelled);
   EXPECT_EQ(Memory().current.value(), 2900);
-  EXPECT_EQ(Wake(), 2);
+  EXPECT_EQ(Wake(), 1);
   EXPECT_EQ(Memory().current.value(), 2000);
+}
+
+TEST_F(DomainBalloonDriverTest, SameTargetAfterACallThatWasStoppedGoesOn) {
+  const auto stop = [] { return absl::CancelledError("the client left"); };
+  for (const uint64_t target : {uint64_t{2000}, kPages + 100}) {
+    EXPECT_EQ(domain_->SetTarget(PageCount(target), stop).code(),
+              Code::kCancelled);
+    EXPECT_NE(Memory().current.value(), target);
+    EXPECT_EQ(Driver().retry_count, 1);
+    EXPECT_THAT(SetTarget(target), IsOk());
+    EXPECT_EQ(Memory().current.value(), target);
+  }
+  EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
+}
+
+TEST_F(DomainBalloonDriverTest, CallsThatAreStoppedAreNoRetries) {
+  const auto stop = [] { return absl::CancelledError("the client left"); };
+  FillHost(0);
+  ASSERT_THAT(SetTarget(kPages + 100), IsOk());
+  ASSERT_EQ(Driver().retry_count, 2);
+  for (uint64_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(domain_->SetTarget(PageCount(2000 + i), stop).code(),
+              Code::kCancelled);
+  }
+  EXPECT_EQ(Driver().state, BalloonState::kAgain);
+  EXPECT_EQ(Driver().retry_count, 2);
+  EXPECT_EQ(Memory().current.value(), kPages);
+  EXPECT_EQ(Wake(), 2);
+  EXPECT_EQ(Memory().current.value(), 2009);
 }
 
 TEST_F(DomainBalloonDriverTest, WakeUpCanBeStopped) {
@@ -344,7 +373,7 @@ TEST_F(DomainBalloonDriverTest, WakeUpCanBeStopped) {
   EXPECT_EQ(domain_->WakeBalloon(domain_->balloon_timer(), stop).code(),
             Code::kCancelled);
   EXPECT_EQ(Memory().current.value(), kPages);
-  EXPECT_EQ(Wake(), 4);
+  EXPECT_EQ(Wake(), 2);
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
 

@@ -55,9 +55,10 @@ TEST(SpecCheckTest, NamesAreHeldToTheirRules) {
 }
 
 TEST(SpecCheckTest, NamesThatListsWouldShowLikeNoneAreRefused) {
-  for (const char* name : {"(null)", " (null)", "(null)\xe3\x80\x80", "\xc2\xa0(null)", " ", "   ",
-        "\xe2\xa0\x80", "\xc2\xa0",
-                           " \xe3\x80\x80", "\xe2\x80\x83\xe2\x80\xaf"}) {
+  for (const char* name :
+       {"(null)", " (null)", "(null)\xe3\x80\x80", "\xc2\xa0(null)", " ", "   ",
+        "\xe2\xa0\x80", "\xc2\xa0", " \xe3\x80\x80",
+        "\xe2\x80\x83\xe2\x80\xaf"}) {
     EXPECT_THAT(CheckDomainName(name),
                 IsError(Code::kInvalidArgument, Reason::kNameInvalid,
                         HasSubstr("domain name")))

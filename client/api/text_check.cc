@@ -14,8 +14,15 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// What is shown of a text.
+// What is shown of a text, the byte at fault in it.
 constexpr size_t kShownBytes = 80;
+
+std::string PartAround(absl::string_view text, size_t at) {
+  const size_t first = at < kShownBytes ? 0 : at - kShownBytes / 2;
+  return absl::StrCat(first > 0 ? "..." : "",
+                      Printable(text.substr(first, kShownBytes)),
+                      first + kShownBytes < text.size() ? "..." : "");
+}
 
 // Deeper than any message of the API.
 constexpr int kMaxDepth = 32;
@@ -82,10 +89,10 @@ absl::Status CheckFields(const Message& message, const std::string& path) {
 }  // namespace
 
 absl::Status CheckUtf8(absl::string_view what, absl::string_view text) {
-  const auto fault = FindNonUtf8(text);
-  if (!fault) return absl::OkStatus();
+  const auto at = NonUtf8Offset(text);
+  if (!at) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      what, " \"", Printable(text.substr(0, kShownBytes)), "\": ", *fault,
+      what, " \"", PartAround(text, *at), "\": ", *FindNonUtf8(text),
       "; convert it, such as with iconv -f latin1 -t utf-8"));
 }
 

@@ -12,7 +12,8 @@
 namespace simvisor::client {
 
 // INVALID_ARGUMENT if `text` is not UTF-8:
-// "<what> "latin\xef": byte 0xef at offset 5 is not UTF-8; ...".
+// "<what> "latin\xef": byte 0xef at offset 5 is not UTF-8; ...".  Of a long
+// text, the part with that byte is quoted.
 absl::Status CheckUtf8(absl::string_view what, absl::string_view text);
 
 // The same of all strings of `message`, with the path of the field for `what`.

@@ -17,6 +17,12 @@ std::optional<uint64_t> OwnedPages(const Client& client) {
   return response->host().owned_pages();
 }
 
+v1::DomainMemory MemoryOf(const Target& target) {
+  const auto response =
+      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
+  return response.ok() ? response->domain().memory() : v1::DomainMemory();
+}
+
 }  // namespace
 
 FramesBar::FramesBar(const Session& session, const Client& client,
@@ -52,9 +58,15 @@ void FramesBar::Watch(uint64_t owned_before, uint64_t pages) {
 }
 
 uint64_t CurrentPages(const Target& target) {
-  const auto response =
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
-  return response.ok() ? response->domain().memory().current_pages() : 0;
+  return MemoryOf(target).current_pages();
+}
+
+uint64_t GuestPages(const v1::DomainMemory& memory) {
+  return memory.current_pages() - memory.foreign_held_pages();
+}
+
+uint64_t CurrentGuestPages(const Target& target) {
+  return GuestPages(MemoryOf(target));
 }
 
 }  // namespace simvisor::client

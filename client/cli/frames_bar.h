@@ -46,6 +46,11 @@ class FramesBar {
 // Pages that the domain owns, for a FramesBar; 0, which draws nothing, if the
 // daemon does not say.
 uint64_t CurrentPages(const Target& target);
+// Those of them that its guest has; the others it has given back, and other
+// domains map them.
+uint64_t GuestPages(const v1::DomainMemory& memory);
+// What GuestPages() says of the domain now, as CurrentPages().
+uint64_t CurrentGuestPages(const Target& target);
 
 }  // namespace simvisor::client
 

@@ -18,12 +18,19 @@ std::string WhyShort(const v1::Domain& domain) {
   if (domain.state() != v1::DOMAIN_STATE_RUNNING) {
     return "its guest does not run, and moves when it is unpaused";
   }
-  if (domain.memory().balloon_state() != v1::BALLOON_STATE_CANCELLED) {
-    return absl::StrCat("the host or the guest has too few pages; it tries ",
-                        "again in ", driver.schedule_delay_seconds(), " s");
+  if (driver.state() == v1::BALLOON_STATE_AGAIN) {
+    return absl::StrCat("the host or the guest had too few pages; it tries ",
+                        "again within ", driver.schedule_delay_seconds(), " s");
+  }
+  if (driver.state() != v1::BALLOON_STATE_CANCELLED) {
+    return absl::StrCat("it goes on within ", driver.schedule_delay_seconds(),
+                        " s");
   }
   if (driver.low_pages() + driver.high_pages() == 0) {
-    return "its balloon is empty, so it cannot grow; it has given up";
+    return driver.target_pages() == driver.current_pages()
+               ? "its balloon is empty, so it cannot grow; it has given up"
+               : "its balloon is empty but for pfns that are lent out for "
+                 "foreign mappings; it tries again within an hour";
   }
   return "its guest has given up for an hour, or until the target changes";
 }
@@ -32,12 +39,13 @@ std::string WhyShort(const v1::Domain& domain) {
 // one that stopped short is worth a word.
 void NoteShortMove(Session& session, const Target& target,
                    const v1::DomainMemory& memory) {
-  if (memory.current_pages() == memory.target_pages()) return;
+  const uint64_t pages = GuestPages(memory);
+  if (pages == memory.target_pages()) return;
   const auto response =
       target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
   if (!response.ok()) return;
   session.err() << "note: " << response->domain().name() << " has "
-                << FormatPages(memory.current_pages()) << ", its target is "
+                << FormatPages(pages) << ", its target is "
                 << FormatPages(memory.target_pages()) << ": "
                 << WhyShort(response->domain()) << "\n";
 }
@@ -51,7 +59,7 @@ absl::Status MemSet(Session& session, const TargetArgs& args) {
   *request.mutable_domain() = target->ref;
   const auto response = [&] {
     FramesBar bar(session, target->client, "mem-set", [&] {
-      const uint64_t now = CurrentPages(*target);
+      const uint64_t now = CurrentGuestPages(*target);
       const uint64_t goal = request.target_pages();
       return std::max(now, goal) - std::min(now, goal);
     });

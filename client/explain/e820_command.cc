@@ -45,8 +45,8 @@ absl::StatusOr<std::optional<PageCount>> ParseDom0Size(
 
 absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
   ExplainOptions options;
-  SIMVISOR_ASSIGN_OR_RETURN(
-      options.dom0_memory, ParseDom0Size("--dom0-memory", args.dom0_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(options.dom0_memory,
+                            ParseDom0Size("--dom0-memory", args.dom0_memory));
   SIMVISOR_ASSIGN_OR_RETURN(
       options.dom0_max_memory,
       ParseDom0Size("--dom0-max-memory", args.dom0_max_memory));

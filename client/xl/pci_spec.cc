@@ -69,7 +69,8 @@ class SpecReader {
   absl::StatusOr<std::string> Read() {
     std::vector<absl::string_view> pieces = absl::StrSplit(text_, ',');
     // xl takes a comma at the end.
-    if (pieces.size() > 1 && absl::StripAsciiWhitespace(pieces.back()).empty()) {
+    if (pieces.size() > 1 &&
+        absl::StripAsciiWhitespace(pieces.back()).empty()) {
       pieces.pop_back();
     }
     bool first = true;
@@ -134,7 +135,8 @@ class SpecReader {
     }
     device_ = ParseBdf(bdf);
     if (device_) return absl::OkStatus();
-    return Unparsable(text_, absl::StrCat("'", bdf, "' is not a PCI address; ", kForm));
+    return Unparsable(
+        text_, absl::StrCat("'", bdf, "' is not a PCI address; ", kForm));
   }
 
   absl::Status TakeSlot(absl::string_view slot) {

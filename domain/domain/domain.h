@@ -13,8 +13,7 @@
 //   a process have for the p2m area is the list's; (6) the balloon driver
 //   counts the pages but held ones, and the balloon's pfns by zone; that of a
 //   running guest works towards the target, unless an empty balloon made it
-//   give that up; (7) a foreign word's frame
-//   is another domain's.
+//   give that up; (7) a foreign word's frame is another domain's.
 //
 // Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
 // PAUSED -> DYING (no frames but held ones).  Every method but the constants
@@ -245,8 +244,9 @@ class Domain {
   // 0 pages, MEMORY_SIZE_INVALID if dom0 would have less than kMinDom0Memory,
   // below which no partial move goes either; RESOURCE_EXHAUSTED
   // GUEST_MEMORY_EXHAUSTED (down), PFN_NOT_BALLOONABLE, MAX_MEM_EXCEEDED,
-  // HOST_MEMORY_EXHAUSTED (up). Source: decrease_reservation(),
-  // increase_reservation() in drivers/xen/balloon.c.
+  // HOST_MEMORY_EXHAUSTED (up).
+  // Source: decrease_reservation(), increase_reservation() in
+  // drivers/xen/balloon.c.
   absl::StatusOr<PageCount> BalloonDown(PageCount pages, bool allow_partial,
                                         StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -534,10 +534,10 @@ class Domain {
   PageCount RoomBelowMax() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages that it has above what libxl leaves it: dom0 keeps kMinDom0Memory.
   PageCount PagesAboveLeast() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less than
-  // kMinDom0Memory; `operation` makes the words for what was asked.
-  absl::Status CheckDom0Keeps(
-      PageCount left, absl::FunctionRef<std::string()> operation) const;
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
+  // than kMinDom0Memory; `operation` makes the words for what was asked.
+  absl::Status CheckDom0Keeps(PageCount left,
+                              absl::FunctionRef<std::string()> operation) const;
 
   // domain_migrate.cc
   absl::Status CheckNotMigrating(absl::string_view operation) const
@@ -765,6 +765,8 @@ class Domain {
   uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
   // Its timer has run out, and the guest was paused.
   bool driver_overdue_ ABSL_GUARDED_BY(mu_) = false;
+  // Its last round was stopped from outside, so it goes on if there is credit.
+  bool driver_stopped_ ABSL_GUARDED_BY(mu_) = false;
   // The target was written, and the guest has not read it.  One that boots or
   // that comes out of an image reads it in any case.
   bool target_unread_ ABSL_GUARDED_BY(mu_) = true;

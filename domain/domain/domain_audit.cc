@@ -271,6 +271,11 @@ void Domain::AuditBalloon(std::vector<std::string>& out) const {
                                  pfns.size().value(), (low + high).value()));
   }
   if (!booted_.load(std::memory_order_relaxed)) return;
+  if (driver_.lent() != foreign_from_balloon_.size()) {
+    findings.Add(absl::StrFormat(
+        "%d pfns of the balloon are lent out, and its driver counts %d",
+        foreign_from_balloon_.size().value(), driver_.lent().value()));
+  }
   if (driver_.low() != low || driver_.high() != high) {
     findings.Add(absl::StrFormat(
         "%d low and %d high pfns are in the balloon, but its driver counts %d "

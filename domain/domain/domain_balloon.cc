@@ -173,8 +173,8 @@ absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
 absl::Status Domain::ReadTarget(StopCheck stop) {
   const bool unread = std::exchange(target_unread_, false);
   const bool woken = unread && driver_.SetTarget(target_);
-  return woken || driver_overdue_ ? WorkDriver(nullptr, stop)
-                                  : absl::OkStatus();
+  return woken || driver_overdue_ || driver_stopped_ ? WorkDriver(nullptr, stop)
+                                                     : absl::OkStatus();
 }
 
 void Domain::CountBalloon() {
@@ -185,6 +185,7 @@ void Domain::CountBalloon() {
 absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
   ++driver_wakeups_;
   driver_overdue_ = false;
+  driver_stopped_ = false;
   while (true) {
     const BalloonDriver::Spare spare = {.available = free_pages_.count()};
     const BalloonDriver::Round round = driver_.NextRound(kBatchesPerRound);
@@ -195,9 +196,14 @@ absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
     } else if (round.direction == BalloonDriver::Direction::kDown) {
       status = MoveDown(round.pages, stop, &moved);
     }
+    if (!status.ok()) {
+      driver_.StopRound(round, moved);
+      CountBalloon();
+      driver_stopped_ = true;
+      return status;
+    }
     const BalloonState state = driver_.EndRound(round, moved, spare);
     CountBalloon();
-    if (!status.ok()) return status;
     if (state != BalloonState::kDone || driver_.credit() == 0) return status;
   }
 }
@@ -206,7 +212,11 @@ BalloonTimer Domain::balloon_timer() const {
   absl::ReaderMutexLock lock(&mu_);
   BalloonTimer timer = {driver_wakeups_, std::nullopt};
   // A guest's time goes on while it is paused.
-  if (HasDriver() && !driver_overdue_) timer.seconds = driver_.SecondsToWake();
+  if (HasDriver() && !driver_overdue_) {
+    timer.seconds = driver_stopped_ && driver_.credit() != 0
+                        ? driver_.policy().delay_seconds()
+                        : driver_.SecondsToWake();
+  }
   return timer;
 }
 

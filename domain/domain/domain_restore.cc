@@ -300,8 +300,8 @@ Domain::Limits Domain::DecodeLimits(StateReader& in) const {
   // It may be above static_max: it follows a guest that has more than that.
   limits.target = PageCount(in.Get("target", 1, most));
   limits.static_max = PageCount(in.Get("static_max", 1, most));
-  limits.max_pages = PageCount(
-      in.Get("max_pages", 1, MaxPagesFor(limits.static_max).value()));
+  limits.max_pages =
+      PageCount(in.Get("max_pages", 1, MaxPagesFor(limits.static_max).value()));
   return limits;
 }
 

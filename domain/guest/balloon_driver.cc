@@ -72,6 +72,10 @@ BalloonState BalloonDriver::EndRound(const Round& round, PageCount moved,
   return policy_.Finish(policy_.state());
 }
 
+void BalloonDriver::StopRound(const Round& round, PageCount moved) {
+  if (moved > PageCount(0)) EndRound({round.direction, moved}, moved);
+}
+
 BalloonState BalloonDriver::EndDown(const Round& round, PageCount moved,
                                     const Spare& spare) {
   const PageCount wanted = current_ - target_;

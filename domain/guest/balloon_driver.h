@@ -53,7 +53,8 @@ class BalloonDriver {
   // high memory), and how many of its pfns are lent out for mappings
   // (target_unpopulated).
   void SetBalloon(PageCount low, PageCount high, PageCount lent = PageCount(0));
-  // Returns whether that wakes the driver.  After kDone any credit does; after
+  // Returns whether that wakes the driver.  Before its first round and after
+  // kDone any credit does; after
   // kAgain and kCancelled only a credit that differs from before: the target
   // that is there already does not wake it.
   // Source: balloon_thread_cond().
@@ -87,16 +88,19 @@ class BalloonDriver {
   // Accounts for `moved` pages of `round`, and returns the new state.
   //
   // Up, fewer than asked for is fine as long as there is one.  An empty balloon
-  // gives up the target, down to what the guest has and what of its balloon is
-  // lent out.  Down, batches that are whole are rounds of their own, which end
-  // kDone; the one in which the guest's allocator fails is kAgain, and so is
-  // one that was cut to the pages available if these are fewer than the
+  // gives up the target: it becomes what the guest has and what of its balloon
+  // is lent out.  Down, batches that are whole are rounds of their own, which
+  // end kDone; the one in which the guest's allocator fails is kAgain, and so
+  // is one that was cut to the pages available if these are fewer than the
   // reserve.  A round without a direction has the outcome of the one before.
   // Pages on the way down are counted as low until SetBalloon() tells.
   // REQUIRES: rounds of several batches have a reserve of at most 1.
   BalloonState EndRound(const Round& round, PageCount moved,
                         const Spare& spare);
-  // The same if the guest has pages enough.
+  // Accounts for `moved` pages of a round that was stopped from outside, which
+  // leaves no trace beside them.
+  void StopRound(const Round& round, PageCount moved);
+  // EndRound() if the guest has pages enough.
   BalloonState EndRound(const Round& round, PageCount moved) {
     return EndRound(round, moved, Spare());
   }
@@ -116,6 +120,7 @@ class BalloonDriver {
   PageCount target() const { return target_; }
   PageCount low() const { return low_; }
   PageCount high() const { return high_; }
+  PageCount lent() const { return lent_; }
   PageCount batch() const { return PageCount(batch_); }
   // Whether the target is what an empty balloon made of the one that was set.
   bool gave_up_target() const { return gave_up_target_; }

@@ -111,9 +111,7 @@ PfnExtent TakeTop(Runs& low, PageCount count) {
 
 }  // namespace
 
-void BalloonList::Push(PfnExtent pfns) { PushPart(pfns); }
-
-void BalloonList::PushPart(PfnExtent pfns) {
+void BalloonList::Push(PfnExtent pfns) {
   const PfnExtent high =
       ExtentBetween(std::max(pfns.first, high_start_), pfns.end());
   PushLow({ExtentBetween(pfns.first, std::min(pfns.end(), high_start_))});
@@ -132,7 +130,7 @@ void BalloonList::PushTaken(absl::Span<const PfnExtent> taken,
   PageCount missing = batch;
   const auto end_batch = [&] {
     for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-      PushPart(*part);
+      Push(*part);
     }
     parts.clear();
     missing = batch;

@@ -98,7 +98,6 @@ class BalloonList {
  private:
   // Appends part of a batch, or whole ones that make stripes.
   void PushLow(Run run);
-  void PushPart(PfnExtent pfns);
 
   Pfn high_start_;
   Runs low_;

@@ -47,8 +47,8 @@ struct Dom0Memory {
 // Xen starts dom0 with its maximum if that is less than its memory, and gives a
 // dom0 that asks for more than there is what there is.  This does the first in
 // any case; the second if it is the log that asks, or if the machine's map is
-// that of dom0's kernel, which leaves RAM out.  A note says so.  What a user asks for of
-// another machine is left as it is, for the host to refuse.
+// that of dom0's kernel, which leaves RAM out.  A note says so.  What a user
+// asks for of another machine is left as it is, for the host to refuse.
 Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
                             std::optional<PageCount> max_memory);
 

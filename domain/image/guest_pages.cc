@@ -109,7 +109,7 @@ Page MakeTable(const SuspendRecord& record, size_t i) {
   const uint64_t entry = address >> (kPageShift + 9 * (level - 1)) & 511;
   const Pfn target = level == 1 ? record.start_info : record.tables[i + 1];
   const bool pae_root = level == 3 && abi.page_table_levels == 3;
-  const uint64_t flags = level == 1 ? kLeafEntry
+  const uint64_t flags = level == 1 ? PtePageBits(abi) | kLeafEntry
                          : pae_root ? kPaeRootEntry
                                     : PteTableFlags(abi);
   Page page{};

@@ -123,7 +123,8 @@ void P2mList::RenderLeaf(uint64_t leaf, absl::Span<char> page) const {
 }
 
 uint64_t P2mList::PteFor(Pfn leaf_page, bool writable) const {
-  return PteOf(FrameOf(leaf_page), writable ? kPteReadWrite : kPteReadOnly);
+  return PteOf(FrameOf(leaf_page),
+               writable ? PteReadWriteFlags(*abi_) : PteReadOnlyFlags(*abi_));
 }
 
 void P2mList::RenderPte(uint64_t number, absl::Span<char> page) const {

@@ -16,14 +16,25 @@ namespace simvisor {
 // Bytes of a page-table entry, on both ABIs.
 inline constexpr uint64_t kPteBytes = 8;
 
-// Flags of entries, as Linux sets them.  _PAGE_KERNEL: present, writable,
-// accessed, dirty, no-execute.
-inline constexpr uint64_t kPteReadWrite = (uint64_t{1} << 63) | 0x63;
+// Flags of entries are those that Linux sets.  The kernel of a 64-bit PV guest
+// runs in ring 3, so that Xen adds the user bit to its entries, and to those of
+// pages a bit that tells them from a process's; that of a PAE guest runs in
+// ring 1, which is supervisor for paging.  Source: adjust_guest_l1e() and its
+// siblings in arch/x86/pv/mm.h of Xen.
+
+// What Xen adds to an entry that names a page: _PAGE_USER, _PAGE_GUEST_KERNEL.
+constexpr uint64_t PtePageBits(const Abi& abi) {
+  return abi.page_table_levels == 4 ? (uint64_t{1} << 52) | 0x4 : 0;
+}
+// _PAGE_KERNEL: present, writable, accessed, dirty, no-execute.
+constexpr uint64_t PteReadWriteFlags(const Abi& abi) {
+  return PtePageBits(abi) | (uint64_t{1} << 63) | 0x63;
+}
 // _PAGE_KERNEL_RO, which protects the constant leaves from strays.
-inline constexpr uint64_t kPteReadOnly = (uint64_t{1} << 63) | 0x61;
-// _KERNPG_TABLE: an entry that names a page table.  The kernel of a 64-bit PV
-// guest runs in ring 3, so that Xen adds the user bit to its entries; that of a
-// PAE guest runs in ring 1, which is supervisor for paging.
+constexpr uint64_t PteReadOnlyFlags(const Abi& abi) {
+  return PtePageBits(abi) | (uint64_t{1} << 63) | 0x61;
+}
+// _KERNPG_TABLE: an entry that names a page table.
 constexpr uint64_t PteTableFlags(const Abi& abi) {
   return abi.page_table_levels == 4 ? 0x67 : 0x63;
 }
