@@ -312,8 +312,9 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
 absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
   const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set memory target"));
-  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
-      target, [] { return std::string("this memory target, in pages,"); }));
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(target, [target] {
+    return absl::StrFormat("memory target of %d pages", target.value());
+  }));
   if (target == PageCount(0)) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
@@ -347,7 +348,7 @@ absl::Status Domain::CheckDom0Keeps(
   if (id_ != kDom0Id || left >= kMinDom0Memory) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-      absl::StrFormat("domain 0: %s would leave it %d: below the minimum "
+      absl::StrFormat("domain 0: %s: it would have %d, below the minimum "
                       "threshold for dom0, %d pages (128 MiB); leave it at "
                       "least that",
                       operation(), left.value(), kMinDom0Memory.value()));
