@@ -50,10 +50,11 @@ absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
     pages = std::min(pages, PagesAboveLeast());
     if (pages == PageCount(0)) return pages;
   } else {
+    const PageCount had = current_;
     SIMVISOR_RETURN_IF_ERROR(
-        CheckDom0Keeps(current_ - std::min(pages, current_), [&] {
+        CheckDom0Keeps(had - std::min(pages, had), [pages, had] {
           return absl::StrFormat("balloon down by %d of its %d pages",
-                                 pages.value(), current_.value());
+                                 pages.value(), had.value());
         }));
   }
   // All or nothing: what moves must not run into a failure half-way.
