@@ -195,7 +195,7 @@ class BalloonModel {
   uint64_t current_;
   uint64_t target_;
   std::optional<uint64_t> written_;  // by the toolstack, not read yet
-  BalloonState state_ = BalloonState::kDone;
+  BalloonState state_ = BalloonState::kNone;
   uint32_t delay_ = 1;
   uint32_t retry_ = 1;
   int64_t slept_at_ = 0;  // the credit
