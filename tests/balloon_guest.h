@@ -27,7 +27,7 @@ struct BalloonFigures {
   uint32_t delay = 1, retry = 1;
   uint32_t sleep = kLongSleep;
 
-  static constexpr uint32_t kLongSleep = 3600;  // B2: an hour
+  static constexpr uint32_t kLongSleep = 3600;  // p2m.md B2
 
   friend bool operator==(const BalloonFigures&,
                          const BalloonFigures&) = default;

@@ -1,7 +1,8 @@
 // One guest's balloon driver as docs/p2m.md B2 says it, page by page.
 //
 // A second implementation, written for tests: one batch a round, every page by
-// itself, a list with a head.  It never asks the code under test.
+// itself, a list with a head.  It never asks the code under test; which pages a
+// guest can give at all, it must be told.
 //
 // Thread safety: thread-compatible.
 
