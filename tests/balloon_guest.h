@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
 #include "domain/domain/domain.h"
 #include "gtest/gtest.h"
 #include "tests/host_testing.h"
@@ -69,13 +71,18 @@ class BalloonGuest {
   }
 
   // Has a program in the guest use so many of its pages that it keeps `pages`.
-  void Keep(uint64_t pages) {
+  // Fails if that is more than a program can use, or less than keeps().
+  absl::Status Keep(uint64_t pages) {
+    const uint64_t before = keeps();
     pages += more_;
-    ASSERT_GE(pages, keeps());
-    if (pages == keeps()) return;
+    if (pages == before) return absl::OkStatus();
+    if (pages < before) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "the guest keeps %d pages, and was to keep %d", before, pages));
+    }
     LoadSpec load;
-    load.working_set = PageCount(pages - keeps());
-    EXPECT_THAT(guest_->StartLoad(load), IsOk());
+    load.working_set = PageCount(pages - before);
+    return guest_->StartLoad(load);
   }
 
   // Another domain takes or gives frames, so that `frames` are free, or so many

@@ -50,7 +50,7 @@ class Sequence {
     guest_ = Make();
     keep_ = guest_->keeps() + Pick(60);
     if (memory_ > 10000) keep_ = memory_ - 4000;
-    guest_->Keep(keep_);
+    EXPECT_THAT(guest_->Keep(keep_), IsOk());
     model_ = std::make_unique<BalloonModel>(ModelSetup());
     SetHostFree();
   }
@@ -86,7 +86,7 @@ class Sequence {
       setup.room.insert(pfn);
     }
     const auto twin = Make();
-    twin->Keep(keep_);
+    EXPECT_THAT(twin->Keep(keep_), IsOk());
     twin->SetTarget(1);
     for (const uint64_t pfn : twin->Missing()) {
       if (!setup.room.contains(pfn)) setup.free.insert(pfn);

@@ -44,19 +44,19 @@ void BalloonReplay::AddTo(Operations& operations) {
 Json BalloonReplay::Balloon(const Json& step) {
   driver_ = BalloonDriver(
       abi_, step.value("max_retry", BalloonPolicy::kDefaultMaxRetry));
-  driver_->Start(PageCount(step["current"].get<uint64_t>()));
-  driver_->SetBalloon(PageCount(step.value("low", uint64_t{0})),
-                      PageCount(step.value("high", uint64_t{0})));
+  driver_.Start(PageCount(step["current"].get<uint64_t>()));
+  driver_.SetBalloon(PageCount(step.value("low", uint64_t{0})),
+                     PageCount(step.value("high", uint64_t{0})));
   return nullptr;
 }
 
 Json BalloonReplay::Target(const Json& step) {
-  driver_->SetTarget(PageCount(step["pages"].get<uint64_t>()));
+  driver_.SetTarget(PageCount(step["pages"].get<uint64_t>()));
   return nullptr;
 }
 
 Json BalloonReplay::Wake(const Json& step) {
-  const BalloonDriver::Round round = driver_->NextRound();
+  const BalloonDriver::Round round = driver_.NextRound();
   const bool up = round.direction == BalloonDriver::Direction::kUp;
   const PageCount limit =
       PagesOr(step, up ? "granted" : "available", round.pages.value());
@@ -66,14 +66,14 @@ Json BalloonReplay::Wake(const Json& step) {
       .available = PagesOr(step, "available", kAll),
       .reserve = PagesOr(step, "reserve", kAll)};
   const BalloonState state =
-      driver_->EndRound(round, std::min(round.pages, limit), spare);
+      driver_.EndRound(round, std::min(round.pages, limit), spare);
   return {{"state", StateName(state)},
-          {"current", driver_->current().value()},
-          {"target", driver_->target().value()},
-          {"low", driver_->low().value()},
-          {"high", driver_->high().value()},
-          {"delay", driver_->policy().delay_seconds()},
-          {"retry", driver_->policy().retry_count()}};
+          {"current", driver_.current().value()},
+          {"target", driver_.target().value()},
+          {"low", driver_.low().value()},
+          {"high", driver_.high().value()},
+          {"delay", driver_.policy().delay_seconds()},
+          {"retry", driver_.policy().retry_count()}};
 }
 
 Json BalloonReplay::BalloonListOp(const Json& step) {

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "domain/guest/balloon_driver.h"
 #include "domain/guest/balloon_list.h"
@@ -19,7 +20,7 @@ namespace simvisor {
 
 class BalloonReplay {
  public:
-  explicit BalloonReplay(const Abi& abi) : abi_(abi) {}
+  explicit BalloonReplay(const Abi& abi) : abi_(abi), driver_(abi) {}
   BalloonReplay(const BalloonReplay&) = delete;
   BalloonReplay& operator=(const BalloonReplay&) = delete;
 
@@ -36,9 +37,9 @@ class BalloonReplay {
   Json Runs() const;
 
   const Abi& abi_;
-  std::optional<BalloonDriver> driver_;
+  BalloonDriver driver_;
   BalloonList balloon_;
-  std::optional<FreePages> free_;
+  std::optional<FreePages> free_{std::in_place};
 };
 
 // Before its first round a driver has nothing undone, as after one that was

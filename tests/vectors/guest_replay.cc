@@ -18,7 +18,8 @@ constexpr uint64_t kRoomPerPage = 10;
 // Pages of which a guest of `memory` pages and `room` can make its list and all
 // else that it needs, and that allow for the room.
 uint64_t PagesBeside(const Abi& abi, uint64_t memory, uint64_t room) {
-  const uint64_t for_room = room / kRoomPerPage + 1;
+  const uint64_t needed = room / kRoomPerPage + 1;
+  const uint64_t for_room = needed > memory ? needed - memory : 0;
   const uint64_t pfns = memory + room + for_room + 1024;
   // Leaves are there twice at boot; a third covers the levels above them, and
   // the leaves of these pages themselves.
@@ -62,18 +63,14 @@ Json GuestReplay::DomainOp(const Json& step) {
       exact ? 0 : beside);
   const BalloonFigures booted = guest_->Figures();
   EXPECT_EQ(booted.low + booted.high, room);
-  least_target_ = 0;
-  if (!exact || guest_->keeps() <= keeps) {
-    guest_->Keep(keeps);
-  } else {
-    least_target_ = guest_->keeps();
-  }
-  return Figures();
+  const bool keeps_more = exact && guest_->keeps() > keeps;
+  least_target_ = keeps_more ? guest_->keeps() : 0;
+  const absl::Status kept = keeps_more ? absl::OkStatus() : guest_->Keep(keeps);
+  return kept.ok() ? Do([](BalloonGuest&) {}) : CannotReplay(kept.message());
 }
 
 Json GuestReplay::HostFree(const Json& step) {
-  guest_->SetHostFree(step["frames"]);
-  return Figures();
+  return Do([&](BalloonGuest& guest) { guest.SetHostFree(step["frames"]); });
 }
 
 Json GuestReplay::SetTarget(const Json& step) {
@@ -84,39 +81,37 @@ Json GuestReplay::SetTarget(const Json& step) {
         "kernel are in its own %d pages, more than the file has it keep",
         pages, least_target_));
   }
-  guest_->SetTarget(pages);
-  return Figures();
+  return Do([&](BalloonGuest& guest) { guest.SetTarget(pages); });
 }
 
 Json GuestReplay::Timer(const Json&) {
-  guest_->RunOutTimer();
-  return Figures();
+  return Do([](BalloonGuest& guest) { guest.RunOutTimer(); });
 }
 Json GuestReplay::Pause(const Json&) {
-  guest_->Pause();
-  return Figures();
+  return Do([](BalloonGuest& guest) { guest.Pause(); });
 }
 Json GuestReplay::Unpause(const Json&) {
-  guest_->Unpause();
-  return Figures();
+  return Do([](BalloonGuest& guest) { guest.Unpause(); });
 }
 
 // Mappings need low memory, which is the lower part of the balloon.
 Json GuestReplay::MapBallooned(const Json& step) {
   const uint64_t count = step["count"];
-  const uint64_t low = guest_->Figures().low;
+  const uint64_t low = guest_ != nullptr ? guest_->Figures().low : 0;
   if (count > low) {
     return CannotReplay(absl::StrFormat(
         "%d pages to map, with %d of low memory in the balloon; a guest that "
         "balloons down for the rest is not simulated",
         count, low));
   }
-  const std::set<uint64_t> missing = guest_->Missing();
-  const std::vector<uint64_t> pfns(
-      missing.begin(), std::next(missing.begin(), static_cast<int64_t>(count)));
-  guest_->MapBallooned(pfns);
-  lent_.insert(lent_.end(), pfns.begin(), pfns.end());
-  return Figures();
+  return Do([&](BalloonGuest& guest) {
+    const std::set<uint64_t> missing = guest.Missing();
+    const std::vector<uint64_t> pfns(
+        missing.begin(),
+        std::next(missing.begin(), static_cast<int64_t>(count)));
+    guest.MapBallooned(pfns);
+    lent_.insert(lent_.end(), pfns.begin(), pfns.end());
+  });
 }
 
 Json GuestReplay::UnmapBallooned(const Json& step) {
@@ -127,13 +122,16 @@ Json GuestReplay::UnmapBallooned(const Json& step) {
                         "mapped",
                         count, lent_.size()));
   }
-  guest_->UnmapBallooned(
-      {lent_.end() - static_cast<int64_t>(count), lent_.end()});
-  lent_.resize(lent_.size() - count);
-  return Figures();
+  return Do([&](BalloonGuest& guest) {
+    guest.UnmapBallooned(
+        {lent_.end() - static_cast<int64_t>(count), lent_.end()});
+    lent_.resize(lent_.size() - count);
+  });
 }
 
-Json GuestReplay::Figures() const {
+Json GuestReplay::Do(absl::FunctionRef<void(BalloonGuest&)> call) {
+  if (guest_ == nullptr) return CannotReplay("there is no domain");
+  call(*guest_);
   const BalloonFigures f = guest_->Figures();
   EXPECT_THAT(guest_->Audit(), testing::IsEmpty());
   return {{"state", StateName(f.state)},

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "domain/units/abi.h"
 #include "tests/balloon_guest.h"
 #include "tests/vectors/operations.h"
@@ -33,7 +34,8 @@ class GuestReplay {
   Json MapBallooned(const Json& step);
   Json UnmapBallooned(const Json& step);
 
-  Json Figures() const;
+  // Has the guest do something; returns what can be seen of its driver then.
+  Json Do(absl::FunctionRef<void(BalloonGuest&)> call);
 
   const Abi& abi_;
   std::unique_ptr<BalloonGuest> guest_;

@@ -66,10 +66,6 @@ void ListReplay::AddWordsTo(Operations& operations) {
   operations.Add("mfn_to_pfn", "mfn nr_m2p?", this, &ListReplay::MfnToPfnOp);
 }
 
-absl::Status ListReplay::Check() const {
-  return list_ ? list_->CheckInvariants() : absl::OkStatus();
-}
-
 Json ListReplay::Lookup(const Json& step) {
   const P2mWord word = list_->Lookup(PfnAt(step, "pfn"));
   return {{"flagged", Hex(word.ToAbi(abi_))},

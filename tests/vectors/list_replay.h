@@ -27,14 +27,13 @@ namespace simvisor {
 
 class ListReplay {
  public:
-  explicit ListReplay(const Abi& abi) : abi_(abi) {}
+  explicit ListReplay(const Abi& abi) : abi_(abi) { NewList(); }
   ListReplay(const ListReplay&) = delete;
   ListReplay& operator=(const ListReplay&) = delete;
 
   void AddTo(Operations& operations);
 
-  // The list's invariants; OK before there is one.
-  absl::Status Check() const;
+  absl::Status Check() const { return list_->CheckInvariants(); }
 
  private:
   void AddBootTo(Operations& operations);
@@ -76,6 +75,7 @@ class ListReplay {
   Json Summary(const Json& step);
   Json ToolsMaxPfn(const Json& step);
 
+  // Starts again, with a list of no words.
   void NewList();
   // The result of a change that may take pages: its status, the pages that it
   // kept, and by how much the generation rose; or its refusal.
