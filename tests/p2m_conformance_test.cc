@@ -185,7 +185,7 @@ TEST(P2mConformanceTest, RoomOverTheEndOfLowMemoryIsWhereItIs) {
   EXPECT_TRUE(FailsOver(R"([
     {"op": "domain", "memory": 227226, "room": 1000, "guest_keeps": 273},
     {"op": "set_target", "pages": 300}])",
-                        "a target of 300 pages: this guest has high memory",
+                        "a target of 300 pages: this guest reaches to the end",
                         "x86_32_pae"));
 }
 

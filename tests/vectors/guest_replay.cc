@@ -52,8 +52,8 @@ Json GuestReplay::DomainOp(const Json& step) {
   const bool exact = memory + room + beside > abi_.low_memory_pages;
   if (keeps > memory || (exact && room > kRoomPerPage * memory)) {
     return CannotReplay(absl::StrFormat(
-        "a guest keeps at most its memory, and one that has high memory can "
-        "have at most %d pages of room here",
+        "a guest keeps at most its memory, and one that reaches to the end of "
+        "low memory can have at most %d pages of room here",
         kRoomPerPage * memory));
   }
   lent_.clear();
@@ -77,8 +77,9 @@ Json GuestReplay::SetTarget(const Json& step) {
   const uint64_t pages = step["pages"];
   if (pages < least_target_) {
     return CannotReplay(absl::StrFormat(
-        "a target of %d pages: this guest has high memory, so its list and "
-        "kernel are in its own %d pages, more than the file has it keep",
+        "a target of %d pages: this guest reaches to the end of low memory, so "
+        "its list and kernel are in its own %d pages, more than the file has "
+        "it keep",
         pages, least_target_));
   }
   return Do([&](BalloonGuest& guest) { guest.SetTarget(pages); });
