@@ -1,6 +1,5 @@
 #include "tests/vectors/guest_replay.h"
 
-#include <algorithm>
 #include <iterator>
 #include <set>
 
