@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
 #include "domain/domain/domain.h"
 #include "gtest/gtest.h"
 #include "tests/host_testing.h"
@@ -25,7 +27,9 @@ struct BalloonFigures {
   BalloonState state = BalloonState::kDone;
   uint64_t current = 0, target = 0, low = 0, high = 0;
   uint32_t delay = 1, retry = 1;
-  uint32_t sleep = BalloonPolicy::kLongSleep;
+  uint32_t sleep = kLongSleep;
+
+  static constexpr uint32_t kLongSleep = 3600;  // p2m.md B2
 
   friend bool operator==(const BalloonFigures&,
                          const BalloonFigures&) = default;
@@ -40,17 +44,20 @@ struct BalloonFigures {
 class BalloonGuest {
  public:
   // Beside `memory`, the guest has `more` pages that are not counted here, so
-  // that it can be told to keep fewer than its own list takes.
+  // that it can be told to keep fewer than its own list takes.  They move its
+  // room up by as many.
+  //
+  // At first the host has more frames free than the guest has room for.
   BalloonGuest(Arch arch, uint64_t memory, uint64_t room, uint32_t max_retry,
                uint64_t more)
       : more_(more),
-        host_(MakeHost(kDom0Pages + kFiller + memory + more + room + kSpare)),
-        filler_(MustCreate(*host_,
-                           MakeSpec("filler", kFiller,
-                                    kFiller + memory + more + room + kSpare))) {
+        most_(memory + more + room),
+        host_(MakeHost(kDom0Pages + FillerPages() + 2 * most_)),
+        filler_(MustCreate(*host_, MakeSpec("filler", FillerPages(),
+                                            FillerPages() + 2 * most_))) {
     EXPECT_THAT(filler_->SetMaxMemory(filler_->Info().memory.static_max),
                 IsOk());
-    DomainSpec spec = MakeSpec("guest", memory + more, memory + more + room);
+    DomainSpec spec = MakeSpec("guest", memory + more, most_);
     spec.arch = arch;
     spec.balloon_max_retry = max_retry;
     guest_ = MustCreate(*host_, spec);
@@ -64,17 +71,24 @@ class BalloonGuest {
   }
 
   // Has a program in the guest use so many of its pages that it keeps `pages`.
-  void Keep(uint64_t pages) {
+  // Fails if that is more than a program can use, or less than keeps().
+  absl::Status Keep(uint64_t pages) {
+    const uint64_t before = keeps();
     pages += more_;
-    ASSERT_GE(pages, keeps());
-    if (pages == keeps()) return;
+    if (pages == before) return absl::OkStatus();
+    if (pages < before) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "the guest keeps %d pages, and was to keep %d", before, pages));
+    }
     LoadSpec load;
-    load.working_set = PageCount(pages - keeps());
-    EXPECT_THAT(guest_->StartLoad(load), IsOk());
+    load.working_set = PageCount(pages - before);
+    return guest_->StartLoad(load);
   }
 
-  // Another domain takes or gives frames, so that `frames` are free.
+  // Another domain takes or gives frames, so that `frames` are free, or so many
+  // that the guest never finds the last of them.
   void SetHostFree(uint64_t frames) {
+    frames = std::min(frames, most_);
     const uint64_t free = host_->Info().free.value();
     if (frames < free) {
       EXPECT_THAT(
@@ -129,9 +143,7 @@ class BalloonGuest {
 
   BalloonFigures Figures() const {
     const BalloonDriverInfo driver = guest_->Info().balloon_driver.value();
-    return {// A driver that has not worked yet has nothing undone.
-            .state = driver.state == BalloonState::kNone ? BalloonState::kDone
-                                                         : driver.state,
+    return {.state = driver.state,
             .current = driver.current.value() - more_,
             .target = driver.target.value() - more_,
             .low = driver.low.value(),
@@ -139,13 +151,14 @@ class BalloonGuest {
             .delay = driver.schedule_delay,
             .retry = driver.retry_count,
             .sleep = guest_->balloon_timer().seconds.value_or(
-                BalloonPolicy::kLongSleep)};
+                BalloonFigures::kLongSleep)};
   }
   std::vector<std::string> Audit() const { return host_->Audit().findings; }
 
  private:
-  static constexpr uint64_t kFiller = 30000;
-  static constexpr uint64_t kSpare = 100000;
+  // Of the domain that takes the host's other frames: its own list must fit,
+  // and room for ten times as many pages is all that it can have.
+  uint64_t FillerPages() const { return 4096 + most_ / 4; }
 
   // Lets only the guest's target and the host's frames say how big it gets.
   void LiftLimit() {
@@ -153,6 +166,7 @@ class BalloonGuest {
   }
 
   const uint64_t more_;
+  const uint64_t most_;  // pages that the guest can have
   std::unique_ptr<Host> host_;
   std::shared_ptr<Domain> filler_;
   std::shared_ptr<Domain> guest_;

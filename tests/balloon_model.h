@@ -1,7 +1,8 @@
 // One guest's balloon driver as docs/p2m.md B2 says it, page by page.
 //
 // A second implementation, written for tests: one batch a round, every page by
-// itself, a list with a head.  It never asks the code under test.
+// itself, a list with a head.  It never asks the code under test; which pages a
+// guest can give at all, it must be told.
 //
 // Thread safety: thread-compatible.
 
@@ -195,7 +196,7 @@ class BalloonModel {
   uint64_t current_;
   uint64_t target_;
   std::optional<uint64_t> written_;  // by the toolstack, not read yet
-  BalloonState state_ = BalloonState::kDone;
+  BalloonState state_ = BalloonState::kNone;
   uint32_t delay_ = 1;
   uint32_t retry_ = 1;
   int64_t slept_at_ = 0;  // the credit

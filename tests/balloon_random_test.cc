@@ -2,11 +2,12 @@
 // frames of the host, pauses and lent pages, in random order.
 //
 // SIMVISOR_BALLOON_SEQUENCES says how many sequences of each architecture, 100
-// if it does not; SIMVISOR_SEED=n repeats that one.
+// if it is not set; SIMVISOR_SEED=n repeats that one.
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <random>
 #include <set>
@@ -27,11 +28,12 @@ namespace {
 
 constexpr int kSteps = 40;
 
-uint64_t Sequences() {
-  const char* const given = std::getenv("SIMVISOR_BALLOON_SEQUENCES");
+// How many sequences `given`, the text of the variable, asks for; 0 if that is
+// no number of sequences.
+uint64_t Sequences(const char* given) {
+  if (given == nullptr) return 100;
   uint64_t sequences = 0;
-  if (given != nullptr && absl::SimpleAtoi(given, &sequences)) return sequences;
-  return 100;
+  return absl::SimpleAtoi(given, &sequences) ? sequences : 0;
 }
 
 class Sequence {
@@ -48,7 +50,7 @@ class Sequence {
     guest_ = Make();
     keep_ = guest_->keeps() + Pick(60);
     if (memory_ > 10000) keep_ = memory_ - 4000;
-    guest_->Keep(keep_);
+    EXPECT_THAT(guest_->Keep(keep_), IsOk());
     model_ = std::make_unique<BalloonModel>(ModelSetup());
     SetHostFree();
   }
@@ -71,7 +73,8 @@ class Sequence {
                                           /*more=*/0);
   }
 
-  // What pages the guest can give, a twin tells by giving them all.
+  // Which pages the guest can give is the one thing that the model has from the
+  // code under test: a twin gives them all.
   BalloonModel::Setup ModelSetup() const {
     BalloonModel::Setup setup = {
         .batch = abi_.arch == Arch::kX86_64 ? uint64_t{512} : uint64_t{1024},
@@ -79,9 +82,11 @@ class Sequence {
             abi_.arch == Arch::kX86_64 ? ~uint64_t{0} : uint64_t{0x377fe},
         .max_retry = max_retry_,
         .memory = memory_};
-    setup.room = guest_->Missing();
+    for (uint64_t pfn = memory_; pfn < memory_ + room_; ++pfn) {
+      setup.room.insert(pfn);
+    }
     const auto twin = Make();
-    twin->Keep(keep_);
+    EXPECT_THAT(twin->Keep(keep_), IsOk());
     twin->SetTarget(1);
     for (const uint64_t pfn : twin->Missing()) {
       if (!setup.room.contains(pfn)) setup.free.insert(pfn);
@@ -116,8 +121,11 @@ class Sequence {
   void SetTarget() {
     const uint64_t all = memory_ + room_;
     const uint64_t current = model_->Figures().current;
-    switch (Pick(5)) {
+    switch (Pick(6)) {
       case 0:  // as it was
+        break;
+      case 4:  // what it has already, whether it sleeps after DONE or not
+        target_ = current;
         break;
       case 1:
         target_ = current + Pick(200) - std::min<uint64_t>(current, 100);
@@ -202,10 +210,24 @@ class Sequence {
 class BalloonRandomTest : public testing::TestWithParam<Arch> {};
 
 TEST_P(BalloonRandomTest, GuestsDoAsTheRulesSay) {
-  for (const uint64_t seed : TestSeeds(Sequences())) {
+  const uint64_t sequences =
+      Sequences(std::getenv("SIMVISOR_BALLOON_SEQUENCES"));
+  ASSERT_GT(sequences, 0u) << "SIMVISOR_BALLOON_SEQUENCES is to be a number "
+                              "above 0, of digits only";
+  const std::vector<uint64_t> seeds = TestSeeds(sequences);
+  std::cout << "seeds " << seeds.front() << " to " << seeds.back() << "\n";
+  for (const uint64_t seed : seeds) {
     SCOPED_TRACE(testing::Message() << "SIMVISOR_SEED=" << seed);
     Sequence(GetParam(), seed).Run();
     if (HasFailure()) return;
+  }
+}
+
+TEST(BalloonSequencesTest, ANumberOfThemThatIsNotOneIsRefused) {
+  EXPECT_EQ(Sequences(nullptr), 100u);
+  EXPECT_EQ(Sequences("2500"), 2500u);
+  for (const char* const text : {"0", "2,500", "-1", "", "many"}) {
+    EXPECT_EQ(Sequences(text), 0u) << text;
   }
 }
 

@@ -1,10 +1,11 @@
 // One domain's memory as plain maps and sets, page by page.
 //
 // A second implementation of the rules that Domain and P2mList follow, written
-// for tests: no runs, no descriptors, no batches.  Every pfn is looked at
-// alone, so that it can be checked by reading it next to the rules (A3, A6, A7,
-// A8 of the p2m semantics, B2 and B3 of its later evolution).  It never asks
-// the code under test; the mfns of new RAM words are told to it with Learn().
+// for tests: no runs and no descriptors; batches only where the order of the
+// balloon comes from them.  Every pfn is looked at alone, so that it can be
+// checked by reading it next to the rules (A3, A6, A7, A8 of the p2m semantics,
+// B2 and B3 of its later evolution).  It never asks the code under test; the
+// mfns of new RAM words are told to it with Learn().
 //
 // Thread safety: thread-compatible.
 
@@ -257,7 +258,7 @@ class GuestModel {
     AppendToBalloon(pfn);
   }
   void set_target(uint64_t target) { target_ = target; }
-  // B2: what the driver works towards, once the guest runs.
+  // p2m.md B2: what the driver works towards, once the guest runs.
   uint64_t driver_target() const { return driver_target_; }
   void ReadTarget() { driver_target_ = target_; }
   void GiveUpTarget() {
@@ -330,7 +331,8 @@ class GuestModel {
   }
 
   bool IsHigh(uint64_t pfn) const { return pfn >= abi_.low_memory_pages; }
-  // B2: low memory goes to the head of the kernel's list, high to its tail.
+  // p2m.md B2: low memory goes to the head of the kernel's list, high to its
+  // tail.
   void AppendToBalloon(uint64_t pfn) {
     balloon_.insert(IsHigh(pfn) ? balloon_.begin() : balloon_.end(), pfn);
   }

@@ -1,0 +1,51 @@
+// The operations of vector files on parts of a balloon driver: its policy, one
+// wake-up after the other, and the order of its list.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_TESTS_VECTORS_BALLOON_REPLAY_H_
+#define SIMVISOR_TESTS_VECTORS_BALLOON_REPLAY_H_
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "domain/guest/balloon_driver.h"
+#include "domain/guest/balloon_list.h"
+#include "domain/guest/free_pages.h"
+#include "domain/units/abi.h"
+#include "tests/vectors/operations.h"
+
+namespace simvisor {
+
+class BalloonReplay {
+ public:
+  explicit BalloonReplay(const Abi& abi) : abi_(abi), driver_(abi) {}
+  BalloonReplay(const BalloonReplay&) = delete;
+  BalloonReplay& operator=(const BalloonReplay&) = delete;
+
+  void AddTo(Operations& operations);
+
+ private:
+  Json Balloon(const Json& step);
+  Json Target(const Json& step);
+  Json Wake(const Json& step);
+  Json BalloonListOp(const Json& step);
+  Json BalloonTo(const Json& step);
+
+  // The list from its head on: [first, last] of what goes on up or down.
+  Json Runs() const;
+
+  const Abi& abi_;
+  BalloonDriver driver_;
+  BalloonList balloon_;
+  std::optional<FreePages> free_{std::in_place};
+};
+
+// Before its first round a driver has nothing undone, as after one that was
+// done.
+std::string StateName(BalloonState state);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_TESTS_VECTORS_BALLOON_REPLAY_H_
