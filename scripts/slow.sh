@@ -6,7 +6,7 @@
 #
 #   scripts/slow.sh [RUNS]     100 migrations if not given
 #
-# Prints each seed; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
+# Prints the seeds; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
 #
 # Then a soak: many clients at once on two daemons, for ten minutes, or for
 # SIMVISOR_SOAK_SECONDS; and a fuzzer of all methods for an hour, or for
