@@ -54,13 +54,14 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options,
                                           std::vector<std::string>& notes) {
   HostConfig config;
   SIMVISOR_ASSIGN_OR_RETURN(BootLog machine, ReadMachine(options));
-  const Dom0Memory dom0 =
+  Dom0Memory dom0 =
       ChooseDom0Memory(machine, options.dom0_memory, options.dom0_max_memory);
   notes.insert(notes.end(), machine.notes.begin(), machine.notes.end());
   notes.insert(notes.end(), dom0.notes.begin(), dom0.notes.end());
   config.dom0_reserves_ibft =
       options.dom0_ibft.value_or(machine.dom0_reserves_ibft);
-  config.e820 = std::move(machine.map);
+  config.e820 = std::move(dom0.machine);
+  config.dom0_e820 = std::move(machine.map);
   config.placement = options.placement;
   config.seed = options.seed;
   config.dom0_hotplug_limit_gib = options.dom0_hotplug_limit_gib;

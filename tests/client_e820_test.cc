@@ -131,6 +131,24 @@ TEST_F(ClientE820Test, SerialCaptureIsExplainedWithTheDom0ThatItHad) {
                     HasSubstr("max_pfn: 0x135af2\n")));
 }
 
+TEST_F(ClientE820Test, TrimmedMapGivesTheTargetsThatItsKernelHad) {
+  // As Linux prints it with dom0_mem=1G,max:1G.
+  const Outcome outcome =
+      RunCli({"e820", "explain",
+              Write("[    0.000000] Linux version 4.19.0 (a@b)\n"
+                    "[    0.000000] Xen: [mem 0x0-0x9dfff] usable\n"
+                    "[    0.000000] Xen: [mem 0x9e000-0xfffff] reserved\n"
+                    "[    0.000000] Xen: [mem 0x100000-0x40061fff] usable\n"),
+              "--dom0-memory", "1g"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("note: the machine gets 158 pages of RAM more"),
+                    HasSubstr("dom0: 262144 pages, "),
+                    HasSubstr("Remapped 98 page(s)\n"),
+                    HasSubstr("remap area: [0x40000->0x40062] 98 pages\n"),
+                    HasSubstr("max_pfn: 0x40062\n")));
+}
+
 TEST_F(ClientE820Test, KernelOfTodayReservesTheIbftAreaUnlessTheLogSaysNo) {
   const std::string xen = Write(
       "(XEN)  [0000000000000000, 000000000009ffff] (usable)\n"
@@ -182,6 +200,11 @@ TEST_F(ClientE820Test, SizesThatCannotBeReadAreUsageErrors) {
       RunCli({"e820", "explain", kSerialCapture, "--guest-max-memory", "1g"})
           .code,
       kExitUsage);
+  const Outcome less =
+      RunCli({"e820", "explain", kSerialCapture, "--guest-memory", "4g",
+              "--guest-max-memory", "1g"});
+  EXPECT_EQ(less.code, kExitUsage);
+  EXPECT_THAT(less.err, HasSubstr("1g is less than --guest-memory, 4g"));
   EXPECT_EQ(RunCli({"e820", "explain"}).code, kExitUsage);
 }
 

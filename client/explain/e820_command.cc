@@ -55,6 +55,12 @@ absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(options.guest_memory, ParseSize(args.guest_memory));
   SIMVISOR_ASSIGN_OR_RETURN(options.guest_max_memory,
                             ParseSize(args.guest_max_memory));
+  if (options.guest_max_memory.has_value() &&
+      *options.guest_max_memory < options.guest_memory) {
+    return UsageError(
+        absl::StrCat("--guest-max-memory: ", args.guest_max_memory,
+                     " is less than --guest-memory, ", args.guest_memory));
+  }
   return options;
 }
 

@@ -15,7 +15,7 @@ namespace {
 absl::StatusOr<Explanation::Kernel> ExplainDom0(const BootLog& machine,
                                                 const Dom0Memory& dom0,
                                                 const ExplainOptions& options) {
-  SIMVISOR_RETURN_IF_ERROR(CheckDom0Memory(machine.map, dom0.memory));
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Memory(dom0.machine, dom0.memory));
   Explanation::Kernel kernel = {.memory = dom0.memory,
                                 .max_memory = dom0.max_memory,
                                 .given = {},
@@ -56,7 +56,7 @@ absl::StatusOr<Explanation> ExplainUnmarked(absl::string_view boot_log,
                                             const ExplainOptions& options) {
   Explanation explanation;
   SIMVISOR_ASSIGN_OR_RETURN(explanation.machine, ReadBootLog(boot_log));
-  const BootLog& machine = explanation.machine;
+  BootLog& machine = explanation.machine;
   const Dom0Memory dom0 =
       ChooseDom0Memory(machine, options.dom0_memory, options.dom0_max_memory);
   explanation.notes = machine.notes;
@@ -64,6 +64,7 @@ absl::StatusOr<Explanation> ExplainUnmarked(absl::string_view boot_log,
                            dom0.notes.end());
   SIMVISOR_ASSIGN_OR_RETURN(explanation.dom0,
                             ExplainDom0(machine, dom0, options));
+  machine.map = dom0.machine;
   if (options.guest_memory.has_value()) {
     SIMVISOR_ASSIGN_OR_RETURN(
         explanation.guest,

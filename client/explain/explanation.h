@@ -45,7 +45,7 @@ struct Explanation {
     BootFigures figures;
   };
 
-  BootLog machine;
+  BootLog machine;  // with the map of Dom0Memory
   std::vector<std::string> notes;
   Kernel dom0;
   std::optional<Kernel> guest;  // 64-bit

@@ -77,13 +77,17 @@ absl::string_view E820TypeName(E820Type type) {
 }
 
 absl::StatusOr<E820Map> E820Map::Create(std::vector<E820Entry> entries) {
-  if (entries.empty()) {
-    return Malformed("E820 map: no entries; state at least one of RAM");
-  }
   if (entries.size() > kMaxE820Entries) {
     return Malformed(absl::StrFormat(
         "E820 map: %d entries, at most %d are allowed; merge neighbours",
         entries.size(), kMaxE820Entries));
+  }
+  return CreateDerived(std::move(entries));
+}
+
+absl::StatusOr<E820Map> E820Map::CreateDerived(std::vector<E820Entry> entries) {
+  if (entries.empty()) {
+    return Malformed("E820 map: no entries; state at least one of RAM");
   }
   for (const E820Entry& entry : entries) {
     SIMVISOR_RETURN_IF_ERROR(CheckEntry(entry));

@@ -1,10 +1,10 @@
 // Memory maps as firmware and hypervisors hand them out (E820).
 //
-// An E820Map holds at most kMaxE820Entries entries, sorted by start and without
-// overlaps, touching entries of one type joined as the kernel joins them
-// (e820__update_table()); gaps are allowed and count as not RAM.  Entries are
-// in bytes and need not be page-aligned: RAM is rounded inwards to pages, all
-// else outwards, as arch/x86/xen/setup.c does.
+// An E820Map holds entries sorted by start and without overlaps, touching
+// entries of one type joined as the kernel joins them (e820__update_table());
+// gaps are allowed and count as not RAM.  Entries are in bytes and need not be
+// page-aligned: RAM is rounded inwards to pages, all else outwards, as
+// arch/x86/xen/setup.c does.
 //
 // Thread safety: values, no shared state.
 
@@ -42,7 +42,8 @@ struct E820Entry {
   friend bool operator==(const E820Entry&, const E820Entry&) = default;
 };
 
-// libxc's buffers hold this many (E820MAX).
+// libxc's buffers hold this many (E820MAX).  A kernel that adds entries of its
+// own has room for more.
 inline constexpr size_t kMaxE820Entries = 128;
 // Entries end at or below this many bytes: the width of a physical address.
 inline constexpr uint64_t kMaxE820Address = uint64_t{1} << 52;
@@ -58,6 +59,10 @@ class E820Map {
   // empty one, one that ends above kMaxE820Address, two that overlap, or no
   // whole page of RAM.
   static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
+
+  // The same for `entries` made out of those of a map, as kernels do it: there
+  // may be more than kMaxE820Entries.
+  static absl::StatusOr<E820Map> CreateDerived(std::vector<E820Entry> entries);
 
   // The map of a boot log: that of ReadBootLog() (boot_log.h), whose errors
   // these are.

@@ -1,6 +1,7 @@
 #include "domain/host/dom0_memory.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "domain/host/host.h"
@@ -11,6 +12,37 @@ namespace simvisor {
 namespace {
 
 constexpr PageCount kDom0Memory(4 * kPagesPerGiB);
+
+// `pages` of RAM at the first place behind the last RAM of `e820` that no entry
+// takes.
+E820Entry RamBehind(const E820Map& e820, PageCount pages) {
+  E820Entry ram = {e820.RamPages().back().end().value() * kPageSize,
+                   pages.in_bytes(), E820Type::kRam};
+  for (const E820Entry& entry : e820.entries()) {
+    if (entry.start >= ram.end() || entry.end() <= ram.start) continue;
+    ram.start = (entry.end() + kPageSize - 1) / kPageSize * kPageSize;
+  }
+  return ram;
+}
+
+// Gives the machine of `dom0` RAM that dom0, by its kernel's map, must have had
+// beside that.
+void AddRamBesideMap(Dom0Memory& dom0) {
+  const PageCount most = RamForDomains(dom0.machine);
+  const PageCount memory = std::min(dom0.memory, RamOf(dom0.machine));
+  if (memory <= most) return;
+  const E820Entry ram = RamBehind(dom0.machine, memory - most);
+  std::vector<E820Entry> entries = dom0.machine.entries();
+  entries.push_back(ram);
+  absl::StatusOr<E820Map> machine = E820Map::CreateDerived(std::move(entries));
+  if (!machine.ok()) return;  // addresses end there
+  dom0.machine = *std::move(machine);
+  dom0.notes.push_back(absl::StrFormat(
+      "the machine gets %d pages of RAM more than the map has, at 0x%x: dom0's "
+      "kernel kept as much as dom0 has, but the hypervisor keeps what lies "
+      "below 1 MiB",
+      (memory - most).value(), ram.start));
+}
 
 }  // namespace
 
@@ -60,15 +92,18 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
                         limit->value(), dom0.memory.value()));
     dom0.memory = *limit;
   }
-  const PageCount most = RamForDomains(log.map);
+  dom0.machine = log.map;
+  if (log.source == MapSource::kDom0) AddRamBesideMap(dom0);
+  const PageCount most = RamForDomains(dom0.machine);
   if (dom0.memory > most && (log_asks || log.source == MapSource::kDom0)) {
     dom0.notes.push_back(absl::StrFormat(
-        "dom0 gets %d pages of memory instead of %d: no more of the map's RAM "
-        "is left beside what the hypervisor keeps",
+        "dom0 gets %d pages of memory instead of %d: the machine has no more "
+        "beside what the hypervisor keeps",
         most.value(), dom0.memory.value()));
     dom0.memory = most;
   }
-  dom0.max_memory = std::min(RamOf(log.map), kAbiX86_64.max_domain_pages());
+  dom0.max_memory =
+      std::min(RamOf(dom0.machine), kAbiX86_64.max_domain_pages());
   if (!max_memory.has_value() && log.dom0_max_memory.has_value() &&
       *log.dom0_max_memory >= dom0.memory) {
     max_memory = std::min(dom0.max_memory, *log.dom0_max_memory);

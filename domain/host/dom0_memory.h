@@ -36,7 +36,9 @@ struct Dom0Memory {
   // Whether dom0's kernel hears of no limit: neither the user nor the log names
   // one, as without max in Xen's dom0_mem.
   bool no_ceiling = true;
-  // Sentences on what the log says otherwise than was done.
+  // The machine's map: the log's, and RAM that dom0 had beside that.
+  E820Map machine;
+  // What was done differently from the log, a sentence each.
   std::vector<std::string> notes;
 };
 
@@ -49,6 +51,11 @@ struct Dom0Memory {
 // any case; the second if it is the log that asks, or if the machine's map is
 // that of dom0's kernel, which leaves RAM out.  A note says so.  What a user
 // asks for of another machine is left as it is, for the host to refuse.
+//
+// A kernel that may not have more than dom0's memory keeps that much RAM of its
+// map.  Some of it lies below 1 MiB, whose frames are the hypervisor's, so the
+// real machine had as much elsewhere; `machine` has it behind the map's last
+// RAM.  dom0's kernel is to be given the log's own map.
 Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
                             std::optional<PageCount> max_memory);
 

@@ -108,7 +108,8 @@ absl::Status Host::BootDom0(const HostConfig& config) {
   dom0.spec.memory = Dom0StartMemory(config);
   dom0.spec.max_memory = std::max(dom0.spec.memory, config.dom0_max_memory);
   SIMVISOR_ASSIGN_OR_RETURN(dom0.spec.e820,
-                            Dom0Map(config.e820, config.dom0_reserves_ibft));
+                            Dom0Map(config.dom0_e820.value_or(config.e820),
+                                    config.dom0_reserves_ibft));
   dom0.spec.hotplug_limit_gib = config.dom0_hotplug_limit_gib;
   dom0.spec.p2m.tools_view = config.dom0_tools_view;
   dom0.max_pages = dom0.spec.max_memory;

@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <variant>
@@ -58,7 +59,9 @@ struct HostConfig {
   E820Map e820;
   Placement placement = Placement::kLowest;
   uint64_t seed = 1;
-  // dom0 boots from `e820`, as its kernel takes it (domain/guest/dom0_map.h).
+  // What dom0's kernel is given; none stands for `e820`.  dom0 boots from it,
+  // as its kernel takes it (domain/guest/dom0_map.h).
+  std::optional<E820Map> dom0_e820;
   PageCount dom0_memory;
   // What dom0 may grow to; 0 stands for dom0_memory.  If it is less than that,
   // dom0 starts with it, as in Xen (dom0_compute_nr_pages()).
@@ -66,8 +69,8 @@ struct HostConfig {
   // Whether dom0's kernel hears of no limit when it boots, as under Xen without
   // max in dom0_mem.
   bool dom0_no_ceiling = false;
-  // Whether dom0's kernel reserves the area of the iBFT; see ReservesIbft() for
-  // a map from a boot log.
+  // Whether dom0's kernel reserves the area of the iBFT; see
+  // domain/guest/ibft_log.h for a map from a boot log.
   bool dom0_reserves_ibft = false;
   // GiB that dom0's p2m area is sized for at least.
   uint32_t dom0_hotplug_limit_gib = 0;

@@ -42,7 +42,21 @@ class BootLogsTest(unittest.TestCase):
         self.assertEqual(summary.p2m_size, kernel["p2m_area"])
 
     def test_the_daemon_does_what_explain_says(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        # What dom0's kernel keeps of its map with dom0_mem=1G,max:1G.
+        trimmed = pathlib.Path(folder.name) / "trimmed.dmesg"
+        trimmed.write_text("[    0.000000] Linux version 4.19.0 (a@b)\n"
+                           "Xen: [mem 0x0-0x9dfff] usable\n"
+                           "Xen: [mem 0x9e000-0xfffff] reserved\n"
+                           "Xen: [mem 0x100000-0x40061fff] usable\n",
+                           encoding="ascii")
         for log, flags in (
+                (trimmed, ("--dom0-memory", "1g")),
+                (trimmed, ("--dom0-memory", "2g")),
+                (SERIAL_CAPTURE, ("--dom0-max-memory", "1g")),
+                (SERIAL_CAPTURE, ("--dom0-memory", "2g",
+                                  "--dom0-max-memory", "1g")),
                 (SERIAL_CAPTURE, ()),
                 (SERIAL_CAPTURE, ("--dom0-memory", "1g")),
                 (LOGS / "e820/hypervisor-map-old-form.txt",
@@ -53,8 +67,10 @@ class BootLogsTest(unittest.TestCase):
                 said = explain(log, *flags)
                 self.assertEqual(said.returncode, 0, said.stderr)
                 _, client = self.start("--host-e820", str(log), *flags)
-                self.assert_same(self.summary(client, 0),
-                                 json.loads(said.stdout)["dom0"])
+                dom0 = json.loads(said.stdout)["dom0"]
+                self.assert_same(self.summary(client, 0), dom0)
+                memory = client.get("Domain-0").memory
+                self.assertEqual(memory.current_pages, dom0["memory_pages"])
 
     def test_a_guest_gets_the_map_that_explain_says(self):
         flags = ("--dom0-memory", "1g")
@@ -80,17 +96,18 @@ class BootLogsTest(unittest.TestCase):
         self.assertEqual(pages, 1014568)
         self.assertIn("dom0's map (lines 23 to 37)", daemon.read_log())
 
-    def test_a_dom0_log_with_no_ram_to_spare_starts_with_a_note(self):
+    def test_a_dom0_log_with_no_ram_to_spare_starts_whole_with_a_note(self):
         with tempfile.TemporaryDirectory() as folder:
             log = pathlib.Path(folder) / "dom0.dmesg"
-            log.write_text("Xen: [mem 0x0-0x9ffff] usable\n"
+            log.write_text("Linux version 4.19.0 (a@b)\n"
+                           "Xen: [mem 0x0-0x9ffff] usable\n"
                            "Xen: [mem 0x100000-0x4005ffff] usable\n",
                            encoding="ascii")
             daemon, client = self.start("--host-e820", str(log),
                                         "--dom0-memory", "1g")
         pages = client.get("Domain-0").memory.current_pages
-        self.assertEqual(pages, harness.GIB - 0xa0)
-        self.assertIn("261984 pages of memory instead of 262144",
+        self.assertEqual(pages, harness.GIB)
+        self.assertIn("160 pages of RAM more than the map has",
                       daemon.read_log())
 
     def test_a_large_log_is_refused_by_its_size(self):
