@@ -1,5 +1,8 @@
 #include "domain/guest/boot_figures.h"
 
+#include <cstdint>
+#include <vector>
+
 #include "domain/units/abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -10,6 +13,7 @@ namespace simvisor {
 namespace {
 
 using testing::ElementsAre;
+using testing::SizeIs;
 
 BootFigures Figures(const E820Map& map, PageCount pages, PageCount ceiling) {
   auto figures = FiguresOfBoot({.abi = &kAbiX86_64,
@@ -24,12 +28,11 @@ BootFigures Figures(const E820Map& map, PageCount pages, PageCount ceiling) {
 
 TEST(BootFiguresTest, RealLogsKernelMovesToOneArea) {
   const E820Map map = RealMap();
-  const BootFigures figures =
-      Figures(map, PageCount(0x1acb65), PageCount(0x1acb65));
+  const BootFigures figures = Figures(map, PageCount(0x1acb65), kNoCeiling);
   EXPECT_EQ(figures.setup.moved_pages, PageCount(283999));
   EXPECT_THAT(figures.remap_area, ElementsAre(Pages(0x1acb65, 0x1f20c4)));
-  EXPECT_EQ(figures.ram_end, Pfn(0x1f20c4));
-  EXPECT_EQ(figures.setup.last_pfn, Pfn(0x1f20c4));
+  EXPECT_EQ(figures.ram_end, Pfn(0x23fe00));
+  EXPECT_EQ(figures.setup.last_pfn, Pfn(0x23fe00));
 }
 
 TEST(BootFiguresTest, KernelsMapKeepsInitialRamAndRoomInWholePages) {
@@ -58,6 +61,29 @@ TEST(BootFiguresTest, IsaAreaIsReservedOutOfRamToo) {
   EXPECT_THAT(figures.map.entries(),
               ElementsAre(Ram(0, 0xa0000), Reserved(0xa0000, kMiB),
                           Ram(kMiB, 64 * kMiB)));
+}
+
+TEST(BootFiguresTest, AcpisEntriesInTheIsaAreaStay) {
+  const E820Entry data = {0xe8000, 0x8000, E820Type::kAcpi};
+  const E820Entry nvs = {0x9f000, 0x2000, E820Type::kNvs};
+  const E820Map map = MakeMap({Ram(0, 0x9f000), nvs, data,
+                               Reserved(0xf0000, kMiB), Ram(kMiB, 64 * kMiB)});
+  const BootFigures figures =
+      Figures(map, PageCount(32 * kPagesPerMiB), kNoCeiling);
+  EXPECT_THAT(figures.map.entries(),
+              ElementsAre(Ram(0, 0x9f000), nvs, Reserved(0xa1000, 0xe8000),
+                          data, Reserved(0xf0000, kMiB), Ram(kMiB, 64 * kMiB)));
+}
+
+TEST(BootFiguresTest, MapOf128EntriesGetsTheIsaAreaToo) {
+  std::vector<E820Entry> entries;
+  for (uint64_t i = 0; i < kMaxE820Entries; ++i) {
+    entries.push_back(
+        Ram(kMiB + 2 * i * kPageSize, kMiB + (2 * i + 1) * kPageSize));
+  }
+  const BootFigures figures =
+      Figures(MakeMap(entries), PageCount(257), kNoCeiling);
+  EXPECT_THAT(figures.map.entries(), SizeIs(kMaxE820Entries + 1));
 }
 
 TEST(BootFiguresTest, ErrorsOfThePlanPassThrough) {

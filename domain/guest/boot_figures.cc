@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 
 #include "domain/units/extent_set.h"
 #include "domain/units/status_macros.h"
@@ -14,18 +13,6 @@ namespace {
 constexpr uint64_t kIsaStart = uint64_t{0xa0000};
 constexpr uint64_t kIsaEnd = uint64_t{1} << 20;
 
-// Adds what of `entry` lies outside of the ISA area.
-void AddOutsideIsa(const E820Entry& entry, std::vector<E820Entry>& entries) {
-  const uint64_t below_end = std::min(entry.end(), kIsaStart);
-  if (entry.start < below_end) {
-    entries.push_back({entry.start, below_end - entry.start, entry.type});
-  }
-  const uint64_t above_start = std::max(entry.start, kIsaEnd);
-  if (above_start < entry.end()) {
-    entries.push_back({above_start, entry.end() - above_start, entry.type});
-  }
-}
-
 absl::StatusOr<E820Map> KernelMap(const MemorySetupInput& input,
                                   const MemorySetup& setup) {
   PfnSet kept;
@@ -36,19 +23,18 @@ absl::StatusOr<E820Map> KernelMap(const MemorySetupInput& input,
   std::vector<E820Entry> entries = {
       {kIsaStart, kIsaEnd - kIsaStart, E820Type::kReserved}};
   for (const E820Entry& entry : input.e820->entries()) {
-    if (entry.type != E820Type::kRam) AddOutsideIsa(entry, entries);
+    if (entry.type != E820Type::kRam) entries.push_back(entry);
   }
   for (const PfnExtent& ram : input.e820->RamPages()) {
     for (const auto& [first, end] : kept.extents()) {
       const PfnExtent both =
           ExtentBetween(std::max(first, ram.first), std::min(end, ram.end()));
       if (both.empty()) continue;
-      AddOutsideIsa({both.first.value() * kPageSize, both.count.in_bytes(),
-                     E820Type::kRam},
-                    entries);
+      entries.push_back({both.first.value() * kPageSize, both.count.in_bytes(),
+                         E820Type::kRam});
     }
   }
-  return E820Map::Create(std::move(entries));
+  return E820Map::CreateDerived(ResolveOverlaps(entries));
 }
 
 std::vector<PfnExtent> RemapArea(const MemorySetup& setup) {

@@ -20,7 +20,7 @@ namespace simvisor {
 struct BootFigures {
   // The kernel's map when it is done, whose lines it prints behind "Xen:": RAM
   // in whole pages, without what is neither of the initial size nor room to
-  // balloon, and the ISA area reserved.
+  // balloon, and the ISA area reserved, but for what is ACPI's there.
   E820Map map;
   MemorySetup setup;
   // pfns that the frames from under holes answer at, ascending.
@@ -30,8 +30,7 @@ struct BootFigures {
 };
 
 // The figures of a kernel that sets up its memory from `input`.  Errors as
-// PlanMemorySetup(), and E820_MALFORMED if the map that results has too many
-// entries.
+// PlanMemorySetup().
 absl::StatusOr<BootFigures> FiguresOfBoot(const MemorySetupInput& input);
 
 }  // namespace simvisor

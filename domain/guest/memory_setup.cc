@@ -142,8 +142,7 @@ absl::Status TakeTargets(MemorySetup& plan) {
           absl::StrFormat(
               "boot: %d frames move to pfn 0x%x, but only %d pages there are "
               "room to balloon and the p2m area ends at pfn 0x%x; a kernel "
-              "stops "
-              "here: raise the ceiling to at least the initial size",
+              "stops here: raise the ceiling to at least the initial size",
               target.count.value(), first.value(), room.value(),
               plan.area_end.value()));
     }

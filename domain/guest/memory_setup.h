@@ -3,7 +3,8 @@
 // Frames under the map's holes move to RAM above the domain's initial size, in
 // order; RAM beyond that is room to balloon; everything that is not RAM becomes
 // identity.  A plan is pure arithmetic on the map: nothing is moved here.
-// Source: xen_memory_setup() and its helpers in arch/x86/xen/setup.c (B3).
+// Source: xen_memory_setup() and its helpers in arch/x86/xen/setup.c
+// (p2m.md B3).
 //
 // Thread safety: plain values, pure functions.
 
