@@ -41,7 +41,7 @@ struct Options {
   // GiB that dom0's p2m area is sized for at least, checked by the host.
   uint32_t dom0_hotplug_limit_gib = 0;
   // Whether dom0's kernel reserves the area of the iBFT.  Unset: as
-  // ReservesIbft() says of the boot log, and without one it does.
+  // the boot log says, and without one it does.
   std::optional<bool> dom0_ibft;
   ToolsView dom0_tools_view = ToolsView::kTree;
   uint32_t cpus = HostConfig().cpus;

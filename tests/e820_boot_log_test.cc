@@ -169,6 +169,50 @@ TEST(E820BootLogTest, WhateverALogPutsBeforeAMapsNameIsIgnored) {
   }
 }
 
+TEST(E820BootLogTest, LineOfAJsonLogMayEndInItsOtherMembers) {
+  for (const char* end :
+       {"\",\"PRIORITY\":\"6\"}", "\"}", "\\n\",\"stream\":\"stdout\"}",
+        "\\r\\n\"}", "\\\"}\"}"}) {
+    EXPECT_THAT(Entries(absl::StrCat(
+                    "{\"MESSAGE\":\"BIOS-e820: [mem 0x0-0xfff] usable", end)),
+                ElementsAre(Ram(0, 0x1000)))
+        << end;
+  }
+}
+
+TEST(E820BootLogTest, EmptyRangesAreLeftOutInAllForms) {
+  EXPECT_THAT(Entries("Xen: [mem 0x0-0xfff] usable\n"
+                      "Xen: [mem 0xf0000-0xeffff] reserved\n"
+                      "Xen: [mem 0x100000-0x1fffff] usable\n"),
+              ElementsAre(Ram(0, 0x1000), Ram(0x100000, 0x200000)));
+  EXPECT_THAT(
+      Entries("(XEN)  [0000000000000000, 0000000000000fff] (usable)\n"
+              "(XEN)  [00000000000f0000, 00000000000effff] (reserved)\n"),
+      ElementsAre(Ram(0, 0x1000)));
+}
+
+TEST(E820BootLogTest, MarksOfTheByteOrderAndUtf16AreRead) {
+  const std::string map =
+      "[mem 0x0-0xfff] usable\r\n[mem 0x1000-0x1fff] reserved\r\n";
+  const auto entries = ElementsAre(Ram(0, 0x1000), Reserved(0x1000, 0x2000));
+  EXPECT_THAT(Entries("\xef\xbb\xbf" + map), entries);
+  std::string little = "\xff\xfe";
+  std::string big = "\xfe\xff";
+  for (const char c : map) {
+    little += {c, '\0'};
+    big += {'\0', c};
+  }
+  EXPECT_THAT(Entries(little), entries);
+  EXPECT_THAT(Entries(big), entries);
+}
+
+TEST(E820BootLogTest, SpacesOfAWebPageAreSpaces) {
+  EXPECT_THAT(Entries("\xc2\xa0Xen:\xc2\xa0[mem\xc2\xa0"
+                      "0x0-0x\xe2\x80\x8b"
+                      "fff]\xc2\xa0usable\xc2\xa0\n"),
+              ElementsAre(Ram(0, 0x1000)));
+}
+
 TEST(E820BootLogTest, LineOfAJsonLogMayEndInItsQuotationMark) {
   EXPECT_THAT(Entries("\"MESSAGE\":\"BIOS-e820: [mem 0x0-0xfff] usable\",\n"),
               ElementsAre(Ram(0, 0x1000)));
@@ -181,11 +225,18 @@ TEST(E820BootLogTest, ColouredLogIsRead) {
       "\x1b[32m[    0.000000] \x1b[0m\x1b[33mXen: \x1b[0m\x1b[1m[mem "
       "0x1000-0x1fff] re\x1b[Kserved\x1b[m\n";
   // As a terminal gets it, and as cat -v, less and log daemons spell it.
-  for (const char* escape : {"\x1b", "^[", "ESC", "#033", "\\033", "\\u001b"}) {
+  for (const char* escape :
+       {"\x1b", "^[", "ESC", "#033", "\\033", "\\u001b", "\\e", "\\x1B",
+        "<ESC>", "\xe2\x90\x9b", "\xef\xbf\xbd"}) {
     EXPECT_THAT(Entries(absl::StrReplaceAll(colored, {{"\x1b", escape}})),
                 ElementsAre(Ram(0, 0x1000), Reserved(0x1000, 0x2000)))
         << escape;
   }
+  EXPECT_THAT(Entries("[32m[    0.000000] [0m[33mXen: [0m[mem 0x0-0xfff] "
+                      "usable[0m\n"
+                      "[32m[    0.000000] [0m[33mXen: [0m[mem 0x1000-0x1fff] "
+                      "reserved[m\n"),
+              ElementsAre(Ram(0, 0x1000), Reserved(0x1000, 0x2000)));
 }
 
 TEST(E820BootLogTest, NoiseOfASerialLineIsIgnored) {
@@ -273,7 +324,7 @@ TEST(E820BootLogTest, SerialCaptureGivesTheHostsMapAndDom0sSize) {
 }
 
 std::string XenBoot(uint64_t gib, const std::string& more) {
-  return absl::StrCat("(XEN) Xen version 4.17.4\n", more,
+  return absl::StrCat("(XEN) Xen version 4.17.4 (Debian 4.17.4-1)\n", more,
                       "(XEN) Xen-e820 RAM map:\n"
                       "(XEN)  [0000000000000000, ",
                       absl::Hex(gib * kGiB - 1, absl::kZeroPad16),
@@ -352,15 +403,24 @@ TEST(E820BootLogTest, TwoBootsOfAKernelAreTwoMapsWithAndWithoutHeadings) {
   for (const std::string& text :
        {first + second, heading + first + heading + second,
         // The ring of messages has lost the first line of the first boot.
-        first.substr(first.find('\n') + 1) + second,
-        // The very same machine.
-        second + heading + second}) {
+        first.substr(first.find('\n') + 1) + second}) {
     const BootLog log = Read(text);
     EXPECT_THAT(log.map.entries(),
                 ElementsAre(Ram(0, 0x9e000), Ram(0x100000, 0x300000)))
         << text;
     EXPECT_THAT(log.notes, Contains(HasSubstr("the log has 2 boots"))) << text;
   }
+}
+
+TEST(E820BootLogTest, MapThatALogHasTwiceIsOfNoTwoBoots) {
+  // As in dmesg and kern.log behind each other.
+  const std::string map =
+      "Xen: [mem 0x0-0x9dfff] usable\n"
+      "Xen: [mem 0x100000-0x2fffff] usable\n";
+  const std::string heading = "e820: BIOS-provided physical RAM map:\n";
+  EXPECT_THAT(Read(map + heading + map).notes,
+              Contains(HasSubstr("the log has 2 equal maps; the last one is "
+                                 "used (lines 4 to 5)")));
 }
 
 TEST(E820BootLogTest, MapThatIsNotInOrderIsOneMap) {
@@ -384,8 +444,8 @@ TEST(E820BootLogTest, MapThatTheKernelTrimmedIsUsedWholeWithANote) {
       {"extended", "reserve setup_data"}};
   for (const auto& [heading, tag] : kHeadings) {
     const BootLog log =
-        Read(absl::StrCat(whole, "e820: user-defined physical RAM map:\n",  //
-                          tag, ": [mem 0x0-0x9ffff] usable\n",              //
+        Read(absl::StrCat(whole, "e820: ", heading, " physical RAM map:\n",  //
+                          tag, ": [mem 0x0-0x9ffff] usable\n",               //
                           tag, ": [mem 0x100000-0x1fffffff] usable\n"));
     EXPECT_EQ(log.map.EndPage(), Pfn(0x40000)) << heading;
     EXPECT_THAT(log.notes,
@@ -403,17 +463,30 @@ TEST(E820BootLogTest, MapThatTheKernelTrimmedIsUsedWholeWithANote) {
 }
 
 TEST(E820BootLogTest, MapOfDom0sKernelIsUsedWithANoteOnItsRam) {
-  const BootLog log = Read(
+  const std::string map =
       "Xen: [mem 0x0-0x9ffff] usable\n"
       "Xen: [mem 0x100000-0x3fffffff] usable\n"
       "Xen: [mem 0xfec00000-0xfec00fff] reserved\n"
       "user: [mem 0x0-0x9ffff] usable\n"
-      "user: [mem 0x100000-0xfffffff] usable\n");
+      "user: [mem 0x100000-0xfffffff] usable\n";
+  BootLog log = Read("BIOS-provided physical RAM map:\n" + map);
   EXPECT_EQ(log.source, MapSource::kDom0);
   EXPECT_THAT(log.notes,
               ElementsAre(HasSubstr("has 768 MiB less RAM"),
                           HasSubstr("only dom0's, whose kernel leaves out")));
   EXPECT_THAT(log.notes[1], HasSubstr("1048192 KiB of RAM"));
+  // The hypervisor's lines look the same where people paste them.
+  log = Read(map);
+  EXPECT_THAT(log.notes,
+              ElementsAre(HasSubstr("has 768 MiB less RAM"),
+                          HasSubstr("either the hypervisor's or dom0's")));
+  // A boot without the hypervisor shows that nothing was left out.
+  log = Read(
+      "BIOS-e820: [mem 0x0-0x9ffff] usable\n"
+      "BIOS-e820: [mem 0x100000-0x3fffffff] usable\n"
+      "Xen: [mem 0x0-0x9ffff] usable\n"
+      "Xen: [mem 0x100000-0x3fffffff] usable\n");
+  EXPECT_THAT(log.notes, ElementsAre(HasSubstr("also has a map")));
 }
 
 TEST(E820BootLogTest, MapThatOnlyTheKernelChangedIsBetterThanNone) {
@@ -496,6 +569,62 @@ TEST(E820BootLogTest, MessageHasTheLineAndTheWordThatOffends) {
   }
   EXPECT_THAT(parse("Xen: [mem 0x2000-0x2fff usable"),
               IsMalformed("is not of the form"));
+}
+
+TEST(E820BootLogTest, LineWithoutAWholeRangeIsNamedInAllForms) {
+  const auto parse = [](const std::string& line) {
+    return ReadBootLog(absl::StrCat(
+        "(XEN) Xen-e820 RAM map:\n"
+        "(XEN)  0000000000000000 - 000000000009a800 (usable)\n",
+        line, "\n(XEN)  0000000000200000 - 0000000000300000 (usable)\n"));
+  };
+  for (const char* line :
+       {"0000000000100(XEN) foo", "0000000000100000 -",
+        "0000000000100000 - 00000000b_d80000 (usable)", "[0000000000100000, 00",
+        "0000000000100000 - 0000000000200000x (usable)"}) {
+    for (const char* prefix : {"(XEN)  ", "(XEN) [0000001b4a3297f3]  "}) {
+      EXPECT_THAT(
+          parse(absl::StrCat(prefix, line)),
+          AllOf(IsMalformed("line 3: "), IsMalformed("is not of the form")))
+          << line;
+    }
+  }
+  // The end of a line is lost, and the next one stands behind it.
+  EXPECT_THAT(parse("(XEN)  0000000000100(XEN)  0000000000180000 - "
+                    "0000000000190000 (usable)"),
+              IsMalformed("line 3: \"0000000000100(XEN)\""));
+  for (const char* line :
+       {"BIOS-e820: 0000000000100", "Xen: [", "Xen: [me", "Xen: [mem 0",
+        "BIOS-e820: 0000000000100000 - 00000000b_d80000 (usable)"}) {
+    EXPECT_THAT(ReadBootLog(absl::StrCat("noise\n", line)),
+                IsMalformed("line 2: "))
+        << line;
+  }
+}
+
+TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreOfNoMap) {
+  EXPECT_THAT(
+      Entries("Xen: setup ISA identity maps\n"
+              "[0.0] Xen: adding 4 pages\n"
+              "[0.0] BIOS-e820: [gap 0x1000-0x1fff]  4   KB ...\n"
+              "(XEN) Xen-e820 RAM map:\n"
+              "(XEN)  0000000000000000 - 0000000000100000 (usable)\n"
+              "(XEN) System RAM: 1MB (1024kB)\n"
+              "(XEN) Xen stack trace from rsp=ffff82d080417ea8:\n"
+              "(XEN)    ffff82d08020a4e5 0000000000000000 0000000000000001\n"
+              "(XEN) ACPI: RSDP 000F0490, 0024 (r2 ALASKA)\n"),
+      ElementsAre(Ram(0, 0x100000)));
+}
+
+TEST(E820BootLogTest, MappingsThatAnOldKernelPrintsAreOfNoMap) {
+  for (const char* line : {"[    0.000000]  0000000000 - 00cac00000 page 4k",
+                           " 0000000000 - 0040000000 page 2M",
+                           "0100000000 - 042e000000 page 4k"}) {
+    const BootLog log = Read(TestLog("serial-capture.log") + line + "\n");
+    EXPECT_EQ(log.source, MapSource::kHypervisor) << line;
+    EXPECT_THAT(log.map.entries(), SizeIs(18)) << line;
+    EXPECT_THAT(ReadBootLog(line), IsMalformed("no line like")) << line;
+  }
 }
 
 TEST(E820BootLogTest, MalformedLineOfAMapThatIsNotUsedDoesNoHarm) {

@@ -52,7 +52,7 @@ struct BootLog {
   // What dom0 may grow to: dom0_mem=max:SIZE, else the RAM that its kernel kept
   // of the hypervisor's map, if it kept less than all.
   std::optional<PageCount> dom0_max_memory;
-  // Whether dom0's kernel reserves the area of the iBFT; see ReservesIbft().
+  // Whether dom0's kernel reserves the area of the iBFT; see ibft_log.h.
   bool dom0_reserves_ibft = true;
   // What people should know of the choice, a sentence each: several boots in
   // one log, RAM that another map of the log leaves out.
@@ -61,7 +61,9 @@ struct BootLog {
 
 // Reads `text`.  A log may have maps of several sources, of which the first in
 // the order of MapSource is taken; and it may have several boots, of which the
-// last is taken.  Empty ranges are left out.
+// last is taken, unless its map breaks off where that of an earlier one goes
+// on. dom0's memory is that of the boot that the map is of.  Empty ranges are
+// left out, and so are lines that guests wrote.
 //
 // INVALID_ARGUMENT E820_MALFORMED: more than kMaxBootLogBytes, no line of a
 // map, a malformed line (see ParseMapLine()) of the map that is taken, or what

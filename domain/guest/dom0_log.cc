@@ -11,17 +11,10 @@
 #include "absl/strings/strip.h"
 #include "domain/guest/e820.h"
 #include "domain/guest/log_text.h"
+#include "domain/guest/map_line.h"
 
 namespace simvisor {
 namespace {
-
-// What follows `word` in `line`; nullopt if it is not there.
-std::optional<absl::string_view> After(absl::string_view line,
-                                       absl::string_view word) {
-  const size_t at = line.find(word);
-  if (at == absl::string_view::npos) return std::nullopt;
-  return absl::StripAsciiWhitespace(line.substr(at + word.size()));
-}
 
 // Takes a range "START->END" off `text`, and returns its bytes; 0, and `text`
 // as it was, if it begins with none.
@@ -63,11 +56,9 @@ std::optional<PageCount> ParseSize(absl::string_view text) {
 }  // namespace
 
 void Dom0Log::Add(absl::string_view line) {
-  if (absl::StrContains(line, "Xen version ")) *this = Dom0Log();
   AddCommandLine(line);
   // Xen prints its map before it builds dom0; a kernel's map follows that.
-  if (absl::EndsWith(line, " RAM map:") &&
-      !absl::EndsWith(line, "physical RAM map:")) {
+  if (IsXenMapHeading(line)) {
     allocated_.reset();
     list_.reset();
   }
@@ -82,8 +73,8 @@ void Dom0Log::Add(absl::string_view line) {
 
 // Another kernel's command line says nothing that the hypervisor obeys.
 void Dom0Log::AddCommandLine(absl::string_view line) {
-  if (!absl::StrContains(line, "(XEN)")) return;
-  const auto words = After(line, "Command line: ");
+  if (!absl::StrContains(line, kXenPrefix)) return;
+  const auto words = TextAfter(line, "Command line: ");
   if (!words.has_value()) return;
   size_.reset();
   max_.reset();
@@ -105,7 +96,7 @@ void Dom0Log::AddDom0Mem(absl::string_view sizes) {
 // "Dom0 alloc.: START->END (N pages to be allocated)"; either part may be
 // missing.
 void Dom0Log::AddAllocation(absl::string_view line) {
-  auto rest = After(line, "Dom0 alloc.:");
+  auto rest = TextAfter(line, "Dom0 alloc.:");
   if (!rest.has_value()) return;
   physical_ = true;
   PageCount pages = PagesOf(ConsumeArrow(*rest));
@@ -124,13 +115,13 @@ void Dom0Log::AddAllocation(absl::string_view line) {
 // The pages of the ramdisk are dom0's, apart from what was allocated, if the
 // line stands among those of physical memory.
 void Dom0Log::AddRamdisk(absl::string_view line) {
-  auto rest = After(line, "Init. ramdisk:");
+  auto rest = TextAfter(line, "Init. ramdisk:");
   if (!rest.has_value() || !physical_ || !allocated_.has_value()) return;
   *allocated_ += PagesOf(ConsumeArrow(*rest));
 }
 
 void Dom0Log::AddFrameList(absl::string_view line) {
-  auto rest = After(line, "Phys-Mach map:");
+  auto rest = TextAfter(line, "Phys-Mach map:");
   if (!rest.has_value()) return;
   const uint64_t bytes = ConsumeArrow(*rest);
   if (bytes > 0) list_ = PageCount(bytes / (compat_ ? 4 : 8));

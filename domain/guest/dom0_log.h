@@ -12,8 +12,8 @@
 
 namespace simvisor {
 
-// Reads a log line by line; what a later boot says replaces what an earlier one
-// said.
+// Reads the log of a boot line by line.  If it has several whose first lines
+// are lost, what a later one says replaces what an earlier one said.
 class Dom0Log {
  public:
   // `line` is clean.  Lines that say nothing of dom0's memory are ignored, and

@@ -15,7 +15,6 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "domain/guest/e820.h"
 
 namespace simvisor {
@@ -27,19 +26,8 @@ inline constexpr uint64_t kIbftEnd = uint64_t{1} << 20;
 // `machine` as dom0's kernel takes it; `reserves_ibft` says whether the kernel
 // reserves the area of the iBFT.
 //
-// INVALID_ARGUMENT E820_MALFORMED if no RAM is left, or too many entries.
+// INVALID_ARGUMENT E820_MALFORMED if no RAM is left.
 absl::StatusOr<E820Map> Dom0Map(const E820Map& machine, bool reserves_ibft);
-
-// Whether the dom0 kernel that `boot_log` is about reserves the area of the
-// iBFT, for a machine whose map is read from that log.
-//
-// A kernel's log shows what its kernel did, so a map out of one stands as it
-// is: false for `BIOS-e820:` lines, for `Xen:` lines in the form of before
-// Linux 3.5, and for others with RAM in the area in a log that has the kernel's
-// own words about its memory.  All else, such as the hypervisor's map, is what
-// dom0's kernel starts from: true, as with the kernels of today's
-// distributions.
-bool ReservesIbft(absl::string_view boot_log);
 
 }  // namespace simvisor
 

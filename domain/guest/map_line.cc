@@ -19,7 +19,6 @@ namespace simvisor {
 namespace {
 
 constexpr absl::string_view kMem = "[mem 0x";
-constexpr absl::string_view kXenPrefix = "(XEN)";
 // Xen pads its addresses to 16 digits; shorter numbers in brackets are others'.
 constexpr size_t kMinPlainDigits = 8;
 
@@ -80,7 +79,8 @@ bool ConsumePair(absl::string_view& text, absl::string_view prefix,
          ConsumeHexDigits(text, min_digits, range.end);
 }
 
-// The range that `text` begins with, in whichever form.
+// The range that `text` begins with, in whichever form.  A number that goes on
+// in other characters is none.
 std::optional<Range> ReadRange(absl::string_view text) {
   absl::string_view rest = text;
   Range range;
@@ -94,7 +94,8 @@ std::optional<Range> ReadRange(absl::string_view text) {
     found = ConsumePair(rest, "", kMinPlainDigits, ", ", range) &&
             absl::ConsumePrefix(&rest, "]");
   } else {
-    found = ConsumePair(rest, "", kMinPlainDigits, " - ", range);
+    found = ConsumePair(rest, "", kMinPlainDigits, " - ", range) &&
+            (rest.empty() || rest[0] == ' ' || rest[0] == '(');
   }
   if (!found) return std::nullopt;
   range.text = text.substr(0, text.size() - rest.size());
@@ -159,12 +160,17 @@ void SkipSize(absl::string_view& text) {
 
 // The wording of a type, from what follows a range.
 std::string TypeText(absl::string_view rest) {
-  rest = absl::StripAsciiWhitespace(rest);
-  // A line out of a JSON log has its quotation mark behind it.
-  while (!rest.empty() &&
-         absl::StrContains("\",", rest.substr(rest.size() - 1))) {
-    rest.remove_suffix(1);
+  // A line out of a JSON log has its quotation mark behind it, maybe after an
+  // end of line that is spelled, and other members behind that.
+  const size_t quote = rest.find('"');
+  if (quote != absl::string_view::npos) {
+    rest = rest.substr(0, quote);
+    while (absl::ConsumeSuffix(&rest, "\\") ||
+           absl::ConsumeSuffix(&rest, "\\n") ||
+           absl::ConsumeSuffix(&rest, "\\r")) {
+    }
   }
+  rest = absl::StripAsciiWhitespace(rest);
   SkipSize(rest);
   if (rest.size() > 1 && rest.front() == '(' && rest.back() == ')') {
     rest = rest.substr(1, rest.size() - 2);
@@ -219,11 +225,65 @@ absl::StatusOr<E820Type> ReadType(const MapLine& line, const Range& range) {
                          "soft reserved and type N"));
 }
 
-// Whether `text`, a range with nothing before it, is one of those that Linux
-// prints like that and that are of no map.
-bool IsOtherRange(absl::string_view text) {
-  return absl::StrContains(text, "] available for PCI") ||
-         absl::StrContains(text, "] page ");
+// Whether `text`, a range with nothing before it, is of a map: Linux prints
+// others like that, of windows for PCI and of the kernel's own mappings.
+bool IsUntaggedMapRange(absl::string_view text) {
+  if (absl::StartsWith(text, kMem)) {
+    return !absl::StrContains(text, "] available for PCI") &&
+           !absl::StrContains(text, "] page ");
+  }
+  const std::optional<Range> range = ReadRange(text);
+  if (!range.has_value()) return false;
+  const absl::string_view type = absl::StripLeadingAsciiWhitespace(range->rest);
+  return absl::StartsWith(type, "(") || absl::StartsWith(type, "type ");
+}
+
+// Whether `text` begins as ranges of maps do that a kernel prints, or is cut
+// off within that.  Gaps between ranges are not meant.
+bool BeginsLikeAKernelsRange(absl::string_view text) {
+  return absl::StartsWith(text, "0") || absl::StartsWith(text, "[0") ||
+         absl::StartsWith(text, "[mem") ||
+         (!text.empty() && absl::StartsWith("[mem", text));
+}
+
+// The same of Xen's, which have all digits.
+bool BeginsLikeXensRange(absl::string_view text) {
+  absl::ConsumePrefix(&text, "[");
+  const size_t digits = text.find_first_not_of("0123456789abcdefABCDEF");
+  return std::min(digits, text.size()) >= kMinPlainDigits;
+}
+
+// What follows "(XEN)" and a time stamp behind it.
+absl::string_view AfterXenPrefix(absl::string_view text) {
+  if (!absl::StartsWith(text, "[")) return text;
+  const size_t end = text.find(']');
+  const absl::string_view stamp = text.substr(0, end);
+  if (end == absl::string_view::npos || absl::StrContains(stamp, ",")) {
+    return text;
+  }
+  return absl::StripLeadingAsciiWhitespace(text.substr(end + 1));
+}
+
+// The line without a range that a garbled or cut `text` is, if it begins like
+// one of a map.
+std::optional<MapLine> FindBrokenLine(size_t number, absl::string_view text) {
+  for (const auto& [word, tag] : kTags) {
+    if (tag != MapTag::kXen && tag != MapTag::kBios) continue;
+    const size_t at = text.find(word);
+    if (at == absl::string_view::npos ||
+        !EndsWithWord(text.substr(0, at + word.size()), word)) {
+      continue;
+    }
+    const absl::string_view rest =
+        absl::StripAsciiWhitespace(text.substr(at + word.size()));
+    if (!BeginsLikeAKernelsRange(rest)) return std::nullopt;
+    return MapLine{number, std::string(rest), tag};
+  }
+  std::optional<absl::string_view> rest = TextAfter(text, kXenPrefix);
+  if (!rest.has_value()) return std::nullopt;
+  rest = absl::StripTrailingAsciiWhitespace(AfterXenPrefix(*rest));
+  if (!BeginsLikeXensRange(*rest)) return std::nullopt;
+  return MapLine{number, std::string(*rest), MapTag::kHypervisor};
 }
 
 // What of the range of a malformed line is fit to be quoted.
@@ -234,13 +294,18 @@ absl::string_view RangeText(absl::string_view text) {
 
 }  // namespace
 
+bool MapLine::has_range() const { return ReadRange(text).has_value(); }
+
 std::optional<MapLine> FindMapLine(size_t number, absl::string_view text) {
   const std::optional<size_t> range = FindRange(text);
-  if (!range.has_value()) return std::nullopt;
+  if (!range.has_value()) return FindBrokenLine(number, text);
+  // A serial line may have lost the end of the line before.
+  auto broken = FindBrokenLine(number, text.substr(0, *range));
+  if (broken.has_value()) return broken;
   const std::optional<MapTag> tag = TagOf(text.substr(0, *range));
   if (!tag.has_value()) return std::nullopt;
   text.remove_prefix(*range);
-  if (*tag == MapTag::kNone && IsOtherRange(text)) return std::nullopt;
+  if (*tag == MapTag::kNone && !IsUntaggedMapRange(text)) return std::nullopt;
   return MapLine{number, std::string(text), *tag};
 }
 
@@ -251,11 +316,12 @@ absl::StatusOr<E820Entry> ParseMapLine(const MapLine& line) {
                      absl::StrCat(QuoteLogText(RangeText(line.text)),
                                   " is not of the form [mem 0xSTART-0xEND]"));
   }
-  if (range->end < range->start) {
+  // The last byte of an empty range lies just below its start.
+  const bool empty = range->end_is_last && range->end + 1 == range->start;
+  if (range->end < range->start && !empty) {
     return Malformed(
         line, absl::StrCat(QuoteLogText(range->text), " ends below its start"));
   }
-  const uint64_t size = range->end - range->start;
   if (range->end > kMaxE820Address - (range->end_is_last ? 1 : 0)) {
     return Malformed(
         line, absl::StrFormat("%s ends above 0x%x, where physical "
@@ -263,7 +329,8 @@ absl::StatusOr<E820Entry> ParseMapLine(const MapLine& line) {
                               QuoteLogText(range->text), kMaxE820Address));
   }
   SIMVISOR_ASSIGN_OR_RETURN(const E820Type type, ReadType(line, *range));
-  return E820Entry{range->start, size + (range->end_is_last ? 1 : 0), type};
+  const uint64_t end = range->end + (range->end_is_last ? 1 : 0);
+  return E820Entry{range->start, end - range->start, type};
 }
 
 }  // namespace simvisor

@@ -27,7 +27,10 @@
 
 namespace simvisor {
 
-// Whose a map of a log is, by the word before the range.
+// What stands before each of Xen's lines.
+inline constexpr absl::string_view kXenPrefix = "(XEN)";
+
+// Who printed a map, told by the word before the range.
 enum class MapTag {
   kHypervisor,  // "(XEN)", or nothing below a heading of Xen's
   kXen,         // "Xen:", "Xen-e820:": dom0's kernel
@@ -43,10 +46,17 @@ struct MapLine {
   size_t number;     // from 1
   std::string text;  // clean, from the range on
   MapTag tag;
+
+  // Whether `text` begins with a range, which may be malformed all the same.
+  bool has_range() const;
 };
 
-// The line of a map that `text` is; nullopt if it is of no map.  REQUIRES:
-// `text` is what CleanLogLine() returns.
+// The line of a map that `text` is; nullopt if it is of no map.  A line whose
+// range is garbled or cut, but begins like one behind a tag, is one, too; if
+// the tag is "(XEN)", which stands before all that Xen prints, the caller has
+// to know that a map is being printed.  Lines without a tag count only if a
+// type follows as in maps.
+// REQUIRES: `text` is what CleanLogLine() returns.
 std::optional<MapLine> FindMapLine(size_t number, absl::string_view text);
 
 // The entry that a line states; of size 0 if its range is empty.  Types are

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "domain/guest/log_text.h"
 
 namespace simvisor {
 namespace {
@@ -31,33 +32,28 @@ bool Apart(const PrintedMap& a, const PrintedMap& b) {
 
 }  // namespace
 
-uint64_t PrintedMap::ram_bytes() const {
-  uint64_t bytes = 0;
-  for (const Line& line : lines) {
-    if (line.entry.ok() && line.entry->type == E820Type::kRam) {
-      bytes += line.entry->size;
-    }
-  }
-  return bytes;
-}
-
 void PrintedMaps::Add(size_t number, absl::string_view line) {
   AddBeginning(line);
   std::optional<MapLine> of_map = FindMapLine(number, line);
+  const bool stray = of_map.has_value() && of_map->tag == MapTag::kHypervisor &&
+                     !of_map->has_range() && !in_xens_map_;
+  if (stray) of_map.reset();
+  if (absl::StrContains(line, kXenPrefix)) {
+    in_xens_map_ = of_map.has_value() || IsXenMapHeading(line);
+  }
   if (of_map.has_value()) AddLine(*std::move(of_map));
 }
 
 void PrintedMaps::AddBeginning(absl::string_view line) {
-  if (absl::StrContains(line, "Linux version ") ||
-      absl::EndsWith(line, "physical RAM map:")) {
+  if (IsKernelBanner(line) || IsKernelMapHeading(line)) {
     Begin(Printer::kKernel);
-  } else if (absl::EndsWith(line, " RAM map:")) {
+  } else if (IsXenMapHeading(line)) {
     heading_ =
         absl::StrContains(line, "Initial ") ? Heading::kRawMap : Heading::kMap;
     Begin(Printer::kHypervisor);
   } else if (absl::EndsWith(line, " memory map:")) {
     heading_ = Heading::kOther;  // EFI's, or that of a dom0 in a container
-  } else if (absl::StrContains(line, "Xen version ")) {
+  } else if (IsXenBanner(line)) {
     heading_ = Heading::kNone;
     Begin(Printer::kHypervisor);
   }

@@ -36,22 +36,20 @@ struct PrintedMap {
 
   size_t first_line() const { return lines.front().number; }
   size_t last_line() const { return lines.back().number; }
-  // Bytes of RAM in well-formed lines.
-  uint64_t ram_bytes() const;
 };
 
 class PrintedMaps {
  public:
-  // Adds line `number` of the log, which is clean; others than lines of maps
-  // and what begins them are ignored.
+  // Adds line `number` of the log, which is clean; ignores lines that neither
+  // belong to a map nor start one.
   void Add(size_t number, absl::string_view line);
 
-  // The maps in the order of their first lines.  To be called once, at the end.
+  // The maps in the order of their first lines.  Call once, at the end.
   std::vector<PrintedMap> Take();
 
  private:
   enum class Printer { kHypervisor, kKernel };
-  // What of Xen's the lines belong to.
+  // Which of Xen's headings was last.
   enum class Heading { kNone, kMap, kRawMap, kOther };
   struct Open {
     std::optional<size_t> map;  // in maps_, that lines are added to
@@ -61,7 +59,7 @@ class PrintedMaps {
 
   void AddBeginning(absl::string_view line);
   void AddLine(MapLine line);
-  // What follows of `printer` is of new maps.
+  // The next line of `printer` starts a new map.
   void Begin(Printer printer);
   // Joins maps that are one in another order.
   void Join();
@@ -69,6 +67,9 @@ class PrintedMaps {
   std::vector<PrintedMap> maps_;
   std::array<Open, static_cast<size_t>(MapTag::kNone) + 1> open_;  // by tag
   Heading heading_ = Heading::kNone;
+  // Whether Xen's last line was of a map, or a heading: it prints a map at one
+  // go.
+  bool in_xens_map_ = false;
 };
 
 }  // namespace simvisor

@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "domain/guest/log_text.h"
 
 namespace simvisor {
 namespace {
-
-// What follows `words` in `line`; nullopt if they are not there.
-std::optional<absl::string_view> After(absl::string_view line,
-                                       absl::string_view words) {
-  const size_t at = line.find(words);
-  if (at == absl::string_view::npos) return std::nullopt;
-  return line.substr(at + words.size());
-}
 
 // The decimal digits that `text` begins with.
 std::string Digits(absl::string_view text) {
@@ -26,25 +17,20 @@ std::string Digits(absl::string_view text) {
 }  // namespace
 
 void TrimWords::Add(absl::string_view line) {
-  if (absl::StrContains(line, "Xen version ")) truncated_.reset();
-  if (absl::StrContains(line, "Linux version ")) {
-    uncovered_.reset();
-    last_pfn_.reset();
-  }
-  if (const auto from = After(line, "Truncating RAM from ")) {
-    const auto to = After(*from, "kB to ");
+  if (const auto from = TextAfter(line, "Truncating RAM from ")) {
+    const auto to = TextAfter(*from, "kB to ");
     if (to.has_value()) {
       truncated_ = absl::StrCat(
           "the hypervisor has cut RAM off its map (mem=): what ended at ",
           Digits(*from), " kB ends at ", Digits(*to), " kB");
     }
   }
-  if (const auto lost = After(line, "cover all of memory, losing ")) {
+  if (const auto lost = TextAfter(line, "cover all of memory, losing ")) {
     uncovered_ = absl::StrCat(
         "the kernel gives up ", Digits(*lost),
         " MB of RAM that MTRRs do not cover; the map is used as it was before");
   }
-  if (auto pfn = After(line, "last_pfn = 0x")) {
+  if (auto pfn = TextAfter(line, "last_pfn = 0x")) {
     uint64_t number = 0;
     if (ConsumeHexDigits(*pfn, 1, number)) {
       last_pfn_ = std::max(last_pfn_.value_or(Pfn(0)), Pfn(number));

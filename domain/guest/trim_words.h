@@ -1,5 +1,5 @@
 // What kernels and hypervisors say, beside their maps, of RAM that they leave
-// out.
+// out, in one boot.
 //
 // Thread safety: thread-compatible.
 
@@ -17,15 +17,15 @@ namespace simvisor {
 
 class TrimWords {
  public:
-  // `line` is clean.  What a later boot says replaces what an earlier one said.
+  // `line` is clean.
   void Add(absl::string_view line);
 
   // A sentence for each of these: RAM that Xen cut off by mem=, before it
   // printed its map; RAM that MTRRs do not cover, which Linux gives up.
   std::vector<std::string> Notes() const;
 
-  // One past the last page that Linux found, by its "last_pfn"; it names that
-  // below 4 GiB, too, so the highest counts.
+  // One past the last page that Linux found, by its "last_pfn".  Linux also
+  // prints one for RAM below 4 GiB; the highest counts.
   std::optional<Pfn> last_pfn() const { return last_pfn_; }
 
  private:
