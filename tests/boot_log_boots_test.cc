@@ -32,11 +32,11 @@ BootLog Read(const std::string& text) {
 }
 
 std::string XensMap(uint64_t gib) {
-  return absl::StrCat("(XEN) Xen-e820 RAM map:\n"
-                      "(XEN)  [0000000000000000, 000000000009ffff] (usable)\n"
-                      "(XEN)  [0000000000100000, ",
-                      absl::Hex(gib * kGiB - 1, absl::kZeroPad16),
-                      "] (usable)\n");
+  return absl::StrCat(
+      "(XEN) Xen-e820 RAM map:\n"
+      "(XEN)  [0000000000000000, 000000000009ffff] (usable)\n"
+      "(XEN)  [0000000000100000, ",
+      absl::Hex(gib * kGiB - 1, absl::kZeroPad16), "] (usable)\n");
 }
 
 std::string Line(const std::string& tag, uint64_t start, uint64_t end) {
@@ -60,9 +60,9 @@ TEST(BootLogBootsTest, WordsOfGuestsAreNotXens) {
         "(d1) Linux version 3.17 (a@b)\n(d1) Xen version 4.17 (x)\n"
         "(d1) Xen: [mem 0x0-0xfffff] usable\n"
         "(XEN) (d1) Command line: dom0_mem=5G\n"}) {
-    const std::string own = absl::StrCat(
-        kBanner, "(XEN) Command line: dom0_mem=1G,max:2G\n", XensMap(8),
-        KernelBoot("Xen:", 2 * kGiB));
+    const std::string own =
+        absl::StrCat(kBanner, "(XEN) Command line: dom0_mem=1G,max:2G\n",
+                     XensMap(8), KernelBoot("Xen:", 2 * kGiB));
     for (const std::string& text : {own + guest, guest + own}) {
       const BootLog log = Read(text);
       EXPECT_EQ(log.map.EndPage(), Pfn(8 * kPagesPerGiB)) << guest;
@@ -76,10 +76,9 @@ TEST(BootLogBootsTest, WordsOfGuestsAreNotXens) {
 }
 
 TEST(BootLogBootsTest, VersionThatAPvhDom0NamesIsNoBoot) {
-  const BootLog log =
-      Read(absl::StrCat(kBanner, "(XEN) Command line: dom0=pvh dom0_mem=1G\n",
-                        XensMap(8), KernelBoot("Xen:", 8 * kGiB),
-                        "[    0.000000] Xen version 4.17.\n"));
+  const BootLog log = Read(absl::StrCat(
+      kBanner, "(XEN) Command line: dom0=pvh dom0_mem=1G\n", XensMap(8),
+      KernelBoot("Xen:", 8 * kGiB), "[    0.000000] Xen version 4.17.\n"));
   EXPECT_EQ(log.dom0_memory, GiBs(1));
 }
 
@@ -100,10 +99,10 @@ TEST(BootLogBootsTest, Dom0sSizeIsThatOfTheBootWhoseMapIsTaken) {
 TEST(BootLogBootsTest, MapThatBreaksOffGivesWayToTheEarlierOne) {
   const std::string whole =
       absl::StrCat(kBanner, "(XEN) Command line: dom0_mem=1G\n", XensMap(8));
-  const std::string begun = absl::StrCat(
-      kBanner, "(XEN) Command line: dom0_mem=3G\n",
-      "(XEN) Xen-e820 RAM map:\n"
-      "(XEN)  [0000000000000000, 000000000009ffff] (usable)\n");
+  const std::string begun =
+      absl::StrCat(kBanner, "(XEN) Command line: dom0_mem=3G\n",
+                   "(XEN) Xen-e820 RAM map:\n"
+                   "(XEN)  [0000000000000000, 000000000009ffff] (usable)\n");
   for (const char* rest : {"", "(XEN)  [0000000000100000, 00"}) {
     const BootLog log = Read(absl::StrCat(whole, begun, rest));
     EXPECT_EQ(log.map.EndPage(), Pfn(8 * kPagesPerGiB));
@@ -143,17 +142,15 @@ TEST(BootLogBootsTest, MapWithAMalformedLineSetsNoMaximumAndHasNoSize) {
     EXPECT_EQ(log.dom0_max_memory, std::nullopt) << end;
     EXPECT_THAT(log.notes, IsEmpty()) << end;
   }
-  const BootLog log = Read(
-      absl::StrCat(kBanner,
-                   "(XEN)  [0000000000000000, 000000000fffffff] (usabel)\n",
-                   xen));
+  const BootLog log = Read(absl::StrCat(
+      kBanner, "(XEN)  [0000000000000000, 000000000fffffff] (usabel)\n", xen));
   EXPECT_THAT(log.notes, ElementsAre(AllOf(HasSubstr("(malformed)"),
-                                           HasSubstr("8388224 KiB of RAM") )));
+                                           HasSubstr("8388224 KiB of RAM"))));
 }
 
 TEST(BootLogBootsTest, MapOfLessRamThanDom0HasLacksLines) {
-  const std::string xen = absl::StrCat(
-      kBanner, "(XEN) Command line: dom0_mem=4G\n", XensMap(8));
+  const std::string xen =
+      absl::StrCat(kBanner, "(XEN) Command line: dom0_mem=4G\n", XensMap(8));
   EXPECT_EQ(Read(xen + KernelBoot("Xen:", 2 * kGiB)).dom0_max_memory,
             std::nullopt);
   EXPECT_NE(Read(xen + KernelBoot("Xen:", 5 * kGiB)).dom0_max_memory,
@@ -161,9 +158,9 @@ TEST(BootLogBootsTest, MapOfLessRamThanDom0HasLacksLines) {
 }
 
 TEST(BootLogBootsTest, MapThatADom0OfAnotherBootShrankSetsNoMaximum) {
-  const BootLog log = Read(absl::StrCat(kBanner, XensMap(8),
-                                        KernelBoot("Xen:", 8 * kGiB),
-                                        KernelBoot("Xen:", 2 * kGiB)));
+  const BootLog log =
+      Read(absl::StrCat(kBanner, XensMap(8), KernelBoot("Xen:", 8 * kGiB),
+                        KernelBoot("Xen:", 2 * kGiB)));
   EXPECT_EQ(log.dom0_max_memory, std::nullopt);
   EXPECT_THAT(log.notes, IsEmpty());
 }
@@ -187,8 +184,7 @@ TEST(BootLogBootsTest, ManyBootsAreOneLine) {
 }
 
 TEST(BootLogBootsTest, MapWhoseFirstLinesAreLostIsNoted) {
-  const std::string rest =
-      "BIOS-e820: [mem 0x100000000-0x1ffffffff] usable\n";
+  const std::string rest = "BIOS-e820: [mem 0x100000000-0x1ffffffff] usable\n";
   EXPECT_THAT(Read(rest).notes,
               ElementsAre(AllOf(HasSubstr("(lines 1 to 1)"),
                                 HasSubstr("begins at 0x100000000"))));

@@ -42,7 +42,7 @@ TEST(IbftLogTest, LogOfADom0KernelSaysWhatThatKernelDid) {
 TEST(IbftLogTest, FormOfOldKernelsIsOfAKernelWithoutTheSearch) {
   EXPECT_FALSE(
       Reserves("[    0.000000]  Xen: 0000000000000000 - 000000000009d000 "
-                   "(usable)\n"));
+               "(usable)\n"));
 }
 
 TEST(IbftLogTest, MapThatAKernelOfTodayMayStartFromIsChanged) {

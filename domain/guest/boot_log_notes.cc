@@ -107,8 +107,7 @@ void NoteShrunkMaps(const MapChoice& choice, Notes& notes) {
 // Adds what the log says in words.  Where Linux stopped below the map's RAM
 // counts if no map shows it.
 void NoteWords(const MapChoice& choice, Notes& notes) {
-  const TrimWords& words =
-      choice.boots.Of(choice.chosen.first_line()).words;
+  const TrimWords& words = choice.boots.Of(choice.chosen.first_line()).words;
   const Pfn ram_end = MakeMap(choice.chosen)->RamPages().back().end();
   if (notes.empty() && words.last_pfn().has_value() &&
       *words.last_pfn() < ram_end) {
@@ -136,11 +135,10 @@ void NoteLostBeginning(const PrintedMap& chosen, Notes& notes) {
 // Whether a boot without the hypervisor shows that the chosen map is whole.
 bool IsAsLargeAsTheFirmwares(const MapChoice& choice) {
   const std::optional<uint64_t> ram = RamBytes(choice.chosen);
-  return std::any_of(choice.maps.begin(), choice.maps.end(),
-                     [&ram](const PrintedMap& map) {
-                       return SourceOf(map) == MapSource::kFirmware &&
-                              RamBytes(map) == ram;
-                     });
+  return std::any_of(
+      choice.maps.begin(), choice.maps.end(), [&ram](const PrintedMap& map) {
+        return SourceOf(map) == MapSource::kFirmware && RamBytes(map) == ram;
+      });
 }
 
 // Says so if the chosen map may be less than the machine's.
@@ -148,8 +146,7 @@ void NotePartialMap(const MapChoice& choice, Notes& notes) {
   const PrintedMap& chosen = choice.chosen;
   const MapSource source = SourceOf(chosen);
   if (source == MapSource::kDom0 && !IsAsLargeAsTheFirmwares(choice)) {
-    const bool kernels =
-        choice.boots.Of(chosen.first_line()).ibft.has_kernel();
+    const bool kernels = choice.boots.Of(chosen.first_line()).ibft.has_kernel();
     notes.push_back(absl::StrCat(
         kernels ? "the log has no map of the hypervisor's, only dom0's"
                 : "the log has only lines \"Xen:\" without a kernel's own "

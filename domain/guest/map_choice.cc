@@ -65,11 +65,10 @@ absl::StatusOr<E820Map> MakeMap(const PrintedMap& printed) {
   }
   absl::StatusOr<E820Map> map = E820Map::Create(std::move(entries));
   if (map.ok()) return map;
-  return MakeError(
-      map.status().code(), Reason::kE820Malformed,
-      absl::StrFormat("%s (lines %d to %d of the boot log)",
-                      map.status().message(), printed.first_line(),
-                      printed.last_line()));
+  return MakeError(map.status().code(), Reason::kE820Malformed,
+                   absl::StrFormat("%s (lines %d to %d of the boot log)",
+                                   map.status().message(), printed.first_line(),
+                                   printed.last_line()));
 }
 
 std::optional<uint64_t> RamBytes(const PrintedMap& map) {
