@@ -188,6 +188,8 @@ TEST(BootLogBootsTest, MapWhoseFirstLinesAreLostIsNoted) {
   EXPECT_THAT(Read(rest).notes,
               ElementsAre(AllOf(HasSubstr("(lines 1 to 1)"),
                                 HasSubstr("begins at 0x100000000"))));
+  EXPECT_THAT(Read("BIOS-e820: [mem 0x9f000-0xfffff] reserved\n" + rest).notes,
+              ElementsAre(HasSubstr("begins at 0x9f000")));
   // Firmware may keep the first page.
   EXPECT_THAT(Read("BIOS-e820: [mem 0x1000-0x9ffff] usable\n" + rest).notes,
               IsEmpty());

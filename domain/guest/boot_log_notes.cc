@@ -11,8 +11,8 @@
 namespace simvisor {
 namespace {
 
-// Every machine has RAM below.
-constexpr uint64_t kRamBegins = uint64_t{1} << 20;
+// Maps of PCs begin at 0, or a few pages above where firmware keeps those.
+constexpr uint64_t kLatestStart = uint64_t{64} << 10;
 
 using Notes = std::vector<std::string>;
 
@@ -125,10 +125,10 @@ void NoteLostBeginning(const PrintedMap& chosen, Notes& notes) {
   for (const PrintedMap::Line& line : chosen.lines) {
     start = std::min(start, line.entry->start);
   }
-  if (start <= kRamBegins) return;
+  if (start <= kLatestStart) return;
   notes.push_back(absl::StrFormat(
-      "the map (%s) begins at 0x%x: its first lines are missing in the log, "
-      "and so is their RAM in the machine",
+      "the map (%s) begins at 0x%x: its first lines seem to be missing in the "
+      "log, and so is their RAM in the machine",
       LinesOf(chosen), start));
 }
 
