@@ -37,8 +37,8 @@ TEST(ExamplesTest, EveryConfigHasKnownKeysOnly) {
     const auto spec = ParseDomainConfig(path, *text, {}, warnings);
     ASSERT_TRUE(spec.ok()) << spec.status();
     // Examples are as people have them, with devices and a kernel.
-    EXPECT_THAT(warnings, testing::Each(
-                              testing::StartsWith("without effect here: ")))
+    EXPECT_THAT(warnings,
+                testing::Each(testing::StartsWith("without effect here: ")))
         << path;
   }
 }
