@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "domain/host/host.h"
@@ -42,19 +43,31 @@ inline DomainSpec GuestSpec(Arch arch, ToolsView view, BalloonRoom room,
   return spec;
 }
 
-// Frames left on a machine once the guest is there.
-inline constexpr uint64_t kGuestSceneFree = 3000;
+// What the machine of a guest is like.
+struct MachineOptions {
+  uint64_t free = 3000;  // frames left once the guest is there
+  Placement placement = Placement::kLowest;
+  E820Map map = {};     // if it has entries, the machine has its RAM instead
+  bool paused = false;  // the guest has not run yet
+};
 
-// The guest runs, and has not lived yet.
 inline GuestScene MakeGuestScene(const DomainSpec& spec,
-                                 uint64_t free = kGuestSceneFree,
-                                 Placement placement = Placement::kLowest) {
+                                 const MachineOptions& options = {}) {
+  HostConfig config;
+  config.e820 = options.map;
+  if (options.map.entries().empty()) {
+    config.e820 =
+        E820Map::SingleRam(PageCount(kReservedBelow.value() + kDom0Pages + 500 +
+                                     spec.memory.value() + options.free));
+  }
+  config.placement = options.placement;
+  config.dom0_memory = PageCount(kDom0Pages);
+  auto host = Host::Create(config);
+  EXPECT_THAT(host, IsOk());
   GuestScene scene;
-  scene.host = MakeHost(
-      kReservedBelow.value() + kDom0Pages + 500 + spec.memory.value() + free,
-      placement);
+  scene.host = *std::move(host);
   scene.other = MustCreate(*scene.host, MakeSpec("other", 500));
-  auto guest = calls::Create(*scene.host, spec, /*paused=*/false);
+  auto guest = calls::Create(*scene.host, spec, options.paused);
   EXPECT_THAT(guest, IsOk());
   scene.guest = *std::move(guest);
   return scene;
