@@ -81,6 +81,15 @@ inline Outcome ReadHostFrame(const Host& host, Mfn mfn) {
       host, mfn, absl::Span<char>(page.data(), page.size()), &zero);
   return ReadFrame(mfn, status, zero, page);
 }
+// The frame that the other domain maps, if it does.
+inline Outcome ReadMappedFrame(Scene& s) {
+  std::vector<P2mWord> words;
+  const absl::Status status = calls::Translate(*s.other, {kMapped}, words);
+  if (!status.ok() || words.at(0).Class() != P2mClass::kForeign) {
+    return NotThere("frame that the other maps");
+  }
+  return ReadHostFrame(*s.host, Mfn(words.at(0).Number()));
+}
 inline Outcome FindOwner(Scene& s) {
   const Mfn mfn = scenes::FrameAt(*s.guest, kWritten);
   const auto owner = calls::FindOwner(*s.host, mfn);
@@ -263,6 +272,7 @@ inline MatrixOperations PageOperations() {
          const Mfn mfn = scenes::FrameAt(*s.guest, kKept - 1) + PageCount(1);
          return ReadHostFrame(*s.host, mfn);
        }},
+      {"read a frame that the other maps", ReadMappedFrame},
       {"read a free frame of the machine",
        [](Scene& s) { return ReadHostFrame(*s.host, FreeFrame(s)); }},
       {"read past the machine",
@@ -282,6 +292,13 @@ inline MatrixOperations LoadOperations() {
       {"run its load 0 writes", [](Scene& s) { return RunLoad(s, 0); }},
       {"run its load, stopped",
        [](Scene& s) { return RunLoad(s, 50, StopNow); }},
+      {"run its load, stopped in the middle",
+       [](Scene& s) {
+         int looks = 0;
+         return RunLoad(s, 600, [&] {
+           return ++looks < 3 ? absl::OkStatus() : StopNow();
+         });
+       }},
       {"stop its load", StopLoad},
       {"start, run and stop a load",
        [](Scene& s) {

@@ -62,6 +62,13 @@ inline Outcome List(Scene& s) {
   return Told(absl::OkStatus(), ids);
 }
 
+inline Outcome CreateWithPci(Scene& s) {
+  DomainSpec spec = MakeSpec("third", 300);
+  spec.e820_host = true;
+  spec.pci_devices = {*PciAddress::Parse("0000:01:00.*")};
+  return ToldFound(calls::Create(*s.host, spec, false));
+}
+
 inline Outcome CreateLike(Scene& s, bool same_name, bool same_uuid) {
   DomainSpec spec = MakeSpec(same_name ? "guest" : "third", 300);
   if (same_uuid) spec.uuid = s.guest->uuid();
@@ -104,6 +111,47 @@ inline Outcome StopLogDirty(Scene& s) {
   return Told(absl::OkStatus());
 }
 
+inline Outcome FindList(Scene& s) {
+  return Told(calls::FindMfnListList(*s.guest), [](const MfnListList& list) {
+    return absl::StrFormat(
+        "%s, root %s, cr3 0x%x, vaddr 0x%x, max 0x%x, generation %d",
+        list.root.view == ToolsView::kTree ? "tree" : "linear",
+        NumberText(list.root.root), list.root.p2m_cr3, list.root.p2m_vaddr,
+        list.max_pfn.value(), list.generation);
+  });
+}
+
+// What each kind of change leaves in the log, whether or not it is made.
+inline Outcome ChangeAndClean(Scene& s) {
+  std::vector<Outcome> outcomes = {StartLogDirty(s)};
+  const auto clean = [&](const absl::Status& changed) {
+    Outcome outcome = Told(changed);
+    std::string pfns;
+    if (const auto dirty = calls::CleanLogDirty(*s.guest); dirty.ok()) {
+      for (const auto& [first, end] : dirty->pfns.extents()) {
+        absl::StrAppend(&pfns, " ", TextOf(ExtentBetween(first, end)));
+      }
+    }
+    outcome.text += pfns;
+    outcomes.push_back(outcome);
+  };
+  clean(calls::WriteMemory(*s.guest, Pfn(kPlain), 4090, "two pages"));
+  clean(calls::BalloonDown(*s.guest, 5, false).status());
+  clean(calls::BalloonUp(*s.guest, 3, false).status());
+  clean(calls::SetRange(*s.guest, {Pfn(kRoom), PageCount(2)},
+                        P2mClass::kIdentity, Mfn(), RamPolicy::kRefuse)
+            .status());
+  LoadSpec load;
+  load.working_set = PageCount(4);
+  clean(calls::StartLoad(*s.guest, load));
+  clean(calls::RunLoad(*s.guest, 2).status());
+  clean(calls::StopLoad(*s.guest).status());
+  clean(calls::CreateSpaces(*s.guest, 1).status());
+  clean(calls::DestroySpaces(*s.guest, {1}).status());
+  clean(calls::SyncSpaces(*s.guest).status());
+  return Joined(outcomes);
+}
+
 inline Outcome ReadForImage(Scene& s) {
   std::vector<ImageRun> runs;
   const auto next =
@@ -131,6 +179,16 @@ inline MatrixOperations LifeOperations() {
       {"unpause", [](Scene& s) { return ToldState(calls::Unpause(*s.guest)); }},
       {"unpause, stopped",
        [](Scene& s) { return ToldState(calls::Unpause(*s.guest, StopNow)); }},
+      {"unpause, find the p2m list",
+       [](Scene& s) {
+         return Joined({ToldState(calls::Unpause(*s.guest)), FindList(s)});
+       }},
+      {"unpause, run out the driver's timer",
+       [](Scene& s) {
+         return Joined(
+             {ToldState(calls::Unpause(*s.guest)),
+              Told(calls::WakeBalloon(*s.guest, calls::TimerOf(*s.guest)))});
+       }},
       {"begin destroy", BeginDestroy},
       {"destroy", Destroy},
       {"destroy by id",
@@ -190,6 +248,7 @@ inline MatrixOperations HostOperations() {
        [](Scene& s) { return CreateLike(s, true, false); }},
       {"create one of its uuid",
        [](Scene& s) { return CreateLike(s, false, true); }},
+      {"create one with the PCI device", CreateWithPci},
       {"create another, stopped",
        [](Scene& s) {
          return ToldFound(
@@ -247,6 +306,10 @@ inline MatrixOperations TravelOperations() {
          return Joined(
              {Resume(s, s.suspension, false), Resume(s, s.suspension, true)});
        }},
+      {"resume, find the p2m list",
+       [](Scene& s) {
+         return Joined({Resume(s, s.suspension, false), FindList(s)});
+       }},
       {"resume, suspend again",
        [=](Scene& s) {
          return Joined({Resume(s, s.suspension, false),
@@ -266,6 +329,7 @@ inline MatrixOperations TravelOperations() {
        [](Scene& s) {
          return Joined({BeginDestroy(s), BeginHandover(s)});
        }},
+      {"start log-dirty, change this and that", ChangeAndClean},
       {"read for an image", ReadForImage},
   };
 }

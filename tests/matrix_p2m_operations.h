@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "tests/golden_calls.h"
+#include "tests/matrix_life_operations.h"
 #include "tests/matrix_operation.h"
 
 namespace simvisor {
@@ -131,17 +132,6 @@ inline Outcome Summary(Scene& s) {
         list.identity_mids, list.fixed_frames, list.pte_frames,
         list.tree_mid_frames, list.leaf_frames, list.page_table_frames,
         list.tools_max_pfn, report.remapped.value(), report.released.value());
-  });
-}
-
-inline Outcome FindList(Scene& s) {
-  return Told(calls::FindMfnListList(*s.guest), [](const MfnListList& list) {
-    return absl::StrFormat(
-        "%s, root %s, cr3 0x%x, vaddr 0x%x, max 0x%x, "
-        "generation %d",
-        list.root.view == ToolsView::kTree ? "tree" : "linear",
-        NumberText(list.root.root), list.root.p2m_cr3, list.root.p2m_vaddr,
-        list.max_pfn.value(), list.generation);
   });
 }
 
@@ -346,8 +336,8 @@ inline MatrixOperations ForeignOperations() {
       {"the other unmaps all it has of it",
        [](Scene& s) {
          ForeignReport report;
-         const absl::Status status =
-             calls::UnmapForeign(*s.host, s.other, {650, 651, 652}, report);
+         const absl::Status status = calls::UnmapForeign(
+             *s.host, s.other, {kMapped, kMapped + 1, kMapped + 2}, report);
          return Told(status, report);
        }},
   };

@@ -45,6 +45,7 @@ inline constexpr uint64_t kWritten = 1000;  // a page with "written" in it
 inline constexpr uint64_t kPlain = 1100;    // pages like any other
 inline constexpr uint64_t kKept = 1200;     // busy: its frame is in no word
 inline constexpr uint64_t kRoom = 3700;     // pfns without a page
+inline constexpr uint64_t kMapped = 650;    // where the other maps its frames
 inline constexpr uint64_t kForeign = 3600;  // busy: two pages of the other's
 
 namespace scenes {
@@ -245,9 +246,17 @@ inline Scene Doomed(Arch arch) {
   return scene;
 }
 
-inline Scene Gone(Arch arch, uint64_t held) {
+// The other domain maps some of its frames.
+inline Scene Mapped(Arch arch, uint64_t frames) {
   Scene scene = Running(arch);
-  MapFrames(*scene.other, 650, *scene.guest, kPlain, held);
+  EXPECT_THAT(calls::WriteMemory(*scene.guest, Pfn(kPlain), 0, "mapped"),
+              IsOk());
+  MapFrames(*scene.other, kMapped, *scene.guest, kPlain, frames);
+  return scene;
+}
+
+inline Scene Gone(Arch arch, uint64_t held) {
+  Scene scene = Mapped(arch, held);
   EXPECT_THAT(calls::Destroy(*scene.host, scene.guest), IsOk());
   return scene;
 }
@@ -300,6 +309,8 @@ inline std::vector<MatrixState> MoreStates() {
        [=] { return Suspended(Loaded(arch)); }},
       {"suspended, log-dirty", "suspended",
        [=] { return Suspended(LogDirty(arch), SuspendFor::kMigration); }},
+      {"running, mapped by the other", "running",
+       [=] { return Mapped(arch, 3); }},
       {"running, PCI device", "running", [=] { return WithPci(arch); }},
       {"doomed", "running", [=] { return Doomed(arch); }},
       {"dom0", "", [] { return Dom0(kMatrixLargeDom0); }},
