@@ -111,7 +111,7 @@ class LineDiff {
   std::vector<std::string> lines_;
 };
 
-inline std::optional<std::string> ReadGolden(const std::string& path) {
+inline std::optional<std::string> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open()) return std::nullopt;
   return std::string(std::istreambuf_iterator<char>(file), {});
@@ -120,7 +120,7 @@ inline std::optional<std::string> ReadGolden(const std::string& path) {
 // Fails unless the file `name` holds `text`, or rewrites it and fails.
 inline void ExpectGolden(const std::string& name, const std::string& text) {
   const std::string path = "tests/testdata/goldens/" + name;
-  const std::string golden = ReadGolden(path).value_or("");
+  const std::string golden = ReadFile(path).value_or("");
   const char* const update = std::getenv("SIMVISOR_UPDATE_GOLDENS");
   if (update != nullptr && absl::string_view(update) == "1") {
     std::filesystem::create_directories("tests/testdata/goldens");

@@ -210,34 +210,49 @@ inline Scene HandedOver(Arch arch) {
   return scene;
 }
 
-// Comes out of an image that was made on another machine.
-inline Scene Restored(Arch arch, Arrival arrival) {
+inline std::string MakeImage(Arch arch) {
   const Scene source = Loaded(arch);
   auto record = calls::Suspend(*source.guest, SuspendFor::kSave);
   EXPECT_THAT(record, IsOk());
   const auto image = calls::SaveImage(source.guest, *std::move(record));
   EXPECT_THAT(image, IsOk());
+  return image.value_or("");
+}
+
+// The image of a guest that was saved on another machine; made once.
+inline const std::string& SavedImage(Arch arch) {
+  static const auto* const k64 = new std::string(MakeImage(Arch::kX86_64));
+  static const auto* const kPae = new std::string(MakeImage(Arch::kX86_32Pae));
+  return arch == Arch::kX86_64 ? *k64 : *kPae;
+}
+
+// The image of a guest whose kernel is not one of this simulation.
+inline const std::string& ForeignImage(Arch arch) {
+  const auto read = [](const std::string& name) {
+    const auto image = ReadFile("tests/testdata/streams/" + name);
+    EXPECT_TRUE(image.has_value()) << name;
+    return new std::string(image.value_or(""));
+  };
+  static const auto* const k64 = read("valid-pv64.libxc");
+  static const auto* const kPae = read("valid-pv32.libxc");
+  return arch == Arch::kX86_64 ? *k64 : *kPae;
+}
+
+inline Scene FromImage(const std::string& image, Arrival arrival) {
   Scene scene = Machine();
-  auto guest = calls::RestoreImage(*scene.host, *image, {"guest", arrival});
+  auto guest = calls::RestoreImage(*scene.host, image, {"guest", arrival});
   EXPECT_THAT(guest, IsOk());
   scene.guest = *std::move(guest);
   scene.suspension = calls::Info(*scene.guest).suspension;
   return scene;
 }
 
-// Its kernel is not one of this simulation.
+inline Scene Restored(Arch arch, Arrival arrival) {
+  return FromImage(SavedImage(arch), arrival);
+}
+
 inline Scene ForeignKernel(Arch arch) {
-  Scene scene = Machine();
-  const auto image =
-      ReadGolden(arch == Arch::kX86_64 ? "tests/testdata/streams/"
-                                         "valid-pv64.libxc"
-                                       : "tests/testdata/streams/"
-                                         "valid-pv32.libxc");
-  EXPECT_TRUE(image.has_value());
-  auto guest = calls::RestoreImage(*scene.host, image.value_or(""), {"guest"});
-  EXPECT_THAT(guest, IsOk());
-  scene.guest = *std::move(guest);
-  return scene;
+  return FromImage(ForeignImage(arch), Arrival::kPaused);
 }
 
 inline Scene Doomed(Arch arch) {
