@@ -209,6 +209,12 @@ inline MatrixOperations MarkOperations() {
          const uint64_t page = ListPage(s);
          return Mark(page, Pfn(page + 1), true)(s);
        }},
+      {"set a target 5 below, mark identity: RAM, release",
+       [](Scene& s) {
+         const uint64_t pages = calls::Info(*s.guest).memory.current.value();
+         return Joined({Told(calls::SetTarget(*s.guest, pages - 5)),
+                        Mark(kPlain, Pfn(kPlain + 10), true)(s)});
+       }},
       {"mark identity: nothing", Mark(kRoom, Pfn(kRoom), false)},
       {"mark identity: backwards", Mark(kRoom, Pfn(kRoom - 1), false)},
       {"mark identity: room to the end", Mark(kRoom, Pfn::None(), false)},
