@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,6 +22,7 @@
 #include "domain/host/host.h"
 #include "domain/image/image_restorer.h"
 #include "domain/image/image_saver.h"
+#include "domain/units/status_macros.h"
 
 namespace simvisor::calls {
 
@@ -294,6 +296,35 @@ inline absl::StatusOr<std::string> SaveImage(std::shared_ptr<Domain> domain,
     const absl::Status status = saver.Next(image);
     if (!status.ok()) return status;
   }
+  return image;
+}
+// What a live migration sends of a guest whose dirty log is on, of which `live`
+// tells: a pass of everything, one of what `change` changes, and the last one,
+// with the guest suspended.  `passes` gets the bytes and pages sent after each.
+inline absl::StatusOr<std::string> SaveLive(
+    const std::shared_ptr<Domain>& domain, const LiveGuest& live,
+    absl::FunctionRef<void()> change,
+    std::vector<std::pair<size_t, PageCount>>& passes) {
+  ImageSaver saver(domain, live, ImageLayer::kLibxc, "{}");
+  std::string image;
+  const auto send = [&]() -> absl::Status {
+    absl::Status status;
+    while (status.ok() && !saver.done() && !saver.pass_done()) {
+      status = saver.Next(image);
+    }
+    passes.emplace_back(image.size(), saver.pages_sent());
+    return status;
+  };
+  SIMVISOR_RETURN_IF_ERROR(send());
+  change();
+  SIMVISOR_ASSIGN_OR_RETURN(DirtyPages changed, CleanLogDirty(*domain));
+  saver.StartPass(std::move(changed.pfns));
+  SIMVISOR_RETURN_IF_ERROR(send());
+  SIMVISOR_ASSIGN_OR_RETURN(SuspendRecord record,
+                            Suspend(*domain, SuspendFor::kMigration));
+  SIMVISOR_ASSIGN_OR_RETURN(DirtyPages last, CleanLogDirty(*domain));
+  saver.StartLastPass(std::move(record), std::move(last.pfns));
+  SIMVISOR_RETURN_IF_ERROR(send());
   return image;
 }
 inline absl::StatusOr<std::shared_ptr<Domain>> RestoreImage(

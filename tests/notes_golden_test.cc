@@ -1,8 +1,9 @@
 // The bytes that kernels note about themselves in a save image, of guests that
 // have come to all that can be noted (docs/images.md).
 //
-// The file has the bytes in hexadecimal, and the length and a hash of the whole
-// image.  A guest that is restored from the image notes the same bytes again.
+// notes.txt has the bytes in hexadecimal, and the length and a hash of the
+// whole image.  A guest that is restored from the image notes the same bytes
+// again. live_images.txt has length and hash of what live migrations send.
 
 #include <cstdint>
 #include <string>
@@ -247,6 +248,66 @@ TEST(NotesGoldenTest, KernelsNoteTheBytesOfTheGoldenFileHereAndElsewhere) {
     absl::StrAppend(&text, TextOf(guest));
   }
   ExpectGolden("notes.txt", text);
+}
+
+// What a guest does between two passes of a live migration.
+void LiveOn(GuestScene& s) {
+  lives::Write(s, 900);
+  lives::Write(s, 1200);
+  lives::Down(s, 70);
+  lives::Up(s, 30);
+  lives::Load(s, LoadPattern::kRandom, 64, 100);
+  lives::EndLoad(s);
+  lives::Set(s, {Pfn(1700), PageCount(5)}, P2mClass::kIdentity);
+  if (s.guest->abi().arch == kPae) {
+    lives::Spaces(s, 3);
+    lives::EndSpaces(s, {1});
+  }
+}
+
+// Sends a guest that lives on, and holds its copy's notes against its own.
+std::string LiveTextOf(Arch arch, ToolsView view, BalloonRoom room) {
+  const DomainSpec spec = GuestSpec(arch, view, room, 3000, 4000);
+  GuestScene scene = MakeGuestScene(spec);
+  lives::Write(scene, 900);
+  lives::Write(scene, 1000);
+  const auto live = calls::StartLogDirty(*scene.guest);
+  EXPECT_THAT(live, IsOk());
+  std::vector<std::pair<size_t, PageCount>> passes;
+  const auto image = calls::SaveLive(
+      scene.guest, *live, [&] { LiveOn(scene); }, passes);
+  EXPECT_THAT(image, IsOk());
+  if (!image.ok()) return "";
+  std::string text = absl::StrFormat(
+      "%s, %s, %s room\n", arch == k64 ? "x86_64" : "x86_32_pae",
+      view == kTree ? "tree" : "linear",
+      room == kFaithful ? "faithful" : "compact");
+  for (const auto& [bytes, pages] : passes) {
+    absl::StrAppend(
+        &text,
+        absl::StrFormat("  %d bytes, %d pages with data, hash %016x\n", bytes,
+                        pages.value(),
+                        HashOf(absl::string_view(*image).substr(0, bytes))));
+  }
+  EXPECT_THAT(calls::Resume(*scene.guest, calls::Info(*scene.guest).suspension,
+                            /*paused=*/false),
+              IsOk());
+  const auto again = calls::Suspend(*scene.guest, SuspendFor::kMigration);
+  EXPECT_THAT(again, IsOk());
+  EXPECT_EQ(InHex(NotesElsewhere(spec, *image)), InHex(again->notes));
+  return text;
+}
+
+TEST(NotesGoldenTest, LiveMigrationsSendTheBytesOfTheGoldenFile) {
+  std::string text;
+  for (const Arch arch : {k64, kPae}) {
+    for (const ToolsView view : {kTree, kLinear}) {
+      for (const BalloonRoom room : {kFaithful, kCompact}) {
+        absl::StrAppend(&text, LiveTextOf(arch, view, room));
+      }
+    }
+  }
+  ExpectGolden("live_images.txt", text);
 }
 
 }  // namespace
