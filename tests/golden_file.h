@@ -80,12 +80,8 @@ class LineDiff {
     }
     size_t i = begin_;
     size_t j = begin_;
-    while (i < before_end_ || j < after_end_) {
-      if (i == before_end_) {
-        Added(j++);
-      } else if (j == after_end_) {
-        Removed(i++);
-      } else if (before_[i] == after_[j]) {
+    while (i < before_end_ && j < after_end_) {
+      if (before_[i] == after_[j]) {
         ++i;
         ++j;
       } else if (at(i + 1, j) >= at(i, j + 1)) {
@@ -94,6 +90,8 @@ class LineDiff {
         Added(j++);
       }
     }
+    while (i < before_end_) Removed(i++);
+    while (j < after_end_) Added(j++);
   }
 
   void Removed(size_t i) {

@@ -127,6 +127,7 @@ inline Mfn FrameAt(const Domain& domain, uint64_t pfn) {
 // Maps pages of the other domain at `pfns`, and unmaps them in this order.
 inline void UseForeign(GuestScene& s, const std::vector<uint64_t>& pfns) {
   std::vector<ForeignSlot> slots;
+  slots.reserve(pfns.size());
   for (const uint64_t pfn : pfns) {
     slots.push_back({Pfn(pfn), FrameAt(*s.other, 300 + slots.size())});
   }

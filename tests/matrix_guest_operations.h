@@ -40,7 +40,7 @@ inline auto Read(uint64_t pfn, uint64_t offset, size_t size) {
     return Told(status, BytesText(bytes));
   };
 }
-inline auto Write(uint64_t pfn, uint64_t offset, std::string data) {
+inline auto Write(uint64_t pfn, uint64_t offset, const std::string& data) {
   return [=](Scene& s) {
     return Told(calls::WriteMemory(*s.guest, Pfn(pfn), offset, data));
   };
