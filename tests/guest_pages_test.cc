@@ -81,7 +81,7 @@ TEST_P(GuestPagesTest, TablesLeadToStartInfo) {
     }
     ASSERT_EQ(entries, 1);
     EXPECT_EQ(entry & 1, 1u);
-    pfn = (entry & ~uint64_t{0xfff}) >> kPageShift;
+    pfn = (entry & 0xffffffffff000) >> kPageShift;
   }
   EXPECT_EQ(Pfn(pfn), record_.start_info);
 }

@@ -62,7 +62,8 @@ uint64_t CurrentPages(const Target& target) {
 }
 
 uint64_t GuestPages(const v1::DomainMemory& memory) {
-  return memory.current_pages() - memory.foreign_held_pages();
+  return memory.current_pages() -
+         std::min(memory.current_pages(), memory.foreign_held_pages());
 }
 
 uint64_t CurrentGuestPages(const Target& target) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/printable.h"
 #include "client/cli/commands.h"
 #include "client/cli/frames_bar.h"
 #include "client/cli/op_arguments.h"
@@ -44,7 +45,7 @@ void NoteShortMove(Session& session, const Target& target,
   const auto response =
       target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
   if (!response.ok()) return;
-  session.err() << "note: " << response->domain().name() << " has "
+  session.err() << "note: " << Printable(response->domain().name()) << " has "
                 << FormatPages(pages) << ", its target is "
                 << FormatPages(memory.target_pages()) << ": "
                 << WhyShort(response->domain()) << "\n";
