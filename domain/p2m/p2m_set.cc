@@ -163,7 +163,8 @@ absl::Status P2mList::PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
   const uint64_t taken = TakeLeaves(leaf, wanted, source);
   if (taken > 0) {
     *ready = std::min(end, Pfn((leaf + taken) * span));
-    RaiseLastPfn(*ready - PageCount(1));
+    // Each leaf is allocated for the first pfn that is set in it.
+    RaiseLastPfn(std::max(at, Pfn((leaf + taken - 1) * span)));
   }
   return taken == wanted ? absl::OkStatus()
                          : NoPageFor(PageRole::kLeaf, leaf + taken);
