@@ -66,7 +66,7 @@ TEST(PciSpecTest, WhatXlDoesNotTakeIsRefusedInItsWords) {
       {"01:00.0,bdf=02:00.0", "names a device twice"},
       {"01:00.0,colour=red", "Unknown PCI_SPEC_STRING option: colour"},
       {"01:00.0,rdm_policy=lax", "Unknown RDM policy: lax"},
-      {"name=gpu", "no such list here; give its bdf"},
+      {"name=gpu", "which Simvisor does not keep; give its bdf"},
       {"0x1:00.0", "is not a PCI address"},
   };
   for (const auto& [text, why] : kSpecs) {

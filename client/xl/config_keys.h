@@ -35,7 +35,7 @@ struct StrayCharacter {
   int line = 0;      // from 1
 };
 
-// The first one of `text`; nullopt if there is none.
+// The first such character of `text`; nullopt if all are in place.
 std::optional<StrayCharacter> FindStrayCharacter(absl::string_view text);
 
 }  // namespace simvisor::client

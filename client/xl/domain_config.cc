@@ -287,7 +287,7 @@ class KeyRemarks {
 
   // A line for each key that xl does not have.
   const std::vector<std::string>& unknown() const { return unknown_; }
-  // One for all of xl's that have no effect; empty if there are none.
+  // One line for all of xl's keys that have no effect; empty without such keys.
   std::string Idle() const {
     return idle_.empty() ? ""
                          : absl::StrCat("without effect here: ",

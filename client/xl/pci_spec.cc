@@ -108,9 +108,8 @@ class SpecReader {
     if (key == "bdf") return TakeDevice(value);
     if (key == "name") {
       return Unparsable(text_,
-                        "name= looks a device up among those that were made "
-                        "assignable, and there is no such list here; give its "
-                        "bdf");
+                        "name= looks a device up in xl's list of assignable "
+                        "devices, which Simvisor does not keep; give its bdf");
     }
     if (std::find(std::begin(kFlags), std::end(kFlags), key) !=
         std::end(kFlags)) {

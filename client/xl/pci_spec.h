@@ -22,7 +22,7 @@ namespace simvisor::client {
 //
 // INVALID_ARGUMENT with xl's message, and why, for what xl would not take: an
 // address out of its bounds, an unknown key, a device named twice or not at
-// all.  Also for name=, since there is no list of assignable devices here.
+// all.  Also for name=: Simvisor does not keep xl's list of assignable devices.
 // Source: xlu_pci_parse_spec_string().
 absl::StatusOr<std::string> ParsePciSpec(absl::string_view text);
 

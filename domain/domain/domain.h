@@ -255,8 +255,8 @@ class Domain {
 
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
   // the driver of a running guest, if that wakes it, move as far as it can; a
-  // short move is no error.  When `stop` ends the call, the target stays set.
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
+  // short move is not an error.  When `stop` ends the call, the target stays
+  // set. INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(PageCount target, StopCheck stop)

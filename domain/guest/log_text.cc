@@ -52,8 +52,8 @@ bool ConsumeControlSequence(absl::string_view& text) {
 }
 
 // Takes a colour off `text` whose escape character was lost: "[1;33m", or "[m"
-// before what is no word; and what grep writes behind it.  No bracket of a log
-// holds such a text and goes on behind it.
+// unless a word follows; and the "[K" that grep writes after it.  Brackets of
+// logs do not look like that.
 bool ConsumeBareColour(absl::string_view& text) {
   absl::string_view rest = text;
   if (!absl::ConsumePrefix(&rest, "[")) return false;
