@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "domain/host/dom0_memory.h"
 #include "domain/host/host.h"
 #include "gtest/gtest.h"
 #include "tests/e820_testing.h"

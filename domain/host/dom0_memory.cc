@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "domain/host/host.h"
 #include "domain/units/abi.h"
 #include "domain/units/error.h"
 

@@ -16,6 +16,9 @@
 
 namespace simvisor {
 
+// The hypervisor keeps the frames below 1 MiB, as Xen does for start-up code.
+inline constexpr Mfn kReservedBelow{256};
+
 // Pages of RAM of a machine with the map `e820`.
 PageCount RamOf(const E820Map& e820);
 

@@ -50,9 +50,6 @@
 
 namespace simvisor {
 
-// The hypervisor keeps the frames below 1 MiB, as Xen does for start-up code.
-inline constexpr Mfn kReservedBelow{256};
-
 struct HostConfig {
   // The machine's map; the frames are its RAM, but for those below 1 MiB, which
   // the hypervisor keeps.
