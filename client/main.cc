@@ -1,4 +1,4 @@
-// The program `simvisor`: see client/cli/app.h.
+// The program `simvisor`: see client/app.h.
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "client/cli/app.h"
+#include "client/app.h"
 
 namespace {
 

@@ -1,16 +1,32 @@
 # How libraries, programs and tests of this project are declared.
 
-# simvisor_library(NAME name SRCS file... [HDRS file...] [DEPS target...])
+# simvisor_precompiled(TARGET HEADER...)
+#
+# Lets the sources of TARGET begin with these headers, compiled once.  Sources
+# still name all that they use: the fuzz build goes without.
+function(simvisor_precompiled target)
+  target_precompile_headers(${target} PRIVATE ${ARGN})
+  # ccache takes precompiled headers only with these.
+  target_compile_options(${target} PRIVATE
+    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+endfunction()
+
+# simvisor_library(NAME name SRCS file... [HDRS file...] [DEPS target...]
+#                  [PRECOMPILED header...])
 #
 # Adds the static library simvisor_<name> with the alias simvisor::<name>.
 # Headers are included from the project's root.
 function(simvisor_library)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SRCS;HDRS;DEPS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SRCS;HDRS;DEPS;PRECOMPILED")
   set(target simvisor_${arg_NAME})
   add_library(${target} STATIC ${arg_SRCS} ${arg_HDRS})
   add_library(simvisor::${arg_NAME} ALIAS ${target})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE simvisor_warnings)
+  if(arg_PRECOMPILED)
+    simvisor_precompiled(${target} ${arg_PRECOMPILED})
+  endif()
 endfunction()
 
 # simvisor_binary(NAME name SRCS file... [DEPS target...])
@@ -26,30 +42,48 @@ function(simvisor_binary)
     ${arg_DEPS} simvisor_warnings $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
 endfunction()
 
-# simvisor_test(NAME name SRCS file... LABEL label [DEPS target...]
-#               [TIMEOUT seconds])
+# simvisor_test_headers(NAME name DEPS target... HEADERS header...)
 #
-# Adds a GoogleTest program and the ctest entry of the same name, which is run
-# from the project's root.  Building <label>_tests builds all that have the
-# label.  The timeout is 300 s unless given.
+# Adds the target <name>, whose precompiled headers the test programs of
+# simvisor_test(HEADERS name) share.
+function(simvisor_test_headers)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "DEPS;HEADERS")
+  add_library(${arg_NAME} OBJECT ${PROJECT_SOURCE_DIR}/tests/support/headers.cc)
+  target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_DEPS} simvisor_test_options)
+  simvisor_precompiled(${arg_NAME} ${arg_HEADERS})
+endfunction()
+
+# simvisor_test(NAME name LABELS label... SRCS file... DEPS target...
+#               HEADERS name [TIMEOUT seconds])
+#
+# Adds a GoogleTest program and a ctest entry for each of its tests, of the
+# test's name, which is run from the project's root.  Building <label>_tests
+# builds all that have the label.  The timeout is 300 s unless given.
 function(simvisor_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;LABEL;TIMEOUT" "SRCS;DEPS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS"
+                        "LABELS;SRCS;DEPS")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
   add_executable(${arg_NAME} ${arg_SRCS})
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${arg_NAME} PRIVATE
-    ${arg_DEPS} GTest::gmock_main Threads::Threads simvisor_warnings
-    $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
-  add_test(NAME ${arg_NAME} COMMAND ${arg_NAME}
-           WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${arg_NAME} PROPERTIES
-    TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})
-  if(NOT TARGET ${arg_LABEL}_tests)
-    add_custom_target(${arg_LABEL}_tests)
-  endif()
-  add_dependencies(${arg_LABEL}_tests ${arg_NAME})
+    ${arg_DEPS} simvisor_test_options $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
+  target_precompile_headers(${arg_NAME} REUSE_FROM ${arg_HEADERS})
+  target_compile_options(${arg_NAME} PRIVATE
+    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  gtest_discover_tests(${arg_NAME}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  foreach(label IN LISTS arg_LABELS)
+    if(NOT TARGET ${label}_tests)
+      add_custom_target(${label}_tests)
+    endif()
+    add_dependencies(${label}_tests ${arg_NAME})
+  endforeach()
 endfunction()
 
 # simvisor_python_test(NAME name SCRIPT file [TIMEOUT seconds])

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks that includes point down only.
+"""Checks that includes point down only, room by room.
 
-Folders are layers: base <- domain, client; proto <- server, client; domain <-
-server; and inside domain/ units < frames, p2m < guest < domain < host, where frames and p2m do not
-know each other.  domain/ includes no gRPC and no protobuf.  Within client/, only
-client/explain/ includes domain/.
+ROOMS lists the rooms from the ground up, with what each may include of the
+project besides itself and base/; a room can only name rooms above it in the
+list, so that no circle can be written down.  No file includes itself through
+others either.  Only the rooms of RPC_ROOMS know gRPC and protobuf.
 """
 
 import pathlib
@@ -13,78 +13,157 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# What each folder may include of the project, besides itself.
-ALLOWED = {
+PROTOS = ["simvisor/v1", "google/rpc", "grpc/health"]
+
+# The machine, for those who use it as a whole.
+MACHINE = ["domain/units", "domain/collections", "domain/cpus",
+           "domain/frames", "domain/p2m", "domain/e820", "domain/boot_log",
+           "domain/guest", "domain/vm", "domain/host"]
+
+ROOMS = {
     "base": [],
     "domain/units": [],
-    "domain/frames": ["domain/units"],
-    "domain/p2m": ["domain/units"],
-    "domain/guest": ["domain/units", "domain/frames", "domain/p2m"],
-    "domain/domain": [
-        "domain/units", "domain/frames", "domain/p2m", "domain/guest"],
-    "domain/host": [
-        "base", "domain/units", "domain/frames", "domain/p2m", "domain/guest",
-        "domain/domain"],
-    "domain/image": [
-        "domain/units", "domain/frames", "domain/p2m", "domain/guest",
-        "domain/domain", "domain/host"],
-    "domain/migration": [
-        "domain/units", "domain/frames", "domain/p2m", "domain/guest",
-        "domain/domain", "domain/host", "domain/image"],
-    "server": ["base", "domain", "simvisor/v1", "google/rpc", "grpc/health"],
+    "domain/collections": ["domain/units"],
+    "domain/cpus": ["domain/units", "domain/collections"],
+    "domain/frames": ["domain/units", "domain/collections"],
+    "domain/p2m": ["domain/units", "domain/collections"],
+    "domain/e820": ["domain/units"],
+    "domain/boot_log": ["domain/units", "domain/e820"],
+    "domain/guest": ["domain/units", "domain/collections", "domain/frames",
+                     "domain/p2m", "domain/e820"],
+    "domain/vm": ["domain/units", "domain/collections", "domain/cpus",
+                  "domain/frames", "domain/p2m", "domain/e820",
+                  "domain/guest"],
+    "domain/host": MACHINE[:-1],
+    "domain/image": MACHINE,
+    "domain/migration": [*MACHINE, "domain/image"],
+    "server/threads": MACHINE,
+    "server/machine": [*MACHINE, "server/threads"],
+    "server/listen": ["server/threads"],
+    "server/convert": [*MACHINE, "domain/migration"],
+    "server/calls": [*MACHINE, "server/threads", "server/machine",
+                     "server/convert"],
+    "server/reflection": ["server/calls"],
+    "server/host": [*MACHINE, "server/threads", "server/machine",
+                    "server/convert", "server/calls"],
+    "server/domains": [*MACHINE, "server/threads", "server/convert",
+                       "server/calls"],
+    "server/memory": [*MACHINE, "server/threads", "server/machine",
+                      "server/convert", "server/calls"],
+    "server/guests": [*MACHINE, "server/threads", "server/convert",
+                      "server/calls"],
+    "server/faults": ["server/machine", "server/convert", "server/calls"],
+    "server/images": [*MACHINE, "domain/image", "server/machine",
+                      "server/convert", "server/calls"],
+    "server/migration": [*MACHINE, "domain/image", "domain/migration",
+                         "server/threads", "server/machine", "server/listen",
+                         "server/convert", "server/calls", "server/images"],
+    # Builds the daemon of all rooms.
+    "server": [*MACHINE, "server/threads", "server/machine", "server/listen",
+               "server/calls", "server/reflection", "server/host",
+               "server/domains", "server/memory", "server/guests",
+               "server/faults", "server/migration"],
+    "client/api": [],
+    "client/xl": ["client/api"],
+    "client/walk": ["client/api"],
+    "client/script": ["client/api"],
+    "client/ui": ["client/api", "client/xl"],
+    "client/session": ["client/api", "client/ui"],
+    "client/verbs": ["client/api", "client/xl", "client/walk", "client/script",
+                     "client/ui", "client/session"],
     # Explains boot logs without a daemon, with the daemon's own library.
-    "client/explain": [
-        "base", "client", "domain/units", "domain/guest", "domain/host"],
-    "client": ["base", "simvisor/v1", "google/rpc", "grpc/health"],
+    "client/explain": [*MACHINE, "client/ui", "client/verbs"],
+    "client": ["client/api", "client/ui", "client/session", "client/verbs",
+               "client/explain"],
 }
-PROJECT = ("base/", "domain/", "server/", "client/", "tests/", "simvisor/", "google/rpc/",
-           "grpc/health/")
+
+RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
+             "server/reflection", "server/host", "server/domains",
+             "server/memory", "server/guests", "server/faults",
+             "server/images", "server/migration", "server", "client/api",
+             "client/xl", "client/walk", "client/script", "client/ui",
+             "client/session", "client/verbs", "client/explain", "client")
+
+TOPS = ("base", "domain", "server", "client")
+PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests", *PROTOS])
 RPC = re.compile(r"^(grpc|grpcpp|google/protobuf|google/rpc|simvisor)/|\.pb\.h$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 
-def below(path, folder):
-    return path == folder or path.startswith(folder + "/")
+def room_of(path):
+    return path.rpartition("/")[0]
 
 
-def layer_of(path):
-    """Returns the key of ALLOWED that `path` belongs to; None if unknown."""
-    return next((layer for layer in ALLOWED if below(path, layer)), None)
-
-
-def fault(layer, include):
-    """Returns what is wrong with `include` in `layer`; None if nothing is."""
-    if layer.startswith(("base", "domain")) and RPC.search(include):
-        return f"{layer}/ uses neither gRPC nor protobuf"
+def fault(room, include):
+    """Returns what is wrong with `include` in `room`; None if nothing is."""
+    if RPC.search(include):
+        return None if room in RPC_ROOMS else (
+            f"{room}/ uses neither gRPC nor protobuf")
     if not include.startswith(PROJECT):
         return None
-    if any(below(include, folder) for folder in [layer, *ALLOWED[layer]]):
+    allowed = [room, "base", *ROOMS[room]]
+    if room_of(include) in allowed:
         return None
-    return f"{layer}/ may include {', '.join(ALLOWED[layer]) or 'nothing'}"
+    return f"{room}/ may include {', '.join(allowed)}"
 
 
-def check_file(path):
-    name = path.relative_to(ROOT).as_posix()
-    layer = layer_of(name)
-    if layer is None:
-        yield f"{name}: belongs to no layer; name its folder in {__file__}"
+def rooms_problems():
+    above = []
+    for room, allowed in ROOMS.items():
+        for name in allowed:
+            if name not in above:
+                yield f"{room} names {name}, which does not stand before it"
+        above.append(room)
+
+
+def file_problems(name, includes):
+    room = room_of(name)
+    if room not in ROOMS:
+        yield f"{name}: its folder is no room of {__file__}; name it there"
         return
+    for number, include in includes:
+        problem = fault(room, include)
+        if problem:
+            yield f"{name}:{number}: includes {include}; {problem}"
+
+
+def circle_problems(includes):
+    """Looks for a way from a file to itself, each file once."""
+    done = set()
+
+    def visit(name, way):
+        if name in way:
+            circle = [*way[way.index(name):], name]
+            yield f"{name}: includes itself: {' -> '.join(circle)}"
+        elif name not in done:
+            for _, include in includes.get(name, ()):
+                yield from visit(include, [*way, name])
+            done.add(name)
+
+    for name in includes:
+        yield from visit(name, [])
+
+
+def includes_of(path):
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         match = INCLUDE.match(line)
-        problem = match and fault(layer, match.group(1))
-        if problem:
-            yield f"{name}:{number}: includes {match.group(1)}; {problem}"
+        if match:
+            yield number, match.group(1)
 
 
 def main():
-    files = sorted(
-        path for top in ("base", "domain", "server", "client")
-        for path in (ROOT / top).rglob("*") if path.suffix in (".h", ".cc"))
-    problems = [problem for path in files for problem in check_file(path)]
+    includes = {
+        path.relative_to(ROOT).as_posix(): list(includes_of(path))
+        for top in TOPS for path in sorted((ROOT / top).rglob("*"))
+        if path.suffix in (".h", ".cc")}
+    problems = [*rooms_problems(), *circle_problems(includes)]
+    for name, found in includes.items():
+        problems += file_problems(name, found)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(f"includes: {len(files)} files point down only")
+        print(f"includes: {len(includes)} files in {len(ROOMS)} rooms point "
+              "down only")
     return 1 if problems else 0
 
 

@@ -20,7 +20,7 @@ export SIMVISORD=build/release/bin/simvisord
 export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 SIMVISOR_BALLOON_SEQUENCES=${SIMVISOR_BALLOON_SEQUENCES:-2500} \
-  build/release/tests/balloon_random_test
+  build/release/tests/guest_test --gtest_filter='*Balloon*Random*:BalloonSequences*'
 /usr/bin/python3 tests/e2e/migrate_random_test.py
 SIMVISOR_SOAK_SECONDS=${SIMVISOR_SOAK_SECONDS:-600} \
   /usr/bin/python3 tests/e2e/soak_test.py

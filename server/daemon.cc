@@ -10,10 +10,10 @@
 #include <thread>
 #include <utility>
 
-#include "domain/units/status_macros.h"
-#include "server/inbound_frames.h"
-#include "server/inbound_ledger.h"
-#include "server/unique_fd.h"
+#include "base/status_macros.h"
+#include "server/listen/inbound_frames.h"
+#include "server/listen/inbound_ledger.h"
+#include "server/listen/unique_fd.h"
 
 namespace simvisor::server {
 namespace {

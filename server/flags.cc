@@ -13,11 +13,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "domain/units/cpu_mask.h"
-#include "domain/units/status_macros.h"
-#include "server/quote.h"
+#include "base/quote.h"
+#include "base/status_macros.h"
+#include "base/version.h"
+#include "domain/cpus/cpu_mask.h"
 #include "server/size.h"
-#include "server/version.h"
 
 namespace simvisor::server {
 namespace {
@@ -273,7 +273,7 @@ absl::Status ReadSeconds(absl::string_view flag, const Word& word,
 template <typename Size>
 absl::Status ReadSize(absl::string_view flag, const Word& word, Size& out) {
   if (!word.has_value()) return absl::OkStatus();
-  const absl::StatusOr<PageCount> size = ParseSize(*word);
+  const absl::StatusOr<PageCount> size = ParsePages(*word);
   if (!size.ok()) return Named(flag, size.status());
   out = *size;
   return absl::OkStatus();

@@ -17,10 +17,10 @@
 #include "domain/host/host.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/units/units.h"
-#include "server/call_runner.h"
-#include "server/connection_limits.h"
-#include "server/listen_address.h"
-#include "server/migration_targets.h"
+#include "server/calls/call_runner.h"
+#include "server/listen/connection_limits.h"
+#include "server/listen/listen_address.h"
+#include "server/migration/migration_targets.h"
 
 namespace simvisor::server {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "server/quote.h"
+#include "base/quote.h"
 
 namespace simvisor::server {
 namespace {

@@ -1,7 +1,4 @@
-// Sizes as people write them on a command line.
-//
-// A size is a decimal number and an optional unit: t, g, m, k or b, in either
-// case, for TiB, GiB, MiB, KiB and bytes.  A bare number is in MiB, as for xl.
+// Sizes of memory on the daemon's command line.
 //
 // Thread safety: pure functions.
 
@@ -14,11 +11,11 @@
 
 namespace simvisor::server {
 
-// The pages that `text` stands for; may be none.
+// The pages that `text`, a size as base/size.h reads it, stands for; may be 0.
 //
-// INVALID_ARGUMENT ARGUMENT_MALFORMED if `text` is not of the form above or is
-// no whole number of pages, ARGUMENT_TOO_LARGE for 2^64 bytes or more.
-absl::StatusOr<PageCount> ParseSize(absl::string_view text);
+// INVALID_ARGUMENT ARGUMENT_MALFORMED if it is not a size or not a whole number
+// of pages, ARGUMENT_TOO_LARGE for 2^64 bytes or more.
+absl::StatusOr<PageCount> ParsePages(absl::string_view text);
 
 }  // namespace simvisor::server
 

@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 #include "client/api/address.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

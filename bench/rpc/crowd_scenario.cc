@@ -2,12 +2,12 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/crowd.h"
 #include "bench/rpc/crowd_parts.h"
 #include "bench/rpc/empty_calls.h"
 #include "bench/rpc/resident_memory.h"
 #include "bench/rpc/scenario.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

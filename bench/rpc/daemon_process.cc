@@ -16,7 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "domain/units/status_macros.h"
+#include "base/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

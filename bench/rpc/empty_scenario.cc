@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/empty_calls.h"
 #include "bench/rpc/scenario.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

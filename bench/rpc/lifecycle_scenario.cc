@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/empty_calls.h"
 #include "bench/rpc/scenario.h"
-#include "domain/units/status_macros.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 
 namespace simvisor::bench {

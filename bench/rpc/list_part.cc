@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/crowd_parts.h"
-#include "domain/units/status_macros.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 
 namespace simvisor::bench {

@@ -13,11 +13,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/daemon_process.h"
 #include "bench/rpc/report.h"
 #include "bench/rpc/scenario.h"
 #include "bench/rpc/stop_signals.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/crowd.h"
 #include "bench/rpc/ops_stream.h"
 #include "bench/rpc/scenario.h"
 #include "bench/rpc/target_steps.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

@@ -8,9 +8,9 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/stop_signals.h"
 #include "client/api/error.h"
-#include "domain/units/status_macros.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::bench {

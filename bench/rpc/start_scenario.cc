@@ -4,10 +4,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/status_macros.h"
 #include "bench/rpc/daemon_process.h"
 #include "bench/rpc/scenario.h"
 #include "bench/rpc/stop_signals.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::bench {
 namespace {

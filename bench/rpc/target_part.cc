@@ -2,10 +2,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "bench/rpc/crowd_parts.h"
 #include "bench/rpc/empty_calls.h"
 #include "bench/rpc/target_steps.h"
-#include "domain/units/status_macros.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::bench {

@@ -5,13 +5,13 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "client/cli/commands.h"
-#include "client/cli/exit_code.h"
-#include "client/cli/files.h"
-#include "client/cli/quantities.h"
+#include "base/status_macros.h"
 #include "client/explain/explanation.h"
 #include "client/explain/explanation_json.h"
-#include "domain/units/status_macros.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/files.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
 
 namespace simvisor::client {
 namespace {

@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "domain/guest/dom0_map.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/boot_log/dom0_map.h"
 #include "domain/host/dom0_memory.h"
 #include "domain/units/abi.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor::client {
 namespace {

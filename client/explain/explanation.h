@@ -15,9 +15,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "domain/boot_log/boot_log.h"
+#include "domain/e820/e820.h"
 #include "domain/guest/boot_figures.h"
-#include "domain/guest/boot_log.h"
-#include "domain/guest/e820.h"
 #include "domain/units/units.h"
 
 namespace simvisor::client {

@@ -5,8 +5,8 @@
 #ifndef SIMVISOR_CLIENT_EXPLAIN_EXPLANATION_JSON_H_
 #define SIMVISOR_CLIENT_EXPLAIN_EXPLANATION_JSON_H_
 
-#include "client/cli/json_object.h"
 #include "client/explain/explanation.h"
+#include "client/ui/json_object.h"
 
 namespace simvisor::client {
 

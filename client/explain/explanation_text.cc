@@ -1,7 +1,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "client/cli/quantities.h"
 #include "client/explain/explanation.h"
+#include "client/ui/quantities.h"
 #include "domain/host/dom0_memory.h"
 
 namespace simvisor::client {

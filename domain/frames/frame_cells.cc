@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "domain/units/status_macros.h"
+#include "base/status_macros.h"
 
 namespace simvisor {
 

@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "domain/units/allocation_faults.h"
-#include "domain/units/compact_words.h"
-#include "domain/units/run_list.h"
+#include "base/allocation_faults.h"
+#include "domain/collections/compact_words.h"
+#include "domain/collections/run_list.h"
 
 namespace simvisor {
 

@@ -46,13 +46,13 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "base/allocation_faults.h"
 #include "domain/frames/foreign_refs.h"
 #include "domain/frames/frame_run.h"
 #include "domain/frames/frame_table.h"
 #include "domain/frames/page_contents.h"
 #include "domain/frames/page_store.h"
 #include "domain/frames/scatter_places.h"
-#include "domain/units/allocation_faults.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "base/error.h"
 #include "domain/frames/frame_pool.h"
-#include "domain/units/error.h"
 
 namespace simvisor {
 namespace {

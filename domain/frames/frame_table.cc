@@ -5,8 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/status_macros.h"
 #include "domain/frames/frame_cell.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

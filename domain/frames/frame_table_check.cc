@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/error.h"
 #include "domain/frames/frame_cell.h"
 #include "domain/frames/frame_table.h"
-#include "domain/units/error.h"
 
 namespace simvisor {
 namespace {

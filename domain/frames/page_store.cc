@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
-#include "domain/units/error.h"
+#include "base/error.h"
 
 namespace simvisor {
 namespace {

@@ -30,8 +30,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "domain/units/address_space.h"
-#include "domain/units/allocation_faults.h"
+#include "base/allocation_faults.h"
+#include "domain/collections/address_space.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -17,8 +17,8 @@
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "base/status_macros.h"
 #include "domain/frames/page_store.h"
-#include "domain/units/status_macros.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

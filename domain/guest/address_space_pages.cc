@@ -4,9 +4,9 @@
 #include <iterator>
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "domain/guest/address_spaces.h"
 #include "domain/p2m/page_entries.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

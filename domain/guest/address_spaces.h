@@ -39,13 +39,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "domain/collections/state_codec.h"
 #include "domain/guest/address_space_types.h"
 #include "domain/guest/table_slab.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
 #include "domain/units/p2m_word.h"
-#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

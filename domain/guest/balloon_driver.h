@@ -19,9 +19,9 @@
 #include <optional>
 
 #include "absl/types/span.h"
+#include "domain/collections/state_codec.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/units/abi.h"
-#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -29,8 +29,8 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
-#include "domain/units/extent_set.h"
-#include "domain/units/state_codec.h"
+#include "domain/collections/extent_set.h"
+#include "domain/collections/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

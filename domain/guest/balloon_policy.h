@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "domain/units/state_codec.h"
+#include "domain/collections/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "domain/units/extent_set.h"
-#include "domain/units/status_macros.h"
+#include "base/status_macros.h"
+#include "domain/collections/extent_set.h"
 
 namespace simvisor {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "domain/guest/e820.h"
+#include "domain/e820/e820.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/units/units.h"
 

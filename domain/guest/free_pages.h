@@ -16,9 +16,9 @@
 
 #include <vector>
 
+#include "base/allocation_faults.h"
+#include "domain/collections/extent_set.h"
 #include "domain/p2m/page_source.h"
-#include "domain/units/allocation_faults.h"
-#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

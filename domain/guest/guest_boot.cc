@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "domain/units/status_macros.h"
+#include "base/status_macros.h"
 
 namespace simvisor {
 namespace {

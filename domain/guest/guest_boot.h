@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/allocation_faults.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
-#include "domain/units/allocation_faults.h"
 
 namespace simvisor {
 

@@ -19,9 +19,9 @@
 #include <optional>
 #include <vector>
 
+#include "domain/collections/extent_set.h"
+#include "domain/collections/state_codec.h"
 #include "domain/frames/page_contents.h"
-#include "domain/units/extent_set.h"
-#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

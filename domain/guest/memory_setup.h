@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "domain/guest/e820.h"
+#include "domain/collections/extent_set.h"
+#include "domain/e820/e820.h"
 #include "domain/units/abi.h"
-#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "base/error.h"
 #include "domain/units/abi.h"
-#include "domain/units/error.h"
 
 namespace simvisor {
 namespace {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "domain/guest/boot_log.h"
-#include "domain/guest/e820.h"
+#include "domain/boot_log/boot_log.h"
+#include "domain/e820/e820.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

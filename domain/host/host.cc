@@ -5,11 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "domain/guest/dom0_map.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/boot_log/dom0_map.h"
 #include "domain/host/dom0_memory.h"
 #include "domain/host/spec_check.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {
@@ -43,18 +43,6 @@ absl::Status NotFound(const DomainSelector& selector) {
 }
 
 }  // namespace
-
-std::string UuidToString(const Uuid& uuid) {
-  constexpr absl::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(36);
-  for (size_t i = 0; i < uuid.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += kDigits[uuid[i] >> 4];
-    text += kDigits[uuid[i] & 0xf];
-  }
-  return text;
-}
 
 std::string ToString(const DomainSelector& selector) {
   if (const auto* id = std::get_if<DomainId>(&selector)) {

@@ -38,15 +38,15 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "domain/domain/domain.h"
-#include "domain/domain/domain_types.h"
+#include "base/allocation_faults.h"
+#include "base/byte_budget.h"
+#include "domain/cpus/cpu_mask.h"
+#include "domain/e820/e820.h"
 #include "domain/frames/frame_pool.h"
-#include "domain/guest/e820.h"
 #include "domain/host/pci_owners.h"
-#include "domain/units/allocation_faults.h"
-#include "domain/units/byte_budget.h"
-#include "domain/units/cpu_mask.h"
 #include "domain/units/units.h"
+#include "domain/vm/domain.h"
+#include "domain/vm/domain_types.h"
 
 namespace simvisor {
 
@@ -121,8 +121,6 @@ using DomainSelector = std::variant<DomainId, std::string, Uuid>;
 
 // "domain 7", "domain \"web\"" or "domain 2f1d...".
 std::string ToString(const DomainSelector& selector);
-// 8-4-4-4-12 lower-case hexadecimal digits.
-std::string UuidToString(const Uuid& uuid);
 
 class Host {
  public:

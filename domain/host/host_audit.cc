@@ -1,8 +1,8 @@
 // The audit of the whole machine.
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "domain/host/host.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

@@ -20,10 +20,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "domain/domain/domain.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/host/host.h"
 #include "domain/units/units.h"
+#include "domain/vm/domain.h"
 
 namespace simvisor {
 

@@ -7,9 +7,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/error.h"
 #include "base/printable.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
+#include "base/status_macros.h"
 
 namespace simvisor {
 namespace {
@@ -94,18 +94,6 @@ absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
                       spec.name, value, what, limit));
 }
 
-// 8-4-4-4-12 hexadecimal digits.
-bool IsUuidForm(absl::string_view text) {
-  constexpr absl::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-  if (text.size() != kForm.size()) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (kForm[i] == '-' ? text[i] != '-' : !absl::ascii_isxdigit(text[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
 // A device that is named twice, if any.
 std::optional<PciAddress> NamedTwice(const std::vector<PciAddress>& devices) {
   for (size_t i = 0; i < devices.size(); ++i) {
@@ -150,7 +138,7 @@ absl::Status CheckDomainName(absl::string_view name) {
   if (std::all_of(name.begin(), name.end(), absl::ascii_isdigit)) {
     return NameError(name, "digits alone would be taken for a domain id");
   }
-  if (IsUuidForm(name)) {
+  if (HasUuidForm(name)) {
     return NameError(name, "it would be taken for a uuid");
   }
   return CheckCharacters(name);

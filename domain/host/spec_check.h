@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "domain/domain/domain_types.h"
+#include "domain/vm/domain_types.h"
 
 namespace simvisor {
 

@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "domain/domain/suspend_types.h"
 #include "domain/frames/page_contents.h"
 #include "domain/units/units.h"
+#include "domain/vm/suspend_types.h"
 
 namespace simvisor {
 

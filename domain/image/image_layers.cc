@@ -1,8 +1,8 @@
 // What stands around the records of a save image: headers and layers.
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "domain/image/image_reader.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 

@@ -1,7 +1,7 @@
 #include "domain/image/image_memory.h"
 
 #include "absl/strings/str_format.h"
-#include "domain/units/error.h"
+#include "base/error.h"
 
 namespace simvisor {
 

@@ -12,7 +12,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "domain/units/byte_budget.h"
+#include "base/byte_budget.h"
 
 namespace simvisor {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "domain/image/image_memory.h"
 #include "domain/image/image_reader.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "domain/image/image_memory.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

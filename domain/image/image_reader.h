@@ -32,15 +32,15 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "domain/domain/domain_types.h"
+#include "base/byte_budget.h"
+#include "base/error.h"
+#include "domain/collections/extent_set.h"
 #include "domain/image/image_sink.h"
 #include "domain/image/page_types.h"
 #include "domain/image/stream_format.h"
 #include "domain/units/abi.h"
-#include "domain/units/byte_budget.h"
-#include "domain/units/error.h"
-#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
+#include "domain/vm/domain_types.h"
 
 namespace simvisor {
 

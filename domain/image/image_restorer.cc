@@ -5,11 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
 #include "domain/image/guest_pages.h"
 #include "domain/image/image_memory.h"
 #include "domain/image/page_table.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

@@ -26,12 +26,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/byte_budget.h"
 #include "domain/host/incoming_domain.h"
 #include "domain/image/guest_pages.h"
 #include "domain/image/image_reader.h"
 #include "domain/image/image_sink.h"
 #include "domain/image/page_table.h"
-#include "domain/units/byte_budget.h"
 
 namespace simvisor {
 

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
 #include "domain/image/guest_pages.h"
 #include "domain/image/page_table.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

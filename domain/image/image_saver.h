@@ -27,12 +27,12 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
-#include "domain/domain/domain.h"
-#include "domain/domain/suspend_types.h"
+#include "domain/collections/extent_set.h"
 #include "domain/image/image_writer.h"
 #include "domain/image/stream_format.h"
-#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
+#include "domain/vm/domain.h"
+#include "domain/vm/suspend_types.h"
 
 namespace simvisor {
 

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "domain/image/image_reader.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

@@ -1,9 +1,9 @@
 #include "domain/image/page_table.h"
 
 #include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
 #include "domain/image/stream_format.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -11,8 +11,8 @@
 #include <array>
 #include <cstddef>
 
+#include "domain/collections/extent_set.h"
 #include "domain/image/stream_format.h"
-#include "domain/units/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

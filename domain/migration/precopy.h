@@ -25,9 +25,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "domain/domain/domain.h"
 #include "domain/image/image_saver.h"
 #include "domain/migration/precopy_policy.h"
+#include "domain/vm/domain.h"
 
 namespace simvisor {
 

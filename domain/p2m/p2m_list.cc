@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
+#include "base/error.h"
+#include "base/status_macros.h"
 
 namespace simvisor {
 namespace {

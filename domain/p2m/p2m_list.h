@@ -48,6 +48,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/allocation_faults.h"
+#include "domain/collections/compact_words.h"
+#include "domain/collections/extent_set.h"
+#include "domain/collections/state_codec.h"
 #include "domain/p2m/leaf_map.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
@@ -55,11 +59,7 @@
 #include "domain/p2m/pmd_listener.h"
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
-#include "domain/units/allocation_faults.h"
-#include "domain/units/compact_words.h"
-#include "domain/units/extent_set.h"
 #include "domain/units/p2m_word.h"
-#include "domain/units/state_codec.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/error.h"
+#include "base/status_macros.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_entries.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

@@ -5,9 +5,9 @@
 #include <iterator>
 
 #include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
 #include "domain/p2m/p2m_list.h"
-#include "domain/units/error.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 

@@ -20,9 +20,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
+#include "domain/collections/state_codec.h"
 #include "domain/p2m/p2m_list.h"
-#include "domain/units/state_codec.h"
-#include "domain/units/status_macros.h"
 
 namespace simvisor {
 namespace {

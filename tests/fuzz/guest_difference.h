@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/types/span.h"
-#include "domain/domain/domain.h"
+#include "domain/vm/domain.h"
 
 namespace simvisor {
 

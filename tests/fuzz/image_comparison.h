@@ -9,7 +9,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "domain/domain/domain.h"
+#include "domain/vm/domain.h"
 
 namespace simvisor {
 

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "domain/collections/state_codec.h"
 #include "domain/image/image_restorer.h"
 #include "domain/image/image_saver.h"
-#include "domain/units/error.h"
-#include "domain/units/state_codec.h"
 #include "tests/fuzz/byte_reader.h"
 #include "tests/fuzz/guest_difference.h"
 #include "tests/fuzz/notes_guests.h"

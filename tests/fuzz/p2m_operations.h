@@ -21,8 +21,8 @@
 #include "absl/types/span.h"
 #include "domain/p2m/p2m_list.h"
 #include "tests/fuzz/byte_reader.h"
-#include "tests/limited_pages.h"
-#include "tests/p2m_list_model.h"
+#include "tests/support/limited_pages.h"
+#include "tests/support/p2m_list_model.h"
 
 namespace simvisor {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "domain/units/cpu_mask_table.h"
+#include "domain/cpus/cpu_mask_table.h"
 
 namespace simvisor {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "domain/units/abi.h"
-#include "tests/balloon_guest.h"
+#include "tests/support/balloon_guest.h"
 #include "tests/vectors/operations.h"
 
 namespace simvisor {

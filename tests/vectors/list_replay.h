@@ -16,7 +16,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "domain/guest/e820.h"
+#include "domain/e820/e820.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"

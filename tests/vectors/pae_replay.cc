@@ -9,7 +9,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "gtest/gtest.h"
-#include "tests/p2m_pages.h"
+#include "tests/support/p2m_pages.h"
 
 namespace simvisor {
 namespace {

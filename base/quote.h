@@ -1,0 +1,25 @@
+// Text from outside, fit to be shown in a message.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_BASE_QUOTE_H_
+#define SIMVISOR_BASE_QUOTE_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "base/printable.h"
+
+namespace simvisor {
+
+// `text` cut to at most `max_bytes`, "..." included if it was cut, and never in
+// the middle of a UTF-8 character.
+std::string Shortened(absl::string_view text, size_t max_bytes);
+
+// `text` in double quotes, shortened to 80 bytes, and printable.
+std::string Quoted(absl::string_view text);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_BASE_QUOTE_H_

@@ -1,0 +1,29 @@
+// Sizes as people write them: a decimal number and a unit, one of t, g, m, k
+// and b in either case, for TiB, GiB, MiB, KiB and bytes.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_BASE_SIZE_H_
+#define SIMVISOR_BASE_SIZE_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace simvisor {
+
+// The bytes that `text` stands for; may be 0.  A number without a unit is in
+// MiB, as for xl.
+//
+// INVALID_ARGUMENT ARGUMENT_MALFORMED if `text` is not of the form above,
+// ARGUMENT_TOO_LARGE for 2^64 bytes or more.
+absl::StatusOr<uint64_t> ParseSize(absl::string_view text);
+
+// True if `text` ends in one of the units.
+bool HasSizeUnit(absl::string_view text);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_BASE_SIZE_H_

@@ -1,0 +1,7 @@
+#include "base/version.h"
+
+namespace simvisor {
+
+const char kVersion[] = SIMVISOR_VERSION;
+
+}  // namespace simvisor

@@ -1,0 +1,21 @@
+// The program `simvisor`, from its command line to its exit code.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_CLIENT_APP_H_
+#define SIMVISOR_CLIENT_APP_H_
+
+#include <string>
+#include <vector>
+
+#include "client/session/session.h"
+
+namespace simvisor::client {
+
+// Parses `arguments` (without the program's name), does what they ask for and
+// returns the exit code (exit_code.h).  Output and errors go to `streams`.
+int RunApp(const std::vector<std::string>& arguments, const Streams& streams);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_APP_H_

@@ -1,0 +1,87 @@
+#include "client/session/session.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/api/address.h"
+#include "client/api/error.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace simvisor::client {
+
+Session::Session(const Streams& streams)
+    : streams_(streams),
+      out_buf_(streams.out),
+      err_buf_(streams.err),
+      out_(&out_buf_),
+      err_(&err_buf_) {
+  err_ << std::unitbuf;
+}
+
+absl::StatusOr<const Client*> Session::Connect() {
+  if (client_ != nullptr) return client_.get();
+  const std::string address =
+      options_.address.empty() ? DefaultAddress() : options_.address;
+  Client::Options client_options;
+  if (options_.timeout_seconds > 0) {
+    client_options.timeout = absl::Seconds(options_.timeout_seconds);
+  }
+  if (!json()) client_options.on_response = &MakePrintable;
+  auto client = Client::Create(address, client_options);
+  if (!client.ok()) return UsageError(client.status().message());
+  client_ = *std::move(client);
+  return client_.get();
+}
+
+absl::StatusOr<Target> Session::Open(absl::string_view text) {
+  auto ref = ParseDomain(text);
+  if (!ref.ok()) return ref.status();
+  auto client = Connect();
+  if (!client.ok()) return client.status();
+  domain_ = std::string(text);
+  return Target{**client, *std::move(ref)};
+}
+
+absl::Status Session::PrintJson(const google::protobuf::Message& message) {
+  return PrintJson(message, /*one_line=*/false);
+}
+
+absl::Status Session::PrintJsonLine(const google::protobuf::Message& message) {
+  return PrintJson(message, /*one_line=*/true);
+}
+
+absl::Status Session::PrintJson(const google::protobuf::Message& message,
+                                bool one_line) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = !one_line;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  const auto status =
+      google::protobuf::util::MessageToJsonString(message, &text, options);
+  if (!status.ok()) {
+    return absl::InternalError(
+        absl::StrCat("JSON: ", std::string(status.message())));
+  }
+  out() << text << (one_line ? "\n" : "");
+  return absl::OkStatus();
+}
+
+std::ostream* Session::BarStream(bool writes_output) const {
+  const bool mixes = writes_output && streams_.out_is_terminal;
+  return streams_.err_is_terminal && !mixes ? &streams_.err : nullptr;
+}
+
+void Session::PrintError(const absl::Status& status) {
+  if (domain_ && ReasonOf(status) == "DOMAIN_NOT_FOUND") {
+    const auto ref = ParseDomain(*domain_);
+    if (ref.ok() && !ref->has_domid()) {
+      err() << *domain_ << " is an invalid domain identifier (rc=-6)\n";
+    }
+  }
+  err() << Describe(status) << "\n";
+}
+
+}  // namespace simvisor::client

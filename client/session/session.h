@@ -1,0 +1,131 @@
+// What a command works with: its streams, the global options, the daemon.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_CLIENT_SESSION_SESSION_H_
+#define SIMVISOR_CLIENT_SESSION_SESSION_H_
+
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/api/client.h"
+#include "client/ui/printable_output.h"
+#include "google/protobuf/message.h"
+#include "simvisor/v1/common.pb.h"
+
+namespace simvisor::client {
+
+// What fits on the screen.
+struct ScreenSize {
+  int columns = 80;
+  int rows = 24;
+};
+
+// Where a command writes.
+struct Streams {
+  std::ostream& out;
+  std::ostream& err;
+  bool out_is_terminal = false;
+  bool err_is_terminal = false;
+  bool out_takes_colors = false;
+  ScreenSize screen = {};
+};
+
+// Options that every command has.
+struct GlobalOptions {
+  std::string address;  // empty for DefaultAddress()
+  std::string output = "text";
+  double timeout_seconds = 0;  // 0 for none
+};
+
+// A domain and the client that reaches it.
+struct Target {
+  const Client& client;
+  v1::DomainRef ref;
+
+  // A request that names the domain.
+  template <typename Request>
+  Request MakeRequest() const {
+    Request request;
+    *request.mutable_domain() = ref;
+    return request;
+  }
+};
+
+class Session {
+ public:
+  explicit Session(const Streams& streams);
+
+  // For the parser to fill in before a command runs.
+  GlobalOptions& options() { return options_; }
+
+  // Where text goes; what a terminal would obey is escaped on the way, see
+  // client/cli/printable_output.h.
+  std::ostream& out() { return out_; }
+  std::ostream& err() { return err_; }
+  // Standard output itself, for text that has colours and no text of others.
+  std::ostream& colored_out() { return streams_.out; }
+  bool json() const { return options_.output == "json"; }
+  // Whether standard output is a terminal that may be sent colours.
+  bool colors() const { return streams_.out_takes_colors; }
+  // Size of that terminal, or a usual one.
+  ScreenSize screen() const { return streams_.screen; }
+
+  // The client, made when it is first asked for.  Strings of its responses are
+  // printable, unless they go to JSON, which escapes them itself.  A
+  // UsageError() if the address is none.
+  absl::StatusOr<const Client*> Connect();
+
+  // The domain that `text` names, by ParseDomain(), and the client.
+  absl::StatusOr<Target> Open(absl::string_view text);
+
+  // Prints a response: as JSON if that was asked for, by `text` otherwise.
+  template <typename Response, typename Text>
+  absl::Status Show(const absl::StatusOr<Response>& response, Text text) {
+    if (!response.ok()) return response.status();
+    if (json()) return PrintJson(*response);
+    text(*response);
+    return absl::OkStatus();
+  }
+
+  // As above, for commands that are silent when they succeed.
+  template <typename Response>
+  absl::Status Show(const absl::StatusOr<Response>& response) {
+    return Show(response, [](const Response&) {});
+  }
+
+  // protobuf's JSON of `message`: names as in the .proto files, defaults
+  // included, 64-bit numbers as strings, bytes in base64.
+  absl::Status PrintJson(const google::protobuf::Message& message);
+  // The same on one line.
+  absl::Status PrintJsonLine(const google::protobuf::Message& message);
+
+  // The stream for a ProgressBar: null unless standard error is a terminal that
+  // standard output does not write to at the same time.
+  std::ostream* BarStream(bool writes_output) const;
+
+  // Tells people what `status` says, in xl's words where xl has any.
+  void PrintError(const absl::Status& status);
+
+ private:
+  absl::Status PrintJson(const google::protobuf::Message& message,
+                         bool one_line);
+
+  const Streams streams_;
+  PrintableBuf out_buf_;
+  PrintableBuf err_buf_;
+  std::ostream out_;
+  std::ostream err_;
+  GlobalOptions options_;
+  std::unique_ptr<Client> client_;
+  std::optional<std::string> domain_;  // as Open() was given it last
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_SESSION_SESSION_H_

@@ -1,0 +1,29 @@
+#include "client/ui/exit_code.h"
+
+#include "absl/strings/cord.h"
+#include "client/api/error.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr absl::string_view kUsageUrl = "simvisor.client/usage";
+
+}  // namespace
+
+absl::Status UsageError(absl::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(message);
+  status.SetPayload(kUsageUrl, absl::Cord());
+  return status;
+}
+
+int ExitCode(const absl::Status& status) {
+  if (status.ok()) return kExitDone;
+  if (status.GetPayload(kUsageUrl)) return kExitUsage;
+  // The daemon itself gives UNAVAILABLE no reason.
+  if (absl::IsUnavailable(status) && ReasonOf(status).empty()) {
+    return kExitUnreachable;
+  }
+  return kExitFailed;
+}
+
+}  // namespace simvisor::client

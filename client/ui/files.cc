@@ -1,0 +1,40 @@
+#include "client/ui/files.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "client/ui/input_file.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr size_t kPieceBytes = 65536;
+
+}  // namespace
+
+absl::Status FileError(absl::string_view verb, absl::string_view path,
+                       int error) {
+  return absl::Status(
+      absl::ErrnoToStatusCode(error),
+      absl::StrCat("cannot ", verb, " ", path, ": ", std::strerror(error)));
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path,
+                                     size_t max_bytes) {
+  auto file = InputFile::Open(path);
+  if (!file.ok()) return file.status();
+  std::string data;
+  size_t before;
+  do {
+    before = data.size();
+    const absl::Status read = file->Read(kPieceBytes, data);
+    if (!read.ok()) return read;
+    if (data.size() > max_bytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, ": more than ", max_bytes, " bytes, the most it can be"));
+    }
+  } while (data.size() > before);
+  return data;
+}
+
+}  // namespace simvisor::client

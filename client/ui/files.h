@@ -1,0 +1,27 @@
+// Files that users name on the command line.
+//
+// Thread safety: pure functions but for the files.
+
+#ifndef SIMVISOR_CLIENT_UI_FILES_H_
+#define SIMVISOR_CLIENT_UI_FILES_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace simvisor::client {
+
+// "cannot VERB PATH: " and what `error`, a number of errno, means.
+absl::Status FileError(absl::string_view verb, absl::string_view path,
+                       int error);
+
+// The contents of `path`, standard input for "-".  The system's error, after
+// "cannot read PATH: ", or INVALID_ARGUMENT for more than `max_bytes`.
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_UI_FILES_H_

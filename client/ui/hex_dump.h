@@ -1,0 +1,27 @@
+// Bytes as text, and back.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_UI_HEX_DUMP_H_
+#define SIMVISOR_CLIENT_UI_HEX_DUMP_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace simvisor::client {
+
+// Sixteen bytes to a line after their offset, which starts at `first_offset`,
+// with the printable ones beside them; lines that repeat are one "*".  The last
+// line is the offset of the end.
+std::string HexDump(absl::string_view data, uint64_t first_offset);
+
+// The bytes of "00ff a0", where spaces are ignored.  A UsageError() for another
+// character or an odd number of digits.
+absl::StatusOr<std::string> ParseHexBytes(absl::string_view text);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_UI_HEX_DUMP_H_

@@ -1,0 +1,67 @@
+// A file that the program writes for its user: whole, or not at all.
+//
+// What PATH names decides how it is written:
+//
+//   nothing, a file    a new file takes its place once it is whole and on the
+//                      disk (client/ui/part_file.h): mode 0600, owned by the
+//                      user.  A file that may not be written is refused, as
+//                      open(2) would.
+//   a symbolic link    stays; what it leads to is replaced.
+//   a pipe, a device   written to as it is, and so is standard output, "-".
+//   a terminal         refused: bytes would spill on it, and be lost.
+//   a folder           refused.
+//
+// Thread safety: thread-compatible; one at a time in the process.
+
+#ifndef SIMVISOR_CLIENT_UI_OUTPUT_FILE_H_
+#define SIMVISOR_CLIENT_UI_OUTPUT_FILE_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/ui/part_file.h"
+
+namespace simvisor::client {
+
+class OutputFile {
+ public:
+  // Opens it without changing what PATH is.  The system's error after "cannot
+  // write PATH: "; a UsageError() for a terminal.
+  static absl::StatusOr<OutputFile> Create(
+      const std::string& path, PartFile::Kind kind = PartFile::Kind::kNameless);
+
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  // Removes what was written, unless it has been committed.
+  ~OutputFile();
+
+  absl::Status Append(absl::string_view data);
+  // Append() of all there is, and Commit().
+  absl::Status Finish(absl::string_view data);
+
+  // Makes PATH hold what was appended, for good: it is on the disk, if there is
+  // one.  ABORTED, and PATH stays as it is, if another program has written PATH
+  // since Create().
+  absl::Status Commit();
+
+ private:
+  explicit OutputFile(std::string path) : path_(std::move(path)) {}
+
+  absl::Status OpenInPlace();
+  absl::Status OpenPart(bool exists, PartFile::Kind kind);
+  // `status` with what could not be done before it.
+  absl::Status Explain(const absl::Status& status) const;
+  absl::Status Error() const;  // of errno
+
+  std::string path_;
+  std::unique_ptr<PartFile> part_;  // null: written in place
+  int fd_ = -1;                     // owned unless it is the part's
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_UI_OUTPUT_FILE_H_

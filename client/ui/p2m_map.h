@@ -1,0 +1,86 @@
+// A picture of a pfn space that fits a screen, whatever its size.
+//
+// Every cell stands for the same number of pfns, a power of two.  The map is
+// built from a stream of runs whose end is not known: it begins with one pfn to
+// a cell, and whenever a run goes past the last cell, neighbours are put
+// together.  So it holds no more than its cells, and reads the list once.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_CLIENT_UI_P2M_MAP_H_
+#define SIMVISOR_CLIENT_UI_P2M_MAP_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "client/ui/json_object.h"
+#include "simvisor/v1/common.pb.h"
+
+namespace simvisor::client {
+
+class P2mMap {
+ public:
+  // The classes of pfns, in the order in which they are shown.
+  enum Class { kRam, kIdentity, kForeign, kMissing };
+  static constexpr size_t kClasses = 4;
+
+  // Pfns of each class.
+  using Counts = std::array<uint64_t, kClasses>;
+
+  // Pfns of one class over the whole map.
+  struct Total {
+    uint64_t pfns = 0;
+    uint64_t stretches = 0;
+    uint64_t largest_first = 0;
+    uint64_t largest_pfns = 0;
+  };
+
+  // Fits a screen of `columns` and `rows` with the table below the map; the
+  // least is 8 cells in each of 4 rows.
+  P2mMap(int columns, int rows);
+
+  // Takes the next run, which begins where the last one ended, the first at 0.
+  void Add(const v1::P2mRun& run);
+
+  uint64_t pfns() const { return end_; }
+  uint64_t cell_pfns() const { return cell_pfns_; }
+  // A power of two.
+  size_t cells_per_row() const { return cells_per_row_; }
+  // Cells that the pfns reach into; the last may be filled in part.
+  size_t cells() const { return (end_ + cell_pfns_ - 1) / cell_pfns_; }
+  const Counts& cell(size_t i) const { return cells_[i]; }
+  const Total& total(Class c) const { return totals_[c]; }
+
+ private:
+  // Puts each two cells together.
+  void Fold();
+  void AddToTotals(Class c, uint64_t first, uint64_t count);
+
+  const size_t cells_per_row_;
+  std::vector<Counts> cells_;
+  uint64_t cell_pfns_ = 1;
+  uint64_t end_ = 0;
+  std::array<Total, kClasses> totals_;
+  // The stretch that is still going on, of class last_.
+  uint64_t stretch_first_ = 0;
+  Class last_ = kMissing;
+};
+
+// The picture: a line that begins with `title`, rows of cells after the pfn of
+// the first, and a table of the classes.
+//
+// A cell is the letter of its class (R, I, F, '.'), or in lower case (r, i, f,
+// m) that of the largest when it has several.  With `colors`, cells are blocks
+// in the colour of their class, where a letter marks those with several.
+std::string RenderMap(const P2mMap& map, absl::string_view title, bool colors);
+
+// The cells with their counts, and the table.
+JsonObject MapToJson(const P2mMap& map);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_UI_P2M_MAP_H_

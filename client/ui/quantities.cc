@@ -1,0 +1,146 @@
+#include "client/ui/quantities.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/size.h"
+#include "base/uuid.h"
+#include "client/api/text_check.h"
+#include "client/ui/exit_code.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+
+bool AllDigits(absl::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isdigit(c);
+  });
+}
+
+// SimpleAtoi() takes signs and spaces, which no number here has.
+std::optional<uint64_t> ToNumber(absl::string_view text) {
+  uint64_t value = 0;
+  if (absl::ConsumePrefix(&text, "0x") || absl::ConsumePrefix(&text, "0X")) {
+    const bool digits = std::all_of(text.begin(), text.end(), [](char c) {
+      return absl::ascii_isxdigit(c);
+    });
+    if (!digits || !absl::SimpleHexAtoi(text, &value)) return std::nullopt;
+    return value;
+  }
+  if (!AllDigits(text) || !absl::SimpleAtoi(text, &value)) return std::nullopt;
+  return value;
+}
+
+// Bytes of "512m"; nullopt if it is no size with a suffix, or past 2^64.
+std::optional<uint64_t> ToBytes(absl::string_view text) {
+  if (!HasSizeUnit(text)) return std::nullopt;
+  const absl::StatusOr<uint64_t> bytes = ParseSize(text);
+  if (!bytes.ok()) return std::nullopt;
+  return *bytes;
+}
+
+struct Range {
+  uint64_t first = 0;
+  uint64_t count = 1;
+};
+
+// FIRST or FIRST+COUNT, each named as given in errors.
+absl::StatusOr<Range> ParseRange(absl::string_view first_name,
+                                 absl::string_view count_name,
+                                 absl::string_view text) {
+  const size_t plus = text.find('+');
+  auto first = ParseNumber(first_name, text.substr(0, plus));
+  if (!first.ok()) return first.status();
+  if (plus == absl::string_view::npos) return Range{*first, 1};
+  auto count = ParseNumber(count_name, text.substr(plus + 1));
+  if (!count.ok()) return count.status();
+  return Range{*first, *count};
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
+                                     absl::string_view text) {
+  const auto value = ToNumber(text);
+  if (value) return *value;
+  return UsageError(absl::StrCat(
+      what, " '", text, "': must be a number below 2^64, decimal or 0x..."));
+}
+
+absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
+  const absl::StatusOr<uint64_t> bytes = ParseSize(text);
+  if (bytes.ok()) return *bytes / kPageBytes;
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid memory size: ", text,
+                   "; a size is a number with t, g, m, k or b, MiB without"));
+}
+
+absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
+  if (const auto pages = ToNumber(text)) return *pages;
+  const auto bytes = ToBytes(text);
+  if (!bytes) {
+    return UsageError(absl::StrCat("'", text,
+                                   "': must be a number of pages, or a size "
+                                   "such as 512m (t, g, m, k, b)"));
+  }
+  if (*bytes % kPageBytes != 0) {
+    return UsageError(
+        absl::StrCat("'", text, "': not a whole number of 4 KiB pages"));
+  }
+  return *bytes / kPageBytes;
+}
+
+absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {
+  auto range = ParseRange("mfn", "number of frames", text);
+  if (!range.ok()) return range.status();
+  v1::MfnExtent extent;
+  extent.set_first_mfn(range->first);
+  extent.set_count(range->count);
+  return extent;
+}
+
+absl::StatusOr<v1::PfnExtent> ParsePfns(absl::string_view text) {
+  auto range = ParseRange("pfn", "number of pages", text);
+  if (!range.ok()) return range.status();
+  v1::PfnExtent extent;
+  extent.set_first_pfn(range->first);
+  extent.set_count(range->count);
+  return extent;
+}
+
+absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text) {
+  v1::DomainRef ref;
+  if (text.empty()) return UsageError("the domain is empty; name one");
+  if (AllDigits(text)) {
+    uint32_t domid = 0;
+    if (!absl::SimpleAtoi(text, &domid)) {
+      return UsageError(
+          absl::StrCat("domain '", text, "': domids are 0 to 32751"));
+    }
+    ref.set_domid(domid);
+  } else if (HasUuidForm(text)) {
+    ref.set_uuid(std::string(text));
+  } else {
+    const absl::Status utf8 = CheckUtf8("domain name", text);
+    if (!utf8.ok()) return utf8;
+    ref.set_name(std::string(text));
+  }
+  return ref;
+}
+
+std::string FormatPages(uint64_t pages) {
+  constexpr uint64_t kPagesPerMib = (1 << 20) / kPageBytes;
+  if (pages % kPagesPerMib == 0)
+    return absl::StrCat(pages / kPagesPerMib, " MiB");
+  return absl::StrCat(pages, pages == 1 ? " page" : " pages");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,242 @@
+// address-space create, destroy, list, translate, sync.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/ui/quantities.h"
+#include "client/ui/word_text.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+struct CreateArgs {
+  std::string domain;
+  uint32_t count = 1;
+};
+
+struct IdsArgs {
+  std::string domain;
+  std::vector<std::string> ids;
+};
+
+struct TranslateArgs {
+  std::string domain;
+  std::string id;
+  std::vector<std::string> pfns;
+};
+
+std::string Plural(uint64_t count, absl::string_view one,
+                   absl::string_view more) {
+  return absl::StrCat(count, " ", count == 1 ? one : more);
+}
+
+std::string Spaces(uint64_t count) {
+  return Plural(count, "address space", "address spaces");
+}
+
+std::string DescribeTotals(const v1::AddressSpaceTotals& totals) {
+  std::string text = absl::StrCat(
+      Spaces(totals.address_spaces()), " in ",
+      Plural(totals.pgd_frames() + totals.pmd_frames(), "page", "pages"), ": ",
+      totals.pgd_frames(), " of top-level tables (", totals.pgd_bytes(),
+      " bytes each), ", totals.pmd_frames(), " of pmds");
+  if (totals.shared_kernel_pmd()) {
+    return absl::StrCat(text, ", the kernel's shared");
+  }
+  return absl::StrCat(text, ", ", totals.kernel_pmd_copies(),
+                      " of them copies of the kernel's; ", totals.on_pgd_list(),
+                      " on pgd_list");
+}
+
+absl::Status Create(Session& session, const CreateArgs& args) {
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::CreateAddressSpacesRequest>();
+  request.set_count(args.count);
+  return session.Show(
+      target->client.CreateAddressSpaces(request),
+      [&](const v1::CreateAddressSpacesResponse& made) {
+        const uint64_t last = made.first_id() + made.count() - 1;
+        session.out() << args.domain << ": created address space"
+                      << (made.count() == 1
+                              ? absl::StrCat(" ", last)
+                              : absl::StrCat("s ", made.first_id(), " to ",
+                                             last))
+                      << "; " << DescribeTotals(made.totals()) << "\n";
+      });
+}
+
+absl::Status Destroy(Session& session, const IdsArgs& args) {
+  v1::DestroyAddressSpacesRequest request;
+  for (const std::string& text : args.ids) {
+    auto id = ParseNumber("address space", text);
+    if (!id.ok()) return id.status();
+    request.add_ids(*id);
+  }
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(target->client.DestroyAddressSpaces(request),
+                      [&](const v1::DestroyAddressSpacesResponse& left) {
+                        session.out()
+                            << args.domain << ": "
+                            << Spaces(static_cast<uint64_t>(request.ids_size()))
+                            << " destroyed; " << DescribeTotals(left.totals())
+                            << "\n";
+                      });
+}
+
+// A pmd without a frame of its own is the kernel's.
+std::string PmdText(uint64_t mfn) {
+  return mfn == 0 ? "kernel" : absl::StrFormat("0x%x", mfn);
+}
+
+std::string ListLine(const v1::AddressSpace& space) {
+  std::string line = absl::StrFormat(
+      "%8d  %-14s", space.id(),
+      absl::StrFormat("0x%x+0x%x", space.pgd_mfn(), space.pgd_offset_bytes()));
+  for (const uint64_t mfn : space.pmd_mfns()) {
+    absl::StrAppend(&line, absl::StrFormat("  %-10s", PmdText(mfn)));
+  }
+  return absl::StrCat(line, space.on_pgd_list() ? "  yes\n" : "  no\n");
+}
+
+absl::Status ListText(Session& session, const Target& target,
+                      const v1::ListAddressSpacesRequest& request) {
+  v1::AddressSpaceTotals totals;
+  bool began = false;
+  const absl::Status status = target.client.ListAddressSpaces(
+      request, [&](const v1::ListAddressSpacesResponse& response) {
+        if (!began && response.address_spaces_size() > 0) {
+          session.out() << absl::StrFormat(
+              "%8s  %-14s  %-10s  %-10s  %-10s  %-10s  %s\n", "ID", "TABLE",
+              "PMD0", "PMD1", "PMD2", "PMD3", "LISTED");
+          began = true;
+        }
+        for (const v1::AddressSpace& space : response.address_spaces()) {
+          session.out() << ListLine(space);
+        }
+        totals = response.totals();
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  session.out() << DescribeTotals(totals) << "; "
+                << Plural(totals.entries_rewritten(), "entry", "entries")
+                << " rewritten since boot\n";
+  return absl::OkStatus();
+}
+
+absl::Status List(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  const auto request = target->MakeRequest<v1::ListAddressSpacesRequest>();
+  if (!session.json()) return ListText(session, *target, request);
+  v1::ListAddressSpacesResponse all;
+  const absl::Status status = target->client.ListAddressSpaces(
+      request, [&](const v1::ListAddressSpacesResponse& response) {
+        all.mutable_address_spaces()->MergeFrom(response.address_spaces());
+        *all.mutable_totals() = response.totals();
+        return absl::OkStatus();
+      });
+  return status.ok() ? session.PrintJson(all) : status;
+}
+
+absl::Status Translate(Session& session, const TranslateArgs& args) {
+  v1::TranslateInAddressSpaceRequest request;
+  auto id = ParseNumber("address space", args.id);
+  if (!id.ok()) return id.status();
+  request.set_id(*id);
+  for (const std::string& text : args.pfns) {
+    auto pfn = ParseNumber("pfn", text);
+    if (!pfn.ok()) return pfn.status();
+    request.add_pfns(*pfn);
+  }
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(
+      target->client.TranslateInAddressSpace(request),
+      [&](const v1::TranslateInAddressSpaceResponse& response) {
+        for (int i = 0; i < response.classes_size(); ++i) {
+          session.out() << absl::StrFormat(
+              "0x%x  %s\n", request.pfns(i),
+              DescribeWord(response.classes(i), response.frames(i)));
+        }
+      });
+}
+
+absl::Status Sync(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  return session.Show(
+      target->client.SyncAddressSpaces(
+          target->MakeRequest<v1::SyncAddressSpacesRequest>()),
+      [&](const v1::SyncAddressSpacesResponse& sync) {
+        session.out() << domain << ": "
+                      << Plural(sync.tables_walked(), "table", "tables")
+                      << " walked, "
+                      << Plural(sync.entries_rewritten(), "entry", "entries")
+                      << " rewritten\n";
+      });
+}
+
+void AddChanges(Commands& commands, CLI::App& group) {
+  auto create_args = std::make_shared<CreateArgs>();
+  CLI::App& create =
+      commands.Add(group, "create", "Start processes, all or none",
+                   [create_args](Session& session) {
+                     return Create(session, *create_args);
+                   });
+  create.add_option("DOM", create_args->domain, kDomainHelp)->required();
+  create.add_option("COUNT", create_args->count, "How many, up to 65536")
+      ->capture_default_str();
+  auto destroy_args = std::make_shared<IdsArgs>();
+  CLI::App& destroy =
+      commands.Add(group, "destroy", "End processes, all or none",
+                   [destroy_args](Session& session) {
+                     return Destroy(session, *destroy_args);
+                   });
+  destroy.add_option("DOM", destroy_args->domain, kDomainHelp)->required();
+  destroy.add_option("ID", destroy_args->ids, "Ids, as list prints them")
+      ->required();
+}
+
+void AddLooks(Commands& commands, CLI::App& group) {
+  auto listed = std::make_shared<std::string>();
+  commands
+      .Add(group, "list", "Say where each process has its page tables",
+           [listed](Session& session) { return List(session, *listed); })
+      .add_option("DOM", *listed, kDomainHelp)
+      ->required();
+  auto args = std::make_shared<TranslateArgs>();
+  CLI::App& translate = commands.Add(
+      group, "translate", "Say what pfns map to as a process sees the list",
+      [args](Session& session) { return Translate(session, *args); });
+  translate.add_option("DOM", args->domain, kDomainHelp)->required();
+  translate.add_option("ID", args->id, "Id, as list prints it")->required();
+  translate.add_option("PFN", args->pfns, kPfnHelp)->required();
+  auto synced = std::make_shared<std::string>();
+  commands
+      .Add(group, "sync",
+           "Bring listed tables up to date with the kernel's "
+           "(vmalloc_sync_all)",
+           [synced](Session& session) { return Sync(session, *synced); })
+      .add_option("DOM", *synced, kDomainHelp)
+      ->required();
+}
+
+}  // namespace
+
+void AddAddressSpaceCommands(Commands& commands) {
+  CLI::App& group = commands.AddGroup(
+      "address-space", "Processes of a PAE guest and their kernel page tables");
+  AddChanges(commands, group);
+  AddLooks(commands, group);
+}
+
+}  // namespace simvisor::client

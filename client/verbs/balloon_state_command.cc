@@ -1,0 +1,103 @@
+// balloon state.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "client/ui/xl_output.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+std::string StateName(v1::BalloonState state) {
+  if (state == v1::BALLOON_STATE_UNSPECIFIED) return "has not run yet";
+  return std::string(
+      absl::StripPrefix(v1::BalloonState_Name(state), "BALLOON_STATE_"));
+}
+
+std::string Credit(const v1::BalloonDriver& driver) {
+  const auto credit =
+      static_cast<int64_t>(driver.target_pages() - driver.current_pages());
+  if (credit == 0) return "0 pages";
+  return absl::StrCat(credit,
+                      credit > 0 ? " pages (to get)" : " pages (to give)");
+}
+
+std::string MaxRetry(uint32_t count) {
+  return count == 0 ? "0 (any number)" : absl::StrCat(count);
+}
+
+void PrintDriver(Session& session, const v1::Domain& domain) {
+  const v1::BalloonDriver& driver = domain.balloon_driver();
+  const auto print = [&](absl::string_view name, absl::string_view value) {
+    session.out() << InfoLine(name, value);
+  };
+  const auto pages = [](uint64_t count) {
+    return absl::StrCat(count, " pages");
+  };
+  print("state", StateName(driver.state()));
+  print("credit", Credit(driver));
+  const uint64_t held = domain.memory().foreign_held_pages();
+  print("current",
+        held == 0 ? pages(driver.current_pages())
+                  : absl::StrCat(pages(driver.current_pages()), ", and ", held,
+                                 " given back that other domains map"));
+  print("target", pages(driver.target_pages()));
+  print("low", pages(driver.low_pages()));
+  print("high", pages(driver.high_pages()));
+  print("batch", pages(driver.batch_pages()));
+  print("schedule_delay", absl::StrCat(driver.schedule_delay_seconds(), " s"));
+  print("max_schedule_delay",
+        absl::StrCat(driver.max_schedule_delay_seconds(), " s"));
+  print("retry_count", absl::StrCat(driver.retry_count()));
+  print("max_retry_count", MaxRetry(driver.max_retry_count()));
+  if (driver.extra_regions().empty()) print("extra_regions", "none");
+  for (const v1::PfnExtent& region : driver.extra_regions()) {
+    print("extra_regions",
+          absl::StrFormat("[0x%x->0x%x] %d pages", region.first_pfn(),
+                          region.first_pfn() + region.count(), region.count()));
+  }
+}
+
+absl::Status BalloonState(Session& session, const std::string& name) {
+  auto target = session.Open(name);
+  if (!target.ok()) return target.status();
+  const auto response =
+      target->client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
+  if (!response.ok()) return response.status();
+  const v1::Domain& domain = response->domain();
+  if (!domain.has_balloon_driver()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("balloon state of ", name, ": ",
+                     domain.state() == v1::DOMAIN_STATE_DYING
+                         ? "it is being destroyed"
+                         : "its guest has not booted, so no driver runs yet; "
+                           "unpause it"));
+  }
+  if (session.json()) return session.PrintJson(domain.balloon_driver());
+  PrintDriver(session, domain);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddBalloonStateCommand(Commands& commands, CLI::App& balloon) {
+  auto name = std::make_shared<std::string>();
+  CLI::App& verb = commands.Add(
+      balloon, "state", "Show what a guest's balloon driver counts and does",
+      [name](Session& session) { return BalloonState(session, *name); });
+  verb.add_option("DOM", *name, kDomainHelp)->required();
+  verb.footer(
+      "Names are those of the driver's balloon_stats.  credit, target less\n"
+      "current, is what it works on.  After AGAIN it tries again\n"
+      "schedule_delay seconds later; after CANCELLED an hour later, if there\n"
+      "is credit left; and after both when the target changes.");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,273 @@
+// batch: many operations on memory over one stream.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "client/api/error.h"
+#include "client/api/memory_ops_stream.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/line_reader.h"
+#include "client/verbs/commands.h"
+#include "client/verbs/op_line.h"
+
+namespace simvisor::client {
+namespace {
+
+struct BatchArgs {
+  std::string file = "-";
+  bool stop = false;
+};
+
+// Operations of one message, and what it may hold of them in bytes.
+constexpr size_t kOpsPerMessage = 512;
+constexpr size_t kBytesPerMessage = size_t{1} << 20;
+// Lines that are read ahead of those that are told.
+constexpr size_t kMaxAhead = 4096;
+// What these hold in bytes, above which no further one is sent.
+constexpr size_t kMaxBytesAhead = size_t{64} << 20;
+
+// Lines on their way, told in the order in which they were read.  One thread
+// reads and sends, another one receives; both tell what is to be told.
+class Batch {
+ public:
+  Batch(Session& session, LineReader& lines, MemoryOpsStream& stream, bool stop)
+      : session_(session),
+        lines_(lines),
+        stream_(stream),
+        stop_(stop),
+        max_ahead_(stop ? 1 : kMaxAhead) {}
+
+  // Does all lines.  The stream's error, or one that tells how many failed.
+  absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_) {
+    std::thread sender([this] { Send(); });
+    v1::StreamMemoryOpsResponse response;
+    while (stream_.Read(&response)) Receive(response);
+    {
+      absl::MutexLock lock(&mu_);
+      over_ = true;
+      early_ = !all_sent_;
+    }
+    lines_.Stop();
+    sender.join();
+    return Outcome(stream_.Finish());
+  }
+
+ private:
+  struct Entry {
+    v1::MemoryOp op;  // its id is the number of the line
+    v1::MemoryOpResult result;
+    size_t bytes = 0;
+    bool done = false;
+  };
+
+  void Send() ABSL_LOCKS_EXCLUDED(mu_) {
+    std::vector<std::string> lines;
+    bool more = true;
+    while (more) {
+      const absl::Status status = lines_.Read(max_ahead_, lines);
+      if (!status.ok()) {
+        absl::MutexLock lock(&mu_);
+        unread_ = status;
+      }
+      more = status.ok() && !lines.empty();
+      for (size_t i = 0; more && i < lines.size(); ++i) more = Take(lines[i]);
+      more = Flush() && more;
+    }
+    {
+      absl::MutexLock lock(&mu_);
+      all_sent_ = true;
+    }
+    stream_.WritesDone();
+  }
+
+  // False if no more lines shall be read.
+  bool Take(const std::string& line) ABSL_LOCKS_EXCLUDED(mu_) {
+    ++number_;
+    const absl::string_view text = absl::StripAsciiWhitespace(line);
+    if (text.empty() || text.front() == '#') return true;
+    if (!AwaitRoom()) return false;
+    absl::StatusOr<v1::MemoryOp> op = parser_.Parse(std::string(text));
+    absl::MutexLock lock(&mu_);
+    entries_.emplace_back();
+    Entry& entry = entries_.back();
+    if (op.ok()) {
+      op->set_id(number_);
+      entry.bytes = op->ByteSizeLong();
+      request_bytes_ += entry.bytes;
+      bytes_ahead_ += entry.bytes;
+      entry.op = *op;
+      *request_.add_ops() = *std::move(op);
+    } else {
+      entry.op.set_id(number_);
+      entry.result.set_id(number_);
+      entry.result.mutable_error()->set_code(
+          absl::StatusCodeToString(op.status().code()));
+      entry.result.mutable_error()->set_message(
+          std::string(op.status().message()));
+      entry.done = true;
+      Tell();
+    }
+    return true;
+  }
+
+  // Waits until a line may be sent, with all before it on their way.
+  bool AwaitRoom() ABSL_LOCKS_EXCLUDED(mu_) {
+    if (request_.ops_size() >= static_cast<int>(kOpsPerMessage) ||
+        request_bytes_ >= kBytesPerMessage) {
+      if (!Flush()) return false;
+    }
+    {
+      absl::MutexLock lock(&mu_);
+      if (HasRoom()) return MayGoOn();
+    }
+    if (!Flush()) return false;
+    absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(this, &Batch::HasRoom));
+    return MayGoOn();
+  }
+
+  bool HasRoom() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return over_ ||
+           (entries_.size() < max_ahead_ && bytes_ahead_ < kMaxBytesAhead);
+  }
+  bool MayGoOn() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !over_ && !(stop_ && failed_ > 0);
+  }
+
+  // Sends what is gathered.  False if the call is over.
+  bool Flush() {
+    if (request_.ops().empty()) return true;
+    const bool sent = stream_.Write(request_);
+    request_.Clear();
+    request_bytes_ = 0;
+    return sent;
+  }
+
+  void Receive(const v1::StreamMemoryOpsResponse& response)
+      ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    for (const v1::MemoryOpResult& result : response.results()) {
+      const auto entry = std::lower_bound(
+          entries_.begin(), entries_.end(), result.id(),
+          [](const Entry& e, uint64_t id) { return e.op.id() < id; });
+      if (entry == entries_.end() || entry->op.id() != result.id()) continue;
+      entry->result = result;
+      entry->done = true;
+    }
+    Tell();
+  }
+
+  // Prints what is done, up to the first line that is not.
+  void Tell() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    for (; !entries_.empty() && entries_.front().done; entries_.pop_front()) {
+      const Entry& entry = entries_.front();
+      const bool failed = entry.result.has_error();
+      ++(failed ? failed_ : succeeded_);
+      bytes_ahead_ -= entry.bytes;
+      last_told_ = entry.op.id();
+      if (session_.json()) session_.PrintJsonLine(entry.result).IgnoreError();
+      if (failed) {
+        const v1::MemoryOpError& error = entry.result.error();
+        session_.err() << "line " << entry.op.id() << ": " << error.message()
+                       << (error.reason().empty() ? "" : " (") << error.reason()
+                       << (error.reason().empty() ? "" : ")") << "\n";
+      } else if (!session_.json()) {
+        session_.out() << DescribeResult(entry.op, entry.result) << "\n";
+      }
+    }
+    session_.out() << std::flush;
+    // Or the sender would wait for a line that it is not to send.
+    if (stop_ && failed_ > 0) lines_.Stop();
+  }
+
+  absl::Status Outcome(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    const bool cut_off = early_ || !entries_.empty();
+    if (!status.ok() || cut_off) {
+      session_.err() << "lines after line " << last_told_
+                     << " have no answer: they may be done or not\n";
+    }
+    if (!status.ok()) return status;
+    if (cut_off) {
+      return absl::DataLossError(
+          "the daemon ended the call without an answer to every line");
+    }
+    if (!unread_.ok()) return unread_;
+    if (failed_ == 0) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        failed_, " of ", failed_ + succeeded_, " operations failed",
+        stop_ ? "; the rest are not done" : ""));
+  }
+
+  Session& session_;
+  LineReader& lines_;
+  MemoryOpsStream& stream_;
+  const bool stop_;
+  const size_t max_ahead_;
+
+  // Of the sender.
+  OpParser parser_;
+  uint64_t number_ = 0;
+  v1::StreamMemoryOpsRequest request_;
+  size_t request_bytes_ = 0;
+
+  absl::Mutex mu_;
+  std::deque<Entry> entries_ ABSL_GUARDED_BY(mu_);  // by ascending id
+  bool all_sent_ ABSL_GUARDED_BY(mu_) = false;
+  bool over_ ABSL_GUARDED_BY(mu_) = false;       // the call
+  bool early_ ABSL_GUARDED_BY(mu_) = false;      // it was over before all_sent_
+  size_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;  // of entries_
+  uint64_t failed_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t succeeded_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t last_told_ ABSL_GUARDED_BY(mu_) = 0;  // number of the line
+  absl::Status unread_ ABSL_GUARDED_BY(mu_);
+};
+
+absl::Status RunBatch(Session& session, const BatchArgs& args) {
+  auto lines = LineReader::Open(args.file);
+  if (!lines.ok()) return lines.status();
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  const auto stream = (*client)->StreamMemoryOps();
+  return Batch(session, **lines, *stream, args.stop).Run();
+}
+
+}  // namespace
+
+void AddBatchCommand(Commands& commands) {
+  auto args = std::make_shared<BatchArgs>();
+  CLI::App& verb = commands.Add(
+      "batch", "Do many operations on memory over one stream",
+      [args](Session& session) { return RunBatch(session, *args); });
+  verb.add_option("FILE", args->file,
+                  "Operations, one a line; - is standard input")
+      ->capture_default_str();
+  verb.add_flag("--stop", args->stop,
+                "End at the first line that fails; each line is then done\n"
+                "before the next is sent, which is slow");
+  verb.footer(
+      "A line is one of these commands, without 'simvisor': mem-set, balloon\n"
+      "down, balloon up, p2m lookup, p2m set, identity mark, guest write.\n"
+      "Blank lines, and lines that begin with #, are skipped.\n"
+      "\n"
+      "Lines of one domain are done in their order, those of different "
+      "domains\n"
+      "at the same time.  Each prints a line, or with -o json a "
+      "MemoryOpResult\n"
+      "whose id is the line's number, in the order of the file.  A line that\n"
+      "fails, or that is no operation, is told on standard error with its\n"
+      "number and stops no other; the exit code is 1 then.");
+}
+
+}  // namespace simvisor::client

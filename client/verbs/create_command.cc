@@ -1,0 +1,96 @@
+// create: a domain from an xl.cfg file.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/session/frames_bar.h"
+#include "client/ui/files.h"
+#include "client/verbs/commands.h"
+#include "client/xl/domain_config.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr size_t kMaxConfigBytes = 1 << 20;
+
+struct CreateArgs {
+  std::string file;
+  std::vector<std::string> overrides;
+  bool paused = false;
+  bool quiet = false;
+  bool dry_run = false;
+};
+
+absl::Status Create(Session& session, const CreateArgs& args) {
+  auto text = ReadFile(args.file, kMaxConfigBytes);
+  if (!text.ok()) return text.status();
+  if (!args.quiet) session.err() << "Parsing config from " << args.file << "\n";
+  std::vector<std::string> warnings;
+  auto spec = ParseDomainConfig(args.file, *text, args.overrides, warnings);
+  // A misspelt key may be what is behind an error.
+  for (const std::string& warning : warnings) {
+    session.err() << "warning: " << warning << "\n";
+  }
+  if (!spec.ok()) return spec.status();
+  v1::CreateDomainRequest request;
+  *request.mutable_spec() = *std::move(spec);
+  request.set_start_paused(args.paused);
+  if (args.dry_run) return session.PrintJson(request);
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  const auto response = [&] {
+    FramesBar bar(session, **client, "create",
+                  [&] { return request.spec().memory_pages(); });
+    return (*client)->CreateDomain(request);
+  }();
+  return session.Show(response);
+}
+
+}  // namespace
+
+void AddCreateCommand(Commands& commands) {
+  auto args = std::make_shared<CreateArgs>();
+  CLI::App& verb =
+      commands.Add("create", "Create a domain from an xl.cfg file and start it",
+                   [args](Session& session) { return Create(session, *args); });
+  verb.add_option("FILE", args->file, "xl.cfg file; - is standard input")
+      ->required();
+  verb.add_option("KEY=VALUE", args->overrides,
+                  "Statements that override those of the file");
+  verb.add_flag("-p,--paused", args->paused,
+                "Leave it as built; its guest boots when it is unpaused");
+  verb.add_flag("-q,--quiet", args->quiet, "Do not say what is parsed");
+  verb.add_flag("-n,-N,--dryrun", args->dry_run,
+                "Print the request as JSON instead of sending it");
+  verb.footer(
+      "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
+      "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are\n"
+      "accepted without effect and named in one warning; unknown ones are\n"
+      "named in one each.  A pci device is [DDDD:]BB:DD.F[@VSLOT][,KEY=VALUE]\n"
+      "or bdf=..., with * for F if it is all functions; one that another\n"
+      "domain has is refused.  Names are UTF-8.  Keys that xl does not have:\n"
+      "  arch=\"x86_64\"|\"x86_32_pae\"         guest ABI [x86_64]\n"
+      "  memory_hotplug_limit=GIB           what the p2m area is sized for at\n"
+      "                                     least [0]\n"
+      "  tools_view=\"tree\"|\"linear\"         where tools find the p2m list "
+      "[tree]\n"
+      "  balloon_room=\"faithful\"|\"compact\"  leaves of unused room to "
+      "balloon\n"
+      "                                     [faithful]\n"
+      "  balloon_max_retry=N                rounds of the balloon driver that "
+      "may\n"
+      "                                     fail in a row, 0 for any number "
+      "[4]\n"
+      "  shared_kernel_pmd=0|1              PAE: processes share the kernel's "
+      "page\n"
+      "                                     tables [0]\n"
+      "  kernel_split=\"3g1g\"|\"2g2g\"|\"1g3g\"  PAE: user and kernel "
+      "addresses "
+      "[3g1g]\n"
+      "Text on the command line needs quotes that reach the parser:\n"
+      "simvisor create web.cfg 'name=\"web2\"'");
+}
+
+}  // namespace simvisor::client

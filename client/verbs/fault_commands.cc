@@ -1,0 +1,182 @@
+// fault add, list, clear.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+struct AddArgs {
+  std::string point;
+  std::string domain;
+  std::string code;
+  uint32_t delay_ms = 0;  // 0: no delay
+  bool crash = false;
+  // As written; CLI11 would take -1 for a large number.
+  std::string skip = "0";
+  std::string count = "0";
+  double probability = 1;
+};
+
+absl::StatusOr<v1::FaultRule> MakeRule(const AddArgs& args) {
+  v1::FaultRule rule;
+  rule.set_point(args.point);
+  rule.set_domain(args.domain);
+  if (args.crash) {
+    rule.mutable_crash();
+  } else if (args.delay_ms > 0) {
+    rule.set_delay_ms(args.delay_ms);
+  } else {
+    rule.mutable_error()->set_code(args.code);
+  }
+  auto skip = ParseNumber("--skip", args.skip);
+  if (!skip.ok()) return skip.status();
+  rule.set_skip(*skip);
+  auto count = ParseNumber("--count", args.count);
+  if (!count.ok()) return count.status();
+  rule.set_count(*count);
+  rule.set_probability(args.probability);
+  return rule;
+}
+
+absl::Status Add(Session& session, const AddArgs& args) {
+  auto rule = MakeRule(args);
+  if (!rule.ok()) return rule.status();
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  v1::AddFaultRequest request;
+  *request.mutable_rule() = *std::move(rule);
+  return session.Show((*client)->AddFault(request),
+                      [&](const v1::AddFaultResponse& added) {
+                        session.out() << "rule " << added.id() << " is set at "
+                                      << args.point << "\n";
+                      });
+}
+
+// "error UNAVAILABLE", "delay 200 ms", "crash".
+std::string DescribeAction(const v1::FaultRule& rule) {
+  if (rule.has_crash()) return "crash";
+  if (rule.has_delay_ms())
+    return absl::StrCat("delay ", rule.delay_ms(), " ms");
+  return absl::StrCat("error", rule.error().code().empty() ? "" : " ",
+                      rule.error().code());
+}
+
+std::string FaultLine(const v1::Fault& fault) {
+  const v1::FaultRule& rule = fault.rule();
+  return absl::StrFormat(
+      "%4d  %-21s  %-15s  %-25s  %6d  %6s  %6s  %8d  %8d\n", fault.id(),
+      rule.point(), rule.domain().empty() ? "any" : rule.domain(),
+      DescribeAction(rule), rule.skip(),
+      rule.count() == 0 ? "-" : absl::StrCat(rule.count()),
+      absl::StrCat(rule.probability()), fault.hits(), fault.acted());
+}
+
+void PrintFaults(Session& session, const v1::ListFaultsResponse& list) {
+  if (list.faults().empty()) {
+    session.out() << "no rules are set\n";
+    return;
+  }
+  session.out() << absl::StrFormat(
+      "%4s  %-21s  %-15s  %-25s  %6s  %6s  %6s  %8s  %8s\n", "ID", "POINT",
+      "DOMAIN", "ACTION", "SKIP", "COUNT", "CHANCE", "HITS", "ACTED");
+  for (const v1::Fault& fault : list.faults()) {
+    session.out() << FaultLine(fault);
+  }
+}
+
+absl::Status List(Session& session, bool points) {
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  return session.Show((*client)->ListFaults({}),
+                      [&](const v1::ListFaultsResponse& list) {
+                        if (!points) return PrintFaults(session, list);
+                        for (const v1::FaultPoint& point : list.points()) {
+                          session.out() << absl::StrFormat(
+                              "%-21s  %s\n", point.name(), point.description());
+                        }
+                      });
+}
+
+absl::Status Clear(Session& session, const std::vector<std::string>& ids) {
+  v1::RemoveFaultsRequest request;
+  for (const std::string& text : ids) {
+    auto id = ParseNumber("rule", text);
+    if (!id.ok()) return id.status();
+    request.add_ids(*id);
+  }
+  request.set_all(ids.empty());
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  return session.Show((*client)->RemoveFaults(request),
+                      [&](const v1::RemoveFaultsResponse& response) {
+                        session.out()
+                            << response.removed()
+                            << (response.removed() == 1 ? " rule" : " rules")
+                            << " removed\n";
+                      });
+}
+
+void AddAdd(Commands& commands, CLI::App& group) {
+  auto args = std::make_shared<AddArgs>();
+  CLI::App& add = commands.Add(
+      group, "add", "Set a rule for a point: fail, wait or die there",
+      [args](Session& session) { return Add(session, *args); });
+  add.add_option("POINT", args->point,
+                 "Where, such as save.piece; fault list --points names all")
+      ->required();
+  add.add_option("--domain", args->domain, "Only for the domain of this name")
+      ->type_name("NAME");
+  auto* const code = add.add_option("--error", args->code,
+                                    "Fail with this canonical code, such as "
+                                    "UNAVAILABLE; without an action,\n"
+                                    "fail with INTERNAL")
+                         ->type_name("CODE");
+  auto* const delay =
+      add.add_option("--delay-ms", args->delay_ms, "Wait, then go on")
+          ->check(CLI::Range(1, 60000))
+          ->excludes(code);
+  add.add_flag("--crash", args->crash, "Kill the daemon, by SIGKILL")
+      ->excludes(code)
+      ->excludes(delay);
+  add.add_option("--skip", args->skip, "Hits that do nothing before [0]")
+      ->type_name("N");
+  add.add_option("--count", args->count,
+                 "How often it acts; 0 for no limit [0]")
+      ->type_name("N");
+  add.add_option("--probability", args->probability,
+                 "Chance of each hit, above 0 and at most 1 [1]")
+      ->type_name("P");
+  add.footer(
+      "Chance comes from the daemon's --seed and the rule's number: the same\n"
+      "calls meet the same faults.");
+}
+
+}  // namespace
+
+void AddFaultCommands(Commands& commands) {
+  CLI::App& group = commands.AddGroup(
+      "fault",
+      "Put faults in the way of calls (simvisord --enable-fault-injection)");
+  AddAdd(commands, group);
+  auto points = std::make_shared<bool>(false);
+  commands
+      .Add(group, "list", "List the rules, how often hit, and how often acted",
+           [points](Session& session) { return List(session, *points); })
+      .add_flag("--points", *points, "Explain every point instead");
+  auto ids = std::make_shared<std::vector<std::string>>();
+  commands
+      .Add(group, "clear", "Remove rules",
+           [ids](Session& session) { return Clear(session, *ids); })
+      .add_option("ID", *ids, "Rules, as list numbers them; all by default");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,161 @@
+// frames lookup, frames read, audit.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "client/ui/hex_dump.h"
+#include "client/ui/output_file.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr uint64_t kFrameBytes = 4096;
+
+struct FramesArgs {
+  std::vector<std::string> frames;
+  std::string file;
+};
+
+template <typename Request>
+absl::StatusOr<Request> RequestFor(const FramesArgs& args) {
+  Request request;
+  for (const std::string& text : args.frames) {
+    auto extent = ParseFrames(text);
+    if (!extent.ok()) return extent.status();
+    *request.add_extents() = *extent;
+  }
+  return request;
+}
+
+std::string FrameRunLine(const v1::FrameRun& run) {
+  const std::string state = absl::AsciiStrToLower(
+      absl::StripPrefix(v1::FrameState_Name(run.state()), "FRAME_STATE_"));
+  std::string line = absl::StrFormat("mfn [0x%x->0x%x] %s", run.first_mfn(),
+                                     run.first_mfn() + run.count(), state);
+  if (run.has_domid()) absl::StrAppend(&line, " by domain ", run.domid());
+  if (run.has_first_pfn()) {
+    absl::StrAppendFormat(&line, ", pfn [0x%x->0x%x]", run.first_pfn(),
+                          run.first_pfn() + run.count());
+  }
+  return absl::StrCat(line, "\n");
+}
+
+absl::Status Lookup(Session& session, const FramesArgs& args) {
+  auto request = RequestFor<v1::LookupFramesRequest>(args);
+  if (!request.ok()) return request.status();
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  v1::LookupFramesResponse all;
+  const absl::Status status = (*client)->LookupFrames(
+      *request, [&](const v1::LookupFramesResponse& response) {
+        if (session.json()) all.MergeFrom(response);
+        for (const v1::FrameRun& run : response.runs()) {
+          if (!session.json()) session.out() << FrameRunLine(run);
+        }
+        return absl::OkStatus();
+      });
+  if (!status.ok() || !session.json()) return status;
+  return session.PrintJson(all);
+}
+
+// A frame of zeros travels empty.
+std::string WholeFrame(const v1::FrameContent& frame) {
+  std::string content = frame.content();
+  content.resize(kFrameBytes, '\0');
+  return content;
+}
+
+absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
+                        const std::string& name, OutputFile& file) {
+  std::string data;
+  for (const v1::FrameContent& frame : all.frames()) {
+    data += WholeFrame(frame);
+  }
+  const absl::Status status = file.Finish(data);
+  if (status.ok() && !session.json()) {
+    session.err() << data.size() << " bytes written to " << name << "\n";
+  }
+  return status;
+}
+
+absl::Status Read(Session& session, const FramesArgs& args) {
+  auto request = RequestFor<v1::ReadFramesRequest>(args);
+  if (!request.ok()) return request.status();
+  std::optional<OutputFile> file;
+  if (!args.file.empty()) {
+    auto created = OutputFile::Create(args.file);
+    if (!created.ok()) return created.status();
+    file.emplace(*std::move(created));
+  }
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  const bool collects = session.json() || file.has_value();
+  v1::ReadFramesResponse all;
+  const absl::Status status = (*client)->ReadFrames(
+      *request, [&](const v1::ReadFramesResponse& response) {
+        if (collects) {
+          all.MergeFrom(response);
+          return absl::OkStatus();
+        }
+        for (const v1::FrameContent& frame : response.frames()) {
+          session.out() << absl::StrFormat("mfn 0x%x\n", frame.mfn())
+                        << HexDump(WholeFrame(frame), 0);
+        }
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  if (file.has_value()) return SaveFrames(session, all, args.file, *file);
+  return session.json() ? session.PrintJson(all) : absl::OkStatus();
+}
+
+absl::Status Audit(Session& session) {
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  auto response = (*client)->AuditHost({});
+  const absl::Status shown =
+      session.Show(response, [&](const v1::AuditHostResponse& audit) {
+        for (const std::string& finding : audit.findings()) {
+          session.out() << finding << "\n";
+        }
+        session.out() << (audit.clean() ? "clean: " : "not clean: ")
+                      << audit.domains_checked() << " domains, "
+                      << audit.frames_checked() << " frames, "
+                      << audit.words_checked() << " words checked\n";
+      });
+  if (!shown.ok() || response->clean()) return shown;
+  return absl::InternalError(absl::StrCat("audit: ", response->findings_size(),
+                                          " invariants do not hold"));
+}
+
+}  // namespace
+
+void AddFrameCommands(Commands& commands) {
+  constexpr char kFramesHelp[] = "Frames, as MFN or MFN+COUNT";
+  CLI::App& group = commands.AddGroup("frames", "Look at the machine's frames");
+  auto args = std::make_shared<FramesArgs>();
+  commands
+      .Add(group, "lookup", "Say who owns frames, and at which pfns",
+           [args](Session& session) { return Lookup(session, *args); })
+      .add_option("MFN", args->frames, kFramesHelp)
+      ->required();
+  CLI::App& read =
+      commands.Add(group, "read", "Print what frames hold, whoever owns them",
+                   [args](Session& session) { return Read(session, *args); });
+  read.add_option("MFN", args->frames, kFramesHelp)->required();
+  read.add_option("-f,--file", args->file,
+                  "Write the bytes to this file instead; - is standard "
+                  "output");
+  commands.Add("audit", "Check every invariant of the machine", &Audit)
+      .footer("Findings go to standard output and give exit code 1.");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,86 @@
+// guest read, guest write.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "client/ui/hex_dump.h"
+#include "client/ui/output_file.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+#include "client/verbs/op_arguments.h"
+
+namespace simvisor::client {
+namespace {
+
+struct ReadArgs {
+  std::string domain;
+  std::string pfn;
+  uint32_t offset = 0;
+  uint32_t length = 4096;
+  std::string file;
+};
+
+absl::Status Read(Session& session, const ReadArgs& args) {
+  auto pfn = ParseNumber("pfn", args.pfn);
+  if (!pfn.ok()) return pfn.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  std::optional<OutputFile> file;
+  if (!args.file.empty()) {
+    auto created = OutputFile::Create(args.file);
+    if (!created.ok()) return created.status();
+    file.emplace(*std::move(created));
+  }
+  auto request = target->MakeRequest<v1::ReadGuestMemoryRequest>();
+  request.set_pfn(*pfn);
+  request.set_offset_bytes(args.offset);
+  request.set_length_bytes(args.length);
+  auto response = target->client.ReadGuestMemory(request);
+  if (response.ok() && file.has_value()) return file->Finish(response->data());
+  return session.Show(response, [&](const v1::ReadGuestMemoryResponse& read) {
+    session.out() << HexDump(read.data(), args.offset);
+  });
+}
+
+absl::Status Write(Session& session, const WriteArgs& args) {
+  v1::WriteGuestMemoryRequest request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(target->client.WriteGuestMemory(request));
+}
+
+void AddWrite(Commands& commands, CLI::App& group) {
+  auto args = std::make_shared<WriteArgs>();
+  AddArguments(
+      commands.Add(group, "write", "Write bytes of guest memory",
+                   [args](Session& session) { return Write(session, *args); }),
+      *args);
+}
+
+}  // namespace
+
+void AddGuestCommands(Commands& commands) {
+  CLI::App& group =
+      commands.AddGroup("guest", "The memory of a guest: read, write, load");
+  auto args = std::make_shared<ReadArgs>();
+  CLI::App& read =
+      commands.Add(group, "read", "Print bytes of guest memory",
+                   [args](Session& session) { return Read(session, *args); });
+  read.add_option("DOM", args->domain, kDomainHelp)->required();
+  read.add_option("PFN", args->pfn, kPfnHelp)->required();
+  read.add_option("--offset", args->offset, kOffsetHelp);
+  read.add_option("--length", args->length,
+                  "Bytes to read, a page by default, at most 1 MiB");
+  read.add_option("-f,--file", args->file,
+                  "Write the bytes to this file instead; - is standard "
+                  "output");
+  AddWrite(commands, group);
+  AddGuestLoadCommand(commands, group);
+}
+
+}  // namespace simvisor::client

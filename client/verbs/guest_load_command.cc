@@ -1,0 +1,144 @@
+// guest load.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+struct LoadArgs {
+  std::string domain;
+  std::string pages_per_second = "1000";
+  std::string working_set = "64m";
+  std::string pattern = "random";
+  std::string seed = "1";
+  bool status = false;
+  bool stop = false;
+  bool check = false;
+};
+
+v1::LoadPattern PatternNamed(const std::string& name) {
+  if (name == "sequential") return v1::LOAD_PATTERN_SEQUENTIAL;
+  return name == "random" ? v1::LOAD_PATTERN_RANDOM : v1::LOAD_PATTERN_HOTSPOT;
+}
+
+std::string PatternName(v1::LoadPattern pattern) {
+  if (pattern == v1::LOAD_PATTERN_SEQUENTIAL) return "sequential";
+  return pattern == v1::LOAD_PATTERN_RANDOM ? "random" : "hotspot";
+}
+
+// "1000 pages per second, random, on 64 MiB, seed 1: 2500 writes done".
+std::string Describe(const v1::GuestLoad& load) {
+  return absl::StrFormat(
+      "%d pages per second, %s, on %s, seed %d: %d writes "
+      "done",
+      load.spec().pages_per_second(), PatternName(load.spec().pattern()),
+      FormatPages(load.spec().working_set_pages()), load.spec().seed(),
+      load.writes());
+}
+
+absl::Status Start(Session& session, const Target& target,
+                   const LoadArgs& args) {
+  auto pages = ParsePages(args.working_set);
+  if (!pages.ok()) return pages.status();
+  auto rate = ParseNumber("pages per second", args.pages_per_second);
+  if (!rate.ok()) return rate.status();
+  auto seed = ParseNumber("seed", args.seed);
+  if (!seed.ok()) return seed.status();
+  auto request = target.MakeRequest<v1::StartGuestLoadRequest>();
+  request.mutable_spec()->set_pages_per_second(*rate);
+  request.mutable_spec()->set_working_set_pages(*pages);
+  request.mutable_spec()->set_pattern(PatternNamed(args.pattern));
+  request.mutable_spec()->set_seed(*seed);
+  return session.Show(target.client.StartGuestLoad(request));
+}
+
+absl::Status ShowStatus(Session& session, const Target& target) {
+  return session.Show(
+      target.client.GetGuestLoad(target.MakeRequest<v1::GetGuestLoadRequest>()),
+      [&](const v1::GetGuestLoadResponse& response) {
+        session.out() << Describe(response.load())
+                      << (response.load().running() ? "" : ", paused") << "\n";
+      });
+}
+
+absl::Status Stop(Session& session, const Target& target) {
+  return session.Show(target.client.StopGuestLoad(
+                          target.MakeRequest<v1::StopGuestLoadRequest>()),
+                      [&](const v1::StopGuestLoadResponse& response) {
+                        session.out() << Describe(response.load()) << "\n";
+                      });
+}
+
+absl::Status Check(Session& session, const Target& target,
+                   const std::string& domain) {
+  const auto response = target.client.CheckGuestLoad(
+      target.MakeRequest<v1::CheckGuestLoadRequest>());
+  const absl::Status shown =
+      session.Show(response, [&](const v1::CheckGuestLoadResponse& check) {
+        session.out() << check.checked_pages() << " pages checked after "
+                      << check.load().writes() << " writes, "
+                      << check.mismatched_pages() << " do not match\n";
+      });
+  if (!shown.ok() || response->mismatched_pages() == 0) return shown;
+  return absl::DataLossError(absl::StrFormat(
+      "guest load: %d of the %d pages of the load of %s do not hold what its "
+      "writes left there, the first at pfn 0x%x; see guest read",
+      response->mismatched_pages(), response->checked_pages(), domain,
+      response->first_bad_pfn()));
+}
+
+absl::Status Run(Session& session, const LoadArgs& args) {
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  if (args.status) return ShowStatus(session, *target);
+  if (args.stop) return Stop(session, *target);
+  if (args.check) return Check(session, *target, args.domain);
+  return Start(session, *target, args);
+}
+
+}  // namespace
+
+void AddGuestLoadCommand(Commands& commands, CLI::App& guest) {
+  auto args = std::make_shared<LoadArgs>();
+  CLI::App& verb = commands.Add(
+      guest, "load", "Run a program in a guest that writes pages all the time",
+      [args](Session& session) { return Run(session, *args); });
+  verb.add_option("DOM", args->domain, kDomainHelp)->required();
+  CLI::Option* rate =
+      verb.add_option("--pages-per-second", args->pages_per_second,
+                      "Pages written per second, 1000 by default");
+  CLI::Option* size =
+      verb.add_option("--working-set", args->working_set,
+                      "Pages to write to: a number, or a size such as 64m, "
+                      "the default");
+  CLI::Option* pattern =
+      verb.add_option("--pattern", args->pattern,
+                      "Order of the writes, random by default; hotspot: 90 % "
+                      "go to the first 10 % of the pages")
+          ->check(CLI::IsMember({"sequential", "random", "hotspot"}));
+  CLI::Option* seed = verb.add_option(
+      "--seed", args->seed, "What the writes follow from, 1 by default");
+  CLI::Option* status = verb.add_flag(
+      "--status", args->status, "Tell how far the guest's load is instead");
+  CLI::Option* stop =
+      verb.add_flag("--stop", args->stop, "End the guest's load instead");
+  CLI::Option* check =
+      verb.add_flag("--check", args->check,
+                    "Compare the load's pages with what they must hold "
+                    "instead; fails if one differs");
+  for (CLI::Option* instead : {status, stop, check}) {
+    for (CLI::Option* other :
+         {rate, size, pattern, seed, status, stop, check}) {
+      if (other != instead) instead->excludes(other);
+    }
+  }
+}
+
+}  // namespace simvisor::client

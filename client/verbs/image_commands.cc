@@ -1,0 +1,247 @@
+// save, restore.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/api/text_check.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/files.h"
+#include "client/ui/input_file.h"
+#include "client/ui/output_file.h"
+#include "client/ui/progress_bar.h"
+#include "client/verbs/commands.h"
+#include "client/xl/domain_config.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr size_t kMaxConfigBytes = 1 << 20;
+constexpr size_t kPieceBytes = 1 << 20;
+
+constexpr absl::string_view kXlMagic = "Xen saved domain, xl format\n";
+constexpr size_t kXlHeaderBytes = 48;
+
+struct SaveArgs {
+  std::string domain;
+  std::string file;
+  std::string layer = "xl";
+  bool keep_running = false;
+  bool keep_paused = false;
+};
+
+struct RestoreArgs {
+  std::vector<std::string> files;  // [CONFIG] FILE
+  std::string name;
+  bool paused = false;
+};
+
+// "0x3/0x0/1234", as xl shows the header of a file that begins with `bytes`;
+// empty if it has none.
+std::string XlInfo(absl::string_view bytes) {
+  if (bytes.size() < kXlHeaderBytes ||
+      bytes.substr(0, kXlMagic.size()) != kXlMagic) {
+    return "";
+  }
+  const auto number = [bytes](size_t at) {
+    uint32_t n = 0;
+    for (size_t i = 4; i > 0; --i) {
+      n = n << 8 | static_cast<unsigned char>(bytes[at + i - 1]);
+    }
+    return n;
+  };
+  return absl::StrFormat("0x%x/0x%x/%d", number(36), number(40), number(44));
+}
+
+v1::ImageLayer LayerOf(const std::string& name) {
+  if (name == "libxc") return v1::IMAGE_LAYER_LIBXC;
+  return name == "libxl" ? v1::IMAGE_LAYER_LIBXL : v1::IMAGE_LAYER_XL;
+}
+
+v1::AfterSave AfterOf(const SaveArgs& args) {
+  if (args.keep_paused) return v1::AFTER_SAVE_PAUSE;
+  return args.keep_running ? v1::AFTER_SAVE_CONTINUE : v1::AFTER_SAVE_DESTROY;
+}
+
+// "Saving to web.img new xl format (info 0x3/0x0/1234)"
+std::string Beginning(const SaveArgs& args, absl::string_view first_piece) {
+  const std::string info = XlInfo(first_piece);
+  return absl::StrCat("Saving to ", args.file,
+                      info.empty()
+                          ? absl::StrCat(" as a ", args.layer, " stream")
+                          : absl::StrCat(" new xl format (info ", info, ")"));
+}
+
+absl::Status Save(Session& session, const SaveArgs& args) {
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  v1::SaveDomainRequest::Start start;
+  *start.mutable_domain() = target->ref;
+  start.set_layer(LayerOf(args.layer));
+  start.set_after(AfterOf(args));
+  auto file = OutputFile::Create(args.file);
+  if (!file.ok()) return file.status();
+  ProgressBar bar(session.BarStream(args.file == "-"), "save");
+  bool begun = false;
+  bool stored = false;
+  const absl::Status status = target->client.SaveDomain(
+      start, [&](const v1::SaveDomainResponse& piece) {
+        if (!begun) {
+          session.err() << Beginning(args, piece.data()) << "\n";
+          begun = true;
+        }
+        absl::Status written = file->Append(piece.data());
+        bar.Update(piece.pfns_done(), piece.pfns_total());
+        if (written.ok() && piece.last()) {
+          written = file->Commit();
+          stored = written.ok();
+        }
+        return written;
+      });
+  bar.Clear();
+  if (!status.ok() && stored) {
+    session.err() << "The image is whole; ask the daemon whether the domain "
+                     "still runs\n";
+  } else if (!status.ok() && begun) {
+    session.err() << "Failed to save domain, resuming domain\n";
+  }
+  return status;
+}
+
+// The domain's spec, if the command line has one.
+absl::Status FillSpec(Session& session, const RestoreArgs& args,
+                      v1::RestoreOptions& options) {
+  if (args.files.size() == 2) {
+    auto text = ReadFile(args.files[0], kMaxConfigBytes);
+    if (!text.ok()) return text.status();
+    std::vector<std::string> warnings;
+    auto spec = ParseDomainConfig(args.files[0], *text, {}, warnings);
+    for (const std::string& warning : warnings) {
+      session.err() << "warning: " << warning << "\n";
+    }
+    if (!spec.ok()) return spec.status();
+    *options.mutable_spec() = *std::move(spec);
+  }
+  const absl::Status utf8 = CheckUtf8("--name", args.name);
+  if (!utf8.ok()) return utf8;
+  if (!args.name.empty()) options.mutable_spec()->set_name(args.name);
+  return absl::OkStatus();
+}
+
+// Opens the image.  Nobody types one.
+absl::StatusOr<InputFile> OpenImage(const std::string& path) {
+  auto file = InputFile::Open(path);
+  if (file.ok() && file->IsTerminal()) {
+    return UsageError(absl::StrCat(
+        "cannot read an image from ", path,
+        ": it is a terminal; name a file, or send one to standard input"));
+  }
+  return file;
+}
+
+// The next piece: what is at hand, but enough to know an image by.
+absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
+  const size_t enough = first ? kXlHeaderBytes : 1;
+  piece.clear();
+  size_t before;
+  do {
+    before = piece.size();
+    const absl::Status read = file.Read(kPieceBytes - before, piece);
+    if (!read.ok()) return read;
+  } while (piece.size() > before && piece.size() < enough);
+  return absl::OkStatus();
+}
+
+absl::Status Restore(Session& session, const RestoreArgs& args) {
+  v1::RestoreOptions options;
+  options.set_start_paused(args.paused);
+  const std::string& path = args.files.back();
+  if (args.files.size() == 2 && args.files[0] == "-" && path == "-") {
+    return UsageError(
+        "restore: CONFIG and FILE cannot both be standard input; name a file");
+  }
+  auto file = OpenImage(path);
+  if (!file.ok()) return file.status();
+  if (auto filled = FillSpec(session, args, options); !filled.ok()) {
+    return filled;
+  }
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  ProgressBar bar(session.BarStream(false), "restore");
+  uint64_t sent = 0;
+  const auto response = (*client)->RestoreDomain(
+      options, [&](std::string* piece) -> absl::StatusOr<bool> {
+        const absl::Status read = ReadPiece(*file, sent == 0, *piece);
+        if (!read.ok()) return read;
+        if (const std::string info = XlInfo(*piece);
+            sent == 0 && !info.empty()) {
+          session.err() << "Loading new save file " << path
+                        << " (new xl fmt info " << info << ")\n";
+        }
+        sent += piece->size();
+        bar.Update(sent, file->size());
+        return !piece->empty();
+      });
+  bar.Clear();
+  return session.Show(response);
+}
+
+void AddSave(Commands& commands) {
+  auto args = std::make_shared<SaveArgs>();
+  CLI::App& verb =
+      commands.Add("save", "Save a domain to a file and end it",
+                   [args](Session& session) { return Save(session, *args); });
+  verb.add_option("DOM", args->domain, kDomainHelp)->required();
+  verb.add_option("FILE", args->file,
+                  "File, replaced once the image is whole and on the disk; - "
+                  "is standard output")
+      ->required();
+  auto* const running = verb.add_flag("-c,--checkpoint", args->keep_running,
+                                      "Leave the domain running");
+  verb.add_flag("-p,--paused", args->keep_paused, "Leave the domain, paused")
+      ->excludes(running);
+  verb.add_option("--layer", args->layer,
+                  "How much of Xen's layers to write: xl, libxl or libxc")
+      ->check(CLI::IsMember({"xl", "libxl", "libxc"}))
+      ->capture_default_str();
+  verb.footer(
+      "The image is written to a file of its own in the folder of FILE, which\n"
+      "takes the place of FILE when it is whole and on the disk; only then "
+      "does\n"
+      "the domain end.  FILE is then new, readable to its owner only.  If "
+      "FILE\n"
+      "is a symbolic link, the link stays and what it leads to is replaced.  "
+      "If\n"
+      "another program has written FILE meanwhile, such as a second save, "
+      "that\n"
+      "file stays, the domain runs on and the exit code is 1.  A pipe or a\n"
+      "device is written to as it is; a terminal is refused.");
+}
+
+void AddRestore(Commands& commands) {
+  auto args = std::make_shared<RestoreArgs>();
+  CLI::App& verb = commands.Add(
+      "restore", "Restore a domain from a file",
+      [args](Session& session) { return Restore(session, *args); });
+  verb.add_option("[CONFIG] FILE", args->files,
+                  "File or pipe with the image, - for standard input; before "
+                  "it, an "
+                  "xl.cfg file in place of the configuration in the image")
+      ->required()
+      ->expected(1, 2);
+  verb.add_flag("-p,--paused", args->paused, "Leave the domain paused");
+  verb.add_option("--name", args->name,
+                  "Name; needed for an image that names no domain, unless "
+                  "CONFIG does");
+}
+
+}  // namespace
+
+void AddImageCommands(Commands& commands) {
+  AddSave(commands);
+  AddRestore(commands);
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,99 @@
+// destroy, pause, unpause, rename.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/api/error.h"
+#include "client/api/text_check.h"
+#include "client/session/frames_bar.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+struct RenameArgs {
+  std::string domain;
+  std::string new_name;
+};
+
+// libxl's number for what went wrong.
+int LibxlError(const absl::Status& status) {
+  return absl::IsNotFound(status) ? -21 : -3;
+}
+
+absl::Status Destroy(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  const auto response = [&] {
+    FramesBar bar(session, target->client, "destroy",
+                  [&] { return CurrentPages(*target); });
+    return target->client.DestroyDomain(
+        target->MakeRequest<v1::DestroyDomainRequest>());
+  }();
+  if (!response.ok() && !ReasonOf(response.status()).empty()) {
+    session.err() << "destroy failed (rc=" << LibxlError(response.status())
+                  << ")\n";
+  }
+  return session.Show(response);
+}
+
+absl::Status Pause(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  return session.Show(target->client.PauseDomain(
+      target->MakeRequest<v1::PauseDomainRequest>()));
+}
+
+absl::Status Unpause(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  return session.Show(target->client.UnpauseDomain(
+      target->MakeRequest<v1::UnpauseDomainRequest>()));
+}
+
+absl::Status Rename(Session& session, const RenameArgs& args) {
+  const absl::Status utf8 = CheckUtf8("domain name", args.new_name);
+  if (!utf8.ok()) return utf8;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::RenameDomainRequest>();
+  request.set_new_name(args.new_name);
+  auto response = target->client.RenameDomain(request);
+  if (!response.ok() && !ReasonOf(response.status()).empty()) {
+    session.err() << "Can't rename domain '" << args.domain << "'.\n";
+  }
+  return session.Show(response);
+}
+
+void AddSimple(Commands& commands, const std::string& name,
+               const std::string& help,
+               absl::Status (*action)(Session&, const std::string&)) {
+  auto domain = std::make_shared<std::string>();
+  commands
+      .Add(name, help,
+           [domain, action](Session& session) {
+             return action(session, *domain);
+           })
+      .add_option("DOM", *domain, kDomainHelp)
+      ->required();
+}
+
+}  // namespace
+
+void AddLifecycleCommands(Commands& commands) {
+  AddSimple(commands, "destroy", "End a domain and free its memory", &Destroy);
+  AddSimple(commands, "pause",
+            "Stop a guest (unlike xl, a failure gives exit code 1)", &Pause);
+  AddSimple(commands, "unpause",
+            "Let a guest run (unlike xl, a failure gives exit code 1)",
+            &Unpause);
+  auto args = std::make_shared<RenameArgs>();
+  CLI::App& rename =
+      commands.Add("rename", "Give a domain another name",
+                   [args](Session& session) { return Rename(session, *args); });
+  rename.add_option("DOM", args->domain, kDomainHelp)->required();
+  rename.add_option("NEWNAME", args->new_name, "Its new name")->required();
+}
+
+}  // namespace simvisor::client

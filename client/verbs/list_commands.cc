@@ -1,0 +1,182 @@
+// list, info, domid, domname.
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/api/error.h"
+#include "client/ui/json_object.h"
+#include "client/ui/xl_output.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+struct ListArgs {
+  std::vector<std::string> domains;
+  bool long_form = false;
+  bool verbose = false;
+};
+
+absl::StatusOr<v1::Domain> GetDomain(Session& session,
+                                     const std::string& name) {
+  auto target = session.Open(name);
+  if (!target.ok()) return target.status();
+  auto response =
+      target->client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
+  if (!response.ok()) return response.status();
+  return response->domain();
+}
+
+absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
+                                                  const ListArgs& args) {
+  if (args.domains.empty()) {
+    auto client = session.Connect();
+    if (!client.ok()) return client.status();
+    return (*client)->ListAllDomains();
+  }
+  v1::ListDomainsResponse response;
+  for (const std::string& name : args.domains) {
+    auto domain = GetDomain(session, name);
+    if (ReasonOf(domain.status()) == "DOMAIN_NOT_FOUND") {
+      session.err() << "Error: Domain '" << name << "' does not exist.\n";
+    }
+    if (!domain.ok()) return domain.status();
+    *response.add_domains() = *std::move(domain);
+  }
+  return response;
+}
+
+// What becomes of a domain that is between two daemons; empty for others.
+std::string HandoverNote(const v1::Domain& domain) {
+  switch (domain.handover()) {
+    case v1::HANDOVER_OUTGOING:
+      return absl::StrCat(
+          "Domain ", domain.domid(), " (", domain.name(),
+          ") is being handed over: suspended here until its target says "
+          "whether it runs it; see migrations.");
+    case v1::HANDOVER_INCOMING:
+      return absl::StrCat(
+          "Domain ", domain.domid(), " (", domain.name(),
+          ") has arrived: suspended here until its source has decided; see "
+          "migrations.");
+    default:
+      return "";
+  }
+}
+
+absl::Status List(Session& session, const ListArgs& args) {
+  if (args.long_form) session.options().output = "json";
+  auto response = GetListed(session, args);
+  return session.Show(response, [&](const v1::ListDomainsResponse& list) {
+    const ListColumns columns =
+        args.verbose ? ListColumns::kVerbose : ListColumns::kXl;
+    session.out() << ListHeader(columns);
+    for (const v1::Domain& domain : list.domains()) {
+      session.out() << ListRow(domain, columns);
+    }
+    for (const v1::IncomingDomain& domain : list.incoming()) {
+      session.out() << IncomingRow(domain, columns);
+    }
+    for (const v1::Domain& domain : list.domains()) {
+      if (const std::string note = HandoverNote(domain); !note.empty()) {
+        session.err() << note << "\n";
+      }
+    }
+  });
+}
+
+absl::Status PrintInfoValue(Session& session, const v1::Host& host,
+                            const std::string& name) {
+  const auto values = InfoValues(host);
+  const auto found =
+      std::find_if(values.begin(), values.end(),
+                   [&](const auto& value) { return value.first == name; });
+  if (found != values.end()) {
+    if (session.json()) {
+      return session.PrintJson(JsonObject().Set(name, found->second).message());
+    }
+    session.out() << found->second << "\n";
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "info: no value is named '", name, "'; names: ",
+      absl::StrJoin(values, ", ", [](std::string* out, const auto& value) {
+        absl::StrAppend(out, value.first);
+      })));
+}
+
+absl::Status Info(Session& session, const std::string& name) {
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  auto response = (*client)->GetHost({});
+  if (response.ok() && !name.empty()) {
+    return PrintInfoValue(session, response->host(), name);
+  }
+  return session.Show(response, [&](const v1::GetHostResponse& host) {
+    for (const auto& [key, value] : InfoValues(host.host())) {
+      session.out() << InfoLine(key, value);
+    }
+  });
+}
+
+// Prints one field of a domain, or what xl says if there is none.
+absl::Status PrintOfDomain(Session& session, const std::string& name,
+                           absl::string_view complaint,
+                           std::string (*field)(const v1::Domain&)) {
+  auto domain = GetDomain(session, name);
+  if (ReasonOf(domain.status()) == "DOMAIN_NOT_FOUND") {
+    session.err() << complaint << " '" << name
+                  << "', maybe this domain does not exist.\n";
+  }
+  return session.Show(domain, [&](const v1::Domain& found) {
+    session.out() << field(found) << "\n";
+  });
+}
+
+void AddNameCommands(Commands& commands) {
+  auto name = std::make_shared<std::string>();
+  commands
+      .Add("domid", "Print the domid of a domain",
+           [name](Session& session) {
+             return PrintOfDomain(
+                 session, *name, "Can't get domid of domain name",
+                 [](const v1::Domain& d) { return absl::StrCat(d.domid()); });
+           })
+      .add_option("DOM", *name, kDomainHelp)
+      ->required();
+  commands
+      .Add("domname", "Print the name of a domain",
+           [name](Session& session) {
+             return PrintOfDomain(session, *name,
+                                  "Can't get domain name of domain id",
+                                  [](const v1::Domain& d) { return d.name(); });
+           })
+      .add_option("DOM", *name, kDomainHelp)
+      ->required();
+}
+
+}  // namespace
+
+void AddListCommands(Commands& commands) {
+  auto list_args = std::make_shared<ListArgs>();
+  CLI::App& list = commands.Add(
+      "list", "List domains with their memory and state",
+      [list_args](Session& session) { return List(session, *list_args); });
+  list.add_option("DOM", list_args->domains, "Domains to list; all by default");
+  list.add_flag("-v,--verbose", list_args->verbose,
+                "Show UUID and guest ABI as well");
+  list.add_flag("-l,--long", list_args->long_form, "All there is, as JSON");
+
+  auto name = std::make_shared<std::string>();
+  commands
+      .Add("info", "Describe the machine",
+           [name](Session& session) { return Info(session, *name); })
+      .add_option("NAME", *name, "Print this value only");
+  AddNameCommands(commands);
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,142 @@
+// mem-set, mem-max, balloon.
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/printable.h"
+#include "client/session/frames_bar.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+#include "client/verbs/op_arguments.h"
+
+namespace simvisor::client {
+namespace {
+
+std::string WhyShort(const v1::Domain& domain) {
+  const v1::BalloonDriver& driver = domain.balloon_driver();
+  if (domain.state() != v1::DOMAIN_STATE_RUNNING) {
+    return "its guest does not run, and moves when it is unpaused";
+  }
+  if (driver.state() == v1::BALLOON_STATE_AGAIN) {
+    return absl::StrCat("the host or the guest had too few pages; it tries ",
+                        "again within ", driver.schedule_delay_seconds(), " s");
+  }
+  if (driver.state() != v1::BALLOON_STATE_CANCELLED) {
+    return absl::StrCat("it goes on within ", driver.schedule_delay_seconds(),
+                        " s");
+  }
+  if (driver.low_pages() + driver.high_pages() == 0) {
+    return driver.target_pages() == driver.current_pages()
+               ? "its balloon is empty, so it cannot grow; it has given up"
+               : "its balloon is empty but for pfns that are lent out for "
+                 "foreign mappings; it tries again within an hour";
+  }
+  return "its guest has given up for an hour, or until the target changes";
+}
+
+// xl mem-set does not wait for the guest; here the guest has moved already, so
+// one that stopped short is worth a word.
+void NoteShortMove(Session& session, const Target& target,
+                   const v1::DomainMemory& memory) {
+  const uint64_t pages = GuestPages(memory);
+  if (pages == memory.target_pages()) return;
+  const auto response =
+      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
+  if (!response.ok()) return;
+  session.err() << "note: " << Printable(response->domain().name()) << " has "
+                << FormatPages(pages) << ", its target is "
+                << FormatPages(memory.target_pages()) << ": "
+                << WhyShort(response->domain()) << "\n";
+}
+
+absl::Status MemSet(Session& session, const TargetArgs& args) {
+  v1::SetMemoryTargetRequest request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  const auto response = [&] {
+    FramesBar bar(session, target->client, "mem-set", [&] {
+      const uint64_t now = CurrentGuestPages(*target);
+      const uint64_t goal = request.target_pages();
+      return std::max(now, goal) - std::min(now, goal);
+    });
+    return target->client.SetMemoryTarget(request);
+  }();
+  if (response.ok()) NoteShortMove(session, *target, response->memory());
+  return session.Show(response);
+}
+
+absl::Status MemMax(Session& session, const TargetArgs& args) {
+  auto pages = ParseXlMemory(args.size);
+  if (!pages.ok()) return pages.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::SetMaxMemoryRequest>();
+  request.set_max_pages(*pages);
+  return session.Show(target->client.SetMaxMemory(request));
+}
+
+template <typename Request, typename Method>
+absl::Status Balloon(Session& session, const BalloonArgs& args,
+                     absl::string_view direction, Method method) {
+  Request request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  const auto response = [&] {
+    FramesBar bar(session, target->client, "balloon",
+                  [&] { return request.pages(); });
+    return (target->client.*method)(request);
+  }();
+  return session.Show(response, [&](const auto& moved) {
+    session.out() << args.domain << ": " << moved.moved_pages() << " of "
+                  << request.pages() << " pages ballooned " << direction << "; "
+                  << FormatPages(moved.memory().current_pages()) << " now, "
+                  << moved.memory().balloon_pages()
+                  << " pages in the balloon\n";
+  });
+}
+
+void AddBalloonCommands(Commands& commands) {
+  CLI::App& group =
+      commands.AddGroup("balloon", "Move pages between a guest and the host");
+  auto args = std::make_shared<BalloonArgs>();
+  CLI::App& down = commands.Add(
+      group, "down", "Take pages out of a guest", [args](Session& session) {
+        return Balloon<v1::BalloonDownRequest>(session, *args, "down",
+                                               &Client::BalloonDown);
+      });
+  CLI::App& up = commands.Add(group, "up", "Give pages to a guest",
+                              [args](Session& session) {
+                                return Balloon<v1::BalloonUpRequest>(
+                                    session, *args, "up", &Client::BalloonUp);
+                              });
+  AddArguments(down, *args);
+  AddArguments(up, *args);
+  AddBalloonStateCommand(commands, group);
+}
+
+}  // namespace
+
+void AddMemoryCommands(Commands& commands) {
+  auto args = std::make_shared<TargetArgs>();
+  AddArguments(
+      commands.Add("mem-set", "Set the size that a guest balloons to",
+                   [args](Session& session) { return MemSet(session, *args); }),
+      *args);
+  AddArguments(
+      commands.Add("mem-max",
+                   "Set the most that a domain may be given; the hypervisor "
+                   "allows 1 MiB more, as after create and mem-set",
+                   [args](Session& session) { return MemMax(session, *args); }),
+      *args);
+  AddBalloonCommands(commands);
+}
+
+}  // namespace simvisor::client

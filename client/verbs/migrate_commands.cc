@@ -1,0 +1,209 @@
+// migrate, migrations, migrate-resolve.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "client/api/address.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/progress_bar.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+
+struct MigrateArgs {
+  std::string domain;
+  std::string host;
+  bool paused = false;
+  uint32_t max_passes = 0;
+  std::optional<uint64_t> min_dirty;
+  std::string bandwidth;
+  uint64_t max_downtime_ms = 0;
+  std::string id;
+};
+
+struct ResolveArgs {
+  std::string id;
+  bool keep = false;
+  bool drop = false;
+};
+
+// The address as the daemon must have it, which has a folder of its own.
+absl::StatusOr<std::string> TargetAddress(const std::string& host) {
+  if (auto checked = CheckAddress(host); !checked.ok()) return checked;
+  absl::string_view path = host;
+  if (!absl::ConsumePrefix(&path, "unix:")) return host;
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(std::string(path), error);
+  return error ? host : absl::StrCat("unix:", absolute.string());
+}
+
+absl::StatusOr<v1::PrecopyPolicy> PolicyOf(const MigrateArgs& args) {
+  v1::PrecopyPolicy policy;
+  policy.set_max_passes(args.max_passes);
+  if (args.min_dirty.has_value()) policy.set_min_dirty_pages(*args.min_dirty);
+  policy.set_max_downtime_ms(args.max_downtime_ms);
+  if (!args.bandwidth.empty()) {
+    auto pages = ParsePages(args.bandwidth);
+    if (!pages.ok()) return pages.status();
+    policy.set_max_bytes_per_second(*pages * kPageBytes);
+  }
+  return policy;
+}
+
+std::string Note(const v1::MigrateDomainResponse& progress) {
+  const std::string left =
+      progress.pass_left_ms() == 0
+          ? ""
+          : absl::StrFormat(", %d s left",
+                            (progress.pass_left_ms() + 999) / 1000);
+  return absl::StrFormat(
+      "  %s %d: %d pages sent, %d dirty, %.1f MB/s%s",
+      progress.phase() == v1::MIGRATION_PHASE_SUSPENDED ? "last pass" : "pass",
+      progress.pass(), progress.data_pages(), progress.dirty_pages(),
+      static_cast<double>(progress.bytes_per_second()) / 1e6, left);
+}
+
+std::string Outcome(const v1::MigrateDomainResponse& moved) {
+  return absl::StrFormat(
+      "Migration successful: %d passes, %d pages with data, %d bytes, %d ms of "
+      "downtime.\n",
+      moved.pass(), moved.data_pages(), moved.bytes_sent(),
+      moved.downtime_ms());
+}
+
+absl::Status Migrate(Session& session, const MigrateArgs& args) {
+  auto host = TargetAddress(args.host);
+  if (!host.ok()) return UsageError(host.status().message());
+  auto policy = PolicyOf(args);
+  if (!policy.ok()) return policy.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::MigrateDomainRequest>();
+  request.set_target(*host);
+  *request.mutable_policy() = *std::move(policy);
+  request.set_start_paused(args.paused);
+  request.set_migration_id(args.id);
+  ProgressBar bar(session.BarStream(false), "migrate");
+  v1::MigrateDomainResponse last;
+  const absl::Status status = target->client.MigrateDomain(
+      request, [&](const v1::MigrateDomainResponse& progress) {
+        last = progress;
+        bar.Update(progress.pass_pfns_done(), progress.pass_pfns_total(),
+                   Note(progress));
+        return absl::OkStatus();
+      });
+  bar.Clear();
+  if (!status.ok()) return status;
+  return session.Show(absl::StatusOr<v1::MigrateDomainResponse>(last),
+                      [&](const v1::MigrateDomainResponse& moved) {
+                        session.err() << Outcome(moved);
+                      });
+}
+
+// "UNKNOWN" for MIGRATION_STATE_UNKNOWN.
+std::string StateName(v1::MigrationState state) {
+  return std::string(
+      absl::StripPrefix(v1::MigrationState_Name(state), "MIGRATION_STATE_"));
+}
+
+absl::Status List(Session& session) {
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  return session.Show(
+      (*client)->ListAllMigrations(),
+      [&](const v1::ListMigrationsResponse& all) {
+        session.out() << absl::StrFormat("%-32s %-8s %-10s %5s %s\n", "ID",
+                                         "Way", "State", "Dom", "Name / Peer");
+        for (const v1::Migration& one : all.migrations()) {
+          const bool out = one.direction() == v1::MIGRATION_DIRECTION_OUTGOING;
+          session.out() << absl::StrFormat(
+              "%-32s %-8s %-10s %5d %s %s %s\n", one.migration_id(),
+              out ? "out" : "in", StateName(one.state()), one.domid(),
+              one.name().empty() ? "(unknown)" : one.name(),
+              out ? "to" : "from", one.peer());
+          if (!one.message().empty()) {
+            session.out() << "    " << one.message() << "\n";
+          }
+        }
+      });
+}
+
+absl::Status Resolve(Session& session, const ResolveArgs& args) {
+  if (args.keep == args.drop) {
+    return UsageError(
+        "migrate-resolve: say what becomes of the copy here, --keep or --drop");
+  }
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  v1::ResolveMigrationRequest request;
+  request.set_migration_id(args.id);
+  request.set_decision(args.keep ? v1::MIGRATION_DECISION_KEEP
+                                 : v1::MIGRATION_DECISION_DROP);
+  return session.Show((*client)->ResolveMigration(request),
+                      [&](const v1::ResolveMigrationResponse& resolved) {
+                        session.err()
+                            << "Migration " << args.id << " is "
+                            << StateName(resolved.migration().state()) << ".\n";
+                      });
+}
+
+void AddMigrate(Commands& commands) {
+  auto args = std::make_shared<MigrateArgs>();
+  CLI::App& verb = commands.Add(
+      "migrate", "Move a running domain to another daemon",
+      [args](Session& session) { return Migrate(session, *args); });
+  verb.add_option("DOM", args->domain, kDomainHelp)->required();
+  verb.add_option("HOST", args->host,
+                  "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
+      ->required();
+  verb.add_flag("-p,--paused", args->paused, "Leave the domain paused there");
+  verb.add_option("--max-passes", args->max_passes,
+                  "Passes over the running guest; 5 by default")
+      ->check(CLI::Range(1, 1000));
+  verb.add_option("--min-dirty", args->min_dirty,
+                  "Fewer dirty pages than this end the passes; 50 by default");
+  verb.add_option("--bandwidth", args->bandwidth,
+                  "Most to send in a second, a SIZE such as 100m; no limit by "
+                  "default");
+  verb.add_option("--max-downtime", args->max_downtime_ms,
+                  "Milliseconds the guest may stand still; the migration fails "
+                  "if it would take longer");
+  verb.add_option("--id", args->id,
+                  "Id of the migration; a random one by default");
+}
+
+void AddResolve(Commands& commands) {
+  auto args = std::make_shared<ResolveArgs>();
+  CLI::App& verb = commands.Add(
+      "migrate-resolve",
+      "Decide what becomes of a domain whose other daemon is gone",
+      [args](Session& session) { return Resolve(session, *args); });
+  verb.add_option("ID", args->id, "Id of the migration; see migrations")
+      ->required();
+  auto* const keep = verb.add_flag(
+      "--keep", args->keep, "The copy here runs; the other one must be gone");
+  verb.add_flag("--drop", args->drop, "The copy here goes")->excludes(keep);
+}
+
+}  // namespace
+
+void AddMigrateCommands(Commands& commands) {
+  AddMigrate(commands);
+  commands.Add("migrations", "List migrations to and from the daemon",
+               [](Session& session) { return List(session); });
+  AddResolve(commands);
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,122 @@
+#include "client/verbs/op_arguments.h"
+
+#include "absl/strings/str_cat.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/files.h"
+#include "client/ui/hex_dump.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+// MarkIdentityRangeRequest's name for the end of the list.
+constexpr uint64_t kEndOfList = UINT64_MAX;
+
+// Bound of WriteGuestMemoryRequest.data.
+constexpr size_t kMaxWriteBytes = 1 << 20;
+
+}  // namespace
+
+void AddArguments(CLI::App& verb, TargetArgs& args) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option("SIZE", args.size, kXlSizeHelp)->required();
+}
+
+void AddArguments(CLI::App& verb, BalloonArgs& args) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option("PAGES|SIZE", args.size,
+                  "Number of pages, or a size such as 512m (t, g, m, k, b)")
+      ->required();
+  verb.add_flag("--partial", args.partial,
+                "Move what there is if there are fewer");
+}
+
+void AddArguments(CLI::App& verb, LookupArgs& args) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option("PFN", args.pfns, kPfnHelp)->required();
+}
+
+void AddArguments(CLI::App& verb, SetArgs& args) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option("PFN", args.first, "First pfn, decimal or 0x...")->required();
+  verb.add_option("COUNT", args.count, "Number of pfns")->required();
+  verb.add_option("CLASS", args.class_name, "What the words become")
+      ->required()
+      ->check(CLI::IsMember({"missing", "identity", "ram"}));
+  verb.add_option("MFN", args.mfn,
+                  "ram: frame of the first pfn, the others follow in order");
+  CLI::Option* release = verb.add_flag(
+      "--release", args.release, "Free frames under words that are RAM now");
+  verb.add_flag("--keep", args.keep,
+                "Leave such frames with the domain, in no word")
+      ->excludes(release);
+}
+
+// The parser lets no other name through.
+v1::P2mClass ClassOf(const SetArgs& args) {
+  if (args.class_name == "ram") return v1::P2M_CLASS_RAM;
+  return args.class_name == "identity" ? v1::P2M_CLASS_IDENTITY
+                                       : v1::P2M_CLASS_MISSING;
+}
+
+v1::RamPolicy PolicyOf(const SetArgs& args) {
+  if (args.release) return v1::RAM_POLICY_RELEASE;
+  return args.keep ? v1::RAM_POLICY_KEEP : v1::RAM_POLICY_REFUSE;
+}
+
+absl::StatusOr<uint64_t> MfnOf(const SetArgs& args) {
+  const bool is_ram = ClassOf(args) == v1::P2M_CLASS_RAM;
+  if (is_ram == args.mfn.empty()) {
+    return UsageError(is_ram ? "p2m set: ram needs the MFN of the first pfn"
+                             : "p2m set: only ram takes an MFN");
+  }
+  if (!is_ram) return uint64_t{0};
+  return ParseNumber("mfn", args.mfn);
+}
+
+void AddArguments(CLI::App& verb, MarkArgs& args) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option("START", args.start, "First pfn, decimal or 0x...")
+      ->required();
+  verb.add_option("END", args.end, "One past the last pfn, or 'end'")
+      ->required();
+  verb.add_flag("--release", args.release,
+                "Free the frames of RAM in the range, which is refused "
+                "otherwise");
+}
+
+absl::StatusOr<uint64_t> EndOf(const MarkArgs& args) {
+  if (args.end == "end") return kEndOfList;
+  return ParseNumber("pfn", args.end);
+}
+
+void AddArguments(CLI::App& verb, WriteArgs& args) {
+  verb.add_option("DOM", args.domain, kDomainHelp)->required();
+  verb.add_option("PFN", args.pfn, kPfnHelp)->required();
+  verb.add_option("TEXT", args.text, "Bytes to write, as text");
+  verb.add_option("--hex", args.hex, "Bytes to write, such as '00 ff a0'");
+  verb.add_option("-f,--file", args.file,
+                  "File that holds the bytes, at most 1 MiB; - is standard "
+                  "input");
+  verb.add_option("--offset", args.offset, kOffsetHelp);
+}
+
+absl::StatusOr<std::string> DataOf(const WriteArgs& args) {
+  const int sources =
+      !args.text.empty() + !args.hex.empty() + !args.file.empty();
+  if (sources != 1) {
+    return UsageError(
+        "guest write: give the bytes as TEXT, with --hex or with --file");
+  }
+  if (!args.file.empty()) return ReadFile(args.file, kMaxWriteBytes);
+  absl::StatusOr<std::string> data =
+      args.hex.empty() ? args.text : ParseHexBytes(args.hex);
+  if (data.ok() && data->size() > kMaxWriteBytes) {
+    return UsageError(absl::StrCat("guest write: ", data->size(),
+                                   " bytes are above the limit of ",
+                                   kMaxWriteBytes));
+  }
+  return data;
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,158 @@
+// The arguments of verbs that are operations on memory: as commands of their
+// own, and as lines of `simvisor batch`.
+//
+// Each kind has a struct that the parser fills in, a function that declares the
+// arguments, and a Fill() that makes a message of them: the request of the
+// unary method or an operation of a stream, whose fields have the same names.
+// Fill() leaves the domain alone and fails with the errors of quantities.h.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_VERBS_OP_ARGUMENTS_H_
+#define SIMVISOR_CLIENT_VERBS_OP_ARGUMENTS_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/ui/quantities.h"
+#include "simvisor/v1/common.pb.h"
+
+namespace simvisor::client {
+
+// mem-set
+struct TargetArgs {
+  std::string domain;
+  std::string size;
+};
+void AddArguments(CLI::App& verb, TargetArgs& args);
+
+template <typename Message>
+absl::Status Fill(const TargetArgs& args, Message& message) {
+  auto pages = ParseXlMemory(args.size);
+  if (!pages.ok()) return pages.status();
+  message.set_target_pages(*pages);
+  return absl::OkStatus();
+}
+
+// balloon down, balloon up
+struct BalloonArgs {
+  std::string domain;
+  std::string size;
+  bool partial = false;
+};
+void AddArguments(CLI::App& verb, BalloonArgs& args);
+
+template <typename Message>
+absl::Status Fill(const BalloonArgs& args, Message& message) {
+  auto pages = ParsePages(args.size);
+  if (!pages.ok()) return pages.status();
+  message.set_pages(*pages);
+  message.set_allow_partial(args.partial);
+  return absl::OkStatus();
+}
+
+// p2m lookup
+struct LookupArgs {
+  std::string domain;
+  std::vector<std::string> pfns;
+};
+void AddArguments(CLI::App& verb, LookupArgs& args);
+
+template <typename Message>
+absl::Status Fill(const LookupArgs& args, Message& message) {
+  for (const std::string& text : args.pfns) {
+    auto pfn = ParseNumber("pfn", text);
+    if (!pfn.ok()) return pfn.status();
+    message.add_pfns(*pfn);
+  }
+  return absl::OkStatus();
+}
+
+// p2m set
+struct SetArgs {
+  std::string domain;
+  std::string first;
+  std::string count;
+  std::string class_name;
+  std::string mfn;
+  bool release = false;
+  bool keep = false;
+};
+void AddArguments(CLI::App& verb, SetArgs& args);
+v1::P2mClass ClassOf(const SetArgs& args);
+v1::RamPolicy PolicyOf(const SetArgs& args);
+// The MFN, which RAM must have and others must not; 0 without.
+absl::StatusOr<uint64_t> MfnOf(const SetArgs& args);
+
+template <typename Message>
+absl::Status Fill(const SetArgs& args, Message& message) {
+  auto first = ParseNumber("pfn", args.first);
+  if (!first.ok()) return first.status();
+  auto count = ParseNumber("number of pfns", args.count);
+  if (!count.ok()) return count.status();
+  auto mfn = MfnOf(args);
+  if (!mfn.ok()) return mfn.status();
+  message.set_first_pfn(*first);
+  message.set_count(*count);
+  message.set_p2m_class(ClassOf(args));
+  message.set_first_mfn(*mfn);
+  message.set_ram_policy(PolicyOf(args));
+  return absl::OkStatus();
+}
+
+// identity mark
+struct MarkArgs {
+  std::string domain;
+  std::string start;
+  std::string end;
+  bool release = false;
+};
+void AddArguments(CLI::App& verb, MarkArgs& args);
+// One past the last pfn, where "end" stands for the end of the list.
+absl::StatusOr<uint64_t> EndOf(const MarkArgs& args);
+
+template <typename Message>
+absl::Status Fill(const MarkArgs& args, Message& message) {
+  auto start = ParseNumber("pfn", args.start);
+  if (!start.ok()) return start.status();
+  auto end = EndOf(args);
+  if (!end.ok()) return end.status();
+  message.set_start_pfn(*start);
+  message.set_end_pfn(*end);
+  message.set_release_ram(args.release);
+  return absl::OkStatus();
+}
+
+// guest write
+struct WriteArgs {
+  std::string domain;
+  std::string pfn;
+  uint32_t offset = 0;
+  std::string text;
+  std::string hex;
+  std::string file;
+};
+void AddArguments(CLI::App& verb, WriteArgs& args);
+// The bytes, from where they are; reads a file.
+absl::StatusOr<std::string> DataOf(const WriteArgs& args);
+
+template <typename Message>
+absl::Status Fill(const WriteArgs& args, Message& message) {
+  auto pfn = ParseNumber("pfn", args.pfn);
+  if (!pfn.ok()) return pfn.status();
+  auto data = DataOf(args);
+  if (!data.ok()) return data.status();
+  message.set_pfn(*pfn);
+  message.set_offset_bytes(args.offset);
+  message.set_data(*std::move(data));
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_VERBS_OP_ARGUMENTS_H_

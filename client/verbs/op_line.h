@@ -1,0 +1,47 @@
+// Operations on memory as lines of text, in the words of the commands.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_CLIENT_VERBS_OP_LINE_H_
+#define SIMVISOR_CLIENT_VERBS_OP_LINE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "simvisor/v1/memory_ops.pb.h"
+
+namespace simvisor::client {
+
+class OpParser {
+ public:
+  OpParser();
+  OpParser(const OpParser&) = delete;
+  OpParser& operator=(const OpParser&) = delete;
+
+  // The operation, without an id, that a line such as "mem-set web 512m" asks
+  // for.  Verbs, arguments, abbreviations and quotes are those of the command
+  // line.  A UsageError() if it is none, or the error of a file that it names.
+  absl::StatusOr<v1::MemoryOp> Parse(const std::string& line);
+
+ private:
+  template <typename Args, typename Field>
+  void Add(CLI::App& parent, const std::string& name, Field field);
+
+  CLI::App app_;
+  // Options that a line does not give keep what the line before gave them.
+  std::vector<std::function<void()>> resets_;
+  std::function<absl::Status(v1::MemoryOp&)> fill_;  // of the verb of the line
+};
+
+// One line that tells what an operation came to, such as
+// "web: target 512 MiB, 512 MiB now".  REQUIRES: it is no error.
+std::string DescribeResult(const v1::MemoryOp& op,
+                           const v1::MemoryOpResult& result);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_VERBS_OP_LINE_H_

@@ -1,0 +1,67 @@
+// identity mark, p2m set.
+
+#include <memory>
+
+#include "client/verbs/commands.h"
+#include "client/verbs/op_arguments.h"
+
+namespace simvisor::client {
+namespace {
+
+absl::Status Mark(Session& session, const MarkArgs& args) {
+  v1::MarkIdentityRangeRequest request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(target->client.MarkIdentityRange(request),
+                      [&](const v1::MarkIdentityRangeResponse& response) {
+                        session.out()
+                            << args.domain << ": " << response.marked_pages()
+                            << " pfns are identity, "
+                            << response.released_pages() << " frames released, "
+                            << response.p2m_pages_taken()
+                            << " pages taken for the p2m list\n";
+                      });
+}
+
+absl::Status Set(Session& session, const SetArgs& args) {
+  v1::SetP2mRangeRequest request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(target->client.SetP2mRange(request),
+                      [&](const v1::SetP2mRangeResponse& response) {
+                        session.out()
+                            << args.domain << ": " << request.count()
+                            << " pfns set, " << response.released_pages()
+                            << " frames released, "
+                            << response.p2m_pages_taken()
+                            << " pages taken for the p2m list\n";
+                      });
+}
+
+}  // namespace
+
+void AddIdentityCommands(Commands& commands) {
+  CLI::App& group =
+      commands.AddGroup("identity", "Ranges that map pfns to equal mfns");
+  auto args = std::make_shared<MarkArgs>();
+  AddArguments(
+      commands.Add(group, "mark", "Make every word of a range identity",
+                   [args](Session& session) { return Mark(session, *args); }),
+      *args);
+}
+
+void AddP2mSetCommand(Commands& commands, CLI::App& p2m) {
+  auto args = std::make_shared<SetArgs>();
+  AddArguments(
+      commands.Add(p2m, "set", "Set every word of a range",
+                   [args](Session& session) { return Set(session, *args); }),
+      *args);
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,140 @@
+// p2m dump, lookup, stat; p2m map is in p2m_map_command.cc, p2m walk in
+// walk_command.cc, what changes words in p2m_change_commands.cc and
+// p2m_foreign_commands.cc.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/ui/progress_bar.h"
+#include "client/ui/run_printer.h"
+#include "client/ui/word_text.h"
+#include "client/ui/xl_output.h"
+#include "client/verbs/commands.h"
+#include "client/verbs/op_arguments.h"
+
+namespace simvisor::client {
+namespace {
+
+struct DumpArgs {
+  std::string domain;
+  bool raw = false;
+  bool by_frame = false;
+};
+
+// Pfns that the list has; 0, for which a bar stays hidden, if nobody says.
+uint64_t ListSize(const Target& target) {
+  auto summary = target.client.GetP2mSummary(
+      target.MakeRequest<v1::GetP2mSummaryRequest>());
+  return summary.ok() ? summary->summary().p2m_size() : 0;
+}
+
+absl::Status DumpText(Session& session, const Target& target,
+                      const v1::ListP2mRunsRequest& request, bool by_frame) {
+  ProgressBar bar(session.BarStream(true), "p2m dump");
+  const uint64_t size = session.BarStream(true) ? ListSize(target) : 0;
+  RunPrinter printer(session.out(), by_frame);
+  const absl::Status status = target.client.ListP2mRuns(
+      request, [&](const v1::ListP2mRunsResponse& response) {
+        for (const v1::P2mRun& run : response.runs()) {
+          printer.Add(run);
+          bar.Update(run.first_pfn() + run.count(), size);
+        }
+        return absl::OkStatus();
+      });
+  printer.Flush();
+  return status;
+}
+
+absl::Status Dump(Session& session, const DumpArgs& args) {
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::ListP2mRunsRequest>();
+  request.set_view(args.raw ? v1::P2M_VIEW_RAW : v1::P2M_VIEW_RESOLVED);
+  request.set_merge(args.by_frame ? v1::RUN_MERGE_BY_FRAME
+                                  : v1::RUN_MERGE_BY_CLASS);
+  if (!session.json()) {
+    return DumpText(session, *target, request, args.by_frame);
+  }
+  v1::ListP2mRunsResponse all;
+  const absl::Status status = target->client.ListP2mRuns(
+      request, [&](const v1::ListP2mRunsResponse& response) {
+        all.MergeFrom(response);
+        return absl::OkStatus();
+      });
+  return status.ok() ? session.PrintJson(all) : status;
+}
+
+absl::Status Lookup(Session& session, const LookupArgs& args) {
+  v1::TranslatePfnsRequest request;
+  const absl::Status filled = Fill(args, request);
+  if (!filled.ok()) return filled;
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(
+      target->client.TranslatePfns(request),
+      [&](const v1::TranslatePfnsResponse& response) {
+        for (int i = 0; i < response.classes_size(); ++i) {
+          session.out() << absl::StrFormat(
+              "0x%x  %s\n", request.pfns(i),
+              DescribeWord(response.classes(i), response.frames(i)));
+        }
+      });
+}
+
+// The fields of P2mSummary are numbers all, so reflection names them.
+absl::Status Stat(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  return session.Show(target->client.GetP2mSummary(
+                          target->MakeRequest<v1::GetP2mSummaryRequest>()),
+                      [&](const v1::GetP2mSummaryResponse& response) {
+                        const v1::P2mSummary& summary = response.summary();
+                        const auto* type = v1::P2mSummary::descriptor();
+                        for (int i = 0; i < type->field_count(); ++i) {
+                          session.out() << InfoLine(
+                              type->field(i)->name(),
+                              absl::StrCat(summary.GetReflection()->GetUInt64(
+                                  summary, type->field(i))));
+                        }
+                      });
+}
+
+void AddLookup(Commands& commands, CLI::App& group) {
+  auto args = std::make_shared<LookupArgs>();
+  AddArguments(
+      commands.Add(group, "lookup", "Say what pfns map to",
+                   [args](Session& session) { return Lookup(session, *args); }),
+      *args);
+}
+
+}  // namespace
+
+void AddP2mCommands(Commands& commands) {
+  CLI::App& group =
+      commands.AddGroup("p2m", "Look at and change a domain's p2m list");
+  auto dump_args = std::make_shared<DumpArgs>();
+  CLI::App& dump = commands.Add(
+      group, "dump", "Print the list as runs, as the kernel's p2m dump does",
+      [dump_args](Session& session) { return Dump(session, *dump_args); });
+  dump.add_option("DOM", dump_args->domain, kDomainHelp)->required();
+  dump.add_flag("--raw", dump_args->raw,
+                "Stored words: shared identity leaves print as missing");
+  dump.add_flag("--by-frame", dump_args->by_frame,
+                "Say where runs map to, and end them where frames do");
+  AddLookup(commands, group);
+  auto domain = std::make_shared<std::string>();
+  commands
+      .Add(group, "stat", "Count words, leaves and frames of the list",
+           [domain](Session& session) { return Stat(session, *domain); })
+      .add_option("DOM", *domain, kDomainHelp)
+      ->required();
+  AddP2mMapCommand(commands, group);
+  AddWalkCommand(commands, group);
+  AddP2mSetCommand(commands, group);
+  AddP2mForeignCommands(commands, group);
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,183 @@
+// p2m foreign map, p2m foreign unmap, p2m mfn.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+// What one call takes.
+constexpr uint64_t kMaxSlots = 65536;
+
+struct ForeignArgs {
+  std::string domain;
+  std::string pfn;
+  std::vector<std::string> numbers;
+};
+
+absl::Status CheckSlots(absl::string_view command, uint64_t before,
+                        uint64_t more) {
+  if (more == 0) {
+    return UsageError(absl::StrCat(command, ": a count of 0 names no page"));
+  }
+  if (more <= kMaxSlots - before) return absl::OkStatus();
+  return UsageError(absl::StrCat(command, ": more than ", kMaxSlots,
+                                 " pages; use several commands"));
+}
+
+// Says why each slot failed; the messages name the pfns.
+template <typename Response>
+void PrintErrors(Session& session, const Response& response) {
+  for (const v1::SlotError& error : response.errors()) {
+    session.err() << error.message() << " (" << error.reason() << ")\n";
+  }
+  const uint32_t shown = static_cast<uint32_t>(response.errors_size());
+  if (shown < response.failed_slots()) {
+    session.err() << "and " << response.failed_slots() - shown << " more\n";
+  }
+}
+
+absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
+                         int slots) {
+  if (failed == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(command, ": ", failed, " of ", slots, " pages failed"));
+}
+
+absl::Status Map(Session& session, const ForeignArgs& args) {
+  v1::MapForeignFramesRequest request;
+  auto pfn = ParseNumber("pfn", args.pfn);
+  if (!pfn.ok()) return pfn.status();
+  for (const std::string& text : args.numbers) {
+    auto frames = ParseFrames(text);
+    if (!frames.ok()) return frames.status();
+    const absl::Status fits =
+        CheckSlots("p2m foreign map", request.slots_size(), frames->count());
+    if (!fits.ok()) return fits;
+    for (uint64_t i = 0; i < frames->count(); ++i) {
+      v1::ForeignSlot* const slot = request.add_slots();
+      slot->set_pfn((*pfn)++);
+      slot->set_mfn(frames->first_mfn() + i);
+    }
+  }
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  const auto response = target->client.MapForeignFrames(request);
+  const absl::Status shown =
+      session.Show(response, [&](const v1::MapForeignFramesResponse& mapped) {
+        session.out() << args.domain << ": " << mapped.mapped_slots() << " of "
+                      << request.slots_size() << " pages mapped, "
+                      << mapped.p2m_pages_taken()
+                      << " pages taken for the p2m list\n";
+        PrintErrors(session, mapped);
+      });
+  if (!shown.ok()) return shown;
+  return SlotsFailed("p2m foreign map", response->failed_slots(),
+                     request.slots_size());
+}
+
+absl::Status Unmap(Session& session, const ForeignArgs& args) {
+  v1::UnmapForeignFramesRequest request;
+  for (const std::string& text : args.numbers) {
+    auto pfns = ParsePfns(text);
+    if (!pfns.ok()) return pfns.status();
+    const absl::Status fits =
+        CheckSlots("p2m foreign unmap", request.pfns_size(), pfns->count());
+    if (!fits.ok()) return fits;
+    for (uint64_t i = 0; i < pfns->count(); ++i) {
+      request.add_pfns(pfns->first_pfn() + i);
+    }
+  }
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  const auto response = target->client.UnmapForeignFrames(request);
+  const absl::Status shown = session.Show(
+      response, [&](const v1::UnmapForeignFramesResponse& unmapped) {
+        session.out() << args.domain << ": " << unmapped.unmapped_slots()
+                      << " of " << request.pfns_size() << " pages unmapped, "
+                      << unmapped.freed_pages()
+                      << " frames went back to the pool\n";
+        PrintErrors(session, unmapped);
+      });
+  if (!shown.ok()) return shown;
+  return SlotsFailed("p2m foreign unmap", response->failed_slots(),
+                     request.pfns_size());
+}
+
+std::string DescribeMfn(uint64_t pfn, uint64_t local) {
+  if (pfn == UINT64_MAX) return "none";
+  if (pfn == local) return absl::StrFormat("pfn 0x%x", pfn);
+  return absl::StrFormat("pfn 0x%x, not the domain's own", pfn);
+}
+
+absl::Status Mfn(Session& session, const ForeignArgs& args) {
+  v1::TranslateMfnsRequest request;
+  for (const std::string& text : args.numbers) {
+    auto mfn = ParseNumber("mfn", text);
+    if (!mfn.ok()) return mfn.status();
+    request.add_mfns(*mfn);
+  }
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request.mutable_domain() = target->ref;
+  return session.Show(
+      target->client.TranslateMfns(request),
+      [&](const v1::TranslateMfnsResponse& response) {
+        for (int i = 0; i < response.pfns_size(); ++i) {
+          session.out() << absl::StrFormat(
+              "0x%x  %s\n", request.mfns(i),
+              DescribeMfn(response.pfns(i), response.local_pfns(i)));
+        }
+      });
+}
+
+}  // namespace
+
+void AddP2mForeignCommands(Commands& commands, CLI::App& p2m) {
+  CLI::App& group = *p2m.add_subcommand(
+      "foreign", "Frames of other domains in a domain's list");
+  group.require_subcommand(1);
+  group.fallthrough();
+  auto map_args = std::make_shared<ForeignArgs>();
+  CLI::App& map = commands.Add(
+      group, "map", "Map frames of other domains at missing pfns",
+      [map_args](Session& session) { return Map(session, *map_args); });
+  map.add_option("DOM", map_args->domain, kDomainHelp)->required();
+  map.add_option("PFN", map_args->pfn,
+                 "Where the first frame goes; the others follow in order")
+      ->required();
+  map.add_option("MFN", map_args->numbers, "Frames, as MFN or MFN+COUNT")
+      ->required();
+  map.footer(
+      "Pages that cannot be mapped are left out, each with its reason on "
+      "standard\nerror, and give exit code 1.");
+  auto unmap_args = std::make_shared<ForeignArgs>();
+  CLI::App& unmap = commands.Add(
+      group, "unmap", "Unmap them again",
+      [unmap_args](Session& session) { return Unmap(session, *unmap_args); });
+  unmap.add_option("DOM", unmap_args->domain, kDomainHelp)->required();
+  unmap
+      .add_option("PFN", unmap_args->numbers,
+                  "Foreign pfns, as PFN or PFN+COUNT")
+      ->required();
+
+  auto mfn_args = std::make_shared<ForeignArgs>();
+  CLI::App& mfn = commands.Add(
+      p2m, "mfn", "Say what the guest takes frames for (mfn_to_pfn)",
+      [mfn_args](Session& session) { return Mfn(session, *mfn_args); });
+  mfn.add_option("DOM", mfn_args->domain, kDomainHelp)->required();
+  mfn.add_option("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
+      ->required();
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,66 @@
+// p2m map.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/printable.h"
+#include "client/ui/p2m_map.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+struct MapArgs {
+  std::string domain;
+  bool raw = false;
+  int width = 0;  // 0: that of the screen
+};
+
+absl::Status Map(Session& session, const MapArgs& args) {
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  auto request = target->MakeRequest<v1::ListP2mRunsRequest>();
+  request.set_view(args.raw ? v1::P2M_VIEW_RAW : v1::P2M_VIEW_RESOLVED);
+  request.set_merge(v1::RUN_MERGE_BY_CLASS);
+  const ScreenSize screen = session.screen();
+  P2mMap map(args.width == 0 ? screen.columns : args.width, screen.rows);
+  const absl::Status status = target->client.ListP2mRuns(
+      request, [&](const v1::ListP2mRunsResponse& response) {
+        for (const v1::P2mRun& run : response.runs()) map.Add(run);
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  if (session.json()) return session.PrintJson(MapToJson(map).message());
+  const std::string title =
+      absl::StrCat("p2m of ", args.domain, args.raw ? ", stored words" : "");
+  if (session.colors()) {
+    session.colored_out() << RenderMap(map, Printable(title), true);
+  } else {
+    session.out() << RenderMap(map, title, false);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddP2mMapCommand(Commands& commands, CLI::App& p2m) {
+  auto args = std::make_shared<MapArgs>();
+  CLI::App& verb =
+      commands.Add(p2m, "map", "Draw the pfn space on one screen",
+                   [args](Session& session) { return Map(session, *args); });
+  verb.add_option("DOM", args->domain, kDomainHelp)->required();
+  verb.add_flag("--raw", args->raw,
+                "Stored words: shared identity leaves count as missing");
+  verb.add_option("--width", args->width,
+                  "Columns to draw in [those of the terminal, or 80]")
+      ->check(CLI::Range(20, 4096));
+  verb.footer(
+      "Each cell stands for the same number of pfns, a power of two.  R is\n"
+      "RAM, I identity, F foreign, . missing; r, i, f and m are cells of\n"
+      "several classes, by the largest.  A terminal gets coloured blocks\n"
+      "unless NO_COLOR is set.  Stretches are runs of one class, and the\n"
+      "largest is shown as in p2m dump, [first->end].");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,105 @@
+// run: a script of requests with what they should come to.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/printable.h"
+#include "client/script/script_file.h"
+#include "client/script/script_runner.h"
+#include "client/ui/files.h"
+#include "client/ui/json_object.h"
+#include "client/ui/progress_bar.h"
+#include "client/verbs/commands.h"
+
+namespace simvisor::client {
+namespace {
+
+// Shows steps as they go by: a line each, or one JSON object at the end.
+class StepReport {
+ public:
+  StepReport(Session& session, const std::string& title)
+      : session_(session), bar_(session.BarStream(true), "run") {
+    object_.Set("title", title);
+    if (!session_.json() && !title.empty()) {
+      session_.out() << Printable(title) << "\n";
+    }
+  }
+
+  void Started(const StepOutcome& step) {
+    bar_.Update(step.number - 1, step.total);
+    begin_ = absl::Now();
+  }
+
+  void Finished(const StepOutcome& step) {
+    const double ms = absl::ToDoubleMilliseconds(absl::Now() - begin_);
+    const bool holds = step.faults.empty();
+    if (session_.json()) {
+      JsonObject entry;
+      entry.SetNumber("number", step.number).Set("name", step.name);
+      entry.SetBool("holds", holds).SetNumber("milliseconds", ms);
+      object_.Append("steps", entry.SetTexts("faults", step.faults));
+      return;
+    }
+    bar_.Clear();
+    session_.out() << absl::StrFormat("%-4s %d/%d %s (%.1f ms)\n",
+                                      holds ? "ok" : "FAIL", step.number,
+                                      step.total, Printable(step.name), ms);
+    for (const std::string& fault : step.faults) {
+      session_.out() << "     " << fault << "\n";
+    }
+    session_.out() << std::flush;
+  }
+
+  absl::Status End(bool holds) {
+    bar_.Clear();
+    if (!session_.json()) return absl::OkStatus();
+    return session_.PrintJson(object_.SetBool("holds", holds).message());
+  }
+
+ private:
+  Session& session_;
+  ProgressBar bar_;
+  absl::Time begin_;
+  JsonObject object_;
+};
+
+absl::Status Run(Session& session, const std::string& path) {
+  auto text = ReadFile(path, kMaxScriptBytes);
+  if (!text.ok()) return text.status();
+  auto file = ParseScript(path, *text);
+  if (!file.ok()) return file.status();
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  StepReport report(session, file->script.title());
+  const absl::Status status = RunScript(
+      *file,
+      [&](const auto& method, const auto& request, auto& response) {
+        return (*client)->CallMethod(method, request, response);
+      },
+      {.started = [&](const StepOutcome& step) { report.Started(step); },
+       .finished = [&](const StepOutcome& step) { report.Finished(step); }});
+  const absl::Status ended = report.End(status.ok());
+  return status.ok() ? ended : status;
+}
+
+}  // namespace
+
+void AddScriptCommands(Commands& commands) {
+  auto path = std::make_shared<std::string>();
+  CLI::App& verb =
+      commands.Add("run", "Run a script of requests with expected replies",
+                   [path](Session& session) { return Run(session, *path); });
+  verb.add_option("SCRIPT", *path,
+                  "Script in protobuf's text format; - is standard input")
+      ->required();
+  verb.footer(
+      "A script is a simvisor.v1.Script (proto/simvisor/v1/script.proto).  "
+      "The\n"
+      "first step that does not hold ends the run with exit code 1; what it\n"
+      "expected and what came instead is printed below it.");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,228 @@
+// vcpu-list, vcpu-pin.
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/api/error.h"
+#include "client/ui/json_object.h"
+#include "client/ui/xl_output.h"
+#include "client/verbs/commands.h"
+#include "client/xl/cpu_set.h"
+
+namespace simvisor::client {
+namespace {
+
+struct PinArgs {
+  std::string domain;
+  std::string vcpu;
+  std::string hard;
+  std::string soft = "-";
+  bool force = false;
+  bool dry_run = false;
+};
+
+absl::StatusOr<uint32_t> HostCpus(const Client& client) {
+  auto response = client.GetHost({});
+  if (!response.ok()) return response.status();
+  return response->host().cpu_masks().cpus();
+}
+
+// Virtual CPUs of a domain, one call after another.
+absl::StatusOr<v1::ListVcpusResponse> GetVcpus(const Client& client,
+                                               uint32_t domid) {
+  v1::ListVcpusRequest request;
+  request.mutable_domain()->set_domid(domid);
+  return client.ListAllVcpus(std::move(request));
+}
+
+JsonObject ToJson(const v1::Domain& domain, const v1::ListVcpusResponse& vcpus,
+                  uint32_t host_cpus) {
+  JsonObject object;
+  object.SetNumber("domid", domain.domid()).Set("name", domain.name());
+  for (const v1::Vcpu& vcpu : vcpus.vcpus()) {
+    object.Append("vcpus",
+                  JsonObject()
+                      .SetNumber("vcpu", vcpu.vcpu())
+                      .Set("hard", FormatCpuSet(vcpu.hard(), host_cpus))
+                      .Set("soft", FormatCpuSet(vcpu.soft(), host_cpus))
+                      .SetNumber("mask_bytes", vcpu.mask_bytes()));
+  }
+  return object;
+}
+
+// Whether a domain that was listed a moment ago is gone.
+bool IsGone(const absl::Status& status) {
+  const std::string reason = ReasonOf(status);
+  return reason == "DOMAIN_NOT_FOUND" || reason == "DOMAIN_DYING";
+}
+
+// The domains that `names` name, in that order; all of them if it is empty.
+absl::StatusOr<v1::ListDomainsResponse> GetDomains(
+    Session& session, const Client& client,
+    const std::vector<std::string>& names) {
+  if (names.empty()) return client.ListAllDomains();
+  v1::ListDomainsResponse listed;
+  for (const std::string& name : names) {
+    auto target = session.Open(name);
+    if (!target.ok()) return target.status();
+    auto response =
+        client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
+    if (!response.ok()) return response.status();
+    *listed.add_domains() = *std::move(*response).mutable_domain();
+  }
+  return listed;
+}
+
+absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  auto host_cpus = HostCpus(**client);
+  if (!host_cpus.ok()) return host_cpus.status();
+  auto domains = GetDomains(session, **client, names);
+  if (!domains.ok()) return domains.status();
+  JsonObject json;
+  if (!session.json()) session.out() << VcpuListHeader();
+  for (const v1::Domain& domain : domains->domains()) {
+    auto vcpus = GetVcpus(**client, domain.domid());
+    if (names.empty() && IsGone(vcpus.status())) continue;
+    if (!vcpus.ok()) return vcpus.status();
+    if (session.json()) {
+      json.Append("domains", ToJson(domain, *vcpus, *host_cpus));
+      continue;
+    }
+    for (const v1::Vcpu& vcpu : vcpus->vcpus()) {
+      session.out() << VcpuListRow(domain, vcpu, *host_cpus);
+    }
+  }
+  return session.json() ? session.PrintJson(json.message()) : absl::OkStatus();
+}
+
+// The virtual CPU that `text` names; nullopt for all of them.
+absl::StatusOr<std::optional<uint32_t>> ParseVcpu(const PinArgs& args) {
+  if (args.vcpu == "all") {
+    if (!args.force) return std::nullopt;
+    return absl::InvalidArgumentError(
+        "Error: --force and 'all' as VCPU not allowed.");
+  }
+  uint32_t vcpu = 0;
+  const bool digits =
+      args.vcpu.find_first_not_of("0123456789") == std::string::npos;
+  if (digits && absl::SimpleAtoi(args.vcpu, &vcpu)) return vcpu;
+  return absl::InvalidArgumentError(
+      absl::StrCat("Error: Invalid argument ", args.vcpu, " as VCPU.\n",
+                   "a virtual CPU is a number from 0 on, or all"));
+}
+
+// The request, but for the domain.
+absl::StatusOr<v1::SetVcpuAffinityRequest> MakePinRequest(
+    const PinArgs& args, std::optional<uint32_t> vcpu) {
+  v1::SetVcpuAffinityRequest request;
+  if (vcpu) request.add_vcpus(*vcpu);
+  if (args.hard != "-") {
+    auto hard = ParseCpuSet(args.hard);
+    if (!hard.ok()) return hard.status();
+    *request.mutable_hard() = *std::move(hard);
+  }
+  if (args.soft != "-") {
+    auto soft = ParseCpuSet(args.soft);
+    if (!soft.ok()) return soft.status();
+    *request.mutable_soft() = *std::move(soft);
+  }
+  return request;
+}
+
+// Refuses what the daemon would; `set` may be empty.
+absl::Status CheckCpus(const v1::CpuSet& set, uint32_t host_cpus) {
+  for (const v1::CpuRange& range : set.ranges()) {
+    const uint64_t last =
+        uint64_t{range.first_cpu()} + std::max(range.count(), 1u) - 1;
+    if (last < host_cpus) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("CPU ", last, ": the host has CPUs 0 to ", host_cpus - 1));
+  }
+  return absl::OkStatus();
+}
+
+// What xl -N vcpu-pin prints.
+absl::Status PrintCpumap(Session& session,
+                         const v1::SetVcpuAffinityRequest& request) {
+  auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  auto host_cpus = HostCpus(**client);
+  if (!host_cpus.ok()) return host_cpus.status();
+  for (const v1::CpuSet* set : {&request.hard(), &request.soft()}) {
+    const absl::Status status = CheckCpus(*set, *host_cpus);
+    if (!status.ok()) return status;
+  }
+  if (session.json()) return session.PrintJson(request);
+  session.out() << "cpumap: "
+                << (request.has_hard()
+                        ? FormatCpuSet(request.hard(), *host_cpus)
+                        : "-");
+  if (request.has_soft()) {
+    session.out() << " " << FormatCpuSet(request.soft(), *host_cpus);
+  }
+  session.out() << "\n";
+  return absl::OkStatus();
+}
+
+absl::Status VcpuPin(Session& session, const PinArgs& args) {
+  auto vcpu = ParseVcpu(args);
+  if (!vcpu.ok()) return vcpu.status();
+  auto request = MakePinRequest(args, *vcpu);
+  if (!request.ok()) return request.status();
+  auto target = session.Open(args.domain);
+  if (!target.ok()) return target.status();
+  *request->mutable_domain() = target->ref;
+  if (args.dry_run) return PrintCpumap(session, *request);
+  const auto response = target->client.SetVcpuAffinity(*request);
+  if (!response.ok() && !ReasonOf(response.status()).empty()) {
+    session.err() << "Could not set affinity"
+                  << (*vcpu ? absl::StrCat(" for vcpu `", **vcpu, "'") : "")
+                  << ".\n";
+  }
+  return session.Show(response);
+}
+
+void AddPin(Commands& commands) {
+  auto args = std::make_shared<PinArgs>();
+  CLI::App& verb = commands.Add(
+      "vcpu-pin", "Say on which CPUs virtual CPUs may run",
+      [args](Session& session) { return VcpuPin(session, *args); });
+  verb.add_option("DOM", args->domain, kDomainHelp)->required();
+  verb.add_option("VCPU", args->vcpu, "Number from 0 on, or all")->required();
+  verb.add_option("HARD", args->hard,
+                  "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
+                  "- leaves them as they are")
+      ->required();
+  verb.add_option("SOFT", args->soft, "CPUs they had better run on [-]");
+  verb.add_flag("-f,--force", args->force,
+                "As in xl; makes no difference, since no guest pins itself");
+  verb.add_flag("-N,--dryrun", args->dry_run,
+                "Print the sets instead of sending them");
+  verb.footer(
+      "The sets are remembered and shown by vcpu-list; nothing is scheduled.");
+}
+
+}  // namespace
+
+void AddVcpuCommands(Commands& commands) {
+  auto names = std::make_shared<std::vector<std::string>>();
+  CLI::App& list = commands.Add(
+      "vcpu-list", "List virtual CPUs and the CPUs they are pinned to",
+      [names](Session& session) { return VcpuList(session, *names); });
+  list.add_option("DOM", *names, "Domains to list; all by default");
+  list.footer(
+      "Nothing is scheduled, so no virtual CPU is on a CPU (-) or has run\n"
+      "(0.0 s).  State is -b- in a running domain, whose virtual CPUs are\n"
+      "idle, and --- in one that is paused or has not booted.");
+  AddPin(commands);
+}
+
+}  // namespace simvisor::client

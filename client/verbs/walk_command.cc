@@ -1,0 +1,144 @@
+// p2m walk: the p2m list as Xen's saver reads it.
+
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/ui/json_object.h"
+#include "client/ui/progress_bar.h"
+#include "client/verbs/commands.h"
+#include "client/walk/p2m_walk.h"
+#include "client/walk/remote_frame_reader.h"
+
+namespace simvisor::client {
+namespace {
+
+P2mRoot RootOf(const v1::GetMfnListListResponse& response) {
+  return {.root_mfn = response.root_mfn(),
+          .p2m_cr3 = response.p2m_cr3(),
+          .p2m_vaddr = response.p2m_vaddr(),
+          .max_pfn = response.max_pfn(),
+          .max_mfn = response.max_mfn(),
+          .words_per_page = response.words_per_page(),
+          .word_bytes = response.word_bytes()};
+}
+
+void PrintWay(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
+  if (root.p2m_cr3 != 0) {
+    out << absl::StrFormat("list    p2m_cr3 0x%x, p2m_vaddr 0x%x", root.p2m_cr3,
+                           root.p2m_vaddr);
+  } else {
+    out << absl::StrFormat("root    mfn 0x%x", root.root_mfn);
+  }
+  out << absl::StrFormat(", max_pfn 0x%x, %d words of %d bytes in a page\n",
+                         walk.max_pfn, root.words_per_page, root.word_bytes);
+  if (root.p2m_cr3 != 0) {
+    out << absl::StrFormat("tables  pages %d, entries %d\n", walk.table_pages,
+                           walk.table_entries);
+    return;
+  }
+  out << absl::StrFormat("top     pages 1, entries %d\n", walk.top_entries);
+  out << absl::StrFormat("mids    pages %d, entries %d\n", walk.mid_pages,
+                         walk.leaf_entries);
+}
+
+void PrintText(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
+  PrintWay(root, walk, out);
+  out << absl::StrFormat("leaves  pages %d, words %d\n", walk.leaf_pages,
+                         walk.words.total());
+  if (walk.trimmed_max_pfn < walk.max_pfn) {
+    out << absl::StrFormat(
+        "trim    max_pfn 0x%x: the %s in equal entries\n", walk.trimmed_max_pfn,
+        root.p2m_cr3 != 0 ? "level 2 tables end" : "top page ends");
+  }
+  const WordCounts& words = walk.words;
+  out << absl::StrFormat(
+      "words   ram %d, identity %d, foreign %d, missing %d, abnormal %d\n",
+      words.ram, words.identity, words.foreign, words.missing, words.abnormal);
+  out << absl::StrFormat("passed  checks %d, frames read %d\n", walk.checks,
+                         walk.frames_read);
+}
+
+JsonObject ToJson(const P2mRoot& root, const P2mWalk& walk) {
+  JsonObject words;
+  words.SetNumber("ram", walk.words.ram)
+      .SetNumber("identity", walk.words.identity)
+      .SetNumber("foreign", walk.words.foreign)
+      .SetNumber("missing", walk.words.missing)
+      .SetNumber("abnormal", walk.words.abnormal);
+  JsonObject object;
+  if (root.p2m_cr3 != 0) {
+    object.Set("p2m_cr3", absl::StrFormat("0x%x", root.p2m_cr3))
+        .Set("p2m_vaddr", absl::StrFormat("0x%x", root.p2m_vaddr))
+        .SetNumber("table_pages", walk.table_pages)
+        .SetNumber("table_entries", walk.table_entries);
+  } else {
+    object.SetNumber("root_mfn", root.root_mfn)
+        .SetNumber("top_entries", walk.top_entries)
+        .SetNumber("mid_pages", walk.mid_pages);
+  }
+  object.SetNumber("max_pfn", walk.max_pfn)
+      .SetNumber("trimmed_max_pfn", walk.trimmed_max_pfn)
+      .SetNumber("leaf_entries", walk.leaf_entries)
+      .SetNumber("leaf_pages", walk.leaf_pages)
+      .SetNumber("frames_read", walk.frames_read)
+      .SetNumber("checks", walk.checks)
+      .SetObject("words", std::move(words));
+  return object;
+}
+
+absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
+  return target.client.GetMfnListList(
+      target.MakeRequest<v1::GetMfnListListRequest>());
+}
+
+// A walk takes many calls, and a fault may be a change that came between.  Xen
+// gives a live save up when the generation has moved.
+void NoteIfChanged(Session& session, const Target& target,
+                   uint64_t generation) {
+  const auto now = GetRoot(target);
+  if (!now.ok() || now->generation() == generation) return;
+  session.err()
+      << "note: the list's mapping changed during the walk (generation "
+      << generation << ", then " << now->generation()
+      << "); pause the domain and walk again\n";
+}
+
+absl::Status Walk(Session& session, const std::string& domain) {
+  auto target = session.Open(domain);
+  if (!target.ok()) return target.status();
+  auto response = GetRoot(*target);
+  if (!response.ok()) return response.status();
+  const P2mRoot root = RootOf(*response);
+  RemoteFrameReader reader(target->client);
+  ProgressBar bar(session.BarStream(false), "p2m walk");
+  auto walk = WalkP2m(root, reader, [&bar](uint64_t done, uint64_t total) {
+    bar.Update(done, total);
+  });
+  bar.Clear();
+  NoteIfChanged(session, *target, response->generation());
+  if (!walk.ok()) return walk.status();
+  if (session.json()) return session.PrintJson(ToJson(root, *walk).message());
+  PrintText(root, *walk, session.out());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddWalkCommand(Commands& commands, CLI::App& p2m) {
+  auto domain = std::make_shared<std::string>();
+  CLI::App& verb = commands.Add(
+      p2m, "walk", "Walk the p2m list by mfn, with Xen's own checks",
+      [domain](Session& session) { return Walk(session, *domain); });
+  verb.add_option("DOM", *domain, kDomainHelp)->required();
+  verb.footer(
+      "Reads frames as a toolstack does when it saves the domain: the tree's\n"
+      "top, mid and leaf pages, or the page tables under p2m_cr3 if the guest\n"
+      "shows its list that way (tools_view).  The first check that does not "
+      "hold is printed and gives exit\n"
+      "code 1.  Words are classed as a toolstack sees them: shared identity\n"
+      "leaves read as missing.");
+}
+
+}  // namespace simvisor::client

@@ -1,0 +1,94 @@
+#include "domain/collections/address_space.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+
+namespace simvisor {
+namespace {
+
+uint64_t LimitOfProcess() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_AS, &limit) != 0) return ~uint64_t{0};
+  return limit.rlim_cur == RLIM_INFINITY ? ~uint64_t{0} : limit.rlim_cur;
+}
+
+}  // namespace
+
+AddressSpace::Mapping::Mapping(Mapping&& other) noexcept
+    : space_(std::exchange(other.space_, nullptr)),
+      at_(std::exchange(other.at_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
+
+AddressSpace::Mapping& AddressSpace::Mapping::operator=(
+    Mapping&& other) noexcept {
+  // What this held goes with `given_up`.
+  Mapping given_up(std::move(other));
+  std::swap(space_, given_up.space_);
+  std::swap(at_, given_up.at_);
+  std::swap(bytes_, given_up.bytes_);
+  return *this;
+}
+
+AddressSpace::Mapping::~Mapping() {
+  if (space_ == nullptr) return;
+  // A process may have only so many mappings, and a hole may make two of one.
+  if (munmap(at_, bytes_) != 0) madvise(at_, bytes_, MADV_DONTNEED);
+  space_->Release(bytes_);
+}
+
+AddressSpace& AddressSpace::OfProcess() {
+  static AddressSpace* const kSpace =
+      new AddressSpace(BoundFor(LimitOfProcess()));
+  return *kSpace;
+}
+
+uint64_t AddressSpace::BoundFor(uint64_t limit) {
+  return std::min(limit / 2, kMostOfProcess);
+}
+
+bool AddressSpace::Reserve(uint64_t bytes) {
+  uint64_t reserved = reserved_.load(std::memory_order_relaxed);
+  do {
+    if (bytes > bound_ || reserved > bound_ - bytes) return false;
+  } while (!reserved_.compare_exchange_weak(reserved, reserved + bytes,
+                                            std::memory_order_relaxed));
+  return true;
+}
+
+absl::StatusOr<AddressSpace::Mapping> AddressSpace::Map(
+    uint64_t bytes, AllocationFaults* faults) {
+  if (!Reserve(bytes)) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        Reason::kHostAddressSpaceExhausted,
+        absl::StrFormat("reserving %d bytes of address space: %d of %d that "
+                        "lists of frames may take are taken; destroy domains "
+                        "or use smaller ones",
+                        bytes, reserved(), bound_));
+  }
+  void* at = MAP_FAILED;
+  if (faults != nullptr && faults->FailNow(AllocationSite::kAddressSpace)) {
+    errno = ENOMEM;
+  } else {
+    at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
+  if (at != MAP_FAILED) return Mapping(this, at, bytes);
+  const int error = errno;
+  Release(bytes);
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   Reason::kHostAddressSpaceExhausted,
+                   absl::StrFormat("reserving %d bytes of address space: %s; "
+                                   "destroy domains or use smaller ones",
+                                   bytes, std::strerror(error)));
+}
+
+}  // namespace simvisor

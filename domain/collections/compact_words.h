@@ -1,0 +1,358 @@
+// A sparse array of 64-bit cells that stores what it must and no more.
+//
+// The array is cut into blocks, and blocks into leaves.  A block or leaf whose
+// cells all hold the same value, or values that count up by one, is a single
+// 8-byte descriptor; only a leaf of neither shape stores its cells, in a linear
+// area at an index-computed address.  A fresh array is all zero.
+//
+//   blocks_[i >> block_shift]   kSame / kRun / kDeep / kStored
+//   leaves_[i >> leaf_shift]    kSame / kRun / kDeep      if the block is kDeep
+//   area_[i]                    the cell                  if the leaf is kDeep,
+//                                                     or the block is kStored
+//
+// A block is kStored while all its leaves store their cells, so that fragmented
+// memory takes one descriptor to look up, which stays in the cache.
+//
+// leaves_ and area_ lie in one sparse mapping, as do blocks_ with a count for
+// each unless they are few, so address space is taken at once and memory when
+// it is written: an array costs what its cells need, however many it has room
+// for.
+//
+// A descriptor is the first cell of its block or leaf plus a tag in bits 58 and
+// 59.  Cells with one of those bits set, or that would reach them by counting
+// up, are therefore always stored.
+//
+// Thread safety: Get() may be called from any thread at any time, without a
+// lock, but for Discard() and between OpenLeaf() and CloseLeaf(); all other
+// methods need external synchronisation among themselves.  Get() may overlap a
+// writer, and then answers a value that the cell held at some moment between
+// call and return:
+//   (1) every descriptor and cell is one atomic 64-bit word;
+//   (2) a leaf's cells (or a block's leaf descriptors) are written in full
+//       before the descriptor that leads to them is stored with release order,
+//       and Get() loads descriptors with acquire order, so a reader that is led
+//       on finds at least what was written before it was; a block leads to its
+//       cells only after each of its leaves does, and before one no longer does
+//       the block leads to its leaves again;
+//   (3) blocks_, leaves_ and area_ stay where they are and are never given back
+//       or cleared while the array lives, but by Discard();
+//   (4) whatever is written below a descriptor that leads nowhere, and so
+//       leaves it stale, is what the cells hold at that moment.  A reader that
+//       was led there before finds either that, or what was there when the
+//       leading descriptor was replaced, which happened during its call.
+// A reader that saw one of kSame or kRun uses it alone, so it never mixes two
+// states.  Nor does it go back, on processors that keep loads in order, as x86
+// does: of two calls of one thread the second follows the same descriptors or
+// newer ones, for each is an atomic of its own, and (2) and (4) hold for it
+// again.
+//
+// What is not safe is to outlive the array, or to move it, while Get() runs:
+// who shares it must own it, as callers own a Domain and with it its list.
+
+#ifndef SIMVISOR_DOMAIN_COLLECTIONS_COMPACT_WORDS_H_
+#define SIMVISOR_DOMAIN_COLLECTIONS_COMPACT_WORDS_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/allocation_faults.h"
+#include "domain/collections/address_space.h"
+
+namespace simvisor {
+
+class CompactWords {
+ public:
+  // How a range of cells is filled: all `first`, or first, first + 1, ...
+  struct Fill {
+    uint64_t first = 0;
+    bool counts_up = false;
+
+    uint64_t At(uint64_t offset) const {
+      return counts_up ? first + offset : first;
+    }
+    friend bool operator==(const Fill&, const Fill&) = default;
+  };
+  // Cells [first, first + count) filled as `fill` says.
+  struct Run {
+    uint64_t first = 0;
+    uint64_t count = 0;
+    Fill fill;
+  };
+
+  // Reserves address space for `size` zero cells, rounded up to whole blocks of
+  // 1 << block_shift cells with leaves of 1 << leaf_shift.
+  //
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see AddressSpace::Map().
+  static absl::StatusOr<CompactWords> Create(
+      uint64_t size, int leaf_shift, int block_shift,
+      AllocationFaults* faults = nullptr);
+
+  CompactWords(CompactWords&&) noexcept = default;
+  CompactWords& operator=(CompactWords&&) noexcept = default;
+
+  // Cells that can be addressed.
+  uint64_t capacity() const { return capacity_; }
+  uint64_t leaf_size() const { return uint64_t{1} << leaf_shift_; }
+  uint64_t block_size() const { return uint64_t{1} << block_shift_; }
+
+  // Looks cells up, and keeps what it needs for that in itself: an acquiring
+  // load makes the compiler read everything else anew that others might have
+  // changed, and of independent lookups the processor has the more under way
+  // the fewer instructions each one takes.
+  // REQUIRES: the array is neither moved nor gone while it is used.
+  class Reader {
+   public:
+    // The cell at `index`.  REQUIRES: index < capacity().
+    uint64_t Get(uint64_t index) const {
+      uint64_t d = Acquire(blocks_[index >> block_shift_]);
+      // Likely in that its lookups are those that take time.
+      if (d == kStored) [[likely]] {
+        return Relaxed(area_[index]);
+      }
+      uint64_t offset = index & block_mask_;
+      if ((d & kDeep) != 0) {
+        d = Acquire(leaves_[index >> leaf_shift_]);
+        if (d == kDeep) return Relaxed(area_[index]);
+        offset = index & leaf_mask_;
+      }
+      return (d & ~kTagMask) + ((d & kRun) != 0 ? offset : 0);
+    }
+
+   private:
+    friend class CompactWords;
+    explicit Reader(const CompactWords& words)
+        : blocks_(words.blocks_),
+          leaves_(words.leaves_),
+          area_(words.area_),
+          leaf_shift_(words.leaf_shift_),
+          block_shift_(words.block_shift_),
+          leaf_mask_(words.leaf_mask_),
+          block_mask_(words.block_mask_) {}
+
+    uint64_t* blocks_;
+    uint64_t* leaves_;
+    uint64_t* area_;
+    int leaf_shift_;
+    int block_shift_;
+    uint64_t leaf_mask_;
+    uint64_t block_mask_;
+  };
+  Reader reader() const { return Reader(*this); }
+
+  // The cell at `index`.  REQUIRES: index < capacity().
+  uint64_t Get(uint64_t index) const { return reader().Get(index); }
+
+  // Sets one cell.  REQUIRES: index < capacity().
+  void Set(uint64_t index, uint64_t cell);
+
+  // Sets [first, first + count).  Whole blocks and leaves become descriptors; a
+  // leaf that is set in part and ends up uniform is folded back into one.
+  // REQUIRES: first + count <= capacity().
+  void SetRange(uint64_t first, uint64_t count, Fill fill) {
+    // What fragmented memory asks for all the time.
+    if (count == 1 && SetStored(first, fill.first)) return;
+    SetParts(first, count, fill);
+  }
+
+  // Sets a cell if its leaf stores its cells, and returns whether it does.
+  // REQUIRES: index < capacity().
+  bool SetStored(uint64_t index, uint64_t cell) {
+    const uint64_t leaf = index >> leaf_shift_;
+    if (!IsSplit(index >> block_shift_) || !IsStored(leaf)) return false;
+    StoreRelaxed(area_[index], cell);
+    if (MayBeUniform(index, index, {cell, false})) FoldLeaf(leaf);
+    return true;
+  }
+
+  // Sets the cells from `first` on one by one, as SetRange() does.
+  // REQUIRES: first + cells.size() <= capacity().
+  void SetCells(uint64_t first, absl::Span<const uint64_t> cells);
+
+  // The longest run that starts at `first`, cut at `limit` and at the end of
+  // the block or leaf it is found in (so adjacent answers may belong together).
+  // A run of one cell has counts_up false.  REQUIRES: first < limit <=
+  // capacity().
+  Run RunAt(uint64_t first, uint64_t limit) const;
+
+  // As RunAt(), but goes on over block and leaf ends while the cells continue
+  // the run.  A run whose first two cells are equal is of equal cells.
+  Run MaximalRunAt(uint64_t first, uint64_t limit) const {
+    return MaximalRun(*this, first, limit);
+  }
+  // The same of anything that has a RunAt().
+  template <typename Cells>
+  static Run MaximalRun(const Cells& cells, uint64_t first, uint64_t limit);
+
+  // Calls visit(Run) for the runs of RunAt() that make up [first, limit).  It
+  // returns how many cells it takes off the run, the next one begins behind
+  // them; 0 to stop.  REQUIRES: as for RunAt().
+  template <typename Visit>
+  void ForEachRun(uint64_t first, uint64_t limit, Visit visit) const;
+
+  // Whether a block is neither one value nor one run.
+  bool IsSplit(uint64_t block) const {
+    return (Relaxed(blocks_[block]) & kDeep) != 0;
+  }
+  // Gives the memory of a block that is not split back to the system.
+  // REQUIRES: nobody calls Get() meanwhile: this is what (3) above excludes.
+  void Discard(uint64_t block);
+
+  // The cells of a leaf, to be written as they are; CloseLeaf() comes next,
+  // with the index of the cell that was written last. REQUIRES: the block is
+  // split; nobody calls Get() meanwhile.
+  uint64_t* OpenLeaf(uint64_t leaf) {
+    if (!IsStored(leaf)) StoreLeaf(leaf);
+    return area_ + (leaf << leaf_shift_);
+  }
+  void CloseLeaf(uint64_t leaf, uint64_t last) {
+    if (MayBeUniform(last, last, {Relaxed(area_[last]), false})) FoldLeaf(leaf);
+  }
+
+  // Brings what a leaf would store of a cell nearer to the processor, for one
+  // that is about to be set.  REQUIRES: index < capacity().
+  void Prefetch(uint64_t index) const { __builtin_prefetch(area_ + index, 1); }
+
+  // Leaves that store their cells; for tests and statistics.
+  uint64_t stored_leaves() const { return stored_leaves_; }
+
+ private:
+  static constexpr uint64_t kRun = uint64_t{1} << 58;
+  static constexpr uint64_t kDeep = uint64_t{1} << 59;
+  static constexpr uint64_t kStored = kRun | kDeep;
+  static constexpr uint64_t kTagMask = kRun | kDeep;
+
+  static uint64_t Acquire(uint64_t& word) {
+    return std::atomic_ref<uint64_t>(word).load(std::memory_order_acquire);
+  }
+  static uint64_t Relaxed(uint64_t& word) {
+    return std::atomic_ref<uint64_t>(word).load(std::memory_order_relaxed);
+  }
+  static void StoreRelaxed(uint64_t& word, uint64_t value) {
+    std::atomic_ref<uint64_t>(word).store(value, std::memory_order_relaxed);
+  }
+  static void StoreRelease(uint64_t& word, uint64_t value) {
+    std::atomic_ref<uint64_t>(word).store(value, std::memory_order_release);
+  }
+
+  // Where the parts lie in the mapping.
+  struct Layout;
+
+  CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
+               uint64_t capacity, int leaf_shift, int block_shift);
+
+  // Whether `count` cells of `fill` can be one descriptor, the descriptor, and
+  // the fill that a descriptor stands for from `offset` on.
+  static bool Fits(Fill fill, uint64_t count);
+  static uint64_t Describe(Fill fill);
+  static Fill FillOf(uint64_t descriptor, uint64_t offset);
+
+  bool IsStored(uint64_t leaf) const { return Relaxed(leaves_[leaf]) == kDeep; }
+  // Whether the neighbours of cells [first, last] of a stored leaf, which are
+  // filled as `fill` says, allow that the whole leaf is uniform.
+  bool MayBeUniform(uint64_t first, uint64_t last, Fill fill) const {
+    const bool one = first == last;
+    if ((first & leaf_mask_) != 0 &&
+        !Follows(Relaxed(area_[first - 1]), fill.first, one, fill.counts_up)) {
+      return false;
+    }
+    return ((last + 1) & leaf_mask_) == 0 ||
+           Follows(fill.At(last - first), Relaxed(area_[last + 1]), one,
+                   fill.counts_up);
+  }
+  static bool Follows(uint64_t cell, uint64_t next, bool either,
+                      bool counts_up) {
+    return either ? next - cell <= 1 : next - cell == (counts_up ? 1 : 0);
+  }
+
+  uint64_t LeavesPerBlock() const { return block_size() >> leaf_shift_; }
+
+  void SetParts(uint64_t first, uint64_t count, Fill fill);
+  void SetCellsInLeaf(uint64_t first, absl::Span<const uint64_t> cells);
+  void SplitBlock(uint64_t block);
+  void StoreLeaf(uint64_t leaf);
+  void FoldLeaf(uint64_t leaf);
+  void SetLeaf(uint64_t leaf, uint64_t descriptor);
+  // Counts leaves of a block that store their cells now, or no longer do.
+  void CountStored(uint64_t block, uint64_t more, uint64_t fewer);
+  void SetInBlock(uint64_t first, uint64_t count, Fill fill);
+  void SetInLeaf(uint64_t first, uint64_t count, Fill fill);
+  Run RunInArea(uint64_t first, uint64_t end) const {
+    Run run = {first, 1, {Relaxed(area_[first]), false}};
+    if (first + 1 == end) return run;
+    const uint64_t second = Relaxed(area_[first + 1]);
+    if (second != run.fill.first && second != run.fill.first + 1) return run;
+    run.fill.counts_up = second != run.fill.first;
+    while (first + run.count < end &&
+           Relaxed(area_[first + run.count]) == run.fill.At(run.count)) {
+      ++run.count;
+    }
+    return run;
+  }
+
+  AddressSpace::Mapping mapping_;
+  uint64_t capacity_;
+  int leaf_shift_;
+  int block_shift_;
+  uint64_t leaf_mask_;
+  uint64_t block_mask_;
+  std::unique_ptr<uint64_t[]> few_blocks_;  // with their counts; or null
+  uint64_t* blocks_;                        // in few_blocks_ or in mapping_
+  // Leaves of each block that store their cells, while it is split.
+  uint32_t* stored_in_block_;  // behind blocks_
+  uint64_t* leaves_;           // in mapping_
+  uint64_t* area_;             // in mapping_
+  uint64_t stored_leaves_ = 0;
+};
+
+template <typename Cells>
+CompactWords::Run CompactWords::MaximalRun(const Cells& cells, uint64_t first,
+                                           uint64_t limit) {
+  Run run = cells.RunAt(first, limit);
+  while (first + run.count < limit) {
+    const Run next = cells.RunAt(first + run.count, limit);
+    if (run.count == 1) {
+      if (next.fill.first == run.fill.first + 1) {
+        run.fill.counts_up = true;
+      } else if (next.fill.first != run.fill.first) {
+        break;
+      }
+    } else if (next.fill.first != run.fill.At(run.count)) {
+      break;
+    }
+    if (next.count > 1 && next.fill.counts_up != run.fill.counts_up) {
+      ++run.count;  // only the first cell of `next` goes on as before
+      break;
+    }
+    run.count += next.count;
+  }
+  return run;
+}
+
+template <typename Visit>
+void CompactWords::ForEachRun(uint64_t first, uint64_t limit,
+                              Visit visit) const {
+  while (first < limit) {
+    const uint64_t leaf = first >> leaf_shift_;
+    if (!IsSplit(first >> block_shift_) || !IsStored(leaf)) {
+      const uint64_t taken = visit(RunAt(first, limit));
+      if (taken == 0) return;
+      first += taken;
+      continue;
+    }
+    const uint64_t end = std::min(limit, (leaf + 1) << leaf_shift_);
+    while (first < end) {
+      const uint64_t taken = visit(RunInArea(first, end));
+      if (taken == 0) return;
+      first += taken;
+    }
+  }
+}
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_COLLECTIONS_COMPACT_WORDS_H_

@@ -1,0 +1,358 @@
+// The p2m list of a domain, as callers see and change it.
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/vm/domain.h"
+
+namespace simvisor {
+
+absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
+                                                 bool release_ram,
+                                                 StopCheck stop) {
+  const ChangeLock lock(this);
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("mark identity"));
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("mark identity"));
+  SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns, IdentityRange(start, end));
+  if (pfns.empty()) return RangeChange{};
+  const RamPolicy policy =
+      release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const Overwritten under,
+      CheckOverwrite("mark identity", pfns, policy, stop));
+  const P2mList::RangeFill fill = P2mList::RangeFill::Identity();
+  // Before boot, the guest must keep what it needs to boot; afterwards the set
+  // path may take pages.
+  const PageCount needed = state_ == DomainState::kBuilt
+                               ? PagesStillToBoot()
+                               : list_->PagesToSet(pfns, fill);
+  SIMVISOR_RETURN_IF_ERROR(CheckGuestPages("mark identity", pfns, needed));
+  return CommitRange(pfns, fill, under, policy);
+}
+
+PageCount Domain::PagesStillToBoot() const {
+  const PageCount known = boot_pages_ - list_->structure().size();
+  // On PAE private leaves reuse the builder's pages.  If marks make the last
+  // one shared, the room to balloon behind it splits it again, for a page of
+  // its own.
+  const bool last_leaf_straddles =
+      spec_.memory.value() % abi_->leaf_span() != 0;
+  const bool pae = abi_->arch == Arch::kX86_32Pae;
+  return known + PageCount(pae && last_leaf_straddles ? 1 : 0);
+}
+
+absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
+  const Pfn list_end = list_->p2m_size();
+  if (start > end) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat("domain %d: mark identity [0x%x, 0x%x): the range ends "
+                        "before it starts; swap the ends",
+                        id_.value(), start.value(), end.value()));
+  }
+  if (state_ == DomainState::kBuilt) {
+    return ExtentBetween(start, std::min(end, list_end));
+  }
+  if (end.is_none()) end = std::max(start, list_end);
+  if (end > list_end) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("domain %d: mark identity [0x%x, 0x%x): the p2m area "
+                        "ends at pfn 0x%x; what lies behind is identity anyway",
+                        id_.value(), start.value(), end.value(),
+                        list_end.value()));
+  }
+  return ExtentBetween(start, end);
+}
+
+absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
+                                             Mfn first_mfn, RamPolicy policy,
+                                             StopCheck stop) {
+  const ChangeLock lock(this);
+  SIMVISOR_RETURN_IF_ERROR(CheckBooted("set p2m"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set p2m"));
+  if (pfns.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+                     absl::StrFormat("domain %d: set p2m of 0 pfns at 0x%x; "
+                                     "name at least one",
+                                     id_.value(), pfns.first.value()));
+  }
+  if (!FitsWithin(pfns.first, pfns.count, list_->p2m_size())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("domain %d: set p2m of %d pfns from 0x%x: the p2m area "
+                        "ends at pfn 0x%x",
+                        id_.value(), pfns.count.value(), pfns.first.value(),
+                        list_->p2m_size().value()));
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
+                            CheckOverwrite("set p2m", pfns, policy, stop));
+  if (p2m_class == P2mClass::kRam) {
+    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(pfns, first_mfn));
+  }
+  const P2mList::RangeFill fill = {p2m_class, first_mfn};
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckGuestPages("set p2m", pfns, list_->PagesToSet(pfns, fill)));
+  return CommitRange(pfns, fill, under, policy);
+}
+
+absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
+    absl::string_view operation, PfnExtent pfns, RamPolicy policy,
+    StopCheck stop) const {
+  if (list_->structure().Intersects(pfns)) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+        absl::StrFormat(
+            "domain %d: %s of [0x%x, 0x%x): pages of the guest's own "
+            "p2m list lie there; choose a range without them "
+            "(p2m stat tells how many there are)",
+            id_.value(), operation, pfns.first.value(), pfns.end().value()));
+  }
+  if (HoldsPageTables(pfns)) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+        absl::StrFormat("domain %d: %s of [0x%x, 0x%x): page tables of the "
+                        "guest's processes lie there; choose a range without "
+                        "them, or destroy these address spaces",
+                        id_.value(), operation, pfns.first.value(),
+                        pfns.end().value()));
+  }
+  SIMVISOR_RETURN_IF_ERROR(CheckNoLoad(operation, pfns));
+  SIMVISOR_RETURN_IF_ERROR(CheckNoForeign(operation, pfns));
+  Overwritten under;
+  for (Pfn at = pfns.first; at < pfns.end();) {
+    SIMVISOR_RETURN_IF_ERROR(stop());
+    at = CollectFrames(ExtentBetween(at, pfns.end()), kMaxRuns, under.frames);
+    if (policy == RamPolicy::kRefuse && !under.frames.empty()) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,
+          absl::StrFormat("domain %d: %s of [0x%x, 0x%x): RAM lies there, the "
+                          "first at mfn 0x%x; ask to release the frames, or "
+                          "balloon them out first",
+                          id_.value(), operation, pfns.first.value(),
+                          pfns.end().value(),
+                          under.frames.front().first.value()));
+    }
+  }
+  for (const MfnExtent& frames : under.frames) under.ram += frames.count;
+  return under;
+}
+
+absl::Status Domain::CheckGuestPages(absl::string_view operation,
+                                     PfnExtent pfns, PageCount needed) const {
+  const PageCount left = free_pages_.count() - free_pages_.set().CountIn(pfns);
+  if (needed <= left) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+      absl::StrFormat("domain %d: %s of [0x%x, 0x%x): the guest needs %d pages "
+                      "for its p2m list and would have %d free; balloon it up "
+                      "or choose a smaller range",
+                      id_.value(), operation, pfns.first.value(),
+                      pfns.end().value(), needed.value(), left.value()));
+}
+
+absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
+  const MfnExtent frames = {first_mfn, pfns.count};
+  // A 64-bit word holds more than any machine has.
+  if (abi_->arch == Arch::kX86_32Pae &&
+      !FitsWithin(first_mfn, pfns.count, Mfn(abi_->plain_word_limit()))) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
+                        "0x%x: a word of an %s guest holds frame numbers below "
+                        "0x%x; name frames below that",
+                        id_.value(), pfns.first.value(), pfns.count.value(),
+                        first_mfn.value(), abi_->name,
+                        abi_->plain_word_limit()));
+  }
+  if (!FitsWithin(first_mfn, pfns.count, pool_.max_mfn())) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
+                        "0x%x: the machine ends at mfn 0x%x",
+                        id_.value(), pfns.first.value(), pfns.count.value(),
+                        first_mfn.value(), pool_.max_mfn().value()));
+  }
+  if (unmapped_frames_.CountIn(frames) == frames.count) return absl::OkStatus();
+  Mfn mfn = first_mfn;
+  while (unmapped_frames_.Contains(mfn)) mfn += PageCount(1);
+  const FrameRun run = pool_.Lookup(mfn);
+  if (run.state != FrameState::kOwned || run.owner != id_) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x: mfn 0x%x is not the "
+                        "domain's; see frames lookup",
+                        id_.value(), pfns.first.value(), mfn.value()));
+  }
+  if (run.first_pfn.is_none()) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
+        absl::StrFormat("domain %d: set p2m of pfn 0x%x: mfn 0x%x has been "
+                        "given back, and is there for other domains' mappings "
+                        "of it alone",
+                        id_.value(), pfns.first.value(), mfn.value()));
+  }
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, Reason::kFrameInUse,
+      absl::StrFormat(
+          "domain %d: set p2m of pfn 0x%x: mfn 0x%x is at pfn 0x%x; "
+          "take it out of that word first, keeping the frame",
+          id_.value(), pfns.first.value(), mfn.value(), run.first_pfn.value()));
+}
+
+absl::Status Domain::PrepareRange(PfnExtent pfns,
+                                  const P2mList::RangeFill& fill) {
+  // Pages that are about to be overwritten must not become part of the list.
+  const std::vector<PfnExtent> held = free_pages_.RemoveWithin(pfns);
+  const absl::Status status = list_->PrepareRange(pfns, fill, free_pages_);
+  if (status.ok()) return status;
+  for (const PfnExtent& pages : held) free_pages_.Return(pages);
+  return MakeError(status.code(), Reason::kGuestMemoryExhausted,
+                   absl::StrFormat("domain %d: set p2m of [0x%x, 0x%x): %s; no "
+                                   "word has changed, and what was taken "
+                                   "serves the next try",
+                                   id_.value(), pfns.first.value(),
+                                   pfns.end().value(), status.message()));
+}
+
+absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
+                                                const P2mList::RangeFill& fill,
+                                                const Overwritten& under,
+                                                RamPolicy policy) {
+  const PageCount structure_before = list_->structure().size();
+  if (state_ == DomainState::kBuilt) {
+    free_pages_.Remove(pfns);
+    SIMVISOR_RETURN_IF_ERROR(
+        list_->SetRangeIdentity(pfns.first, pfns.end()).status());
+  } else {
+    SIMVISOR_RETURN_IF_ERROR(PrepareRange(pfns, fill));
+    SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
+  }
+  dirty_.Mark(pfns);
+  RangeChange change;
+  change.marked = pfns.count;
+  change.p2m_pages = list_->structure().size() - structure_before;
+  if (policy == RamPolicy::kRelease) {
+    const PageCount before = current_;
+    for (absl::Span<const MfnExtent> rest = under.frames; !rest.empty();
+         rest.remove_prefix(std::min(rest.size(), kMaxRuns))) {
+      change.released += FreeFrames(rest.subspan(0, kMaxRuns));
+    }
+    FollowRelease(before);
+  } else {
+    for (const MfnExtent& frames : under.frames) {
+      pool_.SetPfns(frames, Pfn::None());
+      unmapped_frames_.Add(frames);
+    }
+  }
+  if (fill.p2m_class != P2mClass::kMissing) {
+    balloon_.Remove(pfns);
+    CountBalloon();
+  }
+  if (fill.p2m_class == P2mClass::kRam) {
+    const MfnExtent frames = {fill.first_mfn, pfns.count};
+    pool_.SetPfns(frames, pfns.first);
+    unmapped_frames_.Remove(frames);
+    free_pages_.Return(
+        ExtentBetween(std::max(pfns.first, Pfn(kKernelLowPages.value())),
+                      std::max(pfns.end(), Pfn(kKernelLowPages.value()))));
+  }
+  return change;
+}
+
+absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
+                               std::vector<P2mWord>& words) const {
+  words.reserve(words.size() + pfns.size());
+  if (booted_.load(std::memory_order_acquire) &&
+      !dying_.load(std::memory_order_acquire)) {
+    const P2mList::Reader list(*list_);
+    for (const uint64_t pfn : pfns) words.push_back(list.Lookup(Pfn(pfn)));
+    return absl::OkStatus();
+  }
+  absl::ReaderMutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
+  return absl::OkStatus();
+}
+
+absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
+                                   std::vector<MfnTranslation>& answers) const {
+  answers.reserve(answers.size() + mfns.size());
+  const auto translate = [&] {
+    for (const uint64_t mfn : mfns) {
+      const Pfn candidate = pool_.Lookup(Mfn(mfn)).first_pfn;
+      answers.push_back(MfnToPfn(*list_, Mfn(mfn), candidate));
+    }
+    return absl::OkStatus();
+  };
+  // A guest takes no lock for this either.
+  if (booted_.load(std::memory_order_acquire) &&
+      !dying_.load(std::memory_order_acquire)) {
+    return translate();
+  }
+  absl::ReaderMutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  return translate();
+}
+
+absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
+                                     RunMerge merge, size_t max_runs,
+                                     std::vector<P2mRun>& runs,
+                                     uint64_t* generation) const {
+  absl::ReaderMutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  if (start > end) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat("domain %d: list p2m of [0x%x, 0x%x): the range ends "
+                        "before it starts; swap the ends",
+                        id_.value(), start.value(), end.value()));
+  }
+  if (start >= list_->p2m_size()) {
+    return MakeError(
+        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+        absl::StrFormat("domain %d: list p2m from pfn 0x%x on: the list ends "
+                        "at pfn 0x%x",
+                        id_.value(), start.value(), list_->p2m_size().value()));
+  }
+  end = std::min(end, list_->p2m_size());
+  *generation = list_->generation();
+  for (size_t n = 0; n < max_runs && start < end; ++n) {
+    runs.push_back(list_->RunAt(start, end, view, merge));
+    start = runs.back().pfns.end();
+  }
+  return start;
+}
+
+absl::StatusOr<P2mReport> Domain::Summary() const {
+  absl::ReaderMutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  P2mReport report;
+  report.summary = list_->Summary();
+  report.remapped = remapped_;
+  report.released = released_;
+  return report;
+}
+
+absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
+  absl::ReaderMutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckBooted("find the p2m list"));
+  const absl::StatusOr<ToolsRoot> root = list_->FindToolsRoot();
+  if (!root.ok()) {
+    return MakeError(root.status().code(), Reason::kP2mTreeStale,
+                     absl::StrFormat("domain %d: find the p2m list: %s",
+                                     id_.value(), root.status().message()));
+  }
+  MfnListList found;
+  found.root = *root;
+  found.max_pfn = list_->last_pfn();
+  found.abi = abi_;
+  found.generation = list_->generation();
+  return found;
+}
+
+}  // namespace simvisor

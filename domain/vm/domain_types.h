@@ -1,0 +1,219 @@
+// What a domain is built from and what it tells about itself.
+//
+// Thread safety: plain values.
+
+#ifndef SIMVISOR_DOMAIN_VM_DOMAIN_TYPES_H_
+#define SIMVISOR_DOMAIN_VM_DOMAIN_TYPES_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "base/uuid.h"
+#include "domain/cpus/vcpu_affinities.h"
+#include "domain/e820/e820.h"
+#include "domain/guest/address_space_types.h"
+#include "domain/guest/balloon_policy.h"
+#include "domain/guest/guest_load.h"
+#include "domain/p2m/p2m_options.h"
+#include "domain/p2m/p2m_summary.h"
+#include "domain/units/abi.h"
+#include "domain/units/pci_address.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// libxl lets a domain have this much more than its target
+// (LIBXL_MAXMEM_CONSTANT).
+inline constexpr PageCount kMaxMemSlack{kPagesPerMiB};
+
+// The limit of a domain whose target or maximum is `memory`, which the
+// hypervisor keeps in 32 bits (XEN_DOMCTL_max_mem).
+inline PageCount MaxPagesFor(PageCount memory) {
+  return std::min(memory + kMaxMemSlack, PageCount(0xffffffff));
+}
+
+// libxl leaves dom0 at least this much (LIBXL_MIN_DOM0_MEM).
+inline constexpr PageCount kMinDom0Memory{128 * kPagesPerMiB};
+
+// MAX_VIRT_CPUS of a PV domain.
+inline constexpr uint32_t kMaxVcpus = 8192;
+
+// Asked now and then inside page loops; a status other than OK ends the loop
+// and becomes the result of the call.  Called with locks held: must not block
+// and must not call back into the library.
+using StopCheck = absl::FunctionRef<absl::Status()>;
+
+// The StopCheck that never stops.
+inline absl::Status NeverStop() { return absl::OkStatus(); }
+
+enum class DomainState { kBuilt, kRunning, kPaused, kDying };
+
+// Whether a domain is between two hosts, one of which will run it.
+enum class Handover {
+  kNone,
+  kOutgoing,  // its twin elsewhere may have been told to run
+  kIncoming,  // its twin elsewhere is suspended, and decides
+};
+
+// What to build.  Checked by Host::CreateDomain().
+struct DomainSpec {
+  std::string name;
+  Uuid uuid{};  // all zero: the host chooses
+  Arch arch = Arch::kX86_64;
+  PageCount memory;
+  PageCount max_memory;  // 0 stands for `memory`
+  uint32_t vcpus = 1;
+  bool e820_host = false;
+  E820Map e820;  // empty: one RAM entry of max_memory, or by e820_host
+  uint32_t hotplug_limit_gib = 0;
+  std::vector<PciAddress> pci_devices;
+  P2mOptions p2m;
+  // One for all virtual CPUs, or one for each of the first ones.
+  std::vector<VcpuAffinitySpec> vcpu_affinities;
+  // Rounds of the balloon driver that may fail in a row; 0: any number.
+  uint32_t balloon_max_retry = BalloonPolicy::kDefaultMaxRetry;
+  PaeKernel pae_kernel;  // of a PAE guest; others ignore it
+};
+
+struct DomainMemory {
+  PageCount current;     // tot_pages, held pages included
+  PageCount max;         // max_pages
+  PageCount static_max;  // memory/static-max
+  PageCount target;      // memory/target
+  PageCount balloon;     // pfns in the balloon
+  PageCount available;   // pages the guest could still give
+  PageCount p2m_pages;   // pages of the list, its tree and its page tables
+  PageCount address_space_pages;  // pages of a PAE guest's processes
+  BalloonState balloon_state = BalloonState::kNone;
+  // Given back by the domain, mapped by others still.
+  PageCount foreign_held;
+};
+
+// The guest's balloon driver (balloon_stats); see BalloonDriver.
+struct BalloonDriverInfo {
+  PageCount current;
+  PageCount target;
+  PageCount low;  // pages in the balloon, by zone
+  PageCount high;
+  PageCount batch;  // pages that one hypercall moves
+  BalloonState state = BalloonState::kNone;
+  uint32_t schedule_delay = 0;  // seconds
+  uint32_t max_schedule_delay = 0;
+  uint32_t retry_count = 0;
+  uint32_t max_retry_count = 0;  // 0: any number
+  // Room to balloon that the guest found at boot, but for what moved frames
+  // took of it.
+  std::vector<PfnExtent> extra_regions;
+};
+
+// The timer of a guest's balloon driver.
+struct BalloonTimer {
+  // How often the driver has woken; it sets the timer anew each time.
+  uint64_t wakeups = 0;
+  // Seconds from that wake-up until it wakes by itself; nullopt if it does not.
+  std::optional<uint32_t> seconds;
+};
+
+struct DomainInfo {
+  DomainId id;
+  std::string name;
+  Uuid uuid{};
+  Arch arch = Arch::kX86_64;
+  DomainState state = DomainState::kBuilt;
+  bool suspended = false;   // paused, for as long as it is saved or moved
+  uint64_t suspension = 0;  // which one, if it is suspended
+  Handover handover = Handover::kNone;
+  uint32_t vcpus = 1;
+  DomainMemory memory;
+  E820Map e820;
+  std::vector<PciAddress> pci_devices;
+  P2mOptions p2m;
+  uint32_t hotplug_limit_gib = 0;
+  // Unset before boot and of a dying domain.
+  std::optional<BalloonDriverInfo> balloon_driver;
+  PaeKernel pae_kernel;  // of a PAE guest
+};
+
+// Where a toolstack finds the p2m list (shared info of the domain).
+struct MfnListList {
+  ToolsRoot root;
+  Pfn max_pfn;  // a count
+  const Abi* abi = nullptr;
+  uint64_t generation = 0;
+};
+
+// What a range change came to.
+struct RangeChange {
+  PageCount marked;     // words written
+  PageCount released;   // frames that went back to the pool
+  PageCount p2m_pages;  // pages the guest took for its list and tree
+};
+
+// A frame of another domain and where it is to be mapped.
+struct ForeignSlot {
+  Pfn pfn;
+  Mfn mfn;
+};
+
+// Why one slot of a call failed.
+struct SlotError {
+  uint32_t slot = 0;
+  absl::Status status;
+};
+
+// What mapping or unmapping foreign frames came to, slot by slot.
+struct ForeignReport {
+  static constexpr size_t kMaxErrors = 4096;
+
+  uint32_t done = 0;
+  uint32_t failed = 0;
+  std::vector<SlotError> errors;  // the first kMaxErrors, by slot
+  PageCount p2m_pages;  // pages the guest took for its list and tree (map)
+  PageCount freed;      // frames that went back to the pool (unmap)
+
+  void Fail(size_t slot, absl::Status status) {
+    ++failed;
+    if (errors.size() == kMaxErrors) return;
+    errors.push_back({static_cast<uint32_t>(slot), std::move(status)});
+  }
+};
+
+// What becomes of the frame under a RAM word that is overwritten.
+enum class RamPolicy { kRefuse, kRelease, kKeep };
+
+// Processes just made: the first id, the others follow; totals with them.
+struct NewAddressSpaces {
+  uint64_t first_id = 0;
+  AddressSpaceTotals totals;
+};
+
+// A guest's load.
+struct LoadReport {
+  LoadSpec spec;
+  uint64_t writes = 0;   // done so far
+  bool running = false;  // whether it goes on by itself: its guest runs
+};
+
+// What a check of a load's pages came to.
+struct LoadCheck {
+  LoadReport load;  // at the end of the check
+  PageCount checked;
+  PageCount mismatches;
+  Pfn first_bad = Pfn::None();  // the first page that differs
+};
+
+struct P2mReport {
+  P2mSummary summary;
+  PageCount remapped;  // frames moved out from under holes at boot
+  PageCount released;  // frames given back at boot
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_VM_DOMAIN_TYPES_H_

@@ -1,0 +1,42 @@
+// How many calls are being worked on, so that a drain knows when it is done.
+//
+// Thread safety: thread-safe.
+
+#ifndef SIMVISOR_SERVER_CALLS_CALLS_IN_FLIGHT_H_
+#define SIMVISOR_SERVER_CALLS_CALLS_IN_FLIGHT_H_
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace simvisor::server {
+
+class CallsInFlight {
+ public:
+  void Begin() ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    ++count_;
+  }
+  // REQUIRES: there was a Begin() for it.
+  void End() ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    --count_;
+  }
+
+  // Waits for a moment without calls; false if there is none in `timeout`.
+  bool AwaitNone(absl::Duration timeout) const ABSL_LOCKS_EXCLUDED(mu_) {
+    absl::MutexLock lock(&mu_);
+    return mu_.AwaitWithTimeout(absl::Condition(this, &CallsInFlight::IsNone),
+                                timeout);
+  }
+
+ private:
+  bool IsNone() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return count_ == 0; }
+
+  mutable absl::Mutex mu_;
+  int count_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CALLS_CALLS_IN_FLIGHT_H_

@@ -1,0 +1,70 @@
+// How a method begins whose call is an object of its own: with a place among
+// the open calls, or refused.
+//
+// Thread safety: may be called from any thread.
+
+#ifndef SIMVISOR_SERVER_CALLS_OPEN_STREAM_H_
+#define SIMVISOR_SERVER_CALLS_OPEN_STREAM_H_
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/calls/call_runner.h"
+#include "server/calls/open_calls.h"
+#include "server/calls/rpc_status.h"
+
+namespace simvisor::server {
+
+// A place for a stream, if need be that of one that is idle.
+inline absl::StatusOr<OpenCalls::Place> EnterStream(CallRunner& runner,
+                                                    const char* method) {
+  absl::StatusOr<OpenCalls::Place> place =
+      runner.open_calls.Enter(method, CallKind::kStream);
+  if (place.ok()) return place;
+  // Streams whose clients do not read have places too.
+  runner.messages.unsent().CancelOverdue();
+  if (!runner.idle_calls.CancelOldest()) return place;
+  return runner.open_calls.EnterInStead(CallKind::kStream);
+}
+
+// A call that fails at once.
+template <typename Reactor>
+class RefusedCall final : public Reactor {
+ public:
+  explicit RefusedCall(const absl::Status& status) {
+    this->Finish(ToGrpcStatus(status));
+  }
+  void OnDone() override { delete this; }
+};
+
+// A call, and the place that it gives back when it goes.
+template <typename Call>
+class PlacedCall final : public Call {
+ public:
+  template <typename... Args>
+  explicit PlacedCall(OpenCalls::Place place, Args&&... args)
+      : Call(std::forward<Args>(args)...), place_(std::move(place)) {}
+
+ private:
+  const OpenCalls::Place place_;
+};
+
+// Makes a Call of `args` and starts it, if there is a place.  Call says as
+// Reactor what it is to gRPC, and deletes itself in OnDone().
+template <typename Call, typename... Args>
+typename Call::Reactor* OpenStream(CallRunner* runner, const char* method,
+                                   Args&&... args) {
+  absl::StatusOr<OpenCalls::Place> place = EnterStream(*runner, method);
+  if (!place.ok()) {
+    return new RefusedCall<typename Call::Reactor>(place.status());
+  }
+  auto* const call =
+      new PlacedCall<Call>(*std::move(place), std::forward<Args>(args)...);
+  call->Start();
+  return call;
+}
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CALLS_OPEN_STREAM_H_

@@ -1,0 +1,38 @@
+// The one place where a status of the machine becomes a status of gRPC.
+//
+// The code passes through unchanged.  The reason travels in a
+// google.rpc.Status whose single detail is a google.rpc.ErrorInfo of domain
+// "simvisor", in the trailer grpc-status-details-bin.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_SERVER_CALLS_RPC_STATUS_H_
+#define SIMVISOR_SERVER_CALLS_RPC_STATUS_H_
+
+#include <grpcpp/support/status.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace simvisor::server {
+
+// Domain of every ErrorInfo.
+inline constexpr char kErrorDomain[] = "simvisor";
+
+// Messages are cut to this many bytes.  They travel twice in trailers, once in
+// percent escapes that may triple them, and clients refuse trailers above 8
+// KiB.
+inline constexpr size_t kMaxMessageBytes = 1024;
+
+// What clients are told of an error.  The message is made printable, since it
+// may quote what a client sent.  A status without a reason is a fault of ours
+// and gets the reason INTERNAL.
+std::string ToldMessage(const absl::Status& status);
+std::string ToldReason(const absl::Status& status);
+
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CALLS_RPC_STATUS_H_

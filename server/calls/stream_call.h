@@ -1,0 +1,242 @@
+// How a server-streaming method runs: chunk by chunk on those threads of the
+// worker pool that streams may have, or, while its domain is busy, in that
+// domain's lane (job_scope.h).
+//
+// A stream is a source that fills one response after the other.  At any moment
+// exactly one of these holds: a job of the stream is queued or runs on the
+// pool, a write is in flight, or the stream is finished.  Each leads to the
+// next, so the members need no lock, the one chunk is never written while gRPC
+// reads it, and Finish() is called once.  A client that stops reading costs the
+// bytes of that chunk, which are counted in the budget of messages, and no
+// thread; one that vanishes fails the write in flight, or is seen by the check
+// before the next chunk.  One that does not take a chunk for the stall timeout
+// loses the call: see StallWatch, which has a job end it in place of the write;
+// before that already if others need the room (unsent_answers.h).
+//
+// Thread safety: as argued above; StartStream() may be called from any thread.
+
+#ifndef SIMVISOR_SERVER_CALLS_STREAM_CALL_H_
+#define SIMVISOR_SERVER_CALLS_STREAM_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstddef>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/status_macros.h"
+#include "server/calls/call_limits.h"
+#include "server/calls/call_record.h"
+#include "server/calls/call_runner.h"
+#include "server/calls/cancel_call.h"
+#include "server/calls/message_budget.h"
+#include "server/calls/open_calls.h"
+#include "server/calls/open_stream.h"
+#include "server/calls/progress.h"
+#include "server/calls/raw_message.h"
+#include "server/calls/raw_service.h"
+#include "server/calls/rpc_status.h"
+#include "server/calls/stall_timer.h"
+#include "server/calls/unsent_answers.h"
+#include "server/machine/memory_reserve.h"
+#include "server/threads/job_queue.h"
+#include "server/threads/job_scope.h"
+
+namespace simvisor::server {
+namespace stream_internal {
+
+template <typename Function>
+struct MakeTypes;
+template <typename Make, typename Req, typename Src>
+struct MakeTypes<absl::StatusOr<Src> (Make::*)(const Req&) const> {
+  using Request = Req;
+  using Source = Src;
+};
+
+template <typename Function>
+struct NextTypes;
+template <typename Source, typename Res>
+struct NextTypes<absl::StatusOr<Progress> (Source::*)(Res*)> {
+  using Response = Res;
+};
+
+}  // namespace stream_internal
+
+template <typename Make>
+class StreamCall final : public RawWriteReactor {
+ public:
+  using Types = stream_internal::MakeTypes<decltype(&Make::operator())>;
+  using Request = typename Types::Request;
+  using Source = typename Types::Source;
+  using Response =
+      typename stream_internal::NextTypes<decltype(&Source::Next)>::Response;
+
+  StreamCall(CallRunner* runner, grpc::CallbackServerContext* context,
+             const char* method, Make make)
+      : runner_(runner),
+        context_(context),
+        method_(method),
+        limits_(context),
+        record_(&runner->calls, method),
+        unsent_(context),
+        watch_(&runner->stalls, method,
+               [this, context](const absl::Status& why, StallWait) {
+                 runner_->pool.Submit([this, context, why] {
+                   CancelCall(context, why);
+                   End(why);
+                 });
+               }),
+        make_(std::move(make)) {}
+
+  // Parses the request, which is given up, and begins.
+  void Start(const grpc::ByteBuffer* request) {
+    const absl::Status status =
+        // As for unary methods.
+        WithinMemory(method_, [&] {
+          return Accept(const_cast<grpc::ByteBuffer&>(*request));
+        });
+    if (!status.ok()) return End(status);
+    ProduceOnPool();
+  }
+
+  void OnWriteDone(bool ok) override {
+    unsent_.Remove();
+    if (!watch_.Done()) return;
+    watch_.Moved();
+    if (ok && last_) {
+      End(absl::OkStatus());
+    } else if (ok) {
+      ProduceOnPool();
+    } else {
+      // The stream is broken: cancelled, out of time, or the client is gone.
+      absl::Status status = limits_();
+      End(status.ok() ? StopStatus(true, WallTime::min(), WallTime::max())
+                      : status);
+    }
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  // A last chunk that leaves whether or not the client reads, since HTTP/2 lets
+  // 64 KiB go ahead, goes with the status: one step less for short answers.
+  static constexpr size_t kUnwatchedBytes = size_t{32} << 10;
+
+  absl::Status Accept(grpc::ByteBuffer& request) {
+    SIMVISOR_ASSIGN_OR_RETURN(place_, EnterStream(*runner_, method_));
+    return request_.Take(runner_->messages, method_, request);
+  }
+
+  void ProduceOnPool() {
+    runner_->streams.Submit([this] { Produce(Place::kShort); });
+  }
+
+  void Produce(Place place) {
+    absl::StatusOr<Progress> progress = Progress::kLast;
+    std::optional<Detour> detour;
+    {
+      JobScope scope(&runner_->lanes, place);
+      progress = WithinMemory(method_, [this] { return FillChunk(); });
+      if (!progress.ok()) detour = scope.detour();
+    }
+    if (detour.has_value()) return GoTo(*detour);
+    if (!progress.ok()) return End(progress.status());
+    last_ = *progress != Progress::kMore;
+    runner_->messages.unsent().Add(&unsent_, chunk_.Length());
+    if (last_ && chunk_.Length() <= kUnwatchedBytes) {
+      record_.LogOutcome(absl::OkStatus());
+      StartWriteAndFinish(&chunk_, grpc::WriteOptions(), grpc::Status::OK);
+      return;
+    }
+    // Nothing interrupts the call before.
+    static_cast<void>(
+        watch_.Wait(StallWait::kWrite, [this] { StartWrite(&chunk_); }));
+  }
+
+  absl::StatusOr<Progress> FillChunk() {
+    SIMVISOR_RETURN_IF_ERROR(limits_());
+    if (!source_.has_value()) SIMVISOR_RETURN_IF_ERROR(MakeSource());
+    // Each thread of the pool keeps one for the next stream.
+    static thread_local Response response;
+    response.Clear();
+    SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
+                              source_->Next(&response));
+    SIMVISOR_RETURN_IF_ERROR(
+        WriteMessage(runner_->messages, method_, response, chunk_));
+    return progress;
+  }
+
+  // Has the chunk made elsewhere.
+  void GoTo(const Detour& detour) {
+    const bool to_lane = detour.lane != nullptr;
+    CallJob job = {
+        .run = [this,
+                to_lane] { Produce(to_lane ? Place::kLane : Place::kLong); },
+        .is_over = [this] { return !limits_().ok(); }};
+    const absl::Status status =
+        to_lane ? runner_->lanes.Submit(detour.lane.get(), job)
+                : runner_->long_jobs.Submit(job);
+    if (!status.ok()) End(status);
+  }
+
+  absl::Status MakeSource() {
+    SIMVISOR_ASSIGN_OR_RETURN(Source source, make_(*request_));
+    source_.emplace(std::move(source));
+    // What the source has of the request counts on.
+    charge_ = request_.TakeCharge();
+    request_.Clear();
+    return absl::OkStatus();
+  }
+
+  // The object may be gone when this returns.
+  void End(const absl::Status& status) {
+    record_.LogOutcome(status);
+    Finish(ToGrpcStatus(status));
+  }
+
+  CallRunner* const runner_;
+  grpc::CallbackServerContext* const context_;
+  const char* const method_;
+  const CallLimits limits_;
+  const CallRecord record_;
+  UnsentAnswers::Entry unsent_;
+  StallWatch watch_;
+  bool last_ = false;  // the chunk is
+  OpenCalls::Place place_;
+  TakenMessage<Request> request_;  // until there is a source
+  const Make make_;
+  std::optional<Source> source_;
+  MessageBudget::Charge charge_;
+  grpc::ByteBuffer chunk_;
+};
+
+// Streams what a source fills, or fails with a status of the source's.  `make`
+// is
+//
+//   absl::StatusOr<Source>(const Request& request)
+//
+// and called where the first chunk is made, before that; Source has
+//
+//   absl::StatusOr<Progress> Next(Response* response)
+//
+// which fills an empty response.  It is never called twice at once, and is
+// called anew if it returned a detour (job_scope.h), for which it must not have
+// changed anything.
+template <typename Make>
+RawWriteReactor* StartStream(CallRunner* runner,
+                             grpc::CallbackServerContext* context,
+                             const grpc::ByteBuffer* request,
+                             const char* method, Make make) {
+  auto* const call =
+      new StreamCall<Make>(runner, context, method, std::move(make));
+  call->Start(request);
+  return call;
+}
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CALLS_STREAM_CALL_H_

@@ -1,0 +1,43 @@
+#include "server/convert/argument.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+
+namespace simvisor::server {
+namespace {
+
+absl::Status Invalid(Reason reason, absl::string_view field,
+                     absl::string_view problem) {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason,
+                   absl::StrCat(field, ": ", problem));
+}
+
+}  // namespace
+
+absl::Status ArgumentMissing(absl::string_view field, absl::string_view next) {
+  return Invalid(Reason::kArgumentMissing, field,
+                 absl::StrCat("not set; ", next));
+}
+
+absl::Status ArgumentMalformed(absl::string_view field,
+                               absl::string_view problem) {
+  return Invalid(Reason::kArgumentMalformed, field, problem);
+}
+
+absl::Status CheckAtMost(absl::string_view field, uint64_t value,
+                         uint64_t limit) {
+  if (value <= limit) return absl::OkStatus();
+  return Invalid(Reason::kArgumentTooLarge, field,
+                 absl::StrCat(value, " is above the limit of ", limit));
+}
+
+absl::Status CheckListSize(absl::string_view field, uint64_t size,
+                           uint64_t limit) {
+  if (size == 0) return ArgumentMissing(field, "give at least one element");
+  if (size <= limit) return absl::OkStatus();
+  return Invalid(Reason::kArgumentTooLarge, field,
+                 absl::StrCat(size, " elements are above the limit of ", limit,
+                              "; split the call"));
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,36 @@
+// What live migration says, in the API's terms.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_SERVER_CONVERT_LIVE_MIGRATION_H_
+#define SIMVISOR_SERVER_CONVERT_LIVE_MIGRATION_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "domain/migration/handover.h"
+#include "domain/migration/precopy_policy.h"
+#include "domain/vm/domain_types.h"
+#include "simvisor/v1/live_migration.pb.h"
+
+namespace simvisor::server {
+
+v1::MigrationState ToProto(SourceState state);
+v1::MigrationState ToProto(TargetState state);
+v1::Handover ToProto(Handover handover);
+
+// INVALID_ARGUMENT ARGUMENT_TOO_LARGE, ARGUMENT_MALFORMED for a number out of
+// the range that the API states.
+absl::StatusOr<PrecopyPolicy> FromProto(const v1::PrecopyPolicy& policy);
+
+// INVALID_ARGUMENT ARGUMENT_MALFORMED unless `id` may name a migration.
+absl::Status CheckMigrationId(absl::string_view id);
+
+// NOT_FOUND MIGRATION_NOT_FOUND.
+absl::Status UnknownMigration(absl::string_view id);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CONVERT_LIVE_MIGRATION_H_

@@ -1,0 +1,177 @@
+#include "server/domains/domain_service.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "base/status_macros.h"
+#include "domain/vm/domain_types.h"
+#include "server/calls/find_domain.h"
+#include "server/calls/unary_call.h"
+#include "server/convert/argument.h"
+#include "server/convert/domain.h"
+#include "server/convert/vcpus.h"
+#include "server/domains/domain_pages.h"
+#include "server/domains/vcpu_pages.h"
+#include "server/threads/job_scope.h"
+
+namespace simvisor::server {
+
+grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto create = [this](const v1::CreateDomainRequest& request,
+                       v1::CreateDomainResponse* response,
+                       StopCheck stop) -> absl::Status {
+    if (!request.has_spec()) {
+      return ArgumentMissing("spec", "describe the domain to build");
+    }
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec, FromProto(request.spec()));
+    SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
+        std::max(spec.memory, spec.max_memory) <= kShortPages));
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kCreateBegin, spec.name));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const std::shared_ptr<Domain> domain,
+        host_->CreateDomain(spec, request.start_paused(), stop));
+    const absl::Status built =
+        runner_->faults->Reach(FaultPoint::kCreateBuilt, domain->name());
+    if (!built.ok()) {
+      host_->DestroyDomain(domain).IgnoreError();
+      return built;
+    }
+    ToProto(domain->Info(), response->mutable_domain());
+    return absl::OkStatus();
+  };
+  return RunOn(&runner_->builds, runner_, {context, in, out}, "CreateDomain",
+               create);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto get = [this](const v1::GetDomainRequest& request,
+                    v1::GetDomainResponse* response,
+                    StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              LookUpDomain(*host_, request.domain()));
+    ToProto(domain->Info(), response->mutable_domain());
+    return absl::OkStatus();
+  };
+  // What is shown waits for no operation.
+  const auto is_quick = [this](const auto&) {
+    return !runner_->faults->enabled();
+  };
+  return RunQuick(runner_, {context, in, out}, "GetDomain", is_quick, get);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto list = [this](const v1::ListDomainsRequest& request,
+                     v1::ListDomainsResponse* response, StopCheck) {
+    return FillDomainPage(*host_, request, response);
+  };
+  return RunOnPool(runner_, {context, in, out}, "ListDomains", list);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto destroy = [this](const v1::DestroyDomainRequest& request,
+                        v1::DestroyDomainResponse* response,
+                        StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+    SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
+                              host_->DestroyDomain(domain));
+    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
+    response->set_freed_pages(freed.value());
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "DestroyDomain", destroy);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto pause = [this](const v1::PauseDomainRequest& request,
+                      v1::PauseDomainResponse* response,
+                      StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Pause());
+    response->set_state(ToProto(state));
+    return absl::OkStatus();
+  };
+  return RunQuick(runner_, {context, in, out}, "PauseDomain", IfIdle(), pause);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto unpause = [this](const v1::UnpauseDomainRequest& request,
+                        v1::UnpauseDomainResponse* response,
+                        StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+    const absl::StatusOr<DomainState> state = domain->Unpause(stop);
+    runner_->balloons.Watch(domain);
+    runner_->loads.Watch(domain);
+    SIMVISOR_RETURN_IF_ERROR(state.status());
+    response->set_state(ToProto(*state));
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "UnpauseDomain", unpause);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto rename = [this](const v1::RenameDomainRequest& request,
+                       v1::RenameDomainResponse* response,
+                       StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
+                              FromProto(request.domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const std::shared_ptr<Domain> domain,
+        host_->RenameDomain(selector, request.new_name()));
+    ToProto(domain->Info(), response->mutable_domain());
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "RenameDomain", rename);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto set = [this](const v1::SetVcpuAffinityRequest& request,
+                    v1::SetVcpuAffinityResponse*, StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(request));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              LookUpDomain(*host_, request.domain()));
+    return domain->SetVcpuAffinity(
+        change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
+        change.soft.has_value() ? &*change.soft : nullptr);
+  };
+  return RunOnPool(runner_, {context, in, out}, "SetVcpuAffinity", set);
+}
+
+grpc::ServerUnaryReactor* DomainServiceImpl::ListVcpus(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto list = [this](const v1::ListVcpusRequest& request,
+                     v1::ListVcpusResponse* response,
+                     StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              LookUpDomain(*host_, request.domain()));
+    return FillVcpuPage(*domain, request, stop, response);
+  };
+  return RunOnPool(runner_, {context, in, out}, "ListVcpus", list);
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,74 @@
+#include "server/faults/fault_service.h"
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "server/calls/unary_call.h"
+#include "server/convert/argument.h"
+#include "server/faults/convert_fault.h"
+
+namespace simvisor::server {
+
+grpc::ServerUnaryReactor* FaultServiceImpl::AddFault(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto add = [this](const v1::AddFaultRequest& request,
+                    v1::AddFaultResponse* response, StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(runner_->faults->CheckEnabled());
+    if (!request.has_rule()) {
+      return ArgumentMissing("rule", "say what is to happen, and where");
+    }
+    SIMVISOR_ASSIGN_OR_RETURN(const FaultRule rule,
+                              FromProto("rule", request.rule()));
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, runner_->faults->Add(rule));
+    response->set_id(id);
+    return absl::OkStatus();
+  };
+  return RunInline(runner_, {context, in, out}, "AddFault", add);
+}
+
+grpc::ServerUnaryReactor* FaultServiceImpl::ListFaults(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto list = [this](const v1::ListFaultsRequest&,
+                     v1::ListFaultsResponse* response,
+                     StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(runner_->faults->CheckEnabled());
+    for (const FaultRuleState& state : runner_->faults->List()) {
+      ToProto(state, response->add_faults());
+    }
+    for (const FaultPointInfo& point : AllFaultPoints()) {
+      ToProto(point, response->add_points());
+    }
+    return absl::OkStatus();
+  };
+  return RunInline(runner_, {context, in, out}, "ListFaults", list);
+}
+
+grpc::ServerUnaryReactor* FaultServiceImpl::RemoveFaults(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto remove = [this](const v1::RemoveFaultsRequest& request,
+                       v1::RemoveFaultsResponse* response,
+                       StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(runner_->faults->CheckEnabled());
+    if (request.all()) {
+      if (request.ids_size() > 0) {
+        return ArgumentMalformed("ids", "with all, leave it empty");
+      }
+      response->set_removed(
+          static_cast<uint32_t>(runner_->faults->RemoveAll()));
+      return absl::OkStatus();
+    }
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("ids", request.ids_size(), kMaxFaultRules));
+    SIMVISOR_ASSIGN_OR_RETURN(const size_t removed,
+                              runner_->faults->Remove(absl::MakeConstSpan(
+                                  request.ids().data(), request.ids_size())));
+    response->set_removed(static_cast<uint32_t>(removed));
+    return absl::OkStatus();
+  };
+  return RunInline(runner_, {context, in, out}, "RemoveFaults", remove);
+}
+
+}  // namespace simvisor::server

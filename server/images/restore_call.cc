@@ -1,0 +1,144 @@
+#include "server/images/restore_call.h"
+
+#include <utility>
+
+#include "base/status_macros.h"
+#include "server/calls/rpc_status.h"
+#include "server/convert/argument.h"
+#include "server/convert/domain.h"
+#include "server/images/xl_config.h"
+#include "server/machine/memory_reserve.h"
+
+namespace simvisor::server {
+namespace {
+
+// What the domain is to be: by the caller's word, else by the image's.
+ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
+  if (options.has_spec()) {
+    return
+        [given = options.spec()](
+            const std::optional<std::string>&) -> absl::StatusOr<DomainSpec> {
+          SIMVISOR_ASSIGN_OR_RETURN(DomainSpec spec, FromProto(given));
+          spec.vcpus = given.vcpus();  // 0: as many as the image has
+          return spec;
+        };
+  }
+  return [](const std::optional<std::string>& config)
+             -> absl::StatusOr<DomainSpec> {
+    if (config.has_value()) return ParseXlConfig(*config);
+    return ArgumentMissing("options.spec",
+                           "the image is of a layer that names no domain; give "
+                           "it a name");
+  };
+}
+
+}  // namespace
+
+RestoreCall::RestoreCall(Host* host, CallRunner* runner,
+                         const grpc::CallbackServerContext* context,
+                         grpc::ByteBuffer* out)
+    : host_(host),
+      runner_(runner),
+      limits_(context),
+      record_(&runner->calls, "RestoreDomain"),
+      watch_(&runner->stalls, "RestoreDomain",
+             [this](const absl::Status& why, StallWait) {
+               runner_->images.Submit([this, why] { End(why); });
+             }),
+      out_(out) {}
+
+void RestoreCall::Read() {
+  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
+    End(watch_.why());
+  }
+}
+
+void RestoreCall::OnReadDone(bool ok) {
+  if (!watch_.Done()) return;
+  runner_->images.Submit([this, ok] {
+    if (ok) {
+      Take();
+    } else {
+      Complete();
+    }
+  });
+}
+
+void RestoreCall::Take() {
+  absl::Status status = limits_();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this]() -> absl::Status {
+      SIMVISOR_RETURN_IF_ERROR(
+          request_.Take(runner_->messages, "RestoreDomain", read_));
+      return TakePiece();
+    });
+  }
+  if (!status.ok()) return End(status);
+  watch_.Moved(request_->data().size());
+  request_.Clear();
+  Read();
+}
+
+absl::Status RestoreCall::TakePiece() {
+  if (restorer_ == nullptr) {
+    const v1::RestoreOptions& options = request_->options();
+    paused_ = options.start_paused();
+    name_ = options.spec().name();
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->faults->Reach(FaultPoint::kRestoreBegin, name_));
+    restorer_ = std::make_unique<ImageRestorer>(
+        *host_, SpecOf(options),
+        options.spec().memory_pages() > 0 ? LimitsFrom::kSpec
+                                          : LimitsFrom::kNotes);
+  } else if (request_->has_options()) {
+    return ArgumentMalformed("options", "only the first message has any");
+  }
+  SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data(), limits_));
+  if (request_->data().empty()) return absl::OkStatus();
+  return runner_->faults->Reach(FaultPoint::kRestorePiece, name_);
+}
+
+void RestoreCall::Complete() {
+  // The stream has ended, or it was broken off.
+  absl::Status status = limits_();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return Restore(); });
+  }
+  End(status);
+}
+
+absl::Status RestoreCall::Restore() {
+  if (restorer_ == nullptr) {
+    return ArgumentMissing("data", "send the image in pieces");
+  }
+  SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                            restorer_->Finish(limits_));
+  const absl::Status status = GoOn(*domain);
+  if (!status.ok()) {
+    host_->DestroyDomain(domain).IgnoreError();
+    return status;
+  }
+  runner_->balloons.Watch(domain);
+  runner_->loads.Watch(domain);
+  ToProto(domain->Info(), response_.mutable_domain());
+  WriteMessageAlways(runner_->messages, response_, *out_);
+  return absl::OkStatus();
+}
+
+absl::Status RestoreCall::GoOn(Domain& domain) {
+  SIMVISOR_RETURN_IF_ERROR(
+      runner_->faults->Reach(FaultPoint::kRestoreArrived, domain.name()));
+  if (paused_ || domain.Info().state != DomainState::kPaused) {
+    return absl::OkStatus();
+  }
+  return domain.Unpause(limits_).status();
+}
+
+void RestoreCall::End(const absl::Status& status) {
+  // Whatever came in without arriving goes before the client hears of it.
+  restorer_ = nullptr;
+  record_.LogOutcome(status);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,191 @@
+#include "server/images/save_call.h"
+
+#include <utility>
+
+#include "base/status_macros.h"
+#include "server/calls/cancel_call.h"
+#include "server/calls/rpc_status.h"
+#include "server/convert/argument.h"
+#include "server/convert/common.h"
+#include "server/images/convert_image.h"
+#include "server/images/xl_config.h"
+#include "server/machine/memory_reserve.h"
+
+namespace simvisor::server {
+namespace {
+
+// A chunk is sent when so much is there.  A piece of an image is about 1 MiB at
+// most, so that no chunk comes near the 4 MiB of a message.
+constexpr size_t kChunkBytes = size_t{1} << 20;
+
+}  // namespace
+
+SaveCall::SaveCall(Host* host, CallRunner* runner,
+                   grpc::CallbackServerContext* context)
+    : host_(host),
+      runner_(runner),
+      limits_(context),
+      record_(&runner->calls, "SaveDomain"),
+      watch_(&runner->stalls, "SaveDomain",
+             [this, context](const absl::Status& why, StallWait wait) {
+               runner_->images.Submit([this, context, why, wait] {
+                 if (wait == StallWait::kWrite) CancelCall(context, why);
+                 Fail(why);
+               });
+             }) {}
+
+void SaveCall::Read() {
+  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
+    Fail(watch_.why());
+  }
+}
+
+void SaveCall::OnReadDone(bool ok) {
+  if (!watch_.Done()) return;
+  watch_.Moved();
+  runner_->images.Submit([this, ok] {
+    if (ok) {
+      Take();
+    } else {
+      Fail(step_ == Step::kStart
+               ? ArgumentMissing("start", "name the domain to save")
+               : Broken());
+    }
+  });
+}
+
+void SaveCall::Take() {
+  const absl::Status status = WithinMemory(record_.method(), [this] {
+    return request_.Take(runner_->messages, "SaveDomain", read_);
+  });
+  if (!status.ok()) return Fail(status);
+  if (step_ == Step::kStart) {
+    Begin();
+  } else {
+    Complete();
+  }
+}
+
+void SaveCall::OnWriteDone(bool ok) {
+  if (!watch_.Done()) return;
+  watch_.Moved();
+  runner_->images.Submit([this, ok] {
+    if (!ok) {
+      Fail(Broken());
+    } else if (step_ == Step::kStored) {
+      Read();
+    } else {
+      Send();
+    }
+  });
+}
+
+absl::Status SaveCall::Broken() const {
+  const absl::Status limits = limits_();
+  if (!limits.ok()) return limits;
+  return ArgumentMissing("stored",
+                         "the image may be lost, so the guest has resumed; "
+                         "say when it is stored");
+}
+
+void SaveCall::Begin() {
+  absl::Status status = limits_();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return Suspend(); });
+  }
+  if (!status.ok()) return Fail(status);
+  step_ = Step::kSending;
+  Send();
+}
+
+absl::Status SaveCall::Suspend() {
+  if (!request_->has_start()) {
+    return ArgumentMissing("start", "name the domain to save");
+  }
+  const v1::SaveDomainRequest::Start& start = request_->start();
+  SIMVISOR_ASSIGN_OR_RETURN(const ImageLayer layer,
+                            FromProto("layer", start.layer()));
+  SIMVISOR_ASSIGN_OR_RETURN(after_, CheckAfterSave("after", start.after()));
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
+                            FromProto(start.domain()));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                            host_->FindGuest(selector, "save"));
+  SIMVISOR_RETURN_IF_ERROR(
+      runner_->faults->Reach(FaultPoint::kSaveBegin, domain->name()));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      SuspendRecord record,
+      domain->Suspend("save", SuspendFor::kSave, limits_));
+  domain_ = domain;
+  suspension_ = record.suspension;
+  SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
+  saver_.emplace(domain, std::move(record), layer, std::move(config));
+  return runner_->faults->Reach(FaultPoint::kSaveSuspended, domain->name());
+}
+
+void SaveCall::Send() {
+  absl::Status status = limits_();
+  if (status.ok()) {
+    status = WithinMemory(record_.method(), [this] { return FillChunk(); });
+  }
+  if (!status.ok()) return Fail(status);
+  if (last_) step_ = Step::kStored;
+  if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
+    Fail(watch_.why());
+  }
+}
+
+absl::Status SaveCall::FillChunk() {
+  // Kept for the next chunk of any save: what a client is slow to take is in
+  // the budget, as bytes.
+  static thread_local v1::SaveDomainResponse chunk;
+  chunk.Clear();
+  std::string& data = *chunk.mutable_data();
+  while (data.size() < kChunkBytes && !saver_->done()) {
+    SIMVISOR_RETURN_IF_ERROR(saver_->Next(data, limits_));
+  }
+  last_ = saver_->done();
+  chunk.set_last(last_);
+  chunk.set_pfns_done(saver_->pfns_done().value());
+  chunk.set_pfns_total(saver_->pfns_total().value());
+  chunk.set_data_pages(saver_->pages_sent().value());
+  const absl::Status written =
+      WriteMessage(runner_->messages, "SaveDomain", chunk, write_);
+  if (last_) chunk = v1::SaveDomainResponse();
+  SIMVISOR_RETURN_IF_ERROR(written);
+  return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
+}
+
+void SaveCall::Complete() {
+  if (!request_->has_stored()) return Fail(Broken());
+  absl::Status status =
+      runner_->faults->Reach(FaultPoint::kSaveStored, domain_->name());
+  if (!status.ok()) return Fail(status);
+  if (after_ == v1::AFTER_SAVE_DESTROY) {
+    status = host_->DestroyDomain(domain_).status();
+    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
+  } else {
+    status =
+        domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, limits_);
+    runner_->balloons.Watch(domain_);
+    runner_->loads.Watch(domain_);
+  }
+  End(status);
+}
+
+void SaveCall::Fail(const absl::Status& status) {
+  if (domain_ != nullptr) {
+    // If it has been destroyed meanwhile, nothing is to be resumed.  What a
+    // call that is over leaves its balloon driver to do, the scheduler does.
+    domain_->Resume(suspension_, /*paused=*/false, limits_).IgnoreError();
+    runner_->balloons.Watch(domain_);
+    runner_->loads.Watch(domain_);
+  }
+  End(status);
+}
+
+void SaveCall::End(const absl::Status& status) {
+  record_.LogOutcome(status);
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace simvisor::server

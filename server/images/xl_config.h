@@ -1,0 +1,31 @@
+// The configuration in the xl layer of a save image: a libxl_domain_config as
+// JSON, as far as it says what the hypervisor and the toolstack know.  What the
+// guest's kernel knows travels in its memory.
+//
+// Source: libxl_domain_config_to_json(), libxl_domain_config_from_json().
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_SERVER_IMAGES_XL_CONFIG_H_
+#define SIMVISOR_SERVER_IMAGES_XL_CONFIG_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "domain/vm/domain.h"
+
+namespace simvisor::server {
+
+// Memory in KiB; affinities of virtual CPUs as lists of CPUs, for those that do
+// not run anywhere.
+absl::StatusOr<std::string> MakeXlConfig(const Domain& domain);
+
+// Keys that this does not know are ignored.  INVALID_ARGUMENT IMAGE_MALFORMED
+// for what is no JSON, no configuration of a PV domain, or has a number out of
+// its range.
+absl::StatusOr<DomainSpec> ParseXlConfig(absl::string_view json);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_IMAGES_XL_CONFIG_H_

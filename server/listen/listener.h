@@ -1,0 +1,62 @@
+// The sockets that listen at an address of --listen.
+//
+// Thread safety: one thread at a time per object.
+
+#ifndef SIMVISOR_SERVER_LISTEN_LISTENER_H_
+#define SIMVISOR_SERVER_LISTEN_LISTENER_H_
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/listen/listen_address.h"
+#include "server/listen/socket_file.h"
+#include "server/listen/unique_fd.h"
+
+namespace simvisor::server {
+
+class Listener {
+ public:
+  // Listens at `address`.  Connections queue until they are accepted.
+  //
+  // Fails as SocketFile::Listen() and ListenOnTcp() do.
+  static absl::StatusOr<Listener> Open(const ListenAddress& address);
+
+  Listener(Listener&&) = default;
+  Listener& operator=(Listener&&) = delete;
+  // Refuses connections from then on; a unix socket's file is gone.
+  ~Listener() = default;
+
+  // With the port that the system has chosen.
+  const ListenAddress& address() const { return address_; }
+  // At least one, non-blocking.
+  const std::vector<UniqueFd>& sockets() const { return sockets_; }
+
+  // True if `address` cannot be listened at beside this listener: it leads to
+  // the same socket file, or its port and one of its hosts are taken here.
+  bool Clashes(const ListenAddress& address) const;
+
+ private:
+  Listener(ListenAddress address, std::vector<UniqueFd> sockets,
+           std::optional<SocketFile> file);
+
+  static absl::StatusOr<Listener> OpenUnix(const ListenAddress& address);
+  static absl::StatusOr<Listener> OpenTcp(const ListenAddress& address);
+
+  ListenAddress address_;
+  // The file goes before the socket that it was made for.
+  std::vector<UniqueFd> sockets_;
+  std::optional<SocketFile> file_;
+};
+
+// Listens at all of `addresses`, in their order, or at none.
+//
+// ALREADY_EXISTS, naming both, if two of them clash; otherwise as
+// Listener::Open() fails for one of them.
+absl::StatusOr<std::vector<Listener>> OpenListeners(
+    const std::vector<ListenAddress>& addresses);
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_LISTEN_LISTENER_H_

@@ -1,0 +1,178 @@
+#include "server/machine/fault_injector.h"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/quote.h"
+#include "base/status_macros.h"
+
+namespace simvisor::server {
+namespace {
+
+// A number from 0 up to, but not including, 1.  Not by a distribution of the
+// standard library, whose results differ between implementations.
+double Fraction(std::mt19937_64& random) {
+  return static_cast<double>(random() >> 11) * 0x1p-53;
+}
+
+// "fault point save.piece of domain "web": rule 3", the domain if there is one.
+std::string Describe(const FaultRuleState& state, absl::string_view domain) {
+  return absl::StrCat(
+      "fault point ", FaultPointName(state.rule.point),
+      domain.empty() ? "" : absl::StrCat(" of domain ", Quoted(domain)),
+      ": rule ", state.id);
+}
+
+absl::Status Injected(const FaultRuleState& state, absl::string_view domain) {
+  return MakeError(state.rule.code, Reason::kFaultInjected,
+                   absl::StrCat(Describe(state, domain),
+                                " makes the call fail here on purpose; remove "
+                                "the rule to be rid of it"));
+}
+
+// As if the power failed: nothing is flushed, answered or cleaned up.
+void Crash(const FaultRuleState& state, absl::string_view domain) {
+  spdlog::critical("{} kills the daemon on purpose", Describe(state, domain));
+  spdlog::default_logger()->flush();
+  raise(SIGKILL);
+}
+
+}  // namespace
+
+FaultInjector::FaultInjector(bool enabled, uint64_t seed, Clock* clock)
+    : enabled_(enabled), seed_(seed), clock_(clock) {}
+
+bool FaultInjector::FailNow(AllocationSite site) {
+  const FaultPoint point = PointOf(site);
+  if (!HasRules(point)) return false;
+  const Verdict verdict = Hit(point, "");
+  if (verdict.last.id == 0) return false;
+  if (verdict.last.rule.action == FaultAction::kCrash) Crash(verdict.last, "");
+  return true;
+}
+
+absl::Status FaultInjector::Act(FaultPoint point, absl::string_view domain) {
+  const Verdict verdict = Hit(point, domain);
+  for (const FaultRuleState& delay : verdict.delays) Wait(delay);
+  if (verdict.last.id == 0) return absl::OkStatus();
+  if (verdict.last.rule.action == FaultAction::kCrash) {
+    Crash(verdict.last, domain);
+  }
+  return Injected(verdict.last, domain);
+}
+
+FaultInjector::Verdict FaultInjector::Hit(FaultPoint point,
+                                          absl::string_view domain) {
+  Verdict verdict;
+  absl::MutexLock lock(&mu_);
+  for (auto& [id, entry] : rules_) {
+    const FaultRule& rule = entry.state.rule;
+    if (rule.point != point) continue;
+    if (!rule.domain.empty() && rule.domain != domain) continue;
+    if (!Acts(entry)) continue;
+    if (rule.action != FaultAction::kDelay) {
+      verdict.last = entry.state;
+      break;
+    }
+    verdict.delays.push_back(entry.state);
+  }
+  return verdict;
+}
+
+bool FaultInjector::Acts(Entry& entry) {
+  FaultRuleState& state = entry.state;
+  const FaultRule& rule = state.rule;
+  ++state.hits;
+  if (state.hits <= rule.skip) return false;
+  if (rule.count != 0 && state.acted == rule.count) return false;
+  if (rule.probability < 1 && Fraction(entry.random) >= rule.probability) {
+    return false;
+  }
+  ++state.acted;
+  return true;
+}
+
+void FaultInjector::Wait(const FaultRuleState& delay) {
+  const Clock::Time until =
+      clock_->Now() + std::chrono::milliseconds(delay.rule.delay_ms);
+  absl::MutexLock lock(&mu_);
+  const auto over = [this, id = delay.id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return stopped_ || !rules_.contains(id);
+  };
+  clock_->Await(&mu_, absl::Condition(&over), until);
+}
+
+absl::Status FaultInjector::CheckEnabled() const {
+  if (enabled_) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition,
+                   Reason::kFaultInjectionDisabled,
+                   "fault injection: this daemon takes no rules for faults; "
+                   "start it with --enable-fault-injection");
+}
+
+absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
+  SIMVISOR_RETURN_IF_ERROR(CheckEnabled());
+  absl::MutexLock lock(&mu_);
+  if (rules_.size() >= kMaxFaultRules) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, Reason::kFaultRulesExhausted,
+        absl::StrCat("a fault at ", FaultPointName(rule.point), ": there are ",
+                     rules_.size(), " rules, and no more can be; remove some"));
+  }
+  const uint64_t id = ++last_id_;
+  // The multiplier spreads neighbouring ids over all seeds.
+  rules_[id] = {
+      .state = {.id = id, .rule = rule},
+      .random = std::mt19937_64(seed_ + id * uint64_t{0x9e3779b97f4a7c15})};
+  NotePoints();
+  return id;
+}
+
+std::vector<FaultRuleState> FaultInjector::List() const {
+  std::vector<FaultRuleState> states;
+  absl::MutexLock lock(&mu_);
+  states.reserve(rules_.size());
+  for (const auto& [id, entry] : rules_) states.push_back(entry.state);
+  return states;
+}
+
+absl::StatusOr<size_t> FaultInjector::Remove(absl::Span<const uint64_t> ids) {
+  absl::MutexLock lock(&mu_);
+  for (const uint64_t id : ids) {
+    if (rules_.contains(id)) continue;
+    return MakeError(absl::StatusCode::kNotFound, Reason::kFaultRuleNotFound,
+                     absl::StrCat("removal of rule ", id,
+                                  ": there is no rule with this id; list the "
+                                  "rules"));
+  }
+  size_t removed = 0;
+  for (const uint64_t id : ids) removed += rules_.erase(id);
+  NotePoints();
+  return removed;
+}
+
+size_t FaultInjector::RemoveAll() {
+  absl::MutexLock lock(&mu_);
+  const size_t removed = rules_.size();
+  rules_.clear();
+  NotePoints();
+  return removed;
+}
+
+void FaultInjector::Stop() {
+  absl::MutexLock lock(&mu_);
+  stopped_ = true;
+}
+
+void FaultInjector::NotePoints() {
+  uint64_t points = 0;
+  for (const auto& [id, entry] : rules_)
+    points |= BitOf(entry.state.rule.point);
+  points_with_rules_.store(points, std::memory_order_relaxed);
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,166 @@
+// Makes operations fail, wait or take the daemon down at chosen points.
+//
+// A rule names a point and, if it likes, a domain.  Whenever an operation
+// reaches the point for that domain, the rule counts a hit; the first `skip`
+// hits do nothing, and of those that follow, each lets the rule act with its
+// probability, until it has acted `count` times.  The rules of a point are
+// asked in the order of their ids: delays add up, and the first error or crash
+// ends the walk, so that rules behind it are not hit.
+//
+// Chance comes from the injector's seed and the rule's id alone: the same
+// rules, set in the same order and hit as often, act at the same hits.
+//
+// Without rules a point costs one relaxed load.
+//
+// Thread safety: thread-safe.  The mutex is a leaf: nothing is locked or called
+// under it but the clock, so that FailNow() may be asked under any lock.
+
+#ifndef SIMVISOR_SERVER_MACHINE_FAULT_INJECTOR_H_
+#define SIMVISOR_SERVER_MACHINE_FAULT_INJECTOR_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "base/allocation_faults.h"
+#include "server/machine/fault_points.h"
+#include "server/threads/clock.h"
+
+namespace simvisor::server {
+
+enum class FaultAction {
+  // The operation fails with the rule's code; an allocation fails as if nothing
+  // were left.
+  kError,
+  // The operation waits, then goes on.
+  kDelay,
+  // The process is killed by SIGKILL.
+  kCrash,
+};
+
+struct FaultRule {
+  FaultPoint point = FaultPoint::kCreateBegin;
+  std::string domain;  // name, matched exactly; empty matches any
+  FaultAction action = FaultAction::kError;
+  // kError: the code, not kOk.
+  absl::StatusCode code = absl::StatusCode::kInternal;
+  // kDelay: milliseconds, 1 to kMaxFaultDelayMs.
+  uint32_t delay_ms = 0;
+  uint64_t skip = 0;
+  uint64_t count = 0;      // 0: no limit
+  double probability = 1;  // above 0, at most 1
+};
+
+struct FaultRuleState {
+  uint64_t id = 0;  // counts from 1; not used again
+  FaultRule rule;
+  uint64_t hits = 0;
+  uint64_t acted = 0;
+};
+
+inline constexpr uint32_t kMaxFaultDelayMs = 60000;
+inline constexpr size_t kMaxFaultRules = 1000;
+
+class FaultInjector final : public AllocationFaults {
+ public:
+  // `enabled`: whether rules are taken.  `clock` times delays and outlives this
+  // object.
+  explicit FaultInjector(bool enabled, uint64_t seed = 0,
+                         Clock* clock = SystemClock());
+
+  // An operation on `domain`, whose name may not be known yet and then is
+  // empty, reaches `point`, one of FaultPointKind::kCall.  OK if it shall go
+  // on, at once or after a delay; else FAULT_INJECTED, with the code of a rule.
+  // REQUIRES: the caller holds no lock.
+  absl::Status Reach(FaultPoint point, absl::string_view domain)
+      ABSL_LOCKS_EXCLUDED(mu_) {
+    if (!HasRules(point)) return absl::OkStatus();
+    return Act(point, domain);
+  }
+
+  // Never waits.
+  bool FailNow(AllocationSite site) override ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool enabled() const { return enabled_; }
+  // FAILED_PRECONDITION FAULT_INJECTION_DISABLED if rules are not taken.
+  absl::Status CheckEnabled() const;
+
+  // Sets a rule and returns its id.  As CheckEnabled(); RESOURCE_EXHAUSTED
+  // FAULT_RULES_EXHAUSTED.
+  // REQUIRES: the rule is within the bounds stated for its fields, and of an
+  // allocation's point asks for no domain and no delay.
+  absl::StatusOr<uint64_t> Add(const FaultRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Every rule, by id.
+  std::vector<FaultRuleState> List() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Removes the rules of `ids`, in which one may stand twice, and returns how
+  // many these were; their delays end at once.  NOT_FOUND FAULT_RULE_NOT_FOUND
+  // without a change if one of them is no rule's.
+  absl::StatusOr<size_t> Remove(absl::Span<const uint64_t> ids)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Removes every rule and returns how many there were.
+  size_t RemoveAll() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Ends the delays that are under way; from now on there are none.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  struct Entry {
+    FaultRuleState state;
+    std::mt19937_64 random;
+  };
+
+  // What the rules of a point come to for one hit.
+  struct Verdict {
+    std::vector<FaultRuleState> delays;
+    FaultRuleState last;  // an error or a crash, if its id is not 0
+  };
+
+  // A point's bit in points_with_rules_.
+  static uint64_t BitOf(FaultPoint point) {
+    return uint64_t{1} << static_cast<unsigned>(point);
+  }
+  bool HasRules(FaultPoint point) const {
+    return (points_with_rules_.load(std::memory_order_relaxed) &
+            BitOf(point)) != 0;
+  }
+
+  absl::Status Act(FaultPoint point, absl::string_view domain)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  Verdict Hit(FaultPoint point, absl::string_view domain)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Counts a hit and says whether the rule acts.
+  static bool Acts(Entry& entry);
+  // Waits for the delay, the removal of its rule, or Stop().
+  void Wait(const FaultRuleState& delay) ABSL_LOCKS_EXCLUDED(mu_);
+  void NotePoints() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // Constant after construction.
+  const bool enabled_;
+  const uint64_t seed_;
+  Clock* const clock_;
+
+  // Written under mu_, by NotePoints().  A reader that misses a change is one
+  // that came before it.
+  std::atomic<uint64_t> points_with_rules_ = 0;
+
+  mutable absl::Mutex mu_;
+  absl::btree_map<uint64_t, Entry> rules_ ABSL_GUARDED_BY(mu_);
+  uint64_t last_id_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_MACHINE_FAULT_INJECTOR_H_

@@ -1,0 +1,185 @@
+// The operations on a domain's memory that a client can ask for in two ways: by
+// a call each, or many in a stream (memory_ops_call.h).
+//
+// Each is a function object of what it works on, the message that says what to
+// do, and the message for the answer.  The messages of both ways differ in type
+// and have the same fields, so the parameters are templates.  Errors are those
+// stated in memory_service.proto; an answer is filled in only on success.
+//
+// An operation that may be quick has IsQuick(), which says whether it may run
+// on a thread of gRPC's, given what it is to do and how many pages the domain
+// has. One that may last has IsShort(), which says whether it does not, in the
+// same way.  NeedsLock() says whether it may have to wait for the domain's
+// lock.
+//
+// Thread safety: may be called from any thread.
+
+#ifndef SIMVISOR_SERVER_MEMORY_MEMORY_OPS_H_
+#define SIMVISOR_SERVER_MEMORY_MEMORY_OPS_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "domain/units/p2m_word.h"
+#include "domain/units/units.h"
+#include "domain/vm/domain.h"
+#include "domain/vm/domain_types.h"
+#include "server/calls/call_runner.h"
+#include "server/convert/argument.h"
+#include "server/convert/common.h"
+#include "server/convert/domain.h"
+#include "server/memory/convert_memory.h"
+#include "server/threads/job_scope.h"
+
+namespace simvisor::server::memory_ops {
+
+inline constexpr uint64_t kMaxPfns = 65536;
+inline constexpr uint64_t kMaxGuestBytes = uint64_t{1} << 20;
+
+inline constexpr uint64_t kQuickPages = kShortPages.value();
+inline constexpr int kQuickPfns = 1024;
+
+// What an operation works on.
+struct Subject {
+  CallRunner& runner;
+  const std::shared_ptr<Domain>& domain;
+  StopCheck stop;
+
+  absl::Status Reach(FaultPoint point) const {
+    return runner.faults->Reach(point, domain->name());
+  }
+};
+
+// BalloonDown and BalloonUp, by the method of Domain.
+template <auto method>
+struct Balloon {
+  static bool IsQuick(const auto& op, PageCount) {
+    return op.pages() <= kQuickPages;
+  }
+  static bool IsShort(const auto& op, PageCount pages) {
+    return IsQuick(op, pages);
+  }
+  static bool NeedsLock(const Domain&) { return true; }
+  absl::Status operator()(const Subject& on, const auto& op,
+                          auto* answer) const {
+    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
+    const absl::StatusOr<PageCount> moved = (*on.domain.*method)(
+        PageCount(op.pages()), op.allow_partial(), on.stop);
+    on.runner.balloons.Watch(on.domain);
+    SIMVISOR_RETURN_IF_ERROR(moved.status());
+    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonMoved));
+    answer->set_moved_pages(moved->value());
+    ToProto(on.domain->Info().memory, answer->mutable_memory());
+    return absl::OkStatus();
+  }
+};
+using BalloonDown = Balloon<&Domain::BalloonDown>;
+using BalloonUp = Balloon<&Domain::BalloonUp>;
+
+struct SetTarget {
+  static bool IsQuick(const auto& op, PageCount pages) {
+    const auto [less, more] = std::minmax({op.target_pages(), pages.value()});
+    return more - less <= kQuickPages;
+  }
+  static bool IsShort(const auto& op, PageCount pages) {
+    return IsQuick(op, pages);
+  }
+  static bool NeedsLock(const Domain&) { return true; }
+  absl::Status operator()(const Subject& on, const auto& op,
+                          auto* answer) const {
+    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
+    const absl::Status status =
+        on.domain->SetTarget(PageCount(op.target_pages()), on.stop);
+    on.runner.balloons.Watch(on.domain);
+    SIMVISOR_RETURN_IF_ERROR(status);
+    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonMoved));
+    ToProto(on.domain->Info().memory, answer->mutable_memory());
+    return absl::OkStatus();
+  }
+};
+
+struct Translate {
+  static bool IsShort(const auto&, PageCount) { return true; }
+  static bool NeedsLock(const Domain& domain) { return !domain.HasBooted(); }
+  static bool IsQuick(const auto& op, PageCount) {
+    return op.pfns_size() <= kQuickPfns;
+  }
+  absl::Status operator()(const Subject& on, const auto& op,
+                          auto* answer) const {
+    SIMVISOR_RETURN_IF_ERROR(CheckListSize("pfns", op.pfns_size(), kMaxPfns));
+    std::vector<P2mWord> words;
+    words.reserve(op.pfns_size());
+    SIMVISOR_RETURN_IF_ERROR(on.domain->Translate(
+        absl::MakeConstSpan(op.pfns().data(), op.pfns_size()), words));
+    answer->mutable_classes()->Reserve(static_cast<int>(words.size()));
+    answer->mutable_frames()->Reserve(static_cast<int>(words.size()));
+    for (const P2mWord word : words) {
+      answer->add_classes(ToProto(word.Class()));
+      answer->add_frames(word.Number());
+    }
+    return absl::OkStatus();
+  }
+};
+
+struct SetRange {
+  static bool NeedsLock(const Domain&) { return true; }
+  static bool IsShort(const auto& op, PageCount) {
+    return op.count() <= kQuickPages;
+  }
+  absl::Status operator()(const Subject& on, const auto& op,
+                          auto* answer) const {
+    SIMVISOR_ASSIGN_OR_RETURN(const P2mClass p2m_class,
+                              FromProto("p2m_class", op.p2m_class()));
+    SIMVISOR_ASSIGN_OR_RETURN(const RamPolicy policy,
+                              FromProto("ram_policy", op.ram_policy()));
+    if (p2m_class != P2mClass::kRam && op.first_mfn() != 0) {
+      return ArgumentMalformed("first_mfn",
+                               "only RAM words name a frame; leave it 0");
+    }
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const RangeChange change,
+        on.domain->SetRange({Pfn(op.first_pfn()), PageCount(op.count())},
+                            p2m_class, Mfn(op.first_mfn()), policy, on.stop));
+    answer->set_released_pages(change.released.value());
+    answer->set_p2m_pages_taken(change.p2m_pages.value());
+    return absl::OkStatus();
+  }
+};
+
+struct MarkIdentity {
+  static bool NeedsLock(const Domain&) { return true; }
+  static bool IsShort(const auto& op, PageCount) {
+    return op.end_pfn() <= op.start_pfn() ||
+           op.end_pfn() - op.start_pfn() <= kQuickPages;
+  }
+  absl::Status operator()(const Subject& on, const auto& op,
+                          auto* answer) const {
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const RangeChange change,
+        on.domain->MarkIdentity(Pfn(op.start_pfn()), Pfn(op.end_pfn()),
+                                op.release_ram(), on.stop));
+    answer->set_marked_pages(change.marked.value());
+    answer->set_released_pages(change.released.value());
+    answer->set_p2m_pages_taken(change.p2m_pages.value());
+    return absl::OkStatus();
+  }
+};
+
+struct Write {
+  static bool NeedsLock(const Domain&) { return true; }
+  static bool IsShort(const auto&, PageCount) { return true; }
+  absl::Status operator()(const Subject& on, const auto& op, auto*) const {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckAtMost("data", op.data().size(), kMaxGuestBytes));
+    return on.domain->WriteMemory(Pfn(op.pfn()), op.offset_bytes(), op.data());
+  }
+};
+
+}  // namespace simvisor::server::memory_ops
+
+#endif  // SIMVISOR_SERVER_MEMORY_MEMORY_OPS_H_

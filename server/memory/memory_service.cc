@@ -1,0 +1,268 @@
+#include "server/memory/memory_service.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "domain/units/units.h"
+#include "domain/vm/domain_types.h"
+#include "server/calls/find_domain.h"
+#include "server/calls/open_stream.h"
+#include "server/calls/stream_call.h"
+#include "server/calls/unary_call.h"
+#include "server/convert/argument.h"
+#include "server/convert/common.h"
+#include "server/convert/domain.h"
+#include "server/memory/convert_memory.h"
+#include "server/memory/memory_ops.h"
+#include "server/memory/memory_ops_call.h"
+#include "server/memory/p2m_run_source.h"
+#include "server/threads/job_scope.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr uint64_t kMaxSlots = 65536;
+// More is long work.
+constexpr int kShortSlots = 4096;
+
+// Does `Op` of memory_ops.h on the domain that the request names.
+template <typename Op, typename Request, typename Response>
+grpc::ServerUnaryReactor* RunOp(Host* host, CallRunner* runner,
+                                const RawUnary& raw, const char* method) {
+  auto run = [=](const Request& request, Response* response,
+                 StopCheck stop) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              LookUpDomain(*host, request.domain()));
+    if (Op::NeedsLock(*domain)) {
+      SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
+    }
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(Op::IsShort(request, domain->ShownPages())));
+    return Op()({*runner, domain, stop}, request, response);
+  };
+  if constexpr (requires { Op::IsQuick(Request(), PageCount(0)); }) {
+    const auto is_quick = [=](const Request& request) {
+      const std::optional<PageCount> pages =
+          PagesIfIdle(*host, *runner->faults, request.domain());
+      return pages.has_value() && Op::IsQuick(request, *pages);
+    };
+    return RunQuick(runner, raw, method, is_quick, run);
+  } else {
+    return RunOnPool(runner, raw, method, run);
+  }
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::BalloonDown, v1::BalloonDownRequest,
+               v1::BalloonDownResponse>(host_, runner_, {context, in, out},
+                                        "BalloonDown");
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::BalloonUp, v1::BalloonUpRequest,
+               v1::BalloonUpResponse>(host_, runner_, {context, in, out},
+                                      "BalloonUp");
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::SetTarget, v1::SetMemoryTargetRequest,
+               v1::SetMemoryTargetResponse>(host_, runner_, {context, in, out},
+                                            "SetMemoryTarget");
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto set = [this](const v1::SetMaxMemoryRequest& request,
+                    v1::SetMaxMemoryResponse* response,
+                    StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        domain->SetMaxMemory(PageCount(request.max_pages())));
+    ToProto(domain->Info().memory, response->mutable_memory());
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "SetMaxMemory", set);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::MarkIdentity, v1::MarkIdentityRangeRequest,
+               v1::MarkIdentityRangeResponse>(
+      host_, runner_, {context, in, out}, "MarkIdentityRange");
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::SetRange, v1::SetP2mRangeRequest,
+               v1::SetP2mRangeResponse>(host_, runner_, {context, in, out},
+                                        "SetP2mRange");
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::Translate, v1::TranslatePfnsRequest,
+               v1::TranslatePfnsResponse>(host_, runner_, {context, in, out},
+                                          "TranslatePfns");
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto translate = [this](const v1::TranslateMfnsRequest& request,
+                          v1::TranslateMfnsResponse* response,
+                          StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("mfns", request.mfns_size(), memory_ops::kMaxPfns));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    std::vector<MfnTranslation> answers;
+    SIMVISOR_RETURN_IF_ERROR(domain->TranslateMfns(
+        absl::MakeConstSpan(request.mfns().data(), request.mfns_size()),
+        answers));
+    ToProto(answers, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "TranslateMfns", translate);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto map = [this](const v1::MapForeignFramesRequest& request,
+                    v1::MapForeignFramesResponse* response,
+                    StopCheck stop) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("slots", request.slots_size(), kMaxSlots));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(request.slots_size() <= kShortSlots));
+    std::vector<ForeignSlot> slots;
+    slots.reserve(request.slots_size());
+    for (const v1::ForeignSlot& slot : request.slots()) {
+      slots.push_back({Pfn(slot.pfn()), Mfn(slot.mfn())});
+    }
+    ForeignReport report;
+    SIMVISOR_RETURN_IF_ERROR(domain->MapForeign(slots, stop, report));
+    ToProto(report, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "MapForeignFrames", map);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::UnmapForeignFrames(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto unmap = [this](const v1::UnmapForeignFramesRequest& request,
+                      v1::UnmapForeignFramesResponse* response,
+                      StopCheck stop) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckListSize("pfns", request.pfns_size(), kMaxSlots));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(request.pfns_size() <= kShortSlots));
+    ForeignReport report;
+    SIMVISOR_RETURN_IF_ERROR(host_->UnmapForeign(
+        domain, absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
+        stop, report));
+    ToProto(report, response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "UnmapForeignFrames", unmap);
+}
+
+RawWriteReactor* MemoryServiceImpl::ListP2mRuns(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
+  return StartStream(runner_, context, in, "ListP2mRuns",
+                     [this](const v1::ListP2mRunsRequest& request) {
+                       return P2mRunSource::Create(*host_, request);
+                     });
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto summarise = [this](const v1::GetP2mSummaryRequest& request,
+                          v1::GetP2mSummaryResponse* response,
+                          StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_RETURN_IF_ERROR(
+        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+    SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->Summary());
+    ToProto(report, response->mutable_summary());
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "GetP2mSummary", summarise);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::GetMfnListList(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto get = [this](const v1::GetMfnListListRequest& request,
+                    v1::GetMfnListListResponse* response,
+                    StopCheck) -> absl::Status {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    SIMVISOR_ASSIGN_OR_RETURN(const MfnListList list,
+                              domain->FindMfnListList());
+    ToProto(list, host_->max_mfn(), response);
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "GetMfnListList", get);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto read = [this](const v1::ReadGuestMemoryRequest& request,
+                     v1::ReadGuestMemoryResponse* response,
+                     StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(CheckAtMost("length_bytes", request.length_bytes(),
+                                         memory_ops::kMaxGuestBytes));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
+                              FindDomain(*host_, request.domain()));
+    std::string data(request.length_bytes(), '\0');
+    SIMVISOR_RETURN_IF_ERROR(domain->ReadMemory(
+        Pfn(request.pfn()), request.offset_bytes(), absl::MakeSpan(data)));
+    response->set_data(std::move(data));
+    return absl::OkStatus();
+  };
+  return RunOnPool(runner_, {context, in, out}, "ReadGuestMemory", read);
+}
+
+grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  return RunOp<memory_ops::Write, v1::WriteGuestMemoryRequest,
+               v1::WriteGuestMemoryResponse>(host_, runner_, {context, in, out},
+                                             "WriteGuestMemory");
+}
+
+RawBidiReactor* MemoryServiceImpl::StreamMemoryOps(
+    grpc::CallbackServerContext* context) {
+  return OpenStream<MemoryOpsCall>(runner_, "StreamMemoryOps", host_, runner_,
+                                   context);
+}
+
+}  // namespace simvisor::server

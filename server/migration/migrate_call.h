@@ -1,0 +1,98 @@
+// One MigrateDomain call: starts a MigrationSource and streams its progress.
+//
+// The source runs on a thread for migrations, since it waits; its reports are
+// written as fast as the client reads, the latest one each time.  A call that
+// is cancelled, or runs out of time, cancels the migration; the call ends when
+// the migration has.  A client that reads nothing does not hold the migration
+// up; once that has ended, it has as long as the stall timeout to take the last
+// report.
+//
+// Thread safety: reports, writes and cancellation come from threads of their
+// own and meet under the mutex.
+
+#ifndef SIMVISOR_SERVER_MIGRATION_MIGRATE_CALL_H_
+#define SIMVISOR_SERVER_MIGRATION_MIGRATE_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <memory>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "domain/host/host.h"
+#include "server/calls/call_limits.h"
+#include "server/calls/call_record.h"
+#include "server/calls/call_runner.h"
+#include "server/calls/raw_message.h"
+#include "server/calls/raw_service.h"
+#include "server/calls/stall_timer.h"
+#include "server/migration/migration_queue.h"
+#include "server/migration/migration_source.h"
+#include "server/migration/migration_targets.h"
+#include "server/migration/outgoing_migrations.h"
+#include "simvisor/v1/live_migration.pb.h"
+
+namespace simvisor::server {
+
+class MigrateCall : public RawWriteReactor {
+ public:
+  using Reactor = RawWriteReactor;
+
+  // All but the request outlive the call.
+  MigrateCall(Host* host, CallRunner* runner, OutgoingMigrations* migrations,
+              MigrationQueue* queue, const MigrationTargets* targets,
+              grpc::CallbackServerContext* context, const grpc::ByteBuffer* in);
+
+  void Start();
+
+  void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnCancel() override ABSL_LOCKS_EXCLUDED(mu_);
+  void OnDone() override { delete this; }
+
+ private:
+  // Has the migration run when it may.
+  absl::Status Queue();
+  absl::StatusOr<PeerAddress> Target() const;
+  // On a thread of its own; nothing of the migration is left when it returns.
+  absl::Status Migrate(const PeerAddress& target) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<MigrationSource::Plan> MakePlan(
+      const PeerAddress& target) const;
+  void Post(const v1::MigrateDomainResponse& progress) ABSL_LOCKS_EXCLUDED(mu_);
+  void End(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  // What is due, if no write is in flight; to be done without the lock, since
+  // the object may be gone once it has finished.
+  enum class Due { kNothing, kWrite, kLastWrite, kFinish };
+  Due TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Do(Due due);
+
+  Host* const host_;
+  CallRunner* const runner_;
+  OutgoingMigrations* const migrations_;
+  MigrationQueue* const queue_;
+  const MigrationTargets* const targets_;
+  const CallLimits limits_;
+  const CallRecord record_;
+  const grpc::ByteBuffer* const in_;
+  TakenMessage<v1::MigrateDomainRequest> request_;
+  // Of the last write.
+  StallWatch watch_;
+
+  absl::Mutex mu_;
+  // Set while the migration runs.
+  MigrationSource* source_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::optional<v1::MigrateDomainResponse> waiting_ ABSL_GUARDED_BY(mu_);
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool watched_ ABSL_GUARDED_BY(mu_) = false;  // the write is
+  // Whose turn it is to write or to finish may touch these.
+  grpc::ByteBuffer write_;
+  absl::Status outcome_;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_MIGRATION_MIGRATE_CALL_H_

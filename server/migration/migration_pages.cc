@@ -1,0 +1,88 @@
+#include "server/migration/migration_pages.h"
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/quote.h"
+#include "base/status_macros.h"
+#include "server/convert/argument.h"
+#include "server/migration/incoming_migrations.h"
+#include "server/migration/outgoing_migrations.h"
+
+namespace simvisor::server {
+namespace {
+
+uint64_t Urgency(v1::MigrationState state) {
+  switch (state) {
+    case v1::MIGRATION_STATE_UNKNOWN:
+    case v1::MIGRATION_STATE_PREPARED:
+      return 0;
+    case v1::MIGRATION_STATE_COPYING:
+    case v1::MIGRATION_STATE_COMMITTING:
+    case v1::MIGRATION_STATE_RECEIVING:
+      return 1;
+    default:
+      return 2;
+  }
+}
+
+absl::StatusOr<MigrationPlace> FirstOfPage(const std::string& token) {
+  MigrationPlace place;
+  if (token.empty()) return place;
+  const std::vector<std::string> parts = absl::StrSplit(token, '-');
+  if (parts.size() == 3 && absl::SimpleAtoi(parts[0], &place.urgency) &&
+      absl::SimpleAtoi(parts[1], &place.direction) &&
+      absl::SimpleAtoi(parts[2], &place.number)) {
+    return place;
+  }
+  return ArgumentMalformed(
+      "page_token", absl::StrCat(Quoted(token),
+                                 " is no token of this server; begin with the "
+                                 "first page"));
+}
+
+}  // namespace
+
+MigrationPlace PlaceOf(v1::MigrationState state,
+                       v1::MigrationDirection direction, uint64_t number) {
+  return {Urgency(state), static_cast<uint64_t>(direction), number};
+}
+
+absl::Status FillMigrationPage(const OutgoingMigrations& outgoing,
+                               const IncomingMigrations& incoming,
+                               const v1::ListMigrationsRequest& request,
+                               v1::ListMigrationsResponse* response) {
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckAtMost("page_size", request.page_size(), kMaxMigrationsInPage));
+  SIMVISOR_ASSIGN_OR_RETURN(const MigrationPlace first,
+                            FirstOfPage(request.page_token()));
+  const size_t page_size =
+      request.page_size() == 0 ? kMaxMigrationsInPage : request.page_size();
+  // One more than the page holds tells where the next begins.
+  auto listed = outgoing.List(first, page_size + 1);
+  const size_t middle = listed.size();
+  for (auto& one : incoming.List(first, page_size + 1)) {
+    listed.push_back(std::move(one));
+  }
+  const auto earlier = [](const auto& a, const auto& b) {
+    return a.first < b.first;
+  };
+  std::inplace_merge(listed.begin(),
+                     listed.begin() + static_cast<ptrdiff_t>(middle),
+                     listed.end(), earlier);
+  size_t bytes = 0;
+  for (size_t i = 0; i < listed.size(); ++i) {
+    auto& [place, migration] = listed[i];
+    if (i == page_size || bytes >= kMaxMigrationPageBytes) {
+      response->set_next_page_token(
+          absl::StrCat(place.urgency, "-", place.direction, "-", place.number));
+      return absl::OkStatus();
+    }
+    bytes += migration.ByteSizeLong();
+    *response->add_migrations() = std::move(migration);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor::server

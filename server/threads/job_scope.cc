@@ -1,0 +1,48 @@
+#include "server/threads/job_scope.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace simvisor::server {
+namespace {
+
+thread_local JobScope* current = nullptr;
+
+}  // namespace
+
+JobScope::JobScope(DomainLanes* lanes, Place place)
+    : lanes_(lanes), place_(place), outer_(std::exchange(current, this)) {}
+
+JobScope::~JobScope() {
+  current = outer_;
+  for (const auto& domain : entered_) lanes_->Leave(domain.get());
+}
+
+absl::Status JobScope::Enter(const std::shared_ptr<Domain>& domain) {
+  JobScope* const scope = current;
+  if (scope == nullptr || scope->place_ != Place::kShort) {
+    return absl::OkStatus();
+  }
+  auto& entered = scope->entered_;
+  if (std::find(entered.begin(), entered.end(), domain) != entered.end()) {
+    return absl::OkStatus();
+  }
+  if (!scope->lanes_->Enter(domain.get())) return scope->Take({domain});
+  entered.push_back(domain);
+  return absl::OkStatus();
+}
+
+absl::Status JobScope::BeginWork(bool is_short) {
+  if (is_short || current == nullptr || current->place_ == Place::kLong) {
+    return absl::OkStatus();
+  }
+  return current->Take({nullptr});
+}
+
+absl::Status JobScope::Take(Detour detour) {
+  detour_ = std::move(detour);
+  // Seen by what runs the body only.
+  return absl::AbortedError("the body runs elsewhere");
+}
+
+}  // namespace simvisor::server

@@ -1,0 +1,79 @@
+// Holds docs/errors.md and the reasons of the library together.
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "base/error.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace simvisor {
+namespace {
+
+struct Row {
+  std::string reason;
+  std::vector<std::string> cells;
+};
+
+// Rows of the table whose first cell is a name in backquotes.
+std::vector<Row> ReadTable() {
+  std::ifstream file("docs/errors.md");
+  std::vector<Row> rows;
+  std::string line;
+  while (std::getline(file, line)) {
+    absl::string_view rest = line;
+    if (!absl::ConsumePrefix(&rest, "| `")) continue;
+    Row row;
+    for (absl::string_view cell : absl::StrSplit(rest, '|')) {
+      row.cells.emplace_back(absl::StripAsciiWhitespace(cell));
+    }
+    row.reason = std::string(absl::StripSuffix(row.cells.front(), "`"));
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+TEST(ServerErrorsDocTest, EveryReasonHasOneRowInOrder) {
+  std::vector<std::string> documented;
+  for (const Row& row : ReadTable()) documented.push_back(row.reason);
+  std::vector<std::string> names;
+  for (const Reason reason : AllReasons()) {
+    names.emplace_back(ReasonName(reason));
+  }
+  EXPECT_THAT(documented, testing::UnorderedElementsAreArray(names));
+  EXPECT_TRUE(std::is_sorted(documented.begin(), documented.end()));
+}
+
+TEST(ServerErrorsDocTest, RowsAreComplete) {
+  for (const Row& row : ReadTable()) {
+    // Name, code, meaning, next step, and what is behind the last bar.
+    ASSERT_EQ(row.cells.size(), 5u) << row.reason;
+    for (int i = 1; i <= 3; ++i) EXPECT_NE(row.cells[i], "") << row.reason;
+  }
+}
+
+// An injected fault may have any code.
+TEST(ServerErrorsDocTest, CodesAreCanonical) {
+  const std::vector<std::string> canonical = {
+      "CANCELLED", "INVALID_ARGUMENT",    "DEADLINE_EXCEEDED",
+      "NOT_FOUND", "ALREADY_EXISTS",      "RESOURCE_EXHAUSTED",
+      "ABORTED",   "FAILED_PRECONDITION", "OUT_OF_RANGE",
+      "INTERNAL",  "PERMISSION_DENIED",   "UNAVAILABLE",
+      "any"};
+  for (const Row& row : ReadTable()) {
+    ASSERT_GE(row.cells.size(), 2u) << row.reason;
+    for (absl::string_view code : absl::StrSplit(row.cells[1], ", ")) {
+      EXPECT_THAT(canonical, testing::Contains(std::string(code)))
+          << row.reason;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace simvisor

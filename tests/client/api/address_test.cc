@@ -1,0 +1,71 @@
+// The grammar of addresses and the search for the default one.
+
+#include "client/api/address.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace simvisor::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(AddressTest, SocketsAndPortsAreAddresses) {
+  for (const char* address :
+       {"unix:/run/simvisor.sock", "unix:relative.sock", "localhost:1",
+        "127.0.0.1:65535", "[::1]:50051", "host.example:80"}) {
+    EXPECT_TRUE(CheckAddress(address).ok()) << address;
+  }
+}
+
+TEST(AddressTest, OtherTextIsRefusedWithTheGrammar) {
+  for (const char* address :
+       {"", "localhost", "localhost:", ":80", "unix:", "host:0", "host:65536",
+        "host:http", "::1:80", "host:-1"}) {
+    const absl::Status status = CheckAddress(address);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("unix:PATH or HOST:PORT"));
+  }
+}
+
+TEST(AddressTest, BarePathIsToldHowASocketIsWritten) {
+  EXPECT_THAT(std::string(CheckAddress("/run/a.sock").message()),
+              HasSubstr("a socket is unix:/run/a.sock"));
+}
+
+TEST(AddressTest, PathLongerThanASocketsIsRefused) {
+  EXPECT_TRUE(CheckAddress("unix:/" + std::string(106, 'a')).ok());
+  EXPECT_FALSE(CheckAddress("unix:/" + std::string(107, 'a')).ok());
+}
+
+TEST(AddressTest, VariableComesBeforeEverything) {
+  EXPECT_EQ(ChooseAddress({.simvisor_address = "host:1",
+                           .runtime_dir = "/run/user/7",
+                           .uid = 7}),
+            "host:1");
+}
+
+TEST(AddressTest, RuntimeFolderComesBeforeTheSystem) {
+  EXPECT_EQ(
+      ChooseAddress(
+          {.simvisor_address = "", .runtime_dir = "/run/user/7", .uid = 7}),
+      "unix:/run/user/7/simvisor.sock");
+}
+
+TEST(AddressTest, SystemSocketIsForRoot) {
+  EXPECT_EQ(
+      ChooseAddress({.simvisor_address = "", .runtime_dir = "", .uid = 0}),
+      "unix:/run/simvisor.sock");
+}
+
+TEST(AddressTest, OtherUsersHaveAFolderOfTheirOwn) {
+  EXPECT_EQ(
+      ChooseAddress({.simvisor_address = "", .runtime_dir = "", .uid = 7}),
+      "unix:/tmp/simvisor-7/simvisor.sock");
+}
+
+}  // namespace
+}  // namespace simvisor::client

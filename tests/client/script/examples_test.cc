@@ -1,0 +1,60 @@
+// The files in examples/ are ones that users start from: each must be readable.
+// That the scripts hold is for a test with a daemon.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "client/script/script_file.h"
+#include "client/ui/files.h"
+#include "client/xl/domain_config.h"
+
+namespace simvisor::client {
+namespace {
+
+// Files of examples/ with this extension; tests run in the project's root.
+std::vector<std::string> Examples(const std::string& extension) {
+  std::vector<std::string> paths;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator("examples")) {
+    if (entry.path().extension() == extension) {
+      paths.push_back(entry.path().string());
+    }
+  }
+  return paths;
+}
+
+TEST(ExamplesTest, EveryConfigHasKnownKeysOnly) {
+  const auto paths = Examples(".cfg");
+  ASSERT_GE(paths.size(), 4u);
+  for (const std::string& path : paths) {
+    const auto text = ReadFile(path, 1 << 20);
+    ASSERT_TRUE(text.ok()) << text.status();
+    std::vector<std::string> warnings;
+    const auto spec = ParseDomainConfig(path, *text, {}, warnings);
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    // Examples are as people have them, with devices and a kernel.
+    EXPECT_THAT(warnings,
+                testing::Each(testing::StartsWith("without effect here: ")))
+        << path;
+  }
+}
+
+TEST(ExamplesTest, EveryScriptParsesAndEndsWithACleanAudit) {
+  const auto paths = Examples(".textproto");
+  ASSERT_GE(paths.size(), 16u);
+  for (const std::string& path : paths) {
+    const auto text = ReadFile(path, kMaxScriptBytes);
+    ASSERT_TRUE(text.ok()) << text.status();
+    const auto file = ParseScript(path, *text);
+    ASSERT_TRUE(file.ok()) << file.status();
+    const v1::Step& last = *file->script.steps().rbegin();
+    EXPECT_TRUE(last.audit_host().expect().clean()) << path;
+  }
+}
+
+}  // namespace
+}  // namespace simvisor::client

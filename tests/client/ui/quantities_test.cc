@@ -1,0 +1,101 @@
+// Numbers, sizes and domains on the command line.
+
+#include "client/ui/quantities.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "client/ui/exit_code.h"
+
+namespace simvisor::client {
+namespace {
+
+TEST(QuantitiesTest, NumbersAreDecimalOrHexadecimal) {
+  EXPECT_EQ(*ParseNumber("pfn", "0"), 0u);
+  EXPECT_EQ(*ParseNumber("pfn", "010"), 10u);
+  EXPECT_EQ(*ParseNumber("pfn", "0xFf"), 255u);
+  EXPECT_EQ(*ParseNumber("pfn", "18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(*ParseNumber("pfn", "0xffffffffffffffff"), UINT64_MAX);
+}
+
+TEST(QuantitiesTest, WhatIsNoNumberIsAUsageError) {
+  for (const char* text :
+       {"", " 1", "1 ", "-1", "+1", "0x", "0x-1", "0xfg", "1k", "12.5",
+        "18446744073709551616", "0x10000000000000000", "\xff"}) {
+    const auto number = ParseNumber("pfn", text);
+    EXPECT_EQ(ExitCode(number.status()), kExitUsage) << text;
+  }
+}
+
+TEST(QuantitiesTest, XlMemoryIsInMibWithoutASuffix) {
+  EXPECT_EQ(*ParseXlMemory("1"), 256u);
+  EXPECT_EQ(*ParseXlMemory("1m"), 256u);
+  EXPECT_EQ(*ParseXlMemory("2G"), 2u * 262144);
+  EXPECT_EQ(*ParseXlMemory("1T"), uint64_t{1} << 28);
+  EXPECT_EQ(*ParseXlMemory("7024020K"), 1756005u);
+  EXPECT_EQ(*ParseXlMemory("4096b"), 1u);
+}
+
+TEST(QuantitiesTest, XlMemoryIsRoundedDownToPages) {
+  EXPECT_EQ(*ParseXlMemory("7k"), 1u);
+  EXPECT_EQ(*ParseXlMemory("4095b"), 0u);
+}
+
+TEST(QuantitiesTest, BadMemorySizeFailsInXlsWords) {
+  for (const char* text : {"", "x", "1q", "1mm", "-1", "1.5g", "k",
+                           "99999999999999999999", "18446744073709551615t"}) {
+    const auto pages = ParseXlMemory(text);
+    EXPECT_EQ(ExitCode(pages.status()), kExitFailed) << text;
+    EXPECT_EQ(pages.status().message().substr(0, 21), "invalid memory size: ");
+  }
+}
+
+TEST(QuantitiesTest, PagesAreABareNumberOrASizeOfWholePages) {
+  EXPECT_EQ(*ParsePages("512"), 512u);
+  EXPECT_EQ(*ParsePages("0x10"), 16u);
+  EXPECT_EQ(*ParsePages("2m"), 512u);
+  EXPECT_EQ(*ParsePages("8k"), 2u);
+  for (const char* text : {"6k", "1b", "", "-5", "5x", "m"}) {
+    EXPECT_EQ(ExitCode(ParsePages(text).status()), kExitUsage) << text;
+  }
+}
+
+TEST(QuantitiesTest, FramesAreAnMfnWithOrWithoutACount) {
+  EXPECT_EQ(ParseFrames("0x100")->first_mfn(), 0x100u);
+  EXPECT_EQ(ParseFrames("0x100")->count(), 1u);
+  EXPECT_EQ(ParseFrames("256+0x10")->count(), 16u);
+  for (const char* text : {"", "+1", "1+", "1+2+3", "x"}) {
+    EXPECT_EQ(ExitCode(ParseFrames(text).status()), kExitUsage) << text;
+  }
+}
+
+TEST(QuantitiesTest, PfnsAreOneOrACount) {
+  EXPECT_EQ(ParsePfns("0x100")->first_pfn(), 0x100u);
+  EXPECT_EQ(ParsePfns("0x100")->count(), 1u);
+  EXPECT_EQ(ParsePfns("256+0x10")->count(), 16u);
+  for (const char* text : {"", "+1", "1+", "1+2+3", "x"}) {
+    EXPECT_EQ(ExitCode(ParsePfns(text).status()), kExitUsage) << text;
+  }
+}
+
+TEST(QuantitiesTest, DomainIsADomidAUuidOrAName) {
+  EXPECT_EQ(ParseDomain("0")->domid(), 0u);
+  EXPECT_EQ(ParseDomain("0")->ref_case(), v1::DomainRef::kDomid);
+  EXPECT_EQ(ParseDomain("007")->domid(), 7u);
+  EXPECT_EQ(ParseDomain("01234567-89AB-cdef-0123-456789abcdef")->ref_case(),
+            v1::DomainRef::kUuid);
+  EXPECT_EQ(ParseDomain("web-1")->name(), "web-1");
+  EXPECT_EQ(ParseDomain("-1")->name(), "-1");
+  EXPECT_EQ(ExitCode(ParseDomain("4294967296").status()), kExitUsage);
+}
+
+TEST(QuantitiesTest, PagesPrintAsMibWhereTheyAreWhole) {
+  EXPECT_EQ(FormatPages(0), "0 MiB");
+  EXPECT_EQ(FormatPages(512), "2 MiB");
+  EXPECT_EQ(FormatPages(513), "513 pages");
+  EXPECT_EQ(FormatPages(1), "1 page");
+}
+
+}  // namespace
+}  // namespace simvisor::client

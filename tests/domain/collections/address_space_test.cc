@@ -1,0 +1,74 @@
+#include "domain/collections/address_space.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "tests/support/status_matchers.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kMib = uint64_t{1} << 20;
+constexpr uint64_t kGib = uint64_t{1} << 30;
+
+auto Exhausted(const char* message) {
+  return IsError(absl::StatusCode::kResourceExhausted,
+                 Reason::kHostAddressSpaceExhausted,
+                 testing::HasSubstr(message));
+}
+
+TEST(AddressSpaceTest, MappingsAreCountedUntilTheyGo) {
+  AddressSpace space(16 * kMib);
+  {
+    auto first = space.Map(10 * kMib, nullptr);
+    ASSERT_THAT(first, IsOk());
+    EXPECT_EQ(space.reserved(), 10 * kMib);
+    EXPECT_THAT(space.Map(7 * kMib, nullptr),
+                Exhausted("10485760 of 16777216"));
+    EXPECT_EQ(space.reserved(), 10 * kMib);
+    EXPECT_THAT(space.Map(6 * kMib, nullptr), IsOk());
+    EXPECT_EQ(space.reserved(), 10 * kMib);
+  }
+  EXPECT_EQ(space.reserved(), 0);
+}
+
+TEST(AddressSpaceTest, MappingThatMovesIsCountedOnce) {
+  AddressSpace space(16 * kMib);
+  auto first = space.Map(4 * kMib, nullptr);
+  auto second = space.Map(2 * kMib, nullptr);
+  ASSERT_THAT(first, IsOk());
+  ASSERT_THAT(second, IsOk());
+  static_cast<char*>(second->get())[kMib] = 1;
+  *first = *std::move(second);
+  EXPECT_EQ(space.reserved(), 2 * kMib);
+  EXPECT_EQ(static_cast<char*>(first->get())[kMib], 1);
+  EXPECT_EQ(static_cast<char*>(first->get())[2 * kMib - 1], 0);
+}
+
+TEST(AddressSpaceTest, WhatTheSystemRefusesIsNotCounted) {
+  AddressSpace space(~uint64_t{0});
+  EXPECT_THAT(space.Map(uint64_t{1} << 60, nullptr), Exhausted("memory"));
+  EXPECT_EQ(space.reserved(), 0);
+}
+
+class AlwaysFail : public AllocationFaults {
+ public:
+  bool FailNow(AllocationSite) override { return true; }
+};
+
+TEST(AddressSpaceTest, FaultIsARefusal) {
+  AddressSpace space(16 * kMib);
+  AlwaysFail faults;
+  EXPECT_THAT(space.Map(kMib, &faults), Exhausted("memory"));
+  EXPECT_EQ(space.reserved(), 0);
+}
+
+TEST(AddressSpaceTest, EveryBoundLeavesAReserve) {
+  EXPECT_EQ(AddressSpace::BoundFor(~uint64_t{0}), AddressSpace::kMostOfProcess);
+  EXPECT_EQ(AddressSpace::BoundFor(4 * kGib), 2 * kGib);
+  EXPECT_EQ(AddressSpace::BoundFor(0), 0);
+}
+
+}  // namespace
+}  // namespace simvisor

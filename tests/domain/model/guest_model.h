@@ -1,0 +1,563 @@
+// One domain's memory as plain maps and sets, page by page.
+//
+// A second implementation of the rules that Domain and P2mList follow, written
+// for tests: no runs and no descriptors; batches only where the order of the
+// balloon comes from them.  Every pfn is looked at alone, so that it can be
+// checked by reading it next to the rules (A3, A6, A7, A8 of the p2m semantics,
+// B2 and B3 of its later evolution).  It never asks the code under test; the
+// mfns of new RAM words are told to it with Learn().
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_TESTS_DOMAIN_MODEL_GUEST_MODEL_H_
+#define SIMVISOR_TESTS_DOMAIN_MODEL_GUEST_MODEL_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "domain/e820/e820.h"
+#include "domain/p2m/p2m_options.h"
+#include "domain/p2m/p2m_summary.h"
+#include "domain/units/abi.h"
+#include "domain/units/p2m_word.h"
+#include "domain/units/units.h"
+#include "domain/vm/domain_types.h"
+#include "tests/domain/model/space_model.h"
+
+namespace simvisor {
+
+class GuestModel {
+ public:
+  // Values of words() beside mfns; a pfn that is not there is identity.
+  static constexpr uint64_t kMissing = ~uint64_t{0};
+  static constexpr uint64_t kNewFrame =
+      kMissing - 1;  // RAM, mfn not learnt yet
+
+  struct Spec {
+    const Abi* abi = nullptr;
+    E820Map map;
+    uint64_t memory = 0;
+    uint64_t max_memory = 0;
+    bool initial = false;
+    uint64_t ceiling = 0;  // of the initial domain
+    P2mOptions p2m = {};
+    PaeKernel pae_kernel = {};
+  };
+
+  explicit GuestModel(const Spec& spec)
+      : spec_(spec),
+        abi_(*spec.abi),
+        spaces_(spec.pae_kernel),
+        max_(spec.memory + (spec.initial ? 0 : kPagesPerMiB)),
+        static_max_(spec.max_memory),
+        target_(spec.memory) {
+    if (spec.initial) max_ = spec.ceiling;
+    for (const PfnExtent& extent : spec_.map.RamPages()) {
+      ram_.push_back({extent.first.value(), extent.end().value()});
+    }
+    BuildList();
+  }
+
+  // Pages of its own that the guest needs until it has booted.
+  static uint64_t BootPages(const Spec& spec) {
+    GuestModel guest(spec);
+    guest.counting_ = true;
+    guest.Boot();
+    return guest.structure_taken_;
+  }
+  // Pages that the kernel may use before anything is taken.
+  static uint64_t UsablePages(const Spec& spec) {
+    GuestModel guest(spec);
+    uint64_t usable = 0;
+    for (uint64_t pfn = 256; pfn < spec.memory; ++pfn) {
+      usable += guest.IsRam(pfn) ? 1 : 0;
+    }
+    return usable;
+  }
+
+  const Abi& abi() const { return abi_; }
+  uint64_t memory() const { return spec_.memory; }
+  uint64_t size() const { return size_; }
+  bool booted() const { return booted_; }
+  const std::map<uint64_t, uint64_t>& words() const { return words_; }
+  const std::set<uint64_t>& free() const { return free_; }
+  const std::set<uint64_t>& structure() const { return structure_; }
+  const std::vector<uint64_t>& balloon() const { return balloon_; }
+  const std::set<uint64_t>& unmapped() const { return unmapped_; }
+  const std::set<uint64_t>& private_leaves() const { return private_leaves_; }
+  uint64_t current() const { return current_; }
+  uint64_t max() const { return max_; }
+  uint64_t static_max() const { return static_max_; }
+  uint64_t target() const { return target_; }
+  // What the balloon driver counts, and how many pages of high memory it has.
+  uint64_t driver_current() const { return current_; }
+  uint64_t balloon_high() const {
+    return std::count_if(balloon_.begin(), balloon_.end(),
+                         [this](uint64_t pfn) { return IsHigh(pfn); });
+  }
+
+  // Foreign pfns and their mfns; words() has these as missing.
+  const std::map<uint64_t, uint64_t>& foreign() const { return foreign_; }
+
+  P2mWord Word(uint64_t pfn) const {
+    auto mapped = foreign_.find(pfn);
+    if (mapped != foreign_.end()) return P2mWord::Foreign(Mfn(mapped->second));
+    auto at = words_.find(pfn);
+    if (at == words_.end()) return P2mWord::Identity(Pfn(pfn));
+    if (at->second == kMissing) return P2mWord::Invalid();
+    return P2mWord::Ram(Mfn(at->second));
+  }
+  bool HoldsRam(uint64_t pfn) const {
+    auto at = words_.find(pfn);
+    return at != words_.end() && at->second != kMissing;
+  }
+  bool HoldsForeign(uint64_t first, uint64_t end) const {
+    auto at = foreign_.lower_bound(first);
+    return at != foreign_.end() && at->first < end;
+  }
+  uint64_t CountRam(uint64_t first, uint64_t end) const {
+    uint64_t count = 0;
+    auto at = words_.lower_bound(first);
+    for (; at != words_.end() && at->first < end; ++at) {
+      count += at->second != kMissing ? 1 : 0;
+    }
+    return count;
+  }
+  bool HoldsStructure(uint64_t first, uint64_t end) const {
+    auto at = structure_.lower_bound(first);
+    return at != structure_.end() && *at < end;
+  }
+
+  // Whether the kernel has its list or a page table in the range.
+  bool HoldsKernel(uint64_t first, uint64_t end) const {
+    return HoldsStructure(first, end) || spaces_.Holds(first, end);
+  }
+
+  const SpaceModel& spaces() const { return spaces_; }
+  // Returns the pages taken.  There must be spaces().PagesFor(count).
+  std::vector<uint64_t> CreateSpaces(uint64_t count) {
+    return spaces_.Create(count, free_);
+  }
+  void DestroySpace(uint64_t id) { spaces_.Destroy(id, free_); }
+
+  // pfns of RAM words whose frames are still to be learnt.
+  std::vector<uint64_t> Unlearnt() const {
+    std::vector<uint64_t> pfns;
+    for (const auto& [pfn, word] : words_) {
+      if (word == kNewFrame) pfns.push_back(pfn);
+    }
+    return pfns;
+  }
+  void Learn(uint64_t pfn, uint64_t mfn) { words_.at(pfn) = mfn; }
+
+  // A3.  Returns the frames that the guest gave back.
+  std::vector<uint64_t> Boot() {
+    const std::map<uint64_t, uint64_t> targets = PlanMoves();
+    std::set<uint64_t> extra = PlanExtra(targets);
+    std::map<uint64_t, uint64_t> moved;  // target -> mfn
+    std::vector<uint64_t> released;
+    for (const auto& [pfn, target] : targets) {
+      if (!HoldsRam(pfn)) continue;
+      if (target == kMissing) {
+        released.push_back(words_.at(pfn));
+      } else {
+        moved[target] = words_.at(pfn);
+      }
+    }
+    for (uint64_t pfn = 0; pfn < size_; ++pfn) {
+      if (!IsRam(pfn)) words_.erase(pfn);
+    }
+    const std::set<uint64_t> builder = structure_;
+    Relocate(extra);
+    if (&abi_ == &kAbiX86_64 && !counting_) {
+      for (const uint64_t pfn : builder) structure_.erase(pfn);
+      free_.insert(builder.begin(), builder.end());
+    }
+    BuildTree();
+    for (const auto& [target, mfn] : moved) {
+      SetWord(target, mfn);
+      extra.erase(target);
+      free_.insert(target);
+    }
+    for (const uint64_t pfn : extra) AppendToBalloon(pfn);
+    Lose(released.size());
+    driver_target_ = current_;
+    booted_ = true;
+    return released;
+  }
+
+  // Takes the highest free pages, batch by batch; returns their frames.
+  std::vector<uint64_t> Down(uint64_t pages) {
+    std::vector<uint64_t> frames;
+    std::vector<uint64_t> batch;  // in the order of allocation
+    while (pages > 0) {
+      const uint64_t pfn = *free_.rbegin();
+      free_.erase(pfn);
+      frames.push_back(words_.at(pfn));
+      SetWord(pfn, kMissing);
+      batch.push_back(pfn);
+      if (--pages > 0 && batch.size() < abi_.words_per_page) continue;
+      for (; !batch.empty(); batch.pop_back()) AppendToBalloon(batch.back());
+    }
+    current_ -= frames.size();
+    return frames;
+  }
+  // Takes stretches off the balloon in the order in which they come back, each
+  // from its lowest pfn up as far as there are pages for leaves; returns how
+  // many pages came.
+  uint64_t Up(uint64_t pages) {
+    uint64_t done = 0;
+    while (done < pages && !balloon_.empty()) {
+      const Range next = NextStretch(balloon_.size(), pages - done);
+      uint64_t ready = next.first;
+      while (ready < next.end && TakeLeafFor(ready)) ++ready;
+      balloon_.resize(balloon_.size() - (next.end - next.first));
+      for (uint64_t pfn = next.first; pfn < ready; ++pfn) {
+        SetWord(pfn, kNewFrame);
+        free_.insert(pfn);
+      }
+      PutBack({ready, next.end});
+      current_ += ready - next.first;
+      done += ready - next.first;
+      if (ready == next.first) break;
+    }
+    return done;
+  }
+  // Free pages that ballooning up wants to see before it begins.
+  uint64_t LeafPagesUp(uint64_t pages) const {
+    if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return 0;
+    uint64_t needed = 0;
+    for (uint64_t top = balloon_.size(); pages > 0 && top > 0;) {
+      const Range next = NextStretch(top, pages);
+      needed += std::min(2 * (abi_.pmds_per_mid + 2),
+                         PagesToSet(next.first, next.end, P2mClass::kRam));
+      pages -= next.end - next.first;
+      top -= next.end - next.first;
+    }
+    return needed;
+  }
+  // `held`: frames given back that the hypervisor counts still.
+  uint64_t RoomBelowMax(uint64_t held) const {
+    const auto below = [](uint64_t limit, uint64_t pages) {
+      return limit > pages ? limit - pages : 0;
+    };
+    return std::min(below(max_, current_ + held), below(static_max_, current_));
+  }
+  // B1.
+  void MapForeign(uint64_t pfn, uint64_t mfn) {
+    MakePrivate(pfn, P2mClass::kForeign);
+    foreign_[pfn] = mfn;
+    if (std::erase(balloon_, pfn) > 0) foreign_from_balloon_.insert(pfn);
+  }
+  void UnmapForeign(uint64_t pfn) {
+    foreign_.erase(pfn);
+    if (foreign_from_balloon_.erase(pfn) == 0) return;
+    AppendToBalloon(pfn);
+  }
+  void set_target(uint64_t target) { target_ = target; }
+  // p2m.md B2: what the driver works towards, once the guest runs.
+  uint64_t driver_target() const { return driver_target_; }
+  void ReadTarget() { driver_target_ = target_; }
+  void GiveUpTarget() {
+    driver_target_ = current_ + foreign_from_balloon_.size();
+  }
+  void set_max(uint64_t max) { max_ = max; }
+  void set_static_max(uint64_t max) { static_max_ = max; }
+
+  // Pages that setting every pfn of a range to `wanted`, or to RAM, would take.
+  uint64_t PagesToSet(uint64_t first, uint64_t end, P2mClass wanted) const {
+    std::set<uint64_t> leaves, mids;
+    for (uint64_t pfn = first; pfn < end; ++pfn) {
+      if (SharedLeafDiffers(pfn, wanted)) {
+        leaves.insert(pfn / abi_.leaf_span());
+        mids.insert(pfn / abi_.mid_span());
+      }
+    }
+    uint64_t pages = leaves.size();
+    for (const uint64_t mid : mids) {
+      pages += private_mids_.contains(mid) ? 0 : abi_.pmds_per_mid;
+      pages += HasTreePage(mid) ? 0 : 1;
+    }
+    return pages;
+  }
+  uint64_t FreeOutside(uint64_t first, uint64_t end) const {
+    return free_.size() -
+           std::distance(free_.lower_bound(first), free_.lower_bound(end));
+  }
+  // Overwrites a range; RAM words get frames first_mfn, first_mfn + 1, ...
+  // Returns the frames that went back with `release`; others stay, unmapped.
+  std::vector<uint64_t> Overwrite(uint64_t first, uint64_t end, P2mClass wanted,
+                                  uint64_t first_mfn, bool release) {
+    std::vector<uint64_t> freed;
+    free_.erase(free_.lower_bound(first), free_.lower_bound(end));
+    for (uint64_t pfn = first; pfn < end; ++pfn) {
+      if (HoldsRam(pfn)) freed.push_back(words_.at(pfn));
+    }
+    for (uint64_t pfn = first; pfn < end; ++pfn) {
+      if (wanted == P2mClass::kIdentity) {
+        SetIdentity(pfn);
+      } else {
+        SetWord(pfn, wanted == P2mClass::kRam ? first_mfn + (pfn - first)
+                                              : kMissing);
+      }
+      if (wanted == P2mClass::kRam) unmapped_.erase(words_.at(pfn));
+      if (wanted == P2mClass::kRam && pfn >= 256) free_.insert(pfn);
+    }
+    if (wanted != P2mClass::kMissing) {
+      std::erase_if(balloon_,
+                    [&](uint64_t pfn) { return pfn >= first && pfn < end; });
+    }
+    if (release) {
+      Lose(freed.size());
+      return freed;
+    }
+    unmapped_.insert(freed.begin(), freed.end());
+    return {};
+  }
+
+ private:
+  // Frames go back behind the driver's back: a target they counted towards goes
+  // down with them, a lower one stays.
+  void Lose(uint64_t pages) {
+    const uint64_t before = current_;
+    current_ -= pages;
+    for (uint64_t* target : {&target_, &driver_target_}) {
+      *target =
+          *target >= before ? *target - pages : std::min(*target, current_);
+    }
+  }
+
+  bool IsHigh(uint64_t pfn) const { return pfn >= abi_.low_memory_pages; }
+  // p2m.md B2: low memory goes to the head of the kernel's list, high to its
+  // tail.
+  void AppendToBalloon(uint64_t pfn) {
+    balloon_.insert(IsHigh(pfn) ? balloon_.begin() : balloon_.end(), pfn);
+  }
+
+  struct Range {
+    uint64_t first, end;
+  };
+
+  static uint64_t RoundUp(uint64_t n, uint64_t to) {
+    return (n + to - 1) / to * to;
+  }
+  bool IsRam(uint64_t pfn) const {
+    return std::any_of(ram_.begin(), ram_.end(), [pfn](const Range& range) {
+      return pfn >= range.first && pfn < range.end;
+    });
+  }
+  // The lowest RAM pfn of the map at or above `pfn`; kMissing if there is none.
+  uint64_t NextRam(uint64_t pfn) const {
+    for (const Range& range : ram_) {
+      if (range.end > pfn) return std::max(range.first, pfn);
+    }
+    return kMissing;
+  }
+
+  bool TakePage() {
+    ++structure_taken_;
+    if (counting_) return true;
+    if (free_.empty()) return false;
+    structure_.insert(*free_.begin());
+    free_.erase(free_.begin());
+    return true;
+  }
+
+  void BuildList() {
+    for (uint64_t pfn = 256; pfn < spec_.memory; ++pfn) {
+      if (IsRam(pfn)) free_.insert(pfn);
+    }
+    size_ = RoundUp(spec_.memory, abi_.leaf_span());
+    for (uint64_t pfn = 0; pfn < size_; ++pfn) {
+      words_[pfn] = pfn < spec_.memory ? kNewFrame : kMissing;
+    }
+    for (uint64_t i = 0; i < size_ / abi_.leaf_span(); ++i) TakePage();
+    current_ = spec_.memory;
+  }
+
+  // B3: where the frame of each pfn under a hole goes; kMissing: nowhere.
+  std::map<uint64_t, uint64_t> PlanMoves() const {
+    std::map<uint64_t, uint64_t> targets;
+    uint64_t cursor = spec_.memory;
+    for (uint64_t pfn = 0; pfn < spec_.memory; ++pfn) {
+      if (IsRam(pfn)) continue;
+      const uint64_t target = NextRam(cursor);
+      targets[pfn] = target;
+      if (target != kMissing) cursor = target + 1;
+    }
+    return targets;
+  }
+  std::set<uint64_t> PlanExtra(
+      const std::map<uint64_t, uint64_t>& targets) const {
+    uint64_t limit = abi_.guest_page_limit;
+    if (&abi_ == &kAbiX86_64) {
+      limit = std::max(limit, spec_.map.EndPage().value());
+    }
+    if (spec_.initial) limit = std::min(limit, spec_.ceiling);
+    limit += targets.size();
+    uint64_t left = limit > spec_.memory ? limit - spec_.memory : 0;
+    left = std::min(left, 10 * std::min(spec_.memory, abi_.low_memory_pages));
+    std::set<uint64_t> extra;
+    for (uint64_t pfn = NextRam(spec_.memory); left > 0 && pfn != kMissing;
+         pfn = NextRam(pfn + 1)) {
+      extra.insert(pfn);
+      --left;
+    }
+    return extra;
+  }
+
+  // A7.
+  void Relocate(const std::set<uint64_t>& extra) {
+    const uint64_t max_pfn =
+        std::max(size_, extra.empty() ? 0 : *extra.rbegin() + 1);
+    const uint64_t builder_leaves = size_ / abi_.leaf_span();
+    for (int i = 0; i < 4; ++i) TakePage();
+    size_ = RoundUp(max_pfn, abi_.mid_span());
+    if (spec_.p2m.balloon_room == BalloonRoom::kCompact) {
+      // Room in the builder's list has a word there, which counts.
+      const uint64_t list_end = builder_leaves * abi_.leaf_span();
+      for (const uint64_t pfn : extra) {
+        if (pfn >= list_end) words_[pfn] = kMissing;
+      }
+    }
+    std::map<uint64_t, uint64_t> ram, missing;  // words by leaf
+    for (const auto& [pfn, word] : words_) {
+      ++(word == kMissing ? missing : ram)[pfn / abi_.leaf_span()];
+    }
+    const uint64_t leaves = abi_.words_per_page;
+    for (uint64_t mid = 0; mid < size_ / abi_.mid_span(); ++mid) {
+      uint64_t all_missing = 0, all_identity = 0;
+      for (uint64_t leaf = mid * leaves; leaf < (mid + 1) * leaves; ++leaf) {
+        if (ram.contains(leaf)) continue;
+        all_identity += missing.contains(leaf) ? 0 : 1;
+        if (missing[leaf] == abi_.leaf_span()) {
+          ++all_missing;
+          missing_leaves_.insert(leaf);
+        }
+      }
+      if (all_missing == leaves || all_identity == leaves) continue;
+      private_mids_.insert(mid);
+      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
+      for (uint64_t leaf = mid * leaves; leaf < (mid + 1) * leaves; ++leaf) {
+        const uint64_t holes = missing[leaf];
+        if (!ram.contains(leaf) && (holes == 0 || holes == abi_.leaf_span())) {
+          continue;
+        }
+        private_leaves_.insert(leaf);
+        const bool reused = &abi_ != &kAbiX86_64 && leaf < builder_leaves;
+        if (!reused) TakePage();
+      }
+    }
+    relocated_ = true;
+    for (const uint64_t pfn : extra) SetWord(pfn, kMissing);
+  }
+
+  // A8, or the tables above the PTE pages: a page of entries each.
+  void BuildTree() {
+    if (spec_.p2m.tools_view == ToolsView::kLinear) {
+      const uint64_t ptes = size_ / abi_.mid_span() * abi_.pmds_per_mid;
+      for (uint64_t i = 0; i < RoundUp(ptes, 512) / 512; ++i) TakePage();
+      for (int i = &abi_ == &kAbiX86_64 ? 2 : 1; i > 0; --i) TakePage();
+      return;
+    }
+    for (int i = 0; i < 3; ++i) TakePage();
+    tree_built_ = true;
+    for (const uint64_t mid : private_mids_) {
+      if (!HasTreePage(mid) && TakePage()) tree_mids_.insert(mid);
+    }
+  }
+  bool HasTreePage(uint64_t mid) const {
+    return !tree_built_ || mid >= abi_.words_per_page ||
+           tree_mids_.contains(mid);
+  }
+
+  // A6.
+  bool SharedLeafDiffers(uint64_t pfn, P2mClass wanted) const {
+    const uint64_t leaf = pfn / abi_.leaf_span();
+    if (!relocated_ || private_leaves_.contains(leaf)) return false;
+    return wanted != (missing_leaves_.contains(leaf) ? P2mClass::kMissing
+                                                     : P2mClass::kIdentity);
+  }
+  void MakePrivate(uint64_t pfn, P2mClass wanted) {
+    if (!SharedLeafDiffers(pfn, wanted)) return;
+    const uint64_t mid = pfn / abi_.mid_span();
+    if (private_mids_.insert(mid).second) {
+      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
+    }
+    if (!HasTreePage(mid) && TakePage()) tree_mids_.insert(mid);
+    TakePage();
+    private_leaves_.insert(pfn / abi_.leaf_span());
+    missing_leaves_.erase(pfn / abi_.leaf_span());
+  }
+  // The pfns, at most `most`, that come back next and follow each other, if the
+  // balloon ended at `top`: low memory from its upper end, high from its lower.
+  Range NextStretch(uint64_t top, uint64_t most) const {
+    const uint64_t next = balloon_[top - 1];
+    const uint64_t step = IsHigh(next) ? 1 : ~uint64_t{0};
+    uint64_t count = 1;
+    while (count < std::min(top, most) &&
+           balloon_[top - count - 1] == balloon_[top - count] + step) {
+      ++count;
+    }
+    const uint64_t first = IsHigh(next) ? next : next + 1 - count;
+    return {first, first + count};
+  }
+  // Puts the upper part of a stretch back, to come back next.
+  void PutBack(const Range& rest) {
+    for (uint64_t i = 0; i < rest.end - rest.first; ++i) {
+      const bool high = IsHigh(rest.first);
+      balloon_.push_back(high ? rest.end - 1 - i : rest.first + i);
+    }
+  }
+  // What MakePrivate() does for RAM, as far as pages go; whether they sufficed.
+  bool TakeLeafFor(uint64_t pfn) {
+    if (!SharedLeafDiffers(pfn, P2mClass::kRam)) return true;
+    const uint64_t mid = pfn / abi_.mid_span();
+    if (!private_mids_.contains(mid)) {
+      if (free_.size() < abi_.pmds_per_mid) return false;
+      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
+      private_mids_.insert(mid);
+    }
+    if (!HasTreePage(mid)) {
+      if (!TakePage()) return false;
+      tree_mids_.insert(mid);
+    }
+    if (!TakePage()) return false;
+    private_leaves_.insert(pfn / abi_.leaf_span());
+    missing_leaves_.erase(pfn / abi_.leaf_span());
+    return true;
+  }
+  void SetWord(uint64_t pfn, uint64_t word) {
+    MakePrivate(pfn, word == kMissing ? P2mClass::kMissing : P2mClass::kRam);
+    words_[pfn] = word;
+  }
+  void SetIdentity(uint64_t pfn) {
+    MakePrivate(pfn, P2mClass::kIdentity);
+    words_.erase(pfn);
+  }
+
+  Spec spec_;
+  const Abi& abi_;
+  std::vector<Range> ram_;  // pfns that are RAM in the map
+  std::map<uint64_t, uint64_t> words_;
+  uint64_t size_ = 0;
+  bool relocated_ = false, tree_built_ = false, booted_ = false;
+  bool counting_ = false;  // pages are counted and never run out
+  uint64_t structure_taken_ = 0;
+  std::set<uint64_t> private_mids_, private_leaves_, missing_leaves_,
+      tree_mids_;
+  std::set<uint64_t> free_, structure_, unmapped_;
+  SpaceModel spaces_;
+  std::map<uint64_t, uint64_t> foreign_;
+  std::set<uint64_t> foreign_from_balloon_;
+  std::vector<uint64_t> balloon_;  // the next one to come back is last
+  uint64_t current_ = 0, max_, static_max_, target_;
+  uint64_t driver_target_ = 0;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_TESTS_DOMAIN_MODEL_GUEST_MODEL_H_

@@ -1,0 +1,264 @@
+// Everything at once on two hosts: owners that create, balloon, save, restore,
+// move and end their guests, others that meddle with them, readers, loads, and
+// an audit that never ends.  Meant for ThreadSanitizer too.
+//
+// SIMVISOR_STEPS is the number of steps of each owner.
+
+#include "tests/domain/model/host_mix.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/domain/model/host_mix_owner.h"
+#include "tests/support/random_seed.h"
+
+namespace simvisor {
+namespace {
+
+uint64_t Steps() {
+  uint64_t steps = 1500;
+  const char* const given = std::getenv("SIMVISOR_STEPS");
+  if (given != nullptr && !absl::SimpleAtoi(given, &steps)) ADD_FAILURE();
+  return steps;
+}
+
+// Does what anybody may do to the guests of others, and has some that live for
+// a moment.
+class Meddler : private Actor {
+ public:
+  Meddler(Mix& mix, uint64_t seed) : Actor(mix, seed), seed_(seed) {}
+
+  void Step() {
+    host_ = static_cast<int>(Pick(2));
+    const auto domain = AnyDomain(host_);
+    if (domain == nullptr || Chance(8)) return CreateBriefly();
+    switch (Pick(8)) {
+      case 0:
+        Note("up",
+             domain->BalloonUp(PageCount(1 + Pick(600)), true, NeverStop));
+        break;
+      case 1: {
+        const uint64_t pfn = kOwnEnd + Pick(kAnybodysEnd - kOwnEnd);
+        Note("others write",
+             domain->WriteMemory(Pfn(pfn), Pick(4000), "by anybody"));
+        break;
+      }
+      case 2:
+        // Nobody else ends a pause, but for the end of the domain.
+        if (Note("pause", domain->Pause())) {
+          Note("unpause", domain->Unpause(NeverStop));
+        }
+        break;
+      case 3:
+        Note("wake", domain->WakeBalloon(domain->balloon_timer(), NeverStop));
+        break;
+      case 4:
+        Note("affinity", domain->SetVcpuAffinity({}, &kSomeCpus, nullptr));
+        break;
+      default:
+        MakeProcesses(*domain);
+        break;
+    }
+  }
+
+ private:
+  // Whoever destroys it may meet others that use it, and frames of it that are
+  // mapped.
+  void CreateBriefly() {
+    DomainSpec spec =
+        MakeSpec(absl::StrCat("brief-", seed_, "-", ++created_), 2000, 2500);
+    spec.arch = Chance(50) ? Arch::kX86_32Pae : Arch::kX86_64;
+    const auto brief =
+        mix().host(host_).CreateDomain(spec, Chance(20), NeverStop);
+    if (!Note("create briefly", brief)) return;
+    if (const auto other = AnyDomain(host_); other != nullptr) {
+      ForeignReport report;
+      (*brief)
+          ->MapForeign({{Pfn(2100), AnyFrame(*other)}}, NeverStop, report)
+          .IgnoreError();
+    }
+    EXPECT_TRUE(Note("destroy brief", mix().host(host_).DestroyDomain(*brief)));
+  }
+
+  void MakeProcesses(Domain& domain) {
+    // Those that could not be ended since the guest was suspended stay.
+    if (domain.Info().memory.address_space_pages > PageCount(150)) return;
+    const auto made = domain.CreateAddressSpaces(3, NeverStop);
+    if (!Note("create processes", made)) return;
+    std::vector<P2mWord> words;
+    Note("translate in process",
+         domain.TranslateIn(made->first_id, {500, 1500, 2500}, words));
+    Note("sync", domain.SyncAddressSpaces(NeverStop));
+    const uint64_t first = made->first_id;
+    Note("end processes",
+         domain.DestroyAddressSpaces({first, first + 1, first + 2}, NeverStop));
+  }
+
+  static inline const CpuRanges kSomeCpus = {{3, 5}, {20, 1}};
+
+  const uint64_t seed_;
+  int host_ = 0;
+  int created_ = 0;
+};
+
+// Looks, with and without locks.
+class Reader : private Actor {
+ public:
+  Reader(Mix& mix, uint64_t seed) : Actor(mix, seed) {}
+
+  void Step() {
+    const int host = static_cast<int>(Pick(2));
+    const auto domain = AnyDomain(host);
+    if (domain == nullptr) return;
+    for (int i = 0; i < 50; ++i) LookUp(*domain);
+    const Mfn frame = AnyFrame(*domain);
+    std::vector<MfnTranslation> pfns;
+    Note("translate mfns", domain->TranslateMfns({frame.value()}, pfns));
+    std::string page(kPageSize, '\0');
+    bool zero = false;
+    Note("read frame",
+         mix().host(host).ReadFrame(frame, absl::MakeSpan(page), &zero));
+    std::vector<P2mRun> runs;
+    uint64_t generation = 0;
+    Note("list runs",
+         domain->ListRuns(Pfn(0), Pfn(2600), P2mView::kResolved,
+                          RunMerge::kByFrame, 100, runs, &generation));
+    Note("summary", domain->Summary());
+    Note("find list", domain->FindMfnListList());
+    domain->Info();
+  }
+
+ private:
+  // Takes no lock.  The pages that an owner writes to are RAM all the time.
+  void LookUp(const Domain& domain) {
+    std::vector<P2mWord> words;
+    const uint64_t own = kOwnPages + Pick(kOwnEnd - kOwnPages);
+    if (!Note("translate", domain.Translate({own, Pick(5000)}, words))) return;
+    EXPECT_TRUE(words[0].is_ram()) << own;
+  }
+};
+
+// Writes of loads, and their driver of balloons.
+class LoadRunner : private Actor {
+ public:
+  LoadRunner(Mix& mix, uint64_t seed) : Actor(mix, seed) {}
+
+  void Step() {
+    if (const auto domain = AnyDomain(static_cast<int>(Pick(2)))) {
+      Note("run load", domain->RunLoad(1 + Pick(40), NeverStop));
+    }
+  }
+};
+
+void Audit(const Host& host) {
+  EXPECT_THAT(host.Audit().findings, testing::IsEmpty());
+  const HostInfo info = host.Info();
+  EXPECT_EQ(info.free + info.owned + info.reserved, info.total);
+}
+
+// Runs an actor on a thread of its own until the mix has ended.
+template <typename A>
+void RunUntilTheEnd(Mix& mix, uint64_t seed,
+                    std::vector<std::thread>& threads) {
+  threads.emplace_back([&mix, seed] {
+    A actor(mix, seed);
+    while (!mix.ended()) actor.Step();
+  });
+}
+
+void RunOwners(Mix& mix, uint64_t seed) {
+  constexpr int kOwners = 3;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kOwners; ++i) {
+    threads.emplace_back([&mix, seed, i] {
+      MixOwner owner(mix, i, seed * 100 + static_cast<uint64_t>(i));
+      for (uint64_t step = 0; step < Steps(); ++step) {
+        owner.Step();
+        if (testing::Test::HasFailure()) return;
+      }
+      owner.CheckAll();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+// When nobody does anything any more, counts are exact.
+void ExpectSums(const Host& host) {
+  PageCount owned;
+  for (const auto& domain : host.List(DomainId(0), 1000)) {
+    owned += domain->Info().memory.current;
+  }
+  EXPECT_EQ(host.Info().owned, owned);
+}
+
+void ExpectNothingLeft(Host& host) {
+  for (const auto& domain : host.List(DomainId(1), 1000)) {
+    if (domain->Info().state == DomainState::kDying) continue;
+    EXPECT_THAT(host.DestroyDomain(domain), IsOk());
+  }
+  EXPECT_EQ(host.Info().domains, 1u);
+  ExpectClean(host, kDom0Pages);
+}
+
+// What a run of any length that matters comes to do.
+constexpr const char* kAlwaysDone[] = {"check load",
+                                       "create",
+                                       "create briefly",
+                                       "create processes",
+                                       "destroy",
+                                       "keep",
+                                       "list runs",
+                                       "map",
+                                       "migrate",
+                                       "restore",
+                                       "resume",
+                                       "run load",
+                                       "set p2m",
+                                       "set ram",
+                                       "translate",
+                                       "unmap",
+                                       "up",
+                                       "wake",
+                                       "translate in process",
+                                       "write"};
+
+TEST(HostMixTest, EverythingAtOnceLeavesTheHostsAsTheyWere) {
+  for (const uint64_t seed : TestSeeds(1)) {
+    SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", seed));
+    Mix mix;
+    std::vector<std::thread> threads;
+    RunUntilTheEnd<Meddler>(mix, seed * 100 + 10, threads);
+    RunUntilTheEnd<Meddler>(mix, seed * 100 + 11, threads);
+    RunUntilTheEnd<Reader>(mix, seed * 100 + 12, threads);
+    RunUntilTheEnd<LoadRunner>(mix, seed * 100 + 13, threads);
+    threads.emplace_back([&mix] {
+      while (!mix.ended()) {
+        for (int host : {0, 1}) Audit(mix.host(host));
+      }
+    });
+    RunOwners(mix, seed);
+    mix.End();
+    for (std::thread& thread : threads) thread.join();
+    for (const int host : {0, 1}) {
+      Audit(mix.host(host));
+      ExpectSums(mix.host(host));
+      ExpectNothingLeft(mix.host(host));
+    }
+    if (Steps() < 1000) continue;
+    const auto done = mix.done();
+    for (const char* what : kAlwaysDone) {
+      EXPECT_TRUE(done.contains(what)) << what << " never succeeded";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace simvisor

@@ -1,0 +1,125 @@
+// What a domain shows while an operation is at work on it.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "gtest/gtest.h"
+#include "tests/support/host_testing.h"
+
+namespace simvisor {
+namespace {
+
+constexpr uint64_t kPages = 20000;
+
+class DomainInfoTest : public testing::Test {
+ protected:
+  // Runs `operation` with a StopCheck that calls `look` once, on another
+  // thread, while the operation holds the domain's lock.
+  static void During(absl::FunctionRef<void(StopCheck)> operation,
+                     absl::FunctionRef<void()> look) {
+    bool looked = false;
+    const auto check = [&] {
+      if (!looked) std::thread([&] { look(); }).join();
+      looked = true;
+      return absl::OkStatus();
+    };
+    operation(check);
+    EXPECT_TRUE(looked);
+  }
+
+  const std::unique_ptr<Host> host_ = MakeHost(60000, Placement::kScatter);
+  const std::shared_ptr<Domain> domain_ =
+      MustCreate(*host_, MakeSpec("a", kPages));
+};
+
+TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
+  During(
+      [&](StopCheck stop) {
+        EXPECT_THAT(domain_->SetTarget(PageCount(10000), stop), IsOk());
+      },
+      [&] {
+        EXPECT_TRUE(domain_->IsAtWork());
+        EXPECT_EQ(domain_->PagesAtOnce(), std::nullopt);
+        const DomainInfo info = domain_->Info();
+        EXPECT_EQ(info.memory.target, PageCount(10000));
+        EXPECT_EQ(info.memory.current, PageCount(kPages));
+        EXPECT_EQ(domain_->ShownPages(), PageCount(kPages));
+        EXPECT_EQ(info.state, DomainState::kRunning);
+        EXPECT_TRUE(info.balloon_driver.has_value());
+      });
+  EXPECT_FALSE(domain_->IsAtWork());
+  EXPECT_EQ(domain_->Info().memory.current, PageCount(10000));
+  EXPECT_EQ(domain_->ShownPages(), PageCount(10000));
+}
+
+TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
+  PageCount seen(kPages);
+  const auto check = [&] {
+    const DomainInfo info = domain_->Info();
+    EXPECT_LE(info.memory.current, seen);
+    EXPECT_EQ(info.memory.current + info.memory.balloon, PageCount(kPages));
+    seen = info.memory.current;
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(domain_->SetTarget(PageCount(2000), check), IsOk());
+  EXPECT_LT(seen, PageCount(kPages));
+  EXPECT_GT(seen, PageCount(2000));
+}
+
+TEST_F(DomainInfoTest, DomainIsListedWhileItIsAtWork) {
+  During(
+      [&](StopCheck stop) {
+        EXPECT_THAT(domain_->BalloonDown(PageCount(5000), false, stop), IsOk());
+      },
+      [&] {
+        EXPECT_EQ(host_->List(kDom0Id, 10).size(), 2u);
+        EXPECT_EQ((*host_->Find(std::string("a")))->Info().memory.current,
+                  PageCount(kPages));
+        EXPECT_THAT(host_->RenameDomain(domain_->id(), "b"), IsOk());
+        EXPECT_EQ(domain_->Info().name, "b");
+      });
+}
+
+TEST_F(DomainInfoTest, DomainThatBootsShowsTheStateBefore) {
+  DomainSpec spec = MakeSpec("c", 3000);
+  const auto built = MustCreate(*host_, spec, /*start_paused=*/true);
+  EXPECT_FALSE(built->HasBooted());
+  EXPECT_FALSE(built->Info().balloon_driver.has_value());
+  During([&](StopCheck stop) { EXPECT_THAT(built->Unpause(stop), IsOk()); },
+         [&] {
+           EXPECT_EQ(built->Info().state, DomainState::kBuilt);
+           EXPECT_EQ(built->Info().memory.current, PageCount(3000));
+         });
+  EXPECT_TRUE(built->HasBooted());
+  EXPECT_EQ(built->Info().state, DomainState::kRunning);
+}
+
+TEST_F(DomainInfoTest, AuditLeavesThoseWhoOnlyLookAlone) {
+  bool looked = false;
+  const auto check = [&] {
+    if (!domain_->IsAtWork() || looked) return absl::OkStatus();
+    looked = true;
+    std::thread([&] {
+      EXPECT_EQ(domain_->Info().memory.current, PageCount(kPages));
+      EXPECT_EQ(host_->List(kDom0Id, 10).size(), 2u);
+      std::string data(8, '\0');
+      EXPECT_THAT(domain_->ReadMemory(Pfn(300), 0, absl::MakeSpan(data)),
+                  IsOk());
+      EXPECT_FALSE(RunsByClass(*domain_, Pfn(0), Pfn(kPages)).empty());
+      EXPECT_THAT(domain_->Summary(), IsOk());
+      EXPECT_EQ(host_->FindOwner(Mfn(1)), nullptr);
+    }).join();
+    return absl::OkStatus();
+  };
+  AuditReport report;
+  EXPECT_THAT(host_->Audit(check, report), IsOk());
+  EXPECT_TRUE(looked);
+  EXPECT_TRUE(report.findings.empty());
+}
+
+}  // namespace
+}  // namespace simvisor

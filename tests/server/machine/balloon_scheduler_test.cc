@@ -1,0 +1,214 @@
+#include "server/machine/balloon_scheduler.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/host_testing.h"
+
+namespace simvisor::server {
+namespace {
+
+constexpr uint64_t kPages = 3000;
+
+class ServerBalloonSchedulerTest : public testing::Test {
+ protected:
+  ServerBalloonSchedulerTest() { scheduler_.emplace(&clock_); }
+
+  std::shared_ptr<Domain> Create(const std::string& name) {
+    return MustCreate(*host_, MakeSpec(name, kPages, kPages + 1000));
+  }
+  void Fill() {
+    filler_ = MustCreate(*host_, MakeSpec("all", host_->Info().free.value()));
+  }
+  void Unfill() { ASSERT_THAT(host_->DestroyDomain(filler_->id()), IsOk()); }
+  void SetTarget(const std::shared_ptr<Domain>& domain, uint64_t pages) {
+    ASSERT_THAT(domain->SetTarget(PageCount(pages), NeverStop), IsOk());
+    scheduler_->Watch(domain);
+  }
+  static uint64_t PagesOf(const Domain& domain) {
+    return domain.Info().memory.current.value();
+  }
+  static uint32_t RetriesOf(const Domain& domain) {
+    return domain.Info().balloon_driver->retry_count;
+  }
+  static BalloonState StateOf(const Domain& domain) {
+    return domain.Info().balloon_driver->state;
+  }
+
+  FakeClock clock_;
+  const std::unique_ptr<Host> host_ = MakeHost(20000);
+  std::shared_ptr<Domain> domain_ = Create("a");
+  std::shared_ptr<Domain> filler_;
+  std::optional<BalloonScheduler> scheduler_;
+};
+
+TEST_F(ServerBalloonSchedulerTest, DriverIsWokenWhenItsDelayIsOver) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  Unfill();
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, DelaysDoubleUntilTheDriverGivesUp) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  EXPECT_EQ(RetriesOf(*domain_), 2u);
+  clock_.Advance(2);
+  EXPECT_EQ(RetriesOf(*domain_), 3u);
+  clock_.Advance(3);
+  EXPECT_EQ(RetriesOf(*domain_), 3u);
+  clock_.Advance(1);
+  EXPECT_EQ(RetriesOf(*domain_), 4u);
+  clock_.Advance(8);
+  EXPECT_EQ(StateOf(*domain_), BalloonState::kCancelled);
+  Unfill();
+  clock_.Advance(3599);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
+  const auto b = Create("b");
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  clock_.Advance(1);
+  SetTarget(b, kPages + 100);
+  Unfill();
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+  EXPECT_EQ(PagesOf(*b), kPages);
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*b), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
+  const auto b = Create("b");
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  SetTarget(b, kPages + 100);
+  Unfill();
+  domain_->LockForAudit();
+  clock_.Advance(2);
+  EXPECT_EQ(PagesOf(*b), kPages + 100);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  domain_->UnlockAfterAudit();
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, NewTargetWindsTheTimerUpAnew) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  clock_.Advance(1);
+  SetTarget(domain_, kPages + 200);  // the second failure: 4 s from here
+  Unfill();
+  clock_.Advance(3);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 200);
+}
+
+TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotWindTheTimerUp) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  clock_.Advance(1);
+  scheduler_->Watch(domain_);
+  Unfill();
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  ASSERT_THAT(domain_->Pause(), IsOk());
+  clock_.Advance(10000);
+  EXPECT_EQ(RetriesOf(*domain_), 2u);
+  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  scheduler_->Watch(domain_);
+  EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has run out meanwhile
+  Unfill();
+  clock_.Advance(4);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, SleepGoesOnWhileTheGuestIsPaused) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  clock_.Advance(1);
+  ASSERT_THAT(domain_->Pause(), IsOk());
+  scheduler_->Watch(domain_);
+  Unfill();
+  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  scheduler_->Watch(domain_);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  clock_.Advance(1);
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+}
+
+TEST_F(ServerBalloonSchedulerTest, DestroyedDomainIsNotKept) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  ASSERT_THAT(host_->DestroyDomain(domain_->id()), IsOk());
+  const std::weak_ptr<Domain> gone = domain_;
+  domain_.reset();
+  EXPECT_TRUE(gone.expired());
+  clock_.Advance(10);
+}
+
+TEST_F(ServerBalloonSchedulerTest, ThreadsWatchManyDomainsAtOnce) {
+  std::vector<std::shared_ptr<Domain>> domains;
+  for (int i = 0; i < 4; ++i) {
+    domains.push_back(
+        MustCreate(*host_, MakeSpec(absl::StrCat("d", i), 600, 700)));
+  }
+  Fill();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) SetTarget(domains[i % 4], 601 + i % 50);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& domain : domains) SetTarget(domain, 650);
+  Unfill();
+  clock_.Advance(3600);
+  for (const auto& domain : domains) EXPECT_EQ(PagesOf(*domain), 650);
+}
+
+TEST_F(ServerBalloonSchedulerTest, EndsWhileTimersRun) {
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  scheduler_.reset();
+  EXPECT_EQ(RetriesOf(*domain_), 2u);
+}
+
+TEST(SystemClockTest, GoesOnAndWakesTheSleeper) {
+  Clock& clock = *SystemClock();
+  absl::Mutex mu;
+  bool never = false;
+  const Clock::Time until = clock.Now() + std::chrono::milliseconds(1);
+  {
+    absl::MutexLock lock(&mu);
+    clock.Await(&mu, absl::Condition(&never), until);
+  }
+  EXPECT_GE(clock.Now(), until);
+  bool always = true;
+  absl::MutexLock lock(&mu);
+  clock.Await(&mu, absl::Condition(&always), Clock::Time::max());
+}
+
+}  // namespace
+}  // namespace simvisor::server

@@ -1,0 +1,136 @@
+// The table of domains that come in, and its bounds.
+
+#include "server/migration/incoming_migrations.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/calls/call_runner.h"
+#include "tests/support/host_testing.h"
+
+namespace simvisor::server {
+namespace {
+
+using Code = absl::StatusCode;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class ServerIncomingMigrationsTest : public testing::Test {
+ protected:
+  absl::Status Begin(const std::string& id, const std::string& source = "s") {
+    return migrations_.Begin(
+        id, source, /*start_paused=*/false,
+        [this](const absl::Status& why) { cancelled_.push_back(why); });
+  }
+  // Comes in whole, is committed, and its source never says that it knows.
+  void Commit(const std::string& id) {
+    ASSERT_THAT(Begin(id), IsOk());
+    ASSERT_THAT(
+        migrations_.Arrived(id, MustCreate(*host_, MakeSpec(id, 500), true)),
+        IsOk());
+    ASSERT_THAT(migrations_.Decide(id, TargetEvent::kCommit), IsOk());
+    migrations_.CallEnded(id);
+  }
+  std::string StateOf(const std::string& id) {
+    for (const auto& [place, one] : migrations_.List({}, 1000)) {
+      if (one.migration_id() == id) {
+        return v1::MigrationState_Name(one.state());
+      }
+    }
+    return "";
+  }
+
+  const std::unique_ptr<Host> host_ = MakeHost(50000);
+  CallRunner runner_{2};
+  IncomingMigrations migrations_{
+      host_.get(), &runner_, {.receiving = 3, .ended = 2, .unacknowledged = 4}};
+  std::vector<absl::Status> cancelled_;
+};
+
+TEST_F(ServerIncomingMigrationsTest, OnlySoManyComeInAtATime) {
+  for (const char* id : {"a", "b", "c"}) ASSERT_THAT(Begin(id), IsOk());
+  EXPECT_THAT(Begin("d"), IsError(Code::kResourceExhausted,
+                                  Reason::kCallsExhausted, HasSubstr("d")));
+  ASSERT_THAT(migrations_.Decide("a", TargetEvent::kBroken), IsOk());
+  migrations_.CallEnded("a");
+  EXPECT_THAT(Begin("d"), IsOk());
+}
+
+TEST_F(ServerIncomingMigrationsTest, DroppedCallIsToldWhy) {
+  ASSERT_THAT(Begin("a"), IsOk());
+  ASSERT_THAT(migrations_.Decide("a", TargetEvent::kDrop), IsOk());
+  ASSERT_THAT(cancelled_, SizeIs(1));
+  EXPECT_THAT(cancelled_[0],
+              IsError(Code::kFailedPrecondition, Reason::kMigrationSettled,
+                      HasSubstr("was dropped")));
+}
+
+TEST_F(ServerIncomingMigrationsTest, ForgottenCommitIsNotTakenForUnheardOf) {
+  EXPECT_THAT(
+      migrations_.Decide("zero", TargetEvent::kAsked),
+      IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("zero")));
+  for (int i = 0; i < 4; ++i) Commit(absl::StrCat("m-", i));
+  EXPECT_EQ(StateOf("m-0"), "MIGRATION_STATE_COMMITTED");
+  EXPECT_THAT(
+      migrations_.Decide("zero", TargetEvent::kAsked),
+      IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("zero")));
+  Commit("m-4");
+  EXPECT_EQ(StateOf("m-0"), "");
+  EXPECT_EQ(StateOf("m-1"), "MIGRATION_STATE_COMMITTED");
+  // Its source would run the domain again if it heard that.
+  EXPECT_THAT(migrations_.Decide("m-0", TargetEvent::kAsked),
+              IsError(Code::kFailedPrecondition, Reason::kMigrationSettled,
+                      HasSubstr("m-0")));
+  // An operator who names a wrong id is told so.
+  EXPECT_THAT(
+      migrations_.Decide("m-0", TargetEvent::kKeep),
+      IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("m-0")));
+}
+
+TEST_F(ServerIncomingMigrationsTest, AcknowledgedOnesMakeRoom) {
+  for (int i = 0; i < 20; ++i) {
+    Commit(absl::StrCat("m-", i));
+    migrations_.Acknowledge(absl::StrCat("m-", i));
+  }
+  EXPECT_THAT(migrations_.List({}, 1000), SizeIs(2));
+  EXPECT_THAT(
+      migrations_.Decide("m-0", TargetEvent::kAsked),
+      IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("m-0")));
+}
+
+TEST_F(ServerIncomingMigrationsTest, WhatASourceCallsItselfIsFitToBeShown) {
+  ASSERT_THAT(
+      Begin("a", "evil\x1b[2J\r\nUNKNOWN forged\xff" + std::string(500, 'x')),
+      IsOk());
+  const auto listed = migrations_.List({}, 10);
+  ASSERT_THAT(listed, SizeIs(1));
+  const std::string& peer = listed[0].second.peer();
+  EXPECT_THAT(peer,
+              testing::StartsWith("evil\\x1b[2J\\x0d\\x0aUNKNOWN forged\\xff"));
+  EXPECT_LE(peer.size(), 256u);
+}
+
+TEST_F(ServerIncomingMigrationsTest, ListGoesOnFromAnyPlace) {
+  for (const char* id : {"a", "b", "c"}) ASSERT_THAT(Begin(id), IsOk());
+  ASSERT_THAT(
+      migrations_.Arrived("c", MustCreate(*host_, MakeSpec("c", 500), true)),
+      IsOk());
+  MigrationPlace from;
+  // The one to decide comes first.
+  for (const char* id : {"c", "a", "b"}) {
+    const auto page = migrations_.List(from, 1);
+    ASSERT_THAT(page, SizeIs(1));
+    EXPECT_EQ(page[0].second.migration_id(), id);
+    from = page[0].first;
+    ++from.number;
+  }
+  EXPECT_THAT(migrations_.List(from, 10), IsEmpty());
+}
+
+}  // namespace
+}  // namespace simvisor::server
