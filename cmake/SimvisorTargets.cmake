@@ -54,15 +54,15 @@ function(simvisor_test_headers)
   simvisor_precompiled(${arg_NAME} ${arg_HEADERS})
 endfunction()
 
-# simvisor_test(NAME name LABELS label... SRCS file... DEPS target...
-#               HEADERS name [TIMEOUT seconds])
+# simvisor_test(NAME name LABEL label SRCS file... DEPS target... HEADERS name
+#               [TIMEOUT seconds])
 #
 # Adds a GoogleTest program and a ctest entry for each of its tests, of the
 # test's name, which is run from the project's root.  Building <label>_tests
 # builds all that have the label.  The timeout is 300 s unless given.
 function(simvisor_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS"
-                        "LABELS;SRCS;DEPS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS;LABEL"
+                        "SRCS;DEPS")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
@@ -77,13 +77,11 @@ function(simvisor_test)
   gtest_discover_tests(${arg_NAME}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
-  foreach(label IN LISTS arg_LABELS)
-    if(NOT TARGET ${label}_tests)
-      add_custom_target(${label}_tests)
-    endif()
-    add_dependencies(${label}_tests ${arg_NAME})
-  endforeach()
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})
+  if(NOT TARGET ${arg_LABEL}_tests)
+    add_custom_target(${arg_LABEL}_tests)
+  endif()
+  add_dependencies(${arg_LABEL}_tests ${arg_NAME})
 endfunction()
 
 # simvisor_python_test(NAME name SCRIPT file [TIMEOUT seconds])

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/setup.sh release
+scripts/setup.sh --programs
 
 export PATH="$PWD/build/release/bin:$PATH"
 dir=$(mktemp -d)

@@ -28,7 +28,8 @@ std::string Name(const absl::Status& status) {
 std::vector<std::string> CompareFailure(const v1::ExpectedError& expected,
                                         const absl::Status& actual) {
   const std::string wanted = Name(expected.code(), expected.reason());
-  if (actual.ok()) return {absl::StrCat("expected: ", wanted), "got:      success"};
+  if (actual.ok())
+    return {absl::StrCat("expected: ", wanted), "got:      success"};
   const bool code_holds =
       expected.code().empty() ||
       expected.code() == absl::StatusCodeToString(actual.code());
@@ -43,7 +44,8 @@ std::vector<std::string> CompareResponse(const StepCall& call,
                                          const absl::Status& status,
                                          const Message& response,
                                          TextFormat::ParseInfoTree* locations) {
-  if (!status.ok()) return {"expected: success", absl::StrCat("got:      ", Name(status))};
+  if (!status.ok())
+    return {"expected: success", absl::StrCat("got:      ", Name(status))};
   if (call.expected() == nullptr) return {};
   std::vector<std::string> lines =
       FindMismatches(*call.expected(), response,
