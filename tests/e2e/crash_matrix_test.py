@@ -7,7 +7,7 @@ import unittest
 
 import harness
 from harness import live, simvisor
-from handover_case import (CANCELLED_AT, CRASH, DECISIONS, EITHER_AT, ERROR,
+from migrations.handover_case import (CANCELLED_AT, CRASH, DECISIONS, EITHER_AT, ERROR,
                            EXPECTED, HOW, LOST, OTHER_DIES, PairTest, SKIP,
                            TARGET, TOO_LATE_AT, UNKNOWN, points)
 

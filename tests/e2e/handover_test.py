@@ -9,9 +9,9 @@ import unittest
 
 import harness
 from harness import domain, live, simvisor
-from handover_case import (CANCELLED_AT, EITHER_AT, PairTest, SKIP, SOURCE,
+from migrations.handover_case import (CANCELLED_AT, EITHER_AT, PairTest, SKIP, SOURCE,
                            TARGET, TOO_LATE_AT)
-from migration_pair import poll
+from migrations.migration_pair import poll
 
 
 class CancelTest(PairTest):

@@ -11,9 +11,9 @@ import unittest
 import harness
 from harness import address_space, common, domain, memory, ref
 import load_checker
-from moving_guest import (MovingGuest, get_load, migrate, read_ram,
+from migrations.moving_guest import (MovingGuest, get_load, migrate, read_ram,
                           start_load, wait_for_writes)
-from migration_case import Host, MB, MOVED, MigrationTest, PATTERNS, seeds
+from migrations.migration_case import Host, MB, MOVED, MigrationTest, PATTERNS, seeds
 
 
 class RandomTest(MigrationTest):

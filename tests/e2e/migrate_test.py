@@ -11,8 +11,8 @@ import unittest
 
 import harness
 from harness import common, domain, guest_load, live, memory, ref
-from moving_guest import fill, migrate, start_load, wait_for_writes
-from migration_case import (ADMISSION, COPYING, Host, MB, MOVED,
+from migrations.moving_guest import fill, migrate, start_load, wait_for_writes
+from migrations.migration_case import (ADMISSION, COPYING, Host, MB, MOVED,
                             MigrationTest, SUSPENDED)
 
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "domain/image/stream_format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -23,7 +24,8 @@ SuspendRecord RecordOf(Arch arch) {
   record.gdt = Pfn(259);
   record.tables = {Pfn(260), Pfn(261), Pfn(262)};
   if (arch == Arch::kX86_64) record.tables.push_back(Pfn(263));
-  record.notes = std::string(SuspendRecord::kNotesPerPage, 'a') + "rest";
+  record.notes =
+      absl::StrCat(std::string(SuspendRecord::kNotesPerPage, 'a'), "rest");
   record.notes_pages = {Pfn(270), Pfn(280)};
   return record;
 }

@@ -17,7 +17,7 @@ from fake_target import (ADMITTED, HEAD_MESSAGES, PREPARED, FakeTarget, Sent,  #
                          resolved)
 from harness import (common, domain, grpc, host, live, memory, memory_ops,  # noqa: E402
                      migration, ref, simvisor)
-from migration_pair import poll  # noqa: E402
+from migrations.migration_pair import poll  # noqa: E402
 
 PAGES = 4096
 WRITTEN = 3000  # pages with contents: more than a connection holds unread

@@ -6,7 +6,7 @@ its frames.  So contents, classes and counts are known exactly.
 """
 
 from harness import common, domain, guest_load, host, memory, ref
-from moving_guest import CHUNK, PAGE, ZEROS
+from migrations.moving_guest import CHUNK, PAGE, ZEROS
 
 from soak.calls import Fault
 

@@ -2,7 +2,7 @@
 returns False."""
 
 from harness import common, domain
-from moving_guest import PAGE
+from migrations.moving_guest import PAGE
 
 from soak.guest import FIRST, Guest
 

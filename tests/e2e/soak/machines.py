@@ -2,7 +2,7 @@
 
 import collections
 
-import migration_pair
+from migrations import migration_pair
 from harness import DEADLINE, domain, live
 
 Census = collections.namedtuple("Census", "counts domains rss")

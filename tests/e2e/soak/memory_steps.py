@@ -2,7 +2,7 @@
 random numbers and the guest, whose model it moves along."""
 
 from harness import address_space, common, guest_load, memory, ref
-from moving_guest import PAGE, ZEROS
+from migrations.moving_guest import PAGE, ZEROS
 
 from soak.guest import FIRST, FOREIGN, LEAST, MISSING, RAM
 

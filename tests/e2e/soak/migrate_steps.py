@@ -1,8 +1,8 @@
 """An owner's guests move to the other machine."""
 
-import migration_pair
+from migrations import migration_pair
 from harness import DEADLINE, grpc, live, memory, reason_of, ref
-from moving_guest import PAGE
+from migrations.moving_guest import PAGE
 
 from soak.calls import Fault
 from soak.guest import RAM

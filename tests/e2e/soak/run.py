@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 
-import migration_pair
+from migrations import migration_pair
 from harness import DEADLINE
 
 from soak import shared, watchdog

@@ -4,7 +4,7 @@ False."""
 import os
 import queue
 
-import migration_pair
+from migrations import migration_pair
 from harness import DEADLINE, domain, migration, ref
 
 from soak.life_steps import FULL

@@ -7,10 +7,10 @@ another one.
 
 import queue
 
-import migration_pair
+from migrations import migration_pair
 from harness import (DEADLINE, address_space, common, domain, grpc, guest_load,
                      memory, migration, reason_of, ref)
-from moving_guest import PAGE, ZEROS
+from migrations.moving_guest import PAGE, ZEROS
 
 from soak.calls import Fault
 

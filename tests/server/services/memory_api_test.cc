@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/memory/memory_service.h"
@@ -270,7 +271,7 @@ TEST_F(ServerMemoryApiTest, WrittenBytesAreReadByPfnAndByMfn) {
   ASSERT_EQ(responses[0].frames_size(), 3);
   EXPECT_EQ(responses[0].frames(0).mfn(), words.frames(0));
   EXPECT_EQ(responses[0].frames(0).content(),
-            std::string(4090, '\0') + "over t");
+            absl::StrCat(std::string(4090, '\0'), "over t"));
   EXPECT_EQ(responses[0].frames(1).content().substr(0, 7),
             std::string("he end\0", 7));
   EXPECT_EQ(responses[0].frames(2).content(), "");

@@ -7,7 +7,7 @@ import socket
 import tempfile
 import time
 
-import migration_pair
+from migrations import migration_pair
 from harness import (DEADLINE, ROOT, common, domain, fault, grpc, guest_load,
                      memory, migration, ref)
 from soak import machines as soak_machines

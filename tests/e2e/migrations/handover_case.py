@@ -2,16 +2,13 @@
 """
 
 import contextlib
-import os
-import sys
 import threading
 import unittest
 
 import harness
 from harness import domain, guest_load, live, memory, ref, simvisor
 
-sys.path.insert(0, os.path.dirname(__file__))
-from migration_pair import MigrationPair, poll  # noqa: E402
+from migrations.migration_pair import MigrationPair, poll
 
 FLAGS = ("--enable-fault-injection", "--host-memory", "256", "--log-level",
          "debug")

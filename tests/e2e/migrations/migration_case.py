@@ -2,14 +2,12 @@
 """
 
 import os
-import sys
 import unittest
 
 import harness
 from harness import domain, guest_load, live
 
-sys.path.insert(0, os.path.dirname(__file__))
-from moving_guest import check_load  # noqa: E402
+from migrations.moving_guest import check_load
 
 RUNS = 6
 ADMISSION = live.MIGRATION_PHASE_ADMISSION
