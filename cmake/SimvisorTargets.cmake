@@ -76,6 +76,8 @@ function(simvisor_test)
     "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
   gtest_discover_tests(${arg_NAME}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    # Not when it is built: sanitizers may need setarch around them.
+    DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})
   if(NOT TARGET ${arg_LABEL}_tests)

@@ -3,7 +3,8 @@
 
 A file of code has at most 450 lines, a function at most 70, a folder at most 25
 modules (a header counts once with its source), a class at most 40 public
-methods.  LARGER names what may be larger, and by how much, until it is cut.
+methods.  Tables of cases may be longer than a function.  LARGER names what is
+yet to be cut, with the size that it must not exceed.
 """
 
 import collections
@@ -20,6 +21,20 @@ MAX_MODULES = 25
 MAX_METHODS = 40
 
 LARGER = {
+    "client/api/client.cc": 476,
+    "client/api/client.h: Client": 53,
+    "domain/p2m/p2m_list.h": 482,
+    "domain/p2m/p2m_list.h: P2mList": 57,
+    "domain/p2m/p2m_state.cc": 463,
+    "domain/vm/domain.h": 797,
+    "domain/vm/domain.h: Domain": 72,
+    "domain/vm/domain_restore.cc": 468,
+    "tests/domain/model/guest_model.h": 563,
+    "tests/domain/model/guest_model.h: GuestModel": 47,
+    "tests/domain/migration/handover_test.cc: Steps()": 91,
+    "tests/domain/model/host_model_calls.h": 466,
+    "tests/domain/model/host_model_p2m_calls.h: SetRange()": 74,
+    "tests/e2e/bad_input_test.py": 500,
 }
 
 CODE = (".cc", ".h", ".py", ".sh")
@@ -39,16 +54,18 @@ def tracked():
 
 
 def functions(lines):
-    """Yields (first line, length) of functions that begin at the margin."""
+    """Yields (name, length) of functions that begin at the margin."""
     first = None
     for number, line in enumerate(lines, start=1):
-        if first is None and FUNCTION.match(line) and not line.startswith(
-                ("namespace", "class", "struct", "enum", "extern", "using")):
+        if first is None and FUNCTION.match(line) and " = " not in line and (
+                not line.startswith(("namespace", "class", "struct", "enum",
+                                     "extern", "using"))):
             first = number
         elif line.startswith("}") or (first and not line.strip()
                                       and not lines[first - 1].endswith("{")):
             if first and line.startswith("}"):
-                yield first, number - first + 1
+                name = re.search(r"(\w+)\(", lines[first - 1])
+                yield name.group(1) if name else "", number - first + 1
             first = None
 
 
@@ -79,8 +96,8 @@ def sizes():
         modules[folder].add(base.rpartition(".")[0])
         yield name, len(lines), "lines", MAX_FILE
         if name.endswith((".cc", ".h")):
-            for first, length in functions(lines):
-                yield (f"{name}:{first}", length, "lines in a function",
+            for function, length in functions(lines):
+                yield (f"{name}: {function}()", length, "lines in a function",
                        MAX_FUNCTION)
             for title, _, methods in classes(lines):
                 yield (f"{name}: {title}", methods, "public methods",
@@ -96,7 +113,7 @@ def main():
         allowed = unused.pop(what, limit) if size > limit else limit
         if size > allowed:
             problems.append(f"{what}: {size} {unit}; the limit is {limit}")
-    problems += [f"{what}: LARGER names it for nothing" for what in unused]
+    problems += [f"{what}: LARGER names it, but it is no larger than others" for what in unused]
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks form: clang-format, include direction, proto style, shell scripts.
+# Checks form: clang-format, include direction, sizes, proto style, shell
+# scripts.
 #
 # Needs what scripts/setup.sh installs; changes nothing.
 set -euo pipefail
@@ -11,6 +12,7 @@ clang-format-14 --dry-run -Werror "${sources[@]}"
 echo "clang-format: ${#sources[@]} files are in form"
 
 /usr/bin/python3 scripts/check_includes.py
+/usr/bin/python3 scripts/check_style.py
 
 (cd proto && ../node_modules/.bin/buf lint)
 echo "buf lint: proto/ is clean"
