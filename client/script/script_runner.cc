@@ -47,12 +47,12 @@ std::vector<std::string> CompareResponse(const StepCall& call,
   if (!status.ok())
     return {"expected: success", absl::StrCat("got:      ", Name(status))};
   if (call.expected() == nullptr) return {};
-  std::vector<std::string> lines =
+  const std::vector<std::string> mismatches =
       FindMismatches(*call.expected(), response,
                      locations ? call.ExpectedLocations(*locations) : nullptr);
-  if (!lines.empty()) {
-    lines.insert(lines.begin(), "the response differs, expected -> got:");
-  }
+  if (mismatches.empty()) return {};
+  std::vector<std::string> lines = {"the response differs, expected -> got:"};
+  lines.insert(lines.end(), mismatches.begin(), mismatches.end());
   return lines;
 }
 
