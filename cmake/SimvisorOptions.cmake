@@ -30,4 +30,5 @@ target_compile_options(simvisor_warnings INTERFACE
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
   # g++ 12 sees overflows in the copies of short strings that std::string makes
   # (GCC bug 105329).
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-restrict>)
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-restrict
+    -Wno-stringop-overflow -Wno-stringop-overread>)
