@@ -49,7 +49,7 @@ std::vector<std::string> CompareResponse(const StepCall& call,
       FindMismatches(*call.expected(), response,
                      locations ? call.ExpectedLocations(*locations) : nullptr);
   if (!lines.empty()) {
-    lines.insert(lines.begin(), "the response differs, expected -> got:");
+    lines.emplace(lines.begin(), "the response differs, expected -> got:");
   }
   return lines;
 }

@@ -185,55 +185,53 @@ absl::Status Sync(Session& session, const std::string& domain) {
       });
 }
 
-void AddChanges(Commands& commands, CLI::App& group) {
+void AddChanges(Commands& commands, Verb group) {
   auto create_args = std::make_shared<CreateArgs>();
-  CLI::App& create =
-      commands.Add(group, "create", "Start processes, all or none",
-                   [create_args](Session& session) {
-                     return Create(session, *create_args);
-                   });
-  create.add_option("DOM", create_args->domain, kDomainHelp)->required();
-  create.add_option("COUNT", create_args->count, "How many, up to 65536")
-      ->capture_default_str();
+  Verb create = commands.Add(group, "create", "Start processes, all or none",
+                             [create_args](Session& session) {
+                               return Create(session, *create_args);
+                             });
+  create.AddPositional("DOM", create_args->domain, kDomainHelp).Required();
+  create.AddPositional("COUNT", create_args->count, "How many, up to 65536")
+      .ShowDefault();
   auto destroy_args = std::make_shared<IdsArgs>();
-  CLI::App& destroy =
-      commands.Add(group, "destroy", "End processes, all or none",
-                   [destroy_args](Session& session) {
-                     return Destroy(session, *destroy_args);
-                   });
-  destroy.add_option("DOM", destroy_args->domain, kDomainHelp)->required();
-  destroy.add_option("ID", destroy_args->ids, "Ids, as list prints them")
-      ->required();
+  Verb destroy = commands.Add(group, "destroy", "End processes, all or none",
+                              [destroy_args](Session& session) {
+                                return Destroy(session, *destroy_args);
+                              });
+  destroy.AddPositional("DOM", destroy_args->domain, kDomainHelp).Required();
+  destroy.AddPositional("ID", destroy_args->ids, "Ids, as list prints them")
+      .Required();
 }
 
-void AddLooks(Commands& commands, CLI::App& group) {
+void AddLooks(Commands& commands, Verb group) {
   auto listed = std::make_shared<std::string>();
   commands
       .Add(group, "list", "Say where each process has its page tables",
            [listed](Session& session) { return List(session, *listed); })
-      .add_option("DOM", *listed, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *listed, kDomainHelp)
+      .Required();
   auto args = std::make_shared<TranslateArgs>();
-  CLI::App& translate = commands.Add(
+  Verb translate = commands.Add(
       group, "translate", "Say what pfns map to as a process sees the list",
       [args](Session& session) { return Translate(session, *args); });
-  translate.add_option("DOM", args->domain, kDomainHelp)->required();
-  translate.add_option("ID", args->id, "Id, as list prints it")->required();
-  translate.add_option("PFN", args->pfns, kPfnHelp)->required();
+  translate.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  translate.AddPositional("ID", args->id, "Id, as list prints it").Required();
+  translate.AddPositional("PFN", args->pfns, kPfnHelp).Required();
   auto synced = std::make_shared<std::string>();
   commands
       .Add(group, "sync",
            "Bring listed tables up to date with the kernel's "
            "(vmalloc_sync_all)",
            [synced](Session& session) { return Sync(session, *synced); })
-      .add_option("DOM", *synced, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *synced, kDomainHelp)
+      .Required();
 }
 
 }  // namespace
 
 void AddAddressSpaceCommands(Commands& commands) {
-  CLI::App& group = commands.AddGroup(
+  Verb group = commands.AddGroup(
       "address-space", "Processes of a PAE guest and their kernel page tables");
   AddChanges(commands, group);
   AddLooks(commands, group);

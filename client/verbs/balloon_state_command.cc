@@ -87,13 +87,13 @@ absl::Status BalloonState(Session& session, const std::string& name) {
 
 }  // namespace
 
-void AddBalloonStateCommand(Commands& commands, CLI::App& balloon) {
+void AddBalloonStateCommand(Commands& commands, Verb balloon) {
   auto name = std::make_shared<std::string>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       balloon, "state", "Show what a guest's balloon driver counts and does",
       [name](Session& session) { return BalloonState(session, *name); });
-  verb.add_option("DOM", *name, kDomainHelp)->required();
-  verb.footer(
+  verb.AddPositional("DOM", *name, kDomainHelp).Required();
+  verb.SetFooter(
       "Names are those of the driver's balloon_stats.  credit, target less\n"
       "current, is what it works on.  After AGAIN it tries again\n"
       "schedule_delay seconds later; after CANCELLED an hour later, if there\n"

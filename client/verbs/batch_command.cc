@@ -247,16 +247,16 @@ absl::Status RunBatch(Session& session, const BatchArgs& args) {
 
 void AddBatchCommand(Commands& commands) {
   auto args = std::make_shared<BatchArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "batch", "Do many operations on memory over one stream",
       [args](Session& session) { return RunBatch(session, *args); });
-  verb.add_option("FILE", args->file,
-                  "Operations, one a line; - is standard input")
-      ->capture_default_str();
-  verb.add_flag("--stop", args->stop,
-                "End at the first line that fails; each line is then done\n"
-                "before the next is sent, which is slow");
-  verb.footer(
+  verb.AddPositional("FILE", args->file,
+                     "Operations, one a line; - is standard input")
+      .ShowDefault();
+  verb.AddFlag("--stop", args->stop,
+               "End at the first line that fails; each line is then done\n"
+               "before the next is sent, which is slow");
+  verb.SetFooter(
       "A line is one of these commands, without 'simvisor': mem-set, balloon\n"
       "down, balloon up, p2m lookup, p2m set, identity mark, guest write.\n"
       "Blank lines, and lines that begin with #, are skipped.\n"

@@ -52,19 +52,19 @@ absl::Status Create(Session& session, const CreateArgs& args) {
 
 void AddCreateCommand(Commands& commands) {
   auto args = std::make_shared<CreateArgs>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add("create", "Create a domain from an xl.cfg file and start it",
                    [args](Session& session) { return Create(session, *args); });
-  verb.add_option("FILE", args->file, "xl.cfg file; - is standard input")
-      ->required();
-  verb.add_option("KEY=VALUE", args->overrides,
-                  "Statements that override those of the file");
-  verb.add_flag("-p,--paused", args->paused,
-                "Leave it as built; its guest boots when it is unpaused");
-  verb.add_flag("-q,--quiet", args->quiet, "Do not say what is parsed");
-  verb.add_flag("-n,-N,--dryrun", args->dry_run,
-                "Print the request as JSON instead of sending it");
-  verb.footer(
+  verb.AddPositional("FILE", args->file, "xl.cfg file; - is standard input")
+      .Required();
+  verb.AddPositional("KEY=VALUE", args->overrides,
+                     "Statements that override those of the file");
+  verb.AddFlag("-p,--paused", args->paused,
+               "Leave it as built; its guest boots when it is unpaused");
+  verb.AddFlag("-q,--quiet", args->quiet, "Do not say what is parsed");
+  verb.AddFlag("-n,-N,--dryrun", args->dry_run,
+               "Print the request as JSON instead of sending it");
+  verb.SetFooter(
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
       "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are\n"
       "accepted without effect and named in one warning; unknown ones are\n"

@@ -140,22 +140,22 @@ absl::Status Audit(Session& session) {
 
 void AddFrameCommands(Commands& commands) {
   constexpr char kFramesHelp[] = "Frames, as MFN or MFN+COUNT";
-  CLI::App& group = commands.AddGroup("frames", "Look at the machine's frames");
+  Verb group = commands.AddGroup("frames", "Look at the machine's frames");
   auto args = std::make_shared<FramesArgs>();
   commands
       .Add(group, "lookup", "Say who owns frames, and at which pfns",
            [args](Session& session) { return Lookup(session, *args); })
-      .add_option("MFN", args->frames, kFramesHelp)
-      ->required();
-  CLI::App& read =
+      .AddPositional("MFN", args->frames, kFramesHelp)
+      .Required();
+  Verb read =
       commands.Add(group, "read", "Print what frames hold, whoever owns them",
                    [args](Session& session) { return Read(session, *args); });
-  read.add_option("MFN", args->frames, kFramesHelp)->required();
-  read.add_option("-f,--file", args->file,
-                  "Write the bytes to this file instead; - is standard "
-                  "output");
+  read.AddPositional("MFN", args->frames, kFramesHelp).Required();
+  read.AddOption("-f,--file", args->file,
+                 "Write the bytes to this file instead; - is standard "
+                 "output");
   commands.Add("audit", "Check every invariant of the machine", &Audit)
-      .footer("Findings go to standard output and give exit code 1.");
+      .SetFooter("Findings go to standard output and give exit code 1.");
 }
 
 }  // namespace simvisor::client

@@ -54,7 +54,7 @@ absl::Status Write(Session& session, const WriteArgs& args) {
   return session.Show(target->client.WriteGuestMemory(request));
 }
 
-void AddWrite(Commands& commands, CLI::App& group) {
+void AddWrite(Commands& commands, Verb group) {
   auto args = std::make_shared<WriteArgs>();
   AddArguments(
       commands.Add(group, "write", "Write bytes of guest memory",
@@ -65,20 +65,20 @@ void AddWrite(Commands& commands, CLI::App& group) {
 }  // namespace
 
 void AddGuestCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("guest", "The memory of a guest: read, write, load");
   auto args = std::make_shared<ReadArgs>();
-  CLI::App& read =
+  Verb read =
       commands.Add(group, "read", "Print bytes of guest memory",
                    [args](Session& session) { return Read(session, *args); });
-  read.add_option("DOM", args->domain, kDomainHelp)->required();
-  read.add_option("PFN", args->pfn, kPfnHelp)->required();
-  read.add_option("--offset", args->offset, kOffsetHelp);
-  read.add_option("--length", args->length,
-                  "Bytes to read, a page by default, at most 1 MiB");
-  read.add_option("-f,--file", args->file,
-                  "Write the bytes to this file instead; - is standard "
-                  "output");
+  read.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  read.AddPositional("PFN", args->pfn, kPfnHelp).Required();
+  read.AddOption("--offset", args->offset, kOffsetHelp);
+  read.AddOption("--length", args->length,
+                 "Bytes to read, a page by default, at most 1 MiB");
+  read.AddOption("-f,--file", args->file,
+                 "Write the bytes to this file instead; - is standard "
+                 "output");
   AddWrite(commands, group);
   AddGuestLoadCommand(commands, group);
 }

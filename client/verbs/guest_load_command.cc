@@ -105,38 +105,38 @@ absl::Status Run(Session& session, const LoadArgs& args) {
 
 }  // namespace
 
-void AddGuestLoadCommand(Commands& commands, CLI::App& guest) {
+void AddGuestLoadCommand(Commands& commands, Verb guest) {
   auto args = std::make_shared<LoadArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       guest, "load", "Run a program in a guest that writes pages all the time",
       [args](Session& session) { return Run(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  CLI::Option* rate =
-      verb.add_option("--pages-per-second", args->pages_per_second,
-                      "Pages written per second, 1000 by default");
-  CLI::Option* size =
-      verb.add_option("--working-set", args->working_set,
-                      "Pages to write to: a number, or a size such as 64m, "
-                      "the default");
-  CLI::Option* pattern =
-      verb.add_option("--pattern", args->pattern,
-                      "Order of the writes, random by default; hotspot: 90 % "
-                      "go to the first 10 % of the pages")
-          ->check(CLI::IsMember({"sequential", "random", "hotspot"}));
-  CLI::Option* seed = verb.add_option(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  const Argument rate =
+      verb.AddOption("--pages-per-second", args->pages_per_second,
+                     "Pages written per second, 1000 by default");
+  const Argument size =
+      verb.AddOption("--working-set", args->working_set,
+                     "Pages to write to: a number, or a size such as 64m, "
+                     "the default");
+  const Argument pattern =
+      verb.AddOption("--pattern", args->pattern,
+                     "Order of the writes, random by default; hotspot: 90 % "
+                     "go to the first 10 % of the pages")
+          .OneOf({"sequential", "random", "hotspot"});
+  const Argument seed = verb.AddOption(
       "--seed", args->seed, "What the writes follow from, 1 by default");
-  CLI::Option* status = verb.add_flag(
+  const Argument status = verb.AddFlag(
       "--status", args->status, "Tell how far the guest's load is instead");
-  CLI::Option* stop =
-      verb.add_flag("--stop", args->stop, "End the guest's load instead");
-  CLI::Option* check =
-      verb.add_flag("--check", args->check,
-                    "Compare the load's pages with what they must hold "
-                    "instead; fails if one differs");
-  for (CLI::Option* instead : {status, stop, check}) {
-    for (CLI::Option* other :
+  const Argument stop =
+      verb.AddFlag("--stop", args->stop, "End the guest's load instead");
+  const Argument check =
+      verb.AddFlag("--check", args->check,
+                   "Compare the load's pages with what they must hold "
+                   "instead; fails if one differs");
+  for (Argument instead : {status, stop, check}) {
+    for (Argument other :
          {rate, size, pattern, seed, status, stop, check}) {
-      if (other != instead) instead->excludes(other);
+      if (other != instead) instead.Excludes(other);
     }
   }
 }

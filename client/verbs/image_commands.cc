@@ -190,23 +190,24 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
 
 void AddSave(Commands& commands) {
   auto args = std::make_shared<SaveArgs>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add("save", "Save a domain to a file and end it",
                    [args](Session& session) { return Save(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("FILE", args->file,
-                  "File, replaced once the image is whole and on the disk; - "
-                  "is standard output")
-      ->required();
-  auto* const running = verb.add_flag("-c,--checkpoint", args->keep_running,
-                                      "Leave the domain running");
-  verb.add_flag("-p,--paused", args->keep_paused, "Leave the domain, paused")
-      ->excludes(running);
-  verb.add_option("--layer", args->layer,
-                  "How much of Xen's layers to write: xl, libxl or libxc")
-      ->check(CLI::IsMember({"xl", "libxl", "libxc"}))
-      ->capture_default_str();
-  verb.footer(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(
+          "FILE", args->file,
+          "File, replaced once the image is whole and on the disk; - "
+          "is standard output")
+      .Required();
+  const Argument running = verb.AddFlag("-c,--checkpoint", args->keep_running,
+                                        "Leave the domain running");
+  verb.AddFlag("-p,--paused", args->keep_paused, "Leave the domain, paused")
+      .Excludes(running);
+  verb.AddOption("--layer", args->layer,
+                 "How much of Xen's layers to write: xl, libxl or libxc")
+      .OneOf({"xl", "libxl", "libxc"})
+      .ShowDefault();
+  verb.SetFooter(
       "The image is written to a file of its own in the folder of FILE, which\n"
       "takes the place of FILE when it is whole and on the disk; only then "
       "does\n"
@@ -222,19 +223,20 @@ void AddSave(Commands& commands) {
 
 void AddRestore(Commands& commands) {
   auto args = std::make_shared<RestoreArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "restore", "Restore a domain from a file",
       [args](Session& session) { return Restore(session, *args); });
-  verb.add_option("[CONFIG] FILE", args->files,
-                  "File or pipe with the image, - for standard input; before "
-                  "it, an "
-                  "xl.cfg file in place of the configuration in the image")
-      ->required()
-      ->expected(1, 2);
-  verb.add_flag("-p,--paused", args->paused, "Leave the domain paused");
-  verb.add_option("--name", args->name,
-                  "Name; needed for an image that names no domain, unless "
-                  "CONFIG does");
+  verb.AddPositional(
+          "[CONFIG] FILE", args->files,
+          "File or pipe with the image, - for standard input; before "
+          "it, an "
+          "xl.cfg file in place of the configuration in the image")
+      .Required()
+      .Values(1, 2);
+  verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused");
+  verb.AddOption("--name", args->name,
+                 "Name; needed for an image that names no domain, unless "
+                 "CONFIG does");
 }
 
 }  // namespace

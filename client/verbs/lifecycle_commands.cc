@@ -75,8 +75,8 @@ void AddSimple(Commands& commands, const std::string& name,
            [domain, action](Session& session) {
              return action(session, *domain);
            })
-      .add_option("DOM", *domain, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *domain, kDomainHelp)
+      .Required();
 }
 
 }  // namespace
@@ -89,11 +89,11 @@ void AddLifecycleCommands(Commands& commands) {
             "Let a guest run (unlike xl, a failure gives exit code 1)",
             &Unpause);
   auto args = std::make_shared<RenameArgs>();
-  CLI::App& rename =
+  Verb rename =
       commands.Add("rename", "Give a domain another name",
                    [args](Session& session) { return Rename(session, *args); });
-  rename.add_option("DOM", args->domain, kDomainHelp)->required();
-  rename.add_option("NEWNAME", args->new_name, "Its new name")->required();
+  rename.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  rename.AddPositional("NEWNAME", args->new_name, "Its new name").Required();
 }
 
 }  // namespace simvisor::client

@@ -146,8 +146,8 @@ void AddNameCommands(Commands& commands) {
                  session, *name, "Can't get domid of domain name",
                  [](const v1::Domain& d) { return absl::StrCat(d.domid()); });
            })
-      .add_option("DOM", *name, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *name, kDomainHelp)
+      .Required();
   commands
       .Add("domname", "Print the name of a domain",
            [name](Session& session) {
@@ -155,27 +155,28 @@ void AddNameCommands(Commands& commands) {
                                   "Can't get domain name of domain id",
                                   [](const v1::Domain& d) { return d.name(); });
            })
-      .add_option("DOM", *name, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *name, kDomainHelp)
+      .Required();
 }
 
 }  // namespace
 
 void AddListCommands(Commands& commands) {
   auto list_args = std::make_shared<ListArgs>();
-  CLI::App& list = commands.Add(
+  Verb list = commands.Add(
       "list", "List domains with their memory and state",
       [list_args](Session& session) { return List(session, *list_args); });
-  list.add_option("DOM", list_args->domains, "Domains to list; all by default");
-  list.add_flag("-v,--verbose", list_args->verbose,
-                "Show UUID and guest ABI as well");
-  list.add_flag("-l,--long", list_args->long_form, "All there is, as JSON");
+  list.AddPositional("DOM", list_args->domains,
+                     "Domains to list; all by default");
+  list.AddFlag("-v,--verbose", list_args->verbose,
+               "Show UUID and guest ABI as well");
+  list.AddFlag("-l,--long", list_args->long_form, "All there is, as JSON");
 
   auto name = std::make_shared<std::string>();
   commands
       .Add("info", "Describe the machine",
            [name](Session& session) { return Info(session, *name); })
-      .add_option("NAME", *name, "Print this value only");
+      .AddPositional("NAME", *name, "Print this value only");
   AddNameCommands(commands);
 }
 

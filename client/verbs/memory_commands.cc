@@ -104,19 +104,19 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
 }
 
 void AddBalloonCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("balloon", "Move pages between a guest and the host");
   auto args = std::make_shared<BalloonArgs>();
-  CLI::App& down = commands.Add(
-      group, "down", "Take pages out of a guest", [args](Session& session) {
-        return Balloon<v1::BalloonDownRequest>(session, *args, "down",
-                                               &Client::BalloonDown);
-      });
-  CLI::App& up = commands.Add(group, "up", "Give pages to a guest",
-                              [args](Session& session) {
-                                return Balloon<v1::BalloonUpRequest>(
-                                    session, *args, "up", &Client::BalloonUp);
-                              });
+  Verb down = commands.Add(group, "down", "Take pages out of a guest",
+                           [args](Session& session) {
+                             return Balloon<v1::BalloonDownRequest>(
+                                 session, *args, "down", &Client::BalloonDown);
+                           });
+  Verb up = commands.Add(group, "up", "Give pages to a guest",
+                         [args](Session& session) {
+                           return Balloon<v1::BalloonUpRequest>(
+                               session, *args, "up", &Client::BalloonUp);
+                         });
   AddArguments(down, *args);
   AddArguments(up, *args);
   AddBalloonStateCommand(commands, group);

@@ -161,40 +161,41 @@ absl::Status Resolve(Session& session, const ResolveArgs& args) {
 
 void AddMigrate(Commands& commands) {
   auto args = std::make_shared<MigrateArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "migrate", "Move a running domain to another daemon",
       [args](Session& session) { return Migrate(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("HOST", args->host,
-                  "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
-      ->required();
-  verb.add_flag("-p,--paused", args->paused, "Leave the domain paused there");
-  verb.add_option("--max-passes", args->max_passes,
-                  "Passes over the running guest; 5 by default")
-      ->check(CLI::Range(1, 1000));
-  verb.add_option("--min-dirty", args->min_dirty,
-                  "Fewer dirty pages than this end the passes; 50 by default");
-  verb.add_option("--bandwidth", args->bandwidth,
-                  "Most to send in a second, a SIZE such as 100m; no limit by "
-                  "default");
-  verb.add_option("--max-downtime", args->max_downtime_ms,
-                  "Milliseconds the guest may stand still; the migration fails "
-                  "if it would take longer");
-  verb.add_option("--id", args->id,
-                  "Id of the migration; a random one by default");
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(
+          "HOST", args->host,
+          "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
+      .Required();
+  verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused there");
+  verb.AddOption("--max-passes", args->max_passes,
+                 "Passes over the running guest; 5 by default")
+      .Between(1, 1000);
+  verb.AddOption("--min-dirty", args->min_dirty,
+                 "Fewer dirty pages than this end the passes; 50 by default");
+  verb.AddOption("--bandwidth", args->bandwidth,
+                 "Most to send in a second, a SIZE such as 100m; no limit by "
+                 "default");
+  verb.AddOption("--max-downtime", args->max_downtime_ms,
+                 "Milliseconds the guest may stand still; the migration fails "
+                 "if it would take longer");
+  verb.AddOption("--id", args->id,
+                 "Id of the migration; a random one by default");
 }
 
 void AddResolve(Commands& commands) {
   auto args = std::make_shared<ResolveArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "migrate-resolve",
       "Decide what becomes of a domain whose other daemon is gone",
       [args](Session& session) { return Resolve(session, *args); });
-  verb.add_option("ID", args->id, "Id of the migration; see migrations")
-      ->required();
-  auto* const keep = verb.add_flag(
+  verb.AddPositional("ID", args->id, "Id of the migration; see migrations")
+      .Required();
+  const Argument keep = verb.AddFlag(
       "--keep", args->keep, "The copy here runs; the other one must be gone");
-  verb.add_flag("--drop", args->drop, "The copy here goes")->excludes(keep);
+  verb.AddFlag("--drop", args->drop, "The copy here goes").Excludes(keep);
 }
 
 }  // namespace

@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/ui/command_line.h"
 #include "client/ui/quantities.h"
 #include "simvisor/v1/common.pb.h"
 
@@ -29,7 +29,7 @@ struct TargetArgs {
   std::string domain;
   std::string size;
 };
-void AddArguments(CLI::App& verb, TargetArgs& args);
+void AddArguments(Verb verb, TargetArgs& args);
 
 template <typename Message>
 absl::Status Fill(const TargetArgs& args, Message& message) {
@@ -45,7 +45,7 @@ struct BalloonArgs {
   std::string size;
   bool partial = false;
 };
-void AddArguments(CLI::App& verb, BalloonArgs& args);
+void AddArguments(Verb verb, BalloonArgs& args);
 
 template <typename Message>
 absl::Status Fill(const BalloonArgs& args, Message& message) {
@@ -61,7 +61,7 @@ struct LookupArgs {
   std::string domain;
   std::vector<std::string> pfns;
 };
-void AddArguments(CLI::App& verb, LookupArgs& args);
+void AddArguments(Verb verb, LookupArgs& args);
 
 template <typename Message>
 absl::Status Fill(const LookupArgs& args, Message& message) {
@@ -83,7 +83,7 @@ struct SetArgs {
   bool release = false;
   bool keep = false;
 };
-void AddArguments(CLI::App& verb, SetArgs& args);
+void AddArguments(Verb verb, SetArgs& args);
 v1::P2mClass ClassOf(const SetArgs& args);
 v1::RamPolicy PolicyOf(const SetArgs& args);
 // The MFN, which RAM must have and others must not; 0 without.
@@ -112,7 +112,7 @@ struct MarkArgs {
   std::string end;
   bool release = false;
 };
-void AddArguments(CLI::App& verb, MarkArgs& args);
+void AddArguments(Verb verb, MarkArgs& args);
 // One past the last pfn, where "end" stands for the end of the list.
 absl::StatusOr<uint64_t> EndOf(const MarkArgs& args);
 
@@ -137,7 +137,7 @@ struct WriteArgs {
   std::string hex;
   std::string file;
 };
-void AddArguments(CLI::App& verb, WriteArgs& args);
+void AddArguments(Verb verb, WriteArgs& args);
 // The bytes, from where they are; reads a file.
 absl::StatusOr<std::string> DataOf(const WriteArgs& args);
 

@@ -47,7 +47,7 @@ absl::Status Set(Session& session, const SetArgs& args) {
 }  // namespace
 
 void AddIdentityCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("identity", "Ranges that map pfns to equal mfns");
   auto args = std::make_shared<MarkArgs>();
   AddArguments(
@@ -56,7 +56,7 @@ void AddIdentityCommands(Commands& commands) {
       *args);
 }
 
-void AddP2mSetCommand(Commands& commands, CLI::App& p2m) {
+void AddP2mSetCommand(Commands& commands, Verb p2m) {
   auto args = std::make_shared<SetArgs>();
   AddArguments(
       commands.Add(p2m, "set", "Set every word of a range",

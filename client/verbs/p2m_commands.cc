@@ -102,7 +102,7 @@ absl::Status Stat(Session& session, const std::string& domain) {
                       });
 }
 
-void AddLookup(Commands& commands, CLI::App& group) {
+void AddLookup(Commands& commands, Verb group) {
   auto args = std::make_shared<LookupArgs>();
   AddArguments(
       commands.Add(group, "lookup", "Say what pfns map to",
@@ -113,24 +113,24 @@ void AddLookup(Commands& commands, CLI::App& group) {
 }  // namespace
 
 void AddP2mCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("p2m", "Look at and change a domain's p2m list");
   auto dump_args = std::make_shared<DumpArgs>();
-  CLI::App& dump = commands.Add(
+  Verb dump = commands.Add(
       group, "dump", "Print the list as runs, as the kernel's p2m dump does",
       [dump_args](Session& session) { return Dump(session, *dump_args); });
-  dump.add_option("DOM", dump_args->domain, kDomainHelp)->required();
-  dump.add_flag("--raw", dump_args->raw,
-                "Stored words: shared identity leaves print as missing");
-  dump.add_flag("--by-frame", dump_args->by_frame,
-                "Say where runs map to, and end them where frames do");
+  dump.AddPositional("DOM", dump_args->domain, kDomainHelp).Required();
+  dump.AddFlag("--raw", dump_args->raw,
+               "Stored words: shared identity leaves print as missing");
+  dump.AddFlag("--by-frame", dump_args->by_frame,
+               "Say where runs map to, and end them where frames do");
   AddLookup(commands, group);
   auto domain = std::make_shared<std::string>();
   commands
       .Add(group, "stat", "Count words, leaves and frames of the list",
            [domain](Session& session) { return Stat(session, *domain); })
-      .add_option("DOM", *domain, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *domain, kDomainHelp)
+      .Required();
   AddP2mMapCommand(commands, group);
   AddWalkCommand(commands, group);
   AddP2mSetCommand(commands, group);

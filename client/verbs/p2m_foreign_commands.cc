@@ -143,41 +143,39 @@ absl::Status Mfn(Session& session, const ForeignArgs& args) {
 
 }  // namespace
 
-void AddP2mForeignCommands(Commands& commands, CLI::App& p2m) {
-  CLI::App& group = *p2m.add_subcommand(
-      "foreign", "Frames of other domains in a domain's list");
-  group.require_subcommand(1);
-  group.fallthrough();
+void AddP2mForeignCommands(Commands& commands, Verb p2m) {
+  Verb group = commands.AddGroup(p2m, "foreign",
+                                 "Frames of other domains in a domain's list");
   auto map_args = std::make_shared<ForeignArgs>();
-  CLI::App& map = commands.Add(
+  Verb map = commands.Add(
       group, "map", "Map frames of other domains at missing pfns",
       [map_args](Session& session) { return Map(session, *map_args); });
-  map.add_option("DOM", map_args->domain, kDomainHelp)->required();
-  map.add_option("PFN", map_args->pfn,
-                 "Where the first frame goes; the others follow in order")
-      ->required();
-  map.add_option("MFN", map_args->numbers, "Frames, as MFN or MFN+COUNT")
-      ->required();
-  map.footer(
+  map.AddPositional("DOM", map_args->domain, kDomainHelp).Required();
+  map.AddPositional("PFN", map_args->pfn,
+                    "Where the first frame goes; the others follow in order")
+      .Required();
+  map.AddPositional("MFN", map_args->numbers, "Frames, as MFN or MFN+COUNT")
+      .Required();
+  map.SetFooter(
       "Pages that cannot be mapped are left out, each with its reason on "
       "standard\nerror, and give exit code 1.");
   auto unmap_args = std::make_shared<ForeignArgs>();
-  CLI::App& unmap = commands.Add(
+  Verb unmap = commands.Add(
       group, "unmap", "Unmap them again",
       [unmap_args](Session& session) { return Unmap(session, *unmap_args); });
-  unmap.add_option("DOM", unmap_args->domain, kDomainHelp)->required();
+  unmap.AddPositional("DOM", unmap_args->domain, kDomainHelp).Required();
   unmap
-      .add_option("PFN", unmap_args->numbers,
-                  "Foreign pfns, as PFN or PFN+COUNT")
-      ->required();
+      .AddPositional("PFN", unmap_args->numbers,
+                     "Foreign pfns, as PFN or PFN+COUNT")
+      .Required();
 
   auto mfn_args = std::make_shared<ForeignArgs>();
-  CLI::App& mfn = commands.Add(
+  Verb mfn = commands.Add(
       p2m, "mfn", "Say what the guest takes frames for (mfn_to_pfn)",
       [mfn_args](Session& session) { return Mfn(session, *mfn_args); });
-  mfn.add_option("DOM", mfn_args->domain, kDomainHelp)->required();
-  mfn.add_option("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
-      ->required();
+  mfn.AddPositional("DOM", mfn_args->domain, kDomainHelp).Required();
+  mfn.AddPositional("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
+      .Required();
 }
 
 }  // namespace simvisor::client

@@ -44,18 +44,18 @@ absl::Status Map(Session& session, const MapArgs& args) {
 
 }  // namespace
 
-void AddP2mMapCommand(Commands& commands, CLI::App& p2m) {
+void AddP2mMapCommand(Commands& commands, Verb p2m) {
   auto args = std::make_shared<MapArgs>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add(p2m, "map", "Draw the pfn space on one screen",
                    [args](Session& session) { return Map(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_flag("--raw", args->raw,
-                "Stored words: shared identity leaves count as missing");
-  verb.add_option("--width", args->width,
-                  "Columns to draw in [those of the terminal, or 80]")
-      ->check(CLI::Range(20, 4096));
-  verb.footer(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddFlag("--raw", args->raw,
+               "Stored words: shared identity leaves count as missing");
+  verb.AddOption("--width", args->width,
+                 "Columns to draw in [those of the terminal, or 80]")
+      .Between(20, 4096);
+  verb.SetFooter(
       "Each cell stands for the same number of pfns, a power of two.  R is\n"
       "RAM, I identity, F foreign, . missing; r, i, f and m are cells of\n"
       "several classes, by the largest.  A terminal gets coloured blocks\n"

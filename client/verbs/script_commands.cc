@@ -89,13 +89,13 @@ absl::Status Run(Session& session, const std::string& path) {
 
 void AddScriptCommands(Commands& commands) {
   auto path = std::make_shared<std::string>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add("run", "Run a script of requests with expected replies",
                    [path](Session& session) { return Run(session, *path); });
-  verb.add_option("SCRIPT", *path,
-                  "Script in protobuf's text format; - is standard input")
-      ->required();
-  verb.footer(
+  verb.AddPositional("SCRIPT", *path,
+                     "Script in protobuf's text format; - is standard input")
+      .Required();
+  verb.SetFooter(
       "A script is a simvisor.v1.Script (proto/simvisor/v1/script.proto).  "
       "The\n"
       "first step that does not hold ends the run with exit code 1; what it\n"

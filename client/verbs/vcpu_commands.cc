@@ -192,21 +192,21 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
 
 void AddPin(Commands& commands) {
   auto args = std::make_shared<PinArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "vcpu-pin", "Say on which CPUs virtual CPUs may run",
       [args](Session& session) { return VcpuPin(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("VCPU", args->vcpu, "Number from 0 on, or all")->required();
-  verb.add_option("HARD", args->hard,
-                  "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
-                  "- leaves them as they are")
-      ->required();
-  verb.add_option("SOFT", args->soft, "CPUs they had better run on [-]");
-  verb.add_flag("-f,--force", args->force,
-                "As in xl; makes no difference, since no guest pins itself");
-  verb.add_flag("-N,--dryrun", args->dry_run,
-                "Print the sets instead of sending them");
-  verb.footer(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional("VCPU", args->vcpu, "Number from 0 on, or all").Required();
+  verb.AddPositional("HARD", args->hard,
+                     "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
+                     "- leaves them as they are")
+      .Required();
+  verb.AddPositional("SOFT", args->soft, "CPUs they had better run on [-]");
+  verb.AddFlag("-f,--force", args->force,
+               "As in xl; makes no difference, since no guest pins itself");
+  verb.AddFlag("-N,--dryrun", args->dry_run,
+               "Print the sets instead of sending them");
+  verb.SetFooter(
       "The sets are remembered and shown by vcpu-list; nothing is scheduled.");
 }
 
@@ -214,11 +214,11 @@ void AddPin(Commands& commands) {
 
 void AddVcpuCommands(Commands& commands) {
   auto names = std::make_shared<std::vector<std::string>>();
-  CLI::App& list = commands.Add(
+  Verb list = commands.Add(
       "vcpu-list", "List virtual CPUs and the CPUs they are pinned to",
       [names](Session& session) { return VcpuList(session, *names); });
-  list.add_option("DOM", *names, "Domains to list; all by default");
-  list.footer(
+  list.AddPositional("DOM", *names, "Domains to list; all by default");
+  list.SetFooter(
       "Nothing is scheduled, so no virtual CPU is on a CPU (-) or has run\n"
       "(0.0 s).  State is -b- in a running domain, whose virtual CPUs are\n"
       "idle, and --- in one that is paused or has not booted.");

@@ -126,13 +126,13 @@ absl::Status Walk(Session& session, const std::string& domain) {
 
 }  // namespace
 
-void AddWalkCommand(Commands& commands, CLI::App& p2m) {
+void AddWalkCommand(Commands& commands, Verb p2m) {
   auto domain = std::make_shared<std::string>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       p2m, "walk", "Walk the p2m list by mfn, with Xen's own checks",
       [domain](Session& session) { return Walk(session, *domain); });
-  verb.add_option("DOM", *domain, kDomainHelp)->required();
-  verb.footer(
+  verb.AddPositional("DOM", *domain, kDomainHelp).Required();
+  verb.SetFooter(
       "Reads frames as a toolstack does when it saves the domain: the tree's\n"
       "top, mid and leaf pages, or the page tables under p2m_cr3 if the guest\n"
       "shows its list that way (tools_view).  The first check that does not "
