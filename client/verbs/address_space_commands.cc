@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/quantities.h"
 #include "client/ui/word_text.h"
 #include "client/verbs/commands.h"
@@ -54,12 +55,11 @@ std::string DescribeTotals(const v1::AddressSpaceTotals& totals) {
 }
 
 absl::Status Create(Session& session, const CreateArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::CreateAddressSpacesRequest>();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::CreateAddressSpacesRequest>();
   request.set_count(args.count);
   return session.Show(
-      target->client.CreateAddressSpaces(request),
+      target.client.CreateAddressSpaces(request),
       [&](const v1::CreateAddressSpacesResponse& made) {
         const uint64_t last = made.first_id() + made.count() - 1;
         session.out() << args.domain << ": created address space"
@@ -74,14 +74,13 @@ absl::Status Create(Session& session, const CreateArgs& args) {
 absl::Status Destroy(Session& session, const IdsArgs& args) {
   v1::DestroyAddressSpacesRequest request;
   for (const std::string& text : args.ids) {
-    auto id = ParseNumber("address space", text);
-    if (!id.ok()) return id.status();
-    request.add_ids(*id);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
+                              ParseNumber("address space", text));
+    request.add_ids(id);
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  return session.Show(target->client.DestroyAddressSpaces(request),
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  return session.Show(target.client.DestroyAddressSpaces(request),
                       [&](const v1::DestroyAddressSpacesResponse& left) {
                         session.out()
                             << args.domain << ": "
@@ -132,12 +131,11 @@ absl::Status ListText(Session& session, const Target& target,
 }
 
 absl::Status List(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
-  const auto request = target->MakeRequest<v1::ListAddressSpacesRequest>();
-  if (!session.json()) return ListText(session, *target, request);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
+  const auto request = target.MakeRequest<v1::ListAddressSpacesRequest>();
+  if (!session.json()) return ListText(session, target, request);
   v1::ListAddressSpacesResponse all;
-  const absl::Status status = target->client.ListAddressSpaces(
+  const absl::Status status = target.client.ListAddressSpaces(
       request, [&](const v1::ListAddressSpacesResponse& response) {
         all.mutable_address_spaces()->MergeFrom(response.address_spaces());
         *all.mutable_totals() = response.totals();
@@ -148,19 +146,17 @@ absl::Status List(Session& session, const std::string& domain) {
 
 absl::Status Translate(Session& session, const TranslateArgs& args) {
   v1::TranslateInAddressSpaceRequest request;
-  auto id = ParseNumber("address space", args.id);
-  if (!id.ok()) return id.status();
-  request.set_id(*id);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
+                            ParseNumber("address space", args.id));
+  request.set_id(id);
   for (const std::string& text : args.pfns) {
-    auto pfn = ParseNumber("pfn", text);
-    if (!pfn.ok()) return pfn.status();
-    request.add_pfns(*pfn);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", text));
+    request.add_pfns(pfn);
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   return session.Show(
-      target->client.TranslateInAddressSpace(request),
+      target.client.TranslateInAddressSpace(request),
       [&](const v1::TranslateInAddressSpaceResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -171,11 +167,10 @@ absl::Status Translate(Session& session, const TranslateArgs& args) {
 }
 
 absl::Status Sync(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
-      target->client.SyncAddressSpaces(
-          target->MakeRequest<v1::SyncAddressSpacesRequest>()),
+      target.client.SyncAddressSpaces(
+          target.MakeRequest<v1::SyncAddressSpacesRequest>()),
       [&](const v1::SyncAddressSpacesResponse& sync) {
         session.out() << domain << ": "
                       << Plural(sync.tables_walked(), "table", "tables")

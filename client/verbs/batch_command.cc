@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/memory_ops_stream.h"
 #include "client/ui/exit_code.h"
@@ -235,12 +236,10 @@ class Batch {
 };
 
 absl::Status RunBatch(Session& session, const BatchArgs& args) {
-  auto lines = LineReader::Open(args.file);
-  if (!lines.ok()) return lines.status();
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  const auto stream = (*client)->StreamMemoryOps();
-  return Batch(session, **lines, *stream, args.stop).Run();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto lines, LineReader::Open(args.file));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  const auto stream = client->StreamMemoryOps();
+  return Batch(session, *lines, *stream, args.stop).Run();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/files.h"
 #include "client/verbs/commands.h"
@@ -24,11 +25,11 @@ struct CreateArgs {
 };
 
 absl::Status Create(Session& session, const CreateArgs& args) {
-  auto text = ReadFile(args.file, kMaxConfigBytes);
-  if (!text.ok()) return text.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                            ReadFile(args.file, kMaxConfigBytes));
   if (!args.quiet) session.err() << "Parsing config from " << args.file << "\n";
   std::vector<std::string> warnings;
-  auto spec = ParseDomainConfig(args.file, *text, args.overrides, warnings);
+  auto spec = ParseDomainConfig(args.file, text, args.overrides, warnings);
   // A misspelt key may be what is behind an error.
   for (const std::string& warning : warnings) {
     session.err() << "warning: " << warning << "\n";
@@ -38,12 +39,11 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   *request.mutable_spec() = *std::move(spec);
   request.set_start_paused(args.paused);
   if (args.dry_run) return session.PrintJson(request);
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   const auto response = [&] {
-    FramesBar bar(session, **client, "create",
+    FramesBar bar(session, *client, "create",
                   [&] { return request.spec().memory_pages(); });
-    return (*client)->CreateDomain(request);
+    return client->CreateDomain(request);
   }();
   return session.Show(response);
 }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 
@@ -37,24 +38,22 @@ absl::StatusOr<v1::FaultRule> MakeRule(const AddArgs& args) {
   } else {
     rule.mutable_error()->set_code(args.code);
   }
-  auto skip = ParseNumber("--skip", args.skip);
-  if (!skip.ok()) return skip.status();
-  rule.set_skip(*skip);
-  auto count = ParseNumber("--count", args.count);
-  if (!count.ok()) return count.status();
-  rule.set_count(*count);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t skip,
+                            ParseNumber("--skip", args.skip));
+  rule.set_skip(skip);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t count,
+                            ParseNumber("--count", args.count));
+  rule.set_count(count);
   rule.set_probability(args.probability);
   return rule;
 }
 
 absl::Status Add(Session& session, const AddArgs& args) {
-  auto rule = MakeRule(args);
-  if (!rule.ok()) return rule.status();
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(auto rule, MakeRule(args));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::AddFaultRequest request;
-  *request.mutable_rule() = *std::move(rule);
-  return session.Show((*client)->AddFault(request),
+  *request.mutable_rule() = std::move(rule);
+  return session.Show(client->AddFault(request),
                       [&](const v1::AddFaultResponse& added) {
                         session.out() << "rule " << added.id() << " is set at "
                                       << args.point << "\n";
@@ -94,9 +93,8 @@ void PrintFaults(Session& session, const v1::ListFaultsResponse& list) {
 }
 
 absl::Status List(Session& session, bool points) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  return session.Show((*client)->ListFaults({}),
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  return session.Show(client->ListFaults({}),
                       [&](const v1::ListFaultsResponse& list) {
                         if (!points) return PrintFaults(session, list);
                         for (const v1::FaultPoint& point : list.points()) {
@@ -109,14 +107,12 @@ absl::Status List(Session& session, bool points) {
 absl::Status Clear(Session& session, const std::vector<std::string>& ids) {
   v1::RemoveFaultsRequest request;
   for (const std::string& text : ids) {
-    auto id = ParseNumber("rule", text);
-    if (!id.ok()) return id.status();
-    request.add_ids(*id);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, ParseNumber("rule", text));
+    request.add_ids(id);
   }
   request.set_all(ids.empty());
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  return session.Show((*client)->RemoveFaults(request),
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  return session.Show(client->RemoveFaults(request),
                       [&](const v1::RemoveFaultsResponse& response) {
                         session.out()
                             << response.removed()

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/status_macros.h"
 #include "client/ui/hex_dump.h"
 #include "client/ui/output_file.h"
 #include "client/ui/quantities.h"
@@ -23,21 +24,19 @@ struct ReadArgs {
 };
 
 absl::Status Read(Session& session, const ReadArgs& args) {
-  auto pfn = ParseNumber("pfn", args.pfn);
-  if (!pfn.ok()) return pfn.status();
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", args.pfn));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   std::optional<OutputFile> file;
   if (!args.file.empty()) {
-    auto created = OutputFile::Create(args.file);
-    if (!created.ok()) return created.status();
-    file.emplace(*std::move(created));
+    SIMVISOR_ASSIGN_OR_RETURN(OutputFile created,
+                              OutputFile::Create(args.file));
+    file.emplace(std::move(created));
   }
-  auto request = target->MakeRequest<v1::ReadGuestMemoryRequest>();
-  request.set_pfn(*pfn);
+  auto request = target.MakeRequest<v1::ReadGuestMemoryRequest>();
+  request.set_pfn(pfn);
   request.set_offset_bytes(args.offset);
   request.set_length_bytes(args.length);
-  auto response = target->client.ReadGuestMemory(request);
+  auto response = target.client.ReadGuestMemory(request);
   if (response.ok() && file.has_value()) return file->Finish(response->data());
   return session.Show(response, [&](const v1::ReadGuestMemoryResponse& read) {
     session.out() << HexDump(read.data(), args.offset);
@@ -46,12 +45,10 @@ absl::Status Read(Session& session, const ReadArgs& args) {
 
 absl::Status Write(Session& session, const WriteArgs& args) {
   v1::WriteGuestMemoryRequest request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  return session.Show(target->client.WriteGuestMemory(request));
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  return session.Show(target.client.WriteGuestMemory(request));
 }
 
 void AddWrite(Commands& commands, Verb group) {

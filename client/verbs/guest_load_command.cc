@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -45,17 +46,17 @@ std::string Describe(const v1::GuestLoad& load) {
 
 absl::Status Start(Session& session, const Target& target,
                    const LoadArgs& args) {
-  auto pages = ParsePages(args.working_set);
-  if (!pages.ok()) return pages.status();
-  auto rate = ParseNumber("pages per second", args.pages_per_second);
-  if (!rate.ok()) return rate.status();
-  auto seed = ParseNumber("seed", args.seed);
-  if (!seed.ok()) return seed.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.working_set));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const uint64_t rate,
+      ParseNumber("pages per second", args.pages_per_second));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t seed,
+                            ParseNumber("seed", args.seed));
   auto request = target.MakeRequest<v1::StartGuestLoadRequest>();
-  request.mutable_spec()->set_pages_per_second(*rate);
-  request.mutable_spec()->set_working_set_pages(*pages);
+  request.mutable_spec()->set_pages_per_second(rate);
+  request.mutable_spec()->set_working_set_pages(pages);
   request.mutable_spec()->set_pattern(PatternNamed(args.pattern));
-  request.mutable_spec()->set_seed(*seed);
+  request.mutable_spec()->set_seed(seed);
   return session.Show(target.client.StartGuestLoad(request));
 }
 
@@ -95,12 +96,11 @@ absl::Status Check(Session& session, const Target& target,
 }
 
 absl::Status Run(Session& session, const LoadArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  if (args.status) return ShowStatus(session, *target);
-  if (args.stop) return Stop(session, *target);
-  if (args.check) return Check(session, *target, args.domain);
-  return Start(session, *target, args);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  if (args.status) return ShowStatus(session, target);
+  if (args.stop) return Stop(session, target);
+  if (args.check) return Check(session, target, args.domain);
+  return Start(session, target, args);
 }
 
 }  // namespace
@@ -134,8 +134,7 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
                    "Compare the load's pages with what they must hold "
                    "instead; fails if one differs");
   for (Argument instead : {status, stop, check}) {
-    for (Argument other :
-         {rate, size, pattern, seed, status, stop, check}) {
+    for (Argument other : {rate, size, pattern, seed, status, stop, check}) {
       if (other != instead) instead.Excludes(other);
     }
   }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/ui/json_object.h"
 #include "client/ui/xl_output.h"
@@ -23,20 +24,18 @@ struct ListArgs {
 
 absl::StatusOr<v1::Domain> GetDomain(Session& session,
                                      const std::string& name) {
-  auto target = session.Open(name);
-  if (!target.ok()) return target.status();
-  auto response =
-      target->client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
-  if (!response.ok()) return response.status();
-  return response->domain();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const v1::GetDomainResponse response,
+      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+  return response.domain();
 }
 
 absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
                                                   const ListArgs& args) {
   if (args.domains.empty()) {
-    auto client = session.Connect();
-    if (!client.ok()) return client.status();
-    return (*client)->ListAllDomains();
+    SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+    return client->ListAllDomains();
   }
   v1::ListDomainsResponse response;
   for (const std::string& name : args.domains) {
@@ -110,9 +109,8 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
 }
 
 absl::Status Info(Session& session, const std::string& name) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->GetHost({});
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  auto response = client->GetHost({});
   if (response.ok() && !name.empty()) {
     return PrintInfoValue(session, response->host(), name);
   }

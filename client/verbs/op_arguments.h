@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/status_macros.h"
 #include "client/ui/command_line.h"
 #include "client/ui/quantities.h"
 #include "simvisor/v1/common.pb.h"
@@ -33,9 +34,8 @@ void AddArguments(Verb verb, TargetArgs& args);
 
 template <typename Message>
 absl::Status Fill(const TargetArgs& args, Message& message) {
-  auto pages = ParseXlMemory(args.size);
-  if (!pages.ok()) return pages.status();
-  message.set_target_pages(*pages);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParseXlMemory(args.size));
+  message.set_target_pages(pages);
   return absl::OkStatus();
 }
 
@@ -49,9 +49,8 @@ void AddArguments(Verb verb, BalloonArgs& args);
 
 template <typename Message>
 absl::Status Fill(const BalloonArgs& args, Message& message) {
-  auto pages = ParsePages(args.size);
-  if (!pages.ok()) return pages.status();
-  message.set_pages(*pages);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.size));
+  message.set_pages(pages);
   message.set_allow_partial(args.partial);
   return absl::OkStatus();
 }
@@ -66,9 +65,8 @@ void AddArguments(Verb verb, LookupArgs& args);
 template <typename Message>
 absl::Status Fill(const LookupArgs& args, Message& message) {
   for (const std::string& text : args.pfns) {
-    auto pfn = ParseNumber("pfn", text);
-    if (!pfn.ok()) return pfn.status();
-    message.add_pfns(*pfn);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", text));
+    message.add_pfns(pfn);
   }
   return absl::OkStatus();
 }
@@ -91,16 +89,15 @@ absl::StatusOr<uint64_t> MfnOf(const SetArgs& args);
 
 template <typename Message>
 absl::Status Fill(const SetArgs& args, Message& message) {
-  auto first = ParseNumber("pfn", args.first);
-  if (!first.ok()) return first.status();
-  auto count = ParseNumber("number of pfns", args.count);
-  if (!count.ok()) return count.status();
-  auto mfn = MfnOf(args);
-  if (!mfn.ok()) return mfn.status();
-  message.set_first_pfn(*first);
-  message.set_count(*count);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t first,
+                            ParseNumber("pfn", args.first));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t count,
+                            ParseNumber("number of pfns", args.count));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t mfn, MfnOf(args));
+  message.set_first_pfn(first);
+  message.set_count(count);
   message.set_p2m_class(ClassOf(args));
-  message.set_first_mfn(*mfn);
+  message.set_first_mfn(mfn);
   message.set_ram_policy(PolicyOf(args));
   return absl::OkStatus();
 }
@@ -118,12 +115,11 @@ absl::StatusOr<uint64_t> EndOf(const MarkArgs& args);
 
 template <typename Message>
 absl::Status Fill(const MarkArgs& args, Message& message) {
-  auto start = ParseNumber("pfn", args.start);
-  if (!start.ok()) return start.status();
-  auto end = EndOf(args);
-  if (!end.ok()) return end.status();
-  message.set_start_pfn(*start);
-  message.set_end_pfn(*end);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t start,
+                            ParseNumber("pfn", args.start));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t end, EndOf(args));
+  message.set_start_pfn(start);
+  message.set_end_pfn(end);
   message.set_release_ram(args.release);
   return absl::OkStatus();
 }
@@ -143,13 +139,11 @@ absl::StatusOr<std::string> DataOf(const WriteArgs& args);
 
 template <typename Message>
 absl::Status Fill(const WriteArgs& args, Message& message) {
-  auto pfn = ParseNumber("pfn", args.pfn);
-  if (!pfn.ok()) return pfn.status();
-  auto data = DataOf(args);
-  if (!data.ok()) return data.status();
-  message.set_pfn(*pfn);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", args.pfn));
+  SIMVISOR_ASSIGN_OR_RETURN(std::string data, DataOf(args));
+  message.set_pfn(pfn);
   message.set_offset_bytes(args.offset);
-  message.set_data(*std::move(data));
+  message.set_data(std::move(data));
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -54,24 +55,20 @@ absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
 
 absl::Status Map(Session& session, const ForeignArgs& args) {
   v1::MapForeignFramesRequest request;
-  auto pfn = ParseNumber("pfn", args.pfn);
-  if (!pfn.ok()) return pfn.status();
+  SIMVISOR_ASSIGN_OR_RETURN(uint64_t pfn, ParseNumber("pfn", args.pfn));
   for (const std::string& text : args.numbers) {
-    auto frames = ParseFrames(text);
-    if (!frames.ok()) return frames.status();
-    const absl::Status fits =
-        CheckSlots("p2m foreign map", request.slots_size(), frames->count());
-    if (!fits.ok()) return fits;
-    for (uint64_t i = 0; i < frames->count(); ++i) {
+    SIMVISOR_ASSIGN_OR_RETURN(const auto frames, ParseFrames(text));
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckSlots("p2m foreign map", request.slots_size(), frames.count()));
+    for (uint64_t i = 0; i < frames.count(); ++i) {
       v1::ForeignSlot* const slot = request.add_slots();
-      slot->set_pfn((*pfn)++);
-      slot->set_mfn(frames->first_mfn() + i);
+      slot->set_pfn(pfn++);
+      slot->set_mfn(frames.first_mfn() + i);
     }
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  const auto response = target->client.MapForeignFrames(request);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  const auto response = target.client.MapForeignFrames(request);
   const absl::Status shown =
       session.Show(response, [&](const v1::MapForeignFramesResponse& mapped) {
         session.out() << args.domain << ": " << mapped.mapped_slots() << " of "
@@ -88,19 +85,16 @@ absl::Status Map(Session& session, const ForeignArgs& args) {
 absl::Status Unmap(Session& session, const ForeignArgs& args) {
   v1::UnmapForeignFramesRequest request;
   for (const std::string& text : args.numbers) {
-    auto pfns = ParsePfns(text);
-    if (!pfns.ok()) return pfns.status();
-    const absl::Status fits =
-        CheckSlots("p2m foreign unmap", request.pfns_size(), pfns->count());
-    if (!fits.ok()) return fits;
-    for (uint64_t i = 0; i < pfns->count(); ++i) {
-      request.add_pfns(pfns->first_pfn() + i);
+    SIMVISOR_ASSIGN_OR_RETURN(const auto pfns, ParsePfns(text));
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckSlots("p2m foreign unmap", request.pfns_size(), pfns.count()));
+    for (uint64_t i = 0; i < pfns.count(); ++i) {
+      request.add_pfns(pfns.first_pfn() + i);
     }
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  const auto response = target->client.UnmapForeignFrames(request);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  const auto response = target.client.UnmapForeignFrames(request);
   const absl::Status shown = session.Show(
       response, [&](const v1::UnmapForeignFramesResponse& unmapped) {
         session.out() << args.domain << ": " << unmapped.unmapped_slots()
@@ -123,15 +117,13 @@ std::string DescribeMfn(uint64_t pfn, uint64_t local) {
 absl::Status Mfn(Session& session, const ForeignArgs& args) {
   v1::TranslateMfnsRequest request;
   for (const std::string& text : args.numbers) {
-    auto mfn = ParseNumber("mfn", text);
-    if (!mfn.ok()) return mfn.status();
-    request.add_mfns(*mfn);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t mfn, ParseNumber("mfn", text));
+    request.add_mfns(mfn);
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   return session.Show(
-      target->client.TranslateMfns(request),
+      target.client.TranslateMfns(request),
       [&](const v1::TranslateMfnsResponse& response) {
         for (int i = 0; i < response.pfns_size(); ++i) {
           session.out() << absl::StrFormat(
