@@ -1,11 +1,11 @@
 #include "client/app.h"
 
-#include <algorithm>
+#include <utility>
 
-#include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "base/version.h"
 #include "client/api/address.h"
+#include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/verb_prefix.h"
 #include "client/verbs/commands.h"
@@ -24,17 +24,17 @@ constexpr char kFooter[] =
     "where\n"
     "64-bit numbers are strings and bytes are base64.";
 
-void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
-  app.add_option(
+void AddGlobalOptions(Verb program, GlobalOptions& options) {
+  program.AddOption(
       "-a,--address", options.address,
       "Daemon, as unix:PATH or HOST:PORT [" + DefaultAddress() + "]");
-  app.add_option("-o,--output", options.output, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
-  app.add_option("--timeout", options.timeout_seconds,
+  program.AddOption("-o,--output", options.output, "text or json")
+      .OneOf({"text", "json"})
+      .ShowDefault();
+  program
+      .AddOption("--timeout", options.timeout_seconds,
                  "Seconds that each call may take; no limit by default")
-      ->check(CLI::Range(0.001, 1e6));
-  app.set_version_flag("-V,--version", absl::StrCat("simvisor ", kVersion));
+      .Between(0.001, 1e6);
 }
 
 void AddCommands(Commands& commands) {
@@ -56,51 +56,46 @@ void AddCommands(Commands& commands) {
   AddE820Commands(commands);
 }
 
-// Prints help, the version or what is wrong; returns the exit code.
-int Explain(const CLI::App& app, const CLI::ParseError& error,
-            Session& session) {
-  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-    app.exit(error, session.out(), session.err());
-    return kExitDone;
-  }
-  const CLI::App* at = &app;
-  std::string command = app.get_name();
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    command += " " + at->get_name();
-  }
-  session.err() << command << ": " << error.what() << "\n"
+// Says what is wrong with the line that was parsed last.
+void PrintUsageError(const CommandLine& line, const absl::Status& error,
+                     Session& session) {
+  const std::string verbs = line.chosen_verbs();
+  const std::string command =
+      absl::StrCat(line.program().name(), verbs.empty() ? "" : " ", verbs);
+  session.err() << command << ": " << error.message() << "\n"
                 << "Run '" << command << " --help' for its arguments.\n";
-  return kExitUsage;
 }
 
 }  // namespace
 
 int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
-  CLI::App app("Creates and examines PV domains of a simulated machine.",
-               "simvisor");
+  CommandLine line("simvisor",
+                   "Creates and examines PV domains of a simulated machine.");
   Session session(streams);
-  Commands commands(app);
-  AddGlobalOptions(app, session.options());
+  Commands commands(line.program());
+  AddGlobalOptions(line.program(), session.options());
+  line.SetVersion("-V,--version", absl::StrCat("simvisor ", kVersion));
   AddCommands(commands);
-  app.require_subcommand(1);
-  app.footer(kFooter);
+  // Later than the verbs, which would have the same footer otherwise.
+  line.program().SetFooter(kFooter);
 
   if (arguments.empty()) {
-    session.err() << app.help();
+    session.err() << line.Help();
     return kExitUsage;
   }
-  auto expanded = ExpandVerbs(app, arguments);
-  if (!expanded.ok()) {
-    session.PrintError(expanded.status());
+  auto words = ExpandVerbs(line.program(), arguments);
+  if (!words.ok()) {
+    session.PrintError(words.status());
     return kExitUsage;
   }
-  std::vector<std::string> reversed = *std::move(expanded);
-  std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants them
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::ParseError& error) {
-    return Explain(app, error, session);
+  auto text = line.Parse(*std::move(words));
+  if (!text.ok()) {
+    PrintUsageError(line, text.status(), session);
+    return kExitUsage;
+  }
+  if (!text->empty()) {
+    session.out() << *text;
+    return kExitDone;
   }
   absl::Status status = commands.chosen()(session);
   if (!session.out().flush() && status.ok()) {

@@ -4,7 +4,8 @@
 ROOMS lists the rooms from the ground up, with what each may include of the
 project besides itself and base/; a room can only name rooms above it in the
 list, so that no circle can be written down.  No file includes itself through
-others either.  Only the rooms of RPC_ROOMS know gRPC and protobuf.
+others either.  Only the rooms of RPC_ROOMS know gRPC and protobuf, and only
+the sources of CLI11_SOURCES include CLI11, which takes seconds to compile.
 """
 
 import pathlib
@@ -84,6 +85,8 @@ RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
              "client/xl", "client/walk", "client/script", "client/ui",
              "client/session", "client/verbs", "client/explain", "client")
 
+CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc")
+
 TOPS = ("base", "domain", "server", "client")
 PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests", *PROTOS])
 RPC = re.compile(r"^(grpc|grpcpp|google/protobuf|google/rpc|simvisor)/|\.pb\.h$")
@@ -123,6 +126,8 @@ def file_problems(name, includes):
         return
     for number, include in includes:
         problem = fault(room, include)
+        if include.startswith("CLI/") and name not in CLI11_SOURCES:
+            problem = f"only {', '.join(CLI11_SOURCES)} may"
         if problem:
             yield f"{name}:{number}: includes {include}; {problem}"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/api/generic_call.h"
@@ -48,12 +49,24 @@ absl::StatusOr<Response> WithEntriesFor(int asked,
   return response;
 }
 
+// The pages that `list` answers from that of `request` on, in one response.
+template <typename Response, typename Request, typename List>
+absl::StatusOr<Response> AllPages(Request request, List list) {
+  Response all;
+  do {
+    SIMVISOR_ASSIGN_OR_RETURN(Response page, list(request));
+    request.set_page_token(page.next_page_token());
+    page.clear_next_page_token();
+    all.MergeFrom(page);
+  } while (!request.page_token().empty());
+  return all;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(
     absl::string_view address, const Options& options) {
-  const absl::Status valid = CheckAddress(address);
-  if (!valid.ok()) return valid;
+  SIMVISOR_RETURN_IF_ERROR(CheckAddress(address));
   return std::make_unique<Client>(address, MakeChannel(std::string(address)),
                                   options);
 }
@@ -83,7 +96,7 @@ absl::StatusOr<Response> Client::Call(
     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                  Response*),
     const Request& request) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
+  SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
   Prepare(context);
   Response response;
@@ -93,62 +106,111 @@ absl::StatusOr<Response> Client::Call(
   return response;
 }
 
-template <typename Reader, typename Response>
-absl::Status Client::Drain(grpc::ClientContext& context, Reader& reader,
-                           Sink<Response> sink) const {
+template <typename Stub, typename Request, typename Response>
+absl::Status Client::Stream(Stub& stub,
+                            std::unique_ptr<grpc::ClientReader<Response>> (
+                                Stub::*method)(grpc::ClientContext*,
+                                               const Request&),
+                            const Request& request, Sink<Response> sink) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
+  grpc::ClientContext context;
+  Prepare(context);
+  const auto reader = (stub.*method)(&context, request);
   absl::Status sunk;
   Response response;
-  while (sunk.ok() && reader.Read(&response)) {
+  while (sunk.ok() && reader->Read(&response)) {
     if (options_.on_response) options_.on_response(response);
     sunk = sink(response);
   }
   if (!sunk.ok()) context.TryCancel();
-  const grpc::Status status = reader.Finish();
+  const grpc::Status status = reader->Finish();
   return sunk.ok() ? FromGrpc(status, address_) : sunk;
 }
 
+// The methods that pass requests and responses on as they are.
+#define SIMVISOR_UNARY(stub, Service, Method)                \
+  absl::StatusOr<v1::Method##Response> Client::Method(       \
+      const v1::Method##Request& request) const {            \
+    return Call(*stub, &v1::Service::Stub::Method, request); \
+  }
+#define SIMVISOR_STREAMING(stub, Service, Method)                      \
+  absl::Status Client::Method(const v1::Method##Request& request,      \
+                              Sink<v1::Method##Response> sink) const { \
+    return Stream(*stub, &v1::Service::Stub::Method, request, sink);   \
+  }
+
+SIMVISOR_UNARY(host_, HostService, GetHost)
+SIMVISOR_UNARY(host_, HostService, AuditHost)
+SIMVISOR_STREAMING(host_, HostService, LookupFrames)
+SIMVISOR_STREAMING(host_, HostService, ReadFrames)
+
+SIMVISOR_UNARY(domain_, DomainService, CreateDomain)
+SIMVISOR_UNARY(domain_, DomainService, GetDomain)
+SIMVISOR_UNARY(domain_, DomainService, ListDomains)
+SIMVISOR_UNARY(domain_, DomainService, DestroyDomain)
+SIMVISOR_UNARY(domain_, DomainService, PauseDomain)
+SIMVISOR_UNARY(domain_, DomainService, UnpauseDomain)
+SIMVISOR_UNARY(domain_, DomainService, RenameDomain)
+SIMVISOR_UNARY(domain_, DomainService, SetVcpuAffinity)
+SIMVISOR_UNARY(domain_, DomainService, ListVcpus)
+
+SIMVISOR_UNARY(memory_, MemoryService, BalloonDown)
+SIMVISOR_UNARY(memory_, MemoryService, BalloonUp)
+SIMVISOR_UNARY(memory_, MemoryService, SetMemoryTarget)
+SIMVISOR_UNARY(memory_, MemoryService, SetMaxMemory)
+SIMVISOR_UNARY(memory_, MemoryService, MarkIdentityRange)
+SIMVISOR_UNARY(memory_, MemoryService, SetP2mRange)
+SIMVISOR_UNARY(memory_, MemoryService, GetP2mSummary)
+SIMVISOR_UNARY(memory_, MemoryService, GetMfnListList)
+SIMVISOR_UNARY(memory_, MemoryService, ReadGuestMemory)
+SIMVISOR_UNARY(memory_, MemoryService, WriteGuestMemory)
+SIMVISOR_UNARY(memory_, MemoryService, MapForeignFrames)
+SIMVISOR_UNARY(memory_, MemoryService, UnmapForeignFrames)
+SIMVISOR_STREAMING(memory_, MemoryService, ListP2mRuns)
+
+SIMVISOR_UNARY(address_spaces_, AddressSpaceService, CreateAddressSpaces)
+SIMVISOR_UNARY(address_spaces_, AddressSpaceService, DestroyAddressSpaces)
+SIMVISOR_UNARY(address_spaces_, AddressSpaceService, SyncAddressSpaces)
+SIMVISOR_STREAMING(address_spaces_, AddressSpaceService, ListAddressSpaces)
+
+SIMVISOR_UNARY(guest_loads_, GuestLoadService, StartGuestLoad)
+SIMVISOR_UNARY(guest_loads_, GuestLoadService, GetGuestLoad)
+SIMVISOR_UNARY(guest_loads_, GuestLoadService, StopGuestLoad)
+SIMVISOR_UNARY(guest_loads_, GuestLoadService, CheckGuestLoad)
+
+SIMVISOR_UNARY(migration_, MigrationService, ListMigrations)
+SIMVISOR_UNARY(migration_, MigrationService, ResolveMigration)
+SIMVISOR_STREAMING(migration_, MigrationService, MigrateDomain)
+
+SIMVISOR_UNARY(faults_, FaultService, AddFault)
+SIMVISOR_UNARY(faults_, FaultService, ListFaults)
+SIMVISOR_UNARY(faults_, FaultService, RemoveFaults)
+
+#undef SIMVISOR_UNARY
+#undef SIMVISOR_STREAMING
+
 absl::StatusOr<v1::ListDomainsResponse> Client::ListAllDomains() const {
-  v1::ListDomainsResponse all;
-  v1::ListDomainsRequest request;
-  do {
-    auto page = ListDomains(request);
-    if (!page.ok()) return page.status();
-    request.set_page_token(page->next_page_token());
-    page->clear_next_page_token();
-    all.MergeFrom(*page);
-  } while (!request.page_token().empty());
-  return all;
+  return AllPages<v1::ListDomainsResponse>(
+      v1::ListDomainsRequest(),
+      [this](const auto& request) { return ListDomains(request); });
 }
 
 absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations() const {
-  v1::ListMigrationsResponse all;
-  v1::ListMigrationsRequest request;
-  do {
-    auto page = ListMigrations(request);
-    if (!page.ok()) return page.status();
-    request.set_page_token(page->next_page_token());
-    page->clear_next_page_token();
-    all.MergeFrom(*page);
-  } while (!request.page_token().empty());
-  return all;
+  return AllPages<v1::ListMigrationsResponse>(
+      v1::ListMigrationsRequest(),
+      [this](const auto& request) { return ListMigrations(request); });
 }
 
 absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
     v1::ListVcpusRequest request) const {
-  v1::ListVcpusResponse all;
-  do {
-    auto page = ListVcpus(request);
-    if (!page.ok()) return page.status();
-    request.set_page_token(page->next_page_token());
-    page->clear_next_page_token();
-    all.MergeFrom(*page);
-  } while (!request.page_token().empty());
-  return all;
+  return AllPages<v1::ListVcpusResponse>(
+      std::move(request),
+      [this](const auto& page_request) { return ListVcpus(page_request); });
 }
 
 absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
                                 Sink<v1::SaveDomainResponse> sink) const {
-  if (const absl::Status utf8 = CheckStrings(start); !utf8.ok()) return utf8;
+  SIMVISOR_RETURN_IF_ERROR(CheckStrings(start));
   grpc::ClientContext context;
   Prepare(context);
   const auto stream = migration_->SaveDomain(&context);
@@ -176,7 +238,7 @@ absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
 absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
     const v1::RestoreOptions& options,
     absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const {
-  if (const absl::Status utf8 = CheckStrings(options); !utf8.ok()) return utf8;
+  SIMVISOR_RETURN_IF_ERROR(CheckStrings(options));
   grpc::ClientContext context;
   Prepare(context);
   v1::RestoreDomainResponse response;
@@ -198,129 +260,15 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
   return response;
 }
 
-absl::Status Client::MigrateDomain(const v1::MigrateDomainRequest& request,
-                                   Sink<v1::MigrateDomainResponse> sink) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
-  grpc::ClientContext context;
-  Prepare(context);
-  const auto reader = migration_->MigrateDomain(&context, request);
-  return Drain(context, *reader, sink);
-}
-
-absl::StatusOr<v1::ListMigrationsResponse> Client::ListMigrations(
-    const v1::ListMigrationsRequest& request) const {
-  return Call(*migration_, &v1::MigrationService::Stub::ListMigrations,
-              request);
-}
-
-absl::StatusOr<v1::ResolveMigrationResponse> Client::ResolveMigration(
-    const v1::ResolveMigrationRequest& request) const {
-  return Call(*migration_, &v1::MigrationService::Stub::ResolveMigration,
-              request);
-}
-
 absl::Status Client::CallMethod(
     const google::protobuf::MethodDescriptor& method,
     const google::protobuf::Message& request,
     google::protobuf::Message& response) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
+  SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
   Prepare(context);
   return FromGrpc(GenericCall(channel_, context, method, request, response),
                   address_);
-}
-
-absl::StatusOr<v1::GetHostResponse> Client::GetHost(
-    const v1::GetHostRequest& request) const {
-  return Call(*host_, &v1::HostService::Stub::GetHost, request);
-}
-
-absl::StatusOr<v1::AuditHostResponse> Client::AuditHost(
-    const v1::AuditHostRequest& request) const {
-  return Call(*host_, &v1::HostService::Stub::AuditHost, request);
-}
-
-absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,
-                                  Sink<v1::LookupFramesResponse> sink) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
-  grpc::ClientContext context;
-  Prepare(context);
-  const auto reader = host_->LookupFrames(&context, request);
-  return Drain(context, *reader, sink);
-}
-
-absl::Status Client::ReadFrames(const v1::ReadFramesRequest& request,
-                                Sink<v1::ReadFramesResponse> sink) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
-  grpc::ClientContext context;
-  Prepare(context);
-  const auto reader = host_->ReadFrames(&context, request);
-  return Drain(context, *reader, sink);
-}
-
-absl::StatusOr<v1::CreateDomainResponse> Client::CreateDomain(
-    const v1::CreateDomainRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::CreateDomain, request);
-}
-
-absl::StatusOr<v1::GetDomainResponse> Client::GetDomain(
-    const v1::GetDomainRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::GetDomain, request);
-}
-
-absl::StatusOr<v1::ListDomainsResponse> Client::ListDomains(
-    const v1::ListDomainsRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::ListDomains, request);
-}
-
-absl::StatusOr<v1::DestroyDomainResponse> Client::DestroyDomain(
-    const v1::DestroyDomainRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::DestroyDomain, request);
-}
-
-absl::StatusOr<v1::PauseDomainResponse> Client::PauseDomain(
-    const v1::PauseDomainRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::PauseDomain, request);
-}
-
-absl::StatusOr<v1::UnpauseDomainResponse> Client::UnpauseDomain(
-    const v1::UnpauseDomainRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::UnpauseDomain, request);
-}
-
-absl::StatusOr<v1::RenameDomainResponse> Client::RenameDomain(
-    const v1::RenameDomainRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::RenameDomain, request);
-}
-
-absl::StatusOr<v1::BalloonDownResponse> Client::BalloonDown(
-    const v1::BalloonDownRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::BalloonDown, request);
-}
-
-absl::StatusOr<v1::BalloonUpResponse> Client::BalloonUp(
-    const v1::BalloonUpRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::BalloonUp, request);
-}
-
-absl::StatusOr<v1::SetMemoryTargetResponse> Client::SetMemoryTarget(
-    const v1::SetMemoryTargetRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::SetMemoryTarget, request);
-}
-
-absl::StatusOr<v1::SetMaxMemoryResponse> Client::SetMaxMemory(
-    const v1::SetMaxMemoryRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::SetMaxMemory, request);
-}
-
-absl::StatusOr<v1::MarkIdentityRangeResponse> Client::MarkIdentityRange(
-    const v1::MarkIdentityRangeRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::MarkIdentityRange, request);
-}
-
-absl::StatusOr<v1::SetP2mRangeResponse> Client::SetP2mRange(
-    const v1::SetP2mRangeRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::SetP2mRange, request);
 }
 
 absl::StatusOr<v1::TranslatePfnsResponse> Client::TranslatePfns(
@@ -332,48 +280,9 @@ absl::StatusOr<v1::TranslatePfnsResponse> Client::TranslatePfns(
       &Response::classes_size, &Response::frames_size);
 }
 
-absl::StatusOr<v1::GetP2mSummaryResponse> Client::GetP2mSummary(
-    const v1::GetP2mSummaryRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::GetP2mSummary, request);
-}
-
-absl::StatusOr<v1::GetMfnListListResponse> Client::GetMfnListList(
-    const v1::GetMfnListListRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::GetMfnListList, request);
-}
-
-absl::StatusOr<v1::ReadGuestMemoryResponse> Client::ReadGuestMemory(
-    const v1::ReadGuestMemoryRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::ReadGuestMemory, request);
-}
-
-absl::StatusOr<v1::WriteGuestMemoryResponse> Client::WriteGuestMemory(
-    const v1::WriteGuestMemoryRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::WriteGuestMemory, request);
-}
-
 std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
   return std::make_unique<MemoryOpsStream>(*memory_, address_, options_.timeout,
                                            options_.on_response);
-}
-
-absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,
-                                 Sink<v1::ListP2mRunsResponse> sink) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
-  grpc::ClientContext context;
-  Prepare(context);
-  const auto reader = memory_->ListP2mRuns(&context, request);
-  return Drain(context, *reader, sink);
-}
-
-absl::StatusOr<v1::SetVcpuAffinityResponse> Client::SetVcpuAffinity(
-    const v1::SetVcpuAffinityRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::SetVcpuAffinity, request);
-}
-
-absl::StatusOr<v1::ListVcpusResponse> Client::ListVcpus(
-    const v1::ListVcpusRequest& request) const {
-  return Call(*domain_, &v1::DomainService::Stub::ListVcpus, request);
 }
 
 absl::StatusOr<v1::TranslateMfnsResponse> Client::TranslateMfns(
@@ -385,28 +294,6 @@ absl::StatusOr<v1::TranslateMfnsResponse> Client::TranslateMfns(
       &Response::pfns_size, &Response::local_pfns_size);
 }
 
-absl::StatusOr<v1::MapForeignFramesResponse> Client::MapForeignFrames(
-    const v1::MapForeignFramesRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::MapForeignFrames, request);
-}
-
-absl::StatusOr<v1::UnmapForeignFramesResponse> Client::UnmapForeignFrames(
-    const v1::UnmapForeignFramesRequest& request) const {
-  return Call(*memory_, &v1::MemoryService::Stub::UnmapForeignFrames, request);
-}
-
-absl::StatusOr<v1::CreateAddressSpacesResponse> Client::CreateAddressSpaces(
-    const v1::CreateAddressSpacesRequest& request) const {
-  return Call(*address_spaces_,
-              &v1::AddressSpaceService::Stub::CreateAddressSpaces, request);
-}
-
-absl::StatusOr<v1::DestroyAddressSpacesResponse> Client::DestroyAddressSpaces(
-    const v1::DestroyAddressSpacesRequest& request) const {
-  return Call(*address_spaces_,
-              &v1::AddressSpaceService::Stub::DestroyAddressSpaces, request);
-}
-
 absl::StatusOr<v1::TranslateInAddressSpaceResponse>
 Client::TranslateInAddressSpace(
     const v1::TranslateInAddressSpaceRequest& request) const {
@@ -416,61 +303,6 @@ Client::TranslateInAddressSpace(
       Call(*address_spaces_,
            &v1::AddressSpaceService::Stub::TranslateInAddressSpace, request),
       &Response::classes_size, &Response::frames_size);
-}
-
-absl::StatusOr<v1::SyncAddressSpacesResponse> Client::SyncAddressSpaces(
-    const v1::SyncAddressSpacesRequest& request) const {
-  return Call(*address_spaces_,
-              &v1::AddressSpaceService::Stub::SyncAddressSpaces, request);
-}
-
-absl::Status Client::ListAddressSpaces(
-    const v1::ListAddressSpacesRequest& request,
-    Sink<v1::ListAddressSpacesResponse> sink) const {
-  if (const absl::Status utf8 = CheckStrings(request); !utf8.ok()) return utf8;
-  grpc::ClientContext context;
-  Prepare(context);
-  const auto reader = address_spaces_->ListAddressSpaces(&context, request);
-  return Drain(context, *reader, sink);
-}
-
-absl::StatusOr<v1::AddFaultResponse> Client::AddFault(
-    const v1::AddFaultRequest& request) const {
-  return Call(*faults_, &v1::FaultService::Stub::AddFault, request);
-}
-
-absl::StatusOr<v1::ListFaultsResponse> Client::ListFaults(
-    const v1::ListFaultsRequest& request) const {
-  return Call(*faults_, &v1::FaultService::Stub::ListFaults, request);
-}
-
-absl::StatusOr<v1::RemoveFaultsResponse> Client::RemoveFaults(
-    const v1::RemoveFaultsRequest& request) const {
-  return Call(*faults_, &v1::FaultService::Stub::RemoveFaults, request);
-}
-
-absl::StatusOr<v1::StartGuestLoadResponse> Client::StartGuestLoad(
-    const v1::StartGuestLoadRequest& request) const {
-  return Call(*guest_loads_, &v1::GuestLoadService::Stub::StartGuestLoad,
-              request);
-}
-
-absl::StatusOr<v1::GetGuestLoadResponse> Client::GetGuestLoad(
-    const v1::GetGuestLoadRequest& request) const {
-  return Call(*guest_loads_, &v1::GuestLoadService::Stub::GetGuestLoad,
-              request);
-}
-
-absl::StatusOr<v1::StopGuestLoadResponse> Client::StopGuestLoad(
-    const v1::StopGuestLoadRequest& request) const {
-  return Call(*guest_loads_, &v1::GuestLoadService::Stub::StopGuestLoad,
-              request);
-}
-
-absl::StatusOr<v1::CheckGuestLoadResponse> Client::CheckGuestLoad(
-    const v1::CheckGuestLoadRequest& request) const {
-  return Call(*guest_loads_, &v1::GuestLoadService::Stub::CheckGuestLoad,
-              request);
 }
 
 }  // namespace simvisor::client

@@ -187,9 +187,11 @@ class Client {
       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                    Response*),
       const Request& request) const;
-  template <typename Reader, typename Response>
-  absl::Status Drain(grpc::ClientContext& context, Reader& reader,
-                     Sink<Response> sink) const;
+  template <typename Stub, typename Request, typename Response>
+  absl::Status Stream(Stub& stub,
+                      std::unique_ptr<grpc::ClientReader<Response>> (
+                          Stub::*method)(grpc::ClientContext*, const Request&),
+                      const Request& request, Sink<Response> sink) const;
   void Prepare(grpc::ClientContext& context) const;
 
   // Constant after construction.

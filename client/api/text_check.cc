@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/printable.h"
+#include "base/status_macros.h"
 #include "google/protobuf/descriptor.h"
 
 namespace simvisor::client {
@@ -75,13 +76,11 @@ absl::Status CheckFields(const Message& message, const std::string& path) {
                           ? message.GetReflection()->FieldSize(message, field)
                           : 0;
     for (int i = 0; i < count; ++i) {
-      const absl::Status status =
-          CheckField(message, *field, i, absl::StrCat(name, "[", i, "]"));
-      if (!status.ok()) return status;
+      SIMVISOR_RETURN_IF_ERROR(
+          CheckField(message, *field, i, absl::StrCat(name, "[", i, "]")));
     }
     if (field->is_repeated()) continue;
-    const absl::Status status = CheckField(message, *field, -1, name);
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(CheckField(message, *field, -1, name));
   }
   return absl::OkStatus();
 }

@@ -80,38 +80,39 @@ absl::Status ExplainLog(Session& session, const ExplainArgs& args) {
 }  // namespace
 
 void AddE820Commands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("e820", "Memory maps of machines, without a daemon");
   auto args = std::make_shared<ExplainArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       group, "explain", "Say what the kernels of a machine make of its memory",
       [args](Session& session) { return ExplainLog(session, *args); });
-  verb.add_option("LOG", args->log,
-                  "Boot log (dmesg, xl dmesg, serial capture), - for standard "
-                  "input")
-      ->required();
-  verb.add_option("--dom0-memory", args->dom0_memory,
-                  "Memory of dom0 [as the log says, else 4g, or a quarter of "
-                  "the machine if less]");
-  verb.add_option("--dom0-max-memory", args->dom0_max_memory,
-                  "What dom0 may grow to, and starts with if that is less [as "
-                  "the log says, else all of the machine]");
-  verb.add_option("--dom0-hotplug-limit", args->dom0_hotplug_limit_gib,
-                  "GiB that dom0's p2m area is sized for at least")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  verb.add_option("--dom0-ibft", args->dom0_ibft,
-                  "Whether dom0's kernel reserves 512 KiB to 1 MiB: auto (as "
-                  "the log says), on or off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
-  CLI::Option* const guest = verb.add_option(
+  verb.AddPositional(
+          "LOG", args->log,
+          "Boot log (dmesg, xl dmesg, serial capture), - for standard "
+          "input")
+      .Required();
+  verb.AddOption("--dom0-memory", args->dom0_memory,
+                 "Memory of dom0 [as the log says, else 4g, or a quarter of "
+                 "the machine if less]");
+  verb.AddOption("--dom0-max-memory", args->dom0_max_memory,
+                 "What dom0 may grow to, and starts with if that is less [as "
+                 "the log says, else all of the machine]");
+  verb.AddOption("--dom0-hotplug-limit", args->dom0_hotplug_limit_gib,
+                 "GiB that dom0's p2m area is sized for at least")
+      .Between(0, 1 << 20)
+      .ShowDefault();
+  verb.AddOption("--dom0-ibft", args->dom0_ibft,
+                 "Whether dom0's kernel reserves 512 KiB to 1 MiB: auto (as "
+                 "the log says), on or off")
+      .OneOf({"auto", "on", "off"})
+      .ShowDefault();
+  const Argument guest = verb.AddOption(
       "--guest-memory", args->guest_memory,
       "Memory of a 64-bit guest with e820_host, to be explained as well");
-  verb.add_option("--guest-max-memory", args->guest_max_memory,
-                  "Its maxmem [--guest-memory]")
-      ->needs(guest);
-  verb.footer(
+  verb.AddOption("--guest-max-memory", args->guest_max_memory,
+                 "Its maxmem [--guest-memory]")
+      .Needs(guest);
+  verb.SetFooter(
       "The memory sizes take t, g, m, k or b; MiB without.  The daemon is not\n"
       "asked: simvisord --host-e820 LOG boots dom0 with the same figures.\n"
       "docs/boot-logs.md says which logs are read, and explains each line.");

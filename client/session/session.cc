@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/ui/exit_code.h"
@@ -36,12 +37,10 @@ absl::StatusOr<const Client*> Session::Connect() {
 }
 
 absl::StatusOr<Target> Session::Open(absl::string_view text) {
-  auto ref = ParseDomain(text);
-  if (!ref.ok()) return ref.status();
-  auto client = Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(v1::DomainRef ref, ParseDomain(text));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, Connect());
   domain_ = std::string(text);
-  return Target{**client, *std::move(ref)};
+  return Target{*client, std::move(ref)};
 }
 
 absl::Status Session::PrintJson(const google::protobuf::Message& message) {

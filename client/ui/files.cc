@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/ui/input_file.h"
 
 namespace simvisor::client {
@@ -21,14 +22,12 @@ absl::Status FileError(absl::string_view verb, absl::string_view path,
 
 absl::StatusOr<std::string> ReadFile(const std::string& path,
                                      size_t max_bytes) {
-  auto file = InputFile::Open(path);
-  if (!file.ok()) return file.status();
+  SIMVISOR_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   std::string data;
   size_t before;
   do {
     before = data.size();
-    const absl::Status read = file->Read(kPieceBytes, data);
-    if (!read.ok()) return read;
+    SIMVISOR_RETURN_IF_ERROR(file.Read(kPieceBytes, data));
     if (data.size() > max_bytes) {
       return absl::InvalidArgumentError(absl::StrCat(
           path, ": more than ", max_bytes, " bytes, the most it can be"));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/ui/files.h"
 
 namespace simvisor::client {
@@ -71,9 +72,8 @@ absl::Status LineReader::Read(size_t max, std::vector<std::string>& lines) {
           absl::StrCat(path_, ": a line has more than ", kMaxLineBytes,
                        " bytes, the most it can have"));
     }
-    auto more = Fill();
-    if (!more.ok()) return more.status();
-    if (*more) continue;
+    SIMVISOR_ASSIGN_OR_RETURN(const bool more, Fill());
+    if (more) continue;
     ended_ = true;
     if (start_ < rest_.size()) lines.push_back(rest_.substr(start_));
     return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/files.h"
 
@@ -62,9 +63,8 @@ absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path,
   }
   const bool in_place =
       IsStandardOutput(path) || (exists && !S_ISREG(about.st_mode));
-  const absl::Status opened =
-      in_place ? file.OpenInPlace() : file.OpenPart(exists, kind);
-  if (!opened.ok()) return opened;
+  SIMVISOR_RETURN_IF_ERROR(in_place ? file.OpenInPlace()
+                                    : file.OpenPart(exists, kind));
   return file;
 }
 

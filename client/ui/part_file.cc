@@ -12,6 +12,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace simvisor::client {
 namespace {
@@ -53,9 +54,7 @@ absl::StatusOr<std::unique_ptr<PartFile>> PartFile::Create(
   }
   if (fd < 0) return ErrorOf(errno);
   std::unique_ptr<PartFile> file(new PartFile(fd, name));
-  if (absl::Status status = file->Open(folder, kind); !status.ok()) {
-    return status;
-  }
+  SIMVISOR_RETURN_IF_ERROR(file->Open(folder, kind));
   return file;
 }
 
@@ -131,7 +130,7 @@ absl::Status PartFile::Publish() {
 absl::Status PartFile::PublishSteps() {
   if (fsync(fd_) != 0) return ErrorOf(errno);
   guard_->HoldOff();
-  if (absl::Status status = MoveToName(); !status.ok()) return status;
+  SIMVISOR_RETURN_IF_ERROR(MoveToName());
   // Some file systems cannot, and keep their folders safe by themselves.
   if (fsync(folder_) != 0 && errno != EBADF && !IsUnsupported(errno)) {
     return ErrorOf(errno);

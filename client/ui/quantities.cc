@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/size.h"
+#include "base/status_macros.h"
 #include "base/uuid.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
@@ -57,12 +58,12 @@ absl::StatusOr<Range> ParseRange(absl::string_view first_name,
                                  absl::string_view count_name,
                                  absl::string_view text) {
   const size_t plus = text.find('+');
-  auto first = ParseNumber(first_name, text.substr(0, plus));
-  if (!first.ok()) return first.status();
-  if (plus == absl::string_view::npos) return Range{*first, 1};
-  auto count = ParseNumber(count_name, text.substr(plus + 1));
-  if (!count.ok()) return count.status();
-  return Range{*first, *count};
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t first,
+                            ParseNumber(first_name, text.substr(0, plus)));
+  if (plus == absl::string_view::npos) return Range{first, 1};
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t count,
+                            ParseNumber(count_name, text.substr(plus + 1)));
+  return Range{first, count};
 }
 
 }  // namespace
@@ -99,20 +100,20 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
 }
 
 absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {
-  auto range = ParseRange("mfn", "number of frames", text);
-  if (!range.ok()) return range.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Range range,
+                            ParseRange("mfn", "number of frames", text));
   v1::MfnExtent extent;
-  extent.set_first_mfn(range->first);
-  extent.set_count(range->count);
+  extent.set_first_mfn(range.first);
+  extent.set_count(range.count);
   return extent;
 }
 
 absl::StatusOr<v1::PfnExtent> ParsePfns(absl::string_view text) {
-  auto range = ParseRange("pfn", "number of pages", text);
-  if (!range.ok()) return range.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Range range,
+                            ParseRange("pfn", "number of pages", text));
   v1::PfnExtent extent;
-  extent.set_first_pfn(range->first);
-  extent.set_count(range->count);
+  extent.set_first_pfn(range.first);
+  extent.set_count(range.count);
   return extent;
 }
 
@@ -129,8 +130,7 @@ absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text) {
   } else if (HasUuidForm(text)) {
     ref.set_uuid(std::string(text));
   } else {
-    const absl::Status utf8 = CheckUtf8("domain name", text);
-    if (!utf8.ok()) return utf8;
+    SIMVISOR_RETURN_IF_ERROR(CheckUtf8("domain name", text));
     ref.set_name(std::string(text));
   }
   return ref;

@@ -8,17 +8,17 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "client/ui/command_line.h"
 
 namespace simvisor::client {
 
 // `arguments` with verbs spelt out: a word at a verb's place that begins the
-// name of exactly one verb of `app`, and is no verb itself, becomes that verb;
-// the same goes for the verbs of a group after it.  A UsageError() for a word
-// that begins no verb's name, or the names of several.
+// name of exactly one verb of `program`, and is no verb itself, becomes that
+// verb; the same goes for the verbs of a group after it.  A UsageError() for a
+// word that begins no verb's name, or the names of several.
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
-    const CLI::App& app, std::vector<std::string> arguments);
+    const Verb& program, std::vector<std::string> arguments);
 
 }  // namespace simvisor::client
 

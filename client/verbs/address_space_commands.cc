@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/quantities.h"
 #include "client/ui/word_text.h"
 #include "client/verbs/commands.h"
@@ -54,12 +55,11 @@ std::string DescribeTotals(const v1::AddressSpaceTotals& totals) {
 }
 
 absl::Status Create(Session& session, const CreateArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::CreateAddressSpacesRequest>();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::CreateAddressSpacesRequest>();
   request.set_count(args.count);
   return session.Show(
-      target->client.CreateAddressSpaces(request),
+      target.client.CreateAddressSpaces(request),
       [&](const v1::CreateAddressSpacesResponse& made) {
         const uint64_t last = made.first_id() + made.count() - 1;
         session.out() << args.domain << ": created address space"
@@ -74,14 +74,13 @@ absl::Status Create(Session& session, const CreateArgs& args) {
 absl::Status Destroy(Session& session, const IdsArgs& args) {
   v1::DestroyAddressSpacesRequest request;
   for (const std::string& text : args.ids) {
-    auto id = ParseNumber("address space", text);
-    if (!id.ok()) return id.status();
-    request.add_ids(*id);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
+                              ParseNumber("address space", text));
+    request.add_ids(id);
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  return session.Show(target->client.DestroyAddressSpaces(request),
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  return session.Show(target.client.DestroyAddressSpaces(request),
                       [&](const v1::DestroyAddressSpacesResponse& left) {
                         session.out()
                             << args.domain << ": "
@@ -132,12 +131,11 @@ absl::Status ListText(Session& session, const Target& target,
 }
 
 absl::Status List(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
-  const auto request = target->MakeRequest<v1::ListAddressSpacesRequest>();
-  if (!session.json()) return ListText(session, *target, request);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
+  const auto request = target.MakeRequest<v1::ListAddressSpacesRequest>();
+  if (!session.json()) return ListText(session, target, request);
   v1::ListAddressSpacesResponse all;
-  const absl::Status status = target->client.ListAddressSpaces(
+  const absl::Status status = target.client.ListAddressSpaces(
       request, [&](const v1::ListAddressSpacesResponse& response) {
         all.mutable_address_spaces()->MergeFrom(response.address_spaces());
         *all.mutable_totals() = response.totals();
@@ -148,19 +146,17 @@ absl::Status List(Session& session, const std::string& domain) {
 
 absl::Status Translate(Session& session, const TranslateArgs& args) {
   v1::TranslateInAddressSpaceRequest request;
-  auto id = ParseNumber("address space", args.id);
-  if (!id.ok()) return id.status();
-  request.set_id(*id);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
+                            ParseNumber("address space", args.id));
+  request.set_id(id);
   for (const std::string& text : args.pfns) {
-    auto pfn = ParseNumber("pfn", text);
-    if (!pfn.ok()) return pfn.status();
-    request.add_pfns(*pfn);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", text));
+    request.add_pfns(pfn);
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   return session.Show(
-      target->client.TranslateInAddressSpace(request),
+      target.client.TranslateInAddressSpace(request),
       [&](const v1::TranslateInAddressSpaceResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -171,11 +167,10 @@ absl::Status Translate(Session& session, const TranslateArgs& args) {
 }
 
 absl::Status Sync(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
-      target->client.SyncAddressSpaces(
-          target->MakeRequest<v1::SyncAddressSpacesRequest>()),
+      target.client.SyncAddressSpaces(
+          target.MakeRequest<v1::SyncAddressSpacesRequest>()),
       [&](const v1::SyncAddressSpacesResponse& sync) {
         session.out() << domain << ": "
                       << Plural(sync.tables_walked(), "table", "tables")
@@ -185,55 +180,53 @@ absl::Status Sync(Session& session, const std::string& domain) {
       });
 }
 
-void AddChanges(Commands& commands, CLI::App& group) {
+void AddChanges(Commands& commands, Verb group) {
   auto create_args = std::make_shared<CreateArgs>();
-  CLI::App& create =
-      commands.Add(group, "create", "Start processes, all or none",
-                   [create_args](Session& session) {
-                     return Create(session, *create_args);
-                   });
-  create.add_option("DOM", create_args->domain, kDomainHelp)->required();
-  create.add_option("COUNT", create_args->count, "How many, up to 65536")
-      ->capture_default_str();
+  Verb create = commands.Add(group, "create", "Start processes, all or none",
+                             [create_args](Session& session) {
+                               return Create(session, *create_args);
+                             });
+  create.AddPositional("DOM", create_args->domain, kDomainHelp).Required();
+  create.AddPositional("COUNT", create_args->count, "How many, up to 65536")
+      .ShowDefault();
   auto destroy_args = std::make_shared<IdsArgs>();
-  CLI::App& destroy =
-      commands.Add(group, "destroy", "End processes, all or none",
-                   [destroy_args](Session& session) {
-                     return Destroy(session, *destroy_args);
-                   });
-  destroy.add_option("DOM", destroy_args->domain, kDomainHelp)->required();
-  destroy.add_option("ID", destroy_args->ids, "Ids, as list prints them")
-      ->required();
+  Verb destroy = commands.Add(group, "destroy", "End processes, all or none",
+                              [destroy_args](Session& session) {
+                                return Destroy(session, *destroy_args);
+                              });
+  destroy.AddPositional("DOM", destroy_args->domain, kDomainHelp).Required();
+  destroy.AddPositional("ID", destroy_args->ids, "Ids, as list prints them")
+      .Required();
 }
 
-void AddLooks(Commands& commands, CLI::App& group) {
+void AddLooks(Commands& commands, Verb group) {
   auto listed = std::make_shared<std::string>();
   commands
       .Add(group, "list", "Say where each process has its page tables",
            [listed](Session& session) { return List(session, *listed); })
-      .add_option("DOM", *listed, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *listed, kDomainHelp)
+      .Required();
   auto args = std::make_shared<TranslateArgs>();
-  CLI::App& translate = commands.Add(
+  Verb translate = commands.Add(
       group, "translate", "Say what pfns map to as a process sees the list",
       [args](Session& session) { return Translate(session, *args); });
-  translate.add_option("DOM", args->domain, kDomainHelp)->required();
-  translate.add_option("ID", args->id, "Id, as list prints it")->required();
-  translate.add_option("PFN", args->pfns, kPfnHelp)->required();
+  translate.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  translate.AddPositional("ID", args->id, "Id, as list prints it").Required();
+  translate.AddPositional("PFN", args->pfns, kPfnHelp).Required();
   auto synced = std::make_shared<std::string>();
   commands
       .Add(group, "sync",
            "Bring listed tables up to date with the kernel's "
            "(vmalloc_sync_all)",
            [synced](Session& session) { return Sync(session, *synced); })
-      .add_option("DOM", *synced, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *synced, kDomainHelp)
+      .Required();
 }
 
 }  // namespace
 
 void AddAddressSpaceCommands(Commands& commands) {
-  CLI::App& group = commands.AddGroup(
+  Verb group = commands.AddGroup(
       "address-space", "Processes of a PAE guest and their kernel page tables");
   AddChanges(commands, group);
   AddLooks(commands, group);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
 
@@ -66,12 +67,11 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
 }
 
 absl::Status BalloonState(Session& session, const std::string& name) {
-  auto target = session.Open(name);
-  if (!target.ok()) return target.status();
-  const auto response =
-      target->client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
-  if (!response.ok()) return response.status();
-  const v1::Domain& domain = response->domain();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const v1::GetDomainResponse response,
+      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+  const v1::Domain& domain = response.domain();
   if (!domain.has_balloon_driver()) {
     return absl::FailedPreconditionError(
         absl::StrCat("balloon state of ", name, ": ",
@@ -87,13 +87,13 @@ absl::Status BalloonState(Session& session, const std::string& name) {
 
 }  // namespace
 
-void AddBalloonStateCommand(Commands& commands, CLI::App& balloon) {
+void AddBalloonStateCommand(Commands& commands, Verb balloon) {
   auto name = std::make_shared<std::string>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       balloon, "state", "Show what a guest's balloon driver counts and does",
       [name](Session& session) { return BalloonState(session, *name); });
-  verb.add_option("DOM", *name, kDomainHelp)->required();
-  verb.footer(
+  verb.AddPositional("DOM", *name, kDomainHelp).Required();
+  verb.SetFooter(
       "Names are those of the driver's balloon_stats.  credit, target less\n"
       "current, is what it works on.  After AGAIN it tries again\n"
       "schedule_delay seconds later; after CANCELLED an hour later, if there\n"

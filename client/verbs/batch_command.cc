@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/memory_ops_stream.h"
 #include "client/ui/exit_code.h"
@@ -235,28 +236,26 @@ class Batch {
 };
 
 absl::Status RunBatch(Session& session, const BatchArgs& args) {
-  auto lines = LineReader::Open(args.file);
-  if (!lines.ok()) return lines.status();
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  const auto stream = (*client)->StreamMemoryOps();
-  return Batch(session, **lines, *stream, args.stop).Run();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto lines, LineReader::Open(args.file));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  const auto stream = client->StreamMemoryOps();
+  return Batch(session, *lines, *stream, args.stop).Run();
 }
 
 }  // namespace
 
 void AddBatchCommand(Commands& commands) {
   auto args = std::make_shared<BatchArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "batch", "Do many operations on memory over one stream",
       [args](Session& session) { return RunBatch(session, *args); });
-  verb.add_option("FILE", args->file,
-                  "Operations, one a line; - is standard input")
-      ->capture_default_str();
-  verb.add_flag("--stop", args->stop,
-                "End at the first line that fails; each line is then done\n"
-                "before the next is sent, which is slow");
-  verb.footer(
+  verb.AddPositional("FILE", args->file,
+                     "Operations, one a line; - is standard input")
+      .ShowDefault();
+  verb.AddFlag("--stop", args->stop,
+               "End at the first line that fails; each line is then done\n"
+               "before the next is sent, which is slow");
+  verb.SetFooter(
       "A line is one of these commands, without 'simvisor': mem-set, balloon\n"
       "down, balloon up, p2m lookup, p2m set, identity mark, guest write.\n"
       "Blank lines, and lines that begin with #, are skipped.\n"

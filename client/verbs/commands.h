@@ -1,8 +1,7 @@
 // The commands of the program and how they are declared.
 //
-// A command is a CLI11 subcommand with a function; parsing a command line
-// chooses one, and the program runs it afterwards.  Each Add*() declares the
-// verbs of one group.
+// A command is a verb with a function; parsing a command line chooses one, and
+// the program runs it afterwards.  Each Add*() declares the verbs of one group.
 //
 // Thread safety: thread-compatible.
 
@@ -13,9 +12,9 @@
 #include <string>
 #include <utility>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "client/session/session.h"
+#include "client/ui/command_line.h"
 
 namespace simvisor::client {
 
@@ -29,26 +28,28 @@ inline constexpr char kXlSizeHelp[] = "Size with t, g, m, k or b; MiB without";
 
 class Commands {
  public:
-  // Declares commands in `app`, which must outlive this object.
-  explicit Commands(CLI::App& app) : app_(app) {}
+  // Declares commands in `program`, whose CommandLine must outlive this object.
+  explicit Commands(Verb program) : program_(program) {}
 
-  // A group of commands, such as p2m.
-  CLI::App& AddGroup(const std::string& name, const std::string& help);
+  // A group of commands, such as p2m, or of `parent`, such as p2m foreign.
+  Verb AddGroup(const std::string& name, const std::string& help) {
+    return AddGroup(program_, name, help);
+  }
+  Verb AddGroup(Verb parent, const std::string& name, const std::string& help);
 
   // A command of `parent` that does `action`; arguments are added to the
   // result.
-  CLI::App& Add(CLI::App& parent, const std::string& name,
-                const std::string& help, Action action);
-  CLI::App& Add(const std::string& name, const std::string& help,
-                Action action) {
-    return Add(app_, name, help, std::move(action));
+  Verb Add(Verb parent, const std::string& name, const std::string& help,
+           Action action);
+  Verb Add(const std::string& name, const std::string& help, Action action) {
+    return Add(program_, name, help, std::move(action));
   }
 
   // What the parsed command line asks for.
   const Action& chosen() const { return chosen_; }
 
  private:
-  CLI::App& app_;
+  Verb program_;
   Action chosen_;
 };
 
@@ -70,16 +71,16 @@ void AddScriptCommands(Commands& commands);
 void AddVcpuCommands(Commands& commands);
 
 // Declared by AddMemoryCommands() in the group balloon.
-void AddBalloonStateCommand(Commands& commands, CLI::App& balloon);
+void AddBalloonStateCommand(Commands& commands, Verb balloon);
 
 // Declared by AddGuestCommands() in its group.
-void AddGuestLoadCommand(Commands& commands, CLI::App& guest);
+void AddGuestLoadCommand(Commands& commands, Verb guest);
 
 // Declared by AddP2mCommands() in its group.
-void AddP2mForeignCommands(Commands& commands, CLI::App& p2m);
-void AddP2mSetCommand(Commands& commands, CLI::App& p2m);
-void AddP2mMapCommand(Commands& commands, CLI::App& p2m);
-void AddWalkCommand(Commands& commands, CLI::App& p2m);
+void AddP2mForeignCommands(Commands& commands, Verb p2m);
+void AddP2mSetCommand(Commands& commands, Verb p2m);
+void AddP2mMapCommand(Commands& commands, Verb p2m);
+void AddWalkCommand(Commands& commands, Verb p2m);
 
 }  // namespace simvisor::client
 

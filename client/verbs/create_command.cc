@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/files.h"
 #include "client/verbs/commands.h"
@@ -24,11 +25,11 @@ struct CreateArgs {
 };
 
 absl::Status Create(Session& session, const CreateArgs& args) {
-  auto text = ReadFile(args.file, kMaxConfigBytes);
-  if (!text.ok()) return text.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                            ReadFile(args.file, kMaxConfigBytes));
   if (!args.quiet) session.err() << "Parsing config from " << args.file << "\n";
   std::vector<std::string> warnings;
-  auto spec = ParseDomainConfig(args.file, *text, args.overrides, warnings);
+  auto spec = ParseDomainConfig(args.file, text, args.overrides, warnings);
   // A misspelt key may be what is behind an error.
   for (const std::string& warning : warnings) {
     session.err() << "warning: " << warning << "\n";
@@ -38,12 +39,11 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   *request.mutable_spec() = *std::move(spec);
   request.set_start_paused(args.paused);
   if (args.dry_run) return session.PrintJson(request);
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   const auto response = [&] {
-    FramesBar bar(session, **client, "create",
+    FramesBar bar(session, *client, "create",
                   [&] { return request.spec().memory_pages(); });
-    return (*client)->CreateDomain(request);
+    return client->CreateDomain(request);
   }();
   return session.Show(response);
 }
@@ -52,19 +52,19 @@ absl::Status Create(Session& session, const CreateArgs& args) {
 
 void AddCreateCommand(Commands& commands) {
   auto args = std::make_shared<CreateArgs>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add("create", "Create a domain from an xl.cfg file and start it",
                    [args](Session& session) { return Create(session, *args); });
-  verb.add_option("FILE", args->file, "xl.cfg file; - is standard input")
-      ->required();
-  verb.add_option("KEY=VALUE", args->overrides,
-                  "Statements that override those of the file");
-  verb.add_flag("-p,--paused", args->paused,
-                "Leave it as built; its guest boots when it is unpaused");
-  verb.add_flag("-q,--quiet", args->quiet, "Do not say what is parsed");
-  verb.add_flag("-n,-N,--dryrun", args->dry_run,
-                "Print the request as JSON instead of sending it");
-  verb.footer(
+  verb.AddPositional("FILE", args->file, "xl.cfg file; - is standard input")
+      .Required();
+  verb.AddPositional("KEY=VALUE", args->overrides,
+                     "Statements that override those of the file");
+  verb.AddFlag("-p,--paused", args->paused,
+               "Leave it as built; its guest boots when it is unpaused");
+  verb.AddFlag("-q,--quiet", args->quiet, "Do not say what is parsed");
+  verb.AddFlag("-n,-N,--dryrun", args->dry_run,
+               "Print the request as JSON instead of sending it");
+  verb.SetFooter(
       "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
       "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are\n"
       "accepted without effect and named in one warning; unknown ones are\n"

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 
@@ -20,7 +21,7 @@ struct AddArgs {
   std::string code;
   uint32_t delay_ms = 0;  // 0: no delay
   bool crash = false;
-  // As written; CLI11 would take -1 for a large number.
+  // As written; the parser would take -1 for a large number.
   std::string skip = "0";
   std::string count = "0";
   double probability = 1;
@@ -37,24 +38,22 @@ absl::StatusOr<v1::FaultRule> MakeRule(const AddArgs& args) {
   } else {
     rule.mutable_error()->set_code(args.code);
   }
-  auto skip = ParseNumber("--skip", args.skip);
-  if (!skip.ok()) return skip.status();
-  rule.set_skip(*skip);
-  auto count = ParseNumber("--count", args.count);
-  if (!count.ok()) return count.status();
-  rule.set_count(*count);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t skip,
+                            ParseNumber("--skip", args.skip));
+  rule.set_skip(skip);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t count,
+                            ParseNumber("--count", args.count));
+  rule.set_count(count);
   rule.set_probability(args.probability);
   return rule;
 }
 
 absl::Status Add(Session& session, const AddArgs& args) {
-  auto rule = MakeRule(args);
-  if (!rule.ok()) return rule.status();
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(auto rule, MakeRule(args));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::AddFaultRequest request;
-  *request.mutable_rule() = *std::move(rule);
-  return session.Show((*client)->AddFault(request),
+  *request.mutable_rule() = std::move(rule);
+  return session.Show(client->AddFault(request),
                       [&](const v1::AddFaultResponse& added) {
                         session.out() << "rule " << added.id() << " is set at "
                                       << args.point << "\n";
@@ -94,9 +93,8 @@ void PrintFaults(Session& session, const v1::ListFaultsResponse& list) {
 }
 
 absl::Status List(Session& session, bool points) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  return session.Show((*client)->ListFaults({}),
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  return session.Show(client->ListFaults({}),
                       [&](const v1::ListFaultsResponse& list) {
                         if (!points) return PrintFaults(session, list);
                         for (const v1::FaultPoint& point : list.points()) {
@@ -109,14 +107,12 @@ absl::Status List(Session& session, bool points) {
 absl::Status Clear(Session& session, const std::vector<std::string>& ids) {
   v1::RemoveFaultsRequest request;
   for (const std::string& text : ids) {
-    auto id = ParseNumber("rule", text);
-    if (!id.ok()) return id.status();
-    request.add_ids(*id);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, ParseNumber("rule", text));
+    request.add_ids(id);
   }
   request.set_all(ids.empty());
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  return session.Show((*client)->RemoveFaults(request),
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  return session.Show(client->RemoveFaults(request),
                       [&](const v1::RemoveFaultsResponse& response) {
                         session.out()
                             << response.removed()
@@ -125,37 +121,36 @@ absl::Status Clear(Session& session, const std::vector<std::string>& ids) {
                       });
 }
 
-void AddAdd(Commands& commands, CLI::App& group) {
+void AddAdd(Commands& commands, Verb group) {
   auto args = std::make_shared<AddArgs>();
-  CLI::App& add = commands.Add(
+  Verb add = commands.Add(
       group, "add", "Set a rule for a point: fail, wait or die there",
       [args](Session& session) { return Add(session, *args); });
-  add.add_option("POINT", args->point,
-                 "Where, such as save.piece; fault list --points names all")
-      ->required();
-  add.add_option("--domain", args->domain, "Only for the domain of this name")
-      ->type_name("NAME");
-  auto* const code = add.add_option("--error", args->code,
-                                    "Fail with this canonical code, such as "
-                                    "UNAVAILABLE; without an action,\n"
-                                    "fail with INTERNAL")
-                         ->type_name("CODE");
-  auto* const delay =
-      add.add_option("--delay-ms", args->delay_ms, "Wait, then go on")
-          ->check(CLI::Range(1, 60000))
-          ->excludes(code);
-  add.add_flag("--crash", args->crash, "Kill the daemon, by SIGKILL")
-      ->excludes(code)
-      ->excludes(delay);
-  add.add_option("--skip", args->skip, "Hits that do nothing before [0]")
-      ->type_name("N");
-  add.add_option("--count", args->count,
-                 "How often it acts; 0 for no limit [0]")
-      ->type_name("N");
-  add.add_option("--probability", args->probability,
-                 "Chance of each hit, above 0 and at most 1 [1]")
-      ->type_name("P");
-  add.footer(
+  add.AddPositional("POINT", args->point,
+                    "Where, such as save.piece; fault list --points names all")
+      .Required();
+  add.AddOption("--domain", args->domain, "Only for the domain of this name")
+      .ValueName("NAME");
+  const Argument code = add.AddOption("--error", args->code,
+                                      "Fail with this canonical code, such as "
+                                      "UNAVAILABLE; without an action,\n"
+                                      "fail with INTERNAL")
+                            .ValueName("CODE");
+  const Argument delay =
+      add.AddOption("--delay-ms", args->delay_ms, "Wait, then go on")
+          .Between(1, 60000)
+          .Excludes(code);
+  add.AddFlag("--crash", args->crash, "Kill the daemon, by SIGKILL")
+      .Excludes(code)
+      .Excludes(delay);
+  add.AddOption("--skip", args->skip, "Hits that do nothing before [0]")
+      .ValueName("N");
+  add.AddOption("--count", args->count, "How often it acts; 0 for no limit [0]")
+      .ValueName("N");
+  add.AddOption("--probability", args->probability,
+                "Chance of each hit, above 0 and at most 1 [1]")
+      .ValueName("P");
+  add.SetFooter(
       "Chance comes from the daemon's --seed and the rule's number: the same\n"
       "calls meet the same faults.");
 }
@@ -163,7 +158,7 @@ void AddAdd(Commands& commands, CLI::App& group) {
 }  // namespace
 
 void AddFaultCommands(Commands& commands) {
-  CLI::App& group = commands.AddGroup(
+  Verb group = commands.AddGroup(
       "fault",
       "Put faults in the way of calls (simvisord --enable-fault-injection)");
   AddAdd(commands, group);
@@ -171,12 +166,12 @@ void AddFaultCommands(Commands& commands) {
   commands
       .Add(group, "list", "List the rules, how often hit, and how often acted",
            [points](Session& session) { return List(session, *points); })
-      .add_flag("--points", *points, "Explain every point instead");
+      .AddFlag("--points", *points, "Explain every point instead");
   auto ids = std::make_shared<std::vector<std::string>>();
   commands
       .Add(group, "clear", "Remove rules",
            [ids](Session& session) { return Clear(session, *ids); })
-      .add_option("ID", *ids, "Rules, as list numbers them; all by default");
+      .AddPositional("ID", *ids, "Rules, as list numbers them; all by default");
 }
 
 }  // namespace simvisor::client

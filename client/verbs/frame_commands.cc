@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 #include "client/ui/hex_dump.h"
 #include "client/ui/output_file.h"
 #include "client/ui/quantities.h"
@@ -29,9 +30,8 @@ template <typename Request>
 absl::StatusOr<Request> RequestFor(const FramesArgs& args) {
   Request request;
   for (const std::string& text : args.frames) {
-    auto extent = ParseFrames(text);
-    if (!extent.ok()) return extent.status();
-    *request.add_extents() = *extent;
+    SIMVISOR_ASSIGN_OR_RETURN(const v1::MfnExtent extent, ParseFrames(text));
+    *request.add_extents() = extent;
   }
   return request;
 }
@@ -50,13 +50,12 @@ std::string FrameRunLine(const v1::FrameRun& run) {
 }
 
 absl::Status Lookup(Session& session, const FramesArgs& args) {
-  auto request = RequestFor<v1::LookupFramesRequest>(args);
-  if (!request.ok()) return request.status();
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto request,
+                            RequestFor<v1::LookupFramesRequest>(args));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::LookupFramesResponse all;
-  const absl::Status status = (*client)->LookupFrames(
-      *request, [&](const v1::LookupFramesResponse& response) {
+  const absl::Status status = client->LookupFrames(
+      request, [&](const v1::LookupFramesResponse& response) {
         if (session.json()) all.MergeFrom(response);
         for (const v1::FrameRun& run : response.runs()) {
           if (!session.json()) session.out() << FrameRunLine(run);
@@ -88,20 +87,19 @@ absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
 }
 
 absl::Status Read(Session& session, const FramesArgs& args) {
-  auto request = RequestFor<v1::ReadFramesRequest>(args);
-  if (!request.ok()) return request.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto request,
+                            RequestFor<v1::ReadFramesRequest>(args));
   std::optional<OutputFile> file;
   if (!args.file.empty()) {
-    auto created = OutputFile::Create(args.file);
-    if (!created.ok()) return created.status();
-    file.emplace(*std::move(created));
+    SIMVISOR_ASSIGN_OR_RETURN(OutputFile created,
+                              OutputFile::Create(args.file));
+    file.emplace(std::move(created));
   }
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   const bool collects = session.json() || file.has_value();
   v1::ReadFramesResponse all;
-  const absl::Status status = (*client)->ReadFrames(
-      *request, [&](const v1::ReadFramesResponse& response) {
+  const absl::Status status =
+      client->ReadFrames(request, [&](const v1::ReadFramesResponse& response) {
         if (collects) {
           all.MergeFrom(response);
           return absl::OkStatus();
@@ -118,9 +116,8 @@ absl::Status Read(Session& session, const FramesArgs& args) {
 }
 
 absl::Status Audit(Session& session) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->AuditHost({});
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  auto response = client->AuditHost({});
   const absl::Status shown =
       session.Show(response, [&](const v1::AuditHostResponse& audit) {
         for (const std::string& finding : audit.findings()) {
@@ -140,22 +137,22 @@ absl::Status Audit(Session& session) {
 
 void AddFrameCommands(Commands& commands) {
   constexpr char kFramesHelp[] = "Frames, as MFN or MFN+COUNT";
-  CLI::App& group = commands.AddGroup("frames", "Look at the machine's frames");
+  Verb group = commands.AddGroup("frames", "Look at the machine's frames");
   auto args = std::make_shared<FramesArgs>();
   commands
       .Add(group, "lookup", "Say who owns frames, and at which pfns",
            [args](Session& session) { return Lookup(session, *args); })
-      .add_option("MFN", args->frames, kFramesHelp)
-      ->required();
-  CLI::App& read =
+      .AddPositional("MFN", args->frames, kFramesHelp)
+      .Required();
+  Verb read =
       commands.Add(group, "read", "Print what frames hold, whoever owns them",
                    [args](Session& session) { return Read(session, *args); });
-  read.add_option("MFN", args->frames, kFramesHelp)->required();
-  read.add_option("-f,--file", args->file,
-                  "Write the bytes to this file instead; - is standard "
-                  "output");
+  read.AddPositional("MFN", args->frames, kFramesHelp).Required();
+  read.AddOption("-f,--file", args->file,
+                 "Write the bytes to this file instead; - is standard "
+                 "output");
   commands.Add("audit", "Check every invariant of the machine", &Audit)
-      .footer("Findings go to standard output and give exit code 1.");
+      .SetFooter("Findings go to standard output and give exit code 1.");
 }
 
 }  // namespace simvisor::client

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/status_macros.h"
 #include "client/ui/hex_dump.h"
 #include "client/ui/output_file.h"
 #include "client/ui/quantities.h"
@@ -23,21 +24,19 @@ struct ReadArgs {
 };
 
 absl::Status Read(Session& session, const ReadArgs& args) {
-  auto pfn = ParseNumber("pfn", args.pfn);
-  if (!pfn.ok()) return pfn.status();
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", args.pfn));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   std::optional<OutputFile> file;
   if (!args.file.empty()) {
-    auto created = OutputFile::Create(args.file);
-    if (!created.ok()) return created.status();
-    file.emplace(*std::move(created));
+    SIMVISOR_ASSIGN_OR_RETURN(OutputFile created,
+                              OutputFile::Create(args.file));
+    file.emplace(std::move(created));
   }
-  auto request = target->MakeRequest<v1::ReadGuestMemoryRequest>();
-  request.set_pfn(*pfn);
+  auto request = target.MakeRequest<v1::ReadGuestMemoryRequest>();
+  request.set_pfn(pfn);
   request.set_offset_bytes(args.offset);
   request.set_length_bytes(args.length);
-  auto response = target->client.ReadGuestMemory(request);
+  auto response = target.client.ReadGuestMemory(request);
   if (response.ok() && file.has_value()) return file->Finish(response->data());
   return session.Show(response, [&](const v1::ReadGuestMemoryResponse& read) {
     session.out() << HexDump(read.data(), args.offset);
@@ -46,15 +45,13 @@ absl::Status Read(Session& session, const ReadArgs& args) {
 
 absl::Status Write(Session& session, const WriteArgs& args) {
   v1::WriteGuestMemoryRequest request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  return session.Show(target->client.WriteGuestMemory(request));
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  return session.Show(target.client.WriteGuestMemory(request));
 }
 
-void AddWrite(Commands& commands, CLI::App& group) {
+void AddWrite(Commands& commands, Verb group) {
   auto args = std::make_shared<WriteArgs>();
   AddArguments(
       commands.Add(group, "write", "Write bytes of guest memory",
@@ -65,20 +62,20 @@ void AddWrite(Commands& commands, CLI::App& group) {
 }  // namespace
 
 void AddGuestCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("guest", "The memory of a guest: read, write, load");
   auto args = std::make_shared<ReadArgs>();
-  CLI::App& read =
+  Verb read =
       commands.Add(group, "read", "Print bytes of guest memory",
                    [args](Session& session) { return Read(session, *args); });
-  read.add_option("DOM", args->domain, kDomainHelp)->required();
-  read.add_option("PFN", args->pfn, kPfnHelp)->required();
-  read.add_option("--offset", args->offset, kOffsetHelp);
-  read.add_option("--length", args->length,
-                  "Bytes to read, a page by default, at most 1 MiB");
-  read.add_option("-f,--file", args->file,
-                  "Write the bytes to this file instead; - is standard "
-                  "output");
+  read.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  read.AddPositional("PFN", args->pfn, kPfnHelp).Required();
+  read.AddOption("--offset", args->offset, kOffsetHelp);
+  read.AddOption("--length", args->length,
+                 "Bytes to read, a page by default, at most 1 MiB");
+  read.AddOption("-f,--file", args->file,
+                 "Write the bytes to this file instead; - is standard "
+                 "output");
   AddWrite(commands, group);
   AddGuestLoadCommand(commands, group);
 }

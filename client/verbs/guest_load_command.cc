@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -45,17 +46,17 @@ std::string Describe(const v1::GuestLoad& load) {
 
 absl::Status Start(Session& session, const Target& target,
                    const LoadArgs& args) {
-  auto pages = ParsePages(args.working_set);
-  if (!pages.ok()) return pages.status();
-  auto rate = ParseNumber("pages per second", args.pages_per_second);
-  if (!rate.ok()) return rate.status();
-  auto seed = ParseNumber("seed", args.seed);
-  if (!seed.ok()) return seed.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.working_set));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const uint64_t rate,
+      ParseNumber("pages per second", args.pages_per_second));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t seed,
+                            ParseNumber("seed", args.seed));
   auto request = target.MakeRequest<v1::StartGuestLoadRequest>();
-  request.mutable_spec()->set_pages_per_second(*rate);
-  request.mutable_spec()->set_working_set_pages(*pages);
+  request.mutable_spec()->set_pages_per_second(rate);
+  request.mutable_spec()->set_working_set_pages(pages);
   request.mutable_spec()->set_pattern(PatternNamed(args.pattern));
-  request.mutable_spec()->set_seed(*seed);
+  request.mutable_spec()->set_seed(seed);
   return session.Show(target.client.StartGuestLoad(request));
 }
 
@@ -95,48 +96,46 @@ absl::Status Check(Session& session, const Target& target,
 }
 
 absl::Status Run(Session& session, const LoadArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  if (args.status) return ShowStatus(session, *target);
-  if (args.stop) return Stop(session, *target);
-  if (args.check) return Check(session, *target, args.domain);
-  return Start(session, *target, args);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  if (args.status) return ShowStatus(session, target);
+  if (args.stop) return Stop(session, target);
+  if (args.check) return Check(session, target, args.domain);
+  return Start(session, target, args);
 }
 
 }  // namespace
 
-void AddGuestLoadCommand(Commands& commands, CLI::App& guest) {
+void AddGuestLoadCommand(Commands& commands, Verb guest) {
   auto args = std::make_shared<LoadArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       guest, "load", "Run a program in a guest that writes pages all the time",
       [args](Session& session) { return Run(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  CLI::Option* rate =
-      verb.add_option("--pages-per-second", args->pages_per_second,
-                      "Pages written per second, 1000 by default");
-  CLI::Option* size =
-      verb.add_option("--working-set", args->working_set,
-                      "Pages to write to: a number, or a size such as 64m, "
-                      "the default");
-  CLI::Option* pattern =
-      verb.add_option("--pattern", args->pattern,
-                      "Order of the writes, random by default; hotspot: 90 % "
-                      "go to the first 10 % of the pages")
-          ->check(CLI::IsMember({"sequential", "random", "hotspot"}));
-  CLI::Option* seed = verb.add_option(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  const Argument rate =
+      verb.AddOption("--pages-per-second", args->pages_per_second,
+                     "Pages written per second, 1000 by default");
+  const Argument size =
+      verb.AddOption("--working-set", args->working_set,
+                     "Pages to write to: a number, or a size such as 64m, "
+                     "the default");
+  const Argument pattern =
+      verb.AddOption("--pattern", args->pattern,
+                     "Order of the writes, random by default; hotspot: 90 % "
+                     "go to the first 10 % of the pages")
+          .OneOf({"sequential", "random", "hotspot"});
+  const Argument seed = verb.AddOption(
       "--seed", args->seed, "What the writes follow from, 1 by default");
-  CLI::Option* status = verb.add_flag(
+  const Argument status = verb.AddFlag(
       "--status", args->status, "Tell how far the guest's load is instead");
-  CLI::Option* stop =
-      verb.add_flag("--stop", args->stop, "End the guest's load instead");
-  CLI::Option* check =
-      verb.add_flag("--check", args->check,
-                    "Compare the load's pages with what they must hold "
-                    "instead; fails if one differs");
-  for (CLI::Option* instead : {status, stop, check}) {
-    for (CLI::Option* other :
-         {rate, size, pattern, seed, status, stop, check}) {
-      if (other != instead) instead->excludes(other);
+  const Argument stop =
+      verb.AddFlag("--stop", args->stop, "End the guest's load instead");
+  const Argument check =
+      verb.AddFlag("--check", args->check,
+                   "Compare the load's pages with what they must hold "
+                   "instead; fails if one differs");
+  for (Argument instead : {status, stop, check}) {
+    for (Argument other : {rate, size, pattern, seed, status, stop, check}) {
+      if (other != instead) instead.Excludes(other);
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/files.h"
@@ -75,27 +76,25 @@ std::string Beginning(const SaveArgs& args, absl::string_view first_piece) {
 }
 
 absl::Status Save(Session& session, const SaveArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   v1::SaveDomainRequest::Start start;
-  *start.mutable_domain() = target->ref;
+  *start.mutable_domain() = target.ref;
   start.set_layer(LayerOf(args.layer));
   start.set_after(AfterOf(args));
-  auto file = OutputFile::Create(args.file);
-  if (!file.ok()) return file.status();
+  SIMVISOR_ASSIGN_OR_RETURN(OutputFile file, OutputFile::Create(args.file));
   ProgressBar bar(session.BarStream(args.file == "-"), "save");
   bool begun = false;
   bool stored = false;
-  const absl::Status status = target->client.SaveDomain(
-      start, [&](const v1::SaveDomainResponse& piece) {
+  const absl::Status status =
+      target.client.SaveDomain(start, [&](const v1::SaveDomainResponse& piece) {
         if (!begun) {
           session.err() << Beginning(args, piece.data()) << "\n";
           begun = true;
         }
-        absl::Status written = file->Append(piece.data());
+        absl::Status written = file.Append(piece.data());
         bar.Update(piece.pfns_done(), piece.pfns_total());
         if (written.ok() && piece.last()) {
-          written = file->Commit();
+          written = file.Commit();
           stored = written.ok();
         }
         return written;
@@ -114,18 +113,17 @@ absl::Status Save(Session& session, const SaveArgs& args) {
 absl::Status FillSpec(Session& session, const RestoreArgs& args,
                       v1::RestoreOptions& options) {
   if (args.files.size() == 2) {
-    auto text = ReadFile(args.files[0], kMaxConfigBytes);
-    if (!text.ok()) return text.status();
+    SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                              ReadFile(args.files[0], kMaxConfigBytes));
     std::vector<std::string> warnings;
-    auto spec = ParseDomainConfig(args.files[0], *text, {}, warnings);
+    auto spec = ParseDomainConfig(args.files[0], text, {}, warnings);
     for (const std::string& warning : warnings) {
       session.err() << "warning: " << warning << "\n";
     }
     if (!spec.ok()) return spec.status();
     *options.mutable_spec() = *std::move(spec);
   }
-  const absl::Status utf8 = CheckUtf8("--name", args.name);
-  if (!utf8.ok()) return utf8;
+  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("--name", args.name));
   if (!args.name.empty()) options.mutable_spec()->set_name(args.name);
   return absl::OkStatus();
 }
@@ -148,8 +146,7 @@ absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
   size_t before;
   do {
     before = piece.size();
-    const absl::Status read = file.Read(kPieceBytes - before, piece);
-    if (!read.ok()) return read;
+    SIMVISOR_RETURN_IF_ERROR(file.Read(kPieceBytes - before, piece));
   } while (piece.size() > before && piece.size() < enough);
   return absl::OkStatus();
 }
@@ -162,26 +159,21 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
     return UsageError(
         "restore: CONFIG and FILE cannot both be standard input; name a file");
   }
-  auto file = OpenImage(path);
-  if (!file.ok()) return file.status();
-  if (auto filled = FillSpec(session, args, options); !filled.ok()) {
-    return filled;
-  }
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(InputFile file, OpenImage(path));
+  SIMVISOR_RETURN_IF_ERROR(FillSpec(session, args, options));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   ProgressBar bar(session.BarStream(false), "restore");
   uint64_t sent = 0;
-  const auto response = (*client)->RestoreDomain(
+  const auto response = client->RestoreDomain(
       options, [&](std::string* piece) -> absl::StatusOr<bool> {
-        const absl::Status read = ReadPiece(*file, sent == 0, *piece);
-        if (!read.ok()) return read;
+        SIMVISOR_RETURN_IF_ERROR(ReadPiece(file, sent == 0, *piece));
         if (const std::string info = XlInfo(*piece);
             sent == 0 && !info.empty()) {
           session.err() << "Loading new save file " << path
                         << " (new xl fmt info " << info << ")\n";
         }
         sent += piece->size();
-        bar.Update(sent, file->size());
+        bar.Update(sent, file.size());
         return !piece->empty();
       });
   bar.Clear();
@@ -190,23 +182,24 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
 
 void AddSave(Commands& commands) {
   auto args = std::make_shared<SaveArgs>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add("save", "Save a domain to a file and end it",
                    [args](Session& session) { return Save(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("FILE", args->file,
-                  "File, replaced once the image is whole and on the disk; - "
-                  "is standard output")
-      ->required();
-  auto* const running = verb.add_flag("-c,--checkpoint", args->keep_running,
-                                      "Leave the domain running");
-  verb.add_flag("-p,--paused", args->keep_paused, "Leave the domain, paused")
-      ->excludes(running);
-  verb.add_option("--layer", args->layer,
-                  "How much of Xen's layers to write: xl, libxl or libxc")
-      ->check(CLI::IsMember({"xl", "libxl", "libxc"}))
-      ->capture_default_str();
-  verb.footer(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(
+          "FILE", args->file,
+          "File, replaced once the image is whole and on the disk; - "
+          "is standard output")
+      .Required();
+  const Argument running = verb.AddFlag("-c,--checkpoint", args->keep_running,
+                                        "Leave the domain running");
+  verb.AddFlag("-p,--paused", args->keep_paused, "Leave the domain, paused")
+      .Excludes(running);
+  verb.AddOption("--layer", args->layer,
+                 "How much of Xen's layers to write: xl, libxl or libxc")
+      .OneOf({"xl", "libxl", "libxc"})
+      .ShowDefault();
+  verb.SetFooter(
       "The image is written to a file of its own in the folder of FILE, which\n"
       "takes the place of FILE when it is whole and on the disk; only then "
       "does\n"
@@ -222,19 +215,20 @@ void AddSave(Commands& commands) {
 
 void AddRestore(Commands& commands) {
   auto args = std::make_shared<RestoreArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "restore", "Restore a domain from a file",
       [args](Session& session) { return Restore(session, *args); });
-  verb.add_option("[CONFIG] FILE", args->files,
-                  "File or pipe with the image, - for standard input; before "
-                  "it, an "
-                  "xl.cfg file in place of the configuration in the image")
-      ->required()
-      ->expected(1, 2);
-  verb.add_flag("-p,--paused", args->paused, "Leave the domain paused");
-  verb.add_option("--name", args->name,
-                  "Name; needed for an image that names no domain, unless "
-                  "CONFIG does");
+  verb.AddPositional(
+          "[CONFIG] FILE", args->files,
+          "File or pipe with the image, - for standard input; before "
+          "it, an "
+          "xl.cfg file in place of the configuration in the image")
+      .Required()
+      .Values(1, 2);
+  verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused");
+  verb.AddOption("--name", args->name,
+                 "Name; needed for an image that names no domain, unless "
+                 "CONFIG does");
 }
 
 }  // namespace

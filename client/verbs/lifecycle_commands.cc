@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/session/frames_bar.h"
@@ -23,13 +24,12 @@ int LibxlError(const absl::Status& status) {
 }
 
 absl::Status Destroy(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   const auto response = [&] {
-    FramesBar bar(session, target->client, "destroy",
-                  [&] { return CurrentPages(*target); });
-    return target->client.DestroyDomain(
-        target->MakeRequest<v1::DestroyDomainRequest>());
+    FramesBar bar(session, target.client, "destroy",
+                  [&] { return CurrentPages(target); });
+    return target.client.DestroyDomain(
+        target.MakeRequest<v1::DestroyDomainRequest>());
   }();
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "destroy failed (rc=" << LibxlError(response.status())
@@ -39,27 +39,23 @@ absl::Status Destroy(Session& session, const std::string& domain) {
 }
 
 absl::Status Pause(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
-  return session.Show(target->client.PauseDomain(
-      target->MakeRequest<v1::PauseDomainRequest>()));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
+  return session.Show(
+      target.client.PauseDomain(target.MakeRequest<v1::PauseDomainRequest>()));
 }
 
 absl::Status Unpause(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
-  return session.Show(target->client.UnpauseDomain(
-      target->MakeRequest<v1::UnpauseDomainRequest>()));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
+  return session.Show(target.client.UnpauseDomain(
+      target.MakeRequest<v1::UnpauseDomainRequest>()));
 }
 
 absl::Status Rename(Session& session, const RenameArgs& args) {
-  const absl::Status utf8 = CheckUtf8("domain name", args.new_name);
-  if (!utf8.ok()) return utf8;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::RenameDomainRequest>();
+  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("domain name", args.new_name));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::RenameDomainRequest>();
   request.set_new_name(args.new_name);
-  auto response = target->client.RenameDomain(request);
+  auto response = target.client.RenameDomain(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "Can't rename domain '" << args.domain << "'.\n";
   }
@@ -75,8 +71,8 @@ void AddSimple(Commands& commands, const std::string& name,
            [domain, action](Session& session) {
              return action(session, *domain);
            })
-      .add_option("DOM", *domain, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *domain, kDomainHelp)
+      .Required();
 }
 
 }  // namespace
@@ -89,11 +85,11 @@ void AddLifecycleCommands(Commands& commands) {
             "Let a guest run (unlike xl, a failure gives exit code 1)",
             &Unpause);
   auto args = std::make_shared<RenameArgs>();
-  CLI::App& rename =
+  Verb rename =
       commands.Add("rename", "Give a domain another name",
                    [args](Session& session) { return Rename(session, *args); });
-  rename.add_option("DOM", args->domain, kDomainHelp)->required();
-  rename.add_option("NEWNAME", args->new_name, "Its new name")->required();
+  rename.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  rename.AddPositional("NEWNAME", args->new_name, "Its new name").Required();
 }
 
 }  // namespace simvisor::client

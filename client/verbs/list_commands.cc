@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/ui/json_object.h"
 #include "client/ui/xl_output.h"
@@ -23,20 +24,18 @@ struct ListArgs {
 
 absl::StatusOr<v1::Domain> GetDomain(Session& session,
                                      const std::string& name) {
-  auto target = session.Open(name);
-  if (!target.ok()) return target.status();
-  auto response =
-      target->client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
-  if (!response.ok()) return response.status();
-  return response->domain();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const v1::GetDomainResponse response,
+      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+  return response.domain();
 }
 
 absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
                                                   const ListArgs& args) {
   if (args.domains.empty()) {
-    auto client = session.Connect();
-    if (!client.ok()) return client.status();
-    return (*client)->ListAllDomains();
+    SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+    return client->ListAllDomains();
   }
   v1::ListDomainsResponse response;
   for (const std::string& name : args.domains) {
@@ -110,9 +109,8 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
 }
 
 absl::Status Info(Session& session, const std::string& name) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  auto response = (*client)->GetHost({});
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  auto response = client->GetHost({});
   if (response.ok() && !name.empty()) {
     return PrintInfoValue(session, response->host(), name);
   }
@@ -146,8 +144,8 @@ void AddNameCommands(Commands& commands) {
                  session, *name, "Can't get domid of domain name",
                  [](const v1::Domain& d) { return absl::StrCat(d.domid()); });
            })
-      .add_option("DOM", *name, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *name, kDomainHelp)
+      .Required();
   commands
       .Add("domname", "Print the name of a domain",
            [name](Session& session) {
@@ -155,27 +153,28 @@ void AddNameCommands(Commands& commands) {
                                   "Can't get domain name of domain id",
                                   [](const v1::Domain& d) { return d.name(); });
            })
-      .add_option("DOM", *name, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *name, kDomainHelp)
+      .Required();
 }
 
 }  // namespace
 
 void AddListCommands(Commands& commands) {
   auto list_args = std::make_shared<ListArgs>();
-  CLI::App& list = commands.Add(
+  Verb list = commands.Add(
       "list", "List domains with their memory and state",
       [list_args](Session& session) { return List(session, *list_args); });
-  list.add_option("DOM", list_args->domains, "Domains to list; all by default");
-  list.add_flag("-v,--verbose", list_args->verbose,
-                "Show UUID and guest ABI as well");
-  list.add_flag("-l,--long", list_args->long_form, "All there is, as JSON");
+  list.AddPositional("DOM", list_args->domains,
+                     "Domains to list; all by default");
+  list.AddFlag("-v,--verbose", list_args->verbose,
+               "Show UUID and guest ABI as well");
+  list.AddFlag("-l,--long", list_args->long_form, "All there is, as JSON");
 
   auto name = std::make_shared<std::string>();
   commands
       .Add("info", "Describe the machine",
            [name](Session& session) { return Info(session, *name); })
-      .add_option("NAME", *name, "Print this value only");
+      .AddPositional("NAME", *name, "Print this value only");
   AddNameCommands(commands);
 }
 

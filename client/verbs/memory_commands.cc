@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/printable.h"
+#include "base/status_macros.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -53,46 +54,40 @@ void NoteShortMove(Session& session, const Target& target,
 
 absl::Status MemSet(Session& session, const TargetArgs& args) {
   v1::SetMemoryTargetRequest request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   const auto response = [&] {
-    FramesBar bar(session, target->client, "mem-set", [&] {
-      const uint64_t now = CurrentGuestPages(*target);
+    FramesBar bar(session, target.client, "mem-set", [&] {
+      const uint64_t now = CurrentGuestPages(target);
       const uint64_t goal = request.target_pages();
       return std::max(now, goal) - std::min(now, goal);
     });
-    return target->client.SetMemoryTarget(request);
+    return target.client.SetMemoryTarget(request);
   }();
-  if (response.ok()) NoteShortMove(session, *target, response->memory());
+  if (response.ok()) NoteShortMove(session, target, response->memory());
   return session.Show(response);
 }
 
 absl::Status MemMax(Session& session, const TargetArgs& args) {
-  auto pages = ParseXlMemory(args.size);
-  if (!pages.ok()) return pages.status();
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::SetMaxMemoryRequest>();
-  request.set_max_pages(*pages);
-  return session.Show(target->client.SetMaxMemory(request));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParseXlMemory(args.size));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::SetMaxMemoryRequest>();
+  request.set_max_pages(pages);
+  return session.Show(target.client.SetMaxMemory(request));
 }
 
 template <typename Request, typename Method>
 absl::Status Balloon(Session& session, const BalloonArgs& args,
                      absl::string_view direction, Method method) {
   Request request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   const auto response = [&] {
-    FramesBar bar(session, target->client, "balloon",
+    FramesBar bar(session, target.client, "balloon",
                   [&] { return request.pages(); });
-    return (target->client.*method)(request);
+    return (target.client.*method)(request);
   }();
   return session.Show(response, [&](const auto& moved) {
     session.out() << args.domain << ": " << moved.moved_pages() << " of "
@@ -104,19 +99,19 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
 }
 
 void AddBalloonCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("balloon", "Move pages between a guest and the host");
   auto args = std::make_shared<BalloonArgs>();
-  CLI::App& down = commands.Add(
-      group, "down", "Take pages out of a guest", [args](Session& session) {
-        return Balloon<v1::BalloonDownRequest>(session, *args, "down",
-                                               &Client::BalloonDown);
-      });
-  CLI::App& up = commands.Add(group, "up", "Give pages to a guest",
-                              [args](Session& session) {
-                                return Balloon<v1::BalloonUpRequest>(
-                                    session, *args, "up", &Client::BalloonUp);
-                              });
+  Verb down = commands.Add(group, "down", "Take pages out of a guest",
+                           [args](Session& session) {
+                             return Balloon<v1::BalloonDownRequest>(
+                                 session, *args, "down", &Client::BalloonDown);
+                           });
+  Verb up = commands.Add(group, "up", "Give pages to a guest",
+                         [args](Session& session) {
+                           return Balloon<v1::BalloonUpRequest>(
+                               session, *args, "up", &Client::BalloonUp);
+                         });
   AddArguments(down, *args);
   AddArguments(up, *args);
   AddBalloonStateCommand(commands, group);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/progress_bar.h"
@@ -41,7 +42,7 @@ struct ResolveArgs {
 
 // The address as the daemon must have it, which has a folder of its own.
 absl::StatusOr<std::string> TargetAddress(const std::string& host) {
-  if (auto checked = CheckAddress(host); !checked.ok()) return checked;
+  SIMVISOR_RETURN_IF_ERROR(CheckAddress(host));
   absl::string_view path = host;
   if (!absl::ConsumePrefix(&path, "unix:")) return host;
   std::error_code error;
@@ -55,9 +56,8 @@ absl::StatusOr<v1::PrecopyPolicy> PolicyOf(const MigrateArgs& args) {
   if (args.min_dirty.has_value()) policy.set_min_dirty_pages(*args.min_dirty);
   policy.set_max_downtime_ms(args.max_downtime_ms);
   if (!args.bandwidth.empty()) {
-    auto pages = ParsePages(args.bandwidth);
-    if (!pages.ok()) return pages.status();
-    policy.set_max_bytes_per_second(*pages * kPageBytes);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.bandwidth));
+    policy.set_max_bytes_per_second(pages * kPageBytes);
   }
   return policy;
 }
@@ -86,18 +86,16 @@ std::string Outcome(const v1::MigrateDomainResponse& moved) {
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
   auto host = TargetAddress(args.host);
   if (!host.ok()) return UsageError(host.status().message());
-  auto policy = PolicyOf(args);
-  if (!policy.ok()) return policy.status();
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::MigrateDomainRequest>();
+  SIMVISOR_ASSIGN_OR_RETURN(auto policy, PolicyOf(args));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::MigrateDomainRequest>();
   request.set_target(*host);
-  *request.mutable_policy() = *std::move(policy);
+  *request.mutable_policy() = std::move(policy);
   request.set_start_paused(args.paused);
   request.set_migration_id(args.id);
   ProgressBar bar(session.BarStream(false), "migrate");
   v1::MigrateDomainResponse last;
-  const absl::Status status = target->client.MigrateDomain(
+  const absl::Status status = target.client.MigrateDomain(
       request, [&](const v1::MigrateDomainResponse& progress) {
         last = progress;
         bar.Update(progress.pass_pfns_done(), progress.pass_pfns_total(),
@@ -119,11 +117,9 @@ std::string StateName(v1::MigrationState state) {
 }
 
 absl::Status List(Session& session) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   return session.Show(
-      (*client)->ListAllMigrations(),
-      [&](const v1::ListMigrationsResponse& all) {
+      client->ListAllMigrations(), [&](const v1::ListMigrationsResponse& all) {
         session.out() << absl::StrFormat("%-32s %-8s %-10s %5s %s\n", "ID",
                                          "Way", "State", "Dom", "Name / Peer");
         for (const v1::Migration& one : all.migrations()) {
@@ -145,13 +141,12 @@ absl::Status Resolve(Session& session, const ResolveArgs& args) {
     return UsageError(
         "migrate-resolve: say what becomes of the copy here, --keep or --drop");
   }
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::ResolveMigrationRequest request;
   request.set_migration_id(args.id);
   request.set_decision(args.keep ? v1::MIGRATION_DECISION_KEEP
                                  : v1::MIGRATION_DECISION_DROP);
-  return session.Show((*client)->ResolveMigration(request),
+  return session.Show(client->ResolveMigration(request),
                       [&](const v1::ResolveMigrationResponse& resolved) {
                         session.err()
                             << "Migration " << args.id << " is "
@@ -161,40 +156,41 @@ absl::Status Resolve(Session& session, const ResolveArgs& args) {
 
 void AddMigrate(Commands& commands) {
   auto args = std::make_shared<MigrateArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "migrate", "Move a running domain to another daemon",
       [args](Session& session) { return Migrate(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("HOST", args->host,
-                  "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
-      ->required();
-  verb.add_flag("-p,--paused", args->paused, "Leave the domain paused there");
-  verb.add_option("--max-passes", args->max_passes,
-                  "Passes over the running guest; 5 by default")
-      ->check(CLI::Range(1, 1000));
-  verb.add_option("--min-dirty", args->min_dirty,
-                  "Fewer dirty pages than this end the passes; 50 by default");
-  verb.add_option("--bandwidth", args->bandwidth,
-                  "Most to send in a second, a SIZE such as 100m; no limit by "
-                  "default");
-  verb.add_option("--max-downtime", args->max_downtime_ms,
-                  "Milliseconds the guest may stand still; the migration fails "
-                  "if it would take longer");
-  verb.add_option("--id", args->id,
-                  "Id of the migration; a random one by default");
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(
+          "HOST", args->host,
+          "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
+      .Required();
+  verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused there");
+  verb.AddOption("--max-passes", args->max_passes,
+                 "Passes over the running guest; 5 by default")
+      .Between(1, 1000);
+  verb.AddOption("--min-dirty", args->min_dirty,
+                 "Fewer dirty pages than this end the passes; 50 by default");
+  verb.AddOption("--bandwidth", args->bandwidth,
+                 "Most to send in a second, a SIZE such as 100m; no limit by "
+                 "default");
+  verb.AddOption("--max-downtime", args->max_downtime_ms,
+                 "Milliseconds the guest may stand still; the migration fails "
+                 "if it would take longer");
+  verb.AddOption("--id", args->id,
+                 "Id of the migration; a random one by default");
 }
 
 void AddResolve(Commands& commands) {
   auto args = std::make_shared<ResolveArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "migrate-resolve",
       "Decide what becomes of a domain whose other daemon is gone",
       [args](Session& session) { return Resolve(session, *args); });
-  verb.add_option("ID", args->id, "Id of the migration; see migrations")
-      ->required();
-  auto* const keep = verb.add_flag(
+  verb.AddPositional("ID", args->id, "Id of the migration; see migrations")
+      .Required();
+  const Argument keep = verb.AddFlag(
       "--keep", args->keep, "The copy here runs; the other one must be gone");
-  verb.add_flag("--drop", args->drop, "The copy here goes")->excludes(keep);
+  verb.AddFlag("--drop", args->drop, "The copy here goes").Excludes(keep);
 }
 
 }  // namespace

@@ -17,39 +17,40 @@ constexpr size_t kMaxWriteBytes = 1 << 20;
 
 }  // namespace
 
-void AddArguments(CLI::App& verb, TargetArgs& args) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option("SIZE", args.size, kXlSizeHelp)->required();
+void AddArguments(Verb verb, TargetArgs& args) {
+  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional("SIZE", args.size, kXlSizeHelp).Required();
 }
 
-void AddArguments(CLI::App& verb, BalloonArgs& args) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option("PAGES|SIZE", args.size,
-                  "Number of pages, or a size such as 512m (t, g, m, k, b)")
-      ->required();
-  verb.add_flag("--partial", args.partial,
-                "Move what there is if there are fewer");
+void AddArguments(Verb verb, BalloonArgs& args) {
+  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional("PAGES|SIZE", args.size,
+                     "Number of pages, or a size such as 512m (t, g, m, k, b)")
+      .Required();
+  verb.AddFlag("--partial", args.partial,
+               "Move what there is if there are fewer");
 }
 
-void AddArguments(CLI::App& verb, LookupArgs& args) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option("PFN", args.pfns, kPfnHelp)->required();
+void AddArguments(Verb verb, LookupArgs& args) {
+  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional("PFN", args.pfns, kPfnHelp).Required();
 }
 
-void AddArguments(CLI::App& verb, SetArgs& args) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option("PFN", args.first, "First pfn, decimal or 0x...")->required();
-  verb.add_option("COUNT", args.count, "Number of pfns")->required();
-  verb.add_option("CLASS", args.class_name, "What the words become")
-      ->required()
-      ->check(CLI::IsMember({"missing", "identity", "ram"}));
-  verb.add_option("MFN", args.mfn,
-                  "ram: frame of the first pfn, the others follow in order");
-  CLI::Option* release = verb.add_flag(
+void AddArguments(Verb verb, SetArgs& args) {
+  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional("PFN", args.first, "First pfn, decimal or 0x...")
+      .Required();
+  verb.AddPositional("COUNT", args.count, "Number of pfns").Required();
+  verb.AddPositional("CLASS", args.class_name, "What the words become")
+      .Required()
+      .OneOf({"missing", "identity", "ram"});
+  verb.AddPositional("MFN", args.mfn,
+                     "ram: frame of the first pfn, the others follow in order");
+  const Argument release = verb.AddFlag(
       "--release", args.release, "Free frames under words that are RAM now");
-  verb.add_flag("--keep", args.keep,
-                "Leave such frames with the domain, in no word")
-      ->excludes(release);
+  verb.AddFlag("--keep", args.keep,
+               "Leave such frames with the domain, in no word")
+      .Excludes(release);
 }
 
 // The parser lets no other name through.
@@ -74,15 +75,15 @@ absl::StatusOr<uint64_t> MfnOf(const SetArgs& args) {
   return ParseNumber("mfn", args.mfn);
 }
 
-void AddArguments(CLI::App& verb, MarkArgs& args) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option("START", args.start, "First pfn, decimal or 0x...")
-      ->required();
-  verb.add_option("END", args.end, "One past the last pfn, or 'end'")
-      ->required();
-  verb.add_flag("--release", args.release,
-                "Free the frames of RAM in the range, which is refused "
-                "otherwise");
+void AddArguments(Verb verb, MarkArgs& args) {
+  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional("START", args.start, "First pfn, decimal or 0x...")
+      .Required();
+  verb.AddPositional("END", args.end, "One past the last pfn, or 'end'")
+      .Required();
+  verb.AddFlag("--release", args.release,
+               "Free the frames of RAM in the range, which is refused "
+               "otherwise");
 }
 
 absl::StatusOr<uint64_t> EndOf(const MarkArgs& args) {
@@ -90,15 +91,15 @@ absl::StatusOr<uint64_t> EndOf(const MarkArgs& args) {
   return ParseNumber("pfn", args.end);
 }
 
-void AddArguments(CLI::App& verb, WriteArgs& args) {
-  verb.add_option("DOM", args.domain, kDomainHelp)->required();
-  verb.add_option("PFN", args.pfn, kPfnHelp)->required();
-  verb.add_option("TEXT", args.text, "Bytes to write, as text");
-  verb.add_option("--hex", args.hex, "Bytes to write, such as '00 ff a0'");
-  verb.add_option("-f,--file", args.file,
-                  "File that holds the bytes, at most 1 MiB; - is standard "
-                  "input");
-  verb.add_option("--offset", args.offset, kOffsetHelp);
+void AddArguments(Verb verb, WriteArgs& args) {
+  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional("PFN", args.pfn, kPfnHelp).Required();
+  verb.AddPositional("TEXT", args.text, "Bytes to write, as text");
+  verb.AddOption("--hex", args.hex, "Bytes to write, such as '00 ff a0'");
+  verb.AddOption("-f,--file", args.file,
+                 "File that holds the bytes, at most 1 MiB; - is standard "
+                 "input");
+  verb.AddOption("--offset", args.offset, kOffsetHelp);
 }
 
 absl::StatusOr<std::string> DataOf(const WriteArgs& args) {

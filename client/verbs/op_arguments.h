@@ -16,9 +16,10 @@
 #include <utility>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/status_macros.h"
+#include "client/ui/command_line.h"
 #include "client/ui/quantities.h"
 #include "simvisor/v1/common.pb.h"
 
@@ -29,13 +30,12 @@ struct TargetArgs {
   std::string domain;
   std::string size;
 };
-void AddArguments(CLI::App& verb, TargetArgs& args);
+void AddArguments(Verb verb, TargetArgs& args);
 
 template <typename Message>
 absl::Status Fill(const TargetArgs& args, Message& message) {
-  auto pages = ParseXlMemory(args.size);
-  if (!pages.ok()) return pages.status();
-  message.set_target_pages(*pages);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParseXlMemory(args.size));
+  message.set_target_pages(pages);
   return absl::OkStatus();
 }
 
@@ -45,13 +45,12 @@ struct BalloonArgs {
   std::string size;
   bool partial = false;
 };
-void AddArguments(CLI::App& verb, BalloonArgs& args);
+void AddArguments(Verb verb, BalloonArgs& args);
 
 template <typename Message>
 absl::Status Fill(const BalloonArgs& args, Message& message) {
-  auto pages = ParsePages(args.size);
-  if (!pages.ok()) return pages.status();
-  message.set_pages(*pages);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.size));
+  message.set_pages(pages);
   message.set_allow_partial(args.partial);
   return absl::OkStatus();
 }
@@ -61,14 +60,13 @@ struct LookupArgs {
   std::string domain;
   std::vector<std::string> pfns;
 };
-void AddArguments(CLI::App& verb, LookupArgs& args);
+void AddArguments(Verb verb, LookupArgs& args);
 
 template <typename Message>
 absl::Status Fill(const LookupArgs& args, Message& message) {
   for (const std::string& text : args.pfns) {
-    auto pfn = ParseNumber("pfn", text);
-    if (!pfn.ok()) return pfn.status();
-    message.add_pfns(*pfn);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", text));
+    message.add_pfns(pfn);
   }
   return absl::OkStatus();
 }
@@ -83,7 +81,7 @@ struct SetArgs {
   bool release = false;
   bool keep = false;
 };
-void AddArguments(CLI::App& verb, SetArgs& args);
+void AddArguments(Verb verb, SetArgs& args);
 v1::P2mClass ClassOf(const SetArgs& args);
 v1::RamPolicy PolicyOf(const SetArgs& args);
 // The MFN, which RAM must have and others must not; 0 without.
@@ -91,16 +89,15 @@ absl::StatusOr<uint64_t> MfnOf(const SetArgs& args);
 
 template <typename Message>
 absl::Status Fill(const SetArgs& args, Message& message) {
-  auto first = ParseNumber("pfn", args.first);
-  if (!first.ok()) return first.status();
-  auto count = ParseNumber("number of pfns", args.count);
-  if (!count.ok()) return count.status();
-  auto mfn = MfnOf(args);
-  if (!mfn.ok()) return mfn.status();
-  message.set_first_pfn(*first);
-  message.set_count(*count);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t first,
+                            ParseNumber("pfn", args.first));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t count,
+                            ParseNumber("number of pfns", args.count));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t mfn, MfnOf(args));
+  message.set_first_pfn(first);
+  message.set_count(count);
   message.set_p2m_class(ClassOf(args));
-  message.set_first_mfn(*mfn);
+  message.set_first_mfn(mfn);
   message.set_ram_policy(PolicyOf(args));
   return absl::OkStatus();
 }
@@ -112,18 +109,17 @@ struct MarkArgs {
   std::string end;
   bool release = false;
 };
-void AddArguments(CLI::App& verb, MarkArgs& args);
+void AddArguments(Verb verb, MarkArgs& args);
 // One past the last pfn, where "end" stands for the end of the list.
 absl::StatusOr<uint64_t> EndOf(const MarkArgs& args);
 
 template <typename Message>
 absl::Status Fill(const MarkArgs& args, Message& message) {
-  auto start = ParseNumber("pfn", args.start);
-  if (!start.ok()) return start.status();
-  auto end = EndOf(args);
-  if (!end.ok()) return end.status();
-  message.set_start_pfn(*start);
-  message.set_end_pfn(*end);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t start,
+                            ParseNumber("pfn", args.start));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t end, EndOf(args));
+  message.set_start_pfn(start);
+  message.set_end_pfn(end);
   message.set_release_ram(args.release);
   return absl::OkStatus();
 }
@@ -137,19 +133,17 @@ struct WriteArgs {
   std::string hex;
   std::string file;
 };
-void AddArguments(CLI::App& verb, WriteArgs& args);
+void AddArguments(Verb verb, WriteArgs& args);
 // The bytes, from where they are; reads a file.
 absl::StatusOr<std::string> DataOf(const WriteArgs& args);
 
 template <typename Message>
 absl::Status Fill(const WriteArgs& args, Message& message) {
-  auto pfn = ParseNumber("pfn", args.pfn);
-  if (!pfn.ok()) return pfn.status();
-  auto data = DataOf(args);
-  if (!data.ok()) return data.status();
-  message.set_pfn(*pfn);
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", args.pfn));
+  SIMVISOR_ASSIGN_OR_RETURN(std::string data, DataOf(args));
+  message.set_pfn(pfn);
   message.set_offset_bytes(args.offset);
-  message.set_data(*std::move(data));
+  message.set_data(std::move(data));
   return absl::OkStatus();
 }
 

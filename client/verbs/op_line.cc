@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/ui/verb_prefix.h"
@@ -22,16 +23,6 @@ absl::Status CheckSource(const WriteArgs& args) {
 template <typename Args>
 absl::Status CheckSource(const Args&) {
   return absl::OkStatus();
-}
-
-// "balloon down: SIZE is required"
-absl::Status Explain(const CLI::App& app, const CLI::ParseError& error) {
-  std::string verb;
-  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
-    at = at->get_subcommands().front();
-    absl::StrAppend(&verb, verb.empty() ? "" : " ", at->get_name());
-  }
-  return UsageError(absl::StrCat(verb, verb.empty() ? "" : ": ", error.what()));
 }
 
 std::string NameOf(const v1::DomainRef& ref) {
@@ -103,54 +94,49 @@ std::string DescribeOutcome(const v1::MemoryOp& op,
 }  // namespace
 
 template <typename Args, typename Field>
-void OpParser::Add(CLI::App& parent, const std::string& name, Field field) {
+void OpParser::Add(Verb parent, const std::string& name, Field field) {
   const auto args = std::make_shared<Args>();
-  CLI::App* const verb = parent.add_subcommand(name);
-  AddArguments(*verb, *args);
+  Verb verb = parent.AddVerb(name, "");
+  AddArguments(verb, *args);
   resets_.push_back([args] { *args = Args(); });
-  verb->callback([this, args, field] {
+  verb.OnChosen([this, args, field] {
     fill_ = [args, field](v1::MemoryOp& op) -> absl::Status {
-      auto ref = ParseDomain(args->domain);
-      if (!ref.ok()) return ref.status();
-      *op.mutable_domain() = *std::move(ref);
-      const absl::Status source = CheckSource(*args);
-      return source.ok() ? Fill(*args, *(op.*field)()) : source;
+      SIMVISOR_ASSIGN_OR_RETURN(*op.mutable_domain(),
+                                ParseDomain(args->domain));
+      SIMVISOR_RETURN_IF_ERROR(CheckSource(*args));
+      return Fill(*args, *(op.*field)());
     };
   });
 }
 
-OpParser::OpParser() : app_("", "batch") {
-  app_.set_help_flag();
-  app_.require_subcommand(1);
-  const auto group = [this](const char* name) -> CLI::App& {
-    CLI::App* const added = app_.add_subcommand(name);
-    added->require_subcommand(1);
-    return *added;
-  };
-  Add<TargetArgs>(app_, "mem-set", &v1::MemoryOp::mutable_set_target);
-  CLI::App& balloon = group("balloon");
+OpParser::OpParser() : line_("batch", "") {
+  line_.RemoveHelp();
+  Verb program = line_.program();
+  Add<TargetArgs>(program, "mem-set", &v1::MemoryOp::mutable_set_target);
+  Verb balloon = program.AddGroup("balloon", "");
   Add<BalloonArgs>(balloon, "down", &v1::MemoryOp::mutable_balloon_down);
   Add<BalloonArgs>(balloon, "up", &v1::MemoryOp::mutable_balloon_up);
-  CLI::App& p2m = group("p2m");
+  Verb p2m = program.AddGroup("p2m", "");
   Add<LookupArgs>(p2m, "lookup", &v1::MemoryOp::mutable_translate);
   Add<SetArgs>(p2m, "set", &v1::MemoryOp::mutable_set);
-  Add<MarkArgs>(group("identity"), "mark", &v1::MemoryOp::mutable_identity);
-  Add<WriteArgs>(group("guest"), "write", &v1::MemoryOp::mutable_write);
+  Add<MarkArgs>(program.AddGroup("identity", ""), "mark",
+                &v1::MemoryOp::mutable_identity);
+  Add<WriteArgs>(program.AddGroup("guest", ""), "write",
+                 &v1::MemoryOp::mutable_write);
 }
 
 absl::StatusOr<v1::MemoryOp> OpParser::Parse(const std::string& line) {
-  auto words = ExpandVerbs(app_, CLI::detail::split_up(line));
-  if (!words.ok()) return words.status();
-  std::reverse(words->begin(), words->end());  // as CLI11 wants them
+  SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
+                            ExpandVerbs(line_.program(), SplitWords(line)));
   for (const auto& reset : resets_) reset();
-  try {
-    app_.parse(*std::move(words));
-  } catch (const CLI::ParseError& error) {
-    return Explain(app_, error);
+  if (auto parsed = line_.Parse(std::move(words)); !parsed.ok()) {
+    // "balloon down: SIZE is required"
+    const std::string verbs = line_.chosen_verbs();
+    return UsageError(absl::StrCat(verbs, verbs.empty() ? "" : ": ",
+                                   parsed.status().message()));
   }
   v1::MemoryOp op;
-  const absl::Status filled = fill_(op);
-  if (!filled.ok()) return filled;
+  SIMVISOR_RETURN_IF_ERROR(fill_(op));
   return op;
 }
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/ui/command_line.h"
 #include "simvisor/v1/memory_ops.pb.h"
 
 namespace simvisor::client {
@@ -29,9 +29,9 @@ class OpParser {
 
  private:
   template <typename Args, typename Field>
-  void Add(CLI::App& parent, const std::string& name, Field field);
+  void Add(Verb parent, const std::string& name, Field field);
 
-  CLI::App app_;
+  CommandLine line_;
   // Options that a line does not give keep what the line before gave them.
   std::vector<std::function<void()>> resets_;
   std::function<absl::Status(v1::MemoryOp&)> fill_;  // of the verb of the line

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "base/status_macros.h"
 #include "client/verbs/commands.h"
 #include "client/verbs/op_arguments.h"
 
@@ -10,12 +11,10 @@ namespace {
 
 absl::Status Mark(Session& session, const MarkArgs& args) {
   v1::MarkIdentityRangeRequest request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  return session.Show(target->client.MarkIdentityRange(request),
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  return session.Show(target.client.MarkIdentityRange(request),
                       [&](const v1::MarkIdentityRangeResponse& response) {
                         session.out()
                             << args.domain << ": " << response.marked_pages()
@@ -28,12 +27,10 @@ absl::Status Mark(Session& session, const MarkArgs& args) {
 
 absl::Status Set(Session& session, const SetArgs& args) {
   v1::SetP2mRangeRequest request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  return session.Show(target->client.SetP2mRange(request),
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  return session.Show(target.client.SetP2mRange(request),
                       [&](const v1::SetP2mRangeResponse& response) {
                         session.out()
                             << args.domain << ": " << request.count()
@@ -47,7 +44,7 @@ absl::Status Set(Session& session, const SetArgs& args) {
 }  // namespace
 
 void AddIdentityCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("identity", "Ranges that map pfns to equal mfns");
   auto args = std::make_shared<MarkArgs>();
   AddArguments(
@@ -56,7 +53,7 @@ void AddIdentityCommands(Commands& commands) {
       *args);
 }
 
-void AddP2mSetCommand(Commands& commands, CLI::App& p2m) {
+void AddP2mSetCommand(Commands& commands, Verb p2m) {
   auto args = std::make_shared<SetArgs>();
   AddArguments(
       commands.Add(p2m, "set", "Set every word of a range",

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/run_printer.h"
 #include "client/ui/word_text.h"
@@ -48,17 +49,16 @@ absl::Status DumpText(Session& session, const Target& target,
 }
 
 absl::Status Dump(Session& session, const DumpArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::ListP2mRunsRequest>();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::ListP2mRunsRequest>();
   request.set_view(args.raw ? v1::P2M_VIEW_RAW : v1::P2M_VIEW_RESOLVED);
   request.set_merge(args.by_frame ? v1::RUN_MERGE_BY_FRAME
                                   : v1::RUN_MERGE_BY_CLASS);
   if (!session.json()) {
-    return DumpText(session, *target, request, args.by_frame);
+    return DumpText(session, target, request, args.by_frame);
   }
   v1::ListP2mRunsResponse all;
-  const absl::Status status = target->client.ListP2mRuns(
+  const absl::Status status = target.client.ListP2mRuns(
       request, [&](const v1::ListP2mRunsResponse& response) {
         all.MergeFrom(response);
         return absl::OkStatus();
@@ -68,13 +68,11 @@ absl::Status Dump(Session& session, const DumpArgs& args) {
 
 absl::Status Lookup(Session& session, const LookupArgs& args) {
   v1::TranslatePfnsRequest request;
-  const absl::Status filled = Fill(args, request);
-  if (!filled.ok()) return filled;
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   return session.Show(
-      target->client.TranslatePfns(request),
+      target.client.TranslatePfns(request),
       [&](const v1::TranslatePfnsResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -86,10 +84,9 @@ absl::Status Lookup(Session& session, const LookupArgs& args) {
 
 // The fields of P2mSummary are numbers all, so reflection names them.
 absl::Status Stat(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
-  return session.Show(target->client.GetP2mSummary(
-                          target->MakeRequest<v1::GetP2mSummaryRequest>()),
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
+  return session.Show(target.client.GetP2mSummary(
+                          target.MakeRequest<v1::GetP2mSummaryRequest>()),
                       [&](const v1::GetP2mSummaryResponse& response) {
                         const v1::P2mSummary& summary = response.summary();
                         const auto* type = v1::P2mSummary::descriptor();
@@ -102,7 +99,7 @@ absl::Status Stat(Session& session, const std::string& domain) {
                       });
 }
 
-void AddLookup(Commands& commands, CLI::App& group) {
+void AddLookup(Commands& commands, Verb group) {
   auto args = std::make_shared<LookupArgs>();
   AddArguments(
       commands.Add(group, "lookup", "Say what pfns map to",
@@ -113,24 +110,24 @@ void AddLookup(Commands& commands, CLI::App& group) {
 }  // namespace
 
 void AddP2mCommands(Commands& commands) {
-  CLI::App& group =
+  Verb group =
       commands.AddGroup("p2m", "Look at and change a domain's p2m list");
   auto dump_args = std::make_shared<DumpArgs>();
-  CLI::App& dump = commands.Add(
+  Verb dump = commands.Add(
       group, "dump", "Print the list as runs, as the kernel's p2m dump does",
       [dump_args](Session& session) { return Dump(session, *dump_args); });
-  dump.add_option("DOM", dump_args->domain, kDomainHelp)->required();
-  dump.add_flag("--raw", dump_args->raw,
-                "Stored words: shared identity leaves print as missing");
-  dump.add_flag("--by-frame", dump_args->by_frame,
-                "Say where runs map to, and end them where frames do");
+  dump.AddPositional("DOM", dump_args->domain, kDomainHelp).Required();
+  dump.AddFlag("--raw", dump_args->raw,
+               "Stored words: shared identity leaves print as missing");
+  dump.AddFlag("--by-frame", dump_args->by_frame,
+               "Say where runs map to, and end them where frames do");
   AddLookup(commands, group);
   auto domain = std::make_shared<std::string>();
   commands
       .Add(group, "stat", "Count words, leaves and frames of the list",
            [domain](Session& session) { return Stat(session, *domain); })
-      .add_option("DOM", *domain, kDomainHelp)
-      ->required();
+      .AddPositional("DOM", *domain, kDomainHelp)
+      .Required();
   AddP2mMapCommand(commands, group);
   AddWalkCommand(commands, group);
   AddP2mSetCommand(commands, group);

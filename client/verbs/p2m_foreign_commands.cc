@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -54,24 +55,20 @@ absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
 
 absl::Status Map(Session& session, const ForeignArgs& args) {
   v1::MapForeignFramesRequest request;
-  auto pfn = ParseNumber("pfn", args.pfn);
-  if (!pfn.ok()) return pfn.status();
+  SIMVISOR_ASSIGN_OR_RETURN(uint64_t pfn, ParseNumber("pfn", args.pfn));
   for (const std::string& text : args.numbers) {
-    auto frames = ParseFrames(text);
-    if (!frames.ok()) return frames.status();
-    const absl::Status fits =
-        CheckSlots("p2m foreign map", request.slots_size(), frames->count());
-    if (!fits.ok()) return fits;
-    for (uint64_t i = 0; i < frames->count(); ++i) {
+    SIMVISOR_ASSIGN_OR_RETURN(const auto frames, ParseFrames(text));
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckSlots("p2m foreign map", request.slots_size(), frames.count()));
+    for (uint64_t i = 0; i < frames.count(); ++i) {
       v1::ForeignSlot* const slot = request.add_slots();
-      slot->set_pfn((*pfn)++);
-      slot->set_mfn(frames->first_mfn() + i);
+      slot->set_pfn(pfn++);
+      slot->set_mfn(frames.first_mfn() + i);
     }
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  const auto response = target->client.MapForeignFrames(request);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  const auto response = target.client.MapForeignFrames(request);
   const absl::Status shown =
       session.Show(response, [&](const v1::MapForeignFramesResponse& mapped) {
         session.out() << args.domain << ": " << mapped.mapped_slots() << " of "
@@ -88,19 +85,16 @@ absl::Status Map(Session& session, const ForeignArgs& args) {
 absl::Status Unmap(Session& session, const ForeignArgs& args) {
   v1::UnmapForeignFramesRequest request;
   for (const std::string& text : args.numbers) {
-    auto pfns = ParsePfns(text);
-    if (!pfns.ok()) return pfns.status();
-    const absl::Status fits =
-        CheckSlots("p2m foreign unmap", request.pfns_size(), pfns->count());
-    if (!fits.ok()) return fits;
-    for (uint64_t i = 0; i < pfns->count(); ++i) {
-      request.add_pfns(pfns->first_pfn() + i);
+    SIMVISOR_ASSIGN_OR_RETURN(const auto pfns, ParsePfns(text));
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckSlots("p2m foreign unmap", request.pfns_size(), pfns.count()));
+    for (uint64_t i = 0; i < pfns.count(); ++i) {
+      request.add_pfns(pfns.first_pfn() + i);
     }
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
-  const auto response = target->client.UnmapForeignFrames(request);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  const auto response = target.client.UnmapForeignFrames(request);
   const absl::Status shown = session.Show(
       response, [&](const v1::UnmapForeignFramesResponse& unmapped) {
         session.out() << args.domain << ": " << unmapped.unmapped_slots()
@@ -123,15 +117,13 @@ std::string DescribeMfn(uint64_t pfn, uint64_t local) {
 absl::Status Mfn(Session& session, const ForeignArgs& args) {
   v1::TranslateMfnsRequest request;
   for (const std::string& text : args.numbers) {
-    auto mfn = ParseNumber("mfn", text);
-    if (!mfn.ok()) return mfn.status();
-    request.add_mfns(*mfn);
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t mfn, ParseNumber("mfn", text));
+    request.add_mfns(mfn);
   }
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request.mutable_domain() = target->ref;
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
   return session.Show(
-      target->client.TranslateMfns(request),
+      target.client.TranslateMfns(request),
       [&](const v1::TranslateMfnsResponse& response) {
         for (int i = 0; i < response.pfns_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -143,41 +135,39 @@ absl::Status Mfn(Session& session, const ForeignArgs& args) {
 
 }  // namespace
 
-void AddP2mForeignCommands(Commands& commands, CLI::App& p2m) {
-  CLI::App& group = *p2m.add_subcommand(
-      "foreign", "Frames of other domains in a domain's list");
-  group.require_subcommand(1);
-  group.fallthrough();
+void AddP2mForeignCommands(Commands& commands, Verb p2m) {
+  Verb group = commands.AddGroup(p2m, "foreign",
+                                 "Frames of other domains in a domain's list");
   auto map_args = std::make_shared<ForeignArgs>();
-  CLI::App& map = commands.Add(
+  Verb map = commands.Add(
       group, "map", "Map frames of other domains at missing pfns",
       [map_args](Session& session) { return Map(session, *map_args); });
-  map.add_option("DOM", map_args->domain, kDomainHelp)->required();
-  map.add_option("PFN", map_args->pfn,
-                 "Where the first frame goes; the others follow in order")
-      ->required();
-  map.add_option("MFN", map_args->numbers, "Frames, as MFN or MFN+COUNT")
-      ->required();
-  map.footer(
+  map.AddPositional("DOM", map_args->domain, kDomainHelp).Required();
+  map.AddPositional("PFN", map_args->pfn,
+                    "Where the first frame goes; the others follow in order")
+      .Required();
+  map.AddPositional("MFN", map_args->numbers, "Frames, as MFN or MFN+COUNT")
+      .Required();
+  map.SetFooter(
       "Pages that cannot be mapped are left out, each with its reason on "
       "standard\nerror, and give exit code 1.");
   auto unmap_args = std::make_shared<ForeignArgs>();
-  CLI::App& unmap = commands.Add(
+  Verb unmap = commands.Add(
       group, "unmap", "Unmap them again",
       [unmap_args](Session& session) { return Unmap(session, *unmap_args); });
-  unmap.add_option("DOM", unmap_args->domain, kDomainHelp)->required();
+  unmap.AddPositional("DOM", unmap_args->domain, kDomainHelp).Required();
   unmap
-      .add_option("PFN", unmap_args->numbers,
-                  "Foreign pfns, as PFN or PFN+COUNT")
-      ->required();
+      .AddPositional("PFN", unmap_args->numbers,
+                     "Foreign pfns, as PFN or PFN+COUNT")
+      .Required();
 
   auto mfn_args = std::make_shared<ForeignArgs>();
-  CLI::App& mfn = commands.Add(
+  Verb mfn = commands.Add(
       p2m, "mfn", "Say what the guest takes frames for (mfn_to_pfn)",
       [mfn_args](Session& session) { return Mfn(session, *mfn_args); });
-  mfn.add_option("DOM", mfn_args->domain, kDomainHelp)->required();
-  mfn.add_option("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
-      ->required();
+  mfn.AddPositional("DOM", mfn_args->domain, kDomainHelp).Required();
+  mfn.AddPositional("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
+      .Required();
 }
 
 }  // namespace simvisor::client

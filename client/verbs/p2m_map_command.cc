@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/printable.h"
+#include "base/status_macros.h"
 #include "client/ui/p2m_map.h"
 #include "client/verbs/commands.h"
 
@@ -18,14 +19,13 @@ struct MapArgs {
 };
 
 absl::Status Map(Session& session, const MapArgs& args) {
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  auto request = target->MakeRequest<v1::ListP2mRunsRequest>();
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  auto request = target.MakeRequest<v1::ListP2mRunsRequest>();
   request.set_view(args.raw ? v1::P2M_VIEW_RAW : v1::P2M_VIEW_RESOLVED);
   request.set_merge(v1::RUN_MERGE_BY_CLASS);
   const ScreenSize screen = session.screen();
   P2mMap map(args.width == 0 ? screen.columns : args.width, screen.rows);
-  const absl::Status status = target->client.ListP2mRuns(
+  const absl::Status status = target.client.ListP2mRuns(
       request, [&](const v1::ListP2mRunsResponse& response) {
         for (const v1::P2mRun& run : response.runs()) map.Add(run);
         return absl::OkStatus();
@@ -44,18 +44,18 @@ absl::Status Map(Session& session, const MapArgs& args) {
 
 }  // namespace
 
-void AddP2mMapCommand(Commands& commands, CLI::App& p2m) {
+void AddP2mMapCommand(Commands& commands, Verb p2m) {
   auto args = std::make_shared<MapArgs>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add(p2m, "map", "Draw the pfn space on one screen",
                    [args](Session& session) { return Map(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_flag("--raw", args->raw,
-                "Stored words: shared identity leaves count as missing");
-  verb.add_option("--width", args->width,
-                  "Columns to draw in [those of the terminal, or 80]")
-      ->check(CLI::Range(20, 4096));
-  verb.footer(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddFlag("--raw", args->raw,
+               "Stored words: shared identity leaves count as missing");
+  verb.AddOption("--width", args->width,
+                 "Columns to draw in [those of the terminal, or 80]")
+      .Between(20, 4096);
+  verb.SetFooter(
       "Each cell stands for the same number of pfns, a power of two.  R is\n"
       "RAM, I identity, F foreign, . missing; r, i, f and m are cells of\n"
       "several classes, by the largest.  A terminal gets coloured blocks\n"

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/printable.h"
+#include "base/status_macros.h"
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
 #include "client/ui/files.h"
@@ -67,17 +68,15 @@ class StepReport {
 };
 
 absl::Status Run(Session& session, const std::string& path) {
-  auto text = ReadFile(path, kMaxScriptBytes);
-  if (!text.ok()) return text.status();
-  auto file = ParseScript(path, *text);
-  if (!file.ok()) return file.status();
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  StepReport report(session, file->script.title());
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                            ReadFile(path, kMaxScriptBytes));
+  SIMVISOR_ASSIGN_OR_RETURN(const ScriptFile file, ParseScript(path, text));
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  StepReport report(session, file.script.title());
   const absl::Status status = RunScript(
-      *file,
+      file,
       [&](const auto& method, const auto& request, auto& response) {
-        return (*client)->CallMethod(method, request, response);
+        return client->CallMethod(method, request, response);
       },
       {.started = [&](const StepOutcome& step) { report.Started(step); },
        .finished = [&](const StepOutcome& step) { report.Finished(step); }});
@@ -89,13 +88,13 @@ absl::Status Run(Session& session, const std::string& path) {
 
 void AddScriptCommands(Commands& commands) {
   auto path = std::make_shared<std::string>();
-  CLI::App& verb =
+  Verb verb =
       commands.Add("run", "Run a script of requests with expected replies",
                    [path](Session& session) { return Run(session, *path); });
-  verb.add_option("SCRIPT", *path,
-                  "Script in protobuf's text format; - is standard input")
-      ->required();
-  verb.footer(
+  verb.AddPositional("SCRIPT", *path,
+                     "Script in protobuf's text format; - is standard input")
+      .Required();
+  verb.SetFooter(
       "A script is a simvisor.v1.Script (proto/simvisor/v1/script.proto).  "
       "The\n"
       "first step that does not hold ends the run with exit code 1; what it\n"

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/ui/json_object.h"
 #include "client/ui/xl_output.h"
@@ -28,9 +29,9 @@ struct PinArgs {
 };
 
 absl::StatusOr<uint32_t> HostCpus(const Client& client) {
-  auto response = client.GetHost({});
-  if (!response.ok()) return response.status();
-  return response->host().cpu_masks().cpus();
+  SIMVISOR_ASSIGN_OR_RETURN(const v1::GetHostResponse response,
+                            client.GetHost({}));
+  return response.host().cpu_masks().cpus();
 }
 
 // Virtual CPUs of a domain, one call after another.
@@ -69,35 +70,32 @@ absl::StatusOr<v1::ListDomainsResponse> GetDomains(
   if (names.empty()) return client.ListAllDomains();
   v1::ListDomainsResponse listed;
   for (const std::string& name : names) {
-    auto target = session.Open(name);
-    if (!target.ok()) return target.status();
-    auto response =
-        client.GetDomain(target->MakeRequest<v1::GetDomainRequest>());
-    if (!response.ok()) return response.status();
-    *listed.add_domains() = *std::move(*response).mutable_domain();
+    SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        v1::GetDomainResponse response,
+        client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+    *listed.add_domains() = std::move(*response.mutable_domain());
   }
   return listed;
 }
 
 absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  auto host_cpus = HostCpus(**client);
-  if (!host_cpus.ok()) return host_cpus.status();
-  auto domains = GetDomains(session, **client, names);
-  if (!domains.ok()) return domains.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  SIMVISOR_ASSIGN_OR_RETURN(const uint32_t host_cpus, HostCpus(*client));
+  SIMVISOR_ASSIGN_OR_RETURN(const v1::ListDomainsResponse domains,
+                            GetDomains(session, *client, names));
   JsonObject json;
   if (!session.json()) session.out() << VcpuListHeader();
-  for (const v1::Domain& domain : domains->domains()) {
-    auto vcpus = GetVcpus(**client, domain.domid());
+  for (const v1::Domain& domain : domains.domains()) {
+    auto vcpus = GetVcpus(*client, domain.domid());
     if (names.empty() && IsGone(vcpus.status())) continue;
     if (!vcpus.ok()) return vcpus.status();
     if (session.json()) {
-      json.Append("domains", ToJson(domain, *vcpus, *host_cpus));
+      json.Append("domains", ToJson(domain, *vcpus, host_cpus));
       continue;
     }
     for (const v1::Vcpu& vcpu : vcpus->vcpus()) {
-      session.out() << VcpuListRow(domain, vcpu, *host_cpus);
+      session.out() << VcpuListRow(domain, vcpu, host_cpus);
     }
   }
   return session.json() ? session.PrintJson(json.message()) : absl::OkStatus();
@@ -125,14 +123,12 @@ absl::StatusOr<v1::SetVcpuAffinityRequest> MakePinRequest(
   v1::SetVcpuAffinityRequest request;
   if (vcpu) request.add_vcpus(*vcpu);
   if (args.hard != "-") {
-    auto hard = ParseCpuSet(args.hard);
-    if (!hard.ok()) return hard.status();
-    *request.mutable_hard() = *std::move(hard);
+    SIMVISOR_ASSIGN_OR_RETURN(v1::CpuSet hard, ParseCpuSet(args.hard));
+    *request.mutable_hard() = std::move(hard);
   }
   if (args.soft != "-") {
-    auto soft = ParseCpuSet(args.soft);
-    if (!soft.ok()) return soft.status();
-    *request.mutable_soft() = *std::move(soft);
+    SIMVISOR_ASSIGN_OR_RETURN(v1::CpuSet soft, ParseCpuSet(args.soft));
+    *request.mutable_soft() = std::move(soft);
   }
   return request;
 }
@@ -152,39 +148,32 @@ absl::Status CheckCpus(const v1::CpuSet& set, uint32_t host_cpus) {
 // What xl -N vcpu-pin prints.
 absl::Status PrintCpumap(Session& session,
                          const v1::SetVcpuAffinityRequest& request) {
-  auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  auto host_cpus = HostCpus(**client);
-  if (!host_cpus.ok()) return host_cpus.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  SIMVISOR_ASSIGN_OR_RETURN(const uint32_t host_cpus, HostCpus(*client));
   for (const v1::CpuSet* set : {&request.hard(), &request.soft()}) {
-    const absl::Status status = CheckCpus(*set, *host_cpus);
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(CheckCpus(*set, host_cpus));
   }
   if (session.json()) return session.PrintJson(request);
   session.out() << "cpumap: "
-                << (request.has_hard()
-                        ? FormatCpuSet(request.hard(), *host_cpus)
-                        : "-");
+                << (request.has_hard() ? FormatCpuSet(request.hard(), host_cpus)
+                                       : "-");
   if (request.has_soft()) {
-    session.out() << " " << FormatCpuSet(request.soft(), *host_cpus);
+    session.out() << " " << FormatCpuSet(request.soft(), host_cpus);
   }
   session.out() << "\n";
   return absl::OkStatus();
 }
 
 absl::Status VcpuPin(Session& session, const PinArgs& args) {
-  auto vcpu = ParseVcpu(args);
-  if (!vcpu.ok()) return vcpu.status();
-  auto request = MakePinRequest(args, *vcpu);
-  if (!request.ok()) return request.status();
-  auto target = session.Open(args.domain);
-  if (!target.ok()) return target.status();
-  *request->mutable_domain() = target->ref;
-  if (args.dry_run) return PrintCpumap(session, *request);
-  const auto response = target->client.SetVcpuAffinity(*request);
+  SIMVISOR_ASSIGN_OR_RETURN(const auto vcpu, ParseVcpu(args));
+  SIMVISOR_ASSIGN_OR_RETURN(auto request, MakePinRequest(args, vcpu));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  if (args.dry_run) return PrintCpumap(session, request);
+  const auto response = target.client.SetVcpuAffinity(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "Could not set affinity"
-                  << (*vcpu ? absl::StrCat(" for vcpu `", **vcpu, "'") : "")
+                  << (vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : "")
                   << ".\n";
   }
   return session.Show(response);
@@ -192,21 +181,21 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
 
 void AddPin(Commands& commands) {
   auto args = std::make_shared<PinArgs>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       "vcpu-pin", "Say on which CPUs virtual CPUs may run",
       [args](Session& session) { return VcpuPin(session, *args); });
-  verb.add_option("DOM", args->domain, kDomainHelp)->required();
-  verb.add_option("VCPU", args->vcpu, "Number from 0 on, or all")->required();
-  verb.add_option("HARD", args->hard,
-                  "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
-                  "- leaves them as they are")
-      ->required();
-  verb.add_option("SOFT", args->soft, "CPUs they had better run on [-]");
-  verb.add_flag("-f,--force", args->force,
-                "As in xl; makes no difference, since no guest pins itself");
-  verb.add_flag("-N,--dryrun", args->dry_run,
-                "Print the sets instead of sending them");
-  verb.footer(
+  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional("VCPU", args->vcpu, "Number from 0 on, or all").Required();
+  verb.AddPositional("HARD", args->hard,
+                     "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
+                     "- leaves them as they are")
+      .Required();
+  verb.AddPositional("SOFT", args->soft, "CPUs they had better run on [-]");
+  verb.AddFlag("-f,--force", args->force,
+               "As in xl; makes no difference, since no guest pins itself");
+  verb.AddFlag("-N,--dryrun", args->dry_run,
+               "Print the sets instead of sending them");
+  verb.SetFooter(
       "The sets are remembered and shown by vcpu-list; nothing is scheduled.");
 }
 
@@ -214,11 +203,11 @@ void AddPin(Commands& commands) {
 
 void AddVcpuCommands(Commands& commands) {
   auto names = std::make_shared<std::vector<std::string>>();
-  CLI::App& list = commands.Add(
+  Verb list = commands.Add(
       "vcpu-list", "List virtual CPUs and the CPUs they are pinned to",
       [names](Session& session) { return VcpuList(session, *names); });
-  list.add_option("DOM", *names, "Domains to list; all by default");
-  list.footer(
+  list.AddPositional("DOM", *names, "Domains to list; all by default");
+  list.SetFooter(
       "Nothing is scheduled, so no virtual CPU is on a CPU (-) or has run\n"
       "(0.0 s).  State is -b- in a running domain, whose virtual CPUs are\n"
       "idle, and --- in one that is paused or has not booted.");

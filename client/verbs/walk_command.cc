@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/ui/json_object.h"
 #include "client/ui/progress_bar.h"
 #include "client/verbs/commands.h"
@@ -106,18 +107,16 @@ void NoteIfChanged(Session& session, const Target& target,
 }
 
 absl::Status Walk(Session& session, const std::string& domain) {
-  auto target = session.Open(domain);
-  if (!target.ok()) return target.status();
-  auto response = GetRoot(*target);
-  if (!response.ok()) return response.status();
-  const P2mRoot root = RootOf(*response);
-  RemoteFrameReader reader(target->client);
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
+  SIMVISOR_ASSIGN_OR_RETURN(const auto response, GetRoot(target));
+  const P2mRoot root = RootOf(response);
+  RemoteFrameReader reader(target.client);
   ProgressBar bar(session.BarStream(false), "p2m walk");
   auto walk = WalkP2m(root, reader, [&bar](uint64_t done, uint64_t total) {
     bar.Update(done, total);
   });
   bar.Clear();
-  NoteIfChanged(session, *target, response->generation());
+  NoteIfChanged(session, target, response.generation());
   if (!walk.ok()) return walk.status();
   if (session.json()) return session.PrintJson(ToJson(root, *walk).message());
   PrintText(root, *walk, session.out());
@@ -126,13 +125,13 @@ absl::Status Walk(Session& session, const std::string& domain) {
 
 }  // namespace
 
-void AddWalkCommand(Commands& commands, CLI::App& p2m) {
+void AddWalkCommand(Commands& commands, Verb p2m) {
   auto domain = std::make_shared<std::string>();
-  CLI::App& verb = commands.Add(
+  Verb verb = commands.Add(
       p2m, "walk", "Walk the p2m list by mfn, with Xen's own checks",
       [domain](Session& session) { return Walk(session, *domain); });
-  verb.add_option("DOM", *domain, kDomainHelp)->required();
-  verb.footer(
+  verb.AddPositional("DOM", *domain, kDomainHelp).Required();
+  verb.SetFooter(
       "Reads frames as a toolstack does when it saves the domain: the tree's\n"
       "top, mid and leaf pages, or the page tables under p2m_cr3 if the guest\n"
       "shows its list that way (tools_view).  The first check that does not "

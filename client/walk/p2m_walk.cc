@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 #include "client/walk/distinct_mfns.h"
 #include "client/walk/leaf_list.h"
 #include "client/walk/walk_fault.h"
@@ -39,8 +40,7 @@ class Walker {
   absl::StatusOr<P2mWalk> Run() {
     for (const auto step :
          {&Walker::FindLeaves, &Walker::LookUpLeaves, &Walker::ReadLeaves}) {
-      const absl::Status status = (this->*step)();
-      if (!status.ok()) return status;
+      SIMVISOR_RETURN_IF_ERROR((this->*step)());
     }
     return walk_;
   }
@@ -91,10 +91,10 @@ absl::Status Walker::LookUpLeaves() {
   // The last entry may lie across max_pfn, and is counted by itself.
   --whole_uses_[leaf_of.back()];
 
-  auto pfns = reader_.LookupPfns(leaves_.mfns());
-  if (!pfns.ok()) return pfns.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto pfns,
+                            reader_.LookupPfns(leaves_.mfns()));
   for (size_t i = 0; i < list_.size(); ++i) {
-    const std::optional<uint64_t> pfn = (*pfns)[leaf_of[i]];
+    const std::optional<uint64_t> pfn = pfns[leaf_of[i]];
     if (!pfn || *pfn > walk_.trimmed_max_pfn) {
       return WalkFault(
           "bad mfn 0x%x in p2m_frame_list[%d]: its m2p entry is %s, "
@@ -115,12 +115,11 @@ absl::Status Walker::ReadLeaves() {
   const absl::Span<const uint64_t> all = leaves_.mfns();
   for (size_t at = 0; at < all.size(); at += kLeavesPerBatch) {
     progress_(at, all.size());
-    auto pages = reader_.ReadFrames(all.subspan(at, kLeavesPerBatch));
-    if (!pages.ok()) return pages.status();
-    walk_.frames_read += pages->size();
-    for (size_t i = 0; i < pages->size(); ++i) {
-      const absl::Status status = TakeLeaf(at + i, (*pages)[i]);
-      if (!status.ok()) return status;
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const auto pages, reader_.ReadFrames(all.subspan(at, kLeavesPerBatch)));
+    walk_.frames_read += pages.size();
+    for (size_t i = 0; i < pages.size(); ++i) {
+      SIMVISOR_RETURN_IF_ERROR(TakeLeaf(at + i, pages[i]));
     }
   }
   progress_(all.size(), all.size());

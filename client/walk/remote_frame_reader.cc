@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "base/status_macros.h"
 
 namespace simvisor::client {
 namespace {
@@ -89,9 +90,8 @@ absl::StatusOr<std::vector<Item>> InCalls(
   std::vector<Item> items;
   items.reserve(mfns.size());
   for (size_t at = 0; at < mfns.size(); at += kMaxFramesPerCall) {
-    const absl::Status status =
-        some(client, mfns.subspan(at, kMaxFramesPerCall), items);
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(
+        some(client, mfns.subspan(at, kMaxFramesPerCall), items));
   }
   return items;
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "base/status_macros.h"
 #include "client/walk/distinct_mfns.h"
 #include "client/walk/leaf_list.h"
 #include "client/walk/walk_fault.h"
@@ -123,10 +124,10 @@ absl::Status TableWalker::ReadLevel(int level) {
   DistinctMfns tables;
   std::vector<size_t> table_of;
   for (const uint64_t mfn : frames_) table_of.push_back(tables.Add(mfn));
-  auto pages = reader_.ReadFrames(tables.mfns());
-  if (!pages.ok()) return pages.status();
-  walk_.table_pages += pages->size();
-  walk_.frames_read += pages->size();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto pages,
+                            reader_.ReadFrames(tables.mfns()));
+  walk_.table_pages += pages.size();
+  walk_.frames_read += pages.size();
 
   frames_.clear();
   const uint64_t first = EntryOf(root_.p2m_vaddr, level);
@@ -134,11 +135,10 @@ absl::Status TableWalker::ReadLevel(int level) {
   const int shift = kPageShift + kEntryBits * (level - 1);
   for (uint64_t entry = first; entry <= last; ++entry) {
     const size_t table = table_of[entry / kEntries - first / kEntries];
-    const uint64_t pte = entry_format_.Entry((*pages)[table], entry % kEntries);
+    const uint64_t pte = entry_format_.Entry(pages[table], entry % kEntries);
     frames_.push_back((pte & kAddressMask) >> kPageShift);
     const uint64_t address = root_.p2m_vaddr + ((entry - first) << shift);
-    const absl::Status status = CheckEntry(level, address, frames_.back());
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(CheckEntry(level, address, frames_.back()));
   }
   return absl::OkStatus();
 }

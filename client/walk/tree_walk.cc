@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "base/status_macros.h"
 #include "client/walk/distinct_mfns.h"
 #include "client/walk/leaf_list.h"
 #include "client/walk/walk_fault.h"
@@ -23,8 +24,7 @@ class TreeWalker {
   absl::StatusOr<std::vector<uint64_t>> Run() {
     for (const auto step : {&TreeWalker::CheckRoot, &TreeWalker::ReadTop,
                             &TreeWalker::ReadMids}) {
-      const absl::Status status = (this->*step)();
-      if (!status.ok()) return status;
+      SIMVISOR_RETURN_IF_ERROR((this->*step)());
     }
     return std::move(list_);
   }
@@ -76,8 +76,7 @@ absl::Status TreeWalker::ReadTop() {
   ++walk_.frames_read;
   for (uint64_t i = 0; i < walk_.top_entries; ++i) {
     top_.push_back(format_.Entry(pages->front(), i));
-    const absl::Status status = CheckMfn("p2m_frame_list_list", i, top_.back());
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(CheckMfn("p2m_frame_list_list", i, top_.back()));
   }
   TrimTrailingDuplicates();
   return absl::OkStatus();
@@ -98,15 +97,13 @@ absl::Status TreeWalker::ReadMids() {
   DistinctMfns mids;
   std::vector<size_t> mid_of;
   for (const uint64_t mfn : top_) mid_of.push_back(mids.Add(mfn));
-  auto pages = reader_.ReadFrames(mids.mfns());
-  if (!pages.ok()) return pages.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto pages, reader_.ReadFrames(mids.mfns()));
   walk_.mid_pages = mids.mfns().size();
   walk_.frames_read += walk_.mid_pages;
   walk_.leaf_entries = walk_.trimmed_max_pfn / fpp_ + 1;
   for (uint64_t i = 0; i < walk_.leaf_entries; ++i) {
-    list_.push_back(format_.Entry((*pages)[mid_of[i / fpp_]], i % fpp_));
-    const absl::Status status = CheckMfn("p2m_frame_list", i, list_.back());
-    if (!status.ok()) return status;
+    list_.push_back(format_.Entry(pages[mid_of[i / fpp_]], i % fpp_));
+    SIMVISOR_RETURN_IF_ERROR(CheckMfn("p2m_frame_list", i, list_.back()));
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/xl/cpu_set.h"
 
 namespace simvisor::client {
@@ -30,9 +31,8 @@ struct KeySets {
 absl::StatusOr<KeySets> ReadKey(XluConfig& config, const char* key) {
   KeySets read;
   read.for_all = !config.IsList(key);
-  auto texts = config.GetStrings(key);
-  if (!texts.ok()) return texts.status();
-  for (const std::string& text : *texts) {
+  SIMVISOR_ASSIGN_OR_RETURN(const auto texts, config.GetStrings(key));
+  for (const std::string& text : texts) {
     auto set = ParseCpuSet(text);
     if (!set.ok()) {
       return absl::InvalidArgumentError(
@@ -46,21 +46,19 @@ absl::StatusOr<KeySets> ReadKey(XluConfig& config, const char* key) {
 }  // namespace
 
 absl::Status ReadAffinities(XluConfig& config, v1::DomainSpec& spec) {
-  auto hard = ReadKey(config, "cpus");
-  if (!hard.ok()) return hard.status();
-  auto soft = ReadKey(config, "cpus_soft");
-  if (!soft.ok()) return soft.status();
-  if (hard->sets.empty() && soft->sets.empty()) return absl::OkStatus();
+  SIMVISOR_ASSIGN_OR_RETURN(const KeySets hard, ReadKey(config, "cpus"));
+  SIMVISOR_ASSIGN_OR_RETURN(const KeySets soft, ReadKey(config, "cpus_soft"));
+  if (hard.sets.empty() && soft.sets.empty()) return absl::OkStatus();
   // A single entry is for all virtual CPUs, so a list needs one for each.
   const uint32_t entries =
-      hard->for_all && soft->for_all ? 1 : std::min(spec.vcpus(), kMaxVcpus);
+      hard.for_all && soft.for_all ? 1 : std::min(spec.vcpus(), kMaxVcpus);
   for (uint32_t vcpu = 0; vcpu < entries; ++vcpu) {
     v1::VcpuAffinity* const affinity = spec.add_vcpu_affinities();
-    if (hard->Of(vcpu) != nullptr) {
-      *affinity->mutable_hard() = *hard->Of(vcpu);
+    if (hard.Of(vcpu) != nullptr) {
+      *affinity->mutable_hard() = *hard.Of(vcpu);
     }
-    if (soft->Of(vcpu) != nullptr) {
-      *affinity->mutable_soft() = *soft->Of(vcpu);
+    if (soft.Of(vcpu) != nullptr) {
+      *affinity->mutable_soft() = *soft.Of(vcpu);
     }
   }
   return absl::OkStatus();

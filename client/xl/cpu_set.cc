@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 
 namespace simvisor::client {
 namespace {
@@ -70,12 +71,11 @@ absl::Status ApplyPiece(absl::string_view piece, Bits& bits) {
       return absl::InvalidArgumentError("Can't combine \"^\" and \"all\".");
     }
   } else {
-    auto numbers = ParseRange(piece);
-    if (!numbers.ok()) return numbers.status();
-    if (!nodes) range = *numbers;
-    if (nodes && numbers->last > 0) {
+    SIMVISOR_ASSIGN_OR_RETURN(const auto numbers, ParseRange(piece));
+    if (!nodes) range = numbers;
+    if (nodes && numbers.last > 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat("libxl_node_to_cpumap failed.\nnode ", numbers->last,
+          absl::StrCat("libxl_node_to_cpumap failed.\nnode ", numbers.last,
                        ": the host has one node, 0"));
     }
   }
@@ -89,8 +89,7 @@ absl::StatusOr<v1::CpuSet> ParseCpuSet(absl::string_view text) {
   Bits bits(kBeyond + 1);
   for (const absl::string_view piece :
        absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-    const absl::Status status = ApplyPiece(piece, bits);
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(ApplyPiece(piece, bits));
   }
   v1::CpuSet set;
   const auto end = bits.begin() + kBeyond;

@@ -17,6 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/printable.h"
+#include "base/status_macros.h"
 #include "base/uuid.h"
 #include "client/api/text_check.h"
 #include "client/xl/affinity_keys.h"
@@ -51,8 +52,7 @@ class SpecBuilder {
          {&SpecBuilder::Type, &SpecBuilder::Identity, &SpecBuilder::Memory,
           &SpecBuilder::Vcpus, &SpecBuilder::Actions, &SpecBuilder::Devices,
           &SpecBuilder::Kernel, &SpecBuilder::PaeKernel}) {
-      const absl::Status status = (this->*step)();
-      if (!status.ok()) return status;
+      SIMVISOR_RETURN_IF_ERROR((this->*step)());
     }
     return spec_;
   }
@@ -87,55 +87,54 @@ class SpecBuilder {
 
 absl::StatusOr<std::optional<uint64_t>> SpecBuilder::Count(const char* key,
                                                            uint64_t max) {
-  auto value = config_.GetLong(key);
-  if (!value.ok()) return value.status();
-  if (!*value) return std::nullopt;
-  if (**value < 0 || static_cast<uint64_t>(**value) > max) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: %d: the value must be 0 to %d", key, **value, max));
+  SIMVISOR_ASSIGN_OR_RETURN(const auto value, config_.GetLong(key));
+  if (!value) return std::nullopt;
+  if (*value < 0 || static_cast<uint64_t>(*value) > max) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: %d: the value must be 0 to %d", key, *value, max));
   }
-  return static_cast<uint64_t>(**value);
+  return static_cast<uint64_t>(*value);
 }
 
 template <typename Value>
 absl::StatusOr<std::optional<Value>> SpecBuilder::Choice(
     const char* key, const Choices<Value>& choices) {
-  auto word = config_.GetString(key);
-  if (!word.ok()) return word.status();
-  if (!*word) return std::nullopt;
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<std::string> word,
+                            config_.GetString(key));
+  if (!word) return std::nullopt;
   std::vector<absl::string_view> words;
   for (const auto& [name, value] : choices) {
-    if (**word == name) return value;
+    if (*word == name) return value;
     words.push_back(name);
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      key, ": '", **word, "': must be one of ", absl::StrJoin(words, ", ")));
+      key, ": '", *word, "': must be one of ", absl::StrJoin(words, ", ")));
 }
 
 absl::StatusOr<std::optional<std::string>> SpecBuilder::KindOf(
     const char* key, absl::Span<const absl::string_view> kinds) {
-  auto word = config_.GetString(key);
-  if (!word.ok()) return word.status();
-  if (!*word) return std::nullopt;
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<std::string> word,
+                            config_.GetString(key));
+  if (!word) return std::nullopt;
   for (const absl::string_view kind : kinds) {
-    if (!absl::StartsWith(kind, **word)) continue;
+    if (!absl::StartsWith(kind, *word)) continue;
     return std::string(kind == "generic" || kind == "linux" ? "pv" : kind);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("Invalid domain type ", **word, "."));
+      absl::StrCat("Invalid domain type ", *word, "."));
 }
 
 absl::Status SpecBuilder::Type() {
-  auto type = KindOf("type", {"hvm", "pv", "pvh"});
-  if (!type.ok()) return type.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto type,
+                            KindOf("type", {"hvm", "pv", "pvh"}));
   // "linux" is what xm wrote.
-  auto builder = KindOf("builder", {"hvm", "generic", "linux"});
-  if (!builder.ok()) return builder.status();
-  if (*type && *builder && **type != **builder) {
+  SIMVISOR_ASSIGN_OR_RETURN(const auto builder,
+                            KindOf("builder", {"hvm", "generic", "linux"}));
+  if (type && builder && *type != *builder) {
     return absl::InvalidArgumentError(
         "Contradicting \"builder\" and \"type\" options specified.");
   }
-  const std::string kind = type->value_or(builder->value_or("pv"));
+  const std::string kind = type.value_or(builder.value_or("pv"));
   if (kind == "pv") return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("Domain type ", kind,
@@ -143,60 +142,59 @@ absl::Status SpecBuilder::Type() {
 }
 
 absl::Status SpecBuilder::Identity() {
-  auto name = config_.GetString("name");
-  if (!name.ok()) return name.status();
-  if (!*name || (*name)->empty()) {
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<std::string> name,
+                            config_.GetString("name"));
+  if (!name || name->empty()) {
     return absl::InvalidArgumentError("Domain name must be specified.");
   }
-  const absl::Status utf8 = CheckUtf8("name", **name);
-  if (!utf8.ok()) return utf8;
-  spec_.set_name(**name);
-  auto uuid = config_.GetString("uuid");
-  if (!uuid.ok()) return uuid.status();
+  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("name", *name));
+  spec_.set_name(*name);
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<std::string> uuid,
+                            config_.GetString("uuid"));
   // libxl_uuid_from_string() refuses other forms.
-  if (*uuid && !HasUuidForm(**uuid)) {
+  if (uuid && !HasUuidForm(*uuid)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("Failed to parse UUID: ", **uuid));
+        absl::StrCat("Failed to parse UUID: ", *uuid));
   }
-  if (*uuid) spec_.set_uuid(**uuid);
+  if (uuid) spec_.set_uuid(*uuid);
   return absl::OkStatus();
 }
 
 absl::Status SpecBuilder::Memory() {
   constexpr uint64_t kMaxMib =
       std::numeric_limits<uint64_t>::max() / kPagesPerMib;
-  auto memory = Count("memory", kMaxMib);
-  if (!memory.ok()) return memory.status();
-  auto maxmem = Count("maxmem", kMaxMib);
-  if (!maxmem.ok()) return maxmem.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> memory,
+                            Count("memory", kMaxMib));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> maxmem,
+                            Count("maxmem", kMaxMib));
   const uint64_t pages =
-      memory->value_or(maxmem->value_or(kDefaultMemoryMib)) * kPagesPerMib;
+      memory.value_or(maxmem.value_or(kDefaultMemoryMib)) * kPagesPerMib;
   spec_.set_memory_pages(pages);
-  if (*maxmem && **maxmem * kPagesPerMib < pages) {
+  if (maxmem && *maxmem * kPagesPerMib < pages) {
     return absl::InvalidArgumentError(
         absl::StrFormat("maxmem: %d MiB: must not be below memory, %d MiB",
-                        **maxmem, pages / kPagesPerMib));
+                        *maxmem, pages / kPagesPerMib));
   }
-  spec_.set_max_memory_pages(maxmem->value_or(0) * kPagesPerMib);
+  spec_.set_max_memory_pages(maxmem.value_or(0) * kPagesPerMib);
   for (const char* key : {"simvisor_hotplug_limit", "memory_hotplug_limit"}) {
-    auto limit = Count(key, std::numeric_limits<uint32_t>::max());
-    if (!limit.ok()) return limit.status();
-    if (*limit) spec_.set_memory_hotplug_limit_gib(**limit);
+    SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> limit,
+                              Count(key, std::numeric_limits<uint32_t>::max()));
+    if (limit) spec_.set_memory_hotplug_limit_gib(*limit);
   }
   return absl::OkStatus();
 }
 
 absl::Status SpecBuilder::Vcpus() {
   constexpr uint64_t kMax = std::numeric_limits<int32_t>::max();
-  auto maxvcpus = Count("maxvcpus", kMax);
-  if (!maxvcpus.ok()) return maxvcpus.status();
-  auto vcpus = Count("vcpus", kMax);
-  if (!vcpus.ok()) return vcpus.status();
-  if (*maxvcpus && *vcpus && **maxvcpus < **vcpus) {
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> maxvcpus,
+                            Count("maxvcpus", kMax));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> vcpus,
+                            Count("vcpus", kMax));
+  if (maxvcpus && vcpus && *maxvcpus < *vcpus) {
     return absl::InvalidArgumentError("xl: maxvcpus < vcpus");
   }
   // libxl puts one online if none is asked for.
-  spec_.set_vcpus(std::max<uint64_t>(vcpus->value_or(1), 1));
+  spec_.set_vcpus(std::max<uint64_t>(vcpus.value_or(1), 1));
   return ReadAffinities(config_, spec_);
 }
 
@@ -204,68 +202,69 @@ absl::Status SpecBuilder::Vcpus() {
 absl::Status SpecBuilder::Actions() {
   for (const char* key : {"on_poweroff", "on_reboot", "on_watchdog", "on_crash",
                           "on_soft_reset"}) {
-    auto action = config_.GetString(key);
-    if (!action.ok()) return action.status();
-    if (!*action || std::find(std::begin(kActions), std::end(kActions),
-                              **action) != std::end(kActions)) {
+    SIMVISOR_ASSIGN_OR_RETURN(const std::optional<std::string> action,
+                              config_.GetString(key));
+    if (!action || std::find(std::begin(kActions), std::end(kActions),
+                             *action) != std::end(kActions)) {
       continue;
     }
     return absl::InvalidArgumentError(
-        absl::StrCat("Unknown ", key, " action \"", **action,
+        absl::StrCat("Unknown ", key, " action \"", *action,
                      "\" specified; xl has ", absl::StrJoin(kActions, ", ")));
   }
   return absl::OkStatus();
 }
 
 absl::Status SpecBuilder::Devices() {
-  auto devices = config_.GetStrings("pci");
-  if (!devices.ok()) return devices.status();
-  for (const std::string& text : *devices) {
-    auto device = ParsePciSpec(text);
-    if (!device.ok()) return device.status();
-    spec_.add_pci_devices(*std::move(device));
+  SIMVISOR_ASSIGN_OR_RETURN(const auto devices, config_.GetStrings("pci"));
+  for (const std::string& text : devices) {
+    SIMVISOR_ASSIGN_OR_RETURN(auto device, ParsePciSpec(text));
+    spec_.add_pci_devices(std::move(device));
   }
   // xl takes any number but 0 for true.
-  auto e820_host = config_.GetLong("e820_host");
-  if (!e820_host.ok()) return e820_host.status();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto e820_host, config_.GetLong("e820_host"));
   // xl forces it as well: a device needs the host's holes.
-  if (e820_host->value_or(0) != 0 || !devices->empty()) {
+  if (e820_host.value_or(0) != 0 || !devices.empty()) {
     spec_.set_e820_host(true);
   }
   return absl::OkStatus();
 }
 
 absl::Status SpecBuilder::Kernel() {
-  auto arch = Choice<v1::Arch>("arch", {{"x86_64", v1::ARCH_X86_64},
-                                        {"x86_32_pae", v1::ARCH_X86_32_PAE}});
-  if (!arch.ok()) return arch.status();
-  if (*arch) spec_.set_arch(**arch);
-  auto view = Choice<v1::ToolsView>(
-      "tools_view",
-      {{"tree", v1::TOOLS_VIEW_TREE}, {"linear", v1::TOOLS_VIEW_LINEAR}});
-  if (!view.ok()) return view.status();
-  if (*view) spec_.set_tools_view(**view);
-  auto room = Choice<v1::BalloonRoom>("balloon_room",
-                                      {{"faithful", v1::BALLOON_ROOM_FAITHFUL},
-                                       {"compact", v1::BALLOON_ROOM_COMPACT}});
-  if (!room.ok()) return room.status();
-  if (*room) spec_.set_balloon_room(**room);
-  auto retry = Count("balloon_max_retry", std::numeric_limits<uint32_t>::max());
-  if (!retry.ok()) return retry.status();
-  if (*retry) spec_.set_balloon_max_retry(**retry);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const auto arch,
+      Choice<v1::Arch>("arch", {{"x86_64", v1::ARCH_X86_64},
+                                {"x86_32_pae", v1::ARCH_X86_32_PAE}}));
+  if (arch) spec_.set_arch(*arch);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const auto view,
+      Choice<v1::ToolsView>("tools_view", {{"tree", v1::TOOLS_VIEW_TREE},
+                                           {"linear", v1::TOOLS_VIEW_LINEAR}}));
+  if (view) spec_.set_tools_view(*view);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const auto room,
+      Choice<v1::BalloonRoom>("balloon_room",
+                              {{"faithful", v1::BALLOON_ROOM_FAITHFUL},
+                               {"compact", v1::BALLOON_ROOM_COMPACT}}));
+  if (room) spec_.set_balloon_room(*room);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const std::optional<uint64_t> retry,
+      Count("balloon_max_retry", std::numeric_limits<uint32_t>::max()));
+  if (retry) spec_.set_balloon_max_retry(*retry);
   return absl::OkStatus();
 }
 
 absl::Status SpecBuilder::PaeKernel() {
-  auto shared = Count("shared_kernel_pmd", 1);
-  if (!shared.ok()) return shared.status();
-  auto split = Choice<v1::KernelSplit>("kernel_split",
-                                       {{"3g1g", v1::KERNEL_SPLIT_3G_1G},
-                                        {"2g2g", v1::KERNEL_SPLIT_2G_2G},
-                                        {"1g3g", v1::KERNEL_SPLIT_1G_3G}});
-  if (!split.ok()) return split.status();
-  if (*shared) spec_.mutable_pae_kernel()->set_shared_kernel_pmd(**shared == 1);
-  if (*split) spec_.mutable_pae_kernel()->set_split(**split);
+  SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> shared,
+                            Count("shared_kernel_pmd", 1));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const auto split,
+      Choice<v1::KernelSplit>("kernel_split",
+                              {{"3g1g", v1::KERNEL_SPLIT_3G_1G},
+                               {"2g2g", v1::KERNEL_SPLIT_2G_2G},
+                               {"1g3g", v1::KERNEL_SPLIT_1G_3G}}));
+  if (shared) spec_.mutable_pae_kernel()->set_shared_kernel_pmd(*shared == 1);
+  if (split) spec_.mutable_pae_kernel()->set_split(*split);
   return absl::OkStatus();
 }
 
@@ -369,14 +368,12 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
     absl::string_view file_name, absl::string_view text,
     absl::Span<const std::string> overrides,
     std::vector<std::string>& warnings) {
-  const absl::Status bytes = CheckBytes(file_name, text);
-  if (!bytes.ok()) return bytes;
+  SIMVISOR_RETURN_IF_ERROR(CheckBytes(file_name, text));
   KeyRemarks remarks;
   remarks.Add(file_name, text, /*with_lines=*/true);
   std::string whole(text);
   for (const std::string& statement : overrides) {
-    const absl::Status status = CheckOverride(statement);
-    if (!status.ok()) return status;
+    SIMVISOR_RETURN_IF_ERROR(CheckOverride(statement));
     remarks.Add("argument", statement, /*with_lines=*/false);
     absl::StrAppend(&whole, "\n", statement, "\n");
   }

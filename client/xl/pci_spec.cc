@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/status_macros.h"
 
 namespace simvisor::client {
 namespace {
@@ -75,9 +76,7 @@ class SpecReader {
     }
     bool first = true;
     for (const absl::string_view piece : pieces) {
-      const absl::Status status =
-          Take(absl::StripAsciiWhitespace(piece), first);
-      if (!status.ok()) return status;
+      SIMVISOR_RETURN_IF_ERROR(Take(absl::StripAsciiWhitespace(piece), first));
       first = false;
     }
     if (device_) return *device_;

@@ -9,6 +9,7 @@
 extern "C" {
 #include <libxlutil.h>
 }
+#include "base/status_macros.h"
 
 namespace simvisor::client {
 
@@ -74,9 +75,8 @@ absl::StatusOr<std::vector<std::string>> XluConfig::GetStrings(
   const int error = xlu_cfg_get_list(config_, key, &list, &count, 1);
   if (error == ESRCH) return std::vector<std::string>();
   if (error != 0) {
-    auto single = GetString(key);
-    if (!single.ok()) return single.status();
-    return std::vector<std::string>{**single};
+    SIMVISOR_ASSIGN_OR_RETURN(const auto single, GetString(key));
+    return std::vector<std::string>{*single};
   }
   std::vector<std::string> values;
   for (int i = 0; i < count; ++i) {

@@ -1,0 +1,191 @@
+#include "client/ui/command_line.h"
+
+#include <algorithm>
+#include <cassert>
+#include <sstream>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "client/ui/exit_code.h"
+
+namespace simvisor::client {
+
+Argument& Argument::Required() {
+  option_->required();
+  return *this;
+}
+
+Argument& Argument::Values(int least, int most) {
+  option_->expected(least, most);
+  return *this;
+}
+
+Argument& Argument::OneOf(const std::vector<std::string>& names) {
+  option_->check(CLI::IsMember(names));
+  return *this;
+}
+
+Argument& Argument::Between(int least, int most) {
+  option_->check(CLI::Range(least, most));
+  return *this;
+}
+
+Argument& Argument::Between(double least, double most) {
+  option_->check(CLI::Range(least, most));
+  return *this;
+}
+
+Argument& Argument::Excludes(Argument other) {
+  assert(other != *this);
+  option_->excludes(other.option_);
+  return *this;
+}
+
+Argument& Argument::Needs(Argument other) {
+  assert(other != *this);
+  option_->needs(other.option_);
+  return *this;
+}
+
+Argument& Argument::ValueName(const std::string& name) {
+  option_->type_name(name);
+  return *this;
+}
+
+Argument& Argument::ShowDefault() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Verb Verb::AddVerb(const std::string& name, const std::string& help) {
+  return Verb(app_->add_subcommand(name, help));
+}
+
+Verb Verb::AddGroup(const std::string& name, const std::string& help) {
+  Verb group = AddVerb(name, help);
+  group.app_->require_subcommand(1);
+  return group;
+}
+
+void Verb::InheritOptions() { app_->fallthrough(); }
+
+Argument Verb::AddPositional(const std::string& name, std::string& value,
+                             const std::string& help) {
+  return Argument(app_->add_option(name, value, help));
+}
+
+Argument Verb::AddPositional(const std::string& name, uint32_t& value,
+                             const std::string& help) {
+  return Argument(app_->add_option(name, value, help));
+}
+
+Argument Verb::AddPositional(const std::string& name,
+                             std::vector<std::string>& values,
+                             const std::string& help) {
+  return Argument(app_->add_option(name, values, help));
+}
+
+Argument Verb::AddOption(const std::string& names, std::string& value,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, value, help));
+}
+
+Argument Verb::AddOption(const std::string& names, int& value,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, value, help));
+}
+
+Argument Verb::AddOption(const std::string& names, uint32_t& value,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, value, help));
+}
+
+Argument Verb::AddOption(const std::string& names, uint64_t& value,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, value, help));
+}
+
+Argument Verb::AddOption(const std::string& names,
+                         std::optional<uint64_t>& value,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, value, help));
+}
+
+Argument Verb::AddOption(const std::string& names, double& value,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, value, help));
+}
+
+Argument Verb::AddFlag(const std::string& names, bool& value,
+                       const std::string& help) {
+  return Argument(app_->add_flag(names, value, help));
+}
+
+void Verb::SetFooter(const std::string& text) { app_->footer(text); }
+
+void Verb::OnChosen(std::function<void()> chosen) {
+  app_->callback(std::move(chosen));
+}
+
+std::string Verb::name() const { return app_->get_name(); }
+
+std::vector<Verb> Verb::verbs() const {
+  std::vector<Verb> verbs;
+  for (CLI::App* app : app_->get_subcommands({})) verbs.push_back(Verb(app));
+  return verbs;
+}
+
+bool Verb::TakesNextWord(const std::string& word) const {
+  const CLI::Option* option = app_->get_option_no_throw(word);
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
+CommandLine::CommandLine(const std::string& name,
+                         const std::string& description)
+    : app_(std::make_unique<CLI::App>(description, name)) {
+  app_->require_subcommand(1);
+}
+
+CommandLine::~CommandLine() = default;
+
+Verb CommandLine::program() const { return Verb(app_.get()); }
+
+void CommandLine::SetVersion(const std::string& names,
+                             const std::string& text) {
+  app_->set_version_flag(names, text);
+}
+
+void CommandLine::RemoveHelp() { app_->set_help_flag(); }
+
+std::string CommandLine::Help() const { return app_->help(); }
+
+absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
+  try {
+    app_->parse(std::move(words));
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success)) {
+      return UsageError(error.what());
+    }
+    std::ostringstream text;
+    app_->exit(error, text, text);
+    return text.str();
+  }
+  return std::string();
+}
+
+std::string CommandLine::chosen_verbs() const {
+  std::string verbs;
+  for (const CLI::App* app = app_.get(); !app->get_subcommands().empty();) {
+    app = app->get_subcommands().front();
+    absl::StrAppend(&verbs, verbs.empty() ? "" : " ", app->get_name());
+  }
+  return verbs;
+}
+
+std::vector<std::string> SplitWords(const std::string& line) {
+  return CLI::detail::split_up(line);
+}
+
+}  // namespace simvisor::client
