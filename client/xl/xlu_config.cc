@@ -75,7 +75,9 @@ absl::StatusOr<std::vector<std::string>> XluConfig::GetStrings(
   const int error = xlu_cfg_get_list(config_, key, &list, &count, 1);
   if (error == ESRCH) return std::vector<std::string>();
   if (error != 0) {
-    SIMVISOR_ASSIGN_OR_RETURN(const auto single, GetString(key));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::optional<std::string> single,
+                              GetString(key));
+    if (!single.has_value()) return std::vector<std::string>();
     return std::vector<std::string>{*single};
   }
   std::vector<std::string> values;
