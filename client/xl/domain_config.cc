@@ -29,15 +29,15 @@ namespace simvisor::client {
 namespace {
 
 constexpr uint64_t kPagesPerMib = 256;
-// libxl's size of a domain whose config says none.
+// libxl's default for a config without a memory size.
 constexpr long kDefaultMemoryMib = 32;
 
-// What a domain may do when it ends.
+// Actions for the end of a domain.
 constexpr absl::string_view kActions[] = {
     "destroy",          "restart",          "rename-restart", "preserve",
     "coredump-destroy", "coredump-restart", "soft-reset"};
 
-// Words that a key may have, with what they stand for.
+// The words allowed for a key, and their values.
 template <typename Value>
 using Choices = std::vector<std::pair<absl::string_view, Value>>;
 
@@ -67,16 +67,16 @@ class SpecBuilder {
   absl::Status Kernel();
   absl::Status PaeKernel();
 
-  // The kind of domain that `key` names, or nullopt; xl takes any beginning of
-  // a word, of the first that it is one of.
+  // The kind of domain that `key` names, or nullopt; xl accepts any prefix of a
+  // word, and takes the first word that matches.
   absl::StatusOr<std::optional<std::string>> KindOf(
       const char* key, absl::Span<const absl::string_view> kinds);
 
   // The value of `key`, or nullopt; INVALID_ARGUMENT outside [0, max].
   absl::StatusOr<std::optional<uint64_t>> Count(const char* key, uint64_t max);
 
-  // The value that the word at `key` stands for, or nullopt; INVALID_ARGUMENT
-  // if it is none of `choices`.
+  // The value of the word at `key`, or nullopt; INVALID_ARGUMENT if the word is
+  // not among `choices`.
   template <typename Value>
   absl::StatusOr<std::optional<Value>> Choice(const char* key,
                                               const Choices<Value>& choices);
@@ -128,7 +128,7 @@ absl::StatusOr<std::optional<std::string>> SpecBuilder::KindOf(
 absl::Status SpecBuilder::Type() {
   auto type = KindOf("type", {"hvm", "pv", "pvh"});
   if (!type.ok()) return type.status();
-  // "linux" is what xm wrote.
+  // "linux" was xm's value.
   auto builder = KindOf("builder", {"hvm", "generic", "linux"});
   if (!builder.ok()) return builder.status();
   if (*type && *builder && **type != **builder) {
@@ -195,12 +195,12 @@ absl::Status SpecBuilder::Vcpus() {
   if (*maxvcpus && *vcpus && **maxvcpus < **vcpus) {
     return absl::InvalidArgumentError("xl: maxvcpus < vcpus");
   }
-  // libxl puts one online if none is asked for.
+  // libxl puts at least one online.
   spec_.set_vcpus(std::max<uint64_t>(vcpus->value_or(1), 1));
   return ReadAffinities(config_, spec_);
 }
 
-// No domain here ends by itself, but what xl refuses is refused.
+// Domains here never end on their own, but what xl refuses is refused.
 absl::Status SpecBuilder::Actions() {
   for (const char* key : {"on_poweroff", "on_reboot", "on_watchdog", "on_crash",
                           "on_soft_reset"}) {
@@ -225,7 +225,7 @@ absl::Status SpecBuilder::Devices() {
     if (!device.ok()) return device.status();
     spec_.add_pci_devices(*std::move(device));
   }
-  // xl takes any number but 0 for true.
+  // xl accepts any number, and all except 0 mean true.
   auto e820_host = config_.GetLong("e820_host");
   if (!e820_host.ok()) return e820_host.status();
   // xl forces it as well: a device needs the host's holes.
@@ -269,10 +269,10 @@ absl::Status SpecBuilder::PaeKernel() {
   return absl::OkStatus();
 }
 
-// Gathers what is to be said of the keys of a file and of arguments.
+// Collects warnings about the keys of a file and of arguments.
 class KeyRemarks {
  public:
-  // Notes the keys of `text`, which is `source`.
+  // Records the keys of `text`, which comes from `source`.
   void Add(absl::string_view source, absl::string_view text, bool with_lines) {
     for (const AssignedKey& key : FindAssignedKeys(text)) {
       if (!seen_.insert(key.name).second) continue;
@@ -285,7 +285,7 @@ class KeyRemarks {
     }
   }
 
-  // A line for each key that xl does not have.
+  // One line for each key that xl does not have.
   const std::vector<std::string>& unknown() const { return unknown_; }
   // One line for all of xl's keys that have no effect; empty without such keys.
   std::string Idle() const {
@@ -307,7 +307,7 @@ class KeyRemarks {
   std::vector<std::string> idle_;
 };
 
-// libxlutil's assertions end the program over a NUL in a string.
+// A NUL in a string would trip an assertion in libxlutil and abort the program.
 absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
   if (!absl::StrContains(text, '\0')) return absl::OkStatus();
   const bool utf16 =
@@ -318,8 +318,8 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
                                  : ": holds a zero byte; xl's files are text"));
 }
 
-// What is likely behind an error of syntax, which libxlutil does not show:
-// characters that look like others, or like nothing; empty if nothing is.
+// A likely cause of a syntax error that libxlutil's report does not show:
+// characters that look like others, or like nothing; empty if none are found.
 std::string HiddenCause(absl::string_view text) {
   if (absl::StartsWith(text, "\xef\xbb\xbf")) {
     return "the file begins with a byte order mark; xl's files have none";
@@ -340,7 +340,7 @@ std::string HiddenCause(absl::string_view text) {
       " outside of quotes, where xl's files are ASCII; retype it");
 }
 
-// libxlutil's report, with its hidden cause.
+// libxlutil's report, with the hidden cause.
 absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
   const std::string cause = HiddenCause(text);
   if (cause.empty()) return report;
@@ -348,8 +348,8 @@ absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
       absl::StrCat(report.message(), "\n", cause));
 }
 
-// Parses an override by itself first, so that a report names the argument and
-// not a line that no file has.
+// Parses an override separately first, so that a report names the argument and
+// not a line that is in no file.
 absl::Status CheckOverride(const std::string& text) {
   const std::string name = absl::StrCat("argument '", text, "'");
   if (!absl::StrContains(text, "=")) {
@@ -382,7 +382,7 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   }
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
-  // A misspelt key may be why the rest is refused; one without effect is not.
+  // A misspelt key may be why the rest is refused; a key without effect is not.
   warnings.insert(warnings.end(), remarks.unknown().begin(),
                   remarks.unknown().end());
   auto spec = SpecBuilder(**config).Build();

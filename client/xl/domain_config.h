@@ -1,8 +1,8 @@
 // A domain's configuration in xl.cfg form, read by libxlutil.
 //
-// Keys of xl's that make a difference: name, uuid, type, builder, memory,
-// maxmem, vcpus, maxvcpus, cpus, cpus_soft, e820_host, pci.  Keys of our own,
-// for what xl leaves to the guest's kernel:
+// xl's keys that have an effect: name, uuid, type, builder, memory, maxmem,
+// vcpus, maxvcpus, cpus, cpus_soft, e820_host, pci.  Keys of Simvisor, for what
+// xl leaves to the guest's kernel:
 //
 //   arch="x86_64"|"x86_32_pae"       guest ABI
 //   memory_hotplug_limit=GIB         what the p2m area is sized for at least
@@ -34,12 +34,12 @@
 namespace simvisor::client {
 
 // Reads `text`, the contents of `file_name`, and then `overrides`, which are
-// statements such as memory=512 of their own.  Appends to `warnings` whatever
-// has no effect, also when it fails over a value.
+// statements such as memory=512.  Appends a warning for everything that has no
+// effect, even if a value is refused.
 //
 // INVALID_ARGUMENT with libxlutil's own report for what it cannot parse, and
-// with xl's messages for values that do not make a domain.  Bounds that are the
-// daemon's are left to the daemon.
+// with xl's messages for values that do not make a domain.  The daemon checks
+// its own limits.
 absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
     absl::string_view file_name, absl::string_view text,
     absl::Span<const std::string> overrides,
