@@ -61,7 +61,7 @@ struct Abi {
   constexpr uint64_t pte_page_span() const { return mid_span() / pmds_per_mid; }
   // First pfn that the frame-list tree cannot name (MAX_P2M_PFN).
   constexpr uint64_t max_p2m_pfn() const { return mid_span() * words_per_page; }
-  // How many mfns one moved frame records, behind next, target and count
+  // How many mfns one moved frame records, after next, target and count
   // (REMAP_SIZE).
   constexpr uint64_t remap_chunk() const { return words_per_page - 3; }
   // Frames in one balloon hypercall (frame_list).

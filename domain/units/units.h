@@ -82,7 +82,7 @@ using Pfn = PageNumber<struct PfnTag>;
 // A frame of the simulated machine.
 using Mfn = PageNumber<struct MfnTag>;
 
-// A half-open stretch [first, first + count).
+// A half-open range [first, first + count).
 template <typename Number>
 struct Extent {
   Number first;
