@@ -1,4 +1,4 @@
-// The process's address space, as far as sparse mappings take it.
+// The part of the process's address space that sparse mappings reserve.
 //
 // A list of words reserves address space for all that it may ever hold, and
 // takes memory only where it is written; so with many large lists address space

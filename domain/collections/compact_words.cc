@@ -45,7 +45,7 @@ struct CompactWords::Layout {
         area(leaves + Pages((capacity >> leaf_shift) * sizeof(uint64_t))),
         end(area + Pages(capacity * sizeof(uint64_t))) {}
 
-  // Words for the block descriptors and the counts behind them.
+  // Words for the block descriptors and the counts after them.
   uint64_t WordsForBlocks() const { return blocks + (blocks + 1) / 2; }
 
   static uint64_t Pages(uint64_t bytes) {
@@ -97,7 +97,7 @@ CompactWords::CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
 }
 
 bool CompactWords::Fits(Fill fill, uint64_t count) {
-  // Counting up must not carry into the tag bits, nor into the bits above them.
+  // Counting up must not carry into the tag bits, or into the bits above them.
   const uint64_t last = fill.At(count - 1);
   return ((fill.first | last) & kTagMask) == 0 &&
          (fill.first & ~(kRun - 1)) == (last & ~(kRun - 1));

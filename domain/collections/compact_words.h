@@ -104,7 +104,7 @@ class CompactWords {
   // the compiler must reload everything that another thread might have changed,
   // and the fewer instructions a lookup takes, the more independent lookups the
   // processor overlaps.
-  // REQUIRES: the array is neither moved nor destroyed while it is used.
+  // REQUIRES: the array is not moved or destroyed while the Reader is used.
   class Reader {
    public:
     // The cell at `index`.
@@ -196,12 +196,12 @@ class CompactWords {
 
   // Calls visit(Run) for the runs of RunAt() that make up [first, limit).
   // `visit` returns how many cells of the run it consumes, and the next run
-  // begins behind them; 0 stops the loop.
+  // begins after them; 0 stops the loop.
   // REQUIRES: as for RunAt().
   template <typename Visit>
   void ForEachRun(uint64_t first, uint64_t limit, Visit visit) const;
 
-  // Whether a block is neither one value nor one run.
+  // Whether a block is split into leaves: its cells are not a single run.
   bool IsSplit(uint64_t block) const {
     return (Relaxed(blocks_[block]) & kDeep) != 0;
   }
@@ -310,7 +310,7 @@ class CompactWords {
   std::unique_ptr<uint64_t[]> few_blocks_;  // with their counts; may be null
   uint64_t* blocks_;                        // in few_blocks_ or in mapping_
   // For each split block, how many of its leaves store their cells.
-  uint32_t* stored_in_block_;  // behind blocks_
+  uint32_t* stored_in_block_;  // after blocks_
   uint64_t* leaves_;           // in mapping_
   uint64_t* area_;             // in mapping_
   uint64_t stored_leaves_ = 0;

@@ -18,7 +18,7 @@ namespace simvisor {
 template <typename Number>
 class ExtentSet {
  public:
-  // First number -> one past the last; extents neither touch nor overlap.
+  // First number -> one past the last; extents do not touch or overlap.
   using Extents = absl::btree_map<Number, Number>;
 
   // Adds [extent.first, extent.end()); some or all may be in the set already.

@@ -42,8 +42,8 @@ class StateWriter {
 //
 // Every read names its field and its bounds.  Once a read or a check has
 // failed, ok() is false, all further reads return 0 or nothing, and status()
-// names the field, its offset, the value and the limit; so callers may check
-// only at the end.  GetCount() bounds every loop over items by the bytes that
+// names the field, its offset, the value and the limit; so a caller may check
+// once, at the end.  GetCount() bounds every loop over items by the bytes that
 // are left, and such a loop ends early when a read fails.
 class StateReader {
  public:
