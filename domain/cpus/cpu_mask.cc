@@ -29,8 +29,8 @@ std::vector<uint64_t> AllWords(uint32_t cpus) {
   return words;
 }
 
-// The first CPU at or after `from` whose bit is `wanted`; the number of bits if
-// no bit is.
+// The first CPU at or after `from` whose bit is `wanted`, else the number of
+// bits.
 uint32_t FindBit(absl::Span<const uint64_t> words, uint32_t from, bool wanted) {
   const auto bits = static_cast<uint32_t>(words.size() * kWordBits);
   while (from < bits) {

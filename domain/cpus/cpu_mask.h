@@ -2,7 +2,7 @@
 //
 // HostCpus knows how many CPUs there are and owns what masks share: the table
 // of single CPUs, and one mask of all CPUs.  A CpuMask is a view of one of
-// these, or has words of its own if it is neither.  Its value alone decides
+// these, or has words of its own if it is neither.  Only its value decides
 // which, so a mask costs memory only if it must.
 //
 // Thread safety: HostCpus is immutable after construction; CpuMask is a value.

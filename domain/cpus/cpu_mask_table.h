@@ -2,7 +2,7 @@
 //
 // With B bits in a word and W words in a mask, the table has B + 1 rows of W
 // words: row 0 is all zeros, row 1 + x has bit x set in its first word and
-// zeros behind it.  The mask of CPU c is a window of W words that begins c / B
+// zeros after it.  The mask of CPU c is a window of W words that begins c / B
 // words before row 1 + c % B: the words before that row are the tail of the row
 // above, whose one bit is in its first word and so never in the window.
 //
