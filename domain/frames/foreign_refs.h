@@ -2,7 +2,7 @@
 //
 // Counts the foreign mappings of each frame.  If the owner frees a frame while
 // the count is not zero, the frame is *held*: it stays the owner's, unusable
-// and with its last content, until its last mapping goes.  (Xen's page
+// and with its last content, until its last mapping is removed.  (Xen's page
 // references work like this: a page whose count is not zero stays allocated.)
 //
 // Costs: memory and time grow with the number of frames that are mapped, not

@@ -7,11 +7,11 @@
 // Frames are handed out deterministically: the same machine, seed and calls
 // give the same mfns.  kLowest gives the lowest free frames, in extents as long
 // as possible.  kScatter gives single frames from places drawn by the seed: the
-// first free frame at or behind each place.
+// first free frame at or after each place.
 //
 // A frame may be mapped by domains that do not own it.  If its owner frees it
 // meanwhile it stays owned, held without an m2p entry, until its last mapping
-// goes; see ForeignRefs.  Every frame is still counted once.
+// is removed; see ForeignRefs.  Every frame is still counted once.
 //
 // free + owned + reserved = total at every moment.  Claims are promises made
 // against free frames (XENMEM_claim_pages); other callers cannot take promised
@@ -19,8 +19,8 @@
 // promises can be kept as long as
 //   (1) low claims <= free low frames, and (2) all claims <= free frames.
 // A new claim must leave both true.  Frames for an unrestricted claim come from
-// the low frames only while more of these are free than promised.  If there is
-// no spare low frame, a high frame is free, since by (2) all unrestricted
+// the low frames only while more of these are free than promised.  Without a
+// spare low frame, a high frame is free, since by (2) all unrestricted
 // claims fit into the high frames.
 //
 // Units: frames of 4096 bytes.

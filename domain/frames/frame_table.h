@@ -71,8 +71,8 @@ class FrameTable {
   // At most max_mfn().
   Mfn low_end() const { return low_end_; }
 
-  // The first free frame at or behind `from` and the free frames that follow
-  // it, at most `most` in all.  Empty if all frames are taken.
+  // The first free frame at or after `from` and the free frames that follow it,
+  // at most `most` in all.  Empty if no frame from there on is free.
   // REQUIRES: most > 0.
   MfnExtent FindFree(Mfn from, PageCount most);
 
@@ -90,8 +90,8 @@ class FrameTable {
                      std::vector<MfnExtent>& taken);
 
   // Takes `count` single frames: for each of the next `places`, the first free
-  // frame of [first, end) at or behind it, or the first free frame of [first,
-  // end) if none behind it is free.  Appends them to `taken`.
+  // frame of [first, end) at or after it, or the first free frame of [first,
+  // end) if none after it is free.  Appends them to `taken`.
   // REQUIRES: [first, end) has `count` free frames; otherwise as for Take().
   void TakeScattered(absl::FunctionRef<Mfn()> places, Mfn first, Mfn end,
                      size_t count, DomainId owner, Pfn first_pfn,
@@ -164,13 +164,14 @@ class FrameTable {
   // Builds the bits of `block` from its cells, if it should have bits.
   void MakeBits(uint64_t block);
 
-  // The first free frame at or behind `at`; max_mfn() if all are taken.
+  // The first free frame at or after `at`, else max_mfn().
   uint64_t NextFree(uint64_t at) const;
   // The end of the free frames that begin at `at`, cut at `limit`.
   uint64_t FreeEnd(uint64_t at, uint64_t limit) const;
 
-  // The same within a partly free block, as frame numbers within it; kBlockSize
-  // if no frame is free, and `end` if all are.
+  // The first free frame at or after `at` within a partly free block, else
+  // kBlockSize; the first taken frame in [at, end), else `end`.  Frames are
+  // numbered from the start of the block.
   uint64_t NextFreeIn(uint64_t block, uint64_t at) const;
   uint64_t NextTakenIn(uint64_t block, uint64_t at, uint64_t end) const;
   // The first frame in [at, end) whose being free equals `free`.

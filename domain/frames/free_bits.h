@@ -55,10 +55,10 @@ class FreeBits {
     return taken;
   }
 
-  // The first free frame at or behind `at`; kSize if all are taken.
+  // The first free frame at or after `at`, else kSize.
   // REQUIRES: at <= kSize.
   uint64_t NextFree(uint64_t at) const;
-  // The first taken frame in [at, end); `end` if all are free.
+  // The first taken frame in [at, end), else `end`.
   // REQUIRES: end <= kSize.
   uint64_t NextTaken(uint64_t at, uint64_t end) const;
 

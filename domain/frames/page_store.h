@@ -6,14 +6,14 @@
 // unmapped.  So a destroyed guest leaves nothing behind, even if other guests'
 // pages share its chunks.
 //
-// Every existing page counts, whoever holds it.  Beyond the limit only
-// TakeAnyway() still gives pages.
+// Every existing page counts, no matter which owner holds it.  Beyond the limit
+// only TakeAnyway() still gives pages.
 //
 // Costs: 4096 bytes per page, and another 1.1 KB per chunk of 16 MiB.
 //
 // Units: pages of 4096 bytes.
 //
-// Thread safety: thread-safe.  Its mutex is taken last, behind the pool's.
+// Thread safety: thread-safe.  Its mutex is taken last, after the pool's.
 
 #ifndef SIMVISOR_DOMAIN_FRAMES_PAGE_STORE_H_
 #define SIMVISOR_DOMAIN_FRAMES_PAGE_STORE_H_
@@ -76,8 +76,8 @@ class PageStore {
   // to nothing left for others, or `faults` fails the allocation.
   absl::Status Take(DomainId owner, absl::string_view operation, size_t count,
                     std::vector<Ptr>& pages) ABSL_LOCKS_EXCLUDED(mu_);
-  // A page of zeros that always succeeds, for callers that must not fail; it
-  // comes from the heap if the system refuses another chunk.
+  // Returns a page of zeros and never fails, for callers that must not fail;
+  // takes it from the heap if the system refuses another chunk.
   Ptr TakeAnyway() ABSL_LOCKS_EXCLUDED(mu_);
 
   PageCount limit() const { return limit_; }

@@ -3,8 +3,8 @@
 // A reproducible series of RAM frames: the same RAM and seed give the same
 // series on every machine and compiler.  So it uses its own generator
 // (splitmix64 by Steele, Lea and Flood) and no distribution of the standard
-// library.  Holes between the RAM are never drawn, so the frame behind a hole
-// is no more likely than others.
+// library.  Holes between the RAM are never drawn, so the frame after a hole
+// is not more likely than others.
 //
 // Thread safety: thread-compatible; FramePool serialises with its mutex.
 
