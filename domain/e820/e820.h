@@ -84,7 +84,7 @@ class E820Map {
   friend bool operator==(const E820Map&, const E820Map&) = default;
 
  private:
-  // REQUIRES: `entry` starts at or behind the end of the last one.
+  // REQUIRES: `entry` starts at or after the end of the last one.
   void Append(const E820Entry& entry);
 
   std::vector<E820Entry> entries_;
