@@ -254,7 +254,7 @@ bool BeginsLikeXensRange(absl::string_view text) {
   return std::min(digits, text.size()) >= kMinPlainDigits;
 }
 
-// The text after "(XEN)" and after a time stamp behind it.
+// The text after "(XEN)" and after a time stamp that follows it.
 absl::string_view AfterXenPrefix(absl::string_view text) {
   if (!absl::StartsWith(text, "[")) return text;
   const size_t end = text.find(']');

@@ -5,7 +5,7 @@
 //   [mem 0xSTART-0xLAST] TYPE     Linux since 3.5
 //   [START, LAST] (TYPE)          Xen since 4.15
 //   START - END (TYPE)            older Xen, older Linux; END is the first byte
-//                                 behind the range
+//                                 after the range
 //
 // Newer kernels print a size between range and type.  The text before the range
 // tells whose map the line belongs to, and tells map lines from the many other
@@ -51,7 +51,7 @@ struct MapLine {
 };
 
 // Finds the map line in `text`; nullopt if it does not belong to a map.  A line
-// whose range is garbled or cut, but begins like one behind a tag, counts too.
+// whose range is garbled or cut, but begins like one after a tag, counts too.
 // With the tag "(XEN)", which precedes everything that Xen prints, the caller
 // must know that a map is being printed.  Lines without a tag count only if a
 // type follows as in maps.

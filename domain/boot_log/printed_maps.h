@@ -40,8 +40,8 @@ struct PrintedMap {
 
 class PrintedMaps {
  public:
-  // Adds line `number` of the log, which is clean; ignores lines that neither
-  // belong to a map nor start one.
+  // Adds line `number` of the log, which is clean; ignores lines that do
+  // not belong to a map or start one.
   void Add(size_t number, absl::string_view line);
 
   // The maps in the order of their first lines.  Call once, at the end.
