@@ -54,7 +54,7 @@ class ImageReader {
   // the call the limit is Xen's maximum for a PV domain.
   void SetVcpus(uint32_t vcpus) { vcpus_ = vcpus; }
 
-  // Reads the next bytes.  Bytes behind the image's end are ignored, as
+  // Reads the next bytes.  Bytes after the image's end are ignored, as
   // restorers leave them unread.  After a failure every call fails with the
   // same status.
   //
