@@ -11,14 +11,14 @@
 //   ----------  ---------------------  ----------  ------------------------
 //   COPYING     all sent, PREPARED     COMMITTING  suspended; says COMMIT
 //   COPYING     failed, cancelled      KEPT        runs; tells the target
-//   COMMITTING  COMMITTED              MOVED       goes
+//   COMMITTING  COMMITTED              MOVED       destroyed
 //   COMMITTING  failed, cancelled      UNKNOWN     suspended; asks the target
-//   UNKNOWN     "committed"            MOVED       goes
+//   UNKNOWN     "committed"            MOVED       destroyed
 //   UNKNOWN     "dropped"              KEPT        runs
 //   UNKNOWN     "never heard of it"    KEPT        runs (see below)
 //   UNKNOWN     no answer              UNKNOWN     suspended; asks again
 //   UNKNOWN     an operator: keep      KEPT        runs
-//   UNKNOWN     an operator: drop      MOVED       goes
+//   UNKNOWN     an operator: drop      MOVED       destroyed
 //
 //   target      what happens           becomes     the domain at the target
 //   ----------  ---------------------  ----------  ------------------------
