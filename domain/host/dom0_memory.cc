@@ -12,7 +12,7 @@ namespace {
 
 constexpr PageCount kDom0Memory(4 * kPagesPerGiB);
 
-// `pages` of RAM at the first free place behind the last RAM of `e820`.
+// `pages` of RAM at the first free place after the last RAM of `e820`.
 E820Entry RamBehind(const E820Map& e820, PageCount pages) {
   E820Entry ram = {e820.RamPages().back().end().value() * kPageSize,
                    pages.in_bytes(), E820Type::kRam};

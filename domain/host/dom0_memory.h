@@ -36,8 +36,8 @@ absl::Status CheckDom0Memory(const E820Map& e820, PageCount memory);
 struct Dom0Memory {
   PageCount memory;
   PageCount max_memory;
-  // Whether dom0's kernel is not told a limit: neither the user nor the log
-  // names one, as without max in Xen's dom0_mem.
+  // Whether dom0's kernel is not told a limit: the user and the log name
+  // none, as without max in Xen's dom0_mem.
   bool no_ceiling = true;
   // The machine's map: the log's map plus RAM that dom0 had besides that.
   E820Map machine;
@@ -58,7 +58,7 @@ struct Dom0Memory {
 //
 // A kernel whose maximum is dom0's memory keeps that much RAM of its map.  Some
 // of it lies below 1 MiB, where the frames belong to the hypervisor, so the
-// real machine had that much RAM elsewhere; `machine` has it behind the map's
+// real machine had that much RAM elsewhere; `machine` has it after the map's
 // last RAM.  Give dom0's kernel the log's own map.
 Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
                             std::optional<PageCount> max_memory);

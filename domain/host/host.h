@@ -228,7 +228,7 @@ class Host {
   // How many frames are promised to an incoming domain.
   using Promised = std::shared_ptr<std::atomic<uint64_t>>;
 
-  // A domain in the table.  While it is being built it is neither counted nor
+  // A domain in the table.  While it is being built it is not counted or
   // found; while it is dying it is found only by its id, and its name is free.
   struct Entry {
     std::shared_ptr<Domain> domain;  // null until planned

@@ -29,9 +29,9 @@ namespace simvisor {
 class IncomingDomain {
  public:
   // Begins a domain whose pfns end at `end`.  Ignores what `spec` says about
-  // things that the guest's kernel notes itself (map, options, limits); memory
-  // of 0 pages means `end`, and 0 virtual CPUs means those of the guest.  First
-  // claims `claim` pages.
+  // things that the guest's kernel records itself (map, options, limits);
+  // memory of 0 pages means `end`, and 0 virtual CPUs means those of the guest.
+  // First claims `claim` pages.
   //
   // Errors as for Host::CreateDomain(); RESOURCE_EXHAUSTED
   // HOST_MEMORY_EXHAUSTED if the host cannot promise `claim` frames.  `host`
