@@ -53,7 +53,7 @@ struct Explanation {
 };
 
 // Explains `boot_log`.  Errors as for ReadBootLog(), CheckDom0Memory(),
-// GuestE820FromHost() and FiguresOfBoot(), with the reason behind the message.
+// GuestE820FromHost() and FiguresOfBoot(), with the reason after the message.
 absl::StatusOr<Explanation> Explain(absl::string_view boot_log,
                                     const ExplainOptions& options);
 

@@ -5,7 +5,7 @@
 // xl leaves to the guest's kernel:
 //
 //   arch="x86_64"|"x86_32_pae"       guest ABI
-//   memory_hotplug_limit=GIB         what the p2m area is sized for at least
+//   memory_hotplug_limit=GIB         least that the p2m area covers
 //                                    (also simvisor_hotplug_limit)
 //   tools_view="tree"|"linear"       where tools find the p2m list
 //   balloon_room="faithful"|"compact"  leaves of unused room to balloon
@@ -13,10 +13,10 @@
 //   shared_kernel_pmd=0|1            PAE: processes share kernel page tables
 //   kernel_split="3g1g"|"2g2g"|"1g3g"  PAE: user and kernel addresses
 //
-// xl's other keys are accepted without effect, since there is no device, kernel
-// or disk here, and are named in one warning; a key that xl does not have is
-// named in one of its own.  Actions (on_crash and the like) that xl does not
-// have are refused.
+// xl's other keys are accepted but have no effect, because Simvisor has no
+// devices, kernels or disks; one warning names all of them.  Each key that xl
+// does not have gets its own warning.  Actions (on_crash and the like) that xl
+// does not have are refused.
 //
 // Thread safety: pure functions.
 

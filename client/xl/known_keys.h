@@ -18,8 +18,8 @@ bool IsKnownKey(absl::string_view name);
 // True iff the key has an effect on a domain here.
 bool HasEffect(absl::string_view name);
 
-// The known key that `name` most likely misspells; empty if no key
-// is close enough.
+// The known key that `name` most likely misspells; empty if no key is close
+// enough.
 std::string NearestKey(absl::string_view name);
 
 }  // namespace simvisor::client
