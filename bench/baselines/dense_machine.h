@@ -9,7 +9,7 @@
 // when it is made, so that later timings cover only the guest's share.
 //
 // Frames come in runs of up to 64, one word of bits at a time: the lowest free
-// ones, or with kScatter one by one, each the first free frame at or behind a
+// ones, or with kScatter one by one, each the first free frame at or after a
 // place drawn from the whole machine.
 //
 // Thread safety: thread-compatible.

@@ -27,7 +27,7 @@ class ThreeLevelTree {
   static constexpr uint64_t kInvalid = ~uint64_t{0};
   static constexpr uint64_t kIdentityBit = uint64_t{1} << 62;
 
-  // `pages` words in private leaves, all INVALID; everything behind them is
+  // `pages` words in private leaves, all INVALID; everything after them is
   // missing.
   // REQUIRES: `pages` is a multiple of 512 and at most kMaxPfn.
   explicit ThreeLevelTree(uint64_t pages);

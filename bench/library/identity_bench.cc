@@ -2,7 +2,7 @@
 //
 //   identity/WHOSE/SIZE
 //
-// The guest has 8 GiB of memory and room to balloon behind it.  The room is
+// The guest has 8 GiB of memory and room to balloon after it.  The room is
 // marked identity and then, untimed, made missing again.  (A kernel takes no
 // more room than 10 times its memory.)
 

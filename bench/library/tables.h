@@ -23,7 +23,7 @@ enum class Shape {
   kContiguous,
   kHalf,   // every second leaf (2 MiB) scattered frame by frame
   kFull,   // no two neighbouring pages have consecutive frames
-  kHoles,  // 1 GiB of RAM, nothing behind it
+  kHoles,  // 1 GiB of RAM, nothing after it
 };
 std::string NameOf(Shape shape);
 

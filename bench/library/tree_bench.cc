@@ -31,7 +31,7 @@ namespace {
 constexpr uint64_t kPerPage = kAbiX86_64.words_per_page;
 using WordPage = std::array<uint64_t, kPerPage>;
 
-// Pages for the tree come from behind the list's own pages.
+// Pages for the tree come after the list's own pages.
 constexpr Pfn kTreePages{kPagesPerGiB / 2};
 
 void BuildTree(benchmark::State& state, uint64_t gib, Shape shape) {
