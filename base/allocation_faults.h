@@ -1,9 +1,10 @@
-// Where an allocation may be made to fail, for tests.
+// Lets a test make chosen allocations fail.
 //
-// Everything that can run out asks here before it gives: a test that injects an
-// AllocationFaults counts the allocations of an operation and then lets the
-// first fail, the second, and so on.  Unless faults are injected on purpose
-// there is none, and what is really there decides alone.
+// Everything that can run out asks here before it allocates: a test that
+// injects an AllocationFaults counts the allocations of an operation and then
+// fails the first one, the second one, and so on.  In production the
+// AllocationFaults is null, and an allocation fails only if the resource has
+// run out.
 //
 // Thread safety: FailNow() may be called from any thread, under the locks of
 // domains and of the frame pool, so it must not call back into them.
@@ -14,14 +15,14 @@
 namespace simvisor {
 
 enum class AllocationSite {
-  // A page that a guest's kernel takes for itself or for its balloon.
+  // A page that a guest's kernel takes for its own use or for its balloon.
   kGuestPage,
-  // A frame of the machine, or all the frames of a claim that is granted whole
-  // or not at all.
+  // A frame of the machine, or all frames of a claim that is granted whole or
+  // not at all.
   kFrame,
   // Address space of the daemon, for the words of a p2m list or of the m2p.
   kAddressSpace,
-  // Memory for what a page holds, or for all the pages that one call writes.
+  // Memory for the contents of a page, or of all pages that one call writes.
   kContents,
 };
 
@@ -29,7 +30,8 @@ class AllocationFaults {
  public:
   virtual ~AllocationFaults() = default;
 
-  // Asked once for each allocation; true makes it fail as if nothing were left.
+  // Called once per allocation; if it returns true, the allocation fails as if
+  // the resource had run out.
   virtual bool FailNow(AllocationSite site) = 0;
 };
 

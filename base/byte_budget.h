@@ -1,7 +1,7 @@
-// A bound on bytes that many share, and the share that one of them holds.
+// A limit on bytes that many users share, and the share that one of them holds.
 //
-// A budget only counts: it owns no memory.  Who is about to hold more asks
-// first, and holds no more than it was granted.
+// A budget only counts: it owns no memory.  A user asks before it allocates,
+// and holds no more than it was granted.
 //
 // Thread safety: ByteBudget is thread-safe and takes no lock; a ByteCharge is
 // thread-compatible, and charges of one budget may be used on any threads.
@@ -25,9 +25,11 @@ class ByteBudget {
   ByteBudget(const ByteBudget&) = delete;
   ByteBudget& operator=(const ByteBudget&) = delete;
 
-  // Takes `bytes` out of what is left; false, with nothing taken, if less is.
+  // Takes `bytes` out of what is left; returns false and takes nothing if less
+  // than that is left.
   bool TryTake(uint64_t bytes);
-  // Gives bytes back.  REQUIRES: they were taken.
+  // Gives bytes back.
+  // REQUIRES: they were taken.
   void Give(uint64_t bytes) {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
   }
@@ -43,7 +45,7 @@ class ByteBudget {
 // Bytes taken out of a budget for as long as the object lives.
 class ByteCharge {
  public:
-  // Of nothing; `budget` must outlive it.  Null: of no budget, which grants
+  // An empty charge; `budget` must outlive it.  A null budget grants
   // everything.
   explicit ByteCharge(ByteBudget* budget = nullptr) : budget_(budget) {}
   ByteCharge(ByteCharge&& other) noexcept
@@ -57,8 +59,8 @@ class ByteCharge {
   }
   ~ByteCharge() { Resize(0); }
 
-  // Makes it a charge of `bytes`; false, and unchanged, if the budget has not
-  // as much left.  Never false if that is no more than bytes().
+  // Resizes the charge to `bytes`; returns false and changes nothing if the
+  // budget does not have that much left.  Shrinking never fails.
   bool Resize(uint64_t bytes);
 
   uint64_t bytes() const { return bytes_; }

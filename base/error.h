@@ -1,10 +1,10 @@
 // Errors with a stable reason.
 //
-// Every status that leaves this library carries one Reason beside its canonical
-// code: programs branch on the reason, people read the message.  The message
-// states operation, object, offending value, limit and next step; it never
-// repeats the code.  docs/errors.md lists every reason, and a test holds the
-// two together.
+// Every status that leaves this library carries one Reason besides its
+// canonical code: programs branch on the reason, people read the message.  The
+// message states operation, object, offending value, limit and next step; it
+// never repeats the code.  docs/errors.md lists every reason, and a test checks
+// the code against it.
 //
 // Thread safety: pure functions.
 
@@ -20,8 +20,8 @@
 
 namespace simvisor {
 
-// Names on the wire are those of ReasonName(): kDomainNotFound is
-// DOMAIN_NOT_FOUND.  Never renumbered on the wire, since only names travel.
+// ReasonName() gives the name on the wire: kDomainNotFound is DOMAIN_NOT_FOUND.
+// Only names travel, so the numbers may change.
 enum class Reason {
   kAddressSpaceNotFound,
   kArchNotPae,
@@ -104,11 +104,12 @@ absl::string_view ReasonName(Reason reason);
 // Every reason, by name.
 const std::vector<Reason>& AllReasons();
 
-// A status with `reason` attached.  REQUIRES: code is not kOk.
+// A status with `reason` attached.
+// REQUIRES: code is not kOk.
 absl::Status MakeError(absl::StatusCode code, Reason reason,
                        absl::string_view message);
 
-// The reason name attached to `status`; nullopt if there is none.
+// The reason name attached to `status`; nullopt if it has no reason.
 std::optional<std::string> ReasonOf(const absl::Status& status);
 
 }  // namespace simvisor

@@ -42,16 +42,17 @@ bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
-// Bytes that a character has whose first one is `lead`; 0 if none has.
+// Length in bytes of a character whose first byte is `lead`; 0 if no character
+// starts with it.
 size_t SizeByLead(unsigned char lead) {
   if (lead < 0x80) return 1;
-  if (lead < 0xc2) return 0;  // a continuation, or an overlong form
+  if (lead < 0xc2) return 0;  // a continuation byte, or an overlong form
   if (lead < 0xe0) return 2;
   if (lead < 0xf0) return 3;
   return lead < 0xf5 ? 4 : 0;
 }
 
-// Whether `code` is to be written in `bytes` bytes, not in fewer.
+// Whether the shortest encoding of `code` takes `bytes` bytes.
 bool IsShortest(uint32_t code, size_t bytes) {
   return bytes == 1 || code >= (bytes == 2   ? 0x80u
                                 : bytes == 3 ? 0x800u

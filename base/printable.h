@@ -1,8 +1,8 @@
-// Text from outside that is to be shown to people.
+// Makes text from outside safe to show to people.
 //
 // A terminal obeys some characters instead of showing them, and shows nothing
-// for others, so that a text could forge lines, recolour what is above it, or
-// look like another one.  Printable are all characters but these:
+// for others, so a text could forge lines, recolour earlier output, or look
+// like another text.  All characters are printable except these:
 //
 //   C0 and C1 controls and DEL, line and paragraph separators (line feed and
 //   tab too); directional marks, embeddings, overrides and isolates; all others
@@ -10,8 +10,8 @@
 //   fillers, variation selectors, tags); interlinear annotation and other
 //   format characters that show nothing; noncharacters.
 //
-// Nor is a byte printable that is no UTF-8 as RFC 3629 has it: overlong forms,
-// surrogates and numbers above U+10FFFF are none.
+// Bytes that are not UTF-8 by RFC 3629 are not printable either: overlong
+// forms, surrogates and numbers above U+10FFFF.
 //
 // Thread safety: pure functions.
 
@@ -29,33 +29,35 @@ namespace simvisor {
 
 // A character of a text in UTF-8.
 struct Character {
-  uint32_t code = 0;  // its number in Unicode; of a byte that is none, the byte
-  size_t bytes = 0;   // how many it has; 0 if the text begins with none
+  uint32_t code = 0;  // code point, or the byte itself if it is not UTF-8
+  size_t bytes = 0;   // its length; 0 if the text does not start with one
 };
 
-// The character that `text`, which is not empty, begins with.
+// The first character of `text`.
+// REQUIRES: `text` is not empty.
 Character FirstCharacter(absl::string_view text);
 
-// Whether people see the character `code`, and a terminal does not obey it.
+// Whether the character `code` is visible, and a terminal does not obey it.
 bool IsPrintable(uint32_t code);
 
-// Whether the character `code` is a space, such as U+0020, U+00A0 or U+3000:
-// Unicode's Zs.
+// Whether the character `code` is a space (Unicode's Zs), such as U+0020,
+// U+00A0 or U+3000.
 bool IsSpace(uint32_t code);
 
-// The offset of the first byte of `text` that belongs to no character; nullopt
-// if `text` is UTF-8.
+// The offset of the first byte of `text` that is not part of a valid character;
+// nullopt if `text` is UTF-8.
 std::optional<size_t> NonUtf8Offset(absl::string_view text);
 
-// "byte 0xef at offset 5 is not UTF-8", of that byte.
+// "byte 0xef at offset 5 is not UTF-8", for the byte at NonUtf8Offset().
 std::optional<std::string> FindNonUtf8(absl::string_view text);
 
-// Appends to `out` the character that `text`, which is not empty, begins with:
-// as it is if it is printable, else as \xNN (ASCII, and bytes that are no
-// UTF-8) or \uNNNN (two of them above U+FFFF, as in JSON).  Returns its bytes.
+// Appends the first character of `text` to `out`: unchanged if it is printable,
+// else as \xNN (ASCII, and bytes that are not UTF-8) or \uNNNN (two of them
+// above U+FFFF, as in JSON).  Returns how many bytes of `text` it consumed.
+// REQUIRES: `text` is not empty.
 size_t AppendPrintable(absl::string_view text, std::string& out);
 
-// `text` with every character as AppendPrintable() has it.
+// `text` with each character rendered as by AppendPrintable().
 std::string Printable(absl::string_view text);
 
 }  // namespace simvisor

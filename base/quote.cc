@@ -9,7 +9,7 @@ namespace {
 constexpr absl::string_view kEllipsis = "...";
 constexpr size_t kMaxQuotedBytes = 80;
 
-// True for the second and later bytes of a UTF-8 character.
+// True for every byte of a UTF-8 character after its first.
 bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }

@@ -1,4 +1,4 @@
-// Text from outside, fit to be shown in a message.
+// Text from outside, made fit for a message.
 //
 // Thread safety: pure functions.
 
@@ -13,11 +13,11 @@
 
 namespace simvisor {
 
-// `text` cut to at most `max_bytes`, "..." included if it was cut, and never in
-// the middle of a UTF-8 character.
+// `text` cut to at most `max_bytes`, which includes the "..." that marks a cut.
+// Never cuts inside a UTF-8 character.
 std::string Shortened(absl::string_view text, size_t max_bytes);
 
-// `text` in double quotes, shortened to 80 bytes, and printable.
+// `text` in double quotes, shortened to 80 bytes and made printable.
 std::string Quoted(absl::string_view text);
 
 }  // namespace simvisor

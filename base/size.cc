@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kMiBShift = 20;
 
-// Bits that the unit shifts by; nullopt if the letter is none.
+// How many bits the unit shifts by; nullopt if the letter is not a unit.
 std::optional<int> UnitShift(char letter) {
   switch (absl::ascii_tolower(letter)) {
     case 't':

@@ -14,10 +14,10 @@
 
 namespace simvisor {
 
-// The bytes that `text` stands for; may be 0.  A number without a unit is in
-// MiB, as for xl.
+// Parses `text` into bytes; 0 is allowed.  A number without a unit is in MiB,
+// as in xl.
 //
-// INVALID_ARGUMENT ARGUMENT_MALFORMED if `text` is not of the form above,
+// INVALID_ARGUMENT ARGUMENT_MALFORMED if `text` does not have the form above,
 // ARGUMENT_TOO_LARGE for 2^64 bytes or more.
 absl::StatusOr<uint64_t> ParseSize(absl::string_view text);
 

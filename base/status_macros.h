@@ -1,4 +1,4 @@
-// Return-early macros for absl::Status, which Abseil 20220623 does not have.
+// Return-early macros for absl::Status; Abseil 20220623 has none.
 
 #ifndef SIMVISOR_BASE_STATUS_MACROS_H_
 #define SIMVISOR_BASE_STATUS_MACROS_H_

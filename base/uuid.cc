@@ -14,7 +14,7 @@
 namespace simvisor {
 namespace {
 
-// A '-' marks a dash, an 'x' a digit.
+// '-' stands for a dash, 'x' for a digit.
 constexpr absl::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
 }  // namespace

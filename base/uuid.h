@@ -1,4 +1,4 @@
-// UUIDs, and their usual form: 8-4-4-4-12 hexadecimal digits.
+// UUIDs and their usual form: 8-4-4-4-12 hexadecimal digits.
 //
 // Thread safety: pure functions.
 
@@ -19,8 +19,8 @@ using Uuid = std::array<uint8_t, 16>;
 // True if `text` has the usual form, with digits in either case.
 bool HasUuidForm(absl::string_view text);
 
-// INVALID_ARGUMENT UUID_INVALID, with `field` named in the message, unless
-// HasUuidForm(text).
+// Parses a UUID.  INVALID_ARGUMENT UUID_INVALID unless HasUuidForm(text); the
+// message names `field`.
 absl::StatusOr<Uuid> ParseUuid(absl::string_view field, absl::string_view text);
 
 // The usual form, in lower case.

@@ -1,5 +1,5 @@
-// The version of the daemon and the CLI, MAJOR.MINOR.PATCH, as the build states
-// it.
+// The version of the daemon and the CLI, MAJOR.MINOR.PATCH, as set by the
+// build.
 //
 // Thread safety: a constant.
 

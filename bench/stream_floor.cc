@@ -1,12 +1,12 @@
-// A stream of 1 MiB messages that say nothing, between two processes: what gRPC
-// itself takes of the time of a migration.
+// Streams empty messages of 1 MiB between two processes: gRPC's own share of
+// the time of a migration.
 //
 //   stream_floor serve ADDRESS          prints a line when it is ready
 //   stream_floor send ADDRESS MESSAGES  prints the seconds that it took
 //
-// The messages are those of ReceiveDomain, sent and received in the way that
-// the daemons do: written by a thread that waits, from one message that is used
-// again, and read by callbacks.
+// The messages are those of ReceiveDomain, sent and received as the daemons do
+// it: a blocking thread writes them, reusing one message, and callbacks read
+// them.
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -32,7 +32,7 @@ namespace {
 constexpr size_t kMessageBytes = size_t{1} << 20;
 constexpr int kMaxMessageBytes = 4 << 20;
 
-// Reads on, whatever comes, and answers nothing.
+// Reads everything that comes and answers nothing.
 class Reader final : public grpc::ServerBidiReactor<v1::ReceiveDomainRequest,
                                                     v1::ReceiveDomainResponse> {
  public:
@@ -100,7 +100,7 @@ int Send(const std::string& address, uint64_t messages) {
 }
 
 int Main(int argc, char** argv) {
-  // As simvisord keeps its heap.
+  // Keeps the heap as simvisord does.
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);

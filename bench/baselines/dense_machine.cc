@@ -13,7 +13,8 @@ namespace {
 constexpr uint64_t kBits = 64;
 constexpr uint64_t kAll = ~uint64_t{0};
 
-// Bits [0, count).  REQUIRES: 0 < count <= 64.
+// Bits [0, count).
+// REQUIRES: 0 < count <= 64.
 constexpr uint64_t LowBits(uint64_t count) { return kAll >> (kBits - count); }
 
 }  // namespace

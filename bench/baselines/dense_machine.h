@@ -1,16 +1,16 @@
-// A machine and its guests done densely: the plain design to compare with.
+// A machine and its guests in dense arrays: the plain design to compare with.
 //
-// The machine has one m2p word per frame, owner and pfn, and one bit per free
-// frame.  A guest has one p2m word per page, in an array that is mapped afresh
-// when the guest is created and unmapped with it.  To create a guest is to find
-// its frames in the bits and to write both words of each page; nothing else is
-// done: there is no boot, no tree for tools, no balloon driver, no list of the
-// guest's free pages, and no lock.  The machine's own arrays are touched when
-// it is made, so that what is timed later is the guest's share alone.
+// The machine has one m2p word per frame, with owner and pfn, and one bit per
+// free frame.  A guest has one p2m word per page, in an array that is newly
+// mapped when the guest is created and unmapped with it.  Creating a guest
+// means finding its frames in the bits and writing both words of each page, and
+// nothing else: no boot, no tree for tools, no balloon driver, no list
+// of the guest's free pages, and no lock.  The machine's own arrays are touched
+// when it is made, so that later timings cover only the guest's share.
 //
-// Frames come in runs of up to 64, a word of bits at a time: the lowest free
-// ones, or with kScatter one by one, each the first free frame at or behind a
-// place that is drawn from the whole machine.
+// Frames come in runs of up to 64, one word of bits at a time: the lowest free
+// ones, or with kScatter one by one, each the first free frame at or after a
+// place drawn from the whole machine.
 //
 // Thread safety: thread-compatible.
 
@@ -34,25 +34,28 @@ class DenseMachine {
   enum class Placement { kLowest, kScatter };
   static constexpr uint64_t kInvalid = ~uint64_t{0};
 
-  // `frames` of them, all free.  REQUIRES: a multiple of 64.
+  // A machine with `frames` frames, all free.
+  // REQUIRES: `frames` is a multiple of 64.
   DenseMachine(uint64_t frames, Placement placement);
 
   uint64_t free_frames() const { return free_count_; }
 
-  // REQUIRES: as many frames are free as pages are asked for, in each of these.
+  // REQUIRES: for Create() and Populate(), enough frames are free for the
+  // pages.
   DenseGuest Create(uint16_t id, uint64_t pages);
   void Destroy(DenseGuest guest);
-  // Gives frames to the pages [first, end) of a guest, which have none.
+  // Gives frames to the pages [first, end) of a guest; they must have none.
   void Populate(DenseGuest& guest, uint64_t first, uint64_t end);
   // Takes the frames of pages [first, end) away.
   void Release(DenseGuest& guest, uint64_t first, uint64_t end);
 
-  // Keeps frames back for good: every second one, or as many as said, placed as
-  // those of guests are.  REQUIRES: all are free.
+  // Withhold frames for good: every second one, or `frames` of them, placed
+  // like those of guests.
+  // REQUIRES: all frames are free.
   void KeepEverySecond();
   void Keep(uint64_t frames);
 
-  // Words of the guest that m2p does not give back.
+  // Counts the words of the guest that the m2p does not lead back to.
   uint64_t Audit(const DenseGuest& guest) const;
 
  private:
@@ -72,7 +75,7 @@ class DenseMachine {
   WordArray m2p_;
   std::vector<uint64_t> free_;  // one bit per frame
   uint64_t free_count_;
-  uint64_t lowest_ = 0;  // no free bit lies in a word before this one
+  uint64_t lowest_ = 0;  // no word before this one has a free bit
   uint64_t random_ = 1;
 };
 

@@ -7,7 +7,7 @@
 namespace simvisor::bench {
 namespace {
 
-// 0 to count - 1 in an order that is the same each time.
+// The numbers 0 to count - 1, always in the same shuffled order.
 std::vector<uint32_t> Shuffled(uint64_t count) {
   std::vector<uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0);

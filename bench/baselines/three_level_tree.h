@@ -1,10 +1,10 @@
 // The three-level p2m tree that Linux had before its linear list (up to 3.18).
 //
 // A top page of mids, a mid page of leaves, a leaf of words, 512 of each, which
-// is 512 GiB at most.  Where nothing is, mids and leaves are shared: a missing
-// leaf of INVALID words, and an identity leaf for which a lookup answers
-// without reading it.  Leaves lie in memory in a shuffled order, as they do in
-// a heap that has been in use for a while.
+// covers 512 GiB at most.  Empty parts share mids and leaves: a missing leaf of
+// INVALID words, and an identity leaf, whose lookups answer without reading
+// it.  Leaves lie in memory in a shuffled order, as in a heap that has
+// been in use for a while.
 //
 // Thread safety: thread-compatible.
 
@@ -27,16 +27,17 @@ class ThreeLevelTree {
   static constexpr uint64_t kInvalid = ~uint64_t{0};
   static constexpr uint64_t kIdentityBit = uint64_t{1} << 62;
 
-  // `pages` words with leaves of their own, INVALID; what lies behind them is
-  // missing.  REQUIRES: whole leaves, and pages <= kMaxPfn.
+  // `pages` words in private leaves, all INVALID; everything after them is
+  // missing.
+  // REQUIRES: `pages` is a multiple of 512 and at most kMaxPfn.
   explicit ThreeLevelTree(uint64_t pages);
 
-  // REQUIRES: pfn < the `pages` that the tree was made for.
+  // REQUIRES: pfn < `pages` of the constructor.
   void Set(uint64_t pfn, uint64_t word) { LeafOf(pfn)[pfn % kPerPage] = word; }
-  // Makes whole leaves that cover [first, end) identity.
+  // Makes the leaves that cover [first, end) shared identity leaves.
   void ShareIdentity(uint64_t first, uint64_t end);
 
-  // get_phys_to_machine() of that time.
+  // get_phys_to_machine() as of Linux 3.18.
   uint64_t Lookup(uint64_t pfn) const {
     if (pfn >= kMaxPfn) return pfn | kIdentityBit;
     const uint64_t* const leaf = LeafOf(pfn);

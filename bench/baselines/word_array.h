@@ -1,8 +1,8 @@
-// A plain array of 64-bit words in fresh memory of the system.
+// A plain array of 64-bit words in fresh memory from the system.
 //
-// What every ratio of a lookup is taken against: the index is the address.
-// Pages of 4 KiB come zero at the first touch, as they do for a large malloc;
-// with kHuge the system is asked for pages of 2 MiB.
+// The baseline for every lookup ratio: the index is the address.  Pages of 4
+// KiB are zeroed at the first touch, as for a large malloc; with kHuge the
+// system is asked for pages of 2 MiB.
 //
 // Thread safety: thread-compatible.
 

@@ -1,10 +1,10 @@
-// The audit of a whole host, and how long a host takes to come up.
+// The audit of a whole host, and how long a host takes to start.
 //
 //   audit/WHOSE/POOL/SIZE     one domain
 //   audit/ours/domains/COUNT  domains of 1 GiB
-//   host_start/ours/SIZE      machine and dom0, made and given up
+//   host_start/ours/SIZE      machine and dom0, made and destroyed
 //
-// The dense design looks at the m2p word of each p2m word.
+// The dense design reads the m2p word for each p2m word.
 
 #include <cstdint>
 #include <memory>

@@ -2,8 +2,8 @@
 //
 //   balloon_down/WHOSE/POOL, balloon_up/WHOSE/POOL
 //
-// Down and up take turns, and one of them is timed.  The guest has 4 GiB; its
-// frames are like the pool's.  The dense guest gives the last of its pages.
+// Down and up alternate, and only one of them is timed.  The guest has 4 GiB,
+// and its frames are like the pool's.  The dense guest gives up its last pages.
 // Per step where the pool is whole, per page where it is fragmented.
 
 #include <cstdint>
@@ -26,7 +26,7 @@ constexpr uint64_t kStep = 256 * kPagesPerMiB;
 
 enum class Way { kDown, kUp };
 
-// Goes down and up in turns and times one way.
+// Alternates down and up, and times one of them.
 template <typename Down, typename Up>
 void Measure(benchmark::State& state, Pool pool, Way way, Down down, Up up) {
   for (auto _ : state) {

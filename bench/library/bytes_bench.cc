@@ -1,15 +1,15 @@
-// Resident memory that domains take, as the system counts it.
+// Resident memory of domains, as the system counts it.
 //
 //   bytes/WHOSE/POOL/SIZE       one domain: `bytes`
 //   bytes/WHOSE/domains/COUNT   running domains of 1 GiB: `bytes` for each
 //
-// The growth of the process on a machine that has had no guest before, so what
-// the frames' own table takes for these frames counts; with scattered frames,
-// that of the machine as well.  A dense machine has
-// just the frames that its domains need, but for scattered ones, which both
-// machines spread over twice as many.  `left` is what remains when the domains
-// are gone and the machine is not.  Time means nothing here, since memory is
-// given back to the system before.
+// Measures how much the process grows on a machine that has had no guest
+// before, so the part of the frame table for these frames counts; with
+// scattered frames, all of the frame table counts.  A dense machine has just
+// the frames that its domains need; for scattered frames both machines spread
+// them over twice as many.  `left` is what remains when the domains are gone
+// and the machine still exists.  The times mean nothing, because memory is
+// first given back to the system.
 
 #include <malloc.h>
 #include <unistd.h>
@@ -47,7 +47,7 @@ void Bytes(benchmark::State& state, Placement placement, uint64_t gib,
     malloc_trim(0);
     int64_t before = ResidentBytes();
     const auto host = NewHost(2 * gib * count, placement);
-    // Scattered frames of dom0 already take the table of nearly all frames.
+    // Scattered frames of dom0 already populate nearly the whole frame table.
     if (placement != Placement::kScatter) {
       malloc_trim(0);
       before = ResidentBytes();
@@ -83,7 +83,7 @@ void BytesDense(benchmark::State& state, DenseMachine::Placement placement,
   }
 }
 
-constexpr int kRepetitions = 3;  // they differ by a few pages
+constexpr int kRepetitions = 3;  // results differ by a few pages
 
 template <typename Function, typename Place>
 void Register(const std::string& name, Function function, Place placement,

@@ -1,5 +1,5 @@
-// What a benchmark does about calls that cannot fail: it ends the program with
-// what the library says, for a figure of a call that failed is worth nothing.
+// Checks calls that cannot fail in a benchmark.  If one fails, ends the program
+// with its status, because figures of a failed call are worthless.
 //
 // Thread safety: pure functions.
 

@@ -1,10 +1,10 @@
-// The frame pool alone: 1 GiB of frames taken and given back.
+// Only the frame pool: 1 GiB of frames taken and given back.
 //
 //   frames_take/WHOSE/POOL, frames_give/WHOSE/POOL
 //
-// Taking is to claim frames and to populate with them; both pools write an m2p
-// word per frame, and the dense one its p2m word too, for which the library has
-// a list of extents here.  Per frame.
+// Taking means claiming frames and populating with them.  Both pools write an
+// m2p word per frame.  The dense pool also writes the p2m word; the library
+// keeps a list of extents here instead.  Per frame.
 
 #include <array>
 #include <cstdint>

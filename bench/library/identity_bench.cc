@@ -2,9 +2,9 @@
 //
 //   identity/WHOSE/SIZE
 //
-// The guest has 8 GiB of memory and room to balloon behind it, which is marked
-// and, untimed, made missing again.  (A kernel takes no more room than 10 times
-// its memory.)
+// The guest has 8 GiB of memory and room to balloon after it.  The room is
+// marked identity and then, untimed, made missing again.  (A kernel takes no
+// more room than 10 times its memory.)
 
 #include <algorithm>
 #include <cstdint>

@@ -2,10 +2,11 @@
 //
 //   lookup_PATTERN/TABLE[/SHAPE]/SIZE
 //
-// Patterns: `random` looks up independent pages, so that the processor works on
-// several at once; in `dependent` each page follows from the answer before, so
-// that it waits for every one; `sequential` goes from page to page.  The number
-// of the page costs the same in all tables: one step of a generator, or 1 more.
+// Patterns: `random` looks up independent pages, so that the processor overlaps
+// several lookups; in `dependent` each page follows from the previous answer,
+// so that it waits for every one; `sequential` goes from page to page.
+// Choosing the page costs the same in all tables: one step of a generator, or
+// adding 1.
 
 #include <bit>
 #include <cstdint>
@@ -20,7 +21,7 @@
 namespace simvisor::bench {
 namespace {
 
-constexpr int kBatch = 1 << 14;  // lookups between two looks at the clock
+constexpr int kBatch = 1 << 14;  // lookups between two clock readings
 
 enum class Pattern { kRandom, kDependent, kSequential };
 
@@ -102,7 +103,7 @@ void RegisterPattern(const std::string& name, Pattern pattern) {
   benchmark::RegisterBenchmark(absl::StrCat(name, "/tree/holes/64GiB").c_str(),
                                LookInTree, pattern, 64, true);
   lists(64, Shape::kHoles);
-  // What neither an array in memory nor a tree of three levels reaches.
+  // Sizes beyond the reach of an array in memory and of a three-level tree.
   lists(4096, Shape::kContiguous);
   lists(4096, Shape::kHoles);
 }

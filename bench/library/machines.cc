@@ -12,8 +12,8 @@ namespace {
 
 constexpr PageCount kDom0Memory{16 * kPagesPerMiB};
 
-// Takes every second page of a domain that has taken all frames: what is free
-// then are single frames.  Pages of the domain's own p2m list stay.
+// Releases every second page of a domain that has taken all frames, so that
+// only single frames are free.  Keeps the pages of the domain's own p2m list.
 void ReleaseEverySecondPage(Host& host, PageCount pages) {
   const auto filler = MustCreate(host, MakeSpec("filler", pages));
   for (uint64_t pfn = 0; pfn < pages.value(); pfn += 2) {

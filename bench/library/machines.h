@@ -1,7 +1,7 @@
-// Hosts and dense machines in the states that benchmarks start from.
+// Hosts and dense machines in the initial states of benchmarks.
 //
-// Shared ones are made when they are first asked for and kept to the end; who
-// creates domains on them destroys these again.
+// Shared machines are made when they are first requested and kept to the end; a
+// benchmark that creates domains on them destroys these again.
 //
 // Thread safety: one thread.
 
@@ -18,15 +18,15 @@
 
 namespace simvisor::bench {
 
-// What free frames are like.
+// How the free frames are distributed.
 enum class Pool {
   kWhole,      // one extent; domains get contiguous frames
-  kAlternate,  // every second frame is free, given out from the lowest on
-  kScatter,    // half are free, given out one by one at random places
+  kAlternate,  // every second frame is free; the lowest is given first
+  kScatter,    // half are free; given one by one at random places
 };
 std::string NameOf(Pool pool);
 
-// Free memory of the shared machines of each kind.
+// Free memory of each kind of shared machine.
 constexpr uint64_t kWholeGib = 16 << 10;
 constexpr uint64_t kDenseWholeGib = 80;
 constexpr uint64_t kAlternateGib = 5;

@@ -1,7 +1,7 @@
-// library_bench: what the domain library costs, beside plain designs.
+// library_bench: the costs of the domain library, compared with plain designs.
 //
-// Takes the options of Google Benchmark; scripts/bench.sh gives those that the
-// figures in bench/README.md were measured with.
+// Takes the options of Google Benchmark; scripts/bench.sh passes those with
+// which the figures in bench/README.md were measured.
 
 #include <malloc.h>
 
@@ -9,7 +9,7 @@
 #include "benchmark/benchmark.h"
 
 int main(int argc, char** argv) {
-  // As simvisord has it.
+  // Same as in simvisord.
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);

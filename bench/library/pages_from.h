@@ -1,4 +1,4 @@
-// A guest's pages for a p2m list that has no guest around it.
+// A source of guest pages for a p2m list without a guest.
 //
 // Thread safety: thread-compatible.
 
@@ -10,7 +10,7 @@
 
 namespace simvisor::bench {
 
-// Hands out pages from `first` on, without end.
+// Gives pages from `first` on, without end.
 class PagesFrom final : public PageSource {
  public:
   explicit PagesFrom(Pfn first) : next_(first) {}

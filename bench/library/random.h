@@ -1,5 +1,5 @@
-// Numbers that look random and cost about a nanosecond: a 64-bit linear
-// congruential generator (Knuth's MMIX), of which the upper bits are used.
+// Cheap pseudo-random numbers, about a nanosecond each: a 64-bit linear
+// congruential generator (Knuth's MMIX) whose upper bits are used.
 //
 // Thread safety: pure functions.
 
@@ -14,7 +14,8 @@ constexpr uint64_t NextState(uint64_t state) {
   return state * 6364136223846793005u + 1442695040888963407u;
 }
 
-// Moves `state` on and returns a number below `end`.  REQUIRES: end < 2^32.
+// Advances `state` and returns a number below `end`.
+// REQUIRES: end < 2^32.
 constexpr uint64_t RandomBelow(uint64_t& state, uint64_t end) {
   state = NextState(state);
   return (state >> 32) * end >> 32;

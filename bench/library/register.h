@@ -1,8 +1,8 @@
 // The subjects of library_bench; each registers its benchmarks.
 //
-// Names are SUBJECT/WHOSE/..., whose being `ours` or a baseline.  A benchmark
-// that sets items processed is read per item (lookup, page, frame), and any
-// other per iteration.
+// Names are SUBJECT/WHOSE/..., where WHOSE is `ours` or a baseline.  For a
+// benchmark that sets items processed, read the figure per item (lookup, page,
+// frame); for any other, per iteration.
 //
 // Thread safety: one thread.
 

@@ -1,4 +1,4 @@
-// The time of one call, for benchmarks that have untimed work in between.
+// Times one call, for benchmarks with untimed work in between.
 //
 // Thread safety: a pure function.
 

@@ -1,7 +1,7 @@
-// The p2m lists, arrays and trees that lookups are timed in.
+// The p2m lists, arrays and trees for timing lookups.
 //
-// Shared ones are made when they are first asked for, which takes seconds for
-// the largest, and kept to the end of the program: benchmarks come in a random
+// Shared ones are made when they are first requested, which takes seconds for
+// the largest, and kept to the end of the program: benchmarks run in a random
 // order, many times each.
 //
 // Thread safety: one thread.
@@ -22,8 +22,8 @@ namespace simvisor::bench {
 enum class Shape {
   kContiguous,
   kHalf,   // every second leaf (2 MiB) scattered frame by frame
-  kFull,   // no two neighbours follow each other
-  kHoles,  // 1 GiB of RAM, nothing behind it
+  kFull,   // no two neighbouring pages have consecutive frames
+  kHoles,  // 1 GiB of RAM, nothing after it
 };
 std::string NameOf(Shape shape);
 
@@ -32,12 +32,14 @@ constexpr uint64_t ScatteredFrame(uint64_t pfn, uint64_t pages) {
   return pfn * 0x9E3779B97F4A7C15 & (pages - 1);
 }
 
-// A relocated list.  REQUIRES: `gib` is a power of 2, in each of these.
+// A relocated list.
+// REQUIRES: `gib` is a power of 2; also for the functions below.
 std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape);
 
 const P2mList& ListOf(uint64_t gib, Shape shape);
 const WordArray& ArrayOf(uint64_t gib, Pages pages);
-// With kHoles, or full: what else a tree holds makes no difference to it.
+// With kHoles, or full; the rest of a list's shape makes no difference to a
+// tree.
 const ThreeLevelTree& TreeOf(uint64_t gib, bool holes);
 
 }  // namespace simvisor::bench

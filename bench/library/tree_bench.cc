@@ -1,6 +1,7 @@
-// The tree that tools read: building it at boot, and reading the list by it.
+// The tree that tools read: building it at boot, and reading the list through
+// it.
 //
-//   tree_build/WHOSE/SHAPE/SIZE   of a list that has none yet
+//   tree_build/WHOSE/SHAPE/SIZE   of a list that has no tree yet
 //   tree_fetch/WHOSE/POOL/SIZE    every page of the list, as a toolstack does
 //
 // The dense design writes the frame of every leaf page into pages of 512, and
@@ -30,7 +31,7 @@ namespace {
 constexpr uint64_t kPerPage = kAbiX86_64.words_per_page;
 using WordPage = std::array<uint64_t, kPerPage>;
 
-// What is taken for the tree comes from behind the list's own pages.
+// Pages for the tree come after the list's own pages.
 constexpr Pfn kTreePages{kPagesPerGiB / 2};
 
 void BuildTree(benchmark::State& state, uint64_t gib, Shape shape) {
@@ -63,7 +64,7 @@ void ReadPage(const Domain& domain, uint64_t mfn, WordPage& page) {
   if (zero) page.fill(0);
 }
 
-// Reads every leaf of the list and returns the sum of their first words.
+// Reads every leaf of the list and returns the sum of the leaves' first words.
 uint64_t Fetch(const Domain& domain) {
   const MfnListList list = MustHave(domain.FindMfnListList());
   const uint64_t leaves = (list.max_pfn.value() + kPerPage - 1) / kPerPage;
@@ -100,7 +101,7 @@ void FetchDense(benchmark::State& state, uint64_t gib) {
   }
 }
 
-// Lists of single frames take long to make, so few are made.
+// Lists of single frames are slow to make, so there are few iterations.
 void RegisterBuild(uint64_t gib, Shape shape, int iterations) {
   benchmark::RegisterBenchmark(
       absl::StrCat("tree_build/ours/", NameOf(shape), "/", SizeName(gib))

@@ -1,4 +1,4 @@
-// Clients of the daemon, each with a connection of its own.
+// Clients of the daemon, each with its own connection.
 //
 // Thread safety: pure functions; channels are thread-safe.
 
@@ -17,8 +17,8 @@ namespace simvisor::bench {
 
 using Connections = std::vector<std::shared_ptr<grpc::Channel>>;
 
-// Connects `count` times to the daemon at `address`.  INVALID_ARGUMENT if that
-// is no address, UNAVAILABLE if nobody answers.
+// Connects `count` times to the daemon at `address`.  INVALID_ARGUMENT if the
+// address is malformed, UNAVAILABLE if no daemon answers.
 absl::StatusOr<Connections> Connect(const std::string& address, int count);
 
 }  // namespace simvisor::bench

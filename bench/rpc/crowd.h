@@ -22,7 +22,7 @@ class Crowd {
 
   explicit Crowd(uint64_t size) : domids_(static_cast<size_t>(size)) {}
 
-  // Creates all domains.  They stay where they are if a call fails.
+  // Creates all domains.  If a call fails, the domains created so far stay.
   absl::StatusOr<Outcome> Create(const Connections& connections, int in_flight);
   // Destroys them.
   absl::StatusOr<Outcome> Destroy(const Connections& connections,
@@ -32,7 +32,7 @@ class Crowd {
   uint32_t domid(uint64_t i) const { return domids_[i]; }
 
  private:
-  // Of each domain by its number; each is written by one call.
+  // The id of each domain, by its number; each entry is written by one call.
   std::vector<uint32_t> domids_;
 };
 

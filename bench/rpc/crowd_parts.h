@@ -1,4 +1,4 @@
-// What is measured while a crowd of domains is there.
+// Measurements while a crowd of domains exists.
 //
 // Thread safety: pure functions.
 
@@ -15,7 +15,7 @@ namespace simvisor::bench {
 absl::Status MeasureList(const Site& site, const Crowd& crowd, Report& report);
 
 // SetMemoryTarget in steps that move pages, on one domain after the other, by
-// one client and by four, in turn with calls that do nothing.
+// one client and by four, alternating with calls that do nothing.
 absl::Status MeasureTarget(const Site& site, const Crowd& crowd, int rounds,
                            Report& report);
 

@@ -15,14 +15,14 @@ namespace {
 constexpr int kInFlight = 8;
 constexpr double kMib = 1 << 20;
 
-// Resident memory of the daemon, if the bench may look at it.
+// Resident memory of the daemon; nullopt unless the bench started it.
 absl::StatusOr<std::optional<double>> Resident(const Site& site) {
   if (!site.pid) return std::nullopt;
   SIMVISOR_ASSIGN_OR_RETURN(const double bytes, ResidentBytes(*site.pid));
   return bytes;
 }
 
-// What is left of the crowd, beside what was there before it.
+// Adds the memory that is left after the crowd, compared with that before it.
 void AddLeft(const std::string& name, std::optional<double> before,
              std::optional<double> after, Report& report) {
   if (!before || !after) return;

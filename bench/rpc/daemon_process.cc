@@ -25,7 +25,7 @@ constexpr absl::Duration kStartLimit = absl::Seconds(30);
 // A daemon without calls drains at once.
 constexpr absl::Duration kStopLimit = absl::Seconds(10);
 
-// Waits until there is something to read of `fd`, its end included.
+// Waits until `fd` can be read, or has ended.
 absl::Status AwaitReadable(int fd, absl::Time deadline) {
   pollfd waited = {.fd = fd, .events = POLLIN, .revents = 0};
   const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
@@ -35,9 +35,9 @@ absl::Status AwaitReadable(int fd, absl::Time deadline) {
   return absl::ErrnoToStatus(errno, "poll");
 }
 
-// Becomes the daemon; for use between fork() and exec.
+// Turns this process into the daemon; for use between fork() and exec.
 [[noreturn]] void Exec(char* const* arguments, int out, pid_t parent) {
-  // An interrupt of the bench is for the bench, which ends the daemon itself.
+  // An interrupt is for the bench only, which then ends the daemon.
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() == parent && dup2(out, STDOUT_FILENO) >= 0) {
@@ -125,7 +125,7 @@ absl::Status DaemonProcess::TakeReadyLine(absl::string_view line) {
 DaemonProcess::~DaemonProcess() {
   if (pid_ > 0) {
     kill(pid_, SIGTERM);
-    // Nothing comes any more but the end.
+    // Only the end of the output is still to come.
     if (!AwaitReadable(stdout_, absl::Now() + kStopLimit).ok()) {
       kill(pid_, SIGKILL);
     }

@@ -1,6 +1,6 @@
-// A daemon of the bench's own, on a new unix socket in a temporary directory.
+// A daemon started by the bench, on a new unix socket in a temporary directory.
 //
-// It ends with the object, or, should this process be killed, with that.
+// The daemon ends with the object, or with this process if that is killed.
 //
 // Thread safety: one thread at a time per object.  Start() must be called by a
 // thread that lives as long as the object.
@@ -22,8 +22,9 @@ namespace simvisor::bench {
 
 class DaemonProcess {
  public:
-  // Starts `program` for a machine of `host_memory`, as --host-memory takes it,
-  // and waits for its ready line.  UNAVAILABLE if there is none.
+  // Starts `program` for a machine of `host_memory`, in the syntax of
+  // --host-memory, and waits for its ready line.  UNAVAILABLE if the line does
+  // not come.
   static absl::StatusOr<std::unique_ptr<DaemonProcess>> Start(
       const std::string& program, const std::string& host_memory);
 
@@ -35,9 +36,9 @@ class DaemonProcess {
 
   std::string address() const;
   pid_t pid() const { return pid_; }
-  // As the ready line has it.
+  // From the ready line.
   const std::string& version() const { return version_; }
-  // From before the process was made to its ready line.
+  // The time from before the fork to the ready line.
   absl::Duration start_time() const { return start_time_; }
 
  private:
@@ -51,7 +52,7 @@ class DaemonProcess {
 
   std::string directory_;
   pid_t pid_ = -1;
-  int stdout_ = -1;  // the end that is read, owned
+  int stdout_ = -1;  // the read end of the pipe, owned
   std::string version_;
   absl::Duration start_time_;
 };

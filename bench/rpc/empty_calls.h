@@ -1,5 +1,5 @@
 // The baseline of every unary method: a health check of the same daemon, which
-// carries nothing and does nothing.
+// carries no data and does nothing.
 //
 // Thread safety: pure functions.
 

@@ -15,7 +15,7 @@ namespace {
 using Stub = v1::DomainService::Stub;
 
 constexpr uint64_t kTibPages = uint64_t{1} << 28;
-// In each round, to form the median of.
+// Pairs per round; the figure is their median.
 constexpr int kPairs = 10;
 constexpr uint64_t kEmptyCalls = 100;
 
@@ -62,7 +62,7 @@ absl::StatusOr<double> Destroy(const Connections& connections, uint32_t domid) {
   return outcome.micros[0];
 }
 
-// Medians of a round, in microseconds.
+// The medians of one round, in microseconds.
 struct Round {
   double empty = 0;
   double create = 0;
@@ -104,7 +104,7 @@ absl::Status MeasureLifecycle(const Site& site, const Options& options,
   std::vector<double> ratios;
   for (int i = 0; i < options.rounds; ++i) {
     SIMVISOR_ASSIGN_OR_RETURN(const Round round, MeasureRound(connections));
-    // Two calls stand beside two that do nothing.
+    // Compare two calls with two that do nothing.
     empty.push_back(2 * round.empty / 1000);
     create.push_back(round.create / 1000);
     destroy.push_back(round.destroy / 1000);

@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kPage = 1000;
 constexpr int kTimes = 30;
 
-// Lists `count` domains a page at a time; milliseconds.
+// Lists `count` domains page by page; returns milliseconds.
 absl::StatusOr<double> List(const Connections& connections, uint64_t count) {
   using Stub = v1::DomainService::Stub;
   std::string token;

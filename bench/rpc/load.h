@@ -1,11 +1,10 @@
-// Puts calls of one unary method on a daemon: so many in all, from one client
-// or several, each with so many in flight.
+// Loads a daemon with calls of one unary method: a given number in all, from
+// one client or several, each with a given number in flight.
 //
-// Each client is a thread that waits on a completion queue of its own, on the
-// connection that it is given; a call that ends is followed by the next at
-// once.  This is what costs the client least (5 to 13 us of processor time for
-// a call), since on a small machine what the client takes is lacking in the
-// daemon.
+// Each client is a thread that waits on its own completion queue, on the
+// connection that it is given; when a call ends it starts the next one at once.
+// This costs the client the least (5 to 13 us of processor time per call); on a
+// small machine the daemon lacks the time that the client takes.
 //
 // Thread safety: pure functions.
 
@@ -43,28 +42,29 @@ struct Load {
   using Start = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
       Stub::*)(grpc::ClientContext*, const Request&, grpc::CompletionQueue*);
 
-  // For messages.
+  // Used in messages.
   std::string name;
   // The stub's Async method.
   Start start;
-  // In all, by all clients together.
+  // Total of all clients.
   uint64_t calls = 0;
-  // Of each client.
+  // Per client.
   int in_flight = 1;
-  // Makes the request of call number i out of that of an earlier one; leaves
-  // it as it is if null.  Called by all clients' threads, as is `take`.
+  // Turns the request of an earlier call into that of call number i; if null,
+  // the request is left unchanged.  Called from all clients' threads, as is
+  // `take`.
   std::function<void(uint64_t, Request&)> fill;
-  // Looks at the response of call number i, if not null.
+  // Checks the response of call number i, if not null.
   std::function<absl::Status(uint64_t, const Response&)> take;
 };
 
-// What a load came to.
+// The results of a load.
 struct Outcome {
   double seconds = 0;
-  // Of each call, in no order.
+  // One entry per call, in no particular order.
   std::vector<double> micros;
 
-  // Calls in a second.
+  // Calls per second.
   double rate() const { return static_cast<double>(micros.size()) / seconds; }
 };
 
@@ -78,7 +78,7 @@ class LoadClient {
   LoadClient(const LoadClient&) = delete;
   LoadClient& operator=(const LoadClient&) = delete;
 
-  // Calls until nothing is left to do.
+  // Makes calls until no more are left.
   void Run() {
     std::vector<Slot> slots(static_cast<size_t>(load_.in_flight));
     int open = 0;
@@ -100,7 +100,7 @@ class LoadClient {
  private:
   using Clock = std::chrono::steady_clock;
 
-  // No answer at all must not hold the bench for ever.
+  // A missing answer must not block the bench forever.
   static constexpr auto kLimit = std::chrono::seconds(60);
 
   // One call in flight.
@@ -149,7 +149,7 @@ class LoadClient {
   std::vector<double> micros_;
 };
 
-// Runs `load` with one client on each of `connections`.  The error is that of
+// Runs `load` with one client on each of `connections`.  Returns the error of
 // the first call that failed.
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Outcome> Run(const Connections& connections,

@@ -1,5 +1,5 @@
-// What the clients of one load share: which call is next, and whether one has
-// failed.
+// State shared by the clients of one load: which call is next, and whether one
+// has failed.
 //
 // Thread safety: thread-safe.
 
@@ -22,11 +22,11 @@ class LoadState {
   LoadState(const LoadState&) = delete;
   LoadState& operator=(const LoadState&) = delete;
 
-  // The number of the next call, from 0 on; none once all are taken, one has
+  // The number of the next call, from 0 on; nullopt once all are taken, one has
   // failed or the run was interrupted.
   std::optional<uint64_t> Take();
 
-  // Keeps the first error that it is told; does nothing if `status` is OK.
+  // Keeps the first error; a no-op if `status` is OK.
   void Note(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
 
   absl::Status status() const ABSL_LOCKS_EXCLUDED(mu_);

@@ -59,7 +59,7 @@ absl::Status Destroy(const Connections& connections, uint32_t domid) {
       .status();
 }
 
-// Looks `pfns` up again and again.
+// Looks up `pfns` repeatedly.
 absl::StatusOr<Outcome> LookUp(const Connections& connections, uint32_t domid,
                                const std::vector<uint64_t>& pfns,
                                uint64_t calls) {

@@ -36,7 +36,7 @@ struct Arguments {
   }
 };
 
-// $SIMVISORD, or else what lies beside this program.
+// $SIMVISORD, else the daemon next to this program.
 std::string DefaultDaemon() {
   const char* const named = std::getenv("SIMVISORD");
   if (named != nullptr && *named != '\0') return named;
@@ -76,7 +76,7 @@ void AddFlags(CLI::App& app, Arguments& arguments) {
       ->type_name("FILE");
 }
 
-// Calls `measure` with the daemon that was named, or with a new one.
+// Calls `measure` with the given daemon, or with a new one.
 template <typename Measure>
 absl::Status AtSite(const Arguments& arguments, Report& report,
                     Measure measure) {
@@ -132,7 +132,8 @@ absl::Status MeasureAndWrite(const Arguments& arguments) {
   return report.WriteJson(arguments.json);
 }
 
-// As simvisord keeps its heap, so that the client is not what is measured.
+// Keeps the heap as simvisord does, so that the client does not distort
+// results.
 void KeepHeap() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
@@ -142,7 +143,7 @@ void KeepHeap() {
 
 int Main(int argc, char** argv) {
   KeepHeap();
-  // gRPC's log lines repeat what the program says itself.
+  // gRPC's log lines repeat what the program reports anyway.
   setenv("GRPC_VERBOSITY", "NONE", 0);
   Arguments arguments;
   arguments.options.simvisord = DefaultDaemon();

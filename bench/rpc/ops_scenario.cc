@@ -16,12 +16,12 @@ namespace {
 constexpr uint64_t kDomains = 100;
 constexpr int kInFlight = 8;
 constexpr unsigned kSeed = 1;
-constexpr int kPfns = 4;  // of one lookup
+constexpr int kPfns = 4;  // per lookup
 constexpr uint64_t kEmptyMessages = 1000;
 
 struct Size {
-  uint64_t batch;     // operations in a message
-  uint64_t messages;  // in each round
+  uint64_t batch;     // operations per message
+  uint64_t messages;  // per round
 };
 constexpr std::array<Size, 4> kSizes = {
     {{1, 1000}, {16, 500}, {256, 64}, {1024, 16}}};
@@ -33,7 +33,7 @@ class Ops {
       : crowd_(crowd), domains_(domains) {}
   virtual ~Ops() = default;
 
-  // The next message of `batch` operations.
+  // Fills in the next message, of `batch` operations.
   void Fill(uint64_t batch, v1::StreamMemoryOpsRequest& request) {
     request.mutable_ops()->Clear();
     for (uint64_t i = 0; i < batch; ++i, ++made_) {
@@ -104,14 +104,14 @@ absl::StatusOr<double> RunBatches(const Connections& connections, Ops& ops,
 }
 
 struct Series {
-  std::vector<double> rates;   // operations in a second
-  std::vector<double> ratios;  // of messages to empty ones
+  std::vector<double> rates;   // operations per second
+  std::vector<double> ratios;  // messages relative to empty ones
 };
 
 absl::Status MeasureOpsOf(const Connections& connections,
                           const std::string& name, int rounds, Ops& ops,
                           Report& report) {
-  // From here on each target moves pages, whatever there was before.
+  // After this each target moves pages, whatever the state was before.
   SIMVISOR_RETURN_IF_ERROR(
       RunBatches(connections, ops, {2 * ops.domains(), 1}).status());
   std::vector<double> empty_rates;

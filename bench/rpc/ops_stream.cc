@@ -16,9 +16,9 @@
 namespace simvisor::bench {
 namespace {
 
-// Messages that are not yet answered in full, at most.
+// The most messages that are not yet fully answered.
 constexpr uint64_t kWindow = 8;
-// No answer at all must not hold the bench for ever.
+// A missing answer must not block the bench forever.
 constexpr auto kLimit = std::chrono::seconds(60);
 
 class OpsStream {
@@ -59,7 +59,7 @@ class OpsStream {
     return reinterpret_cast<void*>(static_cast<intptr_t>(event));
   }
 
-  // What a message counts as; one of no operations is answered by one response.
+  // How much a message counts; an empty message is answered by one response.
   uint64_t Units() const { return std::max<uint64_t>(load_.batch, 1); }
 
   void WriteNext() {
@@ -71,7 +71,7 @@ class OpsStream {
     stream_->Write(request_, Tag(kWrite));
   }
 
-  // Waits for what comes next and takes it.
+  // Waits for the next event and handles it.
   absl::Status Await() {
     void* tag = nullptr;
     bool ok = false;
@@ -94,7 +94,7 @@ class OpsStream {
         " ", result.error().reason(), ": ", result.error().message()));
   }
 
-  // The stream has ended early; says why.
+  // The stream has ended early; returns the reason.
   absl::Status Broken() {
     grpc::Status status;
     stream_->Finish(&status, Tag(kFinish));

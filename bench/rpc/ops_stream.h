@@ -1,8 +1,8 @@
-// Puts messages of operations on a daemon through StreamMemoryOps: so many in
-// all, on one stream, with a few under way.
+// Loads a daemon with messages of operations through StreamMemoryOps: a given
+// number in all, on one stream, with a few in flight.
 //
-// One thread writes and reads by a completion queue, as the clients of load.h
-// do, and for the same reason.
+// One thread writes and reads through a completion queue, like the clients of
+// load.h and for the same reason.
 //
 // Thread safety: pure functions.
 
@@ -23,18 +23,18 @@ namespace simvisor::bench {
 
 struct OpsLoad {
   uint64_t messages = 0;
-  // Operations of each message; 0 for messages that do nothing.
+  // Operations per message; 0 for messages that do nothing.
   uint64_t batch = 0;
-  // Makes message number i out of the one before; not called if there are no
-  // operations.
+  // Turns the previous message into message number i; not called if `batch` is
+  // 0.
   std::function<void(uint64_t, v1::StreamMemoryOpsRequest&)> fill;
-  // Looks at a result that is no error.
+  // Checks a result that is not an error.
   std::function<absl::Status(const v1::MemoryOpResult&)> take;
 };
 
-// Runs `load` and returns messages in a second.  Opening the stream and ending
-// it do not count.  The error is that of the stream or of the first operation
-// that failed.
+// Runs `load` and returns messages per second.  Excludes opening and ending the
+// stream.  Returns the error of the stream or of the first operation that
+// failed.
 absl::StatusOr<double> RunOps(const std::shared_ptr<grpc::Channel>& channel,
                               const OpsLoad& load);
 

@@ -29,7 +29,7 @@ std::string HostName() {
   return uname(&name) == 0 ? name.nodename : "";
 }
 
-// Four digits that count, and no exponent.
+// Four significant digits, and no exponent.
 std::string Shown(double value) {
   const double size = std::fabs(value);
   const int digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;

@@ -14,17 +14,17 @@
 
 namespace simvisor::bench {
 
-// One figure.  Names are SCENARIO/WHAT and stay as they are, since programs
-// look for them.
+// One figure.  Names are SCENARIO/WHAT and never change, because programs look
+// for them.
 struct Figure {
   std::string name;
   double value = 0;
   std::string unit;
-  // Of repeated measurements, of which `value` is the median.
+  // The range of repeated measurements; `value` is their median.
   std::optional<double> min;
   std::optional<double> max;
-  // Name of a figure of the same run, and what this one is to that: the median
-  // of the ratios that were formed in each round.
+  // The name of another figure of the same run, and this figure's ratio to it:
+  // the median of one ratio per round.
   std::string ratio_to;
   std::optional<Spread> ratio;
 };
@@ -34,20 +34,20 @@ class Report {
   // Prints the heading.
   Report();
 
-  // A figure that was measured once.
+  // Adds a figure that was measured once.
   void Add(const std::string& name, double value, const std::string& unit);
-  // One that was measured again and again.
+  // Adds a figure that was measured repeatedly.
   void Add(const std::string& name, const std::vector<double>& samples,
            const std::string& unit);
-  // The same beside a baseline, with a ratio for each round.
+  // The same with a baseline and a ratio for each round.
   void Add(const std::string& name, const std::vector<double>& samples,
            const std::string& unit, const std::string& ratio_to,
            const std::vector<double>& ratios);
 
-  // Says on the terminal what is no figure.
+  // Prints a remark that is not a figure.
   void Note(const std::string& text);
 
-  // The version of the daemon, for the context of the figures.
+  // Sets the version of the daemon, as context for the figures.
   void SetDaemonVersion(const std::string& version) { version_ = version; }
 
   // Writes all figures to `path`.  UNAVAILABLE if that fails.

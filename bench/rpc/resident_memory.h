@@ -1,4 +1,4 @@
-// How much memory a process takes.
+// How much memory a process uses.
 //
 // Thread safety: pure functions.
 
@@ -11,7 +11,7 @@
 
 namespace simvisor::bench {
 
-// Bytes of process `pid` that are resident; page tables are not among them.
+// Resident bytes of process `pid`; excludes page tables.
 absl::StatusOr<double> ResidentBytes(pid_t pid);
 
 }  // namespace simvisor::bench

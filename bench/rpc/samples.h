@@ -1,4 +1,4 @@
-// What is said of a series of measurements.
+// Statistics of a series of measurements.
 //
 // Thread safety: pure functions.
 
@@ -18,8 +18,8 @@ struct Spread {
 // All 0 without samples.
 Spread SpreadOf(std::vector<double> samples);
 
-// The smallest sample that is not less than `share` (0 to 1) of them; 0 without
-// samples.
+// The smallest sample that is not less than `share` (0 to 1) of all samples; 0
+// without samples.
 double Percentile(std::vector<double> samples, double share);
 
 }  // namespace simvisor::bench

@@ -1,4 +1,4 @@
-// What is measured, by name.
+// The scenarios: what is measured, by name.
 //
 // Thread safety: one thread at a time.
 
@@ -17,42 +17,42 @@
 namespace simvisor::bench {
 
 struct Options {
-  // The daemon to start, and the machine that it gets.
+  // The daemon to start, and the memory of its machine.
   std::string simvisord;
   std::string host_memory = "16t";
-  // Domains of the crowd.
+  // Domains in the crowd.
   uint64_t domains = 10000;
-  // How often everything is measured beside its baseline: often and shortly,
-  // since what else the machine does changes within a second.
+  // How often everything is measured next to its baseline: often and briefly,
+  // because other load on the machine changes within a second.
   int rounds = 31;
 };
 
 // The daemon that a scenario calls.
 struct Site {
   std::string address;
-  // If the bench has started it.
+  // Set if the bench has started the daemon.
   std::optional<pid_t> pid;
 };
 
-// Each measures one thing and adds it to the report.
+// Each function measures one thing and adds it to the report.
 
 // Calls that do nothing.
 absl::Status MeasureEmpty(const Site& site, const Options& options,
                           Report& report);
-// From nothing to the ready line, with daemons of its own.
+// From process start to the ready line, with its own daemons.
 absl::Status MeasureStart(const Options& options, Report& report);
-// Many running domains come and go, twice; in between, what `within` measures
-// while they are there.
+// Many running domains are created and destroyed, twice; `within` says what is
+// measured while they exist.
 struct CrowdParts {
   bool list = false;
   bool target = false;
 };
 absl::Status MeasureCrowd(const Site& site, const Options& options,
                           CrowdParts within, Report& report);
-// One large domain comes and goes.
+// One large domain is created and destroyed.
 absl::Status MeasureLifecycle(const Site& site, const Options& options,
                               Report& report);
-// Operations on memory, many in one message.
+// Memory operations, many in one message.
 absl::Status MeasureOps(const Site& site, const Options& options,
                         Report& report);
 // Lookups in a p2m list.

@@ -14,12 +14,12 @@ void Stop(int /*signal*/) { stopped = 1; }
 void CatchStopSignals() {
   struct sigaction action = {};
   action.sa_handler = Stop;
-  // Without SA_RESTART, so that waiting for a daemon ends as well.
+  // Without SA_RESTART, so that a wait for a daemon ends as well.
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     sigaction(signal, &action, nullptr);
   }
-  // Comes again with every figure until the run has ended.
+  // SIGPIPE comes again with every figure until the run has ended.
   action.sa_flags = 0;
   sigaction(SIGPIPE, &action, nullptr);
 }

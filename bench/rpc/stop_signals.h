@@ -1,5 +1,5 @@
-// Ends a measurement that is interrupted in an orderly way, so that the daemon
-// it started ends too.
+// Ends an interrupted measurement cleanly, so that the daemon it started ends
+// too.
 //
 // Thread safety: thread-safe, once CatchStopSignals() was called.
 
@@ -10,12 +10,12 @@
 
 namespace simvisor::bench {
 
-// From now on SIGINT, SIGTERM and SIGHUP turn StopCheck() instead of ending the
-// process, and so does SIGPIPE, when the reader of the figures goes away.  A
-// second one of the first three ends it.
+// After this call SIGINT, SIGTERM and SIGHUP make StopCheck() fail instead of
+// ending the process, and so does SIGPIPE, when the reader of the figures goes
+// away.  A second one of the first three ends the process.
 void CatchStopSignals();
 
-// CANCELLED once a signal came.
+// CANCELLED after one of the signals.
 absl::Status StopCheck();
 
 }  // namespace simvisor::bench

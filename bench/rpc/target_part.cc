@@ -11,9 +11,9 @@
 namespace simvisor::bench {
 namespace {
 
-constexpr uint64_t kCalls = 2000;  // in each round
+constexpr uint64_t kCalls = 2000;  // per round
 
-// Makes `calls` calls, of which `made` is the number before and after.
+// Makes `calls` calls; `made` is the number of calls so far, before and after.
 absl::StatusOr<Outcome> SetTargets(const Connections& connections,
                                    const Crowd& crowd, uint64_t calls,
                                    uint64_t& made) {
@@ -73,7 +73,7 @@ absl::Status MeasureTarget(const Site& site, const Crowd& crowd, int rounds,
                            Report& report) {
   SIMVISOR_ASSIGN_OR_RETURN(const Connections one, Connect(site.address, 1));
   SIMVISOR_ASSIGN_OR_RETURN(const Connections four, Connect(site.address, 4));
-  // The first pass moves half of the domains only, so it does not count.
+  // The first pass moves only half of the domains, so it does not count.
   uint64_t made = 0;
   SIMVISOR_RETURN_IF_ERROR(SetTargets(one, crowd, crowd.size(), made).status());
   SIMVISOR_RETURN_IF_ERROR(

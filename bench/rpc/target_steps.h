@@ -1,6 +1,7 @@
-// Targets that each move 64 MiB, call after call: calls go over all domains
-// again and again, and half of the domains go down while the others go up, in
-// turn.  In the first pass only those that go down move anything.
+// Targets that each move 64 MiB, call after call: the calls go over all domains
+// repeatedly; in each pass half of the domains go down and the others up, and
+// they swap in the next pass.  In the first pass only the domains that go down
+// move pages.
 //
 // Thread safety: pure functions.
 
@@ -19,7 +20,7 @@ namespace simvisor::bench {
 
 inline constexpr uint64_t kStepPages = uint64_t{1} << 14;
 
-// The domain of a call, of so many.
+// The domain of call number `call`, out of `domains`.
 inline uint64_t DomainOf(uint64_t call, uint64_t domains) {
   return call % domains;
 }

@@ -1,6 +1,6 @@
 // Where the daemon is: the grammar of addresses and the default one.
 //
-// An address is unix:PATH or HOST:PORT; an IPv6 host stands in brackets.
+// An address is unix:PATH or HOST:PORT; an IPv6 host is written in brackets.
 //
 // Thread safety: pure functions, except DefaultAddress(), which reads the
 // environment.
@@ -15,19 +15,19 @@
 
 namespace simvisor::client {
 
-// INVALID_ARGUMENT, with the grammar in the message, unless `address` is one.
+// INVALID_ARGUMENT, with the grammar in the message, if `address` is malformed.
 absl::Status CheckAddress(absl::string_view address);
 
-// What the default address depends on; empty strings stand for unset.
+// What the default address depends on; an empty string means unset.
 struct AddressSources {
   std::string simvisor_address;  // $SIMVISOR_ADDRESS
   std::string runtime_dir;       // $XDG_RUNTIME_DIR
   unsigned uid = 0;
 };
 
-// $SIMVISOR_ADDRESS, or else $XDG_RUNTIME_DIR/simvisor.sock, or else
+// $SIMVISOR_ADDRESS, else $XDG_RUNTIME_DIR/simvisor.sock, else
 // /run/simvisor.sock for root and /tmp/simvisor-UID/simvisor.sock for others:
-// where simvisord of the same user listens if it is not told.
+// the default address of a simvisord of the same user.
 std::string ChooseAddress(const AddressSources& sources);
 
 // ChooseAddress() for this process.

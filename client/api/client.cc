@@ -17,8 +17,8 @@
 namespace simvisor::client {
 namespace {
 
-// How long one attempt to connect may take; gRPC's own 20 s is for networks
-// that lose packets.
+// Timeout of one attempt to connect; gRPC's own 20 s is meant for networks that
+// lose packets.
 constexpr int kConnectMs = 5000;
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
@@ -26,14 +26,14 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kConnectMs);
-  // A proxy for the web is not in the way to a daemon.
+  // Do not reach the daemon through an HTTP proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
                                    arguments);
 }
 
-// Passes `response` on if it has an entry for each of `asked` numbers in the
-// lists whose sizes are given: callers print them side by side.
+// Returns `response` if each of the lists whose sizes are given has an entry
+// for each of `asked` numbers: callers print them side by side.
 template <typename Response, typename... Sizes>
 absl::StatusOr<Response> WithEntriesFor(int asked,
                                         absl::StatusOr<Response> response,
@@ -246,7 +246,7 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
   v1::RestoreDomainRequest request;
   *request.mutable_options() = options;
   absl::StatusOr<bool> more = true;
-  // A write fails once the daemon has answered; Finish() tells what.
+  // A write fails once the daemon has answered; Finish() returns the answer.
   while (more.ok() && *more && stream->Write(request)) {
     request.clear_options();
     more = source(request.mutable_data());

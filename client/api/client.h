@@ -1,9 +1,9 @@
 // A thin typed client of the daemon: one method per RPC.
 //
-// Responses come back as absl::StatusOr, errors as FromGrpc() makes them.  A
-// streaming method hands each response to a sink; a sink that returns an error
-// cancels the call and becomes its result.  Calls fail at once while the daemon
-// cannot be reached.
+// Responses are returned as absl::StatusOr, errors as FromGrpc() makes them.  A
+// streaming method passes each response to a sink; a sink that returns an error
+// cancels the call, and the call returns that error.  Calls fail at once while
+// the daemon cannot be reached.
 //
 // Thread safety: thread-safe.
 
@@ -37,22 +37,23 @@ namespace simvisor::client {
 class Client {
  public:
   struct Options {
-    // Deadline of every call; none unless set.
+    // Deadline of every call; unset means none.
     std::optional<absl::Duration> timeout;
-    // Is given every response before the caller sees it, and may change it; may
-    // be empty, and is called from any thread.  CallMethod()'s are left out.
+    // Called with every response before the caller sees it, and may change it;
+    // may be empty, and must be callable from any thread.  Not called for
+    // responses of CallMethod().
     ResponseHook on_response;
   };
 
   template <typename Response>
   using Sink = absl::FunctionRef<absl::Status(const Response&)>;
 
-  // A client of the daemon at `address`.  Connects with the first call.
-  // INVALID_ARGUMENT if CheckAddress() says so.
+  // A client of the daemon at `address`.  Connects on the first call.
+  // INVALID_ARGUMENT as for CheckAddress().
   static absl::StatusOr<std::unique_ptr<Client>> Create(
       absl::string_view address, const Options& options);
 
-  // A client on a channel that the caller has made; `address` is for messages.
+  // A client on an existing channel; `address` is used only in messages.
   Client(absl::string_view address, std::shared_ptr<grpc::Channel> channel,
          const Options& options);
 
@@ -84,9 +85,9 @@ class Client {
   absl::StatusOr<v1::ListVcpusResponse> ListVcpus(
       const v1::ListVcpusRequest& request) const;
 
-  // Every page of ListDomains in one response.
+  // All pages of ListDomains in one response.
   absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
-  // Every page of ListVcpus, from that of `request` on, in one response.
+  // All pages of ListVcpus, beginning with that of `request`, in one response.
   absl::StatusOr<v1::ListVcpusResponse> ListAllVcpus(
       v1::ListVcpusRequest request) const;
 
@@ -121,7 +122,7 @@ class Client {
   absl::StatusOr<v1::UnmapForeignFramesResponse> UnmapForeignFrames(
       const v1::UnmapForeignFramesRequest& request) const;
 
-  // Opens a stream of operations.  It must end before the client goes.
+  // Opens a stream of operations.  The client must outlive it.
   std::unique_ptr<MemoryOpsStream> StreamMemoryOps() const;
 
   absl::StatusOr<v1::CreateAddressSpacesResponse> CreateAddressSpaces(
@@ -151,29 +152,30 @@ class Client {
   absl::StatusOr<v1::CheckGuestLoadResponse> CheckGuestLoad(
       const v1::CheckGuestLoadRequest& request) const;
 
-  // Saves a domain.  Each piece of the image goes to `sink`; once that has
-  // taken the last one, the image counts as stored, and the domain is done
-  // with.
+  // Saves a domain.  Passes each piece of the image to `sink`; once the sink
+  // has accepted the last piece, the image counts as stored, and the daemon
+  // finishes with the domain.
   absl::Status SaveDomain(const v1::SaveDomainRequest::Start& start,
                           Sink<v1::SaveDomainResponse> sink) const;
   // Restores a domain from the pieces that `source` fills in, one after the
-  // other, until it answers false.  An error of the source cancels the call.
+  // other, until `source` returns false.  An error of `source` cancels the
+  // call.
   absl::StatusOr<v1::RestoreDomainResponse> RestoreDomain(
       const v1::RestoreOptions& options,
       absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const;
 
-  // Moves a domain; `sink` hears how far it is.
+  // Migrates a domain and passes its progress to `sink`.
   absl::Status MigrateDomain(const v1::MigrateDomainRequest& request,
                              Sink<v1::MigrateDomainResponse> sink) const;
   absl::StatusOr<v1::ListMigrationsResponse> ListMigrations(
       const v1::ListMigrationsRequest& request) const;
-  // Every page of ListMigrations in one response.
+  // All pages of ListMigrations in one response.
   absl::StatusOr<v1::ListMigrationsResponse> ListAllMigrations() const;
   absl::StatusOr<v1::ResolveMigrationResponse> ResolveMigration(
       const v1::ResolveMigrationRequest& request) const;
 
-  // Calls any method with one request, after which nothing more is sent; its
-  // responses, one or many, are merged into `response` in order.
+  // Calls any method with a single request; merges its responses, one or many,
+  // into `response` in order.
   absl::Status CallMethod(const google::protobuf::MethodDescriptor& method,
                           const google::protobuf::Message& request,
                           google::protobuf::Message& response) const;

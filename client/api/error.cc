@@ -14,12 +14,12 @@ namespace {
 
 constexpr absl::string_view kErrorInfoUrl =
     "type.googleapis.com/google.rpc.ErrorInfo";
-// Marks an error of a call, with a reason or without.
+// Marks an error that a call returned, with or without a reason.
 constexpr absl::string_view kRemoteUrl = "simvisor.client/remote";
 
-// What follows the last ": ", which in gRPC's chains of causes is the error of
-// the operating system.  For a connection that the other side has closed in
-// good order gRPC may know of none, and says nothing or "OK".
+// The text after the last ": ", which in gRPC's chains of causes is the
+// operating system's error.  If the other side closed the connection cleanly,
+// gRPC may know no cause and says nothing or "OK".
 absl::string_view LastCause(absl::string_view message) {
   const size_t at = message.rfind(": ");
   if (at != absl::string_view::npos) message.remove_prefix(at + 2);
@@ -41,7 +41,7 @@ std::string ExplainUnavailable(absl::string_view message,
                       "; did simvisord stop?");
 }
 
-// The message of a status that gRPC made on this side of the wire.
+// The message of a status that gRPC made on this side.
 std::string ExplainLocal(const grpc::Status& status,
                          absl::string_view address) {
   switch (status.error_code()) {
@@ -56,7 +56,7 @@ std::string ExplainLocal(const grpc::Status& status,
 }
 
 std::string Explain(const grpc::Status& status, absl::string_view address) {
-  // The daemon gives every error of its own a detail.
+  // The daemon attaches a detail to each of its errors.
   std::string message = status.error_details().empty()
                             ? ExplainLocal(status, address)
                             : status.error_message();

@@ -1,7 +1,7 @@
-// The one translation from gRPC's status to absl::Status.
+// The only translation from gRPC's status to absl::Status.
 //
 // Codes pass through unchanged; messages and reasons become Printable(), since
-// they may be a peer's.  The google.rpc.ErrorInfo detail of a server's
+// they may come from a peer.  The google.rpc.ErrorInfo detail of a server's
 // error is kept as a payload, so that ReasonOf() finds the stable reason.
 //
 // Thread safety: pure functions.
@@ -17,17 +17,17 @@
 
 namespace simvisor::client {
 
-// `status` as a call to the daemon at `address` ended with it.
+// Translates the final `status` of a call to the daemon at `address`.
 //
-// A daemon that cannot be reached, which gRPC tells in a sentence about
-// subchannels, is told as "cannot reach ADDRESS: CAUSE; is simvisord running?".
+// If the daemon cannot be reached, gRPC's sentence about subchannels becomes
+// "cannot reach ADDRESS: CAUSE; is simvisord running?".
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view address);
 
-// The reason that the server gave, such as "DOMAIN_NOT_FOUND"; empty if none.
+// The server's reason, such as "DOMAIN_NOT_FOUND"; empty if it gave none.
 std::string ReasonOf(const absl::Status& status);
 
-// "MESSAGE (REASON)" for people.  Without a reason the name of the code stands
-// in its place, unless the error is the client's own.
+// "MESSAGE (REASON)" for people.  Without a reason, uses the name of the code
+// instead, unless the error is the client's own.
 std::string Describe(const absl::Status& status);
 
 }  // namespace simvisor::client

@@ -12,7 +12,7 @@
 namespace simvisor::client {
 namespace {
 
-// Waits for the only operation that is under way; tells whether it went well.
+// Waits for the only pending operation; returns whether it succeeded.
 bool Wait(grpc::CompletionQueue& queue) {
   void* tag = nullptr;
   bool ok = false;

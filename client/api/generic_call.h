@@ -1,4 +1,4 @@
-// Calls a method that is known by its descriptor only.
+// Calls a method that is known only by its descriptor.
 //
 // Thread safety: the function may be called from any thread.
 
@@ -15,10 +15,10 @@
 
 namespace simvisor::client {
 
-// Sends `request` to `method` and waits for its end.  Every response, of which
-// a server-streaming method has any number, is merged into `response` in order.
-// REQUIRES: the method takes requests of the type of `request`, and its
-// responses are of the type of `response`.
+// Sends `request` to `method` and waits for the call to end.  Merges every
+// response into `response` in order; a server-streaming method may have any
+// number of them.
+// REQUIRES: `request` and `response` have the method's types.
 grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
                          grpc::ClientContext& context,
                          const google::protobuf::MethodDescriptor& method,

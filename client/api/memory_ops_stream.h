@@ -1,9 +1,10 @@
-// One StreamMemoryOps call, as Client::StreamMemoryOps() opens it.
+// One StreamMemoryOps call, opened by Client::StreamMemoryOps().
 //
-// Whoever writes much must read at the same time; see the method's contract.
+// A caller that writes much must read at the same time; see the method's
+// contract.
 //
 // Thread safety: one thread may write while another one reads; Cancel() may be
-// called from any.
+// called from any thread.
 
 #ifndef SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
 #define SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
@@ -21,28 +22,29 @@
 
 namespace simvisor::client {
 
-// Is given a response before its reader sees it.
+// Called with a response before its reader sees it.
 using ResponseHook = std::function<void(google::protobuf::Message&)>;
 
 class MemoryOpsStream {
  public:
-  // Opens a call; `stub`, `address`, which is for messages, and `on_response`,
-  // which may be empty, outlive it.
+  // Opens a call.  `address` is used only in messages, and `on_response` may be
+  // empty; `stub`, `address` and `on_response` must outlive the stream.
   MemoryOpsStream(v1::MemoryService::Stub& stub, const std::string& address,
                   std::optional<absl::Duration> timeout,
                   const ResponseHook& on_response);
   MemoryOpsStream(const MemoryOpsStream&) = delete;
   MemoryOpsStream& operator=(const MemoryOpsStream&) = delete;
 
-  // Sends operations.  False if the call is over, which Finish() explains.
+  // Sends operations.  False if the call is over; Finish() says why.
   bool Write(const v1::StreamMemoryOpsRequest& request);
-  // Says that no more come.  To be called once.
+  // Declares that no more operations come.  Call once.
   void WritesDone();
 
   // Waits for results.  False if no more come.
   bool Read(v1::StreamMemoryOpsResponse* response);
 
-  // How the call ended.  To be called once, last, after Read() answered false.
+  // Returns how the call ended.  Call once, last, after Read() has returned
+  // false.
   absl::Status Finish();
 
   void Cancel() { context_.TryCancel(); }

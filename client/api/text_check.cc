@@ -15,7 +15,7 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// What is shown of a text, the byte at fault in it.
+// How much of a text is shown, including the invalid byte.
 constexpr size_t kShownBytes = 80;
 
 std::string PartAround(absl::string_view text, size_t at) {
@@ -28,7 +28,8 @@ std::string PartAround(absl::string_view text, size_t at) {
 // Deeper than any message of the API.
 constexpr int kMaxDepth = 32;
 
-// Whether a message of this type, or one in it, has strings: lists may be long.
+// Whether a message of this type, or one inside it, has strings: skips long
+// lists without any.
 bool HasStrings(const Descriptor& type, int depth = 0) {
   if (depth > kMaxDepth) return true;
   for (int i = 0; i < type.field_count(); ++i) {
@@ -49,7 +50,7 @@ bool HasStrings(const FieldDescriptor& field) {
 
 absl::Status CheckFields(const Message& message, const std::string& path);
 
-// Element `index` of a list, or the field itself if that is below 0.
+// Checks element `index` of a list, or the field itself if `index` is negative.
 absl::Status CheckField(const Message& message, const FieldDescriptor& field,
                         int index, const std::string& path) {
   const auto& reflection = *message.GetReflection();

@@ -1,4 +1,4 @@
-// Text that no message can carry: protobuf's strings are UTF-8.
+// Finds text that a message cannot carry: protobuf's strings are UTF-8.
 //
 // Thread safety: pure functions.
 
@@ -11,12 +11,12 @@
 
 namespace simvisor::client {
 
-// INVALID_ARGUMENT if `text` is not UTF-8:
-// "<what> "latin\xef": byte 0xef at offset 5 is not UTF-8; ...".  Of a long
-// text, the part with that byte is quoted.
+// INVALID_ARGUMENT if `text` is not UTF-8: "<what> "latin\xef": byte 0xef at
+// offset 5 is not UTF-8; ...".  If the text is long, the message quotes only
+// the part with that byte.
 absl::Status CheckUtf8(absl::string_view what, absl::string_view text);
 
-// The same of all strings of `message`, with the path of the field for `what`.
+// The same for all strings of `message`; `what` is the path of the field.
 absl::Status CheckStrings(const google::protobuf::Message& message);
 
 }  // namespace simvisor::client

@@ -33,7 +33,7 @@ absl::StatusOr<std::optional<PageCount>> ParseSize(const std::string& text) {
   return PageCount(*pages);
 }
 
-// The same for dom0, which cannot have nothing.
+// The same for dom0, which cannot have 0 bytes.
 absl::StatusOr<std::optional<PageCount>> ParseDom0Size(
     const char* flag, const std::string& text) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::optional<PageCount> size,

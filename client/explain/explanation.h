@@ -1,6 +1,7 @@
-// What the kernels of a machine make of its memory, by the machine's boot log.
+// What the kernels of a machine make of its memory, according to the machine's
+// boot log.
 //
-// Figures come from the library that the daemon runs, so that they are those of
+// The figures come from the same library as the daemon's, so they are those of
 // a daemon with this log.
 //
 // Thread safety: values, pure functions.
@@ -23,17 +24,17 @@
 namespace simvisor::client {
 
 struct ExplainOptions {
-  // Unset: as ChooseDom0Memory() says.
+  // If unset, as ChooseDom0Memory() decides.
   std::optional<PageCount> dom0_memory;
   std::optional<PageCount> dom0_max_memory;
-  // GiB that dom0's p2m area is sized for at least.
+  // dom0's p2m area covers at least this many GiB.
   uint32_t dom0_hotplug_limit_gib = 0;
-  // Whether dom0's kernel reserves the area of the iBFT (domain/guest/
-  // dom0_map.h).  Unset: as the log says.
+  // Whether dom0's kernel reserves the area of the iBFT
+  // (domain/boot_log/dom0_map.h).  If unset, as the log says.
   std::optional<bool> dom0_ibft;
-  // Memory of a guest with e820_host; unset for none.
+  // Memory of a guest with e820_host; unset means no guest.
   std::optional<PageCount> guest_memory;
-  // Unset: guest_memory.
+  // If unset, guest_memory.
   std::optional<PageCount> guest_max_memory;
 };
 
@@ -51,8 +52,8 @@ struct Explanation {
   std::optional<Kernel> guest;  // 64-bit
 };
 
-// Explains `boot_log`.  Errors as ReadBootLog(), CheckDom0Memory(),
-// GuestE820FromHost() and FiguresOfBoot(), with the reason behind the message.
+// Explains `boot_log`.  Errors as for ReadBootLog(), CheckDom0Memory(),
+// GuestE820FromHost() and FiguresOfBoot(), with the reason after the message.
 absl::StatusOr<Explanation> Explain(absl::string_view boot_log,
                                     const ExplainOptions& options);
 

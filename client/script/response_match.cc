@@ -14,8 +14,8 @@ using google::protobuf::Message;
 using google::protobuf::TextFormat;
 using google::protobuf::util::MessageDifferencer;
 
-// Finds fields that the text names with their default value, which
-// MessageDifferencer cannot see, and compares them.
+// Compares fields that the text sets to their default value; MessageDifferencer
+// cannot see those.
 class DefaultsCheck {
  public:
   explicit DefaultsCheck(std::vector<std::string>& lines) : lines_(lines) {}

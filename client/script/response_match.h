@@ -1,10 +1,10 @@
-// Compares a response with what a script expects of it, in part.
+// Compares a response with what a script expects, field by field.
 //
-// A field that the script names must be equal in the response, one that it does
-// not name may be anything, and a repeated field must have the same elements in
-// number and, each compared in part, in order.  proto3 does not tell an
-// explicit default from no field at all; the locations that the text parser
-// recorded do.
+// A field that the script names must be equal in the response; a field that it
+// does not name may have any value.  A repeated field must have the same number
+// of elements, and they are compared in order in the same way.  proto3 cannot
+// tell an explicit default from a missing field; the locations that the text
+// parser recorded can.
 //
 // Thread safety: pure functions.
 
@@ -19,9 +19,9 @@
 
 namespace simvisor::client {
 
-// One line for each difference, such as "modified: domain.domid: 1 -> 2", where
-// the expected value stands first; empty if `actual` matches.  `locations` may
-// be null.  REQUIRES: both messages are of one type.
+// One line per difference, such as "modified: domain.domid: 1 -> 2", with the
+// expected value first; empty if `actual` matches.  `locations` may be null.
+// REQUIRES: both messages have the same type.
 std::vector<std::string> FindMismatches(
     const google::protobuf::Message& expected,
     const google::protobuf::Message& actual,

@@ -22,7 +22,7 @@ class ErrorLines : public google::protobuf::io::ErrorCollector {
  public:
   explicit ErrorLines(absl::string_view file_name) : file_name_(file_name) {}
 
-  // Lines and columns count from 0; -1 stands for none.
+  // Lines and columns count from 0; -1 means unknown.
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
     lines_.push_back(absl::StrCat(file_name_, ":", line + 1, ":", column + 1,
@@ -49,7 +49,7 @@ bool IsCodeName(absl::string_view name) {
   return name.empty();
 }
 
-// What is wrong with a step that parsed; empty if nothing.
+// What is wrong with a parsed step; empty if nothing is.
 std::string FindFault(const v1::Step& step) {
   if (step.call_case() == v1::Step::CALL_NOT_SET) {
     return "the step has no call";

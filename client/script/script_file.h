@@ -15,20 +15,21 @@
 
 namespace simvisor::client {
 
-// Scripts are written by hand; anything larger is another kind of file.
+// Scripts are written by hand; anything larger is some other kind of file.
 inline constexpr size_t kMaxScriptBytes = 4 << 20;
 
 struct ScriptFile {
   v1::Script script;
-  // Which fields the text names, and where: tells an explicit 0 from no field.
+  // The fields that the text names, and where: tells an explicit 0 from a
+  // missing field.
   std::unique_ptr<google::protobuf::TextFormat::ParseInfoTree> locations;
 };
 
 // Parses `text`, the contents of `file_name`.
 //
-// INVALID_ARGUMENT with FILE:LINE:COLUMN lines for each error: of syntax, a
-// step without a call, a step that expects a response and a failure, a code
-// that does not exist, or no step at all.
+// INVALID_ARGUMENT with a FILE:LINE:COLUMN line for each error: bad syntax, a
+// step without a call, a step that expects both a response and a failure, a
+// code that does not exist, or a script without steps.
 absl::StatusOr<ScriptFile> ParseScript(absl::string_view file_name,
                                        absl::string_view text);
 

@@ -13,7 +13,7 @@ namespace {
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
-// "NOT_FOUND DOMAIN_NOT_FOUND", with "any" for what may be anything.
+// "NOT_FOUND DOMAIN_NOT_FOUND", with "any" for what the script leaves open.
 std::string Name(absl::string_view code, absl::string_view reason) {
   return absl::StrCat(code.empty() ? "any error" : code,
                       reason.empty() ? "" : " ", reason);

@@ -1,8 +1,8 @@
-// The call of a script's step, seen through reflection.
+// The call of a script's step, read by reflection.
 //
-// A step holds one of many XxxCall messages, which all have the fields request
-// and expect; the method is the one whose request type that is.  A method added
-// to the API and to script.proto needs no code here.
+// A step holds one of many XxxCall messages, all of which have the fields
+// request and expect; the method is the one that takes that type of request.  A
+// method added to the API and to script.proto needs no code here.
 //
 // Thread safety: a view of a step that must outlive it.
 
@@ -26,16 +26,17 @@ class StepCall {
   // The method to call; nullptr if no service of the API takes such a request.
   const google::protobuf::MethodDescriptor* method() const;
 
-  // The request; empty if the step names none.
+  // The request; empty if the step has none.
   const google::protobuf::Message& request() const;
 
-  // What is expected, in part; nullptr if the step says nothing of it.
+  // The fields that are expected; nullptr if the step expects no response.
   const google::protobuf::Message* expected() const;
 
   // An empty response of the method.
   std::unique_ptr<google::protobuf::Message> NewResponse() const;
 
-  // What the script's text names inside `expect`; nullptr if nothing.
+  // Locations of what the script's text names inside `expect`; nullptr if it
+  // names nothing.
   google::protobuf::TextFormat::ParseInfoTree* ExpectedLocations(
       google::protobuf::TextFormat::ParseInfoTree& step) const;
 

@@ -1,4 +1,4 @@
-// Frames without repetition.
+// A list of frames without duplicates.
 //
 // Thread safety: thread-compatible.
 
@@ -16,7 +16,7 @@ namespace simvisor::client {
 // Numbers in the order of their first appearance.
 class DistinctMfns {
  public:
-  // The position of `mfn` among the distinct ones.
+  // Adds `mfn` if it is new; returns its position among the distinct ones.
   size_t Add(uint64_t mfn) {
     const auto [it, added] = index_.try_emplace(mfn, mfns_.size());
     if (added) mfns_.push_back(mfn);

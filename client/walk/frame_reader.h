@@ -1,4 +1,4 @@
-// What a walk of a frame-list tree needs of the machine.
+// How a walk of a frame-list tree reads the machine.
 //
 // Thread safety: as the implementation says.
 
@@ -15,7 +15,7 @@
 
 namespace simvisor::client {
 
-// Bytes of a frame.
+// Bytes in a frame.
 inline constexpr uint64_t kFrameBytes = 4096;
 
 class FrameReader {
@@ -26,7 +26,7 @@ class FrameReader {
   virtual absl::StatusOr<std::vector<std::string>> ReadFrames(
       absl::Span<const uint64_t> mfns) = 0;
 
-  // The m2p entries of `mfns` in their order; nullopt where there is none.
+  // The m2p entries of `mfns` in their order; nullopt for a frame without one.
   virtual absl::StatusOr<std::vector<std::optional<uint64_t>>> LookupPfns(
       absl::Span<const uint64_t> mfns) = 0;
 };

@@ -1,10 +1,10 @@
-// The two ways by which Xen's saver comes to the leaves of a p2m list.
+// The two ways that Xen's saver has to find the leaves of a p2m list.
 //
-// Both answer the mfns of the leaves by index, for pfns 0 to
-// walk.trimmed_max_pfn, and count in `walk` what they did.  The first check
-// that does not hold is a FAILED_PRECONDITION.
+// Both return the mfns of the leaves by index, for pfns 0 to
+// walk.trimmed_max_pfn, and add to the counts in `walk`.  The first check that
+// fails is returned as FAILED_PRECONDITION.
 //
-// Thread safety: pure but for the FrameReader.
+// Thread safety: pure except for the FrameReader.
 
 #ifndef SIMVISOR_CLIENT_WALK_LEAF_LIST_H_
 #define SIMVISOR_CLIENT_WALK_LEAF_LIST_H_

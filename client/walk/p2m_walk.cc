@@ -17,7 +17,7 @@
 namespace simvisor::client {
 namespace {
 
-// Leaves that are read at a time: 4 MiB of page contents.
+// Leaves read at a time: 4 MiB of page contents.
 constexpr size_t kLeavesPerBatch = 1024;
 
 // A word that must name a leaf: word `slot` of distinct leaf `holder`.
@@ -46,7 +46,7 @@ class Walker {
   }
 
  private:
-  // Steps of Run(), each of which relies on those before it.
+  // Steps of Run(); each relies on the ones before it.
   absl::Status FindLeaves();
   absl::Status LookUpLeaves();
   absl::Status ReadLeaves();
@@ -63,8 +63,8 @@ class Walker {
   P2mWalk walk_;
   std::vector<uint64_t> list_;  // mfns of leaves, by leaf index
   DistinctMfns leaves_;
-  std::vector<uint64_t> whole_uses_;  // of each distinct leaf
-  std::vector<Probe> probes_;         // by holder
+  std::vector<uint64_t> whole_uses_;  // per distinct leaf
+  std::vector<Probe> probes_;         // per holder
   size_t next_probe_ = 0;
 };
 
@@ -74,7 +74,7 @@ absl::Status Walker::FindLeaves() {
   }
   walk_.max_pfn = root_.max_pfn - 1;
   walk_.trimmed_max_pfn = walk_.max_pfn;
-  // As in Xen, p2m_cr3 counts before the tree.
+  // As in Xen, p2m_cr3 takes precedence over the tree.
   auto list = root_.p2m_cr3 != 0 ? LeavesByPageTables(root_, reader_, walk_)
                                  : LeavesByTree(root_, reader_, walk_);
   if (!list.ok()) return list.status();
@@ -88,7 +88,7 @@ absl::Status Walker::LookUpLeaves() {
   walk_.leaf_pages = leaves_.mfns().size();
   whole_uses_.assign(walk_.leaf_pages, 0);
   for (const size_t leaf : leaf_of) ++whole_uses_[leaf];
-  // The last entry may lie across max_pfn, and is counted by itself.
+  // The last entry may extend past max_pfn and is counted separately.
   --whole_uses_[leaf_of.back()];
 
   SIMVISOR_ASSIGN_OR_RETURN(const auto pfns,

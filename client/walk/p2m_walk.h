@@ -1,22 +1,23 @@
-// The walk of a guest's p2m list that Xen's saver makes.
+// Walks a guest's p2m list as Xen's saver does.
 //
 // The leaves, which hold the words, are found in one of two ways.  The tree
-// hangs from pfn_to_mfn_frame_list_list: a top page (the saver's "fll") names
-// mid pages ("fl"), a mid page names leaves.  If the guest gives p2m_cr3, the
-// page tables under it are walked for the list at p2m_vaddr instead.
+// begins at pfn_to_mfn_frame_list_list: a top page (the saver's "fll") names
+// mid pages ("fl"), and a mid page names leaves.  If the guest provides
+// p2m_cr3, the page tables under it are walked for the list at p2m_vaddr
+// instead.
 //
 // Everything is read by mfn, and the checks are those of the saver in its
-// order. Tree: its reach, range of the root, range of the mids' mfns, trim of
+// order.  Tree: its reach, range of the root, range of the mids' mfns, trim of
 // equal trailing mids, range of the leaves' mfns.  Page tables: range of the
 // root and of the addresses, range of every entry's mfn, trim of equal trailing
 // entries at level 2.  Then for each leaf m2p[leaf] <= max_pfn and
 // p2m[m2p[leaf]] = leaf.  A frame of the machine is one with 0 < mfn <=
-// max_mfn, which lets one mfn too many pass, as Xen does.
+// max_mfn, which accepts one mfn too many, as Xen does.
 //
-// Leaves are read in batches and each distinct one once, so that memory grows
-// with the number of leaves, not of words.
+// Leaves are read in batches, and each distinct leaf once, so memory grows with
+// the number of leaves, not of words.
 //
-// Thread safety: pure but for its FrameReader and its progress function.
+// Thread safety: pure except for its FrameReader and its progress function.
 
 #ifndef SIMVISOR_CLIENT_WALK_P2M_WALK_H_
 #define SIMVISOR_CLIENT_WALK_P2M_WALK_H_
@@ -30,41 +31,41 @@
 
 namespace simvisor::client {
 
-// Where tree or list begin and how they are made (GetMfnListList).
+// Where the tree or the list begins, and its format (GetMfnListList).
 struct P2mRoot {
   uint64_t root_mfn = 0;
   uint64_t p2m_cr3 = 0;  // 0: walk the tree
   uint64_t p2m_vaddr = 0;
-  uint64_t max_pfn = 0;  // a count of pfns, as shared info has it
+  uint64_t max_pfn = 0;  // a count of pfns, as in shared info
   uint64_t max_mfn = 0;  // one past the last frame of the machine
   uint32_t words_per_page = 512;
   uint32_t word_bytes = 8;
 };
 
-// What a walk has found.
+// The results of a walk.
 struct P2mWalk {
   uint64_t max_pfn = 0;          // last pfn, before the trim
-  uint64_t trimmed_max_pfn = 0;  // last pfn, after it
-  uint64_t top_entries = 0;      // entries of the top page that were checked
+  uint64_t trimmed_max_pfn = 0;  // last pfn, after the trim
+  uint64_t top_entries = 0;      // checked entries of the top page
   uint64_t mid_pages = 0;        // distinct mid pages
   uint64_t table_pages = 0;      // distinct page tables, above the leaves
-  uint64_t table_entries = 0;    // their entries that were checked
-  uint64_t leaf_entries = 0;     // leaves, as often as they are named
+  uint64_t table_entries = 0;    // checked entries of the page tables
+  uint64_t leaf_entries = 0;     // leaves, counted as often as they are named
   uint64_t leaf_pages = 0;       // distinct leaves
   uint64_t frames_read = 0;
-  uint64_t checks = 0;  // single comparisons that held
+  uint64_t checks = 0;  // comparisons that held
   WordCounts words;     // of pfns 0 to trimmed_max_pfn
 };
 
-// Called with leaves read and leaves to read.
+// Called with the number of leaves read so far, and of all leaves.
 using WalkProgress = absl::FunctionRef<void(uint64_t done, uint64_t total)>;
 
 // Walks the list.
 //
-// The first check that does not hold ends the walk with FAILED_PRECONDITION and
-// a message that gives the saver's name of the fault and the numbers; an error
-// of `reader` ends it as well.  INVALID_ARGUMENT if `root` describes words that
-// no guest has.
+// The first check that fails ends the walk with FAILED_PRECONDITION and a
+// message with the saver's name for the fault and the numbers; an error of
+// `reader` ends it as well.  INVALID_ARGUMENT if `root` describes words that no
+// guest has.
 absl::StatusOr<P2mWalk> WalkP2m(const P2mRoot& root, FrameReader& reader,
                                 WalkProgress progress);
 

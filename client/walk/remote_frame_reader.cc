@@ -9,7 +9,8 @@
 namespace simvisor::client {
 namespace {
 
-// Frames in one call: the bound of extents in a request, should no two adjoin.
+// Frames in one call: the limit on extents in a request, in case no two frames
+// are adjacent.
 constexpr size_t kMaxFramesPerCall = 65536;
 
 template <typename Request>

@@ -22,7 +22,7 @@ class RemoteFrameReader : public FrameReader {
   // `client` must outlive the reader.
   explicit RemoteFrameReader(const Client& client) : client_(client) {}
 
-  // INTERNAL if the daemon answers other frames than were asked for.
+  // INTERNAL if the daemon returns other frames than requested.
   absl::StatusOr<std::vector<std::string>> ReadFrames(
       absl::Span<const uint64_t> mfns) override;
   absl::StatusOr<std::vector<std::optional<uint64_t>>> LookupPfns(

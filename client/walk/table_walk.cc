@@ -12,7 +12,7 @@
 namespace simvisor::client {
 namespace {
 
-constexpr int kEntryBits = 9;  // entries of a table are 8 bytes on both ABIs
+constexpr int kEntryBits = 9;  // a table's entries have 8 bytes on both ABIs
 constexpr uint64_t kEntries = uint64_t{1} << kEntryBits;
 constexpr int kPageShift = 12;
 // Bits 51 to 12 of an entry are the frame's address.
@@ -62,7 +62,7 @@ class TableWalker {
     const uint64_t frame = root_.p2m_cr3 >> kPageShift;
     return wide_ ? frame : (frame | root_.p2m_cr3 << 20) & kLast32;
   }
-  // Number of the entry for `address` among all of `level`.
+  // The index of the entry for `address` among all entries of `level`.
   uint64_t EntryOf(uint64_t address, int level) const {
     const uint64_t space = wide_ ? (uint64_t{1} << 48) - 1 : kLast32;
     return (address & space) >> (kPageShift + kEntryBits * (level - 1));
@@ -70,7 +70,8 @@ class TableWalker {
 
   absl::Status CheckRange() const;
   absl::Status CheckRoot();
-  // Replaces frames_, the tables of `level`, by what their entries name.
+  // Replaces frames_, the tables of `level`, with the frames that their entries
+  // name.
   absl::Status ReadLevel(int level);
   absl::Status CheckEntry(int level, uint64_t address, uint64_t mfn);
   void TrimTrailingDuplicates();
@@ -144,9 +145,10 @@ absl::Status TableWalker::ReadLevel(int level) {
 }
 
 // A run of equal entries at the end of level 2 can only be a shared table of
-// constant leaves; all of it goes.  Xen compares an index that counts from the
-// first entry with one that counts from the table's start, so an area that does
-// not start with a table loses its tail; kept as it is.
+// constant leaves; all of it is dropped.  Xen compares an index that counts
+// from the first entry with one that counts from the table's start, so an area
+// that does not start at the beginning of a table loses its tail; this does the
+// same.
 void TableWalker::TrimTrailingDuplicates() {
   size_t run_start = frames_.size() - 1;
   while (run_start > 0 && frames_[run_start] == frames_[run_start - 1]) {
@@ -155,7 +157,7 @@ void TableWalker::TrimTrailingDuplicates() {
   const uint64_t last_index =
       EntryOf(root_.p2m_vaddr, 2) % kEntries + frames_.size() - 1;
   const uint64_t kept = run_start == last_index ? run_start + 1 : run_start;
-  // Nothing but one run wraps to the largest pfn in Xen: no trim.
+  // If the table is only one run, Xen wraps to the largest pfn: no trim.
   if (kept == 0) return;
   walk_.trimmed_max_pfn =
       std::min(walk_.max_pfn, kept * kEntries * root_.words_per_page - 1);

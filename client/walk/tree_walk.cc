@@ -30,7 +30,7 @@ class TreeWalker {
   }
 
  private:
-  // Steps of Run(), each of which relies on those before it.
+  // Steps of Run(); each relies on the ones before it.
   absl::Status CheckRoot();
   absl::Status ReadTop();
   absl::Status ReadMids();

@@ -1,4 +1,4 @@
-// What a check of a walk says when it does not hold.
+// The error for a failed check of a walk.
 //
 // Thread safety: pure functions.
 
@@ -10,7 +10,7 @@
 
 namespace simvisor::client {
 
-// FAILED_PRECONDITION with a message of printf's form.
+// FAILED_PRECONDITION with a printf-style message.
 template <typename... Args>
 absl::Status WalkFault(const absl::FormatSpec<Args...>& format,
                        const Args&... args) {

@@ -13,10 +13,11 @@
 namespace simvisor::client {
 namespace {
 
-// More virtual CPUs than the daemon lets a domain have are its to refuse.
+// The most virtual CPUs read here; the daemon refuses more than it allows.
 constexpr uint32_t kMaxVcpus = 8192;
 
-// The sets of one key: one for all virtual CPUs, or one for each of the first.
+// The sets of one key: one for all virtual CPUs, or one each for the first
+// ones.
 struct KeySets {
   bool for_all = true;
   std::vector<v1::CpuSet> sets;
@@ -49,7 +50,7 @@ absl::Status ReadAffinities(XluConfig& config, v1::DomainSpec& spec) {
   SIMVISOR_ASSIGN_OR_RETURN(const KeySets hard, ReadKey(config, "cpus"));
   SIMVISOR_ASSIGN_OR_RETURN(const KeySets soft, ReadKey(config, "cpus_soft"));
   if (hard.sets.empty() && soft.sets.empty()) return absl::OkStatus();
-  // A single entry is for all virtual CPUs, so a list needs one for each.
+  // A single entry means all virtual CPUs, so a list needs one for each.
   const uint32_t entries =
       hard.for_all && soft.for_all ? 1 : std::min(spec.vcpus(), kMaxVcpus);
   for (uint32_t vcpu = 0; vcpu < entries; ++vcpu) {

@@ -1,4 +1,4 @@
-// cpus and cpus_soft of xl.cfg.
+// The keys cpus and cpus_soft of xl.cfg.
 //
 // Thread safety: pure functions.
 
@@ -11,10 +11,11 @@
 
 namespace simvisor::client {
 
-// Fills the affinities of `spec`, whose number of virtual CPUs is set.  A
-// string is for all of them, element i of a list for virtual CPU i; those past
-// the end of a list run anywhere, and elements past the last one are ignored as
-// xl does. INVALID_ARGUMENT as ParseCpuSet(), with the key before it.
+// Fills in the affinities of `spec`, whose number of virtual CPUs is set.  A
+// string applies to all of them, element i of a list to virtual CPU i.  Virtual
+// CPUs past the end of a list run anywhere, and elements past the last virtual
+// CPU are ignored, as in xl.  INVALID_ARGUMENT as for ParseCpuSet(), with the
+// key before the message.
 absl::Status ReadAffinities(XluConfig& config, v1::DomainSpec& spec);
 
 }  // namespace simvisor::client

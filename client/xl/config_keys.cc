@@ -10,7 +10,7 @@ namespace {
 
 bool IsNameChar(char c) { return absl::ascii_isalnum(c) || c == '_'; }
 
-// Reads a config one character at a time.
+// Scans a config one character at a time.
 class KeyScanner {
  public:
   explicit KeyScanner(absl::string_view text) : text_(text) {}
@@ -61,7 +61,7 @@ class KeyScanner {
     while (at_ < text_.size() && text_[at_] != '\n') ++at_;
   }
 
-  // A string ends with its line, since libxlutil refuses longer ones.
+  // A string ends with its line; libxlutil refuses longer ones.
   void SkipString() {
     const char quote = text_[at_++];
     at_start_ = false;

@@ -1,10 +1,10 @@
-// What libxlutil does not tell of an xl.cfg file: the keys that it assigns, and
-// characters that are out of place.
+// What libxlutil does not report about an xl.cfg file: the keys that it
+// assigns, and misplaced characters.
 //
-// libxlutil answers questions about keys but does not list them, so a scanner
-// of our own finds the names.  It follows libxlutil's grammar: a statement
-// begins after a newline or ';' outside of brackets, '#' begins a comment, and
-// strings stand in either kind of quotes.
+// libxlutil answers questions about keys but does not list them, so this
+// scanner finds the names.  It follows libxlutil's grammar: a statement begins
+// after a newline or ';' outside of brackets, '#' begins a comment, and strings
+// have either kind of quotes.
 //
 // Thread safety: pure functions.
 
@@ -24,18 +24,18 @@ struct AssignedKey {
   int line = 0;  // from 1
 };
 
-// The names at the beginning of the statements of `text`, in order.  A text
-// that is no valid config gives some list of names.
+// The names at the beginning of the statements of `text`, in order.  For a text
+// that is not a valid config, the list of names is unspecified.
 std::vector<AssignedKey> FindAssignedKeys(absl::string_view text);
 
-// A character that no config has outside of strings and comments: not ASCII,
-// or a carriage return.
+// A character that is invalid outside of strings and comments: not ASCII, or a
+// carriage return.
 struct StrayCharacter {
-  std::string text;  // its bytes; one byte if that is not UTF-8
+  std::string text;  // its bytes; one byte if it is not UTF-8
   int line = 0;      // from 1
 };
 
-// The first such character of `text`; nullopt if all are in place.
+// The first such character of `text`; nullopt if all are valid.
 std::optional<StrayCharacter> FindStrayCharacter(absl::string_view text);
 
 }  // namespace simvisor::client

@@ -14,11 +14,11 @@
 namespace simvisor::client {
 namespace {
 
-// No host has more CPUs.
+// The most CPUs that a host can have.
 constexpr uint32_t kMaxCpus = 8192;
 
-// A set of CPUs of a host whose size is not known: a bit for each that there
-// can be, and one for whatever a full set has beyond.
+// A set of CPUs of a host whose size is unknown: one bit for each possible CPU,
+// and one more for everything that a full set has beyond.
 using Bits = std::vector<bool>;
 constexpr uint32_t kBeyond = kMaxCpus;
 
@@ -32,7 +32,7 @@ absl::Status InvalidRange(absl::string_view text, absl::string_view why) {
       absl::StrCat("Invalid pcpu range: ", text, ".\n", why));
 }
 
-// N or N-M.
+// Parses N or N-M.
 absl::StatusOr<NumberRange> ParseRange(absl::string_view text) {
   const std::vector<absl::string_view> ends =
       absl::StrSplit(text, absl::MaxSplits('-', 1));
@@ -59,7 +59,7 @@ absl::StatusOr<NumberRange> ParseRange(absl::string_view text) {
   return NumberRange{numbers.front(), numbers.back()};
 }
 
-// Adds what one piece names to `bits`, or takes it away.
+// Adds the CPUs of one piece to `bits`, or removes them.
 absl::Status ApplyPiece(absl::string_view piece, Bits& bits) {
   piece = absl::StripAsciiWhitespace(piece);
   const bool add = !absl::ConsumePrefix(&piece, "^");
@@ -98,7 +98,7 @@ absl::StatusOr<v1::CpuSet> ParseCpuSet(absl::string_view text) {
     return absl::InvalidArgumentError(
         absl::StrCat("CPUs '", text, "': no CPU is left to run on"));
   }
-  // The full set needs no range.
+  // The full set is written without ranges.
   if (std::find(bits.begin(), bits.end(), false) == bits.end()) return set;
   while (at != end) {
     const auto stop = std::find(at, end, false);

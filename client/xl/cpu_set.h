@@ -1,4 +1,4 @@
-// Sets of CPUs in xl's words: "all", "0-3,5,^1", "nodes:0".
+// Sets of CPUs in xl's syntax: "all", "0-3,5,^1", "nodes:0".
 //
 // Thread safety: pure functions.
 
@@ -14,17 +14,17 @@
 
 namespace simvisor::client {
 
-// Pieces between commas, each acting on what those before it have left: N and
-// N-M add CPUs, ^ before one takes them away, "all" adds all of them.  After
-// node: or nodes: the numbers are those of NUMA nodes; there is one, node 0,
-// with all CPUs.
+// Parses pieces between commas; each changes the result of the pieces before
+// it: N and N-M add CPUs, ^ before one removes them, "all" adds all of them.
+// After node: or nodes: the numbers are those of NUMA nodes; there is one node,
+// node 0, with all CPUs.
 //
-// "all" needs no knowledge of the host: what reaches its last CPU comes out as
-// a range with count 0, and the full set as no range.  Whether the host has a
-// CPU that is named is left to the daemon.
+// The size of the host is not needed: a part that reaches its last CPU becomes
+// a range with count 0, and the full set has no range.  The daemon checks
+// whether the host has the CPUs named.
 //
-// INVALID_ARGUMENT with xl's message for a piece that is none, and for a set
-// without any CPU.  Source: xl's cpurange_parse().
+// INVALID_ARGUMENT with xl's message for a malformed piece, and for an empty
+// set.  Source: xl's cpurange_parse().
 absl::StatusOr<v1::CpuSet> ParseCpuSet(absl::string_view text);
 
 // "all" or "0,2-3,5", as xl prints a bitmap of `host_cpus` bits.

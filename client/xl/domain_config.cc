@@ -30,15 +30,15 @@ namespace simvisor::client {
 namespace {
 
 constexpr uint64_t kPagesPerMib = 256;
-// libxl's size of a domain whose config says none.
+// libxl's default for a config without a memory size.
 constexpr long kDefaultMemoryMib = 32;
 
-// What a domain may do when it ends.
+// Actions for the end of a domain.
 constexpr absl::string_view kActions[] = {
     "destroy",          "restart",          "rename-restart", "preserve",
     "coredump-destroy", "coredump-restart", "soft-reset"};
 
-// Words that a key may have, with what they stand for.
+// The words allowed for a key, and their values.
 template <typename Value>
 using Choices = std::vector<std::pair<absl::string_view, Value>>;
 
@@ -67,16 +67,16 @@ class SpecBuilder {
   absl::Status Kernel();
   absl::Status PaeKernel();
 
-  // The kind of domain that `key` names, or nullopt; xl takes any beginning of
-  // a word, of the first that it is one of.
+  // The kind of domain that `key` names, or nullopt; xl accepts any prefix of a
+  // word, and takes the first word that matches.
   absl::StatusOr<std::optional<std::string>> KindOf(
       const char* key, absl::Span<const absl::string_view> kinds);
 
   // The value of `key`, or nullopt; INVALID_ARGUMENT outside [0, max].
   absl::StatusOr<std::optional<uint64_t>> Count(const char* key, uint64_t max);
 
-  // The value that the word at `key` stands for, or nullopt; INVALID_ARGUMENT
-  // if it is none of `choices`.
+  // The value of the word at `key`, or nullopt; INVALID_ARGUMENT if the word is
+  // not among `choices`.
   template <typename Value>
   absl::StatusOr<std::optional<Value>> Choice(const char* key,
                                               const Choices<Value>& choices);
@@ -127,7 +127,7 @@ absl::StatusOr<std::optional<std::string>> SpecBuilder::KindOf(
 absl::Status SpecBuilder::Type() {
   SIMVISOR_ASSIGN_OR_RETURN(const auto type,
                             KindOf("type", {"hvm", "pv", "pvh"}));
-  // "linux" is what xm wrote.
+  // "linux" was xm's value.
   SIMVISOR_ASSIGN_OR_RETURN(const auto builder,
                             KindOf("builder", {"hvm", "generic", "linux"}));
   if (type && builder && *type != *builder) {
@@ -198,7 +198,7 @@ absl::Status SpecBuilder::Vcpus() {
   return ReadAffinities(config_, spec_);
 }
 
-// No domain here ends by itself, but what xl refuses is refused.
+// Domains here never end on their own, but what xl refuses is refused.
 absl::Status SpecBuilder::Actions() {
   for (const char* key : {"on_poweroff", "on_reboot", "on_watchdog", "on_crash",
                           "on_soft_reset"}) {
@@ -268,10 +268,10 @@ absl::Status SpecBuilder::PaeKernel() {
   return absl::OkStatus();
 }
 
-// Gathers what is to be said of the keys of a file and of arguments.
+// Collects warnings about the keys of a file and of arguments.
 class KeyRemarks {
  public:
-  // Notes the keys of `text`, which is `source`.
+  // Records the keys of `text`, which comes from `source`.
   void Add(absl::string_view source, absl::string_view text, bool with_lines) {
     for (const AssignedKey& key : FindAssignedKeys(text)) {
       if (!seen_.insert(key.name).second) continue;
@@ -284,7 +284,7 @@ class KeyRemarks {
     }
   }
 
-  // A line for each key that xl does not have.
+  // One line for each key that xl does not have.
   const std::vector<std::string>& unknown() const { return unknown_; }
   // One line for all of xl's keys that have no effect; empty without such keys.
   std::string Idle() const {
@@ -306,7 +306,7 @@ class KeyRemarks {
   std::vector<std::string> idle_;
 };
 
-// libxlutil's assertions end the program over a NUL in a string.
+// A NUL in a string would trip an assertion in libxlutil and abort the program.
 absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
   if (!absl::StrContains(text, '\0')) return absl::OkStatus();
   const bool utf16 =
@@ -317,8 +317,8 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
                                  : ": holds a zero byte; xl's files are text"));
 }
 
-// What is likely behind an error of syntax, which libxlutil does not show:
-// characters that look like others, or like nothing; empty if nothing is.
+// A likely cause of a syntax error that libxlutil's report does not show:
+// characters that look like others, or like nothing; empty if none are found.
 std::string HiddenCause(absl::string_view text) {
   if (absl::StartsWith(text, "\xef\xbb\xbf")) {
     return "the file begins with a byte order mark; xl's files have none";
@@ -339,7 +339,7 @@ std::string HiddenCause(absl::string_view text) {
       " outside of quotes, where xl's files are ASCII; retype it");
 }
 
-// libxlutil's report, with its hidden cause.
+// libxlutil's report, with the hidden cause.
 absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
   const std::string cause = HiddenCause(text);
   if (cause.empty()) return report;
@@ -347,8 +347,8 @@ absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
       absl::StrCat(report.message(), "\n", cause));
 }
 
-// Parses an override by itself first, so that a report names the argument and
-// not a line that no file has.
+// Parses an override separately first, so that a report names the argument and
+// not a line that is in no file.
 absl::Status CheckOverride(const std::string& text) {
   const std::string name = absl::StrCat("argument '", text, "'");
   if (!absl::StrContains(text, "=")) {
@@ -379,7 +379,7 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   }
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
-  // A misspelt key may be why the rest is refused; one without effect is not.
+  // A misspelt key may be why the rest is refused; a key without effect is not.
   warnings.insert(warnings.end(), remarks.unknown().begin(),
                   remarks.unknown().end());
   auto spec = SpecBuilder(**config).Build();

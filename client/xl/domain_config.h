@@ -1,11 +1,11 @@
 // A domain's configuration in xl.cfg form, read by libxlutil.
 //
-// Keys of xl's that make a difference: name, uuid, type, builder, memory,
-// maxmem, vcpus, maxvcpus, cpus, cpus_soft, e820_host, pci.  Keys of our own,
-// for what xl leaves to the guest's kernel:
+// xl's keys that have an effect: name, uuid, type, builder, memory, maxmem,
+// vcpus, maxvcpus, cpus, cpus_soft, e820_host, pci.  Keys of Simvisor, for what
+// xl leaves to the guest's kernel:
 //
 //   arch="x86_64"|"x86_32_pae"       guest ABI
-//   memory_hotplug_limit=GIB         what the p2m area is sized for at least
+//   memory_hotplug_limit=GIB         least that the p2m area covers
 //                                    (also simvisor_hotplug_limit)
 //   tools_view="tree"|"linear"       where tools find the p2m list
 //   balloon_room="faithful"|"compact"  leaves of unused room to balloon
@@ -13,10 +13,10 @@
 //   shared_kernel_pmd=0|1            PAE: processes share kernel page tables
 //   kernel_split="3g1g"|"2g2g"|"1g3g"  PAE: user and kernel addresses
 //
-// xl's other keys are accepted without effect, since there is no device, kernel
-// or disk here, and are named in one warning; a key that xl does not have is
-// named in one of its own.  Actions (on_crash and the like) that xl does not
-// have are refused.
+// xl's other keys are accepted but have no effect, because Simvisor has no
+// devices, kernels or disks; one warning names all of them.  Each key that xl
+// does not have gets its own warning.  Actions (on_crash and the like) that xl
+// does not have are refused.
 //
 // Thread safety: pure functions.
 
@@ -34,12 +34,12 @@
 namespace simvisor::client {
 
 // Reads `text`, the contents of `file_name`, and then `overrides`, which are
-// statements such as memory=512 of their own.  Appends to `warnings` whatever
-// has no effect, also when it fails over a value.
+// statements such as memory=512.  Appends a warning for everything that has no
+// effect, even if a value is refused.
 //
 // INVALID_ARGUMENT with libxlutil's own report for what it cannot parse, and
-// with xl's messages for values that do not make a domain.  Bounds that are the
-// daemon's are left to the daemon.
+// with xl's messages for values that do not make a domain.  The daemon checks
+// its own limits.
 absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
     absl::string_view file_name, absl::string_view text,
     absl::Span<const std::string> overrides,

@@ -10,15 +10,15 @@
 namespace simvisor::client {
 namespace {
 
-// With blanks between them.
+// Separated by blanks.
 constexpr absl::string_view kEffectiveKeys =
     "arch balloon_max_retry balloon_room builder cpus cpus_soft "
     "e820_host kernel_split maxmem maxvcpus memory memory_hotplug_limit "
     "name pci shared_kernel_pmd simvisor_hotplug_limit tools_view type "
     "uuid vcpus";
 
-// Those of xl.cfg(5) and of xl itself, in all versions, that are about devices,
-// firmware, scheduling and the like, or about other kinds of guests.
+// Keys of xl.cfg(5) and of xl itself, in all versions, that concern devices,
+// firmware, scheduling and the like, or other kinds of guests.
 constexpr absl::string_view kXlKeys =
     "acpi acpi_firmware acpi_laptop_slate acpi_s3 acpi_s4 altp2m "
     "altp2m_count altp2mhvm apic arm_sci bios bios_path_override "
@@ -52,7 +52,7 @@ constexpr absl::string_view kXlKeys =
     "xen_platform_pci_bar_uc xend_suspend_evtchn_compat "
     "xenstore_feature_mask xenstore_quota";
 
-// Those of xm that files of its time still carry.
+// Keys of xm that old files still have.
 constexpr absl::string_view kXmKeys =
     "access_control actions blkif bootargs bootentry cpu cpu_cap "
     "cpuid_check description dhcp fda fdb features flags gateway "
@@ -105,11 +105,11 @@ bool HasEffect(absl::string_view name) {
 }
 
 std::string NearestKey(absl::string_view name) {
-  // Two slips in a short name make any other short name.
+  // Two slips turn a short name into any other short name.
   const size_t reach = name.size() < 6 ? 1 : 2;
   absl::string_view nearest;
   size_t best = reach + 1;
-  // Of two that are as near, the one that makes a difference.
+  // Of two keys at the same distance, prefer the one that has an effect.
   for (const KeySet* keys : {&EffectiveKeys(), &KnownKeys()}) {
     for (const absl::string_view key : *keys) {
       const size_t distance = EditDistance(name, key);

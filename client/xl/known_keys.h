@@ -1,4 +1,4 @@
-// The keys that a config may assign, and whether they do anything here.
+// The keys that a config may assign, and whether they have an effect here.
 //
 // Thread safety: pure functions.
 
@@ -11,15 +11,15 @@
 
 namespace simvisor::client {
 
-// True iff some version of xl, xm before it, or Simvisor has a key of this
-// name.
+// True iff some version of xl, its predecessor xm, or Simvisor has a key of
+// this name.
 bool IsKnownKey(absl::string_view name);
 
-// True iff the key makes a difference to a domain here.
+// True iff the key has an effect on a domain here.
 bool HasEffect(absl::string_view name);
 
-// The known key that `name` is most likely a slip of the pen for; empty if none
-// is near.
+// The known key that `name` most likely misspells; empty if no key is close
+// enough.
 std::string NearestKey(absl::string_view name);
 
 }  // namespace simvisor::client

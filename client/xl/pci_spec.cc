@@ -20,7 +20,7 @@ namespace {
 constexpr absl::string_view kForm =
     "a device is [DDDD:]BB:DD.F, with a function of 0 to 7, or * for all";
 
-// Keys whose values are numbers that any text stands for: xl takes atoi().
+// Keys whose values are numbers; any text is valid, since xl uses atoi().
 constexpr absl::string_view kFlags[] = {"permissive", "msitranslate", "seize",
                                         "power_mgmt"};
 
@@ -29,7 +29,7 @@ absl::Status Unparsable(absl::string_view text, absl::string_view why) {
       "unable to parse PCI_SPEC_STRING `", text, "' for passthrough: ", why));
 }
 
-// A hexadecimal number up to `max`, of any number of digits.
+// A hexadecimal number up to `max`, with any number of digits.
 std::optional<uint32_t> ParseHex(absl::string_view text, uint32_t max) {
   uint32_t value = 0;
   const bool digits = !text.empty() && std::all_of(text.begin(), text.end(),
@@ -40,7 +40,7 @@ std::optional<uint32_t> ParseHex(absl::string_view text, uint32_t max) {
   return value;
 }
 
-// The device that `text` names in DDDD:BB:DD.F; nullopt if it names none.
+// The device that `text` names as DDDD:BB:DD.F; nullopt if it is malformed.
 std::optional<std::string> ParseBdf(absl::string_view text) {
   std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
   std::optional<uint32_t> segment = 0;
@@ -62,14 +62,14 @@ std::optional<std::string> ParseBdf(absl::string_view text) {
   return absl::StrCat(slot, *function);
 }
 
-// Reads one string, a parameter at a time.
+// Parses one string, one parameter at a time.
 class SpecReader {
  public:
   explicit SpecReader(absl::string_view text) : text_(text) {}
 
   absl::StatusOr<std::string> Read() {
     std::vector<absl::string_view> pieces = absl::StrSplit(text_, ',');
-    // xl takes a comma at the end.
+    // xl accepts a comma at the end.
     if (pieces.size() > 1 &&
         absl::StripAsciiWhitespace(pieces.back()).empty()) {
       pieces.pop_back();
@@ -138,7 +138,7 @@ class SpecReader {
   }
 
   absl::Status TakeSlot(absl::string_view slot) {
-    // The default, as an empty value of any key.
+    // The default, like the empty value of any key.
     if (slot.empty()) return absl::OkStatus();
     absl::string_view digits = slot;
     if (!absl::ConsumePrefix(&digits, "0x")) absl::ConsumePrefix(&digits, "0X");

@@ -3,7 +3,7 @@
 //   [DDDD:]BB:DD.F[@VSLOT][,KEY=VALUE,...]
 //   bdf=[DDDD:]BB:DD.F[,KEY=VALUE,...]
 //
-// with * for F if it is all functions of the device.
+// where * for F means all functions of the device.
 //
 // Thread safety: pure functions.
 
@@ -17,13 +17,13 @@
 
 namespace simvisor::client {
 
-// The device, as DDDD:BB:DD.F.  What else the string says is about how it is
-// handed over and where the guest sees it, and is checked only.
+// Returns the device as DDDD:BB:DD.F.  The rest of the string says how the
+// device is handed over and where the guest sees it; it is only checked.
 //
-// INVALID_ARGUMENT with xl's message, and why, for what xl would not take: an
-// address out of its bounds, an unknown key, a device named twice or not at
-// all.  Also for name=: Simvisor does not keep xl's list of assignable devices.
-// Source: xlu_pci_parse_spec_string().
+// INVALID_ARGUMENT with xl's message, and the reason, for what xl would not
+// accept: an address out of range, an unknown key, a device named twice or not
+// at all.  Also for name=, because Simvisor does not keep xl's list of
+// assignable devices.  Source: xlu_pci_parse_spec_string().
 absl::StatusOr<std::string> ParsePciSpec(absl::string_view text);
 
 }  // namespace simvisor::client

@@ -15,15 +15,15 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-// libxlutil.h has no C++ guard of its own; this is its opaque type.
+// libxlutil.h has no C++ guard; this is its opaque type.
 struct XLU_Config;
 
 namespace simvisor::client {
 
 class XluConfig {
  public:
-  // Parses `text`.  INVALID_ARGUMENT with libxlutil's report, whose lines begin
-  // with `report_name`, if it cannot.
+  // Parses `text`.  On an error, INVALID_ARGUMENT with libxlutil's report,
+  // whose lines begin with `report_name`.
   static absl::StatusOr<std::unique_ptr<XluConfig>> Parse(
       absl::string_view report_name, absl::string_view text);
 
@@ -31,11 +31,11 @@ class XluConfig {
   XluConfig(const XluConfig&) = delete;
   XluConfig& operator=(const XluConfig&) = delete;
 
-  // True iff `key` is assigned a list.
+  // True iff the value of `key` is a list.
   bool IsList(const char* key);
 
   // The value of `key`; nullopt if it is not assigned.  INVALID_ARGUMENT, with
-  // libxlutil's report, if it is of another kind.
+  // libxlutil's report, if it has another type.
   absl::StatusOr<std::optional<std::string>> GetString(const char* key);
   absl::StatusOr<std::optional<long>> GetLong(const char* key);
   // A list of strings; a single string counts as a list of one, as in xl.

@@ -18,8 +18,8 @@
 namespace simvisor {
 namespace {
 
-// Marks of the order of bytes, in UTF-8 and UTF-16.  The other halves of the
-// latter's characters are zeros, which no line keeps.
+// Byte order marks of UTF-8 and UTF-16.  In UTF-16 the other byte of each
+// character is zero, and cleaning a line removes it.
 constexpr absl::string_view kByteOrderMarks[] = {"\xef\xbb\xbf", "\xff\xfe",
                                                  "\xfe\xff"};
 
@@ -28,7 +28,7 @@ absl::Status Malformed(absl::string_view what) {
                    absl::StrCat("E820 map: ", what));
 }
 
-// Has `maps` and `boots` read the lines of `text`, but for those of guests.
+// Passes the lines of `text`, except those of guests, to `maps` and `boots`.
 void ReadLines(absl::string_view text, PrintedMaps& maps, LogBoots& boots) {
   for (const absl::string_view mark : kByteOrderMarks) {
     absl::ConsumePrefix(&text, mark);

@@ -11,12 +11,12 @@
 namespace simvisor {
 namespace {
 
-// Maps of PCs begin at 0, or a few pages above where firmware keeps those.
+// Maps of PCs begin at 0, or a few pages higher if firmware keeps those pages.
 constexpr uint64_t kLatestStart = uint64_t{64} << 10;
 
 using Notes = std::vector<std::string>;
 
-// Exact, in the largest unit that it is a whole number of.
+// Exact, in the largest unit that divides `bytes`.
 std::string FormatBytes(uint64_t bytes) {
   if (bytes % (1 << 20) == 0) return absl::StrCat(bytes >> 20, " MiB");
   if (bytes % (1 << 10) == 0) return absl::StrCat(bytes >> 10, " KiB");
@@ -39,7 +39,7 @@ bool Equal(const PrintedMap& a, const PrintedMap& b) {
   return map.ok() && other.ok() && *map == *other;
 }
 
-// Says so if another boot of the log may have had no hypervisor.
+// Adds a note if another boot of the log may have run without a hypervisor.
 void NoteFirmwaresMaps(const MapChoice& choice, Notes& notes) {
   size_t count = 0;
   const PrintedMap* last = nullptr;
@@ -57,7 +57,7 @@ void NoteFirmwaresMaps(const MapChoice& choice, Notes& notes) {
       MapSourceName(source)));
 }
 
-// Says so if the chosen map is one of several that were printed the same way.
+// Adds a note if several maps were printed in the same way as the chosen one.
 void NoteOtherBoots(const MapChoice& choice, Notes& notes) {
   const PrintedMap& chosen = choice.chosen;
   if (choice.cut != nullptr) {
@@ -68,7 +68,7 @@ void NoteOtherBoots(const MapChoice& choice, Notes& notes) {
     return;
   }
   size_t maps = 1;
-  const PrintedMap* other = nullptr;  // the last that is not equal
+  const PrintedMap* other = nullptr;  // the last one that differs
   for (const PrintedMap& map : choice.maps) {
     if (!SamePrinter(map, chosen) || &map == &chosen) continue;
     ++maps;
@@ -86,7 +86,7 @@ void NoteOtherBoots(const MapChoice& choice, Notes& notes) {
   }
 }
 
-// Says so if a later map of the boot has less RAM than the chosen one.
+// Adds a note if a later map of the boot has less RAM than the chosen one.
 void NoteShrunkMaps(const MapChoice& choice, Notes& notes) {
   const std::string name(MapSourceName(SourceOf(choice.chosen)));
   for (const MapSource source : {MapSource::kDom0, MapSource::kChanged}) {
@@ -104,8 +104,8 @@ void NoteShrunkMaps(const MapChoice& choice, Notes& notes) {
   }
 }
 
-// Adds what the log says in words.  Where Linux stopped below the map's RAM
-// counts if no map shows it.
+// Adds what the log says in words.  A last_pfn below the map's RAM counts only
+// if no map shows that limit.
 void NoteWords(const MapChoice& choice, Notes& notes) {
   const TrimWords& words = choice.boots.Of(choice.chosen.first_line()).words;
   const Pfn ram_end = MakeMap(choice.chosen)->RamPages().back().end();
@@ -119,7 +119,7 @@ void NoteWords(const MapChoice& choice, Notes& notes) {
   for (std::string& note : words.Notes()) notes.push_back(std::move(note));
 }
 
-// Says so if the log does not have the beginning of the chosen map.
+// Adds a note if the log lacks the beginning of the chosen map.
 void NoteLostBeginning(const PrintedMap& chosen, Notes& notes) {
   uint64_t start = kMaxE820Address;
   for (const PrintedMap::Line& line : chosen.lines) {
@@ -132,7 +132,7 @@ void NoteLostBeginning(const PrintedMap& chosen, Notes& notes) {
       LinesOf(chosen), start));
 }
 
-// Whether a boot without the hypervisor shows that the chosen map is whole.
+// Whether a boot without the hypervisor shows that the chosen map is complete.
 bool IsAsLargeAsTheFirmwares(const MapChoice& choice) {
   const std::optional<uint64_t> ram = RamBytes(choice.chosen);
   return std::any_of(
@@ -141,7 +141,7 @@ bool IsAsLargeAsTheFirmwares(const MapChoice& choice) {
       });
 }
 
-// Says so if the chosen map may be less than the machine's.
+// Adds a note if the chosen map may be less than the machine's.
 void NotePartialMap(const MapChoice& choice, Notes& notes) {
   const PrintedMap& chosen = choice.chosen;
   const MapSource source = SourceOf(chosen);

@@ -1,4 +1,4 @@
-// What people should know of how a boot log was read.
+// Notes for people on how a boot log was read.
 //
 // Thread safety: pure functions.
 
@@ -12,8 +12,8 @@
 
 namespace simvisor {
 
-// A sentence each: other maps of the log, RAM that they leave out, and what the
-// chosen one may lack.
+// One sentence each: other maps of the log, RAM that they leave out, and what
+// the chosen map may lack.
 // REQUIRES: the chosen map is well-formed.
 std::vector<std::string> NotesOn(const MapChoice& choice);
 

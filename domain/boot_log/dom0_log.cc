@@ -16,8 +16,8 @@
 namespace simvisor {
 namespace {
 
-// Takes a range "START->END" off `text`, and returns its bytes; 0, and `text`
-// as it was, if it begins with none.
+// Consumes a range "START->END" and returns its size in bytes; returns 0 and
+// leaves `text` unchanged if it does not start with one.
 uint64_t ConsumeArrow(absl::string_view& text) {
   absl::string_view rest = text;
   uint64_t start = 0;
@@ -34,7 +34,7 @@ PageCount PagesOf(uint64_t bytes) {
   return PageCount(bytes / kPageSize + (bytes % kPageSize != 0 ? 1 : 0));
 }
 
-// A size of the hypervisor's command line: KiB unless it has another unit.
+// A size on the hypervisor's command line; KiB if it has no unit.
 std::optional<PageCount> ParseSize(absl::string_view text) {
   const size_t digits =
       std::min(text.find_first_not_of("0123456789"), text.size());
@@ -57,7 +57,7 @@ std::optional<PageCount> ParseSize(absl::string_view text) {
 
 void Dom0Log::Add(absl::string_view line) {
   AddCommandLine(line);
-  // Xen prints its map before it builds dom0; a kernel's map follows that.
+  // Xen prints its map before it builds dom0; a kernel's map comes after that.
   if (IsXenMapHeading(line)) {
     allocated_.reset();
     list_.reset();
@@ -71,7 +71,7 @@ void Dom0Log::Add(absl::string_view line) {
   AddFrameList(line);
 }
 
-// Another kernel's command line says nothing that the hypervisor obeys.
+// The hypervisor obeys only its own command line, not a kernel's.
 void Dom0Log::AddCommandLine(absl::string_view line) {
   if (!absl::StrContains(line, kXenPrefix)) return;
   const auto words = TextAfter(line, "Command line: ");
@@ -112,8 +112,8 @@ void Dom0Log::AddAllocation(absl::string_view line) {
   if (pages > PageCount(0)) allocated_ = pages;
 }
 
-// The pages of the ramdisk are dom0's, apart from what was allocated, if the
-// line stands among those of physical memory.
+// The ramdisk's pages belong to dom0 in addition to what was allocated, if the
+// line is among those of physical memory.
 void Dom0Log::AddRamdisk(absl::string_view line) {
   auto rest = TextAfter(line, "Init. ramdisk:");
   if (!rest.has_value() || !physical_ || !allocated_.has_value()) return;

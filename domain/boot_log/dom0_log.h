@@ -1,4 +1,4 @@
-// What Xen's own lines of a boot log say of dom0's memory.
+// What Xen's own lines of a boot log say about dom0's memory.
 //
 // Thread safety: thread-compatible.
 
@@ -12,18 +12,18 @@
 
 namespace simvisor {
 
-// Reads the log of a boot line by line.  If it has several whose first lines
-// are lost, what a later one says replaces what an earlier one said.
+// Reads the log of a boot line by line.  If it holds several boots whose first
+// lines are lost, later statements replace earlier ones.
 class Dom0Log {
  public:
-  // `line` is clean.  Lines that say nothing of dom0's memory are ignored, and
-  // so are sizes that are not plain ones (percentages, all but a size).
+  // `line` is clean.  Ignores lines that say nothing about dom0's memory, and
+  // sizes that are not plain numbers (percentages, "all but SIZE").
   void Add(absl::string_view line);
 
-  // Pages that dom0 starts with.  By the list of its frames, which the
-  // hypervisor places for the kernel, if the log has that; else by what was
-  // allocated and is "to be allocated"; else by dom0_mem, where max stands in
-  // for a size that is not given, as the hypervisor does.
+  // Pages that dom0 starts with: the size of the frame list that the hypervisor
+  // places for the kernel, if the log has that; else what was allocated and is
+  // "to be allocated"; else dom0_mem, where max stands in for a missing size,
+  // as in the hypervisor.
   std::optional<PageCount> memory() const;
 
   // dom0_mem=max:SIZE.
@@ -36,14 +36,14 @@ class Dom0Log {
   void AddRamdisk(absl::string_view line);
   void AddFrameList(absl::string_view line);
 
-  // Of the command line, which comes first.
+  // From the command line, which comes first.
   std::optional<PageCount> size_;
   std::optional<PageCount> max_;
-  // Of the construction of dom0.
+  // From the construction of dom0.
   std::optional<PageCount> allocated_;
   std::optional<PageCount> list_;
   bool physical_ = false;  // among the lines of physical memory
-  bool compat_ = false;    // a 32-bit dom0, with words of 4 bytes
+  bool compat_ = false;    // a 32-bit dom0, with 4-byte words
 };
 
 }  // namespace simvisor

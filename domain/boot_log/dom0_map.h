@@ -1,11 +1,11 @@
-// The memory map of a machine as the kernel of its dom0 takes it.
+// The machine's memory map as the kernel of its dom0 uses it.
 //
-// dom0 is handed the machine's own map.  Before it sets up memory, Linux
-// changes it in two ways (xen_memory_setup() in arch/x86/xen/setup.c): unusable
-// entries become RAM, since Xen allows no identity mapping of them, and, with
-// CONFIG_ISCSI_IBFT_FIND (since 2023), [512 KiB, 1 MiB) becomes reserved, so
-// that the firmware's table for booting over iSCSI can be searched for there.
-// Frames under that area move as they do from under any hole.
+// dom0 is given the machine's own map.  Before Linux sets up memory it changes
+// the map in two ways (xen_memory_setup() in arch/x86/xen/setup.c): unusable
+// entries become RAM, since Xen does not allow an identity mapping of them,
+// and, with CONFIG_ISCSI_IBFT_FIND (since 2023), [512 KiB, 1 MiB) becomes
+// reserved, so that the kernel can search it for the firmware's iSCSI boot
+// table.  Frames under that area move like those under any hole.
 //
 // Thread safety: pure functions.
 
@@ -19,11 +19,11 @@
 
 namespace simvisor {
 
-// Where the iSCSI boot firmware table (iBFT) is searched for, in bytes.
+// Where Linux searches for the iSCSI boot firmware table (iBFT), in bytes.
 inline constexpr uint64_t kIbftStart = uint64_t{512} << 10;
 inline constexpr uint64_t kIbftEnd = uint64_t{1} << 20;
 
-// `machine` as dom0's kernel takes it; `reserves_ibft` says whether the kernel
+// `machine` as dom0's kernel uses it; `reserves_ibft` says whether the kernel
 // reserves the area of the iBFT.
 //
 // INVALID_ARGUMENT E820_MALFORMED if no RAM is left.

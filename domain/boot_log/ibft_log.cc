@@ -16,7 +16,7 @@ namespace {
 constexpr absl::string_view kNewForm = "[mem ";
 constexpr absl::string_view kMapHeading = "BIOS-provided physical RAM map";
 
-// Words that a kernel prints around its map, and about the frames it moved.
+// Words that a kernel prints around its map, and about the frames it moves.
 constexpr std::array<absl::string_view, 5> kKernelWords = {
     "Linux version ", kMapHeading, "Released ", "Remapped ", "1-1 mapping"};
 
@@ -27,7 +27,7 @@ bool HasKernelWords(absl::string_view line) {
                      });
 }
 
-// Whether `line` is RAM in the area of the iBFT.
+// Whether `line` is RAM inside the area of the iBFT.
 bool IsRamInIbftArea(const MapLine& line) {
   const absl::StatusOr<E820Entry> entry = ParseMapLine(line);
   return entry.ok() && entry->type == E820Type::kRam &&

@@ -1,4 +1,4 @@
-// Whether the dom0 kernel that a log is about reserves the area of the iBFT
+// Whether the dom0 kernel of a boot log reserves the area of the iBFT
 // (dom0_map.h), for a machine whose map is read from that log.
 //
 // Thread safety: thread-compatible.
@@ -16,15 +16,15 @@ class IbftLog {
   // `line` is clean.
   void Add(absl::string_view line);
 
-  // A kernel's log shows what its kernel did, so a map out of one stands as it
-  // is: false for `BIOS-e820:` lines, for `Xen:` lines in the form of before
-  // Linux 3.5, and for others with RAM in the area in a log that has the
-  // kernel's own words about its memory.  All else, such as the hypervisor's
-  // map, is what dom0's kernel starts from: true, as with the kernels of
-  // today's distributions.
+  // A map from a kernel's log already shows what that kernel did, so it is used
+  // unchanged.  False for `BIOS-e820:` lines, for `Xen:` lines in the form used
+  // before Linux 3.5, and for other `Xen:` lines with RAM in the area if the
+  // log has the kernel's own words about its memory.  Any other map, such as
+  // the hypervisor's, is the one that dom0's kernel starts from: true, as with
+  // the kernels of current distributions.
   bool Reserves() const;
 
-  // Whether lines of the hypervisor were read, of a map of dom0's, and of a
+  // Whether the log has lines of the hypervisor, of a dom0 map, and of a
   // kernel's own words about its memory.
   bool has_hypervisor() const { return hypervisor_; }
   bool has_dom0_map() const { return dom0_map_; }
@@ -34,7 +34,8 @@ class IbftLog {
   bool hypervisor_ = false;
   bool firmware_map_ = false;
   bool kernel_ = false;
-  // Of the last map of dom0's: read, with RAM in the area, in the older form.
+  // About the last dom0 map: it was read, has RAM in the area, has the older
+  // form.
   bool dom0_map_ = false;
   bool dom0_ram_ = false;
   bool old_form_ = false;

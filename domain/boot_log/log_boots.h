@@ -1,8 +1,8 @@
-// The boots that a log holds, and what each says beside its maps.
+// The boots in a log, and what each says apart from its maps.
 //
-// A boot begins at the hypervisor's first line, or at a kernel's if none was
-// before it in the boot.  The hypervisor's own log may stand behind that of its
-// dom0, which is of the same boot then.
+// A boot begins at the hypervisor's first line, or at a kernel's first line if
+// the boot has no earlier one.  The hypervisor's own log may follow the log of
+// its dom0; both then belong to one boot.
 //
 // Thread safety: thread-compatible.
 
@@ -24,19 +24,19 @@ struct LogBoot {
   Dom0Log dom0;
   TrimWords words;
   IbftLog ibft;
-  bool kernel = false;  // a kernel's first line was read
+  bool kernel = false;  // the kernel's first line was read
 };
 
 class LogBoots {
  public:
-  // Adds line `number` of the log, which is clean.  Numbers ascend.
+  // Adds line `number` of the log; `line` is clean.  Numbers ascend.
   void Add(size_t number, absl::string_view line);
 
-  // The boot that line `number` is of.
+  // The boot that line `number` belongs to.
   const LogBoot& Of(size_t number) const;
 
  private:
-  // Whether another boot begins at `line`.
+  // Whether `line` begins another boot.
   bool BeginsAt(absl::string_view line) const;
 
   std::vector<LogBoot> boots_{1};  // the first begins before the log

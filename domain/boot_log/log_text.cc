@@ -17,26 +17,27 @@ constexpr size_t kMaxHexDigits = 16;
 constexpr size_t kMaxQuotedBytes = 48;
 constexpr char kEscape = '\x1b';
 constexpr absl::string_view kDigits = "0123456789";
-// What ends an operating system command; the latter begins a sequence.
+// What ends an operating system command; the second also starts the next
+// sequence.
 constexpr absl::string_view kCommandEnds = "\x07\x1b";
 
 // How control sequences begin: as a terminal gets them, and as cat -v, less,
-// rsyslog, JSON, shells and web pages spell the escape character (U+241B shows
-// it, U+FFFD stands for what cannot be shown).
+// rsyslog, JSON, shells and web pages spell the escape character (U+241B
+// depicts it, U+FFFD replaces characters that cannot be shown).
 constexpr std::array<absl::string_view, 13> kIntroducers = {
     "\x1b[",  "^[[",           "ESC[",         "<ESC>[",   "#033[",
     "\\033[", "\\x1b[",        "\\x1B[",       "\\u001b[", "\\u001B[",
     "\\e[",   "\xe2\x90\x9b[", "\xef\xbf\xbd["};
 
-// U+00A0, U+2007 and U+202F, which do not break.
+// U+00A0, U+2007 and U+202F, the no-break spaces.
 constexpr std::array<absl::string_view, 3> kSpaces = {
     "\xc2\xa0", "\xe2\x80\x87", "\xe2\x80\xaf"};
-// U+200B to U+200D, U+2060 and U+FEFF, which take no room.
+// U+200B to U+200D, U+2060 and U+FEFF, which have no width.
 constexpr std::array<absl::string_view, 5> kNoSpaces = {
     "\xe2\x80\x8b", "\xe2\x80\x8c", "\xe2\x80\x8d", "\xe2\x81\xa0",
     "\xef\xbb\xbf"};
 
-// Takes a control sequence off `text`: introducer, parameters, final letter.
+// Consumes a control sequence: introducer, parameters, final letter.
 bool ConsumeControlSequence(absl::string_view& text) {
   for (absl::string_view introducer : kIntroducers) {
     absl::string_view rest = text;
@@ -51,9 +52,9 @@ bool ConsumeControlSequence(absl::string_view& text) {
   return false;
 }
 
-// Takes a colour off `text` whose escape character was lost: "[1;33m", or "[m"
-// unless a word follows; and the "[K" that grep writes after it.  Brackets of
-// logs do not look like that.
+// Consumes a colour that has lost its escape character: "[1;33m", or "[m"
+// unless a word follows; and the "[K" that grep writes after it.  Brackets that
+// belong to a log do not look like that.
 bool ConsumeBareColour(absl::string_view& text) {
   absl::string_view rest = text;
   if (!absl::ConsumePrefix(&rest, "[")) return false;
@@ -67,9 +68,9 @@ bool ConsumeBareColour(absl::string_view& text) {
   return true;
 }
 
-// Takes another sequence off `text`, which begins with the escape character: an
-// operating system command up to the bell or to another sequence, or one
-// character, with its argument if it selects a character set.
+// Consumes any other sequence of `text`, which begins with the escape
+// character: an operating system command up to the bell or the next sequence,
+// or one character, with its argument if it selects a character set.
 void ConsumeEscape(absl::string_view& text) {
   text.remove_prefix(1);
   if (text.empty()) return;
@@ -83,7 +84,7 @@ void ConsumeEscape(absl::string_view& text) {
   text.remove_prefix(std::min(size, text.size()));
 }
 
-// Takes the first of `words` that `text` begins with off it.
+// Consumes the first of `words` that `text` starts with.
 template <size_t kWords>
 bool ConsumeAny(absl::string_view& text,
                 const std::array<absl::string_view, kWords>& words) {
@@ -93,7 +94,7 @@ bool ConsumeAny(absl::string_view& text,
                      });
 }
 
-// Whether `text` is `before`, decimal digits and `after`, and more.
+// Whether `text` is `before`, decimal digits, `after`, and then more.
 bool IsNumbered(absl::string_view text, absl::string_view before,
                 absl::string_view after, absl::string_view& number) {
   if (!absl::ConsumePrefix(&text, before)) return false;

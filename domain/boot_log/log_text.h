@@ -1,5 +1,5 @@
-// The text of a line of a boot log, without what terminals and serial lines
-// add, and the lines that say who speaks in those that follow.
+// The text of boot log lines, without what terminals and serial lines add, and
+// the lines that tell who prints the lines after them.
 //
 // Thread safety: pure functions.
 
@@ -15,42 +15,42 @@
 
 namespace simvisor {
 
-// `line` without what a terminal obeys (colours and other escape sequences,
-// also where a pager or a log daemon has spelled or lost their first byte, as
-// in "^[[33m", "#033[33m" and "[33m"), without other control characters and
-// spaces of no width, and without white space at its ends.  A tab and a
-// no-break space, as web pages have them, become a space.
+// Returns `line` without what a terminal obeys (colours and other escape
+// sequences, even if a pager or a log daemon has spelled out or lost the first
+// byte, as in "^[[33m", "#033[33m" and "[33m"), without other control
+// characters and zero-width spaces, and without white space at either end.
+// Tabs and the no-break spaces of web pages become spaces.
 std::string CleanLogLine(absl::string_view line);
 
-// What follows `words` in `line`, without white space at its start; nullopt if
-// they are not there.
+// The text after `words` in `line`, without leading white space; nullopt if
+// `line` does not contain them.
 std::optional<absl::string_view> TextAfter(absl::string_view line,
                                            absl::string_view words);
 
-// The lines below are clean.
+// The functions below expect clean lines.
 
-// Whether `line` is the hypervisor's first one, which names its version and
-// who built it.  Kernels of guests name the version without the latter.
+// Whether `line` is the hypervisor's first line, which states its version and
+// who built it.  Guest kernels state only the version.
 bool IsXenBanner(absl::string_view line);
 
-// Whether `line` is a kernel's first one.
+// Whether `line` is a kernel's first line.
 bool IsKernelBanner(absl::string_view line);
 
-// Whether `line` is a heading of one of Xen's maps, or of one of a kernel's.
+// Whether `line` is a heading of a map of Xen's, or of a kernel's.
 bool IsXenMapHeading(absl::string_view line);
 bool IsKernelMapHeading(absl::string_view line);
 
-// Whether a guest wrote `line`: Xen prints what guests write on their consoles,
-// behind "(dN)" or "HVMN:".  dom0 is no guest.
+// Whether a guest wrote `line`: Xen prints the console output of guests after
+// "(dN)" or "HVMN:".  dom0 does not count as a guest.
 bool IsGuestLine(absl::string_view line);
 
-// Takes the hexadecimal digits that `text` begins with off it.  False, and
-// nothing changed, if these are fewer than `min_digits` or more than 16.
+// Consumes the hexadecimal digits that `text` starts with.  Returns false and
+// changes nothing if there are fewer than `min_digits` or more than 16.
 bool ConsumeHexDigits(absl::string_view& text, size_t min_digits,
                       uint64_t& value);
 
-// `text` for a message: in quotation marks, with escapes for what is not
-// printable ASCII, and cut where it is long.
+// `text` for a message: in quotation marks, with escapes for everything but
+// printable ASCII, and shortened if it is long.
 std::string QuoteLogText(absl::string_view text);
 
 }  // namespace simvisor

@@ -9,7 +9,7 @@
 namespace simvisor {
 namespace {
 
-// Any kernel reserves this much for itself.
+// Every kernel reserves this much for itself.
 constexpr uint64_t kNotableBytes = uint64_t{1} << 20;
 
 // Whether `map` is `whole` without its end; the last line of `map` may be cut.
@@ -27,7 +27,7 @@ bool BreaksOffIn(const PrintedMap& map, const PrintedMap& whole) {
   return RamBytes(whole).has_value();
 }
 
-// Whether `ram` bytes are fewer than dom0 of `boot` starts with.
+// Whether dom0 of `boot` starts with more than `ram` bytes.
 bool IsBelowDom0(uint64_t ram, const LogBoot& boot) {
   const std::optional<PageCount> memory = boot.dom0.memory();
   return memory.has_value() && ram + kNotableBytes < memory->in_bytes();

@@ -1,4 +1,4 @@
-// Which of the maps of a log is taken for the machine's.
+// Which map of a log is taken as the machine's.
 //
 // Thread safety: values, pure functions.
 
@@ -20,37 +20,37 @@ namespace simvisor {
 
 MapSource SourceOf(const PrintedMap& map);
 
-// Whether `a` and `b` were printed the same way, so that they are of two boots
-// or of one that the log has twice.
+// Whether `a` and `b` were printed in the same way: they then come from two
+// boots, or from one that the log holds twice.
 bool SamePrinter(const PrintedMap& a, const PrintedMap& b);
 
-// Errors as ReadBootLog().
+// Errors as for ReadBootLog().
 absl::StatusOr<E820Map> MakeMap(const PrintedMap& printed);
 
-// Bytes of RAM; nullopt if `map` is malformed, so that none are known.
+// Bytes of RAM; nullopt if `map` is malformed, so that its RAM is unknown.
 std::optional<uint64_t> RamBytes(const PrintedMap& map);
 
 struct MapChoice {
-  // All of the log.
+  // All maps and boots of the log.
   const std::vector<PrintedMap>& maps;
   const LogBoots& boots;
   const PrintedMap& chosen;
   // The last map that was printed in the same way, if it breaks off where
-  // `chosen`, an earlier one, goes on; else null.
+  // `chosen`, an earlier map, continues; else null.
   const PrintedMap* cut;
 };
 
-// The last map of the source that is preferred, or one that it is the beginning
-// of: a log may end within a map.
-// REQUIRES: there are maps; all outlive the choice.
+// The last map of the preferred source.  A log may end inside a map; if the
+// last map is only the beginning of an earlier one, the earlier one is chosen.
+// REQUIRES: `maps` is not empty; both arguments outlive the choice.
 MapChoice ChooseMap(const std::vector<PrintedMap>& maps, const LogBoots& boots);
 
-// Whether `map` is what a kernel made of the chosen map in the same boot, and
-// has less RAM, but not less than dom0 had: then it would lack lines.
+// Whether `map` is what a kernel made of the chosen map in the same boot and
+// has less RAM, but not less than dom0 had (it would then lack lines).
 bool IsShrunk(const PrintedMap& map, const MapChoice& choice);
 
-// What dom0 may grow to if its kernel left RAM of the hypervisor's map out: it
-// keeps as much as that.
+// How far dom0 may grow if its kernel left out RAM of the hypervisor's map: as
+// much as it kept.
 std::optional<PageCount> CeilingOf(const MapChoice& choice);
 
 }  // namespace simvisor

@@ -19,7 +19,8 @@ namespace simvisor {
 namespace {
 
 constexpr absl::string_view kMem = "[mem 0x";
-// Xen pads its addresses to 16 digits; shorter numbers in brackets are others'.
+// Xen pads its addresses to 16 digits; shorter bracketed numbers are not its
+// own.
 constexpr size_t kMinPlainDigits = 8;
 
 constexpr std::pair<absl::string_view, MapTag> kTags[] = {
@@ -34,8 +35,8 @@ constexpr std::pair<absl::string_view, MapTag> kTags[] = {
     {"extended:", MapTag::kExtended},
 };
 
-// Wordings in lower case.  Those of persistent memory have the number of their
-// type behind them.
+// Names of types in lower case.  Those of persistent memory are followed by the
+// number of the type.
 constexpr std::pair<absl::string_view, E820Type> kTypes[] = {
     {"usable", E820Type::kRam},
     {"kernel usable ram", E820Type::kRam},
@@ -63,13 +64,13 @@ absl::Status Malformed(const MapLine& line, absl::string_view what) {
 
 struct Range {
   uint64_t start = 0;
-  uint64_t end = 0;          // as it is written
-  bool end_is_last = false;  // whether `end` is of the range
+  uint64_t end = 0;          // as printed
+  bool end_is_last = false;  // whether `end` belongs to the range
   absl::string_view text;
-  absl::string_view rest;  // what follows
+  absl::string_view rest;  // the text after the range
 };
 
-// "START<separator>END", with `prefix` before each number.
+// Consumes "START<separator>END", with `prefix` before each number.
 bool ConsumePair(absl::string_view& text, absl::string_view prefix,
                  size_t min_digits, absl::string_view separator, Range& range) {
   return absl::ConsumePrefix(&text, prefix) &&
@@ -79,8 +80,8 @@ bool ConsumePair(absl::string_view& text, absl::string_view prefix,
          ConsumeHexDigits(text, min_digits, range.end);
 }
 
-// The range that `text` begins with, in whichever form.  A number that goes on
-// in other characters is none.
+// The range, in any form, that `text` starts with.  A number that runs into
+// other characters does not count.
 std::optional<Range> ReadRange(absl::string_view text) {
   absl::string_view rest = text;
   Range range;
@@ -103,8 +104,8 @@ std::optional<Range> ReadRange(absl::string_view text) {
   return range;
 }
 
-// Where the range of `line` begins.  In the older forms it has to be whole,
-// since their brackets and numbers stand in many other lines.
+// Where the range of `line` begins.  In the older forms the range must be
+// complete, since their brackets and numbers occur in many other lines.
 std::optional<size_t> FindRange(absl::string_view line) {
   const size_t mem = line.find(kMem);
   if (mem != absl::string_view::npos) return mem;
@@ -124,7 +125,7 @@ bool EndsWithWord(absl::string_view text, absl::string_view word) {
 }
 
 // Whether `before` is what logs put in front of any line: a time stamp or a
-// level in brackets, the name of the kernel, marks of a quotation.
+// level in brackets, the name of the kernel, quotation marks.
 bool IsLogPrefix(absl::string_view before) {
   if (before.empty() || EndsWithWord(before, "kernel:")) return true;
   return absl::StrContains("]>|;", before.substr(before.size() - 1));
@@ -144,7 +145,7 @@ std::optional<MapTag> TagOf(absl::string_view before) {
   return from_xen ? MapTag::kHypervisor : MapTag::kNone;
 }
 
-// Takes a size such as "639   KB" or "1.9 GB" off `text`.
+// Consumes a size such as "639   KB" or "1.9 GB".
 void SkipSize(absl::string_view& text) {
   absl::string_view rest = text;
   const size_t digits =
@@ -158,10 +159,10 @@ void SkipSize(absl::string_view& text) {
   }
 }
 
-// The wording of a type, from what follows a range.
+// The name of a type, from the text after a range.
 std::string TypeText(absl::string_view rest) {
-  // A line out of a JSON log has its quotation mark behind it, maybe after an
-  // end of line that is spelled, and other members behind that.
+  // A line from a JSON log is followed by its quotation mark, perhaps after an
+  // escaped end of line, and then by other members.
   const size_t quote = rest.find('"');
   if (quote != absl::string_view::npos) {
     rest = rest.substr(0, quote);
@@ -178,7 +179,7 @@ std::string TypeText(absl::string_view rest) {
   return std::string(rest);
 }
 
-// The type "type N"; 1 to 5 are those that the BIOS interface names.
+// The type "type N"; the BIOS interface defines 1 to 5.
 std::optional<E820Type> TypeNumbered(absl::string_view name) {
   uint32_t number = 0;
   if (!absl::ConsumePrefix(&name, "type ") ||
@@ -225,8 +226,8 @@ absl::StatusOr<E820Type> ReadType(const MapLine& line, const Range& range) {
                          "soft reserved and type N"));
 }
 
-// Whether `text`, a range with nothing before it, is of a map: Linux prints
-// others like that, of windows for PCI and of the kernel's own mappings.
+// Whether `text`, a range with nothing before it, belongs to a map: Linux
+// prints other ranges like that, of PCI windows and of its own mappings.
 bool IsUntaggedMapRange(absl::string_view text) {
   if (absl::StartsWith(text, kMem)) {
     return !absl::StrContains(text, "] available for PCI") &&
@@ -238,22 +239,22 @@ bool IsUntaggedMapRange(absl::string_view text) {
   return absl::StartsWith(type, "(") || absl::StartsWith(type, "type ");
 }
 
-// Whether `text` begins as ranges of maps do that a kernel prints, or is cut
-// off within that.  Gaps between ranges are not meant.
+// Whether `text` begins like a range of a map that a kernel prints, even if it
+// is cut off inside the range.  Excludes gaps between ranges.
 bool BeginsLikeAKernelsRange(absl::string_view text) {
   return absl::StartsWith(text, "0") || absl::StartsWith(text, "[0") ||
          absl::StartsWith(text, "[mem") ||
          (!text.empty() && absl::StartsWith("[mem", text));
 }
 
-// The same of Xen's, which have all digits.
+// The same for Xen's ranges, which have all digits.
 bool BeginsLikeXensRange(absl::string_view text) {
   absl::ConsumePrefix(&text, "[");
   const size_t digits = text.find_first_not_of("0123456789abcdefABCDEF");
   return std::min(digits, text.size()) >= kMinPlainDigits;
 }
 
-// What follows "(XEN)" and a time stamp behind it.
+// The text after "(XEN)" and after a time stamp that follows it.
 absl::string_view AfterXenPrefix(absl::string_view text) {
   if (!absl::StartsWith(text, "[")) return text;
   const size_t end = text.find(']');
@@ -264,8 +265,8 @@ absl::string_view AfterXenPrefix(absl::string_view text) {
   return absl::StripLeadingAsciiWhitespace(text.substr(end + 1));
 }
 
-// The line without a range that a garbled or cut `text` is, if it begins like
-// one of a map.
+// The line without a range that a garbled or cut `text` becomes, if it begins
+// like a map line.
 std::optional<MapLine> FindBrokenLine(size_t number, absl::string_view text) {
   for (const auto& [word, tag] : kTags) {
     if (tag != MapTag::kXen && tag != MapTag::kBios) continue;
@@ -286,7 +287,7 @@ std::optional<MapLine> FindBrokenLine(size_t number, absl::string_view text) {
   return MapLine{number, std::string(*rest), MapTag::kHypervisor};
 }
 
-// What of the range of a malformed line is fit to be quoted.
+// The part of a malformed line's range that is fit to be quoted.
 absl::string_view RangeText(absl::string_view text) {
   const size_t end = text.find(']');
   return end == absl::string_view::npos ? text : text.substr(0, end + 1);
@@ -299,7 +300,7 @@ bool MapLine::has_range() const { return ReadRange(text).has_value(); }
 std::optional<MapLine> FindMapLine(size_t number, absl::string_view text) {
   const std::optional<size_t> range = FindRange(text);
   if (!range.has_value()) return FindBrokenLine(number, text);
-  // A serial line may have lost the end of the line before.
+  // A serial line may have lost the end of the previous line.
   auto broken = FindBrokenLine(number, text.substr(0, *range));
   if (broken.has_value()) return broken;
   const std::optional<MapTag> tag = TagOf(text.substr(0, *range));
@@ -316,7 +317,7 @@ absl::StatusOr<E820Entry> ParseMapLine(const MapLine& line) {
                      absl::StrCat(QuoteLogText(RangeText(line.text)),
                                   " is not of the form [mem 0xSTART-0xEND]"));
   }
-  // The last byte of an empty range lies just below its start.
+  // The last byte of an empty range is one below its start.
   const bool empty = range->end_is_last && range->end + 1 == range->start;
   if (range->end < range->start && !empty) {
     return Malformed(

@@ -11,7 +11,7 @@
 namespace simvisor {
 namespace {
 
-// A hand-written map has fewer lines, and comparing all with all takes long.
+// A hand-written map has fewer lines, and comparing all pairs of lines is slow.
 constexpr size_t kMaxJoinedLines = 1024;
 
 bool Overlap(const PrintedMap::Line& a, const PrintedMap::Line& b) {
@@ -19,7 +19,7 @@ bool Overlap(const PrintedMap::Line& a, const PrintedMap::Line& b) {
          b.entry->start < a.entry->end();
 }
 
-// Whether no range of `a` has an address of `b`.
+// Whether no address is in ranges of both `a` and `b`.
 bool Apart(const PrintedMap& a, const PrintedMap& b) {
   return std::none_of(
       a.lines.begin(), a.lines.end(), [&b](const PrintedMap::Line& line) {
@@ -52,7 +52,7 @@ void PrintedMaps::AddBeginning(absl::string_view line) {
         absl::StrContains(line, "Initial ") ? Heading::kRawMap : Heading::kMap;
     Begin(Printer::kHypervisor);
   } else if (absl::EndsWith(line, " memory map:")) {
-    heading_ = Heading::kOther;  // EFI's, or that of a dom0 in a container
+    heading_ = Heading::kOther;  // EFI's, or that of a containerised dom0
   } else if (IsXenBanner(line)) {
     heading_ = Heading::kNone;
     Begin(Printer::kHypervisor);
@@ -69,7 +69,7 @@ void PrintedMaps::Begin(Printer printer) {
 }
 
 void PrintedMaps::AddLine(MapLine line) {
-  // Xen's lines without "(XEN)" are known by their heading.
+  // Xen's lines without "(XEN)" are recognised by their heading.
   if (line.tag == MapTag::kNone && heading_ != Heading::kNone &&
       !absl::StartsWith(line.text, "[mem")) {
     line.tag = MapTag::kHypervisor;
@@ -78,7 +78,7 @@ void PrintedMaps::AddLine(MapLine line) {
   if (hypervisor && heading_ == Heading::kOther) return;
   absl::StatusOr<E820Entry> entry = ParseMapLine(line);
   Open& open = open_[static_cast<size_t>(line.tag)];
-  // A malformed line stands where it is.
+  // A malformed line keeps its place.
   const uint64_t start = entry.ok() ? entry->start : open.start;
   if (start < open.start) open.map.reset();
   if (!open.map.has_value()) {

@@ -1,9 +1,9 @@
-// The memory maps that a log holds, each as it was printed once.
+// The memory maps in a log, one for each time that a map was printed.
 //
 // Maps are told apart by their tags (map_line.h) and by where they begin: at a
 // heading ("... RAM map:"), at the first line of a kernel or of the hypervisor,
-// or at a range below the one before, since all print their maps in order.  A
-// hand-written map in another order stays one map, if its ranges are apart.
+// or at a range below the previous one, since maps are printed in order.  A
+// hand-written map in another order stays one map if its ranges do not overlap.
 //
 // Thread safety: thread-compatible.
 
@@ -30,8 +30,8 @@ struct PrintedMap {
   };
 
   MapTag tag;
-  bool raw = false;            // Xen's, before it put it in order
-  bool after_heading = false;  // begins where a map is known to begin
+  bool raw = false;            // printed by Xen before it put it in order
+  bool after_heading = false;  // begins where maps are known to begin
   std::vector<Line> lines;     // at least 1
 
   size_t first_line() const { return lines.front().number; }
@@ -40,8 +40,8 @@ struct PrintedMap {
 
 class PrintedMaps {
  public:
-  // Adds line `number` of the log, which is clean; ignores lines that neither
-  // belong to a map nor start one.
+  // Adds line `number` of the log, which is clean; ignores lines that do
+  // not belong to a map or start one.
   void Add(size_t number, absl::string_view line);
 
   // The maps in the order of their first lines.  Call once, at the end.
@@ -49,26 +49,26 @@ class PrintedMaps {
 
  private:
   enum class Printer { kHypervisor, kKernel };
-  // Which of Xen's headings was last.
+  // The last of Xen's headings.
   enum class Heading { kNone, kMap, kRawMap, kOther };
   struct Open {
-    std::optional<size_t> map;  // in maps_, that lines are added to
-    bool begins = false;        // a heading came, and no line since
-    uint64_t start = 0;         // of its last line
+    std::optional<size_t> map;  // index in maps_ of the map that gets lines
+    bool begins = false;        // a heading came, and no line since then
+    uint64_t start = 0;         // start of its last line
   };
 
   void AddBeginning(absl::string_view line);
   void AddLine(MapLine line);
-  // The next line of `printer` starts a new map.
+  // Makes the next line of `printer` start a new map.
   void Begin(Printer printer);
-  // Joins maps that are one in another order.
+  // Joins maps that are one map printed out of order.
   void Join();
 
   std::vector<PrintedMap> maps_;
   std::array<Open, static_cast<size_t>(MapTag::kNone) + 1> open_;  // by tag
   Heading heading_ = Heading::kNone;
-  // Whether Xen's last line was of a map, or a heading: it prints a map at one
-  // go.
+  // Whether Xen's last line was a map line or a heading: Xen prints a map
+  // without interruption.
   bool in_xens_map_ = false;
 };
 

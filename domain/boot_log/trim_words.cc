@@ -9,7 +9,7 @@
 namespace simvisor {
 namespace {
 
-// The decimal digits that `text` begins with.
+// The decimal digits that `text` starts with.
 std::string Digits(absl::string_view text) {
   return std::string(text.substr(0, text.find_first_not_of("0123456789")));
 }

@@ -1,4 +1,4 @@
-// What kernels and hypervisors say, beside their maps, of RAM that they leave
+// What kernels and hypervisors say outside their maps about RAM that they leave
 // out, in one boot.
 //
 // Thread safety: thread-compatible.
@@ -20,11 +20,11 @@ class TrimWords {
   // `line` is clean.
   void Add(absl::string_view line);
 
-  // A sentence for each of these: RAM that Xen cut off by mem=, before it
-  // printed its map; RAM that MTRRs do not cover, which Linux gives up.
+  // One sentence each: RAM that Xen cut off because of mem=, before it printed
+  // its map; RAM that MTRRs do not cover, which Linux gives up.
   std::vector<std::string> Notes() const;
 
-  // One past the last page that Linux found, by its "last_pfn".  Linux also
+  // One past the last page that Linux found, from its "last_pfn".  Linux also
   // prints one for RAM below 4 GiB; the highest counts.
   std::optional<Pfn> last_pfn() const { return last_pfn_; }
 

@@ -29,7 +29,7 @@ AddressSpace::Mapping::Mapping(Mapping&& other) noexcept
 
 AddressSpace::Mapping& AddressSpace::Mapping::operator=(
     Mapping&& other) noexcept {
-  // What this held goes with `given_up`.
+  // The old mapping is released with `given_up`.
   Mapping given_up(std::move(other));
   std::swap(space_, given_up.space_);
   std::swap(at_, given_up.at_);
@@ -39,7 +39,8 @@ AddressSpace::Mapping& AddressSpace::Mapping::operator=(
 
 AddressSpace::Mapping::~Mapping() {
   if (space_ == nullptr) return;
-  // A process may have only so many mappings, and a hole may make two of one.
+  // The kernel limits how many mappings a process may have, and unmapping the
+  // middle of one splits it in two.
   if (munmap(at_, bytes_) != 0) madvise(at_, bytes_, MADV_DONTNEED);
   space_->Release(bytes_);
 }

@@ -1,10 +1,10 @@
-// Address space of the process that sparse mappings take.
+// The part of the process's address space that sparse mappings reserve.
 //
-// A list of words reserves room for all that it may ever hold, and memory only
-// where it is written; so what runs out first with many large lists is address
-// space.  When none is left every allocation fails, wherever it is made: thread
-// stacks, messages, the heap.  Therefore the sum of the reservations is
-// bounded, and what lies beyond the bound stays for everything else.
+// A list of words reserves address space for all that it may ever hold, and
+// takes memory only where it is written; so with many large lists address space
+// runs out first.  When it is exhausted every allocation in the process fails:
+// thread stacks, messages, the heap.  Therefore the sum of the reservations is
+// bounded, and the rest stays free for everything else.
 //
 // Units: bytes.
 //
@@ -23,8 +23,8 @@ namespace simvisor {
 
 class AddressSpace {
  public:
-  // Zeroed memory, readable and writable; unmapped and no longer counted when
-  // the object goes.
+  // Zeroed memory, readable and writable; the destructor unmaps it and takes it
+  // off the count.
   class Mapping {
    public:
     Mapping() = default;
@@ -45,28 +45,28 @@ class AddressSpace {
     uint64_t bytes_ = 0;
   };
 
-  // Half of what a process on x86-64 has, with page tables of four levels.
+  // Half the address space of an x86-64 process with four-level page tables.
   static constexpr uint64_t kMostOfProcess = uint64_t{64} << 40;
 
   explicit AddressSpace(uint64_t bound) : bound_(bound) {}
   AddressSpace(const AddressSpace&) = delete;
   AddressSpace& operator=(const AddressSpace&) = delete;
 
-  // That of this process, bounded by BoundFor() its RLIMIT_AS at the first
-  // call.  Never destroyed.
+  // The address space of this process, bounded by BoundFor() of its RLIMIT_AS
+  // at the first call.  Never destroyed.
   static AddressSpace& OfProcess();
-  // What mappings may take of a process that the system limits to `limit`: half
-  // of it, and never more than kMostOfProcess.
+  // How much mappings may take of a process whose limit is `limit`: half of it,
+  // and at most kMostOfProcess.
   static uint64_t BoundFor(uint64_t limit);
 
   // Maps `bytes`, a multiple of the page size, without committing memory.
   //
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the bound does not leave
-  // room for it, or the system refuses, or `faults`, if not null, in its place.
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the bound leaves no room
+  // for it, the system refuses, or `faults` (if not null) fails the allocation.
   absl::StatusOr<Mapping> Map(uint64_t bytes, AllocationFaults* faults);
 
   uint64_t bound() const { return bound_; }
-  // Of all mappings that exist.
+  // The sum over all existing mappings.
   uint64_t reserved() const {
     return reserved_.load(std::memory_order_relaxed);
   }

@@ -13,7 +13,7 @@ namespace simvisor {
 namespace {
 
 constexpr size_t kMappingAlign = 4096;
-// Cells beyond this need more address space than there is, and counting their
+// More cells than this do not fit into the address space, and counting their
 // bytes might overflow.
 constexpr uint64_t kMaxSize = uint64_t{1} << 47;
 
@@ -21,8 +21,8 @@ constexpr uint64_t RoundUp(uint64_t n, uint64_t to) {
   return (n + to - 1) / to * to;
 }
 
-// Whether `count` cells that are filled like `fill` read the same as those that
-// `other` gives from `offset` on.
+// Whether `count` cells filled as `fill` says equal those of `other` from
+// `offset` on.
 bool SameCells(CompactWords::Fill fill, CompactWords::Fill other,
                uint64_t offset, uint64_t count) {
   return fill.first == other.At(offset) &&
@@ -31,11 +31,10 @@ bool SameCells(CompactWords::Fill fill, CompactWords::Fill other,
 
 }  // namespace
 
-// What the mapping holds, one after the other, each on pages of its own; in
-// bytes.
+// The parts of the mapping in order, each on pages of its own; in bytes.
 struct CompactWords::Layout {
-  // So few blocks, with their counts, are better off in the heap than on pages
-  // of which they fill a part.
+  // Up to this many blocks, with their counts, go to the heap: in the mapping
+  // they would fill only part of a page.
   static constexpr uint64_t kFewBlocks = 256;
 
   Layout(uint64_t capacity, int leaf_shift, int block_shift)
@@ -46,7 +45,7 @@ struct CompactWords::Layout {
         area(leaves + Pages((capacity >> leaf_shift) * sizeof(uint64_t))),
         end(area + Pages(capacity * sizeof(uint64_t))) {}
 
-  // Words that take the blocks, and behind them their counts.
+  // Words for the block descriptors and the counts after them.
   uint64_t WordsForBlocks() const { return blocks + (blocks + 1) / 2; }
 
   static uint64_t Pages(uint64_t bytes) {
@@ -98,8 +97,7 @@ CompactWords::CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
 }
 
 bool CompactWords::Fits(Fill fill, uint64_t count) {
-  // Cells must not carry into the tag bits, and bits above those must not be
-  // carried into from below.
+  // Counting up must not carry into the tag bits, or into the bits above them.
   const uint64_t last = fill.At(count - 1);
   return ((fill.first | last) & kTagMask) == 0 &&
          (fill.first & ~(kRun - 1)) == (last & ~(kRun - 1));
@@ -204,7 +202,8 @@ void CompactWords::SetCellsInLeaf(uint64_t first,
 }
 
 void CompactWords::Discard(uint64_t block) {
-  // Whole pages alone: others may hold what neighbouring blocks need.
+  // Whole pages only: a page at either end may hold words of a neighbouring
+  // block.
   const auto discard = [](uint64_t* words, uint64_t count) {
     const auto first = reinterpret_cast<uintptr_t>(words);
     const uintptr_t begin = RoundUp(first, kMappingAlign);
@@ -239,8 +238,9 @@ void CompactWords::SetLeaf(uint64_t leaf, uint64_t descriptor) {
   const uint64_t block = leaf >> (block_shift_ - leaf_shift_);
   const bool was_stored = IsStored(leaf);
   const bool is_stored = descriptor == kDeep;
-  // Before its leaf leads elsewhere, a block must no longer lead past it; and
-  // only when the last one leads to its cells may the block do so.
+  // A block must stop leading past its leaf descriptors before one of its
+  // leaves leads elsewhere, and may lead straight to its cells only after the
+  // last of its leaves does.
   if (was_stored && !is_stored) CountStored(block, 0, 1);
   StoreRelease(leaves_[leaf], descriptor);
   if (is_stored && !was_stored) CountStored(block, 1, 0);
@@ -259,7 +259,7 @@ void CompactWords::FoldLeaf(uint64_t leaf) {
   const uint64_t last = first + leaf_size() - 1;
   const Fill fill = {Relaxed(area_[first]),
                      Relaxed(area_[first]) != Relaxed(area_[first + 1])};
-  // The last cell settles nearly every leaf that is not uniform.
+  // The last cell rules out nearly every leaf that is not uniform.
   if (Relaxed(area_[last]) != fill.At(leaf_size() - 1)) return;
   if (!Fits(fill, leaf_size())) return;
   if (RunInArea(first, last + 1).count != leaf_size()) return;

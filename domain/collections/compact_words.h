@@ -2,52 +2,52 @@
 //
 // The array is cut into blocks, and blocks into leaves.  A block or leaf whose
 // cells all hold the same value, or values that count up by one, is a single
-// 8-byte descriptor; only a leaf of neither shape stores its cells, in a linear
-// area at an index-computed address.  A fresh array is all zero.
+// 8-byte descriptor; any other leaf stores its cells, in a linear area at an
+// index-computed address.  A new array is all zero.
 //
 //   blocks_[i >> block_shift]   kSame / kRun / kDeep / kStored
 //   leaves_[i >> leaf_shift]    kSame / kRun / kDeep      if the block is kDeep
 //   area_[i]                    the cell                  if the leaf is kDeep,
 //                                                     or the block is kStored
 //
-// A block is kStored while all its leaves store their cells, so that fragmented
-// memory takes one descriptor to look up, which stays in the cache.
+// A block is kStored while all its leaves store their cells, so in fragmented
+// memory a lookup reads one descriptor, which stays in the cache.
 //
 // leaves_ and area_ lie in one sparse mapping, as do blocks_ with a count for
-// each unless they are few, so address space is taken at once and memory when
-// it is written: an array costs what its cells need, however many it has room
-// for.
+// each unless there are few of them.  So address space is taken up front and
+// memory when it is written: an array costs what its cells need, whatever its
+// capacity.
 //
 // A descriptor is the first cell of its block or leaf plus a tag in bits 58 and
-// 59.  Cells with one of those bits set, or that would reach them by counting
+// 59.  Cells that have one of those bits set, or would reach them by counting
 // up, are therefore always stored.
 //
 // Thread safety: Get() may be called from any thread at any time, without a
-// lock, but for Discard() and between OpenLeaf() and CloseLeaf(); all other
-// methods need external synchronisation among themselves.  Get() may overlap a
-// writer, and then answers a value that the cell held at some moment between
-// call and return:
+// lock, except during Discard() and between OpenLeaf() and CloseLeaf(); all
+// other methods need external synchronisation among themselves.  Get() may
+// overlap a writer; it then returns a value that the cell held at some moment
+// between call and return:
 //   (1) every descriptor and cell is one atomic 64-bit word;
 //   (2) a leaf's cells (or a block's leaf descriptors) are written in full
 //       before the descriptor that leads to them is stored with release order,
-//       and Get() loads descriptors with acquire order, so a reader that is led
-//       on finds at least what was written before it was; a block leads to its
-//       cells only after each of its leaves does, and before one no longer does
-//       the block leads to its leaves again;
-//   (3) blocks_, leaves_ and area_ stay where they are and are never given back
-//       or cleared while the array lives, but by Discard();
+//       and Get() loads descriptors with acquire order, so a reader that
+//       follows a descriptor sees at least what was written before it.  A block
+//       leads straight to its cells only after each of its leaves does, and
+//       leads to its leaves again before one of them stops doing so;
+//   (3) blocks_, leaves_ and area_ do not move and are not given back or
+//       cleared while the array lives, except by Discard();
 //   (4) whatever is written below a descriptor that leads nowhere, and so
 //       leaves it stale, is what the cells hold at that moment.  A reader that
 //       was led there before finds either that, or what was there when the
 //       leading descriptor was replaced, which happened during its call.
-// A reader that saw one of kSame or kRun uses it alone, so it never mixes two
-// states.  Nor does it go back, on processors that keep loads in order, as x86
-// does: of two calls of one thread the second follows the same descriptors or
-// newer ones, for each is an atomic of its own, and (2) and (4) hold for it
+// A reader that sees kSame or kRun uses only that descriptor, so it never mixes
+// two states.  On processors that keep loads in order, such as x86, a thread
+// never sees time go backwards: its second call follows the same descriptors or
+// newer ones, since each is a single atomic word, and (2) and (4) hold for it
 // again.
 //
-// What is not safe is to outlive the array, or to move it, while Get() runs:
-// who shares it must own it, as callers own a Domain and with it its list.
+// Destroying or moving the array while Get() runs is not safe: threads that
+// share it must share ownership, as callers own a Domain and with it its list.
 
 #ifndef SIMVISOR_DOMAIN_COLLECTIONS_COMPACT_WORDS_H_
 #define SIMVISOR_DOMAIN_COLLECTIONS_COMPACT_WORDS_H_
@@ -95,22 +95,23 @@ class CompactWords {
   CompactWords(CompactWords&&) noexcept = default;
   CompactWords& operator=(CompactWords&&) noexcept = default;
 
-  // Cells that can be addressed.
+  // The number of cells that can be addressed.
   uint64_t capacity() const { return capacity_; }
   uint64_t leaf_size() const { return uint64_t{1} << leaf_shift_; }
   uint64_t block_size() const { return uint64_t{1} << block_shift_; }
 
-  // Looks cells up, and keeps what it needs for that in itself: an acquiring
-  // load makes the compiler read everything else anew that others might have
-  // changed, and of independent lookups the processor has the more under way
-  // the fewer instructions each one takes.
-  // REQUIRES: the array is neither moved nor gone while it is used.
+  // Looks cells up with copies of the fields it needs: after an acquiring load
+  // the compiler must reload everything that another thread might have changed,
+  // and the fewer instructions a lookup takes, the more independent lookups the
+  // processor overlaps.
+  // REQUIRES: the array is not moved or destroyed while the Reader is used.
   class Reader {
    public:
-    // The cell at `index`.  REQUIRES: index < capacity().
+    // The cell at `index`.
+    // REQUIRES: index < capacity().
     uint64_t Get(uint64_t index) const {
       uint64_t d = Acquire(blocks_[index >> block_shift_]);
-      // Likely in that its lookups are those that take time.
+      // Likely among the lookups that take time.
       if (d == kStored) [[likely]] {
         return Relaxed(area_[index]);
       }
@@ -144,22 +145,26 @@ class CompactWords {
   };
   Reader reader() const { return Reader(*this); }
 
-  // The cell at `index`.  REQUIRES: index < capacity().
+  // The cell at `index`.
+  // REQUIRES: index < capacity().
   uint64_t Get(uint64_t index) const { return reader().Get(index); }
 
-  // Sets one cell.  REQUIRES: index < capacity().
+  // Sets one cell.
+  // REQUIRES: index < capacity().
   void Set(uint64_t index, uint64_t cell);
 
   // Sets [first, first + count).  Whole blocks and leaves become descriptors; a
-  // leaf that is set in part and ends up uniform is folded back into one.
+  // leaf that is set in part and ends up uniform is folded into a descriptor
+  // again.
   // REQUIRES: first + count <= capacity().
   void SetRange(uint64_t first, uint64_t count, Fill fill) {
-    // What fragmented memory asks for all the time.
+    // Fast path for fragmented memory.
     if (count == 1 && SetStored(first, fill.first)) return;
     SetParts(first, count, fill);
   }
 
-  // Sets a cell if its leaf stores its cells, and returns whether it does.
+  // If the leaf of `index` stores its cells, sets the cell and returns true;
+  // else returns false.
   // REQUIRES: index < capacity().
   bool SetStored(uint64_t index, uint64_t cell) {
     const uint64_t leaf = index >> leaf_shift_;
@@ -169,42 +174,44 @@ class CompactWords {
     return true;
   }
 
-  // Sets the cells from `first` on one by one, as SetRange() does.
+  // Sets cells one by one from `first` on, each as SetRange() does.
   // REQUIRES: first + cells.size() <= capacity().
   void SetCells(uint64_t first, absl::Span<const uint64_t> cells);
 
   // The longest run that starts at `first`, cut at `limit` and at the end of
-  // the block or leaf it is found in (so adjacent answers may belong together).
-  // A run of one cell has counts_up false.  REQUIRES: first < limit <=
-  // capacity().
+  // the block or leaf that holds it (so adjacent results may belong together).
+  // A run of one cell has counts_up false.
+  // REQUIRES: first < limit <= capacity().
   Run RunAt(uint64_t first, uint64_t limit) const;
 
-  // As RunAt(), but goes on over block and leaf ends while the cells continue
-  // the run.  A run whose first two cells are equal is of equal cells.
+  // Like RunAt(), but continues across block and leaf boundaries while the
+  // cells continue the run.  If the first two cells are equal, it is a run of
+  // equal cells.
   Run MaximalRunAt(uint64_t first, uint64_t limit) const {
     return MaximalRun(*this, first, limit);
   }
-  // The same of anything that has a RunAt().
+  // The same for any type that has a RunAt().
   template <typename Cells>
   static Run MaximalRun(const Cells& cells, uint64_t first, uint64_t limit);
 
-  // Calls visit(Run) for the runs of RunAt() that make up [first, limit).  It
-  // returns how many cells it takes off the run, the next one begins behind
-  // them; 0 to stop.  REQUIRES: as for RunAt().
+  // Calls visit(Run) for the runs of RunAt() that make up [first, limit).
+  // `visit` returns how many cells of the run it consumes, and the next run
+  // begins after them; 0 stops the loop.
+  // REQUIRES: as for RunAt().
   template <typename Visit>
   void ForEachRun(uint64_t first, uint64_t limit, Visit visit) const;
 
-  // Whether a block is neither one value nor one run.
+  // Whether a block is split into leaves: its cells are not a single run.
   bool IsSplit(uint64_t block) const {
     return (Relaxed(blocks_[block]) & kDeep) != 0;
   }
-  // Gives the memory of a block that is not split back to the system.
-  // REQUIRES: nobody calls Get() meanwhile: this is what (3) above excludes.
+  // Returns the memory of an unsplit block to the system.
+  // REQUIRES: no Get() runs meanwhile; this is the exception in (3) above.
   void Discard(uint64_t block);
 
-  // The cells of a leaf, to be written as they are; CloseLeaf() comes next,
-  // with the index of the cell that was written last. REQUIRES: the block is
-  // split; nobody calls Get() meanwhile.
+  // The cells of a leaf, for the caller to write directly; call CloseLeaf()
+  // next, with the index of the cell written last.
+  // REQUIRES: the block is split; no Get() runs meanwhile.
   uint64_t* OpenLeaf(uint64_t leaf) {
     if (!IsStored(leaf)) StoreLeaf(leaf);
     return area_ + (leaf << leaf_shift_);
@@ -213,11 +220,11 @@ class CompactWords {
     if (MayBeUniform(last, last, {Relaxed(area_[last]), false})) FoldLeaf(leaf);
   }
 
-  // Brings what a leaf would store of a cell nearer to the processor, for one
-  // that is about to be set.  REQUIRES: index < capacity().
+  // Prefetches the stored cell at `index`, which the caller is about to set.
+  // REQUIRES: index < capacity().
   void Prefetch(uint64_t index) const { __builtin_prefetch(area_ + index, 1); }
 
-  // Leaves that store their cells; for tests and statistics.
+  // How many leaves store their cells; for tests and statistics.
   uint64_t stored_leaves() const { return stored_leaves_; }
 
  private:
@@ -245,15 +252,15 @@ class CompactWords {
   CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
                uint64_t capacity, int leaf_shift, int block_shift);
 
-  // Whether `count` cells of `fill` can be one descriptor, the descriptor, and
-  // the fill that a descriptor stands for from `offset` on.
+  // Whether `count` cells of `fill` fit into one descriptor; that descriptor;
+  // and the fill that a descriptor stands for from `offset` on.
   static bool Fits(Fill fill, uint64_t count);
   static uint64_t Describe(Fill fill);
   static Fill FillOf(uint64_t descriptor, uint64_t offset);
 
   bool IsStored(uint64_t leaf) const { return Relaxed(leaves_[leaf]) == kDeep; }
-  // Whether the neighbours of cells [first, last] of a stored leaf, which are
-  // filled as `fill` says, allow that the whole leaf is uniform.
+  // Given that cells [first, last] of a stored leaf are filled as `fill` says,
+  // whether their neighbours still allow the whole leaf to be uniform.
   bool MayBeUniform(uint64_t first, uint64_t last, Fill fill) const {
     const bool one = first == last;
     if ((first & leaf_mask_) != 0 &&
@@ -277,7 +284,7 @@ class CompactWords {
   void StoreLeaf(uint64_t leaf);
   void FoldLeaf(uint64_t leaf);
   void SetLeaf(uint64_t leaf, uint64_t descriptor);
-  // Counts leaves of a block that store their cells now, or no longer do.
+  // Adjusts how many leaves of a block store their cells.
   void CountStored(uint64_t block, uint64_t more, uint64_t fewer);
   void SetInBlock(uint64_t first, uint64_t count, Fill fill);
   void SetInLeaf(uint64_t first, uint64_t count, Fill fill);
@@ -300,10 +307,10 @@ class CompactWords {
   int block_shift_;
   uint64_t leaf_mask_;
   uint64_t block_mask_;
-  std::unique_ptr<uint64_t[]> few_blocks_;  // with their counts; or null
+  std::unique_ptr<uint64_t[]> few_blocks_;  // with their counts; may be null
   uint64_t* blocks_;                        // in few_blocks_ or in mapping_
-  // Leaves of each block that store their cells, while it is split.
-  uint32_t* stored_in_block_;  // behind blocks_
+  // For each split block, how many of its leaves store their cells.
+  uint32_t* stored_in_block_;  // after blocks_
   uint64_t* leaves_;           // in mapping_
   uint64_t* area_;             // in mapping_
   uint64_t stored_leaves_ = 0;
@@ -325,7 +332,7 @@ CompactWords::Run CompactWords::MaximalRun(const Cells& cells, uint64_t first,
       break;
     }
     if (next.count > 1 && next.fill.counts_up != run.fill.counts_up) {
-      ++run.count;  // only the first cell of `next` goes on as before
+      ++run.count;  // only the first cell of `next` continues the run
       break;
     }
     run.count += next.count;

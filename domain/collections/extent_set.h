@@ -18,27 +18,27 @@ namespace simvisor {
 template <typename Number>
 class ExtentSet {
  public:
-  // First number -> one past the last; extents neither touch nor overlap.
+  // First number -> one past the last; extents do not touch or overlap.
   using Extents = absl::btree_map<Number, Number>;
 
-  // Adds [extent.first, extent.end()); numbers may be in the set already.
+  // Adds [extent.first, extent.end()); some or all may be in the set already.
   void Add(Extent<Number> extent);
   // Removes [extent.first, extent.end()); they need not be in the set.
   void Remove(Extent<Number> extent);
   void Clear();
 
   bool Contains(Number number) const;
-  // Numbers of `extent` that are in the set.
+  // How many numbers of `extent` are in the set.
   PageCount CountIn(Extent<Number> extent) const;
 
   PageCount size() const { return size_; }
   bool empty() const { return extents_.empty(); }
   const Extents& extents() const { return extents_; }
 
-  // Removes and returns the lowest numbers that follow each other, at most
-  // `limit`; empty if the set is.
+  // Removes and returns the lowest consecutive numbers, at most `limit`; empty
+  // if the set is empty.
   Extent<Number> TakeLowest(PageCount limit);
-  // The same from the other end: the highest numbers that follow each other.
+  // Likewise the highest consecutive numbers.
   Extent<Number> TakeHighest(PageCount limit);
 
  private:

@@ -18,7 +18,7 @@ void RunList::Join(size_t run) {
   const uint64_t next_count = EndOf(run + 1) - runs_[run + 1].first;
   Fill fill = runs_[run].fill;
   const Fill next = runs_[run + 1].fill;
-  // A single cell has either shape.
+  // A single cell counts as either shape.
   if (count == 1) {
     fill.counts_up =
         next_count == 1 ? next.first != fill.first : next.counts_up;
@@ -44,8 +44,8 @@ void RunList::Set(uint64_t first, uint64_t count, Fill fill) {
                    {rest.fill.At(end - rest.first), rest.fill.counts_up}};
   }
   Replace(head, tail + 1 - head, {pieces.data(), n});
-  // What is left of a run that was cut may be a single cell, which joins others
-  // than before: so both ends of what is left, too.
+  // Cutting a run may leave a single cell, which can join other runs than
+  // before; so the ends of what is left are checked, too.
   const size_t lowest = middle - std::min<size_t>(middle, 2);
   for (size_t run = middle + 2; run-- > lowest;) {
     if (run + 1 < runs_.size()) Join(run);

@@ -1,4 +1,4 @@
-// Numbers as bytes, and back: how a guest's kernel notes its state in its own
+// Numbers as bytes, and back: how a guest's kernel records its state in its own
 // pages.
 //
 // A number below 2^64 takes one byte for each 7 bits, the lowest first, with
@@ -29,7 +29,7 @@ class StateWriter {
     Put(pfns.first.value());
     Put(pfns.count.value());
   }
-  // How many extents, then the extents, ascending.
+  // The number of extents, then the extents in ascending order.
   void Put(const PfnSet& set);
 
   const std::string& bytes() const { return bytes_; }
@@ -38,55 +38,55 @@ class StateWriter {
   std::string bytes_;
 };
 
-// Reads what a StateWriter wrote, out of bytes that anybody may have made.
+// Reads what a StateWriter wrote; the bytes are not trusted.
 //
 // Every read names its field and its bounds.  Once a read or a check has
-// failed, ok() is false, all further reads answer 0 or nothing, and status()
-// tells the field, its offset, the value and the limit; so callers may look at
-// the end only.  A loop over items is bounded by GetCount(), hence by the
-// bytes, and ends early when a read fails.
+// failed, ok() is false, all further reads return 0 or nothing, and status()
+// names the field, its offset, the value and the limit; so a caller may check
+// once, at the end.  GetCount() bounds every loop over items by the bytes that
+// are left, and such a loop ends early when a read fails.
 class StateReader {
  public:
   using Stop = absl::FunctionRef<absl::Status()>;
 
-  // `stop` is asked between numbers, each kNumbersPerStop; its status ends
-  // reading and becomes status().  It must outlive the reader.
+  // Calls `stop` once every kNumbersPerStop numbers; a status that is not OK
+  // ends reading and becomes status().  `stop` must outlive the reader.
   explicit StateReader(absl::string_view bytes, Stop stop = NeverStop)
       : size_(bytes.size()), rest_(bytes), stop_(stop) {}
 
-  // The next number; fails unless it is `least` to `most`.
+  // The next number; fails unless it is in [least, most].
   uint64_t Get(absl::string_view field, uint64_t least, uint64_t most);
   uint64_t Get(absl::string_view field, uint64_t most = ~uint64_t{0}) {
     return Get(field, 0, most);
   }
   bool GetFlag(absl::string_view field) { return Get(field, 1) == 1; }
-  // Pfns of [from, end); fails if there is none.
+  // An extent of pfns in [from, end); fails if it is empty or reaches outside.
   PfnExtent GetPfns(absl::string_view field, Pfn from, Pfn end);
   PfnExtent GetPfns(absl::string_view field, Pfn end) {
     return GetPfns(field, Pfn(0), end);
   }
   // Pfns below `end`; fails unless the extents ascend and do not touch.
   PfnSet GetSet(absl::string_view field, Pfn end);
-  // How many items follow; fails for more than there can be in the bytes that
-  // are left, at `least_bytes` each.
+  // The number of items that follow; fails if that many items of at least
+  // `least_bytes` each do not fit into the bytes that are left.
   uint64_t GetCount(absl::string_view field, uint64_t least_bytes);
 
-  // A field that was read.
+  // A field that was read, and its offset.
   struct Place {
     absl::string_view field = "the start";
     size_t at = 0;
   };
-  // What was read last.
+  // The field read last.
   const Place& last() const { return last_; }
-  // What was read last, or at `place`, makes no sense beside the rest: `why`
-  // says value and limit.  Only the first failure counts.
+  // Fails because the field read last, or the one at `place`, contradicts the
+  // rest; `why` states value and limit.  Only the first failure counts.
   void Fail(absl::string_view why) { Fail(last_, why); }
   void Fail(const Place& place, absl::string_view why);
 
   bool ok() const { return status_.ok(); }
-  // Whether all has been read, without failure.
+  // Whether everything has been read, without a failure.
   bool done() const { return ok() && rest_.empty(); }
-  // OK; INVALID_ARGUMENT IMAGE_MALFORMED; or what `stop` said.
+  // OK, INVALID_ARGUMENT IMAGE_MALFORMED, or the status of `stop`.
   const absl::Status& status() const { return status_; }
 
   static constexpr uint64_t kNumbersPerStop = 4096;

@@ -29,8 +29,8 @@ std::vector<uint64_t> AllWords(uint32_t cpus) {
   return words;
 }
 
-// The first CPU from `from` on whose bit is `wanted`; the number of bits if
-// there is none.
+// The first CPU at or after `from` whose bit is `wanted`, else the number of
+// bits.
 uint32_t FindBit(absl::Span<const uint64_t> words, uint32_t from, bool wanted) {
   const auto bits = static_cast<uint32_t>(words.size() * kWordBits);
   while (from < bits) {
@@ -83,7 +83,7 @@ absl::StatusOr<CpuMask> HostCpus::MakeMask(
 }
 
 CpuMask HostCpus::FromWords(std::vector<uint64_t> words) const {
-  // A host with one CPU has one set, which is all of them.
+  // A host with one CPU has only one set: all CPUs.
   if (words == all_) return All();
   const uint32_t first = FindBit(words, 0, true);
   const absl::Span<const uint64_t> single = table_.Mask(first);

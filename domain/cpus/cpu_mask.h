@@ -1,9 +1,9 @@
-// Sets of the host's CPUs, as the masks of virtual CPUs.
+// Sets of the host's CPUs, used as affinity masks of virtual CPUs.
 //
-// HostCpus knows how many CPUs there are and owns what masks have in common:
-// the table of single CPUs, and one mask of all of them.  A CpuMask is a view
-// of one of these, or has words of its own when it is neither.  Which it is
-// follows from its value alone, so a mask costs memory only if it must.
+// HostCpus knows how many CPUs there are and owns what masks share: the table
+// of single CPUs, and one mask of all CPUs.  A CpuMask is a view of one of
+// these, or has words of its own if it is neither.  Only its value decides
+// which, so a mask costs memory only if it must.
 //
 // Thread safety: HostCpus is immutable after construction; CpuMask is a value.
 
@@ -22,11 +22,11 @@
 
 namespace simvisor {
 
-// CPUs that a host may have at most; Linux's largest NR_CPUS.
+// The most CPUs that a host may have; Linux's largest NR_CPUS.
 inline constexpr uint32_t kMaxHostCpus = 8192;
 
-// CPUs [first, first + count); where a mask is asked for, a count of 0 stands
-// for all CPUs from `first` on.
+// CPUs [first, first + count); where a mask is asked for, a count of 0 means
+// all CPUs from `first` on.
 struct CpuRange {
   uint32_t first = 0;
   uint32_t count = 0;
@@ -34,15 +34,15 @@ struct CpuRange {
   friend bool operator==(const CpuRange&, const CpuRange&) = default;
 };
 
-// A set of CPUs that is not empty.  Valid as long as the HostCpus it is from.
+// A set of CPUs that is not empty.  Valid while its HostCpus lives.
 class CpuMask {
  public:
-  // One bit per CPU, the lowest of the first word being CPU 0.
+  // One bit per CPU; CPU 0 is the lowest bit of the first word.
   absl::Span<const uint64_t> words() const {
     return own_.empty() ? shared_ : absl::MakeConstSpan(own_);
   }
 
-  // Bytes of words that no other mask shares.
+  // Bytes of the words that this mask does not share; 0 for a view.
   uint64_t own_bytes() const { return own_.size() * sizeof(uint64_t); }
 
   // The set as the fewest ranges, ascending.
@@ -59,7 +59,7 @@ class CpuMask {
 
 class HostCpus {
  public:
-  // REQUIRES: cpus is 1 to kMaxHostCpus.
+  // REQUIRES: cpus is in [1, kMaxHostCpus].
   explicit HostCpus(uint32_t cpus);
 
   HostCpus(const HostCpus&) = delete;
@@ -73,20 +73,20 @@ class HostCpus {
     return mask.words().data() == all_.data();
   }
 
-  // The union of `ranges`, which may come in any order and overlap; none at all
-  // stand for every CPU.  INVALID_ARGUMENT CPU_INVALID for a CPU that the host
-  // does not have; `what` begins the message.
+  // The union of `ranges`, which may come in any order and overlap; an empty
+  // list means all CPUs.  INVALID_ARGUMENT CPU_INVALID for a CPU that the host
+  // does not have; the message begins with `what`.
   absl::StatusOr<CpuMask> MakeMask(absl::string_view what,
                                    absl::Span<const CpuRange> ranges) const;
 
-  // INTERNAL if the table or the mask of all CPUs is not what it must be.
+  // INTERNAL if the table or the mask of all CPUs is wrong.
   absl::Status CheckInvariants() const;
   // INTERNAL if `mask` is empty, names a CPU beyond the last, or has words of
   // its own although it needs none.
   absl::Status CheckMask(const CpuMask& mask) const;
 
  private:
-  // The mask with these bits, shared if there is one.
+  // The mask with these bits; a shared one if it exists.
   CpuMask FromWords(std::vector<uint64_t> words) const;
 
   const CpuMaskTable<uint64_t> table_;

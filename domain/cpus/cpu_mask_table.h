@@ -1,10 +1,10 @@
-// One table of words that serves as the mask of every single CPU.
+// One table of words that holds the mask of every single CPU.
 //
 // With B bits in a word and W words in a mask, the table has B + 1 rows of W
-// words: row 0 is all zeros, row 1 + x has bit x in its first word and zeros
-// behind it.  The mask of CPU c is a window of W words that begins c / B words
-// before row 1 + c % B: the words before the row are the tail of the row above,
-// whose one bit is in its first word and thus never in the window.
+// words: row 0 is all zeros, row 1 + x has bit x set in its first word and
+// zeros after it.  The mask of CPU c is a window of W words that begins c / B
+// words before row 1 + c % B: the words before that row are the tail of the row
+// above, whose one bit is in its first word and so never in the window.
 //
 //   B = 4, W = 3, CPU 6:   row 2  0100 0000 0000
 //                          row 3  0010 0000 0000
@@ -13,9 +13,7 @@
 // So 4096 CPUs take 65 rows of 512 bytes, 33280 bytes in all, where a mask for
 // each would take 2 MiB.  Windows are not aligned to rows and are read-only.
 // Row 0 is also the empty mask.  Source: cpu_bit_bitmap, get_cpu_mask() in
-// Linux (kernel/cpu.c, include/linux/cpumask.h).
-//
-// Thread safety: immutable after construction.
+// Linux (kernel/cpu.c, include/linux/cpumask.h); p2m.md F.
 
 #ifndef SIMVISOR_DOMAIN_CPUS_CPU_MASK_TABLE_H_
 #define SIMVISOR_DOMAIN_CPUS_CPU_MASK_TABLE_H_
@@ -30,11 +28,11 @@
 
 namespace simvisor {
 
-// What a table takes, and what one mask for each CPU would take.
+// The size of a table, and of one mask per CPU in its place.
 struct CpuMaskTableSize {
   uint32_t cpus = 0;
   uint32_t rows = 0;
-  uint64_t row_bytes = 0;  // also those of one mask
+  uint64_t row_bytes = 0;  // also the size of one mask
   uint64_t table_bytes = 0;
   uint64_t naive_bytes = 0;
 };
@@ -59,20 +57,21 @@ class CpuMaskTable {
 
   uint32_t cpus() const { return cpus_; }
 
-  // The mask that has `cpu` alone.  REQUIRES: cpu < cpus().
+  // The mask that contains only `cpu`.
+  // REQUIRES: cpu < cpus().
   absl::Span<const Word> Mask(uint32_t cpu) const {
     return {words_.data() + WindowStart(cpu), row_words_};
   }
 
-  // Row 0, the mask without any CPU.
+  // Row 0, the empty mask.
   absl::Span<const Word> Empty() const { return {words_.data(), row_words_}; }
 
-  // Where in the table Mask(cpu) begins, in words.
+  // The index of the first word of Mask(cpu) in the table.
   size_t WindowStart(uint32_t cpu) const {
     return BitWord(cpu) - cpu / kWordBits;
   }
 
-  // The word of the table that holds the bit of Mask(cpu).
+  // The index of the word that holds the bit of Mask(cpu).
   size_t BitWord(uint32_t cpu) const {
     return (1 + cpu % kWordBits) * row_words_;
   }

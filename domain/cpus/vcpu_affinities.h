@@ -1,9 +1,10 @@
-// On which CPUs each virtual CPU of a domain may, and had better, run.
+// Which CPUs each virtual CPU of a domain may run on (hard affinity), and which
+// it prefers (soft affinity).
 //
-// A virtual CPU without an entry runs anywhere, so a domain that nobody has
-// pinned stores nothing.  The masks are remembered and shown; nothing is
-// scheduled.  At most 2 KiB for each virtual CPU (two masks on a host of 8192
-// CPUs), and none for masks of one CPU or of all.
+// A virtual CPU without an entry runs anywhere, so a domain without pinning
+// stores nothing.  The masks are stored and shown; nothing is scheduled.  A
+// virtual CPU takes at most 2 KiB (two masks on a host of 8192 CPUs), and
+// nothing for masks of one CPU or of all CPUs.
 //
 // Thread safety: thread-compatible; Domain guards it with a lock of its own.
 
@@ -23,22 +24,22 @@
 
 namespace simvisor {
 
-// Ranges that make a mask; see HostCpus::MakeMask().
+// Ranges whose union is a mask; see HostCpus::MakeMask().
 using CpuRanges = std::vector<CpuRange>;
 
-// What is asked for one virtual CPU.
+// The affinities requested for one virtual CPU.
 struct VcpuAffinitySpec {
-  CpuRanges hard;  // none: all CPUs
+  CpuRanges hard;  // empty: all CPUs
   CpuRanges soft;
 };
 
-// One virtual CPU as it is shown.
+// The affinities of one virtual CPU, for display.
 struct VcpuInfo {
   uint32_t vcpu = 0;
   CpuRanges hard;
   CpuRanges soft;
-  bool anywhere = false;    // both masks are of all CPUs
-  uint64_t mask_bytes = 0;  // of words that only its own two masks have
+  bool anywhere = false;    // both masks contain all CPUs
+  uint64_t mask_bytes = 0;  // of words that its two masks do not share
 };
 
 class VcpuAffinities {
@@ -47,9 +48,9 @@ class VcpuAffinities {
   VcpuAffinities(const HostCpus& cpus, uint32_t vcpus)
       : cpus_(cpus), vcpus_(vcpus) {}
 
-  // What a domain is created with: one spec for all virtual CPUs, or spec i for
-  // virtual CPU i.  INVALID_ARGUMENT: VCPU_OUT_OF_RANGE (more specs than
-  // virtual CPUs), CPU_INVALID.  `what` begins the message.
+  // The affinities of a new domain: one spec for all virtual CPUs, or spec i
+  // for virtual CPU i.  INVALID_ARGUMENT: VCPU_OUT_OF_RANGE (more specs than
+  // virtual CPUs), CPU_INVALID.  The message begins with `what`.
   static absl::StatusOr<VcpuAffinities> Create(
       const HostCpus& cpus, uint32_t vcpus, absl::string_view what,
       absl::Span<const VcpuAffinitySpec> specs);
@@ -63,8 +64,8 @@ class VcpuAffinities {
     std::optional<CpuMask> soft_;
   };
 
-  // Checks a change of `vcpus`, all of them if it is empty, to masks, of which
-  // null leaves one as it is.  Looks at nothing that Apply() changes.
+  // Checks a change of masks of `vcpus`, or of all virtual CPUs if it is empty;
+  // a null mask stays as it is.  Reads nothing that Apply() changes.
   // INVALID_ARGUMENT VCPU_OUT_OF_RANGE, CPU_INVALID.
   absl::StatusOr<Change> Check(absl::string_view what,
                                absl::Span<const uint32_t> vcpus,
@@ -75,15 +76,15 @@ class VcpuAffinities {
   // Virtual CPUs from `first` on, ascending, at most `limit`.
   std::vector<VcpuInfo> List(uint32_t first, size_t limit) const;
 
-  // Lets there be `vcpus` virtual CPUs, the new ones running anywhere.
-  // REQUIRES: at least as many as there are.
+  // Raises the number of virtual CPUs to `vcpus`; the new ones run anywhere.
+  // REQUIRES: vcpus is not below the current number.
   void Grow(uint32_t vcpus) { vcpus_ = vcpus; }
 
   // Lets every virtual CPU run anywhere.
   void Clear() { own_.clear(); }
 
-  // INTERNAL for an entry that no virtual CPU has or that need not be there,
-  // and as HostCpus::CheckMask().
+  // INTERNAL for an entry beyond the last virtual CPU or one that is not
+  // needed, and as for HostCpus::CheckMask().
   absl::Status CheckInvariants() const;
 
  private:
@@ -98,7 +99,7 @@ class VcpuAffinities {
 
   const HostCpus& cpus_;
   uint32_t vcpus_;
-  // Virtual CPUs of which one mask at least is not that of all CPUs.
+  // Virtual CPUs with at least one mask that is not all CPUs.
   absl::btree_map<uint32_t, Masks> own_;
 };
 

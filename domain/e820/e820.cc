@@ -24,7 +24,7 @@ absl::Status Malformed(absl::string_view what) {
                    what);
 }
 
-// As a line of a boot log.  The end is inclusive there.
+// Formats an entry like a line of a boot log, where the end is inclusive.
 std::string Print(const E820Entry& entry) {
   return absl::StrFormat("[mem 0x%x-0x%x] %s", entry.start, entry.end() - 1,
                          E820TypeName(entry.type));

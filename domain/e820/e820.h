@@ -1,10 +1,10 @@
-// Memory maps as firmware and hypervisors hand them out (E820).
+// Memory maps as firmware and hypervisors provide them (E820).
 //
-// An E820Map holds entries sorted by start and without overlaps, touching
-// entries of one type joined as the kernel joins them (e820__update_table());
-// gaps are allowed and count as not RAM.  Entries are in bytes and need not be
-// page-aligned: RAM is rounded inwards to pages, all else outwards, as
-// arch/x86/xen/setup.c does.
+// An E820Map holds entries sorted by start and without overlaps; adjacent
+// entries of one type are joined as the kernel joins them
+// (e820__update_table()).  Gaps are allowed and do not count as RAM.  Entries
+// are in bytes and need not be page-aligned: RAM is rounded inwards to pages,
+// everything else outwards, as arch/x86/xen/setup.c does.
 //
 // Thread safety: values, no shared state.
 
@@ -30,7 +30,8 @@ enum class E820Type {
   kUnusable = 5,
 };
 
-// "usable", "reserved", "ACPI data", "ACPI NVS", "unusable", as Linux prints.
+// "usable", "reserved", "ACPI data", "ACPI NVS", "unusable", as Linux prints
+// them.
 absl::string_view E820TypeName(E820Type type);
 
 struct E820Entry {
@@ -42,10 +43,10 @@ struct E820Entry {
   friend bool operator==(const E820Entry&, const E820Entry&) = default;
 };
 
-// libxc's buffers hold this many (E820MAX).  A kernel that adds entries of its
+// The capacity of libxc's buffers (E820MAX).  A kernel that adds entries of its
 // own has room for more.
 inline constexpr size_t kMaxE820Entries = 128;
-// Entries end at or below this many bytes: the width of a physical address.
+// The highest end of an entry, in bytes: the width of a physical address.
 inline constexpr uint64_t kMaxE820Address = uint64_t{1} << 52;
 
 class E820Map {
@@ -55,17 +56,17 @@ class E820Map {
 
   // Sorts, checks and joins `entries`.
   //
-  // INVALID_ARGUMENT E820_MALFORMED: no entry, more than kMaxE820Entries, an
-  // empty one, one that ends above kMaxE820Address, two that overlap, or no
-  // whole page of RAM.
+  // INVALID_ARGUMENT E820_MALFORMED: no entries, more than kMaxE820Entries, an
+  // empty entry, an entry that ends above kMaxE820Address, two entries that
+  // overlap, or no whole page of RAM.
   static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
 
-  // The same for `entries` made out of those of a map, as kernels do it: there
-  // may be more than kMaxE820Entries.
+  // The same for `entries` derived from those of a map, as kernels derive them:
+  // there may be more than kMaxE820Entries.
   static absl::StatusOr<E820Map> CreateDerived(std::vector<E820Entry> entries);
 
-  // The map of a boot log: that of ReadBootLog() (boot_log.h), whose errors
-  // these are.
+  // The map of a boot log, as ReadBootLog() (boot_log.h) chooses it; errors as
+  // for ReadBootLog().
   static absl::StatusOr<E820Map> ParseBootLog(absl::string_view text);
 
   // One RAM entry [0, pages).
@@ -73,17 +74,17 @@ class E820Map {
 
   const std::vector<E820Entry>& entries() const { return entries_; }
 
-  // The pages that lie in RAM entirely, as extents in ascending order; adjacent
-  // entries are merged.
+  // The pages that are entirely RAM, as ascending extents; adjacent entries are
+  // merged.
   std::vector<PfnExtent> RamPages() const;
 
-  // First page past the last entry, rounded up.
+  // The first page past the last entry, rounded up.
   Pfn EndPage() const;
 
   friend bool operator==(const E820Map&, const E820Map&) = default;
 
  private:
-  // REQUIRES: `entry` starts at or behind the end of the last one.
+  // REQUIRES: `entry` starts at or after the end of the last one.
   void Append(const E820Entry& entry);
 
   std::vector<E820Entry> entries_;
@@ -95,21 +96,22 @@ class E820Map {
 // and above 64 TiB.
 absl::StatusOr<E820Map> DefaultHostE820(PageCount ram);
 
-// What a kernel makes of entries that it is handed (e820__update_table()): they
-// are sorted, empty ones are left out, where several cover an address the
-// highest type counts, and touching ones of one type are joined.
+// What a kernel makes of the entries it is given (e820__update_table()): it
+// sorts them, drops empty ones, takes the highest type for an address that
+// several cover, and joins adjacent entries of one type.
 // REQUIRES: entries end at or below kMaxE820Address.
 std::vector<E820Entry> ResolveOverlaps(const std::vector<E820Entry>& entries);
 
 // The map that libxl gives a PV domain with e820_host=1, as the guest's kernel
-// reads it.  RAM [0, memory) is cut where the host's lowest non-RAM entry above
-// 1 MiB begins, rounded down to KiB; the host's non-RAM entries above 1 MiB are
-// copied; host RAM that begins below 4 GiB and lies above the cut becomes
-// unusable, as does all between the cut and the first copied entry (on a host
-// that has none, all above the cut); and what was cut off plus (max_memory -
-// memory) is RAM from 4 GiB on, whatever the host has there.  libxl lets these
-// overlap: a copied or unusable entry takes its addresses from the RAM.
-// Source: e820_sanitize() in libxl_x86.c.
+// reads it.  RAM [0, memory) is cut at the start of the host's lowest non-RAM
+// entry above 1 MiB, rounded down to KiB.  The host's non-RAM entries above 1
+// MiB are copied.  Host RAM that begins below 4 GiB and lies above the cut
+// becomes unusable, and so does everything between the cut and the first copied
+// entry (on a host without such entries, everything above the cut).  What was
+// cut off plus (max_memory - memory) becomes RAM from 4 GiB on, whatever the
+// host has there.  libxl lets these overlap; a copied or unusable entry then
+// takes its addresses from the RAM.  Source: e820_sanitize() in libxl_x86.c;
+// p2m.md B3.
 //
 // INVALID_ARGUMENT E820_MALFORMED if memory is 0, or if the result has too many
 // entries or ends above kMaxE820Address.

@@ -1,4 +1,4 @@
-// The E820 map of a PV guest that sees its host's (e820_host=1).
+// The E820 map of a PV guest that sees its host's map (e820_host=1).
 
 #include <algorithm>
 #include <utility>
@@ -18,7 +18,7 @@ constexpr uint64_t kFourGiB = uint64_t{4} << 30;
 // The host's non-RAM above 1 MiB.
 struct Firmware {
   std::vector<E820Entry> entries;
-  uint64_t start = kMaxE820Address;  // lowest
+  uint64_t start = kMaxE820Address;  // the lowest start
 };
 
 bool IsHostRam(const E820Entry& entry) {
@@ -38,12 +38,12 @@ Firmware FirmwareOf(const E820Map& host) {
   return firmware;
 }
 
-// Appends what would be a gap in the guest's map although it is RAM on the
-// host: Linux takes gaps for PCI I/O space.
+// Fills gaps in the guest's map that are RAM on the host: Linux would use gaps
+// for PCI I/O space.
 void AddUnusable(const E820Map& host, const Firmware& firmware,
                  uint64_t ram_end, std::vector<E820Entry>& entries) {
   if (ram_end < firmware.start) {
-    // One entry for all up to the firmware, whatever the host has there.
+    // One entry up to the firmware, whatever the host has there.
     entries.push_back({ram_end, firmware.start - ram_end, E820Type::kUnusable});
   }
   for (const E820Entry& entry : host.entries()) {
@@ -74,7 +74,7 @@ absl::StatusOr<E820Map> GuestE820FromHost(const E820Map& host, PageCount memory,
   const Firmware firmware = FirmwareOf(host);
   const uint64_t ram_end =
       std::min(memory.in_bytes(), firmware.start / kOneKiB * kOneKiB);
-  // What was cut off, and what the guest may be given later.
+  // What was cut off, plus what the guest may be given later.
   const uint64_t moved = most.in_bytes() - ram_end;
   if (moved > kMaxE820Address - kFourGiB) {
     return MakeError(

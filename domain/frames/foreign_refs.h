@@ -1,12 +1,12 @@
-// Frames that domains map which do not own them.
+// Frames that are mapped by domains that do not own them.
 //
-// Counts, per frame, the foreign mappings of it.  A frame that its owner gives
-// back while the count is not zero is *held*: it stays the owner's, for no use
-// of its own, with what it held last, until its last mapping goes.  (Xen's page
-// references do the same: a page whose count is not zero stays allocated.)
+// Counts the foreign mappings of each frame.  If the owner frees a frame while
+// the count is not zero, the frame is *held*: it stays the owner's, unusable
+// and with its last content, until its last mapping is removed.  (Xen's page
+// references work like this: a page whose count is not zero stays allocated.)
 //
-// Costs: memory and time follow the number of frames that are mapped, never the
-// size of a domain or of the machine.
+// Costs: memory and time grow with the number of frames that are mapped, not
+// with the size of a domain or of the machine.
 //
 // Thread safety: thread-compatible; FramePool serialises with its mutex.
 
@@ -27,7 +27,7 @@ namespace simvisor {
 
 class ForeignRefs {
  public:
-  // What held frames hold is in pages of `store`.
+  // Contents of held frames are pages of `store`.
   explicit ForeignRefs(std::shared_ptr<PageStore> store)
       : contents_(std::move(store)) {}
 
@@ -39,30 +39,31 @@ class ForeignRefs {
 
   const Refs& refs() const { return refs_; }
 
-  // The first mapped frame of `frames`; None() if there is none.
+  // The first mapped frame of `frames`; None() if none of them is mapped.
   Mfn FirstIn(MfnExtent frames) const {
     return refs_.empty() ? Mfn::None() : FindFirstIn(frames);
   }
   bool IsHeld(Mfn mfn) const;
 
-  // Counts one more mapping.  REQUIRES: !IsHeld(mfn).
+  // Counts one more mapping.
+  // REQUIRES: !IsHeld(mfn).
   void Add(Mfn mfn) { ++refs_[mfn].mappings; }
 
-  // Counts one mapping less; returns whether that leaves a held frame without
-  // any, which is then held no more and nothing is known of it.
-  // REQUIRES: the frame is mapped, and is `owner`'s.
+  // Counts one mapping less.  Returns true if that was the last mapping of a
+  // held frame; the frame is then no longer held and forgotten here.
+  // REQUIRES: the frame is mapped and belongs to `owner`.
   bool Drop(Mfn mfn, DomainId owner);
 
-  // Holds a mapped frame which `owner` gives back; `content` is null for zeros.
-  // REQUIRES: it is mapped and not held.
+  // Holds a mapped frame that `owner` frees; `content` is null for zeros.
+  // REQUIRES: the frame is mapped and not held.
   void Hold(Mfn mfn, DomainId owner, PagePtr content);
 
-  // Frames of `owner` that are held.
+  // How many frames of `owner` are held.
   PageCount HeldBy(DomainId owner) const;
   PageCount held() const { return held_; }
-  // Domains with held frames.
+  // How many domains have held frames.
   size_t owners() const { return held_by_.size(); }
-  // What held frames hold.
+  // Contents of held frames.
   const PageContents& contents() const { return contents_; }
 
  private:

@@ -1,4 +1,5 @@
-// How a frame's state, owner and m2p entry make up its cell; see frame_table.h.
+// How a frame's state, owner and m2p entry are coded in its cell; see
+// frame_table.h.
 //
 // Thread safety: pure functions.
 
@@ -17,7 +18,7 @@ inline constexpr uint64_t kFreeCell = 0;
 inline constexpr uint64_t kPfnMask = (uint64_t{1} << FrameTable::kPfnBits) - 1;
 inline constexpr uint64_t kReservedCode = 0x7FFE;
 inline constexpr uint64_t kNotRamCode = 0x7FFF;
-// Owners have codes 1 to this.
+// Owners have the codes 1 to kLastOwnerCode.
 inline constexpr uint64_t kLastOwnerCode = kFirstReservedDomainId;
 static_assert(kLastOwnerCode < kReservedCode);
 

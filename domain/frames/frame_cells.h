@@ -1,11 +1,11 @@
 // One 64-bit cell per frame, as long runs, short lists of runs, or one by one.
 //
-// CompactWords, with one more representation for blocks that are cut in few
-// places: a RunList.  Domains seldom begin where a block or a leaf does, so a
-// machine full of contiguous domains has such a cut for each of them, which
-// costs some words here and two pages there.  A block that is cut in more
-// places is split for good, until it is set as a whole; what it stored goes
-// back to the system then.
+// CompactWords plus one more representation, a RunList, for blocks that are cut
+// in few places.  Domains rarely begin on a block or leaf boundary, so a
+// machine full of contiguous domains has such a cut for each of them; a cut
+// costs a few words here and two pages in CompactWords.  A block that is cut in
+// more places is split until it is set as a whole; its stored cells then go
+// back to the system.
 //
 // Thread safety: thread-compatible; FramePool serialises with its mutex.
 
@@ -30,10 +30,11 @@ class FrameCells {
   using Fill = CompactWords::Fill;
   using Run = CompactWords::Run;
 
-  // Runs of a block that are worth a list; more are kept one by one.
+  // The most runs that a list holds; a block with more keeps its cells one by
+  // one.
   static constexpr size_t kMaxRuns = 128;
 
-  // `size` zero cells; parameters and errors as those of CompactWords.
+  // `size` zero cells; parameters and errors as for CompactWords.
   static absl::StatusOr<FrameCells> Create(uint64_t size, int leaf_shift,
                                            int block_shift,
                                            AllocationFaults* faults);
@@ -47,11 +48,11 @@ class FrameCells {
     SetParts(first, count, fill);
   }
 
-  // As those of CompactWords.
+  // As in CompactWords.
   Run RunAt(uint64_t first, uint64_t limit) const;
   Run MaximalRunAt(uint64_t first, uint64_t limit) const;
 
-  // As those of CompactWords.
+  // As in CompactWords.
   uint64_t* OpenLeaf(uint64_t leaf) { return words_.OpenLeaf(leaf); }
   void CloseLeaf(uint64_t leaf, uint64_t last) { words_.CloseLeaf(leaf, last); }
   void Prefetch(uint64_t index) const { words_.Prefetch(index); }
@@ -65,13 +66,14 @@ class FrameCells {
   void SetParts(uint64_t first, uint64_t count, Fill fill);
   void SetInBlock(uint64_t first, uint64_t count, Fill fill);
   void SetBlock(uint64_t block, Fill fill);
-  // Keeps the cells of a block one by one that had a list.
+  // Replaces the list of a block with cells kept one by one.
   void Split(uint64_t block);
 
   CompactWords words_;
   int block_shift_;
   uint64_t block_mask_;
-  // Per block, which is not split then; what `words_` holds there is stale.
+  // The list of each block that has one.  Such a block is not split, and its
+  // cells in `words_` are stale.
   std::vector<std::unique_ptr<RunList>> lists_;
 };
 

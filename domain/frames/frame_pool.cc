@@ -16,7 +16,7 @@ FrameClaim::FrameClaim(FrameClaim&& other) noexcept
       reach_(other.reach_) {}
 
 FrameClaim& FrameClaim::operator=(FrameClaim&& other) noexcept {
-  // What this held is given up when `given_up` goes.
+  // The rest of the old claim is given up with `given_up`.
   FrameClaim given_up(std::move(other));
   std::swap(pool_, given_up.pool_);
   std::swap(remaining_, given_up.remaining_);
@@ -30,7 +30,7 @@ FrameClaim::~FrameClaim() {
 
 namespace {
 
-// No machine has frames from here on: physical addresses have 52 bits.
+// Physical addresses have 52 bits, so no machine has frames from here on.
 constexpr Mfn kEndMfn(uint64_t{1} << (52 - kPageShift));
 
 absl::Status CheckRam(const std::vector<MfnExtent>& ram) {
@@ -151,12 +151,12 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
                               VisitFrames visit) {
   assert(pfns.empty() || claim.pool_ == this);
   assert(pfns.count <= claim.remaining_);
-  // As many as stay in the processor's first cache.
+  // As many as fit into the processor's first-level cache.
   constexpr size_t kAtOnce = 512;
   std::vector<MfnExtent> taken;
   absl::MutexLock lock(&mu_);
   PageCount done;
-  Pfn first = pfns.first;  // of what is taken and not reported
+  Pfn first = pfns.first;  // of what is taken but not yet reported
   for (size_t extents = 0; extents < kMaxExtents && done < pfns.count;) {
     const size_t before = taken.size();
     while (taken.size() < kAtOnce && done < pfns.count) {
@@ -165,7 +165,7 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
                      kAtOnce - taken.size(), owner, pfns.first + done, taken);
     }
     extents += taken.size() - before;
-    // What comes next may go on where the last extent ends.
+    // The next extent may continue the last one.
     const MfnExtent last = taken.back();
     taken.pop_back();
     visit(first, taken);
@@ -298,9 +298,9 @@ FramePool::Window FramePool::NextWindow(FrameReach reach,
   if (claimed_low_ == PageCount(0)) return {Mfn(0), max_mfn_, most};
   const PageCount spare = table_.free_low() - claimed_low_;
   if (spare == PageCount(0)) return {low_end_, max_mfn_, most};
-  // Frames that are drawn at random may be high ones.
+  // Frames drawn at random may be high ones.
   if (places_.has_value()) return {Mfn(0), max_mfn_, PageCount(1)};
-  // Stop within the low frames before those that are promised.
+  // Stop in the low frames before those that are promised.
   return {Mfn(0), low_end_, std::min(most, spare)};
 }
 
@@ -314,7 +314,7 @@ PageCount FramePool::TakeFrames(const Window& window, size_t max_extents,
   constexpr size_t kAtOnce = 32;
   const size_t count =
       std::min<uint64_t>({window.most.value(), max_extents, kAtOnce});
-  // The lock is held, as it is here.
+  // The lambda runs with the lock held.
   const auto places = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return places_->Next(window.first, window.end);
   };

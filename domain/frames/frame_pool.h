@@ -1,33 +1,33 @@
-// All frames of the machine: who owns each, at which pfn, and which are free.
+// All frames of the machine: the owner and pfn of each, and which are free.
 //
-// A FrameTable holds, per frame, its state, owner and m2p entry in one cell, so
-// whole extents cost a descriptor, and finds free frames without scanning what
-// is taken.
+// A FrameTable holds the state, owner and m2p entry of each frame in one cell,
+// so a whole extent costs one descriptor, and finds free frames without
+// scanning those in use.
 //
 // Frames are handed out deterministically: the same machine, seed and calls
 // give the same mfns.  kLowest gives the lowest free frames, in extents as long
-// as they come.  kScatter gives single frames from places drawn by the seed:
-// the first free one at or behind each place.
+// as possible.  kScatter gives single frames from places drawn by the seed: the
+// first free frame at or after each place.
 //
-// A frame may be mapped by domains that do not own it.  One that its owner
-// gives back meanwhile stays owned, held without an m2p entry, until its last
-// mapping goes; see ForeignRefs.  All frames are still counted once.
+// A frame may be mapped by domains that do not own it.  If its owner frees it
+// meanwhile it stays owned, held without an m2p entry, until its last mapping
+// is removed; see ForeignRefs.  Every frame is still counted once.
 //
-// free + owned + reserved = total at every moment; claims are promises made
-// against free frames (XENMEM_claim_pages): nobody else can take them.  A claim
-// may be for low frames alone, those below low_end().  All promises can be kept
-// as long as
-//   (1) low claims <= free low frames, and (2) all claims <= free frames,
-// so a new claim must leave both true, and frames for an unrestricted claim
-// come out of the low ones only while more of these are free than promised.  If
-// none is to spare, a high frame is free, since by (2) all unrestricted claims
-// have room behind the low ones.
+// free + owned + reserved = total at every moment.  Claims are promises made
+// against free frames (XENMEM_claim_pages); other callers cannot take promised
+// frames.  A claim may be limited to low frames, those below low_end().  All
+// promises can be kept as long as
+//   (1) low claims <= free low frames, and (2) all claims <= free frames.
+// A new claim must leave both true.  Frames for an unrestricted claim come from
+// the low frames only while more of these are free than promised.  Without a
+// spare low frame, a high frame is free, since by (2) all unrestricted
+// claims fit into the high frames.
 //
 // Units: frames of 4096 bytes.
 //
 // Thread safety: all methods may be called from any thread; one mutex, the last
 // in the lock order (Host -> Domain -> FramePool), is held per call, and shared
-// by those that only look.  Counts, and HeldBy(), wait for none of them.
+// by read-only calls.  counts() and HeldBy() wait for none of them.
 
 #ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
 #define SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
@@ -59,15 +59,16 @@ namespace simvisor {
 
 enum class Placement { kLowest, kScatter };
 
-// Which frames a claim can be met from.
+// Which frames can meet a claim.
 enum class FrameReach {
   kAll,
-  kLow,  // those below FramePool::low_end()
+  kLow,  // frames below FramePool::low_end()
 };
 
 class FramePool;
 
-// A promise of frames.  Whatever is left of it is given up with the object.
+// A promise of frames.  The destructor gives up what is left of it.
+//
 // Thread safety: one thread at a time.
 class FrameClaim {
  public:
@@ -94,27 +95,28 @@ class FramePool {
     PageCount total, free, owned, reserved, claimed;
   };
 
-  // A machine whose RAM is `ram` (ascending, disjoint, not empty), all free but
-  // the frames below `reserved_below`, which the hypervisor keeps.  `seed` is
-  // for kScatter.  Low frames are those below `low_end`; None() stands for the
-  // machine's end.  `faults`, if not null, is asked for each claim and
-  // for contents, and outlives the pool.  Frames may hold `contents_limit`
-  // pages of contents, 0 for no limit.
+  // A machine whose RAM is `ram` (ascending, disjoint, not empty).  All of it
+  // is free except the frames below `reserved_below`, which the hypervisor
+  // keeps.  kScatter uses `seed`.  Low frames are those below `low_end`; None()
+  // means the machine's end.  `faults`, if not null, may fail each claim and
+  // each allocation of contents, and must outlive the pool.  Frames may hold
+  // `contents_limit` pages of contents; 0 means no limit.
   //
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID if `ram` is empty, E820_MALFORMED if
-  // it is not as above, or has frames that no machine has; RESOURCE_EXHAUSTED
-  // HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the address space.
+  // it is not as above or ends beyond 52-bit physical addresses;
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED if the system refuses the
+  // address space.
   static absl::StatusOr<std::unique_ptr<FramePool>> Create(
       const std::vector<MfnExtent>& ram, Mfn reserved_below,
       Placement placement, uint64_t seed, Mfn low_end = Mfn::None(),
       AllocationFaults* faults = nullptr,
       PageCount contents_limit = PageCount(0));
 
-  // Where pages come from for what frames hold.
+  // The store of pages for frame contents.
   const std::shared_ptr<PageStore>& store() const { return store_; }
 
-  // As of the last call that has ended; takes no lock, so that nobody who only
-  // looks waits for one who fills a large domain.
+  // The counts after the last finished call.  Takes no lock, so a reader does
+  // not wait while another call fills a large domain.
   Counts counts() const;
   // One past the last frame.
   Mfn max_mfn() const { return max_mfn_; }
@@ -122,38 +124,39 @@ class FramePool {
   Mfn low_end() const { return low_end_; }
 
   // Promises `pages` frames.  RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED if fewer
-  // within `reach` are free and unclaimed; the message says how many are.
+  // within `reach` are free and unclaimed; the message states how many are.
   absl::StatusOr<FrameClaim> Claim(PageCount pages,
                                    FrameReach reach = FrameReach::kAll)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Promises `pages` more with `claim`; errors as Claim().
+  // Adds `pages` to `claim`; errors as for Claim().
   absl::Status Extend(FrameClaim& claim, PageCount pages,
                       FrameReach reach = FrameReach::kAll)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Promises as many as there are, at most `pages`; may be none.
+  // Promises as many frames as possible, at most `pages`; may be 0.
   FrameClaim ClaimUpTo(PageCount pages, FrameReach reach = FrameReach::kAll)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Gives `owner` frames for pfns [first, first + count) out of `claim`, sets
   // their m2p entries, and reports them in pfn order, some extents at a time
   // with the pfn of their first frame (XENMEM_populate_physmap).  Cannot fail,
-  // but stops after about kMaxExtents extents, so that nobody waits long;
-  // returns how many pfns have frames now.
+  // but stops after about kMaxExtents extents, so that other calls do not wait
+  // long; returns how many pfns have frames now.
   // REQUIRES: count <= claim.remaining().  `visit` must not call the pool.
   using VisitFrames = absl::FunctionRef<void(Pfn, absl::Span<const MfnExtent>)>;
   PageCount Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
                      VisitFrames visit) ABSL_LOCKS_EXCLUDED(mu_);
   static constexpr int kMaxExtents = 1 << 16;
 
-  // What a frame holds, taken from its owner's contents or made up; null for
-  // zeros.  Must not call the pool.
+  // Returns the content of a frame, either taken from its owner's contents or
+  // made up; null for zeros.  Must not call the pool.
   using TakeContent = absl::FunctionRef<PagePtr(Mfn mfn, Pfn pfn)>;
 
-  // Takes the frames back: they are free, without owner and m2p entry
-  // (XENMEM_decrease_reservation).  Those that other domains map are held
-  // instead; `content` is asked for each of them, with its m2p entry.  Returns
-  // how many are free now.  Lets others at the pool whenever it has held
-  // kMaxHeld frames.  REQUIRES: all are owned, and none is held.
+  // Frees the frames; they have no owner and no m2p entry afterwards
+  // (XENMEM_decrease_reservation).  Frames that other domains map are held
+  // instead; `content` is called for each of them, with its m2p entry.  Returns
+  // how many are free now.  Releases the lock for a moment each time it has
+  // held kMaxHeld frames.
+  // REQUIRES: all frames are owned, and none of them is held.
   PageCount Free(absl::Span<const MfnExtent> extents, TakeContent content)
       ABSL_LOCKS_EXCLUDED(mu_);
   void Free(absl::Span<const MfnExtent> extents) ABSL_LOCKS_EXCLUDED(mu_) {
@@ -164,43 +167,46 @@ class FramePool {
   // Counts a mapping of `mfn` by `mapper`, which does not own it.
   //
   // OUT_OF_RANGE MFN_OUT_OF_RANGE past the machine; FAILED_PRECONDITION
-  // FRAME_NOT_FOREIGN unless another domain owns the frame and has not given
-  // it back, as a dying one has.
+  // FRAME_NOT_FOREIGN unless another domain owns the frame and has not freed it
+  // (a dying domain has).
   absl::Status MapForeign(Mfn mfn, DomainId mapper) ABSL_LOCKS_EXCLUDED(mu_);
-  // What MapForeign() would answer now.
+  // The status that MapForeign() would return now.
   absl::Status CheckForeign(Mfn mfn, DomainId mapper) const
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes mappings back.  Frames that were held and have no other are free
-  // afterwards; returns how many, and appends to *drained each owner that has
-  // none held any more.  REQUIRES: all were counted by MapForeign().
+  // Removes mappings.  Held frames without another mapping become free; returns
+  // how many, and appends to *drained each owner that has no held frames any
+  // more.
+  // REQUIRES: MapForeign() counted all of them.
   PageCount UnmapForeign(absl::Span<const Mfn> mfns,
                          std::vector<DomainId>* drained)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Frames of `owner` that are held, as of the last call that has ended or is
-  // under way; waits for no other call.
+  // How many frames of `owner` are held, as of the last finished call or one
+  // still running; waits for no other call.
   PageCount HeldBy(DomainId owner) const ABSL_LOCKS_EXCLUDED(held_mu_);
-  // Copies what a held frame of `owner` holds, as Domain::ReadFrame(); false if
-  // `mfn` is not one.
+  // Copies the content of a held frame of `owner`, as Domain::ReadFrame() does;
+  // returns false if `mfn` is not a held frame of `owner`.
   bool ReadHeld(Mfn mfn, DomainId owner, absl::Span<char> page,
                 bool* zero) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the m2p entries of owned frames to first_pfn, first_pfn + 1, ...
-  // (MMU_MACHPHYS_UPDATE); Pfn::None() clears them.  REQUIRES: all are owned.
+  // (MMU_MACHPHYS_UPDATE); Pfn::None() clears them.
+  // REQUIRES: all frames are owned.
   void SetPfns(MfnExtent frames, Pfn first_pfn) ABSL_LOCKS_EXCLUDED(mu_);
 
   // State, owner and m2p entry of one frame; kNotRam past the machine.
   FrameRun Lookup(Mfn mfn) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends maximal runs of [frames.first, frames.end()) to `runs`, at most
-  // max_runs; returns the mfn to go on from, frames.end() when done.  The runs
-  // of one call are consistent.  REQUIRES: frames.end() <= max_mfn().
+  // max_runs; returns the mfn to continue from, or frames.end() when done.  The
+  // runs of one call are consistent.
+  // REQUIRES: frames.end() <= max_mfn().
   Mfn ListRuns(MfnExtent frames, size_t max_runs,
                std::vector<FrameRun>& runs) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Compares every count with a recount; INTERNAL with all differences.
   absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);
-  // Compares the mappings counted with `mapped`, frame by frame; INTERNAL with
+  // Compares the mapping counts with `mapped`, frame by frame; INTERNAL with
   // the first difference.
   absl::Status CheckMappings(const absl::btree_map<Mfn, uint64_t>& mapped) const
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -211,48 +217,49 @@ class FramePool {
   FramePool(FrameTable table, std::optional<ScatterPlaces> places,
             AllocationFaults* faults, PageCount contents_limit);
 
-  // Takes back what is left of a claim.
+  // Gives up what is left of a claim.
   void Unclaim(const FrameClaim& claim) ABSL_LOCKS_EXCLUDED(mu_);
-  // Counts frames that are promised now, and that no longer are.
+  // Add to and subtract from the counts of promised frames.
   FrameClaim AddClaim(PageCount pages, FrameReach reach)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SubtractClaim(PageCount pages, FrameReach reach)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Frames that a new claim may be for.
+  // How many frames a new claim may be for.
   PageCount Unclaimed(FrameReach reach) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Where the next frames are to come from, and how many at most.
+  // Where the next frames come from, and how many of them at most.
   struct Window {
     Mfn first, end;
     PageCount most;
   };
-  // One of at most `most` frames.
+  // The window for the next frames, at most `most` of them.
   // REQUIRES: at least one frame is claimed with `reach`.
   Window NextWindow(FrameReach reach, PageCount most) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Takes at least one free frame of the window, in about max_extents extents,
-  // which it appends to `taken`.  Returns how many.
+  // and appends the extents to `taken`.  Returns how many frames it took.
   PageCount TakeFrames(const Window& window, size_t max_extents, DomainId owner,
                        Pfn first_pfn, std::vector<MfnExtent>& taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Frees what is not mapped of `frames` and holds the rest, for each of which
-  // it takes one off *holds; stops at 0, with what is left in `frames`. Returns
-  // how many are free now.
+  // Frees the unmapped frames of `frames` and holds the rest; each held frame
+  // takes one off *holds.  Stops at 0, with the unprocessed rest in `frames`.
+  // Returns how many are free now.
   PageCount FreeUnmapped(MfnExtent& frames, TakeContent content, int* holds)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // ForeignRefs and the table agree; a sentence if not.
+  // INTERNAL, with one sentence, if ForeignRefs and the table disagree.
   absl::Status CheckHeld() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   absl::Status CheckForeignLocked(Mfn mfn, DomainId mapper) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
-  // Makes the held frames of `owner` visible to HeldBy().
+  // Publishes the held frames of `owner` for HeldBy().
   void PublishHeld(DomainId owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_)
       ABSL_LOCKS_EXCLUDED(held_mu_);
-  // Makes the counts of the table visible to counts().
+  // Publishes the counts of the table for counts().
   void PublishCounts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // What `pages` frames that are there come to, one frame after the other.
+  // How many of `pages` available frames are granted when `faults_` is asked
+  // for one after the other.
   PageCount Granted(PageCount pages) const;
 
   AllocationFaults* const faults_;
@@ -265,19 +272,19 @@ class FramePool {
   std::atomic<uint64_t> visible_claims_ = 0;
   std::atomic<uint64_t> visible_held_ = 0;
 
-  // Locked under mu_ to change, without it to look; nothing is locked under it.
+  // Locked under mu_ to write, without it to read; no lock is taken under it.
   mutable absl::Mutex held_mu_;
-  // As foreign_.HeldBy(); never zero.
+  // Same as foreign_.HeldBy(); never zero.
   absl::flat_hash_map<DomainId, PageCount> visible_held_by_
       ABSL_GUARDED_BY(held_mu_);
 
   mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(held_mu_);
   FrameTable table_ ABSL_GUARDED_BY(mu_);
-  PageCount claimed_ ABSL_GUARDED_BY(mu_);  // never more than are free
-  // Part of claimed_; never more than are free below low_end_.
+  PageCount claimed_ ABSL_GUARDED_BY(mu_);  // never more than free frames
+  // The low part of claimed_; never more than the free frames below low_end_.
   PageCount claimed_low_ ABSL_GUARDED_BY(mu_);
   ForeignRefs foreign_ ABSL_GUARDED_BY(mu_);
-  // With kScatter alone.
+  // Only with kScatter.
   std::optional<ScatterPlaces> places_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -1,4 +1,4 @@
-// What is known about a stretch of frames.
+// The state of a range of frames.
 //
 // Thread safety: plain values.
 
@@ -11,12 +11,12 @@ namespace simvisor {
 
 enum class FrameState { kFree, kOwned, kReserved, kNotRam };
 
-// Frames with one state and owner and pfns that follow each other.
+// Consecutive frames with the same state and owner, and with consecutive pfns.
 struct FrameRun {
   MfnExtent frames;
   FrameState state = FrameState::kNotRam;
-  DomainId owner;               // of kOwned
-  Pfn first_pfn = Pfn::None();  // of kOwned, if it has an m2p entry
+  DomainId owner;               // if kOwned
+  Pfn first_pfn = Pfn::None();  // if kOwned and it has an m2p entry
 
   friend bool operator==(const FrameRun&, const FrameRun&) = default;
 };

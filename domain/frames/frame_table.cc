@@ -11,8 +11,8 @@
 namespace simvisor {
 namespace {
 
-// Calls visit(first, count) for the parts into which multiples of `size` cut
-// [first, first + count).
+// Cuts [first, first + count) at multiples of `size` and calls visit(first,
+// count) for each part.
 template <typename Visit>
 void ForEachPart(uint64_t first, uint64_t count, uint64_t size, Visit visit) {
   while (count > 0) {
@@ -112,7 +112,7 @@ size_t FrameTable::FreeInLeaf(absl::Span<const MfnExtent> extents) {
   const uint64_t leaf = first >> kLeafShift;
   FreeBits* const bits = free_bits_[block].get();
   if (bits == nullptr || extents.front().count != PageCount(1)) return 0;
-  // The last one that makes the block free is for Free().
+  // Leave the last frame, which makes the block free, to Free().
   const size_t most = kBlockSize - 1 - free_in_block_[block];
   if (most == 0) return 0;
   uint64_t* const cells = cells_.OpenLeaf(leaf);
@@ -141,7 +141,7 @@ void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {
   assert(AllAre(FrameState::kOwned, frames));
   assert(first_pfn.is_none() || FitsWithin(first_pfn, frames.count, kEndPfn));
   for (Mfn at = frames.first; at < frames.end();) {
-    // As many as one domain owns, whatever their pfns were.
+    // All frames up to the next owner, whatever their pfns were.
     FrameRun run = RunAt(at, frames.end());
     const DomainId owner = run.owner;
     Mfn end = run.frames.end();
@@ -156,7 +156,7 @@ void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {
                     {OwnedCell(owner, pfn), !first_pfn.is_none()});
     at = end;
   }
-  // Entries that end runs may have split a block.
+  // Entries at the end of a run may have split a block.
   ForEachPart(frames.first.value(), frames.count.value(), kBlockSize,
               [this](uint64_t first, uint64_t) {
                 const uint64_t block = first >> kBlockShift;
@@ -173,7 +173,7 @@ FrameRun FrameTable::RunAt(Mfn first, Mfn end) const {
   }
   if (HasPfn(cell)) {
     run.first_pfn = Pfn(cell & kPfnMask);
-    // Frames that share a pfn do not follow each other.
+    // Frames that share a pfn are not one run.
     if (!cells.fill.counts_up) run.frames.count = PageCount(1);
   }
   return run;
@@ -214,7 +214,7 @@ void FrameTable::CountInBlock(uint64_t first, uint64_t count, bool free) {
   std::unique_ptr<FreeBits>& bits = free_bits_[block];
   if (after == 0 || after == kBlockSize) {
     bits.reset();
-    // A block set in parts is not folded by itself.
+    // A block that was set in parts is not folded automatically.
     if (free && cells_.IsSplit(block)) {
       cells_.SetRange(block << kBlockShift, kBlockSize, {kFreeCell, false});
     }

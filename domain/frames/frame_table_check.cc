@@ -35,13 +35,13 @@ struct FrameTable::Recount {
   uint64_t lowest_free_high;
   std::vector<std::string> wrong;
 
-  // Notes a difference between a count and its recount.
+  // Records a difference between a count and its recount.
   void Expect(absl::string_view what, PageCount kept, PageCount found) {
     if (kept == found) return;
     wrong.push_back(absl::StrFormat("%s: %d counted, %d found", what,
                                     kept.value(), found.value()));
   }
-  // Notes a free frame where none should be.
+  // Records a free frame below a hint.
   void ExpectNoneBelow(Mfn hint, uint64_t lowest) {
     if (hint.value() <= lowest) return;
     wrong.push_back(

@@ -1,4 +1,4 @@
-// How many small extents, and single frames, are taken at once.
+// Taking many small extents, or many single frames, in one call.
 
 #include <algorithm>
 #include <bit>
@@ -17,14 +17,14 @@ PageCount CountBits(uint64_t word) {
   return PageCount(static_cast<uint64_t>(std::popcount(word)));
 }
 
-// Of bits that stand for numbers from `first` on, those below `end`.
+// A mask of the bits for numbers below `end`, if bit 0 stands for `first`.
 uint64_t BitsBelow(uint64_t first, uint64_t end) {
   if (first >= end) return 0;
   const uint64_t count = end - first;
   return count < kWordBits ? ~(~uint64_t{0} << count) : ~uint64_t{0};
 }
 
-// Adds `frames`, which go on where the last ones end if they lie there too.
+// Adds `frames`, joining them to the last extent if they continue it.
 void Append(MfnExtent frames, std::vector<MfnExtent>& extents) {
   if (!extents.empty() && extents.back().end() == frames.first) {
     extents.back().count += frames.count;
@@ -110,7 +110,7 @@ PageCount FrameTable::TakeInWord(uint64_t block, uint64_t at, uint64_t limit,
 void FrameTable::TakeScattered(absl::FunctionRef<Mfn()> places, Mfn first,
                                Mfn end, size_t count, DomainId owner,
                                Pfn first_pfn, std::vector<MfnExtent>& taken) {
-  // Every cell is a cache miss, so cells are set when all have been asked for.
+  // Every cell is a cache miss, so prefetch all of them before setting any.
   const size_t begin = taken.size();
   for (size_t i = 0; i < count; ++i) {
     MfnExtent frame = FindFree(places(), PageCount(1));

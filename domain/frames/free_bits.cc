@@ -45,7 +45,7 @@ uint64_t FreeBits::NextFree(uint64_t at) const {
   if (at >= kSize) return kSize;
   const uint64_t here = words_[at / 64] & kAllBits << at % 64;
   if (here != 0) return at / 64 * 64 + std::countr_zero(here);
-  // The first word behind that has a bit.
+  // The next word that has a bit set.
   const uint64_t next = at / 64 + 1;
   for (uint64_t i = next / 64; i < summary_.size(); ++i) {
     const uint64_t skip = i == next / 64 ? next % 64 : 0;

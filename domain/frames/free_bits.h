@@ -1,8 +1,8 @@
-// Which frames of one block are free, while some are and some are not.
+// Which frames of one partly free block are free.
 //
 // One bit per frame, and above it one bit per word that says whether the word
-// has any, so the next free frame is found in at most 64 steps.  An object is
-// 33 KB, against the 2 MiB of cells that a block in pieces may take.
+// has any bit set, so the next free frame is found in at most 64 steps.  An
+// object is 33 KB; the cells of a fragmented block may take 2 MiB.
 //
 // Thread safety: thread-compatible; FramePool serialises with its mutex.
 
@@ -17,14 +17,14 @@ namespace simvisor {
 
 class FreeBits {
  public:
-  // Frames of a block; they are numbered from 0 here.
+  // Frames per block; frames are numbered from 0 here.
   static constexpr int kShift = 18;
   static constexpr uint64_t kSize = uint64_t{1} << kShift;
 
-  // All free, or none.
+  // All frames free, or all taken.
   explicit FreeBits(bool all_free);
 
-  // Makes [first, first + count) free, or not free.
+  // Make [first, first + count) free, or taken.
   // REQUIRES: first + count <= kSize.
   void Set(uint64_t first, uint64_t count) {
     if (count != 1) return SetMany(first, count);
@@ -38,9 +38,10 @@ class FreeBits {
     if (word == 0) summary_[first / 4096] &= ~(uint64_t{1} << first / 64 % 64);
   }
 
-  // Makes free frames from `at` on, below `end`, not free: at most `most` of
-  // those that share 64 bits with `at`.  Returns them as bits, the lowest for
-  // frame at / 64 * 64.  REQUIRES: at < end <= kSize.
+  // Takes free frames of [at, end), at most `most` of those that share a 64-bit
+  // word with `at`.  Returns them as bits; the lowest bit is frame at / 64 *
+  // 64.
+  // REQUIRES: at < end <= kSize.
   uint64_t TakeBits(uint64_t at, uint64_t end, uint64_t most) {
     uint64_t& word = words_[at / 64];
     uint64_t taken = word & ~uint64_t{0} << at % 64;
@@ -54,10 +55,10 @@ class FreeBits {
     return taken;
   }
 
-  // The first free frame at or behind `at`; kSize if there is none.
+  // The first free frame at or after `at`, else kSize.
   // REQUIRES: at <= kSize.
   uint64_t NextFree(uint64_t at) const;
-  // The first frame in [at, end) that is not free; `end` if there is none.
+  // The first taken frame in [at, end), else `end`.
   // REQUIRES: end <= kSize.
   uint64_t NextTaken(uint64_t at, uint64_t end) const;
 

@@ -1,8 +1,9 @@
-// What the frames of one owner hold, for the frames that were ever written.
+// The contents of one owner's frames, for frames that were written.
 //
-// A frame that is not here reads as zeros and costs nothing.  Contents go with
-// Drop() when a frame is freed, so no later owner can see them.  Pages are
-// those of a PageStore: what needs one gets it first, and then cannot fail.
+// A frame without an entry reads as zeros and costs nothing.  Drop() discards
+// the contents of a freed frame, so that no later owner sees them.  Pages come
+// from a PageStore: a caller that needs one takes it first, and then cannot
+// fail.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
 
@@ -25,46 +26,48 @@ namespace simvisor {
 
 class PageContents {
  public:
-  // Of pages of `store`.
+  // Contents are pages of `store`.
   explicit PageContents(std::shared_ptr<PageStore> store)
       : store_(std::move(store)) {}
   PageContents(PageContents&&) noexcept = default;
   PageContents& operator=(PageContents&&) noexcept = default;
 
-  // Forgets everything.
+  // Discards everything.
   void Clear() { pages_.clear(); }
 
-  // The bytes of `mfn`, or null if it was never written since it was dropped.
-  // Valid until the next call that is not const.
+  // The bytes of `mfn`, or null if it was not written since it was last
+  // dropped.  Valid until the next call that is not const.
   const Page* Find(Mfn mfn) const;
 
-  // The first frame of `frames` that was written; None() if there is none.
+  // The first written frame of `frames`; None() if none of them was written.
   Mfn FirstIn(MfnExtent frames) const;
 
   // Copies bytes of `mfn` from `offset` on to `out`.
   // REQUIRES: offset + out.size() <= kPageSize.
   void Read(Mfn mfn, uint64_t offset, absl::Span<char> out) const;
 
-  // Overwrites bytes of `mfn` from `offset` on.  All zeros over a frame that is
-  // not here cost nothing, and those over a whole frame make it one that is not
-  // here.  If TakesPage(), it takes the last of `spare`, a page of zeros.
-  // REQUIRES: offset + data.size() <= kPageSize; there is one.
+  // Overwrites bytes of `mfn` from `offset` on.  Writing zeros to a frame
+  // without an entry costs nothing, and writing zeros over a whole frame
+  // removes its entry.  If TakesPage(), it takes the last page, which must be
+  // zeros, of `spare`.
+  // REQUIRES: offset + data.size() <= kPageSize; `spare` has a page if
+  // TakesPage().
   void Write(Mfn mfn, uint64_t offset, absl::string_view data,
              std::vector<PagePtr>& spare);
   bool TakesPage(Mfn mfn, absl::string_view data) const;
 
-  // Hand what a frame holds from one owner to another; null stands for zeros.
-  // Put() REQUIRES: Find(mfn) is null.
+  // Move the content of a frame from one owner to another; null means zeros.
+  // REQUIRES: for Put(), Find(mfn) is null.
   PagePtr Take(Mfn mfn);
   void Put(Mfn mfn, PagePtr page);
 
-  // Forgets what `frames` hold.  Cost grows with what was written there, not
-  // with the extent.
+  // Discards the contents of `frames`.  Cost grows with the number of written
+  // frames, not with the extent.
   void Drop(MfnExtent frames) {
     if (!pages_.empty()) DropWritten(frames);
   }
 
-  // Frames with contents.
+  // The number of frames with contents.
   size_t size() const { return pages_.size(); }
 
  private:

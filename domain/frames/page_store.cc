@@ -38,8 +38,8 @@ struct PageStore::Chunk {
   uint32_t free_pages = kChunkPages;
   uint32_t kept_pages = 0;
   AddressSpace::Mapping memory;
-  Page* pages;             // in memory
-  Chunks::iterator place;  // in the list it is in
+  Page* pages;             // mapped memory
+  Chunks::iterator place;  // in the list that has the chunk
 };
 
 void PageStore::Return::operator()(Page* page) const {
@@ -106,12 +106,12 @@ void PageStore::CountTaken() {
 
 bool PageStore::MakeRoom(size_t count) {
   while (room_ < count) {
-    // Never the last that there is: messages and threads need some as well.
+    // Leave some address space for messages and threads.
     if (!space_.Map(kSpareBytes, /*faults=*/nullptr).ok()) return false;
     absl::StatusOr<AddressSpace::Mapping> memory =
         space_.Map(kChunkBytes, /*faults=*/nullptr);
     if (!memory.ok()) return false;
-    // Chunks that have room already come first, so that others become free.
+    // Use up chunks that already have room first, so that others become free.
     roomy_.emplace_back(*std::move(memory));
     roomy_.back().place = std::prev(roomy_.end());
     room_ += kChunkPages;
@@ -181,7 +181,7 @@ void PageStore::Trim() {
         chunk->kept[end / 64] &= ~(uint64_t{1} << end % 64);
         ++end;
       }
-      // Cannot fail: it is a private mapping without locked pages.
+      // Cannot fail: this is a private mapping without locked pages.
       madvise(chunk->pages + first, (end - first) * kPageSize, MADV_DONTNEED);
       chunk->kept_pages -= end - first;
       kept_ -= end - first;

@@ -39,7 +39,7 @@ uint64_t ScatterPlaces::IndexOf(Mfn mfn) const {
 
 Mfn ScatterPlaces::Next(Mfn first, Mfn end) {
   const uint64_t begin_index = IndexOf(first);
-  // The modulus favours low places by less than one in 2^24 even with 2^40
+  // The modulo favours low places by less than one in 2^24, even with 2^40
   // frames.
   const uint64_t index =
       begin_index + NextRandom(state_) % (IndexOf(end) - begin_index);

@@ -1,10 +1,10 @@
-// The places at which scattered frames are looked for.
+// The places where scattered allocation looks for frames.
 //
 // A reproducible series of RAM frames: the same RAM and seed give the same
-// series on every machine and compiler, hence a generator of our own
+// series on every machine and compiler.  So it uses its own generator
 // (splitmix64 by Steele, Lea and Flood) and no distribution of the standard
-// library.  Holes between the RAM are never drawn, so that the frames behind a
-// hole are no more likely than others.
+// library.  Holes between the RAM are never drawn, so the frame after a hole
+// is not more likely than others.
 //
 // Thread safety: thread-compatible; FramePool serialises with its mutex.
 
@@ -31,10 +31,10 @@ class ScatterPlaces {
  private:
   struct Stretch {
     Mfn first;
-    uint64_t end_index;  // RAM frames up to its end
+    uint64_t end_index;  // the number of RAM frames up to its end
   };
 
-  // RAM frames below `mfn`.
+  // The number of RAM frames below `mfn`.
   uint64_t IndexOf(Mfn mfn) const;
 
   std::vector<Stretch> stretches_;

@@ -1,7 +1,6 @@
-// What pages hold that have no frames yet, by pfn.
+// Contents of pages that have no frames yet, by pfn.
 //
-// Pages of zeros cost nothing; others are those of a PageStore, and count
-// there.
+// Pages of zeros cost nothing; others come from a PageStore and count there.
 //
 // Thread safety: thread-compatible.
 
@@ -25,12 +24,12 @@ namespace simvisor {
 
 class StagedContents {
  public:
-  // For pages of `owner`, out of `store`.
+  // Stages pages of `owner`; they come from `store`.
   StagedContents(std::shared_ptr<PageStore> store, DomainId owner)
       : store_(std::move(store)), owner_(owner) {}
 
-  // Sets what a page holds, kPageSize bytes.  Fails without changing anything:
-  // see PageStore::Take().
+  // Sets the content of a page, kPageSize bytes.  A failure changes nothing;
+  // errors as for PageStore::Take().
   absl::Status Set(Pfn pfn, absl::Span<const char> data) {
     const bool zero = std::all_of(data.begin(), data.end(),
                                   [](char byte) { return byte == 0; });
@@ -50,7 +49,7 @@ class StagedContents {
     return absl::OkStatus();
   }
 
-  // Copies what a page holds; zeros if it was never set.
+  // Copies the content of a page; zeros if it was never set.
   void Read(Pfn pfn, absl::Span<char> out) const {
     const auto at = pages_.find(pfn.value());
     if (at == pages_.end()) {
@@ -60,7 +59,7 @@ class StagedContents {
     }
   }
 
-  // Hands all pages to visit(pfn, page) in ascending order; none is left.
+  // Passes all pages to visit(pfn, page) in ascending order and keeps none.
   template <typename Visit>
   void TakeAll(Visit visit) {
     for (auto& [pfn, page] : pages_) visit(pfn, std::move(page));

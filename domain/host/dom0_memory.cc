@@ -12,8 +12,7 @@ namespace {
 
 constexpr PageCount kDom0Memory(4 * kPagesPerGiB);
 
-// `pages` of RAM at the first place behind the last RAM of `e820` that no entry
-// takes.
+// `pages` of RAM at the first free place after the last RAM of `e820`.
 E820Entry RamBehind(const E820Map& e820, PageCount pages) {
   E820Entry ram = {e820.RamPages().back().end().value() * kPageSize,
                    pages.in_bytes(), E820Type::kRam};
@@ -24,8 +23,8 @@ E820Entry RamBehind(const E820Map& e820, PageCount pages) {
   return ram;
 }
 
-// Gives the machine of `dom0` RAM that dom0, by its kernel's map, must have had
-// beside that.
+// Adds to dom0's machine the RAM that dom0 must have had besides its kernel's
+// map.
 void AddRamBesideMap(Dom0Memory& dom0) {
   const PageCount most = RamForDomains(dom0.machine);
   const PageCount memory = std::min(dom0.memory, RamOf(dom0.machine));
@@ -34,7 +33,7 @@ void AddRamBesideMap(Dom0Memory& dom0) {
   std::vector<E820Entry> entries = dom0.machine.entries();
   entries.push_back(ram);
   absl::StatusOr<E820Map> machine = E820Map::CreateDerived(std::move(entries));
-  if (!machine.ok()) return;  // addresses end there
+  if (!machine.ok()) return;  // no room below the end of physical addresses
   dom0.machine = *std::move(machine);
   dom0.notes.push_back(absl::StrFormat(
       "the machine gets %d pages of RAM more than the map has, at 0x%x: dom0's "
@@ -81,7 +80,7 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
   Dom0Memory dom0;
   dom0.memory =
       log_asks ? *log.dom0_memory : memory.value_or(DefaultDom0Memory(log.map));
-  // The log's limit is that of the log's size.
+  // The log's limit goes with the log's size.
   const std::optional<PageCount> limit =
       max_memory.has_value() || !log_asks ? max_memory : log.dom0_max_memory;
   if (limit.has_value() && *limit < dom0.memory) {

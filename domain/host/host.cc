@@ -19,10 +19,10 @@ constexpr char kDom0Name[] = "Domain-0";
 // (MACH2PHYS_COMPAT_NR_ENTRIES): 166 GiB of frames.
 constexpr uint64_t kCompatM2pEntries = 43515904;
 
-// One past the last frame that a 32-bit PV guest is given.  On a machine within
-// reach of its m2p table that is the machine's end, else the largest power of
-// two within reach, 128 GiB.  Source: domain_clamp_alloc_bitsize(),
-// switch_compat() in arch/x86 of Xen.
+// One past the last frame that a 32-bit PV guest may get.  If the whole machine
+// is within reach of the guest's m2p table, that is the machine's end; else it
+// is the largest power of two within reach, 128 GiB.  Source:
+// domain_clamp_alloc_bitsize(), switch_compat() in arch/x86 of Xen.
 Mfn CompatEnd(Mfn max_mfn) {
   return max_mfn.value() <= kCompatM2pEntries
              ? max_mfn
@@ -209,7 +209,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
           cpus_, spec.vcpus,
           absl::StrFormat("create of domain \"%s\"", spec.name),
           spec.vcpu_affinities));
-  // The domain keeps its spec for good, but has these as masks.
+  // The domain keeps its spec for life, but stores affinities as masks.
   spec.vcpu_affinities = {};
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, Reserve(spec, "create"));
   const PageCount max_pages = MaxPagesFor(spec.memory);

@@ -9,11 +9,11 @@ namespace {
 
 constexpr size_t kMaxFindings = 1000;
 
-// Holds any number of domains still.  Where it has to wait for one it holds no
-// other, so that an operation on one domain does not hold up the rest; that
-// goes well unless ever new operations begin, which is why after some tries it
-// waits with what it has, in ascending order of the ids.  The analysis of lock
-// annotations cannot follow a list of locks.
+// Holds any number of domains still.  While it waits for one domain it holds no
+// other, so that a running operation on one domain does not block the rest.
+// That may never succeed if new operations keep coming; so after some tries it
+// waits while holding what it has, in ascending order of ids.  The analysis of
+// lock annotations cannot follow a list of locks.
 class AllDomainsLock {
  public:
   explicit AllDomainsLock(absl::Span<const std::shared_ptr<Domain>> domains)
@@ -32,8 +32,8 @@ class AllDomainsLock {
   AllDomainsLock& operator=(const AllDomainsLock&) = delete;
 
  private:
-  // Waits for number `first`, then takes the others without waiting.  On
-  // failure none is held, and `first` is the one that was busy.
+  // Waits for number `first`, then tries the others without waiting.  On
+  // failure it holds no lock, and `first` is the one that was busy.
   bool TryAll(size_t& first) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (domains_.empty()) return true;
     domains_[first]->LockForAudit();
@@ -52,7 +52,7 @@ class AllDomainsLock {
   const absl::Span<const std::shared_ptr<Domain>> domains_;
 };
 
-// REQUIRES: the domain is held by an AllDomainsLock.
+// REQUIRES: an AllDomainsLock holds the domain.
 PageCount AuditHeld(const Domain& domain,
                     AuditReport& report) ABSL_NO_THREAD_SAFETY_ANALYSIS {
   return domain.Audit(report.findings, &report.words);
@@ -92,7 +92,7 @@ absl::Status Host::Audit(StopCheck stop, AuditReport& report) const {
 absl::Status Host::AuditDomains(
     absl::Span<const std::shared_ptr<Domain>> domains, StopCheck stop,
     AuditReport& report) const {
-  // The caller may be gone by the time the locks are had.
+  // The caller may have gone while this waited for the locks.
   SIMVISOR_RETURN_IF_ERROR(stop());
   const AllDomainsLock hold(domains);
   PageCount held;

@@ -1,4 +1,4 @@
-// How domains end, and what keeps a dying one.
+// How domains end, and what keeps a dying one in the table.
 
 #include <utility>
 
@@ -10,7 +10,7 @@
 namespace simvisor {
 namespace {
 
-// Hash tables do not shrink by themselves.
+// Hash tables do not shrink on their own.
 template <typename Map>
 void ShrinkIfSparse(Map& map) {
   if (map.size() < map.capacity() / 8) map.rehash(0);
@@ -35,7 +35,7 @@ absl::StatusOr<PageCount> Host::DestroyDomain(
       TakeName(domain->id(), at->second);
     }
   }
-  // Only one caller gets past here; the others learn that it is dying.
+  // Only one caller gets past here; the others get DOMAIN_DYING.
   std::vector<DomainId> gone = {domain->id()};
   SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed, domain->Destroy(&gone));
   ForgetGone(gone);
@@ -75,16 +75,16 @@ void Host::Abandon(DomainId id) {
     }
   }
   std::vector<DomainId> drained;
-  // One that failed while it was given frames is dying already.
+  // A domain that failed while it was given frames is dying already.
   domain->Destroy(&drained).IgnoreError();
   ForgetGone(drained);
   std::vector<std::shared_ptr<Domain>> gone;
   absl::MutexLock lock(&mu_);
-  // Whoever unmapped the last of its frames may have removed it by now.
+  // A call that unmapped the last of its frames may have removed it by now.
   const auto at = domains_.find(id);
   const bool there = at != domains_.end() && at->second.domain == domain;
   if (there && !ForgetIfGone(id, gone)) {
-    // Others have mapped its frames meanwhile.
+    // Other domains have mapped its frames meanwhile.
     Show(at->second);
     return;
   }
@@ -92,8 +92,8 @@ void Host::Abandon(DomainId id) {
 }
 
 void Host::TakeBackId(DomainId id) {
-  // No caller has been told the id; unless others followed, it is the next one
-  // again.
+  // No caller has been told the id; unless later ids were assigned, the next
+  // domain gets it.
   if (last_id_ == id.value() && last_id_ > 0) {
     last_id_ = static_cast<uint16_t>(last_id_ - 1);
   }
@@ -102,7 +102,7 @@ void Host::TakeBackId(DomainId id) {
 void Host::TakeName(DomainId id, Entry& entry) {
   if (!entry.name.empty()) names_.erase(entry.name);
   entry.name.clear();
-  // A successor may have taken the uuid of a dying domain.
+  // A later domain may have the uuid of a dying one.
   const auto at = uuids_.find(entry.uuid);
   if (at != uuids_.end() && at->second == id) uuids_.erase(at);
   pci_owners_.Release(entry.devices, id);
@@ -114,7 +114,7 @@ void Host::TakeName(DomainId id, Entry& entry) {
 
 void Host::ForgetGone(absl::Span<const DomainId> ids) {
   if (ids.empty()) return;
-  // What a domain has left may take long to free: not under the lock.
+  // Freeing a dead domain's remains may take long: not under the lock.
   std::vector<std::shared_ptr<Domain>> gone;
   absl::MutexLock lock(&mu_);
   for (const DomainId id : ids) ForgetIfGone(id, gone);
@@ -125,8 +125,8 @@ bool Host::ForgetIfGone(DomainId id,
   const auto at = domains_.find(id);
   if (at == domains_.end()) return true;
   Entry& entry = at->second;
-  // One that is being built is its builder's to remove, and has its name until
-  // then; without a domain, it is another of the same id that came later.
+  // A domain that is being built still has its name, and its builder removes
+  // it; an entry without a domain is a later one with the same id.
   if (entry.domain == nullptr || !entry.name.empty() ||
       !entry.domain->IsGone()) {
     return false;

@@ -141,7 +141,7 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
       domain_->PlanGuest(notes, received_.pages, end_, limits, stop));
   SIMVISOR_RETURN_IF_ERROR(domain_->TakeIn(planned.ram, received_, stop));
   SIMVISOR_RETURN_IF_ERROR(domain_->GiveFrames(*planned.guest, stop));
-  // The host's table must have the guest as soon as it has the frames.
+  // The host's table must have the guest as soon as the guest has the frames.
   host_.Replace(id(), planned.guest, [&] {
     domain_->HandOver(*planned.guest, notes.record_pages, arrival);
   });

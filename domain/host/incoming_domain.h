@@ -1,11 +1,10 @@
-// A domain on its way into a host, out of an image.
+// A domain that arrives at a host from an image.
 //
-// Takes id, name and uuid like a domain that is being built, and promises of
-// frames as pages come; no call finds it, but Host::ListIncoming() lists it.
-// Frames are given at the end, all at
-// once.  It becomes a domain of the host with Awaken()
-// or AdoptForeignKernel(), once; until then, whatever goes wrong, nothing is
-// left of it when this object goes.
+// Like a domain that is being built it takes id, name and uuid, and it claims
+// frames as pages come.  No call finds it, but Host::ListIncoming() lists it.
+// It gets all its frames together at the end.  Awaken() or
+// AdoptForeignKernel(), called once, makes it a domain of the host; if that
+// does not happen, the destructor leaves nothing behind, whatever went wrong.
 //
 // Thread safety: one thread at a time; the host may be used meanwhile.
 
@@ -29,13 +28,14 @@ namespace simvisor {
 
 class IncomingDomain {
  public:
-  // Begins a domain whose pfns end at `end`.  Of `spec`, what the guest's
-  // kernel notes about itself (map, options, limits) is not looked at; memory
-  // of 0 pages stands for `end`, 0 virtual CPUs for
-  // those of the guest.  A `claim` of pages is made first.
+  // Begins a domain whose pfns end at `end`.  Ignores what `spec` says about
+  // things that the guest's kernel records itself (map, options, limits);
+  // memory of 0 pages means `end`, and 0 virtual CPUs means those of the guest.
+  // First claims `claim` pages.
   //
-  // Errors as Host::CreateDomain(); RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED
-  // if the host has not `claim` frames to promise.  `host` must outlive it.
+  // Errors as for Host::CreateDomain(); RESOURCE_EXHAUSTED
+  // HOST_MEMORY_EXHAUSTED if the host cannot promise `claim` frames.  `host`
+  // must outlive the object.
   static absl::StatusOr<std::unique_ptr<IncomingDomain>> Create(
       Host& host, DomainSpec spec, Pfn end, PageCount claim = PageCount(0));
 
@@ -44,33 +44,33 @@ class IncomingDomain {
   ~IncomingDomain();
 
   DomainId id() const { return domain_->id(); }
-  // Stretches of pages received so far.
+  // The number of extents of pages received so far.
   size_t stretches() const { return received_.pages.extents().size(); }
-  // Virtual CPUs that the spec names; 0 if it leaves them to the image.
+  // Virtual CPUs in the spec; 0 if it leaves the number to the image.
   uint32_t vcpus() const { return vcpus_; }
 
-  // Notes that `pfns` have pages and promises frames to those that had none.
-  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED.  REQUIRES: pfns are below the
-  // end.
+  // Records that `pfns` have pages and claims frames for the new ones.
+  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED.
+  // REQUIRES: pfns are below the end.
   absl::Status Receive(PfnExtent pfns);
-  // Set and copy what a page holds, kPageSize bytes.
-  // RESOURCE_EXHAUSTED GUEST_CONTENTS_EXHAUSTED, DAEMON_MEMORY_EXHAUSTED.
-  // REQUIRES: it was received.
+  // Set and copy the content of a page, kPageSize bytes.  RESOURCE_EXHAUSTED
+  // GUEST_CONTENTS_EXHAUSTED, DAEMON_MEMORY_EXHAUSTED.
+  // REQUIRES: the page was received.
   absl::Status WritePage(Pfn pfn, absl::Span<const char> data);
   void ReadPage(Pfn pfn, absl::Span<char> page) const;
 
-  // Gives every page its frame, for those who must know frames before
-  // AdoptForeignKernel(); nothing can be received afterwards.
+  // Gives every page its frame, for callers that must know frames before
+  // AdoptForeignKernel(); no page can be received afterwards.
   absl::Status PlaceFrames(StopCheck stop = NeverStop);
   // The frame of a page; None() if it has none.
   Mfn FrameAt(Pfn pfn) const;
 
-  // Make it a domain of the host.  AdoptForeignKernel() REQUIRES:
-  // PlaceFrames() was called.
+  // Make it a domain of the host.
+  // REQUIRES: for AdoptForeignKernel(), PlaceFrames() was called.
   //
-  // Awaken() makes the guest that `notes` tell of.  INVALID_ARGUMENT
-  // IMAGE_MALFORMED if there can be none, before any page has a frame; errors
-  // as Domain::PlanGuest().  When `stop` ends it, nothing is left but this.
+  // Awaken() makes the guest that `notes` describe.  INVALID_ARGUMENT
+  // IMAGE_MALFORMED if that is impossible, before any page has a frame; errors
+  // as for Domain::PlanGuest().  If `stop` ends it, only this object is left.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
       const GuestNotes& notes, LimitsFrom limits = LimitsFrom::kNotes,
       Arrival arrival = Arrival::kPaused, StopCheck stop = NeverStop);
@@ -89,7 +89,7 @@ class IncomingDomain {
   const uint32_t vcpus_;
   const FrameReach reach_;
   ReceivedPages received_;
-  // What the claim has left, for those who list domains on their way in.
+  // What is left of the claim, for callers that list incoming domains.
   const std::shared_ptr<std::atomic<uint64_t>> promised_;
   bool placed_ = false;
   bool arrived_ = false;

@@ -1,4 +1,5 @@
-// Which domain has which PCI function of the machine: one at most.
+// Which domain has which PCI function of the machine; at most one domain has
+// it.
 //
 // Thread safety: thread-compatible.
 
@@ -22,14 +23,15 @@ class PciOwners {
     DomainId owner;
   };
 
-  // The first of `devices` of which a domain has a function, and that domain;
-  // nullopt if all are free.
+  // The first of `devices` with a function that a domain has, and that domain;
+  // nullopt if all functions are free.
   std::optional<Owned> FindOwned(absl::Span<const PciAddress> devices) const;
 
-  // Gives `devices` to `owner`.  REQUIRES: all are free.
+  // Gives `devices` to `owner`.
+  // REQUIRES: all are free.
   void Assign(absl::Span<const PciAddress> devices, DomainId owner);
 
-  // Takes `devices` from `owner`, but for those that it does not have.
+  // Takes from `owner` those of `devices` that it has.
   void Release(absl::Span<const PciAddress> devices, DomainId owner);
 
  private:

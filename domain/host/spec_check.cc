@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 255;
 constexpr size_t kMaxPciDevices = 64;
-// What lists show for a dying domain.
+// What lists show as the name of a dying domain.
 constexpr absl::string_view kNameless = "(null)";
 
 absl::Status NameError(absl::string_view name, absl::string_view what) {
@@ -26,8 +26,8 @@ absl::Status NameError(absl::string_view name, absl::string_view what) {
                       Printable(name.substr(0, kMaxNameBytes)), what));
 }
 
-// Whether people see nothing of the character `code`: a space of Unicode's, the
-// braille pattern without dots, the note without a head.
+// Whether the character `code` looks blank: a Unicode space, the braille
+// pattern without dots, the null notehead.
 bool IsBlank(uint32_t code) {
   return IsSpace(code) || code == 0x2800 || code == 0x1d159;
 }
@@ -43,8 +43,8 @@ std::string WithoutBlanks(absl::string_view name) {
   return seen;
 }
 
-// People tell domains apart by what they see of their names, and terminals obey
-// the characters that they do not see.
+// People tell domains apart by the visible part of their names, and terminals
+// obey characters that people do not see.
 absl::Status CheckCharacters(absl::string_view name) {
   if (const auto fault = FindNonUtf8(name)) {
     return NameError(name, absl::StrCat(*fault,
@@ -94,7 +94,7 @@ absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
                       spec.name, value, what, limit));
 }
 
-// A device that is named twice, if any.
+// The first device that is named twice; nullopt if all differ.
 std::optional<PciAddress> NamedTwice(const std::vector<PciAddress>& devices) {
   for (size_t i = 0; i < devices.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {

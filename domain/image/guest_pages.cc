@@ -21,7 +21,7 @@ constexpr absl::string_view kStartInfoMagic[] = {"xen-3.0-x86_64",
 constexpr uint64_t kContextFlags = 0x24;
 constexpr uint64_t kGdtEntries = 32;
 
-// Present, writable, accessed, dirty; and a PAE root's.
+// Present, writable, accessed, dirty; and the entry of a PAE root.
 constexpr uint64_t kLeafEntry = 0x63;
 constexpr uint64_t kPaeRootEntry = 0x1;
 

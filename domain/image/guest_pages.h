@@ -1,8 +1,8 @@
-// The structures of a suspended guest that an image carries beside its memory.
+// The structures of a suspended guest that an image carries besides its memory.
 //
-// All names of pages are pfns, as in an image.  start_info has, behind what Xen
-// defines, where the kernel's notes lie (SuspendRecord): a restorer that does
-// not know them takes them for what they are, bytes of the guest's.
+// All pages are named by pfn, as in an image.  Behind the fields that Xen
+// defines, start_info says where the kernel's notes lie (SuspendRecord); a
+// restorer that does not know them treats them as ordinary bytes of the guest.
 //
 // Thread safety: pure functions.
 
@@ -21,27 +21,28 @@
 
 namespace simvisor {
 
-// What start_info says about the notes, and what of it they must agree with.
+// What start_info says about the notes, and what the notes must agree with.
 struct NotesPlace {
-  bool magic = false;  // that of the architecture
+  bool magic = false;  // whether it is the magic of the architecture
   PageCount pages;     // nr_pages
   Pfn store;
   Pfn console;
   uint64_t bytes = 0;
-  Pfn first;  // page
-  // The others of the record that hold something: how many it names, and as
-  // many of them as a record has at most.
+  Pfn first;  // first page
+  // The record's other pages with content: how many start_info names, and their
+  // pfns, at most as many as a record can have.
   uint64_t other_pages = 0;
   std::vector<Pfn> record_pages;
 };
 
-// start_info as the guest leaves it, with the place of its notes.
+// start_info as the guest leaves it, including the place of its notes.
 Page MakeStartInfo(const SuspendRecord& record);
-// nullopt if the page has none.
+// nullopt if the page does not name notes.
 std::optional<NotesPlace> FindNotes(Arch arch,
                                     absl::Span<const char> start_info);
 
-// The i-th page of the notes.  REQUIRES: i < notes_pages.size().
+// The i-th page of the notes.
+// REQUIRES: i < notes_pages.size().
 Page MakeNotesPage(const SuspendRecord& record, size_t i);
 
 // The table at record.tables[i] that leads to start_info; in the tree view.
@@ -49,7 +50,7 @@ Page MakeTable(const SuspendRecord& record, size_t i);
 
 // vcpu_guest_context; its size follows from the architecture.
 std::string MakeContext(const SuspendRecord& record);
-// As the domain had it when it suspended.
+// shared_info as the domain had it when it suspended.
 Page MakeSharedInfo(const SuspendRecord& record);
 
 }  // namespace simvisor

@@ -1,4 +1,4 @@
-// What stands around the records of a save image: headers and layers.
+// What surrounds the records of a save image: headers and layers.
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"

@@ -1,8 +1,8 @@
-// What images on their way in hold, beside the pages of their guests.
+// Memory that incoming images hold, not counting the pages of their guests.
 //
-// Each image charges what it keeps to one budget of the host's
-// (HostConfig::max_image_memory) before it takes it: lists and sets of pfns,
-// records that are not complete, the kernel's notes.
+// Each image charges what it keeps to one budget of the host
+// (HostConfig::max_image_memory) before it allocates: lists and sets of pfns,
+// incomplete records, the kernel's notes.
 //
 // Thread safety: constants and pure functions.
 
@@ -16,16 +16,16 @@
 
 namespace simvisor {
 
-// An extent of a PfnSet, in a tree whose nodes are half full.
+// One extent of a PfnSet, in a tree whose nodes are half full.
 inline constexpr uint64_t kBytesPerStretch = 40;
-// What a byte of the kernel's notes becomes at most while it is read, itself
-// included: an extent takes three or more.
+// The most memory that a byte of the kernel's notes takes while it is read,
+// including the byte: an extent takes three bytes or more.
 inline constexpr uint64_t kBytesPerNotesByte = 10;
-// What a byte of a configuration in JSON becomes while it is read.
+// Memory that a byte of a JSON configuration takes while it is read.
 inline constexpr uint64_t kBytesPerConfigByte = 48;
 
 // RESOURCE_EXHAUSTED IMAGE_MEMORY_EXHAUSTED for an image that would hold
-// `wanted` bytes, and whose `charge` could not be made as large.
+// `wanted` bytes, more than the budget of `charge` allows.
 absl::Status ImageMemoryExhausted(uint64_t wanted, const ByteCharge& charge);
 
 }  // namespace simvisor

@@ -10,14 +10,15 @@
 namespace simvisor {
 namespace {
 
-// Words taken together: bounds what is buffered of a record that goes on.
+// Words read together: limits how much of a long record is buffered.
 constexpr uint64_t kWordsPerUnit = 1024;
 
-// Stretches that one more type makes at most: of pages, of ordinary ones or of
-// tables, and the rest of one that it cuts in two.
+// One more type makes at most this many extents: of pages, of ordinary pages or
+// tables, and the rest of an extent that it cuts in two.
 constexpr uint64_t kNewStretches = 3;
 
-// pfns of one batch: far more than any saver writes, and few enough to keep.
+// The most pfns in a batch: far more than any saver writes, and few enough to
+// keep.
 constexpr uint64_t kMaxBatch = uint64_t{1} << 20;
 
 }  // namespace
@@ -26,7 +27,7 @@ absl::Status ImageReader::CheckMemoryAllowed() {
   if (!arch_.has_value()) {
     return Malformed("it comes before X86_PV_INFO");
   }
-  // Version 2 has no such record; its place is here.
+  // Version 2 has no STATIC_DATA_END record; it would be here.
   if (version_ < kImageVersion) static_data_ended_ = true;
   if (!static_data_ended_) return Malformed("it comes before STATIC_DATA_END");
   return absl::OkStatus();

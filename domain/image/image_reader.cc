@@ -9,9 +9,9 @@
 namespace simvisor {
 namespace {
 
-// A unit that is longer is counted while it is put together.
+// Longer units are counted while they are assembled.
 constexpr uint64_t kUncountedBytes = uint64_t{16} << 10;
-// A virtual CPU's pages in a tree.
+// The pages of one virtual CPU in a tree.
 constexpr uint64_t kBytesPerContext = 256;
 
 uint64_t Padded(uint64_t bytes) {
@@ -180,7 +180,7 @@ absl::Status ImageReader::BeginRecord() {
   };
   switch (type) {
     case RecordType::kEnd:
-      // Its length is not looked at.
+      // Its length is not checked.
       left_ = Padded(length_);
       return TakeSkipped();
     case RecordType::kVerify:

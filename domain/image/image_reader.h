@@ -1,21 +1,21 @@
-// Reads a save image, in whatever pieces its bytes come.
+// Reads a save image whose bytes may come in pieces of any size.
 //
-// Takes the libxc stream, version 2 or 3, with or without the libxl and xl
-// layers around it, for x86 PV guests, and enforces what Xen's restorer insists
-// on; what that does not look at (reserved fields, padding) is not looked at
-// here either.  Of what the restorer would take, this refuses as
-// IMAGE_UNSUPPORTED: more than one P2M_FRAMES record, or one that does not
-// begin at pfn 0, and records of HVM guests, emulators and checkpoints.
-// Source: xg_sr_restore.c, xg_sr_restore_x86_pv.c, libxl_stream_read.c.
+// Reads the libxc stream, version 2 or 3, with or without the libxl and xl
+// layers around it, for x86 PV guests, and enforces what Xen's restorer
+// enforces; what the restorer ignores (reserved fields, padding) is ignored
+// here too.  Some images that the restorer accepts are refused as
+// IMAGE_UNSUPPORTED: more than one P2M_FRAMES record, one that does not begin
+// at pfn 0, and records of HVM guests, emulators and checkpoints.  Source:
+// xg_sr_restore.c, xg_sr_restore_x86_pv.c, libxl_stream_read.c.
 //
 // Memory: the body of one short record; the leaf pages of P2M_FRAMES; the pfns
 // of one batch, at most 2^20; and PageTypes.  All of it grows as bytes come,
-// never by a length that a record declares, and is charged to a budget before
-// it is taken.
+// never with a length that a record declares, and is charged to a budget before
+// it is allocated.
 //
-// Work: what is done in one call of Feed() is bounded by its bytes, but for the
-// types of a batch, of 2^20 pfns at most, and the checks at the end, which both
-// ask `stop`.
+// Work: one call of Feed() does work in proportion to its bytes, except for the
+// types of a batch, of 2^20 pfns at most, and the checks at the end; both ask
+// `stop`.
 //
 // Thread safety: thread-compatible.
 
@@ -50,19 +50,19 @@ class ImageReader {
   explicit ImageReader(ImageSink& sink, ByteBudget* budget = nullptr)
       : sink_(sink), charge_(budget) {}
 
-  // Virtual CPUs that the domain has; ids must be below.  Until it is called,
-  // any number up to Xen's limit for a PV domain.
+  // Sets how many virtual CPUs the domain has; ids must be below that.  Before
+  // the call the limit is Xen's maximum for a PV domain.
   void SetVcpus(uint32_t vcpus) { vcpus_ = vcpus; }
 
-  // Takes the next bytes.  Behind the image's end they are ignored, as
+  // Reads the next bytes.  Bytes after the image's end are ignored, as
   // restorers leave them unread.  After a failure every call fails with the
   // same status.
   //
   // INVALID_ARGUMENT IMAGE_MALFORMED, IMAGE_UNSUPPORTED, with record, offset,
   // value and limit; RESOURCE_EXHAUSTED IMAGE_MEMORY_EXHAUSTED; the status of
-  // `stop`; or one of the sink.
+  // `stop`; or a status of the sink.
   absl::Status Feed(absl::string_view bytes, StopCheck stop = NeverStop);
-  // Says that no more bytes come.  INVALID_ARGUMENT IMAGE_TRUNCATED unless the
+  // Call when no more bytes come.  INVALID_ARGUMENT IMAGE_TRUNCATED unless the
   // image has ended.
   absl::Status Finish();
 
@@ -72,10 +72,10 @@ class ImageReader {
   uint32_t vcpus_seen() const {
     return contexts_.empty() ? 0 : contexts_.rbegin()->first + 1;
   }
-  // Pages of the p2m list's leaves, by leaf and as a set, of what has come.
+  // Pages of the p2m list's leaves received so far, by leaf and as a set.
   absl::Span<const uint64_t> p2m_pages() const { return p2m_pages_; }
   const PfnSet& p2m_page_set() const { return p2m_page_set_; }
-  // The types of pages read; null before P2M_FRAMES.
+  // The types of pages read so far; null before P2M_FRAMES.
   const PageTypes* types() const {
     return types_.has_value() ? &*types_ : nullptr;
   }
@@ -97,7 +97,7 @@ class ImageReader {
     kBatchHead,  // the head of PAGE_DATA
     kBatchWords,
     kBatchPage,
-    kVcpuHead,  // the head of a record of a virtual CPU that is skipped
+    kVcpuHead,  // the head of a vCPU record that is skipped
     kSkipped,   // body of an optional record, piece by piece
     kDone,
   };
@@ -109,9 +109,9 @@ class ImageReader {
   absl::Status FeedUnits(absl::string_view bytes);
   absl::Status Take(absl::string_view unit);
   absl::Status AskStop() const { return (*stop_)(); }
-  // Charges what is held now, and `more` bytes.
+  // Charges what is held now plus `more` bytes.
   absl::Status Charge(uint64_t more);
-  // Charges and makes room for `more` items.
+  // Charges and reserves room for `more` items.
   template <typename T>
   absl::Status MakeRoom(std::vector<T>& items, size_t more);
   absl::Status Refuse(Reason reason, absl::string_view what) const;
@@ -143,7 +143,8 @@ class ImageReader {
   absl::Status TakeBatchHead(absl::string_view unit);
   absl::Status TakeBatchWords(absl::string_view unit);
   absl::Status EndBatchWords();
-  // Notes types of entries [first, end) of the batch, and tells the sink.
+  // Records types of entries [first, end) of the batch, and passes them to the
+  // sink.
   absl::Status NoteTypes(size_t first, size_t end);
   absl::Status TakeBatchPage(absl::string_view page);
   absl::Status NextBatchPage();
@@ -164,11 +165,11 @@ class ImageReader {
 
   State state_ = State::kLayer;
   uint64_t need_ = 8;
-  std::string buffer_;   // of a unit that has not come in full
+  std::string buffer_;   // an incomplete unit
   uint64_t offset_ = 0;  // bytes taken
   uint64_t record_at_ = 0;
   uint64_t records_ = 0;  // records begun
-  uint32_t type_ = 0;     // of the present record
+  uint32_t type_ = 0;     // of the current record
   uint64_t length_ = 0;   // of its body
   bool in_record_ = false;
 
@@ -179,12 +180,12 @@ class ImageReader {
   bool verifying_ = false;
   uint32_t vcpus_ = kMaxVcpus;
 
-  uint64_t left_ = 0;  // units of the present record that are still to come
+  uint64_t left_ = 0;  // units of the current record still to come
   std::vector<uint64_t> p2m_pages_;
   PfnSet p2m_page_set_;
   std::optional<PageTypes> types_;
   std::vector<BatchEntry> batch_;
-  size_t next_page_ = 0;  // of batch_, that may carry data
+  size_t next_page_ = 0;  // next entry of batch_ that may carry data
   absl::btree_map<uint32_t, VcpuPages> contexts_;
 };
 
@@ -192,7 +193,7 @@ template <typename T>
 absl::Status ImageReader::MakeRoom(std::vector<T>& items, size_t more) {
   if (items.capacity() - items.size() >= more) return absl::OkStatus();
   const size_t wanted = std::max(items.size() + more, 2 * items.capacity());
-  // The old items stay until they are copied.
+  // The old items stay until they have been copied.
   const absl::Status status = Charge(wanted * sizeof(T));
   if (!status.ok()) return status;
   items.reserve(wanted);

@@ -182,7 +182,7 @@ absl::StatusOr<std::string> ImageRestorer::ReadNotes(const NotesPlace& place,
 }
 
 absl::Status ImageRestorer::LocaliseTables(StopCheck stop) {
-  // A page that a table names and that was never sent gets a frame too.
+  // A page that a table names but that was never sent gets a frame too.
   const auto receive = [this](uint64_t pfn, uint64_t* to) {
     *to = pfn;
     const absl::Status room = Charge(kBytesPerStretch);

@@ -1,17 +1,18 @@
 // Turns a save image into a domain, piece by piece: all or nothing.
 //
 // An image of a guest of this simulation carries its kernel's notes in its own
-// memory, and the domain goes on where it was.  Any other PV image gives a
-// domain with all its pages, p2m words and page tables, whose kernel is not
-// simulated: it stays BUILT and cannot run.
+// memory, and the domain continues where it was.  Any other PV image gives a
+// domain with all its pages, p2m words and page tables, but its kernel is not
+// simulated: the domain stays BUILT and cannot run.
 //
-// Until Finish() answers a domain, nobody finds it, and whatever goes wrong,
-// nothing is left of it when this object goes.
-// Source: restore() in xg_sr_restore.c.
+// Until Finish() returns the domain, no call finds it; if anything fails, the
+// destructor leaves nothing behind.  Source: restore() in xg_sr_restore.c.
 //
 // Memory: that of the reader, sets of pfns and the notes, charged to the host's
-// budget for images; and the pages' contents, which are the domain's.  Contents
-// of pages of the p2m list are not kept: a restorer writes these pages anew.
+// budget for images; and the pages' contents, which belong to the domain.
+// Contents of pages of the p2m list are not kept: a restorer rewrites these
+// pages.
+//
 // Thread safety: one thread at a time.
 
 #ifndef SIMVISOR_DOMAIN_IMAGE_IMAGE_RESTORER_H_
@@ -37,27 +38,29 @@ namespace simvisor {
 
 class ImageRestorer : private ImageSink {
  public:
-  // What the domain is to be: from the configuration of the xl layer, if the
-  // image has one.  The architecture is the image's.
+  // Returns the spec of the domain, given the configuration from the xl layer
+  // if the image has one.  The architecture is the image's.
   using SpecSource = std::function<absl::StatusOr<DomainSpec>(
       const std::optional<std::string>& config)>;
 
-  // `claim` pages are promised to it first.  A guest that is to arrive held
-  // must be one of this simulation (FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN).
+  // First claims `claim` pages for the domain.  A guest that arrives held must
+  // be one of this simulation (FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN).
   // `host` must outlive this object.
   ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
                 PageCount claim = PageCount(0),
                 Arrival arrival = Arrival::kPaused);
 
-  // Takes the next bytes.  Errors as ImageReader::Feed(), IncomingDomain.
+  // Reads the next bytes.  Errors as for ImageReader::Feed() and
+  // IncomingDomain.
   absl::Status Feed(absl::string_view bytes, StopCheck stop = NeverStop) {
     return reader_.Feed(bytes, stop);
   }
-  // The domain, paused or BUILT; once.  Errors as Feed(), IMAGE_TRUNCATED.
+  // Returns the domain, paused or BUILT; call once.  Errors as for Feed(), and
+  // IMAGE_TRUNCATED.
   absl::StatusOr<std::shared_ptr<Domain>> Finish(StopCheck stop = NeverStop);
 
   bool done() const { return reader_.done(); }
-  // Whether id, name, uuid and claim are settled; no page has come before.
+  // Whether id, name, uuid and claim are settled; no page comes before that.
   bool admitted() const { return incoming_ != nullptr; }
 
  private:
@@ -68,13 +71,13 @@ class ImageRestorer : private ImageSink {
   absl::Status OnPage(BatchEntry entry, absl::Span<const char> data) override;
   absl::Status OnEnd(const VcpuPages& boot_vcpu) override;
 
-  // Charges what is held now, and `more` bytes.
+  // Charges what is held now plus `more` bytes.
   absl::Status Charge(uint64_t more);
   absl::StatusOr<std::shared_ptr<Domain>> Arrive(StopCheck stop);
   absl::Status CheckPlace(const NotesPlace& place) const;
   absl::StatusOr<std::string> ReadNotes(const NotesPlace& place, StopCheck stop,
                                         std::vector<Pfn>& pages);
-  // Gives page tables of a kernel that is not ours their frames back.
+  // Translates the page tables of a foreign kernel from pfns back to frames.
   absl::Status LocaliseTables(StopCheck stop);
   absl::Status TranslateTables(MapFrame map, StopCheck stop);
   absl::Status TranslateOne(Pfn table, int level, MapFrame map);

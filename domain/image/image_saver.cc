@@ -13,13 +13,13 @@
 namespace simvisor {
 namespace {
 
-// Leaves named in one piece: 512 KiB of them.
+// Leaves in one piece: 512 KiB of them.
 constexpr size_t kLeavesPerPiece = size_t{1} << 16;
 // Virtual CPUs in one piece, of 5 KiB each.
 constexpr uint32_t kVcpusPerPiece = 128;
-// Runs that are read at a time, each of which may be a page.
+// Runs read at a time; each may be a page.
 constexpr size_t kRunsPerRead = 128;
-// Data after which a batch is sent: 1 MiB.
+// A batch is sent after this much data: 1 MiB.
 constexpr size_t kDataPagesPerBatch = 256;
 
 PageType TableType(int level, bool pinned) {
@@ -63,7 +63,7 @@ void ImageSaver::StartPass(PfnSet dirty) {
     todo_.Add(ExtentBetween(first, end));
   }
   deferred_.Clear();
-  // What the guest dirtied beyond its own end no image can name.
+  // An image cannot name what the guest dirtied beyond its own end.
   todo_.Remove(ExtentBetween(last_pfn_, Pfn::None()));
   pass_pfns_ = todo_.size();
   step_ = Step::kPages;
@@ -165,7 +165,7 @@ absl::Status ImageSaver::AppendBatch(std::string& out) {
 absl::Status ImageSaver::AddRun(ImageRun run, PageBatch& batch) {
   if (run.kind == ImageRun::Kind::kData) return AddData(std::move(run), batch);
   for (Pfn at = run.pfns.first; at < run.pfns.end();) {
-    // Pages of the record hold nothing as long as the guest runs.
+    // Pages of the record have no content while the guest runs.
     const auto made = made_.lower_bound(at);
     const Pfn end = made == made_.end() ? run.pfns.end()
                                         : std::min(run.pfns.end(), made->first);

@@ -1,4 +1,4 @@
-// What an ImageReader tells of an image, record by record.
+// What an ImageReader reports about an image, record by record.
 //
 // Thread safety: calls come from the thread that feeds the reader.
 
@@ -22,31 +22,31 @@ struct BatchEntry {
   PageType type = PageType::kNormal;
 };
 
-// Registers of one virtual CPU that name pages.
+// The registers of a virtual CPU that name pages.
 struct VcpuPages {
-  Pfn start_info;  // vCPU 0
+  Pfn start_info;  // of vCPU 0
   std::vector<Pfn> gdt;
   Pfn cr3;
-  Pfn cr1 = Pfn::None();  // user page tables of a 64-bit guest, if it has any
+  Pfn cr1 = Pfn::None();  // user page tables of a 64-bit guest, if any
 };
 
-// A status other than OK ends reading, with this status.
+// A status other than OK ends reading with that status.
 class ImageSink {
  public:
   virtual ~ImageSink() = default;
 
-  // The configuration of the xl layer: JSON, by its word.  Comes first.
+  // The configuration of the xl layer, which calls itself JSON.  Comes first.
   virtual absl::Status OnConfig(absl::string_view json) = 0;
   virtual absl::Status OnArch(Arch arch) = 0;
-  // Pages of the leaves for pfns 0 to `last` have come: the reader has them.
+  // The leaf pages for pfns 0 to `last` have come; the reader has them.
   virtual absl::Status OnP2mFrames(Pfn last) = 0;
-  // Part of a PAGE_DATA record, before the pages of any of it.
+  // Part of a PAGE_DATA record; comes before the contents of its pages.
   virtual absl::Status OnBatch(absl::Span<const BatchEntry> entries) = 0;
-  // kPageSize bytes.  Comes for each entry that carries data, but not behind a
-  // VERIFY record, where pages are sent once more to be compared.
+  // A page of kPageSize bytes.  Called for each entry that carries data, except
+  // after a VERIFY record, where pages are sent again for comparison.
   virtual absl::Status OnPage(BatchEntry entry,
                               absl::Span<const char> data) = 0;
-  // All has been read, and every rule was kept.
+  // The whole image has been read and follows all rules.
   virtual absl::Status OnEnd(const VcpuPages& boot_vcpu) = 0;
 };
 

@@ -1,4 +1,4 @@
-// The virtual CPUs of a save image, and what is checked at its end.
+// The virtual CPUs of a save image, and the checks at its end.
 
 #include <string>
 
@@ -9,10 +9,11 @@
 namespace simvisor {
 namespace {
 
-// Leaves checked between two looks at the StopCheck.
+// Leaves checked between two calls of the StopCheck.
 constexpr size_t kLeavesPerStop = 4096;
 
-// The page that a CR3 names: a 32-bit one has its high bits at the bottom.
+// The page that a CR3 names; a 32-bit CR3 has the high bits of the frame at the
+// bottom.
 Pfn PageOfCr3(Arch arch, uint64_t cr3) {
   if (arch == Arch::kX86_64) return Pfn(cr3 >> kPageShift);
   return Pfn(((cr3 >> kPageShift) | (cr3 << (32 - kPageShift))) & ~uint32_t{0});

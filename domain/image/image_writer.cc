@@ -30,7 +30,7 @@ void AppendXlHeader(absl::string_view config, std::string& out) {
   PutLe(kXlByteOrder, 4, out);
   PutLe(kXlConfigIsJson | kXlStreamIsV2, 4, out);
   PutLe(0, 4, out);
-  // The configuration counts with its final NUL.
+  // The length of the configuration includes its final NUL.
   const uint64_t bytes = config.size() + 1;
   PutLe(4 + bytes, 4, out);
   PutLe(bytes, 4, out);
@@ -59,7 +59,7 @@ void AppendImageStart(ImageLayer layer, absl::string_view config,
   PutLe(kDomainX86Pv, 4, out);
   PutLe(kPageShift, 2, out);
   PutLe(0, 2, out);
-  PutLe(4, 4, out);  // the Xen that this stands for
+  PutLe(4, 4, out);  // the version of Xen that this imitates
   PutLe(17, 4, out);
 }
 
@@ -95,7 +95,7 @@ void AppendPfns(absl::Span<const Pfn> pfns, std::string& out) {
 }
 
 void AppendTscInfo(std::string& out) {
-  // Mode 0 (as the host has it) at 1 GHz; simulated guests have no clock.
+  // Mode 0 (as on the host) at 1 GHz; simulated guests have no clock.
   PutRecordHead(RecordType::kX86TscInfo, kTscInfoBytes, out);
   PutLe(0, 4, out);
   PutLe(1000000, 4, out);

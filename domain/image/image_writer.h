@@ -1,8 +1,8 @@
-// The records of a save image, appended to bytes.
+// Appends the records of a save image to a string.
 //
-// Pure: what goes into which record, and in which order, is the caller's
-// business; ImageSaver keeps Xen's order.  Padding and reserved fields are 0.
-// Source: xg_sr_save.c, xg_sr_save_x86_pv.c, libxl_stream_write.c.
+// The caller chooses the records, their contents and their order; ImageSaver
+// keeps Xen's order.  Padding and reserved fields are 0.  Source: xg_sr_save.c,
+// xg_sr_save_x86_pv.c, libxl_stream_write.c.
 //
 // Thread safety: pure functions; PageBatch is thread-compatible.
 
@@ -20,19 +20,20 @@
 
 namespace simvisor {
 
-// All up to the first record of the libxc stream.  `config`, JSON, goes into
-// the xl layer alone.
+// Everything up to the first record of the libxc stream.  `config`, JSON, goes
+// only into the xl layer.
 void AppendImageStart(ImageLayer layer, absl::string_view config,
                       std::string& out);
-// END of the libxc stream, and what its layers end with.
+// The END of the libxc stream, and the ends of its layers.
 void AppendImageEnd(ImageLayer layer, std::string& out);
 
-// A record of any type.  REQUIRES: at most kMaxRecordBytes.
+// A record of any type.
+// REQUIRES: `body` has at most kMaxRecordBytes.
 void AppendRecord(RecordType type, absl::string_view body, std::string& out);
 
 void AppendPvInfo(Arch arch, std::string& out);
-// The head of the record for pfns 0 to `last`, after which the pages of
-// last / words_per_page + 1 leaves must follow by AppendPfns().
+// The head of the record for pfns 0 to `last`; the pages of last /
+// words_per_page + 1 leaves must follow, by AppendPfns().
 void AppendP2mFramesHead(const Abi& abi, Pfn last, std::string& out);
 void AppendPfns(absl::Span<const Pfn> pfns, std::string& out);
 void AppendTscInfo(std::string& out);
@@ -40,19 +41,21 @@ void AppendTscInfo(std::string& out);
 void AppendVcpu(RecordType type, uint32_t vcpu, absl::string_view blob,
                 std::string& out);
 
-// A PAGE_DATA record in the making.
+// A PAGE_DATA record under construction.
 class PageBatch {
  public:
-  // `data`: kPageSize bytes if CarriesData(type), else none.
+  // `data` has kPageSize bytes if CarriesData(type), else it is empty.
   // REQUIRES: !full().
   void Add(Pfn pfn, PageType type, absl::string_view data);
-  // Adds pages without data.  REQUIRES: there is room for them.
+  // Adds pages without data.
+  // REQUIRES: there is room for them.
   void AddEmpty(PfnExtent pfns, PageType type);
 
   bool empty() const { return words_.empty(); }
   bool full() const { return size() == kBatchPages; }
   size_t size() const { return words_.size() / 8; }
-  // Appends the record and starts the next.  REQUIRES: !empty().
+  // Appends the record and starts the next one.
+  // REQUIRES: !empty().
   void AppendTo(std::string& out);
 
  private:

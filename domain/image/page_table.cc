@@ -14,7 +14,7 @@ constexpr uint64_t kSuperpage = uint64_t{1} << 7;
 constexpr uint64_t kFrameMask = ((uint64_t{1} << 52) - 1) & ~(kPageSize - 1);
 constexpr size_t kEntryBytes = 8;
 
-// Entries of a 64-bit root for addresses that are Xen's
+// The entries of a 64-bit root for Xen's own addresses
 // (ROOT_PAGETABLE_FIRST_XEN_SLOT to LAST).
 constexpr bool IsXenSlot(const Abi& abi, int level, size_t entry) {
   return abi.arch == Arch::kX86_64 && level == 4 && entry >= 256 &&

@@ -1,5 +1,5 @@
-// Page-table pages on their way into an image and out of it: entries name mfns
-// on a machine and pfns in an image.
+// Converts page-table pages for an image and back: their entries name mfns on a
+// machine and pfns in an image.
 //
 // Thread safety: pure functions.
 
@@ -15,13 +15,13 @@
 
 namespace simvisor {
 
-// What a page number becomes, or why that cannot be.
+// Converts a page number; an error says why that is impossible.
 using MapFrame = absl::FunctionRef<absl::Status(uint64_t from, uint64_t* to)>;
 
-// Rewrites the frame of every present entry of a table of `level`, 1 to 4;
+// Converts the frame of every present entry of a table of `level`, 1 to 4;
 // entries of a 64-bit root that Xen keeps for itself become 0.  `page` has
 // kPageSize bytes.  INVALID_ARGUMENT IMAGE_MALFORMED for an entry that maps a
-// superpage, or the status of `map`; the page is spoilt then.
+// superpage, or the status of `map`; after a failure the page is garbage.
 // Source: normalise_pagetable(), localise_pagetable().
 absl::Status TranslateTable(const Abi& abi, int level, absl::Span<char> page,
                             MapFrame map);

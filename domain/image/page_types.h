@@ -1,7 +1,7 @@
 // What an image has said about each pfn so far.
 //
-// Memory follows the number of stretches of pages with data, of page tables,
-// and of pages in all, not the size of the guest.
+// Memory grows with the number of extents of pages with data, of page tables
+// and of populated pages, not with the size of the guest.
 //
 // Thread safety: thread-compatible.
 
@@ -19,24 +19,25 @@ namespace simvisor {
 
 class PageTypes {
  public:
-  // For pfns below `end`; none has been named.
+  // For pfns below `end`; initially none has been named.
   explicit PageTypes(Pfn end) : end_(end) {}
 
   Pfn end() const { return end_; }
 
-  // Notes that `pfns` were sent as `type`.
+  // Records that `pfns` were sent as `type`.
   void Set(PfnExtent pfns, PageType type);
 
-  // Pfns with a frame: one stays when its page is sent as absent later.
+  // Pfns with a frame; a pfn keeps it even if its page is later sent as absent.
   const PfnSet& populated() const { return populated_; }
-  // Whether a page was sent as an ordinary one last.
+  // Whether the page was last sent as an ordinary one.
   bool IsNormal(Pfn pfn) const { return normal_.Contains(pfn); }
-  // The level of the page table that a page was sent as last; else 0.
+  // The level of the page table that the page was last sent as; 0 if it was not
+  // a page table.
   int TableLevelOf(Pfn pfn) const;
-  // Pages that were sent as page tables of `level`, 1 to 4, last.
+  // Pages last sent as page tables of `level`, 1 to 4.
   const PfnSet& tables(int level) const { return tables_[level]; }
 
-  // Stretches that are kept.
+  // How many extents the sets hold.
   size_t stretches() const;
 
  private:

@@ -1,9 +1,9 @@
-// Numbers of Xen's save images: the libxc stream (version 3; 2 is read too) and
-// the libxl and xl layers around it.
+// The numbers of Xen's save images: the libxc stream (version 3; version 2 is
+// read too) and the libxl and xl layers around it.
 //
 // Sizes and offsets are in bytes.  Source: docs/specs of Xen (libxc and libxl
 // migration stream), xg_sr_stream_format.h, xl.h; offsets inside guest
-// structures were taken from the public headers by compiling them.
+// structures were found by compiling the public headers.
 //
 // Thread safety: constants.
 
@@ -18,12 +18,12 @@
 
 namespace simvisor {
 
-// How much of Xen's layers an image has: xl wraps libxl, which wraps libxc.
+// How many of Xen's layers an image has: xl wraps libxl, which wraps libxc.
 enum class ImageLayer { kLibxc, kLibxl, kXl };
 
 // --- libxc -------------------------------------------------------------------
 
-inline constexpr size_t kImageHeaderBytes = 24;   // big-endian always
+inline constexpr size_t kImageHeaderBytes = 24;   // always big-endian
 inline constexpr size_t kDomainHeaderBytes = 16;  // little-endian on x86
 inline constexpr size_t kRecordHeaderBytes = 8;
 inline constexpr uint64_t kImageMarker = ~uint64_t{0};
@@ -33,7 +33,7 @@ inline constexpr uint32_t kOldestImageVersion = 2;
 inline constexpr uint16_t kOptionBigEndian = 1;
 inline constexpr uint32_t kDomainX86Pv = 1;
 inline constexpr uint32_t kDomainX86Hvm = 2;
-// What a body may have at most, on both sides.
+// The most bytes in a body, when saving and when restoring.
 inline constexpr uint64_t kMaxRecordBytes = uint64_t{128} << 20;
 inline constexpr size_t kRecordAlignment = 8;
 
@@ -58,20 +58,20 @@ enum class RecordType : uint32_t {
   kX86CpuidPolicy = 0x11,
   kX86MsrPolicy = 0x12,
 };
-// A record of a type with this bit may be skipped.
+// A reader may skip a record of a type with this bit.
 inline constexpr uint32_t kOptionalRecord = uint32_t{1} << 31;
 
-// "PAGE_DATA"; "unknown" for numbers that have no record.
+// "PAGE_DATA"; "unknown" for numbers without a record.
 absl::string_view RecordName(uint32_t type);
 
-// What a pfn word of PAGE_DATA says in bits 63 to 60.
+// Bits 63 to 60 of a pfn word in PAGE_DATA.
 enum class PageType : uint8_t {
   kNormal = 0x0,
   kL1Table = 0x1,
   kL2Table = 0x2,
   kL3Table = 0x3,
   kL4Table = 0x4,
-  kPinned = 0x8,  // beside one of the four above
+  kPinned = 0x8,  // combined with one of the four above
   kBroken = 0xD,
   kAllocate = 0xE,  // XALLOC: a frame without content
   kAbsent = 0xF,    // XTAB: no frame
@@ -79,18 +79,18 @@ enum class PageType : uint8_t {
 inline constexpr int kPageTypeShift = 60;
 inline constexpr uint64_t kPfnMask = (uint64_t{1} << 52) - 1;
 
-// Whether page bytes follow, and whether the restorer gives it a frame.
+// Whether page bytes follow, and whether the restorer allocates a frame.
 bool CarriesData(PageType type);
 bool WantsFrame(PageType type);
-// 1 to 4; 0 for a page that is no page table.
+// 1 to 4; 0 for a page that is not a page table.
 int TableLevel(PageType type);
-// False for 5 to 8, which no page has.
+// False for 5 to 8, which are not page types.
 bool IsPageType(uint64_t number);
 
-// pfns in a batch, as Xen's saver makes them.
+// pfns in a batch, as in Xen's saver.
 inline constexpr size_t kBatchPages = 1024;
 
-// Lengths of bodies.
+// Lengths of record bodies, and limits on their content.
 inline constexpr uint64_t kPvInfoBytes = 8;
 inline constexpr uint64_t kTscInfoBytes = 24;
 inline constexpr uint64_t kVcpuHeaderBytes = 8;
@@ -107,7 +107,7 @@ inline constexpr uint64_t kGdtEntriesPerFrame = 512;
 inline constexpr size_t kLibxlHeaderBytes = 16;  // big-endian
 inline constexpr uint64_t kLibxlId = 0x4C6962786C466D74;
 inline constexpr uint32_t kLibxlVersion = 2;
-inline constexpr uint32_t kLibxlLegacy = 2;  // beside kOptionBigEndian
+inline constexpr uint32_t kLibxlLegacy = 2;  // with kOptionBigEndian
 inline constexpr uint32_t kLibxlEnd = 0;
 inline constexpr uint32_t kLibxlContext = 1;
 inline constexpr uint32_t kLibxlLastKnown = 5;
@@ -118,14 +118,14 @@ inline constexpr absl::string_view kXlMagic{
 inline constexpr uint32_t kXlByteOrder = 0x01020304;
 inline constexpr uint32_t kXlConfigIsJson = 1;
 inline constexpr uint32_t kXlStreamIsV2 = 2;
-// A domain's configuration is far smaller.
+// A real configuration is far smaller.
 inline constexpr uint32_t kMaxConfigBytes = 1 << 20;
 
 // --- Structures of a guest ---------------------------------------------------
 
 // Offsets inside shared_info, vcpu_guest_context and start_info.
 struct GuestLayout {
-  uint8_t width;   // bytes of a word
+  uint8_t width;   // bytes per word
   uint8_t levels;  // of page tables
 
   size_t evtchn_mask, evtchn_mask_bytes;
@@ -186,7 +186,7 @@ constexpr const GuestLayout& LayoutOf(Arch arch) {
 
 // --- Bytes -------------------------------------------------------------------
 
-// Numbers of `bytes` bytes, 1 to 8, in either order.
+// Load and store numbers of `bytes` bytes, 1 to 8, in either byte order.
 inline uint64_t LoadLe(const char* from, size_t bytes) {
   uint64_t number = 0;
   for (size_t i = bytes; i > 0; --i) {

@@ -1,24 +1,24 @@
-// Who runs a domain that moves from one daemon to another: the protocol, as two
-// tables.
+// Which side runs a domain that moves from one daemon to another: the protocol,
+// as two tables.
 //
-// The source is the only one to run a domain until it has said COMMIT, and
-// never runs it again after it has, unless it learns that the target did not
-// take it; the target runs it from COMMIT on.  So there is one moment, the
-// arrival of COMMIT, in which the right to run it changes hands, and nothing
-// that breaks, dies or is lost can make two of it.
+// Only the source runs the domain until it has said COMMIT.  After that it
+// never runs the domain again, unless it learns that the target did not take
+// it; the target runs it from COMMIT on.  So the right to run the domain
+// changes hands at one moment, the arrival of COMMIT, and a broken link, a
+// crash or a lost message cannot make two running copies.
 //
 //   source      what happens           becomes     the domain at the source
 //   ----------  ---------------------  ----------  ------------------------
 //   COPYING     all sent, PREPARED     COMMITTING  suspended; says COMMIT
 //   COPYING     failed, cancelled      KEPT        runs; tells the target
-//   COMMITTING  COMMITTED              MOVED       goes
+//   COMMITTING  COMMITTED              MOVED       destroyed
 //   COMMITTING  failed, cancelled      UNKNOWN     suspended; asks the target
-//   UNKNOWN     "committed"            MOVED       goes
+//   UNKNOWN     "committed"            MOVED       destroyed
 //   UNKNOWN     "dropped"              KEPT        runs
 //   UNKNOWN     "never heard of it"    KEPT        runs (see below)
 //   UNKNOWN     no answer              UNKNOWN     suspended; asks again
 //   UNKNOWN     an operator: keep      KEPT        runs
-//   UNKNOWN     an operator: drop      MOVED       goes
+//   UNKNOWN     an operator: drop      MOVED       destroyed
 //
 //   target      what happens           becomes     the domain at the target
 //   ----------  ---------------------  ----------  ------------------------
@@ -34,17 +34,17 @@
 //   DROPPED     asked                  DROPPED     "dropped"
 //   DROPPED     COMMIT, end of stream  DROPPED     refused
 //
-// A target that has never heard of it is another one than that which was told
-// to commit, started since: what the first one had went with it.  A target
-// whose link breaks after PREPARED keeps its copy: the source may ask for it,
-// and if the source is dead, it is the only one.
+// A target that does not know the id is a new daemon: the one told to commit
+// has died, and its copy with it.  A target whose link breaks after PREPARED
+// keeps its copy: the source may ask about it, and if the source is dead, it is
+// the only copy.
 //
-// Asking means: drop it unless you have committed.  Its answer is final, so the
-// source may act on it.  A machine that dies takes its domains with it, as a
-// real one does; if that is the source's before PREPARED, the domain is lost
-// with it, and if it is later, the target's copy is there for an operator.  An
-// operator who decides must know that the other copy is gone: this is the one
-// way to get two.
+// Asking means: drop the copy unless you have committed.  The answer is final,
+// so the source may act on it.  A machine that dies takes its domains with it,
+// as a real one does.  If the source dies before PREPARED, the domain is lost;
+// if it dies later, an operator can use the target's copy.  An operator who
+// decides must know that the other copy is gone: this is the only way to get
+// two copies.
 //
 // Thread safety: pure functions.
 
@@ -59,18 +59,18 @@ enum class SourceState { kCopying, kCommitting, kUnknown, kMoved, kKept };
 
 enum class SourceEvent {
   kPrepared,  // PREPARED came
-  kFailed,    // the link broke, a call failed, somebody cancelled
-  // What the target answers: to COMMIT, or when asked.
+  kFailed,    // the link broke, a call failed, or the migration was cancelled
+  // The target's answers to COMMIT or to a question.
   kCommitted,
   kDropped,
   kNeverHeardOf,
-  // An operator.
+  // An operator decides.
   kKeep,
   kDrop,
 };
 
-// What `event` makes of `state`; nullopt if the table has no such line, and
-// then nothing happens.
+// The state that follows `state` on `event`; nullopt if the table has no such
+// line, and then nothing happens.
 std::optional<SourceState> Next(SourceState state, SourceEvent event);
 
 enum class TargetState { kReceiving, kPrepared, kCommitted, kDropped };
@@ -80,7 +80,7 @@ enum class TargetEvent {
   kBroken,   // the link broke
   kCommit,   // COMMIT came
   kAsked,    // the source asks: drop it unless you have committed
-  // An operator.
+  // An operator decides.
   kKeep,
   kDrop,
 };

@@ -1,18 +1,19 @@
 // The source's half of a live migration: copies a guest while it runs, pass by
 // pass, then suspends it and sends the rest.
 //
-// A pull interface without threads or clocks: whoever drives it asks for pieces
-// and sends them, and says at the end of each pass how fast it was.
+// A pull interface without threads or clocks: the caller asks for pieces and
+// sends them, and at the end of each pass it says how fast they went.
 //
 //   head, pass 1 of all pfns, ... pass n, suspended, last pass, end
 //
-// The layout of the p2m list must not change meanwhile: a target knows its
-// pages from the beginning.  Xen checks that for the linear list; here the tree
-// is held to it too, where Xen would go on with stale mappings.
-// Source: send_memory_live(), suspend_and_send_dirty() in xg_sr_save.c.
+// The layout of the p2m list must not change meanwhile, because the target
+// learns the list's pages at the beginning.  Xen checks that for the linear
+// list; here the tree is checked too, where Xen would continue with stale
+// mappings.  Source: send_memory_live(), suspend_and_send_dirty() in
+// xg_sr_save.c.
 //
-// When this object goes, the log is off; a guest that it has suspended stays
-// so, for whoever drives it to resume or to destroy.
+// The destructor turns the log off.  A guest that this object has suspended
+// stays suspended; the caller resumes or destroys it.
 //
 // Thread safety: one thread at a time; the domain may be used meanwhile.
 
@@ -33,8 +34,8 @@ namespace simvisor {
 
 class Precopy {
  public:
-  // Turns the domain's log on.  Errors as Domain::StartLogDirty().  `config`
-  // goes into the image's xl layer.
+  // Turns the domain's log on.  Errors as for Domain::StartLogDirty().
+  // `config` goes into the image's xl layer.
   static absl::StatusOr<std::unique_ptr<Precopy>> Begin(
       std::shared_ptr<Domain> domain, const PrecopyPolicy& policy,
       std::string config);
@@ -47,22 +48,24 @@ class Precopy {
   absl::Status Next(std::string& out, StopCheck stop = NeverStop) {
     return saver_.Next(out, stop);
   }
-  // Whether all that comes before the pages is made.
+  // Whether everything before the pages is made.
   bool head_done() const { return saver_.head_done(); }
   bool pass_done() const { return saver_.pass_done(); }
   bool done() const { return saver_.done(); }
 
-  // Decides what comes after a pass, at the speed measured so far: another
-  // pass, or the guest is suspended for the last one.  REQUIRES: pass_done().
+  // Decides what comes after a pass, given the speed measured so far: another
+  // pass, or suspending the guest for the last one.
+  // REQUIRES: pass_done().
   //
   // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of Domain::Suspend(), which
-  // asks `stop`.
+  // gets `stop`.
   absl::Status Turn(uint64_t bytes_per_second, StopCheck stop = NeverStop);
   bool suspended() const { return suspension_ != 0; }
-  // Which suspension that is, for Domain::Resume(); 0 if it has not come to it.
+  // The number of the suspension, for Domain::Resume(); 0 if the guest was not
+  // suspended yet.
   uint64_t suspension() const { return suspension_; }
 
-  // The stop-and-copy pass counts as one more.
+  // The current pass, from 1; the stop-and-copy pass counts as one more.
   uint32_t pass() const { return stats_.passes + 1; }
   PageCount pages() const { return guest_.pages; }
   PageCount pages_sent() const { return saver_.pages_sent(); }

@@ -1,8 +1,8 @@
 // When a live migration stops copying and suspends the guest.
 //
-// Policy apart from mechanism: Precopy copies and counts, this decides.  The
-// default is libxc's: five passes, or fewer than 50 dirty pages.
-// Source: simple_precopy_policy() in xg_sr_save.c.
+// Separates policy from mechanism: Precopy copies and counts, this decides.
+// The default is libxc's: five passes, or fewer than 50 dirty pages.  Source:
+// simple_precopy_policy() in xg_sr_save.c.
 //
 // Thread safety: pure functions on values.
 
@@ -21,40 +21,42 @@ struct PrecopyPolicy {
   static constexpr uint32_t kDefaultMaxPasses = 5;
   static constexpr PageCount kDefaultMinDirty{50};
 
-  // Passes over a guest that runs, at least 1.
+  // Passes over the running guest, at least 1.
   uint32_t max_passes = kDefaultMaxPasses;
-  // With fewer dirty pages than this there is one last pass while it runs.
+  // With fewer dirty pages than this, one last pass is made while the guest
+  // runs.
   PageCount min_dirty = kDefaultMinDirty;
-  // Bytes that whoever sends may send in a second; 0: any number.
+  // The most bytes that the sender may send in a second; 0 means no limit.
   uint64_t max_bytes_per_second = 0;
-  // Milliseconds that the guest may stand still, as estimated; 0: any number.
-  // Passes end early once the estimate is that low, and do not end before, even
-  // if few pages are dirty; the migration is given up if it is not after the
-  // last one.
+  // The most milliseconds that the guest may stand still, by estimate; 0 means
+  // no limit.  With a limit, passes end as soon as the estimate is within it
+  // and not before, even if few pages are dirty.  If the estimate is still too
+  // high after the last pass, the migration is abandoned.
   uint64_t max_downtime_ms = 0;
 };
 
 struct PrecopyStats {
-  uint32_t passes = 0;  // that were sent whole
-  // Pages that the last look into the dirty log found; unset before it.
+  uint32_t passes = 0;  // passes sent completely
+  // Dirty pages that the log reported last; unset before the first time.
   std::optional<PageCount> dirty;
-  // Pages that are dirty now.
+  // Pages dirty now.
   PageCount dirty_now;
-  // What was sent in a second so far; 0 if nobody measured.
+  // The average speed so far; 0 if it was not measured.
   uint64_t bytes_per_second = 0;
 };
 
-// kStop: the dirty pages that were found, if any, are sent while the guest
-// runs, then it is suspended.  kAbort: it goes on running where it is.
+// kStop: the dirty pages found, if any, are sent while the guest runs, then it
+// is suspended.  kAbort: the guest keeps running where it is.
 enum class PrecopyDecision { kContinue, kStop, kAbort };
 
-// Milliseconds it takes to send the dirty pages of `stats`; 0 if unknown.
+// Milliseconds that sending the dirty pages of `stats` takes; 0 if unknown.
 uint64_t EstimateDowntimeMs(const PrecopyStats& stats);
 
-// Whether the guest may be suspended now: no limit, or an estimate within it.
+// Whether the guest may be suspended now: no limit is set, or the estimate is
+// within it.
 bool KeepsDowntime(const PrecopyPolicy& policy, const PrecopyStats& stats);
 
-// Asked twice after each pass: before a look into the dirty log and after it.
+// Called twice after each pass: before reading the dirty log and after it.
 PrecopyDecision DecidePrecopy(const PrecopyPolicy& policy,
                               const PrecopyStats& stats);
 

@@ -1,8 +1,9 @@
 // The numbers that differ between the two PV guest ABIs, in one table.
 //
-// Code takes an `const Abi&` and never writes 512, 1024 or 8 itself.  All spans
-// are powers of two and counted in pfns.  Source: arch/x86/include/asm/xen/
-// page.h and arch/x86/xen/p2m.c of Linux; the stream and page limits are Xen's.
+// Code takes a `const Abi&` and never writes 512, 1024 or 8 itself.  All spans
+// are powers of two and counted in pfns.  Source:
+// arch/x86/include/asm/xen/page.h and arch/x86/xen/p2m.c of Linux; the stream
+// and page limits are Xen's.
 //
 // Thread safety: constants.
 
@@ -41,14 +42,15 @@ struct Abi {
   uint64_t pfn_limit;
   // Virtual address of pfn 0 in the guest's direct map (PAGE_OFFSET).
   uint64_t direct_map_base;
-  // Virtual address of the p2m area, a multiple of 1 GiB as Xen's tools need
-  // it.  64-bit: VMALLOC_START.  PAE: the only such address of the kernel's
-  // part, although a real kernel has its direct map there.
+  // Virtual address of the p2m area, a multiple of 1 GiB because Xen's tools
+  // need that.  64-bit: VMALLOC_START.  PAE: the only such address in the
+  // kernel's part, although a real kernel has its direct map there.
   uint64_t p2m_area_base;
   // Levels of the guest's page tables.
   int page_table_levels;
 
-  // Pages that a guest kernel manages at most; the ceiling of a domU (B3).
+  // The most pages that a guest kernel manages; the ceiling of a domU (p2m.md
+  // B3).
   uint64_t guest_page_limit;
   // Pages below MAXMEM, the base of the 10x cap on room to balloon.
   uint64_t low_memory_pages;
@@ -59,24 +61,25 @@ struct Abi {
   constexpr uint64_t pte_page_span() const { return mid_span() / pmds_per_mid; }
   // First pfn that the frame-list tree cannot name (MAX_P2M_PFN).
   constexpr uint64_t max_p2m_pfn() const { return mid_span() * words_per_page; }
-  // mfns noted in one moved frame, behind next, target and count (REMAP_SIZE).
+  // How many mfns one moved frame records, after next, target and count
+  // (REMAP_SIZE).
   constexpr uint64_t remap_chunk() const { return words_per_page - 3; }
-  // Frames named in one balloon hypercall (frame_list).
+  // Frames in one balloon hypercall (frame_list).
   constexpr uint64_t balloon_batch() const { return words_per_page; }
-  // Pages a domain may have: Xen counts them in 32 bits, and its kernel manages
-  // pfns below pfn_limit.
+  // The most pages that a domain may have: Xen counts them in 32 bits, and its
+  // kernel manages pfns below pfn_limit.
   constexpr PageCount max_domain_pages() const {
     return std::min(PageCount((uint64_t{1} << 32) - 1), PageCount(pfn_limit));
   }
   // pfns and mfns below this can be stored as plain words.
   constexpr uint64_t plain_word_limit() const { return identity_bit; }
-  // CR3 of page tables whose root is in `frame` (xen_pfn_to_cr3()).
+  // CR3 for page tables whose root is in `frame` (xen_pfn_to_cr3()).
   constexpr uint64_t Cr3Of(Mfn frame) const {
     const uint64_t low = frame.value() << kPageShift;
     return page_table_levels == 4 ? low
                                   : (low | frame.value() >> 20) & ~uint32_t{0};
   }
-  // Bytes that the linear area is rounded to.
+  // The size of the linear area is rounded up to a multiple of this.
   constexpr uint64_t area_align_bytes() const {
     return ptrs_per_pte * kPageSize * pmds_per_mid;
   }

@@ -1,10 +1,11 @@
 // One word of a p2m list, independent of the guest's ABI.
 //
 // Inside Simvisor a word is 64 bits wide and coded as on x86-64: all ones is
-// INVALID (no frame), bit 62 marks an identity word, bit 63 a foreign one, and
-// anything else is the mfn of a frame the domain owns.  ToAbi() and FromAbi()
-// translate to the width and flag bits that a guest's page holds.  INVALID has
-// both flag bits set, so it is tested before either (xen_p2m_elem_type()).
+// INVALID (no frame), bit 62 marks an identity word, bit 63 a foreign word, and
+// anything else is the mfn of a frame that the domain owns.  ToAbi() and
+// FromAbi() translate to and from the width and flag bits of a guest's page.
+// INVALID has both flag bits set, so it is tested before either
+// (xen_p2m_elem_type()).
 //
 // Thread safety: values, no shared state.
 
@@ -59,7 +60,8 @@ class P2mWord {
     return is_invalid() ? raw_ : raw_ & ~kFlagBits;
   }
 
-  // The word as a guest of `abi` stores it.  REQUIRES: FitsAbi(abi).
+  // The word as a guest of `abi` stores it.
+  // REQUIRES: FitsAbi(abi).
   constexpr uint64_t ToAbi(const Abi& abi) const {
     if (is_invalid()) return abi.invalid_word;
     return Number() | (raw_ & kAbiX86_64.identity_bit ? abi.identity_bit : 0) |
@@ -71,7 +73,7 @@ class P2mWord {
                    (word & abi.identity_bit ? kAbiX86_64.identity_bit : 0) |
                    (word & abi.foreign_bit ? kAbiX86_64.foreign_bit : 0));
   }
-  // False for numbers that would run into the flag bits of `abi`: 2^30 and
+  // False for numbers that would reach into the flag bits of `abi`: 2^30 and
   // above on PAE.
   constexpr bool FitsAbi(const Abi& abi) const {
     return is_invalid() || Number() < abi.plain_word_limit();

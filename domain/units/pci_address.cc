@@ -11,8 +11,8 @@ namespace {
 
 constexpr uint8_t kAllFunctions = 0xff;
 
-// The value of `digits` hexadecimal digits; nullopt for other text, and above
-// `max`.
+// The value of `digits` hexadecimal digits; nullopt for other text or a value
+// above `max`.
 std::optional<uint32_t> ParseHex(absl::string_view text, size_t digits,
                                  uint32_t max) {
   uint32_t value = 0;
@@ -27,7 +27,7 @@ std::optional<uint32_t> ParseHex(absl::string_view text, size_t digits,
   return value;
 }
 
-// The bits of the functions that `text` names; nullopt if it names none.
+// The bits of the functions that `text` names; nullopt if it is malformed.
 std::optional<uint8_t> ParseFunctions(absl::string_view text) {
   if (text == "*") return kAllFunctions;
   const auto function = ParseHex(text, 1, PciAddress::kFunctions - 1);

@@ -13,25 +13,25 @@
 
 namespace simvisor {
 
-// A function of a device, or all its functions.
+// One function of a device, or all its functions.
 class PciAddress {
  public:
-  static constexpr int kFunctions = 8;  // of a device
+  static constexpr int kFunctions = 8;  // per device
 
-  // [DDDD:]BB:DD.F in hexadecimal, each part with as many digits as there are
-  // letters; segment 0 without DDDD, all functions with * for F.  nullopt for
+  // Parses [DDDD:]BB:DD.F in hexadecimal, with as many digits as letters.
+  // Without DDDD the segment is 0; * for F means all functions.  nullopt for
   // other text.
   static std::optional<PciAddress> Parse(absl::string_view text);
 
   // "0000:01:00.0" or "0000:01:00.*".
   std::string ToString() const;
 
-  // Whether the two have a function in common.
+  // Whether the two share a function.
   bool Overlaps(const PciAddress& other) const {
     return slot_ == other.slot_ && (functions_ & other.functions_) != 0;
   }
   bool Has(int function) const { return ((functions_ >> function) & 1) != 0; }
-  // Number of `function` of this device among all functions of the machine.
+  // The number of `function` of this device among all functions of the machine.
   uint32_t FunctionNumber(int function) const {
     return slot_ << 3 | static_cast<uint32_t>(function);
   }
@@ -41,7 +41,7 @@ class PciAddress {
       : slot_(slot), functions_(functions) {}
 
   uint32_t slot_;      // segment << 13 | bus << 5 | device
-  uint8_t functions_;  // a bit for each
+  uint8_t functions_;  // one bit per function
 };
 
 }  // namespace simvisor

@@ -1,9 +1,9 @@
 // Frame numbers, page numbers, counts and domain ids as distinct types.
 //
-// A Pfn never meets an Mfn by accident: only the operators that mean something
-// exist (Pfn - Pfn = PageCount, Pfn + PageCount = Pfn), and a raw number leaves
-// through value() alone.  Arithmetic wraps like uint64_t; callers that take
-// numbers from outside check with FitsWithin() before they add.
+// A Pfn cannot be mixed with an Mfn by accident: only meaningful operators
+// exist (Pfn - Pfn = PageCount, Pfn + PageCount = Pfn), and only value() gives
+// the raw number.  Arithmetic wraps like uint64_t; callers that take numbers
+// from outside check them with FitsWithin() before they add.
 //
 // Thread safety: values, no shared state.
 
@@ -23,7 +23,7 @@ inline constexpr int kPageShift = 12;
 inline constexpr uint64_t kPagesPerMiB = (uint64_t{1} << 20) / kPageSize;
 inline constexpr uint64_t kPagesPerGiB = (uint64_t{1} << 30) / kPageSize;
 
-// A number of pages; may stand for frames too, one frame holds one page.
+// A number of pages; also counts frames, as one frame holds one page.
 class PageCount {
  public:
   constexpr PageCount() = default;
@@ -53,7 +53,7 @@ class PageNumber {
   constexpr PageNumber() = default;
   constexpr explicit PageNumber(uint64_t number) : number_(number) {}
 
-  // The number that stands for "no page" (INVALID_MFN in Xen's terms).
+  // The number that means "no page" (INVALID_MFN in Xen's terms).
   static constexpr PageNumber None() {
     return PageNumber(std::numeric_limits<uint64_t>::max());
   }
@@ -77,12 +77,12 @@ class PageNumber {
   uint64_t number_ = 0;
 };
 
-// A page of a domain's own (pseudo-physical) space.
+// A page of a domain's own (pseudo-physical) address space.
 using Pfn = PageNumber<struct PfnTag>;
 // A frame of the simulated machine.
 using Mfn = PageNumber<struct MfnTag>;
 
-// A half-open stretch [first, first + count).
+// A half-open range [first, first + count).
 template <typename Number>
 struct Extent {
   Number first;

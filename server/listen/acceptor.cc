@@ -27,25 +27,25 @@ using std::chrono::milliseconds;
 // What a client sends first (RFC 9113, section 3.4).
 constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-// How long to wait for room before looking again.
+// How long to wait for room before the next try.
 constexpr milliseconds kPause(20);
-// A silent connection this young may be one whose client is about to speak.
+// The client of a silent connection this young may be about to send.
 constexpr milliseconds kSettle(1000);
-// Looking at all connections costs less than 1 ms, so this keeps it below a
+// Checking all connections costs less than 1 ms, so this keeps the cost below a
 // tenth of a processor.
 constexpr milliseconds kPruneEvery(10);
 constexpr milliseconds kListenEvery(1000);
-// Quiet connections closed in each wait for room, at most.
+// The most quiet connections closed per wait for room.
 constexpr int kQuietAtOnce = 8;
 constexpr std::chrono::seconds kWarnEvery(10);
 
-// Accepted from one socket before the other events get their turn.
+// The most connections accepted from one socket before other events get a turn.
 constexpr int kAcceptsAtOnce = 16;
 constexpr int kEventsAtOnce = 64;
 
 Clock::Time Now() { return SystemClock()->Now(); }
 
-// True for what accept() says of one connection, and not of the socket.
+// True if an error of accept() concerns one connection, not the socket.
 bool IsOfOneConnection(int error) {
   switch (error) {
     case ECONNABORTED:
@@ -123,8 +123,9 @@ void Acceptor::Run() {
     try {
       go_on = HandleEvents();
     } catch (const std::bad_alloc&) {
-      // It ends the connection that needed it.  Silent ones whose bytes are not
-      // noticed now end with their timeout, and their clients try again.
+      // The connection that needed the memory is closed.  Silent connections
+      // whose bytes went unnoticed end with their timeout, and their clients
+      // try again.
       Pause();
     }
     CloseOverdue();
@@ -160,7 +161,7 @@ int Acceptor::MillisecondsToWait() const {
                          absl::ToChronoMilliseconds(limits_.handshake_timeout));
   }
   if (until == Clock::Time::max()) return -1;
-  // Rounded up, so that it is over then.
+  // Rounded up, so that the deadline has passed when the wait ends.
   const auto left = std::chrono::ceil<milliseconds>(until - Now());
   return static_cast<int>(
       std::clamp<milliseconds::rep>(left.count(), 0, 3'600'000));
@@ -198,7 +199,7 @@ Acceptor::Outcome Acceptor::AcceptOne(int listener) {
                       absl::ErrnoToStatus(errno, "accept").message()));
     return Outcome::kNoRoom;
   }
-  // Not before there is a connection that needs the room.
+  // Only now is there a connection that needs the room.
   if (full) silent_.CloseOldest();
   std::string peer = PeerName(fd.get());
   if (MakeRoomFor(peer)) {
@@ -229,7 +230,7 @@ bool Acceptor::MakeRoomFor(const std::string& peer) {
 }
 
 void Acceptor::Keep(UniqueFd fd, int listener, std::string peer) {
-  // What has come in already is reported as well.
+  // Epoll also reports bytes that came before this call.
   if (!Watch(fd.get(), EPOLLIN | EPOLLRDHUP | EPOLLET)) return;
   silent_.Add({.fd = std::move(fd),
                .listener = listener,
@@ -246,7 +247,7 @@ void Acceptor::Examine(int fd) {
   if (start == kPreface) {
     PassOn(fd);
   } else if (start.empty() || !absl::StartsWith(kPreface, start)) {
-    silent_.Take(fd);  // has gone, or speaks something else
+    silent_.Take(fd);  // closed, or does not speak HTTP/2
   }
 }
 
@@ -267,8 +268,8 @@ void Acceptor::CloseOverdue() {
 }
 
 void Acceptor::ListenToServed() {
-  // Silent ones count as well: with them, all places may be taken by few that
-  // are served.
+  // Count silent connections as well: they may take so many places that the
+  // bound is reached with few served ones.
   if (Count() < limits_.max_connections / 2) {
     listen_at_ = Clock::Time::max();
     return;
@@ -276,19 +277,19 @@ void Acceptor::ListenToServed() {
   const Clock::Time now = Now();
   const bool first = listen_at_ == Clock::Time::max();
   if (!first && now < listen_at_) return;
-  // A connection with a call is heard twice in its idle timeout; this must not
-  // miss it for as long as that.
+  // A connection with a call is heard twice in its idle timeout; the interval
+  // must be shorter, so as not to miss it.
   listen_at_ =
       now + std::min(kListenEvery,
                      absl::ToChronoMilliseconds(limits_.idle_timeout / 4));
   served_.Prune();
   served_.Listen(taken_, now);
-  // Of the time before, nothing is known.
+  // What was heard before is unknown.
   if (first) served_.HearAll(now);
 }
 
 void Acceptor::CloseQuiet(const std::string& peer) {
-  // The bound may be reached before the first look at who is quiet.
+  // The bound may be reached before the first check for quiet connections.
   if (listen_at_ == Clock::Time::max()) return;
   const Clock::Time now = Now();
   if (now - closed_quiet_at_ < kPause) return;
@@ -311,7 +312,7 @@ void Acceptor::Pause() {
 void Acceptor::Resume() {
   paused_ = false;
   for (const int listener : listeners_) {
-    // Without memory for it, try again a little later.
+    // If memory for it is short, try again a little later.
     if (!Watch(listener, EPOLLIN) && errno != EEXIST) return Pause();
   }
 }

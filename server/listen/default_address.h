@@ -1,6 +1,6 @@
-// Where the daemon listens if it is not told.
+// Where the daemon listens by default.
 //
-// Thread safety: pure functions, but for the folder that is made.
+// Thread safety: pure functions, except for the folder that is made.
 
 #ifndef SIMVISOR_SERVER_LISTEN_DEFAULT_ADDRESS_H_
 #define SIMVISOR_SERVER_LISTEN_DEFAULT_ADDRESS_H_
@@ -17,18 +17,19 @@
 namespace simvisor::server {
 
 // Path of the socket for a user: in the runtime folder (XDG_RUNTIME_DIR) if
-// there is one, else in /run for root, else in a folder of the user's own below
-// /tmp.  A client that is not told an address looks here too.
+// there is one, else in /run for root, else in the user's own folder below
+// /tmp.  A client without an address looks here too.
 std::string DefaultSocketPath(const std::optional<std::string>& runtime_dir,
                               uid_t uid);
 
-// Makes the folder `path` with mode 0700, or accepts one that is there.
+// Makes the folder `path` with mode 0700, or accepts an existing one.
 //
-// FAILED_PRECONDITION if it is no folder, belongs to another user, or lets
-// others in: it may be a trap.  Otherwise as the system says.
+// FAILED_PRECONDITION if it is not a folder, belongs to another user, or lets
+// others in: it may be a trap.  Otherwise the system's error.
 absl::Status EnsurePrivateFolder(const std::string& path, uid_t uid);
 
-// The default for this process; makes the folder below /tmp if it is used.
+// The default address for this process; makes the folder below /tmp if it is
+// used.
 absl::StatusOr<ListenAddress> DefaultListenAddress();
 
 }  // namespace simvisor::server

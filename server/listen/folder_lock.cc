@@ -12,7 +12,7 @@
 namespace simvisor::server {
 namespace {
 
-// flock() knows no deadline.
+// flock() has no timeout.
 constexpr absl::Duration kRetryEvery = absl::Milliseconds(5);
 
 }  // namespace

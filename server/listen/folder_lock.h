@@ -1,11 +1,12 @@
 // The right to change which sockets a folder holds.
 //
 // It is an flock() of the folder itself, which needs no file and which the
-// system drops when the process ends in any way.  Two daemons that start at
-// once take turns, for as long as it takes to look at a path and listen there.
+// system drops however the process ends.  Two daemons that start at the same
+// time take turns; each holds the lock only while it checks a path and listens
+// there.
 //
 // Thread safety: one thread at a time per object; threads of one process
-// exclude each other as processes do.
+// exclude each other like processes.
 
 #ifndef SIMVISOR_SERVER_LISTEN_FOLDER_LOCK_H_
 #define SIMVISOR_SERVER_LISTEN_FOLDER_LOCK_H_
@@ -23,8 +24,8 @@ class FolderLock {
  public:
   // Waits up to `patience` for the lock of `folder`.
   //
-  // UNAVAILABLE if another process keeps it that long; otherwise as the system
-  // says of the folder.
+  // UNAVAILABLE if another process keeps it that long; otherwise the system's
+  // error for the folder.
   static absl::StatusOr<FolderLock> Take(const std::string& folder,
                                          absl::Duration patience);
 

@@ -39,7 +39,7 @@ bool InboundFrames::Take(const Http2Frames::Piece& piece) {
 }
 
 bool InboundFrames::Begin(uint32_t id) {
-  // Those of even numbers are not a client's to begin.
+  // A client may only begin streams with odd numbers.
   if (id <= last_begun_ || id % 2 == 0) return true;
   last_begun_ = id;
   if (newest_id_ != 0) {
@@ -80,7 +80,7 @@ bool InboundFrames::TakeData(uint32_t id, absl::Span<const uint8_t> data) {
 bool InboundFrames::Stream::Take(absl::Span<const uint8_t> data) {
   while (!data.empty()) {
     if (prefix_bytes < kPrefixBytes) {
-      // The first says whether the message is compressed.
+      // The first byte says whether the message is compressed.
       if (prefix_bytes++ > 0) length = length << 8 | data.front();
       data.remove_prefix(1);
       if (prefix_bytes < kPrefixBytes) continue;
@@ -90,7 +90,7 @@ bool InboundFrames::Stream::Take(absl::Span<const uint8_t> data) {
     bytes += static_cast<uint32_t>(taken);
     data.remove_prefix(taken);
     if (bytes < length) continue;
-    // Whole; now somebody else counts it.
+    // The message is complete; it is counted elsewhere from now on.
     *this = Stream();
     called = true;
   }

@@ -1,16 +1,16 @@
-// What one client sends, followed frame by frame: how much gRPC must be holding
-// of calls whose request has not come in whole.
+// Follows what one client sends, frame by frame: how much gRPC must be holding
+// of calls whose request has not arrived completely.
 //
-// gRPC reads a message to its end before it looks at its length or tells
-// anybody of the call, so this is what only the sender knows otherwise.  Kept
-// are HTTP/2's frames as far as they tell of it: which streams begin and end,
-// and the lengths in front of gRPC's messages.  What is compressed, such as
-// headers, is passed over.
+// gRPC reads a message to its end before it checks its length or reports the
+// call, so without this class only the sender would know.  It follows the
+// HTTP/2 frames as far as needed: which streams begin and end, and the length
+// prefixes of gRPC's messages.  It skips everything compressed, such as
+// headers.
 //
-// A stream takes part until its first message is whole, since its method is
-// called then, and later while another message is not.  It is over when the
-// client ends it, or this end does: gRPC closes with its answer also what the
-// client was to send, and passes over what comes of it all the same.
+// A stream counts until its first message is complete, since its method is
+// called then, and later while another message is incomplete.  The stream is
+// over when the client ends it, or when this end does: with its answer gRPC
+// also closes the client's half, and discards whatever still comes on it.
 //
 // Thread safety: thread-compatible.
 
@@ -28,24 +28,24 @@ namespace simvisor::server {
 
 class InboundFrames {
  public:
-  // A longer message will be refused, so that its sender can as well be cut off
-  // before it has come in.  Four times what is taken, so that those who are
-  // merely above that get an answer.
+  // A longer message would be refused, so its sender is cut off before all of
+  // it has come.  Four times the largest accepted message, so that a sender
+  // that is only a little above that gets an answer.
   static constexpr uint64_t kMaxMessageBytes = uint64_t{16} << 20;
-  // About what gRPC keeps for a call.
+  // Roughly what gRPC keeps for a call.
   static constexpr uint64_t kCallBytes = 16 << 10;
-  // Streams that neither end has ended; the sender of more is to be cut off.
-  // gRPC tells clients how many they may have.  They may have as many again
-  // for a moment, since they learn of the ends of streams before Ended() does,
-  // and begin others; and more before they have heard the number.
+  // The most streams that neither end has ended; a sender of more is cut off.
+  // gRPC tells clients how many they may have.  For a moment they may have
+  // twice as many, since they learn of the ends of streams before Ended() does,
+  // and begin others; and more before they have received the number.
   static constexpr size_t kMaxStreams = 4096;
 
-  // Takes the next bytes; false if the sender is to be cut off, and then this
-  // object is of no more use.
+  // Reads the next bytes; returns false if the sender must be cut off, and then
+  // this object must not be used any more.
   bool Feed(absl::Span<const uint8_t> bytes);
 
-  // This end has ended the stream, which from now on counts nothing, whatever
-  // comes of it.
+  // This end has ended the stream; from now on it counts nothing, whatever
+  // still comes on it.
   void Ended(uint32_t stream);
 
   // What gRPC holds, in bytes.
@@ -53,11 +53,11 @@ class InboundFrames {
 
  private:
   struct Stream {
-    // Of the five bytes in front of a message.
+    // How many of the five bytes in front of a message have come.
     uint8_t prefix_bytes = 0;
-    // A message has been whole, so that the method has been called.
+    // A message was complete, so the method has been called.
     bool called = false;
-    // Of the message at hand, and how much has come.
+    // Of the current message: its length, and how much has come.
     uint32_t length = 0;
     uint32_t bytes = 0;
 
@@ -69,9 +69,9 @@ class InboundFrames {
   static constexpr size_t kPrefaceBytes = 24;
 
   void TakePreface(absl::Span<const uint8_t>& bytes);
-  // False if the sender is to be cut off.
+  // False if the sender must be cut off.
   bool Take(const Http2Frames::Piece& piece);
-  // Begins to follow the stream if it is new; false if there are too many.
+  // Starts to follow the stream if it is new; false if there are too many.
   bool Begin(uint32_t id);
   // The data in a piece of a DATA frame, without its padding.
   absl::Span<const uint8_t> DataOf(const Http2Frames::Piece& piece);
@@ -81,14 +81,15 @@ class InboundFrames {
 
   size_t preface_left_ = kPrefaceBytes;
   Http2Frames frames_;
-  // Of the frame of data at hand.
+  // About the current DATA frame.
   uint32_t padding_ = 0;  // at the end of the payload
   bool pad_length_due_ = false;
 
-  // The highest of all, since numbers only rise; gRPC passes over others.
+  // The highest stream number so far; numbers only rise, and gRPC ignores
+  // others.
   uint32_t last_begun_ = 0;
-  // The stream that began last, since most end before the next one begins; 0 if
-  // it has ended.
+  // The stream that began last, kept apart since most end before the next one
+  // begins; 0 if it has ended.
   uint32_t newest_id_ = 0;
   Stream newest_;
   absl::flat_hash_map<uint32_t, Stream> streams_;  // the others

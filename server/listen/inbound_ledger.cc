@@ -13,7 +13,8 @@
 namespace simvisor::server {
 namespace {
 
-// A number that no other socket gets while the system runs; 0 if `fd` is none.
+// A number that identifies the socket while the system runs; 0 if `fd` is not a
+// socket.
 uint64_t CookieOf(int fd) {
   uint64_t cookie = 0;
   socklen_t size = sizeof(cookie);
@@ -22,7 +23,7 @@ uint64_t CookieOf(int fd) {
 }
 
 // Calls `take` with the first `size` bytes of `message`, part by part, until it
-// returns false; whether it never did.
+// returns false; returns whether it never did.
 template <typename Function>
 bool ForEachPart(const msghdr& message, size_t size, const Function& take) {
   for (size_t i = 0; size > 0 && i < message.msg_iovlen; ++i) {
@@ -37,7 +38,7 @@ bool ForEachPart(const msghdr& message, size_t size, const Function& take) {
   return true;
 }
 
-// Tells `frames` of the streams that end with `bytes`.
+// Passes the streams that end with `bytes` to `frames`.
 void EndStreams(absl::Span<const uint8_t> bytes, Http2Frames& sent,
                 InboundFrames& frames) {
   Http2Frames::Piece piece;
@@ -51,7 +52,7 @@ void EndStreams(absl::Span<const uint8_t> bytes, Http2Frames& sent,
 }  // namespace
 
 InboundLedger& InboundLedger::OfProcess() {
-  // Never destroyed, since gRPC's threads read to the end.
+  // Never destroyed, since gRPC's threads read until the process ends.
   static InboundLedger* const kLedger = new InboundLedger;
   return *kLedger;
 }
@@ -148,8 +149,8 @@ void InboundLedger::ShutDownLargest() {
                        [](const auto& a, const auto& b) {
                          return a.second.frames.held() < b.second.frames.held();
                        });
-  // By a descriptor of our own: gRPC may close its one at any moment.  If none
-  // is left, gRPC's has to do.
+  // Use a duplicate descriptor: gRPC may close its own at any moment.  If no
+  // descriptor is left, use gRPC's.
   const UniqueFd own(fcntl(largest->first, F_DUPFD_CLOEXEC, 0));
   const int fd = own.valid() ? own.get() : largest->first;
   if (CookieOf(fd) == largest->second.cookie) shutdown(fd, SHUT_RDWR);
@@ -158,8 +159,8 @@ void InboundLedger::ShutDownLargest() {
 
 }  // namespace simvisor::server
 
-// These stand in for the system's in all of the program, gRPC's library
-// included.
+// These replace the system's functions in the whole program, including gRPC's
+// library.
 
 extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
   using Function = ssize_t (*)(int, msghdr*, int);

@@ -1,14 +1,15 @@
-// What all clients together make gRPC hold, by what comes in on each connection
-// (inbound_frames.h) and by which streams the daemon ends on it.
+// How much all clients together make gRPC hold, computed from what comes in on
+// each connection (inbound_frames.h) and from the streams that the daemon ends
+// on it.
 //
-// Above a bound, the connection that holds most is shut down: so who floods the
-// daemon loses his own connections, and others keep theirs.  gRPC has a bound
-// of its own, the quota, but above it closes first all connections that have no
-// call just now, and then ends calls at random.
+// Above a bound, the connection that holds most is shut down.  So a client that
+// floods the daemon loses its own connections, and others keep theirs.  gRPC
+// has its own bound, the quota, but above it gRPC first closes all connections
+// without a call, and then ends calls at random.
 //
-// The bytes are seen where gRPC takes them from the socket and gives them to
-// it: this program has a recvmsg() and a sendmsg() of its own, which call the
-// system's and look at what those have moved.  gRPC uses no others for sockets.
+// The bytes are seen where gRPC reads them from the socket and writes them to
+// it: this program defines recvmsg() and sendmsg(), which call the system's and
+// inspect what was transferred.  gRPC uses no other functions for sockets.
 //
 // Thread safety: thread-safe.
 
@@ -31,22 +32,23 @@ namespace simvisor::server {
 
 class InboundLedger {
  public:
-  // The one that the program's recvmsg() and sendmsg() tell of all they move.
+  // The ledger that the program's recvmsg() and sendmsg() report all traffic
+  // to.
   static InboundLedger& OfProcess();
 
   InboundLedger() = default;
   InboundLedger(const InboundLedger&) = delete;
   InboundLedger& operator=(const InboundLedger&) = delete;
 
-  // From now on; without a bound until this is called.
+  // Sets the bound from now on; until then it is unlimited.
   void SetLimit(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Follows the connection `fd`, on which nothing has been read or sent.  It
-  // may be closed at any time, and its number may come again.
+  // Starts to follow the connection `fd`, before anything is read or sent on
+  // it.  It may be closed at any time, and its number may be reused.
   void Add(int fd) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The first `size` bytes of `message` have been read from `fd`.  False if the
-  // connection is to be treated as ended.
+  // caller must treat the connection as ended.
   bool Take(int fd, const msghdr& message, size_t size)
       ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -65,7 +67,7 @@ class InboundLedger {
 
  private:
   struct Connection {
-    uint64_t cookie = 0;  // tells the socket from others of its number
+    uint64_t cookie = 0;  // tells the socket from others with the same number
     uint64_t taken = 0;   // bytes
     InboundFrames frames;
     Http2Frames sent;
@@ -73,17 +75,18 @@ class InboundLedger {
   using Connections = absl::flat_hash_map<int, Connection>;
 
   // The connection `fd`, whose socket has this cookie; end() if it is not
-  // followed.  Forgets one of the same number that had another.
+  // followed.  Removes an entry with the same number and another cookie.
   Connections::iterator Find(int fd, uint64_t cookie)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Forget(Connections::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Forgets the connections that are closed.
+  // Removes the connections that are closed.
   void Prune() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Shuts down those that hold most, until the rest is within the bound.
+  // Shuts down the connections that hold most, until the rest is within the
+  // bound.
   void KeepLimit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ShutDownLargest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // Whether there is anything to follow.
+  // Whether any connection is followed.
   std::atomic<bool> is_used_ = false;
 
   mutable absl::Mutex mu_;

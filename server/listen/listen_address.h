@@ -14,16 +14,17 @@ namespace simvisor::server {
 
 class ListenAddress {
  public:
-  // Reads "unix:PATH" (a relative PATH is taken from the current folder) or
+  // Parses "unix:PATH" (a relative PATH starts at the current folder) or
   // "HOST:PORT", where HOST may be "[IPV6]" and PORT 0 lets the system choose.
   //
   // INVALID_ARGUMENT ARGUMENT_MALFORMED for any other text, and for a path that
-  // is longer than a socket's may be.
+  // is too long for a socket.
   static absl::StatusOr<ListenAddress> Parse(absl::string_view text);
 
   bool is_unix() const { return !path_.empty(); }
   // True if only processes of this system can reach it: a unix socket or a
-  // loopback address.  A host by another name counts as reachable.
+  // loopback address.  A host given by another name counts as reachable from
+  // outside.
   bool is_local() const;
   // Absolute path of a unix socket; empty for TCP.
   const std::string& path() const { return path_; }
@@ -31,12 +32,12 @@ class ListenAddress {
   const std::string& host() const { return host_; }
   int port() const { return port_; }
 
-  // The same host with the port that the system has chosen.
+  // The same host with the port that the system chose.
   ListenAddress WithPort(int port) const;
 
   // "unix:/PATH" or "HOST:PORT".
   std::string ToString() const;
-  // As ToString(), in the form that gRPC reads back unchanged.
+  // Like ToString(), in the form that gRPC parses back unchanged.
   std::string GrpcAddress() const;
 
   friend bool operator==(const ListenAddress&, const ListenAddress&) = default;

@@ -12,9 +12,9 @@
 namespace simvisor::server {
 namespace {
 
-// How many connections queue for a socket; the system's usual maximum.  A
-// client that finds the queue of a unix socket full fails at once, so it has to
-// last while a flood has the processor.
+// How many connections may queue at a socket; the system's usual maximum.  A
+// client that finds the queue of a unix socket full fails at once, so the queue
+// must be long enough for a flood that keeps the processor busy.
 constexpr int kBacklog = 4096;
 
 absl::Status Clash(const ListenAddress& address, const Listener& taken) {
@@ -25,7 +25,7 @@ absl::Status Clash(const ListenAddress& address, const Listener& taken) {
       "; leave one of the two out"));
 }
 
-// The port is taken by another process, unless `status` says otherwise.
+// `status` with a better explanation if another process has the port.
 absl::Status Explained(const ListenAddress& address,
                        const absl::Status& status) {
   if (address.is_unix() ||

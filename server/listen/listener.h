@@ -1,4 +1,4 @@
-// The sockets that listen at an address of --listen.
+// The sockets that listen at one --listen address.
 //
 // Thread safety: one thread at a time per object.
 
@@ -20,21 +20,22 @@ class Listener {
  public:
   // Listens at `address`.  Connections queue until they are accepted.
   //
-  // Fails as SocketFile::Listen() and ListenOnTcp() do.
+  // Errors as for SocketFile::Listen() and ListenOnTcp().
   static absl::StatusOr<Listener> Open(const ListenAddress& address);
 
   Listener(Listener&&) = default;
   Listener& operator=(Listener&&) = delete;
-  // Refuses connections from then on; a unix socket's file is gone.
+  // From then on connections are refused; the file of a unix socket is removed.
   ~Listener() = default;
 
-  // With the port that the system has chosen.
+  // Includes the port that the system chose.
   const ListenAddress& address() const { return address_; }
   // At least one, non-blocking.
   const std::vector<UniqueFd>& sockets() const { return sockets_; }
 
-  // True if `address` cannot be listened at beside this listener: it leads to
-  // the same socket file, or its port and one of its hosts are taken here.
+  // True if it is impossible to listen at `address` besides this listener: it
+  // leads to the same socket file, or its port and one of its hosts are in use
+  // here.
   bool Clashes(const ListenAddress& address) const;
 
  private:
@@ -45,15 +46,15 @@ class Listener {
   static absl::StatusOr<Listener> OpenTcp(const ListenAddress& address);
 
   ListenAddress address_;
-  // The file goes before the socket that it was made for.
+  // The file is removed before its socket is closed.
   std::vector<UniqueFd> sockets_;
   std::optional<SocketFile> file_;
 };
 
 // Listens at all of `addresses`, in their order, or at none.
 //
-// ALREADY_EXISTS, naming both, if two of them clash; otherwise as
-// Listener::Open() fails for one of them.
+// ALREADY_EXISTS, naming both, if two of them clash; otherwise errors as for
+// Listener::Open().
 absl::StatusOr<std::vector<Listener>> OpenListeners(
     const std::vector<ListenAddress>& addresses);
 

@@ -1,4 +1,4 @@
-// Whom a connection belongs to, as far as the system tells.
+// The owner of a connection, as far as the system knows.
 //
 // Thread safety: pure functions.
 

@@ -14,7 +14,7 @@ std::string JsonString(const std::string& text) {
   google::protobuf::Value value;
   value.set_string_value(text);
   std::string json;
-  // Only the string of a text that is no UTF-8 cannot be written.
+  // This fails only for a string that is not UTF-8.
   if (!google::protobuf::util::MessageToJsonString(value, &json).ok()) {
     return "\"\"";
   }

@@ -1,4 +1,4 @@
-// The line by which a program that starts the daemon learns that it serves.
+// The line that tells a program that has started the daemon that it is serving.
 //
 // Thread safety: pure functions.
 

@@ -61,7 +61,7 @@ bool ServedConnections::ShutDownQuiet(Clock::Time before,
     }
   }
   if (chosen == entries_.end()) return false;
-  // By a descriptor of our own: the owner may close its one at any moment, and
+  // Use a duplicate descriptor: the owner may close its own at any moment, and
   // another file may get the number.
   const UniqueFd held(fcntl(chosen->first, F_DUPFD_CLOEXEC, 0));
   if (!held.valid() || !IsOpen(held.get(), chosen->second)) return false;

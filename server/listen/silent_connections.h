@@ -1,11 +1,10 @@
 // New connections that have not yet sent what HTTP/2 begins with.
 //
-// They stand in the order in which they came, so that the oldest goes first
-// when room is needed.
+// They are kept in the order in which they came, so that the oldest is closed
+// first when room is needed.
 //
-// An allocation that fails in Add() leaves a connection that may not be
-// found by its descriptor or counted for its peer; it goes when it is the
-// oldest.
+// If an allocation in Add() fails, the connection may not be found by its
+// descriptor or counted for its peer; it is closed when it is the oldest.
 //
 // Thread safety: one thread at a time.
 
@@ -26,7 +25,7 @@ class SilentConnections {
  public:
   struct Connection {
     UniqueFd fd;
-    int listener;  // the socket that it came to
+    int listener;  // the socket that accepted it
     std::string peer;
     Clock::Time since;
   };
@@ -39,16 +38,19 @@ class SilentConnections {
   bool Contains(int fd) const { return by_fd_.contains(fd); }
   size_t CountOf(const std::string& peer) const;
 
-  // When the oldest came.  REQUIRES: !empty().
+  // When the oldest one came.
+  // REQUIRES: !empty().
   Clock::Time OldestSince() const { return order_.front().since; }
 
-  // Takes a connection out.  REQUIRES: Contains(fd).
+  // Removes a connection and returns it.
+  // REQUIRES: Contains(fd).
   Connection Take(int fd);
 
-  // Closes the oldest.  REQUIRES: !empty().
+  // Closes the oldest one.
+  // REQUIRES: !empty().
   void CloseOldest();
 
-  // Closes the oldest of `peer`; false if it has none.
+  // Closes the oldest one of `peer`; false if it has none.
   bool CloseOldestOf(const std::string& peer);
 
  private:
@@ -58,7 +60,7 @@ class SilentConnections {
 
   std::list<Connection> order_;  // the oldest first
   absl::flat_hash_map<int, Place> by_fd_;
-  // How many each peer has; none has 0.
+  // How many each peer has; never 0.
   absl::flat_hash_map<std::string, size_t> counts_;
 };
 

@@ -38,7 +38,7 @@ std::string FolderOf(const std::string& path) {
   return std::filesystem::path(path).parent_path().string();
 }
 
-// REQUIRES: `path` fits.
+// REQUIRES: `path` fits into a sockaddr_un.
 sockaddr_un NameOf(const std::string& path) {
   sockaddr_un name = {};
   name.sun_family = AF_UNIX;
@@ -62,7 +62,7 @@ absl::Status CheckDead(const std::string& path) {
               sizeof name) == 0) {
     return InUse(path, PeerName(probe.get()));
   }
-  // A process listens and is busy.
+  // A process listens, but its queue is full.
   if (errno == EAGAIN) return InUse(path, "another process");
   if (errno == ECONNREFUSED || errno == ENOENT) return absl::OkStatus();
   return SystemError(path, "cannot tell whether its socket is in use");
@@ -88,8 +88,8 @@ absl::Status RemoveDeadSocket(const std::string& path) {
 }
 
 absl::Status BindAndListen(int fd, const std::string& path, int backlog) {
-  // The file takes its mode from the socket: it is private from its first
-  // moment on, whatever the umask.
+  // The file takes its mode from the socket, so it is private from the start,
+  // whatever the umask.
   if (fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
     return SystemError(path, "cannot make its socket private");
   }
@@ -131,9 +131,9 @@ absl::StatusOr<SocketFile> SocketFile::Listen(int fd, const std::string& path,
 
 SocketFile::~SocketFile() {
   if (path_.empty()) return;
-  // Without the lock, another daemon could put its socket here between the look
-  // and the removal.  The dead file that stays then is replaced by the next
-  // one.
+  // Without the lock, another daemon could put its socket here between the
+  // check and the removal.  A dead file that stays is replaced by the next
+  // daemon.
   const absl::StatusOr<FolderLock> lock =
       FolderLock::Take(FolderOf(path_), kPatience);
   struct stat info;

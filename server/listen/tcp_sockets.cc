@@ -18,11 +18,11 @@
 namespace simvisor::server {
 namespace {
 
-// A name with two addresses gets a port that is free for both; how often to ask
-// for another one.
+// A name with two addresses needs a port that is free for both; this is how
+// often to ask for another one.
 constexpr int kPortTries = 16;
-// As long as a keepalive ping may take: bytes that stay unacknowledged longer
-// end the connection.
+// How long a keepalive ping may take: bytes that stay unacknowledged longer end
+// the connection.
 constexpr unsigned kUserTimeoutMs = 20000;
 
 using Name = sockaddr_storage;
@@ -61,7 +61,7 @@ Name Copy(const addrinfo& info) {
   return name;
 }
 
-// The place of the port within `name`; null for a name of another kind.
+// The port field of `name`; null for a name of another kind.
 in_port_t* PortIn(Name& name) {
   if (name.ss_family == AF_INET) {
     return &reinterpret_cast<sockaddr_in&>(name).sin_port;
@@ -72,7 +72,7 @@ in_port_t* PortIn(Name& name) {
   return nullptr;
 }
 
-// Connections inherit these from the socket that they are accepted from.
+// Connections inherit these from the socket that accepts them.
 void SetOptions(const UniqueFd& fd, const Name& name) {
   const int on = 1;
   const int off = 0;
@@ -106,15 +106,15 @@ Name LocalName(const UniqueFd& fd) {
   return name;
 }
 
-// True if the system does not have the address, as without IPv6: what else the
-// name stands for may do.
+// True if the system lacks the address, for example without IPv6: the other
+// addresses of the name may still work.
 bool IsMissing(int error) {
   return error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
 }
 
 struct Attempt {
   std::vector<UniqueFd> sockets;
-  int error = 0;  // of the address that failed, or of one that is missing
+  int error = 0;  // of an address that failed or is missing
 };
 
 // Listens at all of `addresses`; if the port is 0, the first one chooses it.
@@ -160,7 +160,7 @@ bool SameHost(const Name& a, const Name& b) {
       &reinterpret_cast<const sockaddr_in6&>(b).sin6_addr);
 }
 
-// [::] takes IPv4 in, 0.0.0.0 does not take IPv6 in.
+// [::] also covers IPv4; 0.0.0.0 does not cover IPv6.
 bool Takes(const Name& taker, const Name& other) {
   return IsWildcard(taker) &&
          (taker.ss_family == AF_INET6 || taker.ss_family == other.ss_family);
@@ -176,7 +176,7 @@ absl::StatusOr<std::vector<UniqueFd>> ListenOnTcp(const ListenAddress& address,
     Attempt attempt = ListenAtAll(addresses.get(), backlog);
     if (attempt.error == 0) return std::move(attempt.sockets);
     error = attempt.error;
-    // Only a port that the system chose can be another one next time.
+    // Another try helps only if the system chose the port.
     if (address.port() != 0 || error != EADDRINUSE) break;
   }
   return SystemError(address, error);

@@ -1,6 +1,6 @@
 // Sockets that listen at a TCP address.
 //
-// Thread safety: pure functions, but for the sockets that they make.
+// Thread safety: pure functions, except for the sockets that they make.
 
 #ifndef SIMVISOR_SERVER_LISTEN_TCP_SOCKETS_H_
 #define SIMVISOR_SERVER_LISTEN_TCP_SOCKETS_H_
@@ -13,20 +13,21 @@
 
 namespace simvisor::server {
 
-// Listens at every address that the host of `address` stands for, of which a
-// name may have several, all with one port.  0.0.0.0 stands for all IPv4
-// addresses, [::] for all of both kinds.  Another socket cannot share the port.
+// Listens at every address of the host of `address`, all with one port; a name
+// may have several addresses.  0.0.0.0 means all IPv4 addresses, [::] all
+// addresses of both kinds.  Another socket cannot share the port.
 //
 // INVALID_ARGUMENT if the host cannot be resolved, FAILED_PRECONDITION if the
-// port is taken; otherwise as the system says.  REQUIRES: !address.is_unix().
+// port is in use; otherwise the system's error.
+// REQUIRES: !address.is_unix().
 absl::StatusOr<std::vector<UniqueFd>> ListenOnTcp(const ListenAddress& address,
                                                   int backlog);
 
-// The port that `sockets`, made by ListenOnTcp(), have.
+// The port of `sockets`, which ListenOnTcp() made.
 int PortOf(const std::vector<UniqueFd>& sockets);
 
-// True if `address`, whose port is one of a socket of `sockets`, cannot be
-// listened at beside them.
+// True if it is impossible to listen at `address`, which has the port of one of
+// `sockets`, besides them.
 bool Overlaps(const std::vector<UniqueFd>& sockets,
               const ListenAddress& address);
 

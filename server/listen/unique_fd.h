@@ -23,7 +23,7 @@ class UniqueFd {
 
   bool valid() const { return fd_ >= 0; }
   int get() const { return fd_; }
-  // Gives the descriptor to the caller, who closes it.
+  // Releases the descriptor to the caller, who must close it.
   int Release() { return std::exchange(fd_, -1); }
 
  private:
