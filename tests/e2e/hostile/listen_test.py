@@ -1,4 +1,4 @@
-"""Addresses that clash, and files beside sockets that are the user's."""
+"""Addresses that clash, and user's files next to sockets."""
 
 import os
 import pathlib

@@ -4,7 +4,7 @@ that runs until its time is over.
   attack       what all attacks have: addresses, threads, answers
   connections  connections that send nothing, or part of a message
   requests     messages that are garbage, are large, or have odd names
-  streams      streams that stand still, or whose answers are never read
+  streams      streams that stall, or whose answers are never read
   images       images made to do harm
   sizes        domains made to be expensive
   work         calls that last long

@@ -1,4 +1,4 @@
-"""Streams that stand still, or whose answers are never read."""
+"""Streams that stall, or whose answers are never read."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Calls that last, many at a time."""
+"""Long calls, many at a time."""
 
 from attacks.images import claiming_load, restore
 from harness import domain, guest_load, host, ref
