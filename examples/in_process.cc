@@ -1,5 +1,5 @@
-// The machine inside a program of one's own, without a daemon: a guest gives a
-// GiB back.  Link simvisor::domain.
+// The simulated machine inside your own program, without a daemon: a guest
+// gives back a GiB.  Link simvisor::domain.
 
 #include "domain/host/host.h"
 

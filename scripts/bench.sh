@@ -3,10 +3,11 @@
 #
 #   scripts/bench.sh
 #
-# Takes about five minutes, and 6 GiB of memory; best with nothing else running.
-# Figures land in build/bench/ as JSON, the table in build/bench/table.md, and
-# both the table and the plots in bench/README.md and bench/plots/.
-# REPETITIONS (9) is how often each figure of the library is taken.
+# Takes about five minutes and 6 GiB of memory; run nothing else meanwhile.
+# Writes the figures to build/bench/ as JSON and the table to
+# build/bench/table.md, and updates the table in bench/README.md and the plots
+# in bench/plots/.  REPETITIONS (9) sets how often each figure of the library is
+# measured.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks that includes point down only, room by room.
+"""Checks that includes only point downwards, folder by folder.
 
-ROOMS lists the rooms from the ground up, with what each may include of the
-project besides itself and base/; a room can only name rooms above it in the
-list, so that no circle can be written down.  No file includes itself through
-others either.  Only the rooms of RPC_ROOMS know gRPC and protobuf, and only
+ROOMS lists the folders (rooms) from the bottom up, with the folders that each
+may include besides itself and base/.  A room can only name rooms above it in
+the list, so the list cannot contain a cycle.  A file must not include itself
+through others either.  Only the rooms of RPC_ROOMS may use gRPC and protobuf, and only
 the sources of CLI11_SOURCES include CLI11, which takes seconds to compile.
 """
 
@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 PROTOS = ["simvisor/v1", "google/rpc", "grpc/health"]
 
-# The machine, for those who use it as a whole.
+# The machine, for rooms that use all of it.
 MACHINE = ["domain/units", "domain/collections", "domain/cpus",
            "domain/frames", "domain/p2m", "domain/e820", "domain/boot_log",
            "domain/guest", "domain/vm", "domain/host"]
@@ -59,7 +59,7 @@ ROOMS = {
     "server/migration": [*MACHINE, "domain/image", "domain/migration",
                          "server/threads", "server/machine", "server/listen",
                          "server/convert", "server/calls", "server/images"],
-    # Builds the daemon of all rooms.
+    # Builds the daemon from all rooms.
     "server": [*MACHINE, "server/threads", "server/machine", "server/listen",
                "server/calls", "server/reflection", "server/host",
                "server/domains", "server/memory", "server/guests",
@@ -72,7 +72,7 @@ ROOMS = {
     "client/session": ["client/api", "client/ui"],
     "client/verbs": ["client/api", "client/xl", "client/walk", "client/script",
                      "client/ui", "client/session"],
-    # Explains boot logs without a daemon, with the daemon's own library.
+    # Explains boot logs without a daemon, using the daemon's own library.
     "client/explain": [*MACHINE, "client/ui", "client/verbs"],
     "client": ["client/api", "client/ui", "client/session", "client/verbs",
                "client/explain"],
@@ -133,7 +133,7 @@ def file_problems(name, includes):
 
 
 def circle_problems(includes):
-    """Looks for a way from a file to itself, each file once."""
+    """Finds cycles of includes; visits each file once."""
     done = set()
 
     def visit(name, way):

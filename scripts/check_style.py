@@ -4,7 +4,7 @@
 A file of code has at most 450 lines, a function at most 70, a folder at most 25
 modules (a header counts once with its source), a class at most 40 public
 methods.  Tables of cases may be longer than a function.  LARGER names what is
-yet to be cut, with the size that it must not exceed.
+still too large, with the size that it must not exceed.
 """
 
 import collections
@@ -38,7 +38,7 @@ LARGER = {
 }
 
 CODE = (".cc", ".h", ".py", ".sh")
-# Where a function's body ends, in the project's form: a brace at the margin.
+# A function's body ends at a brace at the margin, in the project's formatting.
 FUNCTION = re.compile(r"^[A-Za-z_].*[({,]$|^[A-Za-z_].*\) (const )?\{$")
 CLASS = re.compile(r"^(?:class|struct) (?:\[\[\w+\]\] )?(\w+)[^;]*\{")
 METHOD = re.compile(r"^  (?:[\w:~\[][^=;]*?)?\b~?\w+\(|^  .*\boperator")
@@ -88,7 +88,7 @@ def classes(lines):
 
 
 def sizes():
-    """Yields (what, size, limit) of all that has a limit."""
+    """Yields (what, size, limit) for everything with a limit."""
     modules = collections.defaultdict(set)
     for name in tracked():
         lines = (ROOT / name).read_text().splitlines()

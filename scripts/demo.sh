@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Sets up, builds, and shows a tour of Simvisor against a daemon of its own:
-# a dom0 booted from a real machine's E820 map, the life of a domain, a walk of
-# its frame-list tree by mfn, and an audit of every frame.
+# Sets up, builds, and shows a tour of Simvisor against its own daemon: a dom0
+# booted from a real machine's E820 map, the life of a domain, a walk of the
+# frame-list tree by mfn, and an audit of every frame.
 #
-# Exits 0 only if everything shown is as it must be.
+# Exits 0 only if every result is right.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -45,7 +45,7 @@ show() {
   "$@"
 }
 
-# The real machine's dom0 might grow to all of its memory; so may this one.
+# The real machine's dom0 could grow to all of its memory; so can this one.
 start_daemon() {
   local ready command=(
     simvisord --listen "$SIMVISOR_ADDRESS"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fetches Xen's own stream verifier, which tests run on images.
+# Fetches Xen's own stream verifier; the tests run it on images.
 #
 #   scripts/fetch_verifier.sh DIR
 #
-# Unpacks Debian's xen-utils-4.17 below DIR; nothing is installed, and nothing is
-# fetched again if it is there.
+# Unpacks Debian's xen-utils-4.17 below DIR, unless it is already there;
+# installs nothing.
 set -euo pipefail
 
 dir=${1:?name the folder to unpack into}
@@ -14,7 +14,7 @@ verifier=$dir/usr/lib/xen-4.17/bin/verify-stream-v2
 mkdir -p "$dir"
 fetched=$(mktemp -d)
 trap 'rm -rf "$fetched"' EXIT
-# apt's own user must be able to write there.
+# apt downloads as its own user, who must be able to write there.
 chmod 755 "$fetched"
 download() {
   (cd "$fetched" && apt-get download -qq xen-utils-4.17 2>/dev/null)

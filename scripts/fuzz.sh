@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Fuzzes from the stored corpus on: the p2m list against the plain model of it,
-# the restore of save images against a plain reader of them, and of guests whose
-# kernel's notes have changed fields.
+# Runs three fuzzers, starting from the stored corpus: the p2m list against a
+# plain model, the restore of save images against a plain reader, and the
+# restore of guests whose kernel notes have changed fields.
 #
 #   scripts/fuzz.sh [SECONDS]     60 if not given, a third of them for each
 #   scripts/fuzz.sh --merge       keeps what is new for the list: the corpus
 #                                 again becomes the fewest inputs that reach
 #                                 what all reach
 #
-# New inputs stay in build/fuzz/found* and serve the next run.  An input that
-# fails is written to build/fuzz/failed-*; store it in tests/fuzz/corpus/p2m,
-# image or notes with the mend, and a replay test runs it in every build.
+# New inputs stay in build/fuzz/found* and are used by the next run.  An input
+# that fails is written to build/fuzz/failed-*; store it in
+# tests/fuzz/corpus/p2m, image or notes together with the fix, and a replay test
+# runs it in every build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

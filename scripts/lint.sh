@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks form: clang-format, include direction, sizes, proto style, shell
-# scripts.
+# Checks the form of the code: clang-format, include direction, sizes, proto
+# style, shell scripts.
 #
-# Needs what scripts/setup.sh installs; changes nothing.
+# Needs the packages that scripts/setup.sh installs; changes nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

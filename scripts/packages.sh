@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# Debian packages, for the scripts beside this one; to be sourced.
+# Installs Debian packages for the scripts in this folder, which source it.
 #
-# Packages are installed as root or through sudo, and only those that are
-# missing.
+# Installs only missing packages, as root or through sudo.
 
 die() {
   printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2

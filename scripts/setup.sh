@@ -4,11 +4,11 @@
 #   scripts/setup.sh [PRESET [TARGET...]]
 #   scripts/setup.sh --programs
 #
-# PRESET is one of CMakePresets.json, release if not given; the build lands in
-# build/PRESET.  With --programs it is the release build of the daemon and the
-# CLI, with the packages that these two need and no others.  Packages are
-# installed as root or through sudo, and only those that are missing; where
-# nothing is missing and nothing changed, this takes a second or two.
+# PRESET is one of CMakePresets.json, release if not given; the build goes to
+# build/PRESET.  With --programs it makes the release build of only the daemon
+# and the CLI, with only the packages that these two need.  Installs only
+# missing packages, as root or through sudo; if nothing is missing and nothing
+# changed, this takes a second or two.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/packages.sh
@@ -27,12 +27,12 @@ for_tests=(
 )
 
 install_buf() {
-  # npm only installs buf; any Node.js that is there already will do.
+  # npm is only needed to install buf; any installed Node.js will do.
   if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
     require_packages nodejs npm
   fi
-  # No lock file: npm's own would name only the packages of the system it was
-  # made on; package.json names the one version there is.
+  # No lock file: npm's would name only the packages of the system it was made
+  # on; package.json names the exact version.
   cmp -s package.json node_modules/.installed.json && return 0
   echo "setup: installing buf"
   npm install --no-package-lock --ignore-scripts --loglevel=error

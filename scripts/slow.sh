@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Sets up, builds, and runs what takes too long for every test run: live
+# Sets up, builds, and runs the tests that take too long for every run: live
 # migrations of guests that change meanwhile, with a hundred seeds; and 2,500
-# sequences of balloon calls on guests of each architecture beside a plain model
-# of the driver.
+# sequences of balloon calls on guests of each architecture, compared with a
+# plain model of the driver.
 #
 #   scripts/slow.sh [RUNS]     100 migrations if not given
 #
-# Prints the seeds; SIMVISOR_SEED=n scripts/slow.sh runs that one alone.
+# Prints the seeds; SIMVISOR_SEED=n scripts/slow.sh runs only that one.
 #
-# Then a soak: many clients at once on two daemons, for ten minutes, or for
-# SIMVISOR_SOAK_SECONDS; and a fuzzer of all methods for an hour, or for
-# SIMVISOR_FUZZ_SECONDS, with a seed of the day.
+# Then runs a soak test, many clients at once on two daemons, for ten minutes or
+# for SIMVISOR_SOAK_SECONDS; and a fuzzer of all methods for an hour or for
+# SIMVISOR_FUZZ_SECONDS, with the date as its seed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -3,8 +3,8 @@
 #
 #   scripts/tidy.sh [FILE...]
 #
-# Uses the compile commands of the asan build, which is made by clang and must
-# be there (scripts/setup.sh asan).
+# Uses the compile commands of the asan build, because that one uses clang; run
+# scripts/setup.sh asan first.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

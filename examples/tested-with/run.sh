@@ -1,16 +1,16 @@
 #!/bin/bash
 # Runs the scenarios that the kernel's linear p2m list was tested with: 64-bit
-# dom0, 32-bit and 64-bit domU, odd sizes, ballooned, with devices.
+# dom0, 32-bit and 64-bit domU, odd sizes, ballooning, devices.
 #
 #   examples/tested-with/run.sh [SCENARIO...]
 #
-# A SCENARIO is the name of a script here, without .textproto, or the path of a
-# script; all by default.  Each runs against a daemon of its own, started with
-# the flags that the script's comment names, once for each way in which tools
-# can find the list: the tree of its frames, and page tables.  The script
-# compares every figure; a walk then reads the list by mfn as Xen's saver does,
-# and a domU is saved, restored and looked at again.
-# Prints a line for each run, and ends with 1 if one failed.
+# A SCENARIO is the name of a script in this folder, without .textproto, or the
+# path of a script; by default all run.  Each runs against its own daemon,
+# started with the flags in the script's comment, once for each way in which
+# tools can find the list: the tree of its frames, and page tables.  The script
+# compares every figure; then a walk reads the list by mfn as Xen's saver does,
+# and a domU is saved, restored and compared again.  Prints a line for each run,
+# and exits with 1 if a run failed.
 #
 # SIMVISORD and SIMVISOR name the programs, build/release/bin/ by default.
 set -euo pipefail
@@ -32,7 +32,7 @@ stop_daemon() {
 }
 trap 'stop_daemon || true; rm -rf "$work"' EXIT
 
-# Starts a daemon with these flags, and waits until it is ready or has ended.
+# Starts a daemon with these flags, and waits until it is ready or has exited.
 start_daemon() {
   rm -f "$work/ready"
   mkfifo "$work/ready"
@@ -42,15 +42,16 @@ start_daemon() {
   read -r _ <"$work/ready"
 }
 
-# The flags in the comment of script $1, which follow "#   simvisord"; lines that
-# end in a backslash are joined.
+# The flags after "#   simvisord" in the comment of script $1; joins lines that
+# end in a backslash.
 flags_of() {
   sed -n -e ':join' -e '/\\$/{N;s/\\\n#//;b join' -e '}' \
     -e 's/^# *simvisord *//p' "$1"
 }
 
-# Script $1 for a guest that shows its list by $2.  A script is written for the
-# tree.  Without it there are no top pages, no mid_missing and no pages of mids.
+# Script $1 for a guest that shows its list by $2.  Scripts are written for the
+# tree.  Without a tree there are no top pages, no mid_missing and no pages of
+# mids.
 script_for() {
   if [[ $2 == tree ]]; then
     cat "$1"
@@ -76,7 +77,7 @@ figures() {
     }'
 }
 
-# Walks the list of domain $1, which must find its $2 pages of RAM.
+# Walks the list of domain $1; the walk must find its $2 pages of RAM.
 walk() {
   "$simvisor" p2m walk "$1" | tee "$work/walk" || return
   grep -q "^words  *ram $2," "$work/walk"
@@ -97,8 +98,8 @@ run_once() {
   figures "$domain" >"$work/figures" || return
   read -r _ ram _ <"$work/figures"
   walk "$domain" "$ram" || return
-  # Saved and restored, a domain has the same figures; one with a device cannot
-  # be saved.
+  # After a save and a restore the domain must have the same figures; a domain
+  # with a device cannot be saved.
   if [[ $domain != Domain-0 ]] && ! grep -q pci_devices "$1"; then
     "$simvisor" save "$domain" "$work/image" || return
     "$simvisor" restore "$work/image" || return

@@ -1,5 +1,5 @@
-"""Every wrong call is refused with the right code and reason, changes nothing,
-and leaves a daemon that serves on with a clean audit."""
+"""Every wrong call is refused with the right code and reason and changes
+nothing; afterwards the daemon still serves, and its audit is clean."""
 
 import concurrent.futures
 import threading
@@ -487,7 +487,7 @@ class BadInputTest(harness.DaemonTest):
                 domain.CreateDomainRequest(spec=domain.DomainSpec(
                     name=f"cut{i}", memory_pages=GIB)))
             call.cancel()
-        # Whatever got through is whole; nothing else is left.
+        # Domains that got through are complete; nothing else is left.
         self.assert_clean()
         names = [d.name for d in self.client.domain.ListDomains(
             domain.ListDomainsRequest()).domains]

@@ -1,5 +1,5 @@
-"""Machines from boot logs in the forms that people have them: `e820 explain`
-says without a daemon what a daemon on the same log does, for dom0 and for a
+"""Machines from boot logs in the forms that people keep them in: `e820 explain`
+says without a daemon what a daemon does with the same log, for dom0 and for a
 guest with the host's map."""
 
 import json

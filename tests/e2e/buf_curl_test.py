@@ -1,5 +1,5 @@
-"""`buf curl`, with nothing but the daemon's own reflection to go by, drives the
-daemon: create, balloon, translate, walk, destroy."""
+"""`buf curl` drives the daemon, using only the daemon's own reflection: create,
+balloon, translate, walk, destroy."""
 
 import base64
 import json
@@ -15,7 +15,8 @@ BUF = harness.ROOT / "node_modules" / ".bin" / "buf"
 class BufCurlTest(harness.DaemonTest):
 
     def curl(self, method, request, check=True):
-        """One call; the responses, or the error if `check` is false."""
+        """Makes one call; returns the responses, or the error if `check` is
+        false."""
         result = subprocess.run(
             [BUF, "curl", "--protocol", "grpc", "--http2-prior-knowledge",
              "--reflect-protocol", "grpc-v1alpha", "--emit-defaults",

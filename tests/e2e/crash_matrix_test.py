@@ -1,5 +1,6 @@
 """Daemons die, and calls fail, at every point of a migration: one copy of the
-domain is left where the state table says, or none if it died with its machine.
+domain is left where the state table says, or no copy if it died with its
+machine.
 """
 
 import signal
@@ -36,7 +37,7 @@ class CrashMatrixTest(PairTest):
             self.finish(self.decide(place, decision))
 
     def break_off(self, point, how):
-        """Runs a migration into the fault."""
+        """Starts a migration that runs into the fault."""
         own = self.side(point)
         other = self.pair.other(own)
         rule = {"domain": "web", "skip": SKIP.get(point, 0)}
@@ -73,7 +74,7 @@ class CrashMatrixTest(PairTest):
                 machine.remove_faults()
 
     def check_error(self, how, error):
-        """The call's client is told what has happened."""
+        """The call tells its client what has happened."""
         reason = harness.reason_of(error)
         if not self.pair.source.alive:
             self.assertEqual(error.code(),
@@ -88,7 +89,7 @@ class CrashMatrixTest(PairTest):
                              else "TARGET_UNREACHABLE", error.details())
 
     def decide(self, place, decision):
-        """Where the domain is after what is done about it."""
+        """Where the domain is after the operator's decision."""
         if decision not in DECISIONS.get(place, ()):
             return place
         self.check_machines()
@@ -108,7 +109,7 @@ class CrashMatrixTest(PairTest):
             done = simvisor(alive.address, "migrate-resolve", self.id,
                             f"--{word}", check=False)
             if done.returncode != 0:
-                # COMMIT came after it was looked at, but before the decision.
+                # COMMIT came after the check, but before the decision.
                 self.assertIn("MIGRATION_SETTLED", done.stderr)
                 return self.await_place(TARGET)
         return self.await_place(DECISIONS[place][decision])

@@ -1,4 +1,4 @@
-"""Calls that are cut short, or pile up, while others take long."""
+"""Calls that are cut short, or pile up, while others take a long time."""
 
 import unittest
 
@@ -7,8 +7,8 @@ from harness import GIB, domain, grpc, health_pb2, host, memory, ref
 
 
 class CutShortTest(harness.DaemonTest):
-    """Calls that take long enough to be cut short, on a machine whose frames are
-    handed out one by one."""
+    """Calls that take long enough to be cut short, on a machine that hands out
+    frames one by one."""
 
     FLAGS = ("--host-memory", "24G", "--dom0-memory", "1G",
              "--placement", "scatter")
@@ -18,7 +18,7 @@ class CutShortTest(harness.DaemonTest):
             name="late", memory_pages=20 * GIB))
 
     def assert_nothing_left(self, before):
-        # An audit waits for a domain that is still being undone.
+        # An audit waits for a domain whose creation is still being undone.
         self.assert_clean()
         self.assertEqual(self.client.counts(), before)
         # The name is free as soon as the last trace of the domain is gone.
@@ -42,7 +42,8 @@ class CutShortTest(harness.DaemonTest):
         self.client.create("big", 8 * GIB)
         audits = [self.client.host.AuditHost.future(host.AuditHostRequest())
                   for _ in range(8)]
-        # A change that waits for the audits keeps lookups behind it waiting.
+        # A change that waits for the audits also makes the lookups after it
+        # wait.
         others = [self.client.domain.CreateDomain.future(
             domain.CreateDomainRequest(spec=domain.DomainSpec(
                 name="waits", memory_pages=4096)))]

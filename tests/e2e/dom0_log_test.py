@@ -1,5 +1,5 @@
-"""A dom0 booted from the memory map of a real boot log ends as the log says the
-real one did, seen through API and CLI."""
+"""A dom0 booted from the memory map of a real boot log ends up as the real one
+did according to the log, both through the API and the CLI."""
 
 import json
 import unittest
@@ -31,8 +31,8 @@ class Dom0LogTest(harness.DaemonTest):
         self.assertEqual(ram, NR_PAGES)
 
     def test_the_frames_from_under_the_holes_answer_in_order(self):
-        # dom0 was built with frames in order, so what stood under a hole is what
-        # is missing between its neighbours.
+        # dom0 was built with frames in order, so the frames under a hole are
+        # those missing between its neighbours.
         [(_, base)] = self.client.translate("Domain-0", [0])
         frames = []
         for run in self.client.runs("Domain-0", end_pfn=NR_PAGES):
@@ -67,8 +67,8 @@ class Dom0LogTest(harness.DaemonTest):
 
 
 class HypervisorsMapTest(harness.DaemonTest):
-    """Of the hypervisor's map, a dom0 kernel of today keeps 512 KiB to 1 MiB out
-    of its RAM, for the firmware's iSCSI table."""
+    """With the hypervisor's map, a current dom0 kernel keeps 512 KiB to 1 MiB
+    out of its RAM, for the firmware's iSCSI table."""
 
     FLAGS = ("--host-e820", str(LOG.parent / "mini-pc-64g-hypervisor-map.dmesg"),
              "--dom0-memory", "63882124k", "--dom0-hotplug-limit", "512")
@@ -93,8 +93,8 @@ class OtherKernelTest(harness.DaemonTest):
 
 
 class ReservedBelow1TibTest(harness.DaemonTest):
-    """A guest with a device on a machine that has a reserved range far above its
-    RAM: what the PCI hole cuts off begins again at 4 GiB."""
+    """A guest with a device on a machine that has a reserved range far above
+    its RAM: the RAM that the PCI hole cuts off continues at 4 GiB."""
 
     FLAGS = ("--host-e820", str(LOG.parent / "host-reserved-above-4g.dmesg"),
              "--dom0-memory", "1g")

@@ -1,5 +1,5 @@
-"""Faults on purpose: off unless asked for, set by the CLI and by scripts, and
-crashes that are really crashes."""
+"""Fault injection: it is off by default, the CLI and scripts set rules, and
+crashes really kill the daemon."""
 
 import json
 import pathlib

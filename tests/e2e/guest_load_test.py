@@ -1,5 +1,5 @@
-"""Loads of guests: an independent checker reads every page and reckons what it
-must hold, also after a save and a restore, and after a page was spoilt."""
+"""Loads of guests: an independent checker reads every page and computes what it
+must hold, also after a save and a restore, and after a page was overwritten."""
 
 import os
 import pathlib
@@ -46,7 +46,8 @@ class GuestLoadTest(harness.DaemonTest):
             timeout=harness.DEADLINE)
 
     def wait_for_writes(self, wanted):
-        """Asks until there are as many; the load goes by the daemon's clock."""
+        """Polls until there are that many writes; the daemon's clock drives the
+        load."""
         for _ in range(1000000):
             if self.load().load.writes >= wanted:
                 return
@@ -61,7 +62,7 @@ class GuestLoadTest(harness.DaemonTest):
         return [data[i:i + 4096] for i in range(0, len(data), 4096)]
 
     def assert_content(self):
-        """The guest is paused; returns the load."""
+        """Pauses the guest and returns the load."""
         found = self.load()
         self.assertFalse(found.load.running)
         spec = found.load.spec

@@ -1,5 +1,4 @@
-"""Clients that go away, targets that fall silent and operators who decide while
-a domain is handed over.
+"""During a handover clients go away, targets fall silent and operators decide.
 """
 
 import os
@@ -17,13 +16,13 @@ from migrations.migration_pair import poll
 class CancelTest(PairTest):
 
     def receive_calls_ended(self):
-        """As the target's log has them."""
+        """As the target's log shows them."""
         file = self.pair.target.daemon.log.fileno()
         log = os.pread(file, os.fstat(file).st_size, 0)
         return log.count(b"ReceiveDomain: ")
 
     def cancel(self, point):
-        """Cancels a migration held at the point, then lets it go on."""
+        """Cancels a migration that is held at the point, then lets it go on."""
         own = self.side(point)
         held = own.hold(point, domain="web", skip=SKIP.get(point, 0))
         ended = self.receive_calls_ended()
@@ -54,7 +53,8 @@ class CancelTest(PairTest):
 class SilentTargetTest(PairTest):
 
     def stop_at(self, point):
-        """A migration whose target falls silent where it is held."""
+        """A migration whose target falls silent at the point where it is
+        held."""
         held = self.pair.target.hold(point)
         self.create()
         call = self.pair.migrate("web", self.new_id())
@@ -63,7 +63,7 @@ class SilentTargetTest(PairTest):
         return call
 
     def test_a_target_that_falls_silent_after_commit_and_comes_back(self):
-        # Both at once, since it takes a while to give up a silent daemon.
+        # Both at once, because it takes a while to give up on a silent daemon.
         cases = []
         for point, place in (("receive.commit", SOURCE),
                              ("receive.committed", TARGET)):
@@ -120,7 +120,7 @@ class ResolveTest(PairTest):
         self.refuse_all(source, drop)
         self.refuse_all(target, keep)
         self.await_place(SOURCE)
-        # While it is under way, and when COMMIT has been sent.
+        # While the migration is under way, and after COMMIT has been sent.
         for machine, point in ((source, "migrate.pass"),
                                (source, "migrate.commit"),
                                (target, "receive.done")):
@@ -156,7 +156,7 @@ class ResolveTest(PairTest):
                 poll(lambda: self.look(target)[1] == "PREPARED",
                      "the target has it all")
                 self.refuse_all(source, decision)
-                # Only the one that holds it goes.
+                # Remove only the rule that holds it.
                 source.client.fault.RemoveFaults(
                     harness.fault.RemoveFaultsRequest(ids=[held]),
                     timeout=harness.DEADLINE)

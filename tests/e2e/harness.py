@@ -1,7 +1,7 @@
-"""Starts real daemons, and talks to them with a client made here from the proto
-files, by Debian's protoc and grpcio: nothing of Simvisor's own client is used.
+"""Starts real daemons, and talks to them with a client that Debian's protoc and
+grpcio make here from the proto files; it does not use Simvisor's own client.
 
-The programs are those that the variables SIMVISORD and SIMVISOR name.
+The variables SIMVISORD and SIMVISOR name the programs.
 """
 
 import atexit
@@ -23,7 +23,7 @@ RPC_PROTO = pathlib.Path(
     "/usr/share/gocode/src/github.com/gogo/googleapis")
 SIMVISORD = os.environ["SIMVISORD"]
 SIMVISOR = os.environ["SIMVISOR"]
-DEADLINE = 60  # seconds that anything here may take at most
+DEADLINE = 60  # seconds; upper bound of everything here
 
 GIB = 262144  # pages
 MIB = 256  # pages
@@ -41,7 +41,7 @@ def _generate_stubs():
          "google/rpc/error_details.proto"],
         check=True)
     # The generated package must not hide grpcio's own `grpc` and protobuf's
-    # `google`, so both look here as well.
+    # `google`, so both search here too.
     sys.path.append(out)
     import google
     import grpc
@@ -79,7 +79,7 @@ __all__ = ["address_space", "common", "domain", "fault", "grpc", "guest_load",
 
 
 class Daemon:
-    """A daemon of its own for a test, on a socket in a folder of its own.
+    """A separate daemon for a test, on a socket in its own folder.
 
     `preexec` runs in the daemon's process before the daemon does.
     """
@@ -108,7 +108,7 @@ class Daemon:
             return int(statm.read().split()[1]) * 4096
 
     def peak_rss(self):
-        """The most bytes that the daemon has had resident."""
+        """The peak of the daemon's resident memory, in bytes."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
             for line in status:
                 if line.startswith("VmHWM:"):
@@ -116,7 +116,7 @@ class Daemon:
         raise AssertionError("no VmHWM")
 
     def stop(self):
-        """Asks the daemon to end and returns its exit code."""
+        """Asks the daemon to exit and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE)
@@ -138,8 +138,8 @@ class Client:
     """Stubs on one channel."""
 
     def __init__(self, address):
-        # A connection of its own: a shared one to a daemon that has died would
-        # wait for its turn to find the next one at the same address.
+        # Its own connection: a shared one to a daemon that has died would back
+        # off before it finds the next daemon at the same address.
         self.channel = grpc.insecure_channel(
             address, options=(("grpc.use_local_subchannel_pool", 1),))
         self.host = host_service_pb2_grpc.HostServiceStub(self.channel)
@@ -218,7 +218,7 @@ def reason_of(error):
 
 
 class DaemonTest(unittest.TestCase):
-    """A test case with one daemon for all its tests; FLAGS are the daemon's."""
+    """A test case with one daemon for all its tests; FLAGS are its flags."""
 
     FLAGS = ()
 
@@ -246,8 +246,8 @@ class DaemonTest(unittest.TestCase):
 
     @contextlib.contextmanager
     def assert_refused(self, code, reason):
-        """The block fails with code and reason, has changed no count, and
-        leaves a machine whose audit is clean."""
+        """The block fails with code and reason, changes no count, and leaves a
+        machine whose audit is clean."""
         before = self.client.counts()
         with self.assertRaises(grpc.RpcError) as caught:
             yield

@@ -1,7 +1,7 @@
-"""Domains go through save images, by the CLI and by RPC; Xen's own verifier and
-an independent checker of what restorers insist on look at every file.
+"""Domains are saved and restored, by the CLI and by RPC; Xen's own verifier and
+an independent checker of what restorers insist on read every image.
 
-The verifier is that of Debian's xen-utils-4.17, unpacked where XEN_UTILS says.
+The verifier comes from Debian's xen-utils-4.17, unpacked where XEN_UTILS says.
 """
 
 import itertools
@@ -25,7 +25,7 @@ LAYERS = ("libxc", "libxl", "xl")
 
 
 def verify(path, layer):
-    """The verifier's exit code and what it said."""
+    """The verifier's exit code and output."""
     environment = dict(os.environ, PYTHONPATH=str(XEN / "lib" / "python"),
                        PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(
@@ -99,7 +99,7 @@ class ImagesTest(harness.DaemonTest):
                 one.uuid)
 
     def change(self, kind, name, pages):
-        """Makes a fresh domain one of `kind`."""
+        """Turns a fresh domain into one of `kind`."""
         if kind in ("ballooned", "all"):
             self.client.memory.BalloonDown(memory.BalloonDownRequest(
                 domain=ref(name), pages=pages // 3))
@@ -258,7 +258,7 @@ class ImagesTest(harness.DaemonTest):
         self.wait_for(lambda: not self.client.get("guest").suspended)
 
     def wait_for(self, done):
-        """Asks until it is so; the daemon ends calls on its own time."""
+        """Polls until it is so; the daemon ends calls in its own time."""
         for _ in range(100000):
             if done():
                 return
@@ -283,7 +283,7 @@ class ImagesTest(harness.DaemonTest):
         self.wait_for(lambda: not self.client.get("guest").suspended)
 
     def hold(self, first):
-        """Requests that go on for as long as the call lives."""
+        """Requests that go on until the call ends."""
         yield from first
         released = threading.Event()
         self.addCleanup(released.set)
@@ -340,7 +340,8 @@ class ImagesTest(harness.DaemonTest):
         self.assertIn("Saving to", saving.stderr.readline())
         daemon.kill()
         saving.communicate(timeout=harness.DEADLINE)
-        # Whenever it was: the file is the old one, or a whole new one.
+        # At whatever moment it died, the file is the old one or a complete new
+        # one.
         data = path.read_bytes()
         if data != b"what was there":
             stream_checker.check(data)

@@ -1,6 +1,6 @@
-"""What a daemon sends when it migrates a domain, looked at by a target that is
-not a daemon: it keeps the stream, for Xen's verifier and for the checker of
-what restorers insist on, and then behaves well or badly."""
+"""What a daemon sends when it migrates a domain, as a target sees it that is
+not a daemon: the target keeps the stream, for Xen's verifier and for the
+checker of what restorers insist on, and then behaves well or badly."""
 
 import os
 import pathlib
@@ -23,9 +23,9 @@ WRITABLE = range(2000, 4000)
 
 
 class Target(migration_service_pb2_grpc.MigrationServiceServicer):
-    """Plays a target.  `between` is called between two pieces.  To COMMIT it
-    answers what `commit` says: "refuse", or "break", once it has committed; the
-    first `quiet` questions it does not answer."""
+    """Plays a target.  Calls `between` between two pieces.  Answers COMMIT as
+    `commit` says: "refuse", or "break" after committing.  Does not answer the
+    first `quiet` questions."""
 
     def __init__(self, between=lambda: None, commit="refuse", quiet=0):
         self.between = between
@@ -55,7 +55,7 @@ class Target(migration_service_pb2_grpc.MigrationServiceServicer):
             if step == "data":
                 self.between()
                 self.stream += request.data
-                # The record of the p2m list's pages has come whole.
+                # The record of the p2m list's pages is complete.
                 if not admitted and self._head_is_here():
                     admitted = True
                     yield answer(admitted=answer.Admitted())
@@ -73,7 +73,7 @@ class Target(migration_service_pb2_grpc.MigrationServiceServicer):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no")
 
     def _head_is_here(self):
-        """Whether the stream has all that comes before the pages."""
+        """Whether the stream has everything that comes before the pages."""
         checker = stream_checker.Checker(bytes(self.stream))
         try:
             checker.check()
@@ -122,7 +122,8 @@ class LiveStreamTest(harness.DaemonTest):
             domain=ref("web"), pfn=pfn, data=data))
 
     def restless(self, seed):
-        """Does to the guest, between two pieces, what may happen to it."""
+        """Changes the guest between two pieces, in all ways that are
+        allowed."""
         chance = random.Random(seed)
 
         def act():
@@ -139,7 +140,7 @@ class LiveStreamTest(harness.DaemonTest):
                         domain=ref("web"), pages=chance.randrange(1, 200),
                         allow_partial=True))
             except grpc.RpcError as error:
-                # Ballooned out; or suspended by now.
+                # Ballooned out, or already suspended.
                 assert harness.reason_of(error) in (
                     "PFN_NOT_RAM", "DOMAIN_SUSPENDED", "DOMAIN_NOT_RUNNING",
                     "PAGE_IN_USE_BY_KERNEL"), error

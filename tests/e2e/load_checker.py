@@ -1,5 +1,5 @@
-"""What the pages of a guest's load must hold, reckoned from docs/guest-load.md
-alone: nothing of Simvisor's own code is used."""
+"""What the pages of a guest's load must hold, computed only from
+docs/guest-load.md, without any of Simvisor's own code."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""StreamMemoryOps as a Python client sees it, and `simvisor batch` beside it."""
+"""StreamMemoryOps as a Python client sees it, and `simvisor batch`."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""Live migrations back and forth of guests that write and balloon meanwhile, with
-random kernels, loads and policies; every page is checked afterwards.
+"""Guests migrate back and forth while they write and balloon, with random
+kernels, loads and policies; every page is checked afterwards.
 
-SIMVISOR_SEED=n runs one seed, SIMVISOR_SLOW_RUNS=n as many.
+SIMVISOR_SEED=n runs one seed, SIMVISOR_SLOW_RUNS=n runs n of them.
 """
 
 import random
@@ -17,8 +17,8 @@ from migrations.migration_case import Host, MB, MOVED, MigrationTest, PATTERNS, 
 
 
 class RandomTest(MigrationTest):
-    """Guests with a load, written to and ballooned by the test, go back and
-    forth."""
+    """Guests with a load go back and forth while the test writes to them and
+    balloons them."""
 
     def test_whatever_happens_meanwhile_the_guest_is_the_same(self):
         for seed in seeds():
@@ -78,7 +78,7 @@ class RandomTest(MigrationTest):
                    pages_per_second=rnd.choice((300, 3000, 30000)),
                    working_set_pages=rnd.randint(1, 1200))
         last = get_load(client, "guest").pages[-1]
-        # What the kernel still needs lies in between.
+        # The pages that the kernel still needs are in between.
         guest = MovingGuest(rnd, client, "guest",
                             last.first_pfn + last.count + 300)
         for _ in range(rnd.randint(0, 40)):
@@ -88,7 +88,8 @@ class RandomTest(MigrationTest):
             domain.BalloonRoom.Name(room)[13:], PATTERNS[pattern]))
 
     def move(self, rnd, guest, source, target):
-        """Moves it while things happen to it; how that went, in a word."""
+        """Migrates the guest while it changes; returns the outcome in a
+        word."""
         policy = {"max_passes": rnd.choice((0, 1, 2, 4, 9))}
         if rnd.random() < 0.3:
             policy["min_dirty_pages"] = rnd.choice((0, 10, 1000))
@@ -105,7 +106,7 @@ class RandomTest(MigrationTest):
         finally:
             guest.stop()
         if outcome == "changed":
-            # It runs where it was, and nothing is left there.
+            # It runs at the source, and nothing is left at the target.
             guest.assert_settled(self, source.client)
             self.assertEqual(target.client.counts(), before)
             self.assert_load(source.client, guest.name)
@@ -119,7 +120,7 @@ class RandomTest(MigrationTest):
         return outcome
 
     def try_to(self, guest, source, address, policy, messages):
-        """Moves it; things cease to happen after so many messages."""
+        """Migrates the guest; the changes stop after this many messages."""
         call = migrate(source.client, guest.name, address, policy=policy)
         last = None
         try:
@@ -135,8 +136,8 @@ class RandomTest(MigrationTest):
         return "moved"
 
     def picture(self, guest, client):
-        """What a migration must leave alone, but for words and page tables,
-        which name other frames, and the load."""
+        """What a migration must not change: everything except the load, and
+        words and page tables, which name other frames."""
         runs = [(run.first_pfn, run.count, run.p2m_class)
                 for run in client.runs(guest.name,
                                        merge=memory.RUN_MERGE_BY_CLASS)]
@@ -144,7 +145,7 @@ class RandomTest(MigrationTest):
             memory.GetP2mSummaryRequest(domain=ref(guest.name)))
         one = client.get(guest.name)
         one.ClearField("domid")
-        # A driver that is short of pages tries again when it resumes.
+        # A driver that is short of pages tries again when the guest resumes.
         one.memory.ClearField("balloon_state")
         for field in ("state", "schedule_delay_seconds", "retry_count"):
             one.balloon_driver.ClearField(field)
@@ -156,7 +157,7 @@ class RandomTest(MigrationTest):
         return runs, load, written, summary, one
 
     def move_back(self, guest, source, target):
-        """Moves it while nothing changes but its load."""
+        """Migrates the guest while only its load changes it."""
         before = self.picture(guest, source.client)
         self.assertEqual(
             self.try_to(guest, source, target.unix, {}, None), "moved")

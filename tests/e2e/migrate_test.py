@@ -1,4 +1,4 @@
-"""Situations of a live migration between two daemons.
+"""Live migrations between two daemons, in one situation after another.
 """
 
 import os
@@ -51,15 +51,15 @@ class SituationsTest(MigrationTest):
                        **options)
 
     def assert_stayed(self, name="guest"):
-        """The guest runs here, the target has nothing of it, and it can go
-        still."""
+        """The guest runs here, the target has nothing of it, and the guest can
+        still be migrated."""
         self.assert_runs(self.source, name)
         self.wait_for(lambda: self.target.client.counts() == self.before[1])
         self.assert_clean(self.source, self.target)
         self.assert_moves(name)
 
     def assert_moves(self, name="guest", **options):
-        """Returns the messages."""
+        """Returns the messages of the call."""
         said = list(self.migrate(name, **options))
         self.assertEqual(said[-1].phase, MOVED)
         self.assertEqual(said[-1].domain.name, name)
@@ -72,14 +72,15 @@ class SituationsTest(MigrationTest):
             domain.ListDomainsRequest()).domains]
 
     def wait_for(self, done):
-        """Asks until it is so; daemons end calls on their own time."""
+        """Polls until it is so; daemons end calls in their own time."""
         for _ in range(100000):
             if done():
                 return
         self.fail("it did not come to pass")
 
     def until(self, call, phase, data_pages=0):
-        """The message that says so, of a migration that takes long."""
+        """Waits for the message that says so, in a migration that takes a long
+        time."""
         for message in call:
             if (message.phase == phase
                     and message.data_pages >= data_pages):
@@ -168,7 +169,7 @@ class SituationsTest(MigrationTest):
         self.create(written=3000)
         call = self.migrate(policy={"max_bytes_per_second": 20 * MB})
         self.until(call, COPYING, data_pages=1)
-        # A word in what is a shared identity leaf so far.
+        # A word in a leaf that is a shared identity leaf so far.
         self.source.client.memory.SetP2mRange(memory.SetP2mRangeRequest(
             domain=ref("guest"), first_pfn=100000, count=1,
             p2m_class=common.P2M_CLASS_MISSING))
@@ -218,7 +219,7 @@ class SituationsTest(MigrationTest):
                       self.target.unix, code=2)
         self.assert_stayed()
 
-    # In mid-copy.
+    # In the middle of the copy.
 
     def test_cancelled_in_mid_copy(self):
         self.create(written=3000)
@@ -309,7 +310,7 @@ class SituationsTest(MigrationTest):
     # Policies.
 
     def chased(self, **policy):
-        """A guest that writes faster than it is copied."""
+        """A guest that writes faster than the daemon copies it."""
         self.create(pages=8000)
         start_load(self.source.client, "guest", pages_per_second=20000,
                    working_set_pages=1000,
@@ -338,7 +339,7 @@ class SituationsTest(MigrationTest):
         for most in (1, 3):
             said = list(self.chased(max_passes=most, min_dirty_pages=0))
             self.assertEqual(said[-1].phase, MOVED)
-            # The last one is that of the suspended guest.
+            # The guest is suspended in the last one.
             self.assertEqual(getattr(said[-1], "pass"), most + 1)
             self.assertTrue(all(getattr(message, "pass") <= most
                                 for message in said
@@ -349,7 +350,7 @@ class SituationsTest(MigrationTest):
     def test_few_dirty_pages_end_the_passes(self):
         said = list(self.chased(max_passes=100, min_dirty_pages=2000))
         self.assertEqual(said[-1].phase, MOVED)
-        # One of all pages, one of those that were dirty, and the last.
+        # One over all pages, one over the dirty pages, and the last.
         self.assertEqual(getattr(said[-1], "pass"), 3)
         self.assert_load(self.target.client, "guest")
 

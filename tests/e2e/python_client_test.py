@@ -78,7 +78,7 @@ class PythonClientTest(harness.DaemonTest):
                     self.assertEqual(word, frame, hex(pfn))
                 elif p2m_class == common.P2M_CLASS_MISSING:
                     self.assertEqual(word, 2**64 - 1, hex(pfn))
-                else:  # identity in a shared leaf is told by its frame alone
+                else:  # only the frame of a shared leaf says so
                     self.assertIn(word, (2**64 - 1, frame | 1 << 62), hex(pfn))
         self.client.destroy("walked")
         self.assert_clean()

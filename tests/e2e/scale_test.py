@@ -1,5 +1,5 @@
-"""A contiguous domain of 1 TiB costs what a small one costs: creating it,
-ballooning whole leaves and destroying it store no p2m word."""
+"""A contiguous domain of 1 TiB costs as much as a small one: creating it,
+ballooning whole leaves and destroying it do not store p2m words."""
 
 import time
 import unittest
@@ -18,7 +18,7 @@ class ScaleTest(harness.DaemonTest):
     def timed(self, what, call):
         start = time.monotonic()
         result = call()
-        # Printed for people; how fast it is decides nothing here.
+        # Printed for people; the test does not depend on the speed.
         print(f"{what}: {(time.monotonic() - start) * 1e3:.2f} ms, resident "
               f"{self.daemon.rss_bytes() / 2**20:.1f} MiB")
         return result

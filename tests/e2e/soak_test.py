@@ -1,8 +1,8 @@
-"""Many clients do everything at once to two daemons, for SIMVISOR_SOAK_SECONDS
-(15 if not set); see tests/e2e/soak.
+"""Many clients do everything at once with two daemons, for
+SIMVISOR_SOAK_SECONDS (15 if not set); see tests/e2e/soak.
 
 SIMVISOR_SEED=n chooses what the clients do.  When they do it depends on the
-machine, so a seed brings back the choices and not the very run.
+machine, so a seed repeats the choices but not the exact run.
 """
 
 import os
@@ -13,7 +13,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(__file__))
 from soak.run import Soak  # noqa: E402
 
-JUDGED = 300  # seconds; a run that is shorter is nothing but warm-up
+JUDGED = 300  # seconds; a shorter run is only warm-up
 
 
 class SoakTest(unittest.TestCase):

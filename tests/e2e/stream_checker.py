@@ -3,9 +3,9 @@
 
     stream_checker.py FILE
 
-Independent of the daemon's reader: written from the rules, with nothing but the
-standard library.  Exit code 0 if the image is sound; 1, with a line that says
-what is wrong at which byte, if not.
+Independent of the daemon's reader: written from the rules, using only the
+standard library.  Exit code 0 if the image is sound; otherwise 1, with a line
+that says what is wrong at which byte.
 """
 
 import struct

@@ -1,5 +1,5 @@
-"""The scenarios that the kernel's list was tested with, run as a user runs them:
-each has the figures that the real kernel has, in either tools view."""
+"""The scenarios that the kernel's list was tested with, run as a user runs
+them: each has the figures of the real kernel, in both tools views."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ FOLDER = harness.ROOT / "examples/tested-with"
 TIMEOUT = 280  # seconds for all scenarios
 
 # RAM, identity and missing pfns, area, private and shared leaves, private and
-# shared mids, PTE pages and pages of mids, as they are in the end.
+# shared mids, PTE pages and pages of mids, at the end.
 ROWS = {
     "64-dom0-8gib": (
         2097152, 524288, 0, 2621440, 4097, 1023, 9, 1, 9, 9),

@@ -1,5 +1,5 @@
 """`simvisor p2m walk` against a real daemon, directly and through a proxy that
-corrupts what it reads: each corruption must be found and named."""
+corrupts the data: the walk must find and name each corruption."""
 
 import concurrent.futures
 import struct
@@ -16,7 +16,7 @@ SHARED_INFO = "/simvisor.v1.MemoryService/GetMfnListList"
 
 class Proxy(grpc.GenericRpcHandler):
     """Forwards every call, and passes the messages of one method through
-    `corrupt`.  On the wire a unary answer is a stream of one."""
+    `corrupt`.  On the wire a unary answer is a stream of one message."""
 
     def __init__(self, address, method, message, corrupt):
         self._channel = grpc.insecure_channel(address)
@@ -53,7 +53,7 @@ class Proxy(grpc.GenericRpcHandler):
 
 
 def store(mfn, index, value, width=8):
-    """Puts an entry into frame `mfn` wherever it is read."""
+    """Replaces an entry of frame `mfn` whenever the frame is read."""
     def corrupt(answer):
         for frame in answer.frames:
             if frame.mfn == mfn:
@@ -97,7 +97,7 @@ class WalkTest(harness.DaemonTest):
             "<Q", self.client.read_frames((mfn, 1))[mfn], index * 8)[0]
 
     def table(self, level):
-        """The first table of a level under p2m_cr3, level 4 being the root."""
+        """The first table of a level under p2m_cr3; level 4 is the root."""
         answer = self.guests["linear"]
         mfn = answer.p2m_cr3 >> 12
         for upper in range(4, level, -1):
@@ -142,7 +142,7 @@ class WalkTest(harness.DaemonTest):
         mid = self.entry(self.guests["tree"].root_mfn, 0)
         self.assert_found("tree", store(mid, 7, 1 << 60),
                           "bad mfn 0x1000000000000000 at p2m_frame_list[7]")
-        # A frame that is there, but is no leaf of the guest's.
+        # A frame that exists, but is not a leaf of the guest.
         other = self.client.translate("linear", [5000])[0][1]
         self.assert_found("tree", store(mid, 7, other),
                           f"bad mfn 0x{other:x} in p2m_frame_list[7]")

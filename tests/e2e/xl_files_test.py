@@ -1,5 +1,5 @@
-"""Configuration files as people have them, and what xl and libxl say of them,
-seen through the CLI and through the API."""
+"""Configuration files as people write them, and what xl and libxl say about
+them, through the CLI and through the API."""
 
 import os
 import subprocess
@@ -34,11 +34,11 @@ class XlFilesTest(harness.DaemonTest):
             capture_output=True, timeout=harness.DEADLINE, check=False)
 
     def complaint(self, *args):
-        """What a command that fails says on standard error."""
+        """What a failing command says on standard error."""
         done = self.run_cli(*args)
         self.assertEqual(done.returncode, 1, done)
         self.assertEqual(done.stdout, b"")
-        # protobuf's own word about text that is not UTF-8.
+        # protobuf's own message about text that is not UTF-8.
         self.assertNotIn(b"libprotobuf", done.stderr)
         return done.stderr.decode()
 
@@ -139,7 +139,7 @@ on_crash = "preserve"
         said = self.complaint("create", second)
         self.assertIn("PCI device 0000:01:00.*: domain", said)
         self.assertIn("PCI_DEVICE_IN_USE", said)
-        # The daemon knows, whatever client asks.
+        # The daemon checks this for every client.
         with self.assert_refused("FAILED_PRECONDITION", "PCI_DEVICE_IN_USE"):
             self.client.create("third", 64 * MIB, e820_host=True,
                                pci_devices=["02:00.0", "01:00.0"])

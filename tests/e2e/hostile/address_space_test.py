@@ -1,5 +1,5 @@
-"""A client asks for domains with room for far more memory than there will ever
-be: each costs the daemon address space, of which it needs some for itself."""
+"""A client creates domains with room for far more memory than will ever exist:
+each costs the daemon address space, and the daemon needs some for itself."""
 
 import pathlib
 import sys
@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import harness  # noqa: E402
 from harness import MIB, domain, grpc, memory, ref  # noqa: E402
 
-MOST_GIB = 65536  # of room, for one domain
+MOST_GIB = 65536  # of room for one domain
 KIB_EACH = 64  # what such a domain may cost in memory
 
 
@@ -31,7 +31,7 @@ class AddressSpaceTest(harness.DaemonTest):
                 timeout=harness.DEADLINE)
 
     def take_all(self):
-        """Halves the room at each refusal, down to nothing."""
+        """Halves the room after each refusal, down to nothing."""
         names, gib, reasons = [], MOST_GIB, set()
         before = self.daemon.rss_bytes()
         large_cost = None
@@ -57,7 +57,7 @@ class AddressSpaceTest(harness.DaemonTest):
         for name in names[:10] + names[-10:]:
             self.write(name)
         self.assertEqual(list(self.client.audit().findings), [])
-        # What one gives up another may have.
+        # Another domain can have the space that one gives up.
         self.client.destroy(names[0])
         self.create("last", MOST_GIB)
         self.write("last")

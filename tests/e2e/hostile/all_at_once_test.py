@@ -1,9 +1,9 @@
-"""All attacks at once against one daemon with small budgets: a quiet client is
-answered in time meanwhile, and afterwards the daemon is as it was.
+"""All attacks at once against one daemon with small budgets: meanwhile a quiet
+client gets its answers in time, and afterwards the daemon is as it was.
 
-The attacks run in a few processes of their own, see attacks.
-SIMVISOR_SECONDS=n sets how long (30 if not set), SIMVISOR_ATTACKS=NAME,NAME
-which (all if not set).
+The attacks run in a few separate processes, see attacks.  SIMVISOR_SECONDS=n
+sets how long (30 if not set), SIMVISOR_ATTACKS=NAME,NAME sets which (all if not
+set).
 """
 
 import collections
@@ -51,26 +51,27 @@ if CHOSEN:
 HOST_GIB = 24
 FLAGS = ("--host-memory", f"{HOST_GIB}G", "--dom0-memory", "1G",
          "--placement", "scatter")
-# What the attacks must not get past.
+# Limits that the attacks must not exceed.
 LIMITS = {"max_connections": 300, "handshake_timeout": 1, "idle_timeout": 2,
           "stall_timeout": "3s", "max_calls": 600}
-# The usual limit of a user's processes; a daemon may raise it to the hard one.
+# The usual soft limit of a user's processes; a daemon may raise it to the hard
+# limit.
 DESCRIPTORS = 1024
 
-# What the daemon's tables take at most when every frame is scattered: a word in
-# the machine's list and one in a guest's, of 8 bytes each.
+# The most that the daemon's tables take when every frame is scattered: a word
+# of 8 bytes in the machine's list and one in a guest's.
 TABLE_BYTES = HOST_GIB * harness.GIB * 16
 OWN_BYTES = 300 * MIB  # the daemon without guests, its threads and their stacks
 
 INTERVAL = 0.02  # between two calls of the quiet client
-ANSWER_SECONDS = 1.0  # in which each is answered
-NEW_CLIENT_INTERVAL = 1.0  # between two clients that connect anew
+ANSWER_SECONDS = 1.0  # within which each is answered
+NEW_CLIENT_INTERVAL = 1.0  # between two new connections
 BACK_SECONDS = 30  # after which the daemon must be as it was
 RSS_FACTOR = 1.2
 
 
 class Quiet:
-    """A client with a domain of its own, which it looks at all the time."""
+    """A client that looks at its own domain all the time."""
 
     def __init__(self, daemon, tcp):
         self.daemon = daemon
@@ -78,12 +79,12 @@ class Quiet:
         self.client = harness.Client(daemon.address)
         self.client.create("quiet", 1000)
         self.took = []  # seconds of each call
-        self.new_took = []  # of those on a new connection, refused ones too
+        self.new_took = []  # on new connections, including refused calls
         self.new_refused = collections.Counter()
         self.highest_rss = 0
 
     def watch(self, seconds):
-        """Calls until the time is over or the daemon is."""
+        """Calls until the time is over or the daemon has died."""
         end = time.monotonic() + seconds
         newcomers = threading.Thread(target=self._connect_until, args=(end,))
         newcomers.start()
@@ -108,7 +109,7 @@ class Quiet:
             self._connect(address)
 
     def _connect(self, address):
-        """A call on a connection that is made for it."""
+        """A call on its own new connection."""
         began = time.monotonic()
         client = harness.Client(address)
         try:
@@ -152,8 +153,8 @@ class Attackers:
         self.came_back, self.wrong = {}, []
 
     def end(self):
-        """Waits for them, kills those that do not end, and notes what they have
-        seen."""
+        """Waits for them, kills those that do not end, and records what they
+        have seen."""
         for one, names in zip(self._processes, PROCESSES):
             try:
                 out, _ = one.communicate(timeout=DEADLINE / 2)
@@ -219,7 +220,7 @@ class AllAtOnceTest(unittest.TestCase):
         return attackers
 
     def fail_with_log(self, what):
-        # A daemon that has just been ended takes a moment to be gone.
+        # A daemon that was just stopped takes a moment to exit.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.daemon.process.wait(0.5)
         self.fail(f"{what}; exit code {self.daemon.process.poll()}:\n"
@@ -228,8 +229,8 @@ class AllAtOnceTest(unittest.TestCase):
     # --- Back to what it was ---
 
     def end_domains(self):
-        """Ends what attackers have left; what they were stopped in the middle
-        of may still turn up."""
+        """Ends what the attackers have left; calls that they were stopped in
+        the middle of may still leave something."""
         client = self.quiet.client
         settling.decide_migrations(client)
         for one in self.domains():
@@ -285,7 +286,8 @@ class AllAtOnceTest(unittest.TestCase):
         self.assertEqual(self.quiet.client.get("quiet").name, "quiet")
 
     def check_new_clients(self):
-        """They are accepted, and nothing that the attackers named is taken."""
+        """New domains are accepted, and all names that the attackers used are
+        free."""
         for address in (self.daemon.address, self.tcp) * 3:
             client = harness.Client(address)
             try:
@@ -313,7 +315,7 @@ class AllAtOnceTest(unittest.TestCase):
                 lambda: self.await_as_before(before), self.check_sound,
                 self.check_new_clients, lambda: self.await_rss(rss_before),
                 lambda: self.assertEqual(self.daemon.stop(), 0)):
-            with self.subTest():  # each says what it finds
+            with self.subTest():  # each reports what it finds
                 check()
 
 

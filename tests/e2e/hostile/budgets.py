@@ -1,4 +1,4 @@
-"""The daemon's bounds that tests make small, so that they are reached."""
+"""The daemon's bounds that tests lower in order to reach them."""
 
 import functools
 import subprocess
@@ -27,8 +27,8 @@ def has(flag):
 
 
 def flags(**others):
-    """Of the budgets for memory and of `others` (max_calls=9 for
-    --max-calls 9) those that the daemon knows."""
+    """The flags for the memory budgets and for `others` (max_calls=9 for
+    --max-calls 9), as far as the daemon knows them."""
     wanted = {flag: f"{size}m" for flag, size in MEMORY.items()}
     wanted.update(("--" + name.replace("_", "-"), str(value))
                   for name, value in others.items())
@@ -37,5 +37,5 @@ def flags(**others):
 
 
 def total_bytes():
-    """Messages count twice: once more while they are not whole."""
+    """Messages count twice: once more while they are incomplete."""
     return (sum(MEMORY.values()) + MEMORY["--max-message-memory"]) * MIB

@@ -1,4 +1,5 @@
-"""Connections that say nothing, or nothing more, and keep nobody out."""
+"""Connections that say nothing, or nothing more, do not keep other clients
+out."""
 
 import os
 import pathlib
@@ -15,7 +16,7 @@ from harness import grpc, host  # noqa: E402
 
 DESCRIPTORS = 256  # that the daemon may have
 FLOOD = 400  # connections, more than that
-PATIENCE = 10  # seconds until a new client must be in
+PATIENCE = 10  # seconds within which a new client must get in
 
 # What a client begins with: the preface and an empty frame of settings.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
@@ -82,7 +83,7 @@ class ConnectionsTest(unittest.TestCase):
             time.sleep(0.02)
 
     def assert_served(self, address):
-        """A new client gets an answer; returns after how many seconds."""
+        """A new client gets an answer; returns the seconds it took."""
         start = time.monotonic()
         client = harness.Client(address)
         self.addCleanup(client.close)
@@ -132,14 +133,15 @@ class ConnectionsTest(unittest.TestCase):
 
     def test_a_connection_with_a_call_does_not_go_for_a_new_one(self):
         daemon = self.start("--idle-timeout", "2")
-        # The oldest and the quietest of all, but for its call.
+        # The oldest and quietest of all, except for its call.
         client = harness.Client(daemon.ready["addresses"][1])
         self.addCleanup(client.close)
         watch = client.health.Watch(
             harness.health_pb2.HealthCheckRequest(), timeout=harness.DEADLINE)
         self.assertEqual(next(watch).status, 1)
         self.start_flood(daemon.ready["addresses"][1], PREFACE)
-        # As many as a peer may have, at least: were it idle, it would go first.
+        # At least as many as a peer may have: if it were idle, it would be
+        # closed first.
         start = time.monotonic()
         while time.monotonic() - start < 4:
             self.assert_served(daemon.ready["addresses"][1])
@@ -152,7 +154,7 @@ class ConnectionsTest(unittest.TestCase):
         start = time.monotonic()
         answer = harness.simvisor(daemon.address, "list")
         self.assertIn("Domain-0", answer.stdout)
-        # Long before the first of the others has been idle for long enough.
+        # Long before any of the others has been idle for long enough.
         self.assertLess(time.monotonic() - start, PATIENCE)
 
     def test_an_idle_connection_stays_while_there_is_room(self):
@@ -163,7 +165,7 @@ class ConnectionsTest(unittest.TestCase):
             self.addCleanup(client.close)
             client.counts()
         before = self.descriptors(daemon)
-        time.sleep(2)  # what must not happen has no condition to wait for
+        time.sleep(2)  # no condition to wait for: it must not happen
         self.assertEqual(self.descriptors(daemon), before)
         for client in clients:
             client.counts()

@@ -1,5 +1,5 @@
-"""A target of migrations that a test plays: it answers what the test wants, when
-it wants, and keeps no domain.
+"""A migration target played by a test: it answers what the test wants, when the
+test wants, and keeps no domain.
 """
 
 import concurrent.futures
@@ -16,9 +16,9 @@ from simvisor.v1 import migration_service_pb2_grpc
 
 ADMITTED = live.ReceiveDomainResponse(admitted={})
 PREPARED = live.ReceiveDomainResponse(prepared={})
-# Without a message for so long, the source has sent what it has to send.
+# After this long without a message, the source has sent everything it can.
 QUIET = 0.3
-# The offer, and what comes before the pages of a small guest.
+# The offer, and the part before the pages of a small guest.
 HEAD_MESSAGES = 3
 
 
@@ -28,7 +28,7 @@ def committed(name, uuid):
 
 
 class Sent:
-    """What the source sends, as it comes."""
+    """The source's messages, as they arrive."""
 
     def __init__(self, requests):
         self._queue = queue.Queue()
@@ -48,12 +48,12 @@ class Sent:
         return self._queue.get(timeout=timeout)
 
     def head(self):
-        """Takes what must be there before a target can admit the domain."""
+        """Reads what a target needs before it can admit the domain."""
         for _ in range(HEAD_MESSAGES):
             self.next()
 
     def all(self):
-        """Takes what comes until the source waits; its number."""
+        """Reads messages until the source waits; returns their number."""
         count = 0
         while True:
             try:
@@ -67,8 +67,8 @@ class Sent:
 class FakeTarget(migration_service_pb2_grpc.MigrationServiceServicer):
     """Serves on a unix socket and on TCP.
 
-    `play(requests, context)` is what ReceiveDomain does; `answer(request,
-    context)` what ResolveMigration does, which is UNAVAILABLE without.
+    `play(requests, context)` implements ReceiveDomain; `answer(request,
+    context)` implements ResolveMigration, which is UNAVAILABLE without it.
     """
 
     def __init__(self, play, answer=None):

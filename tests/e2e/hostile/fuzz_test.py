@@ -1,5 +1,5 @@
-"""Calls every method with whatever a client may send, for SIMVISOR_SECONDS (50
-if not set), and looks in between whether the daemons are sound; see fuzz.
+"""Calls every method with everything a client could send, for SIMVISOR_SECONDS
+(50 if not set), and checks in between that the daemons are sound; see fuzz.
 
 SIMVISOR_SEED=n chooses what is sent.  SIMVISOR_PROBLEMS=n lets a run go on
 until it has found n different problems.

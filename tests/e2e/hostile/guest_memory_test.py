@@ -1,5 +1,5 @@
-"""Guests write as much as they are let; the daemon's own memory is no guest's,
-and when its system gives no more, calls end and the daemon does not."""
+"""Guests write as much as they are allowed, but cannot use up the daemon's own
+memory; when the system refuses memory, calls end, but the daemon does not."""
 
 import os
 import tempfile
@@ -31,7 +31,7 @@ class BudgetTest(harness.DaemonTest):
         self.assert_clean()
 
     def fill(self):
-        """Writes all but 100 pages of the limit."""
+        """Writes up to 100 pages below the limit."""
         used = self.client.counts().contents_pages
         write(self.client, "guest", LIMIT - 100 - used)
 
@@ -43,7 +43,8 @@ class BudgetTest(harness.DaemonTest):
                                  "GUEST_CONTENTS_EXHAUSTED"):
             write(self.client, "guest", 101, first=first)
         self.assertEqual(read(self.client, "guest", first), bytes(4096))
-        # What holds something already can be written, and zeros cost nothing.
+        # Pages that already have contents can be written, and zeros cost
+        # nothing.
         write(self.client, "guest", 500, byte=b"y")
         write(self.client, "guest", 500, first=first, byte=b"\0")
         write(self.client, "guest", 100, first=first)
@@ -95,7 +96,7 @@ class BudgetTest(harness.DaemonTest):
 
 
 class LittleMemoryTest(unittest.TestCase):
-    """ulimit -v: whatever guests write, the daemon goes on."""
+    """ulimit -v: the daemon goes on, whatever guests write."""
 
     def write_until_refused(self, *flags):
         daemon = LimitedDaemon(2048, *flags)

@@ -1,5 +1,5 @@
-"""A client of HTTP/2 that does what no library would: it stops in the middle of
-a message, reads no answers, or lies about lengths."""
+"""An HTTP/2 client that does what no library would do: it stops in the middle
+of a message, reads no answers, or lies about lengths."""
 
 import select
 import socket
@@ -10,7 +10,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = (
 ACK = END_STREAM = 1
 END_HEADERS = 4
 INITIAL_WINDOW_SIZE = 4
-FRAME = 16384  # bytes of a frame that every peer takes
+FRAME = 16384  # bytes of a frame that every peer accepts
 
 
 def _field(name, value):
@@ -20,7 +20,7 @@ def _field(name, value):
 
 
 def message(data, length=None):
-    """gRPC's frame of `data`, which claims to be of `length`."""
+    """gRPC's frame of `data`, which claims the length `length`."""
     return b"\x00" + struct.pack(
         ">I", len(data) if length is None else length) + data
 
@@ -66,7 +66,7 @@ class Connection:
         return stream
 
     def send(self, stream, data, end=False):
-        """Sends as much of `data` as the daemon lets through; how much."""
+        """Sends as much of `data` as the daemon allows; returns how much."""
         sent = 0
         while sent < len(data) and self.is_open and stream not in self.ended:
             room = min(FRAME, len(data) - sent, self._window,
@@ -96,7 +96,7 @@ class Connection:
             self.is_open = False
 
     def pump(self, wait=False):
-        """Takes in what has come; with `wait`, waits for something.  False if
+        """Reads what has come; with `wait`, waits for something.  False if
         nothing came."""
         came = False
         while self.is_open:

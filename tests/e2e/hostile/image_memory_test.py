@@ -1,5 +1,6 @@
-"""Twenty-four restores that send much of a long record and fall silent: they
-share one budget, those that would pass it are refused, and others are served.
+"""Twenty-four restores send much of a long record and fall silent: they share
+one budget, those that would exceed it are refused, and other clients are
+served.
 """
 
 import os
@@ -15,9 +16,9 @@ from harness import domain, grpc, migration  # noqa: E402
 
 MIB = 1 << 20
 CALLS = 24
-SENT = 12 * MIB  # of the record, by each
+SENT = 12 * MIB  # of the record, from each
 BUDGET = 256 * MIB  # the default
-# Pieces on their way through the transport, and the stacks of its threads.
+# Pieces inside the transport, and the stacks of its threads.
 SLACK = 160 * MIB
 
 LEAVES = 1 << 23
@@ -36,7 +37,7 @@ def silent_image():
 
 
 class SilentRestore:
-    """A restore of a name of its own that never ends by itself."""
+    """A restore with its own name that never ends on its own."""
 
     def __init__(self, client, name, image):
         self._image = image
@@ -88,12 +89,12 @@ class ImageMemoryTest(harness.DaemonTest):
         image = silent_image()
         silent = []
         try:
-            # One after the other: the first have what the last find taken.
+            # One after the other: the first use up what the last ones need.
             for i in range(CALLS):
                 one = SilentRestore(self.client, f"silent-{i}", image)
                 silent.append(one)
                 self.assertTrue(wait_for(lambda: one.settled))
-            # What was sent last may still be on its way.
+            # The last bytes sent may not have arrived yet.
             self.assertTrue(
                 wait_for(lambda: any(s.ended.is_set() for s in silent), 5),
                 f"none was refused; {self.daemon.rss_bytes() >> 20} MiB are "
@@ -122,7 +123,7 @@ class ImageMemoryTest(harness.DaemonTest):
         self.assert_clean()
 
     def restores(self, path):
-        """Whether an image is read; calls that were cancelled end soon."""
+        """Whether an image can be read; cancelled calls end soon."""
         return harness.simvisor(self.daemon.address, "restore", path,
                                 check=False).returncode == 0
 

@@ -1,6 +1,6 @@
-"""Images whose notes were made by hand: a list that ends at pfn 0, which a save
-walked without end, and processes whose next id is 0, which repeat.  Each is
-refused before anything changes, and a save ends whatever becomes of its call.
+"""Images with handmade notes: a list that ends at pfn 0, which a save walked
+without end, and processes whose next id is 0, so that ids repeat.  Each is
+refused before anything changes, and a save ends however its call ends.
 """
 
 import os
@@ -16,16 +16,16 @@ import harness  # noqa: E402
 from harness import domain, grpc, host, migration, ref  # noqa: E402
 
 IMAGES = harness.ROOT / "tests" / "testdata" / "images"
-# What is wrong with each, as the daemon says it.
+# What is wrong with each, in the daemon's words.
 BAD = {
     "notes-last-pfn-0.xl": ("p2m.last_pfn, at byte 29: 0", "it must be 1 to"),
     "notes-next-id-0.xl": ("address_spaces.next_id, at byte", "it must be 1 to"),
 }
-QUICK = 5  # seconds that a short call may take beside eight hostile ones
+QUICK = 5  # seconds that a short call may take next to eight hostile ones
 
 
 def restore(client, path, name, **options):
-    """Restores a file under a name of its own."""
+    """Restores a file under its own name."""
     data = pathlib.Path(path).read_bytes()
 
     def messages():
@@ -40,7 +40,7 @@ def restore(client, path, name, **options):
 
 
 def save_without_end(client, name, **options):
-    """Begins a save that reads what comes, and says nothing else."""
+    """Begins a save that reads everything, and sends nothing else."""
     started = threading.Event()
 
     def messages():
@@ -58,7 +58,7 @@ class ImageNotesTest(harness.DaemonTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        # A daemon that does not end must not outlive the test.
+        # A daemon that does not exit must not outlive the test.
         cls.addClassCleanup(cls.daemon.close)
 
     def test_each_is_refused_with_field_offset_value_and_limit(self):
@@ -98,7 +98,7 @@ class ImageNotesTest(harness.DaemonTest):
                 thread.start()
             for thread in threads:
                 thread.join()
-            # Whatever was taken in must be a guest like others.
+            # Every domain that was restored must be a guest like others.
             calls += [save_without_end(self.client, name, timeout=1)
                       for name in taken]
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Addresses that clash, and files beside sockets that are the user's."""
+"""Addresses that clash, and user's files next to sockets."""
 
 import os
 import pathlib
@@ -30,7 +30,7 @@ class ListenTest(unittest.TestCase):
         return daemon
 
     def refusal(self, *addresses):
-        """What the daemon says of addresses that it cannot listen on."""
+        """What the daemon says about addresses that it cannot listen on."""
         flags = [word for address in addresses for word in ("--listen", address)]
         ended = subprocess.run(
             [harness.SIMVISORD, *flags], capture_output=True, text=True,

@@ -1,7 +1,7 @@
-"""Long work of many clients at once: it holds up nobody but itself.
+"""Long work of many clients at once: it holds up only itself.
 
-While each kind of it goes on, a quiet client looks at its own domain and works
-on it, and no call of its may take a second.
+During each kind of long work, a quiet client looks at its own domain and works
+on it, and none of its calls may take a second.
 """
 
 import os
@@ -15,18 +15,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import harness  # noqa: E402
 from harness import GIB, MIB, domain, grpc, guest_load, host, memory, ref  # noqa: E402
 
-# Seconds that a call of the quiet client may take, after which it gives up, and
-# in which long work that is bounded must be done.
+# Seconds: how long a call of the quiet client may take, when the client gives
+# up, and within which bounded long work must be done.
 QUIET = 1.0
 HUNG = 10
 SOON = 60
 MANY = 100
-# Calls that wait for a thread for long work at most; see docs/limits.md.
+# Most calls that wait for a thread for long work; see docs/limits.md.
 WAITING = 1024
 
 
 def varint(number):
-    """As the notes of a guest's kernel write it."""
+    """Encodes it as the notes of a guest's kernel do."""
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -57,14 +57,15 @@ class LongWorkCase(harness.DaemonTest):
             self.slowest = (name, took)
 
     def look(self):
-        """What only looks, of the quiet client."""
+        """The quiet client's calls that only look."""
         self.timed("GetDomain", lambda: self.quiet.domain.GetDomain(
             domain.GetDomainRequest(domain=ref("quiet")), timeout=HUNG))
         self.timed("ListDomains", lambda: self.quiet.domain.ListDomains(
             domain.ListDomainsRequest(), timeout=HUNG))
 
     def work(self):
-        """What changes its domain, or waits until nobody changes it."""
+        """Its calls that change its domain, or wait until no other call changes
+        it."""
         self.timed("PauseDomain", lambda: self.quiet.domain.PauseDomain(
             domain.PauseDomainRequest(domain=ref("quiet")),
             timeout=HUNG))
@@ -78,7 +79,7 @@ class LongWorkCase(harness.DaemonTest):
             timeout=HUNG))
 
     def quiet_while(self, calls, *steps):
-        """Takes the steps until the calls have ended, each of them at least
+        """Repeats the steps until the calls have ended, each step at least
         once, and returns how the calls ended."""
         end = time.monotonic() + SOON
         while True:
@@ -109,7 +110,7 @@ class LongWorkTest(LongWorkCase):
         ]
 
     def restore_with_endless_load(self, name, working_set):
-        """A guest whose kernel says of its load that it has done 2^62 writes."""
+        """A guest whose kernel claims that its load has done 2^62 writes."""
         writes, rate = 1 << 62, 77777
         self.client.create("origin", 64 * MIB)
         self.client.guest_load.StartGuestLoad(
@@ -122,8 +123,8 @@ class LongWorkTest(LongWorkCase):
             path = os.path.join(folder, "image")
             harness.simvisor(self.daemon.address, "save", "origin", path)
             image = pathlib.Path(path).read_bytes()
-            # Rate, pattern, seed, writes: seed and writes change places, so
-            # that nothing else moves.
+            # Rate, pattern, seed, writes: seed and writes swap places, so that
+            # nothing else moves.
             head = varint(rate) + varint(2)
             at = image.index(head + varint(writes)) + len(head)
             seed = at + len(varint(writes))
@@ -165,7 +166,7 @@ class LongWorkTest(LongWorkCase):
             for _ in range(MANY)
         ]
         self.assert_all_ok(self.quiet_while(audits, self.look))
-        # The first has a run of its own, the others mostly one for all.
+        # The first has its own run, the others mostly share one.
         self.assertLess(time.monotonic() - began, 10 * one + 2)
         self.assertTrue(all(audit.result().clean for audit in audits))
 
@@ -210,15 +211,15 @@ class LongWorkTest(LongWorkCase):
                     domain=ref("large-0"), pfn=300, length_bytes=8)))
             busy.append(self.client.domain.GetDomain.future(
                 domain.GetDomainRequest(domain=ref("large-0"))))
-        # Targets of a paused guest are for later.
+        # A paused guest acts on its targets later.
         self.assert_all_ok(self.quiet_while(busy, self.look, self.work))
 
 
 class BoundedWaitTest(LongWorkCase):
-    """Faults hold the threads for long work, for as long as it takes."""
+    """Faults hold the threads for long work, for as long as the test needs."""
 
     FLAGS = ("--enable-fault-injection",)
-    CREATES = 24  # more than there are threads for long work
+    CREATES = 24  # more than the threads for long work
 
     def fault(self, *arguments):
         harness.simvisor(self.daemon.address, "fault", *arguments)
@@ -238,7 +239,7 @@ class BoundedWaitTest(LongWorkCase):
                         name=f"held-{i}", memory_pages=65 * MIB)))
             for i in range(self.CREATES)
         ]
-        # More than one connection may have open.
+        # More calls than one connection may have open.
         others = [harness.Client(self.daemon.address) for _ in range(2)]
         for other in others:
             self.addCleanup(other.close)

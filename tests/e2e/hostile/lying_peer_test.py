@@ -1,6 +1,6 @@
-"""Targets that answer what cannot be true, or say what an operator's terminal
-must not hear, and addresses that are none to migrate to.  Whatever they say
-before they were told to run the domain, the guest goes on here.
+"""Targets give answers that cannot be true, or text that an operator's terminal
+must not get; and some addresses are not valid targets.  Whatever a target says
+before it was told to run the domain, the guest goes on here.
 """
 
 import os
@@ -19,7 +19,7 @@ from harness import domain, grpc, live, memory, ref, simvisor  # noqa: E402
 from migrations.migration_pair import poll  # noqa: E402
 
 PAGES = 2048
-RATE = 1 << 20  # bytes in a second
+RATE = 1 << 20  # bytes per second
 EVIL = "\x1b[2J\x1b]0;owned\x07\r\nweb-1 out MOVED \u202e\x9b31m"
 FORBIDDEN = set(range(0, 10)) | set(range(11, 32)) | set(range(0x7f, 0xa0))
 
@@ -30,7 +30,7 @@ class LyingPeerTest(harness.DaemonTest):
 
     def setUp(self):
         self.client.create("web", PAGES)
-        # So much that copying it at RATE takes longer than any answer.
+        # So many that copying them at RATE takes longer than any answer.
         for first in range(500, 1500, 250):
             self.client.memory.WriteGuestMemory(
                 memory.WriteGuestMemoryRequest(
@@ -51,7 +51,8 @@ class LyingPeerTest(harness.DaemonTest):
         self.assert_clean()
 
     def migrate(self, play, answer=None, rate=0):
-        """Moves the domain to a target that plays so; how that ended."""
+        """Migrates the domain to a target that plays this; returns how it
+        ended."""
         target = FakeTarget(play, answer)
         self.targets.append(target)
         return self.migrate_to(target.unix, rate)
@@ -90,7 +91,7 @@ class LyingPeerTest(harness.DaemonTest):
                          repr(text))
         self.assertNotIn("\u202e", text)
 
-    # Answers before their time.
+    # Answers that come too early.
 
     def test_answers_that_come_too_early(self):
         done = committed("web", self.uuid)
@@ -244,7 +245,7 @@ class LyingPeerTest(harness.DaemonTest):
         self.assert_printable(
             simvisor(self.daemon.address, "migrations").stdout)
 
-    # Where nothing is to be connected to.
+    # Addresses that the daemon must not connect to.
 
     def test_names_and_schemes_are_no_targets(self):
         for target in ("unix-abstract:5", "xds:80", "xds:///x:80", "dns:80",
@@ -288,7 +289,7 @@ class LyingPeerTest(harness.DaemonTest):
             file.write("x")
 
         def serve(end):
-            """An address at which a connection is ended so."""
+            """An address where connections are ended in this way."""
             listener = socket.socket()
             self.addCleanup(listener.close)
             listener.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Bytes that are no message, sent to every method: each call is answered with
+"""Sends bytes that are not a message to every method: each call fails with
 INVALID_ARGUMENT ARGUMENT_MALFORMED, which names the method and the type, and
 nothing is written to the log."""
 
@@ -48,7 +48,7 @@ def delimited(field, content):
 
 
 def text_that_is_not_utf8(message, depth=3):
-    """Bytes of a message with such text in it; None if it can have no text."""
+    """Bytes of a message with this text in it; None if it has no text field."""
     for field in message.fields:
         if field.type == FieldDescriptor.TYPE_STRING:
             return delimited(field, b"\xff\xfe")
@@ -66,7 +66,7 @@ class MalformedMessagesTest(harness.DaemonTest):
 
     def setUp(self):
         super().setUp()
-        # What it warns of at its start may come after it has begun to serve.
+        # Its warnings from the start may come after it has begun to serve.
         deadline = time.monotonic() + harness.DEADLINE
         while "--enable-fault-injection" not in self.daemon.read_log():
             self.assertLess(time.monotonic(), deadline)
@@ -77,7 +77,7 @@ class MalformedMessagesTest(harness.DaemonTest):
         self.addCleanup(self.assert_clean)
 
     def call(self, path, messages):
-        """A call of bytes; all of its answers."""
+        """A call that sends bytes; returns all answers."""
         return list(self.client.channel.stream_stream(path)(
             iter(messages), timeout=harness.DEADLINE))
 
@@ -156,14 +156,14 @@ class MalformedMessagesTest(harness.DaemonTest):
         with self.assertRaises(grpc.RpcError) as caught:
             self.client.get("whole")
         self.assertEqual(caught.exception.code().name, "NOT_FOUND")
-        # And the image is whole.
+        # And the image is complete.
         self.client.migration.RestoreDomain(
             (harness.migration.RestoreDomainRequest.FromString(piece)
              for piece in pieces), timeout=harness.DEADLINE)
         self.client.destroy("whole")
 
     def save(self, name):
-        """The domain's image; it is gone then."""
+        """Saves and destroys the domain; returns its image."""
         request = harness.migration.SaveDomainRequest
         sent = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A guest that has written much and goes leaves the daemon as it was."""
+"""After a guest that has written much is destroyed, the daemon is as it was."""
 
 import unittest
 
@@ -14,7 +14,7 @@ WRITTEN = 1024 * MIB  # pages
 class MemoryBackTest(harness.DaemonTest):
 
     def assert_back(self, before):
-        """Memory comes back at once, or when a job that gives it back has run."""
+        """Memory comes back at once, or after a background job has run."""
         for _ in range(2000):
             now = self.daemon.rss_bytes()
             if now <= 1.2 * before:
@@ -23,7 +23,8 @@ class MemoryBackTest(harness.DaemonTest):
         self.fail(f"{before >> 20} MiB before, {now >> 20} MiB after")
 
     def warm_up(self):
-        """What the first messages of this size leave is no guest's."""
+        """The memory that the first messages of this size leave behind is not a
+        guest's."""
         self.client.create("warm", 64 * MIB)
         write(self.client, "warm", 40 * MIB)
         self.client.destroy("warm")

@@ -1,4 +1,4 @@
-"""Guests that write, and daemons whose own system gives them little."""
+"""Guests that write, and daemons that get little memory from the system."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ import harness  # noqa: E402
 from harness import memory, ref  # noqa: E402
 
 PAGES_AT_ONCE = 256  # 1 MiB, what one call may write
-FIRST_PFN = 3000  # behind what the guest's kernel keeps its list in
+FIRST_PFN = 3000  # after the pages with the list of the guest's kernel
 
 
 def write(client, name, pages, first=FIRST_PFN, byte=b"x"):
@@ -33,7 +33,7 @@ def read(client, name, pfn):
 
 
 class LimitedDaemon(harness.Daemon):
-    """A daemon with so much address space (`ulimit -v`)."""
+    """A daemon with this much address space (`ulimit -v`)."""
 
     def __init__(self, mib, *flags):
         program = harness.SIMVISORD

@@ -1,6 +1,7 @@
-"""Clients that make the daemon hold messages: requests that are never whole,
-answers that are never read, calls that are cancelled once they have sent much.
-The daemon's memory stays within what docs/limits.md says, and others go on."""
+"""Clients make the daemon hold messages: requests that are never completed,
+answers that are never read, calls that are cancelled after they have sent much.
+The daemon's memory stays within what docs/limits.md says, and other clients are
+served."""
 
 import pathlib
 import subprocess
@@ -19,7 +20,7 @@ import http2  # noqa: E402
 
 MIB = 1 << 20
 BUDGET = 32 * MIB
-# The budget, once more for what gRPC holds, and what the heap keeps back.
+# The budget, again for what gRPC holds, and what the heap retains.
 MOST = 2 * BUDGET + 64 * MIB
 
 WHOLE = 4 * MIB  # the longest message
@@ -36,8 +37,8 @@ def flags():
 
 
 class PeakOf:
-    """The most memory that a daemon has while a block lasts, above what it has
-    at its beginning."""
+    """The peak of a daemon's memory during a block, above its memory at the
+    beginning."""
 
     def __init__(self, daemon):
         self._daemon = daemon
@@ -126,8 +127,8 @@ class MessagesMemoryTest(unittest.TestCase):
             options=options).SerializeToString())
         piece = http2.message(bytes(MIB - 1), length=MIB)
         with PeakOf(self.daemon) as peak:
-            # Of those at a time, messages fill half of the budget; of all
-            # together, ten times as much.
+            # At any one time, these messages fill half of the budget; all
+            # together are ten times as much.
             for _ in range(20):
                 streams = [connection.open(RESTORE) for _ in range(16)]
                 for stream in streams:
@@ -158,11 +159,11 @@ class MessagesMemoryTest(unittest.TestCase):
                     connection.send(connection.open(RUNS), request, end=True)
                 connection.pump()
             self.client.get("runs")
-            # Behind them in the queue of the pool.
+            # This call is behind them in the pool's queue.
             self.assertEqual(self.client.translate("runs", [0])[0][0],
                              common.P2M_CLASS_RAM)
         self.assertLess(peak.bytes, MOST)
-        # They make room for others.
+        # Closing them makes room for others.
         for connection in self.connections:
             connection.close()
         deadline = time.monotonic() + 10
@@ -180,13 +181,13 @@ class MessagesMemoryTest(unittest.TestCase):
 
     def test_large_calls_that_are_cancelled_in_the_queue(self):
         self.start("--enable-fault-injection")
-        # Calls that keep all threads of the pool busy.
+        # These calls keep all threads of the pool busy.
         self.client.fault.AddFault(fault.AddFaultRequest(rule=fault.FaultRule(
             point="create.begin", delay_ms=60000)))
         busy = [self.client.domain.CreateDomain.future(
             domain.CreateDomainRequest(spec=domain.DomainSpec(
                 name=f"busy{i}", memory_pages=4096))) for i in range(40)]
-        # A field that the API does not have, and that the message keeps.
+        # A field that the API does not have, but the message keeps.
         large = http2.message(b"\xfa\x01" + b"\xf0\xff\xbf\x01" +
                               bytes(0x2ffff0))
         small = memory.SetMaxMemoryRequest(domain=ref("nobody"), max_pages=1)
@@ -203,7 +204,7 @@ class MessagesMemoryTest(unittest.TestCase):
             self.client.counts()
         self.assertLess(peak.bytes, MOST)
         self.client.fault.RemoveFaults(fault.RemoveFaultsRequest(all=True))
-        # Small calls have waited for their turn.
+        # Small calls waited for their turn.
         for call in others:
             self.assertEqual(harness.reason_of(call.exception()),
                              "DOMAIN_NOT_FOUND")

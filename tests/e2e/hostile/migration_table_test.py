@@ -1,6 +1,6 @@
-"""Peers and clients that begin migrations without end, with all that is long: the
-tables have bounds, and the list of them can be had, page by page, whatever
-there is.
+"""Peers and clients begin endless migrations, with strings as long as allowed:
+the tables have bounds, and the list of migrations can always be read, page by
+page.
 """
 
 import os
@@ -16,7 +16,7 @@ from harness import domain, grpc, live, ref, simvisor  # noqa: E402
 from migrations.migration_pair import poll  # noqa: E402
 
 AT_ONCE = 64  # that come in
-LONG = 30000  # bytes of a name of a host
+LONG = 30000  # bytes of a host name
 
 
 class Offer:
@@ -37,7 +37,7 @@ class Offer:
         self._over.wait(harness.DEADLINE)
 
     def end(self):
-        """Ends what it sends, and waits for the end of the call."""
+        """Ends its requests, and waits for the end of the call."""
         self._over.set()
         self.done.wait(harness.DEADLINE)
 

@@ -1,5 +1,6 @@
-"""Names of domains with characters that terminals obey or do not show: refused
-wherever a name comes in, with the character named, and shown by no message."""
+"""Names of domains with characters that terminals obey or do not show: every
+way to set a name refuses them and names the character, and no message shows
+it."""
 
 import os
 import pathlib
@@ -10,7 +11,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-# For a module that live_stream_test imports; no test here runs Xen's verifier.
+# A module that live_stream_test imports needs this; the tests here do not run
+# Xen's verifier.
 os.environ.setdefault("XEN_UTILS", "none")
 
 import harness  # noqa: E402
@@ -18,7 +20,7 @@ import live_stream_test  # noqa: E402
 from harness import domain, grpc, live, migration  # noqa: E402
 
 PAGES = 4 * harness.MIB
-# Each as it is in a name, and as the message has it.
+# Each as it appears in a name, and as the message shows it.
 HOSTILE = {
     "\x00": "U+0000", "\x1b": "U+001B", "\n": "U+000A", "\x7f": "U+007F",
     "\x80": "U+0080", "\x9b": "U+009B", "\xad": "U+00AD",
@@ -56,7 +58,7 @@ class NamesTest(harness.DaemonTest):
         self.assertTrue(is_shown(error.details()), ascii(error.details()))
 
     def save(self, name):
-        """An image of a domain, which is no more."""
+        """Saves and destroys the domain; returns its image."""
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "image"
             harness.simvisor(self.daemon.address, "save", name, str(path))
@@ -92,7 +94,7 @@ class NamesTest(harness.DaemonTest):
         self.assertEqual(image.count(b'"a-domain"'), 1)
         for character, code in HOSTILE.items():
             if character < " ":
-                continue  # JSON has none of them as they are
+                continue  # JSON shows them only escaped
             name = character.encode().ljust(8, b"x")
             with self.assertRaises(grpc.RpcError) as caught:
                 self.restore(image.replace(b'"a-domain"', b'"%s"' % name))
@@ -118,7 +120,7 @@ class NamesTest(harness.DaemonTest):
         target = live_stream_test.Target()
         self.addCleanup(target.close)
         self.client.create("a-domain", PAGES)
-        with self.assertRaises(grpc.RpcError):  # it refuses in the end
+        with self.assertRaises(grpc.RpcError):  # the refusal comes at the end
             for _ in self.client.migration.MigrateDomain(
                     live.MigrateDomainRequest(
                         domain=harness.ref("a-domain"), target=target.address),

@@ -1,6 +1,6 @@
-"""What `simvisor save` and `restore` do to the files they are given, and to those
-beside them, whatever these are and whoever else is at work: no domain is lost,
-and no file of the user's."""
+"""What `simvisor save` and `restore` do to the files they are given, and to the
+files next to them, whatever these are and whatever other programs do at the
+same time: no domain is lost, and none of the user's files."""
 
 import contextlib
 import os
@@ -59,13 +59,13 @@ class FilesTest(harness.DaemonTest):
                                 check=False, **kwargs)
 
     def assert_runs(self, name):
-        """It is there, and its guest goes on."""
+        """The domain exists, and its guest goes on."""
         found = self.client.get(name)
         self.assertEqual((found.state, found.suspended),
                          (domain.DOMAIN_STATE_RUNNING, False))
 
     def assert_holds(self, path, name):
-        """`path` is an image of the domain `name`, which is no more."""
+        """`path` is an image of the domain `name`, and the domain is gone."""
         self.assertNotIn(name, self.names())
         done = self.simvisor("restore", path)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -84,7 +84,7 @@ class FilesTest(harness.DaemonTest):
 
     @contextlib.contextmanager
     def save_under_way(self, name, path, **kwargs):
-        """A client that has its file open, and whose save the daemon delays."""
+        """A client that has its file open while the daemon delays the save."""
         added = self.client.fault.AddFault(fault.AddFaultRequest(
             rule=fault.FaultRule(point="save.begin", domain=name,
                                  delay_ms=1500)), timeout=harness.DEADLINE)
@@ -110,7 +110,8 @@ class FilesTest(harness.DaemonTest):
         return sum(one.hits for one in answer.faults if one.id == rule)
 
     def save_both_at_once(self):
-        """Saves alpha, and beta in the midst of it; alpha's outcome."""
+        """Saves alpha, and beta in the middle of that; returns alpha's
+        outcome."""
         with self.save_under_way("alpha", self.image) as saving:
             saving.send_signal(signal.SIGSTOP)
             done = self.simvisor("save", "beta", self.image)
@@ -214,7 +215,7 @@ class FilesTest(harness.DaemonTest):
         (self.folder / "there").mkdir()
         target = self.folder / "there" / "image"
         self.image.symlink_to("there/image")
-        for name in ("alpha", "beta"):  # it leads nowhere at first
+        for name in ("alpha", "beta"):  # it points nowhere at first
             done = self.simvisor("save", name, self.image)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(os.readlink(self.image), "there/image")
@@ -271,7 +272,7 @@ class FilesTest(harness.DaemonTest):
         os.mkfifo(fifo)
 
         def write():
-            # In pieces that are too short to know an image by.
+            # In pieces that are too short to recognise an image.
             with open(fifo, "wb", buffering=0) as file:
                 for piece in (data[:1], data[1:20], data[20:]):
                     file.write(piece)
@@ -304,7 +305,8 @@ class FilesTest(harness.DaemonTest):
                     [harness.SIMVISOR, "-a", self.daemon.address, *command],
                     stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
                     text=True)
-                # One that spills bytes may wait for us to read them.
+                # A program that prints bytes may wait until the test reads
+                # them.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     client.wait(timeout=5)
                 client.kill()

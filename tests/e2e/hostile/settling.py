@@ -7,7 +7,7 @@ from soak.machines import OPEN_STATES
 
 
 def all_migrations(client):
-    """Those of all pages."""
+    """The migrations of all pages."""
     found, request = [], live.ListMigrationsRequest()
     while True:
         answer = client.migration.ListMigrations(request, timeout=DEADLINE)
@@ -18,7 +18,8 @@ def all_migrations(client):
 
 
 def decide_migrations(client):
-    """Keeps what leaves and drops what comes: no peer will ever decide it."""
+    """Keeps outgoing domains and drops incoming ones, because no peer will ever
+    decide them."""
     for one in all_migrations(client):
         if one.state not in OPEN_STATES:
             continue

@@ -1,4 +1,4 @@
-"""Signals that come while the daemon drains, or that should make it drain."""
+"""Signals that arrive while the daemon drains, or that should make it drain."""
 
 import os
 import pathlib
@@ -22,7 +22,8 @@ class SignalsTest(unittest.TestCase):
         return daemon
 
     def start_call(self, daemon):
-        """A stream that lasts until it is read: more than buffers hold."""
+        """A stream that lasts until it is read, because it is larger than all
+        buffers."""
         client = harness.Client(daemon.address)
         self.addCleanup(client.close)
         root = client.memory.GetMfnListList(memory.GetMfnListListRequest(
@@ -50,7 +51,7 @@ class SignalsTest(unittest.TestCase):
             daemon.process.send_signal(kind)
             self.await_log(daemon, "draining already", i + 1)
         for _ in stream:
-            pass  # to its end: nothing cuts it
+            pass  # to its end: nothing cuts it off
         self.assertEqual(daemon.process.wait(harness.DEADLINE), 0)
         self.assertIn("drained", daemon.read_log())
 
@@ -110,7 +111,7 @@ class SignalsTest(unittest.TestCase):
             daemon.process.send_signal(signal.SIGINT)
             time.sleep(0.05)
         self.assertEqual(daemon.process.returncode, -signal.SIGINT)
-        self.assertLess(time.monotonic() - start, 4)  # before the grace is over
+        self.assertLess(time.monotonic() - start, 4)  # within the grace period
         stream.cancel()
 
 

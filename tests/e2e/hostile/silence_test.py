@@ -1,5 +1,5 @@
-"""Clients and daemons that fall silent: what waits for them ends after the stall
-timeout, what they held is free again, and others do not wait for them.
+"""Clients and daemons that fall silent: calls that wait for them end after the
+stall timeout, what they held is free again, and others do not wait for them.
 """
 
 import os
@@ -21,7 +21,7 @@ from migrations.migration_pair import poll  # noqa: E402
 
 PAGES = 4096
 WRITTEN = 3000  # pages with contents: more than a connection holds unread
-PROMPT = 8  # seconds within which what silence holds up must have come to pass
+PROMPT = 8  # seconds within which delayed calls must be done
 FLAGS = ("--stall-timeout", "1s", "--host-memory", "512", "--log-level",
          "debug")
 
@@ -35,7 +35,7 @@ def fill(client, name):
 
 
 def image_of(client, name):
-    """Saves a domain, which is gone then."""
+    """Saves a domain, which is then gone."""
     steps = [migration.SaveDomainRequest(start={"domain": ref(name)})]
     stored = threading.Event()
 
@@ -54,7 +54,7 @@ def image_of(client, name):
 
 
 class Stalled:
-    """The requests of a call: those that are given, and then nothing."""
+    """The requests of a call: the given ones, and then silence."""
 
     def __init__(self, *requests):
         self._requests = requests
@@ -89,7 +89,7 @@ class SilenceTest(harness.DaemonTest):
         return stalled
 
     def assert_stalled(self, call, reason="CALL_STALLED"):
-        """The call ends, soon, with ABORTED."""
+        """The call soon ends with ABORTED."""
         since = time.monotonic()
         with self.assertRaises(grpc.RpcError) as caught:
             for _ in call:
@@ -176,7 +176,7 @@ class SilenceTest(harness.DaemonTest):
         with self.assertRaises(grpc.RpcError) as caught:
             for _ in call:
                 pass
-        # What is told past unread data has no details.
+        # A status that overtakes unread data has no details.
         self.assertEqual(caught.exception.code().name, "ABORTED")
         self.assertIn("CALL_STALLED", caught.exception.details())
 
@@ -187,7 +187,7 @@ class SilenceTest(harness.DaemonTest):
             [harness.SIMVISOR, "--address", self.daemon.address, "save", "web",
              "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            # Of a pipe that nobody reads on.
+            # After this byte the test stops reading the pipe.
             self.assertTrue(save.stdout.read(1))
             save.send_signal(signal.SIGSTOP)
             self.assert_resumes("web")
@@ -254,7 +254,7 @@ class SilenceTest(harness.DaemonTest):
 
 
 class TargetTest(harness.DaemonTest):
-    """Migrations to targets that the test plays."""
+    """Migrations to targets played by the test."""
 
     def setUp(self):
         self.targets = []
@@ -391,7 +391,7 @@ class SilentTargetTest(TargetTest):
 
 
 class NinthMigrationTest(TargetTest):
-    """With the default timeout, so that nothing comes free meanwhile."""
+    """With the default timeout, so that nothing becomes free meanwhile."""
     FLAGS = ("--host-memory", "512")
 
     def test_a_target_that_is_well_does_not_wait_for_eight_that_are_not(self):
@@ -417,7 +417,7 @@ class NinthMigrationTest(TargetTest):
         since = time.monotonic()
         self.assertEqual(self.outcome(self.migrate("web", well.address)), "OK")
         self.assertLess(time.monotonic() - since, PROMPT)
-        # One that waits for its turn can be cancelled as well.
+        # A migration that waits for its turn can also be cancelled.
         for call in calls:
             call.cancel()
         for i in range(10):

@@ -1,7 +1,7 @@
-"""What a daemon that lies makes `simvisor` print: for every verb, a daemon that
-answers with hostile text in every string of every response, or fails with it.
-Whatever comes out is text that a terminal shows as it is, and no line begins
-with what a string held behind a line feed."""
+"""What a lying daemon can make `simvisor` print: for every verb, a daemon that
+answers with hostile text in every string of every response, or fails with such
+text.  A terminal shows all output as it is, and no line begins with text that
+followed a line feed in a string."""
 
 import json
 import os
@@ -33,7 +33,7 @@ FILES = (address_space, domain, fault, guest_load, host, memory, migration)
 SERVICES = [service for file in FILES
             for service in file.DESCRIPTOR.services_by_name.values()]
 FACTORY = message_factory.MessageFactory()
-# Tokens that would have the client ask for pages without end.
+# Tokens that would make the client ask for pages forever.
 TOKENS = ("next_page_token",)
 
 
@@ -42,7 +42,7 @@ def message_class(descriptor):
 
 
 def fill(message, depth=0):
-    """Fills every field, of a oneof the last one."""
+    """Fills every field; in a oneof, the last one."""
     for field in message.DESCRIPTOR.fields:
         repeated = field.label == field.LABEL_REPEATED
         if field.name in TOKENS:
@@ -167,7 +167,7 @@ steps {{
 """
 BATCH = "p2m lookup guest 1\nmem-set guest 4m\nnothing known\n"
 
-# Every verb, with arguments that make it ask the daemon; {0} is a folder.
+# Every verb, with arguments that make it call the daemon; {0} is a folder.
 VERBS = (
     "create {0}/guest.cfg", "list", "list 1", "list -v", "info", "info release",
     "domid 1", "domname 1", "destroy 1", "pause 1", "unpause 1",
@@ -190,7 +190,7 @@ VERBS = (
 
 
 def leaves(*path):
-    """The commands below `path` that have none below them."""
+    """The commands below `path` that have no subcommands."""
     told = subprocess.run([harness.SIMVISOR, *path, "--help"],
                           capture_output=True, text=True, check=True).stdout
     if "\nSubcommands:\n" not in told:
@@ -228,7 +228,7 @@ class TerminalTest(unittest.TestCase):
             capture_output=True, timeout=harness.DEADLINE, check=False)
 
     def assert_safe(self, data, verb):
-        text = data.decode()  # fails for what is not UTF-8
+        text = data.decode()  # fails for text that is not UTF-8
         for character in text:
             if character in "\n\t":
                 continue
@@ -247,7 +247,7 @@ class TerminalTest(unittest.TestCase):
             self.run_verb(verb)
         methods = {method.name for service in SERVICES
                    for method in service.methods}
-        # One that only daemons call.
+        # A method that only daemons call.
         self.assertEqual(methods - self.liar.asked, {"ReceiveDomain"})
 
     def test_answers_are_shown_and_not_obeyed(self):
@@ -258,7 +258,7 @@ class TerminalTest(unittest.TestCase):
             self.assert_safe(done.stdout, verb)
             self.assert_safe(done.stderr, verb)
             shown += b"evil\\x1b" in done.stdout + done.stderr
-        # Or the daemon's text would not have been what was looked at.
+        # Otherwise the test would not have seen the daemon's text.
         self.assertGreater(shown, 10)
 
     def test_errors_are_shown_and_not_obeyed(self):
@@ -294,7 +294,8 @@ class TerminalTest(unittest.TestCase):
             os.write(theirs, b"\nthe end\n")
             while not seen.endswith(b"the end\r\n"):
                 seen += os.read(ours, 65536)
-            # What the program itself sends: colours, and the wiping of a bar.
+            # Sequences of the program itself: colours, and erasing a progress
+            # bar.
             plain = re.sub(rb"\x1b\[[0-9;]*m|\r\x1b\[K", b"", seen)
             self.assert_safe(plain.replace(b"\r\n", b"\n"), verb)
         os.close(ours)

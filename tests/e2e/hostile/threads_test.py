@@ -1,5 +1,5 @@
 """Streams that stay open and ask nothing: they cost no thread, they do not keep
-others out, and there is an end to their number."""
+others out, and their number is limited."""
 
 import os
 import pathlib
@@ -108,7 +108,7 @@ class ThreadsTest(unittest.TestCase):
             self.assertIn("--max-calls", caught.exception.details())
         self.assertTrue(client.audit().clean)
         client.get("Domain-0")
-        # A place that is given back can be taken.
+        # A place that is given back can be used again.
         streams[0].end()
         deadline = time.monotonic() + 10
         while True:

@@ -1,4 +1,5 @@
-"""What tests of handovers share: two daemons, a guest, where it is and must be.
+"""What tests of handovers share: two daemons, a guest, and where the guest is
+and must be.
 """
 
 import contextlib
@@ -13,11 +14,11 @@ from migrations.migration_pair import MigrationPair, poll
 FLAGS = ("--enable-fault-injection", "--host-memory", "256", "--log-level",
          "debug")
 PAGES = 4096  # of a guest
-LOAD_PAGES = 200  # more than a stream holds that nobody reads
-# Pages that the guest wrote, but not those that its balloon takes first.
+LOAD_PAGES = 200  # more than fits in a stream that is not read
+# Pages that the guest writes; its balloon takes other pages first.
 WRITTEN = {7: b"seven", 1500: b"in the middle" * 300, 3000: b"\xff" * 4096}
 
-# Where the domain is when all that goes by itself has gone.
+# Where the domain is when everything automatic has happened.
 SOURCE = "runs at the source, and the target has nothing"
 TARGET = "runs at the target, and the source has nothing"
 PREPARED = "whole and suspended at the target, until an operator decides"
@@ -26,19 +27,19 @@ UNKNOWN = ("suspended at the source, until the target is started again or an "
 LOST = "died with its machine"
 
 # For each point: where the domain is if the point's own daemon dies there, if
-# the other one dies while this one stands there, and if there is an error.
-# Where two are named, it depends on what of that which was sent last got
-# through, and either is right.
+# the other daemon dies while this one is held there, and after an error there.
+# If two places are named, it depends on whether the last message arrived, and
+# both are right.
 EXPECTED = {
     "migrate.begin": ([LOST], [SOURCE], [SOURCE]),
     "migrate.admitted": ([LOST], [SOURCE], [SOURCE]),
     "migrate.pass": ([LOST], [SOURCE], [SOURCE]),
     "migrate.piece": ([LOST], [SOURCE], [SOURCE]),
     "migrate.suspended": ([LOST], [SOURCE], [SOURCE]),
-    # The end of the stream, or PREPARED, may have got through.
+    # The end of the stream, or PREPARED, may have arrived.
     "migrate.sent": ([LOST, PREPARED], [SOURCE, UNKNOWN], [SOURCE]),
     "migrate.prepared": ([PREPARED], [UNKNOWN], [SOURCE]),
-    # COMMIT, or COMMITTED, may have got through.
+    # COMMIT, or COMMITTED, may have arrived.
     "migrate.commit": ([PREPARED, TARGET], [UNKNOWN, LOST], [SOURCE, TARGET]),
     "migrate.committed": ([TARGET], [LOST], [TARGET]),
     "migrate.done": ([TARGET], [LOST], [TARGET]),
@@ -46,7 +47,7 @@ EXPECTED = {
     "receive.admitted": ([SOURCE], [LOST], [SOURCE]),
     "receive.piece": ([SOURCE], [LOST], [SOURCE]),
     "receive.arrived": ([SOURCE], [PREPARED], [SOURCE]),
-    # PREPARED, or COMMIT, may have got through.
+    # PREPARED, or COMMIT, may have arrived.
     "receive.prepared": ([SOURCE, UNKNOWN], [PREPARED, TARGET], [SOURCE]),
     "receive.commit": ([UNKNOWN], [TARGET], [SOURCE]),
     "receive.committed": ([UNKNOWN], [TARGET], [TARGET]),
@@ -55,28 +56,29 @@ EXPECTED = {
 CRASH, OTHER_DIES, ERROR = range(3)
 HOW = ("its daemon dies", "the other daemon dies", "an error")
 
-# What is done where it does not go on by itself, and where the domain is then.
+# Decisions for the places that need one, and where the domain is afterwards.
 DECISIONS = {
     UNKNOWN: {"start again": SOURCE, "keep": SOURCE, "drop": LOST},
     PREPARED: {"start again, keep": TARGET, "keep": TARGET, "drop": LOST},
 }
 
-# Where a client that goes away ends the migration, and where it is too late.
+# Points where a client that goes away ends the migration, and points where it
+# is too late.
 CANCELLED_AT = ("migrate.begin", "migrate.admitted", "migrate.pass",
                 "migrate.piece", "migrate.suspended", "migrate.sent",
                 "migrate.prepared", "receive.begin", "receive.admitted",
                 "receive.piece", "receive.arrived")
 TOO_LATE_AT = ("migrate.commit", "migrate.committed", "migrate.done",
                "receive.committed", "receive.done")
-# Where the source's question and COMMIT race.
+# Points where the source's question and COMMIT race.
 EITHER_AT = ("receive.prepared", "receive.commit")
 
-# Points that are reached often, in the midst of which it happens.
+# Points that are reached often; the fault hits one of the later times.
 SKIP = {"migrate.piece": 2, "receive.piece": 2}
 
 
 def points():
-    """Those of the protocol, as a daemon lists them."""
+    """The protocol's points, as a daemon lists them."""
     machine = harness.Daemon(*FLAGS)
     lines = simvisor(machine.address, "fault", "list", "--points").stdout
     machine.close()
@@ -86,7 +88,7 @@ def points():
 
 
 class TwoCopies(threading.Thread):
-    """Looks all the time whether the domain runs at both machines."""
+    """Checks all the time whether the domain runs at both machines."""
 
     def __init__(self, pair, name):
         super().__init__(daemon=True)
@@ -98,8 +100,8 @@ class TwoCopies(threading.Thread):
 
     def run(self):
         while not self._ended.wait(0.005):
-            # It runs at the source between two looks at the target, so that
-            # the two are at the same time.
+            # Looks at the source between two looks at the target: if all three
+            # see it run, it runs at both at the same time.
             both = all([self._runs(machine) for machine in (
                 self._pair.target, self._pair.source, self._pair.target)])
             self.seen += both
@@ -122,7 +124,7 @@ class TwoCopies(threading.Thread):
 
 
 class PairTest(unittest.TestCase):
-    """What is asked of two daemons and the domain "web" between them."""
+    """Calls to two daemons and the domain "web" between them."""
 
     number = 0
 
@@ -136,8 +138,8 @@ class PairTest(unittest.TestCase):
 
     @contextlib.contextmanager
     def case(self, **names):
-        """A case with a guest of its own, which never runs at both machines;
-        the next case does not suffer if it fails."""
+        """A case with its own guest, which never runs at both machines; if the
+        case fails, it does not affect the next one."""
         with self.subTest(**names):
             try:
                 self.create()
@@ -156,7 +158,7 @@ class PairTest(unittest.TestCase):
         return self.id
 
     def side(self, point):
-        """The machine whose point it is."""
+        """The machine that has the point."""
         return (self.pair.source if point.startswith("migrate.")
                 else self.pair.target)
 
@@ -179,7 +181,7 @@ class PairTest(unittest.TestCase):
         self.await_writes(self.pair.source)
 
     def await_writes(self, machine):
-        """Until the guest has gone on."""
+        """Waits until the guest has gone on."""
         def has_written():
             load = machine.client.guest_load.GetGuestLoad(
                 guest_load.GetGuestLoadRequest(domain=ref("web")),
@@ -197,7 +199,8 @@ class PairTest(unittest.TestCase):
         return one, state.removeprefix("MIGRATION_STATE_")
 
     def where(self):
-        """Which of the five it is, or what else there is."""
+        """Which of the five places it is, or a description of what is there
+        instead."""
         at_source = at_target = ()
         if self.pair.source.alive:
             at_source = self.look(self.pair.source)
@@ -234,7 +237,7 @@ class PairTest(unittest.TestCase):
                 and seen[0].handover == handover)
 
     def await_place(self, *places):
-        """Until it is at one of these, which is returned."""
+        """Waits until it is at one of these places, and returns the place."""
         last = [None]
 
         def is_there():
@@ -246,10 +249,10 @@ class PairTest(unittest.TestCase):
             self.fail(f"expected that it {' or '.join(places)}; {last[0]}")
         return last[0]
 
-    # What holds there.
+    # What must hold there.
 
     def check_machines(self):
-        """No frame of those that live is lost."""
+        """The machines that are alive have lost no frame."""
         for machine in self.pair.machines:
             if not machine.alive:
                 continue
@@ -265,7 +268,7 @@ class PairTest(unittest.TestCase):
                              + counts.reserved_pages)
 
     def check_memory(self, machine):
-        """The guest has what it wrote, and its load what it must have."""
+        """The guest's pages and the pages of its load hold what they must."""
         for pfn, data in WRITTEN.items():
             read = machine.client.memory.ReadGuestMemory(
                 memory.ReadGuestMemoryRequest(domain=ref("web"), pfn=pfn,
@@ -293,7 +296,7 @@ class PairTest(unittest.TestCase):
         self.assertEqual(client.get("web").memory.current_pages, PAGES)
 
     def check_refusals(self):
-        """What is refused while another daemon may run the domain."""
+        """Calls that are refused while another daemon may run the domain."""
         source = self.pair.source
         done = simvisor(source.address, "list")
         self.assertIn("web", done.stdout)
@@ -318,8 +321,8 @@ class PairTest(unittest.TestCase):
             timeout=harness.DEADLINE)
 
     def finish(self, place):
-        """The domain, at its last place, is well; then nothing of it is left
-        anywhere."""
+        """Checks the domain at its last place, and then that nothing of it is
+        left anywhere."""
         self.check_machines()
         home = {SOURCE: self.pair.source, TARGET: self.pair.target}.get(place)
         if home is not None:

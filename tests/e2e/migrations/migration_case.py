@@ -1,4 +1,4 @@
-"""What tests of live migration share: two daemons and what is asked of them.
+"""What tests of live migration share: two daemons and calls to them.
 """
 
 import os
@@ -30,7 +30,7 @@ def seeds():
 
 
 class Host:
-    """A daemon, and a client of it."""
+    """A daemon and a client connected to it."""
 
     def __init__(self, *flags, memory="2g"):
         self.daemon = harness.Daemon("--listen", "127.0.0.1:0",
@@ -65,7 +65,8 @@ class MigrationTest(unittest.TestCase):
             self.assertTrue(answer.clean)
 
     def assert_refused(self, reason, call, code=None):
-        """Iterating over `call` fails; returns what it said before."""
+        """Iterating over `call` fails; returns the messages before the
+        failure."""
         said = []
         with self.assertRaises(harness.grpc.RpcError) as caught:
             for message in call:
@@ -77,7 +78,7 @@ class MigrationTest(unittest.TestCase):
         return said
 
     def assert_load(self, client, name):
-        """The guest's load is as the daemon reckons it must be."""
+        """The daemon's own check of the guest's load succeeds."""
         checked = check_load(client, name)
         self.assertEqual(checked.mismatched_pages, 0, checked)
         self.assertEqual(checked.checked_pages,

@@ -1,5 +1,5 @@
-"""Two daemons between which domains move, each of which may die and be started
-again where it was."""
+"""Two daemons that domains migrate between; each may die and be started again
+at the same address."""
 
 import tempfile
 import threading
@@ -10,7 +10,7 @@ from harness import domain, fault, live, ref
 
 
 def poll(done, what):
-    """Asks until `done()` is true and returns what it says."""
+    """Polls until `done()` is true and returns its value."""
     until = time.monotonic() + harness.DEADLINE
     while True:
         answer = done()
@@ -22,7 +22,7 @@ def poll(done, what):
 
 
 class Machine:
-    """A daemon at an address of its own, which outlives it."""
+    """A daemon at its own address, which outlives the daemon."""
 
     def __init__(self, *flags):
         self._folder = tempfile.TemporaryDirectory()
@@ -42,7 +42,7 @@ class Machine:
         self.daemon.kill()
 
     def start_again(self):
-        """After it has died: with nothing of what it had."""
+        """Starts it again after it has died, without anything it had."""
         self.client.close()
         self.daemon.close()
         self.start()
@@ -53,13 +53,13 @@ class Machine:
         self._folder.cleanup()
 
     def domains(self):
-        """Those of guests, by name."""
+        """The guests' domains, by name."""
         answer = self.client.domain.ListDomains(domain.ListDomainsRequest(),
                                                 timeout=harness.DEADLINE)
         return {one.name: one for one in answer.domains if one.domid != 0}
 
     def migration(self, migration_id):
-        """What ListMigrations says of it, or None."""
+        """The entry of ListMigrations for it, or None."""
         answer = self.client.migration.ListMigrations(
             live.ListMigrationsRequest(), timeout=harness.DEADLINE)
         return next((one for one in answer.migrations
@@ -73,11 +73,12 @@ class Machine:
             timeout=harness.DEADLINE).id
 
     def hold(self, point, **rule):
-        """Whoever comes to the point waits there until remove_faults()."""
+        """Operations that reach the point wait there until remove_faults()."""
         return self.add_fault(point, delay_ms=60000, **rule)
 
     def await_fault(self, rule):
-        """Until the rule has acted: who was to be held is held."""
+        """Waits until the rule has acted, that is, until it holds an
+        operation."""
         def has_acted():
             faults = self.client.fault.ListFaults(
                 fault.ListFaultsRequest(), timeout=harness.DEADLINE).faults
@@ -90,7 +91,7 @@ class Machine:
 
 
 class Migration:
-    """A call of MigrateDomain, which is read on a thread of its own."""
+    """A call of MigrateDomain that a separate thread reads."""
 
     def __init__(self, client, request):
         self.responses = []
@@ -111,7 +112,7 @@ class Migration:
         self._call.cancel()
 
     def wait(self):
-        """Returns the last response, or raises what the call failed with."""
+        """Returns the last response, or raises the call's error."""
         self._thread.join(harness.DEADLINE)
         if self._thread.is_alive():
             raise AssertionError("MigrateDomain does not end")
@@ -121,7 +122,7 @@ class Migration:
 
 
 class MigrationPair:
-    """Domains move from the machine `source` to the machine `target`."""
+    """Migrates domains from the machine `source` to the machine `target`."""
 
     def __init__(self, *flags):
         self.source = Machine(*flags)
@@ -132,7 +133,7 @@ class MigrationPair:
         return self.target if machine is self.source else self.source
 
     def migrate(self, name, migration_id="", start=None, **request):
-        """Begins to move a domain, away from `start` if that is given."""
+        """Begins to migrate a domain, away from `start` if that is given."""
         start = start or self.source
         return Migration(start.client, live.MigrateDomainRequest(
             domain=ref(name), target=self.other(start).address,

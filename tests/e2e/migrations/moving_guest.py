@@ -1,9 +1,9 @@
-"""A guest that is written to and ballooned while daemons pass it on, and a
-model of what its memory must be.
+"""A guest that is written to and ballooned while it migrates, and a model of
+its memory.
 
-All but the guest's load is done by one thread, one thing after the other, so
-the model is exact: every page of the test's own part of the guest has one
-content that is right.
+One thread makes all changes except the load's, one after the other, so the
+model is exact: for every page of the test's part of the guest it knows the one
+right content.
 """
 
 import threading
@@ -12,10 +12,10 @@ import harness
 from harness import common, domain, guest_load, live, memory, ref
 
 PAGE = 4096
-CHUNK = 256  # pages that one call reads or writes at most
+CHUNK = 256  # most pages that one call reads or writes
 ZEROS = bytes(PAGE)
 
-# What a command may be told while its domain is on its way.
+# Errors that a command may get while its domain is migrating.
 SUSPENDED = "DOMAIN_SUSPENDED"
 GONE = ("DOMAIN_NOT_FOUND", "DOMAIN_DYING")
 
@@ -85,25 +85,25 @@ def check_load(client, name):
 
 
 def wait_for_writes(client, name, more):
-    """Asks until the load has written so many pages more."""
+    """Polls until the load has written this many more pages."""
     wanted = get_load(client, name).load.writes + more
     while get_load(client, name).load.writes < wanted:
         pass
 
 
 class MovingGuest:
-    """The guest `name`, which has its load and its processes already; from
-    pfn `first` on it is this object's to write to."""
+    """The guest `name`, which already has its load and its processes; only this
+    object writes to it from pfn `first` on."""
 
     def __init__(self, random, client, name, first):
         self.random = random
         self.name = name
         self.first = first
-        self.home = client  # of the daemon that was seen to run it last
-        self.elsewhere = None  # and of the one where it goes
-        self.content = {}  # by pfn; a page that is not here holds zeros
-        self.runs = None  # by class, when they were listed last
-        self.memory = None  # when it was seen last
+        self.home = client  # of the daemon that last ran it
+        self.elsewhere = None  # and of the one it migrates to
+        self.content = {}  # by pfn; other pages hold zeros
+        self.runs = None  # by class, from the last listing
+        self.memory = None  # from the last look
         self.refused = 0
         self.done = 0
         self._stop = threading.Event()
@@ -115,8 +115,7 @@ class MovingGuest:
     # What the model follows.
 
     def look(self):
-        """Takes note of what is ballooned out: those pages lose what they
-        held."""
+        """Updates the model for ballooned pages: they lose their contents."""
         runs = [(run.first_pfn, run.count, run.p2m_class)
                 for run in self.call(lambda client: client.runs(
                     self.name, merge=memory.RUN_MERGE_BY_CLASS))]
@@ -136,11 +135,11 @@ class MovingGuest:
                 if (self.elsewhere is None
                         or harness.reason_of(error) not in GONE):
                     raise
-            # It has left, so it is there.
+            # It has left here, so it is at the other daemon.
             self.home, self.elsewhere = self.elsewhere, None
 
     def attempt(self, what):
-        """Whether the guest let itself be changed."""
+        """Whether the guest accepted the change."""
         try:
             self.call(what)
             return True
@@ -151,7 +150,7 @@ class MovingGuest:
             return False
 
     def step(self):
-        """One thing that happens to the guest."""
+        """Makes one random change to the guest."""
         what = self.random.random()
         if what < 0.7:
             self.write_some()
@@ -189,7 +188,8 @@ class MovingGuest:
 
     def balloon(self, what):
         pages = self.random.randint(1, 600)
-        # The guest keeps what it needs to suspend, and what is written to.
+        # The guest keeps the pages it needs to suspend, and those that are
+        # written to.
         least = self.first + 700
         if what < 0.8:
             pages = min(pages, max(1, self.memory.current_pages - least))
@@ -208,14 +208,13 @@ class MovingGuest:
                 memory.SetMemoryTargetRequest(
                     domain=ref(self.name), target_pages=target),
                 timeout=harness.DEADLINE))
-        # Even what was refused may have moved pages before.
+        # Even a refused call may have moved pages first.
         self.look()
 
     # The thread.
 
     def start(self, elsewhere=None):
-        """Things happen from now on, at `elsewhere` once the guest is
-        there."""
+        """Makes changes from now on, at `elsewhere` once the guest is there."""
         self.elsewhere = elsewhere
         self._stop.clear()
         self._thread = threading.Thread(target=self._run)
@@ -242,16 +241,16 @@ class MovingGuest:
         try:
             while not self._stop.is_set():
                 self.step()
-        except Exception as error:  # of any kind: stop() hands it on
+        except Exception as error:  # any error: stop() raises it
             with self._stepped:
                 self._error = error
                 self._stepped.notify_all()
 
-    # What must hold at any time between things that happen.
+    # What must hold at any time between two changes.
 
     def assert_settled(self, test, client):
-        """It runs at `client`'s daemon, with the memory and the words that it
-        was seen with last."""
+        """It runs at `client`'s daemon, with the same memory and words as at
+        the last look."""
         one = client.get(self.name)
         test.assertEqual(one.state, domain.DOMAIN_STATE_RUNNING)
         test.assertFalse(one.suspended)
@@ -259,7 +258,7 @@ class MovingGuest:
         seen, runs = self.memory, self.runs
         self.home, self.elsewhere = client, None
         self.look()
-        # What stopped half-way goes on when the guest resumes.
+        # Ballooning that stopped half-way goes on when the guest resumes.
         if seen.current_pages == seen.target_pages:
             test.assertEqual(self.runs, runs)
             for field in ("current_pages", "target_pages", "balloon_pages"):
@@ -275,7 +274,7 @@ class MovingGuest:
                          self.memory.balloon_pages)
 
     def assert_content(self, test, client):
-        """Every page of its own holds what it must."""
+        """Every page of the test's part holds what it must."""
         left = set(self.content)
         for pfn, data in read_ram(client, self.name, self.first):
             left.discard(pfn)

@@ -1,8 +1,8 @@
 """The calls of one client of a soak.
 
 Every call has a deadline, is counted, and is known to the watchdog while it
-lasts.  A refusal is an answer too if its reason is one that the caller allows;
-any other one is a fault, which ends the run.
+lasts.  A refusal is a valid answer if the caller allows its reason; any other
+refusal is a fault, which ends the run.
 """
 
 import collections
@@ -11,8 +11,8 @@ import time
 import harness
 from harness import grpc
 
-# What an own cancel or a deadline may make of a call, with or without a reason
-# of the daemon's.
+# Errors that the client's own cancellation or a deadline may cause, with or
+# without a reason from the daemon.
 GIVEN_UP = ("CANCELLED", "DEADLINE_EXCEEDED")
 
 
@@ -21,11 +21,12 @@ class Fault(Exception):
 
 
 class Stopped(Exception):
-    """The run has ended meanwhile."""
+    """The run has ended during a call."""
 
 
 class Refused:
-    """What a call was refused for.  False, where an answer is true."""
+    """Why a call was refused.  False as a condition, while an answer is
+    true."""
 
     def __init__(self, reason):
         self.reason = reason
@@ -35,7 +36,7 @@ class Refused:
 
 
 class Calls:
-    """A client's own connection to each machine."""
+    """A client's connections, one to each machine."""
 
     def __init__(self, name, machines):
         self.name = name
@@ -44,7 +45,7 @@ class Calls:
         self.counts = collections.Counter()  # by method
         self.refusals = collections.Counter()  # by method and reason
         self.last = collections.deque(maxlen=30)
-        self.doing = None  # (since, what) while a call lasts
+        self.doing = None  # (since, what) during a call
 
     def close(self):
         for client in self.clients:
@@ -67,7 +68,7 @@ class Calls:
         return parts
 
     def during(self, at, method, request, ask, allowed):
-        """What `ask` answers; `request` is for reports."""
+        """The answer of `ask`; `request` is for reports."""
         what = f"{method} at {self.machines[at].name}: {self.show(request)}"
         self.doing = (time.monotonic(), what)
         self.counts[method] += 1

@@ -11,8 +11,8 @@ EMPTY = "empty"  # only shared domains stay
 
 
 class Client(threading.Thread):
-    """Does one step after the other, as its own generator chooses, and stands
-    at the gate when that is closed."""
+    """Does one step after the other, as its own generator chooses, and waits at
+    the gate when it is closed."""
 
     def __init__(self, kind, number, seed, machines, folder, gate, failed):
         super().__init__(name=f"{kind}-{number}", daemon=True)
@@ -32,11 +32,11 @@ class Client(threading.Thread):
                 self.steps += 1
         except Stopped:
             pass
-        except BaseException as error:  # of any kind: the run ends with it
+        except BaseException as error:  # any error: it ends the run
             self._failed(self, error)
 
     def step(self):
         raise NotImplementedError
 
     def obey(self, order):
-        """Does what the gate is closed for."""
+        """Does what the gate was closed for."""

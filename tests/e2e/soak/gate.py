@@ -8,15 +8,15 @@ from soak.calls import Fault, Stopped
 class Gate:
     """Open, or closed for one of two reasons: to be counted, or to be emptied.
 
-    Clients come by between two steps.  Whoever holds the gate waits until all
-    of them stand there."""
+    Clients pass it between two steps.  The thread that closes the gate waits
+    until all clients have stopped there."""
 
-    PATIENCE = 180  # seconds; more than any call has
+    PATIENCE = 180  # seconds; longer than any call's deadline
 
     def __init__(self, clients):
         self._clients = clients
         self._changed = threading.Condition()
-        self._closed = None  # or the order for those who come
+        self._closed = None  # or the order for clients that come
         self._standing = 0
         self._turn = 0
         self._stopped = False
@@ -37,7 +37,8 @@ class Gate:
             self._check()
 
     def close(self, order):
-        """Returns once all clients stand there, each having obeyed."""
+        """Returns once all clients have stopped at the gate and have obeyed the
+        order."""
         with self._changed:
             self._closed, self._standing = order, 0
             if not self._changed.wait_for(
@@ -54,7 +55,7 @@ class Gate:
             self._changed.notify_all()
 
     def stop(self):
-        """Ends everybody who comes by or waits."""
+        """Ends all clients that come or wait."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

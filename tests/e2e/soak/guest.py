@@ -1,8 +1,8 @@
-"""A domain of a soak, and what its owner knows of it.
+"""A domain of a soak, and what its owner knows about it.
 
-All that happens to it is done by its owner, one thing after the other, but for
-two things: its balloon driver works by itself, upwards alone, and others map
-its frames.  So contents, classes and counts are known exactly.
+Its owner makes all changes to it, one after the other, with two exceptions: its
+balloon driver works on its own, only upwards, and other domains map its frames.
+So contents, classes and counts are known exactly.
 """
 
 from harness import common, domain, guest_load, host, memory, ref
@@ -10,10 +10,11 @@ from migrations.moving_guest import CHUNK, PAGE, ZEROS
 
 from soak.calls import Fault
 
-# Below this pfn the kernel and the load have their pages; from here on, the
-# owner writes.
+# The kernel and the load have their pages below this pfn; the owner writes from
+# here on.
 FIRST = 1900
-# A guest is not made smaller: it needs pages to suspend, and for its lists.
+# Steps never make a guest smaller: it needs pages to suspend, and for its
+# lists.
 LEAST = FIRST + 500
 
 RAM = common.P2M_CLASS_RAM
@@ -32,15 +33,15 @@ class Guest:
         self.paused = False
         self.load = None  # its LoadSpec, if it has one
         self.spaces = 0
-        self.foreign = {}  # pfn -> mfn that is mapped there
-        self.content = {}  # pfn -> page; one that is not here holds zeros
-        self.info = None  # the domain when it was seen last
-        self.runs = None  # (first, count, class), read at the same time
+        self.foreign = {}  # pfn -> mfn mapped there
+        self.content = {}  # pfn -> page; other pages hold zeros
+        self.info = None  # the domain at the last look
+        self.runs = None  # (first, count, class), from the same look
 
     # Calls about this guest.
 
     def call(self, method, request, *allowed):
-        """`request` lacks the domain alone."""
+        """Sends `request` with the domain filled in."""
         request.domain.CopyFrom(ref(self.name))
         return self.calls(self.at, method, request, *allowed)
 
@@ -49,10 +50,10 @@ class Guest:
             raise Fault(f"{self.calls.name}: {self.name}: {what}; it was "
                         f"{self.info}, {self.runs}")
 
-    # What is seen of it.
+    # What can be seen of it.
 
     def look(self):
-        """Takes note of what it is now, which must make sense."""
+        """Records its present state, which must be consistent."""
         for _ in range(20):
             info = self._get()
             runs = self._list()
@@ -101,13 +102,13 @@ class Guest:
 
     @property
     def settled(self):
-        """Whether its driver does nothing by itself."""
+        """Whether its driver has nothing to do."""
         return (self.info.memory.balloon_state
                 != domain.BALLOON_STATE_AGAIN)
 
     @property
     def pages(self):
-        """Those that it has itself."""
+        """The pages that it has itself."""
         return (self.info.memory.current_pages
                 - self.info.memory.foreign_held_pages)
 
@@ -127,8 +128,8 @@ class Guest:
     # What it holds.
 
     def check_content(self, pfns=None):
-        """Every page that was written, or those that are given, holds what it
-        must."""
+        """Every page that was written, or each of the given pages, holds what
+        it must."""
         for first, count in joined(self.content if pfns is None else pfns):
             answer = self.call(
                 "memory.ReadGuestMemory",
@@ -151,7 +152,7 @@ class Guest:
                   f"its load has gone wrong: {answer}")
 
     def check_frames(self, pfns):
-        """The frames of these RAM pages are its own, and hold the same by
+        """It owns the frames of these RAM pages, and they read the same by
         mfn."""
         answer = self.call("memory.TranslatePfns",
                            memory.TranslatePfnsRequest(pfns=pfns))

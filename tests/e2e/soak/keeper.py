@@ -1,4 +1,4 @@
-"""Clients that have guests of their own and know all about them."""
+"""Clients that have their own guests and know everything about them."""
 
 from soak import life_steps, memory_steps, migrate_steps, save_steps
 from soak.client import EMPTY, Client

@@ -1,5 +1,5 @@
-"""How an owner's guests come and go, stop and run.  A step that ends a guest
-returns False."""
+"""Steps in which an owner creates, destroys, pauses and runs its guests.  A
+step that ends a guest returns False."""
 
 from harness import common, domain
 from migrations.moving_guest import PAGE
@@ -41,7 +41,7 @@ def create(rnd, calls, name):
 
 
 def map_with_hole(rnd, pages):
-    """A memory map with something that is not RAM in the midst."""
+    """A memory map with a range in the middle that is not RAM."""
     hole = (FIRST + 200) * PAGE
     after = hole + rnd.choice((1, 100, 600)) * PAGE
     kinds = ((0, hole, common.E820_TYPE_RAM),
@@ -55,7 +55,7 @@ def map_with_hole(rnd, pages):
 def destroy(_, guest):
     guest.check_all()
     answer = guest.call("domain.DestroyDomain", domain.DestroyDomainRequest())
-    # Frames that others map stay; those of dying owners may go with it.
+    # Frames that others map stay; frames of dying owners may go with it.
     guest.must(guest.foreign
                or answer.freed_pages <= guest.info.memory.current_pages,
                f"it has freed {answer.freed_pages} pages")
@@ -78,7 +78,7 @@ def unpause(_, guest):
 
 
 def rename(rnd, guest):
-    """To a name of its owner's, or to one that is taken."""
+    """Renames it to one of its owner's names, or to a name that is taken."""
     if rnd.random() < 0.2:
         taken = rnd.choice(guest.calls.machines[guest.at].shared)
         guest.must(not guest.call(

@@ -1,4 +1,4 @@
-"""The two daemons of a soak, and what must hold of one at any time."""
+"""The two daemons of a soak, and what must hold for each at any time."""
 
 import collections
 
@@ -21,7 +21,8 @@ class Machine(migration_pair.Machine):
         super().__init__("--log-level", "warn", *flags)
 
     def list(self):
-        """All domains, dom0 and dying ones too, in pages of an odd size."""
+        """All domains, including dom0 and dying ones, in pages of an odd
+        size."""
         found, token = [], ""
         while True:
             answer = self.client.domain.ListDomains(
@@ -41,7 +42,7 @@ class Machine(migration_pair.Machine):
                     one for one in self.list() if one.suspended]
 
     def await_rest(self):
-        """A call that its client gave up may still be ending."""
+        """A call whose client gave up may still be ending."""
         try:
             migration_pair.poll(lambda: not self.on_their_way(), "")
         except AssertionError:
@@ -49,17 +50,18 @@ class Machine(migration_pair.Machine):
                                  f"{self.on_their_way()}") from None
 
     def frames(self):
-        """What the host says, but for contents: a page that a client wrote to a
-        shared domain keeps its own."""
+        """The host's figures except contents: a page that a client wrote in a
+        shared domain keeps its contents."""
         counts = self.client.counts()
         counts.ClearField("contents_pages")
         return counts
 
     def census(self):
-        """What it has while no client does anything: the counts must add up.
+        """The host's figures while all clients are idle: the counts must add
+        up.
 
-        Balloon drivers go on by themselves, and calls that were given up may
-        still be ending, so it looks until two counts are the same."""
+        Balloon drivers go on working, and abandoned calls may still be ending,
+        so this polls until two counts are the same."""
         self.await_rest()
         seen = {}
 
@@ -89,8 +91,7 @@ class Machine(migration_pair.Machine):
                 f"{self.name}: the audit finds {list(answer.findings)}")
 
     def end(self):
-        """Stops the daemon, which must not have had anything to complain
-        of."""
+        """Stops the daemon, which must not have logged an error."""
         self.client.close()
         code = self.daemon.stop()
         log = self.daemon.read_log()

@@ -1,12 +1,12 @@
 """What an owner does to a guest's memory.  Each step takes a generator of
-random numbers and the guest, whose model it moves along."""
+random numbers and the guest, and updates the guest's model."""
 
 from harness import address_space, common, guest_load, memory, ref
 from migrations.moving_guest import PAGE, ZEROS
 
 from soak.guest import FIRST, FOREIGN, LEAST, MISSING, RAM
 
-# The machine may be full at any time, and frames that others map count too.
+# The machine may be full at any time; frames that other domains map count too.
 SHORT_UP = ("HOST_MEMORY_EXHAUSTED", "MAX_MEM_EXCEEDED", "PFN_NOT_BALLOONABLE")
 MOST_LOAD_PAGES = 250
 MOST_SPACES = 20
@@ -41,7 +41,7 @@ def write(rnd, guest):
 
 
 def read(rnd, guest):
-    """Some of what was written, and some of what was not."""
+    """Some pages that were written, and some that were not."""
     pfns = set(rnd.sample(sorted(guest.content), min(8, len(guest.content))))
     picked = pick_extent(rnd, guest.extents(RAM), 60)
     if picked is not None:
@@ -110,7 +110,7 @@ def set_maximum(rnd, guest):
 
 
 def mark_identity(rnd, guest):
-    """Over RAM, holes and what is ballooned out."""
+    """Over RAM, holes and ballooned pages."""
     count = min(rnd.choice((1, 30, 700)), max(1, guest.pages - LEAST))
     first = rnd.randrange(FIRST, max(guest.info.memory.static_max_pages,
                                      FIRST + 1))
@@ -126,7 +126,7 @@ def mark_identity(rnd, guest):
 
 
 def clear_range(rnd, guest):
-    """Makes words missing; what was identity is a hole then."""
+    """Makes words missing; identity words become holes."""
     p2m_class = rnd.choice((RAM, common.P2M_CLASS_IDENTITY, MISSING))
     most = 200 if p2m_class != RAM else min(200, guest.pages - LEAST)
     picked = pick_extent(rnd, guest.extents(p2m_class), max(1, most))
@@ -172,7 +172,7 @@ def move_page(rnd, guest):
 
 
 def map_foreign(rnd, guest):
-    """Maps frames of some other domain at missing words."""
+    """Maps frames of another domain at missing words."""
     holes = guest.extents(MISSING)
     owner = rnd.choice(guest.calls.machines[guest.at].shared)
     picked = pick_extent(rnd, holes, 12)
@@ -216,7 +216,7 @@ def unmap_foreign(rnd, guest):
 
 
 def check_slots(guest, answer, slots, done, allowed):
-    """The slots that failed, all for reasons that are allowed."""
+    """The slots that failed; all reasons must be allowed ones."""
     guest.must(done + answer.failed_slots == slots
                and len(answer.errors) == answer.failed_slots,
                f"of {slots} slots: {answer}")
@@ -226,7 +226,7 @@ def check_slots(guest, answer, slots, done, allowed):
 
 
 def spaces(rnd, guest):
-    """Starts and ends processes, and looks at the list through one."""
+    """Starts and ends processes, and looks up pfns through one of them."""
     if not guest.pae:
         guest.call("address_space.CreateAddressSpaces",
                    address_space.CreateAddressSpacesRequest(count=1),

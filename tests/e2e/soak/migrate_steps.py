@@ -1,4 +1,4 @@
-"""An owner's guests move to the other machine."""
+"""Steps that migrate an owner's guests to the other machine."""
 
 from migrations import migration_pair
 from harness import DEADLINE, grpc, live, memory, reason_of, ref
@@ -12,8 +12,8 @@ from soak.save_steps import await_resumed, refuse_to_leave
 
 
 def migrate(rnd, guest):
-    """To the other machine, while it is written to and ballooned; and now and
-    then the client gives up."""
+    """Migrates it to the other machine while it is written to and ballooned;
+    now and then the client gives up."""
     if guest.paused or guest.foreign:
         refuse_to_leave(guest)
         return
@@ -32,8 +32,9 @@ def migrate(rnd, guest):
 class Journey:
     """One migration of a guest."""
 
-    # It stays where it was, and nothing is left there: no room; a page of its
-    # list had to move; it is written to faster than the policy allows.
+    # Reasons for which it stays at the source and leaves nothing at the target:
+    # no room; a page of its list had to move; it is written to faster than the
+    # policy allows.
     STAYS = (FULL, "P2M_CHANGED", "DOWNTIME_EXCEEDED")
 
     def __init__(self, rnd, guest, request):
@@ -73,7 +74,7 @@ class Journey:
         return True
 
     def change(self):
-        """A page is written while it is under way, unless it has gone."""
+        """Writes a page during the migration, unless the guest has left."""
         pfn = pick_extent(
             self.rnd, self.guest.extents(RAM), 1)[0]
         data = self.rnd.randbytes(PAGE)
@@ -94,8 +95,8 @@ class Journey:
         self.guest.content[pfn] = data
 
     def ask_where(self):
-        """Whether a migration that was given up has moved it after all.  It
-        has begun, since something was heard of it."""
+        """Whether an abandoned migration has moved it after all.  The migration
+        has begun, because the client got a message."""
         machine = self.guest.calls.machines[self.guest.at]
         ends = (live.MIGRATION_STATE_MOVED, live.MIGRATION_STATE_KEPT)
 

@@ -1,4 +1,5 @@
-"""Clients that look at everything, whoever has it, and change nothing."""
+"""Clients that look at all domains, regardless of their owners, and change
+nothing."""
 
 from harness import (address_space, common, domain, guest_load, host, live,
                      memory, ref)
@@ -6,7 +7,7 @@ from harness import (address_space, common, domain, guest_load, host, live,
 from soak.calls import Fault
 from soak.client import Client
 
-# It may go at any moment, or not run yet.
+# The domain may disappear at any moment, or not run yet.
 GONE = ("DOMAIN_NOT_FOUND", "DOMAIN_DYING")
 EARLY = ("DOMAIN_NOT_BOOTED", "P2M_TREE_STALE")
 
@@ -61,7 +62,7 @@ class Onlooker(Client):
                 domain=ref(one.domid), mfns=frames), *GONE)
 
     def runs(self, at, one):
-        """Without gaps, or as much as is there until it goes."""
+        """Without gaps, up to the end or until the domain disappears."""
         parts = self.calls.stream(
             at, "memory.ListP2mRuns", memory.ListP2mRunsRequest(
                 domain=ref(one.domid), view=self.random.randint(1, 2),

@@ -1,8 +1,8 @@
-"""Clients that give up in mid-call, set deadlines that nobody can meet, or
-vanish with all that they have asked for.
+"""Clients that give up in the middle of a call, set deadlines that are too
+short, or vanish with their calls open.
 
-They know nothing about their guests: whoever empties the machines ends those
-that are left.
+They know nothing about their guests: the run destroys the remaining ones when
+it empties the machines.
 """
 
 import os
@@ -16,10 +16,10 @@ from harness import (DEADLINE, common, domain, grpc, guest_load, host, live,
 from soak.calls import GIVEN_UP
 from soak.client import Client
 
-NAMES = 2  # guests of each
+NAMES = 2  # guests of each client
 
-# Whatever a guest may be refused that somebody else does something with, or
-# that is not there; what would be a fault is not among them.
+# All errors for a guest that is gone, or that another client is using at the
+# same time; none of these reasons is a fault.
 EXPECTED = GIVEN_UP + (
     "ADDRESS_SPACE_NOT_FOUND", "ARCH_NOT_PAE", "DOMAIN_DYING",
     "DOMAIN_MIGRATING", "DOMAIN_NOT_BOOTED", "DOMAIN_NOT_FOUND",
@@ -52,11 +52,11 @@ class Reckless(Client):
         return f"{self.name}.{self.random.randrange(NAMES)}"
 
     def _patience(self):
-        """Seconds until it gives up."""
+        """Seconds until the client gives up."""
         return self.random.choice((0.0002, 0.001, 0.003, 0.01, 1))
 
     def request(self):
-        """Something to ask for: method and request."""
+        """A random call: method and request."""
         rnd, guest = self.random, ref(self._any_name())
         pfn, pages = rnd.randrange(6000), rnd.choice((1, 50, 3000))
         requests = {
@@ -102,7 +102,8 @@ class Reckless(Client):
         return method, requests[method]
 
     def one_call(self, at):
-        """With a deadline that is too short, or cancelled, or let be."""
+        """Makes a call with a deadline that is too short, or cancels it, or
+        lets it end."""
         method, request = self.request()
         patience, cancels = self._patience(), self.random.random() < 0.5
 
@@ -119,7 +120,7 @@ class Reckless(Client):
         self.calls.during(at, f"{method} reckless", request, ask, EXPECTED)
 
     def vanish(self, at):
-        """The connection breaks under many calls at once."""
+        """Closes the connection with many calls open."""
         def ask():
             client = harness.Client(self.calls.machines[at].address)
             calls = []
@@ -137,7 +138,7 @@ class Reckless(Client):
         self.calls.during(at, "a connection breaks", "", ask, EXPECTED)
 
     def half_a_stream(self, at):
-        """Asks for much and reads little."""
+        """Sends many requests and reads few answers."""
         def ask():
             stream = self.calls.stub(at, "host.LookupFrames")(
                 host.LookupFramesRequest(extents=[common.MfnExtent(
@@ -149,7 +150,7 @@ class Reckless(Client):
         self.calls.during(at, "host.LookupFrames reckless", "", ask, EXPECTED)
 
     def half_a_save(self, at):
-        """Takes the image, and never says whether it is stored."""
+        """Reads the image, and never says whether it is stored."""
         requests = queue.SimpleQueue()
         pieces = []
 
@@ -212,7 +213,7 @@ class Reckless(Client):
                           EXPECTED)
 
     def killed_program(self, at):
-        """A client that has no time to say anything."""
+        """A client that is killed without a chance to say anything."""
         arguments = self.random.choice((
             ("save", self._any_name(),
              os.path.join(self.calls.folder, f"{self.name}.killed")),

@@ -1,5 +1,5 @@
-"""A run of a soak: two machines, many clients, and what must hold when they
-stand still."""
+"""A run of a soak: two machines, many clients, and what must hold when all
+clients have stopped."""
 
 import collections
 import tempfile
@@ -21,26 +21,27 @@ from soak.samples import MIB, Samples
 
 KEEPERS, RECKLESS, ONLOOKERS = 6, 3, 2
 
-# Small enough to be full now and then: one filled from below, one scattered.
+# Small enough to be full now and then: one gives out the lowest frames first,
+# the other scattered ones.
 FLAGS = ("--host-memory", "368", "--dom0-memory", "176")
 
-# Of any three times that the clients stop, they empty the machines once.
+# Every third time that the clients stop, they empty the machines.
 EMPTY_EACH = 3
 
 
 def is_late(error):
-    """Whether a call has not come back."""
+    """Whether a call has not returned."""
     return "DEADLINE_EXCEEDED" in str(error)
 
 
 class Soak:
-    """Runs for `seconds`, with what `seed` chooses."""
+    """Runs for `seconds`; `seed` makes all choices."""
 
     def __init__(self, seed, seconds):
         self.seed = seed
         self.seconds = seconds
         self.rounds = 0
-        # Half a second at least, since stopping takes time, too.
+        # Half a second at least, because stopping takes time too.
         self.interval = min(10.0, max(0.5, seconds / 40))
         self._began = time.monotonic()
         self._failure = None
@@ -78,7 +79,7 @@ class Soak:
         self._wake.set()
 
     def _client_failed(self, client, error):
-        """Reports at once, while all stands as it stood."""
+        """Reports at once, while nothing has changed yet."""
         with self._failing:
             first, self._failure = self._failure is None, (
                 self._failure or error)
@@ -89,7 +90,7 @@ class Soak:
     # The run.
 
     def run(self):
-        """Raises what has gone wrong."""
+        """Raises the first failure."""
         self._watchdog.start()
         try:
             for client in self.clients:
@@ -102,7 +103,7 @@ class Soak:
                     else COUNT)
             self._finish()
         except Stopped:
-            pass  # the failure says why
+            pass  # the recorded failure says why
         except BaseException as error:
             self._fail(error)
             watchdog.report(self.clients, self.machines, stuck=True)
@@ -139,21 +140,21 @@ class Soak:
                   f"{seen.rss / MIB:.1f} MiB", flush=True)
 
     def _sweep(self, machine):
-        """Ends what reckless clients have left; nobody else leaves any, and
-        then every frame is back."""
+        """Destroys the guests that reckless clients have left; no other client
+        leaves any, and then every frame is free again."""
         def swept():
             left = [one for one in machine.list()
                     if one.domid != 0 and one.name not in machine.shared]
             for one in left:
                 if not one.name:
-                    continue  # dying: its frames are mapped by another one
+                    continue  # dying: another domain maps its frames
                 if not one.name.startswith("reckless"):
                     raise Fault(f"{machine.name}: {one.name} is left")
                 machine.client.destroy(one.domid)
             return not left
         self._await(machine, swept)
         shared.tidy(machine)
-        # A call to create one may have been under way until now.
+        # A call that creates one may have been running until now.
         self._await(machine, lambda: swept() and (
             machine.frames() == machine.base))
 
@@ -167,7 +168,8 @@ class Soak:
                 f"{machine.list()}, and not {machine.base}") from None
 
     def _finish(self):
-        """All that is left goes, and the machines are as they were."""
+        """Destroys everything that is left; then the machines are as they were
+        at the start."""
         self._stop_and_look(EMPTY)
         self.gate.stop()
         for client in self.clients:
@@ -197,7 +199,7 @@ class Soak:
                 machine.end()
         self._folder.cleanup()
 
-    # What came of it.
+    # Results.
 
     def show(self):
         calls, refusals = collections.Counter(), collections.Counter()

@@ -1,30 +1,30 @@
-"""What memory the daemons take during a soak, and whether it grows."""
+"""How much memory the daemons use during a soak, and whether it grows."""
 
 import statistics
 
 MIB = 1 << 20
 
-# The first fifth of a run is not judged: malloc's arenas, the pools of gRPC and
-# the tables of the machines reach their size there.
+# The first fifth of a run does not count: malloc's arenas, gRPC's pools and the
+# tables of the machines reach their size there.
 WARM_UP = 0.2
 
-# A run that is flat may still show a slope.  Samples are taken when all guests
-# but the shared ones are gone, and what is left differs by which arenas of
-# malloc keep free pages between live ones, and how many threads gRPC has at the
-# moment: a few MiB, which do not grow with the length of the run.  A leak does.
-# In ten minutes a daemon answers some 90,000 calls, so 120 bytes for each are
-# found in such a run, and less in a longer one.
+# Even without a leak there may be a slope.  Samples are taken when only the
+# shared guests are left, and they still differ by which arenas of malloc keep
+# free pages between live ones, and how many threads gRPC has at the moment: a
+# few MiB, which do not grow with the length of the run.  A leak does grow.  In
+# ten minutes a daemon answers some 90,000 calls, so such a run finds a leak of
+# 120 bytes per call, and a longer run finds smaller ones.
 NOISE_SHARE = 0.05
 NOISE_BYTES = 8 * MIB
 
-# Fewer samples than this, after the warm-up, say nothing about a slope.
+# After the warm-up, fewer samples than this do not show a slope.
 FEWEST = 6
 
-SHOWN = 40  # samples of a long run
+SHOWN = 40  # samples in a long run
 
 
 class Samples:
-    """A daemon's resident memory at moments that can be compared."""
+    """A daemon's resident memory at comparable moments."""
 
     def __init__(self, name):
         self.name = name
@@ -35,7 +35,7 @@ class Samples:
 
     def growth(self):
         """Bytes by which a line through the samples rises after the warm-up,
-        and what is allowed; None if there are too few."""
+        and the allowed rise; None if there are too few samples."""
         if not self.points:
             return None
         start = self.points[-1][0] * WARM_UP

@@ -1,5 +1,5 @@
-"""An owner's guests go through images.  A step that ends a guest returns
-False."""
+"""Steps that save and restore an owner's guests.  A step that ends a guest
+returns False."""
 
 import os
 import queue
@@ -13,8 +13,8 @@ PIECE = 1 << 20
 
 
 def save(rnd, guest):
-    """To a file and back, perhaps on the other machine; or not at all; or the
-    guest goes on."""
+    """Saves it to a file and restores it, perhaps on the other machine; or does
+    not restore it; or lets the guest go on after the save."""
     if guest.paused or guest.foreign:
         refuse_to_leave(guest)
         return True
@@ -63,7 +63,8 @@ def write_image(guest, after, path):
 
 
 def give_up_save(rnd, guest):
-    """After some pieces: the guest goes on as if nothing had been."""
+    """Cancels after some pieces: the guest goes on as if nothing had
+    happened."""
     start = migration.SaveDomainRequest.Start(domain=ref(guest.name))
     requests = queue.SimpleQueue()
 
@@ -87,7 +88,7 @@ def give_up_save(rnd, guest):
 
 
 def restore(rnd, guest, path):
-    """On either machine; a guest that finds room nowhere is lost."""
+    """Restores on either machine; if both are full, the guest is lost."""
     paused = rnd.random() < 0.2
     places = rnd.sample(range(len(guest.calls.machines)), 2)
     for at in places:
@@ -119,7 +120,7 @@ def read_image(guest, at, path, paused):
 
 
 def refuse_to_leave(guest):
-    """One that is paused, or maps frames of others, cannot."""
+    """A guest that is paused, or maps frames of others, cannot be saved."""
     reasons = ("DOMAIN_NOT_RUNNING" if guest.paused else
                "DOMAIN_NOT_MIGRATABLE",)
     request = migration.SaveDomainRequest.Start(domain=ref(guest.name))
@@ -133,7 +134,7 @@ def refuse_to_leave(guest):
 
 
 def await_resumed(guest):
-    """The daemon ends a call that was given up on its own time."""
+    """The daemon ends an abandoned call in its own time."""
     migration_pair.poll(lambda: not guest.call(
         "domain.GetDomain", domain.GetDomainRequest()).domain.suspended,
         f"{guest.name} goes on")

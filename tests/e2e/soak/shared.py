@@ -1,8 +1,8 @@
-"""Domains that all clients use at once, as long as the run lasts.
+"""Domains that all clients use at the same time during the whole run.
 
-Each client has some pages of its own in them, so contents are known; all else
-is anybody's, and a client may find the domain paused, suspended or ballooned by
-another one.
+Each client has some pages of its own in them, so it knows their contents; all
+other pages are shared, and a client may find the domain paused, suspended or
+ballooned by another client.
 """
 
 import queue
@@ -16,7 +16,7 @@ from soak.calls import Fault
 
 PAGES = 6000
 MOST_PAGES = 9000
-# Below this, pages of clients would be ballooned out.
+# Below this size, clients' pages would be ballooned out.
 LEAST_PAGES = 4500
 SLICE = 12  # pages of each client
 FIRST_SLICE = 3000
@@ -27,7 +27,7 @@ SHORT = ("HOST_MEMORY_EXHAUSTED", "MAX_MEM_EXCEEDED", "PFN_NOT_BALLOONABLE")
 
 
 def create(machine, number):
-    """Those of machine `number`."""
+    """The shared domains of machine `number`."""
     machine.shared = []
     for arch, what in ((common.ARCH_X86_64, "64"),
                        (common.ARCH_X86_32_PAE, "pae")):
@@ -38,7 +38,7 @@ def create(machine, number):
 
 
 def tidy(machine):
-    """Brings them, and dom0, to the state in which they are compared."""
+    """Brings them, and dom0, to the state in which the run compares them."""
     client = machine.client
     for name in machine.shared:
         client.domain.UnpauseDomain(
@@ -82,7 +82,7 @@ class Shared:
             (self.pause, 1), (self.save, 1), (self.dom0, 1))
 
     def step(self):
-        """Something happens to one of them."""
+        """Does something to one of them."""
         steps, weights = zip(*self._steps)
         at = self._rnd.randrange(len(self._calls.machines))
         name = self._rnd.choice(self._calls.machines[at].shared)
@@ -129,7 +129,7 @@ class Shared:
             return
         seen = self._calls(at, "domain.GetDomain",
                            domain.GetDomainRequest(domain=ref(name))).domain
-        # All clients together may take one page each below that.
+        # Below that, all clients may take one page each at the same time.
         if seen.memory.current_pages > LEAST_PAGES:
             self._calls(at, "memory.BalloonDown", memory.BalloonDownRequest(
                 domain=ref(name), pages=1), SUSPENDED, NOT_RUNNING)
@@ -179,7 +179,7 @@ class Shared:
                     domain.UnpauseDomainRequest(domain=ref(name)), SUSPENDED)
 
     def save(self, at, name):
-        """It goes on afterwards."""
+        """The guest goes on afterwards."""
         start = migration.SaveDomainRequest.Start(
             domain=ref(name), after=migration.AFTER_SAVE_CONTINUE)
         requests = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Ends a soak that does not get on, and shows where it stands."""
+"""Ends a soak that makes no progress, and shows where it is stuck."""
 
 import faulthandler
 import os
@@ -8,13 +8,13 @@ import sys
 import threading
 import time
 
-# Below the deadline of calls, so that whoever is stuck in the daemon still is;
-# far above what any call takes, on a busy machine too.
+# Shorter than the deadline of calls, so that a stuck call is still in the
+# daemon; much longer than any call takes, even on a busy machine.
 STUCK_SECONDS = 45
 
 
 def stacks(pid):
-    """Where the threads of a process stand."""
+    """The stacks of a process's threads."""
     if shutil.which("gdb"):
         done = subprocess.run(
             ["gdb", "-p", str(pid), "-batch", "-nx", "-ex",
@@ -35,8 +35,8 @@ def stacks(pid):
 
 
 def report(clients, machines, stuck, out=sys.stderr):
-    """What each client did last and does now, and, if something is stuck, where
-    each thread is."""
+    """What each client did last and is doing now and, if something is stuck,
+    where each thread is."""
     now = time.monotonic()
     for client in clients:
         doing = client.calls.doing
@@ -58,8 +58,8 @@ def report(clients, machines, stuck, out=sys.stderr):
 
 
 class Watchdog(threading.Thread):
-    """Looks at the calls of all clients once a second; calls `stuck(what)`
-    once, when one lasts too long or a daemon is gone."""
+    """Checks the calls of all clients once a second; calls `stuck(what)` once,
+    when a call lasts too long or a daemon has died."""
 
     def __init__(self, clients, machines, stuck):
         super().__init__(daemon=True)

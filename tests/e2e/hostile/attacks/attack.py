@@ -1,5 +1,5 @@
-"""What every attack has: the daemon's addresses, a folder, an end, and a count
-of what came back."""
+"""What every attack has: the daemon's addresses, a folder, an end time, and a
+count of the answers."""
 
 import collections
 import contextlib
@@ -10,7 +10,7 @@ import time
 import harness
 from harness import DEADLINE, grpc
 
-PATIENCE = 30.0  # seconds of a call that nothing else ends
+PATIENCE = 30.0  # deadline in seconds of a call that nothing else ends
 
 
 class Attack:
@@ -25,7 +25,7 @@ class Attack:
         self.began = time.monotonic()
         self.seconds = seconds
         self.came_back = collections.Counter()
-        self.wrong = []  # what may not be, as texts
+        self.wrong = []  # problems, as texts
         self._lock = threading.Lock()
 
     # --- Time ---
@@ -47,7 +47,7 @@ class Attack:
 
     @contextlib.contextmanager
     def client(self, address=None):
-        """Stubs on a connection of its own."""
+        """Stubs on a separate connection."""
         client = harness.Client(address or self.address)
         try:
             yield client
@@ -104,8 +104,8 @@ class Attack:
 
 
 class Silence:
-    """An iterator of requests that yields some and then holds the stream open
-    until it is let go."""
+    """An iterator that yields some requests and then holds the stream open
+    until it is released."""
 
     def __init__(self, *requests):
         self._requests = requests

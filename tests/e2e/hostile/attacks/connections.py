@@ -31,8 +31,8 @@ def _connect(attack, number):
 
 
 def idle_connections(attack):
-    """Opens as many connections as a daemon may have descriptors, says nothing
-    or half of something, and closes them all."""
+    """Opens as many connections as a daemon may have descriptors, sends nothing
+    or half a message, and closes them all."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     attack.rest(HEAD_START)

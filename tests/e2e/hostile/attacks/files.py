@@ -14,8 +14,8 @@ def _save(attack, name, path):
 
 
 def _saved_name(path):
-    """The name in the configuration that an image begins with; None if there is
-    no whole one."""
+    """The name in the configuration that an image begins with; None if the
+    configuration is incomplete."""
     try:
         with open(path, "rb") as image:
             found = re.search(rb'"name":"(\w+)"', image.read(4096))
@@ -25,11 +25,11 @@ def _saved_name(path):
 
 
 def one_file(attack):
-    """Of two domains that are saved to one file at once, the file holds one; if
-    only one of them has ended, it is that one.
+    """If two domains are saved to one file at the same time, the file holds one
+    of them; if only one of them has ended, it holds that one.
 
-    Both may end if one program had finished before the other began, which a
-    busy machine allows: then the user has overwritten the file."""
+    Both may end if one program finished before the other began, which happens
+    on a busy machine: then the user has overwritten the file."""
     path = os.path.join(attack.folder, "one.img")
 
     def step(_, client, __):

@@ -1,4 +1,4 @@
-"""Images made to harm: notes that no kernel wrote, pages that do not fit."""
+"""Images made to do harm: notes that no kernel wrote, pages that do not fit."""
 
 import random
 
@@ -8,12 +8,12 @@ from harness import ROOT, domain, guest_load, migration, ref
 PIECE = 1 << 20
 FOLDER = ROOT / "tests" / "testdata" / "images"
 
-# A load's seed as it stands in the notes: ten bytes, which are not elsewhere.
+# A load's seed as it appears in the notes: ten bytes that appear nowhere else.
 SEED = 0xfe571234abcd1234
 
 
 def saved(attack, name, load=None):
-    """The image of a small guest that is gone afterwards."""
+    """Saves and destroys a small guest; returns its image."""
     with attack.client() as client:
         attack.ask(client.domain.CreateDomain, domain.CreateDomainRequest(
             spec=domain.DomainSpec(name=name, memory_pages=1500)))
@@ -30,7 +30,7 @@ def saved(attack, name, load=None):
 
 
 def restore(attack, client, name, image):
-    """The domain that the image gives, or None."""
+    """The domain restored from the image, or None."""
     requests = [migration.RestoreDomainRequest(
         options=migration.RestoreOptions(spec=domain.DomainSpec(name=name)))]
     requests += [migration.RestoreDomainRequest(data=image[i:i + PIECE])
@@ -49,10 +49,10 @@ def _varint(number):
 
 
 def claiming_load(attack, writes=1 << 62):
-    """An image of a guest whose load says that it has made so many writes.
+    """An image of a guest whose load claims this many writes.
 
     In the notes the number follows the load's seed; it takes more bytes than
-    the true one, so the seed gets fewer."""
+    the true one, so the seed gets fewer bytes."""
     image = saved(attack, "claims", guest_load.LoadSpec(
         pages_per_second=1000, working_set_pages=20, seed=SEED))
     seed = _varint(SEED)
@@ -65,7 +65,7 @@ def claiming_load(attack, writes=1 << 62):
 
 
 def hostile_images(attack):
-    """Restores images that lie, and saves what comes of them."""
+    """Restores images that lie, and saves the resulting domains."""
     images = [file.read_bytes() for file in sorted(FOLDER.glob("*.xl"))]
     images.append(saved(attack, "image-model"))
 

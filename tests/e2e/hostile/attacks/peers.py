@@ -21,7 +21,7 @@ def _committed():
 
 
 def _answers():
-    """What a liar says at once, whatever it is sent."""
+    """The answers of a liar, sent at once whatever arrives."""
     admitted = live.ReceiveDomainResponse(
         admitted=live.ReceiveDomainResponse.Admitted())
     prepared = live.ReceiveDomainResponse(
@@ -31,7 +31,7 @@ def _answers():
 
 
 class Liar(harness.migration_service_pb2_grpc.MigrationServiceServicer):
-    """Answers before it can know, with text that a terminal acts upon."""
+    """Answers too early, with text that a terminal would obey."""
 
     def __init__(self):
         self._answers = _answers()
@@ -53,7 +53,7 @@ class Liar(harness.migration_service_pb2_grpc.MigrationServiceServicer):
 
 
 def lying_peers(attack):
-    """Moves domains to daemons that lie and to some that never answer."""
+    """Migrates domains to daemons that lie and to daemons that never answer."""
     liar = grpc.server(concurrent.futures.ThreadPoolExecutor(16))
     harness.migration_service_pb2_grpc.add_MigrationServiceServicer_to_server(
         Liar(), liar)

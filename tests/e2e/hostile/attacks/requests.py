@@ -9,7 +9,7 @@ ALMOST_4_MIB = (4 << 20) - 1024
 
 
 def unparsable_messages(attack):
-    """Garbage to every method that takes one message."""
+    """Sends garbage to every method that takes one message."""
     with attack.client() as client:
         methods = [one for one in reflection.methods(client.channel)
                    if not one.client_streaming]
@@ -26,7 +26,7 @@ def unparsable_messages(attack):
 
 
 def cancelled_bodies(attack):
-    """Requests as large as may be, given up while they arrive."""
+    """Sends requests as large as allowed, and gives up while they arrive."""
     request = memory.WriteGuestMemoryRequest(
         domain=ref("nobody"), data=bytes(ALMOST_4_MIB))
 
@@ -41,7 +41,7 @@ def cancelled_bodies(attack):
 
 
 def bad_names(attack):
-    """Domains with names that a terminal shows as something else."""
+    """Creates domains with names that a terminal shows as something else."""
     def step(rnd, client, number):
         name = rnd.choice(ODD_STRINGS)
         if rnd.random() < 0.5:

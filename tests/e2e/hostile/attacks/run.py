@@ -1,9 +1,9 @@
-"""Runs attacks in a process of its own, so that they take no time of the one
+"""Runs attacks in a separate process, so that they do not slow down the one
 that measures:
 
   python3 run.py ADDRESS TCP FOLDER SECONDS NAME...
 
-Prints, as JSON, what came back by attack, and what was wrong.
+Prints, as JSON, the answers by attack, and the problems.
 """
 
 import json
@@ -28,7 +28,7 @@ ATTACKS = {one.__name__: one for one in (
 
 
 def main(address, tcp, folder, seconds, *names):
-    os.nice(10)  # attackers are elsewhere, and do not take the daemon's CPUs
+    os.nice(10)  # real attackers run elsewhere and do not use the daemon's CPUs
     attacks = {name: Attack(address, tcp, folder, float(seconds))
                for name in names}
 
@@ -38,7 +38,7 @@ def main(address, tcp, folder, seconds, *names):
             try:
                 ATTACKS[name](attack)
             except grpc.RpcError as error:
-                # What it prepares is refused; another attack may be why.
+                # Its preparation is refused, perhaps because of another attack.
                 attack.note_error(error)
                 attack.rest(0.5)
             except Exception:

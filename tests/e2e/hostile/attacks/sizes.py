@@ -1,5 +1,5 @@
-"""Domains made to be expensive: huge areas for hotplug, and many frames that
-are scattered."""
+"""Domains made to be expensive: huge areas for hotplug, and many scattered
+frames."""
 
 from harness import GIB, domain, grpc, ref
 
@@ -13,8 +13,8 @@ def _end(attack, client, name):
 
 
 def hotplug_areas(attack):
-    """Domains of 16 MiB whose list has room for 64 TiB; half of that whenever
-    it is refused."""
+    """Domains of 16 MiB whose list has room for 64 TiB; halves the room after
+    each refusal."""
     with attack.client() as client:
         while not attack.over:
             room, made = MOST_GIB, []
@@ -33,8 +33,8 @@ def hotplug_areas(attack):
 
 
 def scattered_creates(attack):
-    """Large domains on a host that scatters frames, one after another, some
-    given up half-way."""
+    """Large domains on a host that scatters frames, one after another; some
+    calls are cancelled half-way."""
     def step(rnd, client, number):
         name = f"scattered{number}"
         timeout = rnd.choice((0.05, 0.5, 20))

@@ -1,4 +1,4 @@
-"""Streams that stand still, or whose answers are never read."""
+"""Streams that stall, or whose answers are never read."""
 
 import itertools
 
@@ -13,7 +13,8 @@ HELD = 4.0  # seconds for which a client holds what it does not read
 
 
 def _silent(attack, open_call, requests):
-    """Sends the requests and waits for what the daemon makes of the silence."""
+    """Sends the requests, then waits for the daemon's reaction to the
+    silence."""
     silence = Silence(*requests)
     try:
         call = open_call(iter(silence), timeout=max(0.1, attack.left))
@@ -34,7 +35,7 @@ def _offer(name, number):
 
 
 def silent_streams(attack):
-    """Restores, arrivals and saves that begin and then say nothing."""
+    """Begins restores, arrivals and saves, and then says nothing."""
     image, whole = saved(attack, "silent-model"), itertools.count()
 
     def restore(name, client):
@@ -64,7 +65,7 @@ def silent_streams(attack):
 
 
 def unread_streams(attack):
-    """Asks for much, reads nothing, and holds on to it."""
+    """Sends many requests, reads no answers, and keeps the streams open."""
     with attack.client() as client:
         attack.ask(client.domain.CreateDomain, domain.CreateDomainRequest(
             spec=domain.DomainSpec(name="unread", memory_pages=50000)))

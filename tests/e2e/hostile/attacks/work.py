@@ -1,12 +1,12 @@
-"""Calls that last, many at a time."""
+"""Long calls, many at a time."""
 
 from attacks.images import claiming_load, restore
 from harness import domain, guest_load, host, ref
 
 
 def load_checks(attack):
-    """Checks of a load that claims 2^62 writes; or, if that image is refused,
-    of one that writes as fast as a load may."""
+    """Checks a load that claims 2^62 writes or, if that image is refused, a
+    load that writes as fast as allowed."""
     image = claiming_load(attack)
     with attack.client() as client:
         there = restore(attack, client, "claims", image)

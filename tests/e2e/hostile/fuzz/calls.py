@@ -1,4 +1,4 @@
-"""Makes one call in one of many ways, and says what came of it."""
+"""Makes one call in one of many ways, and describes its outcome."""
 
 import collections
 import time
@@ -10,17 +10,17 @@ from fuzz.reflection import UNKNOWN, unknown_method
 from fuzz.ring import shown
 from harness import grpc
 
-PATIENCE = 20.0  # seconds in which a daemon answers whatever it is asked
-STREAM_SECONDS = 0.5  # for a stream that one of the two does not end
-MOST_RESPONSES = 400  # of a stream, read by a client that reads all
+PATIENCE = 20.0  # seconds within which a daemon answers any call
+STREAM_SECONDS = 0.5  # for a stream that one side does not end
+MOST_RESPONSES = 400  # of a stream, by a client that reads everything
 KEPT_IMAGE = 2 << 20
 
 HASTE = (0.0003, 0.002, 0.01, 0.1)
 
-# Calls that may last by what they are for.
+# Calls that may last long because of their purpose.
 LASTING = ("MigrateDomain", "Watch", "ServerReflectionInfo")
 
-# What the calls of a method are chosen by; 10 if not here.
+# Weights for choosing methods; 10 if not listed.
 WEIGHTS = {"AuditHost": 2, "CheckGuestLoad": 4, "MigrateDomain": 6,
            "ReceiveDomain": 8, "Watch": 1, "ServerReflectionInfo": 1,
            "CreateDomain": 25, "DestroyDomain": 4, "AddFault": 3,
@@ -33,8 +33,8 @@ Outcome = collections.namedtuple("Outcome", "code reason seconds problems")
 
 
 class Caller:
-    """The calls of one thread.  `note(machine, call, outcome)` is told of each
-    that has ended."""
+    """The calls of one thread.  `note(machine, call, outcome)` is called after
+    each."""
 
     def __init__(self, random, machine, generator, dialogues, rules, note):
         self.random = random
@@ -139,7 +139,8 @@ class Caller:
             self._learn(future.result())
 
     def _read(self, call, responses, sender=None):
-        """Reads all, some or nothing, and cancels what it does not read."""
+        """Reads all, some or no responses, and cancels the call if some are
+        left."""
         most = MOST_RESPONSES
         if call.cancelled:
             most = self.random.choice((0, 1, 3))
@@ -152,7 +153,7 @@ class Caller:
         finally:
             if call.cancelled:
                 self._pause()
-            responses.cancel()  # does nothing to a call that has ended
+            responses.cancel()  # has no effect on a call that has ended
 
     def _take(self, call, responses, most, sender):
         data = []
@@ -174,7 +175,7 @@ class Caller:
     def _pause(self):
         time.sleep(self.random.choice((0, 0, 0.0005, 0.005, 0.03)))
 
-    # --- What came of it ---
+    # --- Outcomes ---
 
     def _learn(self, response):
         self.machine.values.learn(response, self.random)
@@ -205,7 +206,7 @@ class Caller:
 
 
 class Wrong(Exception):
-    """An answer that says what it may not."""
+    """An answer with contents that are not allowed."""
 
     def __init__(self, problems):
         super().__init__("; ".join(problems))

@@ -1,4 +1,4 @@
-"""What must hold of every error that a daemon answers."""
+"""What must hold for every error that a daemon returns."""
 
 import re
 import unicodedata
@@ -8,15 +8,15 @@ from harness import error_details_pb2, status_pb2
 MOST_BYTES = 1024
 MESSAGE_LIMIT = 4 << 20
 
-# A cause that is no cause; what is quoted is the client's own text.
+# A message that names no cause; quoted text is the client's own.
 SUCCESS = re.compile(r"(?<![\w\"'])OK(?![\w\"'])")
 
-# What a client library answers on its own, with the trailers of an answer that
-# came too late, if one did.
+# Codes that a client library reports on its own, perhaps with the trailers of
+# an answer that came too late.
 OWN_ANSWERS = {("DEADLINE_EXCEEDED", "Deadline Exceeded"),
                ("CANCELLED", "Locally cancelled by application!")}
 
-# Categories of characters that a terminal acts upon or does not show: controls,
+# Categories of characters that a terminal obeys or does not show: controls,
 # format characters such as a change of direction, line and paragraph
 # separators, and surrogates.
 HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs"}
@@ -25,7 +25,7 @@ HIDDEN = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 OF_GRPC = ("/grpc.health.", "/grpc.reflection.")
 
 
-# Fields of answers that tools show as they come.
+# Fields of answers that tools show unchanged.
 SHOWN = {"Domain.name", "IncomingDomain.name", "Migration.name",
          "Migration.peer", "Migration.message"}
 
@@ -79,7 +79,7 @@ class Checks:
             yield "INTERNAL is a fault of the daemon's"
 
     def error(self, call, error):
-        """What is wrong with how a call has failed.
+        """What is wrong with the way a call failed.
 
         `call` has method, largest (bytes of the largest request), cancelled,
         timed (whether it had a deadline) and unknown (no such method)."""
@@ -100,7 +100,7 @@ class Checks:
 
     @staticmethod
     def _bare(call, code, message):
-        """Of an error without a reason: only gRPC may make these."""
+        """Checks an error without a reason: only gRPC may make these."""
         allowed = (
             code == "DEADLINE_EXCEEDED" and call.timed
             or code == "CANCELLED" and call.cancelled

@@ -1,4 +1,4 @@
-"""The messages that a client sends in a stream: as the contract has it, out of
+"""The messages that a client sends in a stream: as the contract says, out of
 order, cut short, with garbage in between, or never closed."""
 
 import collections
@@ -6,7 +6,7 @@ import threading
 
 from fuzz.garbage import garbage
 
-# Waits until a response fulfils `until`, at most SECONDS.
+# Waits at most SECONDS for a response that fulfils `until`.
 Wait = collections.namedtuple("Wait", "until")
 # Sends nothing more and does not close the stream either.
 HANG = object()
@@ -14,14 +14,14 @@ HANG = object()
 SECONDS = 1.0
 PIECE = 1 << 20
 
-# items: bytes, Wait or HANG.  keeps_rules: whether it is what the contract asks
-# for, so that a daemon must answer it in time.
+# items: bytes, Wait or HANG.  keeps_rules: whether it follows the contract, so
+# that a daemon must answer it in time.
 Dialogue = collections.namedtuple("Dialogue", "items keeps_rules")
 
 
 class Sender:
-    """The items of a dialogue as an iterator for gRPC, which reads it on a
-    thread of its own while responses are noted here on another one."""
+    """The items of a dialogue as an iterator for gRPC, which reads it on its
+    own thread while another thread records the responses here."""
 
     def __init__(self, items):
         self._items = items
@@ -35,7 +35,7 @@ class Sender:
             self._changed.notify_all()
 
     def end(self):
-        """The call has ended: whatever waits for a response goes on."""
+        """The call has ended: waits for a response end."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -97,7 +97,7 @@ class Dialogues:
         own = getattr(self, f"_{method.name}", self._any)
         return self._mangled(method, own(method))
 
-    # --- As the contract has it ---
+    # --- As the contract says ---
 
     def _any(self, method):
         return [self.generator.message(method.request).SerializeToString()
@@ -140,7 +140,7 @@ class Dialogues:
                 Wait(lambda one: one.HasField("committed")),
                 self._step(method, "done")]
 
-    # --- And as it has not ---
+    # --- Against the contract ---
 
     def _mangled(self, method, items):
         rnd, kind = self.random, self.random.random()

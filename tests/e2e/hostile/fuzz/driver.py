@@ -21,14 +21,14 @@ ROUND_CALLS = 600  # of all threads together
 EMPTY_EACH = 3  # rounds
 ROUND_SECONDS = 60  # after which a thread that has not ended its calls hangs
 SHOWN_CALLS = 60
-MOST_PROBLEMS = 1  # after which a run ends, unless it is told to go on
+MOST_PROBLEMS = 1  # after which a run ends, unless told to go on
 
 
 class Fuzz:
-    """Fuzzes for `seconds` with what `seed` chooses.
+    """Fuzzes for `seconds`; `seed` makes the choices.
 
-    The threads' choices follow from the seed; which of them comes first, and so
-    what answers have named by then, does not."""
+    Each thread's choices follow from the seed, but not the order of the
+    threads, and so not which values answers have named by then."""
 
     def __init__(self, seed, seconds, most_problems=MOST_PROBLEMS):
         self.seed = seed
@@ -53,7 +53,7 @@ class Fuzz:
     # --- The run ---
 
     def run(self):
-        """Raises AssertionError with what does not hold."""
+        """Raises AssertionError with the problems found."""
         end = self._began + self._seconds
         try:
             while time.monotonic() < end:
@@ -78,7 +78,7 @@ class Fuzz:
         def work(number):
             try:
                 self._work(number, end)
-            except Exception as error:  # of the fuzzer's own: a test that lies
+            except Exception as error:  # the fuzzer's own error
                 failures.append(error)
 
         for machine in self.machines.all:
@@ -123,7 +123,7 @@ class Fuzz:
             else:
                 machine.judge()
 
-    # --- What came of it ---
+    # --- Results ---
 
     def _note(self, machine, call, outcome):
         said = calls.line(machine, call, outcome)
@@ -139,13 +139,13 @@ class Fuzz:
                 self._slowest[path] = max(self._slowest.get(path, 0),
                                           outcome.seconds)
             for one in problems:
-                # The text behind the first colon is of this call only.
+                # The text after the first colon belongs only to this call.
                 kind = path, one.partition(":")[0]
                 self.problems[kind] += 1
                 self._first.setdefault(kind, (one, said))
 
     def shown_problems(self):
-        """Each kind of problem, with the first call that had it."""
+        """Each kind of problem, with the first call that showed it."""
         lines = []
         for (path, kind), count in self.problems.most_common():
             one, said = self._first[path, kind]

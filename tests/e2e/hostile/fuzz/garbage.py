@@ -1,19 +1,20 @@
-"""Bytes that are no message, whatever type is expected.
+"""Bytes that are not a message of any type.
 
-Each is a message, or a part of it, with an end that no parser takes.  Nothing
-of what is before the end may be acted on.
+Each is a message, or part of one, with an end that no parser accepts.  The
+daemon must not act on anything before that end.
 """
 
 from fuzz.words import type_name
 
-# A field that goes on past the end, a group that nothing ends, a wire type that
-# there is not, a number without an end, field number 0.
+# A field that goes past the end, a group without an end, an unknown wire type,
+# a number without an end, field number 0.
 ENDS = (b"\x0a\x7f", b"\x0b", b"\x0f", b"\x08" + b"\xff" * 11, b"\x00\x00",
         b"\x0a\xff\xff\xff\xff\x0f", b"\xff")
 
 
 def _bad_text(message_class):
-    """A text field whose bytes are not UTF-8; None if there is no such field.
+    """A text field whose bytes are not UTF-8; None if the message has no text
+    field.
 
     Never an address to connect to."""
     for field in message_class.DESCRIPTOR.fields:

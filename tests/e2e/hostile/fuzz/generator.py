@@ -8,7 +8,7 @@ MOST_BYTES = 5 << 20  # in a message, a little more than a daemon takes
 # Numbers of classes of p2m words that a range can be set to.
 RAM, IDENTITY, MISSING = 1, 2, 4
 
-# What a request may never ask for: it would end the daemon.
+# Requests that are never sent: they would end the daemon.
 NEVER = {"crash"}
 
 
@@ -21,7 +21,7 @@ class Generator:
         self._pae = False  # whether the message is about PAE guests
 
     def message(self, message_class):
-        """A message in one of three moods."""
+        """A message of one of three kinds."""
         mood = self.random.random()
         if mood < 0.6:
             oddness = 0.0
@@ -57,7 +57,7 @@ class Generator:
 
     @staticmethod
     def _none(oneof, oddness):
-        """How often nothing of it is set."""
+        """How often none of its fields is set."""
         return 0.7 if oneof.name == "memory_map" else oddness * 0.5
 
     @staticmethod
@@ -65,7 +65,7 @@ class Generator:
         return [field for field in oneof.fields if field.name not in NEVER]
 
     def _rare(self, field):
-        """Whether a sensible client would leave it out this time."""
+        """Whether a sensible client would leave the field unset this time."""
         if field.name in ("memory_hotplug_limit_gib", "pci_devices",
                           "e820_host", "vcpu_affinities", "max_memory_pages",
                           "policy"):
@@ -115,7 +115,7 @@ class Generator:
             values.extend((some * (length // len(some) + 1))[:length])
 
     def _refer(self, ref):
-        """Names a domain, mostly one that there is."""
+        """Names a domain, mostly one that exists."""
         if self._pae and self.random.random() < 0.8:
             ref.domid = self.values.pick("pae_domid", self.random) or 0
             return
@@ -126,7 +126,8 @@ class Generator:
         setattr(ref, kind, known)
 
     def _agree(self, message, oddness):
-        """Makes fields fit each other that no valid request has otherwise."""
+        """Makes fields consistent with each other, as every valid request has
+        them."""
         names = message.DESCRIPTOR.fields_by_name
         if self.random.random() < oddness:
             return
@@ -145,7 +146,7 @@ class Generator:
             self._lay_out(message)
 
     def _lay_out(self, e820):
-        """RAM from 0 on, then the others behind each other."""
+        """RAM from 0 on, then the other entries one after the other."""
         at = 0
         for i, entry in enumerate(e820.entries):
             entry.start_bytes = at

@@ -1,4 +1,4 @@
-"""The daemons that are fuzzed, and what must hold of one while it rests."""
+"""The daemons that are fuzzed, and what must hold for an idle one."""
 
 import contextlib
 import glob
@@ -20,24 +20,24 @@ import settling
 
 MIB = 1 << 20
 
-# RAM of each machine, in MiB: little enough to be full at times.
+# RAM of each machine, in MiB: small enough to be full at times.
 FLAGS = ("--host-memory", "4096", "--dom0-memory", "512", "--cpus", "8")
 
-ANSWER_SECONDS = 1.0  # in which a machine at rest says how it is
-IDLE_SHARE = 0.5  # of a CPU, which a machine at rest takes at most
+ANSWER_SECONDS = 1.0  # within which an idle machine answers
+IDLE_SHARE = 0.5  # of a CPU, the most that an idle machine uses
 IDLE_SECONDS = 0.3  # over which that is measured
 
-# What a daemon may take in memory beside the budgets for what clients send.
+# Memory that a daemon may use beside the budgets for client data.
 OWN_BYTES = 400 * MIB
 
-# Guests left alone between two rounds; the others end.
+# Guests kept between two rounds; the others are destroyed.
 KEPT_GUESTS = 8
-# As many, dom0 included, each round begins with.
+# Each round begins with at least this many, including dom0.
 FEWEST_GUESTS = 6
 
 
 class Machine(soak_machines.Machine):
-    """A daemon with what a fuzzer knows of it."""
+    """A daemon with what a fuzzer knows about it."""
 
     def __init__(self, name, *flags):
         super().__init__(name, *FLAGS, *budgets.flags(), *flags)
@@ -49,7 +49,7 @@ class Machine(soak_machines.Machine):
         [self.dom0_pages] = [one.memory.current_pages for one in self.list()]
 
     def on_their_way(self):
-        """As the soak has it, but of all pages."""
+        """As in the soak, but over all pages of the lists."""
         return [one for one in settling.all_migrations(self.client)
                 if one.state in soak_machines.OPEN_STATES] + [
                     one for one in self.list() if one.suspended]
@@ -57,8 +57,8 @@ class Machine(soak_machines.Machine):
     # --- Between rounds ---
 
     def settle(self):
-        """Ends what is open, and all guests but a few, so that the machine can
-        be judged."""
+        """Ends open work and most guests, so that the machine can be
+        checked."""
         self._remove_faults()
         settling.decide_migrations(self.client)
         guests = [one for one in self.list() if one.domid != 0]
@@ -68,8 +68,8 @@ class Machine(soak_machines.Machine):
         self.await_rest()
 
     def populate(self, random):
-        """Gives the fuzzer guests of each kind to begin a round with, and lets
-        it forget those that have gone."""
+        """Gives the fuzzer guests of each kind to begin a round with, and
+        removes those that are gone."""
         for kind in ("domid", "name", "uuid", "pae_domid"):
             self.values.forget(kind)
         missing = FEWEST_GUESTS - len(self.list())
@@ -86,7 +86,7 @@ class Machine(soak_machines.Machine):
             self.values.learn(one, random)
 
     def empty(self):
-        """Ends every guest; afterwards all frames but dom0's are free."""
+        """Ends every guest; afterwards all frames except dom0's are free."""
         self.settle()
         self._tidy_dom0()
 
@@ -134,8 +134,8 @@ class Machine(soak_machines.Machine):
     # --- What must hold ---
 
     def judge(self):
-        """Raises AssertionError for whatever does not hold of a machine that
-        rests."""
+        """Raises AssertionError with everything that does not hold for an idle
+        machine."""
         self.census()
         self.audit()
         self._answers_at_once()
@@ -154,7 +154,8 @@ class Machine(soak_machines.Machine):
         self._idles()
 
     def _answers_at_once(self):
-        """The best of three, since a test's machine is busy with more."""
+        """The best of three, because a test machine is busy with other work
+        too."""
         took = []
         for _ in range(3):
             began = time.monotonic()
@@ -171,7 +172,8 @@ class Machine(soak_machines.Machine):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _idles(self):
-        """Without guests nothing is to do; a thread that works on is stuck."""
+        """Without guests there is nothing to do; a thread that keeps working is
+        stuck."""
         def is_idle():
             before = self._cpu_seconds()
             time.sleep(IDLE_SECONDS)
@@ -208,8 +210,7 @@ class Machine(soak_machines.Machine):
 
 
 class Machines:
-    """Three daemons that know of each other, and addresses where no daemon
-    is."""
+    """Three daemons that know of each other, and addresses without a daemon."""
 
     def __init__(self, seed):
         self._folder = tempfile.TemporaryDirectory()
@@ -225,7 +226,8 @@ class Machines:
             Machine("faulty", "--seed", number, "--enable-fault-injection")]
 
     def targets(self):
-        """Where a daemon may be told to connect: nowhere outside the test."""
+        """Addresses that a daemon may be told to connect to: none outside the
+        test."""
         port = self._closed.getsockname()[1]
         return [one.address for one in self.all] * 4 + [
             f"unix:{self._folder.name}/nobody.sock",
@@ -235,7 +237,7 @@ class Machines:
             f"unix:{self._folder.name}/\x1b[31m\u202ered.sock"]
 
     def end(self):
-        """Stops all, which must not have had anything to complain of."""
+        """Stops all daemons, which must not have logged an error."""
         for one in self.all:
             one.end()
         self._close()

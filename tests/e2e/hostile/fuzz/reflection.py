@@ -12,7 +12,7 @@ import harness
 REFLECTION = "grpc.reflection.v1alpha"
 PATH = f"/{REFLECTION}.ServerReflection/ServerReflectionInfo"
 
-# What the name of an unknown method ends in.
+# The end of an unknown method's name.
 UNKNOWN = "Nonesuch"
 
 # path: "/service/name".  request, response: classes of messages.
@@ -42,8 +42,8 @@ def _own_classes():
 
 
 class _Asker:
-    """One question a call: a daemon may leave out files that it has sent on the
-    same stream."""
+    """One question per call: a daemon may leave out files that it already sent
+    on the same stream."""
 
     def __init__(self, channel):
         self._request, response = _own_classes()
@@ -73,7 +73,7 @@ class _Asker:
 
 
 def _collect(asker, services):
-    """Files by name, with all that they depend on."""
+    """Files by name, with everything they depend on."""
     found = {}
     for service in services:
         for file in asker.files_with(service):
@@ -119,7 +119,7 @@ def methods(channel):
 
 
 def unknown_method(like):
-    """A method that no daemon has, with the messages of another one."""
+    """A method that no daemon has, with the messages of a real one."""
     return like._replace(path=like.path + UNKNOWN, name=like.name + UNKNOWN)
 
 

@@ -1,4 +1,4 @@
-"""Sends a call from a fuzzer's report once more:
+"""Sends a call from a fuzzer's report again:
 
   SIMVISORD=... SIMVISOR=... python3 replay.py ADDRESS /SERVICE/METHOD BASE64...
 

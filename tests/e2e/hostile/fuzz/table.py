@@ -1,4 +1,4 @@
-"""What docs/errors.md and the comments of the proto files say of errors."""
+"""What docs/errors.md and the comments of the proto files say about errors."""
 
 import re
 
@@ -39,7 +39,7 @@ def _methods_with_comments(text):
 
 def read_methods(reasons):
     """The reasons that the comment of each method, "/service/method", names,
-    its service's and everybody's included."""
+    including those of its service and those of all methods."""
     def named(text):
         return {word for word in re.findall(r"[A-Z][A-Z0-9_]+", text)
                 if word in reasons}
@@ -58,7 +58,6 @@ def read_methods(reasons):
         for other in re.findall(r"rrors (?:of|as) (\w+)", comment):
             if other in by_name:
                 found[by_name[method]] |= found[by_name[other]]
-    # It answers what its target does, and that answers what an image is refused
-    # with.
+    # It passes on its target's errors, which include those of a refused image.
     found[by_name["MigrateDomain"]] |= found[by_name["ReceiveDomain"]]
     return found

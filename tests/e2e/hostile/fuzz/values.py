@@ -1,4 +1,4 @@
-"""What a daemon's answers have named so far, so that requests name it again.
+"""Values that a daemon's answers have named so far, for use in requests.
 
 Thread safety: every method may be called from any thread.
 """
@@ -10,7 +10,7 @@ LOOKED_AT = 12  # elements of a list in an answer
 
 PAE = 2  # number of ARCH_X86_32_PAE
 
-# Which kind of value a field of an answer holds.
+# The kind of value that a field of an answer holds.
 KINDS = {
     "domid": "domid",
     "uuid": "uuid",
@@ -37,7 +37,7 @@ KINDS = {
 
 
 def _kind(field):
-    """None if the field's values are of no use."""
+    """None if the field's values are not used."""
     owner = field.containing_type.name
     if field.name == "name":
         return {"Domain": "name", "FaultPoint": "point"}.get(owner)
@@ -54,7 +54,7 @@ class Values:
         self._known = {}
 
     def add(self, kind, value, random):
-        """Keeps it, in the place of another one if there are many."""
+        """Keeps it, in place of another value if there are many."""
         with self._lock:
             known = self._known.setdefault(kind, [])
             if value in known:
@@ -65,7 +65,7 @@ class Values:
                 known[random.randrange(KEPT)] = value
 
     def pick(self, kind, random):
-        """One of those of a kind, or None if there are none."""
+        """One of the values of a kind, or None."""
         with self._lock:
             known = self._known.get(kind)
             return random.choice(known) if known else None
@@ -75,7 +75,7 @@ class Values:
             self._known.pop(kind, None)
 
     def learn(self, message, random):
-        """Takes what an answer names."""
+        """Keeps the values that an answer names."""
         if message.DESCRIPTOR.name == "Domain" and message.arch == PAE:
             self.add("pae_domid", message.domid, random)
         for field, value in message.ListFields():

@@ -1,8 +1,8 @@
 """Values of single fields, by the field's name: sensible ones and extremes.
 
-Some fields never get an extreme, since it would do harm outside a test, or end
-it: `target`, an address that the daemon connects to, is a socket of the test's
-or a port of 127.0.0.1, and a `delay_ms` that is taken is short.
+Some fields never get an extreme value, because it would do harm outside the
+test, or end it: `target`, an address that the daemon connects to, is one of the
+test's sockets or a port of 127.0.0.1, and a valid `delay_ms` is short.
 """
 
 import string
@@ -51,7 +51,7 @@ def type_name(field):
 class Words:
 
     def __init__(self, random, values, targets):
-        """`targets`: the addresses that a daemon may be sent to."""
+        """`targets`: the addresses that a daemon may be told to connect to."""
         self.random = random
         self.values = values
         self.targets = targets
@@ -88,7 +88,7 @@ class Words:
         return rnd.choice((0, 1, 2, 3, 8, 64, 500))
 
     def _near(self, kind, otherwise):
-        """Something that has been seen, or a neighbour of it."""
+        """A value that has been seen, or a neighbour of it."""
         known = self.values.pick(kind, self.random)
         if known is None or self.random.random() < 0.4:
             return otherwise
@@ -104,12 +104,12 @@ class Words:
     def _domid(self, field):
         return self._known("domid", 0)
 
-    def _domain(self, field):  # a string: the name in a rule for faults
+    def _domain(self, field):  # a string: the name in a fault rule
         return self.random.choice(NAMES + ["", ""])
 
     def _name(self, field):
         if field.containing_type.name == "DomainSpec":
-            # Fresh ones, and some that others want, too.
+            # New names, and some that other threads use too.
             return self.random.choice(
                 [*NAMES, *(f"fuzz{self.random.randrange(1 << 24)}"
                            for _ in NAMES)])
