@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "server/calls/rpc_status.h"
 #include "server/convert/argument.h"
 #include "server/convert/domain.h"
 #include "server/images/xl_config.h"
@@ -34,42 +33,18 @@ ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
 
 }  // namespace
 
-RestoreCall::RestoreCall(Host* host, CallRunner* runner,
-                         const grpc::CallbackServerContext* context,
+RestoreCall::RestoreCall(CallRunner* runner,
+                         grpc::CallbackServerContext* context,
                          grpc::ByteBuffer* out)
-    : host_(host),
-      runner_(runner),
-      limits_(context),
-      record_(&runner->calls, "RestoreDomain"),
-      watch_(&runner->stalls, "RestoreDomain",
-             [this](const absl::Status& why, StallWait) {
-               runner_->images.Submit([this, why] { End(why); });
-             }),
+    : PooledReactor(runner, &runner->images, context, "RestoreDomain"),
       out_(out) {}
-
-void RestoreCall::Read() {
-  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
-    End(watch_.why());
-  }
-}
-
-void RestoreCall::OnReadDone(bool ok) {
-  if (!watch_.Done()) return;
-  runner_->images.Submit([this, ok] {
-    if (ok) {
-      Take();
-    } else {
-      Complete();
-    }
-  });
-}
 
 void RestoreCall::Take() {
   absl::Status status = limits_();
   if (status.ok()) {
     status = WithinMemory(record_.method(), [this]() -> absl::Status {
       SIMVISOR_RETURN_IF_ERROR(
-          request_.Take(runner_->messages, "RestoreDomain", read_));
+          request_.Take(runner_->messages, record_.method(), read_));
       return TakePiece();
     });
   }
@@ -85,9 +60,9 @@ absl::Status RestoreCall::TakePiece() {
     paused_ = options.start_paused();
     name_ = options.spec().name();
     SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kRestoreBegin, name_));
+        runner_->machine.faults().Reach(FaultPoint::kRestoreBegin, name_));
     restorer_ = std::make_unique<ImageRestorer>(
-        *host_, SpecOf(options),
+        runner_->host(), SpecOf(options),
         options.spec().memory_pages() > 0 ? LimitsFrom::kSpec
                                           : LimitsFrom::kNotes);
   } else if (request_->has_options()) {
@@ -95,10 +70,10 @@ absl::Status RestoreCall::TakePiece() {
   }
   SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data(), limits_));
   if (request_->data().empty()) return absl::OkStatus();
-  return runner_->faults->Reach(FaultPoint::kRestorePiece, name_);
+  return runner_->machine.faults().Reach(FaultPoint::kRestorePiece, name_);
 }
 
-void RestoreCall::Complete() {
+void RestoreCall::Break() {
   // The stream has ended, or it was broken off.
   absl::Status status = limits_();
   if (status.ok()) {
@@ -113,13 +88,12 @@ absl::Status RestoreCall::Restore() {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             restorer_->Finish(limits_));
-  const absl::Status status = GoOn(*domain);
+  const absl::Status status = runner_->machine.Change(
+      domain, [this](Domain& guest) { return GoOn(guest); });
   if (!status.ok()) {
-    host_->DestroyDomain(domain).IgnoreError();
+    runner_->machine.Destroy(domain).IgnoreError();
     return status;
   }
-  runner_->balloons.Watch(domain);
-  runner_->loads.Watch(domain);
   ToProto(domain->Info(), response_.mutable_domain());
   WriteMessageAlways(runner_->messages, response_, *out_);
   return absl::OkStatus();
@@ -127,7 +101,7 @@ absl::Status RestoreCall::Restore() {
 
 absl::Status RestoreCall::GoOn(Domain& domain) {
   SIMVISOR_RETURN_IF_ERROR(
-      runner_->faults->Reach(FaultPoint::kRestoreArrived, domain.name()));
+      runner_->machine.Reach(FaultPoint::kRestoreArrived, domain));
   if (paused_ || domain.Info().state != DomainState::kPaused) {
     return absl::OkStatus();
   }
@@ -137,8 +111,7 @@ absl::Status RestoreCall::GoOn(Domain& domain) {
 void RestoreCall::End(const absl::Status& status) {
   // Whatever came in without arriving goes before the client hears of it.
   restorer_ = nullptr;
-  record_.LogOutcome(status);
-  Finish(ToGrpcStatus(status));
+  PooledReactor::End(status);
 }
 
 }  // namespace simvisor::server
