@@ -66,12 +66,12 @@ std::string NameOf(Shape shape) {
   std::abort();
 }
 
-std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape) {
+ListOverWords NewList(uint64_t gib, Shape shape) {
   const Pfn end(gib * kPagesPerGiB);
   const uint64_t ram = shape == Shape::kHoles ? kRamBeforeHoles : end.value();
   PagesFrom pages(Pfn(0));
-  auto list =
-      MustHave(P2mList::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end)));
+  auto list = MustHave(
+      ListOverWords::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end)));
   MustBeOk(list->Build(PageCount(ram), pages));
   StoreShape(*list, ram, shape);
   MustBeOk(list->Relocate(end, pages));
@@ -79,10 +79,9 @@ std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape) {
 }
 
 const P2mList& ListOf(uint64_t gib, Shape shape) {
-  static auto& lists =
-      *new std::map<std::pair<uint64_t, Shape>, std::unique_ptr<P2mList>>;
+  static auto& lists = *new std::map<std::pair<uint64_t, Shape>, ListOverWords>;
   auto& list = lists[{gib, shape}];
-  if (!list) list = NewList(gib, shape);
+  if (list.list == nullptr) list = NewList(gib, shape);
   return *list;
 }
 

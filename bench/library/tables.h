@@ -33,7 +33,7 @@ constexpr uint64_t ScatteredFrame(uint64_t pfn, uint64_t pages) {
 }
 
 // A relocated list.  REQUIRES: `gib` is a power of 2, in each of these.
-std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape);
+ListOverWords NewList(uint64_t gib, Shape shape);
 
 const P2mList& ListOf(uint64_t gib, Shape shape);
 const WordArray& ArrayOf(uint64_t gib, Pages pages);

@@ -68,8 +68,8 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
                                       AllocationFaults* faults) {
   // Only classes of words count, so any frames will do.
   SIMVISOR_ASSIGN_OR_RETURN(
-      std::unique_ptr<P2mList> list,
-      P2mList::Create(abi, setup.area_end, options, faults));
+      ListOverWords list,
+      ListOverWords::Create(abi, setup.area_end, options, faults));
   CountingSource source;
   SIMVISOR_RETURN_IF_ERROR(list->Build(nr_pages, source));
   list->StoreFrames(Pfn(0), {Mfn(0), nr_pages});

@@ -10,7 +10,7 @@ namespace simvisor {
 void P2mList::ExpectImage(Pfn end) {
   const uint64_t span = abi_->leaf_span();
   max_pfn_ = last_pfn_ = Pfn((end.value() + span - 1) / span * span);
-  SetSize(max_pfn_, max_pfn_);
+  words_.Resize(max_pfn_);
 }
 
 absl::Status P2mList::AdoptBuilderPages(absl::Span<const uint64_t> leaves,

@@ -1,8 +1,6 @@
 #include "domain/p2m/p2m_list.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"
@@ -11,21 +9,8 @@
 namespace simvisor {
 namespace {
 
-int Log2(uint64_t power_of_two) { return __builtin_ctzll(power_of_two); }
-
 constexpr uint64_t AlignUp(uint64_t n, uint64_t to) {
   return (n + to - 1) / to * to;
-}
-
-// Adds to `run` the one that begins where it ends, if it goes on like that.
-bool Extend(P2mRun& run, const P2mRun& next, RunMerge merge) {
-  if (next.word.Class() != run.word.Class()) return false;
-  if (merge == RunMerge::kByFrame && !run.word.is_invalid() &&
-      next.word.raw() != run.word.raw() + run.pfns.count.value()) {
-    return false;
-  }
-  run.pfns.count += next.pfns.count;
-  return true;
 }
 
 }  // namespace
@@ -34,18 +19,22 @@ Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit) {
   return Pfn(AlignUp(std::max(max_pfn, limit).value(), abi.mid_span()));
 }
 
-absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Create(
-    const Abi& abi, Pfn capacity, const P2mOptions& options,
-    AllocationFaults* faults) {
-  SIMVISOR_ASSIGN_OR_RETURN(
-      CompactWords words,
-      CompactWords::Create(capacity.value(), Log2(abi.leaf_span()),
-                           Log2(abi.mid_span()), faults));
-  return std::unique_ptr<P2mList>(new P2mList(abi, options, std::move(words)));
+absl::StatusOr<ListOverWords> ListOverWords::Create(const Abi& abi,
+                                                    Pfn capacity,
+                                                    const P2mOptions& options,
+                                                    AllocationFaults* faults) {
+  ListOverWords made;
+  SIMVISOR_ASSIGN_OR_RETURN(made.words,
+                            P2mWords::Create(abi, capacity, faults));
+  made.list = std::make_unique<P2mList>(*made.words, options);
+  return made;
 }
 
-P2mList::P2mList(const Abi& abi, const P2mOptions& options, CompactWords words)
-    : abi_(&abi), options_(options), words_(std::move(words)), shape_(abi) {}
+P2mList::P2mList(P2mWords& words, const P2mOptions& options)
+    : words_(words),
+      abi_(&words.abi()),
+      options_(options),
+      shape_(words.abi()) {}
 
 absl::Status P2mList::Build(PageCount nr_pages, PageSource& source) {
   const uint64_t size = AlignUp(nr_pages.value(), abi_->leaf_span());
@@ -67,7 +56,7 @@ absl::Status P2mList::Build(PageCount nr_pages, PageSource& source) {
   }
   builder_leaves_ = leaves;
   max_pfn_ = last_pfn_ = Pfn(size);
-  SetSize(Pfn(size), Pfn(size));
+  words_.Resize(Pfn(size));
   return absl::OkStatus();
 }
 
@@ -79,92 +68,16 @@ void P2mList::ReturnBuilderPages(PageSource& source) {
   builder_pages_.clear();
 }
 
-void P2mList::SetSize(Pfn size, Pfn stored_end) {
-  p2m_size_.store(size.value(), std::memory_order_release);
-  stored_end_.store(stored_end.value(), std::memory_order_release);
-}
-
-void P2mList::StoreUpTo(Pfn end) {
-  const Pfn stored(stored_end_.load(std::memory_order_relaxed));
-  if (end <= stored) return;
-  end = std::min(p2m_size(), Pfn(AlignUp(end.value(), abi_->mid_span())));
-  words_.SetRange(stored.value(), (end - stored).value(),
-                  IdentityCells(stored));
-  stored_end_.store(end.value(), std::memory_order_release);
-}
-
-void P2mList::SetWords(Pfn first, PageCount count, const RangeFill& fill) {
-  if (fill.p2m_class == P2mClass::kIdentity) {
-    const Pfn stored(stored_end_.load(std::memory_order_relaxed));
-    if (first >= stored) return;
-    count = std::min(count, stored - first);
-  }
-  StoreUpTo(first + count);
-  words_.SetRange(first.value(), count.value(), CellFill(first, fill));
-}
-
-CompactWords::Run P2mList::CellsAt(Pfn first, Pfn limit) const {
-  const Pfn stored(stored_end_.load(std::memory_order_relaxed));
-  if (first < stored) {
-    return words_.RunAt(first.value(), std::min(limit, stored).value());
-  }
-  CompactWords::Run run = {first.value(), (limit - first).value(),
-                           IdentityCells(first)};
-  if (run.count == 1) run.fill.counts_up = false;
-  return run;
-}
-
-template <typename Visit>
-void P2mList::ForEachRun(Pfn first, Pfn limit, Visit visit) const {
-  Pfn at = first;
-  bool stopped = false;
-  const auto count = [&](const CompactWords::Run& cells) -> uint64_t {
-    const uint64_t taken = visit(cells);
-    at += PageCount(taken);
-    stopped = taken == 0;
-    return taken;
-  };
-  const Pfn stored(stored_end_.load(std::memory_order_relaxed));
-  if (first < stored) {
-    words_.ForEachRun(first.value(), std::min(limit, stored).value(), count);
-  }
-  while (!stopped && at < limit) count(CellsAt(at, limit));
-}
-
 void P2mList::StoreFrames(Pfn first, MfnExtent frames) {
-  SetWords(first, frames.count, RangeFill::Ram(frames.first));
+  words_.Fill({first, frames.count}, RangeFill::Ram(frames.first));
 }
 
 void P2mList::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
-  PageCount pages;
-  for (const MfnExtent& extent : frames) pages += extent.count;
-  StoreUpTo(first + pages);
-  // Extents that are short are stored word by word.
-  constexpr uint64_t kShort = 32;
-  std::array<uint64_t, 512> cells;
-  size_t n = 0;
-  const auto store = [&] {
-    words_.SetCells(first.value(), absl::MakeConstSpan(cells).subspan(0, n));
-    first += PageCount(n);
-    n = 0;
-  };
-  for (const MfnExtent& extent : frames) {
-    const uint64_t count = extent.count.value();
-    if (count > kShort) {
-      store();
-      StoreFrames(first, extent);
-      first += extent.count;
-      continue;
-    }
-    if (n + count > cells.size()) store();
-    const uint64_t cell = ToCell(P2mWord::Ram(extent.first));
-    for (uint64_t i = 0; i < count; ++i) cells[n++] = cell + i;
-  }
-  store();
+  words_.StoreFrames(first, frames);
 }
 
 void P2mList::ClearFrames(PfnExtent pfns) {
-  SetWords(pfns.first, pfns.count, RangeFill::Missing());
+  words_.Fill(pfns, RangeFill::Missing());
 }
 
 void P2mList::AddExtraRegion(PfnExtent pfns) {
@@ -181,29 +94,14 @@ absl::StatusOr<PageCount> P2mList::SetRangeIdentity(Pfn start, Pfn end) {
   }
   if (start >= p2m_size() || start > end) return PageCount(0);
   const PageCount count = std::min(end, p2m_size()) - start;
-  SetWords(start, count, RangeFill::Identity());
+  words_.Fill({start, count}, RangeFill::Identity());
   return count;
 }
 
-CompactWords::Fill P2mList::CellFill(Pfn first, const RangeFill& fill) {
-  switch (fill.p2m_class) {
-    case P2mClass::kIdentity:
-      return {ToCell(P2mWord::Identity(first)), true};
-    case P2mClass::kRam:
-      return {ToCell(P2mWord::Ram(fill.first_mfn)), true};
-    case P2mClass::kMissing:
-    case P2mClass::kForeign:
-      break;
-  }
-  return {ToCell(P2mWord::Invalid()), false};
-}
-
-P2mWord P2mList::LookupUnstored(Pfn pfn) const {
+P2mWord P2mList::LookupRoom(Pfn pfn) const {
   // Room to balloon lies past the list only until it has been relocated.
-  if (!relocated_ && pfn < max_pfn_ && extra_.Contains(pfn)) {
-    return P2mWord::Invalid();
-  }
-  return P2mWord::Identity(pfn);
+  return pfn < max_pfn_ && extra_.Contains(pfn) ? P2mWord::Invalid()
+                                                : P2mWord::Identity(pfn);
 }
 
 Backing P2mList::LeafBacking(uint64_t leaf) const {
@@ -221,14 +119,6 @@ P2mWord P2mList::Raw(Pfn pfn) const {
   return Lookup(pfn);
 }
 
-P2mRun P2mList::ToWords(const CompactWords::Run& cells) {
-  const P2mWord word = FromCell(cells.fill.first);
-  // Cells count up from INVALID to mfn 0, and a frame may be in two words: both
-  // are runs of cells, but not of words.
-  const bool one = word.is_invalid() == cells.fill.counts_up;
-  return {{Pfn(cells.first), PageCount(one ? 1 : cells.count)}, word};
-}
-
 P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
   if (view == P2mView::kRaw && relocated_) {
     const uint64_t mid = MidOf(pfn);
@@ -243,51 +133,18 @@ P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
       return {ExtentBetween(pfn, end), P2mWord::Invalid()};
     }
   }
-  return ToWords(CellsAt(pfn, end));
+  return words_.PieceAt(pfn, end);
 }
 
 P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
-  if (view == P2mView::kRaw && relocated_) {
-    P2mRun run = PieceAt(pfn, end, view);
-    while (run.pfns.end() < end &&
-           Extend(run, PieceAt(run.pfns.end(), end, view), merge)) {
-    }
-    return run;
+  if (view == P2mView::kResolved || !relocated_) {
+    return words_.RunAt(pfn, end, merge);
   }
-  std::optional<P2mRun> run;
-  const auto extend = [&](const CompactWords::Run& cells) -> uint64_t {
-    const P2mRun next = ToWords(cells);
-    if (!run.has_value()) {
-      run = next;
-    } else if (!Extend(*run, next, merge)) {
-      return 0;
-    }
-    return next.pfns.count.value();
-  };
-  ForEachRun(pfn, end, extend);
-  return *run;
-}
-
-Pfn P2mList::CollectFrames(Pfn pfn, Pfn end, size_t max_runs,
-                           std::vector<MfnExtent>& frames) const {
-  Pfn at = pfn;
-  const auto collect = [&](const CompactWords::Run& cells) -> uint64_t {
-    if (max_runs == 0) return 0;
-    --max_runs;
-    const P2mRun run = ToWords(cells);
-    if (run.word.Class() == P2mClass::kRam) {
-      const MfnExtent extent = {Mfn(run.word.Number()), run.pfns.count};
-      if (!frames.empty() && frames.back().end() == extent.first) {
-        frames.back().count += extent.count;
-      } else {
-        frames.push_back(extent);
-      }
-    }
-    at = run.pfns.end();
-    return run.pfns.count.value();
-  };
-  ForEachRun(pfn, end, collect);
-  return at;
+  P2mRun run = PieceAt(pfn, end, view);
+  while (run.pfns.end() < end &&
+         ExtendRun(run, PieceAt(run.pfns.end(), end, view), merge)) {
+  }
+  return run;
 }
 
 P2mSummary P2mList::Summary() const {

@@ -6,39 +6,25 @@
 // which the set path may give leaves and mids pages of their own.  A tree of
 // frames (mfn_list_list) beside it serves tools.
 //
-// Three parts: the words (CompactWords; every word as a lookup answers it, so
-// shared identity leaves hold identity words here), the shape (LeafMap), and
-// the guest pages it is made of (StructurePages).  Structure, order of
-// allocation and results are those of Linux; how words are stored never shows.
+// It is a shape over the words of its domain (P2mWords): which leaf and mid has
+// a page of its own (LeafMap), and which guest pages that takes
+// (StructurePages).  Structure, order of allocation and results are those of
+// Linux; how words are stored never shows.
 //
 // Rules are named A1 to A12 after the sections of the p2m semantics they come
 // from: A4 lookup, A6 set, A7 relocation, A8 tree, A9 save and restore, A10
 // identity, A11 dump.  docs/p2m.md restates them.
 //
 // Thread safety: after Relocate(), Lookup() may be called from any thread at
-// any time and takes no lock; p2m_size() and generation() likewise.  Callers
-// serialise everything else; Domain does so with its mutex.
-//
-// Words from stored_end_ on are not stored: after relocation, those of the area
-// and those past it alike are identity, until one is set.
-//
-// A lookup overlaps a writer safely because it reads four things alone: the
-// words, for which CompactWords states the argument; stored_end_, an atomic
-// that grows when all the words below it are there, as identity words, and
-// before one of them is set; and, from there on, abi_ and relocated_, which do
-// not change any more (the extra regions count before relocation only).  Shape
-// and pages change behind the words' back: a leaf or mid that becomes private
-// reads as before, word by word.  Words are never taken away, not even when the
-// domain is destroyed, so whoever keeps the list alive may look on and finds
-// what it held last.
-//
-// The generation is odd from before the first to after the last change of a
-// replacement.  It only grows, but that publishing the tree resets it to 0.
+// any time and takes no lock; p2m_size() and generation() likewise: they read
+// the words alone, and relocated_, which does not change any more.  Shape and
+// pages change behind the words' back: a leaf or mid that becomes private reads
+// as before, word by word.  Callers serialise everything else; Domain does so
+// with its mutex.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,6 +41,7 @@
 #include "domain/p2m/leaf_map.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
+#include "domain/p2m/p2m_words.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
 #include "domain/p2m/structure_pages.h"
@@ -68,33 +55,26 @@ namespace simvisor {
 // and is sized for `limit` pfns at least: both rounded up to whole mids (A7).
 Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit);
 
+struct ListOverWords;
+
 class P2mList {
  public:
   // Asked now and then; a status other than OK ends the call and is its result.
   using Stop = absl::FunctionRef<absl::Status()>;
 
-  // What the words of a range become: all INVALID, each IDENTITY(pfn), or RAM
-  // at consecutive frames.
-  struct RangeFill {
-    P2mClass p2m_class;  // kMissing, kIdentity or kRam
-    Mfn first_mfn;       // of kRam
-
-    static RangeFill Missing() { return {P2mClass::kMissing, Mfn()}; }
-    static RangeFill Identity() { return {P2mClass::kIdentity, Mfn()}; }
-    static RangeFill Ram(Mfn first) { return {P2mClass::kRam, first}; }
-  };
+  using RangeFill = simvisor::RangeFill;
 
   // What a slot of the tree holds (A8).  kStale: a top slot behind the area,
   // which no build has rewritten since every mfn changed.
   enum class TopSlot { kOwn, kMidMissing, kStale };
   enum class MidSlot { kLeaf, kMissing, kIdentity };
 
-  // An empty list whose area may grow to `capacity` pfns.
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see CompactWords for
-  // `faults`.
-  static absl::StatusOr<std::unique_ptr<P2mList>> Create(
-      const Abi& abi, Pfn capacity, const P2mOptions& options = {},
-      AllocationFaults* faults = nullptr);
+  // An empty list over `words`, which have none yet and must stay as long; its
+  // area may grow to their capacity.
+  explicit P2mList(P2mWords& words, const P2mOptions& options = {});
+
+  P2mList(const P2mList&) = delete;
+  P2mList& operator=(const P2mList&) = delete;
 
   const Abi& abi() const { return *abi_; }
   const P2mOptions& options() const { return options_; }
@@ -157,29 +137,10 @@ class P2mList {
 
   // A4, flagged: any pfn has an answer.
   P2mWord Lookup(Pfn pfn) const {
-    if (pfn.value() < stored_end_.load(std::memory_order_acquire)) {
-      return FromCell(words_.Get(pfn.value()));
-    }
-    return LookupUnstored(pfn);
+    if (relocated_ || pfn < p2m_size()) return words_.Lookup(pfn);
+    return LookupRoom(pfn);
   }
-
-  // Lookup() for many pfns; see CompactWords::Reader.
-  // REQUIRES: relocated(), and the list stays while it is used.
-  class Reader {
-   public:
-    explicit Reader(const P2mList& list)
-        : words_(list.words_.reader()),
-          stored_end_(list.stored_end_.load(std::memory_order_acquire)) {}
-
-    P2mWord Lookup(Pfn pfn) const {
-      if (pfn.value() < stored_end_) return FromCell(words_.Get(pfn.value()));
-      return P2mWord::Identity(pfn);
-    }
-
-   private:
-    CompactWords::Reader words_;
-    uint64_t stored_end_;
-  };
+  const P2mWords& words() const { return words_; }
 
   // The stored word: INVALID in shared leaves.  REQUIRES: pfn < p2m_size().
   P2mWord Raw(Pfn pfn) const;
@@ -188,27 +149,16 @@ class P2mList {
   // REQUIRES: pfn < end <= p2m_size().
   P2mRun RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const;
 
-  // Appends the frames of the RAM words of [pfn, end), in pfn order, looking at
-  // about max_runs runs at most; returns the pfn to go on from.
-  // REQUIRES: pfn < end <= p2m_size().
-  Pfn CollectFrames(Pfn pfn, Pfn end, size_t max_runs,
-                    std::vector<MfnExtent>& frames) const;
-
   Backing MidBacking(uint64_t mid) const { return shape_.MidBacking(mid); }
   // REQUIRES: relocated().
   Backing LeafBacking(uint64_t leaf) const;
 
-  Pfn p2m_size() const {
-    return Pfn(p2m_size_.load(std::memory_order_acquire));
-  }
+  Pfn p2m_size() const { return words_.size(); }
   // Largest pfn managed, plus one.
   Pfn max_pfn() const { return max_pfn_; }
   // The hint that tools see as max_pfn (xen_p2m_last_pfn).
   Pfn last_pfn() const { return last_pfn_; }
-  // Odd while the mapping changes; moves by 2 per replaced PTE page and leaf.
-  uint64_t generation() const {
-    return generation_.load(std::memory_order_acquire);
-  }
+  uint64_t generation() const { return words_.generation(); }
 
   P2mSummary Summary() const;
 
@@ -300,7 +250,7 @@ class P2mList {
   // Its RAM words have numbers that mean nothing until TakeFrames().
   // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes make none; the status of the
   // reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
-  static absl::StatusOr<std::unique_ptr<P2mList>> Restore(
+  static absl::StatusOr<ListOverWords> Restore(
       const Abi& abi, const P2mOptions& options, const RestoredWords& words,
       StateReader& in, AllocationFaults* faults = nullptr);
   // Gives the RAM words the frames that `from`, an unrelocated list, has for
@@ -344,37 +294,15 @@ class P2mList {
  private:
   friend class P2mListDecoder;
 
-  P2mList(const Abi& abi, const P2mOptions& options, CompactWords words);
-
-  // A cell is word + 1, so that a zero cell is INVALID and numbers still count
-  // up from cell to cell.
-  static P2mWord FromCell(uint64_t cell) { return P2mWord::FromRaw(cell - 1); }
-  static uint64_t ToCell(P2mWord word) { return word.raw() + 1; }
-  static CompactWords::Fill CellFill(Pfn first, const RangeFill& fill);
-
   void EncodeMids(StateWriter& out) const;
   void EncodePages(StateWriter& out) const;
   void EncodeReusedLeaves(StateWriter& out) const;
   absl::Status EncodeIdentity(StateWriter& out, Stop stop) const;
 
-  P2mWord LookupUnstored(Pfn pfn) const;
-  // The cells of words that are identity.
-  static CompactWords::Fill IdentityCells(Pfn first) {
-    return CellFill(first, RangeFill::Identity());
-  }
-  // As CompactWords::RunAt() and ForEachRun(), of all words of the list.
-  CompactWords::Run CellsAt(Pfn first, Pfn limit) const;
-  template <typename Visit>
-  void ForEachRun(Pfn first, Pfn limit, Visit visit) const;
-  // Sets words of [first, first + count), below p2m_size(); identity words that
-  // are not stored stay so.
-  void SetWords(Pfn first, PageCount count, const RangeFill& fill);
-  // Has all words below `end` stored.  REQUIRES: end <= p2m_size().
-  void StoreUpTo(Pfn end);
+  // A lookup past the builder's list, which may find room to balloon.
+  P2mWord LookupRoom(Pfn pfn) const;
   // The first mid from which on relocation leaves nothing but shared identity.
   uint64_t IdentityMids(Pfn area_end) const;
-  // Sets p2m_size_, with words stored below `stored_end`.
-  void SetSize(Pfn size, Pfn stored_end);
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }
   uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_->mid_span(); }
   Mfn FrameOf(Pfn page) const { return Mfn(Lookup(page).Number()); }
@@ -382,8 +310,6 @@ class P2mList {
   // Adds the mid's private leaves to the count.
   absl::Status CheckMid(uint64_t mid, uint64_t& private_leaves) const;
   absl::Status CheckShared(uint64_t leaf, uint64_t count) const;
-  // The words that begin a run of cells, as many as are a run of words.
-  static P2mRun ToWords(const CompactWords::Run& cells);
   P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
   void CountMid(uint64_t mid, P2mSummary& sum) const;
 
@@ -397,6 +323,8 @@ class P2mList {
   // of them, and the whole.
   PageCount ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
   PageCount ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
+  // Where the builder's list ends.
+  Pfn builder_end() const { return Pfn(builder_leaves_ * abi_->leaf_span()); }
   bool ReusesBuilderPages() const { return abi_->arch == Arch::kX86_32Pae; }
   // Whether `leaf`, if it is private, is a page of the builder's.
   bool ReusesBuilderPage(uint64_t leaf) const {
@@ -443,14 +371,10 @@ class P2mList {
   void RenderUpperTable(uint64_t index, absl::Span<char> page) const;
   void RenderLevelTwo(uint64_t number, absl::Span<char> page) const;
 
-  const Abi* abi_;
+  P2mWords& words_;
+  const Abi* const abi_;
   P2mOptions options_;
   PmdListener* pmd_listener_ = nullptr;  // borrowed; null for nobody
-  CompactWords words_;
-  std::atomic<uint64_t> p2m_size_ = 0;
-  std::atomic<uint64_t> stored_end_ = 0;  // at most p2m_size_
-  std::atomic<uint64_t> generation_ = 0;
-
   Pfn max_pfn_;
   Pfn last_pfn_;
   PfnSet extra_;
@@ -475,6 +399,20 @@ class P2mList {
   uint64_t tree_mid_pages_ = 0;
   uint64_t leaf_pages_ = 0;
   uint64_t reused_leaves_ = 0;  // of leaf_pages_, in pages of the builder
+};
+
+// A list with the words that it is a shape of.
+struct ListOverWords {
+  std::unique_ptr<P2mWords> words;
+  std::unique_ptr<P2mList> list;
+
+  // An empty list.  Errors as P2mWords::Create().
+  static absl::StatusOr<ListOverWords> Create(
+      const Abi& abi, Pfn capacity, const P2mOptions& options = {},
+      AllocationFaults* faults = nullptr);
+
+  P2mList* operator->() const { return list.get(); }
+  P2mList& operator*() const { return *list; }
 };
 
 }  // namespace simvisor

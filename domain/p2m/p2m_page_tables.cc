@@ -57,7 +57,7 @@ absl::Status P2mList::PublishToTools(PageSource& source) {
 
 void P2mList::MarkPublished() {
   tools_fresh_ = true;
-  generation_.store(0, std::memory_order_release);
+  words_.RestartGeneration();
 }
 
 absl::StatusOr<ToolsRoot> P2mList::FindToolsRoot() const {

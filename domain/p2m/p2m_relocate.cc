@@ -12,9 +12,9 @@
 namespace simvisor {
 
 PageCount P2mList::ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const {
-  if (pfn < p2m_size()) {
-    const P2mRun run = RunAt(pfn, std::min(end, p2m_size()), P2mView::kRaw,
-                             RunMerge::kByClass);
+  if (pfn < builder_end()) {
+    const P2mRun run =
+        words_.RunAt(pfn, std::min(end, builder_end()), RunMerge::kByClass);
     *p2m_class = run.word.Class();
     return run.pfns.count;
   }
@@ -80,7 +80,7 @@ uint64_t P2mList::LeavesIn(const PfnSet& pfns, PfnExtent within) const {
 }
 
 uint64_t P2mList::IdentityMids(Pfn area_end) const {
-  Pfn end = p2m_size();
+  Pfn end = builder_end();
   if (options_.balloon_room == BalloonRoom::kCompact &&
       !extra_.extents().empty()) {
     end = std::max(end, std::prev(extra_.extents().end())->second);
@@ -146,13 +146,13 @@ absl::Status P2mList::Relocate(Pfn limit, PageSource& source) {
   shape_.Resize(MidOf(area_end));
   const uint64_t identity_from = IdentityMids(area_end);
   shape_.ShareRest(identity_from);
+  words_.Resize(area_end, Pfn(identity_from * abi_->mid_span()));
   for (uint64_t mid = 0; mid < identity_from; ++mid) {
     SIMVISOR_RETURN_IF_ERROR(RelocateMid(mid, source));
   }
   last_pfn_ = max_pfn_;
   max_pfn_ = area_end;
   relocated_ = true;
-  SetSize(area_end, Pfn(identity_from * abi_->mid_span()));
   for (const auto& [first, end] : extra_.extents()) {
     SIMVISOR_RETURN_IF_ERROR(
         SetRange(ExtentBetween(first, end), RangeFill::Missing(), source));
@@ -177,9 +177,8 @@ absl::Status P2mList::RelocateMid(uint64_t mid, PageSource& source) {
     // Past the builder's list only compact room that ends halfway is private;
     // the room itself is set INVALID later.
     if (run.backing == Backing::kIdentity ||
-        (is_private && first >= p2m_size())) {
-      words_.SetRange(first.value(), span.value(),
-                      CellFill(first, RangeFill::Identity()));
+        (is_private && first >= builder_end())) {
+      words_.Fill({first, span}, RangeFill::Identity());
     }
     if (is_private && ReusesBuilderPage(leaf)) {
       ReuseBuilderPages(leaf, run.count);

@@ -53,8 +53,7 @@ bool P2mList::TrySet(Pfn pfn, P2mWord word) {
         break;
     }
   }
-  StoreUpTo(pfn + PageCount(1));
-  words_.Set(pfn.value(), ToCell(word));
+  words_.Store(pfn, word);
   return true;
 }
 
@@ -111,7 +110,7 @@ absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
     // Shared leaves that read as wanted hold these very cells already.
     RangeFill part = fill;
     part.first_mfn += count;
-    SetWords(at, end - at, part);
+    words_.Fill(ExtentBetween(at, end), part);
     count += end - at;
     SIMVISOR_RETURN_IF_ERROR(status);
   }
@@ -276,12 +275,11 @@ void P2mList::RaiseLastPfn(Pfn pfn) {
 }
 
 void P2mList::BeginReplacement() {
-  if (relocated_) generation_.fetch_add(1, std::memory_order_acq_rel);
+  if (relocated_) words_.BeginReplacement();
 }
 
 void P2mList::EndReplacement(uint64_t replaced) {
-  if (!relocated_) return;
-  generation_.fetch_add(2 * replaced - 1, std::memory_order_acq_rel);
+  if (relocated_) words_.EndReplacement(replaced);
 }
 
 }  // namespace simvisor

@@ -148,9 +148,11 @@ absl::Status P2mList::EncodeIdentity(StateWriter& out, Stop stop) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
-    const Abi& abi, const P2mOptions& options, const RestoredWords& words,
-    StateReader& in, AllocationFaults* faults) {
+absl::StatusOr<ListOverWords> P2mList::Restore(const Abi& abi,
+                                               const P2mOptions& options,
+                                               const RestoredWords& words,
+                                               StateReader& in,
+                                               AllocationFaults* faults) {
   const Pfn size(in.Get("p2m.size", std::max(words.least_size, Pfn(1)).value(),
                         words.most_size.value()));
   if (size.value() % abi.mid_span() != 0) {
@@ -168,16 +170,16 @@ absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Restore(
                             !tree));
   }
   SIMVISOR_RETURN_IF_ERROR(in.status());
-  SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mList> list,
-                            Create(abi, size, options, faults));
-  list->max_pfn_ = size;
-  list->last_pfn_ = last;
-  list->relocated_ = true;
-  list->frames_replaced_ = true;
-  list->SetSize(size, size);
-  P2mListDecoder(*list, in).Decode(words.ram);
+  SIMVISOR_ASSIGN_OR_RETURN(ListOverWords made,
+                            ListOverWords::Create(abi, size, options, faults));
+  made.words->Resize(size);
+  made.list->max_pfn_ = size;
+  made.list->last_pfn_ = last;
+  made.list->relocated_ = true;
+  made.list->frames_replaced_ = true;
+  P2mListDecoder(*made.list, in).Decode(words.ram);
   SIMVISOR_RETURN_IF_ERROR(in.status());
-  return list;
+  return made;
 }
 
 absl::Status P2mList::TakeFrames(const P2mList& from, Stop stop) {
@@ -310,17 +312,13 @@ void P2mListDecoder::DecodeIdentity() {
           "0x%x for %s; identity words name their pfn, and have no frame",
           number.value(), ToString(pfns)));
     }
-    uint64_t stored = pfns.count.value();
-    if (pfns.end() == list_.p2m_size() && number == pfns.first) {
+    if (pfns.end() == list_.p2m_size()) {
       // Nothing but identity to the end: whole mids of it are not stored.
       const uint64_t span = list_.abi_->mid_span();
-      const uint64_t end = (pfns.first.value() + span - 1) / span * span;
-      list_.SetSize(list_.p2m_size(), Pfn(end));
-      stored = end - pfns.first.value();
+      list_.words_.Resize(list_.p2m_size(),
+                          Pfn((pfns.first.value() + span - 1) / span * span));
     }
-    list_.words_.SetRange(
-        pfns.first.value(), stored,
-        {P2mList::ToCell(P2mWord::Identity(number)), /*counts_up=*/true});
+    list_.words_.Fill(pfns, RangeFill::Identity());
   }
 }
 

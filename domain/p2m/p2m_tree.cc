@@ -56,8 +56,7 @@ absl::Status P2mList::ReplaceFrames(
     const bool is_ram = run.word.Class() == P2mClass::kRam;
     while (is_ram && at < run.pfns.end()) {
       const MfnExtent frames = frames_of(ExtentBetween(at, run.pfns.end()));
-      words_.SetRange(at.value(), frames.count.value(),
-                      CellFill(at, RangeFill::Ram(frames.first)));
+      words_.Fill({at, frames.count}, RangeFill::Ram(frames.first));
       at += frames.count;
     }
     at = run.pfns.end();

@@ -58,14 +58,14 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
             usable.value()));
   }
   SIMVISOR_ASSIGN_OR_RETURN(
-      std::unique_ptr<P2mList> list,
-      P2mList::Create(abi, setup.area_end, spec.p2m, params.faults));
+      ListOverWords list,
+      ListOverWords::Create(abi, setup.area_end, spec.p2m, params.faults));
   return std::shared_ptr<Domain>(new Domain(std::move(params), std::move(setup),
                                             boot_pages, std::move(list), pool));
 }
 
 Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
-               std::unique_ptr<P2mList> list, FramePool& pool)
+               ListOverWords list, FramePool& pool)
     : id_(params.id),
       abi_(&AbiOf(params.spec.arch)),
       reach_(abi_->arch == Arch::kX86_32Pae ? FrameReach::kLow
@@ -78,7 +78,8 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       faults_(params.faults),
       name_(spec_.name),
       affinities_(std::move(params.affinities)),
-      list_(std::move(list)),
+      words_(std::move(list.words)),
+      list_(std::move(list.list)),
       vcpus_(spec_.vcpus),
       free_pages_(params.faults),
       balloon_(Pfn(abi_->low_memory_pages)),
@@ -338,7 +339,7 @@ PageCount Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
 
 Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
                           std::vector<MfnExtent>& frames) const {
-  return list_->CollectFrames(pfns.first, pfns.end(), max_runs, frames);
+  return words_->CollectFrames(pfns, max_runs, frames);
 }
 
 absl::Status Domain::CheckAlive() const {

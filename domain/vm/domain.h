@@ -459,7 +459,7 @@ class Domain {
   };
 
   Domain(Params params, MemorySetup setup, PageCount boot_pages,
-         std::unique_ptr<P2mList> list, FramePool& pool);
+         ListOverWords list, FramePool& pool);
 
   // domain.cc
   // Lets Info() show the domain as it is now; a long change may do so on its
@@ -747,7 +747,9 @@ class Domain {
   Shown shown_ ABSL_GUARDED_BY(info_mu_);
 
   mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_, info_mu_);
-  // The pointer is constant; the list has lock-free lookups once booted_.
+  // What each pfn is, and the list over it.  The pointers are constant; lookups
+  // take no lock once booted_.
+  const std::unique_ptr<P2mWords> words_;
   const std::unique_ptr<P2mList> list_;
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
   uint32_t vcpus_ ABSL_GUARDED_BY(mu_);

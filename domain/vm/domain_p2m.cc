@@ -269,8 +269,8 @@ absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
   words.reserve(words.size() + pfns.size());
   if (booted_.load(std::memory_order_acquire) &&
       !dying_.load(std::memory_order_acquire)) {
-    const P2mList::Reader list(*list_);
-    for (const uint64_t pfn : pfns) words.push_back(list.Lookup(Pfn(pfn)));
+    const P2mWords::Reader reader(*words_);
+    for (const uint64_t pfn : pfns) words.push_back(reader.Lookup(Pfn(pfn)));
     return absl::OkStatus();
   }
   absl::ReaderMutexLock lock(&mu_);

@@ -191,8 +191,8 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
                                                              FramePool& pool) {
   const Abi& abi = AbiOf(params.spec.arch);
   SIMVISOR_ASSIGN_OR_RETURN(
-      std::unique_ptr<P2mList> list,
-      P2mList::Create(abi, end, params.spec.p2m, params.faults));
+      ListOverWords list,
+      ListOverWords::Create(abi, end, params.spec.p2m, params.faults));
   list->ExpectImage(end);
   return std::shared_ptr<Domain>(new Domain(
       std::move(params), MemorySetup(), PageCount(0), std::move(list), pool));
@@ -284,7 +284,7 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
   }
   SIMVISOR_RETURN_IF_ERROR(in.status());
   SIMVISOR_ASSIGN_OR_RETURN(
-      std::unique_ptr<P2mList> list,
+      ListOverWords list,
       P2mList::Restore(*abi_, params.spec.p2m,
                        WordsOf(params.spec, planned.ram, end), in, faults_));
   planned.guest.reset(new Domain(std::move(params), MemorySetup(), PageCount(0),

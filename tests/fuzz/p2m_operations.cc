@@ -48,7 +48,7 @@ std::optional<std::string> P2mOperations::Run() {
 void P2mOperations::BuildList() {
   const uint64_t mids = 1 + (bytes_.Byte() >> 3) % 3;
   capacity_ = mids * abi_.mid_span();
-  list_ = *P2mList::Create(abi_, Pfn(capacity_), options_);
+  list_ = *ListOverWords::Create(abi_, Pfn(capacity_), options_);
   model_ = std::make_unique<P2mListModel>(abi_, options_);
   LimitPages();
   const uint64_t pages = 1 + bytes_.Below(6 * abi_.leaf_span());

@@ -90,7 +90,7 @@ class P2mOperations {
   const Abi& abi_;
   const P2mOptions options_;
   LimitedPages source_;
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
   std::unique_ptr<P2mListModel> model_;
   uint64_t left_ = ~uint64_t{0};  // of the model
   uint64_t capacity_ = 0;

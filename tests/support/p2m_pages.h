@@ -37,10 +37,10 @@ class PagesFrom : public PageSource {
 };
 
 // A list of `pages` RAM words, pfn at mfn base + pfn, before relocation.
-inline std::unique_ptr<P2mList> BuiltList(const Abi& abi, uint64_t pages,
-                                          uint64_t base, PageSource& source,
-                                          const P2mOptions& options = {}) {
-  auto list = P2mList::Create(abi, Pfn(8 * abi.mid_span()), options);
+inline ListOverWords BuiltList(const Abi& abi, uint64_t pages, uint64_t base,
+                               PageSource& source,
+                               const P2mOptions& options = {}) {
+  auto list = ListOverWords::Create(abi, Pfn(8 * abi.mid_span()), options);
   EXPECT_TRUE(list.ok());
   EXPECT_TRUE((*list)->Build(PageCount(pages), source).ok());
   (*list)->StoreFrames(Pfn(0), {Mfn(base), PageCount(pages)});

@@ -83,7 +83,7 @@ class ListReplay {
   void SetOneByOne(PfnExtent pfns, const P2mList::RangeFill& fill);
 
   const Abi& abi_;
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
   LimitedSource source_;
   std::map<uint64_t, Pfn> m2p_;  // of the machine, by mfn
   int epoch_ = 0;

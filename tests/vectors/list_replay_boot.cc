@@ -43,7 +43,7 @@ void ListReplay::AddBootTo(Operations& operations) {
 }
 
 void ListReplay::NewList() {
-  list_ = *P2mList::Create(abi_, kCapacity);
+  list_ = *ListOverWords::Create(abi_, kCapacity);
   source_ = LimitedSource();
   m2p_.clear();
   epoch_ = 0;

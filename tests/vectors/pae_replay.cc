@@ -51,7 +51,7 @@ struct PaeGuest {
     spaces = std::make_unique<AddressSpaces>("guest", kernel, *list);
   }
   PagesFrom pages;
-  std::unique_ptr<P2mList> list;
+  ListOverWords list;
   std::unique_ptr<AddressSpaces> spaces;
 };
 

@@ -85,7 +85,7 @@ class AddressSpacesTest : public testing::Test {
   }
 
   PagesFrom list_source_{0, kFirstFree};
-  std::unique_ptr<P2mList> list_ =
+  ListOverWords list_ =
       BuiltList(kAbi, kAbi.mid_span(), kMfnBase, list_source_);
   FreePages free_;
   std::unique_ptr<AddressSpaces> spaces_;

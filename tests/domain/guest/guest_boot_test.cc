@@ -98,7 +98,7 @@ TEST(GuestBootTest, CompactRoomReadsTheSameForFewerPages) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
     const MemorySetup setup = PlanWithRoom(*abi);
     PagesFrom pages[] = {{2000, 100000}, {2000, 100000}};
-    std::unique_ptr<P2mList> lists[2];
+    ListOverWords lists[2];
     for (const int compact : {0, 1}) {
       const auto room =
           compact ? BalloonRoom::kCompact : BalloonRoom::kFaithful;

@@ -146,7 +146,7 @@ TEST(LibraryExtremesTest, ListsOfAnySizeAreMadeOrRefused) {
   for (const uint64_t size : kExtremes) {
     SCOPED_TRACE(size);
     for (const Abi* const abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
-      const auto list = P2mList::Create(*abi, Pfn(size));
+      const auto list = ListOverWords::Create(*abi, Pfn(size));
       if (!list.ok()) {
         EXPECT_THAT(list, Refuses(Code::kResourceExhausted,
                                   Reason::kHostAddressSpaceExhausted));

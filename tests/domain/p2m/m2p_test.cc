@@ -30,7 +30,7 @@ class M2pTest : public testing::TestWithParam<const Abi*> {
 
   const Pfn none_ = Pfn::None();
   PagesFrom pages_;
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
 };
 
 TEST_P(M2pTest, CandidateThatTheListConfirmsIsTheDomainsOwn) {

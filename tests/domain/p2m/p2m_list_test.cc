@@ -48,7 +48,7 @@ TEST(P2mListTest, OneFrameInTwoWordsIsTwoRuns) {
 }
 
 TEST(P2mListTest, ListWithoutPagesForItselfStaysEmpty) {
-  auto list = P2mList::Create(kAbiX86_64, Pfn(kAbiX86_64.mid_span()));
+  auto list = ListOverWords::Create(kAbiX86_64, Pfn(kAbiX86_64.mid_span()));
   ASSERT_TRUE(list.ok());
   PagesFrom pages(1000, 1001);
   EXPECT_FALSE((*list)->Build(PageCount(1024), pages).ok());

@@ -15,10 +15,10 @@ namespace {
 
 constexpr uint64_t kBase = 0x10000;
 
-std::unique_ptr<P2mList> LinearList(const Abi& abi, uint64_t pages,
-                                    uint64_t area, PageSource& source) {
+ListOverWords LinearList(const Abi& abi, uint64_t pages, uint64_t area,
+                         PageSource& source) {
   auto list =
-      P2mList::Create(abi, Pfn(area), {.tools_view = ToolsView::kLinear});
+      ListOverWords::Create(abi, Pfn(area), {.tools_view = ToolsView::kLinear});
   EXPECT_TRUE(list.ok());
   EXPECT_TRUE((*list)->Build(PageCount(pages), source).ok());
   (*list)->StoreFrames(Pfn(0), {Mfn(kBase), PageCount(pages)});

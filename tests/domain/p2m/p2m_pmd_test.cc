@@ -53,7 +53,7 @@ class P2mPmdTest : public testing::TestWithParam<const Abi*> {
 
   const Abi& abi_ = *GetParam();
   PagesFrom source_{1 << 20, 2 << 20};
-  std::unique_ptr<P2mList> list_ = BuiltList(abi_, kPages, 0x10000, source_);
+  ListOverWords list_ = BuiltList(abi_, kPages, 0x10000, source_);
   Recorder recorder_{*list_};
   const Pfn in_mid_1_{abi_.mid_span() + 77};
 };

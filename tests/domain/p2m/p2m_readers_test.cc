@@ -120,7 +120,7 @@ class ListRound {
  public:
   ListRound(const Abi& abi, uint64_t seed) : abi_(abi), random_(seed) {
     const uint64_t area = 3 * abi_.mid_span();
-    auto list = P2mList::Create(abi_, Pfn(area));
+    auto list = ListOverWords::Create(abi_, Pfn(area));
     EXPECT_THAT(list, IsOk());
     list_ = *std::move(list);
     const uint64_t pages = abi_.mid_span() / 2 + Pick(abi_.mid_span());
@@ -259,7 +259,7 @@ class ListRound {
   const Abi& abi_;
   std::mt19937_64 random_;
   YieldingPages source_;
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
   std::vector<Pfn> watched_;
   std::unique_ptr<WordHistory> history_;
   std::vector<Generation> generations_;

@@ -73,7 +73,7 @@ class ListUnderTest {
 
   void Boot() {
     const uint64_t capacity = 3 * abi_.mid_span();
-    auto list = P2mList::Create(abi_, Pfn(capacity));
+    auto list = ListOverWords::Create(abi_, Pfn(capacity));
     ASSERT_THAT(list, IsOk());
     list_ = *std::move(list);
     const uint64_t pages = 1 + Pick(5 * kAbiX86_64.mid_span() / 4);
@@ -223,7 +223,7 @@ class ListUnderTest {
   const Abi& abi_;
   std::mt19937_64 random_;
   LimitedPages source_;
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
   std::unique_ptr<P2mListModel> model_;
 };
 

@@ -35,7 +35,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
 
   const Abi& abi_;
   PagesFrom source_{0, uint64_t{1} << 16};
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
 };
 
 TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {

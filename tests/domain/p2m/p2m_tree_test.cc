@@ -37,7 +37,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   uint64_t Top() const { return kBase + list_->top_page().value(); }
 
   PagesFrom pages_;
-  std::unique_ptr<P2mList> list_;
+  ListOverWords list_;
 };
 
 TEST_P(P2mTreeTest, TopNamesTheMidAndMidMissingForTheRest) {
