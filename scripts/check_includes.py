@@ -4,8 +4,9 @@
 ROOMS lists the folders (rooms) from the bottom up, with the folders that each
 may include besides itself and base/.  A room can only name rooms above it in
 the list, so the list cannot contain a cycle.  A file must not include itself
-through others either.  Only the rooms of RPC_ROOMS may use gRPC and protobuf, and only
-the sources of CLI11_SOURCES include CLI11, which takes seconds to compile.
+through others either.  Only the rooms of RPC_ROOMS may use gRPC and protobuf,
+and only the sources of CLI11_SOURCES include CLI11, which takes seconds to
+compile.
 """
 
 import pathlib

@@ -63,9 +63,9 @@ void MeasureAs(Pattern pattern, benchmark::State& state, uint64_t pages,
 
 void LookInList(benchmark::State& state, Pattern pattern, uint64_t gib,
                 Shape shape) {
-  const P2mList::Reader list(ListOf(gib, shape));
+  const P2mWords::Reader words(ListOf(gib, shape).words());
   MeasureAs(pattern, state, gib * kPagesPerGiB,
-            [=](uint64_t pfn) { return list.Lookup(Pfn(pfn)).raw(); });
+            [=](uint64_t pfn) { return words.Lookup(Pfn(pfn)).raw(); });
 }
 
 void LookInArray(benchmark::State& state, Pattern pattern, uint64_t gib,

@@ -15,6 +15,7 @@
 
 #include "bench/baselines/three_level_tree.h"
 #include "bench/baselines/word_array.h"
+#include "domain/p2m/p2m_codec.h"
 #include "domain/p2m/p2m_list.h"
 
 namespace simvisor::bench {
@@ -34,7 +35,7 @@ constexpr uint64_t ScatteredFrame(uint64_t pfn, uint64_t pages) {
 
 // A relocated list.
 // REQUIRES: `gib` is a power of 2; also for the functions below.
-std::unique_ptr<P2mList> NewList(uint64_t gib, Shape shape);
+ListOverWords NewList(uint64_t gib, Shape shape);
 
 const P2mList& ListOf(uint64_t gib, Shape shape);
 const WordArray& ArrayOf(uint64_t gib, Pages pages);

@@ -1,185 +1,87 @@
 // The pfn -> mfn list of one PV guest, as arch/x86/xen/p2m.c keeps it.
 //
-// The list lives in two phases.  Before relocation it is the domain builder's:
-// a plain array of the domain's initial pages.  Relocate() turns it into the
-// linear, virtually mapped area, whose holes share two constant leaves, after
-// which the set path may give leaves and mids pages of their own.  A tree of
-// frames (mfn_list_list) beside it serves tools.
+// Relocate() makes it of the list that the domain's builder has left
+// (BuilderList): the linear, virtually mapped area, whose holes share two
+// constant leaves, and in which the set path may give leaves and mids pages of
+// their own.
 //
-// Three parts: the words (CompactWords; every word as a lookup answers it, so
-// shared identity leaves hold identity words here), the shape (LeafMap), and
-// the guest pages it is made of (StructurePages).  Structure, order of
+// It is a shape over the words of its domain (P2mWords): which leaf and mid has
+// a page of its own, and which guest pages that takes (P2mShape).  Beside it
+// are pages by which tools find the leaves (ToolsPages).  Structure, order of
 // allocation and results are those of Linux; how words are stored never shows.
 //
 // Rules are named A1 to A12 after the sections of the p2m semantics they come
 // from: A4 lookup, A6 set, A7 relocation, A8 tree, A9 save and restore, A10
 // identity, A11 dump.  docs/p2m.md restates them.
 //
-// Thread safety: after Relocate(), Lookup() may be called from any thread at
-// any time and takes no lock; p2m_size() and generation() likewise.  Callers
-// serialise everything else; Domain does so with its mutex.
-//
-// Words from stored_end_ on are not stored: after relocation, those of the area
-// and those past it alike are identity, until one is set.
-//
-// A lookup overlaps a writer safely because it reads four things alone: the
-// words, for which CompactWords states the argument; stored_end_, an atomic
-// that grows when all the words below it are there, as identity words, and
-// before one of them is set; and, from there on, abi_ and relocated_, which do
-// not change any more (the extra regions count before relocation only).  Shape
-// and pages change behind the words' back: a leaf or mid that becomes private
-// reads as before, word by word.  Words are never taken away, not even when the
-// domain is destroyed, so whoever keeps the list alive may look on and finds
-// what it held last.
-//
-// The generation is odd from before the first to after the last change of a
-// replacement.  It only grows, but that publishing the tree resets it to 0.
+// Thread safety: Lookup() may be called from any thread at any time and takes
+// no lock; p2m_size() and generation() likewise: they read the words only.
+// Shape and pages change behind the words' back: a leaf or mid that becomes
+// private reads as before, word by word.  Callers serialise everything else;
+// Domain does so with its mutex.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "base/allocation_faults.h"
-#include "domain/collections/compact_words.h"
 #include "domain/collections/extent_set.h"
-#include "domain/collections/state_codec.h"
+#include "domain/p2m/builder_list.h"
 #include "domain/p2m/leaf_map.h"
 #include "domain/p2m/p2m_options.h"
+#include "domain/p2m/p2m_shape.h"
 #include "domain/p2m/p2m_summary.h"
+#include "domain/p2m/p2m_words.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
+#include "domain/p2m/relocation_plan.h"
 #include "domain/p2m/structure_pages.h"
+#include "domain/p2m/tools_pages.h"
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
 
-// One past the last pfn of the area of a list that manages pfns below max_pfn
-// and is sized for `limit` pfns at least: both rounded up to whole mids (A7).
-Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit);
-
 class P2mList {
  public:
-  // Asked now and then; a status other than OK ends the call and is its result.
-  using Stop = absl::FunctionRef<absl::Status()>;
+  using RangeFill = simvisor::RangeFill;
 
-  // What the words of a range become: all INVALID, each IDENTITY(pfn), or RAM
-  // at consecutive frames.
-  struct RangeFill {
-    P2mClass p2m_class;  // kMissing, kIdentity or kRam
-    Mfn first_mfn;       // of kRam
+  // A7: moves the builder's list to its area, RelocationPlan::area_end(), then
+  // sets every pfn of the extra regions INVALID.  RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED if `source` runs dry: there is no list any more, as
+  // for the guest that would stop there.
+  // REQUIRES: the area fits the capacity of the words.
+  static absl::StatusOr<std::unique_ptr<P2mList>> Relocate(
+      BuilderList from, const P2mOptions& options, Pfn limit,
+      PageSource& source);
 
-    static RangeFill Missing() { return {P2mClass::kMissing, Mfn()}; }
-    static RangeFill Identity() { return {P2mClass::kIdentity, Mfn()}; }
-    static RangeFill Ram(Mfn first) { return {P2mClass::kRam, first}; }
-  };
+  P2mList(const P2mList&) = delete;
+  P2mList& operator=(const P2mList&) = delete;
 
-  // What a slot of the tree holds (A8).  kStale: a top slot behind the area,
-  // which no build has rewritten since every mfn changed.
-  enum class TopSlot { kOwn, kMidMissing, kStale };
-  enum class MidSlot { kLeaf, kMissing, kIdentity };
+  const Abi& abi() const { return shape_.abi; }
 
-  // An empty list whose area may grow to `capacity` pfns.
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see CompactWords for
-  // `faults`.
-  static absl::StatusOr<std::unique_ptr<P2mList>> Create(
-      const Abi& abi, Pfn capacity, const P2mOptions& options = {},
-      AllocationFaults* faults = nullptr);
-
-  const Abi& abi() const { return *abi_; }
-  const P2mOptions& options() const { return options_; }
-
-  // --- Before relocation -----------------------------------------------------
-
-  // Makes the builder's list for nr_pages pages, all words INVALID, in pages of
-  // `source`.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED leaves the list empty.
-  // REQUIRES: called first, once; nr_pages fits the capacity.
-  absl::Status Build(PageCount nr_pages, PageSource& source);
-
-  // Stands in for Build() before frames arrive out of an image that ends at
-  // `end`: a list without pages of its own, all words INVALID.
-  // REQUIRES: called first, once; `end` fits the capacity.
-  void ExpectImage(Pfn end);
-  // Notes the RAM pages of `leaves`, by leaf, as the builder's list: that of a
-  // kernel which is not ours.  Pages named twice count for the first leaf.
-  // After a failure the list is of no use.
-  absl::Status AdoptBuilderPages(absl::Span<const uint64_t> leaves, Stop stop);
-
-  // Adds room to balloon, which may be empty; max_pfn becomes its end, also
-  // where that is less.  Room that the area does not reach in the end is none.
-  void AddExtraRegion(PfnExtent pfns);
-  // Takes pfns out of the room again.
-  void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
+  // Room to balloon that the kernel keeps; it may take pfns out again.
   const PfnSet& extra_regions() const { return extra_; }
-  // Notes that frames will be placed at `pfns` once the list is published; for
-  // PagesToBoot() alone.
-  void ExpectFramesAt(PfnExtent pfns) { expected_.Add(pfns); }
+  void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
 
-  // A10: makes words of [start, end), cut at p2m_size(), identity, and returns
-  // how many; 0 if start is past the list or past end.  RAM words are
-  // overwritten: the caller has moved or freed their frames.
-  // FAILED_PRECONDITION after relocation.
-  absl::StatusOr<PageCount> SetRangeIdentity(Pfn start, Pfn end);
+  // --- Words of private leaves -----------------------------------------------
 
-  // Pages that Relocate(limit), the first PublishToTools() and the frames that
-  // are expected take from a source.
-  PageCount PagesToBoot(Pfn limit) const;
-
-  // A7: moves the list to its area, AreaEnd(abi(), max_pfn(), limit), then sets
-  // every pfn of the extra regions INVALID.  RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED if `source` runs dry; the list is then unfit for
-  // use, as the guest that would stop there. REQUIRES: AreaEnd() fits the
-  // capacity; not relocated yet.
-  absl::Status Relocate(Pfn limit, PageSource& source);
-
-  bool relocated() const { return relocated_; }
-
-  // --- Words of private leaves, in both phases -------------------------------
-
-  // Store RAM words, or INVALID ones: what the builder does, and the balloon.
-  // REQUIRES: pfns are below p2m_size(), in private leaves after relocation.
-  void StoreFrames(Pfn first, MfnExtent frames);
-  // The same for one extent after the other.
+  // Store RAM words of one extent after the other, or INVALID ones: what the
+  // balloon does.
+  // REQUIRES: pfns are below p2m_size(), in private leaves.
   void StoreFrames(Pfn first, absl::Span<const MfnExtent> frames);
-  void ClearFrames(PfnExtent pfns);
+  void Clear(PfnExtent pfns);
 
   // --- Lookups ---------------------------------------------------------------
 
   // A4, flagged: any pfn has an answer.
-  P2mWord Lookup(Pfn pfn) const {
-    if (pfn.value() < stored_end_.load(std::memory_order_acquire)) {
-      return FromCell(words_.Get(pfn.value()));
-    }
-    return LookupUnstored(pfn);
-  }
-
-  // Lookup() for many pfns; see CompactWords::Reader.
-  // REQUIRES: relocated(), and the list stays while it is used.
-  class Reader {
-   public:
-    explicit Reader(const P2mList& list)
-        : words_(list.words_.reader()),
-          stored_end_(list.stored_end_.load(std::memory_order_acquire)) {}
-
-    P2mWord Lookup(Pfn pfn) const {
-      if (pfn.value() < stored_end_) return FromCell(words_.Get(pfn.value()));
-      return P2mWord::Identity(pfn);
-    }
-
-   private:
-    CompactWords::Reader words_;
-    uint64_t stored_end_;
-  };
+  P2mWord Lookup(Pfn pfn) const { return shape_.words.Lookup(pfn); }
+  const P2mWords& words() const { return shape_.words; }
 
   // The stored word: INVALID in shared leaves.  REQUIRES: pfn < p2m_size().
   P2mWord Raw(Pfn pfn) const;
@@ -188,34 +90,17 @@ class P2mList {
   // REQUIRES: pfn < end <= p2m_size().
   P2mRun RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const;
 
-  // Appends the frames of the RAM words of [pfn, end), in pfn order, looking at
-  // about max_runs runs at most; returns the pfn to go on from.
-  // REQUIRES: pfn < end <= p2m_size().
-  Pfn CollectFrames(Pfn pfn, Pfn end, size_t max_runs,
-                    std::vector<MfnExtent>& frames) const;
-
-  Backing MidBacking(uint64_t mid) const { return shape_.MidBacking(mid); }
-  // REQUIRES: relocated().
-  Backing LeafBacking(uint64_t leaf) const;
-
-  Pfn p2m_size() const {
-    return Pfn(p2m_size_.load(std::memory_order_acquire));
-  }
-  // Largest pfn managed, plus one.
-  Pfn max_pfn() const { return max_pfn_; }
+  Pfn p2m_size() const { return shape_.words.size(); }
   // The hint that tools see as max_pfn (xen_p2m_last_pfn).
   Pfn last_pfn() const { return last_pfn_; }
-  // Odd while the mapping changes; moves by 2 per replaced PTE page and leaf.
-  uint64_t generation() const {
-    return generation_.load(std::memory_order_acquire);
-  }
+  uint64_t generation() const { return shape_.words.generation(); }
 
   P2mSummary Summary() const;
 
-  // --- Set (A6); after relocation --------------------------------------------
+  // --- Set (A6) --------------------------------------------------------------
 
   // Stores `word` if that takes no new page; returns whether the list now reads
-  // it.  Before relocation it always does, below p2m_size().
+  // it.
   bool TrySet(Pfn pfn, P2mWord word);
 
   // As TrySet(), but gives the leaf a page of its own if it has to.
@@ -252,67 +137,26 @@ class P2mList {
 
   // --- What tools see (A8, B1) -----------------------------------------------
 
-  // Builds what options().tools_view says, or, if it is there, brings it up to
-  // date without taking pages; the generation starts from 0 again.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
-  absl::Status PublishToTools(PageSource& source);
-  // False from ReplaceFrames() until the next publication, and before the
-  // first.
-  bool tools_fresh() const { return tools_fresh_; }
-  // FAILED_PRECONDITION P2M_TREE_STALE unless tools_fresh().
+  // Makes the pages that tools read, or, if they are there, brings them up to
+  // date without taking any; the generation starts from 0 again.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: the list is unfit for use, as
+  // the guest that would stop there.
+  absl::Status Publish(PageSource& source);
+  // Whether tools may read it: from Publish() to MakeStale().
+  bool fresh() const { return fresh_; }
+  // A9: the words have other frames than tools were told.
+  void MakeStale();
+  // FAILED_PRECONDITION P2M_TREE_STALE unless fresh().
   absl::StatusOr<ToolsRoot> FindToolsRoot() const;
-
-  // --- Tree (A8) -------------------------------------------------------------
-
-  // Builds the tree, or, if there is one, rewrites it without taking pages.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
-  absl::Status BuildTree(PageSource& source);
-  bool tree_built() const { return !top_page_.is_none(); }
-  Pfn top_page() const { return top_page_; }
-
-  TopSlot TopSlotAt(uint64_t slot) const;
-  // REQUIRES: TopSlotAt(top) is kOwn.
-  MidSlot MidSlotAt(uint64_t top, uint64_t slot) const;
-
-  // A9: gives every RAM word a new frame; what tools see is stale afterwards.
-  // `frames_of` is asked for the frames of pfns in ascending order and answers
-  // for the first of them, or for as many as lie in consecutive frames.
-  // FAILED_PRECONDITION PFN_NOT_RAM if there is a foreign word; nothing has
-  // changed then.
-  absl::Status ReplaceFrames(absl::FunctionRef<MfnExtent(PfnExtent)> frames_of);
-
-  // --- Saved and restored guests (p2m_state.cc)
-  // -------------------------------
-
-  // Appends what the guest's kernel knows of its list beside the frames; after
-  // a failure `out` is of no use.
-  // REQUIRES: relocated(), and no foreign word.
-  absl::Status Encode(StateWriter& out, Stop stop) const;
-  // What is known of a list before its notes are read.
-  struct RestoredWords {
-    const PfnSet& ram;  // below `end`
-    Pfn end;            // what last_pfn() must be
-    // Bounds of p2m_size(), the upper one within what `abi` manages.
-    Pfn least_size;
-    Pfn most_size;
-  };
-  // The list that Encode() saw, stale for tools, as ReplaceFrames() leaves it.
-  // Its RAM words have numbers that mean nothing until TakeFrames().
-  // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes make none; the status of the
-  // reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
-  static absl::StatusOr<std::unique_ptr<P2mList>> Restore(
-      const Abi& abi, const P2mOptions& options, const RestoredWords& words,
-      StateReader& in, AllocationFaults* faults = nullptr);
-  // Gives the RAM words the frames that `from`, an unrelocated list, has for
-  // them.  REQUIRES: `from` has RAM words for these pfns and no others; after a
-  // failure the list is of no use.
-  absl::Status TakeFrames(const P2mList& from, Stop stop);
+  const ToolsPages& tools() const { return *tools_; }
 
   // --- The area's PMD entries, pte_page_span() pfns each ---------------------
 
-  uint64_t pmd_entries() const { return shape_.mids() * abi_->pmds_per_mid; }
+  uint64_t pmd_entries() const {
+    return shape_.map.mids() * abi().pmds_per_mid;
+  }
   // The PTE page that an entry names, which may be one of the two shared ones.
-  // REQUIRES: relocated(); entry < pmd_entries().
+  // REQUIRES: entry < pmd_entries().
   Pfn PtePageAt(uint64_t entry) const;
   // The word of `pfn` as page tables show it whose entry for it names
   // `pte_page`; it differs from Lookup() if that entry is out of date.
@@ -324,94 +168,47 @@ class P2mList {
 
   // --- The pages it is made of -----------------------------------------------
 
-  const StructurePages& structure() const { return pages_; }
-  // The page of a leaf, shared ones included.  REQUIRES: relocated().
-  Pfn LeafPageAt(uint64_t leaf) const;
-  // The page of the structure's root of page tables.
-  // REQUIRES: published, in the linear view.
-  Pfn table_root() const { return upper_tables_.front(); }
+  const P2mShape& shape() const { return shape_; }
+  const StructurePages& structure() const { return shape_.pages; }
   // 1 to 4 for a page-table page, from the PTE pages up; 0 for any other page.
   int TableLevel(Pfn pfn) const;
 
   // Fills `page` with what structure page `pfn` holds: words, mfns of a tree
   // page, or page-table entries.  False if it is not a page of the structure.
-  bool RenderPage(Pfn pfn, absl::Span<char> page) const;
+  bool Render(Pfn pfn, absl::Span<char> page) const;
 
   // Checks shape against words: private leaves in private mids only, shared
   // leaves uniform, tree pages where they belong.  INTERNAL with a finding.
   absl::Status CheckInvariants() const;
 
  private:
-  friend class P2mListDecoder;
+  friend class P2mDecoder;
 
-  P2mList(const Abi& abi, const P2mOptions& options, CompactWords words);
+  P2mList(P2mWords& words, ToolsView view);
 
-  // A cell is word + 1, so that a zero cell is INVALID and numbers still count
-  // up from cell to cell.
-  static P2mWord FromCell(uint64_t cell) { return P2mWord::FromRaw(cell - 1); }
-  static uint64_t ToCell(P2mWord word) { return word.raw() + 1; }
-  static CompactWords::Fill CellFill(Pfn first, const RangeFill& fill);
-
-  void EncodeMids(StateWriter& out) const;
-  void EncodePages(StateWriter& out) const;
-  void EncodeReusedLeaves(StateWriter& out) const;
-  absl::Status EncodeIdentity(StateWriter& out, Stop stop) const;
-
-  P2mWord LookupUnstored(Pfn pfn) const;
-  // The cells of words that are identity.
-  static CompactWords::Fill IdentityCells(Pfn first) {
-    return CellFill(first, RangeFill::Identity());
-  }
-  // As CompactWords::RunAt() and ForEachRun(), of all words of the list.
-  CompactWords::Run CellsAt(Pfn first, Pfn limit) const;
-  template <typename Visit>
-  void ForEachRun(Pfn first, Pfn limit, Visit visit) const;
-  // Sets words of [first, first + count), below p2m_size(); identity words that
-  // are not stored stay so.
-  void SetWords(Pfn first, PageCount count, const RangeFill& fill);
-  // Has all words below `end` stored.  REQUIRES: end <= p2m_size().
-  void StoreUpTo(Pfn end);
-  // The first mid from which on relocation leaves nothing but shared identity.
-  uint64_t IdentityMids(Pfn area_end) const;
-  // Sets p2m_size_, with words stored below `stored_end`.
-  void SetSize(Pfn size, Pfn stored_end);
-  uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }
-  uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_->mid_span(); }
-  Mfn FrameOf(Pfn page) const { return Mfn(Lookup(page).Number()); }
-
-  // Adds the mid's private leaves to the count.
-  absl::Status CheckMid(uint64_t mid, uint64_t& private_leaves) const;
-  absl::Status CheckShared(uint64_t leaf, uint64_t count) const;
-  // The words that begin a run of cells, as many as are a run of words.
-  static P2mRun ToWords(const CompactWords::Run& cells);
+  // p2m_list.cc
   P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
   void CountMid(uint64_t mid, P2mSummary& sum) const;
+  // The pages of the structure, by what they are for.
+  void CountPages(P2mSummary& sum) const;
+  // Adds the mid's private leaves to the count.
+  absl::Status CheckMid(uint64_t mid, uint64_t& private_leaves) const;
+  absl::Status CheckSharedMid(uint64_t mid) const;
+  absl::Status CheckSharedLeaves(uint64_t leaf, uint64_t count) const;
+  void RenderPte(uint64_t number, absl::Span<char> page) const;
 
-  struct LeafRun {
-    Backing backing;
-    uint64_t count;
-  };
-  // A7 for one mid of the area: one whole-mid run if it is shared.
-  std::vector<LeafRun> ClassifyMid(uint64_t mid) const;
-  // Pfns from `pfn` on that are of its element class, cut at `end`; one piece
-  // of them, and the whole.
-  PageCount ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
-  PageCount ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
-  bool ReusesBuilderPages() const { return abi_->arch == Arch::kX86_32Pae; }
-  // Whether `leaf`, if it is private, is a page of the builder's.
-  bool ReusesBuilderPage(uint64_t leaf) const {
-    return ReusesBuilderPages() && leaf < builder_leaves_;
-  }
+  // p2m_relocate.cc
+  // The rest of Relocate(), with an empty list.
+  absl::Status MoveFrom(const BuilderList& from, const RelocationPlan& plan,
+                        PageSource& source);
+  absl::Status RelocateMid(const BuilderList& from, const RelocationPlan& plan,
+                           uint64_t mid, PageSource& source);
+  // Makes private leaves of the builder's pages for them.
+  void KeepBuilderPages(const BuilderList& from, uint64_t first_leaf,
+                        uint64_t count);
 
-  absl::Status RelocateMid(uint64_t mid, PageSource& source);
-  void ReturnBuilderPages(PageSource& source);
-  void ReuseBuilderPages(uint64_t first_leaf, uint64_t count);
-  uint64_t LeavesIn(const PfnSet& pfns, PfnExtent within) const;
-
-  absl::StatusOr<Pfn> TakePage(PageRole role, uint64_t index,
-                               PageSource& source);
+  // p2m_set.cc
   absl::Status MakeMidPrivate(uint64_t mid, PageSource& source);
-  absl::Status EnsureTreeMid(uint64_t mid, PageSource& source);
   // Gives shared leaves [first, first + count) of one private mid pages;
   // returns how many got one.
   uint64_t TakeLeaves(uint64_t first, uint64_t count, PageSource& source);
@@ -420,61 +217,18 @@ class P2mList {
   // after a failure how far it came; it stays if that is nowhere.
   absl::Status PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
                              PageSource& source, Pfn* ready);
-  // Shared leaves of one backing from `leaf` on, within its mid.
-  uint64_t SharedLeaves(uint64_t leaf) const;
   absl::Status CheckFits(PfnExtent pfns) const;
+  bool IsPrivate(Pfn pfn) const {
+    return !shape_.map.LeafPage(shape_.LeafOf(pfn)).is_none();
+  }
   void RaiseLastPfn(Pfn pfn);
-  // Around the replacement of PTE pages or leaves; nobody sees the generation
-  // before the list has been relocated.
-  void BeginReplacement();
-  void EndReplacement(uint64_t replaced);
 
-  void RenderLeaf(uint64_t leaf, absl::Span<char> page) const;
-  void RenderPte(uint64_t number, absl::Span<char> page) const;
-  void RenderTop(bool by_pointer, absl::Span<char> page) const;
-  void RenderTreeMid(uint64_t mid, absl::Span<char> page) const;
-  uint64_t PteFor(Pfn leaf_page, bool writable) const;
-
-  // Pages above the PTE pages of an area, and how many are of level 2.
-  uint64_t UpperTables(Pfn area_end) const;
-  uint64_t LevelTwoPages(Pfn area_end) const;
-  absl::Status BuildPageTables(PageSource& source);
-  void MarkPublished();
-  void RenderUpperTable(uint64_t index, absl::Span<char> page) const;
-  void RenderLevelTwo(uint64_t number, absl::Span<char> page) const;
-
-  const Abi* abi_;
-  P2mOptions options_;
+  P2mShape shape_;
+  const std::unique_ptr<ToolsPages> tools_;
   PmdListener* pmd_listener_ = nullptr;  // borrowed; null for nobody
-  CompactWords words_;
-  std::atomic<uint64_t> p2m_size_ = 0;
-  std::atomic<uint64_t> stored_end_ = 0;  // at most p2m_size_
-  std::atomic<uint64_t> generation_ = 0;
-
-  Pfn max_pfn_;
   Pfn last_pfn_;
   PfnSet extra_;
-  PfnSet expected_;
-  bool relocated_ = false;
-  LeafMap shape_;
-  StructurePages pages_;
-  std::vector<PfnExtent> builder_pages_;
-  uint64_t builder_leaves_ = 0;
-
-  Pfn missing_leaf_ = Pfn::None();
-  Pfn identity_leaf_ = Pfn::None();
-  Pfn missing_pte_ = Pfn::None();
-  Pfn identity_pte_ = Pfn::None();
-  Pfn mid_missing_ = Pfn::None();
-  Pfn top_page_ = Pfn::None();
-  Pfn top_pointer_page_ = Pfn::None();
-  std::vector<Pfn> upper_tables_;  // from the root down
-  bool tools_fresh_ = false;
-  bool frames_replaced_ = false;
-  uint64_t pte_pages_ = 0;
-  uint64_t tree_mid_pages_ = 0;
-  uint64_t leaf_pages_ = 0;
-  uint64_t reused_leaves_ = 0;  // of leaf_pages_, in pages of the builder
+  bool fresh_ = false;
 };
 
 }  // namespace simvisor

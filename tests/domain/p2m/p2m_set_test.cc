@@ -23,8 +23,8 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
  protected:
   P2mSetTest() : abi_(AbiOf(GetParam())) {
     list_ = BuiltList(abi_, abi_.mid_span(), kBase, source_);
-    EXPECT_THAT(list_->Relocate(Pfn(4 * abi_.mid_span()), source_), IsOk());
-    EXPECT_THAT(list_->BuildTree(source_), IsOk());
+    EXPECT_THAT(list_.Relocate(Pfn(4 * abi_.mid_span()), source_), IsOk());
+    EXPECT_THAT(list_->Publish(source_), IsOk());
   }
   ~P2mSetTest() override { EXPECT_THAT(list_->CheckInvariants(), IsOk()); }
 
@@ -35,7 +35,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
 
   const Abi& abi_;
   PagesFrom source_{0, uint64_t{1} << 16};
-  std::unique_ptr<P2mList> list_;
+  TestList list_;
 };
 
 TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
@@ -52,7 +52,7 @@ TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
 
 TEST_P(P2mSetTest, TrySetOfWhatIsReadAlreadySucceeds) {
   EXPECT_TRUE(list_->TrySet(Identity(), P2mWord::Identity(Identity())));
-  EXPECT_EQ(list_->LeafBacking(Identity().value() / abi_.leaf_span()),
+  EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kIdentity);
 }
 
@@ -104,7 +104,7 @@ TEST_P(P2mSetTest, NothingFoldsBack) {
   ASSERT_THAT(list_->Set(Identity(), P2mWord::Identity(Identity()), source_),
               IsOk());
   EXPECT_EQ(structure(), before);
-  EXPECT_EQ(list_->LeafBacking(Identity().value() / abi_.leaf_span()),
+  EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kPrivate);
 }
 
@@ -113,7 +113,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
     SCOPED_TRACE(absl::StrCat(have, " pages"));
     // Each try in a mid that is still shared.
     const Pfn pfn((1 + have % 3) * abi_.mid_span() + 40);
-    if (list_->LeafBacking(pfn.value() / abi_.leaf_span()) !=
+    if (list_->shape().LeafBacking(pfn.value() / abi_.leaf_span()) !=
         Backing::kIdentity) {
       continue;
     }
@@ -137,7 +137,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
 
 TEST_P(P2mSetTest, AllocEntryChangesNoWord) {
   ASSERT_THAT(list_->AllocEntry(Identity(), source_), IsOk());
-  EXPECT_EQ(list_->LeafBacking(Identity().value() / abi_.leaf_span()),
+  EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kPrivate);
   for (const uint64_t offset : {0, 1, 100}) {
     const Pfn pfn = Identity() + PageCount(offset);
@@ -178,9 +178,8 @@ INSTANTIATE_TEST_SUITE_P(BothAbis, P2mSetTest,
 
 TEST(P2mSetPaeTest, NumbersThatA32BitWordCannotHoldAreRefused) {
   PagesFrom source(0, uint64_t{1} << 16);
-  const auto list =
-      BuiltList(kAbiX86_32Pae, kAbiX86_32Pae.mid_span(), kBase, source);
-  ASSERT_THAT(list->Relocate(Pfn(0), source), IsOk());
+  auto list = BuiltList(kAbiX86_32Pae, kAbiX86_32Pae.mid_span(), kBase, source);
+  ASSERT_THAT(list.Relocate(Pfn(0), source), IsOk());
   EXPECT_THAT(list->Set(Pfn(1), P2mWord::Ram(Mfn(uint64_t{1} << 30)), source),
               IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
                       HasSubstr("0x40000000")));
