@@ -44,6 +44,7 @@
 #include "domain/e820/e820.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/host/pci_owners.h"
+#include "domain/units/operation.h"
 #include "domain/units/units.h"
 #include "domain/vm/domain.h"
 #include "domain/vm/domain_types.h"
@@ -180,11 +181,13 @@ class Host {
 
   // Domain::UnmapForeign(); a dying owner whose last frame goes with it goes
   // too.
-  absl::Status UnmapForeign(const DomainSelector& selector,
-                            absl::Span<const uint64_t> pfns, StopCheck stop,
+  absl::Status UnmapForeign(const Operation& operation,
+                            const DomainSelector& selector,
+                            absl::Span<const uint64_t> pfns,
                             ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status UnmapForeign(const std::shared_ptr<Domain>& domain,
-                            absl::Span<const uint64_t> pfns, StopCheck stop,
+  absl::Status UnmapForeign(const Operation& operation,
+                            const std::shared_ptr<Domain>& domain,
+                            absl::Span<const uint64_t> pfns,
                             ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ALREADY_EXISTS NAME_IN_USE, INVALID_ARGUMENT NAME_INVALID,

@@ -100,14 +100,14 @@ Domain::ChangeLock::~ChangeLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   domain_->mu_.Unlock();
 }
 
-absl::Status Domain::Populate(StopCheck stop) {
+absl::Status Domain::Populate(const Operation& operation) {
   const ChangeLock lock(this);
   const PfnSet usable = UsablePages(spec_.e820, spec_.memory);
   for (const auto& [first, end] : usable.extents()) {
     free_pages_.Return(ExtentBetween(first, end));
   }
   absl::Status status = list_->Build(spec_.memory, free_pages_);
-  if (status.ok()) status = GiveInitialFrames(stop);
+  if (status.ok()) status = GiveInitialFrames(operation.stop);
   if (!status.ok()) {
     std::vector<DomainId> drained;  // it has mapped nothing
     Die(&drained);
@@ -140,12 +140,13 @@ absl::Status Domain::Boot() {
   const PageCount needed = std::min(PagesStillToBoot(), free_pages_.count());
   const FreePages::Settled pages(free_pages_, needed);
   if (pages.count() < needed) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: boot: its guest needs %d pages for its p2m "
-                        "list and got %d; try again, or create it with more "
-                        "memory",
-                        id_.value(), needed.value(), pages.count().value()));
+    return Context(id_, "boot")
+        .Refuse(
+            absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+            "",
+            absl::StrFormat("its guest needs %d pages for its p2m list and got "
+                            "%d; try again, or create it with more memory",
+                            needed.value(), pages.count().value()));
   }
   SIMVISOR_ASSIGN_OR_RETURN(
       BootResult result, BootGuest(*list_, setup_, area_limit_, free_pages_));
@@ -251,19 +252,20 @@ void Domain::Rename(absl::string_view name) {
   name_ = std::string(name);
 }
 
-absl::StatusOr<DomainState> Domain::Pause() {
+absl::StatusOr<DomainState> Domain::Pause(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("pause"));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(Context(id_, operation.name)));
   if (state_ == DomainState::kRunning) state_ = DomainState::kPaused;
   return state_;
 }
 
-absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
+absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("unpause"));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("unpause"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
   if (state_ == DomainState::kRunning) return state_;
-  SIMVISOR_RETURN_IF_ERROR(stop());
+  SIMVISOR_RETURN_IF_ERROR(operation.stop());
   if (state_ == DomainState::kBuilt) {
     SIMVISOR_RETURN_IF_ERROR(Boot());
   } else if (!list_->tools_fresh()) {
@@ -273,11 +275,12 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   state_ = DomainState::kRunning;
   Show();
   // The guest runs, however far its driver got before it was stopped.
-  ReadTarget(stop).IgnoreError();
+  ReadTarget(operation.stop).IgnoreError();
   return state_;
 }
 
-absl::StatusOr<PageCount> Domain::Destroy(std::vector<DomainId>* drained) {
+absl::StatusOr<PageCount> Domain::Destroy(const Operation&,
+                                          std::vector<DomainId>* drained) {
   const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   return Die(drained);
@@ -360,34 +363,30 @@ absl::Status Domain::DyingError(PageCount held) const {
                       id_.value(), until));
 }
 
-absl::Status Domain::CheckOwnKernel(absl::string_view operation) const {
+absl::Status Domain::CheckOwnKernel(const Context& context) const {
   if (!foreign_kernel_) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown,
-      absl::StrFormat("domain %d: %s: it was restored from an image of a guest "
-                      "whose kernel is not simulated, so it cannot run; its "
-                      "memory and p2m words can be read",
-                      id_.value(), operation));
+  return context.Refuse(
+      absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown, "",
+      "it was restored from an image of a guest whose kernel is not simulated, "
+      "so it cannot run; its memory and p2m words can be read");
 }
 
-absl::Status Domain::CheckBooted(absl::string_view operation) const {
+absl::Status Domain::CheckBooted(const Context& context) const {
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(operation));
+  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
   if (state_ != DomainState::kBuilt) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotBooted,
-      absl::StrFormat("domain %d: %s: its guest has not booted; unpause it",
-                      id_.value(), operation));
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kDomainNotBooted, "",
+                        "its guest has not booted; unpause it");
 }
 
-absl::Status Domain::CheckRunning(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
+absl::Status Domain::CheckRunning(const Context& context) const {
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
   if (state_ == DomainState::kRunning) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
-      absl::StrFormat("domain %d: %s: its guest does not run, so its balloon "
-                      "driver cannot answer; unpause it",
-                      id_.value(), operation));
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kDomainNotRunning, "",
+                        "its guest does not run, so its balloon driver cannot "
+                        "answer; unpause it");
 }
 
 }  // namespace simvisor

@@ -198,11 +198,11 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
       std::move(params), MemorySetup(), PageCount(0), std::move(list), pool));
 }
 
-absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
-                            StopCheck stop) {
+absl::Status Domain::TakeIn(const Operation& operation, const PfnSet& pages,
+                            ReceivedPages& received) {
   for (const auto& [first, end] : pages.extents()) {
     for (Pfn at = first; at < end;) {
-      SIMVISOR_RETURN_IF_ERROR(stop());
+      SIMVISOR_RETURN_IF_ERROR(operation.stop());
       const ChangeLock lock(this);
       SIMVISOR_RETURN_IF_ERROR(CheckAlive());
       const PfnExtent next = {at, std::min(end - at, kPlacedAtOnce)};
@@ -228,11 +228,12 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
   return absl::OkStatus();
 }
 
-absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
-                                        uint32_t vcpus, StopCheck stop) {
+absl::Status Domain::AdoptForeignKernel(const Operation& operation,
+                                        absl::Span<const uint64_t> leaves,
+                                        uint32_t vcpus) {
   const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  SIMVISOR_RETURN_IF_ERROR(list_->AdoptBuilderPages(leaves, stop));
+  SIMVISOR_RETURN_IF_ERROR(list_->AdoptBuilderPages(leaves, operation.stop));
   vcpus_ = std::max(vcpus_, vcpus);
   absl::MutexLock affinity_lock(&affinity_mu_);
   affinities_.Grow(vcpus_);

@@ -6,7 +6,8 @@
 
 namespace simvisor {
 
-absl::Status Domain::SetVcpuAffinity(absl::Span<const uint32_t> vcpus,
+absl::Status Domain::SetVcpuAffinity(const Operation&,
+                                     absl::Span<const uint32_t> vcpus,
                                      const CpuRanges* hard,
                                      const CpuRanges* soft) {
   absl::MutexLock lock(&affinity_mu_);

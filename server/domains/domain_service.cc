@@ -102,7 +102,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
                       StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(*host_, request.domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Pause());
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state,
+                              domain->Pause({"pause"}));
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
@@ -119,7 +120,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
                               FindDomain(*host_, request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
-    const absl::StatusOr<DomainState> state = domain->Unpause(stop);
+    const absl::StatusOr<DomainState> state =
+        domain->Unpause({"unpause", stop});
     runner_->balloons.Watch(domain);
     runner_->loads.Watch(domain);
     SIMVISOR_RETURN_IF_ERROR(state.status());
@@ -155,7 +157,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(*host_, request.domain()));
     return domain->SetVcpuAffinity(
-        change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
+        {"set vcpu affinity"}, change.vcpus,
+        change.hard.has_value() ? &*change.hard : nullptr,
         change.soft.has_value() ? &*change.soft : nullptr);
   };
   return RunOnPool(runner_, {context, in, out}, "SetVcpuAffinity", set);

@@ -114,7 +114,7 @@ absl::Status SaveCall::Suspend() {
       runner_->faults->Reach(FaultPoint::kSaveBegin, domain->name()));
   SIMVISOR_ASSIGN_OR_RETURN(
       SuspendRecord record,
-      domain->Suspend("save", SuspendFor::kSave, limits_));
+      domain->Suspend({"save", limits_}, SuspendFor::kSave));
   domain_ = domain;
   suspension_ = record.suspension;
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
@@ -164,8 +164,8 @@ void SaveCall::Complete() {
     status = host_->DestroyDomain(domain_).status();
     runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
   } else {
-    status =
-        domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, limits_);
+    status = domain_->Resume({"resume", limits_}, suspension_,
+                             after_ == v1::AFTER_SAVE_PAUSE);
     runner_->balloons.Watch(domain_);
     runner_->loads.Watch(domain_);
   }
@@ -176,7 +176,8 @@ void SaveCall::Fail(const absl::Status& status) {
   if (domain_ != nullptr) {
     // If it has been destroyed meanwhile, nothing is to be resumed.  What a
     // call that is over leaves its balloon driver to do, the scheduler does.
-    domain_->Resume(suspension_, /*paused=*/false, limits_).IgnoreError();
+    domain_->Resume({"resume", limits_}, suspension_, /*paused=*/false)
+        .IgnoreError();
     runner_->balloons.Watch(domain_);
     runner_->loads.Watch(domain_);
   }

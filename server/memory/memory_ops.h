@@ -55,8 +55,8 @@ struct Subject {
   }
 };
 
-// BalloonDown and BalloonUp, by the method of Domain.
-template <auto method>
+// BalloonDown and BalloonUp, by the method of Domain and its name.
+template <auto method, const char* name>
 struct Balloon {
   static bool IsQuick(const auto& op, PageCount) {
     return op.pages() <= kQuickPages;
@@ -69,7 +69,7 @@ struct Balloon {
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
     const absl::StatusOr<PageCount> moved = (*on.domain.*method)(
-        PageCount(op.pages()), op.allow_partial(), on.stop);
+        {name, on.stop}, PageCount(op.pages()), op.allow_partial());
     on.runner.balloons.Watch(on.domain);
     SIMVISOR_RETURN_IF_ERROR(moved.status());
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonMoved));
@@ -78,8 +78,10 @@ struct Balloon {
     return absl::OkStatus();
   }
 };
-using BalloonDown = Balloon<&Domain::BalloonDown>;
-using BalloonUp = Balloon<&Domain::BalloonUp>;
+inline constexpr char kBalloonDown[] = "balloon down";
+inline constexpr char kBalloonUp[] = "balloon up";
+using BalloonDown = Balloon<&Domain::BalloonDown, kBalloonDown>;
+using BalloonUp = Balloon<&Domain::BalloonUp, kBalloonUp>;
 
 struct SetTarget {
   static bool IsQuick(const auto& op, PageCount pages) {
@@ -93,8 +95,8 @@ struct SetTarget {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
-    const absl::Status status =
-        on.domain->SetTarget(PageCount(op.target_pages()), on.stop);
+    const absl::Status status = on.domain->SetTarget(
+        {"set memory target", on.stop}, PageCount(op.target_pages()));
     on.runner.balloons.Watch(on.domain);
     SIMVISOR_RETURN_IF_ERROR(status);
     SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonMoved));
@@ -143,8 +145,9 @@ struct SetRange {
     }
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->SetRange({Pfn(op.first_pfn()), PageCount(op.count())},
-                            p2m_class, Mfn(op.first_mfn()), policy, on.stop));
+        on.domain->SetRange({"set p2m", on.stop},
+                            {Pfn(op.first_pfn()), PageCount(op.count())},
+                            p2m_class, Mfn(op.first_mfn()), policy));
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
     return absl::OkStatus();
@@ -161,8 +164,8 @@ struct MarkIdentity {
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->MarkIdentity(Pfn(op.start_pfn()), Pfn(op.end_pfn()),
-                                op.release_ram(), on.stop));
+        on.domain->MarkIdentity({"mark identity", on.stop}, Pfn(op.start_pfn()),
+                                Pfn(op.end_pfn()), op.release_ram()));
     answer->set_marked_pages(change.marked.value());
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
@@ -176,7 +179,8 @@ struct Write {
   absl::Status operator()(const Subject& on, const auto& op, auto*) const {
     SIMVISOR_RETURN_IF_ERROR(
         CheckAtMost("data", op.data().size(), kMaxGuestBytes));
-    return on.domain->WriteMemory(Pfn(op.pfn()), op.offset_bytes(), op.data());
+    return on.domain->WriteMemory({"write"}, Pfn(op.pfn()), op.offset_bytes(),
+                                  op.data());
   }
 };
 

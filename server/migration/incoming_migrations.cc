@@ -137,7 +137,7 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
   // It is held, so that nobody can have ended it.
   const absl::Status status =
-      domain->Resume(domain->Info().suspension, start_paused, NeverStop);
+      domain->Resume({"resume"}, domain->Info().suspension, start_paused);
   if (!status.ok()) {
     spdlog::error("domain {} has arrived and cannot resume: {}",
                   domain->id().value(), std::string(status.message()));

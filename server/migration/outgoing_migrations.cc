@@ -142,7 +142,7 @@ absl::Status OutgoingMigrations::Prepare(absl::string_view id,
     if (at == entries_.end()) return UnknownMigration(id);
     domain = at->second.domain;
   }
-  return domain->BeginHandover();
+  return domain->BeginHandover({"handover"});
 }
 
 void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
@@ -153,7 +153,7 @@ void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
     runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
   } else if (state == SourceState::kKept && suspension != 0) {
     // If it has been destroyed meanwhile, nothing is to be resumed.
-    domain->Resume(suspension, /*paused=*/false, NeverStop).IgnoreError();
+    domain->Resume({"resume"}, suspension, /*paused=*/false).IgnoreError();
     runner_->balloons.Watch(domain);
     runner_->loads.Watch(domain);
   }
