@@ -208,17 +208,17 @@ DomainInfo Domain::Info() const {
 
 void Domain::Show() {
   Shown now;
-  now.state = state_;
-  now.suspended = suspended_;
-  if (suspended_) now.suspension = suspensions_;
-  now.handover = handover_;
+  now.state = life_.state();
+  now.suspended = life_.suspended();
+  if (life_.suspended()) now.suspension = life_.suspension();
+  now.handover = life_.handover();
   now.vcpus = vcpus_;
   now.memory.current = current_;
   now.memory.max = max_pages_;
   now.memory.static_max = static_max_;
   now.memory.target = target_;
   now.memory.balloon_state = driver_.policy().state();
-  if (state_ != DomainState::kDying) {
+  if (!life_.dying()) {
     now.memory.p2m_pages = list_->structure().size();
     if (address_spaces_ != nullptr) {
       now.memory.address_space_pages = address_spaces_->pages();
@@ -254,42 +254,39 @@ void Domain::Rename(absl::string_view name) {
 
 absl::StatusOr<DomainState> Domain::Pause(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(Context(id_, operation.name)));
-  if (state_ == DomainState::kRunning) state_ = DomainState::kPaused;
-  return state_;
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAwake));
+  life_.Pause();
+  return life_.state();
 }
 
 absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
-  if (state_ == DomainState::kRunning) return state_;
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwakeOwnKernel));
+  if (life_.runs()) return life_.state();
   SIMVISOR_RETURN_IF_ERROR(operation.stop());
-  if (state_ == DomainState::kBuilt) {
+  if (life_.built()) {
     SIMVISOR_RETURN_IF_ERROR(Boot());
   } else if (!list_->tools_fresh()) {
     // A restored guest resumes; what it publishes takes no page.
     SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
   }
-  state_ = DomainState::kRunning;
+  life_.Run();
   Show();
   // The guest runs, however far its driver got before it was stopped.
   ReadTarget(operation.stop).IgnoreError();
-  return state_;
+  return life_.state();
 }
 
-absl::StatusOr<PageCount> Domain::Destroy(const Operation&,
+absl::StatusOr<PageCount> Domain::Destroy(const Operation& operation,
                                           std::vector<DomainId>* drained) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
   return Die(drained);
 }
 
 PageCount Domain::Die(std::vector<DomainId>* drained) {
-  dying_.store(true, std::memory_order_release);
-  state_ = DomainState::kDying;
-  suspended_ = false;  // nobody saves or moves it any more
+  life_.BeginDying();
   {
     absl::MutexLock lock(&affinity_mu_);
     affinities_.Clear();
@@ -312,7 +309,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
   list_->SetPmdListener(nullptr);
   address_spaces_ = nullptr;
   load_ = nullptr;
-  gave_all_back_.store(true, std::memory_order_release);
+  life_.GaveAllBack();
   return freed;
 }
 
@@ -344,49 +341,9 @@ Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
   return list_->CollectFrames(pfns.first, pfns.end(), max_runs, frames);
 }
 
-absl::Status Domain::CheckAlive() const {
-  if (state_ != DomainState::kDying) return absl::OkStatus();
-  return DyingError(pool_.HeldBy(id_));
-}
-
-absl::Status Domain::DyingError(PageCount held) const {
-  const std::string until =
-      held == PageCount(0)
-          ? ""
-          : absl::StrFormat(
-                " until other domains unmap the last %d of its "
-                "frames",
-                held.value());
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
-      absl::StrFormat("domain %d is dying%s; nothing can be done with it",
-                      id_.value(), until));
-}
-
-absl::Status Domain::CheckOwnKernel(const Context& context) const {
-  if (!foreign_kernel_) return absl::OkStatus();
-  return context.Refuse(
-      absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown, "",
-      "it was restored from an image of a guest whose kernel is not simulated, "
-      "so it cannot run; its memory and p2m words can be read");
-}
-
-absl::Status Domain::CheckBooted(const Context& context) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
-  if (state_ != DomainState::kBuilt) return absl::OkStatus();
-  return context.Refuse(absl::StatusCode::kFailedPrecondition,
-                        Reason::kDomainNotBooted, "",
-                        "its guest has not booted; unpause it");
-}
-
-absl::Status Domain::CheckRunning(const Context& context) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
-  if (state_ == DomainState::kRunning) return absl::OkStatus();
-  return context.Refuse(absl::StatusCode::kFailedPrecondition,
-                        Reason::kDomainNotRunning, "",
-                        "its guest does not run, so its balloon driver cannot "
-                        "answer; unpause it");
+absl::Status Domain::Check(const Context& context, Needs needs) const {
+  return life_.Check(context, needs,
+                     life_.dying() ? pool_.HeldBy(id_) : PageCount(0));
 }
 
 }  // namespace simvisor

@@ -15,10 +15,9 @@
 //   running guest works towards the target, unless an empty balloon made it
 //   give that up; (7) a foreign word's frame is another domain's.
 //
-// Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
-// PAUSED -> DYING (no frames but held ones).  Every method but the constants
-// and Info() fails with FAILED_PRECONDITION DOMAIN_DYING once the domain is
-// dying.
+// Its states are those of Life, which says what may be done in each.  Every
+// method but the constants and Info() fails with FAILED_PRECONDITION
+// DOMAIN_DYING once the domain is dying.
 //
 // Units: pages and frames of 4096 bytes.  A call that fails has changed
 // nothing, unless its comment says otherwise.  The status with which
@@ -68,6 +67,7 @@
 #include "domain/units/units.h"
 #include "domain/vm/dirty_log.h"
 #include "domain/vm/domain_types.h"
+#include "domain/vm/life.h"
 #include "domain/vm/suspend_types.h"
 
 namespace simvisor {
@@ -145,8 +145,7 @@ class Domain {
       ABSL_LOCKS_EXCLUDED(mu_);
   // Whether it is dying and owns no frame any more, and never will.
   bool IsGone() const {
-    return gave_all_back_.load(std::memory_order_acquire) &&
-           pool_.HeldBy(id_) == PageCount(0);
+    return end_.gave_all_back() && pool_.HeldBy(id_) == PageCount(0);
   }
 
   // Log-dirty and handover (domain_migrate.cc).
@@ -302,7 +301,7 @@ class Domain {
 
   // Appends the words of `pfns` to `words`, each as the list held it at some
   // moment of the call.  Takes no lock once the guest has booted: booted_ is
-  // set when the list is ready for that, and dying_ before the first frame
+  // set when the list is ready for that, and LifeEnd before the first frame
   // goes, so that a call that begins afterwards fails; one that began before
   // finds the words of the end, which stay as long as the caller's reference.
   absl::Status Translate(absl::Span<const uint64_t> pfns,
@@ -477,19 +476,13 @@ class Domain {
   // Lets Info() show the domain as it is now; a long change may do so on its
   // way.
   void Show() ABSL_SHARED_LOCKS_REQUIRED(mu_) ABSL_LOCKS_EXCLUDED(info_mu_);
-  // `held`: its frames that are held, if anybody has looked.
-  absl::Status DyingError(PageCount held = PageCount(0)) const;
-  absl::Status CheckAlive() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckBooted(const Context& context) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckRunning(const Context& context) const
+  // Life::Check(), with the domain's held frames.
+  absl::Status Check(const Context& context, Needs needs) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status GiveInitialFrames(StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void MakeAddressSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckOwnKernel(const Context& context) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Destroy() without its checks.
   PageCount Die(std::vector<DomainId>* drained)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -523,7 +516,7 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasDriver() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return state_ == DomainState::kRunning || state_ == DomainState::kPaused;
+    return life_.has_run();
   }
   BalloonDriverInfo DriverInfo() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Move pages, as many as there are or until `stop` says so, and count them in
@@ -556,14 +549,10 @@ class Domain {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_suspend.cc
-  absl::Status CheckCanSuspend(const Context& context) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status CheckCanTravel(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // An image names pfns below last_pfn() only.
   absl::Status CheckNoRamBehindEnd(const Context& context) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckNotSuspended(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Chooses pages for what is in `record`.
   absl::Status PlaceRecord(const Context& context, StopCheck stop,
@@ -748,8 +737,7 @@ class Domain {
 
   // Set once, then read without the lock.
   std::atomic<bool> booted_ = false;
-  std::atomic<bool> dying_ = false;
-  std::atomic<bool> gave_all_back_ = false;
+  LifeEnd end_;
 
   // A lock of its own, so that the host can rename without waiting for a long
   // operation; nothing is locked under it.
@@ -768,14 +756,9 @@ class Domain {
   mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_, info_mu_);
   // The pointer is constant; the list has lock-free lookups once booted_.
   const std::unique_ptr<P2mList> list_;
-  DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
+  Life life_ ABSL_GUARDED_BY(mu_){end_};
   uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
-  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
-  uint64_t suspensions_ ABSL_GUARDED_BY(mu_) = 0;  // so far
-  bool doomed_ ABSL_GUARDED_BY(mu_) = false;       // about to be destroyed
-  Handover handover_ ABSL_GUARDED_BY(mu_) = Handover::kNone;
   DirtyLog dirty_ ABSL_GUARDED_BY(mu_);
-  bool foreign_kernel_ ABSL_GUARDED_BY(mu_) = false;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   // Null until a PAE guest has booted.
   std::unique_ptr<AddressSpaces> address_spaces_ ABSL_GUARDED_BY(mu_);

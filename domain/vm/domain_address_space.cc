@@ -33,7 +33,7 @@ class NotingSource : public PageSource {
 }  // namespace
 
 absl::Status Domain::CheckHasAddressSpaces(const Context& context) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   if (abi_->arch != Arch::kX86_32Pae) {
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kArchNotPae, "",
@@ -41,7 +41,7 @@ absl::Status Domain::CheckHasAddressSpaces(const Context& context) const {
             "its guest is %s; only a PAE guest's address spaces are simulated",
             abi_->name));
   }
-  return CheckBooted(context);
+  return Check(context, Needs::kBooted);
 }
 
 bool Domain::HoldsPageTables(PfnExtent pfns) const {
@@ -79,7 +79,7 @@ absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   if (count == 0) {
     return context.As("create").Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -109,7 +109,7 @@ absl::StatusOr<AddressSpaceTotals> Domain::DestroyAddressSpaces(
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   // Pages that are given back hold nothing, which is a change too.
   MarkPageTablesDirty();
   SIMVISOR_RETURN_IF_ERROR(
@@ -140,7 +140,7 @@ absl::StatusOr<AddressSpaceSync> Domain::SyncAddressSpaces(
   const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   MarkPageTablesDirty();
   return address_spaces_->Sync(operation.stop);
 }

@@ -43,7 +43,7 @@ absl::StatusOr<PageCount> Domain::BalloonDown(const Operation& operation,
                                               bool allow_partial) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckRunning(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kRunning));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(context, pages));
   if (allow_partial) {
     pages = std::min(pages, PagesAboveLeast());
@@ -80,7 +80,7 @@ absl::StatusOr<PageCount> Domain::BalloonUp(const Operation& operation,
                                             bool allow_partial) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckRunning(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kRunning));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(context, pages));
   if (!allow_partial) SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(context, pages));
   const PageCount leaf_pages =
@@ -228,7 +228,7 @@ absl::Status Domain::WakeBalloon(const Operation& operation,
       !driver_.SecondsToWake().has_value()) {
     return absl::OkStatus();
   }
-  if (state_ == DomainState::kRunning) {
+  if (life_.runs()) {
     return WorkDriver(nullptr, operation.stop);
   }
   driver_overdue_ = true;
@@ -317,7 +317,7 @@ absl::Status Domain::SetTarget(const Operation& operation, PageCount target) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
   const Context asked = context.As("memory target");
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
       asked, target, absl::StrFormat("of %d pages", target.value())));
   if (target == PageCount(0)) {
@@ -336,7 +336,7 @@ absl::Status Domain::SetTarget(const Operation& operation, PageCount target) {
   max_pages_ = MaxPagesFor(target);
   target_ = target;
   target_unread_ = true;
-  if (state_ != DomainState::kRunning) return absl::OkStatus();
+  if (!life_.runs()) return absl::OkStatus();
   Show();
   return ReadTarget(operation.stop);
 }
@@ -361,7 +361,7 @@ absl::Status Domain::SetMaxMemory(const Operation& operation,
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
   const Context asked = context.As("maximum memory");
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   if (max_memory > abi_->max_domain_pages()) {
     return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,

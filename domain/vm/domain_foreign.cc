@@ -36,8 +36,7 @@ absl::Status Domain::MapForeign(const Operation& operation,
                                 ForeignReport& report) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBootedAwake));
   const PageCount structure_before = list_->structure().size();
   PfnSet mapped;
   absl::Status stopped;
@@ -118,7 +117,7 @@ absl::Status Domain::UnmapForeign(const Operation& operation,
                                   std::vector<DomainId>* drained) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBooted));
   std::vector<Mfn> mfns;
   absl::Status stopped;
   for (size_t i = 0; i < pfns.size() && stopped.ok(); ++i) {

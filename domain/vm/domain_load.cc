@@ -24,13 +24,7 @@ LoadReport ReportOn(const GuestLoad& load, bool running) {
 
 absl::Status Domain::CheckCanStartLoad(const Context& context,
                                        const LoadSpec& spec) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
-  if (state_ != DomainState::kRunning) {
-    return context.Refuse(
-        absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning, "",
-        "its guest does not run, so it cannot start a program; unpause it");
-  }
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kCanStartLoad));
   if (load_ != nullptr) {
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kGuestLoadRunning, "",
@@ -119,7 +113,7 @@ absl::StatusOr<uint64_t> Domain::RunLoad(const Operation& operation,
 absl::StatusOr<LoadReport> Domain::StopLoad(const Operation& operation) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(context));
   const LoadReport report = ReportOn(*load_, false);
   ZeroPages(load_->pages());
@@ -190,8 +184,7 @@ void Domain::CheckBatch(const LastWrites& last, LoadCheck& check) const {
 }
 
 bool Domain::LoadRuns() const {
-  return state_ == DomainState::kRunning && !suspended_ &&
-         load_->writes() < GuestLoad::kMaxWrites;
+  return life_.runs() && load_->writes() < GuestLoad::kMaxWrites;
 }
 
 absl::Status Domain::CheckNoLoad(const Context& context, PfnExtent pfns) const {
@@ -205,7 +198,7 @@ absl::Status Domain::CheckNoLoad(const Context& context, PfnExtent pfns) const {
 }
 
 absl::Status Domain::CheckHasLoad(const Context& context) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   return load_ != nullptr ? absl::OkStatus() : LoadNotFound(context);
 }
 

@@ -31,7 +31,7 @@ void ForEachPage(Pfn pfn, uint64_t offset, absl::string_view data,
 absl::Status Domain::CheckPages(const Context& context, Pfn pfn,
                                 uint64_t offset, uint64_t size,
                                 bool writing) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   if (offset >= kPageSize || size == 0) {
     return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -109,7 +109,7 @@ absl::Status Domain::WriteMemory(const Operation& operation, Pfn pfn,
                                  uint64_t offset, absl::string_view data) {
   const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   SIMVISOR_RETURN_IF_ERROR(CheckPages(context, pfn, offset, data.size(),
                                       /*writing=*/true));
   size_t new_pages = 0;

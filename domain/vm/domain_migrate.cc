@@ -13,7 +13,8 @@ namespace simvisor {
 absl::StatusOr<LiveGuest> Domain::StartLogDirty(const Operation& operation) {
   const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kCanSuspend));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context));
   SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context));
   dirty_.Enable();
   return LiveGuest{.arch = abi_->arch,
@@ -31,7 +32,7 @@ absl::Status Domain::CheckNotMigrating(const Context& context) const {
 
 absl::StatusOr<DirtyPages> Domain::CleanLogDirty() {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "clean the dirty log"}, Needs::kAlive));
   return DirtyPages{dirty_.Clean(), list_->generation()};
 }
 
@@ -47,39 +48,17 @@ void Domain::StopLogDirty() {
 
 absl::Status Domain::BeginHandover(const Operation& operation) {
   const ChangeLock lock(this);
-  const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (doomed_) return DyingError();
-  if (!suspended_) {
-    return context.Refuse(absl::StatusCode::kFailedPrecondition,
-                          Reason::kDomainNotRunning, "",
-                          "its guest is not suspended");
-  }
-  handover_ = Handover::kOutgoing;
-  return absl::OkStatus();
+  return life_.BeginHandover({id_, operation.name}, pool_.HeldBy(id_));
 }
 
 void Domain::EndHandover() {
   const ChangeLock lock(this);
-  handover_ = Handover::kNone;
+  life_.EndHandover();
 }
 
 absl::Status Domain::BeginDestroy(const Operation& operation) {
-  const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
-  if (handover_ == Handover::kNone) {
-    doomed_ = true;
-    return absl::OkStatus();
-  }
-  return context.Refuse(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating, "",
-      absl::StrFormat("%s; it is settled by itself once the two daemons have "
-                      "spoken, or by migrate-resolve",
-                      handover_ == Handover::kOutgoing
-                          ? "it is being handed over to another host, which "
-                            "may run it by now"
-                          : "it is arriving from another host, which may still "
-                            "run it"));
+  return life_.BeginDestroy({id_, operation.name});
 }
 
 }  // namespace simvisor

@@ -16,8 +16,7 @@ absl::StatusOr<RangeChange> Domain::MarkIdentity(const Operation& operation,
                                                  bool release_ram) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwakeOwnKernel));
   SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns,
                             IdentityRange(context, start, end));
   if (pfns.empty()) return RangeChange{};
@@ -29,9 +28,8 @@ absl::StatusOr<RangeChange> Domain::MarkIdentity(const Operation& operation,
   const P2mList::RangeFill fill = P2mList::RangeFill::Identity();
   // Before boot, the guest must keep what it needs to boot; afterwards the set
   // path may take pages.
-  const PageCount needed = state_ == DomainState::kBuilt
-                               ? PagesStillToBoot()
-                               : list_->PagesToSet(pfns, fill);
+  const PageCount needed =
+      life_.built() ? PagesStillToBoot() : list_->PagesToSet(pfns, fill);
   SIMVISOR_RETURN_IF_ERROR(CheckGuestPages(context, pfns, needed));
   return CommitRange(context, pfns, fill, under, policy);
 }
@@ -56,7 +54,7 @@ absl::StatusOr<PfnExtent> Domain::IdentityRange(const Context& context,
         absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
         "the range ends before it starts; swap the ends");
   }
-  if (state_ == DomainState::kBuilt) {
+  if (life_.built()) {
     return ExtentBetween(start, std::min(end, list_end));
   }
   if (end.is_none()) end = std::max(start, list_end);
@@ -76,8 +74,7 @@ absl::StatusOr<RangeChange> Domain::SetRange(const Operation& operation,
                                              Mfn first_mfn, RamPolicy policy) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBootedAwake));
   if (pfns.empty()) {
     return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -230,7 +227,7 @@ absl::StatusOr<RangeChange> Domain::CommitRange(const Context& context,
                                                 const Overwritten& under,
                                                 RamPolicy policy) {
   const PageCount structure_before = list_->structure().size();
-  if (state_ == DomainState::kBuilt) {
+  if (life_.built()) {
     free_pages_.Remove(pfns);
     SIMVISOR_RETURN_IF_ERROR(
         list_->SetRangeIdentity(pfns.first, pfns.end()).status());
@@ -273,14 +270,13 @@ absl::StatusOr<RangeChange> Domain::CommitRange(const Context& context,
 absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
                                std::vector<P2mWord>& words) const {
   words.reserve(words.size() + pfns.size());
-  if (booted_.load(std::memory_order_acquire) &&
-      !dying_.load(std::memory_order_acquire)) {
+  if (booted_.load(std::memory_order_acquire) && !end_.dying()) {
     const P2mList::Reader list(*list_);
     for (const uint64_t pfn : pfns) words.push_back(list.Lookup(Pfn(pfn)));
     return absl::OkStatus();
   }
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "translate"}, Needs::kAlive));
   for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
   return absl::OkStatus();
 }
@@ -296,12 +292,11 @@ absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
     return absl::OkStatus();
   };
   // A guest takes no lock for this either.
-  if (booted_.load(std::memory_order_acquire) &&
-      !dying_.load(std::memory_order_acquire)) {
+  if (booted_.load(std::memory_order_acquire) && !end_.dying()) {
     return translate();
   }
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "translate mfns"}, Needs::kAlive));
   return translate();
 }
 
@@ -311,7 +306,7 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
                                      uint64_t* generation) const {
   const Context context(id_, "list p2m");
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   if (start > end) {
     return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -335,7 +330,7 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
 
 absl::StatusOr<P2mReport> Domain::Summary() const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "p2m summary"}, Needs::kAlive));
   P2mReport report;
   report.summary = list_->Summary();
   report.remapped = remapped_;
@@ -346,7 +341,7 @@ absl::StatusOr<P2mReport> Domain::Summary() const {
 absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
   const Context context(id_, "find the p2m list");
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBooted));
   const absl::StatusOr<ToolsRoot> root = list_->FindToolsRoot();
   if (!root.ok()) {
     return context.Refuse(root.status().code(), Reason::kP2mTreeStale, "",

@@ -70,21 +70,13 @@ absl::Status Domain::CheckNoRamBehindEnd(const Context& context) const {
   return absl::OkStatus();
 }
 
-absl::Status Domain::CheckCanSuspend(const Context& context) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
-  if (state_ == DomainState::kRunning) return CheckCanTravel(context);
-  return context.Refuse(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning, "",
-      "its guest does not run, so it cannot suspend; unpause it");
-}
-
 absl::StatusOr<SuspendRecord> Domain::Suspend(const Operation& operation,
                                               SuspendFor purpose) {
   const Context context(id_, operation.name);
   SIMVISOR_RETURN_IF_ERROR(operation.stop());
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kCanSuspend));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context));
   if (purpose == SuspendFor::kSave) {
     SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context));
   }
@@ -100,9 +92,7 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(const Operation& operation,
   SIMVISOR_RETURN_IF_ERROR(EncodeKernel(notes, operation.stop));
   record.notes = notes.bytes();
   SIMVISOR_RETURN_IF_ERROR(PlaceRecord(context, operation.stop, record));
-  suspended_ = true;
-  record.suspension = ++suspensions_;
-  state_ = DomainState::kPaused;
+  record.suspension = life_.Suspend();
   return record;
 }
 
@@ -153,31 +143,20 @@ absl::StatusOr<std::vector<Pfn>> Domain::UnwrittenFreePages(
 absl::Status Domain::Resume(const Operation& operation, uint64_t suspension,
                             bool paused) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (!suspended_ || suspension != suspensions_) return absl::OkStatus();
-  suspended_ = false;
-  handover_ = Handover::kNone;
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
+  if (!life_.Resume(suspension)) return absl::OkStatus();
   // The pages of what is published are there; it is only written anew.
   SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
   if (paused) return absl::OkStatus();
-  state_ = DomainState::kRunning;
+  life_.Run();
   ReadTarget(operation.stop).IgnoreError();
   return absl::OkStatus();
-}
-
-absl::Status Domain::CheckNotSuspended(const Context& context) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (!suspended_) return absl::OkStatus();
-  return context.Refuse(absl::StatusCode::kFailedPrecondition,
-                        Reason::kDomainSuspended, "",
-                        "its guest is suspended while it is saved or handed "
-                        "over; wait until that is done");
 }
 
 absl::StatusOr<Pfn> Domain::ReadForImage(PfnExtent pfns, size_t max_runs,
                                          std::vector<ImageRun>& runs) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "read for an image"}, Needs::kAlive));
   Pfn at = pfns.first;
   for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
     runs.push_back(RunForImage(at, pfns.end()));
@@ -228,7 +207,7 @@ int Domain::TableLevel(Pfn pfn) const {
 absl::StatusOr<std::vector<Pfn>> Domain::LeafPages(uint64_t first,
                                                    size_t most) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "list leaf pages"}, Needs::kAlive));
   std::vector<Pfn> pages;
   const uint64_t end = list_->p2m_size().value() / abi_->leaf_span();
   for (uint64_t leaf = first; leaf < end && pages.size() < most; ++leaf) {
