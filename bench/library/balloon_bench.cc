@@ -45,8 +45,12 @@ void Balloon(benchmark::State& state, Pool pool, Way way) {
   const PageCount step(kStep);
   Measure(
       state, pool, way,
-      [&] { MustBeOk(domain->BalloonDown(step, false, NeverStop).status()); },
-      [&] { MustBeOk(domain->BalloonUp(step, false, NeverStop).status()); });
+      [&] {
+        MustBeOk(domain->BalloonDown({"balloon down"}, step, false).status());
+      },
+      [&] {
+        MustBeOk(domain->BalloonUp({"balloon up"}, step, false).status());
+      });
   MustDestroy(host, domain);
 }
 

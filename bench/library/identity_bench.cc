@@ -33,13 +33,15 @@ void MarkIdentity(benchmark::State& state, uint64_t gib) {
   const auto domain = MustCreate(host, spec);
   for (auto _ : state) {
     state.SetIterationTime(SecondsOf([&] {
-      MustBeOk(
-          domain->MarkIdentity(room.first, room.end(), /*release_ram=*/false)
-              .status());
+      MustBeOk(domain
+                   ->MarkIdentity({"mark identity"}, room.first, room.end(),
+                                  /*release_ram=*/false)
+                   .status());
     }));
-    MustBeOk(
-        domain->SetRange(room, P2mClass::kMissing, Mfn(), RamPolicy::kRefuse)
-            .status());
+    MustBeOk(domain
+                 ->SetRange({"set p2m"}, room, P2mClass::kMissing, Mfn(),
+                            RamPolicy::kRefuse)
+                 .status());
   }
   MustDestroy(host, domain);
 }

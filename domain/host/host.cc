@@ -230,9 +230,9 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
     SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
                               Domain::Plan(std::move(params), *pool_));
     Enter(id, domain);
-    SIMVISOR_RETURN_IF_ERROR(domain->Populate(stop));
+    SIMVISOR_RETURN_IF_ERROR(domain->Populate({"create", stop}));
     if (!start_paused) {
-      SIMVISOR_RETURN_IF_ERROR(domain->Unpause(stop).status());
+      SIMVISOR_RETURN_IF_ERROR(domain->Unpause({"unpause", stop}).status());
     }
     return domain;
   };

@@ -43,6 +43,7 @@
 #include "domain/e820/e820.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/host/pci_owners.h"
+#include "domain/units/operation.h"
 #include "domain/units/units.h"
 #include "domain/vm/domain.h"
 #include "domain/vm/domain_types.h"
@@ -179,11 +180,13 @@ class Host {
 
   // Domain::UnmapForeign().  If that releases the last frame of a dying owner,
   // the owner is removed too.
-  absl::Status UnmapForeign(const DomainSelector& selector,
-                            absl::Span<const uint64_t> pfns, StopCheck stop,
+  absl::Status UnmapForeign(const Operation& operation,
+                            const DomainSelector& selector,
+                            absl::Span<const uint64_t> pfns,
                             ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status UnmapForeign(const std::shared_ptr<Domain>& domain,
-                            absl::Span<const uint64_t> pfns, StopCheck stop,
+  absl::Status UnmapForeign(const Operation& operation,
+                            const std::shared_ptr<Domain>& domain,
+                            absl::Span<const uint64_t> pfns,
                             ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
 
   // ALREADY_EXISTS NAME_IN_USE, INVALID_ARGUMENT NAME_INVALID,

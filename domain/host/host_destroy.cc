@@ -27,7 +27,7 @@ absl::StatusOr<PageCount> Host::DestroyDomain(const DomainSelector& selector) {
 absl::StatusOr<PageCount> Host::DestroyDomain(
     const std::shared_ptr<Domain>& domain) {
   if (domain->id() == kDom0Id) return Dom0Protected("destroy");
-  SIMVISOR_RETURN_IF_ERROR(domain->BeginDestroy());
+  SIMVISOR_RETURN_IF_ERROR(domain->BeginDestroy({"destroy"}));
   {
     absl::MutexLock lock(&mu_);
     const auto at = domains_.find(domain->id());
@@ -37,25 +37,28 @@ absl::StatusOr<PageCount> Host::DestroyDomain(
   }
   // Only one caller gets past here; the others get DOMAIN_DYING.
   std::vector<DomainId> gone = {domain->id()};
-  SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed, domain->Destroy(&gone));
+  SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
+                            domain->Destroy({"destroy"}, &gone));
   ForgetGone(gone);
   return freed;
 }
 
-absl::Status Host::UnmapForeign(const DomainSelector& selector,
-                                absl::Span<const uint64_t> pfns, StopCheck stop,
+absl::Status Host::UnmapForeign(const Operation& operation,
+                                const DomainSelector& selector,
+                                absl::Span<const uint64_t> pfns,
                                 ForeignReport& report) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             Find(selector));
-  return UnmapForeign(domain, pfns, stop, report);
+  return UnmapForeign(operation, domain, pfns, report);
 }
 
-absl::Status Host::UnmapForeign(const std::shared_ptr<Domain>& domain,
-                                absl::Span<const uint64_t> pfns, StopCheck stop,
+absl::Status Host::UnmapForeign(const Operation& operation,
+                                const std::shared_ptr<Domain>& domain,
+                                absl::Span<const uint64_t> pfns,
                                 ForeignReport& report) {
   std::vector<DomainId> drained;
   const absl::Status status =
-      domain->UnmapForeign(pfns, stop, report, &drained);
+      domain->UnmapForeign(operation, pfns, report, &drained);
   ForgetGone(drained);
   return status;
 }
@@ -76,7 +79,7 @@ void Host::Abandon(DomainId id) {
   }
   std::vector<DomainId> drained;
   // A domain that failed while it was given frames is dying already.
-  domain->Destroy(&drained).IgnoreError();
+  domain->Destroy({"destroy"}, &drained).IgnoreError();
   ForgetGone(drained);
   std::vector<std::shared_ptr<Domain>> gone;
   absl::MutexLock lock(&mu_);

@@ -100,12 +100,12 @@ absl::Status IncomingDomain::Receive(PfnExtent pfns) {
 
 absl::Status IncomingDomain::PlaceFrames(StopCheck stop) {
   placed_ = true;
-  return domain_->TakeIn(received_.pages, received_, stop);
+  return domain_->TakeIn({"restore", stop}, received_.pages, received_);
 }
 
 absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
   if (placed_) {
-    return domain_->WriteMemory(pfn, 0,
+    return domain_->WriteMemory({"write"}, pfn, 0,
                                 absl::string_view(data.data(), data.size()));
   }
   return received_.contents.Set(pfn, data);
@@ -139,7 +139,8 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
   SIMVISOR_ASSIGN_OR_RETURN(
       const Domain::PlannedGuest planned,
       domain_->PlanGuest(notes, received_.pages, end_, limits, stop));
-  SIMVISOR_RETURN_IF_ERROR(domain_->TakeIn(planned.ram, received_, stop));
+  SIMVISOR_RETURN_IF_ERROR(
+      domain_->TakeIn({"restore", stop}, planned.ram, received_));
   SIMVISOR_RETURN_IF_ERROR(domain_->GiveFrames(*planned.guest, stop));
   // The host's table must have the guest as soon as the guest has the frames.
   host_.Replace(id(), planned.guest, [&] {
@@ -151,7 +152,8 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
     absl::Span<const uint64_t> leaves, uint32_t vcpus, StopCheck stop) {
-  SIMVISOR_RETURN_IF_ERROR(domain_->AdoptForeignKernel(leaves, vcpus, stop));
+  SIMVISOR_RETURN_IF_ERROR(
+      domain_->AdoptForeignKernel({"restore", stop}, leaves, vcpus));
   host_.Replace(id(), domain_, [] {});
   arrived_ = true;
   return domain_;

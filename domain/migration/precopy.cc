@@ -17,7 +17,7 @@ absl::StatusOr<std::unique_ptr<Precopy>> Precopy::Begin(
     std::shared_ptr<Domain> domain, const PrecopyPolicy& policy,
     std::string config) {
   SIMVISOR_ASSIGN_OR_RETURN(const LiveGuest guest,
-                            domain->StartLogDirty(kOperation));
+                            domain->StartLogDirty({kOperation}));
   return std::unique_ptr<Precopy>(
       new Precopy(std::move(domain), guest, policy, std::move(config)));
 }
@@ -78,7 +78,7 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
 absl::Status Precopy::Suspend(StopCheck stop) {
   SIMVISOR_ASSIGN_OR_RETURN(
       SuspendRecord record,
-      domain_->Suspend(kOperation, SuspendFor::kMigration, stop));
+      domain_->Suspend({kOperation, stop}, SuspendFor::kMigration));
   suspension_ = record.suspension;
   SIMVISOR_RETURN_IF_ERROR(CheckLayout(record.generation, record.last_pfn));
   SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());

@@ -101,7 +101,7 @@ Domain::ChangeLock::~ChangeLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   domain_->mu_.Unlock();
 }
 
-absl::Status Domain::Populate(StopCheck stop) {
+absl::Status Domain::Populate(const Operation& operation) {
   const ChangeLock lock(this);
   const PfnSet usable = UsablePages(spec_.e820, spec_.memory);
   for (const auto& [first, end] : usable.extents()) {
@@ -112,7 +112,7 @@ absl::Status Domain::Populate(StopCheck stop) {
   absl::Status status = built.status();
   if (status.ok()) {
     built_.emplace(*std::move(built));
-    status = GiveInitialFrames(stop);
+    status = GiveInitialFrames(operation.stop);
   }
   if (!status.ok()) {
     std::vector<DomainId> drained;  // it has mapped nothing
@@ -146,12 +146,13 @@ absl::Status Domain::Boot() {
   const PageCount needed = std::min(PagesStillToBoot(), free_pages_.count());
   const FreePages::Settled pages(free_pages_, needed);
   if (pages.count() < needed) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: boot: its guest needs %d pages for its p2m "
-                        "list and got %d; try again, or create it with more "
-                        "memory",
-                        id_.value(), needed.value(), pages.count().value()));
+    return Context(id_, "boot")
+        .Refuse(
+            absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+            "",
+            absl::StrFormat("its guest needs %d pages for its p2m list and got "
+                            "%d; try again, or create it with more memory",
+                            needed.value(), pages.count().value()));
   }
   assert(built_.has_value());
   SIMVISOR_ASSIGN_OR_RETURN(
@@ -233,17 +234,17 @@ DomainMemory Domain::Memory() const {
 
 void Domain::Show() {
   Shown now;
-  now.state = state_;
-  now.suspended = suspended_;
-  if (suspended_) now.suspension = suspensions_;
-  now.handover = handover_;
+  now.state = life_.state();
+  now.suspended = life_.suspended();
+  if (life_.suspended()) now.suspension = life_.suspension();
+  now.handover = life_.handover();
   now.vcpus = vcpus_;
   now.memory.current = current_;
   now.memory.max = max_pages_;
   now.memory.static_max = static_max_;
   now.memory.target = target_;
   now.memory.balloon_state = driver_.policy().state();
-  if (state_ != DomainState::kDying) {
+  if (!life_.dying()) {
     now.memory.p2m_pages = structure().size();
     if (address_spaces_ != nullptr) {
       now.memory.address_space_pages = address_spaces_->pages();
@@ -277,42 +278,41 @@ void Domain::Rename(absl::string_view name) {
   name_ = std::string(name);
 }
 
-absl::StatusOr<DomainState> Domain::Pause() {
+absl::StatusOr<DomainState> Domain::Pause(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("pause"));
-  if (state_ == DomainState::kRunning) state_ = DomainState::kPaused;
-  return state_;
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAwake));
+  life_.Pause();
+  return life_.state();
 }
 
-absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
+absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("unpause"));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("unpause"));
-  if (state_ == DomainState::kRunning) return state_;
-  SIMVISOR_RETURN_IF_ERROR(stop());
-  if (state_ == DomainState::kBuilt) {
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwakeOwnKernel));
+  if (life_.runs()) return life_.state();
+  SIMVISOR_RETURN_IF_ERROR(operation.stop());
+  if (life_.built()) {
     SIMVISOR_RETURN_IF_ERROR(Boot());
   } else if (!list_->fresh()) {
     // A restored guest resumes; what it publishes takes no page.
     SIMVISOR_RETURN_IF_ERROR(list_->Publish(free_pages_));
   }
-  state_ = DomainState::kRunning;
+  life_.Run();
   Show();
   // The guest runs, however far its driver got before it was stopped.
-  ReadTarget(stop).IgnoreError();
-  return state_;
+  ReadTarget(operation.stop).IgnoreError();
+  return life_.state();
 }
 
-absl::StatusOr<PageCount> Domain::Destroy(std::vector<DomainId>* drained) {
+absl::StatusOr<PageCount> Domain::Destroy(const Operation& operation,
+                                          std::vector<DomainId>* drained) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
   return Die(drained);
 }
 
 PageCount Domain::Die(std::vector<DomainId>* drained) {
-  dying_.store(true, std::memory_order_release);
-  state_ = DomainState::kDying;
-  suspended_ = false;  // nobody saves or moves it any more
+  life_.BeginDying();
   {
     absl::MutexLock lock(&affinity_mu_);
     affinities_.Clear();
@@ -335,7 +335,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
   if (list_ != nullptr) list_->SetPmdListener(nullptr);
   address_spaces_ = nullptr;
   load_ = nullptr;
-  gave_all_back_.store(true, std::memory_order_release);
+  life_.GaveAllBack();
   return freed;
 }
 
@@ -367,53 +367,9 @@ Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
   return words_->CollectFrames(pfns, max_runs, frames);
 }
 
-absl::Status Domain::CheckAlive() const {
-  if (state_ != DomainState::kDying) return absl::OkStatus();
-  return DyingError(pool_.HeldBy(id_));
-}
-
-absl::Status Domain::DyingError(PageCount held) const {
-  const std::string until =
-      held == PageCount(0)
-          ? ""
-          : absl::StrFormat(
-                " until other domains unmap the last %d of its "
-                "frames",
-                held.value());
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
-      absl::StrFormat("domain %d is dying%s; nothing can be done with it",
-                      id_.value(), until));
-}
-
-absl::Status Domain::CheckOwnKernel(absl::string_view operation) const {
-  if (!foreign_kernel_) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown,
-      absl::StrFormat("domain %d: %s: it was restored from an image of a guest "
-                      "whose kernel is not simulated, so it cannot run; its "
-                      "memory and p2m words can be read",
-                      id_.value(), operation));
-}
-
-absl::Status Domain::CheckBooted(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(operation));
-  if (state_ != DomainState::kBuilt) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotBooted,
-      absl::StrFormat("domain %d: %s: its guest has not booted; unpause it",
-                      id_.value(), operation));
-}
-
-absl::Status Domain::CheckRunning(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
-  if (state_ == DomainState::kRunning) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
-      absl::StrFormat("domain %d: %s: its guest does not run, so its balloon "
-                      "driver cannot answer; unpause it",
-                      id_.value(), operation));
+absl::Status Domain::Check(const Context& context, Needs needs) const {
+  return life_.Check(context, needs,
+                     life_.dying() ? pool_.HeldBy(id_) : PageCount(0));
 }
 
 }  // namespace simvisor

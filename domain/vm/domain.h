@@ -15,14 +15,13 @@
 //   running guest works towards the target, unless an empty balloon made it
 //   give that up; (7) a foreign word's frame is another domain's.
 //
-// Life: BUILT (frames and the builder's list, guest not run) -> RUNNING <->
-// PAUSED -> DYING (no frames but held ones).  Every method but the constants
-// and Info() fails with FAILED_PRECONDITION DOMAIN_DYING once the domain is
-// dying.
+// Its states are those of Life, which says what may be done in each.  Every
+// method but the constants and Info() fails with FAILED_PRECONDITION
+// DOMAIN_DYING once the domain is dying.
 //
 // Units: pages and frames of 4096 bytes.  A call that fails has changed
-// nothing, unless its comment says otherwise.  Where `stop` ends a call, its
-// status is the result.
+// nothing, unless its comment says otherwise.  The status with which
+// the StopCheck of a call's Operation ends it is the result.
 //
 // Thread safety: all public methods may be called from any thread.  Methods
 // that change the domain serialise on one mutex per domain, which those that
@@ -65,9 +64,11 @@
 #include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"
+#include "domain/units/operation.h"
 #include "domain/units/units.h"
 #include "domain/vm/dirty_log.h"
 #include "domain/vm/domain_types.h"
+#include "domain/vm/life.h"
 #include "domain/vm/suspend_types.h"
 
 namespace simvisor {
@@ -103,7 +104,7 @@ class Domain {
   // Gives the domain its frames and the builder's list; BUILT afterwards.
   // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED, GUEST_MEMORY_EXHAUSTED; after a
   // failure it owns nothing, is DYING and must be dropped.
-  absl::Status Populate(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Populate(const Operation& operation) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Never waits for an operation.  Shows the domain as it is, or, while one is
   // at work, as it was before or at some moment since: a state with the counts
@@ -128,24 +129,26 @@ class Domain {
   std::string name() const ABSL_LOCKS_EXCLUDED(name_mu_);
   void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
 
-  absl::StatusOr<DomainState> Pause() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<DomainState> Pause(const Operation& operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Boots the guest if it has not run yet.  Its balloon driver then works, as
   // far as it can, if the target has changed or its sleep has run out.
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel gets too few pages
   // to boot, where a real one would stop for good; the domain then is BUILT as
   // before.
-  absl::StatusOr<DomainState> Unpause(StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<DomainState> Unpause(const Operation& operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Unmaps every foreign frame, then gives every frame back, and returns how
   // many went back to the pool, frames of dying owners included; DYING
   // afterwards.  Those that other domains map stay with this one, held; those
   // that it held back for others by its own mappings go: each owner that has
   // none held any more is appended to *drained.
-  absl::StatusOr<PageCount> Destroy(std::vector<DomainId>* drained)
+  absl::StatusOr<PageCount> Destroy(const Operation& operation,
+                                    std::vector<DomainId>* drained)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Whether it is dying and owns no frame any more, and never will.
   bool IsGone() const {
-    return gave_all_back_.load(std::memory_order_acquire) &&
-           pool_.HeldBy(id_) == PageCount(0);
+    return end_.gave_all_back() && pool_.HeldBy(id_) == PageCount(0);
   }
 
   // Log-dirty and handover (domain_migrate.cc).
@@ -153,7 +156,7 @@ class Domain {
   // Starts to note what changes.  FAILED_PRECONDITION DOMAIN_NOT_RUNNING,
   // DOMAIN_NOT_MIGRATABLE, DOMAIN_SUSPENDED, and DOMAIN_MIGRATING if it is on
   // already.  Source: XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY.
-  absl::StatusOr<LiveGuest> StartLogDirty(absl::string_view operation)
+  absl::StatusOr<LiveGuest> StartLogDirty(const Operation& operation)
       ABSL_LOCKS_EXCLUDED(mu_);
   // What has changed since the last call; later calls do not tell it again.
   // Also of a suspended guest.  Source: XEN_DOMCTL_SHADOW_OP_CLEAN.
@@ -164,12 +167,14 @@ class Domain {
   // Notes that the twin of this suspended guest may run from now on: until
   // Resume() or EndHandover() it cannot be destroyed.
   // FAILED_PRECONDITION DOMAIN_DYING, DOMAIN_NOT_RUNNING if not suspended.
-  absl::Status BeginHandover() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status BeginHandover(const Operation& operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // The guest, suspended still, may be destroyed again.
   void EndHandover() ABSL_LOCKS_EXCLUDED(mu_);
   // Begins the end: no handover can begin any more.
   // FAILED_PRECONDITION DOMAIN_MIGRATING between the two.
-  absl::Status BeginDestroy() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status BeginDestroy(const Operation& operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Suspension and images (domain_suspend.cc, domain_restore.cc).
   //
@@ -180,15 +185,14 @@ class Domain {
   // DOMAIN_SUSPENDED if it is already, DOMAIN_MIGRATING if it is to be saved
   // while its dirty log is on; RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if it
   // has too few free pages for its record.  Source: xen_suspend(), A9.
-  absl::StatusOr<SuspendRecord> Suspend(absl::string_view operation,
-                                        SuspendFor purpose = SuspendFor::kSave,
-                                        StopCheck stop = NeverStop)
+  absl::StatusOr<SuspendRecord> Suspend(const Operation& operation,
+                                        SuspendFor purpose = SuspendFor::kSave)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Ends `suspension`, and a handover with it: the guest publishes its list
   // anew and runs, or stays paused.  Nothing if it is not suspended, or anew by
   // somebody else.
-  absl::Status Resume(uint64_t suspension, bool paused, StopCheck stop)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Resume(const Operation& operation, uint64_t suspension,
+                      bool paused) ABSL_LOCKS_EXCLUDED(mu_);
   // Appends what an image says about `pfns`, as they are now, at most max_runs
   // runs, and returns the pfn to go on from.
   absl::StatusOr<Pfn> ReadForImage(PfnExtent pfns, size_t max_runs,
@@ -208,14 +212,14 @@ class Domain {
   // Gives `pages` frames and their contents; other pages received go.  When
   // `stop` ends it, some have frames, and the domain must be dropped.
   // REQUIRES: it has no page yet, and the claim is for as many.
-  absl::Status TakeIn(const PfnSet& pages, ReceivedPages& received,
-                      StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status TakeIn(const Operation& operation, const PfnSet& pages,
+                      ReceivedPages& received) ABSL_LOCKS_EXCLUDED(mu_);
   // Leaves the domain as it is, BUILT, with `leaves` for pages of its list and
   // at least `vcpus` virtual CPUs: its kernel is not ours, so it cannot run
   // (GUEST_KERNEL_UNKNOWN).
-  absl::Status AdoptForeignKernel(absl::Span<const uint64_t> leaves,
-                                  uint32_t vcpus, StopCheck stop)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status AdoptForeignKernel(const Operation& operation,
+                                  absl::Span<const uint64_t> leaves,
+                                  uint32_t vcpus) ABSL_LOCKS_EXCLUDED(mu_);
   // A guest without frames, and which of the pages received are its.
   struct PlannedGuest {
     std::shared_ptr<Domain> guest;
@@ -250,11 +254,12 @@ class Domain {
   // HOST_MEMORY_EXHAUSTED (up).
   // Source: decrease_reservation(), increase_reservation() in
   // drivers/xen/balloon.c.
-  absl::StatusOr<PageCount> BalloonDown(PageCount pages, bool allow_partial,
-                                        StopCheck stop)
+  absl::StatusOr<PageCount> BalloonDown(const Operation& operation,
+                                        PageCount pages, bool allow_partial)
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<PageCount> BalloonUp(PageCount pages, bool allow_partial,
-                                      StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<PageCount> BalloonUp(const Operation& operation,
+                                      PageCount pages, bool allow_partial)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
   // the driver of a running guest, if that wakes it, move as far as it can; a
@@ -262,7 +267,7 @@ class Domain {
   // set. INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
-  absl::Status SetTarget(PageCount target, StopCheck stop)
+  absl::Status SetTarget(const Operation& operation, PageCount target)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // When the guest's balloon driver wakes by itself, or would but for a pause.
@@ -271,34 +276,35 @@ class Domain {
   // target, that of a paused guest once it runs again.  Nothing if the timer is
   // not the present one.  When `stop` ends it, what has moved stays moved.
   // Source: balloon_thread() in drivers/xen/balloon.c.
-  absl::Status WakeBalloon(const BalloonTimer& timer, StopCheck stop)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status WakeBalloon(const Operation& operation,
+                           const BalloonTimer& timer) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sets static-max, and the hypervisor's limit to `max_memory` + 1 MiB.
   // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more,
   // on PAE more than 64 GiB).
   // Source: libxl_domain_setmaxmem().
-  absl::Status SetMaxMemory(PageCount max_memory) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status SetMaxMemory(const Operation& operation, PageCount max_memory)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes the words of [start, end) identity; end None() is the list's end.
   // Errors: see MemoryService.MarkIdentityRange.
   // Once the change itself has begun, `stop` is not asked any more.
-  absl::StatusOr<RangeChange> MarkIdentity(Pfn start, Pfn end, bool release_ram,
-                                           StopCheck stop = NeverStop)
+  absl::StatusOr<RangeChange> MarkIdentity(const Operation& operation,
+                                           Pfn start, Pfn end, bool release_ram)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Sets the words of `pfns`: missing, identity, or RAM from first_mfn on.
   // Should the guest's allocator fail half-way, no word has changed, but pages
   // that the list has taken stay with it and serve the next try (A6).
   // REQUIRES: p2m_class is one of these.
   // Errors: see MemoryService.SetP2mRange.
-  absl::StatusOr<RangeChange> SetRange(PfnExtent pfns, P2mClass p2m_class,
-                                       Mfn first_mfn, RamPolicy policy,
-                                       StopCheck stop = NeverStop)
+  absl::StatusOr<RangeChange> SetRange(const Operation& operation,
+                                       PfnExtent pfns, P2mClass p2m_class,
+                                       Mfn first_mfn, RamPolicy policy)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends the words of `pfns` to `words`, each as the list held it at some
   // moment of the call.  Takes no lock once the guest has booted: booted_ is
-  // set when the list is ready for that, and dying_ before the first frame
+  // set when the list is ready for that, and LifeEnd before the first frame
   // goes, so that a call that begins afterwards fails; one that began before
   // finds the words of the end, which stay as long as the caller's reference.
   absl::Status Translate(absl::Span<const uint64_t> pfns,
@@ -315,12 +321,14 @@ class Domain {
   // Errors of slots and of the call: see MemoryService.MapForeignFrames.  When
   // `stop` ends the call, what is mapped stays mapped, and `report` says so.
   // Source: set_foreign_p2m_mapping() in arch/x86/xen/p2m.c.
-  absl::Status MapForeign(absl::Span<const ForeignSlot> slots, StopCheck stop,
+  absl::Status MapForeign(const Operation& operation,
+                          absl::Span<const ForeignSlot> slots,
                           ForeignReport& report) ABSL_LOCKS_EXCLUDED(mu_);
   // Makes the words of foreign pfns INVALID, slot by slot; *drained as for
   // Destroy().  For Host::UnmapForeign(), which takes care of these owners.
   // Source: clear_foreign_p2m_mapping() in arch/x86/xen/p2m.c.
-  absl::Status UnmapForeign(absl::Span<const uint64_t> pfns, StopCheck stop,
+  absl::Status UnmapForeign(const Operation& operation,
+                            absl::Span<const uint64_t> pfns,
                             ForeignReport& report,
                             std::vector<DomainId>* drained)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -345,8 +353,8 @@ class Domain {
   // (write): see PageStore::Take().
   absl::Status ReadMemory(Pfn pfn, uint64_t offset, absl::Span<char> out) const
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status WriteMemory(Pfn pfn, uint64_t offset, absl::string_view data)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status WriteMemory(const Operation& operation, Pfn pfn, uint64_t offset,
+                           absl::string_view data) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The guest's load (domain_load.cc): a program in it that writes to pages of
   // its own; see GuestLoad.  All but StartLoad(): FAILED_PRECONDITION
@@ -356,18 +364,20 @@ class Domain {
   // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, GUEST_LOAD_RUNNING;
   // INVALID_ARGUMENT RANGE_INVALID (see LoadSpec); RESOURCE_EXHAUSTED
   // GUEST_MEMORY_EXHAUSTED.
-  absl::Status StartLoad(const LoadSpec& spec) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status StartLoad(const Operation& operation, const LoadSpec& spec)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Does the next `writes` writes, or fewer if the guest does not run, and
   // returns how many.  When `stop` ends the call, what was written stays; also
   // when there is no room for what a page is to hold, RESOURCE_EXHAUSTED as for
   // WriteMemory(): the write is the next one still.  Lets other calls in
   // between.
-  absl::StatusOr<uint64_t> RunLoad(uint64_t writes, StopCheck stop)
+  absl::StatusOr<uint64_t> RunLoad(const Operation& operation, uint64_t writes)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Whether there is one.
   bool HasLoad() const ABSL_LOCKS_EXCLUDED(mu_);
   // Ends it, and gives its pages back to the guest, zeroed.
-  absl::StatusOr<LoadReport> StopLoad() ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<LoadReport> StopLoad(const Operation& operation)
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<LoadReport> FindLoad() const ABSL_LOCKS_EXCLUDED(mu_);
   // The same, and where its pages lie, from number `first` on, at most `most`
   // extents.
@@ -376,7 +386,7 @@ class Domain {
       ABSL_LOCKS_EXCLUDED(mu_);
   // Compares each page with what it must hold after the writes so far.  Lets
   // the load, and other calls, go on in between.
-  absl::StatusOr<LoadCheck> CheckLoad(StopCheck stop) const
+  absl::StatusOr<LoadCheck> CheckLoad(const Operation& operation) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Content of a frame of this domain.  Sets *zero instead of filling `page`
@@ -389,7 +399,8 @@ class Domain {
   // mask stays as it is.  Works in every state but dying, and does not wait for
   // long operations.  INVALID_ARGUMENT VCPU_OUT_OF_RANGE, CPU_INVALID.
   // Source: libxl_set_vcpuaffinity(), vcpu_affinity_domctl().
-  absl::Status SetVcpuAffinity(absl::Span<const uint32_t> vcpus,
+  absl::Status SetVcpuAffinity(const Operation& operation,
+                               absl::Span<const uint32_t> vcpus,
                                const CpuRanges* hard, const CpuRanges* soft)
       ABSL_LOCKS_EXCLUDED(affinity_mu_);
   // Virtual CPUs from `first` on, ascending, at most `limit`; none past the
@@ -404,11 +415,11 @@ class Domain {
   //
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; INVALID_ARGUMENT RANGE_INVALID
   // for none.  Nothing is left of a call that `stop` ends.
-  absl::StatusOr<NewAddressSpaces> CreateAddressSpaces(uint32_t count,
-                                                       StopCheck stop)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<NewAddressSpaces> CreateAddressSpaces(
+      const Operation& operation, uint32_t count) ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<AddressSpaceTotals> DestroyAddressSpaces(
-      absl::Span<const uint64_t> ids, StopCheck stop) ABSL_LOCKS_EXCLUDED(mu_);
+      const Operation& operation, absl::Span<const uint64_t> ids)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Appends those with ids from first_id on, ascending, at most `max`.
   absl::StatusOr<AddressSpaceTotals> ListAddressSpaces(
       uint64_t first_id, size_t max,
@@ -417,7 +428,7 @@ class Domain {
   absl::Status TranslateIn(uint64_t id, absl::Span<const uint64_t> pfns,
                            std::vector<P2mWord>& words) const
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<AddressSpaceSync> SyncAddressSpaces(StopCheck stop)
+  absl::StatusOr<AddressSpaceSync> SyncAddressSpaces(const Operation& operation)
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // For the host's audit, which holds every domain still at once; methods that
@@ -470,12 +481,8 @@ class Domain {
   // Lets Info() show the domain as it is now; a long change may do so on its
   // way.
   void Show() ABSL_SHARED_LOCKS_REQUIRED(mu_) ABSL_LOCKS_EXCLUDED(info_mu_);
-  // `held`: its frames that are held, if anybody has looked.
-  absl::Status DyingError(PageCount held = PageCount(0)) const;
-  absl::Status CheckAlive() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckBooted(absl::string_view operation) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckRunning(absl::string_view operation) const
+  // Life::Check(), with the domain's held frames.
+  absl::Status Check(const Context& context, Needs needs) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   absl::Status GiveInitialFrames(StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -483,8 +490,6 @@ class Domain {
   // The guest's pages that hold its p2m list.
   const StructurePages& structure() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void MakeAddressSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckOwnKernel(absl::string_view operation) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Destroy() without its checks.
   PageCount Die(std::vector<DomainId>* drained)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -518,7 +523,7 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasDriver() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    return state_ == DomainState::kRunning || state_ == DomainState::kPaused;
+    return life_.has_run();
   }
   BalloonDriverInfo DriverInfo() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Move pages, as many as there are or until `stop` says so, and count them in
@@ -531,7 +536,7 @@ class Domain {
   // still to go are left in `pfns` when `stop` ends it.
   absl::Status MoveExtentDown(PfnExtent& pfns, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckRoomUp(PageCount pages) const
+  absl::Status CheckRoomUp(const Context& context, PageCount pages) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages that leaves for the next `pages` pages of the balloon take, counting
   // `most` for each of its extents; none but with compact room.
@@ -542,26 +547,22 @@ class Domain {
   // Pages that it has above what libxl leaves it: dom0 keeps kMinDom0Memory.
   PageCount PagesAboveLeast() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
-  // than kMinDom0Memory; `operation` makes the words for what was asked.
-  absl::Status CheckDom0Keeps(PageCount left,
-                              absl::FunctionRef<std::string()> operation) const;
+  // than kMinDom0Memory.
+  absl::Status CheckDom0Keeps(const Context& context, PageCount left,
+                              absl::string_view details) const;
 
   // domain_migrate.cc
-  absl::Status CheckNotMigrating(absl::string_view operation) const
+  absl::Status CheckNotMigrating(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_suspend.cc
-  absl::Status CheckCanSuspend(absl::string_view operation) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckCanTravel(absl::string_view operation) const
+  absl::Status CheckCanTravel(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // An image names pfns below last_pfn() only.
-  absl::Status CheckNoRamBehindEnd(absl::string_view operation) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckNotSuspended(absl::string_view operation) const
+  absl::Status CheckNoRamBehindEnd(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Chooses pages for what is in `record`.
-  absl::Status PlaceRecord(absl::string_view operation, StopCheck stop,
+  absl::Status PlaceRecord(const Context& context, StopCheck stop,
                            SuspendRecord& record) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Free pages that hold nothing, the lowest first.
@@ -625,7 +626,8 @@ class Domain {
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_p2m.cc
-  absl::StatusOr<PfnExtent> IdentityRange(Pfn start, Pfn end) const
+  absl::StatusOr<PfnExtent> IdentityRange(const Context& context, Pfn start,
+                                          Pfn end) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Free pages that a guest which has not booted must keep.
   PageCount PagesStillToBoot() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -634,29 +636,32 @@ class Domain {
     std::vector<MfnExtent> frames;
     PageCount ram;
   };
-  absl::StatusOr<Overwritten> CheckOverwrite(absl::string_view operation,
+  absl::StatusOr<Overwritten> CheckOverwrite(const Context& context,
                                              PfnExtent pfns, RamPolicy policy,
                                              StopCheck stop) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckGuestPages(absl::string_view operation, PfnExtent pfns,
+  absl::Status CheckGuestPages(const Context& context, PfnExtent pfns,
                                PageCount needed) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const
+  absl::Status CheckNewFrames(const Context& context, PfnExtent pfns,
+                              Mfn first_mfn) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Takes the pages of the p2m list that setting `pfns` needs, and their own
   // pages out of the guest's free ones.  RESOURCE_EXHAUSTED
   // GUEST_MEMORY_EXHAUSTED; then pages taken for the list stay (A6), and
   // nothing else has changed.
-  absl::Status PrepareRange(PfnExtent pfns, const P2mList::RangeFill& fill)
+  absl::Status PrepareRange(const Context& context, PfnExtent pfns,
+                            const P2mList::RangeFill& fill)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::StatusOr<RangeChange> CommitRange(PfnExtent pfns,
+  absl::StatusOr<RangeChange> CommitRange(const Context& context,
+                                          PfnExtent pfns,
                                           const P2mList::RangeFill& fill,
                                           const Overwritten& under,
                                           RamPolicy policy)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_address_space.cc
-  absl::Status CheckHasAddressSpaces(absl::string_view operation) const
+  absl::Status CheckHasAddressSpaces(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Whether a page of `pfns` is a process's page table.
   bool HoldsPageTables(PfnExtent pfns) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -670,13 +675,14 @@ class Domain {
 
   // domain_foreign.cc
   // What the pool said of the slot's frame, with the slot named.
-  absl::Status NameSlot(const ForeignSlot& slot,
+  absl::Status NameSlot(const Context& context, const ForeignSlot& slot,
                         const absl::Status& counted) const;
-  absl::Status MapSlot(const ForeignSlot& slot)
+  absl::Status MapSlot(const Context& context, const ForeignSlot& slot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status UnmapSlot(Pfn pfn, std::vector<Mfn>& mfns)
+  absl::Status UnmapSlot(const Context& context, Pfn pfn,
+                         std::vector<Mfn>& mfns)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckNoForeign(absl::string_view operation, PfnExtent pfns) const
+  absl::Status CheckNoForeign(const Context& context, PfnExtent pfns) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Gives up every mapping without touching the words; returns how many frames
   // of dying owners that frees.
@@ -684,29 +690,31 @@ class Domain {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // domain_load.cc
-  absl::Status CheckCanStartLoad(const LoadSpec& spec) const
+  absl::Status CheckCanStartLoad(const Context& context,
+                                 const LoadSpec& spec) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status CheckHasLoad(absl::string_view operation) const
+  absl::Status CheckHasLoad(const Context& context) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  absl::Status LoadNotFound(absl::string_view operation) const;
-  absl::Status LoadTooLarge(PageCount wanted, PageCount had) const;
+  absl::Status LoadNotFound(const Context& context) const;
+  absl::Status LoadTooLarge(const Context& context, PageCount wanted,
+                            PageCount had) const;
   void FreeLoadPages(const PfnSet& pages) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Compares the next pages with what they must hold.
   void CheckBatch(const LastWrites& last, LoadCheck& check) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   bool LoadRuns() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // That no page of `pfns` is the load's.
-  absl::Status CheckNoLoad(absl::string_view operation, PfnExtent pfns) const
+  absl::Status CheckNoLoad(const Context& context, PfnExtent pfns) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void AuditLoad(std::vector<std::string>& findings) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
 
   // domain_memory.cc
-  absl::Status CheckPages(absl::string_view operation, Pfn pfn, uint64_t offset,
+  absl::Status CheckPages(const Context& context, Pfn pfn, uint64_t offset,
                           uint64_t size, bool writing) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Appends `count` pages to `spare`, for contents; errors as WriteMemory().
-  absl::Status TakeSpare(absl::string_view operation, size_t count,
+  absl::Status TakeSpare(const Context& context, size_t count,
                          std::vector<PagePtr>& spare);
   // Whether WriteContent() takes a page of `spare`.
   bool TakesPage(Pfn pfn, absl::string_view data) const
@@ -736,8 +744,7 @@ class Domain {
 
   // Set once, then read without the lock.
   std::atomic<bool> booted_ = false;
-  std::atomic<bool> dying_ = false;
-  std::atomic<bool> gave_all_back_ = false;
+  LifeEnd end_;
 
   // A lock of its own, so that the host can rename without waiting for a long
   // operation; nothing is locked under it.
@@ -760,14 +767,9 @@ class Domain {
   // domain that pages come into has neither.
   std::optional<BuilderList> built_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<P2mList> list_ ABSL_GUARDED_BY(mu_);
-  DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
+  Life life_ ABSL_GUARDED_BY(mu_){end_};
   uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
-  bool suspended_ ABSL_GUARDED_BY(mu_) = false;
-  uint64_t suspensions_ ABSL_GUARDED_BY(mu_) = 0;  // so far
-  bool doomed_ ABSL_GUARDED_BY(mu_) = false;       // about to be destroyed
-  Handover handover_ ABSL_GUARDED_BY(mu_) = Handover::kNone;
   DirtyLog dirty_ ABSL_GUARDED_BY(mu_);
-  bool foreign_kernel_ ABSL_GUARDED_BY(mu_) = false;
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   // Null until a PAE guest has booted.
   std::unique_ptr<AddressSpaces> address_spaces_ ABSL_GUARDED_BY(mu_);

@@ -32,16 +32,16 @@ class NotingSource : public PageSource {
 
 }  // namespace
 
-absl::Status Domain::CheckHasAddressSpaces(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+absl::Status Domain::CheckHasAddressSpaces(const Context& context) const {
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   if (abi_->arch != Arch::kX86_32Pae) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kArchNotPae,
-        absl::StrFormat("domain %d: %s: its guest is %s; only a PAE guest's "
-                        "address spaces are simulated",
-                        id_.value(), operation, abi_->name));
+    return context.Refuse(
+        absl::StatusCode::kFailedPrecondition, Reason::kArchNotPae, "",
+        absl::StrFormat(
+            "its guest is %s; only a PAE guest's address spaces are simulated",
+            abi_->name));
   }
-  return CheckBooted(operation);
+  return Check(context, Needs::kBooted);
 }
 
 bool Domain::HoldsPageTables(PfnExtent pfns) const {
@@ -75,32 +75,30 @@ void Domain::ZeroPages(const PfnSet& pages) {
   for (const MfnExtent& extent : frames) contents_.Drop(extent);
 }
 
-absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(uint32_t count,
-                                                             StopCheck stop) {
+absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(
+    const Operation& operation, uint32_t count) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("create address spaces"));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("create address spaces"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   if (count == 0) {
-    return MakeError(
+    return context.As("create").Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("domain %d: create of 0 address spaces; name at least "
-                        "one",
-                        id_.value()));
+        "of 0 address spaces; name at least one", "");
   }
   const PageCount needed = address_spaces_->PagesToCreate(count);
   if (needed > free_pages_.count()) {
-    return MakeError(
+    return context.As("create").Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: create of %d address spaces: they take %d "
-                        "pages and the guest has %d free; balloon it up or "
-                        "create fewer",
-                        id_.value(), count, needed.value(),
-                        free_pages_.count().value()));
+        absl::StrFormat("of %d address spaces", count),
+        absl::StrFormat("they take %d pages and the guest has %d free; balloon "
+                        "it up or create fewer",
+                        needed.value(), free_pages_.count().value()));
   }
   NotingSource source(free_pages_);
   NewAddressSpaces made;
-  SIMVISOR_ASSIGN_OR_RETURN(made.first_id,
-                            address_spaces_->Create(count, source, stop));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      made.first_id, address_spaces_->Create(count, source, operation.stop));
   ZeroPages(source.taken());
   MarkPageTablesDirty();
   made.totals = address_spaces_->totals();
@@ -108,13 +106,15 @@ absl::StatusOr<NewAddressSpaces> Domain::CreateAddressSpaces(uint32_t count,
 }
 
 absl::StatusOr<AddressSpaceTotals> Domain::DestroyAddressSpaces(
-    absl::Span<const uint64_t> ids, StopCheck stop) {
+    const Operation& operation, absl::Span<const uint64_t> ids) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("destroy address spaces"));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("destroy address spaces"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   // Pages that are given back hold nothing, which is a change too.
   MarkPageTablesDirty();
-  SIMVISOR_RETURN_IF_ERROR(address_spaces_->Destroy(ids, free_pages_, stop));
+  SIMVISOR_RETURN_IF_ERROR(
+      address_spaces_->Destroy(ids, free_pages_, operation.stop));
   return address_spaces_->totals();
 }
 
@@ -122,7 +122,8 @@ absl::StatusOr<AddressSpaceTotals> Domain::ListAddressSpaces(
     uint64_t first_id, size_t max,
     std::vector<AddressSpaceInfo>& spaces) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("list address spaces"));
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckHasAddressSpaces(Context(id_, "list address spaces")));
   address_spaces_->List(first_id, max, spaces);
   return address_spaces_->totals();
 }
@@ -131,16 +132,18 @@ absl::Status Domain::TranslateIn(uint64_t id, absl::Span<const uint64_t> pfns,
                                  std::vector<P2mWord>& words) const {
   absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(
-      CheckHasAddressSpaces("translate in an address space"));
+      CheckHasAddressSpaces(Context(id_, "translate in an address space")));
   return address_spaces_->Translate(id, pfns, words);
 }
 
-absl::StatusOr<AddressSpaceSync> Domain::SyncAddressSpaces(StopCheck stop) {
+absl::StatusOr<AddressSpaceSync> Domain::SyncAddressSpaces(
+    const Operation& operation) {
+  const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces("sync address spaces"));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("sync address spaces"));
+  SIMVISOR_RETURN_IF_ERROR(CheckHasAddressSpaces(context));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   MarkPageTablesDirty();
-  return address_spaces_->Sync(stop);
+  return address_spaces_->Sync(operation.stop);
 }
 
 }  // namespace simvisor

@@ -111,7 +111,7 @@ void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
 PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   Findings findings(id_, out);
   const PageCount owned = current_ + pool_.HeldBy(id_);
-  if (state_ == DomainState::kDying) {
+  if (life_.dying()) {
     AuditDying(out);
     return owned;
   }
@@ -143,7 +143,7 @@ void Domain::AuditGuest(std::vector<std::string>& out) const {
 }
 
 void Domain::AuditDying(std::vector<std::string>& out) const {
-  if (!gave_all_back_.load(std::memory_order_relaxed)) return;
+  if (!end_.gave_all_back()) return;
   if (current_ == PageCount(0) && foreign_.empty() &&
       foreign_from_balloon_.empty() && unmapped_frames_.empty()) {
     return;
@@ -242,7 +242,7 @@ void Domain::AuditForeign(PageCount words,
 }
 
 void Domain::CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const {
-  if (state_ == DomainState::kDying) return;
+  if (life_.dying()) return;
   for (const auto& [first, end] : foreign_.extents()) {
     for (Pfn at = first; at < end; at += PageCount(1)) {
       ++mapped[Mfn(words_->Lookup(at).Number())];
@@ -288,7 +288,7 @@ void Domain::AuditBalloon(std::vector<std::string>& out) const {
         "%d pages are counted, but the balloon driver counts %d",
         current_.value(), driver_.current().value()));
   }
-  if (state_ == DomainState::kRunning && !driver_.gave_up_target() &&
+  if (life_.runs() && !driver_.gave_up_target() &&
       driver_.target() != target_) {
     findings.Add(absl::StrFormat(
         "the target is %d pages, but the balloon driver's is %d",

@@ -17,100 +17,100 @@ namespace {
 
 constexpr uint64_t kBatchesPerRound = uint64_t{1} << 32;
 
-absl::Status CheckPageCount(DomainId id, absl::string_view operation,
-                            PageCount pages) {
+absl::Status CheckPageCount(const Context& context, PageCount pages) {
   if (pages > PageCount(0)) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-      absl::StrFormat("domain %d: %s of 0 pages; name at least one", id.value(),
-                      operation));
+  return context.Refuse(absl::StatusCode::kInvalidArgument,
+                        Reason::kRangeInvalid, "of 0 pages; name at least one",
+                        "");
 }
 
 constexpr PageCount kAllPages{~uint64_t{0}};
 
-absl::Status NoLeafPages(DomainId id, PageCount pages, PageCount got,
+absl::Status NoLeafPages(const Context& context, PageCount pages, PageCount got,
                          PageCount needed) {
-  return MakeError(
+  return context.Refuse(
       absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-      absl::StrFormat("domain %d: balloon up by %d pages: its guest has %d "
-                      "free pages and needs %d for leaves of its p2m list; "
-                      "allow a partial move",
-                      id.value(), pages.value(), got.value(), needed.value()));
+      absl::StrFormat("by %d pages", pages.value()),
+      absl::StrFormat("its guest has %d free pages and needs %d for leaves of "
+                      "its p2m list; allow a partial move",
+                      got.value(), needed.value()));
 }
 
 }  // namespace
 
-absl::StatusOr<PageCount> Domain::BalloonDown(PageCount pages,
-                                              bool allow_partial,
-                                              StopCheck stop) {
+absl::StatusOr<PageCount> Domain::BalloonDown(const Operation& operation,
+                                              PageCount pages,
+                                              bool allow_partial) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon down"));
-  SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon down", pages));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kRunning));
+  SIMVISOR_RETURN_IF_ERROR(CheckPageCount(context, pages));
   if (allow_partial) {
     pages = std::min(pages, PagesAboveLeast());
     if (pages == PageCount(0)) return pages;
   } else {
     const PageCount had = current_;
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckDom0Keeps(had - std::min(pages, had), [pages, had] {
-          return absl::StrFormat("balloon down by %d of its %d pages",
-                                 pages.value(), had.value());
-        }));
+    SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
+        context, had - std::min(pages, had),
+        absl::StrFormat("by %d of its %d pages", pages.value(), had.value())));
   }
   // All or nothing: what moves must not run into a failure half-way.
   const FreePages::Settled settled(
       free_pages_,
       allow_partial ? PageCount(0) : std::min(pages, free_pages_.count()));
   if (settled.count() < pages && !allow_partial) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: balloon down by %d pages: its guest can "
-                        "give %d of its %d pages; ask for fewer, or allow a "
-                        "partial move",
-                        id_.value(), pages.value(), settled.count().value(),
-                        current_.value()));
+        absl::StrFormat("by %d pages", pages.value()),
+        absl::StrFormat("its guest can give %d of its %d pages; ask for fewer, "
+                        "or allow a partial move",
+                        settled.count().value(), current_.value()));
   }
   const PageCount before = current_;
   const absl::Status status =
-      Drive(current_ - std::min(pages, current_), nullptr, stop);
+      Drive(current_ - std::min(pages, current_), nullptr, operation.stop);
   target_ = current_;
   driver_.SetTarget(target_);
   if (!status.ok()) return status;
   return before - current_;
 }
 
-absl::StatusOr<PageCount> Domain::BalloonUp(PageCount pages, bool allow_partial,
-                                            StopCheck stop) {
+absl::StatusOr<PageCount> Domain::BalloonUp(const Operation& operation,
+                                            PageCount pages,
+                                            bool allow_partial) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckRunning("balloon up"));
-  SIMVISOR_RETURN_IF_ERROR(CheckPageCount(id_, "balloon up", pages));
-  if (!allow_partial) SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(pages));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kRunning));
+  SIMVISOR_RETURN_IF_ERROR(CheckPageCount(context, pages));
+  if (!allow_partial) SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(context, pages));
   const PageCount leaf_pages =
       allow_partial ? PageCount(0) : LeafPagesUp(pages, kAllPages);
   const FreePages::Settled settled(free_pages_, leaf_pages);
   if (settled.count() < leaf_pages) {
-    return NoLeafPages(id_, pages, settled.count(), leaf_pages);
+    return NoLeafPages(context, pages, settled.count(), leaf_pages);
   }
   FrameClaim claim;
   if (!allow_partial) {
     absl::StatusOr<FrameClaim> claimed = pool_.Claim(pages, reach_);
     if (!claimed.ok()) {
-      return MakeError(claimed.status().code(), Reason::kHostMemoryExhausted,
-                       absl::StrFormat("domain %d: balloon up: %s", id_.value(),
-                                       claimed.status().message()));
+      return context.Refuse(claimed.status().code(),
+                            Reason::kHostMemoryExhausted, "",
+                            claimed.status().message());
     }
     claim = *std::move(claimed);
   }
   const PageCount before = current_;
-  const absl::Status status = Drive(current_ + std::min(pages, balloon_.size()),
-                                    allow_partial ? nullptr : &claim, stop);
+  const absl::Status status =
+      Drive(current_ + std::min(pages, balloon_.size()),
+            allow_partial ? nullptr : &claim, operation.stop);
   target_ = current_;
   driver_.SetTarget(target_);
   if (!status.ok()) return status;
   return current_ - before;
 }
 
-absl::Status Domain::CheckRoomUp(PageCount pages) const {
+absl::Status Domain::CheckRoomUp(const Context& context,
+                                 PageCount pages) const {
   if (pages > RoomBelowMax()) {
     const PageCount held = pool_.HeldBy(id_);
     const PageCount limit =
@@ -120,20 +120,20 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
             ? ""
             : absl::StrFormat(" (%d of them held by other domains' mappings)",
                               held.value());
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
-        absl::StrFormat("domain %d: balloon up by %d pages: it has %d%s and "
-                        "its limit is %d; raise the limit with mem-max, or use "
-                        "mem-set",
-                        id_.value(), pages.value(), (current_ + held).value(),
-                        of_them, limit.value()));
+        absl::StrFormat("by %d pages", pages.value()),
+        absl::StrFormat("it has %d%s and its limit is %d; raise the limit with "
+                        "mem-max, or use mem-set",
+                        (current_ + held).value(), of_them, limit.value()));
   }
   if (pages > balloon_.size()) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kPfnNotBalloonable,
-        absl::StrFormat("domain %d: balloon up by %d pages: its balloon holds "
-                        "%d pfns; create it with more maxmem to give it room",
-                        id_.value(), pages.value(), balloon_.size().value()));
+    return context.Refuse(absl::StatusCode::kResourceExhausted,
+                          Reason::kPfnNotBalloonable,
+                          absl::StrFormat("by %d pages", pages.value()),
+                          absl::StrFormat("its balloon holds %d pfns; create "
+                                          "it with more maxmem to give it room",
+                                          balloon_.size().value()));
   }
   // A leaf takes PTE pages, a tree page and itself at most.  Once a whole leaf
   // has been filled, the next ones are made of what it brought; of each extent
@@ -141,7 +141,7 @@ absl::Status Domain::CheckRoomUp(PageCount pages) const {
   const PageCount two_leaves(2 * (abi_->pmds_per_mid + 2));
   const PageCount needed = LeafPagesUp(pages, two_leaves);
   if (needed <= free_pages_.count()) return absl::OkStatus();
-  return NoLeafPages(id_, pages, free_pages_.count(), needed);
+  return NoLeafPages(context, pages, free_pages_.count(), needed);
 }
 
 PageCount Domain::LeafPagesUp(PageCount pages, PageCount most) const {
@@ -221,13 +221,16 @@ BalloonTimer Domain::balloon_timer() const {
   return timer;
 }
 
-absl::Status Domain::WakeBalloon(const BalloonTimer& timer, StopCheck stop) {
+absl::Status Domain::WakeBalloon(const Operation& operation,
+                                 const BalloonTimer& timer) {
   const ChangeLock lock(this);
   if (!HasDriver() || timer.wakeups != driver_wakeups_ ||
       !driver_.SecondsToWake().has_value()) {
     return absl::OkStatus();
   }
-  if (state_ == DomainState::kRunning) return WorkDriver(nullptr, stop);
+  if (life_.runs()) {
+    return WorkDriver(nullptr, operation.stop);
+  }
   driver_overdue_ = true;
   return absl::OkStatus();
 }
@@ -311,33 +314,32 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
   return absl::OkStatus();
 }
 
-absl::Status Domain::SetTarget(PageCount target, StopCheck stop) {
+absl::Status Domain::SetTarget(const Operation& operation, PageCount target) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set memory target"));
-  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(target, [target] {
-    return absl::StrFormat("memory target of %d pages", target.value());
-  }));
+  const Context context(id_, operation.name);
+  const Context asked = context.As("memory target");
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
+      asked, target, absl::StrFormat("of %d pages", target.value())));
   if (target == PageCount(0)) {
-    return MakeError(
+    return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-        absl::StrFormat("domain %d: memory target of 0 pages; name at least "
-                        "one, or destroy the domain",
-                        id_.value()));
+        "of 0 pages; name at least one, or destroy the domain", "");
   }
   if (target > static_max_) {
-    return MakeError(
+    return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kStaticMaxExceeded,
-        absl::StrFormat("domain %d: memory target of %d pages: "
-                        "memory_dynamic_max must be less than or equal to "
+        absl::StrFormat("of %d pages", target.value()),
+        absl::StrFormat("memory_dynamic_max must be less than or equal to "
                         "memory_static_max, %d pages; raise it with mem-max",
-                        id_.value(), target.value(), static_max_.value()));
+                        static_max_.value()));
   }
   max_pages_ = MaxPagesFor(target);
   target_ = target;
   target_unread_ = true;
-  if (state_ != DomainState::kRunning) return absl::OkStatus();
+  if (!life_.runs()) return absl::OkStatus();
   Show();
-  return ReadTarget(stop);
+  return ReadTarget(operation.stop);
 }
 
 PageCount Domain::PagesAboveLeast() const {
@@ -345,34 +347,35 @@ PageCount Domain::PagesAboveLeast() const {
   return current_ > least ? current_ - least : PageCount(0);
 }
 
-absl::Status Domain::CheckDom0Keeps(
-    PageCount left, absl::FunctionRef<std::string()> operation) const {
+absl::Status Domain::CheckDom0Keeps(const Context& context, PageCount left,
+                                    absl::string_view details) const {
   if (id_ != kDom0Id || left >= kMinDom0Memory) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-      absl::StrFormat("domain 0: %s: it would have %d, below the minimum "
-                      "threshold for dom0, %d pages (128 MiB); leave it at "
-                      "least that",
-                      operation(), left.value(), kMinDom0Memory.value()));
+  return context.Refuse(
+      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid, details,
+      absl::StrFormat("it would have %d, below the minimum threshold for dom0, "
+                      "%d pages (128 MiB); leave it at least that",
+                      left.value(), kMinDom0Memory.value()));
 }
 
-absl::Status Domain::SetMaxMemory(PageCount max_memory) {
+absl::Status Domain::SetMaxMemory(const Operation& operation,
+                                  PageCount max_memory) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set maximum memory"));
+  const Context context(id_, operation.name);
+  const Context asked = context.As("maximum memory");
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
   if (max_memory > abi_->max_domain_pages()) {
-    return MakeError(
+    return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-        absl::StrFormat("domain %d: maximum memory of %d pages: a domain of %s "
-                        "has at most %d; ask for less",
-                        id_.value(), max_memory.value(), abi_->name,
-                        abi_->max_domain_pages().value()));
+        absl::StrFormat("of %d pages", max_memory.value()),
+        absl::StrFormat("a domain of %s has at most %d; ask for less",
+                        abi_->name, abi_->max_domain_pages().value()));
   }
   if (max_memory < target_) {
-    return MakeError(
+    return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMaxMemBelowTarget,
-        absl::StrFormat("domain %d: maximum memory of %d pages: its target is "
-                        "%d; lower that with mem-set first",
-                        id_.value(), max_memory.value(), target_.value()));
+        absl::StrFormat("of %d pages", max_memory.value()),
+        absl::StrFormat("its target is %d; lower that with mem-set first",
+                        target_.value()));
   }
   max_pages_ = MaxPagesFor(max_memory);
   static_max_ = max_memory;

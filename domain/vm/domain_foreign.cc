@@ -22,29 +22,28 @@ constexpr size_t kSlotsPerCheck = 256;
 // Mappings that are given up at once when a domain dies.
 constexpr size_t kMaxDropped = 65536;
 
-absl::Status PastTheList(DomainId id, absl::string_view operation, Pfn pfn,
-                         Pfn end) {
-  return MakeError(
+absl::Status PastTheList(const Context& context, Pfn pfn, Pfn end) {
+  return context.Refuse(
       absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-      absl::StrFormat("domain %d: %s at pfn 0x%x: the p2m list ends at pfn "
-                      "0x%x",
-                      id.value(), operation, pfn.value(), end.value()));
+      absl::StrFormat("at pfn 0x%x", pfn.value()),
+      absl::StrFormat("the p2m list ends at pfn 0x%x", end.value()));
 }
 
 }  // namespace
 
-absl::Status Domain::MapForeign(absl::Span<const ForeignSlot> slots,
-                                StopCheck stop, ForeignReport& report) {
+absl::Status Domain::MapForeign(const Operation& operation,
+                                absl::Span<const ForeignSlot> slots,
+                                ForeignReport& report) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted("map foreign"));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("map foreign"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBootedAwake));
   const PageCount structure_before = list_->structure().size();
   PfnSet mapped;
   absl::Status stopped;
   for (size_t i = 0; i < slots.size() && stopped.ok(); ++i) {
-    if (i % kSlotsPerCheck == 0) stopped = stop();
+    if (i % kSlotsPerCheck == 0) stopped = operation.stop();
     if (!stopped.ok()) break;
-    absl::Status status = MapSlot(slots[i]);
+    absl::Status status = MapSlot(context, slots[i]);
     if (status.ok()) {
       ++report.done;
       mapped.Add({slots[i].pfn, PageCount(1)});
@@ -63,69 +62,68 @@ absl::Status Domain::MapForeign(absl::Span<const ForeignSlot> slots,
   return stopped;
 }
 
-absl::Status Domain::MapSlot(const ForeignSlot& slot) {
+absl::Status Domain::MapSlot(const Context& context, const ForeignSlot& slot) {
   const auto [pfn, mfn] = slot;
   if (pfn >= list_->p2m_size()) {
-    return PastTheList(id_, "map foreign", pfn, list_->p2m_size());
+    return PastTheList(context, pfn, list_->p2m_size());
   }
   if (const P2mWord word = list_->Lookup(pfn); !word.is_invalid()) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kPfnNotMissing,
-        absl::StrFormat("domain %d: map foreign mfn 0x%x at pfn 0x%x: that is "
-                        "%s; choose a missing pfn, or balloon down to make one",
-                        id_.value(), mfn.value(), pfn.value(),
-                        word.ToString()));
+        absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
+        absl::StrFormat(
+            "that is %s; choose a missing pfn, or balloon down to make one",
+            word.ToString()));
   }
   // A 64-bit word holds more than any machine has.
   if (abi_->arch == Arch::kX86_32Pae &&
       mfn.value() >= abi_->plain_word_limit()) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
-        absl::StrFormat("domain %d: map foreign mfn 0x%x at pfn 0x%x: a word "
-                        "of an %s guest holds frame numbers below 0x%x; name "
-                        "frames below that",
-                        id_.value(), mfn.value(), pfn.value(), abi_->name,
-                        abi_->plain_word_limit()));
+        absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
+        absl::StrFormat("a word of an %s guest holds frame numbers below 0x%x; "
+                        "name frames below that",
+                        abi_->name, abi_->plain_word_limit()));
   }
-  SIMVISOR_RETURN_IF_ERROR(NameSlot(slot, pool_.CheckForeign(mfn, id_)));
+  SIMVISOR_RETURN_IF_ERROR(
+      NameSlot(context, slot, pool_.CheckForeign(mfn, id_)));
   if (list_->AllocEntries({pfn, PageCount(1)}, free_pages_) == pfn) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: map foreign mfn 0x%x at pfn 0x%x: its "
-                        "guest has no free page for its p2m list; balloon it "
-                        "up",
-                        id_.value(), mfn.value(), pfn.value()));
+        absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
+        "its guest has no free page for its p2m list; balloon it up");
   }
   // The frame may have changed hands since it was looked at.
-  SIMVISOR_RETURN_IF_ERROR(NameSlot(slot, pool_.MapForeign(mfn, id_)));
+  SIMVISOR_RETURN_IF_ERROR(NameSlot(context, slot, pool_.MapForeign(mfn, id_)));
   list_->TrySet(pfn, P2mWord::Foreign(mfn));
   foreign_.Add({pfn, PageCount(1)});
   return absl::OkStatus();
 }
 
-absl::Status Domain::NameSlot(const ForeignSlot& slot,
+absl::Status Domain::NameSlot(const Context& context, const ForeignSlot& slot,
                               const absl::Status& counted) const {
   if (counted.ok()) return counted;
   const Reason reason = counted.code() == absl::StatusCode::kOutOfRange
                             ? Reason::kMfnOutOfRange
                             : Reason::kFrameNotForeign;
-  return MakeError(
-      counted.code(), reason,
-      absl::StrFormat("domain %d: map foreign at pfn 0x%x: %s", id_.value(),
-                      slot.pfn.value(), counted.message()));
+  return context.Refuse(counted.code(), reason,
+                        absl::StrFormat("at pfn 0x%x", slot.pfn.value()),
+                        counted.message());
 }
 
-absl::Status Domain::UnmapForeign(absl::Span<const uint64_t> pfns,
-                                  StopCheck stop, ForeignReport& report,
+absl::Status Domain::UnmapForeign(const Operation& operation,
+                                  absl::Span<const uint64_t> pfns,
+                                  ForeignReport& report,
                                   std::vector<DomainId>* drained) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted("unmap foreign"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBooted));
   std::vector<Mfn> mfns;
   absl::Status stopped;
   for (size_t i = 0; i < pfns.size() && stopped.ok(); ++i) {
-    if (i % kSlotsPerCheck == 0) stopped = stop();
+    if (i % kSlotsPerCheck == 0) stopped = operation.stop();
     if (!stopped.ok()) break;
-    absl::Status status = UnmapSlot(Pfn(pfns[i]), mfns);
+    absl::Status status = UnmapSlot(context, Pfn(pfns[i]), mfns);
     if (status.ok()) {
       ++report.done;
     } else {
@@ -137,17 +135,18 @@ absl::Status Domain::UnmapForeign(absl::Span<const uint64_t> pfns,
   return stopped;
 }
 
-absl::Status Domain::UnmapSlot(Pfn pfn, std::vector<Mfn>& mfns) {
+absl::Status Domain::UnmapSlot(const Context& context, Pfn pfn,
+                               std::vector<Mfn>& mfns) {
   if (pfn >= list_->p2m_size()) {
-    return PastTheList(id_, "unmap foreign", pfn, list_->p2m_size());
+    return PastTheList(context, pfn, list_->p2m_size());
   }
   const P2mWord word = list_->Lookup(pfn);
   if (word.Class() != P2mClass::kForeign) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kPfnNotForeign,
-        absl::StrFormat("domain %d: unmap foreign at pfn 0x%x: it is %s; p2m "
-                        "dump --by-frame shows foreign pfns",
-                        id_.value(), pfn.value(), word.ToString()));
+        absl::StrFormat("at pfn 0x%x", pfn.value()),
+        absl::StrFormat("it is %s; p2m dump --by-frame shows foreign pfns",
+                        word.ToString()));
   }
   // A foreign word's leaf is private, so this takes no page.
   list_->TrySet(pfn, P2mWord::Invalid());
@@ -161,18 +160,18 @@ absl::Status Domain::UnmapSlot(Pfn pfn, std::vector<Mfn>& mfns) {
   return absl::OkStatus();
 }
 
-absl::Status Domain::CheckNoForeign(absl::string_view operation,
+absl::Status Domain::CheckNoForeign(const Context& context,
                                     PfnExtent pfns) const {
   if (foreign_.CountIn(pfns) == PageCount(0)) return absl::OkStatus();
   auto at = foreign_.extents().upper_bound(pfns.first);
   const Pfn first = foreign_.Contains(pfns.first) ? pfns.first : at->first;
-  return MakeError(
+  return context.Refuse(
       absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsForeign,
-      absl::StrFormat("domain %d: %s of [0x%x, 0x%x): pfn 0x%x maps mfn 0x%x "
-                      "of another domain; unmap it first",
-                      id_.value(), operation, pfns.first.value(),
-                      pfns.end().value(), first.value(),
-                      list_->Lookup(first).Number()));
+      absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                      pfns.end().value()),
+      absl::StrFormat(
+          "pfn 0x%x maps mfn 0x%x of another domain; unmap it first",
+          first.value(), list_->Lookup(first).Number()));
 }
 
 PageCount Domain::DropForeign(std::vector<DomainId>* drained) {

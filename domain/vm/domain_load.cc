@@ -22,60 +22,55 @@ LoadReport ReportOn(const GuestLoad& load, bool running) {
 
 }  // namespace
 
-absl::Status Domain::CheckCanStartLoad(const LoadSpec& spec) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("start a load"));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("start a load"));
-  if (state_ != DomainState::kRunning) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
-        absl::StrFormat("domain %d: start a load: its guest does not run, so "
-                        "it cannot start a program; unpause it",
-                        id_.value()));
-  }
+absl::Status Domain::CheckCanStartLoad(const Context& context,
+                                       const LoadSpec& spec) const {
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kCanStartLoad));
   if (load_ != nullptr) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kGuestLoadRunning,
-        absl::StrFormat("domain %d: start a load: its guest has one already, "
-                        "of %d pages; stop that first",
-                        id_.value(), load_->spec().working_set.value()));
+    return context.Refuse(
+        absl::StatusCode::kFailedPrecondition, Reason::kGuestLoadRunning, "",
+        absl::StrFormat(
+            "its guest has one already, of %d pages; stop that first",
+            load_->spec().working_set.value()));
   }
   if (spec.pages_per_second == 0 ||
       spec.pages_per_second > LoadSpec::kMaxPagesPerSecond ||
       spec.working_set == PageCount(0) ||
       spec.working_set > LoadSpec::kMaxWorkingSet) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("domain %d: start a load of %d pages per second on %d "
-                        "pages: name 1 to %d per second, and 1 to %d pages",
-                        id_.value(), spec.pages_per_second,
-                        spec.working_set.value(), LoadSpec::kMaxPagesPerSecond,
+        absl::StrFormat("of %d pages per second on %d pages",
+                        spec.pages_per_second, spec.working_set.value()),
+        absl::StrFormat("name 1 to %d per second, and 1 to %d pages",
+                        LoadSpec::kMaxPagesPerSecond,
                         LoadSpec::kMaxWorkingSet.value()));
   }
   if (spec.working_set > free_pages_.count()) {
-    return LoadTooLarge(spec.working_set, free_pages_.count());
+    return LoadTooLarge(context, spec.working_set, free_pages_.count());
   }
   return absl::OkStatus();
 }
 
-absl::Status Domain::LoadTooLarge(PageCount wanted, PageCount had) const {
-  return MakeError(
-      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-      absl::StrFormat("domain %d: start a load: it takes %d pages and the "
-                      "guest has %d free; balloon it up, or choose a smaller "
-                      "working set",
-                      id_.value(), wanted.value(), had.value()));
+absl::Status Domain::LoadTooLarge(const Context& context, PageCount wanted,
+                                  PageCount had) const {
+  return context.Refuse(
+      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted, "",
+      absl::StrFormat("it takes %d pages and the guest has %d free; balloon it "
+                      "up, or choose a smaller working set",
+                      wanted.value(), had.value()));
 }
 
-absl::Status Domain::StartLoad(const LoadSpec& spec) {
+absl::Status Domain::StartLoad(const Operation& operation,
+                               const LoadSpec& spec) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckCanStartLoad(spec));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(CheckCanStartLoad(context, spec));
   PfnSet pages;
   while (pages.size() < spec.working_set) {
     const PfnExtent taken = free_pages_.Take(spec.working_set - pages.size());
     if (taken.empty()) {
       const PageCount had = pages.size();
       FreeLoadPages(pages);
-      return LoadTooLarge(spec.working_set, had);
+      return LoadTooLarge(context, spec.working_set, had);
     }
     pages.Add(taken);
   }
@@ -91,20 +86,22 @@ void Domain::FreeLoadPages(const PfnSet& pages) {
   }
 }
 
-absl::StatusOr<uint64_t> Domain::RunLoad(uint64_t writes, StopCheck stop) {
+absl::StatusOr<uint64_t> Domain::RunLoad(const Operation& operation,
+                                         uint64_t writes) {
+  const Context context(id_, operation.name);
   Page page;
   std::vector<PagePtr> spare;
   for (uint64_t done = 0; done < writes;) {
-    SIMVISOR_RETURN_IF_ERROR(stop());
+    SIMVISOR_RETURN_IF_ERROR(operation.stop());
     absl::MutexLock lock(&mu_);
-    SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("run its load"));
+    SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(context));
     if (!LoadRuns()) return done;
     const uint64_t end =
         done + std::min({kBatch, writes - done,
                          GuestLoad::kMaxWrites - load_->writes()});
     for (; done < end; ++done) {
       if (spare.empty() && !HasContent(load_->NextPage())) {
-        SIMVISOR_RETURN_IF_ERROR(TakeSpare("run its load", 1, spare));
+        SIMVISOR_RETURN_IF_ERROR(TakeSpare(context, 1, spare));
       }
       const Pfn pfn = load_->NextWrite(page);
       WriteContent(pfn, 0, absl::string_view(page.data(), page.size()), spare);
@@ -113,10 +110,11 @@ absl::StatusOr<uint64_t> Domain::RunLoad(uint64_t writes, StopCheck stop) {
   return writes;
 }
 
-absl::StatusOr<LoadReport> Domain::StopLoad() {
+absl::StatusOr<LoadReport> Domain::StopLoad(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("stop its load"));
-  SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("stop its load"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
+  SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(context));
   const LoadReport report = ReportOn(*load_, false);
   ZeroPages(load_->pages());
   FreeLoadPages(load_->pages());
@@ -131,23 +129,25 @@ bool Domain::HasLoad() const {
 
 absl::StatusOr<LoadReport> Domain::FindLoad() const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("find its load"));
+  SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(Context(id_, "find its load")));
   return ReportOn(*load_, LoadRuns());
 }
 
 absl::StatusOr<LoadReport> Domain::ListLoadPages(
     uint64_t first, size_t most, std::vector<PfnExtent>& extents) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("list the pages of its load"));
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckHasLoad(Context(id_, "list the pages of its load")));
   extents = load_->PagesFrom(first, most);
   return ReportOn(*load_, LoadRuns());
 }
 
-absl::StatusOr<LoadCheck> Domain::CheckLoad(StopCheck stop) const {
+absl::StatusOr<LoadCheck> Domain::CheckLoad(const Operation& operation) const {
+  const Context context(id_, operation.name);
   std::shared_ptr<const GuestLoad> checked;
   {
     absl::ReaderMutexLock lock(&mu_);
-    SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("check its load"));
+    SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(context));
     checked = load_;
   }
   // Eight bytes for each page: not under the lock.
@@ -157,8 +157,10 @@ absl::StatusOr<LoadCheck> Domain::CheckLoad(StopCheck stop) const {
     uint64_t writes = 0;
     {
       absl::ReaderMutexLock lock(&mu_);
-      SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("check its load"));
-      if (checked != load_) return LoadNotFound("go on checking its load");
+      SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(context));
+      if (checked != load_) {
+        return LoadNotFound(context.As("go on checking its load"));
+      }
       check.load = ReportOn(*load_, LoadRuns());
       writes = load_->writes();
       if (last.Follow(writes, kFollowed)) CheckBatch(last, check);
@@ -166,7 +168,7 @@ absl::StatusOr<LoadCheck> Domain::CheckLoad(StopCheck stop) const {
     }
     // Many writes are followed without the lock, and the few since with it.
     do {
-      SIMVISOR_RETURN_IF_ERROR(stop());
+      SIMVISOR_RETURN_IF_ERROR(operation.stop());
     } while (!last.Follow(writes, kFollowed));
   }
 }
@@ -187,33 +189,28 @@ void Domain::CheckBatch(const LastWrites& last, LoadCheck& check) const {
 }
 
 bool Domain::LoadRuns() const {
-  return state_ == DomainState::kRunning && !suspended_ &&
-         load_->writes() < GuestLoad::kMaxWrites;
+  return life_.runs() && load_->writes() < GuestLoad::kMaxWrites;
 }
 
-absl::Status Domain::CheckNoLoad(absl::string_view operation,
-                                 PfnExtent pfns) const {
+absl::Status Domain::CheckNoLoad(const Context& context, PfnExtent pfns) const {
   if (load_ == nullptr || !load_->Intersects(pfns)) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kGuestLoadRunning,
-      absl::StrFormat("domain %d: %s of [0x%x, 0x%x): pages of the guest's "
-                      "load lie there; choose a range without them, or stop "
-                      "the load",
-                      id_.value(), operation, pfns.first.value(),
-                      pfns.end().value()));
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kGuestLoadRunning,
+                        absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                                        pfns.end().value()),
+                        "pages of the guest's load lie there; choose a range "
+                        "without them, or stop the load");
 }
 
-absl::Status Domain::CheckHasLoad(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  return load_ != nullptr ? absl::OkStatus() : LoadNotFound(operation);
+absl::Status Domain::CheckHasLoad(const Context& context) const {
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
+  return load_ != nullptr ? absl::OkStatus() : LoadNotFound(context);
 }
 
-absl::Status Domain::LoadNotFound(absl::string_view operation) const {
-  return MakeError(absl::StatusCode::kFailedPrecondition,
-                   Reason::kGuestLoadNotFound,
-                   absl::StrFormat("domain %d: %s: its guest runs none; start "
-                                   "one",
-                                   id_.value(), operation));
+absl::Status Domain::LoadNotFound(const Context& context) const {
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kGuestLoadNotFound, "",
+                        "its guest runs none; start one");
 }
 
 }  // namespace simvisor

@@ -28,58 +28,56 @@ void ForEachPage(Pfn pfn, uint64_t offset, absl::string_view data,
 
 }  // namespace
 
-absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
+absl::Status Domain::CheckPages(const Context& context, Pfn pfn,
                                 uint64_t offset, uint64_t size,
                                 bool writing) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   if (offset >= kPageSize || size == 0) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("domain %d: %s of %d bytes at pfn 0x%x offset %d: name "
-                        "at least one byte and an offset below %d",
-                        id_.value(), operation, size, pfn.value(), offset,
+        absl::StrFormat("of %d bytes at pfn 0x%x offset %d", size, pfn.value(),
+                        offset),
+        absl::StrFormat("name at least one byte and an offset below %d",
                         kPageSize));
   }
   const PageCount pages((offset + size + kPageSize - 1) / kPageSize);
   if (!FitsWithin(pfn, pages, words_->size())) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
-        absl::StrFormat("domain %d: %s of %d pages from pfn 0x%x: the p2m list "
-                        "ends at pfn 0x%x",
-                        id_.value(), operation, pages.value(), pfn.value(),
-                        words_->size().value()));
+    return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                          Reason::kPfnNotRam,
+                          absl::StrFormat("of %d pages from pfn 0x%x",
+                                          pages.value(), pfn.value()),
+                          absl::StrFormat("the p2m list ends at pfn 0x%x",
+                                          words_->size().value()));
   }
   for (Pfn at = pfn; at < pfn + pages; at += PageCount(1)) {
     const P2mWord word = words_->Lookup(at);
     if (word.Class() == P2mClass::kForeign) {
-      return MakeError(
+      return context.Refuse(
           absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
-          absl::StrFormat("domain %d: %s at pfn 0x%x: it is foreign: it maps "
-                          "mfn 0x%x, another domain's frame; name the page to "
-                          "its owner, or see frames read",
-                          id_.value(), operation, at.value(), word.Number()));
+          absl::StrFormat("at pfn 0x%x", at.value()),
+          absl::StrFormat(
+              "it is foreign: it maps mfn 0x%x, another domain's frame; name "
+              "the page to its owner, or see frames read",
+              word.Number()));
     }
     if (word.Class() != P2mClass::kRam) {
-      return MakeError(
-          absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
-          absl::StrFormat("domain %d: %s at pfn 0x%x: it is %s, not RAM; see "
-                          "p2m dump",
-                          id_.value(), operation, at.value(),
-                          P2mClassName(word.Class())));
+      return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                            Reason::kPfnNotRam,
+                            absl::StrFormat("at pfn 0x%x", at.value()),
+                            absl::StrFormat("it is %s, not RAM; see p2m dump",
+                                            P2mClassName(word.Class())));
     }
     if (writing && structure().Find(at).has_value()) {
-      return MakeError(
+      return context.Refuse(
           absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
-          absl::StrFormat("domain %d: %s at pfn 0x%x: the guest keeps its p2m "
-                          "list there; choose another page",
-                          id_.value(), operation, at.value()));
+          absl::StrFormat("at pfn 0x%x", at.value()),
+          "the guest keeps its p2m list there; choose another page");
     }
     if (writing && HoldsPageTables({at, PageCount(1)})) {
-      return MakeError(
+      return context.Refuse(
           absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
-          absl::StrFormat("domain %d: %s at pfn 0x%x: a process of the guest "
-                          "has a page table there; choose another page",
-                          id_.value(), operation, at.value()));
+          absl::StrFormat("at pfn 0x%x", at.value()),
+          "a process of the guest has a page table there; choose another page");
     }
   }
   return absl::OkStatus();
@@ -88,7 +86,8 @@ absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
 absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
                                 absl::Span<char> out) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckPages("read", pfn, offset, out.size(),
+  SIMVISOR_RETURN_IF_ERROR(CheckPages(Context(id_, "read"), pfn, offset,
+                                      out.size(),
                                       /*writing=*/false));
   Page page;
   while (!out.empty()) {
@@ -106,11 +105,12 @@ absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
   return absl::OkStatus();
 }
 
-absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
-                                 absl::string_view data) {
+absl::Status Domain::WriteMemory(const Operation& operation, Pfn pfn,
+                                 uint64_t offset, absl::string_view data) {
+  const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("write"));
-  SIMVISOR_RETURN_IF_ERROR(CheckPages("write", pfn, offset, data.size(),
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
+  SIMVISOR_RETURN_IF_ERROR(CheckPages(context, pfn, offset, data.size(),
                                       /*writing=*/true));
   size_t new_pages = 0;
   ForEachPage(pfn, offset, data,
@@ -119,7 +119,7 @@ absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
                     new_pages += TakesPage(at, part) ? 1 : 0;
                   });
   std::vector<PagePtr> spare;
-  SIMVISOR_RETURN_IF_ERROR(TakeSpare("write", new_pages, spare));
+  SIMVISOR_RETURN_IF_ERROR(TakeSpare(context, new_pages, spare));
   ForEachPage(pfn, offset, data,
               [&](Pfn at, uint64_t from, absl::string_view part)
                   ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -128,10 +128,10 @@ absl::Status Domain::WriteMemory(Pfn pfn, uint64_t offset,
   return absl::OkStatus();
 }
 
-absl::Status Domain::TakeSpare(absl::string_view operation, size_t count,
+absl::Status Domain::TakeSpare(const Context& context, size_t count,
                                std::vector<PagePtr>& spare) {
   if (count == 0) return absl::OkStatus();
-  return pool_.store()->Take(id_, operation, count, spare);
+  return pool_.store()->Take(id_, context.operation(), count, spare);
 }
 
 bool Domain::TakesPage(Pfn pfn, absl::string_view data) const {

@@ -10,10 +10,12 @@
 
 namespace simvisor {
 
-absl::StatusOr<LiveGuest> Domain::StartLogDirty(absl::string_view operation) {
+absl::StatusOr<LiveGuest> Domain::StartLogDirty(const Operation& operation) {
+  const Context context(id_, operation.name);
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(operation));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kCanSuspend));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context));
   dirty_.Enable();
   return LiveGuest{.arch = abi_->arch,
                    .last_pfn = list_->last_pfn(),
@@ -21,18 +23,16 @@ absl::StatusOr<LiveGuest> Domain::StartLogDirty(absl::string_view operation) {
                    .pages = current_ - unmapped_frames_.size()};
 }
 
-absl::Status Domain::CheckNotMigrating(absl::string_view operation) const {
+absl::Status Domain::CheckNotMigrating(const Context& context) const {
   if (!dirty_.enabled()) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating,
-      absl::StrFormat("domain %d: %s: a migration of it is under way; wait for "
-                      "its end, or cancel it",
-                      id_.value(), operation));
+  return context.Refuse(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating, "",
+      "a migration of it is under way; wait for its end, or cancel it");
 }
 
 absl::StatusOr<DirtyPages> Domain::CleanLogDirty() {
   absl::MutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "clean the dirty log"}, Needs::kAlive));
   return DirtyPages{dirty_.Clean(), list_->generation()};
 }
 
@@ -46,42 +46,19 @@ void Domain::StopLogDirty() {
   dirty_.Disable();
 }
 
-absl::Status Domain::BeginHandover() {
+absl::Status Domain::BeginHandover(const Operation& operation) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (doomed_) return DyingError();
-  if (!suspended_) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
-        absl::StrFormat("domain %d: handover: its guest is not suspended",
-                        id_.value()));
-  }
-  handover_ = Handover::kOutgoing;
-  return absl::OkStatus();
+  return life_.BeginHandover({id_, operation.name}, pool_.HeldBy(id_));
 }
 
 void Domain::EndHandover() {
   const ChangeLock lock(this);
-  handover_ = Handover::kNone;
+  life_.EndHandover();
 }
 
-absl::Status Domain::BeginDestroy() {
+absl::Status Domain::BeginDestroy(const Operation& operation) {
   absl::MutexLock lock(&mu_);
-  if (handover_ == Handover::kNone) {
-    doomed_ = true;
-    return absl::OkStatus();
-  }
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating,
-      absl::StrFormat(
-          "domain %d: destroy: %s; it is settled by itself once the "
-          "two daemons have spoken, or by migrate-resolve",
-          id_.value(),
-          handover_ == Handover::kOutgoing
-              ? "it is being handed over to another host, which "
-                "may run it by now"
-              : "it is arriving from another host, which may still "
-                "run it"));
+  return life_.BeginDestroy({id_, operation.name});
 }
 
 }  // namespace simvisor

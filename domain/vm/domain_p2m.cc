@@ -11,27 +11,27 @@
 
 namespace simvisor {
 
-absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
-                                                 bool release_ram,
-                                                 StopCheck stop) {
+absl::StatusOr<RangeChange> Domain::MarkIdentity(const Operation& operation,
+                                                 Pfn start, Pfn end,
+                                                 bool release_ram) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("mark identity"));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel("mark identity"));
-  SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns, IdentityRange(start, end));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwakeOwnKernel));
+  SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns,
+                            IdentityRange(context, start, end));
   if (pfns.empty()) return RangeChange{};
   const RamPolicy policy =
       release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
   SIMVISOR_ASSIGN_OR_RETURN(
       const Overwritten under,
-      CheckOverwrite("mark identity", pfns, policy, stop));
+      CheckOverwrite(context, pfns, policy, operation.stop));
   const P2mList::RangeFill fill = P2mList::RangeFill::Identity();
   // Before boot, the guest must keep what it needs to boot; afterwards the set
   // path may take pages.
-  const PageCount needed = state_ == DomainState::kBuilt
-                               ? PagesStillToBoot()
-                               : list_->PagesToSet(pfns, fill);
-  SIMVISOR_RETURN_IF_ERROR(CheckGuestPages("mark identity", pfns, needed));
-  return CommitRange(pfns, fill, under, policy);
+  const PageCount needed =
+      life_.built() ? PagesStillToBoot() : list_->PagesToSet(pfns, fill);
+  SIMVISOR_RETURN_IF_ERROR(CheckGuestPages(context, pfns, needed));
+  return CommitRange(context, pfns, fill, under, policy);
 }
 
 PageCount Domain::PagesStillToBoot() const {
@@ -45,96 +45,95 @@ PageCount Domain::PagesStillToBoot() const {
   return known + PageCount(pae && last_leaf_straddles ? 1 : 0);
 }
 
-absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
+absl::StatusOr<PfnExtent> Domain::IdentityRange(const Context& context,
+                                                Pfn start, Pfn end) const {
   const Pfn list_end = words_->size();
   if (start > end) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("domain %d: mark identity [0x%x, 0x%x): the range ends "
-                        "before it starts; swap the ends",
-                        id_.value(), start.value(), end.value()));
+        absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
+        "the range ends before it starts; swap the ends");
   }
-  if (state_ == DomainState::kBuilt) {
+  if (life_.built()) {
     return ExtentBetween(start, std::min(end, list_end));
   }
   if (end.is_none()) end = std::max(start, list_end);
   if (end > list_end) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("domain %d: mark identity [0x%x, 0x%x): the p2m area "
-                        "ends at pfn 0x%x; what lies behind is identity anyway",
-                        id_.value(), start.value(), end.value(),
+        absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
+        absl::StrFormat("the p2m area ends at pfn 0x%x; what lies behind is "
+                        "identity anyway",
                         list_end.value()));
   }
   return ExtentBetween(start, end);
 }
 
-absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
-                                             Mfn first_mfn, RamPolicy policy,
-                                             StopCheck stop) {
+absl::StatusOr<RangeChange> Domain::SetRange(const Operation& operation,
+                                             PfnExtent pfns, P2mClass p2m_class,
+                                             Mfn first_mfn, RamPolicy policy) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted("set p2m"));
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended("set p2m"));
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBootedAwake));
   if (pfns.empty()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-                     absl::StrFormat("domain %d: set p2m of 0 pfns at 0x%x; "
-                                     "name at least one",
-                                     id_.value(), pfns.first.value()));
+    return context.Refuse(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrFormat("of 0 pfns at 0x%x; name at least one",
+                        pfns.first.value()),
+        "");
   }
   if (!FitsWithin(pfns.first, pfns.count, words_->size())) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("domain %d: set p2m of %d pfns from 0x%x: the p2m area "
-                        "ends at pfn 0x%x",
-                        id_.value(), pfns.count.value(), pfns.first.value(),
+        absl::StrFormat("of %d pfns from 0x%x", pfns.count.value(),
+                        pfns.first.value()),
+        absl::StrFormat("the p2m area ends at pfn 0x%x",
                         words_->size().value()));
   }
-  SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
-                            CheckOverwrite("set p2m", pfns, policy, stop));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const Overwritten under,
+      CheckOverwrite(context, pfns, policy, operation.stop));
   if (p2m_class == P2mClass::kRam) {
-    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(pfns, first_mfn));
+    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(context, pfns, first_mfn));
   }
   const P2mList::RangeFill fill = {p2m_class, first_mfn};
   SIMVISOR_RETURN_IF_ERROR(
-      CheckGuestPages("set p2m", pfns, list_->PagesToSet(pfns, fill)));
-  return CommitRange(pfns, fill, under, policy);
+      CheckGuestPages(context, pfns, list_->PagesToSet(pfns, fill)));
+  return CommitRange(context, pfns, fill, under, policy);
 }
 
 absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
-    absl::string_view operation, PfnExtent pfns, RamPolicy policy,
+    const Context& context, PfnExtent pfns, RamPolicy policy,
     StopCheck stop) const {
   if (structure().Intersects(pfns)) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
-        absl::StrFormat(
-            "domain %d: %s of [0x%x, 0x%x): pages of the guest's own "
-            "p2m list lie there; choose a range without them "
-            "(p2m stat tells how many there are)",
-            id_.value(), operation, pfns.first.value(), pfns.end().value()));
+        absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                        pfns.end().value()),
+        "pages of the guest's own p2m list lie there; choose a range without "
+        "them (p2m stat tells how many there are)");
   }
   if (HoldsPageTables(pfns)) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
-        absl::StrFormat("domain %d: %s of [0x%x, 0x%x): page tables of the "
-                        "guest's processes lie there; choose a range without "
-                        "them, or destroy these address spaces",
-                        id_.value(), operation, pfns.first.value(),
-                        pfns.end().value()));
+        absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                        pfns.end().value()),
+        "page tables of the guest's processes lie there; choose a range "
+        "without them, or destroy these address spaces");
   }
-  SIMVISOR_RETURN_IF_ERROR(CheckNoLoad(operation, pfns));
-  SIMVISOR_RETURN_IF_ERROR(CheckNoForeign(operation, pfns));
+  SIMVISOR_RETURN_IF_ERROR(CheckNoLoad(context, pfns));
+  SIMVISOR_RETURN_IF_ERROR(CheckNoForeign(context, pfns));
   Overwritten under;
   for (Pfn at = pfns.first; at < pfns.end();) {
     SIMVISOR_RETURN_IF_ERROR(stop());
     at = CollectFrames(ExtentBetween(at, pfns.end()), kMaxRuns, under.frames);
     if (policy == RamPolicy::kRefuse && !under.frames.empty()) {
-      return MakeError(
+      return context.Refuse(
           absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,
-          absl::StrFormat("domain %d: %s of [0x%x, 0x%x): RAM lies there, the "
-                          "first at mfn 0x%x; ask to release the frames, or "
-                          "balloon them out first",
-                          id_.value(), operation, pfns.first.value(),
-                          pfns.end().value(),
+          absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                          pfns.end().value()),
+          absl::StrFormat("RAM lies there, the first at mfn 0x%x; ask to "
+                          "release the frames, or balloon them out first",
                           under.frames.front().first.value()));
     }
   }
@@ -142,93 +141,97 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
   return under;
 }
 
-absl::Status Domain::CheckGuestPages(absl::string_view operation,
-                                     PfnExtent pfns, PageCount needed) const {
+absl::Status Domain::CheckGuestPages(const Context& context, PfnExtent pfns,
+                                     PageCount needed) const {
   const PageCount left = free_pages_.count() - free_pages_.set().CountIn(pfns);
   if (needed <= left) return absl::OkStatus();
-  return MakeError(
+  return context.Refuse(
       absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-      absl::StrFormat("domain %d: %s of [0x%x, 0x%x): the guest needs %d pages "
-                      "for its p2m list and would have %d free; balloon it up "
-                      "or choose a smaller range",
-                      id_.value(), operation, pfns.first.value(),
-                      pfns.end().value(), needed.value(), left.value()));
+      absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                      pfns.end().value()),
+      absl::StrFormat("the guest needs %d pages for its p2m list and would "
+                      "have %d free; balloon it up or choose a smaller range",
+                      needed.value(), left.value()));
 }
 
-absl::Status Domain::CheckNewFrames(PfnExtent pfns, Mfn first_mfn) const {
+absl::Status Domain::CheckNewFrames(const Context& context, PfnExtent pfns,
+                                    Mfn first_mfn) const {
   const MfnExtent frames = {first_mfn, pfns.count};
   // A 64-bit word holds more than any machine has.
   if (abi_->arch == Arch::kX86_32Pae &&
       !FitsWithin(first_mfn, pfns.count, Mfn(abi_->plain_word_limit()))) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
-        absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
-                        "0x%x: a word of an %s guest holds frame numbers below "
-                        "0x%x; name frames below that",
-                        id_.value(), pfns.first.value(), pfns.count.value(),
-                        first_mfn.value(), abi_->name,
-                        abi_->plain_word_limit()));
+        absl::StrFormat("of pfn 0x%x to %d frames from mfn 0x%x",
+                        pfns.first.value(), pfns.count.value(),
+                        first_mfn.value()),
+        absl::StrFormat("a word of an %s guest holds frame numbers below 0x%x; "
+                        "name frames below that",
+                        abi_->name, abi_->plain_word_limit()));
   }
   if (!FitsWithin(first_mfn, pfns.count, pool_.max_mfn())) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
-        absl::StrFormat("domain %d: set p2m of pfn 0x%x to %d frames from mfn "
-                        "0x%x: the machine ends at mfn 0x%x",
-                        id_.value(), pfns.first.value(), pfns.count.value(),
-                        first_mfn.value(), pool_.max_mfn().value()));
+        absl::StrFormat("of pfn 0x%x to %d frames from mfn 0x%x",
+                        pfns.first.value(), pfns.count.value(),
+                        first_mfn.value()),
+        absl::StrFormat("the machine ends at mfn 0x%x",
+                        pool_.max_mfn().value()));
   }
   if (unmapped_frames_.CountIn(frames) == frames.count) return absl::OkStatus();
   Mfn mfn = first_mfn;
   while (unmapped_frames_.Contains(mfn)) mfn += PageCount(1);
   const FrameRun run = pool_.Lookup(mfn);
   if (run.state != FrameState::kOwned || run.owner != id_) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
-        absl::StrFormat("domain %d: set p2m of pfn 0x%x: mfn 0x%x is not the "
-                        "domain's; see frames lookup",
-                        id_.value(), pfns.first.value(), mfn.value()));
+        absl::StrFormat("of pfn 0x%x", pfns.first.value()),
+        absl::StrFormat("mfn 0x%x is not the domain's; see frames lookup",
+                        mfn.value()));
   }
   if (run.first_pfn.is_none()) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
-        absl::StrFormat("domain %d: set p2m of pfn 0x%x: mfn 0x%x has been "
-                        "given back, and is there for other domains' mappings "
-                        "of it alone",
-                        id_.value(), pfns.first.value(), mfn.value()));
+        absl::StrFormat("of pfn 0x%x", pfns.first.value()),
+        absl::StrFormat("mfn 0x%x has been given back, and is there for other "
+                        "domains' mappings of it alone",
+                        mfn.value()));
   }
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kFrameInUse,
-      absl::StrFormat(
-          "domain %d: set p2m of pfn 0x%x: mfn 0x%x is at pfn 0x%x; "
-          "take it out of that word first, keeping the frame",
-          id_.value(), pfns.first.value(), mfn.value(), run.first_pfn.value()));
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kFrameInUse,
+                        absl::StrFormat("of pfn 0x%x", pfns.first.value()),
+                        absl::StrFormat("mfn 0x%x is at pfn 0x%x; take it out "
+                                        "of that word first, keeping the frame",
+                                        mfn.value(), run.first_pfn.value()));
 }
 
-absl::Status Domain::PrepareRange(PfnExtent pfns,
+absl::Status Domain::PrepareRange(const Context& context, PfnExtent pfns,
                                   const P2mList::RangeFill& fill) {
   // Pages that are about to be overwritten must not become part of the list.
   const std::vector<PfnExtent> held = free_pages_.RemoveWithin(pfns);
   const absl::Status status = list_->PrepareRange(pfns, fill, free_pages_);
   if (status.ok()) return status;
   for (const PfnExtent& pages : held) free_pages_.Return(pages);
-  return MakeError(status.code(), Reason::kGuestMemoryExhausted,
-                   absl::StrFormat("domain %d: set p2m of [0x%x, 0x%x): %s; no "
-                                   "word has changed, and what was taken "
-                                   "serves the next try",
-                                   id_.value(), pfns.first.value(),
-                                   pfns.end().value(), status.message()));
+  return context.As("set p2m").Refuse(
+      status.code(), Reason::kGuestMemoryExhausted,
+      absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
+                      pfns.end().value()),
+      absl::StrFormat(
+          "%s; no word has changed, and what was taken serves the next try",
+          status.message()));
 }
 
-absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
+absl::StatusOr<RangeChange> Domain::CommitRange(const Context& context,
+                                                PfnExtent pfns,
                                                 const P2mList::RangeFill& fill,
                                                 const Overwritten& under,
                                                 RamPolicy policy) {
   const PageCount structure_before = structure().size();
-  if (state_ == DomainState::kBuilt) {
+  if (life_.built()) {
     free_pages_.Remove(pfns);
     built_->MarkIdentity(pfns.first, pfns.end());
   } else {
-    SIMVISOR_RETURN_IF_ERROR(PrepareRange(pfns, fill));
+    SIMVISOR_RETURN_IF_ERROR(PrepareRange(context, pfns, fill));
     SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
   }
   dirty_.Mark(pfns);
@@ -266,14 +269,13 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
 absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
                                std::vector<P2mWord>& words) const {
   words.reserve(words.size() + pfns.size());
-  if (booted_.load(std::memory_order_acquire) &&
-      !dying_.load(std::memory_order_acquire)) {
+  if (booted_.load(std::memory_order_acquire) && !end_.dying()) {
     const P2mWords::Reader reader(*words_);
     for (const uint64_t pfn : pfns) words.push_back(reader.Lookup(Pfn(pfn)));
     return absl::OkStatus();
   }
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "translate"}, Needs::kAlive));
   for (const uint64_t pfn : pfns) words.push_back(words_->Lookup(Pfn(pfn)));
   return absl::OkStatus();
 }
@@ -289,12 +291,11 @@ absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
     return absl::OkStatus();
   };
   // A guest takes no lock for this either.
-  if (booted_.load(std::memory_order_acquire) &&
-      !dying_.load(std::memory_order_acquire)) {
+  if (booted_.load(std::memory_order_acquire) && !end_.dying()) {
     return translate();
   }
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "translate mfns"}, Needs::kAlive));
   return translate();
 }
 
@@ -302,21 +303,20 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
                                      RunMerge merge, size_t max_runs,
                                      std::vector<P2mRun>& runs,
                                      uint64_t* generation) const {
+  const Context context(id_, "list p2m");
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
   if (start > end) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("domain %d: list p2m of [0x%x, 0x%x): the range ends "
-                        "before it starts; swap the ends",
-                        id_.value(), start.value(), end.value()));
+        absl::StrFormat("of [0x%x, 0x%x)", start.value(), end.value()),
+        "the range ends before it starts; swap the ends");
   }
   if (start >= words_->size()) {
-    return MakeError(
+    return context.Refuse(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("domain %d: list p2m from pfn 0x%x on: the list ends "
-                        "at pfn 0x%x",
-                        id_.value(), start.value(), words_->size().value()));
+        absl::StrFormat("from pfn 0x%x on", start.value()),
+        absl::StrFormat("the list ends at pfn 0x%x", words_->size().value()));
   }
   end = std::min(end, words_->size());
   *generation = words_->generation();
@@ -331,7 +331,7 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
 
 absl::StatusOr<P2mReport> Domain::Summary() const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "p2m summary"}, Needs::kAlive));
   P2mReport report;
   report.summary = list_ != nullptr     ? list_->Summary()
                    : built_.has_value() ? built_->Summary()
@@ -342,13 +342,13 @@ absl::StatusOr<P2mReport> Domain::Summary() const {
 }
 
 absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
+  const Context context(id_, "find the p2m list");
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckBooted("find the p2m list"));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBooted));
   const absl::StatusOr<ToolsRoot> root = list_->FindToolsRoot();
   if (!root.ok()) {
-    return MakeError(root.status().code(), Reason::kP2mTreeStale,
-                     absl::StrFormat("domain %d: find the p2m list: %s",
-                                     id_.value(), root.status().message()));
+    return context.Refuse(root.status().code(), Reason::kP2mTreeStale, "",
+                          root.status().message());
   }
   MfnListList found;
   found.root = *root;

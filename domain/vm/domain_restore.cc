@@ -199,13 +199,13 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
       std::move(params), MemorySetup(), PageCount(0), std::move(words), pool));
 }
 
-absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
-                            StopCheck stop) {
+absl::Status Domain::TakeIn(const Operation& operation, const PfnSet& pages,
+                            ReceivedPages& received) {
   for (const auto& [first, end] : pages.extents()) {
     for (Pfn at = first; at < end;) {
-      SIMVISOR_RETURN_IF_ERROR(stop());
+      SIMVISOR_RETURN_IF_ERROR(operation.stop());
       const ChangeLock lock(this);
-      SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+      SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
       const PfnExtent next = {at, std::min(end - at, kPlacedAtOnce)};
       const PageCount done =
           pool_.Populate(received.claim, id_, next,
@@ -218,7 +218,7 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
   }
   received.claim = FrameClaim();
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
   // The domain's lock is held while the pages are handed over.
   received.contents.TakeAll(
       [this](uint64_t pfn, PagePtr page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -229,17 +229,19 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
   return absl::OkStatus();
 }
 
-absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
-                                        uint32_t vcpus, StopCheck stop) {
+absl::Status Domain::AdoptForeignKernel(const Operation& operation,
+                                        absl::Span<const uint64_t> leaves,
+                                        uint32_t vcpus) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
   SIMVISOR_ASSIGN_OR_RETURN(
-      BuilderList built, BuilderList::OfForeignKernel(*words_, leaves, stop));
+      BuilderList built,
+      BuilderList::OfForeignKernel(*words_, leaves, operation.stop));
   built_.emplace(std::move(built));
   vcpus_ = std::max(vcpus_, vcpus);
   absl::MutexLock affinity_lock(&affinity_mu_);
   affinities_.Grow(vcpus_);
-  foreign_kernel_ = true;
+  life_.NeverRuns();
   return absl::OkStatus();
 }
 
@@ -256,7 +258,7 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
                    .faults = faults_};
   {
     absl::ReaderMutexLock lock(&mu_);
-    SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+    SIMVISOR_RETURN_IF_ERROR(Check({id_, "restore"}, Needs::kAlive));
     params.max_pages = max_pages_;
     params.spec.vcpus = vcpus_;
   }
@@ -324,16 +326,13 @@ void Domain::HandOver(Domain& guest, absl::Span<const Pfn> record_pages,
   if (arrival == Arrival::kHeld) guest.Hold();
   // All that it had is the guest's.
   words_->Fill({Pfn(0), words_->size() - Pfn(0)}, RangeFill::Missing());
-  dying_.store(true, std::memory_order_release);
-  state_ = DomainState::kDying;
-  gave_all_back_.store(true, std::memory_order_release);
+  life_.BeginDying();
+  life_.GaveAllBack();
 }
 
 void Domain::Hold() {
   const ChangeLock lock(this);
-  suspended_ = true;
-  ++suspensions_;
-  handover_ = Handover::kIncoming;
+  life_.ArriveSuspended();
 }
 
 void Domain::TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages) {
@@ -380,7 +379,7 @@ absl::Status Domain::DecodeGuest(StateReader& in, uint64_t version,
   if (in.ok() && !in.done()) in.Fail("more bytes follow; it is the last field");
   SIMVISOR_RETURN_IF_ERROR(in.status());
   SIMVISOR_RETURN_IF_ERROR(CheckLeafPages(notes.leaf_pages, stop));
-  state_ = DomainState::kPaused;
+  life_.ArrivePaused();
   booted_.store(true, std::memory_order_release);
   return CheckPlanned();
 }

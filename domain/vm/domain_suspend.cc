@@ -15,18 +15,16 @@ namespace {
 // Pages looked at between two looks at a StopCheck.
 constexpr uint64_t kPagesPerStop = 4096;
 
-absl::Status NotMigratable(DomainId id, absl::string_view operation,
-                           absl::string_view why) {
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotMigratable,
-      absl::StrFormat("domain %d: %s: %s", id.value(), operation, why));
+absl::Status NotMigratable(const Context& context, absl::string_view why) {
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kDomainNotMigratable, "", why);
 }
 
 }  // namespace
 
-absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
+absl::Status Domain::CheckCanTravel(const Context& context) const {
   if (!spec_.pci_devices.empty()) {
-    return NotMigratable(id_, operation,
+    return NotMigratable(context,
                          absl::StrFormat("it has %d PCI devices passed "
                                          "through, which cannot move with it; "
                                          "create it without pci",
@@ -34,18 +32,18 @@ absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
   }
   if (!foreign_.empty()) {
     return NotMigratable(
-        id_, operation,
+        context,
         absl::StrFormat("%d words of its p2m list map frames of other domains, "
                         "the first at pfn 0x%x; unmap them first",
                         foreign_.size().value(),
                         foreign_.extents().begin()->first.value()));
   }
-  SIMVISOR_RETURN_IF_ERROR(CheckNoRamBehindEnd(operation));
+  SIMVISOR_RETURN_IF_ERROR(CheckNoRamBehindEnd(context));
   const uint64_t reach = abi_->max_p2m_pfn();
   if (spec_.p2m.tools_view == ToolsView::kTree &&
       list_->last_pfn().value() > reach) {
     return NotMigratable(
-        id_, operation,
+        context,
         absl::StrFormat("its p2m list ends at pfn 0x%x, too large for a p2m "
                         "tree, which reaches 0x%x; create it with the linear "
                         "view",
@@ -54,14 +52,14 @@ absl::Status Domain::CheckCanTravel(absl::string_view operation) const {
   return absl::OkStatus();
 }
 
-absl::Status Domain::CheckNoRamBehindEnd(absl::string_view operation) const {
+absl::Status Domain::CheckNoRamBehindEnd(const Context& context) const {
   const Pfn end = list_->p2m_size();
   for (Pfn at = list_->last_pfn(); at < end;) {
     const P2mRun run =
         list_->RunAt(at, end, P2mView::kResolved, RunMerge::kByClass);
     if (run.word.Class() == P2mClass::kRam) {
       return NotMigratable(
-          id_, operation,
+          context,
           absl::StrFormat("pfn 0x%x is RAM, and tools see the list end at pfn "
                           "0x%x, so the page could not go with it; set it "
                           "missing first",
@@ -72,25 +70,15 @@ absl::Status Domain::CheckNoRamBehindEnd(absl::string_view operation) const {
   return absl::OkStatus();
 }
 
-absl::Status Domain::CheckCanSuspend(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(operation));
-  SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(operation));
-  if (state_ == DomainState::kRunning) return CheckCanTravel(operation);
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainNotRunning,
-      absl::StrFormat("domain %d: %s: its guest does not run, so it cannot "
-                      "suspend; unpause it",
-                      id_.value(), operation));
-}
-
-absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation,
-                                              SuspendFor purpose,
-                                              StopCheck stop) {
-  SIMVISOR_RETURN_IF_ERROR(stop());
+absl::StatusOr<SuspendRecord> Domain::Suspend(const Operation& operation,
+                                              SuspendFor purpose) {
+  const Context context(id_, operation.name);
+  SIMVISOR_RETURN_IF_ERROR(operation.stop());
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckCanSuspend(operation));
+  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kCanSuspend));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context));
   if (purpose == SuspendFor::kSave) {
-    SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(operation));
+    SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context));
   }
   SIMVISOR_ASSIGN_OR_RETURN(const ToolsRoot root, list_->FindToolsRoot());
   SuspendRecord record;
@@ -101,16 +89,14 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(absl::string_view operation,
   record.last_pfn = list_->last_pfn();
   record.generation = list_->generation();
   StateWriter notes;
-  SIMVISOR_RETURN_IF_ERROR(EncodeKernel(notes, stop));
+  SIMVISOR_RETURN_IF_ERROR(EncodeKernel(notes, operation.stop));
   record.notes = notes.bytes();
-  SIMVISOR_RETURN_IF_ERROR(PlaceRecord(operation, stop, record));
-  suspended_ = true;
-  record.suspension = ++suspensions_;
-  state_ = DomainState::kPaused;
+  SIMVISOR_RETURN_IF_ERROR(PlaceRecord(context, operation.stop, record));
+  record.suspension = life_.Suspend();
   return record;
 }
 
-absl::Status Domain::PlaceRecord(absl::string_view operation, StopCheck stop,
+absl::Status Domain::PlaceRecord(const Context& context, StopCheck stop,
                                  SuspendRecord& record) const {
   const bool linear = record.tools.view == ToolsView::kLinear;
   const size_t tables = linear ? 0 : abi_->page_table_levels;
@@ -121,11 +107,11 @@ absl::Status Domain::PlaceRecord(absl::string_view operation, StopCheck stop,
   SIMVISOR_ASSIGN_OR_RETURN(const std::vector<Pfn> pages,
                             UnwrittenFreePages(needed, stop));
   if (pages.size() < needed) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("domain %d: %s: its guest needs %d free pages that "
-                        "hold nothing to suspend, and has %d; balloon it up",
-                        id_.value(), operation, needed, pages.size()));
+    return context.Refuse(
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted, "",
+        absl::StrFormat("its guest needs %d free pages that hold nothing to "
+                        "suspend, and has %d; balloon it up",
+                        needed, pages.size()));
   }
   auto next = pages.begin();
   record.start_info = *next++;
@@ -154,34 +140,23 @@ absl::StatusOr<std::vector<Pfn>> Domain::UnwrittenFreePages(
   return pages;
 }
 
-absl::Status Domain::Resume(uint64_t suspension, bool paused, StopCheck stop) {
+absl::Status Domain::Resume(const Operation& operation, uint64_t suspension,
+                            bool paused) {
   const ChangeLock lock(this);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (!suspended_ || suspension != suspensions_) return absl::OkStatus();
-  suspended_ = false;
-  handover_ = Handover::kNone;
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, operation.name}, Needs::kAlive));
+  if (!life_.Resume(suspension)) return absl::OkStatus();
   // The pages of what is published are there; it is only written anew.
   SIMVISOR_RETURN_IF_ERROR(list_->Publish(free_pages_));
   if (paused) return absl::OkStatus();
-  state_ = DomainState::kRunning;
-  ReadTarget(stop).IgnoreError();
+  life_.Run();
+  ReadTarget(operation.stop).IgnoreError();
   return absl::OkStatus();
-}
-
-absl::Status Domain::CheckNotSuspended(absl::string_view operation) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  if (!suspended_) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainSuspended,
-      absl::StrFormat("domain %d: %s: its guest is suspended while it is saved "
-                      "or handed over; wait until that is done",
-                      id_.value(), operation));
 }
 
 absl::StatusOr<Pfn> Domain::ReadForImage(PfnExtent pfns, size_t max_runs,
                                          std::vector<ImageRun>& runs) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "read for an image"}, Needs::kAlive));
   Pfn at = pfns.first;
   for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
     runs.push_back(RunForImage(at, pfns.end()));
@@ -232,7 +207,7 @@ int Domain::TableLevel(Pfn pfn) const {
 absl::StatusOr<std::vector<Pfn>> Domain::LeafPages(uint64_t first,
                                                    size_t most) const {
   absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(CheckAlive());
+  SIMVISOR_RETURN_IF_ERROR(Check({id_, "list leaf pages"}, Needs::kAlive));
   std::vector<Pfn> pages;
   if (list_ == nullptr) return pages;
   const uint64_t end = words_->size().value() / abi_->leaf_span();

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "base/uuid.h"
 #include "domain/cpus/vcpu_affinities.h"
@@ -23,6 +22,7 @@
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
+#include "domain/units/operation.h"
 #include "domain/units/pci_address.h"
 #include "domain/units/units.h"
 
@@ -43,14 +43,6 @@ inline constexpr PageCount kMinDom0Memory{128 * kPagesPerMiB};
 
 // MAX_VIRT_CPUS of a PV domain.
 inline constexpr uint32_t kMaxVcpus = 8192;
-
-// Asked now and then inside page loops; a status other than OK ends the loop
-// and becomes the result of the call.  Called with locks held: must not block
-// and must not call back into the library.
-using StopCheck = absl::FunctionRef<absl::Status()>;
-
-// The StopCheck that never stops.
-inline absl::Status NeverStop() { return absl::OkStatus(); }
 
 enum class DomainState { kBuilt, kRunning, kPaused, kDying };
 

@@ -6,13 +6,14 @@
 
 namespace simvisor {
 
-absl::Status Domain::SetVcpuAffinity(absl::Span<const uint32_t> vcpus,
+absl::Status Domain::SetVcpuAffinity(const Operation&,
+                                     absl::Span<const uint32_t> vcpus,
                                      const CpuRanges* hard,
                                      const CpuRanges* soft) {
   absl::MutexLock lock(&affinity_mu_);
   // Die() sets it before it takes this lock and clears the masks, so none is
   // left behind in a dying domain.
-  if (dying_.load(std::memory_order_acquire)) return DyingError();
+  if (end_.dying()) return Life::DyingError(id_);
   SIMVISOR_ASSIGN_OR_RETURN(
       const VcpuAffinities::Change change,
       affinities_.Check(absl::StrFormat("domain %d", id_.value()), vcpus, hard,
@@ -24,7 +25,7 @@ absl::Status Domain::SetVcpuAffinity(absl::Span<const uint32_t> vcpus,
 absl::StatusOr<std::vector<VcpuInfo>> Domain::ListVcpus(uint32_t first,
                                                         size_t limit) const {
   absl::MutexLock lock(&affinity_mu_);
-  if (dying_.load(std::memory_order_acquire)) return DyingError();
+  if (end_.dying()) return Life::DyingError(id_);
   return affinities_.List(first, limit);
 }
 

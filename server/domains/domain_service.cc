@@ -93,7 +93,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
                       StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Pause());
+    SIMVISOR_ASSIGN_OR_RETURN(const DomainState state,
+                              domain->Pause({"pause"}));
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
@@ -112,8 +113,9 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(
         const DomainState state,
-        runner_->machine.Change(
-            domain, [&](Domain& guest) { return guest.Unpause(stop); }));
+        runner_->machine.Change(domain, [&](Domain& guest) {
+          return guest.Unpause({"unpause", stop});
+        }));
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
@@ -146,7 +148,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner_->host(), request.domain()));
     return domain->SetVcpuAffinity(
-        change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
+        {"set vcpu affinity"}, change.vcpus,
+        change.hard.has_value() ? &*change.hard : nullptr,
         change.soft.has_value() ? &*change.soft : nullptr);
   };
   return RunOnPool(runner_, {context, in, out}, "SetVcpuAffinity", set);

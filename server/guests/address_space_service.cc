@@ -42,7 +42,8 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::CreateAddressSpaces(
         JobScope::BeginWork(request.count() <= kShortSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(
         const NewAddressSpaces made,
-        domain->CreateAddressSpaces(request.count(), stop));
+        domain->CreateAddressSpaces({"create address spaces", stop},
+                                    request.count()));
     response->set_first_id(made.first_id);
     response->set_count(request.count());
     ToProto(made.totals, response->mutable_totals());
@@ -66,8 +67,8 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::DestroyAddressSpaces(
     SIMVISOR_ASSIGN_OR_RETURN(
         const AddressSpaceTotals totals,
         domain->DestroyAddressSpaces(
-            absl::MakeConstSpan(request.ids().data(), request.ids_size()),
-            stop));
+            {"destroy address spaces", stop},
+            absl::MakeConstSpan(request.ids().data(), request.ids_size())));
     ToProto(totals, response->mutable_totals());
     return absl::OkStatus();
   };
@@ -121,8 +122,9 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::SyncAddressSpaces(
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
-    SIMVISOR_ASSIGN_OR_RETURN(const AddressSpaceSync done,
-                              domain->SyncAddressSpaces(stop));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const AddressSpaceSync done,
+        domain->SyncAddressSpaces({"sync address spaces", stop}));
     response->set_tables_walked(done.tables_walked);
     response->set_entries_rewritten(done.entries_rewritten);
     return absl::OkStatus();

@@ -32,8 +32,10 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StartGuestLoad(
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(spec.working_set <= kShortPages));
-    SIMVISOR_RETURN_IF_ERROR(runner_->machine.Change(
-        domain, [&](Domain& guest) { return guest.StartLoad(spec); }));
+    SIMVISOR_RETURN_IF_ERROR(
+        runner_->machine.Change(domain, [&](Domain& guest) {
+          return guest.StartLoad({"start a load"}, spec);
+        }));
     ToProto(LoadReport{spec, 0, true}, response->mutable_load());
     return absl::OkStatus();
   };
@@ -73,7 +75,8 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StopGuestLoad(
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
-    SIMVISOR_ASSIGN_OR_RETURN(const LoadReport report, domain->StopLoad());
+    SIMVISOR_ASSIGN_OR_RETURN(const LoadReport report,
+                              domain->StopLoad({"stop its load"}));
     ToProto(report, response->mutable_load());
     return absl::OkStatus();
   };
@@ -88,7 +91,8 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::CheckGuestLoad(
                       StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner_->host(), request.domain()));
-    SIMVISOR_ASSIGN_OR_RETURN(const LoadCheck found, domain->CheckLoad(stop));
+    SIMVISOR_ASSIGN_OR_RETURN(const LoadCheck found,
+                              domain->CheckLoad({"check its load", stop}));
     ToProto(found, response);
     return absl::OkStatus();
   };

@@ -105,7 +105,7 @@ absl::Status RestoreCall::GoOn(Domain& domain) {
   if (paused_ || domain.Info().state != DomainState::kPaused) {
     return absl::OkStatus();
   }
-  return domain.Unpause(limits_).status();
+  return domain.Unpause({"unpause", limits_}).status();
 }
 
 void RestoreCall::End(const absl::Status& status) {

@@ -99,7 +99,7 @@ void BalloonScheduler::Wake(const Entry& entry) {
                 domain->id().value(), entry.timer.seconds.value_or(0));
   // Whether it was stopped or got nothing, its timer tells what comes next.
   UnlessExhausted([&] {
-    return domain->WakeBalloon(entry.timer, stop);
+    return domain->WakeBalloon({"balloon timer", stop}, entry.timer);
   }).IgnoreError();
   Watch(domain);
 }

@@ -90,7 +90,9 @@ bool LoadScheduler::Run(Domain& domain, Pace& pace) {
                : absl::OkStatus();
   };
   // What it was kept from is not owed.
-  WithinMemory("", [&] { return domain.RunLoad(writes, stop); }).IgnoreError();
+  WithinMemory("", [&] {
+    return domain.RunLoad({"run its load", stop}, writes);
+  }).IgnoreError();
   return true;
 }
 

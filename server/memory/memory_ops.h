@@ -63,8 +63,8 @@ struct Moved {
   DomainMemory memory;
 };
 
-// BalloonDown and BalloonUp, by the method of Domain.
-template <auto method>
+// BalloonDown and BalloonUp, by the method of Domain and its name.
+template <auto method, const char* name>
 struct Balloon {
   static bool IsQuick(const auto& op, PageCount) {
     return op.pages() <= kQuickPages;
@@ -78,7 +78,8 @@ struct Balloon {
     const auto move = [&](Domain& domain) -> absl::StatusOr<Moved> {
       SIMVISOR_ASSIGN_OR_RETURN(
           const PageCount pages,
-          (domain.*method)(PageCount(op.pages()), op.allow_partial(), on.stop));
+          (domain.*method)({name, on.stop}, PageCount(op.pages()),
+                           op.allow_partial()));
       return Moved{pages, domain.Memory()};
     };
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -88,8 +89,10 @@ struct Balloon {
     return absl::OkStatus();
   }
 };
-using BalloonDown = Balloon<&Domain::BalloonDown>;
-using BalloonUp = Balloon<&Domain::BalloonUp>;
+inline constexpr char kBalloonDown[] = "balloon down";
+inline constexpr char kBalloonUp[] = "balloon up";
+using BalloonDown = Balloon<&Domain::BalloonDown, kBalloonDown>;
+using BalloonUp = Balloon<&Domain::BalloonUp, kBalloonUp>;
 
 struct SetTarget {
   static bool IsQuick(const auto& op, PageCount pages) {
@@ -103,8 +106,8 @@ struct SetTarget {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
-      SIMVISOR_RETURN_IF_ERROR(
-          domain.SetTarget(PageCount(op.target_pages()), on.stop));
+      SIMVISOR_RETURN_IF_ERROR(domain.SetTarget({"set memory target", on.stop},
+                                                PageCount(op.target_pages())));
       return domain.Memory();
     };
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -155,8 +158,9 @@ struct SetRange {
     }
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->SetRange({Pfn(op.first_pfn()), PageCount(op.count())},
-                            p2m_class, Mfn(op.first_mfn()), policy, on.stop));
+        on.domain->SetRange({"set p2m", on.stop},
+                            {Pfn(op.first_pfn()), PageCount(op.count())},
+                            p2m_class, Mfn(op.first_mfn()), policy));
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
     return absl::OkStatus();
@@ -173,8 +177,8 @@ struct MarkIdentity {
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->MarkIdentity(Pfn(op.start_pfn()), Pfn(op.end_pfn()),
-                                op.release_ram(), on.stop));
+        on.domain->MarkIdentity({"mark identity", on.stop}, Pfn(op.start_pfn()),
+                                Pfn(op.end_pfn()), op.release_ram()));
     answer->set_marked_pages(change.marked.value());
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
@@ -188,7 +192,8 @@ struct Write {
   absl::Status operator()(const Subject& on, const auto& op, auto*) const {
     SIMVISOR_RETURN_IF_ERROR(
         CheckAtMost("data", op.data().size(), kMaxGuestBytes));
-    return on.domain->WriteMemory(Pfn(op.pfn()), op.offset_bytes(), op.data());
+    return on.domain->WriteMemory({"write"}, Pfn(op.pfn()), op.offset_bytes(),
+                                  op.data());
   }
 };
 

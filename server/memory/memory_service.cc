@@ -91,8 +91,8 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
-    SIMVISOR_RETURN_IF_ERROR(
-        domain->SetMaxMemory(PageCount(request.max_pages())));
+    SIMVISOR_RETURN_IF_ERROR(domain->SetMaxMemory(
+        {"set maximum memory"}, PageCount(request.max_pages())));
     ToProto(domain->Memory(), response->mutable_memory());
     return absl::OkStatus();
   };
@@ -161,7 +161,8 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
       slots.push_back({Pfn(slot.pfn()), Mfn(slot.mfn())});
     }
     ForeignReport report;
-    SIMVISOR_RETURN_IF_ERROR(domain->MapForeign(slots, stop, report));
+    SIMVISOR_RETURN_IF_ERROR(
+        domain->MapForeign({"map foreign", stop}, slots, report));
     ToProto(report, response);
     return absl::OkStatus();
   };
@@ -182,8 +183,9 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::UnmapForeignFrames(
         JobScope::BeginWork(request.pfns_size() <= kShortSlots));
     ForeignReport report;
     SIMVISOR_RETURN_IF_ERROR(runner_->host().UnmapForeign(
-        domain, absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
-        stop, report));
+        {"unmap foreign", stop}, domain,
+        absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
+        report));
     ToProto(report, response);
     return absl::OkStatus();
   };

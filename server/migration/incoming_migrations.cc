@@ -138,7 +138,7 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
   // It is held, so that nobody can have ended it.
   const absl::Status status =
       machine_.Change(domain, [start_paused](Domain& guest) {
-        return guest.Resume(guest.Info().suspension, start_paused, NeverStop);
+        return guest.Resume({"resume"}, guest.Info().suspension, start_paused);
       });
   if (!status.ok()) {
     spdlog::error("domain {} has arrived and cannot resume: {}",

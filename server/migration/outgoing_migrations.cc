@@ -142,7 +142,7 @@ absl::Status OutgoingMigrations::Prepare(absl::string_view id,
     if (at == entries_.end()) return UnknownMigration(id);
     domain = at->second.domain;
   }
-  return domain->BeginHandover();
+  return domain->BeginHandover({"handover"});
 }
 
 void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
@@ -153,7 +153,7 @@ void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
   } else if (state == SourceState::kKept && suspension != 0) {
     // If it has been destroyed meanwhile, nothing is to be resumed.
     const auto resume = [suspension](Domain& guest) {
-      return guest.Resume(suspension, /*paused=*/false, NeverStop);
+      return guest.Resume({"resume"}, suspension, /*paused=*/false);
     };
     runner_->machine.Change(domain, resume).IgnoreError();
   }

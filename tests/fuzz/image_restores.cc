@@ -45,7 +45,7 @@ std::string Restore(Host& host, absl::string_view image, size_t piece,
         if (const auto d = CompareWithImage(**domain, image); d.has_value()) {
           absl::StrAppend(&wrong, *d, "; ");
         }
-        (*domain)->Unpause(NeverStop).IgnoreError();
+        (*domain)->Unpause({"unpause"}).IgnoreError();
         for (const std::string& finding : host.Audit().findings) {
           absl::StrAppend(&wrong, finding, "; ");
         }

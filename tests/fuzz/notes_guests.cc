@@ -21,22 +21,22 @@ DomainSpec SpecOf(Arch arch, ToolsView view, BalloonRoom room) {
 
 // Lets the guest have a bit of everything.
 void Live(Domain& guest) {
-  guest.BalloonDown(PageCount(300), true, NeverStop).IgnoreError();
-  guest.BalloonUp(PageCount(40), true, NeverStop).IgnoreError();
+  guest.BalloonDown({"balloon down"}, PageCount(300), true).IgnoreError();
+  guest.BalloonUp({"balloon up"}, PageCount(40), true).IgnoreError();
   guest
-      .SetRange({Pfn(1200), PageCount(9)}, P2mClass::kIdentity, Mfn(),
-                RamPolicy::kRelease)
+      .SetRange({"set p2m"}, {Pfn(1200), PageCount(9)}, P2mClass::kIdentity,
+                Mfn(), RamPolicy::kRelease)
       .IgnoreError();
-  guest.WriteMemory(Pfn(700), 9, "noted").IgnoreError();
+  guest.WriteMemory({"write"}, Pfn(700), 9, "noted").IgnoreError();
   if (guest.abi().arch == Arch::kX86_32Pae) {
-    guest.CreateAddressSpaces(5, NeverStop).IgnoreError();
-    guest.DestroyAddressSpaces({2}, NeverStop).IgnoreError();
+    guest.CreateAddressSpaces({"create address spaces"}, 5).IgnoreError();
+    guest.DestroyAddressSpaces({"destroy address spaces"}, {2}).IgnoreError();
   } else {
     LoadSpec load;
     load.pages_per_second = 1000;
     load.working_set = PageCount(50);
-    guest.StartLoad(load).IgnoreError();
-    guest.RunLoad(200, NeverStop).IgnoreError();
+    guest.StartLoad({"start a load"}, load).IgnoreError();
+    guest.RunLoad({"run its load"}, 200).IgnoreError();
   }
 }
 
@@ -60,7 +60,7 @@ NotesGuest Note(Host& host, const DomainSpec& spec) {
   noted.spec = spec;
   const auto domain = host.CreateDomain(spec, false, NeverStop).value();
   Live(*domain);
-  noted.record = domain->Suspend("save").value();
+  noted.record = domain->Suspend({"save"}).value();
   noted.numbers = NumbersOf(noted.record.notes);
   for (Pfn at(0); at < noted.record.last_pfn;) {
     at = domain

@@ -188,32 +188,36 @@ class Run {
 
   // Does everything with the guest that a client can; what is refused, is.
   void Live(Domain& domain) {
-    Bounded([&](StopCheck stop) { return domain.Unpause(stop); }).IgnoreError();
+    Bounded([&](StopCheck stop) {
+      return domain.Unpause({"unpause", stop});
+    }).IgnoreError();
     Audit(*from_);
     Bounded([&](StopCheck stop) {
-      return domain.BalloonDown(PageCount(60), true, stop);
+      return domain.BalloonDown({"balloon down", stop}, PageCount(60), true);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.BalloonUp(PageCount(90), true, stop);
+      return domain.BalloonUp({"balloon up", stop}, PageCount(90), true);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.WakeBalloon(domain.balloon_timer(), stop);
+      return domain.WakeBalloon({"balloon timer", stop},
+                                domain.balloon_timer());
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.SetRange({Pfn(900), PageCount(3)}, P2mClass::kMissing,
-                             Mfn(), RamPolicy::kRelease, stop);
+      return domain.SetRange({"set p2m", stop}, {Pfn(900), PageCount(3)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.MarkIdentity(Pfn(1000), Pfn(1040), true, stop);
+      return domain.MarkIdentity({"mark identity", stop}, Pfn(1000), Pfn(1040),
+                                 true);
     }).IgnoreError();
-    domain.WriteMemory(Pfn(kWritten), 5, "written").IgnoreError();
+    domain.WriteMemory({"write"}, Pfn(kWritten), 5, "written").IgnoreError();
     Look(domain);
     LiveInSpaces(domain);
     Bounded([&](StopCheck stop) {
-      return domain.RunLoad(300, stop);
+      return domain.RunLoad({"run its load", stop}, 300);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.CheckLoad(stop);
+      return domain.CheckLoad({"check its load", stop});
     }).IgnoreError();
     Audit(*from_);
   }
@@ -233,25 +237,27 @@ class Run {
   }
 
   void LiveInSpaces(Domain& domain) {
-    auto made = Bounded(
-        [&](StopCheck stop) { return domain.CreateAddressSpaces(3, stop); });
+    auto made = Bounded([&](StopCheck stop) {
+      return domain.CreateAddressSpaces({"create address spaces", stop}, 3);
+    });
     if (!made.ok()) return;
     std::vector<P2mWord> words;
     Note("translate in a process",
          domain.TranslateIn(made->first_id, {700, 1200, 2500}, words));
     Bounded([&](StopCheck stop) {
-      return domain.SyncAddressSpaces(stop);
+      return domain.SyncAddressSpaces({"sync address spaces", stop});
     }).IgnoreError();
     Note("destroy of a process", Bounded([&](StopCheck stop) {
                                    return domain.DestroyAddressSpaces(
-                                       {made->first_id + 1}, stop);
+                                       {"destroy address spaces", stop},
+                                       {made->first_id + 1});
                                  }).status());
   }
 
   // Saves the guest, if it can be saved, and restores it to the same.
   void Move(const std::shared_ptr<Domain>& domain) {
     auto record = Bounded([&](StopCheck stop) {
-      return domain->Suspend("save", SuspendFor::kSave, stop);
+      return domain->Suspend({"save", stop}, SuspendFor::kSave);
     });
     if (!record.ok()) return;
     ImageSaver saver(domain, *std::move(record), ImageLayer::kLibxc, "");

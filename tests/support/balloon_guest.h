@@ -55,7 +55,8 @@ class BalloonGuest {
         host_(MakeHost(kDom0Pages + FillerPages() + 2 * most_)),
         filler_(MustCreate(*host_, MakeSpec("filler", FillerPages(),
                                             FillerPages() + 2 * most_))) {
-    EXPECT_THAT(filler_->SetMaxMemory(filler_->Info().memory.static_max),
+    EXPECT_THAT(filler_->SetMaxMemory({"set maximum memory"},
+                                      filler_->Info().memory.static_max),
                 IsOk());
     DomainSpec spec = MakeSpec("guest", memory + more, most_);
     spec.arch = arch;
@@ -82,7 +83,7 @@ class BalloonGuest {
     }
     LoadSpec load;
     load.working_set = PageCount(pages - before);
-    return guest_->StartLoad(load);
+    return guest_->StartLoad({"start a load"}, load);
   }
 
   // Another domain takes or gives frames, so that `frames` are free, or so many
@@ -92,25 +93,27 @@ class BalloonGuest {
     const uint64_t free = host_->Info().free.value();
     if (frames < free) {
       EXPECT_THAT(
-          filler_->BalloonUp(PageCount(free - frames), false, NeverStop),
+          filler_->BalloonUp({"balloon up"}, PageCount(free - frames), false),
           IsOk());
     } else if (frames > free) {
-      EXPECT_THAT(
-          filler_->BalloonDown(PageCount(frames - free), false, NeverStop),
-          IsOk());
+      EXPECT_THAT(filler_->BalloonDown({"balloon down"},
+                                       PageCount(frames - free), false),
+                  IsOk());
     }
     EXPECT_EQ(host_->Info().free.value(), frames);
   }
   void SetTarget(uint64_t pages) {
-    EXPECT_THAT(guest_->SetTarget(PageCount(pages + more_), NeverStop), IsOk());
+    EXPECT_THAT(
+        guest_->SetTarget({"set memory target"}, PageCount(pages + more_)),
+        IsOk());
     LiftLimit();
   }
   void RunOutTimer() {
-    EXPECT_THAT(guest_->WakeBalloon(guest_->balloon_timer(), NeverStop),
+    EXPECT_THAT(guest_->WakeBalloon({"balloon timer"}, guest_->balloon_timer()),
                 IsOk());
   }
-  void Pause() { EXPECT_THAT(guest_->Pause(), IsOk()); }
-  void Unpause() { EXPECT_THAT(guest_->Unpause(NeverStop), IsOk()); }
+  void Pause() { EXPECT_THAT(guest_->Pause({"pause"}), IsOk()); }
+  void Unpause() { EXPECT_THAT(guest_->Unpause({"unpause"}), IsOk()); }
 
   // Lends pfns of the balloon out for mappings of a frame of dom0.
   void MapBallooned(const std::vector<uint64_t>& pfns) {
@@ -118,13 +121,14 @@ class BalloonGuest {
     const Mfn frame(WordOf(*host_->Find(DomainId(0)).value(), 1500).Number());
     for (const uint64_t pfn : pfns) slots.push_back({Pfn(pfn), frame});
     ForeignReport report;
-    EXPECT_THAT(guest_->MapForeign(slots, NeverStop, report), IsOk());
+    EXPECT_THAT(guest_->MapForeign({"map foreign"}, slots, report), IsOk());
     EXPECT_EQ(report.done, pfns.size());
   }
   void UnmapBallooned(const std::vector<uint64_t>& pfns) {
     ForeignReport report;
-    EXPECT_THAT(host_->UnmapForeign(guest_->id(), pfns, NeverStop, report),
-                IsOk());
+    EXPECT_THAT(
+        host_->UnmapForeign({"unmap foreign"}, guest_->id(), pfns, report),
+        IsOk());
     EXPECT_EQ(report.done, pfns.size());
   }
   // The pfns in the balloon.
@@ -162,7 +166,9 @@ class BalloonGuest {
 
   // Lets only the guest's target and the host's frames say how big it gets.
   void LiftLimit() {
-    EXPECT_THAT(guest_->SetMaxMemory(guest_->abi().max_domain_pages()), IsOk());
+    EXPECT_THAT(guest_->SetMaxMemory({"set maximum memory"},
+                                     guest_->abi().max_domain_pages()),
+                IsOk());
   }
 
   const uint64_t more_;

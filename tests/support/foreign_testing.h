@@ -44,7 +44,7 @@ class ForeignTest : public testing::Test {
       slots.push_back({Pfn(pfn + i), Mfn(FrameAt(owner, owner_pfn + i))});
     }
     ForeignReport report;
-    ASSERT_THAT(mapper.MapForeign(slots, NeverStop, report), IsOk());
+    ASSERT_THAT(mapper.MapForeign({"map foreign"}, slots, report), IsOk());
     for (const SlotError& error : report.errors) {
       ADD_FAILURE() << error.status;
     }
@@ -53,20 +53,22 @@ class ForeignTest : public testing::Test {
   // Unmaps one pfn; returns how many frames that freed.
   uint64_t Unmap(const Domain& mapper, uint64_t pfn) {
     ForeignReport report;
-    EXPECT_THAT(host_->UnmapForeign(mapper.id(), {pfn}, NeverStop, report),
-                IsOk());
+    EXPECT_THAT(
+        host_->UnmapForeign({"unmap foreign"}, mapper.id(), {pfn}, report),
+        IsOk());
     EXPECT_EQ(report.done, 1u);
     return report.freed.value();
   }
   absl::Status MapOne(uint64_t pfn, uint64_t mfn) {
     ForeignReport report;
     const absl::Status status = mapper_->MapForeign(
-        {ForeignSlot{Pfn(pfn), Mfn(mfn)}}, NeverStop, report);
+        {"map foreign"}, {ForeignSlot{Pfn(pfn), Mfn(mfn)}}, report);
     if (!status.ok() || report.errors.empty()) return status;
     return report.errors[0].status;
   }
   void BalloonDown(Domain& domain, uint64_t pages) {
-    EXPECT_THAT(domain.BalloonDown(PageCount(pages), false, NeverStop), IsOk());
+    EXPECT_THAT(domain.BalloonDown({"balloon down"}, PageCount(pages), false),
+                IsOk());
   }
   std::string ReadFrame(uint64_t mfn) {
     std::string page(kPageSize, '\0');

@@ -55,7 +55,7 @@ inline absl::StatusOr<Moved> MoveGuest(
 
 // Ends whatever suspension there is.
 inline absl::Status ResumeGuest(Domain& guest, bool paused = false) {
-  return guest.Resume(guest.Info().suspension, paused, NeverStop);
+  return guest.Resume({"resume"}, guest.Info().suspension, paused);
 }
 
 // Whether every page holds the same here and there, but for those in which the
@@ -66,7 +66,7 @@ inline void ExpectSamePages(const Domain& guest, Domain& twin) {
     if (run.word.Class() != P2mClass::kRam) continue;
     for (Pfn at = run.pfns.first; at < run.pfns.end(); at += PageCount(1)) {
       if (ReadPage(guest, at) == ReadPage(twin, at)) continue;
-      EXPECT_THAT(twin.WriteMemory(at, 0, "x"),
+      EXPECT_THAT(twin.WriteMemory({"write"}, at, 0, "x"),
                   IsError(absl::StatusCode::kFailedPrecondition,
                           Reason::kPageInUseByKernel, testing::_))
           << "pfn " << at.value();

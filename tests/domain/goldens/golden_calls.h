@@ -43,14 +43,14 @@ inline absl::StatusOr<std::shared_ptr<Domain>> Create(
   return host.CreateDomain(spec, paused, stop);
 }
 inline absl::StatusOr<DomainState> Pause(Domain& domain) {
-  return domain.Pause();
+  return domain.Pause({"pause"});
 }
 inline absl::StatusOr<DomainState> Unpause(Domain& domain,
                                            StopCheck stop = NeverStop) {
-  return domain.Unpause(stop);
+  return domain.Unpause({"unpause", stop});
 }
 inline absl::Status BeginDestroy(Domain& domain) {
-  return domain.BeginDestroy();
+  return domain.BeginDestroy({"destroy"});
 }
 inline absl::StatusOr<PageCount> Destroy(
     Host& host, const std::shared_ptr<Domain>& domain) {
@@ -97,26 +97,26 @@ inline absl::Status AuditUntil(const Host& host, StopCheck stop) {
 inline absl::StatusOr<PageCount> BalloonDown(Domain& domain, uint64_t pages,
                                              bool partial,
                                              StopCheck stop = NeverStop) {
-  return domain.BalloonDown(PageCount(pages), partial, stop);
+  return domain.BalloonDown({"balloon down", stop}, PageCount(pages), partial);
 }
 inline absl::StatusOr<PageCount> BalloonUp(Domain& domain, uint64_t pages,
                                            bool partial,
                                            StopCheck stop = NeverStop) {
-  return domain.BalloonUp(PageCount(pages), partial, stop);
+  return domain.BalloonUp({"balloon up", stop}, PageCount(pages), partial);
 }
 inline absl::Status SetTarget(Domain& domain, uint64_t pages,
                               StopCheck stop = NeverStop) {
-  return domain.SetTarget(PageCount(pages), stop);
+  return domain.SetTarget({"set memory target", stop}, PageCount(pages));
 }
 inline absl::Status SetMaxMemory(Domain& domain, uint64_t pages) {
-  return domain.SetMaxMemory(PageCount(pages));
+  return domain.SetMaxMemory({"set maximum memory"}, PageCount(pages));
 }
 inline BalloonTimer TimerOf(const Domain& domain) {
   return domain.balloon_timer();
 }
 inline absl::Status WakeBalloon(Domain& domain, const BalloonTimer& timer,
                                 StopCheck stop = NeverStop) {
-  return domain.WakeBalloon(timer, stop);
+  return domain.WakeBalloon({"balloon timer", stop}, timer);
 }
 
 // The p2m list.
@@ -124,13 +124,13 @@ inline absl::Status WakeBalloon(Domain& domain, const BalloonTimer& timer,
 inline absl::StatusOr<RangeChange> MarkIdentity(Domain& domain, Pfn start,
                                                 Pfn end, bool release,
                                                 StopCheck stop = NeverStop) {
-  return domain.MarkIdentity(start, end, release, stop);
+  return domain.MarkIdentity({"mark identity", stop}, start, end, release);
 }
 inline absl::StatusOr<RangeChange> SetRange(Domain& domain, PfnExtent pfns,
                                             P2mClass to, Mfn first,
                                             RamPolicy policy,
                                             StopCheck stop = NeverStop) {
-  return domain.SetRange(pfns, to, first, policy, stop);
+  return domain.SetRange({"set p2m", stop}, pfns, to, first, policy);
 }
 inline absl::Status Translate(const Domain& domain,
                               const std::vector<uint64_t>& at,
@@ -162,14 +162,14 @@ inline absl::Status MapForeign(Domain& domain,
                                const std::vector<ForeignSlot>& slots,
                                ForeignReport& report,
                                StopCheck stop = NeverStop) {
-  return domain.MapForeign(slots, stop, report);
+  return domain.MapForeign({"map foreign", stop}, slots, report);
 }
 inline absl::Status UnmapForeign(Host& host,
                                  const std::shared_ptr<Domain>& domain,
                                  const std::vector<uint64_t>& pfns,
                                  ForeignReport& report,
                                  StopCheck stop = NeverStop) {
-  return host.UnmapForeign(domain, pfns, stop, report);
+  return host.UnmapForeign({"unmap foreign", stop}, domain, pfns, report);
 }
 
 // Contents.
@@ -180,7 +180,7 @@ inline absl::Status ReadMemory(const Domain& domain, Pfn pfn, uint64_t offset,
 }
 inline absl::Status WriteMemory(Domain& domain, Pfn pfn, uint64_t offset,
                                 absl::string_view data) {
-  return domain.WriteMemory(pfn, offset, data);
+  return domain.WriteMemory({"write"}, pfn, offset, data);
 }
 inline absl::Status ReadOwnFrame(const Domain& domain, Mfn mfn,
                                  absl::Span<char> page, bool* zero) {
@@ -200,14 +200,14 @@ inline Pfn PfnOfFrame(const Domain& domain, Mfn mfn) {
 // The load.
 
 inline absl::Status StartLoad(Domain& domain, const LoadSpec& spec) {
-  return domain.StartLoad(spec);
+  return domain.StartLoad({"start a load"}, spec);
 }
 inline absl::StatusOr<uint64_t> RunLoad(Domain& domain, uint64_t writes,
                                         StopCheck stop = NeverStop) {
-  return domain.RunLoad(writes, stop);
+  return domain.RunLoad({"run its load", stop}, writes);
 }
 inline absl::StatusOr<LoadReport> StopLoad(Domain& domain) {
-  return domain.StopLoad();
+  return domain.StopLoad({"stop its load"});
 }
 inline absl::StatusOr<LoadReport> FindLoad(const Domain& domain) {
   return domain.FindLoad();
@@ -218,18 +218,18 @@ inline absl::StatusOr<LoadReport> ListLoadPages(
 }
 inline absl::StatusOr<LoadCheck> CheckLoad(const Domain& domain,
                                            StopCheck stop = NeverStop) {
-  return domain.CheckLoad(stop);
+  return domain.CheckLoad({"check its load", stop});
 }
 
 // Processes.
 
 inline absl::StatusOr<NewAddressSpaces> CreateSpaces(
     Domain& domain, uint32_t count, StopCheck stop = NeverStop) {
-  return domain.CreateAddressSpaces(count, stop);
+  return domain.CreateAddressSpaces({"create address spaces", stop}, count);
 }
 inline absl::StatusOr<AddressSpaceTotals> DestroySpaces(
     Domain& domain, const Ids& ids, StopCheck stop = NeverStop) {
-  return domain.DestroyAddressSpaces(ids, stop);
+  return domain.DestroyAddressSpaces({"destroy address spaces", stop}, ids);
 }
 inline absl::StatusOr<AddressSpaceTotals> ListSpaces(
     const Domain& domain, std::vector<AddressSpaceInfo>& spaces) {
@@ -242,7 +242,7 @@ inline absl::Status TranslateIn(const Domain& domain, uint64_t id,
 }
 inline absl::StatusOr<AddressSpaceSync> SyncSpaces(Domain& domain,
                                                    StopCheck stop = NeverStop) {
-  return domain.SyncAddressSpaces(stop);
+  return domain.SyncAddressSpaces({"sync address spaces", stop});
 }
 
 // Virtual CPUs.
@@ -250,7 +250,7 @@ inline absl::StatusOr<AddressSpaceSync> SyncSpaces(Domain& domain,
 inline absl::Status SetAffinity(Domain& domain,
                                 const std::vector<uint32_t>& vcpus,
                                 const CpuRanges* hard, const CpuRanges* soft) {
-  return domain.SetVcpuAffinity(vcpus, hard, soft);
+  return domain.SetVcpuAffinity({"set vcpu affinity"}, vcpus, hard, soft);
 }
 inline absl::StatusOr<std::vector<VcpuInfo>> ListVcpus(const Domain& domain) {
   return domain.ListVcpus(0, 100);
@@ -259,7 +259,7 @@ inline absl::StatusOr<std::vector<VcpuInfo>> ListVcpus(const Domain& domain) {
 // Migration and images.
 
 inline absl::StatusOr<LiveGuest> StartLogDirty(Domain& domain) {
-  return domain.StartLogDirty("migrate");
+  return domain.StartLogDirty({"migrate"});
 }
 inline absl::StatusOr<DirtyPages> CleanLogDirty(Domain& domain) {
   return domain.CleanLogDirty();
@@ -270,15 +270,15 @@ inline PageCount PeekLogDirty(const Domain& domain) {
 inline void StopLogDirty(Domain& domain) { domain.StopLogDirty(); }
 inline absl::StatusOr<SuspendRecord> Suspend(Domain& domain, SuspendFor purpose,
                                              StopCheck stop = NeverStop) {
-  return domain.Suspend(purpose == SuspendFor::kSave ? "save" : "migrate",
-                        purpose, stop);
+  return domain.Suspend(
+      {purpose == SuspendFor::kSave ? "save" : "migrate", stop}, purpose);
 }
 inline absl::Status Resume(Domain& domain, uint64_t suspension, bool paused,
                            StopCheck stop = NeverStop) {
-  return domain.Resume(suspension, paused, stop);
+  return domain.Resume({"resume", stop}, suspension, paused);
 }
 inline absl::Status BeginHandover(Domain& domain) {
-  return domain.BeginHandover();
+  return domain.BeginHandover({"handover"});
 }
 inline void EndHandover(Domain& domain) { domain.EndHandover(); }
 inline absl::StatusOr<Pfn> ReadForImage(const Domain& domain, PfnExtent pfns,

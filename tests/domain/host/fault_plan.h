@@ -204,7 +204,9 @@ inline DomainSpec GuestSpec(Arch arch) {
 inline Machine MachineWith(const DomainSpec& spec, bool start_paused = false) {
   Machine machine = MakeMachine();
   machine.domain = MustCreate(*machine.host, spec, start_paused);
-  EXPECT_THAT(machine.domain->SetMaxMemory(PageCount(5000)), IsOk());
+  EXPECT_THAT(
+      machine.domain->SetMaxMemory({"set maximum memory"}, PageCount(5000)),
+      IsOk());
   return machine;
 }
 inline Machine MachineWithGuest(Arch arch, bool start_paused = false) {

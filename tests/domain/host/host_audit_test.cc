@@ -40,15 +40,16 @@ TEST(HostAuditTest, WaitsForABusyDomainWithoutHoldingTheOthers) {
       }
       return absl::OkStatus();
     };
-    EXPECT_THAT(busy->SetTarget(PageCount(1000), stop), IsOk());
+    EXPECT_THAT(busy->SetTarget({"set memory target", stop}, PageCount(1000)),
+                IsOk());
   });
   at_work.WaitForNotification();
   AuditReport report;
   std::thread auditor([&] { report = host->Audit(); });
   // Whether the audit has come to wait by now or not.
   for (int i = 0; i < 1000; ++i) {
-    EXPECT_THAT(quiet->Pause(), IsOk());
-    EXPECT_THAT(quiet->Unpause(NeverStop), IsOk());
+    EXPECT_THAT(quiet->Pause({"pause"}), IsOk());
+    EXPECT_THAT(quiet->Unpause({"unpause"}), IsOk());
     std::this_thread::yield();
   }
   EXPECT_EQ(host->List(kDom0Id, 10).size(), 3u);
@@ -67,7 +68,8 @@ TEST(HostAuditTest, IsCleanWhileDomainsComeAndGo) {
     owners.emplace_back([&, name] {
       while (!over) {
         const auto domain = MustCreate(*host, MakeSpec(name, 3000));
-        EXPECT_THAT(domain->SetTarget(PageCount(2000), NeverStop), IsOk());
+        EXPECT_THAT(domain->SetTarget({"set memory target"}, PageCount(2000)),
+                    IsOk());
         EXPECT_THAT(host->DestroyDomain(domain), IsOk());
       }
     });

@@ -24,7 +24,7 @@ using HostDestroyTest = ForeignTest;
 TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
   const DomainId id = owner_->id();
   const uint64_t frame = FrameAt(*owner_, 300);
-  ASSERT_THAT(owner_->WriteMemory(Pfn(300), 0, "kept"), IsOk());
+  ASSERT_THAT(owner_->WriteMemory({"write"}, Pfn(300), 0, "kept"), IsOk());
   Map(*mapper_, kHole, *owner_, 300, 2);
   const auto freed = host_->DestroyDomain(std::string("owner"));
   ASSERT_THAT(freed, IsOk());
@@ -56,7 +56,7 @@ TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
 
 TEST_F(HostDestroyTest, OwnerThatDiesSuspendedIsDyingAndNoMore) {
   Map(*mapper_, kHole, *owner_, 300);
-  ASSERT_THAT(owner_->Suspend("save"), IsOk());
+  ASSERT_THAT(owner_->Suspend({"save"}), IsOk());
   EXPECT_TRUE(owner_->Info().suspended);
   ASSERT_THAT(host_->DestroyDomain(owner_->id()), IsOk());
   const DomainInfo info = (*host_->Find(owner_->id()))->Info();
@@ -180,9 +180,9 @@ TEST(HostDestroyRaceTest, OwnerThatDiesMeanwhileIsNotKept) {
       EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
     };
     ForeignReport report;
-    EXPECT_THAT(
-        mapper->MapForeign({ForeignSlot{Pfn(6000), frame}}, NeverStop, report),
-        IsOk());
+    EXPECT_THAT(mapper->MapForeign({"map foreign"},
+                                   {ForeignSlot{Pfn(6000), frame}}, report),
+                IsOk());
     EXPECT_EQ(report.failed, 1u);
     EXPECT_FALSE(faults.kill);
     EXPECT_EQ(host->Info().domains, 2u);

@@ -37,8 +37,9 @@ class ForeignFaultsTest : public testing::TestWithParam<Arch> {
     spec.arch = GetParam();
     spec.p2m.balloon_room = BalloonRoom::kCompact;
     machine.domain = MustCreate(*machine.host, spec);
-    EXPECT_THAT(machine.domain->BalloonDown(PageCount(10), false, NeverStop),
-                IsOk());
+    EXPECT_THAT(
+        machine.domain->BalloonDown({"balloon down"}, PageCount(10), false),
+        IsOk());
     return machine;
   }
 
@@ -67,7 +68,8 @@ class ForeignFaultsTest : public testing::TestWithParam<Arch> {
     ForeignReport report;
     const uint64_t before = Mapped(machine);
     // The call succeeds whatever its slots do.
-    EXPECT_THAT(machine.domain->MapForeign(slots, NeverStop, report), IsOk());
+    EXPECT_THAT(machine.domain->MapForeign({"map foreign"}, slots, report),
+                IsOk());
     EXPECT_EQ(report.done + report.failed, slots.size());
     EXPECT_EQ(report.errors.size(), report.failed);
     EXPECT_EQ(Mapped(machine), before + report.done);
@@ -110,8 +112,8 @@ TEST_P(ForeignFaultsTest, UnmappingTakesNothing) {
   ASSERT_THAT(MapMissing(machine), IsOk());
   machine.faults->FailAt(1, /*for_good=*/true);
   ForeignReport report;
-  ASSERT_THAT(machine.host->UnmapForeign(machine.domain->id(), Slots(),
-                                         NeverStop, report),
+  ASSERT_THAT(machine.host->UnmapForeign({"unmap foreign"},
+                                         machine.domain->id(), Slots(), report),
               IsOk());
   EXPECT_EQ(report.done, Slots().size());
   EXPECT_EQ(machine.faults->asked(), 0);
@@ -146,7 +148,8 @@ TEST_P(AddressSpaceFaultsTest, CreationThatFailsIsUndone) {
   const FaultCase test = {
       [] { return Guest(); },
       [](Machine& machine) {
-        const auto made = machine.domain->CreateAddressSpaces(3, NeverStop);
+        const auto made =
+            machine.domain->CreateAddressSpaces({"create address spaces"}, 3);
         if (made.ok()) {
           EXPECT_EQ(made->first_id % 3, 1) << "a failure has used up ids";
         }
@@ -179,14 +182,16 @@ TEST_P(AddressSpaceFaultsTest, SetThatFailsLeavesProcessesAlone) {
   const FaultCase test = {
       [] {
         Machine machine = Guest();
-        EXPECT_THAT(machine.domain->CreateAddressSpaces(3, NeverStop), IsOk());
+        EXPECT_THAT(
+            machine.domain->CreateAddressSpaces({"create address spaces"}, 3),
+            IsOk());
         return machine;
       },
       [&](Machine& machine) {
         const absl::Status status =
             machine.domain
-                ->SetRange({Pfn(kFarPfn), PageCount(1)}, P2mClass::kMissing,
-                           Mfn(), RamPolicy::kRefuse)
+                ->SetRange({"set p2m"}, {Pfn(kFarPfn), PageCount(1)},
+                           P2mClass::kMissing, Mfn(), RamPolicy::kRefuse)
                 .status();
         if (status.ok()) {
           EXPECT_TRUE(seen(machine).is_invalid());
@@ -218,7 +223,8 @@ TEST_P(LoadFaultsTest, StartThatFailsTakesNothing) {
   const FaultCase test = {
       [] { return MachineWithGuest(GetParam()); },
       [](Machine& machine) {
-        return machine.domain->StartLoad({.working_set = PageCount(20)});
+        return machine.domain->StartLoad({"start a load"},
+                                         {.working_set = PageCount(20)});
       },
       [](Machine& machine, const absl::Status& status, uint64_t,
          const DomainPicture& before) {

@@ -47,8 +47,8 @@ class HostFaultsTest : public testing::TestWithParam<Arch> {
     Machine machine = Guest();
     machine.kept = Mfn(WordOf(*machine.domain, 2700).Number());
     EXPECT_THAT(
-        machine.domain->SetRange({Pfn(2700), PageCount(8)}, P2mClass::kMissing,
-                                 Mfn(), RamPolicy::kKeep),
+        machine.domain->SetRange({"set p2m"}, {Pfn(2700), PageCount(8)},
+                                 P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
         IsOk());
     return machine;
   }
@@ -104,7 +104,7 @@ TEST_P(HostFaultsTest, BootThatFailsLeavesTheDomainBuilt) {
   const FaultCase test = {
       [] { return MachineWithGuest(GetParam(), /*start_paused=*/true); },
       [](Machine& machine) {
-        return machine.domain->Unpause(NeverStop).status();
+        return machine.domain->Unpause({"unpause"}).status();
       },
       [](Machine& machine, const absl::Status& status, uint64_t,
          const DomainPicture& before) {
@@ -117,23 +117,25 @@ TEST_P(HostFaultsTest, BootThatFailsLeavesTheDomainBuilt) {
 TEST_P(HostFaultsTest, DriverThatStartsShortOfFramesDoesNotKeepTheGuestDown) {
   Machine dry = MachineWithGuest(GetParam(), /*start_paused=*/true);
   dry.faults->Count();
-  ASSERT_THAT(dry.domain->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(dry.domain->Unpause({"unpause"}), IsOk());
   const uint64_t boot = dry.faults->asked();
   for (const bool up : {false, true}) {
     const uint64_t target = up ? kGuestPages + 40 : kGuestPages - 40;
     const FaultCase test = {
         [&] {
           Machine machine = MachineWithGuest(GetParam(), true);
-          EXPECT_THAT(machine.domain->SetTarget(PageCount(target), NeverStop),
+          EXPECT_THAT(machine.domain->SetTarget({"set memory target"},
+                                                PageCount(target)),
                       IsOk());
           return machine;
         },
         [&](Machine& machine) -> absl::Status {
-          SIMVISOR_RETURN_IF_ERROR(machine.domain->Unpause(NeverStop).status());
+          SIMVISOR_RETURN_IF_ERROR(
+              machine.domain->Unpause({"unpause"}).status());
           // A guest that runs moves on when its driver has slept.
           if (machine.faults->asked() > boot) return absl::OkStatus();
-          return machine.domain->WakeBalloon(machine.domain->balloon_timer(),
-                                             NeverStop);
+          return machine.domain->WakeBalloon({"balloon timer"},
+                                             machine.domain->balloon_timer());
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
             const DomainPicture& before) {
@@ -159,8 +161,8 @@ TEST_P(HostFaultsTest, SetThatFailsKeepsTheWordAndThePagesAboveIt) {
         [this] { return GuestWithKeptFrames(); },
         [p2m_class = p2m_class](Machine& machine) {
           return machine.domain
-              ->SetRange({Pfn(kFarPfn), PageCount(1)}, p2m_class, machine.kept,
-                         RamPolicy::kRefuse)
+              ->SetRange({"set p2m"}, {Pfn(kFarPfn), PageCount(1)}, p2m_class,
+                         machine.kept, RamPolicy::kRefuse)
               .status();
         },
         [this](Machine& machine, const absl::Status& status, uint64_t number,
@@ -192,7 +194,8 @@ TEST_P(HostFaultsTest, RangeThatFailsChangesNoneOfItsWords) {
         [this] { return Guest(); },
         [&](Machine& machine) {
           return machine.domain
-              ->SetRange(range, P2mClass::kMissing, Mfn(), RamPolicy::kRelease)
+              ->SetRange({"set p2m"}, range, P2mClass::kMissing, Mfn(),
+                         RamPolicy::kRelease)
               .status();
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
@@ -214,30 +217,31 @@ TEST_P(HostFaultsTest, RangeThatFailsChangesNoneOfItsWords) {
 }
 
 TEST_P(HostFaultsTest, BalloonDownThatFailsMovesNothing) {
-  const FaultCase test = {[this] { return Guest(); },
-                          [](Machine& machine) {
-                            return machine.domain
-                                ->BalloonDown(PageCount(50), false, NeverStop)
-                                .status();
-                          },
-                          [](Machine& machine, const absl::Status& status,
-                             uint64_t, const DomainPicture& before) {
-                            ExpectUnchanged(machine, status, before);
-                          }};
+  const FaultCase test = {
+      [this] { return Guest(); },
+      [](Machine& machine) {
+        return machine.domain
+            ->BalloonDown({"balloon down"}, PageCount(50), false)
+            .status();
+      },
+      [](Machine& machine, const absl::Status& status, uint64_t,
+         const DomainPicture& before) {
+        ExpectUnchanged(machine, status, before);
+      }};
   EXPECT_EQ(FailEach(test), 50);
 }
 
 TEST_P(HostFaultsTest, BalloonUpThatFailsMovesNothing) {
-  const FaultCase test = {[this] { return Guest(); },
-                          [](Machine& machine) {
-                            return machine.domain
-                                ->BalloonUp(PageCount(50), false, NeverStop)
-                                .status();
-                          },
-                          [](Machine& machine, const absl::Status& status,
-                             uint64_t, const DomainPicture& before) {
-                            ExpectUnchanged(machine, status, before);
-                          }};
+  const FaultCase test = {
+      [this] { return Guest(); },
+      [](Machine& machine) {
+        return machine.domain->BalloonUp({"balloon up"}, PageCount(50), false)
+            .status();
+      },
+      [](Machine& machine, const absl::Status& status, uint64_t,
+         const DomainPicture& before) {
+        ExpectUnchanged(machine, status, before);
+      }};
   EXPECT_EQ(FailEach(test), 1);
 }
 
@@ -250,7 +254,7 @@ TEST_P(HostFaultsTest, BalloonUpIntoCompactRoomTakesItsLeavesFirst) {
     const PageCount pages(kGuestPages + 30 - current);
     return pages == PageCount(0)
                ? absl::OkStatus()
-               : machine.domain->BalloonUp(pages, allow_partial, NeverStop)
+               : machine.domain->BalloonUp({"balloon up"}, pages, allow_partial)
                      .status();
   };
   const FaultCase whole = {
@@ -283,7 +287,7 @@ TEST_P(HostFaultsTest, BootWithALinearViewFailsAsSoftly) {
   const FaultCase test = {
       [&] { return MachineWith(spec, /*start_paused=*/true); },
       [](Machine& machine) {
-        return machine.domain->Unpause(NeverStop).status();
+        return machine.domain->Unpause({"unpause"}).status();
       },
       [](Machine& machine, const absl::Status& status, uint64_t,
          const DomainPicture& before) {
@@ -305,8 +309,8 @@ TEST_P(HostFaultsTest, PartialBalloonMovesWhatItGets) {
           if (current == target) return absl::OkStatus();
           const PageCount pages(up ? target - current : current - target);
           const auto done =
-              up ? machine.domain->BalloonUp(pages, true, NeverStop)
-                 : machine.domain->BalloonDown(pages, true, NeverStop);
+              up ? machine.domain->BalloonUp({"balloon up"}, pages, true)
+                 : machine.domain->BalloonDown({"balloon down"}, pages, true);
           moved = done.ok() ? done->value() : 0;
           return done.status();
         },
@@ -336,10 +340,11 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
         [this] { return Guest(); },
         [&](Machine& machine) {
           if (machine.domain->Info().memory.target == PageCount(target)) {
-            return machine.domain->WakeBalloon(machine.domain->balloon_timer(),
-                                               NeverStop);
+            return machine.domain->WakeBalloon({"balloon timer"},
+                                               machine.domain->balloon_timer());
           }
-          return machine.domain->SetTarget(PageCount(target), NeverStop);
+          return machine.domain->SetTarget({"set memory target"},
+                                           PageCount(target));
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
             const DomainPicture& before) {
@@ -362,18 +367,20 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
 TEST_P(HostFaultsTest, IdentityMarksAndClearedRamTakeNoPage) {
   Machine machine = Guest();
   machine.faults->FailAt(1, /*for_good=*/true);
-  EXPECT_THAT(machine.domain->MarkIdentity(Pfn(kGuestPages - 20), Pfn(kFarPfn),
-                                           /*release_ram=*/true),
-              IsOk());
   EXPECT_THAT(
-      machine.domain->SetRange({Pfn(1000), PageCount(20)}, P2mClass::kMissing,
-                               Mfn(), RamPolicy::kRelease),
+      machine.domain->MarkIdentity({"mark identity"}, Pfn(kGuestPages - 20),
+                                   Pfn(kFarPfn), /*release_ram=*/true),
+      IsOk());
+  EXPECT_THAT(
+      machine.domain->SetRange({"set p2m"}, {Pfn(1000), PageCount(20)},
+                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
       IsOk());
   Machine built = MachineWithGuest(GetParam(), /*start_paused=*/true);
   built.faults->FailAt(1, /*for_good=*/true);
-  EXPECT_THAT(built.domain->MarkIdentity(Pfn(kGuestPages - 20), Pfn::None(),
-                                         /*release_ram=*/true),
-              IsOk());
+  EXPECT_THAT(
+      built.domain->MarkIdentity({"mark identity"}, Pfn(kGuestPages - 20),
+                                 Pfn::None(), /*release_ram=*/true),
+      IsOk());
   EXPECT_EQ(machine.faults->asked() + built.faults->asked(), 0);
   EXPECT_THAT(machine.host->Audit().findings, IsEmpty());
 }

@@ -34,10 +34,11 @@ void MapAndUnmap(Host& host, Domain& mapper, uint64_t seed) {
       pfns.push_back(kPages + random() % 500);
     }
     ForeignReport report;
-    if (!mapper.MapForeign(slots, NeverStop, report).ok()) return;
+    if (!mapper.MapForeign({"map foreign"}, slots, report).ok()) return;
     EXPECT_EQ(report.done + report.failed, slots.size());
     ForeignReport unmapped;
-    host.UnmapForeign(mapper.id(), pfns, NeverStop, unmapped).IgnoreError();
+    host.UnmapForeign({"unmap foreign"}, mapper.id(), pfns, unmapped)
+        .IgnoreError();
   }
 }
 
@@ -61,8 +62,10 @@ TEST(HostForeignRaceTest, MappersOwnersDestroyersAndAuditsMeet) {
   threads.emplace_back([&] {
     const auto owner = MustCreate(*host, MakeSpec("owner", 3000));
     for (int round = 0; round < 200; ++round) {
-      EXPECT_THAT(owner->BalloonDown(PageCount(500), true, NeverStop), IsOk());
-      EXPECT_THAT(owner->BalloonUp(PageCount(500), true, NeverStop), IsOk());
+      EXPECT_THAT(owner->BalloonDown({"balloon down"}, PageCount(500), true),
+                  IsOk());
+      EXPECT_THAT(owner->BalloonUp({"balloon up"}, PageCount(500), true),
+                  IsOk());
     }
     --running;
   });
@@ -99,14 +102,16 @@ TEST(HostForeignRaceTest, LastUnmapAndDestroyLeaveNoDyingDomain) {
     const auto owner = MustCreate(*host, MakeSpec("owner", 1000));
     ForeignReport report;
     ASSERT_THAT(mapper->MapForeign(
+                    {"map foreign"},
                     {ForeignSlot{Pfn(1800), Mfn(WordOf(*owner, 500).Number())}},
-                    NeverStop, report),
+                    report),
                 IsOk());
     ASSERT_EQ(report.done, 1u);
     std::thread unmapping([&] {
       ForeignReport unmapped;
-      EXPECT_THAT(host->UnmapForeign(mapper->id(), {1800}, NeverStop, unmapped),
-                  IsOk());
+      EXPECT_THAT(
+          host->UnmapForeign({"unmap foreign"}, mapper->id(), {1800}, unmapped),
+          IsOk());
     });
     EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
     unmapping.join();
@@ -137,14 +142,15 @@ TEST(HostForeignRaceTest, LastUnmappingMeetsABuildThatFails) {
       const Mfn frame = built->frames.first;
       unmapper = std::thread([&host, &mapper, frame] {
         ForeignReport report;
-        EXPECT_THAT(mapper->MapForeign({ForeignSlot{Pfn(kPages), frame}},
-                                       NeverStop, report),
-                    IsOk());
+        EXPECT_THAT(
+            mapper->MapForeign({"map foreign"},
+                               {ForeignSlot{Pfn(kPages), frame}}, report),
+            IsOk());
         if (report.done == 0) return;  // the frame went back before
         ForeignReport unmapped;
-        EXPECT_THAT(
-            host->UnmapForeign(mapper->id(), {kPages}, NeverStop, unmapped),
-            IsOk());
+        EXPECT_THAT(host->UnmapForeign({"unmap foreign"}, mapper->id(),
+                                       {kPages}, unmapped),
+                    IsOk());
         EXPECT_EQ(unmapped.done, 1u);
       });
       return absl::CancelledError("enough");

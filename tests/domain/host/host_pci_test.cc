@@ -72,16 +72,18 @@ TEST_F(HostPciTest, DyingDomainHasNoDeviceAnyMore) {
   const auto mapper = MustCreate(*host_, MakeSpec("mapper", 2000, 2100));
   const Mfn mfn(WordOf(*owner, 700).Number());
   ForeignReport report;
-  ASSERT_THAT(mapper->MapForeign(std::vector<ForeignSlot>{{Pfn(2050), mfn}},
-                                 NeverStop, report),
-              IsOk());
+  ASSERT_THAT(
+      mapper->MapForeign({"map foreign"},
+                         std::vector<ForeignSlot>{{Pfn(2050), mfn}}, report),
+      IsOk());
   ASSERT_THAT(host_->DestroyDomain("owner"), IsOk());
   ASSERT_EQ(owner->Info().state, DomainState::kDying);
   const auto next = MustCreate(*host_, SpecWith("next", {"01:00.0"}));
   // Its frames go later, and the device stays with the new one.
   ForeignReport unmapped;
-  ASSERT_THAT(host_->UnmapForeign("mapper", {2050}, NeverStop, unmapped),
-              IsOk());
+  ASSERT_THAT(
+      host_->UnmapForeign({"unmap foreign"}, "mapper", {2050}, unmapped),
+      IsOk());
   EXPECT_THAT(host_->Find(owner->id()),
               IsError(Code::kNotFound, Reason::kDomainNotFound, HasSubstr("")));
   ExpectInUse({"01:00.0"}, "domain 3 has it");

@@ -103,16 +103,18 @@ TEST(HostRaceTest, CallsThatMeetADestroyEndOrLearnThatItIsDying) {
             break;
           case 2:
             alive = ends_or_dying(
-                domain->BalloonDown(PageCount(100), true, NeverStop).status());
-            alive =
-                alive &&
-                ends_or_dying(domain->BalloonUp(PageCount(100), true, NeverStop)
-                                  .status());
+                domain->BalloonDown({"balloon down"}, PageCount(100), true)
+                    .status());
+            alive = alive &&
+                    ends_or_dying(
+                        domain->BalloonUp({"balloon up"}, PageCount(100), true)
+                            .status());
             break;
           default:
             EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
-            EXPECT_THAT(domain->WakeBalloon(domain->balloon_timer(), NeverStop),
-                        IsOk());
+            EXPECT_THAT(
+                domain->WakeBalloon({"balloon timer"}, domain->balloon_timer()),
+                IsOk());
             alive = domain->Info().state != DomainState::kDying;
             break;
         }
@@ -136,8 +138,10 @@ TEST(HostRaceTest, TranslateDuringABalloonSeesOldOrNewWords) {
     }
   });
   for (int round = 0; round < 300; ++round) {
-    EXPECT_THAT(domain->BalloonDown(PageCount(700), false, NeverStop), IsOk());
-    EXPECT_THAT(domain->BalloonUp(PageCount(700), false, NeverStop), IsOk());
+    EXPECT_THAT(domain->BalloonDown({"balloon down"}, PageCount(700), false),
+                IsOk());
+    EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(700), false),
+                IsOk());
   }
   stop = true;
   reader.join();
@@ -148,13 +152,13 @@ TEST(HostRaceTest, TwoDomainsTakeTheLastFramesBetweenThem) {
   const auto host = MakeHost(8000);
   const auto a = MustCreate(*host, MakeSpec("a", 2000, 6000));
   const auto b = MustCreate(*host, MakeSpec("b", 2000, 6000));
-  ASSERT_THAT(a->SetMaxMemory(PageCount(6000)), IsOk());
-  ASSERT_THAT(b->SetMaxMemory(PageCount(6000)), IsOk());
+  ASSERT_THAT(a->SetMaxMemory({"set maximum memory"}, PageCount(6000)), IsOk());
+  ASSERT_THAT(b->SetMaxMemory({"set maximum memory"}, PageCount(6000)), IsOk());
   const uint64_t free = host->Info().free.value();
   std::atomic<uint64_t> given = 0;
   AtOnce(2, [&](int i) {
     const auto moved =
-        (i == 0 ? a : b)->BalloonUp(PageCount(free), true, NeverStop);
+        (i == 0 ? a : b)->BalloonUp({"balloon up"}, PageCount(free), true);
     ASSERT_THAT(moved, IsOk());
     given += moved->value();
   });

@@ -189,7 +189,8 @@ TEST_F(LibraryExtremesHostTest, SelectorsThatNameNothingFindNothing) {
     EXPECT_FALSE(host_->DestroyDomain(selector).ok());
     EXPECT_FALSE(host_->RenameDomain(selector, "").ok());
     ForeignReport report;
-    EXPECT_FALSE(host_->UnmapForeign(selector, {}, NeverStop, report).ok());
+    EXPECT_FALSE(
+        host_->UnmapForeign({"unmap foreign"}, selector, {}, report).ok());
   }
   EXPECT_THAT(host_->List(DomainId(0xffff), 1), testing::IsEmpty());
   EXPECT_THAT(host_->List(DomainId(0), 0), testing::IsEmpty());
@@ -261,13 +262,13 @@ TEST_F(LibraryExtremesHostTest, MemoryMovesByAnyCountOrNotAtAll) {
       SCOPED_TRACE(value);
       const PageCount pages(value);
       for (const bool partial : {false, true}) {
-        domain->BalloonDown(pages, partial, NeverStop).IgnoreError();
-        domain->BalloonUp(pages, partial, NeverStop).IgnoreError();
+        domain->BalloonDown({"balloon down"}, pages, partial).IgnoreError();
+        domain->BalloonUp({"balloon up"}, pages, partial).IgnoreError();
       }
-      domain->SetTarget(pages, NeverStop).IgnoreError();
-      domain->SetMaxMemory(pages).IgnoreError();
-      domain->WakeBalloon({value, 0}, NeverStop).IgnoreError();
-      domain->Resume(value, false, NeverStop).IgnoreError();
+      domain->SetTarget({"set memory target"}, pages).IgnoreError();
+      domain->SetMaxMemory({"set maximum memory"}, pages).IgnoreError();
+      domain->WakeBalloon({"balloon timer"}, {value, 0}).IgnoreError();
+      domain->Resume({"resume"}, value, false).IgnoreError();
     }
   }
 }
@@ -284,9 +285,10 @@ TEST_F(LibraryExtremesHostTest, WordsOfAnyPfnsAreReadAndSetOrRefused) {
     EXPECT_THAT(domain->TranslateMfns({}, answers), IsOk());
     EXPECT_THAT(domain->Translate(kExtremes, words), IsOk());
     EXPECT_THAT(domain->TranslateMfns(kExtremes, answers), IsOk());
-    domain->MapForeign({}, NeverStop, report).IgnoreError();
-    host_->UnmapForeign(domain->id(), {}, NeverStop, report).IgnoreError();
-    host_->UnmapForeign(domain->id(), kExtremes, NeverStop, report)
+    domain->MapForeign({"map foreign"}, {}, report).IgnoreError();
+    host_->UnmapForeign({"unmap foreign"}, domain->id(), {}, report)
+        .IgnoreError();
+    host_->UnmapForeign({"unmap foreign"}, domain->id(), kExtremes, report)
         .IgnoreError();
     for (const uint64_t first : kExtremes) {
       EXPECT_TRUE(domain->PfnOfFrame(Mfn(first)).is_none() || first < 40000);
@@ -296,17 +298,20 @@ TEST_F(LibraryExtremesHostTest, WordsOfAnyPfnsAreReadAndSetOrRefused) {
         SCOPED_TRACE(testing::Message() << first << " " << value);
         const PfnExtent pfns = {Pfn(first), PageCount(value)};
         const ForeignSlot slot = {Pfn(first), Mfn(value)};
-        domain->MapForeign({&slot, 1}, NeverStop, report).IgnoreError();
+        domain->MapForeign({"map foreign"}, {&slot, 1}, report).IgnoreError();
         domain
             ->ListRuns(Pfn(first), Pfn(value), P2mView::kResolved,
                        RunMerge::kByFrame, 1, runs, &generation)
             .IgnoreError();
         if (first > 1) {
-          domain->MarkIdentity(Pfn(first), Pfn(value), true).IgnoreError();
+          domain->MarkIdentity({"mark identity"}, Pfn(first), Pfn(value), true)
+              .IgnoreError();
         }
         for (const P2mClass wanted :
              {P2mClass::kMissing, P2mClass::kIdentity, P2mClass::kRam}) {
-          domain->SetRange(pfns, wanted, Mfn(value), RamPolicy::kRefuse)
+          domain
+              ->SetRange({"set p2m"}, pfns, wanted, Mfn(value),
+                         RamPolicy::kRefuse)
               .IgnoreError();
         }
       }
@@ -321,9 +326,9 @@ TEST_F(LibraryExtremesHostTest, MemoryIsReadAndWrittenOrRefused) {
       for (const uint64_t offset : kExtremes) {
         const auto span = absl::MakeSpan(&bytes[0], bytes.size());
         domain->ReadMemory(Pfn(pfn), offset, span).IgnoreError();
-        domain->WriteMemory(Pfn(pfn), offset, bytes).IgnoreError();
+        domain->WriteMemory({"write"}, Pfn(pfn), offset, bytes).IgnoreError();
         EXPECT_FALSE(domain->ReadMemory(Pfn(pfn), offset, {}).ok());
-        EXPECT_FALSE(domain->WriteMemory(Pfn(pfn), offset, "").ok());
+        EXPECT_FALSE(domain->WriteMemory({"write"}, Pfn(pfn), offset, "").ok());
       }
     }
   }
@@ -337,17 +342,17 @@ TEST_F(LibraryExtremesHostTest, LoadsOfAnyValueAreStartedOrRefused) {
       spec.pages_per_second = value;
       spec.working_set = PageCount(pages);
       spec.seed = value;
-      if (!guest_->StartLoad(spec).ok()) continue;
+      if (!guest_->StartLoad({"start a load"}, spec).ok()) continue;
       std::vector<PfnExtent> extents;
       EXPECT_THAT(guest_->ListLoadPages(value, 0, extents), IsOk());
       EXPECT_THAT(guest_->ListLoadPages(value, kMost, extents), IsOk());
-      EXPECT_THAT(guest_->RunLoad(0, NeverStop), IsOk());
-      EXPECT_THAT(guest_->RunLoad(500, NeverStop), IsOk());
-      EXPECT_THAT(guest_->CheckLoad(NeverStop), IsOk());
-      EXPECT_THAT(guest_->StopLoad(), IsOk());
+      EXPECT_THAT(guest_->RunLoad({"run its load"}, 0), IsOk());
+      EXPECT_THAT(guest_->RunLoad({"run its load"}, 500), IsOk());
+      EXPECT_THAT(guest_->CheckLoad({"check its load"}), IsOk());
+      EXPECT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
     }
   }
-  EXPECT_FALSE(guest_->RunLoad(kMost, NeverStop).ok());
+  EXPECT_FALSE(guest_->RunLoad({"run its load"}, kMost).ok());
 }
 
 TEST_F(LibraryExtremesHostTest, ProcessesAndCpusOfAnyNumberOrNone) {
@@ -357,14 +362,19 @@ TEST_F(LibraryExtremesHostTest, ProcessesAndCpusOfAnyNumberOrNone) {
     SCOPED_TRACE(value);
     const auto small = static_cast<uint32_t>(value);
     for (const auto& domain : {guest_, pae_}) {
-      domain->CreateAddressSpaces(small, NeverStop).IgnoreError();
-      domain->DestroyAddressSpaces({&value, 1}, NeverStop).IgnoreError();
+      domain->CreateAddressSpaces({"create address spaces"}, small)
+          .IgnoreError();
+      domain->DestroyAddressSpaces({"destroy address spaces"}, {&value, 1})
+          .IgnoreError();
       domain->ListAddressSpaces(value, 0, spaces).IgnoreError();
       domain->ListAddressSpaces(value, 5, spaces).IgnoreError();
       domain->TranslateIn(value, kExtremes, words).IgnoreError();
       const CpuRanges cpus = {{small, small}};
-      domain->SetVcpuAffinity({&small, 1}, &cpus, nullptr).IgnoreError();
-      domain->SetVcpuAffinity({}, nullptr, nullptr).IgnoreError();
+      domain
+          ->SetVcpuAffinity({"set vcpu affinity"}, {&small, 1}, &cpus, nullptr)
+          .IgnoreError();
+      domain->SetVcpuAffinity({"set vcpu affinity"}, {}, nullptr, nullptr)
+          .IgnoreError();
       domain->ListVcpus(small, 0).IgnoreError();
       domain->ListVcpus(small, kMost).IgnoreError();
     }
@@ -423,7 +433,7 @@ TEST_F(LibraryExtremesHostTest, MigrationsOfAnyPolicyEnd) {
       ASSERT_THAT((*precopy)->Next(out), IsOk());
     }
     if ((*precopy)->Turn(value).ok() && (*precopy)->suspended()) {
-      EXPECT_THAT(guest_->Resume((*precopy)->suspension(), false, NeverStop),
+      EXPECT_THAT(guest_->Resume({"resume"}, (*precopy)->suspension(), false),
                   IsOk());
     }
   }

@@ -36,15 +36,16 @@ class ImageRoundTripTest
 
   // The guest with a bit of everything.
   void LiveALittle() {
-    ASSERT_THAT(guest_->BalloonDown(PageCount(1500), false, NeverStop), IsOk());
+    ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(1500), false),
+                IsOk());
     ASSERT_THAT(
-        guest_->SetRange({Pfn(2003), PageCount(70)}, P2mClass::kIdentity, Mfn(),
-                         RamPolicy::kRelease),
+        guest_->SetRange({"set p2m"}, {Pfn(2003), PageCount(70)},
+                         P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
         IsOk());
     for (const uint64_t pfn : {0, 7, 255, 1200, 3001}) {
-      ASSERT_THAT(
-          guest_->WriteMemory(Pfn(pfn), pfn % 100, absl::StrCat("page ", pfn)),
-          IsOk());
+      ASSERT_THAT(guest_->WriteMemory({"write"}, Pfn(pfn), pfn % 100,
+                                      absl::StrCat("page ", pfn)),
+                  IsOk());
     }
   }
 
@@ -66,7 +67,7 @@ TEST_P(ImageRoundTripTest, GuestIsTheSameAndSavesTheSameAgain) {
   EXPECT_NE(WordOf(*guest_, 0), WordOf(**restored, 0));
   EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
 
-  ASSERT_THAT((*restored)->Unpause(NeverStop), IsOk());
+  ASSERT_THAT((*restored)->Unpause({"unpause"}), IsOk());
   const std::string again = SaveAll(*restored, layer_);
   EXPECT_EQ(again.size(), image.size());
   ASSERT_THAT(from_->DestroyDomain(guest_->id()), IsOk());
@@ -164,7 +165,7 @@ class ImageRecordTest : public testing::Test {
   ImageRecordTest() : from_(MakeHost(20000)), to_(MakeHost(20000)) {
     spec_ = MakeSpec("saved", 3000);
     const auto guest = MustCreate(*from_, spec_);
-    record_ = guest->Suspend("save").value();
+    record_ = guest->Suspend({"save"}).value();
     ImageSaver saver(guest, record_, ImageLayer::kLibxc, "");
     while (!saver.done()) EXPECT_THAT(saver.Next(image_), IsOk());
     at_ = image_.find(std::string("xen-3.0-x86_64\0", 15));

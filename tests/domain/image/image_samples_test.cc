@@ -45,7 +45,7 @@ TEST(ImageSamplesTest, SoundOnesRestoreWithAllTheirPages) {
     EXPECT_GE(info.memory.current.value(), 56u);
     EXPECT_LE(info.memory.current.value(), 64u);
     EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
-    EXPECT_THAT((*restored)->Unpause(NeverStop),
+    EXPECT_THAT((*restored)->Unpause({"unpause"}),
                 IsError(Code::kFailedPrecondition, Reason::kGuestKernelUnknown,
                         HasSubstr("not simulated")));
     ASSERT_THAT(host->DestroyDomain((*restored)->id()), IsOk());

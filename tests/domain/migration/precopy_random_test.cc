@@ -26,26 +26,30 @@ class PrecopyRandomTest
     const PageCount pages(random_() % 300 + 1);
     if (what < 70) {
       const Pfn pfn(random_() % guest_pages_);
-      guest.WriteMemory(pfn, random_() % 4000, absl::StrCat(random_()))
+      guest
+          .WriteMemory({"write"}, pfn, random_() % 4000,
+                       absl::StrCat(random_()))
           .IgnoreError();
     } else if (what < 80) {
-      guest.BalloonDown(pages, true, NeverStop).IgnoreError();
+      guest.BalloonDown({"balloon down"}, pages, true).IgnoreError();
     } else if (what < 92) {
-      guest.BalloonUp(pages, true, NeverStop).IgnoreError();
+      guest.BalloonUp({"balloon up"}, pages, true).IgnoreError();
     } else if (what < 94) {
-      guest.SetTarget(PageCount(3000 + random_() % 2000), NeverStop)
+      guest.SetTarget({"set memory target"}, PageCount(3000 + random_() % 2000))
           .IgnoreError();
     } else if (what < 97) {
-      const auto made = guest.CreateAddressSpaces(random_() % 3 + 1, NeverStop);
+      const auto made = guest.CreateAddressSpaces({"create address spaces"},
+                                                  random_() % 3 + 1);
       if (made.ok()) spaces_.push_back(made->first_id);
     } else if (what < 99) {
       if (spaces_.empty()) return;
-      guest.DestroyAddressSpaces({spaces_.back()}, NeverStop).IgnoreError();
+      guest.DestroyAddressSpaces({"destroy address spaces"}, {spaces_.back()})
+          .IgnoreError();
       spaces_.pop_back();
     } else if (layout_changes_) {
       guest
-          .SetRange({Pfn(random_() % 9000), PageCount(40)}, P2mClass::kIdentity,
-                    Mfn(), RamPolicy::kRelease)
+          .SetRange({"set p2m"}, {Pfn(random_() % 9000), PageCount(40)},
+                    P2mClass::kIdentity, Mfn(), RamPolicy::kRelease)
           .IgnoreError();
     }
   }

@@ -83,7 +83,8 @@ class MixOwner : private Actor {
   void Write(Guest& guest) {
     const uint64_t pfn = kOwnPages + Pick(kOwnEnd - kOwnPages);
     const std::string text = absl::StrCat(guest.spec.name, " ", Pick(1 << 20));
-    if (Note("write", guest.domain->WriteMemory(Pfn(pfn), 0, text))) {
+    if (Note("write",
+             guest.domain->WriteMemory({"write"}, Pfn(pfn), 0, text))) {
       // A longer text may have been there.
       std::string& held = guest.content[pfn];
       held.replace(0, text.size(), text);
@@ -107,14 +108,15 @@ class MixOwner : private Actor {
     // Only its owner makes a guest smaller, so this leaves enough.
     Note("set target down",
          guest.domain->SetTarget(
-             PageCount(kLeastPages + Pick(pages - kLeastPages)), NeverStop));
+             {"set memory target"},
+             PageCount(kLeastPages + Pick(pages - kLeastPages))));
   }
 
   void SetTarget(Guest& guest) {
     const uint64_t most = guest.domain->Info().memory.static_max.value();
-    Note("set target",
-         guest.domain->SetTarget(
-             PageCount(kLeastPages + Pick(most - kLeastPages)), NeverStop));
+    Note("set target", guest.domain->SetTarget(
+                           {"set memory target"},
+                           PageCount(kLeastPages + Pick(most - kLeastPages))));
   }
 
   PfnExtent PickRange() {
@@ -128,15 +130,17 @@ class MixOwner : private Actor {
 
   void Set(Guest& guest) {
     if (!CanLose(guest)) return;
-    Note("set p2m", guest.domain->SetRange(PickRange(), P2mClass::kMissing,
-                                           Mfn(), RamPolicy::kRelease));
+    Note("set p2m",
+         guest.domain->SetRange({"set p2m"}, PickRange(), P2mClass::kMissing,
+                                Mfn(), RamPolicy::kRelease));
   }
 
   void Identity(Guest& guest) {
     if (!CanLose(guest)) return;
     const PfnExtent range = PickRange();
     Note("mark identity",
-         guest.domain->MarkIdentity(range.first, range.end(), true));
+         guest.domain->MarkIdentity({"mark identity"}, range.first, range.end(),
+                                    true));
   }
 
   // Takes a frame out of its word, and puts it back.
@@ -147,12 +151,13 @@ class MixOwner : private Actor {
     if (!words[0].is_ram()) return;
     const Mfn frame(words[0].Number());
     const PfnExtent range = {pfn, PageCount(1)};
-    if (!Note("keep", guest.domain->SetRange(range, P2mClass::kMissing, Mfn(),
-                                             RamPolicy::kKeep))) {
+    if (!Note("keep",
+              guest.domain->SetRange({"set p2m"}, range, P2mClass::kMissing,
+                                     Mfn(), RamPolicy::kKeep))) {
       return;
     }
-    Note("set ram", guest.domain->SetRange(range, P2mClass::kRam, frame,
-                                           RamPolicy::kRefuse));
+    Note("set ram", guest.domain->SetRange({"set p2m"}, range, P2mClass::kRam,
+                                           frame, RamPolicy::kRefuse));
   }
 
   void Map(Guest& guest) {
@@ -163,7 +168,7 @@ class MixOwner : private Actor {
       slots.push_back({Pfn(kSetPages + Pick(2500)), AnyFrame(*owner)});
     }
     ForeignReport report;
-    Note("map", guest.domain->MapForeign(slots, NeverStop, report));
+    Note("map", guest.domain->MapForeign({"map foreign"}, slots, report));
     for (const SlotError& error : report.errors) Note("slot", error.status);
   }
 
@@ -179,26 +184,26 @@ class MixOwner : private Actor {
     }
     if (pfns.empty()) return;
     ForeignReport report;
-    Note("unmap",
-         mix()
-             .host(guest.host)
-             .UnmapForeign(guest.domain->id(), pfns, NeverStop, report));
+    Note("unmap", mix()
+                      .host(guest.host)
+                      .UnmapForeign({"unmap foreign"}, guest.domain->id(), pfns,
+                                    report));
     EXPECT_EQ(report.done, pfns.size());
   }
 
   void Load(Guest& guest) {
     if (Chance(40)) {
-      Note("stop load", guest.domain->StopLoad());
+      Note("stop load", guest.domain->StopLoad({"stop its load"}));
       return;
     }
     LoadSpec spec;
     spec.working_set = PageCount(1 + Pick(100));
     spec.seed = Pick(1000);
-    Note("start load", guest.domain->StartLoad(spec));
+    Note("start load", guest.domain->StartLoad({"start a load"}, spec));
   }
 
   void CheckLoad(Guest& guest) {
-    const auto check = guest.domain->CheckLoad(NeverStop);
+    const auto check = guest.domain->CheckLoad({"check its load"});
     if (Note("check load", check)) {
       EXPECT_EQ(check->mismatches, PageCount(0)) << guest.spec.name;
     }
@@ -206,7 +211,7 @@ class MixOwner : private Actor {
 
   // To an image in memory, and back on either host; or it goes on.
   void Save(Guest& guest) {
-    auto record = guest.domain->Suspend("save");
+    auto record = guest.domain->Suspend({"save"});
     if (!Note("suspend", record)) return;
     const uint64_t suspension = record->suspension;
     ImageSaver saver(guest.domain, *std::move(record), ImageLayer::kLibxc, "");
@@ -214,7 +219,7 @@ class MixOwner : private Actor {
     while (!saver.done()) ASSERT_THAT(saver.Next(image), IsOk());
     if (Chance(30)) {
       EXPECT_TRUE(
-          Note("resume", guest.domain->Resume(suspension, false, NeverStop)));
+          Note("resume", guest.domain->Resume({"resume"}, suspension, false)));
       return Check(guest);
     }
     EXPECT_TRUE(Note("destroy saved",
@@ -224,7 +229,7 @@ class MixOwner : private Actor {
     auto restored = RestoreAll(mix().host(guest.host), image, guest.spec);
     if (!Note("restore", restored)) return;  // no room: it is lost
     guest.domain = *std::move(restored);
-    Note("unpause", guest.domain->Unpause(NeverStop));
+    Note("unpause", guest.domain->Unpause({"unpause"}));
     Check(guest);
   }
 
@@ -238,7 +243,7 @@ class MixOwner : private Actor {
       EXPECT_THAT(ResumeGuest(*guest.domain), IsOk());
       return Check(guest);
     }
-    ASSERT_THAT(guest.domain->BeginHandover(), IsOk());
+    ASSERT_THAT(guest.domain->BeginHandover({"handover"}), IsOk());
     EXPECT_THAT(ResumeGuest(*moved->twin), IsOk());
     guest.domain->EndHandover();
     EXPECT_THAT(mix().host(guest.host).DestroyDomain(guest.domain), IsOk());

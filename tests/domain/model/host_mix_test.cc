@@ -43,25 +43,27 @@ class Meddler : private Actor {
     switch (Pick(8)) {
       case 0:
         Note("up",
-             domain->BalloonUp(PageCount(1 + Pick(600)), true, NeverStop));
+             domain->BalloonUp({"balloon up"}, PageCount(1 + Pick(600)), true));
         break;
       case 1: {
         const uint64_t pfn = kOwnEnd + Pick(kAnybodysEnd - kOwnEnd);
-        Note("others write",
-             domain->WriteMemory(Pfn(pfn), Pick(4000), "by anybody"));
+        Note("others write", domain->WriteMemory({"write"}, Pfn(pfn),
+                                                 Pick(4000), "by anybody"));
         break;
       }
       case 2:
         // Nobody else ends a pause, but for the end of the domain.
-        if (Note("pause", domain->Pause())) {
-          Note("unpause", domain->Unpause(NeverStop));
+        if (Note("pause", domain->Pause({"pause"}))) {
+          Note("unpause", domain->Unpause({"unpause"}));
         }
         break;
       case 3:
-        Note("wake", domain->WakeBalloon(domain->balloon_timer(), NeverStop));
+        Note("wake",
+             domain->WakeBalloon({"balloon timer"}, domain->balloon_timer()));
         break;
       case 4:
-        Note("affinity", domain->SetVcpuAffinity({}, &kSomeCpus, nullptr));
+        Note("affinity", domain->SetVcpuAffinity({"set vcpu affinity"}, {},
+                                                 &kSomeCpus, nullptr));
         break;
       default:
         MakeProcesses(*domain);
@@ -82,7 +84,7 @@ class Meddler : private Actor {
     if (const auto other = AnyDomain(host_); other != nullptr) {
       ForeignReport report;
       (*brief)
-          ->MapForeign({{Pfn(2100), AnyFrame(*other)}}, NeverStop, report)
+          ->MapForeign({"map foreign"}, {{Pfn(2100), AnyFrame(*other)}}, report)
           .IgnoreError();
     }
     EXPECT_TRUE(Note("destroy brief", mix().host(host_).DestroyDomain(*brief)));
@@ -91,15 +93,16 @@ class Meddler : private Actor {
   void MakeProcesses(Domain& domain) {
     // Those that could not be ended since the guest was suspended stay.
     if (domain.Info().memory.address_space_pages > PageCount(150)) return;
-    const auto made = domain.CreateAddressSpaces(3, NeverStop);
+    const auto made = domain.CreateAddressSpaces({"create address spaces"}, 3);
     if (!Note("create processes", made)) return;
     std::vector<P2mWord> words;
     Note("translate in process",
          domain.TranslateIn(made->first_id, {500, 1500, 2500}, words));
-    Note("sync", domain.SyncAddressSpaces(NeverStop));
+    Note("sync", domain.SyncAddressSpaces({"sync address spaces"}));
     const uint64_t first = made->first_id;
     Note("end processes",
-         domain.DestroyAddressSpaces({first, first + 1, first + 2}, NeverStop));
+         domain.DestroyAddressSpaces({"destroy address spaces"},
+                                     {first, first + 1, first + 2}));
   }
 
   static inline const CpuRanges kSomeCpus = {{3, 5}, {20, 1}};
@@ -153,7 +156,7 @@ class LoadRunner : private Actor {
 
   void Step() {
     if (const auto domain = AnyDomain(static_cast<int>(Pick(2)))) {
-      Note("run load", domain->RunLoad(1 + Pick(40), NeverStop));
+      Note("run load", domain->RunLoad({"run its load"}, 1 + Pick(40)));
     }
   }
 };

@@ -272,7 +272,7 @@ inline void HostModel::DestroyGuest(uint16_t id, bool by_name) {
   const uint64_t held = Release(frames);
   EXPECT_EQ(freed->value(), model.current() - held + others);
   if (HeldBy(id) > 0) dying_.insert(id);
-  EXPECT_THAT(guest.domain->Pause(),
+  EXPECT_THAT(guest.domain->Pause({"pause"}),
               Fails(Code::kFailedPrecondition, Reason::kDomainDying));
   EXPECT_THAT(host_->Find(guest.name),
               Fails(Code::kNotFound, Reason::kDomainNotFound));
@@ -302,7 +302,7 @@ inline void HostModel::Rename() {
 inline void HostModel::PauseOrUnpause() {
   Guest& guest = PickGuest();
   if (Chance(35)) {
-    const auto state = guest.domain->Pause();
+    const auto state = guest.domain->Pause({"pause"});
     ASSERT_THAT(state, IsOk());
     if (guest.state == DomainState::kRunning) {
       guest.state = DomainState::kPaused;
@@ -311,7 +311,7 @@ inline void HostModel::PauseOrUnpause() {
     return;
   }
   const bool wakes = guest.overdue || (guest.unread && Wakes(guest));
-  const auto state = guest.domain->Unpause(NeverStop);
+  const auto state = guest.domain->Unpause({"unpause"});
   ASSERT_THAT(state, IsOk());
   if (guest.state == DomainState::kBuilt || wakes) {
     if (guest.state != DomainState::kRunning) RunGuest(guest);
@@ -328,7 +328,7 @@ inline void HostModel::BalloonDown() {
   const uint64_t pages = Pick(Chance(30) ? 5 : model.current() / 2 + 10);
   const bool partial = Chance(40);
   const auto moved =
-      guest.domain->BalloonDown(PageCount(pages), partial, NeverStop);
+      guest.domain->BalloonDown({"balloon down"}, PageCount(pages), partial);
   if (guest.state != DomainState::kRunning) {
     EXPECT_THAT(moved,
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotRunning));
@@ -358,7 +358,7 @@ inline void HostModel::BalloonUp() {
   const uint64_t pages = Pick(Chance(30) ? 5 : model.balloon().size() + 50);
   const bool partial = Chance(40);
   const auto moved =
-      guest.domain->BalloonUp(PageCount(pages), partial, NeverStop);
+      guest.domain->BalloonUp({"balloon up"}, PageCount(pages), partial);
   const uint64_t in_balloon = model.balloon().size();
   const uint64_t room = model.RoomBelowMax(HeldBy(guest.domain->id().value()));
   if (guest.state != DomainState::kRunning) {
@@ -400,7 +400,7 @@ inline void HostModel::SetTarget() {
   const bool wakes = Wakes(guest);
   model.set_target(target_before);
   const absl::Status status =
-      guest.domain->SetTarget(PageCount(target), NeverStop);
+      guest.domain->SetTarget({"set memory target"}, PageCount(target));
   // This dom0 has less than every dom0 must be left with.
   if (target == 0 || IsDom0(guest)) {
     EXPECT_THAT(status,
@@ -427,7 +427,8 @@ inline void HostModel::SetMaxMemory() {
   uint64_t most = model.target() - 10 + Pick(3000);
   if (Chance(20)) most = model.target() - 1 - Pick(100);
   if (Chance(5)) most = uint64_t{1} << 32;
-  const absl::Status status = guest.domain->SetMaxMemory(PageCount(most));
+  const absl::Status status =
+      guest.domain->SetMaxMemory({"set maximum memory"}, PageCount(most));
   if (most >> 32 != 0) {
     EXPECT_THAT(status,
                 Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
@@ -444,7 +445,7 @@ inline void HostModel::SetMaxMemory() {
 inline void HostModel::WakeBalloon() {
   Guest& guest = PickGuest();
   const BalloonTimer timer = guest.domain->balloon_timer();
-  EXPECT_THAT(guest.domain->WakeBalloon(timer, NeverStop), IsOk());
+  EXPECT_THAT(guest.domain->WakeBalloon({"balloon timer"}, timer), IsOk());
   const uint64_t woken = guest.domain->balloon_timer().wakeups - timer.wakeups;
   if (!timer.seconds.has_value()) {
     EXPECT_EQ(woken, 0u);

@@ -88,7 +88,7 @@ inline void HostModel::MapForeign() {
   }
   ForeignReport report;
   const absl::Status status =
-      guest.domain->MapForeign(slots, NeverStop, report);
+      guest.domain->MapForeign({"map foreign"}, slots, report);
   if (!model.booted()) {
     EXPECT_THAT(status,
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotBooted));
@@ -135,7 +135,7 @@ inline void HostModel::UnmapForeign() {
   }
   ForeignReport report;
   const absl::Status status =
-      host_->UnmapForeign(guest.domain->id(), pfns, NeverStop, report);
+      host_->UnmapForeign({"unmap foreign"}, guest.domain->id(), pfns, report);
   if (!model.booted()) {
     EXPECT_THAT(status,
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotBooted));

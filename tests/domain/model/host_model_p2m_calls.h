@@ -18,8 +18,8 @@ inline void HostModel::MarkIdentity() {
   const auto [first, asked_end] = PickRange(model);
   const bool release = Chance(50);
   const uint64_t before = model.structure().size();
-  const auto change =
-      guest.domain->MarkIdentity(Pfn(first), Pfn(asked_end), release);
+  const auto change = guest.domain->MarkIdentity({"mark identity"}, Pfn(first),
+                                                 Pfn(asked_end), release);
   if (first > asked_end) {
     EXPECT_THAT(change, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
     return;
@@ -99,8 +99,9 @@ inline void HostModel::SetRange() {
       RamPolicy::kRefuse, RamPolicy::kRelease, RamPolicy::kKeep};
   const RamPolicy policy = kPolicies[Pick(3)];
   const uint64_t before = model.structure().size();
-  const auto change = guest.domain->SetRange({Pfn(first), PageCount(count)},
-                                             wanted, Mfn(first_mfn), policy);
+  const auto change =
+      guest.domain->SetRange({"set p2m"}, {Pfn(first), PageCount(count)},
+                             wanted, Mfn(first_mfn), policy);
   end = first + count;
   if (!model.booted()) {
     EXPECT_THAT(change,
@@ -186,7 +187,7 @@ inline void HostModel::ReadOrWrite() {
   for (char& c : data) c = static_cast<char>(random_());
   const absl::Status status =
       writing
-          ? guest.domain->WriteMemory(Pfn(pfn), offset, data)
+          ? guest.domain->WriteMemory({"write"}, Pfn(pfn), offset, data)
           : guest.domain->ReadMemory(Pfn(pfn), offset, absl::MakeSpan(data));
   if (offset >= kPageSize || size == 0) {
     EXPECT_THAT(status, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));

@@ -30,7 +30,8 @@ inline void HostModel::CreateSpaces() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   const auto count = static_cast<uint32_t>(Pick(Chance(70) ? 20 : 500));
-  const auto made = guest.domain->CreateAddressSpaces(count, NeverStop);
+  const auto made =
+      guest.domain->CreateAddressSpaces({"create address spaces"}, count);
   if (FailsForItsKind(guest, made)) return;
   if (count == 0) {
     EXPECT_THAT(made, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
@@ -60,7 +61,8 @@ inline void HostModel::DestroySpaces() {
   }
   const bool unknown = Chance(10);
   if (unknown) ids.push_back(model.spaces().next_id() + Pick(3));
-  const auto ended = guest.domain->DestroyAddressSpaces(ids, NeverStop);
+  const auto ended =
+      guest.domain->DestroyAddressSpaces({"destroy address spaces"}, ids);
   if (FailsForItsKind(guest, ended)) return;
   if (unknown) {
     EXPECT_THAT(ended, Fails(Code::kNotFound, Reason::kAddressSpaceNotFound));

@@ -42,7 +42,8 @@ inline void HostModel::SetAffinity() {
   const CpuRanges masks[] = {PickCpus(), PickCpus()};
   const bool given[] = {Chance(70), Chance(70)};
   const absl::Status status = guest.domain->SetVcpuAffinity(
-      vcpus, given[0] ? &masks[0] : nullptr, given[1] ? &masks[1] : nullptr);
+      {"set vcpu affinity"}, vcpus, given[0] ? &masks[0] : nullptr,
+      given[1] ? &masks[1] : nullptr);
   for (const uint32_t vcpu : vcpus) {
     if (vcpu < guest.vcpus.size()) continue;
     EXPECT_THAT(status, Fails(absl::StatusCode::kInvalidArgument,

@@ -39,7 +39,8 @@ class DomainAddressSpaceTest : public testing::Test {
   ~DomainAddressSpaceTest() override { ExpectClean(*host_, owned_); }
 
   NewAddressSpaces Create(uint32_t count) {
-    const auto made = domain_->CreateAddressSpaces(count, NeverStop);
+    const auto made =
+        domain_->CreateAddressSpaces({"create address spaces"}, count);
     EXPECT_THAT(made, IsOk());
     return made.value_or(NewAddressSpaces());
   }
@@ -50,8 +51,8 @@ class DomainAddressSpaceTest : public testing::Test {
   }
   absl::Status SetMissing(uint64_t pfn, uint64_t count) {
     return domain_
-        ->SetRange({Pfn(pfn), PageCount(count)}, P2mClass::kMissing, Mfn(),
-                   RamPolicy::kKeep)
+        ->SetRange({"set p2m"}, {Pfn(pfn), PageCount(count)},
+                   P2mClass::kMissing, Mfn(), RamPolicy::kKeep)
         .status();
   }
   P2mWord Seen(uint64_t id, uint64_t pfn) {
@@ -76,7 +77,8 @@ TEST_F(DomainAddressSpaceTest, TheirPagesAreTheGuestsAndCounted) {
   EXPECT_EQ(memory.current, before.current);
   EXPECT_EQ(memory.p2m_pages, before.p2m_pages);
 
-  EXPECT_THAT(domain_->DestroyAddressSpaces({3, 5}, NeverStop), IsOk());
+  EXPECT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {3, 5}),
+              IsOk());
   EXPECT_EQ(domain_->Info().memory.address_space_pages, PageCount(40));
   EXPECT_EQ(ListAll(*domain_).size(), 8u);
 }
@@ -84,13 +86,14 @@ TEST_F(DomainAddressSpaceTest, TheirPagesAreTheGuestsAndCounted) {
 TEST_F(DomainAddressSpaceTest, TheirPagesCannotBeBallooned) {
   Create(3);
   const PageCount free = domain_->Info().memory.available;
-  EXPECT_THAT(domain_->BalloonDown(free + PageCount(1), false, NeverStop),
-              IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
-                      testing::_));
-  ASSERT_THAT(domain_->BalloonDown(free, false, NeverStop), IsOk());
+  EXPECT_THAT(
+      domain_->BalloonDown({"balloon down"}, free + PageCount(1), false),
+      IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
+              testing::_));
+  ASSERT_THAT(domain_->BalloonDown({"balloon down"}, free, false), IsOk());
   owned_ -= free.value();
   EXPECT_EQ(domain_->Info().memory.address_space_pages, PageCount(15));
-  EXPECT_THAT(domain_->CreateAddressSpaces(1, NeverStop),
+  EXPECT_THAT(domain_->CreateAddressSpaces({"create address spaces"}, 1),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                       HasSubstr("they take 5 pages and the guest has 0 free")));
 }
@@ -103,18 +106,19 @@ TEST_F(DomainAddressSpaceTest, TheirPagesCannotBeOverwritten) {
     EXPECT_THAT(SetMissing(pfn, 1),
                 IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                         HasSubstr("page tables of the guest's processes")));
-    EXPECT_THAT(
-        domain_->MarkIdentity(Pfn(pfn), Pfn(pfn + 1), /*release_ram=*/true),
-        IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
-                testing::_));
-    EXPECT_THAT(domain_->WriteMemory(Pfn(pfn), 8, "x"),
+    EXPECT_THAT(domain_->MarkIdentity({"mark identity"}, Pfn(pfn), Pfn(pfn + 1),
+                                      /*release_ram=*/true),
+                IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
+                        testing::_));
+    EXPECT_THAT(domain_->WriteMemory({"write"}, Pfn(pfn), 8, "x"),
                 IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                         HasSubstr("page table")));
   }
   // Once they are free again, anything may happen to them.
   const uint64_t pfn = PfnOf(space.pgd).value();
-  ASSERT_THAT(domain_->DestroyAddressSpaces({1}, NeverStop), IsOk());
-  EXPECT_THAT(domain_->WriteMemory(Pfn(pfn), 8, "x"), IsOk());
+  ASSERT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {1}),
+              IsOk());
+  EXPECT_THAT(domain_->WriteMemory({"write"}, Pfn(pfn), 8, "x"), IsOk());
 }
 
 TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
@@ -142,13 +146,15 @@ TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
 TEST_F(DomainAddressSpaceTest, TablesReplaceWhatWasWrittenToTheirPages) {
   Create(1);
   const Pfn user_pmd = PfnOf(ListAll(*domain_)[0].pmds[0]);
-  ASSERT_THAT(domain_->DestroyAddressSpaces({1}, NeverStop), IsOk());
-  ASSERT_THAT(domain_->WriteMemory(user_pmd, 0, "secret"), IsOk());
+  ASSERT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {1}),
+              IsOk());
+  ASSERT_THAT(domain_->WriteMemory({"write"}, user_pmd, 0, "secret"), IsOk());
   Create(1);
   std::string bytes(6, '?');
   ASSERT_THAT(domain_->ReadMemory(user_pmd, 0, absl::MakeSpan(bytes)), IsOk());
   EXPECT_EQ(bytes, std::string(6, '\0'));
-  ASSERT_THAT(domain_->DestroyAddressSpaces({2}, NeverStop), IsOk());
+  ASSERT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {2}),
+              IsOk());
   ASSERT_THAT(domain_->ReadMemory(user_pmd, 0, absl::MakeSpan(bytes)), IsOk());
   EXPECT_EQ(bytes, std::string(6, '\0'));
 }
@@ -164,7 +170,7 @@ TEST_F(DomainAddressSpaceTest, ASplitIsSeenByEveryProcess) {
   }
   std::vector<AddressSpaceInfo> none;
   EXPECT_EQ(domain_->ListAddressSpaces(0, 0, none)->entries_rewritten, 10u);
-  const auto sync = domain_->SyncAddressSpaces(NeverStop);
+  const auto sync = domain_->SyncAddressSpaces({"sync address spaces"});
   ASSERT_THAT(sync, IsOk());
   EXPECT_EQ(sync->tables_walked, 4u);
   EXPECT_EQ(sync->entries_rewritten, 0u);
@@ -179,7 +185,7 @@ TEST_F(DomainAddressSpaceTest, SplitsAtBootAreFree) {
                Ram(kMidSpan * kPageSize, (kMidSpan + 900) * kPageSize)});
   const auto domain = MustCreate(*host_, spec);
   owned_ += kPages;
-  const auto made = domain->CreateAddressSpaces(1, NeverStop);
+  const auto made = domain->CreateAddressSpaces({"create address spaces"}, 1);
   ASSERT_THAT(made, IsOk());
   EXPECT_EQ(made->totals.entries_rewritten, 0u);
   std::vector<P2mWord> words;
@@ -191,25 +197,25 @@ TEST_F(DomainAddressSpaceTest, OtherGuestsHaveNone) {
   const auto wide = MustCreate(*host_, MakeSpec("wide", 600));
   const auto built = MustCreate(*host_, PaeSpec("built", 600), true);
   owned_ += 1200;
-  EXPECT_THAT(wide->CreateAddressSpaces(1, NeverStop),
+  EXPECT_THAT(wide->CreateAddressSpaces({"create address spaces"}, 1),
               IsError(Code::kFailedPrecondition, Reason::kArchNotPae,
                       HasSubstr("x86_64")));
   EXPECT_THAT(
-      wide->SyncAddressSpaces(NeverStop),
+      wide->SyncAddressSpaces({"sync address spaces"}),
       IsError(Code::kFailedPrecondition, Reason::kArchNotPae, testing::_));
   EXPECT_THAT(
-      built->CreateAddressSpaces(1, NeverStop),
+      built->CreateAddressSpaces({"create address spaces"}, 1),
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_));
   std::vector<P2mWord> words;
   EXPECT_THAT(
       built->TranslateIn(1, {0}, words),
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_));
-  ASSERT_THAT(built->Unpause(NeverStop), IsOk());
-  EXPECT_THAT(built->CreateAddressSpaces(1, NeverStop), IsOk());
+  ASSERT_THAT(built->Unpause({"unpause"}), IsOk());
+  EXPECT_THAT(built->CreateAddressSpaces({"create address spaces"}, 1), IsOk());
 }
 
 TEST_F(DomainAddressSpaceTest, NoneIsNoNumberOfThem) {
-  EXPECT_THAT(domain_->CreateAddressSpaces(0, NeverStop),
+  EXPECT_THAT(domain_->CreateAddressSpaces({"create address spaces"}, 0),
               IsError(Code::kInvalidArgument, Reason::kRangeInvalid,
                       HasSubstr("0 address spaces")));
 }
@@ -222,17 +228,21 @@ TEST_F(DomainAddressSpaceTest, ManyThatAreCancelledLeaveNothing) {
   const auto stop = [&left] {
     return --left > 0 ? absl::OkStatus() : absl::CancelledError("enough");
   };
-  EXPECT_EQ(large->CreateAddressSpaces(2000, stop).status().code(),
+  EXPECT_EQ(large->CreateAddressSpaces({"create address spaces", stop}, 2000)
+                .status()
+                .code(),
             Code::kCancelled);
   EXPECT_EQ(large->Info().memory.available, before);
   EXPECT_EQ(large->Info().memory.address_space_pages, PageCount(0));
-  ASSERT_THAT(large->CreateAddressSpaces(2000, NeverStop), IsOk());
+  ASSERT_THAT(large->CreateAddressSpaces({"create address spaces"}, 2000),
+              IsOk());
   EXPECT_EQ(large->Info().memory.address_space_pages, PageCount(10000));
 }
 
 TEST_F(DomainAddressSpaceTest, TheyEndWithTheirDomain) {
   const auto domain = MustCreate(*host_, PaeSpec("b", kPages, {true, 2}));
-  ASSERT_THAT(domain->CreateAddressSpaces(100, NeverStop), IsOk());
+  ASSERT_THAT(domain->CreateAddressSpaces({"create address spaces"}, 100),
+              IsOk());
   EXPECT_EQ(domain->Info().memory.address_space_pages, PageCount(201));
   EXPECT_EQ(domain->Info().pae_kernel, (PaeKernel{true, 2}));
   ASSERT_THAT(host_->DestroyDomain(domain->id()), IsOk());

@@ -29,8 +29,8 @@ class DomainAuditTest : public testing::Test {
                              .affinities = VcpuAffinities(cpus_, 1)};
     params.spec.e820 = E820Map::SingleRam(PageCount(2000));
     domain_ = *Domain::Plan(params, *pool_);
-    EXPECT_THAT(domain_->Populate(NeverStop), IsOk());
-    EXPECT_THAT(domain_->Unpause(NeverStop), IsOk());
+    EXPECT_THAT(domain_->Populate({"create"}), IsOk());
+    EXPECT_THAT(domain_->Unpause({"unpause"}), IsOk());
   }
 
   std::vector<std::string> Findings() {

@@ -29,7 +29,7 @@ class DomainBalloonDriverTest : public testing::Test {
   // Lets the timer run out; returns how long it was.
   std::optional<uint32_t> Wake() {
     const BalloonTimer timer = domain_->balloon_timer();
-    EXPECT_THAT(domain_->WakeBalloon(timer, NeverStop), IsOk());
+    EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, timer), IsOk());
     return timer.seconds;
   }
   // Has another domain take all but `left` of the free frames.
@@ -38,7 +38,7 @@ class DomainBalloonDriverTest : public testing::Test {
     other_ = MustCreate(*host_, MakeSpec("other", free - left));
   }
   absl::Status SetTarget(uint64_t pages) {
-    return domain_->SetTarget(PageCount(pages), NeverStop);
+    return domain_->SetTarget({"set memory target"}, PageCount(pages));
   }
 
   std::unique_ptr<Host> host_ = MakeHost(10000);
@@ -77,7 +77,7 @@ TEST_F(DomainBalloonDriverTest,
   const auto small = MustCreate(*host_, MakeSpec("b", 600, 1200));
   EXPECT_EQ(DriverOf(*small).current.value(), 600);
   EXPECT_EQ(DriverOf(*small).low.value(), 600);
-  ASSERT_THAT(small->SetTarget(PageCount(650), NeverStop), IsOk());
+  ASSERT_THAT(small->SetTarget({"set memory target"}, PageCount(650)), IsOk());
   EXPECT_EQ(small->Info().memory.current.value(), 650);
   EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
 }
@@ -158,7 +158,8 @@ TEST_F(DomainBalloonDriverTest, SpecSaysHowOftenItRetries) {
 
 TEST_F(DomainBalloonDriverTest, EmptyBalloonGivesUpTheDriversTargetAlone) {
   // The whole room becomes identity, and with it leaves the balloon.
-  ASSERT_THAT(domain_->MarkIdentity(Pfn(kPages), Pfn(kPages + kRoom), false),
+  ASSERT_THAT(domain_->MarkIdentity({"mark identity"}, Pfn(kPages),
+                                    Pfn(kPages + kRoom), false),
               IsOk());
   EXPECT_EQ(Driver().low.value(), 0);
   ASSERT_THAT(SetTarget(kPages + 50), IsOk());
@@ -176,7 +177,7 @@ TEST_F(DomainBalloonDriverTest, TimerIsOverOnceTheDriverHasWoken) {
   ASSERT_THAT(SetTarget(kPages + 90), IsOk());
   EXPECT_EQ(Driver().retry_count, 3);
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  EXPECT_THAT(domain_->WakeBalloon(old, NeverStop), IsOk());
+  EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, old), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
 }
 
@@ -184,17 +185,17 @@ TEST_F(DomainBalloonDriverTest, PausedAndDestroyedGuestsSleepOn) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   const BalloonTimer timer = domain_->balloon_timer();
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   EXPECT_EQ(domain_->balloon_timer().seconds, 2);  // its time goes on
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  EXPECT_THAT(domain_->WakeBalloon(timer, NeverStop), IsOk());
+  EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, timer), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 
   ASSERT_THAT(host_->DestroyDomain(domain_->id()), IsOk());
-  EXPECT_THAT(domain_->WakeBalloon(timer, NeverStop), IsOk());
+  EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, timer), IsOk());
 }
 
 TEST_F(DomainBalloonDriverTest, TargetThatIsThereDoesNotWakeTheDriver) {
@@ -207,7 +208,7 @@ TEST_F(DomainBalloonDriverTest, TargetThatIsThereDoesNotWakeTheDriver) {
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages + 20);
   // What the hypervisor is asked for moves, whatever the driver waits for.
-  EXPECT_EQ(*domain_->BalloonUp(PageCount(80), false, NeverStop),
+  EXPECT_EQ(*domain_->BalloonUp({"balloon up"}, PageCount(80), false),
             PageCount(80));
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
@@ -240,9 +241,9 @@ TEST_F(DomainBalloonDriverTest, WhatMovesDownResetsTheCountBeforeItFallsShort) {
 TEST_F(DomainBalloonDriverTest, UnpausedGuestSleepsOnUntilItsTimerRunsOut) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(Driver().retry_count, 2);
   EXPECT_EQ(Wake(), 2);
@@ -252,10 +253,10 @@ TEST_F(DomainBalloonDriverTest, UnpausedGuestSleepsOnUntilItsTimerRunsOut) {
 TEST_F(DomainBalloonDriverTest, TargetSetWhilePausedCountsWhenUnpaused) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   ASSERT_THAT(SetTarget(kPages + 90), IsOk());
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages + 90);
 }
 
@@ -269,24 +270,27 @@ TEST_F(DomainBalloonDriverTest, UnpausedGuestReadsItsTargetOnlyIfItWasWritten) {
     pfns.push_back(pfn);
   }
   ForeignReport report;
-  ASSERT_THAT(domain_->MapForeign(slots, NeverStop, report), IsOk());
-  ASSERT_THAT(domain_->SetMaxMemory(PageCount(kPages + 2 * kRoom)), IsOk());
+  ASSERT_THAT(domain_->MapForeign({"map foreign"}, slots, report), IsOk());
+  ASSERT_THAT(domain_->SetMaxMemory({"set maximum memory"},
+                                    PageCount(kPages + 2 * kRoom)),
+              IsOk());
   ASSERT_THAT(SetTarget(kPages + kRoom + 500), IsOk());
   EXPECT_EQ(Driver().state, BalloonState::kCancelled);
   EXPECT_EQ(Driver().current.value(), kPages + kRoom - 60);
   EXPECT_EQ(Driver().target.value(), kPages + kRoom);
   report = {};
-  ASSERT_THAT(host_->UnmapForeign(domain_->id(), pfns, NeverStop, report),
-              IsOk());
+  ASSERT_THAT(
+      host_->UnmapForeign({"unmap foreign"}, domain_->id(), pfns, report),
+      IsOk());
 
-  ASSERT_THAT(domain_->Pause(), IsOk());
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(Driver().current.value(), kPages + kRoom - 60);
   EXPECT_EQ(Driver().target.value(), kPages + kRoom);
   // The same one again differs from what the driver was left with.
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   ASSERT_THAT(SetTarget(kPages + kRoom + 500), IsOk());
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(Driver().current.value(), kPages + kRoom);
   EXPECT_EQ(Driver().target.value(), kPages + kRoom);
   EXPECT_EQ(Driver().state, BalloonState::kCancelled);
@@ -296,10 +300,10 @@ TEST_F(DomainBalloonDriverTest, UnpausedGuestReadsItsTargetOnlyIfItWasWritten) {
 TEST_F(DomainBalloonDriverTest, GuestThatGoesOnAfterASaveSleepsOn) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
-  const auto record = domain_->Suspend("save");
+  const auto record = domain_->Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  ASSERT_THAT(domain_->Resume(record->suspension, false, NeverStop), IsOk());
+  ASSERT_THAT(domain_->Resume({"resume"}, record->suspension, false), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(Driver().retry_count, 2);
   EXPECT_EQ(Wake(), 2);
@@ -327,10 +331,13 @@ TEST_F(DomainBalloonDriverTest, MoveThatIsCutShortGoesOn) {
                        : absl::OkStatus();
   };
   // Two stretches of free pages, so that it is asked twice.
-  ASSERT_THAT(domain_->SetRange({Pfn(2900), PageCount(1)}, P2mClass::kMissing,
-                                Mfn(0), RamPolicy::kRelease),
-              IsOk());
-  EXPECT_EQ(domain_->SetTarget(PageCount(2000), stop).code(), Code::kCancelled);
+  ASSERT_THAT(
+      domain_->SetRange({"set p2m"}, {Pfn(2900), PageCount(1)},
+                        P2mClass::kMissing, Mfn(0), RamPolicy::kRelease),
+      IsOk());
+  EXPECT_EQ(
+      domain_->SetTarget({"set memory target", stop}, PageCount(2000)).code(),
+      Code::kCancelled);
   EXPECT_EQ(Memory().current.value(), 2900);
   EXPECT_EQ(Wake(), 1);
   EXPECT_EQ(Memory().current.value(), 2000);
@@ -339,7 +346,8 @@ TEST_F(DomainBalloonDriverTest, MoveThatIsCutShortGoesOn) {
 TEST_F(DomainBalloonDriverTest, SameTargetAfterACallThatWasStoppedGoesOn) {
   const auto stop = [] { return absl::CancelledError("the client left"); };
   for (const uint64_t target : {uint64_t{2000}, kPages + 100}) {
-    EXPECT_EQ(domain_->SetTarget(PageCount(target), stop).code(),
+    EXPECT_EQ(domain_->SetTarget({"set memory target", stop}, PageCount(target))
+                  .code(),
               Code::kCancelled);
     EXPECT_NE(Memory().current.value(), target);
     EXPECT_EQ(Driver().retry_count, 1);
@@ -355,8 +363,10 @@ TEST_F(DomainBalloonDriverTest, CallsThatAreStoppedAreNoRetries) {
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   ASSERT_EQ(Driver().retry_count, 2);
   for (uint64_t i = 0; i < 10; ++i) {
-    EXPECT_EQ(domain_->SetTarget(PageCount(2000 + i), stop).code(),
-              Code::kCancelled);
+    EXPECT_EQ(
+        domain_->SetTarget({"set memory target", stop}, PageCount(2000 + i))
+            .code(),
+        Code::kCancelled);
   }
   EXPECT_EQ(Driver().state, BalloonState::kAgain);
   EXPECT_EQ(Driver().retry_count, 2);
@@ -370,15 +380,19 @@ TEST_F(DomainBalloonDriverTest, WakeUpCanBeStopped) {
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
   const auto stop = [] { return absl::CancelledError("the daemon ends"); };
-  EXPECT_EQ(domain_->WakeBalloon(domain_->balloon_timer(), stop).code(),
-            Code::kCancelled);
+  EXPECT_EQ(
+      domain_->WakeBalloon({"balloon timer", stop}, domain_->balloon_timer())
+          .code(),
+      Code::kCancelled);
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(Wake(), 2);
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
 
 TEST_F(DomainBalloonDriverTest, PagesTakenBehindItsBackAreNotAskedFor) {
-  ASSERT_THAT(domain_->MarkIdentity(Pfn(2000), Pfn(2100), true), IsOk());
+  ASSERT_THAT(
+      domain_->MarkIdentity({"mark identity"}, Pfn(2000), Pfn(2100), true),
+      IsOk());
   EXPECT_EQ(Driver().current.value(), kPages - 100);
   EXPECT_EQ(Driver().target, Driver().current);
   ASSERT_THAT(SetTarget(kPages), IsOk());
@@ -396,10 +410,13 @@ TEST(DomainBalloonPaeTest, LowMemoryComesBackBeforeHighMemory) {
   EXPECT_EQ(domain->Info().balloon_driver->high.value(), 700);
   EXPECT_EQ(domain->Info().balloon_driver->batch.value(), 1024);
 
-  ASSERT_THAT(domain->SetTarget(PageCount(kLowEnd - 290), NeverStop), IsOk());
+  ASSERT_THAT(
+      domain->SetTarget({"set memory target"}, PageCount(kLowEnd - 290)),
+      IsOk());
   EXPECT_TRUE(WordOf(*domain, kLowEnd - 10).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd - 11).is_invalid());
-  ASSERT_THAT(domain->SetTarget(PageCount(kLowEnd + 50), NeverStop), IsOk());
+  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(kLowEnd + 50)),
+              IsOk());
   EXPECT_TRUE(WordOf(*domain, kLowEnd - 300).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd + 49).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd + 50).is_invalid());
@@ -407,11 +424,13 @@ TEST(DomainBalloonPaeTest, LowMemoryComesBackBeforeHighMemory) {
   EXPECT_EQ(domain->Info().balloon_driver->high.value(), 650);
 
   // Down again: the high pages it got, the last in and the last to come back.
-  ASSERT_THAT(domain->SetTarget(PageCount(kLowEnd - 10), NeverStop), IsOk());
+  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(kLowEnd - 10)),
+              IsOk());
   EXPECT_EQ(domain->Info().balloon_driver->low.value(), 10);
   EXPECT_EQ(domain->Info().balloon_driver->high.value(), 700);
   EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
-  ASSERT_THAT(domain->SetTarget(PageCount(kLowEnd + 1), NeverStop), IsOk());
+  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(kLowEnd + 1)),
+              IsOk());
   EXPECT_TRUE(WordOf(*domain, kLowEnd + 50).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd).is_invalid());
 }

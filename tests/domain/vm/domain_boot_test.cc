@@ -40,7 +40,7 @@ TEST_F(DomainBootTest, RamEntriesThatMeetInsideAPageHideNoHole) {
     EXPECT_THAT(host_->Audit().findings, IsEmpty());
     EXPECT_EQ(domain->Summary()->summary.ram, 16384);
     const PageCount available = domain->Info().memory.available;
-    const auto moved = domain->BalloonDown(available, false, NeverStop);
+    const auto moved = domain->BalloonDown({"balloon down"}, available, false);
     ASSERT_THAT(moved, IsOk());
     EXPECT_EQ(*moved, available);
     EXPECT_THAT(host_->Audit().findings, IsEmpty());
@@ -53,8 +53,9 @@ TEST_F(DomainBootTest, TargetSetBeforeBootOutlivesFramesGivenBackAtBoot) {
   const auto domain =
       Create({Ram(0, 16 * kMiB), Reserved(16 * kMiB, 64 * kMiB)}, 16384,
              /*paused=*/true);
-  ASSERT_THAT(domain->SetTarget(PageCount(3000), NeverStop), IsOk());
-  ASSERT_THAT(domain->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(3000)),
+              IsOk());
+  ASSERT_THAT(domain->Unpause({"unpause"}), IsOk());
   const DomainMemory memory = domain->Info().memory;
   EXPECT_EQ(memory.target, PageCount(3000));
   EXPECT_EQ(memory.current, PageCount(3000));
@@ -75,8 +76,10 @@ TEST_F(DomainBootTest, FramesReleasedBeforeBootDoNotCountAsMoved) {
   const auto domain = Create({Ram(0, 8 * kMiB), Reserved(8 * kMiB, 9 * kMiB),
                               Ram(9 * kMiB, 80 * kMiB)},
                              16384, /*paused=*/true);
-  ASSERT_THAT(domain->MarkIdentity(Pfn(2048), Pfn(2148), true), IsOk());
-  ASSERT_THAT(domain->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(
+      domain->MarkIdentity({"mark identity"}, Pfn(2048), Pfn(2148), true),
+      IsOk());
+  ASSERT_THAT(domain->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(domain->Summary()->remapped, PageCount(156));
   EXPECT_THAT(host_->Audit().findings, IsEmpty());
 }
@@ -87,11 +90,11 @@ TEST_F(DomainBootTest, TheFirstMiBIsNeverHandedOut) {
   std::vector<P2mWord> words;
   ASSERT_THAT(domain->Translate({5}, words), IsOk());
   const PfnExtent page = {Pfn(5), PageCount(1)};
-  ASSERT_THAT(
-      domain->SetRange(page, P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
-      IsOk());
-  ASSERT_THAT(domain->SetRange(page, P2mClass::kRam, Mfn(words[0].Number()),
-                               RamPolicy::kRefuse),
+  ASSERT_THAT(domain->SetRange({"set p2m"}, page, P2mClass::kMissing, Mfn(),
+                               RamPolicy::kKeep),
+              IsOk());
+  ASSERT_THAT(domain->SetRange({"set p2m"}, page, P2mClass::kRam,
+                               Mfn(words[0].Number()), RamPolicy::kRefuse),
               IsOk());
   EXPECT_EQ(domain->Info().memory.available, available);
   EXPECT_THAT(host_->Audit().findings, IsEmpty());

@@ -49,7 +49,7 @@ TEST_F(DomainForeignTest, SlotsThatFailLeaveTheOthersAlone) {
       {Pfn(kHole + 1), Mfn(frame)},
   };
   ForeignReport report;
-  ASSERT_THAT(mapper_->MapForeign(slots, NeverStop, report), IsOk());
+  ASSERT_THAT(mapper_->MapForeign({"map foreign"}, slots, report), IsOk());
   EXPECT_EQ(report.done, 2u);
   EXPECT_EQ(report.failed, 7u);
   std::vector<std::string> errors;
@@ -73,11 +73,10 @@ TEST_F(DomainForeignTest, SlotsThatFailLeaveTheOthersAlone) {
 TEST_F(DomainForeignTest, UnmapsThatFailLeaveTheOthersAlone) {
   Map(*mapper_, kHole, *owner_, 300, 2);
   ForeignReport report;
-  ASSERT_THAT(
-      host_->UnmapForeign(mapper_->id(),
-                          {kHole, kHole, 100, uint64_t{1} << 40, kHole + 1},
-                          NeverStop, report),
-      IsOk());
+  ASSERT_THAT(host_->UnmapForeign(
+                  {"unmap foreign"}, mapper_->id(),
+                  {kHole, kHole, 100, uint64_t{1} << 40, kHole + 1}, report),
+              IsOk());
   EXPECT_EQ(report.done, 2u);
   ASSERT_EQ(report.errors.size(), 3u);
   const auto not_foreign =
@@ -93,8 +92,8 @@ TEST_F(DomainForeignTest, CallsNeedAGuestThatHasBooted) {
   ForeignReport report;
   const auto not_booted =
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_);
-  EXPECT_THAT(built->MapForeign({}, NeverStop, report), not_booted);
-  EXPECT_THAT(host_->UnmapForeign(built->id(), {1}, NeverStop, report),
+  EXPECT_THAT(built->MapForeign({"map foreign"}, {}, report), not_booted);
+  EXPECT_THAT(host_->UnmapForeign({"unmap foreign"}, built->id(), {1}, report),
               not_booted);
   // Its frames may be mapped already, as a domain builder does.
   Map(*mapper_, kHole, *built, 300);
@@ -104,7 +103,7 @@ TEST_F(DomainForeignTest, ErrorsBeyondABoundAreOnlyCounted) {
   const std::vector<ForeignSlot> slots(ForeignReport::kMaxErrors + 5,
                                        {Pfn(1), Mfn(1)});
   ForeignReport report;
-  ASSERT_THAT(mapper_->MapForeign(slots, NeverStop, report), IsOk());
+  ASSERT_THAT(mapper_->MapForeign({"map foreign"}, slots, report), IsOk());
   EXPECT_EQ(report.failed, slots.size());
   EXPECT_EQ(report.errors.size(), ForeignReport::kMaxErrors);
 }
@@ -119,8 +118,9 @@ TEST_F(DomainForeignTest, StopKeepsWhatIsMapped) {
     return ++asked == 2 ? absl::CancelledError("enough") : absl::OkStatus();
   };
   ForeignReport report;
-  EXPECT_EQ(mapper_->MapForeign(slots, second_time, report).code(),
-            Code::kCancelled);
+  EXPECT_EQ(
+      mapper_->MapForeign({"map foreign", second_time}, slots, report).code(),
+      Code::kCancelled);
   EXPECT_EQ(report.done, 256u);
   EXPECT_EQ(mapper_->Summary()->summary.foreign, 256u);
   EXPECT_EQ(mapper_->Info().memory.balloon.value(), 1000u - 256u);
@@ -134,13 +134,13 @@ TEST_F(DomainForeignTest, PfnIsOutOfTheBalloonWhileItIsMapped) {
   EXPECT_EQ(Unmap(*mapper_, kHole), 0u);
   EXPECT_EQ(mapper_->Info().memory.balloon.value(), 1000u);
   // The last one in is the first out.
-  EXPECT_THAT(mapper_->BalloonUp(PageCount(1), false, NeverStop), IsOk());
+  EXPECT_THAT(mapper_->BalloonUp({"balloon up"}, PageCount(1), false), IsOk());
   EXPECT_TRUE(WordOf(*mapper_, kHole).is_ram());
 }
 
 TEST_F(DomainForeignTest, PfnThatWasInNoBalloonDoesNotEnterIt) {
-  ASSERT_THAT(mapper_->SetRange({Pfn(1900), PageCount(1)}, P2mClass::kMissing,
-                                Mfn(), RamPolicy::kRelease),
+  ASSERT_THAT(mapper_->SetRange({"set p2m"}, {Pfn(1900), PageCount(1)},
+                                P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
               IsOk());
   Map(*mapper_, 1900, *owner_, 300);
   EXPECT_EQ(Unmap(*mapper_, 1900), 0u);
@@ -149,7 +149,8 @@ TEST_F(DomainForeignTest, PfnThatWasInNoBalloonDoesNotEnterIt) {
 
 TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
   const uint64_t frame = FrameAt(*owner_, kOwner - 1);
-  ASSERT_THAT(owner_->WriteMemory(Pfn(kOwner - 1), 5, "secret"), IsOk());
+  ASSERT_THAT(owner_->WriteMemory({"write"}, Pfn(kOwner - 1), 5, "secret"),
+              IsOk());
   Map(*mapper_, kHole, *owner_, kOwner - 1);
   Map(*mapper_, kHole + 1, *owner_, kOwner - 1);
   BalloonDown(*owner_, 100);
@@ -168,32 +169,34 @@ TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
   EXPECT_EQ(owner_->Info().memory.foreign_held.value(), 0u);
   ExpectClean(*host_, kDom0Pages + kMapper + kOwner - 100);
   // Whoever gets it next finds zeros.
-  EXPECT_THAT(mapper_->BalloonUp(PageCount(100), false, NeverStop), IsOk());
+  EXPECT_THAT(mapper_->BalloonUp({"balloon up"}, PageCount(100), false),
+              IsOk());
   EXPECT_EQ(ReadFrame(frame), std::string(kPageSize, '\0'));
 }
 
 TEST_F(DomainForeignTest, HeldFramesCountTowardsTheLimit) {
   Map(*mapper_, kHole, *owner_, kOwner - 300, 300);
   BalloonDown(*owner_, 300);
-  ASSERT_THAT(owner_->SetMaxMemory(PageCount(kOwner)), IsOk());
+  ASSERT_THAT(owner_->SetMaxMemory({"set maximum memory"}, PageCount(kOwner)),
+              IsOk());
   // The hypervisor lets it have 1 MiB more than static-max.
-  EXPECT_THAT(owner_->BalloonUp(PageCount(257), false, NeverStop),
+  EXPECT_THAT(owner_->BalloonUp({"balloon up"}, PageCount(257), false),
               IsError(Code::kResourceExhausted, Reason::kMaxMemExceeded,
                       HasSubstr("300 of them held")));
   EXPECT_EQ(Unmap(*mapper_, kHole), 1u);
-  EXPECT_THAT(owner_->BalloonUp(PageCount(257), false, NeverStop), IsOk());
+  EXPECT_THAT(owner_->BalloonUp({"balloon up"}, PageCount(257), false), IsOk());
 }
 
 TEST_F(DomainForeignTest, ReleaseCountsWhatWentBackToThePool) {
   Map(*mapper_, kHole, *owner_, 1400);
   const auto change =
-      owner_->SetRange({Pfn(1400), PageCount(10)}, P2mClass::kMissing, Mfn(),
-                       RamPolicy::kRelease);
+      owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(10)},
+                       P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
   ASSERT_THAT(change, IsOk());
   EXPECT_EQ(change->released.value(), 9u);
   const uint64_t frame = WordOf(*mapper_, kHole).Number();
-  EXPECT_THAT(owner_->SetRange({Pfn(1400), PageCount(1)}, P2mClass::kRam,
-                               Mfn(frame), RamPolicy::kRefuse),
+  EXPECT_THAT(owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
+                               P2mClass::kRam, Mfn(frame), RamPolicy::kRefuse),
               IsError(Code::kFailedPrecondition, Reason::kFrameNotOwned,
                       HasSubstr("given back")));
 }
@@ -201,12 +204,12 @@ TEST_F(DomainForeignTest, ReleaseCountsWhatWentBackToThePool) {
 TEST_F(DomainForeignTest, OwnerMayMoveAMappedFrameBetweenItsWords) {
   const uint64_t frame = FrameAt(*owner_, 1400);
   Map(*mapper_, kHole, *owner_, 1400);
-  ASSERT_THAT(owner_->SetRange({Pfn(1400), PageCount(1)}, P2mClass::kMissing,
-                               Mfn(), RamPolicy::kKeep),
+  ASSERT_THAT(owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
+                               P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
               IsOk());
   EXPECT_THAT(host_->Audit().findings, IsEmpty());
-  ASSERT_THAT(owner_->SetRange({Pfn(1400), PageCount(1)}, P2mClass::kRam,
-                               Mfn(frame), RamPolicy::kRefuse),
+  ASSERT_THAT(owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
+                               P2mClass::kRam, Mfn(frame), RamPolicy::kRefuse),
               IsOk());
   EXPECT_EQ(WordOf(*mapper_, kHole), P2mWord::Foreign(Mfn(frame)));
   EXPECT_EQ(Unmap(*mapper_, kHole), 0u);
@@ -219,12 +222,14 @@ TEST_F(DomainForeignTest, ForeignWordsAreNotOverwritten) {
       IsError(Code::kFailedPrecondition, Reason::kPfnHoldsForeign,
               AllOf(HasSubstr("pfn 0x9c4 maps"), HasSubstr("unmap it")));
   EXPECT_THAT(
-      mapper_->SetRange({Pfn(kHole - 10), PageCount(20)}, P2mClass::kIdentity,
-                        Mfn(), RamPolicy::kRelease),
+      mapper_->SetRange({"set p2m"}, {Pfn(kHole - 10), PageCount(20)},
+                        P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
       holds_foreign);
-  EXPECT_THAT(mapper_->MarkIdentity(Pfn(kHole), Pfn(kHole + 1), true),
+  EXPECT_THAT(mapper_->MarkIdentity({"mark identity"}, Pfn(kHole),
+                                    Pfn(kHole + 1), true),
               holds_foreign);
-  EXPECT_THAT(mapper_->MarkIdentity(Pfn(kHole + 1), Pfn(kHole + 2), true),
+  EXPECT_THAT(mapper_->MarkIdentity({"mark identity"}, Pfn(kHole + 1),
+                                    Pfn(kHole + 2), true),
               IsOk());
 }
 
@@ -235,7 +240,7 @@ TEST_F(DomainForeignTest, ForeignPfnIsNotGuestMemoryToReadOrWrite) {
                                HasSubstr("it is foreign"));
   EXPECT_THAT(mapper_->ReadMemory(Pfn(kHole), 0, absl::MakeSpan(bytes)),
               not_ram);
-  EXPECT_THAT(mapper_->WriteMemory(Pfn(kHole), 0, bytes), not_ram);
+  EXPECT_THAT(mapper_->WriteMemory({"write"}, Pfn(kHole), 0, bytes), not_ram);
 }
 
 TEST_F(DomainForeignTest, MfnsTranslateByTheGuestsOwnList) {
@@ -272,14 +277,14 @@ TEST(DomainForeignAllocationTest,
       const auto mapper = MustCreate(*host, spec);
       const auto owner = MustCreate(*host, MakeSpec("owner", 1500));
       const PageCount down = mapper->Info().memory.available - PageCount(free);
-      ASSERT_THAT(mapper->BalloonDown(down, false, NeverStop), IsOk());
+      ASSERT_THAT(mapper->BalloonDown({"balloon down"}, down, false), IsOk());
       const uint64_t pages = mapper->Info().memory.p2m_pages.value();
       const uint64_t balloon = mapper->Info().memory.balloon.value();
 
       const Pfn pfn(abi.mid_span() + 10000);
       const ForeignSlot slot = {pfn, Mfn(WordOf(*owner, 300).Number())};
       ForeignReport report;
-      ASSERT_THAT(mapper->MapForeign({slot}, NeverStop, report), IsOk());
+      ASSERT_THAT(mapper->MapForeign({"map foreign"}, {slot}, report), IsOk());
       EXPECT_EQ(report.p2m_pages.value(),
                 mapper->Info().memory.p2m_pages.value() - pages);
       EXPECT_THAT(host->Audit().findings, IsEmpty());
@@ -296,17 +301,18 @@ TEST(DomainForeignAllocationTest,
       EXPECT_TRUE(WordOf(*mapper, pfn.value()).is_invalid());
       EXPECT_EQ(mapper->Info().memory.balloon.value(), balloon);
 
-      ASSERT_THAT(mapper->BalloonUp(PageCount(10), true, NeverStop), IsOk());
+      ASSERT_THAT(mapper->BalloonUp({"balloon up"}, PageCount(10), true),
+                  IsOk());
       ForeignReport again;
-      ASSERT_THAT(mapper->MapForeign({slot}, NeverStop, again), IsOk());
+      ASSERT_THAT(mapper->MapForeign({"map foreign"}, {slot}, again), IsOk());
       EXPECT_EQ(again.done, 1u);
       EXPECT_EQ((report.p2m_pages + again.p2m_pages).value(), needed);
       // The frame that was not mapped at first is mapped once.
       ForeignReport unmapped;
       std::vector<DomainId> drained;
-      ASSERT_THAT(
-          mapper->UnmapForeign({pfn.value()}, NeverStop, unmapped, &drained),
-          IsOk());
+      ASSERT_THAT(mapper->UnmapForeign({"unmap foreign"}, {pfn.value()},
+                                       unmapped, &drained),
+                  IsOk());
       EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
       EXPECT_THAT(host->Find(owner->id()), testing::Not(IsOk()));
       EXPECT_THAT(host->Audit().findings, IsEmpty());
@@ -323,12 +329,13 @@ TEST(DomainForeignBootTest, FrameThatBootGivesBackIsHeld) {
                        Ram(1100 * kPageSize, 2000 * kPageSize)});
   const auto owner = MustCreate(*host, spec, /*start_paused=*/true);
   ForeignReport report;
-  ASSERT_THAT(mapper->MapForeign(
-                  {ForeignSlot{Pfn(2500), Mfn(WordOf(*owner, 1050).Number())}},
-                  NeverStop, report),
-              IsOk());
+  ASSERT_THAT(
+      mapper->MapForeign(
+          {"map foreign"},
+          {ForeignSlot{Pfn(2500), Mfn(WordOf(*owner, 1050).Number())}}, report),
+      IsOk());
   ASSERT_EQ(report.done, 1u);
-  ASSERT_THAT(owner->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(owner->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(owner->Info().memory.foreign_held.value(), 1u);
   ExpectClean(*host, kDom0Pages + 2000 + 1901);
 }
@@ -349,9 +356,10 @@ TEST(DomainForeignPaeTest, FrameThatAPaeWordCannotHoldIsRefused) {
   ASSERT_GT(last, uint64_t{1} << 30);
   ForeignReport report;
   ASSERT_THAT(
-      pae->MapForeign({ForeignSlot{Pfn(2500), Mfn(last)},
+      pae->MapForeign({"map foreign"},
+                      {ForeignSlot{Pfn(2500), Mfn(last)},
                        ForeignSlot{Pfn(2501), Mfn((uint64_t{1} << 30) - 1)}},
-                      NeverStop, report),
+                      report),
       IsOk());
   EXPECT_EQ(report.done, 1u);
   ASSERT_EQ(report.errors.size(), 1u);

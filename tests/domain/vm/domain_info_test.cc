@@ -39,7 +39,9 @@ class DomainInfoTest : public testing::Test {
 TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
   During(
       [&](StopCheck stop) {
-        EXPECT_THAT(domain_->SetTarget(PageCount(10000), stop), IsOk());
+        EXPECT_THAT(
+            domain_->SetTarget({"set memory target", stop}, PageCount(10000)),
+            IsOk());
       },
       [&] {
         EXPECT_TRUE(domain_->IsAtWork());
@@ -65,7 +67,8 @@ TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
     seen = info.memory.current;
     return absl::OkStatus();
   };
-  EXPECT_THAT(domain_->SetTarget(PageCount(2000), check), IsOk());
+  EXPECT_THAT(domain_->SetTarget({"set memory target", check}, PageCount(2000)),
+              IsOk());
   EXPECT_LT(seen, PageCount(kPages));
   EXPECT_GT(seen, PageCount(2000));
 }
@@ -73,7 +76,9 @@ TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
 TEST_F(DomainInfoTest, DomainIsListedWhileItIsAtWork) {
   During(
       [&](StopCheck stop) {
-        EXPECT_THAT(domain_->BalloonDown(PageCount(5000), false, stop), IsOk());
+        EXPECT_THAT(domain_->BalloonDown({"balloon down", stop},
+                                         PageCount(5000), false),
+                    IsOk());
       },
       [&] {
         EXPECT_EQ(host_->List(kDom0Id, 10).size(), 2u);
@@ -89,11 +94,14 @@ TEST_F(DomainInfoTest, DomainThatBootsShowsTheStateBefore) {
   const auto built = MustCreate(*host_, spec, /*start_paused=*/true);
   EXPECT_FALSE(built->HasBooted());
   EXPECT_FALSE(built->Info().balloon_driver.has_value());
-  During([&](StopCheck stop) { EXPECT_THAT(built->Unpause(stop), IsOk()); },
-         [&] {
-           EXPECT_EQ(built->Info().state, DomainState::kBuilt);
-           EXPECT_EQ(built->Info().memory.current, PageCount(3000));
-         });
+  During(
+      [&](StopCheck stop) {
+        EXPECT_THAT(built->Unpause({"unpause", stop}), IsOk());
+      },
+      [&] {
+        EXPECT_EQ(built->Info().state, DomainState::kBuilt);
+        EXPECT_EQ(built->Info().memory.current, PageCount(3000));
+      });
   EXPECT_TRUE(built->HasBooted());
   EXPECT_EQ(built->Info().state, DomainState::kRunning);
 }

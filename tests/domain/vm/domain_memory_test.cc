@@ -72,11 +72,12 @@ TEST(DomainTreeTest, EveryWordOfTheTreeIsWhatALookupAnswers) {
       spec.arch = arch;
       const auto domain = MustCreate(*host, spec);
       WalkTree(*host, *domain);
-      ASSERT_THAT(domain->BalloonDown(PageCount(777), false, NeverStop),
+      ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(777), false),
                   IsOk());
-      ASSERT_THAT(domain->MarkIdentity(Pfn(100000), Pfn(101000), false),
+      ASSERT_THAT(domain->MarkIdentity({"mark identity"}, Pfn(100000),
+                                       Pfn(101000), false),
                   IsOk());
-      ASSERT_THAT(domain->SetRange({Pfn(200000), PageCount(3)},
+      ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(200000), PageCount(3)},
                                    P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
                   IsOk());
       WalkTree(*host, *domain);
@@ -97,7 +98,7 @@ TEST(DomainMemoryTest, WritesSpanPagesAndUnwrittenBytesAreZero) {
   const auto host = MakeHost(kHostPages, Placement::kScatter);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
   const std::string data(2 * kPageSize, 'x');
-  ASSERT_THAT(domain->WriteMemory(Pfn(1000), 4000, data), IsOk());
+  ASSERT_THAT(domain->WriteMemory({"write"}, Pfn(1000), 4000, data), IsOk());
   EXPECT_EQ(ReadBytes(*domain, 1000, 3990, 20),
             std::string(10, '\0') + std::string(10, 'x'));
   EXPECT_EQ(ReadBytes(*domain, 1000, 4000, data.size()), data);
@@ -110,12 +111,13 @@ TEST(DomainMemoryTest, WritesSpanPagesAndUnwrittenBytesAreZero) {
 TEST(DomainMemoryTest, WriteThatMeetsAHoleWritesNothing) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
-  ASSERT_THAT(domain->SetRange({Pfn(1001), PageCount(1)}, P2mClass::kMissing,
-                               Mfn(), RamPolicy::kRelease),
+  ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(1001), PageCount(1)},
+                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
               IsOk());
-  EXPECT_THAT(domain->WriteMemory(Pfn(1000), 0, std::string(5000, 'x')),
-              IsError(Code::kFailedPrecondition, Reason::kPfnNotRam,
-                      HasSubstr("0x3e9")));
+  EXPECT_THAT(
+      domain->WriteMemory({"write"}, Pfn(1000), 0, std::string(5000, 'x')),
+      IsError(Code::kFailedPrecondition, Reason::kPfnNotRam,
+              HasSubstr("0x3e9")));
   EXPECT_EQ(ReadBytes(*domain, 1000, 0, 1), std::string(1, '\0'));
 }
 
@@ -128,7 +130,7 @@ TEST(DomainMemoryTest, KernelsOwnPagesCanBeReadAndNotWritten) {
   ASSERT_THAT(host->LookupFrames({tree->root.root, PageCount(1)}, 1, runs),
               IsOk());
   const Pfn top = runs.at(0).first_pfn;
-  EXPECT_THAT(domain->WriteMemory(top, 0, "x"),
+  EXPECT_THAT(domain->WriteMemory({"write"}, top, 0, "x"),
               IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                       HasSubstr("p2m list")));
   const Page page = ReadPage(*host, tree->root.root);
@@ -140,14 +142,14 @@ TEST(DomainMemoryTest, BadRangesAreRefused) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
   EXPECT_THAT(
-      domain->WriteMemory(Pfn(1000), 0, ""),
+      domain->WriteMemory({"write"}, Pfn(1000), 0, ""),
       IsError(Code::kInvalidArgument, Reason::kRangeInvalid, testing::_));
   EXPECT_THAT(
-      domain->WriteMemory(Pfn(1000), kPageSize, "x"),
+      domain->WriteMemory({"write"}, Pfn(1000), kPageSize, "x"),
       IsError(Code::kInvalidArgument, Reason::kRangeInvalid, testing::_));
   for (const uint64_t pfn : {uint64_t{2000}, uint64_t{1} << 40, ~uint64_t{0}}) {
     EXPECT_THAT(
-        domain->WriteMemory(Pfn(pfn), 0, "x"),
+        domain->WriteMemory({"write"}, Pfn(pfn), 0, "x"),
         IsError(Code::kFailedPrecondition, Reason::kPfnNotRam, testing::_))
         << pfn;
   }
@@ -157,17 +159,20 @@ TEST(DomainMemoryTest, BadRangesAreRefused) {
 TEST(DomainMemoryTest, ContentsNeverReachTheNextOwner) {
   const auto host = MakeHost(kDom0Pages + 256 + 4000);
   const auto first = MustCreate(*host, MakeSpec("first", 4000));
+  ASSERT_THAT(first->WriteMemory({"write"}, Pfn(1000), 0,
+                                 std::string(3000 * kPageSize, 's')),
+              IsOk());
+  ASSERT_THAT(first->BalloonDown({"balloon down"}, PageCount(1000), false),
+              IsOk());
   ASSERT_THAT(
-      first->WriteMemory(Pfn(1000), 0, std::string(3000 * kPageSize, 's')),
+      first->MarkIdentity({"mark identity"}, Pfn(1000), Pfn(1500), true),
       IsOk());
-  ASSERT_THAT(first->BalloonDown(PageCount(1000), false, NeverStop), IsOk());
-  ASSERT_THAT(first->MarkIdentity(Pfn(1000), Pfn(1500), true), IsOk());
-  ASSERT_THAT(first->SetRange({Pfn(1500), PageCount(500)}, P2mClass::kMissing,
-                              Mfn(), RamPolicy::kRelease),
+  ASSERT_THAT(first->SetRange({"set p2m"}, {Pfn(1500), PageCount(500)},
+                              P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
               IsOk());
   // Frames in no word are freed, with what they hold, when the domain ends.
-  ASSERT_THAT(first->SetRange({Pfn(2000), PageCount(500)}, P2mClass::kMissing,
-                              Mfn(), RamPolicy::kKeep),
+  ASSERT_THAT(first->SetRange({"set p2m"}, {Pfn(2000), PageCount(500)},
+                              P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
               IsOk());
   const auto second = MustCreate(*host, MakeSpec("second", 2000));
   ASSERT_THAT(host->DestroyDomain(first->id()), IsOk());
@@ -188,9 +193,10 @@ TEST(DomainMemoryTest, FrameThatComesBackToItsDomainIsEmpty) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
   const Mfn mfn(WordOf(*domain, 1999).Number());
-  ASSERT_THAT(domain->WriteMemory(Pfn(1999), 0, "gone"), IsOk());
-  ASSERT_THAT(domain->BalloonDown(PageCount(1), false, NeverStop), IsOk());
-  ASSERT_THAT(domain->BalloonUp(PageCount(1), false, NeverStop), IsOk());
+  ASSERT_THAT(domain->WriteMemory({"write"}, Pfn(1999), 0, "gone"), IsOk());
+  ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(1), false),
+              IsOk());
+  ASSERT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), false), IsOk());
   EXPECT_EQ(WordOf(*domain, 1999), P2mWord::Ram(mfn));
   EXPECT_EQ(ReadBytes(*domain, 1999, 0, 4), std::string(4, '\0'));
 }
@@ -198,14 +204,14 @@ TEST(DomainMemoryTest, FrameThatComesBackToItsDomainIsEmpty) {
 TEST(DomainMemoryTest, FramesThatAreKeptKeepTheirContents) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000, 3000));
-  ASSERT_THAT(domain->WriteMemory(Pfn(1500), 0, "kept"), IsOk());
+  ASSERT_THAT(domain->WriteMemory({"write"}, Pfn(1500), 0, "kept"), IsOk());
   const Mfn mfn(WordOf(*domain, 1500).Number());
-  ASSERT_THAT(domain->SetRange({Pfn(1500), PageCount(1)}, P2mClass::kMissing,
-                               Mfn(), RamPolicy::kKeep),
+  ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(1500), PageCount(1)},
+                               P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
               IsOk());
   EXPECT_EQ(ReadPage(*host, mfn)[0], 'k');
-  ASSERT_THAT(domain->SetRange({Pfn(2500), PageCount(1)}, P2mClass::kRam, mfn,
-                               RamPolicy::kRefuse),
+  ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(2500), PageCount(1)},
+                               P2mClass::kRam, mfn, RamPolicy::kRefuse),
               IsOk());
   EXPECT_EQ(ReadBytes(*domain, 2500, 0, 4), "kept");
   ExpectClean(*host, kDom0Pages + 2000);

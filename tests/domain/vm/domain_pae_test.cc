@@ -51,8 +51,10 @@ TEST(DomainPaeTest, BootsBalloonsAndGoes) {
   EXPECT_EQ(report->summary.ram, 5000);
   EXPECT_EQ(report->summary.missing, 1000);
   EXPECT_EQ(report->summary.pte_frames, 2);
-  EXPECT_THAT(domain->BalloonDown(PageCount(2500), false, NeverStop), IsOk());
-  EXPECT_THAT(domain->BalloonUp(PageCount(2600), false, NeverStop), IsOk());
+  EXPECT_THAT(domain->BalloonDown({"balloon down"}, PageCount(2500), false),
+              IsOk());
+  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(2600), false),
+              IsOk());
   ExpectClean(*host, kDom0Pages + 5100);
   ASSERT_THAT(host->DestroyDomain(domain->id()), IsOk());
   ExpectClean(*host, kDom0Pages);
@@ -75,10 +77,12 @@ TEST(DomainPaeTest, MoreThan64GiBIsRefused) {
                       HasSubstr("pfn 0x1040000")));
   const auto domain = MustCreate(*host, PaeSpec("a", kMost));
   EXPECT_EQ(domain->Summary()->summary.ram, kMost);
-  EXPECT_THAT(domain->SetMaxMemory(PageCount(kMost + 1)),
-              IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
-                      HasSubstr("16777216")));
-  EXPECT_THAT(domain->SetMaxMemory(PageCount(kMost)), IsOk());
+  EXPECT_THAT(
+      domain->SetMaxMemory({"set maximum memory"}, PageCount(kMost + 1)),
+      IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
+              HasSubstr("16777216")));
+  EXPECT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(kMost)),
+              IsOk());
   ExpectClean(*host, kDom0Pages + kMost);
 }
 
@@ -87,16 +91,17 @@ TEST(DomainPaeTest, FrameNumbersThatAWordCannotHoldAreRefused) {
   const auto domain = MustCreate(*host, PaeSpec("a", 5000, 6000));
   for (const uint64_t mfn :
        {uint64_t{1} << 30, (uint64_t{1} << 30) - 1, ~uint64_t{0}}) {
-    EXPECT_THAT(domain->SetRange({Pfn(5500), PageCount(2)}, P2mClass::kRam,
-                                 Mfn(mfn), RamPolicy::kRefuse),
+    EXPECT_THAT(domain->SetRange({"set p2m"}, {Pfn(5500), PageCount(2)},
+                                 P2mClass::kRam, Mfn(mfn), RamPolicy::kRefuse),
                 IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
                         HasSubstr("x86_32_pae guest holds frame numbers below "
                                   "0x40000000")));
   }
-  EXPECT_THAT(domain->SetRange({Pfn(5500), PageCount(2)}, P2mClass::kRam,
-                               Mfn((1 << 30) - 2), RamPolicy::kRefuse),
-              IsError(Code::kOutOfRange, Reason::kMfnOutOfRange, testing::_));
-  EXPECT_THAT(domain->SetRange({Pfn(1 << 30), PageCount(1)},
+  EXPECT_THAT(
+      domain->SetRange({"set p2m"}, {Pfn(5500), PageCount(2)}, P2mClass::kRam,
+                       Mfn((1 << 30) - 2), RamPolicy::kRefuse),
+      IsError(Code::kOutOfRange, Reason::kMfnOutOfRange, testing::_));
+  EXPECT_THAT(domain->SetRange({"set p2m"}, {Pfn(1 << 30), PageCount(1)},
                                P2mClass::kIdentity, Mfn(), RamPolicy::kRefuse),
               IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, testing::_));
 }
@@ -106,7 +111,8 @@ TEST(DomainPaeTest, OnALargeMachineFramesEndAt128GiB) {
   for (const Placement placement : {Placement::kLowest, Placement::kScatter}) {
     const auto host = MakeHost(167 * kPagesPerGiB, placement);
     const auto domain = MustCreate(*host, PaeSpec("a", 5000, 6000));
-    EXPECT_THAT(domain->BalloonUp(PageCount(200), true, NeverStop), IsOk());
+    EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(200), true),
+                IsOk());
     EXPECT_LT(HighestFrame(*domain), Mfn(kLowFrames));
     ExpectClean(*host, kDom0Pages + 5200);
   }
@@ -133,13 +139,14 @@ TEST(DomainPaeTest, HighFramesAloneDoNotMakeA32BitGuest) {
                         "frames below 128 GiB (mfn 0x2000000), which a 32-bit "
                         "guest can reach, 1000 are free and unclaimed")));
   MustCreate(*host, MakeSpec("c", 1001));  // takes the last low frames
-  ASSERT_THAT(domain->SetMaxMemory(PageCount(8000)), IsOk());
-  EXPECT_THAT(domain->BalloonUp(PageCount(1), false, NeverStop),
+  ASSERT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(8000)),
+              IsOk());
+  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), false),
               IsError(Code::kResourceExhausted, Reason::kHostMemoryExhausted,
                       HasSubstr("0 are free and unclaimed")));
-  EXPECT_EQ(domain->BalloonUp(PageCount(5), true, NeverStop)->value(), 0);
-  ASSERT_THAT(hog->BalloonDown(PageCount(3), false, NeverStop), IsOk());
-  EXPECT_EQ(domain->BalloonUp(PageCount(5), true, NeverStop)->value(), 3);
+  EXPECT_EQ(domain->BalloonUp({"balloon up"}, PageCount(5), true)->value(), 0);
+  ASSERT_THAT(hog->BalloonDown({"balloon down"}, PageCount(3), false), IsOk());
+  EXPECT_EQ(domain->BalloonUp({"balloon up"}, PageCount(5), true)->value(), 3);
   ExpectClean(*host, kDom0Pages + low_free - 6003 + 5003 + 1001);
 }
 

@@ -17,11 +17,11 @@ TEST(DomainTest, LifeGoesFromBuiltOverRunningAndPausedToDying) {
   const auto host = MakeHost(20000);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000), true);
   EXPECT_EQ(domain->Info().state, DomainState::kBuilt);
-  EXPECT_EQ(*domain->Pause(), DomainState::kBuilt);
-  EXPECT_EQ(*domain->Unpause(NeverStop), DomainState::kRunning);
-  EXPECT_EQ(*domain->Unpause(NeverStop), DomainState::kRunning);
-  EXPECT_EQ(*domain->Pause(), DomainState::kPaused);
-  EXPECT_EQ(*domain->Unpause(NeverStop), DomainState::kRunning);
+  EXPECT_EQ(*domain->Pause({"pause"}), DomainState::kBuilt);
+  EXPECT_EQ(*domain->Unpause({"unpause"}), DomainState::kRunning);
+  EXPECT_EQ(*domain->Unpause({"unpause"}), DomainState::kRunning);
+  EXPECT_EQ(*domain->Pause({"pause"}), DomainState::kPaused);
+  EXPECT_EQ(*domain->Unpause({"unpause"}), DomainState::kRunning);
   ASSERT_THAT(host->DestroyDomain(domain->id()), IsOk());
   EXPECT_EQ(domain->Info().state, DomainState::kDying);
   EXPECT_EQ(domain->Info().memory.current.value(), 0);
@@ -37,17 +37,20 @@ TEST(DomainTest, NothingCanBeDoneWithADyingDomain) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
   std::string bytes(8, 'x');
-  EXPECT_THAT(domain->Pause(), is_dying);
-  EXPECT_THAT(domain->Unpause(NeverStop), is_dying);
+  EXPECT_THAT(domain->Pause({"pause"}), is_dying);
+  EXPECT_THAT(domain->Unpause({"unpause"}), is_dying);
   std::vector<DomainId> drained;
-  EXPECT_THAT(domain->Destroy(&drained), is_dying);
-  EXPECT_THAT(domain->BalloonDown(PageCount(1), true, NeverStop), is_dying);
-  EXPECT_THAT(domain->BalloonUp(PageCount(1), true, NeverStop), is_dying);
-  EXPECT_THAT(domain->SetTarget(PageCount(1), NeverStop), is_dying);
-  EXPECT_THAT(domain->SetMaxMemory(PageCount(3000)), is_dying);
-  EXPECT_THAT(domain->MarkIdentity(Pfn(1), Pfn(2), true), is_dying);
-  EXPECT_THAT(domain->SetRange({Pfn(1), PageCount(1)}, P2mClass::kMissing,
-                               Mfn(), RamPolicy::kKeep),
+  EXPECT_THAT(domain->Destroy({"destroy"}, &drained), is_dying);
+  EXPECT_THAT(domain->BalloonDown({"balloon down"}, PageCount(1), true),
+              is_dying);
+  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), true), is_dying);
+  EXPECT_THAT(domain->SetTarget({"set memory target"}, PageCount(1)), is_dying);
+  EXPECT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(3000)),
+              is_dying);
+  EXPECT_THAT(domain->MarkIdentity({"mark identity"}, Pfn(1), Pfn(2), true),
+              is_dying);
+  EXPECT_THAT(domain->SetRange({"set p2m"}, {Pfn(1), PageCount(1)},
+                               P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
               is_dying);
   EXPECT_THAT(domain->Translate({1}, words), is_dying);
   EXPECT_THAT(domain->ListRuns(Pfn(0), Pfn(1), P2mView::kRaw,
@@ -56,7 +59,7 @@ TEST(DomainTest, NothingCanBeDoneWithADyingDomain) {
   EXPECT_THAT(domain->Summary(), is_dying);
   EXPECT_THAT(domain->FindMfnListList(), is_dying);
   EXPECT_THAT(domain->ReadMemory(Pfn(1), 0, absl::MakeSpan(bytes)), is_dying);
-  EXPECT_THAT(domain->WriteMemory(Pfn(1), 0, bytes), is_dying);
+  EXPECT_THAT(domain->WriteMemory({"write"}, Pfn(1), 0, bytes), is_dying);
   EXPECT_THAT(words, testing::IsEmpty());
   ExpectClean(*host, kDom0Pages);
 }
@@ -91,9 +94,10 @@ TEST(DomainTest, SameMachineAndCallsGiveTheSameFrames) {
     const auto b = MustCreate(*two, MakeSpec("a", 3000));
     EXPECT_EQ(a->uuid(), b->uuid());
     for (const auto& domain : {a, b}) {
-      ASSERT_THAT(domain->BalloonDown(PageCount(500), false, NeverStop),
+      ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(500), false),
                   IsOk());
-      ASSERT_THAT(domain->BalloonUp(PageCount(500), false, NeverStop), IsOk());
+      ASSERT_THAT(domain->BalloonUp({"balloon up"}, PageCount(500), false),
+                  IsOk());
     }
     for (uint64_t pfn = 0; pfn < 3000; ++pfn) {
       ASSERT_EQ(WordOf(*a, pfn), WordOf(*b, pfn)) << pfn;

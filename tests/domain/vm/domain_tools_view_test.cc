@@ -66,10 +66,11 @@ TEST(DomainToolsViewTest, CompactRoomTakesItsLeavesWhenItIsUsed) {
   const auto host = MakeHost(20000);
   const auto domain =
       MustCreate(*host, Spec(ToolsView::kTree, BalloonRoom::kCompact, 10000));
-  ASSERT_THAT(domain->SetMaxMemory(PageCount(10000)), IsOk());
+  ASSERT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(10000)),
+              IsOk());
   const uint64_t leaves = domain->Summary()->summary.leaf_frames;
   EXPECT_EQ(leaves, 8u + 1u);  // the leaf that the room ends in is mixed
-  EXPECT_EQ(domain->BalloonUp(PageCount(1000), false, NeverStop)->value(),
+  EXPECT_EQ(domain->BalloonUp({"balloon up"}, PageCount(1000), false)->value(),
             1000);
   EXPECT_TRUE(WordOf(*domain, 9999).is_ram());
   EXPECT_TRUE(WordOf(*domain, 8999).is_invalid());
@@ -81,24 +82,29 @@ TEST(DomainToolsViewTest, CompactRoomNeedsFreePagesToGrowInto) {
   const auto host = MakeHost(20000);
   const auto domain =
       MustCreate(*host, Spec(ToolsView::kTree, BalloonRoom::kCompact, 300000));
-  ASSERT_THAT(domain->SetMaxMemory(PageCount(300000)), IsOk());
+  ASSERT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(300000)),
+              IsOk());
   // What the guest gave lies on top of the balloon, in private leaves.
-  ASSERT_THAT(domain->BalloonDown(PageCount(kPages), true, NeverStop), IsOk());
+  ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(kPages), true),
+              IsOk());
   EXPECT_EQ(domain->Info().memory.available.value(), 0u);
-  EXPECT_THAT(domain->BalloonUp(PageCount(1), false, NeverStop), IsOk());
-  ASSERT_THAT(domain->BalloonDown(PageCount(1), false, NeverStop), IsOk());
+  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), false), IsOk());
+  ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(1), false),
+              IsOk());
 
   // With identity in those words, only fresh room is left.
   for (const P2mRun& run : RunsByClass(*domain, Pfn(0), Pfn(kPages))) {
     if (!run.word.is_invalid()) continue;
-    ASSERT_THAT(domain->MarkIdentity(run.pfns.first, run.pfns.end(), false),
+    ASSERT_THAT(domain->MarkIdentity({"mark identity"}, run.pfns.first,
+                                     run.pfns.end(), false),
                 IsOk());
   }
   const uint64_t before = domain->Info().memory.current.value();
-  EXPECT_THAT(domain->BalloonUp(PageCount(600), false, NeverStop),
+  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(600), false),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                       testing::HasSubstr("0 free pages")));
-  EXPECT_EQ(domain->BalloonUp(PageCount(600), true, NeverStop)->value(), 0u);
+  EXPECT_EQ(domain->BalloonUp({"balloon up"}, PageCount(600), true)->value(),
+            0u);
   ExpectClean(*host, kDom0Pages + before);
 }
 

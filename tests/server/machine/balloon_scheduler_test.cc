@@ -44,7 +44,8 @@ class ServerBalloonSchedulerTest : public testing::Test {
   }
   void Unfill() { ASSERT_THAT(host_->DestroyDomain(filler_->id()), IsOk()); }
   void SetTarget(const std::shared_ptr<Domain>& domain, uint64_t pages) {
-    ASSERT_THAT(domain->SetTarget(PageCount(pages), NeverStop), IsOk());
+    ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(pages)),
+                IsOk());
     scheduler_->Watch(domain);
   }
   static uint64_t PagesOf(const Domain& domain) {
@@ -203,10 +204,10 @@ TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotWindTheTimerUp) {
 TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   Fill();
   SetTarget(domain_, kPages + 100);
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   clock_.Advance(10000);
   EXPECT_EQ(RetriesOf(*domain_), 2u);
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   scheduler_->Watch(domain_);
   EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has run out meanwhile
   Unfill();
@@ -218,10 +219,10 @@ TEST_F(ServerBalloonSchedulerTest, SleepGoesOnWhileTheGuestIsPaused) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   scheduler_->Watch(domain_);
   Unfill();
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   scheduler_->Watch(domain_);
   EXPECT_EQ(PagesOf(*domain_), kPages);
   clock_.Advance(1);

@@ -24,7 +24,8 @@ class ServerLoadSchedulerTest : public testing::Test {
     return MustCreate(*host_, MakeSpec(name, 3000));
   }
   void Start(const std::shared_ptr<Domain>& domain, uint64_t pages_per_second) {
-    ASSERT_THAT(domain->StartLoad({.pages_per_second = pages_per_second,
+    ASSERT_THAT(domain->StartLoad({"start a load"},
+                                  {.pages_per_second = pages_per_second,
                                    .working_set = PageCount(100)}),
                 IsOk());
     scheduler_->Watch(domain);
@@ -52,7 +53,7 @@ TEST_F(ServerLoadSchedulerTest, WritesComeAtTheirRateAndNoneTooMany) {
   EXPECT_EQ(WritesOf(*domain_), 1234u);
   Tick(900);
   EXPECT_EQ(WritesOf(*domain_), 12340u);
-  EXPECT_EQ(domain_->CheckLoad(NeverStop)->mismatches, PageCount(0));
+  EXPECT_EQ(domain_->CheckLoad({"check its load"})->mismatches, PageCount(0));
 }
 
 TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForADomainAtWork) {
@@ -100,10 +101,10 @@ TEST_F(ServerLoadSchedulerTest,
 TEST_F(ServerLoadSchedulerTest, PausedGuestOwesNothing) {
   Start(domain_, 1000);
   Tick(10);
-  ASSERT_THAT(domain_->Pause(), IsOk());
+  ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
   Tick(500);
   EXPECT_EQ(WritesOf(*domain_), 100u);
-  ASSERT_THAT(domain_->Unpause(NeverStop), IsOk());
+  ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   scheduler_->Watch(domain_);
   EXPECT_EQ(WritesOf(*domain_), 100u);
   Tick(10);
@@ -112,11 +113,11 @@ TEST_F(ServerLoadSchedulerTest, PausedGuestOwesNothing) {
 
 TEST_F(ServerLoadSchedulerTest, SuspendedGuestOwesNothing) {
   Start(domain_, 1000);
-  ASSERT_THAT(domain_->Suspend("save"), IsOk());
+  ASSERT_THAT(domain_->Suspend({"save"}), IsOk());
   Tick(50);
   EXPECT_EQ(WritesOf(*domain_), 0u);
   ASSERT_THAT(
-      domain_->Resume(domain_->Info().suspension, /*paused=*/false, NeverStop),
+      domain_->Resume({"resume"}, domain_->Info().suspension, /*paused=*/false),
       IsOk());
   scheduler_->Watch(domain_);
   Tick(1);
@@ -135,7 +136,7 @@ TEST_F(ServerLoadSchedulerTest, WatchingAgainDoesNotChangeThePace) {
 TEST_F(ServerLoadSchedulerTest, LoadThatFollowsAnotherHasItsOwnRate) {
   Start(domain_, 1000);
   Tick(10);
-  EXPECT_EQ(domain_->StopLoad()->writes, 100u);
+  EXPECT_EQ(domain_->StopLoad({"stop its load"})->writes, 100u);
   Tick(10);
   Start(domain_, 300);
   Tick(10);

@@ -47,7 +47,9 @@ TEST(ServerXlConfigTest, WhatIsWrittenIsReadBack) {
   spec.vcpus = 2;
   const auto domain = MustCreate(*host, spec);
   const CpuRanges hard = {{0, 1}, {5, 2}};
-  ASSERT_THAT(domain->SetVcpuAffinity({1}, &hard, nullptr), IsOk());
+  ASSERT_THAT(
+      domain->SetVcpuAffinity({"set vcpu affinity"}, {1}, &hard, nullptr),
+      IsOk());
   const auto read = ParseXlConfig(*MakeXlConfig(*domain));
   ASSERT_THAT(read, IsOk());
   EXPECT_EQ(read->name, "web");

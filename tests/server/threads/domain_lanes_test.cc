@@ -29,7 +29,7 @@ class ServerDomainLanesTest : public testing::Test {
   void PauseInLane(const std::shared_ptr<Domain>& domain,
                    absl::BlockingCounter* done) {
     CallJob job = Job([domain, done] {
-      EXPECT_TRUE(domain->Pause().ok());
+      EXPECT_TRUE(domain->Pause({"pause"}).ok());
       done->DecrementCount();
     });
     EXPECT_TRUE(lanes_->Submit(domain.get(), job).ok());

@@ -1,0 +1,60 @@
+// What a caller asks of a domain, and the errors that refuse it.
+//
+// Every call that changes a domain takes an Operation.  The domain makes a
+// Context of its name, and each refusal begins with the domain and with what
+// was asked of it: "domain 3: balloon down by 5 pages: TEXT".
+//
+// Thread safety: plain values.
+
+#ifndef SIMVISOR_DOMAIN_UNITS_OPERATION_H_
+#define SIMVISOR_DOMAIN_UNITS_OPERATION_H_
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "base/error.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// Asked now and then inside page loops; a status other than OK ends the loop
+// and becomes the result of the call.  Called with locks held: must not block
+// and must not call back into the library.
+using StopCheck = absl::FunctionRef<absl::Status()>;
+
+// The StopCheck that never stops.
+inline absl::Status NeverStop() { return absl::OkStatus(); }
+
+// Lives on the caller's stack for one call.
+struct Operation {
+  // What messages call it: "balloon down".  Must outlive the call.
+  absl::string_view name;
+  StopCheck stop = NeverStop;
+};
+
+// The domain and the operation that messages are about.
+class Context {
+ public:
+  // `operation` must outlive it.
+  Context(DomainId id, absl::string_view operation)
+      : id_(id), operation_(operation) {}
+
+  DomainId id() const { return id_; }
+  absl::string_view operation() const { return operation_; }
+  // The same domain, and other words for what was asked of it.
+  Context As(absl::string_view operation) const { return {id_, operation}; }
+
+  // "domain 3: balloon down by 5 pages: TEXT", of details "by 5 pages"; either
+  // part may be empty.
+  // REQUIRES: `code` is not kOk.
+  absl::Status Refuse(absl::StatusCode code, Reason reason,
+                      absl::string_view details, absl::string_view text) const;
+
+ private:
+  DomainId id_;
+  absl::string_view operation_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_UNITS_OPERATION_H_
