@@ -1,87 +1,77 @@
 #include "domain/guest/balloon_driver.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "absl/strings/str_format.h"
 
 namespace simvisor {
 
 void BalloonDriver::Start(PageCount pages) {
-  current_ = pages;
   target_ = pages;
   gave_up_target_ = false;
 }
 
-void BalloonDriver::SetBalloon(PageCount low, PageCount high, PageCount lent) {
-  low_ = low;
-  high_ = high;
-  lent_ = lent;
-}
-
-bool BalloonDriver::SetTarget(PageCount target) {
-  const int64_t before = credit();
-  target_ = target;
-  gave_up_target_ = false;
+bool BalloonDriver::SetTarget(PageCount target, PageCount current) {
   const bool waits = policy_.state() == BalloonState::kAgain ||
                      policy_.state() == BalloonState::kCancelled;
-  return credit() != (waits ? before : 0);
+  const bool wakes = target != (waits ? target_ : current);
+  target_ = target;
+  gave_up_target_ = false;
+  return wakes;
 }
 
-void BalloonDriver::Release(PageCount pages) {
-  const bool counted = credit() >= 0;
-  current_ -= pages;
-  if (counted) {
-    target_ -= pages;
-  } else if (credit() > 0) {
-    target_ = current_;
-  }
+void BalloonDriver::Release(PageCount released, PageCount before) {
+  assert(released <= before);
+  target_ = target_ >= before ? target_ - released
+                              : std::min(target_, before - released);
 }
 
-BalloonDriver::Round BalloonDriver::NextRound(uint64_t batches) const {
+BalloonDriver::Round BalloonDriver::NextRound(const Pages& now,
+                                              uint64_t batches) const {
   const PageCount most(batch_ * batches);
-  if (credit() > 0) {
-    return {Direction::kUp, std::min({target_ - current_, most, low_ + high_})};
+  if (target_ > now.current) {
+    return {Direction::kUp,
+            std::min({target_ - now.current, most, now.ballooned})};
   }
-  if (credit() < 0) {
-    return {Direction::kDown, std::min(current_ - target_, most)};
+  if (target_ < now.current) {
+    return {Direction::kDown, std::min(now.current - target_, most)};
   }
   return {};
 }
 
 BalloonState BalloonDriver::EndRound(const Round& round, PageCount moved,
-                                     const Spare& spare) {
+                                     const Spare& spare, const Pages& now) {
   switch (round.direction) {
     case Direction::kUp: {
       if (round.pages == PageCount(0)) {
-        target_ = current_ + lent_;
+        target_ = now.current + now.lent;
         gave_up_target_ = true;
         return policy_.Finish(BalloonState::kCancelled);
       }
-      if (moved == PageCount(0)) return policy_.Finish(BalloonState::kAgain);
-      const PageCount from_low = std::min(low_, moved);  // low before high
-      low_ -= from_low;
-      high_ -= moved - from_low;
-      current_ += moved;
-      return policy_.Finish(BalloonState::kDone);
+      return policy_.Finish(moved == PageCount(0) ? BalloonState::kAgain
+                                                  : BalloonState::kDone);
     }
     case Direction::kDown:
-      return EndDown(round, moved, spare);
+      return EndDown(round, moved, spare, now.current);
     case Direction::kNone:
       break;
   }
   return policy_.Finish(policy_.state());
 }
 
-void BalloonDriver::StopRound(const Round& round, PageCount moved) {
-  if (moved > PageCount(0)) EndRound({round.direction, moved}, moved);
+void BalloonDriver::StopRound(const Round& round, PageCount moved,
+                              const Pages& now) {
+  if (moved > PageCount(0)) {
+    EndRound({round.direction, moved}, moved, Spare(), now);
+  }
 }
 
 BalloonState BalloonDriver::EndDown(const Round& round, PageCount moved,
-                                    const Spare& spare) {
-  const PageCount wanted = current_ - target_;
+                                    const Spare& spare, PageCount current) {
+  assert(current + moved >= target_);
+  const PageCount wanted = current + moved - target_;
   const PageCount asked = std::min(round.pages, spare.available);
-  low_ += moved;
-  current_ -= moved;
   const bool failed = moved < asked;
   const bool cut = spare.available < wanted && spare.available < spare.reserve;
   if (!failed && !cut) return policy_.Finish(BalloonState::kDone);
@@ -89,8 +79,8 @@ BalloonState BalloonDriver::EndDown(const Round& round, PageCount moved,
   return policy_.Finish(BalloonState::kAgain);
 }
 
-std::optional<uint32_t> BalloonDriver::SecondsToWake() const {
-  if (policy_.state() != BalloonState::kAgain && credit() == 0) {
+std::optional<uint32_t> BalloonDriver::SecondsToWake(PageCount current) const {
+  if (policy_.state() != BalloonState::kAgain && credit(current) == 0) {
     return std::nullopt;
   }
   return policy_.state() == BalloonState::kCancelled ? BalloonPolicy::kLongSleep
@@ -104,7 +94,6 @@ void BalloonDriver::Encode(StateWriter& out) const {
 }
 
 void BalloonDriver::Decode(StateReader& in, const Restored& restored) {
-  current_ = restored.pages;
   target_ = PageCount(in.Get("driver.target", 0, restored.most_pages.value()));
   const StateReader::Place at = in.last();
   gave_up_target_ = in.GetFlag("driver.gave_up_target");
@@ -114,7 +103,6 @@ void BalloonDriver::Decode(StateReader& in, const Restored& restored) {
 
 void BalloonDriver::DecodeLessRoom(StateReader& in, const Restored& restored,
                                    absl::Span<const PfnExtent> room) {
-  current_ = restored.pages;
   const PageCount taken_off(in.Get("driver.taken_off"));
   PageCount sum;
   for (const PfnExtent& region : room) {

@@ -78,16 +78,12 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       pool_(pool),
       faults_(params.faults),
       name_(spec_.name),
-      affinities_(std::move(params.affinities)),
+      vcpus_(spec_.vcpus, std::move(params.affinities), end_),
       words_(std::move(words)),
-      vcpus_(spec_.vcpus),
+      reservation_(params.max_pages, spec_.max_memory, spec_.memory),
       free_pages_(params.faults),
-      balloon_(Pfn(abi_->low_memory_pages)),
-      driver_(*abi_, spec_.balloon_max_retry),
-      contents_(pool.store()),
-      max_pages_(params.max_pages),
-      static_max_(spec_.max_memory),
-      target_(spec_.memory) {
+      balloon_(*abi_, spec_.balloon_max_retry),
+      contents_(pool.store()) {
   Show();
 }
 
@@ -128,13 +124,14 @@ absl::Status Domain::GiveInitialFrames(StopCheck stop) {
                      absl::StrFormat("create of domain \"%s\": %s", spec_.name,
                                      claim.status().message()));
   }
-  while (current_ < spec_.memory) {
+  while (reservation_.current() < spec_.memory) {
     SIMVISOR_RETURN_IF_ERROR(stop());
-    current_ += pool_.Populate(
-        *claim, id_, {Pfn(current_.value()), spec_.memory - current_},
-        [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
-          words_->StoreFrames(pfn, frames);
-        });
+    const PageCount had = reservation_.current();
+    reservation_.Gained(
+        pool_.Populate(*claim, id_, {Pfn(had.value()), spec_.memory - had},
+                       [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
+                         words_->StoreFrames(pfn, frames);
+                       }));
   }
   return absl::OkStatus();
 }
@@ -164,16 +161,15 @@ absl::Status Domain::Boot() {
     remapped_ += moved.frames.count;
     free_pages_.Return({moved.first, moved.frames.count});
   }
-  const PageCount before = current_;
+  const PageCount before = reservation_.current();
   FreeFrames(result.released);
-  released_ = before - current_;
+  released_ = before - reservation_.current();
   FollowRelease(before);
   for (const auto& [first, end] : list_->extra_regions().extents()) {
     extra_regions_.push_back(ExtentBetween(first, end));
-    balloon_.Push(extra_regions_.back());
+    balloon_.list().Push(extra_regions_.back());
   }
-  driver_.Start(current_);
-  CountBalloon();
+  balloon_.Start(reservation_.current());
   if (abi_->arch == Arch::kX86_32Pae) MakeAddressSpaces();
   booted_.store(true, std::memory_order_release);
   return absl::OkStatus();
@@ -238,19 +234,19 @@ void Domain::Show() {
   now.suspended = life_.suspended();
   if (life_.suspended()) now.suspension = life_.suspension();
   now.handover = life_.handover();
-  now.vcpus = vcpus_;
-  now.memory.current = current_;
-  now.memory.max = max_pages_;
-  now.memory.static_max = static_max_;
-  now.memory.target = target_;
-  now.memory.balloon_state = driver_.policy().state();
+  now.vcpus = vcpus_.count();
+  now.memory.current = reservation_.current();
+  now.memory.max = reservation_.max_pages();
+  now.memory.static_max = reservation_.static_max();
+  now.memory.target = reservation_.target();
+  now.memory.balloon_state = balloon_.driver().policy().state();
   if (!life_.dying()) {
     now.memory.p2m_pages = structure().size();
     if (address_spaces_ != nullptr) {
       now.memory.address_space_pages = address_spaces_->pages();
     }
     if (booted_.load(std::memory_order_relaxed)) {
-      now.memory.balloon = balloon_.size() + entering_;
+      now.memory.balloon = balloon_.size();
       now.memory.available = free_pages_.count();
       now.balloon_driver = DriverInfo();
     }
@@ -261,7 +257,7 @@ void Domain::Show() {
 
 std::optional<PageCount> Domain::PagesAtOnce() const {
   if (!mu_.TryLock()) return std::nullopt;
-  const PageCount pages = current_;
+  const PageCount pages = reservation_.current();
   mu_.Unlock();
   return pages;
 }
@@ -313,10 +309,7 @@ absl::StatusOr<PageCount> Domain::Destroy(const Operation& operation,
 
 PageCount Domain::Die(std::vector<DomainId>* drained) {
   life_.BeginDying();
-  {
-    absl::MutexLock lock(&affinity_mu_);
-    affinities_.Clear();
-  }
+  vcpus_.Clear();
   Show();
   PageCount freed = DropForeign(drained);
   std::vector<MfnExtent> frames;
@@ -340,10 +333,10 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
 }
 
 void Domain::FollowRelease(PageCount before) {
-  target_ = target_ >= before ? target_ - (before - current_)
-                              : std::min(target_, current_);
+  const PageCount released = before - reservation_.current();
+  reservation_.TargetDropsBy(released, before);
   if (booted_.load(std::memory_order_relaxed)) {
-    driver_.Release(before - current_);
+    balloon_.Release(released, before);
   }
 }
 
@@ -356,7 +349,7 @@ PageCount Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
   const PageCount freed = pool_.Free(frames, content);
   for (const MfnExtent& extent : frames) {
     contents_.Drop(extent);
-    current_ -= extent.count;
+    reservation_.Lost(extent.count);
   }
   Show();
   return freed;

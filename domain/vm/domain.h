@@ -11,9 +11,8 @@
 //   in no free list and no two of these; (4) the guest's free pages are RAM,
 //   and the balloon's pfns are INVALID; (5) every PMD entry that the tables of
 //   a process have for the p2m area is the list's; (6) the balloon driver
-//   counts the pages but held ones, and the balloon's pfns by zone; that of a
-//   running guest works towards the target, unless an empty balloon made it
-//   give that up; (7) a foreign word's frame is another domain's.
+//   of a running guest works towards the target, unless an empty balloon made
+//   it give that up; (7) a foreign word's frame is another domain's.
 //
 // Its states are those of Life, which says what may be done in each.  Every
 // method but the constants and Info() fails with FAILED_PRECONDITION
@@ -50,12 +49,10 @@
 #include "base/allocation_faults.h"
 #include "domain/collections/extent_set.h"
 #include "domain/collections/state_codec.h"
-#include "domain/cpus/vcpu_affinities.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/frames/page_contents.h"
 #include "domain/guest/address_spaces.h"
-#include "domain/guest/balloon_driver.h"
-#include "domain/guest/balloon_list.h"
+#include "domain/guest/balloon.h"
 #include "domain/guest/free_pages.h"
 #include "domain/guest/guest_boot.h"
 #include "domain/guest/guest_load.h"
@@ -69,7 +66,9 @@
 #include "domain/vm/dirty_log.h"
 #include "domain/vm/domain_types.h"
 #include "domain/vm/life.h"
+#include "domain/vm/reservation.h"
 #include "domain/vm/suspend_types.h"
+#include "domain/vm/vcpus.h"
 
 namespace simvisor {
 
@@ -401,13 +400,11 @@ class Domain {
   // Source: libxl_set_vcpuaffinity(), vcpu_affinity_domctl().
   absl::Status SetVcpuAffinity(const Operation& operation,
                                absl::Span<const uint32_t> vcpus,
-                               const CpuRanges* hard, const CpuRanges* soft)
-      ABSL_LOCKS_EXCLUDED(affinity_mu_);
+                               const CpuRanges* hard, const CpuRanges* soft);
   // Virtual CPUs from `first` on, ascending, at most `limit`; none past the
   // last.  Does not wait for long operations.
   absl::StatusOr<std::vector<VcpuInfo>> ListVcpus(uint32_t first,
-                                                  size_t limit) const
-      ABSL_LOCKS_EXCLUDED(affinity_mu_);
+                                                  size_t limit) const;
 
   // Processes of a PAE guest (domain_address_space.cc).  Any of these:
   // FAILED_PRECONDITION ARCH_NOT_PAE, DOMAIN_NOT_BOOTED; other errors as those
@@ -509,7 +506,8 @@ class Domain {
   static constexpr size_t kMaxRuns = 1 << 12;
 
   // domain_balloon.cc
-  // Gives the driver `target` pages for a target, wakes it and lets it work.
+  // Gives the driver `target` pages for a target by hand, wakes it and lets it
+  // work; both targets are what the guest has then.
   // Frames on the way up come out of `claim`, or, without one, as far as pool
   // and limit allow.
   absl::Status Drive(PageCount target, FrameClaim* claim, StopCheck stop)
@@ -521,7 +519,6 @@ class Domain {
   // The rounds of one wake-up, up to the first that is not kDone.
   absl::Status WorkDriver(FrameClaim* claim, StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CountBalloon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasDriver() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return life_.has_run();
   }
@@ -543,13 +540,9 @@ class Domain {
   PageCount LeafPagesUp(PageCount pages, PageCount most) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Pages the hypervisor would still give.
-  PageCount RoomBelowMax() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Pages that it has above what libxl leaves it: dom0 keeps kMinDom0Memory.
-  PageCount PagesAboveLeast() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
-  // than kMinDom0Memory.
-  absl::Status CheckDom0Keeps(const Context& context, PageCount left,
-                              absl::string_view details) const;
+  PageCount RoomBelowMax() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return reservation_.Room(pool_.HeldBy(id_));
+  }
 
   // domain_migrate.cc
   absl::Status CheckNotMigrating(const Context& context) const
@@ -577,12 +570,6 @@ class Domain {
   // Appends what the kernel knows about itself.
   absl::Status EncodeKernel(StateWriter& out, StopCheck stop) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  struct Limits {
-    PageCount target;
-    PageCount static_max;
-    PageCount max_pages;
-  };
-  Limits DecodeLimits(StateReader& in) const;
   // Reads the guest's part of the notes, of that version, behind its list's.
   // `target` is the domain's as it was noted, `ram` has the pages of the guest.
   absl::Status DecodeGuest(StateReader& in, uint64_t version,
@@ -602,7 +589,6 @@ class Domain {
   void TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(incoming.mu_) ABSL_LOCKS_EXCLUDED(mu_);
   void Hold() ABSL_LOCKS_EXCLUDED(mu_);
-  VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(affinity_mu_);
   void DropKernelPages(absl::Span<const Pfn> record_pages)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -751,16 +737,14 @@ class Domain {
   mutable absl::Mutex name_mu_;
   std::string name_ ABSL_GUARDED_BY(name_mu_);
 
-  // Locked under mu_, or alone; nothing is locked under it.
-  mutable absl::Mutex affinity_mu_;
-  VcpuAffinities affinities_ ABSL_GUARDED_BY(affinity_mu_);
+  Vcpus vcpus_;  // synchronises itself
 
   // Locked under mu_ to change what is shown, and to look without it; nothing
   // is locked under it.
   mutable absl::Mutex info_mu_;
   Shown shown_ ABSL_GUARDED_BY(info_mu_);
 
-  mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_, info_mu_);
+  mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(info_mu_);
   // What each pfn is.  Lookups take no lock once booted_.
   const std::unique_ptr<P2mWords> words_;
   // The list over the words: the builder's until boot, then the kernel's.  A
@@ -768,23 +752,12 @@ class Domain {
   std::optional<BuilderList> built_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<P2mList> list_ ABSL_GUARDED_BY(mu_);
   Life life_ ABSL_GUARDED_BY(mu_){end_};
-  uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
+  Reservation reservation_ ABSL_GUARDED_BY(mu_);
   DirtyLog dirty_ ABSL_GUARDED_BY(mu_);
   FreePages free_pages_ ABSL_GUARDED_BY(mu_);
   // Null until a PAE guest has booted.
   std::unique_ptr<AddressSpaces> address_spaces_ ABSL_GUARDED_BY(mu_);
-  BalloonList balloon_ ABSL_GUARDED_BY(mu_);
-  BalloonDriver driver_ ABSL_GUARDED_BY(mu_);
-  uint64_t driver_wakeups_ ABSL_GUARDED_BY(mu_) = 0;
-  // Its timer has run out, and the guest was paused.
-  bool driver_overdue_ ABSL_GUARDED_BY(mu_) = false;
-  // Its last round was stopped from outside, so it goes on if there is credit.
-  bool driver_stopped_ ABSL_GUARDED_BY(mu_) = false;
-  // The target was written, and the guest has not read it.  One that boots or
-  // that comes out of an image reads it in any case.
-  bool target_unread_ ABSL_GUARDED_BY(mu_) = true;
-  // Pages that have left the guest and are not in the balloon's list yet.
-  PageCount entering_ ABSL_GUARDED_BY(mu_);
+  Balloon balloon_ ABSL_GUARDED_BY(mu_);
   // Room to balloon at boot; constant once booted_.
   std::vector<PfnExtent> extra_regions_;
   PageContents contents_ ABSL_GUARDED_BY(mu_);
@@ -793,13 +766,6 @@ class Domain {
   std::shared_ptr<GuestLoad> load_ ABSL_GUARDED_BY(mu_);
   MfnSet unmapped_frames_ ABSL_GUARDED_BY(mu_);  // owned, in no word
   PfnSet foreign_ ABSL_GUARDED_BY(mu_);          // pfns with foreign words
-  // Of foreign_: those that go back to the balloon.
-  PfnSet foreign_from_balloon_ ABSL_GUARDED_BY(mu_);
-  // Pages that the guest has; the hypervisor counts pool_.HeldBy(id_) too.
-  PageCount current_ ABSL_GUARDED_BY(mu_);
-  PageCount max_pages_ ABSL_GUARDED_BY(mu_);
-  PageCount static_max_ ABSL_GUARDED_BY(mu_);
-  PageCount target_ ABSL_GUARDED_BY(mu_);
   // Frames that moved, and that went back, at boot.
   PageCount remapped_ ABSL_GUARDED_BY(mu_);
   PageCount released_ ABSL_GUARDED_BY(mu_);

@@ -110,16 +110,13 @@ void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
 
 PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
   Findings findings(id_, out);
-  const PageCount owned = current_ + pool_.HeldBy(id_);
+  const PageCount owned = reservation_.current() + pool_.HeldBy(id_);
   if (life_.dying()) {
     AuditDying(out);
     return owned;
   }
-  {
-    absl::MutexLock lock(&affinity_mu_);
-    const absl::Status affinities = affinities_.CheckInvariants();
-    if (!affinities.ok()) findings.Add(affinities.message());
-  }
+  const absl::Status vcpus = vcpus_.CheckInvariants();
+  if (!vcpus.ok()) findings.Add(vcpus.message());
   AuditForeign(AuditWords(out, words), out);
   AuditGuest(out);
   return owned;
@@ -144,14 +141,14 @@ void Domain::AuditGuest(std::vector<std::string>& out) const {
 
 void Domain::AuditDying(std::vector<std::string>& out) const {
   if (!end_.gave_all_back()) return;
-  if (current_ == PageCount(0) && foreign_.empty() &&
-      foreign_from_balloon_.empty() && unmapped_frames_.empty()) {
+  if (reservation_.current() == PageCount(0) && foreign_.empty() &&
+      balloon_.lent().empty() && unmapped_frames_.empty()) {
     return;
   }
   Findings(id_, out).Add(absl::StrFormat(
       "it has given everything back, but has %d pages, %d foreign words and "
       "%d unmapped frames",
-      current_.value(), foreign_.size().value(),
+      reservation_.current().value(), foreign_.size().value(),
       unmapped_frames_.size().value()));
 }
 
@@ -179,10 +176,11 @@ PageCount Domain::AuditWords(std::vector<std::string>& out,
     CheckFrames(pool_, id_, end, ExtentBetween(first, last), Pfn::None(),
                 findings);
   }
-  if (ram + unmapped_frames_.size() != current_) {
+  if (ram + unmapped_frames_.size() != reservation_.current()) {
     findings.Add(absl::StrFormat(
         "%d RAM words and %d unmapped frames, but %d pages are counted",
-        ram.value(), unmapped_frames_.size().value(), current_.value()));
+        ram.value(), unmapped_frames_.size().value(),
+        reservation_.current().value()));
   }
   return foreign;
 }
@@ -231,7 +229,7 @@ void Domain::AuditForeign(PageCount words,
     findings.Add(absl::StrFormat("%d foreign words, but %d are counted",
                                  words.value(), foreign_.size().value()));
   }
-  for (const auto& [first, end] : foreign_from_balloon_.extents()) {
+  for (const auto& [first, end] : balloon_.lent().extents()) {
     const PfnExtent pfns = ExtentBetween(first, end);
     if (foreign_.CountIn(pfns) == pfns.count) continue;
     findings.Add(
@@ -253,46 +251,28 @@ void Domain::CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const {
 void Domain::AuditBalloon(std::vector<std::string>& out) const {
   Findings findings(id_, out);
   PageCount low, high;
-  for (const BalloonList::Run& run : balloon_.low_runs()) {
+  for (const BalloonList::Run& run : balloon_.list().low_runs()) {
     low += run.pfns.count;
     CheckClass(*words_, run.pfns, P2mClass::kMissing, "ballooned", findings);
   }
-  for (const BalloonList::Run& run : balloon_.high_runs()) {
+  for (const BalloonList::Run& run : balloon_.list().high_runs()) {
     high += run.pfns.count;
     CheckClass(*words_, run.pfns, P2mClass::kMissing, "ballooned", findings);
   }
   PfnSet pfns;
   for (const BalloonList::Runs* runs :
-       {&balloon_.low_runs(), &balloon_.high_runs()}) {
+       {&balloon_.list().low_runs(), &balloon_.list().high_runs()}) {
     for (const BalloonList::Run& run : *runs) pfns.Add(run.pfns);
   }
   if (pfns.size() != low + high) {
     findings.Add(absl::StrFormat("%d pfns are in the balloon, %d times in all",
                                  pfns.size().value(), (low + high).value()));
   }
-  if (!booted_.load(std::memory_order_relaxed)) return;
-  if (driver_.lent() != foreign_from_balloon_.size()) {
-    findings.Add(absl::StrFormat(
-        "%d pfns of the balloon are lent out, and its driver counts %d",
-        foreign_from_balloon_.size().value(), driver_.lent().value()));
-  }
-  if (driver_.low() != low || driver_.high() != high) {
-    findings.Add(absl::StrFormat(
-        "%d low and %d high pfns are in the balloon, but its driver counts %d "
-        "and %d",
-        low.value(), high.value(), driver_.low().value(),
-        driver_.high().value()));
-  }
-  if (driver_.current() != current_) {
-    findings.Add(absl::StrFormat(
-        "%d pages are counted, but the balloon driver counts %d",
-        current_.value(), driver_.current().value()));
-  }
-  if (life_.runs() && !driver_.gave_up_target() &&
-      driver_.target() != target_) {
+  if (life_.runs() && !balloon_.driver().gave_up_target() &&
+      balloon_.driver().target() != reservation_.target()) {
     findings.Add(absl::StrFormat(
         "the target is %d pages, but the balloon driver's is %d",
-        target_.value(), driver_.target().value()));
+        reservation_.target().value(), balloon_.driver().target().value()));
   }
 }
 

@@ -15,8 +15,6 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kBatchesPerRound = uint64_t{1} << 32;
-
 absl::Status CheckPageCount(const Context& context, PageCount pages) {
   if (pages > PageCount(0)) return absl::OkStatus();
   return context.Refuse(absl::StatusCode::kInvalidArgument,
@@ -46,11 +44,11 @@ absl::StatusOr<PageCount> Domain::BalloonDown(const Operation& operation,
   SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kRunning));
   SIMVISOR_RETURN_IF_ERROR(CheckPageCount(context, pages));
   if (allow_partial) {
-    pages = std::min(pages, PagesAboveLeast());
+    pages = std::min(pages, reservation_.AboveLeast(id_));
     if (pages == PageCount(0)) return pages;
   } else {
-    const PageCount had = current_;
-    SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
+    const PageCount had = reservation_.current();
+    SIMVISOR_RETURN_IF_ERROR(Reservation::CheckDom0Keeps(
         context, had - std::min(pages, had),
         absl::StrFormat("by %d of its %d pages", pages.value(), had.value())));
   }
@@ -64,15 +62,14 @@ absl::StatusOr<PageCount> Domain::BalloonDown(const Operation& operation,
         absl::StrFormat("by %d pages", pages.value()),
         absl::StrFormat("its guest can give %d of its %d pages; ask for fewer, "
                         "or allow a partial move",
-                        settled.count().value(), current_.value()));
+                        settled.count().value(),
+                        reservation_.current().value()));
   }
-  const PageCount before = current_;
+  const PageCount before = reservation_.current();
   const absl::Status status =
-      Drive(current_ - std::min(pages, current_), nullptr, operation.stop);
-  target_ = current_;
-  driver_.SetTarget(target_);
+      Drive(before - std::min(pages, before), nullptr, operation.stop);
   if (!status.ok()) return status;
-  return before - current_;
+  return before - reservation_.current();
 }
 
 absl::StatusOr<PageCount> Domain::BalloonUp(const Operation& operation,
@@ -99,34 +96,18 @@ absl::StatusOr<PageCount> Domain::BalloonUp(const Operation& operation,
     }
     claim = *std::move(claimed);
   }
-  const PageCount before = current_;
+  const PageCount before = reservation_.current();
   const absl::Status status =
-      Drive(current_ + std::min(pages, balloon_.size()),
+      Drive(before + std::min(pages, balloon_.size()),
             allow_partial ? nullptr : &claim, operation.stop);
-  target_ = current_;
-  driver_.SetTarget(target_);
   if (!status.ok()) return status;
-  return current_ - before;
+  return reservation_.current() - before;
 }
 
 absl::Status Domain::CheckRoomUp(const Context& context,
                                  PageCount pages) const {
-  if (pages > RoomBelowMax()) {
-    const PageCount held = pool_.HeldBy(id_);
-    const PageCount limit =
-        max_pages_ < static_max_ + held ? max_pages_ : static_max_;
-    const std::string of_them =
-        held == PageCount(0)
-            ? ""
-            : absl::StrFormat(" (%d of them held by other domains' mappings)",
-                              held.value());
-    return context.Refuse(
-        absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
-        absl::StrFormat("by %d pages", pages.value()),
-        absl::StrFormat("it has %d%s and its limit is %d; raise the limit with "
-                        "mem-max, or use mem-set",
-                        (current_ + held).value(), of_them, limit.value()));
-  }
+  SIMVISOR_RETURN_IF_ERROR(
+      reservation_.CheckRoom(context, pages, pool_.HeldBy(id_)));
   if (pages > balloon_.size()) {
     return context.Refuse(absl::StatusCode::kResourceExhausted,
                           Reason::kPfnNotBalloonable,
@@ -148,48 +129,33 @@ PageCount Domain::LeafPagesUp(PageCount pages, PageCount most) const {
   if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return PageCount(0);
   const P2mList::RangeFill fill = P2mList::RangeFill::Ram(Mfn(0));
   PageCount needed;
-  for (const PfnExtent& pfns : balloon_.Next(pages)) {
+  for (const PfnExtent& pfns : balloon_.list().Next(pages)) {
     needed += std::min(most, list_->PagesToSet(pfns, fill));
   }
   return needed;
 }
 
-PageCount Domain::RoomBelowMax() const {
-  // The hypervisor counts held pages too.  The target follows the guest's, and
-  // must not pass static-max, as in SetTarget().
-  const PageCount owned = current_ + pool_.HeldBy(id_);
-  const PageCount below_max =
-      max_pages_ > owned ? max_pages_ - owned : PageCount(0);
-  const PageCount below_static =
-      static_max_ > current_ ? static_max_ - current_ : PageCount(0);
-  return std::min(below_max, below_static);
-}
-
 absl::Status Domain::Drive(PageCount target, FrameClaim* claim,
                            StopCheck stop) {
-  driver_.SetTarget(target);
-  return WorkDriver(claim, stop);
+  balloon_.SetTarget(target, reservation_.current());
+  const absl::Status status = WorkDriver(claim, stop);
+  reservation_.TargetFollows();
+  balloon_.SetTarget(reservation_.target(), reservation_.current());
+  return status;
 }
 
 absl::Status Domain::ReadTarget(StopCheck stop) {
-  const bool unread = std::exchange(target_unread_, false);
-  const bool woken = unread && driver_.SetTarget(target_);
-  return woken || driver_overdue_ || driver_stopped_ ? WorkDriver(nullptr, stop)
-                                                     : absl::OkStatus();
-}
-
-void Domain::CountBalloon() {
-  driver_.SetBalloon(balloon_.low_count(), balloon_.high_count(),
-                     foreign_from_balloon_.size());
+  return balloon_.ReadTarget(reservation_.target(), reservation_.current())
+             ? WorkDriver(nullptr, stop)
+             : absl::OkStatus();
 }
 
 absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
-  ++driver_wakeups_;
-  driver_overdue_ = false;
-  driver_stopped_ = false;
+  balloon_.BeginWakeUp();
   while (true) {
     const BalloonDriver::Spare spare = {.available = free_pages_.count()};
-    const BalloonDriver::Round round = driver_.NextRound(kBatchesPerRound);
+    const BalloonDriver::Round round =
+        balloon_.NextRound(reservation_.current());
     absl::Status status;
     PageCount moved;
     if (round.direction == BalloonDriver::Direction::kUp) {
@@ -197,55 +163,50 @@ absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
     } else if (round.direction == BalloonDriver::Direction::kDown) {
       status = MoveDown(round.pages, stop, &moved);
     }
+    const PageCount current = reservation_.current();
     if (!status.ok()) {
-      driver_.StopRound(round, moved);
-      CountBalloon();
-      driver_stopped_ = true;
+      balloon_.StopRound(round, moved, current);
       return status;
     }
-    const BalloonState state = driver_.EndRound(round, moved, spare);
-    CountBalloon();
-    if (state != BalloonState::kDone || driver_.credit() == 0) return status;
+    const BalloonState state = balloon_.EndRound(round, moved, spare, current);
+    if (state != BalloonState::kDone ||
+        balloon_.driver().credit(current) == 0) {
+      return status;
+    }
   }
 }
 
 BalloonTimer Domain::balloon_timer() const {
   absl::ReaderMutexLock lock(&mu_);
-  BalloonTimer timer = {driver_wakeups_, std::nullopt};
+  BalloonTimer timer = balloon_.timer(reservation_.current());
   // A guest's time goes on while it is paused.
-  if (HasDriver() && !driver_overdue_) {
-    timer.seconds = driver_stopped_ && driver_.credit() != 0
-                        ? driver_.policy().delay_seconds()
-                        : driver_.SecondsToWake();
-  }
+  if (!HasDriver()) timer.seconds = std::nullopt;
   return timer;
 }
 
 absl::Status Domain::WakeBalloon(const Operation& operation,
                                  const BalloonTimer& timer) {
   const ChangeLock lock(this);
-  if (!HasDriver() || timer.wakeups != driver_wakeups_ ||
-      !driver_.SecondsToWake().has_value()) {
+  if (!HasDriver() || !balloon_.IsDue(timer, reservation_.current())) {
     return absl::OkStatus();
   }
-  if (life_.runs()) {
-    return WorkDriver(nullptr, operation.stop);
-  }
-  driver_overdue_ = true;
+  if (life_.runs()) return WorkDriver(nullptr, operation.stop);
+  balloon_.MissWakeUp();
   return absl::OkStatus();
 }
 
 BalloonDriverInfo Domain::DriverInfo() const {
-  return {.current = driver_.current(),
-          .target = driver_.target(),
-          .low = driver_.low(),
-          .high = driver_.high(),
-          .batch = driver_.batch(),
-          .state = driver_.policy().state(),
-          .schedule_delay = driver_.policy().delay_seconds(),
+  const BalloonDriver& driver = balloon_.driver();
+  return {.current = reservation_.current(),
+          .target = driver.target(),
+          .low = balloon_.list().low_count(),
+          .high = balloon_.list().high_count(),
+          .batch = driver.batch(),
+          .state = driver.policy().state(),
+          .schedule_delay = driver.policy().delay_seconds(),
           .max_schedule_delay = BalloonPolicy::kMaxDelay,
-          .retry_count = driver_.policy().retry_count(),
-          .max_retry_count = driver_.policy().max_retry(),
+          .retry_count = driver.policy().retry_count(),
+          .max_retry_count = driver.policy().max_retry(),
           .extra_regions = {}};
 }
 
@@ -262,8 +223,7 @@ absl::Status Domain::MoveDown(PageCount pages, StopCheck stop,
     *moved += taken.back().count;
     if (!pfns.empty()) free_pages_.Return(pfns);
   }
-  balloon_.PushTaken(taken, driver_.batch());
-  entering_ = PageCount(0);
+  balloon_.Enter(taken);
   return status;
 }
 
@@ -276,7 +236,7 @@ absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
     const PfnExtent part = ExtentBetween(pfns.first, next);
     list_->Clear(part);
     dirty_.Mark(part);
-    entering_ += part.count;
+    balloon_.Entering(part.count);
     FreeFrames(frames);
     pfns = ExtentBetween(next, pfns.end());
   }
@@ -293,7 +253,7 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
   pages = std::min(pages, claim->remaining());
   while (*moved < pages) {
     SIMVISOR_RETURN_IF_ERROR(stop());
-    const PfnExtent pfns = balloon_.Pop(pages - *moved);
+    const PfnExtent pfns = balloon_.list().Pop(pages - *moved);
     // Room that has never been used has shared leaves if it is compact.
     P2mList& list = *list_;
     const Pfn ready = list.AllocEntries(pfns, free_pages_);
@@ -304,8 +264,8 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
                        });
     const PfnExtent filled = {pfns.first, done};
     dirty_.Mark(filled);
-    balloon_.PutBack(ExtentBetween(filled.end(), pfns.end()));
-    current_ += done;
+    balloon_.list().PutBack(ExtentBetween(filled.end(), pfns.end()));
+    reservation_.Gained(done);
     free_pages_.Return(filled);
     *moved += done;
     Show();
@@ -317,69 +277,20 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
 absl::Status Domain::SetTarget(const Operation& operation, PageCount target) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  const Context asked = context.As("memory target");
   SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
-  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(
-      asked, target, absl::StrFormat("of %d pages", target.value())));
-  if (target == PageCount(0)) {
-    return asked.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-        "of 0 pages; name at least one, or destroy the domain", "");
-  }
-  if (target > static_max_) {
-    return asked.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kStaticMaxExceeded,
-        absl::StrFormat("of %d pages", target.value()),
-        absl::StrFormat("memory_dynamic_max must be less than or equal to "
-                        "memory_static_max, %d pages; raise it with mem-max",
-                        static_max_.value()));
-  }
-  max_pages_ = MaxPagesFor(target);
-  target_ = target;
-  target_unread_ = true;
+  SIMVISOR_RETURN_IF_ERROR(reservation_.SetTarget(context, target));
+  balloon_.TargetWritten();
   if (!life_.runs()) return absl::OkStatus();
   Show();
   return ReadTarget(operation.stop);
-}
-
-PageCount Domain::PagesAboveLeast() const {
-  const PageCount least = id_ == kDom0Id ? kMinDom0Memory : PageCount(0);
-  return current_ > least ? current_ - least : PageCount(0);
-}
-
-absl::Status Domain::CheckDom0Keeps(const Context& context, PageCount left,
-                                    absl::string_view details) const {
-  if (id_ != kDom0Id || left >= kMinDom0Memory) return absl::OkStatus();
-  return context.Refuse(
-      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid, details,
-      absl::StrFormat("it would have %d, below the minimum threshold for dom0, "
-                      "%d pages (128 MiB); leave it at least that",
-                      left.value(), kMinDom0Memory.value()));
 }
 
 absl::Status Domain::SetMaxMemory(const Operation& operation,
                                   PageCount max_memory) {
   const ChangeLock lock(this);
   const Context context(id_, operation.name);
-  const Context asked = context.As("maximum memory");
   SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwake));
-  if (max_memory > abi_->max_domain_pages()) {
-    return asked.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-        absl::StrFormat("of %d pages", max_memory.value()),
-        absl::StrFormat("a domain of %s has at most %d; ask for less",
-                        abi_->name, abi_->max_domain_pages().value()));
-  }
-  if (max_memory < target_) {
-    return asked.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kMaxMemBelowTarget,
-        absl::StrFormat("of %d pages", max_memory.value()),
-        absl::StrFormat("its target is %d; lower that with mem-set first",
-                        target_.value()));
-  }
-  max_pages_ = MaxPagesFor(max_memory);
-  static_max_ = max_memory;
-  return absl::OkStatus();
+  return reservation_.SetMaximum(context, max_memory, *abi_);
 }
 
 }  // namespace simvisor

@@ -51,13 +51,7 @@ absl::Status Domain::MapForeign(const Operation& operation,
       report.Fail(i, std::move(status));
     }
   }
-  if (!mapped.empty()) {
-    const PfnSet ballooned = balloon_.Remove(mapped);
-    for (const auto& [first, end] : ballooned.extents()) {
-      foreign_from_balloon_.Add(ExtentBetween(first, end));
-    }
-    CountBalloon();
-  }
+  if (!mapped.empty()) balloon_.Lend(mapped);
   report.p2m_pages = list_->structure().size() - structure_before;
   return stopped;
 }
@@ -130,7 +124,6 @@ absl::Status Domain::UnmapForeign(const Operation& operation,
       report.Fail(i, std::move(status));
     }
   }
-  CountBalloon();
   report.freed = pool_.UnmapForeign(mfns, drained);
   return stopped;
 }
@@ -151,12 +144,8 @@ absl::Status Domain::UnmapSlot(const Context& context, Pfn pfn,
   // A foreign word's leaf is private, so this takes no page.
   list_->TrySet(pfn, P2mWord::Invalid());
   mfns.push_back(Mfn(word.Number()));
-  const PfnExtent page = {pfn, PageCount(1)};
-  foreign_.Remove(page);
-  if (foreign_from_balloon_.Contains(pfn)) {
-    foreign_from_balloon_.Remove(page);
-    balloon_.Push(page);
-  }
+  foreign_.Remove({pfn, PageCount(1)});
+  balloon_.TakeBack(pfn);
   return absl::OkStatus();
 }
 
@@ -187,7 +176,7 @@ PageCount Domain::DropForeign(std::vector<DomainId>* drained) {
   }
   freed += pool_.UnmapForeign(mfns, drained);
   foreign_.Clear();
-  foreign_from_balloon_.Clear();
+  balloon_.ForgetLent();
   return freed;
 }
 

@@ -20,7 +20,7 @@ absl::StatusOr<LiveGuest> Domain::StartLogDirty(const Operation& operation) {
   return LiveGuest{.arch = abi_->arch,
                    .last_pfn = list_->last_pfn(),
                    .generation = list_->generation(),
-                   .pages = current_ - unmapped_frames_.size()};
+                   .pages = reservation_.current() - unmapped_frames_.size()};
 }
 
 absl::Status Domain::CheckNotMigrating(const Context& context) const {

@@ -239,7 +239,7 @@ absl::StatusOr<RangeChange> Domain::CommitRange(const Context& context,
   change.marked = pfns.count;
   change.p2m_pages = structure().size() - structure_before;
   if (policy == RamPolicy::kRelease) {
-    const PageCount before = current_;
+    const PageCount before = reservation_.current();
     for (absl::Span<const MfnExtent> rest = under.frames; !rest.empty();
          rest.remove_prefix(std::min(rest.size(), kMaxRuns))) {
       change.released += FreeFrames(rest.subspan(0, kMaxRuns));
@@ -252,8 +252,7 @@ absl::StatusOr<RangeChange> Domain::CommitRange(const Context& context,
     }
   }
   if (fill.p2m_class != P2mClass::kMissing) {
-    balloon_.Remove(pfns);
-    CountBalloon();
+    balloon_.list().Remove(pfns);
   }
   if (fill.p2m_class == P2mClass::kRam) {
     const MfnExtent frames = {fill.first_mfn, pfns.count};

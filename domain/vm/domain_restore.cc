@@ -158,10 +158,8 @@ std::string WrongRecordPage(const GuestNotes& notes, const PfnSet& free) {
 absl::Status Domain::EncodeKernel(StateWriter& out, StopCheck stop) const {
   out.Put(kNotesVersion);
   EncodeConfig(spec_, out);
-  out.Put(vcpus_);
-  out.Put(target_.value());
-  out.Put(static_max_.value());
-  out.Put(max_pages_.value());
+  out.Put(vcpus_.count());
+  reservation_.Encode(out);
   PfnSet ram;
   uint64_t looks = 0;
   for (Pfn at(0); at < list_->p2m_size();) {
@@ -179,7 +177,6 @@ absl::Status Domain::EncodeKernel(StateWriter& out, StopCheck stop) const {
   out.Put(extra_regions_.size());
   for (const PfnExtent& region : extra_regions_) out.Put(region);
   balloon_.Encode(out);
-  driver_.Encode(out);
   if (address_spaces_ != nullptr) address_spaces_->Encode(out);
   // Last, and only if there is one: notes may end before it.
   if (load_ != nullptr) load_->Encode(out);
@@ -212,7 +209,7 @@ absl::Status Domain::TakeIn(const Operation& operation, const PfnSet& pages,
                          [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
                            words_->StoreFrames(pfn, frames);
                          });
-      current_ += done;
+      reservation_.Gained(done);
       at += done;
     }
   }
@@ -238,9 +235,7 @@ absl::Status Domain::AdoptForeignKernel(const Operation& operation,
       BuilderList built,
       BuilderList::OfForeignKernel(*words_, leaves, operation.stop));
   built_.emplace(std::move(built));
-  vcpus_ = std::max(vcpus_, vcpus);
-  absl::MutexLock affinity_lock(&affinity_mu_);
-  affinities_.Grow(vcpus_);
+  vcpus_.Grow(vcpus);
   life_.NeverRuns();
   return absl::OkStatus();
 }
@@ -254,13 +249,13 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
                    .spec = spec_,
                    .initial = false,
                    .max_pages = PageCount(0),
-                   .affinities = CopyAffinities(),
+                   .affinities = vcpus_.CopyAffinities(),
                    .faults = faults_};
   {
     absl::ReaderMutexLock lock(&mu_);
     SIMVISOR_RETURN_IF_ERROR(Check({id_, "restore"}, Needs::kAlive));
-    params.max_pages = max_pages_;
-    params.spec.vcpus = vcpus_;
+    params.max_pages = reservation_.max_pages();
+    params.spec.vcpus = vcpus_.count();
   }
   StateReader in(notes.bytes, stop);
   const uint64_t version = in.Get("version", kFirstNotesVersion, kNotesVersion);
@@ -272,11 +267,11 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
   }
   params.spec.vcpus = std::max(params.spec.vcpus, vcpus);
   params.affinities.Grow(params.spec.vcpus);
-  const Limits noted = DecodeLimits(in);
+  const Reservation noted = Reservation::Decode(in, *abi_);
   if (limits == LimitsFrom::kNotes) {
-    params.spec.memory = noted.target;
-    params.spec.max_memory = noted.static_max;
-    params.max_pages = noted.max_pages;
+    params.spec.memory = noted.target();
+    params.spec.max_memory = noted.static_max();
+    params.max_pages = noted.max_pages();
   }
   // Pages that the guest ballooned out after they were sent do not come back.
   PlannedGuest planned;
@@ -300,19 +295,8 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
     guest->list_ = std::move(list.list);
   }
   SIMVISOR_RETURN_IF_ERROR(planned.guest->DecodeGuest(
-      in, version, notes, noted.target, planned.ram, stop));
+      in, version, notes, noted.target(), planned.ram, stop));
   return planned;
-}
-
-Domain::Limits Domain::DecodeLimits(StateReader& in) const {
-  const uint64_t most = abi_->max_domain_pages().value();
-  Limits limits;
-  // It may be above static_max: it follows a guest that has more than that.
-  limits.target = PageCount(in.Get("target", 1, most));
-  limits.static_max = PageCount(in.Get("static_max", 1, most));
-  limits.max_pages =
-      PageCount(in.Get("max_pages", 1, MaxPagesFor(limits.static_max).value()));
-  return limits;
 }
 
 absl::Status Domain::GiveFrames(Domain& guest, StopCheck stop) const {
@@ -337,7 +321,7 @@ void Domain::Hold() {
 
 void Domain::TakeOver(Domain& incoming, absl::Span<const Pfn> record_pages) {
   const ChangeLock lock(this);
-  incoming.current_ = PageCount(0);
+  incoming.reservation_.Lost(incoming.reservation_.current());
   contents_ = std::move(incoming.contents_);
   incoming.contents_.Clear();
   DropKernelPages(record_pages);
@@ -347,7 +331,7 @@ absl::Status Domain::DecodeGuest(StateReader& in, uint64_t version,
                                  const GuestNotes& notes, PageCount target,
                                  const PfnSet& ram, StopCheck stop) {
   const ChangeLock lock(this);
-  current_ = ram.size();
+  reservation_.Gained(ram.size());
   const Pfn end = list_->p2m_size();
   const PfnSet free = in.GetSet("free", end);
   for (const auto& [first, last] : free.extents()) {
@@ -386,22 +370,13 @@ absl::Status Domain::DecodeGuest(StateReader& in, uint64_t version,
 
 void Domain::DecodeBalloon(StateReader& in, uint64_t version,
                            PageCount target) {
-  const bool first = version == kFirstNotesVersion;
   const P2mList& list = *list_;
+  std::optional<absl::Span<const PfnExtent>> less_room;
+  if (version == kFirstNotesVersion) less_room = extra_regions_;
   balloon_.Decode(
       in, list_->last_pfn(),
-      first ? std::nullopt : std::optional(driver_.batch()),
+      {.target = target, .most_pages = abi_->max_domain_pages()}, less_room,
       [&list](PfnExtent pfns) { return IsOf(list, P2mClass::kMissing, pfns); });
-  const BalloonDriver::Restored restored = {
-      .pages = current_,
-      .target = target,
-      .most_pages = abi_->max_domain_pages()};
-  if (first) {
-    driver_.DecodeLessRoom(in, restored, extra_regions_);
-  } else {
-    driver_.Decode(in, restored);
-  }
-  CountBalloon();
 }
 
 void Domain::DecodeExtraRegions(StateReader& in) {

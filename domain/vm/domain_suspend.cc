@@ -83,8 +83,8 @@ absl::StatusOr<SuspendRecord> Domain::Suspend(const Operation& operation,
   SIMVISOR_ASSIGN_OR_RETURN(const ToolsRoot root, list_->FindToolsRoot());
   SuspendRecord record;
   record.arch = abi_->arch;
-  record.vcpus = vcpus_;
-  record.pages = current_ - unmapped_frames_.size();
+  record.vcpus = vcpus_.count();
+  record.pages = reservation_.current() - unmapped_frames_.size();
   record.tools = root;
   record.last_pfn = list_->last_pfn();
   record.generation = list_->generation();

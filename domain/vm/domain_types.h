@@ -17,6 +17,7 @@
 #include "domain/cpus/vcpu_affinities.h"
 #include "domain/e820/e820.h"
 #include "domain/guest/address_space_types.h"
+#include "domain/guest/balloon.h"
 #include "domain/guest/balloon_policy.h"
 #include "domain/guest/guest_load.h"
 #include "domain/p2m/p2m_options.h"
@@ -102,14 +103,6 @@ struct BalloonDriverInfo {
   // Room to balloon that the guest found at boot, but for what moved frames
   // took of it.
   std::vector<PfnExtent> extra_regions;
-};
-
-// The timer of a guest's balloon driver.
-struct BalloonTimer {
-  // How often the driver has woken; it sets the timer anew each time.
-  uint64_t wakeups = 0;
-  // Seconds from that wake-up until it wakes by itself; nullopt if it does not.
-  std::optional<uint32_t> seconds;
 };
 
 struct DomainInfo {

@@ -51,14 +51,14 @@ struct CallBounds {
 };
 
 struct CallRunner {
-  // `machine` outlives this object, which goes by its clock.
-  CallRunner(Machine* machine, int threads,
+  // `works_on` outlives this object, which goes by its clock.
+  CallRunner(Machine* works_on, int threads,
              const CallBounds& bounds = CallBounds())
-      : machine(*machine),
+      : machine(*works_on),
         open_calls(bounds.max_calls),
         messages(bounds.message_bytes, bounds.idle_long_enough),
         idle_calls(bounds.idle_long_enough),
-        stalls(machine->clock(), bounds.stall_timeout),
+        stalls(works_on->clock(), bounds.stall_timeout),
         lanes(3 * (threads / 2) + kOtherLongThreads, kMaxWaitingCalls),
         long_jobs(threads / 2, kMaxWaitingCalls),
         builds(threads / 2),

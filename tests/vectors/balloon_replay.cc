@@ -42,7 +42,7 @@ void BalloonReplay::AddTo(Operations& operations) {
 }
 
 Json BalloonReplay::Balloon(const Json& step) {
-  driver_ = BalloonDriver(
+  driver_ = CountedDriver(
       abi_, step.value("max_retry", BalloonPolicy::kDefaultMaxRetry));
   driver_.Start(PageCount(step["current"].get<uint64_t>()));
   driver_.SetBalloon(PageCount(step.value("low", uint64_t{0})),

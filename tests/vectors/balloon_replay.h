@@ -10,10 +10,10 @@
 #include <string>
 #include <utility>
 
-#include "domain/guest/balloon_driver.h"
 #include "domain/guest/balloon_list.h"
 #include "domain/guest/free_pages.h"
 #include "domain/units/abi.h"
+#include "tests/support/counted_driver.h"
 #include "tests/vectors/operations.h"
 
 namespace simvisor {
@@ -37,7 +37,7 @@ class BalloonReplay {
   Json Runs() const;
 
   const Abi& abi_;
-  BalloonDriver driver_;
+  CountedDriver driver_;
   BalloonList balloon_;
   std::optional<FreePages> free_{std::in_place};
 };

@@ -1,0 +1,140 @@
+#include "domain/vm/reservation.h"
+
+#include <algorithm>
+#include <cassert>
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/vm/domain_types.h"
+
+namespace simvisor {
+namespace {
+
+std::string OfPages(PageCount pages) {
+  return absl::StrFormat("of %d pages", pages.value());
+}
+
+}  // namespace
+
+PageCount Reservation::Room(PageCount held) const {
+  const PageCount owned = current_ + held;
+  const PageCount below_max =
+      max_pages_ > owned ? max_pages_ - owned : PageCount(0);
+  const PageCount below_static =
+      static_max_ > current_ ? static_max_ - current_ : PageCount(0);
+  return std::min(below_max, below_static);
+}
+
+absl::Status Reservation::CheckRoom(const Context& context, PageCount pages,
+                                    PageCount held) const {
+  if (pages <= Room(held)) return absl::OkStatus();
+  const PageCount limit =
+      max_pages_ < static_max_ + held ? max_pages_ : static_max_;
+  const std::string of_them =
+      held == PageCount(0)
+          ? ""
+          : absl::StrFormat(" (%d of them held by other domains' mappings)",
+                            held.value());
+  return context.Refuse(
+      absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
+      absl::StrFormat("by %d pages", pages.value()),
+      absl::StrFormat("it has %d%s and its limit is %d; raise the limit with "
+                      "mem-max, or use mem-set",
+                      (current_ + held).value(), of_them, limit.value()));
+}
+
+PageCount Reservation::AboveLeast(DomainId id) const {
+  const PageCount least = id == kDom0Id ? kMinDom0Memory : PageCount(0);
+  return current_ > least ? current_ - least : PageCount(0);
+}
+
+absl::Status Reservation::CheckDom0Keeps(const Context& context, PageCount left,
+                                         absl::string_view details) {
+  if (context.id() != kDom0Id || left >= kMinDom0Memory) {
+    return absl::OkStatus();
+  }
+  return context.Refuse(
+      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid, details,
+      absl::StrFormat("it would have %d, below the minimum threshold for dom0, "
+                      "%d pages (128 MiB); leave it at least that",
+                      left.value(), kMinDom0Memory.value()));
+}
+
+void Reservation::Gained(PageCount pages) {
+  assert(current_ + pages >= current_);
+  current_ += pages;
+}
+
+void Reservation::Lost(PageCount pages) {
+  assert(pages <= current_);
+  current_ -= pages;
+}
+
+absl::Status Reservation::SetTarget(const Context& context, PageCount target) {
+  const Context asked = context.As("memory target");
+  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(asked, target, OfPages(target)));
+  if (target == PageCount(0)) {
+    return asked.Refuse(
+        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+        "of 0 pages; name at least one, or destroy the domain", "");
+  }
+  if (target > static_max_) {
+    return asked.Refuse(
+        absl::StatusCode::kInvalidArgument, Reason::kStaticMaxExceeded,
+        OfPages(target),
+        absl::StrFormat("memory_dynamic_max must be less than or equal to "
+                        "memory_static_max, %d pages; raise it with mem-max",
+                        static_max_.value()));
+  }
+  max_pages_ = MaxPagesFor(target);
+  target_ = target;
+  return absl::OkStatus();
+}
+
+absl::Status Reservation::SetMaximum(const Context& context,
+                                     PageCount max_memory, const Abi& abi) {
+  const Context asked = context.As("maximum memory");
+  if (max_memory > abi.max_domain_pages()) {
+    return asked.Refuse(
+        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+        OfPages(max_memory),
+        absl::StrFormat("a domain of %s has at most %d; ask for less", abi.name,
+                        abi.max_domain_pages().value()));
+  }
+  if (max_memory < target_) {
+    return asked.Refuse(
+        absl::StatusCode::kInvalidArgument, Reason::kMaxMemBelowTarget,
+        OfPages(max_memory),
+        absl::StrFormat("its target is %d; lower that with mem-set first",
+                        target_.value()));
+  }
+  max_pages_ = MaxPagesFor(max_memory);
+  static_max_ = max_memory;
+  return absl::OkStatus();
+}
+
+void Reservation::TargetDropsBy(PageCount released, PageCount before) {
+  assert(released <= before);
+  target_ = target_ >= before ? target_ - released
+                              : std::min(target_, before - released);
+}
+
+void Reservation::Encode(StateWriter& out) const {
+  out.Put(target_.value());
+  out.Put(static_max_.value());
+  out.Put(max_pages_.value());
+}
+
+Reservation Reservation::Decode(StateReader& in, const Abi& abi) {
+  const uint64_t most = abi.max_domain_pages().value();
+  // It may be above static_max: it follows a guest that has more than that.
+  const PageCount target(in.Get("target", 1, most));
+  const PageCount static_max(in.Get("static_max", 1, most));
+  const PageCount max_pages(
+      in.Get("max_pages", 1, MaxPagesFor(static_max).value()));
+  return Reservation(max_pages, static_max, target);
+}
+
+}  // namespace simvisor

@@ -1,0 +1,86 @@
+// How many pages a domain has, may have and is to have.
+//
+// The hypervisor's ledger.  What else goes by these figures, the guest's
+// balloon driver above all, asks for `current` and keeps no count of its own.
+// The target is the toolstack's (memory/target); the driver's own is another
+// fact, since a driver may have given the target up, or not read it yet.
+//
+// `current` is what the guest has: frames held for other domains' mappings
+// come on top of it in what the hypervisor counts, so callers name them.
+//
+// Thread safety: thread-compatible; Domain serialises with its mutex.
+
+#ifndef SIMVISOR_DOMAIN_VM_RESERVATION_H_
+#define SIMVISOR_DOMAIN_VM_RESERVATION_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "domain/collections/state_codec.h"
+#include "domain/units/abi.h"
+#include "domain/units/operation.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class Reservation {
+ public:
+  // Of a domain without pages.
+  Reservation(PageCount max_pages, PageCount static_max, PageCount target)
+      : max_pages_(max_pages), static_max_(static_max), target_(target) {}
+
+  PageCount current() const { return current_; }
+  PageCount max_pages() const { return max_pages_; }
+  PageCount static_max() const { return static_max_; }
+  PageCount target() const { return target_; }
+
+  // Pages that the hypervisor would still give to a domain with `held` pages
+  // beside its guest's: below max_pages, and below static-max, which a target
+  // that follows must not pass.
+  PageCount Room(PageCount held) const;
+  // RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED if that is less than `pages`.
+  absl::Status CheckRoom(const Context& context, PageCount pages,
+                         PageCount held) const;
+  // Pages that domain `id` has above what libxl leaves it: dom0 keeps
+  // kMinDom0Memory.
+  PageCount AboveLeast(DomainId id) const;
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
+  // than kMinDom0Memory.
+  static absl::Status CheckDom0Keeps(const Context& context, PageCount left,
+                                     absl::string_view details);
+
+  // Count pages that came or went.  REQUIRES: none wraps.
+  void Gained(PageCount pages);
+  void Lost(PageCount pages);
+
+  // Sets the target, and max_pages to that and 1 MiB.
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
+  // STATIC_MAX_EXCEEDED.  Source: libxl_set_memory_target().
+  absl::Status SetTarget(const Context& context, PageCount target);
+  // Sets static-max, and max_pages to that and 1 MiB.
+  // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (more than a
+  // domain of that ABI can have).  Source: libxl_domain_setmaxmem().
+  absl::Status SetMaximum(const Context& context, PageCount max_memory,
+                          const Abi& abi);
+  // The target is what the guest has.
+  void TargetFollows() { target_ = current_; }
+  // Lowers the target after `released` of `before` pages went back behind the
+  // driver's back; one that was lower stays.
+  // REQUIRES: released <= before.
+  void TargetDropsBy(PageCount released, PageCount before);
+
+  // What a saved guest notes, and a ledger without pages made of it.  Decode()
+  // fails `in` unless a domain of that ABI can have come to it; then figures
+  // are meaningless.
+  void Encode(StateWriter& out) const;
+  static Reservation Decode(StateReader& in, const Abi& abi);
+
+ private:
+  PageCount current_;
+  PageCount max_pages_;
+  PageCount static_max_;
+  PageCount target_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_VM_RESERVATION_H_

@@ -1,0 +1,63 @@
+// The virtual CPUs of a domain, and where they may run.
+//
+// Thread safety: all methods may be called from any thread, and none waits for
+// an operation on the domain.  The lock is a leaf: nothing is locked under it.
+
+#ifndef SIMVISOR_DOMAIN_VM_VCPUS_H_
+#define SIMVISOR_DOMAIN_VM_VCPUS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "domain/cpus/vcpu_affinities.h"
+#include "domain/units/operation.h"
+#include "domain/vm/life.h"
+
+namespace simvisor {
+
+class Vcpus {
+ public:
+  // `affinities` are of `count` virtual CPUs.  `end` must outlive this object.
+  Vcpus(uint32_t count, VcpuAffinities affinities, const LifeEnd& end);
+
+  uint32_t count() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Changes the affinity of `vcpus`, of all if it is empty; a null mask stays
+  // as it is.  FAILED_PRECONDITION DOMAIN_DYING; INVALID_ARGUMENT
+  // VCPU_OUT_OF_RANGE, CPU_INVALID.
+  // Source: libxl_set_vcpuaffinity(), vcpu_affinity_domctl().
+  absl::Status SetAffinity(const Context& context,
+                           absl::Span<const uint32_t> vcpus,
+                           const CpuRanges* hard, const CpuRanges* soft)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Virtual CPUs from `first` on, ascending, at most `limit`; none past the
+  // last.  FAILED_PRECONDITION DOMAIN_DYING.
+  absl::StatusOr<std::vector<VcpuInfo>> List(const Context& context,
+                                             uint32_t first, size_t limit) const
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Lets there be at least `count`, the new ones running anywhere.
+  void Grow(uint32_t count) ABSL_LOCKS_EXCLUDED(mu_);
+  // Forgets all masks, of a domain that is dying, for good.
+  // REQUIRES: `end` says that it is.
+  void Clear() ABSL_LOCKS_EXCLUDED(mu_);
+  VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(mu_);
+  // As VcpuAffinities::CheckInvariants().
+  absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  const LifeEnd& end_;
+  mutable absl::Mutex mu_;
+  uint32_t count_ ABSL_GUARDED_BY(mu_);
+  VcpuAffinities affinities_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_VM_VCPUS_H_
