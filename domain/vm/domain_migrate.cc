@@ -19,7 +19,7 @@ absl::StatusOr<LiveGuest> Domain::StartLogDirty(const Operation& operation) {
   dirty_.Enable();
   return LiveGuest{.arch = abi_->arch,
                    .last_pfn = list_->last_pfn(),
-                   .generation = list_->generation(),
+                   .generation = words_->generation(),
                    .pages = reservation_.current() - unmapped_frames_.size()};
 }
 
@@ -33,7 +33,7 @@ absl::Status Domain::CheckNotMigrating(const Context& context) const {
 absl::StatusOr<DirtyPages> Domain::CleanLogDirty() {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(Check({id_, "clean the dirty log"}, Needs::kAlive));
-  return DirtyPages{dirty_.Clean(), list_->generation()};
+  return DirtyPages{dirty_.Clean(), words_->generation()};
 }
 
 PageCount Domain::PeekLogDirty() const {
