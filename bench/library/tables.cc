@@ -16,19 +16,19 @@ namespace {
 constexpr uint64_t kLeaf = kAbiX86_64.leaf_span();
 constexpr uint64_t kRamBeforeHoles = kPagesPerGiB;
 
-void StoreScattered(P2mList& list, uint64_t first, uint64_t end,
+void StoreScattered(P2mWords& words, uint64_t first, uint64_t end,
                     uint64_t pages) {
   for (uint64_t pfn = first; pfn < end; ++pfn) {
-    list.StoreFrames(Pfn(pfn), {Mfn(ScatteredFrame(pfn, pages)), PageCount(1)});
+    words.Store(Pfn(pfn), P2mWord::Ram(Mfn(ScatteredFrame(pfn, pages))));
   }
 }
 
-void StoreShape(P2mList& list, uint64_t pages, Shape shape) {
-  if (shape == Shape::kFull) return StoreScattered(list, 0, pages, pages);
-  list.StoreFrames(Pfn(0), {Mfn(0), PageCount(pages)});
+void StoreShape(P2mWords& words, uint64_t pages, Shape shape) {
+  if (shape == Shape::kFull) return StoreScattered(words, 0, pages, pages);
+  words.Fill({Pfn(0), PageCount(pages)}, RangeFill::Ram(Mfn(0)));
   if (shape != Shape::kHalf) return;
   for (uint64_t leaf = kLeaf; leaf < pages; leaf += 2 * kLeaf) {
-    StoreScattered(list, leaf, leaf + kLeaf, pages);
+    StoreScattered(words, leaf, leaf + kLeaf, pages);
   }
 }
 
@@ -70,11 +70,13 @@ ListOverWords NewList(uint64_t gib, Shape shape) {
   const Pfn end(gib * kPagesPerGiB);
   const uint64_t ram = shape == Shape::kHoles ? kRamBeforeHoles : end.value();
   PagesFrom pages(Pfn(0));
-  auto list = MustHave(
-      ListOverWords::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end)));
-  MustBeOk(list->Build(PageCount(ram), pages));
-  StoreShape(*list, ram, shape);
-  MustBeOk(list->Relocate(end, pages));
+  ListOverWords list;
+  list.words =
+      MustHave(P2mWords::Create(kAbiX86_64, AreaEnd(kAbiX86_64, end, end)));
+  BuilderList built =
+      MustHave(BuilderList::Build(*list.words, PageCount(ram), pages));
+  StoreShape(*list.words, ram, shape);
+  list.list = MustHave(P2mList::Relocate(std::move(built), {}, end, pages));
   return list;
 }
 
@@ -82,7 +84,7 @@ const P2mList& ListOf(uint64_t gib, Shape shape) {
   static auto& lists = *new std::map<std::pair<uint64_t, Shape>, ListOverWords>;
   auto& list = lists[{gib, shape}];
   if (list.list == nullptr) list = NewList(gib, shape);
-  return *list;
+  return *list.list;
 }
 
 const WordArray& ArrayOf(uint64_t gib, Pages pages) {

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
+#include "absl/strings/str_format.h"
+#include "base/error.h"
 #include "base/status_macros.h"
+#include "domain/p2m/relocation_plan.h"
 
 namespace simvisor {
 namespace {
@@ -24,12 +28,11 @@ class CountingSource : public PageSource {
 };
 
 // The frames that `list` has at `pfns`, with the pfns they are to move to.
-void NoteFrames(const P2mList& list, PfnExtent pfns, Pfn target,
+void NoteFrames(const BuilderList& list, PfnExtent pfns, Pfn target,
                 std::vector<BootResult::MovedFrames>& noted) {
-  const Pfn end = std::min(pfns.end(), list.p2m_size());
+  const Pfn end = std::min(pfns.end(), list.end());
   for (Pfn at = pfns.first; at < end;) {
-    const P2mRun run =
-        list.RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
+    const P2mRun run = list.words().RunAt(at, end, RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kRam) {
       noted.push_back({target + (at - pfns.first),
                        {Mfn(run.word.Number()), run.pfns.count}});
@@ -38,10 +41,30 @@ void NoteFrames(const P2mList& list, PfnExtent pfns, Pfn target,
   }
 }
 
+// The list must not lie in pages whose frames move or go.
+absl::Status CheckPlace(const BuilderList& list, const MemorySetup& setup) {
+  std::vector<PfnExtent> going = setup.released;
+  going.insert(going.end(), setup.identity.begin(), setup.identity.end());
+  for (const MemorySetup::Move& move : setup.moves) {
+    going.push_back(move.source);
+  }
+  for (PfnExtent pfns : going) {
+    if (pfns.first >= list.end()) continue;
+    pfns = ExtentBetween(pfns.first, std::min(pfns.end(), list.end()));
+    if (!list.pages().Intersects(pfns)) continue;
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
+        absl::StrFormat("boot: the builder's p2m list has pages in pfns "
+                        "[0x%x, 0x%x), where the guest's map has no RAM; place "
+                        "it elsewhere",
+                        pfns.first.value(), pfns.end().value()));
+  }
+  return absl::OkStatus();
+}
+
 // What setup.c does before the list is relocated: notes frames under holes,
 // then marks identity over them.
-absl::StatusOr<BootResult> SetUpMemory(P2mList& list,
-                                       const MemorySetup& setup) {
+BootResult SetUpMemory(BuilderList& list, const MemorySetup& setup) {
   BootResult result;
   for (const PfnExtent& extra : setup.extra) list.AddExtraRegion(extra);
   for (const MemorySetup::Move& move : setup.moves) {
@@ -54,8 +77,7 @@ absl::StatusOr<BootResult> SetUpMemory(P2mList& list,
   }
   for (const auto& noted : released) result.released.push_back(noted.frames);
   for (const PfnExtent& range : setup.identity) {
-    SIMVISOR_RETURN_IF_ERROR(
-        list.SetRangeIdentity(range.first, range.end()).status());
+    list.MarkIdentity(range.first, range.end());
   }
   return result;
 }
@@ -67,26 +89,32 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
                                       const P2mOptions& options,
                                       AllocationFaults* faults) {
   // Only classes of words count, so any frames will do.
-  SIMVISOR_ASSIGN_OR_RETURN(
-      ListOverWords list,
-      ListOverWords::Create(abi, setup.area_end, options, faults));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::unique_ptr<P2mWords> words,
+                            P2mWords::Create(abi, setup.area_end, faults));
   CountingSource source;
-  SIMVISOR_RETURN_IF_ERROR(list->Build(nr_pages, source));
-  list->StoreFrames(Pfn(0), {Mfn(0), nr_pages});
-  SIMVISOR_RETURN_IF_ERROR(SetUpMemory(*list, setup).status());
-  return source.taken() + list->PagesToBoot(area_limit);
+  SIMVISOR_ASSIGN_OR_RETURN(BuilderList list,
+                            BuilderList::Build(*words, nr_pages, source));
+  words->Fill({Pfn(0), nr_pages}, RangeFill::Ram(Mfn(0)));
+  SetUpMemory(list, setup);
+  return source.taken() +
+         RelocationPlan(list, options, area_limit).PagesToBoot();
 }
 
-absl::StatusOr<BootResult> BootGuest(P2mList& list, const MemorySetup& setup,
-                                     Pfn area_limit, PageSource& source) {
-  SIMVISOR_ASSIGN_OR_RETURN(BootResult result, SetUpMemory(list, setup));
-  SIMVISOR_RETURN_IF_ERROR(list.Relocate(area_limit, source));
-  SIMVISOR_RETURN_IF_ERROR(list.PublishToTools(source));
+absl::StatusOr<BootResult> BootGuest(BuilderList built,
+                                     const MemorySetup& setup,
+                                     const P2mOptions& options, Pfn area_limit,
+                                     PageSource& source) {
+  SIMVISOR_RETURN_IF_ERROR(CheckPlace(built, setup));
+  BootResult result = SetUpMemory(built, setup);
+  SIMVISOR_ASSIGN_OR_RETURN(
+      result.list,
+      P2mList::Relocate(std::move(built), options, area_limit, source));
+  SIMVISOR_RETURN_IF_ERROR(result.list->PublishToTools(source));
   for (const BootResult::MovedFrames& moved : result.moved) {
     const PfnExtent target = {moved.first, moved.frames.count};
-    SIMVISOR_RETURN_IF_ERROR(list.SetRange(
-        target, P2mList::RangeFill::Ram(moved.frames.first), source));
-    list.RemoveExtraRegion(target);
+    SIMVISOR_RETURN_IF_ERROR(result.list->SetRange(
+        target, RangeFill::Ram(moved.frames.first), source));
+    result.list->RemoveExtraRegion(target);
   }
   return result;
 }

@@ -1,21 +1,24 @@
 // The boot of a PV guest, as far as its memory goes.
 //
-// Replays, on a p2m list that the domain builder has filled, what a kernel does
-// between its first instruction and the publication of its frame-list tree
-// (A3): room to balloon, identity ranges, relocation, tree, and the frames
-// under holes placed at their new pfns.
+// Replays, on the p2m list that a domain builder has left, ours or another,
+// what a kernel does between its first instruction and the publication of its
+// list for tools (A3): room to balloon, identity ranges, relocation, tree, and
+// the frames under holes placed at their new pfns.
 //
 // Thread safety: as the list it works on.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_
 #define SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_
 
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/allocation_faults.h"
 #include "domain/guest/memory_setup.h"
+#include "domain/p2m/builder_list.h"
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_options.h"
 #include "domain/p2m/page_source.h"
 
 namespace simvisor {
@@ -25,6 +28,7 @@ struct BootResult {
     Pfn first;  // where the frames answer now
     MfnExtent frames;
   };
+  std::unique_ptr<P2mList> list;
   // Frames that moved out from under holes; their m2p entries must follow.
   std::vector<MovedFrames> moved;
   // Frames that the guest gave back; the domain must free them.
@@ -41,11 +45,18 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
                                       const P2mOptions& options = {},
                                       AllocationFaults* faults = nullptr);
 
-// Boots.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; the
-// list is then unfit for use.  It does not if it held PagesToBoot() before the
-// list was built.
-absl::StatusOr<BootResult> BootGuest(P2mList& list, const MemorySetup& setup,
-                                     Pfn area_limit, PageSource& source);
+// Boots.
+//
+// FAILED_PRECONDITION PAGE_IN_USE_BY_KERNEL if the list lies under a hole of
+// the guest's map, or in pages that it gives back: ours never does, and this
+// kernel does not move it as xen_relocate_p2m() would.
+// RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; it does not
+// if it held PagesToBoot() before the list was built. After a failure there is
+// no list any more.
+absl::StatusOr<BootResult> BootGuest(BuilderList built,
+                                     const MemorySetup& setup,
+                                     const P2mOptions& options, Pfn area_limit,
+                                     PageSource& source);
 
 }  // namespace simvisor
 

@@ -6,7 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "domain/p2m/p2m_list.h"
+#include "domain/p2m/relocation_plan.h"
 
 namespace simvisor {
 namespace {

@@ -2,9 +2,9 @@
 
 namespace simvisor {
 
-MfnTranslation MfnToPfn(const P2mList& list, Mfn mfn, Pfn candidate) {
-  const Abi& abi = list.abi();
-  const auto reads = [&](Pfn pfn) { return list.Lookup(pfn).ToAbi(abi); };
+MfnTranslation MfnToPfn(const P2mWords& words, Mfn mfn, Pfn candidate) {
+  const Abi& abi = words.abi();
+  const auto reads = [&](Pfn pfn) { return words.Lookup(pfn).ToAbi(abi); };
   MfnTranslation answer;
   if (!candidate.is_none() && reads(candidate) == mfn.value()) {
     answer.pfn = candidate;

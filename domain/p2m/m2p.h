@@ -5,12 +5,13 @@
 // behind what a balloon is doing.  So a guest takes the entry as a candidate
 // and believes it only if its own list maps that pfn to the frame.
 //
-// Thread safety: a pure function; P2mList says when lookups may overlap writes.
+// Thread safety: a pure function; P2mWords says when lookups may overlap
+// writes.
 
 #ifndef SIMVISOR_DOMAIN_P2M_M2P_H_
 #define SIMVISOR_DOMAIN_P2M_M2P_H_
 
-#include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_words.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -26,11 +27,12 @@ struct MfnTranslation {
                          const MfnTranslation&) = default;
 };
 
-// The answer of the guest with `list`; `candidate` is the machine's m2p entry
-// of `mfn`, whoever owns the frame, and None() past the machine or where there
-// is no entry.  Compares words as the guest stores them, so that flag bits
-// count, and an mfn that runs into them gets what the kernel would say.
-MfnTranslation MfnToPfn(const P2mList& list, Mfn mfn, Pfn candidate);
+// The answer of the guest whose list has `words`; `candidate` is the machine's
+// m2p entry of `mfn`, whoever owns the frame, and None() past the machine or
+// where there is no entry.  Compares words as the guest stores them, so that
+// flag bits count, and an mfn that runs into them gets what the kernel would
+// say.
+MfnTranslation MfnToPfn(const P2mWords& words, Mfn mfn, Pfn candidate);
 
 }  // namespace simvisor
 

@@ -7,28 +7,6 @@
 #include "base/status_macros.h"
 
 namespace simvisor {
-namespace {
-
-constexpr uint64_t AlignUp(uint64_t n, uint64_t to) {
-  return (n + to - 1) / to * to;
-}
-
-}  // namespace
-
-Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit) {
-  return Pfn(AlignUp(std::max(max_pfn, limit).value(), abi.mid_span()));
-}
-
-absl::StatusOr<ListOverWords> ListOverWords::Create(const Abi& abi,
-                                                    Pfn capacity,
-                                                    const P2mOptions& options,
-                                                    AllocationFaults* faults) {
-  ListOverWords made;
-  SIMVISOR_ASSIGN_OR_RETURN(made.words,
-                            P2mWords::Create(abi, capacity, faults));
-  made.list = std::make_unique<P2mList>(*made.words, options);
-  return made;
-}
 
 P2mList::P2mList(P2mWords& words, const P2mOptions& options)
     : words_(words),
@@ -36,72 +14,12 @@ P2mList::P2mList(P2mWords& words, const P2mOptions& options)
       options_(options),
       shape_(words.abi()) {}
 
-absl::Status P2mList::Build(PageCount nr_pages, PageSource& source) {
-  const uint64_t size = AlignUp(nr_pages.value(), abi_->leaf_span());
-  const uint64_t leaves = size / abi_->leaf_span();
-  for (uint64_t leaf = 0; leaf < leaves;) {
-    const PfnExtent pages = source.Take(PageCount(leaves - leaf));
-    if (pages.empty()) {
-      ReturnBuilderPages(source);
-      return MakeError(
-          absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-          absl::StrFormat(
-              "building a p2m list for %d pages: it takes %d pages, "
-              "of which the guest has %d; give it more memory",
-              nr_pages.value(), leaves, leaf));
-    }
-    pages_.Add(pages, PageRole::kBuilderList, leaf);
-    builder_pages_.push_back(pages);
-    leaf += pages.count.value();
-  }
-  builder_leaves_ = leaves;
-  max_pfn_ = last_pfn_ = Pfn(size);
-  words_.Resize(Pfn(size));
-  return absl::OkStatus();
-}
-
-void P2mList::ReturnBuilderPages(PageSource& source) {
-  for (const PfnExtent& pages : builder_pages_) {
-    pages_.Remove(pages);
-    source.Return(pages);
-  }
-  builder_pages_.clear();
-}
-
-void P2mList::StoreFrames(Pfn first, MfnExtent frames) {
-  words_.Fill({first, frames.count}, RangeFill::Ram(frames.first));
-}
-
 void P2mList::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
   words_.StoreFrames(first, frames);
 }
 
 void P2mList::ClearFrames(PfnExtent pfns) {
   words_.Fill(pfns, RangeFill::Missing());
-}
-
-void P2mList::AddExtraRegion(PfnExtent pfns) {
-  extra_.Add(pfns);
-  max_pfn_ = pfns.end();
-}
-
-absl::StatusOr<PageCount> P2mList::SetRangeIdentity(Pfn start, Pfn end) {
-  if (relocated_) {
-    return MakeError(absl::StatusCode::kFailedPrecondition,
-                     Reason::kRangeInvalid,
-                     "identity ranges can only be marked before relocation; "
-                     "set the words one by one");
-  }
-  if (start >= p2m_size() || start > end) return PageCount(0);
-  const PageCount count = std::min(end, p2m_size()) - start;
-  words_.Fill({start, count}, RangeFill::Identity());
-  return count;
-}
-
-P2mWord P2mList::LookupRoom(Pfn pfn) const {
-  // Room to balloon lies past the list only until it has been relocated.
-  return pfn < max_pfn_ && extra_.Contains(pfn) ? P2mWord::Invalid()
-                                                : P2mWord::Identity(pfn);
 }
 
 Backing P2mList::LeafBacking(uint64_t leaf) const {
@@ -113,14 +31,14 @@ Backing P2mList::LeafBacking(uint64_t leaf) const {
 }
 
 P2mWord P2mList::Raw(Pfn pfn) const {
-  if (relocated_ && LeafBacking(LeafOf(pfn)) != Backing::kPrivate) {
+  if (LeafBacking(LeafOf(pfn)) != Backing::kPrivate) {
     return P2mWord::Invalid();
   }
   return Lookup(pfn);
 }
 
 P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
-  if (view == P2mView::kRaw && relocated_) {
+  if (view == P2mView::kRaw) {
     const uint64_t mid = MidOf(pfn);
     const bool shared_mid = shape_.MidBacking(mid) != Backing::kPrivate;
     const uint64_t leaf = LeafOf(pfn);
@@ -137,7 +55,7 @@ P2mRun P2mList::PieceAt(Pfn pfn, Pfn end, P2mView view) const {
 }
 
 P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
-  if (view == P2mView::kResolved || !relocated_) {
+  if (view == P2mView::kResolved) {
     return words_.RunAt(pfn, end, merge);
   }
   P2mRun run = PieceAt(pfn, end, view);
@@ -148,32 +66,8 @@ P2mRun P2mList::RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
 }
 
 P2mSummary P2mList::Summary() const {
-  P2mSummary sum;
-  sum.p2m_size = p2m_size().value();
+  P2mSummary sum = CountWords(words_);
   sum.tools_max_pfn = last_pfn_.value();
-  for (Pfn at(0); at < p2m_size();) {
-    const P2mRun run = PieceAt(at, p2m_size(), P2mView::kResolved);
-    const uint64_t count = run.pfns.count.value();
-    switch (run.word.Class()) {
-      case P2mClass::kRam:
-        sum.ram += count;
-        break;
-      case P2mClass::kIdentity:
-        sum.identity += count;
-        break;
-      case P2mClass::kForeign:
-        sum.foreign += count;
-        break;
-      case P2mClass::kMissing:
-        sum.missing += count;
-        break;
-    }
-    at = run.pfns.end();
-  }
-  if (!relocated_) {
-    sum.private_leaves = builder_leaves_;
-    return sum;
-  }
   sum.area_bytes = sum.p2m_size * abi_->word_bytes;
   for (uint64_t mid = 0; mid < shape_.mids(); ++mid) CountMid(mid, sum);
   sum.fixed_frames = tree_built() ? 7 : 4;
@@ -220,15 +114,13 @@ uint64_t P2mList::SharedLeaves(uint64_t leaf) const {
 }
 
 absl::Status P2mList::CheckInvariants() const {
-  if (!relocated_) return absl::OkStatus();
   uint64_t private_leaves = 0;
   for (uint64_t mid = 0; mid < shape_.mids(); ++mid) {
     SIMVISOR_RETURN_IF_ERROR(CheckMid(mid, private_leaves));
   }
-  const uint64_t reused = ReusesBuilderPages() ? builder_leaves_ : 0;
   const uint64_t pages = (tree_built() ? 7 : 4) + pte_pages_ + tree_mid_pages_ +
                          upper_tables_.size() + leaf_pages_ - reused_leaves_ +
-                         reused;
+                         builder_leaves_;
   if (private_leaves != leaf_pages_ || pages_.size() != PageCount(pages)) {
     return absl::InternalError(absl::StrFormat(
         "p2m list: %d leaves are private and %d counted; %d pages are noted "

@@ -1,10 +1,9 @@
 // The pfn -> mfn list of one PV guest, as arch/x86/xen/p2m.c keeps it.
 //
-// The list lives in two phases.  Before relocation it is the domain builder's:
-// a plain array of the domain's initial pages.  Relocate() turns it into the
-// linear, virtually mapped area, whose holes share two constant leaves, after
-// which the set path may give leaves and mids pages of their own.  A tree of
-// frames (mfn_list_list) beside it serves tools.
+// Relocate() makes it of the list that the domain's builder has left
+// (BuilderList): the linear, virtually mapped area, whose holes share two
+// constant leaves, and in which the set path may give leaves and mids pages of
+// their own.  A tree of frames (mfn_list_list) beside it serves tools.
 //
 // It is a shape over the words of its domain (P2mWords): which leaf and mid has
 // a page of its own (LeafMap), and which guest pages that takes
@@ -15,12 +14,11 @@
 // from: A4 lookup, A6 set, A7 relocation, A8 tree, A9 save and restore, A10
 // identity, A11 dump.  docs/p2m.md restates them.
 //
-// Thread safety: after Relocate(), Lookup() may be called from any thread at
-// any time and takes no lock; p2m_size() and generation() likewise: they read
-// the words alone, and relocated_, which does not change any more.  Shape and
-// pages change behind the words' back: a leaf or mid that becomes private reads
-// as before, word by word.  Callers serialise everything else; Domain does so
-// with its mutex.
+// Thread safety: Lookup() may be called from any thread at any time and takes
+// no lock; p2m_size() and generation() likewise: they read the words only.
+// Shape and pages change behind the words' back: a leaf or mid that becomes
+// private reads as before, word by word.  Callers serialise everything else;
+// Domain does so with its mutex.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
@@ -35,25 +33,22 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/allocation_faults.h"
-#include "domain/collections/compact_words.h"
 #include "domain/collections/extent_set.h"
 #include "domain/collections/state_codec.h"
+#include "domain/p2m/builder_list.h"
 #include "domain/p2m/leaf_map.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
+#include "domain/p2m/relocation_plan.h"
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
-
-// One past the last pfn of the area of a list that manages pfns below max_pfn
-// and is sized for `limit` pfns at least: both rounded up to whole mids (A7).
-Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit);
 
 struct ListOverWords;
 
@@ -69,9 +64,14 @@ class P2mList {
   enum class TopSlot { kOwn, kMidMissing, kStale };
   enum class MidSlot { kLeaf, kMissing, kIdentity };
 
-  // An empty list over `words`, which have none yet and must stay as long; its
-  // area may grow to their capacity.
-  explicit P2mList(P2mWords& words, const P2mOptions& options = {});
+  // A7: moves the builder's list to its area, RelocationPlan::area_end(), then
+  // sets every pfn of the extra regions INVALID.  RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED if `source` runs dry: there is no list any more, as
+  // for the guest that would stop there.
+  // REQUIRES: the area fits the capacity of the words.
+  static absl::StatusOr<std::unique_ptr<P2mList>> Relocate(
+      BuilderList from, const P2mOptions& options, Pfn limit,
+      PageSource& source);
 
   P2mList(const P2mList&) = delete;
   P2mList& operator=(const P2mList&) = delete;
@@ -79,67 +79,22 @@ class P2mList {
   const Abi& abi() const { return *abi_; }
   const P2mOptions& options() const { return options_; }
 
-  // --- Before relocation -----------------------------------------------------
-
-  // Makes the builder's list for nr_pages pages, all words INVALID, in pages of
-  // `source`.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED leaves the list empty.
-  // REQUIRES: called first, once; nr_pages fits the capacity.
-  absl::Status Build(PageCount nr_pages, PageSource& source);
-
-  // Stands in for Build() before frames arrive out of an image that ends at
-  // `end`: a list without pages of its own, all words INVALID.
-  // REQUIRES: called first, once; `end` fits the capacity.
-  void ExpectImage(Pfn end);
-  // Notes the RAM pages of `leaves`, by leaf, as the builder's list: that of a
-  // kernel which is not ours.  Pages named twice count for the first leaf.
-  // After a failure the list is of no use.
-  absl::Status AdoptBuilderPages(absl::Span<const uint64_t> leaves, Stop stop);
-
-  // Adds room to balloon, which may be empty; max_pfn becomes its end, also
-  // where that is less.  Room that the area does not reach in the end is none.
-  void AddExtraRegion(PfnExtent pfns);
-  // Takes pfns out of the room again.
-  void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
+  // Room to balloon that the kernel keeps; it may take pfns out again.
   const PfnSet& extra_regions() const { return extra_; }
-  // Notes that frames will be placed at `pfns` once the list is published; for
-  // PagesToBoot() alone.
-  void ExpectFramesAt(PfnExtent pfns) { expected_.Add(pfns); }
+  void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
 
-  // A10: makes words of [start, end), cut at p2m_size(), identity, and returns
-  // how many; 0 if start is past the list or past end.  RAM words are
-  // overwritten: the caller has moved or freed their frames.
-  // FAILED_PRECONDITION after relocation.
-  absl::StatusOr<PageCount> SetRangeIdentity(Pfn start, Pfn end);
+  // --- Words of private leaves -----------------------------------------------
 
-  // Pages that Relocate(limit), the first PublishToTools() and the frames that
-  // are expected take from a source.
-  PageCount PagesToBoot(Pfn limit) const;
-
-  // A7: moves the list to its area, AreaEnd(abi(), max_pfn(), limit), then sets
-  // every pfn of the extra regions INVALID.  RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED if `source` runs dry; the list is then unfit for
-  // use, as the guest that would stop there. REQUIRES: AreaEnd() fits the
-  // capacity; not relocated yet.
-  absl::Status Relocate(Pfn limit, PageSource& source);
-
-  bool relocated() const { return relocated_; }
-
-  // --- Words of private leaves, in both phases -------------------------------
-
-  // Store RAM words, or INVALID ones: what the builder does, and the balloon.
-  // REQUIRES: pfns are below p2m_size(), in private leaves after relocation.
-  void StoreFrames(Pfn first, MfnExtent frames);
-  // The same for one extent after the other.
+  // Store RAM words of one extent after the other, or INVALID ones: what the
+  // balloon does.
+  // REQUIRES: pfns are below p2m_size(), in private leaves.
   void StoreFrames(Pfn first, absl::Span<const MfnExtent> frames);
   void ClearFrames(PfnExtent pfns);
 
   // --- Lookups ---------------------------------------------------------------
 
   // A4, flagged: any pfn has an answer.
-  P2mWord Lookup(Pfn pfn) const {
-    if (relocated_ || pfn < p2m_size()) return words_.Lookup(pfn);
-    return LookupRoom(pfn);
-  }
+  P2mWord Lookup(Pfn pfn) const { return words_.Lookup(pfn); }
   const P2mWords& words() const { return words_; }
 
   // The stored word: INVALID in shared leaves.  REQUIRES: pfn < p2m_size().
@@ -150,22 +105,19 @@ class P2mList {
   P2mRun RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const;
 
   Backing MidBacking(uint64_t mid) const { return shape_.MidBacking(mid); }
-  // REQUIRES: relocated().
   Backing LeafBacking(uint64_t leaf) const;
 
   Pfn p2m_size() const { return words_.size(); }
-  // Largest pfn managed, plus one.
-  Pfn max_pfn() const { return max_pfn_; }
   // The hint that tools see as max_pfn (xen_p2m_last_pfn).
   Pfn last_pfn() const { return last_pfn_; }
   uint64_t generation() const { return words_.generation(); }
 
   P2mSummary Summary() const;
 
-  // --- Set (A6); after relocation --------------------------------------------
+  // --- Set (A6) --------------------------------------------------------------
 
   // Stores `word` if that takes no new page; returns whether the list now reads
-  // it.  Before relocation it always does, below p2m_size().
+  // it.
   bool TrySet(Pfn pfn, P2mWord word);
 
   // As TrySet(), but gives the leaf a page of its own if it has to.
@@ -204,7 +156,8 @@ class P2mList {
 
   // Builds what options().tools_view says, or, if it is there, brings it up to
   // date without taking pages; the generation starts from 0 again.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: the list is unfit for use, as
+  // the guest that would stop there.
   absl::Status PublishToTools(PageSource& source);
   // False from ReplaceFrames() until the next publication, and before the
   // first.
@@ -215,7 +168,7 @@ class P2mList {
   // --- Tree (A8) -------------------------------------------------------------
 
   // Builds the tree, or, if there is one, rewrites it without taking pages.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for Relocate().
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED as for PublishToTools().
   absl::Status BuildTree(PageSource& source);
   bool tree_built() const { return !top_page_.is_none(); }
   Pfn top_page() const { return top_page_; }
@@ -231,12 +184,11 @@ class P2mList {
   // changed then.
   absl::Status ReplaceFrames(absl::FunctionRef<MfnExtent(PfnExtent)> frames_of);
 
-  // --- Saved and restored guests (p2m_state.cc)
-  // -------------------------------
+  // --- Saved and restored guests (p2m_state.cc) ------------------------------
 
   // Appends what the guest's kernel knows of its list beside the frames; after
   // a failure `out` is of no use.
-  // REQUIRES: relocated(), and no foreign word.
+  // REQUIRES: no foreign word.
   absl::Status Encode(StateWriter& out, Stop stop) const;
   // What is known of a list before its notes are read.
   struct RestoredWords {
@@ -247,22 +199,17 @@ class P2mList {
     Pfn most_size;
   };
   // The list that Encode() saw, stale for tools, as ReplaceFrames() leaves it.
-  // Its RAM words have numbers that mean nothing until TakeFrames().
+  // Its RAM words have numbers that mean nothing until CopyFrames().
   // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes make none; the status of the
   // reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
   static absl::StatusOr<ListOverWords> Restore(
       const Abi& abi, const P2mOptions& options, const RestoredWords& words,
       StateReader& in, AllocationFaults* faults = nullptr);
-  // Gives the RAM words the frames that `from`, an unrelocated list, has for
-  // them.  REQUIRES: `from` has RAM words for these pfns and no others; after a
-  // failure the list is of no use.
-  absl::Status TakeFrames(const P2mList& from, Stop stop);
-
   // --- The area's PMD entries, pte_page_span() pfns each ---------------------
 
   uint64_t pmd_entries() const { return shape_.mids() * abi_->pmds_per_mid; }
   // The PTE page that an entry names, which may be one of the two shared ones.
-  // REQUIRES: relocated(); entry < pmd_entries().
+  // REQUIRES: entry < pmd_entries().
   Pfn PtePageAt(uint64_t entry) const;
   // The word of `pfn` as page tables show it whose entry for it names
   // `pte_page`; it differs from Lookup() if that entry is out of date.
@@ -275,7 +222,7 @@ class P2mList {
   // --- The pages it is made of -----------------------------------------------
 
   const StructurePages& structure() const { return pages_; }
-  // The page of a leaf, shared ones included.  REQUIRES: relocated().
+  // The page of a leaf, shared ones included.
   Pfn LeafPageAt(uint64_t leaf) const;
   // The page of the structure's root of page tables.
   // REQUIRES: published, in the linear view.
@@ -294,15 +241,13 @@ class P2mList {
  private:
   friend class P2mListDecoder;
 
+  P2mList(P2mWords& words, const P2mOptions& options);
+
   void EncodeMids(StateWriter& out) const;
   void EncodePages(StateWriter& out) const;
   void EncodeReusedLeaves(StateWriter& out) const;
   absl::Status EncodeIdentity(StateWriter& out, Stop stop) const;
 
-  // A lookup past the builder's list, which may find room to balloon.
-  P2mWord LookupRoom(Pfn pfn) const;
-  // The first mid from which on relocation leaves nothing but shared identity.
-  uint64_t IdentityMids(Pfn area_end) const;
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_->leaf_span(); }
   uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_->mid_span(); }
   Mfn FrameOf(Pfn page) const { return Mfn(Lookup(page).Number()); }
@@ -313,28 +258,14 @@ class P2mList {
   P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
   void CountMid(uint64_t mid, P2mSummary& sum) const;
 
-  struct LeafRun {
-    Backing backing;
-    uint64_t count;
-  };
-  // A7 for one mid of the area: one whole-mid run if it is shared.
-  std::vector<LeafRun> ClassifyMid(uint64_t mid) const;
-  // Pfns from `pfn` on that are of its element class, cut at `end`; one piece
-  // of them, and the whole.
-  PageCount ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
-  PageCount ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
-  // Where the builder's list ends.
-  Pfn builder_end() const { return Pfn(builder_leaves_ * abi_->leaf_span()); }
-  bool ReusesBuilderPages() const { return abi_->arch == Arch::kX86_32Pae; }
-  // Whether `leaf`, if it is private, is a page of the builder's.
-  bool ReusesBuilderPage(uint64_t leaf) const {
-    return ReusesBuilderPages() && leaf < builder_leaves_;
-  }
-
-  absl::Status RelocateMid(uint64_t mid, PageSource& source);
-  void ReturnBuilderPages(PageSource& source);
-  void ReuseBuilderPages(uint64_t first_leaf, uint64_t count);
-  uint64_t LeavesIn(const PfnSet& pfns, PfnExtent within) const;
+  // Relocate() with an empty list, but for what is not an error.
+  absl::Status MoveFrom(const BuilderList& from, const RelocationPlan& plan,
+                        PageSource& source);
+  absl::Status RelocateMid(const BuilderList& from, const RelocationPlan& plan,
+                           uint64_t mid, PageSource& source);
+  // Makes private leaves of the builder's pages for them.
+  void KeepBuilderPages(const BuilderList& from, uint64_t first_leaf,
+                        uint64_t count);
 
   absl::StatusOr<Pfn> TakePage(PageRole role, uint64_t index,
                                PageSource& source);
@@ -352,20 +283,11 @@ class P2mList {
   uint64_t SharedLeaves(uint64_t leaf) const;
   absl::Status CheckFits(PfnExtent pfns) const;
   void RaiseLastPfn(Pfn pfn);
-  // Around the replacement of PTE pages or leaves; nobody sees the generation
-  // before the list has been relocated.
-  void BeginReplacement();
-  void EndReplacement(uint64_t replaced);
-
-  void RenderLeaf(uint64_t leaf, absl::Span<char> page) const;
   void RenderPte(uint64_t number, absl::Span<char> page) const;
   void RenderTop(bool by_pointer, absl::Span<char> page) const;
   void RenderTreeMid(uint64_t mid, absl::Span<char> page) const;
   uint64_t PteFor(Pfn leaf_page, bool writable) const;
 
-  // Pages above the PTE pages of an area, and how many are of level 2.
-  uint64_t UpperTables(Pfn area_end) const;
-  uint64_t LevelTwoPages(Pfn area_end) const;
   absl::Status BuildPageTables(PageSource& source);
   void MarkPublished();
   void RenderUpperTable(uint64_t index, absl::Span<char> page) const;
@@ -375,14 +297,11 @@ class P2mList {
   const Abi* const abi_;
   P2mOptions options_;
   PmdListener* pmd_listener_ = nullptr;  // borrowed; null for nobody
-  Pfn max_pfn_;
   Pfn last_pfn_;
   PfnSet extra_;
-  PfnSet expected_;
-  bool relocated_ = false;
   LeafMap shape_;
   StructurePages pages_;
-  std::vector<PfnExtent> builder_pages_;
+  // Of the builder's pages, those that the list keeps (LeavesStayInPlace()).
   uint64_t builder_leaves_ = 0;
 
   Pfn missing_leaf_ = Pfn::None();
@@ -405,15 +324,12 @@ class P2mList {
 struct ListOverWords {
   std::unique_ptr<P2mWords> words;
   std::unique_ptr<P2mList> list;
-
-  // An empty list.  Errors as P2mWords::Create().
-  static absl::StatusOr<ListOverWords> Create(
-      const Abi& abi, Pfn capacity, const P2mOptions& options = {},
-      AllocationFaults* faults = nullptr);
-
-  P2mList* operator->() const { return list.get(); }
-  P2mList& operator*() const { return *list; }
 };
+
+// Gives the RAM words of `to` the frames that `from` has for them; `stop` is
+// asked now and then, and after a failure `to` is of no use.
+// REQUIRES: `from` has RAM words for these pfns and no others.
+absl::Status CopyFrames(const P2mWords& from, P2mWords& to, P2mList::Stop stop);
 
 }  // namespace simvisor
 

@@ -14,12 +14,11 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_tables.h"
 #include "domain/p2m/page_entries.h"
 
 namespace simvisor {
 namespace {
-
-constexpr uint64_t kEntriesPerTable = kPageSize / kPteBytes;
 
 // Where an entry for `address` lies in a table of `level`.
 constexpr uint64_t TableIndex(uint64_t address, int level) {
@@ -28,18 +27,9 @@ constexpr uint64_t TableIndex(uint64_t address, int level) {
 
 }  // namespace
 
-uint64_t P2mList::LevelTwoPages(Pfn area_end) const {
-  const uint64_t pte_pages = MidOf(area_end) * abi_->pmds_per_mid;
-  return (pte_pages + kEntriesPerTable - 1) / kEntriesPerTable;
-}
-
-uint64_t P2mList::UpperTables(Pfn area_end) const {
-  return LevelTwoPages(area_end) + (abi_->page_table_levels == 4 ? 2 : 1);
-}
-
 absl::Status P2mList::BuildPageTables(PageSource& source) {
   if (upper_tables_.empty()) {
-    for (uint64_t i = 0; i < UpperTables(p2m_size()); ++i) {
+    for (uint64_t i = 0; i < UpperTables(*abi_, p2m_size()); ++i) {
       SIMVISOR_ASSIGN_OR_RETURN(const Pfn page,
                                 TakePage(PageRole::kUpperTable, i, source));
       upper_tables_.push_back(page);
@@ -82,7 +72,7 @@ absl::StatusOr<ToolsRoot> P2mList::FindToolsRoot() const {
 void P2mList::RenderUpperTable(uint64_t index, absl::Span<char> page) const {
   FillEntries(page, kPteBytes, 0);
   const uint64_t base = abi_->p2m_area_base;
-  const uint64_t level_twos = LevelTwoPages(p2m_size());
+  const uint64_t level_twos = LevelTwoPages(*abi_, p2m_size());
   const uint64_t above = upper_tables_.size() - level_twos;
   if (index >= above) {
     RenderLevelTwo(index - above, page);

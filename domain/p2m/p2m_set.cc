@@ -43,15 +43,13 @@ bool SharedReads(Backing shared, const P2mList::RangeFill& fill) {
 
 bool P2mList::TrySet(Pfn pfn, P2mWord word) {
   if (pfn >= p2m_size()) return word.is_invalid();
-  if (relocated_) {
-    switch (LeafBacking(LeafOf(pfn))) {
-      case Backing::kMissing:
-        return word.is_invalid();
-      case Backing::kIdentity:
-        return word == P2mWord::Identity(pfn);
-      case Backing::kPrivate:
-        break;
-    }
+  switch (LeafBacking(LeafOf(pfn))) {
+    case Backing::kMissing:
+      return word.is_invalid();
+    case Backing::kIdentity:
+      return word == P2mWord::Identity(pfn);
+    case Backing::kPrivate:
+      break;
   }
   words_.Store(pfn, word);
   return true;
@@ -230,14 +228,14 @@ absl::Status P2mList::MakeMidPrivate(uint64_t mid, PageSource& source) {
     taken[i] = *page;
   }
   pte_pages_ += abi_->pmds_per_mid;
-  BeginReplacement();
+  words_.BeginReplacement();
   shape_.MakePrivate(mid, taken);
   if (pmd_listener_ != nullptr) {
     pmd_listener_->PmdsReplaced(
         mid * abi_->pmds_per_mid,
         absl::MakeConstSpan(taken).subspan(0, abi_->pmds_per_mid));
   }
-  EndReplacement(abi_->pmds_per_mid);
+  words_.EndReplacement(abi_->pmds_per_mid);
   return absl::OkStatus();
 }
 
@@ -260,9 +258,9 @@ uint64_t P2mList::TakeLeaves(uint64_t first, uint64_t count,
     const PfnExtent pages = source.Take(PageCount(count - taken));
     if (pages.empty()) break;
     pages_.Add(pages, PageRole::kLeaf, first + taken);
-    BeginReplacement();
+    words_.BeginReplacement();
     shape_.SetLeafPages(first + taken, pages);
-    EndReplacement(pages.count.value());
+    words_.EndReplacement(pages.count.value());
     taken += pages.count.value();
   }
   leaf_pages_ += taken;
@@ -272,14 +270,6 @@ uint64_t P2mList::TakeLeaves(uint64_t first, uint64_t count,
 void P2mList::RaiseLastPfn(Pfn pfn) {
   if (pfn < last_pfn_) return;
   last_pfn_ = Pfn((LeafOf(pfn) + 1) * abi_->leaf_span());
-}
-
-void P2mList::BeginReplacement() {
-  if (relocated_) words_.BeginReplacement();
-}
-
-void P2mList::EndReplacement(uint64_t replaced) {
-  if (relocated_) words_.EndReplacement(replaced);
 }
 
 }  // namespace simvisor

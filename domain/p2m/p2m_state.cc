@@ -23,6 +23,7 @@
 #include "base/status_macros.h"
 #include "domain/collections/state_codec.h"
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_tables.h"
 
 namespace simvisor {
 namespace {
@@ -111,8 +112,7 @@ void P2mList::EncodePages(StateWriter& out) const {
 
 void P2mList::EncodeReusedLeaves(StateWriter& out) const {
   std::vector<std::pair<uint64_t, uint64_t>> runs;
-  for (uint64_t leaf = 0; ReusesBuilderPages() && leaf < builder_leaves_;
-       ++leaf) {
+  for (uint64_t leaf = 0; leaf < builder_leaves_; ++leaf) {
     const Pfn page = shape_.LeafPage(leaf);
     if (page.is_none()) continue;
     const auto use = pages_.Find(page);
@@ -170,26 +170,25 @@ absl::StatusOr<ListOverWords> P2mList::Restore(const Abi& abi,
                             !tree));
   }
   SIMVISOR_RETURN_IF_ERROR(in.status());
-  SIMVISOR_ASSIGN_OR_RETURN(ListOverWords made,
-                            ListOverWords::Create(abi, size, options, faults));
+  ListOverWords made;
+  SIMVISOR_ASSIGN_OR_RETURN(made.words, P2mWords::Create(abi, size, faults));
   made.words->Resize(size);
-  made.list->max_pfn_ = size;
+  made.list.reset(new P2mList(*made.words, options));
   made.list->last_pfn_ = last;
-  made.list->relocated_ = true;
   made.list->frames_replaced_ = true;
   P2mListDecoder(*made.list, in).Decode(words.ram);
   SIMVISOR_RETURN_IF_ERROR(in.status());
   return made;
 }
 
-absl::Status P2mList::TakeFrames(const P2mList& from, Stop stop) {
+absl::Status CopyFrames(const P2mWords& from, P2mWords& to,
+                        P2mList::Stop stop) {
   uint64_t runs = 0;
-  for (Pfn at(0); at < from.p2m_size();) {
+  for (Pfn at(0); at < from.size();) {
     if (++runs % kRunsPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
-    const P2mRun run =
-        from.RunAt(at, from.p2m_size(), P2mView::kResolved, RunMerge::kByFrame);
+    const P2mRun run = from.RunAt(at, from.size(), RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kRam) {
-      StoreFrames(at, {Mfn(run.word.Number()), run.pfns.count});
+      to.Fill(run.pfns, RangeFill::Ram(Mfn(run.word.Number())));
     }
     at = run.pfns.end();
   }
@@ -198,7 +197,8 @@ absl::Status P2mList::TakeFrames(const P2mList& from, Stop stop) {
 
 void P2mListDecoder::Decode(const PfnSet& ram) {
   for (const auto& [first, end] : ram.extents()) {
-    list_.StoreFrames(first, {Mfn(first.value()), end - first});
+    list_.words_.Fill(ExtentBetween(first, end),
+                      RangeFill::Ram(Mfn(first.value())));
   }
   DecodeMids();
   DecodePages();
@@ -248,7 +248,7 @@ void P2mListDecoder::DecodeMids() {
 
 void P2mListDecoder::DecodePages() {
   if (list_.options_.tools_view == ToolsView::kLinear) {
-    list_.upper_tables_.assign(list_.UpperTables(list_.p2m_size()),
+    list_.upper_tables_.assign(UpperTables(*list_.abi_, list_.p2m_size()),
                                Pfn::None());
   }
   Pfn from(0);
@@ -273,7 +273,6 @@ void P2mListDecoder::DecodePages() {
   list_.builder_leaves_ = builder_.size();
   for (const Pfn page : builder_) {
     if (page.is_none()) return in_.Fail("a page of the builder's is missing");
-    list_.builder_pages_.push_back({page, PageCount(1)});
   }
 }
 
@@ -378,7 +377,8 @@ bool P2mListDecoder::AdoptOne(Pfn page, PageRole role, uint64_t index) {
 }
 
 bool P2mListDecoder::AdoptBuilderPage(Pfn page, uint64_t leaf) {
-  if (!list_.ReusesBuilderPages() || leaf >= list_.LeafOf(list_.p2m_size())) {
+  if (!LeavesStayInPlace(*list_.abi_) ||
+      leaf >= list_.LeafOf(list_.p2m_size())) {
     return false;
   }
   if (leaf >= builder_.size()) builder_.resize(leaf + 1, Pfn::None());

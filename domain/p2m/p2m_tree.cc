@@ -85,7 +85,7 @@ bool P2mList::RenderPage(Pfn pfn, absl::Span<char> page) const {
       break;
     case PageRole::kBuilderList:
     case PageRole::kLeaf:
-      RenderLeaf(use->index, page);
+      RenderWords(words_, Pfn(use->index * abi_->leaf_span()), page);
       break;
     case PageRole::kPte:
       RenderPte(use->index, page);
@@ -104,21 +104,6 @@ bool P2mList::RenderPage(Pfn pfn, absl::Span<char> page) const {
       break;
   }
   return true;
-}
-
-void P2mList::RenderLeaf(uint64_t leaf, absl::Span<char> page) const {
-  const Pfn first(leaf * abi_->leaf_span());
-  const Pfn end = first + PageCount(abi_->leaf_span());
-  for (Pfn at = first; at < end;) {
-    const P2mRun run = RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
-    const uint64_t word = run.word.ToAbi(*abi_);
-    const uint64_t step = run.word.is_invalid() ? 0 : 1;
-    const uint64_t slot = (at - first).value();
-    for (uint64_t i = 0; i < run.pfns.count.value(); ++i) {
-      StoreEntry(page, abi_->word_bytes, slot + i, word + i * step);
-    }
-    at = run.pfns.end();
-  }
 }
 
 uint64_t P2mList::PteFor(Pfn leaf_page, bool writable) const {

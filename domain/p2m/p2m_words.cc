@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "domain/p2m/page_entries.h"
 
 namespace simvisor {
 namespace {
@@ -190,6 +191,47 @@ Pfn P2mWords::CollectFrames(PfnExtent pfns, size_t max_runs,
   };
   ForEachRun(pfns, collect);
   return at;
+}
+
+P2mSummary CountWords(const P2mWords& words) {
+  P2mSummary sum;
+  sum.p2m_size = words.size().value();
+  for (Pfn at(0); at < words.size();) {
+    const P2mRun run = words.PieceAt(at, words.size());
+    const uint64_t count = run.pfns.count.value();
+    switch (run.word.Class()) {
+      case P2mClass::kRam:
+        sum.ram += count;
+        break;
+      case P2mClass::kIdentity:
+        sum.identity += count;
+        break;
+      case P2mClass::kForeign:
+        sum.foreign += count;
+        break;
+      case P2mClass::kMissing:
+        sum.missing += count;
+        break;
+    }
+    at = run.pfns.end();
+  }
+  return sum;
+}
+
+void RenderWords(const P2mWords& words, Pfn first, absl::Span<char> page) {
+  const Abi& abi = words.abi();
+  const Pfn end = first + PageCount(abi.leaf_span());
+  assert(end <= words.size());
+  for (Pfn at = first; at < end;) {
+    const P2mRun run = words.RunAt(at, end, RunMerge::kByFrame);
+    const uint64_t word = run.word.ToAbi(abi);
+    const uint64_t step = run.word.is_invalid() ? 0 : 1;
+    const uint64_t slot = (at - first).value();
+    for (uint64_t i = 0; i < run.pfns.count.value(); ++i) {
+      StoreEntry(page, abi.word_bytes, slot + i, word + i * step);
+    }
+    at = run.pfns.end();
+  }
 }
 
 }  // namespace simvisor

@@ -58,6 +58,15 @@ struct RangeFill {
 // on as `merge` says.
 bool ExtendRun(P2mRun& run, const P2mRun& next, RunMerge merge);
 
+class P2mWords;
+
+// The counts of words by class, and p2m_size.
+P2mSummary CountWords(const P2mWords& words);
+
+// Fills `page` with the words of the leaf that begins at `first`, as the guest
+// stores them.  REQUIRES: the leaf ends at words.size() or before.
+void RenderWords(const P2mWords& words, Pfn first, absl::Span<char> page);
+
 class P2mWords {
  public:
   // No words, and room for `capacity` of them.

@@ -1,6 +1,7 @@
 #include "domain/vm/domain.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -58,14 +59,14 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::Plan(Params params,
             usable.value()));
   }
   SIMVISOR_ASSIGN_OR_RETURN(
-      ListOverWords list,
-      ListOverWords::Create(abi, setup.area_end, spec.p2m, params.faults));
-  return std::shared_ptr<Domain>(new Domain(std::move(params), std::move(setup),
-                                            boot_pages, std::move(list), pool));
+      std::unique_ptr<P2mWords> words,
+      P2mWords::Create(abi, setup.area_end, params.faults));
+  return std::shared_ptr<Domain>(new Domain(
+      std::move(params), std::move(setup), boot_pages, std::move(words), pool));
 }
 
 Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
-               ListOverWords list, FramePool& pool)
+               std::unique_ptr<P2mWords> words, FramePool& pool)
     : id_(params.id),
       abi_(&AbiOf(params.spec.arch)),
       reach_(abi_->arch == Arch::kX86_32Pae ? FrameReach::kLow
@@ -78,8 +79,7 @@ Domain::Domain(Params params, MemorySetup setup, PageCount boot_pages,
       faults_(params.faults),
       name_(spec_.name),
       affinities_(std::move(params.affinities)),
-      words_(std::move(list.words)),
-      list_(std::move(list.list)),
+      words_(std::move(words)),
       vcpus_(spec_.vcpus),
       free_pages_(params.faults),
       balloon_(Pfn(abi_->low_memory_pages)),
@@ -107,8 +107,13 @@ absl::Status Domain::Populate(StopCheck stop) {
   for (const auto& [first, end] : usable.extents()) {
     free_pages_.Return(ExtentBetween(first, end));
   }
-  absl::Status status = list_->Build(spec_.memory, free_pages_);
-  if (status.ok()) status = GiveInitialFrames(stop);
+  absl::StatusOr<BuilderList> built =
+      BuilderList::Build(*words_, spec_.memory, free_pages_);
+  absl::Status status = built.status();
+  if (status.ok()) {
+    built_.emplace(*std::move(built));
+    status = GiveInitialFrames(stop);
+  }
   if (!status.ok()) {
     std::vector<DomainId> drained;  // it has mapped nothing
     Die(&drained);
@@ -128,7 +133,7 @@ absl::Status Domain::GiveInitialFrames(StopCheck stop) {
     current_ += pool_.Populate(
         *claim, id_, {Pfn(current_.value()), spec_.memory - current_},
         [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
-          list_->StoreFrames(pfn, frames);
+          words_->StoreFrames(pfn, frames);
         });
   }
   return absl::OkStatus();
@@ -148,8 +153,11 @@ absl::Status Domain::Boot() {
                         "memory",
                         id_.value(), needed.value(), pages.count().value()));
   }
+  assert(built_.has_value());
   SIMVISOR_ASSIGN_OR_RETURN(
-      BootResult result, BootGuest(*list_, setup_, area_limit_, free_pages_));
+      BootResult result, BootGuest(*std::exchange(built_, std::nullopt), setup_,
+                                   spec_.p2m, area_limit_, free_pages_));
+  list_ = std::move(result.list);
   for (const BootResult::MovedFrames& moved : result.moved) {
     pool_.SetPfns(moved.frames, moved.first);
     remapped_ += moved.frames.count;
@@ -168,6 +176,12 @@ absl::Status Domain::Boot() {
   if (abi_->arch == Arch::kX86_32Pae) MakeAddressSpaces();
   booted_.store(true, std::memory_order_release);
   return absl::OkStatus();
+}
+
+const StructurePages& Domain::structure() const {
+  static const auto* const kNone = new StructurePages;
+  if (list_ != nullptr) return list_->structure();
+  return built_.has_value() ? built_->pages() : *kNone;
 }
 
 void Domain::MakeAddressSpaces() {
@@ -219,7 +233,7 @@ void Domain::Show() {
   now.memory.target = target_;
   now.memory.balloon_state = driver_.policy().state();
   if (state_ != DomainState::kDying) {
-    now.memory.p2m_pages = list_->structure().size();
+    now.memory.p2m_pages = structure().size();
     if (address_spaces_ != nullptr) {
       now.memory.address_space_pages = address_spaces_->pages();
     }
@@ -295,7 +309,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
   Show();
   PageCount freed = DropForeign(drained);
   std::vector<MfnExtent> frames;
-  for (PfnExtent rest = {Pfn(0), list_->p2m_size() - Pfn(0)}; !rest.empty();) {
+  for (PfnExtent rest = {Pfn(0), words_->size() - Pfn(0)}; !rest.empty();) {
     frames.clear();
     rest = ExtentBetween(CollectFrames(rest, kMaxRuns, frames), rest.end());
     freed += FreeFrames(frames);
@@ -307,7 +321,7 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
   freed += FreeFrames(frames);
   unmapped_frames_.Clear();
   // Until here, pages of theirs may have been asked for what they hold.
-  list_->SetPmdListener(nullptr);
+  if (list_ != nullptr) list_->SetPmdListener(nullptr);
   address_spaces_ = nullptr;
   load_ = nullptr;
   gave_all_back_.store(true, std::memory_order_release);

@@ -61,6 +61,7 @@
 #include "domain/guest/guest_boot.h"
 #include "domain/guest/guest_load.h"
 #include "domain/guest/memory_setup.h"
+#include "domain/p2m/builder_list.h"
 #include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/units/abi.h"
@@ -459,7 +460,7 @@ class Domain {
   };
 
   Domain(Params params, MemorySetup setup, PageCount boot_pages,
-         ListOverWords list, FramePool& pool);
+         std::unique_ptr<P2mWords> words, FramePool& pool);
 
   // domain.cc
   // Lets Info() show the domain as it is now; a long change may do so on its
@@ -475,6 +476,8 @@ class Domain {
   absl::Status GiveInitialFrames(StopCheck stop)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Boot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The guest's pages that hold its p2m list.
+  const StructurePages& structure() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void MakeAddressSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckOwnKernel(absl::string_view operation) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -747,10 +750,12 @@ class Domain {
   Shown shown_ ABSL_GUARDED_BY(info_mu_);
 
   mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(affinity_mu_, info_mu_);
-  // What each pfn is, and the list over it.  The pointers are constant; lookups
-  // take no lock once booted_.
+  // What each pfn is.  Lookups take no lock once booted_.
   const std::unique_ptr<P2mWords> words_;
-  const std::unique_ptr<P2mList> list_;
+  // The list over the words: the builder's until boot, then the kernel's.  A
+  // domain that pages come into has neither.
+  std::optional<BuilderList> built_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<P2mList> list_ ABSL_GUARDED_BY(mu_);
   DomainState state_ ABSL_GUARDED_BY(mu_) = DomainState::kBuilt;
   uint32_t vcpus_ ABSL_GUARDED_BY(mu_);
   bool suspended_ ABSL_GUARDED_BY(mu_) = false;

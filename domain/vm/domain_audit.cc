@@ -69,17 +69,16 @@ void CheckForeign(const FramePool& pool, DomainId id, Pfn first,
 }
 
 // Every pfn of `pfns` is of class `wanted`.
-void CheckClass(const P2mList& list, PfnExtent pfns, P2mClass wanted,
+void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
-  if (pfns.end() > list.p2m_size()) {
+  if (pfns.end() > words.size()) {
     findings.Add(absl::StrFormat("%s pfns [0x%x, 0x%x) leave the list", what,
                                  pfns.first.value(), pfns.end().value()));
     return;
   }
   const Pfn end = pfns.end();
   for (Pfn at = pfns.first; at < end;) {
-    const P2mRun run =
-        list.RunAt(at, end, P2mView::kResolved, RunMerge::kByClass);
+    const P2mRun run = words.RunAt(at, end, RunMerge::kByClass);
     if (run.word.Class() != wanted) {
       findings.Add(absl::StrFormat("%s pfn 0x%x reads %s", what, at.value(),
                                    run.word.ToString()));
@@ -98,9 +97,10 @@ void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
     findings.Add(
         absl::string_view(status.message().data(), status.message().size()));
   }
+  const StructurePages& list = structure();
   address_spaces_->ForEachPage([&](PfnExtent pfns) {
-    CheckClass(*list_, pfns, P2mClass::kRam, "page table", findings);
-    if (list_->structure().Intersects(pfns)) {
+    CheckClass(*words_, pfns, P2mClass::kRam, "page table", findings);
+    if (list.Intersects(pfns)) {
       findings.Add(absl::StrFormat(
           "page tables at pfns [0x%x, 0x%x) hold the p2m list as well",
           pfns.first.value(), pfns.end().value()));
@@ -127,13 +127,14 @@ PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
 
 void Domain::AuditGuest(std::vector<std::string>& out) const {
   Findings findings(id_, out);
-  const absl::Status list_status = list_->CheckInvariants();
+  const absl::Status list_status =
+      list_ == nullptr ? absl::OkStatus() : list_->CheckInvariants();
   if (!list_status.ok()) {
     findings.Add(absl::string_view(list_status.message().data(),
                                    list_status.message().size()));
   }
-  list_->structure().ForEach([&](PfnExtent pfns) {
-    CheckClass(*list_, pfns, P2mClass::kRam, "structure", findings);
+  structure().ForEach([&](PfnExtent pfns) {
+    CheckClass(*words_, pfns, P2mClass::kRam, "structure", findings);
   });
   AuditAddressSpaces(out);
   AuditFreePages(out);
@@ -160,9 +161,8 @@ PageCount Domain::AuditWords(std::vector<std::string>& out,
   const Mfn end =
       reach_ == FrameReach::kLow ? pool_.low_end() : pool_.max_mfn();
   PageCount ram, foreign;
-  for (Pfn at(0); at < list_->p2m_size();) {
-    const P2mRun run = list_->RunAt(at, list_->p2m_size(), P2mView::kResolved,
-                                    RunMerge::kByFrame);
+  for (Pfn at(0); at < words_->size();) {
+    const P2mRun run = words_->RunAt(at, words_->size(), RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kRam) {
       ram += run.pfns.count;
       CheckFrames(pool_, id_, end, {Mfn(run.word.Number()), run.pfns.count}, at,
@@ -191,8 +191,8 @@ void Domain::AuditFreePages(std::vector<std::string>& out) const {
   Findings findings(id_, out);
   for (const auto& [first, last] : free_pages_.set().extents()) {
     const PfnExtent pfns = ExtentBetween(first, last);
-    CheckClass(*list_, pfns, P2mClass::kRam, "free", findings);
-    if (list_->structure().Intersects(pfns)) {
+    CheckClass(*words_, pfns, P2mClass::kRam, "free", findings);
+    if (structure().Intersects(pfns)) {
       findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
                                    first.value(), last.value()));
     }
@@ -213,8 +213,8 @@ void Domain::AuditLoad(std::vector<std::string>& out) const {
   };
   for (const auto& [first, last] : load_->pages().extents()) {
     const PfnExtent pfns = ExtentBetween(first, last);
-    CheckClass(*list_, pfns, P2mClass::kRam, "load", findings);
-    check(list_->structure().Intersects(pfns), pfns, "hold the p2m list");
+    CheckClass(*words_, pfns, P2mClass::kRam, "load", findings);
+    check(structure().Intersects(pfns), pfns, "hold the p2m list");
     check(HoldsPageTables(pfns), pfns, "hold page tables");
     check(free_pages_.set().CountIn(pfns) > PageCount(0), pfns, "are free");
   }
@@ -224,8 +224,8 @@ void Domain::AuditForeign(PageCount words,
                           std::vector<std::string>& out) const {
   Findings findings(id_, out);
   for (const auto& [first, end] : foreign_.extents()) {
-    CheckClass(*list_, ExtentBetween(first, end), P2mClass::kForeign, "foreign",
-               findings);
+    CheckClass(*words_, ExtentBetween(first, end), P2mClass::kForeign,
+               "foreign", findings);
   }
   if (words != foreign_.size()) {
     findings.Add(absl::StrFormat("%d foreign words, but %d are counted",
@@ -245,7 +245,7 @@ void Domain::CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const {
   if (state_ == DomainState::kDying) return;
   for (const auto& [first, end] : foreign_.extents()) {
     for (Pfn at = first; at < end; at += PageCount(1)) {
-      ++mapped[Mfn(list_->Lookup(at).Number())];
+      ++mapped[Mfn(words_->Lookup(at).Number())];
     }
   }
 }
@@ -255,11 +255,11 @@ void Domain::AuditBalloon(std::vector<std::string>& out) const {
   PageCount low, high;
   for (const BalloonList::Run& run : balloon_.low_runs()) {
     low += run.pfns.count;
-    CheckClass(*list_, run.pfns, P2mClass::kMissing, "ballooned", findings);
+    CheckClass(*words_, run.pfns, P2mClass::kMissing, "ballooned", findings);
   }
   for (const BalloonList::Run& run : balloon_.high_runs()) {
     high += run.pfns.count;
-    CheckClass(*list_, run.pfns, P2mClass::kMissing, "ballooned", findings);
+    CheckClass(*words_, run.pfns, P2mClass::kMissing, "ballooned", findings);
   }
   PfnSet pfns;
   for (const BalloonList::Runs* runs :

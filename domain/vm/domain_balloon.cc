@@ -292,11 +292,12 @@ absl::Status Domain::MoveUp(PageCount pages, FrameClaim* claim, StopCheck stop,
     SIMVISOR_RETURN_IF_ERROR(stop());
     const PfnExtent pfns = balloon_.Pop(pages - *moved);
     // Room that has never been used has shared leaves if it is compact.
-    const Pfn ready = list_->AllocEntries(pfns, free_pages_);
+    P2mList& list = *list_;
+    const Pfn ready = list.AllocEntries(pfns, free_pages_);
     const PageCount done =
         pool_.Populate(*claim, id_, ExtentBetween(pfns.first, ready),
-                       [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
-                         list_->StoreFrames(pfn, frames);
+                       [&list](Pfn pfn, absl::Span<const MfnExtent> frames) {
+                         list.StoreFrames(pfn, frames);
                        });
     const PfnExtent filled = {pfns.first, done};
     dirty_.Mark(filled);

@@ -41,16 +41,16 @@ absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
                         kPageSize));
   }
   const PageCount pages((offset + size + kPageSize - 1) / kPageSize);
-  if (!FitsWithin(pfn, pages, list_->p2m_size())) {
+  if (!FitsWithin(pfn, pages, words_->size())) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
         absl::StrFormat("domain %d: %s of %d pages from pfn 0x%x: the p2m list "
                         "ends at pfn 0x%x",
                         id_.value(), operation, pages.value(), pfn.value(),
-                        list_->p2m_size().value()));
+                        words_->size().value()));
   }
   for (Pfn at = pfn; at < pfn + pages; at += PageCount(1)) {
-    const P2mWord word = list_->Lookup(at);
+    const P2mWord word = words_->Lookup(at);
     if (word.Class() == P2mClass::kForeign) {
       return MakeError(
           absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
@@ -67,7 +67,7 @@ absl::Status Domain::CheckPages(absl::string_view operation, Pfn pfn,
                           id_.value(), operation, at.value(),
                           P2mClassName(word.Class())));
     }
-    if (writing && list_->structure().Find(at).has_value()) {
+    if (writing && structure().Find(at).has_value()) {
       return MakeError(
           absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
           absl::StrFormat("domain %d: %s at pfn 0x%x: the guest keeps its p2m "
@@ -96,7 +96,7 @@ absl::Status Domain::ReadMemory(Pfn pfn, uint64_t offset,
     if (RenderKernelPage(pfn, absl::MakeSpan(page))) {
       std::copy_n(page.begin() + offset, n, out.begin());
     } else {
-      contents_.Read(Mfn(list_->Lookup(pfn).Number()), offset,
+      contents_.Read(Mfn(words_->Lookup(pfn).Number()), offset,
                      out.subspan(0, n));
     }
     out.remove_prefix(n);
@@ -135,16 +135,16 @@ absl::Status Domain::TakeSpare(absl::string_view operation, size_t count,
 }
 
 bool Domain::TakesPage(Pfn pfn, absl::string_view data) const {
-  return contents_.TakesPage(Mfn(list_->Lookup(pfn).Number()), data);
+  return contents_.TakesPage(Mfn(words_->Lookup(pfn).Number()), data);
 }
 
 bool Domain::HasContent(Pfn pfn) const {
-  return contents_.Find(Mfn(list_->Lookup(pfn).Number())) != nullptr;
+  return contents_.Find(Mfn(words_->Lookup(pfn).Number())) != nullptr;
 }
 
 void Domain::WriteContent(Pfn pfn, uint64_t offset, absl::string_view data,
                           std::vector<PagePtr>& spare) {
-  contents_.Write(Mfn(list_->Lookup(pfn).Number()), offset, data, spare);
+  contents_.Write(Mfn(words_->Lookup(pfn).Number()), offset, data, spare);
   dirty_.Mark({pfn, PageCount(1)});
 }
 

@@ -17,7 +17,7 @@ absl::StatusOr<LiveGuest> Domain::StartLogDirty(absl::string_view operation) {
   dirty_.Enable();
   return LiveGuest{.arch = abi_->arch,
                    .last_pfn = list_->last_pfn(),
-                   .generation = list_->generation(),
+                   .generation = words_->generation(),
                    .pages = current_ - unmapped_frames_.size()};
 }
 
@@ -33,7 +33,7 @@ absl::Status Domain::CheckNotMigrating(absl::string_view operation) const {
 absl::StatusOr<DirtyPages> Domain::CleanLogDirty() {
   absl::MutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  return DirtyPages{dirty_.Clean(), list_->generation()};
+  return DirtyPages{dirty_.Clean(), words_->generation()};
 }
 
 PageCount Domain::PeekLogDirty() const {

@@ -35,7 +35,7 @@ absl::StatusOr<RangeChange> Domain::MarkIdentity(Pfn start, Pfn end,
 }
 
 PageCount Domain::PagesStillToBoot() const {
-  const PageCount known = boot_pages_ - list_->structure().size();
+  const PageCount known = boot_pages_ - structure().size();
   // On PAE private leaves reuse the builder's pages.  If marks make the last
   // one shared, the room to balloon behind it splits it again, for a page of
   // its own.
@@ -46,7 +46,7 @@ PageCount Domain::PagesStillToBoot() const {
 }
 
 absl::StatusOr<PfnExtent> Domain::IdentityRange(Pfn start, Pfn end) const {
-  const Pfn list_end = list_->p2m_size();
+  const Pfn list_end = words_->size();
   if (start > end) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -81,13 +81,13 @@ absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
                                      "name at least one",
                                      id_.value(), pfns.first.value()));
   }
-  if (!FitsWithin(pfns.first, pfns.count, list_->p2m_size())) {
+  if (!FitsWithin(pfns.first, pfns.count, words_->size())) {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
         absl::StrFormat("domain %d: set p2m of %d pfns from 0x%x: the p2m area "
                         "ends at pfn 0x%x",
                         id_.value(), pfns.count.value(), pfns.first.value(),
-                        list_->p2m_size().value()));
+                        words_->size().value()));
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Overwritten under,
                             CheckOverwrite("set p2m", pfns, policy, stop));
@@ -103,7 +103,7 @@ absl::StatusOr<RangeChange> Domain::SetRange(PfnExtent pfns, P2mClass p2m_class,
 absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
     absl::string_view operation, PfnExtent pfns, RamPolicy policy,
     StopCheck stop) const {
-  if (list_->structure().Intersects(pfns)) {
+  if (structure().Intersects(pfns)) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
         absl::StrFormat(
@@ -223,11 +223,10 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
                                                 const P2mList::RangeFill& fill,
                                                 const Overwritten& under,
                                                 RamPolicy policy) {
-  const PageCount structure_before = list_->structure().size();
+  const PageCount structure_before = structure().size();
   if (state_ == DomainState::kBuilt) {
     free_pages_.Remove(pfns);
-    SIMVISOR_RETURN_IF_ERROR(
-        list_->SetRangeIdentity(pfns.first, pfns.end()).status());
+    built_->MarkIdentity(pfns.first, pfns.end());
   } else {
     SIMVISOR_RETURN_IF_ERROR(PrepareRange(pfns, fill));
     SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
@@ -235,7 +234,7 @@ absl::StatusOr<RangeChange> Domain::CommitRange(PfnExtent pfns,
   dirty_.Mark(pfns);
   RangeChange change;
   change.marked = pfns.count;
-  change.p2m_pages = list_->structure().size() - structure_before;
+  change.p2m_pages = structure().size() - structure_before;
   if (policy == RamPolicy::kRelease) {
     const PageCount before = current_;
     for (absl::Span<const MfnExtent> rest = under.frames; !rest.empty();
@@ -275,7 +274,7 @@ absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
   }
   absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  for (const uint64_t pfn : pfns) words.push_back(list_->Lookup(Pfn(pfn)));
+  for (const uint64_t pfn : pfns) words.push_back(words_->Lookup(Pfn(pfn)));
   return absl::OkStatus();
 }
 
@@ -285,7 +284,7 @@ absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
   const auto translate = [&] {
     for (const uint64_t mfn : mfns) {
       const Pfn candidate = pool_.Lookup(Mfn(mfn)).first_pfn;
-      answers.push_back(MfnToPfn(*list_, Mfn(mfn), candidate));
+      answers.push_back(MfnToPfn(*words_, Mfn(mfn), candidate));
     }
     return absl::OkStatus();
   };
@@ -312,17 +311,19 @@ absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
                         "before it starts; swap the ends",
                         id_.value(), start.value(), end.value()));
   }
-  if (start >= list_->p2m_size()) {
+  if (start >= words_->size()) {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
         absl::StrFormat("domain %d: list p2m from pfn 0x%x on: the list ends "
                         "at pfn 0x%x",
-                        id_.value(), start.value(), list_->p2m_size().value()));
+                        id_.value(), start.value(), words_->size().value()));
   }
-  end = std::min(end, list_->p2m_size());
-  *generation = list_->generation();
+  end = std::min(end, words_->size());
+  *generation = words_->generation();
   for (size_t n = 0; n < max_runs && start < end; ++n) {
-    runs.push_back(list_->RunAt(start, end, view, merge));
+    // In the builder's list every word has a place of its own.
+    runs.push_back(list_ != nullptr ? list_->RunAt(start, end, view, merge)
+                                    : words_->RunAt(start, end, merge));
     start = runs.back().pfns.end();
   }
   return start;
@@ -332,7 +333,9 @@ absl::StatusOr<P2mReport> Domain::Summary() const {
   absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   P2mReport report;
-  report.summary = list_->Summary();
+  report.summary = list_ != nullptr     ? list_->Summary()
+                   : built_.has_value() ? built_->Summary()
+                                        : CountWords(*words_);
   report.remapped = remapped_;
   report.released = released_;
   return report;
@@ -351,7 +354,7 @@ absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
   found.root = *root;
   found.max_pfn = list_->last_pfn();
   found.abi = abi_;
-  found.generation = list_->generation();
+  found.generation = words_->generation();
   return found;
 }
 

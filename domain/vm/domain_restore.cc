@@ -190,12 +190,13 @@ absl::StatusOr<std::shared_ptr<Domain>> Domain::PlanIncoming(Params params,
                                                              Pfn end,
                                                              FramePool& pool) {
   const Abi& abi = AbiOf(params.spec.arch);
-  SIMVISOR_ASSIGN_OR_RETURN(
-      ListOverWords list,
-      ListOverWords::Create(abi, end, params.spec.p2m, params.faults));
-  list->ExpectImage(end);
+  const uint64_t leaf = abi.leaf_span();
+  const Pfn list_end((end.value() + leaf - 1) / leaf * leaf);
+  SIMVISOR_ASSIGN_OR_RETURN(std::unique_ptr<P2mWords> words,
+                            P2mWords::Create(abi, list_end, params.faults));
+  words->Resize(list_end);
   return std::shared_ptr<Domain>(new Domain(
-      std::move(params), MemorySetup(), PageCount(0), std::move(list), pool));
+      std::move(params), MemorySetup(), PageCount(0), std::move(words), pool));
 }
 
 absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
@@ -209,7 +210,7 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
       const PageCount done =
           pool_.Populate(received.claim, id_, next,
                          [this](Pfn pfn, absl::Span<const MfnExtent> frames) {
-                           list_->StoreFrames(pfn, frames);
+                           words_->StoreFrames(pfn, frames);
                          });
       current_ += done;
       at += done;
@@ -221,7 +222,7 @@ absl::Status Domain::TakeIn(const PfnSet& pages, ReceivedPages& received,
   // The domain's lock is held while the pages are handed over.
   received.contents.TakeAll(
       [this](uint64_t pfn, PagePtr page) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        const P2mWord word = list_->Lookup(Pfn(pfn));
+        const P2mWord word = words_->Lookup(Pfn(pfn));
         if (word.Class() != P2mClass::kRam) return;
         contents_.Put(Mfn(word.Number()), std::move(page));
       });
@@ -232,7 +233,9 @@ absl::Status Domain::AdoptForeignKernel(absl::Span<const uint64_t> leaves,
                                         uint32_t vcpus, StopCheck stop) {
   const ChangeLock lock(this);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
-  SIMVISOR_RETURN_IF_ERROR(list_->AdoptBuilderPages(leaves, stop));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      BuilderList built, BuilderList::OfForeignKernel(*words_, leaves, stop));
+  built_.emplace(std::move(built));
   vcpus_ = std::max(vcpus_, vcpus);
   absl::MutexLock affinity_lock(&affinity_mu_);
   affinities_.Grow(vcpus_);
@@ -288,7 +291,12 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
       P2mList::Restore(*abi_, params.spec.p2m,
                        WordsOf(params.spec, planned.ram, end), in, faults_));
   planned.guest.reset(new Domain(std::move(params), MemorySetup(), PageCount(0),
-                                 std::move(list), pool_));
+                                 std::move(list.words), pool_));
+  {
+    Domain* const guest = planned.guest.get();
+    absl::MutexLock lock(&guest->mu_);
+    guest->list_ = std::move(list.list);
+  }
   SIMVISOR_RETURN_IF_ERROR(planned.guest->DecodeGuest(
       in, version, notes, noted.target, planned.ram, stop));
   return planned;
@@ -306,7 +314,7 @@ Domain::Limits Domain::DecodeLimits(StateReader& in) const {
 }
 
 absl::Status Domain::GiveFrames(Domain& guest, StopCheck stop) const {
-  return guest.list_->TakeFrames(*list_, stop);
+  return CopyFrames(*words_, *guest.words_, stop);
 }
 
 void Domain::HandOver(Domain& guest, absl::Span<const Pfn> record_pages,
@@ -315,7 +323,7 @@ void Domain::HandOver(Domain& guest, absl::Span<const Pfn> record_pages,
   guest.TakeOver(*this, record_pages);
   if (arrival == Arrival::kHeld) guest.Hold();
   // All that it had is the guest's.
-  list_->ClearFrames({Pfn(0), list_->p2m_size() - Pfn(0)});
+  words_->Fill({Pfn(0), words_->size() - Pfn(0)}, RangeFill::Missing());
   dying_.store(true, std::memory_order_release);
   state_ = DomainState::kDying;
   gave_all_back_.store(true, std::memory_order_release);
@@ -363,8 +371,9 @@ absl::Status Domain::DecodeGuest(StateReader& in, uint64_t version,
   DecodeBalloon(in, version, target);
   if (abi_->arch == Arch::kX86_32Pae && in.ok()) {
     MakeAddressSpaces();
-    address_spaces_->Decode(in, end, [this, &free](Pfn page) {
-      return IsPlainRam(*list_, {page, PageCount(1)}) && !free.Contains(page);
+    const P2mList& list = *list_;
+    address_spaces_->Decode(in, end, [&list, &free](Pfn page) {
+      return IsPlainRam(list, {page, PageCount(1)}) && !free.Contains(page);
     });
   }
   if (in.ok() && !in.done()) DecodeLoad(in, free);
@@ -379,11 +388,11 @@ absl::Status Domain::DecodeGuest(StateReader& in, uint64_t version,
 void Domain::DecodeBalloon(StateReader& in, uint64_t version,
                            PageCount target) {
   const bool first = version == kFirstNotesVersion;
-  balloon_.Decode(in, list_->last_pfn(),
-                  first ? std::nullopt : std::optional(driver_.batch()),
-                  [this](PfnExtent pfns) {
-                    return IsOf(*list_, P2mClass::kMissing, pfns);
-                  });
+  const P2mList& list = *list_;
+  balloon_.Decode(
+      in, list_->last_pfn(),
+      first ? std::nullopt : std::optional(driver_.batch()),
+      [&list](PfnExtent pfns) { return IsOf(list, P2mClass::kMissing, pfns); });
   const BalloonDriver::Restored restored = {
       .pages = current_,
       .target = target,
@@ -458,7 +467,7 @@ void Domain::DropKernelPages(absl::Span<const Pfn> record_pages) {
   // Their content follows from the kernel's state.
   PfnSet pages;
   for (const Pfn pfn : record_pages) pages.Add({pfn, PageCount(1)});
-  list_->structure().ForEach([&](PfnExtent pfns) { pages.Add(pfns); });
+  structure().ForEach([&](PfnExtent pfns) { pages.Add(pfns); });
   if (address_spaces_ != nullptr) {
     address_spaces_->ForEachPage([&](PfnExtent pfns) { pages.Add(pfns); });
   }

@@ -193,15 +193,15 @@ absl::StatusOr<Pfn> Domain::ReadForImage(PfnExtent pfns, size_t max_runs,
 ImageRun Domain::RunForImage(Pfn at, Pfn end) const {
   ImageRun run;
   run.pfns = ExtentBetween(at, end);
-  if (at >= list_->p2m_size()) return run;
-  const P2mRun words = list_->RunAt(at, std::min(end, list_->p2m_size()),
-                                    P2mView::kResolved, RunMerge::kByFrame);
+  if (at >= words_->size()) return run;
+  const P2mRun words =
+      words_->RunAt(at, std::min(end, words_->size()), RunMerge::kByFrame);
   run.pfns = words.pfns;
   if (words.word.Class() != P2mClass::kRam) return run;
   // Up to the first page that holds something.
   const Mfn first(words.word.Number());
   const Mfn written = contents_.FirstIn({first, words.pfns.count});
-  Pfn next = std::min(list_->structure().NextFrom(at), words.pfns.end());
+  Pfn next = std::min(structure().NextFrom(at), words.pfns.end());
   if (address_spaces_ != nullptr) {
     next = std::min(next, address_spaces_->NextPageFrom(at));
   }
@@ -224,7 +224,7 @@ ImageRun Domain::RunForImage(Pfn at, Pfn end) const {
 }
 
 int Domain::TableLevel(Pfn pfn) const {
-  const int level = list_->TableLevel(pfn);
+  const int level = list_ == nullptr ? 0 : list_->TableLevel(pfn);
   if (level > 0 || address_spaces_ == nullptr) return level;
   return address_spaces_->TableLevel(pfn);
 }
@@ -234,7 +234,8 @@ absl::StatusOr<std::vector<Pfn>> Domain::LeafPages(uint64_t first,
   absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckAlive());
   std::vector<Pfn> pages;
-  const uint64_t end = list_->p2m_size().value() / abi_->leaf_span();
+  if (list_ == nullptr) return pages;
+  const uint64_t end = words_->size().value() / abi_->leaf_span();
   for (uint64_t leaf = first; leaf < end && pages.size() < most; ++leaf) {
     pages.push_back(list_->LeafPageAt(leaf));
   }

@@ -23,7 +23,7 @@ void P2mOperations::Compare(absl::string_view what, uint64_t list,
 }
 
 void P2mOperations::CompareWord(uint64_t pfn) {
-  const P2mWord list = list_->Lookup(Pfn(pfn));
+  const P2mWord list = list_.Lookup(Pfn(pfn));
   const P2mWord model = model_->Lookup(pfn);
   if (list != model) Differ("word", pfn, list.ToString(), model.ToString());
   if (!model_->relocated() || pfn >= model_->size()) return;
@@ -48,23 +48,25 @@ void P2mOperations::ExpectError(absl::string_view what,
 }
 
 void P2mOperations::CompareStructure() {
+  Compare("relocated", list_.list != nullptr, model_->relocated());
+  Compare("pages left", source_.left, left_);
+  Compare("pages of the list", list_.structure().size().value(),
+          model_->Pages());
+  Compare("p2m_size", list_.words->size().value(), model_->size());
+  Compare("max_pfn", list_.max_pfn().value(), model_->max_pfn());
+  Compare("last_pfn", list_.last_pfn().value(), model_->last_pfn());
+  Compare("generation", list_.words->generation(), model_->generation());
+  if (!model_->relocated()) return;
   const absl::Status status = list_->CheckInvariants();
   if (!status.ok()) Differ("invariants", 0, status.ToString(), "OK");
-  Compare("pages left", source_.left, left_);
-  Compare("pages of the list", list_->structure().size().value(),
-          model_->Pages());
-  Compare("p2m_size", list_->p2m_size().value(), model_->size());
-  Compare("max_pfn", list_->max_pfn().value(), model_->max_pfn());
-  Compare("last_pfn", list_->last_pfn().value(), model_->last_pfn());
-  Compare("generation", list_->generation(), model_->generation());
   Compare("fresh for tools", list_->tools_fresh(), model_->tools_fresh());
 }
 
 void P2mOperations::CompareEverything() {
-  const Pfn end = list_->p2m_size();
+  const Pfn end = list_.words->size();
   for (Pfn at(0); at < end && !difference_.has_value();) {
     const P2mRun run =
-        list_->RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
+        list_.RunAt(at, end, P2mView::kResolved, RunMerge::kByFrame);
     CompareRun(run);
     at = run.pfns.end();
   }
@@ -93,7 +95,7 @@ void P2mOperations::CompareRun(const P2mRun& run) {
 }
 
 void P2mOperations::CompareSummary() {
-  const P2mSummary list = list_->Summary();
+  const P2mSummary list = list_.Summary();
   const P2mSummary model = model_->Summary();
   Compare("RAM words", list.ram, model.ram);
   Compare("identity words", list.identity, model.identity);

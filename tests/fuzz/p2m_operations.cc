@@ -48,17 +48,17 @@ std::optional<std::string> P2mOperations::Run() {
 void P2mOperations::BuildList() {
   const uint64_t mids = 1 + (bytes_.Byte() >> 3) % 3;
   capacity_ = mids * abi_.mid_span();
-  list_ = *ListOverWords::Create(abi_, Pfn(capacity_), options_);
+  list_ = TestList::Make(abi_, Pfn(capacity_), options_);
   model_ = std::make_unique<P2mListModel>(abi_, options_);
   LimitPages();
   const uint64_t pages = 1 + bytes_.Below(6 * abi_.leaf_span());
-  const absl::Status built = list_->Build(PageCount(pages), source_);
+  const absl::Status built = list_.Build(PageCount(pages), source_);
   const bool wanted = model_->Build(pages, &left_);
   Compare("built", built.ok(), wanted);
   Compare("pages left", source_.left, left_);
   unfit_ = !wanted;
   if (unfit_) return;
-  list_->StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
+  list_.StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
   model_->SetRange(0, pages, Fill::Ram(Mfn(5000)), &left_);
 }
 
@@ -107,10 +107,10 @@ void P2mOperations::StoreOrClear() {
   range.count = PageCount(count);
   Fill fill = Fill::Missing();
   if (bytes_.Byte() % 2 == 0) {
-    list_->ClearFrames(range);
+    list_.ClearFrames(range);
   } else {
     fill = Fill::Ram(Mfn(bytes_.Number(3)));
-    list_->StoreFrames(range.first, {fill.first_mfn, range.count});
+    list_.StoreFrames(range.first, {fill.first_mfn, range.count});
   }
   model_->SetRange(range.first.value(), count, fill, &left_);
 }
@@ -119,23 +119,19 @@ void P2mOperations::MarkIdentity() {
   const uint64_t start = PickPfn();
   const uint64_t end =
       bytes_.Byte() % 8 == 0 ? PickPfn() : start + bytes_.Number(2);
-  const auto marked = list_->SetRangeIdentity(Pfn(start), Pfn(end));
-  if (model_->relocated()) {
-    ExpectError("identity after relocation", marked.status(),
-                Code::kFailedPrecondition);
-    return;
-  }
-  Compare("words marked", marked.ok() ? marked->value() : ~uint64_t{0},
+  if (model_->relocated()) return;  // only the builder's list can be marked
+  Compare("words marked",
+          list_.built->MarkIdentity(Pfn(start), Pfn(end)).value(),
           model_->SetRangeIdentity(start, end));
 }
 
 void P2mOperations::ChangeExtra() {
   const PfnExtent extra = PickExtra();
   if (bytes_.Byte() % 4 == 0) {
-    list_->RemoveExtraRegion(extra);
+    list_.built->RemoveExtraRegion(extra);
     model_->RemoveExtra(extra.first.value(), extra.end().value());
   } else {
-    list_->AddExtraRegion(extra);
+    list_.built->AddExtraRegion(extra);
     model_->AddExtra(extra.first.value(), extra.end().value());
   }
 }
@@ -143,10 +139,10 @@ void P2mOperations::ChangeExtra() {
 void P2mOperations::Relocate() {
   const uint64_t limit =
       bytes_.Byte() % 2 == 0 ? 0 : bytes_.Below(capacity_ + 1);
-  const uint64_t announced = list_->PagesToBoot(Pfn(limit)).value();
+  const uint64_t announced = list_.PagesToBoot(Pfn(limit)).value();
   const uint64_t pages = model_->Pages();
   const uint64_t before = left_;
-  const absl::Status status = list_->Relocate(Pfn(limit), source_);
+  const absl::Status status = list_.Relocate(Pfn(limit), source_);
   const bool wanted = model_->Relocate(limit, &left_);
   Compare("relocated", status.ok(), wanted);
   unfit_ = !wanted;
@@ -170,9 +166,13 @@ void P2mOperations::Publish() {
 void P2mOperations::TrySetOne() {
   const uint64_t pfn = PickPfn();
   const P2mWord word = PickWord(pfn);
-  // The builder's words are all stored, so only what the ABI can hold may be.
+  // Words are stored as they are, so only what the ABI can hold may be.
   if (!word.FitsAbi(abi_)) return;
-  Compare("tried", list_->TrySet(Pfn(pfn), word), model_->TrySet(pfn, word));
+  if (model_->relocated()) {
+    Compare("tried", list_->TrySet(Pfn(pfn), word), model_->TrySet(pfn, word));
+  } else if (model_->TrySet(pfn, word) && pfn < model_->size()) {
+    list_.words->Store(Pfn(pfn), word);
+  }
   CompareWord(pfn);
 }
 
@@ -286,7 +286,9 @@ void P2mOperations::LookUp() {
   const uint64_t pfn = PickPfn();
   CompareWord(pfn);
   if (pfn >= model_->size()) return;
-  const std::string raw = list_->Raw(Pfn(pfn)).ToString();
+  const P2mWord stored =
+      model_->relocated() ? list_->Raw(Pfn(pfn)) : list_.Lookup(Pfn(pfn));
+  const std::string raw = stored.ToString();
   const std::string wanted = model_->Word(pfn, P2mView::kRaw).ToString();
   if (raw != wanted) Differ("stored word", pfn, raw, wanted);
 }
@@ -298,7 +300,7 @@ void P2mOperations::Dump() {
   const RunMerge merge = kind & 2 ? RunMerge::kByClass : RunMerge::kByFrame;
   const Pfn end = std::min(range.end(), range.first + PageCount(5000));
   for (Pfn at = range.first; at < end && !difference_.has_value();) {
-    const P2mRun run = list_->RunAt(at, end, view, merge);
+    const P2mRun run = list_.RunAt(at, end, view, merge);
     const P2mRun wanted = model_->RunAt(at.value(), end.value(), view, merge);
     if (run.word != wanted.word) {
       Differ("run", at.value(), run.word.ToString(), wanted.word.ToString());
@@ -313,15 +315,18 @@ void P2mOperations::Dump() {
 void P2mOperations::Render() {
   const uint64_t skip = bytes_.Byte();
   std::vector<Pfn> pages;
-  list_->structure().ForEach([&](PfnExtent extent) {
+  list_.structure().ForEach([&](PfnExtent extent) {
     for (Pfn page = extent.first; page < extent.end() && pages.size() <= skip;
          page += PageCount(1)) {
       pages.push_back(page);
     }
   });
-  const auto use = list_->structure().Find(pages.back());
+  const auto use = list_.structure().Find(pages.back());
   std::vector<char> page(kPageSize);
-  Compare("rendered", list_->RenderPage(pages.back(), absl::MakeSpan(page)),
+  Compare("rendered",
+          model_->relocated()
+              ? list_->RenderPage(pages.back(), absl::MakeSpan(page))
+              : list_.built->Render(pages.back(), absl::MakeSpan(page)),
           true);
   const bool words =
       use->role == PageRole::kLeaf ||

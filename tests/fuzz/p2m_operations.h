@@ -23,6 +23,7 @@
 #include "tests/fuzz/byte_reader.h"
 #include "tests/support/limited_pages.h"
 #include "tests/support/p2m_list_model.h"
+#include "tests/support/p2m_pages.h"
 
 namespace simvisor {
 
@@ -90,7 +91,7 @@ class P2mOperations {
   const Abi& abi_;
   const P2mOptions options_;
   LimitedPages source_;
-  ListOverWords list_;
+  TestList list_;
   std::unique_ptr<P2mListModel> model_;
   uint64_t left_ = ~uint64_t{0};  // of the model
   uint64_t capacity_ = 0;

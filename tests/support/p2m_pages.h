@@ -8,9 +8,15 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <utility>
 
+#include "absl/status/status.h"
+#include "domain/p2m/builder_list.h"
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_words.h"
 #include "domain/p2m/page_source.h"
+#include "domain/p2m/relocation_plan.h"
 #include "gtest/gtest.h"
 
 namespace simvisor {
@@ -36,15 +42,76 @@ class PagesFrom : public PageSource {
   PageCount returned_;
 };
 
+// Words and the list over them, which is the builder's and then the kernel's.
+struct TestList {
+  P2mOptions options;
+  std::unique_ptr<P2mWords> words;
+  std::optional<BuilderList> built;  // until it is relocated
+  std::unique_ptr<P2mList> list;     // afterwards
+
+  // Neither list yet.
+  static TestList Make(const Abi& abi, Pfn capacity,
+                       const P2mOptions& options = {}) {
+    TestList made;
+    made.options = options;
+    auto words = P2mWords::Create(abi, capacity);
+    EXPECT_TRUE(words.ok());
+    made.words = *std::move(words);
+    return made;
+  }
+
+  absl::Status Build(PageCount pages, PageSource& source) {
+    auto made = BuilderList::Build(*words, pages, source);
+    if (made.ok()) built.emplace(*std::move(made));
+    return made.status();
+  }
+  PageCount PagesToBoot(Pfn limit) const {
+    return RelocationPlan(*built, options, limit).PagesToBoot();
+  }
+  absl::Status Relocate(Pfn limit, PageSource& source) {
+    auto made = P2mList::Relocate(*std::exchange(built, std::nullopt), options,
+                                  limit, source);
+    if (made.ok()) list = *std::move(made);
+    return made.status();
+  }
+
+  // In either phase.
+  void StoreFrames(Pfn first, MfnExtent frames) {
+    words->Fill({first, frames.count}, RangeFill::Ram(frames.first));
+  }
+  void ClearFrames(PfnExtent pfns) { words->Fill(pfns, RangeFill::Missing()); }
+  P2mWord Lookup(Pfn pfn) const {
+    return list != nullptr ? list->Lookup(pfn) : built->Lookup(pfn);
+  }
+  P2mRun RunAt(Pfn pfn, Pfn end, P2mView view, RunMerge merge) const {
+    return list != nullptr ? list->RunAt(pfn, end, view, merge)
+                           : words->RunAt(pfn, end, merge);
+  }
+  P2mSummary Summary() const {
+    return list != nullptr ? list->Summary() : built->Summary();
+  }
+  const StructurePages& structure() const {
+    return list != nullptr ? list->structure() : built->pages();
+  }
+  Pfn max_pfn() const {
+    return list != nullptr ? list->p2m_size() : built->max_pfn();
+  }
+  Pfn last_pfn() const {
+    return list != nullptr ? list->last_pfn() : built->end();
+  }
+
+  // REQUIRES: relocated.
+  P2mList* operator->() const { return list.get(); }
+  P2mList& operator*() const { return *list; }
+};
+
 // A list of `pages` RAM words, pfn at mfn base + pfn, before relocation.
-inline ListOverWords BuiltList(const Abi& abi, uint64_t pages, uint64_t base,
-                               PageSource& source,
-                               const P2mOptions& options = {}) {
-  auto list = ListOverWords::Create(abi, Pfn(8 * abi.mid_span()), options);
-  EXPECT_TRUE(list.ok());
-  EXPECT_TRUE((*list)->Build(PageCount(pages), source).ok());
-  (*list)->StoreFrames(Pfn(0), {Mfn(base), PageCount(pages)});
-  return *std::move(list);
+inline TestList BuiltList(const Abi& abi, uint64_t pages, uint64_t base,
+                          PageSource& source, const P2mOptions& options = {}) {
+  TestList list = TestList::Make(abi, Pfn(8 * abi.mid_span()), options);
+  EXPECT_TRUE(list.Build(PageCount(pages), source).ok());
+  list.StoreFrames(Pfn(0), {Mfn(base), PageCount(pages)});
+  return list;
 }
 
 }  // namespace simvisor

@@ -39,10 +39,7 @@ Json Refusal(const absl::Status& status) {
     case absl::StatusCode::kOutOfRange:
       return "crash: alloc-entry past the end of the area";
     case absl::StatusCode::kFailedPrecondition:
-      return status.message().find("foreign") != absl::string_view::npos
-                 ? "crash: foreign mapping at migration"
-                 : "crash: identity ranges can only be marked before "
-                   "relocation";
+      return "crash: foreign mapping at migration";
     default:
       return std::string(status.ToString());
   }
@@ -67,7 +64,7 @@ void ListReplay::AddWordsTo(Operations& operations) {
 }
 
 Json ListReplay::Lookup(const Json& step) {
-  const P2mWord word = list_->Lookup(PfnAt(step, "pfn"));
+  const P2mWord word = list_.Lookup(PfnAt(step, "pfn"));
   return {{"flagged", Hex(word.ToAbi(abi_))},
           {"word", word.ToString()},
           {"pfn_to_mfn", word.is_invalid() ? "INVALID" : Hex(word.Number())}};
@@ -164,7 +161,7 @@ Json ListReplay::MfnToPfnOp(const Json& step) {
   const auto entry = m2p_.find(mfn);
   const Pfn candidate =
       mfn < nr_m2p && entry != m2p_.end() ? entry->second : Pfn::None();
-  const MfnTranslation found = MfnToPfn(*list_, Mfn(mfn), candidate);
+  const MfnTranslation found = MfnToPfn(*list_.words, Mfn(mfn), candidate);
   const auto number = [](Pfn pfn) {
     return pfn.is_none() ? Json("none") : Json(Hex(pfn.value()));
   };

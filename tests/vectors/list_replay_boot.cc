@@ -1,6 +1,8 @@
 // A list from its builder to its tree, and its migration.
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -43,8 +45,10 @@ void ListReplay::AddBootTo(Operations& operations) {
 }
 
 void ListReplay::NewList() {
-  list_ = *ListOverWords::Create(abi_, kCapacity);
+  list_ = TestList::Make(abi_, kCapacity);
   source_ = LimitedSource();
+  // Of no pages, so that there is one.
+  EXPECT_TRUE(list_.Build(PageCount(0), source_).ok());
   m2p_.clear();
   epoch_ = 0;
 }
@@ -71,35 +75,36 @@ Json ListReplay::Constants(const Json&) {
 Json ListReplay::Boot(const Json& step) {
   NewList();
   const PageCount nr_pages(step["nr_pages"].get<uint64_t>());
-  EXPECT_TRUE(list_->Build(nr_pages, source_).ok());
+  EXPECT_TRUE(list_.Build(nr_pages, source_).ok());
   const Mfn base(step.value("mfn_base", kDefaultMfnBase));
-  list_->StoreFrames(Pfn(0), {base, nr_pages});
+  list_.StoreFrames(Pfn(0), {base, nr_pages});
   for (const Json& hole : step.value("holes", Json::array())) {
-    list_->ClearFrames(ExtentBetween(Pfn(hole[0].get<uint64_t>()),
-                                     Pfn(hole[1].get<uint64_t>())));
+    list_.ClearFrames(ExtentBetween(Pfn(hole[0].get<uint64_t>()),
+                                    Pfn(hole[1].get<uint64_t>())));
   }
-  return {{"p2m_size", list_->p2m_size().value()},
-          {"max_p2m_pfn", list_->max_pfn().value()}};
+  return {{"p2m_size", list_.words->size().value()},
+          {"max_p2m_pfn", list_.max_pfn().value()}};
 }
 
 Json ListReplay::AddExtra(const Json& step) {
-  list_->AddExtraRegion(
+  list_.built->AddExtraRegion(
       ExtentBetween(PfnAt(step, "start"), PfnAt(step, "end")));
-  return {{"max_p2m_pfn", list_->max_pfn().value()}};
+  return {{"max_p2m_pfn", list_.max_pfn().value()}};
 }
 
 Json ListReplay::SetRangeIdentity(const Json& step) {
-  const auto marked =
-      list_->SetRangeIdentity(PfnAt(step, "start"), PfnAt(step, "end"));
-  if (!marked.ok()) return Refusal(marked.status());
-  return marked->value();
+  if (!list_.built.has_value()) {
+    return "crash: identity ranges can only be marked before relocation";
+  }
+  return list_.built->MarkIdentity(PfnAt(step, "start"), PfnAt(step, "end"))
+      .value();
 }
 
 Json ListReplay::Relocate(const Json& step) {
   const uint64_t before = source_.taken();
   const Pfn limit(step.value("limit_pfns", uint64_t{0}));
-  const uint64_t expected = list_->PagesToBoot(limit).value();
-  EXPECT_TRUE(list_->Relocate(limit, source_).ok());
+  const uint64_t expected = list_.PagesToBoot(limit).value();
+  EXPECT_TRUE(list_.Relocate(limit, source_).ok());
   const uint64_t taken = source_.taken() - before;
   // What a first build of the tree will take was counted as well.
   const uint64_t tree =
@@ -133,9 +138,12 @@ Json ListReplay::BootPv(const Json& step) {
 Json ListReplay::BootPlanned(PageCount nr_pages, const MemorySetup& setup,
                              Pfn limit) {
   const uint64_t needed = PagesToBoot(abi_, nr_pages, setup, limit)->value();
-  EXPECT_TRUE(list_->Build(nr_pages, source_).ok());
-  list_->StoreFrames(Pfn(0), {Mfn(kDefaultMfnBase), nr_pages});
-  EXPECT_TRUE(BootGuest(*list_, setup, limit, source_).ok());
+  EXPECT_TRUE(list_.Build(nr_pages, source_).ok());
+  list_.StoreFrames(Pfn(0), {Mfn(kDefaultMfnBase), nr_pages});
+  auto booted = BootGuest(*std::exchange(list_.built, std::nullopt), setup, {},
+                          limit, source_);
+  EXPECT_TRUE(booted.ok());
+  list_.list = std::move(booted->list);
   EXPECT_EQ(source_.taken(), needed);
   PageCount left;
   for (const auto& [first, end] : list_->extra_regions().extents()) {

@@ -94,9 +94,9 @@ Json ListReplay::Dump(P2mView view) const {
   Json lines = Json::array();
   std::string last_class;
   Pfn start;
-  for (Pfn at(0); at < list_->p2m_size();) {
+  for (Pfn at(0); at < list_.words->size();) {
     const P2mRun run =
-        list_->RunAt(at, list_->p2m_size(), view, RunMerge::kByClass);
+        list_.RunAt(at, list_.words->size(), view, RunMerge::kByClass);
     const bool foreign = run.word.Class() == P2mClass::kForeign;
     const std::string name(
         P2mClassName(foreign ? P2mClass::kRam : run.word.Class()));
@@ -116,7 +116,7 @@ Json ListReplay::DumpRaw(const Json&) { return Dump(P2mView::kRaw); }
 Json ListReplay::DumpResolved(const Json&) { return Dump(P2mView::kResolved); }
 
 Json ListReplay::Summary(const Json&) {
-  const P2mSummary s = list_->Summary();
+  const P2mSummary s = list_.Summary();
   const uint64_t leaves =
       s.private_leaves + s.missing_leaves + s.identity_leaves;
   const uint64_t mids = s.private_mids + s.missing_mids + s.identity_mids;
@@ -146,6 +146,6 @@ Json ListReplay::Summary(const Json&) {
           {"tools_max_pfn", s.tools_max_pfn}};
 }
 
-Json ListReplay::ToolsMaxPfn(const Json&) { return list_->last_pfn().value(); }
+Json ListReplay::ToolsMaxPfn(const Json&) { return list_.last_pfn().value(); }
 
 }  // namespace simvisor

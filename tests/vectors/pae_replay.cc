@@ -47,11 +47,11 @@ struct PaeGuest {
   explicit PaeGuest(const PaeKernel& kernel)
       : pages(0, uint64_t{1} << 20),
         list(BuiltList(kAbiX86_32Pae, 1000, 0, pages)) {
-    EXPECT_TRUE(list->Relocate(Pfn(0), pages).ok());
+    EXPECT_TRUE(list.Relocate(Pfn(0), pages).ok());
     spaces = std::make_unique<AddressSpaces>("guest", kernel, *list);
   }
   PagesFrom pages;
-  ListOverWords list;
+  TestList list;
   std::unique_ptr<AddressSpaces> spaces;
 };
 

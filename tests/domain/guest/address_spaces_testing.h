@@ -31,7 +31,7 @@ inline absl::Status NoStop() { return absl::OkStatus(); }
 class AddressSpacesTest : public testing::Test {
  protected:
   AddressSpacesTest() {
-    EXPECT_THAT(list_->Relocate(Pfn(kMids * kAbi.mid_span()), list_source_),
+    EXPECT_THAT(list_.Relocate(Pfn(kMids * kAbi.mid_span()), list_source_),
                 IsOk());
     EXPECT_THAT(list_->BuildTree(list_source_), IsOk());
     free_.Return({Pfn(kFirstFree), PageCount(kFreePages)});
@@ -85,8 +85,7 @@ class AddressSpacesTest : public testing::Test {
   }
 
   PagesFrom list_source_{0, kFirstFree};
-  ListOverWords list_ =
-      BuiltList(kAbi, kAbi.mid_span(), kMfnBase, list_source_);
+  TestList list_ = BuiltList(kAbi, kAbi.mid_span(), kMfnBase, list_source_);
   FreePages free_;
   std::unique_ptr<AddressSpaces> spaces_;
 };

@@ -28,18 +28,20 @@ TEST(GuestBootTest, FramesUnderAHoleAnswerAboveTheInitialSizeInOrder) {
                                Ram(5 * kMiB, 32 * kMiB)});
   const MemorySetup setup = Plan(map, 4096);
   PagesFrom pages(300, 900);
-  const auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
-  const auto result = BootGuest(*list, setup, Pfn(0), pages);
+  auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
+  const auto result =
+      BootGuest(*std::move(list.built), setup, {}, Pfn(0), pages);
   ASSERT_TRUE(result.ok());
+  const P2mList& kernels = *result->list;
   ASSERT_EQ(result->moved.size(), 1);
   EXPECT_EQ(result->moved[0].first, Pfn(4096));
   EXPECT_EQ(result->moved[0].frames,
             (MfnExtent{Mfn(kBase + 1024), PageCount(256)}));
-  EXPECT_EQ(list->Lookup(Pfn(1024)), P2mWord::Identity(Pfn(1024)));
-  EXPECT_EQ(list->Lookup(Pfn(4096 + 255)), P2mWord::Ram(Mfn(kBase + 1279)));
+  EXPECT_EQ(kernels.Lookup(Pfn(1024)), P2mWord::Identity(Pfn(1024)));
+  EXPECT_EQ(kernels.Lookup(Pfn(4096 + 255)), P2mWord::Ram(Mfn(kBase + 1279)));
   EXPECT_TRUE(result->released.empty());
-  EXPECT_TRUE(list->extra_regions().empty());
-  EXPECT_TRUE(list->tools_fresh());
+  EXPECT_TRUE(kernels.extra_regions().empty());
+  EXPECT_TRUE(kernels.tools_fresh());
 }
 
 TEST(GuestBootTest, FramesThatFindNoRoomAreGivenBack) {
@@ -47,13 +49,15 @@ TEST(GuestBootTest, FramesThatFindNoRoomAreGivenBack) {
       MakeMap({Ram(0, 12 * kMiB), Reserved(12 * kMiB, 16 * kMiB)});
   const MemorySetup setup = Plan(map, 4096);
   PagesFrom pages(300, 900);
-  const auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
-  const auto result = BootGuest(*list, setup, Pfn(0), pages);
+  auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
+  const auto result =
+      BootGuest(*std::move(list.built), setup, {}, Pfn(0), pages);
   ASSERT_TRUE(result.ok());
+  const P2mList& kernels = *result->list;
   ASSERT_EQ(result->released.size(), 1);
   EXPECT_EQ(result->released[0],
             (MfnExtent{Mfn(kBase + 3072), PageCount(1024)}));
-  EXPECT_EQ(list->Summary().ram, 3072);
+  EXPECT_EQ(kernels.Summary().ram, 3072);
 }
 
 // A hole whose frames move, and room to balloon over several mids behind it.
@@ -83,9 +87,11 @@ TEST(GuestBootTest, PagesToBootIsEnoughAndOneLessIsNot) {
         ASSERT_TRUE(needed.ok());
         for (const uint64_t short_by : {0, 1}) {
           PagesFrom source(2000, 2000 + needed->value() - short_by);
-          const auto list =
-              BuiltList(*abi, pages.value(), kBase, source, options);
-          EXPECT_EQ(BootGuest(*list, setup, Pfn(0), source).ok(), short_by == 0)
+          auto list = BuiltList(*abi, pages.value(), kBase, source, options);
+          EXPECT_EQ(
+              BootGuest(*std::move(list.built), setup, options, Pfn(0), source)
+                  .ok(),
+              short_by == 0)
               << abi->name << " " << static_cast<int>(view) << " "
               << static_cast<int>(room);
         }
@@ -98,14 +104,16 @@ TEST(GuestBootTest, CompactRoomReadsTheSameForFewerPages) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
     const MemorySetup setup = PlanWithRoom(*abi);
     PagesFrom pages[] = {{2000, 100000}, {2000, 100000}};
-    ListOverWords lists[2];
+    TestList lists[2];
     for (const int compact : {0, 1}) {
       const auto room =
           compact ? BalloonRoom::kCompact : BalloonRoom::kFaithful;
       lists[compact] = BuiltList(*abi, 300000, kBase, pages[compact],
                                  {.balloon_room = room});
-      ASSERT_TRUE(
-          BootGuest(*lists[compact], setup, Pfn(0), pages[compact]).ok());
+      auto booted = BootGuest(*std::move(lists[compact].built), setup,
+                              lists[compact].options, Pfn(0), pages[compact]);
+      ASSERT_TRUE(booted.ok());
+      lists[compact].list = std::move(booted->list);
       ASSERT_TRUE(lists[compact]->CheckInvariants().ok());
     }
     ASSERT_EQ(lists[0]->p2m_size(), lists[1]->p2m_size());

@@ -146,17 +146,17 @@ TEST(LibraryExtremesTest, ListsOfAnySizeAreMadeOrRefused) {
   for (const uint64_t size : kExtremes) {
     SCOPED_TRACE(size);
     for (const Abi* const abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
-      const auto list = ListOverWords::Create(*abi, Pfn(size));
-      if (!list.ok()) {
-        EXPECT_THAT(list, Refuses(Code::kResourceExhausted,
-                                  Reason::kHostAddressSpaceExhausted));
+      const auto words = P2mWords::Create(*abi, Pfn(size));
+      if (!words.ok()) {
+        EXPECT_THAT(words, Refuses(Code::kResourceExhausted,
+                                   Reason::kHostAddressSpaceExhausted));
         continue;
       }
       for (const uint64_t pfn : kExtremes) {
-        (*list)->Lookup(Pfn(pfn));
+        (*words)->Lookup(Pfn(pfn));
       }
-      EXPECT_EQ((*list)->p2m_size(), Pfn(0));
-      (*list)->Summary();
+      EXPECT_EQ((*words)->size(), Pfn(0));
+      CountWords(**words);
     }
   }
 }

@@ -16,21 +16,21 @@ class M2pTest : public testing::TestWithParam<const Abi*> {
  protected:
   M2pTest() : pages_(uint64_t{1} << 20, uint64_t{1} << 21) {
     list_ = BuiltList(*GetParam(), 2048, kBase, pages_);
-    EXPECT_TRUE(list_->Relocate(Pfn(0), pages_).ok());
+    EXPECT_TRUE(list_.Relocate(Pfn(0), pages_).ok());
     EXPECT_TRUE(list_->TrySet(Pfn(5), P2mWord::Foreign(Mfn(0x123))));
     EXPECT_TRUE(list_->TrySet(Pfn(6), P2mWord::Invalid()));
     EXPECT_TRUE(list_->TrySet(Pfn(7), P2mWord::Identity(Pfn(0x99))));
   }
 
   void Expect(uint64_t mfn, Pfn candidate, Pfn pfn, Pfn local) {
-    const MfnTranslation got = MfnToPfn(*list_, Mfn(mfn), candidate);
+    const MfnTranslation got = MfnToPfn(*list_.words, Mfn(mfn), candidate);
     EXPECT_EQ(got.pfn.value(), pfn.value()) << mfn;
     EXPECT_EQ(got.local.value(), local.value()) << mfn;
   }
 
   const Pfn none_ = Pfn::None();
   PagesFrom pages_;
-  ListOverWords list_;
+  TestList list_;
 };
 
 TEST_P(M2pTest, CandidateThatTheListConfirmsIsTheDomainsOwn) {

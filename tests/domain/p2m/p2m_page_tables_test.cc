@@ -15,16 +15,15 @@ namespace {
 
 constexpr uint64_t kBase = 0x10000;
 
-ListOverWords LinearList(const Abi& abi, uint64_t pages, uint64_t area,
-                         PageSource& source) {
-  auto list =
-      ListOverWords::Create(abi, Pfn(area), {.tools_view = ToolsView::kLinear});
-  EXPECT_TRUE(list.ok());
-  EXPECT_TRUE((*list)->Build(PageCount(pages), source).ok());
-  (*list)->StoreFrames(Pfn(0), {Mfn(kBase), PageCount(pages)});
-  EXPECT_TRUE((*list)->Relocate(Pfn(area), source).ok());
-  EXPECT_TRUE((*list)->PublishToTools(source).ok());
-  return *std::move(list);
+TestList LinearList(const Abi& abi, uint64_t pages, uint64_t area,
+                    PageSource& source) {
+  TestList list =
+      TestList::Make(abi, Pfn(area), {.tools_view = ToolsView::kLinear});
+  EXPECT_TRUE(list.Build(PageCount(pages), source).ok());
+  list.StoreFrames(Pfn(0), {Mfn(kBase), PageCount(pages)});
+  EXPECT_TRUE(list.Relocate(Pfn(area), source).ok());
+  EXPECT_TRUE(list->PublishToTools(source).ok());
+  return list;
 }
 
 uint64_t Load(const P2mList& list, Mfn frame, uint64_t bytes, uint64_t index) {

@@ -22,39 +22,39 @@ constexpr uint64_t kPages = 5000;
 // Notes what it is told, and how the list looks at that moment.
 class Recorder : public PmdListener {
  public:
-  explicit Recorder(const P2mList& list) : list_(list) {}
+  explicit Recorder(const TestList& list) : list_(list) {}
 
   void PmdsReplaced(uint64_t first_entry,
                     absl::Span<const Pfn> pte_pages) override {
     for (size_t i = 0; i < pte_pages.size(); ++i) {
       entries.push_back(first_entry + i);
-      EXPECT_EQ(list_.PtePageAt(first_entry + i), pte_pages[i]);
+      EXPECT_EQ(list_->PtePageAt(first_entry + i), pte_pages[i]);
     }
-    EXPECT_EQ(list_.generation() % 2, 1u) << "no change is under way";
-    const Pfn first(first_entry * list_.abi().pte_page_span());
-    EXPECT_EQ(list_.Lookup(first), P2mWord::Identity(first))
+    EXPECT_EQ(list_->generation() % 2, 1u) << "no change is under way";
+    const Pfn first(first_entry * list_->abi().pte_page_span());
+    EXPECT_EQ(list_->Lookup(first), P2mWord::Identity(first))
         << "a word was stored before";
   }
 
   std::vector<uint64_t> entries;
 
  private:
-  const P2mList& list_;
+  const TestList& list_;
 };
 
 // One mid with RAM, two whole mids of identity behind it.
 class P2mPmdTest : public testing::TestWithParam<const Abi*> {
  protected:
   P2mPmdTest() {
-    EXPECT_THAT(list_->Relocate(Pfn(3 * abi_.mid_span()), source_), IsOk());
+    EXPECT_THAT(list_.Relocate(Pfn(3 * abi_.mid_span()), source_), IsOk());
     EXPECT_THAT(list_->BuildTree(source_), IsOk());
     list_->SetPmdListener(&recorder_);
   }
 
   const Abi& abi_ = *GetParam();
   PagesFrom source_{1 << 20, 2 << 20};
-  ListOverWords list_ = BuiltList(abi_, kPages, 0x10000, source_);
-  Recorder recorder_{*list_};
+  TestList list_ = BuiltList(abi_, kPages, 0x10000, source_);
+  Recorder recorder_{list_};
   const Pfn in_mid_1_{abi_.mid_span() + 77};
 };
 

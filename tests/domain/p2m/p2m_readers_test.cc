@@ -26,6 +26,7 @@
 #include "tests/domain/p2m/word_history.h"
 #include "tests/support/host_testing.h"
 #include "tests/support/limited_pages.h"
+#include "tests/support/p2m_pages.h"
 #include "tests/support/random_seed.h"
 
 namespace simvisor {
@@ -120,15 +121,12 @@ class ListRound {
  public:
   ListRound(const Abi& abi, uint64_t seed) : abi_(abi), random_(seed) {
     const uint64_t area = 3 * abi_.mid_span();
-    auto list = ListOverWords::Create(abi_, Pfn(area));
-    EXPECT_THAT(list, IsOk());
-    list_ = *std::move(list);
+    list_ = TestList::Make(abi_, Pfn(area));
     const uint64_t pages = abi_.mid_span() / 2 + Pick(abi_.mid_span());
-    EXPECT_THAT(list_->Build(PageCount(pages), source_), IsOk());
-    list_->StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
-    EXPECT_THAT(list_->SetRangeIdentity(Pfn(pages / 4), Pfn(pages / 3)),
-                IsOk());
-    EXPECT_THAT(list_->Relocate(Pfn(area), source_), IsOk());
+    EXPECT_THAT(list_.Build(PageCount(pages), source_), IsOk());
+    list_.StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
+    list_.built->MarkIdentity(Pfn(pages / 4), Pfn(pages / 3));
+    EXPECT_THAT(list_.Relocate(Pfn(area), source_), IsOk());
     EXPECT_THAT(list_->BuildTree(source_), IsOk());
     for (int i = 0; i < kWatched; ++i) watched_.push_back(PickPfn());
     history_ = std::make_unique<WordHistory>(Words());
@@ -259,7 +257,7 @@ class ListRound {
   const Abi& abi_;
   std::mt19937_64 random_;
   YieldingPages source_;
-  ListOverWords list_;
+  TestList list_;
   std::vector<Pfn> watched_;
   std::unique_ptr<WordHistory> history_;
   std::vector<Generation> generations_;

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "tests/support/limited_pages.h"
 #include "tests/support/p2m_list_model.h"
+#include "tests/support/p2m_pages.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
@@ -73,32 +74,30 @@ class ListUnderTest {
 
   void Boot() {
     const uint64_t capacity = 3 * abi_.mid_span();
-    auto list = ListOverWords::Create(abi_, Pfn(capacity));
-    ASSERT_THAT(list, IsOk());
-    list_ = *std::move(list);
+    list_ = TestList::Make(abi_, Pfn(capacity));
     const uint64_t pages = 1 + Pick(5 * kAbiX86_64.mid_span() / 4);
     model_ = std::make_unique<P2mListModel>(abi_);
     uint64_t left = source_.left;
-    ASSERT_THAT(list_->Build(PageCount(pages), source_), IsOk());
+    ASSERT_THAT(list_.Build(PageCount(pages), source_), IsOk());
     ASSERT_TRUE(model_->Build(pages, &left));
-    list_->StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
+    list_.StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
     model_->SetRange(0, pages, Fill::Ram(Mfn(5000)), &left);
-    const uint64_t built = list_->p2m_size().value();
+    const uint64_t built = list_.built->end().value();
     for (int i = 0; i < 8; ++i) {
       const uint64_t first = Pick(built);
       const uint64_t end =
           std::min(built, first + Pick(i < 4 ? 20 : 20 * abi_.leaf_span()));
       if (i % 2 == 0) {
-        list_->ClearFrames(ExtentBetween(Pfn(first), Pfn(end)));
+        list_.ClearFrames(ExtentBetween(Pfn(first), Pfn(end)));
         model_->SetRange(first, end - first, Fill::Missing(), &left);
       } else {
-        ASSERT_THAT(list_->SetRangeIdentity(Pfn(first), Pfn(end)), IsOk());
+        list_.built->MarkIdentity(Pfn(first), Pfn(end));
         model_->SetRangeIdentity(first, end);
       }
     }
-    const PageCount needed = list_->PagesToBoot(Pfn(capacity));
+    const PageCount needed = list_.PagesToBoot(Pfn(capacity));
     const uint64_t before = source_.taken;
-    ASSERT_THAT(list_->Relocate(Pfn(capacity), source_), IsOk());
+    ASSERT_THAT(list_.Relocate(Pfn(capacity), source_), IsOk());
     ASSERT_TRUE(model_->Relocate(capacity, &left));
     const uint64_t builder = abi_.arch == Arch::kX86_64
                                  ? built / abi_.leaf_span()
@@ -223,7 +222,7 @@ class ListUnderTest {
   const Abi& abi_;
   std::mt19937_64 random_;
   LimitedPages source_;
-  ListOverWords list_;
+  TestList list_;
   std::unique_ptr<P2mListModel> model_;
 };
 

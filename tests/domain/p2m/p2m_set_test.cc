@@ -23,7 +23,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
  protected:
   P2mSetTest() : abi_(AbiOf(GetParam())) {
     list_ = BuiltList(abi_, abi_.mid_span(), kBase, source_);
-    EXPECT_THAT(list_->Relocate(Pfn(4 * abi_.mid_span()), source_), IsOk());
+    EXPECT_THAT(list_.Relocate(Pfn(4 * abi_.mid_span()), source_), IsOk());
     EXPECT_THAT(list_->BuildTree(source_), IsOk());
   }
   ~P2mSetTest() override { EXPECT_THAT(list_->CheckInvariants(), IsOk()); }
@@ -35,7 +35,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
 
   const Abi& abi_;
   PagesFrom source_{0, uint64_t{1} << 16};
-  ListOverWords list_;
+  TestList list_;
 };
 
 TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
@@ -178,9 +178,8 @@ INSTANTIATE_TEST_SUITE_P(BothAbis, P2mSetTest,
 
 TEST(P2mSetPaeTest, NumbersThatA32BitWordCannotHoldAreRefused) {
   PagesFrom source(0, uint64_t{1} << 16);
-  const auto list =
-      BuiltList(kAbiX86_32Pae, kAbiX86_32Pae.mid_span(), kBase, source);
-  ASSERT_THAT(list->Relocate(Pfn(0), source), IsOk());
+  auto list = BuiltList(kAbiX86_32Pae, kAbiX86_32Pae.mid_span(), kBase, source);
+  ASSERT_THAT(list.Relocate(Pfn(0), source), IsOk());
   EXPECT_THAT(list->Set(Pfn(1), P2mWord::Ram(Mfn(uint64_t{1} << 30)), source),
               IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
                       HasSubstr("0x40000000")));

@@ -17,7 +17,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
  protected:
   P2mTreeTest() : pages_(100, 1000) {
     list_ = BuiltList(abi(), 2 * abi().leaf_span(), kBase, pages_);
-    EXPECT_TRUE(list_->Relocate(Pfn(2 * abi().mid_span()), pages_).ok());
+    EXPECT_TRUE(list_.Relocate(Pfn(2 * abi().mid_span()), pages_).ok());
     EXPECT_TRUE(list_->BuildTree(pages_).ok());
   }
 
@@ -37,7 +37,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   uint64_t Top() const { return kBase + list_->top_page().value(); }
 
   PagesFrom pages_;
-  ListOverWords list_;
+  TestList list_;
 };
 
 TEST_P(P2mTreeTest, TopNamesTheMidAndMidMissingForTheRest) {
