@@ -15,6 +15,7 @@
 
 #include "bench/baselines/three_level_tree.h"
 #include "bench/baselines/word_array.h"
+#include "domain/p2m/p2m_codec.h"
 #include "domain/p2m/p2m_list.h"
 
 namespace simvisor::bench {

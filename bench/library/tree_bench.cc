@@ -38,7 +38,7 @@ void BuildTree(benchmark::State& state, uint64_t gib, Shape shape) {
     const auto list = NewList(gib, shape);
     PagesFrom pages(kTreePages);
     state.SetIterationTime(
-        SecondsOf([&] { MustBeOk(list.list->PublishToTools(pages)); }));
+        SecondsOf([&] { MustBeOk(list.list->Publish(pages)); }));
   }
 }
 

@@ -109,7 +109,7 @@ absl::StatusOr<BootResult> BootGuest(BuilderList built,
   SIMVISOR_ASSIGN_OR_RETURN(
       result.list,
       P2mList::Relocate(std::move(built), options, area_limit, source));
-  SIMVISOR_RETURN_IF_ERROR(result.list->PublishToTools(source));
+  SIMVISOR_RETURN_IF_ERROR(result.list->Publish(source));
   for (const BootResult::MovedFrames& moved : result.moved) {
     const PfnExtent target = {moved.first, moved.frames.count};
     SIMVISOR_RETURN_IF_ERROR(result.list->SetRange(

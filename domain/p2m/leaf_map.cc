@@ -1,6 +1,7 @@
 #include "domain/p2m/leaf_map.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace simvisor {
@@ -41,6 +42,7 @@ Pfn LeafMap::LeafPage(uint64_t leaf) const {
 }
 
 void LeafMap::SetLeafPages(uint64_t first_leaf, PfnExtent pages) {
+  assert(first_leaf % LeavesPerMid() + pages.count.value() <= LeavesPerMid());
   Mid& mid = Make(first_leaf / LeavesPerMid());
   if (pages.count.value() == LeavesPerMid()) {
     mid.leaf_run = pages.first;

@@ -17,6 +17,7 @@
 #define SIMVISOR_DOMAIN_P2M_LEAF_MAP_H_
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -35,6 +36,7 @@ class LeafMap {
 
   // Makes `mids` mids, all shared missing.  REQUIRES: there are none.
   void Resize(uint64_t mids) {
+    assert(mids_ == 0);
     groups_.resize((mids + kGroupSize - 1) / kGroupSize);
     mids_ = mids;
   }
@@ -46,6 +48,7 @@ class LeafMap {
   Backing MidBacking(uint64_t mid) const { return At(mid).backing; }
   // REQUIRES: `shared` is not kPrivate and the mid is not private.
   void SetShared(uint64_t mid, Backing shared) {
+    assert(shared != Backing::kPrivate && MidBacking(mid) != Backing::kPrivate);
     if (MidBacking(mid) != shared) Make(mid).backing = shared;
   }
   // Gives a shared mid PTE pages of its own; all its leaves stay shared.
@@ -61,6 +64,7 @@ class LeafMap {
 
   // The number-th PTE page of a private mid, number < pmds_per_mid.
   Pfn PtePage(uint64_t mid, uint64_t number) const {
+    assert(number < abi_->pmds_per_mid);
     return At(mid).pte_pages[number];
   }
 

@@ -18,7 +18,7 @@ absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Relocate(
     PageSource& source) {
   const RelocationPlan plan(from, options, limit);
   assert(plan.area_end() <= from.words().capacity());
-  std::unique_ptr<P2mList> list(new P2mList(from.words(), options));
+  std::unique_ptr<P2mList> list(new P2mList(from.words(), options.tools_view));
   SIMVISOR_RETURN_IF_ERROR(list->MoveFrom(from, plan, source));
   return list;
 }
@@ -26,35 +26,36 @@ absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Relocate(
 absl::Status P2mList::MoveFrom(const BuilderList& from,
                                const RelocationPlan& plan, PageSource& source) {
   const Pfn area_end = plan.area_end();
-  pages_ = from.pages();
+  shape_.pages = from.pages();
   extra_ = plan.room();
-  SIMVISOR_ASSIGN_OR_RETURN(missing_leaf_,
-                            TakePage(PageRole::kMissingLeaf, 0, source));
-  SIMVISOR_ASSIGN_OR_RETURN(identity_leaf_,
-                            TakePage(PageRole::kIdentityLeaf, 0, source));
-  SIMVISOR_ASSIGN_OR_RETURN(missing_pte_,
-                            TakePage(PageRole::kMissingPte, 0, source));
-  SIMVISOR_ASSIGN_OR_RETURN(identity_pte_,
-                            TakePage(PageRole::kIdentityPte, 0, source));
-  shape_.Resize(MidOf(area_end));
-  shape_.ShareRest(plan.identity_mids());
-  words_.Resize(area_end, Pfn(plan.identity_mids() * abi_->mid_span()));
+  SIMVISOR_ASSIGN_OR_RETURN(shape_.missing_leaf,
+                            shape_.TakePage(PageRole::kMissingLeaf, 0, source));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      shape_.identity_leaf,
+      shape_.TakePage(PageRole::kIdentityLeaf, 0, source));
+  SIMVISOR_ASSIGN_OR_RETURN(shape_.missing_pte,
+                            shape_.TakePage(PageRole::kMissingPte, 0, source));
+  SIMVISOR_ASSIGN_OR_RETURN(shape_.identity_pte,
+                            shape_.TakePage(PageRole::kIdentityPte, 0, source));
+  shape_.map.Resize(shape_.MidOf(area_end));
+  shape_.map.ShareRest(plan.identity_mids());
+  shape_.words.Resize(area_end, Pfn(plan.identity_mids() * abi().mid_span()));
   for (uint64_t mid = 0; mid < plan.identity_mids(); ++mid) {
     SIMVISOR_RETURN_IF_ERROR(RelocateMid(from, plan, mid, source));
   }
   last_pfn_ = from.max_pfn();
   // Nobody has seen the area yet; from here on changes count.
-  words_.RestartGeneration();
+  shape_.words.RestartGeneration();
   for (const auto& [first, end] : extra_.extents()) {
     SIMVISOR_RETURN_IF_ERROR(
         SetRange(ExtentBetween(first, end), RangeFill::Missing(), source));
   }
-  if (LeavesStayInPlace(*abi_)) {
-    builder_leaves_ = from.leaves();
+  if (LeavesStayInPlace(abi())) {
+    shape_.builder_leaves = from.leaves();
     return absl::OkStatus();
   }
   for (const PfnExtent& pages : from.pages_by_leaf()) {
-    pages_.Remove(pages);
+    shape_.pages.Remove(pages);
     source.Return(pages);
   }
   return absl::OkStatus();
@@ -66,20 +67,20 @@ absl::Status P2mList::RelocateMid(const BuilderList& from,
   const std::vector<RelocationPlan::LeafRun> runs = plan.LeavesOf(mid);
   const bool shared = runs.size() == 1 && runs[0].backing != Backing::kPrivate;
   if (shared) {
-    shape_.SetShared(mid, runs[0].backing);
+    shape_.map.SetShared(mid, runs[0].backing);
   } else {
     SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
   }
-  uint64_t leaf = mid * abi_->words_per_page;
+  uint64_t leaf = mid * abi().words_per_page;
   for (const RelocationPlan::LeafRun& run : runs) {
-    const Pfn first(leaf * abi_->leaf_span());
-    const PageCount span(run.count * abi_->leaf_span());
+    const Pfn first(leaf * abi().leaf_span());
+    const PageCount span(run.count * abi().leaf_span());
     const bool is_private = run.backing == Backing::kPrivate;
     // Past the builder's list only compact room that ends halfway is private;
     // the room itself is set INVALID later.
     if (run.backing == Backing::kIdentity ||
         (is_private && first >= from.end())) {
-      words_.Fill({first, span}, RangeFill::Identity());
+      shape_.words.Fill({first, span}, RangeFill::Identity());
     }
     if (is_private && plan.StaysInPlace(leaf)) {
       KeepBuilderPages(from, leaf, run.count);
@@ -103,13 +104,13 @@ void P2mList::KeepBuilderPages(const BuilderList& from, uint64_t first_leaf,
     const uint64_t end =
         std::min(first_leaf + count, base + pages.count.value());
     if (start < end) {
-      shape_.SetLeafPages(start, {pages.first + PageCount(start - base),
-                                  PageCount(end - start)});
+      shape_.map.SetLeafPages(start, {pages.first + PageCount(start - base),
+                                      PageCount(end - start)});
     }
     base += pages.count.value();
   }
-  leaf_pages_ += count;
-  reused_leaves_ += count;
+  shape_.leaf_pages += count;
+  shape_.kept_leaves += count;
 }
 
 }  // namespace simvisor

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"
@@ -11,28 +12,8 @@
 namespace simvisor {
 namespace {
 
-absl::string_view PurposeOf(PageRole role) {
-  switch (role) {
-    case PageRole::kPte:
-      return "page-table page";
-    case PageRole::kTreeMid:
-      return "tree page";
-    case PageRole::kLeaf:
-      return "leaf";
-    default:
-      return "constant page";
-  }
-}
-
-absl::Status NoPageFor(PageRole role, uint64_t index) {
-  return MakeError(
-      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-      absl::StrFormat("p2m %s %d: the guest has no free page; balloon it up",
-                      PurposeOf(role), index));
-}
-
 // Whether leaves shared as `shared` read as `fill` wants already.
-bool SharedReads(Backing shared, const P2mList::RangeFill& fill) {
+bool SharedReads(Backing shared, const RangeFill& fill) {
   return (shared == Backing::kMissing &&
           fill.p2m_class == P2mClass::kMissing) ||
          (shared == Backing::kIdentity &&
@@ -43,7 +24,7 @@ bool SharedReads(Backing shared, const P2mList::RangeFill& fill) {
 
 bool P2mList::TrySet(Pfn pfn, P2mWord word) {
   if (pfn >= p2m_size()) return word.is_invalid();
-  switch (LeafBacking(LeafOf(pfn))) {
+  switch (shape_.LeafBacking(shape_.LeafOf(pfn))) {
     case Backing::kMissing:
       return word.is_invalid();
     case Backing::kIdentity:
@@ -51,12 +32,12 @@ bool P2mList::TrySet(Pfn pfn, P2mWord word) {
     case Backing::kPrivate:
       break;
   }
-  words_.Store(pfn, word);
+  shape_.words.Store(pfn, word);
   return true;
 }
 
 absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
-  if (!word.FitsAbi(*abi_)) {
+  if (!word.FitsAbi(abi())) {
     const bool pfn_too_large = word.Class() == P2mClass::kIdentity;
     return MakeError(
         absl::StatusCode::kOutOfRange,
@@ -64,8 +45,8 @@ absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
         absl::StrFormat(
             "set of pfn 0x%x to %s: an %s guest stores numbers below "
             "0x%x only",
-            pfn.value(), word.ToString(), abi_->name,
-            abi_->plain_word_limit()));
+            pfn.value(), word.ToString(), abi().name,
+            abi().plain_word_limit()));
   }
   if (TrySet(pfn, word)) return absl::OkStatus();
   SIMVISOR_RETURN_IF_ERROR(AllocEntry(pfn, source));
@@ -81,13 +62,13 @@ absl::Status P2mList::AllocEntry(Pfn pfn, PageSource& source) {
         absl::StrFormat("set of pfn 0x%x: the p2m area ends at pfn 0x%x",
                         pfn.value(), p2m_size().value()));
   }
-  const uint64_t mid = MidOf(pfn);
-  if (shape_.MidBacking(mid) != Backing::kPrivate) {
+  const uint64_t mid = shape_.MidOf(pfn);
+  if (shape_.map.MidBacking(mid) != Backing::kPrivate) {
     SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
   }
-  SIMVISOR_RETURN_IF_ERROR(EnsureTreeMid(mid, source));
-  const uint64_t leaf = LeafOf(pfn);
-  if (shape_.LeafPage(leaf).is_none() && TakeLeaves(leaf, 1, source) == 0) {
+  SIMVISOR_RETURN_IF_ERROR(tools_->MidGrew(mid, source));
+  const uint64_t leaf = shape_.LeafOf(pfn);
+  if (shape_.map.LeafPage(leaf).is_none() && TakeLeaves(leaf, 1, source) == 0) {
     return NoPageFor(PageRole::kLeaf, leaf);
   }
   RaiseLastPfn(pfn);
@@ -108,7 +89,7 @@ absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
     // Shared leaves that read as wanted hold these very cells already.
     RangeFill part = fill;
     part.first_mfn += count;
-    words_.Fill(ExtentBetween(at, end), part);
+    shape_.words.Fill(ExtentBetween(at, end), part);
     count += end - at;
     SIMVISOR_RETURN_IF_ERROR(status);
   }
@@ -135,27 +116,27 @@ absl::Status P2mList::CheckFits(PfnExtent pfns) const {
 
 absl::Status P2mList::PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
                                     PageSource& source, Pfn* ready) {
-  const uint64_t mid = MidOf(at);
-  end = std::min(end, Pfn((mid + 1) * abi_->mid_span()));
-  if (shape_.MidBacking(mid) != Backing::kPrivate) {
-    if (SharedReads(shape_.MidBacking(mid), fill)) {
+  const uint64_t mid = shape_.MidOf(at);
+  end = std::min(end, Pfn((mid + 1) * abi().mid_span()));
+  if (shape_.map.MidBacking(mid) != Backing::kPrivate) {
+    if (SharedReads(shape_.map.MidBacking(mid), fill)) {
       *ready = end;
       return absl::OkStatus();
     }
     SIMVISOR_RETURN_IF_ERROR(MakeMidPrivate(mid, source));
   }
-  const uint64_t span = abi_->leaf_span();
-  const uint64_t leaf = LeafOf(at);
-  if (!shape_.LeafPage(leaf).is_none()) {
-    *ready = std::min(end, Pfn((leaf + shape_.SimilarLeaves(leaf)) * span));
+  const uint64_t span = abi().leaf_span();
+  const uint64_t leaf = shape_.LeafOf(at);
+  if (!shape_.map.LeafPage(leaf).is_none()) {
+    *ready = std::min(end, Pfn((leaf + shape_.map.SimilarLeaves(leaf)) * span));
     return absl::OkStatus();
   }
-  end = std::min(end, Pfn((leaf + SharedLeaves(leaf)) * span));
-  if (SharedReads(LeafBacking(leaf), fill)) {
+  end = std::min(end, Pfn((leaf + shape_.SharedLeaves(leaf)) * span));
+  if (SharedReads(shape_.LeafBacking(leaf), fill)) {
     *ready = end;
     return absl::OkStatus();
   }
-  SIMVISOR_RETURN_IF_ERROR(EnsureTreeMid(mid, source));
+  SIMVISOR_RETURN_IF_ERROR(tools_->MidGrew(mid, source));
   const uint64_t wanted = (end.value() + span - 1) / span - leaf;
   const uint64_t taken = TakeLeaves(leaf, wanted, source);
   if (taken > 0) {
@@ -168,6 +149,7 @@ absl::Status P2mList::PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
 }
 
 Pfn P2mList::AllocEntries(PfnExtent pfns, PageSource& source) {
+  assert(FitsWithin(pfns.first, pfns.count, p2m_size()));
   Pfn at = pfns.first;
   absl::Status status;
   while (status.ok() && at < pfns.end()) {
@@ -177,26 +159,25 @@ Pfn P2mList::AllocEntries(PfnExtent pfns, PageSource& source) {
 }
 
 PageCount P2mList::PagesToSet(PfnExtent pfns, const RangeFill& fill) const {
-  const uint64_t span = abi_->leaf_span();
+  assert(FitsWithin(pfns.first, pfns.count, p2m_size()));
+  const uint64_t span = abi().leaf_span();
   uint64_t pages = 0;
-  uint64_t counted_mid = shape_.mids();  // its PTE and tree pages are counted
+  uint64_t counted_mid =
+      shape_.map.mids();  // its PTE and tree pages are counted
   for (Pfn at = pfns.first; at < pfns.end();) {
-    const uint64_t leaf = LeafOf(at);
-    const uint64_t mid = MidOf(at);
-    const Backing backing = LeafBacking(leaf);
+    const uint64_t leaf = shape_.LeafOf(at);
+    const uint64_t mid = shape_.MidOf(at);
+    const Backing backing = shape_.LeafBacking(leaf);
     const uint64_t similar = backing == Backing::kPrivate
-                                 ? shape_.SimilarLeaves(leaf)
-                                 : SharedLeaves(leaf);
+                                 ? shape_.map.SimilarLeaves(leaf)
+                                 : shape_.SharedLeaves(leaf);
     const Pfn end = std::min(pfns.end(), Pfn((leaf + similar) * span));
     if (backing != Backing::kPrivate && !SharedReads(backing, fill)) {
       pages += (end.value() + span - 1) / span - leaf;
       if (mid != counted_mid) {
-        const bool shared = shape_.MidBacking(mid) != Backing::kPrivate;
-        pages += shared ? abi_->pmds_per_mid : 0;
-        pages += tree_built() && mid < abi_->words_per_page &&
-                         shape_.TreePage(mid).is_none()
-                     ? 1
-                     : 0;
+        const bool shared = shape_.map.MidBacking(mid) != Backing::kPrivate;
+        pages += shared ? abi().pmds_per_mid : 0;
+        pages += tools_->PagesToGrow(mid).value();
         counted_mid = mid;
       }
     }
@@ -205,49 +186,30 @@ PageCount P2mList::PagesToSet(PfnExtent pfns, const RangeFill& fill) const {
   return PageCount(pages);
 }
 
-absl::StatusOr<Pfn> P2mList::TakePage(PageRole role, uint64_t index,
-                                      PageSource& source) {
-  const PfnExtent page = source.Take(PageCount(1));
-  if (page.empty()) return NoPageFor(role, index);
-  pages_.Add(page, role, index);
-  return page.first;
-}
-
 absl::Status P2mList::MakeMidPrivate(uint64_t mid, PageSource& source) {
   std::array<Pfn, 2> taken = {Pfn::None(), Pfn::None()};
-  for (uint64_t i = 0; i < abi_->pmds_per_mid; ++i) {
-    const uint64_t index = mid * abi_->pmds_per_mid + i;
-    const absl::StatusOr<Pfn> page = TakePage(PageRole::kPte, index, source);
+  for (uint64_t i = 0; i < abi().pmds_per_mid; ++i) {
+    const uint64_t index = mid * abi().pmds_per_mid + i;
+    const absl::StatusOr<Pfn> page =
+        shape_.TakePage(PageRole::kPte, index, source);
     if (!page.ok()) {
       for (uint64_t j = i; j > 0; --j) {
-        pages_.Remove({taken[j - 1], PageCount(1)});
+        shape_.pages.Remove({taken[j - 1], PageCount(1)});
         source.Return({taken[j - 1], PageCount(1)});
       }
       return page.status();
     }
     taken[i] = *page;
   }
-  pte_pages_ += abi_->pmds_per_mid;
-  words_.BeginReplacement();
-  shape_.MakePrivate(mid, taken);
+  shape_.pte_pages += abi().pmds_per_mid;
+  shape_.words.BeginReplacement();
+  shape_.map.MakePrivate(mid, taken);
   if (pmd_listener_ != nullptr) {
     pmd_listener_->PmdsReplaced(
-        mid * abi_->pmds_per_mid,
-        absl::MakeConstSpan(taken).subspan(0, abi_->pmds_per_mid));
+        mid * abi().pmds_per_mid,
+        absl::MakeConstSpan(taken).subspan(0, abi().pmds_per_mid));
   }
-  words_.EndReplacement(abi_->pmds_per_mid);
-  return absl::OkStatus();
-}
-
-absl::Status P2mList::EnsureTreeMid(uint64_t mid, PageSource& source) {
-  if (!tree_built() || mid >= abi_->words_per_page ||
-      !shape_.TreePage(mid).is_none()) {
-    return absl::OkStatus();
-  }
-  SIMVISOR_ASSIGN_OR_RETURN(const Pfn page,
-                            TakePage(PageRole::kTreeMid, mid, source));
-  shape_.SetTreePage(mid, page, /*filled_missing=*/true);
-  ++tree_mid_pages_;
+  shape_.words.EndReplacement(abi().pmds_per_mid);
   return absl::OkStatus();
 }
 
@@ -257,19 +219,19 @@ uint64_t P2mList::TakeLeaves(uint64_t first, uint64_t count,
   while (taken < count) {
     const PfnExtent pages = source.Take(PageCount(count - taken));
     if (pages.empty()) break;
-    pages_.Add(pages, PageRole::kLeaf, first + taken);
-    words_.BeginReplacement();
-    shape_.SetLeafPages(first + taken, pages);
-    words_.EndReplacement(pages.count.value());
+    shape_.pages.Add(pages, PageRole::kLeaf, first + taken);
+    shape_.words.BeginReplacement();
+    shape_.map.SetLeafPages(first + taken, pages);
+    shape_.words.EndReplacement(pages.count.value());
     taken += pages.count.value();
   }
-  leaf_pages_ += taken;
+  shape_.leaf_pages += taken;
   return taken;
 }
 
 void P2mList::RaiseLastPfn(Pfn pfn) {
   if (pfn < last_pfn_) return;
-  last_pfn_ = Pfn((LeafOf(pfn) + 1) * abi_->leaf_span());
+  last_pfn_ = Pfn((shape_.LeafOf(pfn) + 1) * abi().leaf_span());
 }
 
 }  // namespace simvisor

@@ -1,30 +1,63 @@
-// How many page tables lead to a p2m list (B1).
+// The upper page tables that lead to a p2m list, for tools that read it through
+// p2m_cr3 (B1).
 //
-// Thread safety: pure functions.
+//   64-bit:  root (level 4) -> one level 3 page -> level 2 pages -> PTE pages
+//   PAE:     root (level 3) -> one level 2 page -> PTE pages
+//
+// The area begins at a multiple of 1 GiB, what a level 2 page maps, so level 2
+// page i holds entries for PTE pages 512 * i and up.  It is far below what one
+// level 3 page maps (512 GiB of words): areas end at 64 TiB of guest.
+//
+// Thread safety: as ToolsPages.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_TABLES_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_TABLES_H_
 
 #include <cstdint>
+#include <vector>
 
-#include "domain/p2m/page_entries.h"
+#include "domain/p2m/p2m_shape.h"
+#include "domain/p2m/tools_pages.h"
 #include "domain/units/abi.h"
-#include "domain/units/units.h"
 
 namespace simvisor {
 
-inline constexpr uint64_t kEntriesPerTable = kPageSize / kPteBytes;
+class P2mTables final : public ToolsPages {
+ public:
+  // Pages above the PTE pages of an area of whole mids: all that Publish()
+  // takes.
+  static uint64_t PagesAbove(const Abi& abi, Pfn area_end);
 
-// Pages of level 2 for an area of whole mids.
-constexpr uint64_t LevelTwoPages(const Abi& abi, Pfn area_end) {
-  const uint64_t pte_pages =
-      area_end.value() / abi.mid_span() * abi.pmds_per_mid;
-  return (pte_pages + kEntriesPerTable - 1) / kEntriesPerTable;
-}
-// All pages above the PTE pages.
-constexpr uint64_t UpperTables(const Abi& abi, Pfn area_end) {
-  return LevelTwoPages(abi, area_end) + (abi.page_table_levels == 4 ? 2 : 1);
-}
+  // `shape` must stay as long.
+  explicit P2mTables(P2mShape& shape) : shape_(shape) {}
+
+  ToolsView view() const override { return ToolsView::kLinear; }
+  absl::Status Publish(PageSource& source) override;
+  Pfn root_page() const override {
+    return tables_.empty() ? Pfn::None() : tables_.front();
+  }
+  ToolsRoot root() const override;
+  // PTE pages are part of the list, and the tables are as large as its area.
+  absl::Status MidGrew(uint64_t, PageSource&) override {
+    return absl::OkStatus();
+  }
+  PageCount PagesToGrow(uint64_t) const override { return PageCount(0); }
+  void FramesChanged() override {}
+  void Render(StructurePages::Use use, absl::Span<char> page) const override;
+  int TableLevel(StructurePages::Use use) const override;
+  void CountPages(P2mSummary& sum) const override;
+  absl::Status CheckMid(uint64_t mid, bool has_private_leaves) const override;
+  bool Adopt(Pfn page, PageRole role, uint64_t index) override;
+  bool IsComplete() const override;
+
+ private:
+  // Tables above level 2.
+  uint64_t HighTables() const;
+  void RenderLevelTwo(uint64_t number, absl::Span<char> page) const;
+
+  P2mShape& shape_;
+  std::vector<Pfn> tables_;  // from the root down
+};
 
 }  // namespace simvisor
 

@@ -157,6 +157,7 @@ P2mRun P2mWords::ToWords(const CompactWords::Run& cells) {
 }
 
 P2mRun P2mWords::RunAt(Pfn pfn, Pfn end, RunMerge merge) const {
+  assert(pfn < end && end <= size());
   std::optional<P2mRun> run;
   const auto extend = [&](const CompactWords::Run& cells) -> uint64_t {
     const P2mRun next = ToWords(cells);

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "domain/p2m/p2m_tables.h"
+#include "domain/p2m/p2m_tree.h"
 
 namespace simvisor {
 
@@ -110,7 +111,8 @@ uint64_t RelocationPlan::IdentityMids() const {
 PageCount RelocationPlan::PagesToBoot() const {
   const bool tree = options_.tools_view == ToolsView::kTree;
   // Constant pages; mid_missing, top, top-by-pointer or upper page tables.
-  uint64_t pages = 4 + (tree ? 3 : UpperTables(abi_, area_end_));
+  uint64_t pages = 4 + (tree ? P2mTree::kFixedPages
+                             : P2mTables::PagesAbove(abi_, area_end_));
   // Pfns whose leaves will not stay the shared identity leaf; those that will
   // not stay the missing one are the expected frames only.
   PfnSet split = from_.expected_frames();

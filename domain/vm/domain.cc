@@ -281,9 +281,9 @@ absl::StatusOr<DomainState> Domain::Unpause(StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(stop());
   if (state_ == DomainState::kBuilt) {
     SIMVISOR_RETURN_IF_ERROR(Boot());
-  } else if (!list_->tools_fresh()) {
+  } else if (!list_->fresh()) {
     // A restored guest resumes; what it publishes takes no page.
-    SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
+    SIMVISOR_RETURN_IF_ERROR(list_->Publish(free_pages_));
   }
   state_ = DomainState::kRunning;
   Show();

@@ -50,7 +50,7 @@ bool Domain::HoldsPageTables(PfnExtent pfns) const {
 
 bool Domain::RenderKernelPage(Pfn pfn, absl::Span<char> page) const {
   if (built_.has_value() && built_->Render(pfn, page)) return true;
-  if (list_ != nullptr && list_->RenderPage(pfn, page)) return true;
+  if (list_ != nullptr && list_->Render(pfn, page)) return true;
   return address_spaces_ != nullptr && address_spaces_->RenderPage(pfn, page);
 }
 

@@ -271,7 +271,7 @@ absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
     frames.clear();
     const Pfn next = CollectFrames(pfns, kMaxRuns, frames);
     const PfnExtent part = ExtentBetween(pfns.first, next);
-    list_->ClearFrames(part);
+    list_->Clear(part);
     dirty_.Mark(part);
     entering_ += part.count;
     FreeFrames(frames);

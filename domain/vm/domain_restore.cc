@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "domain/collections/state_codec.h"
+#include "domain/p2m/p2m_codec.h"
 #include "domain/vm/domain.h"
 
 namespace simvisor {
@@ -97,8 +98,7 @@ void DecodeConfig(StateReader& in, DomainSpec& spec) {
 
 // What the sizes of a list can be: its area is made for the map's RAM, and for
 // the memory hotplug limit.
-P2mList::RestoredWords WordsOf(const DomainSpec& spec, const PfnSet& ram,
-                               Pfn end) {
+RestoredWords WordsOf(const DomainSpec& spec, const PfnSet& ram, Pfn end) {
   const Abi& abi = AbiOf(spec.arch);
   const Pfn hotplug(spec.hotplug_limit_gib * kPagesPerGiB);
   const uint64_t leaf = abi.leaf_span();
@@ -172,7 +172,7 @@ absl::Status Domain::EncodeKernel(StateWriter& out, StopCheck stop) const {
     at = run.pfns.end();
   }
   out.Put(ram);
-  SIMVISOR_RETURN_IF_ERROR(list_->Encode(out, stop));
+  SIMVISOR_RETURN_IF_ERROR(EncodeList(*list_, out, stop));
   out.Put(free_pages_.set());
   out.Put(remapped_.value());
   out.Put(released_.value());
@@ -288,8 +288,8 @@ absl::StatusOr<Domain::PlannedGuest> Domain::PlanGuest(const GuestNotes& notes,
   SIMVISOR_RETURN_IF_ERROR(in.status());
   SIMVISOR_ASSIGN_OR_RETURN(
       ListOverWords list,
-      P2mList::Restore(*abi_, params.spec.p2m,
-                       WordsOf(params.spec, planned.ram, end), in, faults_));
+      DecodeList(*abi_, params.spec.p2m, WordsOf(params.spec, planned.ram, end),
+                 in, faults_));
   planned.guest.reset(new Domain(std::move(params), MemorySetup(), PageCount(0),
                                  std::move(list.words), pool_));
   {
@@ -440,7 +440,7 @@ absl::Status Domain::CheckLeafPages(absl::Span<const uint64_t> pages,
                                     StopCheck stop) const {
   for (uint64_t leaf = 0; leaf < pages.size(); ++leaf) {
     if (leaf % kLooksPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
-    const Pfn noted = list_->LeafPageAt(leaf);
+    const Pfn noted = list_->shape().LeafPageAt(leaf);
     if (noted == Pfn(pages[leaf])) continue;
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,

@@ -133,7 +133,7 @@ absl::Status Domain::PlaceRecord(absl::string_view operation, StopCheck stop,
   record.console = *next++;
   record.gdt = *next++;
   record.tables.assign(next, next + tables);
-  if (linear) record.tables.push_back(list_->table_root());
+  if (linear) record.tables.push_back(list_->tools().root_page());
   record.notes_pages.assign(next + tables, pages.end());
   return absl::OkStatus();
 }
@@ -161,7 +161,7 @@ absl::Status Domain::Resume(uint64_t suspension, bool paused, StopCheck stop) {
   suspended_ = false;
   handover_ = Handover::kNone;
   // The pages of what is published are there; it is only written anew.
-  SIMVISOR_RETURN_IF_ERROR(list_->PublishToTools(free_pages_));
+  SIMVISOR_RETURN_IF_ERROR(list_->Publish(free_pages_));
   if (paused) return absl::OkStatus();
   state_ = DomainState::kRunning;
   ReadTarget(stop).IgnoreError();
@@ -237,7 +237,7 @@ absl::StatusOr<std::vector<Pfn>> Domain::LeafPages(uint64_t first,
   if (list_ == nullptr) return pages;
   const uint64_t end = words_->size().value() / abi_->leaf_span();
   for (uint64_t leaf = first; leaf < end && pages.size() < most; ++leaf) {
-    pages.push_back(list_->LeafPageAt(leaf));
+    pages.push_back(list_->shape().LeafPageAt(leaf));
   }
   return pages;
 }

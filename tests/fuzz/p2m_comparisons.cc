@@ -59,7 +59,7 @@ void P2mOperations::CompareStructure() {
   if (!model_->relocated()) return;
   const absl::Status status = list_->CheckInvariants();
   if (!status.ok()) Differ("invariants", 0, status.ToString(), "OK");
-  Compare("fresh for tools", list_->tools_fresh(), model_->tools_fresh());
+  Compare("fresh for tools", list_->fresh(), model_->tools_fresh());
 }
 
 void P2mOperations::CompareEverything() {
@@ -112,18 +112,20 @@ void P2mOperations::CompareSummary() {
 
 void P2mOperations::CompareLeaf(uint64_t leaf) {
   const uint64_t mid = leaf / abi_.words_per_page;
-  Compare("backing of a leaf", static_cast<uint64_t>(list_->LeafBacking(leaf)),
+  Compare("backing of a leaf",
+          static_cast<uint64_t>(list_->shape().LeafBacking(leaf)),
           static_cast<uint64_t>(model_->LeafBacking(leaf)));
-  Compare("private mid", list_->MidBacking(mid) == Backing::kPrivate,
+  Compare("private mid",
+          list_->shape().map.MidBacking(mid) == Backing::kPrivate,
           model_->MidIsPrivate(mid));
   if (!model_->tree_built()) return;
-  const bool own = list_->TopSlotAt(mid) == P2mList::TopSlot::kOwn;
+  const bool own = TreeOf(*list_).TopSlotAt(mid) == P2mTree::TopSlot::kOwn;
   Compare("page in the tree", own, model_->HasTreePage(mid));
   if (!own) return;
-  Compare(
-      "slot of the tree",
-      static_cast<uint64_t>(list_->MidSlotAt(mid, leaf % abi_.words_per_page)),
-      static_cast<uint64_t>(model_->SlotOf(leaf)));
+  Compare("slot of the tree",
+          static_cast<uint64_t>(
+              TreeOf(*list_).MidSlotAt(mid, leaf % abi_.words_per_page)),
+          static_cast<uint64_t>(model_->SlotOf(leaf)));
 }
 
 }  // namespace simvisor

@@ -157,7 +157,7 @@ void P2mOperations::Relocate() {
 }
 
 void P2mOperations::Publish() {
-  const absl::Status status = list_->PublishToTools(source_);
+  const absl::Status status = list_->Publish(source_);
   const bool wanted = model_->PublishToTools(&left_);
   Compare("published", status.ok(), wanted);
   unfit_ = !wanted;
@@ -257,7 +257,7 @@ void P2mOperations::ReplaceFrames() {
   std::vector<std::pair<Pfn, MfnExtent>> given;
   uint64_t mfn = bytes_.Number(2);
   const uint64_t longest = 1 + bytes_.Number(2);
-  const absl::Status status = list_->ReplaceFrames([&](PfnExtent pfns) {
+  const absl::Status status = list_.ReplaceFrames([&](PfnExtent pfns) {
     const MfnExtent frames = {Mfn(mfn),
                               std::min(pfns.count, PageCount(longest))};
     mfn += frames.count.value() + 1;
@@ -325,7 +325,7 @@ void P2mOperations::Render() {
   std::vector<char> page(kPageSize);
   Compare("rendered",
           model_->relocated()
-              ? list_->RenderPage(pages.back(), absl::MakeSpan(page))
+              ? list_->Render(pages.back(), absl::MakeSpan(page))
               : list_.built->Render(pages.back(), absl::MakeSpan(page)),
           true);
   const bool words =

@@ -18,6 +18,7 @@
 #include "domain/p2m/leaf_map.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/p2m_summary.h"
+#include "domain/p2m/p2m_tree.h"
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
@@ -260,12 +261,12 @@ class P2mListModel {
   void FramesReplaced() { tools_fresh_ = false; }
   bool HasTreePage(uint64_t mid) const { return mids_[mid].tree_page; }
   // What the slot of a leaf in its mid's tree page stands for.
-  P2mList::MidSlot SlotOf(uint64_t leaf) const {
+  P2mTree::MidSlot SlotOf(uint64_t leaf) const {
     const Backing backing = LeafBacking(leaf);
-    if (backing == Backing::kPrivate) return P2mList::MidSlot::kLeaf;
+    if (backing == Backing::kPrivate) return P2mTree::MidSlot::kLeaf;
     const bool missing = backing == Backing::kMissing ||
                          mids_[leaf / abi_.words_per_page].filled_missing;
-    return missing ? P2mList::MidSlot::kMissing : P2mList::MidSlot::kIdentity;
+    return missing ? P2mTree::MidSlot::kMissing : P2mTree::MidSlot::kIdentity;
   }
 
  private:

@@ -11,9 +11,12 @@
 #include <optional>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "base/error.h"
 #include "domain/p2m/builder_list.h"
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_tree.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/relocation_plan.h"
@@ -75,6 +78,31 @@ struct TestList {
     return made.status();
   }
 
+  // A9: gives every RAM word a new frame, as a restore on another machine does,
+  // and makes what tools see stale.  `frames_of` is asked for the frames of
+  // pfns in ascending order and answers for the first of them, or for as many
+  // as lie in consecutive frames.  FAILED_PRECONDITION PFN_NOT_RAM if there is
+  // a foreign word; nothing has changed then.
+  absl::Status ReplaceFrames(
+      absl::FunctionRef<MfnExtent(PfnExtent)> frames_of) {
+    if (CountWords(*words).foreign > 0) {
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
+          "foreign mapping at migration; unmap foreign frames first");
+    }
+    for (Pfn at(0); at < words->size();) {
+      const P2mRun run = words->RunAt(at, words->size(), RunMerge::kByClass);
+      while (run.word.Class() == P2mClass::kRam && at < run.pfns.end()) {
+        const MfnExtent frames = frames_of(ExtentBetween(at, run.pfns.end()));
+        words->Fill({at, frames.count}, RangeFill::Ram(frames.first));
+        at += frames.count;
+      }
+      at = run.pfns.end();
+    }
+    list->MakeStale();
+    return absl::OkStatus();
+  }
+
   // In either phase.
   void StoreFrames(Pfn first, MfnExtent frames) {
     words->Fill({first, frames.count}, RangeFill::Ram(frames.first));
@@ -112,6 +140,12 @@ inline TestList BuiltList(const Abi& abi, uint64_t pages, uint64_t base,
   EXPECT_TRUE(list.Build(PageCount(pages), source).ok());
   list.StoreFrames(Pfn(0), {Mfn(base), PageCount(pages)});
   return list;
+}
+
+// The tree of a list that is shown by one.
+inline const P2mTree& TreeOf(const P2mList& list) {
+  EXPECT_EQ(list.tools().view(), ToolsView::kTree);
+  return static_cast<const P2mTree&>(list.tools());
 }
 
 }  // namespace simvisor

@@ -158,7 +158,7 @@ Json ListReplay::BootPlanned(PageCount nr_pages, const MemorySetup& setup,
 
 Json ListReplay::BuildFrameTree(const Json&) {
   const uint64_t before = source_.kept();
-  const absl::Status built = list_->BuildTree(source_);
+  const absl::Status built = list_->Publish(source_);
   if (!built.ok()) return Refusal(built);
   return {{"frames_taken", source_.kept() - before}};
 }
@@ -166,7 +166,7 @@ Json ListReplay::BuildFrameTree(const Json&) {
 Json ListReplay::Migrate(const Json& step) {
   const Mfn base(step["mfn_base"].get<uint64_t>());
   const absl::Status status =
-      list_->ReplaceFrames([base](PfnExtent pfns) -> MfnExtent {
+      list_.ReplaceFrames([base](PfnExtent pfns) -> MfnExtent {
         return {base + PageCount(pfns.first.value()), pfns.count};
       });
   if (!status.ok()) return Refusal(status);

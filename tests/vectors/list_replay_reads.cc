@@ -44,18 +44,19 @@ void ListReplay::AddReadsTo(Operations& operations) {
 }
 
 Json ListReplay::Leaf(const Json& step) {
-  return Name(list_->LeafBacking(step["leaf"].get<uint64_t>()));
+  return Name(list_->shape().LeafBacking(step["leaf"].get<uint64_t>()));
 }
 Json ListReplay::Mid(const Json& step) {
-  return Name(list_->MidBacking(step["mid"].get<uint64_t>()));
+  return Name(list_->shape().map.MidBacking(step["mid"].get<uint64_t>()));
 }
 
 Json ListReplay::LeafRuns(const Json& step) {
   const uint64_t mid = step["mid"];
-  const bool whole = list_->MidBacking(mid) != Backing::kPrivate;
+  const bool whole = list_->shape().map.MidBacking(mid) != Backing::kPrivate;
   Json runs = Json::array();
   for (uint64_t i = 0; i < abi_.words_per_page; ++i) {
-    const Backing leaf = list_->LeafBacking(mid * abi_.words_per_page + i);
+    const Backing leaf =
+        list_->shape().LeafBacking(mid * abi_.words_per_page + i);
     Count(runs, Name(leaf) + (whole ? "(whole mid)" : ""));
   }
   return runs;
@@ -64,9 +65,9 @@ Json ListReplay::LeafRuns(const Json& step) {
 Json ListReplay::TopRuns(const Json& step) {
   Json runs = Json::array();
   for (uint64_t i = 0; i < step["count"].get<uint64_t>(); ++i) {
-    const P2mList::TopSlot slot = list_->TopSlotAt(i);
-    Count(runs, slot == P2mList::TopSlot::kOwn          ? "own"
-                : slot == P2mList::TopSlot::kMidMissing ? "mid_missing"
+    const P2mTree::TopSlot slot = TreeOf(*list_).TopSlotAt(i);
+    Count(runs, slot == P2mTree::TopSlot::kOwn          ? "own"
+                : slot == P2mTree::TopSlot::kMidMissing ? "mid_missing"
                                                         : "stale");
   }
   return runs;
@@ -74,20 +75,20 @@ Json ListReplay::TopRuns(const Json& step) {
 
 Json ListReplay::TreeSlots(const Json& step) {
   const uint64_t top = step["top"];
-  if (list_->TopSlotAt(top) != P2mList::TopSlot::kOwn) {
+  if (TreeOf(*list_).TopSlotAt(top) != P2mTree::TopSlot::kOwn) {
     return Json::array({Json::array({"p2m_missing", abi_.words_per_page})});
   }
   Json runs = Json::array();
   for (uint64_t i = 0; i < abi_.words_per_page; ++i) {
-    const P2mList::MidSlot slot = list_->MidSlotAt(top, i);
-    Count(runs, slot == P2mList::MidSlot::kLeaf      ? "leaf"
-                : slot == P2mList::MidSlot::kMissing ? "p2m_missing"
+    const P2mTree::MidSlot slot = TreeOf(*list_).MidSlotAt(top, i);
+    Count(runs, slot == P2mTree::MidSlot::kLeaf      ? "leaf"
+                : slot == P2mTree::MidSlot::kMissing ? "p2m_missing"
                                                      : "p2m_identity");
   }
   return runs;
 }
 
-Json ListReplay::TreeFresh(const Json&) { return list_->tools_fresh(); }
+Json ListReplay::TreeFresh(const Json&) { return list_->fresh(); }
 
 // The kernel's dump shows foreign words as pfns, so runs join over them.
 Json ListReplay::Dump(P2mView view) const {

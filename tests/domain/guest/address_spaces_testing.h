@@ -33,7 +33,7 @@ class AddressSpacesTest : public testing::Test {
   AddressSpacesTest() {
     EXPECT_THAT(list_.Relocate(Pfn(kMids * kAbi.mid_span()), list_source_),
                 IsOk());
-    EXPECT_THAT(list_->BuildTree(list_source_), IsOk());
+    EXPECT_THAT(list_->Publish(list_source_), IsOk());
     free_.Return({Pfn(kFirstFree), PageCount(kFreePages)});
   }
 

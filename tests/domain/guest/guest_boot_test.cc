@@ -41,7 +41,7 @@ TEST(GuestBootTest, FramesUnderAHoleAnswerAboveTheInitialSizeInOrder) {
   EXPECT_EQ(kernels.Lookup(Pfn(4096 + 255)), P2mWord::Ram(Mfn(kBase + 1279)));
   EXPECT_TRUE(result->released.empty());
   EXPECT_TRUE(kernels.extra_regions().empty());
-  EXPECT_TRUE(kernels.tools_fresh());
+  EXPECT_TRUE(kernels.fresh());
 }
 
 TEST(GuestBootTest, FramesThatFindNoRoomAreGivenBack) {

@@ -22,14 +22,14 @@ TestList LinearList(const Abi& abi, uint64_t pages, uint64_t area,
   EXPECT_TRUE(list.Build(PageCount(pages), source).ok());
   list.StoreFrames(Pfn(0), {Mfn(kBase), PageCount(pages)});
   EXPECT_TRUE(list.Relocate(Pfn(area), source).ok());
-  EXPECT_TRUE(list->PublishToTools(source).ok());
+  EXPECT_TRUE(list->Publish(source).ok());
   return list;
 }
 
 uint64_t Load(const P2mList& list, Mfn frame, uint64_t bytes, uint64_t index) {
   std::array<char, kPageSize> page;
   const Pfn pfn(frame.value() - kBase);
-  EXPECT_TRUE(list.RenderPage(pfn, absl::MakeSpan(page))) << pfn.value();
+  EXPECT_TRUE(list.Render(pfn, absl::MakeSpan(page))) << pfn.value();
   uint64_t value = 0;
   std::memcpy(&value, page.data() + index * bytes, bytes);
   return value;
@@ -111,9 +111,9 @@ TEST_P(PageTablesTest, StaleAfterFramesChangedUntilPublishedAgain) {
   const Abi& abi = *GetParam();
   const uint64_t pages = abi.mid_span();
   PagesFrom source(256, pages);
-  const auto list = LinearList(abi, pages, abi.mid_span(), source);
+  auto list = LinearList(abi, pages, abi.mid_span(), source);
   const uint64_t old_cr3 = list->FindToolsRoot()->p2m_cr3;
-  ASSERT_THAT(list->ReplaceFrames([](PfnExtent pfns) -> MfnExtent {
+  ASSERT_THAT(list.ReplaceFrames([](PfnExtent pfns) -> MfnExtent {
     return {Mfn(kBase + 1 + pfns.first.value()), pfns.count};
   }),
               IsOk());
@@ -121,7 +121,7 @@ TEST_P(PageTablesTest, StaleAfterFramesChangedUntilPublishedAgain) {
   EXPECT_EQ(stale.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(stale), "P2M_TREE_STALE");
   const Pfn taken = source.next();
-  ASSERT_THAT(list->PublishToTools(source), IsOk());
+  ASSERT_THAT(list->Publish(source), IsOk());
   EXPECT_EQ(source.next(), taken);
   EXPECT_EQ(list->FindToolsRoot()->p2m_cr3, old_cr3 + kPageSize);
 }

@@ -47,7 +47,7 @@ class P2mPmdTest : public testing::TestWithParam<const Abi*> {
  protected:
   P2mPmdTest() {
     EXPECT_THAT(list_.Relocate(Pfn(3 * abi_.mid_span()), source_), IsOk());
-    EXPECT_THAT(list_->BuildTree(source_), IsOk());
+    EXPECT_THAT(list_->Publish(source_), IsOk());
     list_->SetPmdListener(&recorder_);
   }
 
@@ -114,7 +114,7 @@ TEST_P(P2mPmdTest, AnEntryThatDidNotFollowShowsTheSharedPage) {
 
 TEST_P(P2mPmdTest, APageThatIsNoPtePageShowsNothing) {
   EXPECT_EQ(list_->LookupThrough(Pfn(12), Pfn(0)), P2mWord::Invalid());
-  EXPECT_EQ(list_->LookupThrough(list_->top_page(), Pfn(0)),
+  EXPECT_EQ(list_->LookupThrough(list_->tools().root_page(), Pfn(0)),
             P2mWord::Invalid());
 }
 

@@ -127,7 +127,7 @@ class ListRound {
     list_.StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
     list_.built->MarkIdentity(Pfn(pages / 4), Pfn(pages / 3));
     EXPECT_THAT(list_.Relocate(Pfn(area), source_), IsOk());
-    EXPECT_THAT(list_->BuildTree(source_), IsOk());
+    EXPECT_THAT(list_->Publish(source_), IsOk());
     for (int i = 0; i < kWatched; ++i) watched_.push_back(PickPfn());
     history_ = std::make_unique<WordHistory>(Words());
     generations_.push_back({list_->generation(), false});
@@ -215,13 +215,13 @@ class ListRound {
         list_->TrySet(range.first, P2mWord::Ram(Mfn(Pick(1000))));
         return false;
       case 3:
-        EXPECT_THAT(list_->BuildTree(source_), IsOk());
+        EXPECT_THAT(list_->Publish(source_), IsOk());
         return true;
       case 4: {
         uint64_t next = Pick(1 << 24);
         // Refused while there are foreign words; then nothing changes.
         list_
-            ->ReplaceFrames([&](PfnExtent pfns) {
+            .ReplaceFrames([&](PfnExtent pfns) {
               const uint64_t count = 1 + Pick(pfns.count.value());
               next += count + 1;
               return MfnExtent{Mfn(next), PageCount(count)};

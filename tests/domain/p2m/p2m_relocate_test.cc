@@ -38,7 +38,7 @@ TEST(P2mRelocateTest, PagesToBootIsWhatBootTakes) {
     const PageCount expected = list.PagesToBoot(limit);
     const Pfn before = pages.next();
     ASSERT_TRUE(list.Relocate(limit, pages).ok());
-    ASSERT_TRUE(list->BuildTree(pages).ok());
+    ASSERT_TRUE(list->Publish(pages).ok());
     EXPECT_EQ(pages.next() - before, expected) << abi->name;
     EXPECT_TRUE(list->CheckInvariants().ok());
   }
@@ -64,7 +64,7 @@ TEST(P2mRelocateTest, RoomBehindTheAreaOfALowerRegionIsDropped) {
   const PageCount expected = list.PagesToBoot(Pfn(0));
   const Pfn before = pages.next();
   ASSERT_TRUE(list.Relocate(Pfn(0), pages).ok());
-  ASSERT_TRUE(list->BuildTree(pages).ok());
+  ASSERT_TRUE(list->Publish(pages).ok());
   EXPECT_EQ(pages.next() - before, expected);
   EXPECT_EQ(list->p2m_size(), Pfn(3 * mid));
   EXPECT_EQ(list->last_pfn(), Pfn(3 * mid));  // raised by what is left of it
@@ -79,7 +79,7 @@ TEST(P2mRelocateTest, RunningOutOfPagesIsAnErrorAtEveryPage) {
     ASSERT_EQ(list.PagesToBoot(Pfn(0)), PageCount(4 + 3 + 1 + 1 + 2));
     PagesFrom few(2000, 2000 + given);
     absl::Status status = list.Relocate(Pfn(0), few);
-    if (status.ok()) status = list->BuildTree(few);
+    if (status.ok()) status = list->Publish(few);
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << given;
   }
 }

@@ -102,7 +102,7 @@ class ListUnderTest {
     const uint64_t builder = abi_.arch == Arch::kX86_64
                                  ? built / abi_.leaf_span()
                                  : 0;  // given back while relocating
-    ASSERT_THAT(list_->BuildTree(source_), IsOk());
+    ASSERT_THAT(list_->Publish(source_), IsOk());
     ASSERT_TRUE(model_->BuildTree(&left));
     EXPECT_EQ(source_.left, left);
     EXPECT_EQ(source_.taken - before + builder, needed.value());
@@ -202,7 +202,7 @@ class ListUnderTest {
     EXPECT_EQ(list_->structure().size().value(), source_.taken);
     EXPECT_EQ(list_->structure().size().value(), model_->Pages());
     for (uint64_t leaf = 0; leaf < model_->size() / abi_.leaf_span(); ++leaf) {
-      ASSERT_EQ(list_->LeafBacking(leaf), model_->LeafBacking(leaf))
+      ASSERT_EQ(list_->shape().LeafBacking(leaf), model_->LeafBacking(leaf))
           << "leaf " << leaf;
     }
     const P2mSummary expected = model_->Summary();

@@ -24,7 +24,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
   P2mSetTest() : abi_(AbiOf(GetParam())) {
     list_ = BuiltList(abi_, abi_.mid_span(), kBase, source_);
     EXPECT_THAT(list_.Relocate(Pfn(4 * abi_.mid_span()), source_), IsOk());
-    EXPECT_THAT(list_->BuildTree(source_), IsOk());
+    EXPECT_THAT(list_->Publish(source_), IsOk());
   }
   ~P2mSetTest() override { EXPECT_THAT(list_->CheckInvariants(), IsOk()); }
 
@@ -52,7 +52,7 @@ TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
 
 TEST_P(P2mSetTest, TrySetOfWhatIsReadAlreadySucceeds) {
   EXPECT_TRUE(list_->TrySet(Identity(), P2mWord::Identity(Identity())));
-  EXPECT_EQ(list_->LeafBacking(Identity().value() / abi_.leaf_span()),
+  EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kIdentity);
 }
 
@@ -104,7 +104,7 @@ TEST_P(P2mSetTest, NothingFoldsBack) {
   ASSERT_THAT(list_->Set(Identity(), P2mWord::Identity(Identity()), source_),
               IsOk());
   EXPECT_EQ(structure(), before);
-  EXPECT_EQ(list_->LeafBacking(Identity().value() / abi_.leaf_span()),
+  EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kPrivate);
 }
 
@@ -113,7 +113,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
     SCOPED_TRACE(absl::StrCat(have, " pages"));
     // Each try in a mid that is still shared.
     const Pfn pfn((1 + have % 3) * abi_.mid_span() + 40);
-    if (list_->LeafBacking(pfn.value() / abi_.leaf_span()) !=
+    if (list_->shape().LeafBacking(pfn.value() / abi_.leaf_span()) !=
         Backing::kIdentity) {
       continue;
     }
@@ -137,7 +137,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
 
 TEST_P(P2mSetTest, AllocEntryChangesNoWord) {
   ASSERT_THAT(list_->AllocEntry(Identity(), source_), IsOk());
-  EXPECT_EQ(list_->LeafBacking(Identity().value() / abi_.leaf_span()),
+  EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kPrivate);
   for (const uint64_t offset : {0, 1, 100}) {
     const Pfn pfn = Identity() + PageCount(offset);

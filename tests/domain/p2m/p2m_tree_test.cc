@@ -18,7 +18,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   P2mTreeTest() : pages_(100, 1000) {
     list_ = BuiltList(abi(), 2 * abi().leaf_span(), kBase, pages_);
     EXPECT_TRUE(list_.Relocate(Pfn(2 * abi().mid_span()), pages_).ok());
-    EXPECT_TRUE(list_->BuildTree(pages_).ok());
+    EXPECT_TRUE(list_->Publish(pages_).ok());
   }
 
   const Abi& abi() const { return *GetParam(); }
@@ -26,7 +26,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   // Entry `index` of the page whose frame is `mfn`.
   uint64_t Entry(uint64_t mfn, uint64_t index, uint64_t bytes) const {
     std::array<char, kPageSize> page;
-    EXPECT_TRUE(list_->RenderPage(Pfn(mfn - kBase), absl::MakeSpan(page)));
+    EXPECT_TRUE(list_->Render(Pfn(mfn - kBase), absl::MakeSpan(page)));
     uint64_t value = 0;
     std::memcpy(&value, page.data() + index * bytes, bytes);
     return value;
@@ -34,7 +34,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   uint64_t Word(uint64_t mfn, uint64_t index) const {
     return Entry(mfn, index, abi().word_bytes);
   }
-  uint64_t Top() const { return kBase + list_->top_page().value(); }
+  uint64_t Top() const { return kBase + list_->tools().root_page().value(); }
 
   PagesFrom pages_;
   TestList list_;
@@ -85,14 +85,14 @@ TEST_P(P2mTreeTest, PageAddedByASetReadsMissingUntilTheNextBuild) {
   const uint64_t mid = Word(Top(), 1);
   EXPECT_EQ(Word(Word(mid, 0), 7), 9);
   const uint64_t missing = Word(mid, 1);
-  ASSERT_TRUE(list_->BuildTree(pages_).ok());
+  ASSERT_TRUE(list_->Publish(pages_).ok());
   EXPECT_NE(Word(mid, 1), missing);
   EXPECT_EQ(list_->generation(), 0);
 }
 
 TEST_P(P2mTreeTest, PageThatIsNotOfTheListIsNotRendered) {
   std::array<char, kPageSize> page;
-  EXPECT_FALSE(list_->RenderPage(Pfn(5), absl::MakeSpan(page)));
+  EXPECT_FALSE(list_->Render(Pfn(5), absl::MakeSpan(page)));
 }
 
 INSTANTIATE_TEST_SUITE_P(BothAbis, P2mTreeTest,
