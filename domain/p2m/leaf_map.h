@@ -62,9 +62,10 @@ class LeafMap {
   // as it is; at least 1.
   uint64_t SimilarLeaves(uint64_t leaf) const;
 
-  // The number-th PTE page of a private mid, number < pmds_per_mid.
+  // The number-th PTE page of a private mid; None() from pmds_per_mid on.
+  // REQUIRES: number < 2.
   Pfn PtePage(uint64_t mid, uint64_t number) const {
-    assert(number < abi_->pmds_per_mid);
+    assert(number < 2);
     return At(mid).pte_pages[number];
   }
 
