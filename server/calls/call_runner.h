@@ -51,14 +51,13 @@ struct CallBounds {
 };
 
 struct CallRunner {
-  // `works_on` outlives this object, which goes by its clock.
-  CallRunner(Machine* works_on, int threads,
-             const CallBounds& bounds = CallBounds())
-      : machine(*works_on),
+  // The machine `on` outlives this object, which goes by its clock.
+  CallRunner(Machine* on, int threads, const CallBounds& bounds = CallBounds())
+      : machine(*on),
         open_calls(bounds.max_calls),
         messages(bounds.message_bytes, bounds.idle_long_enough),
         idle_calls(bounds.idle_long_enough),
-        stalls(works_on->clock(), bounds.stall_timeout),
+        stalls(on->clock(), bounds.stall_timeout),
         lanes(3 * (threads / 2) + kOtherLongThreads, kMaxWaitingCalls),
         long_jobs(threads / 2, kMaxWaitingCalls),
         builds(threads / 2),

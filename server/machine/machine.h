@@ -50,8 +50,8 @@ struct MachineOptions {
   // Null: no faults.  Outlives the machine.
   FaultInjector* faults = nullptr;
   // When the heap is trimmed, and how; null gives back its free pages.
-  HeapTrimRule trim_rule;
-  std::function<void()> trim;
+  HeapTrimRule trim_rule = HeapTrimRule();
+  std::function<void()> trim = nullptr;
 };
 
 // The fault points just before a change and just after it.

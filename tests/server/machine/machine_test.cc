@@ -59,8 +59,9 @@ class ServerMachineTest : public testing::Test {
     EXPECT_EQ(trims_.load(), times);
   }
   void FailAt(FaultPoint point) {
-    ASSERT_THAT(faults_.Add({.point = point, .code = Code::kUnavailable}),
-                IsOk());
+    ASSERT_THAT(
+        faults_.Add({.point = point, .domain = "", .code = Code::kUnavailable}),
+        IsOk());
   }
 
   FakeClock clock_{2};

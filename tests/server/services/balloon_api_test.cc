@@ -179,6 +179,7 @@ TEST_F(ServerBalloonAnswerTest, TellsTheMemoryAtTheEndOfTheMove) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   ASSERT_TRUE(faults_
                   .Add({.point = FaultPoint::kBalloonMoved,
+                        .domain = "web",
                         .action = FaultAction::kDelay,
                         .delay_ms = kMaxFaultDelayMs,
                         .count = 1})
