@@ -117,29 +117,29 @@ std::vector<std::string> NamesForReflection() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(
-    std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-    Clock* clock, FaultInjector* faults, const ConnectionLimits& limits,
-    const CallBounds& bounds, const MigrationTargets& targets) {
+    std::unique_ptr<Machine> machine, const std::vector<ListenAddress>& listen,
+    const ConnectionLimits& limits, const CallBounds& bounds,
+    const MigrationTargets& targets) {
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<Listener> listeners,
                             OpenListeners(listen));
-  std::unique_ptr<Daemon> daemon(new Daemon(
-      std::move(host), std::move(listeners), clock, faults, bounds, targets));
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(machine), std::move(listeners), bounds, targets));
   SIMVISOR_RETURN_IF_ERROR(daemon->Serve(limits, bounds));
   SIMVISOR_RETURN_IF_ERROR(daemon->Accept(limits));
   return daemon;
 }
 
-Daemon::Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
-               Clock* clock, FaultInjector* faults, const CallBounds& bounds,
+Daemon::Daemon(std::unique_ptr<Machine> machine,
+               std::vector<Listener> listeners, const CallBounds& bounds,
                const MigrationTargets& targets)
-    : host_(std::move(host)),
-      runner_(WorkerCount(), clock, faults, bounds),
-      host_service_(host_.get(), &runner_),
-      domain_service_(host_.get(), &runner_),
-      memory_service_(host_.get(), &runner_),
-      address_space_service_(host_.get(), &runner_),
-      guest_load_service_(host_.get(), &runner_),
-      migration_service_(host_.get(), &runner_, targets),
+    : machine_(std::move(machine)),
+      runner_(machine_.get(), WorkerCount(), bounds),
+      host_service_(&runner_),
+      domain_service_(&runner_),
+      memory_service_(&runner_),
+      address_space_service_(&runner_),
+      guest_load_service_(&runner_),
+      migration_service_(&runner_, targets),
       fault_service_(&runner_),
       reflection_service_(&runner_, NamesForReflection()),
       listeners_(std::move(listeners)) {
@@ -201,7 +201,7 @@ void Daemon::Drain(absl::Duration grace) {
   server_->GetHealthCheckService()->Shutdown();
   acceptor_ = nullptr;
   listeners_.clear();
-  runner_.faults->Stop();
+  machine_->faults().Stop();
   // Not by the deadline of Shutdown() alone, which is waited for in full while
   // a client stays connected, whether or not it calls.
   runner_.calls.AwaitNone(grace);

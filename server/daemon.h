@@ -15,7 +15,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/domains/domain_service.h"
 #include "server/faults/fault_service.h"
@@ -26,27 +25,25 @@
 #include "server/listen/connection_limits.h"
 #include "server/listen/listen_address.h"
 #include "server/listen/listener.h"
-#include "server/machine/fault_injector.h"
+#include "server/machine/machine.h"
 #include "server/memory/memory_service.h"
 #include "server/migration/migration_service.h"
 #include "server/migration/migration_targets.h"
 #include "server/reflection/reflection_service.h"
-#include "server/threads/clock.h"
 
 namespace simvisor::server {
 
 class Daemon {
  public:
-  // Serves `host` at every address of `listen`, of which there is at least one.
-  // Balloon drivers, loads and stalls go by `clock`, and calls meet the faults
-  // of `faults`; both outlive the daemon.  If `faults` is null, there are none.
+  // Serves `machine` at every address of `listen`, of which there is at least
+  // one.  Stalls go by its clock, and calls meet its faults.
   //
   // Sockets get mode 0600.  Connections are kept within `limits`, and
   // domains may be migrated to `targets`.  Fails
   // without serving anywhere, as OpenListeners() does.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
-      std::unique_ptr<Host> host, const std::vector<ListenAddress>& listen,
-      Clock* clock = SystemClock(), FaultInjector* faults = nullptr,
+      std::unique_ptr<Machine> machine,
+      const std::vector<ListenAddress>& listen,
       const ConnectionLimits& limits = {},
       const CallBounds& bounds = CallBounds(),
       const MigrationTargets& targets = MigrationTargets());
@@ -64,17 +61,16 @@ class Daemon {
   void Drain(absl::Duration grace);
 
  private:
-  Daemon(std::unique_ptr<Host> host, std::vector<Listener> listeners,
-         Clock* clock, FaultInjector* faults, const CallBounds& bounds,
-         const MigrationTargets& targets);
+  Daemon(std::unique_ptr<Machine> machine, std::vector<Listener> listeners,
+         const CallBounds& bounds, const MigrationTargets& targets);
 
   absl::Status Serve(const ConnectionLimits& limits, const CallBounds& bounds);
   absl::Status Accept(const ConnectionLimits& limits);
 
   // In the order in which they may go, last first: what brings connections
   // before the server, this before the services it calls, and these before the
-  // threads and the host they use.
-  const std::unique_ptr<Host> host_;
+  // threads and the machine they use.
+  const std::unique_ptr<Machine> machine_;
   CallRunner runner_;
   HostServiceImpl host_service_;
   DomainServiceImpl domain_service_;

@@ -32,8 +32,8 @@
 #include "server/listen/ready_line.h"
 #include "server/logging.h"
 #include "server/machine/fault_injector.h"
+#include "server/machine/machine.h"
 #include "server/machine/memory_reserve.h"
-#include "server/threads/clock.h"
 #include "server/threads/stop_signals.h"
 
 namespace simvisor::server {
@@ -108,8 +108,11 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
         host.status().code(),
         absl::StrCat("cannot power the machine on: ", host.status().message()));
   }
-  return Daemon::Start(*std::move(host), listen, SystemClock(), faults, limits,
-                       options.calls, options.migration_targets);
+  MachineOptions machine;
+  machine.faults = faults;
+  return Daemon::Start(std::make_unique<Machine>(*std::move(host), machine),
+                       listen, limits, options.calls,
+                       options.migration_targets);
 }
 
 // Says so if the daemon can be reached from elsewhere: it asks nobody who he

@@ -205,6 +205,17 @@ DomainInfo Domain::Info() const {
   return info;
 }
 
+DomainMemory Domain::Memory() const {
+  DomainMemory memory;
+  {
+    absl::MutexLock lock(&info_mu_);
+    memory = shown_.memory;
+  }
+  memory.foreign_held = pool_.HeldBy(id_);
+  memory.current += memory.foreign_held;
+  return memory;
+}
+
 void Domain::Show() {
   Shown now;
   now.state = state_;

@@ -110,6 +110,8 @@ class Domain {
   // counted on their own, so that `current` may count some twice while their
   // owner is giving them back.
   DomainInfo Info() const ABSL_LOCKS_EXCLUDED(info_mu_);
+  // Only what Info() shows of its memory: ten numbers, nothing allocated.
+  DomainMemory Memory() const ABSL_LOCKS_EXCLUDED(info_mu_);
   // Pages that Info() shows, without those held.
   PageCount ShownPages() const ABSL_LOCKS_EXCLUDED(info_mu_) {
     absl::MutexLock lock(&info_mu_);
@@ -361,6 +363,8 @@ class Domain {
   // between.
   absl::StatusOr<uint64_t> RunLoad(uint64_t writes, StopCheck stop)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // Whether there is one.
+  bool HasLoad() const ABSL_LOCKS_EXCLUDED(mu_);
   // Ends it, and gives its pages back to the guest, zeroed.
   absl::StatusOr<LoadReport> StopLoad() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<LoadReport> FindLoad() const ABSL_LOCKS_EXCLUDED(mu_);

@@ -124,6 +124,11 @@ absl::StatusOr<LoadReport> Domain::StopLoad() {
   return report;
 }
 
+bool Domain::HasLoad() const {
+  absl::ReaderMutexLock lock(&mu_);
+  return load_ != nullptr;
+}
+
 absl::StatusOr<LoadReport> Domain::FindLoad() const {
   absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasLoad("find its load"));

@@ -1,7 +1,6 @@
-// What all calls of a server share: its threads, the counts of calls and of
-// their memory, what goes on in guests between calls (the timers of balloon
-// drivers, and loads), how long calls wait for their clients, the heap that
-// they leave behind, and the faults that are put in calls' way on purpose.
+// What all calls of a server share: the machine that they work on, the threads
+// that they run on, the counts of calls and of their memory, and how long calls
+// wait for their clients.
 //
 // The threads come in groups, so that a short call finds one of `pool` whatever
 // else goes on:
@@ -14,7 +13,7 @@
 //   decisions  ResolveMigration, for which a suspended guest may wait elsewhere
 //
 // Only what runs on long_jobs, streams, images, decisions, the threads of
-// migrations and those of the two schedulers holds a domain's lock for long,
+// migrations and those of the machine holds a domain's lock for long,
 // and lanes has a thread for each of them.
 //
 // Thread safety: the parts synchronise themselves.
@@ -23,20 +22,16 @@
 #define SIMVISOR_SERVER_CALLS_CALL_RUNNER_H_
 
 #include <cstdint>
-#include <functional>
-#include <utility>
 
 #include "absl/time/time.h"
+#include "domain/host/host.h"
 #include "server/calls/calls_in_flight.h"
 #include "server/calls/idle_calls.h"
 #include "server/calls/message_budget.h"
 #include "server/calls/open_calls.h"
 #include "server/calls/quick_gate.h"
 #include "server/calls/stall_timer.h"
-#include "server/machine/balloon_scheduler.h"
-#include "server/machine/fault_injector.h"
-#include "server/machine/heap_trim.h"
-#include "server/machine/load_scheduler.h"
+#include "server/machine/machine.h"
 #include "server/threads/bounded_jobs.h"
 #include "server/threads/clock.h"
 #include "server/threads/domain_lanes.h"
@@ -56,19 +51,13 @@ struct CallBounds {
 };
 
 struct CallRunner {
-  // `clock` and `injector`, which may be null, outlive this object.
-  explicit CallRunner(int threads, Clock* clock = SystemClock(),
-                      FaultInjector* injector = nullptr,
-                      const CallBounds& bounds = CallBounds())
-      : faults(injector == nullptr ? &no_faults : injector),
+  // The machine `on` outlives this object, which goes by its clock.
+  CallRunner(Machine* on, int threads, const CallBounds& bounds = CallBounds())
+      : machine(*on),
         open_calls(bounds.max_calls),
         messages(bounds.message_bytes, bounds.idle_long_enough),
         idle_calls(bounds.idle_long_enough),
-        balloons(clock),
-        loads(clock),
-        stalls(clock, bounds.stall_timeout),
-        heap(
-            [this](std::function<void()> job) { pool.Submit(std::move(job)); }),
+        stalls(on->clock(), bounds.stall_timeout),
         lanes(3 * (threads / 2) + kOtherLongThreads, kMaxWaitingCalls),
         long_jobs(threads / 2, kMaxWaitingCalls),
         builds(threads / 2),
@@ -79,20 +68,17 @@ struct CallRunner {
   CallRunner(const CallRunner&) = delete;
   CallRunner& operator=(const CallRunner&) = delete;
 
-  // Stands in where there is no other; takes no rules.
-  FaultInjector no_faults{/*enabled=*/false};
-  FaultInjector* const faults;
+  Host& host() const { return machine.host(); }
+
+  Machine& machine;
   // These outlive the jobs of the pool.
   OpenCalls open_calls;
   MessageBudget messages;
   IdleCalls idle_calls;
   CallsInFlight calls;
-  BalloonScheduler balloons;
-  LoadScheduler loads;
   StallTimer stalls;
   QuickGate quick;
-  HeapTrimmer heap;
-  // Migrations at a time, the schedulers, and some to spare.
+  // Migrations at a time, the machine's own threads, and some to spare.
   static constexpr int kOtherLongThreads = 15;
   // Two of them may wait a while for the end of a call.
   static constexpr int kDecisionThreads = 3;

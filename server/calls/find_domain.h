@@ -13,7 +13,7 @@
 #include "domain/host/host.h"
 #include "domain/units/units.h"
 #include "server/convert/common.h"
-#include "server/machine/fault_injector.h"
+#include "server/machine/machine.h"
 #include "server/threads/job_scope.h"
 #include "simvisor/v1/common.pb.h"
 
@@ -41,13 +41,12 @@ inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
 // For RunQuick(): how many pages the domain has, if it is at hand and nobody is
 // at work on it.  Nothing where faults may be injected, since these delay what
 // they please.
-inline std::optional<PageCount> PagesIfIdle(const Host& host,
-                                            const FaultInjector& faults,
+inline std::optional<PageCount> PagesIfIdle(const Machine& machine,
                                             const v1::DomainRef& ref) {
-  if (faults.enabled()) return std::nullopt;
+  if (machine.faults().enabled()) return std::nullopt;
   const absl::StatusOr<DomainSelector> selector = FromProto(ref);
   if (!selector.ok()) return std::nullopt;
-  const std::shared_ptr<Domain> domain = host.FindAtOnce(*selector);
+  const std::shared_ptr<Domain> domain = machine.host().FindAtOnce(*selector);
   return domain == nullptr ? std::nullopt : domain->PagesAtOnce();
 }
 

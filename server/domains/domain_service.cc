@@ -29,17 +29,9 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
     SIMVISOR_ASSIGN_OR_RETURN(const DomainSpec spec, FromProto(request.spec()));
     SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
         std::max(spec.memory, spec.max_memory) <= kShortPages));
-    SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kCreateBegin, spec.name));
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
-        host_->CreateDomain(spec, request.start_paused(), stop));
-    const absl::Status built =
-        runner_->faults->Reach(FaultPoint::kCreateBuilt, domain->name());
-    if (!built.ok()) {
-      host_->DestroyDomain(domain).IgnoreError();
-      return built;
-    }
+        runner_->machine.Create(spec, request.start_paused(), stop));
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
@@ -54,13 +46,13 @@ grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
                     v1::GetDomainResponse* response,
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              LookUpDomain(*host_, request.domain()));
+                              LookUpDomain(runner_->host(), request.domain()));
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
   // What is shown waits for no operation.
   const auto is_quick = [this](const auto&) {
-    return !runner_->faults->enabled();
+    return !runner_->machine.faults().enabled();
   };
   return RunQuick(runner_, {context, in, out}, "GetDomain", is_quick, get);
 }
@@ -70,7 +62,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::ListDomains(
     grpc::ByteBuffer* out) {
   auto list = [this](const v1::ListDomainsRequest& request,
                      v1::ListDomainsResponse* response, StopCheck) {
-    return FillDomainPage(*host_, request, response);
+    return FillDomainPage(runner_->host(), request, response);
   };
   return RunOnPool(runner_, {context, in, out}, "ListDomains", list);
 }
@@ -82,12 +74,11 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
                         v1::DestroyDomainResponse* response,
                         StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
-                              host_->DestroyDomain(domain));
-    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
+                              runner_->machine.Destroy(domain));
     response->set_freed_pages(freed.value());
     return absl::OkStatus();
   };
@@ -101,7 +92,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
                       v1::PauseDomainResponse* response,
                       StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const DomainState state, domain->Pause());
     response->set_state(ToProto(state));
     return absl::OkStatus();
@@ -116,14 +107,14 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
                         v1::UnpauseDomainResponse* response,
                         StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
-    const absl::StatusOr<DomainState> state = domain->Unpause(stop);
-    runner_->balloons.Watch(domain);
-    runner_->loads.Watch(domain);
-    SIMVISOR_RETURN_IF_ERROR(state.status());
-    response->set_state(ToProto(*state));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const DomainState state,
+        runner_->machine.Change(
+            domain, [&](Domain& guest) { return guest.Unpause(stop); }));
+    response->set_state(ToProto(state));
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "UnpauseDomain", unpause);
@@ -139,7 +130,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
                               FromProto(request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
-        host_->RenameDomain(selector, request.new_name()));
+        runner_->host().RenameDomain(selector, request.new_name()));
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
@@ -153,7 +144,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
                     v1::SetVcpuAffinityResponse*, StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(request));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              LookUpDomain(*host_, request.domain()));
+                              LookUpDomain(runner_->host(), request.domain()));
     return domain->SetVcpuAffinity(
         change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
         change.soft.has_value() ? &*change.soft : nullptr);
@@ -168,7 +159,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::ListVcpus(
                      v1::ListVcpusResponse* response,
                      StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              LookUpDomain(*host_, request.domain()));
+                              LookUpDomain(runner_->host(), request.domain()));
     return FillVcpuPage(*domain, request, stop, response);
   };
   return RunOnPool(runner_, {context, in, out}, "ListVcpus", list);

@@ -9,7 +9,6 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/find_domain.h"
 #include "server/calls/raw_service.h"
@@ -31,9 +30,8 @@ using DomainServiceBase =
 
 class DomainServiceImpl final : public DomainServiceBase {
  public:
-  // Both outlive the server that this service is registered with.
-  DomainServiceImpl(Host* host, CallRunner* runner)
-      : host_(host), runner_(runner) {}
+  // `runner` outlives the server that this service is registered with.
+  explicit DomainServiceImpl(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* CreateDomain(grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* in,
@@ -67,12 +65,10 @@ class DomainServiceImpl final : public DomainServiceBase {
   // For RunQuick(), of methods that only need the domain to be idle.
   auto IfIdle() const {
     return [this](const auto& request) {
-      return PagesIfIdle(*host_, *runner_->faults, request.domain())
-          .has_value();
+      return PagesIfIdle(runner_->machine, request.domain()).has_value();
     };
   }
 
-  Host* const host_;
   CallRunner* const runner_;
 };
 

@@ -14,13 +14,14 @@ grpc::ServerUnaryReactor* FaultServiceImpl::AddFault(
     grpc::ByteBuffer* out) {
   auto add = [this](const v1::AddFaultRequest& request,
                     v1::AddFaultResponse* response, StopCheck) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(runner_->faults->CheckEnabled());
+    SIMVISOR_RETURN_IF_ERROR(runner_->machine.faults().CheckEnabled());
     if (!request.has_rule()) {
       return ArgumentMissing("rule", "say what is to happen, and where");
     }
     SIMVISOR_ASSIGN_OR_RETURN(const FaultRule rule,
                               FromProto("rule", request.rule()));
-    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, runner_->faults->Add(rule));
+    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
+                              runner_->machine.faults().Add(rule));
     response->set_id(id);
     return absl::OkStatus();
   };
@@ -33,8 +34,8 @@ grpc::ServerUnaryReactor* FaultServiceImpl::ListFaults(
   auto list = [this](const v1::ListFaultsRequest&,
                      v1::ListFaultsResponse* response,
                      StopCheck) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(runner_->faults->CheckEnabled());
-    for (const FaultRuleState& state : runner_->faults->List()) {
+    SIMVISOR_RETURN_IF_ERROR(runner_->machine.faults().CheckEnabled());
+    for (const FaultRuleState& state : runner_->machine.faults().List()) {
       ToProto(state, response->add_faults());
     }
     for (const FaultPointInfo& point : AllFaultPoints()) {
@@ -51,20 +52,21 @@ grpc::ServerUnaryReactor* FaultServiceImpl::RemoveFaults(
   auto remove = [this](const v1::RemoveFaultsRequest& request,
                        v1::RemoveFaultsResponse* response,
                        StopCheck) -> absl::Status {
-    SIMVISOR_RETURN_IF_ERROR(runner_->faults->CheckEnabled());
+    SIMVISOR_RETURN_IF_ERROR(runner_->machine.faults().CheckEnabled());
     if (request.all()) {
       if (request.ids_size() > 0) {
         return ArgumentMalformed("ids", "with all, leave it empty");
       }
       response->set_removed(
-          static_cast<uint32_t>(runner_->faults->RemoveAll()));
+          static_cast<uint32_t>(runner_->machine.faults().RemoveAll()));
       return absl::OkStatus();
     }
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("ids", request.ids_size(), kMaxFaultRules));
-    SIMVISOR_ASSIGN_OR_RETURN(const size_t removed,
-                              runner_->faults->Remove(absl::MakeConstSpan(
-                                  request.ids().data(), request.ids_size())));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const size_t removed,
+        runner_->machine.faults().Remove(
+            absl::MakeConstSpan(request.ids().data(), request.ids_size())));
     response->set_removed(static_cast<uint32_t>(removed));
     return absl::OkStatus();
   };

@@ -37,7 +37,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::CreateAddressSpaces(
                        StopCheck stop) -> absl::Status {
     SIMVISOR_RETURN_IF_ERROR(CheckAtMost("count", request.count(), kMaxSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(request.count() <= kShortSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -60,7 +60,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::DestroyAddressSpaces(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("ids", request.ids_size(), kMaxSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
         request.ids_size() <= static_cast<int>(kShortSpaces)));
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -79,7 +79,8 @@ RawWriteReactor* AddressSpaceServiceImpl::ListAddressSpaces(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
   return StartStream(runner_, context, in, "ListAddressSpaces",
                      [this](const v1::ListAddressSpacesRequest& request) {
-                       return AddressSpaceSource::Create(*host_, request);
+                       return AddressSpaceSource::Create(runner_->host(),
+                                                         request);
                      });
 }
 
@@ -92,7 +93,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::TranslateInAddressSpace(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("pfns", request.pfns_size(), kMaxPfns));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     std::vector<P2mWord> words;
     SIMVISOR_RETURN_IF_ERROR(domain->TranslateIn(
         request.id(),
@@ -117,7 +118,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::SyncAddressSpaces(
                      v1::SyncAddressSpacesResponse* response,
                      StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const AddressSpaceSync done,

@@ -10,7 +10,6 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_service.h"
 #include "simvisor/v1/address_space_service.grpc.pb.h"
@@ -27,9 +26,8 @@ using AddressSpaceServiceBase = RawService<
 
 class AddressSpaceServiceImpl final : public AddressSpaceServiceBase {
  public:
-  // Both outlive the server that this service is registered with.
-  AddressSpaceServiceImpl(Host* host, CallRunner* runner)
-      : host_(host), runner_(runner) {}
+  // `runner` outlives the server that this service is registered with.
+  explicit AddressSpaceServiceImpl(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* CreateAddressSpaces(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
@@ -47,7 +45,6 @@ class AddressSpaceServiceImpl final : public AddressSpaceServiceBase {
       grpc::ByteBuffer* out) override;
 
  private:
-  Host* const host_;
   CallRunner* const runner_;
 };
 

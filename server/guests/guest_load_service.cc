@@ -29,12 +29,12 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StartGuestLoad(
                       StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const LoadSpec spec, FromProto(request.spec()));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(spec.working_set <= kShortPages));
-    SIMVISOR_RETURN_IF_ERROR(domain->StartLoad(spec));
+    SIMVISOR_RETURN_IF_ERROR(runner_->machine.Change(
+        domain, [&](Domain& guest) { return guest.StartLoad(spec); }));
     ToProto(LoadReport{spec, 0, true}, response->mutable_load());
-    runner_->loads.Watch(domain);
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "StartGuestLoad", start);
@@ -47,7 +47,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::GetGuestLoad(
                     v1::GetGuestLoadResponse* response,
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     std::vector<PfnExtent> extents;
     SIMVISOR_ASSIGN_OR_RETURN(
         const LoadReport report,
@@ -70,7 +70,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StopGuestLoad(
                     v1::StopGuestLoadResponse* response,
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadReport report, domain->StopLoad());
@@ -87,7 +87,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::CheckGuestLoad(
                       v1::CheckGuestLoadResponse* response,
                       StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              LookUpDomain(*host_, request.domain()));
+                              LookUpDomain(runner_->host(), request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadCheck found, domain->CheckLoad(stop));
     ToProto(found, response);
     return absl::OkStatus();

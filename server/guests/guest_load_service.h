@@ -9,7 +9,6 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_service.h"
 #include "simvisor/v1/guest_load_service.grpc.pb.h"
@@ -25,9 +24,8 @@ using GuestLoadServiceBase =
 
 class GuestLoadServiceImpl final : public GuestLoadServiceBase {
  public:
-  // Both outlive the server that this service is registered with.
-  GuestLoadServiceImpl(Host* host, CallRunner* runner)
-      : host_(host), runner_(runner) {}
+  // `runner` outlives the server that this service is registered with.
+  explicit GuestLoadServiceImpl(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* StartGuestLoad(grpc::CallbackServerContext* context,
                                            const grpc::ByteBuffer* in,
@@ -43,7 +41,6 @@ class GuestLoadServiceImpl final : public GuestLoadServiceBase {
                                            grpc::ByteBuffer* out) override;
 
  private:
-  Host* const host_;
   CallRunner* const runner_;
 };
 

@@ -12,11 +12,10 @@
 
 namespace simvisor::server {
 
-HostServiceImpl::HostServiceImpl(Host* host, CallRunner* runner)
-    : host_(host),
-      runner_(runner),
+HostServiceImpl::HostServiceImpl(CallRunner* runner)
+    : runner_(runner),
       audits_(SharedAudit::Create(
-          [host](StopCheck stop, AuditReport& report) {
+          [host = &runner->host()](StopCheck stop, AuditReport& report) {
             return WithinMemory("AuditHost",
                                 [&] { return host->Audit(stop, report); });
           },
@@ -30,7 +29,7 @@ grpc::ServerUnaryReactor* HostServiceImpl::GetHost(
       runner_, {context, in, out}, "GetHost",
       [this](const v1::GetHostRequest&, v1::GetHostResponse* response,
              StopCheck) -> absl::Status {
-        ToProto(host_->Info(), response->mutable_host());
+        ToProto(runner_->host().Info(), response->mutable_host());
         return absl::OkStatus();
       });
 }
@@ -39,7 +38,7 @@ RawWriteReactor* HostServiceImpl::LookupFrames(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
   return StartStream(runner_, context, in, "LookupFrames",
                      [this](const v1::LookupFramesRequest& request) {
-                       return FrameLookup::Create(host_, request);
+                       return FrameLookup::Create(&runner_->host(), request);
                      });
 }
 
@@ -47,7 +46,7 @@ RawWriteReactor* HostServiceImpl::ReadFrames(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
   return StartStream(runner_, context, in, "ReadFrames",
                      [this](const v1::ReadFramesRequest& request) {
-                       return FrameReader::Create(host_, request);
+                       return FrameReader::Create(&runner_->host(), request);
                      });
 }
 

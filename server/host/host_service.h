@@ -11,7 +11,6 @@
 
 #include <memory>
 
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_service.h"
 #include "server/host/shared_audit.h"
@@ -27,8 +26,8 @@ using HostServiceBase =
 
 class HostServiceImpl final : public HostServiceBase {
  public:
-  // Both outlive the server that this service is registered with.
-  HostServiceImpl(Host* host, CallRunner* runner);
+  // `runner` outlives the server that this service is registered with.
+  explicit HostServiceImpl(CallRunner* runner);
 
   grpc::ServerUnaryReactor* GetHost(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer* in,
@@ -42,7 +41,6 @@ class HostServiceImpl final : public HostServiceBase {
                                       grpc::ByteBuffer* out) override;
 
  private:
-  Host* const host_;
   CallRunner* const runner_;
   const std::shared_ptr<SharedAudit> audits_;
 };

@@ -34,11 +34,10 @@ ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
 
 }  // namespace
 
-RestoreCall::RestoreCall(Host* host, CallRunner* runner,
+RestoreCall::RestoreCall(CallRunner* runner,
                          const grpc::CallbackServerContext* context,
                          grpc::ByteBuffer* out)
-    : host_(host),
-      runner_(runner),
+    : runner_(runner),
       limits_(context),
       record_(&runner->calls, "RestoreDomain"),
       watch_(&runner->stalls, "RestoreDomain",
@@ -85,9 +84,9 @@ absl::Status RestoreCall::TakePiece() {
     paused_ = options.start_paused();
     name_ = options.spec().name();
     SIMVISOR_RETURN_IF_ERROR(
-        runner_->faults->Reach(FaultPoint::kRestoreBegin, name_));
+        runner_->machine.faults().Reach(FaultPoint::kRestoreBegin, name_));
     restorer_ = std::make_unique<ImageRestorer>(
-        *host_, SpecOf(options),
+        runner_->host(), SpecOf(options),
         options.spec().memory_pages() > 0 ? LimitsFrom::kSpec
                                           : LimitsFrom::kNotes);
   } else if (request_->has_options()) {
@@ -95,7 +94,7 @@ absl::Status RestoreCall::TakePiece() {
   }
   SIMVISOR_RETURN_IF_ERROR(restorer_->Feed(request_->data(), limits_));
   if (request_->data().empty()) return absl::OkStatus();
-  return runner_->faults->Reach(FaultPoint::kRestorePiece, name_);
+  return runner_->machine.faults().Reach(FaultPoint::kRestorePiece, name_);
 }
 
 void RestoreCall::Complete() {
@@ -113,13 +112,12 @@ absl::Status RestoreCall::Restore() {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             restorer_->Finish(limits_));
-  const absl::Status status = GoOn(*domain);
+  const absl::Status status = runner_->machine.Change(
+      domain, [this](Domain& guest) { return GoOn(guest); });
   if (!status.ok()) {
-    host_->DestroyDomain(domain).IgnoreError();
+    runner_->machine.Destroy(domain).IgnoreError();
     return status;
   }
-  runner_->balloons.Watch(domain);
-  runner_->loads.Watch(domain);
   ToProto(domain->Info(), response_.mutable_domain());
   WriteMessageAlways(runner_->messages, response_, *out_);
   return absl::OkStatus();
@@ -127,7 +125,7 @@ absl::Status RestoreCall::Restore() {
 
 absl::Status RestoreCall::GoOn(Domain& domain) {
   SIMVISOR_RETURN_IF_ERROR(
-      runner_->faults->Reach(FaultPoint::kRestoreArrived, domain.name()));
+      runner_->machine.Reach(FaultPoint::kRestoreArrived, domain));
   if (paused_ || domain.Info().state != DomainState::kPaused) {
     return absl::OkStatus();
   }

@@ -19,8 +19,8 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "domain/host/host.h"
 #include "domain/image/image_restorer.h"
+#include "domain/vm/domain.h"
 #include "server/calls/call_limits.h"
 #include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
@@ -35,8 +35,7 @@ class RestoreCall : public RawReadReactor {
  public:
   using Reactor = RawReadReactor;
 
-  RestoreCall(Host* host, CallRunner* runner,
-              const grpc::CallbackServerContext* context,
+  RestoreCall(CallRunner* runner, const grpc::CallbackServerContext* context,
               grpc::ByteBuffer* out);
 
   void Start() { Read(); }
@@ -56,7 +55,6 @@ class RestoreCall : public RawReadReactor {
   absl::Status GoOn(Domain& domain);
   void End(const absl::Status& status);
 
-  Host* const host_;
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;

@@ -20,10 +20,8 @@ constexpr size_t kChunkBytes = size_t{1} << 20;
 
 }  // namespace
 
-SaveCall::SaveCall(Host* host, CallRunner* runner,
-                   grpc::CallbackServerContext* context)
-    : host_(host),
-      runner_(runner),
+SaveCall::SaveCall(CallRunner* runner, grpc::CallbackServerContext* context)
+    : runner_(runner),
       limits_(context),
       record_(&runner->calls, "SaveDomain"),
       watch_(&runner->stalls, "SaveDomain",
@@ -109,9 +107,9 @@ absl::Status SaveCall::Suspend() {
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
                             FromProto(start.domain()));
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                            host_->FindGuest(selector, "save"));
+                            runner_->host().FindGuest(selector, "save"));
   SIMVISOR_RETURN_IF_ERROR(
-      runner_->faults->Reach(FaultPoint::kSaveBegin, domain->name()));
+      runner_->machine.Reach(FaultPoint::kSaveBegin, *domain));
   SIMVISOR_ASSIGN_OR_RETURN(
       SuspendRecord record,
       domain->Suspend("save", SuspendFor::kSave, limits_));
@@ -119,7 +117,7 @@ absl::Status SaveCall::Suspend() {
   suspension_ = record.suspension;
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
   saver_.emplace(domain, std::move(record), layer, std::move(config));
-  return runner_->faults->Reach(FaultPoint::kSaveSuspended, domain->name());
+  return runner_->machine.Reach(FaultPoint::kSaveSuspended, *domain);
 }
 
 void SaveCall::Send() {
@@ -152,22 +150,18 @@ absl::Status SaveCall::FillChunk() {
       WriteMessage(runner_->messages, "SaveDomain", chunk, write_);
   if (last_) chunk = v1::SaveDomainResponse();
   SIMVISOR_RETURN_IF_ERROR(written);
-  return runner_->faults->Reach(FaultPoint::kSavePiece, domain_->name());
+  return runner_->machine.Reach(FaultPoint::kSavePiece, *domain_);
 }
 
 void SaveCall::Complete() {
   if (!request_->has_stored()) return Fail(Broken());
   absl::Status status =
-      runner_->faults->Reach(FaultPoint::kSaveStored, domain_->name());
+      runner_->machine.Reach(FaultPoint::kSaveStored, *domain_);
   if (!status.ok()) return Fail(status);
   if (after_ == v1::AFTER_SAVE_DESTROY) {
-    status = host_->DestroyDomain(domain_).status();
-    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
+    status = runner_->machine.Destroy(domain_).status();
   } else {
-    status =
-        domain_->Resume(suspension_, after_ == v1::AFTER_SAVE_PAUSE, limits_);
-    runner_->balloons.Watch(domain_);
-    runner_->loads.Watch(domain_);
+    status = Resume(/*paused=*/after_ == v1::AFTER_SAVE_PAUSE);
   }
   End(status);
 }
@@ -176,11 +170,15 @@ void SaveCall::Fail(const absl::Status& status) {
   if (domain_ != nullptr) {
     // If it has been destroyed meanwhile, nothing is to be resumed.  What a
     // call that is over leaves its balloon driver to do, the scheduler does.
-    domain_->Resume(suspension_, /*paused=*/false, limits_).IgnoreError();
-    runner_->balloons.Watch(domain_);
-    runner_->loads.Watch(domain_);
+    Resume(/*paused=*/false).IgnoreError();
   }
   End(status);
+}
+
+absl::Status SaveCall::Resume(bool paused) {
+  return runner_->machine.Change(domain_, [&](Domain& guest) {
+    return guest.Resume(suspension_, paused, limits_);
+  });
 }
 
 void SaveCall::End(const absl::Status& status) {

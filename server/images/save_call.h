@@ -23,8 +23,8 @@
 #include <optional>
 
 #include "absl/status/status.h"
-#include "domain/host/host.h"
 #include "domain/image/image_saver.h"
+#include "domain/vm/domain.h"
 #include "server/calls/call_limits.h"
 #include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
@@ -39,8 +39,7 @@ class SaveCall : public RawBidiReactor {
  public:
   using Reactor = RawBidiReactor;
 
-  SaveCall(Host* host, CallRunner* runner,
-           grpc::CallbackServerContext* context);
+  SaveCall(CallRunner* runner, grpc::CallbackServerContext* context);
 
   void Start() { Read(); }
 
@@ -62,11 +61,12 @@ class SaveCall : public RawBidiReactor {
 
   absl::Status Suspend();
   absl::Status FillChunk();
+  // Ends the suspension; the guest runs, or stays paused.
+  absl::Status Resume(bool paused);
   // Why the stream broke.
   absl::Status Broken() const;
   void End(const absl::Status& status);
 
-  Host* const host_;
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;

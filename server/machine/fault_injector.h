@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -86,6 +87,16 @@ class FaultInjector final : public AllocationFaults {
       ABSL_LOCKS_EXCLUDED(mu_) {
     if (!HasRules(point)) return absl::OkStatus();
     return Act(point, domain);
+  }
+
+  // The same for an operation that would have to look the name up: `name()` is
+  // called only if the point has a rule.
+  template <typename Name>
+  requires std::is_invocable_v<Name&> absl::Status Reach(FaultPoint point,
+                                                         Name&& name)
+  ABSL_LOCKS_EXCLUDED(mu_) {
+    if (!HasRules(point)) return absl::OkStatus();
+    return Act(point, name());
   }
 
   // Never waits.

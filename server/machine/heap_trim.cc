@@ -4,8 +4,11 @@
 
 namespace simvisor::server {
 
-HeapTrimmer::HeapTrimmer(Submit submit)
-    : HeapTrimmer(std::move(submit), [] { malloc_trim(0); }) {}
+HeapTrimmer::HeapTrimmer(Submit submit, std::function<void()> trim,
+                         const HeapTrimRule& rule)
+    : submit_(std::move(submit)),
+      trim_(trim != nullptr ? std::move(trim) : [] { malloc_trim(0); }),
+      rule_(rule) {}
 
 void HeapTrimmer::OnGone(uint32_t left, PageStore::Use contents) {
   {

@@ -33,6 +33,11 @@ class HeapTrimRule {
   static constexpr uint32_t kMany = 256;
   static constexpr PageCount kManyPages{64 * kPagesPerMiB};
 
+  HeapTrimRule() = default;
+  // With other bounds; both at least 1.
+  HeapTrimRule(uint32_t many, PageCount many_pages)
+      : many_(many), many_pages_(many_pages) {}
+
   // A guest has gone, and so many are left; whether to trim.  `contents`: what
   // there was since the last guest has gone, and is now.
   bool OnGone(uint32_t left, PageStore::Use contents = {}) {
@@ -45,8 +50,8 @@ class HeapTrimRule {
   bool TrimForGuests(uint32_t left) {
     most_ = std::max(most_, left + 1);
     crowd_ = std::max(crowd_, most_);
-    const bool trim = left == 0 ? crowd_ >= kMany
-                                : left <= most_ / 2 && most_ - left >= kMany;
+    const bool trim = left == 0 ? crowd_ >= many_
+                                : left <= most_ / 2 && most_ - left >= many_;
     if (trim) most_ = left;
     if (left == 0) crowd_ = 0;
     return trim;
@@ -54,11 +59,13 @@ class HeapTrimRule {
   bool TrimForPages(PageStore::Use contents) {
     most_pages_ = std::max(most_pages_, contents.most);
     const bool trim = contents.now <= PageCount(most_pages_.value() / 2) &&
-                      most_pages_ - contents.now >= kManyPages;
+                      most_pages_ - contents.now >= many_pages_;
     if (trim) most_pages_ = contents.now;
     return trim;
   }
 
+  uint32_t many_ = kMany;
+  PageCount many_pages_ = kManyPages;
   uint32_t most_ = 0;   // since the last time
   uint32_t crowd_ = 0;  // since there was none
   PageCount most_pages_;
@@ -69,10 +76,9 @@ class HeapTrimmer {
   // `submit` runs a job elsewhere: the caller is not to wait.
   using Submit = std::function<void(std::function<void()>)>;
 
-  // By default `trim` gives back every whole free page of the heap.
-  explicit HeapTrimmer(Submit submit);
-  HeapTrimmer(Submit submit, std::function<void()> trim)
-      : submit_(std::move(submit)), trim_(std::move(trim)) {}
+  // `trim` gives back every whole free page of the heap if it is null.
+  HeapTrimmer(Submit submit, std::function<void()> trim,
+              const HeapTrimRule& rule = HeapTrimRule());
 
   // See HeapTrimRule.
   void OnGone(uint32_t left, PageStore::Use contents = {})

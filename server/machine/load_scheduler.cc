@@ -24,7 +24,7 @@ LoadScheduler::~LoadScheduler() {
 }
 
 void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
-  if (!domain->FindLoad().ok()) return;
+  if (!domain->HasLoad()) return;
   const Clock::Time now = clock_->Now();
   absl::MutexLock lock(&mu_);
   // One that is known keeps its pace.

@@ -23,16 +23,18 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 #include "domain/vm/domain.h"
 #include "domain/vm/domain_types.h"
-#include "server/calls/call_runner.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/convert/domain.h"
+#include "server/machine/fault_points.h"
+#include "server/machine/machine.h"
 #include "server/memory/convert_memory.h"
 #include "server/threads/job_scope.h"
 
@@ -46,13 +48,19 @@ inline constexpr int kQuickPfns = 1024;
 
 // What an operation works on.
 struct Subject {
-  CallRunner& runner;
+  Machine& machine;
   const std::shared_ptr<Domain>& domain;
   StopCheck stop;
+};
 
-  absl::Status Reach(FaultPoint point) const {
-    return runner.faults->Reach(point, domain->name());
-  }
+inline constexpr ChangePoints kBalloonPoints = {FaultPoint::kBalloonBegin,
+                                                FaultPoint::kBalloonMoved};
+
+// What a balloon operation came to, with the domain's memory once it was done:
+// timers and fault points come later.
+struct Moved {
+  PageCount pages;
+  DomainMemory memory;
 };
 
 // BalloonDown and BalloonUp, by the method of Domain.
@@ -67,14 +75,16 @@ struct Balloon {
   static bool NeedsLock(const Domain&) { return true; }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
-    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
-    const absl::StatusOr<PageCount> moved = (*on.domain.*method)(
-        PageCount(op.pages()), op.allow_partial(), on.stop);
-    on.runner.balloons.Watch(on.domain);
-    SIMVISOR_RETURN_IF_ERROR(moved.status());
-    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonMoved));
-    answer->set_moved_pages(moved->value());
-    ToProto(on.domain->Info().memory, answer->mutable_memory());
+    const auto move = [&](Domain& domain) -> absl::StatusOr<Moved> {
+      SIMVISOR_ASSIGN_OR_RETURN(
+          const PageCount pages,
+          (domain.*method)(PageCount(op.pages()), op.allow_partial(), on.stop));
+      return Moved{pages, domain.Memory()};
+    };
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const Moved moved, on.machine.Change(on.domain, kBalloonPoints, move));
+    answer->set_moved_pages(moved.pages.value());
+    ToProto(moved.memory, answer->mutable_memory());
     return absl::OkStatus();
   }
 };
@@ -92,13 +102,15 @@ struct SetTarget {
   static bool NeedsLock(const Domain&) { return true; }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
-    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonBegin));
-    const absl::Status status =
-        on.domain->SetTarget(PageCount(op.target_pages()), on.stop);
-    on.runner.balloons.Watch(on.domain);
-    SIMVISOR_RETURN_IF_ERROR(status);
-    SIMVISOR_RETURN_IF_ERROR(on.Reach(FaultPoint::kBalloonMoved));
-    ToProto(on.domain->Info().memory, answer->mutable_memory());
+    const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
+      SIMVISOR_RETURN_IF_ERROR(
+          domain.SetTarget(PageCount(op.target_pages()), on.stop));
+      return domain.Memory();
+    };
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const DomainMemory memory,
+        on.machine.Change(on.domain, kBalloonPoints, set));
+    ToProto(memory, answer->mutable_memory());
     return absl::OkStatus();
   }
 };

@@ -47,10 +47,9 @@ void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
 
 }  // namespace
 
-MemoryOpsCall::MemoryOpsCall(Host* host, CallRunner* runner,
+MemoryOpsCall::MemoryOpsCall(CallRunner* runner,
                              grpc::CallbackServerContext* context)
-    : host_(host),
-      runner_(runner),
+    : runner_(runner),
       limits_(context),
       record_(nullptr, "StreamMemoryOps"),
       watch_(&runner->stalls, "StreamMemoryOps",
@@ -176,7 +175,7 @@ std::vector<MemoryOpsCall::Reply> MemoryOpsCall::FindDomains(
   entries_.reserve(batch.size());
   for (const v1::MemoryOp& op : batch.ops()) {
     absl::StatusOr<std::shared_ptr<Domain>> domain =
-        LookUpDomain(*host_, op.domain());
+        LookUpDomain(runner_->host(), op.domain());
     if (domain.ok()) {
       const Domain* const key = domain->get();
       entries_.push_back({key, {&batch, &op, *std::move(domain)}});
@@ -234,7 +233,7 @@ size_t MemoryOpsCall::DoTurn(const std::vector<Op>& ops,
 
 absl::Status MemoryOpsCall::DoOp(const Op& op, const CallLimits& limits,
                                  v1::MemoryOpResult* result) const {
-  const memory_ops::Subject on{*runner_, op.domain, limits};
+  const memory_ops::Subject on{runner_->machine, op.domain, limits};
   const v1::MemoryOp& what = *op.op;
   switch (what.op_case()) {
     case v1::MemoryOp::kSetTarget:

@@ -40,7 +40,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "domain/host/host.h"
+#include "domain/vm/domain.h"
 #include "server/calls/call_limits.h"
 #include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
@@ -58,8 +58,7 @@ class MemoryOpsCall : public RawBidiReactor {
  public:
   using Reactor = RawBidiReactor;
 
-  MemoryOpsCall(Host* host, CallRunner* runner,
-                grpc::CallbackServerContext* context);
+  MemoryOpsCall(CallRunner* runner, grpc::CallbackServerContext* context);
 
   // Begins to read.
   void Start() ABSL_LOCKS_EXCLUDED(mu_);
@@ -132,7 +131,6 @@ class MemoryOpsCall : public RawBidiReactor {
   void End() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Constant after construction.
-  Host* const host_;
   CallRunner* const runner_;
   const CallLimits limits_;
   const CallRecord record_;

@@ -33,23 +33,23 @@ constexpr int kShortSlots = 4096;
 
 // Does `Op` of memory_ops.h on the domain that the request names.
 template <typename Op, typename Request, typename Response>
-grpc::ServerUnaryReactor* RunOp(Host* host, CallRunner* runner,
-                                const RawUnary& raw, const char* method) {
+grpc::ServerUnaryReactor* RunOp(CallRunner* runner, const RawUnary& raw,
+                                const char* method) {
   auto run = [=](const Request& request, Response* response,
                  StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              LookUpDomain(*host, request.domain()));
+                              LookUpDomain(runner->host(), request.domain()));
     if (Op::NeedsLock(*domain)) {
       SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
     }
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(Op::IsShort(request, domain->ShownPages())));
-    return Op()({*runner, domain, stop}, request, response);
+    return Op()({runner->machine, domain, stop}, request, response);
   };
   if constexpr (requires { Op::IsQuick(Request(), PageCount(0)); }) {
     const auto is_quick = [=](const Request& request) {
       const std::optional<PageCount> pages =
-          PagesIfIdle(*host, *runner->faults, request.domain());
+          PagesIfIdle(runner->machine, request.domain());
       return pages.has_value() && Op::IsQuick(request, *pages);
     };
     return RunQuick(runner, raw, method, is_quick, run);
@@ -64,7 +64,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::BalloonDown, v1::BalloonDownRequest,
-               v1::BalloonDownResponse>(host_, runner_, {context, in, out},
+               v1::BalloonDownResponse>(runner_, {context, in, out},
                                         "BalloonDown");
 }
 
@@ -72,15 +72,14 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::BalloonUp, v1::BalloonUpRequest,
-               v1::BalloonUpResponse>(host_, runner_, {context, in, out},
-                                      "BalloonUp");
+               v1::BalloonUpResponse>(runner_, {context, in, out}, "BalloonUp");
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::SetTarget, v1::SetMemoryTargetRequest,
-               v1::SetMemoryTargetResponse>(host_, runner_, {context, in, out},
+               v1::SetMemoryTargetResponse>(runner_, {context, in, out},
                                             "SetMemoryTarget");
 }
 
@@ -91,10 +90,10 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
                     v1::SetMaxMemoryResponse* response,
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         domain->SetMaxMemory(PageCount(request.max_pages())));
-    ToProto(domain->Info().memory, response->mutable_memory());
+    ToProto(domain->Memory(), response->mutable_memory());
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "SetMaxMemory", set);
@@ -104,15 +103,15 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::MarkIdentity, v1::MarkIdentityRangeRequest,
-               v1::MarkIdentityRangeResponse>(
-      host_, runner_, {context, in, out}, "MarkIdentityRange");
+               v1::MarkIdentityRangeResponse>(runner_, {context, in, out},
+                                              "MarkIdentityRange");
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::SetRange, v1::SetP2mRangeRequest,
-               v1::SetP2mRangeResponse>(host_, runner_, {context, in, out},
+               v1::SetP2mRangeResponse>(runner_, {context, in, out},
                                         "SetP2mRange");
 }
 
@@ -120,7 +119,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::Translate, v1::TranslatePfnsRequest,
-               v1::TranslatePfnsResponse>(host_, runner_, {context, in, out},
+               v1::TranslatePfnsResponse>(runner_, {context, in, out},
                                           "TranslatePfns");
 }
 
@@ -133,7 +132,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("mfns", request.mfns_size(), memory_ops::kMaxPfns));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     std::vector<MfnTranslation> answers;
     SIMVISOR_RETURN_IF_ERROR(domain->TranslateMfns(
         absl::MakeConstSpan(request.mfns().data(), request.mfns_size()),
@@ -153,7 +152,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("slots", request.slots_size(), kMaxSlots));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(request.slots_size() <= kShortSlots));
     std::vector<ForeignSlot> slots;
@@ -178,11 +177,11 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::UnmapForeignFrames(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("pfns", request.pfns_size(), kMaxSlots));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(request.pfns_size() <= kShortSlots));
     ForeignReport report;
-    SIMVISOR_RETURN_IF_ERROR(host_->UnmapForeign(
+    SIMVISOR_RETURN_IF_ERROR(runner_->host().UnmapForeign(
         domain, absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
         stop, report));
     ToProto(report, response);
@@ -195,7 +194,7 @@ RawWriteReactor* MemoryServiceImpl::ListP2mRuns(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
   return StartStream(runner_, context, in, "ListP2mRuns",
                      [this](const v1::ListP2mRunsRequest& request) {
-                       return P2mRunSource::Create(*host_, request);
+                       return P2mRunSource::Create(runner_->host(), request);
                      });
 }
 
@@ -206,7 +205,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
                           v1::GetP2mSummaryResponse* response,
                           StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(domain->ShownPages() <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->Summary());
@@ -223,10 +222,10 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetMfnListList(
                     v1::GetMfnListListResponse* response,
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const MfnListList list,
                               domain->FindMfnListList());
-    ToProto(list, host_->max_mfn(), response);
+    ToProto(list, runner_->host().max_mfn(), response);
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "GetMfnListList", get);
@@ -241,7 +240,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
     SIMVISOR_RETURN_IF_ERROR(CheckAtMost("length_bytes", request.length_bytes(),
                                          memory_ops::kMaxGuestBytes));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(*host_, request.domain()));
+                              FindDomain(runner_->host(), request.domain()));
     std::string data(request.length_bytes(), '\0');
     SIMVISOR_RETURN_IF_ERROR(domain->ReadMemory(
         Pfn(request.pfn()), request.offset_bytes(), absl::MakeSpan(data)));
@@ -255,13 +254,13 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
   return RunOp<memory_ops::Write, v1::WriteGuestMemoryRequest,
-               v1::WriteGuestMemoryResponse>(host_, runner_, {context, in, out},
+               v1::WriteGuestMemoryResponse>(runner_, {context, in, out},
                                              "WriteGuestMemory");
 }
 
 RawBidiReactor* MemoryServiceImpl::StreamMemoryOps(
     grpc::CallbackServerContext* context) {
-  return OpenStream<MemoryOpsCall>(runner_, "StreamMemoryOps", host_, runner_,
+  return OpenStream<MemoryOpsCall>(runner_, "StreamMemoryOps", runner_,
                                    context);
 }
 

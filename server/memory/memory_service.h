@@ -9,7 +9,6 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_service.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
@@ -37,9 +36,8 @@ using MemoryServiceBase =
 
 class MemoryServiceImpl final : public MemoryServiceBase {
  public:
-  // Both outlive the server that this service is registered with.
-  MemoryServiceImpl(Host* host, CallRunner* runner)
-      : host_(host), runner_(runner) {}
+  // `runner` outlives the server that this service is registered with.
+  explicit MemoryServiceImpl(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* BalloonDown(grpc::CallbackServerContext* context,
                                         const grpc::ByteBuffer* in,
@@ -89,7 +87,6 @@ class MemoryServiceImpl final : public MemoryServiceBase {
       grpc::CallbackServerContext* context) override;
 
  private:
-  Host* const host_;
   CallRunner* const runner_;
 };
 

@@ -137,18 +137,18 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
   // It is held, so that nobody can have ended it.
   const absl::Status status =
-      domain->Resume(domain->Info().suspension, start_paused, NeverStop);
+      machine_.Change(domain, [start_paused](Domain& guest) {
+        return guest.Resume(guest.Info().suspension, start_paused, NeverStop);
+      });
   if (!status.ok()) {
     spdlog::error("domain {} has arrived and cannot resume: {}",
                   domain->id().value(), std::string(status.message()));
   }
-  runner_->balloons.Watch(domain);
-  runner_->loads.Watch(domain);
 }
 
 void IncomingMigrations::Drop(const std::shared_ptr<Domain>& domain) {
   domain->EndHandover();
-  host_->DestroyDomain(domain).IgnoreError();
+  machine_.Destroy(domain).IgnoreError();
 }
 
 void IncomingMigrations::Acknowledge(absl::string_view id) {

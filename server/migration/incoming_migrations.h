@@ -32,9 +32,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "domain/host/host.h"
 #include "domain/migration/handover.h"
-#include "server/calls/call_runner.h"
+#include "domain/vm/domain.h"
+#include "server/machine/machine.h"
 #include "server/migration/migration_pages.h"
 #include "simvisor/v1/live_migration.pb.h"
 
@@ -50,11 +50,11 @@ class IncomingMigrations {
   // Ends a call with a status that is not OK; does not wait.
   using Cancel = std::function<void(const absl::Status&)>;
 
-  // Both outlive this object.
-  IncomingMigrations(Host* host, CallRunner* runner)
-      : IncomingMigrations(host, runner, Bounds()) {}
-  IncomingMigrations(Host* host, CallRunner* runner, const Bounds& bounds)
-      : host_(host), runner_(runner), bounds_(bounds) {}
+  // `machine` outlives this object.
+  explicit IncomingMigrations(Machine* machine)
+      : IncomingMigrations(machine, Bounds()) {}
+  IncomingMigrations(Machine* machine, const Bounds& bounds)
+      : machine_(*machine), bounds_(bounds) {}
 
   // Begins with RECEIVING.  `cancel` ends the call that it comes in by; it may
   // be called until CallEnded().  FAILED_PRECONDITION MIGRATION_SETTLED if the
@@ -105,8 +105,7 @@ class IncomingMigrations {
   void AwaitEndOfCall(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
   static v1::Migration ToProto(const std::string& id, const Entry& entry);
 
-  Host* const host_;
-  CallRunner* const runner_;
+  Machine& machine_;
   const Bounds bounds_;
 
   mutable absl::Mutex mu_;

@@ -26,13 +26,11 @@ std::string RandomId() {
 
 }  // namespace
 
-MigrateCall::MigrateCall(Host* host, CallRunner* runner,
-                         OutgoingMigrations* migrations, MigrationQueue* queue,
-                         const MigrationTargets* targets,
+MigrateCall::MigrateCall(CallRunner* runner, OutgoingMigrations* migrations,
+                         MigrationQueue* queue, const MigrationTargets* targets,
                          grpc::CallbackServerContext* context,
                          const grpc::ByteBuffer* in)
-    : host_(host),
-      runner_(runner),
+    : runner_(runner),
       migrations_(migrations),
       queue_(queue),
       targets_(targets),
@@ -80,7 +78,8 @@ absl::Status MigrateCall::Migrate(const PeerAddress& target) {
       MigrationSource::Plan plan,
       WithinMemory("MigrateDomain", [&] { return MakePlan(target); }));
   MigrationSource source(
-      std::move(plan), migrations_, runner_->faults, runner_->stalls.window(),
+      std::move(plan), migrations_, &runner_->machine.faults(),
+      runner_->stalls.window(),
       [this](const v1::MigrateDomainResponse& progress) { Post(progress); });
   {
     absl::MutexLock lock(&mu_);
@@ -104,7 +103,7 @@ absl::StatusOr<MigrationSource::Plan> MigrateCall::MakePlan(
   if (id.empty()) id = RandomId();
   SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(id));
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
-                            host_->FindGuest(selector, "migrate"));
+                            runner_->host().FindGuest(selector, "migrate"));
   return MigrationSource::Plan{.id = std::move(id),
                                .domain = std::move(domain),
                                .target = target,

@@ -23,7 +23,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "domain/host/host.h"
 #include "server/calls/call_limits.h"
 #include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
@@ -43,7 +42,7 @@ class MigrateCall : public RawWriteReactor {
   using Reactor = RawWriteReactor;
 
   // All but the request outlive the call.
-  MigrateCall(Host* host, CallRunner* runner, OutgoingMigrations* migrations,
+  MigrateCall(CallRunner* runner, OutgoingMigrations* migrations,
               MigrationQueue* queue, const MigrationTargets* targets,
               grpc::CallbackServerContext* context, const grpc::ByteBuffer* in);
 
@@ -69,7 +68,6 @@ class MigrateCall : public RawWriteReactor {
   Due TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Do(Due due);
 
-  Host* const host_;
   CallRunner* const runner_;
   OutgoingMigrations* const migrations_;
   MigrationQueue* const queue_;

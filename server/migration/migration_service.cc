@@ -73,36 +73,35 @@ absl::Status CheckTaken(const v1::Migration& migration,
 
 }  // namespace
 
-MigrationServiceImpl::MigrationServiceImpl(Host* host, CallRunner* runner,
+MigrationServiceImpl::MigrationServiceImpl(CallRunner* runner,
                                            MigrationTargets targets)
-    : host_(host),
-      runner_(runner),
+    : runner_(runner),
       instance_id_(NewInstanceId()),
-      incoming_(host, runner),
-      outgoing_(host, runner),
+      incoming_(&runner->machine),
+      outgoing_(runner),
       targets_(std::move(targets)) {}
 
 RawBidiReactor* MigrationServiceImpl::SaveDomain(
     grpc::CallbackServerContext* context) {
-  return OpenStream<SaveCall>(runner_, "SaveDomain", host_, runner_, context);
+  return OpenStream<SaveCall>(runner_, "SaveDomain", runner_, context);
 }
 
 RawReadReactor* MigrationServiceImpl::RestoreDomain(
     grpc::CallbackServerContext* context, grpc::ByteBuffer* out) {
-  return OpenStream<RestoreCall>(runner_, "RestoreDomain", host_, runner_,
-                                 context, out);
+  return OpenStream<RestoreCall>(runner_, "RestoreDomain", runner_, context,
+                                 out);
 }
 
 RawWriteReactor* MigrationServiceImpl::MigrateDomain(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
-  return OpenStream<MigrateCall>(runner_, "MigrateDomain", host_, runner_,
-                                 &outgoing_, &queue_, &targets_, context, in);
+  return OpenStream<MigrateCall>(runner_, "MigrateDomain", runner_, &outgoing_,
+                                 &queue_, &targets_, context, in);
 }
 
 RawBidiReactor* MigrationServiceImpl::ReceiveDomain(
     grpc::CallbackServerContext* context) {
-  return OpenStream<ReceiveCall>(runner_, "ReceiveDomain", host_, runner_,
-                                 &incoming_, context);
+  return OpenStream<ReceiveCall>(runner_, "ReceiveDomain", runner_, &incoming_,
+                                 context);
 }
 
 grpc::ServerUnaryReactor* MigrationServiceImpl::ListMigrations(

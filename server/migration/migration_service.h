@@ -12,7 +12,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "domain/host/host.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_service.h"
 #include "server/migration/incoming_migrations.h"
@@ -34,10 +33,9 @@ using MigrationServiceBase =
 
 class MigrationServiceImpl final : public MigrationServiceBase {
  public:
-  // Both outlive the server that this service is registered with, and this
+  // `runner` outlives the server that this service is registered with, and this
   // object.
-  MigrationServiceImpl(Host* host, CallRunner* runner,
-                       MigrationTargets targets);
+  MigrationServiceImpl(CallRunner* runner, MigrationTargets targets);
 
   RawBidiReactor* SaveDomain(grpc::CallbackServerContext* context) override;
   RawReadReactor* RestoreDomain(grpc::CallbackServerContext* context,
@@ -56,7 +54,6 @@ class MigrationServiceImpl final : public MigrationServiceBase {
   absl::Status Resolve(const v1::ResolveMigrationRequest& request,
                        v1::Migration* out);
 
-  Host* const host_;
   CallRunner* const runner_;
   const std::string instance_id_;
   IncomingMigrations incoming_;

@@ -27,8 +27,8 @@ constexpr int kQuestionsPerTarget = 4;
 
 }  // namespace
 
-OutgoingMigrations::OutgoingMigrations(Host* host, CallRunner* runner)
-    : host_(host), runner_(runner), thread_([this] { Work(); }) {}
+OutgoingMigrations::OutgoingMigrations(CallRunner* runner)
+    : runner_(runner), thread_([this] { Work(); }) {}
 
 OutgoingMigrations::~OutgoingMigrations() {
   {
@@ -149,13 +149,13 @@ void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
                              uint64_t suspension, SourceState state) {
   if (state == SourceState::kMoved) {
     domain->EndHandover();
-    host_->DestroyDomain(domain).IgnoreError();
-    runner_->heap.OnGone(host_->guest_count(), host_->TakeContentsUse());
+    runner_->machine.Destroy(domain).IgnoreError();
   } else if (state == SourceState::kKept && suspension != 0) {
     // If it has been destroyed meanwhile, nothing is to be resumed.
-    domain->Resume(suspension, /*paused=*/false, NeverStop).IgnoreError();
-    runner_->balloons.Watch(domain);
-    runner_->loads.Watch(domain);
+    const auto resume = [suspension](Domain& guest) {
+      return guest.Resume(suspension, /*paused=*/false, NeverStop);
+    };
+    runner_->machine.Change(domain, resume).IgnoreError();
   }
 }
 

@@ -34,8 +34,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
-#include "domain/host/host.h"
 #include "domain/migration/handover.h"
+#include "domain/vm/domain.h"
 #include "server/calls/call_runner.h"
 #include "server/migration/migration_pages.h"
 #include "server/migration/peer.h"
@@ -47,8 +47,8 @@ namespace simvisor::server {
 
 class OutgoingMigrations {
  public:
-  // Starts the thread.  Host and runner outlive this object.
-  OutgoingMigrations(Host* host, CallRunner* runner);
+  // Starts the thread.  `runner` outlives this object.
+  explicit OutgoingMigrations(CallRunner* runner);
   OutgoingMigrations(const OutgoingMigrations&) = delete;
   OutgoingMigrations& operator=(const OutgoingMigrations&) = delete;
   // Stops asking, and waits until nothing is being asked.  Domains that are
@@ -144,7 +144,6 @@ class OutgoingMigrations {
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   static v1::Migration ToProto(const std::string& id, const Entry& entry);
 
-  Host* const host_;
   CallRunner* const runner_;
   Clock* const clock_ = SystemClock();
 

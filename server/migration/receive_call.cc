@@ -28,11 +28,9 @@ absl::StatusOr<DomainSpec> SpecOf(const std::optional<std::string>& config) {
 
 }  // namespace
 
-ReceiveCall::ReceiveCall(Host* host, CallRunner* runner,
-                         IncomingMigrations* migrations,
+ReceiveCall::ReceiveCall(CallRunner* runner, IncomingMigrations* migrations,
                          grpc::CallbackServerContext* context)
-    : host_(host),
-      runner_(runner),
+    : runner_(runner),
       migrations_(migrations),
       limits_(context),
       record_(&runner->calls, "ReceiveDomain"),
@@ -156,9 +154,9 @@ absl::Status ReceiveCall::TakeOffer(
       offer.migration_id(), offer.source(), offer.start_paused(),
       [this](const absl::Status& why) { watch_.Interrupt(why); }));
   id_ = offer.migration_id();
-  restorer_ =
-      std::make_unique<ImageRestorer>(*host_, SpecOf, LimitsFrom::kNotes,
-                                      PageCount(offer.pages()), Arrival::kHeld);
+  restorer_ = std::make_unique<ImageRestorer>(
+      runner_->host(), SpecOf, LimitsFrom::kNotes, PageCount(offer.pages()),
+      Arrival::kHeld);
   step_ = Step::kReceiving;
   return absl::OkStatus();
 }

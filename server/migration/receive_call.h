@@ -30,8 +30,8 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "domain/host/host.h"
 #include "domain/image/image_restorer.h"
+#include "domain/vm/domain.h"
 #include "server/calls/call_limits.h"
 #include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
@@ -47,7 +47,7 @@ class ReceiveCall : public RawBidiReactor {
  public:
   using Reactor = RawBidiReactor;
 
-  ReceiveCall(Host* host, CallRunner* runner, IncomingMigrations* migrations,
+  ReceiveCall(CallRunner* runner, IncomingMigrations* migrations,
               grpc::CallbackServerContext* context);
 
   void Start() { Read(); }
@@ -65,7 +65,7 @@ class ReceiveCall : public RawBidiReactor {
   // A response has left.
   void Written();
   absl::Status Reach(FaultPoint point) {
-    return runner_->faults->Reach(point, name_);
+    return runner_->machine.faults().Reach(point, name_);
   }
   // Writes the response that is due, or reads on, or ends the call.
   void GoOn(const absl::Status& status);
@@ -80,7 +80,6 @@ class ReceiveCall : public RawBidiReactor {
   void End(const absl::Status& status);
   absl::Status Misplaced(absl::string_view expected) const;
 
-  Host* const host_;
   CallRunner* const runner_;
   IncomingMigrations* const migrations_;
   const CallLimits limits_;

@@ -80,7 +80,7 @@ TEST_F(ServerDaemonTest, HealthDescriptorIsThereForReflection) {
 }
 
 TEST_F(ServerDaemonTest, SecondDaemonOnTheSameSocketIsRefused) {
-  const auto second = Daemon::Start(MakeHost(2, Placement::kLowest),
+  const auto second = Daemon::Start(MakeMachine(2, Placement::kLowest),
                                     {*ListenAddress::Parse(address_)});
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(Health(""), grpc::health::v1::HealthCheckResponse::SERVING);
@@ -88,7 +88,7 @@ TEST_F(ServerDaemonTest, SecondDaemonOnTheSameSocketIsRefused) {
 
 TEST_F(ServerDaemonTest, SecondDaemonOnTheSamePortIsRefused) {
   const auto second =
-      Daemon::Start(MakeHost(2, Placement::kLowest),
+      Daemon::Start(MakeMachine(2, Placement::kLowest),
                     {*ListenAddress::Parse("unix:" + folder_ / "t"),
                      daemon_->addresses()[1]});
   ASSERT_FALSE(second.ok());
@@ -142,7 +142,7 @@ TEST_F(ServerDaemonTest, DrainCutsStreamsThatOutlastItsGrace) {
 
 TEST_F(ServerDaemonTest, AddressIsFreeAfterADaemon) {
   daemon_ = nullptr;
-  const auto next = Daemon::Start(MakeHost(2, Placement::kLowest),
+  const auto next = Daemon::Start(MakeMachine(2, Placement::kLowest),
                                   {*ListenAddress::Parse(address_)});
   EXPECT_THAT(next, IsOk());
 }

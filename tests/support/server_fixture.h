@@ -9,9 +9,11 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,8 @@
 #include "server/daemon.h"
 #include "server/listen/listen_address.h"
 #include "server/machine/fault_injector.h"
+#include "server/machine/heap_trim.h"
+#include "server/machine/machine.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
@@ -72,16 +76,36 @@ inline std::unique_ptr<Host> MakeHost(uint64_t memory_gib, Placement placement,
   return host.ok() ? *std::move(host) : nullptr;
 }
 
+inline std::unique_ptr<Machine> MakeMachine(
+    uint64_t memory_gib, Placement placement,
+    const MachineOptions& options = MachineOptions()) {
+  return std::make_unique<Machine>(MakeHost(memory_gib, placement), options);
+}
+
+// Has each domain that goes trim the heap, which is only counted.
+inline MachineOptions CountTrims(std::atomic<int>* trims) {
+  MachineOptions options;
+  options.trim_rule = HeapTrimRule(/*many=*/1, HeapTrimRule::kManyPages);
+  options.trim = [trims] { ++*trims; };
+  return options;
+}
+
 class ServerTest : public testing::Test {
  protected:
   explicit ServerTest(Placement placement = Placement::kLowest,
                       uint64_t memory_gib = 8, bool fault_injection = false)
       : address_("unix:" + folder_ / "s"), faults_(fault_injection) {
     KeepGrpcUp();
-    auto daemon = Daemon::Start(
+    MachineOptions options = CountTrims(&trims_);
+    options.clock = &clock_;
+    options.faults = &faults_;
+    auto machine = std::make_unique<Machine>(
         MakeHost(memory_gib, placement, fault_injection ? &faults_ : nullptr),
-        {*ListenAddress::Parse(address_), *ListenAddress::Parse("127.0.0.1:0")},
-        &clock_, &faults_);
+        options);
+    machine_ = machine.get();
+    auto daemon = Daemon::Start(std::move(machine),
+                                {*ListenAddress::Parse(address_),
+                                 *ListenAddress::Parse("127.0.0.1:0")});
     EXPECT_TRUE(daemon.ok()) << daemon.status();
     if (daemon.ok()) daemon_ = *std::move(daemon);
     channel_ =
@@ -140,6 +164,12 @@ class ServerTest : public testing::Test {
     return request;
   }
 
+  // Waits until the heap has been trimmed so often; fails if it is more often.
+  void ExpectTrims(int times) {
+    while (trims_.load() < times) std::this_thread::yield();
+    EXPECT_EQ(trims_.load(), times);
+  }
+
   // The audit's findings, one to a line; empty if it is clean.
   std::string AuditFindings() {
     v1::AuditHostResponse response;
@@ -156,6 +186,8 @@ class ServerTest : public testing::Test {
   const std::string address_;
   FakeClock clock_{3};  // for the timers of balloons, of loads, of stalls
   FaultInjector faults_;
+  std::atomic<int> trims_ = 0;
+  Machine* machine_ = nullptr;  // the daemon's, to reach into
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::HostService::Stub> hosts_;

@@ -105,7 +105,7 @@ class FakeService final : public FakeServiceBase {
 
 class ServerCallTest : public testing::Test {
  protected:
-  ServerCallTest() : runner_(1), service_(&runner_) {
+  ServerCallTest() : service_(&runner_) {
     KeepGrpcUp();
     grpc::ServerBuilder builder;
     builder.RegisterService(&service_);
@@ -136,7 +136,8 @@ class ServerCallTest : public testing::Test {
   }
 
   const ScopedFolder folder_;
-  CallRunner runner_;
+  const std::unique_ptr<Machine> machine_ = MakeMachine(1, Placement::kLowest);
+  CallRunner runner_{machine_.get(), 1};
   FakeService service_;
   std::unique_ptr<grpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -51,9 +51,8 @@ class IdleCallsTest : public testing::Test {
   void Start(const CallBounds& bounds) {
     KeepGrpcUp();
     const std::string address = "unix:" + folder_ / "s";
-    auto daemon = Daemon::Start(MakeHost(1, Placement::kScatter),
-                                {*ListenAddress::Parse(address)}, SystemClock(),
-                                /*faults=*/nullptr, {}, bounds);
+    auto daemon = Daemon::Start(MakeMachine(1, Placement::kScatter),
+                                {*ListenAddress::Parse(address)}, {}, bounds);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
     // Probing lets the client take more and more that the test has not read.

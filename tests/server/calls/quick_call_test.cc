@@ -88,7 +88,7 @@ class FakeService final : public FakeServiceBase {
 
 class ServerQuickCallTest : public testing::Test {
  protected:
-  ServerQuickCallTest() : runner_(1), service_(&runner_) {
+  ServerQuickCallTest() : service_(&runner_) {
     KeepGrpcUp();
     grpc::ServerBuilder builder;
     builder.RegisterService(&service_);
@@ -124,7 +124,8 @@ class ServerQuickCallTest : public testing::Test {
   }
 
   const ScopedFolder folder_;
-  CallRunner runner_;
+  const std::unique_ptr<Machine> machine_ = MakeMachine(1, Placement::kLowest);
+  CallRunner runner_{machine_.get(), 1};
   FakeService service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::HostService::Stub> stub_;
@@ -183,11 +184,11 @@ class ServerBusyDomainTest : public testing::Test {
  protected:
   ServerBusyDomainTest() {
     KeepGrpcUp();
-    std::unique_ptr<Host> host = MakeHost(8, Placement::kLowest);
-    host_ = host.get();
+    std::unique_ptr<Machine> machine = MakeMachine(8, Placement::kLowest);
+    host_ = &machine->host();
     const std::string address = "unix:" + folder_ / "s";
     auto daemon =
-        Daemon::Start(std::move(host), {*ListenAddress::Parse(address)});
+        Daemon::Start(std::move(machine), {*ListenAddress::Parse(address)});
     EXPECT_TRUE(daemon.ok()) << daemon.status();
     if (daemon.ok()) daemon_ = *std::move(daemon);
     channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());

@@ -80,6 +80,27 @@ TEST(ServerFaultInjectorTest, WithoutRulesNothingHappens) {
   EXPECT_FALSE(injector.FailNow(AllocationSite::kFrame));
 }
 
+TEST(ServerFaultInjectorTest, PointWithoutRulesReadsNoName) {
+  FaultInjector injector(true);
+  int reads = 0;
+  const auto name = [&reads] {
+    ++reads;
+    return std::string("web");
+  };
+  for (const FaultPointInfo& info : AllFaultPoints()) {
+    EXPECT_THAT(injector.Reach(info.point, name), IsOk());
+  }
+  EXPECT_EQ(reads, 0);
+  ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kSavePiece, "web")), IsOk());
+  EXPECT_THAT(injector.Reach(FaultPoint::kSaveStored, name), IsOk());
+  EXPECT_EQ(reads, 0) << "another point's rule";
+  EXPECT_FALSE(injector.Reach(FaultPoint::kSavePiece, name).ok());
+  EXPECT_EQ(reads, 1);
+  injector.RemoveAll();
+  EXPECT_THAT(injector.Reach(FaultPoint::kSavePiece, name), IsOk());
+  EXPECT_EQ(reads, 1);
+}
+
 TEST(ServerFaultInjectorTest, DisabledOneTakesNoRules) {
   FaultInjector injector(false);
   EXPECT_THAT(injector.Add(ErrorAt(FaultPoint::kSaveBegin)),

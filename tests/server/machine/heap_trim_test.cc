@@ -77,5 +77,13 @@ TEST(ServerHeapTrimTest, TrimsRunElsewhere) {
   EXPECT_EQ(trims, 1);
 }
 
+TEST(ServerHeapTrimTest, BoundsMayBeLower) {
+  HeapTrimRule rule(/*many=*/1, HeapTrimRule::kManyPages);
+  EXPECT_TRUE(rule.OnGone(0));
+  EXPECT_TRUE(rule.OnGone(0));
+  EXPECT_FALSE(rule.OnGone(2));
+  EXPECT_TRUE(rule.OnGone(1));
+}
+
 }  // namespace
 }  // namespace simvisor::server

@@ -2,14 +2,16 @@
 
 #include "server/migration/incoming_migrations.h"
 
-#include <memory>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/calls/call_runner.h"
+#include "server/machine/heap_trim.h"
+#include "server/machine/machine.h"
 #include "tests/support/host_testing.h"
 
 namespace simvisor::server {
@@ -45,10 +47,18 @@ class ServerIncomingMigrationsTest : public testing::Test {
     return "";
   }
 
-  const std::unique_ptr<Host> host_ = MakeHost(50000);
-  CallRunner runner_{2};
+  static MachineOptions Options(std::atomic<int>* trims) {
+    MachineOptions options;
+    options.trim_rule = HeapTrimRule(/*many=*/1, HeapTrimRule::kManyPages);
+    options.trim = [trims] { ++*trims; };
+    return options;
+  }
+
+  std::atomic<int> trims_ = 0;
+  Machine machine_{MakeHost(50000), Options(&trims_)};
+  Host* const host_ = &machine_.host();
   IncomingMigrations migrations_{
-      host_.get(), &runner_, {.receiving = 3, .ended = 2, .unacknowledged = 4}};
+      &machine_, {.receiving = 3, .ended = 2, .unacknowledged = 4}};
   std::vector<absl::Status> cancelled_;
 };
 
@@ -68,6 +78,17 @@ TEST_F(ServerIncomingMigrationsTest, DroppedCallIsToldWhy) {
   EXPECT_THAT(cancelled_[0],
               IsError(Code::kFailedPrecondition, Reason::kMigrationSettled,
                       HasSubstr("was dropped")));
+}
+
+TEST_F(ServerIncomingMigrationsTest, DomainThatIsDroppedTrimsTheHeap) {
+  ASSERT_THAT(Begin("a"), IsOk());
+  ASSERT_THAT(
+      migrations_.Arrived("a", MustCreate(*host_, MakeSpec("a", 500), true)),
+      IsOk());
+  ASSERT_THAT(migrations_.Decide("a", TargetEvent::kDrop), IsOk());
+  EXPECT_EQ(host_->guest_count(), 0u);
+  while (trims_.load() == 0) std::this_thread::yield();
+  EXPECT_EQ(trims_.load(), 1);
 }
 
 TEST_F(ServerIncomingMigrationsTest, ForgottenCommitIsNotTakenForUnheardOf) {

@@ -40,6 +40,13 @@ TEST_F(MigrationTest, DomainMovesWithWhatItHoldsAndNothingStays) {
   EXPECT_EQ(StateOf(*other_migration_, "the-one"), "MIGRATION_STATE_COMMITTED");
 }
 
+TEST_F(MigrationTest, DomainThatHasMovedTrimsTheHeapItLeaves) {
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Migrate(Wish("web")), "OK");
+  ExpectTrims(1);
+  EXPECT_EQ(other_trims_.load(), 0);
+}
+
 TEST_F(MigrationTest, DomainMayArrivePaused) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   v1::MigrateDomainRequest wish = Wish("web");

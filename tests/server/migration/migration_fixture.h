@@ -3,6 +3,7 @@
 #ifndef SIMVISOR_TESTS_SERVER_MIGRATION_MIGRATION_FIXTURE_H_
 #define SIMVISOR_TESTS_SERVER_MIGRATION_MIGRATION_FIXTURE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,8 +26,9 @@ class MigrationTest : public ServerTest {
   static constexpr uint64_t kFrames = 8 * kPagesPerGiB;
 
   MigrationTest() : migration_(v1::MigrationService::NewStub(channel_)) {
-    auto other = Daemon::Start(MakeHost(8, Placement::kScatter),
-                               {*ListenAddress::Parse(other_address_)});
+    auto other = Daemon::Start(
+        MakeMachine(8, Placement::kScatter, CountTrims(&other_trims_)),
+        {*ListenAddress::Parse(other_address_)});
     EXPECT_TRUE(other.ok()) << other.status();
     if (other.ok()) other_ = *std::move(other);
     const auto channel =
@@ -105,15 +107,16 @@ class MigrationTest : public ServerTest {
     if (resolved != nullptr) *resolved = response.migration();
     return outcome;
   }
-  v1::Host Machine() {
+  v1::Host ThisHost() {
     v1::GetHostResponse response;
     EXPECT_EQ(Call(*hosts_, &v1::HostService::Stub::GetHost, {}, &response),
               "OK");
     return response.host();
   }
-  uint64_t Owned() { return Machine().owned_pages(); }
+  uint64_t Owned() { return ThisHost().owned_pages(); }
 
   const std::string other_address_ = "unix:" + (folder_ / "other");
+  std::atomic<int> other_trims_ = 0;
   std::unique_ptr<Daemon> other_;
   std::unique_ptr<Migrations> migration_, other_migration_;
   std::unique_ptr<Domains> other_domains_;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -165,6 +166,38 @@ TEST_F(ServerBalloonApiTest, SpecSaysHowManyRoundsMayFail) {
   const v1::BalloonDriver driver = Get(domain.domid()).balloon_driver();
   EXPECT_EQ(driver.state(), v1::BALLOON_STATE_CANCELLED);
   EXPECT_EQ(driver.max_retry_count(), 2u);
+}
+
+// A daemon that takes rules for faults.
+class ServerBalloonAnswerTest : public ServerTest {
+ protected:
+  ServerBalloonAnswerTest()
+      : ServerTest(Placement::kLowest, 8, /*fault_injection=*/true) {}
+};
+
+TEST_F(ServerBalloonAnswerTest, TellsTheMemoryAtTheEndOfTheMove) {
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_TRUE(faults_
+                  .Add({.point = FaultPoint::kBalloonMoved,
+                        .domain = "web",
+                        .action = FaultAction::kDelay,
+                        .delay_ms = kMaxFaultDelayMs,
+                        .count = 1})
+                  .ok());
+  v1::BalloonDownResponse response;
+  std::thread caller([this, &response] {
+    v1::BalloonDownRequest request;
+    request.mutable_domain()->set_name("web");
+    request.set_pages(10);
+    EXPECT_EQ(Call(*memory_, &Memory::BalloonDown, request, &response), "OK");
+  });
+  while (faults_.List()[0].acted == 0) std::this_thread::yield();
+  const auto web = *machine_->host().Find(std::string("web"));
+  EXPECT_TRUE(web->BalloonDown(PageCount(20), false, NeverStop).ok());
+  faults_.RemoveAll();
+  caller.join();
+  EXPECT_EQ(response.memory().current_pages(), kPages - 10);
+  EXPECT_EQ(web->Memory().current, PageCount(kPages - 30));
 }
 
 }  // namespace

@@ -383,6 +383,23 @@ TEST_F(ServerFaultApiTest, RestoreThatFailsLeavesNothing) {
   EXPECT_EQ(CurrentPages("web"), kPages);
 }
 
+TEST_F(ServerFaultApiTest, EveryDomainThatGoesTrimsTheHeap) {
+  FailOnce("create.built");
+  ASSERT_EQ(Create(Wanted("web", kPages)), kInjected);
+  ExpectTrims(1);
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  const auto web = For<v1::DestroyDomainRequest>("web");
+  ASSERT_EQ(Call(*domains_, &Domains::DestroyDomain, web), "OK");
+  ExpectTrims(2);
+  std::string image;
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Save("web", &image), "OK");
+  ExpectTrims(3);
+  FailOnce("restore.arrived");
+  ASSERT_EQ(Restore(image), kInjected);
+  ExpectTrims(4);
+}
+
 TEST_F(ServerFaultApiTest, RulesCanBeRemovedWhileDelaysHoldEveryBuilder) {
   constexpr int kCalls = 40;  // more than a daemon has threads for creates
   ASSERT_EQ(Add("point: 'create.begin' delay_ms: 60000"), "OK");

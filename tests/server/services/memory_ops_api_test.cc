@@ -318,7 +318,8 @@ TEST_F(ServerMemoryOpsApiTest, MessageOfTooManyOperationsEndsTheCall) {
 }
 
 // Writes to a stream whatever bytes it is given.
-std::string EndAfter(Machine& machine, const std::vector<std::string>& messages,
+std::string EndAfter(ServedMachine& machine,
+                     const std::vector<std::string>& messages,
                      size_t* results) {
   grpc::ClientContext context;
   grpc::internal::RpcMethod method("/simvisor.v1.MemoryService/StreamMemoryOps",

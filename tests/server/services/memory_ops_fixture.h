@@ -35,6 +35,7 @@
 #include "gtest/gtest.h"
 #include "server/calls/call_runner.h"
 #include "server/machine/fault_injector.h"
+#include "server/machine/machine.h"
 #include "server/memory/memory_op_batch.h"
 #include "server/memory/memory_service.h"
 #include "tests/support/fake_clock.h"
@@ -50,8 +51,8 @@ inline constexpr uint64_t kPages = 16384;  // 64 MiB
 inline constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
 
 // A machine that serves MemoryService, and can be looked into.
-struct Machine {
-  Machine() {
+struct ServedMachine {
+  ServedMachine() {
     KeepGrpcUp();
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(4 << 20);
@@ -62,7 +63,7 @@ struct Machine {
     channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
     stub = v1::MemoryService::NewStub(channel);
   }
-  ~Machine() {
+  ~ServedMachine() {
     faults.Stop();
     server->Shutdown(std::chrono::system_clock::now());
     server->Wait();
@@ -99,9 +100,11 @@ struct Machine {
   const ScopedFolder folder;
   FakeClock clock{3};
   FaultInjector faults{true};
-  std::unique_ptr<Host> host = MakeHost(2, Placement::kScatter);
-  CallRunner runner{8, &clock, &faults};
-  MemoryServiceImpl service{host.get(), &runner};
+  Machine machine{MakeHost(2, Placement::kScatter),
+                  {.clock = &clock, .faults = &faults}};
+  Host* const host = &machine.host();
+  CallRunner runner{&machine, 8};
+  MemoryServiceImpl service{&runner};
   std::unique_ptr<grpc::Server> server;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<Memory> stub;
@@ -110,7 +113,7 @@ struct Machine {
 // One call, from the client's side.
 class Stream {
  public:
-  explicit Stream(Machine& machine)
+  explicit Stream(ServedMachine& machine)
       : stream_(machine.stub->StreamMemoryOps(&context)) {}
 
   bool Write(const std::vector<v1::MemoryOp>& ops) {
@@ -205,7 +208,7 @@ class ServerMemoryOpsApiTest : public testing::Test {
   }
   std::string Do(const std::string& what) { return Do(Op(7, "web", what)); }
 
-  Machine machine_;
+  ServedMachine machine_;
   const std::shared_ptr<Domain> web_;
 };
 

@@ -97,7 +97,7 @@ class RandomOps {
 };
 
 template <typename Request, typename Response, typename Result>
-std::string CallAs(Machine& machine,
+std::string CallAs(ServedMachine& machine,
                    grpc::Status (Memory::*method)(grpc::ClientContext*,
                                                   const Request&, Response*),
                    Request request, const v1::DomainRef& domain,
@@ -126,7 +126,7 @@ Request FromFields(const Fields& fields) {
 }
 
 // What the unary method answers, written as the stream's result.
-std::string DoUnary(Machine& machine, const v1::MemoryOp& op,
+std::string DoUnary(ServedMachine& machine, const v1::MemoryOp& op,
                     v1::MemoryOpResult* result) {
   switch (op.op_case()) {
     case v1::MemoryOp::kSetTarget:
@@ -165,9 +165,9 @@ class ServerMemoryOpsRandomTest : public testing::TestWithParam<uint64_t> {};
 // One domain at a time gets frames, so that both machines give the same ones.
 TEST_P(ServerMemoryOpsRandomTest, StreamDoesWhatCallsDo) {
   SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", GetParam()));
-  Machine streamed;
-  Machine called;
-  for (Machine* machine : {&streamed, &called}) {
+  ServedMachine streamed;
+  ServedMachine called;
+  for (ServedMachine* machine : {&streamed, &called}) {
     for (const char* name : {"a", "b", "c"}) machine->Create(name);
     machine->Create("built", /*paused=*/true);
   }

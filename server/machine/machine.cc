@@ -1,0 +1,47 @@
+#include "server/machine/machine.h"
+
+#include <cassert>
+
+namespace simvisor::server {
+
+Machine::Machine(std::unique_ptr<Host> host, const MachineOptions& options)
+    : clock_(options.clock),
+      faults_(options.faults == nullptr ? &no_faults_ : options.faults),
+      host_(std::move(host)),
+      heap_(
+          [this](std::function<void()> trim) {
+            background_.Submit(std::move(trim));
+          },
+          options.trim, options.trim_rule),
+      balloons_(options.clock),
+      loads_(options.clock) {
+  assert(host_ != nullptr);
+}
+
+absl::StatusOr<std::shared_ptr<Domain>> Machine::Create(const DomainSpec& spec,
+                                                        bool start_paused,
+                                                        StopCheck stop) {
+  SIMVISOR_RETURN_IF_ERROR(faults_->Reach(FaultPoint::kCreateBegin, spec.name));
+  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
+                            host_->CreateDomain(spec, start_paused, stop));
+  After(domain);
+  const absl::Status built = Reach(FaultPoint::kCreateBuilt, *domain);
+  if (built.ok()) return domain;
+  Destroy(domain).IgnoreError();
+  return built;
+}
+
+absl::StatusOr<PageCount> Machine::Destroy(
+    const std::shared_ptr<Domain>& domain) {
+  SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
+                            host_->DestroyDomain(domain));
+  heap_.OnGone(host_->guest_count(), host_->TakeContentsUse());
+  return freed;
+}
+
+void Machine::After(const std::shared_ptr<Domain>& domain) {
+  balloons_.Watch(domain);
+  loads_.Watch(domain);
+}
+
+}  // namespace simvisor::server
