@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <utility>
 
 #include "base/error.h"
 #include "server/machine/memory_reserve.h"
@@ -19,8 +20,10 @@ bool IsSameDomain(const std::weak_ptr<Domain>& a,
 
 }  // namespace
 
-BalloonScheduler::BalloonScheduler(Clock* clock)
-    : clock_(clock), thread_([this] { Work(); }) {}
+BalloonScheduler::BalloonScheduler(Clock* clock, Executor executor)
+    : clock_(clock),
+      executor_(std::move(executor)),
+      thread_([this] { Work(); }) {}
 
 BalloonScheduler::~BalloonScheduler() {
   {
@@ -34,57 +37,53 @@ void BalloonScheduler::Watch(const std::shared_ptr<Domain>& domain) {
   const BalloonTimer timer = domain->balloon_timer();
   const Clock::Time now = clock_->Now();
   absl::MutexLock lock(&mu_);
-  const auto known = entries_.find(domain->id());
-  if (known != entries_.end() && IsSameDomain(known->second.domain, domain)) {
+  const Entry* const known = timers_.Find(domain->id());
+  if (known != nullptr && IsSameDomain(known->domain, domain)) {
     // Another thread may have looked later and come here earlier; and a timer
     // that runs is not wound up again.
-    const uint64_t wakeups = known->second.timer.wakeups;
+    const uint64_t wakeups = known->timer.wakeups;
     if (wakeups > timer.wakeups) return;
     if (wakeups == timer.wakeups && timer.seconds.has_value()) return;
   }
-  Drop(domain->id());
-  if (!timer.seconds.has_value()) return;
-  const Clock::Time due = now + std::chrono::seconds(*timer.seconds);
-  entries_[domain->id()] = {domain, timer, due};
-  queue_.emplace(due, domain->id());
-}
-
-void BalloonScheduler::Drop(DomainId id) {
-  const auto at = entries_.find(id);
-  if (at == entries_.end()) return;
-  queue_.erase({at->second.due, id});
-  entries_.erase(at);
-}
-
-Clock::Time BalloonScheduler::NextDue() const {
-  return queue_.empty() ? Clock::Time::max() : queue_.begin()->first;
+  if (timer.seconds.has_value()) {
+    timers_.Set(domain->id(), now + std::chrono::seconds(*timer.seconds),
+                {domain, timer});
+  } else {
+    timers_.Cancel(domain->id());
+  }
 }
 
 void BalloonScheduler::Work() {
-  while (const std::optional<Entry> entry = TakeDue()) Wake(*entry);
+  while (const std::optional<Timers::Timer> due = TakeDue()) {
+    const absl::Status submitted = UnlessExhausted([&] {
+      executor_([this, due = *due] { WakeUp(due); });
+      return absl::OkStatus();
+    });
+    // There is no memory for a job.
+    if (!submitted.ok()) WakeUp(*due);
+  }
 }
 
-std::optional<BalloonScheduler::Entry> BalloonScheduler::TakeDue() {
+std::optional<BalloonScheduler::Timers::Timer> BalloonScheduler::TakeDue() {
   absl::MutexLock lock(&mu_);
-  while (!stopping_.load()) {
-    if (NextDue() <= clock_->Now()) {
-      const DomainId id = queue_.begin()->second;
-      Entry entry = entries_.at(id);
-      Drop(id);
-      return entry;
+  while (true) {
+    mu_.Await(absl::Condition(this, &BalloonScheduler::IsIdle));
+    if (stopping_.load()) return std::nullopt;
+    std::optional<Timers::Timer> due = timers_.TakeDue(clock_->Now());
+    if (due.has_value()) {
+      at_work_ = true;
+      return due;
     }
-    sleeping_until_ = NextDue();
+    sleeping_until_ = timers_.NextDue();
     clock_->Await(&mu_, absl::Condition(this, &BalloonScheduler::MustLook),
                   sleeping_until_);
   }
-  return std::nullopt;
 }
 
-void BalloonScheduler::Postpone(DomainId id, Entry entry) {
-  entry.due = clock_->Now() + kPostponed;
+void BalloonScheduler::WakeUp(const Timers::Timer& due) {
+  Wake(due.second);
   absl::MutexLock lock(&mu_);
-  if (!entries_.emplace(id, entry).second) return;
-  queue_.emplace(entry.due, id);
+  at_work_ = false;
 }
 
 void BalloonScheduler::Wake(const Entry& entry) {
@@ -103,6 +102,12 @@ void BalloonScheduler::Wake(const Entry& entry) {
     return domain->WakeBalloon(entry.timer, stop);
   }).IgnoreError();
   Watch(domain);
+}
+
+void BalloonScheduler::Postpone(DomainId id, const Entry& entry) {
+  const Clock::Time due = clock_->Now() + kPostponed;
+  absl::MutexLock lock(&mu_);
+  if (timers_.Find(id) == nullptr) timers_.Set(id, due, entry);
 }
 
 }  // namespace simvisor::server

@@ -4,9 +4,9 @@
 
 namespace simvisor::server {
 
-HeapTrimmer::HeapTrimmer(Submit submit, std::function<void()> trim,
+HeapTrimmer::HeapTrimmer(Executor executor, std::function<void()> trim,
                          const HeapTrimRule& rule)
-    : submit_(std::move(submit)),
+    : executor_(std::move(executor)),
       trim_(trim != nullptr ? std::move(trim) : [] { malloc_trim(0); }),
       rule_(rule) {}
 
@@ -15,7 +15,7 @@ void HeapTrimmer::OnGone(uint32_t left, PageStore::Use contents) {
     absl::MutexLock lock(&mu_);
     if (!rule_.OnGone(left, contents)) return;
   }
-  submit_(trim_);
+  executor_(trim_);
 }
 
 }  // namespace simvisor::server

@@ -20,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "domain/frames/page_store.h"
 #include "domain/units/units.h"
+#include "server/threads/executor.h"
 
 namespace simvisor::server {
 
@@ -73,11 +74,8 @@ class HeapTrimRule {
 
 class HeapTrimmer {
  public:
-  // `submit` runs a job elsewhere: the caller is not to wait.
-  using Submit = std::function<void(std::function<void()>)>;
-
   // `trim` gives back every whole free page of the heap if it is null.
-  HeapTrimmer(Submit submit, std::function<void()> trim,
+  HeapTrimmer(Executor executor, std::function<void()> trim,
               const HeapTrimRule& rule = HeapTrimRule());
 
   // See HeapTrimRule.
@@ -85,7 +83,7 @@ class HeapTrimmer {
       ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  const Submit submit_;
+  const Executor executor_;
   const std::function<void()> trim_;
 
   absl::Mutex mu_;

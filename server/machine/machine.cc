@@ -8,14 +8,15 @@ Machine::Machine(std::unique_ptr<Host> host, const MachineOptions& options)
     : clock_(options.clock),
       faults_(options.faults == nullptr ? &no_faults_ : options.faults),
       host_(std::move(host)),
-      heap_(
-          [this](std::function<void()> trim) {
-            background_.Submit(std::move(trim));
-          },
-          options.trim, options.trim_rule),
-      balloons_(options.clock),
+      heap_(InBackground(), options.trim, options.trim_rule),
+      balloons_(options.clock, InBackground()),
       loads_(options.clock) {
   assert(host_ != nullptr);
+}
+
+Executor Machine::InBackground() {
+  return
+      [this](std::function<void()> job) { background_.Submit(std::move(job)); };
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Machine::Create(const DomainSpec& spec,

@@ -13,7 +13,8 @@
 // Everything else may be asked of host() and its domains directly.
 //
 // The machine has three threads: one for the timers of balloon drivers, one for
-// loads, and one in the background, which trims the heap.
+// loads, and one in the background, which wakes these drivers and trims the
+// heap.
 //
 // Thread safety: thread-safe.  No method may be called with a lock held.
 
@@ -38,6 +39,7 @@
 #include "server/machine/heap_trim.h"
 #include "server/machine/load_scheduler.h"
 #include "server/threads/clock.h"
+#include "server/threads/executor.h"
 #include "server/threads/worker_pool.h"
 
 namespace simvisor::server {
@@ -110,6 +112,8 @@ class Machine {
   absl::StatusOr<PageCount> Destroy(const std::shared_ptr<Domain>& domain);
 
  private:
+  // Runs jobs on the thread in the background.
+  Executor InBackground();
   // Looks at the timers that a change may have wound up.
   void After(const std::shared_ptr<Domain>& domain);
 

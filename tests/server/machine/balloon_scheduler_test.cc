@@ -1,15 +1,25 @@
 #include "server/machine/balloon_scheduler.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/threads/worker_pool.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/host_testing.h"
 
@@ -20,7 +30,11 @@ constexpr uint64_t kPages = 3000;
 
 class ServerBalloonSchedulerTest : public testing::Test {
  protected:
-  ServerBalloonSchedulerTest() { scheduler_.emplace(&clock_); }
+  ServerBalloonSchedulerTest() {
+    scheduler_.emplace(&clock_, [this](std::function<void()> job) {
+      pool_.Submit(std::move(job));
+    });
+  }
 
   std::shared_ptr<Domain> Create(const std::string& name) {
     return MustCreate(*host_, MakeSpec(name, kPages, kPages + 1000));
@@ -44,6 +58,7 @@ class ServerBalloonSchedulerTest : public testing::Test {
   }
 
   FakeClock clock_;
+  WorkerPool pool_{2};
   const std::unique_ptr<Host> host_ = MakeHost(20000);
   std::shared_ptr<Domain> domain_ = Create("a");
   std::shared_ptr<Domain> filler_;
@@ -91,6 +106,61 @@ TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
   EXPECT_EQ(PagesOf(*b), kPages);
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*b), kPages + 100);
+}
+
+// Keeps what it is given for the test to run.
+class HeldJobs {
+ public:
+  void Add(std::function<void()> job) {
+    absl::MutexLock lock(&mu_);
+    jobs_.push_back(std::move(job));
+    most_ = std::max(most_, jobs_.size());
+  }
+  // Waits for one; those that come too early have a moment to do so.
+  std::function<void()> Take() {
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(this, &HeldJobs::HasOne));
+    }
+    absl::SleepFor(absl::Milliseconds(5));
+    absl::MutexLock lock(&mu_);
+    std::function<void()> job = std::move(jobs_.front());
+    jobs_.pop_front();
+    return job;
+  }
+  size_t most() {
+    absl::MutexLock lock(&mu_);
+    return most_;
+  }
+
+ private:
+  bool HasOne() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !jobs_.empty(); }
+
+  absl::Mutex mu_;
+  std::deque<std::function<void()>> jobs_ ABSL_GUARDED_BY(mu_);
+  size_t most_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+TEST_F(ServerBalloonSchedulerTest, OneDriverAtATimeIsWoken) {
+  HeldJobs jobs;
+  FakeClock clock;
+  scheduler_.emplace(&clock,
+                     [&jobs](std::function<void()> job) { jobs.Add(job); });
+  const auto b = Create("b");
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  SetTarget(b, kPages + 100);
+  Unfill();
+  std::thread advance([&clock] { clock.Advance(2); });
+  for (const auto& domain : {domain_, b}) {
+    const std::function<void()> wake_up = jobs.Take();
+    EXPECT_EQ(PagesOf(*domain), kPages);
+    wake_up();
+    EXPECT_EQ(PagesOf(*domain), kPages + 100);
+  }
+  advance.join();
+  EXPECT_EQ(jobs.most(), 1u);
+  scheduler_.reset();
 }
 
 TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
