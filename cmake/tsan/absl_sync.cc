@@ -3,15 +3,21 @@
 // The packaged library is not instrumented, so that every access under an
 // absl::Mutex would be reported as a race.  The linker sends calls of the
 // functions below here first (--wrap, see SimvisorTsan.cmake); each tells the
-// sanitizer what happens and calls the real one.  Condition functions, that is
-// Await() and LockWhen(), are not covered.
+// sanitizer what happens and calls the real one.
+//
+// Waits for a condition look at it now and then instead: the real ones have it
+// evaluated by whichever thread unlocks the mutex, inside the library.
+// LockWhen() is not covered.
 //
 // Thread safety: no state of its own.
 
 #include <sanitizer/tsan_interface.h>
 
+#include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 #define SIMVISOR_MUTEX(name) _ZN4absl7debian35Mutex##name
 #define SIMVISOR_JOIN2(a, b) a##b
@@ -72,6 +78,30 @@ void __wrap__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(absl::CondVar* cv,
   __tsan_mutex_post_lock(mu, 0, 0);
 }
 
+// Await(), AwaitWithDeadline() and AwaitWithTimeout(), without the real ones.
+static bool AwaitUntil(absl::Mutex* mu, const absl::Condition& condition,
+                       absl::Time deadline) {
+  while (!condition.Eval()) {
+    if (absl::Now() >= deadline) return false;
+    mu->Unlock();
+    absl::SleepFor(absl::Microseconds(100));
+    mu->Lock();
+  }
+  return true;
+}
+void __wrap__ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE(
+    absl::Mutex* mu, const absl::Condition& condition) {
+  AwaitUntil(mu, condition, absl::InfiniteFuture());
+}
+bool __wrap__ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE(
+    absl::Mutex* mu, const absl::Condition& condition, absl::Time deadline) {
+  return AwaitUntil(mu, condition, deadline);
+}
+bool __wrap__ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE(
+    absl::Mutex* mu, const absl::Condition& condition, absl::Duration timeout) {
+  return AwaitUntil(mu, condition, absl::Now() + timeout);
+}
+
 void __real__ZN4absl7debian312Notification6NotifyEv(absl::Notification*);
 void __wrap__ZN4absl7debian312Notification6NotifyEv(absl::Notification* n) {
   __tsan_release(n);
@@ -84,6 +114,21 @@ void __wrap__ZNK4absl7debian312Notification19WaitForNotificationEv(
     absl::Notification* n) {
   __real__ZNK4absl7debian312Notification19WaitForNotificationEv(n);
   __tsan_acquire(n);
+}
+
+bool __real__ZN4absl7debian315BlockingCounter14DecrementCountEv(
+    absl::BlockingCounter*);
+bool __wrap__ZN4absl7debian315BlockingCounter14DecrementCountEv(
+    absl::BlockingCounter* counter) {
+  __tsan_release(counter);
+  return __real__ZN4absl7debian315BlockingCounter14DecrementCountEv(counter);
+}
+
+void __real__ZN4absl7debian315BlockingCounter4WaitEv(absl::BlockingCounter*);
+void __wrap__ZN4absl7debian315BlockingCounter4WaitEv(
+    absl::BlockingCounter* counter) {
+  __real__ZN4absl7debian315BlockingCounter4WaitEv(counter);
+  __tsan_acquire(counter);
 }
 
 }  // extern "C"
