@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "server/calls/rpc_status.h"
 #include "server/convert/argument.h"
 #include "server/convert/domain.h"
 #include "server/images/xl_config.h"
@@ -35,40 +34,17 @@ ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
 }  // namespace
 
 RestoreCall::RestoreCall(CallRunner* runner,
-                         const grpc::CallbackServerContext* context,
+                         grpc::CallbackServerContext* context,
                          grpc::ByteBuffer* out)
-    : runner_(runner),
-      limits_(context),
-      record_(&runner->calls, "RestoreDomain"),
-      watch_(&runner->stalls, "RestoreDomain",
-             [this](const absl::Status& why, StallWait) {
-               runner_->images.Submit([this, why] { End(why); });
-             }),
+    : PooledReactor(runner, &runner->images, context, "RestoreDomain"),
       out_(out) {}
-
-void RestoreCall::Read() {
-  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
-    End(watch_.why());
-  }
-}
-
-void RestoreCall::OnReadDone(bool ok) {
-  if (!watch_.Done()) return;
-  runner_->images.Submit([this, ok] {
-    if (ok) {
-      Take();
-    } else {
-      Complete();
-    }
-  });
-}
 
 void RestoreCall::Take() {
   absl::Status status = limits_();
   if (status.ok()) {
     status = WithinMemory(record_.method(), [this]() -> absl::Status {
       SIMVISOR_RETURN_IF_ERROR(
-          request_.Take(runner_->messages, "RestoreDomain", read_));
+          request_.Take(runner_->messages, record_.method(), read_));
       return TakePiece();
     });
   }
@@ -97,7 +73,7 @@ absl::Status RestoreCall::TakePiece() {
   return runner_->machine.faults().Reach(FaultPoint::kRestorePiece, name_);
 }
 
-void RestoreCall::Complete() {
+void RestoreCall::Break() {
   // The stream has ended, or it was broken off.
   absl::Status status = limits_();
   if (status.ok()) {
@@ -135,8 +111,7 @@ absl::Status RestoreCall::GoOn(Domain& domain) {
 void RestoreCall::End(const absl::Status& status) {
   // Whatever came in without arriving goes before the client hears of it.
   restorer_ = nullptr;
-  record_.LogOutcome(status);
-  Finish(ToGrpcStatus(status));
+  PooledReactor::End(status);
 }
 
 }  // namespace simvisor::server

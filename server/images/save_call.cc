@@ -3,8 +3,6 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "server/calls/cancel_call.h"
-#include "server/calls/rpc_status.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/images/convert_image.h"
@@ -21,42 +19,14 @@ constexpr size_t kChunkBytes = size_t{1} << 20;
 }  // namespace
 
 SaveCall::SaveCall(CallRunner* runner, grpc::CallbackServerContext* context)
-    : runner_(runner),
-      limits_(context),
-      record_(&runner->calls, "SaveDomain"),
-      watch_(&runner->stalls, "SaveDomain",
-             [this, context](const absl::Status& why, StallWait wait) {
-               runner_->images.Submit([this, context, why, wait] {
-                 if (wait == StallWait::kWrite) CancelCall(context, why);
-                 Fail(why);
-               });
-             }) {}
-
-void SaveCall::Read() {
-  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
-    Fail(watch_.why());
-  }
-}
-
-void SaveCall::OnReadDone(bool ok) {
-  if (!watch_.Done()) return;
-  watch_.Moved();
-  runner_->images.Submit([this, ok] {
-    if (ok) {
-      Take();
-    } else {
-      Fail(step_ == Step::kStart
-               ? ArgumentMissing("start", "name the domain to save")
-               : Broken());
-    }
-  });
-}
+    : PooledBidiReactor(runner, &runner->images, context, "SaveDomain") {}
 
 void SaveCall::Take() {
+  watch_.Moved();
   const absl::Status status = WithinMemory(record_.method(), [this] {
-    return request_.Take(runner_->messages, "SaveDomain", read_);
+    return request_.Take(runner_->messages, record_.method(), read_);
   });
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) return End(status);
   if (step_ == Step::kStart) {
     Begin();
   } else {
@@ -64,18 +34,18 @@ void SaveCall::Take() {
   }
 }
 
-void SaveCall::OnWriteDone(bool ok) {
-  if (!watch_.Done()) return;
-  watch_.Moved();
-  runner_->images.Submit([this, ok] {
-    if (!ok) {
-      Fail(Broken());
-    } else if (step_ == Step::kStored) {
-      Read();
-    } else {
-      Send();
-    }
-  });
+void SaveCall::Written() {
+  if (step_ == Step::kStored) {
+    Read();
+  } else {
+    Send();
+  }
+}
+
+void SaveCall::Break() {
+  End(step_ == Step::kStart
+          ? ArgumentMissing("start", "name the domain to save")
+          : Broken());
 }
 
 absl::Status SaveCall::Broken() const {
@@ -91,7 +61,7 @@ void SaveCall::Begin() {
   if (status.ok()) {
     status = WithinMemory(record_.method(), [this] { return Suspend(); });
   }
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) return End(status);
   step_ = Step::kSending;
   Send();
 }
@@ -125,11 +95,9 @@ void SaveCall::Send() {
   if (status.ok()) {
     status = WithinMemory(record_.method(), [this] { return FillChunk(); });
   }
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) return End(status);
   if (last_) step_ = Step::kStored;
-  if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
-    Fail(watch_.why());
-  }
+  Write();
 }
 
 absl::Status SaveCall::FillChunk() {
@@ -147,43 +115,39 @@ absl::Status SaveCall::FillChunk() {
   chunk.set_pfns_total(saver_->pfns_total().value());
   chunk.set_data_pages(saver_->pages_sent().value());
   const absl::Status written =
-      WriteMessage(runner_->messages, "SaveDomain", chunk, write_);
+      WriteMessage(runner_->messages, record_.method(), chunk, write_);
   if (last_) chunk = v1::SaveDomainResponse();
   SIMVISOR_RETURN_IF_ERROR(written);
   return runner_->machine.Reach(FaultPoint::kSavePiece, *domain_);
 }
 
 void SaveCall::Complete() {
-  if (!request_->has_stored()) return Fail(Broken());
+  if (!request_->has_stored()) return End(Broken());
   absl::Status status =
       runner_->machine.Reach(FaultPoint::kSaveStored, *domain_);
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) return End(status);
   if (after_ == v1::AFTER_SAVE_DESTROY) {
     status = runner_->machine.Destroy(domain_).status();
   } else {
     status = Resume(/*paused=*/after_ == v1::AFTER_SAVE_PAUSE);
   }
+  domain_ = nullptr;
   End(status);
 }
 
-void SaveCall::Fail(const absl::Status& status) {
+void SaveCall::End(const absl::Status& status) {
   if (domain_ != nullptr) {
     // If it has been destroyed meanwhile, nothing is to be resumed.  What a
     // call that is over leaves its balloon driver to do, the scheduler does.
     Resume(/*paused=*/false).IgnoreError();
   }
-  End(status);
+  PooledBidiReactor::End(status);
 }
 
 absl::Status SaveCall::Resume(bool paused) {
   return runner_->machine.Change(domain_, [&](Domain& guest) {
     return guest.Resume(suspension_, paused, limits_);
   });
-}
-
-void SaveCall::End(const absl::Status& status) {
-  record_.LogOutcome(status);
-  Finish(ToGrpcStatus(status));
 }
 
 }  // namespace simvisor::server

@@ -6,8 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
-#include "server/calls/cancel_call.h"
-#include "server/calls/rpc_status.h"
 #include "server/convert/argument.h"
 #include "server/convert/domain.h"
 #include "server/convert/live_migration.h"
@@ -30,46 +28,8 @@ absl::StatusOr<DomainSpec> SpecOf(const std::optional<std::string>& config) {
 
 ReceiveCall::ReceiveCall(CallRunner* runner, IncomingMigrations* migrations,
                          grpc::CallbackServerContext* context)
-    : runner_(runner),
-      migrations_(migrations),
-      limits_(context),
-      record_(&runner->calls, "ReceiveDomain"),
-      watch_(&runner->stalls, "ReceiveDomain",
-             [this, context](const absl::Status& why, StallWait wait) {
-               runner_->images.Submit([this, context, why, wait] {
-                 if (wait == StallWait::kWrite) CancelCall(context, why);
-                 End(why);
-               });
-             }) {}
-
-void ReceiveCall::Read() {
-  if (!watch_.Wait(StallWait::kRead, [this] { StartRead(&read_); })) {
-    End(watch_.why());
-  }
-}
-
-void ReceiveCall::OnReadDone(bool ok) {
-  if (!watch_.Done()) return;
-  runner_->images.Submit([this, ok] {
-    if (ok) {
-      Take();
-    } else {
-      Break();
-    }
-  });
-}
-
-void ReceiveCall::OnWriteDone(bool ok) {
-  if (!watch_.Done()) return;
-  watch_.Moved();
-  runner_->images.Submit([this, ok] {
-    if (ok) {
-      Written();
-    } else {
-      Break();
-    }
-  });
-}
+    : PooledBidiReactor(runner, &runner->images, context, "ReceiveDomain"),
+      migrations_(migrations) {}
 
 void ReceiveCall::Written() {
   absl::Status status;
@@ -85,7 +45,7 @@ void ReceiveCall::Written() {
 
 void ReceiveCall::Take() {
   const absl::Status taken = UnlessExhausted([this] {
-    return request_.Take(runner_->messages, "ReceiveDomain", read_);
+    return request_.Take(runner_->messages, record_.method(), read_);
   });
   if (!taken.ok()) return End(taken);
   // Every step but data is progress, whatever its size.
@@ -119,9 +79,7 @@ void ReceiveCall::GoOn(const absl::Status& status) {
     return absl::OkStatus();
   });
   if (!written.ok()) return End(written);
-  if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
-    End(watch_.why());
-  }
+  Write();
 }
 
 absl::Status ReceiveCall::Handle() {
@@ -226,8 +184,7 @@ void ReceiveCall::End(const absl::Status& status) {
     }
     migrations_->CallEnded(id_);
   }
-  record_.LogOutcome(status);
-  Finish(ToGrpcStatus(status));
+  PooledBidiReactor::End(status);
 }
 
 }  // namespace simvisor::server

@@ -1,0 +1,129 @@
+// A streaming call that goes step by step: a job on a pool, then a read or a
+// write, then the next job.
+//
+// At any moment exactly one of these holds: a job of the call is queued or
+// runs, a read or a write is in flight, or the call is finished.  Each leads to
+// the next, so that members need no lock, a message is never written while gRPC
+// reads it, and Finish() is called once.  A client that moves nothing ends the
+// call: the StallWatch has a job end it in place of the read or write in
+// flight.
+//
+// Thread safety: as argued above.
+
+#ifndef SIMVISOR_SERVER_CALLS_POOLED_REACTOR_H_
+#define SIMVISOR_SERVER_CALLS_POOLED_REACTOR_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/status/status.h"
+#include "server/calls/call_limits.h"
+#include "server/calls/call_record.h"
+#include "server/calls/call_runner.h"
+#include "server/calls/cancel_call.h"
+#include "server/calls/raw_service.h"
+#include "server/calls/rpc_status.h"
+#include "server/calls/stall_timer.h"
+#include "server/threads/worker_pool.h"
+
+namespace simvisor::server {
+
+// `Base` is RawReadReactor or RawBidiReactor.
+template <typename Base>
+class PooledReactor : public Base {
+ public:
+  using Reactor = Base;
+
+  // Begins with a read.
+  void Start() { Read(); }
+
+  void OnReadDone(bool ok) override {
+    if (!watch_.Done()) return;
+    pool_.Submit([this, ok] {
+      if (ok) {
+        Take();
+      } else {
+        Break();
+      }
+    });
+  }
+  void OnDone() override { delete this; }
+
+ protected:
+  // `pool`, one of the runner's, runs the steps.  `method` is a literal.
+  PooledReactor(CallRunner* runner, WorkerPool* pool,
+                grpc::CallbackServerContext* context, const char* method)
+      : runner_(runner),
+        limits_(context),
+        record_(&runner->calls, method),
+        pool_(*pool),
+        watch_(&runner->stalls, method,
+               [this, context](const absl::Status& why, StallWait wait) {
+                 pool_.Submit([this, context, why, wait] {
+                   if (wait == StallWait::kWrite) CancelCall(context, why);
+                   End(why);
+                 });
+               }) {}
+
+  // A message is in read_.  On the pool.
+  virtual void Take() = 0;
+  // There is no message any more: the client has half-closed, or a read or a
+  // write has failed.  On the pool.
+  virtual void Break() = 0;
+  // Finishes the call, after which the object may be gone.  What overrides it
+  // does so last.
+  virtual void End(const absl::Status& status) {
+    record_.LogOutcome(status);
+    this->Finish(ToGrpcStatus(status));
+  }
+
+  // Reads the next message into read_.  The object may be gone when this
+  // returns.
+  void Read() {
+    if (!watch_.Wait(StallWait::kRead, [this] { this->StartRead(&read_); })) {
+      End(watch_.why());
+    }
+  }
+
+  CallRunner* const runner_;
+  const CallLimits limits_;
+  const CallRecord record_;
+  WorkerPool& pool_;
+  StallWatch watch_;
+  grpc::ByteBuffer read_;
+};
+
+// One that writes, too.
+class PooledBidiReactor : public PooledReactor<RawBidiReactor> {
+ public:
+  void OnWriteDone(bool ok) override {
+    if (!watch_.Done()) return;
+    watch_.Moved();
+    pool_.Submit([this, ok] {
+      if (ok) {
+        Written();
+      } else {
+        Break();
+      }
+    });
+  }
+
+ protected:
+  using PooledReactor::PooledReactor;
+
+  // What was in write_ has left.  On the pool.
+  virtual void Written() = 0;
+
+  // Writes what is in write_.  The object may be gone when this returns.
+  void Write() {
+    if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
+      End(watch_.why());
+    }
+  }
+
+  grpc::ByteBuffer write_;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_CALLS_POOLED_REACTOR_H_
