@@ -31,12 +31,12 @@ constexpr uint64_t kMaxSlots = 65536;
 // More is long work.
 constexpr int kShortSlots = 4096;
 
-// Does `Op` of memory_ops.h on the domain that the request names.
+// The body of a method that does `Op` of memory_ops.h on the domain that its
+// request names.
 template <typename Op, typename Request, typename Response>
-grpc::ServerUnaryReactor* RunOp(CallRunner* runner, const RawUnary& raw,
-                                const char* method) {
-  auto run = [=](const Request& request, Response* response,
-                 StopCheck stop) -> absl::Status {
+auto BodyOf(CallRunner* runner) {
+  return [runner](const Request& request, Response* response,
+                  StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner->host(), request.domain()));
     if (Op::NeedsLock(*domain)) {
@@ -46,16 +46,16 @@ grpc::ServerUnaryReactor* RunOp(CallRunner* runner, const RawUnary& raw,
         JobScope::BeginWork(Op::IsShort(request, domain->ShownPages())));
     return Op()({runner->machine, domain, stop}, request, response);
   };
-  if constexpr (requires { Op::IsQuick(Request(), PageCount(0)); }) {
-    const auto is_quick = [=](const Request& request) {
-      const std::optional<PageCount> pages =
-          PagesIfIdle(runner->machine, request.domain());
-      return pages.has_value() && Op::IsQuick(request, *pages);
-    };
-    return RunQuick(runner, raw, method, is_quick, run);
-  } else {
-    return RunOnPool(runner, raw, method, run);
-  }
+}
+
+// For RunQuick() with that body.
+template <typename Op>
+auto IsQuick(CallRunner* runner) {
+  return [runner](const auto& request) {
+    const std::optional<PageCount> pages =
+        PagesIfIdle(runner->machine, request.domain());
+    return pages.has_value() && Op::IsQuick(request, *pages);
+  };
 }
 
 }  // namespace
@@ -63,24 +63,28 @@ grpc::ServerUnaryReactor* RunOp(CallRunner* runner, const RawUnary& raw,
 grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonDown(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::BalloonDown, v1::BalloonDownRequest,
-               v1::BalloonDownResponse>(runner_, {context, in, out},
-                                        "BalloonDown");
+  const auto move = BodyOf<memory_ops::BalloonDown, v1::BalloonDownRequest,
+                           v1::BalloonDownResponse>(runner_);
+  return RunQuick(runner_, {context, in, out}, "BalloonDown",
+                  IsQuick<memory_ops::BalloonDown>(runner_), move);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::BalloonUp(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::BalloonUp, v1::BalloonUpRequest,
-               v1::BalloonUpResponse>(runner_, {context, in, out}, "BalloonUp");
+  const auto move = BodyOf<memory_ops::BalloonUp, v1::BalloonUpRequest,
+                           v1::BalloonUpResponse>(runner_);
+  return RunQuick(runner_, {context, in, out}, "BalloonUp",
+                  IsQuick<memory_ops::BalloonUp>(runner_), move);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMemoryTarget(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::SetTarget, v1::SetMemoryTargetRequest,
-               v1::SetMemoryTargetResponse>(runner_, {context, in, out},
-                                            "SetMemoryTarget");
+  const auto set = BodyOf<memory_ops::SetTarget, v1::SetMemoryTargetRequest,
+                          v1::SetMemoryTargetResponse>(runner_);
+  return RunQuick(runner_, {context, in, out}, "SetMemoryTarget",
+                  IsQuick<memory_ops::SetTarget>(runner_), set);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
@@ -102,25 +106,27 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
 grpc::ServerUnaryReactor* MemoryServiceImpl::MarkIdentityRange(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::MarkIdentity, v1::MarkIdentityRangeRequest,
-               v1::MarkIdentityRangeResponse>(runner_, {context, in, out},
-                                              "MarkIdentityRange");
+  const auto mark =
+      BodyOf<memory_ops::MarkIdentity, v1::MarkIdentityRangeRequest,
+             v1::MarkIdentityRangeResponse>(runner_);
+  return RunOnPool(runner_, {context, in, out}, "MarkIdentityRange", mark);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::SetP2mRange(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::SetRange, v1::SetP2mRangeRequest,
-               v1::SetP2mRangeResponse>(runner_, {context, in, out},
-                                        "SetP2mRange");
+  const auto set = BodyOf<memory_ops::SetRange, v1::SetP2mRangeRequest,
+                          v1::SetP2mRangeResponse>(runner_);
+  return RunOnPool(runner_, {context, in, out}, "SetP2mRange", set);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::TranslatePfns(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::Translate, v1::TranslatePfnsRequest,
-               v1::TranslatePfnsResponse>(runner_, {context, in, out},
-                                          "TranslatePfns");
+  const auto translate = BodyOf<memory_ops::Translate, v1::TranslatePfnsRequest,
+                                v1::TranslatePfnsResponse>(runner_);
+  return RunQuick(runner_, {context, in, out}, "TranslatePfns",
+                  IsQuick<memory_ops::Translate>(runner_), translate);
 }
 
 grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
@@ -253,9 +259,9 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
 grpc::ServerUnaryReactor* MemoryServiceImpl::WriteGuestMemory(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
     grpc::ByteBuffer* out) {
-  return RunOp<memory_ops::Write, v1::WriteGuestMemoryRequest,
-               v1::WriteGuestMemoryResponse>(runner_, {context, in, out},
-                                             "WriteGuestMemory");
+  const auto write = BodyOf<memory_ops::Write, v1::WriteGuestMemoryRequest,
+                            v1::WriteGuestMemoryResponse>(runner_);
+  return RunOnPool(runner_, {context, in, out}, "WriteGuestMemory", write);
 }
 
 RawBidiReactor* MemoryServiceImpl::StreamMemoryOps(
