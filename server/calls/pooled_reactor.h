@@ -16,30 +16,24 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
 
-#include "absl/status/status.h"
-#include "server/calls/call_limits.h"
-#include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
-#include "server/calls/cancel_call.h"
 #include "server/calls/raw_service.h"
-#include "server/calls/rpc_status.h"
 #include "server/calls/stall_timer.h"
+#include "server/calls/stream_reactor.h"
 #include "server/threads/worker_pool.h"
 
 namespace simvisor::server {
 
 // `Base` is RawReadReactor or RawBidiReactor.
 template <typename Base>
-class PooledReactor : public Base {
+class PooledReactor : public StreamReactor<Base> {
  public:
-  using Reactor = Base;
-
   // Begins with a read.
   void Start() { Read(); }
 
   void OnReadDone(bool ok) override {
-    if (!watch_.Done()) return;
-    pool_.Submit([this, ok] {
+    if (!this->watch_.Done()) return;
+    this->pool_.Submit([this, ok] {
       if (ok) {
         Take();
       } else {
@@ -47,49 +41,28 @@ class PooledReactor : public Base {
       }
     });
   }
-  void OnDone() override { delete this; }
 
  protected:
   // `pool`, one of the runner's, runs the steps.  `method` is a literal.
   PooledReactor(CallRunner* runner, WorkerPool* pool,
                 grpc::CallbackServerContext* context, const char* method)
-      : runner_(runner),
-        limits_(context),
-        record_(&runner->calls, method),
-        pool_(*pool),
-        watch_(&runner->stalls, method,
-               [this, context](const absl::Status& why, StallWait wait) {
-                 pool_.Submit([this, context, why, wait] {
-                   if (wait == StallWait::kWrite) CancelCall(context, why);
-                   End(why);
-                 });
-               }) {}
+      : StreamReactor<Base>(runner, pool, &runner->calls, context, method) {}
 
   // A message is in read_.  On the pool.
   virtual void Take() = 0;
   // There is no message any more: the client has half-closed, or a read or a
   // write has failed.  On the pool.
   virtual void Break() = 0;
-  // Finishes the call, after which the object may be gone.  What overrides it
-  // does so last.
-  virtual void End(const absl::Status& status) {
-    record_.LogOutcome(status);
-    this->Finish(ToGrpcStatus(status));
-  }
 
   // Reads the next message into read_.  The object may be gone when this
   // returns.
   void Read() {
-    if (!watch_.Wait(StallWait::kRead, [this] { this->StartRead(&read_); })) {
-      End(watch_.why());
+    const auto start = [this] { this->StartRead(&read_); };
+    if (!this->watch_.Wait(StallWait::kRead, start)) {
+      this->End(this->watch_.why());
     }
   }
 
-  CallRunner* const runner_;
-  const CallLimits limits_;
-  const CallRecord record_;
-  WorkerPool& pool_;
-  StallWatch watch_;
   grpc::ByteBuffer read_;
 };
 

@@ -30,17 +30,15 @@
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
 #include "server/calls/call_limits.h"
-#include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
-#include "server/calls/cancel_call.h"
 #include "server/calls/message_budget.h"
 #include "server/calls/open_calls.h"
 #include "server/calls/open_stream.h"
 #include "server/calls/progress.h"
 #include "server/calls/raw_message.h"
 #include "server/calls/raw_service.h"
-#include "server/calls/rpc_status.h"
 #include "server/calls/stall_timer.h"
+#include "server/calls/stream_reactor.h"
 #include "server/calls/unsent_answers.h"
 #include "server/machine/memory_reserve.h"
 #include "server/threads/job_queue.h"
@@ -67,7 +65,7 @@ struct NextTypes<absl::StatusOr<Progress> (Source::*)(Res*)> {
 }  // namespace stream_internal
 
 template <typename Make>
-class StreamCall final : public RawWriteReactor {
+class StreamCall final : public StreamReactor<RawWriteReactor> {
  public:
   using Types = stream_internal::MakeTypes<decltype(&Make::operator())>;
   using Request = typename Types::Request;
@@ -77,26 +75,15 @@ class StreamCall final : public RawWriteReactor {
 
   StreamCall(CallRunner* runner, grpc::CallbackServerContext* context,
              const char* method, Make make)
-      : runner_(runner),
-        context_(context),
-        method_(method),
-        limits_(context),
-        record_(&runner->calls, method),
+      : StreamReactor(runner, &runner->pool, &runner->calls, context, method),
         unsent_(context),
-        watch_(&runner->stalls, method,
-               [this, context](const absl::Status& why, StallWait) {
-                 runner_->pool.Submit([this, context, why] {
-                   CancelCall(context, why);
-                   End(why);
-                 });
-               }),
         make_(std::move(make)) {}
 
   // Parses the request, which is given up, and begins.
   void Start(const grpc::ByteBuffer* request) {
     const absl::Status status =
         // As for unary methods.
-        WithinMemory(method_, [&] {
+        WithinMemory(record_.method(), [&] {
           return Accept(const_cast<grpc::ByteBuffer&>(*request));
         });
     if (!status.ok()) return End(status);
@@ -119,16 +106,14 @@ class StreamCall final : public RawWriteReactor {
     }
   }
 
-  void OnDone() override { delete this; }
-
  private:
   // A last chunk that leaves whether or not the client reads, since HTTP/2 lets
   // 64 KiB go ahead, goes with the status: one step less for short answers.
   static constexpr size_t kUnwatchedBytes = size_t{32} << 10;
 
   absl::Status Accept(grpc::ByteBuffer& request) {
-    SIMVISOR_ASSIGN_OR_RETURN(place_, EnterStream(*runner_, method_));
-    return request_.Take(runner_->messages, method_, request);
+    SIMVISOR_ASSIGN_OR_RETURN(place_, EnterStream(*runner_, record_.method()));
+    return request_.Take(runner_->messages, record_.method(), request);
   }
 
   void ProduceOnPool() {
@@ -140,7 +125,7 @@ class StreamCall final : public RawWriteReactor {
     std::optional<Detour> detour;
     {
       JobScope scope(&runner_->lanes, place);
-      progress = WithinMemory(method_, [this] { return FillChunk(); });
+      progress = WithinMemory(record_.method(), [this] { return FillChunk(); });
       if (!progress.ok()) detour = scope.detour();
     }
     if (detour.has_value()) return GoTo(*detour);
@@ -166,7 +151,7 @@ class StreamCall final : public RawWriteReactor {
     SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
                               source_->Next(&response));
     SIMVISOR_RETURN_IF_ERROR(
-        WriteMessage(runner_->messages, method_, response, chunk_));
+        WriteMessage(runner_->messages, record_.method(), response, chunk_));
     return progress;
   }
 
@@ -192,19 +177,7 @@ class StreamCall final : public RawWriteReactor {
     return absl::OkStatus();
   }
 
-  // The object may be gone when this returns.
-  void End(const absl::Status& status) {
-    record_.LogOutcome(status);
-    Finish(ToGrpcStatus(status));
-  }
-
-  CallRunner* const runner_;
-  grpc::CallbackServerContext* const context_;
-  const char* const method_;
-  const CallLimits limits_;
-  const CallRecord record_;
   UnsentAnswers::Entry unsent_;
-  StallWatch watch_;
   bool last_ = false;  // the chunk is
   OpenCalls::Place place_;
   TakenMessage<Request> request_;  // until there is a source

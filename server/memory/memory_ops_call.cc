@@ -5,9 +5,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "server/calls/cancel_call.h"
 #include "server/calls/find_domain.h"
-#include "server/calls/rpc_status.h"
+#include "server/calls/stall_timer.h"
 #include "server/convert/argument.h"
 #include "server/machine/memory_reserve.h"
 #include "server/memory/memory_ops.h"
@@ -49,16 +48,9 @@ void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
 
 MemoryOpsCall::MemoryOpsCall(CallRunner* runner,
                              grpc::CallbackServerContext* context)
-    : runner_(runner),
-      limits_(context),
-      record_(nullptr, "StreamMemoryOps"),
-      watch_(&runner->stalls, "StreamMemoryOps",
-             [this, context](const absl::Status& why, StallWait) {
-               runner_->pool.Submit([this, context, why] {
-                 CancelCall(context, why);
-                 BreakWrites();
-               });
-             }),
+    // Counted while something is outstanding only.
+    : StreamReactor(runner, &runner->pool, /*calls=*/nullptr, context,
+                    "StreamMemoryOps"),
       scheduler_(std::make_shared<Scheduler>(
           OpSchedulerLimits(),
           [this](std::vector<Op>& ops, absl::FunctionRef<bool()> is_over) {
@@ -360,10 +352,10 @@ void MemoryOpsCall::Do(const Due& due) {
       StartWrite(bytes);
     }));
   }
-  if (due.finish) End();
+  if (due.finish) EndAll();
 }
 
-void MemoryOpsCall::End() {
+void MemoryOpsCall::EndAll() {
   absl::Status status = watch_.why();
   if (status.ok()) status = limits_();
   {
@@ -371,8 +363,7 @@ void MemoryOpsCall::End() {
     if (status.ok()) status = error_;
     if (status.ok() && writes_broken_) status = Vanished();
   }
-  record_.LogOutcome(status);
-  Finish(ToGrpcStatus(status));
+  End(status);
 }
 
 }  // namespace simvisor::server

@@ -42,11 +42,10 @@
 #include "absl/types/span.h"
 #include "domain/vm/domain.h"
 #include "server/calls/call_limits.h"
-#include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/idle_calls.h"
 #include "server/calls/raw_service.h"
-#include "server/calls/stall_timer.h"
+#include "server/calls/stream_reactor.h"
 #include "server/calls/unsent_answers.h"
 #include "server/memory/memory_op_batch.h"
 #include "server/threads/op_scheduler.h"
@@ -54,10 +53,8 @@
 
 namespace simvisor::server {
 
-class MemoryOpsCall : public RawBidiReactor {
+class MemoryOpsCall : public StreamReactor<RawBidiReactor> {
  public:
-  using Reactor = RawBidiReactor;
-
   MemoryOpsCall(CallRunner* runner, grpc::CallbackServerContext* context);
 
   // Begins to read.
@@ -65,7 +62,6 @@ class MemoryOpsCall : public RawBidiReactor {
 
   void OnReadDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_);
-  void OnDone() override { delete this; }
 
  private:
   struct Op {
@@ -128,13 +124,10 @@ class MemoryOpsCall : public RawBidiReactor {
   void BreakWrites() ABSL_LOCKS_EXCLUDED(mu_);
   // The object may be gone when this returns.
   void Do(const Due& due) ABSL_LOCKS_EXCLUDED(mu_);
-  void End() ABSL_LOCKS_EXCLUDED(mu_);
+  void Stalled(const absl::Status&) override { BreakWrites(); }
+  void EndAll() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Constant after construction.
-  CallRunner* const runner_;
-  const CallLimits limits_;
-  const CallRecord record_;
-  StallWatch watch_;  // of writes
   // Jobs hold it too: the last look into it may come when the call is gone.
   const std::shared_ptr<Scheduler> scheduler_;
 

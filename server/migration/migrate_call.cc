@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
-#include "server/calls/cancel_call.h"
 #include "server/calls/rpc_status.h"
+#include "server/calls/stall_timer.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/convert/live_migration.h"
@@ -30,20 +30,16 @@ MigrateCall::MigrateCall(CallRunner* runner, OutgoingMigrations* migrations,
                          MigrationQueue* queue, const MigrationTargets* targets,
                          grpc::CallbackServerContext* context,
                          const grpc::ByteBuffer* in)
-    : runner_(runner),
+    : StreamReactor(runner, &runner->pool, &runner->calls, context,
+                    "MigrateDomain"),
       migrations_(migrations),
       queue_(queue),
       targets_(targets),
-      limits_(context),
-      record_(&runner->calls, "MigrateDomain"),
-      in_(in),
-      watch_(&runner->stalls, "MigrateDomain",
-             [this, context](const absl::Status& why, StallWait) {
-               runner_->pool.Submit([this, context, why] {
-                 CancelCall(context, why);
-                 Finish(ToGrpcStatus(why));
-               });
-             }) {}
+      in_(in) {}
+
+void MigrateCall::Stalled(const absl::Status& why) {
+  Finish(ToGrpcStatus(why));
+}
 
 void MigrateCall::Start() {
   const absl::Status status = Queue();

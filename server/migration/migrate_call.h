@@ -23,12 +23,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "server/calls/call_limits.h"
-#include "server/calls/call_record.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_message.h"
 #include "server/calls/raw_service.h"
-#include "server/calls/stall_timer.h"
+#include "server/calls/stream_reactor.h"
 #include "server/migration/migration_queue.h"
 #include "server/migration/migration_source.h"
 #include "server/migration/migration_targets.h"
@@ -37,10 +35,8 @@
 
 namespace simvisor::server {
 
-class MigrateCall : public RawWriteReactor {
+class MigrateCall : public StreamReactor<RawWriteReactor> {
  public:
-  using Reactor = RawWriteReactor;
-
   // All but the request outlive the call.
   MigrateCall(CallRunner* runner, OutgoingMigrations* migrations,
               MigrationQueue* queue, const MigrationTargets* targets,
@@ -50,7 +46,6 @@ class MigrateCall : public RawWriteReactor {
 
   void OnWriteDone(bool ok) override ABSL_LOCKS_EXCLUDED(mu_);
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mu_);
-  void OnDone() override { delete this; }
 
  private:
   // Has the migration run when it may.
@@ -61,23 +56,21 @@ class MigrateCall : public RawWriteReactor {
   absl::StatusOr<MigrationSource::Plan> MakePlan(
       const PeerAddress& target) const;
   void Post(const v1::MigrateDomainResponse& progress) ABSL_LOCKS_EXCLUDED(mu_);
-  void End(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  // The migration has ended; the call does once its last report has left.
+  void End(const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mu_);
+  // Without its last report.
+  void Stalled(const absl::Status& why) override;
   // What is due, if no write is in flight; to be done without the lock, since
   // the object may be gone once it has finished.
   enum class Due { kNothing, kWrite, kLastWrite, kFinish };
   Due TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Do(Due due);
 
-  CallRunner* const runner_;
   OutgoingMigrations* const migrations_;
   MigrationQueue* const queue_;
   const MigrationTargets* const targets_;
-  const CallLimits limits_;
-  const CallRecord record_;
   const grpc::ByteBuffer* const in_;
   TakenMessage<v1::MigrateDomainRequest> request_;
-  // Of the last write.
-  StallWatch watch_;
 
   absl::Mutex mu_;
   // Set while the migration runs.
