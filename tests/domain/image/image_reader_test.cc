@@ -187,7 +187,7 @@ TEST(ImageReaderTest, VirtualCpusAreChecked) {
       r.insert(r.begin() + 7, {type, body});
     });
   };
-  const std::string context = Context(Arch::kX86_64);
+  const std::string context = VcpuContext(Arch::kX86_64);
   EXPECT_THAT(with(RecordType::kX86PvVcpuBasic, VcpuBody(1, context)), IsOk());
   EXPECT_THAT(with(RecordType::kX86PvVcpuBasic, VcpuBody(2, context)),
               Malformed("virtual CPU 2: the domain has 2"));

@@ -75,7 +75,7 @@ inline std::string PageWord(uint64_t pfn, uint64_t type) {
   return Le(type << kPageTypeShift | pfn, 8);
 }
 
-inline std::string Context(Arch arch) {
+inline std::string VcpuContext(Arch arch) {
   const GuestLayout& layout = LayoutOf(arch);
   std::string context(layout.context_bytes, '\0');
   const auto put = [&](size_t at, uint64_t number) {
@@ -110,7 +110,7 @@ inline Records Sound(Arch arch = Arch::kX86_64) {
           {RecordType::kPageData, FourPages(root)},
           {RecordType::kX86TscInfo, std::string(24, '\0')},
           {RecordType::kSharedInfo, std::string(kPageSize, '\0')},
-          {RecordType::kX86PvVcpuBasic, VcpuBody(0, Context(arch))},
+          {RecordType::kX86PvVcpuBasic, VcpuBody(0, VcpuContext(arch))},
           {RecordType::kEnd, ""}};
 }
 

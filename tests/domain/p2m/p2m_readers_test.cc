@@ -285,7 +285,9 @@ class DomainRound {
     DomainSpec spec = MakeSpec("a", kPages, kMaxPages);
     spec.arch = Pick(2) == 0 ? Arch::kX86_64 : Arch::kX86_32Pae;
     domain_ = MustCreate(*host_, spec);
-    EXPECT_THAT(domain_->SetMaxMemory(PageCount(kMaxPages)), IsOk());
+    EXPECT_THAT(
+        domain_->SetMaxMemory({"set maximum memory"}, PageCount(kMaxPages)),
+        IsOk());
     for (int i = 0; i < kWatched; ++i) {
       uint64_t pfn = Pick(Pick(8) == 0 ? 500000 : kMaxPages + 500);
       if (Pick(4) == 0) pfn -= pfn % domain_->abi().leaf_span();
@@ -369,21 +371,26 @@ class DomainRound {
     switch (Pick(7)) {
       case 0:
       case 1:
-        domain_->BalloonDown(pages, true, yield).IgnoreError();
+        domain_->BalloonDown({"balloon down", yield}, pages, true)
+            .IgnoreError();
         break;
       case 2:
       case 3:
-        domain_->BalloonUp(pages, true, yield).IgnoreError();
+        domain_->BalloonUp({"balloon up", yield}, pages, true).IgnoreError();
         break;
       case 4:
-        domain_->SetTarget(PageCount(1000 + Pick(8000)), yield).IgnoreError();
+        domain_
+            ->SetTarget({"set memory target", yield},
+                        PageCount(1000 + Pick(8000)))
+            .IgnoreError();
         break;
       case 5:
-        domain_->MarkIdentity(range.first, range.end(), true).IgnoreError();
+        domain_->MarkIdentity({"mark identity"}, range.first, range.end(), true)
+            .IgnoreError();
         break;
       default:
         domain_
-            ->SetRange(range,
+            ->SetRange({"set p2m"}, range,
                        Pick(2) == 0 ? P2mClass::kMissing : P2mClass::kIdentity,
                        Mfn(), RamPolicy::kRelease)
             .IgnoreError();
