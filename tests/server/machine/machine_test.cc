@@ -47,7 +47,9 @@ class ServerMachineTest : public testing::Test {
     const auto filler = MustCreate(
         machine_.host(), MakeSpec("all", machine_.host().Info().free.value()));
     const absl::Status status = machine_.Change(domain, [&](Domain& guest) {
-      EXPECT_THAT(guest.SetTarget(PageCount(kPages + 100), NeverStop), IsOk());
+      EXPECT_THAT(
+          guest.SetTarget({"set memory target"}, PageCount(kPages + 100)),
+          IsOk());
       return result;
     });
     EXPECT_THAT(machine_.host().DestroyDomain(filler), IsOk());
@@ -88,13 +90,14 @@ TEST_F(ServerMachineTest, DriverGoesOnAlthoughTheChangeFailed) {
 TEST_F(ServerMachineTest, LoadThatAChangeStartsRuns) {
   const auto domain = Create("a");
   EXPECT_FALSE(domain->HasLoad());
-  ASSERT_THAT(
-      machine_.Change(domain,
-                      [](Domain& guest) {
-                        return guest.StartLoad({.pages_per_second = 1000,
-                                                .working_set = PageCount(10)});
-                      }),
-      IsOk());
+  ASSERT_THAT(machine_.Change(domain,
+                              [](Domain& guest) {
+                                return guest.StartLoad(
+                                    {"start a load"},
+                                    {.pages_per_second = 1000,
+                                     .working_set = PageCount(10)});
+                              }),
+              IsOk());
   EXPECT_TRUE(domain->HasLoad());
   clock_.AdvanceBy(std::chrono::milliseconds(10));
   EXPECT_EQ(domain->FindLoad()->writes, 10u);
