@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "server/listen/listener.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/scoped_folder.h"
 #include "tests/support/status_matchers.h"
 
@@ -274,6 +275,10 @@ TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
 }
 
 TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
+  if (kSanitized) {
+    // UndefinedBehaviorSanitizer opens pipes to look at an object's type.
+    GTEST_SKIP() << "the sanitizer needs descriptors itself";
+  }
   Start({});
   // So that the acceptor's thread is at work.
   const UniqueFd first = ConnectAndSpeak();
