@@ -8,7 +8,14 @@
 #include <string>
 
 #include "absl/types/span.h"
+#include "gtest/gtest.h"
 #include "tests/fuzz/p2m_operations.h"
+
+// What the list's support for tests expects ends the run as well.
+extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
+  GTEST_FLAG_SET(break_on_failure, true);
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::optional<std::string> difference =
