@@ -258,6 +258,13 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(self.client.counts(), before)
         self.assert_clean()
 
+    def refuse(self, code, reason, call, request):
+        """The same for one call, whose responses are read if it streams."""
+        with self.assert_refused(code, reason):
+            answer = call(request)
+            if hasattr(answer, "__iter__"):
+                list(answer)
+
 
 def simvisor(address, *args, check=True, **kwargs):
     """Runs the CLI against a daemon."""
