@@ -28,10 +28,10 @@ struct MfnTranslation {
 };
 
 // The answer of the guest whose list has `words`; `candidate` is the machine's
-// m2p entry of `mfn`, whoever owns the frame, and None() past the machine or
-// where there is no entry.  Compares words as the guest stores them, so that
-// flag bits count, and an mfn that runs into them gets what the kernel would
-// say.
+// m2p entry of `mfn`, for any owner of the frame, and None() past the machine
+// or where the m2p has no entry.  Compares words as the guest stores them, so
+// that flag bits count, and an mfn that runs into them gets what the kernel
+// would say.
 MfnTranslation MfnToPfn(const P2mWords& words, Mfn mfn, Pfn candidate);
 
 }  // namespace simvisor
