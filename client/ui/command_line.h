@@ -39,7 +39,7 @@ class Argument {
   Argument& Values(int least, int most);
   // A line that gives another value is refused; help lists the names.
   Argument& OneOf(const std::vector<std::string>& names);
-  // The same for a value that is no number from `least` to `most`.
+  // A line whose value is not a number from `least` to `most` is refused.
   Argument& Between(int least, int most);
   Argument& Between(double least, double most);
   // A line that gives `other` too is refused.

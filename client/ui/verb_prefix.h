@@ -13,10 +13,10 @@
 
 namespace simvisor::client {
 
-// `arguments` with verbs spelt out: a word at a verb's place that begins the
-// name of exactly one verb of `program`, and is no verb itself, becomes that
-// verb; the same goes for the verbs of a group after it.  A UsageError() for a
-// word that begins no verb's name, or the names of several.
+// Spells out the verbs of `arguments`: where a verb is expected, a word that is
+// not a verb but begins the name of exactly one verb of `program` becomes that
+// verb.  The same holds for the verbs of a group.  A UsageError() if the word
+// begins no verb's name, or the names of several.
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments);
 

@@ -190,7 +190,8 @@ void AddPin(Commands& commands) {
                      "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
                      "- leaves them as they are")
       .Required();
-  verb.AddPositional("SOFT", args->soft, "CPUs they had better run on [-]");
+  verb.AddPositional("SOFT", args->soft,
+                     "CPUs they prefer (soft affinity) [-]");
   verb.AddFlag("-f,--force", args->force,
                "As in xl; makes no difference, since no guest pins itself");
   verb.AddFlag("-N,--dryrun", args->dry_run,

@@ -295,7 +295,7 @@ class Model {
     pieces_[at] = rest;
   }
 
-  // Extents in `state`, whoever owns them.
+  // Extents in `state`, of any owner.
   std::vector<FrameRun> Merged(FrameState state) const {
     std::vector<FrameRun> merged;
     for (const auto& [first, piece] : pieces_) {

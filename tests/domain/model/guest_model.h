@@ -62,21 +62,9 @@ class GuestModel {
   }
 
   // Pages of its own that the guest needs until it has booted.
-  static uint64_t BootPages(const Spec& spec) {
-    GuestModel guest(spec);
-    guest.counting_ = true;
-    guest.Boot();
-    return guest.structure_taken_;
-  }
+  static uint64_t BootPages(const Spec& spec);
   // Pages that the kernel may use before anything is taken.
-  static uint64_t UsablePages(const Spec& spec) {
-    GuestModel guest(spec);
-    uint64_t usable = 0;
-    for (uint64_t pfn = 256; pfn < spec.memory; ++pfn) {
-      usable += guest.IsRam(pfn) ? 1 : 0;
-    }
-    return usable;
-  }
+  static uint64_t UsablePages(const Spec& spec);
 
   const Abi& abi() const { return abi_; }
   uint64_t memory() const { return spec_.memory; }
@@ -366,109 +354,18 @@ class GuestModel {
     return true;
   }
 
-  void BuildList() {
-    for (uint64_t pfn = 256; pfn < spec_.memory; ++pfn) {
-      if (IsRam(pfn)) free_.insert(pfn);
-    }
-    size_ = RoundUp(spec_.memory, abi_.leaf_span());
-    for (uint64_t pfn = 0; pfn < size_; ++pfn) {
-      words_[pfn] = pfn < spec_.memory ? kNewFrame : kMissing;
-    }
-    for (uint64_t i = 0; i < size_ / abi_.leaf_span(); ++i) TakePage();
-    current_ = spec_.memory;
-  }
+  void BuildList();
 
   // B3: where the frame of each pfn under a hole goes; kMissing: nowhere.
-  std::map<uint64_t, uint64_t> PlanMoves() const {
-    std::map<uint64_t, uint64_t> targets;
-    uint64_t cursor = spec_.memory;
-    for (uint64_t pfn = 0; pfn < spec_.memory; ++pfn) {
-      if (IsRam(pfn)) continue;
-      const uint64_t target = NextRam(cursor);
-      targets[pfn] = target;
-      if (target != kMissing) cursor = target + 1;
-    }
-    return targets;
-  }
+  std::map<uint64_t, uint64_t> PlanMoves() const;
   std::set<uint64_t> PlanExtra(
-      const std::map<uint64_t, uint64_t>& targets) const {
-    uint64_t limit = abi_.guest_page_limit;
-    if (&abi_ == &kAbiX86_64) {
-      limit = std::max(limit, spec_.map.EndPage().value());
-    }
-    if (spec_.initial) limit = std::min(limit, spec_.ceiling);
-    limit += targets.size();
-    uint64_t left = limit > spec_.memory ? limit - spec_.memory : 0;
-    left = std::min(left, 10 * std::min(spec_.memory, abi_.low_memory_pages));
-    std::set<uint64_t> extra;
-    for (uint64_t pfn = NextRam(spec_.memory); left > 0 && pfn != kMissing;
-         pfn = NextRam(pfn + 1)) {
-      extra.insert(pfn);
-      --left;
-    }
-    return extra;
-  }
+      const std::map<uint64_t, uint64_t>& targets) const;
 
   // A7.
-  void Relocate(const std::set<uint64_t>& extra) {
-    const uint64_t max_pfn =
-        std::max(size_, extra.empty() ? 0 : *extra.rbegin() + 1);
-    const uint64_t builder_leaves = size_ / abi_.leaf_span();
-    for (int i = 0; i < 4; ++i) TakePage();
-    size_ = RoundUp(max_pfn, abi_.mid_span());
-    if (spec_.p2m.balloon_room == BalloonRoom::kCompact) {
-      // Room in the builder's list has a word there, which counts.
-      const uint64_t list_end = builder_leaves * abi_.leaf_span();
-      for (const uint64_t pfn : extra) {
-        if (pfn >= list_end) words_[pfn] = kMissing;
-      }
-    }
-    std::map<uint64_t, uint64_t> ram, missing;  // words by leaf
-    for (const auto& [pfn, word] : words_) {
-      ++(word == kMissing ? missing : ram)[pfn / abi_.leaf_span()];
-    }
-    const uint64_t leaves = abi_.words_per_page;
-    for (uint64_t mid = 0; mid < size_ / abi_.mid_span(); ++mid) {
-      uint64_t all_missing = 0, all_identity = 0;
-      for (uint64_t leaf = mid * leaves; leaf < (mid + 1) * leaves; ++leaf) {
-        if (ram.contains(leaf)) continue;
-        all_identity += missing.contains(leaf) ? 0 : 1;
-        if (missing[leaf] == abi_.leaf_span()) {
-          ++all_missing;
-          missing_leaves_.insert(leaf);
-        }
-      }
-      if (all_missing == leaves || all_identity == leaves) continue;
-      private_mids_.insert(mid);
-      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
-      for (uint64_t leaf = mid * leaves; leaf < (mid + 1) * leaves; ++leaf) {
-        const uint64_t holes = missing[leaf];
-        if (!ram.contains(leaf) && (holes == 0 || holes == abi_.leaf_span())) {
-          continue;
-        }
-        private_leaves_.insert(leaf);
-        const bool reused = &abi_ != &kAbiX86_64 && leaf < builder_leaves;
-        if (!reused) TakePage();
-      }
-    }
-    relocated_ = true;
-    for (const uint64_t pfn : extra) SetWord(pfn, kMissing);
-  }
+  void Relocate(const std::set<uint64_t>& extra);
 
   // A8, or the tables above the PTE pages: a page of entries each.
-  void BuildTree() {
-    if (spec_.p2m.tools_view == ToolsView::kLinear) {
-      const uint64_t ptes = size_ / abi_.mid_span() * abi_.pmds_per_mid;
-      for (uint64_t i = 0; i < RoundUp(ptes, 512) / 512; ++i) TakePage();
-      for (int i = &abi_ == &kAbiX86_64 ? 2 : 1; i > 0; --i) TakePage();
-      return;
-    }
-    for (int i = 0; i < 3; ++i) TakePage();
-    tree_built_ = true;
-    for (const uint64_t mid : private_mids_) {
-      if (!HasTreePage(mid) && TakePage()) tree_mids_.insert(mid);
-    }
-  }
+  void BuildTree();
   bool HasTreePage(uint64_t mid) const {
     return !tree_built_ || mid >= abi_.words_per_page ||
            tree_mids_.contains(mid);
@@ -481,55 +378,14 @@ class GuestModel {
     return wanted != (missing_leaves_.contains(leaf) ? P2mClass::kMissing
                                                      : P2mClass::kIdentity);
   }
-  void MakePrivate(uint64_t pfn, P2mClass wanted) {
-    if (!SharedLeafDiffers(pfn, wanted)) return;
-    const uint64_t mid = pfn / abi_.mid_span();
-    if (private_mids_.insert(mid).second) {
-      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
-    }
-    if (!HasTreePage(mid) && TakePage()) tree_mids_.insert(mid);
-    TakePage();
-    private_leaves_.insert(pfn / abi_.leaf_span());
-    missing_leaves_.erase(pfn / abi_.leaf_span());
-  }
+  void MakePrivate(uint64_t pfn, P2mClass wanted);
   // The pfns, at most `most`, that come back next and follow each other, if the
   // balloon ended at `top`: low memory from its upper end, high from its lower.
-  Range NextStretch(uint64_t top, uint64_t most) const {
-    const uint64_t next = balloon_[top - 1];
-    const uint64_t step = IsHigh(next) ? 1 : ~uint64_t{0};
-    uint64_t count = 1;
-    while (count < std::min(top, most) &&
-           balloon_[top - count - 1] == balloon_[top - count] + step) {
-      ++count;
-    }
-    const uint64_t first = IsHigh(next) ? next : next + 1 - count;
-    return {first, first + count};
-  }
+  Range NextStretch(uint64_t top, uint64_t most) const;
   // Puts the upper part of a stretch back, to come back next.
-  void PutBack(const Range& rest) {
-    for (uint64_t i = 0; i < rest.end - rest.first; ++i) {
-      const bool high = IsHigh(rest.first);
-      balloon_.push_back(high ? rest.end - 1 - i : rest.first + i);
-    }
-  }
+  void PutBack(const Range& rest);
   // What MakePrivate() does for RAM, as far as pages go; whether they sufficed.
-  bool TakeLeafFor(uint64_t pfn) {
-    if (!SharedLeafDiffers(pfn, P2mClass::kRam)) return true;
-    const uint64_t mid = pfn / abi_.mid_span();
-    if (!private_mids_.contains(mid)) {
-      if (free_.size() < abi_.pmds_per_mid) return false;
-      for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) TakePage();
-      private_mids_.insert(mid);
-    }
-    if (!HasTreePage(mid)) {
-      if (!TakePage()) return false;
-      tree_mids_.insert(mid);
-    }
-    if (!TakePage()) return false;
-    private_leaves_.insert(pfn / abi_.leaf_span());
-    missing_leaves_.erase(pfn / abi_.leaf_span());
-    return true;
-  }
+  bool TakeLeafFor(uint64_t pfn);
   void SetWord(uint64_t pfn, uint64_t word) {
     MakePrivate(pfn, word == kMissing ? P2mClass::kMissing : P2mClass::kRam);
     words_[pfn] = word;

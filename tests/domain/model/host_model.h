@@ -61,6 +61,17 @@ class HostModel {
   const std::map<Reason, int>& failures() const { return failures_; }
 
  private:
+  using Code = absl::StatusCode;
+  using Refusal = std::pair<Code, Reason>;
+  // What SetRange() is called with.
+  struct RangeCall {
+    uint64_t first = 0;
+    uint64_t count = 0;
+    P2mClass wanted = P2mClass::kMissing;
+    uint64_t first_mfn = 0;
+    RamPolicy policy = RamPolicy::kRefuse;
+  };
+
   static constexpr uint32_t kCpus = 70;  // two words to a mask
   static E820Map Machine();
   uint64_t Pick(uint64_t below) { return random_() % below; }
@@ -93,7 +104,6 @@ class HostModel {
   void SetRange();
   void ReadOrWrite();
   void Translate();
-  // host_model_vcpu_calls.h
   static std::set<uint32_t> CpusOf(const CpuRanges& ranges);
   CpuRanges PickCpus();
   void SetAffinity();
@@ -114,7 +124,7 @@ class HostModel {
   void WorkTowardsTarget(Guest& guest);
   bool Wakes(const Guest& guest) const;
   static void ReadTarget(Guest& guest);
-  // Asks for the frames of new RAM words, which must be nobody's.
+  // Asks for the frames of new RAM words, which must have no owner.
   void LearnFrames(Guest& guest);
   // Frames that others map are held; returns how many.
   uint64_t Release(const std::vector<uint64_t>& frames);
@@ -123,9 +133,14 @@ class HostModel {
   uint64_t HeldBy(uint16_t id) const;
   // One mapping of `mfn` goes; returns whether the frame is free now.
   bool Unref(uint64_t mfn);
-  // What mapping `mfn` at `pfn` must fail with.
-  std::optional<std::pair<absl::StatusCode, Reason>> MapRefusal(
-      const Guest& guest, uint64_t pfn, uint64_t mfn) const;
+  // What a call must fail with: one of SetRange(), one that gives these frames
+  // to the guest, one that maps `mfn` at `pfn`.
+  std::optional<Refusal> SetRangeRefusal(const Guest& guest,
+                                         const RangeCall& call) const;
+  std::optional<Refusal> FramesRefusal(const Guest& guest, uint64_t first,
+                                       uint64_t count) const;
+  std::optional<Refusal> MapRefusal(const Guest& guest, uint64_t pfn,
+                                    uint64_t mfn) const;
   uint64_t PickFrames(const GuestModel& model, uint64_t* count);
   void CheckInfo(const Guest& guest);
   void CheckWords(const Guest& guest);
@@ -134,7 +149,7 @@ class HostModel {
   void CheckContents();
   // Whether the guest's kernel keeps its list or a page table in the frame.
   static bool IsKernelFrame(const GuestModel& model, uint64_t mfn);
-  // The same for the frame's owner, whoever it is, unless the frame is held.
+  // The same for the frame's owner, unless the frame is held.
   bool IsKernelFrame(uint64_t mfn) const;
   std::string ExpectedBytes(const GuestModel& model, uint64_t pfn,
                             uint64_t offset, uint64_t size) const;

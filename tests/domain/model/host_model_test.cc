@@ -10,12 +10,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "tests/domain/model/host_model_calls.h"
-#include "tests/domain/model/host_model_checks.h"
-#include "tests/domain/model/host_model_foreign_calls.h"
-#include "tests/domain/model/host_model_p2m_calls.h"
-#include "tests/domain/model/host_model_space_calls.h"
-#include "tests/domain/model/host_model_vcpu_calls.h"
 #include "tests/support/random_seed.h"
 
 namespace simvisor {

@@ -1,24 +1,20 @@
 // HostModel: foreign frames, and mfn to pfn.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_FOREIGN_CALLS_H_
-#define SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_FOREIGN_CALLS_H_
-
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "tests/domain/model/host_model.h"
-#include "tests/domain/model/host_model_calls.h"
 
 namespace simvisor {
 
-inline uint64_t HostModel::HeldBy(uint16_t id) const {
+uint64_t HostModel::HeldBy(uint16_t id) const {
   return static_cast<uint64_t>(
       std::count_if(held_.begin(), held_.end(),
                     [id](const auto& frame) { return frame.second == id; }));
 }
 
-inline bool HostModel::Unref(uint64_t mfn) {
+bool HostModel::Unref(uint64_t mfn) {
   if (--refs_.at(mfn) > 0) return false;
   refs_.erase(mfn);
   const auto held = held_.find(mfn);
@@ -32,8 +28,9 @@ inline bool HostModel::Unref(uint64_t mfn) {
   return true;
 }
 
-inline std::optional<std::pair<absl::StatusCode, Reason>> HostModel::MapRefusal(
-    const Guest& guest, uint64_t pfn, uint64_t mfn) const {
+std::optional<HostModel::Refusal> HostModel::MapRefusal(const Guest& guest,
+                                                        uint64_t pfn,
+                                                        uint64_t mfn) const {
   const auto refusal = [](Code code, Reason reason) {
     return std::make_pair(code, reason);
   };
@@ -54,7 +51,7 @@ inline std::optional<std::pair<absl::StatusCode, Reason>> HostModel::MapRefusal(
   return std::nullopt;
 }
 
-inline void HostModel::MapForeign() {
+void HostModel::MapForeign() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   std::vector<ForeignSlot> slots;
@@ -112,7 +109,7 @@ inline void HostModel::MapForeign() {
   }
 }
 
-inline void HostModel::UnmapForeign() {
+void HostModel::UnmapForeign() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   std::vector<uint64_t> pfns;
@@ -154,7 +151,7 @@ inline void HostModel::UnmapForeign() {
 
 // What the model has for a frame of this machine: its own page, else itself if
 // that reads as identity.
-inline void HostModel::TranslateMfns() {
+void HostModel::TranslateMfns() {
   const Guest& guest = PickGuest();
   const GuestModel& model = guest.model;
   std::map<uint64_t, uint64_t> pages;
@@ -184,5 +181,3 @@ inline void HostModel::TranslateMfns() {
 }
 
 }  // namespace simvisor
-
-#endif  // SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_FOREIGN_CALLS_H_

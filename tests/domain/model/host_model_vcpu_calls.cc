@@ -1,8 +1,5 @@
 // HostModel: where virtual CPUs run.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_VCPU_CALLS_H_
-#define SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_VCPU_CALLS_H_
-
 #include <cstdint>
 #include <set>
 #include <vector>
@@ -12,7 +9,7 @@
 namespace simvisor {
 
 // CPUs of a set of ranges on the model's host.
-inline std::set<uint32_t> HostModel::CpusOf(const CpuRanges& ranges) {
+std::set<uint32_t> HostModel::CpusOf(const CpuRanges& ranges) {
   std::set<uint32_t> cpus;
   for (const CpuRange& range :
        ranges.empty() ? CpuRanges{{0, kCpus}} : ranges) {
@@ -23,7 +20,7 @@ inline std::set<uint32_t> HostModel::CpusOf(const CpuRanges& ranges) {
 }
 
 // At most three ranges; may leave the host.
-inline CpuRanges HostModel::PickCpus() {
+CpuRanges HostModel::PickCpus() {
   CpuRanges ranges(Pick(4));
   for (CpuRange& range : ranges) {
     range.first = static_cast<uint32_t>(Pick(Chance(10) ? kCpus + 2 : kCpus));
@@ -33,7 +30,7 @@ inline CpuRanges HostModel::PickCpus() {
   return ranges;
 }
 
-inline void HostModel::SetAffinity() {
+void HostModel::SetAffinity() {
   Guest& guest = PickGuest();
   std::vector<uint32_t> vcpus(Pick(3));
   for (uint32_t& vcpu : vcpus) {
@@ -70,7 +67,7 @@ inline void HostModel::SetAffinity() {
   }
 }
 
-inline void HostModel::CheckVcpus(const Guest& guest) {
+void HostModel::CheckVcpus(const Guest& guest) {
   const auto listed = guest.domain->ListVcpus(0, 100);
   ASSERT_THAT(listed, IsOk());
   ASSERT_EQ(listed->size(), guest.vcpus.size());
@@ -88,5 +85,3 @@ inline void HostModel::CheckVcpus(const Guest& guest) {
 }
 
 }  // namespace simvisor
-
-#endif  // SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_VCPU_CALLS_H_

@@ -1,14 +1,10 @@
 // HostModel: the calls about processes of PAE guests.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_SPACE_CALLS_H_
-#define SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_SPACE_CALLS_H_
-
 #include <cstdint>
 #include <iterator>
 #include <vector>
 
 #include "tests/domain/model/host_model.h"
-#include "tests/domain/model/host_model_calls.h"
 
 namespace simvisor {
 
@@ -26,7 +22,7 @@ bool HostModel::FailsForItsKind(const Guest& guest, const Result& result) {
   return false;
 }
 
-inline void HostModel::CreateSpaces() {
+void HostModel::CreateSpaces() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   const auto count = static_cast<uint32_t>(Pick(Chance(70) ? 20 : 500));
@@ -51,7 +47,7 @@ inline void HostModel::CreateSpaces() {
   }
 }
 
-inline void HostModel::DestroySpaces() {
+void HostModel::DestroySpaces() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   std::vector<uint64_t> ids;
@@ -73,7 +69,7 @@ inline void HostModel::DestroySpaces() {
   EXPECT_EQ(ended->spaces, model.spaces().spaces().size());
 }
 
-inline void HostModel::TranslateInSpace() {
+void HostModel::TranslateInSpace() {
   const Guest& guest = PickGuest();
   const auto& spaces = guest.model.spaces().spaces();
   const uint64_t id = spaces.empty() || Chance(5)
@@ -98,7 +94,7 @@ inline void HostModel::TranslateInSpace() {
   }
 }
 
-inline void HostModel::CheckSpaces(const Guest& guest) {
+void HostModel::CheckSpaces(const Guest& guest) {
   const SpaceModel& model = guest.model.spaces();
   EXPECT_EQ(guest.domain->Info().memory.address_space_pages.value(),
             model.pages().size());
@@ -122,5 +118,3 @@ inline void HostModel::CheckSpaces(const Guest& guest) {
 }
 
 }  // namespace simvisor
-
-#endif  // SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_SPACE_CALLS_H_

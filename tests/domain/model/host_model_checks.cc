@@ -1,8 +1,5 @@
 // HostModel: what must hold between calls.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_CHECKS_H_
-#define SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_CHECKS_H_
-
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -12,7 +9,7 @@
 
 namespace simvisor {
 
-inline void HostModel::CheckSums() {
+void HostModel::CheckSums() {
   const AuditReport audit = host_->Audit();
   EXPECT_THAT(audit.findings, testing::IsEmpty());
   EXPECT_EQ(audit.domains, guests_.size() + dying_.size());
@@ -26,7 +23,7 @@ inline void HostModel::CheckSums() {
   EXPECT_EQ(current, owners_.size());
 }
 
-inline void HostModel::CheckEverything() {
+void HostModel::CheckEverything() {
   for (const auto& [id, guest] : guests_) {
     SCOPED_TRACE(absl::StrCat("domain ", id));
     CheckInfo(guest);
@@ -38,7 +35,7 @@ inline void HostModel::CheckEverything() {
   CheckContents();
 }
 
-inline void HostModel::CheckInfo(const Guest& guest) {
+void HostModel::CheckInfo(const Guest& guest) {
   const DomainInfo info = guest.domain->Info();
   const GuestModel& model = guest.model;
   EXPECT_EQ(info.name, guest.name);
@@ -65,7 +62,7 @@ inline void HostModel::CheckInfo(const Guest& guest) {
 }
 
 // Compares by runs, each of which must say what the model has for every pfn.
-inline void HostModel::CheckWords(const Guest& guest) {
+void HostModel::CheckWords(const Guest& guest) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
   for (Pfn at(0); at.value() < guest.model.size();) {
@@ -108,7 +105,7 @@ inline void HostModel::CheckWords(const Guest& guest) {
 }
 
 // The m2p, against what the domains' words say about it.
-inline void HostModel::CheckFrames() {
+void HostModel::CheckFrames() {
   std::map<uint64_t, FrameRun> expected;
   for (const auto& [id, guest] : guests_) {
     for (const auto& [pfn, mfn] : guest.model.words()) {
@@ -155,7 +152,7 @@ inline void HostModel::CheckFrames() {
   EXPECT_EQ(owned, expected.size());
 }
 
-inline bool HostModel::IsKernelFrame(const GuestModel& model, uint64_t mfn) {
+bool HostModel::IsKernelFrame(const GuestModel& model, uint64_t mfn) {
   const auto holds = [&](uint64_t pfn) { return model.words().at(pfn) == mfn; };
   return std::any_of(model.structure().begin(), model.structure().end(),
                      holds) ||
@@ -163,12 +160,12 @@ inline bool HostModel::IsKernelFrame(const GuestModel& model, uint64_t mfn) {
                      model.spaces().pages().end(), holds);
 }
 
-inline bool HostModel::IsKernelFrame(uint64_t mfn) const {
+bool HostModel::IsKernelFrame(uint64_t mfn) const {
   return !held_.contains(mfn) &&
          IsKernelFrame(guests_.at(owners_.at(mfn)).model, mfn);
 }
 
-inline void HostModel::CheckContents() {
+void HostModel::CheckContents() {
   Page page;
   bool zero = false;
   for (const auto& [mfn, expected] : contents_) {
@@ -189,7 +186,7 @@ inline void HostModel::CheckContents() {
   }
 }
 
-inline void HostModel::LearnFrames(Guest& guest) {
+void HostModel::LearnFrames(Guest& guest) {
   const std::vector<uint64_t> pfns = guest.model.Unlearnt();
   std::vector<P2mWord> words;
   ASSERT_THAT(guest.domain->Translate(pfns, words), IsOk());
@@ -205,7 +202,7 @@ inline void HostModel::LearnFrames(Guest& guest) {
   }
 }
 
-inline uint64_t HostModel::Release(const std::vector<uint64_t>& frames) {
+uint64_t HostModel::Release(const std::vector<uint64_t>& frames) {
   uint64_t held = 0;
   for (const uint64_t mfn : frames) {
     if (refs_.contains(mfn)) {
@@ -220,7 +217,7 @@ inline uint64_t HostModel::Release(const std::vector<uint64_t>& frames) {
   return held;
 }
 
-inline void HostModel::DestroyAll() {
+void HostModel::DestroyAll() {
   while (guests_.size() > 1) {
     DestroyGuest(std::prev(guests_.end())->first, false);
     if (testing::Test::HasFailure()) return;
@@ -232,5 +229,3 @@ inline void HostModel::DestroyAll() {
 }
 
 }  // namespace simvisor
-
-#endif  // SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_CHECKS_H_

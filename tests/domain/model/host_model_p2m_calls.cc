@@ -1,18 +1,15 @@
 // HostModel: the calls that change or read words and contents.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_P2M_CALLS_H_
-#define SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_P2M_CALLS_H_
-
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tests/domain/model/host_model.h"
-#include "tests/domain/model/host_model_calls.h"
 
 namespace simvisor {
 
-inline void HostModel::MarkIdentity() {
+void HostModel::MarkIdentity() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   const auto [first, asked_end] = PickRange(model);
@@ -68,8 +65,7 @@ inline void HostModel::MarkIdentity() {
   EXPECT_EQ(change->p2m_pages.value(), model.structure().size() - before);
 }
 
-inline uint64_t HostModel::PickFrames(const GuestModel& model,
-                                      uint64_t* count) {
+uint64_t HostModel::PickFrames(const GuestModel& model, uint64_t* count) {
   if (Chance(10)) return host_->max_mfn().value() - Pick(3);
   if (Chance(10) && !model.free().empty()) {
     return model.words().at(*model.free().begin());
@@ -85,85 +81,92 @@ inline uint64_t HostModel::PickFrames(const GuestModel& model,
   return first;
 }
 
-inline void HostModel::SetRange() {
+std::optional<HostModel::Refusal> HostModel::SetRangeRefusal(
+    const Guest& guest, const RangeCall& call) const {
+  const GuestModel& model = guest.model;
+  const uint64_t end = call.first + call.count;
+  if (!model.booted()) {
+    return Refusal(Code::kFailedPrecondition, Reason::kDomainNotBooted);
+  }
+  if (call.count == 0) {
+    return Refusal(Code::kInvalidArgument, Reason::kRangeInvalid);
+  }
+  if (call.first > model.size() || call.count > model.size() - call.first) {
+    return Refusal(Code::kOutOfRange, Reason::kPfnOutOfRange);
+  }
+  if (model.HoldsKernel(call.first, end)) {
+    return Refusal(Code::kFailedPrecondition, Reason::kPageInUseByKernel);
+  }
+  if (model.HoldsForeign(call.first, end)) {
+    return Refusal(Code::kFailedPrecondition, Reason::kPfnHoldsForeign);
+  }
+  if (call.policy == RamPolicy::kRefuse &&
+      model.CountRam(call.first, end) > 0) {
+    return Refusal(Code::kFailedPrecondition, Reason::kPfnHoldsRam);
+  }
+  if (call.wanted == P2mClass::kRam) {
+    const auto frames = FramesRefusal(guest, call.first_mfn, call.count);
+    if (frames.has_value()) return frames;
+  }
+  if (model.PagesToSet(call.first, end, call.wanted) >
+      model.FreeOutside(call.first, end)) {
+    return Refusal(Code::kResourceExhausted, Reason::kGuestMemoryExhausted);
+  }
+  return std::nullopt;
+}
+
+std::optional<HostModel::Refusal> HostModel::FramesRefusal(
+    const Guest& guest, uint64_t first, uint64_t count) const {
+  if (first + count > host_->max_mfn().value()) {
+    return Refusal(Code::kOutOfRange, Reason::kMfnOutOfRange);
+  }
+  for (uint64_t mfn = first; mfn < first + count; ++mfn) {
+    if (guest.model.unmapped().contains(mfn)) continue;
+    auto owner = owners_.find(mfn);
+    const bool own = owner != owners_.end() && !held_.contains(mfn) &&
+                     owner->second == guest.domain->id().value();
+    return Refusal(Code::kFailedPrecondition,
+                   own ? Reason::kFrameInUse : Reason::kFrameNotOwned);
+  }
+  return std::nullopt;
+}
+
+void HostModel::SetRange() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
-  auto [first, end] = PickRange(model);
-  uint64_t count = end - first;  // wraps to huge ones for bad ranges
+  const auto [first, end] = PickRange(model);
   static constexpr P2mClass kClasses[] = {P2mClass::kMissing,
                                           P2mClass::kIdentity, P2mClass::kRam};
-  const P2mClass wanted = kClasses[Pick(3)];
-  uint64_t first_mfn = 0;
-  if (wanted == P2mClass::kRam) first_mfn = PickFrames(model, &count);
   static constexpr RamPolicy kPolicies[] = {
       RamPolicy::kRefuse, RamPolicy::kRelease, RamPolicy::kKeep};
-  const RamPolicy policy = kPolicies[Pick(3)];
+  RangeCall call = {.first = first,
+                    .count = end - first,  // wraps to huge ones for bad ranges
+                    .wanted = kClasses[Pick(3)]};
+  if (call.wanted == P2mClass::kRam) {
+    call.first_mfn = PickFrames(model, &call.count);
+  }
+  call.policy = kPolicies[Pick(3)];
   const uint64_t before = model.structure().size();
-  const auto change =
-      guest.domain->SetRange({"set p2m"}, {Pfn(first), PageCount(count)},
-                             wanted, Mfn(first_mfn), policy);
-  end = first + count;
-  if (!model.booted()) {
-    EXPECT_THAT(change,
-                Fails(Code::kFailedPrecondition, Reason::kDomainNotBooted));
+  const auto change = guest.domain->SetRange(
+      {"set p2m"}, {Pfn(call.first), PageCount(call.count)}, call.wanted,
+      Mfn(call.first_mfn), call.policy);
+  if (const auto refusal = SetRangeRefusal(guest, call); refusal.has_value()) {
+    EXPECT_THAT(change, Fails(refusal->first, refusal->second));
     return;
   }
-  if (count == 0) {
-    EXPECT_THAT(change, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
-    return;
-  }
-  if (first > model.size() || count > model.size() - first) {
-    EXPECT_THAT(change, Fails(Code::kOutOfRange, Reason::kPfnOutOfRange));
-    return;
-  }
-  if (model.HoldsKernel(first, end)) {
-    EXPECT_THAT(change,
-                Fails(Code::kFailedPrecondition, Reason::kPageInUseByKernel));
-    return;
-  }
-  if (model.HoldsForeign(first, end)) {
-    EXPECT_THAT(change,
-                Fails(Code::kFailedPrecondition, Reason::kPfnHoldsForeign));
-    return;
-  }
-  const uint64_t ram = model.CountRam(first, end);
-  if (ram > 0 && policy == RamPolicy::kRefuse) {
-    EXPECT_THAT(change, Fails(Code::kFailedPrecondition, Reason::kPfnHoldsRam));
-    return;
-  }
-  if (wanted == P2mClass::kRam) {
-    if (first_mfn + count > host_->max_mfn().value()) {
-      EXPECT_THAT(change, Fails(Code::kOutOfRange, Reason::kMfnOutOfRange));
-      return;
-    }
-    for (uint64_t mfn = first_mfn; mfn < first_mfn + count; ++mfn) {
-      if (model.unmapped().contains(mfn)) continue;
-      auto owner = owners_.find(mfn);
-      const bool own = owner != owners_.end() && !held_.contains(mfn) &&
-                       owner->second == guest.domain->id().value();
-      EXPECT_THAT(change,
-                  Fails(Code::kFailedPrecondition,
-                        own ? Reason::kFrameInUse : Reason::kFrameNotOwned));
-      return;
-    }
-  }
-  if (model.PagesToSet(first, end, wanted) > model.FreeOutside(first, end)) {
-    EXPECT_THAT(change,
-                Fails(Code::kResourceExhausted, Reason::kGuestMemoryExhausted));
-    return;
-  }
-  const bool release = policy == RamPolicy::kRelease;
-  const uint64_t held =
-      Release(model.Overwrite(first, end, wanted, first_mfn, release));
+  const uint64_t last = call.first + call.count;
+  const uint64_t ram = model.CountRam(call.first, last);
+  const bool release = call.policy == RamPolicy::kRelease;
+  const uint64_t held = Release(
+      model.Overwrite(call.first, last, call.wanted, call.first_mfn, release));
   ASSERT_THAT(change, IsOk());
-  EXPECT_EQ(change->marked.value(), count);
+  EXPECT_EQ(change->marked.value(), call.count);
   EXPECT_EQ(change->released.value(), release ? ram - held : 0);
   EXPECT_EQ(change->p2m_pages.value(), model.structure().size() - before);
 }
 
-inline std::string HostModel::ExpectedBytes(const GuestModel& model,
-                                            uint64_t pfn, uint64_t offset,
-                                            uint64_t size) const {
+std::string HostModel::ExpectedBytes(const GuestModel& model, uint64_t pfn,
+                                     uint64_t offset, uint64_t size) const {
   std::string bytes;
   for (uint64_t i = offset; i < offset + size; ++i) {
     auto page = contents_.find(model.words().at(pfn + i / kPageSize));
@@ -172,7 +175,7 @@ inline std::string HostModel::ExpectedBytes(const GuestModel& model,
   return bytes;
 }
 
-inline void HostModel::ReadOrWrite() {
+void HostModel::ReadOrWrite() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
   uint64_t pfn = PickRange(model).first;
@@ -224,7 +227,7 @@ inline void HostModel::ReadOrWrite() {
   }
 }
 
-inline void HostModel::Translate() {
+void HostModel::Translate() {
   const Guest& guest = PickGuest();
   std::vector<uint64_t> pfns;
   for (int i = 0; i < 100; ++i) {
@@ -242,5 +245,3 @@ inline void HostModel::Translate() {
 }
 
 }  // namespace simvisor
-
-#endif  // SIMVISOR_TESTS_DOMAIN_MODEL_HOST_MODEL_P2M_CALLS_H_
