@@ -1,10 +1,10 @@
 // Errors with a stable reason.
 //
-// Every status that leaves this library carries one Reason besides its
-// canonical code: programs branch on the reason, people read the message.  The
-// message states operation, object, offending value, limit and next step; it
-// never repeats the code.  docs/errors.md lists every reason, and a test checks
-// the code against it.
+// Every status that reaches a client of the daemon carries one Reason besides
+// its canonical code: programs branch on the reason, people read the message.
+// The message states operation, object, offending value, limit and next step;
+// it never repeats the code.  docs/errors.md lists every reason, and a test
+// checks the code against it.
 //
 // Thread safety: pure functions.
 

@@ -38,10 +38,6 @@ constexpr Range kUnprintable[] = {
     {0xe0000, 0xe0fff},  // tags, variation selectors
 };
 
-bool IsContinuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
-}
-
 // Length in bytes of a character whose first byte is `lead`; 0 if no character
 // starts with it.
 size_t SizeByLead(unsigned char lead) {
@@ -72,6 +68,10 @@ void AppendEscape(uint32_t code, std::string& out) {
 }
 
 }  // namespace
+
+bool IsContinuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
+}
 
 Character FirstCharacter(absl::string_view text) {
   const auto lead = static_cast<unsigned char>(text.front());

@@ -44,6 +44,9 @@ bool IsPrintable(uint32_t code);
 // U+00A0 or U+3000.
 bool IsSpace(uint32_t code);
 
+// True for every byte of a UTF-8 character after its first.
+bool IsContinuation(char c);
+
 // The offset of the first byte of `text` that is not part of a valid character;
 // nullopt if `text` is UTF-8.
 std::optional<size_t> NonUtf8Offset(absl::string_view text);

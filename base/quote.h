@@ -9,12 +9,12 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "base/printable.h"
 
 namespace simvisor {
 
 // `text` cut to at most `max_bytes`, which includes the "..." that marks a cut.
 // Never cuts inside a UTF-8 character.
+// REQUIRES: max_bytes >= 3
 std::string Shortened(absl::string_view text, size_t max_bytes);
 
 // `text` in double quotes, shortened to 80 bytes and made printable.

@@ -14,10 +14,10 @@
 #include <string>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "domain/collections/extent_set.h"
+#include "domain/units/operation.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -47,11 +47,9 @@ class StateWriter {
 // are left, and such a loop ends early when a read fails.
 class StateReader {
  public:
-  using Stop = absl::FunctionRef<absl::Status()>;
-
   // Calls `stop` once every kNumbersPerStop numbers; a status that is not OK
   // ends reading and becomes status().  `stop` must outlive the reader.
-  explicit StateReader(absl::string_view bytes, Stop stop = NeverStop)
+  explicit StateReader(absl::string_view bytes, StopCheck stop = NeverStop)
       : size_(bytes.size()), rest_(bytes), stop_(stop) {}
 
   // The next number; fails unless it is in [least, most].
@@ -92,11 +90,9 @@ class StateReader {
   static constexpr uint64_t kNumbersPerStop = 4096;
 
  private:
-  static absl::Status NeverStop() { return absl::OkStatus(); }
-
   const size_t size_;
   absl::string_view rest_;
-  const Stop stop_;
+  const StopCheck stop_;
   uint64_t numbers_ = 0;  // read so far
   Place last_;
   absl::Status status_;

@@ -33,7 +33,8 @@ PageCount AddressSpaces::PagesToCreate(uint64_t count) const {
 }
 
 absl::StatusOr<uint64_t> AddressSpaces::Create(uint64_t count,
-                                               PageSource& source, Stop stop) {
+                                               PageSource& source,
+                                               StopCheck stop) {
   const uint64_t first = next_id_;
   absl::Status status;
   uint64_t made = 0;
@@ -148,13 +149,14 @@ void AddressSpaces::ForgetPages(const Space& space) {
 absl::Status AddressSpaces::NotFound(uint64_t id) const {
   return MakeError(
       absl::StatusCode::kNotFound, Reason::kAddressSpaceNotFound,
-      absl::StrFormat("%s: address space %d: there is none with this id; list "
-                      "its address spaces, of which it has %d",
-                      owner_, id, spaces_.size()));
+      absl::StrFormat(
+          "%s: address space %d: no address space has this id; list "
+          "its address spaces, of which it has %d",
+          owner_, id, spaces_.size()));
 }
 
 absl::Status AddressSpaces::CheckIds(absl::Span<const uint64_t> ids,
-                                     Stop stop) const {
+                                     StopCheck stop) const {
   std::vector<uint64_t> sorted(ids.begin(), ids.end());
   std::sort(sorted.begin(), sorted.end());
   const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
@@ -173,7 +175,7 @@ absl::Status AddressSpaces::CheckIds(absl::Span<const uint64_t> ids,
 }
 
 absl::Status AddressSpaces::Destroy(absl::Span<const uint64_t> ids,
-                                    PageSource& source, Stop stop) {
+                                    PageSource& source, StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(CheckIds(ids, stop));
   for (const uint64_t id : ids) End(id, source);
   return absl::OkStatus();
@@ -244,7 +246,7 @@ bool AddressSpaces::Rewrite(PageNumber32& entry, PageNumber32 pte_page) {
   return true;
 }
 
-absl::StatusOr<AddressSpaceSync> AddressSpaces::Sync(Stop stop) {
+absl::StatusOr<AddressSpaceSync> AddressSpaces::Sync(StopCheck stop) {
   AddressSpaceSync sync;
   if (shared()) return sync;
   for (auto& [id, space] : spaces_) {

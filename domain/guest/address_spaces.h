@@ -45,6 +45,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/pmd_listener.h"
+#include "domain/units/operation.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 
@@ -52,13 +53,10 @@ namespace simvisor {
 
 class AddressSpaces : public PmdListener {
  public:
-  // Asked now and then; a status other than OK ends the call and is its result.
-  using Stop = absl::FunctionRef<absl::Status()>;
-
   // No process yet; the master has the area's entries as the list has them now.
   // Messages call the guest `owner`.  `list` must outlive this object; the
   // caller makes it announce changes here.
-  // REQUIRES: the list is a PAE one and relocated; user_pgds is 1 to 3.
+  // REQUIRES: the list is a PAE one; user_pgds is 1 to 3.
   AddressSpaces(std::string owner, const PaeKernel& kernel,
                 const P2mList& list);
 
@@ -83,14 +81,14 @@ class AddressSpaces : public PmdListener {
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry, or the
   // status of `stop`: everything is undone in reverse, and no id is used up.
   absl::StatusOr<uint64_t> Create(uint64_t count, PageSource& source,
-                                  Stop stop);
+                                  StopCheck stop);
 
   // Ends processes and returns their pages.  Fails without changing anything:
   // NOT_FOUND ADDRESS_SPACE_NOT_FOUND; INVALID_ARGUMENT ARGUMENT_MALFORMED for
   // an id that is named twice; the status of `stop`, which is not asked once
   // the first has ended.
   absl::Status Destroy(absl::Span<const uint64_t> ids, PageSource& source,
-                       Stop stop);
+                       StopCheck stop);
 
   // Appends processes with ids from first_id on, ascending, at most `max`.
   void List(uint64_t first_id, size_t max,
@@ -105,7 +103,7 @@ class AddressSpaces : public PmdListener {
 
   // vmalloc_sync_all(): copies entries of the master that differ into listed
   // tables.  When `stop` ends it, tables walked so far are up to date.
-  absl::StatusOr<AddressSpaceSync> Sync(Stop stop);
+  absl::StatusOr<AddressSpaceSync> Sync(StopCheck stop);
 
   // Rewrites entries of the kernel's own tables.  Listed tables keep what they
   // have until Sync(), and translations through them are stale where an entry
@@ -194,7 +192,7 @@ class AddressSpaces : public PmdListener {
       const Space& space) const;
 
   absl::Status NotFound(uint64_t id) const;
-  absl::Status CheckIds(absl::Span<const uint64_t> ids, Stop stop) const;
+  absl::Status CheckIds(absl::Span<const uint64_t> ids, StopCheck stop) const;
   absl::Status CheckEntries(uint64_t id, const PageNumber32* entries) const;
   absl::Status CheckPages() const;
   // Rewrites an entry if it differs; returns whether it did.

@@ -100,7 +100,7 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
          RelocationPlan(list, options, area_limit).PagesToBoot();
 }
 
-absl::StatusOr<BootResult> BootGuest(BuilderList built,
+absl::StatusOr<BootResult> BootGuest(BuilderList&& built,
                                      const MemorySetup& setup,
                                      const P2mOptions& options, Pfn area_limit,
                                      PageSource& source) {

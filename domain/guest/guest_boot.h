@@ -51,9 +51,9 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
 // the guest's map, or in pages that it gives back: ours never does, and this
 // kernel does not move it as xen_relocate_p2m() would.
 // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; it does not
-// if it held PagesToBoot() before the list was built. After a failure there is
-// no list any more.
-absl::StatusOr<BootResult> BootGuest(BuilderList built,
+// if it held PagesToBoot() before the list was built.  Takes `built`, except
+// after FAILED_PRECONDITION, which leaves it as it was.
+absl::StatusOr<BootResult> BootGuest(BuilderList&& built,
                                      const MemorySetup& setup,
                                      const P2mOptions& options, Pfn area_limit,
                                      PageSource& source);

@@ -19,9 +19,8 @@ absl::Status ImageReader::TakeLayer(absl::string_view unit) {
     Expect(State::kImageHeader, kImageHeaderBytes);
   } else {
     buffer_.clear();
-    return Malformed(
-        absl::StrFormat("it begins with 0x%016x, which no save image does",
-                        LoadBe(unit.data(), 8)));
+    return Malformed(absl::StrFormat("not a save image: starts with 0x%016x",
+                                     LoadBe(unit.data(), 8)));
   }
   return absl::OkStatus();
 }

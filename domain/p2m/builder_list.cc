@@ -85,8 +85,7 @@ absl::StatusOr<BuilderList> BuilderList::Found(P2mWords& words,
 }
 
 absl::StatusOr<BuilderList> BuilderList::OfForeignKernel(
-    P2mWords& words, absl::Span<const uint64_t> leaves,
-    absl::FunctionRef<absl::Status()> stop) {
+    P2mWords& words, absl::Span<const uint64_t> leaves, StopCheck stop) {
   constexpr uint64_t kLeavesPerStop = 4096;
   BuilderList list(words, leaves.size(), words.size());
   for (uint64_t leaf = 0; leaf < leaves.size(); ++leaf) {

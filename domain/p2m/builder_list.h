@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -26,6 +25,7 @@
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
+#include "domain/units/operation.h"
 #include "domain/units/p2m_word.h"
 #include "domain/units/units.h"
 
@@ -61,8 +61,7 @@ class BuilderList {
   // leaf, counts for the first.  `stop` is asked now and then; a status other
   // than OK is the result.
   static absl::StatusOr<BuilderList> OfForeignKernel(
-      P2mWords& words, absl::Span<const uint64_t> leaves,
-      absl::FunctionRef<absl::Status()> stop);
+      P2mWords& words, absl::Span<const uint64_t> leaves, StopCheck stop);
 
   BuilderList(BuilderList&&) = default;
   BuilderList& operator=(BuilderList&&) = default;

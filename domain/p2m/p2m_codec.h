@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/allocation_faults.h"
@@ -23,21 +22,19 @@
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/units/abi.h"
+#include "domain/units/operation.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
 
-// Asked now and then; a status other than OK ends the call and is its result.
-using P2mStop = absl::FunctionRef<absl::Status()>;
-
 // Stands beside the Backing of a mid whose tree page a set has made.
 inline constexpr uint64_t kMidFilledMissing = 4;
-// Runs looked at between two looks at a P2mStop.
-inline constexpr uint64_t kRunsPerP2mStop = 4096;
+// Runs looked at between two looks at a StopCheck.
+inline constexpr uint64_t kRunsPerStop = 4096;
 
 // Appends what the guest's kernel knows of its list; after a failure `out` is
 // of no use. REQUIRES: the list has no foreign word.
-absl::Status EncodeList(const P2mList& list, StateWriter& out, P2mStop stop);
+absl::Status EncodeList(const P2mList& list, StateWriter& out, StopCheck stop);
 
 // What is known of a list before its notes are read.
 struct RestoredWords {
@@ -67,7 +64,7 @@ absl::StatusOr<ListOverWords> DecodeList(const Abi& abi,
 // Gives the RAM words of `to` the frames that `from` has for them; after a
 // failure `to` is of no use.
 // REQUIRES: `from` has RAM words for these pfns and no others.
-absl::Status CopyFrames(const P2mWords& from, P2mWords& to, P2mStop stop);
+absl::Status CopyFrames(const P2mWords& from, P2mWords& to, StopCheck stop);
 
 }  // namespace simvisor
 

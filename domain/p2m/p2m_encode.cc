@@ -53,11 +53,11 @@ void EncodeKeptLeaves(const P2mShape& shape, StateWriter& out) {
 }
 
 absl::Status EncodeIdentity(const P2mWords& words, StateWriter& out,
-                            P2mStop stop) {
+                            StopCheck stop) {
   std::vector<P2mRun> runs;
   uint64_t looked_at = 0;
   for (Pfn at(0); at < words.size();) {
-    if (++looked_at % kRunsPerP2mStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
+    if (++looked_at % kRunsPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
     const P2mRun run = words.RunAt(at, words.size(), RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kIdentity) runs.push_back(run);
     at = run.pfns.end();
@@ -72,7 +72,7 @@ absl::Status EncodeIdentity(const P2mWords& words, StateWriter& out,
 
 }  // namespace
 
-absl::Status EncodeList(const P2mList& list, StateWriter& out, P2mStop stop) {
+absl::Status EncodeList(const P2mList& list, StateWriter& out, StopCheck stop) {
   const ToolsPages& tools = list.tools();
   const bool tree = tools.view() == ToolsView::kTree;
   out.Put(list.p2m_size().value());
@@ -86,10 +86,10 @@ absl::Status EncodeList(const P2mList& list, StateWriter& out, P2mStop stop) {
   return absl::OkStatus();
 }
 
-absl::Status CopyFrames(const P2mWords& from, P2mWords& to, P2mStop stop) {
+absl::Status CopyFrames(const P2mWords& from, P2mWords& to, StopCheck stop) {
   uint64_t runs = 0;
   for (Pfn at(0); at < from.size();) {
-    if (++runs % kRunsPerP2mStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
+    if (++runs % kRunsPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
     const P2mRun run = from.RunAt(at, from.size(), RunMerge::kByFrame);
     if (run.word.Class() == P2mClass::kRam) {
       to.Fill(run.pfns, RangeFill::Ram(Mfn(run.word.Number())));

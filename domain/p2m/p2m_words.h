@@ -11,17 +11,18 @@
 // reach far behind all memory.
 //
 // Thread safety: Lookup(), Reader, size() and generation() may be called from
-// any thread at any time and take no lock, but while Resize() runs.  Callers
+// any thread at any time and take no lock, except while Resize() runs.  Callers
 // serialise everything else; Domain does so with its mutex.
 //
 // A lookup overlaps a writer safely because it reads two things: the cells, for
-// which CompactWords states the argument, and stored_end_, an atomic that grows
-// when all the words below it are there, as identity words, and before one of
-// them is set.  Words are never taken away, so who keeps the domain alive may
-// look on and finds what it held last.
+// which CompactWords states the argument, and stored_end_, an atomic that, once
+// other threads may look words up, only grows: when all the words below it are
+// there, as identity words, and before one of them is set.  Words are never
+// taken away, so a thread that keeps the domain alive may go on looking and
+// finds what the domain held last.
 //
 // The generation is odd from before the first to after the last change of a
-// replacement.  It only grows, but for RestartGeneration().
+// replacement.  It only grows, except in RestartGeneration().
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_WORDS_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_WORDS_H_

@@ -1,8 +1,8 @@
 // What a caller asks of a domain, and the errors that refuse it.
 //
-// Every call that changes a domain takes an Operation.  The domain makes a
-// Context of its name, and each refusal begins with the domain and with what
-// was asked of it: "domain 3: balloon down by 5 pages: TEXT".
+// A call that changes a domain and can be refused takes an Operation.  The
+// domain makes a Context of its name, and each refusal begins with the domain
+// and with what was asked of it: "domain 3: balloon down by 5 pages: TEXT".
 //
 // Thread safety: plain values.
 
@@ -19,7 +19,7 @@ namespace simvisor {
 
 // Asked now and then inside page loops; a status other than OK ends the loop
 // and becomes the result of the call.  Called with locks held: must not block
-// and must not call back into the library.
+// and must not call back into a Host or a Domain.
 using StopCheck = absl::FunctionRef<absl::Status()>;
 
 // The StopCheck that never stops.

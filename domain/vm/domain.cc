@@ -152,9 +152,10 @@ absl::Status Domain::Boot() {
                             needed.value(), pages.count().value()));
   }
   assert(built_.has_value());
-  SIMVISOR_ASSIGN_OR_RETURN(
-      BootResult result, BootGuest(*std::exchange(built_, std::nullopt), setup_,
-                                   spec_.p2m, area_limit_, free_pages_));
+  SIMVISOR_ASSIGN_OR_RETURN(BootResult result,
+                            BootGuest(*std::move(built_), setup_, spec_.p2m,
+                                      area_limit_, free_pages_));
+  built_.reset();
   list_ = std::move(result.list);
   for (const BootResult::MovedFrames& moved : result.moved) {
     pool_.SetPfns(moved.frames, moved.first);
@@ -315,7 +316,8 @@ PageCount Domain::Die(std::vector<DomainId>* drained) {
   std::vector<MfnExtent> frames;
   for (PfnExtent rest = {Pfn(0), words_->size() - Pfn(0)}; !rest.empty();) {
     frames.clear();
-    rest = ExtentBetween(CollectFrames(rest, kMaxRuns, frames), rest.end());
+    rest = ExtentBetween(words_->CollectFrames(rest, kMaxRuns, frames),
+                         rest.end());
     freed += FreeFrames(frames);
   }
   frames.clear();
@@ -353,11 +355,6 @@ PageCount Domain::FreeFrames(absl::Span<const MfnExtent> frames) {
   }
   Show();
   return freed;
-}
-
-Pfn Domain::CollectFrames(PfnExtent pfns, size_t max_runs,
-                          std::vector<MfnExtent>& frames) const {
-  return words_->CollectFrames(pfns, max_runs, frames);
 }
 
 absl::Status Domain::Check(const Context& context, Needs needs) const {

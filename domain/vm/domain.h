@@ -14,9 +14,9 @@
 //   of a running guest works towards the target, unless an empty balloon made
 //   it give that up; (7) a foreign word's frame is another domain's.
 //
-// Its states are those of Life, which says what may be done in each.  Every
-// method but the constants and Info() fails with FAILED_PRECONDITION
-// DOMAIN_DYING once the domain is dying.
+// Its states are those of Life, which says what may be done in each.  A
+// method that returns a status fails with FAILED_PRECONDITION DOMAIN_DYING once
+// the domain is dying, unless its comment says otherwise.
 //
 // Units: pages and frames of 4096 bytes.  A call that fails has changed
 // nothing, unless its comment says otherwise.  The status with which
@@ -204,7 +204,7 @@ class Domain {
   Pfn PfnOfFrame(Mfn mfn) const;
 
   // Plans a domain that comes out of an image whose pfns end at `end`.  It has
-  // no guest until Awaken() makes one.  Errors as for Plan().
+  // no guest: PlanGuest() makes that.  Errors as for Plan().
   static absl::StatusOr<std::shared_ptr<Domain>> PlanIncoming(Params params,
                                                               Pfn end,
                                                               FramePool& pool);
@@ -269,8 +269,15 @@ class Domain {
   absl::Status SetTarget(const Operation& operation, PageCount target)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // When the guest's balloon driver wakes by itself, or would but for a pause.
+  // When the guest's balloon driver wakes next if no call wakes it; a pause
+  // does not stop its time.
   BalloonTimer balloon_timer() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What goes on in the guest without a call, as of one moment.
+  struct Timers {
+    BalloonTimer balloon;
+    bool has_load = false;
+  };
+  Timers timers() const ABSL_LOCKS_EXCLUDED(mu_);
   // What the driver does when `timer` has run out: one wake-up towards its own
   // target, that of a paused guest once it runs again.  Nothing if the timer is
   // not the present one.  When `stop` ends it, what has moved stays moved.
@@ -372,8 +379,6 @@ class Domain {
   // between.
   absl::StatusOr<uint64_t> RunLoad(const Operation& operation, uint64_t writes)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether there is one.
-  bool HasLoad() const ABSL_LOCKS_EXCLUDED(mu_);
   // Ends it, and gives its pages back to the guest, zeroed.
   absl::StatusOr<LoadReport> StopLoad(const Operation& operation)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -497,11 +502,6 @@ class Domain {
   // free, the others being held for other domains' mappings.
   PageCount FreeFrames(absl::Span<const MfnExtent> frames)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Appends the frames of the RAM words of `pfns`, in pfn order, looking at
-  // max_runs runs at most; returns the pfn to go on from.
-  Pfn CollectFrames(PfnExtent pfns, size_t max_runs,
-                    std::vector<MfnExtent>& frames) const
-      ABSL_SHARED_LOCKS_REQUIRED(mu_);
   // Runs worked on between two looks at a StopCheck.
   static constexpr size_t kMaxRuns = 1 << 12;
 

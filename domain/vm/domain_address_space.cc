@@ -69,7 +69,7 @@ void Domain::ZeroPages(const PfnSet& pages) {
   std::vector<MfnExtent> frames;
   for (const auto& [first, end] : pages.extents()) {
     for (Pfn at = first; at < end;) {
-      at = CollectFrames(ExtentBetween(at, end), kMaxRuns, frames);
+      at = words_->CollectFrames(ExtentBetween(at, end), kMaxRuns, frames);
     }
   }
   for (const MfnExtent& extent : frames) contents_.Drop(extent);

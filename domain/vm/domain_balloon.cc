@@ -176,12 +176,15 @@ absl::Status Domain::WorkDriver(FrameClaim* claim, StopCheck stop) {
   }
 }
 
-BalloonTimer Domain::balloon_timer() const {
+BalloonTimer Domain::balloon_timer() const { return timers().balloon; }
+
+Domain::Timers Domain::timers() const {
   absl::ReaderMutexLock lock(&mu_);
-  BalloonTimer timer = balloon_.timer(reservation_.current());
+  Timers timers = {.balloon = balloon_.timer(reservation_.current()),
+                   .has_load = load_ != nullptr};
   // A guest's time goes on while it is paused.
-  if (!HasDriver()) timer.seconds = std::nullopt;
-  return timer;
+  if (!HasDriver()) timers.balloon.seconds = std::nullopt;
+  return timers;
 }
 
 absl::Status Domain::WakeBalloon(const Operation& operation,
@@ -232,7 +235,7 @@ absl::Status Domain::MoveExtentDown(PfnExtent& pfns, StopCheck stop) {
   while (!pfns.empty()) {
     SIMVISOR_RETURN_IF_ERROR(stop());
     frames.clear();
-    const Pfn next = CollectFrames(pfns, kMaxRuns, frames);
+    const Pfn next = words_->CollectFrames(pfns, kMaxRuns, frames);
     const PfnExtent part = ExtentBetween(pfns.first, next);
     list_->Clear(part);
     dirty_.Mark(part);

@@ -122,11 +122,6 @@ absl::StatusOr<LoadReport> Domain::StopLoad(const Operation& operation) {
   return report;
 }
 
-bool Domain::HasLoad() const {
-  absl::ReaderMutexLock lock(&mu_);
-  return load_ != nullptr;
-}
-
 absl::StatusOr<LoadReport> Domain::FindLoad() const {
   absl::ReaderMutexLock lock(&mu_);
   SIMVISOR_RETURN_IF_ERROR(CheckHasLoad(Context(id_, "find its load")));

@@ -126,7 +126,8 @@ absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
   Overwritten under;
   for (Pfn at = pfns.first; at < pfns.end();) {
     SIMVISOR_RETURN_IF_ERROR(stop());
-    at = CollectFrames(ExtentBetween(at, pfns.end()), kMaxRuns, under.frames);
+    at = words_->CollectFrames(ExtentBetween(at, pfns.end()), kMaxRuns,
+                               under.frames);
     if (policy == RamPolicy::kRefuse && !under.frames.empty()) {
       return context.Refuse(
           absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,

@@ -150,7 +150,7 @@ absl::Status Life::BeginDestroy(const Context& context) {
                          "run it by now"
                        : "it is arriving from another host, which may still "
                          "run it",
-                   "; it is settled by itself once the two daemons have "
+                   "; it settles once the two daemons have "
                    "spoken, or by migrate-resolve"));
 }
 
