@@ -1,15 +1,19 @@
 # How libraries, programs and tests of this project are declared.
 
+# ccache takes precompiled headers only with these.
+function(simvisor_cacheable target)
+  target_compile_options(${target} PRIVATE
+    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
+    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+endfunction()
+
 # simvisor_precompiled(TARGET HEADER...)
 #
 # Lets the sources of TARGET begin with these headers, compiled once.  Sources
 # still name all that they use: the fuzz build goes without.
 function(simvisor_precompiled target)
   target_precompile_headers(${target} PRIVATE ${ARGN})
-  # ccache takes precompiled headers only with these.
-  target_compile_options(${target} PRIVATE
-    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
-    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  simvisor_cacheable(${target})
 endfunction()
 
 # simvisor_library(NAME name SRCS file... [HDRS file...] [DEPS target...]
@@ -71,9 +75,7 @@ function(simvisor_test)
   target_link_libraries(${arg_NAME} PRIVATE
     ${arg_DEPS} simvisor_test_options $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
   target_precompile_headers(${arg_NAME} REUSE_FROM ${arg_HEADERS})
-  target_compile_options(${arg_NAME} PRIVATE
-    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
-    "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
+  simvisor_cacheable(${arg_NAME})
   gtest_discover_tests(${arg_NAME}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
     # Not when it is built: sanitizers may need setarch around them.

@@ -15,8 +15,6 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-PROTOS = ["simvisor/v1", "google/rpc", "grpc/health"]
-
 # The machine, for rooms that use all of it.
 MACHINE = ["domain/units", "domain/collections", "domain/cpus",
            "domain/frames", "domain/p2m", "domain/e820", "domain/boot_log",
@@ -89,7 +87,7 @@ RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
 CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc")
 
 TOPS = ("base", "domain", "server", "client")
-PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests", *PROTOS])
+PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests"])
 RPC = re.compile(r"^(grpc|grpcpp|google/protobuf|google/rpc|simvisor)/|\.pb\.h$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 

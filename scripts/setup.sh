@@ -39,9 +39,12 @@ install_buf() {
   cp package.json node_modules/.installed.json
 }
 
-# True if build/PRESET is configured with tests, or without (ON or OFF).
+# configured PRESET ON|OFF: true if build/PRESET is made with tests, or without,
+# by the presets as they are.  A configure that failed leaves no build.ninja.
 configured() {
-  grep -qs "^SIMVISOR_TESTS:BOOL=$2\$" "build/$1/CMakeCache.txt"
+  [[ -f build/$1/build.ninja &&
+    ! CMakePresets.json -nt build/$1/CMakeCache.txt ]] &&
+    grep -qs "^SIMVISOR_TESTS:BOOL=$2\$" "build/$1/CMakeCache.txt"
 }
 
 if [[ ${1:-} == --programs ]]; then
