@@ -217,7 +217,7 @@ absl::Status ReadChoice(absl::string_view flag, const Word& word,
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      flag, ": ", Quoted(*word), " is none of ",
+      flag, ": ", Quoted(*word), ": must be one of ",
       absl::StrJoin(choices, ", ", [](std::string* list, const auto& choice) {
         absl::StrAppend(list, choice.first);
       })));
@@ -229,7 +229,7 @@ absl::Status ReadNumber(absl::string_view flag, const Word& word, Number& out) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
-      absl::StrCat(flag, ": ", Quoted(*word), " is no number from 0 to 2^",
+      absl::StrCat(flag, ": ", Quoted(*word), ": must be a number from 0 to 2^",
                    std::numeric_limits<Number>::digits, " - 1"));
 }
 
@@ -237,8 +237,9 @@ absl::Status ReadCpus(const Word& word, uint32_t& out) {
   if (!word.has_value()) return absl::OkStatus();
   uint32_t cpus = 0;
   if (!absl::SimpleAtoi(*word, &cpus) || cpus < 1 || cpus > kMaxHostCpus) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--cpus: ", Quoted(*word), " is no number from 1 to ", kMaxHostCpus));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--cpus: ", Quoted(*word), ": must be a number from 1 to ",
+                     kMaxHostCpus));
   }
   out = cpus;
   return absl::OkStatus();
@@ -251,7 +252,7 @@ absl::Status ReadMaxConnections(const Word& word,
   if (!absl::SimpleAtoi(*word, &connections) || connections < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("--max-connections: ", Quoted(*word),
-                     " is no number from 1 to 2^32 - 1"));
+                     ": must be a number from 1 to 2^32 - 1"));
   }
   out = connections;
   return absl::OkStatus();
@@ -263,8 +264,9 @@ absl::Status ReadSeconds(absl::string_view flag, const Word& word,
   uint32_t seconds = 0;
   if (!absl::SimpleAtoi(*word, &seconds) || seconds < 1 ||
       seconds > kMaxSeconds) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        flag, ": ", Quoted(*word), " is no number from 1 to ", kMaxSeconds));
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, ": ", Quoted(*word), ": must be a number from 1 to ",
+                     kMaxSeconds));
   }
   out = absl::Seconds(seconds);
   return absl::OkStatus();
@@ -293,7 +295,7 @@ absl::Status ReadMaxCalls(const Word& word, uint32_t& out) {
   if (!absl::SimpleAtoi(*word, &calls) || calls < kMinCalls ||
       calls > kMaxCalls) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--max-calls: ", Quoted(*word), " is no number from ",
+        absl::StrCat("--max-calls: ", Quoted(*word), ": must be a number from ",
                      kMinCalls, " to ", kMaxCalls));
   }
   out = calls;
@@ -344,7 +346,7 @@ absl::Status ReadStallTimeout(const Word& word, Clock::Time::duration& out) {
       time > kMaxStallTimeout) {
     return absl::InvalidArgumentError(
         absl::StrCat("--stall-timeout: ", Quoted(*word),
-                     " is no duration from 100ms to 24h, such as 90s"));
+                     ": must be a duration from 100ms to 24h, such as 90s"));
   }
   out = absl::ToChronoNanoseconds(time);
   return absl::OkStatus();

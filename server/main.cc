@@ -115,12 +115,12 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
                        options.migration_targets);
 }
 
-// Says so if the daemon can be reached from elsewhere: it asks nobody who he
-// is.
+// Warns if the daemon can be reached from elsewhere: it does not authenticate
+// clients.
 void WarnOfOpenAddresses(const std::vector<ListenAddress>& addresses) {
   for (const ListenAddress& address : addresses) {
     if (address.is_local()) continue;
-    spdlog::warn("{}: whoever can reach this address controls the machine",
+    spdlog::warn("{}: anyone who can reach this address controls the machine",
                  address.ToString());
   }
 }
@@ -128,8 +128,8 @@ void WarnOfOpenAddresses(const std::vector<ListenAddress>& addresses) {
 void WarnOfFaults(const FaultInjector& faults) {
   if (!faults.enabled()) return;
   spdlog::warn(
-      "--enable-fault-injection: whoever can call this daemon can make its "
-      "calls fail, or kill it");
+      "--enable-fault-injection: any client can make calls fail, or kill the "
+      "daemon");
 }
 
 int Fail(const absl::Status& status) {

@@ -62,7 +62,7 @@ std::string FindFault(const v1::Step& step) {
   }
   if (!IsCodeName(step.expect_error().code())) {
     return absl::StrCat("expect_error.code: '", step.expect_error().code(),
-                        "' is no canonical code, such as NOT_FOUND");
+                        "' is not a canonical code, such as NOT_FOUND");
   }
   return "";
 }

@@ -65,7 +65,7 @@ class Session {
   GlobalOptions& options() { return options_; }
 
   // Where text goes; what a terminal would obey is escaped on the way, see
-  // client/cli/printable_output.h.
+  // client/ui/printable_output.h.
   std::ostream& out() { return out_; }
   std::ostream& err() { return err_; }
   // Standard output itself, for text that has colours and no text of others.

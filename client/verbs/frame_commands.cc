@@ -145,7 +145,7 @@ void AddFrameCommands(Commands& commands) {
       .AddPositional("MFN", args->frames, kFramesHelp)
       .Required();
   Verb read =
-      commands.Add(group, "read", "Print what frames hold, whoever owns them",
+      commands.Add(group, "read", "Print the contents of frames of any owner",
                    [args](Session& session) { return Read(session, *args); });
   read.AddPositional("MFN", args->frames, kFramesHelp).Required();
   read.AddOption("-f,--file", args->file,

@@ -38,9 +38,9 @@ inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
   return domain;
 }
 
-// For RunQuick(): how many pages the domain has, if it is at hand and nobody is
-// at work on it.  Nothing where faults may be injected, since these delay what
-// they please.
+// For RunQuick(): how many pages the domain has; nullopt if the host's or the
+// domain's lock is taken, or if faults may be injected, since a fault can delay
+// any call.
 inline std::optional<PageCount> PagesIfIdle(const Machine& machine,
                                             const v1::DomainRef& ref) {
   if (machine.faults().enabled()) return std::nullopt;

@@ -4,7 +4,7 @@
 // among them.  Whatever goes wrong with a call that got in here, the other
 // threads go on.
 //
-// Thread safety: thread-safe; nobody ever waits.
+// Thread safety: thread-safe; no caller waits.
 
 #ifndef SIMVISOR_SERVER_CALLS_QUICK_GATE_H_
 #define SIMVISOR_SERVER_CALLS_QUICK_GATE_H_
@@ -15,7 +15,7 @@ namespace simvisor::server {
 
 class QuickGate {
  public:
-  // Is in, or not, from its making to its end.
+  // Holds the gate, if it got it, for its lifetime.
   class Pass {
    public:
     // `gate` outlives this object.

@@ -102,8 +102,8 @@ absl::Status Unparsable(absl::string_view method, grpc::ByteBuffer& bytes,
   const auto field = FindNonUtf8Field(stream, type);
   if (!field) return MessageMalformed(method, type.full_name());
   return ArgumentMalformed(
-      method, absl::StrCat("the message is no ", type.full_name(), ": ", *field,
-                           ", as all text is"));
+      method, absl::StrCat("the message is not a ", type.full_name(), ": ",
+                           *field, ", as all text is"));
 }
 
 // Bytes of an answer, with what they count for.
@@ -139,7 +139,7 @@ void Serialize(const google::protobuf::Message& message, size_t size,
 absl::Status MessageMalformed(absl::string_view method,
                               absl::string_view type) {
   return ArgumentMalformed(
-      method, absl::StrCat("the message is no ", type,
+      method, absl::StrCat("the message is not a ", type,
                            ": its bytes cannot be parsed, or text in it is not "
                            "UTF-8"));
 }

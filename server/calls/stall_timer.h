@@ -57,7 +57,6 @@ class StallTimer {
   // Ends the thread.  REQUIRES: every watch is gone.
   ~StallTimer();
 
-  Clock* clock() const { return clock_; }
   Clock::Time::duration window() const { return window_; }
 
  private:

@@ -1,7 +1,7 @@
-// How a unary method runs: at once on gRPC's thread, on the worker pool, to
-// which the way costs several times what a short method does, or on a thread
-// for long work.  A body that finds on its way that it is in the wrong place is
-// run anew in another (job_scope.h).
+// Runs a unary method inline on gRPC's thread, on the worker pool, or on a
+// thread for long work; the hop to the pool costs several times as much as a
+// short method.  A body that finds out that it runs in the wrong place runs
+// again in the right one (job_scope.h).
 //
 // A method's work is a body
 //

@@ -21,11 +21,9 @@ absl::StatusOr<PaeKernel> FromProto(absl::string_view field,
       out.user_pgds = 1;
       return out;
     default:
-      return ArgumentMalformed(
-          absl::StrCat(field, ".split"),
-          absl::StrCat(static_cast<int>(kernel.split()),
-                       " is no value of it; give KERNEL_SPLIT_3G_1G, "
-                       "KERNEL_SPLIT_2G_2G or KERNEL_SPLIT_1G_3G"));
+      return UnknownValue(absl::StrCat(field, ".split"), kernel.split(),
+                          "KERNEL_SPLIT_3G_1G, KERNEL_SPLIT_2G_2G or "
+                          "KERNEL_SPLIT_1G_3G");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/quote.h"
 
 namespace simvisor::server {
 namespace {
@@ -22,6 +23,19 @@ absl::Status ArgumentMissing(absl::string_view field, absl::string_view next) {
 absl::Status ArgumentMalformed(absl::string_view field,
                                absl::string_view problem) {
   return Invalid(Reason::kArgumentMalformed, field, problem);
+}
+
+absl::Status UnknownValue(absl::string_view field, int value,
+                          absl::string_view values) {
+  return ArgumentMalformed(
+      field, absl::StrCat("unknown value ", value, "; give ", values));
+}
+
+absl::Status BadPageToken(absl::string_view token) {
+  return ArgumentMalformed(
+      "page_token", absl::StrCat(Quoted(token),
+                                 " is not a page token of this daemon; leave "
+                                 "it out to begin with the first page"));
 }
 
 absl::Status CheckAtMost(absl::string_view field, uint64_t value,

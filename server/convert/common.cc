@@ -33,11 +33,8 @@ absl::StatusOr<E820Entry> EntryFromProto(absl::string_view field, int index,
                                          const v1::E820Entry& entry) {
   if (entry.type() < v1::E820_TYPE_RAM ||
       entry.type() > v1::E820_TYPE_UNUSABLE) {
-    return ArgumentMalformed(
-        absl::StrFormat("%s.entries[%d].type", field, index),
-        absl::StrCat(entry.type(),
-                     " is no type of memory; give RAM, RESERVED, "
-                     "ACPI, NVS or UNUSABLE"));
+    return UnknownValue(absl::StrFormat("%s.entries[%d].type", field, index),
+                        entry.type(), "RAM, RESERVED, ACPI, NVS or UNUSABLE");
   }
   return E820Entry{.start = entry.start_bytes(),
                    .size = entry.size_bytes(),
@@ -92,10 +89,7 @@ absl::StatusOr<Arch> FromProto(absl::string_view field, v1::Arch arch) {
     case v1::ARCH_X86_32_PAE:
       return Arch::kX86_32Pae;
     default:
-      return ArgumentMalformed(
-          field, absl::StrCat(static_cast<int>(arch),
-                              " is no guest ABI; give ARCH_X86_64 or "
-                              "ARCH_X86_32_PAE"));
+      return UnknownValue(field, arch, "ARCH_X86_64 or ARCH_X86_32_PAE");
   }
 }
 

@@ -61,10 +61,8 @@ absl::StatusOr<P2mOptions> ReadP2mOptions(const v1::DomainSpec& spec) {
       out.tools_view = ToolsView::kLinear;
       break;
     default:
-      return ArgumentMalformed(
-          "spec.tools_view",
-          absl::StrCat(static_cast<int>(spec.tools_view()),
-                       " is none; give TOOLS_VIEW_TREE or TOOLS_VIEW_LINEAR"));
+      return UnknownValue("spec.tools_view", spec.tools_view(),
+                          "TOOLS_VIEW_TREE or TOOLS_VIEW_LINEAR");
   }
   switch (spec.balloon_room()) {
     case v1::BALLOON_ROOM_UNSPECIFIED:
@@ -74,11 +72,8 @@ absl::StatusOr<P2mOptions> ReadP2mOptions(const v1::DomainSpec& spec) {
       out.balloon_room = BalloonRoom::kCompact;
       break;
     default:
-      return ArgumentMalformed(
-          "spec.balloon_room",
-          absl::StrCat(
-              static_cast<int>(spec.balloon_room()),
-              " is none; give BALLOON_ROOM_FAITHFUL or BALLOON_ROOM_COMPACT"));
+      return UnknownValue("spec.balloon_room", spec.balloon_room(),
+                          "BALLOON_ROOM_FAITHFUL or BALLOON_ROOM_COMPACT");
   }
   return out;
 }

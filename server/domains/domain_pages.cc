@@ -20,10 +20,7 @@ absl::StatusOr<DomainId> FirstOfPage(const std::string& token) {
   if (token.empty()) return kDom0Id;
   uint32_t domid = 0;
   if (!absl::SimpleAtoi(token, &domid) || domid >= kFirstReservedDomainId) {
-    return ArgumentMalformed("page_token",
-                             absl::StrCat(Quoted(token),
-                                          " is no token of this "
-                                          "server; begin with the first page"));
+    return BadPageToken(token);
   }
   return DomainId(static_cast<uint16_t>(domid));
 }

@@ -22,10 +22,7 @@ constexpr size_t kBatch = 64;
 absl::StatusOr<uint32_t> FirstOfPage(const std::string& token) {
   uint32_t vcpu = 0;
   if (token.empty() || absl::SimpleAtoi(token, &vcpu)) return vcpu;
-  return ArgumentMalformed(
-      "page_token",
-      absl::StrCat(Quoted(token),
-                   " is no token of this server; begin with the first page"));
+  return BadPageToken(token);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ absl::StatusOr<FaultPoint> ParsePoint(absl::string_view field,
   if (point.has_value()) return *point;
   return ArgumentMalformed(
       field, absl::StrCat(Quoted(name),
-                          " is no fault point; ListFaults names them all"));
+                          " is not a fault point; ListFaults lists them"));
 }
 
 absl::StatusOr<absl::StatusCode> ParseCode(absl::string_view field,
@@ -37,7 +37,7 @@ absl::StatusOr<absl::StatusCode> ParseCode(absl::string_view field,
   }
   return ArgumentMalformed(
       field, absl::StrCat(Quoted(name),
-                          " is no canonical code of a failure, such as "
+                          " is not a canonical error code, such as "
                           "UNAVAILABLE"));
 }
 

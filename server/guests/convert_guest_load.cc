@@ -18,11 +18,9 @@ absl::StatusOr<LoadPattern> FromProto(v1::LoadPattern pattern) {
     case v1::LOAD_PATTERN_HOTSPOT:
       return LoadPattern::kHotspot;
     default:
-      return ArgumentMalformed(
-          "spec.pattern",
-          absl::StrCat(static_cast<int>(pattern),
-                       " is no value of it; give LOAD_PATTERN_SEQUENTIAL, "
-                       "LOAD_PATTERN_RANDOM or LOAD_PATTERN_HOTSPOT"));
+      return UnknownValue("spec.pattern", pattern,
+                          "LOAD_PATTERN_SEQUENTIAL, LOAD_PATTERN_RANDOM or "
+                          "LOAD_PATTERN_HOTSPOT");
   }
 }
 

@@ -16,8 +16,9 @@ absl::StatusOr<ImageLayer> FromProto(absl::string_view field,
     case v1::IMAGE_LAYER_LIBXC:
       return ImageLayer::kLibxc;
     default:
-      return ArgumentMalformed(field,
-                               absl::StrCat("there is no ImageLayer ", layer));
+      return UnknownValue(
+          field, layer,
+          "IMAGE_LAYER_XL, IMAGE_LAYER_LIBXL or IMAGE_LAYER_LIBXC");
   }
 }
 
@@ -31,8 +32,9 @@ absl::StatusOr<v1::AfterSave> CheckAfterSave(absl::string_view field,
     case v1::AFTER_SAVE_PAUSE:
       return after;
     default:
-      return ArgumentMalformed(field,
-                               absl::StrCat("there is no AfterSave ", after));
+      return UnknownValue(
+          field, after,
+          "AFTER_SAVE_DESTROY, AFTER_SAVE_CONTINUE or AFTER_SAVE_PAUSE");
   }
 }
 

@@ -201,7 +201,7 @@ absl::StatusOr<DomainSpec> ParseXlConfig(absl::string_view json) {
   if (!google::protobuf::util::JsonStringToMessage({json.data(), json.size()},
                                                    &config)
            .ok()) {
-    return Malformed("it is no JSON object");
+    return Malformed("it is not a JSON object");
   }
   const Value* const create = Find(config, "c_info");
   const Value* const build = Find(config, "b_info");

@@ -44,8 +44,8 @@ absl::Status EnsurePrivateFolder(const std::string& path, uid_t uid) {
   if (!S_ISDIR(info.st_mode) || info.st_uid != uid ||
       (info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return absl::FailedPreconditionError(absl::StrCat(
-        path, " is no folder that only user ", uid,
-        " can use; remove it, or choose an address with --listen"));
+        path, " must be a folder that only user ", uid,
+        " can access; remove it, or choose an address with --listen"));
   }
   return absl::OkStatus();
 }

@@ -44,9 +44,10 @@ class BalloonScheduler {
   // Stops a driver at work, where it is, and ends the thread.
   ~BalloonScheduler();
 
-  // Looks at the timer of the domain's driver and remembers when it runs out.
-  // To be called after whatever may have woken the driver.
-  void Watch(const std::shared_ptr<Domain>& domain) ABSL_LOCKS_EXCLUDED(mu_);
+  // Remembers when `timer`, which is the domain's, runs out.  Call it after
+  // each change that may have woken the driver.
+  void Watch(const std::shared_ptr<Domain>& domain, const BalloonTimer& timer)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Two domains may have one id for a moment.

@@ -146,8 +146,7 @@ absl::StatusOr<size_t> FaultInjector::Remove(absl::Span<const uint64_t> ids) {
     if (rules_.contains(id)) continue;
     return MakeError(absl::StatusCode::kNotFound, Reason::kFaultRuleNotFound,
                      absl::StrCat("removal of rule ", id,
-                                  ": there is no rule with this id; list the "
-                                  "rules"));
+                                  ": no rule has this id; list the rules"));
   }
   size_t removed = 0;
   for (const uint64_t id : ids) removed += rules_.erase(id);

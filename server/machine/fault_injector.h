@@ -1,13 +1,13 @@
 // Makes operations fail, wait or take the daemon down at chosen points.
 //
-// A rule names a point and, if it likes, a domain.  Whenever an operation
+// A rule names a point and optionally a domain.  Whenever an operation
 // reaches the point for that domain, the rule counts a hit; the first `skip`
 // hits do nothing, and of those that follow, each lets the rule act with its
 // probability, until it has acted `count` times.  The rules of a point are
 // asked in the order of their ids: delays add up, and the first error or crash
 // ends the walk, so that rules behind it are not hit.
 //
-// Chance comes from the injector's seed and the rule's id alone: the same
+// Chance comes only from the injector's seed and the rule's id: the same
 // rules, set in the same order and hit as often, act at the same hits.
 //
 // Without rules a point costs one relaxed load.

@@ -41,7 +41,7 @@ class HeapTrimRule {
 
   // A guest has gone, and so many are left; whether to trim.  `contents`: what
   // there was since the last guest has gone, and is now.
-  bool OnGone(uint32_t left, PageStore::Use contents = {}) {
+  bool OnGone(uint32_t left, PageStore::Use contents) {
     const bool guests = TrimForGuests(left);
     const bool pages = TrimForPages(contents);
     return guests || pages;
@@ -79,8 +79,7 @@ class HeapTrimmer {
               const HeapTrimRule& rule = HeapTrimRule());
 
   // See HeapTrimRule.
-  void OnGone(uint32_t left, PageStore::Use contents = {})
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void OnGone(uint32_t left, PageStore::Use contents) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   const Executor executor_;

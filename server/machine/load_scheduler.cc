@@ -24,7 +24,6 @@ LoadScheduler::~LoadScheduler() {
 }
 
 void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
-  if (!domain->HasLoad()) return;
   const Clock::Time now = clock_->Now();
   absl::MutexLock lock(&mu_);
   // One that is known keeps its pace.
@@ -35,8 +34,7 @@ void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
 void LoadScheduler::Keep(const std::weak_ptr<Domain>& domain,
                          const Pace& pace) {
   absl::MutexLock lock(&mu_);
-  // It may have been watched anew meanwhile, by someone who did not see it
-  // here.
+  // Watch() may have entered it again meanwhile, since it was not here.
   paces_[domain] = pace;
 }
 

@@ -14,7 +14,7 @@
 // tick's time: a load that asks for too much must not keep the other loads
 // waiting, nor the calls on its own domain, which come in in the other half.
 //
-// Thread safety: thread-safe.  Locks a domain never under the own lock.
+// Thread safety: thread-safe.  Never locks a domain while holding its own lock.
 
 #ifndef SIMVISOR_SERVER_MACHINE_LOAD_SCHEDULER_H_
 #define SIMVISOR_SERVER_MACHINE_LOAD_SCHEDULER_H_
@@ -47,8 +47,8 @@ class LoadScheduler {
   // Stops a load at work, where it is, and ends the thread.
   ~LoadScheduler();
 
-  // Looks after the domain's load from now on, if it has one.  To be called
-  // after whatever may have given it one or let its guest run.
+  // Looks after the domain's load from now on.  Call it after each change that
+  // may have given the domain one or let its guest run.
   void Watch(const std::shared_ptr<Domain>& domain) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "server/machine/memory_reserve.h"
+
 namespace simvisor::server {
 
 Machine::Machine(std::unique_ptr<Host> host, const MachineOptions& options)
@@ -36,13 +38,22 @@ absl::StatusOr<PageCount> Machine::Destroy(
     const std::shared_ptr<Domain>& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                             host_->DestroyDomain(domain));
-  heap_.OnGone(host_->guest_count(), host_->TakeContentsUse());
+  // It is gone, whether or not there is memory for the job that trims.
+  UnlessExhausted([&] {
+    heap_.OnGone(host_->guest_count(), host_->TakeContentsUse());
+    return absl::OkStatus();
+  }).IgnoreError();
   return freed;
 }
 
 void Machine::After(const std::shared_ptr<Domain>& domain) {
-  balloons_.Watch(domain);
-  loads_.Watch(domain);
+  // A change that was made is not an error if there is no memory to follow it.
+  UnlessExhausted([&] {
+    const Domain::Timers timers = domain->timers();
+    balloons_.Watch(domain, timers.balloon);
+    if (timers.has_load) loads_.Watch(domain);
+    return absl::OkStatus();
+  }).IgnoreError();
 }
 
 }  // namespace simvisor::server

@@ -81,7 +81,8 @@ class Machine {
   }
 
   // Returns what `change`, called with the domain, returns; whether or not it
-  // succeeded, what must follow has been done by then.
+  // succeeded, what must follow has been done by then.  If `change` throws,
+  // nothing follows.
   template <typename F>
   auto Change(const std::shared_ptr<Domain>& domain, F&& change)
       -> std::invoke_result_t<F&, Domain&> {
@@ -108,13 +109,15 @@ class Machine {
   absl::StatusOr<std::shared_ptr<Domain>> Create(const DomainSpec& spec,
                                                  bool start_paused,
                                                  StopCheck stop);
-  // Host::DestroyDomain() for this very domain.
+  // Host::DestroyDomain() for this very domain, with its errors; afterwards the
+  // heap is trimmed if HeapTrimRule says so.
   absl::StatusOr<PageCount> Destroy(const std::shared_ptr<Domain>& domain);
 
  private:
   // Runs jobs on the thread in the background.
   Executor InBackground();
-  // Looks at the timers that a change may have wound up.
+  // Looks at the timers that a change may have wound up.  Without memory for
+  // that, a timer waits for the domain's next change.
   void After(const std::shared_ptr<Domain>& domain);
 
   Clock* const clock_;

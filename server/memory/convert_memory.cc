@@ -9,12 +9,6 @@
 namespace simvisor::server {
 namespace {
 
-absl::Status UnknownValue(absl::string_view field, int value,
-                          absl::string_view values) {
-  return ArgumentMalformed(
-      field, absl::StrCat(value, " is no value of it; give ", values));
-}
-
 // Adds `errors` to a response; every one of them has a reason.
 template <typename Response>
 void AddErrors(const std::vector<SlotError>& errors, Response* out) {

@@ -36,10 +36,7 @@ absl::StatusOr<MigrationPlace> FirstOfPage(const std::string& token) {
       absl::SimpleAtoi(parts[2], &place.number)) {
     return place;
   }
-  return ArgumentMalformed(
-      "page_token", absl::StrCat(Quoted(token),
-                                 " is no token of this server; begin with the "
-                                 "first page"));
+  return BadPageToken(token);
 }
 
 }  // namespace

@@ -50,8 +50,9 @@ absl::StatusOr<Decision> FromProto(v1::MigrationDecision decision) {
     case v1::MIGRATION_DECISION_UNSPECIFIED:
       return ArgumentMissing("decision", "say what becomes of the copy here");
     default:
-      return ArgumentMalformed(
-          "decision", absl::StrCat("there is no MigrationDecision ", decision));
+      return UnknownValue("decision", decision,
+                          "MIGRATION_DECISION_DROP_UNLESS_COMMITTED, "
+                          "MIGRATION_DECISION_KEEP or MIGRATION_DECISION_DROP");
   }
 }
 

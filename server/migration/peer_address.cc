@@ -72,7 +72,7 @@ absl::StatusOr<PeerAddress> PeerAddress::Parse(absl::string_view text) {
   }
   if (parsed->port() == 0) {
     return ArgumentMalformed("target",
-                             "port 0 is no port to reach a daemon at");
+                             "port 0: the port must be from 1 to 65535");
   }
   address.ip_ = *ip;
   address.port_ = parsed->port();

@@ -9,8 +9,9 @@
 
 namespace simvisor::server {
 
-// Runs every job that it is given once: on another thread, or, in tests, at
-// once.
+// Runs every job that it was given once, those that wait at shutdown too: on
+// another thread, or, in tests, before it returns.  Throws std::bad_alloc if
+// there is no memory for the job, which then does not run.
 using Executor = std::function<void(std::function<void()> job)>;
 
 }  // namespace simvisor::server

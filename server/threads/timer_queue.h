@@ -26,11 +26,17 @@ class TimerQueue {
   using Time = Clock::Time;
   using Timer = std::pair<Key, Value>;
 
-  // Sets the timer of `key`, in place of the one that it has.
+  // Sets the timer of `key`, in place of the one that it has.  If there is no
+  // memory for it, std::bad_alloc leaves `key` without a timer.
   void Set(const Key& key, Time due, Value value) {
     Cancel(key);
-    timers_.emplace(key, Entry{due, std::move(value)});
-    order_.emplace(due, key);
+    const auto at = order_.emplace(due, key).first;
+    try {
+      timers_.emplace(key, Entry{due, std::move(value)});
+    } catch (...) {
+      order_.erase(at);
+      throw;
+    }
     assert(timers_.size() == order_.size());
   }
 

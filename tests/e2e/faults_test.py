@@ -63,7 +63,7 @@ class FaultsTest(harness.DaemonTest):
         self.assertEqual(listed["faults"][0]["acted"], "1")
         self.assertEqual(self.fault("clear", rule).stdout, "1 rule removed\n")
         gone = self.fault("clear", rule, code=1)
-        self.assertIn("there is no rule with this id", gone.stderr)
+        self.assertIn("no rule has this id", gone.stderr)
         self.assertIn("(FAULT_RULE_NOT_FOUND)", gone.stderr)
 
     def test_every_point_is_explained_as_in_the_manual(self):
@@ -76,7 +76,7 @@ class FaultsTest(harness.DaemonTest):
 
     def test_wrong_rules_are_explained(self):
         for arguments, code, said in (
-                (("save.nothing", "--crash"), 1, "is no fault point"),
+                (("save.nothing", "--crash"), 1, "is not a fault point"),
                 (("save.begin", "--error", "BROKEN"), 1, "no canonical code"),
                 (("save.begin", "--probability", "2"), 1, "at most 1"),
                 (("frame.allocate", "--delay-ms", "5"), 1, "cannot wait"),

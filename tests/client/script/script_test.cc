@@ -51,7 +51,7 @@ TEST(ScriptFileTest, StepCannotExpectBothOutcomes) {
 TEST(ScriptFileTest, CodeThatDoesNotExistIsRefused) {
   EXPECT_THAT(
       ParseError("steps { get_host {} expect_error { code: \"NOTFOUND\" } }"),
-      HasSubstr("'NOTFOUND' is no canonical code"));
+      HasSubstr("'NOTFOUND' is not a canonical code"));
 }
 
 TEST(ScriptFileTest, EmptyScriptIsRefused) {

@@ -64,7 +64,7 @@ TEST(RawMessageTest, WhatIsNoMessageIsNamed) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(ReasonIn(status), "ARGUMENT_MALFORMED");
     EXPECT_THAT(std::string(status.message()),
-                HasSubstr("GetDomain: the message is no "
+                HasSubstr("GetDomain: the message is not a "
                           "simvisor.v1.GetDomainRequest"));
     EXPECT_EQ(budget.used(), 0u);
   }

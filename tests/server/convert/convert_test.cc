@@ -1,4 +1,4 @@
-// Requests that are refused, and values that travel, in convert_*.h.
+// Requests that are refused, and values that travel, in server/convert/.
 
 #include <limits>
 #include <string>

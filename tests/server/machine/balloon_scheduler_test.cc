@@ -46,7 +46,7 @@ class ServerBalloonSchedulerTest : public testing::Test {
   void SetTarget(const std::shared_ptr<Domain>& domain, uint64_t pages) {
     ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(pages)),
                 IsOk());
-    scheduler_->Watch(domain);
+    scheduler_->Watch(domain, domain->balloon_timer());
   }
   static uint64_t PagesOf(const Domain& domain) {
     return domain.Info().memory.current.value();
@@ -195,7 +195,7 @@ TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotWindTheTimerUp) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
-  scheduler_->Watch(domain_);
+  scheduler_->Watch(domain_, domain_->balloon_timer());
   Unfill();
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
@@ -208,7 +208,7 @@ TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   clock_.Advance(10000);
   EXPECT_EQ(RetriesOf(*domain_), 2u);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_);
+  scheduler_->Watch(domain_, domain_->balloon_timer());
   EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has run out meanwhile
   Unfill();
   clock_.Advance(4);
@@ -220,10 +220,10 @@ TEST_F(ServerBalloonSchedulerTest, SleepGoesOnWhileTheGuestIsPaused) {
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
   ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
-  scheduler_->Watch(domain_);
+  scheduler_->Watch(domain_, domain_->balloon_timer());
   Unfill();
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_);
+  scheduler_->Watch(domain_, domain_->balloon_timer());
   EXPECT_EQ(PagesOf(*domain_), kPages);
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);

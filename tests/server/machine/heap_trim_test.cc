@@ -19,7 +19,7 @@ std::vector<uint32_t> TrimsFrom(uint32_t have, uint32_t left,
   std::vector<uint32_t> trims;
   while (have > left) {
     --have;
-    if (rule.OnGone(have)) trims.push_back(have);
+    if (rule.OnGone(have, {})) trims.push_back(have);
   }
   return trims;
 }
@@ -70,7 +70,7 @@ TEST(ServerHeapTrimTest, TrimsRunElsewhere) {
   HeapTrimmer trimmer(
       [&jobs](std::function<void()> job) { jobs.push_back(std::move(job)); },
       [&trims] { ++trims; });
-  for (uint32_t left = 299; left > 0; --left) trimmer.OnGone(left);
+  for (uint32_t left = 299; left > 0; --left) trimmer.OnGone(left, {});
   EXPECT_EQ(trims, 0);
   ASSERT_EQ(jobs.size(), 1u);
   jobs[0]();
@@ -79,10 +79,10 @@ TEST(ServerHeapTrimTest, TrimsRunElsewhere) {
 
 TEST(ServerHeapTrimTest, BoundsMayBeLower) {
   HeapTrimRule rule(/*many=*/1, HeapTrimRule::kManyPages);
-  EXPECT_TRUE(rule.OnGone(0));
-  EXPECT_TRUE(rule.OnGone(0));
-  EXPECT_FALSE(rule.OnGone(2));
-  EXPECT_TRUE(rule.OnGone(1));
+  EXPECT_TRUE(rule.OnGone(0, {}));
+  EXPECT_TRUE(rule.OnGone(0, {}));
+  EXPECT_FALSE(rule.OnGone(2, {}));
+  EXPECT_TRUE(rule.OnGone(1, {}));
 }
 
 }  // namespace

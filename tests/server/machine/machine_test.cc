@@ -89,7 +89,7 @@ TEST_F(ServerMachineTest, DriverGoesOnAlthoughTheChangeFailed) {
 
 TEST_F(ServerMachineTest, LoadThatAChangeStartsRuns) {
   const auto domain = Create("a");
-  EXPECT_FALSE(domain->HasLoad());
+  EXPECT_FALSE(domain->timers().has_load);
   ASSERT_THAT(machine_.Change(domain,
                               [](Domain& guest) {
                                 return guest.StartLoad(
@@ -98,7 +98,7 @@ TEST_F(ServerMachineTest, LoadThatAChangeStartsRuns) {
                                      .working_set = PageCount(10)});
                               }),
               IsOk());
-  EXPECT_TRUE(domain->HasLoad());
+  EXPECT_TRUE(domain->timers().has_load);
   clock_.AdvanceBy(std::chrono::milliseconds(10));
   EXPECT_EQ(domain->FindLoad()->writes, 10u);
 }
