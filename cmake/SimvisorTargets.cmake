@@ -28,6 +28,9 @@ function(simvisor_library)
   add_library(simvisor::${arg_NAME} ALIAS ${target})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE simvisor_warnings)
+  # Twelve: both processors of a small machine still share the work.
+  set_target_properties(${target} PROPERTIES
+    UNITY_BUILD ${SIMVISOR_UNITY} UNITY_BUILD_BATCH_SIZE 12)
   if(arg_PRECOMPILED)
     simvisor_precompiled(${target} ${arg_PRECOMPILED})
   endif()

@@ -23,7 +23,7 @@ std::array<char, 256> name_of_file;  // changes in Plan::kEnd only
 static_assert(std::atomic<Plan>::is_always_lock_free);
 static_assert(std::atomic<int>::is_always_lock_free);
 
-std::array<struct sigaction, kSignals.size()> before;
+std::array<struct sigaction, kSignals.size()> actions_before;
 
 // The program ends by the signal itself, so that a shell sees which one it was.
 void EndBy(int signal) {
@@ -50,8 +50,8 @@ ExitGuard::ExitGuard() {
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);
   for (size_t i = 0; i < kSignals.size(); ++i) {
-    sigaction(kSignals[i], nullptr, &before[i]);
-    if (before[i].sa_handler == SIG_DFL) {
+    sigaction(kSignals[i], nullptr, &actions_before[i]);
+    if (actions_before[i].sa_handler == SIG_DFL) {
       sigaction(kSignals[i], &action, nullptr);
     }
   }
@@ -60,7 +60,7 @@ ExitGuard::ExitGuard() {
 ExitGuard::~ExitGuard() {
   plan = Plan::kEnd;
   for (size_t i = 0; i < kSignals.size(); ++i) {
-    sigaction(kSignals[i], &before[i], nullptr);
+    sigaction(kSignals[i], &actions_before[i], nullptr);
   }
   if (const int signal = held_off.exchange(0); signal != 0) EndBy(signal);
 }

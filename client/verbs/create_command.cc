@@ -14,8 +14,6 @@
 namespace simvisor::client {
 namespace {
 
-constexpr size_t kMaxConfigBytes = 1 << 20;
-
 struct CreateArgs {
   std::string file;
   std::vector<std::string> overrides;

@@ -19,7 +19,6 @@
 namespace simvisor::client {
 namespace {
 
-constexpr size_t kMaxConfigBytes = 1 << 20;
 constexpr size_t kPieceBytes = 1 << 20;
 
 constexpr absl::string_view kXlMagic = "Xen saved domain, xl format\n";

@@ -23,6 +23,7 @@
 #ifndef SIMVISOR_CLIENT_XL_DOMAIN_CONFIG_H_
 #define SIMVISOR_CLIENT_XL_DOMAIN_CONFIG_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@
 #include "simvisor/v1/domain_service.pb.h"
 
 namespace simvisor::client {
+
+// The longest file of a configuration that the CLI reads, bytes.
+inline constexpr size_t kMaxConfigBytes = 1 << 20;
 
 // Reads `text`, the contents of `file_name`, and then `overrides`, which are
 // statements such as memory=512.  Appends a warning for everything that has no
