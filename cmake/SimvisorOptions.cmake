@@ -15,8 +15,8 @@ if(SIMVISOR_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${SIMVISOR_CCACHE})
 endif()
 
-# Several sources in one unit compile in a third of the time.  A developer who
-# changes single files may prefer OFF, which also compiles each file by itself.
+# Sources that are compiled together take a third of the time.  OFF compiles
+# each by itself, which is quicker after a change to a single file.
 option(SIMVISOR_UNITY "Compile the libraries' sources together" ON)
 
 set(SIMVISOR_SANITIZE "" CACHE STRING

@@ -16,6 +16,22 @@ function(simvisor_precompiled target)
   simvisor_cacheable(${target})
 endfunction()
 
+# simvisor_units(TARGET SOURCE...)
+#
+# Has the sources of one folder compiled together, up to 12 of them, unless
+# SIMVISOR_UNITY is off.  So names in anonymous namespaces differ in a folder.
+function(simvisor_units target)
+  foreach(source IN LISTS ARGN)
+    cmake_path(GET source PARENT_PATH folder)
+    list(APPEND folder_${folder} ${source})
+    list(LENGTH folder_${folder} count)
+    math(EXPR unit "(${count} - 1) / 12")
+    set_property(SOURCE ${source} PROPERTY UNITY_GROUP "${folder}_${unit}")
+  endforeach()
+  set_target_properties(${target} PROPERTIES
+    UNITY_BUILD ${SIMVISOR_UNITY} UNITY_BUILD_MODE GROUP)
+endfunction()
+
 # simvisor_library(NAME name SRCS file... [HDRS file...] [DEPS target...]
 #                  [PRECOMPILED header...])
 #
@@ -28,9 +44,7 @@ function(simvisor_library)
   add_library(simvisor::${arg_NAME} ALIAS ${target})
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${target} PUBLIC ${arg_DEPS} PRIVATE simvisor_warnings)
-  # Twelve: both processors of a small machine still share the work.
-  set_target_properties(${target} PROPERTIES
-    UNITY_BUILD ${SIMVISOR_UNITY} UNITY_BUILD_BATCH_SIZE 12)
+  simvisor_units(${target} ${arg_SRCS})
   if(arg_PRECOMPILED)
     simvisor_precompiled(${target} ${arg_PRECOMPILED})
   endif()

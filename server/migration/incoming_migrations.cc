@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/quote.h"
 #include "server/convert/live_migration.h"
 

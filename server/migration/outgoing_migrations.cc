@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/quote.h"
 #include "base/status_macros.h"
 #include "server/convert/live_migration.h"

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/quote.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -18,7 +19,7 @@
 namespace simvisor::server {
 namespace {
 
-constexpr int kMaxMessageBytes = 4 << 20;
+constexpr int kMaxReceivedBytes = 4 << 20;
 constexpr int kPingEveryMs = 10000;
 constexpr int kPingTimeoutMs = 5000;
 constexpr std::chrono::seconds kAskTimeout{5};
@@ -55,7 +56,7 @@ absl::StatusCode CodeOf(const grpc::Status& status) {
 std::unique_ptr<v1::MigrationService::Stub> ConnectPeer(
     const PeerAddress& address) {
   grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  arguments.SetMaxReceiveMessageSize(kMaxReceivedBytes);
   // As at the daemon: gRPC would inflate answers of any length.
   arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
