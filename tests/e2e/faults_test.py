@@ -77,7 +77,8 @@ class FaultsTest(harness.DaemonTest):
     def test_wrong_rules_are_explained(self):
         for arguments, code, said in (
                 (("save.nothing", "--crash"), 1, "is not a fault point"),
-                (("save.begin", "--error", "BROKEN"), 1, "no canonical code"),
+                (("save.begin", "--error", "BROKEN"), 1,
+                 "not a canonical error code"),
                 (("save.begin", "--probability", "2"), 1, "at most 1"),
                 (("frame.allocate", "--delay-ms", "5"), 1, "cannot wait"),
                 (("save.begin", "--delay-ms", "60001"), 2, "--delay-ms"),

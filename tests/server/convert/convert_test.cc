@@ -126,8 +126,9 @@ TEST(ServerConvertTest, SpecsThatAreRefused) {
 
   spec = GoodSpec();
   spec.set_arch(static_cast<v1::Arch>(7));
-  EXPECT_THAT(FromProto(spec), IsError(kInvalid, Reason::kArgumentMalformed,
-                                       HasSubstr("spec.arch: 7")));
+  EXPECT_THAT(FromProto(spec),
+              IsError(kInvalid, Reason::kArgumentMalformed,
+                      HasSubstr("spec.arch: unknown value 7")));
 
   spec = GoodSpec();
   spec.set_e820_host(false);
@@ -211,13 +212,13 @@ TEST(ServerConvertTest, EnumsOfMemoryRequests) {
   EXPECT_EQ(*FromProto("m", v1::RUN_MERGE_BY_CLASS), RunMerge::kByClass);
   EXPECT_THAT(FromProto("ram_policy", static_cast<v1::RamPolicy>(4)),
               IsError(kInvalid, Reason::kArgumentMalformed,
-                      HasSubstr("ram_policy: 4")));
-  EXPECT_THAT(
-      FromProto("view", static_cast<v1::P2mView>(-3)),
-      IsError(kInvalid, Reason::kArgumentMalformed, HasSubstr("view: -3")));
-  EXPECT_THAT(
-      FromProto("merge", static_cast<v1::RunMerge>(99)),
-      IsError(kInvalid, Reason::kArgumentMalformed, HasSubstr("merge: 99")));
+                      HasSubstr("ram_policy: unknown value 4")));
+  EXPECT_THAT(FromProto("view", static_cast<v1::P2mView>(-3)),
+              IsError(kInvalid, Reason::kArgumentMalformed,
+                      HasSubstr("view: unknown value -3")));
+  EXPECT_THAT(FromProto("merge", static_cast<v1::RunMerge>(99)),
+              IsError(kInvalid, Reason::kArgumentMalformed,
+                      HasSubstr("merge: unknown value 99")));
 }
 
 TEST(ServerConvertTest, ClassesThatCanBeSet) {

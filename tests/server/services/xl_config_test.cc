@@ -79,8 +79,8 @@ TEST(ServerXlConfigTest, TextThatIsNotUtf8IsNamedAsSuch) {
 }
 
 TEST(ServerXlConfigTest, NonsenseIsRefused) {
-  EXPECT_THAT(ParseXlConfig(""), Malformed("no JSON"));
-  EXPECT_THAT(ParseXlConfig("[1]"), Malformed("no JSON"));
+  EXPECT_THAT(ParseXlConfig(""), Malformed("not a JSON object"));
+  EXPECT_THAT(ParseXlConfig("[1]"), Malformed("not a JSON object"));
   EXPECT_THAT(ParseXlConfig("{}"), Malformed("c_info"));
   EXPECT_THAT(ParseXlConfig(Config({{"name", ""}}, json::object())),
               Malformed("no name"));
