@@ -16,7 +16,7 @@ out=build/bench
 bin=build/release/bin
 
 require_packages python3-matplotlib
-scripts/setup.sh release
+scripts/setup.sh release simvisord benchmarks
 mkdir -p "$out"
 
 echo "bench: the library"
@@ -27,13 +27,9 @@ echo "bench: the library"
   --benchmark_out="$out/library.json" --benchmark_out_format=json \
   >"$out/library.txt"
 
-figures=("$out/library.json")
-if [[ -x $bin/simvisor-bench ]]; then
-  echo "bench: the daemon"
-  "$bin/simvisor-bench" --json "$out/rpc.json"
-  figures+=("$out/rpc.json")
-fi
+echo "bench: the daemon"
+"$bin/simvisor-bench" --json "$out/rpc.json"
 
 # Debian's matplotlib belongs to Debian's interpreter.
 /usr/bin/python3 bench/report.py --table "$out/table.md" \
-  --readme bench/README.md --plots bench/plots "${figures[@]}"
+  --readme bench/README.md --plots bench/plots "$out/library.json" "$out/rpc.json"
