@@ -6,7 +6,7 @@
 namespace simvisor::server {
 namespace {
 
-// What messages of this size may fill.
+// The part of the budget that messages of this size may fill.
 uint64_t ShareOf(uint64_t bytes, uint64_t limit) {
   if (bytes <= MessageBudget::kSmallBytes) return limit;
   if (bytes <= MessageBudget::kMediumBytes) return limit / 4 * 3;

@@ -52,7 +52,7 @@ size_t UnsentAnswers::CancelOverdue() {
       MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
                 "the answer has not been read for long, and other calls needed "
                 "its memory; call again and read");
-  // Without the lock: a call may end, and remove its entry, while it is
+  // Without the lock: a call may end, and remove its entry, while it is being
   // cancelled.
   for (grpc_call* const call : overdue) {
     CancelCall(call, why);
