@@ -13,13 +13,14 @@
 namespace simvisor::server {
 namespace {
 
-// A number from 0 up to, but not including, 1.  Not by a distribution of the
-// standard library, whose results differ between implementations.
+// A number in [0, 1).  Does not use the distributions of the standard library,
+// whose results differ between implementations.
 double Fraction(std::mt19937_64& random) {
   return static_cast<double>(random() >> 11) * 0x1p-53;
 }
 
-// "fault point save.piece of domain "web": rule 3", the domain if there is one.
+// "fault point save.piece of domain "web": rule 3"; without the domain if its
+// name is empty.
 std::string Describe(const FaultRuleState& state, absl::string_view domain) {
   return absl::StrCat(
       "fault point ", FaultPointName(state.rule.point),
