@@ -24,12 +24,12 @@ namespace {
 
 using Word = std::optional<std::string>;
 
-// A week, which milliseconds in an int can count.
+// A week: its milliseconds fit into an int.
 constexpr uint32_t kMaxSeconds = 7 * 24 * 3600;
 constexpr absl::Duration kMinStallTimeout = absl::Milliseconds(100);
 constexpr absl::Duration kMaxStallTimeout = absl::Hours(24);
 
-// The words as written.
+// The values as written.
 struct Words {
   std::vector<std::string> listen;
   Word max_connections;

@@ -12,7 +12,7 @@
 namespace simvisor::server {
 namespace {
 
-// As long as the name of a domain may be.
+// The longest name of a domain.
 constexpr uint64_t kMaxNameBytes = 255;
 
 absl::StatusOr<FaultPoint> ParsePoint(absl::string_view field,
@@ -75,7 +75,7 @@ absl::Status ReadAction(absl::string_view field, const v1::FaultRule& rule,
                          "give error, delay_ms or crash");
 }
 
-// What an allocation, which is asked under locks, cannot do.
+// Refuses what an allocation, which happens under locks, cannot do.
 absl::Status CheckAllocation(absl::string_view field,
                              const v1::FaultRule& rule) {
   const std::string what = absl::StrCat(
@@ -115,7 +115,7 @@ absl::StatusOr<FaultRule> FromProto(absl::string_view field,
   out.skip = rule.skip();
   out.count = rule.count();
   if (rule.has_probability()) out.probability = rule.probability();
-  // So written that it refuses what is no number, too.
+  // Written so that it refuses NaN too.
   if (!(out.probability > 0 && out.probability <= 1)) {
     return ArgumentMalformed(
         absl::StrCat(field, ".probability"),
