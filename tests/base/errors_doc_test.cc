@@ -1,4 +1,4 @@
-// Holds docs/errors.md and the reasons of the library together.
+// Checks docs/errors.md against the reasons of the library.
 
 #include <algorithm>
 #include <fstream>

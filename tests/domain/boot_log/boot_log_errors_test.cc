@@ -44,7 +44,7 @@ TEST(E820BootLogTest, MessageHasTheLineAndTheWordThatOffends) {
   };
   EXPECT_THAT(parse("Xen: [mem 0x2fff-0x2000] usable\n"),
               IsMalformed("line 3: \"[mem 0x2fff-0x2000]\" ends below"));
-  // The word, wherever in its line it stands.
+  // The word, wherever it is in its line.
   EXPECT_THAT(parse(std::string(200, 'x') + " Xen: [mem 0x2000-0x2fff] usabel"),
               IsMalformed("line 3: \"usabel\" is an unknown type"));
   for (const char* type : {"type x", "type 4294967296", "persistent (type x)",
@@ -87,7 +87,7 @@ TEST(E820BootLogTest, LineWithoutAWholeRangeIsNamedInAllForms) {
           << line;
     }
   }
-  // The end of a line is lost, and the next one stands behind it.
+  // The end of a line is lost, and the next line follows on the same line.
   EXPECT_THAT(parse("(XEN)  0000000000100(XEN)  0000000000180000 - "
                     "0000000000190000 (usable)"),
               IsMalformed("line 3: \"0000000000100(XEN)\""));

@@ -178,7 +178,7 @@ TEST(CompactWordsTest, AddressSpaceThatIsRefusedIsAnError) {
                       testing::HasSubstr("address space")));
 }
 
-// The longest stretch from `first` on that is equal or counts up.
+// The longest run from `first` on whose cells are equal or count up.
 CompactWords::Run RunIn(const std::vector<uint64_t>& cells, uint64_t first,
                         uint64_t limit) {
   CompactWords::Run run = {first, 1, {cells[first], false}};
@@ -196,7 +196,7 @@ void CheckRuns(const CompactWords& words, const std::vector<uint64_t>& cells) {
   uint64_t seen = 0;
   words.ForEachRun(0, cells.size(), [&](const CompactWords::Run& run) {
     EXPECT_EQ(run.first, seen);
-    // A visitor may take less than it is shown.
+    // A visitor may consume less than it is shown.
     const uint64_t taken = run.count > 2 ? run.count - 1 : run.count;
     for (uint64_t i = 0; i < taken; ++i) {
       EXPECT_EQ(run.fill.At(i), cells[seen + i]) << "cell " << seen + i;
@@ -237,7 +237,7 @@ TEST(CompactWordsTest, RandomCallsAgreeWithAPlainArray) {
       if (random() % 3 == 0) count = (1 + random() % 9) * kLeaf;
       count = std::min<uint64_t>(count, cells.size() - begin);
       Fill fill = {random() % 3, random() % 2 == 0};
-      // What continues the cell before often joins up with it.
+      // Often continues the cell before, so that runs join.
       if (begin > 0 && random() % 2 == 0) fill.first = cells[begin - 1] + 1;
       if (random() % 10 == 0) fill.first = (random() % 16) * kTag - 3;
       if (random() % 4 == 0) {

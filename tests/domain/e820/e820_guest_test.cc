@@ -168,7 +168,7 @@ TEST(GuestE820Test, MemoryThatNoAddressReachesIsRefused) {
     EXPECT_THAT(GuestE820FromHost(host, GiBs(1), huge),
                 IsMalformed("end above"));
   }
-  // It would fit, but for what the firmware cuts off.
+  // It would fit if the firmware did not cut off a part.
   EXPECT_THAT(GuestE820FromHost(host, all, all), IsMalformed("end above"));
   EXPECT_THAT(GuestE820FromHost(host, PageCount(0), PageCount(0)),
               IsMalformed("is empty"));

@@ -16,7 +16,7 @@ TEST(ForeignRefsTest, MappingsAreCountedAndForgottenWithTheLast) {
   EXPECT_EQ(refs.refs().at(Mfn(7)).mappings, 2u);
   EXPECT_FALSE(refs.Drop(Mfn(7), kOwner));
   EXPECT_FALSE(refs.refs().empty());
-  // Its owner has it still, so it is not for the caller to free.
+  // Its owner still has it, so the caller must not free it.
   EXPECT_FALSE(refs.Drop(Mfn(7), kOwner));
   EXPECT_TRUE(refs.refs().empty());
 }

@@ -146,7 +146,7 @@ TEST(FramePoolTest, PopulateConsumesItsClaim) {
   EXPECT_EQ(claim->remaining(), PageCount(35));
   EXPECT_EQ(pool->counts().claimed, PageCount(35));
   EXPECT_EQ(pool->counts().owned, PageCount(25));
-  // Frames that come back do not make the claim grow.
+  // Returned frames do not make the claim grow.
   pool->Free({Frames(0, 25)});
   EXPECT_EQ(pool->counts().claimed, PageCount(35));
   *claim = FrameClaim();

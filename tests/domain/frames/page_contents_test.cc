@@ -13,7 +13,7 @@
 namespace simvisor {
 namespace {
 
-// Writes with a page in hand if that takes one.
+// Writes, with a spare page if the write takes one.
 void Write(PageContents& contents, Mfn mfn, uint64_t offset,
            const std::string& data) {
   static auto* const store = new PageStore();

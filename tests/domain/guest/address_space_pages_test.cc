@@ -43,7 +43,7 @@ TEST_F(AddressSpacePagesTest, ASlabPageHoldsTheTablesThatAreLeft) {
     EXPECT_EQ(Entry(all[0].pgd, 8 + i), (all[1].pmds[i].value() << 12) | 1);
   }
   EXPECT_EQ(Entry(all[0].pgd, 3), 0u) << "the kernel's pmd has no frame";
-  // The place of the second is the next to be filled.
+  // The second table's place is filled next.
   EXPECT_EQ(Create(1), 4u);
   EXPECT_EQ(All()[2].pgd_offset, 32u);
 }

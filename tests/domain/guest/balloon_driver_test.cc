@@ -86,7 +86,7 @@ TEST(BalloonDriverTest, WholeBatchesAreRoundsOfTheirOwn) {
   driver.EndRound(driver.NextRound(), PageCount(0));
   driver.EndRound(driver.NextRound(), PageCount(0));
   EXPECT_EQ(driver.policy().retry_count(), 3);
-  // All that there is: a round that is done, and only the next one fails.
+  // Takes all there is: this round is done, and only the next one fails.
   const BalloonDriver::Spare all = {.available = PageCount(600)};
   EXPECT_EQ(driver.EndRound(driver.NextRound(8), PageCount(600), all),
             BalloonState::kDone);
@@ -116,7 +116,7 @@ TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
   EXPECT_EQ(driver.credit(), 0);
 }
 
-// Of 500 pages with 1000 of room, the figures were below 0.
+// For 500 pages with 1000 of room, the figures were below 0.
 TEST(BalloonDriverTest, FiguresLessTheRoomAreReadAsWhatTheyStandFor) {
   const auto decode = [](uint64_t target, BalloonState state,
                          BalloonDriver& driver) {

@@ -119,7 +119,7 @@ class PageList {
   void Push(PfnExtent pfns) {
     for (uint64_t n = pfns.first.value(); n < pfns.end().value(); ++n) Add(n);
   }
-  // Each batch goes in from the page that the allocator gave last.
+  // Puts each batch in, starting with the page that the allocator gave last.
   void PushTaken(const std::vector<PfnExtent>& taken, uint64_t batch) {
     std::vector<uint64_t> pages;
     const auto end_batch = [&] {
@@ -240,7 +240,7 @@ class Calls {
     list_.Push(pfns);
     model_.Push(pfns);
   }
-  // Extents as an allocator gives them that goes from high pfns to low ones.
+  // Extents as an allocator gives them that works downwards from high pfns.
   void PushTaken() {
     std::vector<PfnExtent> taken;
     uint64_t end = Pick(pfns_) + 1;
@@ -254,7 +254,7 @@ class Calls {
     list_.PushTaken(taken, PageCount(batch_));
     model_.PushTaken(taken, batch_);
   }
-  // Low pfns come from the upper end, or stripe by stripe from the lowest.
+  // Low pfns come from the upper end, or batch by batch from the lowest.
   void PopSome() {
     const uint64_t most = 1 + Pick(Pick(2) == 0 ? 9 : 3 * batch_);
     const PfnExtent taken = list_.Pop(PageCount(most));
@@ -297,7 +297,7 @@ TEST_P(BalloonListCallsTest, RandomCallsAgreeWithAListOfPages) {
   }
 }
 
-// Both architectures' batches, and one that is mixed with all the rest.
+// Both architectures' batch sizes, and one that mixes with everything else.
 INSTANTIATE_TEST_SUITE_P(Batches, BalloonListCallsTest,
                          testing::Values(kAbiX86_64.balloon_batch(),
                                          kAbiX86_32Pae.balloon_batch(),

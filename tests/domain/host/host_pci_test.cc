@@ -1,4 +1,4 @@
-// A PCI device belongs to one domain at a time, whoever asks for it.
+// A PCI device belongs to one domain at a time, however it is requested.
 
 #include <memory>
 #include <string>
@@ -46,7 +46,7 @@ TEST_F(HostPciTest, SecondDomainIsRefusedAndToldWhoHasTheDevice) {
               "create of domain \"other\": PCI device 0000:02:00.1: domain 1 "
               "has it");
   ExpectInUse({"01:00.*"}, "PCI device 0000:01:00.*: domain 1 has it");
-  // Nothing is left of those that were refused: neither name nor device.
+  // The refused domains left nothing behind: neither name nor device.
   const auto other = MustCreate(
       *host_, SpecWith("other", {"03:00.0", "01:00.1", "0001:01:00.0"}));
   EXPECT_EQ(other->id(), DomainId(2));

@@ -1,4 +1,4 @@
-// Images that were made by hand, sound and broken ones.
+// Images made by hand, valid and broken ones.
 
 #include <cstdint>
 #include <filesystem>

@@ -1,5 +1,5 @@
-// Try-set and alloc-entry (A6): what each takes, in which order, and what a
-// failure at each step leaves.
+// Try-set and alloc-entry (p2m.md A6): what each takes, in which order, and
+// what remains after a failure at each step.
 
 #include <cstdint>
 #include <memory>
@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 constexpr uint64_t kBase = 0x10000;
 
-// A mid of RAM, then three of identity, with a tree.
+// A mid of RAM, then three mids of identity, with a tree.
 class P2mSetTest : public testing::TestWithParam<Arch> {
  protected:
   P2mSetTest() : abi_(AbiOf(GetParam())) {
@@ -123,7 +123,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
                 IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                         HasSubstr("no free page")));
     EXPECT_EQ(list_->Lookup(pfn), P2mWord::Identity(pfn));
-    // PTE pages stay all or none; the others as they were taken.
+    // PTE pages stay all or none; the others stay once taken.
     const uint64_t kept = have < abi_.pmds_per_mid ? 0 : have;
     EXPECT_EQ(structure() - before, kept);
     EXPECT_EQ(few.returned().value(), have - kept);

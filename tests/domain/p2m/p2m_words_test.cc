@@ -115,7 +115,7 @@ P2mWord Filled(const RangeFill& fill, Pfn first, PageCount i) {
   }
 }
 
-// Words as they are looked up, one by one and in runs, against a plain array.
+// Compares lookups, of single words and of runs, with a plain array.
 void ExpectReads(const P2mWords& words, const std::vector<P2mWord>& plain) {
   const P2mWords::Reader reader(words);
   for (uint64_t i = 0; i < plain.size(); ++i) {

@@ -30,7 +30,7 @@ class ServerStallTimerTest : public testing::Test {
           last_wait_ = wait;
         });
   }
-  // Lets so many seconds pass once the timer has seen what there is to watch.
+  // Lets this many seconds pass once the timer waits.
   void Pass(int seconds) {
     clock_.Advance(0);
     clock_.Advance(seconds);
@@ -120,7 +120,7 @@ TEST_F(ServerStallTimerTest, CallThatWaitsIsInterruptedAtOnce) {
   ASSERT_EQ(TakenOver(), 1u);
   EXPECT_EQ(LastWhy(), absl::CancelledError("dropped"));
   EXPECT_FALSE(watch->Done());
-  // Neither another one nor a stall counts after it.
+  // Neither another interruption nor a stall counts after it.
   watch->Interrupt(absl::AbortedError("again"));
   Pass(100);
   EXPECT_EQ(TakenOver(), 1u);

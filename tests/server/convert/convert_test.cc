@@ -1,4 +1,4 @@
-// Requests that are refused, and values that travel, in server/convert/.
+// Requests that server/convert/ refuses, and values that it converts.
 
 #include <limits>
 #include <string>

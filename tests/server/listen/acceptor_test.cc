@@ -74,7 +74,7 @@ class ServerAcceptorTest : public testing::Test {
     return fd;
   }
 
-  // As another peer than Connect().
+  // Connects as a different peer than Connect().
   UniqueFd ConnectByTcp() {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in name = {};
@@ -114,8 +114,7 @@ class ServerAcceptorTest : public testing::Test {
                                 absl::Milliseconds(timeout_ms));
   }
 
-  // Reads what has come to the connection served as `index`, as gRPC would at
-  // once.
+  // Reads what has arrived on the connection served as `index`, as gRPC would.
   void ReadServed(size_t index) {
     absl::MutexLock lock(&mu_);
     std::array<char, 64> bytes;
@@ -180,7 +179,7 @@ TEST_F(ServerAcceptorTest, SilentConnectionIsClosedInTime) {
 }
 
 TEST_F(ServerAcceptorTest, AtItsShareAPeerLosesItsOldestSilentOne) {
-  Start({.max_connections = 4});  // of which one peer may have three
+  Start({.max_connections = 4});  // one peer may have three
   const UniqueFd first = Connect();
   const UniqueFd second = Connect();
   const UniqueFd third = Connect();
@@ -245,7 +244,7 @@ TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
   const UniqueFd waiting = ConnectAndSpeak();
   const absl::Time deadline = absl::Now() + absl::Milliseconds(kLongMs);
   while (!IsCut(quiet, 20)) {
-    Send(speaking, "more");  // as answers to pings come
+    Send(speaking, "more");  // like an answer to a ping
     ReadServed(0);
     ASSERT_LT(absl::Now(), deadline);
   }
@@ -255,7 +254,7 @@ TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
 }
 
 TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
-  // Of which one peer may have six, so that two fill them.
+  // One peer may have six, so two peers fill all eight.
   Start({.max_connections = 8, .idle_timeout = absl::Milliseconds(400)});
   const UniqueFd speaking = ConnectAndSpeak();
   ASSERT_TRUE(AwaitServed(1));
@@ -280,7 +279,7 @@ TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
     GTEST_SKIP() << "the sanitizer needs descriptors itself";
   }
   Start({});
-  // So that the acceptor's thread is at work.
+  // Makes sure that the acceptor's thread is running.
   const UniqueFd first = ConnectAndSpeak();
   ASSERT_TRUE(AwaitServed(1));
   const UniqueFd client = Connect();
@@ -288,7 +287,7 @@ TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
   const UniqueFd next(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const UniqueFd spare(dup(client.get()));
-  // From here on no descriptor is free.
+  // From here on there are no free descriptors.
   std::vector<std::unique_ptr<UniqueFd>> fill;
   const rlimit none = {.rlim_cur = static_cast<rlim_t>(spare.get()) + 1,
                        .rlim_max = limit.rlim_max};

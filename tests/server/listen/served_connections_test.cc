@@ -95,7 +95,7 @@ TEST(ServerServedConnectionsTest, QuietOneOfThePeerWithMostIsShutDownFirst) {
   EXPECT_TRUE(IsShutDown(c));
   EXPECT_FALSE(IsShutDown(a));
   EXPECT_FALSE(IsShutDown(b));
-  // Not the same one again while its owner has not closed it.
+  // Not the same one again while its owner keeps it open.
   EXPECT_TRUE(served.ShutDownQuiet(At(10), "two"));
   EXPECT_TRUE(IsShutDown(b));
   EXPECT_FALSE(served.ShutDownQuiet(At(10), "two"));

@@ -218,7 +218,7 @@ TEST_F(ServerSocketFileTest, LockedFolderIsNotWaitedForWithoutEnd) {
 TEST_F(ServerSocketFileTest, OfManyAtOnceOneListensAtAnyTime) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 100;
-  // None of those who look whether a process listens is accepted.
+  // No probe connection is ever accepted.
   constexpr int kBacklog = kThreads * kRounds;
   std::atomic<int> holders = 0;
   std::atomic<int> held = 0;

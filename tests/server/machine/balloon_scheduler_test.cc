@@ -109,7 +109,7 @@ TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
   EXPECT_EQ(PagesOf(*b), kPages + 100);
 }
 
-// Keeps what it is given for the test to run.
+// Keeps jobs for the test to run.
 class HeldJobs {
  public:
   void Add(std::function<void()> job) {
@@ -117,7 +117,7 @@ class HeldJobs {
     jobs_.push_back(std::move(job));
     most_ = std::max(most_, jobs_.size());
   }
-  // Waits for one; those that come too early have a moment to do so.
+  // Waits for a job; gives jobs that come too early a moment to show up.
   std::function<void()> Take() {
     {
       absl::MutexLock lock(&mu_);
@@ -209,7 +209,7 @@ TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   EXPECT_EQ(RetriesOf(*domain_), 2u);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   scheduler_->Watch(domain_, domain_->balloon_timer());
-  EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has run out meanwhile
+  EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has ended meanwhile
   Unfill();
   clock_.Advance(4);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);

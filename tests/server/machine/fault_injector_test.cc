@@ -25,7 +25,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Does not wait, and keeps how long each wait would have been.
+// Does not wait, but records how long each wait would have been.
 class NoWaitClock final : public Clock {
  public:
   Time Now() const override { return Time() + std::chrono::hours(1); }

@@ -1,4 +1,4 @@
-// When the memory of guests that have gone goes back to the system.
+// When the memory of destroyed guests goes back to the system.
 
 #include "server/machine/heap_trim.h"
 
@@ -12,8 +12,8 @@
 namespace simvisor::server {
 namespace {
 
-// Destroys guests of which `have` are there until `left` are; returns after
-// which of them there was a trim.
+// Destroys guests, from `have` down to `left`; returns the numbers of guests at
+// which the heap was trimmed.
 std::vector<uint32_t> TrimsFrom(uint32_t have, uint32_t left,
                                 HeapTrimRule& rule) {
   std::vector<uint32_t> trims;
@@ -58,7 +58,7 @@ TEST(ServerHeapTrimTest, OneThatHeldMuchCostsATrim) {
   EXPECT_FALSE(rule.OnGone(5, use(60, 0)));
   EXPECT_TRUE(rule.OnGone(4, use(100, 30)));
   EXPECT_FALSE(rule.OnGone(3, use(30, 0)));
-  // Those that hold little, one by one.
+  // Guests that hold little, one by one.
   EXPECT_FALSE(rule.OnGone(2, use(90, 60)));
   EXPECT_FALSE(rule.OnGone(1, use(60, 46)));
   EXPECT_TRUE(rule.OnGone(0, use(46, 10)));

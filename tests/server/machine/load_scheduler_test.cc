@@ -33,7 +33,7 @@ class ServerLoadSchedulerTest : public testing::Test {
   static uint64_t WritesOf(const Domain& domain) {
     return domain.FindLoad()->writes;
   }
-  // Ticks that go by one by one.
+  // Lets ticks pass one by one.
   void Tick(int ticks) {
     for (int i = 0; i < ticks; ++i) clock_.AdvanceBy(milliseconds(10));
   }
@@ -65,7 +65,7 @@ TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForADomainAtWork) {
   EXPECT_EQ(WritesOf(*other), 50u);
   domain_->UnlockAfterAudit();
   EXPECT_EQ(WritesOf(*domain_), 0u);
-  // What it was kept from, it does now.
+  // It now does the writes that it could not do before.
   Tick(1);
   EXPECT_EQ(WritesOf(*domain_), 60u);
   EXPECT_EQ(WritesOf(*other), 60u);

@@ -41,7 +41,7 @@ class ServerMachineTest : public testing::Test {
     EXPECT_THAT(domain, IsOk());
     return *std::move(domain);
   }
-  // Sets a target that takes frames which are not there yet, and then are.
+  // Sets a target for which there are not enough frames yet, then frees them.
   absl::Status AskForMore(const std::shared_ptr<Domain>& domain,
                           absl::Status result) {
     const auto filler = MustCreate(

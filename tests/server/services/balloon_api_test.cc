@@ -1,4 +1,4 @@
-// Balloon drivers as clients see them, and their work by time.
+// Balloon drivers as clients see them, and their timers.
 
 #include <cstdint>
 #include <string>
@@ -168,7 +168,7 @@ TEST_F(ServerBalloonApiTest, SpecSaysHowManyRoundsMayFail) {
   EXPECT_EQ(driver.max_retry_count(), 2u);
 }
 
-// A daemon that takes rules for faults.
+// A daemon that accepts fault rules.
 class ServerBalloonAnswerTest : public ServerTest {
  protected:
   ServerBalloonAnswerTest()

@@ -1,4 +1,4 @@
-// 32-bit PAE domains through the API, on a machine that is larger than they can
+// 32-bit PAE domains through the API, on a machine with frames beyond their
 // reach.
 
 #include <cstdint>

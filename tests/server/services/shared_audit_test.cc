@@ -1,4 +1,4 @@
-// Callers of audits: who shares a run with whom, and who may leave.
+// Callers of audits: which of them share a run, and when they may leave.
 
 #include "server/host/shared_audit.h"
 
@@ -20,7 +20,7 @@
 namespace simvisor::server {
 namespace {
 
-// Runs that the test lets go on one by one.
+// Each run waits until the test lets it end.
 class ServerSharedAuditTest : public testing::Test {
  protected:
   absl::Status Run(StopCheck stop, AuditReport& report) {
@@ -98,7 +98,7 @@ TEST_F(ServerSharedAuditTest, AllWhoComeDuringARunShareTheNextOne) {
   LetEnd(2);
   done.Wait();
   EXPECT_EQ(first, 1);
-  // Never the one that had begun before they asked.
+  // Never the run that had begun before they asked.
   for (const std::atomic<int>& answer : later) EXPECT_EQ(answer, 2);
   EXPECT_EQ(begun(), 2);
 }

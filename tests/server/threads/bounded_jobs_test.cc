@@ -29,7 +29,7 @@ TEST(ServerBoundedJobsTest, JobsThatLastLeaveThreadsToOthers) {
   absl::Notification other;
   pool->Submit([&] { other.Notify(); });
   other.WaitForNotification();
-  // Those that found no room get it when it is there.
+  // Jobs that found no room run once there is room.
   go.Notify();
   done.Wait();
   pool.reset();

@@ -1,4 +1,4 @@
-// Calls that wait for a busy domain, and the way of a body there.
+// Calls that wait for a busy domain, and how a body gets into its lane.
 
 #include "server/threads/domain_lanes.h"
 
@@ -105,7 +105,7 @@ TEST_F(ServerDomainLanesTest, OneTooManyIsRefused) {
   const absl::Status status = lanes_->Submit(a_.get(), last);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(status), "CALLS_EXHAUSTED");
-  // Another domain's lane has room of its own.
+  // Another domain's lane has its own room.
   EXPECT_TRUE(lanes_->Submit(b_.get(), last).ok());
   go.Notify();
   lanes_.reset();
@@ -127,14 +127,14 @@ TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
     EXPECT_TRUE(lanes_->Submit(a_.get(), job).ok());
   }
   lanes_->SubmitAlways(a_.get(), Job([&order] { order.push_back(100); }));
-  // Those take no place of calls.
+  // These do not take places of calls.
   std::atomic<int> done = 0;
   for (int i = 0; i < 100; ++i) {
     lanes_->SubmitAlways(b_.get(), Job([&done] { ++done; }));
   }
   CallJob call = Job([&done] { ++done; });
   EXPECT_TRUE(lanes_->Submit(b_.get(), call).ok());
-  // An empty one, too.
+  // An empty lane too.
   absl::BlockingCounter b_done(1);
   lanes_->SubmitAlways(b_.get(), Job([&b_done] { b_done.DecrementCount(); }));
   b_done.Wait();

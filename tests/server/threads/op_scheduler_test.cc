@@ -126,7 +126,7 @@ TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
   EXPECT_TRUE(next);
   EXPECT_EQ(next.wait_for, 'a');
   EXPECT_EQ(turns_, (Turns{{"b1"}}));
-  // Where the job may wait, a is done though it is busy still.
+  // Where the job may wait, `a` runs although it is still busy.
   next = scheduler_->Run(next.wait_for);
   EXPECT_EQ(turns_, (Turns{{"b1"}, {"a1", "a2"}}));
   EXPECT_EQ(next.wait_for, 'c');
@@ -162,7 +162,7 @@ TEST(ServerOpSchedulerLifetimeTest, NothingGoesUnderTheLock) {
   using SharedScheduler = OpScheduler<char, std::shared_ptr<void>>;
   std::unique_ptr<SharedScheduler> scheduler;
   int gone = 0;
-  // Would wait for the lock for good.
+  // Would wait forever if the lock were held.
   const auto make = [&] {
     return std::shared_ptr<void>(nullptr, [&](void*) {
       ++gone;
@@ -188,7 +188,7 @@ TEST_F(ServerOpSchedulerTest, NoMoreJobsThanAllowed) {
   EXPECT_EQ(Add({"d1"}), 0u);
   EXPECT_FALSE(scheduler_->Run());
   EXPECT_EQ(turns_.size(), 4u);
-  // One of the two is still to come.
+  // One of the two jobs has yet to start.
   EXPECT_EQ(Add({"a2"}), 0u);
   EXPECT_FALSE(scheduler_->Run());
   EXPECT_EQ(turns_.size(), 5u);
@@ -198,12 +198,14 @@ TEST_F(ServerOpSchedulerTest, LaneThatAJobIsAtHoldsUpNoOther) {
   Make({});
   ASSERT_EQ(Add({"a1"}), 1u);
   during_turn_ = [this] {
-    // While a1 lasts, its lane is not given away, and the others are done.
+    // While a1 runs, its lane is not given to another job, and the other lanes
+    // run.
     EXPECT_EQ(Add({"a2", "b1", "c1"}), 2u);
     EXPECT_FALSE(scheduler_->Run());
     EXPECT_FALSE(scheduler_->Run());
     EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"c1"}}));
-    // What is added to it wants no job: the one that is at it comes back.
+    // What is added to this lane needs no new job: the one that holds it comes
+    // back to it.
     EXPECT_EQ(Add({"a3"}), 0u);
   };
   EXPECT_FALSE(scheduler_->Run());
@@ -217,7 +219,7 @@ TEST_F(ServerOpSchedulerTest, SlowLanesTakeUpNoMoreThanTheirJobs) {
   during_turn_ = [this] {
     EXPECT_EQ(Add({"b1"}), 1u);
     during_turn_ = [this] {
-      // Both jobs are held up now.
+      // Both jobs are blocked now.
       EXPECT_EQ(Add({"c1"}), 0u);
     };
     EXPECT_FALSE(scheduler_->Run());
@@ -229,7 +231,7 @@ TEST_F(ServerOpSchedulerTest, SlowLanesTakeUpNoMoreThanTheirJobs) {
 TEST(ServerOpSchedulerThreadsTest, EachKeyIsInOneHandAndInOrder) {
   constexpr int kKeys = 7;
   constexpr int kOps = 20000;
-  std::vector<int> next(kKeys, 0);  // unguarded on purpose: one hand at a time
+  std::vector<int> next(kKeys, 0);  // unguarded on purpose: one job at a time
   std::vector<std::atomic<bool>> busy(kKeys);
   std::atomic<int> faults = 0;
   struct Op {

@@ -26,7 +26,7 @@ TEST(ServerWorkerPoolTest, JobsRunInOrderOnOneThread) {
 
 TEST(ServerWorkerPoolTest, ThreadsWorkAtTheSameTime) {
   WorkerPool pool(4);
-  // Nobody passes before all four have arrived.
+  // No thread passes until all four have arrived.
   auto* const barrier = new absl::Barrier(4);
   absl::BlockingCounter done(4);
   for (int i = 0; i < 4; ++i) {
