@@ -51,7 +51,7 @@ class Side:
         self.daemon.close()
 
     def forget_peak(self):
-        """The peak begins anew at what is resident now, which is returned."""
+        """Resets the peak to what is resident now, and returns that."""
         with open(f"/proc/{self.pid}/clear_refs", "w",
                   encoding="ascii") as clear:
             clear.write("5")

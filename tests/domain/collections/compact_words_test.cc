@@ -50,7 +50,7 @@ TEST(CompactWordsTest, WholeBlocksAndLeavesTakeNoStorage) {
   EXPECT_EQ(words.Get(kBlock + 2 * kLeaf), 0);
 }
 
-TEST(CompactWordsTest, OneOddCellStoresItsLeafAlone) {
+TEST(CompactWordsTest, OneOddCellStoresOnlyItsLeaf) {
   CompactWords words = MakeWords(kBlock);
   words.SetRange(0, kBlock, {100, true});
   words.Set(20, 5);
@@ -134,7 +134,7 @@ TEST(CompactWordsTest, CellsThatMakeARunTakeNoStorage) {
   for (uint64_t i = 0; i < kBlock; ++i) EXPECT_EQ(words.Get(i), cells[i]);
 }
 
-TEST(CompactWordsTest, DiscardedBlockCanBeUsedAnew) {
+TEST(CompactWordsTest, DiscardedBlockCanBeUsedAgain) {
   // Blocks of whole pages, so that there is something to discard.
   auto words = CompactWords::Create(uint64_t{1} << 19, 9, 18);
   ASSERT_THAT(words, IsOk());

@@ -121,7 +121,7 @@ TEST(FramePoolTest, ListRunsIsCutAtTheExtentAskedFor) {
                                          kAlice, Pfn(1010)}));
 }
 
-TEST(FramePoolTest, ClaimLeavesTheFramesFreeButNobodyElses) {
+TEST(FramePoolTest, ClaimedFramesStayFreeButOthersCannotTakeThem) {
   const auto pool = MakePool({Frames(0, 100)});
   auto claim = pool->Claim(PageCount(60));
   ASSERT_THAT(claim, IsOk());
@@ -212,7 +212,7 @@ std::unique_ptr<FramePool> MakeLowPool(Placement placement) {
   return MakePool({Frames(0, 100)}, 0, placement, 1, Mfn(40));
 }
 
-TEST(FramePoolTest, LowClaimIsMetFromLowFramesAlone) {
+TEST(FramePoolTest, LowClaimIsMetOnlyFromLowFrames) {
   for (const Placement placement : {Placement::kLowest, Placement::kScatter}) {
     const auto pool = MakeLowPool(placement);
     auto claim = pool->Claim(PageCount(40), FrameReach::kLow);

@@ -78,7 +78,7 @@ TEST(PageContentsTest, ZerosOverAWholeFrameForgetIt) {
   EXPECT_EQ(ReadAll(contents, Mfn(7)), std::string(kPageSize, '\0'));
 }
 
-TEST(PageContentsTest, DropForgetsTheExtentAlone) {
+TEST(PageContentsTest, DropForgetsOnlyTheExtent) {
   PageContents contents(std::make_shared<PageStore>());
   for (uint64_t mfn : {9, 10, 11, 19, 20}) Write(contents, Mfn(mfn), 0, "x");
   contents.Drop({Mfn(10), PageCount(10)});

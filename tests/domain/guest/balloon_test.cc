@@ -92,7 +92,7 @@ TEST(BalloonTest, OnlyWhatWasInTheListIsLentAndComesBack) {
   EXPECT_EQ(balloon.size(), PageCount(91));
 }
 
-TEST(BalloonTest, EmptyBalloonGivesUpTheTargetButForWhatIsLent) {
+TEST(BalloonTest, EmptyBalloonGivesUpTheTargetExceptForWhatIsLent) {
   Balloon balloon(kAbiX86_64, 4);
   balloon.list().Push({Pfn(1000), PageCount(60)});
   balloon.Start(kCurrent);

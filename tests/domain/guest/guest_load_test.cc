@@ -122,7 +122,7 @@ TEST(GuestLoadTest, PagesAreNumberedByAscendingPfn) {
   EXPECT_THAT(load.PagesFrom(5, 9), ElementsAre());
 }
 
-TEST(GuestLoadTest, TouchesItsOwnPagesAlone) {
+TEST(GuestLoadTest, TouchesOnlyItsOwnPages) {
   const GuestLoad load = MakeLoad();
   EXPECT_FALSE(load.Intersects(Pfns(0, 300)));
   EXPECT_TRUE(load.Intersects(Pfns(0, 301)));

@@ -175,7 +175,7 @@ void HostModel::CheckContents() {
     if (IsKernelFrame(mfn)) continue;
     EXPECT_TRUE(std::equal(page.begin(), page.end(), expected.begin())) << mfn;
   }
-  // A frame that was written and freed reads as zeros, whoever has it now.
+  // A frame that was written and freed reads as zeros, whatever its owner.
   for (const uint64_t mfn : freed_contents_) {
     auto owner = owners_.find(mfn);
     if (owner == owners_.end() || contents_.contains(mfn)) continue;

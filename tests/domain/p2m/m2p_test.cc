@@ -53,7 +53,7 @@ TEST_P(M2pTest, FrameThatTheListHasAsIdentityAnswersItselfButIsNotLocal) {
   Expect(0x99, Pfn(7), none_, none_);
 }
 
-TEST_P(M2pTest, FrameNumberThatIsNoneHasNoAnswer) {
+TEST_P(M2pTest, InvalidFrameNumberHasNoAnswer) {
   Expect(~uint64_t{0}, none_, none_, none_);
 }
 

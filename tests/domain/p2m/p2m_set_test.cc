@@ -38,7 +38,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
   TestList list_;
 };
 
-TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
+TEST_P(P2mSetTest, TrySetStoresOnlyInPrivateLeaves) {
   EXPECT_TRUE(list_->TrySet(Pfn(7), P2mWord::Ram(Mfn(0x99))));
   EXPECT_EQ(list_->Lookup(Pfn(7)), P2mWord::Ram(Mfn(0x99)));
   const uint64_t before = structure();

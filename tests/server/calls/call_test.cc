@@ -305,7 +305,7 @@ TEST_F(ServerCallTest, CancelEndsAnEndlessStream) {
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
-TEST_F(ServerCallTest, DeadlineEndsAStreamThatNobodyReads) {
+TEST_F(ServerCallTest, DeadlineEndsAnUnreadStream) {
   service_.step = Endless;
   grpc::ClientContext context;
   context.set_deadline(system_clock::now() + milliseconds(100));

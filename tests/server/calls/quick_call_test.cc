@@ -252,7 +252,7 @@ TEST_F(ServerBusyDomainTest, CallsThatWaitForADomainDoNotStallHealthChecks) {
   SetTarget().join();
 }
 
-TEST_F(ServerBusyDomainTest, NobodyWaitsToLearnThatADomainIsBusy) {
+TEST_F(ServerBusyDomainTest, CallsLearnThatADomainIsBusyWithoutWaiting) {
   EXPECT_EQ(domain_->PagesAtOnce(), PageCount(256 * kPagesPerMiB));
   domain_->LockForAudit();
   std::thread([domain = domain_] {

@@ -179,7 +179,7 @@ TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
 }
 
-TEST_F(ServerBalloonSchedulerTest, NewTargetWindsTheTimerUpAnew) {
+TEST_F(ServerBalloonSchedulerTest, NewTargetStartsTheTimerAgain) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);

@@ -122,7 +122,7 @@ TEST(ServerFaultInjectorTest, ErrorNamesPointRuleAndDomain) {
                             HasSubstr("\"web\""))));
 }
 
-TEST(ServerFaultInjectorTest, RuleWithADomainMatchesItsNameAlone) {
+TEST(ServerFaultInjectorTest, RuleWithADomainMatchesOnlyItsName) {
   FaultInjector injector(true);
   ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kSavePiece, "web")), IsOk());
   EXPECT_THAT(injector.Reach(FaultPoint::kSavePiece, "web2"), IsOk());

@@ -135,7 +135,7 @@ TEST_F(ServerSharedAuditTest, OneWhoLeavesTakesNothingFromTheOthers) {
   EXPECT_EQ(answers[4], 2);
 }
 
-TEST_F(ServerSharedAuditTest, ARunThatNobodyWaitsForStops) {
+TEST_F(ServerSharedAuditTest, ARunWithoutCallersStops) {
   std::atomic<int> left = 0;
   std::atomic<int> next = 0;
   absl::BlockingCounter done(1);

@@ -49,7 +49,7 @@ TEST_F(ServerDomainLanesTest, OneCallAtATimeEntersADomain) {
   EXPECT_TRUE(lanes_->Enter(a_.get()));
 }
 
-TEST_F(ServerDomainLanesTest, NobodyEntersADomainWhoseLockIsTaken) {
+TEST_F(ServerDomainLanesTest, NoCallEntersADomainWhoseLockIsTaken) {
   a_->LockForAudit();
   EXPECT_FALSE(lanes_->Enter(a_.get()));
   EXPECT_TRUE(lanes_->Enter(b_.get()));

@@ -134,7 +134,7 @@ TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
   EXPECT_EQ(turns_.back(), std::vector<std::string>{"c1"});
 }
 
-TEST_F(ServerOpSchedulerTest, JobThatWaitsIsNoneForOtherLanes) {
+TEST_F(ServerOpSchedulerTest, JobThatWaitsDoesNotServeOtherLanes) {
   Make({.jobs = 2});
   busy_ = "a";
   EXPECT_EQ(Add({"a1"}), 1u);
