@@ -78,22 +78,22 @@ absl::Status ReadAction(absl::string_view field, const v1::FaultRule& rule,
 // Refuses what an allocation, which happens under locks, cannot do.
 absl::Status CheckAllocation(absl::string_view field,
                              const v1::FaultRule& rule) {
-  const std::string what = absl::StrCat(
-      rule.point(), " is a point of allocation, which is of no domain and ");
+  const std::string what =
+      absl::StrCat(rule.point(), " is an allocation point, where a rule ");
   if (!rule.domain().empty()) {
     return ArgumentMalformed(
         absl::StrCat(field, ".domain"),
-        absl::StrCat(what, "matches none; leave it empty"));
+        absl::StrCat(what, "cannot name a domain; leave it empty"));
   }
   if (rule.has_delay_ms()) {
     return ArgumentMalformed(
         absl::StrCat(field, ".delay_ms"),
-        absl::StrCat(what, "cannot wait; give error or crash"));
+        absl::StrCat(what, "cannot delay; give error or crash"));
   }
   if (!rule.error().code().empty()) {
     return ArgumentMalformed(
         absl::StrCat(field, ".error.code"),
-        absl::StrCat(what, "fails as if nothing were left; leave it empty"));
+        absl::StrCat(what, "cannot choose the code; leave it empty"));
   }
   return absl::OkStatus();
 }

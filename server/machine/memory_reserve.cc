@@ -92,7 +92,7 @@ absl::Status DaemonMemoryExhausted() {
   // A copy shares what it holds.
   static const absl::Status* const kStatus = new absl::Status(MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kDaemonMemoryExhausted,
-      "the daemon's system gives it no more memory; destroy domains, or give "
+      "the system has no more memory for the daemon; destroy domains, or give "
       "the daemon more"));
   return *kStatus;
 }

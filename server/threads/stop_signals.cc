@@ -86,7 +86,7 @@ void DrainWatch::Run() {
     if (signal_number > 0) Take(signal_number);
     if (Now() >= deadline_) break;
   }
-  spdlog::critical("the drain does not end: ending without it");
+  spdlog::critical("the drain takes too long: ending without it");
   std::_Exit(kOverdueExitCode);
 }
 
