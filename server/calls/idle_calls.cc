@@ -32,10 +32,11 @@ bool IdleCalls::CancelOldest() {
   waiting_.pop_front();
   // Under the lock, since the call may end as soon as it can remove its entry.
   // gRPC never notifies a call on the thread that cancels it.
-  CancelCall(oldest->context_,
-             MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
-                       "the stream has been idle for long, and another call "
-                       "needed its place; call again"));
+  CancelCall(
+      oldest->context_,
+      MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
+                "the stream has been idle for too long, and another call "
+                "needed its place; call again"));
   return true;
 }
 

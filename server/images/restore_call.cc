@@ -25,9 +25,10 @@ ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
   return [](const std::optional<std::string>& config)
              -> absl::StatusOr<DomainSpec> {
     if (config.has_value()) return ParseXlConfig(*config);
-    return ArgumentMissing("options.spec",
-                           "the image is of a layer that names no domain; give "
-                           "it a name");
+    return ArgumentMissing(
+        "options.spec",
+        "an image of this layer does not name a domain; give "
+        "it a name");
   };
 }
 

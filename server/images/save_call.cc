@@ -53,7 +53,7 @@ absl::Status SaveCall::Broken() const {
   if (!limits.ok()) return limits;
   return ArgumentMissing("stored",
                          "the image may be lost, so the guest has resumed; "
-                         "say when it is stored");
+                         "send stored when the image is stored");
 }
 
 void SaveCall::Begin() {
