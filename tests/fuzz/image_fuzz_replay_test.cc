@@ -43,7 +43,7 @@ TEST(ImageFuzzReplayTest, CorpusBreaksNothing) {
   }
 }
 
-TEST(ImageComparisonTest, GuestIsToldFromOneWithAnotherByteOrAnotherBalloon) {
+TEST(ImageComparisonTest, ADifferentByteOrBalloonIsFound) {
   const auto host = MakeHost(20000);
   const auto to = MakeHost(20000);
   const auto guest = MustCreate(*host, MakeSpec("compared", 3000));
@@ -65,7 +65,7 @@ TEST(ImageComparisonTest, GuestIsToldFromOneWithAnotherByteOrAnotherBalloon) {
             "other words are RAM");
 }
 
-TEST(ImageComparisonTest, ForeignGuestIsToldFromOneWithAnotherByteOrEntry) {
+TEST(ImageComparisonTest, ADifferentByteOrEntryOfAForeignGuestIsFound) {
   const std::string image =
       ReadBytes("tests/testdata/streams/valid-pv64.libxc");
   const auto host = MakeHost(20000);

@@ -152,7 +152,7 @@ class NotesFieldsTest : public testing::TestWithParam<size_t> {
   const std::unique_ptr<Host> host_ = MakeFuzzHost();
 };
 
-TEST_P(NotesFieldsTest, EveryFieldIsNamedAndSoundNotesAreTaken) {
+TEST_P(NotesFieldsTest, EveryFieldIsNamedAndValidNotesAreAccepted) {
   const FieldNames fields(guest_.numbers, guest_.spec);
   ASSERT_EQ(fields.names().size(), guest_.numbers.size());
   EXPECT_THAT(Awaken(guest_, *host_, guest_.numbers), IsOk());
@@ -178,7 +178,7 @@ TEST_P(NotesFieldsTest, LargestNumberInAnyFieldIsRefusedByItsName) {
 }
 
 // For each field, some value near the right one, or 0, is refused.
-TEST_P(NotesFieldsTest, EveryFieldIsHeldAgainstTheOthers) {
+TEST_P(NotesFieldsTest, EveryFieldIsCheckedAgainstTheOthers) {
   // Counts and figures that cannot be checked against other fields.
   const std::set<std::string> alone = {
       "config.e820_host", "config.balloon_max_retry",
@@ -217,7 +217,7 @@ TEST_P(NotesFieldsTest, NotesThatEndAfterAnyFieldAreRefused) {
   }
 }
 
-TEST_P(NotesFieldsTest, WhatTheImageSaysBesideTheNotesMustAgree) {
+TEST_P(NotesFieldsTest, TheRestOfTheImageMustAgreeWithTheNotes) {
   const auto with = [&](auto change) {
     const auto incoming = SendGuest(guest_, *host_);
     GuestNotes notes = {.bytes = guest_.record.notes,

@@ -133,7 +133,7 @@ TEST(P2mConformanceTest, AKeyOrNameThatIsNotKnownFails) {
   EXPECT_TRUE(FailsOver("[]", "arch \"x86_32\"", "x86_32"));
 }
 
-TEST(P2mConformanceTest, AWakeUpBeforeAnyRoundAnswersDone) {
+TEST(P2mConformanceTest, WakeUpBeforeAnyRoundIsDone) {
   ReplaySteps(R"([
     {"op": "balloon", "current": 900, "low": 5},
     {"op": "wake", "expect": {"state": "DONE", "current": 900, "target": 900,

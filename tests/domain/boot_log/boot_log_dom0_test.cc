@@ -117,7 +117,7 @@ TEST(E820BootLogTest, TwoBootsOfAKernelAreTwoMapsWithAndWithoutHeadings) {
   }
 }
 
-TEST(E820BootLogTest, MapThatALogHasTwiceIsOfNoTwoBoots) {
+TEST(E820BootLogTest, RepeatedMapIsNotASecondBoot) {
   // As when kern.log follows dmesg.
   const std::string map =
       "Xen: [mem 0x0-0x9dfff] usable\n"
@@ -194,14 +194,14 @@ TEST(E820BootLogTest, MapOfDom0sKernelIsUsedWithANoteOnItsRam) {
   EXPECT_THAT(log.notes, ElementsAre(HasSubstr("also has a map")));
 }
 
-TEST(E820BootLogTest, MapThatOnlyTheKernelChangedIsBetterThanNone) {
+TEST(E820BootLogTest, MapThatTheKernelChangedIsUsedIfThereIsNoOther) {
   const BootLog log = Read("user: [mem 0x0-0xfffff] usable\n");
   EXPECT_EQ(log.source, MapSource::kChanged);
   EXPECT_THAT(log.map.entries(), ElementsAre(Ram(0, 0x100000)));
   EXPECT_THAT(log.notes, ElementsAre(HasSubstr("the kernel has changed")));
 }
 
-TEST(E820BootLogTest, WordsOnRamThatIsLeftOutAreNoted) {
+TEST(E820BootLogTest, StatementsAboutOmittedRamAreNoted) {
   const std::string map = "BIOS-e820: [mem 0x0-0x3fffffff] usable\n";
   EXPECT_THAT(Read(map + "WARNING: BIOS bug: CPU MTRRs don't cover all of "
                          "memory, losing 447MB of RAM.\n")

@@ -100,7 +100,7 @@ TEST(E820BootLogTest, LineWithoutAWholeRangeIsNamedInAllForms) {
   }
 }
 
-TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreOfNoMap) {
+TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreIgnored) {
   EXPECT_THAT(
       Entries("Xen: setup ISA identity maps\n"
               "[0.0] Xen: adding 4 pages\n"
@@ -114,7 +114,7 @@ TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreOfNoMap) {
       ElementsAre(Ram(0, 0x100000)));
 }
 
-TEST(E820BootLogTest, MappingsThatAnOldKernelPrintsAreOfNoMap) {
+TEST(E820BootLogTest, MappingsThatAnOldKernelPrintsAreIgnored) {
   for (const char* line : {"[    0.000000]  0000000000 - 00cac00000 page 4k",
                            " 0000000000 - 0040000000 page 2M",
                            "0100000000 - 042e000000 page 4k"}) {

@@ -60,7 +60,7 @@ TEST(CompactWordsTest, OneOddCellStoresOnlyItsLeaf) {
   }
 }
 
-TEST(CompactWordsTest, SettingWhatIsThereStoresNothing) {
+TEST(CompactWordsTest, SettingTheSameValueStoresNothing) {
   CompactWords words = MakeWords(kBlock);
   words.SetRange(0, kBlock, {100, true});
   words.Set(20, 120);
@@ -68,7 +68,7 @@ TEST(CompactWordsTest, SettingWhatIsThereStoresNothing) {
   EXPECT_EQ(words.stored_leaves(), 0);
 }
 
-TEST(CompactWordsTest, LeafThatBecomesUniformInPartsIsFolded) {
+TEST(CompactWordsTest, LeafThatBecomesUniformBitByBitIsFolded) {
   CompactWords words = MakeWords(kBlock);
   words.SetRange(kLeaf, kLeaf / 2, {40, true});
   EXPECT_EQ(words.stored_leaves(), 1);
@@ -148,7 +148,7 @@ TEST(CompactWordsTest, DiscardedBlockCanBeUsedAgain) {
   EXPECT_EQ(words->Get(700), 4);
 }
 
-TEST(CompactWordsTest, CellsOfManyBlocksKnowNothingOfEachOther) {
+TEST(CompactWordsTest, CellsOfManyBlocksAreIndependent) {
   constexpr uint64_t kSize = uint64_t{1} << 30;
   auto words = CompactWords::Create(kSize, 9, 18);
   ASSERT_THAT(words, IsOk());
@@ -271,7 +271,7 @@ TEST(CompactWordsTest, RandomCallsAgreeWithAPlainArray) {
 // A cell is (version << 20) + index, so that a whole range of one version
 // counts up, and the versions of two neighbours differ when only one was
 // written.
-TEST(CompactWordsTest, ReadersSeeOnlyWhatACellHeldMeanwhile) {
+TEST(CompactWordsTest, ReadersSeeOnlyValuesThatACellHeldMeanwhile) {
   constexpr uint64_t kCells = 4 * kBlock;
   constexpr int kVersions = 4000;
   CompactWords words = MakeWords(kCells);

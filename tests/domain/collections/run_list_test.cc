@@ -33,7 +33,7 @@ TEST(RunListTest, SettingTheMiddleCutsTheRunInThree) {
   EXPECT_EQ(list.RunAt(60, kSize).fill, (Fill{7, false}));
 }
 
-TEST(RunListTest, WhatIsPutBackJoinsAgain) {
+TEST(RunListTest, RestoredCellsJoinAgain) {
   RunList list(kSize, {1000, true});
   list.Set(50, 10, {0, false});
   list.Set(55, 5, {1055, true});

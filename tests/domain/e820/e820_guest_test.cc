@@ -12,7 +12,7 @@ namespace {
 
 using testing::ElementsAre;
 
-TEST(GuestE820Test, PassthroughGuestOf8GiBMovesWhatTheHoleCutsOff) {
+TEST(GuestE820Test, PassthroughGuestOf8GiBMovesTheRamUnderTheHole) {
   const auto guest =
       GuestE820FromHost(*DefaultHostE820(GiBs(16)), GiBs(8), GiBs(8));
   ASSERT_THAT(guest, IsOk());

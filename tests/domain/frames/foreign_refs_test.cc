@@ -9,7 +9,7 @@ namespace {
 
 constexpr DomainId kOwner(3);
 
-TEST(ForeignRefsTest, MappingsAreCountedAndForgottenWithTheLast) {
+TEST(ForeignRefsTest, MappingsAreCountedUntilTheLastIsRemoved) {
   ForeignRefs refs(std::make_shared<PageStore>());
   refs.Add(Mfn(7));
   refs.Add(Mfn(7));
@@ -42,7 +42,7 @@ TEST(ForeignRefsTest, HeldFrameGoesWithItsLastMappingAndItsContent) {
   EXPECT_EQ(store->used(), PageCount(0));
 }
 
-TEST(ForeignRefsTest, EveryOwnerHasACountOfItsOwn) {
+TEST(ForeignRefsTest, EveryOwnerHasItsOwnCount) {
   ForeignRefs refs(std::make_shared<PageStore>());
   for (const uint64_t mfn : {5, 6, 8}) {
     refs.Add(Mfn(mfn));

@@ -57,7 +57,7 @@ TEST(FrameCellsTest, BlockThatIsCutInManyPlacesIsSplit) {
   }
 }
 
-TEST(FrameCellsTest, BlockThatIsSetAsAWholeIsOnePieceAgain) {
+TEST(FrameCellsTest, BlockSetAsAWholeIsOneRunAgain) {
   FrameCells cells = MakeCells(kBlock);
   SetSingly(cells, 0, FrameCells::kMaxRuns);
   cells.SetRange(0, kBlock, {0, false});

@@ -157,7 +157,7 @@ TEST(FrameTableTest, NeighboursOfDifferentKindsAreNeverOneRun) {
   EXPECT_THAT(table.CheckInvariants(), IsOk());
 }
 
-TEST(FrameTableTest, FramesThatShareAPfnAreRunsOfOne) {
+TEST(FrameTableTest, FramesThatShareAPfnAreSeparateRuns) {
   FrameTable table = MakeTable({Frames(0, 8)});
   table.Take(Frames(0, 1), kAlice, Pfn(5));
   table.Take(Frames(1, 2), kAlice, Pfn(5));

@@ -55,14 +55,14 @@ TEST(PageContentsTest, LastBytesOfAFrameCanBeWrittenAndRead) {
   EXPECT_EQ(bytes, "yz");
 }
 
-TEST(PageContentsTest, ZerosCostNothingOverAFrameThatIsNotHere) {
+TEST(PageContentsTest, ZerosCostNothingForAnUnwrittenFrame) {
   PageContents contents(std::make_shared<PageStore>());
   Write(contents, Mfn(7), 0, std::string(kPageSize, '\0'));
   Write(contents, Mfn(8), 9, "");
   EXPECT_EQ(contents.size(), 0u);
 }
 
-TEST(PageContentsTest, ZerosOverwriteWhatIsHere) {
+TEST(PageContentsTest, ZerosOverwriteContents) {
   PageContents contents(std::make_shared<PageStore>());
   Write(contents, Mfn(7), 0, "abcd");
   Write(contents, Mfn(7), 1, std::string(2, '\0'));
@@ -70,7 +70,7 @@ TEST(PageContentsTest, ZerosOverwriteWhatIsHere) {
             std::string({'a', '\0', '\0', 'd'}));
 }
 
-TEST(PageContentsTest, ZerosOverAWholeFrameForgetIt) {
+TEST(PageContentsTest, ZerosOverAWholeFrameRemoveItsContent) {
   PageContents contents(std::make_shared<PageStore>());
   Write(contents, Mfn(7), 0, "abcd");
   Write(contents, Mfn(7), 0, std::string(kPageSize, '\0'));

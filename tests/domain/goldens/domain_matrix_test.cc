@@ -125,7 +125,7 @@ TEST(DomainMatrixTest, EveryOperationInEveryStateIsAsTheGoldenFilesSay) {
   ExpectGolden("domain_messages.txt", matrix.messages());
 }
 
-TEST(DomainMatrixTest, OperationsAndStatesHaveNamesOfTheirOwn) {
+TEST(DomainMatrixTest, OperationsAndStatesHaveUniqueNames) {
   std::set<std::string> names;
   for (const MatrixOperation& operation : AllOperations()) {
     EXPECT_TRUE(names.insert(operation.name).second) << operation.name;

@@ -32,7 +32,7 @@ TEST_F(AddressSpacePagesTest, TablesNameTheirPmdsAndPmdsTheArea) {
   EXPECT_EQ(Entry(space.pmds[3], 2 * kMids), 0u);
 }
 
-TEST_F(AddressSpacePagesTest, ASlabPageHoldsTheTablesThatAreLeft) {
+TEST_F(AddressSpacePagesTest, SlabPageKeepsTheRemainingTables) {
   Make(/*shared=*/true);
   Create(3);
   ASSERT_THAT(Destroy({2}), IsOk());

@@ -32,7 +32,7 @@ TEST(BalloonListTest, LastInComesBackFirstHighestFirst) {
   EXPECT_EQ(list.size().value(), 1);
 }
 
-TEST(BalloonListTest, PfnsThatGoOnUpwardsJoin) {
+TEST(BalloonListTest, AscendingPfnsJoin) {
   BalloonList list;
   list.Push(Pfns(100, 110));
   list.Push(Pfns(110, 115));
@@ -40,7 +40,7 @@ TEST(BalloonListTest, PfnsThatGoOnUpwardsJoin) {
   EXPECT_EQ(list.Pop(PageCount(10)), Pfns(105, 115));
 }
 
-TEST(BalloonListTest, NothingComesOutOfAnEmptyListOrOfNoPages) {
+TEST(BalloonListTest, EmptyListGivesNoPages) {
   BalloonList list;
   EXPECT_TRUE(list.Pop(PageCount(5)).empty());
   list.Push(Pfns(7, 7));
@@ -69,7 +69,7 @@ TEST(BalloonListTest, LowMemoryComesFirstThenHighMemoryAsItWentIn) {
   EXPECT_EQ(list.size().value(), 0);
 }
 
-TEST(BalloonListTest, WhatIsPutBackComesNext) {
+TEST(BalloonListTest, PagesPutBackComeNext) {
   BalloonList list(Pfn(100));
   list.Push(Pfns(90, 110));
   list.Push(Pfns(150, 160));
@@ -317,7 +317,7 @@ TEST(BalloonListTest, StripesComeBackFromNotesAsTheyWere) {
   EXPECT_EQ(restored.Pop(PageCount(2)), Pfns(1510, 1512));
 }
 
-TEST(BalloonListTest, NotesOfStripesThatAreNoWholeBatchesAreRefused) {
+TEST(BalloonListTest, NotesOfIncompleteBatchesAreRefused) {
   for (const uint64_t pages : {700, 1023, 1025}) {
     StateWriter out;
     out.Put(1);  // run of low memory, of stripes

@@ -209,7 +209,7 @@ class Sequence {
 
 class BalloonRandomTest : public testing::TestWithParam<Arch> {};
 
-TEST_P(BalloonRandomTest, GuestsDoAsTheRulesSay) {
+TEST_P(BalloonRandomTest, GuestsFollowTheRules) {
   const uint64_t sequences =
       Sequences(std::getenv("SIMVISOR_BALLOON_SEQUENCES"));
   ASSERT_GT(sequences, 0u) << "SIMVISOR_BALLOON_SEQUENCES is to be a number "
@@ -223,7 +223,7 @@ TEST_P(BalloonRandomTest, GuestsDoAsTheRulesSay) {
   }
 }
 
-TEST(BalloonSequencesTest, ANumberOfThemThatIsNotOneIsRefused) {
+TEST(BalloonSequencesTest, InvalidNumberOfSequencesIsRefused) {
   EXPECT_EQ(Sequences(nullptr), 100u);
   EXPECT_EQ(Sequences("2500"), 2500u);
   for (const char* const text : {"0", "2,500", "-1", "", "many"}) {

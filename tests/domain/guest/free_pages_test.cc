@@ -42,7 +42,7 @@ TEST(FreePagesTest, KernelTakesTheLowestAndTheBalloonTheHighest) {
   EXPECT_EQ(pages.count(), PageCount(6));
 }
 
-TEST(FreePagesTest, WhatWasFreeInARangeIsRemovedAndNamed) {
+TEST(FreePagesTest, FreePagesOfARangeAreRemovedAndReported) {
   FreePages pages;
   pages.Return(Pages(10, 20));
   pages.Return(Pages(30, 40));

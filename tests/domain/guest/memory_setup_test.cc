@@ -212,7 +212,7 @@ E820Map RandomMap(std::mt19937_64& random, uint64_t pages) {
   return MakeMap(std::move(entries));
 }
 
-TEST(MemorySetupTest, RandomMapsAreDealtAsOnePageAtATime) {
+TEST(MemorySetupTest, RandomMapsMatchAssigningOnePageAtATime) {
   constexpr uint64_t kPages = 600;
   std::mt19937_64 random(7);
   for (int round = 0; round < 20000; ++round) {
@@ -238,7 +238,7 @@ TEST(MemorySetupTest, RandomMapsAreDealtAsOnePageAtATime) {
   }
 }
 
-TEST(MemorySetupTest, RealLogMovesWhatItsSixHolesCover) {
+TEST(MemorySetupTest, RealLogMovesTheFramesUnderItsSixHoles) {
   const auto plan = Plan(RealMap(), 0x1acb65, 0x1acb65, true);
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->moved_pages.value(), 283999);

@@ -54,7 +54,7 @@ TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
   ExpectClean(*host_, kDom0Pages + kMapper + 1000);
 }
 
-TEST_F(HostDestroyTest, OwnerThatDiesSuspendedIsDyingAndNoMore) {
+TEST_F(HostDestroyTest, SuspendedOwnerThatIsDestroyedIsDying) {
   Map(*mapper_, kHole, *owner_, 300);
   ASSERT_THAT(owner_->Suspend({"save"}), IsOk());
   EXPECT_TRUE(owner_->Info().suspended);
@@ -73,7 +73,7 @@ TEST_F(HostDestroyTest, PageOfTheListItselfStaysReadableAfterItsOwner) {
   EXPECT_EQ(ReadFrame(root), before);
 }
 
-TEST_F(HostDestroyTest, DestroyedMapperLetsGoOfEverything) {
+TEST_F(HostDestroyTest, DestroyedMapperUnmapsEverything) {
   Map(*mapper_, kHole, *owner_, kOwner - 10, 10);
   BalloonDown(*owner_, 10);
   ASSERT_THAT(host_->DestroyDomain(mapper_->id()), IsOk());

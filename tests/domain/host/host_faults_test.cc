@@ -114,7 +114,7 @@ TEST_P(HostFaultsTest, BootThatFailsLeavesTheDomainBuilt) {
 }
 
 // The balloon driver starts when the guest has booted; it takes what it gets.
-TEST_P(HostFaultsTest, DriverThatStartsShortOfFramesDoesNotKeepTheGuestDown) {
+TEST_P(HostFaultsTest, DriverShortOfFramesDoesNotStopTheBoot) {
   Machine dry = MachineWithGuest(GetParam(), /*start_paused=*/true);
   dry.faults->Count();
   ASSERT_THAT(dry.domain->Unpause({"unpause"}), IsOk());

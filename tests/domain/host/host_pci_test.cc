@@ -39,7 +39,7 @@ class HostPciTest : public testing::Test {
   std::unique_ptr<Host> host_ = MakeHost(20000);
 };
 
-TEST_F(HostPciTest, SecondDomainIsRefusedAndToldWhoHasTheDevice) {
+TEST_F(HostPciTest, SecondDomainIsRefusedAndToldTheOwner) {
   const auto web = MustCreate(*host_, SpecWith("web", {"01:00.0", "02:00.1"}));
   EXPECT_EQ(web->id(), DomainId(1));
   ExpectInUse({"03:00.0", "0000:02:00.1"},
@@ -67,7 +67,7 @@ TEST_F(HostPciTest, DestroyedDomainGivesItsDevicesBack) {
   MustCreate(*host_, SpecWith("next", {"01:00.*", "02:00.3"}));
 }
 
-TEST_F(HostPciTest, DyingDomainHasNoDeviceAnyMore) {
+TEST_F(HostPciTest, DyingDomainHasNoDevices) {
   const auto owner = MustCreate(*host_, SpecWith("owner", {"01:00.0"}));
   const auto mapper = MustCreate(*host_, MakeSpec("mapper", 2000, 2100));
   const Mfn mfn(WordOf(*owner, 700).Number());

@@ -100,7 +100,7 @@ TEST_P(ImageRoundTripTest, ImageThatIsCutLeavesNothing) {
   }
 }
 
-TEST_P(ImageRoundTripTest, WholeImageThatIsGivenUpLeavesNothing) {
+TEST_P(ImageRoundTripTest, AbandonedImageLeavesNothing) {
   const std::string image = SaveAll(guest_, layer_);
   const PageCount free = to_->Info().free;
   {
@@ -114,7 +114,7 @@ TEST_P(ImageRoundTripTest, WholeImageThatIsGivenUpLeavesNothing) {
   EXPECT_THAT(RestoreAll(*to_, image, spec_), IsOk());
 }
 
-TEST_P(ImageRoundTripTest, FullHostTakesNothing) {
+TEST_P(ImageRoundTripTest, FullHostRefusesARestore) {
   const auto small = MakeHost(kDom0Pages + 256 + 3000);
   const auto restored = RestoreAll(*small, SaveAll(guest_, layer_), spec_);
   EXPECT_THAT(restored,
@@ -232,7 +232,7 @@ TEST_F(ImageRecordTest, BudgetThatIsUsedUpRefusesImages) {
   EXPECT_EQ(to_->image_memory().used(), 0u);
 }
 
-TEST_F(ImageRecordTest, CallThatIsOverEndsASaveAndARestore) {
+TEST_F(ImageRecordTest, EndedCallStopsASaveAndARestore) {
   const auto gone = [] { return absl::CancelledError("gone"); };
   ImageSaver saver(*from_->Find(std::string("saved")), record_,
                    ImageLayer::kLibxc, "");

@@ -112,7 +112,7 @@ TEST_P(P2mPmdTest, AnEntryThatDidNotFollowShowsTheSharedPage) {
   }
 }
 
-TEST_P(P2mPmdTest, APageThatIsNoPtePageShowsNothing) {
+TEST_P(P2mPmdTest, OnlyPtePagesAreShown) {
   EXPECT_EQ(list_->LookupThrough(Pfn(12), Pfn(0)), P2mWord::Invalid());
   EXPECT_EQ(list_->LookupThrough(list_->tools().root_page(), Pfn(0)),
             P2mWord::Invalid());

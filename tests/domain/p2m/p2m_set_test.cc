@@ -50,7 +50,7 @@ TEST_P(P2mSetTest, TrySetStoresOnlyInPrivateLeaves) {
   EXPECT_EQ(structure(), before);
 }
 
-TEST_P(P2mSetTest, TrySetOfWhatIsReadAlreadySucceeds) {
+TEST_P(P2mSetTest, TrySetOfTheSameWordSucceeds) {
   EXPECT_TRUE(list_->TrySet(Identity(), P2mWord::Identity(Identity())));
   EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kIdentity);
@@ -90,7 +90,7 @@ TEST_P(P2mSetTest, FirstSetInAMidTakesTablesThenTreePageThenLeaf) {
   EXPECT_EQ(list_->Lookup(next), P2mWord::Identity(next));
 }
 
-TEST_P(P2mSetTest, SecondLeafOfAMidTakesJustItself) {
+TEST_P(P2mSetTest, SecondLeafOfAMidTakesOnlyItsPage) {
   ASSERT_THAT(list_->Set(Identity(), P2mWord::Invalid(), source_), IsOk());
   const Pfn before = source_.next();
   const Pfn other = Identity() + PageCount(abi_.leaf_span());
@@ -163,7 +163,7 @@ TEST_P(P2mSetTest, RangeTakesWhatPagesToSetSays) {
   EXPECT_EQ(list_->PagesToSet(pfns, fill), PageCount(0));
 }
 
-TEST_P(P2mSetTest, AllocEntriesSayHowFarTheyCame) {
+TEST_P(P2mSetTest, AllocEntriesSayHowFarTheyGot) {
   const PfnExtent pfns = {Pfn(abi_.mid_span()),
                           PageCount(4 * abi_.leaf_span())};
   PagesFrom few(uint64_t{1} << 17,

@@ -93,7 +93,7 @@ TEST(P2mWordsTest, FramesAreCollectedInPfnOrderAndJoined) {
   EXPECT_THAT(frames, ElementsAre(MfnExtent{Mfn(50), PageCount(42)}));
 }
 
-TEST(P2mWordsTest, GenerationIsOddWhileSomethingIsReplaced) {
+TEST(P2mWordsTest, GenerationIsOddDuringAReplacement) {
   const auto words = MakeWords(kMid);
   EXPECT_EQ(words->generation(), 0);
   words->BeginReplacement();

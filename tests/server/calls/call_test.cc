@@ -277,7 +277,7 @@ TEST_F(ServerCallTest, StreamThatFailsSendsWhatCameBefore) {
   service_.source_gone.WaitForNotification();
 }
 
-TEST_F(ServerCallTest, StreamOfARefusedRequestFailsAtOnce) {
+TEST_F(ServerCallTest, StreamOfARefusedRequestFails) {
   service_.creation = MakeError(absl::StatusCode::kInvalidArgument,
                                 Reason::kRangeInvalid, "extents[0]");
   grpc::ClientContext context;

@@ -73,7 +73,7 @@ class IdleCallsTest : public testing::Test {
   std::unique_ptr<v1::MemoryService::Stub> stub_;
 };
 
-TEST_F(IdleCallsTest, OneThatHasWaitedLongestGivesWay) {
+TEST_F(IdleCallsTest, LongestIdleStreamGivesWay) {
   Start(absl::ZeroDuration());
   const auto first = Open();
   ASSERT_TRUE(first->Ask());
@@ -87,7 +87,7 @@ TEST_F(IdleCallsTest, OneThatHasWaitedLongestGivesWay) {
   EXPECT_TRUE(first->Ask());
 }
 
-TEST_F(IdleCallsTest, OneThatHasNotWaitedLongStays) {
+TEST_F(IdleCallsTest, StreamThatHasNotWaitedLongStays) {
   Start(absl::Hours(1));
   const auto first = Open();
   ASSERT_TRUE(first->Ask());
@@ -117,7 +117,7 @@ struct Runs {
   std::unique_ptr<grpc::ClientReader<v1::ListP2mRunsResponse>> reader;
 };
 
-TEST_F(IdleCallsTest, AnswersThatAreNotReadMakeRoom) {
+TEST_F(IdleCallsTest, UnreadAnswersMakeRoom) {
   CallBounds bounds;
   bounds.message_bytes = uint64_t{16} << 20;
   bounds.idle_long_enough = absl::ZeroDuration();

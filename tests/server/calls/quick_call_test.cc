@@ -132,7 +132,7 @@ class ServerQuickCallTest : public testing::Test {
   std::thread::id pool_thread_;
 };
 
-TEST_F(ServerQuickCallTest, QuickCallRunsAtOnceThoughThePoolIsBusy) {
+TEST_F(ServerQuickCallTest, QuickCallRunsAlthoughThePoolIsBusy) {
   // Outlives its last use by the test.
   const auto go = std::make_shared<absl::Notification>();
   runner_.pool.Submit([go] { go->WaitForNotification(); });
@@ -163,7 +163,7 @@ TEST_F(ServerQuickCallTest, OnlyOneCallAtATimeHoldsAThreadOfGrpc) {
   EXPECT_FALSE(RunsOnPool(/*quick=*/true));
 }
 
-TEST(ServerQuickGateTest, LetsInOneAtATime) {
+TEST(ServerQuickGateTest, LetsOneCallInAtATime) {
   QuickGate gate;
   {
     const QuickGate::Pass first(&gate);

@@ -67,7 +67,7 @@ TEST_F(ServerStallTimerTest, WaitIsTakenOverWhenTheWindowHasPassed) {
   EXPECT_EQ(last_wait_, StallWait::kWrite);
 }
 
-TEST_F(ServerStallTimerTest, WhatEndsAfterItWasTakenOverIsNotTheCallsAnyMore) {
+TEST_F(ServerStallTimerTest, CompletionAfterTheTakeoverIsIgnored) {
   const auto watch = Watch();
   ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
   Pass(70);
@@ -77,7 +77,7 @@ TEST_F(ServerStallTimerTest, WhatEndsAfterItWasTakenOverIsNotTheCallsAnyMore) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
-TEST_F(ServerStallTimerTest, TimeOfTheDaemonsOwnDoesNotCount) {
+TEST_F(ServerStallTimerTest, TimeInTheDaemonDoesNotCount) {
   const auto watch = Watch();
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
@@ -89,7 +89,7 @@ TEST_F(ServerStallTimerTest, TimeOfTheDaemonsOwnDoesNotCount) {
   EXPECT_EQ(TakenOver(), 0u);
 }
 
-TEST_F(ServerStallTimerTest, BytesThatTrickleAreNoProgress) {
+TEST_F(ServerStallTimerTest, TricklingBytesAreNotProgress) {
   const auto watch = Watch();
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
@@ -102,7 +102,7 @@ TEST_F(ServerStallTimerTest, BytesThatTrickleAreNoProgress) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
-TEST_F(ServerStallTimerTest, PageInEachWindowIsProgressForEver) {
+TEST_F(ServerStallTimerTest, APagePerWindowIsProgress) {
   const auto watch = Watch();
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
@@ -146,7 +146,7 @@ TEST_F(ServerStallTimerTest, InterruptWhileAWaitStartsIsActedOnAfterIt) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
-TEST_F(ServerStallTimerTest, WriteUnderWayGetsThroughBeforeAnInterrupt) {
+TEST_F(ServerStallTimerTest, WriteInFlightCompletesBeforeAnInterrupt) {
   const auto watch = Watch();
   ASSERT_TRUE(watch->Wait(StallWait::kWrite, [] {}));
   watch->Interrupt(absl::CancelledError("dropped"));

@@ -178,7 +178,7 @@ TEST_F(ServerAcceptorTest, SilentConnectionIsClosedInTime) {
   EXPECT_TRUE(IsCut(slow));
 }
 
-TEST_F(ServerAcceptorTest, AtItsShareAPeerLosesItsOldestSilentOne) {
+TEST_F(ServerAcceptorTest, PeerAtItsShareLosesItsOldestSilentConnection) {
   Start({.max_connections = 4});  // one peer may have three
   const UniqueFd first = Connect();
   const UniqueFd second = Connect();
@@ -190,7 +190,7 @@ TEST_F(ServerAcceptorTest, AtItsShareAPeerLosesItsOldestSilentOne) {
   EXPECT_FALSE(IsCut(third, 0));
 }
 
-TEST_F(ServerAcceptorTest, AtTheBoundTheOldestSilentOneGoesAfterASecond) {
+TEST_F(ServerAcceptorTest, OldestSilentConnectionMakesRoomAfterASecond) {
   Start({.max_connections = 2});  // of which one peer may have both
   const absl::Time start = absl::Now();
   const UniqueFd first = Connect();
@@ -202,7 +202,8 @@ TEST_F(ServerAcceptorTest, AtTheBoundTheOldestSilentOneGoesAfterASecond) {
   EXPECT_FALSE(IsCut(second, 0));
 }
 
-TEST_F(ServerAcceptorTest, PeerWithItsShareIsRefusedUntilOneOfItsOwnEnds) {
+TEST_F(ServerAcceptorTest,
+       PeerAtItsShareIsRefusedUntilOneOfItsConnectionsEnds) {
   Start({.max_connections = 4});
   const UniqueFd a = ConnectAndSpeak();
   const UniqueFd b = ConnectAndSpeak();
@@ -222,7 +223,7 @@ TEST_F(ServerAcceptorTest, PeerWithItsShareIsRefusedUntilOneOfItsOwnEnds) {
   }
 }
 
-TEST_F(ServerAcceptorTest, AtTheBoundNewOnesWaitUntilOneEnds) {
+TEST_F(ServerAcceptorTest, NewConnectionsWaitAtTheBoundUntilOneEnds) {
   Start({.max_connections = 2});  // of which one peer may have both
   const UniqueFd a = ConnectAndSpeak();
   const UniqueFd b = ConnectAndSpeak();
@@ -234,7 +235,7 @@ TEST_F(ServerAcceptorTest, AtTheBoundNewOnesWaitUntilOneEnds) {
   EXPECT_TRUE(AwaitServed(1));
 }
 
-TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
+TEST_F(ServerAcceptorTest, QuietConnectionMakesRoomAtTheBound) {
   Start({.max_connections = 2, .idle_timeout = absl::Milliseconds(400)});
   const UniqueFd speaking = ConnectAndSpeak();
   ASSERT_TRUE(AwaitServed(1));
@@ -253,7 +254,7 @@ TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
   EXPECT_TRUE(AwaitServed(1));
 }
 
-TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
+TEST_F(ServerAcceptorTest, SpeakingConnectionStaysAmongSilentOnes) {
   // One peer may have six, so two peers fill all eight.
   Start({.max_connections = 8, .idle_timeout = absl::Milliseconds(400)});
   const UniqueFd speaking = ConnectAndSpeak();
@@ -273,7 +274,7 @@ TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
   speak_until(start + absl::Milliseconds(900));
 }
 
-TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
+TEST_F(ServerAcceptorTest, NewConnectionsWaitForDescriptors) {
   if (kSanitized) {
     // UndefinedBehaviorSanitizer opens pipes to look at an object's type.
     GTEST_SKIP() << "the sanitizer needs descriptors itself";
@@ -310,7 +311,7 @@ TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
   EXPECT_TRUE(AwaitServed(2));
 }
 
-TEST_F(ServerAcceptorTest, StopClosesSilentOnesAndLeavesServedOnes) {
+TEST_F(ServerAcceptorTest, StopClosesSilentConnectionsAndLeavesServedOnes) {
   Start({});
   const UniqueFd speaking = ConnectAndSpeak();
   const UniqueFd silent = Connect();

@@ -95,7 +95,7 @@ TEST(Http2FramesTest, FramesAreFoundInPartsOfAnySize) {
   }
 }
 
-TEST(Http2FramesTest, ReservedBitOfStreamsIsPassedOver) {
+TEST(Http2FramesTest, ReservedBitOfStreamNumbersIsIgnored) {
   Http2Frames frames;
   std::vector<Found> found;
   Take(Frame(kData, 0, 0x80000005, "x"), frames, found);

@@ -23,7 +23,7 @@ class InboundFramesTest : public testing::Test {
   InboundFrames frames_;
 };
 
-TEST_F(InboundFramesTest, CallCountsUntilItsMessageIsWhole) {
+TEST_F(InboundFramesTest, CallCountsUntilItsMessageIsComplete) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "h")));
   EXPECT_EQ(frames_.held(), kCall);
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(100) + "12345")));
@@ -39,7 +39,7 @@ TEST_F(InboundFramesTest, CallCountsUntilItsMessageIsWhole) {
   EXPECT_EQ(frames_.held(), 0u);
 }
 
-TEST_F(InboundFramesTest, StreamsCountByThemselves) {
+TEST_F(InboundFramesTest, StreamsCountIndependently) {
   for (const uint32_t stream : {1, 3, 5, 7}) {
     EXPECT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
   }
@@ -71,7 +71,7 @@ TEST_F(InboundFramesTest, StreamThatThisEndHasEndedHoldsNothing) {
   EXPECT_EQ(frames_.held(), 0u);
 }
 
-TEST_F(InboundFramesTest, WhatComesOfAStreamThatThisEndHasEndedCountsNothing) {
+TEST_F(InboundFramesTest, DataOnAStreamThatThisEndHasEndedDoesNotCount) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 3, "")));
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(1000) + "1234")));
@@ -134,7 +134,7 @@ TEST_F(InboundFramesTest, CallsThatThisEndEndsDoNotAddUp) {
   EXPECT_EQ(frames_.held(), 1000 * 5u);
 }
 
-TEST_F(InboundFramesTest, PaddingIsNoData) {
+TEST_F(InboundFramesTest, PaddingIsNotData) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kData, kPadded, 1,
                          std::string(1, '\3') + Prefix(10) + "12" + "ppp")));
@@ -145,7 +145,7 @@ TEST_F(InboundFramesTest, PaddingIsNoData) {
   EXPECT_EQ(frames_.held(), kCall + 2);
 }
 
-TEST_F(InboundFramesTest, EmptyMessageIsWholeAtOnce) {
+TEST_F(InboundFramesTest, EmptyMessageIsCompleteAtOnce) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Message(0))));
   EXPECT_EQ(frames_.held(), 0u);

@@ -118,7 +118,7 @@ TEST_F(InboundLedgerTest, ConnectionThatHoldsMostIsShutDown) {
   EXPECT_EQ(ledger_.held(), 2 * kCall + 200100);
 }
 
-TEST_F(InboundLedgerTest, ReaderLearnsThatItsOwnConnectionHasToGo) {
+TEST_F(InboundLedgerTest, ReaderLearnsThatItsOwnConnectionMustEnd) {
   ledger_.SetLimit(100000);
   Pair pair;
   ledger_.Add(pair.server.get());
@@ -187,7 +187,7 @@ TEST_F(InboundLedgerTest, EndCountsOnceItIsSentToItsLastByte) {
   }
 }
 
-TEST_F(InboundLedgerTest, WhatIsSentByteByByteIsFollowed) {
+TEST_F(InboundLedgerTest, DataSentByteByByteIsFollowed) {
   Pair pair;
   const int fd = pair.server.get();
   ledger_.Add(fd);
@@ -211,7 +211,7 @@ TEST_F(InboundLedgerTest, RefusedCallsDoNotAddUp) {
   EXPECT_EQ(ledger_.held(), 0u);
 }
 
-TEST_F(InboundLedgerTest, WhatOtherSocketsSendEndsNothing) {
+TEST_F(InboundLedgerTest, DataOfOtherSocketsEndsNothing) {
   Pair pair;
   Pair other;
   ledger_.Add(pair.server.get());
@@ -229,7 +229,7 @@ TEST_F(InboundLedgerTest, WhatOtherSocketsSendEndsNothing) {
   EXPECT_EQ(ledger_.held(), 0u);
 }
 
-TEST_F(InboundLedgerTest, NumberThatComesAgainIsAnotherConnection) {
+TEST_F(InboundLedgerTest, ReusedNumberIsAnotherConnection) {
   auto pair = std::make_unique<Pair>();
   const int fd = pair->server.get();
   ledger_.Add(fd);
@@ -245,7 +245,7 @@ TEST_F(InboundLedgerTest, NumberThatComesAgainIsAnotherConnection) {
   EXPECT_EQ(ledger_.held(), kCall + 1000);
 }
 
-TEST_F(InboundLedgerTest, ClosedConnectionsGoBeforeOpenOnes) {
+TEST_F(InboundLedgerTest, ClosedConnectionsAreRemovedBeforeOpenOnes) {
   ledger_.SetLimit(500000);
   auto closed = std::make_unique<Pair>();
   Pair open;
@@ -282,7 +282,7 @@ void ReadPartOfACall(const Pair& pair, size_t size) {
             static_cast<ssize_t>(sent.size()));
 }
 
-TEST_F(InboundLedgerTest, ProcessTellsItsLedger) {
+TEST_F(InboundLedgerTest, ProcessReportsToItsLedger) {
   InboundLedger& ledger = InboundLedger::OfProcess();
   Pair pair;
   ledger.Add(pair.server.get());
@@ -296,7 +296,7 @@ TEST_F(InboundLedgerTest, ProcessTellsItsLedger) {
   EXPECT_EQ(ledger.held(), 0u);
 }
 
-TEST_F(InboundLedgerTest, ProcessCountsWhatTheSystemTookOfASend) {
+TEST_F(InboundLedgerTest, ProcessCountsTheBytesThatASendTook) {
   InboundLedger& ledger = InboundLedger::OfProcess();
   Pair pair;
   const int fd = pair.server.get();

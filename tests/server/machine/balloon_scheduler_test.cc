@@ -95,7 +95,7 @@ TEST_F(ServerBalloonSchedulerTest, DelaysDoubleUntilTheDriverGivesUp) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
 }
 
-TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
+TEST_F(ServerBalloonSchedulerTest, EachDriverHasItsOwnTimer) {
   const auto b = Create("b");
   Fill();
   SetTarget(domain_, kPages + 100);
@@ -164,7 +164,7 @@ TEST_F(ServerBalloonSchedulerTest, OneDriverAtATimeIsWoken) {
   scheduler_.reset();
 }
 
-TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
+TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForABusyDomain) {
   const auto b = Create("b");
   Fill();
   SetTarget(domain_, kPages + 100);
@@ -191,7 +191,7 @@ TEST_F(ServerBalloonSchedulerTest, NewTargetStartsTheTimerAgain) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 200);
 }
 
-TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotWindTheTimerUp) {
+TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotRestartTheTimer) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
@@ -266,7 +266,7 @@ TEST_F(ServerBalloonSchedulerTest, EndsWhileTimersRun) {
   EXPECT_EQ(RetriesOf(*domain_), 2u);
 }
 
-TEST(SystemClockTest, GoesOnAndWakesTheSleeper) {
+TEST(SystemClockTest, AdvancesAndWakesTheSleeper) {
   Clock& clock = *SystemClock();
   absl::Mutex mu;
   bool never = false;

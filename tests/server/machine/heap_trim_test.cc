@@ -24,13 +24,13 @@ std::vector<uint32_t> TrimsFrom(uint32_t have, uint32_t left,
   return trims;
 }
 
-TEST(ServerHeapTrimTest, ThousandsThatGoCostAFewTrims) {
+TEST(ServerHeapTrimTest, DestroyingThousandsCostsAFewTrims) {
   HeapTrimRule rule;
   EXPECT_EQ(TrimsFrom(10000, 0, rule),
             (std::vector<uint32_t>{5000, 2500, 1250, 625, 312, 56, 0}));
 }
 
-TEST(ServerHeapTrimTest, FewThatGoCostNone) {
+TEST(ServerHeapTrimTest, DestroyingAFewCostsNoTrim) {
   HeapTrimRule rule;
   EXPECT_TRUE(TrimsFrom(255, 0, rule).empty());
 }
@@ -42,14 +42,14 @@ TEST(ServerHeapTrimTest, GuestsThatComeAndGoOneByOneCostNone) {
   }
 }
 
-TEST(ServerHeapTrimTest, CrowdThatComesAgainIsTrimmedAgain) {
+TEST(ServerHeapTrimTest, SecondCrowdIsTrimmedAgain) {
   HeapTrimRule rule;
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(TrimsFrom(600, 0, rule), (std::vector<uint32_t>{300, 44, 0}));
   }
 }
 
-TEST(ServerHeapTrimTest, OneThatHeldMuchCostsATrim) {
+TEST(ServerHeapTrimTest, LargeGuestCostsATrim) {
   const auto use = [](uint64_t most_mib, uint64_t now_mib) {
     return PageStore::Use{PageCount(most_mib * kPagesPerMiB),
                           PageCount(now_mib * kPagesPerMiB)};

@@ -44,7 +44,7 @@ class ServerLoadSchedulerTest : public testing::Test {
   std::optional<LoadScheduler> scheduler_;
 };
 
-TEST_F(ServerLoadSchedulerTest, WritesComeAtTheirRateAndNoneTooMany) {
+TEST_F(ServerLoadSchedulerTest, WritesComeExactlyAtTheirRate) {
   Start(domain_, 1234);
   EXPECT_EQ(WritesOf(*domain_), 0u);
   Tick(1);
@@ -56,7 +56,7 @@ TEST_F(ServerLoadSchedulerTest, WritesComeAtTheirRateAndNoneTooMany) {
   EXPECT_EQ(domain_->CheckLoad({"check its load"})->mismatches, PageCount(0));
 }
 
-TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForADomainAtWork) {
+TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForABusyDomain) {
   const auto other = Create("b");
   Start(domain_, 1000);
   Start(other, 1000);
@@ -143,7 +143,7 @@ TEST_F(ServerLoadSchedulerTest, LoadThatFollowsAnotherHasItsOwnRate) {
   EXPECT_EQ(WritesOf(*domain_), 30u);
 }
 
-TEST_F(ServerLoadSchedulerTest, EachDomainGoesAtItsOwnRate) {
+TEST_F(ServerLoadSchedulerTest, EachDomainHasItsOwnRate) {
   const auto b = Create("b");
   Start(domain_, 1000);
   clock_.AdvanceBy(milliseconds(5));

@@ -34,7 +34,7 @@ TEST(MemoryReserveTest, AllocationThatFailsEndsTheWorkAndFreesItsLocks) {
   EXPECT_TRUE(was_free);
 }
 
-TEST(MemoryReserveTest, WhatTheWorkReturnsIsReturned) {
+TEST(MemoryReserveTest, ResultOfTheWorkIsReturned) {
   EXPECT_THAT(WithinMemory("Any", [] { return absl::OkStatus(); }), IsOk());
   const absl::StatusOr<int> three =
       WithinMemory("Any", []() -> absl::StatusOr<int> { return 3; });
@@ -42,7 +42,7 @@ TEST(MemoryReserveTest, WhatTheWorkReturnsIsReturned) {
   EXPECT_EQ(*three, 3);
 }
 
-TEST(MemoryReserveTest, OnlyWhatGivesBackRunsWithoutIt) {
+TEST(MemoryReserveTest, OnlyMethodsThatFreeMemoryRunWithoutIt) {
   EXPECT_TRUE(RunsWithoutReserve("DestroyDomain"));
   EXPECT_FALSE(RunsWithoutReserve("CreateDomain"));
   EXPECT_FALSE(RunsWithoutReserve(""));

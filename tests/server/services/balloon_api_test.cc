@@ -94,7 +94,7 @@ TEST_F(ServerBalloonApiTest, DriverIsShownOnceTheGuestHasBooted) {
   EXPECT_EQ(list.domains(1).balloon_driver().low_pages(), kRoom);
 }
 
-TEST_F(ServerBalloonApiTest, ShortMoveGoesOnWhenFramesAreThere) {
+TEST_F(ServerBalloonApiTest, ShortMoveContinuesWhenFramesAreFree) {
   v1::Domain domain;
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   const uint32_t filler = Fill();
@@ -110,7 +110,8 @@ TEST_F(ServerBalloonApiTest, ShortMoveGoesOnWhenFramesAreThere) {
   EXPECT_EQ(AuditFindings(), "");
 }
 
-TEST_F(ServerBalloonApiTest, TargetWrittenWhilePausedIsTriedAtOnceThenByTime) {
+TEST_F(ServerBalloonApiTest,
+       TargetWrittenWhilePausedIsTriedAtOnceThenOnTheTimer) {
   v1::Domain domain;
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   ASSERT_EQ(Pause(domain.domid()), "OK");

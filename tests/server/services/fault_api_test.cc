@@ -213,7 +213,7 @@ TEST_F(ServerFaultApiTest, ListedRuleCanBeSetAgain) {
   }
 }
 
-TEST_F(ServerFaultApiTest, RulesThatCannotBeAreRefused) {
+TEST_F(ServerFaultApiTest, InvalidRulesAreRefused) {
   struct Refusal {
     std::string rule;
     std::string reason;
@@ -280,7 +280,7 @@ TEST_F(ServerFaultApiTest, CreateThatFailsLeavesNothing) {
   EXPECT_EQ(Create(Wanted("web", kPages)), "OK");
 }
 
-TEST_F(ServerFaultApiTest, AllocationThatFailsLooksLikeTheRealThing) {
+TEST_F(ServerFaultApiTest, InjectedAllocationFailureLooksReal) {
   const uint64_t free = FreePages();
   for (const auto& [point, reason] :
        {std::pair("frame.allocate", "HOST_MEMORY_EXHAUSTED"),
@@ -383,7 +383,7 @@ TEST_F(ServerFaultApiTest, RestoreThatFailsLeavesNothing) {
   EXPECT_EQ(CurrentPages("web"), kPages);
 }
 
-TEST_F(ServerFaultApiTest, EveryDomainThatGoesTrimsTheHeap) {
+TEST_F(ServerFaultApiTest, EveryDestroyedDomainTrimsTheHeap) {
   FailOnce("create.built");
   ASSERT_EQ(Create(Wanted("web", kPages)), kInjected);
   ExpectTrims(1);

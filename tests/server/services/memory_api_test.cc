@@ -54,7 +54,7 @@ class ServerMemoryApiTest : public ServerTest {
   uint32_t built_ = 0;
 };
 
-TEST_F(ServerMemoryApiTest, BalloonThereAndBack) {
+TEST_F(ServerMemoryApiTest, BalloonDownAndUp) {
   auto down = For<v1::BalloonDownRequest>(domid_);
   down.set_pages(1000);
   v1::BalloonDownResponse taken;

@@ -42,7 +42,7 @@
 namespace simvisor::server {
 namespace {
 
-TEST_F(ServerMemoryOpsApiTest, EveryOperationAnswersAsItsMethod) {
+TEST_F(ServerMemoryOpsApiTest, EveryOperationAnswersLikeItsMethod) {
   v1::MemoryOpResult result;
   ASSERT_EQ(Do(Target(1, "web", kPages - 100), &result), "OK");
   EXPECT_EQ(result.set_target().memory().current_pages(), kPages - 100);
@@ -130,7 +130,7 @@ TEST_F(ServerMemoryOpsApiTest, EveryErrorHasCodeAndReason) {
   EXPECT_EQ(Do(op), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
 }
 
-TEST_F(ServerMemoryOpsApiTest, FailedOperationStopsNoOther) {
+TEST_F(ServerMemoryOpsApiTest, FailedOperationDoesNotStopOthers) {
   Stream stream(machine_);
   ASSERT_TRUE(stream.Write({Target(1, "web", kPages - 1), Target(2, "web", 0),
                             Op(3, "web", ""), Target(4, "nobody", 1),
@@ -161,7 +161,7 @@ TEST_F(ServerMemoryOpsApiTest, EmptyMessageHasAnEmptyAnswer) {
   EXPECT_EQ(stream.End(), "OK");
 }
 
-TEST_F(ServerMemoryOpsApiTest, EmptyStreamEndsWell) {
+TEST_F(ServerMemoryOpsApiTest, EmptyStreamEndsWithOk) {
   Stream stream(machine_);
   EXPECT_EQ(stream.End(), "OK");
 }
@@ -190,7 +190,7 @@ TEST_F(ServerMemoryOpsApiTest, OneDomainByItsThreeNamesKeepsItsOrder) {
   EXPECT_EQ(stream.End(), "OK");
 }
 
-TEST_F(ServerMemoryOpsApiTest, SlowDomainHoldsUpNoOther) {
+TEST_F(ServerMemoryOpsApiTest, SlowDomainDoesNotDelayOthers) {
   machine_.Create("slow");
   machine_.Hold("slow");
   Stream stream(machine_);
@@ -403,7 +403,7 @@ TEST_F(ServerMemoryOpsApiTest, AnswersMuchLargerThanTheirMessageAreSplit) {
   EXPECT_EQ(Do(op), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
 }
 
-TEST_F(ServerMemoryOpsApiTest, ClientThatDoesNotReadIsHeldUp) {
+TEST_F(ServerMemoryOpsApiTest, ClientThatDoesNotReadIsBlocked) {
   constexpr uint64_t kMessages = 256;
   constexpr uint64_t kOps = kMessages * kMaxOpsPerMessage;
   // A rule that only counts.

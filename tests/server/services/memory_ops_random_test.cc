@@ -163,7 +163,7 @@ std::string DoUnary(ServedMachine& machine, const v1::MemoryOp& op,
 class ServerMemoryOpsRandomTest : public testing::TestWithParam<uint64_t> {};
 
 // One domain at a time gets frames, so that both machines give the same ones.
-TEST_P(ServerMemoryOpsRandomTest, StreamDoesWhatCallsDo) {
+TEST_P(ServerMemoryOpsRandomTest, StreamGivesTheSameResultsAsCalls) {
   SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", GetParam()));
   ServedMachine streamed;
   ServedMachine called;

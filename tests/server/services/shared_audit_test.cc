@@ -86,7 +86,7 @@ class ServerSharedAuditTest : public testing::Test {
       [this](CallJob& job) { return jobs_.Submit(job); }, 100);
 };
 
-TEST_F(ServerSharedAuditTest, AllWhoComeDuringARunShareTheNextOne) {
+TEST_F(ServerSharedAuditTest, CallersDuringARunShareTheNextOne) {
   constexpr int kLater = 50;
   absl::BlockingCounter done(1 + kLater);
   std::atomic<int> first = 0;
@@ -103,7 +103,7 @@ TEST_F(ServerSharedAuditTest, AllWhoComeDuringARunShareTheNextOne) {
   EXPECT_EQ(begun(), 2);
 }
 
-TEST_F(ServerSharedAuditTest, WhoComesAfterARunGetsAnother) {
+TEST_F(ServerSharedAuditTest, CallerAfterARunGetsAnotherRun) {
   LetEnd(10);
   for (int run = 1; run <= 3; ++run) {
     absl::BlockingCounter done(1);
@@ -114,7 +114,7 @@ TEST_F(ServerSharedAuditTest, WhoComesAfterARunGetsAnother) {
   }
 }
 
-TEST_F(ServerSharedAuditTest, OneWhoLeavesTakesNothingFromTheOthers) {
+TEST_F(ServerSharedAuditTest, CallerThatLeavesDoesNotAffectOthers) {
   absl::BlockingCounter done(3);
   std::vector<std::atomic<int>> answers(5);
   Ask(&answers[0], &done);
@@ -152,7 +152,7 @@ TEST_F(ServerSharedAuditTest, ARunWithoutCallersStops) {
   EXPECT_EQ(next, 2);
 }
 
-TEST_F(ServerSharedAuditTest, OneTooManyIsRefusedAtOnce) {
+TEST_F(ServerSharedAuditTest, CallerBeyondTheLimitIsRefusedAtOnce) {
   constexpr int kMost = 100;
   absl::BlockingCounter done(1 + kMost);
   std::atomic<int> first = 0;
@@ -170,7 +170,7 @@ TEST_F(ServerSharedAuditTest, OneTooManyIsRefusedAtOnce) {
   done.Wait();
 }
 
-TEST_F(ServerSharedAuditTest, CallersLearnThatTheRunCannotBeHad) {
+TEST_F(ServerSharedAuditTest, CallersLearnThatTheRunWasRefused) {
   const auto audit = SharedAudit::Create(
       [](StopCheck, AuditReport&) { return absl::OkStatus(); },
       [](CallJob&) { return TooManyWait("a thread", 7); }, 10);

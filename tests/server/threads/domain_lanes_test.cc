@@ -73,7 +73,7 @@ TEST_F(ServerDomainLanesTest, AnyNumberOfCallsForABusyDomainHoldsOneThread) {
   EXPECT_EQ(a_->Info().state, DomainState::kPaused);
 }
 
-TEST_F(ServerDomainLanesTest, JobsOfALaneAreDoneInTheirOrder) {
+TEST_F(ServerDomainLanesTest, JobsOfALaneRunInOrder) {
   std::vector<int> order;
   absl::BlockingCounter done(20);
   for (int i = 0; i < 20; ++i) {
@@ -87,7 +87,7 @@ TEST_F(ServerDomainLanesTest, JobsOfALaneAreDoneInTheirOrder) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(order[i], i);
 }
 
-TEST_F(ServerDomainLanesTest, OneTooManyIsRefused) {
+TEST_F(ServerDomainLanesTest, JobBeyondTheLimitIsRefused) {
   absl::Notification began;
   absl::Notification go;
   CallJob first = Job([&] {
@@ -112,7 +112,7 @@ TEST_F(ServerDomainLanesTest, OneTooManyIsRefused) {
   EXPECT_EQ(done, 101);
 }
 
-TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
+TEST_F(ServerDomainLanesTest, FullLaneTakesJobsThatAreBoundedInAnotherWay) {
   absl::Notification began;
   absl::Notification go;
   std::vector<int> order;
@@ -160,7 +160,7 @@ TEST_F(ServerDomainLanesTest, BodyGoesToTheLaneWhereItMayWait) {
   a_->UnlockAfterAudit();
 }
 
-TEST_F(ServerDomainLanesTest, BodyLeavesWhatItEntered) {
+TEST_F(ServerDomainLanesTest, BodyLeavesTheDomainsItEntered) {
   {
     JobScope scope(&*lanes_, Place::kShort);
     EXPECT_TRUE(JobScope::Enter(a_).ok());
@@ -172,7 +172,7 @@ TEST_F(ServerDomainLanesTest, BodyLeavesWhatItEntered) {
   EXPECT_TRUE(lanes_->Enter(b_.get()));
 }
 
-TEST_F(ServerDomainLanesTest, OnlyWhatLastsGoesWhereLongWorkRuns) {
+TEST_F(ServerDomainLanesTest, OnlyLongWorkGoesToThreadsForLongWork) {
   // Lanes are for short bodies too.
   for (const Place place : {Place::kShort, Place::kLane}) {
     const JobScope scope(&*lanes_, place);
@@ -185,7 +185,7 @@ TEST_F(ServerDomainLanesTest, OnlyWhatLastsGoesWhereLongWorkRuns) {
   EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());
 }
 
-TEST_F(ServerDomainLanesTest, WithoutAScopeEverythingFits) {
+TEST_F(ServerDomainLanesTest, WithoutAScopeEverythingIsAllowed) {
   a_->LockForAudit();
   EXPECT_TRUE(JobScope::Enter(a_).ok());
   EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());

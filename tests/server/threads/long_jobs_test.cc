@@ -27,7 +27,7 @@ CallJob Blocked(absl::Notification* began, absl::Notification* go) {
   });
 }
 
-TEST(ServerJobQueueTest, TakesNoMoreThanItMayAndLeavesTheRest) {
+TEST(ServerJobQueueTest, TakesNoMoreThanItsLimitAndLeavesTheRest) {
   JobQueue queue(2);
   std::vector<CallJob> over;
   int ran = 0;
@@ -67,7 +67,7 @@ TEST(ServerJobQueueTest, CallsThatAreOverMakeRoom) {
   EXPECT_EQ(order, (std::vector<int>{0, 2, 1, 3}));
 }
 
-TEST(ServerLongJobsTest, NeverMoreThanThreadsAndAllAreDone) {
+TEST(ServerLongJobsTest, RunsAllJobsOnItsThreads) {
   constexpr int kJobs = 100;
   std::atomic<int> at_work = 0;
   std::atomic<int> most = 0;
@@ -90,7 +90,7 @@ TEST(ServerLongJobsTest, NeverMoreThanThreadsAndAllAreDone) {
   EXPECT_EQ(done, kJobs);
 }
 
-TEST(ServerLongJobsTest, OneTooManyIsRefusedAndStaysWithItsCaller) {
+TEST(ServerLongJobsTest, JobBeyondTheLimitIsRefusedAndStaysWithItsCaller) {
   absl::Notification began;
   absl::Notification go;
   std::atomic<int> done = 0;

@@ -64,7 +64,7 @@ class ServerOpSchedulerTest : public testing::Test {
 
 using Turns = std::vector<std::vector<std::string>>;
 
-TEST_F(ServerOpSchedulerTest, OperationsOfAKeyAreDoneInOrder) {
+TEST_F(ServerOpSchedulerTest, OperationsOfAKeyRunInOrder) {
   Make({});
   EXPECT_EQ(Add({"a1", "b1", "a2", "a3", "b2"}), 2u);
   EXPECT_FALSE(scheduler_->Run());
@@ -84,7 +84,7 @@ TEST_F(ServerOpSchedulerTest, LongLanesTakeTurns) {
             (Turns{{"a1", "a2"}, {"b1", "b2"}, {"a3", "a4"}, {"b3"}, {"a5"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, JobMakesWayForOthersAndGoesOn) {
+TEST_F(ServerOpSchedulerTest, JobMakesWayForOthersAndContinues) {
   Make({.jobs = 1, .ops_per_turn = 2, .ops_per_job = 3});
   EXPECT_EQ(Add({"a1", "a2", "a3", "a4", "a5"}), 1u);
   EXPECT_TRUE(scheduler_->Run());
@@ -108,7 +108,7 @@ TEST_F(ServerOpSchedulerTest, JobMakesWayWhenItsTimeIsUpAndOrderHolds) {
             (Turns{{"a1", "a2", "a3"}, {"b1", "b2"}, {"a4"}, {"a5", "a6"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, OperationThatLastsIsATurn) {
+TEST_F(ServerOpSchedulerTest, LongOperationIsATurn) {
   op_time_ = std::chrono::seconds(1);
   Make({.jobs = 1});
   EXPECT_EQ(Add({"a1", "a2", "b1"}), 1u);
@@ -118,7 +118,7 @@ TEST_F(ServerOpSchedulerTest, OperationThatLastsIsATurn) {
   EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"a2"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
+TEST_F(ServerOpSchedulerTest, BusyLanesAreSkippedAndAwaitedLast) {
   Make({.jobs = 1});
   busy_ = "ac";
   EXPECT_EQ(Add({"a1", "b1", "c1", "a2"}), 1u);
@@ -145,7 +145,7 @@ TEST_F(ServerOpSchedulerTest, JobThatWaitsDoesNotServeOtherLanes) {
   EXPECT_EQ(turns_, (Turns{{"b1"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, WhatAJobHasWaitedForMayBeDoneByThen) {
+TEST_F(ServerOpSchedulerTest, AwaitedLaneMayBeDoneByThen) {
   Make({.jobs = 2});
   busy_ = "a";
   EXPECT_EQ(Add({"a1"}), 1u);
@@ -158,7 +158,7 @@ TEST_F(ServerOpSchedulerTest, WhatAJobHasWaitedForMayBeDoneByThen) {
   EXPECT_EQ(turns_.size(), 2u);
 }
 
-TEST(ServerOpSchedulerLifetimeTest, NothingGoesUnderTheLock) {
+TEST(ServerOpSchedulerLifetimeTest, NothingIsDestroyedUnderTheLock) {
   using SharedScheduler = OpScheduler<char, std::shared_ptr<void>>;
   std::unique_ptr<SharedScheduler> scheduler;
   int gone = 0;
@@ -194,7 +194,7 @@ TEST_F(ServerOpSchedulerTest, NoMoreJobsThanAllowed) {
   EXPECT_EQ(turns_.size(), 5u);
 }
 
-TEST_F(ServerOpSchedulerTest, LaneThatAJobIsAtHoldsUpNoOther) {
+TEST_F(ServerOpSchedulerTest, LaneHeldByAJobDoesNotDelayOthers) {
   Make({});
   ASSERT_EQ(Add({"a1"}), 1u);
   during_turn_ = [this] {
@@ -228,7 +228,7 @@ TEST_F(ServerOpSchedulerTest, SlowLanesTakeUpNoMoreThanTheirJobs) {
   EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"c1"}}));
 }
 
-TEST(ServerOpSchedulerThreadsTest, EachKeyIsInOneHandAndInOrder) {
+TEST(ServerOpSchedulerThreadsTest, EachKeyIsHeldByOneJobAndInOrder) {
   constexpr int kKeys = 7;
   constexpr int kOps = 20000;
   std::vector<int> next(kKeys, 0);  // unguarded on purpose: one job at a time

@@ -39,7 +39,7 @@ void DrainUnder(std::initializer_list<int> kinds) {
   std::_Exit(0);
 }
 
-TEST_F(ServerStopSignalsDeathTest, FurtherSignalsDoNotCutADrainOff) {
+TEST_F(ServerStopSignalsDeathTest, FurtherSignalsDoNotCutADrainShort) {
   EXPECT_EXIT(DrainUnder({SIGTERM, SIGTERM, SIGHUP, SIGINT, SIGTERM}),
               testing::ExitedWithCode(0), "");
 }

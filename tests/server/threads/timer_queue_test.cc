@@ -105,7 +105,7 @@ void CompareWithMap(uint64_t seed) {
   }
 }
 
-TEST(ServerTimerQueueTest, DoesWhatAPlainMapDoes) {
+TEST(ServerTimerQueueTest, AgreesWithAPlainMap) {
   for (const uint64_t seed : TestSeeds(4)) CompareWithMap(seed);
 }
 

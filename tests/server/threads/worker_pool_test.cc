@@ -50,7 +50,7 @@ TEST(ServerWorkerPoolTest, JobsRunOffTheSubmittingThread) {
   EXPECT_NE(id, std::this_thread::get_id());
 }
 
-TEST(ServerWorkerPoolTest, EndRunsWhatIsQueued) {
+TEST(ServerWorkerPoolTest, DestructorRunsQueuedJobs) {
   std::atomic<int> ran = 0;
   {
     WorkerPool pool(2);
