@@ -151,7 +151,7 @@ class P2mListModel {
            (Pae() ? builder : 0);
   }
 
-  // --- Set (A6) --------------------------------------------------------------
+  // --- Set (p2m.md A6) -------------------------------------------------------
 
   bool TrySet(uint64_t pfn, P2mWord word) {
     if (pfn >= size_) return word.is_invalid();
@@ -232,7 +232,7 @@ class P2mListModel {
     return true;
   }
 
-  // --- What tools see (A8, B1), restore (A9) ---------------------------------
+  // --- What tools see, restore (p2m.md A8, B1, A9) ---------------------------
 
   bool PublishToTools(uint64_t* left) {
     if (options_.tools_view == ToolsView::kTree) return BuildTree(left);

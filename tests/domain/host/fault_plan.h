@@ -83,7 +83,7 @@ struct DomainPicture {
   uint64_t private_leaves, pte_frames, tree_mid_frames;
 
   // Compares everything except the pages of the list.
-  bool SameAsFarAsSeen(const DomainPicture& other) const {
+  bool SameExceptListPages(const DomainPicture& other) const {
     return state == other.state && words == other.words &&
            current == other.current && max == other.max &&
            static_max == other.static_max && target == other.target &&
@@ -111,7 +111,7 @@ inline std::ostream& operator<<(std::ostream& out,
 }
 
 // A word of the same class as `word`, and the same for all of them.
-inline P2mWord ClassAlone(P2mWord word) {
+inline P2mWord OnlyClass(P2mWord word) {
   switch (word.Class()) {
     case P2mClass::kRam:
       return P2mWord::Ram(Mfn(0));
@@ -143,7 +143,7 @@ inline DomainPicture PictureOf(const Domain& domain,
                               ~size_t{0}, picture.words, &generation),
               IsOk());
   for (P2mRun& run : picture.words) {
-    if (merge == RunMerge::kByClass) run.word = ClassAlone(run.word);
+    if (merge == RunMerge::kByClass) run.word = OnlyClass(run.word);
   }
   const auto report = domain.Summary();
   EXPECT_THAT(report, IsOk());

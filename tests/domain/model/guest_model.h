@@ -233,7 +233,7 @@ class GuestModel {
     };
     return std::min(below(max_, current_ + held), below(static_max_, current_));
   }
-  // B1.
+  // p2m.md B1.
   void MapForeign(uint64_t pfn, uint64_t mfn) {
     MakePrivate(pfn, P2mClass::kForeign);
     foreign_[pfn] = mfn;
@@ -361,7 +361,7 @@ class GuestModel {
   std::set<uint64_t> PlanExtra(
       const std::map<uint64_t, uint64_t>& targets) const;
 
-  // A7.
+  // p2m.md A7.
   void Relocate(const std::set<uint64_t>& extra);
 
   // p2m.md A8, or the tables above the PTE pages: a page of entries each.
@@ -371,7 +371,7 @@ class GuestModel {
            tree_mids_.contains(mid);
   }
 
-  // A6.
+  // p2m.md A6.
   bool SharedLeafDiffers(uint64_t pfn, P2mClass wanted) const {
     const uint64_t leaf = pfn / abi_.leaf_span();
     if (!relocated_ || private_leaves_.contains(leaf)) return false;
