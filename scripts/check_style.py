@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks what a formatter does not: sizes and words.
+"""Checks what a formatter cannot: sizes and words.
 
 A file of code has at most 450 lines, a function at most 70, a folder at most 25
 modules (a header counts once with its source), a class at most 40 public

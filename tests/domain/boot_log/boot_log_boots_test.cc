@@ -129,7 +129,7 @@ TEST(BootLogBootsTest, IbftAreaComesFromTheBootWithTheChosenMap) {
   const std::string xen = absl::StrCat(kBanner, XensMap(8));
   EXPECT_TRUE(Read(absl::StrCat(xen, old_kernel, xen)).dom0_reserves_ibft);
   EXPECT_FALSE(Read(xen + old_kernel).dom0_reserves_ibft);
-  // xl dmesg behind the dmesg of the same boot.
+  // xl dmesg after the dmesg of the same boot.
   EXPECT_FALSE(Read(old_kernel + xen).dom0_reserves_ibft);
 }
 

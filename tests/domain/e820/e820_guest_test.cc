@@ -107,7 +107,7 @@ TEST(GuestE820Test, HostRamBelow4GiBAndAboveTheCutIsUnusable) {
 }
 
 TEST(GuestE820Test, UnusableFromTheCutReachesTheFirmware) {
-  // Host RAM that the cut splits, a gap behind it, and more RAM in the gap.
+  // Host RAM that the cut splits, a gap after it, and more RAM in the gap.
   const E820Map host = MakeMap({Ram(0, kMiB), Ram(2 * kMiB, 2 * kGiB),
                                 Ram(2 * kGiB + kMiB, 2 * kGiB + 2 * kMiB),
                                 Reserved(3 * kGiB, 4 * kGiB)});
