@@ -75,8 +75,8 @@ void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
 }
 
 // Bounds the memory that gRPC itself holds.  The ledger bounds the largest
-// part, incoming messages; the quota is a backstop that is never reached in
-// practice, since beyond it clients lose connections for no fault of theirs.
+// part, incoming messages; the quota is a backstop that should never be
+// reached, since beyond it clients lose connections for no fault of theirs.
 void SetMemoryBounds(grpc::ServerBuilder& builder, const CallBounds& bounds) {
   InboundLedger::OfProcess().SetLimit(bounds.message_bytes);
   // Of messages that no call has asked for yet, gRPC reads as much as its

@@ -1,5 +1,6 @@
 // The daemon's log: goes to stderr and includes gRPC's own messages.  A message
-// is one line; control characters are escaped (base/printable.h).
+// is one line; characters that a terminal obeys or does not show are escaped
+// (base/printable.h).
 //
 // Thread safety: InitLogging() is called once, before there are other threads.
 

@@ -29,7 +29,7 @@ class AddressSpaceSource {
       const Host& host, const v1::ListAddressSpacesRequest& request);
 
   // At most kMaxSpaces by ascending id, with totals; for a domain without
-  // address spaces, one empty response.  Errors: as
+  // address spaces, one response with only totals.  Errors: as
   // Domain::ListAddressSpaces().
   absl::StatusOr<Progress> Next(v1::ListAddressSpacesResponse* response);
 

@@ -1,7 +1,8 @@
 // One RestoreDomain call.
 //
-// Reads a message, passes its piece to the restorer on the pool, then reads the
-// next message: a client that sends faster than pages are stored has to wait.
+// Reads a message, passes its piece to the restorer on the threads for images,
+// then reads the next message: a client that sends faster than pages are stored
+// has to wait.
 //
 // Thread safety: as PooledReactor.
 

@@ -17,8 +17,9 @@
 
 namespace simvisor::server {
 
-// Memory is in KiB; virtual CPUs that may not run on every CPU have their
-// affinities as lists of CPUs.
+// Memory is in KiB.  If any virtual CPU may not run on every CPU, the
+// affinities of all of them are there, as lists of CPUs, unless these would be
+// too long.
 absl::StatusOr<std::string> MakeXlConfig(const Domain& domain);
 
 // Ignores unknown keys.  INVALID_ARGUMENT IMAGE_MALFORMED if `json` is not

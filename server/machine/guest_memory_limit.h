@@ -14,7 +14,7 @@
 namespace simvisor::server {
 
 // The memory that the system has for this process, in bytes; kUnlimited where
-// it sets no limit.
+// it sets no limit, or does not say.
 struct SystemMemory {
   static constexpr uint64_t kUnlimited = ~uint64_t{0};
 

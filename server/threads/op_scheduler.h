@@ -62,7 +62,7 @@ class OpScheduler {
   };
   // Runs operations of one key, in order, and returns how many: all of `ops`,
   // or, once is_over() returns true, at least one.  Called on several threads
-  // at once, but never at once for the same key.
+  // at once, but never for the same key at the same time.
   using DoTurn = std::function<size_t(std::vector<Op>& ops,
                                       absl::FunctionRef<bool()> is_over)>;
   using Clock = std::chrono::steady_clock;

@@ -232,7 +232,7 @@ TEST(ImageReaderTest, PagesThatRegistersNameMustBeThere) {
 }
 
 TEST(ImageReaderTest, PageSentAsAbsentIsStillThere) {
-  // The restorer keeps the frame, but the page is of another type now.
+  // The restorer keeps the frame, but the page has another type now.
   EXPECT_THAT(ReadChanged([](Records& r) {
                 r.insert(r.begin() + 4, {RecordType::kPageData,
                                          Le(1, 8) + PageWord(kGdt, 0xf)});
