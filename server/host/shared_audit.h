@@ -1,10 +1,11 @@
 // Audits of the machine that callers share.
 //
-// An audit stops all domains, so callers that ask while one runs do not get one
-// each: the next run begins when this one has ended, and answers all of them.
-// So each caller gets the result of a run that began after it asked, and
-// however many callers there are, runs never overlap.  A waiting caller costs
-// no thread, and can leave; a run stops when its last caller has left.
+// While an audit runs, changes of all domains wait, so callers that ask
+// meanwhile do not get a run each: the next run begins when this one has ended,
+// and answers all of them.  So each caller gets the result of a run that began
+// after it asked, and however many callers there are, runs never overlap.  A
+// waiting caller costs no thread, and can leave; a run stops when its last
+// caller has left.
 //
 // Thread safety: thread-safe.  No lock is held while callers are answered.
 
