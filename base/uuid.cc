@@ -35,7 +35,7 @@ absl::StatusOr<Uuid> ParseUuid(absl::string_view field,
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kUuidInvalid,
         absl::StrCat(field, ": ", Quoted(text),
-                     " is no uuid; write 8-4-4-4-12 hexadecimal digits"));
+                     " is not a uuid; write 8-4-4-4-12 hexadecimal digits"));
   }
   std::string digits;
   for (char c : text) {

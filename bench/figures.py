@@ -23,7 +23,7 @@ class Spread:
 
 
 def quantile(values, q):
-    """The value at q in ascending order, between two of them if need be."""
+    """The q-quantile of ascending values, interpolated between two of them."""
     place = q * (len(values) - 1)
     below = int(place)
     above = min(below + 1, len(values) - 1)
@@ -71,7 +71,7 @@ class Figures:
         return spread(self.samples[name])
 
     def ratio(self, name, baseline):
-        """Of the medians; the range is that of all pairs of samples."""
+        """The ratio of the medians; the range is over all pairs of samples."""
         if (name, baseline) in self.ratios:
             return self.ratios[name, baseline]
         ours, theirs = self.samples[name], self.samples[baseline]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what migrations, saves and restores take of memory and time.
+"""Measures how much memory and time migrations, saves and restores take.
 
     SIMVISORD=... SIMVISOR=... /usr/bin/python3 bench/migration_bench.py \
         [memory] [throughput]
@@ -51,7 +51,7 @@ class Side:
         self.daemon.close()
 
     def forget_peak(self):
-        """The peak begins anew at what is resident now, which is returned."""
+        """Resets the peak to what is resident now, and returns that."""
         with open(f"/proc/{self.pid}/clear_refs", "w",
                   encoding="ascii") as clear:
             clear.write("5")
@@ -79,8 +79,8 @@ def load_average():
 
 
 def fill(side, name, first, pages, scattered=False):
-    """Writes to so many pages from pfn `first` on, or to every other page of
-    twice as many: zeros written to a page that holds nothing leave it so."""
+    """Writes to `pages` pages from pfn `first` on, or to every other page of
+    twice as many: zeros written to an empty page leave it empty."""
     page = os.urandom(4096)
     data = (page + bytes(4096)) * 128 if scattered else page * 256
     calls = pages // (128 if scattered else 256)
@@ -95,7 +95,7 @@ def create(side, name, pages):
 
 
 def migrate(source, name, address):
-    """The last progress message, and seconds."""
+    """Returns the last progress message, and the seconds taken."""
     last = None
     began = time.monotonic()
     for last in source.client.migration.MigrateDomain(
@@ -120,7 +120,7 @@ def piped(source, target, name):
 
 
 def thrown_away(source, name):
-    """Saves to nowhere; seconds."""
+    """Saves and discards the image; returns the seconds taken."""
     began = time.monotonic()
     subprocess.run(
         [harness.SIMVISOR, "-a", source.unix, "save", "-c", name,
@@ -129,7 +129,7 @@ def thrown_away(source, name):
 
 
 class Extra:
-    """What a daemon takes beyond the contents of pages, at its peak."""
+    """A daemon's peak memory, beyond the contents of pages."""
 
     def __init__(self, what, side, contents=0):
         self.what, self.side, self.contents = what, side, contents
@@ -147,7 +147,7 @@ class Extra:
 
 
 def measure_memory():
-    """A guest of 1 TiB of which 1 GiB is written to, TIMES times."""
+    """Measures a guest of 1 TiB with 1 GiB written, TIMES times."""
     print(f"1 TiB, 1 GiB of it written; load {load_average():.2f}")
     print(f"  {'':28} {'before':>9} {'peak':>9} {'extra':>9} "
           f"{'left':>9}")
@@ -184,7 +184,7 @@ def measure_one(what):
 
 
 def chase(side):
-    """A load that writes again and again to as many more pages."""
+    """Starts a load that keeps writing to CHASED more pages."""
     side.client.guest_load.StartGuestLoad(
         guest_load.StartGuestLoadRequest(
             domain=ref("big"), spec=guest_load.LoadSpec(
@@ -197,7 +197,7 @@ def chase(side):
 
 
 class Rates:
-    """What was measured of one kind of transfer."""
+    """The measurements of one kind of transfer."""
 
     def __init__(self, what):
         self.what = what
@@ -257,7 +257,7 @@ class Floor:
 
 
 def one_way(a, b, kind, name, rates):
-    """Measures the way there, and goes back."""
+    """Measures a migration to `b`, then migrates back."""
     used = a.seconds() + b.seconds()
     last, seconds = migrate(a, name, getattr(b, kind))
     # Pages that travelled without contents count as well.
@@ -267,7 +267,7 @@ def one_way(a, b, kind, name, rates):
 
 
 def measure_throughput():
-    """Everything in turn, so that what else the machine does hits all."""
+    """Measures everything in turn, so that other load affects all alike."""
     with Side("256g") as a, Side("256g") as b, (
             tempfile.TemporaryDirectory()) as folder:
         create(a, "written", GIB + MOST_KERNEL_PAGES)

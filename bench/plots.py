@@ -121,7 +121,7 @@ def plot_lookups(figures):
 
 
 def plot_creation(figures):
-    """Time per domain: that per page is figured back where it is kept."""
+    """Time per domain, computed from time per page where that is kept."""
     figure, axes = plt.subplots(figsize=(9, 6))
     for pool in ("contiguous", "alternate", "scatter"):
         per_page = pool != "contiguous"

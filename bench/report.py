@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what the benchmarks came to beside their targets, and draws it.
+"""Prints the results of the benchmarks next to their targets, and plots them.
 
   bench/report.py [--table FILE] [--readme FILE] [--plots FOLDER] JSON...
 
@@ -20,7 +20,7 @@ END = "<!-- figures: end -->"
 
 
 def put_between_marks(path, text):
-    """Replaces what lies between the marks of `path`, once each."""
+    """Replaces the text between the two marks in `path`."""
     before, begin, rest = path.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -1,4 +1,4 @@
-"""What the figures are held against, and the table of both."""
+"""The targets of the figures, and the table of both."""
 
 import dataclasses
 import re
@@ -112,7 +112,7 @@ SCALES = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, "KiB": 1024}
 
 
 def number(value):
-    """Three digits that count, with a comma for thousands."""
+    """Three significant digits, with a comma for thousands."""
     if value >= 1000:
         return f"{value:,.0f}"
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
@@ -178,7 +178,7 @@ def ours(figures):
 
 
 def baseline_of(name, figures):
-    """The baselines that a figure of ours has in the same run."""
+    """The baselines that one of our figures has in the same run."""
     subject, _, rest = name.partition("/ours/")
     shapeless = rest.split("/", 1)[-1]
     for whose in ("array", "tree", "dense"):
@@ -190,7 +190,7 @@ def baseline_of(name, figures):
 
 
 def pair_rows(figures):
-    """Every figure of ours that has a baseline, beside it."""
+    """Each of our figures that has a baseline, next to the baseline."""
     for name in ours(figures):
         unit = figures.units[name]
         for baseline in baseline_of(name, figures):
@@ -200,7 +200,7 @@ def pair_rows(figures):
 
 
 def lone_rows(figures):
-    """Figures of ours that have none."""
+    """Our figures without a baseline."""
     for name in ours(figures):
         if not any(baseline_of(name, figures)):
             yield name, shown_best(figures.value(name), figures.units[name])

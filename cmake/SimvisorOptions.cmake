@@ -9,14 +9,14 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Kind of build" FORCE)
 endif()
 
-# Builds work without ccache, repeated ones are quicker with it.
+# Builds work without ccache; repeated ones are faster with it.
 find_program(SIMVISOR_CCACHE ccache)
 if(SIMVISOR_CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${SIMVISOR_CCACHE})
 endif()
 
-# Sources that are compiled together take a third of the time.  OFF compiles
-# each by itself, which is quicker after a change to a single file.
+# Compiling sources together takes a third of the time.  OFF compiles each by
+# itself, which is faster after a change to a single file.
 option(SIMVISOR_UNITY "Compile the libraries' sources together" ON)
 
 set(SIMVISOR_SANITIZE "" CACHE STRING
@@ -27,7 +27,7 @@ if(SIMVISOR_SANITIZE)
   add_link_options(-fsanitize=${SIMVISOR_SANITIZE})
 endif()
 
-# Warnings for code of ours; generated code does not link it.
+# Warnings for our own code; generated code does not link it.
 add_library(simvisor_warnings INTERFACE)
 target_compile_options(simvisor_warnings INTERFACE
   -Wall -Wextra -Wshadow -Werror

@@ -1,6 +1,6 @@
 # How libraries, programs and tests of this project are declared.
 
-# ccache takes precompiled headers only with these.
+# ccache supports precompiled headers only with these options.
 function(simvisor_cacheable target)
   target_compile_options(${target} PRIVATE
     $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>
@@ -9,8 +9,8 @@ endfunction()
 
 # simvisor_precompiled(TARGET HEADER...)
 #
-# Lets the sources of TARGET begin with these headers, compiled once.  Sources
-# still name all that they use: the fuzz build goes without.
+# Compiles these headers once for the sources of TARGET.  Sources still include
+# everything they use: the fuzz build has no precompiled headers.
 function(simvisor_precompiled target)
   target_precompile_headers(${target} PRIVATE ${ARGN})
   simvisor_cacheable(${target})
@@ -18,8 +18,9 @@ endfunction()
 
 # simvisor_units(TARGET SOURCE...)
 #
-# Has the sources of one folder compiled together, up to 12 of them, unless
-# SIMVISOR_UNITY is off.  So names in anonymous namespaces differ in a folder.
+# Compiles the sources of one folder together, up to 12 at a time, unless
+# SIMVISOR_UNITY is off.  So names in anonymous namespaces must be unique in a
+# folder.
 function(simvisor_units target)
   foreach(source IN LISTS ARGN)
     cmake_path(GET source PARENT_PATH folder)
@@ -78,9 +79,9 @@ endfunction()
 # simvisor_test(NAME name LABEL label SRCS file... DEPS target... HEADERS name
 #               [TIMEOUT seconds])
 #
-# Adds a GoogleTest program and a ctest entry for each of its tests, of the
-# test's name, which is run from the project's root.  Building <label>_tests
-# builds all that have the label.  The timeout is 300 s unless given.
+# Adds a GoogleTest program, and a ctest entry for each of its tests with the
+# test's name, which runs from the project's root.  Building <label>_tests
+# builds all programs with the label.  The timeout is 300 s unless given.
 function(simvisor_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS;LABEL"
                         "SRCS;DEPS")
@@ -95,7 +96,7 @@ function(simvisor_test)
   simvisor_cacheable(${arg_NAME})
   gtest_discover_tests(${arg_NAME}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-    # Not when it is built: sanitizers may need setarch around them.
+    # Not at build time: under sanitizers the program may need setarch.
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})

@@ -1,6 +1,6 @@
 # Tells ThreadSanitizer about Abseil's locks; see tsan/absl_sync.cc.
 
-# An object library, for shared libraries refer to the wrappers too.
+# An object library, because shared libraries use the wrappers too.
 add_library(simvisor_tsan OBJECT
   ${CMAKE_CURRENT_LIST_DIR}/tsan/absl_sync.cc)
 target_link_libraries(simvisor_tsan PUBLIC absl::synchronization)

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""Checks what a formatter does not: sizes.
+"""Checks what a formatter cannot: sizes and words.
 
 A file of code has at most 450 lines, a function at most 70, a folder at most 25
 modules (a header counts once with its source), a class at most 40 public
 methods.  Tables of cases may be longer than a function.  LARGER names what is
 still too large, with the size that it must not exceed.
+
+Comments, documents and proto files avoid the words of BANNED, which make a
+sentence hard to read.  UNREAD names the folders that are not checked yet.
 """
 
+import ast
 import collections
+import io
 import pathlib
 import re
 import subprocess
 import sys
+import tokenize
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -29,6 +35,38 @@ LARGER = {
 }
 
 CODE = (".cc", ".h", ".py", ".sh")
+
+# What to avoid, and what to write instead.
+BANNED = [(re.compile(pattern, re.IGNORECASE), better) for pattern, better in (
+    (r"\bwhoever\b", "name the subject: the caller, the thread, the client"),
+    (r"\b(?:no|some|any)body\b", "name the subject, or negate the verb"),
+    (r"(?<!\bthere )\b(?:is|are|was|were) none\b", "is not, is missing"),
+    (r"(?<!\bthere )\b(?:is|are|was|were) no (?!longer\b|more\b)", "is not a"),
+    (r"\balone\b", "only, by itself"),
+    (r"\banew\b", "again"),
+    (r"\bthat which\b", "what, the one that"),
+    (r"\bbut for\b", "except"),
+    (r"\bhad better\b", "prefers, should"),
+    (r"(?:^|[.;:,]\s+)should (?:it|they)\b", "if it, if they"),
+    (r"(?:^|[.;:,]\s+)of what\b", "begin with the subject"),
+    (r"\bin place of\b", "instead of"),
+    (r"\blest\b", "so that ... does not"),
+    (r"\bthe own\b", "its own"),
+)]
+
+# Folders whose words are not checked yet.
+UNREAD = ("client/", "domain/guest/", "domain/host/", "domain/migration/",
+          "domain/p2m/", "domain/vm/", "server/migration/", "tests/client/",
+          "tests/domain/migration/", "tests/domain/vm/",
+          "tests/server/migration/")
+DATA = "tests/testdata/"
+
+# A comment that runs to the end of its line.  The text before it must not be
+# inside a string.
+SLASHES = re.compile(r"""^((?:[^"'/]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|/(?!/)|(?<=\d)')*)//(.*)$""")
+HASH = re.compile(r"(?:^|\s)#\s(.*)$")
+HASHED = (".sh", ".cmake", ".textproto", ".cfg", ".yaml", "CMakeLists.txt",
+          ".ci/run")
 # A function's body ends at a brace at the margin, in the project's formatting.
 FUNCTION = re.compile(r"^[A-Za-z_].*[({,]$|^[A-Za-z_].*\) (const )?\{$")
 CLASS = re.compile(r"^(?:class|struct) (?:\[\[\w+\]\] )?(\w+)[^;]*\{")
@@ -40,7 +78,7 @@ def tracked():
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in output.splitlines():
-        if name.endswith(CODE) and (ROOT / name).is_file():
+        if (ROOT / name).is_file():
             yield name
 
 
@@ -82,6 +120,8 @@ def sizes():
     """Yields (what, size, limit) for everything with a limit."""
     modules = collections.defaultdict(set)
     for name in tracked():
+        if not name.endswith(CODE):
+            continue
         lines = (ROOT / name).read_text().splitlines()
         folder, _, base = name.rpartition("/")
         modules[folder].add(base.rpartition(".")[0])
@@ -97,8 +137,69 @@ def sizes():
         yield f"{folder}/", len(names), "modules", MAX_MODULES
 
 
+def python_prose(text):
+    """Yields (line, text) of comments and docstrings."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string[1:]
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+            first = node.body[0].lineno
+            yield from enumerate(node.body[0].value.value.splitlines(), first)
+
+
+def prose(name):
+    """Yields (line, text) of what people read in a file."""
+    text = (ROOT / name).read_text()
+    if name.endswith(".py"):
+        yield from python_prose(text)
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if name.endswith(".md"):
+            yield number, line
+        elif name.endswith((".cc", ".h", ".proto")):
+            match = SLASHES.match(line)
+            if match:
+                yield number, match.group(2)
+        elif name.endswith(HASHED):
+            match = HASH.search(line)
+            if match:
+                yield number, match.group(1)
+
+
+def paragraphs(lines):
+    """Yields (first line, text) of lines that follow each other."""
+    first, last, text = None, None, ""
+    for number, line in sorted(lines):
+        line = line.strip()
+        if first is not None and number == last + 1 and line:
+            text += " " + line
+        else:
+            if text:
+                yield first, text
+            first, text = number, line
+        last = number
+    if text:
+        yield first, text
+
+
+def words():
+    """Yields what is wrong with the words of a file."""
+    kinds = (".cc", ".h", ".py", ".proto", ".md") + HASHED
+    for name in tracked():
+        if not name.endswith(kinds) or name.startswith(UNREAD + (DATA,)):
+            continue
+        for number, text in paragraphs(prose(name)):
+            for pattern, better in BANNED:
+                for match in pattern.finditer(text):
+                    around = text[max(0, match.start() - 30):match.end() + 20]
+                    yield (f'{name}:{number}: "...{around}...": avoid '
+                           f'"{match.group().strip(".;:, ")}"; {better}')
+
+
 def main():
-    problems = []
+    problems = list(words())
     unused = dict(LARGER)
     for what, size, unit, limit in sizes():
         allowed = unused.pop(what, limit) if size > limit else limit
@@ -108,7 +209,8 @@ def main():
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print("style: files, functions, folders and classes are in bounds")
+        print("style: files, functions, folders and classes are in bounds, "
+              "and words are plain")
     return 1 if problems else 0
 
 

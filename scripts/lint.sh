@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the form of the code: clang-format, include direction, sizes, proto
-# style, shell scripts.
+# Checks the form of the code: clang-format, include direction, sizes, words,
+# proto style, shell scripts.
 #
 # Needs the packages that scripts/setup.sh installs; changes nothing.
 set -euo pipefail

@@ -19,24 +19,24 @@ namespace simvisor::server {
 namespace {
 
 constexpr int kMaxRpcBytes = 4 << 20;
-// Calls in flight on one connection; more wait at the client.  This bounds the
-// queue of the worker pool, where a call has few jobs at a time.
+// Most calls in flight on one connection; more wait at the client.  This bounds
+// the queue of the worker pool, where a call has few jobs at a time.
 constexpr int kMaxCallsPerConnection = 1000;
 static_assert(InboundFrames::kMaxStreams > size_t{2} * kMaxCallsPerConnection);
 
 constexpr int kWindowBytes = 64 << 10;
-// For connections, and for messages between coming in and being taken.
+// For connections, and for messages that have arrived but are not taken yet.
 constexpr uint64_t kSpareBytes = uint64_t{64} << 20;
 
 constexpr int kMinPingsEveryMs = 5000;
 constexpr int kPingEveryMs = 30000;
 constexpr int kPingTimeoutMs = 20000;
 
-// How long answers that are finished may take to leave.
+// How long finished answers may take to be sent.
 constexpr absl::Duration kLastAnswers = absl::Milliseconds(100);
 
-// More than there are processors, since a worker may wait for a domain that
-// another one works on.
+// More than there are CPUs, since a worker may wait for a domain that another
+// one is using.
 int WorkerCount() {
   const int processors = static_cast<int>(std::thread::hardware_concurrency());
   return std::clamp(2 * processors, 8, 32);
@@ -49,38 +49,38 @@ int ToMilliseconds(absl::Duration duration) {
 void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
   builder.SetMaxReceiveMessageSize(kMaxRpcBytes);
   builder.SetMaxSendMessageSize(kMaxRpcBytes);
-  // gRPC inflates all of a message before it looks how long it is, so that
-  // calls with compressed ones are refused.
+  // gRPC inflates a whole message before it checks its length, so calls with
+  // compressed messages are refused.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                              kMaxCallsPerConnection);
-  // The source of a migration asks now and then whether this end is alive.
+  // The source of a migration pings now and then to see whether this end is
+  // alive.
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingsEveryMs);
-  // A client whose machine is gone must not hold for hours what it asked for.
-  // By its answers, the acceptor knows a connection that has a call.
+  // A client whose machine is gone must not hold resources for hours.  The
+  // answers to pings tell the acceptor that a connection has a call.
   builder.AddChannelArgument(
       GRPC_ARG_KEEPALIVE_TIME_MS,
       std::min(kPingEveryMs, ToMilliseconds(limits.idle_timeout) / 2));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
-  // Otherwise pings end with the second, if nothing is sent in between.
+  // Otherwise gRPC stops after two pings without data in between.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // The acceptor has seen that a connection begins as HTTP/2; this bounds what
-  // is left of the handshake.
+  // The acceptor has seen that a connection starts as HTTP/2; this bounds the
+  // rest of the handshake.
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              ToMilliseconds(limits.handshake_timeout));
 }
 
-// Bounds what gRPC holds by itself.  The ledger keeps the largest part of it,
-// messages on their way in, within its bound; the quota stands behind it, and
-// should never be reached, since then clients lose their connections that have
-// done nothing.
+// Bounds the memory that gRPC itself holds.  The ledger bounds the largest
+// part, incoming messages; the quota is a backstop that should never be
+// reached, since beyond it clients lose connections for no fault of theirs.
 void SetMemoryBounds(grpc::ServerBuilder& builder, const CallBounds& bounds) {
   InboundLedger::OfProcess().SetLimit(bounds.message_bytes);
-  // Of messages that nobody asks for yet, gRPC reads as much as its windows
-  // allow, which otherwise grow with a client's speed.
+  // Of messages that no call has asked for yet, gRPC reads as much as its
+  // windows allow, which would otherwise grow with a client's speed.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
                              kWindowBytes);
@@ -202,8 +202,8 @@ void Daemon::Drain(absl::Duration grace) {
   acceptor_ = nullptr;
   listeners_.clear();
   machine_->faults().Stop();
-  // Not by the deadline of Shutdown() alone, which is waited for in full while
-  // a client stays connected, whether or not it calls.
+  // The deadline of Shutdown() is not enough: it waits until then while a
+  // client stays connected, even without calls.
   runner_.calls.AwaitNone(grace);
   server_->Shutdown(absl::ToChronoTime(absl::Now() + kLastAnswers));
   server_->Wait();

@@ -35,12 +35,12 @@ namespace simvisor::server {
 
 class Daemon {
  public:
-  // Serves `machine` at every address of `listen`, of which there is at least
-  // one.  Stalls go by its clock, and calls meet its faults.
+  // Serves `machine` at every address of `listen`, which is not empty.  Stalls
+  // are timed by the machine's clock, and calls reach its fault points.
   //
-  // Sockets get mode 0600.  Connections are kept within `limits`, and
-  // domains may be migrated to `targets`.  Fails
-  // without serving anywhere, as OpenListeners() does.
+  // Sockets get mode 0600.  Connections are kept within `limits`, and domains
+  // may be migrated to `targets`.  Fails, without serving anywhere, as
+  // OpenListeners() does.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(
       std::unique_ptr<Machine> machine,
       const std::vector<ListenAddress>& listen,
@@ -48,16 +48,16 @@ class Daemon {
       const CallBounds& bounds = CallBounds(),
       const MigrationTargets& targets = MigrationTargets());
 
-  // As Drain() without grace, if it has not been called.
+  // Drains without grace, unless Drain() was called.
   ~Daemon();
 
-  // Where it serves, with the ports that the system has chosen.
+  // The addresses where it serves, with the ports that the system chose.
   const std::vector<ListenAddress>& addresses() const { return addresses_; }
 
-  // Reports NOT_SERVING, refuses new connections, whose sockets are gone then,
-  // ends delays that were injected, waits up to `grace` for a moment without
-  // calls, then takes no more, cancels what is left and waits for its end.
-  // Connections that are idle do not count.
+  // Reports NOT_SERVING, closes the listening sockets, ends injected delays,
+  // and waits up to `grace` until no call is in flight.  Then accepts no more
+  // calls, cancels those that are left and waits for their end.  Idle
+  // connections do not count.
   void Drain(absl::Duration grace);
 
  private:
@@ -67,8 +67,8 @@ class Daemon {
   absl::Status Serve(const ConnectionLimits& limits, const CallBounds& bounds);
   absl::Status Accept(const ConnectionLimits& limits);
 
-  // In the order in which they may go, last first: what brings connections
-  // before the server, this before the services it calls, and these before the
+  // Destroyed from the last to the first: what brings connections before the
+  // server, the server before the services it calls, and these before the
   // threads and the machine they use.
   const std::unique_ptr<Machine> machine_;
   CallRunner runner_;

@@ -24,12 +24,12 @@ namespace {
 
 using Word = std::optional<std::string>;
 
-// A week, which milliseconds in an int can count.
+// A week: its milliseconds fit into an int.
 constexpr uint32_t kMaxSeconds = 7 * 24 * 3600;
 constexpr absl::Duration kMinStallTimeout = absl::Milliseconds(100);
 constexpr absl::Duration kMaxStallTimeout = absl::Hours(24);
 
-// The words as written.
+// The values as written.
 struct Words {
   std::vector<std::string> listen;
   Word max_connections;
@@ -111,12 +111,12 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
       "dom0 starts with it, as in Xen [as the boot log says, else all of the "
       "machine]");
   add("--dom0-hotplug-limit", words.dom0_hotplug_limit, "GIB",
-      "memory that dom0's p2m area is sized for at least, for hotplug, in GiB "
+      "GiB that dom0's p2m area is sized for at least, for memory hotplug "
       "[0]");
   add("--dom0-ibft", words.dom0_ibft, "auto|on|off",
       "whether dom0's kernel reserves 512 KiB to 1 MiB, where firmware keeps "
-      "its table for booting over iSCSI: today's do; with auto, a kernel's "
-      "boot log stands as it is [auto]");
+      "its table for booting over iSCSI: today's kernels do; with auto, the "
+      "map in a kernel's boot log is used unchanged [auto]");
   add("--dom0-tools-view", words.dom0_tools_view, "tree|linear",
       "where tools find dom0's p2m list: the tree of its frames, or page "
       "tables [tree]");
@@ -136,14 +136,15 @@ void AddConnectionFlags(CLI::App& app, Words& words) {
     app.add_option(flag, word, help)->type_name(type)->group("Connections");
   };
   add("--max-connections", words.max_connections, "N",
-      absl::StrCat("connections open at the same time; more wait [",
-                   kDefaultMaxConnections,
-                   ", or what the limit of open files allows if less]"));
+      absl::StrCat(
+          "most connections open at the same time; further ones wait [",
+          kDefaultMaxConnections,
+          ", or what the limit of open files allows if less]"));
   add("--handshake-timeout", words.handshake_timeout, "SECONDS",
       "how long a new connection may take to speak HTTP/2 [5]");
   add("--idle-timeout", words.idle_timeout, "SECONDS",
-      "after which a connection without a call may be closed, if there is no "
-      "room for a new one [60]");
+      "how long a connection without a call may be idle before it may be "
+      "closed to make room for a new one [60]");
 }
 
 void AddLimitFlags(CLI::App& app, Words& words, const Options& options) {
@@ -156,12 +157,12 @@ void AddLimitFlags(CLI::App& app, Words& words, const Options& options) {
                    "streams may be half of them [",
                    options.calls.max_calls, "]"));
   add("--max-message-memory", words.max_message_memory, "SIZE",
-      absl::StrCat("memory for requests and answers of all calls, and once "
-                   "more for what comes in and is not whole yet, ",
+      absl::StrCat("memory for requests and answers of all calls, and as much "
+                   "again for incomplete requests, ",
                    FormatMib(kMinMessageBytes), " at least [",
                    FormatMib(options.calls.message_bytes), "]"));
   add("--max-image-memory", words.max_image_memory, "SIZE",
-      absl::StrCat("what images on their way in may take beside their guests' "
+      absl::StrCat("memory for images being restored, besides their guests' "
                    "pages, 1m at least [",
                    FormatMib(options.max_image_memory.in_bytes()), "]"));
 }
@@ -176,9 +177,10 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.add_option("--log-level", words.log_level,
                  "how much is logged to stderr [info]")
       ->type_name("trace|debug|info|warn|error|off");
-  app.add_option("--stall-timeout", words.stall_timeout,
-                 "how long a stream waits for a client, or for another daemon, "
-                 "that moves nothing, 100ms to 24h, such as 90s [60s]")
+  app.add_option(
+         "--stall-timeout", words.stall_timeout,
+         "how long a stream waits for a client, or another daemon, that "
+         "makes no progress, 100ms to 24h, such as 90s [60s]")
       ->type_name("DURATION");
   app.add_option("--migration-targets", words.migration_targets,
                  "where domains may be migrated to: any, none, or a list of "
@@ -190,9 +192,10 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
                  "what the written pages of all guests may take of this "
                  "system's memory, 0 for no limit [half of it]")
       ->type_name("SIZE");
-  app.add_flag("--enable-fault-injection", options.fault_injection,
-               "take rules that make calls fail, wait or kill the daemon, for "
-               "tests (simvisor fault)");
+  app.add_flag(
+      "--enable-fault-injection", options.fault_injection,
+      "accept rules that make calls fail, wait or kill the daemon, for "
+      "tests (simvisor fault)");
   AddConnectionFlags(app, words);
   AddMachineFlags(app, words, options);
   AddLimitFlags(app, words, options);

@@ -31,36 +31,36 @@ struct Options {
   std::optional<uint32_t> max_connections;
   absl::Duration handshake_timeout = kDefaultHandshakeTimeout;
   absl::Duration idle_timeout = kDefaultIdleTimeout;
-  // RAM of the machine, unless a boot log is named.
+  // RAM of the machine; unused if a boot log is given.
   PageCount host_memory{64 * kPagesPerGiB};
   // File with a boot log whose memory map becomes the machine's; may be empty.
   std::string host_e820_file;
-  // Unset: as ChooseDom0Memory() says, and so for dom0_max_memory.
+  // Unset: as ChooseDom0Memory() says; the same for dom0_max_memory.
   std::optional<PageCount> dom0_memory;
   std::optional<PageCount> dom0_max_memory;
-  // GiB that dom0's p2m area is sized for at least, checked by the host.
+  // Least GiB that dom0's p2m area is sized for; checked by the host.
   uint32_t dom0_hotplug_limit_gib = 0;
-  // Whether dom0's kernel reserves the area of the iBFT.  Unset: as
-  // the boot log says, and without one it does.
+  // Whether dom0's kernel reserves the area of the iBFT.  Unset: as the boot
+  // log says; without a log, it does.
   std::optional<bool> dom0_ibft;
   ToolsView dom0_tools_view = ToolsView::kTree;
   uint32_t cpus = HostConfig().cpus;
-  // What guests' pages may hold together; 0 for no limit.  Unset:
+  // Limit for the contents of all guests' pages; 0 for no limit.  Unset:
   // DefaultGuestMemory().
   std::optional<PageCount> max_guest_memory;
   uint64_t seed = 1;
-  // What images on their way in may hold, beside their guests' pages.
+  // Limit for images being restored, besides their guests' pages.
   PageCount max_image_memory{HostConfig::kDefaultMaxImageMemory / kPageSize};
   Placement placement = Placement::kLowest;
   // Where domains may be migrated to.
   MigrationTargets migration_targets;
-  // Whether rules for faults are taken.
+  // Whether rules for faults are accepted.
   bool fault_injection = false;
   CallBounds calls;
   spdlog::level::level_enum log_level = spdlog::level::info;
 };
 
-// What to print and to exit with instead of serving.
+// What to print, and the exit code, instead of serving.
 struct EarlyExit {
   int code = 0;
   std::string out;  // for stdout
@@ -70,7 +70,7 @@ struct EarlyExit {
 // Exit code for a command line that cannot be understood.
 inline constexpr int kUsageExitCode = 2;
 
-// Reads the arguments behind the program's name.
+// Parses the arguments, without the program's name.
 std::variant<Options, EarlyExit> ParseFlags(
     const std::vector<std::string>& args);
 

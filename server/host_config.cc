@@ -20,7 +20,7 @@ absl::Status FileError(const std::string& path, int error) {
                              absl::StrCat("--host-e820: cannot read ", path));
 }
 
-// Text of a file, cut just above what a boot log may have.
+// Text of a file, cut just above the largest size of a boot log.
 absl::StatusOr<std::string> ReadBootLogFile(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
       std::fopen(path.c_str(), "re"), &std::fclose);
@@ -32,7 +32,7 @@ absl::StatusOr<std::string> ReadBootLogFile(const std::string& path) {
   return text;
 }
 
-// The machine, as a boot log that says nothing but its map if none is named.
+// The machine as a boot log; without a log file, one that has only a map.
 absl::StatusOr<BootLog> ReadMachine(const Options& options) {
   BootLog log;
   if (options.host_e820_file.empty()) {

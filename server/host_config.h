@@ -1,6 +1,6 @@
 // The machine that a command line describes.
 //
-// Thread safety: pure functions, but for the file that is read.
+// Thread safety: pure functions, except for the file that is read.
 
 #ifndef SIMVISOR_SERVER_HOST_CONFIG_H_
 #define SIMVISOR_SERVER_HOST_CONFIG_H_
@@ -14,9 +14,9 @@
 
 namespace simvisor::server {
 
-// Reads the boot log if there is one, and adds to `notes` what people should
-// know of how it was read.  Errors as ReadBootLog() and DefaultHostE820(), or
-// as the system says of the file.
+// Reads the boot log if one is given, and adds to `notes` what the user should
+// know about how it was read.  Errors: as ReadBootLog() and DefaultHostE820(),
+// or the system's error for the file.
 absl::StatusOr<HostConfig> MakeHostConfig(const Options& options,
                                           std::vector<std::string>& notes);
 

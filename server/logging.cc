@@ -16,8 +16,8 @@
 namespace simvisor::server {
 namespace {
 
-// gRPC calls things errors that the daemon handles and reports in its own
-// words, so its messages are for those who look for a fault.
+// gRPC logs as errors what the daemon handles and reports in its own words, so
+// gRPC's messages are only for debugging.
 void LogGrpc(gpr_log_func_args* args) {
   const auto level = args->severity == GPR_LOG_SEVERITY_DEBUG
                          ? spdlog::level::trace
@@ -25,7 +25,8 @@ void LogGrpc(gpr_log_func_args* args) {
   spdlog::log(level, "grpc: {}", args->message);
 }
 
-// The text of a log line.  Parts of it may be a client's or another daemon's.
+// The text of a log line.  Parts of it may come from a client or another
+// daemon.
 class PrintableText : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,

@@ -1,5 +1,6 @@
-// Where the daemon's log goes: stderr, gRPC's own messages among it.  A message
-// is one line, and what a terminal would obey is escaped (base/printable.h).
+// The daemon's log: goes to stderr and includes gRPC's own messages.  A message
+// is one line; characters that a terminal obeys or does not show are escaped
+// (base/printable.h).
 //
 // Thread safety: InitLogging() is called once, before there are other threads.
 

@@ -41,20 +41,21 @@ namespace {
 
 // How long calls may go on after the first signal.
 constexpr absl::Duration kDrainGrace = absl::Seconds(5);
-// How long the drain may take in all, which the end of cut calls and of the
-// machine is part of.
+// How long the whole drain may take, including the end of cancelled calls and
+// of the machine.
 constexpr absl::Duration kDrainLimit = absl::Seconds(30);
 
-// Keeps freed memory in the heap.  By default glibc maps every block of 128 KiB
-// and more anew and unmaps it when freed, and the page faults of that cost more
-// than filling a stream's chunk: 1.7 to 4.2 times the bandwidth was measured
-// with the other three.  None takes memory by itself; the padding costs address
-// space until it is written.  What many guests leave is given back apart from
-// this (heap_trim.h).
+// Keeps freed memory in the heap.  By default glibc maps each block of 128 KiB
+// or more separately and unmaps it when freed, and the page faults cost more
+// than filling a stream's chunk: with the three settings other than
+// M_ARENA_MAX, 1.7 to 4.2 times the bandwidth was measured.  None of them takes
+// memory by itself; the padding costs only address space until it is written.
+// Memory that many guests leave behind is returned separately (heap_trim.h).
 //
-// Two arenas: with one for each thread, as by default, each keeps what messages
-// left there, and a guest of 1 TiB that came in with 1 GiB of contents left 69
-// MiB beyond these; with two 32 were measured, at the same bandwidth.
+// Two arenas: with more, as by default, each thread's arena keeps the memory
+// that messages left there, and a guest of 1 TiB that came in with 1 GiB of
+// contents left another 69 MiB; with two arenas it was 32 MiB, at the same
+// bandwidth.
 void KeepHeap() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
@@ -62,17 +63,15 @@ void KeepHeap() {
   mallopt(M_TOP_PAD, 16 << 20);
 }
 
-// Has mutexes keep no graph of what is locked under what, which Debian's build
-// of Abseil does unless told otherwise: up to 29 % of the time of a list went
-// there, and all threads met at the graph's one lock.  The order of locks is
-// written down beside them, and held against clang's analysis and
-// ThreadSanitizer.
+// Turns off the lock graph of Abseil's deadlock detection, which Debian's build
+// has on by default: it took up to 29 % of the time of a list, and all threads
+// contend for its single lock.  The order of locks is documented next to them,
+// and checked by clang's analysis and ThreadSanitizer.
 void KeepNoLockGraph() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
-// Has protobuf write nothing: it would log each message of a client that it
-// cannot parse.
+// Silences protobuf: it would log each client message that it cannot parse.
 void KeepProtobufQuiet() { google::protobuf::SetLogHandler(nullptr); }
 
 absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
@@ -85,7 +84,7 @@ absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
   return limits;
 }
 
-// The machine asks `faults` only if they take rules.
+// The host uses `faults` only if it accepts rules.
 absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
                                                     FaultInjector* faults) {
   SIMVISOR_ASSIGN_OR_RETURN(const ConnectionLimits limits,
@@ -140,10 +139,10 @@ int Fail(const absl::Status& status) {
 
 int Serve(const Options& options) {
   InitLogging(options.log_level);
-  // Never given back: whoever gives gRPC back last waits for its threads, one
-  // of which sleeps for up to 10 s after a stream that had to wait.
+  // Never shut down: the last grpc_shutdown() waits for gRPC's threads, one of
+  // which sleeps for up to 10 s after a stream that had to wait.
   grpc_init();
-  // Before the machine, which may ask it until it is gone.
+  // Outlives the machine, which uses it to the end.
   FaultInjector faults(options.fault_injection, options.seed);
   absl::StatusOr<std::unique_ptr<Daemon>> daemon =
       StartDaemon(options, &faults);
@@ -174,7 +173,7 @@ int Main(int argc, char** argv) {
   KeepNoLockGraph();
   KeepProtobufQuiet();
   BlockStopSignals();
-  // A reader of our output that goes away must not end the daemon.
+  // If a reader of our output goes away, the daemon must not end.
   signal(SIGPIPE, SIG_IGN);
   const auto parsed =
       ParseFlags(std::vector<std::string>(argv + 1, argv + argc));

@@ -11,7 +11,7 @@
 
 namespace simvisor::server {
 
-// The pages that `text`, a size as base/size.h reads it, stands for; may be 0.
+// The number of pages in `text`, a size as parsed by base/size.h; may be 0.
 //
 // INVALID_ARGUMENT ARGUMENT_MALFORMED if it is not a size or not a whole number
 // of pages, ARGUMENT_TOO_LARGE for 2^64 bytes or more.

@@ -1,13 +1,13 @@
 // Makes Debian's Abseil locks known to ThreadSanitizer.
 //
-// The packaged library is not instrumented, so that every access under an
-// absl::Mutex would be reported as a race.  The linker sends calls of the
-// functions below here first (--wrap, see SimvisorTsan.cmake); each tells the
+// The packaged library is not instrumented, so every access under an
+// absl::Mutex would be reported as a race.  The linker redirects calls of the
+// functions below to this file (--wrap, see SimvisorTsan.cmake); each tells the
 // sanitizer what happens and calls the real one.
 //
-// Waits for a condition look at it now and then instead: the real ones have it
-// evaluated by whichever thread unlocks the mutex, inside the library.
-// LockWhen() is not covered.
+// Waits for a condition poll it instead: the real ones let the thread that
+// unlocks the mutex evaluate it, inside the library.  LockWhen() is not
+// covered.
 //
 // Thread safety: no state of its own.
 

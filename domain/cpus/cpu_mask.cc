@@ -104,7 +104,7 @@ absl::Status HostCpus::CheckInvariants() const {
     if (mask[cpu / kWordBits] != bit ||
         std::count_if(mask.begin(), mask.end(), any) != 1) {
       return absl::InternalError(
-          absl::StrFormat("the mask of CPU %d is not of that CPU alone", cpu));
+          absl::StrFormat("the mask of CPU %d is not of only that CPU", cpu));
     }
   }
   if (all_ != AllWords(count())) {

@@ -156,7 +156,7 @@ PageCount FramePool::Populate(FrameClaim& claim, DomainId owner, PfnExtent pfns,
   std::vector<MfnExtent> taken;
   absl::MutexLock lock(&mu_);
   PageCount done;
-  Pfn first = pfns.first;  // of what is taken but not yet reported
+  Pfn first = pfns.first;  // the first pfn not yet reported
   for (size_t extents = 0; extents < kMaxExtents && done < pfns.count;) {
     const size_t before = taken.size();
     while (taken.size() < kAtOnce && done < pfns.count) {

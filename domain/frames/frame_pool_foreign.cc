@@ -50,8 +50,8 @@ absl::Status FramePool::CheckForeignLocked(Mfn mfn, DomainId mapper) const {
   }
   if (foreign_.IsHeld(mfn)) {
     return NotForeign(mfn,
-                      "has been given back by its owner and is there for its "
-                      "other mappings alone; name a frame in use");
+                      "has been given back by its owner and stays only for its "
+                      "other mappings; name a frame in use");
   }
   return absl::OkStatus();
 }

@@ -61,7 +61,7 @@ void FrameTable::CheckRun(const FrameCells::Run& run, Recount& recount) const {
   if (!IsValid(run) || (state != FrameState::kNotRam &&
                         run.first + run.count > max_mfn_.value())) {
     recount.wrong.push_back(absl::StrFormat(
-        "%d cells from mfn 0x%x on: 0x%x is no state a frame can have",
+        "%d cells from mfn 0x%x on: 0x%x is not a state that a frame can have",
         run.count, run.first, run.fill.first));
   }
   const FreeBits* const bits = free_bits_[run.first >> kBlockShift].get();

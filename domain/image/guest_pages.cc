@@ -10,7 +10,7 @@
 namespace simvisor {
 namespace {
 
-// Behind struct start_info, which has about 1200 bytes.
+// After struct start_info, which has about 1200 bytes.
 constexpr size_t kNotesAt = 2048;
 constexpr uint64_t kNotesMagic = 0x4e4b525653494d31;
 constexpr size_t kMaxRecordPages = 16;

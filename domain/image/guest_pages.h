@@ -1,7 +1,7 @@
 // The structures of a suspended guest that an image carries besides its memory.
 //
-// All pages are named by pfn, as in an image.  Behind the fields that Xen
-// defines, start_info says where the kernel's notes lie (SuspendRecord); a
+// All pages are named by pfn, as in an image.  After the fields that Xen
+// defines, start_info says where the kernel's notes are (SuspendRecord); a
 // restorer that does not know them treats them as ordinary bytes of the guest.
 //
 // Thread safety: pure functions.

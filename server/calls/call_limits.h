@@ -17,15 +17,15 @@ namespace simvisor::server {
 using WallTime = std::chrono::system_clock::time_point;
 
 // DEADLINE_EXCEEDED once `now` has reached `deadline`, else CANCELLED if the
-// call is cancelled, else OK.  gRPC cancels a call whose deadline passes, which
-// is why the deadline counts first.
+// call is cancelled, else OK.  The deadline is checked first because gRPC also
+// cancels a call whose deadline passes.
 absl::Status StopStatus(bool cancelled, WallTime now, WallTime deadline);
 
 // Watches one call; a StopCheck.
 class CallLimits {
  public:
-  // REQUIRES: `context` outlives this object, that is, the call is not finished
-  // while it is used.
+  // REQUIRES: `context` outlives this object: the call is finished only after
+  // the last use.
   explicit CallLimits(const grpc::CallbackServerContext* context)
       : context_(context), deadline_(context->deadline()) {}
 

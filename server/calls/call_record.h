@@ -1,4 +1,4 @@
-// What is kept of a call while it lasts: that it is in flight, and since when.
+// Records that a call is in flight, and when it started.
 //
 // Thread safety: one thread at a time per object.
 
@@ -15,8 +15,8 @@ namespace simvisor::server {
 
 class CallRecord {
  public:
-  // Counts the call in `calls` until this object goes, unless `calls` is null.
-  // `method` is a literal.
+  // Counts the call in `calls` for the lifetime of this object, unless `calls`
+  // is null.  `method` is a literal.
   CallRecord(CallsInFlight* calls, const char* method)
       : counted_(calls),
         method_(method),

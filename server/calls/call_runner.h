@@ -1,20 +1,20 @@
-// What all calls of a server share: the machine that they work on, the threads
-// that they run on, the counts of calls and of their memory, and how long calls
-// wait for their clients.
+// What all calls of a server share: the machine they work on, the threads they
+// run on, the limits on their number and memory, and the timeout for clients
+// that stall.
 //
-// The threads come in groups, so that a short call finds one of `pool` whatever
-// else goes on:
+// The threads come in groups, so that a short call always finds a thread in
+// `pool`, whatever else is running:
 //
-//   pool       short bodies, half of it at most for messages of streams
-//   long_jobs  bodies that last: checks, audits, summaries, large guests
-//   lanes      calls that wait for a domain on which another is at work
-//   builds     CreateDomain of small guests, which waits for audits
+//   pool       short bodies; streams may use at most half of it
+//   long_jobs  long bodies: checks, audits, summaries, large guests
+//   lanes      calls that wait for a domain that another call is using
+//   builds     CreateDomain of small guests, which may wait for an audit
 //   images     the steps of calls that save, restore or receive a guest
 //   decisions  ResolveMigration, for which a suspended guest may wait elsewhere
 //
-// Only what runs on long_jobs, streams, images, decisions, the threads of
-// migrations and those of the machine holds a domain's lock for long,
-// and lanes has a thread for each of them.
+// Only jobs on long_jobs, streams, images, decisions, the threads of migrations
+// and those of the machine hold a domain's lock for long, and lanes has a
+// thread for each of them.
 //
 // Thread safety: the parts synchronise themselves.
 
@@ -40,18 +40,20 @@
 
 namespace simvisor::server {
 
-// How much calls may take together.
+// Limits for all calls together.
 struct CallBounds {
   uint32_t max_calls = OpenCalls::kDefaultLimit;
   uint64_t message_bytes = MessageBudget::kDefaultBytes;
-  // After which a stream that waits for its client may give way.
+  // After this long, a stream that waits for its client may be cancelled to
+  // make room for another.
   absl::Duration idle_long_enough = IdleCalls::kLongEnough;
-  // How long a call waits for a client, or a daemon, that moves nothing.
+  // How long a call waits for a client, or another daemon, that makes no
+  // progress.
   Clock::Time::duration stall_timeout = kDefaultStallTimeout;
 };
 
 struct CallRunner {
-  // The machine `on` outlives this object, which goes by its clock.
+  // Uses the clock of the machine `on`, which outlives this object.
   CallRunner(Machine* on, int threads, const CallBounds& bounds = CallBounds())
       : machine(*on),
         open_calls(bounds.max_calls),
@@ -78,16 +80,16 @@ struct CallRunner {
   CallsInFlight calls;
   StallTimer stalls;
   QuickGate quick;
-  // Migrations at a time, the machine's own threads, and some to spare.
+  // Concurrent migrations, the machine's own threads, and a few spare.
   static constexpr int kOtherLongThreads = 15;
-  // Two of them may wait a while for the end of a call.
+  // Two of them may have to wait for a call to end.
   static constexpr int kDecisionThreads = 3;
   DomainLanes lanes;
   LongJobs long_jobs;
   WorkerPool builds;
   WorkerPool images;
   WorkerPool decisions;
-  // Messages of streams: half of the threads are left to others.
+  // Messages of streams; leaves half of the pool's threads to other calls.
   BoundedJobs streams;
   WorkerPool pool;
 };

@@ -1,4 +1,4 @@
-// How many calls are being worked on, so that a drain knows when it is done.
+// Counts the calls in flight, so that a drain knows when it is done.
 //
 // Thread safety: thread-safe.
 
@@ -17,13 +17,14 @@ class CallsInFlight {
     absl::MutexLock lock(&mu_);
     ++count_;
   }
-  // REQUIRES: there was a Begin() for it.
+  // REQUIRES: a matching Begin().
   void End() ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     --count_;
   }
 
-  // Waits for a moment without calls; false if there is none in `timeout`.
+  // Waits until no call is in flight; false if that takes longer than
+  // `timeout`.
   bool AwaitNone(absl::Duration timeout) const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     return mu_.AwaitWithTimeout(absl::Condition(this, &CallsInFlight::IsNone),

@@ -1,4 +1,4 @@
-// Ends a call that waits for its client, with a code of ours.
+// Ends a call that waits for its client, with a status of our choice.
 //
 // Thread safety: may be called from any thread.
 
@@ -12,13 +12,15 @@
 
 namespace simvisor::server {
 
-// Cancels a call whose write waits for the client to read.  The client is told
-// code and message of `status`, past what it has not read, but not the reason,
-// which travels only behind that.  The call must be finished all the same.
-// REQUIRES: it is not finished yet.
+// Cancels a call whose write waits for the client to read.  The client gets the
+// code and message of `status` even though it has not read everything before
+// them, but not the error reason, which is sent only after that.  The caller
+// must still finish the call.
+// REQUIRES: the call is not finished yet.
 void CancelCall(grpc::CallbackServerContext* context,
                 const absl::Status& status);
-// The same, finished or not.  REQUIRES: the caller has a reference to the call.
+// The same for a call that may be finished already.
+// REQUIRES: the caller holds a reference to the call.
 void CancelCall(grpc_call* call, const absl::Status& status);
 
 }  // namespace simvisor::server

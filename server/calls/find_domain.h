@@ -1,4 +1,4 @@
-// From the reference in a request to the domain.
+// Finds the domain that a request refers to.
 //
 // Thread safety: may be called from any thread.
 
@@ -19,17 +19,17 @@
 
 namespace simvisor::server {
 
-// The domain, for what never waits for its lock.
-// Errors as those of the reference's FromProto() and of Host::Find().
+// For code that never waits for the domain's lock.
+// Errors: those of FromProto(DomainRef) and of Host::Find().
 inline absl::StatusOr<std::shared_ptr<Domain>> LookUpDomain(
     const Host& host, const v1::DomainRef& ref) {
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector, FromProto(ref));
   return host.Find(selector);
 }
 
-// The domain, to work on it: a body that would have to wait for it here runs in
-// the domain's lane instead (JobScope::Enter()).  To be called before the body
-// changes anything.
+// For code that works on the domain: a body that would have to wait for the
+// domain here runs in the domain's lane instead (JobScope::Enter()).  Call it
+// before the body changes anything.
 inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
     const Host& host, const v1::DomainRef& ref) {
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
@@ -38,9 +38,9 @@ inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
   return domain;
 }
 
-// For RunQuick(): how many pages the domain has; nullopt if the host's or the
-// domain's lock is taken, or if faults may be injected, since a fault can delay
-// any call.
+// For RunQuick(): the number of pages of the domain; nullopt if the host's or
+// the domain's lock is taken, or if fault injection is enabled, since a fault
+// can delay any call.
 inline std::optional<PageCount> PagesIfIdle(const Machine& machine,
                                             const v1::DomainRef& ref) {
   if (machine.faults().enabled()) return std::nullopt;

@@ -30,12 +30,13 @@ bool IdleCalls::CancelOldest() {
   if (now - oldest->since_ < long_enough_) return false;
   oldest->waits_ = false;
   waiting_.pop_front();
-  // With the lock, since the call may end as soon as it gets away.  gRPC never
-  // tells a call so on the thread that cancels it.
-  CancelCall(oldest->context_,
-             MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
-                       "the stream has been idle for long, and another call "
-                       "needed its place; call again"));
+  // Under the lock, since the call may end as soon as it can remove its entry.
+  // gRPC never notifies a call on the thread that cancels it.
+  CancelCall(
+      oldest->context_,
+      MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
+                "the stream has been idle for too long, and another call "
+                "needed its place; call again"));
   return true;
 }
 

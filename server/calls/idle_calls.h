@@ -1,8 +1,8 @@
-// Streams that wait for their clients to ask for something.
+// Streams that wait for their clients to send a request.
 //
-// A client may keep such a stream open as long as it likes, but not the place
-// that somebody else needs: when there is none left, the one that has waited
-// longest is cancelled, if that is long enough.
+// A client may keep an idle stream open as long as there are places for other
+// calls.  When the places run out, the stream that has been idle longest is
+// cancelled, if it has been idle for long enough.
 //
 // Thread safety: thread-safe.
 
@@ -23,7 +23,7 @@ class IdleCalls {
  public:
   static constexpr absl::Duration kLongEnough = absl::Seconds(10);
 
-  // Where a call stands; it belongs to the call.
+  // A call's entry; owned by the call.
   class Entry {
    public:
     explicit Entry(grpc::CallbackServerContext* context) : context_(context) {}
@@ -41,13 +41,15 @@ class IdleCalls {
   IdleCalls(const IdleCalls&) = delete;
   IdleCalls& operator=(const IdleCalls&) = delete;
 
-  // The call waits for a message of its client's; nothing new if it did before.
+  // The call waits for a message from its client.  A no-op if it was added
+  // before.
   void Add(Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
-  // It does not any longer.  REQUIRES: the call is not finished before that.
+  // The call no longer waits.
+  // REQUIRES: the call is not finished yet.
   void Remove(Entry* entry) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Cancels the call that has waited longest; false if none has waited long
-  // enough.
+  // Cancels the call that has waited longest; false if it has not waited long
+  // enough, or no call waits.
   bool CancelOldest() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

@@ -6,7 +6,7 @@
 namespace simvisor::server {
 namespace {
 
-// What messages of this size may fill.
+// The part of the budget that messages of this size may fill.
 uint64_t ShareOf(uint64_t bytes, uint64_t limit) {
   if (bytes <= MessageBudget::kSmallBytes) return limit;
   if (bytes <= MessageBudget::kMediumBytes) return limit / 4 * 3;
@@ -29,10 +29,10 @@ absl::Status MessageBudget::Add(absl::string_view what, uint64_t bytes,
   return MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kMessageMemoryExhausted,
       absl::StrCat(what, ": a message of ", charge->bytes_ + bytes,
-                   " bytes finds ", before, " of the ", share,
-                   " taken that messages of its size may fill; call again "
-                   "when other calls have ended, or raise "
-                   "--max-message-memory"));
+                   " bytes does not fit: messages of its size may fill ", share,
+                   " bytes, and ", before,
+                   " are taken; call again when other calls have ended, or "
+                   "raise --max-message-memory"));
 }
 
 void MessageBudget::AddAlways(uint64_t bytes, Charge* charge) {

@@ -1,12 +1,13 @@
-// How much memory the messages of all calls may take together.
+// Bounds the memory that the messages of all calls take together.
 //
-// Counted are a request from its parsing until its method has ended, also if
-// the client has gone meanwhile, and an answer from its making until gRPC has
-// given it to the system, which may be never if the client does not read.
+// A request counts from when it is parsed until its method has ended, even if
+// the client has gone by then.  An answer counts from when it is made until
+// gRPC has passed it to the kernel, which may never happen if the client does
+// not read.
 //
-// The last parts of the budget are kept for small messages, so that short calls
-// get through while large ones are refused: what is at most kSmallBytes may
-// take all of it, what is at most kMediumBytes three quarters, and the rest one
+// The last parts of the budget are reserved for small messages, so that short
+// calls get through while large ones are refused: messages up to kSmallBytes
+// may use all of it, those up to kMediumBytes three quarters, larger ones one
 // half.
 //
 // Thread safety: thread-safe; a Charge is thread-compatible.
@@ -32,8 +33,9 @@ class MessageBudget {
   static constexpr uint64_t kSmallBytes = uint64_t{4} << 10;
   static constexpr uint64_t kMediumBytes = uint64_t{64} << 10;
 
-  // A part of the budget, given back when this object goes.  May outlive the
-  // budget, since gRPC may give up the last answers after the server has gone.
+  // A part of the budget, returned when this object is destroyed.  May outlive
+  // the budget, since gRPC may release the last answers after the server is
+  // gone.
   class Charge {
    public:
     Charge() = default;
@@ -68,15 +70,15 @@ class MessageBudget {
   MessageBudget(const MessageBudget&) = delete;
   MessageBudget& operator=(const MessageBudget&) = delete;
 
-  // Adds `bytes` to what `charge` counts, which is nothing or of this budget.
-  // Fails without changing anything: RESOURCE_EXHAUSTED
-  // MESSAGE_MEMORY_EXHAUSTED, with `what` named in the message, if there is no
-  // room for a charge of that size.  Then it gives up answers that their
-  // clients have long not read, so that there may be room soon.
+  // Adds `bytes` to `charge`, which is empty or charged to this budget.  Fails
+  // without changing `charge`: RESOURCE_EXHAUSTED MESSAGE_MEMORY_EXHAUSTED,
+  // with `what` named in the message, if there is no room for a charge of that
+  // size.  It then cancels calls whose clients have not read their answers for
+  // long, so that there may be room soon.
   absl::Status Add(absl::string_view what, uint64_t bytes, Charge* charge);
 
-  // The same for what must not fail, such as the short answer of a method that
-  // has done its work.
+  // The same without a limit, for messages that must not be refused, such as
+  // the short answer of a method that has done its work.
   void AddAlways(uint64_t bytes, Charge* charge);
 
   uint64_t used() const { return used_->load(std::memory_order_relaxed); }

@@ -18,7 +18,7 @@ absl::StatusOr<OpenCalls::Place> OpenCalls::Enter(absl::string_view method,
   return MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
       absl::StrCat(method, ": ", limit, is_stream ? " streams" : " calls",
-                   " are open, as many as may be; call again when some have "
+                   " are open, which is the limit; call again when some have "
                    "ended, or raise --max-calls"));
 }
 

@@ -1,8 +1,8 @@
-// How many calls may be open at once, over all connections.
+// Bounds the number of open calls, over all connections.
 //
-// Each costs some KiB beside its messages.  Of the places, streams may take
-// half: a stream lasts as long as its client likes, so that the rest is left to
-// calls that end by themselves.
+// Each call costs a few KiB besides its messages.  Streams may take half of the
+// places: a stream lasts as long as its client likes, so the other half is left
+// to calls that end by themselves.
 //
 // Thread safety: thread-safe.
 
@@ -24,7 +24,7 @@ class OpenCalls {
  public:
   static constexpr uint32_t kDefaultLimit = 4096;
 
-  // A place, given back when this object goes.
+  // A place, returned when this object is destroyed.
   struct GiveBack {
     void operator()(std::atomic<uint32_t>* count) const {
       count->fetch_sub(1, std::memory_order_relaxed);
@@ -38,10 +38,11 @@ class OpenCalls {
   OpenCalls& operator=(const OpenCalls&) = delete;
 
   // Takes a place for a call of `method`; RESOURCE_EXHAUSTED CALLS_EXHAUSTED if
-  // there is none.  This object outlives the place.
+  // all are taken.  This object outlives the place.
   absl::StatusOr<Place> Enter(absl::string_view method, CallKind kind);
 
-  // Takes the place of a call that is about to end.
+  // Takes a place even if all are taken, in exchange for that of a call that is
+  // about to end.
   Place EnterInStead(CallKind kind);
 
   uint32_t count() const { return unary_.load() + streams_.load(); }

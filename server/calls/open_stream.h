@@ -1,5 +1,5 @@
-// How a method begins whose call is an object of its own: with a place among
-// the open calls, or refused.
+// Starts a call that is an object of its own: takes a place among the open
+// calls, or refuses the call.
 //
 // Thread safety: may be called from any thread.
 
@@ -16,13 +16,13 @@
 
 namespace simvisor::server {
 
-// A place for a stream, if need be that of one that is idle.
+// Takes a place for a stream; if all are taken, cancels an idle stream for it.
 inline absl::StatusOr<OpenCalls::Place> EnterStream(CallRunner& runner,
                                                     const char* method) {
   absl::StatusOr<OpenCalls::Place> place =
       runner.open_calls.Enter(method, CallKind::kStream);
   if (place.ok()) return place;
-  // Streams whose clients do not read have places too.
+  // Streams whose clients do not read hold places too.
   runner.messages.unsent().CancelOverdue();
   if (!runner.idle_calls.CancelOldest()) return place;
   return runner.open_calls.EnterInStead(CallKind::kStream);
@@ -38,7 +38,7 @@ class RefusedCall final : public Reactor {
   void OnDone() override { delete this; }
 };
 
-// A call, and the place that it gives back when it goes.
+// A call together with its place, which it returns when it is destroyed.
 template <typename Call>
 class PlacedCall final : public Call {
  public:
@@ -50,8 +50,8 @@ class PlacedCall final : public Call {
   const OpenCalls::Place place_;
 };
 
-// Makes a Call of `args` and starts it, if there is a place.  Call says as
-// Reactor what it is to gRPC, and deletes itself in OnDone().
+// Constructs a Call from `args` and starts it, if there is a place.
+// Call::Reactor is its gRPC base class; a Call deletes itself in OnDone().
 template <typename Call, typename... Args>
 typename Call::Reactor* OpenStream(CallRunner* runner, const char* method,
                                    Args&&... args) {

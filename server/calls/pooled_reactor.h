@@ -1,12 +1,10 @@
-// A streaming call that goes step by step: a job on a pool, then a read or a
-// write, then the next job.
+// A streaming call that alternates between jobs on a pool and reads or writes.
 //
 // At any moment exactly one of these holds: a job of the call is queued or
 // runs, a read or a write is in flight, or the call is finished.  Each leads to
-// the next, so that members need no lock, a message is never written while gRPC
-// reads it, and Finish() is called once.  A client that moves nothing ends the
-// call: the StallWatch has a job end it in place of the read or write in
-// flight.
+// the next, so members need no lock, a message is never written while gRPC
+// reads it, and Finish() is called once.  If the client stalls, the StallWatch
+// submits a job that ends the call instead of the read or write in flight.
 //
 // Thread safety: as argued above.
 
@@ -48,14 +46,14 @@ class PooledReactor : public StreamReactor<Base> {
                 grpc::CallbackServerContext* context, const char* method)
       : StreamReactor<Base>(runner, pool, &runner->calls, context, method) {}
 
-  // A message is in read_.  On the pool.
+  // A message is in read_.  Called on the pool.
   virtual void Take() = 0;
-  // There is no message any more: the client has half-closed, or a read or a
-  // write has failed.  On the pool.
+  // No more messages follow: the client has half-closed, or a read or a write
+  // has failed.  Called on the pool.
   virtual void Break() = 0;
 
-  // Reads the next message into read_.  The object may be gone when this
-  // returns.
+  // Reads the next message into read_.  The object may be deleted by the time
+  // this returns.
   void Read() {
     const auto start = [this] { this->StartRead(&read_); };
     if (!this->watch_.Wait(StallWait::kRead, start)) {
@@ -66,7 +64,7 @@ class PooledReactor : public StreamReactor<Base> {
   grpc::ByteBuffer read_;
 };
 
-// One that writes, too.
+// A PooledReactor that also writes.
 class PooledBidiReactor : public PooledReactor<RawBidiReactor> {
  public:
   void OnWriteDone(bool ok) override {
@@ -84,10 +82,11 @@ class PooledBidiReactor : public PooledReactor<RawBidiReactor> {
  protected:
   using PooledReactor::PooledReactor;
 
-  // What was in write_ has left.  On the pool.
+  // The message in write_ has been written.  Called on the pool.
   virtual void Written() = 0;
 
-  // Writes what is in write_.  The object may be gone when this returns.
+  // Writes the message in write_.  The object may be deleted by the time this
+  // returns.
   void Write() {
     if (!watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); })) {
       End(watch_.why());

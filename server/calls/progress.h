@@ -1,4 +1,4 @@
-// What a source of stream chunks says after each chunk.
+// What a source of stream chunks returns for each chunk.
 //
 // A source has a method `absl::StatusOr<Progress> Next(Response* chunk)` that
 // fills an empty chunk within the bounds of the API.
@@ -10,7 +10,7 @@
 
 namespace simvisor::server {
 
-// Whether there is anything to come behind the chunk just filled.
+// Whether more chunks follow the one just filled.
 enum class Progress { kMore, kLast };
 
 }  // namespace simvisor::server

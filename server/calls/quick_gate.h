@@ -1,8 +1,8 @@
-// Lets one call at a time be worked on by a thread of gRPC's.
+// Lets one call at a time run on a gRPC thread.
 //
-// gRPC has two threads or more for the calls of all services, health checks
-// among them.  Whatever goes wrong with a call that got in here, the other
-// threads go on.
+// gRPC has at least two threads for the calls of all services, health checks
+// included.  However long the call inside the gate takes, the other threads
+// keep serving.
 //
 // Thread safety: thread-safe; no caller waits.
 
@@ -32,7 +32,7 @@ class QuickGate {
     bool is_in() const { return gate_ != nullptr; }
 
    private:
-    QuickGate* const gate_;  // null if another was in
+    QuickGate* const gate_;  // null if another call was inside
   };
 
  private:

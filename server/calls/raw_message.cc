@@ -26,9 +26,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
-// What is smaller cannot have so many elements that it matters, and lists as
-// long as the API takes them fit in; so only those are looked through that are
-// mostly the data of a page or of an image, which takes no time.
+// Smaller messages cannot have enough elements to matter, and the longest lists
+// that the API takes fit into this size.  So only messages that are mostly the
+// data of pages or of an image are counted, which takes no time.
 constexpr size_t kCountedAbove = size_t{1} << 20;
 
 // Goes through the bytes of a message as its parser will, and counts.
@@ -55,7 +55,7 @@ class ElementCounter {
             type.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag)));
       case WireFormatLite::WIRETYPE_START_GROUP:
       case WireFormatLite::WIRETYPE_END_GROUP:
-        // Unknown to this API; what is between them is counted all the same.
+        // Unknown to this API; the fields between them are still counted.
         return true;
       default:
         return WireFormatLite::SkipField(&stream_, tag);
@@ -93,7 +93,7 @@ absl::Status CheckElements(absl::string_view method, grpc::ByteBuffer& bytes,
                    kMaxElements, " fields and elements of lists; split it"));
 }
 
-// What ReadMessage() answers for bytes that protobuf cannot parse.
+// The error of ReadMessage() for bytes that protobuf cannot parse.
 absl::Status Unparsable(absl::string_view method, grpc::ByteBuffer& bytes,
                         const Descriptor& type) {
   grpc::ProtoBufferReader reader(&bytes);
@@ -106,7 +106,7 @@ absl::Status Unparsable(absl::string_view method, grpc::ByteBuffer& bytes,
                            *field, ", as all text is"));
 }
 
-// Bytes of an answer, with what they count for.
+// Bytes of an answer, with their charge.
 struct CountedBytes {
   MessageBudget::Charge charge;
 
@@ -117,7 +117,7 @@ struct CountedBytes {
   }
 };
 
-// REQUIRES: the message has just been found to be of `size`.
+// REQUIRES: message.ByteSizeLong() has just returned `size`.
 void Serialize(const google::protobuf::Message& message, size_t size,
                MessageBudget::Charge charge, grpc::ByteBuffer& bytes) {
   if (size <= GRPC_SLICE_INLINED_SIZE) {

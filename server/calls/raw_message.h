@@ -1,9 +1,9 @@
-// Messages as bytes: what gRPC hands over and takes.
+// Converts messages from and to the bytes that gRPC passes.
 //
-// gRPC could parse requests itself, but would answer one that cannot be parsed
-// with an empty UNIMPLEMENTED, or take it for the end of its stream.  So all
-// methods get bytes; here they become messages, and messages become bytes, and
-// both are counted in the budget.
+// gRPC could parse requests itself, but it would answer one that cannot be
+// parsed with an empty UNIMPLEMENTED, or take it for the end of the stream.  So
+// all methods exchange bytes; the functions here parse and serialise them, and
+// charge both to the message budget.
 //
 // Thread safety: functions may be called from any thread; a TakenMessage is
 // thread-compatible.
@@ -25,39 +25,42 @@
 
 namespace simvisor::server {
 
-// What a message may hold beside strings and packed numbers, whatever its type:
-// fields and elements of lists, those of messages in it too.  It is several
-// times what the API's lists may have.
+// Most fields and list elements that a message may have, nested messages
+// included, not counting strings and packed numbers.  Several times the length
+// of the longest list that the API takes.
 inline constexpr uint64_t kMaxElements = uint64_t{4} << 16;
 
-// INVALID_ARGUMENT ARGUMENT_MALFORMED: `bytes` are no message of that type.
+// INVALID_ARGUMENT ARGUMENT_MALFORMED: the bytes are not a message of that
+// type.
 absl::Status MessageMalformed(absl::string_view method, absl::string_view type);
 
-// Parses `bytes`, which are given up, into `message`, which is empty and lives
-// in `arena`, and adds both to `charge`.
+// Parses `bytes` into `message`, which is empty and lives in `arena`, clears
+// `bytes`, and adds both to `charge`.
 //
-// INVALID_ARGUMENT: ARGUMENT_MALFORMED for what is no message, or has text that
-// is not UTF-8, by the field; ARGUMENT_TOO_LARGE for more than kMaxElements,
-// since an element of two bytes may take a hundred once it is parsed.  Else as
-// MessageBudget::Add().
+// INVALID_ARGUMENT ARGUMENT_MALFORMED if the bytes are not such a message, or
+// if text in it is not UTF-8 (the error names the field); INVALID_ARGUMENT
+// ARGUMENT_TOO_LARGE for more than kMaxElements, since an element of two bytes
+// may take a hundred once it is parsed.  Otherwise as MessageBudget::Add().
 absl::Status ReadMessage(MessageBudget& budget, absl::string_view method,
                          grpc::ByteBuffer& bytes,
                          const google::protobuf::Arena& arena,
                          google::protobuf::Message& message,
                          MessageBudget::Charge& charge);
 
-// Puts the bytes of `message` into `bytes`; they are counted until gRPC gives
-// them up.  Never refused if they are small, else as MessageBudget::Add().
+// Serialises `message` into `bytes`, which are charged to the budget until gRPC
+// releases them.  Never fails for a small message, else as
+// MessageBudget::Add().
 absl::Status WriteMessage(MessageBudget& budget, absl::string_view method,
                           const google::protobuf::Message& message,
                           grpc::ByteBuffer& bytes);
 
-// The same without refusal, for what must not be lost and is bounded otherwise.
+// The same, but never fails: for messages that must not be lost and are bounded
+// in another way.
 void WriteMessageAlways(MessageBudget& budget,
                         const google::protobuf::Message& message,
                         grpc::ByteBuffer& bytes);
 
-// A message of a stream while the server works on it.
+// A message of a stream that the server is working on.
 template <typename Message>
 class TakenMessage {
  public:
@@ -65,7 +68,7 @@ class TakenMessage {
   TakenMessage(const TakenMessage&) = delete;
   TakenMessage& operator=(const TakenMessage&) = delete;
 
-  // Takes the next one; errors as ReadMessage(), and then there is none.
+  // Takes the next message.  Errors: as ReadMessage(); no message is held then.
   absl::Status Take(MessageBudget& budget, absl::string_view method,
                     grpc::ByteBuffer& bytes) {
     Clear();
@@ -77,11 +80,12 @@ class TakenMessage {
     return status;
   }
 
-  // REQUIRES: there is one.
+  // REQUIRES: a message is held.
   const Message& operator*() const { return *message_; }
   const Message* operator->() const { return message_; }
 
-  // Gives it up; what it was charged may be kept for what was made of it.
+  // Releases the message.  TakeCharge() before it keeps the charge for what was
+  // made of the message.
   void Clear() {
     message_ = nullptr;
     arena_.reset();

@@ -1,4 +1,4 @@
-// The one place where a status of the machine becomes a status of gRPC.
+// The only place where an absl::Status becomes a grpc::Status.
 //
 // The code passes through unchanged.  The reason travels in a
 // google.rpc.Status whose single detail is a google.rpc.ErrorInfo of domain
@@ -20,13 +20,13 @@ namespace simvisor::server {
 // Domain of every ErrorInfo.
 inline constexpr char kErrorDomain[] = "simvisor";
 
-// Messages are cut to this many bytes.  They travel twice in trailers, once in
-// percent escapes that may triple them, and clients refuse trailers above 8
+// Messages are cut to this many bytes.  Trailers carry the message twice, once
+// percent-encoded, which may triple it, and clients refuse trailers above 8
 // KiB.
 inline constexpr size_t kMaxMessageBytes = 1024;
 
-// What clients are told of an error.  The message is made printable, since it
-// may quote what a client sent.  A status without a reason is a fault of ours
+// What clients are told about an error.  The message is made printable, since
+// it may quote what a client sent.  A status without a reason is a bug of ours
 // and gets the reason INTERNAL.
 std::string ToldMessage(const absl::Status& status);
 std::string ToldReason(const absl::Status& status);

@@ -82,7 +82,7 @@ class StallTimer::State {
       absl::MutexLock lock(&mu_);
       if (!why_.ok()) return;
       why_ = why;
-      // Past a write that is cut off, the reason would not get through.
+      // If the write were cut off, the client would not get the reason.
       if (phase_ != Phase::kWaiting || kind_ == StallWait::kWrite) return;
       phase_ = Phase::kTaken;
     }
@@ -107,23 +107,23 @@ class StallTimer::State {
 
  private:
   enum class Phase {
-    kIdle,      // the daemon's turn
+    kIdle,      // the daemon works
     kStarting,  // a read or write is being started, or was a moment ago
-    kWaiting,   // the other end's turn
-    kTaken,     // the handler's, for good
+    kWaiting,   // for the other end
+    kTaken,     // by the handler, for good
   };
 
   Clock* const clock_;
   const Clock::Time::duration window_;
   const std::string operation_;
-  // Called once at most, by whoever made the phase kTaken: the call waits then,
-  // so that it is still there.
+  // Called at most once, by the thread that set the phase to kTaken: the call
+  // waits then, so it still exists.
   const StallWatch::TakenOver taken_over_;
 
   mutable absl::Mutex mu_;
   Phase phase_ ABSL_GUARDED_BY(mu_) = Phase::kIdle;
   uint64_t turn_ ABSL_GUARDED_BY(mu_) = 0;
-  // Written with the mutex, while nothing else looks at it.
+  // Written under the mutex, while no other thread reads it.
   StallWait kind_ = StallWait::kRead;
   Clock::Time begun_ ABSL_GUARDED_BY(mu_);
   // Since the last progress.
@@ -186,7 +186,8 @@ StallWatch::StallWatch(StallTimer* timer, std::string operation,
 StallWatch::~StallWatch() { timer_->Remove(state_); }
 
 bool StallWatch::Wait(StallWait kind, absl::FunctionRef<void()> start) {
-  // The call, and this object with it, may end as soon as it is started.
+  // The call may end, and delete this object, as soon as the read or write is
+  // started.
   const std::shared_ptr<StallTimer::State> state = state_;
   uint64_t turn = 0;
   if (!state->Begin(kind, turn)) return false;

@@ -1,19 +1,18 @@
 // Bounds how long calls wait for the other end.
 //
-// A call has a StallWatch, through which it starts each read and each write,
-// and which it asks when that is done.  Only the time of waiting counts: what
-// the daemon does in between does not.  Once a call has waited for the window
-// and fewer than kStallProgressBytes have moved meanwhile, the watch takes the
-// call over: the read or write that is under way no longer counts, and the
-// handler ends the call in its place.  So a client that trickles bytes is no
-// better than a silent one.
+// A call starts each read and each write through its StallWatch, and tells it
+// when they complete.  Only time spent waiting counts, not what the daemon does
+// in between.  Once a call has waited for the window and fewer than
+// kStallProgressBytes have moved meanwhile, the watch takes over: the
+// completion of the read or write in flight is ignored, and the handler ends
+// the call.  So a client that trickles bytes is treated like a silent one.
 //
-// One thread looks at all watches some times in a window, so that a wait costs
-// two uncontended locks, and a stall is seen up to an eighth of the window
-// late.
+// One thread checks all watches eight times per window.  So a wait costs two
+// uncontended locks, and a stall is noticed up to an eighth of the window late.
 //
 // Thread safety: StallTimer is thread-safe.  The methods of a StallWatch are
-// for the thread whose turn it is at the call, but Interrupt() is for any.
+// for the thread that currently runs the call; Interrupt() may be called from
+// any thread.
 
 #ifndef SIMVISOR_SERVER_CALLS_STALL_TIMER_H_
 #define SIMVISOR_SERVER_CALLS_STALL_TIMER_H_
@@ -39,7 +38,7 @@ namespace simvisor::server {
 
 inline constexpr std::chrono::milliseconds kDefaultStallTimeout{60000};
 
-// Less than this in a window is no progress.
+// Fewer bytes than this in a window do not count as progress.
 inline constexpr size_t kStallProgressBytes = 4096;
 
 // ABORTED CALL_STALLED: the other end of `operation` moved nothing for so long.
@@ -54,7 +53,8 @@ class StallTimer {
   StallTimer(Clock* clock, Clock::Time::duration window);
   StallTimer(const StallTimer&) = delete;
   StallTimer& operator=(const StallTimer&) = delete;
-  // Ends the thread.  REQUIRES: every watch is gone.
+  // Ends the thread.
+  // REQUIRES: all watches have been destroyed.
   ~StallTimer();
 
   Clock::Time::duration window() const { return window_; }
@@ -66,7 +66,8 @@ class StallTimer {
   void Add(std::shared_ptr<State> state) ABSL_LOCKS_EXCLUDED(mu_);
   void Remove(const std::shared_ptr<State>& state) ABSL_LOCKS_EXCLUDED(mu_);
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits until it is time to look; what there is to look at then.
+  // Waits until it is time to check, and returns what to check; nothing once
+  // the timer stops.
   std::vector<std::shared_ptr<State>> AwaitLook() ABSL_LOCKS_EXCLUDED(mu_);
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return stopping_ || !watched_.empty();
@@ -83,13 +84,12 @@ class StallTimer {
   std::thread thread_;  // constant after construction
 };
 
-// The waits of one call, which has one at a time.
+// Watches one call, which has at most one read or write in flight.
 class StallWatch {
  public:
-  // What to do in place of the wait that was taken over.  Runs on the timer's
-  // thread, or on that of Interrupt(), and must not wait; what is left of the
-  // read or write that is under way is done with when the call is finished, or,
-  // for a write, cancelled.
+  // Ends the call whose wait was taken over.  Runs on the timer's thread, or on
+  // the caller's of Interrupt(), and must not block.  The read or write still
+  // in flight ends when the call is finished, or, for a write, cancelled.
   using TakenOver = std::function<void(const absl::Status& why, StallWait)>;
 
   // `operation` begins the message of a stall.  `timer` outlives this object.
@@ -98,27 +98,27 @@ class StallWatch {
   StallWatch& operator=(const StallWatch&) = delete;
   ~StallWatch();
 
-  // Has `start` start a read or a write.  The object may be gone when this
-  // returns true.  False without a start if the call was interrupted before: it
-  // is to end with why().
+  // Calls `start`, which starts a read or a write.  The object may be deleted
+  // by the time this returns true.  Returns false without calling `start` if
+  // the call was interrupted before; the caller must then end it with why().
   [[nodiscard]] bool Wait(StallWait kind, absl::FunctionRef<void()> start);
-  // The read or write is done.  False if it was taken over: whoever asks leaves
-  // the call to the handler.
+  // The read or write has completed.  False if the call was taken over: the
+  // caller then leaves it to the handler.
   [[nodiscard]] bool Done();
-  // So many bytes of what the call is about have moved; by default, a step of
-  // the call that counts as progress whatever its size.  Between two waits.
+  // Notes that `bytes` of payload have moved; by default enough to count as
+  // progress, for a step of any size.  Call it between two waits.
   void Moved(size_t bytes = kStallProgressBytes);
 
   // Ends the call with `why`, which is not OK: at once if it waits for a read,
-  // else when it would wait next, or when its write has stalled.  The first one
-  // counts, a stall included.
+  // otherwise at its next wait, or when its write has stalled.  Only the first
+  // interruption counts; a stall is one too.
   void Interrupt(const absl::Status& why);
   absl::Status why() const;
 
  private:
   StallTimer* const timer_;
-  // Shared with the timer's thread, and with Wait(), which the call may not
-  // outlast.
+  // Shared with the timer's thread, and with Wait(), during which the call may
+  // end.
   const std::shared_ptr<StallTimer::State> state_;
 };
 

@@ -1,17 +1,17 @@
-// How a server-streaming method runs: chunk by chunk on those threads of the
-// worker pool that streams may have, or, while its domain is busy, in that
-// domain's lane (job_scope.h).
+// Runs a server-streaming method: chunk by chunk on the threads of the worker
+// pool that streams may use, or, while its domain is busy, in that domain's
+// lane (job_scope.h).
 //
-// A stream is a source that fills one response after the other.  At any moment
+// A stream has a source that fills one response after another.  At any moment
 // exactly one of these holds: a job of the stream is queued or runs on the
 // pool, a write is in flight, or the stream is finished.  Each leads to the
-// next, so the members need no lock, the one chunk is never written while gRPC
+// next, so the members need no lock, the chunk is never written while gRPC
 // reads it, and Finish() is called once.  A client that stops reading costs the
-// bytes of that chunk, which are counted in the budget of messages, and no
-// thread; one that vanishes fails the write in flight, or is seen by the check
-// before the next chunk.  One that does not take a chunk for the stall timeout
-// loses the call: see StallWatch, which has a job end it in place of the write;
-// before that already if others need the room (unsent_answers.h).
+// bytes of that chunk, which are charged to the message budget, and no thread.
+// If a client vanishes, the write in flight fails, or the check before the next
+// chunk notices it.  A client that does not take a chunk within the stall
+// timeout loses the call (StallWatch), and sooner if others need the room
+// (unsent_answers.h).
 //
 // Thread safety: as argued above; StartStream() may be called from any thread.
 
@@ -79,7 +79,7 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
         unsent_(context),
         make_(std::move(make)) {}
 
-  // Parses the request, which is given up, and begins.
+  // Parses the request, clears its bytes, and starts the stream.
   void Start(const grpc::ByteBuffer* request) {
     const absl::Status status =
         // As for unary methods.
@@ -107,8 +107,9 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
   }
 
  private:
-  // A last chunk that leaves whether or not the client reads, since HTTP/2 lets
-  // 64 KiB go ahead, goes with the status: one step less for short answers.
+  // A last chunk up to this size is sent together with the status, which saves
+  // a step for short answers: it gets out whether or not the client reads,
+  // since HTTP/2 allows 64 KiB in flight.
   static constexpr size_t kUnwatchedBytes = size_t{32} << 10;
 
   absl::Status Accept(grpc::ByteBuffer& request) {
@@ -137,7 +138,7 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
       StartWriteAndFinish(&chunk_, grpc::WriteOptions(), grpc::Status::OK);
       return;
     }
-    // Nothing interrupts the call before.
+    // Never false: this call is not interrupted.
     static_cast<void>(
         watch_.Wait(StallWait::kWrite, [this] { StartWrite(&chunk_); }));
   }
@@ -145,7 +146,7 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
   absl::StatusOr<Progress> FillChunk() {
     SIMVISOR_RETURN_IF_ERROR(limits_());
     if (!source_.has_value()) SIMVISOR_RETURN_IF_ERROR(MakeSource());
-    // Each thread of the pool keeps one for the next stream.
+    // Each pool thread keeps one for the next stream.
     static thread_local Response response;
     response.Clear();
     SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
@@ -155,7 +156,7 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
     return progress;
   }
 
-  // Has the chunk made elsewhere.
+  // Has the chunk made on another thread.
   void GoTo(const Detour& detour) {
     const bool to_lane = detour.lane != nullptr;
     CallJob job = {
@@ -171,14 +172,14 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
   absl::Status MakeSource() {
     SIMVISOR_ASSIGN_OR_RETURN(Source source, make_(*request_));
     source_.emplace(std::move(source));
-    // What the source has of the request counts on.
+    // The source keeps data from the request, so its charge stays.
     charge_ = request_.TakeCharge();
     request_.Clear();
     return absl::OkStatus();
   }
 
   UnsentAnswers::Entry unsent_;
-  bool last_ = false;  // the chunk is
+  bool last_ = false;  // whether the chunk is the last one
   OpenCalls::Place place_;
   TakenMessage<Request> request_;  // until there is a source
   const Make make_;
@@ -187,18 +188,19 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
   grpc::ByteBuffer chunk_;
 };
 
-// Streams what a source fills, or fails with a status of the source's.  `make`
+// Streams what a source fills, or fails with the status of the source.  `make`
 // is
 //
 //   absl::StatusOr<Source>(const Request& request)
 //
-// and called where the first chunk is made, before that; Source has
+// and is called just before the first chunk is made, on the same thread; Source
+// has
 //
 //   absl::StatusOr<Progress> Next(Response* response)
 //
-// which fills an empty response.  It is never called twice at once, and is
-// called anew if it returned a detour (job_scope.h), for which it must not have
-// changed anything.
+// which fills an empty response.  Calls never overlap.  If a call returns a
+// detour (job_scope.h), it must have changed nothing, and is repeated
+// elsewhere.
 template <typename Make>
 RawWriteReactor* StartStream(CallRunner* runner,
                              grpc::CallbackServerContext* context,

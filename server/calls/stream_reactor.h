@@ -1,7 +1,7 @@
-// What all calls that stream have: limits, a record, a watch of their waits,
-// and an end.
+// The common part of streaming calls: limits, a record, a watch over their
+// waits, and their end.
 //
-// Thread safety: as the call that is built on it says.
+// Thread safety: as documented by the derived class.
 
 #ifndef SIMVISOR_SERVER_CALLS_STREAM_REACTOR_H_
 #define SIMVISOR_SERVER_CALLS_STREAM_REACTOR_H_
@@ -31,7 +31,7 @@ class StreamReactor : public Base {
 
  protected:
   // `pool`, one of the runner's, runs Stalled().  `method` is a literal.  The
-  // call is counted in `calls` while it lasts, unless that is null.
+  // call counts in `calls` for its lifetime, unless that is null.
   StreamReactor(CallRunner* runner, WorkerPool* pool, CallsInFlight* calls,
                 grpc::CallbackServerContext* context, const char* method)
       : runner_(runner),
@@ -46,11 +46,11 @@ class StreamReactor : public Base {
                  });
                }) {}
 
-  // The other end moved nothing for too long, or the call was interrupted:
-  // runs in place of what would have followed the read or write in flight.
+  // The other end stalled, or the call was interrupted.  Runs instead of the
+  // continuation of the read or write in flight.
   virtual void Stalled(const absl::Status& why) { End(why); }
-  // Finishes the call, after which the object may be gone.  What overrides it
-  // does so last.
+  // Finishes the call; the object may be deleted by the time this returns.  An
+  // override calls this last.
   virtual void End(const absl::Status& status) {
     record_.LogOutcome(status);
     this->Finish(ToGrpcStatus(status));

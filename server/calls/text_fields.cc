@@ -17,7 +17,7 @@ class TextFinder {
  public:
   explicit TextFinder(CodedInputStream& stream) : stream_(stream) {}
 
-  // False once there is nothing more to look at; found() then is the answer.
+  // False once there is nothing more to read; found() then has the result.
   bool Read(const Descriptor& type, const std::string& path) {
     while (const uint32_t tag = stream_.ReadTag()) {
       const FieldDescriptor* const field =

@@ -1,5 +1,5 @@
-// Why protobuf does not parse a message: it does not say that text is not
-// UTF-8, nor where.
+// Finds the text that makes protobuf refuse a message: protobuf does not say
+// that, or where, text is not UTF-8.
 //
 // Thread safety: pure functions.
 
@@ -14,9 +14,9 @@
 
 namespace simvisor::server {
 
-// "spec.name: byte 0xef at offset 5 is not UTF-8", of the first string of a
-// message of `type` that is not UTF-8; nullopt if there is none before the
-// stream ends or stops being such a message.
+// "spec.name: byte 0xef at offset 5 is not UTF-8", for the first string in a
+// message of `type` that is not UTF-8; nullopt if all strings are UTF-8 up to
+// the end of the stream or the first byte that cannot be parsed.
 std::optional<std::string> FindNonUtf8Field(
     google::protobuf::io::CodedInputStream& stream,
     const google::protobuf::Descriptor& type);

@@ -11,7 +11,7 @@ absl::Status UnaryAnswer::Enter(OpenCalls& open_calls, const char* method) {
   absl::StatusOr<OpenCalls::Place> place =
       open_calls.Enter(method, CallKind::kUnary);
   if (!place.ok()) {
-    // Calls whose clients do not read have places too.
+    // Calls whose clients do not read hold places too.
     budget_.unsent().CancelOverdue();
     return place.status();
   }

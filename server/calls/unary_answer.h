@@ -1,7 +1,7 @@
-// What becomes of a unary call: its place among the open calls, and its answer,
-// until that has been sent or is not needed.
+// The end of a unary call: holds its place among the open calls, and its
+// answer, until gRPC has sent or dropped it.
 //
-// Thread safety: thread-compatible; gRPC calls OnDone() when all is done.
+// Thread safety: thread-compatible; gRPC calls OnDone() last.
 
 #ifndef SIMVISOR_SERVER_CALLS_UNARY_ANSWER_H_
 #define SIMVISOR_SERVER_CALLS_UNARY_ANSWER_H_
@@ -17,7 +17,7 @@
 
 namespace simvisor::server {
 
-// What gRPC hands a unary method.
+// What gRPC passes to a unary method.
 struct RawUnary {
   grpc::CallbackServerContext* context;
   const grpc::ByteBuffer* request;
@@ -29,18 +29,18 @@ class UnaryAnswer : public grpc::ServerUnaryReactor {
   UnaryAnswer(MessageBudget& budget, grpc::CallbackServerContext* context)
       : budget_(budget), unsent_(context) {}
 
-  // Takes a place for the call, until its answer has been sent.
+  // Takes a place for the call until its answer has been sent.
   absl::Status Enter(OpenCalls& open_calls, const char* method);
 
   // Finishes the call with `status`, and if that is OK with `answer`, which
-  // gRPC has already.
+  // gRPC already has.
   void Send(const absl::Status& status, const grpc::ByteBuffer& answer);
 
   void OnDone() override { delete this; }
 
  protected:
-  // Has gRPC call OnDone() where it is, as for its own reactor for answers: it
-  // does little, and a thread of its own for that would slow each call down.
+  // Has gRPC call OnDone() inline, as for gRPC's own default reactor: OnDone()
+  // does little, and a hop to another thread would slow each call down.
   bool InternalInlineable() override { return true; }
 
  private:

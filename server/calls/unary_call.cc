@@ -8,9 +8,9 @@ namespace simvisor::server {
 bool UnaryCallBase::Accept(google::protobuf::Message* request) {
   const auto accept = [&]() -> absl::Status {
     SIMVISOR_RETURN_IF_ERROR(reactor_->Enter(runner_.open_calls, method_));
-    // Only the generated interface says that the bytes are to be left alone:
-    // they are gRPC's copy for this call, and given up now they need not be
-    // held beside the message.
+    // The bytes are const only in the generated interface: they are gRPC's copy
+    // for this call, and clearing them here saves holding them along with the
+    // message.
     auto& bytes = const_cast<grpc::ByteBuffer&>(*raw_.request);
     return ReadMessage(runner_.messages, method_, bytes, arena_, *request,
                        charge_);

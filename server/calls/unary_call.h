@@ -1,21 +1,22 @@
 // Runs a unary method inline on gRPC's thread, on the worker pool, or on a
 // thread for long work; the hop to the pool costs several times as much as a
-// short method.  A body that finds out that it runs in the wrong place runs
-// again in the right one (job_scope.h).
+// short method.  A body that finds that it runs in the wrong place is run again
+// in the right one (job_scope.h).
 //
 // A method's work is a body
 //
 //   absl::Status(const Request& request, Response* response, StopCheck stop)
 //
-// whose parameters say what its messages are.  The request is parsed on gRPC's
-// thread, before it is decided where the body runs; one that cannot be parsed,
-// or finds no room in the budget of messages or among the open calls, is
-// answered without running the body, and so is a call that is over by then.
+// whose parameter types give its messages.  The request is parsed on gRPC's
+// thread, before it is decided where the body runs.  If the request cannot be
+// parsed, or there is no room for it in the message budget or among the open
+// calls, or the call is over by then, the call is answered without running the
+// body.
 //
-// Request and response live until the body has run and the response is made
-// into bytes.  gRPC keeps context, reactor and bytes until Finish() is called,
-// and Finish() is called exactly once, at the end: so a body may run anywhere,
-// and a client that vanishes only turns the StopCheck.
+// Request and response live until the body has run and the response has been
+// serialised.  gRPC keeps context, reactor and bytes until Finish(), which is
+// called exactly once, at the end.  So a body may run on any thread, and a
+// client that vanishes only makes the StopCheck fail.
 //
 // Thread safety: functions may be called from any thread.
 
@@ -58,7 +59,7 @@ class UnaryCallBase {
 
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
   CallRunner& runner() const { return runner_; }
-  // Whether the client has gone, or the deadline has passed.
+  // Whether the client is gone, or the deadline has passed.
   bool IsOver() const { return raw_.context->IsCancelled(); }
 
  protected:
@@ -66,13 +67,14 @@ class UnaryCallBase {
   const grpc::CallbackServerContext* context() const { return raw_.context; }
   const char* method() const { return method_; }
 
-  // Takes a place, and fills `request`; if that fails, the call is finished.
+  // Takes a place and parses `request`; on failure finishes the call and
+  // returns false.
   bool Accept(google::protobuf::Message* request);
-  // Finishes the call.  Nothing of gRPC's may be touched after that.
+  // Finishes the call.  No gRPC object of the call may be used after that.
   void Finish(absl::Status status, const google::protobuf::Message& response);
 
  private:
-  // Holds the messages of most calls.
+  // Enough for the messages of most calls.
   static constexpr size_t kBlockBytes = 1024;
 
   CallRunner& runner_;
@@ -111,12 +113,12 @@ class UnaryCall final : public UnaryCallBase {
         request_(google::protobuf::Arena::CreateMessage<Request>(arena())),
         response_(google::protobuf::Arena::CreateMessage<Response>(arena())) {}
 
-  // Whether the body is to run; if not, the call is finished.
+  // Whether the body must run; if not, the call is finished.
   bool Accept() { return UnaryCallBase::Accept(request_); }
   const Request& request() const { return *request_; }
 
-  // Runs the body in a place and finishes the call; or says where else the body
-  // is to run.
+  // Runs the body in `place` and finishes the call; or returns where else the
+  // body must run.
   std::optional<Detour> Run(Place place) {
     const CallLimits limits(context());
     absl::Status status = limits();
@@ -129,7 +131,7 @@ class UnaryCall final : public UnaryCallBase {
     Finish(std::move(status), *response_);
     return std::nullopt;
   }
-  // Finishes the call, whose body has not run.
+  // Finishes the call without running the body.
   void Refuse(absl::Status status) { Finish(std::move(status), *response_); }
 
  private:
@@ -139,14 +141,14 @@ class UnaryCall final : public UnaryCallBase {
   Response* const response_;
 };
 
-// For work that takes neither the host's lock nor a domain's, since a page loop
-// may hold them and gRPC's threads serve health checks too: GetHost, and the
-// methods of FaultService.
+// For work that takes neither the host's lock nor a domain's: a page loop may
+// hold them, and gRPC's threads also serve health checks.  Used for GetHost and
+// the methods of FaultService.
 template <typename Body>
 grpc::ServerUnaryReactor* RunInline(CallRunner* runner, const RawUnary& raw,
                                     const char* method, Body body) {
   UnaryCall<Body> call(runner, raw, method, std::move(body));
-  // Where nothing is asked for, nothing is sent elsewhere.
+  // The body enters no domain and begins no long work, so there is no detour.
   if (call.Accept()) call.Run(Place::kLong);
   return call.reactor();
 }
@@ -157,7 +159,7 @@ using UnaryCallPtr = std::unique_ptr<UnaryCall<Body>>;
 template <typename Body>
 void RunCall(UnaryCallPtr<Body> call, Place place);
 
-// Has the call run elsewhere, or finishes it if too many wait there.
+// Runs the call elsewhere, or finishes it if too many calls wait there.
 template <typename Body>
 void SendCall(UnaryCallPtr<Body> call, const Detour& detour) {
   UnaryCall<Body>& sent = *call;
@@ -171,7 +173,7 @@ void SendCall(UnaryCallPtr<Body> call, const Detour& detour) {
                  .is_over = [&sent] { return sent.IsOver(); }};
   absl::Status status = to_lane ? runner.lanes.Submit(detour.lane.get(), job)
                                 : runner.long_jobs.Submit(job);
-  // The job was left as it is, and has the call.
+  // Submit() left the job as it is, so the call still exists.
   if (!status.ok()) sent.Refuse(std::move(status));
 }
 
@@ -181,7 +183,7 @@ void RunCall(UnaryCallPtr<Body> call, Place place) {
   if (detour.has_value()) SendCall(std::move(call), *detour);
 }
 
-// For work that is short, or that says on its way that it is not; on threads of
+// For work that is short, or that takes a detour when it is not.  Runs on
 // `pool`, one of the runner's.
 template <typename Body>
 grpc::ServerUnaryReactor* RunOn(WorkerPool* pool, CallRunner* runner,
@@ -203,7 +205,7 @@ grpc::ServerUnaryReactor* RunOnPool(CallRunner* runner, const RawUnary& raw,
   return RunOn(&runner->pool, runner, raw, method, std::move(body));
 }
 
-// For work that lasts.
+// For long work.
 template <typename Body>
 grpc::ServerUnaryReactor* RunLong(CallRunner* runner, const RawUnary& raw,
                                   const char* method, Body body) {
@@ -214,13 +216,14 @@ grpc::ServerUnaryReactor* RunLong(CallRunner* runner, const RawUnary& raw,
   return reactor;
 }
 
-// For work that mostly is short, but may have much to do, or meet a page loop
-// that holds a lock: it runs at once if `is_quick` says of the request, without
-// waiting, that it is bounded and that the locks it needs are free.  One may be
-// taken right after that, and then the call waits for as long as that lasts, or
-// finds a guest of another size and has more to do.  So only one call at a time
-// runs like this, and costs the health checks one of gRPC's threads at worst,
-// of which there are at least two; the others go to the pool.
+// For work that is usually short, but may be long or have to wait for a page
+// loop that holds a lock.  It runs inline if `is_quick(request)`, which must
+// not block, says that the work is bounded and that the locks it needs are
+// free.  A lock may be taken right after that, and then the call waits for it;
+// or the guest may have grown meanwhile, and the call has more to do.  So only
+// one call at a time runs inline, and takes at worst one of gRPC's threads, of
+// which there are at least two, from the health checks; the others go to the
+// pool.
 template <typename IsQuick, typename Body>
 grpc::ServerUnaryReactor* RunQuick(CallRunner* runner, const RawUnary& raw,
                                    const char* method, IsQuick is_quick,

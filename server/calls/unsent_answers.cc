@@ -50,9 +50,9 @@ size_t UnsentAnswers::CancelOverdue() {
   }
   const absl::Status why =
       MakeError(absl::StatusCode::kAborted, Reason::kCallStalled,
-                "the answer has not been read for long, and other calls needed "
-                "its memory; call again and read");
-  // Without the lock: a call may end, and remove its entry, while it is
+                "the client has not read the answer for too long, and other "
+                "calls needed its memory; call again and read");
+  // Without the lock: a call may end, and remove its entry, while it is being
   // cancelled.
   for (grpc_call* const call : overdue) {
     CancelCall(call, why);

@@ -1,9 +1,8 @@
-// Answers that gRPC has and the system does not, since their clients do not
-// read.
+// Answers that gRPC cannot pass to the kernel, since their clients do not read.
 //
-// While there is room in the budget of messages, such an answer waits as long
-// as its client likes.  When a message finds no room, those go that have waited
-// for long, by their size: their calls are cancelled.
+// While there is room in the message budget, such an answer may wait forever.
+// When a message finds no room, the calls whose answers have waited too long
+// for their size are cancelled.
 //
 // Thread safety: thread-safe.
 
@@ -25,8 +24,8 @@ class UnsentAnswers {
   static constexpr absl::Duration kPatience = absl::Seconds(10);
   static constexpr size_t kBytesPerSecond = 64 << 10;
 
-  // An answer of a call; it belongs to the call's reactor, and goes in or
-  // before OnDone().
+  // An answer of a call.  Owned by the call's reactor; destroyed in OnDone() at
+  // the latest.
   class Entry {
    public:
     explicit Entry(grpc::CallbackServerContext* context) : context_(context) {}
@@ -34,15 +33,15 @@ class UnsentAnswers {
     Entry& operator=(const Entry&) = delete;
     ~Entry() { Remove(); }
 
-    // gRPC has sent the answer, or will not.  Nothing if it was not added.
+    // gRPC has sent the answer or given it up.  A no-op if it was not added.
     void Remove();
 
    private:
     friend class UnsentAnswers;
     grpc::CallbackServerContext* const context_;
-    UnsentAnswers* answers_ = nullptr;  // that it was added to
-    absl::Time until_;                  // how long it may wait in any case
-    // Its neighbours, so that adding it takes no memory.
+    UnsentAnswers* answers_ = nullptr;  // set while it is added
+    absl::Time until_;                  // not cancelled before
+    // Neighbours in the list: adding an entry allocates nothing.
     Entry* before_ = nullptr;
     Entry* after_ = nullptr;
   };
@@ -52,20 +51,20 @@ class UnsentAnswers {
   UnsentAnswers(const UnsentAnswers&) = delete;
   UnsentAnswers& operator=(const UnsentAnswers&) = delete;
 
-  // gRPC is about to get an answer of `size` bytes.  REQUIRES: the last one of
-  // `entry` has been removed.
+  // gRPC is about to get an answer of `size` bytes.
+  // REQUIRES: `entry` is not added.
   void Add(Entry* entry, size_t size) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Cancels the calls whose answers have waited for the patience, and a second
-  // for each kBytesPerSecond.  What they hold is free a moment later.  How many
-  // there were; looks again after a tenth of a second at the earliest.
+  // Cancels the calls whose answers have waited longer than the patience plus a
+  // second per kBytesPerSecond, and returns their number.  Their memory is free
+  // a moment later.  Does nothing within a tenth of a second of the last look.
   size_t CancelOverdue() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   const absl::Duration patience_;
 
   absl::Mutex mu_;
-  Entry* first_ ABSL_GUARDED_BY(mu_) = nullptr;  // the last that was added
+  Entry* first_ ABSL_GUARDED_BY(mu_) = nullptr;  // the latest one
   absl::Time looked_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 

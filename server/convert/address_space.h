@@ -1,5 +1,5 @@
-// Between AddressSpaceService's messages, or a PAE kernel's in a domain, and
-// the machine's types.
+// Converts between the messages of AddressSpaceService, or a domain's
+// PaeKernel, and the machine's types.
 //
 // Thread safety: pure functions.
 
@@ -14,8 +14,8 @@
 
 namespace simvisor::server {
 
-// ARGUMENT_MALFORMED for a split that is no value of the enum; UNSPECIFIED is
-// 3 GiB for processes.
+// ARGUMENT_MALFORMED for a split that is not a value of the enum; UNSPECIFIED
+// means 3 GiB for processes.
 absl::StatusOr<PaeKernel> FromProto(absl::string_view field,
                                     const v1::PaeKernel& kernel);
 void ToProto(const PaeKernel& kernel, v1::PaeKernel* out);

@@ -22,13 +22,12 @@ absl::Status ArgumentMissing(absl::string_view field, absl::string_view next);
 absl::Status ArgumentMalformed(absl::string_view field,
                                absl::string_view problem);
 
-// ArgumentMalformed() for an enum's number that has no meaning here; `values`
-// names those that have, such as "RESOLVED or RAW".
+// ArgumentMalformed() for a number that is not an accepted value of the enum;
+// `values` names those that are, such as "RESOLVED or RAW".
 absl::Status UnknownValue(absl::string_view field, int value,
                           absl::string_view values);
 
-// ArgumentMalformed() for the page token of a request that the daemon did not
-// give out.
+// ArgumentMalformed() for a page token that the daemon did not give out.
 absl::Status BadPageToken(absl::string_view token);
 
 // INVALID_ARGUMENT ARGUMENT_TOO_LARGE if `value` is above `limit`, else OK.

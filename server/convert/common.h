@@ -1,4 +1,4 @@
-// Between the API's common messages and the machine's types.
+// Converts between the API's common messages and the machine's types.
 //
 // FromProto functions check what they read and name the field in their errors;
 // `field` is its path in the request.  ToProto functions cannot fail.
@@ -28,22 +28,22 @@ namespace simvisor::server {
 // malformed uuid, DOMAIN_NOT_FOUND for a number that no domain can have.
 absl::StatusOr<DomainSelector> FromProto(const v1::DomainRef& ref);
 
-// UNSPECIFIED is x86-64.
+// UNSPECIFIED means x86-64.
 absl::StatusOr<Arch> FromProto(absl::string_view field, v1::Arch arch);
 v1::Arch ToProto(Arch arch);
 
-// E820_MALFORMED as E820Map::Create().
+// E820_MALFORMED: as E820Map::Create().
 absl::StatusOr<E820Map> FromProto(absl::string_view field,
                                   const v1::E820Map& map);
 void ToProto(const E820Map& map, v1::E820Map* out);
 
-// Refuses FOREIGN too, which no request may ask for.
+// Also refuses FOREIGN, which requests may not ask for.
 absl::StatusOr<P2mClass> FromProto(absl::string_view field, v1::P2mClass c);
 v1::P2mClass ToProto(P2mClass c);
 
-// Extents that a caller wants to see, in its order.
+// The extents of a request, in its order.
 //
-// ARGUMENT_MISSING and ARGUMENT_TOO_LARGE for none and for more than 65536,
+// ARGUMENT_MISSING if there are none, ARGUMENT_TOO_LARGE for more than 65536,
 // RANGE_INVALID for an empty one, MFN_OUT_OF_RANGE for one that wraps.
 absl::StatusOr<std::vector<MfnExtent>> FromProto(
     const google::protobuf::RepeatedPtrField<v1::MfnExtent>& extents);

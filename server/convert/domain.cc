@@ -20,7 +20,7 @@
 namespace simvisor::server {
 namespace {
 
-// The uuid of a request; all zeros, the host's sign to choose one, if empty.
+// The uuid of a request; all zeros, which makes the host choose one, if empty.
 absl::StatusOr<Uuid> WantedUuid(absl::string_view text) {
   if (text.empty()) return Uuid{};
   SIMVISOR_ASSIGN_OR_RETURN(const Uuid uuid, ParseUuid("spec.uuid", text));

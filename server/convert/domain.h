@@ -1,4 +1,4 @@
-// Between DomainService's messages and the machine's types.
+// Converts between DomainService's messages and the machine's types.
 //
 // Thread safety: pure functions.
 
@@ -13,8 +13,8 @@
 
 namespace simvisor::server {
 
-// What to build; what a spec must be like beyond the form of its fields is left
-// to the host.
+// The domain to build.  Checks only the form of the fields; the host checks the
+// rest.
 //
 // INVALID_ARGUMENT: UUID_INVALID (malformed or nil), E820_MALFORMED,
 // ARGUMENT_MALFORMED (ABI, e820_host, type of an E820 entry, pae_kernel of a

@@ -1,4 +1,4 @@
-// What live migration says, in the API's terms.
+// Converts between the API's messages and the types of live migration.
 //
 // Thread safety: pure functions.
 
@@ -21,11 +21,12 @@ v1::MigrationState ToProto(SourceState state);
 v1::MigrationState ToProto(TargetState state);
 v1::Handover ToProto(Handover handover);
 
-// INVALID_ARGUMENT ARGUMENT_TOO_LARGE, ARGUMENT_MALFORMED for a number out of
+// INVALID_ARGUMENT: ARGUMENT_TOO_LARGE, ARGUMENT_MALFORMED for a number outside
 // the range that the API states.
 absl::StatusOr<PrecopyPolicy> FromProto(const v1::PrecopyPolicy& policy);
 
-// INVALID_ARGUMENT ARGUMENT_MALFORMED unless `id` may name a migration.
+// INVALID_ARGUMENT ARGUMENT_MALFORMED unless `id` has the form of a migration
+// id.
 absl::Status CheckMigrationId(absl::string_view id);
 
 // NOT_FOUND MIGRATION_NOT_FOUND.

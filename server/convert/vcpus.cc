@@ -11,7 +11,7 @@
 namespace simvisor::server {
 namespace {
 
-// As many as there can be CPUs, and virtual CPUs of one domain.
+// The most CPUs of a host, and virtual CPUs of a domain.
 constexpr int kMaxRanges = 8192;
 constexpr int kMaxVcpus = 8192;
 

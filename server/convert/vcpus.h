@@ -1,6 +1,6 @@
-// Between the messages about virtual CPUs and the machine's types.
+// Converts between the messages about virtual CPUs and the machine's types.
 //
-// Whether the host has a CPU and the domain a virtual CPU is left to them.
+// The host and the domain check whether a CPU or virtual CPU exists.
 //
 // Thread safety: pure functions.
 
@@ -22,18 +22,18 @@ namespace simvisor::server {
 
 // What SetVcpuAffinity asks for.
 struct AffinityChange {
-  std::vector<uint32_t> vcpus;    // none: all
-  std::optional<CpuRanges> hard;  // unset: as it is
+  std::vector<uint32_t> vcpus;    // empty: all
+  std::optional<CpuRanges> hard;  // unset: unchanged
   std::optional<CpuRanges> soft;
 };
 
-// INVALID_ARGUMENT: ARGUMENT_MISSING (neither mask), ARGUMENT_TOO_LARGE (more
+// INVALID_ARGUMENT: ARGUMENT_MISSING (no mask is set), ARGUMENT_TOO_LARGE (more
 // than 8192 virtual CPUs or ranges).
 absl::StatusOr<AffinityChange> FromProto(
     const v1::SetVcpuAffinityRequest& request);
 
-// ARGUMENT_TOO_LARGE for more than 8192 ranges; whether there are too many
-// affinities is the host's to say.
+// ARGUMENT_TOO_LARGE for more than 8192 ranges; the host checks the number of
+// affinities.
 absl::StatusOr<std::vector<VcpuAffinitySpec>> FromProto(
     absl::string_view field,
     const google::protobuf::RepeatedPtrField<v1::VcpuAffinity>& affinities);

@@ -37,8 +37,9 @@ absl::Status FillDomainPage(const Host& host,
   const size_t page_size =
       request.page_size() == 0 ? kMaxPageSize : request.page_size();
 
-  // One more than the page holds tells where the next begins.  One that arrives
-  // between the two looks may be in both, and then counts as arrived.
+  // The one after the page tells where the next page begins.  A domain that
+  // arrives between the two calls may be in both lists, and then counts as
+  // arrived.
   const std::vector<IncomingInfo> incoming =
       host.ListIncoming(first, page_size + 1);
   const std::vector<std::shared_ptr<Domain>> domains =

@@ -1,6 +1,6 @@
 // The pages of ListDomains.
 //
-// A page token is the domid to go on from, in decimal: it stays good whatever
+// A page token is the domid to go on from, in decimal.  It stays valid whatever
 // is created or destroyed between two pages.
 //
 // Thread safety: may be called from any thread.
@@ -17,7 +17,7 @@
 
 namespace simvisor::server {
 
-// Domains in one page at most.
+// Most domains in one page.
 inline constexpr uint32_t kMaxPageSize = 1000;
 
 // A page ends early once it holds this many bytes: maps and device lists make

@@ -50,7 +50,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };
-  // What is shown waits for no operation.
+  // Reading a domain's info does not wait for its operations.
   const auto is_quick = [this](const auto&) {
     return !runner_->machine.faults().enabled();
   };

@@ -62,7 +62,7 @@ class DomainServiceImpl final : public DomainServiceBase {
                                       grpc::ByteBuffer* out) override;
 
  private:
-  // For RunQuick(), of methods that only need the domain to be idle.
+  // For RunQuick() of methods that only need the domain to be idle.
   auto IfIdle() const {
     return [this](const auto& request) {
       return PagesIfIdle(runner_->machine, request.domain()).has_value();

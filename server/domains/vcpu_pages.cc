@@ -40,7 +40,7 @@ absl::Status FillVcpuPage(const Domain& domain,
   size_t bytes = 0;
   for (size_t left = page_size;;) {
     SIMVISOR_RETURN_IF_ERROR(stop());
-    // One more than the page holds tells whether another follows.
+    // The one after the page tells whether another page follows.
     const size_t asked = std::min(kBatch, left + 1);
     SIMVISOR_ASSIGN_OR_RETURN(const std::vector<VcpuInfo> vcpus,
                               domain.ListVcpus(next, asked));

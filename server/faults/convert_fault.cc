@@ -12,7 +12,7 @@
 namespace simvisor::server {
 namespace {
 
-// As long as the name of a domain may be.
+// The longest name of a domain.
 constexpr uint64_t kMaxNameBytes = 255;
 
 absl::StatusOr<FaultPoint> ParsePoint(absl::string_view field,
@@ -75,25 +75,25 @@ absl::Status ReadAction(absl::string_view field, const v1::FaultRule& rule,
                          "give error, delay_ms or crash");
 }
 
-// What an allocation, which is asked under locks, cannot do.
+// Refuses what an allocation, which happens under locks, cannot do.
 absl::Status CheckAllocation(absl::string_view field,
                              const v1::FaultRule& rule) {
-  const std::string what = absl::StrCat(
-      rule.point(), " is a point of allocation, which is of no domain and ");
+  const std::string what =
+      absl::StrCat(rule.point(), " is an allocation point, where a rule ");
   if (!rule.domain().empty()) {
     return ArgumentMalformed(
         absl::StrCat(field, ".domain"),
-        absl::StrCat(what, "matches none; leave it empty"));
+        absl::StrCat(what, "cannot name a domain; leave it empty"));
   }
   if (rule.has_delay_ms()) {
     return ArgumentMalformed(
         absl::StrCat(field, ".delay_ms"),
-        absl::StrCat(what, "cannot wait; give error or crash"));
+        absl::StrCat(what, "cannot delay; give error or crash"));
   }
   if (!rule.error().code().empty()) {
     return ArgumentMalformed(
         absl::StrCat(field, ".error.code"),
-        absl::StrCat(what, "fails as if nothing were left; leave it empty"));
+        absl::StrCat(what, "cannot choose the code; leave it empty"));
   }
   return absl::OkStatus();
 }
@@ -115,7 +115,7 @@ absl::StatusOr<FaultRule> FromProto(absl::string_view field,
   out.skip = rule.skip();
   out.count = rule.count();
   if (rule.has_probability()) out.probability = rule.probability();
-  // So written that it refuses what is no number, too.
+  // Written so that it refuses NaN too.
   if (!(out.probability > 0 && out.probability <= 1)) {
     return ArgumentMalformed(
         absl::StrCat(field, ".probability"),

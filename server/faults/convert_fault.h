@@ -1,4 +1,4 @@
-// Between FaultService's messages and rules.
+// Converts between FaultService's messages and rules.
 //
 // Thread safety: pure functions.
 
@@ -13,7 +13,7 @@
 
 namespace simvisor::server {
 
-// A rule within all bounds, as FaultInjector::Add() wants it.  `field` is the
+// A rule within all bounds, as FaultInjector::Add() requires.  `field` is the
 // path of `rule` in the request.  INVALID_ARGUMENT ARGUMENT_MISSING,
 // ARGUMENT_MALFORMED, ARGUMENT_TOO_LARGE.
 absl::StatusOr<FaultRule> FromProto(absl::string_view field,

@@ -1,7 +1,7 @@
 // FaultService of the API.  See its .proto for the contract of each method.
 //
-// The methods run on gRPC's threads: they take the injector's lock alone, and
-// the worker pool may be full of calls that a delay holds up.
+// The methods run on gRPC's threads: they take only the injector's lock, and
+// the worker pool may be full of calls that wait for an injected delay.
 //
 // Thread safety: thread-safe; gRPC calls the methods from its own threads.
 

@@ -19,7 +19,7 @@ absl::StatusOr<Progress> AddressSpaceSource::Next(
     v1::ListAddressSpacesResponse* response) {
   SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain_));
   spaces_.clear();
-  // One more than is sent tells whether and where to go on.
+  // The one after those sent tells whether and where to go on.
   SIMVISOR_ASSIGN_OR_RETURN(
       const AddressSpaceTotals totals,
       domain_->ListAddressSpaces(next_id_, kMaxSpaces + 1, spaces_));

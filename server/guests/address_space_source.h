@@ -1,4 +1,4 @@
-// What AddressSpaceService streams: the address spaces of a domain.
+// The source of AddressSpaceService's stream: the address spaces of a domain.
 //
 // Thread safety: one thread at a time per object.
 
@@ -21,15 +21,16 @@ namespace simvisor::server {
 
 class AddressSpaceSource {
  public:
-  // Address spaces in one response, as the API states.
+  // Most address spaces in one response, as the API states.
   static constexpr size_t kMaxSpaces = 4096;
 
   // DOMAIN_NOT_FOUND, or errors about the fields of the request.
   static absl::StatusOr<AddressSpaceSource> Create(
       const Host& host, const v1::ListAddressSpacesRequest& request);
 
-  // At most kMaxSpaces by ascending id, with totals; a domain without any
-  // answers once.  Errors as Domain::ListAddressSpaces().
+  // At most kMaxSpaces by ascending id, with totals; for a domain without
+  // address spaces, one response with only totals.  Errors: as
+  // Domain::ListAddressSpaces().
   absl::StatusOr<Progress> Next(v1::ListAddressSpacesResponse* response);
 
  private:

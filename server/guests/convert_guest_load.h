@@ -1,4 +1,4 @@
-// Between GuestLoadService's messages and the machine's types.
+// Converts between GuestLoadService's messages and the machine's types.
 //
 // Thread safety: pure functions.
 
@@ -12,8 +12,8 @@
 
 namespace simvisor::server {
 
-// ARGUMENT_MALFORMED for a pattern that is no value of the enum,
-// ARGUMENT_TOO_LARGE for a rate above the API's bound.
+// ARGUMENT_MALFORMED for a pattern that is not a value of the enum,
+// ARGUMENT_TOO_LARGE for a rate above the API's limit.
 absl::StatusOr<LoadSpec> FromProto(const v1::LoadSpec& spec);
 
 void ToProto(const LoadReport& report, v1::GuestLoad* out);

@@ -16,7 +16,7 @@
 namespace simvisor::server {
 namespace {
 
-// Bound of a response's list, as the API states it.
+// Longest list in a response, as the API states it.
 constexpr size_t kMaxExtents = 65536;
 
 }  // namespace

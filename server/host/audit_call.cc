@@ -40,7 +40,7 @@ absl::Status AuditCall::Accept() {
   auto* const request =
       google::protobuf::Arena::CreateMessage<v1::AuditHostRequest>(&arena);
   MessageBudget::Charge charge;
-  // As for other unary methods: the bytes are given up.
+  // As for other unary methods: the bytes are gRPC's copy for this call.
   auto& bytes = const_cast<grpc::ByteBuffer&>(*raw_.request);
   return ReadMessage(runner_.messages, kMethod, bytes, arena, *request, charge);
 }
@@ -48,7 +48,7 @@ absl::Status AuditCall::Accept() {
 void AuditCall::OnCancel() {
   if (audits_ == nullptr || !audits_->Leave(ticket_)) return;
   const absl::Status status = limits_();
-  // gRPC says so of a call that is over in whatever way.
+  // gRPC reports every call that is over, for whatever reason, as cancelled.
   End(status.ok() ? StopStatus(true, WallTime::min(), WallTime::max()) : status,
       AuditReport());
 }

@@ -1,7 +1,7 @@
-// One AuditHost call, which waits for a shared audit without a thread.
+// One AuditHost call, which waits for a shared audit without blocking a thread.
 //
-// It is finished by the audit's answer or, when the call is over before that,
-// by OnCancel(): SharedAudit lets only one of the two through.
+// The audit's answer finishes it or, if the call is over before that,
+// OnCancel() does: SharedAudit lets only one of the two through.
 //
 // Thread safety: as argued above.
 
@@ -24,16 +24,16 @@ class AuditCall final : public UnaryAnswer {
  public:
   AuditCall(CallRunner* runner, const RawUnary& raw);
 
-  // Asks for an audit, or finishes the call.
+  // Asks for an audit; finishes the call if it cannot be accepted.
   void Start(std::shared_ptr<SharedAudit> audits);
 
   void OnCancel() override;
 
  private:
-  // Takes a place, and looks at the request, which says nothing.
+  // Takes a place, and parses the request, which has no fields.
   absl::Status Accept();
   void End(absl::Status status, const AuditReport& report);
-  // OnCancel() does more than may be done where gRPC is.
+  // OnCancel() does too much to run inline in gRPC.
   bool InternalInlineable() override { return false; }
 
   CallRunner& runner_;

@@ -10,7 +10,8 @@
 namespace simvisor::server {
 namespace {
 
-// Keeps a response with every finding far below the 4 MiB of a message.
+// Keeps a response with the most findings far below 4 MiB, the limit of a
+// message.
 constexpr size_t kMaxFindingBytes = 1024;
 
 }  // namespace

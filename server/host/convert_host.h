@@ -1,4 +1,4 @@
-// From the machine's types to HostService's messages.
+// Converts the machine's types to HostService's messages.
 //
 // Thread safety: pure functions.
 

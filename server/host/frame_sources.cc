@@ -44,7 +44,7 @@ absl::StatusOr<Progress> FrameReader::Next(v1::ReadFramesResponse* response) {
          response->frames_size() < kMaxFramesPerResponse) {
     const absl::Status entered = EnterOwner(extents_[next_].first);
     if (!entered.ok()) {
-      // What has been read goes first.
+      // Send first what has been read.
       if (response->frames_size() > 0) return Progress::kMore;
       return entered;
     }

@@ -1,4 +1,4 @@
-// What HostService streams: runs of frames, and contents of frames.
+// The sources of HostService's streams: runs of frames, and contents of frames.
 //
 // Thread safety: one thread at a time per object.
 
@@ -22,14 +22,14 @@ namespace simvisor::server {
 inline constexpr size_t kMaxRunsPerResponse = 4096;
 inline constexpr int kMaxFramesPerResponse = 64;
 
-// Owners and pfns of extents, in their order.
+// Looks up owners and pfns of the frames of extents, in order.
 class FrameLookup {
  public:
-  // Errors as those of the extents' FromProto().
+  // Errors: as FromProto() of the extents.
   static absl::StatusOr<FrameLookup> Create(
       const Host* host, const v1::LookupFramesRequest& request);
 
-  // At most kMaxRunsPerResponse runs; OUT_OF_RANGE as Host::LookupFrames().
+  // At most kMaxRunsPerResponse runs; OUT_OF_RANGE: as Host::LookupFrames().
   absl::StatusOr<Progress> Next(v1::LookupFramesResponse* response);
 
  private:
@@ -42,13 +42,13 @@ class FrameLookup {
   std::vector<FrameRun> runs_;
 };
 
-// Contents of the frames of extents, in their order.
+// Reads the contents of the frames of extents, in order.
 class FrameReader {
  public:
   static absl::StatusOr<FrameReader> Create(
       const Host* host, const v1::ReadFramesRequest& request);
 
-  // At most kMaxFramesPerResponse frames; errors as Host::ReadFrame().
+  // At most kMaxFramesPerResponse frames.  Errors: as Host::ReadFrame().
   absl::StatusOr<Progress> Next(v1::ReadFramesResponse* response);
 
  private:

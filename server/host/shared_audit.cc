@@ -25,7 +25,7 @@ SharedAudit::Ticket SharedAudit::Ask(Done done) {
 }
 
 bool SharedAudit::Leave(Ticket ticket) {
-  Done done;  // goes without the lock
+  Done done;  // destroyed after the lock is released
   absl::MutexLock lock(&mu_);
   for (Callers* callers : {&waiting_, &served_}) {
     const auto at = callers->find(ticket);
@@ -38,7 +38,7 @@ bool SharedAudit::Leave(Ticket ticket) {
 }
 
 void SharedAudit::Start() {
-  // Never over: a caller may come until the run begins.
+  // Never over: callers may join until the run begins.
   CallJob job = {.run = [self = shared_from_this()] { self->Work(); },
                  .is_over = [] { return false; }};
   const absl::Status status = submit_(job);

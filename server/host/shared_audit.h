@@ -1,11 +1,11 @@
 // Audits of the machine that callers share.
 //
-// An audit holds all domains still, so those who ask for one while one runs do
-// not get one each: the next run begins when this one has ended, and answers
-// them all.  So a caller's answer is of a run that began after it asked, and
-// with any number of callers one run follows the other at most.  A caller who
-// waits costs no thread, and can leave; a run that no caller waits for any more
-// stops.
+// While an audit runs, changes of all domains wait, so callers that ask
+// meanwhile do not get a run each: the next run begins when this one has ended,
+// and answers all of them.  So each caller gets the result of a run that began
+// after it asked, and however many callers there are, runs never overlap.  A
+// waiting caller costs no thread, and can leave; a run stops when its last
+// caller has left.
 //
 // Thread safety: thread-safe.  No lock is held while callers are answered.
 
@@ -32,27 +32,27 @@ namespace simvisor::server {
 class SharedAudit : public std::enable_shared_from_this<SharedAudit> {
  public:
   using Run = std::function<absl::Status(StopCheck, AuditReport&)>;
-  // Has a job run where long work does, or refuses it.
+  // Runs a job on the threads for long work, or refuses it.
   using Submit = std::function<absl::Status(CallJob&)>;
   using Done =
       absl::AnyInvocable<void(const absl::Status&, const AuditReport&)>;
   using Ticket = uint64_t;
 
-  // Jobs that are submitted keep the object, and what `run` uses must outlive
-  // them.
+  // Submitted jobs keep the object alive; everything that `run` uses must
+  // outlive them.
   static std::shared_ptr<SharedAudit> Create(Run run, Submit submit,
                                              size_t max_waiting) {
     return std::shared_ptr<SharedAudit>(
         new SharedAudit(std::move(run), std::move(submit), max_waiting));
   }
 
-  // Has `done` called once, with what a run has found that begins from now on,
-  // or with RESOURCE_EXHAUSTED CALLS_EXHAUSTED if too many wait; perhaps before
-  // this returns.  The ticket is for Leave().
+  // Calls `done` once, perhaps before this returns: with the result of a run
+  // that begins after this call, or with RESOURCE_EXHAUSTED CALLS_EXHAUSTED if
+  // too many callers wait.  Returns the ticket for Leave().
   Ticket Ask(Done done) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Ends the wait of one caller: its `done` is not called any more.  False if
-  // it has been called, or is about to be.
+  // Ends the wait of one caller: its `done` will not be called.  False if it
+  // has been called, or is about to be.
   bool Leave(Ticket ticket) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -63,10 +63,10 @@ class SharedAudit : public std::enable_shared_from_this<SharedAudit> {
         submit_(std::move(submit)),
         max_waiting_(max_waiting) {}
 
-  // Submits the next run; its callers learn it if that is refused.
+  // Submits the next run; if it is refused, its callers get that error.
   void Start() ABSL_LOCKS_EXCLUDED(mu_);
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
-  // Whether a caller waits for the run at work.
+  // Whether a caller waits for the current run.
   bool IsWanted() const ABSL_LOCKS_EXCLUDED(mu_);
   static void Answer(Callers& callers, const absl::Status& status,
                      const AuditReport& report);
@@ -77,10 +77,10 @@ class SharedAudit : public std::enable_shared_from_this<SharedAudit> {
 
   mutable absl::Mutex mu_;
   Ticket last_ticket_ ABSL_GUARDED_BY(mu_) = 0;
-  // A run is submitted or at work.
+  // A run is submitted or running.
   bool busy_ ABSL_GUARDED_BY(mu_) = false;
   Callers waiting_ ABSL_GUARDED_BY(mu_);  // for the next run
-  Callers served_ ABSL_GUARDED_BY(mu_);   // by the run at work
+  Callers served_ ABSL_GUARDED_BY(mu_);   // by the current run
 };
 
 }  // namespace simvisor::server

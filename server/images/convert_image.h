@@ -1,4 +1,4 @@
-// Enumerations of MigrationService in the library's terms.
+// Converts enums of MigrationService.
 //
 // Thread safety: pure functions.
 
@@ -12,8 +12,8 @@
 
 namespace simvisor::server {
 
-// INVALID_ARGUMENT ARGUMENT_MALFORMED, with `field` named, for a value that the
-// API does not have.  Unspecified values become what they stand for.
+// INVALID_ARGUMENT ARGUMENT_MALFORMED, naming `field`, for a value that the API
+// does not have.  UNSPECIFIED becomes the default that the API states.
 absl::StatusOr<ImageLayer> FromProto(absl::string_view field,
                                      v1::ImageLayer layer);
 absl::StatusOr<v1::AfterSave> CheckAfterSave(absl::string_view field,

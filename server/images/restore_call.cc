@@ -11,7 +11,7 @@
 namespace simvisor::server {
 namespace {
 
-// What the domain is to be: by the caller's word, else by the image's.
+// The spec of the domain: the caller's, or else the image's.
 ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
   if (options.has_spec()) {
     return
@@ -25,9 +25,10 @@ ImageRestorer::SpecSource SpecOf(const v1::RestoreOptions& options) {
   return [](const std::optional<std::string>& config)
              -> absl::StatusOr<DomainSpec> {
     if (config.has_value()) return ParseXlConfig(*config);
-    return ArgumentMissing("options.spec",
-                           "the image is of a layer that names no domain; give "
-                           "it a name");
+    return ArgumentMissing(
+        "options.spec",
+        "an image of this layer does not name a domain; give "
+        "it a name");
   };
 }
 
@@ -74,7 +75,7 @@ absl::Status RestoreCall::TakePiece() {
 }
 
 void RestoreCall::Break() {
-  // The stream has ended, or it was broken off.
+  // The stream has ended, or it broke.
   absl::Status status = limits_();
   if (status.ok()) {
     status = WithinMemory(record_.method(), [this] { return Restore(); });
@@ -109,7 +110,7 @@ absl::Status RestoreCall::GoOn(Domain& domain) {
 }
 
 void RestoreCall::End(const absl::Status& status) {
-  // Whatever came in without arriving goes before the client hears of it.
+  // Free what came in of an incomplete domain before the client is told.
   restorer_ = nullptr;
   PooledReactor::End(status);
 }

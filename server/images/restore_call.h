@@ -1,7 +1,8 @@
 // One RestoreDomain call.
 //
-// A message is read, its piece goes through the restorer elsewhere, then the
-// next is read: a client that sends faster than pages are stored waits.
+// Reads a message, passes its piece to the restorer on the threads for images,
+// then reads the next message: a client that sends faster than pages are stored
+// has to wait.
 //
 // Thread safety: as PooledReactor.
 
@@ -32,20 +33,20 @@ class RestoreCall : public PooledReactor<RawReadReactor> {
 
  private:
   void Take() override;
-  // The stream has ended: restores the domain.
+  // The stream has ended: completes the restore.
   void Break() override;
   void End(const absl::Status& status) override;
 
   absl::Status TakePiece();
   absl::Status Restore();
-  // Lets a restored domain go on.
+  // Resumes a restored domain.
   absl::Status GoOn(Domain& domain);
 
   TakenMessage<v1::RestoreDomainRequest> request_;
   grpc::ByteBuffer* const out_;
   v1::RestoreDomainResponse response_;
   bool paused_ = false;
-  std::string name_;  // by the caller's word; empty if the image names it
+  std::string name_;  // given by the caller; empty if the image names it
   std::unique_ptr<ImageRestorer> restorer_;  // null before the first message
 };
 

@@ -12,8 +12,8 @@
 namespace simvisor::server {
 namespace {
 
-// A chunk is sent when so much is there.  A piece of an image is about 1 MiB at
-// most, so that no chunk comes near the 4 MiB of a message.
+// A chunk is sent once it has this many bytes.  A piece of an image has at most
+// about 1 MiB, so chunks stay well below 4 MiB, the limit of a message.
 constexpr size_t kChunkBytes = size_t{1} << 20;
 
 }  // namespace
@@ -53,7 +53,7 @@ absl::Status SaveCall::Broken() const {
   if (!limits.ok()) return limits;
   return ArgumentMissing("stored",
                          "the image may be lost, so the guest has resumed; "
-                         "say when it is stored");
+                         "send stored when the image is stored");
 }
 
 void SaveCall::Begin() {
@@ -101,8 +101,8 @@ void SaveCall::Send() {
 }
 
 absl::Status SaveCall::FillChunk() {
-  // Kept for the next chunk of any save: what a client is slow to take is in
-  // the budget, as bytes.
+  // Kept for the next chunk of any save: chunks that wait for a slow client are
+  // serialised, and charged to the budget.
   static thread_local v1::SaveDomainResponse chunk;
   chunk.Clear();
   std::string& data = *chunk.mutable_data();
@@ -137,8 +137,9 @@ void SaveCall::Complete() {
 
 void SaveCall::End(const absl::Status& status) {
   if (domain_ != nullptr) {
-    // If it has been destroyed meanwhile, nothing is to be resumed.  What a
-    // call that is over leaves its balloon driver to do, the scheduler does.
+    // If the domain has been destroyed meanwhile, there is nothing to resume.
+    // If the call is over, the scheduler does what is left to the balloon
+    // driver.
     Resume(/*paused=*/false).IgnoreError();
   }
   PooledBidiReactor::End(status);

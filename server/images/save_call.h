@@ -3,9 +3,9 @@
 //   step        begins with            goes on to
 //   kStart      the first read         kSending once the guest is suspended
 //   kSending    a chunk is written     itself, or kStored after the last chunk
-//   kStored     the second read        the end: the domain is done with
+//   kStored     the second read        the end: the domain's fate is settled
 //
-// Whatever goes wrong before the end, the guest resumes.
+// On any error before the end, the guest resumes.
 //
 // Thread safety: as PooledReactor.
 
@@ -38,7 +38,7 @@ class SaveCall : public PooledBidiReactor {
   void Take() override;
   void Written() override;
   void Break() override;
-  // The guest resumes if it is suspended.
+  // Resumes the guest if it is suspended.
   void End(const absl::Status& status) override;
 
   void Begin();
@@ -53,9 +53,9 @@ class SaveCall : public PooledBidiReactor {
 
   Step step_ = Step::kStart;
   TakenMessage<v1::SaveDomainRequest> request_;
-  bool last_ = false;  // the chunk in write_ is
+  bool last_ = false;  // whether write_ has the last chunk
   v1::AfterSave after_ = v1::AFTER_SAVE_DESTROY;
-  std::shared_ptr<Domain> domain_;  // while this call has it suspended
+  std::shared_ptr<Domain> domain_;  // set while this call has it suspended
   uint64_t suspension_ = 0;
   std::optional<ImageSaver> saver_;
 };

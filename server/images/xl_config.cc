@@ -23,7 +23,8 @@ using google::protobuf::Struct;
 using google::protobuf::Value;
 
 constexpr uint64_t kKibPerPage = kPageSize / 1024;
-// Larger ones would not fit the layer; the pins of such a domain are not saved.
+// A longer list would not fit into the layer; the pins of such a domain are not
+// saved.
 constexpr size_t kMaxPinnedCpus = 65536;
 
 absl::Status Malformed(absl::string_view what) {
@@ -118,7 +119,7 @@ absl::Status TakeAffinities(const Struct& build, DomainSpec& spec) {
     return Malformed("it has more affinities than virtual CPUs");
   }
   spec.vcpu_affinities.resize(std::max(count(hard), count(soft)));
-  // One entry would stand for all virtual CPUs.
+  // A single entry would apply to all virtual CPUs.
   if (spec.vcpu_affinities.size() == 1) {
     spec.vcpu_affinities.resize(spec.vcpus > 1 ? 2 : 1);
   }

@@ -1,5 +1,5 @@
 // The configuration in the xl layer of a save image: a libxl_domain_config as
-// JSON, as far as it says what the hypervisor and the toolstack know.  What the
+// JSON, limited to what the hypervisor and the toolstack know.  What the
 // guest's kernel knows travels in its memory.
 //
 // Source: libxl_domain_config_to_json(), libxl_domain_config_from_json().
@@ -17,13 +17,13 @@
 
 namespace simvisor::server {
 
-// Memory in KiB; affinities of virtual CPUs as lists of CPUs, for those that do
-// not run anywhere.
+// Memory is in KiB.  If any virtual CPU may not run on every CPU, the
+// affinities of all of them are there, as lists of CPUs, unless these would be
+// too long.
 absl::StatusOr<std::string> MakeXlConfig(const Domain& domain);
 
-// Keys that this does not know are ignored.  INVALID_ARGUMENT IMAGE_MALFORMED
-// for what is no JSON, no configuration of a PV domain, or has a number out of
-// its range.
+// Ignores unknown keys.  INVALID_ARGUMENT IMAGE_MALFORMED if `json` is not
+// JSON, is not the configuration of a PV domain, or has a number out of range.
 absl::StatusOr<DomainSpec> ParseXlConfig(absl::string_view json);
 
 }  // namespace simvisor::server

@@ -39,8 +39,8 @@ void BalloonScheduler::Watch(const std::shared_ptr<Domain>& domain,
   absl::MutexLock lock(&mu_);
   const Entry* const known = timers_.Find(domain->id());
   if (known != nullptr && IsSameDomain(known->domain, domain)) {
-    // Another thread may have looked later and come here earlier; and a timer
-    // that runs is not wound up again.
+    // Another thread may have read a newer timer and got here first; and a
+    // timer that is running is not restarted.
     const uint64_t wakeups = known->timer.wakeups;
     if (wakeups > timer.wakeups) return;
     if (wakeups == timer.wakeups && timer.seconds.has_value()) return;
@@ -59,7 +59,7 @@ void BalloonScheduler::Work() {
       executor_([this, due = *due] { WakeUp(due); });
       return absl::OkStatus();
     });
-    // There is no memory for a job.
+    // Without memory for a job, the driver wakes on this thread.
     if (!submitted.ok()) WakeUp(*due);
   }
 }
@@ -97,7 +97,7 @@ void BalloonScheduler::Wake(const Entry& entry) {
   };
   spdlog::debug("balloon driver of domain {} wakes after {} s",
                 domain->id().value(), entry.timer.seconds.value_or(0));
-  // Whether it was stopped or got nothing, its timer tells what comes next.
+  // Whether it was stopped or got nothing, its timer says what comes next.
   UnlessExhausted([&] {
     return domain->WakeBalloon({"balloon timer", stop}, entry.timer);
   }).IgnoreError();

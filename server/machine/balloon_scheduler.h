@@ -1,17 +1,18 @@
-// Wakes balloon drivers whose timers run out.
+// Wakes balloon drivers when their timers run out.
 //
 // A driver that got too few pages tries again after a while (p2m.md B2); the
-// domain says after how long, and has no clock.  Here one thread sleeps until
-// the earliest of these moments and then has the driver's wake-up run by an
-// executor, one wake-up at a time and with no lock of its own held, so that it
-// keeps only other calls on that domain waiting.  A domain on which an
-// operation is at work is looked at again a little later: the other drivers do
-// not wait for it.
+// domain says after how long, but has no clock.  One thread here sleeps until
+// the earliest timer runs out and then runs that driver's wake-up on an
+// executor, one wake-up at a time and without holding its own lock, so that
+// only calls on that domain have to wait.  A domain that is busy with an
+// operation is tried again a little later, so that the other drivers do not
+// wait for it.
 //
-// A domain is not kept alive: one that is gone by then is dropped.  A timer
-// that is out of date by then, since the driver has woken meanwhile, does
-// nothing; so what may have woken a driver calls Watch() afterwards, and takes
-// nothing back.  The domain notes one that runs out while its guest is paused.
+// A timer does not keep its domain alive: if the domain is gone, the timer is
+// dropped.  A timer that is out of date, because the driver has woken
+// meanwhile, does nothing; so code that may have woken a driver only has to
+// call Watch() afterwards.  If a timer runs out while the guest is paused, the
+// domain remembers it.
 //
 // Thread safety: thread-safe.  Never locks a domain while holding its own
 // lock.
@@ -36,21 +37,22 @@ namespace simvisor::server {
 
 class BalloonScheduler {
  public:
-  // Starts the thread.  `clock`, and what `executor` uses, outlive this object.
+  // Starts the thread.  `clock`, and everything that `executor` uses, outlive
+  // this object.
   BalloonScheduler(Clock* clock, Executor executor);
   BalloonScheduler(const BalloonScheduler&) = delete;
   BalloonScheduler& operator=(const BalloonScheduler&) = delete;
 
-  // Stops a driver at work, where it is, and ends the thread.
+  // Stops a driver that is running, wherever it is, and ends the thread.
   ~BalloonScheduler();
 
-  // Remembers when `timer`, which is the domain's, runs out.  Call it after
-  // each change that may have woken the driver.
+  // Tracks `timer`, the timer of the domain.  Call it after each change that
+  // may have woken the driver.
   void Watch(const std::shared_ptr<Domain>& domain, const BalloonTimer& timer)
       ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Two domains may have one id for a moment.
+  // Two domains may have the same id for a moment.
   struct Entry {
     std::weak_ptr<Domain> domain;
     BalloonTimer timer;
@@ -58,13 +60,14 @@ class BalloonScheduler {
   using Timers = TimerQueue<DomainId, Entry>;
 
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits for the end of the wake-up under way, then for the next timer that
-  // runs out, and takes it: its wake-up is under way then.  nullopt at the end.
+  // Waits until no wake-up is running and a timer has run out; takes that timer
+  // and marks its wake-up as running.  nullopt when the scheduler stops.
   std::optional<Timers::Timer> TakeDue() ABSL_LOCKS_EXCLUDED(mu_);
-  // The wake-up that is under way, to its end.
+  // Runs the wake-up of `due`, then marks it as done.
   void WakeUp(const Timers::Timer& due) ABSL_LOCKS_EXCLUDED(mu_);
   void Wake(const Entry& entry) ABSL_LOCKS_EXCLUDED(mu_);
-  // Sets the timer again for a little later, unless there is another by now.
+  // Sets the timer again for a little later, unless the domain has another by
+  // now.
   void Postpone(DomainId id, const Entry& entry) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !at_work_; }
   bool MustLook() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -73,12 +76,12 @@ class BalloonScheduler {
 
   Clock* const clock_;
   const Executor executor_;
-  // Set under mu_, and read without it by a driver at work.
+  // Set under mu_; read without it by a running driver.
   std::atomic<bool> stopping_ = false;
 
   mutable absl::Mutex mu_;
   Timers timers_ ABSL_GUARDED_BY(mu_);
-  bool at_work_ ABSL_GUARDED_BY(mu_) = false;  // a wake-up is under way
+  bool at_work_ ABSL_GUARDED_BY(mu_) = false;  // a wake-up is running
   Clock::Time sleeping_until_ ABSL_GUARDED_BY(mu_);
 
   std::thread thread_;  // constant after construction

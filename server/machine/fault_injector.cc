@@ -13,13 +13,14 @@
 namespace simvisor::server {
 namespace {
 
-// A number from 0 up to, but not including, 1.  Not by a distribution of the
-// standard library, whose results differ between implementations.
+// A number in [0, 1).  Does not use the distributions of the standard library,
+// whose results differ between implementations.
 double Fraction(std::mt19937_64& random) {
   return static_cast<double>(random() >> 11) * 0x1p-53;
 }
 
-// "fault point save.piece of domain "web": rule 3", the domain if there is one.
+// "fault point save.piece of domain "web": rule 3"; without the domain if its
+// name is empty.
 std::string Describe(const FaultRuleState& state, absl::string_view domain) {
   return absl::StrCat(
       "fault point ", FaultPointName(state.rule.point),
@@ -31,7 +32,7 @@ absl::Status Injected(const FaultRuleState& state, absl::string_view domain) {
   return MakeError(state.rule.code, Reason::kFaultInjected,
                    absl::StrCat(Describe(state, domain),
                                 " makes the call fail here on purpose; remove "
-                                "the rule to be rid of it"));
+                                "the rule to stop that"));
 }
 
 // As if the power failed: nothing is flushed, answered or cleaned up.
@@ -110,7 +111,7 @@ absl::Status FaultInjector::CheckEnabled() const {
   if (enabled_) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    Reason::kFaultInjectionDisabled,
-                   "fault injection: this daemon takes no rules for faults; "
+                   "fault injection: this daemon accepts no fault rules; "
                    "start it with --enable-fault-injection");
 }
 
@@ -121,7 +122,7 @@ absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kFaultRulesExhausted,
         absl::StrCat("a fault at ", FaultPointName(rule.point), ": there are ",
-                     rules_.size(), " rules, and no more can be; remove some"));
+                     rules_.size(), " rules, which is the limit; remove some"));
   }
   const uint64_t id = ++last_id_;
   // The multiplier spreads neighbouring ids over all seeds.

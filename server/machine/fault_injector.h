@@ -1,19 +1,19 @@
 // Makes operations fail, wait or take the daemon down at chosen points.
 //
-// A rule names a point and optionally a domain.  Whenever an operation
-// reaches the point for that domain, the rule counts a hit; the first `skip`
-// hits do nothing, and of those that follow, each lets the rule act with its
-// probability, until it has acted `count` times.  The rules of a point are
-// asked in the order of their ids: delays add up, and the first error or crash
-// ends the walk, so that rules behind it are not hit.
+// A rule names a point and optionally a domain.  Whenever an operation reaches
+// the point for that domain, the rule counts a hit.  The first `skip` hits do
+// nothing; at each later hit the rule acts with its probability, until it has
+// acted `count` times.  The rules of a point are evaluated in the order of
+// their ids: delays add up, and the first error or crash ends the walk, so that
+// later rules are not hit.
 //
-// Chance comes only from the injector's seed and the rule's id: the same
+// Randomness depends only on the injector's seed and the rule's id: the same
 // rules, set in the same order and hit as often, act at the same hits.
 //
 // Without rules a point costs one relaxed load.
 //
-// Thread safety: thread-safe.  The mutex is a leaf: nothing is locked or called
-// under it but the clock, so that FailNow() may be asked under any lock.
+// Thread safety: thread-safe.  The mutex is a leaf: nothing except the clock is
+// called under it, so FailNow() may be called under any lock.
 
 #ifndef SIMVISOR_SERVER_MACHINE_FAULT_INJECTOR_H_
 #define SIMVISOR_SERVER_MACHINE_FAULT_INJECTOR_H_
@@ -40,8 +40,8 @@
 namespace simvisor::server {
 
 enum class FaultAction {
-  // The operation fails with the rule's code; an allocation fails as if nothing
-  // were left.
+  // The operation fails with the rule's code; an allocation fails as if memory
+  // had run out.
   kError,
   // The operation waits, then goes on.
   kDelay,
@@ -63,7 +63,7 @@ struct FaultRule {
 };
 
 struct FaultRuleState {
-  uint64_t id = 0;  // counts from 1; not used again
+  uint64_t id = 0;  // counts from 1, never reused
   FaultRule rule;
   uint64_t hits = 0;
   uint64_t acted = 0;
@@ -74,14 +74,14 @@ inline constexpr size_t kMaxFaultRules = 1000;
 
 class FaultInjector final : public AllocationFaults {
  public:
-  // `enabled`: whether rules are taken.  `clock` times delays and outlives this
-  // object.
+  // `enabled`: whether rules are accepted.  `clock` times delays and outlives
+  // this object.
   explicit FaultInjector(bool enabled, uint64_t seed = 0,
                          Clock* clock = SystemClock());
 
-  // An operation on `domain`, whose name may not be known yet and then is
-  // empty, reaches `point`, one of FaultPointKind::kCall.  OK if it shall go
-  // on, at once or after a delay; else FAULT_INJECTED, with the code of a rule.
+  // An operation on `domain` (empty if its name is not known yet) reaches
+  // `point`, which is of FaultPointKind::kCall.  OK if the operation continues,
+  // perhaps after a delay; otherwise FAULT_INJECTED with the code of a rule.
   // REQUIRES: the caller holds no lock.
   absl::Status Reach(FaultPoint point, absl::string_view domain)
       ABSL_LOCKS_EXCLUDED(mu_) {
@@ -89,8 +89,8 @@ class FaultInjector final : public AllocationFaults {
     return Act(point, domain);
   }
 
-  // The same for an operation that would have to look the name up: `name()` is
-  // called only if the point has a rule.
+  // The same, for operations that have to look the name up: `name()` is called
+  // only if the point has a rule.
   template <typename Name>
   requires std::is_invocable_v<Name&> absl::Status Reach(FaultPoint point,
                                                          Name&& name)
@@ -99,31 +99,31 @@ class FaultInjector final : public AllocationFaults {
     return Act(point, name());
   }
 
-  // Never waits.
+  // Does not block.
   bool FailNow(AllocationSite site) override ABSL_LOCKS_EXCLUDED(mu_);
 
   bool enabled() const { return enabled_; }
-  // FAILED_PRECONDITION FAULT_INJECTION_DISABLED if rules are not taken.
+  // FAILED_PRECONDITION FAULT_INJECTION_DISABLED if rules are not accepted.
   absl::Status CheckEnabled() const;
 
-  // Sets a rule and returns its id.  As CheckEnabled(); RESOURCE_EXHAUSTED
-  // FAULT_RULES_EXHAUSTED.
-  // REQUIRES: the rule is within the bounds stated for its fields, and of an
-  // allocation's point asks for no domain and no delay.
+  // Sets a rule and returns its id.  Errors: as CheckEnabled();
+  // RESOURCE_EXHAUSTED FAULT_RULES_EXHAUSTED at kMaxFaultRules rules.
+  // REQUIRES: the rule is within the bounds stated for its fields, and has
+  // neither a domain nor a delay if its point is an allocation.
   absl::StatusOr<uint64_t> Add(const FaultRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Every rule, by id.
   std::vector<FaultRuleState> List() const ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Removes the rules of `ids`, in which one may stand twice, and returns how
-  // many these were; their delays end at once.  NOT_FOUND FAULT_RULE_NOT_FOUND
-  // without a change if one of them is no rule's.
+  // Removes the rules with these ids, which may repeat, and returns how many
+  // were removed; their delays end at once.  NOT_FOUND FAULT_RULE_NOT_FOUND,
+  // and nothing is changed, if no rule has one of the ids.
   absl::StatusOr<size_t> Remove(absl::Span<const uint64_t> ids)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Removes every rule and returns how many there were.
   size_t RemoveAll() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Ends the delays that are under way; from now on there are none.
+  // Ends all delays; later ones end at once.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -132,7 +132,7 @@ class FaultInjector final : public AllocationFaults {
     std::mt19937_64 random;
   };
 
-  // What the rules of a point come to for one hit.
+  // What the rules of a point decide for one hit.
   struct Verdict {
     std::vector<FaultRuleState> delays;
     FaultRuleState last;  // an error or a crash, if its id is not 0
@@ -162,8 +162,8 @@ class FaultInjector final : public AllocationFaults {
   const uint64_t seed_;
   Clock* const clock_;
 
-  // Written under mu_, by NotePoints().  A reader that misses a change is one
-  // that came before it.
+  // Written under mu_, by NotePoints().  A reader that misses a change counts
+  // as having come before it.
   std::atomic<uint64_t> points_with_rules_ = 0;
 
   mutable absl::Mutex mu_;

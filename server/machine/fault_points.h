@@ -1,13 +1,13 @@
-// The places at which a fault can be put on purpose.
+// The points at which faults can be injected.
 //
 // A point stands for a moment inside an operation, such as "the guest is
-// suspended and nothing has been sent".  Whoever wants to see what becomes of
-// an operation that fails, hangs or dies at that moment adds a rule for the
-// point (server/machine/fault_injector.h).
+// suspended and nothing has been sent".  To see what becomes of an operation
+// that fails, hangs or dies at that moment, add a rule for the point
+// (server/machine/fault_injector.h).
 //
-// The points of allocation stand for the sites of AllocationFaults.  They are
-// asked under locks, and for no domain in particular: nothing can wait there,
-// and nothing can be matched by name.
+// The allocation points stand for the sites of AllocationFaults.  They are
+// reached under locks, and not on behalf of a domain: rules for them cannot
+// delay, and cannot match a name.
 //
 // Thread safety: pure functions.
 
@@ -60,12 +60,12 @@ enum class FaultPoint {
   kContentsAllocate,
 };
 
-// What may be done at a point.
+// What a rule may do at a point.
 enum class FaultPointKind {
-  // A call reaches it on behalf of one domain, and holds no lock: it may fail
-  // with any code, wait, or end the daemon.
+  // Reached by a call on behalf of one domain, with no lock held: the call may
+  // fail with any code, wait, or the daemon may die.
   kCall,
-  // An allocation: it may fail as if nothing were left, or end the daemon.
+  // An allocation: it may fail as if memory had run out, or the daemon may die.
   kAllocation,
 };
 
@@ -73,18 +73,18 @@ struct FaultPointInfo {
   FaultPoint point;
   FaultPointKind kind;
   absl::string_view name;
-  // One sentence for people, without a full stop: the moment, and what an
-  // error there leaves behind.
+  // One sentence for users, without a full stop: the moment, and what an error
+  // there leaves behind.
   absl::string_view description;
 };
 
-// Every point, in the order of its number.
+// Every point, in the order of their numbers.
 absl::Span<const FaultPointInfo> AllFaultPoints();
 
 const FaultPointInfo& InfoOf(FaultPoint point);
 absl::string_view FaultPointName(FaultPoint point);
 
-// The point of this name; nullopt if there is none.
+// The point with this name; nullopt if there is none.
 std::optional<FaultPoint> ParseFaultPoint(absl::string_view name);
 
 FaultPoint PointOf(AllocationSite site);

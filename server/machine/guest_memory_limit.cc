@@ -30,7 +30,7 @@ uint64_t LimitOf(int resource) {
   return limit.rlim_cur == RLIM_INFINITY ? kUnlimited : limit.rlim_cur;
 }
 
-// The least limit of a group and of those above it.
+// The least limit of a group and its ancestors.
 uint64_t LeastMax(const std::string& root, std::string group,
                   const char* file) {
   uint64_t least = kUnlimited;
@@ -46,7 +46,7 @@ uint64_t CgroupMax() {
   uint64_t least = kUnlimited;
   const std::string groups = ReadFile("/proc/self/cgroup");
   for (const absl::string_view line : absl::StrSplit(groups, '\n')) {
-    // ID:CONTROLLERS:PATH; version 2 has no controllers there.
+    // ID:CONTROLLERS:PATH; version 2 leaves CONTROLLERS empty.
     const std::vector<std::string> parts =
         absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (parts.size() != 3) continue;

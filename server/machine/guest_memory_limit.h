@@ -1,7 +1,7 @@
-// How much of the system's memory the contents of guests may take, unless told.
+// The default limit for the memory that the contents of guests take.
 //
-// Thread safety: DefaultGuestMemory() is a pure function; ReadSystemMemory()
-// reads files and limits of this process.
+// Thread safety: may be called from any thread.  ReadSystemMemory() reads files
+// and the limits of this process.
 
 #ifndef SIMVISOR_SERVER_MACHINE_GUEST_MEMORY_LIMIT_H_
 #define SIMVISOR_SERVER_MACHINE_GUEST_MEMORY_LIMIT_H_
@@ -13,8 +13,8 @@
 
 namespace simvisor::server {
 
-// What the system has for this process, in bytes; kUnlimited where it does not
-// say.
+// The memory that the system has for this process, in bytes; kUnlimited where
+// it sets no limit, or does not say.
 struct SystemMemory {
   static constexpr uint64_t kUnlimited = ~uint64_t{0};
 
@@ -31,8 +31,8 @@ PageCount DefaultGuestMemory(const SystemMemory& system);
 
 SystemMemory ReadSystemMemory();
 
-// What a file like memory.max says: a number of bytes, or kUnlimited for "max"
-// and for what is no number.
+// Parses a file like memory.max: a number of bytes; kUnlimited for "max" and
+// for anything that is not a number.
 uint64_t ParseMemoryMax(absl::string_view text);
 
 }  // namespace simvisor::server

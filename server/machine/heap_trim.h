@@ -1,10 +1,10 @@
-// Gives the memory of guests that have gone back to the system.
+// Returns the memory of destroyed guests to the system.
 //
-// The heap keeps what is freed (see main.cc), which after thousands of guests
-// is hundreds of MiB that nobody may need again, and after one that has written
-// a GiB some ten.  Looking through the heap for whole free pages takes
-// milliseconds, so it is done once many guests are gone, or much of what they
-// held: see HeapTrimRule.
+// The heap keeps what is freed (see main.cc): hundreds of MiB after thousands
+// of guests, and some ten MiB after one that has written a GiB, which may never
+// be needed again.  Searching the heap for whole free pages takes milliseconds,
+// so this is done only once many guests are gone, or much of what they held;
+// see HeapTrimRule.
 //
 // Thread safety: HeapTrimRule thread-compatible; HeapTrimmer thread-safe.
 
@@ -24,11 +24,10 @@
 
 namespace simvisor::server {
 
-// When it is worth while: half of the guests that were there since the last
-// time have gone, and they were many; or the last of many has gone.  So to take
-// down any number of them costs about as many trims as that number can be
-// halved, and guests that come and go one by one cost none.  The same holds of
-// the pages that held something.
+// When to trim: half of the guests that existed since the last trim are gone,
+// and they were many; or the last of many is gone.  So destroying n guests
+// costs about log2(n) trims, and guests that come and go one by one cost none.
+// The same holds for the pages that had contents.
 class HeapTrimRule {
  public:
   static constexpr uint32_t kMany = 256;
@@ -39,8 +38,8 @@ class HeapTrimRule {
   HeapTrimRule(uint32_t many, PageCount many_pages)
       : many_(many), many_pages_(many_pages) {}
 
-  // A guest has gone, and so many are left; whether to trim.  `contents`: what
-  // there was since the last guest has gone, and is now.
+  // A guest is gone, and `left` remain; returns whether to trim.  `contents`:
+  // the use of the page store now, and its maximum since the last call.
   bool OnGone(uint32_t left, PageStore::Use contents) {
     const bool guests = TrimForGuests(left);
     const bool pages = TrimForPages(contents);
@@ -67,14 +66,14 @@ class HeapTrimRule {
 
   uint32_t many_ = kMany;
   PageCount many_pages_ = kManyPages;
-  uint32_t most_ = 0;   // since the last time
-  uint32_t crowd_ = 0;  // since there was none
+  uint32_t most_ = 0;   // since the last trim
+  uint32_t crowd_ = 0;  // since there were no guests
   PageCount most_pages_;
 };
 
 class HeapTrimmer {
  public:
-  // `trim` gives back every whole free page of the heap if it is null.
+  // If `trim` is null, returns every whole free page of the heap to the system.
   HeapTrimmer(Executor executor, std::function<void()> trim,
               const HeapTrimRule& rule = HeapTrimRule());
 

@@ -26,7 +26,7 @@ LoadScheduler::~LoadScheduler() {
 void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
   const Clock::Time now = clock_->Now();
   absl::MutexLock lock(&mu_);
-  // One that is known keeps its pace.
+  // A known domain keeps its pace.
   paces_.emplace(domain, Pace{now});
   next_tick_ = std::min(next_tick_, now + kTick);
 }
@@ -34,7 +34,7 @@ void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
 void LoadScheduler::Keep(const std::weak_ptr<Domain>& domain,
                          const Pace& pace) {
   absl::MutexLock lock(&mu_);
-  // Watch() may have entered it again meanwhile, since it was not here.
+  // Watch() may have added it again meanwhile, since it was missing here.
   paces_[domain] = pace;
 }
 
@@ -87,7 +87,7 @@ bool LoadScheduler::Run(Domain& domain, Pace& pace) {
                            "the time of a load's turn is over")
                : absl::OkStatus();
   };
-  // What it was kept from is not owed.
+  // Writes that it could not do are dropped.
   WithinMemory("", [&] {
     return domain.RunLoad({"run its load", stop}, writes);
   }).IgnoreError();

@@ -1,18 +1,18 @@
-// Keeps the loads of guests going: does the writes that are due.
+// Runs the loads of guests: does the writes that are due.
 //
-// A load says how many pages per second it writes, and its domain has no clock.
-// Here one thread looks at all domains that have a load each 10 ms, and does
-// what has come due of each since it last looked, with no lock of its own held.
-// A domain that has no load any more, or is gone, is dropped; none is kept
-// alive.
+// A load says how many pages per second it writes, but its domain has no clock.
+// Every 10 ms, one thread here does the writes that have come due in each
+// domain with a load, without holding its own lock.  It drops domains that are
+// gone or have no load any more, and keeps none alive.
 //
-// A domain on which an operation is at work is passed over until the next tick,
-// so that other loads do not wait for it.
+// A domain that is busy with an operation is skipped until the next tick, so
+// that other loads do not wait for it.
 //
-// A guest that does not run owes nothing for that time.  What is late by more
-// than 100 ms is forgotten, and so is what a domain cannot do within half a
-// tick's time: a load that asks for too much must not keep the other loads
-// waiting, nor the calls on its own domain, which come in in the other half.
+// A guest owes no writes for the time in which it does not run.  Writes that
+// are late by more than 100 ms are dropped, and so are those that a domain
+// cannot do within half a tick: a load that asks for too much must delay
+// neither other loads nor the calls on its own domain, which run in the other
+// half.
 //
 // Thread safety: thread-safe.  Never locks a domain while holding its own lock.
 
@@ -44,43 +44,43 @@ class LoadScheduler {
   LoadScheduler(const LoadScheduler&) = delete;
   LoadScheduler& operator=(const LoadScheduler&) = delete;
 
-  // Stops a load at work, where it is, and ends the thread.
+  // Stops a load that is running, wherever it is, and ends the thread.
   ~LoadScheduler();
 
-  // Looks after the domain's load from now on.  Call it after each change that
-  // may have given the domain one or let its guest run.
+  // Runs the domain's load from now on.  Call it after each change that may
+  // have given the domain a load or let its guest run.
   void Watch(const std::shared_ptr<Domain>& domain) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // How far a load is.
+  // The progress of a load.
   struct Pace {
-    Clock::Time seen;   // when it was last looked at
-    uint64_t owed = 0;  // billionths of a write that had come due by then
+    Clock::Time seen;   // when it last ran
+    uint64_t owed = 0;  // billionths of a write that were due by then
   };
   using Paces = std::map<std::weak_ptr<Domain>, Pace,
                          std::owner_less<std::weak_ptr<Domain>>>;
 
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits for the next tick, and takes all there is to look after into `due`;
-  // false at the end.
+  // Waits for the next tick and moves all domains into `due`; false when the
+  // scheduler stops.
   bool TakeDue(Paces& due) ABSL_LOCKS_EXCLUDED(mu_);
-  // Looks after the domain again at the next tick.
+  // Has the domain run again at the next tick.
   void Keep(const std::weak_ptr<Domain>& domain, const Pace& pace)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Does what is due; returns whether the domain is to be kept.
+  // Does the writes that are due; returns whether to keep the domain.
   bool Run(Domain& domain, Pace& pace) ABSL_LOCKS_EXCLUDED(mu_);
   bool MustLook() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return stopping_.load() || next_tick_ < sleeping_until_;
   }
 
   Clock* const clock_;
-  // Set under mu_, and read without it by a load at work.
+  // Set under mu_; read without it by a running load.
   std::atomic<bool> stopping_ = false;
 
   absl::Mutex mu_;
-  // Those that are not being looked at.
+  // All domains, except those that are running in this tick.
   Paces paces_ ABSL_GUARDED_BY(mu_);
-  // max() while there is nothing to look after.
+  // max() while there are no loads.
   Clock::Time next_tick_ ABSL_GUARDED_BY(mu_) = Clock::Time::max();
   Clock::Time sleeping_until_ ABSL_GUARDED_BY(mu_);
 

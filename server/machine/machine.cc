@@ -38,7 +38,7 @@ absl::StatusOr<PageCount> Machine::Destroy(
     const std::shared_ptr<Domain>& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                             host_->DestroyDomain(domain));
-  // It is gone, whether or not there is memory for the job that trims.
+  // The domain is gone, whether or not there is memory for the trim job.
   UnlessExhausted([&] {
     heap_.OnGone(host_->guest_count(), host_->TakeContentsUse());
     return absl::OkStatus();
@@ -47,7 +47,7 @@ absl::StatusOr<PageCount> Machine::Destroy(
 }
 
 void Machine::After(const std::shared_ptr<Domain>& domain) {
-  // A change that was made is not an error if there is no memory to follow it.
+  // Without memory to follow it up, a change that was made is still a success.
   UnlessExhausted([&] {
     const Domain::Timers timers = domain->timers();
     balloons_.Watch(domain, timers.balloon);

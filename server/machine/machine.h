@@ -1,16 +1,16 @@
-// The machine that calls work on: the host, and all that goes on in it without
-// a call, or must follow what a call has done.
+// The machine that calls work on: the host, and everything that happens on it
+// without a call or as a consequence of one.
 //
-// A change may wind up the timer of a guest's balloon driver, or let a guest's
-// load run; a domain that goes leaves memory behind.  Change(), Create() and
-// Destroy() do what must follow, so that their callers need not remember it.
-// These go through them, wherever they come from:
+// A change may start the timer of a guest's balloon driver, or let a guest's
+// load run; a destroyed domain leaves free memory in the heap.  Change(),
+// Create() and Destroy() do what must follow, so that their callers need not
+// remember it.  These go through them, whatever the caller:
 //
 //   Change()   BalloonDown, BalloonUp, SetTarget, Unpause, Resume, StartLoad
 //   Create()   Host::CreateDomain
 //   Destroy()  Host::DestroyDomain
 //
-// Everything else may be asked of host() and its domains directly.
+// Everything else may be called on host() and its domains directly.
 //
 // The machine has three threads: one for the timers of balloon drivers, one for
 // loads, and one in the background, which wakes these drivers and trims the
@@ -49,12 +49,12 @@ struct MachineOptions {
   Clock* clock = SystemClock();
   // Null: no faults.  Outlives the machine.
   FaultInjector* faults = nullptr;
-  // When the heap is trimmed, and how; null gives back its free pages.
+  // When the heap is trimmed, and how; null: returns its free pages.
   HeapTrimRule trim_rule = HeapTrimRule();
   std::function<void()> trim = nullptr;
 };
 
-// The fault points just before a change and just after it.
+// The fault points just before and just after a change.
 struct ChangePoints {
   FaultPoint begin;
   FaultPoint done;
@@ -67,7 +67,7 @@ class Machine {
                    const MachineOptions& options = MachineOptions());
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
-  // Stops the balloon driver and the load at work, where they are.
+  // Stops a balloon driver and a load that are running, wherever they are.
   ~Machine() = default;
 
   Host& host() const { return *host_; }
@@ -80,9 +80,9 @@ class Machine {
     return faults_->Reach(point, [&domain] { return domain.name(); });
   }
 
-  // Returns what `change`, called with the domain, returns; whether or not it
-  // succeeded, what must follow has been done by then.  If `change` throws,
-  // nothing follows.
+  // Calls `change` with the domain, does what must follow, whether or not
+  // `change` succeeded, and returns the result of `change`.  If `change`
+  // throws, nothing follows.
   template <typename F>
   auto Change(const std::shared_ptr<Domain>& domain, F&& change)
       -> std::invoke_result_t<F&, Domain&> {
@@ -90,9 +90,9 @@ class Machine {
     After(domain);
     return result;
   }
-  // The same between two fault points, of which the second is reached only
-  // after success.  An error there is the result, and the change stays made.
-  // `change` returns an absl::Status or a StatusOr.
+  // The same between two fault points; the second is reached only after
+  // success.  An error there becomes the result, but the change stays in
+  // effect.  `change` returns an absl::Status or a StatusOr.
   template <typename F>
   auto Change(const std::shared_ptr<Domain>& domain, const ChangePoints& points,
               F&& change) -> std::invoke_result_t<F&, Domain&> {
@@ -104,27 +104,27 @@ class Machine {
     return result;
   }
 
-  // Host::CreateDomain() between kCreateBegin and kCreateBuilt; after an error
-  // at either nothing is left of the domain.
+  // Host::CreateDomain() between the fault points kCreateBegin and
+  // kCreateBuilt; an error at either leaves no domain behind.
   absl::StatusOr<std::shared_ptr<Domain>> Create(const DomainSpec& spec,
                                                  bool start_paused,
                                                  StopCheck stop);
-  // Host::DestroyDomain() for this very domain, with its errors; afterwards the
-  // heap is trimmed if HeapTrimRule says so.
+  // Host::DestroyDomain() for this very domain, with the same errors; then
+  // trims the heap if HeapTrimRule says so.
   absl::StatusOr<PageCount> Destroy(const std::shared_ptr<Domain>& domain);
 
  private:
-  // Runs jobs on the thread in the background.
+  // Runs jobs on the background thread.
   Executor InBackground();
-  // Looks at the timers that a change may have wound up.  Without memory for
-  // that, a timer waits for the domain's next change.
+  // Passes the domain's timers to the schedulers after a change.  If there is
+  // no memory for that, a timer waits for the domain's next change.
   void After(const std::shared_ptr<Domain>& domain);
 
   Clock* const clock_;
-  // Stands in where there is no other; takes no rules.
+  // Used if there is no other; accepts no rules.
   FaultInjector no_faults_{/*enabled=*/false};
   FaultInjector* const faults_;
-  // In the order in which they may go, last first.
+  // Destroyed from the last to the first.
   const std::unique_ptr<Host> host_;
   WorkerPool background_{1};
   HeapTrimmer heap_;

@@ -13,16 +13,17 @@
 namespace simvisor::server {
 namespace {
 
-// Pieces of the heap, rather than a mapping: what calls have freed may serve
-// for them, however it is scattered, and they for what is asked for next.
+// Pieces of the heap rather than a mapping: memory freed by calls can serve as
+// pieces, even if it is scattered, and freed pieces can serve the next
+// allocations.
 struct Reserve {
   std::atomic<bool> is_there =
-      true;  // written under the mutex, but by Release()
+      true;  // written under the mutex, except by Release()
   absl::Mutex restoring;
   std::array<std::atomic<void*>, MemoryReserve::kPieces> pieces{};
 };
 
-// Never destroyed: threads of gRPC's outlive main().
+// Never destroyed: gRPC's threads outlive main().
 Reserve& TheReserve() {
   static auto* const kReserve = new Reserve;
   return *kReserve;
@@ -91,7 +92,7 @@ absl::Status DaemonMemoryExhausted() {
   // A copy shares what it holds.
   static const absl::Status* const kStatus = new absl::Status(MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kDaemonMemoryExhausted,
-      "the daemon's system gives it no more memory; destroy domains, or give "
+      "the system has no more memory for the daemon; destroy domains, or give "
       "the daemon more"));
   return *kStatus;
 }

@@ -9,7 +9,7 @@
 namespace simvisor::server {
 namespace {
 
-// Adds `errors` to a response; every one of them has a reason.
+// Adds `errors` to a response; each of them has a reason.
 template <typename Response>
 void AddErrors(const std::vector<SlotError>& errors, Response* out) {
   for (const SlotError& error : errors) {

@@ -1,4 +1,4 @@
-// Between MemoryService's messages and the machine's types.
+// Converts between MemoryService's messages and the machine's types.
 //
 // Thread safety: pure functions.
 
@@ -16,8 +16,8 @@
 
 namespace simvisor::server {
 
-// UNSPECIFIED stands for the default that the API names; ARGUMENT_MALFORMED for
-// a number that is no value of the enum.
+// UNSPECIFIED means the default that the API states; ARGUMENT_MALFORMED for a
+// number that is not a value of the enum.
 absl::StatusOr<RamPolicy> FromProto(absl::string_view field,
                                     v1::RamPolicy policy);
 absl::StatusOr<P2mView> FromProto(absl::string_view field, v1::P2mView view);

@@ -19,7 +19,8 @@ absl::Status Malformed() {
       kMethod, v1::StreamMemoryOpsRequest::descriptor()->full_name());
 }
 
-// Since an operation of two bytes takes some hundred once it is parsed.
+// Checked before parsing, since an operation of two bytes takes a hundred or
+// more once it is parsed.
 absl::Status CheckNumberOfOps(grpc::ByteBuffer* message) {
   constexpr uint32_t kOpsTag =
       WireFormatLite::MakeTag(v1::StreamMemoryOpsRequest::kOpsFieldNumber,

@@ -1,8 +1,8 @@
-// The messages of a StreamMemoryOps call while the server holds them.
+// The messages of a StreamMemoryOps call.
 //
-// Each lives in an arena of its own, since a batch is parsed on one thread,
-// read by others, and given up as a whole.  Weights are estimates in bytes of
-// what a message takes in memory; they bound what a stream may hold.
+// Each has its own arena, since a batch is parsed on one thread, read by
+// others, and freed as a whole.  Weights estimate the memory of a message in
+// bytes; they bound what a stream may hold.
 //
 // Thread safety: thread-compatible.
 
@@ -24,7 +24,7 @@ namespace simvisor::server {
 
 inline constexpr size_t kMaxOpsPerMessage = 4096;
 
-// Operations as they came in one message.
+// The operations of one message.
 class MemoryOpBatch {
  public:
   MemoryOpBatch()
@@ -34,16 +34,18 @@ class MemoryOpBatch {
   MemoryOpBatch(const MemoryOpBatch&) = delete;
   MemoryOpBatch& operator=(const MemoryOpBatch&) = delete;
 
-  // Takes the operations out of a message as it came; to be called once.
-  // INVALID_ARGUMENT: ARGUMENT_TOO_LARGE for more than kMaxOpsPerMessage of
-  // them, which is found without parsing them, ARGUMENT_MALFORMED for what is
-  // no message.
-  // Counted in `budget` until this object goes; errors as Add() of that, too.
+  // Parses the operations of a message.  The memory is charged to `budget` for
+  // the lifetime of this object.
+  //
+  // INVALID_ARGUMENT: ARGUMENT_TOO_LARGE for more than kMaxOpsPerMessage
+  // operations, which are counted without being parsed; ARGUMENT_MALFORMED if
+  // the bytes are not such a message.  Also the errors of MessageBudget::Add().
+  // REQUIRES: not called before.
   absl::Status Parse(MessageBudget& budget, grpc::ByteBuffer& message);
   const auto& ops() const { return request_->ops(); }
   size_t size() const { return request_->ops_size(); }
 
-  // Of the operations and of what they will answer.
+  // Of the operations and their results.
   uint64_t Weight() const {
     uint64_t weight = 0;
     for (const v1::MemoryOp& op : request_->ops()) {
@@ -62,7 +64,7 @@ class MemoryOpBatch {
   v1::StreamMemoryOpsRequest* const request_;
 };
 
-// Results as they leave in one message.
+// The results of one message.
 class MemoryOpReply {
  public:
   MemoryOpReply()
@@ -72,15 +74,17 @@ class MemoryOpReply {
   MemoryOpReply(const MemoryOpReply&) = delete;
   MemoryOpReply& operator=(const MemoryOpReply&) = delete;
 
-  // Counts what has been added in `budget`, until this object goes.
+  // Charges what has been added to `budget`, for the lifetime of this object.
   void CountIn(MessageBudget& budget) {
     budget.AddAlways(weight_ - charge_.bytes(), &charge_);
   }
-  // The message to write, which stays with this object.  To be called once.
+  // The message to write, owned by this object.
+  // REQUIRES: not called before.
   const grpc::ByteBuffer* Serialize(MessageBudget& budget);
   bool empty() const { return response_->results().empty(); }
   uint64_t weight() const { return weight_; }
-  // Operations that it answers; a reply to a message of none counts as one.
+  // The number of operations that it answers; a reply to an empty message
+  // counts as one.
   size_t CountedAs() const {
     return empty() ? 1 : static_cast<size_t>(response_->results_size());
   }
@@ -90,27 +94,26 @@ class MemoryOpReply {
            response_->results_size() >= static_cast<int>(kMaxOpsPerMessage);
   }
 
-  // Adds a result for the caller to fill in.
+  // Adds a result, which the caller fills in.
   v1::MemoryOpResult* Begin(const v1::MemoryOp& op) {
     v1::MemoryOpResult* const result = response_->add_results();
     result->set_id(op.id());
     return result;
   }
-  // The result that was begun is an error.
+  // Fills in an error as the result.
   static void Fail(const absl::Status& status, v1::MemoryOpResult* result) {
     v1::MemoryOpError* const error = result->mutable_error();
     error->set_code(absl::StatusCodeToString(status.code()));
     error->set_reason(ToldReason(status));
     error->set_message(ToldMessage(status));
   }
-  // The result that was begun is filled in.
+  // Adds the weight of a result that has been filled in.
   void End(const v1::MemoryOpResult& result) {
     weight_ += kResultWeight + result.error().message().size() +
                kFrameWeight * result.translate().frames_size();
   }
 
-  // Takes over the results of `other`, behind the own ones, if there are few;
-  // false if not.
+  // Appends the results of `other` if there are few; false if not.
   bool Absorb(const MemoryOpReply& other) {
     const int count = other.response_->results_size();
     if (count == 0 || empty() || count > kFew ||
@@ -124,11 +127,11 @@ class MemoryOpReply {
   }
 
  private:
-  // Messages may have 4 MiB; one result adds 0.8 MiB at most.
+  // Messages may have 4 MiB; one result has at most 0.8 MiB.
   static constexpr uint64_t kMaxWeight = uint64_t{1} << 20;
   static constexpr uint64_t kResultWeight = 256;
   static constexpr uint64_t kFrameWeight = 12;
-  // Copying so many costs less than another message.
+  // Copying this many costs less than another message.
   static constexpr int kFew = 32;
 
   MessageBudget::Charge charge_;

@@ -1,16 +1,16 @@
-// The operations on a domain's memory that a client can ask for in two ways: by
-// a call each, or many in a stream (memory_ops_call.h).
+// The operations on a domain's memory that a client can request in two ways:
+// one per call, or many in a stream (memory_ops_call.h).
 //
-// Each is a function object of what it works on, the message that says what to
-// do, and the message for the answer.  The messages of both ways differ in type
-// and have the same fields, so the parameters are templates.  Errors are those
-// stated in memory_service.proto; an answer is filled in only on success.
+// Each is a function object that takes its subject, the message that says what
+// to do, and the message for the answer.  The messages of the two ways differ
+// in type but have the same fields, so the parameters are templates.  Errors
+// are those stated in memory_service.proto; an answer is filled in only on
+// success.
 //
-// An operation that may be quick has IsQuick(), which says whether it may run
-// on a thread of gRPC's, given what it is to do and how many pages the domain
-// has. One that may last has IsShort(), which says whether it does not, in the
-// same way.  NeedsLock() says whether it may have to wait for the domain's
-// lock.
+// IsQuick(), for operations that have it, says whether this operation may run
+// on a gRPC thread, given the message and the number of pages of the domain.
+// IsShort() says in the same way whether it is short work.  NeedsLock() says
+// whether it may have to wait for the domain's lock.
 //
 // Thread safety: may be called from any thread.
 
@@ -56,14 +56,14 @@ struct Subject {
 inline constexpr ChangePoints kBalloonPoints = {FaultPoint::kBalloonBegin,
                                                 FaultPoint::kBalloonMoved};
 
-// What a balloon operation came to, with the domain's memory once it was done:
+// The result of a balloon operation, with the domain's memory just after it:
 // timers and fault points come later.
 struct Moved {
   PageCount pages;
   DomainMemory memory;
 };
 
-// BalloonDown and BalloonUp, by the method of Domain and its name.
+// BalloonDown and BalloonUp, given the method of Domain and its name.
 template <auto method, const char* name>
 struct Balloon {
   static bool IsQuick(const auto& op, PageCount) {

@@ -16,16 +16,16 @@
 namespace simvisor::server {
 namespace {
 
-// Nothing more is read while more than this is outstanding.
+// The call does not read on while more than this is outstanding.
 constexpr size_t kMaxOutstandingOps = kMaxOpsPerMessage;
 constexpr uint64_t kMaxOutstandingWeight = uint64_t{8} << 20;
 
-// Why a write fails, if not for the deadline: the client has gone.
+// Why a write fails, unless the deadline has passed: the client is gone.
 absl::Status Vanished() {
   return StopStatus(/*cancelled=*/true, WallTime::min(), WallTime::max());
 }
 
-// Outlives the call, so that it knows only the scheduler.
+// May outlive the call, so it uses only the scheduler.
 template <typename Scheduler>
 void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
             std::optional<const Domain*> awaited = std::nullopt) {
@@ -38,8 +38,8 @@ void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
   if (!next.wait_for.has_value()) {
     return runner->streams.Submit(std::move(go_on));
   }
-  // A stream has a few of these, and of streams there is a bound.  One whose
-  // call is over has its operations to skip.
+  // Bounded, since a stream has a few jobs and the number of streams is
+  // limited.  A job whose call is over still has to skip its operations.
   runner->lanes.SubmitAlways(*next.wait_for, {.run = std::move(go_on),
                                               .is_over = [] { return false; }});
 }
@@ -48,7 +48,7 @@ void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
 
 MemoryOpsCall::MemoryOpsCall(CallRunner* runner,
                              grpc::CallbackServerContext* context)
-    // Counted while something is outstanding only.
+    // In flight only while something is outstanding.
     : StreamReactor(runner, &runner->pool, /*calls=*/nullptr, context,
                     "StreamMemoryOps"),
       scheduler_(std::make_shared<Scheduler>(
@@ -343,8 +343,8 @@ void MemoryOpsCall::ShowWhetherIdle() {
 void MemoryOpsCall::Do(const Due& due) {
   if (due.read) StartRead(&read_);
   if (due.write != nullptr) {
-    // Nothing interrupts the call but a write that is given up, after which
-    // there is no other.
+    // Never false: only a stalled write interrupts the call, and no write
+    // follows it.
     static_cast<void>(watch_.Wait(StallWait::kWrite, [this, &due] {
       const grpc::ByteBuffer* const bytes =
           due.write->Serialize(runner_->messages);

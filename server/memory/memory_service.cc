@@ -31,7 +31,7 @@ constexpr uint64_t kMaxSlots = 65536;
 // More is long work.
 constexpr int kShortSlots = 4096;
 
-// The body of a method that does `Op` of memory_ops.h on the domain that its
+// The body of a method that runs `Op` of memory_ops.h on the domain that its
 // request names.
 template <typename Op, typename Request, typename Response>
 auto BodyOf(CallRunner* runner) {
@@ -48,7 +48,7 @@ auto BodyOf(CallRunner* runner) {
   };
 }
 
-// For RunQuick() with that body.
+// For RunQuick() with this body.
 template <typename Op>
 auto IsQuick(CallRunner* runner) {
   return [runner](const auto& request) {

@@ -9,7 +9,7 @@
 namespace simvisor::server {
 namespace {
 
-// A list of more is long work if it is listed by class.
+// A longer list is long work if its runs are merged by class.
 constexpr PageCount kShortRunPages{16 * kPagesPerGiB};
 
 }  // namespace
@@ -28,12 +28,12 @@ absl::StatusOr<P2mRunSource> P2mRunSource::Create(
 
 absl::StatusOr<Progress> P2mRunSource::Next(v1::ListP2mRunsResponse* response) {
   SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain_));
-  // Any number of pages by themselves may be one run of a class.
+  // A run of one class may consist of any number of separate frames.
   SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
       merge_ == RunMerge::kByFrame || domain_->ShownPages() <= kShortRunPages));
   runs_.clear();
   uint64_t generation = 0;
-  // One run more than is sent tells whether and where to go on.
+  // The run after those sent tells whether and where to go on.
   SIMVISOR_RETURN_IF_ERROR(domain_
                                ->ListRuns(next_, end_, view_, merge_,
                                           kMaxRuns + 1, runs_, &generation)

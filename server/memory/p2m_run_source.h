@@ -1,4 +1,4 @@
-// What MemoryService streams: the runs of a p2m list.
+// The source of MemoryService's stream: the runs of a p2m list.
 //
 // Thread safety: one thread at a time per object.
 
@@ -21,14 +21,14 @@ namespace simvisor::server {
 
 class P2mRunSource {
  public:
-  // Runs in one response, as the API states.
+  // Most runs in one response, as the API states.
   static constexpr size_t kMaxRuns = 4096;
 
   // DOMAIN_NOT_FOUND, or errors about the fields of the request.
   static absl::StatusOr<P2mRunSource> Create(
       const Host& host, const v1::ListP2mRunsRequest& request);
 
-  // At most kMaxRuns runs; errors as Domain::ListRuns().
+  // At most kMaxRuns runs.  Errors: as Domain::ListRuns().
   absl::StatusOr<Progress> Next(v1::ListP2mRunsResponse* response);
 
  private:

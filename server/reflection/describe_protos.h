@@ -1,5 +1,5 @@
-// Answers the questions of server reflection from the descriptors that are
-// compiled into the program.
+// Answers server reflection requests from the descriptors that are compiled
+// into the program.
 //
 // Thread safety: pure functions.
 
@@ -13,8 +13,8 @@
 
 namespace simvisor::server {
 
-// What `request` asks for; a question that cannot be answered is answered with
-// an error in the response.  A file comes with all that it imports.
+// Answers `request`; if it cannot be answered, the response has an error.  A
+// file is sent with all its imports.
 void DescribeProtos(
     absl::Span<const std::string> services,
     const grpc::reflection::v1alpha::ServerReflectionRequest& request,

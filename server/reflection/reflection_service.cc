@@ -16,9 +16,9 @@ namespace reflection = grpc::reflection::v1alpha;
 
 constexpr char kMethod[] = "ServerReflectionInfo";
 
-// One stream: a question is read, answered on the pool, and the answer is
-// written before the next is read.  So at any moment one of these is under way,
-// or the call is finished, and members need no lock.
+// One stream: a request is read, answered on the pool, and the answer written
+// before the next is read.  So at any moment one of these is in progress, or
+// the call is finished, and members need no lock.
 class ReflectionCall : public RawBidiReactor {
  public:
   using Reactor = RawBidiReactor;
@@ -34,7 +34,7 @@ class ReflectionCall : public RawBidiReactor {
 
   void OnReadDone(bool ok) override {
     runner_->idle_calls.Remove(&idle_);
-    // A client that asks no more has half-closed, or the call is over.
+    // The client has half-closed, or the call is over.
     if (!ok) return End(limits_());
     runner_->pool.Submit([this] { Answer(); });
   }
@@ -62,7 +62,7 @@ class ReflectionCall : public RawBidiReactor {
     StartWrite(&write_);
   }
 
-  // The object may be gone when this returns.
+  // The object may be deleted by the time this returns.
   void End(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
 
   CallRunner* const runner_;

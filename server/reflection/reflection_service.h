@@ -1,7 +1,7 @@
 // Server reflection (grpc.reflection.v1alpha): tells clients which services
-// there are, and what their messages look like.
+// exist, and what their messages look like.
 //
-// gRPC has one of its own, which holds a thread for each stream that is open.
+// gRPC's own implementation would block a thread for each open stream.
 //
 // Thread safety: thread-safe; gRPC calls the method from its own threads.
 

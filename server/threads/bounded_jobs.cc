@@ -24,7 +24,7 @@ void BoundedJobs::Start(WorkerPool::Job job) {
 
 void BoundedJobs::Run(WorkerPool::Job job) {
   job();
-  job = nullptr;  // what it holds goes before the next comes
+  job = nullptr;  // releases what it holds before the next job runs
   {
     absl::MutexLock lock(&mu_);
     if (waiting_.empty()) {

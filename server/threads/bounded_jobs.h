@@ -1,9 +1,9 @@
-// Jobs of the worker pool of which only some may be at work at a time, so that
-// they leave threads to the others.
+// Limits how many threads of a worker pool one kind of job takes at a time, so
+// that threads remain for others.
 //
-// Those that find no room wait in a queue of their own, first come first
-// served.  A job that ends hands its place to the first of them, behind
-// whatever waits in the pool's queue by then: nobody polls.
+// Jobs above the limit wait in a queue of their own, first come first served.
+// When a job ends, the first of them goes to the end of the pool's queue; there
+// is no polling.
 //
 // Thread safety: thread-safe.
 
@@ -20,13 +20,13 @@ namespace simvisor::server {
 
 class BoundedJobs {
  public:
-  // Runs at most `at_once` jobs at a time, at least one.  The pool's threads
-  // end before this object does.
+  // Runs at most `at_once` jobs at a time, but at least one.  The pool's
+  // threads end before this object is destroyed.
   BoundedJobs(WorkerPool* pool, int at_once);
   BoundedJobs(const BoundedJobs&) = delete;
   BoundedJobs& operator=(const BoundedJobs&) = delete;
 
-  // Has `job` run on one of the pool's threads.  Jobs may submit jobs.
+  // Runs `job` on one of the pool's threads.  Jobs may submit jobs.
   void Submit(WorkerPool::Job job) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

@@ -1,4 +1,4 @@
-// The time that timers go by, so that tests can have their own.
+// The clock that timers use; tests replace it.
 //
 // Thread safety: implementations are thread-safe.
 
@@ -14,19 +14,20 @@ namespace simvisor::server {
 
 class Clock {
  public:
-  // Never set back, as the clock on the wall may be.
+  // Monotonic.
   using Time = std::chrono::steady_clock::time_point;
 
   virtual ~Clock() = default;
 
   virtual Time Now() const = 0;
 
-  // Waits until `condition` holds or it is `until`; Time::max() never is.
+  // Waits until `condition` holds or the time is `until`; forever if that is
+  // Time::max().
   virtual void Await(absl::Mutex* mu, const absl::Condition& condition,
                      Time until) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) = 0;
 };
 
-// The clock of the system; lasts as long as the process.
+// The system's clock; lives as long as the process.
 Clock* SystemClock();
 
 }  // namespace simvisor::server

@@ -52,13 +52,13 @@ void DomainLanes::Work(const Domain* domain) {
     if (!lane.empty()) job = lane.Take();
   }
   if (job.run) job.run();
-  job = CallJob();  // what it holds goes before the next comes
+  job = CallJob();  // releases what it holds before the next job runs
   absl::MutexLock lock(&mu_);
   const auto lane = lanes_.find(domain);
   if (lane->second.empty()) {
     lanes_.erase(lane);
   } else {
-    // Other lanes come in between.
+    // Other lanes take their turns in between.
     pool_.Submit([this, domain] { Work(domain); });
   }
 }

@@ -1,12 +1,12 @@
-// Where calls wait for a domain on which another is at work.
+// Queues the calls that wait for a busy domain.
 //
 // A short call must not wait for a domain's lock on a thread that short calls
 // on other domains need.  So it enters the domain first, which only one call at
-// a time can, and only while nobody holds the lock.  One that cannot goes to
-// the domain's lane: its jobs are done one after the other, on threads that are
-// there for lanes only.  However many calls wait for a domain, they hold one
-// thread, so that there is a thread for each domain that long work may hold at
-// the same time.
+// a time can do, and only while the lock is free.  A call that cannot enter
+// goes to the domain's lane, whose jobs run one after another, on threads
+// reserved for lanes.  However many calls wait for a domain, they take one
+// thread, so there is a thread for each domain that long work can hold at a
+// time.
 //
 // Thread safety: thread-safe.
 
@@ -28,8 +28,8 @@ namespace simvisor::server {
 
 class DomainLanes {
  public:
-  // Does the jobs of `threads` lanes at a time; at most max_waiting jobs wait
-  // in each.
+  // Runs the jobs of up to `threads` lanes at a time; at most `max_waiting`
+  // jobs wait in each lane.
   DomainLanes(int threads, size_t max_waiting);
   DomainLanes(const DomainLanes&) = delete;
   DomainLanes& operator=(const DomainLanes&) = delete;
@@ -37,31 +37,32 @@ class DomainLanes {
   // Runs every job that was submitted, then ends the threads.
   ~DomainLanes() = default;
 
-  // Enters the domain, until Leave(); false if another call is in it, or waits
-  // for it, or its lock is taken.
+  // Enters the domain until Leave(); false if another call is in it or waits
+  // for it, or if the domain's lock is taken.
   [[nodiscard]] bool Enter(const Domain* domain) ABSL_LOCKS_EXCLUDED(mu_);
   void Leave(const Domain* domain) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Has `job` run in the domain's lane, which is only a key here.
-  // RESOURCE_EXHAUSTED CALLS_EXHAUSTED, and `job` is left as it is, if as many
-  // wait in it as may.  Runs jobs of calls that are over, if that makes room.
+  // Runs `job` in the domain's lane; `domain` is only used as a key.
+  // RESOURCE_EXHAUSTED CALLS_EXHAUSTED, and `job` is left as it is, if the lane
+  // is full.  A full lane first runs the jobs of calls that are over, on this
+  // thread, to make room.
   absl::Status Submit(const Domain* domain, CallJob& job)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The same without refusal, for jobs that are bounded otherwise.
+  // The same, but never fails: for jobs that are bounded in another way.
   void SubmitAlways(const Domain* domain, CallJob job) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Does one job of the lane, and sees to it that the others are done.
+  // Runs one job of the lane, and queues the lane again if it has more.
   void Work(const Domain* domain) ABSL_LOCKS_EXCLUDED(mu_);
 
   const size_t max_waiting_;
 
   absl::Mutex mu_;
   absl::flat_hash_set<const Domain*> entered_ ABSL_GUARDED_BY(mu_);
-  // Those that have jobs, waiting or at work.
+  // The lanes that have a job waiting or running.
   absl::node_hash_map<const Domain*, JobQueue> lanes_ ABSL_GUARDED_BY(mu_);
 
-  WorkerPool pool_;  // the first to go
+  WorkerPool pool_;  // destroyed first
 };
 
 }  // namespace simvisor::server

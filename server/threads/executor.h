@@ -1,4 +1,4 @@
-// Where jobs run that their caller does not wait for.
+// Runs jobs that their caller does not wait for.
 //
 // Thread safety: an executor may be called from any thread.
 
@@ -9,9 +9,9 @@
 
 namespace simvisor::server {
 
-// Runs every job that it was given once, those that wait at shutdown too: on
-// another thread, or, in tests, before it returns.  Throws std::bad_alloc if
-// there is no memory for the job, which then does not run.
+// Runs each job exactly once, also those still waiting at shutdown: on another
+// thread, or, in tests, before it returns.  Throws std::bad_alloc if there is
+// no memory for the job, which then does not run.
 using Executor = std::function<void(std::function<void()> job)>;
 
 }  // namespace simvisor::server

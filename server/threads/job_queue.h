@@ -1,4 +1,4 @@
-// Jobs of calls that wait for their turn: first come first served, and bounded.
+// A bounded queue of jobs of calls, first come first served.
 //
 // Thread safety: thread-compatible.
 
@@ -16,10 +16,10 @@
 
 namespace simvisor::server {
 
-// What waits at most in one queue.
+// Most jobs that wait in one queue.
 inline constexpr size_t kMaxWaitingCalls = 1024;
 
-// A part of a call.
+// A step of a call.
 struct CallJob {
   absl::AnyInvocable<void()> run;
   // Whether the call is over, so that `run` only ends it.
@@ -35,21 +35,22 @@ class JobQueue {
 
   bool empty() const { return jobs_.empty(); }
 
-  // Adds `job` and returns true; or returns false and leaves it, if the queue
-  // is full.  A full queue first gives up what need not wait: those jobs go to
-  // `over`, for the caller to run.
+  // Adds `job` and returns true; or returns false and leaves `job` as it is, if
+  // the queue is full.  A full queue first moves the jobs of calls that are
+  // over to `over`; the caller must run them.
   [[nodiscard]] bool Add(CallJob& job, std::vector<CallJob>& over);
 
-  // Adds it even if the queue is full; it takes no place of the others.
+  // Adds `job` even if the queue is full; it does not count against the limit.
   void AddAlways(CallJob job) { jobs_.push_back({std::move(job), false}); }
 
-  // The first one.  REQUIRES: !empty().
+  // Takes the first job.
+  // REQUIRES: !empty().
   CallJob Take();
 
  private:
   struct Entry {
     CallJob job;
-    bool has_place;  // of which there are most_
+    bool has_place;  // counts against the limit
   };
 
   const size_t most_;

@@ -41,7 +41,7 @@ absl::Status JobScope::BeginWork(bool is_short) {
 
 absl::Status JobScope::Take(Detour detour) {
   detour_ = std::move(detour);
-  // Seen by what runs the body only.
+  // Seen only by the caller of the body.
   return absl::AbortedError("the body runs elsewhere");
 }
 

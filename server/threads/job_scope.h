@@ -1,15 +1,15 @@
-// Where the body of a call runs, and how it gets to another place.
+// The place where the body of a call runs, and its way to another.
 //
-// A body begins on a thread for short calls, or on gRPC's.  Before it does
-// anything it says what it is about to do: enter a domain, or work that lasts.
-// If that does not fit the place, the answer is a detour: the body returns it
-// as its status, and what runs bodies has it run anew, from its beginning,
-// where it fits: in the domain's lane, or on a thread for long work.  From a
-// lane it may still go on to long work, so that lanes are for short bodies
-// only; where long work runs, it may wait for domains.
+// A body starts on a thread for short calls, or on gRPC's.  Before it changes
+// anything, it says what it is about to do: enter a domain, or begin long work.
+// If this place does not allow that, the scope records a detour and returns an
+// error, which the body returns as its status; the caller of the body then runs
+// it again from the start where it fits: in the domain's lane, or on a thread
+// for long work.  A body in a lane may still move on to long work, so lanes
+// only run short bodies; a body on a thread for long work may wait for domains.
 //
-// A thread's innermost scope is the one that counts; where there is none,
-// nothing is asked and everything fits.
+// A thread's innermost scope counts.  On a thread without a scope, a body may
+// do anything.
 //
 // Thread safety: one thread at a time per object.
 
@@ -27,38 +27,38 @@
 
 namespace simvisor::server {
 
-// What an operation moves, or looks at, in some 10 ms even if every page is by
-// itself; more is long work.
+// The most pages that an operation of a short body moves or looks at: about 10
+// ms even if no two pages are adjacent.  More is long work.
 inline constexpr PageCount kShortPages{64 * kPagesPerMiB};
 
 enum class Place {
-  kShort,  // where short calls need the thread
-  kLong,   // where long work needs it
+  kShort,  // on a thread for short calls
+  kLong,   // on a thread for long work
   kLane,   // in the lane of a domain
 };
 
-// Where a body is to run anew.
+// Where a body must run instead.
 struct Detour {
-  std::shared_ptr<Domain> lane;  // null: where long work runs
+  std::shared_ptr<Domain> lane;  // null: on a thread for long work
 };
 
 class JobScope {
  public:
-  // Of the body that this thread runs from now on.  `lanes` outlives it.
+  // Opens the scope of a body that this thread runs.  `lanes` outlives it.
   JobScope(DomainLanes* lanes, Place place);
   JobScope(const JobScope&) = delete;
   JobScope& operator=(const JobScope&) = delete;
-  // Leaves the domains that were entered.
+  // Leaves the domains that the body has entered.
   ~JobScope();
 
-  // Set if the body was told to return.
+  // Set if the body must run elsewhere.
   const std::optional<Detour>& detour() const { return detour_; }
 
-  // For bodies.  OK if the domain has been entered, or the body may wait for
-  // it here; else a status that the body must return.  To be called before the
+  // For bodies.  OK if the domain has been entered, or if the body may wait for
+  // it here; otherwise a status that the body must return.  Call it before the
   // body changes anything.
   static absl::Status Enter(const std::shared_ptr<Domain>& domain);
-  // The same for work that lasts, unless it `is_short`.
+  // The same before long work; always OK if the work `is_short`.
   static absl::Status BeginWork(bool is_short);
 
  private:

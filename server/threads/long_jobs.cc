@@ -33,7 +33,7 @@ absl::Status LongJobs::Submit(CallJob& job) {
 void LongJobs::Work(CallJob job) {
   while (true) {
     job.run();
-    job = CallJob();  // what it holds goes before the next comes
+    job = CallJob();  // releases what it holds before the next job runs
     absl::MutexLock lock(&mu_);
     if (waiting_.empty()) {
       --at_work_;

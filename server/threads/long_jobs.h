@@ -1,8 +1,8 @@
-// Threads for what lasts: a few, so that short calls find theirs, and the
-// processors, free.
+// Threads for long work: only a few, so that threads and CPUs remain for short
+// calls.
 //
-// A job here may hold a domain's lock for seconds.  What finds all threads at
-// work waits, up to a bound; beyond it a call is refused at once.
+// A job here may hold a domain's lock for seconds.  While all threads are busy,
+// jobs wait, up to a limit; beyond it, calls are refused.
 //
 // Thread safety: thread-safe.
 
@@ -21,7 +21,7 @@ namespace simvisor::server {
 
 class LongJobs {
  public:
-  // At least one thread.
+  // Starts at least one thread.
   LongJobs(int threads, size_t max_waiting);
   LongJobs(const LongJobs&) = delete;
   LongJobs& operator=(const LongJobs&) = delete;
@@ -29,13 +29,14 @@ class LongJobs {
   // Runs every job that was submitted, then ends the threads.
   ~LongJobs() = default;
 
-  // Has `job` run on one of the threads.  RESOURCE_EXHAUSTED CALLS_EXHAUSTED,
-  // and `job` is left as it is, if as many wait as may.  Jobs may submit jobs.
-  // Runs jobs of calls that are over, if that makes room.
+  // Runs `job` on one of the threads.  RESOURCE_EXHAUSTED CALLS_EXHAUSTED, and
+  // `job` is left as it is, if the queue is full.  A full queue first runs the
+  // jobs of calls that are over, on this thread, to make room.  Jobs may submit
+  // jobs.
   absl::Status Submit(CallJob& job) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Runs `job`, then those that wait.
+  // Runs `job`, then the jobs that wait.
   void Work(CallJob job) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Constant after construction.
@@ -46,7 +47,7 @@ class LongJobs {
   int at_work_ ABSL_GUARDED_BY(mu_) = 0;
   JobQueue waiting_ ABSL_GUARDED_BY(mu_);
 
-  WorkerPool pool_;  // the first to go
+  WorkerPool pool_;  // destroyed first
 };
 
 }  // namespace simvisor::server

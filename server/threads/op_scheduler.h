@@ -1,26 +1,26 @@
-// In which order the operations of one stream are done, and how many at a time.
+// Orders the operations of one stream, and runs several at a time.
 //
-// Each operation has a key; those of one key are done one after the other, in
-// the order in which they were added, and those of different keys at the same
-// time as far as jobs go round.  The operations of a key wait in a lane.  A
-// lane that has any is either ready, and stands in a queue first come first
-// served, or a job is at it.  A job takes a turn: it takes a ready lane, does
-// some of its operations outside the lock, puts the lane back if it has more,
-// and looks for the next.  So an operation that lasts holds up its own lane and
-// one job, and nobody pays for a hop between threads per operation.  A job that
-// has worked for a while ends its turn early: what is left of it goes back to
-// the front of the lane, and the job makes way for others.
+// Each operation has a key.  Operations with the same key run one after
+// another, in the order in which they were added; those with different keys run
+// at the same time, as far as there are jobs.  The operations of a key wait in
+// a lane.  A lane with operations is either in the queue of ready lanes, first
+// come first served, or held by a job.  A job takes turns: it takes a ready
+// lane, runs some of its operations outside the lock, puts the lane back if it
+// has more, and takes the next.  So a long operation blocks only its own lane
+// and one job, and operations do not cost a thread switch each.  A job that has
+// run for a while ends its turn early: the rest of the turn goes back to the
+// front of the lane, and the job makes way for others.
 //
-// A lane whose operations would have to wait, since somebody else is at work on
-// what its key stands for, is passed over.  Where all that are ready are such,
-// the job ends its turn and says for which it waits: the owner has it go on,
-// for that key, where it may wait.
+// A lane is skipped while its operations would have to wait, because its key
+// stands for something that is in use.  If all ready lanes are such, the job
+// returns one of their keys, and the owner calls Run() again, with that key,
+// where it may wait.
 //
-// The scheduler has no threads.  Add() says how many jobs are to be started;
-// each calls Run() on a thread of the owner's choice, again and again for as
-// long as that returns true.
+// The scheduler has no threads.  Add() returns how many jobs to start; each job
+// calls Run() on a thread of the owner's choice, again and again as long as it
+// returns true.
 //
-// Thread safety: thread-safe.  No lock is held while operations are done.
+// Thread safety: thread-safe.  No lock is held while operations run.
 
 #ifndef SIMVISOR_SERVER_THREADS_OP_SCHEDULER_H_
 #define SIMVISOR_SERVER_THREADS_OP_SCHEDULER_H_
@@ -45,10 +45,10 @@ namespace simvisor::server {
 struct OpSchedulerLimits {
   // Jobs at a time, at least 1.
   size_t jobs = 8;
-  // Operations of one lane before the next one's turn, at least 1.
+  // Operations of one lane per turn, at least 1.
   size_t ops_per_turn = 256;
-  // A job that has done so many, or has worked for so long, makes way for
-  // others that wait for its thread.
+  // A job that has done this many operations, or has run for this long, makes
+  // way for others that wait for its thread.
   size_t ops_per_job = 1024;
   std::chrono::nanoseconds time_per_job = std::chrono::milliseconds(10);
 };
@@ -60,20 +60,19 @@ class OpScheduler {
     Key key;
     Op op;
   };
-  // Does operations of one key, in order, and says how many: all, or at least
-  // one and those that were left when is_over() came to say that the time is
-  // up. Called on several threads at once, but never for one key.
+  // Runs operations of one key, in order, and returns how many: all of `ops`,
+  // or, once is_over() returns true, at least one.  Called on several threads
+  // at once, but never for the same key at the same time.
   using DoTurn = std::function<size_t(std::vector<Op>& ops,
                                       absl::FunctionRef<bool()> is_over)>;
   using Clock = std::chrono::steady_clock;
-  // Whether operations of a key would have to wait now; waits for nothing
-  // itself.
+  // Whether operations of a key would have to wait now.  Does not block.
   using IsBusy = std::function<bool(const Key& key)>;
 
-  // What is to become of a job.
+  // What the owner must do with a job.
   struct Next {
-    bool more = false;            // Run() must be called again; else it is over
-    std::optional<Key> wait_for;  // and with this key, where it may wait
+    bool more = false;            // call Run() again; else the job has ended
+    std::optional<Key> wait_for;  // call it with this key, where it may wait
     explicit operator bool() const { return more; }
   };
 
@@ -88,14 +87,14 @@ class OpScheduler {
   OpScheduler(const OpScheduler&) = delete;
   OpScheduler& operator=(const OpScheduler&) = delete;
 
-  // Adds operations, in order, and takes them out of `entries`.  Returns how
-  // many jobs the caller must start for them.
+  // Adds the operations in order and clears `entries`.  Returns how many jobs
+  // the caller must start for them.
   [[nodiscard]] size_t Add(std::vector<Entry>& entries)
       ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     auto at = lanes_.end();
     for (Entry& entry : entries) {
-      // Neighbours tend to have one key.
+      // Neighbours tend to have the same key.
       if (at == lanes_.end() || at->first != entry.key) {
         const auto [lane, is_new] = lanes_.try_emplace(entry.key);
         if (is_new) ready_.push_back(&*lane);
@@ -111,10 +110,10 @@ class OpScheduler {
     return more;
   }
 
-  // The work of one job, until it is over or must be called again, after
-  // whatever else its thread has to do.  `awaited` is what the job said it
-  // waits for: that lane comes first, busy or not.  Once every operation that
-  // was added is through, nothing but this object is used any more.
+  // Runs one job until it ends or must make way for other work of its thread.
+  // `awaited` is the key that the job returned last: that lane comes first,
+  // busy or not.  Once all operations that were added are done, this uses
+  // nothing except this object.
   [[nodiscard]] Next Run(std::optional<Key> awaited = std::nullopt)
       ABSL_LOCKS_EXCLUDED(mu_) {
     const Clock::time_point end = now_() + limits_.time_per_job;
@@ -143,7 +142,8 @@ class OpScheduler {
       }
       const size_t did = do_turn_(turn, is_over);
       done += did;
-      // Without the lock, since the last holder of something large may go.
+      // Without the lock: an operation may be the last owner of something
+      // large.
       turn.erase(turn.begin(), turn.begin() + did);
     }
   }
@@ -152,8 +152,8 @@ class OpScheduler {
   using Lanes = absl::node_hash_map<Key, std::deque<Op>>;
   using Lane = typename Lanes::value_type;
 
-  // Takes the lane that the job has waited for out of those that are ready, or
-  // the first that is not busy; null if all are.
+  // Takes the awaited lane from the ready ones, or the first that is not busy;
+  // null if all are busy.
   Lane* TakeReady(const std::optional<Key>& awaited)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     auto at = ready_.end();
@@ -183,7 +183,7 @@ class OpScheduler {
     ops.erase(ops.begin(), end);
   }
 
-  // `undone` is what is left of the turn.
+  // `undone`: the rest of the turn.
   void PutBack(Lane* lane, std::vector<Op>& undone)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     --jobs_at_work_;
@@ -204,12 +204,12 @@ class OpScheduler {
   const IsBusy is_busy_;
 
   absl::Mutex mu_;
-  // Those that are ready or that a job is at, with what waits in them.
+  // The lanes that are ready or held by a job, with their waiting operations.
   Lanes lanes_ ABSL_GUARDED_BY(mu_);
   std::deque<Lane*> ready_ ABSL_GUARDED_BY(mu_);
   size_t jobs_ ABSL_GUARDED_BY(mu_) = 0;
-  size_t jobs_at_work_ ABSL_GUARDED_BY(mu_) = 0;  // at a lane
-  size_t jobs_waiting_ ABSL_GUARDED_BY(mu_) = 0;  // for a busy one
+  size_t jobs_at_work_ ABSL_GUARDED_BY(mu_) = 0;  // holding a lane
+  size_t jobs_waiting_ ABSL_GUARDED_BY(mu_) = 0;  // for a busy lane
 };
 
 }  // namespace simvisor::server

@@ -40,7 +40,7 @@ timespec ToTimespec(Clock::Time::duration duration) {
       std::max(absl::FromChrono(duration), absl::ZeroDuration()));
 }
 
-// Ends the process by `signal_number`, as if nothing had blocked it.
+// Ends the process by `signal_number`, as if it had not been blocked.
 void EndBy(int signal_number) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -71,8 +71,8 @@ DrainWatch::DrainWatch(absl::Duration limit)
 
 DrainWatch::~DrainWatch() {
   over_ = true;
-  // Which signal it is does not matter: the thread waits for it, and looks at
-  // over_ first.
+  // Any of the signals will do: it wakes the thread, which looks at over_
+  // first.
   pthread_kill(thread_.native_handle(), SIGINT);
   thread_.join();
 }
@@ -86,7 +86,7 @@ void DrainWatch::Run() {
     if (signal_number > 0) Take(signal_number);
     if (Now() >= deadline_) break;
   }
-  spdlog::critical("the drain does not end: ending without it");
+  spdlog::critical("the drain takes too long: ending without it");
   std::_Exit(kOverdueExitCode);
 }
 

@@ -1,8 +1,9 @@
-// The signals by which the daemon is told to end: SIGTERM, SIGINT and SIGHUP.
+// The signals that end the daemon: SIGTERM, SIGINT and SIGHUP.
 //
-// The first one starts a drain.  Further ones do not cut it off, since programs
-// such as timeout(1) send two at a time.  Only SIGINT, once the drain has gone
-// on for a second, ends the process at once, as a second Ctrl-C is meant.
+// The first signal starts a drain.  Further ones do not cut it short, since
+// programs such as timeout(1) send two at a time.  Only a SIGINT after the
+// first second of the drain ends the process at once, as expected of a second
+// Ctrl-C.
 //
 // Thread safety: the functions are for the main thread.
 
@@ -17,20 +18,21 @@
 
 namespace simvisor::server {
 
-// Keeps the signals for the two below.  REQUIRES: there are no other threads,
-// since threads inherit what is blocked.
+// Blocks the signals, so that only the two below receive them.
+// REQUIRES: there are no other threads, since threads inherit the mask.
 //
-// SIGHUP is left out if the process was started with it ignored (nohup).
+// Leaves SIGHUP out if the process was started with it ignored (nohup).
 void BlockStopSignals();
 
-// Waits for a signal and returns it.  REQUIRES: BlockStopSignals().
+// Waits for a signal and returns it.
+// REQUIRES: BlockStopSignals() was called.
 int AwaitStopSignal();
 
-// Takes the signals while the daemon drains: logs them, and ends the process by
-// SIGINT as said above.  Ends it with code 1 if the drain lasts longer than its
-// limit, so that nothing in the drain can keep the process.
+// Receives the signals while the daemon drains: logs them, and ends the process
+// on SIGINT as described above.  Ends it with code 1 if the drain takes longer
+// than its limit, so a drain that hangs cannot keep the process alive.
 //
-// REQUIRES: BlockStopSignals().
+// REQUIRES: BlockStopSignals() was called.
 class DrainWatch {
  public:
   explicit DrainWatch(absl::Duration limit);
@@ -45,7 +47,7 @@ class DrainWatch {
 
   const Clock::Time start_;
   const Clock::Time deadline_;
-  std::atomic<bool> over_ = false;  // before the signal that wakes the thread
+  std::atomic<bool> over_ = false;  // set before the thread is woken
   std::thread thread_;
 };
 

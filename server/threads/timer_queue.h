@@ -1,7 +1,7 @@
-// Timers in the order in which they run out: one at most for each key.
+// Timers in the order of their due times, at most one per key.
 //
-// Has neither a thread nor a clock: its owner sleeps until NextDue() and then
-// takes what is due.
+// Has neither a thread nor a clock: the owner sleeps until NextDue() and then
+// takes the timers that are due.
 //
 // Thread safety: thread-compatible.
 
@@ -26,8 +26,8 @@ class TimerQueue {
   using Time = Clock::Time;
   using Timer = std::pair<Key, Value>;
 
-  // Sets the timer of `key`, in place of the one that it has.  If there is no
-  // memory for it, std::bad_alloc leaves `key` without a timer.
+  // Sets the timer of `key`, replacing any earlier one.  Throws std::bad_alloc
+  // if there is no memory; `key` has no timer then.
   void Set(const Key& key, Time due, Value value) {
     Cancel(key);
     const auto at = order_.emplace(due, key).first;
@@ -48,20 +48,20 @@ class TimerQueue {
     timers_.erase(at);
   }
 
-  // What the timer of `key` was set with, until the next change of the queue;
-  // null if it has none.
+  // The value that the timer of `key` was set with, valid until the queue
+  // changes; null if `key` has no timer.
   const Value* Find(const Key& key) const {
     const auto at = timers_.find(key);
     return at == timers_.end() ? nullptr : &at->second.value;
   }
 
-  // When the first timer runs out; Time::max() if there is none.
+  // When the first timer is due; Time::max() if there is none.
   Time NextDue() const {
     return order_.empty() ? Time::max() : order_.begin()->first;
   }
 
-  // Takes the first timer if it has run out at `now`; of those that run out
-  // together, the one with the least key comes first.
+  // Takes the first timer if it is due at `now`; of several due at the same
+  // time, the one with the least key comes first.
   std::optional<Timer> TakeDue(Time now) {
     if (order_.empty() || order_.begin()->first > now) return std::nullopt;
     const auto at = timers_.find(order_.begin()->second);

@@ -1,8 +1,8 @@
-// The threads that do what may last, so that gRPC's own need not wait for it.
+// Threads for work that may take time, so that gRPC's own threads do not block.
 //
 // A fixed number of threads takes jobs from one queue, first come first served.
-// The queue needs no bound of its own: a call in flight has a job or, if it is
-// a stream, a few, and the server bounds the calls of each connection.
+// The queue needs no limit of its own: each call in flight has one job, or a
+// few if it is a stream, and the server limits the number of open calls.
 //
 // Thread safety: thread-safe.
 
@@ -31,7 +31,7 @@ class WorkerPool {
   // Runs every job that was submitted, then ends the threads.
   ~WorkerPool();
 
-  // Has `job` run on one of the threads.  Jobs may submit jobs.
+  // Runs `job` on one of the threads.  Jobs may submit jobs.
   void Submit(Job job) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:

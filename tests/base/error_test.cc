@@ -22,7 +22,7 @@ TEST(ErrorTest, StatusFromElsewhereHasNoReason) {
   EXPECT_EQ(ReasonOf(absl::OkStatus()), std::nullopt);
 }
 
-TEST(ErrorTest, EveryReasonHasANameOfItsOwn) {
+TEST(ErrorTest, EveryReasonHasItsOwnName) {
   std::set<std::string> names;
   for (const Reason reason : AllReasons()) {
     const std::string name(ReasonName(reason));

@@ -1,4 +1,4 @@
-// Holds docs/errors.md and the reasons of the library together.
+// Checks docs/errors.md against the reasons of the library.
 
 #include <algorithm>
 #include <fstream>
@@ -52,7 +52,7 @@ TEST(ServerErrorsDocTest, EveryReasonHasOneRowInOrder) {
 
 TEST(ServerErrorsDocTest, RowsAreComplete) {
   for (const Row& row : ReadTable()) {
-    // Name, code, meaning, next step, and what is behind the last bar.
+    // Name, code, meaning, next step, and the text after the last bar.
     ASSERT_EQ(row.cells.size(), 5u) << row.reason;
     for (int i = 1; i <= 3; ++i) EXPECT_NE(row.cells[i], "") << row.reason;
   }

@@ -20,7 +20,7 @@ TEST(PrintableTest, AsciiControlsAreBytes) {
             "a\\x00\\x09\\x0a\\x0d\\x1b[1m\\x7fz");
 }
 
-TEST(PrintableTest, OtherControlsAreNumbersAsInJson) {
+TEST(PrintableTest, OtherControlsAreEscapedAsInJson) {
   EXPECT_EQ(Printable("\xc2\x9b"
                       "31m"),
             "\\u009b31m");
@@ -46,7 +46,7 @@ TEST(PrintableTest, RangesEndWhereTheyShould) {
   }
 }
 
-TEST(PrintableTest, WhatIsNoUtf8IsBytes) {
+TEST(PrintableTest, NonUtf8BytesAreEscapedAsBytes) {
   // A continuation, cut short, overlong, a surrogate, above U+10FFFF.
   EXPECT_EQ(Printable("\x80z"), "\\x80z");
   EXPECT_EQ(Printable("\xe2\x82"), "\\xe2\\x82");

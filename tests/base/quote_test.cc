@@ -25,7 +25,7 @@ TEST(ServerQuoteTest, CharactersAreNotCutInTwo) {
             "\xe2\x82\xac...");
 }
 
-TEST(ServerQuoteTest, TextOfContinuationBytesOnlyEnds) {
+TEST(ServerQuoteTest, TextOfOnlyContinuationBytesEnds) {
   EXPECT_EQ(Shortened(std::string(20, '\x80'), 10), "...");
 }
 
@@ -45,7 +45,7 @@ TEST(ServerQuoteTest, CharactersThatControlTextAreEscaped) {
             "\"a\\u009b\\u202eb\"");
 }
 
-TEST(ServerQuoteTest, BytesThatAreNoUtf8AreEscaped) {
+TEST(ServerQuoteTest, BytesThatAreNotUtf8AreEscaped) {
   EXPECT_EQ(Printable("\x80z"), "\\x80z");
   EXPECT_EQ(Printable("\xe2\x82"), "\\xe2\\x82");
   EXPECT_EQ(Printable("\xc3z"), "\\xc3z");

@@ -80,7 +80,7 @@ class DaemonLifeTest(unittest.TestCase):
         client.close()
         self.assertEqual(second.stop(), 0)
 
-    def test_a_file_that_is_no_socket_is_left_alone(self):
+    def test_a_file_that_is_not_a_socket_is_left_alone(self):
         path = f"{self.folder}/simvisor.sock"
         with open(path, "w", encoding="ascii") as file:
             file.write("precious")

@@ -1,4 +1,4 @@
-// Numbers out of a string of bytes, for tests that are driven by one.
+// Reads numbers from a string of bytes, for tests that are driven by one.
 //
 // Past the end every byte reads 0, so any string has a meaning, and a longer
 // one goes on where a shorter one ends.
@@ -32,7 +32,7 @@ class ByteReader {
     for (int i = 0; i < bytes; ++i) number |= uint64_t{Byte()} << (8 * i);
     return number;
   }
-  // A number below `limit`, of as few bytes as can name them all.
+  // A number below `limit`, from as few bytes as possible.
   // REQUIRES: limit > 0.
   uint64_t Below(uint64_t limit) {
     int bytes = 1;

@@ -1,4 +1,4 @@
-// What two guests differ in, of what an image carries.
+// Compares two guests in everything that an image carries.
 //
 // Thread safety: pure functions.
 
@@ -14,8 +14,8 @@
 
 namespace simvisor {
 
-// The first of figures, processes, load, words by class, identity numbers, and
-// contents of `pages`; nullopt if all are the same.
+// The first difference in figures, processes, load, words by class, identity
+// numbers, or contents of `pages`; nullopt if all are the same.
 std::optional<std::string> DifferenceBetween(const Domain& a, const Domain& b,
                                              absl::Span<const uint64_t> pages);
 

@@ -1,4 +1,4 @@
-// Holds a domain that was restored against the image it came out of.
+// Compares a restored domain with its image.
 //
 // Thread safety: pure functions.
 

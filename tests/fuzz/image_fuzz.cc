@@ -1,4 +1,4 @@
-// libFuzzer's door to RestoreBytes(); see scripts/fuzz.sh.
+// libFuzzer's entry to RestoreBytes(); see scripts/fuzz.sh.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,4 @@
-// The images that fuzzing begins with and has found worth keeping, in every
-// build.
+// Replays the images that fuzzing starts from and has kept, in every build.
 
 #include <algorithm>
 #include <filesystem>
@@ -44,7 +43,7 @@ TEST(ImageFuzzReplayTest, CorpusBreaksNothing) {
   }
 }
 
-TEST(ImageComparisonTest, GuestIsToldFromOneWithAnotherByteOrAnotherBalloon) {
+TEST(ImageComparisonTest, ADifferentByteOrBalloonIsFound) {
   const auto host = MakeHost(20000);
   const auto to = MakeHost(20000);
   const auto guest = MustCreate(*host, MakeSpec("compared", 3000));
@@ -66,14 +65,14 @@ TEST(ImageComparisonTest, GuestIsToldFromOneWithAnotherByteOrAnotherBalloon) {
             "other words are RAM");
 }
 
-TEST(ImageComparisonTest, ForeignGuestIsToldFromOneWithAnotherByteOrEntry) {
+TEST(ImageComparisonTest, ADifferentByteOrEntryOfAForeignGuestIsFound) {
   const std::string image =
       ReadBytes("tests/testdata/streams/valid-pv64.libxc");
   const auto host = MakeHost(20000);
   const auto domain = RestoreAll(*host, image, MakeSpec("compared", 0));
   ASSERT_THAT(domain, IsOk());
   EXPECT_EQ(CompareWithImage(**domain, image), std::nullopt);
-  // Only pages of its p2m list, which no restorer keeps, tell nothing.
+  // Only pages of its p2m list make no difference: restorers do not keep them.
   const size_t first_page = image.size() % kPageSize;
   size_t told = 0;
   for (size_t at = first_page + 20; at < image.size(); at += kPageSize / 4) {

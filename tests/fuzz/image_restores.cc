@@ -27,7 +27,7 @@ absl::StatusOr<DomainSpec> AnySpec(const std::optional<std::string>&) {
   return spec;
 }
 
-// What came of it, and what went wrong with the machine.
+// The outcome, and what went wrong with the machine.
 std::string Restore(Host& host, absl::string_view image, size_t piece,
                     std::string& wrong) {
   std::string outcome;

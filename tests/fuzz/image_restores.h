@@ -1,5 +1,5 @@
-// Restores any bytes, and sees that nothing breaks, that what comes of them is
-// what they say, and that nothing is left behind.
+// Restores arbitrary bytes, and checks that nothing breaks, that the domain is
+// what the bytes say, and that nothing is left behind.
 
 #ifndef SIMVISOR_TESTS_FUZZ_IMAGE_RESTORES_H_
 #define SIMVISOR_TESTS_FUZZ_IMAGE_RESTORES_H_
@@ -11,10 +11,10 @@
 
 namespace simvisor {
 
-// Restores `image` in one piece and in small ones; what went wrong, if anything
-// but a refusal did: the two differ, the domain is not what a plain reading of
-// the image makes of it, the audit has findings, or frames or charged memory
-// are missing after the domain has gone.
+// Restores `image` in one piece and in small ones.  A refusal is fine;
+// otherwise returns what went wrong: the two outcomes differ, the domain
+// differs from a plain reading of the image, the audit has findings, or frames
+// or charged memory are missing after the domain is gone.
 std::optional<std::string> RestoreBytes(absl::string_view image);
 
 }  // namespace simvisor

@@ -1,4 +1,4 @@
-// Each field of a kernel's notes, one at a time, with values that no guest has.
+// Each field of a kernel's notes, one at a time, with impossible values.
 
 #include <algorithm>
 #include <cstdint>
@@ -121,7 +121,7 @@ std::string Bytes(const std::vector<uint64_t>& numbers) {
   return out.bytes();
 }
 
-// Awakes `guest` with other notes; nothing is left of it.
+// Restores `guest` with changed notes and destroys it again.
 absl::Status Awaken(const NotesGuest& guest, Host& host,
                     const std::vector<uint64_t>& numbers) {
   const auto incoming = SendGuest(guest, host);
@@ -136,7 +136,7 @@ absl::Status Awaken(const NotesGuest& guest, Host& host,
   return host.DestroyDomain(*awake).status();
 }
 
-// Fields that may be any number that their type has.
+// Fields that may have any value of their type.
 const std::set<std::string>& FreeFields() {
   static const auto* const kFields = new std::set<std::string>{
       "config.balloon_max_retry",
@@ -152,7 +152,7 @@ class NotesFieldsTest : public testing::TestWithParam<size_t> {
   const std::unique_ptr<Host> host_ = MakeFuzzHost();
 };
 
-TEST_P(NotesFieldsTest, EveryFieldIsNamedAndSoundNotesAreTaken) {
+TEST_P(NotesFieldsTest, EveryFieldIsNamedAndValidNotesAreAccepted) {
   const FieldNames fields(guest_.numbers, guest_.spec);
   ASSERT_EQ(fields.names().size(), guest_.numbers.size());
   EXPECT_THAT(Awaken(guest_, *host_, guest_.numbers), IsOk());
@@ -177,9 +177,9 @@ TEST_P(NotesFieldsTest, LargestNumberInAnyFieldIsRefusedByItsName) {
   }
 }
 
-// One field beside the others: some number near what it was, or 0, is refused.
-TEST_P(NotesFieldsTest, EveryFieldIsHeldAgainstTheOthers) {
-  // Counts and figures that nothing else tells.
+// For each field, some value near the right one, or 0, is refused.
+TEST_P(NotesFieldsTest, EveryFieldIsCheckedAgainstTheOthers) {
+  // Counts and figures that cannot be checked against other fields.
   const std::set<std::string> alone = {
       "config.e820_host", "config.balloon_max_retry",
       "remapped",         "released",
@@ -217,7 +217,7 @@ TEST_P(NotesFieldsTest, NotesThatEndAfterAnyFieldAreRefused) {
   }
 }
 
-TEST_P(NotesFieldsTest, WhatTheImageSaysBesideTheNotesMustAgree) {
+TEST_P(NotesFieldsTest, TheRestOfTheImageMustAgreeWithTheNotes) {
   const auto with = [&](auto change) {
     const auto incoming = SendGuest(guest_, *host_);
     GuestNotes notes = {.bytes = guest_.record.notes,
@@ -250,7 +250,8 @@ TEST_P(NotesFieldsTest, WhatTheImageSaysBesideTheNotesMustAgree) {
   EXPECT_EQ(host_->Info().owned, PageCount(kFuzzDom0Pages));
 }
 
-// Version 1 knew no batches, and took the room off the driver's figures.
+// Version 1 did not know batches, and subtracted the room from the driver's
+// figures.
 TEST_P(NotesFieldsTest, NotesOfVersion1MakeTheSameGuest) {
   const FieldNames fields(guest_.numbers, guest_.spec);
   const uint64_t room = (guest_.spec.max_memory - guest_.spec.memory).value();

@@ -1,4 +1,4 @@
-// libFuzzer's door to RestoreChangedNotes(); see scripts/fuzz.sh.
+// libFuzzer's entry to RestoreChangedNotes(); see scripts/fuzz.sh.
 
 #include <cstddef>
 #include <cstdint>

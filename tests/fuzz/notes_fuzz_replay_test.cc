@@ -1,5 +1,5 @@
-// Notes whose fields are changed: what fuzzing has found worth keeping, single
-// fields, and a few at random, in every build.
+// Notes with changed fields: inputs that fuzzing has kept, single fields, and a
+// few at random, in every build.
 
 #include <algorithm>
 #include <cstdint>
@@ -51,14 +51,14 @@ TEST(NotesFuzzReplayTest, ChangesAtRandomBreakNothing) {
   std::mt19937_64 random(seed);
   int accepted = 0;
   for (int i = 0; i < 400; ++i) {
-    // One change more often than several.
+    // Single changes are more frequent than several at once.
     Bytes bytes(2 + (random() % 4 == 0 ? 12 : 3));
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
     const NotesOutcome outcome = RestoreChangedNotes(bytes);
     EXPECT_EQ(outcome.wrong, std::nullopt) << testing::PrintToString(bytes);
     accepted += outcome.accepted ? 1 : 0;
   }
-  // What becomes of guests that are taken is tried, too.
+  // Some changed guests must be accepted, so that they are tested too.
   EXPECT_GT(accepted, 4);
   RecordProperty("accepted", accepted);
 }

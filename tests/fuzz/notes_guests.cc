@@ -19,7 +19,7 @@ DomainSpec SpecOf(Arch arch, ToolsView view, BalloonRoom room) {
   return spec;
 }
 
-// Lets the guest have a bit of everything.
+// Gives the guest a bit of everything.
 void Live(Domain& guest) {
   guest.BalloonDown({"balloon down"}, PageCount(300), true).IgnoreError();
   guest.BalloonUp({"balloon up"}, PageCount(40), true).IgnoreError();

@@ -1,4 +1,4 @@
-// The guests whose notes are changed, with the pages that an image has of them.
+// The guests whose notes are changed, with their pages as in an image.
 //
 // Thread safety: one thread.
 
@@ -34,7 +34,7 @@ struct NotesGuest {
 // words, processes, a load.  Made once.
 const std::vector<NotesGuest>& NotesGuestsMade();
 
-// Its pages, on their way into `host`; null if the host has no room.
+// Sends its pages to `host`; null if the host has no room.
 std::unique_ptr<IncomingDomain> SendGuest(const NotesGuest& guest, Host& host);
 
 }  // namespace simvisor

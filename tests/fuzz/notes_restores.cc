@@ -19,12 +19,12 @@
 namespace simvisor {
 namespace {
 
-// Looks at a StopCheck that any call here may take.
+// Most calls of a StopCheck that any call here may make.
 constexpr uint64_t kMaxSteps = 20000;
 constexpr size_t kMaxPieces = 2000;
 constexpr uint64_t kWritten = 555;  // a pfn that every guest has
 
-// Changes the numbers of notes as bytes say.
+// Changes the numbers of notes as the bytes say.
 class Changer {
  public:
   Changer(ByteReader& in, std::vector<uint64_t> numbers)
@@ -92,7 +92,7 @@ class Changer {
     }
   }
 
-  // Behind the 1 to 8 numbers from `at` on that bytes choose.
+  // The end of the 1 to 8 numbers from `at` on that the bytes choose.
   std::vector<uint64_t>::iterator EndOf(size_t at) {
     const size_t count = 1 + in_.Byte() % 8;
     return numbers_.begin() +
@@ -141,7 +141,7 @@ class Run {
     for (const std::string& finding : host.Audit().findings) Wrong(finding);
   }
 
-  // Counts the looks of one call.
+  // Counts the StopCheck calls of one call.
   absl::Status Step() {
     if (++steps_ < kMaxSteps) return absl::OkStatus();
     if (steps_ == kMaxSteps) Wrong("a call takes too many steps");
@@ -186,7 +186,7 @@ class Run {
     return nullptr;
   }
 
-  // Does everything with the guest that a client can; what is refused, is.
+  // Does everything with the guest that a client can; refusals are fine.
   void Live(Domain& domain) {
     Bounded([&](StopCheck stop) {
       return domain.Unpause({"unpause", stop});
@@ -254,7 +254,7 @@ class Run {
                                  }).status());
   }
 
-  // Saves the guest, if it can be saved, and restores it to the same.
+  // Saves the guest, if it can be saved, restores it and compares.
   void Move(const std::shared_ptr<Domain>& domain) {
     auto record = Bounded([&](StopCheck stop) {
       return domain->Suspend({"save", stop}, SuspendFor::kSave);

@@ -1,10 +1,10 @@
-// Restores guests from notes whose fields were changed, and sees that each is
+// Restores guests from notes with changed fields, and checks that each is
 // either refused or a guest like any other.
 //
-// The bytes choose one of a few guests that a host made, and then what becomes
-// of the numbers in its kernel's notes: extremes, steps up and down, copies,
-// swaps, items that go or come twice, an early end.  Pages, and what start_info
-// says, stay as they were.
+// The bytes choose one of a few guests that a host made, and then how to change
+// the numbers in its kernel's notes: extremes, steps up and down, copies,
+// swaps, items removed or repeated, an early end.  Pages and start_info stay as
+// they were.
 
 #ifndef SIMVISOR_TESTS_FUZZ_NOTES_RESTORES_H_
 #define SIMVISOR_TESTS_FUZZ_NOTES_RESTORES_H_
@@ -19,15 +19,15 @@ namespace simvisor {
 
 struct NotesOutcome {
   bool accepted = false;
-  // What went wrong, if anything but a refusal did: an audit that has findings,
-  // a call that does not end within its steps, a guest that cannot be saved and
-  // restored to the same, frames that are left behind.
+  // What went wrong, except refusals: an audit with findings, a call that does
+  // not end within its steps, a guest that is not the same after a save and a
+  // restore, frames that are left behind.
   std::optional<std::string> wrong;
 };
 
 NotesOutcome RestoreChangedNotes(absl::Span<const uint8_t> bytes);
 
-// How many guests there are to choose from: the first byte modulo this.
+// The number of guests: the first byte modulo this chooses one.
 size_t NotesGuests();
 
 }  // namespace simvisor

@@ -1,7 +1,8 @@
-// P2mOperations: arguments out of bytes.
+// P2mOperations: reads arguments from bytes.
 //
-// One read from the bytes per statement: how operands of an expression follow
-// each other is up to the compiler, and an input must mean the same to all.
+// Each statement reads from the bytes only once: compilers may evaluate the
+// operands of an expression in any order, and an input must mean the same for
+// all compilers.
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-// P2mOperations: the list held against the model.
+// P2mOperations: compares the list with the model.
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ namespace simvisor {
 
 void P2mOperations::Differ(absl::string_view what, uint64_t at,
                            absl::string_view list, absl::string_view model) {
-  if (difference_.has_value()) return;  // the first one tells most
+  if (difference_.has_value()) return;  // the first one says most
   difference_ = absl::StrFormat(
       "%s, operation %d: %s (at 0x%x): the list says %s, the "
       "model %s",

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/fuzz/p2m_operations.h"
 
-// What the list's support for tests expects ends the run as well.
+// A failed expectation of the test support code also ends the run.
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
   GTEST_FLAG_SET(break_on_failure, true);
   return 0;

@@ -1,4 +1,4 @@
-// The inputs that fuzzing has found worth keeping, in every build.
+// Replays the inputs that fuzzing has kept, in every build.
 
 #include <algorithm>
 #include <cstdint>

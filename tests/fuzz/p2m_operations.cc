@@ -23,7 +23,7 @@ P2mOptions OptionsOf(uint8_t bits) {
 
 }  // namespace
 
-// The first byte is looked at twice.
+// The first byte is used twice.
 P2mOperations::P2mOperations(absl::Span<const uint8_t> bytes)
     : bytes_(bytes),
       abi_(!bytes.empty() && bytes[0] & 1 ? kAbiX86_32Pae : kAbiX86_64),
@@ -94,7 +94,7 @@ void P2mOperations::LimitPages() {
   source_.longest = byte % 4 == 0 ? 1 + bytes_.Byte() : ~uint64_t{0};
 }
 
-// In private leaves only, as the balloon does it.
+// Only in private leaves, as the balloon does.
 void P2mOperations::StoreOrClear() {
   PfnExtent range = PickRange();
   uint64_t count = 0;
@@ -147,7 +147,7 @@ void P2mOperations::Relocate() {
   Compare("relocated", status.ok(), wanted);
   unfit_ = !wanted;
   if (unfit_) return;
-  // With all pages there are: what is announced is what a boot takes.
+  // With enough pages, a boot takes exactly what was announced.
   if (bytes_.Byte() % 2 == 0 && before > announced) {
     Publish();
     const uint64_t returned =
@@ -166,7 +166,7 @@ void P2mOperations::Publish() {
 void P2mOperations::TrySetOne() {
   const uint64_t pfn = PickPfn();
   const P2mWord word = PickWord(pfn);
-  // Words are stored as they are, so only what the ABI can hold may be.
+  // Words are stored unchecked, so they must fit the ABI.
   if (!word.FitsAbi(abi_)) return;
   if (model_->relocated()) {
     Compare("tried", list_->TrySet(Pfn(pfn), word), model_->TrySet(pfn, word));

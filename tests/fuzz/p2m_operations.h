@@ -1,10 +1,10 @@
-// Operations on a p2m list, spelt by bytes, beside the plain model.
+// Operations on a p2m list, chosen by bytes, compared with the plain model.
 //
 // The first bytes choose ABI, options and size of the list; then each byte
-// names an operation, followed by its arguments.  Everything that a list can be
-// asked to do is among them, in both phases, with pages running out at will.
-// After each operation result, counts, generation and invariants are compared
-// with the model, and in the end every word, leaf and slot.
+// names an operation, followed by its arguments.  The operations cover
+// everything that a list can do, in both phases, and pages may run out at any
+// point.  After each operation, result, counts, generation and invariants are
+// compared with the model, and at the end every word, leaf and slot.
 //
 // Thread safety: thread-compatible.
 
@@ -31,12 +31,12 @@ class P2mOperations {
  public:
   explicit P2mOperations(absl::Span<const uint8_t> bytes);
 
-  // Runs them all.  Returns the first difference from the model, with the
+  // Runs all operations.  Returns the first difference from the model, with the
   // number of the operation; nullopt if there is none.
   std::optional<std::string> Run();
 
  private:
-  // A list is good for no more than these, for inputs must stay quick.
+  // Most operations per input, so that inputs stay quick.
   static constexpr int kMaxOperations = 80;
   static constexpr int kMaxWideRanges = 3;
 
@@ -74,10 +74,11 @@ class P2mOperations {
   void Differ(absl::string_view what, uint64_t at, absl::string_view list,
               absl::string_view model);
   void Compare(absl::string_view what, uint64_t list, uint64_t model);
-  // With the shape of its leaf and of one beside it.
+  // Also compares the shape of its leaf and of a neighbouring one.
   void CompareWord(uint64_t pfn);
   void CompareLeaf(uint64_t leaf);
-  // Whether a call came off, and if not, that it says that pages ran out.
+  // Compares whether a call succeeded, and checks that a failure says that
+  // pages ran out.
   void CompareTaking(absl::string_view what, const absl::Status& status,
                      bool model);
   void ExpectError(absl::string_view what, const absl::Status& status,
@@ -97,7 +98,7 @@ class P2mOperations {
   uint64_t capacity_ = 0;
   int wide_ranges_ = 0;
   int operation_ = 0;
-  bool unfit_ = false;  // pages ran out where no list survives
+  bool unfit_ = false;  // pages ran out and left the list unusable
   std::optional<std::string> difference_;
 };
 

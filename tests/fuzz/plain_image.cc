@@ -32,7 +32,7 @@ void ReadPages(absl::string_view body, PlainImage& image) {
     const uint64_t pfn = word & ((uint64_t{1} << 52) - 1);
     const auto type = static_cast<uint32_t>(word >> 60);
     if (type == 0xd || type == 0xf) {
-      // A frame stays once there is one.
+      // Once a pfn has a frame, it keeps it.
       const auto at = image.pages.find(pfn);
       if (at != image.pages.end()) at->second.type = type;
       continue;
@@ -86,7 +86,7 @@ class Numbers {
   size_t at_ = 0;
 };
 
-// Size, mids and pages of the list, and what else is noted of it.
+// Size, mids and pages of the list, and the rest of its notes.
 void ReadList(Numbers& in, bool is64, PlainNotes& notes) {
   notes.list_size = in.Next();
   in.Skip(2);

@@ -1,8 +1,8 @@
-// A second reader of save images, to hold the first one against.
+// A second reader of save images, to compare the first one with.
 //
-// Walks the records of a whole image in memory, by the format's description and
-// with numbers of its own; knows nothing of domain/image.  It trusts its input:
-// it is for images that the first reader has taken.
+// Walks the records of a whole image in memory, written from the description of
+// the format with its own constants; does not use domain/image.  It trusts its
+// input: it is for images that the first reader has accepted.
 //
 // Thread safety: plain values, pure functions.
 
@@ -22,8 +22,8 @@ namespace simvisor {
 
 struct PlainImage {
   struct Page {
-    uint32_t type = 0;  // as it was sent last
-    std::string data;   // as it was sent with data last; empty for zeros
+    uint32_t type = 0;  // as last sent
+    std::string data;   // as last sent with data; empty for zeros
   };
 
   bool is64 = true;
@@ -40,15 +40,15 @@ struct PlainImage {
 // nullopt if the image ends early.
 std::optional<PlainImage> ReadPlainImage(absl::string_view image);
 
-// What the kernel of a guest of this simulation has noted.
+// The notes of a simulated guest's kernel.
 struct PlainNotes {
   using Extents = std::vector<std::pair<uint64_t, uint64_t>>;  // first, count
 
   uint64_t vcpus = 0, target = 0, static_max = 0, max_pages = 0;
   uint64_t list_size = 0;
   Extents ram, identity, free, balloon;
-  // Pages whose content is the kernel's: of the list, of page tables, and of
-  // the record.
+  // Pages whose content belongs to the kernel: of the list, of page tables, and
+  // of the record.
   std::set<uint64_t> kernel_pages;
   uint64_t spaces = 0;
   uint64_t next_space = 0;

@@ -54,7 +54,7 @@ TEST_F(ServerDaemonTest, ServesAtEveryAddressWithRealPorts) {
   }
 }
 
-TEST_F(ServerDaemonTest, SocketIsForItsOwnerOnly) {
+TEST_F(ServerDaemonTest, OnlyTheOwnerCanUseTheSocket) {
   struct stat info;
   ASSERT_EQ(stat((folder_ / "s").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777u, 0600u);
@@ -98,7 +98,7 @@ TEST_F(ServerDaemonTest, SecondDaemonOnTheSamePortIsRefused) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "t"));
 }
 
-TEST_F(ServerDaemonTest, DrainRemovesTheSocketAndTakesNoCalls) {
+TEST_F(ServerDaemonTest, DrainRemovesTheSocketAndAcceptsNoCalls) {
   EXPECT_EQ(Health(""), grpc::health::v1::HealthCheckResponse::SERVING);
   daemon_->Drain(absl::Seconds(5));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "s"));

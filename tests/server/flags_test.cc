@@ -166,7 +166,7 @@ struct BadCase {
   std::string named;
 };
 
-TEST(ServerFlagsTest, MistakesAreNamedAndEndWithTwo) {
+TEST(ServerFlagsTest, MistakesAreNamedAndExitWithTwo) {
   const std::vector<BadCase> cases = {
       {{"--listen", "nowhere"}, "--listen: address \"nowhere\""},
       {{"--listen"}, "--listen"},

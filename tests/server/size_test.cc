@@ -22,7 +22,7 @@ TEST(ServerSizeTest, BareNumberIsMiB) {
   EXPECT_EQ(*ParsePages("0"), PageCount(0));
 }
 
-TEST(ServerSizeTest, TextThatIsNoSize) {
+TEST(ServerSizeTest, TextThatIsNotASize) {
   for (const char* text :
        {"", "g", "-1g", "+1g", "1.5g", "1gb", "1 g", "0x10m", "g1", "1e3m"}) {
     EXPECT_THAT(ParsePages(text),

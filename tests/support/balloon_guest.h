@@ -1,5 +1,5 @@
-// A whole guest whose balloon driver is put through its paces on a machine of
-// its own: targets, timers, frames of the host, pauses, lent pages.
+// A whole guest on its own machine, for tests of its balloon driver: targets,
+// timers, frames of the host, pauses, lent pages.
 //
 // Thread safety: thread-compatible.
 
@@ -22,7 +22,7 @@
 
 namespace simvisor {
 
-// What can be seen of the driver.
+// What is visible of the driver.
 struct BalloonFigures {
   BalloonState state = BalloonState::kDone;
   uint64_t current = 0, target = 0, low = 0, high = 0;
@@ -43,11 +43,11 @@ struct BalloonFigures {
 
 class BalloonGuest {
  public:
-  // Beside `memory`, the guest has `more` pages that are not counted here, so
-  // that it can be told to keep fewer than its own list takes.  They move its
-  // room up by as many.
+  // Besides `memory`, the guest has `more` pages that are not counted here, so
+  // that it can be told to keep fewer pages than its own list takes.  Its room
+  // starts higher by that many pages.
   //
-  // At first the host has more frames free than the guest has room for.
+  // Initially the host has more free frames than the guest has room for.
   BalloonGuest(Arch arch, uint64_t memory, uint64_t room, uint32_t max_retry,
                uint64_t more)
       : more_(more),
@@ -71,7 +71,7 @@ class BalloonGuest {
     return (memory.current - memory.available).value();
   }
 
-  // Has a program in the guest use so many of its pages that it keeps `pages`.
+  // Makes a program in the guest use enough of its pages that it keeps `pages`.
   // Fails if that is more than a program can use, or less than keeps().
   absl::Status Keep(uint64_t pages) {
     const uint64_t before = keeps();
@@ -86,8 +86,8 @@ class BalloonGuest {
     return guest_->StartLoad({"start a load"}, load);
   }
 
-  // Another domain takes or gives frames, so that `frames` are free, or so many
-  // that the guest never finds the last of them.
+  // Another domain takes or gives frames until `frames` are free, or more than
+  // the guest can ever use up.
   void SetHostFree(uint64_t frames) {
     frames = std::min(frames, most_);
     const uint64_t free = host_->Info().free.value();
@@ -160,11 +160,12 @@ class BalloonGuest {
   std::vector<std::string> Audit() const { return host_->Audit().findings; }
 
  private:
-  // Of the domain that takes the host's other frames: its own list must fit,
-  // and room for ten times as many pages is all that it can have.
+  // Pages of the domain that takes the host's other frames: its own list must
+  // fit, and it can have room for at most ten times as many pages.
   uint64_t FillerPages() const { return 4096 + most_ / 4; }
 
-  // Lets only the guest's target and the host's frames say how big it gets.
+  // Raises the limit, so that only the guest's target and the host's frames
+  // determine its size.
   void LiftLimit() {
     EXPECT_THAT(guest_->SetMaxMemory({"set maximum memory"},
                                      guest_->abi().max_domain_pages()),

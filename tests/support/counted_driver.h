@@ -1,5 +1,5 @@
-// A balloon driver and the figures of a guest that it is told each time, for
-// tests of its arithmetic.
+// A balloon driver together with the figures of a guest that each call needs,
+// for tests of its arithmetic.
 //
 // Thread safety: thread-compatible.
 

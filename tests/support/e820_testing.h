@@ -1,4 +1,4 @@
-// What the tests of E820 maps share.
+// Helpers for tests of E820 maps.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_E820_TESTING_H_
 #define SIMVISOR_TESTS_SUPPORT_E820_TESTING_H_
@@ -55,7 +55,7 @@ inline E820Map RealMap() {
   return *std::move(map);
 }
 
-// What lies between the RAM of `map`, from 0 to its last page.
+// The gaps between the RAM of `map`, from 0 to its last page.
 inline std::vector<PfnExtent> Holes(const E820Map& map) {
   std::vector<PfnExtent> holes;
   Pfn next(0);

@@ -1,6 +1,6 @@
 // A clock that stands still until a test moves it.
 //
-// For objects that wait for it from one thread each, with one mutex each.
+// For objects that each wait for it from one thread, with one mutex.
 //
 // Thread safety: thread-safe.
 
@@ -20,7 +20,7 @@ namespace simvisor::server {
 
 class FakeClock final : public Clock {
  public:
-  // For so many objects.
+  // For this many objects.
   explicit FakeClock(size_t objects = 1) : objects_(objects) {}
 
   Time Now() const override { return now_.load(); }
@@ -34,11 +34,12 @@ class FakeClock final : public Clock {
     sleeper.condition = nullptr;
   }
 
-  // Moves on by `time`; returns once all that wait have done what was due.
+  // Advances the clock by `time`; returns once all waiting objects have done
+  // what was due.
   void AdvanceBy(Time::duration time) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     AwaitObjects();
     now_.store(Now() + time);
-    // No more of them come.
+    // No more objects will wait.
     for (auto& [mu, sleeper] : sleepers_) {
       mu->Lock();
       mu->Await(absl::Condition(&sleeper, &Sleeper::IsAsleep));
@@ -48,7 +49,7 @@ class FakeClock final : public Clock {
   void Advance(int seconds) { AdvanceBy(std::chrono::seconds(seconds)); }
 
  private:
-  // All but the clock belongs to the mutex that it sleeps with.
+  // Everything except the clock is guarded by the mutex that it sleeps with.
   struct Sleeper {
     const FakeClock* clock;
     const absl::Condition* condition = nullptr;  // null: awake

@@ -1,1 +1,1 @@
-// The one source of the targets that hold precompiled headers of tests.
+// The only source of the targets that provide the tests' precompiled headers.

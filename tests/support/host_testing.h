@@ -1,4 +1,4 @@
-// What the tests of hosts and domains share.
+// Helpers for tests of hosts and domains.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_HOST_TESTING_H_
 #define SIMVISOR_TESTS_SUPPORT_HOST_TESTING_H_
@@ -19,7 +19,7 @@ namespace simvisor {
 
 inline constexpr uint64_t kDom0Pages = 2000;
 
-// A machine with one stretch of RAM.
+// A machine with one extent of RAM.
 inline std::unique_ptr<Host> MakeHost(
     uint64_t pages, Placement placement = Placement::kLowest) {
   HostConfig config;
@@ -64,7 +64,7 @@ inline std::vector<P2mRun> RunsByClass(const Domain& domain, Pfn first,
   return runs;
 }
 
-// No finding, and as many frames owned as `owned`.
+// Expects no findings of an audit, and `owned` owned frames.
 inline void ExpectClean(const Host& host, uint64_t owned) {
   EXPECT_THAT(host.Audit().findings, testing::IsEmpty());
   EXPECT_EQ(host.Info().owned.value(), owned);

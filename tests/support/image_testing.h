@@ -1,4 +1,4 @@
-// Makes images and reads them, in memory.
+// Saves to images and restores from them, in memory.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_IMAGE_TESTING_H_
 #define SIMVISOR_TESTS_SUPPORT_IMAGE_TESTING_H_

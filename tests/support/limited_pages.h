@@ -13,15 +13,15 @@
 
 namespace simvisor {
 
-// Hands out pages from `next` on, in stretches of at most `longest`, until
-// `left` is used up.
+// Hands out pages from `next` on, in extents of at most `longest`, until `left`
+// is used up.
 class LimitedPages : public PageSource {
  public:
   PfnExtent Take(PageCount count) override {
     const uint64_t n = std::min({count.value(), longest, left});
     const PfnExtent pages = {Pfn(next), PageCount(n)};
     next += n;
-    if (n < count.value()) ++next;  // a gap, so stretches do not join
+    if (n < count.value()) ++next;  // a gap, so extents do not join
     left -= n;
     taken += n;
     return n == 0 ? PfnExtent{} : pages;

@@ -1,9 +1,9 @@
 // A p2m list as plain vectors, one pfn at a time.
 //
-// Follows A3 to A10 of the p2m semantics literally: builder list, relocation
-// element by element, try-set, else alloc-entry (page-table pages, tree page,
-// leaf), else fail.  `*left` is always the number of pages that the guest has
-// left; a call that takes pages lowers it, and fails where it is used up.
+// Follows p2m.md A3 to A10 literally: builder list, relocation element by
+// element, try-set, else alloc-entry (page-table pages, tree page, leaf), else
+// fail.  `*left` is always the number of pages that the guest has left; a call
+// that takes pages lowers it, and fails when it reaches 0.
 //
 // Thread safety: thread-compatible.
 
@@ -64,7 +64,7 @@ class P2mListModel {
     return end - start;
   }
 
-  // A7, then A3.4.  After a failure the list is unfit for use.
+  // p2m.md A7, then A3.  After a failure the list must not be used.
   bool Relocate(uint64_t limit, uint64_t* left);
 
   // --- Lookups ---------------------------------------------------------------
@@ -101,7 +101,7 @@ class P2mListModel {
     return run;
   }
 
-  // All counts but those of frames, which are in the other form there.
+  // All counts except those of frames, which Pages() has.
   P2mSummary Summary() const {
     P2mSummary sum;
     for (uint64_t i = 0; i < leaves_.size(); ++i) {
@@ -140,7 +140,7 @@ class P2mListModel {
     return std::count_if(mids_.begin(), mids_.end(),
                          [](const Mid& mid) { return mid.tree_page; });
   }
-  // Pages that the list is made of.
+  // The pages that the list takes.
   uint64_t Pages() const {
     const uint64_t builder = builder_.size() / Span();
     if (!relocated_) return builder;
@@ -151,7 +151,7 @@ class P2mListModel {
            (Pae() ? builder : 0);
   }
 
-  // --- Set (A6) --------------------------------------------------------------
+  // --- Set (p2m.md A6) -------------------------------------------------------
 
   bool TrySet(uint64_t pfn, P2mWord word) {
     if (pfn >= size_) return word.is_invalid();
@@ -197,7 +197,8 @@ class P2mListModel {
     return AllocEntry(pfn, left) && TrySet(pfn, word);
   }
 
-  // The word that `fill` gives pfn number `offset` of a range from `first` on.
+  // The word that `fill` gives to pfn number `offset` of a range that starts at
+  // `first`.
   static P2mWord Filled(const P2mList::RangeFill& fill, uint64_t first,
                         uint64_t offset) {
     switch (fill.p2m_class) {
@@ -211,7 +212,7 @@ class P2mListModel {
     }
     return P2mWord();
   }
-  // Set() for `count` pfns; returns how many came off.
+  // Set() for `count` pfns; returns how many succeeded.
   uint64_t SetRange(uint64_t first, uint64_t count,
                     const P2mList::RangeFill& fill, uint64_t* left) {
     for (uint64_t i = 0; i < count; ++i) {
@@ -219,7 +220,7 @@ class P2mListModel {
     }
     return count;
   }
-  // The same but for the stores.
+  // The same, without storing the words.
   bool PrepareRange(uint64_t first, uint64_t count,
                     const P2mList::RangeFill& fill, uint64_t* left) {
     for (uint64_t i = 0; i < count; ++i) {
@@ -231,7 +232,7 @@ class P2mListModel {
     return true;
   }
 
-  // --- What tools see (A8, B1), restore (A9) ---------------------------------
+  // --- What tools see, restore (p2m.md A8, B1, A9) ---------------------------
 
   bool PublishToTools(uint64_t* left) {
     if (options_.tools_view == ToolsView::kTree) return BuildTree(left);
@@ -260,7 +261,7 @@ class P2mListModel {
   }
   void FramesReplaced() { tools_fresh_ = false; }
   bool HasTreePage(uint64_t mid) const { return mids_[mid].tree_page; }
-  // What the slot of a leaf in its mid's tree page stands for.
+  // What the slot of a leaf in its mid's tree page names.
   P2mTree::MidSlot SlotOf(uint64_t leaf) const {
     const Backing backing = LeafBacking(leaf);
     if (backing == Backing::kPrivate) return P2mTree::MidSlot::kLeaf;
@@ -272,7 +273,7 @@ class P2mListModel {
  private:
   struct Leaf {
     Backing backing = Backing::kMissing;
-    bool page = false;           // has a page that is not the builder's
+    bool page = false;           // has its own page, not the builder's
     std::vector<P2mWord> words;  // of a private leaf
   };
   struct Mid {
@@ -321,15 +322,15 @@ class P2mListModel {
                        });
   }
 
-  // A7: the class of one element, of which a foreign word counts as RAM; the
-  // length of its run, cut at `cap`; and what becomes of the leaves of
-  // [pfn, pfn + covered): shared if `run` reaches that far, else the one leaf
-  // is a copy of the builder's words.
+  // p2m.md A7: the class of one element, where a foreign word counts as RAM;
+  // the length of its run, cut at `cap`; and what the leaves of [pfn, pfn +
+  // covered) become: shared if `run` reaches that far, else the one leaf is a
+  // copy of the builder's words.
   P2mClass ElementClass(uint64_t pfn) const;
   uint64_t ElementRun(uint64_t pfn, P2mClass element, uint64_t cap) const;
   bool ShareOrCopy(uint64_t pfn, uint64_t covered, uint64_t run,
                    P2mClass element, uint64_t* left);
-  // Gives a shared leaf words of its own, that read the same.
+  // Gives a shared leaf its own words, which read the same.
   void Copy(uint64_t leaf) {
     std::vector<P2mWord> words;
     for (uint64_t i = 0; i < Span(); ++i) {

@@ -1,4 +1,4 @@
-// P2mListModel: relocation, element by element (A7).
+// P2mListModel: relocation, element by element (p2m.md A7).
 
 #ifndef SIMVISOR_TESTS_SUPPORT_P2M_LIST_MODEL_RELOCATE_H_
 #define SIMVISOR_TESTS_SUPPORT_P2M_LIST_MODEL_RELOCATE_H_
@@ -46,7 +46,8 @@ inline bool P2mListModel::Relocate(uint64_t limit, uint64_t* left) {
 
 inline P2mClass P2mListModel::ElementClass(uint64_t pfn) const {
   if (pfn >= size_) {
-    // Linux knows of no room yet; compact room is looked at here.
+    // Linux does not know about room at this point, but compact room matters
+    // here.
     const bool compact = options_.balloon_room == BalloonRoom::kCompact;
     return compact && InExtra(pfn) ? P2mClass::kMissing : P2mClass::kIdentity;
   }
@@ -59,7 +60,7 @@ inline uint64_t P2mListModel::ElementRun(uint64_t pfn, P2mClass element,
   uint64_t run = 1;
   while (run < cap && ElementClass(pfn + run) == element) {
     ++run;
-    // Nothing but identity follows; a shortcut, for there is a lot of it.
+    // Only identity follows; a shortcut, because there is a lot of it.
     if (pfn + run >= size_ && !ExtraMeets(pfn + run, pfn + cap)) {
       return element == P2mClass::kIdentity ? cap : run;
     }

@@ -1,5 +1,4 @@
-// Guest pages for tests of a list alone, and lists in the shapes they start
-// from.
+// Guest pages for tests of a list without a guest, and lists in initial shapes.
 //
 // Thread safety: thread-compatible.
 
@@ -45,14 +44,14 @@ class PagesFrom : public PageSource {
   PageCount returned_;
 };
 
-// Words and the list over them, which is the builder's and then the kernel's.
+// Words and the list over them: first the builder's, then the kernel's.
 struct TestList {
   P2mOptions options;
   std::unique_ptr<P2mWords> words;
   std::optional<BuilderList> built;  // until it is relocated
   std::unique_ptr<P2mList> list;     // afterwards
 
-  // Neither list yet.
+  // Makes the words, but no list yet.
   static TestList Make(const Abi& abi, Pfn capacity,
                        const P2mOptions& options = {}) {
     TestList made;
@@ -78,11 +77,11 @@ struct TestList {
     return made.status();
   }
 
-  // A9: gives every RAM word a new frame, as a restore on another machine does,
-  // and makes what tools see stale.  `frames_of` is asked for the frames of
-  // pfns in ascending order and answers for the first of them, or for as many
-  // as lie in consecutive frames.  FAILED_PRECONDITION PFN_NOT_RAM if there is
-  // a foreign word; nothing has changed then.
+  // p2m.md A9: gives every RAM word a new frame, as a restore on another
+  // machine does, and makes what tools see stale.  `frames_of` is called for
+  // pfns in ascending order and returns the frames of the first of them, or of
+  // as many as have consecutive frames.  FAILED_PRECONDITION PFN_NOT_RAM,
+  // without any change, if there is a foreign word.
   absl::Status ReplaceFrames(
       absl::FunctionRef<MfnExtent(PfnExtent)> frames_of) {
     if (CountWords(*words).foreign > 0) {
@@ -142,7 +141,7 @@ inline TestList BuiltList(const Abi& abi, uint64_t pages, uint64_t base,
   return list;
 }
 
-// The tree of a list that is shown by one.
+// The tree of a list with the tree view.
 inline const P2mTree& TreeOf(const P2mList& list) {
   EXPECT_EQ(list.tools().view(), ToolsView::kTree);
   return static_cast<const P2mTree&>(list.tools());

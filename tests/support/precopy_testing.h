@@ -1,5 +1,5 @@
-// Moves a guest from one host to another in memory, with something to do
-// between any two pieces.
+// Moves a guest from one host to another in memory, calling the test between
+// any two pieces.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_PRECOPY_TESTING_H_
 #define SIMVISOR_TESTS_SUPPORT_PRECOPY_TESTING_H_
@@ -23,7 +23,7 @@ struct Moved {
   uint32_t passes = 0;
 };
 
-// `between` is called before each piece, as long as the guest runs.
+// Calls `between` before each piece, as long as the guest runs.
 inline absl::StatusOr<Moved> MoveGuest(
     const std::shared_ptr<Domain>& guest, Host& to, const DomainSpec& spec,
     const std::function<void()>& between,
@@ -53,13 +53,13 @@ inline absl::StatusOr<Moved> MoveGuest(
   return moved;
 }
 
-// Ends whatever suspension there is.
+// Ends the guest's suspension, whatever its purpose.
 inline absl::Status ResumeGuest(Domain& guest, bool paused = false) {
   return guest.Resume({"resume"}, guest.Info().suspension, paused);
 }
 
-// Whether every page holds the same here and there, but for those in which the
-// kernel of the twin, which runs, keeps frame numbers.
+// Expects that every page holds the same on both hosts, except those in which
+// the kernel of the twin, which runs, keeps frame numbers.
 inline void ExpectSamePages(const Domain& guest, Domain& twin) {
   const Pfn end(guest.Summary()->summary.p2m_size);
   for (const P2mRun& run : RunsByClass(guest, Pfn(0), end)) {

@@ -1,4 +1,4 @@
-// Where random tests get their seeds from.
+// The seeds of random tests.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_RANDOM_SEED_H_
 #define SIMVISOR_TESTS_SUPPORT_RANDOM_SEED_H_
@@ -11,7 +11,7 @@
 
 namespace simvisor {
 
-// The seed in the environment variable SIMVISOR_SEED alone if it is set, else 1
+// Only the seed in the environment variable SIMVISOR_SEED if it is set, else 1
 // to `count`.
 inline std::vector<uint64_t> TestSeeds(uint64_t count) {
   std::vector<uint64_t> seeds;

@@ -1,4 +1,4 @@
-// Compares a guest with what became of it elsewhere.
+// Compares a guest with its restored or migrated copy.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_SAME_GUEST_H_
 #define SIMVISOR_TESTS_SUPPORT_SAME_GUEST_H_
@@ -19,7 +19,7 @@ inline std::string ReadPage(const Domain& domain, Pfn pfn) {
   return page;
 }
 
-// Whether two guests differ in nothing but their frames.
+// Expects that two guests differ only in their frames.
 inline void ExpectSame(const Domain& a, const Domain& b) {
   EXPECT_EQ(a.Summary()->summary, b.Summary()->summary);
   EXPECT_EQ(a.Summary()->remapped, b.Summary()->remapped);

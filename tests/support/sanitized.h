@@ -1,4 +1,4 @@
-// Whether a test runs under AddressSanitizer or ThreadSanitizer, which take
+// Whether a test runs under AddressSanitizer or ThreadSanitizer, which cost
 // address space and time.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_SANITIZED_H_

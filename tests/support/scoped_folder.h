@@ -1,4 +1,4 @@
-// A new folder of a test's own that is removed with everything in it.
+// A new folder for one test, removed afterwards with everything in it.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_SCOPED_FOLDER_H_
 #define SIMVISOR_TESTS_SUPPORT_SCOPED_FOLDER_H_
@@ -14,7 +14,7 @@ namespace simvisor {
 class ScopedFolder {
  public:
   ScopedFolder() {
-    // Short, since the paths of sockets are.
+    // Short, since socket paths must be.
     std::string path = std::filesystem::temp_directory_path() / "svXXXXXX";
     if (mkdtemp(path.data()) != nullptr) path_ = path;
   }

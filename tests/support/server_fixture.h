@@ -1,4 +1,4 @@
-// A daemon in the test's own process, and clients of it.
+// A daemon in the test's own process, and clients for it.
 
 #ifndef SIMVISOR_TESTS_SUPPORT_SERVER_FIXTURE_H_
 #define SIMVISOR_TESTS_SUPPORT_SERVER_FIXTURE_H_
@@ -37,8 +37,8 @@
 
 namespace simvisor::server {
 
-// Keeps gRPC up until the process ends: taking it down with its last server may
-// wait 10 s for a poller of clients.
+// Keeps gRPC up until the process ends: if it shuts down with its last server,
+// it may wait 10 s for a poller of clients.
 inline void KeepGrpcUp() {
   static const bool kUp = [] {
     grpc_init();
@@ -82,7 +82,7 @@ inline std::unique_ptr<Machine> MakeMachine(
   return std::make_unique<Machine>(MakeHost(memory_gib, placement), options);
 }
 
-// Has each domain that goes trim the heap, which is only counted.
+// Makes every destroyed domain trim the heap, which is only counted.
 inline MachineOptions CountTrims(std::atomic<int>* trims) {
   MachineOptions options;
   options.trim_rule = HeapTrimRule(/*many=*/1, HeapTrimRule::kManyPages);
@@ -115,7 +115,8 @@ class ServerTest : public testing::Test {
     memory_ = v1::MemoryService::NewStub(channel_);
   }
 
-  // Calls `method` of `stub` and gives the outcome; fills `response` if asked.
+  // Calls `method` of `stub` and returns the outcome; fills `response` unless
+  // it is null.
   template <typename Stub, typename Request, typename Response>
   static std::string Call(Stub& stub,
                           grpc::Status (Stub::*method)(grpc::ClientContext*,
@@ -129,7 +130,7 @@ class ServerTest : public testing::Test {
                                   response == nullptr ? &unused : response));
   }
 
-  // Reads a stream to its end and gives the outcome.
+  // Reads a stream to its end and returns the outcome.
   template <typename Stub, typename Request, typename Response>
   static std::string CallStream(Stub& stub,
                                 std::unique_ptr<grpc::ClientReader<Response>> (
@@ -155,7 +156,7 @@ class ServerTest : public testing::Test {
     return outcome;
   }
 
-  // A request for a domain of so many pages.
+  // A request for a domain with this many pages.
   static v1::CreateDomainRequest Wanted(const std::string& name,
                                         uint64_t pages) {
     v1::CreateDomainRequest request;
@@ -164,7 +165,8 @@ class ServerTest : public testing::Test {
     return request;
   }
 
-  // Waits until the heap has been trimmed so often; fails if it is more often.
+  // Waits until the heap has been trimmed `times` times; fails if it is more
+  // often.
   void ExpectTrims(int times) {
     while (trims_.load() < times) std::this_thread::yield();
     EXPECT_EQ(trims_.load(), times);
@@ -187,7 +189,7 @@ class ServerTest : public testing::Test {
   FakeClock clock_{3};  // for the timers of balloons, of loads, of stalls
   FaultInjector faults_;
   std::atomic<int> trims_ = 0;
-  Machine* machine_ = nullptr;  // the daemon's, to reach into
+  Machine* machine_ = nullptr;  // the daemon's
   std::unique_ptr<Daemon> daemon_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::HostService::Stub> hosts_;

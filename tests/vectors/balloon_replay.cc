@@ -7,8 +7,8 @@
 namespace simvisor {
 namespace {
 
-// A number of pages, `all` if it is left out or is the text "all"; a negative
-// one, which a hypercall that fails may answer, is none.
+// A number of pages; `all` if it is missing or is the text "all"; 0 if it is
+// negative, which a failed hypercall may return.
 PageCount PagesOr(const Json& step, const char* key, uint64_t all) {
   if (!step.contains(key) || step[key] == "all") return PageCount(all);
   const int64_t pages = step[key];
@@ -60,7 +60,7 @@ Json BalloonReplay::Wake(const Json& step) {
   const bool up = round.direction == BalloonDriver::Direction::kUp;
   const PageCount limit =
       PagesOr(step, up ? "granted" : "available", round.pages.value());
-  // Without a reserve, whatever there is counts as less than it.
+  // Without a reserve, any number counts as less than the reserve.
   constexpr uint64_t kAll = ~uint64_t{0};
   const BalloonDriver::Spare spare = {
       .available = PagesOr(step, "available", kAll),

@@ -1,5 +1,5 @@
-// The operations of vector files on parts of a balloon driver: its policy, one
-// wake-up after the other, and the order of its list.
+// The operations of vector files on parts of a balloon driver: its policy,
+// wake-up by wake-up, and the order of its list.
 //
 // Thread safety: thread-compatible.
 
@@ -33,7 +33,8 @@ class BalloonReplay {
   Json BalloonListOp(const Json& step);
   Json BalloonTo(const Json& step);
 
-  // The list from its head on: [first, last] of what goes on up or down.
+  // The list from its head on: [first, last] of each ascending or descending
+  // run.
   Json Runs() const;
 
   const Abi& abi_;
@@ -42,8 +43,8 @@ class BalloonReplay {
   std::optional<FreePages> free_{std::in_place};
 };
 
-// Before its first round a driver has nothing undone, as after one that was
-// done.
+// Before its first round a driver is in the same state as after a completed
+// one.
 std::string StateName(BalloonState state);
 
 }  // namespace simvisor

@@ -11,17 +11,17 @@
 namespace simvisor {
 namespace {
 
-// A kernel gives itself this many pages of room for each page of memory.
+// A kernel allows this many pages of room for each page of memory.
 constexpr uint64_t kRoomPerPage = 10;
 
-// Pages of which a guest of `memory` pages and `room` can make its list and all
-// else that it needs, and that allow for the room.
+// Extra pages for a guest of `memory` pages and `room`: enough for its list and
+// everything else it needs, and enough to allow that room.
 uint64_t PagesBeside(const Abi& abi, uint64_t memory, uint64_t room) {
   const uint64_t needed = room / kRoomPerPage + 1;
   const uint64_t for_room = needed > memory ? needed - memory : 0;
   const uint64_t pfns = memory + room + for_room + 1024;
-  // Leaves are there twice at boot; a third covers the levels above them, and
-  // the leaves of these pages themselves.
+  // Leaves exist twice at boot; a third share covers the levels above them, and
+  // the leaves of these extra pages.
   return for_room + 512 + 3 * (pfns / abi.leaf_span());
 }
 
@@ -40,9 +40,9 @@ void GuestReplay::AddTo(Operations& operations) {
                  &GuestReplay::UnmapBallooned);
 }
 
-// The pages beside `memory` move the room up.  In a guest that they would push
-// over the end of low memory that matters, so there are none in it: it is as
-// the file says, except that it may keep more pages than it is told to.
+// The extra pages move the room up.  If that would push it past the end of low
+// memory, it would matter, so such a guest has no extra pages: it is as the
+// file says, except that it may keep more pages than it is told to.
 Json GuestReplay::DomainOp(const Json& step) {
   const uint64_t memory = step["memory"];
   const uint64_t room = step.value("room", uint64_t{0});

@@ -34,12 +34,13 @@ class GuestReplay {
   Json MapBallooned(const Json& step);
   Json UnmapBallooned(const Json& step);
 
-  // Has the guest do something; returns what can be seen of its driver then.
+  // Makes the guest do something; returns what is visible of its driver
+  // afterwards.
   Json Do(absl::FunctionRef<void(BalloonGuest&)> call);
 
   const Abi& abi_;
   std::unique_ptr<BalloonGuest> guest_;
-  // Targets from here on lead a guest to where the file's guest goes.
+  // From this target on, the guest gets to the same size as the file's guest.
   uint64_t least_target_ = 0;
   std::vector<uint64_t> lent_;
 };

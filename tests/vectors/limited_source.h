@@ -1,4 +1,4 @@
-// Pages without end, or as many as a case leaves.
+// An unlimited number of pages, or as many as a case allows.
 //
 // Thread safety: thread-compatible.
 
@@ -35,7 +35,7 @@ class LimitedSource : public PageSource {
   bool Has(PageCount count) const {
     return !left_.has_value() || *left_ >= count;
   }
-  // Pages taken so far, those given back since included, and without them.
+  // Pages taken so far, including and excluding those given back.
   uint64_t taken() const { return taken_.value(); }
   uint64_t kept() const { return taken_.value() - returned_.value(); }
 

@@ -112,7 +112,7 @@ Json ListReplay::Assign(const Json& step) {
   } else if (value == "identity") {
     fill = P2mList::RangeFill::Identity();
   } else if (value == "INVALID") {
-    // Past the end every word reads so already.
+    // Past the end every word already reads like that.
     pfns = ExtentBetween(pfns.first, std::min(pfns.end(), list_->p2m_size()));
   } else {
     return CannotReplay("value is none of ram, identity and INVALID");
@@ -133,7 +133,7 @@ Json ListReplay::Assign(const Json& step) {
   return {{"frames_taken", source_.kept() - before}};
 }
 
-// The list's own call for a range ends at the first pfn that fails.
+// The list's own range call stops at the first pfn that fails.
 void ListReplay::SetOneByOne(PfnExtent pfns, const P2mList::RangeFill& fill) {
   for (Pfn pfn = pfns.first; pfn < pfns.end(); pfn += PageCount(1)) {
     P2mList::RangeFill one = fill;

@@ -1,7 +1,7 @@
-// The operations of vector files on a p2m list alone, which has a plain source
-// of frames: booting it, words, ranges, structure, dumps.
+// The operations of vector files on a p2m list without a guest, with a plain
+// source of frames: booting it, words, ranges, structure, dumps.
 //
-// A result that is an error text stands for a guest that would stop; the list
+// A result that is an error text means that the guest would stop; the list
 // refuses instead, and nothing has changed.
 //
 // Thread safety: thread-compatible.
@@ -78,7 +78,7 @@ class ListReplay {
   Json Summary(const Json& step);
   Json ToolsMaxPfn(const Json& step);
 
-  // Starts again, with a list of no words.
+  // Starts again, with an empty list.
   void NewList();
   // The result of a change that may take pages: its status, the pages that it
   // kept, and by how much the generation rose; or its refusal.
@@ -95,7 +95,7 @@ class ListReplay {
 // The number of a step's key; "max" is Pfn::None().
 Pfn PfnAt(const Json& step, const char* key);
 std::string Hex(uint64_t number);
-// What a refusal stands for in the cases' words: the guest would stop.
+// A refusal in the words of the cases: the guest would stop.
 Json Refusal(const absl::Status& status);
 
 }  // namespace simvisor

@@ -1,4 +1,4 @@
-// A list from its builder to its tree, and its migration.
+// A list from the builder to its tree, and its migration.
 
 #include <algorithm>
 #include <memory>
@@ -47,7 +47,7 @@ void ListReplay::AddBootTo(Operations& operations) {
 void ListReplay::NewList() {
   list_ = TestList::Make(abi_, kCapacity);
   source_ = LimitedSource();
-  // Of no pages, so that there is one.
+  // An empty list, so that there is one.
   EXPECT_TRUE(list_.Build(PageCount(0), source_).ok());
   m2p_.clear();
   epoch_ = 0;
@@ -106,7 +106,7 @@ Json ListReplay::Relocate(const Json& step) {
   const uint64_t expected = list_.PagesToBoot(limit).value();
   EXPECT_TRUE(list_.Relocate(limit, source_).ok());
   const uint64_t taken = source_.taken() - before;
-  // What a first build of the tree will take was counted as well.
+  // The count includes what the first build of the tree will take.
   const uint64_t tree =
       3 + std::min(list_->Summary().private_mids, abi_.words_per_page);
   EXPECT_LE(taken, expected);

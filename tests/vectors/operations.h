@@ -1,5 +1,5 @@
-// What the replay of vector files has for each operation: the keys of its step
-// and the function that does it.
+// The operations of the vector replay: for each, the keys of its step and the
+// function that runs it.
 //
 // Thread safety: thread-compatible.
 
@@ -17,19 +17,19 @@ namespace simvisor {
 
 using Json = nlohmann::json;
 
-// Fails the test: a step that cannot be replayed as its guide says, and why.
-// Returns what Operations::Run() answers then.
+// Fails the test because a step cannot be replayed.  Returns what
+// Operations::Run() returns then.
 Json CannotReplay(absl::string_view why);
 
 // Fails the test if `object` has a key that `keys` does not name, or lacks one
-// that it names without a question mark: "start end mfn?".  Returns whether it
-// is right.
+// that it names without a question mark: "start end mfn?".  Returns whether the
+// keys are right.
 bool HasKeys(const Json& object, absl::string_view keys);
 
 class Operations {
  public:
-  // `keys` are those of a step beside `op`, `expect` and `note`, as HasKeys()
-  // wants them.  The subject must outlive this.
+  // `keys` are those of a step besides `op`, `expect` and `note`, in the form
+  // of HasKeys().  The subject must outlive this.
   template <typename Subject>
   void Add(const std::string& op, const std::string& keys, Subject* subject,
            Json (Subject::*run)(const Json& step)) {
@@ -38,8 +38,8 @@ class Operations {
                        }};
   }
 
-  // Does one step and returns its result; discarded, and the test has failed,
-  // if it cannot be replayed.
+  // Runs one step and returns its result; if it cannot be replayed, the test
+  // fails and the result is `discarded`.
   Json Run(const Json& step) const;
 
  private:

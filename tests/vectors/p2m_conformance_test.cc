@@ -1,7 +1,6 @@
-// Replays the p2m rules as executable cases: one JSON file each, out of
-// tests/testdata/vectors, or out of the folder named in SIMVISOR_VECTORS, and
-// its folder balloon.  What is not known here, an operation or a key, fails the
-// test.
+// Replays the p2m rules as executable cases: one JSON file each, from
+// tests/testdata/vectors or the folder named in SIMVISOR_VECTORS, and from its
+// folder balloon.  An unknown operation or key fails the test.
 
 #include <algorithm>
 #include <cstdlib>
@@ -37,7 +36,7 @@ class Replay {
     cpu_masks_.AddTo(operations_);
   }
 
-  // One step after the other, as far as they can be replayed.
+  // Runs the steps in order, up to the first that cannot be replayed.
   void Run(const Json& steps) {
     int number = 0;
     for (const Json& step : steps) {
@@ -68,7 +67,7 @@ void ReplayFile(const Json& file) {
   Replay(pae ? kAbiX86_32Pae : kAbiX86_64).Run(file["steps"]);
 }
 
-// One file of these steps, an array as text.
+// Replays one file with these steps, a JSON array as text.
 void ReplaySteps(const std::string& steps, const std::string& arch) {
   ReplayFile({{"name", "steps"},
               {"arch", arch},
@@ -102,7 +101,7 @@ TEST(P2mConformanceTest, EveryVectorHolds) {
   std::cout << files.size() << " vector files replayed\n";
 }
 
-// Whether replaying `steps` fails with a message that has `why` in it.
+// Whether replaying `steps` fails with a message that contains `why`.
 bool FailsOver(const std::string& steps, const std::string& why,
                const std::string& arch = "x86_64") {
   testing::TestPartResultArray failures;
@@ -134,7 +133,7 @@ TEST(P2mConformanceTest, AKeyOrNameThatIsNotKnownFails) {
   EXPECT_TRUE(FailsOver("[]", "arch \"x86_32\"", "x86_32"));
 }
 
-TEST(P2mConformanceTest, AWakeUpBeforeAnyRoundAnswersDone) {
+TEST(P2mConformanceTest, WakeUpBeforeAnyRoundIsDone) {
   ReplaySteps(R"([
     {"op": "balloon", "current": 900, "low": 5},
     {"op": "wake", "expect": {"state": "DONE", "current": 900, "target": 900,
@@ -188,7 +187,7 @@ TEST(P2mConformanceTest, RoomOverTheEndOfLowMemoryIsWhereItIs) {
                         "x86_32_pae"));
 }
 
-// What one pfn takes, the next ones need not take again.
+// Pages taken for one pfn need not be taken again for the next ones.
 TEST(P2mConformanceTest, ARangeIsSetAsFarAsThereAreFrames) {
   ReplaySteps(R"([
     {"op": "boot", "nr_pages": 512},

@@ -14,7 +14,7 @@
 namespace simvisor {
 namespace {
 
-// The lowest free pages from pfn 1000 on; notes what is asked for and what
+// Gives the lowest free pages from pfn 1000 on; records what is taken and what
 // comes back.
 class NotingSource : public PageSource {
  public:
@@ -42,7 +42,7 @@ class NotingSource : public PageSource {
   std::vector<uint64_t> freed_;
 };
 
-// A list with nothing in it, and a process's tables in `kernel`.
+// An empty list, and a process's tables in `kernel`.
 struct PaeGuest {
   explicit PaeGuest(const PaeKernel& kernel)
       : pages(0, uint64_t{1} << 20),
@@ -111,7 +111,7 @@ Json PaeReplay::PgdEntryFlags(const Json& step) {
   return EntryFlags(step, [](const AddressSpaceInfo& s) { return s.pgd; });
 }
 
-// Makes the processes and says what they took.
+// Creates the processes and reports what they took.
 Json PaeReplay::PaeFrames(const Json& step) {
   EXPECT_EQ(abi_.arch, Arch::kX86_32Pae);
   PaeGuest guest(KernelOf(step));

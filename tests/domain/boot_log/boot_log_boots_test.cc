@@ -75,14 +75,14 @@ TEST(BootLogBootsTest, WordsOfGuestsAreNotXens) {
   }
 }
 
-TEST(BootLogBootsTest, VersionThatAPvhDom0NamesIsNoBoot) {
+TEST(BootLogBootsTest, VersionLineOfAPvhDom0DoesNotStartABoot) {
   const BootLog log = Read(absl::StrCat(
       kBanner, "(XEN) Command line: dom0=pvh dom0_mem=1G\n", XensMap(8),
       KernelBoot("Xen:", 8 * kGiB), "[    0.000000] Xen version 4.17.\n"));
   EXPECT_EQ(log.dom0_memory, GiBs(1));
 }
 
-TEST(BootLogBootsTest, Dom0sSizeIsThatOfTheBootWhoseMapIsTaken) {
+TEST(BootLogBootsTest, Dom0SizeComesFromTheBootWithTheChosenMap) {
   // The second boot ends before its map.
   const std::string first = absl::StrCat(
       kBanner, "(XEN) Command line: dom0_mem=1G,max:2G\n", XensMap(8));
@@ -96,7 +96,7 @@ TEST(BootLogBootsTest, Dom0sSizeIsThatOfTheBootWhoseMapIsTaken) {
   EXPECT_EQ(log.dom0_memory, GiBs(3));
 }
 
-TEST(BootLogBootsTest, MapThatBreaksOffGivesWayToTheEarlierOne) {
+TEST(BootLogBootsTest, EarlierMapIsUsedIfTheLastOneBreaksOff) {
   const std::string whole =
       absl::StrCat(kBanner, "(XEN) Command line: dom0_mem=1G\n", XensMap(8));
   const std::string begun =
@@ -113,7 +113,7 @@ TEST(BootLogBootsTest, MapThatBreaksOffGivesWayToTheEarlierOne) {
   }
 }
 
-TEST(BootLogBootsTest, IbftAreaIsThatOfTheBootWhoseMapIsTaken) {
+TEST(BootLogBootsTest, IbftAreaComesFromTheBootWithTheChosenMap) {
   const std::string old_kernel =
       "Linux version 3.2.0 (a@b)\n"
       " Xen: 0000000000000000 - 00000000000a0000 (usable)\n"
@@ -129,7 +129,7 @@ TEST(BootLogBootsTest, IbftAreaIsThatOfTheBootWhoseMapIsTaken) {
   const std::string xen = absl::StrCat(kBanner, XensMap(8));
   EXPECT_TRUE(Read(absl::StrCat(xen, old_kernel, xen)).dom0_reserves_ibft);
   EXPECT_FALSE(Read(xen + old_kernel).dom0_reserves_ibft);
-  // xl dmesg behind the dmesg of the same boot.
+  // xl dmesg after the dmesg of the same boot.
   EXPECT_FALSE(Read(old_kernel + xen).dom0_reserves_ibft);
 }
 

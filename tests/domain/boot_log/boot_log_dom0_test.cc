@@ -55,7 +55,7 @@ TEST(E820BootLogTest, Dom0SizeIsReadFromXensWords) {
   EXPECT_EQ(size(absl::StrCat(kAlloc, kVirtual)), PageCount(983076 + 0x4000));
   EXPECT_EQ(size(absl::StrCat(kAlloc, kRamdisk, kVirtual)),
             PageCount(983076 + 0x4000 + 2));
-  // The list of dom0's frames is exact, with a word a page.
+  // The list of dom0's frames is exact, with one word per page.
   const char kList[] = "(XEN)  Phys-Mach map: 0000008000000000->80007a2120\n";
   EXPECT_EQ(size(absl::StrCat(kKernel, kAlloc, kList)), PageCount(1000484));
   EXPECT_EQ(size("(XEN)  Dom0 kernel: 32-bit, PAE, lsb\n"
@@ -117,8 +117,8 @@ TEST(E820BootLogTest, TwoBootsOfAKernelAreTwoMapsWithAndWithoutHeadings) {
   }
 }
 
-TEST(E820BootLogTest, MapThatALogHasTwiceIsOfNoTwoBoots) {
-  // As in dmesg and kern.log behind each other.
+TEST(E820BootLogTest, RepeatedMapIsNotASecondBoot) {
+  // As when kern.log follows dmesg.
   const std::string map =
       "Xen: [mem 0x0-0x9dfff] usable\n"
       "Xen: [mem 0x100000-0x2fffff] usable\n";
@@ -159,7 +159,7 @@ TEST(E820BootLogTest, MapThatTheKernelTrimmedIsUsedWholeWithANote) {
                                             "used"))))
         << heading;
   }
-  // A page that the kernel keeps for itself is worth no word.
+  // A page that the kernel keeps for itself is not worth a note.
   EXPECT_THAT(Read(whole + "modified: [mem 0x0-0xfff] reserved\n"
                            "modified: [mem 0x1000-0x9ffff] usable\n"
                            "modified: [mem 0x100000-0x3fffffff] usable\n")
@@ -180,7 +180,7 @@ TEST(E820BootLogTest, MapOfDom0sKernelIsUsedWithANoteOnItsRam) {
               ElementsAre(HasSubstr("has 768 MiB less RAM"),
                           HasSubstr("only dom0's, whose kernel leaves out")));
   EXPECT_THAT(log.notes[1], HasSubstr("1048192 KiB of RAM"));
-  // The hypervisor's lines look the same where people paste them.
+  // The hypervisor's lines look the same when pasted.
   log = Read(map);
   EXPECT_THAT(log.notes,
               ElementsAre(HasSubstr("has 768 MiB less RAM"),
@@ -194,14 +194,14 @@ TEST(E820BootLogTest, MapOfDom0sKernelIsUsedWithANoteOnItsRam) {
   EXPECT_THAT(log.notes, ElementsAre(HasSubstr("also has a map")));
 }
 
-TEST(E820BootLogTest, MapThatOnlyTheKernelChangedIsBetterThanNone) {
+TEST(E820BootLogTest, MapThatTheKernelChangedIsUsedIfThereIsNoOther) {
   const BootLog log = Read("user: [mem 0x0-0xfffff] usable\n");
   EXPECT_EQ(log.source, MapSource::kChanged);
   EXPECT_THAT(log.map.entries(), ElementsAre(Ram(0, 0x100000)));
   EXPECT_THAT(log.notes, ElementsAre(HasSubstr("the kernel has changed")));
 }
 
-TEST(E820BootLogTest, WordsOnRamThatIsLeftOutAreNoted) {
+TEST(E820BootLogTest, StatementsAboutOmittedRamAreNoted) {
   const std::string map = "BIOS-e820: [mem 0x0-0x3fffffff] usable\n";
   EXPECT_THAT(Read(map + "WARNING: BIOS bug: CPU MTRRs don't cover all of "
                          "memory, losing 447MB of RAM.\n")

@@ -44,7 +44,7 @@ TEST(E820BootLogTest, MessageHasTheLineAndTheWordThatOffends) {
   };
   EXPECT_THAT(parse("Xen: [mem 0x2fff-0x2000] usable\n"),
               IsMalformed("line 3: \"[mem 0x2fff-0x2000]\" ends below"));
-  // The word, wherever in its line it stands.
+  // The word, wherever it is in its line.
   EXPECT_THAT(parse(std::string(200, 'x') + " Xen: [mem 0x2000-0x2fff] usabel"),
               IsMalformed("line 3: \"usabel\" is an unknown type"));
   for (const char* type : {"type x", "type 4294967296", "persistent (type x)",
@@ -87,7 +87,7 @@ TEST(E820BootLogTest, LineWithoutAWholeRangeIsNamedInAllForms) {
           << line;
     }
   }
-  // The end of a line is lost, and the next one stands behind it.
+  // The end of a line is lost, and the next line follows on the same line.
   EXPECT_THAT(parse("(XEN)  0000000000100(XEN)  0000000000180000 - "
                     "0000000000190000 (usable)"),
               IsMalformed("line 3: \"0000000000100(XEN)\""));
@@ -100,7 +100,7 @@ TEST(E820BootLogTest, LineWithoutAWholeRangeIsNamedInAllForms) {
   }
 }
 
-TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreOfNoMap) {
+TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreIgnored) {
   EXPECT_THAT(
       Entries("Xen: setup ISA identity maps\n"
               "[0.0] Xen: adding 4 pages\n"
@@ -114,7 +114,7 @@ TEST(E820BootLogTest, OtherLinesThatBeginLikeARangeAreOfNoMap) {
       ElementsAre(Ram(0, 0x100000)));
 }
 
-TEST(E820BootLogTest, MappingsThatAnOldKernelPrintsAreOfNoMap) {
+TEST(E820BootLogTest, MappingsThatAnOldKernelPrintsAreIgnored) {
   for (const char* line : {"[    0.000000]  0000000000 - 00cac00000 page 4k",
                            " 0000000000 - 0040000000 page 2M",
                            "0100000000 - 042e000000 page 4k"}) {

@@ -238,7 +238,7 @@ TEST(E820BootLogTest, HypervisorsMapIsReadInItsOlderForm) {
   EXPECT_EQ(log.last_line, 19u);
   EXPECT_THAT(log.notes, IsEmpty());
   ASSERT_THAT(log.map.entries(), SizeIs(18));
-  // The number behind the dash is not of the range.
+  // The number after the dash does not belong to the range.
   EXPECT_EQ(log.map.entries().front(), Ram(0, 0x9a800));
   EXPECT_EQ(log.map.entries()[10], Reserved(0xca9b7000, 0xca9e7000));
   EXPECT_EQ(log.map.entries()[11],

@@ -45,7 +45,7 @@ TEST(IbftLogTest, FormOfOldKernelsIsOfAKernelWithoutTheSearch) {
                "(usable)\n"));
 }
 
-TEST(IbftLogTest, MapThatAKernelOfTodayMayStartFromIsChanged) {
+TEST(IbftLogTest, MapThatACurrentKernelMayStartFromIsChanged) {
   EXPECT_TRUE(Reserves(kRamThere));
   EXPECT_TRUE(Reserves("[mem 0x0-0x9dfff] usable\n"));
   EXPECT_TRUE(Reserves(
@@ -54,7 +54,7 @@ TEST(IbftLogTest, MapThatAKernelOfTodayMayStartFromIsChanged) {
   EXPECT_TRUE(Reserves(""));
 }
 
-TEST(IbftLogTest, MapOfABootWithoutXenStandsAsItIs) {
+TEST(IbftLogTest, MapOfABootWithoutXenIsUnchanged) {
   EXPECT_FALSE(Reserves(kFirmwareMap));
 }
 

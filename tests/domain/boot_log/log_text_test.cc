@@ -10,7 +10,7 @@
 namespace simvisor {
 namespace {
 
-TEST(LogTextTest, EscapeSequencesAndControlCharactersGo) {
+TEST(LogTextTest, EscapeSequencesAndControlCharactersAreRemoved) {
   EXPECT_EQ(CleanLogLine("\x1b[1;31ma\x1b[0mb\x1b[Kc"), "abc");
   EXPECT_EQ(CleanLogLine("\x1b]0;title\x07text"), "text");
   EXPECT_EQ(CleanLogLine("\x1b(Btext\x1b"), "text");
@@ -21,7 +21,7 @@ TEST(LogTextTest, EscapeSequencesAndControlCharactersGo) {
   EXPECT_EQ(CleanLogLine("a\tb"), "a b");
 }
 
-TEST(LogTextTest, SpelledEscapeSequencesGoAndBracketsStay) {
+TEST(LogTextTest, SpelledEscapeSequencesAreRemovedAndBracketsStay) {
   EXPECT_EQ(CleanLogLine("^[[33mXen:^[[0m [mem 0x0]"), "Xen: [mem 0x0]");
   EXPECT_EQ(CleanLogLine("ESC[33mXen:ESC[m [mem 0x0]"), "Xen: [mem 0x0]");
   EXPECT_EQ(CleanLogLine("#033[0m[    0.000000] a"), "[    0.000000] a");
@@ -34,7 +34,7 @@ TEST(LogTextTest, SpelledEscapeSequencesGoAndBracketsStay) {
   }
 }
 
-TEST(LogTextTest, ColoursWithoutTheirEscapeGoAndBracketsStay) {
+TEST(LogTextTest, ColoursWithoutTheirEscapeAreRemovedAndBracketsStay) {
   EXPECT_EQ(CleanLogLine("[32m[    0.000000] [0m[33mXen:[0m [mem 0x0][m"),
             "[    0.000000] Xen: [mem 0x0]");
   EXPECT_EQ(CleanLogLine("[01;31m[KXen:[m[K [mem 0x0]"), "Xen: [mem 0x0]");
@@ -69,14 +69,14 @@ TEST(LogTextTest, FirstLineOfAKernelNamesItsVersion) {
   EXPECT_FALSE(IsKernelBanner("Linux version "));
 }
 
-TEST(LogTextTest, HeadingsOfMapsAreTheirPrinters) {
+TEST(LogTextTest, HeadingsSayWhoPrintedAMap) {
   EXPECT_TRUE(IsXenMapHeading("(XEN) Xen-e820 RAM map:"));
   EXPECT_FALSE(IsKernelMapHeading("(XEN) Xen-e820 RAM map:"));
   EXPECT_TRUE(IsKernelMapHeading("e820: BIOS-provided physical RAM map:"));
   EXPECT_FALSE(IsXenMapHeading("e820: BIOS-provided physical RAM map:"));
 }
 
-TEST(LogTextTest, LinesOfGuestsAreToldFromXensAndDom0s) {
+TEST(LogTextTest, GuestLinesAreDistinguishedFromXensAndDom0s) {
   for (const char* line :
        {"(d1) Xen: [mem 0x0]", "(XEN) (d12) text", "[2017] (d1) text",
         "(XEN) HVM4: Linux version 3.17", "(XEN) [2017-01-01 00:00:00] HVM4: a",
@@ -97,7 +97,7 @@ TEST(LogTextTest, TextAfterWordsHasNoSpaceAtItsStart) {
   EXPECT_EQ(TextAfter("a", "b:"), std::nullopt);
 }
 
-TEST(LogTextTest, HexDigitsAreTakenOffWhole) {
+TEST(LogTextTest, HexDigitsAreConsumedWhole) {
   absl::string_view text = "00ffX";
   uint64_t value = 0;
   EXPECT_FALSE(ConsumeHexDigits(text, 5, value));

@@ -18,7 +18,7 @@ auto Exhausted(const char* message) {
                  testing::HasSubstr(message));
 }
 
-TEST(AddressSpaceTest, MappingsAreCountedUntilTheyGo) {
+TEST(AddressSpaceTest, MappingsAreCountedUntilTheyAreUnmapped) {
   AddressSpace space(16 * kMib);
   {
     auto first = space.Map(10 * kMib, nullptr);
@@ -33,7 +33,7 @@ TEST(AddressSpaceTest, MappingsAreCountedUntilTheyGo) {
   EXPECT_EQ(space.reserved(), 0);
 }
 
-TEST(AddressSpaceTest, MappingThatMovesIsCountedOnce) {
+TEST(AddressSpaceTest, MovedMappingIsCountedOnce) {
   AddressSpace space(16 * kMib);
   auto first = space.Map(4 * kMib, nullptr);
   auto second = space.Map(2 * kMib, nullptr);
@@ -46,7 +46,7 @@ TEST(AddressSpaceTest, MappingThatMovesIsCountedOnce) {
   EXPECT_EQ(static_cast<char*>(first->get())[2 * kMib - 1], 0);
 }
 
-TEST(AddressSpaceTest, WhatTheSystemRefusesIsNotCounted) {
+TEST(AddressSpaceTest, RefusedMappingIsNotCounted) {
   AddressSpace space(~uint64_t{0});
   EXPECT_THAT(space.Map(uint64_t{1} << 60, nullptr), Exhausted("memory"));
   EXPECT_EQ(space.reserved(), 0);

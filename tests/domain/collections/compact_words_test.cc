@@ -50,7 +50,7 @@ TEST(CompactWordsTest, WholeBlocksAndLeavesTakeNoStorage) {
   EXPECT_EQ(words.Get(kBlock + 2 * kLeaf), 0);
 }
 
-TEST(CompactWordsTest, OneOddCellStoresItsLeafAlone) {
+TEST(CompactWordsTest, OneOddCellStoresOnlyItsLeaf) {
   CompactWords words = MakeWords(kBlock);
   words.SetRange(0, kBlock, {100, true});
   words.Set(20, 5);
@@ -60,7 +60,7 @@ TEST(CompactWordsTest, OneOddCellStoresItsLeafAlone) {
   }
 }
 
-TEST(CompactWordsTest, SettingWhatIsThereStoresNothing) {
+TEST(CompactWordsTest, SettingTheSameValueStoresNothing) {
   CompactWords words = MakeWords(kBlock);
   words.SetRange(0, kBlock, {100, true});
   words.Set(20, 120);
@@ -68,7 +68,7 @@ TEST(CompactWordsTest, SettingWhatIsThereStoresNothing) {
   EXPECT_EQ(words.stored_leaves(), 0);
 }
 
-TEST(CompactWordsTest, LeafThatBecomesUniformInPartsIsFolded) {
+TEST(CompactWordsTest, LeafThatBecomesUniformBitByBitIsFolded) {
   CompactWords words = MakeWords(kBlock);
   words.SetRange(kLeaf, kLeaf / 2, {40, true});
   EXPECT_EQ(words.stored_leaves(), 1);
@@ -134,7 +134,7 @@ TEST(CompactWordsTest, CellsThatMakeARunTakeNoStorage) {
   for (uint64_t i = 0; i < kBlock; ++i) EXPECT_EQ(words.Get(i), cells[i]);
 }
 
-TEST(CompactWordsTest, DiscardedBlockCanBeUsedAnew) {
+TEST(CompactWordsTest, DiscardedBlockCanBeUsedAgain) {
   // Blocks of whole pages, so that there is something to discard.
   auto words = CompactWords::Create(uint64_t{1} << 19, 9, 18);
   ASSERT_THAT(words, IsOk());
@@ -148,7 +148,7 @@ TEST(CompactWordsTest, DiscardedBlockCanBeUsedAnew) {
   EXPECT_EQ(words->Get(700), 4);
 }
 
-TEST(CompactWordsTest, CellsOfManyBlocksKnowNothingOfEachOther) {
+TEST(CompactWordsTest, CellsOfManyBlocksAreIndependent) {
   constexpr uint64_t kSize = uint64_t{1} << 30;
   auto words = CompactWords::Create(kSize, 9, 18);
   ASSERT_THAT(words, IsOk());
@@ -178,7 +178,7 @@ TEST(CompactWordsTest, AddressSpaceThatIsRefusedIsAnError) {
                       testing::HasSubstr("address space")));
 }
 
-// The longest stretch from `first` on that is equal or counts up.
+// The longest run from `first` on whose cells are equal or count up.
 CompactWords::Run RunIn(const std::vector<uint64_t>& cells, uint64_t first,
                         uint64_t limit) {
   CompactWords::Run run = {first, 1, {cells[first], false}};
@@ -196,7 +196,7 @@ void CheckRuns(const CompactWords& words, const std::vector<uint64_t>& cells) {
   uint64_t seen = 0;
   words.ForEachRun(0, cells.size(), [&](const CompactWords::Run& run) {
     EXPECT_EQ(run.first, seen);
-    // A visitor may take less than it is shown.
+    // A visitor may consume less than it is shown.
     const uint64_t taken = run.count > 2 ? run.count - 1 : run.count;
     for (uint64_t i = 0; i < taken; ++i) {
       EXPECT_EQ(run.fill.At(i), cells[seen + i]) << "cell " << seen + i;
@@ -237,7 +237,7 @@ TEST(CompactWordsTest, RandomCallsAgreeWithAPlainArray) {
       if (random() % 3 == 0) count = (1 + random() % 9) * kLeaf;
       count = std::min<uint64_t>(count, cells.size() - begin);
       Fill fill = {random() % 3, random() % 2 == 0};
-      // What continues the cell before often joins up with it.
+      // Often continues the cell before, so that runs join.
       if (begin > 0 && random() % 2 == 0) fill.first = cells[begin - 1] + 1;
       if (random() % 10 == 0) fill.first = (random() % 16) * kTag - 3;
       if (random() % 4 == 0) {
@@ -271,7 +271,7 @@ TEST(CompactWordsTest, RandomCallsAgreeWithAPlainArray) {
 // A cell is (version << 20) + index, so that a whole range of one version
 // counts up, and the versions of two neighbours differ when only one was
 // written.
-TEST(CompactWordsTest, ReadersSeeOnlyWhatACellHeldMeanwhile) {
+TEST(CompactWordsTest, ReadersSeeOnlyValuesThatACellHeldMeanwhile) {
   constexpr uint64_t kCells = 4 * kBlock;
   constexpr int kVersions = 4000;
   CompactWords words = MakeWords(kCells);

@@ -56,7 +56,7 @@ TEST(ExtentSetTest, NothingIsTakenFromAnEmptySet) {
   EXPECT_TRUE(set.TakeHighest(PageCount(5)).empty());
 }
 
-TEST(ExtentSetTest, BothEndsGiveWhatFollowsEachOther) {
+TEST(ExtentSetTest, BothEndsGiveConsecutiveNumbers) {
   PfnSet set;
   set.Add(Pfns(10, 13));
   set.Add(Pfns(20, 25));

@@ -33,7 +33,7 @@ TEST(RunListTest, SettingTheMiddleCutsTheRunInThree) {
   EXPECT_EQ(list.RunAt(60, kSize).fill, (Fill{7, false}));
 }
 
-TEST(RunListTest, WhatIsPutBackJoinsAgain) {
+TEST(RunListTest, RestoredCellsJoinAgain) {
   RunList list(kSize, {1000, true});
   list.Set(50, 10, {0, false});
   list.Set(55, 5, {1055, true});
@@ -60,8 +60,7 @@ TEST(RunListTest, RunsAreCutAtTheLimit) {
   EXPECT_EQ(list.RunAt(kSize - 1, kSize).fill, (Fill{7 + kSize - 1, false}));
 }
 
-// Runs that could be joined and are not would make lists longer than blocks
-// are cut.
+// Runs that could be joined but are not would make lists longer than needed.
 void ExpectJoined(const RunList& list, const std::vector<uint64_t>& cells) {
   size_t runs = 0;
   for (uint64_t at = 0; at < kSize; ++runs) {

@@ -123,7 +123,7 @@ TEST(StateCodecTest, SetsMustAscendWithoutTouching) {
   }
 }
 
-TEST(StateCodecTest, CountsAreBoundedByWhatIsLeft) {
+TEST(StateCodecTest, CountsAreBoundedByTheRemainingBytes) {
   StateWriter writer;
   writer.Put(2);
   writer.Put(1);

@@ -29,7 +29,7 @@ void CheckEveryMask(uint32_t cpus) {
   }
 }
 
-TEST(CpuMaskTableTest, EveryMaskHasItsCpuAlone) {
+TEST(CpuMaskTableTest, EveryMaskHasOnlyItsCpu) {
   for (const uint32_t cpus : {1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 1000}) {
     CheckEveryMask<uint64_t>(cpus);
     CheckEveryMask<uint32_t>(cpus);

@@ -45,7 +45,7 @@ TEST(CpuMaskTest, SingleCpusAndAllCpusShareTheirWords) {
   }
 }
 
-TEST(CpuMaskTest, OtherSetsHaveWordsOfTheirOwn) {
+TEST(CpuMaskTest, OtherSetsHaveTheirOwnWords) {
   const HostCpus cpus(4096);
   const CpuMask mask = MustMake(cpus, {{4000, 0}, {63, 2}, {60, 4}});
   EXPECT_EQ(mask.own_bytes(), 512u);

@@ -92,7 +92,7 @@ TEST_F(VcpuAffinitiesTest, RefusedChangesNameWhatIsWrong) {
                         "to 99")));
 }
 
-TEST_F(VcpuAffinitiesTest, OneSpecIsForAllAndSeveralAreForTheFirst) {
+TEST_F(VcpuAffinitiesTest, OneSpecAppliesToAllAndSeveralToTheFirst) {
   const VcpuAffinitySpec pinned = {.hard = {{5, 1}}, .soft = {}};
   auto same = VcpuAffinities::Create(cpus_, 3, "create", {pinned});
   ASSERT_THAT(same, IsOk());

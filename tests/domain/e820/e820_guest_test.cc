@@ -12,7 +12,7 @@ namespace {
 
 using testing::ElementsAre;
 
-TEST(GuestE820Test, PassthroughGuestOf8GiBMovesWhatTheHoleCutsOff) {
+TEST(GuestE820Test, PassthroughGuestOf8GiBMovesTheRamUnderTheHole) {
   const auto guest =
       GuestE820FromHost(*DefaultHostE820(GiBs(16)), GiBs(8), GiBs(8));
   ASSERT_THAT(guest, IsOk());
@@ -107,7 +107,7 @@ TEST(GuestE820Test, HostRamBelow4GiBAndAboveTheCutIsUnusable) {
 }
 
 TEST(GuestE820Test, UnusableFromTheCutReachesTheFirmware) {
-  // Host RAM that the cut splits, a gap behind it, and more RAM in the gap.
+  // Host RAM that the cut splits, a gap after it, and more RAM in the gap.
   const E820Map host = MakeMap({Ram(0, kMiB), Ram(2 * kMiB, 2 * kGiB),
                                 Ram(2 * kGiB + kMiB, 2 * kGiB + 2 * kMiB),
                                 Reserved(3 * kGiB, 4 * kGiB)});
@@ -168,7 +168,7 @@ TEST(GuestE820Test, MemoryThatNoAddressReachesIsRefused) {
     EXPECT_THAT(GuestE820FromHost(host, GiBs(1), huge),
                 IsMalformed("end above"));
   }
-  // It would fit, but for what the firmware cuts off.
+  // It would fit if the firmware did not cut off a part.
   EXPECT_THAT(GuestE820FromHost(host, all, all), IsMalformed("end above"));
   EXPECT_THAT(GuestE820FromHost(host, PageCount(0), PageCount(0)),
               IsMalformed("is empty"));

@@ -25,7 +25,7 @@ TEST(E820MapTest, CreateSortsEntries) {
   EXPECT_EQ(map.EndPage(), Pfn(2 * kPagesPerGiB));
 }
 
-TEST(E820MapTest, CreateRefusesWhatIsNoMap) {
+TEST(E820MapTest, CreateRefusesInvalidMaps) {
   EXPECT_THAT(E820Map::Create({}), IsMalformed("no entries"));
   EXPECT_THAT(E820Map::Create({Ram(0, kMiB), Reserved(kGiB, kGiB)}),
               IsMalformed("0x40000000 is empty"));
@@ -75,7 +75,7 @@ TEST(E820MapTest, TouchingEntriesOfOneTypeAreJoinedEvenInsideAPage) {
   EXPECT_THAT(map.RamPages(), ElementsAre(Pages(0, 8)));
 }
 
-TEST(E820MapTest, RamSmallerThanAPageIsNoPage) {
+TEST(E820MapTest, RamSmallerThanAPageIsIgnored) {
   EXPECT_THAT(E820Map::Create({Ram(0x1001, 0x2fff)}),
               IsMalformed("whole page of RAM"));
   EXPECT_THAT(MakeMap({Ram(0x1001, 0x2fff), Ram(0x4000, 0x5000)}).RamPages(),

@@ -9,14 +9,14 @@ namespace {
 
 constexpr DomainId kOwner(3);
 
-TEST(ForeignRefsTest, MappingsAreCountedAndForgottenWithTheLast) {
+TEST(ForeignRefsTest, MappingsAreCountedUntilTheLastIsRemoved) {
   ForeignRefs refs(std::make_shared<PageStore>());
   refs.Add(Mfn(7));
   refs.Add(Mfn(7));
   EXPECT_EQ(refs.refs().at(Mfn(7)).mappings, 2u);
   EXPECT_FALSE(refs.Drop(Mfn(7), kOwner));
   EXPECT_FALSE(refs.refs().empty());
-  // Its owner has it still, so it is not for the caller to free.
+  // Its owner still has it, so the caller must not free it.
   EXPECT_FALSE(refs.Drop(Mfn(7), kOwner));
   EXPECT_TRUE(refs.refs().empty());
 }
@@ -42,7 +42,7 @@ TEST(ForeignRefsTest, HeldFrameGoesWithItsLastMappingAndItsContent) {
   EXPECT_EQ(store->used(), PageCount(0));
 }
 
-TEST(ForeignRefsTest, EveryOwnerHasACountOfItsOwn) {
+TEST(ForeignRefsTest, EveryOwnerHasItsOwnCount) {
   ForeignRefs refs(std::make_shared<PageStore>());
   for (const uint64_t mfn : {5, 6, 8}) {
     refs.Add(Mfn(mfn));

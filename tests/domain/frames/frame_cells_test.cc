@@ -27,7 +27,7 @@ FrameCells MakeCells(uint64_t size) {
   return *std::move(cells);
 }
 
-// Cells that are set one by one, none as the one before.
+// Sets cells one by one, each to a different value than the one before.
 void SetSingly(FrameCells& cells, uint64_t first, size_t count) {
   for (size_t i = 0; i < count; ++i) {
     cells.SetRange(first + 2 * i, 1, {1000 + 7 * i, false});
@@ -57,13 +57,13 @@ TEST(FrameCellsTest, BlockThatIsCutInManyPlacesIsSplit) {
   }
 }
 
-TEST(FrameCellsTest, BlockThatIsSetAsAWholeIsOnePieceAgain) {
+TEST(FrameCellsTest, BlockSetAsAWholeIsOneRunAgain) {
   FrameCells cells = MakeCells(kBlock);
   SetSingly(cells, 0, FrameCells::kMaxRuns);
   cells.SetRange(0, kBlock, {0, false});
   EXPECT_FALSE(cells.IsSplit(0));
   EXPECT_EQ(cells.MaximalRunAt(0, kBlock).count, kBlock);
-  // What the cells stored has gone, and does not come back with them.
+  // The stored cells are gone, and their values do not come back.
   SetSingly(cells, 1, FrameCells::kMaxRuns);
   EXPECT_TRUE(cells.IsSplit(0));
   EXPECT_EQ(cells.RunAt(0, 1).fill.first, 0);

@@ -106,7 +106,7 @@ TEST_F(FramePoolForeignTest, OwnerIsDrainedWithItsLastHeldFrame) {
   EXPECT_EQ(pool_->counts().free, PageCount(kFrames - kFirst));
 }
 
-TEST_F(FramePoolForeignTest, MappingThatGoesFirstLeavesTheFrameToItsOwner) {
+TEST_F(FramePoolForeignTest, MappingRemovedFirstLeavesTheFrameToItsOwner) {
   Map(20);
   std::vector<DomainId> drained;
   EXPECT_EQ(Unmap(20, &drained), 0u);
@@ -114,7 +114,7 @@ TEST_F(FramePoolForeignTest, MappingThatGoesFirstLeavesTheFrameToItsOwner) {
   EXPECT_EQ(Free(20, 1), 1u);
 }
 
-TEST_F(FramePoolForeignTest, HeldFrameKeepsWhatItHolds) {
+TEST_F(FramePoolForeignTest, HeldFrameKeepsItsContent) {
   Map(20);
   Map(21);
   EXPECT_EQ(Free(20, 1, 'a'), 0u);

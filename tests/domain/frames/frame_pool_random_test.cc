@@ -24,7 +24,7 @@ MfnExtent Frames(uint64_t first, uint64_t end) {
   return ExtentBetween(Mfn(first), Mfn(end));
 }
 
-// The pool's every frame in a map, filled by what its calls ought to do.
+// A map of all frames of the pool, updated as the pool's calls should.
 class Model {
  public:
   struct Frame {
@@ -113,7 +113,7 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
     SCOPED_TRACE(testing::Message() << "SIMVISOR_SEED=" << seed);
     random_.seed(seed);
     claims_.clear();
-    // Low frames are those of a few leaves, of a block and a bit, or all.
+    // Low memory is a few leaves, a block and a bit, or everything.
     const uint64_t low_ends[] = {0x300, kBlock + 0x120, 1 << 30};
     const Mfn low_end(low_ends[random_() % 3]);
     auto pool = FramePool::Create(Ram(), Mfn(0x10), GetParam(), seed, low_end);
@@ -172,7 +172,7 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
     claims_.push_back({*std::move(claim), reach});
   }
 
-  // Free low frames that nobody has been promised.
+  // Free low frames that are not claimed.
   uint64_t SpareLow() const {
     return model_->CountFreeBelow(low_end_) - ClaimedLow().value();
   }
@@ -286,7 +286,7 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
   std::unique_ptr<FramePool> pool_;
   std::unique_ptr<Model> model_;
   uint64_t low_end_ = 0;
-  // Before pool_ in destruction.
+  // Destroyed before pool_.
   std::vector<std::pair<FrameClaim, FrameReach>> claims_;
 };
 

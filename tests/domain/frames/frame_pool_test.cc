@@ -53,7 +53,7 @@ std::vector<FrameRun> Runs(const FramePool& pool) {
   return runs;
 }
 
-TEST(FramePoolTest, LowestFramesComeFirstInExtentsAsLongAsTheyCome) {
+TEST(FramePoolTest, LowestFramesComeFirstInTheLongestExtents) {
   const auto pool =
       MakePool({Frames(0, 0x9f), Frames(0x100, 3 * kBlock)}, 0x10);
   EXPECT_THAT(Populate(*pool, kAlice, Pages(1000, 1000 + 2 * kBlock)),
@@ -121,7 +121,7 @@ TEST(FramePoolTest, ListRunsIsCutAtTheExtentAskedFor) {
                                          kAlice, Pfn(1010)}));
 }
 
-TEST(FramePoolTest, ClaimLeavesTheFramesFreeButNobodyElses) {
+TEST(FramePoolTest, ClaimedFramesStayFreeButOthersCannotTakeThem) {
   const auto pool = MakePool({Frames(0, 100)});
   auto claim = pool->Claim(PageCount(60));
   ASSERT_THAT(claim, IsOk());
@@ -146,14 +146,14 @@ TEST(FramePoolTest, PopulateConsumesItsClaim) {
   EXPECT_EQ(claim->remaining(), PageCount(35));
   EXPECT_EQ(pool->counts().claimed, PageCount(35));
   EXPECT_EQ(pool->counts().owned, PageCount(25));
-  // Frames that come back do not make the claim grow.
+  // Returned frames do not make the claim grow.
   pool->Free({Frames(0, 25)});
   EXPECT_EQ(pool->counts().claimed, PageCount(35));
   *claim = FrameClaim();
   EXPECT_EQ(pool->counts().claimed, PageCount(0));
 }
 
-TEST(FramePoolTest, ClaimUpToTakesWhatThereIs) {
+TEST(FramePoolTest, ClaimUpToTakesWhatIsAvailable) {
   const auto pool = MakePool({Frames(0, 100)});
   const FrameClaim some = pool->ClaimUpTo(PageCount(70));
   const FrameClaim rest = pool->ClaimUpTo(PageCount(70));
@@ -174,7 +174,7 @@ TEST(FramePoolTest, ClaimMovesWithItsObject) {
   EXPECT_EQ(pool->counts().claimed, PageCount(10));
 }
 
-TEST(FramePoolTest, ScatterGivesSingleFramesThatTheSeedDecides) {
+TEST(FramePoolTest, ScatterGivesSingleFramesChosenByTheSeed) {
   const std::vector<MfnExtent> ram = {Frames(0, 1000), Frames(5000, 9000)};
   const auto populate = [&ram](uint64_t seed) {
     const auto pool = MakePool(ram, 16, Placement::kScatter, seed);
@@ -212,7 +212,7 @@ std::unique_ptr<FramePool> MakeLowPool(Placement placement) {
   return MakePool({Frames(0, 100)}, 0, placement, 1, Mfn(40));
 }
 
-TEST(FramePoolTest, LowClaimIsMetFromLowFramesAlone) {
+TEST(FramePoolTest, LowClaimIsMetOnlyFromLowFrames) {
   for (const Placement placement : {Placement::kLowest, Placement::kScatter}) {
     const auto pool = MakeLowPool(placement);
     auto claim = pool->Claim(PageCount(40), FrameReach::kLow);
@@ -268,7 +268,7 @@ TEST(FramePoolTest, PromisedLowFramesAreNotGivenToOthers) {
   }
 }
 
-TEST(FramePoolTest, LowFramesAreForAllAgainWhenTheirClaimIsGivenUp) {
+TEST(FramePoolTest, LowFramesAreAvailableAgainAfterTheirClaim) {
   const auto pool = MakeLowPool(Placement::kLowest);
   FrameClaim low = pool->ClaimUpTo(PageCount(40), FrameReach::kLow);
   FrameClaim moved = std::move(low);

@@ -157,7 +157,7 @@ TEST(FrameTableTest, NeighboursOfDifferentKindsAreNeverOneRun) {
   EXPECT_THAT(table.CheckInvariants(), IsOk());
 }
 
-TEST(FrameTableTest, FramesThatShareAPfnAreRunsOfOne) {
+TEST(FrameTableTest, FramesThatShareAPfnAreSeparateRuns) {
   FrameTable table = MakeTable({Frames(0, 8)});
   table.Take(Frames(0, 1), kAlice, Pfn(5));
   table.Take(Frames(1, 2), kAlice, Pfn(5));
@@ -238,7 +238,7 @@ class Model {
     pieces_[first] = {frames.count.value(), state, owner, pfn};
   }
 
-  // The extent in `state` that begins at or first behind `from`, cut at `most`.
+  // The first extent in `state` that begins at or after `from`, cut at `most`.
   std::optional<MfnExtent> Find(FrameState state, uint64_t from,
                                 uint64_t most) const {
     for (const FrameRun& run : Merged(state)) {

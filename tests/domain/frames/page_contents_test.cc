@@ -13,7 +13,7 @@
 namespace simvisor {
 namespace {
 
-// Writes with a page in hand if that takes one.
+// Writes, with a spare page if the write takes one.
 void Write(PageContents& contents, Mfn mfn, uint64_t offset,
            const std::string& data) {
   static auto* const store = new PageStore();
@@ -55,14 +55,14 @@ TEST(PageContentsTest, LastBytesOfAFrameCanBeWrittenAndRead) {
   EXPECT_EQ(bytes, "yz");
 }
 
-TEST(PageContentsTest, ZerosCostNothingOverAFrameThatIsNotHere) {
+TEST(PageContentsTest, ZerosCostNothingForAnUnwrittenFrame) {
   PageContents contents(std::make_shared<PageStore>());
   Write(contents, Mfn(7), 0, std::string(kPageSize, '\0'));
   Write(contents, Mfn(8), 9, "");
   EXPECT_EQ(contents.size(), 0u);
 }
 
-TEST(PageContentsTest, ZerosOverwriteWhatIsHere) {
+TEST(PageContentsTest, ZerosOverwriteContents) {
   PageContents contents(std::make_shared<PageStore>());
   Write(contents, Mfn(7), 0, "abcd");
   Write(contents, Mfn(7), 1, std::string(2, '\0'));
@@ -70,7 +70,7 @@ TEST(PageContentsTest, ZerosOverwriteWhatIsHere) {
             std::string({'a', '\0', '\0', 'd'}));
 }
 
-TEST(PageContentsTest, ZerosOverAWholeFrameForgetIt) {
+TEST(PageContentsTest, ZerosOverAWholeFrameRemoveItsContent) {
   PageContents contents(std::make_shared<PageStore>());
   Write(contents, Mfn(7), 0, "abcd");
   Write(contents, Mfn(7), 0, std::string(kPageSize, '\0'));
@@ -78,7 +78,7 @@ TEST(PageContentsTest, ZerosOverAWholeFrameForgetIt) {
   EXPECT_EQ(ReadAll(contents, Mfn(7)), std::string(kPageSize, '\0'));
 }
 
-TEST(PageContentsTest, DropForgetsTheExtentAlone) {
+TEST(PageContentsTest, DropForgetsOnlyTheExtent) {
   PageContents contents(std::make_shared<PageStore>());
   for (uint64_t mfn : {9, 10, 11, 19, 20}) Write(contents, Mfn(mfn), 0, "x");
   contents.Drop({Mfn(10), PageCount(10)});

@@ -54,7 +54,7 @@ TEST(PageStoreTest, CountsBeyondAllMemoryAreRefused) {
                       testing::_));
 }
 
-TEST(PageStoreTest, WhatMustNotFailGoesBeyondTheLimit) {
+TEST(PageStoreTest, TakeAnywayGoesBeyondTheLimit) {
   PageStore store(PageCount(1));
   std::vector<PagePtr> pages = Take(store, 1);
   PagePtr more = store.TakeAnyway();
@@ -73,7 +73,7 @@ class AlwaysFail : public AllocationFaults {
   }
 };
 
-TEST(PageStoreTest, WhatTheSystemRefusesIsNotTaken) {
+TEST(PageStoreTest, RefusedMemoryIsNotCounted) {
   AlwaysFail faults;
   PageStore store(PageCount(10), &faults);
   std::vector<PagePtr> pages;
@@ -96,7 +96,7 @@ TEST(PageStoreTest, PagesAreZeroHoweverOftenTheyComeBack) {
   }
 }
 
-TEST(PageStoreTest, WhatManyPagesKeptIsGivenBack) {
+TEST(PageStoreTest, MemoryKeptByManyPagesIsGivenBack) {
   PageStore store;
   std::vector<PagePtr> pages = Take(store, 10000);
   // Every other one, so that no chunk is free.

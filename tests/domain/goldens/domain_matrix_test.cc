@@ -1,11 +1,11 @@
-// Every operation on a domain in every state that it can be in: what the call
-// says, and what changes.
+// Every operation on a domain in every state of a domain: what the call
+// returns, and what changes.
 //
 // Two files remember it.  domain_matrix.txt has a line for each case:
 //   state | operation | OK and result, or CODE REASON | figures that changed
-// Of a state that is like another one, only cases that differ have lines.
-// domain_messages.txt has each message that a case gave, once.  Each case has a
-// machine of its own (tests/domain/goldens/matrix_scene.h).
+// If a state is like another one, only the cases that differ have lines.
+// domain_messages.txt has each message that a case gave, once.  Each case has
+// its own machine (tests/domain/goldens/matrix_scene.h).
 
 #include <cstddef>
 #include <map>
@@ -46,8 +46,8 @@ MatrixOperations AllOperations() {
 
 class Matrix {
  public:
-  // Runs each operation in each of `states`, whose names get `suffix`.  With a
-  // suffix, all are like those without.
+  // Runs each operation in each of `states`, and appends `suffix` to their
+  // names.  States with a suffix are like those without.
   void Run(const std::vector<MatrixState>& states, const std::string& suffix) {
     for (const MatrixState& state : states) {
       Begin(state, suffix.empty() ? state.like : state.name,
@@ -63,7 +63,7 @@ class Matrix {
   const std::string& messages() const { return messages_; }
 
  private:
-  // What the cases of a state came to, by operation.
+  // The results of the cases of a state, by operation.
   using Results = std::map<std::string, std::string>;
 
   void Begin(const MatrixState& state, const std::string& like,
@@ -90,7 +90,7 @@ class Matrix {
         << name_ << " | " << operation.name;
   }
 
-  // Writes down what is not as in the state that this one is like.
+  // Writes the cases that differ from the state that this one is like.
   void End() {
     size_t same = 0;
     for (const MatrixOperation& operation : operations_) {
@@ -125,7 +125,7 @@ TEST(DomainMatrixTest, EveryOperationInEveryStateIsAsTheGoldenFilesSay) {
   ExpectGolden("domain_messages.txt", matrix.messages());
 }
 
-TEST(DomainMatrixTest, OperationsAndStatesHaveNamesOfTheirOwn) {
+TEST(DomainMatrixTest, OperationsAndStatesHaveUniqueNames) {
   std::set<std::string> names;
   for (const MatrixOperation& operation : AllOperations()) {
     EXPECT_TRUE(names.insert(operation.name).second) << operation.name;

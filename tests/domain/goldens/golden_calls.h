@@ -1,5 +1,5 @@
 // Every call that the golden tests make to a host or a domain, each in one
-// place, so that a new name or home of an operation is a change of one line.
+// place, so that renaming or moving an operation changes one line.
 //
 // Thread safety: that of what is called.
 
@@ -28,7 +28,8 @@ namespace simvisor::calls {
 
 using Ids = std::vector<uint64_t>;
 
-// What a restored domain is to be; its map, options and limits are the image's.
+// What a restored domain gets from the caller; its map, options and limits are
+// the image's.
 struct RestoreAs {
   std::string name;
   Arrival arrival = Arrival::kPaused;
@@ -286,7 +287,7 @@ inline absl::StatusOr<Pfn> ReadForImage(const Domain& domain, PfnExtent pfns,
   return domain.ReadForImage(pfns, 1000, runs);
 }
 
-// The whole image of a suspended guest, of which `record` tells.
+// The whole image of a suspended guest; `record` is its suspend record.
 inline absl::StatusOr<std::string> SaveImage(std::shared_ptr<Domain> domain,
                                              SuspendRecord record) {
   ImageSaver saver(std::move(domain), std::move(record), ImageLayer::kLibxc,
@@ -298,9 +299,10 @@ inline absl::StatusOr<std::string> SaveImage(std::shared_ptr<Domain> domain,
   }
   return image;
 }
-// What a live migration sends of a guest whose dirty log is on, of which `live`
-// tells: a pass of everything, one of what `change` changes, and the last one,
-// with the guest suspended.  `passes` gets the bytes and pages sent after each.
+// What a live migration sends of a guest whose dirty log is on (`live`
+// describes it): a pass over everything, one over what `change` changes, and
+// the last one, with the guest suspended.  `passes` gets the bytes and pages
+// sent after each pass.
 inline absl::StatusOr<std::string> SaveLive(
     const std::shared_ptr<Domain>& domain, const LiveGuest& live,
     absl::FunctionRef<void()> change,

@@ -1,6 +1,6 @@
-// Text that a test makes and a file under tests/testdata/goldens/ remembers.
+// Compares text that a test makes with a file under tests/testdata/goldens/.
 //
-// The file says how things are; a change that is meant rewrites it: run the
+// The file records the present behaviour.  To change it on purpose, run the
 // test with SIMVISOR_UPDATE_GOLDENS=1, and read the diff before committing it.
 // A test that has rewritten its file fails, so that no run passes that way.
 //
@@ -28,15 +28,15 @@
 
 namespace simvisor {
 
-// Lines that two texts do not share, as "-12: old" and "+13: new", each with
-// its number in its own text.
+// Lines that are only in one of two texts, as "-12: old" and "+13: new", each
+// with its number in its own text.
 class LineDiff {
  public:
   LineDiff(absl::string_view before, absl::string_view after)
       : before_(absl::StrSplit(before, '\n')),
         after_(absl::StrSplit(after, '\n')) {
     CutSame();
-    // The table below takes four bytes a cell.
+    // The table below takes four bytes per cell.
     constexpr size_t kMaxCells = size_t{1} << 24;
     if ((before_end_ - begin_ + 1) * (after_end_ - begin_ + 1) > kMaxCells) {
       for (size_t i = begin_; i < before_end_; ++i) Removed(i);
@@ -115,7 +115,8 @@ inline std::optional<std::string> ReadFile(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-// Fails unless the file `name` holds `text`, or rewrites it and fails.
+// Fails unless the file `name` holds `text`; when updating, rewrites the file
+// and fails.
 inline void ExpectGolden(const std::string& name, const std::string& text) {
   const std::string path = "tests/testdata/goldens/" + name;
   const std::string golden = ReadFile(path).value_or("");

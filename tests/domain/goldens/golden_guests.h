@@ -1,5 +1,5 @@
-// Guests whose saved state is pinned down: each has come to something else that
-// a kernel notes about itself.
+// Guests whose saved state is recorded: each has something else in the notes of
+// its kernel.
 //
 // Thread safety: one thread.
 
@@ -33,7 +33,7 @@ struct GuestScene {
 struct GoldenGuest {
   std::string name;
   DomainSpec spec;
-  std::function<void(GuestScene&)> live;  // what it goes through
+  std::function<void(GuestScene&)> live;  // what happens to it
 };
 
 inline DomainSpec GuestSpec(Arch arch, ToolsView view, BalloonRoom room,
@@ -44,7 +44,7 @@ inline DomainSpec GuestSpec(Arch arch, ToolsView view, BalloonRoom room,
   return spec;
 }
 
-// What the machine of a guest is like.
+// The machine of a guest.
 struct MachineOptions {
   uint64_t free = 3000;  // frames left once the guest is there
   Placement placement = Placement::kLowest;
@@ -74,7 +74,7 @@ inline GuestScene MakeGuestScene(const DomainSpec& spec,
   return scene;
 }
 
-// What guests go through; every call must succeed.
+// What happens to guests; every call must succeed.
 namespace lives {
 
 inline void Limit(GuestScene& s, uint64_t pages) {

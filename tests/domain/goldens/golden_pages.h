@@ -1,7 +1,7 @@
-// Which pages of a guest serve what, and what its words are, as lines of text.
+// The roles of a guest's pages, and its words, as lines of text.
 //
-// The roles come out of the notes that the kernel makes when it suspends; the
-// guest is suspended for a moment, and resumes.
+// The roles come from the notes that the kernel makes when it suspends; the
+// guest is suspended for a moment and then resumes.
 //
 // Thread safety: one thread.
 
@@ -29,7 +29,7 @@ namespace simvisor {
 
 using Lines = std::vector<std::string>;
 
-// Reads the notes of a guest (docs/images.md) as far as they tell of pages.
+// Reads those parts of a guest's notes (docs/images.md) that are about pages.
 class NotedPages {
  public:
   NotedPages(absl::string_view notes, const DomainInfo& info)
@@ -114,7 +114,7 @@ class NotedPages {
     lines_.push_back(absl::StrFormat("remapped: %d", Next()));
     lines_.push_back(absl::StrFormat("released: %d", Next()));
     AddSet("room at boot");
-    // The order is that in which the pages come back.
+    // In the order in which the pages come back.
     uint64_t place = 0;
     for (uint64_t n = Next(); n > 0; --n) {
       const PfnExtent pages = NextPages();
@@ -156,8 +156,8 @@ class NotedPages {
   Lines lines_;
 };
 
-// The words of [0, p2m size) as runs of frames that follow each other; of many
-// runs those by class, and a hash of all words.
+// The words of [0, p2m size) as runs of consecutive frames; if there are many,
+// as runs by class and a hash of all words.
 inline Lines WordLines(const Domain& domain) {
   constexpr size_t kMaxRuns = 30;
   Lines lines;
@@ -204,7 +204,7 @@ inline Lines LeafLines(const Domain& domain) {
   EXPECT_THAT(pages, IsOk());
   if (!pages.ok()) return lines;
   for (size_t at = 0; at < pages->size();) {
-    // Leaves follow each other, or are one and the same.
+    // Leaves with consecutive pages, or with the same page.
     size_t end = at + 1;
     const PageCount step(end < pages->size() && (*pages)[end] != (*pages)[at]);
     while (end < pages->size() && (*pages)[end] == (*pages)[end - 1] + step) {
@@ -218,7 +218,7 @@ inline Lines LeafLines(const Domain& domain) {
   return lines;
 }
 
-// All of it, of a guest that runs.
+// All lines, for a running guest.
 inline Lines PageLines(Domain& domain) {
   const DomainInfo info = calls::Info(domain);
   Lines lines;

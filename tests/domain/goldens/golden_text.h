@@ -1,4 +1,4 @@
-// How the golden tests write down what a call came to.
+// How the golden tests write the outcome of a call.
 //
 // Thread safety: pure functions and plain values.
 
@@ -21,7 +21,7 @@
 
 namespace simvisor {
 
-// "OK" and what it came to, or "CODE REASON"; the messages of what failed.
+// "OK" and the result, or "CODE REASON"; and the messages of all failures.
 struct Outcome {
   std::string text;
   std::vector<std::string> messages;
@@ -37,7 +37,7 @@ inline Outcome Told(const absl::Status& status, absl::string_view ok = "") {
   if (status.ok()) return {absl::StrCat("OK", ok.empty() ? "" : " ", ok), {}};
   return {CodeAndReason(status), {std::string(status.message())}};
 }
-// `text` makes what it came to of a value.
+// `text` formats the value.
 template <typename T, typename Text>
 Outcome Told(const absl::StatusOr<T>& result, Text text) {
   return result.ok() ? Told(absl::OkStatus(), text(*result))
@@ -106,7 +106,7 @@ inline std::string TextOf(const RangeChange& change) {
                          change.marked.value(), change.released.value(),
                          change.p2m_pages.value());
 }
-// What the slots of a call came to, those that failed one by one.
+// The outcome of a call's slots; lists those that failed one by one.
 inline Outcome Told(const absl::Status& status, const ForeignReport& report) {
   std::string text = absl::StrFormat(
       "done %d, failed %d, list pages %d, freed %d", report.done, report.failed,

@@ -1,4 +1,4 @@
-// Operations of the matrix on how much memory a domain has.
+// Operations of the matrix on the amount of memory of a domain.
 //
 // Thread safety: one thread.
 

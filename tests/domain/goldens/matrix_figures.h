@@ -26,7 +26,7 @@ using Figures = std::vector<std::pair<std::string, std::string>>;
 
 namespace matrix_internal {
 
-// What `a` has more than `b`, which is 0 where one follows from the other.
+// `a` minus `b`; 0 if one follows from the other.
 inline std::string Difference(PageCount a, PageCount b) {
   return absl::StrCat(static_cast<int64_t>((a - b).value()));
 }
@@ -53,7 +53,7 @@ inline void AddMemory(const DomainMemory& memory, Figures& figures) {
   figures.emplace_back("table-pages", TextOf(memory.address_space_pages));
 }
 
-// The driver, as far as it does not follow from the memory.
+// Figures of the driver that do not follow from the memory.
 inline void AddDriver(const Domain& domain, const DomainInfo& info,
                       Figures& figures) {
   const BalloonTimer timer = calls::TimerOf(domain);
@@ -77,7 +77,7 @@ inline void AddDriver(const Domain& domain, const DomainInfo& info,
       timer.seconds.has_value() ? absl::StrCat(*timer.seconds) : "none", true);
 }
 
-// Words and leaves; "-" where they cannot be read any more.
+// Words and leaves; "-" if they can no longer be read.
 inline void AddList(const Domain& domain, const DomainMemory& memory,
                     Figures& figures) {
   std::vector<P2mRun> runs;
@@ -134,7 +134,7 @@ inline std::string TextOf(const Figures& figures) {
   return text;
 }
 
-// What became of one figure: "name +3" for a count, "name old->new" for others.
+// The change of one figure: "name +3" for a count, "name old->new" for others.
 inline std::string Change(const std::string& name, const std::string& before,
                           const std::string& after) {
   static const auto* const kOthers = new std::set<std::string>{
@@ -148,8 +148,8 @@ inline std::string Change(const std::string& name, const std::string& before,
   return absl::StrCat(name, to > from ? " +" : " ", to - from);
 }
 
-// The changes of those that changed, but for what can be read no longer; "-" if
-// none did.
+// All changes, except of figures that can no longer be read; "-" if nothing
+// changed.
 inline std::string Changes(const Figures& before, const Figures& after) {
   std::string text;
   for (size_t i = 0; i < before.size(); ++i) {

@@ -1,5 +1,5 @@
-// Operations of the matrix on what a guest has inside: contents of its pages,
-// its load, its processes, its virtual CPUs.
+// Operations of the matrix on a guest's inside: contents of its pages, its
+// load, its processes, its virtual CPUs.
 //
 // Thread safety: one thread.
 
@@ -21,7 +21,7 @@ namespace simvisor {
 
 namespace matrix_internal {
 
-// How many bytes of a text are not 0, and their sum.
+// The number of bytes that are not 0, and their sum.
 inline std::string BytesText(const std::string& bytes) {
   uint64_t set = 0, sum = 0;
   for (const char c : bytes) {
@@ -46,7 +46,7 @@ inline auto Write(uint64_t pfn, uint64_t offset, const std::string& data) {
   };
 }
 
-// A page of a process's page tables; None() if there is none.
+// A page of a process's page tables; None() if there are no processes.
 inline Pfn TablePage(const Scene& s) {
   std::vector<AddressSpaceInfo> spaces;
   if (!calls::ListSpaces(*s.guest, spaces).ok() || spaces.empty()) {

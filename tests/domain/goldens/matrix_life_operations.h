@@ -1,5 +1,5 @@
 // Operations of the matrix on a domain's life, its place in the host, and its
-// way to another one.
+// migration.
 //
 // Thread safety: one thread.
 
@@ -121,7 +121,7 @@ inline Outcome FindList(Scene& s) {
   });
 }
 
-// What each kind of change leaves in the log, whether or not it is made.
+// What each kind of change leaves in the dirty log, whether or not it succeeds.
 inline Outcome ChangeAndClean(Scene& s) {
   std::vector<Outcome> outcomes = {StartLogDirty(s)};
   const auto clean = [&](const absl::Status& changed) {

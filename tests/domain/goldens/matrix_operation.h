@@ -22,12 +22,12 @@ struct MatrixOperation {
 };
 using MatrixOperations = std::vector<MatrixOperation>;
 
-// A StopCheck that stops at the first look.
+// A StopCheck that stops at the first call.
 inline absl::Status StopNow() {
   return MakeError(absl::StatusCode::kCancelled, Reason::kCancelled, "stopped");
 }
 
-// Several calls in a row, of which each is made whatever the one before said.
+// Several calls in a row; each is made whatever the previous one returned.
 inline Outcome Joined(const std::vector<Outcome>& outcomes) {
   Outcome joined;
   for (const Outcome& outcome : outcomes) {
@@ -39,7 +39,7 @@ inline Outcome Joined(const std::vector<Outcome>& outcomes) {
   return joined;
 }
 
-// What the state has nothing for.
+// The outcome of an operation that this state has no object for.
 inline Outcome NotThere(const char* what) {
   return {absl::StrCat("(no ", what, ")"), {}};
 }

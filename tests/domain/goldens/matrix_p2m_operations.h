@@ -29,7 +29,7 @@ inline PfnExtent PagesAt(uint64_t first, uint64_t count) {
 }
 
 // A page of the list: that of its first leaf, or, before the guest has booted,
-// the first page that has content; a pfn past the list where there is none.
+// the first page with content; a pfn past the list if there is no such page.
 inline uint64_t ListPage(const Scene& s) {
   if (calls::HasBooted(*s.guest)) {
     const auto leaves = calls::LeafPages(*s.guest);
@@ -136,7 +136,7 @@ inline Outcome Summary(Scene& s) {
 }
 
 inline Outcome LeafPages(Scene& s) {
-  // It takes for granted that there are leaves.
+  // This operation needs leaves.
   if (!calls::HasBooted(*s.guest)) return NotThere("leaves");
   return Told(calls::LeafPages(*s.guest), [](const std::vector<Pfn>& pages) {
     std::string text = absl::StrCat(pages.size(), ":");

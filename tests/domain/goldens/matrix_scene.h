@@ -1,7 +1,7 @@
-// A small machine of its own for each case of the matrix of operations: a
-// domain in one of its states, and another domain.
+// A small machine for each case of the matrix of operations: a domain in one of
+// its states, and another domain.
 //
-// The machine has few frames left, so that a balloon can run out of them.
+// The machine has few free frames, so that a balloon can run out of them.
 //
 // Thread safety: one thread.
 
@@ -29,7 +29,7 @@ struct Scene {
   std::unique_ptr<Host> host;
   std::shared_ptr<Domain> other;
   std::shared_ptr<Domain> guest;  // the one that is operated on
-  uint64_t suspension = 0;        // that the guest is in, or 0
+  uint64_t suspension = 0;        // the guest's, or 0
 };
 
 // The guest: pages it is created with, and may have at most; the first pages of
@@ -82,7 +82,7 @@ inline Scene WithGuest(const DomainSpec& spec) {
 
 inline Scene Built(Arch arch) { return WithGuest(SpecOf(arch)); }
 
-// What a guest has been through before it comes to the state of the case.
+// What happens to a guest before it gets into the state of the case.
 inline void Live(Domain& guest) {
   EXPECT_THAT(calls::Unpause(guest), IsOk());
   EXPECT_THAT(calls::SetMaxMemory(guest, kMatrixMaximum), IsOk());
@@ -149,7 +149,7 @@ inline Scene Paused(Scene scene) {
   return scene;
 }
 
-// Its driver has met the end of the machine's frames.
+// Its driver has used up the machine's frames.
 inline Scene Again(Arch arch) {
   Scene scene = Running(arch);
   EXPECT_THAT(calls::SetTarget(*scene.guest, kMatrixMaximum), IsOk());
@@ -227,7 +227,7 @@ inline const std::string& SavedImage(Arch arch) {
   return arch == Arch::kX86_64 ? *k64 : *kPae;
 }
 
-// The image of a guest whose kernel is not one of this simulation.
+// The image of a guest whose kernel is not simulated.
 inline const std::string& ForeignImage(Arch arch) {
   const auto read = [](const std::string& name) {
     const auto image = ReadFile("tests/testdata/streams/" + name);
@@ -285,7 +285,8 @@ inline Scene Dom0(uint64_t pages) {
 
 }  // namespace scenes
 
-// A state of the matrix.  What it is like another one in is not written down.
+// A state of the matrix.  Cases that are the same in the state it is like are
+// not written.
 struct MatrixState {
   std::string name;
   std::string like;  // a state before it; empty: all of it is written down

@@ -1,9 +1,9 @@
-// The bytes that kernels note about themselves in a save image, of guests that
-// have come to all that can be noted (docs/images.md).
+// The notes that kernels put into a save image, for guests that cover
+// everything that can be noted (docs/images.md).
 //
 // notes.txt has the bytes in hexadecimal, and the length and a hash of the
-// whole image.  A guest that is restored from the image notes the same bytes
-// again. live_images.txt has length and hash of what live migrations send.
+// whole image.  A guest restored from the image makes the same notes again.
+// live_images.txt has length and hash of what live migrations send.
 
 #include <cstdint>
 #include <string>
@@ -202,7 +202,7 @@ absl::Status StopNow() {
   return MakeError(absl::StatusCode::kCancelled, Reason::kCancelled, "stopped");
 }
 
-// What the guest notes once it runs elsewhere, before its driver has worked.
+// The guest's notes after a restore elsewhere, before its driver has worked.
 std::string NotesElsewhere(const DomainSpec& spec, const std::string& image) {
   const auto host =
       MakeHost(kDom0Pages + spec.memory.value() + 8000, Placement::kScatter);
@@ -220,7 +220,7 @@ std::string NotesElsewhere(const DomainSpec& spec, const std::string& image) {
   return record.ok() ? record->notes : "";
 }
 
-// Saves the guest, and holds what it notes elsewhere against it.
+// Saves the guest, and compares its notes with those after a restore.
 std::string TextOf(const GoldenGuest& golden) {
   GuestScene scene = MakeGuestScene(golden.spec);
   golden.live(scene);
@@ -265,7 +265,7 @@ void LiveOn(GuestScene& s) {
   }
 }
 
-// Sends a guest that lives on, and holds its copy's notes against its own.
+// Sends a running guest, and compares its copy's notes with its own.
 std::string LiveTextOf(Arch arch, ToolsView view, BalloonRoom room) {
   const DomainSpec spec = GuestSpec(arch, view, room, 3000, 4000);
   GuestScene scene = MakeGuestScene(spec);

@@ -1,7 +1,7 @@
-// In which order a guest takes its pages for what, and gives them back.
+// In which order a guest takes its pages, for which roles, and gives them back.
 //
-// Of each boot the file has the pages by role and the words, and after each
-// step that follows what is there no more (-) and what is new (+).
+// For each boot the file has the pages by role and the words, and after each
+// further step what is gone (-) and what is new (+).
 
 #include <cstdint>
 #include <functional>
@@ -31,7 +31,7 @@ constexpr ToolsView kLinear = ToolsView::kLinear;
 constexpr BalloonRoom kFaithful = BalloonRoom::kFaithful;
 constexpr BalloonRoom kCompact = BalloonRoom::kCompact;
 
-// Something that a guest goes through.
+// Something that happens to a guest.
 struct Step {
   std::string name;
   std::function<void(GuestScene&)> run;

@@ -32,7 +32,7 @@ TEST_F(AddressSpacePagesTest, TablesNameTheirPmdsAndPmdsTheArea) {
   EXPECT_EQ(Entry(space.pmds[3], 2 * kMids), 0u);
 }
 
-TEST_F(AddressSpacePagesTest, ASlabPageHoldsTheTablesThatAreLeft) {
+TEST_F(AddressSpacePagesTest, SlabPageKeepsTheRemainingTables) {
   Make(/*shared=*/true);
   Create(3);
   ASSERT_THAT(Destroy({2}), IsOk());
@@ -43,7 +43,7 @@ TEST_F(AddressSpacePagesTest, ASlabPageHoldsTheTablesThatAreLeft) {
     EXPECT_EQ(Entry(all[0].pgd, 8 + i), (all[1].pmds[i].value() << 12) | 1);
   }
   EXPECT_EQ(Entry(all[0].pgd, 3), 0u) << "the kernel's pmd has no frame";
-  // The place of the second is the next to be filled.
+  // The second table's place is filled next.
   EXPECT_EQ(Create(1), 4u);
   EXPECT_EQ(All()[2].pgd_offset, 32u);
 }

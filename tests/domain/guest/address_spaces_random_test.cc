@@ -14,7 +14,7 @@
 namespace simvisor {
 namespace {
 
-// Random calls; after each, what a process sees is what the list has.
+// Random calls; after each, a process must see what the list has.
 class AddressSpacesRandomTest : public AddressSpacesTest,
                                 public testing::WithParamInterface<PaeKernel> {
  protected:
@@ -53,7 +53,7 @@ class AddressSpacesRandomTest : public AddressSpacesTest,
     ids_.resize(left);
   }
 
-  // Past the RAM, so that no page of anything is overwritten.
+  // Past the RAM, so that no page in use is overwritten.
   void SetSome() {
     const uint64_t first = kAbi.mid_span() + Pick(3 * kAbi.mid_span() - 5000);
     const P2mList::RangeFill fill = Pick(2) == 0
@@ -61,7 +61,7 @@ class AddressSpacesRandomTest : public AddressSpacesTest,
                                         : P2mList::RangeFill::Identity();
     const uint64_t mids = list_->Summary().private_mids;
     const uint64_t rewritten = spaces_->totals().entries_rewritten;
-    // A failure for want of pages changes nothing that is looked at here.
+    // If pages run out, nothing changes that this test looks at.
     list_->SetRange({Pfn(first), PageCount(1 + Pick(5000))}, fill, free_)
         .IgnoreError();
     const uint64_t split = list_->Summary().private_mids - mids;

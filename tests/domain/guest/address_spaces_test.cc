@@ -1,4 +1,4 @@
-// Address spaces of a PAE guest on a list of its own.
+// Address spaces of a PAE guest on its own list.
 
 #include "domain/guest/address_spaces.h"
 
@@ -156,7 +156,7 @@ TEST_F(AddressSpacesTest, ASplitRewritesTwoEntriesInEveryListedTable) {
   for (uint64_t id = 1; id <= 7; ++id) {
     EXPECT_EQ(Seen(id, kSplitPfn), P2mWord::Ram(Mfn(0x99)));
   }
-  // One that is made now copies what the master has.
+  // A process that is created now copies what the master has.
   EXPECT_EQ(Seen(Create(1), kSplitPfn), P2mWord::Ram(Mfn(0x99)));
   EXPECT_EQ(spaces_->totals().entries_rewritten, 2u * (7 + 1));
 }

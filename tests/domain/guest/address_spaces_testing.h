@@ -1,4 +1,4 @@
-// A PAE guest's address spaces on a list of their own.
+// A PAE guest's address spaces on their own list.
 
 #ifndef SIMVISOR_TESTS_DOMAIN_GUEST_ADDRESS_SPACES_TESTING_H_
 #define SIMVISOR_TESTS_DOMAIN_GUEST_ADDRESS_SPACES_TESTING_H_

@@ -25,7 +25,7 @@ CountedDriver Driver(uint64_t current, uint64_t target, uint64_t low,
   return driver;
 }
 
-TEST(BalloonDriverTest, RoundIsABatchOrWhatIsWantedOrWhatThereIs) {
+TEST(BalloonDriverTest, RoundIsABatchOrLessIfLessIsWantedOrAvailable) {
   const uint64_t batch = kAbiX86_32Pae.balloon_batch();
   EXPECT_EQ(Driver(100, 100, 50).NextRound().direction, Direction::kNone);
   EXPECT_EQ(Driver(100, 90, 0).NextRound().pages, PageCount(10));
@@ -61,7 +61,7 @@ TEST(BalloonDriverTest, EmptyBalloonGivesUpTheTarget) {
   EXPECT_EQ(driver.NextRound().direction, Direction::kNone);
 }
 
-TEST(BalloonDriverTest, EmptyBalloonCountsWhatItHasLentOut) {
+TEST(BalloonDriverTest, EmptyBalloonCountsLentPages) {
   CountedDriver driver = Driver(3040, 3100, 0);
   driver.SetBalloon(PageCount(0), PageCount(0), PageCount(60));
   EXPECT_EQ(driver.EndRound(driver.NextRound(), PageCount(0)),
@@ -81,12 +81,12 @@ TEST(BalloonDriverTest, TargetWakesOnlyIfTheCreditChanges) {
   EXPECT_TRUE(driver.SetTarget(PageCount(100)));
 }
 
-TEST(BalloonDriverTest, WholeBatchesAreRoundsOfTheirOwn) {
+TEST(BalloonDriverTest, WholeBatchesAreSeparateRounds) {
   CountedDriver driver = Driver(3000, 0, 0);
   driver.EndRound(driver.NextRound(), PageCount(0));
   driver.EndRound(driver.NextRound(), PageCount(0));
   EXPECT_EQ(driver.policy().retry_count(), 3);
-  // All that there is: a round that is done, and only the next one fails.
+  // Takes all there is: this round is done, and only the next one fails.
   const BalloonDriver::Spare all = {.available = PageCount(600)};
   EXPECT_EQ(driver.EndRound(driver.NextRound(8), PageCount(600), all),
             BalloonState::kDone);
@@ -116,8 +116,8 @@ TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
   EXPECT_EQ(driver.credit(), 0);
 }
 
-// Of 500 pages with 1000 of room, the figures were below 0.
-TEST(BalloonDriverTest, FiguresLessTheRoomAreReadAsWhatTheyStandFor) {
+// For 500 pages with 1000 of room, the figures were below 0.
+TEST(BalloonDriverTest, FiguresWithoutTheRoomAreReadCorrectly) {
   const auto decode = [](uint64_t target, BalloonState state,
                          BalloonDriver& driver) {
     StateWriter out;

@@ -32,7 +32,7 @@ TEST(BalloonListTest, LastInComesBackFirstHighestFirst) {
   EXPECT_EQ(list.size().value(), 1);
 }
 
-TEST(BalloonListTest, PfnsThatGoOnUpwardsJoin) {
+TEST(BalloonListTest, AscendingPfnsJoin) {
   BalloonList list;
   list.Push(Pfns(100, 110));
   list.Push(Pfns(110, 115));
@@ -40,7 +40,7 @@ TEST(BalloonListTest, PfnsThatGoOnUpwardsJoin) {
   EXPECT_EQ(list.Pop(PageCount(10)), Pfns(105, 115));
 }
 
-TEST(BalloonListTest, NothingComesOutOfAnEmptyListOrOfNoPages) {
+TEST(BalloonListTest, EmptyListGivesNoPages) {
   BalloonList list;
   EXPECT_TRUE(list.Pop(PageCount(5)).empty());
   list.Push(Pfns(7, 7));
@@ -69,7 +69,7 @@ TEST(BalloonListTest, LowMemoryComesFirstThenHighMemoryAsItWentIn) {
   EXPECT_EQ(list.size().value(), 0);
 }
 
-TEST(BalloonListTest, WhatIsPutBackComesNext) {
+TEST(BalloonListTest, PagesPutBackComeNext) {
   BalloonList list(Pfn(100));
   list.Push(Pfns(90, 110));
   list.Push(Pfns(150, 160));
@@ -119,7 +119,7 @@ class PageList {
   void Push(PfnExtent pfns) {
     for (uint64_t n = pfns.first.value(); n < pfns.end().value(); ++n) Add(n);
   }
-  // Each batch goes in from the page that the allocator gave last.
+  // Puts each batch in, starting with the page that the allocator gave last.
   void PushTaken(const std::vector<PfnExtent>& taken, uint64_t batch) {
     std::vector<uint64_t> pages;
     const auto end_batch = [&] {
@@ -240,7 +240,7 @@ class Calls {
     list_.Push(pfns);
     model_.Push(pfns);
   }
-  // Extents as an allocator gives them that goes from high pfns to low ones.
+  // Extents as an allocator gives them that works downwards from high pfns.
   void PushTaken() {
     std::vector<PfnExtent> taken;
     uint64_t end = Pick(pfns_) + 1;
@@ -254,7 +254,7 @@ class Calls {
     list_.PushTaken(taken, PageCount(batch_));
     model_.PushTaken(taken, batch_);
   }
-  // Low pfns come from the upper end, or stripe by stripe from the lowest.
+  // Low pfns come from the upper end, or batch by batch from the lowest.
   void PopSome() {
     const uint64_t most = 1 + Pick(Pick(2) == 0 ? 9 : 3 * batch_);
     const PfnExtent taken = list_.Pop(PageCount(most));
@@ -297,7 +297,7 @@ TEST_P(BalloonListCallsTest, RandomCallsAgreeWithAListOfPages) {
   }
 }
 
-// Both architectures' batches, and one that is mixed with all the rest.
+// Both architectures' batch sizes, and one that mixes with everything else.
 INSTANTIATE_TEST_SUITE_P(Batches, BalloonListCallsTest,
                          testing::Values(kAbiX86_64.balloon_batch(),
                                          kAbiX86_32Pae.balloon_batch(),
@@ -317,7 +317,7 @@ TEST(BalloonListTest, StripesComeBackFromNotesAsTheyWere) {
   EXPECT_EQ(restored.Pop(PageCount(2)), Pfns(1510, 1512));
 }
 
-TEST(BalloonListTest, NotesOfStripesThatAreNoWholeBatchesAreRefused) {
+TEST(BalloonListTest, NotesOfIncompleteBatchesAreRefused) {
   for (const uint64_t pages : {700, 1023, 1025}) {
     StateWriter out;
     out.Put(1);  // run of low memory, of stripes

@@ -1,8 +1,8 @@
-// One guest's balloon driver as docs/p2m.md B2 says it, page by page.
+// One guest's balloon driver as p2m.md B2 describes it, page by page.
 //
-// A second implementation, written for tests: one batch a round, every page by
-// itself, a list with a head.  It never asks the code under test; which pages a
-// guest can give at all, it must be told.
+// A second implementation, written for tests: one batch per round, every page
+// by itself, a list with a head.  It never asks the code under test; the test
+// tells it which pages a guest can give.
 //
 // Thread safety: thread-compatible.
 
@@ -63,8 +63,8 @@ class BalloonModel {
   }
   bool paused() const { return paused_; }
 
-  // Lends the next `count` pages out, or as many as there are of low memory;
-  // returns them.
+  // Lends out the next `count` pages, or as many as low memory has; returns
+  // them.
   std::vector<uint64_t> Lend(uint64_t count) {
     std::vector<uint64_t> pfns;
     while (pfns.size() < count && !list_.empty() && !IsHigh(list_.front())) {
@@ -87,7 +87,7 @@ class BalloonModel {
     for (const uint64_t pfn : list_) {
       ++(IsHigh(pfn) ? figures.high : figures.low);
     }
-    // One whose sleep has run out does not sleep.
+    // A driver whose sleep has run out does not sleep.
     if (state_ == BalloonState::kAgain && !overdue_) figures.sleep = delay_;
     return figures;
   }
@@ -114,8 +114,8 @@ class BalloonModel {
     return pfn;
   }
 
-  // A sleep ends early only when the credit changes; after a round that was
-  // done it was 0.
+  // A sleep ends early only when the credit changes; after a completed round
+  // the credit was 0.
   void ReadTarget() {
     if (!written_.has_value()) return;
     target_ = *written_;
@@ -123,7 +123,7 @@ class BalloonModel {
     if (Credit() != (state_ == BalloonState::kDone ? 0 : slept_at_)) Work();
   }
 
-  // Round after round, until it sleeps.
+  // Works round after round until it sleeps.
   void Work() {
     overdue_ = false;
     do {
@@ -153,7 +153,8 @@ class BalloonModel {
     return BalloonState::kDone;
   }
 
-  // The guest has no reserve: what cuts a round is that there is no page.
+  // The guest has no reserve: a round is cut short only when there are no pages
+  // left.
   BalloonState Down() {
     const uint64_t wanted = static_cast<uint64_t>(-Credit());
     const bool none = free_.empty();
@@ -162,7 +163,7 @@ class BalloonModel {
       pages.push_back(*free_.rbegin());  // the allocator's highest
       free_.erase(pages.back());
     }
-    // They were put on a list at its head.
+    // The kernel puts them at the head of a list.
     std::reverse(pages.begin(), pages.end());
     for (const uint64_t pfn : pages) Append(pfn);
     current_ -= pages.size();

@@ -28,8 +28,8 @@ namespace {
 
 constexpr int kSteps = 40;
 
-// How many sequences `given`, the text of the variable, asks for; 0 if that is
-// no number of sequences.
+// How many sequences `given`, the text of the variable, asks for; 0 if it is
+// not a number of sequences.
 uint64_t Sequences(const char* given) {
   if (given == nullptr) return 100;
   uint64_t sequences = 0;
@@ -40,12 +40,12 @@ class Sequence {
  public:
   Sequence(Arch arch, uint64_t seed) : random_(seed), abi_(AbiOf(arch)) {
     memory_ = 700 + Pick(5300);
-    // So that low memory ends within the guest or its room.
+    // Makes low memory end within the guest or its room.
     if (abi_.arch == Arch::kX86_32Pae && Pick(8) == 0) {
       memory_ = abi_.low_memory_pages + 1500 - Pick(3000);
     }
     if (Pick(4) > 0) room_ = Pick(2500);
-    // With any number of retries, sleeps get as long as they can.
+    // Any number of retries, so that sleeps get as long as possible.
     max_retry_ = static_cast<uint32_t>(Pick(8));
     guest_ = Make();
     keep_ = guest_->keeps() + Pick(60);
@@ -73,8 +73,8 @@ class Sequence {
                                           /*more=*/0);
   }
 
-  // Which pages the guest can give is the one thing that the model has from the
-  // code under test: a twin gives them all.
+  // Which pages the guest can give is the only thing that the model takes from
+  // the code under test: a twin gives them all.
   BalloonModel::Setup ModelSetup() const {
     BalloonModel::Setup setup = {
         .batch = abi_.arch == Arch::kX86_64 ? uint64_t{512} : uint64_t{1024},
@@ -171,7 +171,7 @@ class Sequence {
     lent_.insert(lent_.end(), pfns.begin(), pfns.end());
   }
 
-  // Some of them, in any order.
+  // Takes back some of them, in any order.
   void TakeBack() {
     std::shuffle(lent_.begin(), lent_.end(), random_);
     const uint64_t count = Pick(2) == 0 ? lent_.size() : Pick(lent_.size() + 1);
@@ -209,7 +209,7 @@ class Sequence {
 
 class BalloonRandomTest : public testing::TestWithParam<Arch> {};
 
-TEST_P(BalloonRandomTest, GuestsDoAsTheRulesSay) {
+TEST_P(BalloonRandomTest, GuestsFollowTheRules) {
   const uint64_t sequences =
       Sequences(std::getenv("SIMVISOR_BALLOON_SEQUENCES"));
   ASSERT_GT(sequences, 0u) << "SIMVISOR_BALLOON_SEQUENCES is to be a number "
@@ -223,7 +223,7 @@ TEST_P(BalloonRandomTest, GuestsDoAsTheRulesSay) {
   }
 }
 
-TEST(BalloonSequencesTest, ANumberOfThemThatIsNotOneIsRefused) {
+TEST(BalloonSequencesTest, InvalidNumberOfSequencesIsRefused) {
   EXPECT_EQ(Sequences(nullptr), 100u);
   EXPECT_EQ(Sequences("2500"), 2500u);
   for (const char* const text : {"0", "2,500", "-1", "", "many"}) {

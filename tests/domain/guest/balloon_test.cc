@@ -37,7 +37,7 @@ TEST(BalloonTest, TargetIsReadOnceEachTimeItIsWritten) {
   EXPECT_FALSE(balloon.ReadTarget(PageCount(900), kCurrent));
 }
 
-TEST(BalloonTest, RoundGoesByThePagesThatItIsTold) {
+TEST(BalloonTest, RoundUsesThePagesThatItIsGiven) {
   Balloon balloon = Started();
   balloon.SetTarget(PageCount(1040), kCurrent);
   EXPECT_EQ(balloon.NextRound(kCurrent).pages, PageCount(40));
@@ -58,7 +58,7 @@ TEST(BalloonTest, StoppedRoundGoesOnWhenTheTargetIsReadAgain) {
   EXPECT_FALSE(balloon.ReadTarget(PageCount(900), PageCount(970)));
 }
 
-TEST(BalloonTest, MissedWakeUpIsMadeGood) {
+TEST(BalloonTest, MissedWakeUpIsMadeUpFor) {
   Balloon balloon = Started();
   balloon.SetTarget(PageCount(900), kCurrent);
   const BalloonTimer timer = balloon.timer(kCurrent);
@@ -80,7 +80,7 @@ TEST(BalloonTest, PagesOnTheirWayCountAsPartOfIt) {
   EXPECT_EQ(balloon.list().size(), PageCount(105));
 }
 
-TEST(BalloonTest, OnlyWhatWasInTheListIsLentAndComesBack) {
+TEST(BalloonTest, OnlyPagesOfTheListAreLentAndComeBack) {
   Balloon balloon = Started();
   balloon.Lend(SetOf({Pfn(990), PageCount(20)}));
   EXPECT_EQ(balloon.lent().size(), PageCount(10));
@@ -92,7 +92,7 @@ TEST(BalloonTest, OnlyWhatWasInTheListIsLentAndComesBack) {
   EXPECT_EQ(balloon.size(), PageCount(91));
 }
 
-TEST(BalloonTest, EmptyBalloonGivesUpTheTargetButForWhatIsLent) {
+TEST(BalloonTest, EmptyBalloonGivesUpTheTargetExceptForWhatIsLent) {
   Balloon balloon(kAbiX86_64, 4);
   balloon.list().Push({Pfn(1000), PageCount(60)});
   balloon.Start(kCurrent);

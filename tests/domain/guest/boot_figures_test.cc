@@ -42,7 +42,7 @@ TEST(BootFiguresTest, KernelsMapKeepsInitialRamAndRoomInWholePages) {
                Reserved(0xfec00000, 0xfec01000)});
   const BootFigures figures =
       Figures(map, PageCount(32 * kPagesPerMiB), PageCount(33 * kPagesPerMiB));
-  // 102 frames move; those and 1 MiB are room behind the initial 32 MiB.
+  // 102 frames move; they and 1 MiB are room after the initial 32 MiB.
   EXPECT_EQ(figures.setup.moved_pages, PageCount(102));
   EXPECT_THAT(figures.remap_area, ElementsAre(Pages(0x2000, 0x2066)));
   EXPECT_THAT(

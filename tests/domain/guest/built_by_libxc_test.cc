@@ -18,7 +18,8 @@ namespace simvisor {
 namespace {
 
 constexpr uint64_t kPages = 300003;
-// Where libxc puts a kernel, at 16 MiB, and what it has beside the list.
+// Where libxc puts a kernel, at 16 MiB, and what else it builds besides the
+// list.
 constexpr PfnExtent kKernelAndRamdisk = {Pfn(0x1000), PageCount(8192 + 3000)};
 constexpr uint64_t kListAtBottom = 0x1000 + 8192 + 3000;
 constexpr uint64_t kListAtTop = 280000;
@@ -142,7 +143,7 @@ TEST(BuiltByLibxcTest, BootsOfAllLayoutsGiveTheSameWordsAndFigures) {
   }
 }
 
-// xen_relocate_p2m() would move such a list; this kernel says so instead, and
+// xen_relocate_p2m() would move such a list; this kernel refuses it, and
 // nothing has changed.
 TEST(BuiltByLibxcTest, AListUnderAHoleIsRefused) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {

@@ -1,4 +1,4 @@
-// Pages of a guest that nothing uses, and pages settled ahead.
+// A guest's unused pages, and pages reserved in advance.
 
 #include "domain/guest/free_pages.h"
 
@@ -19,7 +19,7 @@ PfnExtent Pages(uint64_t first, uint64_t end) {
   return ExtentBetween(Pfn(first), Pfn(end));
 }
 
-// Fails the allocations whose numbers, from 1 on, are in `fail`.
+// Fails the allocations whose numbers, counted from 1, are in `fail`.
 class FailThese : public AllocationFaults {
  public:
   explicit FailThese(std::set<int> fail) : fail_(std::move(fail)) {}
@@ -42,7 +42,7 @@ TEST(FreePagesTest, KernelTakesTheLowestAndTheBalloonTheHighest) {
   EXPECT_EQ(pages.count(), PageCount(6));
 }
 
-TEST(FreePagesTest, WhatWasFreeInARangeIsRemovedAndNamed) {
+TEST(FreePagesTest, FreePagesOfARangeAreRemovedAndReported) {
   FreePages pages;
   pages.Return(Pages(10, 20));
   pages.Return(Pages(30, 40));

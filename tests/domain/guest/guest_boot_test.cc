@@ -1,4 +1,4 @@
-// Boots of a list alone; boots of whole domains are in domain_boot_test.cc.
+// Boots of a list without a domain; domain_boot_test.cc boots whole domains.
 
 #include "domain/guest/guest_boot.h"
 
@@ -60,7 +60,7 @@ TEST(GuestBootTest, FramesThatFindNoRoomAreGivenBack) {
   EXPECT_EQ(kernels.Summary().ram, 3072);
 }
 
-// A hole whose frames move, and room to balloon over several mids behind it.
+// A hole whose frames move, followed by several mids of room to balloon.
 MemorySetup PlanWithRoom(const Abi& abi) {
   static const auto* const kMap =
       new E820Map(MakeMap({Ram(0, 4 * kMiB), Reserved(4 * kMiB, 5 * kMiB),

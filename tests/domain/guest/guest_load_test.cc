@@ -46,7 +46,7 @@ TEST(GuestLoadPatternTest, SequentialGoesRound) {
               ElementsAre(0, 1, 2, 0, 1, 2, 0));
 }
 
-// Both follow from splitmix64 started from 1, reckoned elsewhere.
+// Both follow from splitmix64 started from 1, computed elsewhere.
 TEST(GuestLoadPatternTest, RandomAndHotspotFollowFromTheSeed) {
   EXPECT_THAT(FirstPages(SpecOf(LoadPattern::kRandom, 1000), 8),
               ElementsAre(465, 519, 590, 235, 761, 48, 45, 533));
@@ -85,7 +85,7 @@ TEST(GuestLoadPatternTest, SmallestWorkingSetsAreWrittenToo) {
   }
 }
 
-// Bytes reckoned elsewhere.
+// Bytes computed elsewhere.
 TEST(GuestLoadPageTest, ContentFollowsFromSeedPageAndWrite) {
   Page page;
   FillPage(SpecOf(LoadPattern::kRandom, 10, 7), 3, 0x0102, page);
@@ -122,7 +122,7 @@ TEST(GuestLoadTest, PagesAreNumberedByAscendingPfn) {
   EXPECT_THAT(load.PagesFrom(5, 9), ElementsAre());
 }
 
-TEST(GuestLoadTest, TouchesItsOwnPagesAlone) {
+TEST(GuestLoadTest, TouchesOnlyItsOwnPages) {
   const GuestLoad load = MakeLoad();
   EXPECT_FALSE(load.Intersects(Pfns(0, 300)));
   EXPECT_TRUE(load.Intersects(Pfns(0, 301)));

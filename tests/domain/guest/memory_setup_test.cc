@@ -125,7 +125,7 @@ TEST(MemorySetupTest, RamWithoutAWholePageMovesTheListsEnd) {
   EXPECT_EQ(plan->last_pfn, Pfn(300000));
   EXPECT_EQ(plan->area_end, Pfn(2 * 262144));
   EXPECT_EQ(plan->extra_left.size(), PageCount(0));
-  // The ceiling is used up before: the kernel does not look at it.
+  // The ceiling is used up before that: the kernel does not look at it.
   EXPECT_EQ(Plan(map, 1000, 1000, true)->last_pfn, Pfn(1024));
 }
 
@@ -135,7 +135,7 @@ TEST(MemorySetupTest, RamInsideOnePageEndsTheListAtThatPage) {
                                Ram(5001 * kPage, 5003 * kPage)});
   EXPECT_EQ(Plan(MakeMap({map.entries()[0], map.entries()[1]}), 1000)->last_pfn,
             Pfn(5000));
-  // It yields a page, with which two more are dealt out than the ceiling has.
+  // It yields a page, so two more are assigned than the ceiling allows.
   const auto plan = Plan(map, 1000, 1001, true);
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->extra_left.size(), PageCount(2));
@@ -179,8 +179,8 @@ TEST(MemorySetupTest, NoCeilingLeavesThePageLimit) {
   EXPECT_THAT(plan->extra, ElementsAre(Pages(1000, 5000)));
 }
 
-// Room as it is dealt one page at a time, in bytes and numbers without a type:
-// what the kernel's loop over its map comes to.
+// Room assigned one page at a time, in bytes and untyped numbers: the result of
+// the kernel's loop over its map.
 struct PlainRoom {
   std::set<uint64_t> pfns;
   std::optional<uint64_t> last;
@@ -212,7 +212,7 @@ E820Map RandomMap(std::mt19937_64& random, uint64_t pages) {
   return MakeMap(std::move(entries));
 }
 
-TEST(MemorySetupTest, RandomMapsAreDealtAsOnePageAtATime) {
+TEST(MemorySetupTest, RandomMapsMatchAssigningOnePageAtATime) {
   constexpr uint64_t kPages = 600;
   std::mt19937_64 random(7);
   for (int round = 0; round < 20000; ++round) {
@@ -238,7 +238,7 @@ TEST(MemorySetupTest, RandomMapsAreDealtAsOnePageAtATime) {
   }
 }
 
-TEST(MemorySetupTest, RealLogMovesWhatItsSixHolesCover) {
+TEST(MemorySetupTest, RealLogMovesTheFramesUnderItsSixHoles) {
   const auto plan = Plan(RealMap(), 0x1acb65, 0x1acb65, true);
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->moved_pages.value(), 283999);

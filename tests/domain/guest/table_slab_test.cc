@@ -68,7 +68,7 @@ TEST_F(TableSlabTest, APageWithoutObjectsGoesBack) {
   EXPECT_FALSE(slab_.Intersects({Pfn(0), PageCount(5000)}));
 }
 
-TEST_F(TableSlabTest, WithoutAPageThereIsNoObject) {
+TEST_F(TableSlabTest, WithoutAPageThereAreNoObjects) {
   source_.Remove({Pfn(1000), PageCount(10)});
   EXPECT_FALSE(slab_.Add(1, source_).has_value());
   EXPECT_EQ(slab_.objects(), 0u);

@@ -46,7 +46,7 @@ TEST(Dom0MemoryTest, LogCountsUnlessTheUserSaysOtherwise) {
   dom0 = ChooseDom0Memory(log, GiBs(1), GiBs(8));
   EXPECT_EQ(dom0.memory, GiBs(1));
   EXPECT_EQ(dom0.max_memory, GiBs(8));
-  // The log's limit is not for a user's larger dom0.
+  // The log's limit does not apply to a user's larger dom0.
   dom0 = ChooseDom0Memory(log, GiBs(4), std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(4));
   EXPECT_EQ(dom0.max_memory, GiBs(64) - PageCount(0x61));
@@ -64,15 +64,16 @@ TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
                                       "524288")));
     return dom0.memory;
   };
-  // Both by flags.
+  // Both from flags.
   EXPECT_EQ(starts(GiBs(2), GiBs(1)), GiBs(1));
-  // The size by the log, the maximum by a flag.
+  // The size from the log, the maximum from a flag.
   log.dom0_memory = GiBs(2);
   EXPECT_EQ(starts(std::nullopt, GiBs(1)), GiBs(1));
-  // Both by the log.
+  // Both from the log.
   log.dom0_max_memory = GiBs(1);
   EXPECT_EQ(starts(std::nullopt, std::nullopt), GiBs(1));
-  // The log's maximum is that of the log's size, so a user's size is not less.
+  // The log's maximum belongs to the log's size, so it does not limit a user's
+  // size.
   const Dom0Memory dom0 = ChooseDom0Memory(log, GiBs(2), std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(2));
   EXPECT_TRUE(dom0.no_ceiling);
@@ -80,8 +81,8 @@ TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
 }
 
 TEST(Dom0MemoryTest, MachineOfATrimmedMapHasWhatTheHypervisorKeeps) {
-  // dom0's kernel kept as much RAM as dom0 has, of which the hypervisor needs
-  // some.
+  // dom0's kernel kept as much RAM as dom0 has, and the hypervisor needs some
+  // of it.
   BootLog log = Machine(kGiB + 0x61000, MapSource::kDom0);
   ASSERT_EQ(RamOf(log.map), GiBs(1));
   ASSERT_EQ(RamForDomains(log.map), GiBs(1) - PageCount(0x9f));
@@ -98,7 +99,7 @@ TEST(Dom0MemoryTest, MachineOfATrimmedMapHasWhatTheHypervisorKeeps) {
                                   HasSubstr("at 0x40061000"))));
     EXPECT_THAT(CheckDom0Memory(dom0.machine, dom0.memory), IsOk());
   }
-  // Not for more than the kernel kept.
+  // Not if dom0 has more than the kernel kept.
   log.dom0_memory.reset();
   const Dom0Memory dom0 = ChooseDom0Memory(log, GiBs(2), std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(1));
@@ -116,7 +117,7 @@ TEST(Dom0MemoryTest, RamBesideATrimmedMapLiesWhereNothingElseDoes) {
   const Dom0Memory dom0 = ChooseDom0Memory(log, GiBs(1), std::nullopt);
   EXPECT_THAT(dom0.machine.entries(),
               Contains(Ram(kGiB + 0x64000, kGiB + 0x103000)));
-  // A smaller dom0 needs no more.
+  // A smaller dom0 does not need more RAM.
   EXPECT_EQ(
       ChooseDom0Memory(log, GiBs(1) - PageCount(0x9f), std::nullopt).machine,
       log.map);

@@ -1,7 +1,7 @@
 // Lets allocations fail by number, and shows what a machine looks like.
 //
-// A test runs an operation once to count its allocations, then once for each of
-// them on a fresh machine, with that one failing.
+// A test runs an operation once to count its allocations, then once for each
+// allocation on a fresh machine, with that one failing.
 //
 // Thread safety: FaultPlan as AllocationFaults asks; Machine, as a host.
 
@@ -28,10 +28,10 @@ namespace simvisor {
 
 class FaultPlan : public AllocationFaults {
  public:
-  // Counts from 1 again and lets no allocation fail.
+  // Starts counting from 1 again; no allocation fails.
   void Count() { Start(0, false); }
-  // Counts from 1 again; the number-th allocation fails, and with `for_good`
-  // all that follow it.
+  // Starts counting from 1 again; allocation `number` fails, and with
+  // `for_good` all after it.
   void FailAt(uint64_t number, bool for_good) { Start(number, for_good); }
 
   bool FailNow(AllocationSite site) override {
@@ -42,7 +42,7 @@ class FaultPlan : public AllocationFaults {
     return true;
   }
 
-  // Allocations since the last call of the above.
+  // Allocations since the last call of Count() or FailAt().
   uint64_t asked() const { return asked_; }
   // The reason that the planned failure must be reported with.
   Reason reason() const {
@@ -72,17 +72,18 @@ class FaultPlan : public AllocationFaults {
   std::atomic<AllocationSite> site_ = AllocationSite::kGuestPage;
 };
 
-// Whatever of a domain must stay as it was when a call fails.
+// Everything about a domain that must not change when a call fails.
 struct DomainPicture {
   DomainState state;
   std::vector<P2mRun> words;
   uint64_t current, max, static_max, target, balloon;
-  // Free pages and pages of the list: a set that fails may move some over.
+  // Free pages and pages of the list: a failed set may move some from the
+  // former to the latter.
   uint64_t available, p2m_pages;
   uint64_t private_leaves, pte_frames, tree_mid_frames;
 
-  // All but the pages of the list.
-  bool SameAsFarAsSeen(const DomainPicture& other) const {
+  // Compares everything except the pages of the list.
+  bool SameExceptListPages(const DomainPicture& other) const {
     return state == other.state && words == other.words &&
            current == other.current && max == other.max &&
            static_max == other.static_max && target == other.target &&
@@ -110,7 +111,7 @@ inline std::ostream& operator<<(std::ostream& out,
 }
 
 // A word of the same class as `word`, and the same for all of them.
-inline P2mWord ClassAlone(P2mWord word) {
+inline P2mWord OnlyClass(P2mWord word) {
   switch (word.Class()) {
     case P2mClass::kRam:
       return P2mWord::Ram(Mfn(0));
@@ -124,7 +125,7 @@ inline P2mWord ClassAlone(P2mWord word) {
   return P2mWord::Invalid();
 }
 
-// With kByClass the words show no numbers, since frames may come in any order.
+// With kByClass the words have no numbers, since frames may come in any order.
 inline DomainPicture PictureOf(const Domain& domain,
                                RunMerge merge = RunMerge::kByFrame) {
   DomainPicture picture;
@@ -142,7 +143,7 @@ inline DomainPicture PictureOf(const Domain& domain,
                               ~size_t{0}, picture.words, &generation),
               IsOk());
   for (P2mRun& run : picture.words) {
-    if (merge == RunMerge::kByClass) run.word = ClassAlone(run.word);
+    if (merge == RunMerge::kByClass) run.word = OnlyClass(run.word);
   }
   const auto report = domain.Summary();
   EXPECT_THAT(report, IsOk());
@@ -221,8 +222,8 @@ inline std::string ArchName(const testing::TestParamInfo<Arch>& arch) {
 struct FaultCase {
   std::function<Machine()> machine;
   std::function<absl::Status(Machine&)> operate;
-  // Looks at a machine on which allocation `number` has failed.  `before` is
-  // the domain before the operation.
+  // Checks a machine on which allocation `number` has failed.  `before` is the
+  // domain before the operation.
   std::function<void(Machine&, const absl::Status&, uint64_t number,
                      const DomainPicture& before)>
       after;

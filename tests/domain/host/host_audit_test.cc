@@ -46,7 +46,7 @@ TEST(HostAuditTest, WaitsForABusyDomainWithoutHoldingTheOthers) {
   at_work.WaitForNotification();
   AuditReport report;
   std::thread auditor([&] { report = host->Audit(); });
-  // Whether the audit has come to wait by now or not.
+  // Whether or not the audit waits by now.
   for (int i = 0; i < 1000; ++i) {
     EXPECT_THAT(quiet->Pause({"pause"}), IsOk());
     EXPECT_THAT(quiet->Unpause({"unpause"}), IsOk());

@@ -54,7 +54,7 @@ TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
   ExpectClean(*host_, kDom0Pages + kMapper + 1000);
 }
 
-TEST_F(HostDestroyTest, OwnerThatDiesSuspendedIsDyingAndNoMore) {
+TEST_F(HostDestroyTest, SuspendedOwnerThatIsDestroyedIsDying) {
   Map(*mapper_, kHole, *owner_, 300);
   ASSERT_THAT(owner_->Suspend({"save"}), IsOk());
   EXPECT_TRUE(owner_->Info().suspended);
@@ -73,7 +73,7 @@ TEST_F(HostDestroyTest, PageOfTheListItselfStaysReadableAfterItsOwner) {
   EXPECT_EQ(ReadFrame(root), before);
 }
 
-TEST_F(HostDestroyTest, DestroyedMapperLetsGoOfEverything) {
+TEST_F(HostDestroyTest, DestroyedMapperUnmapsEverything) {
   Map(*mapper_, kHole, *owner_, kOwner - 10, 10);
   BalloonDown(*owner_, 10);
   ASSERT_THAT(host_->DestroyDomain(mapper_->id()), IsOk());
@@ -110,7 +110,7 @@ TEST_F(HostDestroyTest, DomainsThatMapEachOtherBothGo) {
     const auto& second = mapper_first ? b : a;
     ASSERT_THAT(host_->DestroyDomain(first->id()), IsOk());
     EXPECT_EQ(first->Info().memory.current.value(), 5u);
-    // With the mappings of the second one, the first goes too.
+    // When the mappings of the second one are gone, the first goes too.
     ASSERT_THAT(host_->DestroyDomain(second->id()), IsOk());
     EXPECT_THAT(host_->Find(first->id()),
                 IsError(Code::kNotFound, Reason::kDomainNotFound, testing::_));
@@ -121,7 +121,7 @@ TEST_F(HostDestroyTest, DomainsThatMapEachOtherBothGo) {
 TEST_F(HostDestroyTest, DomainThatFailsToBuildStaysWhileItIsMapped) {
   const DomainId id(owner_->id().value() + 1);
   int asked = 0;
-  // The first look comes before it has frames, the second before it boots.
+  // The first StopCheck comes before it has frames, the second before it boots.
   const auto cancel = [&]() -> absl::Status {
     if (++asked < 2) return absl::OkStatus();
     std::vector<FrameRun> runs;
@@ -129,7 +129,8 @@ TEST_F(HostDestroyTest, DomainThatFailsToBuildStaysWhileItIsMapped) {
                 IsOk());
     for (const FrameRun& run : runs) {
       if (run.state == FrameState::kOwned && run.owner == id) {
-        // Elsewhere, as another client: the new domain is locked here.
+        // On another thread, like another client: this thread holds the new
+        // domain's lock.
         std::thread([&] {
           EXPECT_THAT(MapOne(kHole, run.frames.first.value()), IsOk());
         }).join();
@@ -149,7 +150,8 @@ TEST_F(HostDestroyTest, DomainThatFailsToBuildStaysWhileItIsMapped) {
   MustCreate(*host_, MakeSpec("a", 1000));
 }
 
-// Asked for a page for a leaf, another client destroys the frame's owner.
+// When a page for a leaf is allocated, destroys the frame's owner, as another
+// client would.
 class OwnerDiesMeanwhile : public AllocationFaults {
  public:
   bool FailNow(AllocationSite site) override {

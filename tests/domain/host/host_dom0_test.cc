@@ -40,7 +40,7 @@ TEST_F(RealDom0Test, IdentityBelowTheMapsEndIsTheLogsSixStretches) {
   PageCount count;
   for (const P2mRun& run : RunsByClass(*dom0_, Pfn(0), map.EndPage())) {
     if (run.word.Class() != P2mClass::kIdentity) continue;
-    // What the map has above the moved frames is RAM that nobody asked for.
+    // RAM of the map above the moved frames is not used.
     if (run.pfns.first.value() >= kMovedEnd) continue;
     identity.push_back(run.pfns);
     count += run.pfns.count;

@@ -20,8 +20,8 @@ using testing::IsEmpty;
 class ForeignFaultsTest : public testing::TestWithParam<Arch> {
  protected:
   const Abi& abi() const { return AbiOf(GetParam()); }
-  // The second mid is nothing but compact room, so that the first mapping there
-  // takes every kind of page (A6).  Room is at most ten times what a guest has.
+  // The second mid is only compact room, so the first mapping there takes every
+  // kind of page (p2m.md A6).  Room is at most ten times what a guest has.
   uint64_t pages() const { return 2 * abi().mid_span() / 11 + 1000; }
 
   Machine MakeMapper() const {
@@ -53,8 +53,8 @@ class ForeignFaultsTest : public testing::TestWithParam<Arch> {
     return machine.domain->Summary()->summary.foreign;
   }
 
-  // Maps frames of dom0 at the slots that are missing still.  The status is
-  // that of the first slot that fails.
+  // Maps frames of dom0 at the slots that are still missing.  Returns the
+  // status of the first slot that fails.
   absl::Status MapMissing(Machine& machine) const {
     const std::shared_ptr<Domain> owner = *machine.host->Find(kDom0Id);
     std::vector<ForeignSlot> slots;
@@ -86,7 +86,7 @@ TEST_P(ForeignFaultsTest, SlotThatFailsIsUnmappedAndTheOthersGoOn) {
              const DomainPicture& before) {
         EXPECT_THAT(status, Exhausted(Reason::kGuestMemoryExhausted));
         const DomainPicture now = PictureOf(*machine.domain);
-        // The ballooned page's leaf is there, so that it never fails.
+        // The ballooned page's leaf exists, so this slot never fails.
         EXPECT_GE(Mapped(machine), 1);
         EXPECT_LE(Mapped(machine), 3);
         EXPECT_EQ(now.balloon, before.balloon - Mapped(machine));
@@ -168,7 +168,7 @@ TEST_P(AddressSpaceFaultsTest, CreationThatFailsIsUndone) {
   EXPECT_EQ(FailEach(test), shared() ? 1 + 3 * 3 : 3 * 5);
 }
 
-// What is there stays, and so does what it sees.
+// Existing processes stay, and so does what they see.
 TEST_P(AddressSpaceFaultsTest, SetThatFailsLeavesProcessesAlone) {
   constexpr uint64_t kFarPfn = 2 * 1048576 + 5;
   const auto seen = [](Machine& machine) {
@@ -201,7 +201,7 @@ TEST_P(AddressSpaceFaultsTest, SetThatFailsLeavesProcessesAlone) {
       [&](Machine& machine, const absl::Status& status, uint64_t number,
           const DomainPicture& before) {
         EXPECT_THAT(status, Exhausted(Reason::kGuestMemoryExhausted));
-        EXPECT_TRUE(PictureOf(*machine.domain).SameAsFarAsSeen(before));
+        EXPECT_TRUE(PictureOf(*machine.domain).SameExceptListPages(before));
         EXPECT_EQ(seen(machine), P2mWord::Identity(Pfn(kFarPfn)));
         // Both entries of the mid are rewritten, in the master and in each
         // listed table, as soon as its two pages are there.

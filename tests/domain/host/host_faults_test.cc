@@ -24,11 +24,11 @@ namespace {
 
 using testing::IsEmpty;
 
-// A pfn in a mid that a guest of GuestSpec() shares, whatever its ABI.
+// A pfn in a mid that is shared in a guest of GuestSpec(), for either ABI.
 constexpr uint64_t kFarPfn = 2 * 1048576 + 5;
 
-// Pages of the list that stay when the number-th allocation of a set of one
-// leaf fails (A6).
+// Pages of the list that stay when allocation `number` of a set of one leaf
+// fails (p2m.md A6).
 struct Left {
   uint64_t pte, tree_mid;
 };
@@ -42,7 +42,7 @@ class HostFaultsTest : public testing::TestWithParam<Arch> {
   const Abi& abi() const { return AbiOf(GetParam()); }
   Machine Guest() const { return MachineWithGuest(GetParam()); }
 
-  // A guest some of whose frames are in no word.
+  // A guest with some frames that are in no word.
   Machine GuestWithKeptFrames() const {
     Machine machine = Guest();
     machine.kept = Mfn(WordOf(*machine.domain, 2700).Number());
@@ -73,7 +73,7 @@ TEST(HostFaultsDom0Test, MachineThatCannotBootDom0IsNotThere) {
   }
 }
 
-// A guest that boots has no allocator yet that could fail softly.
+// While a guest boots, it has no allocator that could fail softly.
 TEST_P(HostFaultsTest, CreationThatFailsLeavesNothing) {
   Machine machine = MakeMachine();
   const std::vector<FrameRun> frames = FramesOf(*machine.host);
@@ -114,7 +114,7 @@ TEST_P(HostFaultsTest, BootThatFailsLeavesTheDomainBuilt) {
 }
 
 // The balloon driver starts when the guest has booted; it takes what it gets.
-TEST_P(HostFaultsTest, DriverThatStartsShortOfFramesDoesNotKeepTheGuestDown) {
+TEST_P(HostFaultsTest, DriverShortOfFramesDoesNotStopTheBoot) {
   Machine dry = MachineWithGuest(GetParam(), /*start_paused=*/true);
   dry.faults->Count();
   ASSERT_THAT(dry.domain->Unpause({"unpause"}), IsOk());
@@ -132,7 +132,7 @@ TEST_P(HostFaultsTest, DriverThatStartsShortOfFramesDoesNotKeepTheGuestDown) {
         [&](Machine& machine) -> absl::Status {
           SIMVISOR_RETURN_IF_ERROR(
               machine.domain->Unpause({"unpause"}).status());
-          // A guest that runs moves on when its driver has slept.
+          // A running guest continues when its driver has slept.
           if (machine.faults->asked() > boot) return absl::OkStatus();
           return machine.domain->WakeBalloon({"balloon timer"},
                                              machine.domain->balloon_timer());
@@ -169,7 +169,7 @@ TEST_P(HostFaultsTest, SetThatFailsKeepsTheWordAndThePagesAboveIt) {
                const DomainPicture& before) {
           EXPECT_THAT(status, Exhausted(Reason::kGuestMemoryExhausted));
           const DomainPicture now = PictureOf(*machine.domain);
-          EXPECT_TRUE(now.SameAsFarAsSeen(before)) << "a word has changed";
+          EXPECT_TRUE(now.SameExceptListPages(before)) << "a word has changed";
           const Left left = LeftBySet(abi(), number);
           EXPECT_EQ(now.pte_frames - before.pte_frames, left.pte);
           EXPECT_EQ(now.tree_mid_frames - before.tree_mid_frames,
@@ -202,8 +202,8 @@ TEST_P(HostFaultsTest, RangeThatFailsChangesNoneOfItsWords) {
             const DomainPicture& before) {
           EXPECT_THAT(status, Exhausted(Reason::kGuestMemoryExhausted));
           const DomainPicture now = PictureOf(*machine.domain);
-          EXPECT_TRUE(now.SameAsFarAsSeen(before)) << "a word has changed";
-          // What was taken before stays, but for half a pair of PTE pages.
+          EXPECT_TRUE(now.SameExceptListPages(before)) << "a word has changed";
+          // What was taken before stays, except half a pair of PTE pages.
           const uint64_t taken = now.p2m_pages - before.p2m_pages;
           EXPECT_EQ(taken, now.private_leaves - before.private_leaves +
                                now.pte_frames - before.pte_frames +
@@ -323,8 +323,8 @@ TEST_P(HostFaultsTest, PartialBalloonMovesWhatItGets) {
           EXPECT_EQ(now.current, current);
           EXPECT_EQ(now.target, current);
           EXPECT_EQ(now.balloon + now.current, before.balloon + before.current);
-          // A grant that is short leaves the rest to the next round, which
-          // fails only if everything does.
+          // A short grant leaves the rest to the next round, which fails only
+          // if everything fails.
           EXPECT_TRUE(moved == number - 1 || (up && number > 1 && moved == 50))
               << moved;
         }};
@@ -363,7 +363,7 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
   }
 }
 
-// Neither takes anything, so neither can fail.
+// Neither allocates anything, so neither can fail.
 TEST_P(HostFaultsTest, IdentityMarksAndClearedRamTakeNoPage) {
   Machine machine = Guest();
   machine.faults->FailAt(1, /*for_good=*/true);

@@ -85,7 +85,7 @@ TEST(HostForeignRaceTest, MappersOwnersDestroyersAndAuditsMeet) {
   }
   for (std::thread& thread : threads) thread.join();
 
-  // With the mappers, every dying owner goes.
+  // When the mappers are gone, every dying owner goes.
   for (const auto& mapper : mappers) {
     EXPECT_THAT(host->DestroyDomain(mapper->id()), IsOk());
   }
@@ -120,8 +120,8 @@ TEST(HostForeignRaceTest, LastUnmapAndDestroyLeaveNoDyingDomain) {
   }
 }
 
-// The frame of a domain whose building is about to fail is mapped, and unmapped
-// while the builder clears up: either of them may be the one who removes the
+// A frame of a domain whose creation is about to fail is mapped, and unmapped
+// while the creation is undone: either thread may be the one that removes the
 // domain.
 TEST(HostForeignRaceTest, LastUnmappingMeetsABuildThatFails) {
   const auto host = MakeHost(kMachine);

@@ -1,4 +1,4 @@
-// A PCI device belongs to one domain at a time, whoever asks for it.
+// A PCI device belongs to one domain at a time, however it is requested.
 
 #include <memory>
 #include <string>
@@ -39,14 +39,14 @@ class HostPciTest : public testing::Test {
   std::unique_ptr<Host> host_ = MakeHost(20000);
 };
 
-TEST_F(HostPciTest, SecondDomainIsRefusedAndToldWhoHasTheDevice) {
+TEST_F(HostPciTest, SecondDomainIsRefusedAndToldTheOwner) {
   const auto web = MustCreate(*host_, SpecWith("web", {"01:00.0", "02:00.1"}));
   EXPECT_EQ(web->id(), DomainId(1));
   ExpectInUse({"03:00.0", "0000:02:00.1"},
               "create of domain \"other\": PCI device 0000:02:00.1: domain 1 "
               "has it");
   ExpectInUse({"01:00.*"}, "PCI device 0000:01:00.*: domain 1 has it");
-  // Nothing is left of those that were refused: neither name nor device.
+  // The refused domains left nothing behind: neither name nor device.
   const auto other = MustCreate(
       *host_, SpecWith("other", {"03:00.0", "01:00.1", "0001:01:00.0"}));
   EXPECT_EQ(other->id(), DomainId(2));
@@ -67,7 +67,7 @@ TEST_F(HostPciTest, DestroyedDomainGivesItsDevicesBack) {
   MustCreate(*host_, SpecWith("next", {"01:00.*", "02:00.3"}));
 }
 
-TEST_F(HostPciTest, DyingDomainHasNoDeviceAnyMore) {
+TEST_F(HostPciTest, DyingDomainHasNoDevices) {
   const auto owner = MustCreate(*host_, SpecWith("owner", {"01:00.0"}));
   const auto mapper = MustCreate(*host_, MakeSpec("mapper", 2000, 2100));
   const Mfn mfn(WordOf(*owner, 700).Number());

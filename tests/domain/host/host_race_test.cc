@@ -76,7 +76,7 @@ TEST(HostRaceTest, OneOfTwoDestroyersWins) {
   }
 }
 
-TEST(HostRaceTest, CallsThatMeetADestroyEndOrLearnThatItIsDying) {
+TEST(HostRaceTest, CallsDuringADestroyEndOrLearnThatItIsDying) {
   const auto host = MakeHost(20000);
   for (int round = 0; round < kRounds; ++round) {
     const auto domain =

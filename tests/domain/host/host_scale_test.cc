@@ -44,7 +44,7 @@ TEST(HostScaleTest, ContiguousTebibyteCostsNoTables) {
   ExpectClean(*host, kDom0Pages);
 }
 
-TEST(HostScaleTest, MapWithRamFarAwayCostsNoMoreThanItsPages) {
+TEST(HostScaleTest, MapWithRamFarAwayCostsOnlyItsPages) {
   const auto host = MakeHost(20000);
   DomainSpec spec = MakeSpec("far", 4000);
   // 16 MiB of RAM just below the widest address.

@@ -80,7 +80,7 @@ TEST(HostTest, SizesNoDomainCanHaveAreRefused) {
 
 TEST(HostTest, SmallestGuestHasJustThePagesOfItsList) {
   const auto host = MakeHost(kHostPages);
-  // Behind the first MiB: builder's leaf, four constant pages, a PTE page, a
+  // After the first MiB: builder's leaf, four constant pages, a PTE page, a
   // leaf, and four pages of the tree.
   const auto domain = MustCreate(*host, MakeSpec("tiny", 267));
   EXPECT_EQ(domain->Info().memory.p2m_pages.value(), 10);

@@ -38,7 +38,7 @@ TEST_F(IncomingDomainTest, IsNotFoundAndHasItsName) {
   ExpectClean(*host_, kDom0Pages);
 }
 
-TEST_F(IncomingDomainTest, IsListedAmongThoseOnTheirWayIn) {
+TEST_F(IncomingDomainTest, IsListedAsIncoming) {
   EXPECT_THAT(host_->ListIncoming(kDom0Id, 10), testing::IsEmpty());
   {
     const auto incoming = Begin(1000, 700);

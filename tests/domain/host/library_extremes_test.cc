@@ -1,4 +1,4 @@
-// Every public entry of the library with what is empty and what is too large: a
+// Every public function of the library with empty and with huge arguments: a
 // documented error or a harmless answer, and a machine whose audit is clean.
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace {
 using Code = absl::StatusCode;
 
 constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
-// What comes close to ends and overflows.
+// Numbers close to ends and overflows.
 constexpr uint64_t kExtremes[] = {
     0,
     1,
@@ -161,7 +161,7 @@ TEST(LibraryExtremesTest, ListsOfAnySizeAreMadeOrRefused) {
   }
 }
 
-// A host with two guests, one of which is a PAE one.
+// A host with two guests, one of them PAE.
 class LibraryExtremesHostTest : public testing::Test {
  protected:
   LibraryExtremesHostTest()

@@ -40,7 +40,7 @@ TEST(SpecCheckTest, OrdinarySpecsPass) {
   EXPECT_THAT(CheckDomainSpec(spec), IsOk());
 }
 
-TEST(SpecCheckTest, NamesAreHeldToTheirRules) {
+TEST(SpecCheckTest, NamesAreChecked) {
   for (const char* name : {"a", "7up", "two words", "\xc3\xa9t\xc3\xa9"}) {
     EXPECT_THAT(CheckDomainName(name), IsOk()) << name;
   }
@@ -76,7 +76,7 @@ TEST(SpecCheckTest, Latin1NameIsNamedAsSuch) {
                                 "offset 5 is not UTF-8")));
 }
 
-TEST(SpecCheckTest, NamesShowAllThatTheyAre) {
+TEST(SpecCheckTest, NamesWithInvisibleCharactersAreRefused) {
   const std::pair<std::string, std::string> kNames[] = {
       {"a\xc2\x9b"
        "b",

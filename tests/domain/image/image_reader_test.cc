@@ -14,7 +14,7 @@
 namespace simvisor {
 namespace {
 
-TEST(ImageReaderTest, SoundImagesAreTold) {
+TEST(ImageReaderTest, ValidImagesAreReported) {
   for (const Arch arch : {Arch::kX86_64, Arch::kX86_32Pae}) {
     NotingSink sink;
     ASSERT_THAT(ReadAll(Bytes(Sound(arch)), &sink), IsOk());
@@ -24,7 +24,7 @@ TEST(ImageReaderTest, SoundImagesAreTold) {
   }
 }
 
-TEST(ImageReaderTest, LayersAreToldByTheirFirstBytes) {
+TEST(ImageReaderTest, LayersAreRecognisedByTheirFirstBytes) {
   for (const ImageLayer layer : {ImageLayer::kLibxl, ImageLayer::kXl}) {
     std::string image;
     AppendImageStart(layer, "{}", image);
@@ -142,7 +142,7 @@ TEST(ImageReaderTest, PagesOfAnyKindMayComeAgain) {
               IsOk());
 }
 
-TEST(ImageReaderTest, PagesBehindVerifyAreNotTaken) {
+TEST(ImageReaderTest, PagesAfterVerifyAreNotTaken) {
   NotingSink sink;
   Records records = Sound();
   records.insert(records.begin() + 4, {RecordType::kVerify, ""});
@@ -231,8 +231,8 @@ TEST(ImageReaderTest, PagesThatRegistersNameMustBeThere) {
               Malformed("of level 4"));
 }
 
-TEST(ImageReaderTest, PageThatWasTakenBackIsStillThere) {
-  // The restorer keeps the frame, but the page is of another type now.
+TEST(ImageReaderTest, PageSentAsAbsentIsStillThere) {
+  // The restorer keeps the frame, but the page has another type now.
   EXPECT_THAT(ReadChanged([](Records& r) {
                 r.insert(r.begin() + 4, {RecordType::kPageData,
                                          Le(1, 8) + PageWord(kGdt, 0xf)});
@@ -240,7 +240,7 @@ TEST(ImageReaderTest, PageThatWasTakenBackIsStillThere) {
               Malformed("a page without content"));
 }
 
-TEST(ImageReaderTest, BytesBehindTheEndAreLeft) {
+TEST(ImageReaderTest, BytesAfterTheEndAreIgnored) {
   EXPECT_THAT(ReadAll(Bytes(Sound()) + "more"), IsOk());
 }
 
@@ -306,7 +306,7 @@ TEST(ImageReaderMemoryTest, ScatteredBatchIsChargedBeforeItsTypesAre) {
                       Reason::kImageMemoryExhausted, HasSubstr("image")));
 }
 
-TEST(ImageReaderTest, CallThatIsOverStopsLongWork) {
+TEST(ImageReaderTest, EndedCallStopsLongWork) {
   const std::string image = ManyLeaves(100000);
   NotingSink sink;
   ImageReader reader(sink);

@@ -1,4 +1,4 @@
-// Save images made record by record, sound or broken on purpose.
+// Save images made record by record, valid or broken on purpose.
 
 #ifndef SIMVISOR_TESTS_DOMAIN_IMAGE_IMAGE_RECORDS_H_
 #define SIMVISOR_TESTS_DOMAIN_IMAGE_IMAGE_RECORDS_H_
@@ -25,7 +25,7 @@ inline constexpr uint64_t kStartInfo = 9;
 inline constexpr uint64_t kGdt = 10;
 inline constexpr uint64_t kRoot = 11;
 
-// Writes down what it is told.
+// Records what the reader reports.
 class NotingSink : public ImageSink {
  public:
   absl::Status OnConfig(absl::string_view json) override {
@@ -143,7 +143,7 @@ inline auto Unsupported(absl::string_view what) {
                  HasSubstr(std::string(what)));
 }
 
-// The sound image with `change` made to its records.
+// The valid image with `change` applied to its records.
 template <typename Change>
 inline absl::Status ReadChanged(Change change) {
   Records records = Sound();

@@ -1,4 +1,4 @@
-// Guests that go through a save image and come back.
+// Guests that are saved to an image and restored.
 
 #include <cstdint>
 #include <memory>
@@ -34,7 +34,7 @@ class ImageRoundTripTest
     guest_ = MustCreate(*from_, spec_);
   }
 
-  // The guest with a bit of everything.
+  // Gives the guest a bit of everything.
   void LiveALittle() {
     ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(1500), false),
                 IsOk());
@@ -100,7 +100,7 @@ TEST_P(ImageRoundTripTest, ImageThatIsCutLeavesNothing) {
   }
 }
 
-TEST_P(ImageRoundTripTest, WholeImageThatIsGivenUpLeavesNothing) {
+TEST_P(ImageRoundTripTest, AbandonedImageLeavesNothing) {
   const std::string image = SaveAll(guest_, layer_);
   const PageCount free = to_->Info().free;
   {
@@ -114,7 +114,7 @@ TEST_P(ImageRoundTripTest, WholeImageThatIsGivenUpLeavesNothing) {
   EXPECT_THAT(RestoreAll(*to_, image, spec_), IsOk());
 }
 
-TEST_P(ImageRoundTripTest, FullHostTakesNothing) {
+TEST_P(ImageRoundTripTest, FullHostRefusesARestore) {
   const auto small = MakeHost(kDom0Pages + 256 + 3000);
   const auto restored = RestoreAll(*small, SaveAll(guest_, layer_), spec_);
   EXPECT_THAT(restored,
@@ -139,7 +139,7 @@ TEST_P(ImageRoundTripTest, BytesThatAreFlippedNeverBreakTheHost) {
     std::string damaged = image;
     for (int flips = 0; flips < 3; ++flips) {
       seed = seed * 6364136223846793005 + 1442695040888963407;
-      // Heads and notes more often than pages of zeros.
+      // Damages heads and notes more often than pages of zeros.
       const size_t range = i % 2 == 0 ? 4096 : damaged.size();
       damaged[(seed >> 20) % range] ^= static_cast<char>(1 << (seed >> 60 & 7));
     }
@@ -171,8 +171,8 @@ class ImageRecordTest : public testing::Test {
     at_ = image_.find(std::string("xen-3.0-x86_64\0", 15));
   }
 
-  // The image with a number of start_info, or of the page of notes behind it,
-  // changed.
+  // Restores the image with one number changed in start_info or in the page of
+  // notes after it.
   absl::Status With(size_t offset, uint64_t number) {
     std::string changed = image_;
     StoreLe(number, 8, &changed[at_ + offset]);
@@ -232,7 +232,7 @@ TEST_F(ImageRecordTest, BudgetThatIsUsedUpRefusesImages) {
   EXPECT_EQ(to_->image_memory().used(), 0u);
 }
 
-TEST_F(ImageRecordTest, CallThatIsOverEndsASaveAndARestore) {
+TEST_F(ImageRecordTest, EndedCallStopsASaveAndARestore) {
   const auto gone = [] { return absl::CancelledError("gone"); };
   ImageSaver saver(*from_->Find(std::string("saved")), record_,
                    ImageLayer::kLibxc, "");

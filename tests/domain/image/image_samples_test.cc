@@ -1,4 +1,4 @@
-// Images that were made by hand, sound and broken ones.
+// Images made by hand, valid and broken ones.
 
 #include <cstdint>
 #include <filesystem>
@@ -30,7 +30,7 @@ DomainSpec SampleSpec() {
   return spec;
 }
 
-TEST(ImageSamplesTest, SoundOnesRestoreWithAllTheirPages) {
+TEST(ImageSamplesTest, ValidOnesRestoreWithAllTheirPages) {
   for (const std::string name :
        {"valid-pv64.libxc", "valid-pv32.libxc", "valid-pv64-v2.libxc",
         "valid-pv64-live.libxc", "hole-trailing-garbage.libxc"}) {

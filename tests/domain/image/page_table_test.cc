@@ -39,7 +39,7 @@ TEST(PageTableTest, FramesOfPresentEntriesChangeAndFlagsStay) {
   EXPECT_EQ(Get(page, 511), uint64_t{1009} << 12 | 0x1);
 }
 
-TEST(PageTableTest, SlotsOfXenAreCleared) {
+TEST(PageTableTest, XenSlotsAreCleared) {
   Page page{};
   for (const size_t entry : {255, 256, 271, 272}) {
     Put(page, entry, uint64_t{7} << 12 | 0x67);
@@ -52,7 +52,7 @@ TEST(PageTableTest, SlotsOfXenAreCleared) {
   EXPECT_EQ(Get(page, 272), uint64_t{1007} << 12 | 0x67);
 }
 
-TEST(PageTableTest, OnlyRootsHaveSlotsOfXen) {
+TEST(PageTableTest, OnlyRootsHaveXenSlots) {
   Page page{};
   Put(page, 256, uint64_t{7} << 12 | 0x67);
   ASSERT_THAT(TranslateTable(kAbiX86_64, 3, absl::MakeSpan(page), AddThousand),

@@ -33,7 +33,7 @@ TEST(PageTypesTest, LastTypeCounts) {
   EXPECT_TRUE(types.tables(1).empty());
 }
 
-TEST(PageTypesTest, FrameStaysWhenThePageIsTakenBack) {
+TEST(PageTypesTest, FrameStaysWhenThePageIsSentAsAbsent) {
   PageTypes types(Pfn(100));
   types.Set(Pfns(0, 10), PageType::kNormal);
   types.Set(Pfns(20, 1), PageType::kBroken);

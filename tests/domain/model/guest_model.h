@@ -1,11 +1,10 @@
 // One domain's memory as plain maps and sets, page by page.
 //
 // A second implementation of the rules that Domain and P2mList follow, written
-// for tests: no runs and no descriptors; batches only where the order of the
-// balloon comes from them.  Every pfn is looked at alone, so that it can be
-// checked by reading it next to the rules (A3, A6, A7, A8 of the p2m semantics,
-// B2 and B3 of its later evolution).  It never asks the code under test; the
-// mfns of new RAM words are told to it with Learn().
+// for tests: no runs and no descriptors, and batches only where they determine
+// the order of the balloon.  It handles every pfn by itself, so that it can be
+// checked by reading it next to the rules (p2m.md A3, A6, A7, A8, B2, B3).  It
+// never asks the code under test; Learn() tells it the mfns of new RAM words.
 //
 // Thread safety: thread-compatible.
 
@@ -31,7 +30,7 @@ namespace simvisor {
 
 class GuestModel {
  public:
-  // Values of words() beside mfns; a pfn that is not there is identity.
+  // Values of words() besides mfns; a pfn without an entry is identity.
   static constexpr uint64_t kMissing = ~uint64_t{0};
   static constexpr uint64_t kNewFrame =
       kMissing - 1;  // RAM, mfn not learnt yet
@@ -61,7 +60,7 @@ class GuestModel {
     BuildList();
   }
 
-  // Pages of its own that the guest needs until it has booted.
+  // Pages that the guest needs for itself until it has booted.
   static uint64_t BootPages(const Spec& spec);
   // Pages that the kernel may use before anything is taken.
   static uint64_t UsablePages(const Spec& spec);
@@ -131,7 +130,7 @@ class GuestModel {
   }
   void DestroySpace(uint64_t id) { spaces_.Destroy(id, free_); }
 
-  // pfns of RAM words whose frames are still to be learnt.
+  // pfns of RAM words whose frames have not been learnt yet.
   std::vector<uint64_t> Unlearnt() const {
     std::vector<uint64_t> pfns;
     for (const auto& [pfn, word] : words_) {
@@ -141,7 +140,7 @@ class GuestModel {
   }
   void Learn(uint64_t pfn, uint64_t mfn) { words_.at(pfn) = mfn; }
 
-  // A3.  Returns the frames that the guest gave back.
+  // p2m.md A3.  Returns the frames that the guest gave back.
   std::vector<uint64_t> Boot() {
     const std::map<uint64_t, uint64_t> targets = PlanMoves();
     std::set<uint64_t> extra = PlanExtra(targets);
@@ -193,7 +192,7 @@ class GuestModel {
     current_ -= frames.size();
     return frames;
   }
-  // Takes stretches off the balloon in the order in which they come back, each
+  // Takes extents off the balloon in the order in which they come back, each
   // from its lowest pfn up as far as there are pages for leaves; returns how
   // many pages came.
   uint64_t Up(uint64_t pages) {
@@ -214,7 +213,7 @@ class GuestModel {
     }
     return done;
   }
-  // Free pages that ballooning up wants to see before it begins.
+  // Free pages that ballooning up requires before it begins.
   uint64_t LeafPagesUp(uint64_t pages) const {
     if (spec_.p2m.balloon_room == BalloonRoom::kFaithful) return 0;
     uint64_t needed = 0;
@@ -227,14 +226,14 @@ class GuestModel {
     }
     return needed;
   }
-  // `held`: frames given back that the hypervisor counts still.
+  // `held`: frames given back that the hypervisor still counts.
   uint64_t RoomBelowMax(uint64_t held) const {
     const auto below = [](uint64_t limit, uint64_t pages) {
       return limit > pages ? limit - pages : 0;
     };
     return std::min(below(max_, current_ + held), below(static_max_, current_));
   }
-  // B1.
+  // p2m.md B1.
   void MapForeign(uint64_t pfn, uint64_t mfn) {
     MakePrivate(pfn, P2mClass::kForeign);
     foreign_[pfn] = mfn;
@@ -307,8 +306,8 @@ class GuestModel {
   }
 
  private:
-  // Frames go back behind the driver's back: a target they counted towards goes
-  // down with them, a lower one stays.
+  // Frames are freed without the driver: a target that included them goes down
+  // with them, a lower one stays.
   void Lose(uint64_t pages) {
     const uint64_t before = current_;
     current_ -= pages;
@@ -356,22 +355,23 @@ class GuestModel {
 
   void BuildList();
 
-  // B3: where the frame of each pfn under a hole goes; kMissing: nowhere.
+  // p2m.md B3: where the frame of each pfn under a hole goes; kMissing:
+  // nowhere.
   std::map<uint64_t, uint64_t> PlanMoves() const;
   std::set<uint64_t> PlanExtra(
       const std::map<uint64_t, uint64_t>& targets) const;
 
-  // A7.
+  // p2m.md A7.
   void Relocate(const std::set<uint64_t>& extra);
 
-  // A8, or the tables above the PTE pages: a page of entries each.
+  // p2m.md A8, or the tables above the PTE pages: a page of entries each.
   void BuildTree();
   bool HasTreePage(uint64_t mid) const {
     return !tree_built_ || mid >= abi_.words_per_page ||
            tree_mids_.contains(mid);
   }
 
-  // A6.
+  // p2m.md A6.
   bool SharedLeafDiffers(uint64_t pfn, P2mClass wanted) const {
     const uint64_t leaf = pfn / abi_.leaf_span();
     if (!relocated_ || private_leaves_.contains(leaf)) return false;
@@ -379,12 +379,13 @@ class GuestModel {
                                                      : P2mClass::kIdentity);
   }
   void MakePrivate(uint64_t pfn, P2mClass wanted);
-  // The pfns, at most `most`, that come back next and follow each other, if the
-  // balloon ended at `top`: low memory from its upper end, high from its lower.
+  // The consecutive pfns, at most `most`, that come back next if the balloon
+  // ended at `top`: low memory from its upper end, high from its lower.
   Range NextStretch(uint64_t top, uint64_t most) const;
-  // Puts the upper part of a stretch back, to come back next.
+  // Puts the upper part of an extent back, to come back next.
   void PutBack(const Range& rest);
-  // What MakePrivate() does for RAM, as far as pages go; whether they sufficed.
+  // Does what MakePrivate() does for RAM, as far as pages last; returns whether
+  // they sufficed.
   bool TakeLeafFor(uint64_t pfn);
   void SetWord(uint64_t pfn, uint64_t word) {
     MakePrivate(pfn, word == kMissing ? P2mClass::kMissing : P2mClass::kRam);

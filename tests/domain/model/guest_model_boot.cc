@@ -1,4 +1,4 @@
-// GuestModel: the builder's list, and what the kernel makes of it at boot.
+// GuestModel: the builder's list, and how the kernel transforms it at boot.
 
 #include <algorithm>
 #include <cstdint>
@@ -75,7 +75,7 @@ void GuestModel::Relocate(const std::set<uint64_t>& extra) {
   for (int i = 0; i < 4; ++i) TakePage();
   size_ = RoundUp(max_pfn, abi_.mid_span());
   if (spec_.p2m.balloon_room == BalloonRoom::kCompact) {
-    // Room in the builder's list has a word there, which counts.
+    // Room within the builder's list has a word there, and that word counts.
     const uint64_t list_end = builder_leaves * abi_.leaf_span();
     for (const uint64_t pfn : extra) {
       if (pfn >= list_end) words_[pfn] = kMissing;

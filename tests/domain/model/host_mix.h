@@ -1,5 +1,5 @@
-// What the threads of a mixed load on two hosts share: the hosts, what their
-// calls may be refused for, and a count of those that succeeded.
+// What the threads of a mixed load on two hosts share: the hosts, the reasons
+// for which calls may be refused, and a count of calls that succeeded.
 //
 // Thread safety: Mix is thread-safe; Actor belongs to one thread.
 
@@ -23,9 +23,9 @@
 
 namespace simvisor {
 
-// Reasons for which a call may be refused since others do something, too, or
-// since the machine is full.  What only a wrong call or a wrong machine brings
-// about is not among them.
+// Reasons for which a call may be refused because of other threads, or because
+// the machine is full.  Excludes reasons that only a wrong call or a wrong
+// machine causes.
 inline constexpr Reason kMixRefusals[] = {
     Reason::kAddressSpaceNotFound, Reason::kArchNotPae,
     Reason::kDomainDying,          Reason::kDomainMigrating,
@@ -58,7 +58,7 @@ class Mix {
     absl::MutexLock lock(&mu_);
     for (const auto& [what, times] : done) done_[what] += times;
   }
-  // Calls of actors that are gone which succeeded, by kind.
+  // Successful calls of actors that have ended, by kind.
   std::map<std::string, uint64_t> done() const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
     return done_;
@@ -84,12 +84,12 @@ class Actor {
   uint64_t Pick(uint64_t below) { return random_() % below; }
   bool Chance(uint64_t percent) { return Pick(100) < percent; }
   Mix& mix() { return mix_; }
-  // Any domain but dom0, which may have died meanwhile; null if there is none.
+  // Any domain except dom0; it may have died meanwhile.  Null if there is none.
   std::shared_ptr<Domain> AnyDomain(int host) {
     const auto all = mix_.host(host).List(DomainId(1), 1000);
     return all.empty() ? nullptr : all[Pick(all.size())];
   }
-  // The frame of some RAM page of the domain, or one that nobody owns.
+  // The frame of some RAM page of the domain, or a free one.
   Mfn AnyFrame(const Domain& domain) {
     std::vector<P2mWord> words;
     if (!domain.Translate({Pick(2600)}, words).ok() || !words[0].is_ram()) {
@@ -97,9 +97,9 @@ class Actor {
     }
     return Mfn(words[0].Number());
   }
-  // Whether a call did what it was asked for; a refusal must be one that is
-  // expected.  Takes no lock, which would put calls of different threads in
-  // order, and so hide races from ThreadSanitizer.
+  // Whether a call succeeded; a refusal must be an expected one.  Takes no
+  // lock: a lock would order the calls of different threads, and so hide races
+  // from ThreadSanitizer.
   bool Note(absl::string_view what, const absl::Status& status) {
     if (status.ok()) {
       ++done_[std::string(what)];

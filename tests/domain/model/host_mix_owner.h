@@ -1,5 +1,5 @@
-// A thread with guests of its own, which it creates, saves, restores, moves and
-// ends, and whose contents it knows, whatever others do with them meanwhile.
+// A thread that owns guests: it creates, saves, restores, moves and ends them,
+// and knows their contents, whatever other threads do with them meanwhile.
 //
 // Thread safety: belongs to one thread.
 
@@ -19,8 +19,8 @@
 
 namespace simvisor {
 
-// Below these pages guests have their kernels and loads; only owners write to
-// the next ones, which are never given up; others may write further up.
+// Kernels and loads are below these pages.  Only owners write to these pages,
+// and they are never given up; others may write to higher ones.
 inline constexpr uint64_t kOwnPages = 1000;
 inline constexpr uint64_t kOwnEnd = 1040;
 inline constexpr uint64_t kAnybodysEnd = 1700;
@@ -209,7 +209,7 @@ class MixOwner : private Actor {
     }
   }
 
-  // To an image in memory, and back on either host; or it goes on.
+  // Saves to an image in memory and restores on either host, or lets it go on.
   void Save(Guest& guest) {
     auto record = guest.domain->Suspend({"save"});
     if (!Note("suspend", record)) return;
@@ -239,7 +239,7 @@ class MixOwner : private Actor {
       if (Chance(50)) Write(guest);
     });
     if (!Note("migrate", moved)) {
-      // It may have come to its suspension, which nobody else ends.
+      // It may be suspended by then, and only this thread ends the suspension.
       EXPECT_THAT(ResumeGuest(*guest.domain), IsOk());
       return Check(guest);
     }

@@ -1,6 +1,6 @@
 // Everything at once on two hosts: owners that create, balloon, save, restore,
-// move and end their guests, others that meddle with them, readers, loads, and
-// an audit that never ends.  Meant for ThreadSanitizer too.
+// move and end their guests, meddlers, readers, loads, and repeated audits.
+// Meant for ThreadSanitizer too.
 //
 // SIMVISOR_STEPS is the number of steps of each owner.
 
@@ -30,8 +30,8 @@ uint64_t Steps() {
   return steps;
 }
 
-// Does what anybody may do to the guests of others, and has some that live for
-// a moment.
+// Does to the guests of others what any client may do, and creates some that
+// live for a moment.
 class Meddler : private Actor {
  public:
   Meddler(Mix& mix, uint64_t seed) : Actor(mix, seed), seed_(seed) {}
@@ -52,7 +52,7 @@ class Meddler : private Actor {
         break;
       }
       case 2:
-        // Nobody else ends a pause, but for the end of the domain.
+        // Only this thread, or the end of the domain, ends a pause.
         if (Note("pause", domain->Pause({"pause"}))) {
           Note("unpause", domain->Unpause({"unpause"}));
         }
@@ -72,7 +72,7 @@ class Meddler : private Actor {
   }
 
  private:
-  // Whoever destroys it may meet others that use it, and frames of it that are
+  // When it is destroyed, other threads may be using it, and its frames may be
   // mapped.
   void CreateBriefly() {
     DomainSpec spec =
@@ -91,7 +91,7 @@ class Meddler : private Actor {
   }
 
   void MakeProcesses(Domain& domain) {
-    // Those that could not be ended since the guest was suspended stay.
+    // Processes that could not be ended because the guest was suspended stay.
     if (domain.Info().memory.address_space_pages > PageCount(150)) return;
     const auto made = domain.CreateAddressSpaces({"create address spaces"}, 3);
     if (!Note("create processes", made)) return;
@@ -112,7 +112,7 @@ class Meddler : private Actor {
   int created_ = 0;
 };
 
-// Looks, with and without locks.
+// Reads, with and without locks.
 class Reader : private Actor {
  public:
   Reader(Mix& mix, uint64_t seed) : Actor(mix, seed) {}
@@ -140,7 +140,7 @@ class Reader : private Actor {
   }
 
  private:
-  // Takes no lock.  The pages that an owner writes to are RAM all the time.
+  // Takes no lock.  The pages that an owner writes to are always RAM.
   void LookUp(const Domain& domain) {
     std::vector<P2mWord> words;
     const uint64_t own = kOwnPages + Pick(kOwnEnd - kOwnPages);
@@ -149,7 +149,7 @@ class Reader : private Actor {
   }
 };
 
-// Writes of loads, and their driver of balloons.
+// Does the writes of loads and the wake-ups of balloon drivers.
 class LoadRunner : private Actor {
  public:
   LoadRunner(Mix& mix, uint64_t seed) : Actor(mix, seed) {}
@@ -193,7 +193,7 @@ void RunOwners(Mix& mix, uint64_t seed) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// When nobody does anything any more, counts are exact.
+// Once all threads have stopped, counts are exact.
 void ExpectSums(const Host& host) {
   PageCount owned;
   for (const auto& domain : host.List(DomainId(0), 1000)) {
@@ -211,7 +211,7 @@ void ExpectNothingLeft(Host& host) {
   ExpectClean(host, kDom0Pages);
 }
 
-// What a run of any length that matters comes to do.
+// Calls that succeed in every run of a reasonable length.
 constexpr const char* kAlwaysDone[] = {"check load",
                                        "create",
                                        "create briefly",

@@ -1,4 +1,4 @@
-// HostModel: the host that is driven, and what its calls pick and share.
+// HostModel: the host, and helpers that its calls share.
 
 #include "tests/domain/model/host_model.h"
 
@@ -141,8 +141,8 @@ void HostModel::ReadTarget(Guest& guest) {
 }
 
 // p2m.md B2: whether the driver wakes when its target is written now.  Whatever
-// came of its last round, the credit with which it sleeps is that of the target
-// that it has read: after a round that was done it is 0.
+// its last round did, the credit with which it sleeps is that of the target
+// that it has read: after a completed round it is 0.
 bool HostModel::Wakes(const Guest& guest) const {
   return !guest.model.booted() ||
          guest.model.target() != guest.model.driver_target();

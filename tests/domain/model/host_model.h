@@ -1,9 +1,9 @@
 // A host and a model of it, driven together by random calls.
 //
-// Each step makes one call, works out from the model alone what it must answer
-// (values, or code and reason), and moves the model along.  Frames are the one
-// thing that is learnt from the host, once, when they appear: from then on they
-// must stay where they are and belong to nobody else.
+// Each step makes one call, derives only from the model what it must answer
+// (values, or code and reason), and updates the model.  Only frames are learnt
+// from the host, once, when they appear: from then on they must stay where they
+// are and belong to no other domain.
 //
 // Thread safety: thread-compatible.
 
@@ -55,9 +55,10 @@ class HostModel {
   void CheckSums();
   // Every word, frame and written page.
   void CheckEverything();
-  // Destroys all domains but dom0 and finds every frame back.
+  // Destroys all domains except dom0, and checks that every frame is free
+  // again.
   void DestroyAll();
-  // Reasons that calls have failed with, as they had to, and how often.
+  // Reasons of all expected failures, and how often each occurred.
   const std::map<Reason, int>& failures() const { return failures_; }
 
  private:
@@ -77,8 +78,8 @@ class HostModel {
   uint64_t Pick(uint64_t below) { return random_() % below; }
   bool Chance(uint64_t percent) { return Pick(100) < percent; }
   Guest& PickGuest();
-  // Whether it is dom0, which is smaller here than what libxl leaves dom0, so
-  // that it never gets smaller.
+  // Whether it is dom0, which is already smaller here than libxl's minimum for
+  // dom0, so it never gets smaller.
   static bool IsDom0(const Guest& guest) {
     return guest.domain->id() == kDom0Id;
   }
@@ -87,7 +88,7 @@ class HostModel {
     ++failures_[reason];
     return IsError(code, reason, testing::_);
   }
-  // A range of pfns, often across something worth hitting; may be bad.
+  // A range of pfns, often across an interesting boundary; may be invalid.
   std::pair<uint64_t, uint64_t> PickRange(const GuestModel& model);
   DomainSpec PickSpec();
 
@@ -111,7 +112,7 @@ class HostModel {
   void CreateSpaces();
   void DestroySpaces();
   void TranslateInSpace();
-  // Whether the guest cannot have processes; `result` must say so then.
+  // Whether the guest cannot have processes; then `result` must say so.
   template <typename Result>
   bool FailsForItsKind(const Guest& guest, const Result& result);
   void TranslateMfns();
@@ -126,12 +127,12 @@ class HostModel {
   static void ReadTarget(Guest& guest);
   // Asks for the frames of new RAM words, which must have no owner.
   void LearnFrames(Guest& guest);
-  // Frames that others map are held; returns how many.
+  // Frees frames; those that others map are held.  Returns how many are held.
   uint64_t Release(const std::vector<uint64_t>& frames);
-  // Destroys a guest that is no dom0.
+  // Destroys a guest that is not dom0.
   void DestroyGuest(uint16_t id, bool by_name);
   uint64_t HeldBy(uint16_t id) const;
-  // One mapping of `mfn` goes; returns whether the frame is free now.
+  // Removes one mapping of `mfn`; returns whether the frame is free now.
   bool Unref(uint64_t mfn);
   // What a call must fail with: one of SetRange(), one that gives these frames
   // to the guest, one that maps `mfn` at `pfn`.

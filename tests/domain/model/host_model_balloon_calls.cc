@@ -88,7 +88,7 @@ void HostModel::SetTarget() {
   model.set_target(target_before);
   const absl::Status status =
       guest.domain->SetTarget({"set memory target"}, PageCount(target));
-  // This dom0 has less than every dom0 must be left with.
+  // This dom0 has less than the minimum of any dom0.
   if (target == 0 || IsDom0(guest)) {
     EXPECT_THAT(status,
                 Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
@@ -136,7 +136,7 @@ void HostModel::WakeBalloon() {
   const uint64_t woken = guest.domain->balloon_timer().wakeups - timer.wakeups;
   if (!timer.seconds.has_value()) {
     EXPECT_EQ(woken, 0u);
-    // Nothing will come of waiting.
+    // Waiting would not help.
     if (guest.state != DomainState::kRunning) return;
     EXPECT_EQ(guest.model.driver_target(), guest.model.current());
   } else if (guest.state == DomainState::kRunning) {

@@ -61,7 +61,7 @@ void HostModel::CheckInfo(const Guest& guest) {
             model.balloon().size());
 }
 
-// Compares by runs, each of which must say what the model has for every pfn.
+// Compares run by run; each run must agree with the model for every pfn.
 void HostModel::CheckWords(const Guest& guest) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
@@ -104,7 +104,7 @@ void HostModel::CheckWords(const Guest& guest) {
   }
 }
 
-// The m2p, against what the domains' words say about it.
+// Compares the m2p with the domains' words.
 void HostModel::CheckFrames() {
   std::map<uint64_t, FrameRun> expected;
   for (const auto& [id, guest] : guests_) {
@@ -175,7 +175,7 @@ void HostModel::CheckContents() {
     if (IsKernelFrame(mfn)) continue;
     EXPECT_TRUE(std::equal(page.begin(), page.end(), expected.begin())) << mfn;
   }
-  // A frame that was written and freed reads as zeros, whoever has it now.
+  // A frame that was written and freed reads as zeros, whatever its owner.
   for (const uint64_t mfn : freed_contents_) {
     auto owner = owners_.find(mfn);
     if (owner == owners_.end() || contents_.contains(mfn)) continue;

@@ -57,8 +57,8 @@ void HostModel::MapForeign() {
   std::vector<ForeignSlot> slots;
   std::vector<SlotError> errors;
   const uint64_t structure = model.structure().size();
-  // The model goes first, so that slots for which pages would run out half-way
-  // can be left out.
+  // The model goes first, so that slots for which pages would run out can be
+  // left out.
   for (uint64_t i = Pick(60); model.booted() && i > 0; --i) {
     uint64_t pfn = Pick(model.size() + 10);
     if (Chance(80) && !model.balloon().empty()) {
@@ -149,8 +149,8 @@ void HostModel::UnmapForeign() {
   }
 }
 
-// What the model has for a frame of this machine: its own page, else itself if
-// that reads as identity.
+// What the model expects for a frame of this machine: the domain's own page,
+// else the frame's number if that pfn reads as identity.
 void HostModel::TranslateMfns() {
   const Guest& guest = PickGuest();
   const GuestModel& model = guest.model;

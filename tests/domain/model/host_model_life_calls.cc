@@ -94,7 +94,7 @@ void HostModel::DestroyGuest(uint16_t id, bool by_name) {
   ASSERT_THAT(freed, IsOk());
   uint64_t others = 0;  // frames of dying owners that go with it
   for (const auto& [pfn, mfn] : model.foreign()) others += Unref(mfn) ? 1 : 0;
-  // What pages of the kernel hold is not this model's business.
+  // This model does not cover the contents of the kernel's pages.
   std::set<uint64_t> pages = model.structure();
   pages.insert(model.spaces().pages().begin(), model.spaces().pages().end());
   for (const uint64_t pfn : pages) {

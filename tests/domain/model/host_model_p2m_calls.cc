@@ -201,7 +201,7 @@ void HostModel::ReadOrWrite() {
   bool structure = false;
   for (uint64_t i = 0; i < pages; ++i) {
     if (!fits || !model.HoldsRam(pfn + i)) {
-      // An earlier page of the kernel's is found first.
+      // An earlier kernel page is found first.
       if (fits && writing && structure) break;
       EXPECT_THAT(status, Fails(Code::kFailedPrecondition, Reason::kPfnNotRam));
       return;

@@ -40,7 +40,7 @@ void HostModel::CreateSpaces() {
   }
   ASSERT_THAT(made, IsOk());
   EXPECT_EQ(made->first_id, model.spaces().next_id());
-  // Pages of the kernel's are zeroed, and zeros is what they hold afterwards.
+  // The kernel zeroes its pages, and they hold zeros afterwards.
   for (const uint64_t pfn : model.CreateSpaces(count)) {
     const uint64_t mfn = model.words().at(pfn);
     if (contents_.erase(mfn) > 0) freed_contents_.insert(mfn);

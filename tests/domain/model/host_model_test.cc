@@ -15,7 +15,7 @@
 namespace simvisor {
 namespace {
 
-// SIMVISOR_STEPS overrides.
+// SIMVISOR_STEPS overrides it.
 uint64_t Steps() {
   uint64_t steps = 1000;
   const char* const given = std::getenv("SIMVISOR_STEPS");
@@ -23,7 +23,7 @@ uint64_t Steps() {
   return steps;
 }
 
-// What thousands of random calls are expected to run into.
+// Failures that thousands of random calls are expected to hit.
 constexpr Reason kExpectedFailures[] = {
     Reason::kAddressSpaceNotFound,
     Reason::kArchNotPae,

@@ -1,7 +1,7 @@
 // The pages that processes of a PAE guest take, page by page.
 //
-// The rules of AddressSpaces a second time, without its extents and slabs: a
-// set of free pages in, sets of taken pages out.
+// A second implementation of the rules of AddressSpaces, without its extents
+// and slabs: a set of free pages in, sets of taken pages out.
 //
 // Thread safety: thread-compatible.
 

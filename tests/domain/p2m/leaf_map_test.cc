@@ -27,7 +27,7 @@ TEST(LeafMapTest, FreshMidsAreSharedMissing) {
   EXPECT_TRUE(map.TreePage(1).is_none());
 }
 
-TEST(LeafMapTest, MidsFarApartKnowNothingOfEachOther) {
+TEST(LeafMapTest, MidsFarApartAreIndependent) {
   LeafMap map(kAbiX86_64);
   map.Resize(65536);
   EXPECT_EQ(map.mids(), 65536);

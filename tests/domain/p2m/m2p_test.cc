@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t kBase = 1000;
 
 // 2048 pages at mfns from kBase on; pfn 5 is foreign, 6 ballooned out, 7 names
-// another identity, and what lies past the pages is identity.
+// another identity, and pfns past the pages are identity.
 class M2pTest : public testing::TestWithParam<const Abi*> {
  protected:
   M2pTest() : pages_(uint64_t{1} << 20, uint64_t{1} << 21) {
@@ -48,12 +48,12 @@ TEST_P(M2pTest, CandidateThatTheListDeniesIsDropped) {
 TEST_P(M2pTest, FrameThatTheListHasAsIdentityAnswersItselfButIsNotLocal) {
   Expect(4000, none_, Pfn(4000), none_);
   Expect(4000, Pfn(100), Pfn(4000), none_);
-  // The word of 7 names another pfn, so 7 is no answer, and 0x99 is RAM.
+  // The word of 7 names another pfn, so 7 is not an answer, and 0x99 is RAM.
   Expect(7, none_, none_, none_);
   Expect(0x99, Pfn(7), none_, none_);
 }
 
-TEST_P(M2pTest, FrameNumberThatIsNoneHasNoAnswer) {
+TEST_P(M2pTest, InvalidFrameNumberHasNoAnswer) {
   Expect(~uint64_t{0}, none_, none_, none_);
 }
 

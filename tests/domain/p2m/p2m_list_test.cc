@@ -6,7 +6,7 @@
 namespace simvisor {
 namespace {
 
-TEST(P2mListTest, InvalidAndMfn0AreNoRunThoughTheirCellsCountUp) {
+TEST(P2mListTest, InvalidAndMfn0AreSeparateRuns) {
   PagesFrom pages(1000, 1100);
   auto list = BuiltList(kAbiX86_64, 512, 0x100, pages);
   list.StoreFrames(Pfn(10), {Mfn(0), PageCount(3)});

@@ -1,4 +1,5 @@
-// The linear view: page tables under p2m_cr3 that lead to the very leaves.
+// The linear view: page tables under p2m_cr3 that lead to the leaves
+// themselves.
 
 #include <array>
 #include <cstring>
@@ -39,7 +40,7 @@ Mfn FrameIn(uint64_t entry) {
   return Mfn((entry & ((uint64_t{1} << 52) - 1)) >> kPageShift);
 }
 
-// The word of `pfn` as page tables lead to it.
+// The word of `pfn`, found through the page tables.
 uint64_t WordByTables(const P2mList& list, Pfn pfn) {
   const Abi& abi = list.abi();
   const auto root = list.FindToolsRoot();

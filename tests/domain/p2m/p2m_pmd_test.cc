@@ -1,4 +1,4 @@
-// The PMD entries of a list's area, and who is told when they change.
+// The PMD entries of a list's area, and the listener that hears of changes.
 
 #include <cstdint>
 #include <memory>
@@ -19,7 +19,7 @@ using testing::IsEmpty;
 
 constexpr uint64_t kPages = 5000;
 
-// Notes what it is told, and how the list looks at that moment.
+// Records each notification, and the state of the list at that moment.
 class Recorder : public PmdListener {
  public:
   explicit Recorder(const TestList& list) : list_(list) {}
@@ -42,7 +42,7 @@ class Recorder : public PmdListener {
   const TestList& list_;
 };
 
-// One mid with RAM, two whole mids of identity behind it.
+// One mid with RAM, followed by two whole mids of identity.
 class P2mPmdTest : public testing::TestWithParam<const Abi*> {
  protected:
   P2mPmdTest() {
@@ -78,7 +78,7 @@ TEST_P(P2mPmdTest, ASplitAnnouncesEachEntryOfItsMidOnce) {
     wanted.push_back(abi_.pmds_per_mid + i);
   }
   EXPECT_THAT(recorder_.entries, testing::ElementsAreArray(wanted));
-  // Another leaf of the mid, and a mid that is private already.
+  // Another leaf of the mid, and a mid that is already private.
   ASSERT_THAT(list_->Set(in_mid_1_ + PageCount(10 * abi_.leaf_span()),
                          P2mWord::Invalid(), source_),
               IsOk());
@@ -105,14 +105,14 @@ TEST_P(P2mPmdTest, AnEntryThatDidNotFollowShowsTheSharedPage) {
   EXPECT_EQ(list_->LookupThrough(before, in_mid_1_),
             P2mWord::Identity(in_mid_1_));
   EXPECT_EQ(list_->LookupThrough(after, in_mid_1_), P2mWord::Ram(Mfn(0x99)));
-  // A neighbour in the private leaf, and one in a leaf still shared.
+  // A neighbour in the private leaf, and one in a leaf that is still shared.
   for (const uint64_t ahead : {uint64_t{1}, 3 * abi_.leaf_span()}) {
     const Pfn pfn = in_mid_1_ + PageCount(ahead);
     EXPECT_EQ(list_->LookupThrough(after, pfn), P2mWord::Identity(pfn));
   }
 }
 
-TEST_P(P2mPmdTest, APageThatIsNoPtePageShowsNothing) {
+TEST_P(P2mPmdTest, OnlyPtePagesAreShown) {
   EXPECT_EQ(list_->LookupThrough(Pfn(12), Pfn(0)), P2mWord::Invalid());
   EXPECT_EQ(list_->LookupThrough(list_->tools().root_page(), Pfn(0)),
             P2mWord::Invalid());

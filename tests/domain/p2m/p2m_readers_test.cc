@@ -1,10 +1,10 @@
 // Lookups without a lock, against a writer that never pauses.
 //
 // Each round makes a list or a domain, lets readers look up watched pfns while
-// one thread changes them in every way there is, and in the end checks each
-// answer against what was there at the time (see WordHistory).  Meant for
-// ThreadSanitizer too.  SIMVISOR_READERS_SECONDS in the environment makes the
-// rounds go on for that long.
+// one thread changes them in every possible way, and finally checks each answer
+// against what was there at the time (see WordHistory).  Meant for
+// ThreadSanitizer too.  SIMVISOR_READERS_SECONDS in the environment sets how
+// long the rounds go on.
 
 #include <algorithm>
 #include <atomic>
@@ -36,12 +36,12 @@ using Fill = P2mList::RangeFill;
 
 constexpr int kReaders = 2;
 constexpr int kWatched = 48;
-// Bounds memory, not time: a reader that has got as many answers waits.
+// Bounds memory, not time: a reader with this many answers waits.
 constexpr size_t kMaxAnswers = size_t{1} << 19;
 
 // Runs `round(seed)` for each of `count` seeds, or for as long as the
-// environment says, and in any case until lookups have met changes: on a busy
-// machine the threads may take turns for a while.
+// environment says, and in any case until lookups have overlapped changes: on a
+// busy machine the threads may take turns for a while.
 template <typename Round>
 void RunRounds(uint64_t count, const Round& round) {
   const auto start = std::chrono::steady_clock::now();
@@ -67,7 +67,7 @@ void RunRounds(uint64_t count, const Round& round) {
   EXPECT_GT(raced, 0) << "no lookup met a change";
 }
 
-// Readers of one kind, which look until told to stop.
+// Readers of one kind, which run until told to stop.
 class Readers {
  public:
   // `look(reader, answers)` makes a few lookups; false ends the reader.
@@ -86,7 +86,8 @@ class Readers {
     while (started_.load() != (1 << kReaders) - 1) std::this_thread::yield();
   }
   void Stop() { stop_ = true; }
-  // Waits for all and checks; returns how many answers met a change.
+  // Waits for all readers and checks; returns how many answers overlapped a
+  // change.
   uint64_t Check(const WordHistory& history) {
     for (std::thread& thread : threads_) thread.join();
     uint64_t raced = 0;
@@ -101,7 +102,7 @@ class Readers {
   std::vector<std::thread> threads_;
 };
 
-// --- A list alone ------------------------------------------------------------
+// --- A list without a domain -------------------------------------------------
 
 // Gives the readers a turn between two parts of a change.
 class YieldingPages : public LimitedPages {
@@ -235,7 +236,7 @@ class ListRound {
     }
   }
 
-  // Odd only while an operation is under way, and never back but by a publish.
+  // Odd only during an operation, and only a publish sets it back.
   void CheckGeneration(const GenerationSeen& seen) const {
     const uint64_t first = WordHistory::OperationsEnded(seen.before);
     const uint64_t last = WordHistory::OperationsBegun(seen.after);
@@ -296,8 +297,7 @@ class DomainRound {
     history_ = std::make_unique<WordHistory>(Words());
   }
 
-  // The domain is destroyed while it is looked at, and the last of the readers
-  // drops it.
+  // The domain is destroyed while readers use it, and the last reader drops it.
   uint64_t Run(int operations) {
     Readers readers;
     std::atomic<uint64_t> destroyed = ~uint64_t{0};
@@ -367,7 +367,7 @@ class DomainRound {
       std::this_thread::yield();
       return absl::OkStatus();
     };
-    // Calls that are refused change nothing, which is fine as well.
+    // Refused calls change nothing, which is fine too.
     switch (Pick(7)) {
       case 0:
       case 1:

@@ -67,7 +67,7 @@ TEST(P2mRelocateTest, RoomBehindTheAreaOfALowerRegionIsDropped) {
   ASSERT_TRUE(list->Publish(pages).ok());
   EXPECT_EQ(pages.next() - before, expected);
   EXPECT_EQ(list->p2m_size(), Pfn(3 * mid));
-  EXPECT_EQ(list->last_pfn(), Pfn(3 * mid));  // raised by what is left of it
+  EXPECT_EQ(list->last_pfn(), Pfn(3 * mid));  // raised by the rest of it
   EXPECT_EQ(list->extra_regions().size(), PageCount(8));
   EXPECT_TRUE(list->CheckInvariants().ok());
 }

@@ -1,5 +1,5 @@
-// Try-set and alloc-entry (A6): what each takes, in which order, and what a
-// failure at each step leaves.
+// Try-set and alloc-entry (p2m.md A6): what each takes, in which order, and
+// what remains after a failure at each step.
 
 #include <cstdint>
 #include <memory>
@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 constexpr uint64_t kBase = 0x10000;
 
-// A mid of RAM, then three of identity, with a tree.
+// A mid of RAM, then three mids of identity, with a tree.
 class P2mSetTest : public testing::TestWithParam<Arch> {
  protected:
   P2mSetTest() : abi_(AbiOf(GetParam())) {
@@ -38,7 +38,7 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
   TestList list_;
 };
 
-TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
+TEST_P(P2mSetTest, TrySetStoresOnlyInPrivateLeaves) {
   EXPECT_TRUE(list_->TrySet(Pfn(7), P2mWord::Ram(Mfn(0x99))));
   EXPECT_EQ(list_->Lookup(Pfn(7)), P2mWord::Ram(Mfn(0x99)));
   const uint64_t before = structure();
@@ -50,7 +50,7 @@ TEST_P(P2mSetTest, TrySetStoresInPrivateLeavesAlone) {
   EXPECT_EQ(structure(), before);
 }
 
-TEST_P(P2mSetTest, TrySetOfWhatIsReadAlreadySucceeds) {
+TEST_P(P2mSetTest, TrySetOfTheSameWordSucceeds) {
   EXPECT_TRUE(list_->TrySet(Identity(), P2mWord::Identity(Identity())));
   EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kIdentity);
@@ -90,7 +90,7 @@ TEST_P(P2mSetTest, FirstSetInAMidTakesTablesThenTreePageThenLeaf) {
   EXPECT_EQ(list_->Lookup(next), P2mWord::Identity(next));
 }
 
-TEST_P(P2mSetTest, SecondLeafOfAMidTakesJustItself) {
+TEST_P(P2mSetTest, SecondLeafOfAMidTakesOnlyItsPage) {
   ASSERT_THAT(list_->Set(Identity(), P2mWord::Invalid(), source_), IsOk());
   const Pfn before = source_.next();
   const Pfn other = Identity() + PageCount(abi_.leaf_span());
@@ -123,7 +123,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
                 IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                         HasSubstr("no free page")));
     EXPECT_EQ(list_->Lookup(pfn), P2mWord::Identity(pfn));
-    // PTE pages stay all or none; the others as they were taken.
+    // PTE pages stay all or none; the others stay once taken.
     const uint64_t kept = have < abi_.pmds_per_mid ? 0 : have;
     EXPECT_EQ(structure() - before, kept);
     EXPECT_EQ(few.returned().value(), have - kept);
@@ -163,7 +163,7 @@ TEST_P(P2mSetTest, RangeTakesWhatPagesToSetSays) {
   EXPECT_EQ(list_->PagesToSet(pfns, fill), PageCount(0));
 }
 
-TEST_P(P2mSetTest, AllocEntriesSayHowFarTheyCame) {
+TEST_P(P2mSetTest, AllocEntriesSayHowFarTheyGot) {
   const PfnExtent pfns = {Pfn(abi_.mid_span()),
                           PageCount(4 * abi_.leaf_span())};
   PagesFrom few(uint64_t{1} << 17,

@@ -90,7 +90,7 @@ TEST_P(P2mTreeTest, PageAddedByASetReadsMissingUntilTheNextBuild) {
   EXPECT_EQ(list_->generation(), 0);
 }
 
-TEST_P(P2mTreeTest, PageThatIsNotOfTheListIsNotRendered) {
+TEST_P(P2mTreeTest, PageOutsideTheListIsNotRendered) {
   std::array<char, kPageSize> page;
   EXPECT_FALSE(list_->Render(Pfn(5), absl::MakeSpan(page)));
 }

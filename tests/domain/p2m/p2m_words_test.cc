@@ -93,7 +93,7 @@ TEST(P2mWordsTest, FramesAreCollectedInPfnOrderAndJoined) {
   EXPECT_THAT(frames, ElementsAre(MfnExtent{Mfn(50), PageCount(42)}));
 }
 
-TEST(P2mWordsTest, GenerationIsOddWhileSomethingIsReplaced) {
+TEST(P2mWordsTest, GenerationIsOddDuringAReplacement) {
   const auto words = MakeWords(kMid);
   EXPECT_EQ(words->generation(), 0);
   words->BeginReplacement();
@@ -115,7 +115,7 @@ P2mWord Filled(const RangeFill& fill, Pfn first, PageCount i) {
   }
 }
 
-// Words as they are looked up, one by one and in runs, against a plain array.
+// Compares lookups, of single words and of runs, with a plain array.
 void ExpectReads(const P2mWords& words, const std::vector<P2mWord>& plain) {
   const P2mWords::Reader reader(words);
   for (uint64_t i = 0; i < plain.size(); ++i) {

@@ -35,7 +35,7 @@ TEST(StructurePagesTest, NeighboursOfAnotherUseStayApart) {
   EXPECT_EQ(pages.Find(Pfn(99))->index, 6);
 }
 
-TEST(StructurePagesTest, TailsAndWholeStretchesCanBeForgotten) {
+TEST(StructurePagesTest, TailsAndWholeExtentsCanBeForgotten) {
   StructurePages pages;
   pages.Add(Pfns(100, 110), PageRole::kLeaf, 7);
   pages.Remove(Pfns(105, 110));
@@ -46,7 +46,7 @@ TEST(StructurePagesTest, TailsAndWholeStretchesCanBeForgotten) {
   EXPECT_EQ(pages.size().value(), 0);
 }
 
-TEST(StructurePagesTest, RangesThatTouchAPageAreNoticed) {
+TEST(StructurePagesTest, RangesThatTouchAPageAreFound) {
   StructurePages pages;
   EXPECT_FALSE(pages.Intersects(Pfns(0, 1000)));
   pages.Add(Pfns(100, 110), PageRole::kLeaf, 7);

@@ -1,20 +1,20 @@
-// What a list held and when, as its writer saw it, and what readers saw.
+// What a list held and when, according to its writer, and what readers saw.
 //
-// A writer brackets each of its operations with Begin() and End(); a counter
-// that is odd in between is read by readers before and after each lookup.  When
+// A writer brackets each of its operations with Begin() and End().  Readers
+// read a counter, which is odd in between, before and after each lookup.  When
 // all threads have ended, every answer is compared with the words that the list
-// may have held between the two readings.  Answers of one reader must also not
-// go back from a word to an older one.
+// may have held between the two readings.  Also, a reader must never see an
+// older word after a newer one.
 //
-// Why that is sound: the counter is only touched by read-modify-write
-// operations of acquire-release order, so they form one sequence in which each
-// synchronises with all before it.  If a reader's first one comes after the end
-// of an operation, what it stored happened before the lookup, which then cannot
-// answer an older word; if its last one comes before the beginning of an
-// operation, the lookup happened before what that stores.
+// Why this is sound: the counter is accessed only by read-modify-write
+// operations with acquire-release order, so they form one sequence in which
+// each synchronises with all before it.  If a reader's first one comes after
+// the end of an operation, what it stored happened before the lookup, which
+// then cannot answer an older word; if its last one comes before the beginning
+// of an operation, the lookup happened before what that stores.
 //
-// Thread safety: Now() from any thread; the rest from the writer alone, and
-// from anybody when all threads have been joined.
+// Thread safety: Now() from any thread; the rest only from the writer, and from
+// any thread once all threads have been joined.
 
 #ifndef SIMVISOR_TESTS_DOMAIN_P2M_WORD_HISTORY_H_
 #define SIMVISOR_TESTS_DOMAIN_P2M_WORD_HISTORY_H_
@@ -33,7 +33,7 @@ namespace simvisor {
 
 class WordHistory {
  public:
-  // An answer about watched pfn number `place`, between two readings of Now().
+  // An answer for watched pfn number `place`, between two readings of Now().
   struct Answer {
     uint64_t before, after;
     uint32_t place;
@@ -48,7 +48,7 @@ class WordHistory {
   uint64_t Now() { return clock_.fetch_add(0, std::memory_order_acq_rel); }
 
   void Begin() { clock_.fetch_add(1, std::memory_order_acq_rel); }
-  // `words` as they read now.
+  // `words` are the present ones.
   void End(const std::vector<P2mWord>& words) {
     const uint64_t now = clock_.fetch_add(1, std::memory_order_acq_rel) + 1;
     for (size_t place = 0; place < words.size(); ++place) {

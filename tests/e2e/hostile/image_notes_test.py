@@ -77,7 +77,7 @@ class ImageNotesTest(harness.DaemonTest):
                 self.assertEqual(self.client.counts(), before)
                 self.assert_clean()
 
-    def test_eight_at_once_hold_nobody_up(self):
+    def test_eight_at_once_hold_up_no_client(self):
         calls = []
         for name in BAD:
             taken = []

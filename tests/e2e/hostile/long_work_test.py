@@ -154,7 +154,7 @@ class LongWorkTest(LongWorkCase):
             self.assertEqual(check.result().load.writes, 1 << 62)
             self.assertEqual(check.result().checked_pages, 2000)
 
-    def test_many_audits_share_runs_and_hold_up_nobody_who_looks(self):
+    def test_many_audits_share_runs_and_hold_up_no_reader(self):
         self.assert_all_ok(
             self.quiet_while(self.create_scattered(1, 8), self.look))
         began = time.monotonic()

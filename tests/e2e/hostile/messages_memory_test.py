@@ -159,7 +159,7 @@ class MessagesMemoryTest(unittest.TestCase):
                     connection.send(connection.open(RUNS), request, end=True)
                 connection.pump()
             self.client.get("runs")
-            # This call is behind them in the pool's queue.
+            # This call comes after them in the pool's queue.
             self.assertEqual(self.client.translate("runs", [0])[0][0],
                              common.P2M_CLASS_RAM)
         self.assertLess(peak.bytes, MOST)

@@ -150,7 +150,7 @@ class FilesTest(harness.DaemonTest):
                 self.assertEqual(self.files(), ["image"])
                 self.assert_runs("alpha")
 
-    def test_a_file_that_goes_meanwhile_is_made_anew(self):
+    def test_a_file_that_goes_meanwhile_is_made_again(self):
         self.image.write_text("what was there")
         with self.save_under_way("alpha", self.image) as saving:
             self.image.unlink()

@@ -46,7 +46,7 @@ using std::chrono::system_clock;
 using UnaryBody = std::function<absl::Status(StopCheck)>;
 using Step = std::function<absl::StatusOr<Progress>(v1::ReadFramesResponse*)>;
 
-// Tells when it goes away.
+// Reports when it is destroyed.
 struct Source {
   Step step;
   std::shared_ptr<void> end;
@@ -144,7 +144,7 @@ class ServerCallTest : public testing::Test {
   std::unique_ptr<v1::HostService::Stub> stub_;
 };
 
-// Works until it is stopped, and keeps why.
+// Works until it is stopped, and keeps the reason.
 struct Loop {
   absl::Notification started;
   absl::Notification stopped;
@@ -196,8 +196,8 @@ TEST_F(ServerCallTest, DeadlineStopsALoopOnThePool) {
   grpc::ClientContext context;
   context.set_deadline(system_clock::now() + milliseconds(100));
   EXPECT_EQ(Audit(&context).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  // Whether as DEADLINE_EXCEEDED or CANCELLED depends on whose clock is first:
-  // the client that gives up cancels the call.
+  // DEADLINE_EXCEEDED or CANCELLED, depending on whose clock is first: a client
+  // that gives up cancels the call.
   loop.stopped.WaitForNotification();
 }
 
@@ -239,7 +239,7 @@ TEST_F(ServerCallTest, ShutdownStopsALoopOnThePool) {
 TEST_F(ServerCallTest, StreamSendsChunksInOrderAndEnds) {
   int made = 0;
   service_.step = [&made](v1::ReadFramesResponse* response) {
-    // An old chunk would show as a second frame.
+    // A leftover of the last chunk would show as a second frame.
     response->add_frames()->set_mfn(made);
     return ++made < 100 ? Progress::kMore : Progress::kLast;
   };
@@ -277,7 +277,7 @@ TEST_F(ServerCallTest, StreamThatFailsSendsWhatCameBefore) {
   service_.source_gone.WaitForNotification();
 }
 
-TEST_F(ServerCallTest, StreamOfARefusedRequestFailsAtOnce) {
+TEST_F(ServerCallTest, StreamOfARefusedRequestFails) {
   service_.creation = MakeError(absl::StatusCode::kInvalidArgument,
                                 Reason::kRangeInvalid, "extents[0]");
   grpc::ClientContext context;
@@ -305,12 +305,12 @@ TEST_F(ServerCallTest, CancelEndsAnEndlessStream) {
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
-TEST_F(ServerCallTest, DeadlineEndsAStreamThatNobodyReads) {
+TEST_F(ServerCallTest, DeadlineEndsAnUnreadStream) {
   service_.step = Endless;
   grpc::ClientContext context;
   context.set_deadline(system_clock::now() + milliseconds(100));
   const auto reader = stub_->ReadFrames(&context, {});
-  // The write in flight is stuck by then, and the pool's thread free.
+  // By then the write in flight is stuck, and the pool's thread is free.
   absl::Notification idle;
   runner_.pool.Submit([&idle] { idle.Notify(); });
   idle.WaitForNotification();
@@ -327,7 +327,7 @@ TEST_F(ServerCallTest, ClientThatVanishesEndsItsStream) {
     v1::ReadFramesResponse chunk;
     const auto reader = stub_->ReadFrames(&context, {});
     ASSERT_TRUE(reader->Read(&chunk));
-    // Reader and context go without a word.
+    // Reader and context are destroyed without ending the call.
   }
   service_.source_gone.WaitForNotification();
 }

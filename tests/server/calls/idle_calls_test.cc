@@ -1,5 +1,4 @@
-// Streams that wait for their clients, and answers that wait to be read, give
-// way to others.
+// Idle streams and unread answers make room for other calls.
 
 #include "server/calls/idle_calls.h"
 
@@ -29,7 +28,7 @@ namespace {
 
 class IdleCallsTest : public testing::Test {
  protected:
-  // A stream of operations that has answered a message, and waits for another.
+  // A stream of operations that has answered a message and waits for the next.
   struct Stream {
     grpc::ClientContext context;
     std::unique_ptr<grpc::ClientReaderWriter<v1::StreamMemoryOpsRequest,
@@ -41,7 +40,7 @@ class IdleCallsTest : public testing::Test {
     }
   };
 
-  // A daemon that takes two streams at a time.
+  // A daemon that accepts two streams at a time.
   void Start(absl::Duration long_enough) {
     CallBounds bounds;
     bounds.max_calls = 4;
@@ -55,7 +54,7 @@ class IdleCallsTest : public testing::Test {
                                 {*ListenAddress::Parse(address)}, {}, bounds);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
     daemon_ = *std::move(daemon);
-    // Probing lets the client take more and more that the test has not read.
+    // Bandwidth probing would let the client buffer more and more unread data.
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     channel_ = grpc::CreateCustomChannel(
@@ -74,7 +73,7 @@ class IdleCallsTest : public testing::Test {
   std::unique_ptr<v1::MemoryService::Stub> stub_;
 };
 
-TEST_F(IdleCallsTest, OneThatHasWaitedLongestGivesWay) {
+TEST_F(IdleCallsTest, LongestIdleStreamGivesWay) {
   Start(absl::ZeroDuration());
   const auto first = Open();
   ASSERT_TRUE(first->Ask());
@@ -88,7 +87,7 @@ TEST_F(IdleCallsTest, OneThatHasWaitedLongestGivesWay) {
   EXPECT_TRUE(first->Ask());
 }
 
-TEST_F(IdleCallsTest, OneThatHasNotWaitedLongStays) {
+TEST_F(IdleCallsTest, StreamThatHasNotWaitedLongStays) {
   Start(absl::Hours(1));
   const auto first = Open();
   ASSERT_TRUE(first->Ask());
@@ -118,7 +117,7 @@ struct Runs {
   std::unique_ptr<grpc::ClientReader<v1::ListP2mRunsResponse>> reader;
 };
 
-TEST_F(IdleCallsTest, AnswersThatAreNotReadMakeRoom) {
+TEST_F(IdleCallsTest, UnreadAnswersMakeRoom) {
   CallBounds bounds;
   bounds.message_bytes = uint64_t{16} << 20;
   bounds.idle_long_enough = absl::ZeroDuration();
@@ -131,8 +130,8 @@ TEST_F(IdleCallsTest, AnswersThatAreNotReadMakeRoom) {
   ASSERT_TRUE(v1::DomainService::NewStub(channel_)
                   ->CreateDomain(&context, create, &created)
                   .ok());
-  // More and more streams fill the budget; the oldest are looked at in turn,
-  // until one has been given up.
+  // More and more streams fill the budget; checks the oldest ones in turn until
+  // one has been cancelled.
   std::deque<std::unique_ptr<Runs>> unread;
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
   std::string outcome;
@@ -146,7 +145,7 @@ TEST_F(IdleCallsTest, AnswersThatAreNotReadMakeRoom) {
     unread.pop_front();
   }
   EXPECT_THAT(outcome, testing::HasSubstr("CALL_STALLED"));
-  // With the others gone there is room for all.
+  // Once the others are gone, there is room again.
   unread.clear();
   do {
     outcome = Runs(*stub_).ReadAll();

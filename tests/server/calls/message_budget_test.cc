@@ -64,7 +64,7 @@ TEST(MessageBudgetTest, LargeMessagesLeaveRoomForSmallOnes) {
   EXPECT_EQ(ReasonOf(budget.Add("Get", 1, &other)), "MESSAGE_MEMORY_EXHAUSTED");
 }
 
-TEST(MessageBudgetTest, ChargeThatGrowsIsJudgedAsAWhole) {
+TEST(MessageBudgetTest, GrowingChargeIsLimitedAsAWhole) {
   MessageBudget budget(kMiB);
   MessageBudget::Charge large;
   EXPECT_TRUE(budget.Add("Write", kMiB / 2, &large).ok());
@@ -72,7 +72,7 @@ TEST(MessageBudgetTest, ChargeThatGrowsIsJudgedAsAWhole) {
   EXPECT_EQ(large.bytes(), kMiB / 2);
 }
 
-TEST(MessageBudgetTest, WhatMustNotFailIsCountedAllTheSame) {
+TEST(MessageBudgetTest, ChargesThatMustNotFailStillCount) {
   MessageBudget budget(kMiB);
   MessageBudget::Charge charge;
   budget.AddAlways(2 * kMiB, &charge);

@@ -1,5 +1,5 @@
-// Calls that may run on gRPC's own threads: when they do, and that health
-// checks do not wait behind them.
+// When calls run on gRPC's own threads, and that health checks do not wait
+// behind them.
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -115,7 +115,7 @@ class ServerQuickCallTest : public testing::Test {
     EXPECT_TRUE(stub_->AuditHost(&context, {}, &response).ok());
   }
 
-  // Whether a call of now runs on the pool.
+  // Whether a call made now runs on the pool.
   bool RunsOnPool(bool quick) {
     std::thread::id id;
     service_.Set(quick, [&id] { id = std::this_thread::get_id(); });
@@ -132,8 +132,8 @@ class ServerQuickCallTest : public testing::Test {
   std::thread::id pool_thread_;
 };
 
-TEST_F(ServerQuickCallTest, QuickCallRunsAtOnceThoughThePoolIsBusy) {
-  // Outlives the test's last look at it.
+TEST_F(ServerQuickCallTest, QuickCallRunsAlthoughThePoolIsBusy) {
+  // Outlives its last use by the test.
   const auto go = std::make_shared<absl::Notification>();
   runner_.pool.Submit([go] { go->WaitForNotification(); });
   EXPECT_FALSE(RunsOnPool(/*quick=*/true));
@@ -154,7 +154,7 @@ TEST_F(ServerQuickCallTest, OnlyOneCallAtATimeHoldsAThreadOfGrpc) {
   std::thread client([this] { Audit(); });
   began.WaitForNotification();
   EXPECT_TRUE(RunsOnPool(/*quick=*/true));
-  // And there is a thread for those that must never wait.
+  // And there is a thread left for calls that must never wait.
   grpc::ClientContext context;
   v1::GetHostResponse response;
   EXPECT_TRUE(stub_->GetHost(&context, {}, &response).ok());
@@ -163,7 +163,7 @@ TEST_F(ServerQuickCallTest, OnlyOneCallAtATimeHoldsAThreadOfGrpc) {
   EXPECT_FALSE(RunsOnPool(/*quick=*/true));
 }
 
-TEST(ServerQuickGateTest, LetsInOneAtATime) {
+TEST(ServerQuickGateTest, LetsOneCallInAtATime) {
   QuickGate gate;
   {
     const QuickGate::Pass first(&gate);
@@ -179,7 +179,7 @@ TEST(ServerQuickGateTest, LetsInOneAtATime) {
   EXPECT_TRUE(fourth.is_in());
 }
 
-// A daemon whose machine the test can reach into.
+// A daemon whose machine is accessible to the test.
 class ServerBusyDomainTest : public testing::Test {
  protected:
   ServerBusyDomainTest() {
@@ -195,7 +195,7 @@ class ServerBusyDomainTest : public testing::Test {
     domain_ = *host_->Find(kDom0Id);
   }
 
-  // Pauses domain 0, of which the reply is not looked at.
+  // Pauses domain 0 and ignores the reply.
   std::thread Pause() {
     return std::thread([channel = channel_] {
       grpc::ClientContext context;
@@ -239,7 +239,7 @@ class ServerBusyDomainTest : public testing::Test {
 TEST_F(ServerBusyDomainTest, CallsThatWaitForADomainDoNotStallHealthChecks) {
   std::vector<std::thread> clients;
   domain_->LockForAudit();
-  // More than gRPC has threads here, fewer than the pool.
+  // More than gRPC's threads here, fewer than the pool's.
   for (int i = 0; i < 3; ++i) {
     clients.push_back(Pause());
     clients.push_back(SetTarget());
@@ -248,11 +248,11 @@ TEST_F(ServerBusyDomainTest, CallsThatWaitForADomainDoNotStallHealthChecks) {
   domain_->UnlockAfterAudit();
   for (std::thread& client : clients) client.join();
   EXPECT_TRUE(IsHealthy());
-  // By way of a gRPC thread, now that nobody is in the way.
+  // Runs on a gRPC thread again, now that the domain is idle.
   SetTarget().join();
 }
 
-TEST_F(ServerBusyDomainTest, NobodyWaitsToLearnThatADomainIsBusy) {
+TEST_F(ServerBusyDomainTest, CallsLearnThatADomainIsBusyWithoutWaiting) {
   EXPECT_EQ(domain_->PagesAtOnce(), PageCount(256 * kPagesPerMiB));
   domain_->LockForAudit();
   std::thread([domain = domain_] {

@@ -40,7 +40,7 @@ std::string ReasonIn(const absl::Status& status) {
   return ReasonOf(status).value_or("none");
 }
 
-TEST(RawMessageTest, MessageIsTakenAndCountedUntilItGoes) {
+TEST(RawMessageTest, MessageCountsUntilItIsReleased) {
   MessageBudget budget(kMiB);
   v1::GetDomainRequest request;
   request.mutable_domain()->set_name("web");
@@ -54,7 +54,7 @@ TEST(RawMessageTest, MessageIsTakenAndCountedUntilItGoes) {
   EXPECT_EQ(budget.used(), 0u);
 }
 
-TEST(RawMessageTest, WhatIsNoMessageIsNamed) {
+TEST(RawMessageTest, MalformedMessageIsNamed) {
   MessageBudget budget(kMiB);
   TakenMessage<v1::GetDomainRequest> taken;
   grpc::ByteBuffer none;
@@ -87,7 +87,7 @@ TEST(RawMessageTest, TextThatIsNotUtf8IsNamedByItsField) {
   EXPECT_EQ(budget.used(), 0u);
 }
 
-TEST(RawMessageTest, EmptyMessageIsOne) {
+TEST(RawMessageTest, EmptyMessageIsValid) {
   MessageBudget budget(kMiB);
   grpc::ByteBuffer bytes = Bytes("");
   TakenMessage<v1::GetDomainRequest> taken;
@@ -127,7 +127,7 @@ TEST(RawMessageTest, TooManyElementsAreFoundBeforeTheyAreParsed) {
   }
 }
 
-TEST(RawMessageTest, MuchDataIsNotManyElements) {
+TEST(RawMessageTest, LargeDataIsNotManyElements) {
   MessageBudget budget(64 * kMiB);
   v1::WriteGuestMemoryRequest request;
   request.set_data(std::string(4 * kMiB - 100, '\x0a'));
@@ -137,7 +137,7 @@ TEST(RawMessageTest, MuchDataIsNotManyElements) {
   EXPECT_EQ(taken->data(), request.data());
 }
 
-TEST(RawMessageTest, PackedNumbersAreCountedOnceTheyAreThere) {
+TEST(RawMessageTest, PackedNumbersCountOnceParsed) {
   MessageBudget budget(256 * kMiB);
   v1::TranslatePfnsRequest request;
   request.mutable_pfns()->Resize(2 * kMiB, 5);
@@ -158,7 +158,7 @@ TEST(RawMessageTest, LongMessageThatBreaksOffIsMalformed) {
   EXPECT_EQ(ReasonIn(taken.Take(budget, "Write", bytes)), "ARGUMENT_MALFORMED");
 }
 
-TEST(RawMessageTest, AnswerCountsUntilItsBytesGo) {
+TEST(RawMessageTest, AnswerCountsUntilItsBytesAreReleased) {
   MessageBudget budget(kMiB);
   for (const size_t size : {0, 1, 10, 20, 100, 4000, 100000}) {
     v1::ReadGuestMemoryResponse response;

@@ -30,7 +30,7 @@ class ServerStallTimerTest : public testing::Test {
           last_wait_ = wait;
         });
   }
-  // Lets so many seconds pass once the timer has seen what there is to watch.
+  // Lets this many seconds pass once the timer waits.
   void Pass(int seconds) {
     clock_.Advance(0);
     clock_.Advance(seconds);
@@ -67,7 +67,7 @@ TEST_F(ServerStallTimerTest, WaitIsTakenOverWhenTheWindowHasPassed) {
   EXPECT_EQ(last_wait_, StallWait::kWrite);
 }
 
-TEST_F(ServerStallTimerTest, WhatEndsAfterItWasTakenOverIsNotTheCallsAnyMore) {
+TEST_F(ServerStallTimerTest, CompletionAfterTheTakeoverIsIgnored) {
   const auto watch = Watch();
   ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
   Pass(70);
@@ -77,7 +77,7 @@ TEST_F(ServerStallTimerTest, WhatEndsAfterItWasTakenOverIsNotTheCallsAnyMore) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
-TEST_F(ServerStallTimerTest, TimeOfTheDaemonsOwnDoesNotCount) {
+TEST_F(ServerStallTimerTest, TimeInTheDaemonDoesNotCount) {
   const auto watch = Watch();
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
@@ -89,7 +89,7 @@ TEST_F(ServerStallTimerTest, TimeOfTheDaemonsOwnDoesNotCount) {
   EXPECT_EQ(TakenOver(), 0u);
 }
 
-TEST_F(ServerStallTimerTest, BytesThatTrickleAreNoProgress) {
+TEST_F(ServerStallTimerTest, TricklingBytesAreNotProgress) {
   const auto watch = Watch();
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
@@ -102,7 +102,7 @@ TEST_F(ServerStallTimerTest, BytesThatTrickleAreNoProgress) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
-TEST_F(ServerStallTimerTest, PageInEachWindowIsProgressForEver) {
+TEST_F(ServerStallTimerTest, APagePerWindowIsProgress) {
   const auto watch = Watch();
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(watch->Wait(StallWait::kRead, [] {}));
@@ -120,7 +120,7 @@ TEST_F(ServerStallTimerTest, CallThatWaitsIsInterruptedAtOnce) {
   ASSERT_EQ(TakenOver(), 1u);
   EXPECT_EQ(LastWhy(), absl::CancelledError("dropped"));
   EXPECT_FALSE(watch->Done());
-  // Neither another one nor a stall counts after it.
+  // Neither another interruption nor a stall counts after it.
   watch->Interrupt(absl::AbortedError("again"));
   Pass(100);
   EXPECT_EQ(TakenOver(), 1u);
@@ -146,7 +146,7 @@ TEST_F(ServerStallTimerTest, InterruptWhileAWaitStartsIsActedOnAfterIt) {
   EXPECT_EQ(TakenOver(), 1u);
 }
 
-TEST_F(ServerStallTimerTest, WriteUnderWayGetsThroughBeforeAnInterrupt) {
+TEST_F(ServerStallTimerTest, WriteInFlightCompletesBeforeAnInterrupt) {
   const auto watch = Watch();
   ASSERT_TRUE(watch->Wait(StallWait::kWrite, [] {}));
   watch->Interrupt(absl::CancelledError("dropped"));

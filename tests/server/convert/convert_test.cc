@@ -1,4 +1,4 @@
-// Requests that are refused, and values that travel, in server/convert/.
+// Requests that server/convert/ refuses, and values that it converts.
 
 #include <limits>
 #include <string>
@@ -52,7 +52,7 @@ TEST(ServerConvertTest, DomidThatNoDomainCanHave) {
   }
 }
 
-TEST(ServerConvertTest, TextThatIsNoUuid) {
+TEST(ServerConvertTest, TextThatIsNotAUuid) {
   for (const char* text : {"", "0123456789abcdef0123456789abcdef",
                            "01234567-89ab-cdef-0123-456789abcdeg",
                            "01234567-89ab-cdef-0123-456789abcdef0",
@@ -136,7 +136,7 @@ TEST(ServerConvertTest, SpecsThatAreRefused) {
                                        HasSubstr("spec.e820_host")));
 }
 
-TEST(ServerConvertTest, TextThatIsNoPciDeviceIsRefused) {
+TEST(ServerConvertTest, TextThatIsNotAPciDeviceIsRefused) {
   for (const char* device : {"", "1:0.0", "01:00", "01:20.0", "01:00.8",
                              "0000:01:00.0.0", "00000:01:00.0", "01:00.0x",
                              "01:00.**", "01:*.0", "01:00.0@3", "nonsense"}) {
@@ -251,7 +251,7 @@ TEST(ServerConvertTest, RunOfEachClass) {
   EXPECT_EQ(run.first_frame(), 0u);
 }
 
-TEST(ServerConvertTest, FrameRunsTellOwnerAndPfnOnlyWhereThereIsOne) {
+TEST(ServerConvertTest, FrameRunsHaveOwnerAndPfnOnlyIfSet) {
   v1::FrameRun owned;
   ToProto(FrameRun{.frames = {Mfn(1), PageCount(2)},
                    .state = FrameState::kOwned,

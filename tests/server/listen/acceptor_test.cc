@@ -74,7 +74,7 @@ class ServerAcceptorTest : public testing::Test {
     return fd;
   }
 
-  // As another peer than Connect().
+  // Connects as a different peer than Connect().
   UniqueFd ConnectByTcp() {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in name = {};
@@ -114,8 +114,7 @@ class ServerAcceptorTest : public testing::Test {
                                 absl::Milliseconds(timeout_ms));
   }
 
-  // Reads what has come to the connection served as `index`, as gRPC would at
-  // once.
+  // Reads what has arrived on the connection served as `index`, as gRPC would.
   void ReadServed(size_t index) {
     absl::MutexLock lock(&mu_);
     std::array<char, 64> bytes;
@@ -179,8 +178,8 @@ TEST_F(ServerAcceptorTest, SilentConnectionIsClosedInTime) {
   EXPECT_TRUE(IsCut(slow));
 }
 
-TEST_F(ServerAcceptorTest, AtItsShareAPeerLosesItsOldestSilentOne) {
-  Start({.max_connections = 4});  // of which one peer may have three
+TEST_F(ServerAcceptorTest, PeerAtItsShareLosesItsOldestSilentConnection) {
+  Start({.max_connections = 4});  // one peer may have three
   const UniqueFd first = Connect();
   const UniqueFd second = Connect();
   const UniqueFd third = Connect();
@@ -191,7 +190,7 @@ TEST_F(ServerAcceptorTest, AtItsShareAPeerLosesItsOldestSilentOne) {
   EXPECT_FALSE(IsCut(third, 0));
 }
 
-TEST_F(ServerAcceptorTest, AtTheBoundTheOldestSilentOneGoesAfterASecond) {
+TEST_F(ServerAcceptorTest, OldestSilentConnectionMakesRoomAfterASecond) {
   Start({.max_connections = 2});  // of which one peer may have both
   const absl::Time start = absl::Now();
   const UniqueFd first = Connect();
@@ -203,7 +202,8 @@ TEST_F(ServerAcceptorTest, AtTheBoundTheOldestSilentOneGoesAfterASecond) {
   EXPECT_FALSE(IsCut(second, 0));
 }
 
-TEST_F(ServerAcceptorTest, PeerWithItsShareIsRefusedUntilOneOfItsOwnEnds) {
+TEST_F(ServerAcceptorTest,
+       PeerAtItsShareIsRefusedUntilOneOfItsConnectionsEnds) {
   Start({.max_connections = 4});
   const UniqueFd a = ConnectAndSpeak();
   const UniqueFd b = ConnectAndSpeak();
@@ -223,7 +223,7 @@ TEST_F(ServerAcceptorTest, PeerWithItsShareIsRefusedUntilOneOfItsOwnEnds) {
   }
 }
 
-TEST_F(ServerAcceptorTest, AtTheBoundNewOnesWaitUntilOneEnds) {
+TEST_F(ServerAcceptorTest, NewConnectionsWaitAtTheBoundUntilOneEnds) {
   Start({.max_connections = 2});  // of which one peer may have both
   const UniqueFd a = ConnectAndSpeak();
   const UniqueFd b = ConnectAndSpeak();
@@ -235,7 +235,7 @@ TEST_F(ServerAcceptorTest, AtTheBoundNewOnesWaitUntilOneEnds) {
   EXPECT_TRUE(AwaitServed(1));
 }
 
-TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
+TEST_F(ServerAcceptorTest, QuietConnectionMakesRoomAtTheBound) {
   Start({.max_connections = 2, .idle_timeout = absl::Milliseconds(400)});
   const UniqueFd speaking = ConnectAndSpeak();
   ASSERT_TRUE(AwaitServed(1));
@@ -245,7 +245,7 @@ TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
   const UniqueFd waiting = ConnectAndSpeak();
   const absl::Time deadline = absl::Now() + absl::Milliseconds(kLongMs);
   while (!IsCut(quiet, 20)) {
-    Send(speaking, "more");  // as answers to pings come
+    Send(speaking, "more");  // like an answer to a ping
     ReadServed(0);
     ASSERT_LT(absl::Now(), deadline);
   }
@@ -254,8 +254,8 @@ TEST_F(ServerAcceptorTest, AtTheBoundAQuietOneGoesAndNotOneThatSpeaks) {
   EXPECT_TRUE(AwaitServed(1));
 }
 
-TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
-  // Of which one peer may have six, so that two fill them.
+TEST_F(ServerAcceptorTest, SpeakingConnectionStaysAmongSilentOnes) {
+  // One peer may have six, so two peers fill all eight.
   Start({.max_connections = 8, .idle_timeout = absl::Milliseconds(400)});
   const UniqueFd speaking = ConnectAndSpeak();
   ASSERT_TRUE(AwaitServed(1));
@@ -274,13 +274,13 @@ TEST_F(ServerAcceptorTest, AmongSilentOnesOneThatSpeaksStays) {
   speak_until(start + absl::Milliseconds(900));
 }
 
-TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
+TEST_F(ServerAcceptorTest, NewConnectionsWaitForDescriptors) {
   if (kSanitized) {
     // UndefinedBehaviorSanitizer opens pipes to look at an object's type.
     GTEST_SKIP() << "the sanitizer needs descriptors itself";
   }
   Start({});
-  // So that the acceptor's thread is at work.
+  // Makes sure that the acceptor's thread is running.
   const UniqueFd first = ConnectAndSpeak();
   ASSERT_TRUE(AwaitServed(1));
   const UniqueFd client = Connect();
@@ -288,7 +288,7 @@ TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
   const UniqueFd next(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const UniqueFd spare(dup(client.get()));
-  // From here on no descriptor is free.
+  // From here on there are no free descriptors.
   std::vector<std::unique_ptr<UniqueFd>> fill;
   const rlimit none = {.rlim_cur = static_cast<rlim_t>(spare.get()) + 1,
                        .rlim_max = limit.rlim_max};
@@ -311,7 +311,7 @@ TEST_F(ServerAcceptorTest, WithoutDescriptorsNewOnesWaitAndThenGetIn) {
   EXPECT_TRUE(AwaitServed(2));
 }
 
-TEST_F(ServerAcceptorTest, StopClosesSilentOnesAndLeavesServedOnes) {
+TEST_F(ServerAcceptorTest, StopClosesSilentConnectionsAndLeavesServedOnes) {
   Start({});
   const UniqueFd speaking = ConnectAndSpeak();
   const UniqueFd silent = Connect();

@@ -32,7 +32,7 @@ TEST(ServerConnectionLimitsTest, PeerGetsThreeQuartersAndAtLeastOne) {
   EXPECT_EQ(ConnectionLimits{.max_connections = 2}.max_per_peer(), 2u);
 }
 
-TEST(ServerConnectionLimitsTest, LimitIsRaisedToTheHardOne) {
+TEST(ServerConnectionLimitsTest, LimitIsRaisedToTheHardLimit) {
   rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit lowered = {.rlim_cur = 100, .rlim_max = before.rlim_max};

@@ -22,7 +22,7 @@ struct Found {
   bool operator==(const Found&) const = default;
 };
 
-// Takes `bytes`, of which the first piece may belong to the last one found.
+// Takes `bytes`, whose first piece may continue the last piece found.
 void Take(const std::string& bytes, Http2Frames& frames,
           std::vector<Found>& found) {
   absl::Span<const uint8_t> left = BytesOf(bytes);
@@ -95,7 +95,7 @@ TEST(Http2FramesTest, FramesAreFoundInPartsOfAnySize) {
   }
 }
 
-TEST(Http2FramesTest, ReservedBitOfStreamsIsPassedOver) {
+TEST(Http2FramesTest, ReservedBitOfStreamNumbersIsIgnored) {
   Http2Frames frames;
   std::vector<Found> found;
   Take(Frame(kData, 0, 0x80000005, "x"), frames, found);
@@ -119,7 +119,7 @@ TEST(Http2FramesTest, StreamsEndWithFlagOrReset) {
   EXPECT_TRUE((Http2Frame{kData, kEnd, 1}).EndsStream());
   EXPECT_FALSE((Http2Frame{kHeaders, kEndHeaders, 1}).EndsStream());
   EXPECT_FALSE((Http2Frame{kData, 0, 1}).EndsStream());
-  // Here the same bit says that something is an answer.
+  // In a PING the same bit marks an answer.
   EXPECT_FALSE((Http2Frame{kPing, 1, 0}).EndsStream());
   EXPECT_FALSE((Http2Frame{kSettings, 1, 0}).EndsStream());
   EXPECT_FALSE((Http2Frame{kContinuation, 1, 1}).EndsStream());

@@ -1,4 +1,4 @@
-// What clients and servers of gRPC send, as bytes of HTTP/2.
+// The bytes of HTTP/2 that gRPC clients and servers send.
 
 #ifndef SIMVISOR_TESTS_SERVER_LISTEN_HTTP2_TESTING_H_
 #define SIMVISOR_TESTS_SERVER_LISTEN_HTTP2_TESTING_H_
@@ -38,7 +38,7 @@ inline std::string Frame(uint8_t kind, uint8_t flags, uint32_t stream,
   return frame + payload;
 }
 
-// What stands in front of a message of `size` bytes.
+// The prefix of a message of `size` bytes.
 inline std::string Prefix(uint32_t size) {
   std::string prefix(1, '\0');
   for (const int shift : {24, 16, 8, 0}) {

@@ -23,7 +23,7 @@ class InboundFramesTest : public testing::Test {
   InboundFrames frames_;
 };
 
-TEST_F(InboundFramesTest, CallCountsUntilItsMessageIsWhole) {
+TEST_F(InboundFramesTest, CallCountsUntilItsMessageIsComplete) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "h")));
   EXPECT_EQ(frames_.held(), kCall);
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(100) + "12345")));
@@ -32,14 +32,14 @@ TEST_F(InboundFramesTest, CallCountsUntilItsMessageIsWhole) {
   EXPECT_EQ(frames_.held(), kCall + 99);
   EXPECT_TRUE(Send(Frame(kData, 0, 1, "x")));
   EXPECT_EQ(frames_.held(), 0u);
-  // The stream goes on, now for the bytes of its messages only.
+  // The stream goes on; from now on only the bytes of its messages count.
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Message(7) + Prefix(9) + "ab")));
   EXPECT_EQ(frames_.held(), 2u);
   EXPECT_TRUE(Send(Frame(kData, kEnd, 1, "")));
   EXPECT_EQ(frames_.held(), 0u);
 }
 
-TEST_F(InboundFramesTest, StreamsCountByThemselves) {
+TEST_F(InboundFramesTest, StreamsCountIndependently) {
   for (const uint32_t stream : {1, 3, 5, 7}) {
     EXPECT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
   }
@@ -50,7 +50,7 @@ TEST_F(InboundFramesTest, StreamsCountByThemselves) {
   EXPECT_EQ(frames_.held(), 3 * kCall + 3);
   EXPECT_TRUE(Send(Frame(kReset, 0, 3, "1234")));
   EXPECT_EQ(frames_.held(), 2 * kCall);
-  // Of streams that are over, or never were, nothing counts.
+  // Data on streams that are over, or never began, does not count.
   EXPECT_TRUE(Send(Frame(kData, 0, 3, Prefix(10) + "123")));
   EXPECT_TRUE(Send(Frame(kData, 0, 99, Prefix(10) + "123")));
   EXPECT_EQ(frames_.held(), 2 * kCall);
@@ -71,7 +71,7 @@ TEST_F(InboundFramesTest, StreamThatThisEndHasEndedHoldsNothing) {
   EXPECT_EQ(frames_.held(), 0u);
 }
 
-TEST_F(InboundFramesTest, WhatComesOfAStreamThatThisEndHasEndedCountsNothing) {
+TEST_F(InboundFramesTest, DataOnAStreamThatThisEndHasEndedDoesNotCount) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 3, "")));
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(1000) + "1234")));
@@ -83,7 +83,7 @@ TEST_F(InboundFramesTest, WhatComesOfAStreamThatThisEndHasEndedCountsNothing) {
   EXPECT_TRUE(Send(frame.substr(100)));
   EXPECT_TRUE(Send(Frame(kData, 0, 1, std::string(400, 'x'))));
   EXPECT_EQ(frames_.held(), kCall + 4);
-  // Not even the length of a message matters any more.
+  // Not even the length of a message matters now.
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Prefix(0x7fffffff) + "1234")));
   // Streams do not begin twice.
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
@@ -99,7 +99,7 @@ TEST_F(InboundFramesTest, EndOfOneStreamIsNotTheEndOfAnother) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 513, "")));
   EXPECT_TRUE(Send(Frame(kData, 0, 257, Prefix(10) + "12")));
   EXPECT_TRUE(Send(Frame(kData, 0, 513, Prefix(10) + "123")));
-  // Of others' numbers, of one that has not begun, and of the connection.
+  // Streams of the server, one that has not begun, and the connection itself.
   for (const uint32_t other : {0, 1, 255, 256, 258, 514, 515}) {
     frames_.Ended(other);
   }
@@ -124,7 +124,7 @@ TEST_F(InboundFramesTest, StreamsThatOnlyAServerBeginsChangeNothing) {
 }
 
 TEST_F(InboundFramesTest, CallsThatThisEndEndsDoNotAddUp) {
-  // A client that has read the end of a call need not end it by itself.
+  // A client that has read the end of a call need not end its half.
   for (uint32_t stream = 1; stream < 40000; stream += 2) {
     ASSERT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
     ASSERT_TRUE(
@@ -134,18 +134,18 @@ TEST_F(InboundFramesTest, CallsThatThisEndEndsDoNotAddUp) {
   EXPECT_EQ(frames_.held(), 1000 * 5u);
 }
 
-TEST_F(InboundFramesTest, PaddingIsNoData) {
+TEST_F(InboundFramesTest, PaddingIsNotData) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kData, kPadded, 1,
                          std::string(1, '\3') + Prefix(10) + "12" + "ppp")));
   EXPECT_EQ(frames_.held(), kCall + 2);
-  // All padding, and more of it than there is.
+  // Only padding, and more padding than payload.
   EXPECT_TRUE(Send(Frame(kData, kPadded, 1, std::string("\2pp"))));
   EXPECT_TRUE(Send(Frame(kData, kPadded, 1, std::string("\xffpp"))));
   EXPECT_EQ(frames_.held(), kCall + 2);
 }
 
-TEST_F(InboundFramesTest, EmptyMessageIsWholeAtOnce) {
+TEST_F(InboundFramesTest, EmptyMessageIsCompleteAtOnce) {
   EXPECT_TRUE(Send(Frame(kHeaders, 4, 1, "")));
   EXPECT_TRUE(Send(Frame(kData, 0, 1, Message(0))));
   EXPECT_EQ(frames_.held(), 0u);
@@ -163,13 +163,13 @@ TEST_F(InboundFramesTest, MessageOfGigabytesEndsTheConnection) {
 }
 
 TEST_F(InboundFramesTest, StreamsWithoutNumberEndTheConnection) {
-  // Whether or not their method has been called.
+  // Streams count whether or not their method has been called.
   uint32_t stream = 1;
   for (size_t i = 0; i < InboundFrames::kMaxStreams; ++i, stream += 2) {
     ASSERT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
     ASSERT_TRUE(i % 2 == 0 || Send(Frame(kData, 0, stream, Message(10))));
   }
-  // One that ends makes room for another.
+  // A stream that ends makes room for another.
   frames_.Ended(5);
   EXPECT_TRUE(Send(Frame(kHeaders, 4, stream, "")));
   EXPECT_FALSE(Send(Frame(kHeaders, 4, stream + 2, "")));

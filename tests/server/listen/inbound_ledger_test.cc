@@ -34,7 +34,7 @@ std::string PartOfACall(uint32_t bytes, uint32_t stream = 1) {
          Frame(kData, 0, stream, Prefix(1 << 20) + std::string(bytes, 'x'));
 }
 
-// What gRPC's server sends first, and to refuse a call.
+// What a gRPC server sends first, followed by its refusal of a call.
 std::string Refusal(uint32_t stream) {
   return Frame(kSettings, 0, 0, "123456") + Frame(kPing, 1, 0, "12345678") +
          Frame(kHeaders, kEndHeaders, stream, "headers") +
@@ -44,7 +44,7 @@ std::string Refusal(uint32_t stream) {
 
 class InboundLedgerTest : public testing::Test {
  protected:
-  // What the program's recvmsg() does, with a ledger of the test's.
+  // Does what the program's recvmsg() does, with the test's own ledger.
   bool Receive(int fd, std::string bytes) {
     // In two parts.
     iovec parts[2] = {{bytes.data(), 10},
@@ -56,8 +56,8 @@ class InboundLedgerTest : public testing::Test {
   }
   bool ReceiveEnd(int fd) { return ledger_.Take(fd, {}, 0); }
 
-  // What the program's sendmsg() does, when of `bytes` in two parts only `size`
-  // have been sent.
+  // Does what the program's sendmsg() does when only `size` of `bytes`, in two
+  // parts, have been sent.
   void Send(int fd, std::string bytes, size_t size) {
     const size_t half = bytes.size() / 2;
     iovec parts[2] = {{bytes.data(), half},
@@ -113,12 +113,12 @@ TEST_F(InboundLedgerTest, ConnectionThatHoldsMostIsShutDown) {
   EXPECT_TRUE(IsShutDown(large));
   EXPECT_FALSE(IsShutDown(small));
   EXPECT_FALSE(IsShutDown(other));
-  // It is not followed any more.
+  // It is no longer followed.
   EXPECT_TRUE(Receive(large.server.get(), PartOfACall(300000)));
   EXPECT_EQ(ledger_.held(), 2 * kCall + 200100);
 }
 
-TEST_F(InboundLedgerTest, ReaderLearnsThatItsOwnConnectionHasToGo) {
+TEST_F(InboundLedgerTest, ReaderLearnsThatItsOwnConnectionMustEnd) {
   ledger_.SetLimit(100000);
   Pair pair;
   ledger_.Add(pair.server.get());
@@ -187,7 +187,7 @@ TEST_F(InboundLedgerTest, EndCountsOnceItIsSentToItsLastByte) {
   }
 }
 
-TEST_F(InboundLedgerTest, WhatIsSentByteByByteIsFollowed) {
+TEST_F(InboundLedgerTest, DataSentByteByByteIsFollowed) {
   Pair pair;
   const int fd = pair.server.get();
   ledger_.Add(fd);
@@ -211,7 +211,7 @@ TEST_F(InboundLedgerTest, RefusedCallsDoNotAddUp) {
   EXPECT_EQ(ledger_.held(), 0u);
 }
 
-TEST_F(InboundLedgerTest, WhatOtherSocketsSendEndsNothing) {
+TEST_F(InboundLedgerTest, DataOfOtherSocketsEndsNothing) {
   Pair pair;
   Pair other;
   ledger_.Add(pair.server.get());
@@ -220,8 +220,8 @@ TEST_F(InboundLedgerTest, WhatOtherSocketsSendEndsNothing) {
   Send(other.server.get(), Refusal(1), Refusal(1).size());
   Send(pair.client.get(), Refusal(1), Refusal(1).size());
   EXPECT_EQ(ledger_.held(), kCall + 1000);
-  // Nor does what is sent on a number that is another socket's now; but the
-  // first is gone then.
+  // Nor does data sent on a number that now belongs to another socket; but the
+  // first socket is forgotten then.
   const int fd = pair.server.get();
   Pair next;
   ASSERT_EQ(dup2(next.server.get(), fd), fd);
@@ -229,7 +229,7 @@ TEST_F(InboundLedgerTest, WhatOtherSocketsSendEndsNothing) {
   EXPECT_EQ(ledger_.held(), 0u);
 }
 
-TEST_F(InboundLedgerTest, NumberThatComesAgainIsAnotherConnection) {
+TEST_F(InboundLedgerTest, ReusedNumberIsAnotherConnection) {
   auto pair = std::make_unique<Pair>();
   const int fd = pair->server.get();
   ledger_.Add(fd);
@@ -245,7 +245,7 @@ TEST_F(InboundLedgerTest, NumberThatComesAgainIsAnotherConnection) {
   EXPECT_EQ(ledger_.held(), kCall + 1000);
 }
 
-TEST_F(InboundLedgerTest, ClosedConnectionsGoBeforeOpenOnes) {
+TEST_F(InboundLedgerTest, ClosedConnectionsAreRemovedBeforeOpenOnes) {
   ledger_.SetLimit(500000);
   auto closed = std::make_unique<Pair>();
   Pair open;
@@ -271,7 +271,7 @@ struct OnePart {
   msghdr message = {};
 };
 
-// Has the server read so much of a call by recvmsg().
+// Makes the server read this much of a call by recvmsg().
 void ReadPartOfACall(const Pair& pair, size_t size) {
   const std::string sent = PartOfACall(size);
   ASSERT_EQ(write(pair.client.get(), sent.data(), sent.size()),
@@ -282,7 +282,7 @@ void ReadPartOfACall(const Pair& pair, size_t size) {
             static_cast<ssize_t>(sent.size()));
 }
 
-TEST_F(InboundLedgerTest, ProcessTellsItsLedger) {
+TEST_F(InboundLedgerTest, ProcessReportsToItsLedger) {
   InboundLedger& ledger = InboundLedger::OfProcess();
   Pair pair;
   ledger.Add(pair.server.get());
@@ -296,14 +296,14 @@ TEST_F(InboundLedgerTest, ProcessTellsItsLedger) {
   EXPECT_EQ(ledger.held(), 0u);
 }
 
-TEST_F(InboundLedgerTest, ProcessCountsWhatTheSystemTookOfASend) {
+TEST_F(InboundLedgerTest, ProcessCountsTheBytesThatASendTook) {
   InboundLedger& ledger = InboundLedger::OfProcess();
   Pair pair;
   const int fd = pair.server.get();
   ledger.Add(fd);
   ReadPartOfACall(pair, 100);
 
-  // More than the socket's buffer takes, and the end behind it.
+  // More than the socket's buffer holds, followed by the end of the stream.
   std::string answer;
   for (int i = 0; i < 400; ++i) {
     answer += Frame(kData, 0, 1, std::string(16384, 'x'));

@@ -34,7 +34,7 @@ TEST(ServerListenAddressTest, RelativePathStartsAtTheCurrentFolder) {
   EXPECT_EQ(address->path(), here + "/a.sock");
 }
 
-TEST(ServerListenAddressTest, PathThatFitsNoSocketIsRefused) {
+TEST(ServerListenAddressTest, PathThatIsTooLongForASocketIsRefused) {
   const std::string longest = "/" + std::string(106, 'a');
   EXPECT_THAT(ListenAddress::Parse("unix:" + longest), IsOk());
   EXPECT_THAT(ListenAddress::Parse("unix:" + longest + "a"),
@@ -42,7 +42,7 @@ TEST(ServerListenAddressTest, PathThatFitsNoSocketIsRefused) {
                       Reason::kArgumentMalformed, HasSubstr("108 bytes")));
 }
 
-TEST(ServerListenAddressTest, PercentIsEscapedForGrpcOnly) {
+TEST(ServerListenAddressTest, PercentIsEscapedOnlyForGrpc) {
   const auto address = ListenAddress::Parse("unix:/run/50%41");
   ASSERT_THAT(address, IsOk());
   EXPECT_EQ(address->ToString(), "unix:/run/50%41");

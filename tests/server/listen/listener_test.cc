@@ -1,4 +1,4 @@
-// Addresses that can be listened at, and those that clash.
+// Addresses to listen on, and addresses that clash.
 
 #include "server/listen/listener.h"
 
@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<Listener>> OpenAll(
 
 class ServerListenerTest : public testing::Test {
  protected:
-  // A port of 127.0.0.1 that this listens at.
+  // A port of 127.0.0.1 on which this test listens.
   ServerListenerTest()
       : taken_(*Listener::Open(*ListenAddress::Parse("127.0.0.1:0"))),
         port_(taken_.address().port()) {}

@@ -76,7 +76,7 @@ TEST(ServerServedConnectionsTest, NewConnectionTakesThePlaceOfItsNumber) {
   EXPECT_EQ(served.CountOf("two"), 1u);
 }
 
-TEST(ServerServedConnectionsTest, DescriptorThatIsNotOpenIsNoConnection) {
+TEST(ServerServedConnectionsTest, ClosedDescriptorIsNotAConnection) {
   ServedConnections served;
   served.Add(-1, "one", At(0));
   EXPECT_EQ(served.size(), 0u);
@@ -95,14 +95,14 @@ TEST(ServerServedConnectionsTest, QuietOneOfThePeerWithMostIsShutDownFirst) {
   EXPECT_TRUE(IsShutDown(c));
   EXPECT_FALSE(IsShutDown(a));
   EXPECT_FALSE(IsShutDown(b));
-  // Not the same one again while its owner has not closed it.
+  // Not the same one again while its owner keeps it open.
   EXPECT_TRUE(served.ShutDownQuiet(At(10), "two"));
   EXPECT_TRUE(IsShutDown(b));
   EXPECT_FALSE(served.ShutDownQuiet(At(10), "two"));
   EXPECT_FALSE(IsShutDown(a));
 }
 
-TEST(ServerServedConnectionsTest, OneThatWasHeardStays) {
+TEST(ServerServedConnectionsTest, ConnectionThatWasHeardStays) {
   const auto [a, a_end] = ConnectedPair();
   ServedConnections served;
   served.Add(a.get(), "one", At(1));
@@ -113,7 +113,7 @@ TEST(ServerServedConnectionsTest, OneThatWasHeardStays) {
   EXPECT_FALSE(IsShutDown(a));
 }
 
-TEST(ServerServedConnectionsTest, OneFromWhichNoMoreIsTakenGoes) {
+TEST(ServerServedConnectionsTest, ConnectionWithoutNewBytesIsShutDown) {
   const auto [a, a_end] = ConnectedPair();
   ServedConnections served;
   served.Add(a.get(), "one", At(1));

@@ -22,7 +22,7 @@ bool IsCut(const UniqueFd& fd) {
 
 class ServerSilentConnectionsTest : public testing::Test {
  protected:
-  // Adds a connection that came at `second`, and gives its other end.
+  // Adds a connection that came at `second`, and returns its other end.
   UniqueFd Add(const std::string& peer, int second) {
     auto [mine, its] = ConnectedPair();
     last_ = mine.get();

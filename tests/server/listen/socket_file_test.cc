@@ -82,7 +82,7 @@ class ServerSocketFileTest : public testing::Test {
   const std::string path_ = folder_ / "a.sock";
 };
 
-TEST_F(ServerSocketFileTest, FreePathIsListenedAtAndLeftClean) {
+TEST_F(ServerSocketFileTest, FreePathIsListenedOnAndLeftClean) {
   {
     const Server server(path_);
     ASSERT_THAT(server.file, IsOk());
@@ -95,7 +95,7 @@ TEST_F(ServerSocketFileTest, FreePathIsListenedAtAndLeftClean) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
 }
 
-TEST_F(ServerSocketFileTest, SocketIsForItsOwnerOnlyWhateverTheUmask) {
+TEST_F(ServerSocketFileTest, OnlyTheOwnerCanUseTheSocketWhateverTheUmask) {
   const mode_t old_mask = umask(0);
   const absl::Cleanup restore = [old_mask] { umask(old_mask); };
   const Server server(path_);
@@ -114,7 +114,7 @@ TEST_F(ServerSocketFileTest, SecondListenerIsRefusedByTheFirstOnesName) {
   EXPECT_TRUE(CanConnect(path_));
 }
 
-TEST_F(ServerSocketFileTest, ListenerThatIsBusyIsAlive) {
+TEST_F(ServerSocketFileTest, BusyListenerCountsAsAlive) {
   const UniqueFd fd = BindAt(path_);
   ASSERT_EQ(listen(fd.get(), 0), 0);
   const UniqueFd waiting = NewSocket();
@@ -215,10 +215,10 @@ TEST_F(ServerSocketFileTest, LockedFolderIsNotWaitedForWithoutEnd) {
   EXPECT_FALSE(Exists(path_));
 }
 
-TEST_F(ServerSocketFileTest, OfManyAtOnceOneListensAtAnyTime) {
+TEST_F(ServerSocketFileTest, OnlyOneOfManyListensAtAnyTime) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 100;
-  // None of those who look whether a process listens is accepted.
+  // No probe connection is ever accepted.
   constexpr int kBacklog = kThreads * kRounds;
   std::atomic<int> holders = 0;
   std::atomic<int> held = 0;

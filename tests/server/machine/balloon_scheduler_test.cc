@@ -95,7 +95,7 @@ TEST_F(ServerBalloonSchedulerTest, DelaysDoubleUntilTheDriverGivesUp) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
 }
 
-TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
+TEST_F(ServerBalloonSchedulerTest, EachDriverHasItsOwnTimer) {
   const auto b = Create("b");
   Fill();
   SetTarget(domain_, kPages + 100);
@@ -109,7 +109,7 @@ TEST_F(ServerBalloonSchedulerTest, EachDriverGoesByItsOwnTimer) {
   EXPECT_EQ(PagesOf(*b), kPages + 100);
 }
 
-// Keeps what it is given for the test to run.
+// Keeps jobs for the test to run.
 class HeldJobs {
  public:
   void Add(std::function<void()> job) {
@@ -117,7 +117,7 @@ class HeldJobs {
     jobs_.push_back(std::move(job));
     most_ = std::max(most_, jobs_.size());
   }
-  // Waits for one; those that come too early have a moment to do so.
+  // Waits for a job; gives jobs that come too early a moment to show up.
   std::function<void()> Take() {
     {
       absl::MutexLock lock(&mu_);
@@ -164,7 +164,7 @@ TEST_F(ServerBalloonSchedulerTest, OneDriverAtATimeIsWoken) {
   scheduler_.reset();
 }
 
-TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
+TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForABusyDomain) {
   const auto b = Create("b");
   Fill();
   SetTarget(domain_, kPages + 100);
@@ -179,7 +179,7 @@ TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForADomainAtWork) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
 }
 
-TEST_F(ServerBalloonSchedulerTest, NewTargetWindsTheTimerUpAnew) {
+TEST_F(ServerBalloonSchedulerTest, NewTargetStartsTheTimerAgain) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
@@ -191,7 +191,7 @@ TEST_F(ServerBalloonSchedulerTest, NewTargetWindsTheTimerUpAnew) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 200);
 }
 
-TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotWindTheTimerUp) {
+TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotRestartTheTimer) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
@@ -209,7 +209,7 @@ TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   EXPECT_EQ(RetriesOf(*domain_), 2u);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   scheduler_->Watch(domain_, domain_->balloon_timer());
-  EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has run out meanwhile
+  EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has ended meanwhile
   Unfill();
   clock_.Advance(4);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
@@ -266,7 +266,7 @@ TEST_F(ServerBalloonSchedulerTest, EndsWhileTimersRun) {
   EXPECT_EQ(RetriesOf(*domain_), 2u);
 }
 
-TEST(SystemClockTest, GoesOnAndWakesTheSleeper) {
+TEST(SystemClockTest, AdvancesAndWakesTheSleeper) {
   Clock& clock = *SystemClock();
   absl::Mutex mu;
   bool never = false;

@@ -25,7 +25,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Does not wait, and keeps how long each wait would have been.
+// Does not wait, but records how long each wait would have been.
 class NoWaitClock final : public Clock {
  public:
   Time Now() const override { return Time() + std::chrono::hours(1); }
@@ -80,7 +80,7 @@ TEST(ServerFaultInjectorTest, WithoutRulesNothingHappens) {
   EXPECT_FALSE(injector.FailNow(AllocationSite::kFrame));
 }
 
-TEST(ServerFaultInjectorTest, PointWithoutRulesReadsNoName) {
+TEST(ServerFaultInjectorTest, PointWithoutRulesDoesNotReadTheName) {
   FaultInjector injector(true);
   int reads = 0;
   const auto name = [&reads] {
@@ -101,7 +101,7 @@ TEST(ServerFaultInjectorTest, PointWithoutRulesReadsNoName) {
   EXPECT_EQ(reads, 1);
 }
 
-TEST(ServerFaultInjectorTest, DisabledOneTakesNoRules) {
+TEST(ServerFaultInjectorTest, DisabledInjectorAcceptsNoRules) {
   FaultInjector injector(false);
   EXPECT_THAT(injector.Add(ErrorAt(FaultPoint::kSaveBegin)),
               IsError(absl::StatusCode::kFailedPrecondition,
@@ -122,7 +122,7 @@ TEST(ServerFaultInjectorTest, ErrorNamesPointRuleAndDomain) {
                             HasSubstr("\"web\""))));
 }
 
-TEST(ServerFaultInjectorTest, RuleWithADomainMatchesItsNameAlone) {
+TEST(ServerFaultInjectorTest, RuleWithADomainMatchesOnlyItsName) {
   FaultInjector injector(true);
   ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kSavePiece, "web")), IsOk());
   EXPECT_THAT(injector.Reach(FaultPoint::kSavePiece, "web2"), IsOk());
@@ -132,7 +132,7 @@ TEST(ServerFaultInjectorTest, RuleWithADomainMatchesItsNameAlone) {
   EXPECT_FALSE(injector.Reach(FaultPoint::kSavePiece, "web").ok());
 }
 
-TEST(ServerFaultInjectorTest, SkipsHitsThenActsSoManyTimes) {
+TEST(ServerFaultInjectorTest, SkipsHitsThenActsAsOftenAsTold) {
   FaultInjector injector(true);
   FaultRule rule = ErrorAt(FaultPoint::kSavePiece);
   rule.skip = 2;
@@ -162,7 +162,7 @@ TEST(ServerFaultInjectorTest, ChanceIsTheSameForTheSameSeed) {
   EXPECT_LT(failures, 1100);
 }
 
-TEST(ServerFaultInjectorTest, ChanceIsCountedOnlyWhereItActs) {
+TEST(ServerFaultInjectorTest, OnlyActionsCountTowardsTheLimit) {
   FaultInjector injector(true);
   FaultRule rule = ErrorAt(FaultPoint::kSavePiece);
   rule.probability = 0.5;
@@ -214,7 +214,7 @@ void EndDelay(FaultInjector& injector, End end) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(30));
 }
 
-TEST(ServerFaultInjectorTest, StopEndsDelaysAndThereAreNoMore) {
+TEST(ServerFaultInjectorTest, StopEndsDelaysForGood) {
   FaultInjector injector(true);
   EndDelay(injector, [&injector] { injector.Stop(); });
   const absl::Time start = absl::Now();
@@ -229,7 +229,7 @@ TEST(ServerFaultInjectorTest, RemovalOfTheRuleEndsItsDelay) {
   EXPECT_TRUE(injector.List().empty());
 }
 
-TEST(ServerFaultInjectorTest, RemovesAllThatAreNamedOrNone) {
+TEST(ServerFaultInjectorTest, RemovesAllNamedRulesOrNone) {
   FaultInjector injector(true);
   for (int i = 0; i < 3; ++i) {
     ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kSavePiece)), IsOk());

@@ -12,7 +12,7 @@ TEST(GuestMemoryLimitTest, HalfOfTheMachine) {
             PageCount(8 * kPagesPerGiB));
 }
 
-TEST(GuestMemoryLimitTest, TheLeastOfTheSystemsLimitsCounts) {
+TEST(GuestMemoryLimitTest, TheLowestLimitOfTheSystemCounts) {
   EXPECT_EQ(DefaultGuestMemory({.ram = 16 * kGib, .cgroup = 2 * kGib}),
             PageCount(kPagesPerGiB));
   EXPECT_EQ(DefaultGuestMemory({.ram = 16 * kGib, .data = 4 * kGib}),

@@ -1,4 +1,4 @@
-// When the memory of guests that have gone goes back to the system.
+// When the memory of destroyed guests goes back to the system.
 
 #include "server/machine/heap_trim.h"
 
@@ -12,8 +12,8 @@
 namespace simvisor::server {
 namespace {
 
-// Destroys guests of which `have` are there until `left` are; returns after
-// which of them there was a trim.
+// Destroys guests, from `have` down to `left`; returns the numbers of guests at
+// which the heap was trimmed.
 std::vector<uint32_t> TrimsFrom(uint32_t have, uint32_t left,
                                 HeapTrimRule& rule) {
   std::vector<uint32_t> trims;
@@ -24,13 +24,13 @@ std::vector<uint32_t> TrimsFrom(uint32_t have, uint32_t left,
   return trims;
 }
 
-TEST(ServerHeapTrimTest, ThousandsThatGoCostAFewTrims) {
+TEST(ServerHeapTrimTest, DestroyingThousandsCostsAFewTrims) {
   HeapTrimRule rule;
   EXPECT_EQ(TrimsFrom(10000, 0, rule),
             (std::vector<uint32_t>{5000, 2500, 1250, 625, 312, 56, 0}));
 }
 
-TEST(ServerHeapTrimTest, FewThatGoCostNone) {
+TEST(ServerHeapTrimTest, DestroyingAFewCostsNoTrim) {
   HeapTrimRule rule;
   EXPECT_TRUE(TrimsFrom(255, 0, rule).empty());
 }
@@ -42,14 +42,14 @@ TEST(ServerHeapTrimTest, GuestsThatComeAndGoOneByOneCostNone) {
   }
 }
 
-TEST(ServerHeapTrimTest, CrowdThatComesAgainIsTrimmedAgain) {
+TEST(ServerHeapTrimTest, SecondCrowdIsTrimmedAgain) {
   HeapTrimRule rule;
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(TrimsFrom(600, 0, rule), (std::vector<uint32_t>{300, 44, 0}));
   }
 }
 
-TEST(ServerHeapTrimTest, OneThatHeldMuchCostsATrim) {
+TEST(ServerHeapTrimTest, LargeGuestCostsATrim) {
   const auto use = [](uint64_t most_mib, uint64_t now_mib) {
     return PageStore::Use{PageCount(most_mib * kPagesPerMiB),
                           PageCount(now_mib * kPagesPerMiB)};
@@ -58,7 +58,7 @@ TEST(ServerHeapTrimTest, OneThatHeldMuchCostsATrim) {
   EXPECT_FALSE(rule.OnGone(5, use(60, 0)));
   EXPECT_TRUE(rule.OnGone(4, use(100, 30)));
   EXPECT_FALSE(rule.OnGone(3, use(30, 0)));
-  // Those that hold little, one by one.
+  // Guests that hold little, one by one.
   EXPECT_FALSE(rule.OnGone(2, use(90, 60)));
   EXPECT_FALSE(rule.OnGone(1, use(60, 46)));
   EXPECT_TRUE(rule.OnGone(0, use(46, 10)));

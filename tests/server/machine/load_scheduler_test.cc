@@ -33,7 +33,7 @@ class ServerLoadSchedulerTest : public testing::Test {
   static uint64_t WritesOf(const Domain& domain) {
     return domain.FindLoad()->writes;
   }
-  // Ticks that go by one by one.
+  // Lets ticks pass one by one.
   void Tick(int ticks) {
     for (int i = 0; i < ticks; ++i) clock_.AdvanceBy(milliseconds(10));
   }
@@ -44,7 +44,7 @@ class ServerLoadSchedulerTest : public testing::Test {
   std::optional<LoadScheduler> scheduler_;
 };
 
-TEST_F(ServerLoadSchedulerTest, WritesComeAtTheirRateAndNoneTooMany) {
+TEST_F(ServerLoadSchedulerTest, WritesComeExactlyAtTheirRate) {
   Start(domain_, 1234);
   EXPECT_EQ(WritesOf(*domain_), 0u);
   Tick(1);
@@ -56,7 +56,7 @@ TEST_F(ServerLoadSchedulerTest, WritesComeAtTheirRateAndNoneTooMany) {
   EXPECT_EQ(domain_->CheckLoad({"check its load"})->mismatches, PageCount(0));
 }
 
-TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForADomainAtWork) {
+TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForABusyDomain) {
   const auto other = Create("b");
   Start(domain_, 1000);
   Start(other, 1000);
@@ -65,7 +65,7 @@ TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForADomainAtWork) {
   EXPECT_EQ(WritesOf(*other), 50u);
   domain_->UnlockAfterAudit();
   EXPECT_EQ(WritesOf(*domain_), 0u);
-  // What it was kept from, it does now.
+  // It now does the writes that it could not do before.
   Tick(1);
   EXPECT_EQ(WritesOf(*domain_), 60u);
   EXPECT_EQ(WritesOf(*other), 60u);
@@ -143,7 +143,7 @@ TEST_F(ServerLoadSchedulerTest, LoadThatFollowsAnotherHasItsOwnRate) {
   EXPECT_EQ(WritesOf(*domain_), 30u);
 }
 
-TEST_F(ServerLoadSchedulerTest, EachDomainGoesAtItsOwnRate) {
+TEST_F(ServerLoadSchedulerTest, EachDomainHasItsOwnRate) {
   const auto b = Create("b");
   Start(domain_, 1000);
   clock_.AdvanceBy(milliseconds(5));

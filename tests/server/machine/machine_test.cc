@@ -41,7 +41,7 @@ class ServerMachineTest : public testing::Test {
     EXPECT_THAT(domain, IsOk());
     return *std::move(domain);
   }
-  // Sets a target that takes frames which are not there yet, and then are.
+  // Sets a target for which there are not enough frames yet, then frees them.
   absl::Status AskForMore(const std::shared_ptr<Domain>& domain,
                           absl::Status result) {
     const auto filler = MustCreate(
@@ -72,14 +72,14 @@ class ServerMachineTest : public testing::Test {
   Machine machine_{MakeHost(20000), Options()};
 };
 
-TEST_F(ServerMachineTest, DriverThatAChangeWakesGoesOnByTime) {
+TEST_F(ServerMachineTest, DriverThatAChangeWakesContinuesOnItsTimer) {
   const auto domain = Create("a");
   EXPECT_THAT(AskForMore(domain, absl::OkStatus()), IsOk());
   clock_.Advance(2);
   EXPECT_EQ(domain->Memory().current, PageCount(kPages + 100));
 }
 
-TEST_F(ServerMachineTest, DriverGoesOnAlthoughTheChangeFailed) {
+TEST_F(ServerMachineTest, DriverContinuesAlthoughTheChangeFailed) {
   const auto domain = Create("a");
   EXPECT_EQ(AskForMore(domain, absl::CancelledError("late")).code(),
             Code::kCancelled);
@@ -103,7 +103,7 @@ TEST_F(ServerMachineTest, LoadThatAChangeStartsRuns) {
   EXPECT_EQ(domain->FindLoad()->writes, 10u);
 }
 
-TEST_F(ServerMachineTest, ChangeStandsBetweenItsPoints) {
+TEST_F(ServerMachineTest, ChangeIsBetweenItsPoints) {
   const auto domain = Create("a");
   int changes = 0;
   const auto change = [&changes](Domain&) {
@@ -135,7 +135,7 @@ TEST_F(ServerMachineTest, PointAfterAChangeThatFailedIsNotReached) {
   EXPECT_EQ(faults_.List()[0].hits, 0u);
 }
 
-TEST_F(ServerMachineTest, DomainThatGoesTrimsTheHeap) {
+TEST_F(ServerMachineTest, DestroyedDomainTrimsTheHeap) {
   const auto domain = Create("a");
   const auto freed = machine_.Destroy(domain);
   ASSERT_THAT(freed, IsOk());
@@ -143,7 +143,7 @@ TEST_F(ServerMachineTest, DomainThatGoesTrimsTheHeap) {
   ExpectTrims(1);
 }
 
-TEST_F(ServerMachineTest, DomainThatCannotGoTrimsNothing) {
+TEST_F(ServerMachineTest, FailedDestroyTrimsNothing) {
   Create("a");
   EXPECT_EQ(machine_.Destroy(*machine_.host().Find(kDom0Id)).status().code(),
             Code::kFailedPrecondition);

@@ -34,7 +34,7 @@ TEST(MemoryReserveTest, AllocationThatFailsEndsTheWorkAndFreesItsLocks) {
   EXPECT_TRUE(was_free);
 }
 
-TEST(MemoryReserveTest, WhatTheWorkReturnsIsReturned) {
+TEST(MemoryReserveTest, ResultOfTheWorkIsReturned) {
   EXPECT_THAT(WithinMemory("Any", [] { return absl::OkStatus(); }), IsOk());
   const absl::StatusOr<int> three =
       WithinMemory("Any", []() -> absl::StatusOr<int> { return 3; });
@@ -42,15 +42,15 @@ TEST(MemoryReserveTest, WhatTheWorkReturnsIsReturned) {
   EXPECT_EQ(*three, 3);
 }
 
-TEST(MemoryReserveTest, OnlyWhatGivesBackRunsWithoutIt) {
+TEST(MemoryReserveTest, OnlyMethodsThatFreeMemoryRunWithoutIt) {
   EXPECT_TRUE(RunsWithoutReserve("DestroyDomain"));
   EXPECT_FALSE(RunsWithoutReserve("CreateDomain"));
   EXPECT_FALSE(RunsWithoutReserve(""));
 }
 
-// In a process of its own: takes all memory that its limit leaves.
+// Runs in a separate process: takes all memory that its limit allows.
 [[noreturn]] void UseUpMemory() {
-  // The heap grows to the limit instead of mapping what is large.
+  // The heap grows to the limit instead of mapping large blocks.
   MemoryReserve::Install();
   constexpr rlim_t kLimit = 512 << 20;
   const rlimit limit = {kLimit, kLimit};
@@ -59,13 +59,13 @@ TEST(MemoryReserveTest, OnlyWhatGivesBackRunsWithoutIt) {
   taken.reserve(1 << 20);
   constexpr size_t kBytes = 64 << 10;
   const auto work = [] { return absl::OkStatus(); };
-  // The reserve goes first, and what asked for it is served.
+  // The reserve is used first, and the allocation that needed it succeeds.
   while (WithinMemory("CreateDomain", work).ok()) {
     if (taken.size() * kBytes > kLimit) std::_Exit(11);
     taken.push_back(std::make_unique<char[]>(kBytes));
   }
   if (!WithinMemory("DestroyDomain", work).ok()) std::_Exit(12);
-  // Then allocations fail, and end what they are made for.
+  // Then allocations fail, and end the calls that make them.
   const absl::Status status = WithinMemory("DestroyDomain", [&] {
     while (true) {
       taken.push_back(std::make_unique<char[]>(kBytes));
@@ -73,7 +73,7 @@ TEST(MemoryReserveTest, OnlyWhatGivesBackRunsWithoutIt) {
     return absl::OkStatus();
   });
   if (status.ok()) std::_Exit(13);
-  // When memory has been freed, new work is taken again.
+  // Once memory has been freed, new work is accepted again.
   taken.resize(taken.size() / 2);
   if (!WithinMemory("CreateDomain", work).ok()) std::_Exit(14);
   std::_Exit(0);

@@ -191,7 +191,7 @@ TEST_F(ServerApiTest, OneOfTwoRacingCreatesWins) {
   }
 }
 
-TEST_F(ServerApiTest, DomainsThatCannotBeMeant) {
+TEST_F(ServerApiTest, ReferencesThatMatchNoDomain) {
   const auto get = [this](const v1::GetDomainRequest& request) {
     return Call(*domains_, &Domains::GetDomain, request);
   };

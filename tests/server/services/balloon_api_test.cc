@@ -1,4 +1,4 @@
-// Balloon drivers as clients see them, and their work by time.
+// Balloon drivers as clients see them, and their timers.
 
 #include <cstdint>
 #include <string>
@@ -94,7 +94,7 @@ TEST_F(ServerBalloonApiTest, DriverIsShownOnceTheGuestHasBooted) {
   EXPECT_EQ(list.domains(1).balloon_driver().low_pages(), kRoom);
 }
 
-TEST_F(ServerBalloonApiTest, ShortMoveGoesOnWhenFramesAreThere) {
+TEST_F(ServerBalloonApiTest, ShortMoveContinuesWhenFramesAreFree) {
   v1::Domain domain;
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   const uint32_t filler = Fill();
@@ -110,7 +110,8 @@ TEST_F(ServerBalloonApiTest, ShortMoveGoesOnWhenFramesAreThere) {
   EXPECT_EQ(AuditFindings(), "");
 }
 
-TEST_F(ServerBalloonApiTest, TargetWrittenWhilePausedIsTriedAtOnceThenByTime) {
+TEST_F(ServerBalloonApiTest,
+       TargetWrittenWhilePausedIsTriedAtOnceThenOnTheTimer) {
   v1::Domain domain;
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   ASSERT_EQ(Pause(domain.domid()), "OK");
@@ -168,7 +169,7 @@ TEST_F(ServerBalloonApiTest, SpecSaysHowManyRoundsMayFail) {
   EXPECT_EQ(driver.max_retry_count(), 2u);
 }
 
-// A daemon that takes rules for faults.
+// A daemon that accepts fault rules.
 class ServerBalloonAnswerTest : public ServerTest {
  protected:
   ServerBalloonAnswerTest()

@@ -53,7 +53,7 @@ class FaultTest : public ServerTest {
     if (id != nullptr) *id = response.id();
     return outcome;
   }
-  // The next time, the point fails.
+  // Makes the point fail the next time.
   void FailOnce(const std::string& point, int skip = 0) {
     ASSERT_EQ(Add(absl::StrCat("point: '", point,
                                "' error { code: 'UNAVAILABLE' } count: 1 "
@@ -113,7 +113,7 @@ class FaultTest : public ServerTest {
     }
   }
 
-  // Saves a domain into `image`, and says so when it is there.
+  // Saves a domain into `image`, and confirms that it is stored.
   std::string Save(const std::string& name, std::string* image) {
     image->clear();
     grpc::ClientContext context;
@@ -213,7 +213,7 @@ TEST_F(ServerFaultApiTest, ListedRuleCanBeSetAgain) {
   }
 }
 
-TEST_F(ServerFaultApiTest, RulesThatCannotBeAreRefused) {
+TEST_F(ServerFaultApiTest, InvalidRulesAreRefused) {
   struct Refusal {
     std::string rule;
     std::string reason;
@@ -280,7 +280,7 @@ TEST_F(ServerFaultApiTest, CreateThatFailsLeavesNothing) {
   EXPECT_EQ(Create(Wanted("web", kPages)), "OK");
 }
 
-TEST_F(ServerFaultApiTest, AllocationThatFailsLooksLikeTheRealThing) {
+TEST_F(ServerFaultApiTest, InjectedAllocationFailureLooksReal) {
   const uint64_t free = FreePages();
   for (const auto& [point, reason] :
        {std::pair("frame.allocate", "HOST_MEMORY_EXHAUSTED"),
@@ -383,7 +383,7 @@ TEST_F(ServerFaultApiTest, RestoreThatFailsLeavesNothing) {
   EXPECT_EQ(CurrentPages("web"), kPages);
 }
 
-TEST_F(ServerFaultApiTest, EveryDomainThatGoesTrimsTheHeap) {
+TEST_F(ServerFaultApiTest, EveryDestroyedDomainTrimsTheHeap) {
   FailOnce("create.built");
   ASSERT_EQ(Create(Wanted("web", kPages)), kInjected);
   ExpectTrims(1);
@@ -401,7 +401,7 @@ TEST_F(ServerFaultApiTest, EveryDomainThatGoesTrimsTheHeap) {
 }
 
 TEST_F(ServerFaultApiTest, RulesCanBeRemovedWhileDelaysHoldEveryBuilder) {
-  constexpr int kCalls = 40;  // more than a daemon has threads for creates
+  constexpr int kCalls = 40;  // more than the daemon's threads for creates
   ASSERT_EQ(Add("point: 'create.begin' delay_ms: 60000"), "OK");
   const absl::Time start = absl::Now();
   std::vector<std::thread> clients;
@@ -410,7 +410,8 @@ TEST_F(ServerFaultApiTest, RulesCanBeRemovedWhileDelaysHoldEveryBuilder) {
       EXPECT_EQ(Create(Wanted(absl::StrCat("web", i), kPages)), "OK");
     });
   }
-  // As many as there are threads for creates at least; the others wait for one.
+  // At least one per thread for creates has begun; the others wait for a
+  // thread.
   while (List().faults(0).acted() < 4) std::this_thread::yield();
   EXPECT_EQ(RemoveAll(), "OK");
   for (std::thread& client : clients) client.join();

@@ -105,7 +105,8 @@ TEST_F(ServerForeignApiTest, EverySlotHasItsOwnOutcome) {
   EXPECT_EQ(unmapped.freed_pages(), 0u);
 }
 
-TEST_F(ServerForeignApiTest, DestroyedOwnerIsSeenDyingUntilItsFramesGo) {
+TEST_F(ServerForeignApiTest,
+       DestroyedOwnerIsListedAsDyingUntilItsFramesAreFree) {
   ASSERT_EQ(Map({{kHole, FrameOf(owner_, 500)}}), "OK");
   v1::DestroyDomainResponse destroyed;
   ASSERT_EQ(Call(*domains_, &Domains::DestroyDomain,

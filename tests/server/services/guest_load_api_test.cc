@@ -135,14 +135,14 @@ TEST_F(ServerGuestLoadApiTest, PausedGuestWritesNothingUntilItIsUnpaused) {
   EXPECT_TRUE(got.load().running());
 }
 
-TEST_F(ServerGuestLoadApiTest, WithoutALoadThereIsNothingToTell) {
+TEST_F(ServerGuestLoadApiTest, WithoutALoadCallsFail) {
   const std::string none = "FAILED_PRECONDITION GUEST_LOAD_NOT_FOUND";
   EXPECT_EQ(Get(), none);
   EXPECT_EQ(Stop(), none);
   EXPECT_EQ(Check(), none);
 }
 
-TEST_F(ServerGuestLoadApiTest, BoundsAreThoseOfTheApi) {
+TEST_F(ServerGuestLoadApiTest, BoundsMatchTheApi) {
   EXPECT_EQ(Start(0, 10), "INVALID_ARGUMENT RANGE_INVALID");
   EXPECT_EQ(Start(10, 0), "INVALID_ARGUMENT RANGE_INVALID");
   EXPECT_EQ(Start(10000001, 10), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");

@@ -28,7 +28,7 @@ Request For(uint32_t domid) {
   return request;
 }
 
-// Frames lie scattered, so that lists have many runs.
+// Frames are scattered, so that lists have many runs.
 class ServerMemoryApiTest : public ServerTest {
  protected:
   ServerMemoryApiTest() : ServerTest(Placement::kScatter) {
@@ -54,7 +54,7 @@ class ServerMemoryApiTest : public ServerTest {
   uint32_t built_ = 0;
 };
 
-TEST_F(ServerMemoryApiTest, BalloonThereAndBack) {
+TEST_F(ServerMemoryApiTest, BalloonDownAndUp) {
   auto down = For<v1::BalloonDownRequest>(domid_);
   down.set_pages(1000);
   v1::BalloonDownResponse taken;
@@ -87,7 +87,7 @@ TEST_F(ServerMemoryApiTest, BalloonsThatAreRefused) {
   up.set_pages(kLast);
   EXPECT_EQ(Call(*memory_, &Memory::BalloonUp, up),
             "RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED");
-  // Room for the hypervisor to give, and none in the guest to take.
+  // The hypervisor could give pages, but the guest has no room to take them.
   auto max = For<v1::SetMaxMemoryRequest>(domid_);
   max.set_max_pages(kPages + 10);
   ASSERT_EQ(Call(*memory_, &Memory::SetMaxMemory, max), "OK");
@@ -296,7 +296,7 @@ TEST_F(ServerMemoryApiTest, GuestBytesThatAreRefused) {
   write.set_data(std::string((1 << 20) + 1, 'x'));
   EXPECT_EQ(Call(*memory_, &Memory::WriteGuestMemory, write),
             "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
-  // gRPC's own limit, with its own words.
+  // gRPC's own limit, with gRPC's message.
   write.set_data(std::string(5 << 20, 'x'));
   EXPECT_THAT(Call(*memory_, &Memory::WriteGuestMemory, write),
               testing::HasSubstr("no reason"));

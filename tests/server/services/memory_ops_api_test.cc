@@ -42,7 +42,7 @@
 namespace simvisor::server {
 namespace {
 
-TEST_F(ServerMemoryOpsApiTest, EveryOperationAnswersAsItsMethod) {
+TEST_F(ServerMemoryOpsApiTest, EveryOperationAnswersLikeItsMethod) {
   v1::MemoryOpResult result;
   ASSERT_EQ(Do(Target(1, "web", kPages - 100), &result), "OK");
   EXPECT_EQ(result.set_target().memory().current_pages(), kPages - 100);
@@ -130,7 +130,7 @@ TEST_F(ServerMemoryOpsApiTest, EveryErrorHasCodeAndReason) {
   EXPECT_EQ(Do(op), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
 }
 
-TEST_F(ServerMemoryOpsApiTest, FailedOperationStopsNoOther) {
+TEST_F(ServerMemoryOpsApiTest, FailedOperationDoesNotStopOthers) {
   Stream stream(machine_);
   ASSERT_TRUE(stream.Write({Target(1, "web", kPages - 1), Target(2, "web", 0),
                             Op(3, "web", ""), Target(4, "nobody", 1),
@@ -161,7 +161,7 @@ TEST_F(ServerMemoryOpsApiTest, EmptyMessageHasAnEmptyAnswer) {
   EXPECT_EQ(stream.End(), "OK");
 }
 
-TEST_F(ServerMemoryOpsApiTest, EmptyStreamEndsWell) {
+TEST_F(ServerMemoryOpsApiTest, EmptyStreamEndsWithOk) {
   Stream stream(machine_);
   EXPECT_EQ(stream.End(), "OK");
 }
@@ -190,7 +190,7 @@ TEST_F(ServerMemoryOpsApiTest, OneDomainByItsThreeNamesKeepsItsOrder) {
   EXPECT_EQ(stream.End(), "OK");
 }
 
-TEST_F(ServerMemoryOpsApiTest, SlowDomainHoldsUpNoOther) {
+TEST_F(ServerMemoryOpsApiTest, SlowDomainDoesNotDelayOthers) {
   machine_.Create("slow");
   machine_.Hold("slow");
   Stream stream(machine_);
@@ -209,7 +209,7 @@ TEST_F(ServerMemoryOpsApiTest, SlowDomainHoldsUpNoOther) {
 }
 
 TEST_F(ServerMemoryOpsApiTest, SlowDomainsOfTwoStreamsLeaveThreadsToCalls) {
-  // More of them than there are threads in the pool.
+  // More than the pool has threads.
   constexpr uint64_t kSlow = 20;
   std::vector<v1::MemoryOp> ops;
   for (uint64_t id = 0; id < kSlow; ++id) {
@@ -267,7 +267,7 @@ TEST_F(ServerMemoryOpsApiTest, HalfCloseWaitsForWhatIsOutstanding) {
 }
 
 TEST_F(ServerMemoryOpsApiTest, CancelledCallKeepsWhatIsDoneAndBeginsNoMore) {
-  // 4096 operations that take 20 s if nobody stops them.
+  // 4096 operations that take 20 s unless they are stopped.
   const uint64_t rule =
       *machine_.faults.Add({.point = FaultPoint::kBalloonBegin,
                             .domain = "",
@@ -359,7 +359,7 @@ TEST_F(ServerMemoryOpsApiTest, MessageThatCannotBeParsedEndsTheCall) {
         std::string("\x0a\x01\x07")}) {
     EXPECT_EQ(EndAfter(machine_, {good.SerializeAsString(), message}, &results),
               "INVALID_ARGUMENT ARGUMENT_MALFORMED");
-    // What came before is done and answered, and nothing of the message is.
+    // What came before is done and answered, but nothing of the message.
     EXPECT_EQ(results, 1u);
     EXPECT_EQ(web_->Info().memory.target, PageCount(9000));
   }
@@ -403,10 +403,10 @@ TEST_F(ServerMemoryOpsApiTest, AnswersMuchLargerThanTheirMessageAreSplit) {
   EXPECT_EQ(Do(op), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
 }
 
-TEST_F(ServerMemoryOpsApiTest, ClientThatDoesNotReadIsHeldUp) {
+TEST_F(ServerMemoryOpsApiTest, ClientThatDoesNotReadIsBlocked) {
   constexpr uint64_t kMessages = 256;
   constexpr uint64_t kOps = kMessages * kMaxOpsPerMessage;
-  // Counts and does nothing.
+  // A rule that only counts.
   const uint64_t rule = *machine_.faults.Add(
       {.point = FaultPoint::kBalloonBegin, .domain = "", .skip = kLast});
   Stream stream(machine_);
@@ -419,8 +419,8 @@ TEST_F(ServerMemoryOpsApiTest, ClientThatDoesNotReadIsHeldUp) {
     for (uint64_t i = 0; i < kMessages; ++i) EXPECT_TRUE(stream.Write(ops));
     written.Notify();
   });
-  // Too short a time would let a server without bounds pass, and never let one
-  // that keeps them fail.
+  // If this time were too short, a server without limits would pass, but one
+  // that keeps them would never fail.
   EXPECT_FALSE(written.WaitForNotificationWithTimeout(absl::Milliseconds(500)));
   EXPECT_LT(machine_.Hits(rule), kOps / 2);
   uint64_t next = 0;

@@ -1,5 +1,5 @@
-// A daemon that serves StreamMemoryOps, a stream to it, and what tests of it
-// share.
+// A daemon that serves StreamMemoryOps, a stream to it, and common helpers for
+// its tests.
 
 #ifndef SIMVISOR_TESTS_SERVER_SERVICES_MEMORY_OPS_FIXTURE_H_
 #define SIMVISOR_TESTS_SERVER_SERVICES_MEMORY_OPS_FIXTURE_H_
@@ -50,7 +50,7 @@ using Memory = v1::MemoryService::Stub;
 inline constexpr uint64_t kPages = 16384;  // 64 MiB
 inline constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
 
-// A machine that serves MemoryService, and can be looked into.
+// A machine that serves MemoryService and is accessible to the test.
 struct ServedMachine {
   ServedMachine() {
     KeepGrpcUp();
@@ -79,7 +79,8 @@ struct ServedMachine {
     EXPECT_TRUE(domain.ok()) << domain.status();
     return *domain;
   }
-  // Has every balloon operation of this domain wait until the rule goes.
+  // Makes every balloon operation of this domain wait until the rule is
+  // removed.
   uint64_t Hold(const std::string& name) {
     return *faults.Add({.point = FaultPoint::kBalloonBegin,
                         .domain = name,
@@ -127,7 +128,7 @@ class Stream {
     if (!stream_->Read(&response)) return {};
     return {response.results().begin(), response.results().end()};
   }
-  // Reads until there are `count` results, in the order in which they come.
+  // Reads until there are `count` results, in the order of arrival.
   std::vector<v1::MemoryOpResult> Read(size_t count) {
     std::vector<v1::MemoryOpResult> all;
     while (all.size() < count) {

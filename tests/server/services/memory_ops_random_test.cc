@@ -1,4 +1,4 @@
-// StreamMemoryOps beside the methods that it stands for, in random order.
+// Compares StreamMemoryOps with the unary methods, in random order.
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -107,7 +107,7 @@ std::string CallAs(ServedMachine& machine,
   Response response;
   const grpc::Status status =
       (*machine.stub.*method)(&context, request, &response);
-  // Fields of the two have the same names and numbers.
+  // Both messages have the same field names and numbers.
   if (status.ok()) {
     EXPECT_TRUE(result->ParseFromString(response.SerializeAsString()));
     EXPECT_TRUE(result->GetReflection()->GetUnknownFields(*result).empty());
@@ -115,7 +115,7 @@ std::string CallAs(ServedMachine& machine,
   return Outcome(status) + (status.ok() ? "" : ": " + status.error_message());
 }
 
-// The request with fields of the same names.
+// The request whose fields have the same names.
 template <typename Request, typename Fields>
 Request FromFields(const Fields& fields) {
   Request request;
@@ -125,7 +125,7 @@ Request FromFields(const Fields& fields) {
   return request;
 }
 
-// What the unary method answers, written as the stream's result.
+// The answer of the unary method, written like the stream's result.
 std::string DoUnary(ServedMachine& machine, const v1::MemoryOp& op,
                     v1::MemoryOpResult* result) {
   switch (op.op_case()) {
@@ -163,7 +163,7 @@ std::string DoUnary(ServedMachine& machine, const v1::MemoryOp& op,
 class ServerMemoryOpsRandomTest : public testing::TestWithParam<uint64_t> {};
 
 // One domain at a time gets frames, so that both machines give the same ones.
-TEST_P(ServerMemoryOpsRandomTest, StreamDoesWhatCallsDo) {
+TEST_P(ServerMemoryOpsRandomTest, StreamGivesTheSameResultsAsCalls) {
   SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", GetParam()));
   ServedMachine streamed;
   ServedMachine called;

@@ -1,4 +1,4 @@
-// 32-bit PAE domains through the API, on a machine that is larger than they can
+// 32-bit PAE domains through the API, on a machine with frames beyond their
 // reach.
 
 #include <cstdint>
@@ -91,7 +91,7 @@ TEST_F(ServerPaeApiTest, FrameNumbersOf2To30AndAboveAreRefused) {
             "OUT_OF_RANGE MFN_NOT_ADDRESSABLE");
 }
 
-TEST_F(ServerPaeApiTest, HighFramesServe64BitGuestsAlone) {
+TEST_F(ServerPaeApiTest, HighFramesServeOnly64BitGuests) {
   // Leaves less than kPages of the frames below 128 GiB.
   ASSERT_EQ(Create(Wanted("hog", 127 * kPagesPerGiB + kPages)), "OK");
   EXPECT_EQ(Create(WantedPae("old", kPages)),

@@ -1,4 +1,4 @@
-// Callers of audits: who shares a run with whom, and who may leave.
+// Callers of audits: which of them share a run, and when they may leave.
 
 #include "server/host/shared_audit.h"
 
@@ -20,7 +20,7 @@
 namespace simvisor::server {
 namespace {
 
-// Runs that the test lets go on one by one.
+// Each run waits until the test lets it end.
 class ServerSharedAuditTest : public testing::Test {
  protected:
   absl::Status Run(StopCheck stop, AuditReport& report) {
@@ -86,7 +86,7 @@ class ServerSharedAuditTest : public testing::Test {
       [this](CallJob& job) { return jobs_.Submit(job); }, 100);
 };
 
-TEST_F(ServerSharedAuditTest, AllWhoComeDuringARunShareTheNextOne) {
+TEST_F(ServerSharedAuditTest, CallersDuringARunShareTheNextOne) {
   constexpr int kLater = 50;
   absl::BlockingCounter done(1 + kLater);
   std::atomic<int> first = 0;
@@ -98,12 +98,12 @@ TEST_F(ServerSharedAuditTest, AllWhoComeDuringARunShareTheNextOne) {
   LetEnd(2);
   done.Wait();
   EXPECT_EQ(first, 1);
-  // Never the one that had begun before they asked.
+  // Never the run that had begun before they asked.
   for (const std::atomic<int>& answer : later) EXPECT_EQ(answer, 2);
   EXPECT_EQ(begun(), 2);
 }
 
-TEST_F(ServerSharedAuditTest, WhoComesAfterARunGetsAnother) {
+TEST_F(ServerSharedAuditTest, CallerAfterARunGetsAnotherRun) {
   LetEnd(10);
   for (int run = 1; run <= 3; ++run) {
     absl::BlockingCounter done(1);
@@ -114,7 +114,7 @@ TEST_F(ServerSharedAuditTest, WhoComesAfterARunGetsAnother) {
   }
 }
 
-TEST_F(ServerSharedAuditTest, OneWhoLeavesTakesNothingFromTheOthers) {
+TEST_F(ServerSharedAuditTest, CallerThatLeavesDoesNotAffectOthers) {
   absl::BlockingCounter done(3);
   std::vector<std::atomic<int>> answers(5);
   Ask(&answers[0], &done);
@@ -135,7 +135,7 @@ TEST_F(ServerSharedAuditTest, OneWhoLeavesTakesNothingFromTheOthers) {
   EXPECT_EQ(answers[4], 2);
 }
 
-TEST_F(ServerSharedAuditTest, ARunThatNobodyWaitsForStops) {
+TEST_F(ServerSharedAuditTest, ARunWithoutCallersStops) {
   std::atomic<int> left = 0;
   std::atomic<int> next = 0;
   absl::BlockingCounter done(1);
@@ -152,7 +152,7 @@ TEST_F(ServerSharedAuditTest, ARunThatNobodyWaitsForStops) {
   EXPECT_EQ(next, 2);
 }
 
-TEST_F(ServerSharedAuditTest, OneTooManyIsRefusedAtOnce) {
+TEST_F(ServerSharedAuditTest, CallerBeyondTheLimitIsRefusedAtOnce) {
   constexpr int kMost = 100;
   absl::BlockingCounter done(1 + kMost);
   std::atomic<int> first = 0;
@@ -170,7 +170,7 @@ TEST_F(ServerSharedAuditTest, OneTooManyIsRefusedAtOnce) {
   done.Wait();
 }
 
-TEST_F(ServerSharedAuditTest, CallersLearnThatTheRunCannotBeHad) {
+TEST_F(ServerSharedAuditTest, CallersLearnThatTheRunWasRefused) {
   const auto audit = SharedAudit::Create(
       [](StopCheck, AuditReport&) { return absl::OkStatus(); },
       [](CallJob&) { return TooManyWait("a thread", 7); }, 10);

@@ -14,7 +14,7 @@
 namespace simvisor::server {
 namespace {
 
-TEST(ServerBoundedJobsTest, JobsThatLastLeaveThreadsToOthers) {
+TEST(ServerBoundedJobsTest, LongJobsLeaveThreadsToOthers) {
   constexpr int kJobs = 8;
   std::unique_ptr<WorkerPool> pool = std::make_unique<WorkerPool>(4);
   BoundedJobs jobs(pool.get(), 2);
@@ -29,13 +29,13 @@ TEST(ServerBoundedJobsTest, JobsThatLastLeaveThreadsToOthers) {
   absl::Notification other;
   pool->Submit([&] { other.Notify(); });
   other.WaitForNotification();
-  // Those that found no room get it when it is there.
+  // Jobs that found no room run once there is room.
   go.Notify();
   done.Wait();
   pool.reset();
 }
 
-TEST(ServerBoundedJobsTest, NeverMoreThanAllowedAndNoneIsLost) {
+TEST(ServerBoundedJobsTest, RunsNoMoreThanAllowedAndLosesNone) {
   constexpr int kChains = 50;
   constexpr int kLinks = 400;
   std::unique_ptr<WorkerPool> pool = std::make_unique<WorkerPool>(8);
@@ -60,7 +60,7 @@ TEST(ServerBoundedJobsTest, NeverMoreThanAllowedAndNoneIsLost) {
   pool.reset();
 }
 
-TEST(ServerBoundedJobsTest, PoolThatEndsRunsWhatWaits) {
+TEST(ServerBoundedJobsTest, EndingPoolRunsWaitingJobs) {
   int done = 0;  // one at a time
   std::unique_ptr<WorkerPool> pool = std::make_unique<WorkerPool>(2);
   BoundedJobs jobs(pool.get(), 1);

@@ -1,4 +1,4 @@
-// Calls that wait for a busy domain, and the way of a body there.
+// Calls that wait for a busy domain, and how a body gets into its lane.
 
 #include "server/threads/domain_lanes.h"
 
@@ -49,7 +49,7 @@ TEST_F(ServerDomainLanesTest, OneCallAtATimeEntersADomain) {
   EXPECT_TRUE(lanes_->Enter(a_.get()));
 }
 
-TEST_F(ServerDomainLanesTest, NobodyEntersADomainWhoseLockIsTaken) {
+TEST_F(ServerDomainLanesTest, NoCallEntersADomainWhoseLockIsTaken) {
   a_->LockForAudit();
   EXPECT_FALSE(lanes_->Enter(a_.get()));
   EXPECT_TRUE(lanes_->Enter(b_.get()));
@@ -73,7 +73,7 @@ TEST_F(ServerDomainLanesTest, AnyNumberOfCallsForABusyDomainHoldsOneThread) {
   EXPECT_EQ(a_->Info().state, DomainState::kPaused);
 }
 
-TEST_F(ServerDomainLanesTest, JobsOfALaneAreDoneInTheirOrder) {
+TEST_F(ServerDomainLanesTest, JobsOfALaneRunInOrder) {
   std::vector<int> order;
   absl::BlockingCounter done(20);
   for (int i = 0; i < 20; ++i) {
@@ -87,7 +87,7 @@ TEST_F(ServerDomainLanesTest, JobsOfALaneAreDoneInTheirOrder) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(order[i], i);
 }
 
-TEST_F(ServerDomainLanesTest, OneTooManyIsRefused) {
+TEST_F(ServerDomainLanesTest, JobBeyondTheLimitIsRefused) {
   absl::Notification began;
   absl::Notification go;
   CallJob first = Job([&] {
@@ -105,14 +105,14 @@ TEST_F(ServerDomainLanesTest, OneTooManyIsRefused) {
   const absl::Status status = lanes_->Submit(a_.get(), last);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(status), "CALLS_EXHAUSTED");
-  // Another domain's lane has room of its own.
+  // Another domain's lane has its own room.
   EXPECT_TRUE(lanes_->Submit(b_.get(), last).ok());
   go.Notify();
   lanes_.reset();
   EXPECT_EQ(done, 101);
 }
 
-TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
+TEST_F(ServerDomainLanesTest, FullLaneTakesJobsThatAreBoundedInAnotherWay) {
   absl::Notification began;
   absl::Notification go;
   std::vector<int> order;
@@ -127,14 +127,14 @@ TEST_F(ServerDomainLanesTest, FullLaneTakesWhatIsBoundedOtherwise) {
     EXPECT_TRUE(lanes_->Submit(a_.get(), job).ok());
   }
   lanes_->SubmitAlways(a_.get(), Job([&order] { order.push_back(100); }));
-  // Those take no place of calls.
+  // These do not take places of calls.
   std::atomic<int> done = 0;
   for (int i = 0; i < 100; ++i) {
     lanes_->SubmitAlways(b_.get(), Job([&done] { ++done; }));
   }
   CallJob call = Job([&done] { ++done; });
   EXPECT_TRUE(lanes_->Submit(b_.get(), call).ok());
-  // An empty one, too.
+  // An empty lane too.
   absl::BlockingCounter b_done(1);
   lanes_->SubmitAlways(b_.get(), Job([&b_done] { b_done.DecrementCount(); }));
   b_done.Wait();
@@ -160,7 +160,7 @@ TEST_F(ServerDomainLanesTest, BodyGoesToTheLaneWhereItMayWait) {
   a_->UnlockAfterAudit();
 }
 
-TEST_F(ServerDomainLanesTest, BodyLeavesWhatItEntered) {
+TEST_F(ServerDomainLanesTest, BodyLeavesTheDomainsItEntered) {
   {
     JobScope scope(&*lanes_, Place::kShort);
     EXPECT_TRUE(JobScope::Enter(a_).ok());
@@ -172,7 +172,7 @@ TEST_F(ServerDomainLanesTest, BodyLeavesWhatItEntered) {
   EXPECT_TRUE(lanes_->Enter(b_.get()));
 }
 
-TEST_F(ServerDomainLanesTest, OnlyWhatLastsGoesWhereLongWorkRuns) {
+TEST_F(ServerDomainLanesTest, OnlyLongWorkGoesToThreadsForLongWork) {
   // Lanes are for short bodies too.
   for (const Place place : {Place::kShort, Place::kLane}) {
     const JobScope scope(&*lanes_, place);
@@ -185,7 +185,7 @@ TEST_F(ServerDomainLanesTest, OnlyWhatLastsGoesWhereLongWorkRuns) {
   EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());
 }
 
-TEST_F(ServerDomainLanesTest, WithoutAScopeEverythingFits) {
+TEST_F(ServerDomainLanesTest, WithoutAScopeEverythingIsAllowed) {
   a_->LockForAudit();
   EXPECT_TRUE(JobScope::Enter(a_).ok());
   EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());

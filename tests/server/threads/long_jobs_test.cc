@@ -1,4 +1,4 @@
-// Jobs that last, how many of them go on at a time, and how many wait.
+// Long jobs: how many run at a time, and how many wait.
 
 #include "server/threads/long_jobs.h"
 
@@ -19,7 +19,7 @@ CallJob Job(absl::AnyInvocable<void()> run) {
   return {.run = std::move(run), .is_over = [] { return false; }};
 }
 
-// A job that waits for `go`, and says when it has begun.
+// A job that notifies `began` and waits for `go`.
 CallJob Blocked(absl::Notification* began, absl::Notification* go) {
   return Job([began, go] {
     began->Notify();
@@ -27,7 +27,7 @@ CallJob Blocked(absl::Notification* began, absl::Notification* go) {
   });
 }
 
-TEST(ServerJobQueueTest, TakesNoMoreThanItMayAndLeavesTheRest) {
+TEST(ServerJobQueueTest, TakesNoMoreThanItsLimitAndLeavesTheRest) {
   JobQueue queue(2);
   std::vector<CallJob> over;
   int ran = 0;
@@ -67,7 +67,7 @@ TEST(ServerJobQueueTest, CallsThatAreOverMakeRoom) {
   EXPECT_EQ(order, (std::vector<int>{0, 2, 1, 3}));
 }
 
-TEST(ServerLongJobsTest, NeverMoreThanThreadsAndAllAreDone) {
+TEST(ServerLongJobsTest, RunsAllJobsOnItsThreads) {
   constexpr int kJobs = 100;
   std::atomic<int> at_work = 0;
   std::atomic<int> most = 0;
@@ -90,7 +90,7 @@ TEST(ServerLongJobsTest, NeverMoreThanThreadsAndAllAreDone) {
   EXPECT_EQ(done, kJobs);
 }
 
-TEST(ServerLongJobsTest, OneTooManyIsRefusedAndStaysWithItsCaller) {
+TEST(ServerLongJobsTest, JobBeyondTheLimitIsRefusedAndStaysWithItsCaller) {
   absl::Notification began;
   absl::Notification go;
   std::atomic<int> done = 0;
@@ -132,7 +132,7 @@ TEST(ServerLongJobsTest, CallsThatAreOverDoNotKeepOthersOut) {
     gone = true;
     CallJob next = Job([&done] { ++done; });
     EXPECT_TRUE(jobs.Submit(next).ok());
-    // They have ended before the thread is free.
+    // They have ended even before the thread is free.
     EXPECT_EQ(ended, 5);
     go.Notify();
   }

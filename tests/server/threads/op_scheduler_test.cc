@@ -64,7 +64,7 @@ class ServerOpSchedulerTest : public testing::Test {
 
 using Turns = std::vector<std::vector<std::string>>;
 
-TEST_F(ServerOpSchedulerTest, OperationsOfAKeyAreDoneInOrder) {
+TEST_F(ServerOpSchedulerTest, OperationsOfAKeyRunInOrder) {
   Make({});
   EXPECT_EQ(Add({"a1", "b1", "a2", "a3", "b2"}), 2u);
   EXPECT_FALSE(scheduler_->Run());
@@ -84,7 +84,7 @@ TEST_F(ServerOpSchedulerTest, LongLanesTakeTurns) {
             (Turns{{"a1", "a2"}, {"b1", "b2"}, {"a3", "a4"}, {"b3"}, {"a5"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, JobMakesWayForOthersAndGoesOn) {
+TEST_F(ServerOpSchedulerTest, JobMakesWayForOthersAndContinues) {
   Make({.jobs = 1, .ops_per_turn = 2, .ops_per_job = 3});
   EXPECT_EQ(Add({"a1", "a2", "a3", "a4", "a5"}), 1u);
   EXPECT_TRUE(scheduler_->Run());
@@ -108,7 +108,7 @@ TEST_F(ServerOpSchedulerTest, JobMakesWayWhenItsTimeIsUpAndOrderHolds) {
             (Turns{{"a1", "a2", "a3"}, {"b1", "b2"}, {"a4"}, {"a5", "a6"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, OperationThatLastsIsATurn) {
+TEST_F(ServerOpSchedulerTest, LongOperationIsATurn) {
   op_time_ = std::chrono::seconds(1);
   Make({.jobs = 1});
   EXPECT_EQ(Add({"a1", "a2", "b1"}), 1u);
@@ -118,7 +118,7 @@ TEST_F(ServerOpSchedulerTest, OperationThatLastsIsATurn) {
   EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"a2"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
+TEST_F(ServerOpSchedulerTest, BusyLanesAreSkippedAndAwaitedLast) {
   Make({.jobs = 1});
   busy_ = "ac";
   EXPECT_EQ(Add({"a1", "b1", "c1", "a2"}), 1u);
@@ -126,7 +126,7 @@ TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
   EXPECT_TRUE(next);
   EXPECT_EQ(next.wait_for, 'a');
   EXPECT_EQ(turns_, (Turns{{"b1"}}));
-  // Where the job may wait, a is done though it is busy still.
+  // Where the job may wait, `a` runs although it is still busy.
   next = scheduler_->Run(next.wait_for);
   EXPECT_EQ(turns_, (Turns{{"b1"}, {"a1", "a2"}}));
   EXPECT_EQ(next.wait_for, 'c');
@@ -134,7 +134,7 @@ TEST_F(ServerOpSchedulerTest, BusyLanesArePassedOverAndWaitedForInTheEnd) {
   EXPECT_EQ(turns_.back(), std::vector<std::string>{"c1"});
 }
 
-TEST_F(ServerOpSchedulerTest, JobThatWaitsIsNoneForOtherLanes) {
+TEST_F(ServerOpSchedulerTest, JobThatWaitsDoesNotServeOtherLanes) {
   Make({.jobs = 2});
   busy_ = "a";
   EXPECT_EQ(Add({"a1"}), 1u);
@@ -145,7 +145,7 @@ TEST_F(ServerOpSchedulerTest, JobThatWaitsIsNoneForOtherLanes) {
   EXPECT_EQ(turns_, (Turns{{"b1"}}));
 }
 
-TEST_F(ServerOpSchedulerTest, WhatAJobHasWaitedForMayBeDoneByThen) {
+TEST_F(ServerOpSchedulerTest, AwaitedLaneMayBeDoneByThen) {
   Make({.jobs = 2});
   busy_ = "a";
   EXPECT_EQ(Add({"a1"}), 1u);
@@ -158,11 +158,11 @@ TEST_F(ServerOpSchedulerTest, WhatAJobHasWaitedForMayBeDoneByThen) {
   EXPECT_EQ(turns_.size(), 2u);
 }
 
-TEST(ServerOpSchedulerLifetimeTest, NothingGoesUnderTheLock) {
+TEST(ServerOpSchedulerLifetimeTest, NothingIsDestroyedUnderTheLock) {
   using SharedScheduler = OpScheduler<char, std::shared_ptr<void>>;
   std::unique_ptr<SharedScheduler> scheduler;
   int gone = 0;
-  // Would wait for the lock for good.
+  // Would wait forever if the lock were held.
   const auto make = [&] {
     return std::shared_ptr<void>(nullptr, [&](void*) {
       ++gone;
@@ -188,22 +188,24 @@ TEST_F(ServerOpSchedulerTest, NoMoreJobsThanAllowed) {
   EXPECT_EQ(Add({"d1"}), 0u);
   EXPECT_FALSE(scheduler_->Run());
   EXPECT_EQ(turns_.size(), 4u);
-  // One of the two is still to come.
+  // One of the two jobs has yet to start.
   EXPECT_EQ(Add({"a2"}), 0u);
   EXPECT_FALSE(scheduler_->Run());
   EXPECT_EQ(turns_.size(), 5u);
 }
 
-TEST_F(ServerOpSchedulerTest, LaneThatAJobIsAtHoldsUpNoOther) {
+TEST_F(ServerOpSchedulerTest, LaneHeldByAJobDoesNotDelayOthers) {
   Make({});
   ASSERT_EQ(Add({"a1"}), 1u);
   during_turn_ = [this] {
-    // While a1 lasts, its lane is not given away, and the others are done.
+    // While a1 runs, its lane is not given to another job, and the other lanes
+    // run.
     EXPECT_EQ(Add({"a2", "b1", "c1"}), 2u);
     EXPECT_FALSE(scheduler_->Run());
     EXPECT_FALSE(scheduler_->Run());
     EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"c1"}}));
-    // What is added to it wants no job: the one that is at it comes back.
+    // What is added to this lane needs no new job: the one that holds it comes
+    // back to it.
     EXPECT_EQ(Add({"a3"}), 0u);
   };
   EXPECT_FALSE(scheduler_->Run());
@@ -217,7 +219,7 @@ TEST_F(ServerOpSchedulerTest, SlowLanesTakeUpNoMoreThanTheirJobs) {
   during_turn_ = [this] {
     EXPECT_EQ(Add({"b1"}), 1u);
     during_turn_ = [this] {
-      // Both jobs are held up now.
+      // Both jobs are blocked now.
       EXPECT_EQ(Add({"c1"}), 0u);
     };
     EXPECT_FALSE(scheduler_->Run());
@@ -226,10 +228,10 @@ TEST_F(ServerOpSchedulerTest, SlowLanesTakeUpNoMoreThanTheirJobs) {
   EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}, {"c1"}}));
 }
 
-TEST(ServerOpSchedulerThreadsTest, EachKeyIsInOneHandAndInOrder) {
+TEST(ServerOpSchedulerThreadsTest, EachKeyIsHeldByOneJobAndInOrder) {
   constexpr int kKeys = 7;
   constexpr int kOps = 20000;
-  std::vector<int> next(kKeys, 0);  // unguarded on purpose: one hand at a time
+  std::vector<int> next(kKeys, 0);  // unguarded on purpose: one job at a time
   std::vector<std::atomic<bool>> busy(kKeys);
   std::atomic<int> faults = 0;
   struct Op {

@@ -1,4 +1,4 @@
-// What signals do, each case in a process of its own.
+// What signals do, each case in a separate process.
 
 #include "server/threads/stop_signals.h"
 
@@ -24,7 +24,7 @@ class ServerStopSignalsTest : public testing::Test {
 
 using ServerStopSignalsDeathTest = ServerStopSignalsTest;
 
-// Exits with 0 after a drain in which signals of `kinds` come at once.
+// Exits with 0 after a drain in which signals of `kinds` arrive immediately.
 void DrainUnder(std::initializer_list<int> kinds) {
   BlockStopSignals();
   kill(getpid(), SIGHUP);
@@ -39,7 +39,7 @@ void DrainUnder(std::initializer_list<int> kinds) {
   std::_Exit(0);
 }
 
-TEST_F(ServerStopSignalsDeathTest, FurtherSignalsDoNotCutADrainOff) {
+TEST_F(ServerStopSignalsDeathTest, FurtherSignalsDoNotCutADrainShort) {
   EXPECT_EXIT(DrainUnder({SIGTERM, SIGTERM, SIGHUP, SIGINT, SIGTERM}),
               testing::ExitedWithCode(0), "");
 }
@@ -48,7 +48,7 @@ TEST_F(ServerStopSignalsDeathTest, LaterInterruptEndsAtOnce) {
   const auto drain = [] {
     BlockStopSignals();
     const DrainWatch watch(absl::Seconds(60));
-    // Until the drain is old enough for it.
+    // Repeats it until the drain is old enough.
     while (true) {
       kill(getpid(), SIGINT);
       absl::SleepFor(absl::Milliseconds(50));

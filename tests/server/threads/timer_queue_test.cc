@@ -21,7 +21,7 @@ using Time = Clock::Time;
 
 Time At(int seconds) { return Time() + std::chrono::seconds(seconds); }
 
-// What is taken at `seconds`, one after the other.
+// The timers taken at `seconds`, in order.
 std::string Taken(Queue& queue, int seconds) {
   std::string all;
   while (const auto timer = queue.TakeDue(At(seconds))) all += timer->second;
@@ -71,7 +71,7 @@ TEST(ServerTimerQueueTest, CancelledTimerNeverRunsOut) {
   EXPECT_EQ(Taken(queue, 100), "b");
 }
 
-// Random timers, held to a plain map of them.
+// Compares random timers with a plain map.
 void CompareWithMap(uint64_t seed) {
   SCOPED_TRACE(seed);
   std::mt19937_64 random(seed);
@@ -105,7 +105,7 @@ void CompareWithMap(uint64_t seed) {
   }
 }
 
-TEST(ServerTimerQueueTest, DoesWhatAPlainMapDoes) {
+TEST(ServerTimerQueueTest, AgreesWithAPlainMap) {
   for (const uint64_t seed : TestSeeds(4)) CompareWithMap(seed);
 }
 

@@ -26,7 +26,7 @@ TEST(ServerWorkerPoolTest, JobsRunInOrderOnOneThread) {
 
 TEST(ServerWorkerPoolTest, ThreadsWorkAtTheSameTime) {
   WorkerPool pool(4);
-  // Nobody passes before all four have arrived.
+  // No thread passes until all four have arrived.
   auto* const barrier = new absl::Barrier(4);
   absl::BlockingCounter done(4);
   for (int i = 0; i < 4; ++i) {
@@ -50,7 +50,7 @@ TEST(ServerWorkerPoolTest, JobsRunOffTheSubmittingThread) {
   EXPECT_NE(id, std::this_thread::get_id());
 }
 
-TEST(ServerWorkerPoolTest, EndRunsWhatIsQueued) {
+TEST(ServerWorkerPoolTest, DestructorRunsQueuedJobs) {
   std::atomic<int> ran = 0;
   {
     WorkerPool pool(2);

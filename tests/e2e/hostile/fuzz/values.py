@@ -54,7 +54,7 @@ class Values:
         self._known = {}
 
     def add(self, kind, value, random):
-        """Keeps it, in place of another value if there are many."""
+        """Keeps it, instead of another value if there are many."""
         with self._lock:
             known = self._known.setdefault(kind, [])
             if value in known:
