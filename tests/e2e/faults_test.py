@@ -80,7 +80,7 @@ class FaultsTest(harness.DaemonTest):
                 (("save.begin", "--error", "BROKEN"), 1,
                  "not a canonical error code"),
                 (("save.begin", "--probability", "2"), 1, "at most 1"),
-                (("frame.allocate", "--delay-ms", "5"), 1, "cannot wait"),
+                (("frame.allocate", "--delay-ms", "5"), 1, "cannot delay"),
                 (("save.begin", "--delay-ms", "60001"), 2, "--delay-ms"),
                 (("save.begin", "--crash", "--delay-ms", "5"), 2, "--crash"),
                 (("save.begin", "--skip", "-1"), 2, "--skip"),
