@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "base/printable.h"
 #include "base/quote.h"
 
 namespace simvisor::server {

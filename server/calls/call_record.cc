@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/printable.h"
 #include "base/quote.h"
 #include "server/calls/rpc_status.h"
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/quote.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"

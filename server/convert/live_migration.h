@@ -28,9 +28,6 @@ absl::StatusOr<PrecopyPolicy> FromProto(const v1::PrecopyPolicy& policy);
 // INVALID_ARGUMENT ARGUMENT_MALFORMED unless `id` may name a migration.
 absl::Status CheckMigrationId(absl::string_view id);
 
-// NOT_FOUND MIGRATION_NOT_FOUND.
-absl::Status UnknownMigration(absl::string_view id);
-
 }  // namespace simvisor::server
 
 #endif  // SIMVISOR_SERVER_CONVERT_LIVE_MIGRATION_H_

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/printable.h"
 #include "base/quote.h"
 #include "base/version.h"
 #include "server/convert/common.h"

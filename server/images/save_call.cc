@@ -139,7 +139,7 @@ void SaveCall::End(const absl::Status& status) {
   if (domain_ != nullptr) {
     // If it has been destroyed meanwhile, nothing is to be resumed.  What a
     // call that is over leaves its balloon driver to do, the scheduler does.
-    Resume(/*paused=*/false).IgnoreError();
+    UnlessExhausted([this] { return Resume(/*paused=*/false); }).IgnoreError();
   }
   PooledBidiReactor::End(status);
 }
