@@ -18,7 +18,7 @@
 namespace simvisor::server {
 namespace {
 
-constexpr int kMaxMessageBytes = 4 << 20;
+constexpr int kMaxRpcBytes = 4 << 20;
 // Calls in flight on one connection; more wait at the client.  This bounds the
 // queue of the worker pool, where a call has few jobs at a time.
 constexpr int kMaxCallsPerConnection = 1000;
@@ -47,8 +47,8 @@ int ToMilliseconds(absl::Duration duration) {
 }
 
 void SetBounds(grpc::ServerBuilder& builder, const ConnectionLimits& limits) {
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.SetMaxReceiveMessageSize(kMaxRpcBytes);
+  builder.SetMaxSendMessageSize(kMaxRpcBytes);
   // gRPC inflates all of a message before it looks how long it is, so that
   // calls with compressed ones are refused.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);

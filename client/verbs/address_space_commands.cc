@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-struct CreateArgs {
+struct SpaceArgs {
   std::string domain;
   uint32_t count = 1;
 };
@@ -54,7 +54,7 @@ std::string DescribeTotals(const v1::AddressSpaceTotals& totals) {
                       " on pgd_list");
 }
 
-absl::Status Create(Session& session, const CreateArgs& args) {
+absl::Status CreateSpace(Session& session, const SpaceArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::CreateAddressSpacesRequest>();
   request.set_count(args.count);
@@ -181,10 +181,10 @@ absl::Status Sync(Session& session, const std::string& domain) {
 }
 
 void AddChanges(Commands& commands, Verb group) {
-  auto create_args = std::make_shared<CreateArgs>();
+  auto create_args = std::make_shared<SpaceArgs>();
   Verb create = commands.Add(group, "create", "Start processes, all or none",
                              [create_args](Session& session) {
-                               return Create(session, *create_args);
+                               return CreateSpace(session, *create_args);
                              });
   create.AddPositional("DOM", create_args->domain, kDomainHelp).Required();
   create.AddPositional("COUNT", create_args->count, "How many, up to 65536")

@@ -19,7 +19,7 @@ namespace {
 // Virtual CPUs asked for at a time: with the largest masks, 4 MiB of ranges.
 constexpr size_t kBatch = 64;
 
-absl::StatusOr<uint32_t> FirstOfPage(const std::string& token) {
+absl::StatusOr<uint32_t> FirstVcpuOfPage(const std::string& token) {
   uint32_t vcpu = 0;
   if (token.empty() || absl::SimpleAtoi(token, &vcpu)) return vcpu;
   return BadPageToken(token);
@@ -32,7 +32,8 @@ absl::Status FillVcpuPage(const Domain& domain,
                           v1::ListVcpusResponse* response) {
   SIMVISOR_RETURN_IF_ERROR(
       CheckAtMost("page_size", request.page_size(), kMaxPageSize));
-  SIMVISOR_ASSIGN_OR_RETURN(uint32_t next, FirstOfPage(request.page_token()));
+  SIMVISOR_ASSIGN_OR_RETURN(uint32_t next,
+                            FirstVcpuOfPage(request.page_token()));
   const size_t page_size =
       request.page_size() == 0 ? kMaxPageSize : request.page_size();
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/printable.h"
 #include "gtest/gtest.h"
 
 namespace simvisor::server {

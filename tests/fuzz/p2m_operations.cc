@@ -63,8 +63,8 @@ void P2mOperations::BuildList() {
 }
 
 void P2mOperations::OneBeforeRelocation() {
-  using Operation = void (P2mOperations::*)();
-  static constexpr Operation kOperations[] = {
+  using Step = void (P2mOperations::*)();
+  static constexpr Step kOperations[] = {
       &P2mOperations::Relocate,     &P2mOperations::StoreOrClear,
       &P2mOperations::MarkIdentity, &P2mOperations::ChangeExtra,
       &P2mOperations::TrySetOne,    &P2mOperations::LimitPages,
@@ -74,8 +74,8 @@ void P2mOperations::OneBeforeRelocation() {
 }
 
 void P2mOperations::OneAfterRelocation() {
-  using Operation = void (P2mOperations::*)();
-  static constexpr Operation kOperations[] = {
+  using Step = void (P2mOperations::*)();
+  static constexpr Step kOperations[] = {
       &P2mOperations::Publish,       &P2mOperations::SetMany,
       &P2mOperations::SetOne,        &P2mOperations::TrySetOne,
       &P2mOperations::AllocOne,      &P2mOperations::AllocMany,
