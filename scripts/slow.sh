@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Sets up, builds, and runs the tests that take too long for every run: live
-# migrations of guests that change meanwhile, with a hundred seeds; and 2,500
+# migrations of guests that change meanwhile, with a hundred seeds; 2,500
 # sequences of balloon calls on guests of each architecture, compared with a
-# plain model of the driver.
+# plain model of the driver; and simulations of two machines between which guests
+# move while messages get lost and machines die, with 10,000 seeds, which is more
+# than a million steps.
 #
 #   scripts/slow.sh [RUNS]     100 migrations if not given
 #
@@ -21,6 +23,8 @@ export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 SIMVISOR_BALLOON_SEQUENCES=${SIMVISOR_BALLOON_SEQUENCES:-2500} \
   build/release/tests/guest_test --gtest_filter='*Balloon*Random*:BalloonSequences*'
+SIMVISOR_SIMULATION_SEEDS=${SIMVISOR_SIMULATION_SEEDS:-10000} \
+  build/release/tests/simulation_test --gtest_filter='SimulationTest.*'
 /usr/bin/python3 tests/e2e/migrate_random_test.py
 SIMVISOR_SOAK_SECONDS=${SIMVISOR_SOAK_SECONDS:-600} \
   /usr/bin/python3 tests/e2e/soak_test.py

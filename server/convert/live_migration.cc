@@ -92,11 +92,4 @@ absl::Status CheckMigrationId(absl::string_view id) {
                                    " characters of a-z, 0-9 and -"));
 }
 
-absl::Status UnknownMigration(absl::string_view id) {
-  return MakeError(absl::StatusCode::kNotFound, Reason::kMigrationNotFound,
-                   absl::StrCat("no migration ", id,
-                                " is known here; migrations lists those that "
-                                "are"));
-}
-
 }  // namespace simvisor::server

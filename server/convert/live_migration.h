@@ -29,9 +29,6 @@ absl::StatusOr<PrecopyPolicy> FromProto(const v1::PrecopyPolicy& policy);
 // id.
 absl::Status CheckMigrationId(absl::string_view id);
 
-// NOT_FOUND MIGRATION_NOT_FOUND.
-absl::Status UnknownMigration(absl::string_view id);
-
 }  // namespace simvisor::server
 
 #endif  // SIMVISOR_SERVER_CONVERT_LIVE_MIGRATION_H_

@@ -140,7 +140,7 @@ void SaveCall::End(const absl::Status& status) {
     // If the domain has been destroyed meanwhile, there is nothing to resume.
     // If the call is over, the scheduler does what is left to the balloon
     // driver.
-    Resume(/*paused=*/false).IgnoreError();
+    UnlessExhausted([this] { return Resume(/*paused=*/false); }).IgnoreError();
   }
   PooledBidiReactor::End(status);
 }

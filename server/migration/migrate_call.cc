@@ -1,6 +1,7 @@
 #include "server/migration/migrate_call.h"
 
-#include <random>
+#include <unistd.h>
+
 #include <string>
 #include <utility>
 
@@ -11,17 +12,19 @@
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/convert/live_migration.h"
+#include "server/images/xl_config.h"
 #include "server/machine/memory_reserve.h"
+#include "server/migration/convert_migration.h"
+#include "server/migration/grpc_peer.h"
+#include "server/migration/migration_ids.h"
 
 namespace simvisor::server {
 namespace {
 
-// Both daemons must never have heard of it, so it comes from the system and not
-// from a seed.
-std::string RandomId() {
-  std::random_device device;
-  std::uniform_int_distribution<uint64_t> any;
-  return absl::StrFormat("%016x%016x", any(device), any(device));
+std::string SourceName() {
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  return absl::StrFormat("%s (pid %d)", name, getpid());
 }
 
 }  // namespace
@@ -71,40 +74,49 @@ absl::StatusOr<PeerAddress> MigrateCall::Target() const {
 absl::Status MigrateCall::Migrate(const PeerAddress& target) {
   SIMVISOR_RETURN_IF_ERROR(limits_());
   SIMVISOR_ASSIGN_OR_RETURN(
-      MigrationSource::Plan plan,
-      WithinMemory("MigrateDomain", [&] { return MakePlan(target); }));
-  MigrationSource source(
-      std::move(plan), migrations_, &runner_->machine.faults(),
-      runner_->stalls.window(),
-      [this](const v1::MigrateDomainResponse& progress) { Post(progress); });
+      const std::unique_ptr<SourceSession> session,
+      WithinMemory("MigrateDomain", [&] { return MakeSession(target); }));
   {
     absl::MutexLock lock(&mu_);
-    source_ = &source;
+    session_ = session.get();
   }
   // It may have been cancelled before there was anything to cancel.
-  if (const absl::Status over = limits_(); !over.ok()) source.Cancel(over);
-  absl::Status status = source.Run();
+  if (const absl::Status over = limits_(); !over.ok()) session->Cancel(over);
+  absl::Status status = UnlessExhausted([&] { return session->Run(); });
   absl::MutexLock lock(&mu_);
-  source_ = nullptr;
+  session_ = nullptr;
   return status;
 }
 
-absl::StatusOr<MigrationSource::Plan> MigrateCall::MakePlan(
-    const PeerAddress& target) const {
+absl::StatusOr<std::unique_ptr<SourceSession>> MigrateCall::MakeSession(
+    const PeerAddress& target) {
   SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
                             FromProto(request_->domain()));
   SIMVISOR_ASSIGN_OR_RETURN(const PrecopyPolicy policy,
                             FromProto(request_->policy()));
   std::string id = request_->migration_id();
-  if (id.empty()) id = RandomId();
+  if (id.empty()) id = NewMigrationId();
   SIMVISOR_RETURN_IF_ERROR(CheckMigrationId(id));
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
                             runner_->host().FindGuest(selector, "migrate"));
-  return MigrationSource::Plan{.id = std::move(id),
-                               .domain = std::move(domain),
-                               .target = target,
-                               .policy = policy,
-                               .start_paused = request_->start_paused()};
+  SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
+  const Clock::Time::duration window = runner_->stalls.window();
+  const SourceSession::Tools tools = {.migrations = migrations_,
+                                      .faults = &runner_->machine.faults(),
+                                      .clock = SystemClock(),
+                                      .stall_timeout = window};
+  return std::make_unique<SourceSession>(
+      SourceSession::Plan{
+          .id = id,
+          .domain = std::move(domain),
+          .target = std::make_shared<GrpcPeer>(target, SystemClock(), window),
+          .policy = policy,
+          .start_paused = request_->start_paused(),
+          .config = std::move(config),
+          .source = SourceName()},
+      tools, [this, id](const MigrationProgress& progress) {
+        Post(ToProto(id, progress));
+      });
 }
 
 void MigrateCall::Post(const v1::MigrateDomainResponse& progress) {
@@ -171,7 +183,7 @@ void MigrateCall::Do(Due due) {
 void MigrateCall::OnCancel() {
   if (queue_->Withdraw(this)) return End(limits_());
   absl::MutexLock lock(&mu_);
-  if (source_ != nullptr) source_->Cancel(limits_());
+  if (session_ != nullptr) session_->Cancel(limits_());
 }
 
 }  // namespace simvisor::server

@@ -1,6 +1,6 @@
-// One MigrateDomain call: starts a MigrationSource and streams its progress.
+// One MigrateDomain call: runs a SourceSession and streams its progress.
 //
-// The source runs on a thread for migrations, since it waits; its reports are
+// The session runs on a thread for migrations, since it waits; its reports are
 // written as fast as the client reads, the latest one each time.  A call that
 // is cancelled, or runs out of time, cancels the migration; the call ends when
 // the migration has.  A client that reads nothing does not hold the migration
@@ -28,9 +28,10 @@
 #include "server/calls/raw_service.h"
 #include "server/calls/stream_reactor.h"
 #include "server/migration/migration_queue.h"
-#include "server/migration/migration_source.h"
 #include "server/migration/migration_targets.h"
-#include "server/migration/outgoing_migrations.h"
+#include "server/migration/peer_address.h"
+#include "server/sessions/outgoing_migrations.h"
+#include "server/sessions/source_session.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::server {
@@ -53,8 +54,8 @@ class MigrateCall : public StreamReactor<RawWriteReactor> {
   absl::StatusOr<PeerAddress> Target() const;
   // On a thread of its own; nothing of the migration is left when it returns.
   absl::Status Migrate(const PeerAddress& target) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<MigrationSource::Plan> MakePlan(
-      const PeerAddress& target) const;
+  absl::StatusOr<std::unique_ptr<SourceSession>> MakeSession(
+      const PeerAddress& target);
   void Post(const v1::MigrateDomainResponse& progress) ABSL_LOCKS_EXCLUDED(mu_);
   // The migration has ended; the call does once its last report has left.
   void End(const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mu_);
@@ -74,7 +75,7 @@ class MigrateCall : public StreamReactor<RawWriteReactor> {
 
   absl::Mutex mu_;
   // Set while the migration runs.
-  MigrationSource* source_ ABSL_GUARDED_BY(mu_) = nullptr;
+  SourceSession* session_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::optional<v1::MigrateDomainResponse> waiting_ ABSL_GUARDED_BY(mu_);
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;

@@ -1,5 +1,10 @@
 #include "server/migration/migration_pages.h"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -7,25 +12,11 @@
 #include "base/quote.h"
 #include "base/status_macros.h"
 #include "server/convert/argument.h"
-#include "server/migration/incoming_migrations.h"
-#include "server/migration/outgoing_migrations.h"
+#include "server/migration/convert_migration.h"
+#include "server/sessions/migration_ledger.h"
 
 namespace simvisor::server {
 namespace {
-
-uint64_t Urgency(v1::MigrationState state) {
-  switch (state) {
-    case v1::MIGRATION_STATE_UNKNOWN:
-    case v1::MIGRATION_STATE_PREPARED:
-      return 0;
-    case v1::MIGRATION_STATE_COPYING:
-    case v1::MIGRATION_STATE_COMMITTING:
-    case v1::MIGRATION_STATE_RECEIVING:
-      return 1;
-    default:
-      return 2;
-  }
-}
 
 absl::StatusOr<MigrationPlace> FirstOfPage(const std::string& token) {
   MigrationPlace place;
@@ -41,11 +32,6 @@ absl::StatusOr<MigrationPlace> FirstOfPage(const std::string& token) {
 
 }  // namespace
 
-MigrationPlace PlaceOf(v1::MigrationState state,
-                       v1::MigrationDirection direction, uint64_t number) {
-  return {Urgency(state), static_cast<uint64_t>(direction), number};
-}
-
 absl::Status FillMigrationPage(const OutgoingMigrations& outgoing,
                                const IncomingMigrations& incoming,
                                const v1::ListMigrationsRequest& request,
@@ -57,10 +43,13 @@ absl::Status FillMigrationPage(const OutgoingMigrations& outgoing,
   const size_t page_size =
       request.page_size() == 0 ? kMaxMigrationsInPage : request.page_size();
   // One more than the page holds tells where the next begins.
-  auto listed = outgoing.List(first, page_size + 1);
+  std::vector<std::pair<MigrationPlace, v1::Migration>> listed;
+  for (const auto& [place, record] : outgoing.List(first, page_size + 1)) {
+    listed.emplace_back(place, ToProto(record));
+  }
   const size_t middle = listed.size();
-  for (auto& one : incoming.List(first, page_size + 1)) {
-    listed.push_back(std::move(one));
+  for (const auto& [place, record] : incoming.List(first, page_size + 1)) {
+    listed.emplace_back(place, ToProto(record));
   }
   const auto earlier = [](const auto& a, const auto& b) {
     return a.first < b.first;

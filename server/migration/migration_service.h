@@ -14,10 +14,10 @@
 #include "absl/status/status.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/raw_service.h"
-#include "server/migration/incoming_migrations.h"
 #include "server/migration/migration_queue.h"
 #include "server/migration/migration_targets.h"
-#include "server/migration/outgoing_migrations.h"
+#include "server/sessions/incoming_migrations.h"
+#include "server/sessions/outgoing_migrations.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
 
 namespace simvisor::server {
@@ -51,13 +51,14 @@ class MigrationServiceImpl final : public MigrationServiceBase {
       grpc::ByteBuffer* out) override;
 
  private:
-  absl::Status Resolve(const v1::ResolveMigrationRequest& request,
-                       v1::Migration* out);
+  absl::Status Decide(const v1::ResolveMigrationRequest& request,
+                      v1::Migration* out);
 
   CallRunner* const runner_;
   const std::string instance_id_;
   IncomingMigrations incoming_;
   OutgoingMigrations outgoing_;
+  AskingThread asking_;
   const MigrationTargets targets_;
   // Ends before what its jobs use.
   MigrationQueue queue_;

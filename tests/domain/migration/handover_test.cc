@@ -83,96 +83,121 @@ World After(World world, TargetEvent event) {
   return world;
 }
 
-// Every world that one step can make of this one; operators decide nothing.
-std::vector<World> Steps(const World& world) {
-  std::vector<World> next;
-  const auto add = [&next](World made) { next.push_back(made); };
-  const auto without = [&world](Message message) {
-    World made = world;
-    made.messages &= ~message;
-    return made;
-  };
-  const bool source_up = !world.source_died;
-  const bool target_up = !world.target_died;
-  // The stream ends.
-  if (source_up && target_up && world.linked &&
+using Worlds = std::vector<World>;
+
+World Without(World world, Message message) {
+  world.messages &= ~message;
+  return world;
+}
+
+World With(World world, unsigned messages) {
+  world.messages |= messages;
+  return world;
+}
+
+bool SourceUp(const World& world) { return !world.source_died; }
+bool TargetUp(const World& world) { return !world.target_died; }
+bool Says(const World& world, Message message) {
+  return (world.messages & message) != 0;
+}
+
+// The stream ends, and each of its messages arrives or is lost with the link.
+void AddStreamSteps(const World& world, Worlds& next) {
+  if (SourceUp(world) && TargetUp(world) && world.linked &&
       world.source == SourceState::kCopying &&
       world.target == TargetState::kReceiving) {
-    World made = After(world, TargetEvent::kArrived);
-    made.messages |= kPreparedSaid;
-    add(made);
+    next.push_back(With(After(world, TargetEvent::kArrived), kPreparedSaid));
   }
-  // Each message arrives, or is lost with the link.
-  if (world.messages & kPreparedSaid && source_up && world.linked) {
-    add(After(without(kPreparedSaid), SourceEvent::kPrepared));
+  if (Says(world, kPreparedSaid) && SourceUp(world) && world.linked) {
+    next.push_back(
+        After(Without(world, kPreparedSaid), SourceEvent::kPrepared));
   }
   // COMMIT may be on its way still when the source has given the link up.
-  if (world.messages & kCommitSaid) add(without(kCommitSaid));
-  if (world.messages & kCommitSaid && target_up) {
-    World made = After(without(kCommitSaid), TargetEvent::kCommit);
-    if (made.target == TargetState::kCommitted) made.messages |= kCommittedSaid;
-    add(made);
+  if (Says(world, kCommitSaid)) next.push_back(Without(world, kCommitSaid));
+  if (Says(world, kCommitSaid) && TargetUp(world)) {
+    const World made = After(Without(world, kCommitSaid), TargetEvent::kCommit);
+    next.push_back(made.target == TargetState::kCommitted
+                       ? With(made, kCommittedSaid)
+                       : made);
   }
-  if (world.messages & kCommittedSaid && source_up && world.linked) {
-    add(After(without(kCommittedSaid), SourceEvent::kCommitted));
+  if (Says(world, kCommittedSaid) && SourceUp(world) && world.linked) {
+    next.push_back(
+        After(Without(world, kCommittedSaid), SourceEvent::kCommitted));
   }
-  // The link breaks: each side sees it at a moment of its own.
+}
+
+// The link breaks: each side sees it at a moment of its own.
+void AddLinkSteps(const World& world, Worlds& next) {
   if (world.linked) {
-    World made = world;
+    World made = Without(Without(world, kPreparedSaid), kCommittedSaid);
     made.linked = false;
-    made.messages &= ~(kPreparedSaid | kCommittedSaid);
-    add(made);
+    next.push_back(made);
   }
-  if (!world.linked && source_up) add(After(world, SourceEvent::kFailed));
-  if (!world.linked && target_up) add(After(world, TargetEvent::kBroken));
+  if (!world.linked && SourceUp(world)) {
+    next.push_back(After(world, SourceEvent::kFailed));
+  }
+  if (!world.linked && TargetUp(world)) {
+    next.push_back(After(world, TargetEvent::kBroken));
+  }
   // Somebody cancels at the source.
-  if (source_up && world.source == SourceState::kCopying) {
+  if (SourceUp(world) && world.source == SourceState::kCopying) {
     World made = After(world, SourceEvent::kFailed);
     made.linked = false;
     made.messages &= ~(kPreparedSaid | kCommitSaid | kCommittedSaid);
-    add(made);
+    next.push_back(made);
   }
-  // The source asks on a link of its own.
-  if (source_up && (world.source == SourceState::kUnknown ||
-                    world.source == SourceState::kKept)) {
-    World made = world;
-    made.messages |= kQuestion;
-    add(made);
+}
+
+// The source asks, on a link of its own.
+void AddQuestionSteps(const World& world, Worlds& next) {
+  if (SourceUp(world) && (world.source == SourceState::kUnknown ||
+                          world.source == SourceState::kKept)) {
+    next.push_back(With(world, kQuestion));
   }
-  if (world.messages & kQuestion) {
+  if (Says(world, kQuestion)) {
+    const World asked = Without(world, kQuestion);
     if (world.target_died) {
-      World made = without(kQuestion);
-      made.messages |= kAnswerNever;
-      add(made);
+      next.push_back(With(asked, kAnswerNever));
     } else {
-      World made = After(without(kQuestion), TargetEvent::kAsked);
-      made.messages |= made.target == TargetState::kCommitted ? kAnswerCommitted
-                                                              : kAnswerDropped;
-      add(made);
+      const World made = After(asked, TargetEvent::kAsked);
+      next.push_back(With(made, made.target == TargetState::kCommitted
+                                    ? kAnswerCommitted
+                                    : kAnswerDropped));
     }
-    add(without(kQuestion));
+    next.push_back(asked);
   }
   for (const auto& [message, event] :
        {std::pair(kAnswerCommitted, SourceEvent::kCommitted),
         std::pair(kAnswerDropped, SourceEvent::kDropped),
         std::pair(kAnswerNever, SourceEvent::kNeverHeardOf)}) {
-    if (!(world.messages & message)) continue;
-    if (source_up) add(After(without(message), event));
-    add(without(message));
+    if (!Says(world, message)) continue;
+    if (SourceUp(world)) next.push_back(After(Without(world, message), event));
+    next.push_back(Without(world, message));
   }
-  // Machines die, and are started again with nothing.
-  if (source_up) {
-    World made = world;
+}
+
+// Machines die, and are started again with nothing.
+void AddDeaths(const World& world, Worlds& next) {
+  World made = world;
+  made.linked = false;
+  if (SourceUp(world)) {
     made.source_died = true;
-    made.linked = false;
-    add(made);
+    next.push_back(made);
   }
-  if (target_up) {
-    World made = world;
+  made.source_died = world.source_died;
+  if (TargetUp(world)) {
     made.target_died = true;
-    made.linked = false;
-    add(made);
+    next.push_back(made);
   }
+}
+
+// Every world that one step can make of this one; operators decide nothing.
+Worlds Steps(const World& world) {
+  Worlds next;
+  AddStreamSteps(world, next);
+  AddLinkSteps(world, next);
+  AddQuestionSteps(world, next);
+  AddDeaths(world, next);
   return next;
 }
 

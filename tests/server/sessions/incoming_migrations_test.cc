@@ -1,6 +1,6 @@
 // The table of domains that come in, and its bounds.
 
-#include "server/migration/incoming_migrations.h"
+#include "server/sessions/incoming_migrations.h"
 
 #include <atomic>
 #include <string>
@@ -40,9 +40,7 @@ class ServerIncomingMigrationsTest : public testing::Test {
   }
   std::string StateOf(const std::string& id) {
     for (const auto& [place, one] : migrations_.List({}, 1000)) {
-      if (one.migration_id() == id) {
-        return v1::MigrationState_Name(one.state());
-      }
+      if (one.id == id) return std::string(NameOf(one.state));
     }
     return "";
   }
@@ -58,7 +56,9 @@ class ServerIncomingMigrationsTest : public testing::Test {
   Machine machine_{MakeHost(50000), Options(&trims_)};
   Host* const host_ = &machine_.host();
   IncomingMigrations migrations_{
-      &machine_, {.receiving = 3, .ended = 2, .unacknowledged = 4}};
+      &machine_,
+      SystemClock(),
+      {.receiving = 3, .ended = 2, .unacknowledged = 4}};
   std::vector<absl::Status> cancelled_;
 };
 
@@ -96,13 +96,13 @@ TEST_F(ServerIncomingMigrationsTest, ForgottenCommitIsNotTakenForUnheardOf) {
       migrations_.Decide("zero", TargetEvent::kAsked),
       IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("zero")));
   for (int i = 0; i < 4; ++i) Commit(absl::StrCat("m-", i));
-  EXPECT_EQ(StateOf("m-0"), "MIGRATION_STATE_COMMITTED");
+  EXPECT_EQ(StateOf("m-0"), "COMMITTED");
   EXPECT_THAT(
       migrations_.Decide("zero", TargetEvent::kAsked),
       IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("zero")));
   Commit("m-4");
   EXPECT_EQ(StateOf("m-0"), "");
-  EXPECT_EQ(StateOf("m-1"), "MIGRATION_STATE_COMMITTED");
+  EXPECT_EQ(StateOf("m-1"), "COMMITTED");
   // Its source would run the domain again if it heard that.
   EXPECT_THAT(migrations_.Decide("m-0", TargetEvent::kAsked),
               IsError(Code::kFailedPrecondition, Reason::kMigrationSettled,
@@ -130,7 +130,7 @@ TEST_F(ServerIncomingMigrationsTest, WhatASourceCallsItselfIsFitToBeShown) {
       IsOk());
   const auto listed = migrations_.List({}, 10);
   ASSERT_THAT(listed, SizeIs(1));
-  const std::string& peer = listed[0].second.peer();
+  const std::string& peer = listed[0].second.peer;
   EXPECT_THAT(peer,
               testing::StartsWith("evil\\x1b[2J\\x0d\\x0aUNKNOWN forged\\xff"));
   EXPECT_LE(peer.size(), 256u);
@@ -146,7 +146,7 @@ TEST_F(ServerIncomingMigrationsTest, ListGoesOnFromAnyPlace) {
   for (const char* id : {"c", "a", "b"}) {
     const auto page = migrations_.List(from, 1);
     ASSERT_THAT(page, SizeIs(1));
-    EXPECT_EQ(page[0].second.migration_id(), id);
+    EXPECT_EQ(page[0].second.id, id);
     from = page[0].first;
     ++from.number;
   }

@@ -1,21 +1,21 @@
-#include "server/migration/incoming_migrations.h"
+#include "server/sessions/incoming_migrations.h"
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/quote.h"
-#include "server/convert/live_migration.h"
+#include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
 namespace {
 
 // How long one that is dropped is waited for.
-constexpr absl::Duration kEndOfCall = absl::Seconds(2);
+constexpr std::chrono::seconds kEndOfCall{2};
 // Of those who wait for that: others must find workers meanwhile.
 constexpr int kMaxWaiters = 2;
 
@@ -27,7 +27,7 @@ absl::Status Dropped(absl::string_view id) {
                                 "source asked for that, or an operator"));
 }
 
-bool HasEnded(TargetState state) {
+bool IsDecided(TargetState state) {
   return state == TargetState::kCommitted || state == TargetState::kDropped;
 }
 
@@ -37,10 +37,7 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
                                        absl::string_view source,
                                        bool start_paused, Cancel cancel) {
   absl::MutexLock lock(&mu_);
-  const auto receiving = static_cast<size_t>(
-      std::count_if(entries_.begin(), entries_.end(), [](const auto& entry) {
-        return entry.second.state == TargetState::kReceiving;
-      }));
+  const size_t receiving = ledger_.CountIn(TargetState::kReceiving);
   if (receiving >= bounds_.receiving) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
@@ -48,17 +45,16 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
                      " are coming in, and no more can at a time; wait until "
                      "some have ended"));
   }
-  const auto [at, is_new] = entries_.try_emplace(std::string(id));
-  if (!is_new) {
+  Ledger::Row* const row = ledger_.Begin(id, TargetState::kReceiving);
+  if (row == nullptr) {
     return MakeError(absl::StatusCode::kFailedPrecondition,
                      Reason::kMigrationSettled,
                      absl::StrCat("receive: migration ", id,
                                   " is known here already; choose another id"));
   }
-  at->second.number = next_number_++;
-  at->second.source = Shortened(Printable(source), kMaxPeerBytes);
-  at->second.start_paused = start_paused;
-  at->second.cancel = std::move(cancel);
+  row->entry.source = Shortened(Printable(source), kMaxPeerBytes);
+  row->entry.start_paused = start_paused;
+  row->entry.cancel = std::move(cancel);
   return absl::OkStatus();
 }
 
@@ -66,14 +62,12 @@ absl::Status IncomingMigrations::Arrived(absl::string_view id,
                                          std::shared_ptr<Domain> domain) {
   {
     absl::MutexLock lock(&mu_);
-    Entry& entry = entries_.at(std::string(id));
-    const auto next = Next(entry.state, TargetEvent::kArrived);
-    if (next.has_value()) {
+    Ledger::Row& row = *ledger_.Find(id);
+    if (Ledger::Move(row, TargetEvent::kArrived).has_value()) {
       const DomainInfo info = domain->Info();
-      entry.state = *next;
-      entry.domid = info.id;
-      entry.name = info.name;
-      entry.domain = std::move(domain);
+      row.entry.domid = info.id;
+      row.entry.name = info.name;
+      row.entry.domain = std::move(domain);
       return absl::OkStatus();
     }
   }
@@ -83,38 +77,38 @@ absl::Status IncomingMigrations::Arrived(absl::string_view id,
 
 void IncomingMigrations::CallEnded(absl::string_view id) {
   absl::MutexLock lock(&mu_);
-  Entry& entry = entries_.at(std::string(id));
-  entry.cancel = nullptr;
-  entry.end_number = next_number_++;
+  Ledger::Row& row = *ledger_.Find(id);
+  row.entry.cancel = nullptr;
+  ledger_.End(row);
   ForgetOld();
 }
 
-absl::StatusOr<v1::Migration> IncomingMigrations::Decide(absl::string_view id,
-                                                         TargetEvent event) {
+absl::StatusOr<IncomingRecord> IncomingMigrations::Decide(absl::string_view id,
+                                                          TargetEvent event) {
   std::shared_ptr<Domain> domain;
-  v1::Migration now;
+  IncomingRecord now;
   bool start_paused = false;
   bool coming_in = false;
   {
     absl::MutexLock lock(&mu_);
-    const auto at = entries_.find(std::string(id));
-    if (at == entries_.end()) return Unknown(id, event);
-    Entry& entry = at->second;
-    const bool had_ended = HasEnded(entry.state);
-    const bool receiving = entry.state == TargetState::kReceiving;
-    entry.state = Next(entry.state, event).value_or(entry.state);
-    if (HasEnded(entry.state) && !had_ended) {
+    Ledger::Row* const row = ledger_.Find(id);
+    if (row == nullptr) return Unknown(id, event);
+    IncomingMigration& entry = row->entry;
+    const TargetState before = row->state;
+    Ledger::Move(*row, event);
+    if (IsDecided(row->state) && !IsDecided(before)) {
       domain = std::move(entry.domain);
       start_paused = entry.start_paused;
       // What came in so far goes with the call.
-      coming_in = receiving && event != TargetEvent::kBroken;
+      coming_in =
+          before == TargetState::kReceiving && event != TargetEvent::kBroken;
       if (coming_in && entry.cancel != nullptr) entry.cancel(Dropped(id));
     }
-    now = ToProto(at->first, entry);
+    now = RecordOf(id, *row);
   }
   if (coming_in) AwaitEndOfCall(id);
   if (domain == nullptr) return now;
-  if (now.state() == v1::MIGRATION_STATE_COMMITTED) {
+  if (now.state == TargetState::kCommitted) {
     Run(domain, start_paused);
   } else {
     Drop(domain);
@@ -126,21 +120,22 @@ void IncomingMigrations::AwaitEndOfCall(absl::string_view id) {
   absl::MutexLock lock(&mu_);
   if (waiters_ == kMaxWaiters) return;
   ++waiters_;
-  const auto ended = [this, &id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-    const auto at = entries_.find(std::string(id));
-    return at == entries_.end() || at->second.cancel == nullptr;
+  const auto ended = [this, id]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    const Ledger::Row* const row = ledger_.Find(id);
+    return row == nullptr || row->entry.cancel == nullptr;
   };
-  mu_.AwaitWithTimeout(absl::Condition(&ended), kEndOfCall);
+  clock_.Await(&mu_, absl::Condition(&ended), clock_.Now() + kEndOfCall);
   --waiters_;
 }
 
 void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
   // It is held, so that nobody can have ended it.
-  const absl::Status status =
-      machine_.Change(domain, [start_paused](Domain& guest) {
-        return guest.Resume({"resume"}, guest.Info().suspension, start_paused);
-      });
+  const absl::Status status = UnlessExhausted([&] {
+    return machine_.Change(domain, [start_paused](Domain& guest) {
+      return guest.Resume({"resume"}, guest.Info().suspension, start_paused);
+    });
+  });
   if (!status.ok()) {
     spdlog::error("domain {} has arrived and cannot resume: {}",
                   domain->id().value(), std::string(status.message()));
@@ -149,14 +144,16 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
 
 void IncomingMigrations::Drop(const std::shared_ptr<Domain>& domain) {
   domain->EndHandover();
-  machine_.Destroy(domain).IgnoreError();
+  UnlessExhausted([&] {
+    return machine_.Destroy(domain).status();
+  }).IgnoreError();
 }
 
 void IncomingMigrations::Acknowledge(absl::string_view id) {
   absl::MutexLock lock(&mu_);
-  const auto at = entries_.find(std::string(id));
-  if (at == entries_.end()) return;
-  at->second.acknowledged = true;
+  Ledger::Row* const row = ledger_.Find(id);
+  if (row == nullptr) return;
+  row->entry.acknowledged = true;
   ForgetOld();
 }
 
@@ -174,50 +171,37 @@ absl::Status IncomingMigrations::Unknown(absl::string_view id,
 }
 
 void IncomingMigrations::ForgetOld() {
-  absl::btree_map<uint64_t, std::string> ended, unacknowledged;
-  for (const auto& [id, entry] : entries_) {
-    if (!HasEnded(entry.state) || entry.cancel != nullptr) continue;
-    const bool may_be_asked_for =
-        entry.state == TargetState::kCommitted && !entry.acknowledged;
-    (may_be_asked_for ? unacknowledged : ended)[entry.end_number] = id;
-  }
-  for (; ended.size() > bounds_.ended; ended.erase(ended.begin())) {
-    entries_.erase(ended.begin()->second);
-  }
-  for (; unacknowledged.size() > bounds_.unacknowledged;
-       unacknowledged.erase(unacknowledged.begin())) {
-    entries_.erase(unacknowledged.begin()->second);
+  const auto may_be_asked_for = [](const Ledger::Row& row) {
+    return row.state == TargetState::kCommitted && !row.entry.acknowledged;
+  };
+  ledger_.Forget(bounds_.ended, [&](const Ledger::Row& row) {
+    return IsDecided(row.state) && !may_be_asked_for(row);
+  });
+  if (ledger_.Forget(bounds_.unacknowledged, may_be_asked_for) > 0) {
     forgot_committed_ = true;
   }
 }
 
-v1::Migration IncomingMigrations::ToProto(const std::string& id,
-                                          const Entry& entry) {
-  v1::Migration out;
-  out.set_migration_id(id);
-  out.set_direction(v1::MIGRATION_DIRECTION_INCOMING);
-  out.set_state(server::ToProto(entry.state));
-  out.set_domid(entry.domid.value());
-  out.set_name(entry.name);
-  out.set_peer(entry.source);
-  if (entry.state == TargetState::kPrepared) {
-    out.set_message(
+IncomingRecord IncomingMigrations::RecordOf(absl::string_view id,
+                                            const Ledger::Row& row) {
+  IncomingRecord out;
+  out.id = std::string(id);
+  out.state = row.state;
+  out.domid = row.entry.domid;
+  out.name = row.entry.name;
+  out.peer = row.entry.source;
+  if (row.state == TargetState::kPrepared) {
+    out.why =
         "the source decides; if it is gone for good, decide here: keep or "
-        "drop");
+        "drop";
   }
   return out;
 }
 
-std::vector<std::pair<MigrationPlace, v1::Migration>> IncomingMigrations::List(
-    const MigrationPlace& from, size_t limit) const {
+PlacedRecords<TargetState> IncomingMigrations::List(const MigrationPlace& from,
+                                                    size_t limit) const {
   absl::MutexLock lock(&mu_);
-  return ListFrom(
-      entries_, from, limit,
-      [](const Entry& entry) {
-        return PlaceOf(server::ToProto(entry.state),
-                       v1::MIGRATION_DIRECTION_INCOMING, entry.number);
-      },
-      ToProto);
+  return ledger_.List(from, limit, RecordOf);
 }
 
 }  // namespace simvisor::server

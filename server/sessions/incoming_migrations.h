@@ -16,18 +16,15 @@
 //
 // Thread safety: thread-safe.
 
-#ifndef SIMVISOR_SERVER_MIGRATION_INCOMING_MIGRATIONS_H_
-#define SIMVISOR_SERVER_MIGRATION_INCOMING_MIGRATIONS_H_
+#ifndef SIMVISOR_SERVER_SESSIONS_INCOMING_MIGRATIONS_H_
+#define SIMVISOR_SERVER_SESSIONS_INCOMING_MIGRATIONS_H_
 
-#include <cstdint>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -35,10 +32,26 @@
 #include "domain/migration/handover.h"
 #include "domain/vm/domain.h"
 #include "server/machine/machine.h"
-#include "server/migration/migration_pages.h"
-#include "simvisor/v1/live_migration.pb.h"
+#include "server/sessions/migration_ledger.h"
+#include "server/sessions/migration_record.h"
+#include "server/threads/clock.h"
 
 namespace simvisor::server {
+
+// What is kept of one beside its state.
+struct IncomingMigration {
+  // Ends a call with a status that is not OK; does not wait.
+  using Cancel = std::function<void(const absl::Status&)>;
+
+  std::string source;
+  bool start_paused = false;
+  Cancel cancel;  // null once the call has ended
+  bool acknowledged = false;
+  DomainId domid{0};
+  std::string name;
+  // Set while there is something to do with it, which is when it is PREPARED.
+  std::shared_ptr<Domain> domain;
+};
 
 class IncomingMigrations {
  public:
@@ -47,14 +60,13 @@ class IncomingMigrations {
     size_t ended = 256;            // that are remembered
     size_t unacknowledged = 4096;  // committed ones that are remembered
   };
-  // Ends a call with a status that is not OK; does not wait.
-  using Cancel = std::function<void(const absl::Status&)>;
+  using Cancel = IncomingMigration::Cancel;
 
-  // `machine` outlives this object.
-  explicit IncomingMigrations(Machine* machine)
-      : IncomingMigrations(machine, Bounds()) {}
-  IncomingMigrations(Machine* machine, const Bounds& bounds)
-      : machine_(*machine), bounds_(bounds) {}
+  // Waits by `clock`.  Both outlive this object.
+  IncomingMigrations(Machine* machine, Clock* clock)
+      : IncomingMigrations(machine, clock, Bounds()) {}
+  IncomingMigrations(Machine* machine, Clock* clock, const Bounds& bounds)
+      : machine_(*machine), clock_(*clock), bounds_(bounds) {}
 
   // Begins with RECEIVING.  `cancel` ends the call that it comes in by; it may
   // be called until CallEnded().  FAILED_PRECONDITION MIGRATION_SETTLED if the
@@ -72,29 +84,17 @@ class IncomingMigrations {
   // that is coming in, its call is cancelled, and its end is waited for for a
   // while.  NOT_FOUND MIGRATION_NOT_FOUND; FAILED_PRECONDITION
   // MIGRATION_SETTLED if it may have been committed and forgotten.
-  absl::StatusOr<v1::Migration> Decide(absl::string_view id, TargetEvent event)
+  absl::StatusOr<IncomingRecord> Decide(absl::string_view id, TargetEvent event)
       ABSL_LOCKS_EXCLUDED(mu_);
   // The source knows that it was committed.
   void Acknowledge(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The first `limit` from `from` on.
-  std::vector<std::pair<MigrationPlace, v1::Migration>> List(
-      const MigrationPlace& from, size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
+  PlacedRecords<TargetState> List(const MigrationPlace& from,
+                                  size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  struct Entry {
-    uint64_t number = 0;      // in the order of beginning
-    uint64_t end_number = 0;  // in the order of calls' ends
-    TargetState state = TargetState::kReceiving;
-    std::string source;
-    bool start_paused = false;
-    Cancel cancel;  // null once the call has ended
-    bool acknowledged = false;
-    DomainId domid{0};
-    std::string name;
-    // While there is something to do with it: prepared alone.
-    std::shared_ptr<Domain> domain;
-  };
+  using Ledger = MigrationLedger<TargetState, IncomingMigration>;
 
   void Run(const std::shared_ptr<Domain>& domain, bool start_paused);
   void Drop(const std::shared_ptr<Domain>& domain);
@@ -103,14 +103,14 @@ class IncomingMigrations {
   // Forgets the oldest of too many that have ended.
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AwaitEndOfCall(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
-  static v1::Migration ToProto(const std::string& id, const Entry& entry);
+  static IncomingRecord RecordOf(absl::string_view id, const Ledger::Row& row);
 
   Machine& machine_;
+  Clock& clock_;
   const Bounds bounds_;
 
   mutable absl::Mutex mu_;
-  absl::btree_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mu_);
-  uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 1;
+  Ledger ledger_ ABSL_GUARDED_BY(mu_);
   // One that was committed is no longer remembered.
   bool forgot_committed_ ABSL_GUARDED_BY(mu_) = false;
   int waiters_ ABSL_GUARDED_BY(mu_) = 0;
@@ -118,4 +118,4 @@ class IncomingMigrations {
 
 }  // namespace simvisor::server
 
-#endif  // SIMVISOR_SERVER_MIGRATION_INCOMING_MIGRATIONS_H_
+#endif  // SIMVISOR_SERVER_SESSIONS_INCOMING_MIGRATIONS_H_

@@ -1,0 +1,164 @@
+// What a daemon remembers of its migrations in one direction.
+//
+// A row has a state of one of the tables in domain/migration/handover.h, and
+// what its owner keeps beside it.  Rows are listed by place: first those that
+// somebody has to decide, then those under way, then those that have ended;
+// outgoing before incoming ones; each in the order in which they began.  A
+// place stays good whatever begins or ends meanwhile.
+//
+// Thread safety: thread-compatible; its owner guards it with a mutex.
+
+#ifndef SIMVISOR_SERVER_SESSIONS_MIGRATION_LEDGER_H_
+#define SIMVISOR_SERVER_SESSIONS_MIGRATION_LEDGER_H_
+
+#include <algorithm>
+#include <cassert>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/strings/string_view.h"
+#include "domain/migration/handover.h"
+#include "server/sessions/migration_record.h"
+
+namespace simvisor::server {
+
+struct MigrationPlace {
+  uint64_t urgency = 0;
+  uint64_t direction = 0;
+  uint64_t number = 0;
+
+  friend auto operator<=>(const MigrationPlace&,
+                          const MigrationPlace&) = default;
+};
+
+// What a place has of a state.
+inline uint64_t UrgencyOf(SourceState state) {
+  if (state == SourceState::kUnknown) return 0;
+  return state == SourceState::kCopying || state == SourceState::kCommitting
+             ? 1
+             : 2;
+}
+inline uint64_t UrgencyOf(TargetState state) {
+  if (state == TargetState::kPrepared) return 0;
+  return state == TargetState::kReceiving ? 1 : 2;
+}
+inline uint64_t DirectionOf(SourceState) { return 1; }
+inline uint64_t DirectionOf(TargetState) { return 2; }
+
+// The records of a list with their places.
+template <typename State>
+using PlacedRecords =
+    std::vector<std::pair<MigrationPlace, MigrationRecord<State>>>;
+
+// `State` is SourceState or TargetState, whose table is Next().
+template <typename State, typename Entry>
+class MigrationLedger {
+ public:
+  struct Row {
+    State state{};
+    uint64_t number = 0;      // in the order of beginning, from 1
+    uint64_t end_number = 0;  // in the order of ending; 0 until End()
+    Entry entry{};
+  };
+
+  // Adds a row and returns it; null if `id` is known.  Pointers to rows are
+  // good until the next Begin() or Forget().
+  Row* Begin(absl::string_view id, State first) {
+    const auto [at, is_new] = rows_.try_emplace(std::string(id));
+    if (!is_new) return nullptr;
+    at->second.state = first;
+    at->second.number = next_number_++;
+    return &at->second;
+  }
+
+  // Null if `id` is unknown.
+  Row* Find(absl::string_view id) {
+    const auto at = rows_.find(std::string(id));
+    return at == rows_.end() ? nullptr : &at->second;
+  }
+  const Row* Find(absl::string_view id) const {
+    const auto at = rows_.find(std::string(id));
+    return at == rows_.end() ? nullptr : &at->second;
+  }
+
+  // Moves the row as the table says, and returns the state that it has then;
+  // nullopt, and nothing has happened, if the table has no such line.
+  template <typename Event>
+  static std::optional<State> Move(Row& row, Event event) {
+    const std::optional<State> next = Next(row.state, event);
+    row.state = next.value_or(row.state);
+    return next;
+  }
+
+  // Lets the row be forgotten from now on.
+  // REQUIRES: not called for it before.
+  void End(Row& row) {
+    assert(row.end_number == 0);
+    row.end_number = next_number_++;
+  }
+  static bool HasEnded(const Row& row) { return row.end_number != 0; }
+
+  // Of the rows that have ended and for which `is_kind(row)` holds, forgets the
+  // first to have ended until `most` are left.  Returns how many that were.
+  template <typename IsKind>
+  size_t Forget(size_t most, IsKind is_kind) {
+    absl::btree_map<uint64_t, std::string> ended;
+    for (const auto& [id, row] : rows_) {
+      if (HasEnded(row) && is_kind(row)) ended[row.end_number] = id;
+    }
+    size_t forgotten = 0;
+    for (; ended.size() > most; ended.erase(ended.begin())) {
+      rows_.erase(ended.begin()->second);
+      ++forgotten;
+    }
+    return forgotten;
+  }
+
+  size_t CountIn(State state) const {
+    return static_cast<size_t>(std::count_if(
+        rows_.begin(), rows_.end(),
+        [state](const auto& row) { return row.second.state == state; }));
+  }
+
+  // By id.
+  absl::btree_map<std::string, Row>& rows() { return rows_; }
+
+  // The first `limit` rows from place `from` on, each as `describe(id, row)`
+  // says.
+  template <typename Describe>
+  PlacedRecords<State> List(const MigrationPlace& from, size_t limit,
+                            Describe describe) const {
+    std::vector<std::pair<MigrationPlace, const std::string*>> found;
+    for (const auto& [id, row] : rows_) {
+      const MigrationPlace here = {UrgencyOf(row.state), DirectionOf(row.state),
+                                   row.number};
+      if (here >= from) found.emplace_back(here, &id);
+    }
+    const size_t count = std::min(limit, found.size());
+    std::partial_sort(
+        found.begin(), found.begin() + static_cast<ptrdiff_t>(count),
+        found.end(),
+        [](const auto& a, const auto& b) { return a.first < b.first; });
+    PlacedRecords<State> out;
+    out.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto& [here, id] = found[i];
+      out.emplace_back(here, describe(*id, rows_.at(*id)));
+    }
+    return out;
+  }
+
+ private:
+  absl::btree_map<std::string, Row> rows_;
+  uint64_t next_number_ = 1;
+};
+
+}  // namespace simvisor::server
+
+#endif  // SIMVISOR_SERVER_SESSIONS_MIGRATION_LEDGER_H_

@@ -1,0 +1,319 @@
+#include "server/sessions/outgoing_migrations.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "base/error.h"
+#include "base/printable.h"
+#include "base/quote.h"
+#include "base/status_macros.h"
+#include "server/machine/memory_reserve.h"
+
+namespace simvisor::server {
+namespace {
+
+// Migrations that have ended and are remembered, and as many whose target is
+// still to be told.
+constexpr size_t kMaxEnded = 256;
+
+constexpr std::chrono::seconds kFirstAsked{1};
+constexpr std::chrono::seconds kAskedAtLeastEvery{30};
+// Questions under way, in all and to one target.
+constexpr size_t kQuestionsAtOnce = 64;
+constexpr int kQuestionsPerTarget = 4;
+
+bool HasEnded(SourceState state) {
+  return state == SourceState::kMoved || state == SourceState::kKept;
+}
+
+}  // namespace
+
+OutgoingMigrations::OutgoingMigrations(Machine* machine, Clock* clock,
+                                       Executor answers)
+    : machine_(*machine), clock_(*clock), answers_(std::move(answers)) {}
+
+OutgoingMigrations::~OutgoingMigrations() {
+  Stop();
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(this, &OutgoingMigrations::IsIdle));
+}
+
+void OutgoingMigrations::Stop() {
+  absl::MutexLock lock(&mu_);
+  if (stopping_) return;
+  stopping_ = true;
+  for (const auto& [id, question] : asking_) {
+    if (question.asked != nullptr) question.asked->Cancel();
+  }
+}
+
+absl::Status OutgoingMigrations::Begin(absl::string_view id,
+                                       std::shared_ptr<Domain> domain,
+                                       std::shared_ptr<const Peer> target) {
+  const DomainInfo info = domain->Info();
+  absl::MutexLock lock(&mu_);
+  Ledger::Row* const row = ledger_.Begin(id, SourceState::kCopying);
+  if (row == nullptr) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
+        absl::StrCat("domain ", info.id.value(), ": migrate: migration ", id,
+                     " is known here already; choose another id"));
+  }
+  row->entry.target = std::move(target);
+  row->entry.domid = info.id;
+  row->entry.name = info.name;
+  row->entry.domain = std::move(domain);
+  return absl::OkStatus();
+}
+
+void OutgoingMigrations::Suspended(absl::string_view id, uint64_t suspension) {
+  absl::MutexLock lock(&mu_);
+  OutgoingMigration& entry = ledger_.Find(id)->entry;
+  entry.suspension = suspension;
+  entry.must_tell = true;
+}
+
+absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
+                                                        SourceEvent event,
+                                                        absl::string_view why) {
+  SIMVISOR_RETURN_IF_ERROR(Prepare(id, event));
+  std::shared_ptr<Domain> domain;
+  uint64_t suspension = 0;
+  std::optional<SourceState> next;
+  OutgoingRecord now;
+  {
+    absl::MutexLock lock(&mu_);
+    Ledger::Row* const row = ledger_.Find(id);
+    if (row == nullptr) return UnknownMigration(id);
+    OutgoingMigration& entry = row->entry;
+    const SourceState before = row->state;
+    next = Next(before, event);
+    NoteWhy(id, event, next.has_value() ? why : "", *row);
+    if (next.has_value()) {
+      Ledger::Move(*row, event);
+      if (*next == SourceState::kMoved) entry.why.clear();
+      domain = entry.domain;
+      suspension = entry.suspension;
+      if (server::HasEnded(*next)) {
+        entry.domain = nullptr;
+        ledger_.End(*row);
+      }
+      // Whoever makes it open asks at once.
+      if (*next != before) Open(entry, clock_.Now());
+    }
+    news_ = true;
+    now = RecordOf(id, *row);
+    ForgetOld();
+  }
+  if (next.has_value()) Act(domain, suspension, *next);
+  return now;
+}
+
+void OutgoingMigrations::Open(OutgoingMigration& entry, Clock::Time now) {
+  entry.ask_again = kFirstAsked;
+  entry.ask_at = now + kFirstAsked;
+}
+
+void OutgoingMigrations::NoteWhy(absl::string_view id, SourceEvent event,
+                                 absl::string_view why, Ledger::Row& row) {
+  OutgoingMigration& entry = row.entry;
+  const bool answered = event == SourceEvent::kCommitted ||
+                        event == SourceEvent::kDropped ||
+                        event == SourceEvent::kNeverHeardOf;
+  // Who says keep of what is kept knows that the target never will answer.
+  const bool given_up =
+      event == SourceEvent::kKeep &&
+      (row.state == SourceState::kKept || row.state == SourceState::kUnknown);
+  if (answered || given_up) entry.must_tell = false;
+  if (row.state == SourceState::kKept && event == SourceEvent::kCommitted) {
+    entry.why =
+        "the domain was kept here, but its target runs it too: destroy one of "
+        "the two";
+    spdlog::error("migration {}: {}", std::string(id), entry.why);
+  } else if (!why.empty()) {
+    entry.why = Shortened(Printable(why), kMaxWhyBytes);
+  }
+}
+
+absl::Status OutgoingMigrations::Prepare(absl::string_view id,
+                                         SourceEvent event) {
+  if (event != SourceEvent::kPrepared) return absl::OkStatus();
+  std::shared_ptr<Domain> domain;
+  {
+    absl::MutexLock lock(&mu_);
+    const Ledger::Row* const row = ledger_.Find(id);
+    if (row == nullptr) return UnknownMigration(id);
+    domain = row->entry.domain;
+  }
+  return domain->BeginHandover({"handover"});
+}
+
+void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
+                             uint64_t suspension, SourceState state) {
+  // If it has been destroyed meanwhile, nothing is to be done.
+  if (state == SourceState::kMoved) {
+    domain->EndHandover();
+    UnlessExhausted([&] {
+      return machine_.Destroy(domain).status();
+    }).IgnoreError();
+  } else if (state == SourceState::kKept && suspension != 0) {
+    UnlessExhausted([&] {
+      return machine_.Change(domain, [suspension](Domain& guest) {
+        return guest.Resume({"resume"}, suspension, /*paused=*/false);
+      });
+    }).IgnoreError();
+  }
+}
+
+void OutgoingMigrations::ForgetOld() {
+  ledger_.Forget(kMaxEnded, IsOpen);
+  ledger_.Forget(kMaxEnded,
+                 [](const Ledger::Row& row) { return !IsOpen(row); });
+}
+
+void OutgoingMigrations::AskUntilStopped() {
+  while (true) {
+    const Clock::Time next = AskDue();
+    absl::MutexLock lock(&mu_);
+    clock_.Await(&mu_, absl::Condition(this, &OutgoingMigrations::HasNews),
+                 next);
+    if (stopping_) return;
+  }
+}
+
+Clock::Time OutgoingMigrations::AskDue() {
+  Clock::Time next = Clock::Time::max();
+  std::vector<Due> questions;
+  {
+    absl::MutexLock lock(&mu_);
+    news_ = false;
+    if (stopping_) return next;
+    questions = TakeDue(&next);
+  }
+  for (const Due& due : questions) Ask(due);
+  return next;
+}
+
+std::vector<OutgoingMigrations::Due> OutgoingMigrations::TakeDue(
+    Clock::Time* next) {
+  const Clock::Time now = clock_.Now();
+  absl::flat_hash_map<std::string, int> per_target;
+  for (const auto& [id, question] : asking_) {
+    ++per_target[question.target->address()];
+  }
+  std::vector<Due> due;
+  for (auto& [id, row] : ledger_.rows()) {
+    if (!IsOpen(row) || asking_.contains(id)) continue;
+    OutgoingMigration& entry = row.entry;
+    if (entry.ask_at > now) {
+      *next = std::min(*next, entry.ask_at);
+      continue;
+    }
+    // Those that find no room are due when an answer has come.
+    int& asked = per_target[entry.target->address()];
+    if (asking_.size() >= kQuestionsAtOnce || asked >= kQuestionsPerTarget) {
+      continue;
+    }
+    ++asked;
+    asking_.emplace(id, Question{entry.target, nullptr});
+    due.push_back({id, entry.target});
+    entry.ask_at = now + entry.ask_again;
+    entry.ask_again = std::min<Clock::Time::duration>(2 * entry.ask_again,
+                                                      kAskedAtLeastEvery);
+  }
+  return due;
+}
+
+void OutgoingMigrations::StartAsking(absl::string_view id) {
+  Due due;
+  {
+    absl::MutexLock lock(&mu_);
+    const Ledger::Row* const row = ledger_.Find(id);
+    if (row == nullptr || !IsOpen(*row) || stopping_) return;
+    due = {std::string(id), row->entry.target};
+    // The thread may have been quicker to ask.
+    if (!asking_.emplace(due.id, Question{due.target, nullptr}).second) return;
+  }
+  Ask(due);
+}
+
+bool OutgoingMigrations::IsAsking(absl::string_view id) const {
+  absl::MutexLock lock(&mu_);
+  return asking_.contains(std::string(id));
+}
+
+std::optional<OutgoingRecord> OutgoingMigrations::AwaitAnswer(
+    absl::string_view id) const {
+  const std::string key(id);
+  absl::MutexLock lock(&mu_);
+  const auto answered = [this, &key]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return !asking_.contains(key);
+  };
+  mu_.Await(absl::Condition(&answered));
+  const Ledger::Row* const row = ledger_.Find(id);
+  if (row == nullptr) return std::nullopt;
+  return RecordOf(id, *row);
+}
+
+void OutgoingMigrations::Ask(const Due& due) {
+  const std::shared_ptr<PeerQuestion> question =
+      due.target->MakeQuestion(due.id);
+  {
+    absl::MutexLock lock(&mu_);
+    asking_.at(due.id).asked = question;
+    if (stopping_) question->Cancel();
+  }
+  question->Ask([this, id = due.id](absl::StatusOr<SourceEvent> answer) {
+    answers_(
+        [this, id, answer = std::move(answer)] { TakeAnswer(id, answer); });
+  });
+}
+
+void OutgoingMigrations::TakeAnswer(const std::string& id,
+                                    const absl::StatusOr<SourceEvent>& answer) {
+  const absl::StatusOr<OutgoingRecord> now =
+      answer.ok() ? Note(id, *answer)
+                  : Note(id, SourceEvent::kFailed, answer.status().message());
+  // One that was forgotten meanwhile has nothing to learn.
+  if (!now.ok()) {
+    spdlog::info("migration {}: {}", id, std::string(now.status().message()));
+  }
+  std::shared_ptr<PeerQuestion> asked;  // freed without the lock
+  absl::MutexLock lock(&mu_);
+  const auto at = asking_.find(id);
+  asked = std::move(at->second.asked);
+  asking_.erase(at);
+  news_ = true;
+}
+
+OutgoingRecord OutgoingMigrations::RecordOf(absl::string_view id,
+                                            const Ledger::Row& row) {
+  OutgoingRecord out;
+  out.id = std::string(id);
+  out.state = row.state;
+  out.domid = row.entry.domid;
+  out.name = row.entry.name;
+  // A path may have any bytes.
+  out.peer = Shortened(Printable(row.entry.target->address()), kMaxPeerBytes);
+  out.why = row.entry.why;
+  return out;
+}
+
+bool OutgoingMigrations::IsUnknown(absl::string_view id) const {
+  absl::MutexLock lock(&mu_);
+  const Ledger::Row* const row = ledger_.Find(id);
+  return row != nullptr && row->state == SourceState::kUnknown;
+}
+
+PlacedRecords<SourceState> OutgoingMigrations::List(const MigrationPlace& from,
+                                                    size_t limit) const {
+  absl::MutexLock lock(&mu_);
+  return ledger_.List(from, limit, RecordOf);
+}
+
+}  // namespace simvisor::server
