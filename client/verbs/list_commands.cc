@@ -67,7 +67,7 @@ std::string HandoverNote(const v1::Domain& domain) {
   }
 }
 
-absl::Status List(Session& session, const ListArgs& args) {
+absl::Status ListDomains(Session& session, const ListArgs& args) {
   if (args.long_form) session.options().output = "json";
   auto response = GetListed(session, args);
   return session.Show(response, [&](const v1::ListDomainsResponse& list) {
@@ -161,9 +161,10 @@ void AddNameCommands(Commands& commands) {
 
 void AddListCommands(Commands& commands) {
   auto list_args = std::make_shared<ListArgs>();
-  Verb list = commands.Add(
-      "list", "List domains with their memory and state",
-      [list_args](Session& session) { return List(session, *list_args); });
+  Verb list = commands.Add("list", "List domains with their memory and state",
+                           [list_args](Session& session) {
+                             return ListDomains(session, *list_args);
+                           });
   list.AddPositional("DOM", list_args->domains,
                      "Domains to list; all by default");
   list.AddFlag("-v,--verbose", list_args->verbose,

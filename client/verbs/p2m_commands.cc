@@ -66,7 +66,7 @@ absl::Status Dump(Session& session, const DumpArgs& args) {
   return status.ok() ? session.PrintJson(all) : status;
 }
 
-absl::Status Lookup(Session& session, const LookupArgs& args) {
+absl::Status LookupPfns(Session& session, const LookupArgs& args) {
   v1::TranslatePfnsRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
@@ -101,10 +101,11 @@ absl::Status Stat(Session& session, const std::string& domain) {
 
 void AddLookup(Commands& commands, Verb group) {
   auto args = std::make_shared<LookupArgs>();
-  AddArguments(
-      commands.Add(group, "lookup", "Say what pfns map to",
-                   [args](Session& session) { return Lookup(session, *args); }),
-      *args);
+  AddArguments(commands.Add(group, "lookup", "Say what pfns map to",
+                            [args](Session& session) {
+                              return LookupPfns(session, *args);
+                            }),
+               *args);
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ absl::StatusOr<v1::ListVcpusResponse> GetVcpus(const Client& client,
   return client.ListAllVcpus(std::move(request));
 }
 
-JsonObject ToJson(const v1::Domain& domain, const v1::ListVcpusResponse& vcpus,
-                  uint32_t host_cpus) {
+JsonObject VcpusToJson(const v1::Domain& domain,
+                       const v1::ListVcpusResponse& vcpus, uint32_t host_cpus) {
   JsonObject object;
   object.SetNumber("domid", domain.domid()).Set("name", domain.name());
   for (const v1::Vcpu& vcpu : vcpus.vcpus()) {
@@ -91,7 +91,7 @@ absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
     if (names.empty() && IsGone(vcpus.status())) continue;
     if (!vcpus.ok()) return vcpus.status();
     if (session.json()) {
-      json.Append("domains", ToJson(domain, *vcpus, host_cpus));
+      json.Append("domains", VcpusToJson(domain, *vcpus, host_cpus));
       continue;
     }
     for (const v1::Vcpu& vcpu : vcpus->vcpus()) {

@@ -61,7 +61,7 @@ void PrintText(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
                          walk.frames_read);
 }
 
-JsonObject ToJson(const P2mRoot& root, const P2mWalk& walk) {
+JsonObject WalkToJson(const P2mRoot& root, const P2mWalk& walk) {
   JsonObject words;
   words.SetNumber("ram", walk.words.ram)
       .SetNumber("identity", walk.words.identity)
@@ -118,7 +118,9 @@ absl::Status Walk(Session& session, const std::string& domain) {
   bar.Clear();
   NoteIfChanged(session, target, response.generation());
   if (!walk.ok()) return walk.status();
-  if (session.json()) return session.PrintJson(ToJson(root, *walk).message());
+  if (session.json()) {
+    return session.PrintJson(WalkToJson(root, *walk).message());
+  }
   PrintText(root, *walk, session.out());
   return absl::OkStatus();
 }
