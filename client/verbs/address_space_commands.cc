@@ -59,7 +59,7 @@ absl::Status CreateSpaces(Session& session, const CreateSpacesArgs& args) {
   auto request = target.MakeRequest<v1::CreateAddressSpacesRequest>();
   request.set_count(args.count);
   return session.Show(
-      target.client.CreateAddressSpaces(request),
+      target.client.Call(request),
       [&](const v1::CreateAddressSpacesResponse& made) {
         const uint64_t last = made.first_id() + made.count() - 1;
         session.out() << args.domain << ": created address space"
@@ -80,7 +80,7 @@ absl::Status DestroySpaces(Session& session, const IdsArgs& args) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  return session.Show(target.client.DestroyAddressSpaces(request),
+  return session.Show(target.client.Call(request),
                       [&](const v1::DestroyAddressSpacesResponse& left) {
                         session.out()
                             << args.domain << ": "
@@ -157,7 +157,7 @@ absl::Status TranslateInSpace(Session& session,
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   return session.Show(
-      target.client.TranslateInAddressSpace(request),
+      target.client.Call(request),
       [&](const v1::TranslateInAddressSpaceResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -170,8 +170,7 @@ absl::Status TranslateInSpace(Session& session,
 absl::Status SyncSpaces(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
-      target.client.SyncAddressSpaces(
-          target.MakeRequest<v1::SyncAddressSpacesRequest>()),
+      target.client.Call(target.MakeRequest<v1::SyncAddressSpacesRequest>()),
       [&](const v1::SyncAddressSpacesResponse& sync) {
         session.out() << domain << ": "
                       << Plural(sync.tables_walked(), "table", "tables")

@@ -70,7 +70,7 @@ absl::Status BalloonState(Session& session, const std::string& name) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
   SIMVISOR_ASSIGN_OR_RETURN(
       const v1::GetDomainResponse response,
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+      target.client.Call(target.MakeRequest<v1::GetDomainRequest>()));
   const v1::Domain& domain = response.domain();
   if (!domain.has_balloon_driver()) {
     return absl::FailedPreconditionError(

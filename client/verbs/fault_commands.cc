@@ -53,7 +53,7 @@ absl::Status AddFaultRule(Session& session, const AddFaultArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::AddFaultRequest request;
   *request.mutable_rule() = std::move(rule);
-  return session.Show(client->AddFault(request),
+  return session.Show(client->Call(request),
                       [&](const v1::AddFaultResponse& added) {
                         session.out() << "rule " << added.id() << " is set at "
                                       << args.point << "\n";
@@ -94,7 +94,7 @@ void PrintFaults(Session& session, const v1::ListFaultsResponse& list) {
 
 absl::Status ListFaultRules(Session& session, bool points) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  return session.Show(client->ListFaults({}),
+  return session.Show(client->Call(v1::ListFaultsRequest()),
                       [&](const v1::ListFaultsResponse& list) {
                         if (!points) return PrintFaults(session, list);
                         for (const v1::FaultPoint& point : list.points()) {
@@ -113,13 +113,12 @@ absl::Status ClearFaultRules(Session& session,
   }
   request.set_all(ids.empty());
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  return session.Show(client->RemoveFaults(request),
-                      [&](const v1::RemoveFaultsResponse& response) {
-                        session.out()
-                            << response.removed()
-                            << (response.removed() == 1 ? " rule" : " rules")
-                            << " removed\n";
-                      });
+  return session.Show(
+      client->Call(request), [&](const v1::RemoveFaultsResponse& response) {
+        session.out() << response.removed()
+                      << (response.removed() == 1 ? " rule" : " rules")
+                      << " removed\n";
+      });
 }
 
 void AddFaultAdd(Commands& commands, Verb group) {

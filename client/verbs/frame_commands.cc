@@ -117,7 +117,7 @@ absl::Status ReadFrames(Session& session, const FramesArgs& args) {
 
 absl::Status Audit(Session& session) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  auto response = client->AuditHost({});
+  auto response = client->Call(v1::AuditHostRequest());
   const absl::Status shown =
       session.Show(response, [&](const v1::AuditHostResponse& audit) {
         for (const std::string& finding : audit.findings()) {

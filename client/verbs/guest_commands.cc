@@ -36,7 +36,7 @@ absl::Status ReadMemory(Session& session, const ReadMemoryArgs& args) {
   request.set_pfn(pfn);
   request.set_offset_bytes(args.offset);
   request.set_length_bytes(args.length);
-  auto response = target.client.ReadGuestMemory(request);
+  auto response = target.client.Call(request);
   if (response.ok() && file.has_value()) return file->Finish(response->data());
   return session.Show(response, [&](const v1::ReadGuestMemoryResponse& read) {
     session.out() << HexDump(read.data(), args.offset);
@@ -48,7 +48,7 @@ absl::Status WriteMemory(Session& session, const WriteArgs& args) {
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  return session.Show(target.client.WriteGuestMemory(request));
+  return session.Show(target.client.Call(request));
 }
 
 void AddWrite(Commands& commands, Verb group) {

@@ -57,12 +57,12 @@ absl::Status StartLoad(Session& session, const Target& target,
   request.mutable_spec()->set_working_set_pages(pages);
   request.mutable_spec()->set_pattern(PatternNamed(args.pattern));
   request.mutable_spec()->set_seed(seed);
-  return session.Show(target.client.StartGuestLoad(request));
+  return session.Show(target.client.Call(request));
 }
 
 absl::Status ShowLoad(Session& session, const Target& target) {
   return session.Show(
-      target.client.GetGuestLoad(target.MakeRequest<v1::GetGuestLoadRequest>()),
+      target.client.Call(target.MakeRequest<v1::GetGuestLoadRequest>()),
       [&](const v1::GetGuestLoadResponse& response) {
         session.out() << DescribeLoad(response.load())
                       << (response.load().running() ? "" : ", paused") << "\n";
@@ -70,17 +70,17 @@ absl::Status ShowLoad(Session& session, const Target& target) {
 }
 
 absl::Status StopLoad(Session& session, const Target& target) {
-  return session.Show(target.client.StopGuestLoad(
-                          target.MakeRequest<v1::StopGuestLoadRequest>()),
-                      [&](const v1::StopGuestLoadResponse& response) {
-                        session.out() << DescribeLoad(response.load()) << "\n";
-                      });
+  return session.Show(
+      target.client.Call(target.MakeRequest<v1::StopGuestLoadRequest>()),
+      [&](const v1::StopGuestLoadResponse& response) {
+        session.out() << DescribeLoad(response.load()) << "\n";
+      });
 }
 
 absl::Status CheckLoad(Session& session, const Target& target,
                        const std::string& domain) {
-  const auto response = target.client.CheckGuestLoad(
-      target.MakeRequest<v1::CheckGuestLoadRequest>());
+  const auto response =
+      target.client.Call(target.MakeRequest<v1::CheckGuestLoadRequest>());
   const absl::Status shown =
       session.Show(response, [&](const v1::CheckGuestLoadResponse& check) {
         session.out() << check.checked_pages() << " pages checked after "

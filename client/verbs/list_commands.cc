@@ -27,7 +27,7 @@ absl::StatusOr<v1::Domain> GetDomain(Session& session,
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
   SIMVISOR_ASSIGN_OR_RETURN(
       const v1::GetDomainResponse response,
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+      target.client.Call(target.MakeRequest<v1::GetDomainRequest>()));
   return response.domain();
 }
 
@@ -110,7 +110,7 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
 
 absl::Status Info(Session& session, const std::string& name) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  auto response = client->GetHost({});
+  auto response = client->Call(v1::GetHostRequest());
   if (response.ok() && !name.empty()) {
     return PrintInfoValue(session, response->host(), name);
   }

@@ -146,13 +146,12 @@ absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
   request.set_migration_id(args.id);
   request.set_decision(args.keep ? v1::MIGRATION_DECISION_KEEP
                                  : v1::MIGRATION_DECISION_DROP);
-  return session.Show(client->ResolveMigration(request),
-                      [&](const v1::ResolveMigrationResponse& resolved) {
-                        session.err()
-                            << "Migration " << args.id << " is "
-                            << MigrationStateName(resolved.migration().state())
-                            << ".\n";
-                      });
+  return session.Show(
+      client->Call(request), [&](const v1::ResolveMigrationResponse& resolved) {
+        session.err() << "Migration " << args.id << " is "
+                      << MigrationStateName(resolved.migration().state())
+                      << ".\n";
+      });
 }
 
 void AddMigrate(Commands& commands) {

@@ -26,8 +26,8 @@ struct DumpArgs {
 
 // Pfns that the list has; 0, for which a bar stays hidden, if nobody says.
 uint64_t ListSize(const Target& target) {
-  auto summary = target.client.GetP2mSummary(
-      target.MakeRequest<v1::GetP2mSummaryRequest>());
+  auto summary =
+      target.client.Call(target.MakeRequest<v1::GetP2mSummaryRequest>());
   return summary.ok() ? summary->summary().p2m_size() : 0;
 }
 
@@ -72,7 +72,7 @@ absl::Status LookupPfns(Session& session, const LookupArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   return session.Show(
-      target.client.TranslatePfns(request),
+      target.client.Call(request),
       [&](const v1::TranslatePfnsResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -85,18 +85,18 @@ absl::Status LookupPfns(Session& session, const LookupArgs& args) {
 // The fields of P2mSummary are numbers all, so reflection names them.
 absl::Status Stat(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
-  return session.Show(target.client.GetP2mSummary(
-                          target.MakeRequest<v1::GetP2mSummaryRequest>()),
-                      [&](const v1::GetP2mSummaryResponse& response) {
-                        const v1::P2mSummary& summary = response.summary();
-                        const auto* type = v1::P2mSummary::descriptor();
-                        for (int i = 0; i < type->field_count(); ++i) {
-                          session.out() << InfoLine(
-                              type->field(i)->name(),
-                              absl::StrCat(summary.GetReflection()->GetUInt64(
-                                  summary, type->field(i))));
-                        }
-                      });
+  return session.Show(
+      target.client.Call(target.MakeRequest<v1::GetP2mSummaryRequest>()),
+      [&](const v1::GetP2mSummaryResponse& response) {
+        const v1::P2mSummary& summary = response.summary();
+        const auto* type = v1::P2mSummary::descriptor();
+        for (int i = 0; i < type->field_count(); ++i) {
+          session.out() << InfoLine(
+              type->field(i)->name(),
+              absl::StrCat(
+                  summary.GetReflection()->GetUInt64(summary, type->field(i))));
+        }
+      });
 }
 
 void AddLookup(Commands& commands, Verb group) {

@@ -68,7 +68,7 @@ absl::Status MapForeign(Session& session, const ForeignArgs& args) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  const auto response = target.client.MapForeignFrames(request);
+  const auto response = target.client.Call(request);
   const absl::Status shown =
       session.Show(response, [&](const v1::MapForeignFramesResponse& mapped) {
         session.out() << args.domain << ": " << mapped.mapped_slots() << " of "
@@ -94,7 +94,7 @@ absl::Status UnmapForeign(Session& session, const ForeignArgs& args) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  const auto response = target.client.UnmapForeignFrames(request);
+  const auto response = target.client.Call(request);
   const absl::Status shown = session.Show(
       response, [&](const v1::UnmapForeignFramesResponse& unmapped) {
         session.out() << args.domain << ": " << unmapped.unmapped_slots()
@@ -123,7 +123,7 @@ absl::Status TranslateMfns(Session& session, const ForeignArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   return session.Show(
-      target.client.TranslateMfns(request),
+      target.client.Call(request),
       [&](const v1::TranslateMfnsResponse& response) {
         for (int i = 0; i < response.pfns_size(); ++i) {
           session.out() << absl::StrFormat(

@@ -30,7 +30,7 @@ struct PinArgs {
 
 absl::StatusOr<uint32_t> HostCpus(const Client& client) {
   SIMVISOR_ASSIGN_OR_RETURN(const v1::GetHostResponse response,
-                            client.GetHost({}));
+                            client.Call(v1::GetHostRequest()));
   return response.host().cpu_masks().cpus();
 }
 
@@ -73,7 +73,7 @@ absl::StatusOr<v1::ListDomainsResponse> GetDomains(
     SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
     SIMVISOR_ASSIGN_OR_RETURN(
         v1::GetDomainResponse response,
-        client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+        client.Call(target.MakeRequest<v1::GetDomainRequest>()));
     *listed.add_domains() = std::move(*response.mutable_domain());
   }
   return listed;
@@ -170,7 +170,7 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   if (args.dry_run) return PrintCpumap(session, request);
-  const auto response = target.client.SetVcpuAffinity(request);
+  const auto response = target.client.Call(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "Could not set affinity"
                   << (vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : "")

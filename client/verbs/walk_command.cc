@@ -90,8 +90,7 @@ JsonObject WalkToJson(const P2mRoot& root, const P2mWalk& walk) {
 }
 
 absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
-  return target.client.GetMfnListList(
-      target.MakeRequest<v1::GetMfnListListRequest>());
+  return target.client.Call(target.MakeRequest<v1::GetMfnListListRequest>());
 }
 
 // A walk takes many calls, and a fault may be a change that came between.  Xen
