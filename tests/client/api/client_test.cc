@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -198,6 +199,30 @@ TEST_F(ClientTest, ListAllFollowsThePages) {
   ASSERT_EQ(all->migrations_size(), 2);
   EXPECT_EQ(all->migrations(1).migration_id(), "two");
   EXPECT_TRUE(all->next_page_token().empty());
+}
+
+TEST(UnaryMethodsTest, TableHasEveryUnaryMethod) {
+  std::set<std::string> listed;
+#define SIMVISOR_INSERT(service, name) \
+  listed.insert("simvisor.v1." #service "." #name);
+  SIMVISOR_UNARY_METHODS(SIMVISOR_INSERT)
+#undef SIMVISOR_INSERT
+  std::set<std::string> unary;
+  for (const auto* file :
+       {v1::AddressSpace::descriptor()->file(),
+        v1::Domain::descriptor()->file(), v1::Fault::descriptor()->file(),
+        v1::GuestLoad::descriptor()->file(), v1::Host::descriptor()->file(),
+        v1::GetP2mSummaryRequest::descriptor()->file(),
+        v1::SaveDomainRequest::descriptor()->file()}) {
+    ASSERT_EQ(file->service_count(), 1) << file->name();
+    const auto* const service = file->service(0);
+    for (int i = 0; i < service->method_count(); ++i) {
+      const auto* const method = service->method(i);
+      if (method->client_streaming() || method->server_streaming()) continue;
+      unary.insert(method->full_name());
+    }
+  }
+  EXPECT_EQ(listed, unary);
 }
 
 }  // namespace
