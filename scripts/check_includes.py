@@ -5,8 +5,8 @@ ROOMS lists the folders (rooms) from the bottom up, with the folders that each
 may include besides itself and base/.  A room can only name rooms above it in
 the list, so the list cannot contain a cycle.  A file must not include itself
 through others either.  Only the rooms of RPC_ROOMS may use gRPC and protobuf,
-and only the sources of CLI11_SOURCES include CLI11, which takes seconds to
-compile.
+and of the client's rooms only client/api may use gRPC.  Only the sources of
+CLI11_SOURCES include CLI11, which takes seconds to compile.
 """
 
 import pathlib
@@ -92,6 +92,7 @@ CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc")
 TOPS = ("base", "domain", "server", "client")
 PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests"])
 RPC = re.compile(r"^(grpc|grpcpp|google/protobuf|google/rpc|simvisor)/|\.pb\.h$")
+GRPC = re.compile(r"^(grpc|grpcpp)/|\.grpc\.pb\.h$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 
@@ -102,8 +103,12 @@ def room_of(path):
 def fault(room, include):
     """Returns what is wrong with `include` in `room`; None if nothing is."""
     if RPC.search(include):
-        return None if room in RPC_ROOMS else (
-            f"{room}/ uses neither gRPC nor protobuf")
+        if room not in RPC_ROOMS:
+            return f"{room}/ uses neither gRPC nor protobuf"
+        if (GRPC.search(include) and room.startswith("client")
+                and room != "client/api"):
+            return f"{room}/ calls the daemon by client/api/ only"
+        return None
     if not include.startswith(PROJECT):
         return None
     allowed = [room, "base", *ROOMS[room]]

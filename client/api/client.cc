@@ -1,18 +1,29 @@
 #include "client/api/client.h"
 
 #include <chrono>
+#include <initializer_list>
+#include <tuple>
 #include <utility>
 
+#include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/api/generic_call.h"
 #include "client/api/text_check.h"
+#include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "simvisor/v1/address_space_service.grpc.pb.h"
+#include "simvisor/v1/domain_service.grpc.pb.h"
+#include "simvisor/v1/fault_service.grpc.pb.h"
+#include "simvisor/v1/guest_load_service.grpc.pb.h"
+#include "simvisor/v1/host_service.grpc.pb.h"
+#include "simvisor/v1/memory_service.grpc.pb.h"
+#include "simvisor/v1/migration_service.grpc.pb.h"
 
 namespace simvisor::client {
 namespace {
@@ -32,29 +43,81 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
                                    arguments);
 }
 
-// Returns `response` if each of the lists whose sizes are given has an entry
-// for each of `asked` numbers: callers print them side by side.
-template <typename Response, typename... Sizes>
-absl::StatusOr<Response> WithEntriesFor(int asked,
-                                        absl::StatusOr<Response> response,
-                                        Sizes... sizes) {
-  if (!response.ok()) return response;
-  for (const int size : {((*response).*sizes)()...}) {
+// A stub of each service.
+template <typename... Services>
+using StubsOf = std::tuple<std::unique_ptr<typename Services::Stub>...>;
+using Stubs = StubsOf<v1::HostService, v1::DomainService, v1::MemoryService,
+                      v1::AddressSpaceService, v1::GuestLoadService,
+                      v1::MigrationService, v1::FaultService>;
+
+template <typename... Stub>
+void MakeStubs(const std::shared_ptr<grpc::Channel>& channel,
+               std::tuple<std::unique_ptr<Stub>...>& stubs) {
+  stubs = std::make_tuple(std::make_unique<Stub>(channel)...);
+}
+
+template <typename Service>
+typename Service::Stub& StubOf(const Stubs& stubs) {
+  return *std::get<std::unique_ptr<typename Service::Stub>>(stubs);
+}
+
+// The unary methods, told apart by their requests.
+#define SIMVISOR_UNARY_METHOD(service, name)                              \
+  grpc::Status CallStub(const Stubs& stubs, grpc::ClientContext* context, \
+                        const v1::name##Request& request,                 \
+                        v1::name##Response* response) {                   \
+    return StubOf<v1::service>(stubs).name(context, request, response);   \
+  }
+SIMVISOR_UNARY_METHODS(SIMVISOR_UNARY_METHOD)
+#undef SIMVISOR_UNARY_METHOD
+
+// OK if `response` has `sizes` entries for each of the `asked` numbers of its
+// request: callers print them side by side.
+template <typename Response>
+absl::Status CheckSizes(const Response& response, int asked,
+                        std::initializer_list<int> sizes) {
+  for (const int size : sizes) {
     if (size == asked) continue;
     return absl::InternalError(
-        absl::StrCat(Response::descriptor()->name(), ": ", size,
+        absl::StrCat(response.GetDescriptor()->name(), ": ", size,
                      " entries answer a request of ", asked,
                      "; is it a simvisord of another version?"));
   }
-  return response;
+  return absl::OkStatus();
 }
 
-// The pages that `list` answers from that of `request` on, in one response.
-template <typename Response, typename Request, typename List>
-absl::StatusOr<Response> AllPages(Request request, List list) {
-  Response all;
+absl::Status CheckResponse(const v1::TranslatePfnsRequest& request,
+                           const v1::TranslatePfnsResponse& response) {
+  return CheckSizes(response, request.pfns_size(),
+                    {response.classes_size(), response.frames_size()});
+}
+
+absl::Status CheckResponse(const v1::TranslateMfnsRequest& request,
+                           const v1::TranslateMfnsResponse& response) {
+  return CheckSizes(response, request.mfns_size(),
+                    {response.pfns_size(), response.local_pfns_size()});
+}
+
+absl::Status CheckResponse(
+    const v1::TranslateInAddressSpaceRequest& request,
+    const v1::TranslateInAddressSpaceResponse& response) {
+  return CheckSizes(response, request.pfns_size(),
+                    {response.classes_size(), response.frames_size()});
+}
+
+// What the other responses say needs no check.
+absl::Status CheckResponse(const google::protobuf::Message&,
+                           const google::protobuf::Message&) {
+  return absl::OkStatus();
+}
+
+// The pages that `client` answers from that of `request` on, in one response.
+template <typename Request>
+absl::StatusOr<ResponseTo<Request>> AllPages(const Client& client,
+                                             Request request) {
+  ResponseTo<Request> all;
   do {
-    SIMVISOR_ASSIGN_OR_RETURN(Response page, list(request));
+    SIMVISOR_ASSIGN_OR_RETURN(ResponseTo<Request> page, client.Call(request));
     request.set_page_token(page.next_page_token());
     page.clear_next_page_token();
     all.MergeFrom(page);
@@ -64,156 +127,134 @@ absl::StatusOr<Response> AllPages(Request request, List list) {
 
 }  // namespace
 
+struct Client::Connection {
+  // Gives a call its deadline.
+  void Prepare(grpc::ClientContext& context) const {
+    if (!options.timeout) return;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         absl::ToChronoMicroseconds(*options.timeout));
+  }
+
+  void Hook(google::protobuf::Message& response) const {
+    if (options.on_response) options.on_response(response);
+  }
+
+  absl::Status Explain(const grpc::Status& status) const {
+    return FromGrpc(status, address);
+  }
+
+  template <typename Stub, typename Request, typename Response>
+  absl::Status Stream(std::unique_ptr<grpc::ClientReader<Response>> (
+                          Stub::*method)(grpc::ClientContext*, const Request&),
+                      const Request& request, Sink<Response> sink) const {
+    SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
+    grpc::ClientContext context;
+    Prepare(context);
+    Stub& stub = *std::get<std::unique_ptr<Stub>>(stubs);
+    const auto reader = (stub.*method)(&context, request);
+    absl::Status sunk;
+    Response response;
+    while (sunk.ok() && reader->Read(&response)) {
+      Hook(response);
+      sunk = sink(response);
+    }
+    if (!sunk.ok()) context.TryCancel();
+    const grpc::Status status = reader->Finish();
+    return sunk.ok() ? Explain(status) : sunk;
+  }
+
+  std::string address;
+  Options options;
+  std::shared_ptr<grpc::Channel> channel;
+  Stubs stubs;
+};
+
 absl::StatusOr<std::unique_ptr<Client>> Client::Create(
     absl::string_view address, const Options& options) {
   SIMVISOR_RETURN_IF_ERROR(CheckAddress(address));
-  return std::make_unique<Client>(address, MakeChannel(std::string(address)),
-                                  options);
+  auto connection = std::make_unique<Connection>();
+  connection->address = std::string(address);
+  connection->options = options;
+  connection->channel = MakeChannel(connection->address);
+  MakeStubs(connection->channel, connection->stubs);
+  return absl::WrapUnique(new Client(std::move(connection)));
 }
 
-Client::Client(absl::string_view address,
-               std::shared_ptr<grpc::Channel> channel, const Options& options)
-    : address_(address),
-      options_(options),
-      channel_(std::move(channel)),
-      host_(v1::HostService::NewStub(channel_)),
-      domain_(v1::DomainService::NewStub(channel_)),
-      memory_(v1::MemoryService::NewStub(channel_)),
-      address_spaces_(v1::AddressSpaceService::NewStub(channel_)),
-      guest_loads_(v1::GuestLoadService::NewStub(channel_)),
-      migration_(v1::MigrationService::NewStub(channel_)),
-      faults_(v1::FaultService::NewStub(channel_)) {}
+Client::Client(std::unique_ptr<const Connection> connection)
+    : connection_(std::move(connection)) {}
 
-void Client::Prepare(grpc::ClientContext& context) const {
-  if (!options_.timeout) return;
-  context.set_deadline(std::chrono::system_clock::now() +
-                       absl::ToChronoMicroseconds(*options_.timeout));
-}
+Client::~Client() = default;
 
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Client::Call(
-    Stub& stub,
-    grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                 Response*),
-    const Request& request) const {
+template <typename Request>
+absl::StatusOr<ResponseTo<Request>> Client::Call(const Request& request) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
-  Prepare(context);
-  Response response;
-  const grpc::Status status = (stub.*method)(&context, request, &response);
-  if (!status.ok()) return FromGrpc(status, address_);
-  if (options_.on_response) options_.on_response(response);
+  connection_->Prepare(context);
+  ResponseTo<Request> response;
+  const grpc::Status status =
+      CallStub(connection_->stubs, &context, request, &response);
+  if (!status.ok()) return connection_->Explain(status);
+  connection_->Hook(response);
+  SIMVISOR_RETURN_IF_ERROR(CheckResponse(request, response));
   return response;
 }
 
-template <typename Stub, typename Request, typename Response>
-absl::Status Client::Stream(Stub& stub,
-                            std::unique_ptr<grpc::ClientReader<Response>> (
-                                Stub::*method)(grpc::ClientContext*,
-                                               const Request&),
-                            const Request& request, Sink<Response> sink) const {
-  SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
-  grpc::ClientContext context;
-  Prepare(context);
-  const auto reader = (stub.*method)(&context, request);
-  absl::Status sunk;
-  Response response;
-  while (sunk.ok() && reader->Read(&response)) {
-    if (options_.on_response) options_.on_response(response);
-    sunk = sink(response);
-  }
-  if (!sunk.ok()) context.TryCancel();
-  const grpc::Status status = reader->Finish();
-  return sunk.ok() ? FromGrpc(status, address_) : sunk;
-}
-
-// The methods that pass requests and responses on as they are.
-#define SIMVISOR_UNARY(stub, Service, Method)                \
-  absl::StatusOr<v1::Method##Response> Client::Method(       \
-      const v1::Method##Request& request) const {            \
-    return Call(*stub, &v1::Service::Stub::Method, request); \
-  }
-#define SIMVISOR_STREAMING(stub, Service, Method)                      \
-  absl::Status Client::Method(const v1::Method##Request& request,      \
-                              Sink<v1::Method##Response> sink) const { \
-    return Stream(*stub, &v1::Service::Stub::Method, request, sink);   \
-  }
-
-SIMVISOR_UNARY(host_, HostService, GetHost)
-SIMVISOR_UNARY(host_, HostService, AuditHost)
-SIMVISOR_STREAMING(host_, HostService, LookupFrames)
-SIMVISOR_STREAMING(host_, HostService, ReadFrames)
-
-SIMVISOR_UNARY(domain_, DomainService, CreateDomain)
-SIMVISOR_UNARY(domain_, DomainService, GetDomain)
-SIMVISOR_UNARY(domain_, DomainService, ListDomains)
-SIMVISOR_UNARY(domain_, DomainService, DestroyDomain)
-SIMVISOR_UNARY(domain_, DomainService, PauseDomain)
-SIMVISOR_UNARY(domain_, DomainService, UnpauseDomain)
-SIMVISOR_UNARY(domain_, DomainService, RenameDomain)
-SIMVISOR_UNARY(domain_, DomainService, SetVcpuAffinity)
-SIMVISOR_UNARY(domain_, DomainService, ListVcpus)
-
-SIMVISOR_UNARY(memory_, MemoryService, BalloonDown)
-SIMVISOR_UNARY(memory_, MemoryService, BalloonUp)
-SIMVISOR_UNARY(memory_, MemoryService, SetMemoryTarget)
-SIMVISOR_UNARY(memory_, MemoryService, SetMaxMemory)
-SIMVISOR_UNARY(memory_, MemoryService, MarkIdentityRange)
-SIMVISOR_UNARY(memory_, MemoryService, SetP2mRange)
-SIMVISOR_UNARY(memory_, MemoryService, GetP2mSummary)
-SIMVISOR_UNARY(memory_, MemoryService, GetMfnListList)
-SIMVISOR_UNARY(memory_, MemoryService, ReadGuestMemory)
-SIMVISOR_UNARY(memory_, MemoryService, WriteGuestMemory)
-SIMVISOR_UNARY(memory_, MemoryService, MapForeignFrames)
-SIMVISOR_UNARY(memory_, MemoryService, UnmapForeignFrames)
-SIMVISOR_STREAMING(memory_, MemoryService, ListP2mRuns)
-
-SIMVISOR_UNARY(address_spaces_, AddressSpaceService, CreateAddressSpaces)
-SIMVISOR_UNARY(address_spaces_, AddressSpaceService, DestroyAddressSpaces)
-SIMVISOR_UNARY(address_spaces_, AddressSpaceService, SyncAddressSpaces)
-SIMVISOR_STREAMING(address_spaces_, AddressSpaceService, ListAddressSpaces)
-
-SIMVISOR_UNARY(guest_loads_, GuestLoadService, StartGuestLoad)
-SIMVISOR_UNARY(guest_loads_, GuestLoadService, GetGuestLoad)
-SIMVISOR_UNARY(guest_loads_, GuestLoadService, StopGuestLoad)
-SIMVISOR_UNARY(guest_loads_, GuestLoadService, CheckGuestLoad)
-
-SIMVISOR_UNARY(migration_, MigrationService, ListMigrations)
-SIMVISOR_UNARY(migration_, MigrationService, ResolveMigration)
-SIMVISOR_STREAMING(migration_, MigrationService, MigrateDomain)
-
-SIMVISOR_UNARY(faults_, FaultService, AddFault)
-SIMVISOR_UNARY(faults_, FaultService, ListFaults)
-SIMVISOR_UNARY(faults_, FaultService, RemoveFaults)
-
-#undef SIMVISOR_UNARY
-#undef SIMVISOR_STREAMING
+#define SIMVISOR_UNARY_METHOD(service, name)                \
+  template absl::StatusOr<v1::name##Response> Client::Call( \
+      const v1::name##Request& request) const;
+SIMVISOR_UNARY_METHODS(SIMVISOR_UNARY_METHOD)
+#undef SIMVISOR_UNARY_METHOD
 
 absl::StatusOr<v1::ListDomainsResponse> Client::ListAllDomains() const {
-  return AllPages<v1::ListDomainsResponse>(
-      v1::ListDomainsRequest(),
-      [this](const auto& request) { return ListDomains(request); });
-}
-
-absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations() const {
-  return AllPages<v1::ListMigrationsResponse>(
-      v1::ListMigrationsRequest(),
-      [this](const auto& request) { return ListMigrations(request); });
+  return AllPages(*this, v1::ListDomainsRequest());
 }
 
 absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
     v1::ListVcpusRequest request) const {
-  return AllPages<v1::ListVcpusResponse>(
-      std::move(request),
-      [this](const auto& page_request) { return ListVcpus(page_request); });
+  return AllPages(*this, std::move(request));
+}
+
+absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations() const {
+  return AllPages(*this, v1::ListMigrationsRequest());
+}
+
+absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,
+                                  Sink<v1::LookupFramesResponse> sink) const {
+  return connection_->Stream(&v1::HostService::Stub::LookupFrames, request,
+                             sink);
+}
+
+absl::Status Client::ReadFrames(const v1::ReadFramesRequest& request,
+                                Sink<v1::ReadFramesResponse> sink) const {
+  return connection_->Stream(&v1::HostService::Stub::ReadFrames, request, sink);
+}
+
+absl::Status Client::ListP2mRuns(const v1::ListP2mRunsRequest& request,
+                                 Sink<v1::ListP2mRunsResponse> sink) const {
+  return connection_->Stream(&v1::MemoryService::Stub::ListP2mRuns, request,
+                             sink);
+}
+
+absl::Status Client::ListAddressSpaces(
+    const v1::ListAddressSpacesRequest& request,
+    Sink<v1::ListAddressSpacesResponse> sink) const {
+  return connection_->Stream(&v1::AddressSpaceService::Stub::ListAddressSpaces,
+                             request, sink);
+}
+
+absl::Status Client::MigrateDomain(const v1::MigrateDomainRequest& request,
+                                   Sink<v1::MigrateDomainResponse> sink) const {
+  return connection_->Stream(&v1::MigrationService::Stub::MigrateDomain,
+                             request, sink);
 }
 
 absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
                                 Sink<v1::SaveDomainResponse> sink) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(start));
   grpc::ClientContext context;
-  Prepare(context);
-  const auto stream = migration_->SaveDomain(&context);
+  connection_->Prepare(context);
+  const auto stream =
+      StubOf<v1::MigrationService>(connection_->stubs).SaveDomain(&context);
   v1::SaveDomainRequest request;
   *request.mutable_start() = start;
   stream->Write(request);
@@ -232,7 +273,7 @@ absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
   }
   stream->WritesDone();
   const grpc::Status status = stream->Finish();
-  return sunk.ok() ? FromGrpc(status, address_) : sunk;
+  return sunk.ok() ? connection_->Explain(status) : sunk;
 }
 
 absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
@@ -240,9 +281,10 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
     absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(options));
   grpc::ClientContext context;
-  Prepare(context);
+  connection_->Prepare(context);
   v1::RestoreDomainResponse response;
-  const auto stream = migration_->RestoreDomain(&context, &response);
+  const auto stream = StubOf<v1::MigrationService>(connection_->stubs)
+                          .RestoreDomain(&context, &response);
   v1::RestoreDomainRequest request;
   *request.mutable_options() = options;
   absl::StatusOr<bool> more = true;
@@ -255,9 +297,15 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
   stream->WritesDone();
   const grpc::Status status = stream->Finish();
   if (!more.ok()) return more.status();
-  if (!status.ok()) return FromGrpc(status, address_);
-  if (options_.on_response) options_.on_response(response);
+  if (!status.ok()) return connection_->Explain(status);
+  connection_->Hook(response);
   return response;
+}
+
+std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
+  return std::make_unique<MemoryOpsStream>(
+      connection_->channel, connection_->address, connection_->options.timeout,
+      connection_->options.on_response);
 }
 
 absl::Status Client::CallMethod(
@@ -266,43 +314,9 @@ absl::Status Client::CallMethod(
     google::protobuf::Message& response) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
-  Prepare(context);
-  return FromGrpc(GenericCall(channel_, context, method, request, response),
-                  address_);
-}
-
-absl::StatusOr<v1::TranslatePfnsResponse> Client::TranslatePfns(
-    const v1::TranslatePfnsRequest& request) const {
-  using Response = v1::TranslatePfnsResponse;
-  return WithEntriesFor(
-      request.pfns_size(),
-      Call(*memory_, &v1::MemoryService::Stub::TranslatePfns, request),
-      &Response::classes_size, &Response::frames_size);
-}
-
-std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
-  return std::make_unique<MemoryOpsStream>(*memory_, address_, options_.timeout,
-                                           options_.on_response);
-}
-
-absl::StatusOr<v1::TranslateMfnsResponse> Client::TranslateMfns(
-    const v1::TranslateMfnsRequest& request) const {
-  using Response = v1::TranslateMfnsResponse;
-  return WithEntriesFor(
-      request.mfns_size(),
-      Call(*memory_, &v1::MemoryService::Stub::TranslateMfns, request),
-      &Response::pfns_size, &Response::local_pfns_size);
-}
-
-absl::StatusOr<v1::TranslateInAddressSpaceResponse>
-Client::TranslateInAddressSpace(
-    const v1::TranslateInAddressSpaceRequest& request) const {
-  using Response = v1::TranslateInAddressSpaceResponse;
-  return WithEntriesFor(
-      request.pfns_size(),
-      Call(*address_spaces_,
-           &v1::AddressSpaceService::Stub::TranslateInAddressSpace, request),
-      &Response::classes_size, &Response::frames_size);
+  connection_->Prepare(context);
+  return connection_->Explain(
+      GenericCall(connection_->channel, context, method, request, response));
 }
 
 }  // namespace simvisor::client

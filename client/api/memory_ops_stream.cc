@@ -3,35 +3,53 @@
 #include <chrono>
 
 #include "client/api/error.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "simvisor/v1/memory_service.grpc.pb.h"
 
 namespace simvisor::client {
 
-MemoryOpsStream::MemoryOpsStream(v1::MemoryService::Stub& stub,
+struct MemoryOpsStream::OpenCall {
+  explicit OpenCall(const std::shared_ptr<grpc::Channel>& channel)
+      : stub(channel) {}
+
+  v1::MemoryService::Stub stub;
+  grpc::ClientContext context;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::StreamMemoryOpsRequest,
+                                           v1::StreamMemoryOpsResponse>>
+      stream;
+};
+
+MemoryOpsStream::MemoryOpsStream(const std::shared_ptr<grpc::Channel>& channel,
                                  const std::string& address,
                                  std::optional<absl::Duration> timeout,
                                  const ResponseHook& on_response)
-    : address_(address), on_response_(on_response) {
+    : address_(address),
+      on_response_(on_response),
+      call_(std::make_unique<OpenCall>(channel)) {
   if (timeout) {
-    context_.set_deadline(std::chrono::system_clock::now() +
-                          absl::ToChronoMicroseconds(*timeout));
+    call_->context.set_deadline(std::chrono::system_clock::now() +
+                                absl::ToChronoMicroseconds(*timeout));
   }
-  stream_ = stub.StreamMemoryOps(&context_);
+  call_->stream = call_->stub.StreamMemoryOps(&call_->context);
 }
+
+MemoryOpsStream::~MemoryOpsStream() = default;
 
 bool MemoryOpsStream::Write(const v1::StreamMemoryOpsRequest& request) {
-  return stream_->Write(request);
+  return call_->stream->Write(request);
 }
 
-void MemoryOpsStream::WritesDone() { stream_->WritesDone(); }
+void MemoryOpsStream::WritesDone() { call_->stream->WritesDone(); }
 
 bool MemoryOpsStream::Read(v1::StreamMemoryOpsResponse* response) {
-  if (!stream_->Read(response)) return false;
+  if (!call_->stream->Read(response)) return false;
   if (on_response_) on_response_(*response);
   return true;
 }
 
 absl::Status MemoryOpsStream::Finish() {
-  return FromGrpc(stream_->Finish(), address_);
+  return FromGrpc(call_->stream->Finish(), address_);
 }
 
 }  // namespace simvisor::client

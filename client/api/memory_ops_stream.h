@@ -3,8 +3,7 @@
 // A caller that writes much must read at the same time; see the method's
 // contract.
 //
-// Thread safety: one thread may write while another one reads; Cancel() may be
-// called from any thread.
+// Thread safety: one thread may write while another one reads.
 
 #ifndef SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
 #define SIMVISOR_CLIENT_API_MEMORY_OPS_STREAM_H_
@@ -17,8 +16,11 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "google/protobuf/message.h"
-#include "grpcpp/client_context.h"
-#include "simvisor/v1/memory_service.grpc.pb.h"
+#include "simvisor/v1/memory_service.pb.h"
+
+namespace grpc {  // NOLINT(readability-identifier-naming): gRPC's
+class Channel;
+}  // namespace grpc
 
 namespace simvisor::client {
 
@@ -28,12 +30,14 @@ using ResponseHook = std::function<void(google::protobuf::Message&)>;
 class MemoryOpsStream {
  public:
   // Opens a call.  `address` is used only in messages, and `on_response` may be
-  // empty; `stub`, `address` and `on_response` must outlive the stream.
-  MemoryOpsStream(v1::MemoryService::Stub& stub, const std::string& address,
+  // empty; both must outlive the stream.
+  MemoryOpsStream(const std::shared_ptr<grpc::Channel>& channel,
+                  const std::string& address,
                   std::optional<absl::Duration> timeout,
                   const ResponseHook& on_response);
   MemoryOpsStream(const MemoryOpsStream&) = delete;
   MemoryOpsStream& operator=(const MemoryOpsStream&) = delete;
+  ~MemoryOpsStream();
 
   // Sends operations.  False if the call is over; Finish() says why.
   bool Write(const v1::StreamMemoryOpsRequest& request);
@@ -47,15 +51,12 @@ class MemoryOpsStream {
   // false.
   absl::Status Finish();
 
-  void Cancel() { context_.TryCancel(); }
-
  private:
+  struct OpenCall;
+
   const std::string& address_;
   const ResponseHook& on_response_;
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::StreamMemoryOpsRequest,
-                                           v1::StreamMemoryOpsResponse>>
-      stream_;
+  const std::unique_ptr<OpenCall> call_;
 };
 
 }  // namespace simvisor::client

@@ -12,14 +12,14 @@ namespace {
 constexpr absl::Duration kPeriod = absl::Milliseconds(400);
 
 std::optional<uint64_t> OwnedPages(const Client& client) {
-  const auto response = client.GetHost({});
+  const auto response = client.Call(v1::GetHostRequest());
   if (!response.ok()) return std::nullopt;
   return response->host().owned_pages();
 }
 
 v1::DomainMemory MemoryOf(const Target& target) {
   const auto response =
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
+      target.client.Call(target.MakeRequest<v1::GetDomainRequest>());
   return response.ok() ? response->domain().memory() : v1::DomainMemory();
 }
 

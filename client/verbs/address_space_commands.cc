@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-struct SpaceArgs {
+struct CreateSpacesArgs {
   std::string domain;
   uint32_t count = 1;
 };
@@ -25,7 +25,7 @@ struct IdsArgs {
   std::vector<std::string> ids;
 };
 
-struct TranslateArgs {
+struct TranslateInSpaceArgs {
   std::string domain;
   std::string id;
   std::vector<std::string> pfns;
@@ -54,12 +54,12 @@ std::string DescribeTotals(const v1::AddressSpaceTotals& totals) {
                       " on pgd_list");
 }
 
-absl::Status CreateSpace(Session& session, const SpaceArgs& args) {
+absl::Status CreateSpaces(Session& session, const CreateSpacesArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::CreateAddressSpacesRequest>();
   request.set_count(args.count);
   return session.Show(
-      target.client.CreateAddressSpaces(request),
+      target.client.Call(request),
       [&](const v1::CreateAddressSpacesResponse& made) {
         const uint64_t last = made.first_id() + made.count() - 1;
         session.out() << args.domain << ": created address space"
@@ -71,7 +71,7 @@ absl::Status CreateSpace(Session& session, const SpaceArgs& args) {
       });
 }
 
-absl::Status Destroy(Session& session, const IdsArgs& args) {
+absl::Status DestroySpaces(Session& session, const IdsArgs& args) {
   v1::DestroyAddressSpacesRequest request;
   for (const std::string& text : args.ids) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
@@ -80,7 +80,7 @@ absl::Status Destroy(Session& session, const IdsArgs& args) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  return session.Show(target.client.DestroyAddressSpaces(request),
+  return session.Show(target.client.Call(request),
                       [&](const v1::DestroyAddressSpacesResponse& left) {
                         session.out()
                             << args.domain << ": "
@@ -95,7 +95,7 @@ std::string PmdText(uint64_t mfn) {
   return mfn == 0 ? "kernel" : absl::StrFormat("0x%x", mfn);
 }
 
-std::string ListLine(const v1::AddressSpace& space) {
+std::string SpaceLine(const v1::AddressSpace& space) {
   std::string line = absl::StrFormat(
       "%8d  %-14s", space.id(),
       absl::StrFormat("0x%x+0x%x", space.pgd_mfn(), space.pgd_offset_bytes()));
@@ -105,8 +105,8 @@ std::string ListLine(const v1::AddressSpace& space) {
   return absl::StrCat(line, space.on_pgd_list() ? "  yes\n" : "  no\n");
 }
 
-absl::Status ListText(Session& session, const Target& target,
-                      const v1::ListAddressSpacesRequest& request) {
+absl::Status ListSpacesText(Session& session, const Target& target,
+                            const v1::ListAddressSpacesRequest& request) {
   v1::AddressSpaceTotals totals;
   bool began = false;
   const absl::Status status = target.client.ListAddressSpaces(
@@ -118,7 +118,7 @@ absl::Status ListText(Session& session, const Target& target,
           began = true;
         }
         for (const v1::AddressSpace& space : response.address_spaces()) {
-          session.out() << ListLine(space);
+          session.out() << SpaceLine(space);
         }
         totals = response.totals();
         return absl::OkStatus();
@@ -130,10 +130,10 @@ absl::Status ListText(Session& session, const Target& target,
   return absl::OkStatus();
 }
 
-absl::Status List(Session& session, const std::string& domain) {
+absl::Status ListSpaces(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   const auto request = target.MakeRequest<v1::ListAddressSpacesRequest>();
-  if (!session.json()) return ListText(session, target, request);
+  if (!session.json()) return ListSpacesText(session, target, request);
   v1::ListAddressSpacesResponse all;
   const absl::Status status = target.client.ListAddressSpaces(
       request, [&](const v1::ListAddressSpacesResponse& response) {
@@ -144,7 +144,8 @@ absl::Status List(Session& session, const std::string& domain) {
   return status.ok() ? session.PrintJson(all) : status;
 }
 
-absl::Status Translate(Session& session, const TranslateArgs& args) {
+absl::Status TranslateInSpace(Session& session,
+                              const TranslateInSpaceArgs& args) {
   v1::TranslateInAddressSpaceRequest request;
   SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
                             ParseNumber("address space", args.id));
@@ -156,7 +157,7 @@ absl::Status Translate(Session& session, const TranslateArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   return session.Show(
-      target.client.TranslateInAddressSpace(request),
+      target.client.Call(request),
       [&](const v1::TranslateInAddressSpaceResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -166,11 +167,10 @@ absl::Status Translate(Session& session, const TranslateArgs& args) {
       });
 }
 
-absl::Status Sync(Session& session, const std::string& domain) {
+absl::Status SyncSpaces(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
-      target.client.SyncAddressSpaces(
-          target.MakeRequest<v1::SyncAddressSpacesRequest>()),
+      target.client.Call(target.MakeRequest<v1::SyncAddressSpacesRequest>()),
       [&](const v1::SyncAddressSpacesResponse& sync) {
         session.out() << domain << ": "
                       << Plural(sync.tables_walked(), "table", "tables")
@@ -181,10 +181,10 @@ absl::Status Sync(Session& session, const std::string& domain) {
 }
 
 void AddChanges(Commands& commands, Verb group) {
-  auto create_args = std::make_shared<SpaceArgs>();
+  auto create_args = std::make_shared<CreateSpacesArgs>();
   Verb create = commands.Add(group, "create", "Start processes, all or none",
                              [create_args](Session& session) {
-                               return CreateSpace(session, *create_args);
+                               return CreateSpaces(session, *create_args);
                              });
   create.AddPositional("DOM", create_args->domain, kDomainHelp).Required();
   create.AddPositional("COUNT", create_args->count, "How many, up to 65536")
@@ -192,7 +192,7 @@ void AddChanges(Commands& commands, Verb group) {
   auto destroy_args = std::make_shared<IdsArgs>();
   Verb destroy = commands.Add(group, "destroy", "End processes, all or none",
                               [destroy_args](Session& session) {
-                                return Destroy(session, *destroy_args);
+                                return DestroySpaces(session, *destroy_args);
                               });
   destroy.AddPositional("DOM", destroy_args->domain, kDomainHelp).Required();
   destroy.AddPositional("ID", destroy_args->ids, "Ids, as list prints them")
@@ -203,13 +203,13 @@ void AddLooks(Commands& commands, Verb group) {
   auto listed = std::make_shared<std::string>();
   commands
       .Add(group, "list", "Say where each process has its page tables",
-           [listed](Session& session) { return List(session, *listed); })
+           [listed](Session& session) { return ListSpaces(session, *listed); })
       .AddPositional("DOM", *listed, kDomainHelp)
       .Required();
-  auto args = std::make_shared<TranslateArgs>();
+  auto args = std::make_shared<TranslateInSpaceArgs>();
   Verb translate = commands.Add(
       group, "translate", "Say what pfns map to as a process sees the list",
-      [args](Session& session) { return Translate(session, *args); });
+      [args](Session& session) { return TranslateInSpace(session, *args); });
   translate.AddPositional("DOM", args->domain, kDomainHelp).Required();
   translate.AddPositional("ID", args->id, "Id, as list prints it").Required();
   translate.AddPositional("PFN", args->pfns, kPfnHelp).Required();
@@ -218,7 +218,7 @@ void AddLooks(Commands& commands, Verb group) {
       .Add(group, "sync",
            "Bring listed tables up to date with the kernel's "
            "(vmalloc_sync_all)",
-           [synced](Session& session) { return Sync(session, *synced); })
+           [synced](Session& session) { return SyncSpaces(session, *synced); })
       .AddPositional("DOM", *synced, kDomainHelp)
       .Required();
 }

@@ -16,7 +16,7 @@
 namespace simvisor::client {
 namespace {
 
-std::string StateName(v1::BalloonState state) {
+std::string DriverStateName(v1::BalloonState state) {
   if (state == v1::BALLOON_STATE_UNSPECIFIED) return "has not run yet";
   return std::string(
       absl::StripPrefix(v1::BalloonState_Name(state), "BALLOON_STATE_"));
@@ -42,7 +42,7 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
   const auto pages = [](uint64_t count) {
     return absl::StrCat(count, " pages");
   };
-  print("state", StateName(driver.state()));
+  print("state", DriverStateName(driver.state()));
   print("credit", Credit(driver));
   const uint64_t held = domain.memory().foreign_held_pages();
   print("current",
@@ -70,7 +70,7 @@ absl::Status BalloonState(Session& session, const std::string& name) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
   SIMVISOR_ASSIGN_OR_RETURN(
       const v1::GetDomainResponse response,
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+      target.client.Call(target.MakeRequest<v1::GetDomainRequest>()));
   const v1::Domain& domain = response.domain();
   if (!domain.has_balloon_driver()) {
     return absl::FailedPreconditionError(

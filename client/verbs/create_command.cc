@@ -41,7 +41,7 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   const auto response = [&] {
     FramesBar bar(session, *client, "create",
                   [&] { return request.spec().memory_pages(); });
-    return client->CreateDomain(request);
+    return client->Call(request);
   }();
   return session.Show(response);
 }

@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-struct AddArgs {
+struct AddFaultArgs {
   std::string point;
   std::string domain;
   std::string code;
@@ -27,7 +27,7 @@ struct AddArgs {
   double probability = 1;
 };
 
-absl::StatusOr<v1::FaultRule> MakeRule(const AddArgs& args) {
+absl::StatusOr<v1::FaultRule> MakeRule(const AddFaultArgs& args) {
   v1::FaultRule rule;
   rule.set_point(args.point);
   rule.set_domain(args.domain);
@@ -48,12 +48,12 @@ absl::StatusOr<v1::FaultRule> MakeRule(const AddArgs& args) {
   return rule;
 }
 
-absl::Status Add(Session& session, const AddArgs& args) {
+absl::Status AddFaultRule(Session& session, const AddFaultArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(auto rule, MakeRule(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::AddFaultRequest request;
   *request.mutable_rule() = std::move(rule);
-  return session.Show(client->AddFault(request),
+  return session.Show(client->Call(request),
                       [&](const v1::AddFaultResponse& added) {
                         session.out() << "rule " << added.id() << " is set at "
                                       << args.point << "\n";
@@ -92,9 +92,9 @@ void PrintFaults(Session& session, const v1::ListFaultsResponse& list) {
   }
 }
 
-absl::Status List(Session& session, bool points) {
+absl::Status ListFaultRules(Session& session, bool points) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  return session.Show(client->ListFaults({}),
+  return session.Show(client->Call(v1::ListFaultsRequest()),
                       [&](const v1::ListFaultsResponse& list) {
                         if (!points) return PrintFaults(session, list);
                         for (const v1::FaultPoint& point : list.points()) {
@@ -104,7 +104,8 @@ absl::Status List(Session& session, bool points) {
                       });
 }
 
-absl::Status Clear(Session& session, const std::vector<std::string>& ids) {
+absl::Status ClearFaultRules(Session& session,
+                             const std::vector<std::string>& ids) {
   v1::RemoveFaultsRequest request;
   for (const std::string& text : ids) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, ParseNumber("rule", text));
@@ -112,20 +113,19 @@ absl::Status Clear(Session& session, const std::vector<std::string>& ids) {
   }
   request.set_all(ids.empty());
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  return session.Show(client->RemoveFaults(request),
-                      [&](const v1::RemoveFaultsResponse& response) {
-                        session.out()
-                            << response.removed()
-                            << (response.removed() == 1 ? " rule" : " rules")
-                            << " removed\n";
-                      });
+  return session.Show(
+      client->Call(request), [&](const v1::RemoveFaultsResponse& response) {
+        session.out() << response.removed()
+                      << (response.removed() == 1 ? " rule" : " rules")
+                      << " removed\n";
+      });
 }
 
-void AddAdd(Commands& commands, Verb group) {
-  auto args = std::make_shared<AddArgs>();
+void AddFaultAdd(Commands& commands, Verb group) {
+  auto args = std::make_shared<AddFaultArgs>();
   Verb add = commands.Add(
       group, "add", "Set a rule for a point: fail, wait or die there",
-      [args](Session& session) { return Add(session, *args); });
+      [args](Session& session) { return AddFaultRule(session, *args); });
   add.AddPositional("POINT", args->point,
                     "Where, such as save.piece; fault list --points names all")
       .Required();
@@ -161,16 +161,18 @@ void AddFaultCommands(Commands& commands) {
   Verb group = commands.AddGroup(
       "fault",
       "Put faults in the way of calls (simvisord --enable-fault-injection)");
-  AddAdd(commands, group);
+  AddFaultAdd(commands, group);
   auto points = std::make_shared<bool>(false);
   commands
       .Add(group, "list", "List the rules, how often hit, and how often acted",
-           [points](Session& session) { return List(session, *points); })
+           [points](Session& session) {
+             return ListFaultRules(session, *points);
+           })
       .AddFlag("--points", *points, "Explain every point instead");
   auto ids = std::make_shared<std::vector<std::string>>();
   commands
       .Add(group, "clear", "Remove rules",
-           [ids](Session& session) { return Clear(session, *ids); })
+           [ids](Session& session) { return ClearFaultRules(session, *ids); })
       .AddPositional("ID", *ids, "Rules, as list numbers them; all by default");
 }
 

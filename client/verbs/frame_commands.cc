@@ -49,7 +49,7 @@ std::string FrameRunLine(const v1::FrameRun& run) {
   return absl::StrCat(line, "\n");
 }
 
-absl::Status Lookup(Session& session, const FramesArgs& args) {
+absl::Status LookupFrames(Session& session, const FramesArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const auto request,
                             RequestFor<v1::LookupFramesRequest>(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
@@ -86,7 +86,7 @@ absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
   return status;
 }
 
-absl::Status Read(Session& session, const FramesArgs& args) {
+absl::Status ReadFrames(Session& session, const FramesArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const auto request,
                             RequestFor<v1::ReadFramesRequest>(args));
   std::optional<OutputFile> file;
@@ -117,7 +117,7 @@ absl::Status Read(Session& session, const FramesArgs& args) {
 
 absl::Status Audit(Session& session) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  auto response = client->AuditHost({});
+  auto response = client->Call(v1::AuditHostRequest());
   const absl::Status shown =
       session.Show(response, [&](const v1::AuditHostResponse& audit) {
         for (const std::string& finding : audit.findings()) {
@@ -141,12 +141,12 @@ void AddFrameCommands(Commands& commands) {
   auto args = std::make_shared<FramesArgs>();
   commands
       .Add(group, "lookup", "Say who owns frames, and at which pfns",
-           [args](Session& session) { return Lookup(session, *args); })
+           [args](Session& session) { return LookupFrames(session, *args); })
       .AddPositional("MFN", args->frames, kFramesHelp)
       .Required();
-  Verb read =
-      commands.Add(group, "read", "Print the contents of frames of any owner",
-                   [args](Session& session) { return Read(session, *args); });
+  Verb read = commands.Add(
+      group, "read", "Print the contents of frames of any owner",
+      [args](Session& session) { return ReadFrames(session, *args); });
   read.AddPositional("MFN", args->frames, kFramesHelp).Required();
   read.AddOption("-f,--file", args->file,
                  "Write the bytes to this file instead; - is standard "

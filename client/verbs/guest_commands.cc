@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-struct ReadArgs {
+struct ReadMemoryArgs {
   std::string domain;
   std::string pfn;
   uint32_t offset = 0;
@@ -23,7 +23,7 @@ struct ReadArgs {
   std::string file;
 };
 
-absl::Status Read(Session& session, const ReadArgs& args) {
+absl::Status ReadMemory(Session& session, const ReadMemoryArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", args.pfn));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   std::optional<OutputFile> file;
@@ -36,27 +36,28 @@ absl::Status Read(Session& session, const ReadArgs& args) {
   request.set_pfn(pfn);
   request.set_offset_bytes(args.offset);
   request.set_length_bytes(args.length);
-  auto response = target.client.ReadGuestMemory(request);
+  auto response = target.client.Call(request);
   if (response.ok() && file.has_value()) return file->Finish(response->data());
   return session.Show(response, [&](const v1::ReadGuestMemoryResponse& read) {
     session.out() << HexDump(read.data(), args.offset);
   });
 }
 
-absl::Status Write(Session& session, const WriteArgs& args) {
+absl::Status WriteMemory(Session& session, const WriteArgs& args) {
   v1::WriteGuestMemoryRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  return session.Show(target.client.WriteGuestMemory(request));
+  return session.Show(target.client.Call(request));
 }
 
 void AddWrite(Commands& commands, Verb group) {
   auto args = std::make_shared<WriteArgs>();
-  AddArguments(
-      commands.Add(group, "write", "Write bytes of guest memory",
-                   [args](Session& session) { return Write(session, *args); }),
-      *args);
+  AddArguments(commands.Add(group, "write", "Write bytes of guest memory",
+                            [args](Session& session) {
+                              return WriteMemory(session, *args);
+                            }),
+               *args);
 }
 
 }  // namespace
@@ -64,10 +65,10 @@ void AddWrite(Commands& commands, Verb group) {
 void AddGuestCommands(Commands& commands) {
   Verb group =
       commands.AddGroup("guest", "The memory of a guest: read, write, load");
-  auto args = std::make_shared<ReadArgs>();
-  Verb read =
-      commands.Add(group, "read", "Print bytes of guest memory",
-                   [args](Session& session) { return Read(session, *args); });
+  auto args = std::make_shared<ReadMemoryArgs>();
+  Verb read = commands.Add(
+      group, "read", "Print bytes of guest memory",
+      [args](Session& session) { return ReadMemory(session, *args); });
   read.AddPositional("DOM", args->domain, kDomainHelp).Required();
   read.AddPositional("PFN", args->pfn, kPfnHelp).Required();
   read.AddOption("--offset", args->offset, kOffsetHelp);

@@ -35,7 +35,7 @@ std::string PatternName(v1::LoadPattern pattern) {
 }
 
 // "1000 pages per second, random, on 64 MiB, seed 1: 2500 writes done".
-std::string Describe(const v1::GuestLoad& load) {
+std::string DescribeLoad(const v1::GuestLoad& load) {
   return absl::StrFormat(
       "%d pages per second, %s, on %s, seed %d: %d writes "
       "done",
@@ -44,8 +44,8 @@ std::string Describe(const v1::GuestLoad& load) {
       load.writes());
 }
 
-absl::Status Start(Session& session, const Target& target,
-                   const LoadArgs& args) {
+absl::Status StartLoad(Session& session, const Target& target,
+                       const LoadArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.working_set));
   SIMVISOR_ASSIGN_OR_RETURN(
       const uint64_t rate,
@@ -57,30 +57,30 @@ absl::Status Start(Session& session, const Target& target,
   request.mutable_spec()->set_working_set_pages(pages);
   request.mutable_spec()->set_pattern(PatternNamed(args.pattern));
   request.mutable_spec()->set_seed(seed);
-  return session.Show(target.client.StartGuestLoad(request));
+  return session.Show(target.client.Call(request));
 }
 
-absl::Status ShowStatus(Session& session, const Target& target) {
+absl::Status ShowLoad(Session& session, const Target& target) {
   return session.Show(
-      target.client.GetGuestLoad(target.MakeRequest<v1::GetGuestLoadRequest>()),
+      target.client.Call(target.MakeRequest<v1::GetGuestLoadRequest>()),
       [&](const v1::GetGuestLoadResponse& response) {
-        session.out() << Describe(response.load())
+        session.out() << DescribeLoad(response.load())
                       << (response.load().running() ? "" : ", paused") << "\n";
       });
 }
 
-absl::Status Stop(Session& session, const Target& target) {
-  return session.Show(target.client.StopGuestLoad(
-                          target.MakeRequest<v1::StopGuestLoadRequest>()),
-                      [&](const v1::StopGuestLoadResponse& response) {
-                        session.out() << Describe(response.load()) << "\n";
-                      });
+absl::Status StopLoad(Session& session, const Target& target) {
+  return session.Show(
+      target.client.Call(target.MakeRequest<v1::StopGuestLoadRequest>()),
+      [&](const v1::StopGuestLoadResponse& response) {
+        session.out() << DescribeLoad(response.load()) << "\n";
+      });
 }
 
-absl::Status Check(Session& session, const Target& target,
-                   const std::string& domain) {
-  const auto response = target.client.CheckGuestLoad(
-      target.MakeRequest<v1::CheckGuestLoadRequest>());
+absl::Status CheckLoad(Session& session, const Target& target,
+                       const std::string& domain) {
+  const auto response =
+      target.client.Call(target.MakeRequest<v1::CheckGuestLoadRequest>());
   const absl::Status shown =
       session.Show(response, [&](const v1::CheckGuestLoadResponse& check) {
         session.out() << check.checked_pages() << " pages checked after "
@@ -95,12 +95,12 @@ absl::Status Check(Session& session, const Target& target,
       response->first_bad_pfn()));
 }
 
-absl::Status Run(Session& session, const LoadArgs& args) {
+absl::Status RunLoad(Session& session, const LoadArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
-  if (args.status) return ShowStatus(session, target);
-  if (args.stop) return Stop(session, target);
-  if (args.check) return Check(session, target, args.domain);
-  return Start(session, target, args);
+  if (args.status) return ShowLoad(session, target);
+  if (args.stop) return StopLoad(session, target);
+  if (args.check) return CheckLoad(session, target, args.domain);
+  return StartLoad(session, target, args);
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
   auto args = std::make_shared<LoadArgs>();
   Verb verb = commands.Add(
       guest, "load", "Run a program in a guest that writes pages all the time",
-      [args](Session& session) { return Run(session, *args); });
+      [args](Session& session) { return RunLoad(session, *args); });
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
   const Argument rate =
       verb.AddOption("--pages-per-second", args->pages_per_second,

@@ -19,7 +19,7 @@
 namespace simvisor::client {
 namespace {
 
-constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kImagePieceBytes = 1 << 20;
 
 constexpr absl::string_view kXlMagic = "Xen saved domain, xl format\n";
 constexpr size_t kXlHeaderBytes = 48;
@@ -145,7 +145,7 @@ absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
   size_t before;
   do {
     before = piece.size();
-    SIMVISOR_RETURN_IF_ERROR(file.Read(kPieceBytes - before, piece));
+    SIMVISOR_RETURN_IF_ERROR(file.Read(kImagePieceBytes - before, piece));
   } while (piece.size() > before && piece.size() < enough);
   return absl::OkStatus();
 }

@@ -28,8 +28,7 @@ absl::Status Destroy(Session& session, const std::string& domain) {
   const auto response = [&] {
     FramesBar bar(session, target.client, "destroy",
                   [&] { return CurrentPages(target); });
-    return target.client.DestroyDomain(
-        target.MakeRequest<v1::DestroyDomainRequest>());
+    return target.client.Call(target.MakeRequest<v1::DestroyDomainRequest>());
   }();
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "destroy failed (rc=" << LibxlError(response.status())
@@ -41,13 +40,13 @@ absl::Status Destroy(Session& session, const std::string& domain) {
 absl::Status Pause(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
-      target.client.PauseDomain(target.MakeRequest<v1::PauseDomainRequest>()));
+      target.client.Call(target.MakeRequest<v1::PauseDomainRequest>()));
 }
 
 absl::Status Unpause(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
-  return session.Show(target.client.UnpauseDomain(
-      target.MakeRequest<v1::UnpauseDomainRequest>()));
+  return session.Show(
+      target.client.Call(target.MakeRequest<v1::UnpauseDomainRequest>()));
 }
 
 absl::Status Rename(Session& session, const RenameArgs& args) {
@@ -55,7 +54,7 @@ absl::Status Rename(Session& session, const RenameArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::RenameDomainRequest>();
   request.set_new_name(args.new_name);
-  auto response = target.client.RenameDomain(request);
+  auto response = target.client.Call(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "Can't rename domain '" << args.domain << "'.\n";
   }

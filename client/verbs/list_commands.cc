@@ -27,7 +27,7 @@ absl::StatusOr<v1::Domain> GetDomain(Session& session,
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
   SIMVISOR_ASSIGN_OR_RETURN(
       const v1::GetDomainResponse response,
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+      target.client.Call(target.MakeRequest<v1::GetDomainRequest>()));
   return response.domain();
 }
 
@@ -67,7 +67,7 @@ std::string HandoverNote(const v1::Domain& domain) {
   }
 }
 
-absl::Status List(Session& session, const ListArgs& args) {
+absl::Status ListDomains(Session& session, const ListArgs& args) {
   if (args.long_form) session.options().output = "json";
   auto response = GetListed(session, args);
   return session.Show(response, [&](const v1::ListDomainsResponse& list) {
@@ -110,7 +110,7 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
 
 absl::Status Info(Session& session, const std::string& name) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  auto response = client->GetHost({});
+  auto response = client->Call(v1::GetHostRequest());
   if (response.ok() && !name.empty()) {
     return PrintInfoValue(session, response->host(), name);
   }
@@ -161,9 +161,10 @@ void AddNameCommands(Commands& commands) {
 
 void AddListCommands(Commands& commands) {
   auto list_args = std::make_shared<ListArgs>();
-  Verb list = commands.Add(
-      "list", "List domains with their memory and state",
-      [list_args](Session& session) { return List(session, *list_args); });
+  Verb list = commands.Add("list", "List domains with their memory and state",
+                           [list_args](Session& session) {
+                             return ListDomains(session, *list_args);
+                           });
   list.AddPositional("DOM", list_args->domains,
                      "Domains to list; all by default");
   list.AddFlag("-v,--verbose", list_args->verbose,

@@ -44,7 +44,7 @@ void NoteShortMove(Session& session, const Target& target,
   const uint64_t pages = GuestPages(memory);
   if (pages == memory.target_pages()) return;
   const auto response =
-      target.client.GetDomain(target.MakeRequest<v1::GetDomainRequest>());
+      target.client.Call(target.MakeRequest<v1::GetDomainRequest>());
   if (!response.ok()) return;
   session.err() << "note: " << Printable(response->domain().name()) << " has "
                 << FormatPages(pages) << ", its target is "
@@ -63,7 +63,7 @@ absl::Status MemSet(Session& session, const TargetArgs& args) {
       const uint64_t goal = request.target_pages();
       return std::max(now, goal) - std::min(now, goal);
     });
-    return target.client.SetMemoryTarget(request);
+    return target.client.Call(request);
   }();
   if (response.ok()) NoteShortMove(session, target, response->memory());
   return session.Show(response);
@@ -74,12 +74,12 @@ absl::Status MemMax(Session& session, const TargetArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::SetMaxMemoryRequest>();
   request.set_max_pages(pages);
-  return session.Show(target.client.SetMaxMemory(request));
+  return session.Show(target.client.Call(request));
 }
 
-template <typename Request, typename Method>
+template <typename Request>
 absl::Status Balloon(Session& session, const BalloonArgs& args,
-                     absl::string_view direction, Method method) {
+                     absl::string_view direction) {
   Request request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
@@ -87,7 +87,7 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
   const auto response = [&] {
     FramesBar bar(session, target.client, "balloon",
                   [&] { return request.pages(); });
-    return (target.client.*method)(request);
+    return target.client.Call(request);
   }();
   return session.Show(response, [&](const auto& moved) {
     session.out() << args.domain << ": " << moved.moved_pages() << " of "
@@ -102,16 +102,14 @@ void AddBalloonCommands(Commands& commands) {
   Verb group =
       commands.AddGroup("balloon", "Move pages between a guest and the host");
   auto args = std::make_shared<BalloonArgs>();
-  Verb down = commands.Add(group, "down", "Take pages out of a guest",
-                           [args](Session& session) {
-                             return Balloon<v1::BalloonDownRequest>(
-                                 session, *args, "down", &Client::BalloonDown);
-                           });
-  Verb up = commands.Add(group, "up", "Give pages to a guest",
-                         [args](Session& session) {
-                           return Balloon<v1::BalloonUpRequest>(
-                               session, *args, "up", &Client::BalloonUp);
-                         });
+  Verb down = commands.Add(
+      group, "down", "Take pages out of a guest", [args](Session& session) {
+        return Balloon<v1::BalloonDownRequest>(session, *args, "down");
+      });
+  Verb up = commands.Add(
+      group, "up", "Give pages to a guest", [args](Session& session) {
+        return Balloon<v1::BalloonUpRequest>(session, *args, "up");
+      });
   AddArguments(down, *args);
   AddArguments(up, *args);
   AddBalloonStateCommand(commands, group);

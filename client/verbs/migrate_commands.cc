@@ -21,7 +21,7 @@
 namespace simvisor::client {
 namespace {
 
-constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kBytesPerPage = 4096;
 
 struct MigrateArgs {
   std::string domain;
@@ -50,14 +50,14 @@ absl::StatusOr<std::string> TargetAddress(const std::string& host) {
   return error ? host : absl::StrCat("unix:", absolute.string());
 }
 
-absl::StatusOr<v1::PrecopyPolicy> PolicyOf(const MigrateArgs& args) {
+absl::StatusOr<v1::PrecopyPolicy> PrecopyPolicyOf(const MigrateArgs& args) {
   v1::PrecopyPolicy policy;
   policy.set_max_passes(args.max_passes);
   if (args.min_dirty.has_value()) policy.set_min_dirty_pages(*args.min_dirty);
   policy.set_max_downtime_ms(args.max_downtime_ms);
   if (!args.bandwidth.empty()) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.bandwidth));
-    policy.set_max_bytes_per_second(pages * kPageBytes);
+    policy.set_max_bytes_per_second(pages * kBytesPerPage);
   }
   return policy;
 }
@@ -86,7 +86,7 @@ std::string Outcome(const v1::MigrateDomainResponse& moved) {
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
   auto host = TargetAddress(args.host);
   if (!host.ok()) return UsageError(host.status().message());
-  SIMVISOR_ASSIGN_OR_RETURN(auto policy, PolicyOf(args));
+  SIMVISOR_ASSIGN_OR_RETURN(auto policy, PrecopyPolicyOf(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::MigrateDomainRequest>();
   request.set_target(*host);
@@ -111,12 +111,12 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
 }
 
 // "UNKNOWN" for MIGRATION_STATE_UNKNOWN.
-std::string StateName(v1::MigrationState state) {
+std::string MigrationStateName(v1::MigrationState state) {
   return std::string(
       absl::StripPrefix(v1::MigrationState_Name(state), "MIGRATION_STATE_"));
 }
 
-absl::Status List(Session& session) {
+absl::Status ListMigrations(Session& session) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   return session.Show(
       client->ListAllMigrations(), [&](const v1::ListMigrationsResponse& all) {
@@ -126,7 +126,7 @@ absl::Status List(Session& session) {
           const bool out = one.direction() == v1::MIGRATION_DIRECTION_OUTGOING;
           session.out() << absl::StrFormat(
               "%-32s %-8s %-10s %5d %s %s %s\n", one.migration_id(),
-              out ? "out" : "in", StateName(one.state()), one.domid(),
+              out ? "out" : "in", MigrationStateName(one.state()), one.domid(),
               one.name().empty() ? "(unknown)" : one.name(),
               out ? "to" : "from", one.peer());
           if (!one.message().empty()) {
@@ -136,7 +136,7 @@ absl::Status List(Session& session) {
       });
 }
 
-absl::Status Resolve(Session& session, const ResolveArgs& args) {
+absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
   if (args.keep == args.drop) {
     return UsageError(
         "migrate-resolve: say what becomes of the copy here, --keep or --drop");
@@ -146,12 +146,12 @@ absl::Status Resolve(Session& session, const ResolveArgs& args) {
   request.set_migration_id(args.id);
   request.set_decision(args.keep ? v1::MIGRATION_DECISION_KEEP
                                  : v1::MIGRATION_DECISION_DROP);
-  return session.Show(client->ResolveMigration(request),
-                      [&](const v1::ResolveMigrationResponse& resolved) {
-                        session.err()
-                            << "Migration " << args.id << " is "
-                            << StateName(resolved.migration().state()) << ".\n";
-                      });
+  return session.Show(
+      client->Call(request), [&](const v1::ResolveMigrationResponse& resolved) {
+        session.err() << "Migration " << args.id << " is "
+                      << MigrationStateName(resolved.migration().state())
+                      << ".\n";
+      });
 }
 
 void AddMigrate(Commands& commands) {
@@ -185,7 +185,7 @@ void AddResolve(Commands& commands) {
   Verb verb = commands.Add(
       "migrate-resolve",
       "Decide what becomes of a domain whose other daemon is gone",
-      [args](Session& session) { return Resolve(session, *args); });
+      [args](Session& session) { return ResolveMigration(session, *args); });
   verb.AddPositional("ID", args->id, "Id of the migration; see migrations")
       .Required();
   const Argument keep = verb.AddFlag(
@@ -198,7 +198,7 @@ void AddResolve(Commands& commands) {
 void AddMigrateCommands(Commands& commands) {
   AddMigrate(commands);
   commands.Add("migrations", "List migrations to and from the daemon",
-               [](Session& session) { return List(session); });
+               [](Session& session) { return ListMigrations(session); });
   AddResolve(commands);
 }
 

@@ -25,7 +25,7 @@ absl::Status CheckSource(const Args&) {
   return absl::OkStatus();
 }
 
-std::string NameOf(const v1::DomainRef& ref) {
+std::string RefText(const v1::DomainRef& ref) {
   if (ref.has_domid()) return absl::StrCat(ref.domid());
   return ref.has_uuid() ? ref.uuid() : ref.name();
 }
@@ -142,7 +142,7 @@ absl::StatusOr<v1::MemoryOp> OpParser::Parse(const std::string& line) {
 
 std::string DescribeResult(const v1::MemoryOp& op,
                            const v1::MemoryOpResult& result) {
-  return absl::StrCat(NameOf(op.domain()), ": ", DescribeOutcome(op, result));
+  return absl::StrCat(RefText(op.domain()), ": ", DescribeOutcome(op, result));
 }
 
 }  // namespace simvisor::client

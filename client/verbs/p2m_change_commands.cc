@@ -14,7 +14,7 @@ absl::Status Mark(Session& session, const MarkArgs& args) {
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  return session.Show(target.client.MarkIdentityRange(request),
+  return session.Show(target.client.Call(request),
                       [&](const v1::MarkIdentityRangeResponse& response) {
                         session.out()
                             << args.domain << ": " << response.marked_pages()
@@ -30,7 +30,7 @@ absl::Status Set(Session& session, const SetArgs& args) {
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  return session.Show(target.client.SetP2mRange(request),
+  return session.Show(target.client.Call(request),
                       [&](const v1::SetP2mRangeResponse& response) {
                         session.out()
                             << args.domain << ": " << request.count()

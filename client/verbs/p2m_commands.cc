@@ -26,8 +26,8 @@ struct DumpArgs {
 
 // Pfns that the list has; 0, for which a bar stays hidden, if nobody says.
 uint64_t ListSize(const Target& target) {
-  auto summary = target.client.GetP2mSummary(
-      target.MakeRequest<v1::GetP2mSummaryRequest>());
+  auto summary =
+      target.client.Call(target.MakeRequest<v1::GetP2mSummaryRequest>());
   return summary.ok() ? summary->summary().p2m_size() : 0;
 }
 
@@ -66,13 +66,13 @@ absl::Status Dump(Session& session, const DumpArgs& args) {
   return status.ok() ? session.PrintJson(all) : status;
 }
 
-absl::Status Lookup(Session& session, const LookupArgs& args) {
+absl::Status LookupPfns(Session& session, const LookupArgs& args) {
   v1::TranslatePfnsRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   return session.Show(
-      target.client.TranslatePfns(request),
+      target.client.Call(request),
       [&](const v1::TranslatePfnsResponse& response) {
         for (int i = 0; i < response.classes_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -85,26 +85,27 @@ absl::Status Lookup(Session& session, const LookupArgs& args) {
 // The fields of P2mSummary are numbers all, so reflection names them.
 absl::Status Stat(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
-  return session.Show(target.client.GetP2mSummary(
-                          target.MakeRequest<v1::GetP2mSummaryRequest>()),
-                      [&](const v1::GetP2mSummaryResponse& response) {
-                        const v1::P2mSummary& summary = response.summary();
-                        const auto* type = v1::P2mSummary::descriptor();
-                        for (int i = 0; i < type->field_count(); ++i) {
-                          session.out() << InfoLine(
-                              type->field(i)->name(),
-                              absl::StrCat(summary.GetReflection()->GetUInt64(
-                                  summary, type->field(i))));
-                        }
-                      });
+  return session.Show(
+      target.client.Call(target.MakeRequest<v1::GetP2mSummaryRequest>()),
+      [&](const v1::GetP2mSummaryResponse& response) {
+        const v1::P2mSummary& summary = response.summary();
+        const auto* type = v1::P2mSummary::descriptor();
+        for (int i = 0; i < type->field_count(); ++i) {
+          session.out() << InfoLine(
+              type->field(i)->name(),
+              absl::StrCat(
+                  summary.GetReflection()->GetUInt64(summary, type->field(i))));
+        }
+      });
 }
 
 void AddLookup(Commands& commands, Verb group) {
   auto args = std::make_shared<LookupArgs>();
-  AddArguments(
-      commands.Add(group, "lookup", "Say what pfns map to",
-                   [args](Session& session) { return Lookup(session, *args); }),
-      *args);
+  AddArguments(commands.Add(group, "lookup", "Say what pfns map to",
+                            [args](Session& session) {
+                              return LookupPfns(session, *args);
+                            }),
+               *args);
 }
 
 }  // namespace

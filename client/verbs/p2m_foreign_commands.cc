@@ -53,7 +53,7 @@ absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
       absl::StrCat(command, ": ", failed, " of ", slots, " pages failed"));
 }
 
-absl::Status Map(Session& session, const ForeignArgs& args) {
+absl::Status MapForeign(Session& session, const ForeignArgs& args) {
   v1::MapForeignFramesRequest request;
   SIMVISOR_ASSIGN_OR_RETURN(uint64_t pfn, ParseNumber("pfn", args.pfn));
   for (const std::string& text : args.numbers) {
@@ -68,7 +68,7 @@ absl::Status Map(Session& session, const ForeignArgs& args) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  const auto response = target.client.MapForeignFrames(request);
+  const auto response = target.client.Call(request);
   const absl::Status shown =
       session.Show(response, [&](const v1::MapForeignFramesResponse& mapped) {
         session.out() << args.domain << ": " << mapped.mapped_slots() << " of "
@@ -82,7 +82,7 @@ absl::Status Map(Session& session, const ForeignArgs& args) {
                      request.slots_size());
 }
 
-absl::Status Unmap(Session& session, const ForeignArgs& args) {
+absl::Status UnmapForeign(Session& session, const ForeignArgs& args) {
   v1::UnmapForeignFramesRequest request;
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const auto pfns, ParsePfns(text));
@@ -94,7 +94,7 @@ absl::Status Unmap(Session& session, const ForeignArgs& args) {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
-  const auto response = target.client.UnmapForeignFrames(request);
+  const auto response = target.client.Call(request);
   const absl::Status shown = session.Show(
       response, [&](const v1::UnmapForeignFramesResponse& unmapped) {
         session.out() << args.domain << ": " << unmapped.unmapped_slots()
@@ -114,7 +114,7 @@ std::string DescribeMfn(uint64_t pfn, uint64_t local) {
   return absl::StrFormat("pfn 0x%x, not the domain's own", pfn);
 }
 
-absl::Status Mfn(Session& session, const ForeignArgs& args) {
+absl::Status TranslateMfns(Session& session, const ForeignArgs& args) {
   v1::TranslateMfnsRequest request;
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t mfn, ParseNumber("mfn", text));
@@ -123,7 +123,7 @@ absl::Status Mfn(Session& session, const ForeignArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   return session.Show(
-      target.client.TranslateMfns(request),
+      target.client.Call(request),
       [&](const v1::TranslateMfnsResponse& response) {
         for (int i = 0; i < response.pfns_size(); ++i) {
           session.out() << absl::StrFormat(
@@ -141,7 +141,7 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
   auto map_args = std::make_shared<ForeignArgs>();
   Verb map = commands.Add(
       group, "map", "Map frames of other domains at missing pfns",
-      [map_args](Session& session) { return Map(session, *map_args); });
+      [map_args](Session& session) { return MapForeign(session, *map_args); });
   map.AddPositional("DOM", map_args->domain, kDomainHelp).Required();
   map.AddPositional("PFN", map_args->pfn,
                     "Where the first frame goes; the others follow in order")
@@ -152,9 +152,10 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
       "Pages that cannot be mapped are left out, each with its reason on "
       "standard\nerror, and give exit code 1.");
   auto unmap_args = std::make_shared<ForeignArgs>();
-  Verb unmap = commands.Add(
-      group, "unmap", "Unmap them again",
-      [unmap_args](Session& session) { return Unmap(session, *unmap_args); });
+  Verb unmap = commands.Add(group, "unmap", "Unmap them again",
+                            [unmap_args](Session& session) {
+                              return UnmapForeign(session, *unmap_args);
+                            });
   unmap.AddPositional("DOM", unmap_args->domain, kDomainHelp).Required();
   unmap
       .AddPositional("PFN", unmap_args->numbers,
@@ -162,9 +163,11 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
       .Required();
 
   auto mfn_args = std::make_shared<ForeignArgs>();
-  Verb mfn = commands.Add(
-      p2m, "mfn", "Say what the guest takes frames for (mfn_to_pfn)",
-      [mfn_args](Session& session) { return Mfn(session, *mfn_args); });
+  Verb mfn = commands.Add(p2m, "mfn",
+                          "Say what the guest takes frames for (mfn_to_pfn)",
+                          [mfn_args](Session& session) {
+                            return TranslateMfns(session, *mfn_args);
+                          });
   mfn.AddPositional("DOM", mfn_args->domain, kDomainHelp).Required();
   mfn.AddPositional("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
       .Required();

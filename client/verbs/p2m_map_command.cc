@@ -12,13 +12,13 @@
 namespace simvisor::client {
 namespace {
 
-struct MapArgs {
+struct DrawMapArgs {
   std::string domain;
   bool raw = false;
   int width = 0;  // 0: that of the screen
 };
 
-absl::Status Map(Session& session, const MapArgs& args) {
+absl::Status DrawMap(Session& session, const DrawMapArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::ListP2mRunsRequest>();
   request.set_view(args.raw ? v1::P2M_VIEW_RAW : v1::P2M_VIEW_RESOLVED);
@@ -45,10 +45,10 @@ absl::Status Map(Session& session, const MapArgs& args) {
 }  // namespace
 
 void AddP2mMapCommand(Commands& commands, Verb p2m) {
-  auto args = std::make_shared<MapArgs>();
-  Verb verb =
-      commands.Add(p2m, "map", "Draw the pfn space on one screen",
-                   [args](Session& session) { return Map(session, *args); });
+  auto args = std::make_shared<DrawMapArgs>();
+  Verb verb = commands.Add(
+      p2m, "map", "Draw the pfn space on one screen",
+      [args](Session& session) { return DrawMap(session, *args); });
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
   verb.AddFlag("--raw", args->raw,
                "Stored words: shared identity leaves count as missing");

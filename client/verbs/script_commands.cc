@@ -67,7 +67,7 @@ class StepReport {
   JsonObject object_;
 };
 
-absl::Status Run(Session& session, const std::string& path) {
+absl::Status RunScriptFile(Session& session, const std::string& path) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
                             ReadFile(path, kMaxScriptBytes));
   SIMVISOR_ASSIGN_OR_RETURN(const ScriptFile file, ParseScript(path, text));
@@ -88,9 +88,9 @@ absl::Status Run(Session& session, const std::string& path) {
 
 void AddScriptCommands(Commands& commands) {
   auto path = std::make_shared<std::string>();
-  Verb verb =
-      commands.Add("run", "Run a script of requests with expected replies",
-                   [path](Session& session) { return Run(session, *path); });
+  Verb verb = commands.Add(
+      "run", "Run a script of requests with expected replies",
+      [path](Session& session) { return RunScriptFile(session, *path); });
   verb.AddPositional("SCRIPT", *path,
                      "Script in protobuf's text format; - is standard input")
       .Required();

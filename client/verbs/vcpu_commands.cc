@@ -30,7 +30,7 @@ struct PinArgs {
 
 absl::StatusOr<uint32_t> HostCpus(const Client& client) {
   SIMVISOR_ASSIGN_OR_RETURN(const v1::GetHostResponse response,
-                            client.GetHost({}));
+                            client.Call(v1::GetHostRequest()));
   return response.host().cpu_masks().cpus();
 }
 
@@ -42,8 +42,8 @@ absl::StatusOr<v1::ListVcpusResponse> GetVcpus(const Client& client,
   return client.ListAllVcpus(std::move(request));
 }
 
-JsonObject ToJson(const v1::Domain& domain, const v1::ListVcpusResponse& vcpus,
-                  uint32_t host_cpus) {
+JsonObject VcpusToJson(const v1::Domain& domain,
+                       const v1::ListVcpusResponse& vcpus, uint32_t host_cpus) {
   JsonObject object;
   object.SetNumber("domid", domain.domid()).Set("name", domain.name());
   for (const v1::Vcpu& vcpu : vcpus.vcpus()) {
@@ -73,7 +73,7 @@ absl::StatusOr<v1::ListDomainsResponse> GetDomains(
     SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
     SIMVISOR_ASSIGN_OR_RETURN(
         v1::GetDomainResponse response,
-        client.GetDomain(target.MakeRequest<v1::GetDomainRequest>()));
+        client.Call(target.MakeRequest<v1::GetDomainRequest>()));
     *listed.add_domains() = std::move(*response.mutable_domain());
   }
   return listed;
@@ -91,7 +91,7 @@ absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
     if (names.empty() && IsGone(vcpus.status())) continue;
     if (!vcpus.ok()) return vcpus.status();
     if (session.json()) {
-      json.Append("domains", ToJson(domain, *vcpus, host_cpus));
+      json.Append("domains", VcpusToJson(domain, *vcpus, host_cpus));
       continue;
     }
     for (const v1::Vcpu& vcpu : vcpus->vcpus()) {
@@ -170,7 +170,7 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
   if (args.dry_run) return PrintCpumap(session, request);
-  const auto response = target.client.SetVcpuAffinity(request);
+  const auto response = target.client.Call(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
     session.err() << "Could not set affinity"
                   << (vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : "")

@@ -61,7 +61,7 @@ void PrintText(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
                          walk.frames_read);
 }
 
-JsonObject ToJson(const P2mRoot& root, const P2mWalk& walk) {
+JsonObject WalkToJson(const P2mRoot& root, const P2mWalk& walk) {
   JsonObject words;
   words.SetNumber("ram", walk.words.ram)
       .SetNumber("identity", walk.words.identity)
@@ -90,8 +90,7 @@ JsonObject ToJson(const P2mRoot& root, const P2mWalk& walk) {
 }
 
 absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
-  return target.client.GetMfnListList(
-      target.MakeRequest<v1::GetMfnListListRequest>());
+  return target.client.Call(target.MakeRequest<v1::GetMfnListListRequest>());
 }
 
 // A walk takes many calls, and a fault may be a change that came between.  Xen
@@ -118,7 +117,9 @@ absl::Status Walk(Session& session, const std::string& domain) {
   bar.Clear();
   NoteIfChanged(session, target, response.generation());
   if (!walk.ok()) return walk.status();
-  if (session.json()) return session.PrintJson(ToJson(root, *walk).message());
+  if (session.json()) {
+    return session.PrintJson(WalkToJson(root, *walk).message());
+  }
   PrintText(root, *walk, session.out());
   return absl::OkStatus();
 }

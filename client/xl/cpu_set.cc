@@ -33,7 +33,7 @@ absl::Status InvalidRange(absl::string_view text, absl::string_view why) {
 }
 
 // Parses N or N-M.
-absl::StatusOr<NumberRange> ParseRange(absl::string_view text) {
+absl::StatusOr<NumberRange> ParseCpuRange(absl::string_view text) {
   const std::vector<absl::string_view> ends =
       absl::StrSplit(text, absl::MaxSplits('-', 1));
   std::vector<uint32_t> numbers;
@@ -71,7 +71,7 @@ absl::Status ApplyPiece(absl::string_view piece, Bits& bits) {
       return absl::InvalidArgumentError("Can't combine \"^\" and \"all\".");
     }
   } else {
-    SIMVISOR_ASSIGN_OR_RETURN(const auto numbers, ParseRange(piece));
+    SIMVISOR_ASSIGN_OR_RETURN(const auto numbers, ParseCpuRange(piece));
     if (!nodes) range = numbers;
     if (nodes && numbers.last > 0) {
       return absl::InvalidArgumentError(

@@ -103,31 +103,6 @@ class BatchCommandTest : public ::testing::Test {
   std::string err_;
 };
 
-TEST_F(BatchCommandTest, TellsLinesInTheirOrder) {
-  EXPECT_EQ(
-      Run("# targets\nmem-set web 1m\n\n  mem-set 7 2m\nmem-set web 3m\n"),
-      kExitDone);
-  EXPECT_EQ(out_,
-            "web: target 1 MiB, 2 MiB now\n"
-            "7: target 2 MiB, 2 MiB now\n"
-            "web: target 3 MiB, 2 MiB now\n");
-  EXPECT_EQ(err_, "");
-  EXPECT_EQ(memory_.messages, 1);
-}
-
-TEST_F(BatchCommandTest, FailuresAreToldWithTheirLineAndStopNoOther) {
-  EXPECT_EQ(Run("mem-set web 1m\nmem-set bad 1m\nmem-set web\nlist\n"
-                "mem-set web nonsense\nmem-set web 4m\n"),
-            kExitFailed);
-  EXPECT_EQ(out_,
-            "web: target 1 MiB, 2 MiB now\nweb: target 4 MiB, 2 MiB now\n");
-  EXPECT_THAT(err_, HasSubstr("line 2: no such domain (DOMAIN_NOT_FOUND)\n"));
-  EXPECT_THAT(err_, HasSubstr("line 3: mem-set: SIZE is required\n"));
-  EXPECT_THAT(err_, HasSubstr("line 4: batch: no command is named 'list'"));
-  EXPECT_THAT(err_, HasSubstr("line 5: invalid memory size: nonsense"));
-  EXPECT_THAT(err_, HasSubstr("4 of 6 operations failed\n"));
-}
-
 TEST_F(BatchCommandTest, StopEndsAtTheFirstFailure) {
   EXPECT_EQ(Run("mem-set web 1m\nmem-set bad 1m\nmem-set web 2m\n", {"--stop"}),
             kExitFailed);
@@ -136,18 +111,6 @@ TEST_F(BatchCommandTest, StopEndsAtTheFirstFailure) {
   EXPECT_EQ(Run("mem-set web 1m\nnonsense\nmem-set web 2m\n", {"--stop"}),
             kExitFailed);
   EXPECT_EQ(memory_.seen.size(), 3u);
-}
-
-TEST_F(BatchCommandTest, JsonIsOneObjectALineWithTheLineAsItsId) {
-  EXPECT_EQ(Run("\nmem-set web 1m\nmem-set bad 1m\nbad line\n", {"-o", "json"}),
-            kExitFailed);
-  std::istringstream lines(out_);
-  std::string line;
-  std::vector<std::string> begins;
-  while (std::getline(lines, line)) begins.push_back(line.substr(0, 9));
-  EXPECT_THAT(begins,
-              ElementsAre("{\"id\":\"2\"", "{\"id\":\"3\"", "{\"id\":\"4\""));
-  EXPECT_THAT(out_, HasSubstr("\"reason\":\"DOMAIN_NOT_FOUND\""));
 }
 
 TEST_F(BatchCommandTest, ManyLinesGoInFewMessages) {
@@ -163,15 +126,6 @@ TEST_F(BatchCommandTest, EmptyFileDoesNothing) {
   EXPECT_EQ(Run(""), kExitDone);
   EXPECT_EQ(out_ + err_, "");
   EXPECT_EQ(memory_.messages, 0);
-}
-
-TEST_F(BatchCommandTest, FileThatIsNotThere) {
-  std::ostringstream out;
-  std::ostringstream err;
-  EXPECT_EQ(RunApp({"-a", address_, "batch", folder_ / "none"},
-                   {.out = out, .err = err}),
-            kExitFailed);
-  EXPECT_THAT(err.str(), HasSubstr("cannot read"));
 }
 
 TEST_F(BatchCommandTest, DaemonThatGoesAwayIsTold) {
@@ -190,15 +144,6 @@ TEST_F(BatchCommandTest, CallThatEndsEarlyIsNoSuccess) {
   EXPECT_THAT(err_, HasSubstr("lines after line 512 have no answer"));
   EXPECT_THAT(err_,
               HasSubstr("ended the call without an answer to every line"));
-}
-
-TEST_F(BatchCommandTest, NameThatIsNoTextIsRefusedWithItsLine) {
-  EXPECT_EQ(Run("mem-set web 1m\nmem-set w\xff 1m\nmem-set web 2m\n"),
-            kExitFailed);
-  EXPECT_EQ(memory_.seen.size(), 2u);
-  EXPECT_THAT(err_, HasSubstr("line 2: domain name \"w\\xff\": byte 0xff at "
-                              "offset 1 is not UTF-8"));
-  EXPECT_THAT(err_, HasSubstr("1 of 3 operations failed"));
 }
 
 TEST_F(BatchCommandTest, StopEndsWhileTheInputStaysOpen) {

@@ -18,7 +18,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/goldens/golden_calls.h"
-#include "tests/domain/goldens/golden_file.h"
 #include "tests/domain/goldens/matrix_balloon_operations.h"
 #include "tests/domain/goldens/matrix_figures.h"
 #include "tests/domain/goldens/matrix_guest_operations.h"
@@ -26,6 +25,7 @@
 #include "tests/domain/goldens/matrix_operation.h"
 #include "tests/domain/goldens/matrix_p2m_operations.h"
 #include "tests/domain/goldens/matrix_scene.h"
+#include "tests/support/golden_file.h"
 
 namespace simvisor {
 namespace {

@@ -19,7 +19,7 @@
 #include "domain/host/host.h"
 #include "gtest/gtest.h"
 #include "tests/domain/goldens/golden_calls.h"
-#include "tests/domain/goldens/golden_file.h"
+#include "tests/support/golden_file.h"
 #include "tests/support/host_testing.h"
 #include "tests/support/status_matchers.h"
 

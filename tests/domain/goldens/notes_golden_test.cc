@@ -17,9 +17,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/goldens/golden_calls.h"
-#include "tests/domain/goldens/golden_file.h"
 #include "tests/domain/goldens/golden_guests.h"
 #include "tests/domain/goldens/golden_text.h"
+#include "tests/support/golden_file.h"
 
 namespace simvisor {
 namespace {

@@ -6,8 +6,8 @@
 //
 // Thread safety: one thread.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_GOLDENS_GOLDEN_FILE_H_
-#define SIMVISOR_TESTS_DOMAIN_GOLDENS_GOLDEN_FILE_H_
+#ifndef SIMVISOR_TESTS_SUPPORT_GOLDEN_FILE_H_
+#define SIMVISOR_TESTS_SUPPORT_GOLDEN_FILE_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -122,7 +122,8 @@ inline void ExpectGolden(const std::string& name, const std::string& text) {
   const std::string golden = ReadFile(path).value_or("");
   const char* const update = std::getenv("SIMVISOR_UPDATE_GOLDENS");
   if (update != nullptr && absl::string_view(update) == "1") {
-    std::filesystem::create_directories("tests/testdata/goldens");
+    std::filesystem::create_directories(
+        std::filesystem::path(path).parent_path());
     std::ofstream(path, std::ios::binary) << text;
     ADD_FAILURE() << path << (golden == text ? " is the same" : " is rewritten")
                   << "; read the diff, and run without "
@@ -145,4 +146,4 @@ inline void ExpectGolden(const std::string& name, const std::string& text) {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_TESTS_DOMAIN_GOLDENS_GOLDEN_FILE_H_
+#endif  // SIMVISOR_TESTS_SUPPORT_GOLDEN_FILE_H_

@@ -1,0 +1,66 @@
+// batch, as its lines come to operations and these to lines; batch_test.cc has
+// what is too much for a transcript.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/client/verbs/verb_fixture.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr char kMoved[] =
+    "results { id: %s set_target { memory { target_pages: 256 current_pages: "
+    "512 } } } ";
+constexpr char kFailed[] =
+    "results { id: %s error { code: 'NOT_FOUND' reason: 'DOMAIN_NOT_FOUND' "
+    "message: 'no such domain' } } ";
+
+std::string With(const std::string& form, const std::string& id) {
+  std::string text = form;
+  return text.replace(text.find("%s"), 2, id);
+}
+
+using BatchVerbTest = VerbTest;
+
+TEST_F(BatchVerbTest, Batch) {
+  Begin("batch");
+  Note("Lines are told in their order, whatever that of the answers");
+  daemon_.Answer("StreamMemoryOps",
+                 {With(kMoved, "5") + With(kMoved, "4") + With(kMoved, "2")});
+  Run("batch " + WriteFile("ops",
+                           "# targets\nmem-set web 1m\n\n  mem-set 7 2m\n"
+                           "mem-set web 3m\n"));
+  daemon_.Forget("StreamMemoryOps");
+  Note("Failures are told with their line, and stop no other");
+  daemon_.Answer("StreamMemoryOps",
+                 {With(kMoved, "1") + With(kFailed, "2") + With(kMoved, "6")});
+  Run("batch " + WriteFile("bad",
+                           "mem-set web 1m\nmem-set bad 1m\n"
+                           "mem-set web\nlist\nmem-set web nonsense\n"
+                           "mem-set web 4m\n"));
+  Run("batch -o json " + folder_ / "bad");
+  daemon_.Forget("StreamMemoryOps");
+  Note("--stop ends at the first failure, before the next line is sent");
+  daemon_.Answer("StreamMemoryOps", {With(kMoved, "1")});
+  daemon_.Answer("StreamMemoryOps", {With(kFailed, "2")});
+  Run("batch --stop " +
+      WriteFile("ops", "mem-set web 1m\nmem-set bad 1m\nmem-set web 2m\n"));
+  daemon_.Forget("StreamMemoryOps");
+  daemon_.Answer("StreamMemoryOps", {With(kMoved, "1")});
+  Run("batch --stop " +
+      WriteFile("ops", "mem-set web 1m\nnonsense\nmem-set web 2m\n"));
+  Note("A name that is not UTF-8 is refused with its line");
+  daemon_.Forget("StreamMemoryOps");
+  daemon_.Answer("StreamMemoryOps", {With(kMoved, "1") + With(kMoved, "3")});
+  Run("batch " + WriteFile("ops",
+                           "mem-set web 1m\nmem-set w\xff 1m\n"
+                           "mem-set web 2m\n"));
+  Note("An empty file does nothing");
+  Run("batch " + WriteFile("ops", ""));
+  Run("batch " + folder_ / "none");
+}
+
+}  // namespace
+}  // namespace simvisor::client

@@ -1,0 +1,79 @@
+// A daemon that gives canned answers to any method, and notes what it is asked.
+//
+// Messages are written and noted in protobuf's text format, so that a test
+// shows both sides of a call as text.
+//
+// Thread safety: thread-safe.
+
+#ifndef SIMVISOR_TESTS_CLIENT_VERBS_FAKE_DAEMON_H_
+#define SIMVISOR_TESTS_CLIENT_VERBS_FAKE_DAEMON_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "grpcpp/generic/async_generic_service.h"
+#include "grpcpp/server.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/status.h"
+
+namespace simvisor::client {
+
+class FakeDaemon : public grpc::CallbackGenericService {
+ public:
+  // Listens at `address`.
+  explicit FakeDaemon(const std::string& address);
+  ~FakeDaemon() override;
+  FakeDaemon(const FakeDaemon&) = delete;
+  FakeDaemon& operator=(const FakeDaemon&) = delete;
+
+  // Answers the next request of `method`, such as "GetDomain", with
+  // `responses`; the last answer that was given stands for all later requests.
+  // A method without an answer is UNIMPLEMENTED.
+  void Answer(const std::string& method,
+              std::vector<std::string> responses = {""})
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The same, with an error after `responses`; without ErrorInfo if `reason`
+  // is empty.
+  void Refuse(const std::string& method, grpc::StatusCode code,
+              const std::string& reason, const std::string& message,
+              std::vector<std::string> responses = {}) ABSL_LOCKS_EXCLUDED(mu_);
+  // Takes back all answers of `method`.
+  void Forget(const std::string& method) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The requests since the last call, as "GetDomain domain { domid: 2 }".
+  std::vector<std::string> TakeRequests() ABSL_LOCKS_EXCLUDED(mu_);
+
+  void Shutdown() { server_->Shutdown(); }
+
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override;
+
+ private:
+  class Call;
+
+  struct Reply {
+    std::vector<std::string> responses;
+    grpc::Status status;
+  };
+
+  void Add(const std::string& method, Reply reply) ABSL_LOCKS_EXCLUDED(mu_);
+  // Notes a request of the method `path`; returns its responses, serialized.
+  grpc::Status Take(const std::string& path, const grpc::ByteBuffer& request,
+                    std::deque<grpc::ByteBuffer>& responses)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  std::unique_ptr<grpc::Server> server_;
+
+  absl::Mutex mu_;
+  std::map<std::string, std::deque<Reply>> replies_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> requests_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_TESTS_CLIENT_VERBS_FAKE_DAEMON_H_

@@ -1,0 +1,51 @@
+// fault.
+
+#include <gtest/gtest.h>
+
+#include "tests/client/verbs/verb_fixture.h"
+
+namespace simvisor::client {
+namespace {
+
+using FaultVerbsTest = VerbTest;
+
+TEST_F(FaultVerbsTest, Add) {
+  Begin("fault add");
+  daemon_.Answer("AddFault", {"id: 3"});
+  Run("fault add save.piece");
+  Run("fault add save.piece --domain web --error UNAVAILABLE --skip 2 "
+      "--count 0x10 --probability 0.5");
+  Run("fault add save.piece --delay-ms 200");
+  Run("fault add save.piece --crash");
+  Run("fault add save.piece --crash --delay-ms 5");
+  Run("fault add save.piece --skip -1");
+  Run("fault add save.piece --delay-ms 60001");
+}
+
+TEST_F(FaultVerbsTest, List) {
+  Begin("fault list");
+  daemon_.Answer("ListFaults", {""});
+  daemon_.Answer(
+      "ListFaults",
+      {"faults { id: 1 rule { point: 'save.piece' domain: 'web' probability: "
+       "0.5 error { code: 'UNAVAILABLE' } skip: 2 count: 16 } hits: 9 acted: "
+       "3 } faults { id: 2 rule { point: 'save.stored' probability: 1 "
+       "delay_ms: 200 } } faults { id: 3 rule { point: 'save.stored' "
+       "probability: 1 crash {} } } points { name: 'save.piece' description: "
+       "'between two pieces of an image' }"});
+  Run("fault list");
+  Run("fault list");
+  Run("fault list --points");
+}
+
+TEST_F(FaultVerbsTest, Clear) {
+  Begin("fault clear");
+  daemon_.Answer("RemoveFaults", {"removed: 1"});
+  daemon_.Answer("RemoveFaults", {"removed: 2"});
+  Run("fault clear 3");
+  Run("fault clear");
+  Run("fault clear first");
+}
+
+}  // namespace
+}  // namespace simvisor::client

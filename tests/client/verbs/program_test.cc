@@ -1,0 +1,93 @@
+// What holds for the program and for all its verbs; run.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "client/app.h"
+#include "tests/client/verbs/verb_fixture.h"
+
+namespace simvisor::client {
+namespace {
+
+using ProgramTest = VerbTest;
+
+TEST_F(ProgramTest, CommandLines) {
+  Begin("");
+  RunWithoutAddress("--version");
+  RunWithoutAddress("p2m walk -h");
+  Note("A wrong line is told, and nothing is sent");
+  for (const char* line : {"", "nonsense", "p dump 0", "p2m", "p2m nonsense",
+                           "p2m foreign", "-o xml list", "--timeout -1 list"}) {
+    Run(line);
+  }
+  RunWithoutAddress("");
+  Note("Unambiguous beginnings of verbs are verbs");
+  daemon_.Answer("ListDomains");
+  Run("li");
+  Run("dom dom2");
+  Note("A daemon out of reach has an exit code of its own");
+  RunWithoutAddress(absl::StrCat("-a unix:", folder_ / "none", " list"));
+  RunWithoutAddress("-a nonsense list");
+}
+
+TEST_F(ProgramTest, Run) {
+  Begin("run");
+  daemon_.Answer("ListP2mRuns",
+                 {"runs { count: 256 }", "runs { first_pfn: 256 count: 256 }"});
+  daemon_.Refuse("DestroyDomain", grpc::StatusCode::NOT_FOUND,
+                 "DOMAIN_NOT_FOUND", "no such domain");
+  daemon_.Answer("AuditHost", {"clean: true"});
+  VerbTest::Run("run " + WriteFile("a.textproto", R"(
+    title: "demo"
+    steps { name: "dump" list_p2m_runs { expect { runs { count: 256 }
+                                                  runs { count: 256 } } } }
+    steps { destroy_domain {} expect_error { reason: "DOMAIN_NOT_FOUND" } }
+    steps { name: "audit" audit_host { expect { clean: false } } })"));
+}
+
+// The verbs that `help` lists.
+std::vector<std::string> VerbsIn(const std::string& help) {
+  std::vector<std::string> verbs;
+  bool listed = false;
+  for (const absl::string_view line : absl::StrSplit(help, '\n')) {
+    if (listed && !absl::StartsWith(line, "  ")) break;
+    if (listed && line.size() > 2 && line[2] != ' ') {
+      verbs.emplace_back(line.substr(2, line.find(' ', 2) - 2));
+    }
+    listed |= line == "Subcommands:";
+  }
+  return verbs;
+}
+
+void ExpectGoldens(const std::vector<std::string>& words) {
+  std::vector<std::string> help = words;
+  help.push_back("--help");
+  std::ostringstream out;
+  ASSERT_EQ(RunApp(help, {.out = out, .err = out}), 0) << out.str();
+  const std::vector<std::string> verbs = VerbsIn(out.str());
+  for (const std::string& verb : verbs) {
+    std::vector<std::string> below = words;
+    below.push_back(verb);
+    ExpectGoldens(below);
+  }
+  if (!verbs.empty()) return;
+  const std::string name =
+      absl::StrReplaceAll(absl::StrJoin(words, "_"), {{"-", "_"}});
+  EXPECT_TRUE(std::filesystem::exists(
+      absl::StrCat("tests/testdata/goldens/verbs/", name, ".txt")))
+      << "no test runs the verb " << name;
+}
+
+TEST(VerbsTest, EveryVerbHasATranscript) { ExpectGoldens({}); }
+
+}  // namespace
+}  // namespace simvisor::client
