@@ -17,7 +17,8 @@ constexpr char kFooter[] =
     "Verbs may be abbreviated as long as they are unambiguous.\n"
     "\n"
     "Exit codes: 0 done; 1 the operation failed; 2 the command line is wrong;\n"
-    "3 the daemon cannot be reached.  Errors are on standard error and end in\n"
+    "3 the daemon cannot be reached.  Errors go to standard error and end "
+    "with\n"
     "the reason in parentheses (docs/errors.md).\n"
     "\n"
     "With -o json a command prints its response in protobuf's JSON form, "
@@ -28,12 +29,12 @@ void AddGlobalOptions(Verb program, GlobalOptions& options) {
   program.AddOption(
       "-a,--address", options.address,
       "Daemon, as unix:PATH or HOST:PORT [" + DefaultAddress() + "]");
-  program.AddOption("-o,--output", options.output, "text or json")
+  program.AddOption("-o,--output", options.output, "Format: text or json")
       .OneOf({"text", "json"})
       .ShowDefault();
   program
       .AddOption("--timeout", options.timeout_seconds,
-                 "Seconds that each call may take; no limit by default")
+                 "Timeout of each call in seconds; none by default")
       .Between(0.001, 1e6);
 }
 
@@ -56,7 +57,7 @@ void AddCommands(Commands& commands) {
   AddE820Commands(commands);
 }
 
-// Says what is wrong with the line that was parsed last.
+// Prints what is wrong with the line that was parsed last.
 void PrintUsageError(const CommandLine& line, const absl::Status& error,
                      Session& session) {
   const std::string verbs = line.chosen_verbs();

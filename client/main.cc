@@ -19,7 +19,7 @@ using simvisor::client::ScreenSize;
 
 bool IsTerminal(int fd) { return isatty(fd) == 1; }
 
-// no-color.org: any value but an empty one switches colours off.
+// no-color.org: any value that is not empty switches colours off.
 bool WantsColors() {
   const char* const no_color = std::getenv("NO_COLOR");
   const char* const term = std::getenv("TERM");

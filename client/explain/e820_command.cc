@@ -84,7 +84,7 @@ void AddE820Commands(Commands& commands) {
       commands.AddGroup("e820", "Memory maps of machines, without a daemon");
   auto args = std::make_shared<ExplainArgs>();
   Verb verb = commands.Add(
-      group, "explain", "Say what the kernels of a machine make of its memory",
+      group, "explain", "Show what the kernels of a machine make of its memory",
       [args](Session& session) { return ExplainLog(session, *args); });
   verb.AddPositional(
           "LOG", args->log,
@@ -95,10 +95,10 @@ void AddE820Commands(Commands& commands) {
                  "Memory of dom0 [as the log says, else 4g, or a quarter of "
                  "the machine if less]");
   verb.AddOption("--dom0-max-memory", args->dom0_max_memory,
-                 "What dom0 may grow to, and starts with if that is less [as "
-                 "the log says, else all of the machine]");
+                 "Most memory of dom0; it starts with no more [as the log "
+                 "says, else all of the machine]");
   verb.AddOption("--dom0-hotplug-limit", args->dom0_hotplug_limit_gib,
-                 "GiB that dom0's p2m area is sized for at least")
+                 "GiB that dom0's p2m area has room for at least")
       .Between(0, 1 << 20)
       .ShowDefault();
   verb.AddOption("--dom0-ibft", args->dom0_ibft,
@@ -108,14 +108,14 @@ void AddE820Commands(Commands& commands) {
       .ShowDefault();
   const Argument guest = verb.AddOption(
       "--guest-memory", args->guest_memory,
-      "Memory of a 64-bit guest with e820_host, to be explained as well");
+      "Memory of a 64-bit guest with e820_host to explain as well");
   verb.AddOption("--guest-max-memory", args->guest_max_memory,
                  "Its maxmem [--guest-memory]")
       .Needs(guest);
   verb.SetFooter(
       "The memory sizes take t, g, m, k or b; MiB without.  The daemon is not\n"
       "asked: simvisord --host-e820 LOG boots dom0 with the same figures.\n"
-      "docs/boot-logs.md says which logs are read, and explains each line.");
+      "docs/boot-logs.md says which logs can be read, and explains each line.");
 }
 
 }  // namespace simvisor::client

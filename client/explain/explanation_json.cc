@@ -8,7 +8,7 @@
 namespace simvisor::client {
 namespace {
 
-// Exact: addresses end at 2^52, as the integers of a double do at 2^53.
+// Exact: addresses are below 2^52, and doubles hold integers up to 2^53.
 double Number(uint64_t number) { return static_cast<double>(number); }
 
 void AppendMap(absl::string_view name, const E820Map& map, JsonObject& out) {

@@ -1,8 +1,8 @@
-// A bar for one call that hands out or takes back many frames.
+// A progress bar for one call that allocates or frees many frames.
 //
-// Such a call gives no sign until it ends, so a thread asks the host for its
-// count of owned frames and shows how far that has moved.  Other clients move
-// it as well: the bar is a hint, not a measure.
+// Such a call reports nothing until it ends, so a thread polls the host's count
+// of owned frames and shows how far it has moved.  Other clients change that
+// count too, so the bar is an estimate.
 //
 // Thread safety: thread-compatible; the thread is the object's own.
 
@@ -24,9 +24,9 @@ namespace simvisor::client {
 
 class FramesBar {
  public:
-  // Watches until it is destroyed for `pages()` frames to change hands.  Does
-  // nothing, and does not call `pages`, unless there is a terminal to draw on.
-  // `session` and `client` must outlive the bar.
+  // Shows progress towards `pages()` frames until it is destroyed.  Without a
+  // terminal to draw on, it does nothing and does not call `pages`.  `session`
+  // and `client` must outlive the bar.
   FramesBar(const Session& session, const Client& client,
             absl::string_view label, absl::FunctionRef<uint64_t()> pages);
   ~FramesBar();
@@ -44,12 +44,12 @@ class FramesBar {
 };
 
 // Pages that the domain owns, for a FramesBar; 0, which draws nothing, if the
-// daemon does not say.
+// call fails.
 uint64_t CurrentPages(const Target& target);
-// Those of them that its guest has; the others it has given back, and other
-// domains map them.
+// Pages that the guest has: those that the domain owns, without the ones that
+// the guest has released while other domains map them.
 uint64_t GuestPages(const v1::DomainMemory& memory);
-// What GuestPages() says of the domain now, as CurrentPages().
+// GuestPages() of the domain as it is now; 0 if the call fails.
 uint64_t CurrentGuestPages(const Target& target);
 
 }  // namespace simvisor::client

@@ -61,30 +61,30 @@ class Session {
  public:
   explicit Session(const Streams& streams);
 
-  // For the parser to fill in before a command runs.
+  // The parser fills these in before a command runs.
   GlobalOptions& options() { return options_; }
 
-  // Where text goes; what a terminal would obey is escaped on the way, see
-  // client/ui/printable_output.h.
+  // For text; control characters are escaped, see client/ui/printable_output.h.
   std::ostream& out() { return out_; }
   std::ostream& err() { return err_; }
-  // Standard output itself, for text that has colours and no text of others.
+  // Standard output without escaping, for coloured text; what it quotes must be
+  // Printable() already.
   std::ostream& colored_out() { return streams_.out; }
   bool json() const { return options_.output == "json"; }
   // Whether standard output is a terminal that may be sent colours.
   bool colors() const { return streams_.out_takes_colors; }
-  // Size of that terminal, or a usual one.
+  // Size of that terminal; 80 by 24 if it is not known.
   ScreenSize screen() const { return streams_.screen; }
 
-  // The client, made when it is first asked for.  Strings of its responses are
-  // printable, unless they go to JSON, which escapes them itself.  A
-  // UsageError() if the address is none.
+  // The client; the first call makes it.  Strings of its responses are made
+  // printable, except for JSON, which escapes them itself.  A UsageError() if
+  // the address is malformed.
   absl::StatusOr<const Client*> Connect();
 
   // The domain that `text` names, by ParseDomain(), and the client.
   absl::StatusOr<Target> Open(absl::string_view text);
 
-  // Prints a response: as JSON if that was asked for, by `text` otherwise.
+  // Prints a response: as JSON with -o json, by `text` otherwise.
   template <typename Response, typename Text>
   absl::Status Show(const absl::StatusOr<Response>& response, Text text) {
     if (!response.ok()) return response.status();
@@ -109,7 +109,7 @@ class Session {
   // standard output does not write to at the same time.
   std::ostream* BarStream(bool writes_output) const;
 
-  // Tells people what `status` says, in xl's words where xl has any.
+  // Prints `status` to err(), in xl's words where xl has its own.
   void PrintError(const absl::Status& status);
 
  private:

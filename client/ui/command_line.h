@@ -1,12 +1,12 @@
 // Command lines: the verbs of a program, what they take, and their help.
 //
-// A CommandLine owns a tree of verbs.  Verb and Argument are handles of its
-// parts, which may be copied and live no longer than it does.  Values are
-// parsed into variables that the caller owns, which must outlive the parsing; a
-// variable keeps what it has if the line does not give its argument.
+// A CommandLine owns a tree of verbs.  Verb and Argument are handles to its
+// parts; they may be copied, and must not outlive it.  Values are parsed into
+// variables of the caller, which must outlive the parsing; a variable keeps its
+// value if the line does not give its argument.
 //
-// CLI11 does the work.  Its header takes seconds to compile, so that only the
-// source of this module includes it.
+// CLI11 does the work.  Only the source of this module includes its header,
+// which takes seconds to compile.
 //
 // Thread safety: thread-compatible.
 
@@ -33,24 +33,24 @@ namespace simvisor::client {
 // the argument, so that calls can be chained.
 class Argument {
  public:
-  // A line without it is refused.
+  // The line must give it.
   Argument& Required();
   // It takes `least` to `most` values.
   Argument& Values(int least, int most);
-  // A line that gives another value is refused; help lists the names.
+  // Its value must be one of `names`, which help lists.
   Argument& OneOf(const std::vector<std::string>& names);
-  // A line whose value is not a number from `least` to `most` is refused.
+  // Its value must be a number from `least` to `most`.
   Argument& Between(int least, int most);
   Argument& Between(double least, double most);
-  // A line that gives `other` too is refused.
+  // The line must not give `other` too.
   // REQUIRES: other != *this
   Argument& Excludes(Argument other);
-  // A line that does not give `other` too is refused.
+  // The line must give `other` too.
   // REQUIRES: other != *this
   Argument& Needs(Argument other);
-  // What help calls its value, in place of the value's type.
+  // Help calls its value `name` instead of by its type.
   Argument& ValueName(const std::string& name);
-  // Help shows the value that the variable has now.
+  // Help shows the current value of the variable as the default.
   Argument& ShowDefault();
 
   friend bool operator==(const Argument&, const Argument&) = default;
@@ -67,19 +67,19 @@ class Verb {
  public:
   // A verb below this one.
   Verb AddVerb(const std::string& name, const std::string& help);
-  // The same, of which a line must name one of the verbs below it.
+  // The same for a group: a line must name one of the verbs below it.
   Verb AddGroup(const std::string& name, const std::string& help);
 
-  // Options of the verbs above may follow this verb and those that are added
-  // to it from now on.
+  // Lets options of the verbs above it follow this verb, and the verbs that are
+  // added to it from now on.
   void InheritOptions();
 
-  // An argument that is known by its place.
+  // A positional argument.
   Argument AddPositional(const std::string& name, std::string& value,
                          const std::string& help);
   Argument AddPositional(const std::string& name, uint32_t& value,
                          const std::string& help);
-  // The same, of one or more words.
+  // A positional argument of one or more words.
   Argument AddPositional(const std::string& name,
                          std::vector<std::string>& values,
                          const std::string& help);
@@ -102,16 +102,16 @@ class Verb {
   Argument AddFlag(const std::string& names, bool& value,
                    const std::string& help);
 
-  // The text that ends the help of the verb.
+  // Sets the text at the end of the verb's help.
   void SetFooter(const std::string& text);
 
-  // `chosen` runs when a line with this verb has been parsed.
+  // Calls `chosen` when a line with this verb has been parsed.
   void OnChosen(std::function<void()> chosen);
 
   std::string name() const;
-  // Those below it, in the order in which they were added.
+  // The verbs below it, in the order in which they were added.
   std::vector<Verb> verbs() const;
-  // Whether `word` is an option of it whose value is the next word.
+  // Whether `word` is one of its options and takes the next word as its value.
   bool TakesNextWord(const std::string& word) const;
 
  private:
@@ -123,38 +123,39 @@ class Verb {
 
 class CommandLine {
  public:
-  // The command lines of the program `name`, which does what `description`
-  // says.  A line must name a verb, once there are verbs.
+  // A program `name` whose help begins with `description`.  Once it has verbs,
+  // a line must name one.
   CommandLine(const std::string& name, const std::string& description);
   CommandLine(const CommandLine&) = delete;
   CommandLine& operator=(const CommandLine&) = delete;
   ~CommandLine();
 
-  // The program, whose verbs and options can be added to.
+  // The program, to add verbs and options to.
   Verb program() const;
 
-  // The flag `names` prints `text`.
+  // Adds the flag `names`, which prints `text`.
   void SetVersion(const std::string& names, const std::string& text);
-  // Neither the program nor verbs that are added from now on have a --help.
+  // Removes --help from the program, and from verbs that are added from now on.
   void RemoveHelp();
 
   std::string Help() const;
 
   // Parses the words of a line; verbs must be spelt out, see ExpandVerbs().
-  // Sets the variables and calls what OnChosen() was given, or returns the
-  // text that the line asks for instead, its help or the version.  A
-  // UsageError() such as "SIZE is required"; variables may have been set then.
+  // Sets the variables, calls what OnChosen() was given and returns an empty
+  // string.  For a line that asks for help or the version, returns that text
+  // instead.  A UsageError() such as "SIZE is required"; variables may have
+  // been set by then.
   absl::StatusOr<std::string> Parse(std::vector<std::string> words);
 
-  // The verbs of the line that was parsed last, such as "balloon down", also if
-  // it is wrong; empty if it names none.
+  // The verbs of the line that was parsed last, such as "balloon down", even if
+  // it is wrong; empty if it names no verb.
   std::string chosen_verbs() const;
 
  private:
   const std::unique_ptr<CLI::App> app_;
 };
 
-// The words of a line.  Blanks part them, except between quotes.
+// Splits a line into words at blanks outside quotes.
 std::vector<std::string> SplitWords(const std::string& line);
 
 }  // namespace simvisor::client

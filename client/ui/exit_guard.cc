@@ -15,7 +15,7 @@ constexpr std::array kSignals = {SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 
 enum class Plan { kEnd, kRemove, kHoldOff };
 
-// What a handler reads; lock-free, as a handler must have it.
+// Read by signal handlers, so it must be lock-free.
 std::atomic<Plan> plan = Plan::kEnd;
 std::atomic<int> held_off = 0;  // the signal, 0 if none
 std::atomic<int> folder_of_file = -1;
@@ -25,7 +25,7 @@ static_assert(std::atomic<int>::is_always_lock_free);
 
 std::array<struct sigaction, kSignals.size()> actions_before;
 
-// The program ends by the signal itself, so that a shell sees which one it was.
+// Ends the program by the signal itself, so that a shell sees which one it was.
 void EndBy(int signal) {
   std::signal(signal, SIG_DFL);
   std::raise(signal);

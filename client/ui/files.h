@@ -1,6 +1,6 @@
 // Files that users name on the command line.
 //
-// Thread safety: pure functions but for the files.
+// Thread safety: functions without state.
 
 #ifndef SIMVISOR_CLIENT_UI_FILES_H_
 #define SIMVISOR_CLIENT_UI_FILES_H_
@@ -14,12 +14,13 @@
 
 namespace simvisor::client {
 
-// "cannot VERB PATH: " and what `error`, a number of errno, means.
+// "cannot VERB PATH: " and the text of `error`, an errno.
 absl::Status FileError(absl::string_view verb, absl::string_view path,
                        int error);
 
-// The contents of `path`, standard input for "-".  The system's error, after
-// "cannot read PATH: ", or INVALID_ARGUMENT for more than `max_bytes`.
+// The contents of `path`, or of standard input for "-".  The system's error
+// after "cannot read PATH: "; INVALID_ARGUMENT if there are more than
+// `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 
 }  // namespace simvisor::client

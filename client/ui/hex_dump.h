@@ -13,13 +13,13 @@
 
 namespace simvisor::client {
 
-// Sixteen bytes to a line after their offset, which starts at `first_offset`,
-// with the printable ones beside them; lines that repeat are one "*".  The last
-// line is the offset of the end.
+// Sixteen bytes a line, after their offset, which starts at `first_offset`, and
+// before the same bytes as text; repeated lines become one "*".  The last line
+// is the offset of the end.
 std::string HexDump(absl::string_view data, uint64_t first_offset);
 
-// The bytes of "00ff a0", where spaces are ignored.  A UsageError() for another
-// character or an odd number of digits.
+// The bytes of hex digits such as "00ff a0"; spaces are ignored.  A
+// UsageError() for any other character or an odd number of digits.
 absl::StatusOr<std::string> ParseHexBytes(absl::string_view text);
 
 }  // namespace simvisor::client

@@ -12,7 +12,7 @@
 namespace simvisor::client {
 namespace {
 
-// What is left of the regular file `fd`, which may have been read before.
+// Bytes left in the regular file `fd`, which may have been read in part.
 uint64_t BytesLeft(int fd) {
   struct stat about;
   if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return 0;

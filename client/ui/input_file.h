@@ -28,12 +28,13 @@ class InputFile {
 
   bool IsTerminal() const;
 
-  // Bytes that are left to read, as far as the system knows: 0 for a pipe.
+  // Bytes left to read if the system knows, as for a regular file; 0 for a
+  // pipe.
   uint64_t size() const { return size_; }
 
-  // Adds to `data` what is at hand, at most `max` bytes, and waits while
-  // nothing is; nothing at the end.  The system's error, after "cannot read
-  // PATH: ".
+  // Appends the bytes that are available to `data`, at most `max`, and waits
+  // until there are some; appends nothing at the end.  The system's error after
+  // "cannot read PATH: ".
   absl::Status Read(size_t max, std::string& data);
 
  private:

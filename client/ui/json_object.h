@@ -1,4 +1,4 @@
-// JSON for what no message of the API describes.
+// JSON objects for output that no message of the API describes.
 //
 // Thread safety: thread-compatible.
 
@@ -15,7 +15,7 @@
 
 namespace simvisor::client {
 
-// A JSON object, built field by field, that prints as a message does.
+// A JSON object that is built field by field and printed like a message.
 class JsonObject {
  public:
   JsonObject& Set(absl::string_view name, absl::string_view text) {
@@ -34,7 +34,7 @@ class JsonObject {
     *Field(name).mutable_struct_value() = std::move(object.fields_);
     return *this;
   }
-  // Adds to the list `name`, which begins empty.
+  // Appends to the list `name`, which starts empty.
   JsonObject& Append(absl::string_view name, JsonObject object) {
     *Field(name).mutable_list_value()->add_values()->mutable_struct_value() =
         std::move(object.fields_);

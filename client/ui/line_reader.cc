@@ -33,7 +33,7 @@ LineReader::~LineReader() {
   close(wake_write_);
 }
 
-// A pipe whose one end is never read stays ready for good.
+// The pipe is never read, so it stays ready.
 void LineReader::Stop() {
   const char byte = 0;
   while (write(wake_write_, &byte, 1) < 0 && errno == EINTR) continue;

@@ -1,4 +1,4 @@
-// Lines of a file or of standard input, as they come.
+// Reads lines of a file or of standard input as they arrive.
 //
 // Thread safety: Read() from one thread; Stop() from any.
 
@@ -28,13 +28,13 @@ class LineReader {
   LineReader& operator=(const LineReader&) = delete;
   ~LineReader();
 
-  // Fills `lines` with the next ones, without their ends: those that are at
-  // hand, but at most `max`.  Waits while there is none, unless Stop() has been
-  // called; empty at the end of the file.  The last line needs no end.
-  // INVALID_ARGUMENT for a line of more than kMaxLineBytes.
+  // Fills `lines` with the next lines, without their line feeds: those that are
+  // available, at most `max`.  Waits until there is one, unless Stop() has been
+  // called.  Leaves `lines` empty at the end of the file.  The last line needs
+  // no line feed.  INVALID_ARGUMENT for a line of more than kMaxLineBytes.
   absl::Status Read(size_t max, std::vector<std::string>& lines);
 
-  // Ends a Read() that waits, and all that come.
+  // Ends a waiting Read(); later ones do not wait.
   void Stop();
 
  private:
@@ -44,7 +44,8 @@ class LineReader {
         wake_read_(wake_read),
         wake_write_(wake_write) {}
 
-  // Waits for more of the file, and adds it to rest_; false if no more comes.
+  // Waits for more bytes of the file and appends them to rest_; false at its
+  // end.
   absl::StatusOr<bool> Fill();
 
   // Constant after construction.

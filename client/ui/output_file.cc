@@ -17,10 +17,10 @@
 namespace simvisor::client {
 namespace {
 
-// As many as the system follows.
+// As many symbolic links as the system follows.
 constexpr int kMaxLinks = 40;
 
-// Names of standard output, which is to be written where it stands.
+// Names of standard output, which is written at its current position.
 bool IsStandardOutput(const std::string& path) {
   return path == "-" || path == "/dev/stdout" || path == "/dev/fd/1" ||
          path == "/proc/self/fd/1";
@@ -36,8 +36,8 @@ std::string NameOf(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-// Where a path that is a symbolic link leads to, which need not be there yet;
-// empty, with errno set, for links in a circle.
+// The target of a path that is a symbolic link, which need not exist; empty,
+// with errno set, for links in a circle.
 std::string FollowLinks(std::string path) {
   for (int links = 0; links <= kMaxLinks; ++links) {
     std::array<char, PATH_MAX> target;

@@ -8,7 +8,7 @@
 //                      open(2) would.
 //   a symbolic link    stays; what it leads to is replaced.
 //   a pipe, a device   written to as it is, and so is standard output, "-".
-//   a terminal         refused: bytes would spill on it, and be lost.
+//   a terminal         refused: it would show the bytes and lose them.
 //   a folder           refused.
 //
 // Thread safety: thread-compatible; one at a time in the process.
@@ -29,8 +29,8 @@ namespace simvisor::client {
 
 class OutputFile {
  public:
-  // Opens it without changing what PATH is.  The system's error after "cannot
-  // write PATH: "; a UsageError() for a terminal.
+  // Opens PATH without changing it.  The system's error after "cannot write
+  // PATH: "; a UsageError() for a terminal.
   static absl::StatusOr<OutputFile> Create(
       const std::string& path, PartFile::Kind kind = PartFile::Kind::kNameless);
 
@@ -40,12 +40,12 @@ class OutputFile {
   ~OutputFile();
 
   absl::Status Append(absl::string_view data);
-  // Append() of all there is, and Commit().
+  // Append() and Commit() in one call.
   absl::Status Finish(absl::string_view data);
 
-  // Makes PATH hold what was appended, for good: it is on the disk, if there is
-  // one.  ABORTED, and PATH stays as it is, if another program has written PATH
-  // since Create().
+  // Makes PATH hold what was appended, and waits until that is on the disk, if
+  // there is one.  ABORTED if another program has written PATH since Create();
+  // PATH stays as it is then.
   absl::Status Commit();
 
  private:
@@ -53,7 +53,7 @@ class OutputFile {
 
   absl::Status OpenInPlace();
   absl::Status OpenPart(bool exists, PartFile::Kind kind);
-  // `status` with what could not be done before it.
+  // `status` after "cannot write PATH: ".
   absl::Status Explain(const absl::Status& status) const;
   absl::Status Error() const;  // of errno
 

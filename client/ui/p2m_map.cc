@@ -11,9 +11,10 @@
 namespace simvisor::client {
 namespace {
 
-// "0x" and nine digits, which hold the pfns of the largest list, and a space.
+// "0x", nine digits for the pfns of the largest list, and a space.
 constexpr int kLabelColumns = 12;
-// Title, head of the table, four classes, legend, and the shell's prompt.
+// Rows other than the map: title, head of the table, four classes, legend, and
+// the shell's prompt.
 constexpr int kOtherRows = 8;
 
 // How a class looks.

@@ -1,9 +1,9 @@
-// A picture of a pfn space that fits a screen, whatever its size.
+// A picture of a pfn space of any size that fits a screen.
 //
 // Every cell stands for the same number of pfns, a power of two.  The map is
-// built from a stream of runs whose end is not known: it begins with one pfn to
-// a cell, and whenever a run goes past the last cell, neighbours are put
-// together.  So it holds no more than its cells, and reads the list once.
+// built from a stream of runs whose end is not known: it starts with one pfn a
+// cell, and merges neighbouring cells whenever a run goes past the last one.
+// So its size is bounded, and the list is read once.
 //
 // Thread safety: thread-compatible.
 
@@ -39,24 +39,24 @@ class P2mMap {
     uint64_t largest_pfns = 0;
   };
 
-  // Fits a screen of `columns` and `rows` with the table below the map; the
-  // least is 8 cells in each of 4 rows.
+  // Fits the map and the table below it on a screen of `columns` and `rows`,
+  // but has at least 4 rows of 8 cells.
   P2mMap(int columns, int rows);
 
-  // Takes the next run, which begins where the last one ended, the first at 0.
+  // Adds the next run, which begins where the last one ended; the first at 0.
   void Add(const v1::P2mRun& run);
 
   uint64_t pfns() const { return end_; }
   uint64_t cell_pfns() const { return cell_pfns_; }
   // A power of two.
   size_t cells_per_row() const { return cells_per_row_; }
-  // Cells that the pfns reach into; the last may be filled in part.
+  // Cells that have pfns; the last may be filled in part.
   size_t cells() const { return (end_ + cell_pfns_ - 1) / cell_pfns_; }
   const Counts& cell(size_t i) const { return cells_[i]; }
   const Total& total(Class c) const { return totals_[c]; }
 
  private:
-  // Puts each two cells together.
+  // Merges cells in pairs.
   void Fold();
   void AddToTotals(Class c, uint64_t first, uint64_t count);
 

@@ -23,7 +23,7 @@ absl::Status ErrorOf(int error) {
   return absl::Status(absl::ErrnoToStatusCode(error), std::strerror(error));
 }
 
-// 128 bits of chance in hex; the error number if the system has none to give.
+// 128 random bits in hex; an errno if the system has none.
 int RandomName(std::string& name) {
   std::array<char, 16> bytes;
   if (getrandom(bytes.data(), bytes.size(), 0) !=
@@ -35,10 +35,10 @@ int RandomName(std::string& name) {
   return 0;
 }
 
-// How a file without a name is called.
+// The path of an open file, even without a name.
 std::string OpenFilePath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
 
-// Whether `error` says that a call, or a flag of it, is not to be had here.
+// Whether `error` says that a call, or a flag of it, is not supported here.
 bool IsUnsupported(int error) {
   return error == EINVAL || error == ENOSYS || error == EOPNOTSUPP;
 }
@@ -48,7 +48,7 @@ bool IsUnsupported(int error) {
 absl::StatusOr<std::unique_ptr<PartFile>> PartFile::Create(
     const std::string& folder, const std::string& name, Kind kind) {
   int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  // A folder that may be written and not read takes files all the same.
+  // Files can be created in a folder that is writable but not readable.
   if (fd < 0 && errno == EACCES) {
     fd = open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   }

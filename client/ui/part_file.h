@@ -1,12 +1,11 @@
-// A file on its way into a folder: its bytes first, its name once they are all
-// there.
+// A new file that gets its name only when all its bytes are written.
 //
-// Where the file system can, the file has no name at all until then
-// (O_TMPFILE), so that it goes with the program, however that ends.  Elsewhere
-// it has a random name that begins with ".simvisor-", made with O_EXCL, and
-// goes with the object or by a signal that ends the program; only SIGKILL and a
-// power cut leave it.  Either way it is readable to its owner only, and no file
-// that was there before is opened, followed, changed or removed on the way.
+// If the file system supports O_TMPFILE, the file has no name until then and
+// disappears with the program, however that ends.  Otherwise it has a random
+// name that begins with ".simvisor-", created with O_EXCL, and is removed with
+// the object or by a signal that ends the program; only SIGKILL and a power cut
+// leave it behind.  Either way only its owner can read it, and no existing file
+// is opened, followed, changed or removed before it is published.
 //
 // Publish() is these steps; the client may die between any two:
 //
@@ -16,19 +15,19 @@
 //      b) NAME was there: link(2) to a random name, then renameat2(2) with
 //         RENAME_EXCHANGE.  Between the two the random name is left, with the
 //         new file; after them with the old one.
-//      c) what b) took out is looked at.  If it is not the file that was there
-//         when the object was made, somebody else has written NAME meanwhile:
-//         it is exchanged back, the new file goes, and Publish() fails.  If the
-//         client dies before that, both are left, one of them at the random
-//         name.
+//      c) what b) took out is checked.  If it is not the file that was there
+//         when the object was made, another program has written NAME since:
+//         it is exchanged back, the new file is removed, and Publish() fails.
+//         If the client dies before that, both are left, one of them at the
+//         random name.
 //      d) unlink of the random name
 //   3. fsync of the folder        before: a power cut may take the new name
 //
 // Signals wait from 2 to 3, so that only SIGKILL and a power cut leave a random
-// name.  A file system without RENAME_EXCHANGE (NFS) gets a look
-// at NAME and a rename(2) for b) to d), with a moment between them.
+// name.  On a file system without RENAME_EXCHANGE (NFS), b) to d) are a check
+// of NAME and a rename(2), with a moment between them.
 //
-// Thread safety: thread-compatible; one at a time in the process.
+// Thread safety: thread-compatible; at most one in a process.
 
 #ifndef SIMVISOR_CLIENT_UI_PART_FILE_H_
 #define SIMVISOR_CLIENT_UI_PART_FILE_H_
@@ -53,9 +52,9 @@ class PartFile {
     kNamed,
   };
 
-  // A new file for `name` in `folder`, which is looked at now; UNAVAILABLE or
-  // the like with the system's words if `folder` takes no file, or if `name` is
-  // there and is no regular file that the program may write.
+  // A new file for `name` in `folder`; remembers which file `name` is now.  The
+  // system's error if no file can be created in `folder`, or if `name` exists
+  // but is not a regular file that the program may write.
   static absl::StatusOr<std::unique_ptr<PartFile>> Create(
       const std::string& folder, const std::string& name,
       Kind kind = Kind::kNameless);
@@ -65,12 +64,12 @@ class PartFile {
   // Removes the file unless it has been published.
   ~PartFile();
 
-  // To write to.
+  // The descriptor to write to.
   int fd() const { return fd_; }
 
-  // Makes `name` this file, for good; called once.  ABORTED if `name` is not as
-  // it was at first, and what is there then stays.  After any other error the
-  // file is at `name` only if it was the folder's fsync that failed.
+  // Makes `name` this file, durably.  Call once.  ABORTED if `name` is not the
+  // file that it was at first; what is there now stays.  After any other error
+  // the file is at `name` only if the folder's fsync failed.
   absl::Status Publish();
 
  private:
@@ -78,7 +77,7 @@ class PartFile {
       : folder_(folder), name_(std::move(name)), guard_(std::in_place) {}
 
   absl::Status Open(const std::string& folder, Kind kind);
-  // Which file is at `name` in the folder; nullopt if none is.
+  // Which file is at `name` in the folder; nullopt if there is none.
   std::optional<struct stat> Look(const std::string& name) const;
   // Whether `found` is the file that was at name_ at first.
   bool IsOld(const struct stat& found) const;
@@ -86,7 +85,7 @@ class PartFile {
 
   absl::Status PublishSteps();
   absl::Status MoveToName();
-  // Steps a, and b to d; the system's error number, 0 if it went well.
+  // Steps a, and b to d; an errno, 0 for success.
   int PutNew();
   int Replace();
   int TakeTemporaryName();

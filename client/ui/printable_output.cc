@@ -21,7 +21,7 @@ using google::protobuf::Reflection;
 
 constexpr size_t kMaxCharacterBytes = 4;
 
-// What nearly all output is made of.
+// Printable ASCII, as nearly all output is.
 bool IsPlain(char c) {
   return (c >= ' ' && c <= '~') || c == '\n' || c == '\t';
 }

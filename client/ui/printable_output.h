@@ -1,11 +1,10 @@
-// The way to the terminal: what daemons, their peers and files say is shown,
-// and obeyed nowhere.
+// Keeps text of daemons, their peers and files from controlling the terminal.
 //
-// Text comes out safe by two steps.  MakePrintable() escapes the strings of a
-// response, line feeds included, so that none can forge a line; a Session has
-// it done to every response that becomes text.  PrintableBuf escapes whatever
-// is written through it but for line feed and tab, so that no escape sequence
-// comes out that the program did not mean, whichever way its text came in.
+// Two steps make text safe.  MakePrintable() escapes the strings of a response,
+// line feeds included, so that none can forge a line; a Session does it to
+// every response that it prints as text.  PrintableBuf escapes everything that
+// is written through it except line feed and tab, so that the only escape
+// sequences are the program's own, wherever the text came from.
 //
 // Thread safety: thread-compatible.
 
@@ -24,9 +23,9 @@ namespace simvisor::client {
 // stay as they are.
 void MakePrintable(google::protobuf::Message& message);
 
-// Writes to another stream what is printable, line feed and tab as they are,
-// and the rest escaped as by AppendPrintable(); within a JSON string that is an
-// escape of JSON, since protobuf escapes the ASCII controls itself.
+// Passes printable text, line feeds and tabs to another stream, and escapes the
+// rest as AppendPrintable() does; within a JSON string that is valid JSON,
+// since protobuf escapes the ASCII control characters itself.
 class PrintableBuf : public std::streambuf {
  public:
   // `to` must outlive this object.

@@ -1,4 +1,4 @@
-// A bar on a terminal for what takes a while.
+// A progress bar on a terminal.
 //
 // The bar is one line, redrawn when what it shows changes and wiped by
 // Clear() or the destructor, so that it never mixes with other output.

@@ -40,7 +40,7 @@ std::optional<uint64_t> ToNumber(absl::string_view text) {
   return value;
 }
 
-// Bytes of "512m"; nullopt if it is no size with a suffix, or past 2^64.
+// Bytes of "512m"; nullopt if it is not a size with a suffix, or above 2^64.
 std::optional<uint64_t> ToBytes(absl::string_view text) {
   if (!HasSizeUnit(text)) return std::nullopt;
   const absl::StatusOr<uint64_t> bytes = ParseSize(text);
@@ -81,7 +81,7 @@ absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
   if (bytes.ok()) return *bytes / kPageBytes;
   return absl::InvalidArgumentError(
       absl::StrCat("invalid memory size: ", text,
-                   "; a size is a number with t, g, m, k or b, MiB without"));
+                   "; give MiB, or a number with t, g, m, k or b"));
 }
 
 absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {

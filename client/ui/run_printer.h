@@ -1,4 +1,4 @@
-// p2m runs as they come off the stream, merged across responses.
+// Prints p2m runs as they arrive, merged across responses.
 //
 // Thread safety: thread-compatible.
 
@@ -21,10 +21,10 @@ class RunPrinter {
   RunPrinter(std::ostream& out, bool by_frame)
       : out_(out), by_frame_(by_frame) {}
 
-  // Takes the next run, which begins where the last one ended.
+  // Adds the next run, which begins where the last one ended.
   void Add(const v1::P2mRun& run);
 
-  // Prints what Add() still holds.
+  // Prints the run that Add() still holds.
   void Flush();
 
  private:

@@ -20,9 +20,9 @@ absl::StatusOr<Verb> FindVerb(const Verb& level, const std::string& word) {
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) {
-    return UsageError(absl::StrCat(
-        level.name(), ": no command is named '", word, "'; there are ",
-        absl::StrJoin(all, ", "), "; --help tells more"));
+    return UsageError(absl::StrCat(level.name(), ": no command is named '",
+                                   word, "'; commands are ",
+                                   absl::StrJoin(all, ", "), "; see --help"));
   }
   const auto append_name = [](std::string* text, const Verb& verb) {
     absl::StrAppend(text, verb.name());

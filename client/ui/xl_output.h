@@ -16,8 +16,8 @@
 
 namespace simvisor::client {
 
-// How much a list says of a domain: what xl list does, or UUID and guest ABI
-// too, as xl list -v appends columns.
+// The columns of a list: those of xl list, or UUID and guest ABI as well,
+// appended as by xl list -v.
 enum class ListColumns { kXl, kVerbose };
 
 // "Name", "ID", ... as xl list has them, with a newline.
@@ -27,8 +27,8 @@ std::string ListHeader(ListColumns columns);
 // is simulated, so Time(s) is 0.0.
 std::string ListRow(const v1::Domain& domain, ListColumns columns);
 
-// The line of a domain on its way in, which xl names NAME--incoming.  Mem is
-// what is promised to it; its virtual CPUs are not known yet.
+// The line of a domain that is arriving, which xl names NAME--incoming.  Mem is
+// the memory claimed for it; its virtual CPUs are not known yet.
 std::string IncomingRow(const v1::IncomingDomain& domain, ListColumns columns);
 
 // "Name", "ID", ... as xl vcpu-list has them, with a newline.
@@ -40,8 +40,8 @@ std::string VcpuListHeader();
 std::string VcpuListRow(const v1::Domain& domain, const v1::Vcpu& vcpu,
                         uint32_t host_cpus);
 
-// The names and values of xl info that Simvisor has an answer to, in xl's
-// order, and then those of its own.
+// The names and values of xl info that Simvisor supports, in xl's order, and
+// then its own.
 std::vector<std::pair<std::string, std::string>> InfoValues(
     const v1::Host& host);
 

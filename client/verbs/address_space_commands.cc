@@ -202,13 +202,13 @@ void AddChanges(Commands& commands, Verb group) {
 void AddLooks(Commands& commands, Verb group) {
   auto listed = std::make_shared<std::string>();
   commands
-      .Add(group, "list", "Say where each process has its page tables",
+      .Add(group, "list", "Show where the page tables of each process are",
            [listed](Session& session) { return ListSpaces(session, *listed); })
       .AddPositional("DOM", *listed, kDomainHelp)
       .Required();
   auto args = std::make_shared<TranslateInSpaceArgs>();
   Verb translate = commands.Add(
-      group, "translate", "Say what pfns map to as a process sees the list",
+      group, "translate", "Show what pfns map to as a process sees the list",
       [args](Session& session) { return TranslateInSpace(session, *args); });
   translate.AddPositional("DOM", args->domain, kDomainHelp).Required();
   translate.AddPositional("ID", args->id, "Id, as list prints it").Required();

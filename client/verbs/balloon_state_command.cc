@@ -90,14 +90,15 @@ absl::Status BalloonState(Session& session, const std::string& name) {
 void AddBalloonStateCommand(Commands& commands, Verb balloon) {
   auto name = std::make_shared<std::string>();
   Verb verb = commands.Add(
-      balloon, "state", "Show what a guest's balloon driver counts and does",
+      balloon, "state",
+      "Show the figures and the state of a guest's balloon driver",
       [name](Session& session) { return BalloonState(session, *name); });
   verb.AddPositional("DOM", *name, kDomainHelp).Required();
   verb.SetFooter(
-      "Names are those of the driver's balloon_stats.  credit, target less\n"
-      "current, is what it works on.  After AGAIN it tries again\n"
-      "schedule_delay seconds later; after CANCELLED an hour later, if there\n"
-      "is credit left; and after both when the target changes.");
+      "Names are those of the driver's balloon_stats.  credit is target\n"
+      "minus current: what is still to move.  After AGAIN the driver tries\n"
+      "again in schedule_delay seconds; after CANCELLED in an hour, if there\n"
+      "is credit left; after either when the target changes.");
 }
 
 }  // namespace simvisor::client

@@ -30,16 +30,16 @@ struct BatchArgs {
   bool stop = false;
 };
 
-// Operations of one message, and what it may hold of them in bytes.
+// Most operations in one message, and their most bytes.
 constexpr size_t kOpsPerMessage = 512;
 constexpr size_t kBytesPerMessage = size_t{1} << 20;
-// Lines that are read ahead of those that are told.
+// Most lines read ahead of the last one reported.
 constexpr size_t kMaxAhead = 4096;
-// What these hold in bytes, above which no further one is sent.
+// Bytes of these lines above which no further one is sent.
 constexpr size_t kMaxBytesAhead = size_t{64} << 20;
 
-// Lines on their way, told in the order in which they were read.  One thread
-// reads and sends, another one receives; both tell what is to be told.
+// Lines that are under way, reported in the order in which they were read.  One
+// thread reads and sends, another receives; both report.
 class Batch {
  public:
   Batch(Session& session, LineReader& lines, MemoryOpsStream& stream, bool stop)
@@ -49,7 +49,8 @@ class Batch {
         stop_(stop),
         max_ahead_(stop ? 1 : kMaxAhead) {}
 
-  // Does all lines.  The stream's error, or one that tells how many failed.
+  // Does all lines.  Returns the stream's error, or one that says how many
+  // failed.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_) {
     std::thread sender([this] { Send(); });
     v1::StreamMemoryOpsResponse response;
@@ -92,7 +93,7 @@ class Batch {
     stream_.WritesDone();
   }
 
-  // False if no more lines shall be read.
+  // False if no more lines are to be read.
   bool Take(const std::string& line) ABSL_LOCKS_EXCLUDED(mu_) {
     ++number_;
     const absl::string_view text = absl::StripAsciiWhitespace(line);
@@ -117,12 +118,12 @@ class Batch {
       entry.result.mutable_error()->set_message(
           std::string(op.status().message()));
       entry.done = true;
-      Tell();
+      Report();
     }
     return true;
   }
 
-  // Waits until a line may be sent, with all before it on their way.
+  // Waits until another line may be sent; sends those before it first.
   bool AwaitRoom() ABSL_LOCKS_EXCLUDED(mu_) {
     if (request_.ops_size() >= static_cast<int>(kOpsPerMessage) ||
         request_bytes_ >= kBytesPerMessage) {
@@ -166,17 +167,17 @@ class Batch {
       entry->result = result;
       entry->done = true;
     }
-    Tell();
+    Report();
   }
 
-  // Prints what is done, up to the first line that is not.
-  void Tell() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  // Reports the lines that are done, up to the first one that is not.
+  void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     for (; !entries_.empty() && entries_.front().done; entries_.pop_front()) {
       const Entry& entry = entries_.front();
       const bool failed = entry.result.has_error();
       ++(failed ? failed_ : succeeded_);
       bytes_ahead_ -= entry.bytes;
-      last_told_ = entry.op.id();
+      last_reported_ = entry.op.id();
       if (session_.json()) session_.PrintJsonLine(entry.result).IgnoreError();
       if (failed) {
         const v1::MemoryOpError& error = entry.result.error();
@@ -188,7 +189,7 @@ class Batch {
       }
     }
     session_.out() << std::flush;
-    // Or the sender would wait for a line that it is not to send.
+    // Otherwise the sender would wait for a line that it is not to send.
     if (stop_ && failed_ > 0) lines_.Stop();
   }
 
@@ -196,8 +197,8 @@ class Batch {
     absl::MutexLock lock(&mu_);
     const bool cut_off = early_ || !entries_.empty();
     if (!status.ok() || cut_off) {
-      session_.err() << "lines after line " << last_told_
-                     << " have no answer: they may be done or not\n";
+      session_.err() << "lines after line " << last_reported_
+                     << " have no answer: they may or may not be done\n";
     }
     if (!status.ok()) return status;
     if (cut_off) {
@@ -217,7 +218,7 @@ class Batch {
   const bool stop_;
   const size_t max_ahead_;
 
-  // Of the sender.
+  // Used by the sender only.
   OpParser parser_;
   uint64_t number_ = 0;
   v1::StreamMemoryOpsRequest request_;
@@ -231,7 +232,7 @@ class Batch {
   size_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;  // of entries_
   uint64_t failed_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t succeeded_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t last_told_ ABSL_GUARDED_BY(mu_) = 0;  // number of the line
+  uint64_t last_reported_ ABSL_GUARDED_BY(mu_) = 0;  // number of the line
   absl::Status unread_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -247,26 +248,24 @@ absl::Status RunBatch(Session& session, const BatchArgs& args) {
 void AddBatchCommand(Commands& commands) {
   auto args = std::make_shared<BatchArgs>();
   Verb verb = commands.Add(
-      "batch", "Do many operations on memory over one stream",
+      "batch", "Do many memory operations over one stream",
       [args](Session& session) { return RunBatch(session, *args); });
   verb.AddPositional("FILE", args->file,
                      "Operations, one a line; - is standard input")
       .ShowDefault();
   verb.AddFlag("--stop", args->stop,
-               "End at the first line that fails; each line is then done\n"
-               "before the next is sent, which is slow");
+               "Stop at the first line that fails; each line is then sent\n"
+               "when the one before it is done, which is slow");
   verb.SetFooter(
       "A line is one of these commands, without 'simvisor': mem-set, balloon\n"
       "down, balloon up, p2m lookup, p2m set, identity mark, guest write.\n"
       "Blank lines, and lines that begin with #, are skipped.\n"
       "\n"
-      "Lines of one domain are done in their order, those of different "
-      "domains\n"
-      "at the same time.  Each prints a line, or with -o json a "
-      "MemoryOpResult\n"
+      "Lines of one domain are done in order, those of different domains at\n"
+      "the same time.  Each prints a line, or with -o json a MemoryOpResult\n"
       "whose id is the line's number, in the order of the file.  A line that\n"
-      "fails, or that is no operation, is told on standard error with its\n"
-      "number and stops no other; the exit code is 1 then.");
+      "fails, or is not an operation, is reported on standard error with its\n"
+      "number and does not stop the others; the exit code is then 1.");
 }
 
 }  // namespace simvisor::client

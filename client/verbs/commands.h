@@ -20,11 +20,11 @@ namespace simvisor::client {
 
 using Action = std::function<absl::Status(Session&)>;
 
-// Help text of arguments that many commands have.
+// Help text of arguments that several commands share.
 inline constexpr char kDomainHelp[] = "Domain: domid, name or UUID";
 inline constexpr char kPfnHelp[] = "Page number, decimal or 0x...";
 inline constexpr char kOffsetHelp[] = "Offset of the first byte in its page";
-inline constexpr char kXlSizeHelp[] = "Size with t, g, m, k or b; MiB without";
+inline constexpr char kXlSizeHelp[] = "Size in MiB, or with t, g, m, k or b";
 
 class Commands {
  public:
@@ -45,7 +45,7 @@ class Commands {
     return Add(program_, name, help, std::move(action));
   }
 
-  // What the parsed command line asks for.
+  // The action of the parsed command line.
   const Action& chosen() const { return chosen_; }
 
  private:

@@ -28,7 +28,7 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   if (!args.quiet) session.err() << "Parsing config from " << args.file << "\n";
   std::vector<std::string> warnings;
   auto spec = ParseDomainConfig(args.file, text, args.overrides, warnings);
-  // A misspelt key may be what is behind an error.
+  // Warnings come first: a misspelt key may explain an error.
   for (const std::string& warning : warnings) {
     session.err() << "warning: " << warning << "\n";
   }
@@ -56,38 +56,39 @@ void AddCreateCommand(Commands& commands) {
   verb.AddPositional("FILE", args->file, "xl.cfg file; - is standard input")
       .Required();
   verb.AddPositional("KEY=VALUE", args->overrides,
-                     "Statements that override those of the file");
+                     "Statements that override those in the file");
   verb.AddFlag("-p,--paused", args->paused,
-               "Leave it as built; its guest boots when it is unpaused");
-  verb.AddFlag("-q,--quiet", args->quiet, "Do not say what is parsed");
+               "Leave it paused; its guest boots when it is unpaused");
+  verb.AddFlag("-q,--quiet", args->quiet, "Do not print which file is parsed");
   verb.AddFlag("-n,-N,--dryrun", args->dry_run,
                "Print the request as JSON instead of sending it");
   verb.SetFooter(
-      "Keys in use: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
-      "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys are\n"
-      "accepted without effect and named in one warning; unknown ones are\n"
-      "named in one each.  A pci device is [DDDD:]BB:DD.F[@VSLOT][,KEY=VALUE]\n"
-      "or bdf=..., with * for F if it is all functions; one that another\n"
-      "domain has is refused.  Names are UTF-8.  Keys that xl does not have:\n"
+      "Keys: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
+      "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys have\n"
+      "no effect and are named in one warning; each unknown key gets a\n"
+      "warning of its own.  A pci device is "
+      "[DDDD:]BB:DD.F[@VSLOT][,KEY=VALUE]\n"
+      "or bdf=..., with * for F for all functions; a device that\n"
+      "another domain has is refused.  Names are UTF-8.  Keys that xl does not "
+      "have:\n"
       "  arch=\"x86_64\"|\"x86_32_pae\"         guest ABI [x86_64]\n"
-      "  memory_hotplug_limit=GIB           what the p2m area is sized for at\n"
-      "                                     least [0]\n"
+      "  memory_hotplug_limit=GIB           GiB that the p2m area has room "
+      "for\n"
+      "                                     at least [0]\n"
       "  tools_view=\"tree\"|\"linear\"         where tools find the p2m list "
       "[tree]\n"
-      "  balloon_room=\"faithful\"|\"compact\"  leaves of unused room to "
-      "balloon\n"
-      "                                     [faithful]\n"
-      "  balloon_max_retry=N                rounds of the balloon driver that "
-      "may\n"
-      "                                     fail in a row, 0 for any number "
-      "[4]\n"
+      "  balloon_room=\"faithful\"|\"compact\"  p2m leaves of unused room to\n"
+      "                                     balloon [faithful]\n"
+      "  balloon_max_retry=N                failed rounds in a row after "
+      "which\n"
+      "                                     the balloon driver gives up; 0:\n"
+      "                                     never [4]\n"
       "  shared_kernel_pmd=0|1              PAE: processes share the kernel's "
       "page\n"
       "                                     tables [0]\n"
       "  kernel_split=\"3g1g\"|\"2g2g\"|\"1g3g\"  PAE: user and kernel "
-      "addresses "
-      "[3g1g]\n"
-      "Text on the command line needs quotes that reach the parser:\n"
+      "addresses [3g1g]\n"
+      "Strings on the command line need quotes that the shell leaves:\n"
       "simvisor create web.cfg 'name=\"web2\"'");
 }
 

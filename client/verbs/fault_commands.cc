@@ -124,12 +124,12 @@ absl::Status ClearFaultRules(Session& session,
 void AddFaultAdd(Commands& commands, Verb group) {
   auto args = std::make_shared<AddFaultArgs>();
   Verb add = commands.Add(
-      group, "add", "Set a rule for a point: fail, wait or die there",
+      group, "add", "Set a rule at a point: fail, wait or die there",
       [args](Session& session) { return AddFaultRule(session, *args); });
   add.AddPositional("POINT", args->point,
-                    "Where, such as save.piece; fault list --points names all")
+                    "Point, such as save.piece; fault list --points lists all")
       .Required();
-  add.AddOption("--domain", args->domain, "Only for the domain of this name")
+  add.AddOption("--domain", args->domain, "Only for the domain with this name")
       .ValueName("NAME");
   const Argument code = add.AddOption("--error", args->code,
                                       "Fail with this canonical code, such as "
@@ -143,28 +143,29 @@ void AddFaultAdd(Commands& commands, Verb group) {
   add.AddFlag("--crash", args->crash, "Kill the daemon, by SIGKILL")
       .Excludes(code)
       .Excludes(delay);
-  add.AddOption("--skip", args->skip, "Hits that do nothing before [0]")
+  add.AddOption("--skip", args->skip, "Hits to let pass first [0]")
       .ValueName("N");
   add.AddOption("--count", args->count, "How often it acts; 0 for no limit [0]")
       .ValueName("N");
   add.AddOption("--probability", args->probability,
-                "Chance of each hit, above 0 and at most 1 [1]")
+                "Chance that a hit acts, above 0 and at most 1 [1]")
       .ValueName("P");
   add.SetFooter(
-      "Chance comes from the daemon's --seed and the rule's number: the same\n"
-      "calls meet the same faults.");
+      "Chances follow from the daemon's --seed and the rule's number: the "
+      "same\n"
+      "calls get the same faults.");
 }
 
 }  // namespace
 
 void AddFaultCommands(Commands& commands) {
   Verb group = commands.AddGroup(
-      "fault",
-      "Put faults in the way of calls (simvisord --enable-fault-injection)");
+      "fault", "Inject faults into calls (simvisord --enable-fault-injection)");
   AddFaultAdd(commands, group);
   auto points = std::make_shared<bool>(false);
   commands
-      .Add(group, "list", "List the rules, how often hit, and how often acted",
+      .Add(group, "list",
+           "List the rules, and how often each was hit and acted",
            [points](Session& session) {
              return ListFaultRules(session, *points);
            })
@@ -173,7 +174,8 @@ void AddFaultCommands(Commands& commands) {
   commands
       .Add(group, "clear", "Remove rules",
            [ids](Session& session) { return ClearFaultRules(session, *ids); })
-      .AddPositional("ID", *ids, "Rules, as list numbers them; all by default");
+      .AddPositional("ID", *ids,
+                     "Numbers of rules, as list shows them; all by default");
 }
 
 }  // namespace simvisor::client

@@ -140,7 +140,7 @@ void AddFrameCommands(Commands& commands) {
   Verb group = commands.AddGroup("frames", "Look at the machine's frames");
   auto args = std::make_shared<FramesArgs>();
   commands
-      .Add(group, "lookup", "Say who owns frames, and at which pfns",
+      .Add(group, "lookup", "Show the owners and pfns of frames",
            [args](Session& session) { return LookupFrames(session, *args); })
       .AddPositional("MFN", args->frames, kFramesHelp)
       .Required();
@@ -152,7 +152,7 @@ void AddFrameCommands(Commands& commands) {
                  "Write the bytes to this file instead; - is standard "
                  "output");
   commands.Add("audit", "Check every invariant of the machine", &Audit)
-      .SetFooter("Findings go to standard output and give exit code 1.");
+      .SetFooter("Findings go to standard output; the exit code is then 1.");
 }
 
 }  // namespace simvisor::client

@@ -108,7 +108,7 @@ absl::Status RunLoad(Session& session, const LoadArgs& args) {
 void AddGuestLoadCommand(Commands& commands, Verb guest) {
   auto args = std::make_shared<LoadArgs>();
   Verb verb = commands.Add(
-      guest, "load", "Run a program in a guest that writes pages all the time",
+      guest, "load", "Run a program in a guest that keeps writing pages",
       [args](Session& session) { return RunLoad(session, *args); });
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
   const Argument rate =
@@ -123,10 +123,10 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
                      "Order of the writes, random by default; hotspot: 90 % "
                      "go to the first 10 % of the pages")
           .OneOf({"sequential", "random", "hotspot"});
-  const Argument seed = verb.AddOption(
-      "--seed", args->seed, "What the writes follow from, 1 by default");
+  const Argument seed =
+      verb.AddOption("--seed", args->seed, "Seed of the writes, 1 by default");
   const Argument status = verb.AddFlag(
-      "--status", args->status, "Tell how far the guest's load is instead");
+      "--status", args->status, "Show how far the guest's load is instead");
   const Argument stop =
       verb.AddFlag("--stop", args->stop, "End the guest's load instead");
   const Argument check =

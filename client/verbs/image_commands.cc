@@ -100,8 +100,8 @@ absl::Status Save(Session& session, const SaveArgs& args) {
       });
   bar.Clear();
   if (!status.ok() && stored) {
-    session.err() << "The image is whole; ask the daemon whether the domain "
-                     "still runs\n";
+    session.err()
+        << "The image is complete; see list whether the domain still runs\n";
   } else if (!status.ok() && begun) {
     session.err() << "Failed to save domain, resuming domain\n";
   }
@@ -127,7 +127,7 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
   return absl::OkStatus();
 }
 
-// Opens the image.  Nobody types one.
+// Opens the image; a terminal cannot be one.
 absl::StatusOr<InputFile> OpenImage(const std::string& path) {
   auto file = InputFile::Open(path);
   if (file.ok() && file->IsTerminal()) {
@@ -138,7 +138,7 @@ absl::StatusOr<InputFile> OpenImage(const std::string& path) {
   return file;
 }
 
-// The next piece: what is at hand, but enough to know an image by.
+// The next piece: the bytes that are available, but at first at least a header.
 absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
   const size_t enough = first ? kXlHeaderBytes : 1;
   piece.clear();
@@ -182,34 +182,32 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
 void AddSave(Commands& commands) {
   auto args = std::make_shared<SaveArgs>();
   Verb verb =
-      commands.Add("save", "Save a domain to a file and end it",
+      commands.Add("save", "Save a domain to a file and destroy it",
                    [args](Session& session) { return Save(session, *args); });
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
-  verb.AddPositional(
-          "FILE", args->file,
-          "File, replaced once the image is whole and on the disk; - "
-          "is standard output")
+  verb.AddPositional("FILE", args->file,
+                     "File, replaced once the image is complete and on disk; - "
+                     "is standard output")
       .Required();
   const Argument running = verb.AddFlag("-c,--checkpoint", args->keep_running,
                                         "Leave the domain running");
-  verb.AddFlag("-p,--paused", args->keep_paused, "Leave the domain, paused")
+  verb.AddFlag("-p,--paused", args->keep_paused, "Leave the domain paused")
       .Excludes(running);
   verb.AddOption("--layer", args->layer,
                  "How much of Xen's layers to write: xl, libxl or libxc")
       .OneOf({"xl", "libxl", "libxc"})
       .ShowDefault();
   verb.SetFooter(
-      "The image is written to a file of its own in the folder of FILE, which\n"
-      "takes the place of FILE when it is whole and on the disk; only then "
-      "does\n"
-      "the domain end.  FILE is then new, readable to its owner only.  If "
-      "FILE\n"
-      "is a symbolic link, the link stays and what it leads to is replaced.  "
-      "If\n"
-      "another program has written FILE meanwhile, such as a second save, "
-      "that\n"
-      "file stays, the domain runs on and the exit code is 1.  A pipe or a\n"
-      "device is written to as it is; a terminal is refused.");
+      "The image is written to a new file in the folder of FILE, which "
+      "replaces\n"
+      "FILE when it is complete and on disk; only then is the domain "
+      "destroyed.\n"
+      "Only its owner can read the new FILE.  If FILE is a symbolic link, the\n"
+      "link stays and its target is replaced.  If another program has written\n"
+      "FILE meanwhile, such as a second save, that file stays, the domain "
+      "keeps\n"
+      "running and the exit code is 1.  A pipe or a device is written to\n"
+      "directly; a terminal is refused.");
 }
 
 void AddRestore(Commands& commands) {
@@ -219,9 +217,8 @@ void AddRestore(Commands& commands) {
       [args](Session& session) { return Restore(session, *args); });
   verb.AddPositional(
           "[CONFIG] FILE", args->files,
-          "File or pipe with the image, - for standard input; before "
-          "it, an "
-          "xl.cfg file in place of the configuration in the image")
+          "File or pipe with the image, - for standard input; CONFIG is an "
+          "xl.cfg file that replaces the configuration in the image")
       .Required()
       .Values(1, 2);
   verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused");

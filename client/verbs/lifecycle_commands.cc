@@ -18,7 +18,7 @@ struct RenameArgs {
   std::string new_name;
 };
 
-// libxl's number for what went wrong.
+// libxl's error number.
 int LibxlError(const absl::Status& status) {
   return absl::IsNotFound(status) ? -21 : -3;
 }
@@ -77,11 +77,12 @@ void AddSimple(Commands& commands, const std::string& name,
 }  // namespace
 
 void AddLifecycleCommands(Commands& commands) {
-  AddSimple(commands, "destroy", "End a domain and free its memory", &Destroy);
+  AddSimple(commands, "destroy", "Destroy a domain and free its memory",
+            &Destroy);
   AddSimple(commands, "pause",
-            "Stop a guest (unlike xl, a failure gives exit code 1)", &Pause);
+            "Pause a domain (unlike xl, a failure gives exit code 1)", &Pause);
   AddSimple(commands, "unpause",
-            "Let a guest run (unlike xl, a failure gives exit code 1)",
+            "Unpause a domain (unlike xl, a failure gives exit code 1)",
             &Unpause);
   auto args = std::make_shared<RenameArgs>();
   Verb rename =

@@ -49,7 +49,7 @@ absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
   return response;
 }
 
-// What becomes of a domain that is between two daemons; empty for others.
+// A note about a domain that is between two daemons; empty for others.
 std::string HandoverNote(const v1::Domain& domain) {
   switch (domain.handover()) {
     case v1::HANDOVER_OUTGOING:
@@ -169,7 +169,7 @@ void AddListCommands(Commands& commands) {
                      "Domains to list; all by default");
   list.AddFlag("-v,--verbose", list_args->verbose,
                "Show UUID and guest ABI as well");
-  list.AddFlag("-l,--long", list_args->long_form, "All there is, as JSON");
+  list.AddFlag("-l,--long", list_args->long_form, "Print all fields, as JSON");
 
   auto name = std::make_shared<std::string>();
   commands

@@ -18,27 +18,27 @@ namespace {
 std::string WhyShort(const v1::Domain& domain) {
   const v1::BalloonDriver& driver = domain.balloon_driver();
   if (domain.state() != v1::DOMAIN_STATE_RUNNING) {
-    return "its guest does not run, and moves when it is unpaused";
+    return "its guest is not running; it moves when it is unpaused";
   }
   if (driver.state() == v1::BALLOON_STATE_AGAIN) {
     return absl::StrCat("the host or the guest had too few pages; it tries ",
                         "again within ", driver.schedule_delay_seconds(), " s");
   }
   if (driver.state() != v1::BALLOON_STATE_CANCELLED) {
-    return absl::StrCat("it goes on within ", driver.schedule_delay_seconds(),
+    return absl::StrCat("it continues within ", driver.schedule_delay_seconds(),
                         " s");
   }
   if (driver.low_pages() + driver.high_pages() == 0) {
     return driver.target_pages() == driver.current_pages()
                ? "its balloon is empty, so it cannot grow; it has given up"
-               : "its balloon is empty but for pfns that are lent out for "
-                 "foreign mappings; it tries again within an hour";
+               : "its balloon is empty except for pfns lent to foreign "
+                 "mappings; it tries again within an hour";
   }
   return "its guest has given up for an hour, or until the target changes";
 }
 
 // xl mem-set does not wait for the guest; here the guest has moved already, so
-// one that stopped short is worth a word.
+// a note says why it stopped short.
 void NoteShortMove(Session& session, const Target& target,
                    const v1::DomainMemory& memory) {
   const uint64_t pages = GuestPages(memory);
@@ -103,7 +103,7 @@ void AddBalloonCommands(Commands& commands) {
       commands.AddGroup("balloon", "Move pages between a guest and the host");
   auto args = std::make_shared<BalloonArgs>();
   Verb down = commands.Add(
-      group, "down", "Take pages out of a guest", [args](Session& session) {
+      group, "down", "Take pages from a guest", [args](Session& session) {
         return Balloon<v1::BalloonDownRequest>(session, *args, "down");
       });
   Verb up = commands.Add(
@@ -120,12 +120,12 @@ void AddBalloonCommands(Commands& commands) {
 void AddMemoryCommands(Commands& commands) {
   auto args = std::make_shared<TargetArgs>();
   AddArguments(
-      commands.Add("mem-set", "Set the size that a guest balloons to",
+      commands.Add("mem-set", "Set the memory target of a guest",
                    [args](Session& session) { return MemSet(session, *args); }),
       *args);
   AddArguments(
       commands.Add("mem-max",
-                   "Set the most that a domain may be given; the hypervisor "
+                   "Set the most memory that a domain may have; the hypervisor "
                    "allows 1 MiB more, as after create and mem-set",
                    [args](Session& session) { return MemMax(session, *args); }),
       *args);

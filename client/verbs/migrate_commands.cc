@@ -40,7 +40,7 @@ struct ResolveArgs {
   bool drop = false;
 };
 
-// The address as the daemon must have it, which has a folder of its own.
+// The address as the daemon needs it: its working directory is another.
 absl::StatusOr<std::string> TargetAddress(const std::string& host) {
   SIMVISOR_RETURN_IF_ERROR(CheckAddress(host));
   absl::string_view path = host;
@@ -139,7 +139,7 @@ absl::Status ListMigrations(Session& session) {
 absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
   if (args.keep == args.drop) {
     return UsageError(
-        "migrate-resolve: say what becomes of the copy here, --keep or --drop");
+        "migrate-resolve: give --keep or --drop, for the copy here");
   }
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::ResolveMigrationRequest request;
@@ -164,18 +164,19 @@ void AddMigrate(Commands& commands) {
           "HOST", args->host,
           "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
       .Required();
-  verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused there");
+  verb.AddFlag("-p,--paused", args->paused,
+               "Leave the domain paused on the target");
   verb.AddOption("--max-passes", args->max_passes,
-                 "Passes over the running guest; 5 by default")
+                 "Most passes while the guest runs; 5 by default")
       .Between(1, 1000);
   verb.AddOption("--min-dirty", args->min_dirty,
-                 "Fewer dirty pages than this end the passes; 50 by default");
-  verb.AddOption("--bandwidth", args->bandwidth,
-                 "Most to send in a second, a SIZE such as 100m; no limit by "
-                 "default");
+                 "End the passes when fewer pages are dirty; 50 by default");
+  verb.AddOption(
+      "--bandwidth", args->bandwidth,
+      "Most bytes to send per second, such as 100m; no limit by default");
   verb.AddOption("--max-downtime", args->max_downtime_ms,
-                 "Milliseconds the guest may stand still; the migration fails "
-                 "if it would take longer");
+                 "Longest downtime in milliseconds; the migration fails if it "
+                 "would take longer");
   verb.AddOption("--id", args->id,
                  "Id of the migration; a random one by default");
 }
@@ -183,14 +184,13 @@ void AddMigrate(Commands& commands) {
 void AddResolve(Commands& commands) {
   auto args = std::make_shared<ResolveArgs>();
   Verb verb = commands.Add(
-      "migrate-resolve",
-      "Decide what becomes of a domain whose other daemon is gone",
+      "migrate-resolve", "Decide about a domain whose other daemon is gone",
       [args](Session& session) { return ResolveMigration(session, *args); });
   verb.AddPositional("ID", args->id, "Id of the migration; see migrations")
       .Required();
   const Argument keep = verb.AddFlag(
-      "--keep", args->keep, "The copy here runs; the other one must be gone");
-  verb.AddFlag("--drop", args->drop, "The copy here goes").Excludes(keep);
+      "--keep", args->keep, "Run the copy here; the other one must be gone");
+  verb.AddFlag("--drop", args->drop, "Destroy the copy here").Excludes(keep);
 }
 
 }  // namespace

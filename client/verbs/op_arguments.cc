@@ -9,10 +9,10 @@
 namespace simvisor::client {
 namespace {
 
-// MarkIdentityRangeRequest's name for the end of the list.
+// The end of the list in a MarkIdentityRangeRequest.
 constexpr uint64_t kEndOfList = UINT64_MAX;
 
-// Bound of WriteGuestMemoryRequest.data.
+// Limit of WriteGuestMemoryRequest.data.
 constexpr size_t kMaxWriteBytes = 1 << 20;
 
 }  // namespace
@@ -28,7 +28,7 @@ void AddArguments(Verb verb, BalloonArgs& args) {
                      "Number of pages, or a size such as 512m (t, g, m, k, b)")
       .Required();
   verb.AddFlag("--partial", args.partial,
-               "Move what there is if there are fewer");
+               "Move fewer pages if not all can be moved");
 }
 
 void AddArguments(Verb verb, LookupArgs& args) {
@@ -41,19 +41,20 @@ void AddArguments(Verb verb, SetArgs& args) {
   verb.AddPositional("PFN", args.first, "First pfn, decimal or 0x...")
       .Required();
   verb.AddPositional("COUNT", args.count, "Number of pfns").Required();
-  verb.AddPositional("CLASS", args.class_name, "What the words become")
+  verb.AddPositional("CLASS", args.class_name, "Class of the words")
       .Required()
       .OneOf({"missing", "identity", "ram"});
-  verb.AddPositional("MFN", args.mfn,
-                     "ram: frame of the first pfn, the others follow in order");
+  verb.AddPositional(
+      "MFN", args.mfn,
+      "For ram: frame of the first pfn; the others follow in order");
   const Argument release = verb.AddFlag(
-      "--release", args.release, "Free frames under words that are RAM now");
+      "--release", args.release, "Free the frames of words that are RAM now");
   verb.AddFlag("--keep", args.keep,
-               "Leave such frames with the domain, in no word")
+               "Keep such frames with the domain, mapped by no word")
       .Excludes(release);
 }
 
-// The parser lets no other name through.
+// The parser accepts no other names.
 v1::P2mClass ClassOf(const SetArgs& args) {
   if (args.class_name == "ram") return v1::P2M_CLASS_RAM;
   return args.class_name == "identity" ? v1::P2M_CLASS_IDENTITY
@@ -81,9 +82,9 @@ void AddArguments(Verb verb, MarkArgs& args) {
       .Required();
   verb.AddPositional("END", args.end, "One past the last pfn, or 'end'")
       .Required();
-  verb.AddFlag("--release", args.release,
-               "Free the frames of RAM in the range, which is refused "
-               "otherwise");
+  verb.AddFlag(
+      "--release", args.release,
+      "Free the frames of RAM in the range; without it, RAM there is refused");
 }
 
 absl::StatusOr<uint64_t> EndOf(const MarkArgs& args) {

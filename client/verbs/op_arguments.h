@@ -4,7 +4,7 @@
 // Each kind has a struct that the parser fills in, a function that declares the
 // arguments, and a Fill() that makes a message of them: the request of the
 // unary method or an operation of a stream, whose fields have the same names.
-// Fill() leaves the domain alone and fails with the errors of quantities.h.
+// Fill() does not set the domain; it fails with the errors of quantities.h.
 //
 // Thread safety: pure functions.
 
@@ -84,7 +84,8 @@ struct SetArgs {
 void AddArguments(Verb verb, SetArgs& args);
 v1::P2mClass ClassOf(const SetArgs& args);
 v1::RamPolicy PolicyOf(const SetArgs& args);
-// The MFN, which RAM must have and others must not; 0 without.
+// The MFN; 0 for classes other than ram.  A UsageError() for ram without an
+// MFN, or another class with one.
 absl::StatusOr<uint64_t> MfnOf(const SetArgs& args);
 
 template <typename Message>
@@ -110,7 +111,7 @@ struct MarkArgs {
   bool release = false;
 };
 void AddArguments(Verb verb, MarkArgs& args);
-// One past the last pfn, where "end" stands for the end of the list.
+// One past the last pfn; "end" means the end of the list.
 absl::StatusOr<uint64_t> EndOf(const MarkArgs& args);
 
 template <typename Message>
@@ -134,7 +135,8 @@ struct WriteArgs {
   std::string file;
 };
 void AddArguments(Verb verb, WriteArgs& args);
-// The bytes, from where they are; reads a file.
+// The bytes, from TEXT, --hex or --file.  A UsageError() unless exactly one is
+// given; the errors of ReadFile().
 absl::StatusOr<std::string> DataOf(const WriteArgs& args);
 
 template <typename Message>

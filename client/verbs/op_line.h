@@ -22,9 +22,10 @@ class OpParser {
   OpParser(const OpParser&) = delete;
   OpParser& operator=(const OpParser&) = delete;
 
-  // The operation, without an id, that a line such as "mem-set web 512m" asks
-  // for.  Verbs, arguments, abbreviations and quotes are those of the command
-  // line.  A UsageError() if it is none, or the error of a file that it names.
+  // Parses a line such as "mem-set web 512m"; the operation has no id.  Verbs,
+  // arguments, abbreviations and quotes are those of the command line.  A
+  // UsageError() if the line is not an operation; the error of reading a file
+  // that it names.
   absl::StatusOr<v1::MemoryOp> Parse(const std::string& line);
 
  private:
@@ -37,8 +38,9 @@ class OpParser {
   std::function<absl::Status(v1::MemoryOp&)> fill_;  // of the verb of the line
 };
 
-// One line that tells what an operation came to, such as
-// "web: target 512 MiB, 512 MiB now".  REQUIRES: it is no error.
+// One line that describes the result of an operation, such as
+// "web: target 512 MiB, 512 MiB now".
+// REQUIRES: !result.has_error()
 std::string DescribeResult(const v1::MemoryOp& op,
                            const v1::MemoryOpResult& result);
 

@@ -45,7 +45,7 @@ absl::Status Set(Session& session, const SetArgs& args) {
 
 void AddIdentityCommands(Commands& commands) {
   Verb group =
-      commands.AddGroup("identity", "Ranges that map pfns to equal mfns");
+      commands.AddGroup("identity", "Ranges whose pfns map to equal mfns");
   auto args = std::make_shared<MarkArgs>();
   AddArguments(
       commands.Add(group, "mark", "Make every word of a range identity",

@@ -24,7 +24,7 @@ struct DumpArgs {
   bool by_frame = false;
 };
 
-// Pfns that the list has; 0, for which a bar stays hidden, if nobody says.
+// Pfns of the list; 0, for which a bar stays hidden, if the call fails.
 uint64_t ListSize(const Target& target) {
   auto summary =
       target.client.Call(target.MakeRequest<v1::GetP2mSummaryRequest>());
@@ -82,7 +82,7 @@ absl::Status LookupPfns(Session& session, const LookupArgs& args) {
       });
 }
 
-// The fields of P2mSummary are numbers all, so reflection names them.
+// All fields of P2mSummary are numbers, so reflection names them.
 absl::Status Stat(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
@@ -101,7 +101,7 @@ absl::Status Stat(Session& session, const std::string& domain) {
 
 void AddLookup(Commands& commands, Verb group) {
   auto args = std::make_shared<LookupArgs>();
-  AddArguments(commands.Add(group, "lookup", "Say what pfns map to",
+  AddArguments(commands.Add(group, "lookup", "Show what pfns map to",
                             [args](Session& session) {
                               return LookupPfns(session, *args);
                             }),
@@ -119,9 +119,10 @@ void AddP2mCommands(Commands& commands) {
       [dump_args](Session& session) { return Dump(session, *dump_args); });
   dump.AddPositional("DOM", dump_args->domain, kDomainHelp).Required();
   dump.AddFlag("--raw", dump_args->raw,
-               "Stored words: shared identity leaves print as missing");
-  dump.AddFlag("--by-frame", dump_args->by_frame,
-               "Say where runs map to, and end them where frames do");
+               "Print stored words: shared identity leaves are missing");
+  dump.AddFlag(
+      "--by-frame", dump_args->by_frame,
+      "Show where runs map to; split them where frames are not in a row");
   AddLookup(commands, group);
   auto domain = std::make_shared<std::string>();
   commands

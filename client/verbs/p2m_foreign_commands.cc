@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-// What one call takes.
+// Most slots in one call.
 constexpr uint64_t kMaxSlots = 65536;
 
 struct ForeignArgs {
@@ -144,15 +144,16 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
       [map_args](Session& session) { return MapForeign(session, *map_args); });
   map.AddPositional("DOM", map_args->domain, kDomainHelp).Required();
   map.AddPositional("PFN", map_args->pfn,
-                    "Where the first frame goes; the others follow in order")
+                    "Pfn of the first frame; the others follow in order")
       .Required();
   map.AddPositional("MFN", map_args->numbers, "Frames, as MFN or MFN+COUNT")
       .Required();
   map.SetFooter(
-      "Pages that cannot be mapped are left out, each with its reason on "
-      "standard\nerror, and give exit code 1.");
+      "Pages that cannot be mapped are skipped, each with its reason on "
+      "standard\n"
+      "error; the exit code is then 1.");
   auto unmap_args = std::make_shared<ForeignArgs>();
-  Verb unmap = commands.Add(group, "unmap", "Unmap them again",
+  Verb unmap = commands.Add(group, "unmap", "Unmap frames of other domains",
                             [unmap_args](Session& session) {
                               return UnmapForeign(session, *unmap_args);
                             });
@@ -163,11 +164,11 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
       .Required();
 
   auto mfn_args = std::make_shared<ForeignArgs>();
-  Verb mfn = commands.Add(p2m, "mfn",
-                          "Say what the guest takes frames for (mfn_to_pfn)",
-                          [mfn_args](Session& session) {
-                            return TranslateMfns(session, *mfn_args);
-                          });
+  Verb mfn = commands.Add(
+      p2m, "mfn", "Show the pfns that a guest finds for frames (mfn_to_pfn)",
+      [mfn_args](Session& session) {
+        return TranslateMfns(session, *mfn_args);
+      });
   mfn.AddPositional("DOM", mfn_args->domain, kDomainHelp).Required();
   mfn.AddPositional("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
       .Required();

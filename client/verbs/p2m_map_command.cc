@@ -51,14 +51,15 @@ void AddP2mMapCommand(Commands& commands, Verb p2m) {
       [args](Session& session) { return DrawMap(session, *args); });
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
   verb.AddFlag("--raw", args->raw,
-               "Stored words: shared identity leaves count as missing");
+               "Draw stored words: shared identity leaves are missing");
   verb.AddOption("--width", args->width,
                  "Columns to draw in [those of the terminal, or 80]")
       .Between(20, 4096);
   verb.SetFooter(
       "Each cell stands for the same number of pfns, a power of two.  R is\n"
-      "RAM, I identity, F foreign, . missing; r, i, f and m are cells of\n"
-      "several classes, by the largest.  A terminal gets coloured blocks\n"
+      "RAM, I identity, F foreign, . missing; r, i, f and m are cells with\n"
+      "several classes, named after the largest.  A terminal gets coloured "
+      "blocks\n"
       "unless NO_COLOR is set.  Stretches are runs of one class, and the\n"
       "largest is shown as in p2m dump, [first->end].");
 }

@@ -1,4 +1,4 @@
-// run: a script of requests with what they should come to.
+// run: a script of requests with expected replies.
 
 #include <memory>
 #include <string>
@@ -18,7 +18,7 @@
 namespace simvisor::client {
 namespace {
 
-// Shows steps as they go by: a line each, or one JSON object at the end.
+// Prints each step as a line, or all of them as one JSON object at the end.
 class StepReport {
  public:
   StepReport(Session& session, const std::string& title)
@@ -97,8 +97,8 @@ void AddScriptCommands(Commands& commands) {
   verb.SetFooter(
       "A script is a simvisor.v1.Script (proto/simvisor/v1/script.proto).  "
       "The\n"
-      "first step that does not hold ends the run with exit code 1; what it\n"
-      "expected and what came instead is printed below it.");
+      "first step that fails ends the run with exit code 1; what it expected\n"
+      "and what came instead is printed below it.");
 }
 
 }  // namespace simvisor::client

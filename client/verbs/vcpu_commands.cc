@@ -34,7 +34,7 @@ absl::StatusOr<uint32_t> HostCpus(const Client& client) {
   return response.host().cpu_masks().cpus();
 }
 
-// Virtual CPUs of a domain, one call after another.
+// All virtual CPUs of a domain.
 absl::StatusOr<v1::ListVcpusResponse> GetVcpus(const Client& client,
                                                uint32_t domid) {
   v1::ListVcpusRequest request;
@@ -112,12 +112,12 @@ absl::StatusOr<std::optional<uint32_t>> ParseVcpu(const PinArgs& args) {
   const bool digits =
       args.vcpu.find_first_not_of("0123456789") == std::string::npos;
   if (digits && absl::SimpleAtoi(args.vcpu, &vcpu)) return vcpu;
-  return absl::InvalidArgumentError(
-      absl::StrCat("Error: Invalid argument ", args.vcpu, " as VCPU.\n",
-                   "a virtual CPU is a number from 0 on, or all"));
+  return absl::InvalidArgumentError(absl::StrCat("Error: Invalid argument ",
+                                                 args.vcpu, " as VCPU.\n",
+                                                 "VCPU is a number, or all"));
 }
 
-// The request, but for the domain.
+// The request without the domain.
 absl::StatusOr<v1::SetVcpuAffinityRequest> MakePinRequest(
     const PinArgs& args, std::optional<uint32_t> vcpu) {
   v1::SetVcpuAffinityRequest request;
@@ -182,10 +182,10 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
 void AddPin(Commands& commands) {
   auto args = std::make_shared<PinArgs>();
   Verb verb = commands.Add(
-      "vcpu-pin", "Say on which CPUs virtual CPUs may run",
+      "vcpu-pin", "Set the CPUs that virtual CPUs may run on",
       [args](Session& session) { return VcpuPin(session, *args); });
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
-  verb.AddPositional("VCPU", args->vcpu, "Number from 0 on, or all").Required();
+  verb.AddPositional("VCPU", args->vcpu, "Number, or all").Required();
   verb.AddPositional("HARD", args->hard,
                      "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
                      "- leaves them as they are")

@@ -93,8 +93,8 @@ absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
   return target.client.Call(target.MakeRequest<v1::GetMfnListListRequest>());
 }
 
-// A walk takes many calls, and a fault may be a change that came between.  Xen
-// gives a live save up when the generation has moved.
+// A walk takes many calls, and a fault may be a change that came between them.
+// Xen fails a live save if the generation has moved.
 void NoteIfChanged(Session& session, const Target& target,
                    uint64_t generation) {
   const auto now = GetRoot(target);
@@ -135,10 +135,10 @@ void AddWalkCommand(Commands& commands, Verb p2m) {
   verb.SetFooter(
       "Reads frames as a toolstack does when it saves the domain: the tree's\n"
       "top, mid and leaf pages, or the page tables under p2m_cr3 if the guest\n"
-      "shows its list that way (tools_view).  The first check that does not "
-      "hold is printed and gives exit\n"
-      "code 1.  Words are classed as a toolstack sees them: shared identity\n"
-      "leaves read as missing.");
+      "shows its list that way (tools_view).  The first check that fails is\n"
+      "printed, and the exit code is 1.  Words are classed as a toolstack "
+      "sees\n"
+      "them: shared identity leaves read as missing.");
 }
 
 }  // namespace simvisor::client
