@@ -11,6 +11,8 @@ enum class Mistake {
   kNone,
   // The target runs the domain once it has all of it.
   kRunsBeforeCommit,
+  // A COMMIT that comes again ends whatever suspension the guest is in.
+  kCommitsTwice,
   // A question is answered "dropped" before the copy is dropped.
   kAnswersBeforeDropping,
   // A question drops the copy, even one that was committed.
@@ -32,11 +34,17 @@ enum class Mistake {
 };
 
 inline constexpr Mistake kAllMistakes[] = {
-    Mistake::kRunsBeforeCommit,  Mistake::kAnswersBeforeDropping,
-    Mistake::kDropsAfterCommit,  Mistake::kTakesSilenceForNo,
-    Mistake::kTakesBreakForNo,   Mistake::kTakesCommitForDone,
-    Mistake::kRunsAfterMoved,    Mistake::kForgetsTooEarly,
-    Mistake::kAnswersForAnother, Mistake::kLosesData,
+    Mistake::kCommitsTwice,
+    Mistake::kRunsBeforeCommit,
+    Mistake::kAnswersBeforeDropping,
+    Mistake::kDropsAfterCommit,
+    Mistake::kTakesSilenceForNo,
+    Mistake::kTakesBreakForNo,
+    Mistake::kTakesCommitForDone,
+    Mistake::kRunsAfterMoved,
+    Mistake::kForgetsTooEarly,
+    Mistake::kAnswersForAnother,
+    Mistake::kLosesData,
 };
 
 inline const char* NameOf(Mistake mistake) {
@@ -45,6 +53,8 @@ inline const char* NameOf(Mistake mistake) {
       return "None";
     case Mistake::kRunsBeforeCommit:
       return "RunsBeforeCommit";
+    case Mistake::kCommitsTwice:
+      return "CommitsTwice";
     case Mistake::kAnswersBeforeDropping:
       return "AnswersBeforeDropping";
     case Mistake::kDropsAfterCommit:

@@ -157,7 +157,9 @@ void Network::SendToTarget(const std::shared_ptr<Stream>& to,
   const bool is_data = std::holds_alternative<DataMessage>(message.message);
   const bool is_commit = std::holds_alternative<CommitMessage>(message.message);
   if (is_data && mistake_ == Mistake::kLosesData && Chance(random_, 20)) return;
-  if (is_commit && Chance(random_, faults_.repeated)) strays_.push_back(to);
+  if (is_commit && faults_.repeated > 0 && Chance(random_, 40)) {
+    strays_.push_back(to);
+  }
   Send(stream.to_target, std::move(message), is_data);
   if (is_commit && mistake_ == Mistake::kTakesCommitForDone) {
     const absl::Status put = stream.slot.Put(TargetAnswer::kCommitted);

@@ -186,6 +186,10 @@ std::string FindFault(const Host& host) {
   return "";
 }
 
+absl::Status ResumeNow(Domain& domain) {
+  return domain.Resume({"resume"}, domain.Info().suspension, /*paused=*/false);
+}
+
 std::string FindDifference(Domain& domain, const DomainSpec& spec,
                            std::vector<GuestChange> changes) {
   const std::unique_ptr<Host> host = MakeSimHost();

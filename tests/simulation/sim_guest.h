@@ -64,6 +64,9 @@ std::vector<Copy> CopiesOn(const Host& host);
 // may hold; empty if nothing is.
 std::string FindFault(const Host& host);
 
+// Ends whatever suspension there is.
+absl::Status ResumeNow(Domain& domain);
+
 // How the domain differs from a guest that did all of `changes` and never
 // moved; empty if it does not.
 std::string FindDifference(Domain& domain, const DomainSpec& spec,

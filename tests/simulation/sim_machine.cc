@@ -151,6 +151,11 @@ bool SimMachine::GoOn(TargetCall& call,
 }
 
 void SimMachine::TakeStrayCommit(const std::shared_ptr<Stream>& stream) {
+  if (network_.mistake() == Mistake::kCommitsTwice) {
+    const std::shared_ptr<Domain> domain = DomainOf(stream->migration_id);
+    if (domain != nullptr) ResumeNow(*domain).IgnoreError();
+    return;
+  }
   if (!parts_->calls.contains(stream.get())) return;
   stream->to_target.push_front({CommitMessage(), ""});
   TakeMessage(stream);

@@ -133,6 +133,10 @@ void Simulation::StartMigration() {
   const std::vector<Copy> copies = CopiesOn(from.host());
   if (copies.empty()) return;
   const Copy& copy = copies[Below(random_, copies.size())];
+  // Those that are refused at once are less of interest.
+  bool moves = copy.suspended;
+  for (const auto& run : from.runs()) moves |= run.domain == copy.domain;
+  if (moves && Chance(random_, 95)) return;
   const int to = from.life().machine == 0 ? 1 : 0;
   SourceSession::Plan plan;
   plan.id = absl::StrCat("m-", moves_.size());

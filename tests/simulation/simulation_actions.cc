@@ -137,7 +137,7 @@ void Simulation::AddStreams(std::vector<Action>& actions) {
     }
   }
   if (!network_.stray_commits().empty()) {
-    actions.push_back({3, [this] {
+    actions.push_back({2, [this] {
                          const auto stream = network_.stray_commits().back();
                          network_.stray_commits().pop_back();
                          if (LivesOn(stream->to)) {
