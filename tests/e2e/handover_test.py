@@ -28,6 +28,10 @@ class CancelTest(PairTest):
         ended = self.receive_calls_ended()
         call = self.pair.migrate("web", self.new_id())
         own.await_fault(held)
+        if point == "migrate.commit":
+            # COMMIT has been sent; a cancel that overtakes it is not too late.
+            poll(lambda: self.look(self.pair.target)[1] == "COMMITTED",
+                 "COMMIT arrives")
         call.cancel()
         with self.assertRaises(harness.grpc.RpcError) as caught:
             call.wait()
