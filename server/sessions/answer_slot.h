@@ -1,5 +1,5 @@
-// Which answer a target owes on one stream: each counts once, and only after
-// what it answers has begun to leave.
+// The answer that a target owes on one stream.  Each answer counts once, and
+// only after the message that asks for it has begun to leave.
 //
 // Thread safety: thread-compatible.
 
@@ -13,16 +13,16 @@ namespace simvisor::server {
 
 class AnswerSlot {
  public:
-  // The next answer must be this one: called right before the write that asks
-  // for it.
-  // REQUIRES: the answer before was taken.
+  // Sets the answer that must come next.  Call it right before the write that
+  // asks for it.
+  // REQUIRES: the previous answer was taken.
   void Expect(TargetAnswer answer);
 
-  // Notes an answer that has come.  FAILED_PRECONDITION TARGET_MISBEHAVED,
-  // without noting it, for one that is not expected.
+  // Stores an answer that has arrived.  FAILED_PRECONDITION TARGET_MISBEHAVED
+  // if it is not the expected one, which is not stored.
   absl::Status Put(TargetAnswer answer);
 
-  // Whether the answer that was expected has come and is not taken yet.
+  // Whether the expected answer has arrived and is not yet taken.
   bool has_answer() const { return has_answer_; }
   // REQUIRES: has_answer().
   void Take();

@@ -14,9 +14,9 @@
 namespace simvisor::server {
 namespace {
 
-// How long one that is dropped is waited for.
+// How long to wait for the call of a dropped migration to end.
 constexpr std::chrono::seconds kEndOfCall{2};
-// Of those who wait for that: others must find workers meanwhile.
+// How many threads may wait for that; the rest must stay free for other calls.
 constexpr int kMaxWaiters = 2;
 
 absl::Status Dropped(absl::string_view id) {
@@ -99,7 +99,7 @@ absl::StatusOr<IncomingRecord> IncomingMigrations::Decide(absl::string_view id,
     if (IsDecided(row->state) && !IsDecided(before)) {
       domain = std::move(entry.domain);
       start_paused = entry.start_paused;
-      // What came in so far goes with the call.
+      // The call frees what has arrived so far when it ends.
       coming_in =
           before == TargetState::kReceiving && event != TargetEvent::kBroken;
       if (coming_in && entry.cancel != nullptr) entry.cancel(Dropped(id));
@@ -130,7 +130,7 @@ void IncomingMigrations::AwaitEndOfCall(absl::string_view id) {
 
 void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
-  // It is held, so that nobody can have ended it.
+  // It is held, so it cannot have been destroyed.
   const absl::Status status = UnlessExhausted([&] {
     return machine_.Change(domain, [start_paused](Domain& guest) {
       return guest.Resume({"resume"}, guest.Info().suspension, start_paused);

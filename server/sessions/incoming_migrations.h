@@ -1,18 +1,20 @@
-// The domains that come to this daemon, or have come, and what was decided.
+// The domains that are arriving at this daemon or have arrived, and what was
+// decided about them.
 //
 // Each migration is in one state of the target's table in
-// domain/migration/handover.h.  The state changes under the lock, and what
-// follows for the domain is done after it: so of two decisions one wins, and
-// the other learns what it was.
+// domain/migration/handover.h.  The state changes under the lock; the domain is
+// run or destroyed after the lock is released.  So of two decisions one wins,
+// and the other learns the outcome.
 //
-// One that was committed is remembered until its source has said that it knows,
-// and of those whose source never does, the last ones are; so are the last ones
-// of the others whose calls have ended.  Once a committed one was forgotten, a
-// source that asks for an unknown one is not told that it was never heard of,
-// since that would make two of the domain: it hears MIGRATION_SETTLED, which is
-// no answer, and asks on until an operator decides.
+// A committed migration is remembered until its source acknowledges it.  If the
+// source never does, it counts against Bounds::unacknowledged; the others whose
+// calls have ended count against Bounds::ended.  Beyond a bound the oldest is
+// forgotten.  Once a committed migration has been forgotten, a source that asks
+// about an unknown id is not told "never heard of it", since it would then run
+// the domain a second time.  It gets MIGRATION_SETTLED, which is not a final
+// answer, and keeps asking until an operator decides.
 //
-// Names that sources give are made printable and cut.
+// Names that sources give are made printable and truncated.
 //
 // Thread safety: thread-safe.
 
@@ -38,9 +40,9 @@
 
 namespace simvisor::server {
 
-// What is kept of one beside its state.
+// What is kept of a migration besides its state.
 struct IncomingMigration {
-  // Ends a call with a status that is not OK; does not wait.
+  // Ends the call with a status that is not OK; does not wait.
   using Cancel = std::function<void(const absl::Status&)>;
 
   std::string source;
@@ -49,7 +51,7 @@ struct IncomingMigration {
   bool acknowledged = false;
   DomainId domid{0};
   std::string name;
-  // Set while there is something to do with it, which is when it is PREPARED.
+  // Set only in PREPARED, while a decision may still run or drop it.
   std::shared_ptr<Domain> domain;
 };
 
@@ -57,39 +59,42 @@ class IncomingMigrations {
  public:
   struct Bounds {
     size_t receiving = 64;         // at a time
-    size_t ended = 256;            // that are remembered
-    size_t unacknowledged = 4096;  // committed ones that are remembered
+    size_t ended = 256;            // remembered after the call has ended
+    size_t unacknowledged = 4096;  // committed and still remembered
   };
   using Cancel = IncomingMigration::Cancel;
 
-  // Waits by `clock`.  Both outlive this object.
+  // Waits on `clock`.  Both must outlive this object.
   IncomingMigrations(Machine* machine, Clock* clock)
       : IncomingMigrations(machine, clock, Bounds()) {}
   IncomingMigrations(Machine* machine, Clock* clock, const Bounds& bounds)
       : machine_(*machine), clock_(*clock), bounds_(bounds) {}
 
-  // Begins with RECEIVING.  `cancel` ends the call that it comes in by; it may
-  // be called until CallEnded().  FAILED_PRECONDITION MIGRATION_SETTLED if the
-  // id is known already; RESOURCE_EXHAUSTED CALLS_EXHAUSTED.
+  // Adds a migration in RECEIVING.  `cancel` ends the call that receives the
+  // domain; it may be called until CallEnded().  FAILED_PRECONDITION
+  // MIGRATION_SETTLED if the id is already known; RESOURCE_EXHAUSTED
+  // CALLS_EXHAUSTED if too many are receiving.
   absl::Status Begin(absl::string_view id, absl::string_view source,
                      bool start_paused, Cancel cancel) ABSL_LOCKS_EXCLUDED(mu_);
-  // The domain is whole, and held.  It goes, and the call fails, if it has been
-  // dropped meanwhile (MIGRATION_SETTLED).
+  // Notes that the domain is complete and held.  If the migration has been
+  // dropped meanwhile, destroys the domain and returns FAILED_PRECONDITION
+  // MIGRATION_SETTLED.
   absl::Status Arrived(absl::string_view id, std::shared_ptr<Domain> domain)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The call has ended, and all that it held is gone.
+  // Notes that the call has ended and has freed everything it held.
   void CallEnded(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
-  // Does what `event` asks for and answers what the migration is then.  An
-  // event that the table has no line for does nothing.  If that drops a domain
-  // that is coming in, its call is cancelled, and its end is waited for for a
-  // while.  NOT_FOUND MIGRATION_NOT_FOUND; FAILED_PRECONDITION
-  // MIGRATION_SETTLED if it may have been committed and forgotten.
+  // Does what `event` asks for and returns the record that results.  An event
+  // without a line in the table does nothing.  If it drops a domain that is
+  // still arriving, cancels the call and waits a short while for it to end.
+  // NOT_FOUND MIGRATION_NOT_FOUND if the id is unknown; FAILED_PRECONDITION
+  // MIGRATION_SETTLED if a source asks about one that may have been committed
+  // and forgotten.
   absl::StatusOr<IncomingRecord> Decide(absl::string_view id, TargetEvent event)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The source knows that it was committed.
+  // Notes that the source knows of the commit.
   void Acknowledge(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The first `limit` from `from` on.
+  // The first `limit` records, starting at `from`.
   PlacedRecords<TargetState> List(const MigrationPlace& from,
                                   size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -100,7 +105,7 @@ class IncomingMigrations {
   void Drop(const std::shared_ptr<Domain>& domain);
   absl::Status Unknown(absl::string_view id, TargetEvent event) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Forgets the oldest of too many that have ended.
+  // Forgets the oldest that have ended, beyond bounds_.
   void ForgetOld() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void AwaitEndOfCall(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
   static IncomingRecord RecordOf(absl::string_view id, const Ledger::Row& row);
@@ -111,7 +116,7 @@ class IncomingMigrations {
 
   mutable absl::Mutex mu_;
   Ledger ledger_ ABSL_GUARDED_BY(mu_);
-  // One that was committed is no longer remembered.
+  // A migration that was committed has been forgotten.
   bool forgot_committed_ ABSL_GUARDED_BY(mu_) = false;
   int waiters_ ABSL_GUARDED_BY(mu_) = 0;
 };

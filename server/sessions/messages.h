@@ -1,4 +1,4 @@
-// What the two daemons of a migration tell each other on its stream.
+// The messages that the two daemons of a migration exchange on its stream.
 //
 // Thread safety: plain values.
 
@@ -13,13 +13,13 @@
 
 namespace simvisor::server {
 
-// What the source is about to send.
+// Announces the domain that the source is about to send.
 struct OfferMessage {
   std::string migration_id;
   PageCount pages;     // of the domain
-  std::string source;  // for people
+  std::string source;  // names the source, for people only
   bool start_paused = false;
-  std::string name;  // of the domain, for people and for faults
+  std::string name;  // of the domain, for people and fault injection
 };
 
 // The next bytes of the domain's image.
@@ -30,7 +30,7 @@ struct DataMessage {
 // The target runs the domain from now on.
 struct CommitMessage {};
 
-// The source's copy is gone.
+// The source has destroyed its copy.
 struct DoneMessage {};
 
 // A message's index is the number of its field in ReceiveDomainRequest; 0 is an
@@ -50,7 +50,8 @@ struct TargetMessage {
   // Of kCommitted: the domain, as the target knows it.
   std::string name;
   std::string uuid;
-  // All that the target says of it, in the peer's encoding; only reported.
+  // The target's whole description of it, in the peer's encoding; only passed
+  // on in reports.
   std::string domain;
 };
 

@@ -1,10 +1,10 @@
-// What a daemon remembers of its migrations in one direction.
+// The migrations of a daemon in one direction, as far as it remembers them.
 //
-// A row has a state of one of the tables in domain/migration/handover.h, and
-// what its owner keeps beside it.  Rows are listed by place: first those that
-// somebody has to decide, then those under way, then those that have ended;
-// outgoing before incoming ones; each in the order in which they began.  A
-// place stays good whatever begins or ends meanwhile.
+// A row holds a state from one of the tables in domain/migration/handover.h and
+// an entry of its owner's.  Rows are listed by place: first those that need a
+// decision, then those under way, then those that have ended; within these
+// outgoing before incoming, in the order in which they began.  A place stays
+// valid while other rows begin or end.
 //
 // Thread safety: thread-compatible; its owner guards it with a mutex.
 
@@ -37,7 +37,7 @@ struct MigrationPlace {
                           const MigrationPlace&) = default;
 };
 
-// What a place has of a state.
+// The parts of a place that follow from a state.
 inline uint64_t UrgencyOf(SourceState state) {
   if (state == SourceState::kUnknown) return 0;
   return state == SourceState::kCopying || state == SourceState::kCommitting
@@ -67,8 +67,8 @@ class MigrationLedger {
     Entry entry{};
   };
 
-  // Adds a row and returns it; null if `id` is known.  Pointers to rows are
-  // good until the next Begin() or Forget().
+  // Adds a row and returns it; null if `id` is known.  Pointers to rows stay
+  // valid until the next Begin() or Forget().
   Row* Begin(absl::string_view id, State first) {
     const auto [at, is_new] = rows_.try_emplace(std::string(id));
     if (!is_new) return nullptr;
@@ -87,8 +87,8 @@ class MigrationLedger {
     return at == rows_.end() ? nullptr : &at->second;
   }
 
-  // Moves the row as the table says, and returns the state that it has then;
-  // nullopt, and nothing has happened, if the table has no such line.
+  // Moves the row as the table says and returns its new state.  Returns nullopt
+  // and changes nothing if the table has no line for `event`.
   template <typename Event>
   static std::optional<State> Move(Row& row, Event event) {
     const std::optional<State> next = Next(row.state, event);
@@ -96,16 +96,17 @@ class MigrationLedger {
     return next;
   }
 
-  // Lets the row be forgotten from now on.
-  // REQUIRES: not called for it before.
+  // Marks the row as ended: Forget() may remove it from now on.
+  // REQUIRES: the row has not ended.
   void End(Row& row) {
     assert(row.end_number == 0);
     row.end_number = next_number_++;
   }
   static bool HasEnded(const Row& row) { return row.end_number != 0; }
 
-  // Of the rows that have ended and for which `is_kind(row)` holds, forgets the
-  // first to have ended until `most` are left.  Returns how many that were.
+  // Looks at the rows that have ended and for which `is_kind(row)` holds, and
+  // removes those that ended first until `most` are left.  Returns how many it
+  // removed.
   template <typename IsKind>
   size_t Forget(size_t most, IsKind is_kind) {
     absl::btree_map<uint64_t, std::string> ended;
@@ -129,8 +130,8 @@ class MigrationLedger {
   // By id.
   absl::btree_map<std::string, Row>& rows() { return rows_; }
 
-  // The first `limit` rows from place `from` on, each as `describe(id, row)`
-  // says.
+  // The first `limit` rows, starting at place `from`, each as a record made by
+  // `describe(id, row)`.
   template <typename Describe>
   PlacedRecords<State> List(const MigrationPlace& from, size_t limit,
                             Describe describe) const {

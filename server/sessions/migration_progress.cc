@@ -21,7 +21,7 @@ uint64_t ProgressMeter::MillisecondsSince(Clock::Time start) const {
 
 uint64_t ProgressMeter::BytesPerSecond() const {
   const std::chrono::duration<double> seconds = clock_.Now() - copying_since_;
-  // A pass takes some time, however small it is.
+  // Avoids a division by zero: an empty pass takes almost no time.
   return static_cast<uint64_t>(static_cast<double>(bytes_sent_ - head_bytes_) /
                                std::max(seconds.count(), 1e-6));
 }

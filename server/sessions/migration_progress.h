@@ -1,4 +1,4 @@
-// How far a migration is, for whoever waits for it.
+// The progress of a migration, for the client that waits for it.
 //
 // Thread safety: thread-compatible.
 
@@ -19,7 +19,7 @@ enum class MigrationPhase {
   kCopying,     // the guest runs and is copied
   kSuspended,   // the guest is suspended, and the rest is sent
   kCommitting,  // the target is told to run it
-  kMoved,       // nothing is left here
+  kMoved,       // the source has destroyed its copy
 };
 
 // The fields are those of MigrateDomainResponse.
@@ -38,26 +38,27 @@ struct MigrationProgress {
   std::string domain;
 };
 
-// Measures a migration for its progress, and for how fast it may go.
+// Measures a migration, for progress reports and for pacing.
 class ProgressMeter {
  public:
   // `clock` outlives this object.
   explicit ProgressMeter(Clock* clock) : clock_(*clock) {}
 
-  // The head has been sent, and the first pass begins.
+  // Call when the head has been sent and the first pass begins.
   void StartCopying();
-  // A pass has ended, and the guest may be suspended from now on.
+  // Call when a pass has ended, before the guest may be suspended.
   void StartPass();
   void Sent(size_t bytes) { bytes_sent_ += bytes; }
 
-  // Since the first pass began.
+  // The mean rate since the first pass began.
   uint64_t BytesPerSecond() const;
-  // When no more than this will have been sent in a second since then.
+  // The time at which the bytes sent since then no longer exceed this rate.
   Clock::Time WhenPaced(uint64_t bytes_per_second) const;
-  // Since the pass began that came after the guest was suspended.
+  // Milliseconds since the last StartPass(): the downtime, if the guest was
+  // suspended then.
   uint64_t DowntimeMs() const { return MillisecondsSince(pass_since_); }
 
-  // Fills in what is known; `precopy` may be null.
+  // Fills in the figures that are known; `precopy` may be null.
   void Fill(const Precopy* precopy, MigrationProgress& progress) const;
 
  private:

@@ -28,13 +28,13 @@ struct MigrationRecord {
   DomainId domid{0};
   std::string name;
   std::string peer;  // the other daemon, printable
-  std::string why;   // it has not continued, printable; empty if it has
+  std::string why;   // why it stopped, printable; empty if it did not
 };
 
 using OutgoingRecord = MigrationRecord<SourceState>;
 using IncomingRecord = MigrationRecord<TargetState>;
 
-// As the API names the states: "COPYING".
+// The state's name as in the API, such as "COPYING".
 absl::string_view NameOf(SourceState state);
 absl::string_view NameOf(TargetState state);
 

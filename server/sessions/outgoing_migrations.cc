@@ -17,13 +17,13 @@
 namespace simvisor::server {
 namespace {
 
-// Migrations that have ended and are remembered, and as many whose target is
-// still to be told.
+// How many migrations that have ended are remembered, and how many whose target
+// has not yet been told.
 constexpr size_t kMaxEnded = 256;
 
 constexpr std::chrono::seconds kFirstAsked{1};
 constexpr std::chrono::seconds kAskedAtLeastEvery{30};
-// Questions under way, in all and to one target.
+// The most questions under way, in total and to one target.
 constexpr size_t kQuestionsAtOnce = 64;
 constexpr int kQuestionsPerTarget = 4;
 
@@ -103,7 +103,7 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
         entry.domain = nullptr;
         ledger_.End(*row);
       }
-      // Whoever makes it open asks at once.
+      // The session that opens it asks at once; this is when to ask again.
       if (*next != before) Open(entry, clock_.Now());
     }
     news_ = true;
@@ -125,7 +125,7 @@ void OutgoingMigrations::NoteWhy(absl::string_view id, SourceEvent event,
   const bool answered = event == SourceEvent::kCommitted ||
                         event == SourceEvent::kDropped ||
                         event == SourceEvent::kNeverHeardOf;
-  // Who says keep of what is kept knows that the target never will answer.
+  // An operator who keeps it again knows that the target will never answer.
   const bool given_up =
       event == SourceEvent::kKeep &&
       (row.state == SourceState::kKept || row.state == SourceState::kUnknown);
@@ -155,7 +155,7 @@ absl::Status OutgoingMigrations::Prepare(absl::string_view id,
 
 void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
                              uint64_t suspension, SourceState state) {
-  // If it has been destroyed meanwhile, nothing is to be done.
+  // If the domain has been destroyed meanwhile, there is nothing to do.
   if (state == SourceState::kMoved) {
     domain->EndHandover();
     UnlessExhausted([&] {
@@ -214,7 +214,7 @@ std::vector<OutgoingMigrations::Due> OutgoingMigrations::TakeDue(
       *next = std::min(*next, entry.ask_at);
       continue;
     }
-    // Those that find no room are due when an answer has come.
+    // A question over the limit is tried again when an answer has come.
     int& asked = per_target[entry.target->address()];
     if (asking_.size() >= kQuestionsAtOnce || asked >= kQuestionsPerTarget) {
       continue;
@@ -279,7 +279,7 @@ void OutgoingMigrations::TakeAnswer(const std::string& id,
   const absl::StatusOr<OutgoingRecord> now =
       answer.ok() ? Note(id, *answer)
                   : Note(id, SourceEvent::kFailed, answer.status().message());
-  // One that was forgotten meanwhile has nothing to learn.
+  // A migration that was forgotten meanwhile ignores the answer.
   if (!now.ok()) {
     spdlog::info("migration {}: {}", id, std::string(now.status().message()));
   }
@@ -298,7 +298,7 @@ OutgoingRecord OutgoingMigrations::RecordOf(absl::string_view id,
   out.state = row.state;
   out.domid = row.entry.domid;
   out.name = row.entry.name;
-  // A path may have any bytes.
+  // A path may contain any bytes.
   out.peer = Shortened(Printable(row.entry.target->address()), kMaxPeerBytes);
   out.why = row.entry.why;
   return out;

@@ -1,21 +1,23 @@
-// The domains that leave this daemon, or have left, and who runs them.
+// The domains that are leaving this daemon or have left, and which side runs
+// them.
 //
 // Each migration is in one state of the source's table in
-// domain/migration/handover.h.  Only this object moves it, and with it does to
-// the domain what the table says: so whatever becomes of the call that migrates
-// it, the domain is right.
+// domain/migration/handover.h.  Only this object changes the state, and it then
+// does to the domain what the table says.  So the domain is in the right state
+// however the call that migrates it ends.
 //
-// Targets of those that are UNKNOWN, and of those that were KEPT after their
-// target had the domain, are asked until they answer: after 1 s, 2 s, 4 s, ...
-// and then every 30 s.  AskDue() does not wait for answers, and asks only so
-// many questions of one target at a time, so that one that is silent delays
-// nobody but itself.
+// A migration is open while it is UNKNOWN, or KEPT although its target may hold
+// the domain.  The target of an open one is asked until it answers: after 1 s,
+// 2 s, 4 s, ... and then every 30 s.  AskDue() does not wait for answers, and
+// asks one target only a few questions at a time, so a silent target delays
+// only its own migrations.
 //
-// The last 256 that have ended are remembered, and the last 256 whose target is
-// still to be told: beyond them, the oldest is given up.  Its target was never
-// told to run the domain, so that it needs an operator to run it all the same.
+// Remembers the last 256 that have ended, and the last 256 KEPT ones whose
+// target has not yet been told; beyond that it gives up the oldest.  The target
+// of such a one never received COMMIT, so it runs the domain only if an
+// operator tells it to.
 //
-// Thread safety: thread-safe.  Domains are used without the own lock.
+// Thread safety: thread-safe.  Never locks a domain while holding its own lock.
 
 #ifndef SIMVISOR_SERVER_SESSIONS_OUTGOING_MIGRATIONS_H_
 #define SIMVISOR_SERVER_SESSIONS_OUTGOING_MIGRATIONS_H_
@@ -45,7 +47,7 @@
 
 namespace simvisor::server {
 
-// What is kept of one beside its state.
+// What is kept of a migration besides its state.
 struct OutgoingMigration {
   std::shared_ptr<const Peer> target;
   std::string why;
@@ -53,61 +55,63 @@ struct OutgoingMigration {
   DomainId domid{0};
   std::string name;
   std::shared_ptr<Domain> domain;  // null once it has ended
-  uint64_t suspension = 0;         // 0 if it has not come to it
-  // While it is open: when to ask, and how long after that again.
+  uint64_t suspension = 0;         // 0 before the guest is suspended
+  // While it is open: when to ask, and how long to wait before asking again.
   Clock::Time ask_at{};
   Clock::Time::duration ask_again{};
 };
 
 class OutgoingMigrations {
  public:
-  // Asks by `clock`, and does on `answers` what follows from answers, which may
-  // last.  All outlive this object.
+  // Schedules questions by `clock`, and handles their answers on `answers`,
+  // since that may take long.  All must outlive this object.
   OutgoingMigrations(Machine* machine, Clock* clock, Executor answers);
   OutgoingMigrations(const OutgoingMigrations&) = delete;
   OutgoingMigrations& operator=(const OutgoingMigrations&) = delete;
-  // Stop(), then waits until nothing is being asked.  Domains that are UNKNOWN
-  // stay suspended.
+  // Calls Stop() and waits until all questions have ended.  Domains whose
+  // migration is UNKNOWN stay suspended.
   ~OutgoingMigrations();
 
-  // Begins with COPYING.  FAILED_PRECONDITION MIGRATION_SETTLED if the id is
-  // known already.
+  // Adds a migration in COPYING.  FAILED_PRECONDITION MIGRATION_SETTLED if the
+  // id is already known.
   absl::Status Begin(absl::string_view id, std::shared_ptr<Domain> domain,
                      std::shared_ptr<const Peer> target)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The migration has suspended its guest.  From now on the target may have the
-  // whole domain, so that it must be told if the domain is kept.
+  // Notes that the migration has suspended its guest.  From now on the target
+  // may hold the whole domain, so it must be told if the domain is kept.
   void Suspended(absl::string_view id, uint64_t suspension)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Notes an event, does to the domain what follows, and answers what the
-  // migration is then.  `why` is for people.  NOT_FOUND MIGRATION_NOT_FOUND;
-  // for kPrepared what Domain::BeginHandover() says, and then nothing has
-  // changed.
+  // Notes an event, does to the domain what the table says, and returns the
+  // record that results.  `why` is for people.  NOT_FOUND MIGRATION_NOT_FOUND
+  // if the id is unknown; for kPrepared also the errors of
+  // Domain::BeginHandover(), after which nothing has changed.
   absl::StatusOr<OutgoingRecord> Note(absl::string_view id, SourceEvent event,
                                       absl::string_view why = "")
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Asks the target at once if the migration is open and is not being asked
-  // about.
+  // Asks the target at once, if the migration is open and no question about it
+  // is under way.
   void StartAsking(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
   // Whether a question about it is under way.
   bool IsAsking(absl::string_view id) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits, for a few seconds, until none is.  Answers what the migration is
-  // then; nullopt if it is forgotten.
+  // Waits until the question about it, if any, has ended, which takes a few
+  // seconds at most.  Returns the record that results; nullopt if the migration
+  // has been forgotten.
   std::optional<OutgoingRecord> AwaitAnswer(absl::string_view id) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Asks all questions that are due, and answers when the next one is;
+  // Asks all questions that are due.  Returns when the next one is due;
   // Time::max() if there is none.
   Clock::Time AskDue() ABSL_LOCKS_EXCLUDED(mu_);
-  // Asks whenever it is time, until Stop().
+  // Asks each question when it is due, until Stop().
   void AskUntilStopped() ABSL_LOCKS_EXCLUDED(mu_);
-  // Asks nothing any more, and cancels the questions that are under way.
+  // Stops asking and cancels the questions under way.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Whether the migration waits for a decision.
+  // Whether the migration is UNKNOWN, and so waits for an answer or an
+  // operator.
   bool IsUnknown(absl::string_view id) const ABSL_LOCKS_EXCLUDED(mu_);
-  // The first `limit` from `from` on.
+  // The first `limit` records, starting at `from`.
   PlacedRecords<SourceState> List(const MigrationPlace& from,
                                   size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -115,26 +119,26 @@ class OutgoingMigrations {
   using Ledger = MigrationLedger<SourceState, OutgoingMigration>;
   struct Question {
     std::shared_ptr<const Peer> target;
-    std::shared_ptr<PeerQuestion> asked;  // null until it is
+    std::shared_ptr<PeerQuestion> asked;  // null until it is asked
   };
   struct Due {
     std::string id;
     std::shared_ptr<const Peer> target;
   };
 
-  // What of the domain an event asks for before it is noted.
+  // Does what an event needs of the domain before it is noted.
   absl::Status Prepare(absl::string_view id, SourceEvent event)
       ABSL_LOCKS_EXCLUDED(mu_);
   static void NoteWhy(absl::string_view id, SourceEvent event,
                       absl::string_view why, Ledger::Row& row);
-  // Does to the domain what coming to `state` means.
+  // Does to the domain what entering `state` requires.
   void Act(const std::shared_ptr<Domain>& domain, uint64_t suspension,
            SourceState state);
   static bool IsOpen(const Ledger::Row& row) {
     return row.state == SourceState::kUnknown ||
            (row.state == SourceState::kKept && row.entry.must_tell);
   }
-  // Has it asked a while after now for the first time.
+  // Schedules the first question, a while after `now`.
   static void Open(OutgoingMigration& entry, Clock::Time now);
   bool HasNews() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return news_ || stopping_;
@@ -142,13 +146,13 @@ class OutgoingMigrations {
   bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return asking_.empty();
   }
-  // Takes those that are due, which are asked from then on, and lowers *next to
-  // when another one is.
+  // Marks the questions that are due as under way and returns them.  Lowers
+  // *next to the time at which another one is due.
   std::vector<Due> TakeDue(Clock::Time* next)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // REQUIRES: it stands in asking_, without its question.
+  // REQUIRES: asking_ holds the id, without its question.
   void Ask(const Due& due) ABSL_LOCKS_EXCLUDED(mu_);
-  // On the executor.
+  // Runs on the executor.
   void TakeAnswer(const std::string& id,
                   const absl::StatusOr<SourceEvent>& answer)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -162,13 +166,13 @@ class OutgoingMigrations {
   mutable absl::Mutex mu_;
   Ledger ledger_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  // Something has changed that may have to be asked about.
+  // Something has changed since the last AskDue(), so questions may be due.
   bool news_ ABSL_GUARDED_BY(mu_) = false;
-  // Questions under way, to be cancelled at the end.
+  // Questions under way; Stop() cancels them.
   absl::btree_map<std::string, Question> asking_ ABSL_GUARDED_BY(mu_);
 };
 
-// The thread that asks.
+// The thread that asks the questions.
 class AskingThread {
  public:
   // `migrations` outlives this object.

@@ -11,7 +11,7 @@
 namespace simvisor::server {
 namespace {
 
-// Of what a peer says in a message of ours.
+// The most bytes of a peer's text that a message quotes.
 constexpr size_t kMaxSaidBytes = 512;
 
 std::string Said(absl::string_view text) {

@@ -1,7 +1,7 @@
-// The daemon at the other end of a migration, as its source sees it.
+// The target daemon of a migration, as the source sees it.
 //
-// Sessions know a peer by these interfaces only, so that two machines can stand
-// in one process.
+// Sessions use a peer only through these interfaces, so tests can run two
+// machines in one process.
 //
 // Thread safety: as each class says.
 
@@ -23,87 +23,89 @@
 
 namespace simvisor::server {
 
-// How a call to a peer has ended.
+// How a call to a peer ended.
 struct PeerStatus {
   absl::StatusCode code = absl::StatusCode::kOk;
-  // Why, if it was the peer that ended it and said so; INTERNAL for a reason
-  // that is not known here.
+  // The reason the peer gave, if it ended the call; INTERNAL for a reason that
+  // this daemon does not know.
   std::optional<Reason> reason;
-  std::string text;  // of the peer or the connection; not fit for a terminal
+  std::string text;  // from the peer or the connection; not printable
 };
 
-// A status of the peer's, with its reason, or of the connection to it, which
+// Converts the peer's status, with its reason; a failure of the connection
 // becomes Unreachable().  `operation` begins the message.
 absl::Status FromPeer(const PeerStatus& status, absl::string_view operation,
                       absl::string_view address);
 
-// UNAVAILABLE TARGET_UNREACHABLE, the same whatever the cause is, so that
-// nobody learns from it what there is at an address; `cause` goes to the log.
+// UNAVAILABLE TARGET_UNREACHABLE, with the same message for every cause, so
+// that a client cannot use it to probe an address; `cause` goes to the log.
 absl::Status Unreachable(absl::string_view operation, absl::string_view address,
                          absl::string_view cause);
 
-// What the target answered to the question about migration `asked`.
+// The target's answer to a question about a migration.
 struct QuestionAnswer {
   PeerStatus status;
-  // If that is OK: the migration that the answer is about, and its state;
-  // nullopt for one that is not a target's.
+  // If `status` is OK: the migration that the answer is about, and its state,
+  // which may be nullopt if it is not final.
   std::string id;
   std::optional<TargetState> state;
 };
-// What that means for the source.  An error if it is no final answer about this
-// migration: the domain's fate hangs on it.
+// What the answer means for the source.  An error unless it is a final answer
+// about migration `asked`: the source acts on it.
 absl::StatusOr<SourceEvent> EventOf(const QuestionAnswer& answer,
                                     absl::string_view asked,
                                     absl::string_view address);
 
-// The stream of one migration to its target, for the thread that drives it.
+// The source's end of one migration's stream.
 //
-// Every wait is bounded.  An answer that is early, late or twice
-// (TARGET_MISBEHAVED), and a wait that lasts too long (CALL_STALLED), end the
-// stream; see fault().
+// Every wait is bounded.  An answer that comes early, late or twice
+// (TARGET_MISBEHAVED) ends the stream, and so does a wait that lasts too long
+// (CALL_STALLED); see fault().
 //
-// Thread safety: one thread drives it; Cancel() is for any.
+// Thread safety: thread-compatible; Cancel() may be called from any thread.
 class PeerStream {
  public:
   virtual ~PeerStream() = default;
 
-  // Calls the target; once, before all else but Cancel().
+  // Calls the target.  Call it once, before everything except Cancel().
   virtual void Open() = 0;
   // See AnswerSlot::Expect().
   virtual void Expect(TargetAnswer answer) = 0;
-  // Sends `message`, of which it keeps nothing, once the one before has left;
-  // may return before this one has.  False if the stream has ended.
+  // Waits until the previous message has left, then sends `message`, and may
+  // return before it has left.  Keeps no pointer into `message`.  False if the
+  // stream has ended.
   virtual bool Write(const SourceMessage& message) = 0;
   // Waits until the last message has left.  False if the stream has ended.
   virtual bool Flush() = 0;
-  // Waits for the answer that is expected.  One that came counts, even if the
-  // stream has ended since.  False if the stream has ended without.
+  // Waits for the expected answer.  An answer that came counts even if the
+  // stream has ended since, unless fault() is set.  False if the stream has
+  // ended without one.
   virtual bool Read(TargetMessage& message) = 0;
-  // Ends the call, and says how it ended; nothing can be sent afterwards.
-  // Waits at most `patience` for the target to end it, then cancels.
+  // Ends the call and returns how it ended; nothing can be sent afterwards.
+  // Waits at most `patience` for the target to end it, then cancels it.
   // REQUIRES: opened, not ended.
   virtual PeerStatus End(Clock::Time::duration patience) = 0;
-  // Ends whatever it waits for; also before Open().
+  // Makes the current wait and later ones end; may be called before Open().
   virtual void Cancel() = 0;
-  // Why this end has given the stream up; OK if it has not.
+  // Why this end gave the stream up; OK if it did not.
   virtual absl::Status fault() const = 0;
 };
 
-// One question to a target: to drop a migration unless it has committed it.
+// One question to a target: it drops the migration unless it has committed it.
 //
 // Thread safety: thread-safe.
 class PeerQuestion {
  public:
-  // What it answers, or why there is no answer.
+  // Receives the answer, or why there is none.
   using Done = std::function<void(absl::StatusOr<SourceEvent>)>;
 
   virtual ~PeerQuestion() = default;
 
-  // Asks, once.  `done` is called once, within a few seconds, on any thread,
-  // after which this object may be gone.
+  // Asks; call it once.  `done` is called once, within a few seconds, on any
+  // thread; this object may be destroyed after that.
   virtual void Ask(Done done) = 0;
-  // Makes `done` come soon, though not before this returns; may be called
-  // before Ask().
+  // Has `done` called soon, but not from within this call; may be called before
+  // Ask().
   virtual void Cancel() = 0;
 };
 
@@ -112,7 +114,7 @@ class Peer {
  public:
   virtual ~Peer() = default;
 
-  // One text for each daemon.
+  // The same text for the same daemon.
   virtual std::string address() const = 0;
   virtual std::unique_ptr<PeerStream> MakeStream() const = 0;
   virtual std::shared_ptr<PeerQuestion> MakeQuestion(

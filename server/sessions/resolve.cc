@@ -11,10 +11,11 @@ namespace simvisor::server {
 namespace {
 
 struct Meaning {
-  // For an outgoing one, and what it comes to if the decision is taken.
+  // For an outgoing migration: the event, and the state after it if the table
+  // has a line for it.
   std::optional<SourceEvent> source;
   SourceState outgoing;
-  // The same for an incoming one; a question is always taken.
+  // The same for an incoming one.  A question is answered in every state.
   TargetEvent target;
   std::optional<TargetState> incoming;
 };

@@ -1,5 +1,5 @@
-// What becomes of this daemon's copy of a domain that was handed over: the
-// question of a peer, or the decision of an operator.
+// Decides what becomes of this daemon's copy of a domain that is being handed
+// over, when a peer asks or an operator decides.
 //
 // Thread safety: may be called from any thread.
 
@@ -24,9 +24,9 @@ enum class MigrationDecision {
 
 using AnyRecord = std::variant<OutgoingRecord, IncomingRecord>;
 
-// Answers what the migration is then.  NOT_FOUND MIGRATION_NOT_FOUND;
-// FAILED_PRECONDITION MIGRATION_SETTLED if an operator's decision does not
-// change it, or if it may have been committed and forgotten.
+// Returns the record that results.  NOT_FOUND MIGRATION_NOT_FOUND if the id is
+// unknown; FAILED_PRECONDITION MIGRATION_SETTLED if an operator's decision does
+// not change it, or if it may have been committed and forgotten.
 absl::StatusOr<AnyRecord> Resolve(OutgoingMigrations& outgoing,
                                   IncomingMigrations& incoming,
                                   absl::string_view id,

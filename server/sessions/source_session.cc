@@ -16,12 +16,12 @@ namespace simvisor::server {
 namespace {
 
 constexpr char kMigrateMethod[] = "MigrateDomain";
-// A message is sent when so much is there, or a pass ends.
+// A message is sent when it has this many bytes, or when a pass ends.
 constexpr size_t kMessageBytes = size_t{1} << 20;
-// What was made with the last piece of it goes along, up to this.
+// The last piece may make a message larger, up to this size.
 constexpr size_t kMaxMessageBytes = size_t{2} << 20;
 constexpr std::chrono::milliseconds kReportEvery{100};
-// How long the target may take to end a stream that is over.
+// How long the target may take to end the stream.
 constexpr std::chrono::seconds kLastWords{5};
 
 }  // namespace
@@ -63,7 +63,8 @@ void SourceSession::Step() {
   assert(!done());
   if (step_ == StepKind::kSettle) return Settle();
   const bool begun = step_ != StepKind::kPrepare;
-  // What has been let in is finished, if it can be.
+  // Only the first steps are refused when memory is short; the later ones
+  // finish what has begun.
   const absl::Status status =
       step_ <= StepKind::kOffer
           ? WithinMemory(kMigrateMethod, [this] { return Go(); })
@@ -179,7 +180,7 @@ absl::Status SourceSession::MakePieces() {
   piece_.clear();
   sent_ = 0;
   SIMVISOR_RETURN_IF_ERROR(MakePiece());
-  // Of a guest with little in it there are many, and small ones.
+  // A guest with little data yields many small pieces.
   const size_t enough = std::min(kMessageBytes, MaxChunkBytes());
   const Clock::Time until = tools_.clock->Now() + kReportEvery;
   while (admitted_ && piece_.size() < enough && tools_.clock->Now() < until &&
@@ -206,7 +207,8 @@ absl::Status SourceSession::SendNext(TargetAnswer answer, bool last) {
 }
 
 size_t SourceSession::MaxChunkBytes() const {
-  // A target whose source is slow on purpose must not take it for a silent one.
+  // The target must not take a source that is slowed down on purpose for a
+  // stalled one.
   const uint64_t pace = plan_.policy.max_bytes_per_second;
   if (pace == 0 || !admitted_ || precopy_->suspended()) {
     return kMaxMessageBytes;
@@ -223,7 +225,7 @@ absl::Status SourceSession::Pace() {
     {
       absl::MutexLock lock(&mu_);
       if (!cancelled_.ok()) return cancelled_;
-      // Whoever waits long is to report meanwhile.
+      // Report progress during a long wait.
       tools_.clock->Await(&mu_,
                           absl::Condition(this, &SourceSession::IsCancelled),
                           std::min(until, tools_.clock->Now() + kReportEvery));
@@ -242,7 +244,7 @@ absl::Status SourceSession::TakePrepared() {
 
 absl::Status SourceSession::Commit() {
   SIMVISOR_RETURN_IF_ERROR(CheckCancelled());
-  // One that has said more than PREPARED by now is not told to run it.
+  // A target that has said more than PREPARED by now must not get COMMIT.
   if (!stream_->fault().ok()) return Broken();
   SIMVISOR_RETURN_IF_ERROR(
       tools_.migrations->Note(plan_.id, SourceEvent::kPrepared).status());
@@ -265,7 +267,7 @@ absl::Status SourceSession::TakeCommitted() {
   progress_.downtime_ms = meter_.DowntimeMs();
   progress_.phase = MigrationPhase::kMoved;
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateDone));
-  // The domain has moved, whether the target hears of it or not.
+  // The domain has moved, whether or not DONE arrives.
   stream_->Write(DoneMessage());
   EndStream(kLastWords);
   precopy_ = nullptr;
@@ -287,7 +289,7 @@ absl::Status SourceSession::CheckCommitted() const {
 
 void SourceSession::Fail(const absl::Status& why) {
   failure_ = why;
-  // The log is off before the guest runs on.
+  // Turn the dirty log off before the guest runs again.
   precopy_ = nullptr;
   stream_->Cancel();
   EndStream({});
@@ -304,7 +306,8 @@ void SourceSession::Settle() {
       tools_.migrations->AwaitAnswer(plan_.id);
   const SourceState state = now.value_or(record_).state;
   if (state == SourceState::kMoved) {
-    // COMMITTED was lost, but not what it said; or something failed after it.
+    // COMMITTED was lost, and the answer to the question said the same; or
+    // something failed after COMMITTED.
     progress_.phase = MigrationPhase::kMoved;
     ReportNow();
     return End(absl::OkStatus());

@@ -1,9 +1,10 @@
-// One migration, at its source: copies, hands over, and reports.
+// One migration at its source: copies the domain, hands it over, and reports
+// progress.
 //
-// A chain of steps.  Run() does them all, on a thread of its own kind, since it
-// waits for the target: that is how back-pressure, and the policy's limit of
-// bandwidth, slow it down.  Who drives it step by step can see what the next
-// step would wait for.
+// It is a chain of steps.  Run() does them all, on a thread for migrations,
+// since it blocks while the target or the policy's bandwidth limit holds it
+// back.  A caller that uses Step() can ask waits() what the next step would
+// wait for.
 //
 //   step        does                                       waits for
 //   kPrepare    turns the log of dirty pages on
@@ -16,13 +17,12 @@
 //   kCommitted  hears that it does                         an answer
 //   kSettle     after a failure: what became of the domain a question's answer
 //
-// Each wait is bounded, and each answer counts only after what it answers was
-// sent; see PeerStream.  A target that stalls or misbehaves is one whose link
-// breaks.  What a migration comes to stands in OutgoingMigrations, which does
-// to the domain what has to be done.
+// Each wait is bounded, and an answer counts only after the message that asks
+// for it; see PeerStream.  A target that stalls or misbehaves is treated as a
+// broken link.  OutgoingMigrations holds the state of the migration and acts on
+// the domain.
 //
-// Thread safety: one thread at a time; Cancel() from any, as long as this
-// object lasts.
+// Thread safety: thread-compatible; Cancel() may be called from any thread.
 
 #ifndef SIMVISOR_SERVER_SESSIONS_SOURCE_SESSION_H_
 #define SIMVISOR_SERVER_SESSIONS_SOURCE_SESSION_H_
@@ -55,26 +55,26 @@ class SourceSession {
     PrecopyPolicy policy;
     bool start_paused = false;
     std::string config;  // for the image's xl layer
-    std::string source;  // what the target lists as this daemon
+    std::string source;  // the name by which the target lists this daemon
   };
-  // All outlive the session.
+  // All must outlive the session.
   struct Tools {
     OutgoingMigrations* migrations;
     FaultInjector* faults;
     Clock* clock;
-    // How long to wait for the target to end a stream, at most.
+    // The longest wait for the target to end the stream.
     Clock::Time::duration stall_timeout;
   };
-  // Told about ten times a second, and of every change of phase.
+  // Called about ten times a second, and on every change of phase.
   using Report = std::function<void(const MigrationProgress&)>;
 
   SourceSession(Plan plan, const Tools& tools, Report report);
   SourceSession(const SourceSession&) = delete;
   SourceSession& operator=(const SourceSession&) = delete;
-  // One that has not come to its end leaves the domain as it is.
+  // If the session is not done, the domain stays as it is.
   ~SourceSession() = default;
 
-  // Does every step.  OK once the target runs the domain.  Errors as
+  // Does every step.  OK once the migration is MOVED.  Otherwise an error of
   // MigrateDomain.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -82,15 +82,15 @@ class SourceSession {
   // REQUIRES: not done().
   void Step() ABSL_LOCKS_EXCLUDED(mu_);
   bool done() const { return step_ == StepKind::kDone; }
-  // What Run() returns.
+  // The status that Run() returns.
   // REQUIRES: done().
   const absl::Status& outcome() const;
   // What the next step waits for.
   enum class Waits { kNothing, kAnswer, kQuestion };
   Waits waits() const;
 
-  // Ends the migration with `why`.  If the target has been told to run the
-  // domain, it is asked whether it does, and that counts.
+  // Ends the migration with `why`.  If COMMIT has been sent, the target is
+  // asked whether it committed, and its answer decides.
   void Cancel(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -110,7 +110,7 @@ class SourceSession {
   absl::Status Reach(FaultPoint point) {
     return tools_.faults->Reach(point, name_);
   }
-  // Each does one step, and sets the next.
+  // Each does one step and sets the next one.
   absl::Status Go();
   absl::Status Prepare();
   absl::Status Offer();
@@ -126,28 +126,29 @@ class SourceSession {
   void Fail(const absl::Status& why);
   void End(const absl::Status& outcome);
   absl::Status NextPass();
-  // Whether all that was made has been sent.
+  // Whether all of piece_ has been sent.
   bool AllSent() const { return sent_ == piece_.size(); }
-  // Makes what comes next, about as much as one message carries.
+  // Fills piece_ with the next bytes, about as many as one message carries.
   absl::Status MakePieces();
   absl::Status MakePiece();
-  // Sends the next message of what was made; if that was the last before
-  // `answer`, it may come.
+  // Sends the next message from piece_.  If `last` and nothing is left after
+  // it, expects `answer`.
   absl::Status SendNext(TargetAnswer answer, bool last);
-  // Most bytes that one message carries: as many as are paced for in a second.
+  // The most bytes that one message may carry: those of one second under the
+  // bandwidth limit.
   size_t MaxChunkBytes() const;
   // Waits until the bandwidth allows more.
   absl::Status Pace() ABSL_LOCKS_EXCLUDED(mu_);
 
   absl::Status Write(const SourceMessage& message);
   absl::Status Flush();
-  // The answer that is expected.
+  // Reads the expected answer into answer_.
   absl::Status Read();
-  // That COMMITTED names the domain that was sent.
+  // Checks that COMMITTED names the domain that was sent.
   absl::Status CheckCommitted() const;
-  // Ends the stream, if there is one, and answers how it ended.
+  // Ends the stream, if it is open, and returns how it ended.
   PeerStatus EndStream(Clock::Time::duration patience);
-  // Why the stream has ended.
+  // Ends the stream and returns why it broke.
   absl::Status Broken() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status CheckCancelled() const ABSL_LOCKS_EXCLUDED(mu_);
   bool IsCancelled() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {

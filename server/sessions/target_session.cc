@@ -36,7 +36,7 @@ absl::StatusOr<TargetSession::Next> TargetSession::Take(
     return Next::kEnd;
   }
   answer_ = TargetAnswer::kNone;
-  // A call that is over must not commit any more.
+  // A call that has ended must not commit.
   SIMVISOR_RETURN_IF_ERROR(over());
   SIMVISOR_RETURN_IF_ERROR(
       WithinMemory(kReceiveMethod, [&] { return Handle(message, over); }));
@@ -48,7 +48,7 @@ absl::StatusOr<TargetSession::Next> TargetSession::Sent() {
   if (step_ == Step::kPrepared) {
     SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceivePrepared));
   } else if (step_ == Step::kReceiving && restorer_->done()) {
-    // The whole stream came along with what ADMITTED has answered.
+    // The whole image arrived before ADMITTED was written.
     SIMVISOR_RETURN_IF_ERROR(
         WithinMemory(kReceiveMethod, [this] { return Arrive(); }));
   }
@@ -127,7 +127,8 @@ absl::Status TargetSession::TakeData(absl::string_view bytes, StopCheck over) {
 
 absl::Status TargetSession::Arrive() {
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kReceiveArrived));
-  // All of the domain is here, and its source may be dead: an operator decides.
+  // The domain is complete and its source may be dead, so a call that has ended
+  // does not stop this; an operator can decide.
   SIMVISOR_ASSIGN_OR_RETURN(domain_, restorer_->Finish(NeverStop));
   restorer_ = nullptr;
   SIMVISOR_RETURN_IF_ERROR(migrations_.Arrived(id_, domain_));

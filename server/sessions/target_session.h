@@ -1,4 +1,4 @@
-// One migration, at its target: takes the domain in, and runs it when told so.
+// One migration at its target: receives the domain, and runs it on COMMIT.
 //
 //   step         takes     and says
 //   kOffer       an offer
@@ -7,11 +7,11 @@
 //   kPrepared    COMMIT    COMMITTED, then kCommitted
 //   kCommitted   DONE      nothing: that is the end
 //
-// What the domain is at each step stands in IncomingMigrations; what breaks the
-// call is told there.  A decision that drops the domain while it comes in
-// interrupts the call.
+// IncomingMigrations holds the state of the migration; End() tells it if the
+// call fails.  A decision that drops the domain while it is arriving interrupts
+// the call.
 //
-// Thread safety: one thread at a time.
+// Thread safety: thread-compatible.
 
 #ifndef SIMVISOR_SERVER_SESSIONS_TARGET_SESSION_H_
 #define SIMVISOR_SERVER_SESSIONS_TARGET_SESSION_H_
@@ -34,8 +34,9 @@ namespace simvisor::server {
 
 class TargetSession {
  public:
-  // `spec` reads the configuration in the image; `interrupt` ends the call, and
-  // may be called from an offer to End().  Both ledgers outlive the session.
+  // `spec` reads the configuration in the image.  `interrupt` ends the call; it
+  // may be called from any thread between the offer and End().  `machine` and
+  // `migrations` must outlive the session.
   TargetSession(Machine* machine, IncomingMigrations* migrations,
                 ImageRestorer::SpecSource spec,
                 IncomingMigrations::Cancel interrupt);
@@ -44,16 +45,17 @@ class TargetSession {
   // REQUIRES: End() was called.
   ~TargetSession();
 
-  // What the call does next: reads a message, writes answer(), or ends with OK.
+  // What the call must do next: read a message, write answer(), or end with OK.
   enum class Next { kRead, kAnswer, kEnd };
 
-  // Does what a message asks for, unless `over` says that the call is over.
-  // Errors as ReceiveDomain: the call must end with them.
+  // Handles a message, unless `over` says that the call has ended.  The call
+  // must end with the errors, which are those of ReceiveDomain.
   absl::StatusOr<Next> Take(const SourceMessage& message, StopCheck over);
-  // answer() has left.
+  // Call when answer() has been written.
   absl::StatusOr<Next> Sent();
-  // Gives up all that came in without arriving, and tells the ledger.  Called
-  // once, before the source hears of `status`; nothing may follow.
+  // Frees what was received of a domain that is not complete, and tells
+  // IncomingMigrations.  Call it once, as the last call, before the source
+  // learns `status`.
   void End(const absl::Status& status);
 
   // Whether the offer was taken.
@@ -73,7 +75,7 @@ class TargetSession {
   absl::Status TakeData(absl::string_view bytes, StopCheck over);
   absl::Status Arrive();
   absl::Status TakeCommit();
-  // That the message is the one that is due.
+  // Checks that the message is the one that is due.
   absl::Status CheckPlace(const SourceMessage& message) const;
 
   Machine& machine_;
@@ -82,7 +84,7 @@ class TargetSession {
   const IncomingMigrations::Cancel interrupt_;
 
   Step step_ = Step::kOffer;
-  std::string id_;  // empty until it is known to be ours
+  std::string id_;  // empty until the offer is taken
   std::string name_;
   bool admitted_ = false;
   TargetAnswer answer_ = TargetAnswer::kNone;

@@ -1,4 +1,4 @@
-// The table of domains that come in, and its bounds.
+// The table of incoming migrations, and its bounds.
 
 #include "server/sessions/incoming_migrations.h"
 
@@ -29,7 +29,7 @@ class ServerIncomingMigrationsTest : public testing::Test {
         id, source, /*start_paused=*/false,
         [this](const absl::Status& why) { cancelled_.push_back(why); });
   }
-  // Comes in whole, is committed, and its source never says that it knows.
+  // Receives a domain and commits it; the source does not acknowledge it.
   void Commit(const std::string& id) {
     ASSERT_THAT(Begin(id), IsOk());
     ASSERT_THAT(
@@ -62,7 +62,7 @@ class ServerIncomingMigrationsTest : public testing::Test {
   std::vector<absl::Status> cancelled_;
 };
 
-TEST_F(ServerIncomingMigrationsTest, OnlySoManyComeInAtATime) {
+TEST_F(ServerIncomingMigrationsTest, NumberOfReceivingMigrationsIsBounded) {
   for (const char* id : {"a", "b", "c"}) ASSERT_THAT(Begin(id), IsOk());
   EXPECT_THAT(Begin("d"), IsError(Code::kResourceExhausted,
                                   Reason::kCallsExhausted, HasSubstr("d")));
@@ -71,7 +71,7 @@ TEST_F(ServerIncomingMigrationsTest, OnlySoManyComeInAtATime) {
   EXPECT_THAT(Begin("d"), IsOk());
 }
 
-TEST_F(ServerIncomingMigrationsTest, DroppedCallIsToldWhy) {
+TEST_F(ServerIncomingMigrationsTest, CallOfADroppedMigrationIsToldWhy) {
   ASSERT_THAT(Begin("a"), IsOk());
   ASSERT_THAT(migrations_.Decide("a", TargetEvent::kDrop), IsOk());
   ASSERT_THAT(cancelled_, SizeIs(1));
@@ -91,7 +91,8 @@ TEST_F(ServerIncomingMigrationsTest, DomainThatIsDroppedTrimsTheHeap) {
   EXPECT_EQ(trims_.load(), 1);
 }
 
-TEST_F(ServerIncomingMigrationsTest, ForgottenCommitIsNotTakenForUnheardOf) {
+TEST_F(ServerIncomingMigrationsTest,
+       ForgottenCommitIsNotReportedAsNeverHeardOf) {
   EXPECT_THAT(
       migrations_.Decide("zero", TargetEvent::kAsked),
       IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("zero")));
@@ -103,7 +104,7 @@ TEST_F(ServerIncomingMigrationsTest, ForgottenCommitIsNotTakenForUnheardOf) {
   Commit("m-4");
   EXPECT_EQ(StateOf("m-0"), "");
   EXPECT_EQ(StateOf("m-1"), "COMMITTED");
-  // Its source would run the domain again if it heard that.
+  // If its source were told that, it would run the domain again.
   EXPECT_THAT(migrations_.Decide("m-0", TargetEvent::kAsked),
               IsError(Code::kFailedPrecondition, Reason::kMigrationSettled,
                       HasSubstr("m-0")));
@@ -113,7 +114,7 @@ TEST_F(ServerIncomingMigrationsTest, ForgottenCommitIsNotTakenForUnheardOf) {
       IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("m-0")));
 }
 
-TEST_F(ServerIncomingMigrationsTest, AcknowledgedOnesMakeRoom) {
+TEST_F(ServerIncomingMigrationsTest, AcknowledgedMigrationsMakeRoom) {
   for (int i = 0; i < 20; ++i) {
     Commit(absl::StrCat("m-", i));
     migrations_.Acknowledge(absl::StrCat("m-", i));
@@ -124,7 +125,8 @@ TEST_F(ServerIncomingMigrationsTest, AcknowledgedOnesMakeRoom) {
       IsError(Code::kNotFound, Reason::kMigrationNotFound, HasSubstr("m-0")));
 }
 
-TEST_F(ServerIncomingMigrationsTest, WhatASourceCallsItselfIsFitToBeShown) {
+TEST_F(ServerIncomingMigrationsTest,
+       NameOfTheSourceIsMadePrintableAndTruncated) {
   ASSERT_THAT(
       Begin("a", "evil\x1b[2J\r\nUNKNOWN forged\xff" + std::string(500, 'x')),
       IsOk());
@@ -136,13 +138,13 @@ TEST_F(ServerIncomingMigrationsTest, WhatASourceCallsItselfIsFitToBeShown) {
   EXPECT_LE(peer.size(), 256u);
 }
 
-TEST_F(ServerIncomingMigrationsTest, ListGoesOnFromAnyPlace) {
+TEST_F(ServerIncomingMigrationsTest, ListContinuesFromAnyPlace) {
   for (const char* id : {"a", "b", "c"}) ASSERT_THAT(Begin(id), IsOk());
   ASSERT_THAT(
       migrations_.Arrived("c", MustCreate(*host_, MakeSpec("c", 500), true)),
       IsOk());
   MigrationPlace from;
-  // The one to decide comes first.
+  // The migration that needs a decision comes first.
   for (const char* id : {"c", "a", "b"}) {
     const auto page = migrations_.List(from, 1);
     ASSERT_THAT(page, SizeIs(1));

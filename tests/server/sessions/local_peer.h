@@ -1,5 +1,5 @@
-// A peer in the same process, whose streams and questions have threads of their
-// own, as gRPC's have.
+// A peer in the same process, whose streams and questions run on other threads,
+// as gRPC's do.
 
 #ifndef SIMVISOR_TESTS_SERVER_SESSIONS_LOCAL_PEER_H_
 #define SIMVISOR_TESTS_SERVER_SESSIONS_LOCAL_PEER_H_
@@ -27,7 +27,7 @@
 
 namespace simvisor::server {
 
-// A machine that domains come to and go from.
+// A machine that sends and receives domains.
 struct LocalMachine {
   explicit LocalMachine(std::unique_ptr<Host> host,
                         ImageRestorer::SpecSource specs)
@@ -88,7 +88,7 @@ class LocalStream final : public PeerStream {
     absl::MutexLock lock(&mu_);
     return end_;
   }
-  // What is on its way still arrives.
+  // Messages on their way still arrive.
   void Cancel() override {
     absl::MutexLock lock(&mu_);
     over_ = true;

@@ -29,7 +29,7 @@ std::string Ids(const Ledger& ledger, const MigrationPlace& from = {},
   return ids;
 }
 
-TEST(ServerMigrationLedgerTest, AnIdIsTakenOnce) {
+TEST(ServerMigrationLedgerTest, AnIdBeginsOnlyOnce) {
   Ledger ledger;
   ASSERT_NE(ledger.Begin("a", SourceState::kCopying), nullptr);
   EXPECT_EQ(ledger.Begin("a", SourceState::kCopying), nullptr);
@@ -37,7 +37,7 @@ TEST(ServerMigrationLedgerTest, AnIdIsTakenOnce) {
   EXPECT_EQ(ledger.Find("b"), nullptr);
 }
 
-TEST(ServerMigrationLedgerTest, StatesMoveByTheTable) {
+TEST(ServerMigrationLedgerTest, StatesChangeAsTheTableSays) {
   Ledger ledger;
   Ledger::Row& row = *ledger.Begin("a", SourceState::kCopying);
   EXPECT_EQ(Ledger::Move(row, SourceEvent::kKeep), std::nullopt);
@@ -47,7 +47,7 @@ TEST(ServerMigrationLedgerTest, StatesMoveByTheTable) {
   EXPECT_EQ(ledger.CountIn(SourceState::kKept), 1u);
 }
 
-TEST(ServerMigrationLedgerTest, WhatWasFirstToEndIsForgottenFirst) {
+TEST(ServerMigrationLedgerTest, FirstToEndIsForgottenFirst) {
   Ledger ledger;
   for (const char* id : {"a", "b", "c", "d"}) {
     ledger.Begin(id, SourceState::kCopying);
@@ -64,7 +64,7 @@ TEST(ServerMigrationLedgerTest, WhatWasFirstToEndIsForgottenFirst) {
   EXPECT_EQ(Ids(ledger), "a d ");
 }
 
-TEST(ServerMigrationLedgerTest, WhatIsToBeDecidedIsListedFirst) {
+TEST(ServerMigrationLedgerTest, MigrationsThatNeedADecisionAreListedFirst) {
   Ledger ledger;
   ledger.Begin("ended", SourceState::kKept);
   ledger.Begin("open", SourceState::kUnknown);

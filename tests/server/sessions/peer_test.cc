@@ -1,4 +1,4 @@
-// What a source makes of what its peer says.
+// How a source reads the answers of its peer.
 
 #include "server/sessions/peer.h"
 
@@ -47,7 +47,7 @@ TEST(ServerPeerTest, OnlyFinalAnswersAboutThisMigrationCount) {
   }
 }
 
-TEST(ServerPeerTest, OnlyAPeerThatSaysSoHasNeverHeardOfIt) {
+TEST(ServerPeerTest, NeverHeardOfItMustComeFromThePeer) {
   EXPECT_EQ(*EventOf(Failed(Code::kNotFound, Reason::kMigrationNotFound), "m",
                      "there"),
             SourceEvent::kNeverHeardOf);

@@ -1,5 +1,5 @@
-// Sessions on threads, as a daemon has them, while clients cancel, peers ask
-// and operators decide: ThreadSanitizer has something to look at.
+// Sessions on threads, as in a daemon, while clients cancel, peers ask and
+// other threads list: a test for ThreadSanitizer.
 
 #include <atomic>
 #include <chrono>
@@ -25,7 +25,7 @@ constexpr int kRounds = 12;
 
 class SessionsThreadsTest : public testing::Test {
  protected:
-  // Its uuid goes with its name.
+  // Derives the uuid from the name.
   static DomainSpec SpecFor(const std::string& name, uint64_t memory) {
     DomainSpec spec = MakeSpec(name, memory);
     for (size_t i = 0; i < name.size(); ++i) {
@@ -38,7 +38,7 @@ class SessionsThreadsTest : public testing::Test {
     return SpecFor(config.value_or(""), 0);
   }
 
-  // Migrates it from one machine to the other, and cancels that after a while.
+  // Migrates the domain, and cancels the migration after `cancel` if it is set.
   static absl::Status Migrate(LocalMachine& from, LocalMachine& to,
                               const std::string& name, const std::string& id,
                               std::optional<std::chrono::microseconds> cancel) {
@@ -80,7 +80,7 @@ class SessionsThreadsTest : public testing::Test {
   LocalMachine b_{MakeHost(20000), SpecOf};
 };
 
-TEST_F(SessionsThreadsTest, GuestsThatMoveAtOnceEachRunOnce) {
+TEST_F(SessionsThreadsTest, GuestsThatMoveConcurrentlyEachRunOnce) {
   std::atomic<bool> stop = false;
   std::atomic<int> moved = 0;
   std::vector<std::thread> threads;
@@ -103,7 +103,7 @@ TEST_F(SessionsThreadsTest, GuestsThatMoveAtOnceEachRunOnce) {
       }
     });
   }
-  // Somebody looks, asks and decides at any moment; asking is always safe.
+  // Lists and asks at random moments; asking is always safe.
   std::thread meddler([this, &stop] {
     std::mt19937_64 random(99);
     while (!stop.load()) {
@@ -122,7 +122,7 @@ TEST_F(SessionsThreadsTest, GuestsThatMoveAtOnceEachRunOnce) {
   meddler.join();
   for (int mover = 0; mover < kMovers; ++mover) {
     const std::string name = absl::StrCat("g", mover);
-    // The last question may be on its way still.
+    // The last question may still be under way.
     while (AwakeOn(a_, name) + AwakeOn(b_, name) != 1 ||
            a_.machine.host().Info().domains +
                    b_.machine.host().Info().domains !=
