@@ -74,7 +74,7 @@ v1::MigrateDomainResponse ToProto(absl::string_view id,
   out.set_downtime_ms(progress.downtime_ms);
   if (!progress.domain.empty() &&
       out.mutable_domain()->ParseFromString(progress.domain)) {
-    // A guest that moves has none.
+    // A guest with PCI devices cannot migrate, so the target's claim is false.
     out.mutable_domain()->clear_pci_devices();
   }
   return out;
@@ -132,7 +132,7 @@ absl::Status CheckOffer(const v1::ReceiveDomainRequest::Offer& offer) {
 
 void ToProto(const SourceMessage& message, v1::ReceiveDomainRequest& request) {
   if (const auto* const data = std::get_if<DataMessage>(&message)) {
-    // Keeps the memory of the data before.
+    // Reuses the buffer of the previous data.
     request.mutable_data()->assign(data->bytes.data(), data->bytes.size());
     return;
   }

@@ -1,4 +1,4 @@
-// What migrations say, in the API's terms.
+// Converts the messages and records of migrations to and from the API's.
 //
 // Thread safety: pure functions.
 
@@ -22,21 +22,23 @@ namespace simvisor::server {
 v1::Migration ToProto(const OutgoingRecord& record);
 v1::Migration ToProto(const IncomingRecord& record);
 v1::Migration ToProto(const AnyRecord& record);
-// Without what nothing has checked of the domain at the target.
+// Leaves out what was not checked of the target's description of the domain.
 v1::MigrateDomainResponse ToProto(absl::string_view id,
                                   const MigrationProgress& progress);
 
-// The state of a target that has decided; nullopt for any other.
+// The state of a target that has decided: COMMITTED or DROPPED; nullopt for any
+// other.
 std::optional<TargetState> FinalState(v1::MigrationState state);
 
 // INVALID_ARGUMENT ARGUMENT_MISSING, ARGUMENT_MALFORMED.
 absl::StatusOr<MigrationDecision> FromProto(v1::MigrationDecision decision);
 
-// The message, whose data remain those of `request`.
+// Converts a message; its data point into `request`.
 SourceMessage FromProto(const v1::ReceiveDomainRequest& request);
-// That an offer is within the bounds of its fields.
+// Checks the fields of an offer.  INVALID_ARGUMENT.
 absl::Status CheckOffer(const v1::ReceiveDomainRequest::Offer& offer);
-// Into `request`, which is empty or a message of the same kind.
+// Writes `message` to `request`, which must be empty or hold an earlier
+// message.
 void ToProto(const SourceMessage& message, v1::ReceiveDomainRequest& request);
 TargetAnswer AnswerOf(const v1::ReceiveDomainResponse& response);
 TargetMessage FromProto(const v1::ReceiveDomainResponse& response);

@@ -27,21 +27,21 @@ std::unique_ptr<v1::MigrationService::Stub> Connect(
     const PeerAddress& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
-  // As at the daemon: gRPC would inflate answers of any length.
+  // As in the daemon: gRPC would decompress answers of any length.
   arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kPingEveryMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // A proxy of the environment's would be another target than that which was
-  // allowed.
+  // A proxy from the environment would not be the target that was allowed.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return v1::MigrationService::NewStub(grpc::CreateCustomChannel(
       address.GrpcAddress(), grpc::InsecureChannelCredentials(), arguments));
 }
 
-// The reason that the peer gives; INTERNAL for one that is not known here.
+// The reason that the peer gave; INTERNAL for one that this daemon does not
+// know.
 Reason ReasonIn(const grpc::Status& status) {
   google::rpc::Status details;
   google::rpc::ErrorInfo info;

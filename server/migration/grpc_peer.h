@@ -1,6 +1,6 @@
-// The daemon at the other end of a migration, on a connection of gRPC's.
+// The daemon at the other end of a migration, reached by gRPC.
 //
-// What a peer says is not believed to be fit for a terminal; see FromPeer().
+// A peer's text may contain control characters; FromPeer() makes it printable.
 //
 // Thread safety: thread-safe.
 
@@ -22,14 +22,15 @@ namespace simvisor::server {
 
 class GrpcPeer final : public Peer {
  public:
-  // Waits `window` for it, by `clock`, which outlives this object.
+  // Each wait on a stream lasts at most `window` of `clock`, which must outlive
+  // this object.
   GrpcPeer(PeerAddress address, Clock* clock, Clock::Time::duration window)
       : address_(std::move(address)), clock_(clock), window_(window) {}
 
   std::string address() const override { return address_.ToString(); }
-  // Each on a connection of its own, made with its call: an attempt that failed
-  // does not hold up the next.  A peer that does not answer for a quarter of a
-  // minute counts as gone.
+  // Each has its own connection, opened with its call, so a failed attempt does
+  // not delay the next.  A peer that does not answer pings for 15 s counts as
+  // gone.
   std::unique_ptr<PeerStream> MakeStream() const override;
   std::shared_ptr<PeerQuestion> MakeQuestion(
       absl::string_view migration_id) const override;

@@ -19,7 +19,7 @@ GrpcStream::~GrpcStream() {
 void GrpcStream::Open() {
   open_ = true;
   stub_->async()->ReceiveDomain(&context_, this);
-  // Writes come from outside of gRPC's callbacks.
+  // Needed because writes start outside of gRPC's callbacks.
   AddHold();
   StartRead(&incoming_);
   StartCall();
@@ -96,7 +96,7 @@ bool GrpcStream::Read(TargetMessage& message) {
   {
     absl::MutexLock lock(&mu_);
     if (Await(&GrpcStream::HasLeft) && Await(&GrpcStream::HasAnswer)) {
-      // One that came counts, even if the stream has ended since.
+      // An answer that came counts, even if the stream has ended since.
       if (!answers_.has_answer() || !fault_.ok()) return false;
       answers_.Take();
       message = FromProto(answer_);
@@ -125,7 +125,7 @@ PeerStatus GrpcStream::End(Clock::Time::duration patience) {
                   clock_->Now() + patience);
     done = IsDone();
   }
-  // gRPC ends what is cancelled at once.
+  // gRPC ends a cancelled call at once.
   if (!done) Cancel();
   absl::MutexLock lock(&mu_);
   mu_.Await(absl::Condition(this, &GrpcStream::IsDone));

@@ -1,14 +1,14 @@
 // The stream of one migration to its target, as a call of ReceiveDomain.
 //
-// Answers are read as they come, whether or not they are waited for; see
+// Answers are read as they come, even if the caller does not wait for them; see
 // AnswerSlot.  Every wait is bounded: if a message does not leave, or an answer
 // does not come, within the window, the stream ends (CALL_STALLED).
 //
-// A message is on its way while the next one is made: Write() returns before it
-// has left.
+// Write() returns before the message has left, so the caller can make the next
+// one meanwhile.
 //
-// Thread safety: one thread drives it; gRPC's threads report what is done.
-// Cancel() is for any.
+// Thread safety: thread-compatible; Cancel() may be called from any thread.
+// gRPC calls the On...() methods on its own threads.
 
 #ifndef SIMVISOR_SERVER_MIGRATION_GRPC_STREAM_H_
 #define SIMVISOR_SERVER_MIGRATION_GRPC_STREAM_H_
@@ -34,12 +34,12 @@ class GrpcStream final
       private grpc::ClientBidiReactor<v1::ReceiveDomainRequest,
                                       v1::ReceiveDomainResponse> {
  public:
-  // `clock` outlives this object.
+  // `clock` must outlive this object.
   GrpcStream(std::unique_ptr<v1::MigrationService::Stub> stub, Clock* clock,
              Clock::Time::duration window);
   GrpcStream(const GrpcStream&) = delete;
   GrpcStream& operator=(const GrpcStream&) = delete;
-  // Cancels the call, if it was opened and has not ended.
+  // Cancels the call if it was opened and End() was not called.
   ~GrpcStream() override;
 
   void Open() override;
@@ -67,8 +67,8 @@ class GrpcStream final
   bool IsDone() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return status_.has_value();
   }
-  // Waits for `condition` as long as the window; if it does not come to hold,
-  // the stream is given up.
+  // Waits for `condition`, at most for the window.  If it does not become true,
+  // sets fault_ and returns false; the caller must then Cancel().
   bool Await(bool (GrpcStream::*condition)() const)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -88,7 +88,7 @@ class GrpcStream final
   // A write failed, or no more answers come.
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
   AnswerSlot answers_ ABSL_GUARDED_BY(mu_);
-  v1::ReceiveDomainResponse answer_ ABSL_GUARDED_BY(mu_);  // the one it has
+  v1::ReceiveDomainResponse answer_ ABSL_GUARDED_BY(mu_);  // of answers_
   absl::Status fault_ ABSL_GUARDED_BY(mu_);
   std::optional<grpc::Status> status_ ABSL_GUARDED_BY(mu_);
 };

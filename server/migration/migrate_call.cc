@@ -51,7 +51,7 @@ void MigrateCall::Start() {
 
 absl::Status MigrateCall::Queue() {
   SIMVISOR_RETURN_IF_ERROR(
-      // As for unary methods.
+      // Take() consumes the buffer, as for unary methods.
       request_.Take(runner_->messages, "MigrateDomain",
                     const_cast<grpc::ByteBuffer&>(*in_)));
   SIMVISOR_ASSIGN_OR_RETURN(const PeerAddress target, Target());
@@ -80,7 +80,7 @@ absl::Status MigrateCall::Migrate(const PeerAddress& target) {
     absl::MutexLock lock(&mu_);
     session_ = session.get();
   }
-  // It may have been cancelled before there was anything to cancel.
+  // The call may have been cancelled before session_ was set.
   if (const absl::Status over = limits_(); !over.ok()) session->Cancel(over);
   absl::Status status = UnlessExhausted([&] { return session->Run(); });
   absl::MutexLock lock(&mu_);
@@ -135,7 +135,7 @@ void MigrateCall::OnWriteDone(bool ok) {
     absl::MutexLock lock(&mu_);
     if (watched_ && !watch_.Done()) return;
     writing_ = false;
-    // A client that is gone cancels the call.
+    // The write failed: the client is gone, and gRPC cancels the call.
     if (!ok) waiting_.reset();
     due = TakeDue();
   }
@@ -150,7 +150,7 @@ void MigrateCall::End(const absl::Status& status) {
     outcome_ = status;
     ended_ = true;
     if (writing_) {
-      // What the client has not taken so far.
+      // Bounds the time that the client has to take this report.
       watched_ = watch_.Wait(StallWait::kWrite, [] {});
     }
     due = TakeDue();
@@ -173,7 +173,7 @@ MigrateCall::Due MigrateCall::TakeDue() {
 void MigrateCall::Do(Due due) {
   if (due == Due::kWrite) StartWrite(&write_);
   if (due == Due::kLastWrite) {
-    // Nothing interrupts the call before.
+    // Wait() cannot fail: nothing interrupts this call.
     static_cast<void>(
         watch_.Wait(StallWait::kWrite, [this] { StartWrite(&write_); }));
   }

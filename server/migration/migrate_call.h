@@ -1,14 +1,13 @@
 // One MigrateDomain call: runs a SourceSession and streams its progress.
 //
-// The session runs on a thread for migrations, since it waits; its reports are
-// written as fast as the client reads, the latest one each time.  A call that
-// is cancelled, or runs out of time, cancels the migration; the call ends when
-// the migration has.  A client that reads nothing does not hold the migration
-// up; once that has ended, it has as long as the stall timeout to take the last
-// report.
+// The session runs on a thread for migrations, since it blocks.  Its reports
+// are written as fast as the client reads, always the latest one.  If the call
+// is cancelled or its deadline passes, the migration is cancelled, and the call
+// ends after it.  A client that does not read does not delay the migration;
+// after its end the client has the stall timeout to take the last report.
 //
-// Thread safety: reports, writes and cancellation come from threads of their
-// own and meet under the mutex.
+// Thread safety: reports, finished writes and cancellation come from different
+// threads; the mutex orders them.
 
 #ifndef SIMVISOR_SERVER_MIGRATION_MIGRATE_CALL_H_
 #define SIMVISOR_SERVER_MIGRATION_MIGRATE_CALL_H_
@@ -38,7 +37,7 @@ namespace simvisor::server {
 
 class MigrateCall : public StreamReactor<RawWriteReactor> {
  public:
-  // All but the request outlive the call.
+  // All pointers except `in` must outlive the call.
   MigrateCall(CallRunner* runner, OutgoingMigrations* migrations,
               MigrationQueue* queue, const MigrationTargets* targets,
               grpc::CallbackServerContext* context, const grpc::ByteBuffer* in);
@@ -49,20 +48,21 @@ class MigrateCall : public StreamReactor<RawWriteReactor> {
   void OnCancel() override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Has the migration run when it may.
+  // Queues the migration.
   absl::Status Queue();
   absl::StatusOr<PeerAddress> Target() const;
-  // On a thread of its own; nothing of the migration is left when it returns.
+  // Runs on a thread for migrations; the session is gone when it returns.
   absl::Status Migrate(const PeerAddress& target) ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::unique_ptr<SourceSession>> MakeSession(
       const PeerAddress& target);
   void Post(const v1::MigrateDomainResponse& progress) ABSL_LOCKS_EXCLUDED(mu_);
-  // The migration has ended; the call does once its last report has left.
+  // Notes that the migration has ended; the call ends when its last report has
+  // left.
   void End(const absl::Status& status) override ABSL_LOCKS_EXCLUDED(mu_);
-  // Without its last report.
+  // Ends the call without its last report.
   void Stalled(const absl::Status& why) override;
-  // What is due, if no write is in flight; to be done without the lock, since
-  // the object may be gone once it has finished.
+  // What to do next, if no write is in flight.  Do() runs without the lock,
+  // since the object may be gone after it finishes the call.
   enum class Due { kNothing, kWrite, kLastWrite, kFinish };
   Due TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Do(Due due);
@@ -79,8 +79,8 @@ class MigrateCall : public StreamReactor<RawWriteReactor> {
   std::optional<v1::MigrateDomainResponse> waiting_ ABSL_GUARDED_BY(mu_);
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  bool watched_ ABSL_GUARDED_BY(mu_) = false;  // the write is
-  // Whose turn it is to write or to finish may touch these.
+  bool watched_ ABSL_GUARDED_BY(mu_) = false;  // for a stalled write
+  // Used only by the thread that TakeDue() tells to write or to finish.
   grpc::ByteBuffer write_;
   absl::Status outcome_;
 };

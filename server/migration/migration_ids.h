@@ -1,5 +1,5 @@
-// Ids that no other daemon may choose as well: they come from the system, and
-// not from a seed.
+// Ids that differ from those of every other daemon: they come from the system's
+// random numbers, not from a seed.
 //
 // Thread safety: may be called from any thread.
 
@@ -10,10 +10,10 @@
 
 namespace simvisor::server {
 
-// Of a migration: 128 bits, as 32 hexadecimal digits.
+// The id of a migration: 128 bits, as 32 hexadecimal digits.
 std::string NewMigrationId();
 
-// Of one run of a daemon: 64 bits, as 16 digits.
+// The id of one run of a daemon: 64 bits, as 16 hexadecimal digits.
 std::string NewInstanceId();
 
 }  // namespace simvisor::server

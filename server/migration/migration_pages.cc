@@ -42,7 +42,7 @@ absl::Status FillMigrationPage(const OutgoingMigrations& outgoing,
                             FirstOfPage(request.page_token()));
   const size_t page_size =
       request.page_size() == 0 ? kMaxMigrationsInPage : request.page_size();
-  // One more than the page holds tells where the next begins.
+  // List one more than the page holds: the next page begins there.
   std::vector<std::pair<MigrationPlace, v1::Migration>> listed;
   for (const auto& [place, record] : outgoing.List(first, page_size + 1)) {
     listed.emplace_back(place, ToProto(record));

@@ -1,7 +1,8 @@
 // The pages of ListMigrations.
 //
-// They are listed by place (server/sessions/migration_ledger.h).  A page token
-// is the place of the migration to go on from, as URGENCY-DIRECTION-NUMBER.
+// Migrations are listed by place (server/sessions/migration_ledger.h).  A page
+// token is the place of the first migration of the next page, as
+// URGENCY-DIRECTION-NUMBER.
 //
 // Thread safety: may be called from any thread.
 
@@ -18,7 +19,7 @@
 
 namespace simvisor::server {
 
-// Migrations in one page at most, and bytes after which a page ends early.
+// The most migrations in one page, and the bytes after which a page ends early.
 inline constexpr uint32_t kMaxMigrationsInPage = 1000;
 inline constexpr size_t kMaxMigrationPageBytes = size_t{2} << 20;
 

@@ -1,9 +1,9 @@
-// The threads of migrations that leave, which wait for their targets.
+// The threads that run outgoing migrations, which block while they wait for
+// their targets.
 //
-// Only some migrations to one target run at a time, so that a target that is
-// slow or silent leaves threads to the others; how long a silent one can keep
-// its own is bounded by the stall timeout.  The rest wait, first come first
-// served for each target.
+// Only a few migrations to one target run at a time, so a slow or silent target
+// leaves threads to the others; the stall timeout bounds how long a silent one
+// keeps its threads.  The rest wait, first come first served for each target.
 //
 // Thread safety: thread-safe.
 
@@ -28,21 +28,22 @@ class MigrationQueue {
   struct Bounds {
     int threads = 32;
     int per_target = 8;
-    size_t calls = 256;  // that run or wait
+    size_t calls = 256;  // running or waiting
   };
 
   MigrationQueue() : MigrationQueue(Bounds()) {}
   explicit MigrationQueue(const Bounds& bounds);
   MigrationQueue(const MigrationQueue&) = delete;
   MigrationQueue& operator=(const MigrationQueue&) = delete;
-  // REQUIRES: no job waits.  Ends when those that run have ended.
+  // Waits until the running jobs have ended.
+  // REQUIRES: no job is waiting.
   ~MigrationQueue() = default;
 
-  // Has `job` run once it may.  `call` names it for Withdraw().
-  // RESOURCE_EXHAUSTED CALLS_EXHAUSTED.
+  // Queues `job`.  `call` identifies it for Withdraw().  RESOURCE_EXHAUSTED
+  // CALLS_EXHAUSTED if too many run or wait.
   absl::Status Submit(const void* call, absl::string_view target,
                       WorkerPool::Job job) ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes back the job of `call`; false if it runs or has run.
+  // Removes the job of `call` from the queue; false if it runs or has run.
   bool Withdraw(const void* call) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -52,7 +53,7 @@ class MigrationQueue {
     WorkerPool::Job job;
   };
 
-  // Hands those that may run to the threads.
+  // Hands the jobs that may run to the threads.
   void StartSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Ended(const std::string& target) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -61,10 +62,10 @@ class MigrationQueue {
   absl::Mutex mu_;
   std::list<Waiting> waiting_ ABSL_GUARDED_BY(mu_);
   int running_ ABSL_GUARDED_BY(mu_) = 0;
-  // By target; never 0.
+  // How many run, by target; without the targets that have none.
   absl::flat_hash_map<std::string, int> running_to_ ABSL_GUARDED_BY(mu_);
 
-  // Ends before what its jobs use.
+  // Declared last, so that it ends before the members that its jobs use.
   WorkerPool pool_;
 };
 

@@ -33,8 +33,8 @@ using MigrationServiceBase =
 
 class MigrationServiceImpl final : public MigrationServiceBase {
  public:
-  // `runner` outlives the server that this service is registered with, and this
-  // object.
+  // `runner` must outlive this object and the server that it is registered
+  // with.
   MigrationServiceImpl(CallRunner* runner, MigrationTargets targets);
 
   RawBidiReactor* SaveDomain(grpc::CallbackServerContext* context) override;
@@ -60,7 +60,7 @@ class MigrationServiceImpl final : public MigrationServiceBase {
   OutgoingMigrations outgoing_;
   AskingThread asking_;
   const MigrationTargets targets_;
-  // Ends before what its jobs use.
+  // Declared last, so that it ends before the members that its jobs use.
   MigrationQueue queue_;
 };
 

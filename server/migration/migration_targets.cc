@@ -34,7 +34,8 @@ bool SameBits(const IpAddress& a, const IpAddress& b, int bits) {
   return true;
 }
 
-// Takes what follows `separator` off the end of `text`; nullopt if it has none.
+// Cuts `text` at its last `separator` and returns what follows it; nullopt if
+// there is no separator.
 std::optional<absl::string_view> TakeTail(absl::string_view& text,
                                           char separator) {
   const size_t at = text.rfind(separator);
@@ -97,7 +98,7 @@ absl::StatusOr<MigrationTargets::Rule> MigrationTargets::ParseTcp(
     absl::string_view text) {
   Rule rule;
   absl::string_view host = text;
-  // The colons of IPv6 are in brackets.
+  // Ignore the colons inside the brackets of an IPv6 address.
   const size_t bracket = text.find(']');
   const bool has_port = absl::StrContains(
       bracket == absl::string_view::npos ? text : text.substr(bracket), ":");

@@ -2,12 +2,12 @@
 //
 //   LIST     any | none | TARGET{,TARGET}
 //   TARGET   local | unix:PATH | unix:FOLDER/* | unix:* | ADDRESS[:PORT]
-//   ADDRESS  an IPv4 address or [IPv6 address], each with /BITS or without
-//   PORT     1 to 65535, or *, as without
+//   ADDRESS  an IPv4 address or [IPv6 address], optionally with /BITS
+//   PORT     1 to 65535, or * for any, the default
 //
 // "local" stands for every unix socket and the addresses of this machine's
-// loopback: unix:*,127.0.0.0/8,[::1].  FOLDER/* is every socket in or below the
-// folder, by the path as it is written: links are not followed.
+// loopback: unix:*,127.0.0.0/8,[::1].  FOLDER/* allows every socket in or below
+// the folder.  Paths are compared as text: links are not followed.
 //
 // Thread safety: values, no shared state.
 
@@ -26,23 +26,23 @@ namespace simvisor::server {
 
 class MigrationTargets {
  public:
-  // "local".
+  // Allows "local".
   MigrationTargets();
 
-  // INVALID_ARGUMENT ARGUMENT_MALFORMED for a text that is no LIST.
+  // INVALID_ARGUMENT ARGUMENT_MALFORMED if `text` is not a LIST.
   static absl::StatusOr<MigrationTargets> Parse(absl::string_view text);
 
-  // PERMISSION_DENIED TARGET_NOT_ALLOWED for an address that is not in the
-  // list.
+  // PERMISSION_DENIED TARGET_NOT_ALLOWED if the list does not allow `address`.
   absl::Status Check(const PeerAddress& address) const;
 
  private:
   struct Rule {
     bool is_unix = false;
-    // Of sockets: the path, or what it begins with.
+    // For sockets: the path, or its prefix.
     std::string path;
     bool is_prefix = false;
-    // Of TCP: the first `bits` bits of the address, and the port or 0 for any.
+    // For TCP: the first `bits` bits of the address must match, and the port
+    // unless it is 0.
     IpAddress ip{};
     int bits = 0;
     int port = 0;

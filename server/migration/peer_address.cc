@@ -16,7 +16,7 @@
 namespace simvisor::server {
 namespace {
 
-// What an IPv4 address begins with in its IPv6 form.
+// The first bytes of an IPv4 address in its IPv6 form.
 constexpr std::array<uint8_t, 12> kIpv4Prefix = {0, 0, 0, 0, 0,    0,
                                                  0, 0, 0, 0, 0xff, 0xff};
 

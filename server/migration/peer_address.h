@@ -1,6 +1,6 @@
 // Where another daemon listens: a unix socket, or a literal IP address and a
-// port.  Names are not resolved and no other scheme of gRPC's is taken, so that
-// what is connected to is what was checked.
+// port.  Names are not resolved and gRPC's other schemes are refused, so the
+// daemon connects to exactly the address that it checked.
 //
 // Thread safety: values, no shared state.
 
@@ -17,19 +17,19 @@
 
 namespace simvisor::server {
 
-// An IPv4 address stands in its IPv6 form, ::ffff:a.b.c.d.
+// An IPv4 address is held in its IPv6 form, ::ffff:a.b.c.d.
 using IpAddress = std::array<uint8_t, 16>;
 
-// Of "127.0.0.1" or "[::1]"; nullopt for any other text.
+// Parses a text such as "127.0.0.1" or "[::1]"; nullopt for anything else.
 std::optional<IpAddress> ParseIpAddress(absl::string_view text);
-// The way back; IPv6 in brackets.
+// The inverse; puts IPv6 addresses in brackets.
 std::string ToString(const IpAddress& ip);
 bool IsIpv4(const IpAddress& ip);
 
 class PeerAddress {
  public:
-  // Reads "unix:PATH", or "ADDRESS:PORT" with an IPv4 address or an IPv6
-  // address in brackets, and a port from 1 on.
+  // Parses "unix:PATH", or "ADDRESS:PORT" with an IPv4 address or an IPv6
+  // address in brackets, and a port from 1 to 65535.
   //
   // INVALID_ARGUMENT ARGUMENT_MALFORMED for any other text.
   static absl::StatusOr<PeerAddress> Parse(absl::string_view text);
@@ -40,9 +40,9 @@ class PeerAddress {
   const IpAddress& ip() const { return ip_; }
   int port() const { return port_; }
 
-  // One text for each address.
+  // The canonical text: equal addresses have equal texts.
   std::string ToString() const;
-  // In the form that gRPC connects to without resolving anything.
+  // The form that gRPC connects to without resolving a name.
   std::string GrpcAddress() const;
 
  private:

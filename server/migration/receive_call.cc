@@ -35,7 +35,7 @@ void ReceiveCall::Take() {
     return request_.Take(runner_->messages, record_.method(), read_);
   });
   if (!taken.ok()) return End(taken);
-  // Every step but data is progress, whatever its size.
+  // Every message except data is progress, whatever its size.
   if (request_->step_case() == v1::ReceiveDomainRequest::kData) {
     watch_.Moved(request_->data().size());
   } else {

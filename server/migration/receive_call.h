@@ -1,7 +1,7 @@
-// One ReceiveDomain call: feeds a TargetSession with what the source sends, and
+// One ReceiveDomain call: feeds a TargetSession with the source's messages and
 // writes its answers.
 //
-// A decision that drops the domain while it comes in ends the call, too: see
+// A decision that drops the domain while it is arriving also ends the call; see
 // StallWatch::Interrupt().
 //
 // Thread safety: as PooledReactor.
@@ -30,11 +30,11 @@ class ReceiveCall : public PooledBidiReactor {
  private:
   void Take() override;
   void Written() override;
-  // The stream broke, or ended where it must not.
+  // Ends the call after the stream broke or ended too early.
   void Break() override;
   void End(const absl::Status& status) override;
   absl::StatusOr<TargetSession::Next> Handle();
-  // Writes the answer that is due, or reads on, or ends the call.
+  // Writes the answer, reads the next message, or ends the call.
   void GoOn(const absl::StatusOr<TargetSession::Next>& next);
   void Answer();
 

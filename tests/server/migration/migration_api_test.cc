@@ -12,7 +12,7 @@
 namespace simvisor::server {
 namespace {
 
-TEST_F(MigrationTest, DomainMovesWithWhatItHoldsAndNothingStays) {
+TEST_F(MigrationTest, DomainMovesWithItsMemoryAndLeavesNothing) {
   const uint64_t before = Owned();
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   ASSERT_EQ(Write(*memory_, "web", 3000, "hello"), "OK");
@@ -55,7 +55,7 @@ TEST_F(MigrationTest, DomainMayArrivePaused) {
   EXPECT_EQ(Get(*other_domains_, "web").state(), v1::DOMAIN_STATE_PAUSED);
 }
 
-TEST_F(MigrationTest, WishesThatCannotBeReadAreRefusedByField) {
+TEST_F(MigrationTest, MalformedRequestsAreRefused) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   v1::MigrateDomainRequest wish = Wish("web");
   wish.clear_domain();
@@ -86,21 +86,21 @@ TEST_F(MigrationTest, WishesThatCannotBeReadAreRefusedByField) {
   EXPECT_EQ(StateOf(*other_migration_, "the-one"), "none");
 }
 
-TEST_F(MigrationTest, TargetThatIsNotThereLeavesTheDomainRunning) {
+TEST_F(MigrationTest, UnreachableTargetLeavesTheDomainRunning) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   v1::MigrateDomainRequest wish = Wish("web");
   wish.set_target("unix:" + (folder_ / "nobody"));
   EXPECT_EQ(Migrate(wish), "UNAVAILABLE TARGET_UNREACHABLE");
   EXPECT_EQ(Get(*domains_, "web").state(), v1::DOMAIN_STATE_RUNNING);
   EXPECT_EQ(StateOf(*migration_, "the-one"), "MIGRATION_STATE_KEPT");
-  // Another try needs another id.
+  // A second try needs another id.
   EXPECT_EQ(Migrate(Wish("web")), "FAILED_PRECONDITION MIGRATION_SETTLED");
   wish = Wish("web");
   wish.set_migration_id("another");
   EXPECT_EQ(Migrate(wish), "OK");
 }
 
-TEST_F(MigrationTest, TargetIsListedWithoutWhatATerminalObeys) {
+TEST_F(MigrationTest, TargetIsListedWithoutControlCharacters) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   v1::MigrateDomainRequest wish = Wish("web");
   wish.set_target("unix:" + (folder_ / "no\x1b[31m\u202ebody"));
@@ -113,7 +113,7 @@ TEST_F(MigrationTest, TargetIsListedWithoutWhatATerminalObeys) {
             "unix:" + (folder_ / "no\\x1b[31m\\u202ebody"));
 }
 
-TEST_F(MigrationTest, TargetWithoutRoomOrNameIsAskedBeforeAnyPageIsSent) {
+TEST_F(MigrationTest, TargetWithoutRoomOrWithTheNameInUseRefusesBeforeAnyPage) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   v1::CreateDomainRequest taken = Wanted("web", kPages);
   ASSERT_EQ(Call(*other_domains_, &Domains::CreateDomain, taken), "OK");
@@ -149,7 +149,7 @@ TEST_F(MigrationTest, CancelledCallLeavesTheDomainRunningHere) {
   }
   context.TryCancel();
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
-  // The daemon ends the migration when it has seen that.
+  // The daemon ends the migration once it sees the cancellation.
   while (StateOf(*migration_, "the-one") == "MIGRATION_STATE_COPYING") {
   }
   while (StateOf(*other_migration_, "the-one") == "MIGRATION_STATE_RECEIVING") {

@@ -1,4 +1,4 @@
-// Two daemons, and what tests of migration ask them.
+// Two daemons, and the calls that tests of migration make.
 
 #ifndef SIMVISOR_TESTS_SERVER_MIGRATION_MIGRATION_FIXTURE_H_
 #define SIMVISOR_TESTS_SERVER_MIGRATION_MIGRATION_FIXTURE_H_

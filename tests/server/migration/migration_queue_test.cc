@@ -14,7 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(ServerMigrationQueueTest, TargetThatIsStuckLeavesThreadsToOthers) {
+TEST(ServerMigrationQueueTest, StuckTargetLeavesThreadsToOthers) {
   absl::Notification go, healthy;
   MigrationQueue queue({.threads = 4, .per_target = 2, .calls = 100});
   for (int i = 0; i < 20; ++i) {
@@ -26,14 +26,14 @@ TEST(ServerMigrationQueueTest, TargetThatIsStuckLeavesThreadsToOthers) {
               IsOk());
   healthy.WaitForNotification();
   go.Notify();
-  // The queue must not go while jobs wait in it.
+  // The queue must not be destroyed while jobs wait in it.
   absl::Notification last;
   ASSERT_THAT(queue.Submit(&queue, "stuck", [&last] { last.Notify(); }),
               IsOk());
   last.WaitForNotification();
 }
 
-TEST(ServerMigrationQueueTest, JobsToOneTargetRunInTheirOrder) {
+TEST(ServerMigrationQueueTest, JobsToOneTargetRunInOrder) {
   std::vector<int> order;
   absl::BlockingCounter done(50);
   MigrationQueue queue({.threads = 4, .per_target = 1, .calls = 100});
@@ -50,7 +50,7 @@ TEST(ServerMigrationQueueTest, JobsToOneTargetRunInTheirOrder) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(order[i], i);
 }
 
-TEST(ServerMigrationQueueTest, NoMoreCallsThanTheBoundRunOrWait) {
+TEST(ServerMigrationQueueTest, NumberOfCallsIsBounded) {
   absl::Notification go;
   MigrationQueue queue({.threads = 1, .per_target = 1, .calls = 3});
   const auto wait = [&go] { go.WaitForNotification(); };
@@ -64,7 +64,7 @@ TEST(ServerMigrationQueueTest, NoMoreCallsThanTheBoundRunOrWait) {
   EXPECT_TRUE(queue.Withdraw(&calls[2]));
   EXPECT_FALSE(queue.Withdraw(&calls[2]));
   EXPECT_TRUE(queue.Withdraw(&calls[1]));
-  // This one runs.
+  // This job runs.
   EXPECT_FALSE(queue.Withdraw(&calls[0]));
   EXPECT_THAT(queue.Submit(&calls[3], "other", wait), IsOk());
   EXPECT_TRUE(queue.Withdraw(&calls[3]));

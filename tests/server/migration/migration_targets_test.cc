@@ -35,7 +35,7 @@ bool Allows(const std::string& list, const std::string& target) {
   return checked.ok();
 }
 
-TEST(ServerPeerAddressTest, AddressHasOneText) {
+TEST(ServerPeerAddressTest, EqualAddressesHaveEqualTexts) {
   EXPECT_EQ(Canonical("127.0.0.1:80"), "127.0.0.1:80");
   EXPECT_EQ(Canonical("[::ffff:127.0.0.1]:80"), "127.0.0.1:80");
   EXPECT_EQ(Canonical("[0:0::1]:080"), "[::1]:80");
@@ -128,7 +128,7 @@ TEST(ServerMigrationTargetsTest, NetworksAndPorts) {
   EXPECT_FALSE(Allows("0.0.0.0/0", "[fd00::1]:5"));
 }
 
-TEST(ServerMigrationTargetsTest, ListsThatCannotBeReadAreRefused) {
+TEST(ServerMigrationTargetsTest, MalformedListsAreRefused) {
   for (const char* list : {"",
                            ",",
                            "all",

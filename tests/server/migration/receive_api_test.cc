@@ -1,4 +1,4 @@
-// The target's end of a migration, with a source that the test plays.
+// The target's end of a migration; the test plays the source.
 
 #include <cstdint>
 #include <memory>
@@ -28,7 +28,7 @@ class ReceiveTest : public MigrationTest {
     frames_ = Owned();
   }
 
-  // The image of "web", which is gone then.
+  // Saves "web" and destroys it; returns its image.
   std::string Save() {
     grpc::ClientContext context;
     const auto stream = migration_->SaveDomain(&context);
@@ -66,7 +66,7 @@ class ReceiveTest : public MigrationTest {
     v1::ReceiveDomainResponse response;
     return stream.Read(&response) && response.step_case() == step;
   }
-  // Offers and sends all; false unless it is prepared.
+  // Offers and sends the whole domain; false unless it is prepared.
   bool Prepare(const std::string& id) {
     stream_ = Offer(id);
     Send(*stream_, image_);
@@ -88,12 +88,12 @@ class ReceiveTest : public MigrationTest {
   }
 
   std::string image_;
-  uint64_t frames_ = 0;  // owned without the domain
+  uint64_t frames_ = 0;  // frames owned without the domain
   std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<Stream> stream_;
 };
 
-TEST_F(ReceiveTest, PreparedDomainIsHeldUntilItIsCommitted) {
+TEST_F(ReceiveTest, PreparedDomainIsHeldUntilCommit) {
   ASSERT_TRUE(Prepare("one"));
   const v1::Domain held = Get(*domains_, "web");
   EXPECT_EQ(held.state(), v1::DOMAIN_STATE_PAUSED);
@@ -140,7 +140,7 @@ TEST_F(ReceiveTest, SourceThatAsksGetsAFinalAnswer) {
             "OK");
   EXPECT_EQ(resolved.state(), v1::MIGRATION_STATE_DROPPED);
   EXPECT_EQ(Owned(), frames_);
-  // COMMIT that was on its way comes too late.
+  // A COMMIT that was under way comes too late.
   EXPECT_FALSE(Commit());
   EXPECT_EQ(Outcome(stream_->Finish()),
             "FAILED_PRECONDITION MIGRATION_SETTLED");
@@ -155,7 +155,7 @@ TEST_F(ReceiveTest, SourceThatAsksGetsAFinalAnswer) {
   EXPECT_EQ(Get(*domains_, "web").state(), v1::DOMAIN_STATE_RUNNING);
 }
 
-TEST_F(ReceiveTest, DomainThatIsDroppedWhileItComesInIsGoneWithTheAnswer) {
+TEST_F(ReceiveTest, DomainDroppedWhileArrivingIsGoneBeforeTheAnswer) {
   for (const auto decision : {v1::MIGRATION_DECISION_DROP_UNLESS_COMMITTED,
                               v1::MIGRATION_DECISION_DROP}) {
     const std::string id = absl::StrCat("one-", decision);
@@ -176,7 +176,7 @@ TEST_F(ReceiveTest, DomainThatIsDroppedWhileItComesInIsGoneWithTheAnswer) {
   }
 }
 
-TEST_F(ReceiveTest, SourceThatFallsSilentLosesWhatItWasPromised) {
+TEST_F(ReceiveTest, SilentSourceLosesItsClaim) {
   stream_ = Offer("silent");
   Send(*stream_, absl::string_view(image_).substr(0, image_.size() / 2));
   ASSERT_TRUE(Hear(*stream_, v1::ReceiveDomainResponse::kAdmitted));
@@ -198,7 +198,7 @@ TEST_F(ReceiveTest, SourceThatFallsSilentLosesWhatItWasPromised) {
   EXPECT_EQ(Resolve(*migration_, "again", v1::MIGRATION_DECISION_DROP), "OK");
 }
 
-TEST_F(ReceiveTest, SourceThatFallsSilentAfterPreparedLeavesTheCopy) {
+TEST_F(ReceiveTest, SourceThatStallsAfterPreparedLeavesTheCopy) {
   ASSERT_TRUE(Prepare("one"));
   v1::ReceiveDomainResponse none;
   std::thread time([this] {
@@ -247,7 +247,7 @@ TEST_F(ReceiveTest, MigrationsAreListedInPages) {
             "OK");
 }
 
-TEST_F(ReceiveTest, CallThatLastsIsRememberedWhileOthersAreForgotten) {
+TEST_F(ReceiveTest, OpenCallIsRememberedWhileOthersAreForgotten) {
   const auto open = Offer("open");
   auto context = std::move(context_);
   for (int i = 0; i < 300; ++i) End(*Offer(absl::StrCat("old-", i)));
@@ -301,7 +301,7 @@ TEST_F(ReceiveTest, StreamOfAnotherLayerOrAnotherKernelIsRefused) {
   EXPECT_EQ(Owned(), frames_);
 }
 
-TEST_F(ReceiveTest, DecisionsAboutNothingAreRefused) {
+TEST_F(ReceiveTest, DecisionsAboutUnknownMigrationsAreRefused) {
   EXPECT_EQ(Resolve(*migration_, "none", v1::MIGRATION_DECISION_KEEP),
             "NOT_FOUND MIGRATION_NOT_FOUND");
   EXPECT_EQ(Resolve(*migration_, "none",
@@ -316,7 +316,7 @@ TEST_F(ReceiveTest, DecisionsAboutNothingAreRefused) {
             "INVALID_ARGUMENT ARGUMENT_MALFORMED");
 }
 
-TEST_F(ReceiveTest, OldMigrationsAreForgottenButNotOneThatMayBeAskedFor) {
+TEST_F(ReceiveTest, OldMigrationsAreForgottenUnlessTheirSourceMayAsk) {
   ASSERT_TRUE(Prepare("kept"));
   ASSERT_TRUE(Commit());  // and not acknowledged
   context_->TryCancel();
