@@ -1,6 +1,6 @@
-// Mistakes that one could make in the protocol of migrations.  They are made in
-// what stands around the sessions and ledgers: in the peers of a simulation,
-// and in what its machines do with messages.
+// Mistakes that an implementation of the migration protocol could make.  They
+// are made around the sessions and ledgers: in the peers of a simulation, and
+// in how its machines handle messages.
 
 #ifndef SIMVISOR_TESTS_SIMULATION_MISTAKES_H_
 #define SIMVISOR_TESTS_SIMULATION_MISTAKES_H_
@@ -9,27 +9,27 @@ namespace simvisor::server {
 
 enum class Mistake {
   kNone,
-  // The target runs the domain once it has all of it.
+  // The target runs the domain as soon as it is complete.
   kRunsBeforeCommit,
-  // A COMMIT that comes again ends whatever suspension the guest is in.
+  // A repeated COMMIT resumes the guest, whatever suspended it.
   kCommitsTwice,
-  // A question is answered "dropped" before the copy is dropped.
+  // The target answers "dropped" before it drops the copy.
   kAnswersBeforeDropping,
-  // A question drops the copy, even one that was committed.
+  // A question drops the copy even if it was committed.
   kDropsAfterCommit,
-  // A question without an answer counts as "never heard of it".
+  // A question without an answer is taken for "never heard of it".
   kTakesSilenceForNo,
-  // A link that breaks after COMMIT counts as "dropped", and nobody asks.
+  // A link that breaks after COMMIT is taken for "dropped", without asking.
   kTakesBreakForNo,
-  // COMMIT counts as COMMITTED once it has been sent.
+  // COMMIT is taken for COMMITTED once it has been sent.
   kTakesCommitForDone,
-  // The source runs its copy on when it hears that the target committed.
+  // The source resumes its copy when the target answers "committed".
   kRunsAfterMoved,
-  // A committed arrival is forgotten at once, and denied.
+  // The target forgets a committed migration at once and denies it.
   kForgetsTooEarly,
-  // The answer is that of another migration.
+  // The target answers with the state of another migration.
   kAnswersForAnother,
-  // A message of the last pages gets lost, and nobody notices.
+  // A message with pages is lost without an error.
   kLosesData,
 };
 

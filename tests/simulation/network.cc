@@ -20,7 +20,7 @@ class SimStream final : public PeerStream {
 
   void Open() override {
     stream_->to = network_.LifeOf(stream_->to.machine);
-    // Nobody listens there.
+    // The machine is dead.
     if (stream_->to.number == 0) {
       Network::Cut(*stream_);
       stream_->target_open = false;

@@ -1,10 +1,10 @@
-// What is between the machines of a simulation: the streams of migrations, and
-// questions about them.
+// The network between the machines of a simulation: the streams of migrations,
+// and questions about them.
 //
-// Both ends of a stream see its messages in order, as a connection carries
-// them, but not all of them, and not at once: a stream can be cut, and then
-// what is on its way is lost, and each end learns of it at a moment of its own.
-// Messages other than data may also get lost, come twice or change places.
+// A stream delivers its messages in order and with delay, as a connection
+// does.  It can be cut: messages on their way are then lost, and each end
+// learns of it at a different time.  Messages other than data may also be lost,
+// repeated or swapped.
 
 #ifndef SIMVISOR_TESTS_SIMULATION_NETWORK_H_
 #define SIMVISOR_TESTS_SIMULATION_NETWORK_H_
@@ -29,7 +29,7 @@
 
 namespace simvisor::server {
 
-// A machine, from when it was started to when it dies.
+// One life of a machine, from its start to its death.
 struct Life {
   int machine = 0;
   uint64_t number = 0;
@@ -44,18 +44,18 @@ struct WireMessage {
 
 struct Stream {
   Life from, to;
-  // Once it was offered.
+  // Set once the offer was sent.
   std::string migration_id;
   std::string name;
   std::deque<WireMessage> to_target;
   std::deque<TargetMessage> to_source;
 
   bool cut = false;
-  bool source_open = true;  // its end has not been ended or cancelled
+  bool source_open = true;  // the source has not ended or cancelled it
   bool target_open = true;
-  bool source_knows = false;  // that it has ended
+  bool source_knows = false;  // the source knows that it has ended
   bool target_knows = false;
-  PeerStatus end;  // what the source hears of it
+  PeerStatus end;  // the status that the source gets
 
   // The source's end.
   AnswerSlot slot;
@@ -63,7 +63,7 @@ struct Stream {
   absl::Status fault;
 
   bool SourceSeesEnd() const { return source_knows || !fault.ok(); }
-  // Whether a source that waits for an answer need not wait any more.
+  // Whether a source that waits for an answer can go on.
   bool SourceMayGoOn() const { return slot.has_answer() || SourceSeesEnd(); }
 };
 
@@ -86,13 +86,13 @@ struct NetworkFaults {
 
 class Network {
  public:
-  // `uuid_of` gives the uuid of a guest.
+  // `uuid_of` returns the uuid of a guest.
   Network(Random* random, Mistake mistake,
           std::function<std::string(const std::string& name)> uuid_of)
       : random_(*random), mistake_(mistake), uuid_of_(std::move(uuid_of)) {}
 
   void SetFaults(const NetworkFaults& faults) { faults_ = faults; }
-  // The life that a machine leads; number 0 if it is dead.
+  // Starts a machine's life; number 0 means that it is dead.
   void SetLife(Life life);
   Life LifeOf(int machine) const { return lives_[machine]; }
   Random& random() { return random_; }
@@ -101,14 +101,14 @@ class Network {
   // A peer as `from` sees it.
   std::shared_ptr<const Peer> MakePeer(Life from, int to);
 
-  // Messages on their way; what has a fault may happen to them.
+  // Sends a message, to which the faults may happen.
   void SendToTarget(const std::shared_ptr<Stream>& to, WireMessage message);
   void SendToSource(Stream& stream, TargetMessage message);
-  // The first answer on its way arrives.
+  // Delivers the first answer that is on its way.
   void DeliverToSource(Stream& stream);
-  // Nothing more arrives, either way.
+  // Cuts the stream: nothing more arrives at either end.
   static void Cut(Stream& stream);
-  // The answer arrives, or whatever there is instead.
+  // Delivers the answer to a question, or an error.
   static void Finish(SimQuestionState& question,
                      const absl::StatusOr<SourceEvent>& answer);
 
@@ -116,9 +116,9 @@ class Network {
   std::vector<std::shared_ptr<SimQuestionState>>& questions() {
     return questions_;
   }
-  // COMMITs that come once more, some time later.
+  // Streams whose COMMIT will arrive once more, some time later.
   std::vector<std::shared_ptr<Stream>>& stray_commits() { return strays_; }
-  // Forgets what both ends are done with.
+  // Removes streams that both ends are done with, and closed questions.
   void Tidy();
 
  private:

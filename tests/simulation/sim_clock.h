@@ -14,12 +14,12 @@
 
 namespace simvisor::server {
 
-// Time passes only when somebody waits, or when it is told so.
+// Time passes only in Await() and Advance().
 class SimClock final : public Clock {
  public:
   Time Now() const override { return now_; }
 
-  // What happens elsewhere while somebody waits; called without his lock.
+  // Sets what happens elsewhere during Await(); called without the lock.
   void SetMeanwhile(std::function<void()> meanwhile) {
     meanwhile_ = std::move(meanwhile);
   }
@@ -42,7 +42,8 @@ class SimClock final : public Clock {
   std::function<void()> meanwhile_;
 };
 
-// For a machine's own threads, which have nothing to do: its time stands still.
+// The clock of a machine's own threads, which must stay idle: its time stands
+// still.
 class StandingClock final : public Clock {
  public:
   Time Now() const override { return Time() + std::chrono::hours(1); }

@@ -30,7 +30,8 @@ std::string PageAt(const Domain& domain, Pfn pfn) {
   return read.ok() ? page : read.ToString();
 }
 
-// How the memory of `is`, which runs, differs from that of `must`.
+// How the memory of `is`, which runs, differs from that of `must`; empty if it
+// does not.
 std::string FindPageThatDiffers(Domain& is, const Domain& must) {
   const Pfn end(must.Summary()->summary.p2m_size);
   std::vector<P2mRun> is_runs, must_runs;
@@ -54,7 +55,7 @@ std::string FindPageThatDiffers(Domain& is, const Domain& must) {
     if (run.word.Class() != P2mClass::kRam) continue;
     for (Pfn at = run.pfns.first; at < run.pfns.end(); at += PageCount(1)) {
       if (PageAt(is, at) == PageAt(must, at)) continue;
-      // Pages in which a kernel keeps frame numbers differ.
+      // Pages in which a kernel keeps frame numbers may differ.
       const absl::Status written = is.WriteMemory({"write"}, at, 0, "x");
       if (ReasonOf(written) == ReasonName(Reason::kPageInUseByKernel)) continue;
       return absl::StrCat("it holds something else at pfn ", at.value());

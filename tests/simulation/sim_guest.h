@@ -1,6 +1,6 @@
-// What guests do in a simulation, and what must have come of it.
+// What guests do in a simulation, and the checks of their state.
 //
-// All that a simulation asks of domains is here.
+// A simulation uses domains only through these functions.
 
 #ifndef SIMVISOR_TESTS_SIMULATION_SIM_GUEST_H_
 #define SIMVISOR_TESTS_SIMULATION_SIM_GUEST_H_
@@ -26,7 +26,7 @@ inline bool Chance(Random& random, uint64_t percent) {
   return Below(random, 100) < percent;
 }
 
-// One thing that a guest, or a client with it, does.
+// One thing that a guest does, or a client does to it.
 struct GuestChange {
   enum class Kind {
     kWrite,
@@ -45,29 +45,30 @@ struct GuestChange {
 
 GuestChange AnyChange(Random& random, const DomainSpec& spec);
 
-// Does it; what is done only in part is noted in `change` as it was done.
+// Applies `change`.  If only part of it was done, reduces `change` to that
+// part.
 absl::Status Apply(Domain& domain, GuestChange& change);
 
 DomainSpec AnySpec(Random& random, const std::string& name);
 
 std::unique_ptr<Host> MakeSimHost();
 
-// A domain of a host, without dom0.
+// A domain of a host other than dom0.
 struct Copy {
   std::shared_ptr<Domain> domain;
   Uuid uuid{};
-  bool suspended = false;  // else it runs, or a client has paused it
+  bool suspended = false;
 };
 std::vector<Copy> CopiesOn(const Host& host);
 
-// What is wrong with the host, whose guests, as they are now, are all that it
-// may hold; empty if nothing is.
+// What is wrong with the host, which may hold nothing but its guests as they
+// are now; empty if nothing is wrong.
 std::string FindFault(const Host& host);
 
-// Ends whatever suspension there is.
+// Resumes the domain from its current suspension.
 absl::Status ResumeNow(Domain& domain);
 
-// How the domain differs from a guest that did all of `changes` and never
+// How the domain differs from a guest that made the same `changes` and never
 // moved; empty if it does not.
 std::string FindDifference(Domain& domain, const DomainSpec& spec,
                            std::vector<GuestChange> changes);

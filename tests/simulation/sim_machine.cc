@@ -71,7 +71,7 @@ void SimMachine::Start() {
 void SimMachine::Die() {
   const Life dead = life();
   network_.SetLife({index_, 0});
-  // What is left is of no machine any more; only the objects have to go.
+  // The machine is dead; what follows only frees its objects.
   const std::unique_ptr<Parts> parts = std::move(parts_);
   for (const auto& question : network_.questions()) {
     if (question->from == dead && question->open) {
@@ -115,7 +115,7 @@ bool SimMachine::TakeMessage(const std::shared_ptr<Stream>& stream) {
   if (auto* const data = std::get_if<DataMessage>(&wire.message)) {
     data->bytes = wire.bytes;
   }
-  // gRPC may tell of a cancelled call at any time.
+  // gRPC may report a cancelled call at any time.
   const bool over = !stream->source_open && Chance(network_.random(), 50);
   const auto is_over = [over] {
     return over ? Gone("cancelled") : absl::OkStatus();

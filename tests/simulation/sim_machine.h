@@ -1,6 +1,6 @@
-// One machine of a simulation: what a daemon has beside gRPC.
+// One machine of a simulation: a daemon without gRPC.
 //
-// It dies and is started again, and then knows nothing.
+// It may die and be started again; it then remembers nothing.
 
 #ifndef SIMVISOR_TESTS_SIMULATION_SIM_MACHINE_H_
 #define SIMVISOR_TESTS_SIMULATION_SIM_MACHINE_H_
@@ -28,7 +28,7 @@ namespace simvisor::server {
 
 class SimMachine {
  public:
-  // What the configuration in an image says.
+  // Reads the configuration in an image.
   using SpecOf = std::function<absl::StatusOr<DomainSpec>(const std::string&)>;
 
   struct SourceRun {
@@ -39,14 +39,14 @@ class SimMachine {
   struct TargetCall {
     std::shared_ptr<Stream> stream;
     std::unique_ptr<TargetSession> session;
-    absl::Status interrupted;  // why it is to end; OK if it is not
+    absl::Status interrupted;  // why it must end; OK if it need not
   };
 
   SimMachine(int index, SimClock* clock, Network* network, SpecOf spec_of);
   ~SimMachine();
 
   void Start();
-  // All that it has goes; nobody hears of it.
+  // Everything in it is lost, and its peers are not told.
   void Die();
   bool alive() const { return parts_ != nullptr; }
   Life life() const { return {index_, alive() ? lives_ : 0}; }
@@ -57,14 +57,15 @@ class SimMachine {
   // As a source.
   void Migrate(SourceSession::Plan plan);
   std::vector<SourceRun>& runs() { return parts_->runs; }
-  // What follows from answers.
+  // Jobs that handle answers.
   std::deque<std::function<void()>>& jobs() { return parts_->jobs; }
 
   // As a target.
   std::map<Stream*, TargetCall>& calls() { return parts_->calls; }
-  // The first message on its way arrives.  Whether the domain is whole then.
+  // Takes the first message on its way.  Returns whether that completes the
+  // domain.
   bool TakeMessage(const std::shared_ptr<Stream>& stream);
-  // A COMMIT of a call that may have ended long ago.
+  // Takes a repeated COMMIT; its call may have ended long ago.
   void TakeStrayCommit(const std::shared_ptr<Stream>& stream);
   void EndCall(Stream* stream, const absl::Status& status);
   // Ends the calls that a decision has interrupted.
@@ -77,7 +78,7 @@ class SimMachine {
   struct Parts {
     Parts(SimMachine* owner, const IncomingMigrations::Bounds& bounds);
 
-    // In the order in which they may go, last first.
+    // Destroyed from the last to the first.
     Machine machine;
     std::deque<std::function<void()>> jobs;
     IncomingMigrations incoming;
@@ -87,7 +88,7 @@ class SimMachine {
   };
 
   static MachineOptions Options();
-  // Goes on with a call; whether its domain is whole then.
+  // Goes on with a call.  Returns whether that completes the domain.
   bool GoOn(TargetCall& call, absl::StatusOr<TargetSession::Next> next);
   std::optional<TargetState> StateOf(const std::string& id);
   std::shared_ptr<Domain> DomainOf(const std::string& id);

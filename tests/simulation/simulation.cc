@@ -9,7 +9,7 @@
 namespace simvisor::server {
 namespace {
 
-// Steps after which a simulation that does not come to rest is a finding.
+// A simulation that takes more steps to come to rest is a finding.
 constexpr int kMostStepsToRest = 4000;
 
 }  // namespace
@@ -114,7 +114,7 @@ void Simulation::ChangeGuest() {
     if (guest.spec.uuid != copy.uuid) continue;
     GuestChange change = AnyChange(random_, guest.spec);
     if (!Apply(*copy.domain, change).ok()) return;
-    // A load whose guest does not run does nothing.
+    // A load does nothing while its guest does not run.
     if (change.kind == GuestChange::Kind::kRunLoad && change.amount == 0)
       return;
     if (copy.suspended) {
@@ -133,7 +133,7 @@ void Simulation::StartMigration() {
   const std::vector<Copy> copies = CopiesOn(from.host());
   if (copies.empty()) return;
   const Copy& copy = copies[Below(random_, copies.size())];
-  // Those that are refused at once are less of interest.
+  // Start few migrations that are refused at once.
   bool moves = copy.suspended;
   for (const auto& run : from.runs()) moves |= run.domain == copy.domain;
   if (moves && Chance(random_, 95)) return;

@@ -1,12 +1,12 @@
-// Two machines in one process, between which guests move while all that can go
-// wrong does: a random walk from a seed.
+// Two machines in one process, between which guests migrate while faults
+// happen: a random walk from a seed.
 //
-// After each step no guest has two copies that may run; a copy that runs has
-// seen every change that was made, unless the machine on which it saw them has
-// died.  In the end, when messages arrive again and dead machines have been
-// started again, each guest runs exactly once, unless the machine that ran it
-// last has died; it is what a guest would be that did the same and never moved;
-// and nothing else is left on either machine.
+// After each step, no guest has two copies that may run, and a copy that runs
+// has seen every change of its guest, unless the machine on which it made them
+// has died.  At the end, faults stop, dead machines are started again, and the
+// simulation comes to rest.  Then each guest runs exactly once, unless the
+// machine that ran it last has died; it equals a guest that made the same
+// changes and never moved; and nothing else is left on either machine.
 
 #ifndef SIMVISOR_TESTS_SIMULATION_SIMULATION_H_
 #define SIMVISOR_TESTS_SIMULATION_SIMULATION_H_
@@ -29,16 +29,16 @@
 namespace simvisor::server {
 
 struct SimulationResult {
-  std::string finding;  // empty if there is none
+  std::string finding;  // empty if nothing was found
   uint64_t steps = 0;
-  // What has happened.
+  // How often each thing happened.
   uint64_t changes = 0, started = 0, moved = 0, failed = 0, unresolved = 0;
   uint64_t cuts = 0, deaths = 0, questions = 0, decisions = 0, lost = 0;
 };
 
 class Simulation {
  public:
-  // Of at least so many steps, and those that it takes to come to rest.
+  // Takes at least `steps` steps, and then those needed to come to rest.
   Simulation(uint64_t seed, uint64_t steps, Mistake mistake);
   SimulationResult Run();
 
@@ -46,21 +46,21 @@ class Simulation {
   struct Guest {
     DomainSpec spec;
     std::vector<GuestChange> changes;
-    Life awake;                   // where it was awake last
+    Life awake;                   // where it last ran
     std::map<Life, size_t> seen;  // changes that the copy there has seen
   };
   struct Move {
     std::string id;
     size_t guest = 0;
     Life from, to;
-    std::optional<size_t> changes;  // when it suspended the guest
+    std::optional<size_t> changes;  // how many when it suspended the guest
   };
   struct Action {
     uint64_t weight;
     std::function<void()> act;
   };
 
-  // What may happen next (simulation_actions.cc).
+  // The actions that may happen next (simulation_actions.cc).
   std::vector<Action> Actions();
   void AddGuests(std::vector<Action>& actions);
   void AddMigrations(std::vector<Action>& actions);
@@ -69,7 +69,7 @@ class Simulation {
   void AddQuestions(std::vector<Action>& actions);
   void AddMachines(std::vector<Action>& actions);
   void AddDecisions(SimMachine& machine, std::vector<Action>& actions);
-  // What ends waits that nothing else ends.
+  // The actions that end waits which nothing else ends.
   std::vector<Action> Timeouts();
 
   void CreateGuest();
@@ -83,7 +83,7 @@ class Simulation {
   void Decide(SimMachine& machine, const std::string& id,
               MigrationDecision decision);
 
-  // Does one of them; false if there is none.
+  // Does one of the actions; false if there are none.
   bool DoOneOf(const std::vector<Action>& actions);
   void ComeToRest();
   void Check();
@@ -104,7 +104,7 @@ class Simulation {
   std::vector<Guest> guests_;
   std::vector<Move> moves_;
   bool resting_ = false;  // nothing new begins, nothing breaks
-  // How often what goes wrong does, against other things.
+  // The weights of faults against other actions.
   uint64_t cut_weight_, death_weight_, stall_weight_, cancel_weight_;
   uint64_t change_weight_;
   SimulationResult result_;

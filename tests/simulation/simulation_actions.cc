@@ -1,4 +1,4 @@
-// What may happen next in a simulation, and how likely it is.
+// The actions that may happen next in a simulation, and their weights.
 
 #include <chrono>
 #include <utility>
@@ -157,7 +157,7 @@ void Simulation::AddQuestions(std::vector<Action>& actions) {
       actions.push_back({40, [this, question] { Ask(*question); }});
     }
     if (resting_) continue;
-    // It comes twice, and the second answer counts.
+    // The question arrives twice, and the second answer counts.
     if (question->answer.has_value()) {
       actions.push_back({5, [this, question] { Ask(*question); }});
     }
@@ -185,7 +185,7 @@ void Simulation::AddMachines(std::vector<Action>& actions) {
 
 void Simulation::AddDecisions(SimMachine& machine,
                               std::vector<Action>& actions) {
-  // Operators decide rightly: they know what is gone for good.
+  // Operators decide correctly: they know which machine is gone for good.
   for (const auto& [place, record] : machine.incoming().List({}, 100)) {
     const Move* const move = FindMove(record.id);
     if (record.state == TargetState::kPrepared && !LivesOn(move->from)) {
@@ -193,7 +193,7 @@ void Simulation::AddDecisions(SimMachine& machine,
                            Decide(machine, id, MigrationDecision::kKeep);
                          }});
     } else if (!resting_ && LivesOn(move->from)) {
-      // At worst it is refused.
+      // Dropping is safe while the source lives: at worst it is refused.
       actions.push_back({1, [this, &machine, id = record.id] {
                            Decide(machine, id, MigrationDecision::kDrop);
                          }});
@@ -202,7 +202,8 @@ void Simulation::AddDecisions(SimMachine& machine,
   if (resting_) return;
   for (const auto& [place, record] : machine.outgoing().List({}, 100)) {
     const Move* const move = FindMove(record.id);
-    // Who keeps what its target may still hold gives up telling the target.
+    // Keeping it means that the target is not told any more, so do that only if
+    // the target is dead.
     const bool is_open = record.state == SourceState::kUnknown ||
                          record.state == SourceState::kKept;
     if (!is_open || !LivesOn(move->to)) {

@@ -1,9 +1,9 @@
-// Simulations of correct machines find nothing; one of machines that make a
-// mistake finds it.
+// Simulations of correct machines find nothing; those of machines that make a
+// mistake find it.
 //
-//   SIMVISOR_SIMULATION_SEED   only this one
-//   SIMVISOR_SIMULATION_SEEDS  how many, 300 if not given
-//   SIMVISOR_SIMULATION_STEPS  of each at least, 150 if not given
+//   SIMVISOR_SIMULATION_SEED   the only seed to run
+//   SIMVISOR_SIMULATION_SEEDS  how many seeds to run, 300 by default
+//   SIMVISOR_SIMULATION_STEPS  the least steps of each, 150 by default
 
 #include "tests/simulation/simulation.h"
 
@@ -69,7 +69,7 @@ TEST(SimulationTest, GuestsRunOnceWhateverGoesWrong) {
   }
   Print(seeds, all);
   if (only != 0) return;
-  // It is worth nothing if nothing happens.
+  // The simulations prove nothing if nothing happens in them.
   EXPECT_GT(all.moved, seeds / 4);
   EXPECT_GT(all.failed, seeds / 4);
   EXPECT_GT(all.questions, seeds / 4);
