@@ -184,11 +184,7 @@ void IncomingMigrations::ForgetOld() {
 
 IncomingRecord IncomingMigrations::RecordOf(absl::string_view id,
                                             const Ledger::Row& row) {
-  IncomingRecord out;
-  out.id = std::string(id);
-  out.state = row.state;
-  out.domid = row.entry.domid;
-  out.name = row.entry.name;
+  IncomingRecord out = Ledger::BeginRecord(id, row);
   out.peer = row.entry.source;
   if (row.state == TargetState::kPrepared) {
     out.why =

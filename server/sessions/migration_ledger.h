@@ -127,6 +127,18 @@ class MigrationLedger {
         [state](const auto& row) { return row.second.state == state; }));
   }
 
+  // The row's record, except for `peer` and `why`.  For an Entry that has the
+  // domain's `domid` and `name`.
+  static MigrationRecord<State> BeginRecord(absl::string_view id,
+                                            const Row& row) {
+    MigrationRecord<State> record;
+    record.id = std::string(id);
+    record.state = row.state;
+    record.domid = row.entry.domid;
+    record.name = row.entry.name;
+    return record;
+  }
+
   // By id.
   absl::btree_map<std::string, Row>& rows() { return rows_; }
 

@@ -293,11 +293,7 @@ void OutgoingMigrations::TakeAnswer(const std::string& id,
 
 OutgoingRecord OutgoingMigrations::RecordOf(absl::string_view id,
                                             const Ledger::Row& row) {
-  OutgoingRecord out;
-  out.id = std::string(id);
-  out.state = row.state;
-  out.domid = row.entry.domid;
-  out.name = row.entry.name;
+  OutgoingRecord out = Ledger::BeginRecord(id, row);
   // A path may contain any bytes.
   out.peer = Shortened(Printable(row.entry.target->address()), kMaxPeerBytes);
   out.why = row.entry.why;
