@@ -15,8 +15,8 @@ int main() {
   spec.memory = simvisor::PageCount(2 * simvisor::kPagesPerGiB);
   const auto web = (*host)->CreateDomain(spec, false, simvisor::NeverStop);
   if (!web.ok()) return 1;
-  const auto given =
-      (*web)->BalloonDown({"balloon down", simvisor::NeverStop},
-                          simvisor::PageCount(simvisor::kPagesPerGiB), false);
+  const auto given = (*web)->balloon().Down(
+      {"balloon down", simvisor::NeverStop},
+      simvisor::PageCount(simvisor::kPagesPerGiB), false);
   return given.ok() && (*host)->Audit().findings.empty() ? 0 : 1;
 }

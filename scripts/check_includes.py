@@ -18,7 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The machine, for rooms that use all of it.
 MACHINE = ["domain/units", "domain/collections", "domain/cpus",
            "domain/frames", "domain/p2m", "domain/e820", "domain/boot_log",
-           "domain/guest", "domain/vm", "domain/host"]
+           "domain/balloon", "domain/processes", "domain/guest", "domain/vm",
+           "domain/host"]
 
 ROOMS = {
     "base": [],
@@ -29,11 +30,14 @@ ROOMS = {
     "domain/p2m": ["domain/units", "domain/collections"],
     "domain/e820": ["domain/units"],
     "domain/boot_log": ["domain/units", "domain/e820"],
+    "domain/balloon": ["domain/units", "domain/collections"],
+    "domain/processes": ["domain/units", "domain/collections", "domain/p2m"],
     "domain/guest": ["domain/units", "domain/collections", "domain/frames",
-                     "domain/p2m", "domain/e820"],
+                     "domain/p2m", "domain/e820", "domain/balloon",
+                     "domain/processes"],
     "domain/vm": ["domain/units", "domain/collections", "domain/cpus",
                   "domain/frames", "domain/p2m", "domain/e820",
-                  "domain/guest"],
+                  "domain/balloon", "domain/processes", "domain/guest"],
     "domain/host": MACHINE[:-1],
     "domain/image": MACHINE,
     "domain/migration": [*MACHINE, "domain/image"],

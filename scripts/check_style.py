@@ -27,8 +27,6 @@ MAX_MODULES = 25
 MAX_METHODS = 40
 
 LARGER = {
-    "domain/vm/domain.h": 776,
-    "domain/vm/domain.h: Domain": 74,
     "tests/domain/model/guest_model.h: GuestModel": 47,
 }
 

@@ -46,10 +46,11 @@ void Balloon(benchmark::State& state, Pool pool, Way way) {
   Measure(
       state, pool, way,
       [&] {
-        MustBeOk(domain->BalloonDown({"balloon down"}, step, false).status());
+        MustBeOk(
+            domain->balloon().Down({"balloon down"}, step, false).status());
       },
       [&] {
-        MustBeOk(domain->BalloonUp({"balloon up"}, step, false).status());
+        MustBeOk(domain->balloon().Up({"balloon up"}, step, false).status());
       });
   MustDestroy(host, domain);
 }

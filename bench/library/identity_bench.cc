@@ -33,14 +33,14 @@ void MarkIdentity(benchmark::State& state, uint64_t gib) {
   const auto domain = MustCreate(host, spec);
   for (auto _ : state) {
     state.SetIterationTime(SecondsOf([&] {
-      MustBeOk(domain
-                   ->MarkIdentity({"mark identity"}, room.first, room.end(),
-                                  /*release_ram=*/false)
+      MustBeOk(domain->p2m()
+                   .MarkIdentity({"mark identity"}, room.first, room.end(),
+                                 /*release_ram=*/false)
                    .status());
     }));
-    MustBeOk(domain
-                 ->SetRange({"set p2m"}, room, P2mClass::kMissing, Mfn(),
-                            RamPolicy::kRefuse)
+    MustBeOk(domain->p2m()
+                 .SetRange({"set p2m"}, room, P2mClass::kMissing, Mfn(),
+                           RamPolicy::kRefuse)
                  .status());
   }
   MustDestroy(host, domain);

@@ -18,8 +18,8 @@ void ReleaseEverySecondPage(Host& host, PageCount pages) {
   const auto filler = MustCreate(host, MakeSpec("filler", pages));
   for (uint64_t pfn = 0; pfn < pages.value(); pfn += 2) {
     const auto change =
-        filler->SetRange({"set p2m"}, {Pfn(pfn), PageCount(1)},
-                         P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
+        filler->p2m().SetRange({"set p2m"}, {Pfn(pfn), PageCount(1)},
+                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
     if (!absl::IsFailedPrecondition(change.status())) {
       MustBeOk(change.status());
     }

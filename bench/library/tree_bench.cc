@@ -55,9 +55,9 @@ void BuildTreeDense(benchmark::State& state, uint64_t gib) {
   }
 }
 
-void ReadPage(const Domain& domain, uint64_t mfn, WordPage& page) {
+void ReadPage(Domain& domain, uint64_t mfn, WordPage& page) {
   bool zero = false;
-  MustBeOk(domain.ReadFrame(
+  MustBeOk(domain.contents().ReadFrame(
       Mfn(mfn),
       absl::MakeSpan(reinterpret_cast<char*>(page.data()), sizeof(page)),
       &zero));
@@ -65,8 +65,8 @@ void ReadPage(const Domain& domain, uint64_t mfn, WordPage& page) {
 }
 
 // Reads every leaf of the list and returns the sum of the leaves' first words.
-uint64_t Fetch(const Domain& domain) {
-  const MfnListList list = MustHave(domain.FindMfnListList());
+uint64_t Fetch(Domain& domain) {
+  const MfnListList list = MustHave(domain.p2m().FindMfnListList());
   const uint64_t leaves = (list.max_pfn.value() + kPerPage - 1) / kPerPage;
   WordPage top, mid, leaf;
   ReadPage(domain, list.root.root.value(), top);

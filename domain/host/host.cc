@@ -10,6 +10,7 @@
 #include "domain/boot_log/dom0_map.h"
 #include "domain/host/dom0_memory.h"
 #include "domain/host/spec_check.h"
+#include "domain/vm/planned_domain.h"
 
 namespace simvisor {
 namespace {
@@ -227,10 +228,12 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::BuildDomain(Domain::Params params,
                                                           StopCheck stop) {
   const DomainId id = params.id;
   const auto build = [&]() -> absl::StatusOr<std::shared_ptr<Domain>> {
-    SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
-                              Domain::Plan(std::move(params), *pool_));
+    SIMVISOR_ASSIGN_OR_RETURN(PlannedDomain planned,
+                              PlanDomain(std::move(params), *pool_));
+    const std::shared_ptr<Domain> domain = planned.domain;
     Enter(id, domain);
-    SIMVISOR_RETURN_IF_ERROR(domain->Populate({"create", stop}));
+    SIMVISOR_RETURN_IF_ERROR(
+        domain->build().Populate({"create", stop}, std::move(planned.plan)));
     if (!start_paused) {
       SIMVISOR_RETURN_IF_ERROR(domain->Unpause({"unpause", stop}).status());
     }
@@ -263,13 +266,9 @@ void Host::EndIncoming(Entry& entry) {
   --incoming_;
 }
 
-void Host::Replace(DomainId id, std::shared_ptr<Domain> made,
-                   absl::FunctionRef<void()> hand_over) {
-  absl::ReaderMutexLock pass(&gate_);
-  hand_over();
+void Host::ShowArrived(DomainId id) {
   absl::MutexLock lock(&mu_);
   Entry& entry = domains_.at(id);
-  entry.domain = std::move(made);
   EndIncoming(entry);
   Show(entry);
 }
@@ -428,7 +427,9 @@ absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
                         mfn.value(), max_mfn().value()));
   }
   const std::shared_ptr<Domain> owner = FindOwner(mfn);
-  if (owner != nullptr) return owner->ReadFrame(mfn, page, zero);
+  if (owner != nullptr) {
+    return owner->contents().ReadFrame(mfn, page, zero);
+  }
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    Reason::kFrameNotReadable,
                    absl::StrFormat("read of mfn 0x%x: it belongs to no domain "

@@ -14,7 +14,7 @@
 // audit gate -> Host -> Domain -> FramePool.  The host's own lock is only held
 // for a moment, so lookups do not wait for operations.  An audit holds the gate
 // exclusively for its whole run; calls that put a domain into the table share
-// it: Enter() for a moment, Replace() while it makes a guest.
+// it for a moment.
 
 #ifndef SIMVISOR_DOMAIN_HOST_HOST_H_
 #define SIMVISOR_DOMAIN_HOST_HOST_H_
@@ -178,7 +178,7 @@ class Host {
   absl::StatusOr<PageCount> DestroyDomain(const std::shared_ptr<Domain>& domain)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Domain::UnmapForeign().  If that releases the last frame of a dying owner,
+  // DomainP2m::UnmapForeign().  If that releases the last frame of a dying owner,
   // the owner is removed too.
   absl::Status UnmapForeign(const Operation& operation,
                             const DomainSelector& selector,
@@ -210,7 +210,7 @@ class Host {
                                    std::vector<FrameRun>& runs) const;
   // The domain that owns a frame; null if no domain that can be found owns it.
   std::shared_ptr<Domain> FindOwner(Mfn mfn) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Content of one frame, whatever its owner; see Domain::ReadFrame().
+  // Content of one frame, whatever its owner; see DomainContents::ReadFrame().
   // FAILED_PRECONDITION FRAME_NOT_READABLE, OUT_OF_RANGE MFN_OUT_OF_RANGE.
   absl::Status ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -263,11 +263,8 @@ class Host {
              Promised promised = nullptr) ABSL_LOCKS_EXCLUDED(gate_, mu_);
   // Marks the entry as no longer incoming; a no-op if it is not.
   void EndIncoming(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Runs `hand_over`, puts `made` in place of the domain and makes it visible.
-  // No audit runs in between, and neither domain can be found before.
-  void Replace(DomainId id, std::shared_ptr<Domain> made,
-               absl::FunctionRef<void()> hand_over)
-      ABSL_LOCKS_EXCLUDED(gate_, mu_);
+  // Makes an incoming domain, which has its guest or image, visible.
+  void ShowArrived(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Removes a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name, uuid and PCI devices of a domain that is about to die.
@@ -291,9 +288,8 @@ class Host {
   absl::Status AuditDomains(absl::Span<const std::shared_ptr<Domain>> domains,
                             StopCheck stop, AuditReport& report) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(gate_);
-  absl::Status AuditMachine(absl::Span<const std::shared_ptr<Domain>> domains,
-                            PageCount held, StopCheck stop,
-                            AuditReport& report) const
+  // Checks what the domains came to against the machine.
+  void AuditMachine(const DomainAuditTotals& domains, AuditReport& report) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(gate_);
 
   const E820Map e820_;

@@ -1,5 +1,7 @@
 // The audit of the whole machine.
 
+#include <utility>
+
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "domain/host/host.h"
@@ -12,21 +14,20 @@ constexpr size_t kMaxFindings = 1000;
 // Holds any number of domains still.  While it waits for one domain it holds no
 // other, so that a running operation on one domain does not block the rest.
 // That may never succeed if new operations keep coming; so after some tries it
-// waits while holding what it has, in ascending order of ids.  The analysis of
-// lock annotations cannot follow a list of locks.
+// waits while holding what it has, in ascending order of ids.
 class AllDomainsLock {
  public:
   explicit AllDomainsLock(absl::Span<const std::shared_ptr<Domain>> domains)
-      ABSL_NO_THREAD_SAFETY_ANALYSIS : domains_(domains) {
+      : domains_(domains) {
     constexpr int kTries = 64;
     size_t busy = 0;
     for (int i = 0; i < kTries; ++i) {
       if (TryAll(busy)) return;
     }
-    for (const auto& domain : domains_) domain->LockForAudit();
+    for (const auto& domain : domains_) domain->audit().Lock();
   }
-  ~AllDomainsLock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    for (const auto& domain : domains_) domain->UnlockAfterAudit();
+  ~AllDomainsLock() {
+    for (const auto& domain : domains_) domain->audit().Unlock();
   }
   AllDomainsLock(const AllDomainsLock&) = delete;
   AllDomainsLock& operator=(const AllDomainsLock&) = delete;
@@ -34,14 +35,14 @@ class AllDomainsLock {
  private:
   // Waits for number `first`, then tries the others without waiting.  On
   // failure it holds no lock, and `first` is the one that was busy.
-  bool TryAll(size_t& first) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  bool TryAll(size_t& first) {
     if (domains_.empty()) return true;
-    domains_[first]->LockForAudit();
+    domains_[first]->audit().Lock();
     for (size_t i = 0; i < domains_.size(); ++i) {
-      if (i == first || domains_[i]->TryLockForAudit()) continue;
-      domains_[first]->UnlockAfterAudit();
+      if (i == first || domains_[i]->audit().TryLock()) continue;
+      domains_[first]->audit().Unlock();
       for (size_t held = 0; held < i; ++held) {
-        if (held != first) domains_[held]->UnlockAfterAudit();
+        if (held != first) domains_[held]->audit().Unlock();
       }
       first = i;
       return false;
@@ -51,19 +52,6 @@ class AllDomainsLock {
 
   const absl::Span<const std::shared_ptr<Domain>> domains_;
 };
-
-// REQUIRES: an AllDomainsLock holds the domain.
-PageCount AuditHeld(const Domain& domain,
-                    AuditReport& report) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  return domain.Audit(report.findings, &report.words);
-}
-
-// REQUIRES: as above.
-void CountForeignHeld(const Domain& domain,
-                      absl::btree_map<Mfn, uint64_t>& mapped)
-    ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  domain.CountForeign(mapped);
-}
 
 }  // namespace
 
@@ -95,37 +83,39 @@ absl::Status Host::AuditDomains(
   // The caller may have gone while this waited for the locks.
   SIMVISOR_RETURN_IF_ERROR(stop());
   const AllDomainsLock hold(domains);
-  PageCount held;
+  DomainAuditTotals totals;
+  absl::Status stopped;
   for (const auto& domain : domains) {
-    SIMVISOR_RETURN_IF_ERROR(stop());
-    held += AuditHeld(*domain, report);
+    stopped = stop();
+    if (!stopped.ok()) break;
+    domain->audit().Check(totals);
   }
+  report.findings = std::move(totals.findings);
+  report.words = totals.words;
+  SIMVISOR_RETURN_IF_ERROR(stopped);
   report.domains = static_cast<uint32_t>(domains.size());
   SIMVISOR_RETURN_IF_ERROR(stop());
-  return AuditMachine(domains, held, stop, report);
+  AuditMachine(totals, report);
+  return absl::OkStatus();
 }
 
-absl::Status Host::AuditMachine(
-    absl::Span<const std::shared_ptr<Domain>> domains, PageCount held,
-    StopCheck stop, AuditReport& report) const {
+void Host::AuditMachine(const DomainAuditTotals& domains,
+                        AuditReport& report) const {
   if (const absl::Status cpus = cpus_.CheckInvariants(); !cpus.ok()) {
     report.findings.push_back(std::string(cpus.message()));
   }
-  absl::btree_map<Mfn, uint64_t> mapped;
-  for (const auto& domain : domains) CountForeignHeld(*domain, mapped);
-  SIMVISOR_RETURN_IF_ERROR(stop());
   for (const absl::Status& status :
-       {pool_->CheckInvariants(), pool_->CheckMappings(mapped)}) {
+       {pool_->CheckInvariants(), pool_->CheckMappings(domains.mapped)}) {
     if (status.ok()) continue;
     report.findings.push_back(
         absl::StrFormat("frame pool: %s", status.message()));
   }
   const FramePool::Counts counts = pool_->counts();
   report.frames = counts.total.value();
-  if (counts.owned != held) {
+  if (counts.owned != domains.pages) {
     report.findings.push_back(absl::StrFormat(
         "the pool says that %d frames are owned, the domains say %d",
-        counts.owned.value(), held.value()));
+        counts.owned.value(), domains.pages.value()));
   }
   if (counts.free + counts.owned + counts.reserved != counts.total) {
     report.findings.push_back(absl::StrFormat(
@@ -133,7 +123,6 @@ absl::Status Host::AuditMachine(
         counts.free.value(), counts.owned.value(), counts.reserved.value(),
         counts.total.value()));
   }
-  return absl::OkStatus();
 }
 
 }  // namespace simvisor

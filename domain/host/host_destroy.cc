@@ -58,7 +58,7 @@ absl::Status Host::UnmapForeign(const Operation& operation,
                                 ForeignReport& report) {
   std::vector<DomainId> drained;
   const absl::Status status =
-      domain->UnmapForeign(operation, pfns, report, &drained);
+      domain->p2m().UnmapForeign(operation, pfns, report, &drained);
   ForgetGone(drained);
   return status;
 }

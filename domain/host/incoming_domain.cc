@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "domain/host/spec_check.h"
+#include "domain/vm/planned_domain.h"
 
 namespace simvisor {
 namespace {
@@ -46,13 +47,13 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec, "restore"));
   const PageCount max_pages = MaxPagesFor(spec.memory);
   absl::StatusOr<std::shared_ptr<Domain>> domain =
-      Domain::PlanIncoming({.id = id,
-                            .spec = std::move(spec),
-                            .initial = false,
-                            .max_pages = max_pages,
-                            .affinities = std::move(affinities),
-                            .faults = host.faults_},
-                           end, *host.pool_);
+      PlanIncoming({.id = id,
+                    .spec = std::move(spec),
+                    .initial = false,
+                    .max_pages = max_pages,
+                    .affinities = std::move(affinities),
+                    .faults = host.faults_},
+                   end, *host.pool_);
   if (!domain.ok()) {
     host.Abandon(id);
     return domain.status();
@@ -100,13 +101,13 @@ absl::Status IncomingDomain::Receive(PfnExtent pfns) {
 
 absl::Status IncomingDomain::PlaceFrames(StopCheck stop) {
   placed_ = true;
-  return domain_->TakeIn({"restore", stop}, received_.pages, received_);
+  return domain_->build().TakeIn({"restore", stop}, received_);
 }
 
 absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
   if (placed_) {
-    return domain_->WriteMemory({"write"}, pfn, 0,
-                                absl::string_view(data.data(), data.size()));
+    return domain_->contents().Write(
+        {"write"}, pfn, 0, absl::string_view(data.data(), data.size()));
   }
   return received_.contents.Set(pfn, data);
 }
@@ -114,7 +115,7 @@ absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
 void IncomingDomain::ReadPage(Pfn pfn, absl::Span<char> page) const {
   if (!placed_) {
     received_.contents.Read(pfn, page);
-  } else if (!domain_->ReadMemory(pfn, 0, page).ok()) {
+  } else if (!domain_->contents().Read(pfn, 0, page).ok()) {
     std::fill(page.begin(), page.end(), '\0');
   }
 }
@@ -126,7 +127,7 @@ IncomingDomain::~IncomingDomain() {
 Mfn IncomingDomain::FrameAt(Pfn pfn) const {
   std::vector<P2mWord> words;
   const uint64_t number = pfn.value();
-  if (!domain_->Translate({&number, 1}, words).ok() ||
+  if (!domain_->p2m().Translate({&number, 1}, words).ok() ||
       words.front().Class() != P2mClass::kRam) {
     return Mfn::None();
   }
@@ -137,24 +138,21 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
     const GuestNotes& notes, LimitsFrom limits, Arrival arrival,
     StopCheck stop) {
   SIMVISOR_ASSIGN_OR_RETURN(
-      const Domain::PlannedGuest planned,
-      domain_->PlanGuest(notes, received_.pages, end_, limits, stop));
-  SIMVISOR_RETURN_IF_ERROR(
-      domain_->TakeIn({"restore", stop}, planned.ram, received_));
-  SIMVISOR_RETURN_IF_ERROR(domain_->GiveFrames(*planned.guest, stop));
-  // The host's table must have the guest as soon as the guest has the frames.
-  host_.Replace(id(), planned.guest, [&] {
-    domain_->HandOver(*planned.guest, notes.record_pages, arrival);
-  });
+      NotedGuest noted,
+      domain_->build().PlanGuest(notes, received_.pages, end_, stop));
+  SIMVISOR_RETURN_IF_ERROR(domain_->build().TakeGuestIn(
+      {"restore", stop}, std::move(noted), notes.record_pages, received_,
+      limits, arrival));
+  host_.ShowArrived(id());
   arrived_ = true;
-  return planned.guest;
+  return domain_;
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
     absl::Span<const uint64_t> leaves, uint32_t vcpus, StopCheck stop) {
   SIMVISOR_RETURN_IF_ERROR(
-      domain_->AdoptForeignKernel({"restore", stop}, leaves, vcpus));
-  host_.Replace(id(), domain_, [] {});
+      domain_->build().AdoptForeignKernel({"restore", stop}, leaves, vcpus));
+  host_.ShowArrived(id());
   arrived_ = true;
   return domain_;
 }

@@ -70,7 +70,8 @@ class IncomingDomain {
   //
   // Awaken() makes the guest that `notes` describe.  INVALID_ARGUMENT
   // IMAGE_MALFORMED if that is impossible, before any page has a frame; errors
-  // as for Domain::PlanGuest().  If `stop` ends it, only this object is left.
+  // as for DomainBuild::PlanGuest().  If `stop` ends it, only this object is
+  // left.
   absl::StatusOr<std::shared_ptr<Domain>> Awaken(
       const GuestNotes& notes, LimitsFrom limits = LimitsFrom::kNotes,
       Arrival arrival = Arrival::kPaused, StopCheck stop = NeverStop);

@@ -29,7 +29,7 @@ PageType TableType(int level, bool pinned) {
 
 }  // namespace
 
-ImageSaver::ImageSaver(std::shared_ptr<const Domain> domain,
+ImageSaver::ImageSaver(std::shared_ptr<Domain> domain,
                        SuspendRecord record, ImageLayer layer,
                        std::string config)
     : domain_(std::move(domain)),
@@ -44,7 +44,7 @@ ImageSaver::ImageSaver(std::shared_ptr<const Domain> domain,
   MakeRecordPages();
 }
 
-ImageSaver::ImageSaver(std::shared_ptr<const Domain> domain,
+ImageSaver::ImageSaver(std::shared_ptr<Domain> domain,
                        const LiveGuest& guest, ImageLayer layer,
                        std::string config)
     : domain_(std::move(domain)),
@@ -120,7 +120,7 @@ absl::Status ImageSaver::AppendLeaves(std::string& out) {
   const uint64_t leaves = (last_pfn_.value() + span - 1) / span;
   const size_t most = std::min<uint64_t>(kLeavesPerPiece, leaves - next_leaf_);
   SIMVISOR_ASSIGN_OR_RETURN(const std::vector<Pfn> pages,
-                            domain_->LeafPages(next_leaf_, most));
+                            domain_->migration().LeafPages(next_leaf_, most));
   if (pages.empty()) {
     return MakeError(
         absl::StatusCode::kInternal, Reason::kInternal,
@@ -144,8 +144,8 @@ absl::Status ImageSaver::AppendBatch(std::string& out) {
     const PfnExtent pfns =
         todo_.TakeLowest(PageCount(kBatchPages - batch.size()));
     runs.clear();
-    SIMVISOR_ASSIGN_OR_RETURN(const Pfn next,
-                              domain_->ReadForImage(pfns, kRunsPerRead, runs));
+    SIMVISOR_ASSIGN_OR_RETURN(const Pfn next, domain_->migration().ReadForImage(
+                                                  pfns, kRunsPerRead, runs));
     for (ImageRun& run : runs) {
       SIMVISOR_RETURN_IF_ERROR(AddRun(std::move(run), batch));
     }
@@ -210,7 +210,7 @@ absl::Status ImageSaver::AddData(ImageRun run, PageBatch& batch) {
   if (run.table_level > 0) {
     const auto pfn_of = [this, pfn](uint64_t mfn,
                                     uint64_t* to) -> absl::Status {
-      const Pfn target = domain_->PfnOfFrame(Mfn(mfn));
+      const Pfn target = domain_->migration().PfnOfFrame(Mfn(mfn));
       *to = target.value();
       if (!target.is_none()) return absl::OkStatus();
       return MakeError(absl::StatusCode::kInternal, Reason::kInternal,

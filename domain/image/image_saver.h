@@ -43,11 +43,11 @@ class ImageSaver {
   // Saves a suspended guest.  `record` is the result of domain->Suspend(), and
   // the guest stays suspended until the last piece is made.  `config`, JSON,
   // goes into the xl layer.
-  ImageSaver(std::shared_ptr<const Domain> domain, SuspendRecord record,
+  ImageSaver(std::shared_ptr<Domain> domain, SuspendRecord record,
              ImageLayer layer, std::string config);
   // Saves a running guest whose dirty log is on.  `guest` is the result of
   // domain->StartLogDirty().  The first pass covers all pfns.
-  ImageSaver(std::shared_ptr<const Domain> domain, const LiveGuest& guest,
+  ImageSaver(std::shared_ptr<Domain> domain, const LiveGuest& guest,
              ImageLayer layer, std::string config);
 
   // Appends the next piece, about 1 MiB at most, to `out`: at least one byte
@@ -91,7 +91,7 @@ class ImageSaver {
   void AppendShared(std::string& out) const;
   void AppendVcpus(std::string& out);
 
-  const std::shared_ptr<const Domain> domain_;
+  const std::shared_ptr<Domain> domain_;
   const Abi& abi_;
   const Pfn last_pfn_;
   const ImageLayer layer_;

@@ -17,7 +17,7 @@ absl::StatusOr<std::unique_ptr<Precopy>> Precopy::Begin(
     std::shared_ptr<Domain> domain, const PrecopyPolicy& policy,
     std::string config) {
   SIMVISOR_ASSIGN_OR_RETURN(const LiveGuest guest,
-                            domain->StartLogDirty({kOperation}));
+                            domain->migration().StartLogDirty({kOperation}));
   return std::unique_ptr<Precopy>(
       new Precopy(std::move(domain), guest, policy, std::move(config)));
 }
@@ -29,7 +29,7 @@ Precopy::Precopy(std::shared_ptr<Domain> domain, const LiveGuest& guest,
       policy_(policy),
       saver_(domain_, guest, ImageLayer::kXl, std::move(config)) {}
 
-Precopy::~Precopy() { domain_->StopLogDirty(); }
+Precopy::~Precopy() { domain_->migration().StopLogDirty(); }
 
 absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
   if (generation == guest_.generation && last_pfn == guest_.last_pfn) {
@@ -48,12 +48,13 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
   ++stats_.passes;
   stats_.bytes_per_second = bytes_per_second;
   stats_.dirty.reset();
-  stats_.dirty_now = domain_->PeekLogDirty();
+  stats_.dirty_now = domain_->migration().PeekLogDirty();
   if (last_live_pass_ && KeepsDowntime(policy_, stats_)) return Suspend(stop);
   last_live_pass_ = false;
   PrecopyDecision decision = DecidePrecopy(policy_, stats_);
   if (decision == PrecopyDecision::kContinue) {
-    SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());
+    SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty,
+                              domain_->migration().CleanLogDirty());
     SIMVISOR_RETURN_IF_ERROR(CheckLayout(dirty.generation, guest_.last_pfn));
     stats_.dirty = dirty.pfns.size();
     stats_.dirty_now = dirty.pfns.size();
@@ -78,10 +79,11 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
 absl::Status Precopy::Suspend(StopCheck stop) {
   SIMVISOR_ASSIGN_OR_RETURN(
       SuspendRecord record,
-      domain_->Suspend({kOperation, stop}, SuspendFor::kMigration));
+      domain_->migration().Suspend({kOperation, stop}, SuspendFor::kMigration));
   suspension_ = record.suspension;
   SIMVISOR_RETURN_IF_ERROR(CheckLayout(record.generation, record.last_pfn));
-  SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty, domain_->CleanLogDirty());
+  SIMVISOR_ASSIGN_OR_RETURN(DirtyPages dirty,
+                            domain_->migration().CleanLogDirty());
   saver_.StartLastPass(std::move(record), std::move(dirty.pfns));
   return absl::OkStatus();
 }

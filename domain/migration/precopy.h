@@ -34,7 +34,7 @@ namespace simvisor {
 
 class Precopy {
  public:
-  // Turns the domain's log on.  Errors as for Domain::StartLogDirty().
+  // Turns the domain's log on.  Errors as for DomainMigration::StartLogDirty().
   // `config` goes into the image's xl layer.
   static absl::StatusOr<std::unique_ptr<Precopy>> Begin(
       std::shared_ptr<Domain> domain, const PrecopyPolicy& policy,
@@ -57,11 +57,11 @@ class Precopy {
   // pass, or suspending the guest for the last one.
   // REQUIRES: pass_done().
   //
-  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of Domain::Suspend(), which
+  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of DomainMigration::Suspend(), which
   // gets `stop`.
   absl::Status Turn(uint64_t bytes_per_second, StopCheck stop = NeverStop);
   bool suspended() const { return suspension_ != 0; }
-  // The number of the suspension, for Domain::Resume(); 0 if the guest was not
+  // The number of the suspension, for DomainMigration::Resume(); 0 if the guest was not
   // suspended yet.
   uint64_t suspension() const { return suspension_; }
 
@@ -71,7 +71,7 @@ class Precopy {
   PageCount pages_sent() const { return saver_.pages_sent(); }
   PageCount pass_done_pfns() const { return saver_.pfns_done(); }
   PageCount pass_total_pfns() const { return saver_.pfns_total(); }
-  PageCount dirty() const { return domain_->PeekLogDirty(); }
+  PageCount dirty() const { return domain_->migration().PeekLogDirty(); }
 
  private:
   Precopy(std::shared_ptr<Domain> domain, const LiveGuest& guest,

@@ -52,7 +52,7 @@ struct ListOverWords {
 };
 
 // The list that EncodeList() saw, stale for tools.  Its RAM words have numbers
-// that mean nothing until CopyFrames().
+// that mean nothing.
 // INVALID_ARGUMENT IMAGE_MALFORMED if the bytes make none; the status of the
 // reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
 absl::StatusOr<ListOverWords> DecodeList(const Abi& abi,
@@ -60,11 +60,6 @@ absl::StatusOr<ListOverWords> DecodeList(const Abi& abi,
                                          const RestoredWords& words,
                                          StateReader& in,
                                          AllocationFaults* faults = nullptr);
-
-// Gives the RAM words of `to` the frames that `from` has for them; after a
-// failure `to` is of no use.
-// REQUIRES: `from` has RAM words for these pfns and no others.
-absl::Status CopyFrames(const P2mWords& from, P2mWords& to, StopCheck stop);
 
 }  // namespace simvisor
 

@@ -86,17 +86,4 @@ absl::Status EncodeList(const P2mList& list, StateWriter& out, StopCheck stop) {
   return absl::OkStatus();
 }
 
-absl::Status CopyFrames(const P2mWords& from, P2mWords& to, StopCheck stop) {
-  uint64_t runs = 0;
-  for (Pfn at(0); at < from.size();) {
-    if (++runs % kRunsPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
-    const P2mRun run = from.RunAt(at, from.size(), RunMerge::kByFrame);
-    if (run.word.Class() == P2mClass::kRam) {
-      to.Fill(run.pfns, RangeFill::Ram(Mfn(run.word.Number())));
-    }
-    at = run.pfns.end();
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace simvisor

@@ -1,4 +1,4 @@
-// The invariants of a domain, checked from scratch.
+#include "domain/vm/domain_audit.h"
 
 #include <algorithm>
 
@@ -8,272 +8,182 @@
 namespace simvisor {
 namespace {
 
-// Collects findings about one domain, each with the domain's name before it.
-class Findings {
+// What the words of a domain come to.
+struct CountedWords {
+  PageCount ram;
+  PageCount foreign;
+};
+
+// Checks invariants of one domain against the pool.
+class FrameAudit {
  public:
-  Findings(DomainId id, std::vector<std::string>& out) : id_(id), out_(out) {}
-  void Add(absl::string_view what) {
-    out_.push_back(absl::StrFormat("domain %d: %s", id_.value(), what));
+  FrameAudit(const FramePool& pool, DomainId id, FrameReach reach,
+             Findings& findings)
+      : pool_(pool),
+        id_(id),
+        end_(reach == FrameReach::kLow ? pool.low_end() : pool.max_mfn()),
+        findings_(findings) {}
+
+  CountedWords CheckWords(const P2mWords& words) {
+    CountedWords counted;
+    for (Pfn at(0); at < words.size();) {
+      const P2mRun run = words.RunAt(at, words.size(), RunMerge::kByFrame);
+      const MfnExtent frames = {Mfn(run.word.Number()), run.pfns.count};
+      if (run.word.Class() == P2mClass::kRam) {
+        counted.ram += run.pfns.count;
+        CheckFrames(frames, at);
+      } else if (run.word.Class() == P2mClass::kForeign) {
+        counted.foreign += run.pfns.count;
+        CheckForeign(at, frames);
+      }
+      at = run.pfns.end();
+    }
+    return counted;
+  }
+
+  // Invariant (1): `frames` belong to the domain, end where it can reach, and
+  // their m2p entries name `first`, first + 1, ...; None() stands for no entry.
+  void CheckFrames(MfnExtent frames, Pfn first) {
+    if (!FitsWithin(frames.first, frames.count, end_)) {
+      findings_.Add(absl::StrFormat(
+          "%d frames from mfn 0x%x leave what it can be given, which ends at "
+          "mfn 0x%x",
+          frames.count.value(), frames.first.value(), end_.value()));
+    }
+    // The pool knows nothing behind its end.
+    frames =
+        ExtentBetween(frames.first, std::min(frames.end(), pool_.max_mfn()));
+    std::vector<FrameRun> runs;
+    for (MfnExtent rest = frames; !rest.empty();) {
+      runs.clear();
+      const Mfn next = pool_.ListRuns(rest, 64, runs);
+      for (const FrameRun& run : runs) {
+        CheckRun(run, first.is_none()
+                          ? first
+                          : first + (run.frames.first - frames.first));
+      }
+      rest = ExtentBetween(next, frames.end());
+    }
   }
 
  private:
-  DomainId id_;
-  std::vector<std::string>& out_;
+  void CheckRun(const FrameRun& run, Pfn expected) {
+    if (run.state == FrameState::kOwned && run.owner == id_ &&
+        run.first_pfn == expected) {
+      return;
+    }
+    findings_.Add(absl::StrFormat(
+        "mfn 0x%x is held at pfn 0x%x, but the m2p says "
+        "state %d, owner %d, "
+        "pfn 0x%x",
+        run.frames.first.value(), expected.value(), static_cast<int>(run.state),
+        run.owner.value(), run.first_pfn.value()));
+  }
+
+  // Invariant (7): `frames`, at foreign words from `first` on, are owned by
+  // other domains.
+  void CheckForeign(Pfn first, MfnExtent frames) {
+    for (PageCount i; i < frames.count; i += PageCount(1)) {
+      const FrameRun run = pool_.Lookup(frames.first + i);
+      if (run.state == FrameState::kOwned && run.owner != id_) continue;
+      findings_.Add(absl::StrFormat(
+          "foreign pfn 0x%x names mfn 0x%x, which no other domain owns",
+          (first + i).value(), (frames.first + i).value()));
+    }
+  }
+
+  const FramePool& pool_;
+  const DomainId id_;
+  const Mfn end_;
+  Findings& findings_;
 };
 
-// Invariant (1): `frames` belong to `id`, end at or below `end`, and their m2p
-// entries name `first`, first + 1, ...; `first` None() stands for no entry.
-void CheckFrames(const FramePool& pool, DomainId id, Mfn end, MfnExtent frames,
-                 Pfn first, Findings& findings) {
-  if (!FitsWithin(frames.first, frames.count, end)) {
-    findings.Add(absl::StrFormat(
-        "%d frames from mfn 0x%x leave what it can be given, which ends at mfn "
-        "0x%x",
-        frames.count.value(), frames.first.value(), end.value()));
-  }
-  // The pool knows nothing behind its end.
-  frames = ExtentBetween(frames.first, std::min(frames.end(), pool.max_mfn()));
-  std::vector<FrameRun> runs;
-  for (MfnExtent rest = frames; !rest.empty();) {
-    runs.clear();
-    const Mfn next = pool.ListRuns(rest, 64, runs);
-    for (const FrameRun& run : runs) {
-      const Pfn expected =
-          first.is_none() ? first : first + (run.frames.first - frames.first);
-      if (run.state != FrameState::kOwned || run.owner != id ||
-          run.first_pfn != expected) {
-        findings.Add(
-            absl::StrFormat("mfn 0x%x is held at pfn 0x%x, but the m2p says "
-                            "state %d, owner %d, "
-                            "pfn 0x%x",
-                            run.frames.first.value(), expected.value(),
-                            static_cast<int>(run.state), run.owner.value(),
-                            run.first_pfn.value()));
-      }
-    }
-    rest = ExtentBetween(next, frames.end());
-  }
-}
-
-// Invariant (7): `frames`, at foreign words from `first` on, are owned by
-// domains other than `id`.
-void CheckForeign(const FramePool& pool, DomainId id, Pfn first,
-                  MfnExtent frames, Findings& findings) {
-  for (PageCount i; i < frames.count; i += PageCount(1)) {
-    const FrameRun run = pool.Lookup(frames.first + i);
-    if (run.state == FrameState::kOwned && run.owner != id) continue;
-    findings.Add(absl::StrFormat(
-        "foreign pfn 0x%x names mfn 0x%x, which no other domain owns",
-        (first + i).value(), (frames.first + i).value()));
-  }
-}
-
-// Every pfn of `pfns` is of class `wanted`.
-void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
-                absl::string_view what, Findings& findings) {
-  if (pfns.end() > words.size()) {
-    findings.Add(absl::StrFormat("%s pfns [0x%x, 0x%x) leave the list", what,
-                                 pfns.first.value(), pfns.end().value()));
+void CheckGone(const Parts& on, Findings& findings) {
+  if (!on.life.gone()) return;
+  const Guest* guest = on.guest();
+  const PageCount foreign =
+      guest == nullptr ? PageCount(0) : guest->foreign().size();
+  const bool lent = guest != nullptr && !guest->balloon().lent().empty();
+  if (on.reservation.current() == PageCount(0) && foreign == PageCount(0) &&
+      !lent && on.memory.unplaced().empty()) {
     return;
   }
-  const Pfn end = pfns.end();
-  for (Pfn at = pfns.first; at < end;) {
-    const P2mRun run = words.RunAt(at, end, RunMerge::kByClass);
-    if (run.word.Class() != wanted) {
-      findings.Add(absl::StrFormat("%s pfn 0x%x reads %s", what, at.value(),
-                                   run.word.ToString()));
-    }
-    at = run.pfns.end();
+  findings.Add(absl::StrFormat(
+      "it has given everything back, but has %d pages, %d foreign words and "
+      "%d unmapped frames",
+      on.reservation.current().value(), foreign.value(),
+      on.memory.unplaced().size().value()));
+}
+
+void CheckLedger(const Parts& on, PageCount ram, Findings& findings) {
+  const PageCount unplaced = on.memory.unplaced().size();
+  const PageCount current = on.reservation.current();
+  if (ram + unplaced == current) return;
+  findings.Add(absl::StrFormat(
+      "%d RAM words and %d unmapped frames, but %d pages are counted",
+      ram.value(), unplaced.value(), current.value()));
+}
+
+// Invariant (6).
+void CheckTarget(const Parts& on, Findings& findings) {
+  const BalloonDriver& driver = on.guest()->balloon().driver();
+  const PageCount target = on.reservation.target();
+  if (!on.life.runs() || driver.gave_up_target() || driver.target() == target) {
+    return;
   }
+  findings.Add(
+      absl::StrFormat("the target is %d pages, but the balloon driver's is %d",
+                      target.value(), driver.target().value()));
 }
 
 }  // namespace
 
-void Domain::AuditAddressSpaces(std::vector<std::string>& out) const {
-  if (address_spaces_ == nullptr) return;
-  Findings findings(id_, out);
-  const absl::Status status = address_spaces_->CheckInvariants();
-  if (!status.ok()) {
-    findings.Add(
-        absl::string_view(status.message().data(), status.message().size()));
-  }
-  const StructurePages& list = structure();
-  address_spaces_->ForEachPage([&](PfnExtent pfns) {
-    CheckClass(*words_, pfns, P2mClass::kRam, "page table", findings);
-    if (list.Intersects(pfns)) {
-      findings.Add(absl::StrFormat(
-          "page tables at pfns [0x%x, 0x%x) hold the p2m list as well",
-          pfns.first.value(), pfns.end().value()));
-    }
-  });
+void DomainAudit::Lock() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  domain_.mu_.ReaderLock();
 }
 
-PageCount Domain::Audit(std::vector<std::string>& out, uint64_t* words) const {
-  Findings findings(id_, out);
-  const PageCount owned = reservation_.current() + pool_.HeldBy(id_);
-  if (life_.dying()) {
-    AuditDying(out);
-    return owned;
-  }
-  const absl::Status vcpus = vcpus_.CheckInvariants();
-  if (!vcpus.ok()) findings.Add(vcpus.message());
-  AuditForeign(AuditWords(out, words), out);
-  AuditGuest(out);
-  return owned;
+bool DomainAudit::TryLock() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  return domain_.mu_.ReaderTryLock();
 }
 
-void Domain::AuditGuest(std::vector<std::string>& out) const {
-  Findings findings(id_, out);
-  const absl::Status list_status =
-      list_ == nullptr ? absl::OkStatus() : list_->CheckInvariants();
-  if (!list_status.ok()) {
-    findings.Add(absl::string_view(list_status.message().data(),
-                                   list_status.message().size()));
-  }
-  structure().ForEach([&](PfnExtent pfns) {
-    CheckClass(*words_, pfns, P2mClass::kRam, "structure", findings);
-  });
-  AuditAddressSpaces(out);
-  AuditFreePages(out);
-  AuditLoad(out);
-  AuditBalloon(out);
+void DomainAudit::Unlock() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  domain_.mu_.ReaderUnlock();
 }
 
-void Domain::AuditDying(std::vector<std::string>& out) const {
-  if (!end_.gave_all_back()) return;
-  if (reservation_.current() == PageCount(0) && foreign_.empty() &&
-      balloon_.lent().empty() && unmapped_frames_.empty()) {
-    return;
-  }
-  Findings(id_, out).Add(absl::StrFormat(
-      "it has given everything back, but has %d pages, %d foreign words and "
-      "%d unmapped frames",
-      reservation_.current().value(), foreign_.size().value(),
-      unmapped_frames_.size().value()));
+void DomainAudit::Check(DomainAuditTotals& totals) const {
+  domain_.mu_.AssertReaderHeld();
+  CheckParts(domain_.parts_, totals);
 }
 
-PageCount Domain::AuditWords(std::vector<std::string>& out,
-                             uint64_t* words) const {
-  Findings findings(id_, out);
-  const Mfn end =
-      reach_ == FrameReach::kLow ? pool_.low_end() : pool_.max_mfn();
-  PageCount ram, foreign;
-  for (Pfn at(0); at < words_->size();) {
-    const P2mRun run = words_->RunAt(at, words_->size(), RunMerge::kByFrame);
-    if (run.word.Class() == P2mClass::kRam) {
-      ram += run.pfns.count;
-      CheckFrames(pool_, id_, end, {Mfn(run.word.Number()), run.pfns.count}, at,
-                  findings);
-    } else if (run.word.Class() == P2mClass::kForeign) {
-      foreign += run.pfns.count;
-      CheckForeign(pool_, id_, at, {Mfn(run.word.Number()), run.pfns.count},
-                   findings);
-    }
-    at = run.pfns.end();
+void DomainAudit::CheckParts(const Parts& on, DomainAuditTotals& totals) const {
+  const DomainId id = domain_.id();
+  const FramePool& pool = domain_.pool();
+  Findings findings(id, totals.findings);
+  totals.pages += on.reservation.current() + pool.HeldBy(id);
+  if (on.life.dying()) return CheckGone(on, findings);
+  findings.Add(domain_.vcpus_.CheckInvariants());
+  FrameAudit frames(pool, id, ReachOf(domain_.abi()), findings);
+  const CountedWords words = frames.CheckWords(on.memory.words());
+  totals.words += words.ram.value();
+  for (const auto& [first, last] : on.memory.unplaced().extents()) {
+    frames.CheckFrames(ExtentBetween(first, last), Pfn::None());
   }
-  *words += ram.value();
-  for (const auto& [first, last] : unmapped_frames_.extents()) {
-    CheckFrames(pool_, id_, end, ExtentBetween(first, last), Pfn::None(),
-                findings);
-  }
-  if (ram + unmapped_frames_.size() != reservation_.current()) {
-    findings.Add(absl::StrFormat(
-        "%d RAM words and %d unmapped frames, but %d pages are counted",
-        ram.value(), unmapped_frames_.size().value(),
-        reservation_.current().value()));
-  }
-  return foreign;
-}
-
-void Domain::AuditFreePages(std::vector<std::string>& out) const {
-  Findings findings(id_, out);
-  for (const auto& [first, last] : free_pages_.set().extents()) {
-    const PfnExtent pfns = ExtentBetween(first, last);
-    CheckClass(*words_, pfns, P2mClass::kRam, "free", findings);
-    if (structure().Intersects(pfns)) {
-      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
-                                   first.value(), last.value()));
-    }
-    if (HoldsPageTables(pfns)) {
-      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold page tables",
-                                   first.value(), last.value()));
-    }
-  }
-}
-
-void Domain::AuditLoad(std::vector<std::string>& out) const {
-  if (load_ == nullptr) return;
-  Findings findings(id_, out);
-  const auto check = [&](bool shared, PfnExtent pfns, absl::string_view what) {
-    if (!shared) return;
-    findings.Add(absl::StrFormat("load pfns [0x%x, 0x%x) %s as well",
-                                 pfns.first.value(), pfns.end().value(), what));
-  };
-  for (const auto& [first, last] : load_->pages().extents()) {
-    const PfnExtent pfns = ExtentBetween(first, last);
-    CheckClass(*words_, pfns, P2mClass::kRam, "load", findings);
-    check(structure().Intersects(pfns), pfns, "hold the p2m list");
-    check(HoldsPageTables(pfns), pfns, "hold page tables");
-    check(free_pages_.set().CountIn(pfns) > PageCount(0), pfns, "are free");
-  }
-}
-
-void Domain::AuditForeign(PageCount words,
-                          std::vector<std::string>& out) const {
-  Findings findings(id_, out);
-  for (const auto& [first, end] : foreign_.extents()) {
-    CheckClass(*words_, ExtentBetween(first, end), P2mClass::kForeign,
-               "foreign", findings);
-  }
-  if (words != foreign_.size()) {
+  CheckLedger(on, words.ram, findings);
+  const Guest* guest = on.guest();
+  const PageCount foreign =
+      guest == nullptr ? PageCount(0) : guest->foreign().size();
+  if (words.foreign != foreign) {
     findings.Add(absl::StrFormat("%d foreign words, but %d are counted",
-                                 words.value(), foreign_.size().value()));
+                                 words.foreign.value(), foreign.value()));
   }
-  for (const auto& [first, end] : balloon_.lent().extents()) {
-    const PfnExtent pfns = ExtentBetween(first, end);
-    if (foreign_.CountIn(pfns) == pfns.count) continue;
-    findings.Add(
-        absl::StrFormat("[0x%x, 0x%x) left the balloon for foreign "
-                        "frames, but has none",
-                        first.value(), end.value()));
-  }
-}
-
-void Domain::CountForeign(absl::btree_map<Mfn, uint64_t>& mapped) const {
-  if (life_.dying()) return;
-  for (const auto& [first, end] : foreign_.extents()) {
+  if (guest == nullptr) return;
+  guest->Check(findings);
+  for (const auto& [first, end] : guest->foreign().extents()) {
     for (Pfn at = first; at < end; at += PageCount(1)) {
-      ++mapped[Mfn(words_->Lookup(at).Number())];
+      ++totals.mapped[Mfn(guest->list().Lookup(at).Number())];
     }
   }
-}
-
-void Domain::AuditBalloon(std::vector<std::string>& out) const {
-  Findings findings(id_, out);
-  PageCount low, high;
-  for (const BalloonList::Run& run : balloon_.list().low_runs()) {
-    low += run.pfns.count;
-    CheckClass(*words_, run.pfns, P2mClass::kMissing, "ballooned", findings);
-  }
-  for (const BalloonList::Run& run : balloon_.list().high_runs()) {
-    high += run.pfns.count;
-    CheckClass(*words_, run.pfns, P2mClass::kMissing, "ballooned", findings);
-  }
-  PfnSet pfns;
-  for (const BalloonList::Runs* runs :
-       {&balloon_.list().low_runs(), &balloon_.list().high_runs()}) {
-    for (const BalloonList::Run& run : *runs) pfns.Add(run.pfns);
-  }
-  if (pfns.size() != low + high) {
-    findings.Add(absl::StrFormat("%d pfns are in the balloon, %d times in all",
-                                 pfns.size().value(), (low + high).value()));
-  }
-  if (life_.runs() && !balloon_.driver().gave_up_target() &&
-      balloon_.driver().target() != reservation_.target()) {
-    findings.Add(absl::StrFormat(
-        "the target is %d pages, but the balloon driver's is %d",
-        reservation_.target().value(), balloon_.driver().target().value()));
-  }
+  CheckTarget(on, findings);
 }
 
 }  // namespace simvisor

@@ -1,80 +1,156 @@
-// The p2m list of a domain, as callers see and change it.
+#include "domain/vm/domain_p2m.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "domain/guest/range_frames.h"
 #include "domain/vm/domain.h"
 
 namespace simvisor {
+namespace {
 
-absl::StatusOr<RangeChange> Domain::MarkIdentity(const Operation& operation,
-                                                 Pfn start, Pfn end,
-                                                 bool release_ram) {
-  const ChangeLock lock(this);
-  const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAwakeOwnKernel));
-  SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns,
-                            IdentityRange(context, start, end));
-  if (pfns.empty()) return RangeChange{};
-  const RamPolicy policy =
-      release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
-  SIMVISOR_ASSIGN_OR_RETURN(
-      const Overwritten under,
-      CheckOverwrite(context, pfns, policy, operation.stop));
-  const P2mList::RangeFill fill = P2mList::RangeFill::Identity();
-  // Before boot, the guest must keep what it needs to boot; afterwards the set
-  // path may take pages.
-  const PageCount needed =
-      life_.built() ? PagesStillToBoot() : list_->PagesToSet(pfns, fill);
-  SIMVISOR_RETURN_IF_ERROR(CheckGuestPages(context, pfns, needed));
-  return CommitRange(context, pfns, fill, under, policy);
+// Slots done between two looks at a StopCheck.
+constexpr size_t kSlotsPerCheck = 256;
+
+absl::Status EndsBeforeStart(const Context& context,
+                             const std::string& details) {
+  return context.Refuse(absl::StatusCode::kInvalidArgument,
+                        Reason::kRangeInvalid, details,
+                        "the range ends before it starts; swap the ends");
 }
 
-PageCount Domain::PagesStillToBoot() const {
-  const PageCount known = boot_pages_ - structure().size();
-  // On PAE private leaves reuse the builder's pages.  If marks make the last
-  // one shared, the room to balloon behind it splits it again, for a page of
-  // its own.
-  const bool last_leaf_straddles =
-      spec_.memory.value() % abi_->leaf_span() != 0;
-  const bool pae = abi_->arch == Arch::kX86_32Pae;
-  return known + PageCount(pae && last_leaf_straddles ? 1 : 0);
-}
-
-absl::StatusOr<PfnExtent> Domain::IdentityRange(const Context& context,
-                                                Pfn start, Pfn end) const {
-  const Pfn list_end = words_->size();
-  if (start > end) {
-    return context.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
-        "the range ends before it starts; swap the ends");
-  }
-  if (life_.built()) {
+// The range of [start, end) that a list has.
+absl::StatusOr<PfnExtent> IdentityRange(ChangeScope& change, Pfn start,
+                                        Pfn end) {
+  const Context& context = change.context();
+  const Pfn list_end = change.parts().memory.words().size();
+  const std::string range =
+      absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value());
+  if (start > end) return EndsBeforeStart(context, range);
+  if (change.parts().guest() == nullptr) {
     return ExtentBetween(start, std::min(end, list_end));
   }
   if (end.is_none()) end = std::max(start, list_end);
-  if (end > list_end) {
-    return context.Refuse(
-        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
-        absl::StrFormat("the p2m area ends at pfn 0x%x; what lies behind is "
-                        "identity anyway",
-                        list_end.value()));
-  }
-  return ExtentBetween(start, end);
+  if (end <= list_end) return ExtentBetween(start, end);
+  return context.Refuse(
+      absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+      absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
+      absl::StrFormat("the p2m area ends at pfn 0x%x; what lies behind is "
+                      "identity anyway",
+                      list_end.value()));
 }
 
-absl::StatusOr<RangeChange> Domain::SetRange(const Operation& operation,
-                                             PfnExtent pfns, P2mClass p2m_class,
-                                             Mfn first_mfn, RamPolicy policy) {
-  const ChangeLock lock(this);
-  const Context context(id_, operation.name);
-  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBootedAwake));
+// The reservation follows frames that a range gave back behind the driver's
+// back, so that nobody asks for them again.
+RangeChange FollowRelease(ChangeScope& change, PageCount before,
+                          const RangeChange& done) {
+  Reservation& reservation = change.parts().reservation;
+  reservation.TargetDropsBy(before - reservation.current(), before);
+  return done;
+}
+
+absl::StatusOr<RangeChange> MarkBuilt(ChangeScope& change, PfnExtent pfns,
+                                      RamPolicy policy) {
+  const Context& context = change.context();
+  Parts& on = change.parts();
+  SIMVISOR_RETURN_IF_ERROR(on.CheckBuilt(context));
+  SIMVISOR_RETURN_IF_ERROR(CheckNoKernelPages(context, pfns, on.memory));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const std::vector<MfnExtent> frames,
+      FramesUnder(context, pfns, policy, on.memory, change));
+  const PageCount before = on.reservation.current();
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const RangeChange done,
+      on.built()->MarkIdentity(context, pfns, frames, policy, on.memory,
+                               change));
+  return FollowRelease(change, before, done);
+}
+
+absl::Status RefuseFrames(const Context& context, absl::StatusCode code,
+                          Reason reason, PfnExtent pfns, Mfn first_mfn,
+                          const std::string& text) {
+  return context.Refuse(
+      code, reason,
+      absl::StrFormat("of pfn 0x%x to %d frames from mfn 0x%x",
+                      pfns.first.value(), pfns.count.value(),
+                      first_mfn.value()),
+      text);
+}
+
+// That no frame that words of `pfns` are to name is at another pfn, or another
+// domain's.
+absl::Status CheckUnplaced(ChangeScope& change, PfnExtent pfns, Mfn mfn) {
+  const MfnSet& unplaced = change.parts().memory.unplaced();
+  if (unplaced.CountIn({mfn, pfns.count}) == pfns.count) {
+    return absl::OkStatus();
+  }
+  while (unplaced.Contains(mfn)) mfn += PageCount(1);
+  const FrameRun run = change.pool().Lookup(mfn);
+  const Context& context = change.context();
+  const std::string of_pfn = absl::StrFormat("of pfn 0x%x", pfns.first.value());
+  if (run.state != FrameState::kOwned || run.owner != context.id()) {
+    return context.Refuse(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned, of_pfn,
+        absl::StrFormat("mfn 0x%x is not the domain's; see frames lookup",
+                        mfn.value()));
+  }
+  if (run.first_pfn.is_none()) {
+    return context.Refuse(
+        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned, of_pfn,
+        absl::StrFormat("mfn 0x%x has been given back, and is there for other "
+                        "domains' mappings of it alone",
+                        mfn.value()));
+  }
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kFrameInUse, of_pfn,
+                        absl::StrFormat("mfn 0x%x is at pfn 0x%x; take it out "
+                                        "of that word first, keeping the frame",
+                                        mfn.value(), run.first_pfn.value()));
+}
+
+absl::Status CheckNewFrames(ChangeScope& change, PfnExtent pfns,
+                            Mfn first_mfn) {
+  const Abi& abi = change.parts().memory.words().abi();
+  // A 64-bit word holds more than any machine has.
+  if (abi.arch == Arch::kX86_32Pae &&
+      !FitsWithin(first_mfn, pfns.count, Mfn(abi.plain_word_limit()))) {
+    return RefuseFrames(
+        change.context(), absl::StatusCode::kOutOfRange,
+        Reason::kMfnNotAddressable, pfns, first_mfn,
+        absl::StrFormat("a word of an %s guest holds frame numbers below 0x%x; "
+                        "name frames below that",
+                        abi.name, abi.plain_word_limit()));
+  }
+  const Mfn end = change.pool().max_mfn();
+  if (!FitsWithin(first_mfn, pfns.count, end)) {
+    return RefuseFrames(
+        change.context(), absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
+        pfns, first_mfn,
+        absl::StrFormat("the machine ends at mfn 0x%x", end.value()));
+  }
+  return CheckUnplaced(change, pfns, first_mfn);
+}
+
+absl::StatusOr<RangeChange> SetGuestRange(ChangeScope& change, PfnExtent pfns,
+                                          const RangeFill& fill,
+                                          RamPolicy policy) {
+  const Context& context = change.context();
+  Guest& guest = *change.parts().guest();
+  SIMVISOR_ASSIGN_OR_RETURN(
+      Guest::RangePlan plan,
+      guest.PlanRange(context, pfns, fill, policy, change));
+  if (fill.p2m_class == P2mClass::kRam) {
+    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(change, pfns, fill.first_mfn));
+  }
+  SIMVISOR_RETURN_IF_ERROR(guest.PrepareRange(context, plan));
+  const PageCount before = change.CurrentReservation();
+  return FollowRelease(change, before, guest.CommitRange(plan, change));
+}
+
+absl::Status CheckRange(const Context& context, PfnExtent pfns, Pfn end) {
   if (pfns.empty()) {
     return context.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
@@ -82,280 +158,203 @@ absl::StatusOr<RangeChange> Domain::SetRange(const Operation& operation,
                         pfns.first.value()),
         "");
   }
-  if (!FitsWithin(pfns.first, pfns.count, words_->size())) {
-    return context.Refuse(
-        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("of %d pfns from 0x%x", pfns.count.value(),
-                        pfns.first.value()),
-        absl::StrFormat("the p2m area ends at pfn 0x%x",
-                        words_->size().value()));
-  }
-  SIMVISOR_ASSIGN_OR_RETURN(
-      const Overwritten under,
-      CheckOverwrite(context, pfns, policy, operation.stop));
-  if (p2m_class == P2mClass::kRam) {
-    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(context, pfns, first_mfn));
-  }
-  const P2mList::RangeFill fill = {p2m_class, first_mfn};
-  SIMVISOR_RETURN_IF_ERROR(
-      CheckGuestPages(context, pfns, list_->PagesToSet(pfns, fill)));
-  return CommitRange(context, pfns, fill, under, policy);
-}
-
-absl::StatusOr<Domain::Overwritten> Domain::CheckOverwrite(
-    const Context& context, PfnExtent pfns, RamPolicy policy,
-    StopCheck stop) const {
-  if (structure().Intersects(pfns)) {
-    return context.Refuse(
-        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
-        absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
-                        pfns.end().value()),
-        "pages of the guest's own p2m list lie there; choose a range without "
-        "them (p2m stat tells how many there are)");
-  }
-  if (HoldsPageTables(pfns)) {
-    return context.Refuse(
-        absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
-        absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
-                        pfns.end().value()),
-        "page tables of the guest's processes lie there; choose a range "
-        "without them, or destroy these address spaces");
-  }
-  SIMVISOR_RETURN_IF_ERROR(CheckNoLoad(context, pfns));
-  SIMVISOR_RETURN_IF_ERROR(CheckNoForeign(context, pfns));
-  Overwritten under;
-  for (Pfn at = pfns.first; at < pfns.end();) {
-    SIMVISOR_RETURN_IF_ERROR(stop());
-    at = words_->CollectFrames(ExtentBetween(at, pfns.end()), kMaxRuns,
-                               under.frames);
-    if (policy == RamPolicy::kRefuse && !under.frames.empty()) {
-      return context.Refuse(
-          absl::StatusCode::kFailedPrecondition, Reason::kPfnHoldsRam,
-          absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
-                          pfns.end().value()),
-          absl::StrFormat("RAM lies there, the first at mfn 0x%x; ask to "
-                          "release the frames, or balloon them out first",
-                          under.frames.front().first.value()));
-    }
-  }
-  for (const MfnExtent& frames : under.frames) under.ram += frames.count;
-  return under;
-}
-
-absl::Status Domain::CheckGuestPages(const Context& context, PfnExtent pfns,
-                                     PageCount needed) const {
-  const PageCount left = free_pages_.count() - free_pages_.set().CountIn(pfns);
-  if (needed <= left) return absl::OkStatus();
+  if (FitsWithin(pfns.first, pfns.count, end)) return absl::OkStatus();
   return context.Refuse(
-      absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-      absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
-                      pfns.end().value()),
-      absl::StrFormat("the guest needs %d pages for its p2m list and would "
-                      "have %d free; balloon it up or choose a smaller range",
-                      needed.value(), left.value()));
+      absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+      absl::StrFormat("of %d pfns from 0x%x", pfns.count.value(),
+                      pfns.first.value()),
+      absl::StrFormat("the p2m area ends at pfn 0x%x", end.value()));
 }
 
-absl::Status Domain::CheckNewFrames(const Context& context, PfnExtent pfns,
-                                    Mfn first_mfn) const {
-  const MfnExtent frames = {first_mfn, pfns.count};
-  // A 64-bit word holds more than any machine has.
-  if (abi_->arch == Arch::kX86_32Pae &&
-      !FitsWithin(first_mfn, pfns.count, Mfn(abi_->plain_word_limit()))) {
-    return context.Refuse(
-        absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
-        absl::StrFormat("of pfn 0x%x to %d frames from mfn 0x%x",
-                        pfns.first.value(), pfns.count.value(),
-                        first_mfn.value()),
-        absl::StrFormat("a word of an %s guest holds frame numbers below 0x%x; "
-                        "name frames below that",
-                        abi_->name, abi_->plain_word_limit()));
-  }
-  if (!FitsWithin(first_mfn, pfns.count, pool_.max_mfn())) {
-    return context.Refuse(
-        absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
-        absl::StrFormat("of pfn 0x%x to %d frames from mfn 0x%x",
-                        pfns.first.value(), pfns.count.value(),
-                        first_mfn.value()),
-        absl::StrFormat("the machine ends at mfn 0x%x",
-                        pool_.max_mfn().value()));
-  }
-  if (unmapped_frames_.CountIn(frames) == frames.count) return absl::OkStatus();
-  Mfn mfn = first_mfn;
-  while (unmapped_frames_.Contains(mfn)) mfn += PageCount(1);
-  const FrameRun run = pool_.Lookup(mfn);
-  if (run.state != FrameState::kOwned || run.owner != id_) {
-    return context.Refuse(
-        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
-        absl::StrFormat("of pfn 0x%x", pfns.first.value()),
-        absl::StrFormat("mfn 0x%x is not the domain's; see frames lookup",
-                        mfn.value()));
-  }
-  if (run.first_pfn.is_none()) {
-    return context.Refuse(
-        absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned,
-        absl::StrFormat("of pfn 0x%x", pfns.first.value()),
-        absl::StrFormat("mfn 0x%x has been given back, and is there for other "
-                        "domains' mappings of it alone",
-                        mfn.value()));
-  }
-  return context.Refuse(absl::StatusCode::kFailedPrecondition,
-                        Reason::kFrameInUse,
-                        absl::StrFormat("of pfn 0x%x", pfns.first.value()),
-                        absl::StrFormat("mfn 0x%x is at pfn 0x%x; take it out "
-                                        "of that word first, keeping the frame",
-                                        mfn.value(), run.first_pfn.value()));
+}  // namespace
+
+absl::StatusOr<RangeChange> DomainP2m::MarkIdentity(const Operation& operation,
+                                                    Pfn start, Pfn end,
+                                                    bool release_ram) const {
+  const RamPolicy policy =
+      release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
+  return domain_.Change(
+      operation, Needs::kAwakeOwnKernel,
+      [=](ChangeScope& change) -> absl::StatusOr<RangeChange> {
+        SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns,
+                                  IdentityRange(change, start, end));
+        if (pfns.empty()) return RangeChange{};
+        return change.parts().guest() == nullptr
+                   ? MarkBuilt(change, pfns, policy)
+                   : SetGuestRange(change, pfns, RangeFill::Identity(), policy);
+      });
 }
 
-absl::Status Domain::PrepareRange(const Context& context, PfnExtent pfns,
-                                  const P2mList::RangeFill& fill) {
-  // Pages that are about to be overwritten must not become part of the list.
-  const std::vector<PfnExtent> held = free_pages_.RemoveWithin(pfns);
-  const absl::Status status = list_->PrepareRange(pfns, fill, free_pages_);
-  if (status.ok()) return status;
-  for (const PfnExtent& pages : held) free_pages_.Return(pages);
-  return context.As("set p2m").Refuse(
-      status.code(), Reason::kGuestMemoryExhausted,
-      absl::StrFormat("of [0x%x, 0x%x)", pfns.first.value(),
-                      pfns.end().value()),
-      absl::StrFormat(
-          "%s; no word has changed, and what was taken serves the next try",
-          status.message()));
-}
-
-absl::StatusOr<RangeChange> Domain::CommitRange(const Context& context,
+absl::StatusOr<RangeChange> DomainP2m::SetRange(const Operation& operation,
                                                 PfnExtent pfns,
-                                                const P2mList::RangeFill& fill,
-                                                const Overwritten& under,
-                                                RamPolicy policy) {
-  const PageCount structure_before = structure().size();
-  if (life_.built()) {
-    free_pages_.Remove(pfns);
-    built_->MarkIdentity(pfns.first, pfns.end());
-  } else {
-    SIMVISOR_RETURN_IF_ERROR(PrepareRange(context, pfns, fill));
-    SIMVISOR_RETURN_IF_ERROR(list_->SetRange(pfns, fill, free_pages_));
-  }
-  dirty_.Mark(pfns);
-  RangeChange change;
-  change.marked = pfns.count;
-  change.p2m_pages = structure().size() - structure_before;
-  if (policy == RamPolicy::kRelease) {
-    const PageCount before = reservation_.current();
-    for (absl::Span<const MfnExtent> rest = under.frames; !rest.empty();
-         rest.remove_prefix(std::min(rest.size(), kMaxRuns))) {
-      change.released += FreeFrames(rest.subspan(0, kMaxRuns));
-    }
-    FollowRelease(before);
-  } else {
-    for (const MfnExtent& frames : under.frames) {
-      pool_.SetPfns(frames, Pfn::None());
-      unmapped_frames_.Add(frames);
-    }
-  }
-  if (fill.p2m_class != P2mClass::kMissing) {
-    balloon_.list().Remove(pfns);
-  }
-  if (fill.p2m_class == P2mClass::kRam) {
-    const MfnExtent frames = {fill.first_mfn, pfns.count};
-    pool_.SetPfns(frames, pfns.first);
-    unmapped_frames_.Remove(frames);
-    free_pages_.Return(
-        ExtentBetween(std::max(pfns.first, Pfn(kKernelLowPages.value())),
-                      std::max(pfns.end(), Pfn(kKernelLowPages.value()))));
-  }
-  return change;
+                                                P2mClass p2m_class,
+                                                Mfn first_mfn,
+                                                RamPolicy policy) const {
+  return domain_.Change(
+      operation, Needs::kBootedAwake,
+      [=](ChangeScope& change) -> absl::StatusOr<RangeChange> {
+        SIMVISOR_RETURN_IF_ERROR(CheckRange(
+            change.context(), pfns, change.parts().memory.words().size()));
+        return SetGuestRange(change, pfns, {p2m_class, first_mfn}, policy);
+      });
 }
 
-absl::Status Domain::Translate(absl::Span<const uint64_t> pfns,
-                               std::vector<P2mWord>& words) const {
+absl::Status DomainP2m::Translate(absl::Span<const uint64_t> pfns,
+                                  std::vector<P2mWord>& words) const {
   words.reserve(words.size() + pfns.size());
-  if (booted_.load(std::memory_order_acquire) && !end_.dying()) {
-    const P2mWords::Reader reader(*words_);
+  if (const P2mWords* published = domain_.published(); published != nullptr) {
+    const P2mWords::Reader reader(*published);
     for (const uint64_t pfn : pfns) words.push_back(reader.Lookup(Pfn(pfn)));
     return absl::OkStatus();
   }
-  absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(Check({id_, "translate"}, Needs::kAlive));
-  for (const uint64_t pfn : pfns) words.push_back(words_->Lookup(Pfn(pfn)));
-  return absl::OkStatus();
+  return domain_.Look("translate", Needs::kAlive,
+                      [&](const Parts& on, const Context&) -> absl::Status {
+                        for (const uint64_t pfn : pfns) {
+                          words.push_back(on.memory.words().Lookup(Pfn(pfn)));
+                        }
+                        return absl::OkStatus();
+                      });
 }
 
-absl::Status Domain::TranslateMfns(absl::Span<const uint64_t> mfns,
-                                   std::vector<MfnTranslation>& answers) const {
+absl::Status DomainP2m::TranslateMfns(
+    absl::Span<const uint64_t> mfns,
+    std::vector<MfnTranslation>& answers) const {
   answers.reserve(answers.size() + mfns.size());
-  const auto translate = [&] {
+  const auto translate = [&](const P2mWords& words) {
     for (const uint64_t mfn : mfns) {
-      const Pfn candidate = pool_.Lookup(Mfn(mfn)).first_pfn;
-      answers.push_back(MfnToPfn(*words_, Mfn(mfn), candidate));
+      const Pfn candidate = domain_.pool().Lookup(Mfn(mfn)).first_pfn;
+      answers.push_back(MfnToPfn(words, Mfn(mfn), candidate));
     }
     return absl::OkStatus();
   };
-  // A guest takes no lock for this either.
-  if (booted_.load(std::memory_order_acquire) && !end_.dying()) {
-    return translate();
+  if (const P2mWords* published = domain_.published(); published != nullptr) {
+    return translate(*published);
   }
-  absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(Check({id_, "translate mfns"}, Needs::kAlive));
-  return translate();
+  return domain_.Look("translate mfns", Needs::kAlive,
+                      [&](const Parts& on, const Context&) -> absl::Status {
+                        return translate(on.memory.words());
+                      });
 }
 
-absl::StatusOr<Pfn> Domain::ListRuns(Pfn start, Pfn end, P2mView view,
-                                     RunMerge merge, size_t max_runs,
-                                     std::vector<P2mRun>& runs,
-                                     uint64_t* generation) const {
-  const Context context(id_, "list p2m");
-  absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive));
-  if (start > end) {
-    return context.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("of [0x%x, 0x%x)", start.value(), end.value()),
-        "the range ends before it starts; swap the ends");
-  }
-  if (start >= words_->size()) {
-    return context.Refuse(
-        absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("from pfn 0x%x on", start.value()),
-        absl::StrFormat("the list ends at pfn 0x%x", words_->size().value()));
-  }
-  end = std::min(end, words_->size());
-  *generation = words_->generation();
-  for (size_t n = 0; n < max_runs && start < end; ++n) {
-    // In the builder's list every word has a place of its own.
-    runs.push_back(list_ != nullptr ? list_->RunAt(start, end, view, merge)
-                                    : words_->RunAt(start, end, merge));
-    start = runs.back().pfns.end();
-  }
-  return start;
+absl::StatusOr<Pfn> DomainP2m::ListRuns(Pfn start, Pfn end, P2mView view,
+                                        RunMerge merge, size_t max_runs,
+                                        std::vector<P2mRun>& runs,
+                                        uint64_t* generation) const {
+  return domain_.Look(
+      "list p2m", Needs::kAlive,
+      [&](const Parts& on, const Context& context) -> absl::StatusOr<Pfn> {
+        if (start > end) {
+          return EndsBeforeStart(context, OfRange({start, end - start}));
+        }
+        const P2mWords& words = on.memory.words();
+        if (start >= words.size()) {
+          return context.Refuse(
+              absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+              absl::StrFormat("from pfn 0x%x on", start.value()),
+              absl::StrFormat("the list ends at pfn 0x%x",
+                              words.size().value()));
+        }
+        const Pfn last = std::min(end, words.size());
+        *generation = words.generation();
+        Pfn at = start;
+        for (size_t n = 0; n < max_runs && at < last; ++n) {
+          // In the builder's list every word has a place of its own.
+          runs.push_back(on.guest() == nullptr
+                             ? words.RunAt(at, last, merge)
+                             : on.guest()->list().RunAt(at, last, view, merge));
+          at = runs.back().pfns.end();
+        }
+        return at;
+      });
 }
 
-absl::StatusOr<P2mReport> Domain::Summary() const {
-  absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(Check({id_, "p2m summary"}, Needs::kAlive));
-  P2mReport report;
-  report.summary = list_ != nullptr     ? list_->Summary()
-                   : built_.has_value() ? built_->Summary()
-                                        : CountWords(*words_);
-  report.remapped = remapped_;
-  report.released = released_;
-  return report;
+absl::StatusOr<P2mReport> DomainP2m::Summary() const {
+  return domain_.Look(
+      "p2m summary", Needs::kAlive,
+      [](const Parts& on, const Context&) -> absl::StatusOr<P2mReport> {
+        P2mReport report;
+        if (const Guest* guest = on.guest(); guest != nullptr) {
+          report.summary = guest->list().Summary();
+          report.remapped = guest->remapped();
+          report.released = guest->released();
+        } else {
+          report.summary = on.built() != nullptr
+                               ? on.built()->list().Summary()
+                               : CountWords(on.memory.words());
+        }
+        return report;
+      });
 }
 
-absl::StatusOr<MfnListList> Domain::FindMfnListList() const {
-  const Context context(id_, "find the p2m list");
-  absl::ReaderMutexLock lock(&mu_);
-  SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kBooted));
-  const absl::StatusOr<ToolsRoot> root = list_->FindToolsRoot();
-  if (!root.ok()) {
-    return context.Refuse(root.status().code(), Reason::kP2mTreeStale, "",
-                          root.status().message());
-  }
-  MfnListList found;
-  found.root = *root;
-  found.max_pfn = list_->last_pfn();
-  found.abi = abi_;
-  found.generation = words_->generation();
-  return found;
+absl::StatusOr<MfnListList> DomainP2m::FindMfnListList() const {
+  return domain_.Look(
+      "find the p2m list", Needs::kBooted,
+      [](const Parts& on,
+         const Context& context) -> absl::StatusOr<MfnListList> {
+        const P2mList& list = on.guest()->list();
+        const absl::StatusOr<ToolsRoot> root = list.FindToolsRoot();
+        if (!root.ok()) {
+          return context.Refuse(root.status().code(), Reason::kP2mTreeStale, "",
+                                root.status().message());
+        }
+        return MfnListList{.root = *root,
+                           .max_pfn = list.last_pfn(),
+                           .abi = &list.abi(),
+                           .generation = list.generation()};
+      });
+}
+
+absl::Status DomainP2m::MapForeign(const Operation& operation,
+                                   absl::Span<const ForeignSlot> slots,
+                                   ForeignReport& report) const {
+  return domain_.Change(
+      operation, Needs::kBootedAwake, [&](ChangeScope& change) -> absl::Status {
+        Guest& guest = *change.parts().guest();
+        const PageCount pages_before = guest.list().structure().size();
+        PfnSet mapped;
+        absl::Status stopped;
+        for (size_t i = 0; i < slots.size(); ++i) {
+          if (i % kSlotsPerCheck == 0) stopped = change.Preempted();
+          if (!stopped.ok()) break;
+          absl::Status status =
+              guest.MapForeign(change.context(), slots[i], change);
+          if (status.ok()) {
+            ++report.done;
+            mapped.Add({slots[i].pfn, PageCount(1)});
+          } else {
+            report.Fail(i, std::move(status));
+          }
+        }
+        if (!mapped.empty()) guest.balloon().Lend(mapped);
+        report.p2m_pages = guest.list().structure().size() - pages_before;
+        return stopped;
+      });
+}
+
+absl::Status DomainP2m::UnmapForeign(const Operation& operation,
+                                     absl::Span<const uint64_t> pfns,
+                                     ForeignReport& report,
+                                     std::vector<DomainId>* drained) const {
+  return domain_.Change(
+      operation, Needs::kBooted, [&](ChangeScope& change) -> absl::Status {
+        std::vector<Mfn> mfns;
+        absl::Status stopped;
+        for (size_t i = 0; i < pfns.size(); ++i) {
+          if (i % kSlotsPerCheck == 0) stopped = change.Preempted();
+          if (!stopped.ok()) break;
+          absl::Status status = change.parts().guest()->UnmapForeign(
+              change.context(), Pfn(pfns[i]), mfns);
+          if (status.ok()) {
+            ++report.done;
+          } else {
+            report.Fail(i, std::move(status));
+          }
+        }
+        report.freed = change.UnmapForeign(mfns);
+        drained->insert(drained->end(), change.drained().begin(),
+                        change.drained().end());
+        return stopped;
+      });
 }
 
 }  // namespace simvisor

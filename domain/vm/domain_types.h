@@ -14,14 +14,16 @@
 
 #include "absl/status/status.h"
 #include "base/uuid.h"
+#include "domain/balloon/balloon.h"
+#include "domain/balloon/balloon_policy.h"
 #include "domain/cpus/vcpu_affinities.h"
 #include "domain/e820/e820.h"
-#include "domain/guest/address_space_types.h"
-#include "domain/guest/balloon.h"
-#include "domain/guest/balloon_policy.h"
+#include "domain/guest/guest_config.h"
 #include "domain/guest/guest_load.h"
+#include "domain/guest/guest_types.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
+#include "domain/processes/address_space_types.h"
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/pci_address.h"
@@ -73,6 +75,9 @@ struct DomainSpec {
   uint32_t balloon_max_retry = BalloonPolicy::kDefaultMaxRetry;
   PaeKernel pae_kernel;  // of a PAE guest; others ignore it
 };
+
+// The part of the spec that is the kernel's.
+GuestConfig ConfigOf(const DomainSpec& spec);
 
 struct DomainMemory {
   PageCount current;     // tot_pages, held pages included
@@ -132,45 +137,6 @@ struct MfnListList {
   const Abi* abi = nullptr;
   uint64_t generation = 0;
 };
-
-// What a range change came to.
-struct RangeChange {
-  PageCount marked;     // words written
-  PageCount released;   // frames that went back to the pool
-  PageCount p2m_pages;  // pages the guest took for its list and tree
-};
-
-// A frame of another domain and where it is to be mapped.
-struct ForeignSlot {
-  Pfn pfn;
-  Mfn mfn;
-};
-
-// Why one slot of a call failed.
-struct SlotError {
-  uint32_t slot = 0;
-  absl::Status status;
-};
-
-// What mapping or unmapping foreign frames came to, slot by slot.
-struct ForeignReport {
-  static constexpr size_t kMaxErrors = 4096;
-
-  uint32_t done = 0;
-  uint32_t failed = 0;
-  std::vector<SlotError> errors;  // the first kMaxErrors, by slot
-  PageCount p2m_pages;  // pages the guest took for its list and tree (map)
-  PageCount freed;      // frames that went back to the pool (unmap)
-
-  void Fail(size_t slot, absl::Status status) {
-    ++failed;
-    if (errors.size() == kMaxErrors) return;
-    errors.push_back({static_cast<uint32_t>(slot), std::move(status)});
-  }
-};
-
-// What becomes of the frame under a RAM word that is overwritten.
-enum class RamPolicy { kRefuse, kRelease, kKeep };
 
 // Processes just made: the first id, the others follow; totals with them.
 struct NewAddressSpaces {

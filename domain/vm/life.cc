@@ -12,8 +12,10 @@ namespace simvisor {
 
 absl::Status Life::Check(const Context& context, Needs needs,
                          PageCount held) const {
+  if (needs == Needs::kNothing) return absl::OkStatus();
   if (dying()) return DyingError(context.id(), held);
   switch (needs) {
+    case Needs::kNothing:
     case Needs::kAlive:
       return absl::OkStatus();
     case Needs::kBooted:

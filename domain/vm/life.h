@@ -29,6 +29,7 @@ namespace simvisor {
 // What a domain must be like for an operation.  Each says in which order
 // Check() looks, for a domain to which more than one refusal applies.
 enum class Needs {
+  kNothing,  // OK also if it is dying
   kAlive,
   kBooted,          // alive, kernel ours, booted
   kAwake,           // alive, not suspended
@@ -76,6 +77,8 @@ class Life {
   bool built() const { return state_ == DomainState::kBuilt; }
   bool runs() const { return state_ == DomainState::kRunning; }
   bool dying() const { return state_ == DomainState::kDying; }
+  // Whether it is dying and has given everything back.
+  bool gone() const { return end_.gave_all_back(); }
   // Whether it has run, here or elsewhere, and is not dying.
   bool has_run() const { return runs() || state_ == DomainState::kPaused; }
   bool suspended() const { return suspended_; }

@@ -121,6 +121,12 @@ void Reservation::TargetDropsBy(PageCount released, PageCount before) {
                               : std::min(target_, before - released);
 }
 
+void Reservation::TakeLimits(const Reservation& other) {
+  max_pages_ = other.max_pages_;
+  static_max_ = other.static_max_;
+  target_ = other.target_;
+}
+
 void Reservation::Encode(StateWriter& out) const {
   out.Put(target_.value());
   out.Put(static_max_.value());

@@ -68,6 +68,9 @@ class Reservation {
   // REQUIRES: released <= before.
   void TargetDropsBy(PageCount released, PageCount before);
 
+  // Takes target, static-max and max_pages of `other`; pages stay.
+  void TakeLimits(const Reservation& other);
+
   // What a saved guest notes, and a ledger without pages made of it.  Decode()
   // fails `in` unless a domain of that ABI can have come to it; then figures
   // are meaningless.

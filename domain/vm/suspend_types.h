@@ -1,5 +1,4 @@
-// What a suspended guest leaves for whoever saves it, and what a restored one
-// is made of.
+// How a guest is saved, restored and migrated, as callers ask for it.
 //
 // Thread safety: plain values.
 
@@ -7,66 +6,15 @@
 #define SIMVISOR_DOMAIN_VM_SUSPEND_TYPES_H_
 
 #include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "domain/collections/extent_set.h"
 #include "domain/frames/frame_pool.h"
-#include "domain/frames/page_contents.h"
 #include "domain/frames/staged_contents.h"
-#include "domain/p2m/p2m_options.h"
+#include "domain/guest/suspend_record.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
-
-// How a guest suspends.  Its kernel takes free pages that hold nothing for what
-// an image must have beside its memory; they are free again when it resumes,
-// here or elsewhere.  What they hold is for the saver to write.
-struct SuspendRecord {
-  // Which suspension this is; Domain::Resume() wants it back.
-  uint64_t suspension = 0;
-  Arch arch = Arch::kX86_64;
-  uint32_t vcpus = 1;
-  // Pages the guest has, but for frames that are in no word: they have no pfn
-  // to travel by.
-  PageCount pages;
-  ToolsRoot tools;      // shared info
-  Pfn last_pfn;         // arch.max_pfn of shared info, a count
-  uint64_t generation;  // arch.p2m_generation
-  Pfn start_info;
-  Pfn store;
-  Pfn console;
-  Pfn gdt;
-  // Page tables that map start_info, from the root down, one of each level.  In
-  // the linear view the root that maps the p2m list alone.
-  std::vector<Pfn> tables;
-  // Pages of the notes, in order, and what the kernel noted about itself.
-  std::vector<Pfn> notes_pages;
-  std::string notes;
-
-  // Bytes of the notes in each of their pages; the rest links them.
-  static constexpr uint64_t kNotesPerPage = kPageSize - 8;
-};
-
-// What an image says of a guest's kernel: its notes, and what beside them says
-// the same, so that the two can be compared.
-struct GuestNotes {
-  absl::string_view bytes;  // SuspendRecord::notes
-  // Pages of the record, which hold nothing for the guest.
-  absl::Span<const Pfn> record_pages = {};
-  // nr_pages of start_info; nullopt where there is none.
-  std::optional<PageCount> pages = std::nullopt;
-  // Virtual CPUs that have a context; nullopt where there are none.
-  std::optional<uint32_t> vcpus = std::nullopt;
-  // Pages of the p2m list's leaves, from the first on; empty where there are
-  // none.
-  absl::Span<const uint64_t> leaf_pages = {};
-};
 
 // Pages of a domain on its way in, without frames yet.  Frames that are given
 // all at once lie together, and their words with them.
@@ -88,7 +36,7 @@ enum class LimitsFrom { kNotes, kSpec };
 enum class SuspendFor { kSave, kMigration };
 
 // How a restored guest arrives: paused, or held, that is suspended as it left,
-// with Handover::kIncoming, until Domain::Resume().
+// with Handover::kIncoming, until DomainMigration::Resume().
 enum class Arrival { kPaused, kHeld };
 
 // A guest that runs while it is copied.
@@ -103,20 +51,6 @@ struct LiveGuest {
 struct DirtyPages {
   PfnSet pfns;
   uint64_t generation = 0;  // of the p2m list, at that moment
-};
-
-// What an image says about pfns that follow each other.
-struct ImageRun {
-  enum class Kind {
-    kAbsent,  // no frame: ballooned, a hole, identity
-    kZero,    // a frame that was never written
-    kData,    // one frame, with `data`
-  };
-  PfnExtent pfns;
-  Kind kind = Kind::kAbsent;
-  int table_level = 0;  // 1 to 4 for a page table, whose entries name mfns
-  bool pinned = false;
-  std::unique_ptr<Page> data;
 };
 
 }  // namespace simvisor

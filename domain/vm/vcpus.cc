@@ -9,34 +9,33 @@
 
 namespace simvisor {
 
-Vcpus::Vcpus(uint32_t count, VcpuAffinities affinities, const LifeEnd& end)
-    : end_(end), count_(count), affinities_(std::move(affinities)) {}
+Vcpus::Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
+             const LifeEnd& end)
+    : id_(id), end_(end), count_(count), affinities_(std::move(affinities)) {}
 
 uint32_t Vcpus::count() const {
   absl::MutexLock lock(&mu_);
   return count_;
 }
 
-absl::Status Vcpus::SetAffinity(const Context& context,
-                                absl::Span<const uint32_t> vcpus,
+absl::Status Vcpus::SetAffinity(absl::Span<const uint32_t> vcpus,
                                 const CpuRanges* hard, const CpuRanges* soft) {
   absl::MutexLock lock(&mu_);
   // A domain dies before it takes this lock and clears the masks, so none is
   // left behind in a dying one.
-  if (end_.dying()) return Life::DyingError(context.id());
+  if (end_.dying()) return Life::DyingError(id_);
   SIMVISOR_ASSIGN_OR_RETURN(
       const VcpuAffinities::Change change,
-      affinities_.Check(absl::StrFormat("domain %d", context.id().value()),
-                        vcpus, hard, soft));
+      affinities_.Check(absl::StrFormat("domain %d", id_.value()), vcpus, hard,
+                        soft));
   affinities_.Apply(change);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<VcpuInfo>> Vcpus::List(const Context& context,
-                                                  uint32_t first,
+absl::StatusOr<std::vector<VcpuInfo>> Vcpus::List(uint32_t first,
                                                   size_t limit) const {
   absl::MutexLock lock(&mu_);
-  if (end_.dying()) return Life::DyingError(context.id());
+  if (end_.dying()) return Life::DyingError(id_);
   return affinities_.List(first, limit);
 }
 
@@ -50,11 +49,6 @@ void Vcpus::Clear() {
   assert(end_.dying());
   absl::MutexLock lock(&mu_);
   affinities_.Clear();
-}
-
-VcpuAffinities Vcpus::CopyAffinities() const {
-  absl::MutexLock lock(&mu_);
-  return affinities_;
 }
 
 absl::Status Vcpus::CheckInvariants() const {

@@ -16,15 +16,17 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "domain/cpus/vcpu_affinities.h"
-#include "domain/units/operation.h"
+#include "domain/units/units.h"
 #include "domain/vm/life.h"
 
 namespace simvisor {
 
 class Vcpus {
  public:
-  // `affinities` are of `count` virtual CPUs.  `end` must outlive this object.
-  Vcpus(uint32_t count, VcpuAffinities affinities, const LifeEnd& end);
+  // Of domain `id`.  `affinities` are of `count` virtual CPUs.  `end` must
+  // outlive this object.
+  Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
+        const LifeEnd& end);
 
   uint32_t count() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -32,14 +34,12 @@ class Vcpus {
   // as it is.  FAILED_PRECONDITION DOMAIN_DYING; INVALID_ARGUMENT
   // VCPU_OUT_OF_RANGE, CPU_INVALID.
   // Source: libxl_set_vcpuaffinity(), vcpu_affinity_domctl().
-  absl::Status SetAffinity(const Context& context,
-                           absl::Span<const uint32_t> vcpus,
+  absl::Status SetAffinity(absl::Span<const uint32_t> vcpus,
                            const CpuRanges* hard, const CpuRanges* soft)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Virtual CPUs from `first` on, ascending, at most `limit`; none past the
   // last.  FAILED_PRECONDITION DOMAIN_DYING.
-  absl::StatusOr<std::vector<VcpuInfo>> List(const Context& context,
-                                             uint32_t first, size_t limit) const
+  absl::StatusOr<std::vector<VcpuInfo>> List(uint32_t first, size_t limit) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Lets there be at least `count`, the new ones running anywhere.
@@ -47,11 +47,11 @@ class Vcpus {
   // Forgets all masks, of a domain that is dying, for good.
   // REQUIRES: `end` says that it is.
   void Clear() ABSL_LOCKS_EXCLUDED(mu_);
-  VcpuAffinities CopyAffinities() const ABSL_LOCKS_EXCLUDED(mu_);
   // As VcpuAffinities::CheckInvariants().
   absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
+  const DomainId id_;
   const LifeEnd& end_;
   mutable absl::Mutex mu_;
   uint32_t count_ ABSL_GUARDED_BY(mu_);

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "domain/guest/address_space_types.h"
+#include "domain/processes/address_space_types.h"
 #include "simvisor/v1/address_space_service.pb.h"
 #include "simvisor/v1/domain_service.pb.h"
 

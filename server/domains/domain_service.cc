@@ -76,7 +76,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+        JobScope::BeginWork(domain->Memory().current <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                               runner_->machine.Destroy(domain));
     response->set_freed_pages(freed.value());
@@ -110,7 +110,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+        JobScope::BeginWork(domain->Memory().current <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(
         const DomainState state,
         runner_->machine.Change(domain, [&](Domain& guest) {
@@ -147,9 +147,8 @@ grpc::ServerUnaryReactor* DomainServiceImpl::SetVcpuAffinity(
     SIMVISOR_ASSIGN_OR_RETURN(const AffinityChange change, FromProto(request));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner_->host(), request.domain()));
-    return domain->SetVcpuAffinity(
-        {"set vcpu affinity"}, change.vcpus,
-        change.hard.has_value() ? &*change.hard : nullptr,
+    return domain->vcpus().SetAffinity(
+        change.vcpus, change.hard.has_value() ? &*change.hard : nullptr,
         change.soft.has_value() ? &*change.soft : nullptr);
   };
   return RunOnPool(runner_, {context, in, out}, "SetVcpuAffinity", set);

@@ -27,9 +27,8 @@ absl::StatusOr<uint32_t> FirstVcpuOfPage(const std::string& token) {
 
 }  // namespace
 
-absl::Status FillVcpuPage(const Domain& domain,
-                          const v1::ListVcpusRequest& request, StopCheck stop,
-                          v1::ListVcpusResponse* response) {
+absl::Status FillVcpuPage(Domain& domain, const v1::ListVcpusRequest& request,
+                          StopCheck stop, v1::ListVcpusResponse* response) {
   SIMVISOR_RETURN_IF_ERROR(
       CheckAtMost("page_size", request.page_size(), kMaxPageSize));
   SIMVISOR_ASSIGN_OR_RETURN(uint32_t next,
@@ -43,7 +42,7 @@ absl::Status FillVcpuPage(const Domain& domain,
     // The one after the page tells whether another page follows.
     const size_t asked = std::min(kBatch, left + 1);
     SIMVISOR_ASSIGN_OR_RETURN(const std::vector<VcpuInfo> vcpus,
-                              domain.ListVcpus(next, asked));
+                              domain.vcpus().List(next, asked));
     for (const VcpuInfo& info : vcpus) {
       if (left == 0 || bytes >= kMaxPageBytes) {
         response->set_next_page_token(absl::StrCat(info.vcpu));

@@ -18,9 +18,8 @@ namespace simvisor::server {
 //
 // INVALID_ARGUMENT: ARGUMENT_TOO_LARGE (page_size), ARGUMENT_MALFORMED
 // (page_token).  FAILED_PRECONDITION DOMAIN_DYING.
-absl::Status FillVcpuPage(const Domain& domain,
-                          const v1::ListVcpusRequest& request, StopCheck stop,
-                          v1::ListVcpusResponse* response);
+absl::Status FillVcpuPage(Domain& domain, const v1::ListVcpusRequest& request,
+                          StopCheck stop, v1::ListVcpusResponse* response);
 
 }  // namespace simvisor::server
 

@@ -42,8 +42,8 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::CreateAddressSpaces(
         JobScope::BeginWork(request.count() <= kShortSpaces));
     SIMVISOR_ASSIGN_OR_RETURN(
         const NewAddressSpaces made,
-        domain->CreateAddressSpaces({"create address spaces", stop},
-                                    request.count()));
+        domain->processes().Create({"create address spaces", stop},
+                                   request.count()));
     response->set_first_id(made.first_id);
     response->set_count(request.count());
     ToProto(made.totals, response->mutable_totals());
@@ -66,7 +66,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::DestroyAddressSpaces(
         request.ids_size() <= static_cast<int>(kShortSpaces)));
     SIMVISOR_ASSIGN_OR_RETURN(
         const AddressSpaceTotals totals,
-        domain->DestroyAddressSpaces(
+        domain->processes().Destroy(
             {"destroy address spaces", stop},
             absl::MakeConstSpan(request.ids().data(), request.ids_size())));
     ToProto(totals, response->mutable_totals());
@@ -96,7 +96,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::TranslateInAddressSpace(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     std::vector<P2mWord> words;
-    SIMVISOR_RETURN_IF_ERROR(domain->TranslateIn(
+    SIMVISOR_RETURN_IF_ERROR(domain->processes().TranslateIn(
         request.id(),
         absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
         words));
@@ -121,10 +121,10 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::SyncAddressSpaces(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+        JobScope::BeginWork(domain->Memory().current <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(
         const AddressSpaceSync done,
-        domain->SyncAddressSpaces({"sync address spaces", stop}));
+        domain->processes().Sync({"sync address spaces", stop}));
     response->set_tables_walked(done.tables_walked);
     response->set_entries_rewritten(done.entries_rewritten);
     return absl::OkStatus();

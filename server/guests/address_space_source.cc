@@ -22,7 +22,7 @@ absl::StatusOr<Progress> AddressSpaceSource::Next(
   // The one after those sent tells whether and where to go on.
   SIMVISOR_ASSIGN_OR_RETURN(
       const AddressSpaceTotals totals,
-      domain_->ListAddressSpaces(next_id_, kMaxSpaces + 1, spaces_));
+      domain_->processes().List(next_id_, kMaxSpaces + 1, spaces_));
   const bool more = spaces_.size() > kMaxSpaces;
   if (more) {
     next_id_ = spaces_.back().id;

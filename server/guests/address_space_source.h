@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "domain/guest/address_space_types.h"
+#include "domain/processes/address_space_types.h"
 #include "domain/host/host.h"
 #include "domain/vm/domain.h"
 #include "server/calls/progress.h"
@@ -30,7 +30,7 @@ class AddressSpaceSource {
 
   // At most kMaxSpaces by ascending id, with totals; for a domain without
   // address spaces, one response with only totals.  Errors: as
-  // Domain::ListAddressSpaces().
+  // DomainProcesses::List().
   absl::StatusOr<Progress> Next(v1::ListAddressSpacesResponse* response);
 
  private:

@@ -34,7 +34,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StartGuestLoad(
         JobScope::BeginWork(spec.working_set <= kShortPages));
     SIMVISOR_RETURN_IF_ERROR(
         runner_->machine.Change(domain, [&](Domain& guest) {
-          return guest.StartLoad({"start a load"}, spec);
+          return guest.load().Start({"start a load"}, spec);
         }));
     ToProto(LoadReport{spec, 0, true}, response->mutable_load());
     return absl::OkStatus();
@@ -53,7 +53,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::GetGuestLoad(
     std::vector<PfnExtent> extents;
     SIMVISOR_ASSIGN_OR_RETURN(
         const LoadReport report,
-        domain->ListLoadPages(request.first_page(), kMaxExtents, extents));
+        domain->load().ListPages(request.first_page(), kMaxExtents, extents));
     ToProto(report, response->mutable_load());
     for (const PfnExtent& pfns : extents) {
       v1::PfnExtent* pages = response->add_pages();
@@ -74,9 +74,9 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StopGuestLoad(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
+        JobScope::BeginWork(domain->Memory().current <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadReport report,
-                              domain->StopLoad({"stop its load"}));
+                              domain->load().Stop({"stop its load"}));
     ToProto(report, response->mutable_load());
     return absl::OkStatus();
   };
@@ -92,7 +92,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::CheckGuestLoad(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner_->host(), request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadCheck found,
-                              domain->CheckLoad({"check its load", stop}));
+                              domain->load().Check({"check its load", stop}));
     ToProto(found, response);
     return absl::OkStatus();
   };

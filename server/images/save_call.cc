@@ -82,7 +82,7 @@ absl::Status SaveCall::Suspend() {
       runner_->machine.Reach(FaultPoint::kSaveBegin, *domain));
   SIMVISOR_ASSIGN_OR_RETURN(
       SuspendRecord record,
-      domain->Suspend({"save", limits_}, SuspendFor::kSave));
+      domain->migration().Suspend({"save", limits_}, SuspendFor::kSave));
   domain_ = domain;
   suspension_ = record.suspension;
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
@@ -147,7 +147,7 @@ void SaveCall::End(const absl::Status& status) {
 
 absl::Status SaveCall::Resume(bool paused) {
   return runner_->machine.Change(domain_, [&](Domain& guest) {
-    return guest.Resume({"resume", limits_}, suspension_, paused);
+    return guest.migration().Resume({"resume", limits_}, suspension_, paused);
   });
 }
 

@@ -156,7 +156,7 @@ absl::Status TakeCreateInfo(const Struct& info, DomainSpec& spec) {
 
 }  // namespace
 
-absl::StatusOr<std::string> MakeXlConfig(const Domain& domain) {
+absl::StatusOr<std::string> MakeXlConfig(Domain& domain) {
   const DomainInfo info = domain.Info();
   Struct config;
   Struct& create = *Field(config, "c_info").mutable_struct_value();
@@ -169,7 +169,7 @@ absl::StatusOr<std::string> MakeXlConfig(const Domain& domain) {
   PutMemory(build, "max_memkb", info.memory.static_max);
   PutMemory(build, "target_memkb", info.memory.target);
   SIMVISOR_ASSIGN_OR_RETURN(const std::vector<VcpuInfo> vcpus,
-                            domain.ListVcpus(0, info.vcpus));
+                            domain.vcpus().List(0, info.vcpus));
   if (ArePinned(vcpus)) {
     std::vector<CpuRanges> hard, soft;
     for (const VcpuInfo& vcpu : vcpus) {

@@ -20,7 +20,7 @@ namespace simvisor::server {
 // Memory is in KiB.  If any virtual CPU may not run on every CPU, the
 // affinities of all of them are there, as lists of CPUs, unless these would be
 // too long.
-absl::StatusOr<std::string> MakeXlConfig(const Domain& domain);
+absl::StatusOr<std::string> MakeXlConfig(Domain& domain);
 
 // Ignores unknown keys.  INVALID_ARGUMENT IMAGE_MALFORMED if `json` is not
 // JSON, is not the configuration of a PV domain, or has a number out of range.

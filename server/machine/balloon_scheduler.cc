@@ -89,7 +89,7 @@ void BalloonScheduler::WakeUp(const Timers::Timer& due) {
 void BalloonScheduler::Wake(const Entry& entry) {
   const std::shared_ptr<Domain> domain = entry.domain.lock();
   if (domain == nullptr) return;
-  if (domain->IsAtWork()) return Postpone(domain->id(), entry);
+  if (!domain->PagesAtOnce().has_value()) return Postpone(domain->id(), entry);
   const auto stop = [this] {
     return stopping_.load() ? MakeError(absl::StatusCode::kCancelled,
                                         Reason::kCancelled, "the daemon stops")
@@ -99,9 +99,9 @@ void BalloonScheduler::Wake(const Entry& entry) {
                 domain->id().value(), entry.timer.seconds.value_or(0));
   // Whether it was stopped or got nothing, its timer says what comes next.
   UnlessExhausted([&] {
-    return domain->WakeBalloon({"balloon timer", stop}, entry.timer);
+    return domain->balloon().Wake({"balloon timer", stop}, entry.timer);
   }).IgnoreError();
-  Watch(domain, domain->balloon_timer());
+  Watch(domain, domain->balloon().timer());
 }
 
 void BalloonScheduler::Postpone(DomainId id, const Entry& entry) {

@@ -65,8 +65,8 @@ bool LoadScheduler::TakeDue(Paces& due) {
 }
 
 bool LoadScheduler::Run(Domain& domain, Pace& pace) {
-  if (domain.IsAtWork()) return true;
-  const absl::StatusOr<LoadReport> load = domain.FindLoad();
+  if (!domain.PagesAtOnce().has_value()) return true;
+  const absl::StatusOr<LoadReport> load = domain.load().Find();
   if (!load.ok()) return false;
   const Clock::Time now = clock_->Now();
   const std::chrono::nanoseconds elapsed =
@@ -89,7 +89,7 @@ bool LoadScheduler::Run(Domain& domain, Pace& pace) {
   };
   // Writes that it could not do are dropped.
   WithinMemory("", [&] {
-    return domain.RunLoad({"run its load", stop}, writes);
+    return domain.load().Run({"run its load", stop}, writes);
   }).IgnoreError();
   return true;
 }

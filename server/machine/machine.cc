@@ -49,7 +49,7 @@ absl::StatusOr<PageCount> Machine::Destroy(
 void Machine::After(const std::shared_ptr<Domain>& domain) {
   // Without memory to follow it up, a change that was made is still a success.
   UnlessExhausted([&] {
-    const Domain::Timers timers = domain->timers();
+    const DomainBalloon::Timers timers = domain->balloon().timers();
     balloons_.Watch(domain, timers.balloon);
     if (timers.has_load) loads_.Watch(domain);
     return absl::OkStatus();

@@ -63,7 +63,7 @@ struct Moved {
   DomainMemory memory;
 };
 
-// BalloonDown and BalloonUp, given the method of Domain and its name.
+// BalloonDown and BalloonUp, given the method of DomainBalloon and its name.
 template <auto method, const char* name>
 struct Balloon {
   static bool IsQuick(const auto& op, PageCount) {
@@ -78,7 +78,7 @@ struct Balloon {
     const auto move = [&](Domain& domain) -> absl::StatusOr<Moved> {
       SIMVISOR_ASSIGN_OR_RETURN(
           const PageCount pages,
-          (domain.*method)({name, on.stop}, PageCount(op.pages()),
+          (domain.balloon().*method)({name, on.stop}, PageCount(op.pages()),
                            op.allow_partial()));
       return Moved{pages, domain.Memory()};
     };
@@ -91,8 +91,8 @@ struct Balloon {
 };
 inline constexpr char kBalloonDown[] = "balloon down";
 inline constexpr char kBalloonUp[] = "balloon up";
-using BalloonDown = Balloon<&Domain::BalloonDown, kBalloonDown>;
-using BalloonUp = Balloon<&Domain::BalloonUp, kBalloonUp>;
+using BalloonDown = Balloon<&DomainBalloon::Down, kBalloonDown>;
+using BalloonUp = Balloon<&DomainBalloon::Up, kBalloonUp>;
 
 struct SetTarget {
   static bool IsQuick(const auto& op, PageCount pages) {
@@ -106,7 +106,7 @@ struct SetTarget {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
-      SIMVISOR_RETURN_IF_ERROR(domain.SetTarget({"set memory target", on.stop},
+      SIMVISOR_RETURN_IF_ERROR(domain.balloon().SetTarget({"set memory target", on.stop},
                                                 PageCount(op.target_pages())));
       return domain.Memory();
     };
@@ -120,7 +120,9 @@ struct SetTarget {
 
 struct Translate {
   static bool IsShort(const auto&, PageCount) { return true; }
-  static bool NeedsLock(const Domain& domain) { return !domain.HasBooted(); }
+  static bool NeedsLock(const Domain& domain) {
+    return domain.published() == nullptr;
+  }
   static bool IsQuick(const auto& op, PageCount) {
     return op.pfns_size() <= kQuickPfns;
   }
@@ -129,7 +131,7 @@ struct Translate {
     SIMVISOR_RETURN_IF_ERROR(CheckListSize("pfns", op.pfns_size(), kMaxPfns));
     std::vector<P2mWord> words;
     words.reserve(op.pfns_size());
-    SIMVISOR_RETURN_IF_ERROR(on.domain->Translate(
+    SIMVISOR_RETURN_IF_ERROR(on.domain->p2m().Translate(
         absl::MakeConstSpan(op.pfns().data(), op.pfns_size()), words));
     answer->mutable_classes()->Reserve(static_cast<int>(words.size()));
     answer->mutable_frames()->Reserve(static_cast<int>(words.size()));
@@ -158,7 +160,7 @@ struct SetRange {
     }
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->SetRange({"set p2m", on.stop},
+        on.domain->p2m().SetRange({"set p2m", on.stop},
                             {Pfn(op.first_pfn()), PageCount(op.count())},
                             p2m_class, Mfn(op.first_mfn()), policy));
     answer->set_released_pages(change.released.value());
@@ -177,7 +179,7 @@ struct MarkIdentity {
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->MarkIdentity({"mark identity", on.stop}, Pfn(op.start_pfn()),
+        on.domain->p2m().MarkIdentity({"mark identity", on.stop}, Pfn(op.start_pfn()),
                                 Pfn(op.end_pfn()), op.release_ram()));
     answer->set_marked_pages(change.marked.value());
     answer->set_released_pages(change.released.value());
@@ -192,7 +194,7 @@ struct Write {
   absl::Status operator()(const Subject& on, const auto& op, auto*) const {
     SIMVISOR_RETURN_IF_ERROR(
         CheckAtMost("data", op.data().size(), kMaxGuestBytes));
-    return on.domain->WriteMemory({"write"}, Pfn(op.pfn()), op.offset_bytes(),
+    return on.domain->contents().Write({"write"}, Pfn(op.pfn()), op.offset_bytes(),
                                   op.data());
   }
 };

@@ -43,7 +43,7 @@ auto BodyOf(CallRunner* runner) {
       SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
     }
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(Op::IsShort(request, domain->ShownPages())));
+        JobScope::BeginWork(Op::IsShort(request, domain->Memory().current)));
     return Op()({runner->machine, domain, stop}, request, response);
   };
 }
@@ -95,7 +95,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
-    SIMVISOR_RETURN_IF_ERROR(domain->SetMaxMemory(
+    SIMVISOR_RETURN_IF_ERROR(domain->balloon().SetMaximum(
         {"set maximum memory"}, PageCount(request.max_pages())));
     ToProto(domain->Memory(), response->mutable_memory());
     return absl::OkStatus();
@@ -140,7 +140,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::TranslateMfns(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     std::vector<MfnTranslation> answers;
-    SIMVISOR_RETURN_IF_ERROR(domain->TranslateMfns(
+    SIMVISOR_RETURN_IF_ERROR(domain->p2m().TranslateMfns(
         absl::MakeConstSpan(request.mfns().data(), request.mfns_size()),
         answers));
     ToProto(answers, response);
@@ -168,7 +168,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
     }
     ForeignReport report;
     SIMVISOR_RETURN_IF_ERROR(
-        domain->MapForeign({"map foreign", stop}, slots, report));
+        domain->p2m().MapForeign({"map foreign", stop}, slots, report));
     ToProto(report, response);
     return absl::OkStatus();
   };
@@ -215,8 +215,8 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->ShownPages() <= kShortPages));
-    SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->Summary());
+        JobScope::BeginWork(domain->Memory().current <= kShortPages));
+    SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->p2m().Summary());
     ToProto(report, response->mutable_summary());
     return absl::OkStatus();
   };
@@ -232,7 +232,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetMfnListList(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const MfnListList list,
-                              domain->FindMfnListList());
+                              domain->p2m().FindMfnListList());
     ToProto(list, runner_->host().max_mfn(), response);
     return absl::OkStatus();
   };
@@ -250,7 +250,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::ReadGuestMemory(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     std::string data(request.length_bytes(), '\0');
-    SIMVISOR_RETURN_IF_ERROR(domain->ReadMemory(
+    SIMVISOR_RETURN_IF_ERROR(domain->contents().Read(
         Pfn(request.pfn()), request.offset_bytes(), absl::MakeSpan(data)));
     response->set_data(std::move(data));
     return absl::OkStatus();

@@ -29,14 +29,15 @@ absl::StatusOr<P2mRunSource> P2mRunSource::Create(
 absl::StatusOr<Progress> P2mRunSource::Next(v1::ListP2mRunsResponse* response) {
   SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain_));
   // A run of one class may consist of any number of separate frames.
-  SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
-      merge_ == RunMerge::kByFrame || domain_->ShownPages() <= kShortRunPages));
+  SIMVISOR_RETURN_IF_ERROR(
+      JobScope::BeginWork(merge_ == RunMerge::kByFrame ||
+                          domain_->Memory().current <= kShortRunPages));
   runs_.clear();
   uint64_t generation = 0;
   // The run after those sent tells whether and where to go on.
-  SIMVISOR_RETURN_IF_ERROR(domain_
-                               ->ListRuns(next_, end_, view_, merge_,
-                                          kMaxRuns + 1, runs_, &generation)
+  SIMVISOR_RETURN_IF_ERROR(domain_->p2m()
+                               .ListRuns(next_, end_, view_, merge_,
+                                         kMaxRuns + 1, runs_, &generation)
                                .status());
   const bool more = runs_.size() > kMaxRuns;
   if (more) {

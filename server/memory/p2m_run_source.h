@@ -28,7 +28,7 @@ class P2mRunSource {
   static absl::StatusOr<P2mRunSource> Create(
       const Host& host, const v1::ListP2mRunsRequest& request);
 
-  // At most kMaxRuns runs.  Errors: as Domain::ListRuns().
+  // At most kMaxRuns runs.  Errors: as DomainP2m::ListRuns().
   absl::StatusOr<Progress> Next(v1::ListP2mRunsResponse* response);
 
  private:

@@ -133,7 +133,8 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
   // It is held, so it cannot have been destroyed.
   const absl::Status status = UnlessExhausted([&] {
     return machine_.Change(domain, [start_paused](Domain& guest) {
-      return guest.Resume({"resume"}, guest.Info().suspension, start_paused);
+      return guest.migration().Resume({"resume"}, guest.Info().suspension,
+                                      start_paused);
     });
   });
   if (!status.ok()) {
@@ -143,7 +144,7 @@ void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
 }
 
 void IncomingMigrations::Drop(const std::shared_ptr<Domain>& domain) {
-  domain->EndHandover();
+  domain->migration().EndHandover();
   UnlessExhausted([&] {
     return machine_.Destroy(domain).status();
   }).IgnoreError();

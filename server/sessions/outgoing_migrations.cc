@@ -150,21 +150,22 @@ absl::Status OutgoingMigrations::Prepare(absl::string_view id,
     if (row == nullptr) return UnknownMigration(id);
     domain = row->entry.domain;
   }
-  return domain->BeginHandover({"handover"});
+  return domain->migration().BeginHandover({"handover"});
 }
 
 void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
                              uint64_t suspension, SourceState state) {
   // If the domain has been destroyed meanwhile, there is nothing to do.
   if (state == SourceState::kMoved) {
-    domain->EndHandover();
+    domain->migration().EndHandover();
     UnlessExhausted([&] {
       return machine_.Destroy(domain).status();
     }).IgnoreError();
   } else if (state == SourceState::kKept && suspension != 0) {
     UnlessExhausted([&] {
       return machine_.Change(domain, [suspension](Domain& guest) {
-        return guest.Resume({"resume"}, suspension, /*paused=*/false);
+        return guest.migration().Resume({"resume"}, suspension,
+                                        /*paused=*/false);
       });
     }).IgnoreError();
   }

@@ -84,7 +84,7 @@ class OutgoingMigrations {
   // Notes an event, does to the domain what the table says, and returns the
   // record that results.  `why` is for people.  NOT_FOUND MIGRATION_NOT_FOUND
   // if the id is unknown; for kPrepared also the errors of
-  // Domain::BeginHandover(), after which nothing has changed.
+  // DomainMigration::BeginHandover(), after which nothing has changed.
   absl::StatusOr<OutgoingRecord> Note(absl::string_view id, SourceEvent event,
                                       absl::string_view why = "")
       ABSL_LOCKS_EXCLUDED(mu_);

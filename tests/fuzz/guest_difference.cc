@@ -13,13 +13,13 @@ namespace {
 
 using Figures = std::vector<std::pair<std::string, uint64_t>>;
 
-std::vector<P2mRun> RunsOf(const Domain& domain) {
+std::vector<P2mRun> RunsOf(Domain& domain) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
   for (Pfn at(0); true;) {
     const auto next =
-        domain.ListRuns(at, Pfn::None(), P2mView::kResolved, RunMerge::kByClass,
-                        4096, runs, &generation);
+        domain.p2m().ListRuns(at, Pfn::None(), P2mView::kResolved,
+                              RunMerge::kByClass, 4096, runs, &generation);
     if (!next.ok() || *next == at) return runs;
     at = *next;
   }
@@ -42,9 +42,9 @@ void AddDriver(const DomainInfo& info, Figures& figures) {
   }
 }
 
-Figures FiguresOf(const Domain& domain) {
+Figures FiguresOf(Domain& domain) {
   const DomainInfo info = domain.Info();
-  const P2mReport report = *domain.Summary();
+  const P2mReport report = *domain.p2m().Summary();
   Figures figures = {
       {"pages", info.memory.current.value()},
       {"max_pages", info.memory.max.value()},
@@ -65,13 +65,13 @@ Figures FiguresOf(const Domain& domain) {
       {"released", report.released.value()}};
   AddDriver(info, figures);
   std::vector<AddressSpaceInfo> spaces;
-  if (domain.ListAddressSpaces(0, 100000, spaces).ok()) {
+  if (domain.processes().List(0, 100000, spaces).ok()) {
     for (const AddressSpaceInfo& space : spaces) {
       figures.emplace_back("address space", space.id);
       figures.emplace_back("its table's offset", space.pgd_offset);
     }
   }
-  if (const auto load = domain.FindLoad(); load.ok()) {
+  if (const auto load = domain.load().Find(); load.ok()) {
     figures.emplace_back("load's pages", load->spec.working_set.value());
     figures.emplace_back("load's writes", load->writes);
     figures.emplace_back("load's seed", load->spec.seed);
@@ -79,16 +79,16 @@ Figures FiguresOf(const Domain& domain) {
   return figures;
 }
 
-std::string BytesAt(const Domain& domain, uint64_t pfn) {
+std::string BytesAt(Domain& domain, uint64_t pfn) {
   std::string page(kPageSize, '\0');
   const absl::Status status =
-      domain.ReadMemory(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize));
+      domain.contents().Read(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize));
   return status.ok() ? page : std::string(status.message());
 }
 
 }  // namespace
 
-std::optional<std::string> DifferenceBetween(const Domain& a, const Domain& b,
+std::optional<std::string> DifferenceBetween(Domain& a, Domain& b,
                                              absl::Span<const uint64_t> pages) {
   const Figures in_a = FiguresOf(a), in_b = FiguresOf(b);
   if (in_a.size() != in_b.size()) return "one has other figures";

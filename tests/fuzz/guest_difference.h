@@ -16,7 +16,7 @@ namespace simvisor {
 
 // The first difference in figures, processes, load, words by class, identity
 // numbers, or contents of `pages`; nullopt if all are the same.
-std::optional<std::string> DifferenceBetween(const Domain& a, const Domain& b,
+std::optional<std::string> DifferenceBetween(Domain& a, Domain& b,
                                              absl::Span<const uint64_t> pages);
 
 }  // namespace simvisor

@@ -15,20 +15,20 @@ using Difference = std::optional<std::string>;
 constexpr uint64_t kPresent = 1;
 constexpr uint64_t kFrameBits = 0x000ffffffffff000;
 
-std::vector<P2mRun> RunsOf(const Domain& domain) {
+std::vector<P2mRun> RunsOf(Domain& domain) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
   for (Pfn at(0); true;) {
     const auto next =
-        domain.ListRuns(at, Pfn::None(), P2mView::kResolved, RunMerge::kByClass,
-                        4096, runs, &generation);
+        domain.p2m().ListRuns(at, Pfn::None(), P2mView::kResolved,
+                              RunMerge::kByClass, 4096, runs, &generation);
     if (!next.ok() || *next == at) return runs;
     at = *next;
   }
 }
 
 // All pfns of a class, of a domain that fits a small host.
-std::set<uint64_t> PfnsOf(const Domain& domain, P2mClass wanted) {
+std::set<uint64_t> PfnsOf(Domain& domain, P2mClass wanted) {
   std::set<uint64_t> pfns;
   for (const P2mRun& run : RunsOf(domain)) {
     if (run.word.Class() != wanted) continue;
@@ -53,9 +53,9 @@ uint64_t SumOf(const PlainNotes::Extents& extents) {
   return sum;
 }
 
-uint64_t MfnOf(const Domain& domain, uint64_t pfn) {
+uint64_t MfnOf(Domain& domain, uint64_t pfn) {
   std::vector<P2mWord> words;
-  if (!domain.Translate({&pfn, 1}, words).ok()) return ~uint64_t{0};
+  if (!domain.p2m().Translate({&pfn, 1}, words).ok()) return ~uint64_t{0};
   return words[0].Class() == P2mClass::kRam ? words[0].Number() : ~uint64_t{0};
 }
 
@@ -72,11 +72,11 @@ Difference Numbers(absl::string_view what, uint64_t is, uint64_t wanted) {
   return absl::StrFormat("%s: %d, where the image has %d", what, is, wanted);
 }
 
-Difference SameBytes(const Domain& domain, uint64_t pfn,
+Difference SameBytes(Domain& domain, uint64_t pfn,
                      const std::string& wanted) {
   std::string page(kPageSize, '\1');
   const absl::Status read =
-      domain.ReadMemory(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize));
+      domain.contents().Read(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize));
   if (!read.ok()) return std::string(read.message());
   if (page == wanted) return std::nullopt;
   return absl::StrFormat("pfn 0x%x holds other bytes than in the image", pfn);
@@ -84,7 +84,7 @@ Difference SameBytes(const Domain& domain, uint64_t pfn,
 
 // Entries of a page table of a kernel that is not simulated: the image's, with
 // frames for pfns.
-Difference SameTable(const Domain& domain, uint64_t pfn, int level, bool is64,
+Difference SameTable(Domain& domain, uint64_t pfn, int level, bool is64,
                      const std::string& wanted) {
   std::string table = wanted;
   for (size_t i = 0; i < 512; ++i) {
@@ -122,7 +122,7 @@ std::set<uint64_t> FramesOf(const PlainImage& image) {
   return pfns;
 }
 
-Difference CompareForeign(const Domain& domain, const PlainImage& image) {
+Difference CompareForeign(Domain& domain, const PlainImage& image) {
   const std::set<uint64_t> frames = FramesOf(image);
   if (PfnsOf(domain, P2mClass::kRam) != frames) return "other words are RAM";
   if (!PfnsOf(domain, P2mClass::kForeign).empty()) return "a word is foreign";
@@ -146,7 +146,7 @@ Difference CompareForeign(const Domain& domain, const PlainImage& image) {
   return std::nullopt;
 }
 
-Difference CompareGuest(const Domain& domain, const PlainImage& image,
+Difference CompareGuest(Domain& domain, const PlainImage& image,
                         const PlainNotes& notes) {
   const std::set<uint64_t> ram = Flat(notes.ram);
   if (PfnsOf(domain, P2mClass::kRam) != ram) return "other words are RAM";
@@ -159,10 +159,10 @@ Difference CompareGuest(const Domain& domain, const PlainImage& image,
   const DomainInfo info = domain.Info();
   const auto spaces = [&] {
     std::vector<AddressSpaceInfo> none;
-    const auto totals = domain.ListAddressSpaces(0, 0, none);
+    const auto totals = domain.processes().List(0, 0, none);
     return totals.ok() ? totals->spaces : 0;
   };
-  const auto load = domain.FindLoad();
+  const auto load = domain.load().Find();
   for (const auto& [what, is, wanted] :
        std::initializer_list<std::tuple<const char*, uint64_t, uint64_t>>{
            {"identity words", identity, SumOf(notes.identity)},
@@ -174,7 +174,7 @@ Difference CompareGuest(const Domain& domain, const PlainImage& image,
            {"static_max", info.memory.static_max.value(), notes.static_max},
            {"max_pages", info.memory.max.value(), notes.max_pages},
            {"vcpus", info.vcpus, notes.vcpus},
-           {"size of the list", domain.Summary()->summary.p2m_size,
+           {"size of the list", domain.p2m().Summary()->summary.p2m_size,
             notes.list_size},
            {"address spaces", spaces(), notes.spaces},
            {"pages of the load", load.ok() ? load->spec.working_set.value() : 0,
@@ -193,7 +193,7 @@ Difference CompareGuest(const Domain& domain, const PlainImage& image,
 
 }  // namespace
 
-std::optional<std::string> CompareWithImage(const Domain& domain,
+std::optional<std::string> CompareWithImage(Domain& domain,
                                             absl::string_view image) {
   const std::optional<PlainImage> plain = ReadPlainImage(image);
   if (!plain.has_value()) return "the image has no end, and was restored";

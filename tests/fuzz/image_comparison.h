@@ -16,7 +16,7 @@ namespace simvisor {
 // The first difference between a domain that has not run since it was restored
 // and a plain reading of its image: words, contents of pages, entries of page
 // tables, counts and limits.
-std::optional<std::string> CompareWithImage(const Domain& domain,
+std::optional<std::string> CompareWithImage(Domain& domain,
                                             absl::string_view image);
 
 }  // namespace simvisor

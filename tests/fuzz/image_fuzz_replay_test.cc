@@ -47,9 +47,9 @@ TEST(ImageComparisonTest, ADifferentByteOrBalloonIsFound) {
   const auto host = MakeHost(20000);
   const auto to = MakeHost(20000);
   const auto guest = MustCreate(*host, MakeSpec("compared", 3000));
-  ASSERT_THAT(
-      guest->WriteMemory({"write"}, Pfn(700), 9, "a page that was written"),
-      IsOk());
+  ASSERT_THAT(guest->contents().Write({"write"}, Pfn(700), 9,
+                                      "a page that was written"),
+              IsOk());
   std::string image = SaveAll(guest);
   const auto restored = RestoreAll(*to, image, MakeSpec("compared", 0));
   ASSERT_THAT(restored, IsOk());
@@ -57,9 +57,10 @@ TEST(ImageComparisonTest, ADifferentByteOrBalloonIsFound) {
   image[image.find("a page that")] = 'A';
   EXPECT_EQ(CompareWithImage(**restored, image),
             "pfn 0x2bc holds other bytes than in the image");
-  ASSERT_THAT(guest->Resume({"resume"}, guest->Info().suspension, false),
-              IsOk());
-  ASSERT_THAT(guest->BalloonDown({"balloon down"}, PageCount(3), false),
+  ASSERT_THAT(
+      guest->migration().Resume({"resume"}, guest->Info().suspension, false),
+      IsOk());
+  ASSERT_THAT(guest->balloon().Down({"balloon down"}, PageCount(3), false),
               IsOk());
   EXPECT_EQ(CompareWithImage(**restored, SaveAll(guest)),
             "other words are RAM");

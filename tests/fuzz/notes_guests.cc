@@ -21,22 +21,22 @@ DomainSpec SpecOf(Arch arch, ToolsView view, BalloonRoom room) {
 
 // Gives the guest a bit of everything.
 void Live(Domain& guest) {
-  guest.BalloonDown({"balloon down"}, PageCount(300), true).IgnoreError();
-  guest.BalloonUp({"balloon up"}, PageCount(40), true).IgnoreError();
-  guest
+  guest.balloon().Down({"balloon down"}, PageCount(300), true).IgnoreError();
+  guest.balloon().Up({"balloon up"}, PageCount(40), true).IgnoreError();
+  guest.p2m()
       .SetRange({"set p2m"}, {Pfn(1200), PageCount(9)}, P2mClass::kIdentity,
                 Mfn(), RamPolicy::kRelease)
       .IgnoreError();
-  guest.WriteMemory({"write"}, Pfn(700), 9, "noted").IgnoreError();
+  guest.contents().Write({"write"}, Pfn(700), 9, "noted").IgnoreError();
   if (guest.abi().arch == Arch::kX86_32Pae) {
-    guest.CreateAddressSpaces({"create address spaces"}, 5).IgnoreError();
-    guest.DestroyAddressSpaces({"destroy address spaces"}, {2}).IgnoreError();
+    guest.processes().Create({"create address spaces"}, 5).IgnoreError();
+    guest.processes().Destroy({"destroy address spaces"}, {2}).IgnoreError();
   } else {
     LoadSpec load;
     load.pages_per_second = 1000;
     load.working_set = PageCount(50);
-    guest.StartLoad({"start a load"}, load).IgnoreError();
-    guest.RunLoad({"run its load"}, 200).IgnoreError();
+    guest.load().Start({"start a load"}, load).IgnoreError();
+    guest.load().Run({"run its load"}, 200).IgnoreError();
   }
 }
 
@@ -60,12 +60,12 @@ NotesGuest Note(Host& host, const DomainSpec& spec) {
   noted.spec = spec;
   const auto domain = host.CreateDomain(spec, false, NeverStop).value();
   Live(*domain);
-  noted.record = domain->Suspend({"save"}).value();
+  noted.record = domain->migration().Suspend({"save"}).value();
   noted.numbers = NumbersOf(noted.record.notes);
   for (Pfn at(0); at < noted.record.last_pfn;) {
-    at = domain
-             ->ReadForImage(ExtentBetween(at, noted.record.last_pfn), 1000,
-                            noted.runs)
+    at = domain->migration()
+             .ReadForImage(ExtentBetween(at, noted.record.last_pfn), 1000,
+                           noted.runs)
              .value();
   }
   noted.record_pages = noted.record.notes_pages;
@@ -77,10 +77,10 @@ NotesGuest Note(Host& host, const DomainSpec& spec) {
                               noted.record.tables.end());
   }
   const std::vector<Pfn> leaves =
-      domain
-          ->LeafPages(0, (noted.record.last_pfn.value() - 1) /
-                                 domain->abi().leaf_span() +
-                             1)
+      domain->migration()
+          .LeafPages(0, (noted.record.last_pfn.value() - 1) /
+                                domain->abi().leaf_span() +
+                            1)
           .value();
   for (const Pfn leaf : leaves) noted.leaf_pages.push_back(leaf.value());
   host.DestroyDomain(domain).IgnoreError();

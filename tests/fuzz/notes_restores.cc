@@ -193,31 +193,34 @@ class Run {
     }).IgnoreError();
     Audit(*from_);
     Bounded([&](StopCheck stop) {
-      return domain.BalloonDown({"balloon down", stop}, PageCount(60), true);
+      return domain.balloon().Down({"balloon down", stop}, PageCount(60), true);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.BalloonUp({"balloon up", stop}, PageCount(90), true);
+      return domain.balloon().Up({"balloon up", stop}, PageCount(90), true);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.WakeBalloon({"balloon timer", stop},
-                                domain.balloon_timer());
+      return domain.balloon().Wake({"balloon timer", stop},
+                                   domain.balloon().timer());
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.SetRange({"set p2m", stop}, {Pfn(900), PageCount(3)},
-                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
+      return domain.p2m().SetRange({"set p2m", stop}, {Pfn(900), PageCount(3)},
+                                   P2mClass::kMissing, Mfn(),
+                                   RamPolicy::kRelease);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.MarkIdentity({"mark identity", stop}, Pfn(1000), Pfn(1040),
-                                 true);
+      return domain.p2m().MarkIdentity({"mark identity", stop}, Pfn(1000),
+                                       Pfn(1040), true);
     }).IgnoreError();
-    domain.WriteMemory({"write"}, Pfn(kWritten), 5, "written").IgnoreError();
+    domain.contents()
+        .Write({"write"}, Pfn(kWritten), 5, "written")
+        .IgnoreError();
     Look(domain);
     LiveInSpaces(domain);
     Bounded([&](StopCheck stop) {
-      return domain.RunLoad({"run its load", stop}, 300);
+      return domain.load().Run({"run its load", stop}, 300);
     }).IgnoreError();
     Bounded([&](StopCheck stop) {
-      return domain.CheckLoad({"check its load", stop});
+      return domain.load().Check({"check its load", stop});
     }).IgnoreError();
     Audit(*from_);
   }
@@ -226,29 +229,31 @@ class Run {
     std::vector<uint64_t> pfns;
     for (const uint64_t pfn : guest_.numbers) pfns.push_back(pfn);
     std::vector<P2mWord> words;
-    domain.Translate(pfns, words).IgnoreError();
-    domain.Summary().IgnoreError();
-    domain.FindMfnListList().IgnoreError();
+    domain.p2m().Translate(pfns, words).IgnoreError();
+    domain.p2m().Summary().IgnoreError();
+    domain.p2m().FindMfnListList().IgnoreError();
     std::string page(kPageSize, '\0');
     for (const uint64_t pfn : pfns) {
-      domain.ReadMemory(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize))
+      domain.contents()
+          .Read(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize))
           .IgnoreError();
     }
   }
 
   void LiveInSpaces(Domain& domain) {
     auto made = Bounded([&](StopCheck stop) {
-      return domain.CreateAddressSpaces({"create address spaces", stop}, 3);
+      return domain.processes().Create({"create address spaces", stop}, 3);
     });
     if (!made.ok()) return;
     std::vector<P2mWord> words;
     Note("translate in a process",
-         domain.TranslateIn(made->first_id, {700, 1200, 2500}, words));
+         domain.processes().TranslateIn(made->first_id, {700, 1200, 2500},
+                                        words));
     Bounded([&](StopCheck stop) {
-      return domain.SyncAddressSpaces({"sync address spaces", stop});
+      return domain.processes().Sync({"sync address spaces", stop});
     }).IgnoreError();
     Note("destroy of a process", Bounded([&](StopCheck stop) {
-                                   return domain.DestroyAddressSpaces(
+                                   return domain.processes().Destroy(
                                        {"destroy address spaces", stop},
                                        {made->first_id + 1});
                                  }).status());
@@ -257,7 +262,7 @@ class Run {
   // Saves the guest, if it can be saved, restores it and compares.
   void Move(const std::shared_ptr<Domain>& domain) {
     auto record = Bounded([&](StopCheck stop) {
-      return domain->Suspend({"save", stop}, SuspendFor::kSave);
+      return domain->migration().Suspend({"save", stop}, SuspendFor::kSave);
     });
     if (!record.ok()) return;
     ImageSaver saver(domain, *std::move(record), ImageLayer::kLibxc, "");

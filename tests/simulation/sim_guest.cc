@@ -20,28 +20,28 @@ absl::Status StartLoad(Domain& domain, const GuestChange& change) {
   load.working_set = PageCount(change.amount % 30 + 1);
   load.pattern = static_cast<LoadPattern>(change.where % 3);
   load.seed = change.where;
-  return domain.StartLoad({"start load"}, load);
+  return domain.load().Start({"start load"}, load);
 }
 
-std::string PageAt(const Domain& domain, Pfn pfn) {
+std::string PageAt(Domain& domain, Pfn pfn) {
   std::string page(kPageSize, '\0');
   const absl::Status read =
-      domain.ReadMemory(pfn, 0, absl::MakeSpan(&page[0], page.size()));
+      domain.contents().Read(pfn, 0, absl::MakeSpan(&page[0], page.size()));
   return read.ok() ? page : read.ToString();
 }
 
 // How the memory of `is`, which runs, differs from that of `must`; empty if it
 // does not.
-std::string FindPageThatDiffers(Domain& is, const Domain& must) {
-  const Pfn end(must.Summary()->summary.p2m_size);
+std::string FindPageThatDiffers(Domain& is, Domain& must) {
+  const Pfn end(must.p2m().Summary()->summary.p2m_size);
   std::vector<P2mRun> is_runs, must_runs;
   uint64_t generation = 0;
   for (const auto& [domain, runs] :
-       {std::pair<const Domain*, std::vector<P2mRun>*>(&is, &is_runs),
-        std::pair<const Domain*, std::vector<P2mRun>*>(&must, &must_runs)}) {
+       {std::pair<Domain*, std::vector<P2mRun>*>(&is, &is_runs),
+        std::pair<Domain*, std::vector<P2mRun>*>(&must, &must_runs)}) {
     const auto listed =
-        domain->ListRuns(Pfn(0), end, P2mView::kResolved, RunMerge::kByClass,
-                         100000, *runs, &generation);
+        domain->p2m().ListRuns(Pfn(0), end, P2mView::kResolved,
+                               RunMerge::kByClass, 100000, *runs, &generation);
     if (!listed.ok()) return listed.status().ToString();
   }
   if (is_runs.size() != must_runs.size()) return "it has other p2m words";
@@ -56,7 +56,7 @@ std::string FindPageThatDiffers(Domain& is, const Domain& must) {
     for (Pfn at = run.pfns.first; at < run.pfns.end(); at += PageCount(1)) {
       if (PageAt(is, at) == PageAt(must, at)) continue;
       // Pages in which a kernel keeps frame numbers may differ.
-      const absl::Status written = is.WriteMemory({"write"}, at, 0, "x");
+      const absl::Status written = is.contents().Write({"write"}, at, 0, "x");
       if (ReasonOf(written) == ReasonName(Reason::kPageInUseByKernel)) continue;
       return absl::StrCat("it holds something else at pfn ", at.value());
     }
@@ -64,8 +64,8 @@ std::string FindPageThatDiffers(Domain& is, const Domain& must) {
   return "";
 }
 
-std::string FindFigureThatDiffers(const Domain& is, const Domain& must) {
-  if (!(is.Summary()->summary == must.Summary()->summary)) {
+std::string FindFigureThatDiffers(Domain& is, Domain& must) {
+  if (!(is.p2m().Summary()->summary == must.p2m().Summary()->summary)) {
     return "it has another summary of its list";
   }
   const DomainMemory a = is.Memory();
@@ -116,23 +116,23 @@ absl::Status Apply(Domain& domain, GuestChange& change) {
   const PageCount pages(change.amount);
   switch (change.kind) {
     case GuestChange::Kind::kWrite:
-      return domain.WriteMemory({"write"}, Pfn(change.where), change.amount,
-                                change.data);
+      return domain.contents().Write({"write"}, Pfn(change.where),
+                                     change.amount, change.data);
     case GuestChange::Kind::kBalloonDown:
-      return domain.BalloonDown({"balloon down"}, pages, true).status();
+      return domain.balloon().Down({"balloon down"}, pages, true).status();
     case GuestChange::Kind::kBalloonUp:
-      return domain.BalloonUp({"balloon up"}, pages, true).status();
+      return domain.balloon().Up({"balloon up"}, pages, true).status();
     case GuestChange::Kind::kTarget:
-      return domain.SetTarget({"set memory target"}, pages);
+      return domain.balloon().SetTarget({"set memory target"}, pages);
     case GuestChange::Kind::kStartLoad:
       return StartLoad(domain, change);
     case GuestChange::Kind::kRunLoad: {
-      const auto done = domain.RunLoad({"run load"}, change.amount);
+      const auto done = domain.load().Run({"run load"}, change.amount);
       if (done.ok()) change.amount = *done;
       return done.status();
     }
     case GuestChange::Kind::kStopLoad:
-      return domain.StopLoad({"stop load"}).status();
+      return domain.load().Stop({"stop load"}).status();
   }
   return absl::OkStatus();
 }
@@ -188,7 +188,8 @@ std::string FindFault(const Host& host) {
 }
 
 absl::Status ResumeNow(Domain& domain) {
-  return domain.Resume({"resume"}, domain.Info().suspension, /*paused=*/false);
+  return domain.migration().Resume({"resume"}, domain.Info().suspension,
+                                   /*paused=*/false);
 }
 
 std::string FindDifference(Domain& domain, const DomainSpec& spec,

@@ -55,8 +55,8 @@ class BalloonGuest {
         host_(MakeHost(kDom0Pages + FillerPages() + 2 * most_)),
         filler_(MustCreate(*host_, MakeSpec("filler", FillerPages(),
                                             FillerPages() + 2 * most_))) {
-    EXPECT_THAT(filler_->SetMaxMemory({"set maximum memory"},
-                                      filler_->Info().memory.static_max),
+    EXPECT_THAT(filler_->balloon().SetMaximum(
+                    {"set maximum memory"}, filler_->Info().memory.static_max),
                 IsOk());
     DomainSpec spec = MakeSpec("guest", memory + more, most_);
     spec.arch = arch;
@@ -83,7 +83,7 @@ class BalloonGuest {
     }
     LoadSpec load;
     load.working_set = PageCount(pages - before);
-    return guest_->StartLoad({"start a load"}, load);
+    return guest_->load().Start({"start a load"}, load);
   }
 
   // Another domain takes or gives frames until `frames` are free, or more than
@@ -92,25 +92,26 @@ class BalloonGuest {
     frames = std::min(frames, most_);
     const uint64_t free = host_->Info().free.value();
     if (frames < free) {
-      EXPECT_THAT(
-          filler_->BalloonUp({"balloon up"}, PageCount(free - frames), false),
-          IsOk());
+      EXPECT_THAT(filler_->balloon().Up({"balloon up"},
+                                        PageCount(free - frames), false),
+                  IsOk());
     } else if (frames > free) {
-      EXPECT_THAT(filler_->BalloonDown({"balloon down"},
-                                       PageCount(frames - free), false),
+      EXPECT_THAT(filler_->balloon().Down({"balloon down"},
+                                          PageCount(frames - free), false),
                   IsOk());
     }
     EXPECT_EQ(host_->Info().free.value(), frames);
   }
   void SetTarget(uint64_t pages) {
-    EXPECT_THAT(
-        guest_->SetTarget({"set memory target"}, PageCount(pages + more_)),
-        IsOk());
+    EXPECT_THAT(guest_->balloon().SetTarget({"set memory target"},
+                                            PageCount(pages + more_)),
+                IsOk());
     LiftLimit();
   }
   void RunOutTimer() {
-    EXPECT_THAT(guest_->WakeBalloon({"balloon timer"}, guest_->balloon_timer()),
-                IsOk());
+    EXPECT_THAT(
+        guest_->balloon().Wake({"balloon timer"}, guest_->balloon().timer()),
+        IsOk());
   }
   void Pause() { EXPECT_THAT(guest_->Pause({"pause"}), IsOk()); }
   void Unpause() { EXPECT_THAT(guest_->Unpause({"unpause"}), IsOk()); }
@@ -121,7 +122,8 @@ class BalloonGuest {
     const Mfn frame(WordOf(*host_->Find(DomainId(0)).value(), 1500).Number());
     for (const uint64_t pfn : pfns) slots.push_back({Pfn(pfn), frame});
     ForeignReport report;
-    EXPECT_THAT(guest_->MapForeign({"map foreign"}, slots, report), IsOk());
+    EXPECT_THAT(guest_->p2m().MapForeign({"map foreign"}, slots, report),
+                IsOk());
     EXPECT_EQ(report.done, pfns.size());
   }
   void UnmapBallooned(const std::vector<uint64_t>& pfns) {
@@ -133,7 +135,7 @@ class BalloonGuest {
   }
   // The pfns in the balloon.
   std::set<uint64_t> Missing() const {
-    const Pfn end(guest_->Summary()->summary.p2m_size);
+    const Pfn end(guest_->p2m().Summary()->summary.p2m_size);
     std::set<uint64_t> pfns;
     for (const P2mRun& run : RunsByClass(*guest_, Pfn(0), end)) {
       if (run.word.Class() != P2mClass::kMissing) continue;
@@ -154,7 +156,7 @@ class BalloonGuest {
             .high = driver.high.value(),
             .delay = driver.schedule_delay,
             .retry = driver.retry_count,
-            .sleep = guest_->balloon_timer().seconds.value_or(
+            .sleep = guest_->balloon().timer().seconds.value_or(
                 BalloonFigures::kLongSleep)};
   }
   std::vector<std::string> Audit() const { return host_->Audit().findings; }
@@ -167,8 +169,8 @@ class BalloonGuest {
   // Raises the limit, so that only the guest's target and the host's frames
   // determine its size.
   void LiftLimit() {
-    EXPECT_THAT(guest_->SetMaxMemory({"set maximum memory"},
-                                     guest_->abi().max_domain_pages()),
+    EXPECT_THAT(guest_->balloon().SetMaximum({"set maximum memory"},
+                                             guest_->abi().max_domain_pages()),
                 IsOk());
   }
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "domain/guest/balloon_driver.h"
+#include "domain/balloon/balloon_driver.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
 

@@ -32,26 +32,27 @@ class ForeignTest : public testing::Test {
     EXPECT_EQ(info.free + info.owned + info.reserved, info.total);
   }
 
-  static uint64_t FrameAt(const Domain& domain, uint64_t pfn) {
+  static uint64_t FrameAt(Domain& domain, uint64_t pfn) {
     return WordOf(domain, pfn).Number();
   }
 
   // Maps pages of `owner` at pfns of `mapper`; all must succeed.
-  static void Map(Domain& mapper, uint64_t pfn, const Domain& owner,
+  static void Map(Domain& mapper, uint64_t pfn, Domain& owner,
                   uint64_t owner_pfn, uint64_t count = 1) {
     std::vector<ForeignSlot> slots;
     for (uint64_t i = 0; i < count; ++i) {
       slots.push_back({Pfn(pfn + i), Mfn(FrameAt(owner, owner_pfn + i))});
     }
     ForeignReport report;
-    ASSERT_THAT(mapper.MapForeign({"map foreign"}, slots, report), IsOk());
+    ASSERT_THAT(mapper.p2m().MapForeign({"map foreign"}, slots, report),
+                IsOk());
     for (const SlotError& error : report.errors) {
       ADD_FAILURE() << error.status;
     }
     EXPECT_EQ(report.done, count);
   }
   // Unmaps one pfn; returns how many frames that freed.
-  uint64_t Unmap(const Domain& mapper, uint64_t pfn) {
+  uint64_t Unmap(Domain& mapper, uint64_t pfn) {
     ForeignReport report;
     EXPECT_THAT(
         host_->UnmapForeign({"unmap foreign"}, mapper.id(), {pfn}, report),
@@ -61,14 +62,15 @@ class ForeignTest : public testing::Test {
   }
   absl::Status MapOne(uint64_t pfn, uint64_t mfn) {
     ForeignReport report;
-    const absl::Status status = mapper_->MapForeign(
+    const absl::Status status = mapper_->p2m().MapForeign(
         {"map foreign"}, {ForeignSlot{Pfn(pfn), Mfn(mfn)}}, report);
     if (!status.ok() || report.errors.empty()) return status;
     return report.errors[0].status;
   }
   void BalloonDown(Domain& domain, uint64_t pages) {
-    EXPECT_THAT(domain.BalloonDown({"balloon down"}, PageCount(pages), false),
-                IsOk());
+    EXPECT_THAT(
+        domain.balloon().Down({"balloon down"}, PageCount(pages), false),
+        IsOk());
   }
   std::string ReadFrame(uint64_t mfn) {
     std::string page(kPageSize, '\0');

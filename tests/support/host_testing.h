@@ -47,20 +47,21 @@ inline std::shared_ptr<Domain> MustCreate(Host& host, const DomainSpec& spec,
   return *std::move(domain);
 }
 
-inline P2mWord WordOf(const Domain& domain, uint64_t pfn) {
+inline P2mWord WordOf(Domain& domain, uint64_t pfn) {
   std::vector<P2mWord> words;
-  EXPECT_THAT(domain.Translate({pfn}, words), IsOk());
+  EXPECT_THAT(domain.p2m().Translate({pfn}, words), IsOk());
   return words.at(0);
 }
 
 // The words [first, end) as runs by class.
-inline std::vector<P2mRun> RunsByClass(const Domain& domain, Pfn first,
+inline std::vector<P2mRun> RunsByClass(Domain& domain, Pfn first,
                                        Pfn end) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
-  EXPECT_THAT(domain.ListRuns(first, end, P2mView::kResolved,
-                              RunMerge::kByClass, 100000, runs, &generation),
-              IsOk());
+  EXPECT_THAT(
+      domain.p2m().ListRuns(first, end, P2mView::kResolved, RunMerge::kByClass,
+                            100000, runs, &generation),
+      IsOk());
   return runs;
 }
 

@@ -17,7 +17,7 @@ namespace simvisor {
 // The whole image of a guest, which stays suspended.
 inline std::string SaveAll(std::shared_ptr<Domain> domain,
                            ImageLayer layer = ImageLayer::kLibxc) {
-  auto record = domain->Suspend({"save"});
+  auto record = domain->migration().Suspend({"save"});
   EXPECT_THAT(record, IsOk());
   std::string image;
   if (!record.ok()) return image;

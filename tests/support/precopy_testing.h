@@ -55,18 +55,18 @@ inline absl::StatusOr<Moved> MoveGuest(
 
 // Ends the guest's suspension, whatever its purpose.
 inline absl::Status ResumeGuest(Domain& guest, bool paused = false) {
-  return guest.Resume({"resume"}, guest.Info().suspension, paused);
+  return guest.migration().Resume({"resume"}, guest.Info().suspension, paused);
 }
 
 // Expects that every page holds the same on both hosts, except those in which
 // the kernel of the twin, which runs, keeps frame numbers.
-inline void ExpectSamePages(const Domain& guest, Domain& twin) {
-  const Pfn end(guest.Summary()->summary.p2m_size);
+inline void ExpectSamePages(Domain& guest, Domain& twin) {
+  const Pfn end(guest.p2m().Summary()->summary.p2m_size);
   for (const P2mRun& run : RunsByClass(guest, Pfn(0), end)) {
     if (run.word.Class() != P2mClass::kRam) continue;
     for (Pfn at = run.pfns.first; at < run.pfns.end(); at += PageCount(1)) {
       if (ReadPage(guest, at) == ReadPage(twin, at)) continue;
-      EXPECT_THAT(twin.WriteMemory({"write"}, at, 0, "x"),
+      EXPECT_THAT(twin.contents().Write({"write"}, at, 0, "x"),
                   IsError(absl::StatusCode::kFailedPrecondition,
                           Reason::kPageInUseByKernel, testing::_))
           << "pfn " << at.value();

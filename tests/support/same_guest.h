@@ -12,19 +12,20 @@
 
 namespace simvisor {
 
-inline std::string ReadPage(const Domain& domain, Pfn pfn) {
+inline std::string ReadPage(Domain& domain, Pfn pfn) {
   std::string page(kPageSize, '\0');
-  EXPECT_THAT(domain.ReadMemory(pfn, 0, absl::MakeSpan(&page[0], kPageSize)),
-              IsOk());
+  EXPECT_THAT(
+      domain.contents().Read(pfn, 0, absl::MakeSpan(&page[0], kPageSize)),
+      IsOk());
   return page;
 }
 
 // Expects that two guests differ only in their frames.
-inline void ExpectSame(const Domain& a, const Domain& b) {
-  EXPECT_EQ(a.Summary()->summary, b.Summary()->summary);
-  EXPECT_EQ(a.Summary()->remapped, b.Summary()->remapped);
-  EXPECT_EQ(a.Summary()->released, b.Summary()->released);
-  const Pfn end(a.Summary()->summary.p2m_size);
+inline void ExpectSame(Domain& a, Domain& b) {
+  EXPECT_EQ(a.p2m().Summary()->summary, b.p2m().Summary()->summary);
+  EXPECT_EQ(a.p2m().Summary()->remapped, b.p2m().Summary()->remapped);
+  EXPECT_EQ(a.p2m().Summary()->released, b.p2m().Summary()->released);
+  const Pfn end(a.p2m().Summary()->summary.p2m_size);
   const auto runs = RunsByClass(a, Pfn(0), end);
   const auto others = RunsByClass(b, Pfn(0), end);
   ASSERT_EQ(runs.size(), others.size());

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "domain/guest/balloon_list.h"
+#include "domain/balloon/balloon_list.h"
 #include "domain/guest/free_pages.h"
 #include "domain/units/abi.h"
 #include "tests/support/counted_driver.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "domain/guest/address_spaces.h"
+#include "domain/processes/address_spaces.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
 #include "gtest/gtest.h"

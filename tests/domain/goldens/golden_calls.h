@@ -74,14 +74,17 @@ inline absl::StatusOr<std::shared_ptr<Domain>> Rename(Host& host,
                                                       absl::string_view name) {
   return host.RenameDomain(s, name);
 }
-inline DomainInfo Info(const Domain& domain) { return domain.Info(); }
+inline DomainInfo Info(Domain& domain) { return domain.Info(); }
 inline HostInfo InfoOf(const Host& host) { return host.Info(); }
-inline bool IsGone(const Domain& domain) { return domain.IsGone(); }
-inline bool HasBooted(const Domain& domain) { return domain.HasBooted(); }
-inline PageCount ShownPages(const Domain& domain) {
-  return domain.ShownPages();
+inline bool IsGone(Domain& domain) { return domain.IsGone(); }
+inline bool HasBooted(Domain& domain) {
+  return domain.Peek([](const Parts& on) { return on.guest() != nullptr; });
 }
-inline std::optional<PageCount> PagesAtOnce(const Domain& domain) {
+inline PageCount ShownPages(Domain& domain) {
+  const DomainMemory memory = domain.Memory();
+  return memory.current - memory.foreign_held;
+}
+inline std::optional<PageCount> PagesAtOnce(Domain& domain) {
   return domain.PagesAtOnce();
 }
 inline std::vector<std::shared_ptr<Domain>> List(const Host& host) {
@@ -98,26 +101,26 @@ inline absl::Status AuditUntil(const Host& host, StopCheck stop) {
 inline absl::StatusOr<PageCount> BalloonDown(Domain& domain, uint64_t pages,
                                              bool partial,
                                              StopCheck stop = NeverStop) {
-  return domain.BalloonDown({"balloon down", stop}, PageCount(pages), partial);
+  return domain.balloon().Down({"balloon down", stop}, PageCount(pages),
+                               partial);
 }
 inline absl::StatusOr<PageCount> BalloonUp(Domain& domain, uint64_t pages,
                                            bool partial,
                                            StopCheck stop = NeverStop) {
-  return domain.BalloonUp({"balloon up", stop}, PageCount(pages), partial);
+  return domain.balloon().Up({"balloon up", stop}, PageCount(pages), partial);
 }
 inline absl::Status SetTarget(Domain& domain, uint64_t pages,
                               StopCheck stop = NeverStop) {
-  return domain.SetTarget({"set memory target", stop}, PageCount(pages));
+  return domain.balloon().SetTarget({"set memory target", stop},
+                                    PageCount(pages));
 }
 inline absl::Status SetMaxMemory(Domain& domain, uint64_t pages) {
-  return domain.SetMaxMemory({"set maximum memory"}, PageCount(pages));
+  return domain.balloon().SetMaximum({"set maximum memory"}, PageCount(pages));
 }
-inline BalloonTimer TimerOf(const Domain& domain) {
-  return domain.balloon_timer();
-}
+inline BalloonTimer TimerOf(Domain& domain) { return domain.balloon().timer(); }
 inline absl::Status WakeBalloon(Domain& domain, const BalloonTimer& timer,
                                 StopCheck stop = NeverStop) {
-  return domain.WakeBalloon({"balloon timer", stop}, timer);
+  return domain.balloon().Wake({"balloon timer", stop}, timer);
 }
 
 // The p2m list.
@@ -125,45 +128,45 @@ inline absl::Status WakeBalloon(Domain& domain, const BalloonTimer& timer,
 inline absl::StatusOr<RangeChange> MarkIdentity(Domain& domain, Pfn start,
                                                 Pfn end, bool release,
                                                 StopCheck stop = NeverStop) {
-  return domain.MarkIdentity({"mark identity", stop}, start, end, release);
+  return domain.p2m().MarkIdentity({"mark identity", stop}, start, end,
+                                   release);
 }
 inline absl::StatusOr<RangeChange> SetRange(Domain& domain, PfnExtent pfns,
                                             P2mClass to, Mfn first,
                                             RamPolicy policy,
                                             StopCheck stop = NeverStop) {
-  return domain.SetRange({"set p2m", stop}, pfns, to, first, policy);
+  return domain.p2m().SetRange({"set p2m", stop}, pfns, to, first, policy);
 }
-inline absl::Status Translate(const Domain& domain,
-                              const std::vector<uint64_t>& at,
+inline absl::Status Translate(Domain& domain, const std::vector<uint64_t>& at,
                               std::vector<P2mWord>& words) {
-  return domain.Translate(at, words);
+  return domain.p2m().Translate(at, words);
 }
-inline absl::Status TranslateMfns(const Domain& domain,
+inline absl::Status TranslateMfns(Domain& domain,
                                   const std::vector<uint64_t>& mfns,
                                   std::vector<MfnTranslation>& answers) {
-  return domain.TranslateMfns(mfns, answers);
+  return domain.p2m().TranslateMfns(mfns, answers);
 }
-inline absl::StatusOr<Pfn> ListRuns(const Domain& domain, PfnExtent pfns,
+inline absl::StatusOr<Pfn> ListRuns(Domain& domain, PfnExtent pfns,
                                     P2mView view, RunMerge merge,
                                     std::vector<P2mRun>& runs,
                                     uint64_t* generation) {
-  return domain.ListRuns(pfns.first, pfns.end(), view, merge, 100000, runs,
-                         generation);
+  return domain.p2m().ListRuns(pfns.first, pfns.end(), view, merge, 100000,
+                               runs, generation);
 }
-inline absl::StatusOr<P2mReport> Summary(const Domain& domain) {
-  return domain.Summary();
+inline absl::StatusOr<P2mReport> Summary(Domain& domain) {
+  return domain.p2m().Summary();
 }
-inline absl::StatusOr<MfnListList> FindMfnListList(const Domain& domain) {
-  return domain.FindMfnListList();
+inline absl::StatusOr<MfnListList> FindMfnListList(Domain& domain) {
+  return domain.p2m().FindMfnListList();
 }
-inline absl::StatusOr<std::vector<Pfn>> LeafPages(const Domain& domain) {
-  return domain.LeafPages(0, 100000);
+inline absl::StatusOr<std::vector<Pfn>> LeafPages(Domain& domain) {
+  return domain.migration().LeafPages(0, 100000);
 }
 inline absl::Status MapForeign(Domain& domain,
                                const std::vector<ForeignSlot>& slots,
                                ForeignReport& report,
                                StopCheck stop = NeverStop) {
-  return domain.MapForeign({"map foreign", stop}, slots, report);
+  return domain.p2m().MapForeign({"map foreign", stop}, slots, report);
 }
 inline absl::Status UnmapForeign(Host& host,
                                  const std::shared_ptr<Domain>& domain,
@@ -175,17 +178,17 @@ inline absl::Status UnmapForeign(Host& host,
 
 // Contents.
 
-inline absl::Status ReadMemory(const Domain& domain, Pfn pfn, uint64_t offset,
+inline absl::Status ReadMemory(Domain& domain, Pfn pfn, uint64_t offset,
                                absl::Span<char> out) {
-  return domain.ReadMemory(pfn, offset, out);
+  return domain.contents().Read(pfn, offset, out);
 }
 inline absl::Status WriteMemory(Domain& domain, Pfn pfn, uint64_t offset,
                                 absl::string_view data) {
-  return domain.WriteMemory({"write"}, pfn, offset, data);
+  return domain.contents().Write({"write"}, pfn, offset, data);
 }
-inline absl::Status ReadOwnFrame(const Domain& domain, Mfn mfn,
-                                 absl::Span<char> page, bool* zero) {
-  return domain.ReadFrame(mfn, page, zero);
+inline absl::Status ReadOwnFrame(Domain& domain, Mfn mfn, absl::Span<char> page,
+                                 bool* zero) {
+  return domain.contents().ReadFrame(mfn, page, zero);
 }
 inline absl::Status ReadFrame(const Host& host, Mfn mfn, absl::Span<char> page,
                               bool* zero) {
@@ -194,56 +197,56 @@ inline absl::Status ReadFrame(const Host& host, Mfn mfn, absl::Span<char> page,
 inline std::shared_ptr<Domain> FindOwner(const Host& host, Mfn mfn) {
   return host.FindOwner(mfn);
 }
-inline Pfn PfnOfFrame(const Domain& domain, Mfn mfn) {
-  return domain.PfnOfFrame(mfn);
+inline Pfn PfnOfFrame(Domain& domain, Mfn mfn) {
+  return domain.migration().PfnOfFrame(mfn);
 }
 
 // The load.
 
 inline absl::Status StartLoad(Domain& domain, const LoadSpec& spec) {
-  return domain.StartLoad({"start a load"}, spec);
+  return domain.load().Start({"start a load"}, spec);
 }
 inline absl::StatusOr<uint64_t> RunLoad(Domain& domain, uint64_t writes,
                                         StopCheck stop = NeverStop) {
-  return domain.RunLoad({"run its load", stop}, writes);
+  return domain.load().Run({"run its load", stop}, writes);
 }
 inline absl::StatusOr<LoadReport> StopLoad(Domain& domain) {
-  return domain.StopLoad({"stop its load"});
+  return domain.load().Stop({"stop its load"});
 }
-inline absl::StatusOr<LoadReport> FindLoad(const Domain& domain) {
-  return domain.FindLoad();
+inline absl::StatusOr<LoadReport> FindLoad(Domain& domain) {
+  return domain.load().Find();
 }
 inline absl::StatusOr<LoadReport> ListLoadPages(
-    const Domain& domain, std::vector<PfnExtent>& extents) {
-  return domain.ListLoadPages(0, 1000, extents);
+    Domain& domain, std::vector<PfnExtent>& extents) {
+  return domain.load().ListPages(0, 1000, extents);
 }
-inline absl::StatusOr<LoadCheck> CheckLoad(const Domain& domain,
+inline absl::StatusOr<LoadCheck> CheckLoad(Domain& domain,
                                            StopCheck stop = NeverStop) {
-  return domain.CheckLoad({"check its load", stop});
+  return domain.load().Check({"check its load", stop});
 }
 
 // Processes.
 
 inline absl::StatusOr<NewAddressSpaces> CreateSpaces(
     Domain& domain, uint32_t count, StopCheck stop = NeverStop) {
-  return domain.CreateAddressSpaces({"create address spaces", stop}, count);
+  return domain.processes().Create({"create address spaces", stop}, count);
 }
 inline absl::StatusOr<AddressSpaceTotals> DestroySpaces(
     Domain& domain, const Ids& ids, StopCheck stop = NeverStop) {
-  return domain.DestroyAddressSpaces({"destroy address spaces", stop}, ids);
+  return domain.processes().Destroy({"destroy address spaces", stop}, ids);
 }
 inline absl::StatusOr<AddressSpaceTotals> ListSpaces(
-    const Domain& domain, std::vector<AddressSpaceInfo>& spaces) {
-  return domain.ListAddressSpaces(0, 1000, spaces);
+    Domain& domain, std::vector<AddressSpaceInfo>& spaces) {
+  return domain.processes().List(0, 1000, spaces);
 }
-inline absl::Status TranslateIn(const Domain& domain, uint64_t id,
+inline absl::Status TranslateIn(Domain& domain, uint64_t id,
                                 const std::vector<uint64_t>& pfns,
                                 std::vector<P2mWord>& words) {
-  return domain.TranslateIn(id, pfns, words);
+  return domain.processes().TranslateIn(id, pfns, words);
 }
 inline absl::StatusOr<AddressSpaceSync> SyncSpaces(Domain& domain,
                                                    StopCheck stop = NeverStop) {
-  return domain.SyncAddressSpaces({"sync address spaces", stop});
+  return domain.processes().Sync({"sync address spaces", stop});
 }
 
 // Virtual CPUs.
@@ -251,40 +254,40 @@ inline absl::StatusOr<AddressSpaceSync> SyncSpaces(Domain& domain,
 inline absl::Status SetAffinity(Domain& domain,
                                 const std::vector<uint32_t>& vcpus,
                                 const CpuRanges* hard, const CpuRanges* soft) {
-  return domain.SetVcpuAffinity({"set vcpu affinity"}, vcpus, hard, soft);
+  return domain.vcpus().SetAffinity(vcpus, hard, soft);
 }
-inline absl::StatusOr<std::vector<VcpuInfo>> ListVcpus(const Domain& domain) {
-  return domain.ListVcpus(0, 100);
+inline absl::StatusOr<std::vector<VcpuInfo>> ListVcpus(Domain& domain) {
+  return domain.vcpus().List(0, 100);
 }
 
 // Migration and images.
 
 inline absl::StatusOr<LiveGuest> StartLogDirty(Domain& domain) {
-  return domain.StartLogDirty({"migrate"});
+  return domain.migration().StartLogDirty({"migrate"});
 }
 inline absl::StatusOr<DirtyPages> CleanLogDirty(Domain& domain) {
-  return domain.CleanLogDirty();
+  return domain.migration().CleanLogDirty();
 }
-inline PageCount PeekLogDirty(const Domain& domain) {
-  return domain.PeekLogDirty();
+inline PageCount PeekLogDirty(Domain& domain) {
+  return domain.migration().PeekLogDirty();
 }
-inline void StopLogDirty(Domain& domain) { domain.StopLogDirty(); }
+inline void StopLogDirty(Domain& domain) { domain.migration().StopLogDirty(); }
 inline absl::StatusOr<SuspendRecord> Suspend(Domain& domain, SuspendFor purpose,
                                              StopCheck stop = NeverStop) {
-  return domain.Suspend(
+  return domain.migration().Suspend(
       {purpose == SuspendFor::kSave ? "save" : "migrate", stop}, purpose);
 }
 inline absl::Status Resume(Domain& domain, uint64_t suspension, bool paused,
                            StopCheck stop = NeverStop) {
-  return domain.Resume({"resume", stop}, suspension, paused);
+  return domain.migration().Resume({"resume", stop}, suspension, paused);
 }
 inline absl::Status BeginHandover(Domain& domain) {
-  return domain.BeginHandover({"handover"});
+  return domain.migration().BeginHandover({"handover"});
 }
-inline void EndHandover(Domain& domain) { domain.EndHandover(); }
-inline absl::StatusOr<Pfn> ReadForImage(const Domain& domain, PfnExtent pfns,
+inline void EndHandover(Domain& domain) { domain.migration().EndHandover(); }
+inline absl::StatusOr<Pfn> ReadForImage(Domain& domain, PfnExtent pfns,
                                         std::vector<ImageRun>& runs) {
-  return domain.ReadForImage(pfns, 1000, runs);
+  return domain.migration().ReadForImage(pfns, 1000, runs);
 }
 
 // The whole image of a suspended guest; `record` is its suspend record.

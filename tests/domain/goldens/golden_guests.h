@@ -120,7 +120,7 @@ inline void EndLoad(GuestScene& s) {
   EXPECT_THAT(calls::StopLoad(*s.guest), IsOk());
 }
 
-inline Mfn FrameAt(const Domain& domain, uint64_t pfn) {
+inline Mfn FrameAt(Domain& domain, uint64_t pfn) {
   std::vector<P2mWord> words;
   EXPECT_THAT(calls::Translate(domain, {pfn}, words), IsOk());
   return Mfn(words.at(0).Number());

@@ -158,7 +158,7 @@ class NotedPages {
 
 // The words of [0, p2m size) as runs of consecutive frames; if there are many,
 // as runs by class and a hash of all words.
-inline Lines WordLines(const Domain& domain) {
+inline Lines WordLines(Domain& domain) {
   constexpr size_t kMaxRuns = 30;
   Lines lines;
   const auto report = calls::Summary(domain);
@@ -198,7 +198,7 @@ inline Lines WordLines(const Domain& domain) {
 }
 
 // Pages of leaves, for a guest that makes no notes.
-inline Lines LeafLines(const Domain& domain) {
+inline Lines LeafLines(Domain& domain) {
   Lines lines;
   const auto pages = calls::LeafPages(domain);
   EXPECT_THAT(pages, IsOk());

@@ -54,7 +54,7 @@ inline void AddMemory(const DomainMemory& memory, Figures& figures) {
 }
 
 // Figures of the driver that do not follow from the memory.
-inline void AddDriver(const Domain& domain, const DomainInfo& info,
+inline void AddDriver(Domain& domain, const DomainInfo& info,
                       Figures& figures) {
   const BalloonTimer timer = calls::TimerOf(domain);
   const bool has = info.balloon_driver.has_value();
@@ -78,7 +78,7 @@ inline void AddDriver(const Domain& domain, const DomainInfo& info,
 }
 
 // Words and leaves; "-" if they can no longer be read.
-inline void AddList(const Domain& domain, const DomainMemory& memory,
+inline void AddList(Domain& domain, const DomainMemory& memory,
                     Figures& figures) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
@@ -110,7 +110,7 @@ inline void AddHost(const Host& host, Figures& figures) {
 
 }  // namespace matrix_internal
 
-inline Figures FiguresOf(const Host& host, const Domain& domain) {
+inline Figures FiguresOf(const Host& host, Domain& domain) {
   Figures figures;
   const DomainInfo info = calls::Info(domain);
   matrix_internal::AddLife(info, figures);

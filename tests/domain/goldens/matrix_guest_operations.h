@@ -67,7 +67,7 @@ inline Outcome ReadFrame(Mfn mfn, const absl::Status& status, bool zero,
   return Told(status, absl::StrCat(NumberText(mfn), " ",
                                    zero ? "zero" : BytesText(page)));
 }
-inline Outcome ReadOwnFrame(const Domain& domain, Mfn mfn) {
+inline Outcome ReadOwnFrame(Domain& domain, Mfn mfn) {
   std::string page(kPageSize, '\0');
   bool zero = false;
   const absl::Status status = calls::ReadOwnFrame(

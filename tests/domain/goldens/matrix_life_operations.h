@@ -71,7 +71,7 @@ inline Outcome CreateWithPci(Scene& s) {
 
 inline Outcome CreateLike(Scene& s, bool same_name, bool same_uuid) {
   DomainSpec spec = MakeSpec(same_name ? "guest" : "third", 300);
-  if (same_uuid) spec.uuid = s.guest->uuid();
+  if (same_uuid) spec.uuid = s.guest->Info().uuid;
   return ToldFound(calls::Create(*s.host, spec, false));
 }
 
@@ -221,7 +221,7 @@ inline MatrixOperations HostOperations() {
        }},
       {"find by uuid",
        [](Scene& s) {
-         return ToldFound(calls::Find(*s.host, s.guest->uuid()));
+         return ToldFound(calls::Find(*s.host, s.guest->Info().uuid));
        }},
       {"find what is not dom0",
        [](Scene& s) {

@@ -116,13 +116,13 @@ inline void Load(Domain& guest) {
   EXPECT_THAT(calls::RunLoad(guest, 100), IsOk());
 }
 
-inline Mfn FrameAt(const Domain& domain, uint64_t pfn) {
+inline Mfn FrameAt(Domain& domain, uint64_t pfn) {
   std::vector<P2mWord> words;
   if (!calls::Translate(domain, {pfn}, words).ok()) return Mfn(0);
   return words.at(0).is_ram() ? Mfn(words.at(0).Number()) : Mfn(0);
 }
 
-inline void MapFrames(Domain& mapper, uint64_t pfn, const Domain& owner,
+inline void MapFrames(Domain& mapper, uint64_t pfn, Domain& owner,
                       uint64_t owner_pfn, uint64_t count) {
   std::vector<ForeignSlot> slots;
   for (uint64_t i = 0; i < count; ++i) {

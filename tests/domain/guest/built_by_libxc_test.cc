@@ -1,4 +1,4 @@
-// Boots of lists whose pages another builder chose.
+// Boots of images whose pages another builder chose.
 
 #include <algorithm>
 #include <memory>
@@ -6,53 +6,41 @@
 #include <utility>
 #include <vector>
 
-#include "domain/guest/free_pages.h"
-#include "domain/guest/guest_boot.h"
+#include "domain/guest/built_image.h"
+#include "domain/guest/guest.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/booted_guest.h"
 #include "tests/support/e820_testing.h"
-#include "tests/support/p2m_pages.h"
-#include "tests/support/status_matchers.h"
 
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kPages = 300003;
+using testing::IsEmpty;
+
+constexpr PageCount kPages{300003};
 // Where libxc puts a kernel, at 16 MiB, and what else it builds besides the
 // list.
 constexpr PfnExtent kKernelAndRamdisk = {Pfn(0x1000), PageCount(8192 + 3000)};
 constexpr uint64_t kListAtBottom = 0x1000 + 8192 + 3000;
 constexpr uint64_t kListAtTop = 280000;
 
-MemorySetup PlanWithHole(const Abi& abi, uint64_t mib) {
-  const E820Map map =
+BuildInput InputWithHole(const Abi& abi, uint64_t mib,
+                         const P2mOptions& options) {
+  BuildInput input;
+  input.abi = &abi;
+  input.name = "built elsewhere";
+  input.config.e820 =
       MakeMap({Ram(0, mib * kMiB), Reserved(mib * kMiB, (mib + 1) * kMiB),
                Ram((mib + 1) * kMiB, 16384 * kMiB)});
-  auto setup = PlanMemorySetup({.abi = &abi,
-                                .e820 = &map,
-                                .nr_pages = PageCount(kPages),
-                                .ceiling = PageCount(2000000),
-                                .initial = true,
-                                .area_limit = Pfn(0)});
-  EXPECT_THAT(setup, IsOk());
-  return *std::move(setup);
+  input.config.p2m = options;
+  input.memory = kPages;
+  input.ceiling = PageCount(2000000);
+  input.initial = true;
+  return input;
 }
 
 enum class Layout { kOurs, kBottom, kReversed, kScattered, kTop };
-
-struct Guest {
-  TestList list;
-  FreePages free;
-};
-
-// Runs of frames, downwards.
-void StoreFrames(TestList& list) {
-  for (uint64_t at = 0; at < kPages;) {
-    const uint64_t count = std::min<uint64_t>(kPages - at, 1 + at % 700);
-    list.StoreFrames(Pfn(at), {Mfn(0x1000000 - at - count), PageCount(count)});
-    at += count;
-  }
-}
 
 std::vector<Pfn> PagesOf(Layout layout, uint64_t leaves) {
   const uint64_t first = layout == Layout::kTop ? kListAtTop : kListAtBottom;
@@ -66,38 +54,27 @@ std::vector<Pfn> PagesOf(Layout layout, uint64_t leaves) {
   return pages;
 }
 
-std::unique_ptr<Guest> Build(const Abi& abi, const P2mOptions& options,
-                             const MemorySetup& setup, Layout layout) {
-  auto guest = std::make_unique<Guest>();
-  guest->list = TestList::Make(abi, setup.area_end, options);
-  guest->free.Return(ExtentBetween(Pfn(kKernelLowPages.value()), Pfn(kPages)));
-  for (const PfnExtent& hole : setup.identity) {
-    guest->free.Remove(
-        ExtentBetween(hole.first, std::min(hole.end(), Pfn(kPages))));
-  }
-  if (layout == Layout::kOurs) {
-    EXPECT_THAT(guest->list.Build(PageCount(kPages), guest->free), IsOk());
-    StoreFrames(guest->list);
-    return guest;
-  }
-  const uint64_t leaves = (kPages + abi.leaf_span() - 1) / abi.leaf_span();
-  const std::vector<Pfn> pages = PagesOf(layout, leaves);
-  for (const Pfn page : pages) guest->free.Remove({page, PageCount(1)});
-  guest->free.Remove(kKernelAndRamdisk);
-  guest->list.words->Resize(Pfn(leaves * abi.leaf_span()));
-  StoreFrames(guest->list);
-  auto found = BuilderList::Found(*guest->list.words, PageCount(kPages), pages);
-  EXPECT_THAT(found, IsOk());
-  guest->list.built.emplace(*std::move(found));
-  return guest;
+BootedGuest::MakeImage BuilderOf(Layout layout) {
+  if (layout == Layout::kOurs) return BootedGuest::Ours;
+  return [layout](BuildPlan plan, BootedGuest& on) {
+    P2mWords& words = on.memory->words();
+    const uint64_t span = words.abi().leaf_span();
+    const uint64_t leaves = (kPages.value() + span - 1) / span;
+    words.Resize(Pfn(leaves * span));
+    on.Populate(kPages);
+    auto list = BuilderList::Found(words, kPages, PagesOf(layout, leaves));
+    EXPECT_THAT(list, IsOk());
+    PfnSet used;
+    used.Add(kKernelAndRamdisk);
+    return BuiltImage::Found(std::move(plan), *std::move(list), used, nullptr);
+  };
 }
 
-absl::StatusOr<BootResult> Boot(Guest& guest, const MemorySetup& setup) {
-  return BootGuest(*std::exchange(guest.list.built, std::nullopt), setup,
-                   guest.list.options, Pfn(0), guest.free);
-}
-
-void ExpectSameWords(const P2mList& ours, const P2mList& theirs) {
+void ExpectSameList(const P2mList& ours, const P2mList& theirs) {
+  EXPECT_EQ(ours.Summary(), theirs.Summary());
+  EXPECT_EQ(ours.structure().size(), theirs.structure().size());
+  EXPECT_EQ(ours.last_pfn(), theirs.last_pfn());
+  EXPECT_EQ(ours.generation(), theirs.generation());
   ASSERT_EQ(ours.p2m_size(), theirs.p2m_size());
   const Pfn end = ours.p2m_size();
   for (const P2mView view : {P2mView::kResolved, P2mView::kRaw}) {
@@ -110,34 +87,34 @@ void ExpectSameWords(const P2mList& ours, const P2mList& theirs) {
   }
 }
 
+// Words and figures must not tell who built the guest.
 TEST(BuiltByLibxcTest, BootsOfAllLayoutsGiveTheSameWordsAndFigures) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
-    const MemorySetup setup = PlanWithHole(*abi, 4);
     for (const int options_bits : {0, 1, 2, 3}) {
       const P2mOptions options = {
           options_bits & 1 ? ToolsView::kLinear : ToolsView::kTree,
           options_bits & 2 ? BalloonRoom::kCompact : BalloonRoom::kFaithful};
-      const auto ours = Build(*abi, options, setup, Layout::kOurs);
-      const PageCount needed = ours->list.PagesToBoot(Pfn(0));
-      const auto wanted = Boot(*ours, setup);
-      ASSERT_THAT(wanted, IsOk());
+      const BuildInput input = InputWithHole(*abi, 4, options);
+      BootedGuest ours(input);
+      const PageCount needed = ours.image->PagesStillToBoot();
+      ours.Boot();
       for (const Layout layout :
            {Layout::kOurs, Layout::kBottom, Layout::kReversed,
             Layout::kScattered, Layout::kTop}) {
         SCOPED_TRACE(testing::Message() << abi->name << " " << options_bits
                                         << " " << static_cast<int>(layout));
-        const auto theirs = Build(*abi, options, setup, layout);
-        EXPECT_EQ(theirs->list.PagesToBoot(Pfn(0)), needed);
-        const auto booted = Boot(*theirs, setup);
-        ASSERT_THAT(booted, IsOk());
-        EXPECT_THAT(booted->list->CheckInvariants(), IsOk());
-        EXPECT_EQ(booted->list->Summary(), wanted->list->Summary());
-        EXPECT_EQ(booted->list->structure().size(),
-                  wanted->list->structure().size());
-        EXPECT_EQ(booted->list->last_pfn(), wanted->list->last_pfn());
-        EXPECT_EQ(booted->list->generation(), wanted->list->generation());
-        EXPECT_EQ(booted->moved.size(), wanted->moved.size());
-        ExpectSameWords(*wanted->list, *booted->list);
+        BootedGuest theirs(input, BuilderOf(layout));
+        EXPECT_EQ(theirs.image->PagesStillToBoot(), needed);
+        theirs.Boot();
+        EXPECT_THAT(theirs.Findings(), IsEmpty());
+        ExpectSameList(ours.guest->list(), theirs.guest->list());
+        EXPECT_EQ(theirs.guest->remapped(), ours.guest->remapped());
+        EXPECT_EQ(theirs.guest->released(), ours.guest->released());
+        EXPECT_EQ(theirs.guest->balloon().size(), ours.guest->balloon().size());
+        const PageCount used =
+            layout == Layout::kOurs ? PageCount(0) : kKernelAndRamdisk.count;
+        EXPECT_EQ(theirs.guest->free_pages().count() + used,
+                  ours.guest->free_pages().count());
       }
     }
   }
@@ -147,15 +124,16 @@ TEST(BuiltByLibxcTest, BootsOfAllLayoutsGiveTheSameWordsAndFigures) {
 // nothing has changed.
 TEST(BuiltByLibxcTest, AListUnderAHoleIsRefused) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
-    const MemorySetup setup = PlanWithHole(*abi, 60);  // pfn 0x3c00
-    const auto guest = Build(*abi, {}, setup, Layout::kBottom);
-    const P2mSummary before = guest->list.Summary();
-    EXPECT_THAT(Boot(*guest, setup),
+    // The hole begins at pfn 0x3c00.
+    BootedGuest on(InputWithHole(*abi, 60, {}), BuilderOf(Layout::kBottom));
+    const P2mSummary before = on.image->list().Summary();
+    EXPECT_THAT(Guest::Boot({DomainId(1), "unpause"}, *on.image, *on.memory,
+                            on.hypervisor),
                 IsError(absl::StatusCode::kFailedPrecondition,
                         Reason::kPageInUseByKernel,
                         testing::HasSubstr("[0x3c00, 0x3d00)")));
-    EXPECT_EQ(CountWords(*guest->list.words).ram, before.ram);
-    EXPECT_EQ(guest->list.words->generation(), 0u);
+    EXPECT_EQ(on.image->list().Summary(), before);
+    EXPECT_EQ(on.memory->words().generation(), 0u);
   }
 }
 

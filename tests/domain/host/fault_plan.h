@@ -126,7 +126,7 @@ inline P2mWord OnlyClass(P2mWord word) {
 }
 
 // With kByClass the words have no numbers, since frames may come in any order.
-inline DomainPicture PictureOf(const Domain& domain,
+inline DomainPicture PictureOf(Domain& domain,
                                RunMerge merge = RunMerge::kByFrame) {
   DomainPicture picture;
   const DomainInfo info = domain.Info();
@@ -139,13 +139,14 @@ inline DomainPicture PictureOf(const Domain& domain,
   picture.available = info.memory.available.value();
   picture.p2m_pages = info.memory.p2m_pages.value();
   uint64_t generation = 0;
-  EXPECT_THAT(domain.ListRuns(Pfn(0), Pfn::None(), P2mView::kResolved, merge,
-                              ~size_t{0}, picture.words, &generation),
-              IsOk());
+  EXPECT_THAT(
+      domain.p2m().ListRuns(Pfn(0), Pfn::None(), P2mView::kResolved, merge,
+                            ~size_t{0}, picture.words, &generation),
+      IsOk());
   for (P2mRun& run : picture.words) {
     if (merge == RunMerge::kByClass) run.word = OnlyClass(run.word);
   }
-  const auto report = domain.Summary();
+  const auto report = domain.p2m().Summary();
   EXPECT_THAT(report, IsOk());
   picture.private_leaves = report->summary.private_leaves;
   picture.pte_frames = report->summary.pte_frames;
@@ -205,9 +206,9 @@ inline DomainSpec GuestSpec(Arch arch) {
 inline Machine MachineWith(const DomainSpec& spec, bool start_paused = false) {
   Machine machine = MakeMachine();
   machine.domain = MustCreate(*machine.host, spec, start_paused);
-  EXPECT_THAT(
-      machine.domain->SetMaxMemory({"set maximum memory"}, PageCount(5000)),
-      IsOk());
+  EXPECT_THAT(machine.domain->balloon().SetMaximum({"set maximum memory"},
+                                                   PageCount(5000)),
+              IsOk());
   return machine;
 }
 inline Machine MachineWithGuest(Arch arch, bool start_paused = false) {

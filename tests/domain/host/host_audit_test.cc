@@ -40,8 +40,9 @@ TEST(HostAuditTest, WaitsForABusyDomainWithoutHoldingTheOthers) {
       }
       return absl::OkStatus();
     };
-    EXPECT_THAT(busy->SetTarget({"set memory target", stop}, PageCount(1000)),
-                IsOk());
+    EXPECT_THAT(
+        busy->balloon().SetTarget({"set memory target", stop}, PageCount(1000)),
+        IsOk());
   });
   at_work.WaitForNotification();
   AuditReport report;
@@ -68,8 +69,9 @@ TEST(HostAuditTest, IsCleanWhileDomainsComeAndGo) {
     owners.emplace_back([&, name] {
       while (!over) {
         const auto domain = MustCreate(*host, MakeSpec(name, 3000));
-        EXPECT_THAT(domain->SetTarget({"set memory target"}, PageCount(2000)),
-                    IsOk());
+        EXPECT_THAT(
+            domain->balloon().SetTarget({"set memory target"}, PageCount(2000)),
+            IsOk());
         EXPECT_THAT(host->DestroyDomain(domain), IsOk());
       }
     });

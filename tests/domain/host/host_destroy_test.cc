@@ -24,7 +24,7 @@ using HostDestroyTest = ForeignTest;
 TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
   const DomainId id = owner_->id();
   const uint64_t frame = FrameAt(*owner_, 300);
-  ASSERT_THAT(owner_->WriteMemory({"write"}, Pfn(300), 0, "kept"), IsOk());
+  ASSERT_THAT(owner_->contents().Write({"write"}, Pfn(300), 0, "kept"), IsOk());
   Map(*mapper_, kHole, *owner_, 300, 2);
   const auto freed = host_->DestroyDomain(std::string("owner"));
   ASSERT_THAT(freed, IsOk());
@@ -56,7 +56,7 @@ TEST_F(HostDestroyTest, DestroyedOwnerStaysUntilItsLastFrameIsUnmapped) {
 
 TEST_F(HostDestroyTest, SuspendedOwnerThatIsDestroyedIsDying) {
   Map(*mapper_, kHole, *owner_, 300);
-  ASSERT_THAT(owner_->Suspend({"save"}), IsOk());
+  ASSERT_THAT(owner_->migration().Suspend({"save"}), IsOk());
   EXPECT_TRUE(owner_->Info().suspended);
   ASSERT_THAT(host_->DestroyDomain(owner_->id()), IsOk());
   const DomainInfo info = (*host_->Find(owner_->id()))->Info();
@@ -65,7 +65,7 @@ TEST_F(HostDestroyTest, SuspendedOwnerThatIsDestroyedIsDying) {
 }
 
 TEST_F(HostDestroyTest, PageOfTheListItselfStaysReadableAfterItsOwner) {
-  const uint64_t root = owner_->FindMfnListList()->root.root.value();
+  const uint64_t root = owner_->p2m().FindMfnListList()->root.root.value();
   const std::string before = ReadFrame(root);
   EXPECT_NE(before, std::string(kPageSize, '\0'));
   ASSERT_THAT(MapOne(kHole, root), IsOk());
@@ -182,8 +182,8 @@ TEST(HostDestroyRaceTest, OwnerThatDiesMeanwhileIsNotKept) {
       EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
     };
     ForeignReport report;
-    EXPECT_THAT(mapper->MapForeign({"map foreign"},
-                                   {ForeignSlot{Pfn(6000), frame}}, report),
+    EXPECT_THAT(mapper->p2m().MapForeign(
+                    {"map foreign"}, {ForeignSlot{Pfn(6000), frame}}, report),
                 IsOk());
     EXPECT_EQ(report.failed, 1u);
     EXPECT_FALSE(faults.kill);

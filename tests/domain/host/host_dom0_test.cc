@@ -84,7 +84,7 @@ TEST_F(RealDom0Test, FramesUnderTheHolesAnswerBehindTheInitialMemoryInOrder) {
 }
 
 TEST_F(RealDom0Test, CountsAddUpAndTheAuditIsClean) {
-  const auto report = dom0_->Summary();
+  const auto report = dom0_->p2m().Summary();
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->summary.ram, kPages);
   EXPECT_EQ(report->remapped.value(), kMoved);

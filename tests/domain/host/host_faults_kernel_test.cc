@@ -38,7 +38,7 @@ class ForeignFaultsTest : public testing::TestWithParam<Arch> {
     spec.p2m.balloon_room = BalloonRoom::kCompact;
     machine.domain = MustCreate(*machine.host, spec);
     EXPECT_THAT(
-        machine.domain->BalloonDown({"balloon down"}, PageCount(10), false),
+        machine.domain->balloon().Down({"balloon down"}, PageCount(10), false),
         IsOk());
     return machine;
   }
@@ -50,7 +50,7 @@ class ForeignFaultsTest : public testing::TestWithParam<Arch> {
     return {first + 7, first + 8, first + abi().leaf_span(), pages() - 5};
   }
   uint64_t Mapped(const Machine& machine) const {
-    return machine.domain->Summary()->summary.foreign;
+    return machine.domain->p2m().Summary()->summary.foreign;
   }
 
   // Maps frames of dom0 at the slots that are still missing.  Returns the
@@ -68,8 +68,9 @@ class ForeignFaultsTest : public testing::TestWithParam<Arch> {
     ForeignReport report;
     const uint64_t before = Mapped(machine);
     // The call succeeds whatever its slots do.
-    EXPECT_THAT(machine.domain->MapForeign({"map foreign"}, slots, report),
-                IsOk());
+    EXPECT_THAT(
+        machine.domain->p2m().MapForeign({"map foreign"}, slots, report),
+        IsOk());
     EXPECT_EQ(report.done + report.failed, slots.size());
     EXPECT_EQ(report.errors.size(), report.failed);
     EXPECT_EQ(Mapped(machine), before + report.done);
@@ -137,7 +138,7 @@ class AddressSpaceFaultsTest : public testing::TestWithParam<bool> {
   }
   static AddressSpaceTotals Totals(const Machine& machine) {
     std::vector<AddressSpaceInfo> spaces;
-    const auto totals = machine.domain->ListAddressSpaces(0, 100, spaces);
+    const auto totals = machine.domain->processes().List(0, 100, spaces);
     EXPECT_THAT(totals, IsOk());
     EXPECT_EQ(spaces.size(), totals->spaces);
     return *totals;
@@ -149,7 +150,7 @@ TEST_P(AddressSpaceFaultsTest, CreationThatFailsIsUndone) {
       [] { return Guest(); },
       [](Machine& machine) {
         const auto made =
-            machine.domain->CreateAddressSpaces({"create address spaces"}, 3);
+            machine.domain->processes().Create({"create address spaces"}, 3);
         if (made.ok()) {
           EXPECT_EQ(made->first_id % 3, 1) << "a failure has used up ids";
         }
@@ -174,8 +175,9 @@ TEST_P(AddressSpaceFaultsTest, SetThatFailsLeavesProcessesAlone) {
   const auto seen = [](Machine& machine) {
     std::vector<P2mWord> words;
     std::vector<AddressSpaceInfo> spaces;
-    EXPECT_THAT(machine.domain->ListAddressSpaces(0, 1, spaces), IsOk());
-    EXPECT_THAT(machine.domain->TranslateIn(spaces.at(0).id, {kFarPfn}, words),
+    EXPECT_THAT(machine.domain->processes().List(0, 1, spaces), IsOk());
+    EXPECT_THAT(machine.domain->processes().TranslateIn(spaces.at(0).id,
+                                                        {kFarPfn}, words),
                 IsOk());
     return words.at(0);
   };
@@ -183,15 +185,15 @@ TEST_P(AddressSpaceFaultsTest, SetThatFailsLeavesProcessesAlone) {
       [] {
         Machine machine = Guest();
         EXPECT_THAT(
-            machine.domain->CreateAddressSpaces({"create address spaces"}, 3),
+            machine.domain->processes().Create({"create address spaces"}, 3),
             IsOk());
         return machine;
       },
       [&](Machine& machine) {
         const absl::Status status =
-            machine.domain
-                ->SetRange({"set p2m"}, {Pfn(kFarPfn), PageCount(1)},
-                           P2mClass::kMissing, Mfn(), RamPolicy::kRefuse)
+            machine.domain->p2m()
+                .SetRange({"set p2m"}, {Pfn(kFarPfn), PageCount(1)},
+                          P2mClass::kMissing, Mfn(), RamPolicy::kRefuse)
                 .status();
         if (status.ok()) {
           EXPECT_TRUE(seen(machine).is_invalid());
@@ -223,13 +225,13 @@ TEST_P(LoadFaultsTest, StartThatFailsTakesNothing) {
   const FaultCase test = {
       [] { return MachineWithGuest(GetParam()); },
       [](Machine& machine) {
-        return machine.domain->StartLoad({"start a load"},
-                                         {.working_set = PageCount(20)});
+        return machine.domain->load().Start({"start a load"},
+                                            {.working_set = PageCount(20)});
       },
       [](Machine& machine, const absl::Status& status, uint64_t,
          const DomainPicture& before) {
         ExpectUnchanged(machine, status, before);
-        EXPECT_FALSE(machine.domain->FindLoad().ok());
+        EXPECT_FALSE(machine.domain->load().Find().ok());
       }};
   EXPECT_EQ(FailEach(test), 20);
 }

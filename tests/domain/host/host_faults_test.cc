@@ -46,10 +46,10 @@ class HostFaultsTest : public testing::TestWithParam<Arch> {
   Machine GuestWithKeptFrames() const {
     Machine machine = Guest();
     machine.kept = Mfn(WordOf(*machine.domain, 2700).Number());
-    EXPECT_THAT(
-        machine.domain->SetRange({"set p2m"}, {Pfn(2700), PageCount(8)},
-                                 P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
-        IsOk());
+    EXPECT_THAT(machine.domain->p2m().SetRange(
+                    {"set p2m"}, {Pfn(2700), PageCount(8)}, P2mClass::kMissing,
+                    Mfn(), RamPolicy::kKeep),
+                IsOk());
     return machine;
   }
 };
@@ -124,8 +124,8 @@ TEST_P(HostFaultsTest, DriverShortOfFramesDoesNotStopTheBoot) {
     const FaultCase test = {
         [&] {
           Machine machine = MachineWithGuest(GetParam(), true);
-          EXPECT_THAT(machine.domain->SetTarget({"set memory target"},
-                                                PageCount(target)),
+          EXPECT_THAT(machine.domain->balloon().SetTarget({"set memory target"},
+                                                          PageCount(target)),
                       IsOk());
           return machine;
         },
@@ -134,8 +134,8 @@ TEST_P(HostFaultsTest, DriverShortOfFramesDoesNotStopTheBoot) {
               machine.domain->Unpause({"unpause"}).status());
           // A running guest continues when its driver has slept.
           if (machine.faults->asked() > boot) return absl::OkStatus();
-          return machine.domain->WakeBalloon({"balloon timer"},
-                                             machine.domain->balloon_timer());
+          return machine.domain->balloon().Wake(
+              {"balloon timer"}, machine.domain->balloon().timer());
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
             const DomainPicture& before) {
@@ -160,9 +160,9 @@ TEST_P(HostFaultsTest, SetThatFailsKeepsTheWordAndThePagesAboveIt) {
     const FaultCase test = {
         [this] { return GuestWithKeptFrames(); },
         [p2m_class = p2m_class](Machine& machine) {
-          return machine.domain
-              ->SetRange({"set p2m"}, {Pfn(kFarPfn), PageCount(1)}, p2m_class,
-                         machine.kept, RamPolicy::kRefuse)
+          return machine.domain->p2m()
+              .SetRange({"set p2m"}, {Pfn(kFarPfn), PageCount(1)}, p2m_class,
+                        machine.kept, RamPolicy::kRefuse)
               .status();
         },
         [this](Machine& machine, const absl::Status& status, uint64_t number,
@@ -193,9 +193,9 @@ TEST_P(HostFaultsTest, RangeThatFailsChangesNoneOfItsWords) {
     const FaultCase test = {
         [this] { return Guest(); },
         [&](Machine& machine) {
-          return machine.domain
-              ->SetRange({"set p2m"}, range, P2mClass::kMissing, Mfn(),
-                         RamPolicy::kRelease)
+          return machine.domain->p2m()
+              .SetRange({"set p2m"}, range, P2mClass::kMissing, Mfn(),
+                        RamPolicy::kRelease)
               .status();
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
@@ -217,31 +217,30 @@ TEST_P(HostFaultsTest, RangeThatFailsChangesNoneOfItsWords) {
 }
 
 TEST_P(HostFaultsTest, BalloonDownThatFailsMovesNothing) {
-  const FaultCase test = {
-      [this] { return Guest(); },
-      [](Machine& machine) {
-        return machine.domain
-            ->BalloonDown({"balloon down"}, PageCount(50), false)
-            .status();
-      },
-      [](Machine& machine, const absl::Status& status, uint64_t,
-         const DomainPicture& before) {
-        ExpectUnchanged(machine, status, before);
-      }};
+  const FaultCase test = {[this] { return Guest(); },
+                          [](Machine& machine) {
+                            return machine.domain->balloon()
+                                .Down({"balloon down"}, PageCount(50), false)
+                                .status();
+                          },
+                          [](Machine& machine, const absl::Status& status,
+                             uint64_t, const DomainPicture& before) {
+                            ExpectUnchanged(machine, status, before);
+                          }};
   EXPECT_EQ(FailEach(test), 50);
 }
 
 TEST_P(HostFaultsTest, BalloonUpThatFailsMovesNothing) {
-  const FaultCase test = {
-      [this] { return Guest(); },
-      [](Machine& machine) {
-        return machine.domain->BalloonUp({"balloon up"}, PageCount(50), false)
-            .status();
-      },
-      [](Machine& machine, const absl::Status& status, uint64_t,
-         const DomainPicture& before) {
-        ExpectUnchanged(machine, status, before);
-      }};
+  const FaultCase test = {[this] { return Guest(); },
+                          [](Machine& machine) {
+                            return machine.domain->balloon()
+                                .Up({"balloon up"}, PageCount(50), false)
+                                .status();
+                          },
+                          [](Machine& machine, const absl::Status& status,
+                             uint64_t, const DomainPicture& before) {
+                            ExpectUnchanged(machine, status, before);
+                          }};
   EXPECT_EQ(FailEach(test), 1);
 }
 
@@ -252,10 +251,10 @@ TEST_P(HostFaultsTest, BalloonUpIntoCompactRoomTakesItsLeavesFirst) {
   const auto operate = [](bool allow_partial, Machine& machine) {
     const uint64_t current = machine.domain->Info().memory.current.value();
     const PageCount pages(kGuestPages + 30 - current);
-    return pages == PageCount(0)
-               ? absl::OkStatus()
-               : machine.domain->BalloonUp({"balloon up"}, pages, allow_partial)
-                     .status();
+    return pages == PageCount(0) ? absl::OkStatus()
+                                 : machine.domain->balloon()
+                                       .Up({"balloon up"}, pages, allow_partial)
+                                       .status();
   };
   const FaultCase whole = {
       [&] { return MachineWith(spec); },
@@ -309,8 +308,9 @@ TEST_P(HostFaultsTest, PartialBalloonMovesWhatItGets) {
           if (current == target) return absl::OkStatus();
           const PageCount pages(up ? target - current : current - target);
           const auto done =
-              up ? machine.domain->BalloonUp({"balloon up"}, pages, true)
-                 : machine.domain->BalloonDown({"balloon down"}, pages, true);
+              up ? machine.domain->balloon().Up({"balloon up"}, pages, true)
+                 : machine.domain->balloon().Down({"balloon down"}, pages,
+                                                  true);
           moved = done.ok() ? done->value() : 0;
           return done.status();
         },
@@ -340,11 +340,11 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
         [this] { return Guest(); },
         [&](Machine& machine) {
           if (machine.domain->Info().memory.target == PageCount(target)) {
-            return machine.domain->WakeBalloon({"balloon timer"},
-                                               machine.domain->balloon_timer());
+            return machine.domain->balloon().Wake(
+                {"balloon timer"}, machine.domain->balloon().timer());
           }
-          return machine.domain->SetTarget({"set memory target"},
-                                           PageCount(target));
+          return machine.domain->balloon().SetTarget({"set memory target"},
+                                                     PageCount(target));
         },
         [&](Machine& machine, const absl::Status& status, uint64_t number,
             const DomainPicture& before) {
@@ -367,19 +367,19 @@ TEST_P(HostFaultsTest, DriverShortOfItsTargetGoesOnLater) {
 TEST_P(HostFaultsTest, IdentityMarksAndClearedRamTakeNoPage) {
   Machine machine = Guest();
   machine.faults->FailAt(1, /*for_good=*/true);
-  EXPECT_THAT(
-      machine.domain->MarkIdentity({"mark identity"}, Pfn(kGuestPages - 20),
-                                   Pfn(kFarPfn), /*release_ram=*/true),
-      IsOk());
-  EXPECT_THAT(
-      machine.domain->SetRange({"set p2m"}, {Pfn(1000), PageCount(20)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-      IsOk());
+  EXPECT_THAT(machine.domain->p2m().MarkIdentity(
+                  {"mark identity"}, Pfn(kGuestPages - 20), Pfn(kFarPfn),
+                  /*release_ram=*/true),
+              IsOk());
+  EXPECT_THAT(machine.domain->p2m().SetRange(
+                  {"set p2m"}, {Pfn(1000), PageCount(20)}, P2mClass::kMissing,
+                  Mfn(), RamPolicy::kRelease),
+              IsOk());
   Machine built = MachineWithGuest(GetParam(), /*start_paused=*/true);
   built.faults->FailAt(1, /*for_good=*/true);
   EXPECT_THAT(
-      built.domain->MarkIdentity({"mark identity"}, Pfn(kGuestPages - 20),
-                                 Pfn::None(), /*release_ram=*/true),
+      built.domain->p2m().MarkIdentity({"mark identity"}, Pfn(kGuestPages - 20),
+                                       Pfn::None(), /*release_ram=*/true),
       IsOk());
   EXPECT_EQ(machine.faults->asked() + built.faults->asked(), 0);
   EXPECT_THAT(machine.host->Audit().findings, IsEmpty());

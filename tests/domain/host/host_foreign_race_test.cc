@@ -34,7 +34,7 @@ void MapAndUnmap(Host& host, Domain& mapper, uint64_t seed) {
       pfns.push_back(kPages + random() % 500);
     }
     ForeignReport report;
-    if (!mapper.MapForeign({"map foreign"}, slots, report).ok()) return;
+    if (!mapper.p2m().MapForeign({"map foreign"}, slots, report).ok()) return;
     EXPECT_EQ(report.done + report.failed, slots.size());
     ForeignReport unmapped;
     host.UnmapForeign({"unmap foreign"}, mapper.id(), pfns, unmapped)
@@ -62,9 +62,9 @@ TEST(HostForeignRaceTest, MappersOwnersDestroyersAndAuditsMeet) {
   threads.emplace_back([&] {
     const auto owner = MustCreate(*host, MakeSpec("owner", 3000));
     for (int round = 0; round < 200; ++round) {
-      EXPECT_THAT(owner->BalloonDown({"balloon down"}, PageCount(500), true),
+      EXPECT_THAT(owner->balloon().Down({"balloon down"}, PageCount(500), true),
                   IsOk());
-      EXPECT_THAT(owner->BalloonUp({"balloon up"}, PageCount(500), true),
+      EXPECT_THAT(owner->balloon().Up({"balloon up"}, PageCount(500), true),
                   IsOk());
     }
     --running;
@@ -101,7 +101,7 @@ TEST(HostForeignRaceTest, LastUnmapAndDestroyLeaveNoDyingDomain) {
   for (int round = 0; round < 200; ++round) {
     const auto owner = MustCreate(*host, MakeSpec("owner", 1000));
     ForeignReport report;
-    ASSERT_THAT(mapper->MapForeign(
+    ASSERT_THAT(mapper->p2m().MapForeign(
                     {"map foreign"},
                     {ForeignSlot{Pfn(1800), Mfn(WordOf(*owner, 500).Number())}},
                     report),
@@ -143,8 +143,8 @@ TEST(HostForeignRaceTest, LastUnmappingMeetsABuildThatFails) {
       unmapper = std::thread([&host, &mapper, frame] {
         ForeignReport report;
         EXPECT_THAT(
-            mapper->MapForeign({"map foreign"},
-                               {ForeignSlot{Pfn(kPages), frame}}, report),
+            mapper->p2m().MapForeign({"map foreign"},
+                                     {ForeignSlot{Pfn(kPages), frame}}, report),
             IsOk());
         if (report.done == 0) return;  // the frame went back before
         ForeignReport unmapped;

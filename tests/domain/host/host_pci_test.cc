@@ -73,8 +73,8 @@ TEST_F(HostPciTest, DyingDomainHasNoDevices) {
   const Mfn mfn(WordOf(*owner, 700).Number());
   ForeignReport report;
   ASSERT_THAT(
-      mapper->MapForeign({"map foreign"},
-                         std::vector<ForeignSlot>{{Pfn(2050), mfn}}, report),
+      mapper->p2m().MapForeign(
+          {"map foreign"}, std::vector<ForeignSlot>{{Pfn(2050), mfn}}, report),
       IsOk());
   ASSERT_THAT(host_->DestroyDomain("owner"), IsOk());
   ASSERT_EQ(owner->Info().state, DomainState::kDying);

@@ -99,22 +99,23 @@ TEST(HostRaceTest, CallsDuringADestroyEndOrLearnThatItIsDying) {
             }
             break;
           case 1:
-            alive = ends_or_dying(domain->Translate({2999, 3500}, words));
+            alive = ends_or_dying(domain->p2m().Translate({2999, 3500}, words));
             break;
           case 2:
-            alive = ends_or_dying(
-                domain->BalloonDown({"balloon down"}, PageCount(100), true)
-                    .status());
+            alive =
+                ends_or_dying(domain->balloon()
+                                  .Down({"balloon down"}, PageCount(100), true)
+                                  .status());
             alive = alive &&
-                    ends_or_dying(
-                        domain->BalloonUp({"balloon up"}, PageCount(100), true)
-                            .status());
+                    ends_or_dying(domain->balloon()
+                                      .Up({"balloon up"}, PageCount(100), true)
+                                      .status());
             break;
           default:
             EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
-            EXPECT_THAT(
-                domain->WakeBalloon({"balloon timer"}, domain->balloon_timer()),
-                IsOk());
+            EXPECT_THAT(domain->balloon().Wake({"balloon timer"},
+                                               domain->balloon().timer()),
+                        IsOk());
             alive = domain->Info().state != DomainState::kDying;
             break;
         }
@@ -132,15 +133,15 @@ TEST(HostRaceTest, TranslateDuringABalloonSeesOldOrNewWords) {
     std::vector<P2mWord> words;
     while (!stop.load()) {
       words.clear();
-      ASSERT_THAT(domain->Translate({2990, 100}, words), IsOk());
+      ASSERT_THAT(domain->p2m().Translate({2990, 100}, words), IsOk());
       EXPECT_TRUE(words[0].is_invalid() || words[0].is_ram());
       EXPECT_TRUE(words[1].is_ram());
     }
   });
   for (int round = 0; round < 300; ++round) {
-    EXPECT_THAT(domain->BalloonDown({"balloon down"}, PageCount(700), false),
+    EXPECT_THAT(domain->balloon().Down({"balloon down"}, PageCount(700), false),
                 IsOk());
-    EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(700), false),
+    EXPECT_THAT(domain->balloon().Up({"balloon up"}, PageCount(700), false),
                 IsOk());
   }
   stop = true;
@@ -152,13 +153,15 @@ TEST(HostRaceTest, TwoDomainsTakeTheLastFramesBetweenThem) {
   const auto host = MakeHost(8000);
   const auto a = MustCreate(*host, MakeSpec("a", 2000, 6000));
   const auto b = MustCreate(*host, MakeSpec("b", 2000, 6000));
-  ASSERT_THAT(a->SetMaxMemory({"set maximum memory"}, PageCount(6000)), IsOk());
-  ASSERT_THAT(b->SetMaxMemory({"set maximum memory"}, PageCount(6000)), IsOk());
+  ASSERT_THAT(a->balloon().SetMaximum({"set maximum memory"}, PageCount(6000)),
+              IsOk());
+  ASSERT_THAT(b->balloon().SetMaximum({"set maximum memory"}, PageCount(6000)),
+              IsOk());
   const uint64_t free = host->Info().free.value();
   std::atomic<uint64_t> given = 0;
   AtOnce(2, [&](int i) {
     const auto moved =
-        (i == 0 ? a : b)->BalloonUp({"balloon up"}, PageCount(free), true);
+        (i == 0 ? a : b)->balloon().Up({"balloon up"}, PageCount(free), true);
     ASSERT_THAT(moved, IsOk());
     given += moved->value();
   });

@@ -32,8 +32,9 @@ TEST(HostScaleTest, ContiguousTebibyteCostsNoTables) {
   EXPECT_LT(ResidentBytes() - before, kMostGrowth) << "after create";
   for (int round = 0; round < 8; ++round) {
     const PageCount leaves(512 * (1000 + 777 * round));
-    ASSERT_THAT(domain->BalloonDown({"balloon down"}, leaves, false), IsOk());
-    ASSERT_THAT(domain->BalloonUp({"balloon up"}, leaves, false), IsOk());
+    ASSERT_THAT(domain->balloon().Down({"balloon down"}, leaves, false),
+                IsOk());
+    ASSERT_THAT(domain->balloon().Up({"balloon up"}, leaves, false), IsOk());
   }
   EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
   EXPECT_LT(ResidentBytes() - before, kMostGrowth) << "after ballooning";

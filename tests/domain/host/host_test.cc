@@ -94,7 +94,7 @@ TEST(HostTest, OddSizeOf2049MiBIsBuiltToThePage) {
   const auto domain = MustCreate(*host, MakeSpec("odd", pages));
   EXPECT_EQ(WordOf(*domain, pages - 1).Class(), P2mClass::kRam);
   EXPECT_EQ(WordOf(*domain, pages), P2mWord::Identity(Pfn(pages)));
-  const auto report = domain->Summary();
+  const auto report = domain->p2m().Summary();
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->summary.ram, pages);
   EXPECT_EQ(report->summary.p2m_size, 786432);

@@ -110,8 +110,9 @@ TEST_F(IncomingDomainTest, ForeignKernelGetsFramesAndContents) {
   EXPECT_EQ((*domain)->Info().vcpus, 3u);
   EXPECT_EQ((*domain)->Info().memory.current, PageCount(200));
   std::string read(2, '\0');
-  ASSERT_THAT((*domain)->ReadMemory(Pfn(510), 7, absl::MakeSpan(&read[0], 2)),
-              IsOk());
+  ASSERT_THAT(
+      (*domain)->contents().Read(Pfn(510), 7, absl::MakeSpan(&read[0], 2)),
+      IsOk());
   EXPECT_EQ(read, "xy");
   ExpectClean(*host_, kDom0Pages + 200);
 }

@@ -250,9 +250,10 @@ TEST_F(LibraryExtremesHostTest, FramesOfAnyNumberAreShownOrRefused) {
           .IgnoreError();
     }
     host_->ReadFrame(Mfn(first), absl::MakeSpan(page), &zero).IgnoreError();
-    EXPECT_FALSE(
-        guest_->ReadFrame(Mfn(first), absl::MakeSpan(page), &zero).ok() &&
-        first > 40000);
+    EXPECT_FALSE(guest_->contents()
+                     .ReadFrame(Mfn(first), absl::MakeSpan(page), &zero)
+                     .ok() &&
+                 first > 40000);
   }
 }
 
@@ -262,56 +263,56 @@ TEST_F(LibraryExtremesHostTest, MemoryMovesByAnyCountOrNotAtAll) {
       SCOPED_TRACE(value);
       const PageCount pages(value);
       for (const bool partial : {false, true}) {
-        domain->BalloonDown({"balloon down"}, pages, partial).IgnoreError();
-        domain->BalloonUp({"balloon up"}, pages, partial).IgnoreError();
+        domain->balloon().Down({"balloon down"}, pages, partial).IgnoreError();
+        domain->balloon().Up({"balloon up"}, pages, partial).IgnoreError();
       }
-      domain->SetTarget({"set memory target"}, pages).IgnoreError();
-      domain->SetMaxMemory({"set maximum memory"}, pages).IgnoreError();
-      domain->WakeBalloon({"balloon timer"}, {value, 0}).IgnoreError();
-      domain->Resume({"resume"}, value, false).IgnoreError();
+      domain->balloon().SetTarget({"set memory target"}, pages).IgnoreError();
+      domain->balloon().SetMaximum({"set maximum memory"}, pages).IgnoreError();
+      domain->balloon().Wake({"balloon timer"}, {value, 0}).IgnoreError();
+      domain->migration().Resume({"resume"}, value, false).IgnoreError();
     }
   }
 }
 
 TEST_F(LibraryExtremesHostTest, WordsOfAnyPfnsAreReadAndSetOrRefused) {
   for (const auto& domain : {guest_, pae_}) {
+    const DomainP2m p2m = domain->p2m();
     std::vector<P2mWord> words;
     std::vector<MfnTranslation> answers;
     std::vector<P2mRun> runs;
     std::vector<ImageRun> image;
     uint64_t generation = 0;
     ForeignReport report;
-    EXPECT_THAT(domain->Translate({}, words), IsOk());
-    EXPECT_THAT(domain->TranslateMfns({}, answers), IsOk());
-    EXPECT_THAT(domain->Translate(kExtremes, words), IsOk());
-    EXPECT_THAT(domain->TranslateMfns(kExtremes, answers), IsOk());
-    domain->MapForeign({"map foreign"}, {}, report).IgnoreError();
+    EXPECT_THAT(p2m.Translate({}, words), IsOk());
+    EXPECT_THAT(p2m.TranslateMfns({}, answers), IsOk());
+    EXPECT_THAT(p2m.Translate(kExtremes, words), IsOk());
+    EXPECT_THAT(p2m.TranslateMfns(kExtremes, answers), IsOk());
+    p2m.MapForeign({"map foreign"}, {}, report).IgnoreError();
     host_->UnmapForeign({"unmap foreign"}, domain->id(), {}, report)
         .IgnoreError();
     host_->UnmapForeign({"unmap foreign"}, domain->id(), kExtremes, report)
         .IgnoreError();
     for (const uint64_t first : kExtremes) {
-      EXPECT_TRUE(domain->PfnOfFrame(Mfn(first)).is_none() || first < 40000);
-      domain->LeafPages(first, 1).IgnoreError();
-      domain->LeafPages(0, 1).IgnoreError();
+      EXPECT_TRUE(domain->migration().PfnOfFrame(Mfn(first)).is_none() ||
+                  first < 40000);
+      domain->migration().LeafPages(first, 1).IgnoreError();
+      domain->migration().LeafPages(0, 1).IgnoreError();
       for (const uint64_t value : kExtremes) {
         SCOPED_TRACE(testing::Message() << first << " " << value);
         const PfnExtent pfns = {Pfn(first), PageCount(value)};
         const ForeignSlot slot = {Pfn(first), Mfn(value)};
-        domain->MapForeign({"map foreign"}, {&slot, 1}, report).IgnoreError();
-        domain
-            ->ListRuns(Pfn(first), Pfn(value), P2mView::kResolved,
-                       RunMerge::kByFrame, 1, runs, &generation)
+        p2m.MapForeign({"map foreign"}, {&slot, 1}, report).IgnoreError();
+        p2m.ListRuns(Pfn(first), Pfn(value), P2mView::kResolved,
+                     RunMerge::kByFrame, 1, runs, &generation)
             .IgnoreError();
         if (first > 1) {
-          domain->MarkIdentity({"mark identity"}, Pfn(first), Pfn(value), true)
+          p2m.MarkIdentity({"mark identity"}, Pfn(first), Pfn(value), true)
               .IgnoreError();
         }
         for (const P2mClass wanted :
              {P2mClass::kMissing, P2mClass::kIdentity, P2mClass::kRam}) {
-          domain
-              ->SetRange({"set p2m"}, pfns, wanted, Mfn(value),
-                         RamPolicy::kRefuse)
+          p2m.SetRange({"set p2m"}, pfns, wanted, Mfn(value),
+                       RamPolicy::kRefuse)
               .IgnoreError();
         }
       }
@@ -325,10 +326,13 @@ TEST_F(LibraryExtremesHostTest, MemoryIsReadAndWrittenOrRefused) {
     for (const uint64_t pfn : kExtremes) {
       for (const uint64_t offset : kExtremes) {
         const auto span = absl::MakeSpan(&bytes[0], bytes.size());
-        domain->ReadMemory(Pfn(pfn), offset, span).IgnoreError();
-        domain->WriteMemory({"write"}, Pfn(pfn), offset, bytes).IgnoreError();
-        EXPECT_FALSE(domain->ReadMemory(Pfn(pfn), offset, {}).ok());
-        EXPECT_FALSE(domain->WriteMemory({"write"}, Pfn(pfn), offset, "").ok());
+        domain->contents().Read(Pfn(pfn), offset, span).IgnoreError();
+        domain->contents()
+            .Write({"write"}, Pfn(pfn), offset, bytes)
+            .IgnoreError();
+        EXPECT_FALSE(domain->contents().Read(Pfn(pfn), offset, {}).ok());
+        EXPECT_FALSE(
+            domain->contents().Write({"write"}, Pfn(pfn), offset, "").ok());
       }
     }
   }
@@ -342,17 +346,17 @@ TEST_F(LibraryExtremesHostTest, LoadsOfAnyValueAreStartedOrRefused) {
       spec.pages_per_second = value;
       spec.working_set = PageCount(pages);
       spec.seed = value;
-      if (!guest_->StartLoad({"start a load"}, spec).ok()) continue;
+      if (!guest_->load().Start({"start a load"}, spec).ok()) continue;
       std::vector<PfnExtent> extents;
-      EXPECT_THAT(guest_->ListLoadPages(value, 0, extents), IsOk());
-      EXPECT_THAT(guest_->ListLoadPages(value, kMost, extents), IsOk());
-      EXPECT_THAT(guest_->RunLoad({"run its load"}, 0), IsOk());
-      EXPECT_THAT(guest_->RunLoad({"run its load"}, 500), IsOk());
-      EXPECT_THAT(guest_->CheckLoad({"check its load"}), IsOk());
-      EXPECT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
+      EXPECT_THAT(guest_->load().ListPages(value, 0, extents), IsOk());
+      EXPECT_THAT(guest_->load().ListPages(value, kMost, extents), IsOk());
+      EXPECT_THAT(guest_->load().Run({"run its load"}, 0), IsOk());
+      EXPECT_THAT(guest_->load().Run({"run its load"}, 500), IsOk());
+      EXPECT_THAT(guest_->load().Check({"check its load"}), IsOk());
+      EXPECT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
     }
   }
-  EXPECT_FALSE(guest_->RunLoad({"run its load"}, kMost).ok());
+  EXPECT_FALSE(guest_->load().Run({"run its load"}, kMost).ok());
 }
 
 TEST_F(LibraryExtremesHostTest, ProcessesAndCpusOfAnyNumberOrNone) {
@@ -362,21 +366,20 @@ TEST_F(LibraryExtremesHostTest, ProcessesAndCpusOfAnyNumberOrNone) {
     SCOPED_TRACE(value);
     const auto small = static_cast<uint32_t>(value);
     for (const auto& domain : {guest_, pae_}) {
-      domain->CreateAddressSpaces({"create address spaces"}, small)
+      domain->processes()
+          .Create({"create address spaces"}, small)
           .IgnoreError();
-      domain->DestroyAddressSpaces({"destroy address spaces"}, {&value, 1})
+      domain->processes()
+          .Destroy({"destroy address spaces"}, {&value, 1})
           .IgnoreError();
-      domain->ListAddressSpaces(value, 0, spaces).IgnoreError();
-      domain->ListAddressSpaces(value, 5, spaces).IgnoreError();
-      domain->TranslateIn(value, kExtremes, words).IgnoreError();
+      domain->processes().List(value, 0, spaces).IgnoreError();
+      domain->processes().List(value, 5, spaces).IgnoreError();
+      domain->processes().TranslateIn(value, kExtremes, words).IgnoreError();
       const CpuRanges cpus = {{small, small}};
-      domain
-          ->SetVcpuAffinity({"set vcpu affinity"}, {&small, 1}, &cpus, nullptr)
-          .IgnoreError();
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {}, nullptr, nullptr)
-          .IgnoreError();
-      domain->ListVcpus(small, 0).IgnoreError();
-      domain->ListVcpus(small, kMost).IgnoreError();
+      domain->vcpus().SetAffinity({&small, 1}, &cpus, nullptr).IgnoreError();
+      domain->vcpus().SetAffinity({}, nullptr, nullptr).IgnoreError();
+      domain->vcpus().List(small, 0).IgnoreError();
+      domain->vcpus().List(small, kMost).IgnoreError();
     }
   }
 }
@@ -433,7 +436,8 @@ TEST_F(LibraryExtremesHostTest, MigrationsOfAnyPolicyEnd) {
       ASSERT_THAT((*precopy)->Next(out), IsOk());
     }
     if ((*precopy)->Turn(value).ok() && (*precopy)->suspended()) {
-      EXPECT_THAT(guest_->Resume({"resume"}, (*precopy)->suspension(), false),
+      EXPECT_THAT(guest_->migration().Resume({"resume"},
+                                             (*precopy)->suspension(), false),
                   IsOk());
     }
   }

@@ -36,15 +36,16 @@ class ImageRoundTripTest
 
   // Gives the guest a bit of everything.
   void LiveALittle() {
-    ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(1500), false),
-                IsOk());
     ASSERT_THAT(
-        guest_->SetRange({"set p2m"}, {Pfn(2003), PageCount(70)},
-                         P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
+        guest_->balloon().Down({"balloon down"}, PageCount(1500), false),
+        IsOk());
+    ASSERT_THAT(
+        guest_->p2m().SetRange({"set p2m"}, {Pfn(2003), PageCount(70)},
+                               P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
         IsOk());
     for (const uint64_t pfn : {0, 7, 255, 1200, 3001}) {
-      ASSERT_THAT(guest_->WriteMemory({"write"}, Pfn(pfn), pfn % 100,
-                                      absl::StrCat("page ", pfn)),
+      ASSERT_THAT(guest_->contents().Write({"write"}, Pfn(pfn), pfn % 100,
+                                           absl::StrCat("page ", pfn)),
                   IsOk());
     }
   }
@@ -165,7 +166,7 @@ class ImageRecordTest : public testing::Test {
   ImageRecordTest() : from_(MakeHost(20000)), to_(MakeHost(20000)) {
     spec_ = MakeSpec("saved", 3000);
     const auto guest = MustCreate(*from_, spec_);
-    record_ = guest->Suspend({"save"}).value();
+    record_ = guest->migration().Suspend({"save"}).value();
     ImageSaver saver(guest, record_, ImageLayer::kLibxc, "");
     while (!saver.done()) EXPECT_THAT(saver.Next(image_), IsOk());
     at_ = image_.find(std::string("xen-3.0-x86_64\0", 15));
@@ -255,7 +256,7 @@ TEST(ImageVcpusTest, GuestWithAllItsVirtualCpusComesBack) {
   const auto restored = RestoreAll(*host, image, spec);
   ASSERT_THAT(restored, IsOk());
   EXPECT_EQ((*restored)->Info().vcpus, kMaxVcpus);
-  EXPECT_EQ((*restored)->ListVcpus(8000, 1000)->size(), 192u);
+  EXPECT_EQ((*restored)->vcpus().List(8000, 1000)->size(), 192u);
 }
 
 TEST(ImageSizeTest, PagesThatWereNeverWrittenCostEightBytes) {

@@ -26,28 +26,29 @@ class PrecopyRandomTest
     const PageCount pages(random_() % 300 + 1);
     if (what < 70) {
       const Pfn pfn(random_() % guest_pages_);
-      guest
-          .WriteMemory({"write"}, pfn, random_() % 4000,
-                       absl::StrCat(random_()))
+      guest.contents()
+          .Write({"write"}, pfn, random_() % 4000, absl::StrCat(random_()))
           .IgnoreError();
     } else if (what < 80) {
-      guest.BalloonDown({"balloon down"}, pages, true).IgnoreError();
+      guest.balloon().Down({"balloon down"}, pages, true).IgnoreError();
     } else if (what < 92) {
-      guest.BalloonUp({"balloon up"}, pages, true).IgnoreError();
+      guest.balloon().Up({"balloon up"}, pages, true).IgnoreError();
     } else if (what < 94) {
-      guest.SetTarget({"set memory target"}, PageCount(3000 + random_() % 2000))
+      guest.balloon()
+          .SetTarget({"set memory target"}, PageCount(3000 + random_() % 2000))
           .IgnoreError();
     } else if (what < 97) {
-      const auto made = guest.CreateAddressSpaces({"create address spaces"},
-                                                  random_() % 3 + 1);
+      const auto made = guest.processes().Create({"create address spaces"},
+                                                 random_() % 3 + 1);
       if (made.ok()) spaces_.push_back(made->first_id);
     } else if (what < 99) {
       if (spaces_.empty()) return;
-      guest.DestroyAddressSpaces({"destroy address spaces"}, {spaces_.back()})
+      guest.processes()
+          .Destroy({"destroy address spaces"}, {spaces_.back()})
           .IgnoreError();
       spaces_.pop_back();
     } else if (layout_changes_) {
-      guest
+      guest.p2m()
           .SetRange({"set p2m"}, {Pfn(random_() % 9000), PageCount(40)},
                     P2mClass::kIdentity, Mfn(), RamPolicy::kRelease)
           .IgnoreError();

@@ -27,7 +27,7 @@ class PrecopyTest : public testing::Test {
   }
 
   void Write(uint64_t pfn, absl::string_view text) {
-    ASSERT_THAT(guest_->WriteMemory({"write"}, Pfn(pfn), 0, text), IsOk());
+    ASSERT_THAT(guest_->contents().Write({"write"}, Pfn(pfn), 0, text), IsOk());
   }
 
   std::unique_ptr<Host> from_, to_;
@@ -82,9 +82,10 @@ TEST_F(PrecopyTest, PageThatIsWrittenAndBalloonedOutAndInArrivesEmpty) {
   const auto moved = MoveGuest(guest_, *to_, spec_, [&] {
     // Once the first pass, which has the page, is nearly over.
     if (++step != 8) return;
-    ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(2000), false),
-                IsOk());
-    ASSERT_THAT(guest_->BalloonUp({"balloon up"}, PageCount(2000), false),
+    ASSERT_THAT(
+        guest_->balloon().Down({"balloon down"}, PageCount(2000), false),
+        IsOk());
+    ASSERT_THAT(guest_->balloon().Up({"balloon up"}, PageCount(2000), false),
                 IsOk());
   });
   ASSERT_THAT(moved, IsOk());
@@ -99,8 +100,9 @@ TEST_F(PrecopyTest, PagesThatAreBalloonedOutMeanwhileDoNotReappear) {
   int step = 0;
   const auto moved = MoveGuest(guest_, *to_, spec_, [&] {
     if (++step != 8) return;
-    ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(2000), false),
-                IsOk());
+    ASSERT_THAT(
+        guest_->balloon().Down({"balloon down"}, PageCount(2000), false),
+        IsOk());
   });
   ASSERT_THAT(moved, IsOk());
   ExpectSame(*guest_, *moved->twin);
@@ -113,12 +115,13 @@ TEST_F(PrecopyTest, ListThatTakesNewPagesEndsTheMigrationAndTheGuestRunsOn) {
     DomainSpec spec = MakeSpec("compact", 3001, 9000);
     spec.p2m = {.tools_view = view, .balloon_room = BalloonRoom::kCompact};
     guest_ = MustCreate(*from_, spec);
-    ASSERT_THAT(guest_->SetMaxMemory({"set maximum memory"}, PageCount(9000)),
-                IsOk());
+    ASSERT_THAT(
+        guest_->balloon().SetMaximum({"set maximum memory"}, PageCount(9000)),
+        IsOk());
     int step = 0;
     const auto moved = MoveGuest(guest_, *to_, spec, [&] {
       if (++step != 5) return;
-      ASSERT_THAT(guest_->BalloonUp({"balloon up"}, PageCount(3000), false),
+      ASSERT_THAT(guest_->balloon().Up({"balloon up"}, PageCount(3000), false),
                   IsOk());
     });
     EXPECT_THAT(moved, IsError(Code::kAborted, Reason::kP2mChanged,
@@ -161,21 +164,21 @@ TEST_F(PrecopyTest, SecondMigrationIsRefusedWhileOneRuns) {
 TEST_F(PrecopyTest, GuestThatMovesIsNotSavedAndOneThatIsSavedDoesNotMove) {
   auto precopy = Precopy::Begin(guest_, PrecopyPolicy(), "{}");
   ASSERT_THAT(precopy, IsOk());
-  EXPECT_THAT(guest_->Suspend({"save"}),
+  EXPECT_THAT(guest_->migration().Suspend({"save"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainMigrating,
                       HasSubstr("save")));
   precopy->reset();
-  ASSERT_THAT(guest_->Suspend({"save"}), IsOk());
+  ASSERT_THAT(guest_->migration().Suspend({"save"}), IsOk());
   EXPECT_THAT(
       Precopy::Begin(guest_, PrecopyPolicy(), "{}"),
       IsError(Code::kFailedPrecondition, Reason::kDomainSuspended, testing::_));
 }
 
 TEST_F(PrecopyTest, DoomedGuestIsNotHandedOver) {
-  ASSERT_THAT(guest_->Suspend({"migrate"}), IsOk());
+  ASSERT_THAT(guest_->migration().Suspend({"migrate"}), IsOk());
   ASSERT_THAT(guest_->BeginDestroy({"destroy"}), IsOk());
   EXPECT_THAT(
-      guest_->BeginHandover({"handover"}),
+      guest_->migration().BeginHandover({"handover"}),
       IsError(Code::kFailedPrecondition, Reason::kDomainDying, testing::_));
 }
 
@@ -198,11 +201,11 @@ TEST_F(PrecopyTest, GuestThatIsDestroyedMeanwhileLeavesNothing) {
 }
 
 TEST_F(PrecopyTest, GuestInHandoverCannotBeDestroyedOrRun) {
-  EXPECT_THAT(guest_->BeginHandover({"handover"}),
+  EXPECT_THAT(guest_->migration().BeginHandover({"handover"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotRunning,
                       HasSubstr("not suspended")));
-  ASSERT_THAT(guest_->Suspend({"migrate"}), IsOk());
-  ASSERT_THAT(guest_->BeginHandover({"handover"}), IsOk());
+  ASSERT_THAT(guest_->migration().Suspend({"migrate"}), IsOk());
+  ASSERT_THAT(guest_->migration().BeginHandover({"handover"}), IsOk());
   EXPECT_THAT(from_->DestroyDomain(guest_->id()),
               IsError(Code::kFailedPrecondition, Reason::kDomainMigrating,
                       HasSubstr("migrate-resolve")));
@@ -211,9 +214,9 @@ TEST_F(PrecopyTest, GuestInHandoverCannotBeDestroyedOrRun) {
       guest_->Unpause({"unpause"}),
       IsError(Code::kFailedPrecondition, Reason::kDomainSuspended, testing::_));
   EXPECT_THAT(
-      guest_->SetTarget({"set memory target"}, PageCount(4000)),
+      guest_->balloon().SetTarget({"set memory target"}, PageCount(4000)),
       IsError(Code::kFailedPrecondition, Reason::kDomainSuspended, testing::_));
-  guest_->EndHandover();
+  guest_->migration().EndHandover();
   EXPECT_THAT(from_->DestroyDomain(guest_->id()), IsOk());
 }
 

@@ -90,9 +90,10 @@ class Actor {
     return all.empty() ? nullptr : all[Pick(all.size())];
   }
   // The frame of some RAM page of the domain, or a free one.
-  Mfn AnyFrame(const Domain& domain) {
+  Mfn AnyFrame(Domain& domain) {
     std::vector<P2mWord> words;
-    if (!domain.Translate({Pick(2600)}, words).ok() || !words[0].is_ram()) {
+    if (!domain.p2m().Translate({Pick(2600)}, words).ok() ||
+        !words[0].is_ram()) {
       return Mfn(Pick(Mix::kMachine));
     }
     return Mfn(words[0].Number());

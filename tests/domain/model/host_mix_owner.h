@@ -84,7 +84,7 @@ class MixOwner : private Actor {
     const uint64_t pfn = kOwnPages + Pick(kOwnEnd - kOwnPages);
     const std::string text = absl::StrCat(guest.spec.name, " ", Pick(1 << 20));
     if (Note("write",
-             guest.domain->WriteMemory({"write"}, Pfn(pfn), 0, text))) {
+             guest.domain->contents().Write({"write"}, Pfn(pfn), 0, text))) {
       // A longer text may have been there.
       std::string& held = guest.content[pfn];
       held.replace(0, text.size(), text);
@@ -94,8 +94,9 @@ class MixOwner : private Actor {
   void Check(Guest& guest) {
     std::string page(kPageSize, '\0');
     for (uint64_t pfn = kOwnPages; pfn < kOwnEnd; ++pfn) {
-      ASSERT_THAT(guest.domain->ReadMemory(Pfn(pfn), 0, absl::MakeSpan(page)),
-                  IsOk());
+      ASSERT_THAT(
+          guest.domain->contents().Read(Pfn(pfn), 0, absl::MakeSpan(page)),
+          IsOk());
       std::string wanted = guest.content[pfn];
       wanted.resize(kPageSize);
       EXPECT_EQ(page, wanted) << guest.spec.name << " pfn " << pfn;
@@ -107,14 +108,14 @@ class MixOwner : private Actor {
     if (pages <= kLeastPages) return;
     // Only its owner makes a guest smaller, so this leaves enough.
     Note("set target down",
-         guest.domain->SetTarget(
+         guest.domain->balloon().SetTarget(
              {"set memory target"},
              PageCount(kLeastPages + Pick(pages - kLeastPages))));
   }
 
   void SetTarget(Guest& guest) {
     const uint64_t most = guest.domain->Info().memory.static_max.value();
-    Note("set target", guest.domain->SetTarget(
+    Note("set target", guest.domain->balloon().SetTarget(
                            {"set memory target"},
                            PageCount(kLeastPages + Pick(most - kLeastPages))));
   }
@@ -130,34 +131,35 @@ class MixOwner : private Actor {
 
   void Set(Guest& guest) {
     if (!CanLose(guest)) return;
-    Note("set p2m",
-         guest.domain->SetRange({"set p2m"}, PickRange(), P2mClass::kMissing,
-                                Mfn(), RamPolicy::kRelease));
+    Note("set p2m", guest.domain->p2m().SetRange({"set p2m"}, PickRange(),
+                                                 P2mClass::kMissing, Mfn(),
+                                                 RamPolicy::kRelease));
   }
 
   void Identity(Guest& guest) {
     if (!CanLose(guest)) return;
     const PfnExtent range = PickRange();
     Note("mark identity",
-         guest.domain->MarkIdentity({"mark identity"}, range.first, range.end(),
-                                    true));
+         guest.domain->p2m().MarkIdentity({"mark identity"}, range.first,
+                                          range.end(), true));
   }
 
   // Takes a frame out of its word, and puts it back.
   void MovePage(Guest& guest) {
     const Pfn pfn = PickRange().first;
     std::vector<P2mWord> words;
-    ASSERT_THAT(guest.domain->Translate({pfn.value()}, words), IsOk());
+    ASSERT_THAT(guest.domain->p2m().Translate({pfn.value()}, words), IsOk());
     if (!words[0].is_ram()) return;
     const Mfn frame(words[0].Number());
     const PfnExtent range = {pfn, PageCount(1)};
-    if (!Note("keep",
-              guest.domain->SetRange({"set p2m"}, range, P2mClass::kMissing,
-                                     Mfn(), RamPolicy::kKeep))) {
+    if (!Note("keep", guest.domain->p2m().SetRange({"set p2m"}, range,
+                                                   P2mClass::kMissing, Mfn(),
+                                                   RamPolicy::kKeep))) {
       return;
     }
-    Note("set ram", guest.domain->SetRange({"set p2m"}, range, P2mClass::kRam,
-                                           frame, RamPolicy::kRefuse));
+    Note("set ram",
+         guest.domain->p2m().SetRange({"set p2m"}, range, P2mClass::kRam, frame,
+                                      RamPolicy::kRefuse));
   }
 
   void Map(Guest& guest) {
@@ -168,7 +170,7 @@ class MixOwner : private Actor {
       slots.push_back({Pfn(kSetPages + Pick(2500)), AnyFrame(*owner)});
     }
     ForeignReport report;
-    Note("map", guest.domain->MapForeign({"map foreign"}, slots, report));
+    Note("map", guest.domain->p2m().MapForeign({"map foreign"}, slots, report));
     for (const SlotError& error : report.errors) Note("slot", error.status);
   }
 
@@ -176,7 +178,7 @@ class MixOwner : private Actor {
     std::vector<uint64_t> pfns;
     for (const P2mRun& run :
          RunsByClass(*guest.domain, Pfn(0),
-                     Pfn(guest.domain->Summary()->summary.p2m_size))) {
+                     Pfn(guest.domain->p2m().Summary()->summary.p2m_size))) {
       if (run.word.Class() != P2mClass::kForeign) continue;
       for (Pfn at = run.pfns.first; at < run.pfns.end(); at += PageCount(1)) {
         pfns.push_back(at.value());
@@ -193,17 +195,17 @@ class MixOwner : private Actor {
 
   void Load(Guest& guest) {
     if (Chance(40)) {
-      Note("stop load", guest.domain->StopLoad({"stop its load"}));
+      Note("stop load", guest.domain->load().Stop({"stop its load"}));
       return;
     }
     LoadSpec spec;
     spec.working_set = PageCount(1 + Pick(100));
     spec.seed = Pick(1000);
-    Note("start load", guest.domain->StartLoad({"start a load"}, spec));
+    Note("start load", guest.domain->load().Start({"start a load"}, spec));
   }
 
   void CheckLoad(Guest& guest) {
-    const auto check = guest.domain->CheckLoad({"check its load"});
+    const auto check = guest.domain->load().Check({"check its load"});
     if (Note("check load", check)) {
       EXPECT_EQ(check->mismatches, PageCount(0)) << guest.spec.name;
     }
@@ -211,15 +213,15 @@ class MixOwner : private Actor {
 
   // Saves to an image in memory and restores on either host, or lets it go on.
   void Save(Guest& guest) {
-    auto record = guest.domain->Suspend({"save"});
+    auto record = guest.domain->migration().Suspend({"save"});
     if (!Note("suspend", record)) return;
     const uint64_t suspension = record->suspension;
     ImageSaver saver(guest.domain, *std::move(record), ImageLayer::kLibxc, "");
     std::string image;
     while (!saver.done()) ASSERT_THAT(saver.Next(image), IsOk());
     if (Chance(30)) {
-      EXPECT_TRUE(
-          Note("resume", guest.domain->Resume({"resume"}, suspension, false)));
+      EXPECT_TRUE(Note("resume", guest.domain->migration().Resume(
+                                     {"resume"}, suspension, false)));
       return Check(guest);
     }
     EXPECT_TRUE(Note("destroy saved",
@@ -243,9 +245,9 @@ class MixOwner : private Actor {
       EXPECT_THAT(ResumeGuest(*guest.domain), IsOk());
       return Check(guest);
     }
-    ASSERT_THAT(guest.domain->BeginHandover({"handover"}), IsOk());
+    ASSERT_THAT(guest.domain->migration().BeginHandover({"handover"}), IsOk());
     EXPECT_THAT(ResumeGuest(*moved->twin), IsOk());
-    guest.domain->EndHandover();
+    guest.domain->migration().EndHandover();
     EXPECT_THAT(mix().host(guest.host).DestroyDomain(guest.domain), IsOk());
     guest.domain = moved->twin;
     guest.host = there;

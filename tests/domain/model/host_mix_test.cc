@@ -42,13 +42,14 @@ class Meddler : private Actor {
     if (domain == nullptr || Chance(8)) return CreateBriefly();
     switch (Pick(8)) {
       case 0:
-        Note("up",
-             domain->BalloonUp({"balloon up"}, PageCount(1 + Pick(600)), true));
+        Note("up", domain->balloon().Up({"balloon up"},
+                                        PageCount(1 + Pick(600)), true));
         break;
       case 1: {
         const uint64_t pfn = kOwnEnd + Pick(kAnybodysEnd - kOwnEnd);
-        Note("others write", domain->WriteMemory({"write"}, Pfn(pfn),
-                                                 Pick(4000), "by anybody"));
+        Note("others write",
+             domain->contents().Write({"write"}, Pfn(pfn), Pick(4000),
+                                      "by anybody"));
         break;
       }
       case 2:
@@ -58,12 +59,11 @@ class Meddler : private Actor {
         }
         break;
       case 3:
-        Note("wake",
-             domain->WakeBalloon({"balloon timer"}, domain->balloon_timer()));
+        Note("wake", domain->balloon().Wake({"balloon timer"},
+                                            domain->balloon().timer()));
         break;
       case 4:
-        Note("affinity", domain->SetVcpuAffinity({"set vcpu affinity"}, {},
-                                                 &kSomeCpus, nullptr));
+        Note("affinity", domain->vcpus().SetAffinity({}, &kSomeCpus, nullptr));
         break;
       default:
         MakeProcesses(*domain);
@@ -84,7 +84,8 @@ class Meddler : private Actor {
     if (const auto other = AnyDomain(host_); other != nullptr) {
       ForeignReport report;
       (*brief)
-          ->MapForeign({"map foreign"}, {{Pfn(2100), AnyFrame(*other)}}, report)
+          ->p2m()
+          .MapForeign({"map foreign"}, {{Pfn(2100), AnyFrame(*other)}}, report)
           .IgnoreError();
     }
     EXPECT_TRUE(Note("destroy brief", mix().host(host_).DestroyDomain(*brief)));
@@ -93,16 +94,16 @@ class Meddler : private Actor {
   void MakeProcesses(Domain& domain) {
     // Processes that could not be ended because the guest was suspended stay.
     if (domain.Info().memory.address_space_pages > PageCount(150)) return;
-    const auto made = domain.CreateAddressSpaces({"create address spaces"}, 3);
+    const auto made = domain.processes().Create({"create address spaces"}, 3);
     if (!Note("create processes", made)) return;
     std::vector<P2mWord> words;
-    Note("translate in process",
-         domain.TranslateIn(made->first_id, {500, 1500, 2500}, words));
-    Note("sync", domain.SyncAddressSpaces({"sync address spaces"}));
+    Note("translate in process", domain.processes().TranslateIn(
+                                     made->first_id, {500, 1500, 2500}, words));
+    Note("sync", domain.processes().Sync({"sync address spaces"}));
     const uint64_t first = made->first_id;
     Note("end processes",
-         domain.DestroyAddressSpaces({"destroy address spaces"},
-                                     {first, first + 1, first + 2}));
+         domain.processes().Destroy({"destroy address spaces"},
+                                    {first, first + 1, first + 2}));
   }
 
   static inline const CpuRanges kSomeCpus = {{3, 5}, {20, 1}};
@@ -124,7 +125,7 @@ class Reader : private Actor {
     for (int i = 0; i < 50; ++i) LookUp(*domain);
     const Mfn frame = AnyFrame(*domain);
     std::vector<MfnTranslation> pfns;
-    Note("translate mfns", domain->TranslateMfns({frame.value()}, pfns));
+    Note("translate mfns", domain->p2m().TranslateMfns({frame.value()}, pfns));
     std::string page(kPageSize, '\0');
     bool zero = false;
     Note("read frame",
@@ -132,19 +133,20 @@ class Reader : private Actor {
     std::vector<P2mRun> runs;
     uint64_t generation = 0;
     Note("list runs",
-         domain->ListRuns(Pfn(0), Pfn(2600), P2mView::kResolved,
-                          RunMerge::kByFrame, 100, runs, &generation));
-    Note("summary", domain->Summary());
-    Note("find list", domain->FindMfnListList());
+         domain->p2m().ListRuns(Pfn(0), Pfn(2600), P2mView::kResolved,
+                                RunMerge::kByFrame, 100, runs, &generation));
+    Note("summary", domain->p2m().Summary());
+    Note("find list", domain->p2m().FindMfnListList());
     domain->Info();
   }
 
  private:
   // Takes no lock.  The pages that an owner writes to are always RAM.
-  void LookUp(const Domain& domain) {
+  void LookUp(Domain& domain) {
     std::vector<P2mWord> words;
     const uint64_t own = kOwnPages + Pick(kOwnEnd - kOwnPages);
-    if (!Note("translate", domain.Translate({own, Pick(5000)}, words))) return;
+    if (!Note("translate", domain.p2m().Translate({own, Pick(5000)}, words)))
+      return;
     EXPECT_TRUE(words[0].is_ram()) << own;
   }
 };
@@ -156,7 +158,7 @@ class LoadRunner : private Actor {
 
   void Step() {
     if (const auto domain = AnyDomain(static_cast<int>(Pick(2)))) {
-      Note("run load", domain->RunLoad({"run its load"}, 1 + Pick(40)));
+      Note("run load", domain->load().Run({"run its load"}, 1 + Pick(40)));
     }
   }
 };

@@ -15,7 +15,7 @@ void HostModel::BalloonDown() {
   const uint64_t pages = Pick(Chance(30) ? 5 : model.current() / 2 + 10);
   const bool partial = Chance(40);
   const auto moved =
-      guest.domain->BalloonDown({"balloon down"}, PageCount(pages), partial);
+      guest.domain->balloon().Down({"balloon down"}, PageCount(pages), partial);
   if (guest.state != DomainState::kRunning) {
     EXPECT_THAT(moved,
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotRunning));
@@ -45,7 +45,7 @@ void HostModel::BalloonUp() {
   const uint64_t pages = Pick(Chance(30) ? 5 : model.balloon().size() + 50);
   const bool partial = Chance(40);
   const auto moved =
-      guest.domain->BalloonUp({"balloon up"}, PageCount(pages), partial);
+      guest.domain->balloon().Up({"balloon up"}, PageCount(pages), partial);
   const uint64_t in_balloon = model.balloon().size();
   const uint64_t room = model.RoomBelowMax(HeldBy(guest.domain->id().value()));
   if (guest.state != DomainState::kRunning) {
@@ -86,8 +86,8 @@ void HostModel::SetTarget() {
   model.set_target(target);
   const bool wakes = Wakes(guest);
   model.set_target(target_before);
-  const absl::Status status =
-      guest.domain->SetTarget({"set memory target"}, PageCount(target));
+  const absl::Status status = guest.domain->balloon().SetTarget(
+      {"set memory target"}, PageCount(target));
   // This dom0 has less than the minimum of any dom0.
   if (target == 0 || IsDom0(guest)) {
     EXPECT_THAT(status,
@@ -114,8 +114,8 @@ void HostModel::SetMaxMemory() {
   uint64_t most = model.target() - 10 + Pick(3000);
   if (Chance(20)) most = model.target() - 1 - Pick(100);
   if (Chance(5)) most = uint64_t{1} << 32;
-  const absl::Status status =
-      guest.domain->SetMaxMemory({"set maximum memory"}, PageCount(most));
+  const absl::Status status = guest.domain->balloon().SetMaximum(
+      {"set maximum memory"}, PageCount(most));
   if (most >> 32 != 0) {
     EXPECT_THAT(status,
                 Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
@@ -131,9 +131,10 @@ void HostModel::SetMaxMemory() {
 
 void HostModel::WakeBalloon() {
   Guest& guest = PickGuest();
-  const BalloonTimer timer = guest.domain->balloon_timer();
-  EXPECT_THAT(guest.domain->WakeBalloon({"balloon timer"}, timer), IsOk());
-  const uint64_t woken = guest.domain->balloon_timer().wakeups - timer.wakeups;
+  const BalloonTimer timer = guest.domain->balloon().timer();
+  EXPECT_THAT(guest.domain->balloon().Wake({"balloon timer"}, timer), IsOk());
+  const uint64_t woken =
+      guest.domain->balloon().timer().wakeups - timer.wakeups;
   if (!timer.seconds.has_value()) {
     EXPECT_EQ(woken, 0u);
     // Waiting would not help.

@@ -66,9 +66,9 @@ void HostModel::CheckWords(const Guest& guest) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
   for (Pfn at(0); at.value() < guest.model.size();) {
-    const auto next =
-        guest.domain->ListRuns(at, Pfn::None(), P2mView::kResolved,
-                               RunMerge::kByFrame, 1000, runs, &generation);
+    const auto next = guest.domain->p2m().ListRuns(
+        at, Pfn::None(), P2mView::kResolved, RunMerge::kByFrame, 1000, runs,
+        &generation);
     ASSERT_THAT(next, IsOk());
     at = *next;
   }
@@ -94,7 +94,7 @@ void HostModel::CheckWords(const Guest& guest) {
   }
   EXPECT_EQ(pfn, guest.model.size());
 
-  const auto report = guest.domain->Summary();
+  const auto report = guest.domain->p2m().Summary();
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->summary.ram + guest.model.unmapped().size(),
             guest.model.current());
@@ -189,7 +189,7 @@ void HostModel::CheckContents() {
 void HostModel::LearnFrames(Guest& guest) {
   const std::vector<uint64_t> pfns = guest.model.Unlearnt();
   std::vector<P2mWord> words;
-  ASSERT_THAT(guest.domain->Translate(pfns, words), IsOk());
+  ASSERT_THAT(guest.domain->p2m().Translate(pfns, words), IsOk());
   for (size_t i = 0; i < pfns.size(); ++i) {
     ASSERT_EQ(words[i].Class(), P2mClass::kRam) << "pfn " << pfns[i];
     const uint64_t mfn = words[i].Number();

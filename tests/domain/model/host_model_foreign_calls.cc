@@ -85,7 +85,7 @@ void HostModel::MapForeign() {
   }
   ForeignReport report;
   const absl::Status status =
-      guest.domain->MapForeign({"map foreign"}, slots, report);
+      guest.domain->p2m().MapForeign({"map foreign"}, slots, report);
   if (!model.booted()) {
     EXPECT_THAT(status,
                 Fails(Code::kFailedPrecondition, Reason::kDomainNotBooted));
@@ -162,7 +162,7 @@ void HostModel::TranslateMfns() {
   for (int i = 0; i < 50; ++i) mfns.push_back(Pick(0x9000));
   for (int i = 0; i < 20; ++i) mfns.push_back(random_() >> 8);
   std::vector<MfnTranslation> answers;
-  ASSERT_THAT(guest.domain->TranslateMfns(mfns, answers), IsOk());
+  ASSERT_THAT(guest.domain->p2m().TranslateMfns(mfns, answers), IsOk());
   ASSERT_EQ(answers.size(), mfns.size());
   for (size_t i = 0; i < mfns.size(); ++i) {
     MfnTranslation expected;

@@ -15,8 +15,8 @@ void HostModel::MarkIdentity() {
   const auto [first, asked_end] = PickRange(model);
   const bool release = Chance(50);
   const uint64_t before = model.structure().size();
-  const auto change = guest.domain->MarkIdentity({"mark identity"}, Pfn(first),
-                                                 Pfn(asked_end), release);
+  const auto change = guest.domain->p2m().MarkIdentity(
+      {"mark identity"}, Pfn(first), Pfn(asked_end), release);
   if (first > asked_end) {
     EXPECT_THAT(change, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
     return;
@@ -147,7 +147,7 @@ void HostModel::SetRange() {
   }
   call.policy = kPolicies[Pick(3)];
   const uint64_t before = model.structure().size();
-  const auto change = guest.domain->SetRange(
+  const auto change = guest.domain->p2m().SetRange(
       {"set p2m"}, {Pfn(call.first), PageCount(call.count)}, call.wanted,
       Mfn(call.first_mfn), call.policy);
   if (const auto refusal = SetRangeRefusal(guest, call); refusal.has_value()) {
@@ -190,8 +190,9 @@ void HostModel::ReadOrWrite() {
   for (char& c : data) c = static_cast<char>(random_());
   const absl::Status status =
       writing
-          ? guest.domain->WriteMemory({"write"}, Pfn(pfn), offset, data)
-          : guest.domain->ReadMemory(Pfn(pfn), offset, absl::MakeSpan(data));
+          ? guest.domain->contents().Write({"write"}, Pfn(pfn), offset, data)
+          : guest.domain->contents().Read(Pfn(pfn), offset,
+                                          absl::MakeSpan(data));
   if (offset >= kPageSize || size == 0) {
     EXPECT_THAT(status, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
     return;
@@ -236,7 +237,7 @@ void HostModel::Translate() {
     if (i % 10 == 0) pfns.push_back(random_() >> 8);
   }
   std::vector<P2mWord> words;
-  ASSERT_THAT(guest.domain->Translate(pfns, words), IsOk());
+  ASSERT_THAT(guest.domain->p2m().Translate(pfns, words), IsOk());
   ASSERT_EQ(words.size(), pfns.size());
   for (size_t i = 0; i < pfns.size(); ++i) {
     EXPECT_EQ(words[i].ToString(), guest.model.Word(pfns[i]).ToString())

@@ -27,7 +27,7 @@ void HostModel::CreateSpaces() {
   GuestModel& model = guest.model;
   const auto count = static_cast<uint32_t>(Pick(Chance(70) ? 20 : 500));
   const auto made =
-      guest.domain->CreateAddressSpaces({"create address spaces"}, count);
+      guest.domain->processes().Create({"create address spaces"}, count);
   if (FailsForItsKind(guest, made)) return;
   if (count == 0) {
     EXPECT_THAT(made, Fails(Code::kInvalidArgument, Reason::kRangeInvalid));
@@ -58,7 +58,7 @@ void HostModel::DestroySpaces() {
   const bool unknown = Chance(10);
   if (unknown) ids.push_back(model.spaces().next_id() + Pick(3));
   const auto ended =
-      guest.domain->DestroyAddressSpaces({"destroy address spaces"}, ids);
+      guest.domain->processes().Destroy({"destroy address spaces"}, ids);
   if (FailsForItsKind(guest, ended)) return;
   if (unknown) {
     EXPECT_THAT(ended, Fails(Code::kNotFound, Reason::kAddressSpaceNotFound));
@@ -81,7 +81,8 @@ void HostModel::TranslateInSpace() {
     pfns.push_back(Pick(guest.model.memory()));
   }
   std::vector<P2mWord> words;
-  const absl::Status status = guest.domain->TranslateIn(id, pfns, words);
+  const absl::Status status =
+      guest.domain->processes().TranslateIn(id, pfns, words);
   if (FailsForItsKind(guest, status)) return;
   if (!spaces.contains(id)) {
     EXPECT_THAT(status, Fails(Code::kNotFound, Reason::kAddressSpaceNotFound));
@@ -100,7 +101,7 @@ void HostModel::CheckSpaces(const Guest& guest) {
             model.pages().size());
   if (&guest.model.abi() != &kAbiX86_32Pae || !guest.model.booted()) return;
   std::vector<AddressSpaceInfo> listed;
-  ASSERT_THAT(guest.domain->ListAddressSpaces(0, 1 << 20, listed), IsOk());
+  ASSERT_THAT(guest.domain->processes().List(0, 1 << 20, listed), IsOk());
   ASSERT_EQ(listed.size(), model.spaces().size());
   auto at = model.spaces().begin();
   for (const AddressSpaceInfo& space : listed) {

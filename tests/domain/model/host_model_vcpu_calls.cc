@@ -38,9 +38,8 @@ void HostModel::SetAffinity() {
   }
   const CpuRanges masks[] = {PickCpus(), PickCpus()};
   const bool given[] = {Chance(70), Chance(70)};
-  const absl::Status status = guest.domain->SetVcpuAffinity(
-      {"set vcpu affinity"}, vcpus, given[0] ? &masks[0] : nullptr,
-      given[1] ? &masks[1] : nullptr);
+  const absl::Status status = guest.domain->vcpus().SetAffinity(
+      vcpus, given[0] ? &masks[0] : nullptr, given[1] ? &masks[1] : nullptr);
   for (const uint32_t vcpu : vcpus) {
     if (vcpu < guest.vcpus.size()) continue;
     EXPECT_THAT(status, Fails(absl::StatusCode::kInvalidArgument,
@@ -68,7 +67,7 @@ void HostModel::SetAffinity() {
 }
 
 void HostModel::CheckVcpus(const Guest& guest) {
-  const auto listed = guest.domain->ListVcpus(0, 100);
+  const auto listed = guest.domain->vcpus().List(0, 100);
   ASSERT_THAT(listed, IsOk());
   ASSERT_EQ(listed->size(), guest.vcpus.size());
   for (const VcpuInfo& vcpu : *listed) {

@@ -13,7 +13,7 @@
 #include <set>
 #include <vector>
 
-#include "domain/guest/address_space_types.h"
+#include "domain/processes/address_space_types.h"
 
 namespace simvisor {
 

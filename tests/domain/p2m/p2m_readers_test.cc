@@ -286,9 +286,9 @@ class DomainRound {
     DomainSpec spec = MakeSpec("a", kPages, kMaxPages);
     spec.arch = Pick(2) == 0 ? Arch::kX86_64 : Arch::kX86_32Pae;
     domain_ = MustCreate(*host_, spec);
-    EXPECT_THAT(
-        domain_->SetMaxMemory({"set maximum memory"}, PageCount(kMaxPages)),
-        IsOk());
+    EXPECT_THAT(domain_->balloon().SetMaximum({"set maximum memory"},
+                                              PageCount(kMaxPages)),
+                IsOk());
     for (int i = 0; i < kWatched; ++i) {
       uint64_t pfn = Pick(Pick(8) == 0 ? 500000 : kMaxPages + 500);
       if (Pick(4) == 0) pfn -= pfn % domain_->abi().leaf_span();
@@ -329,12 +329,12 @@ class DomainRound {
   uint64_t Pick(uint64_t below) { return random_() % below; }
   std::vector<P2mWord> Words() const {
     std::vector<P2mWord> words;
-    EXPECT_THAT(domain_->Translate(watched_, words), IsOk());
+    EXPECT_THAT(domain_->p2m().Translate(watched_, words), IsOk());
     return words;
   }
 
   // Looks up some pfns in one call; false once the domain is dying.
-  bool Look(const Domain& domain, const std::atomic<uint64_t>& destroyed,
+  bool Look(Domain& domain, const std::atomic<uint64_t>& destroyed,
             std::vector<WordHistory::Answer>& answers) {
     constexpr uint32_t kPerCall = 4;
     std::vector<P2mWord> words;
@@ -342,7 +342,7 @@ class DomainRound {
       words.clear();
       const uint64_t end = destroyed.load();
       const uint64_t before = history_->Now();
-      const absl::Status status = domain.Translate(
+      const absl::Status status = domain.p2m().Translate(
           absl::MakeConstSpan(watched_).subspan(i, kPerCall), words);
       const uint64_t after = history_->Now();
       if (!status.ok()) {
@@ -371,28 +371,30 @@ class DomainRound {
     switch (Pick(7)) {
       case 0:
       case 1:
-        domain_->BalloonDown({"balloon down", yield}, pages, true)
+        domain_->balloon()
+            .Down({"balloon down", yield}, pages, true)
             .IgnoreError();
         break;
       case 2:
       case 3:
-        domain_->BalloonUp({"balloon up", yield}, pages, true).IgnoreError();
+        domain_->balloon().Up({"balloon up", yield}, pages, true).IgnoreError();
         break;
       case 4:
-        domain_
-            ->SetTarget({"set memory target", yield},
-                        PageCount(1000 + Pick(8000)))
+        domain_->balloon()
+            .SetTarget({"set memory target", yield},
+                       PageCount(1000 + Pick(8000)))
             .IgnoreError();
         break;
       case 5:
-        domain_->MarkIdentity({"mark identity"}, range.first, range.end(), true)
+        domain_->p2m()
+            .MarkIdentity({"mark identity"}, range.first, range.end(), true)
             .IgnoreError();
         break;
       default:
-        domain_
-            ->SetRange({"set p2m"}, range,
-                       Pick(2) == 0 ? P2mClass::kMissing : P2mClass::kIdentity,
-                       Mfn(), RamPolicy::kRelease)
+        domain_->p2m()
+            .SetRange({"set p2m"}, range,
+                      Pick(2) == 0 ? P2mClass::kMissing : P2mClass::kIdentity,
+                      Mfn(), RamPolicy::kRelease)
             .IgnoreError();
         break;
     }

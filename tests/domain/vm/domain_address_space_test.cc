@@ -28,9 +28,9 @@ DomainSpec PaeSpec(absl::string_view name, uint64_t pages,
   return spec;
 }
 
-std::vector<AddressSpaceInfo> ListAll(const Domain& domain) {
+std::vector<AddressSpaceInfo> ListAll(Domain& domain) {
   std::vector<AddressSpaceInfo> spaces;
-  EXPECT_THAT(domain.ListAddressSpaces(0, 1 << 20, spaces), IsOk());
+  EXPECT_THAT(domain.processes().List(0, 1 << 20, spaces), IsOk());
   return spaces;
 }
 
@@ -40,7 +40,7 @@ class DomainAddressSpaceTest : public testing::Test {
 
   NewAddressSpaces Create(uint32_t count) {
     const auto made =
-        domain_->CreateAddressSpaces({"create address spaces"}, count);
+        domain_->processes().Create({"create address spaces"}, count);
     EXPECT_THAT(made, IsOk());
     return made.value_or(NewAddressSpaces());
   }
@@ -50,14 +50,14 @@ class DomainAddressSpaceTest : public testing::Test {
     return runs.at(0).first_pfn;
   }
   absl::Status SetMissing(uint64_t pfn, uint64_t count) {
-    return domain_
-        ->SetRange({"set p2m"}, {Pfn(pfn), PageCount(count)},
-                   P2mClass::kMissing, Mfn(), RamPolicy::kKeep)
+    return domain_->p2m()
+        .SetRange({"set p2m"}, {Pfn(pfn), PageCount(count)}, P2mClass::kMissing,
+                  Mfn(), RamPolicy::kKeep)
         .status();
   }
   P2mWord Seen(uint64_t id, uint64_t pfn) {
     std::vector<P2mWord> words;
-    EXPECT_THAT(domain_->TranslateIn(id, {pfn}, words), IsOk());
+    EXPECT_THAT(domain_->processes().TranslateIn(id, {pfn}, words), IsOk());
     return words.at(0);
   }
 
@@ -77,7 +77,7 @@ TEST_F(DomainAddressSpaceTest, TheirPagesAreTheGuestsAndCounted) {
   EXPECT_EQ(memory.current, before.current);
   EXPECT_EQ(memory.p2m_pages, before.p2m_pages);
 
-  EXPECT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {3, 5}),
+  EXPECT_THAT(domain_->processes().Destroy({"destroy address spaces"}, {3, 5}),
               IsOk());
   EXPECT_EQ(domain_->Info().memory.address_space_pages, PageCount(40));
   EXPECT_EQ(ListAll(*domain_).size(), 8u);
@@ -87,13 +87,13 @@ TEST_F(DomainAddressSpaceTest, TheirPagesCannotBeBallooned) {
   Create(3);
   const PageCount free = domain_->Info().memory.available;
   EXPECT_THAT(
-      domain_->BalloonDown({"balloon down"}, free + PageCount(1), false),
+      domain_->balloon().Down({"balloon down"}, free + PageCount(1), false),
       IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
               testing::_));
-  ASSERT_THAT(domain_->BalloonDown({"balloon down"}, free, false), IsOk());
+  ASSERT_THAT(domain_->balloon().Down({"balloon down"}, free, false), IsOk());
   owned_ -= free.value();
   EXPECT_EQ(domain_->Info().memory.address_space_pages, PageCount(15));
-  EXPECT_THAT(domain_->CreateAddressSpaces({"create address spaces"}, 1),
+  EXPECT_THAT(domain_->processes().Create({"create address spaces"}, 1),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                       HasSubstr("they take 5 pages and the guest has 0 free")));
 }
@@ -106,19 +106,20 @@ TEST_F(DomainAddressSpaceTest, TheirPagesCannotBeOverwritten) {
     EXPECT_THAT(SetMissing(pfn, 1),
                 IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                         HasSubstr("page tables of the guest's processes")));
-    EXPECT_THAT(domain_->MarkIdentity({"mark identity"}, Pfn(pfn), Pfn(pfn + 1),
-                                      /*release_ram=*/true),
-                IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
-                        testing::_));
-    EXPECT_THAT(domain_->WriteMemory({"write"}, Pfn(pfn), 8, "x"),
+    EXPECT_THAT(
+        domain_->p2m().MarkIdentity({"mark identity"}, Pfn(pfn), Pfn(pfn + 1),
+                                    /*release_ram=*/true),
+        IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
+                testing::_));
+    EXPECT_THAT(domain_->contents().Write({"write"}, Pfn(pfn), 8, "x"),
                 IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                         HasSubstr("page table")));
   }
   // Once they are free again, anything may happen to them.
   const uint64_t pfn = PfnOf(space.pgd).value();
-  ASSERT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {1}),
+  ASSERT_THAT(domain_->processes().Destroy({"destroy address spaces"}, {1}),
               IsOk());
-  EXPECT_THAT(domain_->WriteMemory({"write"}, Pfn(pfn), 8, "x"), IsOk());
+  EXPECT_THAT(domain_->contents().Write({"write"}, Pfn(pfn), 8, "x"), IsOk());
 }
 
 TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
@@ -128,8 +129,9 @@ TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
   const AddressSpaceInfo space = ListAll(*domain_)[0];
   Page page;
   bool zero = true;
-  ASSERT_THAT(domain_->ReadFrame(space.pgd, absl::MakeSpan(page), &zero),
-              IsOk());
+  ASSERT_THAT(
+      domain_->contents().ReadFrame(space.pgd, absl::MakeSpan(page), &zero),
+      IsOk());
   EXPECT_FALSE(zero);
   uint64_t entry = 0;
   for (int i = 7; i >= 0; --i) {
@@ -138,7 +140,7 @@ TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
   EXPECT_EQ(entry, (space.pmds[3].value() << 12) | 1);
   std::string bytes(8, '?');
   ASSERT_THAT(
-      domain_->ReadMemory(PfnOf(space.pmds[3]), 0, absl::MakeSpan(bytes)),
+      domain_->contents().Read(PfnOf(space.pmds[3]), 0, absl::MakeSpan(bytes)),
       IsOk());
   EXPECT_EQ(bytes[0], 0x63);
 }
@@ -146,16 +148,19 @@ TEST_F(DomainAddressSpaceTest, FramesReadAsPageTables) {
 TEST_F(DomainAddressSpaceTest, TablesReplaceWhatWasWrittenToTheirPages) {
   Create(1);
   const Pfn user_pmd = PfnOf(ListAll(*domain_)[0].pmds[0]);
-  ASSERT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {1}),
+  ASSERT_THAT(domain_->processes().Destroy({"destroy address spaces"}, {1}),
               IsOk());
-  ASSERT_THAT(domain_->WriteMemory({"write"}, user_pmd, 0, "secret"), IsOk());
+  ASSERT_THAT(domain_->contents().Write({"write"}, user_pmd, 0, "secret"),
+              IsOk());
   Create(1);
   std::string bytes(6, '?');
-  ASSERT_THAT(domain_->ReadMemory(user_pmd, 0, absl::MakeSpan(bytes)), IsOk());
-  EXPECT_EQ(bytes, std::string(6, '\0'));
-  ASSERT_THAT(domain_->DestroyAddressSpaces({"destroy address spaces"}, {2}),
+  ASSERT_THAT(domain_->contents().Read(user_pmd, 0, absl::MakeSpan(bytes)),
               IsOk());
-  ASSERT_THAT(domain_->ReadMemory(user_pmd, 0, absl::MakeSpan(bytes)), IsOk());
+  EXPECT_EQ(bytes, std::string(6, '\0'));
+  ASSERT_THAT(domain_->processes().Destroy({"destroy address spaces"}, {2}),
+              IsOk());
+  ASSERT_THAT(domain_->contents().Read(user_pmd, 0, absl::MakeSpan(bytes)),
+              IsOk());
   EXPECT_EQ(bytes, std::string(6, '\0'));
 }
 
@@ -169,8 +174,8 @@ TEST_F(DomainAddressSpaceTest, ASplitIsSeenByEveryProcess) {
     EXPECT_EQ(Seen(id, pfn + 2), P2mWord::Identity(Pfn(pfn + 2)));
   }
   std::vector<AddressSpaceInfo> none;
-  EXPECT_EQ(domain_->ListAddressSpaces(0, 0, none)->entries_rewritten, 10u);
-  const auto sync = domain_->SyncAddressSpaces({"sync address spaces"});
+  EXPECT_EQ(domain_->processes().List(0, 0, none)->entries_rewritten, 10u);
+  const auto sync = domain_->processes().Sync({"sync address spaces"});
   ASSERT_THAT(sync, IsOk());
   EXPECT_EQ(sync->tables_walked, 4u);
   EXPECT_EQ(sync->entries_rewritten, 0u);
@@ -185,11 +190,11 @@ TEST_F(DomainAddressSpaceTest, SplitsAtBootAreFree) {
                Ram(kMidSpan * kPageSize, (kMidSpan + 900) * kPageSize)});
   const auto domain = MustCreate(*host_, spec);
   owned_ += kPages;
-  const auto made = domain->CreateAddressSpaces({"create address spaces"}, 1);
+  const auto made = domain->processes().Create({"create address spaces"}, 1);
   ASSERT_THAT(made, IsOk());
   EXPECT_EQ(made->totals.entries_rewritten, 0u);
   std::vector<P2mWord> words;
-  ASSERT_THAT(domain->TranslateIn(1, {kMidSpan}, words), IsOk());
+  ASSERT_THAT(domain->processes().TranslateIn(1, {kMidSpan}, words), IsOk());
   EXPECT_TRUE(words[0].is_invalid());
 }
 
@@ -197,25 +202,25 @@ TEST_F(DomainAddressSpaceTest, OtherGuestsHaveNone) {
   const auto wide = MustCreate(*host_, MakeSpec("wide", 600));
   const auto built = MustCreate(*host_, PaeSpec("built", 600), true);
   owned_ += 1200;
-  EXPECT_THAT(wide->CreateAddressSpaces({"create address spaces"}, 1),
+  EXPECT_THAT(wide->processes().Create({"create address spaces"}, 1),
               IsError(Code::kFailedPrecondition, Reason::kArchNotPae,
                       HasSubstr("x86_64")));
   EXPECT_THAT(
-      wide->SyncAddressSpaces({"sync address spaces"}),
+      wide->processes().Sync({"sync address spaces"}),
       IsError(Code::kFailedPrecondition, Reason::kArchNotPae, testing::_));
   EXPECT_THAT(
-      built->CreateAddressSpaces({"create address spaces"}, 1),
+      built->processes().Create({"create address spaces"}, 1),
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_));
   std::vector<P2mWord> words;
   EXPECT_THAT(
-      built->TranslateIn(1, {0}, words),
+      built->processes().TranslateIn(1, {0}, words),
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_));
   ASSERT_THAT(built->Unpause({"unpause"}), IsOk());
-  EXPECT_THAT(built->CreateAddressSpaces({"create address spaces"}, 1), IsOk());
+  EXPECT_THAT(built->processes().Create({"create address spaces"}, 1), IsOk());
 }
 
 TEST_F(DomainAddressSpaceTest, NoneIsNoNumberOfThem) {
-  EXPECT_THAT(domain_->CreateAddressSpaces({"create address spaces"}, 0),
+  EXPECT_THAT(domain_->processes().Create({"create address spaces"}, 0),
               IsError(Code::kInvalidArgument, Reason::kRangeInvalid,
                       HasSubstr("0 address spaces")));
 }
@@ -228,27 +233,28 @@ TEST_F(DomainAddressSpaceTest, ManyThatAreCancelledLeaveNothing) {
   const auto stop = [&left] {
     return --left > 0 ? absl::OkStatus() : absl::CancelledError("enough");
   };
-  EXPECT_EQ(large->CreateAddressSpaces({"create address spaces", stop}, 2000)
+  EXPECT_EQ(large->processes()
+                .Create({"create address spaces", stop}, 2000)
                 .status()
                 .code(),
             Code::kCancelled);
   EXPECT_EQ(large->Info().memory.available, before);
   EXPECT_EQ(large->Info().memory.address_space_pages, PageCount(0));
-  ASSERT_THAT(large->CreateAddressSpaces({"create address spaces"}, 2000),
+  ASSERT_THAT(large->processes().Create({"create address spaces"}, 2000),
               IsOk());
   EXPECT_EQ(large->Info().memory.address_space_pages, PageCount(10000));
 }
 
 TEST_F(DomainAddressSpaceTest, TheyEndWithTheirDomain) {
   const auto domain = MustCreate(*host_, PaeSpec("b", kPages, {true, 2}));
-  ASSERT_THAT(domain->CreateAddressSpaces({"create address spaces"}, 100),
+  ASSERT_THAT(domain->processes().Create({"create address spaces"}, 100),
               IsOk());
   EXPECT_EQ(domain->Info().memory.address_space_pages, PageCount(201));
   EXPECT_EQ(domain->Info().pae_kernel, (PaeKernel{true, 2}));
   ASSERT_THAT(host_->DestroyDomain(domain->id()), IsOk());
   std::vector<AddressSpaceInfo> spaces;
   EXPECT_THAT(
-      domain->ListAddressSpaces(0, 10, spaces),
+      domain->processes().List(0, 10, spaces),
       IsError(Code::kFailedPrecondition, Reason::kDomainDying, testing::_));
 }
 

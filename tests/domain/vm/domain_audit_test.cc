@@ -1,10 +1,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "domain/frames/frame_pool.h"
 #include "domain/vm/domain.h"
+#include "domain/vm/planned_domain.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/host_testing.h"
@@ -28,19 +30,21 @@ class DomainAuditTest : public testing::Test {
                              .max_pages = PageCount(2000),
                              .affinities = VcpuAffinities(cpus_, 1)};
     params.spec.e820 = E820Map::SingleRam(PageCount(2000));
-    domain_ = *Domain::Plan(params, *pool_);
-    EXPECT_THAT(domain_->Populate({"create"}), IsOk());
+    PlannedDomain planned = *PlanDomain(params, *pool_);
+    domain_ = planned.domain;
+    EXPECT_THAT(domain_->build().Populate({"create"}, std::move(planned.plan)),
+                IsOk());
     EXPECT_THAT(domain_->Unpause({"unpause"}), IsOk());
   }
 
   std::vector<std::string> Findings() {
-    std::vector<std::string> findings;
-    uint64_t words = 0;
-    domain_->LockForAudit();
-    EXPECT_EQ(domain_->Audit(findings, &words).value(), 2000);
-    domain_->UnlockAfterAudit();
-    EXPECT_EQ(words, 2000);
-    return findings;
+    DomainAuditTotals totals;
+    domain_->audit().Lock();
+    domain_->audit().Check(totals);
+    domain_->audit().Unlock();
+    EXPECT_EQ(totals.pages.value(), 2000);
+    EXPECT_EQ(totals.words, 2000);
+    return totals.findings;
   }
 
   const HostCpus cpus_{1};

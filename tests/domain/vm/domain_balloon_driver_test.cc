@@ -20,7 +20,7 @@ constexpr uint64_t kRoom = 1000;
 
 class DomainBalloonDriverTest : public testing::Test {
  protected:
-  static BalloonDriverInfo DriverOf(const Domain& domain) {
+  static BalloonDriverInfo DriverOf(Domain& domain) {
     return domain.Info().balloon_driver.value();
   }
   BalloonDriverInfo Driver() const { return DriverOf(*domain_); }
@@ -28,8 +28,8 @@ class DomainBalloonDriverTest : public testing::Test {
 
   // Lets the timer run out; returns how long it was.
   std::optional<uint32_t> Wake() {
-    const BalloonTimer timer = domain_->balloon_timer();
-    EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, timer), IsOk());
+    const BalloonTimer timer = domain_->balloon().timer();
+    EXPECT_THAT(domain_->balloon().Wake({"balloon timer"}, timer), IsOk());
     return timer.seconds;
   }
   // Has another domain take all but `left` of the free frames.
@@ -38,7 +38,8 @@ class DomainBalloonDriverTest : public testing::Test {
     other_ = MustCreate(*host_, MakeSpec("other", free - left));
   }
   absl::Status SetTarget(uint64_t pages) {
-    return domain_->SetTarget({"set memory target"}, PageCount(pages));
+    return domain_->balloon().SetTarget({"set memory target"},
+                                        PageCount(pages));
   }
 
   std::unique_ptr<Host> host_ = MakeHost(10000);
@@ -61,7 +62,7 @@ TEST_F(DomainBalloonDriverTest, StartsFromTheMemoryAtBootWithoutTheRoom) {
   EXPECT_EQ(driver.max_retry_count, 4);
   EXPECT_THAT(driver.extra_regions,
               testing::ElementsAre(PfnExtent{Pfn(kPages), PageCount(kRoom)}));
-  EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
+  EXPECT_EQ(domain_->balloon().timer().seconds, std::nullopt);
 }
 
 TEST_F(DomainBalloonDriverTest, IsNotThereBeforeBootAndAfterTheEnd) {
@@ -69,7 +70,7 @@ TEST_F(DomainBalloonDriverTest, IsNotThereBeforeBootAndAfterTheEnd) {
   EXPECT_FALSE(built->Info().balloon_driver.has_value());
   ASSERT_THAT(host_->DestroyDomain(domain_->id()), IsOk());
   EXPECT_FALSE(domain_->Info().balloon_driver.has_value());
-  EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
+  EXPECT_EQ(domain_->balloon().timer().seconds, std::nullopt);
 }
 
 TEST_F(DomainBalloonDriverTest,
@@ -77,7 +78,8 @@ TEST_F(DomainBalloonDriverTest,
   const auto small = MustCreate(*host_, MakeSpec("b", 600, 1200));
   EXPECT_EQ(DriverOf(*small).current.value(), 600);
   EXPECT_EQ(DriverOf(*small).low.value(), 600);
-  ASSERT_THAT(small->SetTarget({"set memory target"}, PageCount(650)), IsOk());
+  ASSERT_THAT(small->balloon().SetTarget({"set memory target"}, PageCount(650)),
+              IsOk());
   EXPECT_EQ(small->Info().memory.current.value(), 650);
   EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
 }
@@ -158,44 +160,44 @@ TEST_F(DomainBalloonDriverTest, SpecSaysHowOftenItRetries) {
 
 TEST_F(DomainBalloonDriverTest, EmptyBalloonGivesUpTheDriversTargetAlone) {
   // The whole room becomes identity, and with it leaves the balloon.
-  ASSERT_THAT(domain_->MarkIdentity({"mark identity"}, Pfn(kPages),
-                                    Pfn(kPages + kRoom), false),
+  ASSERT_THAT(domain_->p2m().MarkIdentity({"mark identity"}, Pfn(kPages),
+                                          Pfn(kPages + kRoom), false),
               IsOk());
   EXPECT_EQ(Driver().low.value(), 0);
   ASSERT_THAT(SetTarget(kPages + 50), IsOk());
   EXPECT_EQ(Driver().state, BalloonState::kCancelled);
   EXPECT_EQ(Driver().target, Driver().current);
   EXPECT_EQ(Memory().target.value(), kPages + 50);
-  EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
+  EXPECT_EQ(domain_->balloon().timer().seconds, std::nullopt);
   EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
 }
 
 TEST_F(DomainBalloonDriverTest, TimerIsOverOnceTheDriverHasWoken) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
-  const BalloonTimer old = domain_->balloon_timer();
+  const BalloonTimer old = domain_->balloon().timer();
   ASSERT_THAT(SetTarget(kPages + 90), IsOk());
   EXPECT_EQ(Driver().retry_count, 3);
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, old), IsOk());
+  EXPECT_THAT(domain_->balloon().Wake({"balloon timer"}, old), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
 }
 
 TEST_F(DomainBalloonDriverTest, PausedAndDestroyedGuestsSleepOn) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
-  const BalloonTimer timer = domain_->balloon_timer();
+  const BalloonTimer timer = domain_->balloon().timer();
   ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
-  EXPECT_EQ(domain_->balloon_timer().seconds, 2);  // its time goes on
+  EXPECT_EQ(domain_->balloon().timer().seconds, 2);  // its time goes on
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, timer), IsOk());
+  EXPECT_THAT(domain_->balloon().Wake({"balloon timer"}, timer), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
-  EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
+  EXPECT_EQ(domain_->balloon().timer().seconds, std::nullopt);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 
   ASSERT_THAT(host_->DestroyDomain(domain_->id()), IsOk());
-  EXPECT_THAT(domain_->WakeBalloon({"balloon timer"}, timer), IsOk());
+  EXPECT_THAT(domain_->balloon().Wake({"balloon timer"}, timer), IsOk());
 }
 
 TEST_F(DomainBalloonDriverTest, TargetThatIsThereDoesNotWakeTheDriver) {
@@ -208,7 +210,7 @@ TEST_F(DomainBalloonDriverTest, TargetThatIsThereDoesNotWakeTheDriver) {
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   EXPECT_EQ(Memory().current.value(), kPages + 20);
   // What the hypervisor is asked for moves, whatever the driver waits for.
-  EXPECT_EQ(*domain_->BalloonUp({"balloon up"}, PageCount(80), false),
+  EXPECT_EQ(*domain_->balloon().Up({"balloon up"}, PageCount(80), false),
             PageCount(80));
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
@@ -270,9 +272,10 @@ TEST_F(DomainBalloonDriverTest, UnpausedGuestReadsItsTargetOnlyIfItWasWritten) {
     pfns.push_back(pfn);
   }
   ForeignReport report;
-  ASSERT_THAT(domain_->MapForeign({"map foreign"}, slots, report), IsOk());
-  ASSERT_THAT(domain_->SetMaxMemory({"set maximum memory"},
-                                    PageCount(kPages + 2 * kRoom)),
+  ASSERT_THAT(domain_->p2m().MapForeign({"map foreign"}, slots, report),
+              IsOk());
+  ASSERT_THAT(domain_->balloon().SetMaximum({"set maximum memory"},
+                                            PageCount(kPages + 2 * kRoom)),
               IsOk());
   ASSERT_THAT(SetTarget(kPages + kRoom + 500), IsOk());
   EXPECT_EQ(Driver().state, BalloonState::kCancelled);
@@ -300,10 +303,12 @@ TEST_F(DomainBalloonDriverTest, UnpausedGuestReadsItsTargetOnlyIfItWasWritten) {
 TEST_F(DomainBalloonDriverTest, GuestThatGoesOnAfterASaveSleepsOn) {
   FillHost(0);
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
-  const auto record = domain_->Suspend({"save"});
+  const auto record = domain_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  ASSERT_THAT(domain_->Resume({"resume"}, record->suspension, false), IsOk());
+  ASSERT_THAT(
+      domain_->migration().Resume({"resume"}, record->suspension, false),
+      IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(Driver().retry_count, 2);
   EXPECT_EQ(Wake(), 2);
@@ -332,12 +337,13 @@ TEST_F(DomainBalloonDriverTest, MoveThatIsCutShortGoesOn) {
   };
   // Two stretches of free pages, so that it is asked twice.
   ASSERT_THAT(
-      domain_->SetRange({"set p2m"}, {Pfn(2900), PageCount(1)},
-                        P2mClass::kMissing, Mfn(0), RamPolicy::kRelease),
+      domain_->p2m().SetRange({"set p2m"}, {Pfn(2900), PageCount(1)},
+                              P2mClass::kMissing, Mfn(0), RamPolicy::kRelease),
       IsOk());
-  EXPECT_EQ(
-      domain_->SetTarget({"set memory target", stop}, PageCount(2000)).code(),
-      Code::kCancelled);
+  EXPECT_EQ(domain_->balloon()
+                .SetTarget({"set memory target", stop}, PageCount(2000))
+                .code(),
+            Code::kCancelled);
   EXPECT_EQ(Memory().current.value(), 2900);
   EXPECT_EQ(Wake(), 1);
   EXPECT_EQ(Memory().current.value(), 2000);
@@ -346,7 +352,8 @@ TEST_F(DomainBalloonDriverTest, MoveThatIsCutShortGoesOn) {
 TEST_F(DomainBalloonDriverTest, SameTargetAfterACallThatWasStoppedGoesOn) {
   const auto stop = [] { return absl::CancelledError("the client left"); };
   for (const uint64_t target : {uint64_t{2000}, kPages + 100}) {
-    EXPECT_EQ(domain_->SetTarget({"set memory target", stop}, PageCount(target))
+    EXPECT_EQ(domain_->balloon()
+                  .SetTarget({"set memory target", stop}, PageCount(target))
                   .code(),
               Code::kCancelled);
     EXPECT_NE(Memory().current.value(), target);
@@ -354,7 +361,7 @@ TEST_F(DomainBalloonDriverTest, SameTargetAfterACallThatWasStoppedGoesOn) {
     EXPECT_THAT(SetTarget(target), IsOk());
     EXPECT_EQ(Memory().current.value(), target);
   }
-  EXPECT_EQ(domain_->balloon_timer().seconds, std::nullopt);
+  EXPECT_EQ(domain_->balloon().timer().seconds, std::nullopt);
 }
 
 TEST_F(DomainBalloonDriverTest, CallsThatAreStoppedAreNoRetries) {
@@ -363,10 +370,10 @@ TEST_F(DomainBalloonDriverTest, CallsThatAreStoppedAreNoRetries) {
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   ASSERT_EQ(Driver().retry_count, 2);
   for (uint64_t i = 0; i < 10; ++i) {
-    EXPECT_EQ(
-        domain_->SetTarget({"set memory target", stop}, PageCount(2000 + i))
-            .code(),
-        Code::kCancelled);
+    EXPECT_EQ(domain_->balloon()
+                  .SetTarget({"set memory target", stop}, PageCount(2000 + i))
+                  .code(),
+              Code::kCancelled);
   }
   EXPECT_EQ(Driver().state, BalloonState::kAgain);
   EXPECT_EQ(Driver().retry_count, 2);
@@ -380,19 +387,19 @@ TEST_F(DomainBalloonDriverTest, WakeUpCanBeStopped) {
   ASSERT_THAT(SetTarget(kPages + 100), IsOk());
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
   const auto stop = [] { return absl::CancelledError("the daemon ends"); };
-  EXPECT_EQ(
-      domain_->WakeBalloon({"balloon timer", stop}, domain_->balloon_timer())
-          .code(),
-      Code::kCancelled);
+  EXPECT_EQ(domain_->balloon()
+                .Wake({"balloon timer", stop}, domain_->balloon().timer())
+                .code(),
+            Code::kCancelled);
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(Wake(), 2);
   EXPECT_EQ(Memory().current.value(), kPages + 100);
 }
 
 TEST_F(DomainBalloonDriverTest, PagesTakenBehindItsBackAreNotAskedFor) {
-  ASSERT_THAT(
-      domain_->MarkIdentity({"mark identity"}, Pfn(2000), Pfn(2100), true),
-      IsOk());
+  ASSERT_THAT(domain_->p2m().MarkIdentity({"mark identity"}, Pfn(2000),
+                                          Pfn(2100), true),
+              IsOk());
   EXPECT_EQ(Driver().current.value(), kPages - 100);
   EXPECT_EQ(Driver().target, Driver().current);
   ASSERT_THAT(SetTarget(kPages), IsOk());
@@ -410,12 +417,13 @@ TEST(DomainBalloonPaeTest, LowMemoryComesBackBeforeHighMemory) {
   EXPECT_EQ(domain->Info().balloon_driver->high.value(), 700);
   EXPECT_EQ(domain->Info().balloon_driver->batch.value(), 1024);
 
-  ASSERT_THAT(
-      domain->SetTarget({"set memory target"}, PageCount(kLowEnd - 290)),
-      IsOk());
+  ASSERT_THAT(domain->balloon().SetTarget({"set memory target"},
+                                          PageCount(kLowEnd - 290)),
+              IsOk());
   EXPECT_TRUE(WordOf(*domain, kLowEnd - 10).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd - 11).is_invalid());
-  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(kLowEnd + 50)),
+  ASSERT_THAT(domain->balloon().SetTarget({"set memory target"},
+                                          PageCount(kLowEnd + 50)),
               IsOk());
   EXPECT_TRUE(WordOf(*domain, kLowEnd - 300).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd + 49).is_ram());
@@ -424,12 +432,14 @@ TEST(DomainBalloonPaeTest, LowMemoryComesBackBeforeHighMemory) {
   EXPECT_EQ(domain->Info().balloon_driver->high.value(), 650);
 
   // Down again: the high pages it got, the last in and the last to come back.
-  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(kLowEnd - 10)),
+  ASSERT_THAT(domain->balloon().SetTarget({"set memory target"},
+                                          PageCount(kLowEnd - 10)),
               IsOk());
   EXPECT_EQ(domain->Info().balloon_driver->low.value(), 10);
   EXPECT_EQ(domain->Info().balloon_driver->high.value(), 700);
   EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
-  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(kLowEnd + 1)),
+  ASSERT_THAT(domain->balloon().SetTarget({"set memory target"},
+                                          PageCount(kLowEnd + 1)),
               IsOk());
   EXPECT_TRUE(WordOf(*domain, kLowEnd + 50).is_ram());
   EXPECT_TRUE(WordOf(*domain, kLowEnd).is_invalid());

@@ -23,10 +23,10 @@ class DomainBalloonTest : public testing::Test {
   }
   DomainMemory Memory() const { return domain_->Info().memory; }
   absl::StatusOr<PageCount> Down(uint64_t pages, bool partial = false) {
-    return domain_->BalloonDown({"balloon down"}, PageCount(pages), partial);
+    return domain_->balloon().Down({"balloon down"}, PageCount(pages), partial);
   }
   absl::StatusOr<PageCount> Up(uint64_t pages, bool partial = false) {
-    return domain_->BalloonUp({"balloon up"}, PageCount(pages), partial);
+    return domain_->balloon().Up({"balloon up"}, PageCount(pages), partial);
   }
 
   std::unique_ptr<Host> host_ = MakeHost(10000);
@@ -72,8 +72,9 @@ TEST_F(DomainBalloonTest, UpPastTheLimitIsRefusedOrGoesToIt) {
 }
 
 TEST_F(DomainBalloonTest, UpNeedsPfnsInTheBalloon) {
-  ASSERT_THAT(domain_->SetMaxMemory({"set maximum memory"}, PageCount(9000)),
-              IsOk());
+  ASSERT_THAT(
+      domain_->balloon().SetMaximum({"set maximum memory"}, PageCount(9000)),
+      IsOk());
   EXPECT_THAT(Up(kRoom + 1),
               IsError(Code::kResourceExhausted, Reason::kPfnNotBalloonable,
                       HasSubstr("1000 pfns")));
@@ -108,8 +109,9 @@ TEST_F(DomainBalloonTest, PausedGuestDoesNotAnswer) {
 
 TEST_F(DomainBalloonTest, TargetOfAPausedGuestIsReachedWhenItRuns) {
   ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
-  EXPECT_THAT(domain_->SetTarget({"set memory target"}, PageCount(2500)),
-              IsOk());
+  EXPECT_THAT(
+      domain_->balloon().SetTarget({"set memory target"}, PageCount(2500)),
+      IsOk());
   EXPECT_EQ(Memory().current.value(), kPages);
   EXPECT_EQ(Memory().max.value(), 2500 + 256);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
@@ -119,12 +121,13 @@ TEST_F(DomainBalloonTest, TargetOfAPausedGuestIsReachedWhenItRuns) {
 
 TEST_F(DomainBalloonTest, TargetsOutsideTheBoundsAreRefused) {
   EXPECT_THAT(
-      domain_->SetTarget({"set memory target"}, PageCount(0)),
+      domain_->balloon().SetTarget({"set memory target"}, PageCount(0)),
       IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid, testing::_));
   for (const uint64_t pages : {kPages + kRoom + 1, ~uint64_t{0}}) {
-    EXPECT_THAT(domain_->SetTarget({"set memory target"}, PageCount(pages)),
-                IsError(Code::kInvalidArgument, Reason::kStaticMaxExceeded,
-                        HasSubstr("4000 pages")));
+    EXPECT_THAT(
+        domain_->balloon().SetTarget({"set memory target"}, PageCount(pages)),
+        IsError(Code::kInvalidArgument, Reason::kStaticMaxExceeded,
+                HasSubstr("4000 pages")));
   }
   EXPECT_EQ(Memory().target.value(), kPages);
   EXPECT_EQ(Memory().max.value(), kPages + 256);
@@ -132,23 +135,25 @@ TEST_F(DomainBalloonTest, TargetsOutsideTheBoundsAreRefused) {
 
 TEST_F(DomainBalloonTest, TargetBelowWhatTheGuestNeedsMovesWhatItCan) {
   const uint64_t available = Memory().available.value();
-  EXPECT_THAT(domain_->SetTarget({"set memory target"}, PageCount(1)), IsOk());
+  EXPECT_THAT(domain_->balloon().SetTarget({"set memory target"}, PageCount(1)),
+              IsOk());
   EXPECT_EQ(Memory().current.value(), kPages - available);
   EXPECT_EQ(Memory().target.value(), 1);
   EXPECT_EQ(Memory().balloon_state, BalloonState::kAgain);
 }
 
 TEST_F(DomainBalloonTest, LimitsAreHeldToTheirBounds) {
+  EXPECT_THAT(domain_->balloon().SetMaximum({"set maximum memory"},
+                                            PageCount(kPages - 1)),
+              IsError(Code::kInvalidArgument, Reason::kMaxMemBelowTarget,
+                      HasSubstr("3000")));
   EXPECT_THAT(
-      domain_->SetMaxMemory({"set maximum memory"}, PageCount(kPages - 1)),
-      IsError(Code::kInvalidArgument, Reason::kMaxMemBelowTarget,
-              HasSubstr("3000")));
-  EXPECT_THAT(
-      domain_->SetMaxMemory({"set maximum memory"},
-                            PageCount(uint64_t{1} << 32)),
+      domain_->balloon().SetMaximum({"set maximum memory"},
+                                    PageCount(uint64_t{1} << 32)),
       IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid, testing::_));
-  EXPECT_THAT(domain_->SetMaxMemory({"set maximum memory"}, PageCount(kPages)),
-              IsOk());
+  EXPECT_THAT(
+      domain_->balloon().SetMaximum({"set maximum memory"}, PageCount(kPages)),
+      IsOk());
   // static-max bounds the target, and libxl's 1 MiB does not lift it.
   EXPECT_THAT(Up(1), IsError(Code::kResourceExhausted, Reason::kMaxMemExceeded,
                              testing::_));
@@ -156,13 +161,14 @@ TEST_F(DomainBalloonTest, LimitsAreHeldToTheirBounds) {
 
 TEST_F(DomainBalloonTest, CreateTargetAndMaximumAgreeOnLibxlsMiB) {
   EXPECT_EQ(Memory().max.value(), kPages + 256);
-  ASSERT_THAT(
-      domain_->SetMaxMemory({"set maximum memory"}, PageCount(kPages + 100)),
-      IsOk());
+  ASSERT_THAT(domain_->balloon().SetMaximum({"set maximum memory"},
+                                            PageCount(kPages + 100)),
+              IsOk());
   EXPECT_EQ(Memory().static_max.value(), kPages + 100);
   EXPECT_EQ(Memory().max.value(), kPages + 100 + 256);
-  ASSERT_THAT(domain_->SetTarget({"set memory target"}, PageCount(kPages)),
-              IsOk());
+  ASSERT_THAT(
+      domain_->balloon().SetTarget({"set memory target"}, PageCount(kPages)),
+      IsOk());
   EXPECT_EQ(Memory().max.value(), kPages + 256);
 }
 
@@ -177,30 +183,36 @@ TEST(DomainBalloonDom0Test, KeepsWhatLibxlLeavesIt) {
   const auto refused =
       IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
               HasSubstr("minimum threshold for dom0, 32768"));
-  EXPECT_THAT(dom0->SetTarget({"set memory target"}, PageCount(kLeast - 1)),
-              refused);
-  EXPECT_THAT(dom0->BalloonDown({"balloon down"}, PageCount(1001), false),
+  EXPECT_THAT(
+      dom0->balloon().SetTarget({"set memory target"}, PageCount(kLeast - 1)),
+      refused);
+  EXPECT_THAT(dom0->balloon().Down({"balloon down"}, PageCount(1001), false),
               refused);
   EXPECT_EQ(dom0->Info().memory.current.value(), kLeast + 1000);
   EXPECT_EQ(dom0->Info().memory.target.value(), kLeast + 1000);
-  EXPECT_THAT(dom0->SetTarget({"set memory target"}, PageCount(kLeast + 1)),
-              IsOk());
-  const auto moved = dom0->BalloonDown({"balloon down"}, PageCount(100), true);
+  EXPECT_THAT(
+      dom0->balloon().SetTarget({"set memory target"}, PageCount(kLeast + 1)),
+      IsOk());
+  const auto moved =
+      dom0->balloon().Down({"balloon down"}, PageCount(100), true);
   ASSERT_THAT(moved, IsOk());
   EXPECT_EQ(moved->value(), 1u);
-  EXPECT_EQ(dom0->BalloonDown({"balloon down"}, PageCount(100), true)->value(),
-            0u);
+  EXPECT_EQ(
+      dom0->balloon().Down({"balloon down"}, PageCount(100), true)->value(),
+      0u);
   EXPECT_EQ(dom0->Info().memory.current.value(), kLeast);
 }
 
 TEST_F(DomainBalloonTest, StoppedMoveKeepsWhatMovedAndTheTargetFollows) {
   const auto stop = [] { return absl::CancelledError("the client left"); };
-  EXPECT_EQ(domain_->BalloonDown({"balloon down", stop}, PageCount(100), false)
+  EXPECT_EQ(domain_->balloon()
+                .Down({"balloon down", stop}, PageCount(100), false)
                 .status()
                 .code(),
             Code::kCancelled);
   EXPECT_EQ(Memory().current, Memory().target);
-  EXPECT_EQ(domain_->BalloonUp({"balloon up", stop}, PageCount(100), false)
+  EXPECT_EQ(domain_->balloon()
+                .Up({"balloon up", stop}, PageCount(100), false)
                 .status()
                 .code(),
             Code::kCancelled);

@@ -38,9 +38,10 @@ TEST_F(DomainBootTest, RamEntriesThatMeetInsideAPageHideNoHole) {
     const auto domain = Create({Ram(0, boundary), Ram(boundary, 64 * kMiB)},
                                16384, /*paused=*/false);
     EXPECT_THAT(host_->Audit().findings, IsEmpty());
-    EXPECT_EQ(domain->Summary()->summary.ram, 16384);
+    EXPECT_EQ(domain->p2m().Summary()->summary.ram, 16384);
     const PageCount available = domain->Info().memory.available;
-    const auto moved = domain->BalloonDown({"balloon down"}, available, false);
+    const auto moved =
+        domain->balloon().Down({"balloon down"}, available, false);
     ASSERT_THAT(moved, IsOk());
     EXPECT_EQ(*moved, available);
     EXPECT_THAT(host_->Audit().findings, IsEmpty());
@@ -53,13 +54,14 @@ TEST_F(DomainBootTest, TargetSetBeforeBootOutlivesFramesGivenBackAtBoot) {
   const auto domain =
       Create({Ram(0, 16 * kMiB), Reserved(16 * kMiB, 64 * kMiB)}, 16384,
              /*paused=*/true);
-  ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(3000)),
-              IsOk());
+  ASSERT_THAT(
+      domain->balloon().SetTarget({"set memory target"}, PageCount(3000)),
+      IsOk());
   ASSERT_THAT(domain->Unpause({"unpause"}), IsOk());
   const DomainMemory memory = domain->Info().memory;
   EXPECT_EQ(memory.target, PageCount(3000));
   EXPECT_EQ(memory.current, PageCount(3000));
-  EXPECT_EQ(domain->Summary()->released, PageCount(12288));
+  EXPECT_EQ(domain->p2m().Summary()->released, PageCount(12288));
   EXPECT_THAT(host_->Audit().findings, IsEmpty());
 }
 
@@ -77,10 +79,10 @@ TEST_F(DomainBootTest, FramesReleasedBeforeBootDoNotCountAsMoved) {
                               Ram(9 * kMiB, 80 * kMiB)},
                              16384, /*paused=*/true);
   ASSERT_THAT(
-      domain->MarkIdentity({"mark identity"}, Pfn(2048), Pfn(2148), true),
+      domain->p2m().MarkIdentity({"mark identity"}, Pfn(2048), Pfn(2148), true),
       IsOk());
   ASSERT_THAT(domain->Unpause({"unpause"}), IsOk());
-  EXPECT_EQ(domain->Summary()->remapped, PageCount(156));
+  EXPECT_EQ(domain->p2m().Summary()->remapped, PageCount(156));
   EXPECT_THAT(host_->Audit().findings, IsEmpty());
 }
 
@@ -88,14 +90,15 @@ TEST_F(DomainBootTest, TheFirstMiBIsNeverHandedOut) {
   const auto domain = Create({Ram(0, 64 * kMiB)}, 16384, /*paused=*/false);
   const PageCount available = domain->Info().memory.available;
   std::vector<P2mWord> words;
-  ASSERT_THAT(domain->Translate({5}, words), IsOk());
+  ASSERT_THAT(domain->p2m().Translate({5}, words), IsOk());
   const PfnExtent page = {Pfn(5), PageCount(1)};
-  ASSERT_THAT(domain->SetRange({"set p2m"}, page, P2mClass::kMissing, Mfn(),
-                               RamPolicy::kKeep),
+  ASSERT_THAT(domain->p2m().SetRange({"set p2m"}, page, P2mClass::kMissing,
+                                     Mfn(), RamPolicy::kKeep),
               IsOk());
-  ASSERT_THAT(domain->SetRange({"set p2m"}, page, P2mClass::kRam,
-                               Mfn(words[0].Number()), RamPolicy::kRefuse),
-              IsOk());
+  ASSERT_THAT(
+      domain->p2m().SetRange({"set p2m"}, page, P2mClass::kRam,
+                             Mfn(words[0].Number()), RamPolicy::kRefuse),
+      IsOk());
   EXPECT_EQ(domain->Info().memory.available, available);
   EXPECT_THAT(host_->Audit().findings, IsEmpty());
 }

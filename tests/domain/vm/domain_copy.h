@@ -27,7 +27,7 @@ inline std::vector<Pfn> RecordPages(const SuspendRecord& record) {
   return pages;
 }
 
-inline std::unique_ptr<IncomingDomain> SendPages(const Domain& from, Host& to,
+inline std::unique_ptr<IncomingDomain> SendPages(Domain& from, Host& to,
                                                  const DomainSpec& spec,
                                                  const SuspendRecord& record) {
   auto incoming = IncomingDomain::Create(to, spec, record.last_pfn);
@@ -35,8 +35,8 @@ inline std::unique_ptr<IncomingDomain> SendPages(const Domain& from, Host& to,
   if (!incoming.ok()) return nullptr;
   for (Pfn at(0); at < record.last_pfn;) {
     std::vector<ImageRun> runs;
-    const auto next =
-        from.ReadForImage(ExtentBetween(at, record.last_pfn), 100, runs);
+    const auto next = from.migration().ReadForImage(
+        ExtentBetween(at, record.last_pfn), 100, runs);
     EXPECT_THAT(next, IsOk());
     if (!next.ok()) break;
     for (const ImageRun& run : runs) {

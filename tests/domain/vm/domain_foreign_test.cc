@@ -26,13 +26,13 @@ TEST_F(DomainForeignTest, MappedPfnReadsForeignAndIsMissingAfterwards) {
   Map(*mapper_, kHole, *owner_, 300, 3);
   EXPECT_EQ(WordOf(*mapper_, kHole + 2),
             P2mWord::Foreign(Mfn(FrameAt(*owner_, 302))));
-  EXPECT_EQ(mapper_->Summary()->summary.foreign, 3u);
+  EXPECT_EQ(mapper_->p2m().Summary()->summary.foreign, 3u);
   // The owner's word and count stay.
   EXPECT_TRUE(WordOf(*owner_, 302).is_ram());
   ExpectClean(*host_, kDom0Pages + kMapper + kOwner);
   EXPECT_EQ(Unmap(*mapper_, kHole + 1), 0u);
   EXPECT_TRUE(WordOf(*mapper_, kHole + 1).is_invalid());
-  EXPECT_EQ(mapper_->Summary()->summary.foreign, 2u);
+  EXPECT_EQ(mapper_->p2m().Summary()->summary.foreign, 2u);
 }
 
 TEST_F(DomainForeignTest, SlotsThatFailLeaveTheOthersAlone) {
@@ -49,7 +49,8 @@ TEST_F(DomainForeignTest, SlotsThatFailLeaveTheOthersAlone) {
       {Pfn(kHole + 1), Mfn(frame)},
   };
   ForeignReport report;
-  ASSERT_THAT(mapper_->MapForeign({"map foreign"}, slots, report), IsOk());
+  ASSERT_THAT(mapper_->p2m().MapForeign({"map foreign"}, slots, report),
+              IsOk());
   EXPECT_EQ(report.done, 2u);
   EXPECT_EQ(report.failed, 7u);
   std::vector<std::string> errors;
@@ -92,7 +93,7 @@ TEST_F(DomainForeignTest, CallsNeedAGuestThatHasBooted) {
   ForeignReport report;
   const auto not_booted =
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_);
-  EXPECT_THAT(built->MapForeign({"map foreign"}, {}, report), not_booted);
+  EXPECT_THAT(built->p2m().MapForeign({"map foreign"}, {}, report), not_booted);
   EXPECT_THAT(host_->UnmapForeign({"unmap foreign"}, built->id(), {1}, report),
               not_booted);
   // Its frames may be mapped already, as a domain builder does.
@@ -103,7 +104,8 @@ TEST_F(DomainForeignTest, ErrorsBeyondABoundAreOnlyCounted) {
   const std::vector<ForeignSlot> slots(ForeignReport::kMaxErrors + 5,
                                        {Pfn(1), Mfn(1)});
   ForeignReport report;
-  ASSERT_THAT(mapper_->MapForeign({"map foreign"}, slots, report), IsOk());
+  ASSERT_THAT(mapper_->p2m().MapForeign({"map foreign"}, slots, report),
+              IsOk());
   EXPECT_EQ(report.failed, slots.size());
   EXPECT_EQ(report.errors.size(), ForeignReport::kMaxErrors);
 }
@@ -118,11 +120,12 @@ TEST_F(DomainForeignTest, StopKeepsWhatIsMapped) {
     return ++asked == 2 ? absl::CancelledError("enough") : absl::OkStatus();
   };
   ForeignReport report;
-  EXPECT_EQ(
-      mapper_->MapForeign({"map foreign", second_time}, slots, report).code(),
-      Code::kCancelled);
+  EXPECT_EQ(mapper_->p2m()
+                .MapForeign({"map foreign", second_time}, slots, report)
+                .code(),
+            Code::kCancelled);
   EXPECT_EQ(report.done, 256u);
-  EXPECT_EQ(mapper_->Summary()->summary.foreign, 256u);
+  EXPECT_EQ(mapper_->p2m().Summary()->summary.foreign, 256u);
   EXPECT_EQ(mapper_->Info().memory.balloon.value(), 1000u - 256u);
 }
 
@@ -134,14 +137,16 @@ TEST_F(DomainForeignTest, PfnIsOutOfTheBalloonWhileItIsMapped) {
   EXPECT_EQ(Unmap(*mapper_, kHole), 0u);
   EXPECT_EQ(mapper_->Info().memory.balloon.value(), 1000u);
   // The last one in is the first out.
-  EXPECT_THAT(mapper_->BalloonUp({"balloon up"}, PageCount(1), false), IsOk());
+  EXPECT_THAT(mapper_->balloon().Up({"balloon up"}, PageCount(1), false),
+              IsOk());
   EXPECT_TRUE(WordOf(*mapper_, kHole).is_ram());
 }
 
 TEST_F(DomainForeignTest, PfnThatWasInNoBalloonDoesNotEnterIt) {
-  ASSERT_THAT(mapper_->SetRange({"set p2m"}, {Pfn(1900), PageCount(1)},
-                                P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              IsOk());
+  ASSERT_THAT(
+      mapper_->p2m().SetRange({"set p2m"}, {Pfn(1900), PageCount(1)},
+                              P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+      IsOk());
   Map(*mapper_, 1900, *owner_, 300);
   EXPECT_EQ(Unmap(*mapper_, 1900), 0u);
   EXPECT_EQ(mapper_->Info().memory.balloon.value(), 1000u);
@@ -149,7 +154,7 @@ TEST_F(DomainForeignTest, PfnThatWasInNoBalloonDoesNotEnterIt) {
 
 TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
   const uint64_t frame = FrameAt(*owner_, kOwner - 1);
-  ASSERT_THAT(owner_->WriteMemory({"write"}, Pfn(kOwner - 1), 5, "secret"),
+  ASSERT_THAT(owner_->contents().Write({"write"}, Pfn(kOwner - 1), 5, "secret"),
               IsOk());
   Map(*mapper_, kHole, *owner_, kOwner - 1);
   Map(*mapper_, kHole + 1, *owner_, kOwner - 1);
@@ -169,7 +174,7 @@ TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
   EXPECT_EQ(owner_->Info().memory.foreign_held.value(), 0u);
   ExpectClean(*host_, kDom0Pages + kMapper + kOwner - 100);
   // Whoever gets it next finds zeros.
-  EXPECT_THAT(mapper_->BalloonUp({"balloon up"}, PageCount(100), false),
+  EXPECT_THAT(mapper_->balloon().Up({"balloon up"}, PageCount(100), false),
               IsOk());
   EXPECT_EQ(ReadFrame(frame), std::string(kPageSize, '\0'));
 }
@@ -177,40 +182,45 @@ TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
 TEST_F(DomainForeignTest, HeldFramesCountTowardsTheLimit) {
   Map(*mapper_, kHole, *owner_, kOwner - 300, 300);
   BalloonDown(*owner_, 300);
-  ASSERT_THAT(owner_->SetMaxMemory({"set maximum memory"}, PageCount(kOwner)),
-              IsOk());
+  ASSERT_THAT(
+      owner_->balloon().SetMaximum({"set maximum memory"}, PageCount(kOwner)),
+      IsOk());
   // The hypervisor lets it have 1 MiB more than static-max.
-  EXPECT_THAT(owner_->BalloonUp({"balloon up"}, PageCount(257), false),
+  EXPECT_THAT(owner_->balloon().Up({"balloon up"}, PageCount(257), false),
               IsError(Code::kResourceExhausted, Reason::kMaxMemExceeded,
                       HasSubstr("300 of them held")));
   EXPECT_EQ(Unmap(*mapper_, kHole), 1u);
-  EXPECT_THAT(owner_->BalloonUp({"balloon up"}, PageCount(257), false), IsOk());
+  EXPECT_THAT(owner_->balloon().Up({"balloon up"}, PageCount(257), false),
+              IsOk());
 }
 
 TEST_F(DomainForeignTest, ReleaseCountsWhatWentBackToThePool) {
   Map(*mapper_, kHole, *owner_, 1400);
   const auto change =
-      owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(10)},
-                       P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
+      owner_->p2m().SetRange({"set p2m"}, {Pfn(1400), PageCount(10)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease);
   ASSERT_THAT(change, IsOk());
   EXPECT_EQ(change->released.value(), 9u);
   const uint64_t frame = WordOf(*mapper_, kHole).Number();
-  EXPECT_THAT(owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
-                               P2mClass::kRam, Mfn(frame), RamPolicy::kRefuse),
-              IsError(Code::kFailedPrecondition, Reason::kFrameNotOwned,
-                      HasSubstr("given back")));
+  EXPECT_THAT(
+      owner_->p2m().SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
+                             P2mClass::kRam, Mfn(frame), RamPolicy::kRefuse),
+      IsError(Code::kFailedPrecondition, Reason::kFrameNotOwned,
+              HasSubstr("given back")));
 }
 
 TEST_F(DomainForeignTest, OwnerMayMoveAMappedFrameBetweenItsWords) {
   const uint64_t frame = FrameAt(*owner_, 1400);
   Map(*mapper_, kHole, *owner_, 1400);
-  ASSERT_THAT(owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
-              IsOk());
+  ASSERT_THAT(
+      owner_->p2m().SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+      IsOk());
   EXPECT_THAT(host_->Audit().findings, IsEmpty());
-  ASSERT_THAT(owner_->SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
-                               P2mClass::kRam, Mfn(frame), RamPolicy::kRefuse),
-              IsOk());
+  ASSERT_THAT(
+      owner_->p2m().SetRange({"set p2m"}, {Pfn(1400), PageCount(1)},
+                             P2mClass::kRam, Mfn(frame), RamPolicy::kRefuse),
+      IsOk());
   EXPECT_EQ(WordOf(*mapper_, kHole), P2mWord::Foreign(Mfn(frame)));
   EXPECT_EQ(Unmap(*mapper_, kHole), 0u);
   EXPECT_EQ(WordOf(*owner_, 1400), P2mWord::Ram(Mfn(frame)));
@@ -222,14 +232,14 @@ TEST_F(DomainForeignTest, ForeignWordsAreNotOverwritten) {
       IsError(Code::kFailedPrecondition, Reason::kPfnHoldsForeign,
               AllOf(HasSubstr("pfn 0x9c4 maps"), HasSubstr("unmap it")));
   EXPECT_THAT(
-      mapper_->SetRange({"set p2m"}, {Pfn(kHole - 10), PageCount(20)},
-                        P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
+      mapper_->p2m().SetRange({"set p2m"}, {Pfn(kHole - 10), PageCount(20)},
+                              P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
       holds_foreign);
-  EXPECT_THAT(mapper_->MarkIdentity({"mark identity"}, Pfn(kHole),
-                                    Pfn(kHole + 1), true),
+  EXPECT_THAT(mapper_->p2m().MarkIdentity({"mark identity"}, Pfn(kHole),
+                                          Pfn(kHole + 1), true),
               holds_foreign);
-  EXPECT_THAT(mapper_->MarkIdentity({"mark identity"}, Pfn(kHole + 1),
-                                    Pfn(kHole + 2), true),
+  EXPECT_THAT(mapper_->p2m().MarkIdentity({"mark identity"}, Pfn(kHole + 1),
+                                          Pfn(kHole + 2), true),
               IsOk());
 }
 
@@ -238,9 +248,10 @@ TEST_F(DomainForeignTest, ForeignPfnIsNotGuestMemoryToReadOrWrite) {
   std::string bytes(8, '\0');
   const auto not_ram = IsError(Code::kFailedPrecondition, Reason::kPfnNotRam,
                                HasSubstr("it is foreign"));
-  EXPECT_THAT(mapper_->ReadMemory(Pfn(kHole), 0, absl::MakeSpan(bytes)),
+  EXPECT_THAT(mapper_->contents().Read(Pfn(kHole), 0, absl::MakeSpan(bytes)),
               not_ram);
-  EXPECT_THAT(mapper_->WriteMemory({"write"}, Pfn(kHole), 0, bytes), not_ram);
+  EXPECT_THAT(mapper_->contents().Write({"write"}, Pfn(kHole), 0, bytes),
+              not_ram);
 }
 
 TEST_F(DomainForeignTest, MfnsTranslateByTheGuestsOwnList) {
@@ -248,9 +259,9 @@ TEST_F(DomainForeignTest, MfnsTranslateByTheGuestsOwnList) {
   const uint64_t foreign = FrameAt(*owner_, 300);
   const uint64_t own = FrameAt(*mapper_, 300);
   std::vector<MfnTranslation> answers;
-  ASSERT_THAT(
-      mapper_->TranslateMfns({own, foreign, 19999, uint64_t{1} << 30}, answers),
-      IsOk());
+  ASSERT_THAT(mapper_->p2m().TranslateMfns(
+                  {own, foreign, 19999, uint64_t{1} << 30}, answers),
+              IsOk());
   const Pfn none = Pfn::None();
   EXPECT_THAT(answers,
               ElementsAre(MfnTranslation{Pfn(300), Pfn(300)},
@@ -277,14 +288,16 @@ TEST(DomainForeignAllocationTest,
       const auto mapper = MustCreate(*host, spec);
       const auto owner = MustCreate(*host, MakeSpec("owner", 1500));
       const PageCount down = mapper->Info().memory.available - PageCount(free);
-      ASSERT_THAT(mapper->BalloonDown({"balloon down"}, down, false), IsOk());
+      ASSERT_THAT(mapper->balloon().Down({"balloon down"}, down, false),
+                  IsOk());
       const uint64_t pages = mapper->Info().memory.p2m_pages.value();
       const uint64_t balloon = mapper->Info().memory.balloon.value();
 
       const Pfn pfn(abi.mid_span() + 10000);
       const ForeignSlot slot = {pfn, Mfn(WordOf(*owner, 300).Number())};
       ForeignReport report;
-      ASSERT_THAT(mapper->MapForeign({"map foreign"}, {slot}, report), IsOk());
+      ASSERT_THAT(mapper->p2m().MapForeign({"map foreign"}, {slot}, report),
+                  IsOk());
       EXPECT_EQ(report.p2m_pages.value(),
                 mapper->Info().memory.p2m_pages.value() - pages);
       EXPECT_THAT(host->Audit().findings, IsEmpty());
@@ -301,17 +314,18 @@ TEST(DomainForeignAllocationTest,
       EXPECT_TRUE(WordOf(*mapper, pfn.value()).is_invalid());
       EXPECT_EQ(mapper->Info().memory.balloon.value(), balloon);
 
-      ASSERT_THAT(mapper->BalloonUp({"balloon up"}, PageCount(10), true),
+      ASSERT_THAT(mapper->balloon().Up({"balloon up"}, PageCount(10), true),
                   IsOk());
       ForeignReport again;
-      ASSERT_THAT(mapper->MapForeign({"map foreign"}, {slot}, again), IsOk());
+      ASSERT_THAT(mapper->p2m().MapForeign({"map foreign"}, {slot}, again),
+                  IsOk());
       EXPECT_EQ(again.done, 1u);
       EXPECT_EQ((report.p2m_pages + again.p2m_pages).value(), needed);
       // The frame that was not mapped at first is mapped once.
       ForeignReport unmapped;
       std::vector<DomainId> drained;
-      ASSERT_THAT(mapper->UnmapForeign({"unmap foreign"}, {pfn.value()},
-                                       unmapped, &drained),
+      ASSERT_THAT(mapper->p2m().UnmapForeign({"unmap foreign"}, {pfn.value()},
+                                             unmapped, &drained),
                   IsOk());
       EXPECT_THAT(host->DestroyDomain(owner->id()), IsOk());
       EXPECT_THAT(host->Find(owner->id()), testing::Not(IsOk()));
@@ -330,7 +344,7 @@ TEST(DomainForeignBootTest, FrameThatBootGivesBackIsHeld) {
   const auto owner = MustCreate(*host, spec, /*start_paused=*/true);
   ForeignReport report;
   ASSERT_THAT(
-      mapper->MapForeign(
+      mapper->p2m().MapForeign(
           {"map foreign"},
           {ForeignSlot{Pfn(2500), Mfn(WordOf(*owner, 1050).Number())}}, report),
       IsOk());
@@ -355,12 +369,12 @@ TEST(DomainForeignPaeTest, FrameThatAPaeWordCannotHoldIsRefused) {
   const uint64_t last = WordOf(*big, 3499).Number();
   ASSERT_GT(last, uint64_t{1} << 30);
   ForeignReport report;
-  ASSERT_THAT(
-      pae->MapForeign({"map foreign"},
-                      {ForeignSlot{Pfn(2500), Mfn(last)},
-                       ForeignSlot{Pfn(2501), Mfn((uint64_t{1} << 30) - 1)}},
-                      report),
-      IsOk());
+  ASSERT_THAT(pae->p2m().MapForeign(
+                  {"map foreign"},
+                  {ForeignSlot{Pfn(2500), Mfn(last)},
+                   ForeignSlot{Pfn(2501), Mfn((uint64_t{1} << 30) - 1)}},
+                  report),
+              IsOk());
   EXPECT_EQ(report.done, 1u);
   ASSERT_EQ(report.errors.size(), 1u);
   EXPECT_THAT(report.errors[0].status,

@@ -39,23 +39,23 @@ class DomainInfoTest : public testing::Test {
 TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
   During(
       [&](StopCheck stop) {
-        EXPECT_THAT(
-            domain_->SetTarget({"set memory target", stop}, PageCount(10000)),
-            IsOk());
+        EXPECT_THAT(domain_->balloon().SetTarget({"set memory target", stop},
+                                                 PageCount(10000)),
+                    IsOk());
       },
       [&] {
-        EXPECT_TRUE(domain_->IsAtWork());
+        EXPECT_FALSE(domain_->PagesAtOnce().has_value());
         EXPECT_EQ(domain_->PagesAtOnce(), std::nullopt);
         const DomainInfo info = domain_->Info();
         EXPECT_EQ(info.memory.target, PageCount(10000));
         EXPECT_EQ(info.memory.current, PageCount(kPages));
-        EXPECT_EQ(domain_->ShownPages(), PageCount(kPages));
+        EXPECT_EQ(domain_->Memory().current, PageCount(kPages));
         EXPECT_EQ(info.state, DomainState::kRunning);
         EXPECT_TRUE(info.balloon_driver.has_value());
       });
-  EXPECT_FALSE(domain_->IsAtWork());
+  EXPECT_TRUE(domain_->PagesAtOnce().has_value());
   EXPECT_EQ(domain_->Info().memory.current, PageCount(10000));
-  EXPECT_EQ(domain_->ShownPages(), PageCount(10000));
+  EXPECT_EQ(domain_->Memory().current, PageCount(10000));
 }
 
 TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
@@ -67,7 +67,8 @@ TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
     seen = info.memory.current;
     return absl::OkStatus();
   };
-  EXPECT_THAT(domain_->SetTarget({"set memory target", check}, PageCount(2000)),
+  EXPECT_THAT(domain_->balloon().SetTarget({"set memory target", check},
+                                           PageCount(2000)),
               IsOk());
   EXPECT_LT(seen, PageCount(kPages));
   EXPECT_GT(seen, PageCount(2000));
@@ -76,8 +77,8 @@ TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
 TEST_F(DomainInfoTest, DomainIsListedWhileItIsAtWork) {
   During(
       [&](StopCheck stop) {
-        EXPECT_THAT(domain_->BalloonDown({"balloon down", stop},
-                                         PageCount(5000), false),
+        EXPECT_THAT(domain_->balloon().Down({"balloon down", stop},
+                                            PageCount(5000), false),
                     IsOk());
       },
       [&] {
@@ -92,7 +93,7 @@ TEST_F(DomainInfoTest, DomainIsListedWhileItIsAtWork) {
 TEST_F(DomainInfoTest, DomainThatBootsShowsTheStateBefore) {
   DomainSpec spec = MakeSpec("c", 3000);
   const auto built = MustCreate(*host_, spec, /*start_paused=*/true);
-  EXPECT_FALSE(built->HasBooted());
+  EXPECT_EQ(built->published(), nullptr);
   EXPECT_FALSE(built->Info().balloon_driver.has_value());
   During(
       [&](StopCheck stop) {
@@ -102,23 +103,23 @@ TEST_F(DomainInfoTest, DomainThatBootsShowsTheStateBefore) {
         EXPECT_EQ(built->Info().state, DomainState::kBuilt);
         EXPECT_EQ(built->Info().memory.current, PageCount(3000));
       });
-  EXPECT_TRUE(built->HasBooted());
+  EXPECT_NE(built->published(), nullptr);
   EXPECT_EQ(built->Info().state, DomainState::kRunning);
 }
 
 TEST_F(DomainInfoTest, AuditLeavesThoseWhoOnlyLookAlone) {
   bool looked = false;
   const auto check = [&] {
-    if (!domain_->IsAtWork() || looked) return absl::OkStatus();
+    if (domain_->PagesAtOnce().has_value() || looked) return absl::OkStatus();
     looked = true;
     std::thread([&] {
       EXPECT_EQ(domain_->Info().memory.current, PageCount(kPages));
       EXPECT_EQ(host_->List(kDom0Id, 10).size(), 2u);
       std::string data(8, '\0');
-      EXPECT_THAT(domain_->ReadMemory(Pfn(300), 0, absl::MakeSpan(data)),
+      EXPECT_THAT(domain_->contents().Read(Pfn(300), 0, absl::MakeSpan(data)),
                   IsOk());
       EXPECT_FALSE(RunsByClass(*domain_, Pfn(0), Pfn(kPages)).empty());
-      EXPECT_THAT(domain_->Summary(), IsOk());
+      EXPECT_THAT(domain_->p2m().Summary(), IsOk());
       EXPECT_EQ(host_->FindOwner(Mfn(1)), nullptr);
     }).join();
     return absl::OkStatus();

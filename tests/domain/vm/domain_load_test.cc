@@ -44,16 +44,16 @@ class DomainLoadTest
   PageCount Free() const { return guest_->Info().memory.available; }
 
   void Start(const LoadSpec& spec) {
-    ASSERT_THAT(guest_->StartLoad({"start a load"}, spec), IsOk());
+    ASSERT_THAT(guest_->load().Start({"start a load"}, spec), IsOk());
   }
   void Run(uint64_t writes) {
-    const auto done = guest_->RunLoad({"run its load"}, writes);
+    const auto done = guest_->load().Run({"run its load"}, writes);
     ASSERT_THAT(done, IsOk());
     ASSERT_EQ(*done, writes);
   }
   std::vector<Pfn> PagesOfLoad() const {
     std::vector<PfnExtent> extents;
-    EXPECT_THAT(guest_->ListLoadPages(0, 1000, extents), IsOk());
+    EXPECT_THAT(guest_->load().ListPages(0, 1000, extents), IsOk());
     std::vector<Pfn> pages;
     for (const PfnExtent& extent : extents) {
       for (Pfn at = extent.first; at < extent.end(); at += PageCount(1)) {
@@ -62,8 +62,8 @@ class DomainLoadTest
     }
     return pages;
   }
-  static void ExpectSound(const Domain& domain, uint64_t writes) {
-    const auto check = domain.CheckLoad({"check its load"});
+  static void ExpectSound(Domain& domain, uint64_t writes) {
+    const auto check = domain.load().Check({"check its load"});
     ASSERT_THAT(check, IsOk());
     EXPECT_EQ(check->load.writes, writes);
     EXPECT_EQ(check->checked, check->load.spec.working_set);
@@ -89,7 +89,7 @@ TEST_P(DomainLoadTest, PagesLeaveTheFreeOnesAndComeBackZeroed) {
   const std::vector<Pfn> pages = PagesOfLoad();
   EXPECT_EQ(pages.size(), 700u);
   Run(2000);
-  const auto report = guest_->StopLoad({"stop its load"});
+  const auto report = guest_->load().Stop({"stop its load"});
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->writes, 2000u);
   EXPECT_FALSE(report->running);
@@ -102,9 +102,9 @@ TEST_P(DomainLoadTest, PagesLeaveTheFreeOnesAndComeBackZeroed) {
 TEST_P(DomainLoadTest, PagesBeginAsZerosWhateverTheyHeld) {
   Start(SpecOf(10));
   const std::vector<Pfn> pages = PagesOfLoad();
-  ASSERT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
+  ASSERT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
   for (const Pfn pfn : pages) {
-    ASSERT_THAT(guest_->WriteMemory({"write"}, pfn, 0, "old"), IsOk());
+    ASSERT_THAT(guest_->contents().Write({"write"}, pfn, 0, "old"), IsOk());
   }
   Start(SpecOf(10));
   EXPECT_EQ(PagesOfLoad(), pages);
@@ -125,7 +125,7 @@ TEST_P(DomainLoadTest, EveryPageHoldsItsLastWrite) {
     FillPage(SpecOf(600, pattern), index, 1768, page);
     EXPECT_EQ(ReadPage(*guest_, PagesOfLoad()[index]),
               std::string(page.data(), page.size()));
-    ASSERT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
+    ASSERT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
   }
 }
 
@@ -133,9 +133,11 @@ TEST_P(DomainLoadTest, PageThatSomebodyElseWroteIsFound) {
   Start(SpecOf(600));
   Run(1000);
   const std::vector<Pfn> pages = PagesOfLoad();
-  ASSERT_THAT(guest_->WriteMemory({"write"}, pages[599], 4095, "!"), IsOk());
-  ASSERT_THAT(guest_->WriteMemory({"write"}, pages[300], 0, "other"), IsOk());
-  const auto check = guest_->CheckLoad({"check its load"});
+  ASSERT_THAT(guest_->contents().Write({"write"}, pages[599], 4095, "!"),
+              IsOk());
+  ASSERT_THAT(guest_->contents().Write({"write"}, pages[300], 0, "other"),
+              IsOk());
+  const auto check = guest_->load().Check({"check its load"});
   ASSERT_THAT(check, IsOk());
   EXPECT_EQ(check->checked, PageCount(600));
   EXPECT_EQ(check->mismatches, PageCount(2));
@@ -145,23 +147,23 @@ TEST_P(DomainLoadTest, PageThatSomebodyElseWroteIsFound) {
 TEST_P(DomainLoadTest, GuestThatDoesNotRunWritesNothing) {
   Start(SpecOf(100));
   Run(50);
-  EXPECT_TRUE(guest_->FindLoad()->running);
+  EXPECT_TRUE(guest_->load().Find()->running);
   ASSERT_THAT(guest_->Pause({"pause"}), IsOk());
-  EXPECT_FALSE(guest_->FindLoad()->running);
-  EXPECT_EQ(*guest_->RunLoad({"run its load"}, 10), 0u);
+  EXPECT_FALSE(guest_->load().Find()->running);
+  EXPECT_EQ(*guest_->load().Run({"run its load"}, 10), 0u);
   ExpectSound(*guest_, 50);
   ASSERT_THAT(guest_->Unpause({"unpause"}), IsOk());
   Run(10);
-  ASSERT_THAT(guest_->Suspend({"save"}), IsOk());
-  EXPECT_EQ(*guest_->RunLoad({"run its load"}, 10), 0u);
-  EXPECT_THAT(guest_->StopLoad({"stop its load"}),
+  ASSERT_THAT(guest_->migration().Suspend({"save"}), IsOk());
+  EXPECT_EQ(*guest_->load().Run({"run its load"}, 10), 0u);
+  EXPECT_THAT(guest_->load().Stop({"stop its load"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainSuspended,
                       HasSubstr("stop its load")));
-  ASSERT_THAT(
-      guest_->Resume({"resume"}, guest_->Info().suspension, /*paused=*/true),
-      IsOk());
+  ASSERT_THAT(guest_->migration().Resume({"resume"}, guest_->Info().suspension,
+                                         /*paused=*/true),
+              IsOk());
   ExpectSound(*guest_, 60);
-  ASSERT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
+  ASSERT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
 }
 
 TEST_P(DomainLoadTest, StopEndsRunsAndChecksAndLeavesWhatWasWritten) {
@@ -170,11 +172,11 @@ TEST_P(DomainLoadTest, StopEndsRunsAndChecksAndLeavesWhatWasWritten) {
   const auto stop = [&looks] {
     return ++looks < 3 ? absl::OkStatus() : absl::CancelledError("enough");
   };
-  EXPECT_EQ(guest_->RunLoad({"run its load", stop}, 100000).status().code(),
+  EXPECT_EQ(guest_->load().Run({"run its load", stop}, 100000).status().code(),
             Code::kCancelled);
-  EXPECT_EQ(guest_->FindLoad()->writes, 512u);
+  EXPECT_EQ(guest_->load().Find()->writes, 512u);
   looks = 0;
-  EXPECT_EQ(guest_->CheckLoad({"check its load", stop}).status().code(),
+  EXPECT_EQ(guest_->load().Check({"check its load", stop}).status().code(),
             Code::kCancelled);
   ExpectSound(*guest_, 512);
 }
@@ -183,16 +185,17 @@ TEST_P(DomainLoadTest, BalloonCannotTakeItsPages) {
   Start(SpecOf(1500));
   Run(1500);
   const PageCount free = Free();
-  EXPECT_THAT(guest_->BalloonDown({"balloon down"}, free + PageCount(1), false),
-              IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
-                      HasSubstr("balloon")));
+  EXPECT_THAT(
+      guest_->balloon().Down({"balloon down"}, free + PageCount(1), false),
+      IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
+              HasSubstr("balloon")));
   const auto moved =
-      guest_->BalloonDown({"balloon down"}, free + PageCount(1000), true);
+      guest_->balloon().Down({"balloon down"}, free + PageCount(1000), true);
   ASSERT_THAT(moved, IsOk());
   EXPECT_EQ(*moved, free);
   EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
   ExpectSound(*guest_, 1500);
-  ASSERT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
+  ASSERT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
   EXPECT_EQ(Free(), PageCount(1500));
 }
 
@@ -202,33 +205,35 @@ TEST_P(DomainLoadTest, RangesOverItsPagesAreRefused) {
   const auto refused =
       IsError(Code::kFailedPrecondition, Reason::kGuestLoadRunning,
               HasSubstr("pages of the guest's load lie there"));
-  EXPECT_THAT(guest_->SetRange({"set p2m"}, {page, PageCount(1)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              refused);
-  EXPECT_THAT(guest_->SetRange({"set p2m"}, {page, PageCount(1)},
-                               P2mClass::kIdentity, Mfn(), RamPolicy::kKeep),
-              refused);
   EXPECT_THAT(
-      guest_->MarkIdentity({"mark identity"}, page, page + PageCount(1), true),
+      guest_->p2m().SetRange({"set p2m"}, {page, PageCount(1)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
       refused);
-  ASSERT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
   EXPECT_THAT(
-      guest_->MarkIdentity({"mark identity"}, page, page + PageCount(1), true),
-      IsOk());
+      guest_->p2m().SetRange({"set p2m"}, {page, PageCount(1)},
+                             P2mClass::kIdentity, Mfn(), RamPolicy::kKeep),
+      refused);
+  EXPECT_THAT(guest_->p2m().MarkIdentity({"mark identity"}, page,
+                                         page + PageCount(1), true),
+              refused);
+  ASSERT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
+  EXPECT_THAT(guest_->p2m().MarkIdentity({"mark identity"}, page,
+                                         page + PageCount(1), true),
+              IsOk());
 }
 
 TEST_P(DomainLoadTest, OneLoadAtATimeInARunningGuest) {
-  EXPECT_THAT(guest_->FindLoad(), NotFound());
-  EXPECT_THAT(guest_->StopLoad({"stop its load"}), NotFound());
-  EXPECT_THAT(guest_->CheckLoad({"check its load"}), NotFound());
-  EXPECT_THAT(guest_->RunLoad({"run its load"}, 1), NotFound());
+  EXPECT_THAT(guest_->load().Find(), NotFound());
+  EXPECT_THAT(guest_->load().Stop({"stop its load"}), NotFound());
+  EXPECT_THAT(guest_->load().Check({"check its load"}), NotFound());
+  EXPECT_THAT(guest_->load().Run({"run its load"}, 1), NotFound());
   Start(SpecOf(10));
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, SpecOf(20)),
+  EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(20)),
               IsError(Code::kFailedPrecondition, Reason::kGuestLoadRunning,
                       HasSubstr("one already, of 10 pages")));
-  ASSERT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
+  ASSERT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
   ASSERT_THAT(guest_->Pause({"pause"}), IsOk());
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, SpecOf(10)),
+  EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(10)),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotRunning,
                       HasSubstr("unpause")));
 }
@@ -238,12 +243,12 @@ TEST_P(DomainLoadTest, LimitsAreKept) {
                              HasSubstr("1 to 10000000 per second"));
   LoadSpec spec = SpecOf(10);
   spec.pages_per_second = 0;
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, spec), range);
+  EXPECT_THAT(guest_->load().Start({"start a load"}, spec), range);
   spec.pages_per_second = 10'000'001;
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, spec), range);
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, SpecOf(0)), range);
+  EXPECT_THAT(guest_->load().Start({"start a load"}, spec), range);
+  EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(0)), range);
   const PageCount free = Free();
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, SpecOf(free.value() + 1)),
+  EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(free.value() + 1)),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                       HasSubstr("smaller working set")));
   EXPECT_EQ(Free(), free);
@@ -254,12 +259,12 @@ TEST_P(DomainLoadTest, LimitsAreKept) {
 }
 
 TEST_P(DomainLoadTest, LoadTravelsAndGoesOn) {
-  ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(500), false),
+  ASSERT_THAT(guest_->balloon().Down({"balloon down"}, PageCount(500), false),
               IsOk());
   Start(SpecOf(700, LoadPattern::kHotspot));
   Run(3000);
   const std::vector<Pfn> pages = PagesOfLoad();
-  const auto record = guest_->Suspend({"save"});
+  const auto record = guest_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
   const auto awake = incoming->Awaken(
@@ -267,26 +272,26 @@ TEST_P(DomainLoadTest, LoadTravelsAndGoesOn) {
   ASSERT_THAT(awake, IsOk());
   EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
   ExpectSame(*guest_, **awake);
-  EXPECT_EQ((*awake)->FindLoad()->spec, SpecOf(700, LoadPattern::kHotspot));
+  EXPECT_EQ((*awake)->load().Find()->spec, SpecOf(700, LoadPattern::kHotspot));
   ExpectSound(**awake, 3000);
   for (const Pfn pfn : pages) {
     ASSERT_EQ(ReadPage(*guest_, pfn), ReadPage(**awake, pfn));
   }
   ASSERT_THAT((*awake)->Unpause({"unpause"}), IsOk());
-  EXPECT_EQ(*(*awake)->RunLoad({"run its load"}, 500), 500u);
+  EXPECT_EQ(*(*awake)->load().Run({"run its load"}, 500), 500u);
   ExpectSound(**awake, 3500);
-  ASSERT_THAT((*awake)->StopLoad({"stop its load"}), IsOk());
+  ASSERT_THAT((*awake)->load().Stop({"stop its load"}), IsOk());
   EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
   // Here it went nowhere.
-  ASSERT_THAT(
-      guest_->Resume({"resume"}, guest_->Info().suspension, /*paused=*/false),
-      IsOk());
+  ASSERT_THAT(guest_->migration().Resume({"resume"}, guest_->Info().suspension,
+                                         /*paused=*/false),
+              IsOk());
   Run(1);
   ExpectSound(*guest_, 3001);
 }
 
 TEST_P(DomainLoadTest, NotesOfALoadWhosePagesAreFreeAreRefused) {
-  const auto record = guest_->Suspend({"save"});
+  const auto record = guest_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   StateWriter load;
   PfnSet pages;
@@ -302,7 +307,7 @@ TEST_P(DomainLoadTest, NotesOfALoadWhosePagesAreFreeAreRefused) {
 
 TEST_P(DomainLoadTest, NotesOfALoadThatAreCutAreRefused) {
   Start(SpecOf(10));
-  const auto record = guest_->Suspend({"save"});
+  const auto record = guest_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
   const std::string notes = record->notes.substr(0, record->notes.size() - 1);
@@ -316,20 +321,21 @@ TEST_P(DomainLoadTest, ChecksHoldWhileTheLoadRunsAndThePagesAroundItMove) {
   Start(SpecOf(600));
   std::thread writer([this] {
     for (int i = 0; i < 20; ++i) {
-      EXPECT_THAT(guest_->RunLoad({"run its load"}, 500), IsOk());
+      EXPECT_THAT(guest_->load().Run({"run its load"}, 500), IsOk());
     }
   });
   std::thread balloon([this] {
     for (int i = 0; i < 50; ++i) {
-      EXPECT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(300), false),
-                  IsOk());
-      EXPECT_THAT(guest_->BalloonUp({"balloon up"}, PageCount(300), false),
+      EXPECT_THAT(
+          guest_->balloon().Down({"balloon down"}, PageCount(300), false),
+          IsOk());
+      EXPECT_THAT(guest_->balloon().Up({"balloon up"}, PageCount(300), false),
                   IsOk());
     }
   });
   bool sound = true;
   for (uint64_t writes = 0; sound && writes < 10000;) {
-    const auto check = guest_->CheckLoad({"check its load"});
+    const auto check = guest_->load().Check({"check its load"});
     sound = check.ok() && check->mismatches == PageCount(0);
     EXPECT_TRUE(sound);
     if (sound) writes = check->load.writes;
@@ -347,12 +353,12 @@ TEST_P(DomainLoadTest, CheckEndsWhenItsLoadDoes) {
   const auto replace = [&] {
     if (!stopped) {
       stopped = true;
-      EXPECT_THAT(guest_->StopLoad({"stop its load"}), IsOk());
-      EXPECT_THAT(guest_->StartLoad({"start a load"}, SpecOf(600)), IsOk());
+      EXPECT_THAT(guest_->load().Stop({"stop its load"}), IsOk());
+      EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(600)), IsOk());
     }
     return absl::OkStatus();
   };
-  EXPECT_THAT(guest_->CheckLoad({"check its load", replace}), NotFound());
+  EXPECT_THAT(guest_->load().Check({"check its load", replace}), NotFound());
   ExpectSound(*guest_, 0);
 }
 
@@ -362,11 +368,11 @@ TEST_P(DomainLoadTest, DyingGuestHasNone) {
   ASSERT_THAT(host_->DestroyDomain(guest_->id()), IsOk());
   const auto dying =
       IsError(Code::kFailedPrecondition, Reason::kDomainDying, HasSubstr(""));
-  EXPECT_THAT(guest_->RunLoad({"run its load"}, 1), dying);
-  EXPECT_THAT(guest_->FindLoad(), dying);
-  EXPECT_THAT(guest_->StopLoad({"stop its load"}), dying);
-  EXPECT_THAT(guest_->CheckLoad({"check its load"}), dying);
-  EXPECT_THAT(guest_->StartLoad({"start a load"}, SpecOf(1)), dying);
+  EXPECT_THAT(guest_->load().Run({"run its load"}, 1), dying);
+  EXPECT_THAT(guest_->load().Find(), dying);
+  EXPECT_THAT(guest_->load().Stop({"stop its load"}), dying);
+  EXPECT_THAT(guest_->load().Check({"check its load"}), dying);
+  EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(1)), dying);
   ExpectClean(*host_, kDom0Pages);
 }
 

@@ -31,18 +31,18 @@ uint64_t Entry(const Page& page, const Abi& abi, uint64_t index) {
   return value;
 }
 
-std::string ReadBytes(const Domain& domain, uint64_t pfn, uint64_t offset,
+std::string ReadBytes(Domain& domain, uint64_t pfn, uint64_t offset,
                       uint64_t size) {
   std::string bytes(size, '?');
-  EXPECT_THAT(domain.ReadMemory(Pfn(pfn), offset, absl::MakeSpan(bytes)),
+  EXPECT_THAT(domain.contents().Read(Pfn(pfn), offset, absl::MakeSpan(bytes)),
               IsOk());
   return bytes;
 }
 
 // Walks the tree by mfn alone and compares every word with a lookup.  In a
 // shared identity leaf the stored word is INVALID.
-void WalkTree(const Host& host, const Domain& domain) {
-  const auto tree = domain.FindMfnListList();
+void WalkTree(const Host& host, Domain& domain) {
+  const auto tree = domain.p2m().FindMfnListList();
   ASSERT_THAT(tree, IsOk());
   const Abi& abi = *tree->abi;
   const Page top = ReadPage(host, tree->root.root);
@@ -72,14 +72,16 @@ TEST(DomainTreeTest, EveryWordOfTheTreeIsWhatALookupAnswers) {
       spec.arch = arch;
       const auto domain = MustCreate(*host, spec);
       WalkTree(*host, *domain);
-      ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(777), false),
+      ASSERT_THAT(
+          domain->balloon().Down({"balloon down"}, PageCount(777), false),
+          IsOk());
+      ASSERT_THAT(domain->p2m().MarkIdentity({"mark identity"}, Pfn(100000),
+                                             Pfn(101000), false),
                   IsOk());
-      ASSERT_THAT(domain->MarkIdentity({"mark identity"}, Pfn(100000),
-                                       Pfn(101000), false),
-                  IsOk());
-      ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(200000), PageCount(3)},
-                                   P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
-                  IsOk());
+      ASSERT_THAT(
+          domain->p2m().SetRange({"set p2m"}, {Pfn(200000), PageCount(3)},
+                                 P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+          IsOk());
       WalkTree(*host, *domain);
       EXPECT_THAT(host->Audit().findings, testing::IsEmpty());
     }
@@ -89,7 +91,7 @@ TEST(DomainTreeTest, EveryWordOfTheTreeIsWhatALookupAnswers) {
 TEST(DomainTreeTest, RootIsNotPublishedBeforeBoot) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 1000), true);
-  EXPECT_THAT(domain->FindMfnListList(),
+  EXPECT_THAT(domain->p2m().FindMfnListList(),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted,
                       HasSubstr("unpause")));
 }
@@ -98,7 +100,8 @@ TEST(DomainMemoryTest, WritesSpanPagesAndUnwrittenBytesAreZero) {
   const auto host = MakeHost(kHostPages, Placement::kScatter);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
   const std::string data(2 * kPageSize, 'x');
-  ASSERT_THAT(domain->WriteMemory({"write"}, Pfn(1000), 4000, data), IsOk());
+  ASSERT_THAT(domain->contents().Write({"write"}, Pfn(1000), 4000, data),
+              IsOk());
   EXPECT_EQ(ReadBytes(*domain, 1000, 3990, 20),
             std::string(10, '\0') + std::string(10, 'x'));
   EXPECT_EQ(ReadBytes(*domain, 1000, 4000, data.size()), data);
@@ -111,11 +114,12 @@ TEST(DomainMemoryTest, WritesSpanPagesAndUnwrittenBytesAreZero) {
 TEST(DomainMemoryTest, WriteThatMeetsAHoleWritesNothing) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
-  ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(1001), PageCount(1)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              IsOk());
+  ASSERT_THAT(
+      domain->p2m().SetRange({"set p2m"}, {Pfn(1001), PageCount(1)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+      IsOk());
   EXPECT_THAT(
-      domain->WriteMemory({"write"}, Pfn(1000), 0, std::string(5000, 'x')),
+      domain->contents().Write({"write"}, Pfn(1000), 0, std::string(5000, 'x')),
       IsError(Code::kFailedPrecondition, Reason::kPfnNotRam,
               HasSubstr("0x3e9")));
   EXPECT_EQ(ReadBytes(*domain, 1000, 0, 1), std::string(1, '\0'));
@@ -124,13 +128,13 @@ TEST(DomainMemoryTest, WriteThatMeetsAHoleWritesNothing) {
 TEST(DomainMemoryTest, KernelsOwnPagesCanBeReadAndNotWritten) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
-  const auto tree = domain->FindMfnListList();
+  const auto tree = domain->p2m().FindMfnListList();
   ASSERT_THAT(tree, IsOk());
   std::vector<FrameRun> runs;
   ASSERT_THAT(host->LookupFrames({tree->root.root, PageCount(1)}, 1, runs),
               IsOk());
   const Pfn top = runs.at(0).first_pfn;
-  EXPECT_THAT(domain->WriteMemory({"write"}, top, 0, "x"),
+  EXPECT_THAT(domain->contents().Write({"write"}, top, 0, "x"),
               IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
                       HasSubstr("p2m list")));
   const Page page = ReadPage(*host, tree->root.root);
@@ -142,14 +146,14 @@ TEST(DomainMemoryTest, BadRangesAreRefused) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
   EXPECT_THAT(
-      domain->WriteMemory({"write"}, Pfn(1000), 0, ""),
+      domain->contents().Write({"write"}, Pfn(1000), 0, ""),
       IsError(Code::kInvalidArgument, Reason::kRangeInvalid, testing::_));
   EXPECT_THAT(
-      domain->WriteMemory({"write"}, Pfn(1000), kPageSize, "x"),
+      domain->contents().Write({"write"}, Pfn(1000), kPageSize, "x"),
       IsError(Code::kInvalidArgument, Reason::kRangeInvalid, testing::_));
   for (const uint64_t pfn : {uint64_t{2000}, uint64_t{1} << 40, ~uint64_t{0}}) {
     EXPECT_THAT(
-        domain->WriteMemory({"write"}, Pfn(pfn), 0, "x"),
+        domain->contents().Write({"write"}, Pfn(pfn), 0, "x"),
         IsError(Code::kFailedPrecondition, Reason::kPfnNotRam, testing::_))
         << pfn;
   }
@@ -159,21 +163,23 @@ TEST(DomainMemoryTest, BadRangesAreRefused) {
 TEST(DomainMemoryTest, ContentsNeverReachTheNextOwner) {
   const auto host = MakeHost(kDom0Pages + 256 + 4000);
   const auto first = MustCreate(*host, MakeSpec("first", 4000));
-  ASSERT_THAT(first->WriteMemory({"write"}, Pfn(1000), 0,
-                                 std::string(3000 * kPageSize, 's')),
+  ASSERT_THAT(first->contents().Write({"write"}, Pfn(1000), 0,
+                                      std::string(3000 * kPageSize, 's')),
               IsOk());
-  ASSERT_THAT(first->BalloonDown({"balloon down"}, PageCount(1000), false),
+  ASSERT_THAT(first->balloon().Down({"balloon down"}, PageCount(1000), false),
               IsOk());
   ASSERT_THAT(
-      first->MarkIdentity({"mark identity"}, Pfn(1000), Pfn(1500), true),
+      first->p2m().MarkIdentity({"mark identity"}, Pfn(1000), Pfn(1500), true),
       IsOk());
-  ASSERT_THAT(first->SetRange({"set p2m"}, {Pfn(1500), PageCount(500)},
-                              P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              IsOk());
+  ASSERT_THAT(
+      first->p2m().SetRange({"set p2m"}, {Pfn(1500), PageCount(500)},
+                            P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+      IsOk());
   // Frames in no word are freed, with what they hold, when the domain ends.
-  ASSERT_THAT(first->SetRange({"set p2m"}, {Pfn(2000), PageCount(500)},
-                              P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
-              IsOk());
+  ASSERT_THAT(
+      first->p2m().SetRange({"set p2m"}, {Pfn(2000), PageCount(500)},
+                            P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+      IsOk());
   const auto second = MustCreate(*host, MakeSpec("second", 2000));
   ASSERT_THAT(host->DestroyDomain(first->id()), IsOk());
   const auto third = MustCreate(*host, MakeSpec("third", 2000));
@@ -193,10 +199,12 @@ TEST(DomainMemoryTest, FrameThatComesBackToItsDomainIsEmpty) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000));
   const Mfn mfn(WordOf(*domain, 1999).Number());
-  ASSERT_THAT(domain->WriteMemory({"write"}, Pfn(1999), 0, "gone"), IsOk());
-  ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(1), false),
+  ASSERT_THAT(domain->contents().Write({"write"}, Pfn(1999), 0, "gone"),
               IsOk());
-  ASSERT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), false), IsOk());
+  ASSERT_THAT(domain->balloon().Down({"balloon down"}, PageCount(1), false),
+              IsOk());
+  ASSERT_THAT(domain->balloon().Up({"balloon up"}, PageCount(1), false),
+              IsOk());
   EXPECT_EQ(WordOf(*domain, 1999), P2mWord::Ram(mfn));
   EXPECT_EQ(ReadBytes(*domain, 1999, 0, 4), std::string(4, '\0'));
 }
@@ -204,14 +212,16 @@ TEST(DomainMemoryTest, FrameThatComesBackToItsDomainIsEmpty) {
 TEST(DomainMemoryTest, FramesThatAreKeptKeepTheirContents) {
   const auto host = MakeHost(kHostPages);
   const auto domain = MustCreate(*host, MakeSpec("a", 2000, 3000));
-  ASSERT_THAT(domain->WriteMemory({"write"}, Pfn(1500), 0, "kept"), IsOk());
-  const Mfn mfn(WordOf(*domain, 1500).Number());
-  ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(1500), PageCount(1)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+  ASSERT_THAT(domain->contents().Write({"write"}, Pfn(1500), 0, "kept"),
               IsOk());
+  const Mfn mfn(WordOf(*domain, 1500).Number());
+  ASSERT_THAT(
+      domain->p2m().SetRange({"set p2m"}, {Pfn(1500), PageCount(1)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+      IsOk());
   EXPECT_EQ(ReadPage(*host, mfn)[0], 'k');
-  ASSERT_THAT(domain->SetRange({"set p2m"}, {Pfn(2500), PageCount(1)},
-                               P2mClass::kRam, mfn, RamPolicy::kRefuse),
+  ASSERT_THAT(domain->p2m().SetRange({"set p2m"}, {Pfn(2500), PageCount(1)},
+                                     P2mClass::kRam, mfn, RamPolicy::kRefuse),
               IsOk());
   EXPECT_EQ(ReadBytes(*domain, 2500, 0, 4), "kept");
   ExpectClean(*host, kDom0Pages + 2000);

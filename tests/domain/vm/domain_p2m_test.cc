@@ -24,8 +24,8 @@ class DomainP2mTest : public testing::Test {
 
   absl::StatusOr<RangeChange> Set(uint64_t first, uint64_t count, P2mClass c,
                                   RamPolicy policy, Mfn mfn = Mfn()) {
-    return domain_->SetRange({"set p2m"}, {Pfn(first), PageCount(count)}, c,
-                             mfn, policy);
+    return domain_->p2m().SetRange({"set p2m"}, {Pfn(first), PageCount(count)},
+                                   c, mfn, policy);
   }
   Mfn MfnAt(uint64_t pfn) { return Mfn(WordOf(*domain_, pfn).Number()); }
 
@@ -36,10 +36,10 @@ class DomainP2mTest : public testing::Test {
 };
 
 TEST_F(DomainP2mTest, RangesThatEndBeforeTheyStartAreRefused) {
-  EXPECT_THAT(
-      domain_->MarkIdentity({"mark identity"}, Pfn(10000), Pfn(9999), false),
-      IsError(Code::kInvalidArgument, Reason::kRangeInvalid,
-              HasSubstr("before it starts")));
+  EXPECT_THAT(domain_->p2m().MarkIdentity({"mark identity"}, Pfn(10000),
+                                          Pfn(9999), false),
+              IsError(Code::kInvalidArgument, Reason::kRangeInvalid,
+                      HasSubstr("before it starts")));
   EXPECT_THAT(Set(10000, 0, P2mClass::kMissing, RamPolicy::kRefuse),
               IsError(Code::kInvalidArgument, Reason::kRangeInvalid,
                       HasSubstr("0 pfns")));
@@ -47,11 +47,11 @@ TEST_F(DomainP2mTest, RangesThatEndBeforeTheyStartAreRefused) {
 
 TEST_F(DomainP2mTest, RangesThatWrapOrLeaveTheAreaAreRefused) {
   EXPECT_THAT(
-      domain_->MarkIdentity({"mark identity"}, Pfn(kArea - 1), Pfn(kArea + 1),
-                            false),
+      domain_->p2m().MarkIdentity({"mark identity"}, Pfn(kArea - 1),
+                                  Pfn(kArea + 1), false),
       IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, HasSubstr("0x40000")));
-  EXPECT_THAT(domain_->MarkIdentity({"mark identity"}, Pfn(5),
-                                    Pfn(~uint64_t{0} - 1), true),
+  EXPECT_THAT(domain_->p2m().MarkIdentity({"mark identity"}, Pfn(5),
+                                          Pfn(~uint64_t{0} - 1), true),
               IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, testing::_));
   EXPECT_THAT(Set(kArea - 1, 2, P2mClass::kMissing, RamPolicy::kRefuse),
               IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, testing::_));
@@ -63,15 +63,15 @@ TEST_F(DomainP2mTest, RangesThatWrapOrLeaveTheAreaAreRefused) {
 }
 
 TEST_F(DomainP2mTest, RangesOverRamAreRefusedUnlessItsFramesGo) {
-  EXPECT_THAT(
-      domain_->MarkIdentity({"mark identity"}, Pfn(2999), Pfn(3001), false),
-      IsError(Code::kFailedPrecondition, Reason::kPfnHoldsRam,
-              HasSubstr("RAM lies there")));
+  EXPECT_THAT(domain_->p2m().MarkIdentity({"mark identity"}, Pfn(2999),
+                                          Pfn(3001), false),
+              IsError(Code::kFailedPrecondition, Reason::kPfnHoldsRam,
+                      HasSubstr("RAM lies there")));
   EXPECT_THAT(
       Set(2000, 5, P2mClass::kMissing, RamPolicy::kRefuse),
       IsError(Code::kFailedPrecondition, Reason::kPfnHoldsRam, testing::_));
-  const auto change =
-      domain_->MarkIdentity({"mark identity"}, Pfn(2999), Pfn(3001), true);
+  const auto change = domain_->p2m().MarkIdentity({"mark identity"}, Pfn(2999),
+                                                  Pfn(3001), true);
   ASSERT_THAT(change, IsOk());
   EXPECT_EQ(change->marked.value(), 2);
   EXPECT_EQ(change->released.value(), 1);
@@ -83,10 +83,10 @@ TEST_F(DomainP2mTest, RangesOverRamAreRefusedUnlessItsFramesGo) {
 
 TEST_F(DomainP2mTest, RangesOverTheKernelsListAreRefused) {
   for (const bool release : {false, true}) {
-    EXPECT_THAT(
-        domain_->MarkIdentity({"mark identity"}, Pfn(0), Pfn(kPages), release),
-        IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
-                testing::_));
+    EXPECT_THAT(domain_->p2m().MarkIdentity({"mark identity"}, Pfn(0),
+                                            Pfn(kPages), release),
+                IsError(Code::kFailedPrecondition, Reason::kPageInUseByKernel,
+                        testing::_));
   }
 }
 
@@ -130,24 +130,24 @@ TEST_F(DomainP2mTest, SetNeedsABootedGuest) {
   const auto built = MustCreate(*host_, MakeSpec("b", 1000), true);
   owned_ += 1000;
   EXPECT_THAT(
-      built->SetRange({"set p2m"}, {Pfn(5), PageCount(1)}, P2mClass::kMissing,
-                      Mfn(), RamPolicy::kRelease),
+      built->p2m().SetRange({"set p2m"}, {Pfn(5), PageCount(1)},
+                            P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
       IsError(Code::kFailedPrecondition, Reason::kDomainNotBooted, testing::_));
 }
 
 TEST_F(DomainP2mTest, MarkBeforeBootIsCutAtTheListAndCountsItsWords) {
   const auto built = MustCreate(*host_, MakeSpec("b", 1001), true);
   const auto change =
-      built->MarkIdentity({"mark identity"}, Pfn(990), Pfn::None(), true);
+      built->p2m().MarkIdentity({"mark identity"}, Pfn(990), Pfn::None(), true);
   ASSERT_THAT(change, IsOk());
   EXPECT_EQ(change->marked.value(), 1024 - 990);
   EXPECT_EQ(change->released.value(), 11);
   EXPECT_THAT(built->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(WordOf(*built, 990), P2mWord::Identity(Pfn(990)));
-  EXPECT_EQ(
-      built->MarkIdentity({"mark identity"}, Pfn(kArea), Pfn(kArea), false)
-          ->marked.value(),
-      0);
+  EXPECT_EQ(built->p2m()
+                .MarkIdentity({"mark identity"}, Pfn(kArea), Pfn(kArea), false)
+                ->marked.value(),
+            0);
   owned_ += 990;
 }
 
@@ -163,8 +163,8 @@ TEST_F(DomainP2mTest, GuestBootsWhateverWasMarkedBefore) {
           const auto built = host_->CreateDomain(spec, true, NeverStop);
           if (!built.ok()) continue;
           const Pfn from(256 + keep);
-          const auto marked = (*built)->MarkIdentity({"mark identity"}, from,
-                                                     Pfn::None(), true);
+          const auto marked = (*built)->p2m().MarkIdentity(
+              {"mark identity"}, from, Pfn::None(), true);
           refused += marked.ok() ? 0 : 1;
           EXPECT_THAT((*built)->Unpause({"unpause"}), IsOk())
               << AbiOf(arch).name << " " << memory << "+" << room << " keeps "
@@ -189,8 +189,8 @@ TEST_F(DomainP2mTest, PartsOfAListAreListedInOrderWithoutGaps) {
   while (at < Pfn(kArea)) {
     const size_t before = runs.size();
     const auto next =
-        domain_->ListRuns(at, Pfn::None(), P2mView::kResolved,
-                          RunMerge::kByClass, 1, runs, &generation);
+        domain_->p2m().ListRuns(at, Pfn::None(), P2mView::kResolved,
+                                RunMerge::kByClass, 1, runs, &generation);
     ASSERT_THAT(next, IsOk());
     ASSERT_EQ(runs.size(), before + 1);
     EXPECT_EQ(runs.back().pfns, ExtentBetween(at, *next));
@@ -199,9 +199,10 @@ TEST_F(DomainP2mTest, PartsOfAListAreListedInOrderWithoutGaps) {
   ASSERT_EQ(runs.size(), 5);
   EXPECT_EQ(runs[1].pfns, (PfnExtent{Pfn(1000), PageCount(100)}));
   EXPECT_EQ(runs[4].word.Class(), P2mClass::kIdentity);
-  EXPECT_THAT(domain_->ListRuns(Pfn(kArea), Pfn::None(), P2mView::kResolved,
-                                RunMerge::kByClass, 1, runs, &generation),
-              IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, testing::_));
+  EXPECT_THAT(
+      domain_->p2m().ListRuns(Pfn(kArea), Pfn::None(), P2mView::kResolved,
+                              RunMerge::kByClass, 1, runs, &generation),
+      IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, testing::_));
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ class DomainRestoreTest
 
   // Suspends the guest and awakes it on the other host.
   std::shared_ptr<Domain> Travel() {
-    auto record = guest_->Suspend({"save"});
+    auto record = guest_->migration().Suspend({"save"});
     EXPECT_THAT(record, IsOk());
     DomainSpec spec = spec_;
     auto incoming = SendPages(*guest_, *to_, spec, *record);
@@ -66,33 +66,38 @@ TEST_P(DomainRestoreTest, FreshGuestIsTheSameElsewhere) {
   ExpectSame(*guest_, *awake);
   EXPECT_EQ(awake->Info().state, DomainState::kPaused);
   EXPECT_EQ(awake->Info().vcpus, 3u);
-  EXPECT_THAT(awake->FindMfnListList(),
+  EXPECT_THAT(awake->p2m().FindMfnListList(),
               IsError(Code::kFailedPrecondition, Reason::kP2mTreeStale,
                       HasSubstr("resume")));
   EXPECT_THAT(awake->Unpause({"unpause"}), IsOk());
-  EXPECT_THAT(awake->FindMfnListList(), IsOk());
-  EXPECT_THAT(awake->SetMaxMemory({"set maximum memory"}, PageCount(9000)),
+  EXPECT_THAT(awake->p2m().FindMfnListList(), IsOk());
+  EXPECT_THAT(
+      awake->balloon().SetMaximum({"set maximum memory"}, PageCount(9000)),
+      IsOk());
+  EXPECT_THAT(awake->balloon().Up({"balloon up"}, PageCount(1000), false),
               IsOk());
-  EXPECT_THAT(awake->BalloonUp({"balloon up"}, PageCount(1000), false), IsOk());
-  EXPECT_THAT(awake->BalloonDown({"balloon down"}, PageCount(2000), false),
+  EXPECT_THAT(awake->balloon().Down({"balloon down"}, PageCount(2000), false),
               IsOk());
   ExpectClean(*to_, kDom0Pages + kPages - 1000);
 }
 
 TEST_P(DomainRestoreTest, WordsContentsAndBalloonTravel) {
-  ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(1500), false),
+  ASSERT_THAT(guest_->balloon().Down({"balloon down"}, PageCount(1500), false),
               IsOk());
-  ASSERT_THAT(guest_->BalloonUp({"balloon up"}, PageCount(300), false), IsOk());
+  ASSERT_THAT(guest_->balloon().Up({"balloon up"}, PageCount(300), false),
+              IsOk());
   const uint64_t hole = 2003;
-  ASSERT_THAT(guest_->SetRange({"set p2m"}, {Pfn(hole), PageCount(70)},
-                               P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
-              IsOk());
-  ASSERT_THAT(guest_->SetRange({"set p2m"}, {Pfn(300), PageCount(3)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              IsOk());
+  ASSERT_THAT(
+      guest_->p2m().SetRange({"set p2m"}, {Pfn(hole), PageCount(70)},
+                             P2mClass::kIdentity, Mfn(), RamPolicy::kRelease),
+      IsOk());
+  ASSERT_THAT(
+      guest_->p2m().SetRange({"set p2m"}, {Pfn(300), PageCount(3)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+      IsOk());
   for (const uint64_t pfn : {0, 7, 255, 1200, 3001}) {
-    ASSERT_THAT(guest_->WriteMemory({"write"}, Pfn(pfn), pfn % 100,
-                                    absl::StrCat("page ", pfn)),
+    ASSERT_THAT(guest_->contents().Write({"write"}, Pfn(pfn), pfn % 100,
+                                         absl::StrCat("page ", pfn)),
                 IsOk());
   }
   const auto awake = Travel();
@@ -108,15 +113,15 @@ TEST_P(DomainRestoreTest, WordsContentsAndBalloonTravel) {
 TEST_P(DomainRestoreTest, PagesBalloonedOutAfterTheyWereSentDoNotComeBack) {
   // As in a live migration: all pages first, the record later.
   const uint64_t before = guest_->Info().memory.current.value();
-  auto first = guest_->Suspend({"save"});
+  auto first = guest_->migration().Suspend({"save"});
   ASSERT_THAT(first, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *first);
-  ASSERT_THAT(
-      guest_->Resume({"resume"}, guest_->Info().suspension, /*paused=*/false),
-      IsOk());
-  ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(64), false),
+  ASSERT_THAT(guest_->migration().Resume({"resume"}, guest_->Info().suspension,
+                                         /*paused=*/false),
               IsOk());
-  const auto second = guest_->Suspend({"save"});
+  ASSERT_THAT(guest_->balloon().Down({"balloon down"}, PageCount(64), false),
+              IsOk());
+  const auto second = guest_->migration().Suspend({"save"});
   ASSERT_THAT(second, IsOk());
   const auto awake = incoming->Awaken(
       {.bytes = second->notes, .record_pages = RecordPages(*second)});
@@ -131,40 +136,44 @@ TEST_P(DomainRestoreTest, SuspendedGuestDoesNotChange) {
     return IsError(Code::kFailedPrecondition, Reason::kDomainSuspended,
                    HasSubstr(std::string(what)));
   };
-  ASSERT_THAT(guest_->Suspend({"save"}), IsOk());
+  ASSERT_THAT(guest_->migration().Suspend({"save"}), IsOk());
   EXPECT_TRUE(guest_->Info().suspended);
   EXPECT_EQ(guest_->Info().state, DomainState::kPaused);
   EXPECT_THAT(guest_->Unpause({"unpause"}), suspended("unpause"));
-  EXPECT_THAT(guest_->WriteMemory({"write"}, Pfn(700), 0, "x"),
+  EXPECT_THAT(guest_->contents().Write({"write"}, Pfn(700), 0, "x"),
               suspended("write"));
-  EXPECT_THAT(guest_->SetRange({"set p2m"}, {Pfn(700), PageCount(1)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              suspended("set p2m"));
-  EXPECT_THAT(guest_->MarkIdentity({"mark identity"}, Pfn(700), Pfn(701), true),
-              suspended("mark identity"));
-  EXPECT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(1), false),
+  EXPECT_THAT(
+      guest_->p2m().SetRange({"set p2m"}, {Pfn(700), PageCount(1)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+      suspended("set p2m"));
+  EXPECT_THAT(
+      guest_->p2m().MarkIdentity({"mark identity"}, Pfn(700), Pfn(701), true),
+      suspended("mark identity"));
+  EXPECT_THAT(guest_->balloon().Down({"balloon down"}, PageCount(1), false),
               suspended("balloon down"));
-  EXPECT_THAT(guest_->BalloonUp({"balloon up"}, PageCount(1), false),
+  EXPECT_THAT(guest_->balloon().Up({"balloon up"}, PageCount(1), false),
               suspended("balloon up"));
   EXPECT_THAT(guest_->Pause({"pause"}), suspended("pause"));
-  EXPECT_THAT(guest_->SetTarget({"set memory target"}, PageCount(1000)),
-              suspended("set memory target"));
+  EXPECT_THAT(
+      guest_->balloon().SetTarget({"set memory target"}, PageCount(1000)),
+      suspended("set memory target"));
   // Whoever did not suspend it does not resume it.
-  ASSERT_THAT(guest_->Resume({"resume"}, guest_->Info().suspension + 1, false),
+  ASSERT_THAT(guest_->migration().Resume({"resume"},
+                                         guest_->Info().suspension + 1, false),
               IsOk());
   EXPECT_TRUE(guest_->Info().suspended);
-  ASSERT_THAT(
-      guest_->Resume({"resume"}, guest_->Info().suspension, /*paused=*/true),
-      IsOk());
+  ASSERT_THAT(guest_->migration().Resume({"resume"}, guest_->Info().suspension,
+                                         /*paused=*/true),
+              IsOk());
   EXPECT_FALSE(guest_->Info().suspended);
   EXPECT_EQ(guest_->Info().state, DomainState::kPaused);
-  EXPECT_THAT(guest_->WriteMemory({"write"}, Pfn(700), 0, "x"), IsOk());
+  EXPECT_THAT(guest_->contents().Write({"write"}, Pfn(700), 0, "x"), IsOk());
   EXPECT_THAT(guest_->Unpause({"unpause"}), IsOk());
   EXPECT_THAT(from_->Audit().findings, testing::IsEmpty());
 }
 
 TEST_P(DomainRestoreTest, NothingIsLeftOfOneThatDoesNotArrive) {
-  const auto record = guest_->Suspend({"save"});
+  const auto record = guest_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
   // Its frames are promised.
@@ -178,9 +187,9 @@ TEST_P(DomainRestoreTest, NothingIsLeftOfOneThatDoesNotArrive) {
 }
 
 TEST_P(DomainRestoreTest, NotesThatAreCutOrChangedAreRefused) {
-  ASSERT_THAT(guest_->BalloonDown({"balloon down"}, PageCount(200), false),
+  ASSERT_THAT(guest_->balloon().Down({"balloon down"}, PageCount(200), false),
               IsOk());
-  const auto record = guest_->Suspend({"save"});
+  const auto record = guest_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   const std::string& notes = record->notes;
   uint64_t refused = 0;
@@ -223,12 +232,12 @@ TEST(DomainSuspendTest, PaeProcessesTravel) {
         SpecOf(Arch::kX86_32Pae, ToolsView::kTree, BalloonRoom::kFaithful);
     spec.pae_kernel = {.shared_kernel_pmd = shared, .user_pgds = 2};
     const auto guest = MustCreate(*from, spec);
-    ASSERT_THAT(guest->CreateAddressSpaces({"create address spaces"}, 130),
+    ASSERT_THAT(guest->processes().Create({"create address spaces"}, 130),
                 IsOk());
     ASSERT_THAT(
-        guest->DestroyAddressSpaces({"destroy address spaces"}, {3, 100}),
+        guest->processes().Destroy({"destroy address spaces"}, {3, 100}),
         IsOk());
-    const auto record = guest->Suspend({"save"});
+    const auto record = guest->migration().Suspend({"save"});
     ASSERT_THAT(record, IsOk());
     auto incoming = SendPages(*guest, *to, spec, *record);
     const auto awake = incoming->Awaken(
@@ -236,8 +245,8 @@ TEST(DomainSuspendTest, PaeProcessesTravel) {
     ASSERT_THAT(awake, IsOk());
     ExpectSame(*guest, **awake);
     std::vector<AddressSpaceInfo> before, after;
-    EXPECT_THAT(guest->ListAddressSpaces(0, 1000, before), IsOk());
-    EXPECT_THAT((*awake)->ListAddressSpaces(0, 1000, after), IsOk());
+    EXPECT_THAT(guest->processes().List(0, 1000, before), IsOk());
+    EXPECT_THAT((*awake)->processes().List(0, 1000, after), IsOk());
     ASSERT_EQ(before.size(), after.size());
     for (size_t i = 0; i < before.size(); ++i) {
       EXPECT_EQ(before[i].id, after[i].id);
@@ -246,7 +255,7 @@ TEST(DomainSuspendTest, PaeProcessesTravel) {
     EXPECT_THAT(to->Audit().findings, testing::IsEmpty());
     ASSERT_THAT((*awake)->Unpause({"unpause"}), IsOk());
     EXPECT_EQ(
-        (*awake)->CreateAddressSpaces({"create address spaces"}, 1)->first_id,
+        (*awake)->processes().Create({"create address spaces"}, 1)->first_id,
         131u);
   }
 }
@@ -257,7 +266,7 @@ TEST(DomainSuspendTest, NotesWithAPfnTwiceInTheBalloonAreRefused) {
   const DomainSpec spec =
       SpecOf(Arch::kX86_64, ToolsView::kTree, BalloonRoom::kFaithful);
   const auto guest = MustCreate(*from, spec);
-  const auto record = guest->Suspend({"save"});
+  const auto record = guest->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   // The balloon is one extent without stripes, [5000, 9000), and none of high
   // memory: two of it instead of one.
@@ -284,25 +293,25 @@ TEST(DomainSuspendTest, NotesWithAPfnTwiceInTheBalloonAreRefused) {
 TEST(DomainSuspendTest, GuestsThatCannotTravelAreToldWhy) {
   const auto host = MakeHost(20000);
   const auto paused = MustCreate(*host, MakeSpec("paused", 2000), true);
-  EXPECT_THAT(paused->Suspend({"save"}),
+  EXPECT_THAT(paused->migration().Suspend({"save"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotRunning,
                       HasSubstr("save")));
   DomainSpec spec = MakeSpec("devices", 2000);
   spec.e820_host = true;
   spec.pci_devices = {*PciAddress::Parse("0000:03:00.0")};
   const auto devices = MustCreate(*host, spec);
-  EXPECT_THAT(devices->Suspend({"save"}),
+  EXPECT_THAT(devices->migration().Suspend({"save"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotMigratable,
                       HasSubstr("1 PCI devices")));
   const auto mapper = MustCreate(*host, MakeSpec("mapper", 2000, 2100));
   const Mfn mfn(WordOf(*devices, 700).Number());
   ForeignReport report;
   ASSERT_THAT(
-      mapper->MapForeign({"map foreign"},
-                         std::vector<ForeignSlot>{{Pfn(2050), mfn}}, report),
+      mapper->p2m().MapForeign(
+          {"map foreign"}, std::vector<ForeignSlot>{{Pfn(2050), mfn}}, report),
       IsOk());
   ASSERT_EQ(report.done, 1u);
-  EXPECT_THAT(mapper->Suspend({"save"}),
+  EXPECT_THAT(mapper->migration().Suspend({"save"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotMigratable,
                       HasSubstr("pfn 0x802")));
   EXPECT_EQ(mapper->Info().state, DomainState::kRunning);
@@ -313,19 +322,21 @@ TEST(DomainSuspendTest, GuestWithRamBehindTheEndOfItsListIsToldWhy) {
   // The room ends inside a leaf, and the list's end for tools with it.
   const auto guest = MustCreate(*host, MakeSpec("behind", 5000, 9001));
   const Mfn kept(WordOf(*guest, 700).Number());
-  ASSERT_THAT(guest->SetRange({"set p2m"}, {Pfn(700), PageCount(1)},
-                              P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+  ASSERT_THAT(
+      guest->p2m().SetRange({"set p2m"}, {Pfn(700), PageCount(1)},
+                            P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+      IsOk());
+  ASSERT_THAT(guest->p2m().SetRange({"set p2m"}, {Pfn(9005), PageCount(1)},
+                                    P2mClass::kRam, kept, RamPolicy::kRefuse),
               IsOk());
-  ASSERT_THAT(guest->SetRange({"set p2m"}, {Pfn(9005), PageCount(1)},
-                              P2mClass::kRam, kept, RamPolicy::kRefuse),
-              IsOk());
-  EXPECT_THAT(guest->Suspend({"save"}),
+  EXPECT_THAT(guest->migration().Suspend({"save"}),
               IsError(Code::kFailedPrecondition, Reason::kDomainNotMigratable,
                       HasSubstr("pfn 0x232d is RAM")));
-  ASSERT_THAT(guest->SetRange({"set p2m"}, {Pfn(9005), PageCount(1)},
-                              P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
-              IsOk());
-  EXPECT_THAT(guest->Suspend({"save"}), IsOk());
+  ASSERT_THAT(
+      guest->p2m().SetRange({"set p2m"}, {Pfn(9005), PageCount(1)},
+                            P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+      IsOk());
+  EXPECT_THAT(guest->migration().Suspend({"save"}), IsOk());
 }
 
 TEST(DomainSuspendTest, GuestWithMoreThanItsMaximumTravels) {
@@ -336,16 +347,19 @@ TEST(DomainSuspendTest, GuestWithMoreThanItsMaximumTravels) {
   const auto guest = MustCreate(*from, spec);
   LoadSpec load;
   load.working_set = PageCount(3000);
-  ASSERT_THAT(guest->StartLoad({"start a load"}, load), IsOk());
-  ASSERT_THAT(guest->SetTarget({"set memory target"}, PageCount(1000)), IsOk());
-  ASSERT_THAT(guest->SetMaxMemory({"set maximum memory"}, PageCount(1500)),
-              IsOk());
+  ASSERT_THAT(guest->load().Start({"start a load"}, load), IsOk());
+  ASSERT_THAT(
+      guest->balloon().SetTarget({"set memory target"}, PageCount(1000)),
+      IsOk());
+  ASSERT_THAT(
+      guest->balloon().SetMaximum({"set maximum memory"}, PageCount(1500)),
+      IsOk());
   // The target follows what the guest has, which the load keeps.
-  ASSERT_THAT(guest->StopLoad({"stop its load"}), IsOk());
-  ASSERT_THAT(guest->BalloonDown({"balloon down"}, PageCount(10), false),
+  ASSERT_THAT(guest->load().Stop({"stop its load"}), IsOk());
+  ASSERT_THAT(guest->balloon().Down({"balloon down"}, PageCount(10), false),
               IsOk());
   ASSERT_GT(guest->Info().memory.target, guest->Info().memory.static_max);
-  const auto record = guest->Suspend({"save"});
+  const auto record = guest->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   const auto incoming = SendPages(*guest, *to, spec, *record);
   const auto awake = incoming->Awaken(
@@ -361,9 +375,11 @@ TEST(DomainSuspendTest, LongSuspendAndAwakeningAreStoppedWithoutATrace) {
       SpecOf(Arch::kX86_64, ToolsView::kTree, BalloonRoom::kFaithful);
   const auto guest = MustCreate(*from, spec);
   const auto gone = [] { return absl::CancelledError("gone"); };
-  EXPECT_EQ(guest->Suspend({"save", gone}, SuspendFor::kSave).status(), gone());
+  EXPECT_EQ(
+      guest->migration().Suspend({"save", gone}, SuspendFor::kSave).status(),
+      gone());
   EXPECT_EQ(guest->Info().state, DomainState::kRunning);
-  const auto record = guest->Suspend({"save"});
+  const auto record = guest->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   const std::vector<Pfn> pages = RecordPages(*record);
   for (int looks = 0; looks < 20; ++looks) {
@@ -389,8 +405,8 @@ TEST(DomainSuspendTest, GuestWithoutFreePagesCannotSuspend) {
   const auto host = MakeHost(20000);
   const auto guest = MustCreate(*host, MakeSpec("full", 2000));
   const PageCount free = guest->Info().memory.available;
-  ASSERT_THAT(guest->BalloonDown({"balloon down"}, free, false), IsOk());
-  EXPECT_THAT(guest->Suspend({"save"}),
+  ASSERT_THAT(guest->balloon().Down({"balloon down"}, free, false), IsOk());
+  EXPECT_THAT(guest->migration().Suspend({"save"}),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                       HasSubstr("free pages that hold nothing")));
   EXPECT_EQ(guest->Info().state, DomainState::kRunning);

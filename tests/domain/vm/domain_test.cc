@@ -41,25 +41,31 @@ TEST(DomainTest, NothingCanBeDoneWithADyingDomain) {
   EXPECT_THAT(domain->Unpause({"unpause"}), is_dying);
   std::vector<DomainId> drained;
   EXPECT_THAT(domain->Destroy({"destroy"}, &drained), is_dying);
-  EXPECT_THAT(domain->BalloonDown({"balloon down"}, PageCount(1), true),
+  EXPECT_THAT(domain->balloon().Down({"balloon down"}, PageCount(1), true),
               is_dying);
-  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), true), is_dying);
-  EXPECT_THAT(domain->SetTarget({"set memory target"}, PageCount(1)), is_dying);
-  EXPECT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(3000)),
+  EXPECT_THAT(domain->balloon().Up({"balloon up"}, PageCount(1), true),
               is_dying);
-  EXPECT_THAT(domain->MarkIdentity({"mark identity"}, Pfn(1), Pfn(2), true),
+  EXPECT_THAT(domain->balloon().SetTarget({"set memory target"}, PageCount(1)),
               is_dying);
-  EXPECT_THAT(domain->SetRange({"set p2m"}, {Pfn(1), PageCount(1)},
-                               P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+  EXPECT_THAT(
+      domain->balloon().SetMaximum({"set maximum memory"}, PageCount(3000)),
+      is_dying);
+  EXPECT_THAT(
+      domain->p2m().MarkIdentity({"mark identity"}, Pfn(1), Pfn(2), true),
+      is_dying);
+  EXPECT_THAT(
+      domain->p2m().SetRange({"set p2m"}, {Pfn(1), PageCount(1)},
+                             P2mClass::kMissing, Mfn(), RamPolicy::kKeep),
+      is_dying);
+  EXPECT_THAT(domain->p2m().Translate({1}, words), is_dying);
+  EXPECT_THAT(domain->p2m().ListRuns(Pfn(0), Pfn(1), P2mView::kRaw,
+                                     RunMerge::kByFrame, 1, runs, &generation),
               is_dying);
-  EXPECT_THAT(domain->Translate({1}, words), is_dying);
-  EXPECT_THAT(domain->ListRuns(Pfn(0), Pfn(1), P2mView::kRaw,
-                               RunMerge::kByFrame, 1, runs, &generation),
+  EXPECT_THAT(domain->p2m().Summary(), is_dying);
+  EXPECT_THAT(domain->p2m().FindMfnListList(), is_dying);
+  EXPECT_THAT(domain->contents().Read(Pfn(1), 0, absl::MakeSpan(bytes)),
               is_dying);
-  EXPECT_THAT(domain->Summary(), is_dying);
-  EXPECT_THAT(domain->FindMfnListList(), is_dying);
-  EXPECT_THAT(domain->ReadMemory(Pfn(1), 0, absl::MakeSpan(bytes)), is_dying);
-  EXPECT_THAT(domain->WriteMemory({"write"}, Pfn(1), 0, bytes), is_dying);
+  EXPECT_THAT(domain->contents().Write({"write"}, Pfn(1), 0, bytes), is_dying);
   EXPECT_THAT(words, testing::IsEmpty());
   ExpectClean(*host, kDom0Pages);
 }
@@ -83,7 +89,7 @@ TEST(DomainTest, BuiltDomainReadsAsItsBuilderLeftIt) {
   EXPECT_TRUE(WordOf(*domain, 2047).is_invalid());
   EXPECT_EQ(WordOf(*domain, 2048), P2mWord::Identity(Pfn(2048)));
   EXPECT_EQ(domain->Info().memory.available.value(), 0);
-  EXPECT_EQ(domain->Summary()->summary.area_bytes, 0);
+  EXPECT_EQ(domain->p2m().Summary()->summary.area_bytes, 0);
 }
 
 TEST(DomainTest, SameMachineAndCallsGiveTheSameFrames) {
@@ -92,11 +98,12 @@ TEST(DomainTest, SameMachineAndCallsGiveTheSameFrames) {
     const auto two = MakeHost(20000, placement);
     const auto a = MustCreate(*one, MakeSpec("a", 3000));
     const auto b = MustCreate(*two, MakeSpec("a", 3000));
-    EXPECT_EQ(a->uuid(), b->uuid());
+    EXPECT_EQ(a->Info().uuid, b->Info().uuid);
     for (const auto& domain : {a, b}) {
-      ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(500), false),
-                  IsOk());
-      ASSERT_THAT(domain->BalloonUp({"balloon up"}, PageCount(500), false),
+      ASSERT_THAT(
+          domain->balloon().Down({"balloon down"}, PageCount(500), false),
+          IsOk());
+      ASSERT_THAT(domain->balloon().Up({"balloon up"}, PageCount(500), false),
                   IsOk());
     }
     for (uint64_t pfn = 0; pfn < 3000; ++pfn) {
@@ -110,7 +117,7 @@ TEST(DomainTest, HotplugLimitMakesTheAreaLarger) {
   DomainSpec spec = MakeSpec("a", 2000);
   spec.hotplug_limit_gib = 512;
   const auto domain = MustCreate(*host, spec);
-  const auto report = domain->Summary();
+  const auto report = domain->p2m().Summary();
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->summary.p2m_size, uint64_t{1} << 27);
   EXPECT_EQ(report->summary.identity_mids, 511);

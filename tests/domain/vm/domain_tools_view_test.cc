@@ -27,7 +27,7 @@ TEST(DomainToolsViewTest, TreeHasARootAndNoPageTables) {
   const auto host = MakeHost(10000);
   const auto domain =
       MustCreate(*host, Spec(ToolsView::kTree, BalloonRoom::kFaithful, kPages));
-  const auto found = domain->FindMfnListList();
+  const auto found = domain->p2m().FindMfnListList();
   ASSERT_THAT(found, IsOk());
   EXPECT_LT(found->root.root, host->max_mfn());
   EXPECT_EQ(found->root.p2m_cr3, 0u);
@@ -38,7 +38,7 @@ TEST(DomainToolsViewTest, LinearListIsReadByMfnFromCr3) {
   const auto host = MakeHost(10000);
   const auto domain = MustCreate(
       *host, Spec(ToolsView::kLinear, BalloonRoom::kFaithful, kPages));
-  const auto found = domain->FindMfnListList();
+  const auto found = domain->p2m().FindMfnListList();
   ASSERT_THAT(found, IsOk());
   EXPECT_TRUE(found->root.root.is_none());
   std::array<char, kPageSize> page;
@@ -66,15 +66,17 @@ TEST(DomainToolsViewTest, CompactRoomTakesItsLeavesWhenItIsUsed) {
   const auto host = MakeHost(20000);
   const auto domain =
       MustCreate(*host, Spec(ToolsView::kTree, BalloonRoom::kCompact, 10000));
-  ASSERT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(10000)),
-              IsOk());
-  const uint64_t leaves = domain->Summary()->summary.leaf_frames;
+  ASSERT_THAT(
+      domain->balloon().SetMaximum({"set maximum memory"}, PageCount(10000)),
+      IsOk());
+  const uint64_t leaves = domain->p2m().Summary()->summary.leaf_frames;
   EXPECT_EQ(leaves, 8u + 1u);  // the leaf that the room ends in is mixed
-  EXPECT_EQ(domain->BalloonUp({"balloon up"}, PageCount(1000), false)->value(),
-            1000);
+  EXPECT_EQ(
+      domain->balloon().Up({"balloon up"}, PageCount(1000), false)->value(),
+      1000);
   EXPECT_TRUE(WordOf(*domain, 9999).is_ram());
   EXPECT_TRUE(WordOf(*domain, 8999).is_invalid());
-  EXPECT_EQ(domain->Summary()->summary.leaf_frames, leaves + 2);
+  EXPECT_EQ(domain->p2m().Summary()->summary.leaf_frames, leaves + 2);
   ExpectClean(*host, kDom0Pages + kPages + 1000);
 }
 
@@ -82,28 +84,30 @@ TEST(DomainToolsViewTest, CompactRoomNeedsFreePagesToGrowInto) {
   const auto host = MakeHost(20000);
   const auto domain =
       MustCreate(*host, Spec(ToolsView::kTree, BalloonRoom::kCompact, 300000));
-  ASSERT_THAT(domain->SetMaxMemory({"set maximum memory"}, PageCount(300000)),
-              IsOk());
+  ASSERT_THAT(
+      domain->balloon().SetMaximum({"set maximum memory"}, PageCount(300000)),
+      IsOk());
   // What the guest gave lies on top of the balloon, in private leaves.
-  ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(kPages), true),
+  ASSERT_THAT(domain->balloon().Down({"balloon down"}, PageCount(kPages), true),
               IsOk());
   EXPECT_EQ(domain->Info().memory.available.value(), 0u);
-  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(1), false), IsOk());
-  ASSERT_THAT(domain->BalloonDown({"balloon down"}, PageCount(1), false),
+  EXPECT_THAT(domain->balloon().Up({"balloon up"}, PageCount(1), false),
+              IsOk());
+  ASSERT_THAT(domain->balloon().Down({"balloon down"}, PageCount(1), false),
               IsOk());
 
   // With identity in those words, only fresh room is left.
   for (const P2mRun& run : RunsByClass(*domain, Pfn(0), Pfn(kPages))) {
     if (!run.word.is_invalid()) continue;
-    ASSERT_THAT(domain->MarkIdentity({"mark identity"}, run.pfns.first,
-                                     run.pfns.end(), false),
+    ASSERT_THAT(domain->p2m().MarkIdentity({"mark identity"}, run.pfns.first,
+                                           run.pfns.end(), false),
                 IsOk());
   }
   const uint64_t before = domain->Info().memory.current.value();
-  EXPECT_THAT(domain->BalloonUp({"balloon up"}, PageCount(600), false),
+  EXPECT_THAT(domain->balloon().Up({"balloon up"}, PageCount(600), false),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                       testing::HasSubstr("0 free pages")));
-  EXPECT_EQ(domain->BalloonUp({"balloon up"}, PageCount(600), true)->value(),
+  EXPECT_EQ(domain->balloon().Up({"balloon up"}, PageCount(600), true)->value(),
             0u);
   ExpectClean(*host, kDom0Pages + before);
 }

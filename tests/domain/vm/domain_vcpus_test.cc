@@ -22,8 +22,8 @@ class DomainVcpusTest : public testing::Test {
     return spec;
   }
 
-  static VcpuInfo VcpuOf(const Domain& domain, uint32_t vcpu) {
-    auto listed = domain.ListVcpus(vcpu, 1);
+  static VcpuInfo VcpuOf(Domain& domain, uint32_t vcpu) {
+    auto listed = domain.vcpus().List(vcpu, 1);
     EXPECT_THAT(listed, IsOk());
     return listed->at(0);
   }
@@ -34,28 +34,21 @@ class DomainVcpusTest : public testing::Test {
 
 TEST_F(DomainVcpusTest, MasksChangeInEveryState) {
   const auto domain = MustCreate(*host_, Spec(2), /*start_paused=*/true);
-  EXPECT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {0}, &some_, nullptr),
-      IsOk());
+  EXPECT_THAT(domain->vcpus().SetAffinity({0}, &some_, nullptr), IsOk());
   EXPECT_THAT(domain->Unpause({"unpause"}), IsOk());
   EXPECT_EQ(VcpuOf(*domain, 0).hard, some_);
-  EXPECT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {}, nullptr, &some_),
-      IsOk());
+  EXPECT_THAT(domain->vcpus().SetAffinity({}, nullptr, &some_), IsOk());
   EXPECT_EQ(VcpuOf(*domain, 1).soft, some_);
   EXPECT_EQ(VcpuOf(*domain, 1).mask_bytes, 8u);
   EXPECT_THAT(domain->Pause({"pause"}), IsOk());
-  EXPECT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {1}, &some_, &some_),
-      IsOk());
+  EXPECT_THAT(domain->vcpus().SetAffinity({1}, &some_, &some_), IsOk());
   EXPECT_EQ(VcpuOf(*domain, 1).mask_bytes, 16u);
   ExpectClean(*host_, kDom0Pages + 2000);
 }
 
 TEST_F(DomainVcpusTest, Dom0CanBePinned) {
   const auto dom0 = *host_->Find(kDom0Id);
-  EXPECT_THAT(dom0->SetVcpuAffinity({"set vcpu affinity"}, {0}, &some_, &some_),
-              IsOk());
+  EXPECT_THAT(dom0->vcpus().SetAffinity({0}, &some_, &some_), IsOk());
   EXPECT_EQ(VcpuOf(*dom0, 0).hard, some_);
   ExpectClean(*host_, kDom0Pages);
 }
@@ -63,11 +56,10 @@ TEST_F(DomainVcpusTest, Dom0CanBePinned) {
 TEST_F(DomainVcpusTest, RefusedChangeLeavesEveryMask) {
   const auto domain = MustCreate(*host_, Spec(2));
   const CpuRanges bad = {{64, 1}};
-  EXPECT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {0, 2}, &some_, nullptr),
-      IsError(Code::kInvalidArgument, Reason::kVcpuOutOfRange,
-              HasSubstr("domain 1: virtual CPU 2")));
-  EXPECT_THAT(domain->SetVcpuAffinity({"set vcpu affinity"}, {}, &some_, &bad),
+  EXPECT_THAT(domain->vcpus().SetAffinity({0, 2}, &some_, nullptr),
+              IsError(Code::kInvalidArgument, Reason::kVcpuOutOfRange,
+                      HasSubstr("domain 1: virtual CPU 2")));
+  EXPECT_THAT(domain->vcpus().SetAffinity({}, &some_, &bad),
               IsError(Code::kInvalidArgument, Reason::kCpuInvalid,
                       HasSubstr("domain 1: soft affinity: CPU 64")));
   EXPECT_EQ(VcpuOf(*domain, 0).hard, (CpuRanges{{0, 64}}));
@@ -75,15 +67,12 @@ TEST_F(DomainVcpusTest, RefusedChangeLeavesEveryMask) {
 
 TEST_F(DomainVcpusTest, DyingDomainHasNone) {
   const auto domain = MustCreate(*host_, Spec(2));
-  EXPECT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {}, &some_, nullptr),
-      IsOk());
+  EXPECT_THAT(domain->vcpus().SetAffinity({}, &some_, nullptr), IsOk());
   EXPECT_THAT(host_->DestroyDomain(domain->id()), IsOk());
-  EXPECT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {}, &some_, nullptr),
-      IsError(Code::kFailedPrecondition, Reason::kDomainDying,
-              HasSubstr("domain 1")));
-  EXPECT_THAT(domain->ListVcpus(0, 9),
+  EXPECT_THAT(domain->vcpus().SetAffinity({}, &some_, nullptr),
+              IsError(Code::kFailedPrecondition, Reason::kDomainDying,
+                      HasSubstr("domain 1")));
+  EXPECT_THAT(domain->vcpus().List(0, 9),
               IsError(Code::kFailedPrecondition, Reason::kDomainDying,
                       HasSubstr("domain 1")));
 }

@@ -198,7 +198,7 @@ std::string Read(const std::string& path) {
 }
 
 // The pfns of `domain` that have frames, as half-open ranges.
-std::string FramesOf(const Domain& domain, Pfn end) {
+std::string FramesOf(Domain& domain, Pfn end) {
   std::string text;
   for (const P2mRun& run : RunsByClass(domain, Pfn(0), end)) {
     if (run.word.Class() != P2mClass::kRam) continue;
@@ -239,7 +239,7 @@ void Replay(const Row& row, const std::string& folder) {
     spec.e820_host = true;
     domain = MustCreate(**host, spec);
   }
-  const auto report = domain->Summary();
+  const auto report = domain->p2m().Summary();
   ASSERT_THAT(report, IsOk());
   EXPECT_EQ(report->remapped.value(), row.moved);
   EXPECT_EQ(report->released.value(), 0u);

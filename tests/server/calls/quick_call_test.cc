@@ -238,14 +238,14 @@ class ServerBusyDomainTest : public testing::Test {
 
 TEST_F(ServerBusyDomainTest, CallsThatWaitForADomainDoNotStallHealthChecks) {
   std::vector<std::thread> clients;
-  domain_->LockForAudit();
+  domain_->audit().Lock();
   // More than gRPC's threads here, fewer than the pool's.
   for (int i = 0; i < 3; ++i) {
     clients.push_back(Pause());
     clients.push_back(SetTarget());
     EXPECT_TRUE(IsHealthy());
   }
-  domain_->UnlockAfterAudit();
+  domain_->audit().Unlock();
   for (std::thread& client : clients) client.join();
   EXPECT_TRUE(IsHealthy());
   // Runs on a gRPC thread again, now that the domain is idle.
@@ -254,11 +254,11 @@ TEST_F(ServerBusyDomainTest, CallsThatWaitForADomainDoNotStallHealthChecks) {
 
 TEST_F(ServerBusyDomainTest, CallsLearnThatADomainIsBusyWithoutWaiting) {
   EXPECT_EQ(domain_->PagesAtOnce(), PageCount(256 * kPagesPerMiB));
-  domain_->LockForAudit();
+  domain_->audit().Lock();
   std::thread([domain = domain_] {
     EXPECT_EQ(domain->PagesAtOnce(), std::nullopt);
   }).join();
-  domain_->UnlockAfterAudit();
+  domain_->audit().Unlock();
   EXPECT_EQ(host_->FindAtOnce(kDom0Id), domain_);
   EXPECT_EQ(host_->FindAtOnce(DomainId(7)), nullptr);
 }

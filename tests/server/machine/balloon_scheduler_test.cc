@@ -44,17 +44,18 @@ class ServerBalloonSchedulerTest : public testing::Test {
   }
   void Unfill() { ASSERT_THAT(host_->DestroyDomain(filler_->id()), IsOk()); }
   void SetTarget(const std::shared_ptr<Domain>& domain, uint64_t pages) {
-    ASSERT_THAT(domain->SetTarget({"set memory target"}, PageCount(pages)),
-                IsOk());
-    scheduler_->Watch(domain, domain->balloon_timer());
+    ASSERT_THAT(
+        domain->balloon().SetTarget({"set memory target"}, PageCount(pages)),
+        IsOk());
+    scheduler_->Watch(domain, domain->balloon().timer());
   }
-  static uint64_t PagesOf(const Domain& domain) {
+  static uint64_t PagesOf(Domain& domain) {
     return domain.Info().memory.current.value();
   }
-  static uint32_t RetriesOf(const Domain& domain) {
+  static uint32_t RetriesOf(Domain& domain) {
     return domain.Info().balloon_driver->retry_count;
   }
-  static BalloonState StateOf(const Domain& domain) {
+  static BalloonState StateOf(Domain& domain) {
     return domain.Info().balloon_driver->state;
   }
 
@@ -170,11 +171,11 @@ TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForABusyDomain) {
   SetTarget(domain_, kPages + 100);
   SetTarget(b, kPages + 100);
   Unfill();
-  domain_->LockForAudit();
+  domain_->audit().Lock();
   clock_.Advance(2);
   EXPECT_EQ(PagesOf(*b), kPages + 100);
   EXPECT_EQ(PagesOf(*domain_), kPages);
-  domain_->UnlockAfterAudit();
+  domain_->audit().Unlock();
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
 }
@@ -195,7 +196,7 @@ TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotRestartTheTimer) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
-  scheduler_->Watch(domain_, domain_->balloon_timer());
+  scheduler_->Watch(domain_, domain_->balloon().timer());
   Unfill();
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
@@ -208,7 +209,7 @@ TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   clock_.Advance(10000);
   EXPECT_EQ(RetriesOf(*domain_), 2u);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_, domain_->balloon_timer());
+  scheduler_->Watch(domain_, domain_->balloon().timer());
   EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has ended meanwhile
   Unfill();
   clock_.Advance(4);
@@ -220,10 +221,10 @@ TEST_F(ServerBalloonSchedulerTest, SleepGoesOnWhileTheGuestIsPaused) {
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
   ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
-  scheduler_->Watch(domain_, domain_->balloon_timer());
+  scheduler_->Watch(domain_, domain_->balloon().timer());
   Unfill();
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_, domain_->balloon_timer());
+  scheduler_->Watch(domain_, domain_->balloon().timer());
   EXPECT_EQ(PagesOf(*domain_), kPages);
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);

@@ -24,14 +24,14 @@ class ServerLoadSchedulerTest : public testing::Test {
     return MustCreate(*host_, MakeSpec(name, 3000));
   }
   void Start(const std::shared_ptr<Domain>& domain, uint64_t pages_per_second) {
-    ASSERT_THAT(domain->StartLoad({"start a load"},
-                                  {.pages_per_second = pages_per_second,
-                                   .working_set = PageCount(100)}),
+    ASSERT_THAT(domain->load().Start({"start a load"},
+                                     {.pages_per_second = pages_per_second,
+                                      .working_set = PageCount(100)}),
                 IsOk());
     scheduler_->Watch(domain);
   }
-  static uint64_t WritesOf(const Domain& domain) {
-    return domain.FindLoad()->writes;
+  static uint64_t WritesOf(Domain& domain) {
+    return domain.load().Find()->writes;
   }
   // Lets ticks pass one by one.
   void Tick(int ticks) {
@@ -53,17 +53,18 @@ TEST_F(ServerLoadSchedulerTest, WritesComeExactlyAtTheirRate) {
   EXPECT_EQ(WritesOf(*domain_), 1234u);
   Tick(900);
   EXPECT_EQ(WritesOf(*domain_), 12340u);
-  EXPECT_EQ(domain_->CheckLoad({"check its load"})->mismatches, PageCount(0));
+  EXPECT_EQ(domain_->load().Check({"check its load"})->mismatches,
+            PageCount(0));
 }
 
 TEST_F(ServerLoadSchedulerTest, LoadsDoNotWaitForABusyDomain) {
   const auto other = Create("b");
   Start(domain_, 1000);
   Start(other, 1000);
-  domain_->LockForAudit();
+  domain_->audit().Lock();
   Tick(5);
   EXPECT_EQ(WritesOf(*other), 50u);
-  domain_->UnlockAfterAudit();
+  domain_->audit().Unlock();
   EXPECT_EQ(WritesOf(*domain_), 0u);
   // It now does the writes that it could not do before.
   Tick(1);
@@ -113,12 +114,12 @@ TEST_F(ServerLoadSchedulerTest, PausedGuestOwesNothing) {
 
 TEST_F(ServerLoadSchedulerTest, SuspendedGuestOwesNothing) {
   Start(domain_, 1000);
-  ASSERT_THAT(domain_->Suspend({"save"}), IsOk());
+  ASSERT_THAT(domain_->migration().Suspend({"save"}), IsOk());
   Tick(50);
   EXPECT_EQ(WritesOf(*domain_), 0u);
-  ASSERT_THAT(
-      domain_->Resume({"resume"}, domain_->Info().suspension, /*paused=*/false),
-      IsOk());
+  ASSERT_THAT(domain_->migration().Resume(
+                  {"resume"}, domain_->Info().suspension, /*paused=*/false),
+              IsOk());
   scheduler_->Watch(domain_);
   Tick(1);
   EXPECT_EQ(WritesOf(*domain_), 10u);
@@ -136,7 +137,7 @@ TEST_F(ServerLoadSchedulerTest, WatchingAgainDoesNotChangeThePace) {
 TEST_F(ServerLoadSchedulerTest, LoadThatFollowsAnotherHasItsOwnRate) {
   Start(domain_, 1000);
   Tick(10);
-  EXPECT_EQ(domain_->StopLoad({"stop its load"})->writes, 100u);
+  EXPECT_EQ(domain_->load().Stop({"stop its load"})->writes, 100u);
   Tick(10);
   Start(domain_, 300);
   Tick(10);
@@ -159,7 +160,7 @@ TEST_F(ServerLoadSchedulerTest, EachDomainHasItsOwnRate) {
 TEST_F(ServerLoadSchedulerTest, DomainWithoutALoadIsNotWatched) {
   scheduler_->Watch(domain_);
   Tick(2);
-  EXPECT_FALSE(domain_->FindLoad().ok());
+  EXPECT_FALSE(domain_->load().Find().ok());
 }
 
 TEST_F(ServerLoadSchedulerTest, DestroyedDomainIsNotKept) {

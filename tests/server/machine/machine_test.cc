@@ -47,9 +47,9 @@ class ServerMachineTest : public testing::Test {
     const auto filler = MustCreate(
         machine_.host(), MakeSpec("all", machine_.host().Info().free.value()));
     const absl::Status status = machine_.Change(domain, [&](Domain& guest) {
-      EXPECT_THAT(
-          guest.SetTarget({"set memory target"}, PageCount(kPages + 100)),
-          IsOk());
+      EXPECT_THAT(guest.balloon().SetTarget({"set memory target"},
+                                            PageCount(kPages + 100)),
+                  IsOk());
       return result;
     });
     EXPECT_THAT(machine_.host().DestroyDomain(filler), IsOk());
@@ -89,18 +89,18 @@ TEST_F(ServerMachineTest, DriverContinuesAlthoughTheChangeFailed) {
 
 TEST_F(ServerMachineTest, LoadThatAChangeStartsRuns) {
   const auto domain = Create("a");
-  EXPECT_FALSE(domain->timers().has_load);
+  EXPECT_FALSE(domain->balloon().timers().has_load);
   ASSERT_THAT(machine_.Change(domain,
                               [](Domain& guest) {
-                                return guest.StartLoad(
+                                return guest.load().Start(
                                     {"start a load"},
                                     {.pages_per_second = 1000,
                                      .working_set = PageCount(10)});
                               }),
               IsOk());
-  EXPECT_TRUE(domain->timers().has_load);
+  EXPECT_TRUE(domain->balloon().timers().has_load);
   clock_.AdvanceBy(std::chrono::milliseconds(10));
-  EXPECT_EQ(domain->FindLoad()->writes, 10u);
+  EXPECT_EQ(domain->load().Find()->writes, 10u);
 }
 
 TEST_F(ServerMachineTest, ChangeIsBetweenItsPoints) {

@@ -194,7 +194,7 @@ TEST_F(ServerBalloonAnswerTest, TellsTheMemoryAtTheEndOfTheMove) {
   });
   while (faults_.List()[0].acted == 0) std::this_thread::yield();
   const auto web = *machine_->host().Find(std::string("web"));
-  EXPECT_TRUE(web->BalloonDown({"balloon down"}, PageCount(20), false).ok());
+  EXPECT_TRUE(web->balloon().Down({"balloon down"}, PageCount(20), false).ok());
   faults_.RemoveAll();
   caller.join();
   EXPECT_EQ(response.memory().current_pages(), kPages - 10);

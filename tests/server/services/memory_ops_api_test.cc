@@ -80,7 +80,7 @@ TEST_F(ServerMemoryOpsApiTest, EveryOperationAnswersLikeItsMethod) {
             "OK");
   EXPECT_TRUE(result.has_write());
   std::string data(3, '\0');
-  ASSERT_TRUE(web_->ReadMemory(Pfn(8000), 9, absl::MakeSpan(data)).ok());
+  ASSERT_TRUE(web_->contents().Read(Pfn(8000), 9, absl::MakeSpan(data)).ok());
   EXPECT_EQ(data, "abc");
 }
 

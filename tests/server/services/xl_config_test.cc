@@ -33,7 +33,7 @@ TEST(ServerXlConfigTest, ConfigurationIsThatOfLibxl) {
   const json config = json::parse(*text);
   EXPECT_EQ(config["c_info"]["type"], "pv");
   EXPECT_EQ(config["c_info"]["name"], "web \"1\"");
-  EXPECT_EQ(config["c_info"]["uuid"], UuidToString(domain->uuid()));
+  EXPECT_EQ(config["c_info"]["uuid"], UuidToString(domain->Info().uuid));
   EXPECT_EQ(config["b_info"]["max_vcpus"], 2);
   EXPECT_EQ(config["b_info"]["avail_vcpus"], json({0, 1}));
   EXPECT_EQ(config["b_info"]["target_memkb"], 12000);
@@ -47,13 +47,11 @@ TEST(ServerXlConfigTest, WhatIsWrittenIsReadBack) {
   spec.vcpus = 2;
   const auto domain = MustCreate(*host, spec);
   const CpuRanges hard = {{0, 1}, {5, 2}};
-  ASSERT_THAT(
-      domain->SetVcpuAffinity({"set vcpu affinity"}, {1}, &hard, nullptr),
-      IsOk());
+  ASSERT_THAT(domain->vcpus().SetAffinity({1}, &hard, nullptr), IsOk());
   const auto read = ParseXlConfig(*MakeXlConfig(*domain));
   ASSERT_THAT(read, IsOk());
   EXPECT_EQ(read->name, "web");
-  EXPECT_EQ(read->uuid, domain->uuid());
+  EXPECT_EQ(read->uuid, domain->Info().uuid);
   EXPECT_EQ(read->vcpus, 2u);
   EXPECT_EQ(read->memory, PageCount(3000));
   EXPECT_EQ(read->max_memory, PageCount(4000));

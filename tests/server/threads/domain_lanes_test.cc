@@ -50,10 +50,10 @@ TEST_F(ServerDomainLanesTest, OneCallAtATimeEntersADomain) {
 }
 
 TEST_F(ServerDomainLanesTest, NoCallEntersADomainWhoseLockIsTaken) {
-  a_->LockForAudit();
+  a_->audit().Lock();
   EXPECT_FALSE(lanes_->Enter(a_.get()));
   EXPECT_TRUE(lanes_->Enter(b_.get()));
-  a_->UnlockAfterAudit();
+  a_->audit().Unlock();
   EXPECT_TRUE(lanes_->Enter(a_.get()));
 }
 
@@ -61,14 +61,14 @@ TEST_F(ServerDomainLanesTest, AnyNumberOfCallsForABusyDomainHoldsOneThread) {
   constexpr int kCalls = 50;
   absl::BlockingCounter a_done(kCalls);
   absl::BlockingCounter b_done(1);
-  a_->LockForAudit();
+  a_->audit().Lock();
   for (int i = 0; i < kCalls; ++i) PauseInLane(a_, &a_done);
   EXPECT_FALSE(lanes_->Enter(a_.get()));
   // There are two threads.
   PauseInLane(b_, &b_done);
   b_done.Wait();
   EXPECT_EQ(a_->Info().state, DomainState::kRunning);
-  a_->UnlockAfterAudit();
+  a_->audit().Unlock();
   a_done.Wait();
   EXPECT_EQ(a_->Info().state, DomainState::kPaused);
 }
@@ -146,7 +146,7 @@ TEST_F(ServerDomainLanesTest, FullLaneTakesJobsThatAreBoundedInAnotherWay) {
 }
 
 TEST_F(ServerDomainLanesTest, BodyGoesToTheLaneWhereItMayWait) {
-  a_->LockForAudit();
+  a_->audit().Lock();
   {
     JobScope scope(&*lanes_, Place::kShort);
     EXPECT_FALSE(JobScope::Enter(a_).ok());
@@ -157,7 +157,7 @@ TEST_F(ServerDomainLanesTest, BodyGoesToTheLaneWhereItMayWait) {
     EXPECT_TRUE(JobScope::Enter(a_).ok());
     EXPECT_FALSE(scope.detour().has_value());
   }
-  a_->UnlockAfterAudit();
+  a_->audit().Unlock();
 }
 
 TEST_F(ServerDomainLanesTest, BodyLeavesTheDomainsItEntered) {
@@ -186,10 +186,10 @@ TEST_F(ServerDomainLanesTest, OnlyLongWorkGoesToThreadsForLongWork) {
 }
 
 TEST_F(ServerDomainLanesTest, WithoutAScopeEverythingIsAllowed) {
-  a_->LockForAudit();
+  a_->audit().Lock();
   EXPECT_TRUE(JobScope::Enter(a_).ok());
   EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());
-  a_->UnlockAfterAudit();
+  a_->audit().Unlock();
 }
 
 }  // namespace

@@ -1,0 +1,116 @@
+// What a domain's builder leaves for a kernel, whoever built it: the builder's
+// p2m list, and the free pages around it.
+//
+// A kernel that boots takes all this over (Guest::Boot()).  A kernel that is
+// not ours never boots: its image is there to be looked at.
+//
+// Thread safety: thread-compatible; Domain serialises with its mutex.
+
+#ifndef SIMVISOR_DOMAIN_GUEST_BUILT_IMAGE_H_
+#define SIMVISOR_DOMAIN_GUEST_BUILT_IMAGE_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "base/allocation_faults.h"
+#include "domain/collections/extent_set.h"
+#include "domain/guest/free_pages.h"
+#include "domain/guest/guest_config.h"
+#include "domain/guest/guest_types.h"
+#include "domain/guest/hypercalls.h"
+#include "domain/guest/kernel_pages.h"
+#include "domain/guest/memory_setup.h"
+#include "domain/p2m/builder_list.h"
+#include "domain/units/abi.h"
+#include "domain/units/operation.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class GuestMemory;
+
+// How a guest will be built: pure arithmetic on its map.
+struct BuildPlan {
+  GuestConfig config;
+  PageCount memory;      // pages that the domain starts with
+  MemorySetup setup;     // what its kernel will do
+  PageCount boot_pages;  // see PagesToBoot()
+};
+
+struct BuildInput {
+  const Abi* abi;
+  absl::string_view name;  // of the domain, for messages
+  GuestConfig config;
+  PageCount memory;
+  // As in MemorySetupInput.
+  PageCount ceiling;
+  bool initial = false;
+  AllocationFaults* faults = nullptr;
+};
+
+// INVALID_ARGUMENT MEMORY_SIZE_INVALID if the guest could not boot in its
+// memory, E820_MALFORMED; FAILED_PRECONDITION E820_REMAP_OVERFLOW;
+// RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+absl::StatusOr<BuildPlan> PlanBuild(const BuildInput& input);
+
+class BuiltImage final : public KernelPages {
+ public:
+  // Makes the builder's list over `words`, which are empty and have room for
+  // the area, in the lowest usable pages.  RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED.  `words` and `faults` must outlive it.
+  static absl::StatusOr<std::unique_ptr<BuiltImage>> Build(
+      BuildPlan plan, P2mWords& words, AllocationFaults* faults);
+  // What another builder has left for a kernel like ours: its list, and `used`,
+  // the other pages that it has filled.  REQUIRES: they are RAM of the map.
+  static std::unique_ptr<BuiltImage> Found(BuildPlan plan, BuilderList list,
+                                           const PfnSet& used,
+                                           AllocationFaults* faults);
+  // The image of a kernel that is not ours.  Its free pages are not known.
+  static std::unique_ptr<BuiltImage> OfForeignKernel(BuilderList list);
+
+  const BuilderList& list() const { return list_; }
+  const FreePages& free_pages() const { return free_pages_; }
+
+  // Free pages that the guest must keep to boot.
+  PageCount PagesStillToBoot() const;
+  // Makes the words of `pfns`, which CheckRange() has passed, identity, and
+  // releases or keeps the frames under them.  RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED if too few pages would be left to boot; then nothing
+  // has changed.  REQUIRES: pfns are below the list's end.
+  absl::StatusOr<RangeChange> MarkIdentity(const Context& context,
+                                           PfnExtent pfns,
+                                           absl::Span<const MfnExtent> frames,
+                                           RamPolicy policy,
+                                           GuestMemory& memory,
+                                           Hypercalls& hypercalls);
+
+  // KernelPages.
+  bool Render(Pfn pfn, absl::Span<char> page) const override;
+  const StructurePages& list_pages() const override { return list_.pages(); }
+  bool HoldsPageTables(PfnExtent) const override { return false; }
+  Pfn NextFrom(Pfn pfn) const override { return list_.pages().NextFrom(pfn); }
+  int TableLevel(Pfn) const override { return 0; }
+
+ private:
+  friend class Guest;  // boots from it
+
+  BuiltImage(BuildPlan plan, BuilderList list, FreePages free_pages,
+             PfnSet used)
+      : plan_(std::move(plan)),
+        list_(std::move(list)),
+        free_pages_(std::move(free_pages)),
+        used_(std::move(used)) {}
+
+  BuildPlan plan_;
+  BuilderList list_;
+  FreePages free_pages_;
+  PfnSet used_;  // by the kernel and what was built beside it
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_GUEST_BUILT_IMAGE_H_

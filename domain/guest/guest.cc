@@ -1,0 +1,108 @@
+#include "domain/guest/guest.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/guest/guest_boot.h"
+
+namespace simvisor {
+
+Guest::Guest(DomainId id, GuestConfig config, std::unique_ptr<P2mList> list,
+             FreePages free_pages)
+    : id_(id),
+      config_(std::move(config)),
+      list_(std::move(list)),
+      free_pages_(std::move(free_pages)),
+      balloon_(list_->abi(), config_.balloon_max_retry) {
+  if (abi().arch != Arch::kX86_32Pae) return;
+  processes_ = std::make_unique<AddressSpaces>(
+      absl::StrFormat("domain %d", id_.value()), config_.pae_kernel, *list_);
+  list_->SetPmdListener(processes_.get());
+}
+
+Guest::~Guest() { list_->SetPmdListener(nullptr); }
+
+absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
+                                                   BuiltImage& image,
+                                                   GuestMemory& memory,
+                                                   Hypercalls& hypercalls) {
+  // A kernel whose memory allocator is not up yet stops for good when a page
+  // cannot be had.  All of them are settled first, so that the domain stays as
+  // it was instead.
+  FreePages& free = image.free_pages_;
+  const PageCount needed = std::min(image.PagesStillToBoot(), free.count());
+  BootResult booted;
+  {
+    const FreePages::Settled pages(free, needed);
+    if (pages.count() < needed) {
+      return context.As("boot").Refuse(
+          absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+          "",
+          absl::StrFormat("its guest needs %d pages for its p2m list and got "
+                          "%d; try again, or create it with more memory",
+                          needed.value(), pages.count().value()));
+    }
+    const GuestConfig& config = image.plan_.config;
+    SIMVISOR_ASSIGN_OR_RETURN(
+        booted, BootGuest(std::move(image.list_), image.plan_.setup, config.p2m,
+                          config.HotplugLimit(), free));
+  }
+  std::unique_ptr<Guest> guest(
+      new Guest(context.id(), std::move(image.plan_.config),
+                std::move(booted.list), std::move(free)));
+  guest->kernel_image_ = std::move(image.used_);
+  guest->Attach(memory);
+  memory.SetKernelPages(guest.get());
+  for (const BootResult::MovedFrames& moved : booted.moved) {
+    hypercalls.MachphysUpdate(moved.frames, moved.first);
+    guest->remapped_ += moved.frames.count;
+    guest->free_pages_.Return({moved.first, moved.frames.count});
+  }
+  const PageCount before = hypercalls.CurrentReservation();
+  hypercalls.DecreaseReservation(booted.released);
+  guest->released_ = before - hypercalls.CurrentReservation();
+  for (const auto& [first, end] : guest->list_->extra_regions().extents()) {
+    guest->extra_regions_.push_back(ExtentBetween(first, end));
+    guest->balloon_.list().Push(guest->extra_regions_.back());
+  }
+  guest->balloon_.Start(hypercalls.CurrentReservation());
+  return guest;
+}
+
+void Guest::ForgetStoredPages(absl::Span<const Pfn> record_pages) {
+  PfnSet pages;
+  for (const Pfn pfn : record_pages) pages.Add({pfn, PageCount(1)});
+  list_->structure().ForEach([&](PfnExtent pfns) { pages.Add(pfns); });
+  if (processes_ != nullptr) {
+    processes_->ForEachPage([&](PfnExtent pfns) { pages.Add(pfns); });
+  }
+  memory_->Zero(pages);
+}
+
+void Guest::Forget() {
+  list_->SetPmdListener(nullptr);
+  processes_ = nullptr;
+  load_ = nullptr;
+}
+
+bool Guest::Render(Pfn pfn, absl::Span<char> page) const {
+  if (list_->Render(pfn, page)) return true;
+  return processes_ != nullptr && processes_->RenderPage(pfn, page);
+}
+
+Pfn Guest::NextFrom(Pfn pfn) const {
+  const Pfn next = list_->structure().NextFrom(pfn);
+  return processes_ == nullptr ? next
+                               : std::min(next, processes_->NextPageFrom(pfn));
+}
+
+int Guest::TableLevel(Pfn pfn) const {
+  const int level = list_->TableLevel(pfn);
+  return level > 0 || processes_ == nullptr ? level
+                                            : processes_->TableLevel(pfn);
+}
+
+}  // namespace simvisor

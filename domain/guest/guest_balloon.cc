@@ -1,0 +1,70 @@
+// Pages out of a guest and into it.
+//
+// A real driver moves one batch of frame numbers per hypercall.  A batch that
+// is granted in full leaves no trace, so many are done together here, between
+// two looks at Preempted().
+
+#include "base/status_macros.h"
+#include "domain/guest/guest.h"
+#include "domain/guest/range_frames.h"
+
+namespace simvisor {
+
+absl::Status Guest::MoveDown(PageCount pages, Hypercalls& hypercalls,
+                             PageCount* moved) {
+  std::vector<PfnExtent> taken;
+  absl::Status status;
+  while (status.ok() && *moved < pages) {
+    PfnExtent pfns = free_pages_.TakeForBalloon(pages - *moved);
+    if (pfns.empty()) break;
+    const PfnExtent all = pfns;
+    status = MoveExtentDown(pfns, hypercalls);
+    taken.push_back(ExtentBetween(all.first, pfns.first));
+    *moved += taken.back().count;
+    if (!pfns.empty()) free_pages_.Return(pfns);
+  }
+  balloon_.Enter(taken);
+  return status;
+}
+
+absl::Status Guest::MoveExtentDown(PfnExtent& pfns, Hypercalls& hypercalls) {
+  std::vector<MfnExtent> frames;
+  while (!pfns.empty()) {
+    SIMVISOR_RETURN_IF_ERROR(hypercalls.Preempted());
+    frames.clear();
+    const Pfn next =
+        list_->words().CollectFrames(pfns, kRunsPerHypercall, frames);
+    const PfnExtent part = ExtentBetween(pfns.first, next);
+    list_->Clear(part);
+    memory_->MarkDirty(part);
+    balloon_.Entering(part.count);
+    hypercalls.DecreaseReservation(frames);
+    pfns = ExtentBetween(next, pfns.end());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Guest::MoveUp(PageCount pages, Hypercalls& hypercalls,
+                           PageCount* moved) {
+  while (*moved < pages) {
+    SIMVISOR_RETURN_IF_ERROR(hypercalls.Preempted());
+    const PfnExtent pfns = balloon_.list().Pop(pages - *moved);
+    // Room that has never been used has shared leaves if it is compact.
+    P2mList& list = *list_;
+    const Pfn ready = list.AllocEntries(pfns, free_pages_);
+    const PageCount done = hypercalls.PopulatePhysmap(
+        ExtentBetween(pfns.first, ready),
+        [&list](Pfn pfn, absl::Span<const MfnExtent> frames) {
+          list.StoreFrames(pfn, frames);
+        });
+    const PfnExtent filled = {pfns.first, done};
+    memory_->MarkDirty(filled);
+    balloon_.list().PutBack(ExtentBetween(filled.end(), pfns.end()));
+    free_pages_.Return(filled);
+    *moved += done;
+    if (done == PageCount(0)) break;  // no page for a leaf
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace simvisor

@@ -1,0 +1,141 @@
+// The invariants of a guest, checked from scratch.
+
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "domain/guest/guest.h"
+
+namespace simvisor {
+namespace {
+
+// Every pfn of `pfns` is of class `wanted`.
+void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
+                absl::string_view what, Findings& findings) {
+  if (pfns.end() > words.size()) {
+    findings.Add(absl::StrFormat("%s pfns [0x%x, 0x%x) leave the list", what,
+                                 pfns.first.value(), pfns.end().value()));
+    return;
+  }
+  const Pfn end = pfns.end();
+  for (Pfn at = pfns.first; at < end;) {
+    const P2mRun run = words.RunAt(at, end, RunMerge::kByClass);
+    if (run.word.Class() != wanted) {
+      findings.Add(absl::StrFormat("%s pfn 0x%x reads %s", what, at.value(),
+                                   run.word.ToString()));
+    }
+    at = run.pfns.end();
+  }
+}
+
+}  // namespace
+
+void Guest::Check(Findings& findings) const {
+  findings.Add(list_->CheckInvariants());
+  list_->structure().ForEach([&](PfnExtent pfns) {
+    CheckClass(list_->words(), pfns, P2mClass::kRam, "structure", findings);
+  });
+  CheckProcesses(findings);
+  CheckFreePages(findings);
+  CheckLoad(findings);
+  CheckBalloon(findings);
+  CheckForeignWords(findings);
+  CheckUseOfPages(findings);
+}
+
+// With no two uses of one page, which the other checks see to.
+void Guest::CheckUseOfPages(Findings& findings) const {
+  const P2mWords& words = list_->words();
+  PageCount ram;
+  for (Pfn at(kKernelLowPages.value()); at < words.size();) {
+    const P2mRun run = words.RunAt(at, words.size(), RunMerge::kByClass);
+    if (run.word.Class() == P2mClass::kRam) ram += run.pfns.count;
+    at = run.pfns.end();
+  }
+  const PageCount used =
+      list_->structure().size() + kernel_image_.size() +
+      (processes_ == nullptr ? PageCount(0) : processes_->pages()) +
+      (load_ == nullptr ? PageCount(0) : load_->pages().size());
+  if (used + free_pages_.count() == ram) return;
+  findings.Add(absl::StrFormat(
+      "%d pages above the first MiB are RAM, but %d are in use and %d free",
+      ram.value(), used.value(), free_pages_.count().value()));
+}
+
+void Guest::CheckProcesses(Findings& findings) const {
+  if (processes_ == nullptr) return;
+  findings.Add(processes_->CheckInvariants());
+  processes_->ForEachPage([&](PfnExtent pfns) {
+    CheckClass(list_->words(), pfns, P2mClass::kRam, "page table", findings);
+    if (list_->structure().Intersects(pfns)) {
+      findings.Add(absl::StrFormat(
+          "page tables at pfns [0x%x, 0x%x) hold the p2m list as well",
+          pfns.first.value(), pfns.end().value()));
+    }
+  });
+}
+
+void Guest::CheckFreePages(Findings& findings) const {
+  for (const auto& [first, last] : free_pages_.set().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, last);
+    CheckClass(list_->words(), pfns, P2mClass::kRam, "free", findings);
+    if (list_->structure().Intersects(pfns)) {
+      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
+                                   first.value(), last.value()));
+    }
+    if (HoldsPageTables(pfns)) {
+      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold page tables",
+                                   first.value(), last.value()));
+    }
+  }
+}
+
+void Guest::CheckLoad(Findings& findings) const {
+  if (load_ == nullptr) return;
+  const auto check = [&](bool shared, PfnExtent pfns, absl::string_view what) {
+    if (!shared) return;
+    findings.Add(absl::StrFormat("load pfns [0x%x, 0x%x) %s as well",
+                                 pfns.first.value(), pfns.end().value(), what));
+  };
+  for (const auto& [first, last] : load_->pages().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, last);
+    CheckClass(list_->words(), pfns, P2mClass::kRam, "load", findings);
+    check(list_->structure().Intersects(pfns), pfns, "hold the p2m list");
+    check(HoldsPageTables(pfns), pfns, "hold page tables");
+    check(free_pages_.set().CountIn(pfns) > PageCount(0), pfns, "are free");
+  }
+}
+
+void Guest::CheckBalloon(Findings& findings) const {
+  PageCount counted;
+  PfnSet pfns;
+  for (const BalloonList::Runs* runs :
+       {&balloon_.list().low_runs(), &balloon_.list().high_runs()}) {
+    for (const BalloonList::Run& run : *runs) {
+      CheckClass(list_->words(), run.pfns, P2mClass::kMissing, "ballooned",
+                 findings);
+      counted += run.pfns.count;
+      pfns.Add(run.pfns);
+    }
+  }
+  if (pfns.size() != counted) {
+    findings.Add(absl::StrFormat("%d pfns are in the balloon, %d times in all",
+                                 pfns.size().value(), counted.value()));
+  }
+}
+
+void Guest::CheckForeignWords(Findings& findings) const {
+  for (const auto& [first, end] : foreign_.extents()) {
+    CheckClass(list_->words(), ExtentBetween(first, end), P2mClass::kForeign,
+               "foreign", findings);
+  }
+  for (const auto& [first, end] : balloon_.lent().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, end);
+    if (foreign_.CountIn(pfns) == pfns.count) continue;
+    findings.Add(
+        absl::StrFormat("[0x%x, 0x%x) left the balloon for foreign "
+                        "frames, but has none",
+                        first.value(), end.value()));
+  }
+}
+
+}  // namespace simvisor

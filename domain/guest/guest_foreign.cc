@@ -1,0 +1,129 @@
+// Frames of other domains in a guest's p2m list.
+//
+// The order of steps keeps a foreign word from ever naming a frame that may be
+// somebody else's: the frame is counted as mapped before the word is stored,
+// and until after the word is cleared.  Pages for the word's leaf are taken
+// before that, so that nothing can fail between the two.  The owner is never
+// locked: whether it still has the frame, and what becomes of one that it gives
+// back, the hypervisor settles.
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/guest/guest.h"
+
+namespace simvisor {
+namespace {
+
+// Mappings that are given up at once when a domain dies.
+constexpr size_t kMaxDropped = 65536;
+
+absl::Status PastTheList(const Context& context, Pfn pfn, Pfn end) {
+  return context.Refuse(
+      absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
+      absl::StrFormat("at pfn 0x%x", pfn.value()),
+      absl::StrFormat("the p2m list ends at pfn 0x%x", end.value()));
+}
+
+// What the hypervisor said of the slot's frame, with the slot named.
+absl::Status NameSlot(const Context& context, const ForeignSlot& slot,
+                      const absl::Status& counted) {
+  if (counted.ok()) return counted;
+  const Reason reason = counted.code() == absl::StatusCode::kOutOfRange
+                            ? Reason::kMfnOutOfRange
+                            : Reason::kFrameNotForeign;
+  return context.Refuse(counted.code(), reason,
+                        absl::StrFormat("at pfn 0x%x", slot.pfn.value()),
+                        counted.message());
+}
+
+}  // namespace
+
+absl::Status Guest::CheckSlot(const Context& context,
+                              const ForeignSlot& slot) const {
+  const auto [pfn, mfn] = slot;
+  if (pfn >= list_->p2m_size()) {
+    return PastTheList(context, pfn, list_->p2m_size());
+  }
+  if (const P2mWord word = list_->Lookup(pfn); !word.is_invalid()) {
+    return context.Refuse(
+        absl::StatusCode::kFailedPrecondition, Reason::kPfnNotMissing,
+        absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
+        absl::StrFormat(
+            "that is %s; choose a missing pfn, or balloon down to make one",
+            word.ToString()));
+  }
+  // A 64-bit word holds more than any machine has.
+  if (abi().arch != Arch::kX86_32Pae ||
+      mfn.value() < abi().plain_word_limit()) {
+    return absl::OkStatus();
+  }
+  return context.Refuse(
+      absl::StatusCode::kOutOfRange, Reason::kMfnNotAddressable,
+      absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
+      absl::StrFormat("a word of an %s guest holds frame numbers below 0x%x; "
+                      "name frames below that",
+                      abi().name, abi().plain_word_limit()));
+}
+
+absl::Status Guest::MapForeign(const Context& context, const ForeignSlot& slot,
+                               Hypercalls& hypercalls) {
+  SIMVISOR_RETURN_IF_ERROR(CheckSlot(context, slot));
+  const auto [pfn, mfn] = slot;
+  SIMVISOR_RETURN_IF_ERROR(
+      NameSlot(context, slot, hypercalls.CheckForeign(mfn)));
+  const PfnExtent page = {pfn, PageCount(1)};
+  if (list_->AllocEntries(page, free_pages_) == pfn) {
+    return context.Refuse(
+        absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
+        absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
+        "its guest has no free page for its p2m list; balloon it up");
+  }
+  // The frame may have changed hands since it was looked at.
+  SIMVISOR_RETURN_IF_ERROR(NameSlot(context, slot, hypercalls.MapForeign(mfn)));
+  list_->TrySet(pfn, P2mWord::Foreign(mfn));
+  foreign_.Add(page);
+  return absl::OkStatus();
+}
+
+absl::Status Guest::UnmapForeign(const Context& context, Pfn pfn,
+                                 std::vector<Mfn>& mfns) {
+  if (pfn >= list_->p2m_size()) {
+    return PastTheList(context, pfn, list_->p2m_size());
+  }
+  const P2mWord word = list_->Lookup(pfn);
+  if (word.Class() != P2mClass::kForeign) {
+    return context.Refuse(
+        absl::StatusCode::kInvalidArgument, Reason::kPfnNotForeign,
+        absl::StrFormat("at pfn 0x%x", pfn.value()),
+        absl::StrFormat("it is %s; p2m dump --by-frame shows foreign pfns",
+                        word.ToString()));
+  }
+  // A foreign word's leaf is private, so this takes no page.
+  list_->TrySet(pfn, P2mWord::Invalid());
+  mfns.push_back(Mfn(word.Number()));
+  foreign_.Remove({pfn, PageCount(1)});
+  balloon_.TakeBack(pfn);
+  return absl::OkStatus();
+}
+
+PageCount Guest::DropForeign(Hypercalls& hypercalls) {
+  PageCount freed;
+  std::vector<Mfn> mfns;
+  for (const auto& [first, end] : foreign_.extents()) {
+    for (Pfn at = first; at < end; at += PageCount(1)) {
+      mfns.push_back(Mfn(list_->Lookup(at).Number()));
+      if (mfns.size() < kMaxDropped) continue;
+      freed += hypercalls.UnmapForeign(mfns);
+      mfns.clear();
+    }
+  }
+  freed += hypercalls.UnmapForeign(mfns);
+  foreign_.Clear();
+  balloon_.ForgetLent();
+  return freed;
+}
+
+}  // namespace simvisor

@@ -1,0 +1,84 @@
+// What a suspended guest leaves beside its memory, and what an image says of a
+// guest's memory and kernel.
+//
+// Thread safety: plain values.
+
+#ifndef SIMVISOR_DOMAIN_GUEST_SUSPEND_RECORD_H_
+#define SIMVISOR_DOMAIN_GUEST_SUSPEND_RECORD_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "domain/frames/page_contents.h"
+#include "domain/p2m/p2m_options.h"
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// How a guest suspends.  Its kernel takes free pages that hold nothing for what
+// an image must have beside its memory; they are free again when it resumes,
+// here or elsewhere.  What they hold is for the saver to write.
+struct SuspendRecord {
+  // Which suspension this is; DomainMigration::Resume() wants it back.
+  uint64_t suspension = 0;
+  Arch arch = Arch::kX86_64;
+  uint32_t vcpus = 1;
+  // Pages the guest has, but for frames that are in no word: they have no pfn
+  // to travel by.
+  PageCount pages;
+  ToolsRoot tools;      // shared info
+  Pfn last_pfn;         // arch.max_pfn of shared info, a count
+  uint64_t generation;  // arch.p2m_generation
+  Pfn start_info;
+  Pfn store;
+  Pfn console;
+  Pfn gdt;
+  // Page tables that map start_info, from the root down, one of each level.  In
+  // the linear view the root that maps the p2m list alone.
+  std::vector<Pfn> tables;
+  // Pages of the notes, in order, and what the kernel noted about itself.
+  std::vector<Pfn> notes_pages;
+  std::string notes;
+
+  // Bytes of the notes in each of their pages; the rest links them.
+  static constexpr uint64_t kNotesPerPage = kPageSize - 8;
+};
+
+// What an image says of a guest's kernel: its notes, and what beside them says
+// the same, so that the two can be compared.
+struct GuestNotes {
+  absl::string_view bytes;  // SuspendRecord::notes
+  // Pages of the record, which hold nothing for the guest.
+  absl::Span<const Pfn> record_pages = {};
+  // nr_pages of start_info; nullopt where there is none.
+  std::optional<PageCount> pages = std::nullopt;
+  // Virtual CPUs that have a context; nullopt where there are none.
+  std::optional<uint32_t> vcpus = std::nullopt;
+  // Pages of the p2m list's leaves, from the first on; empty where there are
+  // none.
+  absl::Span<const uint64_t> leaf_pages = {};
+};
+
+// What an image says about pfns that follow each other.
+struct ImageRun {
+  enum class Kind {
+    kAbsent,  // no frame: ballooned, a hole, identity
+    kZero,    // a frame that was never written
+    kData,    // one frame, with `data`
+  };
+  PfnExtent pfns;
+  Kind kind = Kind::kAbsent;
+  int table_level = 0;  // 1 to 4 for a page table, whose entries name mfns
+  bool pinned = false;
+  std::unique_ptr<Page> data;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_GUEST_SUSPEND_RECORD_H_

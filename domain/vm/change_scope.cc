@@ -1,0 +1,81 @@
+#include "domain/vm/change_scope.h"
+
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "domain/vm/domain.h"
+
+namespace simvisor {
+
+FrameReach ReachOf(const Abi& abi) {
+  return abi.arch == Arch::kX86_32Pae ? FrameReach::kLow : FrameReach::kAll;
+}
+
+ChangeScope::ChangeScope(Domain& domain, Parts& parts, FramePool& pool,
+                         const Context& context, StopCheck stop)
+    : domain_(domain),
+      parts_(parts),
+      pool_(pool),
+      context_(context),
+      stop_(stop) {}
+
+ChangeScope::~ChangeScope() { Show(); }
+
+void ChangeScope::Show() {
+  populated_ = false;
+  domain_.Show(parts_);
+}
+
+absl::Status ChangeScope::ClaimFrames(PageCount pages) {
+  absl::StatusOr<FrameClaim> claim = pool_.Claim(pages, ReachOf(domain_.abi()));
+  if (claim.ok()) own_claim_ = *std::move(claim);
+  return claim.status();
+}
+
+void ChangeScope::ClaimFramesUpTo(PageCount pages) {
+  own_claim_ = pool_.ClaimUpTo(pages, ReachOf(domain_.abi()));
+}
+
+PageCount ChangeScope::PopulatePhysmap(PfnExtent pfns, Placed placed) {
+  const PageCount done = pool_.Populate(*claim_, context_.id(), pfns, placed);
+  parts_.reservation.Gained(done);
+  populated_ = true;
+  return done;
+}
+
+PageCount ChangeScope::DecreaseReservation(absl::Span<const MfnExtent> frames) {
+  if (frames.empty()) return PageCount(0);
+  GuestMemory& memory = parts_.memory;
+  const PageCount freed = pool_.Free(frames, [&memory](Mfn mfn, Pfn pfn) {
+    return memory.TakeContent(mfn, pfn);
+  });
+  memory.Drop(frames);
+  for (const MfnExtent& extent : frames) {
+    parts_.reservation.Lost(extent.count);
+  }
+  Show();
+  return freed;
+}
+
+void ChangeScope::MachphysUpdate(MfnExtent frames, Pfn first) {
+  pool_.SetPfns(frames, first);
+}
+
+absl::Status ChangeScope::MapForeign(Mfn mfn) {
+  return pool_.MapForeign(mfn, context_.id());
+}
+
+absl::Status ChangeScope::CheckForeign(Mfn mfn) const {
+  return pool_.CheckForeign(mfn, context_.id());
+}
+
+PageCount ChangeScope::UnmapForeign(absl::Span<const Mfn> mfns) {
+  return pool_.UnmapForeign(mfns, &drained_);
+}
+
+absl::Status ChangeScope::Preempted() {
+  if (populated_) Show();
+  return stop_();
+}
+
+}  // namespace simvisor

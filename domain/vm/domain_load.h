@@ -1,0 +1,60 @@
+// The load of a domain's guest: a program in it that writes to pages of its
+// own; see GuestLoad.
+//
+// All but Start(): FAILED_PRECONDITION GUEST_LOAD_NOT_FOUND if there is none.
+//
+// Thread safety: any thread; see Domain.
+
+#ifndef SIMVISOR_DOMAIN_VM_DOMAIN_LOAD_H_
+#define SIMVISOR_DOMAIN_VM_DOMAIN_LOAD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "domain/guest/guest_load.h"
+#include "domain/units/operation.h"
+#include "domain/units/units.h"
+#include "domain/vm/domain_types.h"
+
+namespace simvisor {
+
+class Domain;
+
+class DomainLoad {
+ public:
+  explicit DomainLoad(Domain& domain) : domain_(domain) {}
+
+  // Takes the working set out of the guest's free pages, zeroed.
+  // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, GUEST_LOAD_RUNNING;
+  // INVALID_ARGUMENT RANGE_INVALID (see LoadSpec); RESOURCE_EXHAUSTED
+  // GUEST_MEMORY_EXHAUSTED.
+  absl::Status Start(const Operation& operation, const LoadSpec& spec) const;
+  // Does the next `writes` writes, or fewer if the guest does not run, and
+  // returns how many.  When `stop` ends the call, what was written stays; also
+  // when there is no room for what a page is to hold, RESOURCE_EXHAUSTED as for
+  // DomainContents::Write(): the write is the next one still.  Lets other calls
+  // in between.
+  absl::StatusOr<uint64_t> Run(const Operation& operation,
+                               uint64_t writes) const;
+  // Ends it, and gives its pages back to the guest, zeroed.
+  absl::StatusOr<LoadReport> Stop(const Operation& operation) const;
+
+  absl::StatusOr<LoadReport> Find() const;
+  // The same, and where its pages lie, from number `first` on, at most `most`
+  // extents.
+  absl::StatusOr<LoadReport> ListPages(uint64_t first, size_t most,
+                                       std::vector<PfnExtent>& extents) const;
+  // Compares each page with what it must hold after the writes so far.  Lets
+  // the load, and other calls, go on in between.
+  absl::StatusOr<LoadCheck> Check(const Operation& operation) const;
+
+ private:
+  Domain& domain_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_VM_DOMAIN_LOAD_H_

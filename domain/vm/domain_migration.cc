@@ -1,0 +1,187 @@
+#include "domain/vm/domain_migration.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "base/error.h"
+#include "base/status_macros.h"
+#include "domain/guest/guest_suspend.h"
+#include "domain/vm/balloon_rounds.h"
+#include "domain/vm/domain.h"
+#include "domain/vm/kernel_notes.h"
+
+namespace simvisor {
+namespace {
+
+absl::Status CheckNotMigrating(const Context& context, const Parts& on) {
+  if (!on.memory.dirty().enabled()) return absl::OkStatus();
+  return context.Refuse(
+      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating, "",
+      "a migration of it is under way; wait for its end, or cancel it");
+}
+
+absl::Status CheckNoDevices(const Context& context, size_t devices) {
+  if (devices == 0) return absl::OkStatus();
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kDomainNotMigratable, "",
+                        absl::StrFormat("it has %d PCI devices passed "
+                                        "through, which cannot move with it; "
+                                        "create it without pci",
+                                        devices));
+}
+
+// Pages that travel: frames in no word have no pfn to travel by.
+PageCount PagesToMove(const Parts& on) {
+  return on.reservation.current() - on.memory.unplaced().size();
+}
+
+}  // namespace
+
+absl::StatusOr<LiveGuest> DomainMigration::StartLogDirty(
+    const Operation& operation) const {
+  const size_t devices = domain_.Info().pci_devices.size();
+  return domain_.Change(
+      operation, Needs::kCanSuspend,
+      [devices](ChangeScope& change) -> absl::StatusOr<LiveGuest> {
+        const Context& context = change.context();
+        Parts& on = change.parts();
+        SIMVISOR_RETURN_IF_ERROR(CheckNoDevices(context, devices));
+        SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context, *on.guest()));
+        SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context, on));
+        on.memory.dirty().Enable();
+        const P2mList& list = on.guest()->list();
+        return LiveGuest{.arch = list.abi().arch,
+                         .last_pfn = list.last_pfn(),
+                         .generation = list.generation(),
+                         .pages = PagesToMove(on)};
+      });
+}
+
+absl::StatusOr<DirtyPages> DomainMigration::CleanLogDirty() const {
+  return domain_.Change(
+      {"clean the dirty log"}, Needs::kAlive,
+      [](ChangeScope& change) -> absl::StatusOr<DirtyPages> {
+        GuestMemory& memory = change.parts().memory;
+        return DirtyPages{memory.dirty().Clean(), memory.words().generation()};
+      });
+}
+
+PageCount DomainMigration::PeekLogDirty() const {
+  return domain_.Peek(
+      [](const Parts& on) { return on.memory.dirty().count(); });
+}
+
+void DomainMigration::StopLogDirty() const {
+  domain_
+      .Change({"stop the dirty log"}, Needs::kNothing,
+              [](ChangeScope& change) {
+                change.parts().memory.dirty().Disable();
+                return absl::OkStatus();
+              })
+      .IgnoreError();
+}
+
+absl::StatusOr<SuspendRecord> DomainMigration::Suspend(
+    const Operation& operation, SuspendFor purpose) const {
+  SIMVISOR_RETURN_IF_ERROR(operation.stop());
+  // Neither changes once the guest has come.
+  const DomainInfo info = domain_.Info();
+  return domain_.Change(
+      operation, Needs::kCanSuspend,
+      [&](ChangeScope& change) -> absl::StatusOr<SuspendRecord> {
+        const Context& context = change.context();
+        Parts& on = change.parts();
+        SIMVISOR_RETURN_IF_ERROR(
+            CheckNoDevices(context, info.pci_devices.size()));
+        const Guest& guest = *on.guest();
+        SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context, guest));
+        if (purpose == SuspendFor::kSave) {
+          SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context, on));
+        }
+        SuspendRecord record;
+        SIMVISOR_ASSIGN_OR_RETURN(record.tools, guest.list().FindToolsRoot());
+        record.arch = guest.list().abi().arch;
+        record.vcpus = info.vcpus;
+        record.pages = PagesToMove(on);
+        record.last_pfn = guest.list().last_pfn();
+        record.generation = guest.list().generation();
+        SIMVISOR_ASSIGN_OR_RETURN(record.notes,
+                                  EncodeNotes(on, record.vcpus, change.stop()));
+        SIMVISOR_RETURN_IF_ERROR(
+            PlaceRecord(context, guest, on.memory, change.stop(), record));
+        record.suspension = on.life.Suspend();
+        return record;
+      });
+}
+
+absl::Status DomainMigration::Resume(const Operation& operation,
+                                     uint64_t suspension, bool paused) const {
+  return domain_.Change(
+      operation, Needs::kAlive, [=](ChangeScope& change) -> absl::Status {
+        Parts& on = change.parts();
+        if (!on.life.Resume(suspension)) return absl::OkStatus();
+        // The pages of what is published are there; it is only written anew.
+        SIMVISOR_RETURN_IF_ERROR(
+            on.guest()->list().Publish(on.guest()->free_pages()));
+        if (paused) return absl::OkStatus();
+        on.life.Run();
+        ReadTarget(change).IgnoreError();
+        return absl::OkStatus();
+      });
+}
+
+absl::Status DomainMigration::BeginHandover(const Operation& operation) const {
+  return domain_.Change(operation, Needs::kNothing,
+                        [](ChangeScope& change) -> absl::Status {
+                          return change.parts().life.BeginHandover(
+                              change.context(), change.held());
+                        });
+}
+
+void DomainMigration::EndHandover() const {
+  domain_
+      .Change({"end the handover"}, Needs::kNothing,
+              [](ChangeScope& change) {
+                change.parts().life.EndHandover();
+                return absl::OkStatus();
+              })
+      .IgnoreError();
+}
+
+absl::StatusOr<Pfn> DomainMigration::ReadForImage(
+    PfnExtent pfns, size_t max_runs, std::vector<ImageRun>& runs) const {
+  return domain_.Look(
+      "read for an image", Needs::kAlive,
+      [&](const Parts& on, const Context&) -> absl::StatusOr<Pfn> {
+        Pfn at = pfns.first;
+        for (size_t n = 0; n < max_runs && at < pfns.end(); ++n) {
+          runs.push_back(on.memory.RunForImage(at, pfns.end()));
+          at = runs.back().pfns.end();
+        }
+        return at;
+      });
+}
+
+absl::StatusOr<std::vector<Pfn>> DomainMigration::LeafPages(uint64_t first,
+                                                            size_t most) const {
+  return domain_.Look(
+      "list leaf pages", Needs::kAlive,
+      [=](const Parts& on, const Context&) -> absl::StatusOr<std::vector<Pfn>> {
+        std::vector<Pfn> pages;
+        if (on.guest() == nullptr) return pages;
+        const P2mList& list = on.guest()->list();
+        const uint64_t end = list.p2m_size().value() / list.abi().leaf_span();
+        for (uint64_t leaf = first; leaf < end && pages.size() < most; ++leaf) {
+          pages.push_back(list.shape().LeafPageAt(leaf));
+        }
+        return pages;
+      });
+}
+
+Pfn DomainMigration::PfnOfFrame(Mfn mfn) const {
+  const FrameRun run = domain_.pool().Lookup(mfn);
+  const bool own = run.state == FrameState::kOwned && run.owner == domain_.id();
+  return own ? run.first_pfn : Pfn::None();
+}
+
+}  // namespace simvisor

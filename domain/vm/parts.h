@@ -1,0 +1,68 @@
+// What a domain is made of.  Only Domain::Look() and Domain::Change() reach it.
+//
+// A domain has neither an image nor a guest while it is built, or comes in;
+// then it has an image; and once that has booted, or notes have come with the
+// pages, a guest, for good.
+//
+// Thread safety: thread-compatible; Domain serialises with its mutex.
+
+#ifndef SIMVISOR_DOMAIN_VM_PARTS_H_
+#define SIMVISOR_DOMAIN_VM_PARTS_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "domain/guest/built_image.h"
+#include "domain/guest/guest.h"
+#include "domain/guest/guest_memory.h"
+#include "domain/units/operation.h"
+#include "domain/vm/life.h"
+#include "domain/vm/reservation.h"
+
+namespace simvisor {
+
+class Parts {
+ public:
+  Parts(LifeEnd& end, Reservation ledger, std::unique_ptr<P2mWords> words,
+        std::shared_ptr<PageStore> store)
+      : life(end),
+        reservation(std::move(ledger)),
+        memory(std::move(words), std::move(store)) {}
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  // Null if there is none.
+  BuiltImage* built() { return built_.get(); }
+  const BuiltImage* built() const { return built_.get(); }
+  Guest* guest() { return guest_.get(); }
+  const Guest* guest() const { return guest_.get(); }
+
+  // FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN unless there is an image.
+  absl::Status CheckBuilt(const Context& context) const;
+
+  // Puts an image there, whose pages are the kernel's.  REQUIRES: no guest.
+  void SetBuilt(std::unique_ptr<BuiltImage> built) {
+    memory.SetKernelPages(built.get());
+    built_ = std::move(built);
+  }
+  // Puts the guest there, in place of the image.  REQUIRES: no guest.
+  void SetGuest(std::unique_ptr<Guest> guest) {
+    guest->Attach(memory);
+    memory.SetKernelPages(guest.get());
+    guest_ = std::move(guest);
+    built_ = nullptr;
+  }
+
+  Life life;
+  Reservation reservation;
+  GuestMemory memory;
+
+ private:
+  std::unique_ptr<BuiltImage> built_;
+  std::unique_ptr<Guest> guest_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_VM_PARTS_H_

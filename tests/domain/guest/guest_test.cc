@@ -1,0 +1,262 @@
+// A guest without a domain, on a hypervisor that a test can make fail.
+
+#include "domain/guest/guest.h"
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "domain/guest/config_notes.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/booted_guest.h"
+#include "tests/support/e820_testing.h"
+
+namespace simvisor {
+namespace {
+
+using testing::_;
+using testing::IsEmpty;
+
+const Context kContext(DomainId(1), "test");
+
+BuildInput InputOf(const Abi& abi, BalloonRoom room = BalloonRoom::kFaithful) {
+  BuildInput input;
+  input.abi = &abi;
+  input.name = "guest";
+  // A hole at 8 MiB, and room for as much again.
+  input.config.e820 = MakeMap({Ram(0, 8 * kMiB), Reserved(8 * kMiB, 9 * kMiB),
+                               Ram(9 * kMiB, 129 * kMiB)});
+  input.config.p2m.balloon_room = room;
+  input.memory = PageCount(16384);
+  input.ceiling = kNoCeiling;
+  return input;
+}
+
+// Everything that a failed operation must leave as it was.
+struct Figures {
+  uint64_t free, balloon, list_pages, current;
+  std::vector<P2mRun> runs;
+
+  friend bool operator==(const Figures&, const Figures&) = default;
+};
+
+Figures FiguresOf(const BootedGuest& on) {
+  Figures figures = {on.guest->free_pages().count().value(),
+                     on.guest->balloon().size().value(),
+                     on.guest->list_pages().size().value(),
+                     on.hypervisor.current.value(),
+                     {}};
+  const P2mWords& words = on.memory->words();
+  for (Pfn at(0); at < words.size();) {
+    figures.runs.push_back(words.RunAt(at, words.size(), RunMerge::kByFrame));
+    at = figures.runs.back().pfns.end();
+  }
+  return figures;
+}
+
+class GuestTest : public testing::TestWithParam<const Abi*> {};
+
+INSTANTIATE_TEST_SUITE_P(Abis, GuestTest,
+                         testing::Values(&kAbiX86_64, &kAbiX86_32Pae),
+                         [](const auto& abi) {
+                           return abi.param == &kAbiX86_64 ? "X86_64" : "Pae";
+                         });
+
+TEST_P(GuestTest, BootMovesFramesFromUnderHolesAndTellsTheM2p) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  EXPECT_EQ(on.guest->remapped().value(), 256);
+  EXPECT_EQ(on.guest->released().value(), 0);
+  EXPECT_EQ(on.hypervisor.current.value(), 16384);
+  EXPECT_EQ(on.memory->words().Lookup(Pfn(0x800)).Class(), P2mClass::kIdentity);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, BootWithoutPagesLeavesTheImageAsItWas) {
+  class NoGuestPage : public AllocationFaults {
+   public:
+    bool FailNow(AllocationSite site) override {
+      return fail && site == AllocationSite::kGuestPage;
+    }
+    bool fail = false;
+  } faults;
+  BuildInput input = InputOf(*GetParam());
+  input.faults = &faults;
+  BootedGuest on(input);
+  faults.fail = true;
+  const PageCount free = on.image->free_pages().count();
+  EXPECT_THAT(Guest::Boot(kContext, *on.image, *on.memory, on.hypervisor),
+              IsError(absl::StatusCode::kResourceExhausted,
+                      Reason::kGuestMemoryExhausted, _));
+  EXPECT_EQ(on.image->free_pages().count(), free);
+  faults.fail = false;
+  on.Boot();
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, PagesGoOutAndComeBack) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  const PageCount room = on.guest->balloon().size();
+  PageCount moved;
+  ASSERT_THAT(on.guest->MoveDown(PageCount(5000), on.hypervisor, &moved),
+              IsOk());
+  EXPECT_EQ(moved.value(), 5000);
+  EXPECT_EQ(on.hypervisor.current.value(), 16384 - 5000);
+  EXPECT_EQ(on.guest->balloon().size(), room + moved);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+  on.hypervisor.claimed = PageCount(6000);
+  on.hypervisor.longest = PageCount(7);
+  moved = PageCount(0);
+  ASSERT_THAT(on.guest->MoveUp(PageCount(6000), on.hypervisor, &moved), IsOk());
+  EXPECT_EQ(on.hypervisor.current.value(), 16384 + 1000);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, MoveThatIsStoppedLeavesPagesWhereTheyAre) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  const Figures before = FiguresOf(on);
+  PageCount moved;
+  on.hypervisor.looks_left = 0;
+  EXPECT_EQ(on.guest->MoveDown(PageCount(100), on.hypervisor, &moved).code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(on.guest->MoveUp(PageCount(100), on.hypervisor, &moved).code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(moved.value(), 0);
+  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, MoveUpEndsWhenNoFrameIsLeft) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  on.hypervisor.claimed = PageCount(11);
+  PageCount moved;
+  EXPECT_THAT(on.guest->MoveUp(PageCount(50), on.hypervisor, &moved), IsOk());
+  EXPECT_EQ(moved.value(), 11);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, AbandonedRangeLeavesEverythingButPagesOfTheList) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  const Figures before = FiguresOf(on);
+  auto plan = on.guest->PlanRange(kContext, {Pfn(5000), PageCount(900)},
+                                  RangeFill::Missing(), RamPolicy::kRelease,
+                                  on.hypervisor);
+  ASSERT_THAT(plan, IsOk());
+  EXPECT_EQ(FiguresOf(on), before);
+  ASSERT_THAT(on.guest->PrepareRange(kContext, *plan), IsOk());
+  EXPECT_EQ(on.guest->free_pages().count().value(), before.free - 900);
+  on.guest->AbandonRange(*plan);
+  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, FramesOfARangeAreReleasedKeptAndPutBack) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  const auto set = [&](PfnExtent pfns, RangeFill fill, RamPolicy policy) {
+    auto plan =
+        on.guest->PlanRange(kContext, pfns, fill, policy, on.hypervisor);
+    ASSERT_THAT(plan, IsOk());
+    ASSERT_THAT(on.guest->PrepareRange(kContext, *plan), IsOk());
+    EXPECT_EQ(on.guest->CommitRange(*plan, on.hypervisor).marked, pfns.count);
+  };
+  set({Pfn(5000), PageCount(10)}, RangeFill::Missing(), RamPolicy::kRelease);
+  EXPECT_EQ(on.hypervisor.current.value(), 16384 - 10);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+  const Mfn kept(on.memory->words().Lookup(Pfn(6000)).Number());
+  set({Pfn(6000), PageCount(4)}, RangeFill::Identity(), RamPolicy::kKeep);
+  EXPECT_EQ(on.memory->unplaced().size().value(), 4);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+  set({Pfn(7000), PageCount(1)}, RangeFill::Missing(), RamPolicy::kRelease);
+  set({Pfn(7000), PageCount(1)}, RangeFill::Ram(kept), RamPolicy::kRefuse);
+  EXPECT_EQ(on.hypervisor.m2p.at(kept), Pfn(7000));
+  EXPECT_EQ(on.memory->unplaced().size().value(), 3);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, ForeignFramesAreCountedBeforeTheWordIsStored) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  PageCount moved;
+  ASSERT_THAT(on.guest->MoveDown(PageCount(10), on.hypervisor, &moved), IsOk());
+  const Pfn hole = on.guest->balloon().list().Next(PageCount(1)).front().first;
+  on.hypervisor.foreign.Add({Mfn(77), PageCount(1)});
+  const Figures before = FiguresOf(on);
+  EXPECT_THAT(on.guest->MapForeign(kContext, {hole, Mfn(78)}, on.hypervisor),
+              IsError(absl::StatusCode::kFailedPrecondition,
+                      Reason::kFrameNotForeign, _));
+  EXPECT_EQ(FiguresOf(on), before);
+  ASSERT_THAT(on.guest->MapForeign(kContext, {hole, Mfn(77)}, on.hypervisor),
+              IsOk());
+  EXPECT_EQ(on.hypervisor.mappings.at(Mfn(77)), 1);
+  EXPECT_EQ(on.memory->words().Lookup(hole), P2mWord::Foreign(Mfn(77)));
+  std::vector<Mfn> mfns;
+  ASSERT_THAT(on.guest->UnmapForeign(kContext, hole, mfns), IsOk());
+  EXPECT_THAT(mfns, testing::ElementsAre(Mfn(77)));
+  EXPECT_EQ(FiguresOf(on), before);
+}
+
+TEST_P(GuestTest, ADyingGuestGivesUpEveryMapping) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  PageCount moved;
+  ASSERT_THAT(on.guest->MoveDown(PageCount(10), on.hypervisor, &moved), IsOk());
+  on.hypervisor.foreign.Add({Mfn(70), PageCount(10)});
+  uint64_t mfn = 70;
+  for (const PfnExtent& pfns : on.guest->balloon().list().Next(PageCount(10))) {
+    for (PageCount i; i < pfns.count; i += PageCount(1)) {
+      ASSERT_THAT(on.guest->MapForeign(kContext, {pfns.first + i, Mfn(mfn++)},
+                                       on.hypervisor),
+                  IsOk());
+    }
+  }
+  EXPECT_EQ(on.hypervisor.mappings.size(), 10u);
+  on.guest->DropForeign(on.hypervisor);
+  EXPECT_THAT(on.hypervisor.mappings, IsEmpty());
+}
+
+TEST_P(GuestTest, NotesOfAGuestMakeTheSameGuest) {
+  BootedGuest on(InputOf(*GetParam(), BalloonRoom::kCompact));
+  on.Boot();
+  PageCount moved;
+  ASSERT_THAT(on.guest->MoveDown(PageCount(3000), on.hypervisor, &moved),
+              IsOk());
+  StateWriter notes;
+  ASSERT_THAT(on.guest->Encode(notes, NeverStop), IsOk());
+  StateReader in(notes.bytes());
+  const Pfn end = on.guest->list().last_pfn();
+  const PfnSet ram = in.GetSet("ram", end);
+  EXPECT_EQ(ram.size(), on.hypervisor.current);
+  auto made = Guest::Decode({.id = DomainId(2),
+                             .config = on.guest->config(),
+                             .ram = ram,
+                             .end = end,
+                             .target = on.guest->balloon().driver().target(),
+                             .notes = {}},
+                            *GetParam(), in, NeverStop);
+  ASSERT_THAT(made, IsOk());
+  EXPECT_EQ(made->guest->free_pages().set().extents(),
+            on.guest->free_pages().set().extents());
+  EXPECT_EQ(made->guest->balloon().size(), on.guest->balloon().size());
+  EXPECT_EQ(made->guest->list_pages().size(), on.guest->list_pages().size());
+  // It has no frames until its pages have come.
+  EXPECT_EQ(CountWords(*made->words).ram, 0);
+  StateWriter again;
+  const P2mWords& words = on.memory->words();
+  for (const auto& [first, last] : ram.extents()) {
+    for (Pfn at = first; at < last; at += PageCount(1)) {
+      made->words->Store(at, words.Lookup(at));
+    }
+  }
+  ASSERT_THAT(made->guest->Encode(again, NeverStop), IsOk());
+  EXPECT_EQ(again.bytes(), notes.bytes());
+}
+
+}  // namespace
+}  // namespace simvisor

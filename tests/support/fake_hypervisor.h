@@ -1,0 +1,95 @@
+// A hypervisor for one guest: frames, m2p and mapping counts, and nothing else.
+//
+// Thread safety: thread-compatible.
+
+#ifndef SIMVISOR_TESTS_SUPPORT_FAKE_HYPERVISOR_H_
+#define SIMVISOR_TESTS_SUPPORT_FAKE_HYPERVISOR_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "base/error.h"
+#include "domain/collections/extent_set.h"
+#include "domain/guest/hypercalls.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class FakeHypervisor : public Hypercalls {
+ public:
+  // Frames [first, first + count) are free.
+  explicit FakeHypervisor(MfnExtent frames) { free_.Add(frames); }
+
+  PageCount PopulatePhysmap(PfnExtent pfns, Placed placed) override {
+    PageCount done;
+    while (done < pfns.count && claimed > PageCount(0)) {
+      const MfnExtent frames =
+          free_.TakeLowest(std::min({pfns.count - done, claimed, longest}));
+      if (frames.empty()) break;
+      const Pfn first = pfns.first + done;
+      MachphysUpdate(frames, first);
+      placed(first, {&frames, 1});
+      claimed -= frames.count;
+      done += frames.count;
+    }
+    current += done;
+    return done;
+  }
+  PageCount DecreaseReservation(absl::Span<const MfnExtent> frames) override {
+    PageCount gone;
+    for (const MfnExtent& extent : frames) {
+      MachphysUpdate(extent, Pfn::None());
+      free_.Add(extent);
+      gone += extent.count;
+    }
+    current -= gone;
+    return gone;
+  }
+  void MachphysUpdate(MfnExtent frames, Pfn first) override {
+    for (PageCount i; i < frames.count; i += PageCount(1)) {
+      if (first.is_none()) {
+        m2p.erase(frames.first + i);
+      } else {
+        m2p[frames.first + i] = first + i;
+      }
+    }
+  }
+  absl::Status MapForeign(Mfn mfn) override {
+    const absl::Status checked = CheckForeign(mfn);
+    if (checked.ok()) ++mappings[mfn];
+    return checked;
+  }
+  absl::Status CheckForeign(Mfn mfn) const override {
+    if (foreign.Contains(mfn)) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kFailedPrecondition,
+                     Reason::kFrameNotForeign, "no other domain owns it");
+  }
+  PageCount UnmapForeign(absl::Span<const Mfn> mfns) override {
+    for (const Mfn mfn : mfns) {
+      if (--mappings[mfn] == 0) mappings.erase(mfn);
+    }
+    return PageCount(0);
+  }
+  PageCount CurrentReservation() const override { return current; }
+  absl::Status Preempted() override {
+    if (looks_left-- > 0) return absl::OkStatus();
+    return absl::CancelledError("stopped");
+  }
+
+  PageCount current;                      // that the guest has
+  PageCount claimed;                      // that PopulatePhysmap() may give
+  PageCount longest{~uint64_t{0}};        // extent of frames
+  int64_t looks_left = int64_t{1} << 62;  // until Preempted() says stop
+  std::map<Mfn, Pfn> m2p;
+  MfnSet foreign;                    // frames of other domains
+  std::map<Mfn, uint64_t> mappings;  // that are counted
+
+ private:
+  MfnSet free_;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_TESTS_SUPPORT_FAKE_HYPERVISOR_H_
