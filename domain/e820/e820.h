@@ -96,9 +96,9 @@ class E820Map {
 // and above 64 TiB.
 absl::StatusOr<E820Map> DefaultHostE820(PageCount ram);
 
-// What a kernel makes of the entries it is given (e820__update_table()): it
-// sorts them, drops empty ones, takes the highest type for an address that
-// several cover, and joins adjacent entries of one type.
+// Cleans up entries as a kernel does (e820__update_table()): sorts them, drops
+// empty ones, takes the highest type for an address that several entries cover,
+// and joins adjacent entries of one type.
 // REQUIRES: entries end at or below kMaxE820Address.
 std::vector<E820Entry> ResolveOverlaps(const std::vector<E820Entry>& entries);
 
