@@ -29,11 +29,11 @@ TEST(ClientErrorTest, NoMessageGivesOkOrNothingAsACause) {
                    std::string("failed to connect to all addresses; last "
                                "error: ") +
                        cause),
-              "cannot reach unix:/a: the other side ended it; is simvisord "
+              "cannot reach unix:/a: closed by the other side; is simvisord "
               "running?");
   }
   EXPECT_EQ(Told(StatusCode::UNAVAILABLE, ""),
-            "lost the connection to unix:/a: the other side ended it; did "
+            "lost the connection to unix:/a: closed by the other side; did "
             "simvisord stop?");
   EXPECT_EQ(Told(StatusCode::UNIMPLEMENTED, ""),
             "unix:/a ended the call without saying why (UNIMPLEMENTED)");
