@@ -15,7 +15,7 @@ std::string Told(StatusCode code, const std::string& message) {
   return Describe(FromGrpc(grpc::Status(code, message), "unix:/a"));
 }
 
-TEST(ClientErrorTest, CauseOfAFailedConnectionIsTheSystemsOwn) {
+TEST(ClientErrorTest, FailedConnectionNamesTheSystemsError) {
   EXPECT_EQ(Told(StatusCode::UNAVAILABLE,
                  "failed to connect to all addresses; last error: UNKNOWN: "
                  "unix:/a: No such file or directory"),
@@ -23,7 +23,7 @@ TEST(ClientErrorTest, CauseOfAFailedConnectionIsTheSystemsOwn) {
             "running?");
 }
 
-TEST(ClientErrorTest, NoMessageGivesOkOrNothingAsACause) {
+TEST(ClientErrorTest, OkOrNothingIsNeverGivenAsTheCause) {
   for (const char* cause : {"OK", ""}) {
     EXPECT_EQ(Told(StatusCode::UNAVAILABLE,
                    std::string("failed to connect to all addresses; last "
