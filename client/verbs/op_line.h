@@ -23,9 +23,9 @@ class OpParser {
   OpParser& operator=(const OpParser&) = delete;
 
   // Parses a line such as "mem-set web 512m"; the operation has no id.  Verbs,
-  // arguments, abbreviations and quotes are those of the command line.  A
-  // UsageError() if the line is not an operation; the error of reading a file
-  // that it names.
+  // arguments, abbreviations and quotes are as on the command line.  A
+  // UsageError() if the line is not an operation, or the error of reading a
+  // file that it names.
   absl::StatusOr<v1::MemoryOp> Parse(const std::string& line);
 
  private:

@@ -61,8 +61,8 @@ class E820Map {
   // overlap, or no whole page of RAM.
   static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
 
-  // The same for `entries` derived from those of a map, as kernels derive them:
-  // there may be more than kMaxE820Entries.
+  // The same for `entries` derived from the entries of a map, as kernels derive
+  // them: they may be more than kMaxE820Entries.
   static absl::StatusOr<E820Map> CreateDerived(std::vector<E820Entry> entries);
 
   // The map of a boot log, as ReadBootLog() (boot_log.h) chooses it; errors as

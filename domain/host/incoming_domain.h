@@ -30,7 +30,7 @@ class IncomingDomain {
  public:
   // Begins a domain whose pfns end at `end`.  Ignores what `spec` says about
   // things that the guest's kernel records itself (map, options, limits);
-  // memory of 0 pages means `end`, and 0 virtual CPUs means those of the guest.
+  // memory of 0 pages means `end`, and 0 virtual CPUs means the guest's number.
   // First claims `claim` pages.
   //
   // Errors as for Host::CreateDomain(); RESOURCE_EXHAUSTED

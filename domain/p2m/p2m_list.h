@@ -7,8 +7,8 @@
 // The list is a shape over the words of its domain (P2mWords): it says which
 // leaves and mids have pages of their own, and which guest pages these are
 // (P2mShape).  Tools find the leaves through further pages (ToolsPages).
-// Structure, order of allocation and results are those of Linux; how words are
-// stored is not visible.
+// Structure, order of allocation and results are the same as in Linux; how the
+// words are stored is not visible.
 //
 // Rules are cited by the sections of docs/p2m.md: A4 lookup, A6 set, A7
 // relocation, A8 tree, A9 restore, A10 identity, A11 dump, B1 what tools see.
