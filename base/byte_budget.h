@@ -1,4 +1,4 @@
-// A limit on bytes that many users share, and the share that one of them holds.
+// A limit on bytes that many users share, and the share that one user holds.
 //
 // A budget only counts: it owns no memory.  A user asks before it allocates,
 // and holds no more than it was granted.

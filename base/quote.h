@@ -1,4 +1,4 @@
-// Text from outside, made fit for a message.
+// Quotes text from outside for messages.
 //
 // Thread safety: pure functions.
 

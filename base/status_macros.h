@@ -1,4 +1,4 @@
-// Return-early macros for absl::Status; Abseil 20220623 has none.
+// Return-early macros for absl::Status, which Abseil 20220623 lacks.
 
 #ifndef SIMVISOR_BASE_STATUS_MACROS_H_
 #define SIMVISOR_BASE_STATUS_MACROS_H_

@@ -57,7 +57,7 @@ void AddCommands(Commands& commands) {
   AddE820Commands(commands);
 }
 
-// Prints what is wrong with the line that was parsed last.
+// Prints the error in the line that was parsed last.
 void PrintUsageError(const CommandLine& line, const absl::Status& error,
                      Session& session) {
   const std::string verbs = line.chosen_verbs();
@@ -77,7 +77,7 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
   AddGlobalOptions(line.program(), session.options());
   line.SetVersion("-V,--version", absl::StrCat("simvisor ", kVersion));
   AddCommands(commands);
-  // Later than the verbs, which would have the same footer otherwise.
+  // Verbs that are added after this would inherit the footer.
   line.program().SetFooter(kFooter);
 
   if (arguments.empty()) {

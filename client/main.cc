@@ -36,9 +36,10 @@ ScreenSize SizeOf(int fd) {
   return {.columns = size.ws_col, .rows = size.ws_row};
 }
 
-// Gives each standard stream that the program was started without a file that
-// cannot be read or written.  The next file that is opened would take its
-// place: text meant for standard output would go into a connection.
+// Opens a file for each standard stream that is closed when the program starts,
+// in the direction that the stream does not use.  Otherwise the next file would
+// take the stream's number, and text for standard output would go into a
+// connection.
 void OpenStandardStreams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(fd, F_GETFD) == -1 && errno == EBADF) {

@@ -54,7 +54,7 @@ absl::Status CheckAddress(absl::string_view address) {
   if (host.empty()) return BadAddress(address, "the host is missing");
   if (absl::StrContains(host, ":") &&
       !(absl::StartsWith(host, "[") && absl::EndsWith(host, "]"))) {
-    return BadAddress(address, "an IPv6 host stands in brackets");
+    return BadAddress(address, "an IPv6 host must be in brackets");
   }
   uint32_t port = 0;
   if (!absl::SimpleAtoi(address.substr(colon + 1), &port) || port == 0 ||

@@ -1,4 +1,4 @@
-// Where the daemon is: the grammar of addresses and the default one.
+// The daemon's address: the grammar of addresses, and the default address.
 //
 // An address is unix:PATH or HOST:PORT; an IPv6 host is written in brackets.
 //

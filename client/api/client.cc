@@ -71,8 +71,8 @@ typename Service::Stub& StubOf(const Stubs& stubs) {
 SIMVISOR_UNARY_METHODS(SIMVISOR_UNARY_METHOD)
 #undef SIMVISOR_UNARY_METHOD
 
-// OK if `response` has `sizes` entries for each of the `asked` numbers of its
-// request: callers print them side by side.
+// OK if each of `sizes`, the sizes of the lists in `response`, is `asked`, the
+// number of entries in the request: callers print them side by side.
 template <typename Response>
 absl::Status CheckSizes(const Response& response, int asked,
                         std::initializer_list<int> sizes) {
@@ -105,13 +105,13 @@ absl::Status CheckResponse(
                     {response.classes_size(), response.frames_size()});
 }
 
-// What the other responses say needs no check.
+// Other responses need no check.
 absl::Status CheckResponse(const google::protobuf::Message&,
                            const google::protobuf::Message&) {
   return absl::OkStatus();
 }
 
-// The pages that `client` answers from that of `request` on, in one response.
+// All pages from the page of `request` on, in one response.
 template <typename Request>
 absl::StatusOr<ResponseTo<Request>> AllPages(const Client& client,
                                              Request request) {

@@ -11,8 +11,8 @@
 // the daemon cannot be reached.  INVALID_ARGUMENT, without a call, if a string
 // of a request is not UTF-8.
 //
-// Headers of gRPC and of its generated stubs are seen by sources of this folder
-// only: they take seconds to compile.
+// Only sources of this folder include headers of gRPC and of its generated
+// stubs: they take seconds to compile.
 //
 // Thread safety: thread-safe.
 
@@ -63,16 +63,16 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // Calls the unary method that takes a Request: GetDomain for a
-  // v1::GetDomainRequest, which a v1::GetDomainResponse answers.  Any method of
-  // unary_methods.h.  INTERNAL if a response that is to have an entry for each
-  // number of the request (TranslatePfns, ...) has more or fewer.
+  // Calls the unary method that takes a Request, any method of unary_methods.h:
+  // GetDomain for a v1::GetDomainRequest, with a v1::GetDomainResponse as the
+  // result.  INTERNAL if a response that must have one entry for each number in
+  // the request (TranslatePfns, ...) has more or fewer.
   template <typename Request>
   absl::StatusOr<ResponseTo<Request>> Call(const Request& request) const;
 
   // All pages of ListDomains in one response.
   absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
-  // All pages of ListVcpus, beginning with that of `request`, in one response.
+  // All pages of ListVcpus from the page of `request` on, in one response.
   absl::StatusOr<v1::ListVcpusResponse> ListAllVcpus(
       v1::ListVcpusRequest request) const;
   // All pages of ListMigrations in one response.

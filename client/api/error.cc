@@ -17,13 +17,13 @@ constexpr absl::string_view kErrorInfoUrl =
 // Marks an error that a call returned, with or without a reason.
 constexpr absl::string_view kRemoteUrl = "simvisor.client/remote";
 
-// The text after the last ": ", which in gRPC's chains of causes is the
-// operating system's error.  If the other side closed the connection cleanly,
-// gRPC may know no cause and says nothing or "OK".
+// The text after the last ": ", which is the operating system's error in gRPC's
+// chains of causes.  If the other side closed the connection cleanly, gRPC may
+// not know a cause: the message is empty or "OK".
 absl::string_view LastCause(absl::string_view message) {
   const size_t at = message.rfind(": ");
   if (at != absl::string_view::npos) message.remove_prefix(at + 2);
-  return message.empty() || message == "OK" ? "the other side ended it"
+  return message.empty() || message == "OK" ? "closed by the other side"
                                             : message;
 }
 
@@ -48,8 +48,8 @@ std::string ExplainLocal(const grpc::Status& status,
     case grpc::StatusCode::UNAVAILABLE:
       return ExplainUnavailable(status.error_message(), address);
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return absl::StrCat(address, ": no answer within the time allowed; ",
-                          "allow the call more");
+      return absl::StrCat(address, ": no answer within the timeout; ",
+                          "give the call a longer one");
     default:
       return status.error_message();
   }

@@ -44,7 +44,7 @@ class MemoryOpsStream {
   // Declares that no more operations come.  Call once.
   void WritesDone();
 
-  // Waits for results.  False if no more come.
+  // Waits for results.  False if no more results come.
   bool Read(v1::StreamMemoryOpsResponse* response);
 
   // Returns how the call ended.  Call once, last, after Read() has returned

@@ -1,9 +1,9 @@
 // The unary methods that Client::Call() knows, and the response to each
 // request.
 //
-// Every method has a request type of its own, named after it, so that the
-// request says which method is meant.  To call a new method, add its line here;
-// a new service also needs a stub in client.cc.
+// Every method has its own request type, so the type of the request selects the
+// method.  To call a new method, add its line here; a new service also needs a
+// stub in client.cc.
 
 #ifndef SIMVISOR_CLIENT_API_UNARY_METHODS_H_
 #define SIMVISOR_CLIENT_API_UNARY_METHODS_H_

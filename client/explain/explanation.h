@@ -1,8 +1,8 @@
-// What the kernels of a machine make of its memory, according to the machine's
+// How the kernels of a machine set up its memory, according to the machine's
 // boot log.
 //
-// The figures come from the same library as the daemon's, so they are those of
-// a daemon with this log.
+// The figures come from the daemon's own library, so a daemon with this log has
+// the same figures.
 //
 // Thread safety: values, pure functions.
 

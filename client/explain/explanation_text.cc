@@ -28,7 +28,7 @@ void AppendMap(absl::string_view name, const E820Map& map, std::string& out) {
   }
 }
 
-// Appends what both kinds of kernels have.
+// Appends the figures that both kinds of kernels have.
 void AppendFigures(const Explanation::Kernel& kernel, std::string& out) {
   const BootFigures& figures = kernel.figures;
   const MemorySetup& setup = figures.setup;

@@ -8,7 +8,7 @@
 namespace simvisor::client {
 namespace {
 
-// Most calls are over before the first look.
+// Most calls end before the first poll.
 constexpr absl::Duration kPeriod = absl::Milliseconds(400);
 
 std::optional<uint64_t> OwnedPages(const Client& client) {

@@ -4,7 +4,7 @@
 // of owned frames and shows how far it has moved.  Other clients change that
 // count too, so the bar is an estimate.
 //
-// Thread safety: thread-compatible; the thread is the object's own.
+// Thread safety: thread-compatible; the object owns its thread.
 
 #ifndef SIMVISOR_CLIENT_SESSION_FRAMES_BAR_H_
 #define SIMVISOR_CLIENT_SESSION_FRAMES_BAR_H_
@@ -24,9 +24,9 @@ namespace simvisor::client {
 
 class FramesBar {
  public:
-  // Shows progress towards `pages()` frames until it is destroyed.  Without a
-  // terminal to draw on, it does nothing and does not call `pages`.  `session`
-  // and `client` must outlive the bar.
+  // Shows progress towards `pages()` frames for as long as the bar lives.
+  // Without a terminal to draw on, does nothing and does not call `pages`.
+  // `session` and `client` must outlive the bar.
   FramesBar(const Session& session, const Client& client,
             absl::string_view label, absl::FunctionRef<uint64_t()> pages);
   ~FramesBar();
@@ -46,7 +46,7 @@ class FramesBar {
 // Pages that the domain owns, for a FramesBar; 0, which draws nothing, if the
 // call fails.
 uint64_t CurrentPages(const Target& target);
-// Pages that the guest has: those that the domain owns, without the ones that
+// Pages that the guest has: the pages that the domain owns, without pages that
 // the guest has released while other domains map them.
 uint64_t GuestPages(const v1::DomainMemory& memory);
 // GuestPages() of the domain as it is now; 0 if the call fails.

@@ -1,4 +1,4 @@
-// What a command works with: its streams, the global options, the daemon.
+// What a command uses: its streams, the global options, and the daemon.
 //
 // Thread safety: thread-compatible.
 
@@ -20,7 +20,7 @@
 
 namespace simvisor::client {
 
-// What fits on the screen.
+// The size of a screen, in characters.
 struct ScreenSize {
   int columns = 80;
   int rows = 24;
@@ -73,12 +73,12 @@ class Session {
   bool json() const { return options_.output == "json"; }
   // Whether standard output is a terminal that may be sent colours.
   bool colors() const { return streams_.out_takes_colors; }
-  // Size of that terminal; 80 by 24 if it is not known.
+  // The size of that terminal; 80 by 24 if it is not known.
   ScreenSize screen() const { return streams_.screen; }
 
-  // The client; the first call makes it.  Strings of its responses are made
-  // printable, except for JSON, which escapes them itself.  A UsageError() if
-  // the address is malformed.
+  // The client; the first call makes it.  It makes strings of responses
+  // printable, except for JSON output, which escapes them itself.  A
+  // UsageError() if the address is malformed.
   absl::StatusOr<const Client*> Connect();
 
   // The domain that `text` names, by ParseDomain(), and the client.
@@ -123,7 +123,7 @@ class Session {
   std::ostream err_;
   GlobalOptions options_;
   std::unique_ptr<Client> client_;
-  std::optional<std::string> domain_;  // as Open() was given it last
+  std::optional<std::string> domain_;  // the last argument of Open()
 };
 
 }  // namespace simvisor::client

@@ -48,7 +48,7 @@ class Argument {
   // The line must give `other` too.
   // REQUIRES: other != *this
   Argument& Needs(Argument other);
-  // Help calls its value `name` instead of by its type.
+  // Help names its value `name` instead of showing its type.
   Argument& ValueName(const std::string& name);
   // Help shows the current value of the variable as the default.
   Argument& ShowDefault();

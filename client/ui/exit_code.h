@@ -13,7 +13,7 @@ namespace simvisor::client {
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;       // the operation failed
 inline constexpr int kExitUsage = 2;        // the command line is wrong
-inline constexpr int kExitUnreachable = 3;  // no daemon, or it went away
+inline constexpr int kExitUnreachable = 3;  // the daemon is missing or lost
 
 // An INVALID_ARGUMENT that ExitCode() turns into kExitUsage.
 absl::Status UsageError(absl::string_view message);

@@ -1,4 +1,4 @@
-// Bytes as text, and back.
+// Converts bytes to text and back.
 //
 // Thread safety: pure functions.
 
@@ -13,8 +13,8 @@
 
 namespace simvisor::client {
 
-// Sixteen bytes a line, after their offset, which starts at `first_offset`, and
-// before the same bytes as text; repeated lines become one "*".  The last line
+// A dump with sixteen bytes a line: offset, bytes in hex, bytes as text.  The
+// first offset is `first_offset`; repeated lines become one "*"; the last line
 // is the offset of the end.
 std::string HexDump(absl::string_view data, uint64_t first_offset);
 

@@ -36,8 +36,8 @@ std::string NameOf(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-// The target of a path that is a symbolic link, which need not exist; empty,
-// with errno set, for links in a circle.
+// The target of a path, following symbolic links; it need not exist.  Empty,
+// with errno set, for a circle of links.
 std::string FollowLinks(std::string path) {
   for (int links = 0; links <= kMaxLinks; ++links) {
     std::array<char, PATH_MAX> target;
@@ -76,7 +76,7 @@ absl::Status OutputFile::OpenInPlace() {
   if (isatty(fd_) == 1) {
     return UsageError(absl::StrCat(
         "cannot write ", path_,
-        ": it is a terminal, which would show the bytes and keep none of them; "
+        ": it is a terminal, which would show the bytes but not keep them; "
         "name a file, or send the output to a file or a pipe"));
   }
   return absl::OkStatus();

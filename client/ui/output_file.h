@@ -1,13 +1,13 @@
-// A file that the program writes for its user: whole, or not at all.
+// A file that the program writes for its user, completely or not at all.
 //
 // What PATH names decides how it is written:
 //
-//   nothing, a file    a new file takes its place once it is whole and on the
+//   nothing, a file    a new file takes its place when it is complete and on
 //                      disk (client/ui/part_file.h): mode 0600, owned by the
-//                      user.  A file that may not be written is refused, as
-//                      open(2) would.
-//   a symbolic link    stays; what it leads to is replaced.
-//   a pipe, a device   written to as it is, and so is standard output, "-".
+//                      user.  A file that may not be written is refused, as by
+//                      open(2).
+//   a symbolic link    stays; its target is replaced.
+//   a pipe, a device   written to directly, and so is standard output, "-".
 //   a terminal         refused: it would show the bytes and lose them.
 //   a folder           refused.
 //
@@ -43,9 +43,9 @@ class OutputFile {
   // Append() and Commit() in one call.
   absl::Status Finish(absl::string_view data);
 
-  // Makes PATH hold what was appended, and waits until that is on the disk, if
-  // there is one.  ABORTED if another program has written PATH since Create();
-  // PATH stays as it is then.
+  // Gives PATH the appended bytes, and waits until they are on disk, if PATH is
+  // on a disk.  ABORTED if another program has written PATH since Create();
+  // PATH then keeps what that program wrote.
   absl::Status Commit();
 
  private:

@@ -13,8 +13,8 @@ namespace {
 
 // "0x", nine digits for the pfns of the largest list, and a space.
 constexpr int kLabelColumns = 12;
-// Rows other than the map: title, head of the table, four classes, legend, and
-// the shell's prompt.
+// Rows besides the map: title, head of the table, four classes, legend, and the
+// shell's prompt.
 constexpr int kOtherRows = 8;
 
 // How a class looks.
@@ -59,7 +59,7 @@ char LetterOf(const P2mMap::Counts& cell) {
   return IsMixed(cell) ? look.mixed : look.pure;
 }
 
-// The cells of one row; an escape sequence only where the colour changes.
+// The cells of one row, with an escape sequence only where the colour changes.
 std::string RenderRow(const P2mMap& map, size_t first, bool colors) {
   std::string row;
   const Look* last = nullptr;

@@ -1,9 +1,9 @@
 // A picture of a pfn space of any size that fits a screen.
 //
 // Every cell stands for the same number of pfns, a power of two.  The map is
-// built from a stream of runs whose end is not known: it starts with one pfn a
-// cell, and merges neighbouring cells whenever a run goes past the last one.
-// So its size is bounded, and the list is read once.
+// built from a stream of runs whose end is not known: it starts with one pfn in
+// each cell, and merges neighbouring cells whenever a run goes past the last
+// cell.  So its size is bounded, and the list is read once.
 //
 // Thread safety: thread-compatible.
 
@@ -65,17 +65,17 @@ class P2mMap {
   uint64_t cell_pfns_ = 1;
   uint64_t end_ = 0;
   std::array<Total, kClasses> totals_;
-  // The stretch that is still going on, of class last_.
+  // The current stretch, of class last_.
   uint64_t stretch_first_ = 0;
   Class last_ = kMissing;
 };
 
-// The picture: a line that begins with `title`, rows of cells after the pfn of
-// the first, and a table of the classes.
+// The picture: a line that begins with `title`, rows of cells that each begin
+// with the pfn of their first cell, and a table of the classes.
 //
-// A cell is the letter of its class (R, I, F, '.'), or in lower case (r, i, f,
-// m) that of the largest when it has several.  With `colors`, cells are blocks
-// in the colour of their class, where a letter marks those with several.
+// A cell is the letter of its class (R, I, F, '.'), or, if it has several
+// classes, the lower-case letter (r, i, f, m) of the largest.  With `colors`, a
+// cell is a block in the colour of its class, with a letter if it has several.
 std::string RenderMap(const P2mMap& map, absl::string_view title, bool colors);
 
 // The cells with their counts, and the table.

@@ -69,7 +69,7 @@ absl::Status PartFile::Open(const std::string& folder, Kind kind) {
   }
   if (kind == Kind::kNameless) {
     fd_ = openat(folder_, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, kOwnerOnly);
-    // It gets its name by way of /proc, which may be missing.
+    // Naming it later needs /proc, which may be missing.
     if (fd_ >= 0 && access(OpenFilePath(fd_).c_str(), F_OK) != 0) {
       close(std::exchange(fd_, -1));
     }
@@ -131,7 +131,7 @@ absl::Status PartFile::PublishSteps() {
   if (fsync(fd_) != 0) return ErrorOf(errno);
   guard_->HoldOff();
   SIMVISOR_RETURN_IF_ERROR(MoveToName());
-  // Some file systems cannot, and keep their folders safe by themselves.
+  // Some file systems do not support fsync of folders and do not need it.
   if (fsync(folder_) != 0 && errno != EBADF && !IsUnsupported(errno)) {
     return ErrorOf(errno);
   }
@@ -145,7 +145,7 @@ absl::Status PartFile::MoveToName() {
   if (error != EEXIST) return ErrorOf(error);
   return absl::AbortedError(
       "another program has written it in the meantime, and that file stays; "
-      "choose another one");
+      "choose another name");
 }
 
 int PartFile::PutNew() {

@@ -1,29 +1,30 @@
 // A new file that gets its name only when all its bytes are written.
 //
 // If the file system supports O_TMPFILE, the file has no name until then and
-// disappears with the program, however that ends.  Otherwise it has a random
-// name that begins with ".simvisor-", created with O_EXCL, and is removed with
-// the object or by a signal that ends the program; only SIGKILL and a power cut
-// leave it behind.  Either way only its owner can read it, and no existing file
-// is opened, followed, changed or removed before it is published.
+// disappears with the program, however the program ends.  Otherwise the file
+// has a random name that begins with ".simvisor-", created with O_EXCL.  The
+// destructor removes it, and so does a signal that ends the program; only
+// SIGKILL and a power cut leave it behind.  Either way only its owner can read
+// it, and no existing file is opened, followed, changed or removed before the
+// new file is published.
 //
-// Publish() is these steps; the client may die between any two:
+// Publish() takes these steps.  If the client dies between two of them:
 //
-//   1. fsync of the file          before: nothing is left of it
-//   2. the file gets its name     before: as 1.  After: NAME is whole.
-//      a) NAME was not there: link(2) to NAME, which fails if it is there now.
-//      b) NAME was there: link(2) to a random name, then renameat2(2) with
-//         RENAME_EXCHANGE.  Between the two the random name is left, with the
-//         new file; after them with the old one.
-//      c) what b) took out is checked.  If it is not the file that was there
-//         when the object was made, another program has written NAME since:
-//         it is exchanged back, the new file is removed, and Publish() fails.
-//         If the client dies before that, both are left, one of them at the
-//         random name.
+//   1. fsync of the file          before: nothing is left of the file
+//   2. the file gets its name     before: as in 1.  After: NAME is complete.
+//      a) NAME did not exist: link(2) to NAME, which fails if it exists now.
+//      b) NAME existed: link(2) to a random name, then renameat2(2) with
+//         RENAME_EXCHANGE.  Between the two the random name stays with the new
+//         file, after them with the old file.
+//      c) The file that b) took out is checked.  If it is not the file that
+//         Create() found, another program has written NAME since: the two are
+//         exchanged back, the new file is removed, and Publish() fails.  If the
+//         client dies before that, both files stay, one of them at the random
+//         name.
 //      d) unlink of the random name
-//   3. fsync of the folder        before: a power cut may take the new name
+//   3. fsync of the folder        before: a power cut may lose the new name
 //
-// Signals wait from 2 to 3, so that only SIGKILL and a power cut leave a random
+// Signals wait from 2 to 3, so only SIGKILL and a power cut leave a random
 // name.  On a file system without RENAME_EXCHANGE (NFS), b) to d) are a check
 // of NAME and a rename(2), with a moment between them.
 //
@@ -48,7 +49,7 @@ namespace simvisor::client {
 class PartFile {
  public:
   enum class Kind {
-    kNameless,  // if the file system can, else kNamed
+    kNameless,  // if the file system supports it, else kNamed
     kNamed,
   };
 
@@ -67,9 +68,10 @@ class PartFile {
   // The descriptor to write to.
   int fd() const { return fd_; }
 
-  // Makes `name` this file, durably.  Call once.  ABORTED if `name` is not the
-  // file that it was at first; what is there now stays.  After any other error
-  // the file is at `name` only if the folder's fsync failed.
+  // Gives the file its name, durably.  Call once.  ABORTED if `name` is no
+  // longer the file that Create() found; the file that is there now stays.
+  // After any other error, the file is at `name` only if the folder's fsync
+  // failed.
   absl::Status Publish();
 
  private:
@@ -77,9 +79,9 @@ class PartFile {
       : folder_(folder), name_(std::move(name)), guard_(std::in_place) {}
 
   absl::Status Open(const std::string& folder, Kind kind);
-  // Which file is at `name` in the folder; nullopt if there is none.
+  // The file at `name` in the folder; nullopt if `name` does not exist.
   std::optional<struct stat> Look(const std::string& name) const;
-  // Whether `found` is the file that was at name_ at first.
+  // Whether `found` is the file that Create() found at name_.
   bool IsOld(const struct stat& found) const;
   bool IsMine(const struct stat& found) const;
 
@@ -93,9 +95,9 @@ class PartFile {
 
   const int folder_;                // owned
   const std::string name_;          // within it
-  std::optional<struct stat> old_;  // what was at name_; nullopt for nothing
+  std::optional<struct stat> old_;  // found by Create(); nullopt for nothing
   int fd_ = -1;
-  std::string temporary_;           // the name it has now; empty if none
+  std::string temporary_;           // its current name; empty without a name
   std::optional<ExitGuard> guard_;  // until it is published
 };
 

@@ -26,8 +26,8 @@ bool IsPlain(char c) {
   return (c >= ' ' && c <= '~') || c == '\n' || c == '\t';
 }
 
-// Whether a message of this type can hold a string.  `seen` are types that are
-// being looked at, which may hold each other.
+// Whether a message of this type can hold a string.  `seen` holds the types
+// under examination, because types may contain each other.
 bool CanHoldText(const Descriptor* type, std::set<const Descriptor*>& seen) {
   if (!seen.insert(type).second) return false;
   for (int i = 0; i < type->field_count(); ++i) {
@@ -41,7 +41,7 @@ bool CanHoldText(const Descriptor* type, std::set<const Descriptor*>& seen) {
   return false;
 }
 
-// The same, remembered: a list of runs has a million messages without text.
+// The same, with a cache: a list of runs has a million messages without text.
 bool CanHoldText(const Descriptor* type) {
   ABSL_CONST_INIT static absl::Mutex mu(absl::kConstInit);
   static auto* known ABSL_GUARDED_BY(mu) =

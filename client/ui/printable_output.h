@@ -1,7 +1,7 @@
 // Keeps text of daemons, their peers and files from controlling the terminal.
 //
 // Two steps make text safe.  MakePrintable() escapes the strings of a response,
-// line feeds included, so that none can forge a line; a Session does it to
+// line feeds included, so that no string can forge a line; a Session does it to
 // every response that it prints as text.  PrintableBuf escapes everything that
 // is written through it except line feed and tab, so that the only escape
 // sequences are the program's own, wherever the text came from.
@@ -34,11 +34,12 @@ class PrintableBuf : public std::streambuf {
  protected:
   int_type overflow(int_type c) override;
   std::streamsize xsputn(const char* data, std::streamsize size) override;
-  // Writes the beginning of a character, if one is held, as bytes.
+  // Writes the beginning of a character, if it is held, as bytes.
   int sync() override;
 
  private:
-  // Writes what is held, but for a character whose end may still come.
+  // Writes the held text.  With `may_go_on`, keeps a last character whose other
+  // bytes may still come.
   bool Write(bool may_go_on);
 
   std::ostream& to_;

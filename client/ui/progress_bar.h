@@ -1,7 +1,7 @@
 // A progress bar on a terminal.
 //
-// The bar is one line, redrawn when what it shows changes and wiped by
-// Clear() or the destructor, so that it never mixes with other output.
+// The bar is one line.  It is redrawn when its text changes, and wiped by
+// Clear() or the destructor, so it never mixes with other output.
 //
 // Thread safety: thread-compatible.
 
@@ -24,7 +24,7 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // Shows `done` of `total`, and `note` behind it; a total of 0 shows nothing.
+  // Shows `done` of `total`, and then `note`; a total of 0 shows nothing.
   void Update(uint64_t done, uint64_t total, absl::string_view note = "");
 
   // Wipes the bar; the next Update() draws it again.

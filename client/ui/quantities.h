@@ -1,4 +1,4 @@
-// Numbers as they are written on the command line.
+// Numbers in the form of the command line.
 //
 // Thread safety: pure functions.
 

@@ -13,9 +13,9 @@
 
 namespace simvisor::client {
 
-// Prints runs in the form of the kernel's p2m dump, " [0x0->0x200] pfn", where
-// a foreign pfn is a pfn too.  By frame, RAM and foreign runs also say where
-// they map to, and end where the frames are no longer in a row.
+// Prints runs in the form of the kernel's p2m dump, " [0x0->0x200] pfn", which
+// shows foreign pfns as pfn, too.  By frame, RAM and foreign runs also show
+// their frames, and end where the frames are not consecutive.
 class RunPrinter {
  public:
   RunPrinter(std::ostream& out, bool by_frame)

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kPagesPerMib = 256;
 
-// running, blocked, paused, shut down, reason of the shutdown, dying.
+// Running, blocked, paused, shut down, reason of the shutdown, dying.
 std::string StateFlags(const v1::Domain& domain) {
   const v1::DomainState state = domain.state();
   std::string flags = "------";
@@ -21,7 +21,7 @@ std::string StateFlags(const v1::Domain& domain) {
   if (state == v1::DOMAIN_STATE_BUILT || state == v1::DOMAIN_STATE_PAUSED) {
     flags[2] = 'p';
   }
-  // Xen knows a suspended guest as shut down, for that reason.
+  // For Xen, a suspended guest is shut down with the reason suspend.
   if (domain.suspended()) flags[3] = flags[4] = 's';
   if (state == v1::DOMAIN_STATE_DYING) flags[5] = 'd';
   return flags;
@@ -102,7 +102,7 @@ std::vector<std::pair<std::string, std::string>> InfoValues(
       {"outstanding_claims", Mib(host.claimed_pages())},
       // The guest ABIs, as xl names them.
       {"xen_caps", "xen-3.0-x86_64 xen-3.0-x86_32p"},
-      {"free_cpus", "0"},  // of no CPU pool; all are in the one there is
+      {"free_cpus", "0"},  // CPUs in no pool; the only pool has them all
       {"xen_pagesize", "4096"},
       {"total_pages", absl::StrCat(host.total_pages())},
       {"free_pages", absl::StrCat(host.free_pages())},

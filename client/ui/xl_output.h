@@ -16,8 +16,8 @@
 
 namespace simvisor::client {
 
-// The columns of a list: those of xl list, or UUID and guest ABI as well,
-// appended as by xl list -v.
+// The columns of a list: the columns of xl list, or with UUID and guest ABI
+// appended, as by xl list -v.
 enum class ListColumns { kXl, kVerbose };
 
 // "Name", "ID", ... as xl list has them, with a newline.
@@ -27,16 +27,16 @@ std::string ListHeader(ListColumns columns);
 // is simulated, so Time(s) is 0.0.
 std::string ListRow(const v1::Domain& domain, ListColumns columns);
 
-// The line of a domain that is arriving, which xl names NAME--incoming.  Mem is
-// the memory claimed for it; its virtual CPUs are not known yet.
+// The line of an incoming domain, which xl names NAME--incoming.  Mem is the
+// memory claimed for it; its virtual CPUs are not known yet.
 std::string IncomingRow(const v1::IncomingDomain& domain, ListColumns columns);
 
 // "Name", "ID", ... as xl vcpu-list has them, with a newline.
 std::string VcpuListHeader();
 
-// The line of one virtual CPU, with a newline.  Nothing is scheduled: there is
-// no CPU, no time, and the state is "-b-" (idle) in a running domain and "---"
-// in any other.
+// The line of one virtual CPU, with a newline.  Nothing is scheduled, so the
+// line has no CPU and no time; the state is "-b-" (idle) in a running domain
+// and "---" in any other.
 std::string VcpuListRow(const v1::Domain& domain, const v1::Vcpu& vcpu,
                         uint32_t host_cpus);
 

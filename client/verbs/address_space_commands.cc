@@ -90,7 +90,7 @@ absl::Status DestroySpaces(Session& session, const IdsArgs& args) {
                       });
 }
 
-// A pmd without a frame of its own is the kernel's.
+// A pmd without its own frame is the kernel's.
 std::string PmdText(uint64_t mfn) {
   return mfn == 0 ? "kernel" : absl::StrFormat("0x%x", mfn);
 }

@@ -30,16 +30,16 @@ struct BatchArgs {
   bool stop = false;
 };
 
-// Most operations in one message, and their most bytes.
+// The most operations in one message, and the bytes at which it is full.
 constexpr size_t kOpsPerMessage = 512;
 constexpr size_t kBytesPerMessage = size_t{1} << 20;
-// Most lines read ahead of the last one reported.
+// The most lines read ahead of the last reported line.
 constexpr size_t kMaxAhead = 4096;
-// Bytes of these lines above which no further one is sent.
+// No further line is sent while the lines ahead have this many bytes.
 constexpr size_t kMaxBytesAhead = size_t{64} << 20;
 
-// Lines that are under way, reported in the order in which they were read.  One
-// thread reads and sends, another receives; both report.
+// The lines under way, which are reported in the order in which they were read.
+// One thread reads and sends, another receives; both report.
 class Batch {
  public:
   Batch(Session& session, LineReader& lines, MemoryOpsStream& stream, bool stop)
@@ -49,8 +49,8 @@ class Batch {
         stop_(stop),
         max_ahead_(stop ? 1 : kMaxAhead) {}
 
-  // Does all lines.  Returns the stream's error, or one that says how many
-  // failed.
+  // Does all lines.  Returns the stream's error, or an error with the number of
+  // lines that failed.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_) {
     std::thread sender([this] { Send(); });
     v1::StreamMemoryOpsResponse response;
@@ -93,7 +93,7 @@ class Batch {
     stream_.WritesDone();
   }
 
-  // False if no more lines are to be read.
+  // False if the caller must not read more lines.
   bool Take(const std::string& line) ABSL_LOCKS_EXCLUDED(mu_) {
     ++number_;
     const absl::string_view text = absl::StripAsciiWhitespace(line);
@@ -123,7 +123,8 @@ class Batch {
     return true;
   }
 
-  // Waits until another line may be sent; sends those before it first.
+  // Waits until another line may be sent; before waiting, sends the lines
+  // gathered so far.
   bool AwaitRoom() ABSL_LOCKS_EXCLUDED(mu_) {
     if (request_.ops_size() >= static_cast<int>(kOpsPerMessage) ||
         request_bytes_ >= kBytesPerMessage) {
@@ -147,7 +148,7 @@ class Batch {
     return !over_ && !(stop_ && failed_ > 0);
   }
 
-  // Sends what is gathered.  False if the call is over.
+  // Sends the lines gathered so far.  False if the call is over.
   bool Flush() {
     if (request_.ops().empty()) return true;
     const bool sent = stream_.Write(request_);
@@ -170,7 +171,7 @@ class Batch {
     Report();
   }
 
-  // Reports the lines that are done, up to the first one that is not.
+  // Reports lines that are done, up to the first that is not.
   void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     for (; !entries_.empty() && entries_.front().done; entries_.pop_front()) {
       const Entry& entry = entries_.front();
@@ -189,7 +190,7 @@ class Batch {
       }
     }
     session_.out() << std::flush;
-    // Otherwise the sender would wait for a line that it is not to send.
+    // Otherwise the sender would wait for a line that it must not send.
     if (stop_ && failed_ > 0) lines_.Stop();
   }
 
@@ -198,7 +199,7 @@ class Batch {
     const bool cut_off = early_ || !entries_.empty();
     if (!status.ok() || cut_off) {
       session_.err() << "lines after line " << last_reported_
-                     << " have no answer: they may or may not be done\n";
+                     << " have no answer: they may or may not have been done\n";
     }
     if (!status.ok()) return status;
     if (cut_off) {
@@ -228,7 +229,7 @@ class Batch {
   std::deque<Entry> entries_ ABSL_GUARDED_BY(mu_);  // by ascending id
   bool all_sent_ ABSL_GUARDED_BY(mu_) = false;
   bool over_ ABSL_GUARDED_BY(mu_) = false;       // the call
-  bool early_ ABSL_GUARDED_BY(mu_) = false;      // it was over before all_sent_
+  bool early_ ABSL_GUARDED_BY(mu_) = false;      // over before all_sent_
   size_t bytes_ahead_ ABSL_GUARDED_BY(mu_) = 0;  // of entries_
   uint64_t failed_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t succeeded_ ABSL_GUARDED_BY(mu_) = 0;

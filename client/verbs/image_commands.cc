@@ -39,7 +39,7 @@ struct RestoreArgs {
 };
 
 // "0x3/0x0/1234", as xl shows the header of a file that begins with `bytes`;
-// empty if it has none.
+// empty if the file has no xl header.
 std::string XlInfo(absl::string_view bytes) {
   if (bytes.size() < kXlHeaderBytes ||
       bytes.substr(0, kXlMagic.size()) != kXlMagic) {
@@ -101,7 +101,7 @@ absl::Status Save(Session& session, const SaveArgs& args) {
   bar.Clear();
   if (!status.ok() && stored) {
     session.err()
-        << "The image is complete; see list whether the domain still runs\n";
+        << "The image is complete; list shows whether the domain still runs\n";
   } else if (!status.ok() && begun) {
     session.err() << "Failed to save domain, resuming domain\n";
   }
@@ -127,7 +127,7 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
   return absl::OkStatus();
 }
 
-// Opens the image; a terminal cannot be one.
+// Opens the image; refuses a terminal.
 absl::StatusOr<InputFile> OpenImage(const std::string& path) {
   auto file = InputFile::Open(path);
   if (file.ok() && file->IsTerminal()) {

@@ -49,7 +49,7 @@ absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
   return response;
 }
 
-// A note about a domain that is between two daemons; empty for others.
+// A note about a domain in handover between two daemons; empty for others.
 std::string HandoverNote(const v1::Domain& domain) {
   switch (domain.handover()) {
     case v1::HANDOVER_OUTGOING:
@@ -121,7 +121,7 @@ absl::Status Info(Session& session, const std::string& name) {
   });
 }
 
-// Prints one field of a domain, or what xl says if there is none.
+// Prints one field of a domain, or xl's message if it does not exist.
 absl::Status PrintOfDomain(Session& session, const std::string& name,
                            absl::string_view complaint,
                            std::string (*field)(const v1::Domain&)) {

@@ -37,8 +37,8 @@ std::string WhyShort(const v1::Domain& domain) {
   return "its guest has given up for an hour, or until the target changes";
 }
 
-// xl mem-set does not wait for the guest; here the guest has moved already, so
-// a note says why it stopped short.
+// xl mem-set does not wait for the guest.  Here the guest has moved already, so
+// a note says why it stopped short of the target.
 void NoteShortMove(Session& session, const Target& target,
                    const v1::DomainMemory& memory) {
   const uint64_t pages = GuestPages(memory);

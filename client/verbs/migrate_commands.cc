@@ -40,7 +40,7 @@ struct ResolveArgs {
   bool drop = false;
 };
 
-// The address as the daemon needs it: its working directory is another.
+// The address for the daemon, which has a different working directory.
 absl::StatusOr<std::string> TargetAddress(const std::string& host) {
   SIMVISOR_RETURN_IF_ERROR(CheckAddress(host));
   absl::string_view path = host;

@@ -1,8 +1,8 @@
-// The arguments of verbs that are operations on memory: as commands of their
-// own, and as lines of `simvisor batch`.
+// The arguments of verbs that are operations on memory: as commands, and as
+// lines of `simvisor batch`.
 //
 // Each kind has a struct that the parser fills in, a function that declares the
-// arguments, and a Fill() that makes a message of them: the request of the
+// arguments, and a Fill() that copies them into a message: the request of the
 // unary method or an operation of a stream, whose fields have the same names.
 // Fill() does not set the domain; it fails with the errors of quantities.h.
 //

@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-// Standard input may be where the line comes from.
+// The line itself may come from standard input.
 absl::Status CheckSource(const WriteArgs& args) {
   if (args.file != "-") return absl::OkStatus();
   return UsageError("guest write: a line cannot read standard input");

@@ -1,4 +1,4 @@
-// Operations on memory as lines of text, in the words of the commands.
+// Operations on memory as lines of text, with the syntax of the commands.
 //
 // Thread safety: thread-compatible.
 
@@ -23,9 +23,9 @@ class OpParser {
   OpParser& operator=(const OpParser&) = delete;
 
   // Parses a line such as "mem-set web 512m"; the operation has no id.  Verbs,
-  // arguments, abbreviations and quotes are those of the command line.  A
-  // UsageError() if the line is not an operation; the error of reading a file
-  // that it names.
+  // arguments, abbreviations and quotes are as on the command line.  A
+  // UsageError() if the line is not an operation, or the error of reading a
+  // file that it names.
   absl::StatusOr<v1::MemoryOp> Parse(const std::string& line);
 
  private:
@@ -33,7 +33,8 @@ class OpParser {
   void Add(Verb parent, const std::string& name, Field field);
 
   CommandLine line_;
-  // Options that a line does not give keep what the line before gave them.
+  // Reset the arguments before each line: an option that a line does not give
+  // would keep its value from the line before.
   std::vector<std::function<void()>> resets_;
   std::function<absl::Status(v1::MemoryOp&)> fill_;  // of the verb of the line
 };

@@ -1,5 +1,5 @@
 // p2m dump, lookup, stat; p2m map is in p2m_map_command.cc, p2m walk in
-// walk_command.cc, what changes words in p2m_change_commands.cc and
+// walk_command.cc, commands that change words in p2m_change_commands.cc and
 // p2m_foreign_commands.cc.
 
 #include <memory>
@@ -24,7 +24,7 @@ struct DumpArgs {
   bool by_frame = false;
 };
 
-// Pfns of the list; 0, for which a bar stays hidden, if the call fails.
+// The number of pfns of the list; 0, which hides a bar, if the call fails.
 uint64_t ListSize(const Target& target) {
   auto summary =
       target.client.Call(target.MakeRequest<v1::GetP2mSummaryRequest>());

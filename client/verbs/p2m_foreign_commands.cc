@@ -15,7 +15,7 @@
 namespace simvisor::client {
 namespace {
 
-// Most slots in one call.
+// The most slots in one call.
 constexpr uint64_t kMaxSlots = 65536;
 
 struct ForeignArgs {

@@ -15,7 +15,7 @@ namespace {
 struct DrawMapArgs {
   std::string domain;
   bool raw = false;
-  int width = 0;  // 0: that of the screen
+  int width = 0;  // 0: the screen's
 };
 
 absl::Status DrawMap(Session& session, const DrawMapArgs& args) {

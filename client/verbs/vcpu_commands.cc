@@ -133,7 +133,7 @@ absl::StatusOr<v1::SetVcpuAffinityRequest> MakePinRequest(
   return request;
 }
 
-// Refuses what the daemon would; `set` may be empty.
+// Refuses a set that the daemon would refuse; `set` may be empty.
 absl::Status CheckCpus(const v1::CpuSet& set, uint32_t host_cpus) {
   for (const v1::CpuRange& range : set.ranges()) {
     const uint64_t last =

@@ -93,8 +93,8 @@ absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
   return target.client.Call(target.MakeRequest<v1::GetMfnListListRequest>());
 }
 
-// A walk takes many calls, and a fault may be a change that came between them.
-// Xen fails a live save if the generation has moved.
+// A walk takes many calls, so a change between two of them may look like a
+// fault.  Xen fails a live save if the generation has changed.
 void NoteIfChanged(Session& session, const Target& target,
                    uint64_t generation) {
   const auto now = GetRoot(target);

@@ -1,4 +1,4 @@
-// How a walk of a frame-list tree reads the machine.
+// The interface through which a walk of a p2m list reads the machine.
 //
 // Thread safety: as the implementation says.
 

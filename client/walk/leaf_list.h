@@ -1,4 +1,4 @@
-// The two ways that Xen's saver has to find the leaves of a p2m list.
+// The two ways in which Xen's saver finds the leaves of a p2m list.
 //
 // Both return the mfns of the leaves by index, for pfns 0 to
 // walk.trimmed_max_pfn, and add to the counts in `walk`.  The first check that

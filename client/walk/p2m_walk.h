@@ -6,13 +6,13 @@
 // p2m_cr3, the page tables under it are walked for the list at p2m_vaddr
 // instead.
 //
-// Everything is read by mfn, and the checks are those of the saver in its
-// order.  Tree: its reach, range of the root, range of the mids' mfns, trim of
-// equal trailing mids, range of the leaves' mfns.  Page tables: range of the
-// root and of the addresses, range of every entry's mfn, trim of equal trailing
-// entries at level 2.  Then for each leaf m2p[leaf] <= max_pfn and
-// p2m[m2p[leaf]] = leaf.  A frame of the machine is one with 0 < mfn <=
-// max_mfn, which accepts one mfn too many, as Xen does.
+// Everything is read by mfn, and the checks are the saver's, in its order.
+// Tree: its reach, range of the root, range of the mids' mfns, trim of equal
+// trailing mids, range of the leaves' mfns.  Page tables: range of the root and
+// of the addresses, range of every entry's mfn, trim of equal trailing entries
+// at level 2.  Then for each leaf m2p[leaf] <= max_pfn and p2m[m2p[leaf]] =
+// leaf.  An mfn is in range if 0 < mfn <= max_mfn, which accepts one mfn too
+// many, as Xen does.
 //
 // Leaves are read in batches, and each distinct leaf once, so memory grows with
 // the number of leaves, not of words.

@@ -31,7 +31,7 @@ Request RequestFor(absl::Span<const uint64_t> mfns) {
 
 absl::Status WrongAnswer(absl::string_view method, size_t got, size_t asked) {
   return absl::InternalError(absl::StrFormat(
-      "%s: the answer departs from the request at frame %d of %d", method, got,
+      "%s: the answer differs from the request at frame %d of %d", method, got,
       asked));
 }
 

@@ -93,8 +93,8 @@ absl::Status TableWalker::CheckRange() const {
             : first > kLast32 || last > kLast32 || last >= kXenStart32;
   if (last >= first && !outside) return absl::OkStatus();
   return WalkFault(
-      "bad virtual p2m address range 0x%x-0x%x: it must be canonical and keep "
-      "clear of the hypervisor's addresses",
+      "bad virtual p2m address range 0x%x-0x%x: it must be canonical and "
+      "outside of the hypervisor's addresses",
       first, last);
 }
 
@@ -145,10 +145,10 @@ absl::Status TableWalker::ReadLevel(int level) {
 }
 
 // A run of equal entries at the end of level 2 can only be a shared table of
-// constant leaves; all of it is dropped.  Xen compares an index that counts
-// from the first entry with one that counts from the table's start, so an area
-// that does not start at the beginning of a table loses its tail; this does the
-// same.
+// constant leaves, so the whole run is dropped.  Xen compares an index that
+// counts from the first entry with an index that counts from the table's start,
+// so a list that does not start at the beginning of a table loses its tail.
+// This function does the same.
 void TableWalker::TrimTrailingDuplicates() {
   size_t run_start = frames_.size() - 1;
   while (run_start > 0 && frames_[run_start] == frames_[run_start - 1]) {
@@ -157,7 +157,7 @@ void TableWalker::TrimTrailingDuplicates() {
   const uint64_t last_index =
       EntryOf(root_.p2m_vaddr, 2) % kEntries + frames_.size() - 1;
   const uint64_t kept = run_start == last_index ? run_start + 1 : run_start;
-  // If the table is only one run, Xen wraps to the largest pfn: no trim.
+  // If all entries are one run, Xen wraps to the largest pfn and trims nothing.
   if (kept == 0) return;
   walk_.trimmed_max_pfn =
       std::min(walk_.max_pfn, kept * kEntries * root_.words_per_page - 1);

@@ -16,8 +16,8 @@ namespace {
 // The most virtual CPUs read here; the daemon refuses more than it allows.
 constexpr uint32_t kMaxVcpus = 8192;
 
-// The sets of one key: one for all virtual CPUs, or one each for the first
-// ones.
+// The sets of one key: one set for all virtual CPUs, or one set for each of the
+// first virtual CPUs.
 struct KeySets {
   bool for_all = true;
   std::vector<v1::CpuSet> sets;

@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t kMaxCpus = 8192;
 
 // A set of CPUs of a host whose size is unknown: one bit for each possible CPU,
-// and one more for everything that a full set has beyond.
+// and one more bit for all CPUs beyond, which a full set includes.
 using Bits = std::vector<bool>;
 constexpr uint32_t kBeyond = kMaxCpus;
 

@@ -16,8 +16,8 @@ namespace simvisor::client {
 
 // Parses pieces between commas; each changes the result of the pieces before
 // it: N and N-M add CPUs, ^ before one removes them, "all" adds all of them.
-// After node: or nodes: the numbers are those of NUMA nodes; there is one node,
-// node 0, with all CPUs.
+// After node: or nodes: the numbers are NUMA nodes; there is one node, node 0,
+// with all CPUs.
 //
 // The size of the host is not needed: a part that reaches its last CPU becomes
 // a range with count 0, and the full set has no range.  The daemon checks

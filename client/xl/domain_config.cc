@@ -318,7 +318,8 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
 }
 
 // A likely cause of a syntax error that libxlutil's report does not show:
-// characters that look like others, or like nothing; empty if none are found.
+// characters that look like others or are invisible.  Empty without such a
+// cause.
 std::string HiddenCause(absl::string_view text) {
   if (absl::StartsWith(text, "\xef\xbb\xbf")) {
     return "the file begins with a byte order mark; xl's files have none";
@@ -347,8 +348,8 @@ absl::Status ExplainSyntax(const absl::Status& report, absl::string_view text) {
       absl::StrCat(report.message(), "\n", cause));
 }
 
-// Parses an override separately first, so that a report names the argument and
-// not a line that is in no file.
+// Parses an override by itself first, so that a report names the argument
+// instead of a line that is in no file.
 absl::Status CheckOverride(const std::string& text) {
   const std::string name = absl::StrCat("argument '", text, "'");
   if (!absl::StrContains(text, "=")) {
@@ -379,7 +380,7 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   }
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
-  // A misspelt key may be why the rest is refused; a key without effect is not.
+  // A misspelt key may cause the error; a key without effect does not.
   warnings.insert(warnings.end(), remarks.unknown().begin(),
                   remarks.unknown().end());
   auto spec = SpecBuilder(**config).Build();

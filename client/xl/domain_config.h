@@ -5,7 +5,7 @@
 // xl leaves to the guest's kernel:
 //
 //   arch="x86_64"|"x86_32_pae"       guest ABI
-//   memory_hotplug_limit=GIB         least that the p2m area covers
+//   memory_hotplug_limit=GIB         the p2m area covers at least this
 //                                    (also simvisor_hotplug_limit)
 //   tools_view="tree"|"linear"       where tools find the p2m list
 //   balloon_room="faithful"|"compact"  leaves of unused room to balloon

@@ -20,10 +20,10 @@ namespace simvisor::client {
 // Returns the device as DDDD:BB:DD.F.  The rest of the string says how the
 // device is handed over and where the guest sees it; it is only checked.
 //
-// INVALID_ARGUMENT with xl's message, and the reason, for what xl would not
-// accept: an address out of range, an unknown key, a device named twice or not
-// at all.  Also for name=, because Simvisor does not keep xl's list of
-// assignable devices.  Source: xlu_pci_parse_spec_string().
+// INVALID_ARGUMENT with xl's message, and the reason, for text that xl refuses:
+// an address out of range, an unknown key, a device named twice or not at all.
+// Also for name=, because Simvisor does not keep xl's list of assignable
+// devices.  Source: xlu_pci_parse_spec_string().
 absl::StatusOr<std::string> ParsePciSpec(absl::string_view text);
 
 }  // namespace simvisor::client

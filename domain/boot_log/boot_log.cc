@@ -28,7 +28,7 @@ absl::Status Malformed(absl::string_view what) {
                    absl::StrCat("E820 map: ", what));
 }
 
-// Passes the lines of `text`, except those of guests, to `maps` and `boots`.
+// Passes the lines of `text`, except guests' lines, to `maps` and `boots`.
 void ReadLines(absl::string_view text, PrintedMaps& maps, LogBoots& boots) {
   for (const absl::string_view mark : kByteOrderMarks) {
     absl::ConsumePrefix(&text, mark);

@@ -62,7 +62,7 @@ void NoteOtherBoots(const MapChoice& choice, Notes& notes) {
   const PrintedMap& chosen = choice.chosen;
   if (choice.cut != nullptr) {
     notes.push_back(absl::StrFormat(
-        "the last map of the log (%s) breaks off; that of %s begins in the "
+        "the last map of the log (%s) breaks off; the map of %s begins in the "
         "same way, and is used",
         LinesOf(*choice.cut), LinesOf(chosen)));
     return;
@@ -77,7 +77,7 @@ void NoteOtherBoots(const MapChoice& choice, Notes& notes) {
   if (other != nullptr) {
     notes.push_back(absl::StrFormat(
         "the log has %d boots; the map of the last one is used (%s, %s), not "
-        "that of %s (%s)",
+        "the map of %s (%s)",
         maps, LinesOf(chosen), RamOf(chosen), LinesOf(*other), RamOf(*other)));
   } else if (maps > 1) {
     notes.push_back(

@@ -113,7 +113,7 @@ void Dom0Log::AddAllocation(absl::string_view line) {
 }
 
 // The ramdisk's pages belong to dom0 in addition to what was allocated, if the
-// line is among those of physical memory.
+// line is among the lines of physical memory.
 void Dom0Log::AddRamdisk(absl::string_view line) {
   auto rest = TextAfter(line, "Init. ramdisk:");
   if (!rest.has_value() || !physical_ || !allocated_.has_value()) return;

@@ -1,5 +1,5 @@
-// The text of boot log lines, without what terminals and serial lines add, and
-// the lines that tell who prints the lines after them.
+// Cleans the lines of boot logs of what terminals and serial lines add, and
+// recognises the lines that tell who prints the lines after them.
 //
 // Thread safety: pure functions.
 

@@ -2,9 +2,9 @@
 //
 // A list of words reserves address space for all that it may ever hold, and
 // takes memory only where it is written; so with many large lists address space
-// runs out first.  When it is exhausted every allocation in the process fails:
-// thread stacks, messages, the heap.  Therefore the sum of the reservations is
-// bounded, and the rest stays free for everything else.
+// runs out first.  When it is exhausted, every allocation in the process fails:
+// thread stacks, messages, the heap.  Therefore the sum of the reservations has
+// a bound, and the rest stays free for everything else.
 //
 // Units: bytes.
 //
@@ -55,8 +55,8 @@ class AddressSpace {
   // The address space of this process, bounded by BoundFor() of its RLIMIT_AS
   // at the first call.  Never destroyed.
   static AddressSpace& OfProcess();
-  // How much mappings may take of a process whose limit is `limit`: half of it,
-  // and at most kMostOfProcess.
+  // The bytes that mappings may take in a process whose limit is `limit`: half
+  // of it, and at most kMostOfProcess.
   static uint64_t BoundFor(uint64_t limit);
 
   // Maps `bytes`, a multiple of the page size, without committing memory.

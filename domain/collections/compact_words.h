@@ -1,4 +1,4 @@
-// A sparse array of 64-bit cells that stores what it must and no more.
+// A sparse array of 64-bit cells that stores only the cells that it must.
 //
 // The array is cut into blocks, and blocks into leaves.  A block or leaf whose
 // cells all hold the same value, or values that count up by one, is a single

@@ -83,7 +83,7 @@ PfnSet StateReader::GetSet(absl::string_view field, Pfn end) {
 uint64_t StateReader::GetCount(absl::string_view field, uint64_t least_bytes) {
   const uint64_t count = Get(field);
   if (count <= rest_.size() / least_bytes) return count;
-  Fail(absl::StrFormat("%d items; in the %d bytes that follow are %d at most",
+  Fail(absl::StrFormat("%d items; the %d bytes that follow hold at most %d",
                        count, rest_.size(), rest_.size() / least_bytes));
   return 0;
 }

@@ -1,5 +1,5 @@
-// Numbers as bytes, and back: how a guest's kernel records its state in its own
-// pages.
+// Encodes numbers as bytes and decodes them: the form in which a guest's kernel
+// records its state in its own pages.
 //
 // A number below 2^64 takes one byte for each 7 bits, the lowest first, with
 // the top bit set in all but the last (LEB128).

@@ -1,9 +1,9 @@
 // Sets of the host's CPUs, used as affinity masks of virtual CPUs.
 //
-// HostCpus knows how many CPUs there are and owns what masks share: the table
-// of single CPUs, and one mask of all CPUs.  A CpuMask is a view of one of
-// these, or has words of its own if it is neither.  Only its value decides
-// which, so a mask costs memory only if it must.
+// HostCpus knows the number of CPUs and owns the words that masks share: the
+// table of single CPUs, and one mask of all CPUs.  A mask of one CPU or of all
+// CPUs is a view of these words; any other CpuMask has words of its own.  So a
+// mask costs memory only if it must.
 //
 // Thread safety: HostCpus is immutable after construction; CpuMask is a value.
 

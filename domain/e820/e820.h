@@ -61,8 +61,8 @@ class E820Map {
   // overlap, or no whole page of RAM.
   static absl::StatusOr<E820Map> Create(std::vector<E820Entry> entries);
 
-  // The same for `entries` derived from those of a map, as kernels derive them:
-  // there may be more than kMaxE820Entries.
+  // The same for `entries` derived from the entries of a map, as kernels derive
+  // them: they may be more than kMaxE820Entries.
   static absl::StatusOr<E820Map> CreateDerived(std::vector<E820Entry> entries);
 
   // The map of a boot log, as ReadBootLog() (boot_log.h) chooses it; errors as
@@ -96,9 +96,9 @@ class E820Map {
 // and above 64 TiB.
 absl::StatusOr<E820Map> DefaultHostE820(PageCount ram);
 
-// What a kernel makes of the entries it is given (e820__update_table()): it
-// sorts them, drops empty ones, takes the highest type for an address that
-// several cover, and joins adjacent entries of one type.
+// Cleans up entries as a kernel does (e820__update_table()): sorts them, drops
+// empty ones, takes the highest type for an address that several entries cover,
+// and joins adjacent entries of one type.
 // REQUIRES: entries end at or below kMaxE820Address.
 std::vector<E820Entry> ResolveOverlaps(const std::vector<E820Entry>& entries);
 

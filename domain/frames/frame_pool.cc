@@ -45,8 +45,8 @@ absl::Status CheckRam(const std::vector<MfnExtent>& ram) {
         !FitsWithin(extent.first, extent.count, kEndMfn)) {
       return MakeError(
           absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
-          absl::StrFormat("RAM of %d frames at mfn 0x%x behind mfn 0x%x: "
-                          "extents must ascend, hold something and end below "
+          absl::StrFormat("RAM of %d frames at mfn 0x%x after mfn 0x%x: "
+                          "extents must ascend, not be empty, and end below "
                           "mfn 0x%x",
                           extent.count.value(), extent.first.value(),
                           end.value(), kEndMfn.value()));
@@ -111,7 +111,7 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
     message = absl::StrFormat(
         "claim of %d frames: of the frames below %.4g GiB (mfn 0x%x), which a "
         "32-bit guest can reach, %d are free and unclaimed, of all frames %d; "
-        "balloon a domain down that has low frames, or destroy it",
+        "balloon down or destroy a domain that has low frames",
         pages.value(), static_cast<double>(low_end_.value()) / kPagesPerGiB,
         low_end_.value(), unclaimed.value(),
         Unclaimed(FrameReach::kAll).value());

@@ -25,9 +25,9 @@
 //
 // Units: frames of 4096 bytes.
 //
-// Thread safety: all methods may be called from any thread; one mutex, the last
-// in the lock order (Host -> Domain -> FramePool), is held per call, and shared
-// by read-only calls.  counts() and HeldBy() wait for none of them.
+// Thread safety: all methods may be called from any thread.  Each call holds
+// one mutex, the last in the lock order (Host -> Domain -> FramePool), which
+// read-only calls share.  counts() and HeldBy() wait for no other call.
 
 #ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
 #define SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
@@ -194,7 +194,7 @@ class FramePool {
   // REQUIRES: all frames are owned.
   void SetPfns(MfnExtent frames, Pfn first_pfn) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // State, owner and m2p entry of one frame; kNotRam past the machine.
+  // The state, owner and m2p entry of one frame; kNotRam past the machine.
   FrameRun Lookup(Mfn mfn) const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Appends maximal runs of [frames.first, frames.end()) to `runs`, at most
@@ -226,7 +226,7 @@ class FramePool {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // How many frames a new claim may be for.
   PageCount Unclaimed(FrameReach reach) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
-  // Where the next frames come from, and how many of them at most.
+  // Where the next frames come from, and how many at most.
   struct Window {
     Mfn first, end;
     PageCount most;

@@ -111,7 +111,7 @@ absl::Status FramePool::CheckHeld() const {
     const FrameRun run = table_.RunAt(mfn, mfn + PageCount(1));
     if (ref.mappings == 0 || run.state != FrameState::kOwned) {
       return Difference(
-          "is kept for foreign mappings, but has none or no owner", mfn);
+          "is kept for foreign mappings, but has no mapping or no owner", mfn);
     }
     if (!ref.held) continue;
     if (!run.first_pfn.is_none()) {

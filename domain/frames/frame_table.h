@@ -1,4 +1,4 @@
-// The state of every frame of the machine, and where the free ones are.
+// The state of every frame of the machine, and a way to find free frames.
 //
 // One 64-bit cell per mfn, in FrameCells:
 //
@@ -137,7 +137,7 @@ class FrameTable {
   // Update the counts for frames that became free, or were taken.
   void CountFreed(MfnExtent frames);
   void CountTaken(MfnExtent frames);
-  // How many of `frames` lie below low_end().
+  // The number of `frames` that lie below low_end().
   PageCount LowPart(MfnExtent frames) const;
   // TakeNext() in a block that has bits, from a free frame on; leaves the
   // block's counts to the caller.  May return a few more extents than asked

@@ -76,7 +76,7 @@ absl::Status PageStore::Take(DomainId owner, absl::string_view operation,
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kDaemonMemoryExhausted,
         absl::StrFormat("domain %d: %s: the system refuses memory for the "
-                        "contents of %d more pages beside the %d of all "
+                        "contents of %d more pages besides the %d of all "
                         "guests; destroy guests that have written much",
                         owner.value(), operation, count, used));
   }

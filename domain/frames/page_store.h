@@ -119,7 +119,7 @@ class PageStore {
   Chunks full_ ABSL_GUARDED_BY(mu_);
   uint64_t most_used_ ABSL_GUARDED_BY(mu_) = 0;  // since TakeUse()
   uint64_t room_ ABSL_GUARDED_BY(mu_) = 0;       // free pages of all chunks
-  uint64_t kept_ ABSL_GUARDED_BY(mu_) = 0;  // those of them that have memory
+  uint64_t kept_ ABSL_GUARDED_BY(mu_) = 0;       // free pages with memory
 };
 
 using PagePtr = PageStore::Ptr;

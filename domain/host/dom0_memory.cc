@@ -96,7 +96,7 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
   if (dom0.memory > most && (log_asks || log.source == MapSource::kDom0)) {
     dom0.notes.push_back(absl::StrFormat(
         "dom0 gets %d pages of memory instead of %d: the machine has no more "
-        "beside what the hypervisor keeps",
+        "besides what the hypervisor keeps",
         most.value(), dom0.memory.value()));
     dom0.memory = most;
   }

@@ -22,7 +22,7 @@ inline constexpr Mfn kReservedBelow{256};
 // Pages of RAM on a machine with the map `e820`.
 PageCount RamOf(const E820Map& e820);
 
-// RAM that domains may have: all except what the hypervisor keeps.
+// RAM that domains may have: all except the hypervisor's frames.
 PageCount RamForDomains(const E820Map& e820);
 
 // dom0's memory if neither flags nor a log set it: 4 GiB, or a quarter of the
@@ -36,8 +36,8 @@ absl::Status CheckDom0Memory(const E820Map& e820, PageCount memory);
 struct Dom0Memory {
   PageCount memory;
   PageCount max_memory;
-  // Whether dom0's kernel is not told a limit: the user and the log name
-  // none, as without max in Xen's dom0_mem.
+  // True if dom0's kernel is not told a limit, because neither the user nor the
+  // log sets one, as without max in Xen's dom0_mem.
   bool no_ceiling = true;
   // The machine's map: the log's map plus RAM that dom0 had besides that.
   E820Map machine;
@@ -50,11 +50,11 @@ struct Dom0Memory {
 // DefaultDom0Memory() and all RAM of the machine.
 //
 // If dom0's maximum is less than its memory, Xen starts dom0 with the maximum;
-// this function always does the same.  If dom0 asks for more than there is, Xen
-// gives it what there is; this function does that only if the log asks, or if
-// the machine's map is that of dom0's kernel, which leaves RAM out.  A note
-// says so.  Otherwise the user's request is left unchanged, for the host to
-// refuse.
+// this function always does the same.  If dom0 asks for more than the machine
+// has, Xen gives it all that is left; this function does that only if the log
+// asks, or if the machine's map comes from dom0's kernel, which leaves RAM out.
+// A note says so.  Otherwise the user's request is left unchanged, for the host
+// to refuse.
 //
 // A kernel whose maximum is dom0's memory keeps that much RAM of its map.  Some
 // of it lies below 1 MiB, where the frames belong to the hypervisor, so the

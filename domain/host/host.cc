@@ -20,9 +20,9 @@ constexpr char kDom0Name[] = "Domain-0";
 // (MACH2PHYS_COMPAT_NR_ENTRIES): 166 GiB of frames.
 constexpr uint64_t kCompatM2pEntries = 43515904;
 
-// One past the last frame that a 32-bit PV guest may get.  If the whole machine
-// is within reach of the guest's m2p table, that is the machine's end; else it
-// is the largest power of two within reach, 128 GiB.  Source:
+// One past the last frame that a 32-bit PV guest may get.  If the guest's m2p
+// table covers the whole machine, that is the machine's end; otherwise it is
+// the largest power of two that the table covers, 128 GiB.  Source:
 // domain_clamp_alloc_bitsize(), switch_compat() in arch/x86 of Xen.
 Mfn CompatEnd(Mfn max_mfn) {
   return max_mfn.value() <= kCompatM2pEntries

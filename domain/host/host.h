@@ -139,7 +139,7 @@ class Host {
   Mfn max_mfn() const { return pool_->max_mfn(); }
   // The budget that incoming images charge; synchronises itself.
   ByteBudget& image_memory() { return image_memory_; }
-  // Domains that can be found, without dom0.
+  // The number of domains that can be found, without dom0.
   uint32_t guest_count() const {
     return visible_.load(std::memory_order_relaxed) - 1;
   }
@@ -228,7 +228,7 @@ class Host {
  private:
   friend class IncomingDomain;
 
-  // How many frames are promised to an incoming domain.
+  // The number of frames promised to an incoming domain.
   using Promised = std::shared_ptr<std::atomic<uint64_t>>;
 
   // A domain in the table.  While it is being built it is not counted or
@@ -269,9 +269,10 @@ class Host {
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name, uuid and PCI devices of a domain that is about to die.
   void TakeName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Removes those of `ids` from the table that have died and no longer own a
-  // frame.  Every caller that destroys a domain, or unmaps a frame of a dying
-  // one, calls this afterwards; another thread may have done the work already.
+  // Removes from the table the domains among `ids` that have died and no longer
+  // own a frame.  Every caller that destroys a domain, or unmaps a frame of a
+  // dying domain, calls this afterwards; another thread may have removed them
+  // already.
   void ForgetGone(absl::Span<const DomainId> ids) ABSL_LOCKS_EXCLUDED(mu_);
   // The same for one domain, which is appended to `gone` so that the caller can
   // release it after the lock; false if it must stay.

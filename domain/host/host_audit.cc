@@ -14,7 +14,8 @@ constexpr size_t kMaxFindings = 1000;
 // Holds any number of domains still.  While it waits for one domain it holds no
 // other, so that a running operation on one domain does not block the rest.
 // That may never succeed if new operations keep coming; so after some tries it
-// waits while holding what it has, in ascending order of ids.
+// waits for each lock while it holds the ones before, in ascending order of
+// ids.
 class AllDomainsLock {
  public:
   explicit AllDomainsLock(absl::Span<const std::shared_ptr<Domain>> domains)

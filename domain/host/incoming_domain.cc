@@ -17,8 +17,8 @@ absl::Status CheckEnd(const DomainSpec& spec, Pfn end) {
   if (end > Pfn(0) && end <= limit) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-      absl::StrFormat("restore of domain \"%s\": its pfns end at 0x%x: a guest "
-                      "of %s has at least one, and none from 0x%x on",
+      absl::StrFormat("restore of domain \"%s\": its pfns end at 0x%x; for an "
+                      "%s guest they must end at 0x1 to 0x%x",
                       spec.name, end.value(), AbiOf(spec.arch).name,
                       limit.value()));
 }

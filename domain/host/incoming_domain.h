@@ -1,10 +1,10 @@
 // A domain that arrives at a host from an image.
 //
 // Like a domain that is being built it takes id, name and uuid, and it claims
-// frames as pages come.  No call finds it, but Host::ListIncoming() lists it.
+// frames as pages arrive.  No call finds it, but Host::ListIncoming() lists it.
 // It gets all its frames together at the end.  Awaken() or
-// AdoptForeignKernel(), called once, makes it a domain of the host; if that
-// does not happen, the destructor leaves nothing behind, whatever went wrong.
+// AdoptForeignKernel(), called once, makes it a domain of the host; otherwise
+// the destructor removes everything, whatever went wrong.
 //
 // Thread safety: one thread at a time; the host may be used meanwhile.
 
@@ -30,7 +30,7 @@ class IncomingDomain {
  public:
   // Begins a domain whose pfns end at `end`.  Ignores what `spec` says about
   // things that the guest's kernel records itself (map, options, limits);
-  // memory of 0 pages means `end`, and 0 virtual CPUs means those of the guest.
+  // memory of 0 pages means `end`, and 0 virtual CPUs means the guest's number.
   // First claims `claim` pages.
   //
   // Errors as for Host::CreateDomain(); RESOURCE_EXHAUSTED
@@ -65,7 +65,7 @@ class IncomingDomain {
   // The frame of a page; None() if it has none.
   Mfn FrameAt(Pfn pfn) const;
 
-  // Make it a domain of the host.
+  // Make this a domain of the host.
   // REQUIRES: for AdoptForeignKernel(), PlaceFrames() was called.
   //
   // Awaken() makes the guest that `notes` describe.  INVALID_ARGUMENT

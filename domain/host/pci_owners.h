@@ -31,7 +31,7 @@ class PciOwners {
   // REQUIRES: all are free.
   void Assign(absl::Span<const PciAddress> devices, DomainId owner);
 
-  // Takes from `owner` those of `devices` that it has.
+  // Frees the functions of `devices` that `owner` has.
   void Release(absl::Span<const PciAddress> devices, DomainId owner);
 
  private:

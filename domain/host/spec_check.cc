@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 255;
 constexpr size_t kMaxPciDevices = 64;
-// What lists show as the name of a dying domain.
+// The name that lists show for a dying domain.
 constexpr absl::string_view kNameless = "(null)";
 
 absl::Status NameError(absl::string_view name, absl::string_view what) {
@@ -113,13 +113,13 @@ absl::Status CheckPciDevices(const DomainSpec& spec) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
         absl::StrFormat("create of domain \"%s\": PCI device %s is named "
-                        "twice; a domain has a device once",
+                        "twice; a domain can have a device only once",
                         spec.name, twice->ToString()));
   }
   if (!spec.pci_devices.empty() && !spec.e820_host) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
-        absl::StrFormat("create of domain \"%s\": it has PCI devices and no "
+        absl::StrFormat("create of domain \"%s\": it has PCI devices but not "
                         "e820_host; a passed-through device needs the host's "
                         "memory map",
                         spec.name));
@@ -136,7 +136,7 @@ absl::Status CheckDomainName(absl::string_view name) {
                                            name.size(), kMaxNameBytes));
   }
   if (std::all_of(name.begin(), name.end(), absl::ascii_isdigit)) {
-    return NameError(name, "digits alone would be taken for a domain id");
+    return NameError(name, "only digits would be taken for a domain id");
   }
   if (HasUuidForm(name)) {
     return NameError(name, "it would be taken for a uuid");

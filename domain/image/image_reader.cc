@@ -223,14 +223,14 @@ absl::Status ImageReader::BeginRecord() {
     }
     case RecordType::kHvmContext:
     case RecordType::kHvmParams:
-      return Refuse(Reason::kImageUnsupported, "a PV guest has none");
+      return Refuse(Reason::kImageUnsupported, "PV guests have no such record");
     case RecordType::kCheckpoint:
     case RecordType::kCheckpointDirtyPfnList:
       return Refuse(Reason::kImageUnsupported,
                     "checkpointed streams are not read");
     case RecordType::kToolstack:
       return Refuse(Reason::kImageUnsupported,
-                    "records of this kind are written no more");
+                    "records of this kind are no longer written");
   }
   return Malformed(absl::StrFormat(
       "type 0x%x is not known, and is not marked as optional", type_));

@@ -176,8 +176,8 @@ absl::StatusOr<std::string> ImageRestorer::ReadNotes(const NotesPlace& place,
   }
   if (at.is_none()) return notes;
   return Malformed(absl::StrFormat(
-      "the kernel's notes have %d bytes, and behind the last page of them "
-      "comes pfn 0x%x; there must be none",
+      "the kernel's notes have %d bytes, and pfn 0x%x follows their last page; "
+      "no page may follow",
       place.bytes, at.value()));
 }
 

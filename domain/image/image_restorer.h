@@ -8,7 +8,7 @@
 // Until Finish() returns the domain, no call finds it; if anything fails, the
 // destructor leaves nothing behind.  Source: restore() in xg_sr_restore.c.
 //
-// Memory: that of the reader, sets of pfns and the notes, charged to the host's
+// Memory: the reader's, sets of pfns and the notes, charged to the host's
 // budget for images; and the pages' contents, which belong to the domain.
 // Contents of pages of the p2m list are not kept: a restorer rewrites these
 // pages.

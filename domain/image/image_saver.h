@@ -58,7 +58,7 @@ class ImageSaver {
   // INTERNAL if the domain's list no longer agrees with the record.
   absl::Status Next(std::string& out, StopCheck stop = NeverStop);
   bool done() const { return step_ == Step::kDone; }
-  // Whether everything before the pages is made.
+  // Whether Next() has made everything before the pages.
   bool head_done() const { return step_ > Step::kP2mFrames; }
 
   // Whether all pages of this pass are sent; only for a running guest.
@@ -87,7 +87,7 @@ class ImageSaver {
   // Adds pages of zeros.
   void AddZeros(PfnExtent pfns, PageBatch& batch);
   void AddPage(Pfn pfn, PageType type, const Page& page, PageBatch& batch);
-  // Appends what comes between the pages and the virtual CPUs.
+  // Appends the records between the pages and the virtual CPUs.
   void AppendShared(std::string& out) const;
   void AppendVcpus(std::string& out);
 

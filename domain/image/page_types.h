@@ -1,4 +1,4 @@
-// What an image has said about each pfn so far.
+// The type of each pfn, according to the part of an image that was read so far.
 //
 // Memory grows with the number of extents of pages with data, of page tables
 // and of populated pages, not with the size of the guest.

@@ -1,4 +1,4 @@
-// The numbers of Xen's save images: the libxc stream (version 3; version 2 is
+// The constants of Xen's save images: the libxc stream (version 3; version 2 is
 // read too) and the libxl and xl layers around it.
 //
 // Sizes and offsets are in bytes.  Source: docs/specs of Xen (libxc and libxl

@@ -1,5 +1,4 @@
-// Which side runs a domain that moves from one daemon to another: the protocol,
-// as two tables.
+// The protocol that decides which side runs a migrating domain, as two tables.
 //
 // Only the source runs the domain until it has said COMMIT.  After that it
 // never runs the domain again, unless it learns that the target did not take
@@ -22,7 +21,7 @@
 //
 //   target      what happens           becomes     the domain at the target
 //   ----------  ---------------------  ----------  ------------------------
-//   RECEIVING   the stream has ended   PREPARED    whole, suspended
+//   RECEIVING   the stream has ended   PREPARED    complete, suspended
 //   RECEIVING   the link breaks        DROPPED     nothing is left
 //   RECEIVING   asked, told to drop    DROPPED     nothing is left
 //   PREPARED    COMMIT                 COMMITTED   runs
@@ -41,10 +40,10 @@
 //
 // Asking means: drop the copy unless you have committed.  The answer is final,
 // so the source may act on it.  A machine that dies takes its domains with it,
-// as a real one does.  If the source dies before PREPARED, the domain is lost;
-// if it dies later, an operator can use the target's copy.  An operator who
-// decides must know that the other copy is gone: this is the only way to get
-// two copies.
+// as a real machine does.  If the source dies before PREPARED, the domain is
+// lost; if it dies later, an operator can use the target's copy.  An operator
+// who decides must know that the other copy is gone: a wrong decision is the
+// only way to get two copies.
 //
 // Thread safety: pure functions.
 
@@ -76,7 +75,7 @@ std::optional<SourceState> Next(SourceState state, SourceEvent event);
 enum class TargetState { kReceiving, kPrepared, kCommitted, kDropped };
 
 enum class TargetEvent {
-  kArrived,  // the stream has ended, and the domain is whole
+  kArrived,  // the stream has ended, and the domain is complete
   kBroken,   // the link broke
   kCommit,   // COMMIT came
   kAsked,    // the source asks: drop it unless you have committed

@@ -37,9 +37,10 @@ absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
   }
   return MakeError(
       absl::StatusCode::kAborted, Reason::kP2mChanged,
-      absl::StrFormat("domain %d: migrate: p2m generation %d, it was %d, list "
-                      "to pfn 0x%x, it was 0x%x: it took other pages while it "
-                      "was copied; the guest runs on, migrate it again",
+      absl::StrFormat("domain %d: migrate: the p2m list took new pages while "
+                      "the guest was copied: generation %d (before: %d), end "
+                      "at pfn 0x%x (before: 0x%x); the guest keeps running, "
+                      "migrate it again",
                       domain_->id().value(), generation, guest_.generation,
                       last_pfn.value(), guest_.last_pfn.value()));
 }

@@ -48,7 +48,7 @@ class Precopy {
   absl::Status Next(std::string& out, StopCheck stop = NeverStop) {
     return saver_.Next(out, stop);
   }
-  // Whether everything before the pages is made.
+  // Whether Next() has returned everything before the pages.
   bool head_done() const { return saver_.head_done(); }
   bool pass_done() const { return saver_.pass_done(); }
   bool done() const { return saver_.done(); }

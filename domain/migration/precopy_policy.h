@@ -1,6 +1,7 @@
 // When a live migration stops copying and suspends the guest.
 //
-// Separates policy from mechanism: Precopy copies and counts, this decides.
+// Separates policy from mechanism: Precopy copies and counts, this file
+// decides.
 // The default is libxc's: five passes, or fewer than 50 dirty pages.  Source:
 // simple_precopy_policy() in xg_sr_save.c.
 //
@@ -28,7 +29,7 @@ struct PrecopyPolicy {
   PageCount min_dirty = kDefaultMinDirty;
   // The most bytes that the sender may send in a second; 0 means no limit.
   uint64_t max_bytes_per_second = 0;
-  // The most milliseconds that the guest may stand still, by estimate; 0 means
+  // The most milliseconds that the guest may be suspended, by estimate; 0 means
   // no limit.  With a limit, passes end as soon as the estimate is within it
   // and not before, even if few pages are dirty.  If the estimate is still too
   // high after the last pass, the migration is abandoned.
@@ -36,7 +37,7 @@ struct PrecopyPolicy {
 };
 
 struct PrecopyStats {
-  uint32_t passes = 0;  // passes sent completely
+  uint32_t passes = 0;  // passes that were sent completely
   // Dirty pages that the log reported last; unset before the first time.
   std::optional<PageCount> dirty;
   // Pages dirty now.

@@ -58,8 +58,8 @@ absl::StatusOr<BuilderList> BuilderList::Found(P2mWords& words,
   if (leaves.size() != wanted) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-        absl::StrFormat("p2m list of the builder: %d pages for %d leaves, "
-                        "those of %d pages of memory; name one for each",
+        absl::StrFormat("p2m list of the builder: %d pages for %d leaves of a "
+                        "domain with %d pages; name one page for each leaf",
                         leaves.size(), wanted, nr_pages.value()));
   }
   BuilderList list(words, wanted, words.size());
@@ -67,7 +67,7 @@ absl::StatusOr<BuilderList> BuilderList::Found(P2mWords& words,
     const PfnExtent page = {leaves[leaf], PageCount(1)};
     if (!FitsWithin(page.first, page.count, Pfn(nr_pages.value()))) {
       return WrongLeaf(absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-                       leaf, page.first, "behind the pages of the domain");
+                       leaf, page.first, "past the pages of the domain");
     }
     if (words.Lookup(page.first).Class() != P2mClass::kRam) {
       return WrongLeaf(absl::StatusCode::kFailedPrecondition,
@@ -77,7 +77,7 @@ absl::StatusOr<BuilderList> BuilderList::Found(P2mWords& words,
     if (list.pages_.Intersects(page)) {
       return WrongLeaf(absl::StatusCode::kFailedPrecondition,
                        Reason::kPageInUseByKernel, leaf, page.first,
-                       "which is the page of another leaf too");
+                       "which is also the page of another leaf");
     }
     list.AddPages(page, leaf);
   }

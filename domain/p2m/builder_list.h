@@ -1,12 +1,10 @@
-// The list that a domain's builder leaves for the kernel: a plain array of the
-// words of the initial pages, in pages of the guest.
+// The p2m list that a domain's builder leaves for the kernel: a plain array of
+// words for the initial pages, in pages of the guest.
 //
-// Ours takes its pages from the lowest free ones.  Another builder's are where
-// it put them, anywhere among the pages of the domain and in any order.  A
-// kernel marks room and holes in the list while it sets up its memory (A3), and
-// then moves it to its area: P2mList::Relocate() eats this value.
-//
-// Rules are named after the sections of docs/p2m.md, as in p2m_list.h.
+// Our builder puts it into the lowest free pages.  Another builder may use any
+// pages of the domain, in any order.  While it sets up its memory, a kernel
+// marks room and holes in the list (p2m.md A3); then it moves the list to its
+// area: P2mList::Relocate() consumes this object.
 //
 // Thread safety: thread-compatible.
 
@@ -32,34 +30,35 @@
 namespace simvisor {
 
 // Whether private leaves stay in the builder's pages when the list moves to its
-// area, as on PAE; a 64-bit kernel copies them and frees the builder's (A7).
+// area: on PAE they do; a 64-bit kernel copies them and frees the builder's
+// pages (p2m.md A7).
 inline bool LeavesStayInPlace(const Abi& abi) {
   return abi.arch == Arch::kX86_32Pae;
 }
 
 class BuilderList {
  public:
-  // Makes the list of nr_pages pages in pages of `source`; all its words are
+  // Builds a list for nr_pages pages in pages of `source`, with all words
   // INVALID.  `words` must outlive it.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: pages and words are as before.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: pages and words are unchanged.
   // REQUIRES: words.size() is 0, and nr_pages fits their capacity.
   static absl::StatusOr<BuilderList> Build(P2mWords& words, PageCount nr_pages,
                                            PageSource& source);
 
-  // The list of nr_pages pages that another builder has put into `leaves`, by
-  // leaf.  Its words are those of the domain.
-  // INVALID_ARGUMENT RANGE_INVALID unless there is a page for each leaf;
-  // OUT_OF_RANGE PFN_OUT_OF_RANGE for a page behind the domain's;
-  // FAILED_PRECONDITION PFN_NOT_RAM for one without a frame, and
-  // PAGE_IN_USE_BY_KERNEL for one that is named twice.
+  // The list for nr_pages pages that another builder has put into the pages
+  // `leaves`, in order of leaves.  Its words are the domain's.
+  // INVALID_ARGUMENT RANGE_INVALID unless `leaves` has one page per leaf;
+  // OUT_OF_RANGE PFN_OUT_OF_RANGE for a page at or above nr_pages;
+  // FAILED_PRECONDITION PFN_NOT_RAM for a page without a frame, and
+  // PAGE_IN_USE_BY_KERNEL for a page that is named twice.
   // REQUIRES: words.size() is nr_pages, rounded up to whole leaves.
   static absl::StatusOr<BuilderList> Found(P2mWords& words, PageCount nr_pages,
                                            absl::Span<const Pfn> leaves);
 
-  // The list of a kernel that is not ours, which never boots here, in the RAM
-  // pages of `leaves`, by leaf.  A page that is named twice, such as a shared
-  // leaf, counts for the first.  `stop` is asked now and then; a status other
-  // than OK is the result.
+  // The list of a foreign kernel, which never boots here; `leaves` are the RAM
+  // pages that hold it, in order of leaves.  A page that is named twice, such
+  // as a shared leaf, counts for its first leaf.  Calls `stop` now and then;
+  // a status other than OK becomes the result.
   static absl::StatusOr<BuilderList> OfForeignKernel(
       P2mWords& words, absl::Span<const uint64_t> leaves, StopCheck stop);
 
@@ -68,22 +67,22 @@ class BuilderList {
 
   P2mWords& words() const { return *words_; }
   uint64_t leaves() const { return leaves_; }
-  // Where the list ends.
+  // One past the last pfn of the list.
   Pfn end() const { return end_; }
-  // Largest pfn managed, plus one: end(), or where the room added last ends.
+  // One past the largest pfn managed: end(), or the end of the room that was
+  // added last.
   Pfn max_pfn() const { return max_pfn_; }
 
-  // A4: words of the list; behind it INVALID in room to balloon below
-  // max_pfn(), and else identity.
+  // p2m.md A4: the word of the list; past its end INVALID in room to balloon
+  // below max_pfn(), and identity elsewhere.
   P2mWord Lookup(Pfn pfn) const;
-  // The counts of the words, and leaves in private_leaves.
+  // Counts the words by class, and all leaves as private_leaves.
   P2mSummary Summary() const;
 
-  // Adds room to balloon, which may be empty; max_pfn() becomes its end, also
-  // where that is less.  Room that the area does not reach in the end is
-  // dropped.
+  // Adds room to balloon, which may be empty, and sets max_pfn() to its end,
+  // even if that lowers it.  Relocation drops room past the end of the area.
   void AddExtraRegion(PfnExtent pfns);
-  // Takes pfns out of the room again.
+  // Removes pfns from the room.
   void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
   const PfnSet& extra_regions() const { return extra_; }
   // Notes that frames will be placed at `pfns` once the list is published, for
@@ -91,23 +90,23 @@ class BuilderList {
   void ExpectFramesAt(PfnExtent pfns) { expected_.Add(pfns); }
   const PfnSet& expected_frames() const { return expected_; }
 
-  // A10: makes the words of [start, end), cut at end(), identity, and returns
-  // how many; 0 if start is past the list or past end.  RAM words are
-  // overwritten: the caller has moved or freed their frames.
+  // p2m.md A10: makes the words of [start, end), cut at end(), identity, and
+  // returns their number; 0 if start is past the list or past end.  RAM words
+  // are overwritten: the caller has moved or freed their frames.
   PageCount MarkIdentity(Pfn start, Pfn end);
 
-  // The guest pages that it takes, each a kBuilderList, and the same by leaf.
+  // The guest pages of the list, each a kBuilderList, and the same by leaf.
   const StructurePages& pages() const { return pages_; }
   absl::Span<const PfnExtent> pages_by_leaf() const { return by_leaf_; }
-  // Fills `page` with the words that page `pfn` holds.  False if it is not a
-  // page of the list.
+  // Fills `page` with the words in page `pfn`; false if that is not a page of
+  // the list.
   bool Render(Pfn pfn, absl::Span<char> page) const;
 
  private:
   BuilderList(P2mWords& words, uint64_t leaves, Pfn end)
       : words_(&words), leaves_(leaves), end_(end), max_pfn_(end) {}
 
-  // Notes pages of consecutive leaves from `leaf` on.
+  // Notes the pages of consecutive leaves from `leaf` on.
   void AddPages(PfnExtent pages, uint64_t leaf);
 
   P2mWords* words_;  // borrowed

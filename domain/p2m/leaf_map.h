@@ -1,15 +1,15 @@
 // The shape of a p2m list: which mids and leaves are private, and their pages.
 //
-// What page tables say on a real guest: a mid points at one of the two shared
-// PTE pages or has PTE pages of its own, whose entries point at one of the two
-// constant leaves or at a private leaf.  The words themselves are elsewhere;
-// whether a shared leaf of a private mid is the missing or the identity one
-// follows from its words, which are uniform.
+// It holds what the page tables of a real guest say: a mid points at one of the
+// two shared PTE pages or has its own PTE pages, whose entries point at one of
+// the two constant leaves or at a private leaf.  The words are stored elsewhere
+// (P2mWords).  They tell whether a shared leaf of a private mid is the missing
+// or the identity leaf, because a shared leaf's words are uniform.
 //
 // A private mid whose leaves are all private and lie in consecutive pages, the
-// usual case, keeps only the first page; others keep one page number per leaf.
-// Mids are kept in groups, and a group that nobody has changed, such as most of
-// an area that is sized for memory to come, costs a pointer.
+// usual case, stores only the first page; other private mids store one page
+// number per leaf.  Mids are allocated in groups.  A group without changes
+// costs one pointer; most of an area sized for hotplug consists of such groups.
 //
 // Thread safety: thread-compatible; the list's callers serialise.
 
@@ -34,15 +34,16 @@ class LeafMap {
  public:
   explicit LeafMap(const Abi& abi) : abi_(&abi) {}
 
-  // Makes `mids` mids, all shared missing.  REQUIRES: there are none.
+  // Makes `mids` mids, all shared missing.
+  // REQUIRES: the map is empty.
   void Resize(uint64_t mids) {
     assert(mids_ == 0);
     groups_.resize((mids + kGroupSize - 1) / kGroupSize);
     mids_ = mids;
   }
   uint64_t mids() const { return mids_; }
-  // Makes the mids from `first` on shared identity.  REQUIRES: none of them has
-  // been changed.
+  // Makes the mids from `first` on shared identity.
+  // REQUIRES: these mids are unchanged.
   void ShareRest(uint64_t first);
 
   Backing MidBacking(uint64_t mid) const { return At(mid).backing; }
@@ -51,28 +52,28 @@ class LeafMap {
     assert(shared != Backing::kPrivate && MidBacking(mid) != Backing::kPrivate);
     if (MidBacking(mid) != shared) Make(mid).backing = shared;
   }
-  // Gives a shared mid PTE pages of its own; all its leaves stay shared.
+  // Gives a shared mid its own PTE pages; all its leaves stay shared.
   void MakePrivate(uint64_t mid, const std::array<Pfn, 2>& pte_pages);
 
-  // Page of a private leaf; None() for a shared one.
+  // The page of a private leaf; None() for a shared leaf.
   Pfn LeafPage(uint64_t leaf) const;
-  // Gives shared leaves of one private mid pages of their own.
+  // Makes shared leaves of one private mid private, in these pages.
   void SetLeafPages(uint64_t first_leaf, PfnExtent pages);
-  // Leaves from `leaf` on, within its mid, that are private as it is, or shared
-  // as it is; at least 1.
+  // The number of leaves from `leaf` on, within its mid, that are all private
+  // or all shared; at least 1.
   uint64_t SimilarLeaves(uint64_t leaf) const;
 
-  // The number-th PTE page of a private mid; None() from pmds_per_mid on.
+  // PTE page `number` of a private mid; None() from pmds_per_mid on.
   // REQUIRES: number < 2.
   Pfn PtePage(uint64_t mid, uint64_t number) const {
     assert(number < 2);
     return At(mid).pte_pages[number];
   }
 
-  // Tree page of the mid; None() if it has none.
+  // The mid's tree page; None() if it has no tree page.
   Pfn TreePage(uint64_t mid) const { return At(mid).tree_page; }
-  // `filled_missing`: slots of shared leaves read p2m_missing, since the page
-  // was made by a set and not by a build of the tree.
+  // `filled_missing`: slots of all shared leaves read p2m_missing, because a
+  // set made the page, not a build of the tree.
   void SetTreePage(uint64_t mid, Pfn page, bool filled_missing);
   bool TreePageFilledMissing(uint64_t mid) const {
     return At(mid).tree_filled_missing;
@@ -88,14 +89,15 @@ class LeafMap {
     bool tree_filled_missing = false;
     std::array<Pfn, 2> pte_pages = {Pfn::None(), Pfn::None()};
     Pfn tree_page = Pfn::None();
-    // Leaf i lies in page leaf_run + i, for all leaves; or None().
+    // If set, every leaf i lies in page leaf_run + i.
     Pfn leaf_run = Pfn::None();
-    // Else page of leaf i, None() for a shared one; null if all are shared.
+    // Otherwise the page of each leaf, None() for a shared leaf; null if all
+    // are shared.
     std::unique_ptr<Pfn[]> leaf_pages;
   };
 
   static constexpr uint64_t kGroupSize = 64;
-  // What a mid is whose group is not there.
+  // Mids of groups that are not allocated.
   static const Mid kSharedMissing;
   static const Mid kSharedIdentity;
 
@@ -104,7 +106,7 @@ class LeafMap {
     if (group != nullptr) return group[mid % kGroupSize];
     return mid < identity_from_ ? kSharedMissing : kSharedIdentity;
   }
-  // The mid, to be changed.
+  // The mid, for changes.
   Mid& Make(uint64_t mid) {
     if (groups_[mid / kGroupSize] == nullptr) MakeGroup(mid / kGroupSize);
     return groups_[mid / kGroupSize][mid % kGroupSize];
@@ -114,7 +116,7 @@ class LeafMap {
 
   const Abi* abi_;
   uint64_t mids_ = 0;
-  uint64_t identity_from_ = ~uint64_t{0};  // counts for groups not there
+  uint64_t identity_from_ = ~uint64_t{0};  // only for unallocated groups
   std::vector<std::unique_ptr<Mid[]>> groups_;
 };
 

@@ -1,7 +1,7 @@
-// A relocated p2m list as bytes, and a list made of such bytes: what the kernel
-// of a saved guest knows of its list beside the frames, which change.
+// Encodes a relocated p2m list as bytes, and decodes it: all that the kernel of
+// a saved guest knows about its list except the frames, which change.
 //
-// In order: size and end of the list; whether there is a tree; backing of the
+// In order: size and end of the list; whether it has a tree; backing of the
 // mids, in runs; the pages of the structure with their roles; leaves that still
 // use the builder's pages, in runs; identity words, in runs; room to balloon.
 //
@@ -27,34 +27,35 @@
 
 namespace simvisor {
 
-// Stands beside the Backing of a mid whose tree page a set has made.
+// Added to the Backing of a mid whose tree page was made by a set.
 inline constexpr uint64_t kMidFilledMissing = 4;
-// Runs looked at between two looks at a StopCheck.
+// Runs between two calls of a StopCheck.
 inline constexpr uint64_t kRunsPerStop = 4096;
 
-// Appends what the guest's kernel knows of its list; after a failure `out` is
-// of no use. REQUIRES: the list has no foreign word.
+// Appends what the guest's kernel knows about its list.  After a failure, `out`
+// must be discarded.
+// REQUIRES: the list has no foreign word.
 absl::Status EncodeList(const P2mList& list, StateWriter& out, StopCheck stop);
 
-// What is known of a list before its notes are read.
+// What the caller knows about a list before it decodes the notes.
 struct RestoredWords {
   const PfnSet& ram;  // below `end`
-  Pfn end;            // what last_pfn() must be
-  // Bounds of p2m_size(), the upper one within what the ABI manages.
+  Pfn end;            // the last_pfn() that the notes must have
+  // Bounds of p2m_size(); most_size is at most what the ABI can manage.
   Pfn least_size;
   Pfn most_size;
 };
 
-// A list with the words that it is a shape of.
+// A list, and the words that it is the shape of.
 struct ListOverWords {
   std::unique_ptr<P2mWords> words;
   std::unique_ptr<P2mList> list;
 };
 
-// The list that EncodeList() saw, stale for tools.  Its RAM words have numbers
-// that mean nothing.
-// INVALID_ARGUMENT IMAGE_MALFORMED if the bytes make none; the status of the
-// reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
+// Returns the list that EncodeList() wrote, stale for tools.  The frame numbers
+// of its RAM words mean nothing.
+// INVALID_ARGUMENT IMAGE_MALFORMED if the bytes are not a list; the status of
+// the reader's `stop`; RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
 absl::StatusOr<ListOverWords> DecodeList(const Abi& abi,
                                          const P2mOptions& options,
                                          const RestoredWords& words,

@@ -1,8 +1,8 @@
-// The bytes come from a stream that anybody may have made, so everything is
-// checked: a number must be in range when it is read, each page must be RAM and
-// have one place, and the whole must pass CheckInvariants() before the list is
-// used.  Until all that is done the list's RAM words name no frames: their
-// numbers are those of the pfns.
+// Decodes a p2m list.  The bytes come from a stream that cannot be trusted, so
+// everything is checked: each number must be in range when it is read, each
+// page must be RAM and have one place, and the finished list must pass
+// CheckInvariants().  Until CopyFrames(), the RAM words name no frames: their
+// numbers are their pfns.
 
 #include <algorithm>
 #include <array>
@@ -33,7 +33,7 @@ std::string ToString(PfnExtent pfns) {
 // Makes a list of what EncodeList() wrote.
 class P2mDecoder {
  public:
-  // A list of `words`, which are all INVALID, without a page of its own.
+  // Begins with a list over `words`, which are all INVALID, without pages.
   P2mDecoder(P2mWords& words, const P2mOptions& options, Pfn last_pfn,
              StateReader& in)
       : list_(new P2mList(words, options.tools_view)),
@@ -43,7 +43,8 @@ class P2mDecoder {
     list_->MakeStale();
   }
 
-  // Fails the reader if what follows the sizes makes no list of `ram`.
+  // Decodes everything after the sizes; fails the reader unless it is a list
+  // whose RAM pfns are `ram`.
   void Decode(const PfnSet& ram);
   std::unique_ptr<P2mList> Take() { return std::move(list_); }
 
@@ -52,7 +53,7 @@ class P2mDecoder {
   void DecodePages();
   void DecodeReusedLeaves();
   void DecodeIdentity();
-  // False if the page has no place, or its place is taken.
+  // False if the list has no such place, or the place is taken.
   bool Adopt(PfnExtent pages, PageRole role, uint64_t index);
   bool AdoptOne(Pfn page, PageRole role, uint64_t index);
   bool AdoptBuilderPage(Pfn page, uint64_t leaf);
@@ -60,9 +61,9 @@ class P2mDecoder {
   bool AdoptLeaves(PfnExtent pages, uint64_t leaf);
   bool IsPrivate(uint64_t mid) const;
   bool IsAllRam(PfnExtent pfns) const;
-  // Whether every page that a list must have is there.
+  // Whether the list has every page that it must have.
   bool IsComplete() const;
-  // The first mid whose tree page the notes call a set's, without naming it.
+  // The first mid with a tree page made by a set that the notes do not name.
   std::optional<uint64_t> MidWithoutTreePage() const;
 
   std::unique_ptr<P2mList> list_;
@@ -115,7 +116,7 @@ void P2mDecoder::Decode(const PfnSet& ram) {
   list_->extra_ = in_.GetSet("p2m.extra", shape_.words.size());
   if (!in_.ok()) return;
   if (!IsComplete())
-    in_.Fail("beside it, pages that every list has are missing");
+    in_.Fail("the notes before it lack pages that every list has");
   if (const auto mid = MidWithoutTreePage(); mid.has_value()) {
     in_.Fail(
         absl::StrFormat("mid %d has no tree page, though a set made it", *mid));
@@ -137,7 +138,7 @@ void P2mDecoder::DecodeMids() {
     const bool is_private = backing == static_cast<uint64_t>(Backing::kPrivate);
     const bool filled_missing = (code & kMidFilledMissing) != 0;
     if (backing == 3 || (filled_missing && !is_private)) {
-      in_.Fail(absl::StrFormat("%d, which is no backing of a mid", code));
+      in_.Fail(absl::StrFormat("%d is not the backing of a mid", code));
     }
     if (in_.ok() && mid + count == mids && code == kSharedIdentity) {
       map.ShareRest(mid);
@@ -171,13 +172,13 @@ void P2mDecoder::DecodePages() {
     if (!Adopt(pfns, role, index)) {
       in_.Fail(
           absl::StrFormat("%s for role %d at index %d: the list has no "
-                          "such place, or a page there already",
+                          "such place, or the place is taken",
                           ToString(pfns), static_cast<int>(role), index));
     }
   }
   shape_.builder_leaves = builder_.size();
   for (const Pfn page : builder_) {
-    if (page.is_none()) return in_.Fail("a page of the builder's is missing");
+    if (page.is_none()) return in_.Fail("a page of the builder is missing");
   }
 }
 
@@ -193,7 +194,7 @@ void P2mDecoder::DecodeReusedLeaves() {
         ++shape_.kept_leaves;
       } else {
         in_.Fail(
-            absl::StrFormat("leaf %d has another page, or its mid none", leaf));
+            absl::StrFormat("leaf %d has a page, or its mid is shared", leaf));
       }
     }
   }
@@ -213,11 +214,11 @@ void P2mDecoder::DecodeIdentity() {
     if (number != pfns.first || !under.word.is_invalid() ||
         under.pfns.end() != pfns.end()) {
       return in_.Fail(absl::StrFormat(
-          "0x%x for %s; identity words name their pfn, and have no frame",
+          "0x%x for %s; identity words name their pfn and have no frame",
           number.value(), ToString(pfns)));
     }
     if (pfns.end() == shape_.words.size()) {
-      // Nothing but identity to the end: whole mids of it are not stored.
+      // All words to the end are identity: whole mids of them are not stored.
       const uint64_t span = shape_.abi.mid_span();
       shape_.words.Resize(shape_.words.size(),
                           Pfn((pfns.first.value() + span - 1) / span * span));

@@ -216,7 +216,7 @@ absl::StatusOr<ToolsRoot> P2mList::FindToolsRoot() const {
   if (fresh_) return tools_->root();
   return MakeError(
       absl::StatusCode::kFailedPrecondition, Reason::kP2mTreeStale,
-      "its frames have changed and the guest has not told tools anew where "
+      "its frames have changed and the guest has not told tools yet where "
       "its p2m list is; let it resume");
 }
 

@@ -1,24 +1,23 @@
 // The pfn -> mfn list of one PV guest, as arch/x86/xen/p2m.c keeps it.
 //
-// Relocate() makes it of the list that the domain's builder has left
-// (BuilderList): the linear, virtually mapped area, whose holes share two
-// constant leaves, and in which the set path may give leaves and mids pages of
-// their own.
+// Relocate() moves the list that the domain's builder left (BuilderList) to the
+// linear, virtually mapped area.  Holes in the area share two constant leaves;
+// the set path gives leaves and mids pages of their own when it must.
 //
-// It is a shape over the words of its domain (P2mWords): which leaf and mid has
-// a page of its own, and which guest pages that takes (P2mShape).  Beside it
-// are pages by which tools find the leaves (ToolsPages).  Structure, order of
-// allocation and results are those of Linux; how words are stored never shows.
+// The list is a shape over the words of its domain (P2mWords): it says which
+// leaves and mids have pages of their own, and which guest pages these are
+// (P2mShape).  Tools find the leaves through further pages (ToolsPages).
+// Structure, order of allocation and results are the same as in Linux; how the
+// words are stored is not visible.
 //
-// Rules are named A1 to A12 after the sections of the p2m semantics they come
-// from: A4 lookup, A6 set, A7 relocation, A8 tree, A9 save and restore, A10
-// identity, A11 dump.  docs/p2m.md restates them.
+// Rules are cited by the sections of docs/p2m.md: A4 lookup, A6 set, A7
+// relocation, A8 tree, A9 restore, A10 identity, A11 dump, B1 what tools see.
 //
-// Thread safety: Lookup() may be called from any thread at any time and takes
-// no lock; p2m_size() and generation() likewise: they read the words only.
-// Shape and pages change behind the words' back: a leaf or mid that becomes
-// private reads as before, word by word.  Callers serialise everything else;
-// Domain does so with its mutex.
+// Thread safety: Lookup(), p2m_size() and generation() may be called from any
+// thread at any time and take no lock, because they read only the words.
+// Changes of shape and pages do not change a word: a leaf or mid that becomes
+// private reads as before.  Callers serialise everything else; Domain does so
+// with its mutex.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_LIST_H_
@@ -51,10 +50,10 @@ class P2mList {
  public:
   using RangeFill = simvisor::RangeFill;
 
-  // A7: moves the builder's list to its area, RelocationPlan::area_end(), then
-  // sets every pfn of the extra regions INVALID.  RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED if `source` runs dry: there is no list any more, as
-  // for the guest that would stop there.
+  // A7: moves the builder's list to its area, which ends at
+  // RelocationPlan::area_end(), then sets every pfn of the extra regions
+  // INVALID.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs out of
+  // pages: the list is lost, as a real guest would stop there.
   // REQUIRES: the area fits the capacity of the words.
   static absl::StatusOr<std::unique_ptr<P2mList>> Relocate(
       BuilderList from, const P2mOptions& options, Pfn limit,
@@ -65,21 +64,22 @@ class P2mList {
 
   const Abi& abi() const { return shape_.abi; }
 
-  // Room to balloon that the kernel keeps; it may take pfns out again.
+  // The room to balloon that the kernel keeps, and a way to remove pfns from
+  // it.
   const PfnSet& extra_regions() const { return extra_; }
   void RemoveExtraRegion(PfnExtent pfns) { extra_.Remove(pfns); }
 
   // --- Words of private leaves -----------------------------------------------
 
-  // Store RAM words of one extent after the other, or INVALID ones: what the
-  // balloon does.
+  // What the balloon does: StoreFrames() stores RAM words for the frames of one
+  // extent after the other, Clear() stores INVALID.
   // REQUIRES: pfns are below p2m_size(), in private leaves.
   void StoreFrames(Pfn first, absl::Span<const MfnExtent> frames);
   void Clear(PfnExtent pfns);
 
   // --- Lookups ---------------------------------------------------------------
 
-  // A4, flagged: any pfn has an answer.
+  // A4: the word with its flag bits; any pfn has an answer.
   P2mWord Lookup(Pfn pfn) const { return shape_.words.Lookup(pfn); }
   const P2mWords& words() const { return shape_.words; }
 
@@ -99,82 +99,85 @@ class P2mList {
 
   // --- Set (A6) --------------------------------------------------------------
 
-  // Stores `word` if that takes no new page; returns whether the list now reads
-  // it.
+  // Stores `word` if that takes no new page.  Returns whether the list now
+  // reads `word` at `pfn`.
   bool TrySet(Pfn pfn, P2mWord word);
 
-  // As TrySet(), but gives the leaf a page of its own if it has to.
+  // Like TrySet(), but gives the leaf a page of its own if it has to.
   //
   // OUT_OF_RANGE PFN_OUT_OF_RANGE past the area, unless the word is INVALID,
-  // and for an identity word that the ABI cannot store; MFN_NOT_ADDRESSABLE for
-  // another such word.
+  // and for an identity word that the ABI cannot store; OUT_OF_RANGE
+  // MFN_NOT_ADDRESSABLE for any other word that the ABI cannot store.
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: no word has changed, but pages
   // taken for the levels above stay and serve the next try.
   absl::Status Set(Pfn pfn, P2mWord word, PageSource& source);
 
-  // Gives mid and leaf of `pfn` pages of their own; words stay as they are.
+  // Gives mid and leaf of `pfn` pages of their own; words do not change.  Fails
+  // like Set().
   absl::Status AllocEntry(Pfn pfn, PageSource& source);
 
-  // Set() for each pfn in ascending order, stopping at the first that fails.
-  // `done`, if not null, receives how many words the list now reads as wanted.
+  // Calls Set() for each pfn in ascending order, up to the first failure.
+  // `done`, if not null, receives the number of words that read as wanted.
   absl::Status SetRange(PfnExtent pfns, const RangeFill& fill,
                         PageSource& source, PageCount* done = nullptr);
 
-  // The part of SetRange() that can fail: gives every leaf of `pfns` that it
-  // would have to store in a page of its own, in the same order.  Words stay as
-  // they are; after success SetRange() takes no page.  When pages run out, what
-  // was taken before stays, as for Set().
+  // The part of SetRange() that can fail: takes the pages that SetRange() would
+  // take for private leaves, in the same order.  Words do not change; after
+  // success SetRange() takes no page.  If pages run out, pages taken so far
+  // stay, as for Set().
   absl::Status PrepareRange(PfnExtent pfns, const RangeFill& fill,
                             PageSource& source);
 
-  // Pages that SetRange() would take.  REQUIRES: pfns are below p2m_size().
+  // The number of pages that SetRange() would take.
+  // REQUIRES: pfns are below p2m_size().
   PageCount PagesToSet(PfnExtent pfns, const RangeFill& fill) const;
 
-  // Gives mid and leaf of each pfn pages of their own, in ascending order, and
-  // returns up to where that went well; words stay as they are.
+  // Calls AllocEntry() for each pfn in ascending order, up to the first
+  // failure; returns the pfn that failed, or pfns.end().  Words do not change.
   // REQUIRES: pfns are below p2m_size().
   Pfn AllocEntries(PfnExtent pfns, PageSource& source);
 
   // --- What tools see (A8, B1) -----------------------------------------------
 
-  // Makes the pages that tools read, or, if they are there, brings them up to
-  // date without taking any; the generation starts from 0 again.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: the list is unfit for use, as
-  // the guest that would stop there.
+  // Makes the pages that tools read.  If they exist, updates them without
+  // taking a page.  Resets the generation to 0.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: the list must be discarded, as a
+  // real guest would stop there.
   absl::Status Publish(PageSource& source);
-  // Whether tools may read it: from Publish() to MakeStale().
+  // Whether tools may read the list: from Publish() to MakeStale().
   bool fresh() const { return fresh_; }
-  // A9: the words have other frames than tools were told.
+  // A9: marks the list stale: its words have new frames, unknown to tools.
   void MakeStale();
   // FAILED_PRECONDITION P2M_TREE_STALE unless fresh().
   absl::StatusOr<ToolsRoot> FindToolsRoot() const;
   const ToolsPages& tools() const { return *tools_; }
 
-  // --- The area's PMD entries, pte_page_span() pfns each ---------------------
+  // --- PMD entries of the area, pte_page_span() pfns each --------------------
 
   uint64_t pmd_entries() const {
     return shape_.map.mids() * abi().pmds_per_mid;
   }
-  // The PTE page that an entry names, which may be one of the two shared ones.
+  // The PTE page that an entry names, possibly one of the two shared PTE pages.
   // REQUIRES: entry < pmd_entries().
   Pfn PtePageAt(uint64_t entry) const;
-  // The word of `pfn` as page tables show it whose entry for it names
-  // `pte_page`; it differs from Lookup() if that entry is out of date.
-  // INVALID if there is no such PTE page.  REQUIRES: pfn < p2m_size().
+  // The word of `pfn`, read through a PMD entry that names `pte_page`.  Differs
+  // from Lookup() if that entry is out of date; INVALID if `pte_page` is not a
+  // PTE page of the list.
+  // REQUIRES: pfn < p2m_size().
   P2mWord LookupThrough(Pfn pte_page, Pfn pfn) const;
-  // Tells `listener`, or nobody if it is null, of entries that change from now
-  // on.  It must stay until another one is set.
+  // Calls `listener`, if not null, for entries that change from now on.  It
+  // must stay alive until another listener is set.
   void SetPmdListener(PmdListener* listener) { pmd_listener_ = listener; }
 
-  // --- The pages it is made of -----------------------------------------------
+  // --- Pages of the list -----------------------------------------------------
 
   const P2mShape& shape() const { return shape_; }
   const StructurePages& structure() const { return shape_.pages; }
   // 1 to 4 for a page-table page, from the PTE pages up; 0 for any other page.
   int TableLevel(Pfn pfn) const;
 
-  // Fills `page` with what structure page `pfn` holds: words, mfns of a tree
-  // page, or page-table entries.  False if it is not a page of the structure.
+  // Fills `page` with the content of structure page `pfn`: words, mfns of a
+  // tree page, or page-table entries.  False if `pfn` is not a structure page.
   bool Render(Pfn pfn, absl::Span<char> page) const;
 
   // Checks shape against words: private leaves in private mids only, shared
@@ -189,7 +192,7 @@ class P2mList {
   // p2m_list.cc
   P2mRun PieceAt(Pfn pfn, Pfn end, P2mView view) const;
   void CountMid(uint64_t mid, P2mSummary& sum) const;
-  // The pages of the structure, by what they are for.
+  // Counts the structure's pages by purpose.
   void CountPages(P2mSummary& sum) const;
   // Adds the mid's private leaves to the count.
   absl::Status CheckMid(uint64_t mid, uint64_t& private_leaves) const;
@@ -203,18 +206,19 @@ class P2mList {
                         PageSource& source);
   absl::Status RelocateMid(const BuilderList& from, const RelocationPlan& plan,
                            uint64_t mid, PageSource& source);
-  // Makes private leaves of the builder's pages for them.
+  // Makes leaves private in the builder's pages that already hold them.
   void KeepBuilderPages(const BuilderList& from, uint64_t first_leaf,
                         uint64_t count);
 
   // p2m_set.cc
   absl::Status MakeMidPrivate(uint64_t mid, PageSource& source);
-  // Gives shared leaves [first, first + count) of one private mid pages;
-  // returns how many got one.
+  // Gives shared leaves [first, first + count) of one private mid pages of
+  // their own, up to the first failure; returns how many succeeded.
   uint64_t TakeLeaves(uint64_t first, uint64_t count, PageSource& source);
-  // Makes private what SetRange() of [at, end) needs private, as far as one run
-  // of similar leaves of one mid goes.  `ready` receives where that ends, and
-  // after a failure how far it came; it stays if that is nowhere.
+  // Makes the leaves private in which SetRange() of [at, end) would store, but
+  // only within the first run of similar leaves of one mid.  Sets `ready` to
+  // the end of the pfns that can now be stored, also after a failure; leaves it
+  // unchanged if no pfn can.
   absl::Status PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,
                              PageSource& source, Pfn* ready);
   absl::Status CheckFits(PfnExtent pfns) const;
@@ -225,7 +229,7 @@ class P2mList {
 
   P2mShape shape_;
   const std::unique_ptr<ToolsPages> tools_;
-  PmdListener* pmd_listener_ = nullptr;  // borrowed; null for nobody
+  PmdListener* pmd_listener_ = nullptr;  // borrowed; may be null
   Pfn last_pfn_;
   PfnSet extra_;
   bool fresh_ = false;

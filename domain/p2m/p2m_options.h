@@ -1,4 +1,4 @@
-// How a p2m list is shown to tools, and how it represents unused room.
+// How tools find a p2m list, and how the list represents unused room.
 //
 // Thread safety: plain values.
 
@@ -11,13 +11,14 @@
 
 namespace simvisor {
 
-// What tools are told of the list: the tree of frames, or the page tables that
-// map the list (start_info flag SIF_VIRT_P2M_4TOOLS; there is no tree then).
+// How tools find the list: through the tree of frame lists, or through the page
+// tables that map the list (start_info flag SIF_VIRT_P2M_4TOOLS), without a
+// tree.
 enum class ToolsView { kTree, kLinear };
 
-// What becomes of room to balloon at relocation (A7).  kFaithful: each pfn is
-// set INVALID as Linux does, which makes its leaf private.  kCompact: leaves of
-// nothing but room are the shared missing leaf.  Lookups are the same.
+// What relocation does with room to balloon (p2m.md A7).  kFaithful: it sets
+// each pfn INVALID as Linux does, which makes the leaf private.  kCompact:
+// leaves that hold only room share the missing leaf.  Lookups are the same.
 enum class BalloonRoom { kFaithful, kCompact };
 
 struct P2mOptions {
@@ -25,8 +26,9 @@ struct P2mOptions {
   BalloonRoom balloon_room = BalloonRoom::kFaithful;
 };
 
-// What shared info tells tools (B1): p2m_cr3 and p2m_vaddr with kLinear, else
-// 0; pfn_to_mfn_frame_list_list with kTree, else None(), all ones.
+// What shared info tells tools (p2m.md B1): p2m_cr3 and p2m_vaddr with kLinear,
+// otherwise 0; pfn_to_mfn_frame_list_list with kTree, otherwise None(), which
+// is all ones.
 struct ToolsRoot {
   ToolsView view = ToolsView::kTree;
   Mfn root;

@@ -1,4 +1,4 @@
-// Relocation of a builder's list to its area (A7).
+// Relocation of a builder's list to its area (p2m.md A7).
 
 #include <algorithm>
 #include <cassert>
@@ -44,7 +44,7 @@ absl::Status P2mList::MoveFrom(const BuilderList& from,
     SIMVISOR_RETURN_IF_ERROR(RelocateMid(from, plan, mid, source));
   }
   last_pfn_ = from.max_pfn();
-  // Nobody has seen the area yet; from here on changes count.
+  // Tools have not seen the area yet; changes count from here on.
   shape_.words.RestartGeneration();
   for (const auto& [first, end] : extra_.extents()) {
     SIMVISOR_RETURN_IF_ERROR(
@@ -76,8 +76,8 @@ absl::Status P2mList::RelocateMid(const BuilderList& from,
     const Pfn first(leaf * abi().leaf_span());
     const PageCount span(run.count * abi().leaf_span());
     const bool is_private = run.backing == Backing::kPrivate;
-    // Past the builder's list only compact room that ends halfway is private;
-    // the room itself is set INVALID later.
+    // Past the builder's list, a leaf is private only if compact room ends
+    // inside it; that room is set INVALID later.
     if (run.backing == Backing::kIdentity ||
         (is_private && first >= from.end())) {
       shape_.words.Fill({first, span}, RangeFill::Identity());

@@ -1,4 +1,4 @@
-// The set path of a p2m list (A6).
+// The set path of a p2m list (p2m.md A6).
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@
 namespace simvisor {
 namespace {
 
-// Whether leaves shared as `shared` read as `fill` wants already.
+// Whether shared leaves of this backing already read as `fill` wants.
 bool SharedReads(Backing shared, const RangeFill& fill) {
   return (shared == Backing::kMissing &&
           fill.p2m_class == P2mClass::kMissing) ||
@@ -43,8 +43,8 @@ absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
         absl::StatusCode::kOutOfRange,
         pfn_too_large ? Reason::kPfnOutOfRange : Reason::kMfnNotAddressable,
         absl::StrFormat(
-            "set of pfn 0x%x to %s: an %s guest stores numbers below "
-            "0x%x only",
+            "set of pfn 0x%x to %s: an %s guest stores only numbers below "
+            "0x%x",
             pfn.value(), word.ToString(), abi().name,
             abi().plain_word_limit()));
   }
@@ -86,7 +86,7 @@ absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
     Pfn end = at;
     const absl::Status status =
         PrepareLeaves(at, pfns.end(), fill, source, &end);
-    // Shared leaves that read as wanted hold these very cells already.
+    // Shared leaves that read as wanted already hold exactly these cells.
     RangeFill part = fill;
     part.first_mfn += count;
     shape_.words.Fill(ExtentBetween(at, end), part);

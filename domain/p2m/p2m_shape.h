@@ -1,11 +1,11 @@
 // The shape of a relocated p2m list: which mids and leaves have pages of their
-// own, which pages those are, and the words that they hold.
+// own, which pages these are, and the words in them.
 //
-// What the list, the pages that tools read, and the notes of a save image have
-// in common.  The list changes it (p2m_list.h); the others read it, but for the
-// pages of theirs that they note in it.
+// The list, the pages that tools read, and the notes of a save image share it.
+// The list changes it (p2m_list.h).  The others only read it, except that they
+// note their own pages in it.
 //
-// Thread safety: thread-compatible; P2mList says what may overlap what.
+// Thread safety: thread-compatible; P2mList says which calls may overlap.
 
 #ifndef SIMVISOR_DOMAIN_P2M_P2M_SHAPE_H_
 #define SIMVISOR_DOMAIN_P2M_P2M_SHAPE_H_
@@ -23,11 +23,12 @@
 
 namespace simvisor {
 
-// RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED, with what the page was for.
+// RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; the message names the purpose of
+// the page.
 absl::Status NoPageFor(PageRole role, uint64_t index);
 
 struct P2mShape {
-  // `all_words` must stay as long.
+  // `all_words` must outlive the shape.
   explicit P2mShape(P2mWords& all_words)
       : words(all_words), abi(all_words.abi()), map(abi) {}
   P2mShape(const P2mShape&) = delete;
@@ -38,16 +39,17 @@ struct P2mShape {
   Mfn FrameOf(Pfn page) const { return Mfn(words.Lookup(page).Number()); }
 
   Backing LeafBacking(uint64_t leaf) const;
-  // Shared leaves of one backing from `leaf` on, within its mid.
+  // The number of shared leaves of one backing from `leaf` on, within its mid.
   // REQUIRES: `leaf` is shared.
   uint64_t SharedLeaves(uint64_t leaf) const;
 
-  // The page of a leaf, or that a PMD entry of the area names, which may be one
-  // of the shared ones.
+  // The page of a leaf, and the page that a PMD entry of the area names; both
+  // may be shared pages.
   Pfn LeafPageAt(uint64_t leaf) const;
   Pfn PtePageAt(uint64_t entry) const;
 
-  // Takes a page and notes it.  Fails as NoPageFor() says, and nothing changes.
+  // Takes a page and notes it.  Fails with NoPageFor() and without changing
+  // anything.
   absl::StatusOr<Pfn> TakePage(PageRole role, uint64_t index,
                                PageSource& source);
 
@@ -62,11 +64,11 @@ struct P2mShape {
   Pfn missing_pte = Pfn::None();
   Pfn identity_pte = Pfn::None();
 
-  // Pages of `pages`: of private mids, and of private leaves.
+  // The numbers of PTE pages of private mids, and of pages of private leaves.
   uint64_t pte_pages = 0;
   uint64_t leaf_pages = 0;
-  // Of leaf_pages, those that are pages of the builder's, and all of these;
-  // none but with LeavesStayInPlace().
+  // How many of leaf_pages are pages of the builder's list, and how many pages
+  // the builder's list has.  Both are 0 unless LeavesStayInPlace().
   uint64_t kept_leaves = 0;
   uint64_t builder_leaves = 0;
 };

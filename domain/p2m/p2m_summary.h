@@ -12,8 +12,8 @@
 
 namespace simvisor {
 
-// All counts are of the words [0, p2m_size), the leaves and mids that hold
-// them, and the frames that the list and its tree have taken.
+// Counts of the words [0, p2m_size), of the leaves and mids that hold them, and
+// of the frames that the list and its tree have taken.
 struct P2mSummary {
   uint64_t p2m_size = 0;
   uint64_t area_bytes = 0;  // 0 before relocation
@@ -31,14 +31,15 @@ struct P2mSummary {
   friend bool operator==(const P2mSummary&, const P2mSummary&) = default;
 };
 
-// Which word counts: what a lookup answers, or what is stored, where every
-// shared leaf, the identity one too, reads INVALID.
+// Which word is meant: the answer of a lookup, or the stored word.  A stored
+// word of a shared leaf reads INVALID, even in the identity leaf.
 enum class P2mView { kResolved, kRaw };
-// Where a run ends: where class or contiguity of numbers ends, or class alone.
+// Where a run ends: kByFrame where the class changes or numbers are not
+// consecutive, kByClass only where the class changes.
 enum class RunMerge { kByFrame, kByClass };
 
-// Pfns of one class; `word` is that of the first pfn, and with kByFrame the
-// others follow it (or are INVALID).
+// Pfns of one class.  `word` is the word of the first pfn; with kByFrame the
+// words of the other pfns count up from it, or are all INVALID.
 struct P2mRun {
   PfnExtent pfns;
   P2mWord word;

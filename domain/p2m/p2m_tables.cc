@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t kEntriesPerTable = kPageSize / kPteBytes;
 
-// Where an entry for `address` lies in a table of `level`.
+// The index of the entry for `address` in a table of `level`.
 constexpr uint64_t TableIndex(uint64_t address, int level) {
   return (address >> (kPageShift + 9 * (level - 1))) % kEntriesPerTable;
 }

@@ -1,12 +1,13 @@
 // The upper page tables that lead to a p2m list, for tools that read it through
-// p2m_cr3 (B1).
+// p2m_cr3 (p2m.md B1).
 //
 //   64-bit:  root (level 4) -> one level 3 page -> level 2 pages -> PTE pages
 //   PAE:     root (level 3) -> one level 2 page -> PTE pages
 //
-// The area begins at a multiple of 1 GiB, what a level 2 page maps, so level 2
-// page i holds entries for PTE pages 512 * i and up.  It is far below what one
-// level 3 page maps (512 GiB of words): areas end at 64 TiB of guest.
+// The area begins at a multiple of 1 GiB, which is what a level 2 page maps, so
+// level 2 page i holds the entries for PTE pages 512 * i and up.  One level 3
+// page is enough: it maps 512 GiB of words, and an area has at most the words
+// for 64 TiB of guest memory (128 GiB).
 //
 // Thread safety: as ToolsPages.
 
@@ -24,11 +25,11 @@ namespace simvisor {
 
 class P2mTables final : public ToolsPages {
  public:
-  // Pages above the PTE pages of an area of whole mids: all that Publish()
-  // takes.
+  // The number of pages above the PTE pages, for an area of whole mids.
+  // Publish() takes no others.
   static uint64_t PagesAbove(const Abi& abi, Pfn area_end);
 
-  // `shape` must stay as long.
+  // `shape` must outlive this.
   explicit P2mTables(P2mShape& shape) : shape_(shape) {}
 
   ToolsView view() const override { return ToolsView::kLinear; }
@@ -37,7 +38,8 @@ class P2mTables final : public ToolsPages {
     return tables_.empty() ? Pfn::None() : tables_.front();
   }
   ToolsRoot root() const override;
-  // PTE pages are part of the list, and the tables are as large as its area.
+  // Growing takes no page: the list takes PTE pages itself, and the tables
+  // above them cover the whole area.
   absl::Status MidGrew(uint64_t, PageSource&) override {
     return absl::OkStatus();
   }
@@ -51,7 +53,7 @@ class P2mTables final : public ToolsPages {
   bool IsComplete() const override;
 
  private:
-  // Tables above level 2.
+  // The number of tables above level 2.
   uint64_t HighTables() const;
   void RenderLevelTwo(uint64_t number, absl::Span<char> page) const;
 

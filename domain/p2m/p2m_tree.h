@@ -1,9 +1,9 @@
-// The frame-list tree of a p2m list (A8): the top names a page for each mid,
-// that page the leaves.
+// The frame-list tree of a p2m list (p2m.md A8): the top page names a page per
+// mid, and a mid's page names its leaves.
 //
 //   pfn_to_mfn_frame_list_list -> top -> mid page -> leaf
 //
-// It reaches as many mids as a page has words.  Shared mids share one page.
+// It covers as many mids as a page has words.  All shared mids share one page.
 //
 // Thread safety: as ToolsPages.
 
@@ -19,15 +19,15 @@ namespace simvisor {
 
 class P2mTree final : public ToolsPages {
  public:
-  // What a slot holds.  kStale: a top slot behind the area, which no build has
-  // rewritten since every mfn changed.
+  // What a slot names.  kStale: a top slot past the area, which no build has
+  // rewritten since all mfns changed.
   enum class TopSlot { kOwn, kMidMissing, kStale };
   enum class MidSlot { kLeaf, kMissing, kIdentity };
 
-  // Pages that Publish() takes beside one for each private mid.
+  // Pages that Publish() takes in addition to one page per private mid.
   static constexpr uint64_t kFixedPages = 3;
 
-  // `shape` must stay as long.
+  // `shape` must outlive this.
   explicit P2mTree(P2mShape& shape) : shape_(shape) {}
 
   ToolsView view() const override { return ToolsView::kTree; }
@@ -50,7 +50,7 @@ class P2mTree final : public ToolsPages {
 
  private:
   bool built() const { return !top_.is_none(); }
-  // Whether a mid, if it is private, has a page.
+  // Whether a mid has a tree page once it is private.
   bool Reaches(uint64_t mid) const {
     return built() && mid < shape_.abi.words_per_page;
   }

@@ -68,7 +68,7 @@ void P2mWords::Store(Pfn pfn, P2mWord word) {
 void P2mWords::Fill(PfnExtent pfns, const RangeFill& fill) {
   PageCount count = pfns.count;
   if (fill.p2m_class == P2mClass::kIdentity) {
-    // Those that are not stored stay so.
+    // Words that are not stored are identity already.
     const Pfn stored = stored_end();
     if (pfns.first >= stored) return;
     count = std::min(count, stored - pfns.first);
@@ -82,7 +82,7 @@ void P2mWords::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
   PageCount pages;
   for (const MfnExtent& extent : frames) pages += extent.count;
   StoreUpTo(first + pages);
-  // Extents that are short are stored word by word.
+  // Short extents are stored word by word.
   constexpr uint64_t kShort = 32;
   std::array<uint64_t, 512> cells;
   size_t n = 0;
@@ -150,8 +150,8 @@ void P2mWords::ForEachRun(PfnExtent pfns, Visit visit) const {
 
 P2mRun P2mWords::ToWords(const CompactWords::Run& cells) {
   const P2mWord word = FromCell(cells.fill.first);
-  // Cells count up from INVALID to mfn 0, and a frame may be in two words: both
-  // are runs of cells, but not of words.
+  // Some runs of cells are not runs of words: cells count up from INVALID to
+  // mfn 0, and cells are equal if two words name the same frame.
   const bool one = word.is_invalid() == cells.fill.counts_up;
   return {{Pfn(cells.first), PageCount(one ? 1 : cells.count)}, word};
 }

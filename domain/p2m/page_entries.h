@@ -16,11 +16,11 @@ namespace simvisor {
 // Bytes of a page-table entry, on both ABIs.
 inline constexpr uint64_t kPteBytes = 8;
 
-// Flags of entries are those that Linux sets.  The kernel of a 64-bit PV guest
-// runs in ring 3, so that Xen adds the user bit to its entries, and to those of
-// pages a bit that tells them from a process's; that of a PAE guest runs in
-// ring 1, which is supervisor for paging.  Source: adjust_guest_l1e() and its
-// siblings in arch/x86/pv/mm.h of Xen.
+// Entries have the flags that Linux sets and Xen adds.  The kernel of a 64-bit
+// PV guest runs in ring 3, so Xen adds the user bit to its entries; to entries
+// that name a page it also adds a bit that tells kernel from process entries.
+// The kernel of a PAE guest runs in ring 1, which paging treats as supervisor.
+// Source: adjust_guest_l1e() and its siblings in arch/x86/pv/mm.h of Xen.
 
 // What Xen adds to an entry that names a page: _PAGE_USER, _PAGE_GUEST_KERNEL.
 constexpr uint64_t PtePageBits(const Abi& abi) {
@@ -30,7 +30,7 @@ constexpr uint64_t PtePageBits(const Abi& abi) {
 constexpr uint64_t PteReadWriteFlags(const Abi& abi) {
   return PtePageBits(abi) | (uint64_t{1} << 63) | 0x63;
 }
-// _PAGE_KERNEL_RO, which protects the constant leaves from strays.
+// _PAGE_KERNEL_RO, which protects the constant leaves from stray writes.
 constexpr uint64_t PteReadOnlyFlags(const Abi& abi) {
   return PtePageBits(abi) | (uint64_t{1} << 63) | 0x61;
 }
@@ -38,7 +38,7 @@ constexpr uint64_t PteReadOnlyFlags(const Abi& abi) {
 constexpr uint64_t PteTableFlags(const Abi& abi) {
   return abi.page_table_levels == 4 ? 0x67 : 0x63;
 }
-// A PAE top-level entry may have no other flag but present.
+// The only flag that a PAE top-level entry may have.
 inline constexpr uint64_t kPtePresent = 0x1;
 
 constexpr uint64_t PteOf(Mfn frame, uint64_t flags) {

@@ -1,9 +1,9 @@
-// Where a p2m list takes the pages for its own structure from.
+// The source of pages for the structure of a p2m list.
 //
-// On a real guest that is its early and later page allocator; every page handed
-// out is an ordinary page of the guest, with a pfn and a RAM word of its own.
+// On a real guest this is the early or the normal page allocator.  Each page is
+// an ordinary page of the guest, with a pfn and a RAM word of its own.
 //
-// Thread safety: as the list that uses it: calls are serialised.
+// Thread safety: thread-compatible; callers of the list serialise.
 
 #ifndef SIMVISOR_DOMAIN_P2M_PAGE_SOURCE_H_
 #define SIMVISOR_DOMAIN_P2M_PAGE_SOURCE_H_
@@ -16,12 +16,12 @@ class PageSource {
  public:
   virtual ~PageSource() = default;
 
-  // Takes up to `count` pages with consecutive pfns.  Fewer come where the free
-  // pages are not contiguous; an empty extent means that none is left.
+  // Takes up to `count` pages with consecutive pfns: fewer if the free pages
+  // are not contiguous, and an empty extent if no page is left.
   // REQUIRES: count is not 0.
   virtual PfnExtent Take(PageCount count) = 0;
 
-  // Gives back pages that Take() handed out.
+  // Gives back pages from Take().
   virtual void Return(PfnExtent pages) = 0;
 };
 

@@ -21,7 +21,8 @@ RelocationPlan::RelocationPlan(const BuilderList& from,
       options_(options),
       area_end_(AreaEnd(abi_, from.max_pfn(), limit)),
       room_(from.extra_regions()) {
-  // A lower region that was added last may have left others outside the area.
+  // If the region that was added last is a lower one, others may be outside the
+  // area.
   room_.Remove(ExtentBetween(area_end_, Pfn::None()));
   identity_mids_ = IdentityMids();
 }
@@ -34,7 +35,7 @@ PageCount RelocationPlan::ElementPiece(Pfn pfn, Pfn end,
     *p2m_class = run.word.Class();
     return run.pfns.count;
   }
-  // Linux knows nothing of room past the list yet, and takes it for identity.
+  // Linux does not know room past the list yet, and takes it for identity.
   *p2m_class = P2mClass::kIdentity;
   if (options_.balloon_room == BalloonRoom::kFaithful) return end - pfn;
   auto next = room_.extents().upper_bound(pfn);
@@ -113,8 +114,8 @@ PageCount RelocationPlan::PagesToBoot() const {
   // Constant pages; mid_missing, top, top-by-pointer or upper page tables.
   uint64_t pages = 4 + (tree ? P2mTree::kFixedPages
                              : P2mTables::PagesAbove(abi_, area_end_));
-  // Pfns whose leaves will not stay the shared identity leaf; those that will
-  // not stay the missing one are the expected frames only.
+  // Pfns whose leaves will not keep sharing the identity leaf.  Leaves that
+  // share the missing leaf become private only for expected frames.
   PfnSet split = from_.expected_frames();
   if (options_.balloon_room == BalloonRoom::kFaithful) {
     for (const auto& [first, end] : room_.extents()) {
@@ -122,7 +123,7 @@ PageCount RelocationPlan::PagesToBoot() const {
     }
     split.Remove(ExtentBetween(area_end_, Pfn::None()));
   }
-  // Of the mids behind, all leaves stay the shared identity leaf.
+  // All leaves of mids above keep sharing the identity leaf.
   Pfn last_split;
   for (const auto& [first, end] : split.extents()) last_split = end;
   const uint64_t mids = std::min(

@@ -1,10 +1,10 @@
-// What becomes of a builder's list when it moves to its area (A7).
+// What the area looks like after relocation of a builder's list (p2m.md A7).
 //
-// Each mid of the area is shared or private, and so is each leaf of a private
-// mid, as the words say that the builder left and the kernel marked.  Behind
-// the last of them all is shared identity.
+// The words that the builder left and the kernel marked decide which mids of
+// the area are shared or private, and which leaves of private mids.  Mids past
+// all these words are shared identity.
 //
-// Thread safety: thread-compatible; reads the list that it was made of.
+// Thread safety: thread-compatible; reads the list that it was made from.
 
 #ifndef SIMVISOR_DOMAIN_P2M_RELOCATION_PLAN_H_
 #define SIMVISOR_DOMAIN_P2M_RELOCATION_PLAN_H_
@@ -22,25 +22,26 @@
 
 namespace simvisor {
 
-// One past the last pfn of the area of a list that manages pfns below max_pfn
-// and is sized for `limit` pfns at least: both rounded up to whole mids (A7).
+// One past the last pfn of the area of a list: the larger of max_pfn, the end
+// of the pfns managed, and `limit`, rounded up to whole mids (p2m.md A7).
 Pfn AreaEnd(const Abi& abi, Pfn max_pfn, Pfn limit);
 
 class RelocationPlan {
  public:
-  // Leaves of one backing that follow each other.
+  // Consecutive leaves of one backing.
   struct LeafRun {
     Backing backing;
     uint64_t count;
   };
 
-  // `from` must outlive the plan; only words behind it may change meanwhile.
+  // `from` must outlive the plan; meanwhile, only words past its end may
+  // change.
   RelocationPlan(const BuilderList& from, const P2mOptions& options, Pfn limit);
 
   Pfn area_end() const { return area_end_; }
-  // The extra regions, as far as the area reaches.
+  // The extra regions, cut at the end of the area.
   const PfnSet& room() const { return room_; }
-  // The first mid from which on nothing but shared identity is left.
+  // The first mid from which on all mids are shared identity.
   uint64_t identity_mids() const { return identity_mids_; }
   // The leaves of a mid; one run for all of them if the mid is shared.
   // REQUIRES: the mid is in the area.
@@ -50,22 +51,22 @@ class RelocationPlan {
     return LeavesStayInPlace(abi_) && leaf < from_.leaves();
   }
 
-  // Pages that the relocation, the first publication for tools and the frames
-  // that are expected take from a source.
+  // The number of pages that the relocation, the first publication for tools,
+  // and the placing of the expected frames take from a source.
   PageCount PagesToBoot() const;
 
  private:
   uint64_t LeafOf(Pfn pfn) const { return pfn.value() / abi_.leaf_span(); }
   uint64_t MidOf(Pfn pfn) const { return pfn.value() / abi_.mid_span(); }
-  // Pfns from `pfn` on that are of its element class, cut at `end`; one piece
-  // of them, and the whole.
+  // Pfns from `pfn` on of the same element class, cut at `end`: a part of them,
+  // and all.
   PageCount ElementPiece(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
   PageCount ElementRun(Pfn pfn, Pfn end, P2mClass* p2m_class) const;
   uint64_t IdentityMids() const;
-  // Pages that mid `mid` and its leaves take, if leaves with pfns of `split`
-  // do not stay the shared identity leaf.
+  // The number of pages for mid `mid` and its leaves, if leaves with pfns of
+  // `split` do not keep sharing the identity leaf.
   uint64_t PagesOfMid(uint64_t mid, const PfnSet& split) const;
-  // Leaves with pfns of `pfns` in `within`.
+  // The number of leaves with pfns that are in both `pfns` and `within`.
   uint64_t LeavesIn(const PfnSet& pfns, PfnExtent within) const;
 
   const BuilderList& from_;

@@ -1,7 +1,7 @@
-// Which guest pages a p2m list is made of, and what each is for.
+// The guest pages that a p2m list takes, and the purpose of each.
 //
-// Pages taken one after the other for the same purpose are one entry, so a list
-// of any size costs a handful of entries per mid.
+// Consecutive pages taken for the same purpose are one entry, so a list of any
+// size costs a handful of entries per mid.
 //
 // Thread safety: thread-compatible.
 
@@ -38,19 +38,21 @@ class StructurePages {
     uint64_t index;
   };
 
-  // Notes that `pages` serve `role`, with index, index + 1, ...
-  // REQUIRES: none of them is noted.
+  // Notes that `pages` have `role`, with index, index + 1, ...
+  // REQUIRES: none of the pages is noted.
   void Add(PfnExtent pages, PageRole role, uint64_t index);
 
-  // Forgets `pages`.  REQUIRES: exactly what one Add() noted, or its tail.
+  // Forgets `pages`.
+  // REQUIRES: they are exactly the pages that one Add() noted, or the last of
+  // these.
   void Remove(PfnExtent pages);
 
   std::optional<Use> Find(Pfn pfn) const;
 
-  // The first page noted from `pfn` on; None() if there is none.
+  // The first noted page from `pfn` on; None() if no page follows.
   Pfn NextFrom(Pfn pfn) const;
 
-  // Calls visit(extent) for all pages noted, in ascending order.
+  // Calls visit(extent) for all noted pages, in ascending order.
   template <typename Visit>
   void ForEach(Visit visit) const {
     for (const auto& [first, entry] : entries_) {
@@ -58,7 +60,8 @@ class StructurePages {
     }
   }
 
-  // Calls visit(extent, use of its first page) for all, in ascending order.
+  // Calls visit(extent, use of its first page) for all noted pages, in
+  // ascending order.
   template <typename Visit>
   void ForEachUse(Visit visit) const {
     for (const auto& [first, entry] : entries_) {
@@ -66,7 +69,7 @@ class StructurePages {
     }
   }
 
-  // Pages noted in all.
+  // The number of noted pages.
   PageCount size() const { return size_; }
   // Whether any page of `extent` is noted.
   bool Intersects(PfnExtent extent) const;

@@ -27,7 +27,7 @@ inline absl::Status NeverStop() { return absl::OkStatus(); }
 
 // Lives on the caller's stack for one call.
 struct Operation {
-  // What messages call it: "balloon down".  Must outlive the call.
+  // Its name in messages: "balloon down".  Must outlive the call.
   absl::string_view name;
   StopCheck stop = NeverStop;
 };
@@ -41,11 +41,11 @@ class Context {
 
   DomainId id() const { return id_; }
   absl::string_view operation() const { return operation_; }
-  // The same domain, and other words for what was asked of it.
+  // The same domain with another name for the operation.
   Context As(absl::string_view operation) const { return {id_, operation}; }
 
-  // "domain 3: balloon down by 5 pages: TEXT", of details "by 5 pages"; either
-  // part may be empty.
+  // "domain 3: balloon down by 5 pages: TEXT", for the details "by 5 pages";
+  // details and text may be empty.
   // REQUIRES: `code` is not kOk.
   absl::Status Refuse(absl::StatusCode code, Reason reason,
                       absl::string_view details, absl::string_view text) const;

@@ -1,4 +1,4 @@
-// Where PCI devices sit on the machine: segment, bus, device and function.
+// Addresses of PCI devices: segment, bus, device and function.
 //
 // Thread safety: a value.
 

@@ -1,4 +1,4 @@
-// The grammar of addresses and the search for the default one.
+// The grammar of addresses, and the choice of the default address.
 
 #include "client/api/address.h"
 
@@ -31,12 +31,12 @@ TEST(AddressTest, OtherTextIsRefusedWithTheGrammar) {
   }
 }
 
-TEST(AddressTest, BarePathIsToldHowASocketIsWritten) {
+TEST(AddressTest, ErrorForABarePathShowsHowToWriteASocket) {
   EXPECT_THAT(std::string(CheckAddress("/run/a.sock").message()),
               HasSubstr("a socket is unix:/run/a.sock"));
 }
 
-TEST(AddressTest, PathLongerThanASocketsIsRefused) {
+TEST(AddressTest, TooLongSocketPathIsRefused) {
   EXPECT_TRUE(CheckAddress("unix:/" + std::string(106, 'a')).ok());
   EXPECT_FALSE(CheckAddress("unix:/" + std::string(107, 'a')).ok());
 }
@@ -61,7 +61,7 @@ TEST(AddressTest, SystemSocketIsForRoot) {
       "unix:/run/simvisor.sock");
 }
 
-TEST(AddressTest, OtherUsersHaveAFolderOfTheirOwn) {
+TEST(AddressTest, OtherUsersHaveTheirOwnFolder) {
   EXPECT_EQ(
       ChooseAddress({.simvisor_address = "", .runtime_dir = "", .uid = 7}),
       "unix:/tmp/simvisor-7/simvisor.sock");

@@ -15,7 +15,7 @@ std::string Told(StatusCode code, const std::string& message) {
   return Describe(FromGrpc(grpc::Status(code, message), "unix:/a"));
 }
 
-TEST(ClientErrorTest, CauseOfAFailedConnectionIsTheSystemsOwn) {
+TEST(ClientErrorTest, FailedConnectionNamesTheSystemsError) {
   EXPECT_EQ(Told(StatusCode::UNAVAILABLE,
                  "failed to connect to all addresses; last error: UNKNOWN: "
                  "unix:/a: No such file or directory"),
@@ -23,17 +23,17 @@ TEST(ClientErrorTest, CauseOfAFailedConnectionIsTheSystemsOwn) {
             "running?");
 }
 
-TEST(ClientErrorTest, NoMessageGivesOkOrNothingAsACause) {
+TEST(ClientErrorTest, OkOrNothingIsNeverGivenAsTheCause) {
   for (const char* cause : {"OK", ""}) {
     EXPECT_EQ(Told(StatusCode::UNAVAILABLE,
                    std::string("failed to connect to all addresses; last "
                                "error: ") +
                        cause),
-              "cannot reach unix:/a: the other side ended it; is simvisord "
+              "cannot reach unix:/a: closed by the other side; is simvisord "
               "running?");
   }
   EXPECT_EQ(Told(StatusCode::UNAVAILABLE, ""),
-            "lost the connection to unix:/a: the other side ended it; did "
+            "lost the connection to unix:/a: closed by the other side; did "
             "simvisord stop?");
   EXPECT_EQ(Told(StatusCode::UNIMPLEMENTED, ""),
             "unix:/a ended the call without saying why (UNIMPLEMENTED)");

@@ -112,7 +112,7 @@ class ClientTest : public ::testing::Test {
   std::vector<std::string> hooked_;
 };
 
-TEST_F(ClientTest, RequestSaysWhichMethodAnswers) {
+TEST_F(ClientTest, TypeOfTheRequestSelectsTheMethod) {
   const auto response = client_->Call(v1::GetP2mSummaryRequest());
   static_assert(
       std::is_same_v<decltype(response),

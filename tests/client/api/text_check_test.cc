@@ -24,7 +24,7 @@ TEST(TextCheckTest, Utf8IsFine) {
   EXPECT_TRUE(CheckUtf8("name", "caf\xc3\xa9").ok());
 }
 
-TEST(TextCheckTest, QuoteOfALongTextHasTheByteInIt) {
+TEST(TextCheckTest, QuoteOfALongTextIncludesTheByte) {
   const std::string text = std::string(300, 'a') + "\xe9" + std::string(9, 'b');
   const std::string message = MessageOf(CheckUtf8("name", text));
   EXPECT_THAT(message, HasSubstr("name \"...aaa"));
@@ -50,7 +50,7 @@ TEST(TextCheckTest, FieldsAreNamedByTheirPath) {
               HasSubstr("spec.name \"w\\xe9"));
 }
 
-TEST(TextCheckTest, StringsInListsOfMessagesAreSeen) {
+TEST(TextCheckTest, StringsInListsOfMessagesAreChecked) {
   v1::StreamMemoryOpsRequest request;
   request.add_ops()->mutable_domain()->set_name("a");
   request.add_ops()->mutable_domain()->set_name("b\xe9");

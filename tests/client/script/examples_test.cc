@@ -1,5 +1,5 @@
-// The files in examples/ are ones that users start from: each must be readable.
-// That the scripts hold is for a test with a daemon.
+// Users start from the files in examples/, so the client must be able to read
+// each of them.  A test with a daemon runs the scripts.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -36,7 +36,7 @@ TEST(ExamplesTest, EveryConfigHasKnownKeysOnly) {
     std::vector<std::string> warnings;
     const auto spec = ParseDomainConfig(path, *text, {}, warnings);
     ASSERT_TRUE(spec.ok()) << spec.status();
-    // Examples are as people have them, with devices and a kernel.
+    // Examples have devices and a kernel, as real files do.
     EXPECT_THAT(warnings,
                 testing::Each(testing::StartsWith("without effect here: ")))
         << path;

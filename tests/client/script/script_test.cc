@@ -223,7 +223,7 @@ TEST(ScriptRunnerTest, ExpectedErrorHoldsByCodeAndReason) {
   }
 }
 
-TEST(ScriptRunnerTest, AnotherErrorThanExpectedIsShown) {
+TEST(ScriptRunnerTest, UnexpectedErrorIsShown) {
   const auto error =
       RemoteError(grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND");
   for (const std::string expected :
@@ -253,7 +253,7 @@ TEST(ScriptRunnerTest, ErrorInsteadOfSuccessDoesNotHold) {
                           "got:      ABORTED RACE_LOST: a message"));
 }
 
-TEST(ScriptRunnerTest, LostDaemonIsNoAnswerOfAStep) {
+TEST(ScriptRunnerTest, LostDaemonIsNotTheAnswerOfAStep) {
   const RunResult result = RunSteps("steps { get_host {} expect_error {} }",
                                     {absl::UnavailableError("gone")});
   EXPECT_EQ(result.status.code(), absl::StatusCode::kUnavailable);
@@ -272,7 +272,7 @@ TEST(ErrorTest, CodesPassThroughWithTheirReason) {
   EXPECT_EQ(Describe(absl::InvalidArgumentError("ours")), "ours");
 }
 
-TEST(ErrorTest, DaemonOutOfReachIsToldInOneSentence) {
+TEST(ErrorTest, UnreachableDaemonIsReportedInOneSentence) {
   const auto status = FromGrpc(
       grpc::Status(grpc::StatusCode::UNAVAILABLE,
                    "failed to connect to all addresses; last error: UNKNOWN: "
@@ -283,7 +283,7 @@ TEST(ErrorTest, DaemonOutOfReachIsToldInOneSentence) {
             "cannot reach unix:/x: Connection refused; is simvisord running?");
 }
 
-TEST(ErrorTest, DetailsThatAreNoMessageAreIgnored) {
+TEST(ErrorTest, DetailsThatAreNotAMessageAreIgnored) {
   const auto status = FromGrpc(
       grpc::Status(grpc::StatusCode::INTERNAL, "m", "\xff\xff\xff"), "unix:/x");
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);

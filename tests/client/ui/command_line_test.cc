@@ -62,7 +62,7 @@ TEST_F(CommandLineTest, SetsWhatALineGivesAndCallsItsVerb) {
   EXPECT_EQ(line_.chosen_verbs(), "balloon down");
 }
 
-TEST_F(CommandLineTest, SaysWhatIsWrong) {
+TEST_F(CommandLineTest, ErrorsNameTheMistake) {
   EXPECT_EQ(ErrorOf("balloon down"), "DOM is required");
   EXPECT_EQ(line_.chosen_verbs(), "balloon down");
   EXPECT_EQ(ErrorOf("balloon down web --order left"),

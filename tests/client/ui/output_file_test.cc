@@ -30,8 +30,8 @@ std::string Contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Both ways of having a file that is not whole, since which one is taken
-// depends on the file system.
+// Runs with both kinds of unfinished files, since the file system decides which
+// kind is used.
 class OutputFileTest : public testing::TestWithParam<Kind> {
  protected:
   absl::StatusOr<OutputFile> Create(const std::string& path) {
@@ -55,7 +55,7 @@ class OutputFileTest : public testing::TestWithParam<Kind> {
 INSTANTIATE_TEST_SUITE_P(Kinds, OutputFileTest,
                          testing::Values(Kind::kNameless, Kind::kNamed));
 
-TEST_P(OutputFileTest, FileIsThereOnceItIsCommitted) {
+TEST_P(OutputFileTest, FileAppearsWhenItIsCommitted) {
   auto file = Create(path_);
   ASSERT_TRUE(file.ok()) << file.status();
   ASSERT_TRUE(file->Append("new ").ok());
@@ -69,7 +69,7 @@ TEST_P(OutputFileTest, FileIsThereOnceItIsCommitted) {
   EXPECT_EQ(about.st_mode & 0777, 0600u);
 }
 
-TEST_P(OutputFileTest, OldFileStaysUntilThen) {
+TEST_P(OutputFileTest, OldFileStaysUntilTheCommit) {
   std::ofstream(path_) << "old";
   auto file = Create(path_);
   ASSERT_TRUE(file.ok()) << file.status();
@@ -80,7 +80,7 @@ TEST_P(OutputFileTest, OldFileStaysUntilThen) {
   EXPECT_THAT(Files(), ElementsAre("image"));
 }
 
-TEST_P(OutputFileTest, NothingIsLeftOfOneThatIsNotCommitted) {
+TEST_P(OutputFileTest, FileThatIsNotCommittedLeavesNothing) {
   std::ofstream(path_) << "old";
   {
     auto file = Create(path_);
@@ -91,7 +91,7 @@ TEST_P(OutputFileTest, NothingIsLeftOfOneThatIsNotCommitted) {
   EXPECT_THAT(Files(), ElementsAre("image"));
 }
 
-TEST_P(OutputFileTest, FileThatCameMeanwhileStays) {
+TEST_P(OutputFileTest, FileThatWasCreatedMeanwhileStays) {
   auto file = Create(path_);
   ASSERT_TRUE(file.ok()) << file.status();
   ASSERT_TRUE(file->Append("new").ok());
@@ -117,7 +117,7 @@ TEST_P(OutputFileTest, FileThatWasReplacedOrWrittenMeanwhileStays) {
   }
 }
 
-TEST_P(OutputFileTest, LinkThatTookItsPlaceMeanwhileIsNotFollowed) {
+TEST_P(OutputFileTest, LinkThatWasCreatedMeanwhileIsNotFollowed) {
   std::ofstream(folder_ / "victim") << "mine";
   auto file = Create(path_);
   ASSERT_TRUE(file.ok()) << file.status();
@@ -128,12 +128,12 @@ TEST_P(OutputFileTest, LinkThatTookItsPlaceMeanwhileIsNotFollowed) {
   EXPECT_THAT(Files(), ElementsAre("image", "victim"));
 }
 
-TEST_P(OutputFileTest, SecondOfTwoFails) {
+TEST_P(OutputFileTest, SecondOfTwoCommitsFails) {
   auto file = Create(path_);
   ASSERT_TRUE(file.ok()) << file.status();
   ASSERT_TRUE(file->Append("first").ok());
   {
-    // As another process would, which has no guard in common.
+    // Another process, because a process can have only one guard.
     const pid_t child = fork();
     if (child == 0) {
       auto other = Create(path_);
@@ -151,7 +151,7 @@ TEST_P(OutputFileTest, SecondOfTwoFails) {
   EXPECT_THAT(Files(), ElementsAre("image"));
 }
 
-TEST_P(OutputFileTest, NothingIsLeftByASignal) {
+TEST_P(OutputFileTest, SignalLeavesNothing) {
   for (const int number : {SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM}) {
     EXPECT_EXIT(
         {
@@ -187,14 +187,14 @@ TEST_P(OutputFileTest, LinkStaysAndItsTargetIsReplaced) {
   }
 }
 
-TEST_P(OutputFileTest, FolderThatIsNotThereIsNamed) {
+TEST_P(OutputFileTest, MissingFolderIsNamed) {
   const auto file = Create(folder_ / "no/image");
   ASSERT_FALSE(file.ok());
   EXPECT_THAT(std::string(file.status().message()),
               HasSubstr("no/image: No such file or directory"));
 }
 
-TEST_P(OutputFileTest, FolderIsNoPlaceForOne) {
+TEST_P(OutputFileTest, FolderIsRefused) {
   for (const std::string& path :
        {folder_.path(), path_ + "/", std::string("/"), std::string(".")}) {
     const auto file = Create(path);
@@ -213,7 +213,7 @@ TEST_P(OutputFileTest, DeviceStaysADevice) {
   EXPECT_TRUE(S_ISCHR(about.st_mode));
 }
 
-TEST_P(OutputFileTest, FullDiskIsToldAtOnce) {
+TEST_P(OutputFileTest, FullDiskIsReportedAtOnce) {
   auto file = Create("/dev/full");
   ASSERT_TRUE(file.ok());
   const absl::Status status = file->Append("new");

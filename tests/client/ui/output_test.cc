@@ -1,4 +1,4 @@
-// What commands print: xl's tables, p2m runs, bytes, the bar.
+// The output of commands: xl's tables, p2m runs, bytes, the progress bar.
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@
 namespace simvisor::client {
 namespace {
 
-TEST(XlOutputTest, ListIsThatOfXl) {
+TEST(XlOutputTest, ListMatchesXl) {
   EXPECT_EQ(ListHeader(ListColumns::kXl),
             "Name                                        ID   Mem VCPUs\tState"
             "\tTime(s)\n");
@@ -31,7 +31,7 @@ TEST(XlOutputTest, ListIsThatOfXl) {
             "r-----       0.0\n");
 }
 
-TEST(XlOutputTest, DomainOnItsWayInHasXlsNameForIt) {
+TEST(XlOutputTest, IncomingDomainHasXlsName) {
   v1::IncomingDomain domain;
   domain.set_name("web");
   domain.set_domid(12);

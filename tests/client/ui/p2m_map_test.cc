@@ -73,7 +73,7 @@ TEST(P2mMapTest, ColorsAreBlocksAndLettersMarkMixedCells) {
   EXPECT_THAT(text, HasSubstr("A letter: a cell of several classes"));
 }
 
-TEST(P2mMapTest, LastRowMayBeShortAndSmallListsHaveAPfnToACell) {
+TEST(P2mMapTest, LastRowMayBeShortAndSmallListsHaveOnePfnPerCell) {
   EXPECT_THAT(
       RenderMap(MakeMap(20, 12, {{3, kRam}, {7, kMissing}}), "a", false),
       HasSubstr("a: 10 pfns, 10 pages; a cell is 1 (1 page)\n"
@@ -96,7 +96,7 @@ TEST(P2mMapTest, FitsAnyScreenWhateverTheSize) {
                                                   {pfns, kMissing}}),
                                          "web", false);
       const std::vector<std::string> lines = absl::StrSplit(text, '\n');
-      // The last is empty; one is left for the shell's prompt.
+      // The last line is empty; one row is left for the shell's prompt.
       EXPECT_LE(lines.size() - 1, 23u);
       for (const std::string& line : lines) {
         const size_t label = line.find_first_not_of(' ');
@@ -117,7 +117,7 @@ TEST(P2mMapTest, RunsThatAreCutInTwoAreOneStretch) {
   EXPECT_EQ(map.total(P2mMap::kRam).largest_pfns, 21u);
 }
 
-TEST(P2mMapTest, EveryPfnIsInItsCellAlone) {
+TEST(P2mMapTest, EveryPfnIsOnlyInItsCell) {
   for (const uint64_t seed : TestSeeds(20)) {
     SCOPED_TRACE(testing::Message() << "SIMVISOR_SEED=" << seed);
     std::mt19937_64 random(seed);

@@ -20,7 +20,7 @@ class PrintableBufTest : public testing::Test {
   std::ostream out_{&buf_};
 };
 
-TEST_F(PrintableBufTest, LayoutPassesAndEscapesDoNot) {
+TEST_F(PrintableBufTest, LayoutPassesButEscapesDoNot) {
   out_ << "Name\tID\n" << 'x' << "\x1b[31m\r\xc2\x9b\xe2\x80\xae!\n";
   EXPECT_EQ(to_.str(), "Name\tID\nx\\x1b[31m\\x0d\\u009b\\u202e!\n");
 }
@@ -32,20 +32,20 @@ TEST_F(PrintableBufTest, CharactersMayComeInPieces) {
   EXPECT_EQ(to_.str(), "\xe2\x82\xac\xf0\x9f\x98\x80\\u009b");
 }
 
-TEST_F(PrintableBufTest, WhatNeverBecomesACharacterIsBytesWhenFlushed) {
+TEST_F(PrintableBufTest, IncompleteCharacterIsEscapedWhenFlushed) {
   out_ << "a\xe2\x82";
   EXPECT_EQ(to_.str(), "a");
   out_ << std::flush;
   EXPECT_EQ(to_.str(), "a\\xe2\\x82");
 }
 
-TEST_F(PrintableBufTest, FailureOfTheStreamBehindIsTold) {
+TEST_F(PrintableBufTest, FailureOfTheUnderlyingStreamIsReported) {
   to_.setstate(std::ios::badbit);
   out_ << "text";
   EXPECT_FALSE(out_.flush());
 }
 
-TEST(MakePrintableTest, EveryStringIsMadeSoAndBytesStay) {
+TEST(MakePrintableTest, EscapesStringsButNotBytes) {
   v1::ListMigrationsResponse list;
   list.add_migrations()->set_name("a\nb");
   list.add_migrations()->set_message("\x1b[2J");

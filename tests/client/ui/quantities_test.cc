@@ -19,7 +19,7 @@ TEST(QuantitiesTest, NumbersAreDecimalOrHexadecimal) {
   EXPECT_EQ(*ParseNumber("pfn", "0xffffffffffffffff"), UINT64_MAX);
 }
 
-TEST(QuantitiesTest, WhatIsNoNumberIsAUsageError) {
+TEST(QuantitiesTest, TextThatIsNotANumberIsAUsageError) {
   for (const char* text :
        {"", " 1", "1 ", "-1", "+1", "0x", "0x-1", "0xfg", "1k", "12.5",
         "18446744073709551616", "0x10000000000000000", "\xff"}) {
@@ -61,7 +61,7 @@ TEST(QuantitiesTest, PagesAreABareNumberOrASizeOfWholePages) {
   }
 }
 
-TEST(QuantitiesTest, FramesAreAnMfnWithOrWithoutACount) {
+TEST(QuantitiesTest, FramesHaveAnOptionalCount) {
   EXPECT_EQ(ParseFrames("0x100")->first_mfn(), 0x100u);
   EXPECT_EQ(ParseFrames("0x100")->count(), 1u);
   EXPECT_EQ(ParseFrames("256+0x10")->count(), 16u);
@@ -70,7 +70,7 @@ TEST(QuantitiesTest, FramesAreAnMfnWithOrWithoutACount) {
   }
 }
 
-TEST(QuantitiesTest, PfnsAreOneOrACount) {
+TEST(QuantitiesTest, PfnsHaveAnOptionalCount) {
   EXPECT_EQ(ParsePfns("0x100")->first_pfn(), 0x100u);
   EXPECT_EQ(ParsePfns("0x100")->count(), 1u);
   EXPECT_EQ(ParsePfns("256+0x10")->count(), 16u);
@@ -90,7 +90,7 @@ TEST(QuantitiesTest, DomainIsADomidAUuidOrAName) {
   EXPECT_EQ(ExitCode(ParseDomain("4294967296").status()), kExitUsage);
 }
 
-TEST(QuantitiesTest, PagesPrintAsMibWhereTheyAreWhole) {
+TEST(QuantitiesTest, WholeMibPrintAsMib) {
   EXPECT_EQ(FormatPages(0), "0 MiB");
   EXPECT_EQ(FormatPages(512), "2 MiB");
   EXPECT_EQ(FormatPages(513), "513 pages");

@@ -1,4 +1,4 @@
-// The verb batch against canned answers, and the lines that it takes.
+// The verb batch with canned answers, and the lines that it accepts.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -29,8 +29,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// Answers the operations of each message backwards; those of the domain "bad"
-// fail.
+// Answers the operations of each message in reverse order; operations on the
+// domain "bad" fail.
 class FakeMemory : public v1::MemoryService::Service {
  public:
   grpc::Status StreamMemoryOps(
@@ -113,7 +113,7 @@ TEST_F(BatchCommandTest, StopEndsAtTheFirstFailure) {
   EXPECT_EQ(memory_.seen.size(), 3u);
 }
 
-TEST_F(BatchCommandTest, ManyLinesGoInFewMessages) {
+TEST_F(BatchCommandTest, ManyLinesAreSentInFewMessages) {
   std::string lines;
   for (int i = 0; i < 20000; ++i) absl::StrAppend(&lines, "mem-set web 1m\n");
   EXPECT_EQ(Run(lines), kExitDone);
@@ -128,7 +128,7 @@ TEST_F(BatchCommandTest, EmptyFileDoesNothing) {
   EXPECT_EQ(memory_.messages, 0);
 }
 
-TEST_F(BatchCommandTest, DaemonThatGoesAwayIsTold) {
+TEST_F(BatchCommandTest, LostDaemonIsReported) {
   memory_.breaks = true;
   std::string lines;
   for (int i = 0; i < 3000; ++i) absl::StrAppend(&lines, "mem-set web 1m\n");
@@ -136,7 +136,7 @@ TEST_F(BatchCommandTest, DaemonThatGoesAwayIsTold) {
   EXPECT_THAT(err_, HasSubstr("lines after line 512 have no answer"));
 }
 
-TEST_F(BatchCommandTest, CallThatEndsEarlyIsNoSuccess) {
+TEST_F(BatchCommandTest, CallThatEndsEarlyFails) {
   memory_.ends = true;
   std::string lines;
   for (int i = 0; i < 3000; ++i) absl::StrAppend(&lines, "mem-set web 1m\n");
@@ -159,7 +159,7 @@ TEST_F(BatchCommandTest, StopEndsWhileTheInputStaysOpen) {
   EXPECT_THAT(err.str(), HasSubstr("1 of 1 operations failed"));
 }
 
-TEST_F(BatchCommandTest, ManyBytesGoToo) {
+TEST_F(BatchCommandTest, ManyBytesAreSent) {
   std::string lines;
   const std::string text(1000000, 'x');
   for (int i = 0; i < 100; ++i) {
@@ -184,7 +184,7 @@ TEST(OpParserTest, EveryVerbMakesItsOperation) {
   EXPECT_EQ(
       parse("balloon down 3 10 --partial"),
       "domain { domid: 3 } balloon_down { pages: 10 allow_partial: true }");
-  // Nothing is left of the line before.
+  // The arguments of the line before are reset.
   EXPECT_EQ(parse("balloon down 3 10"),
             "domain { domid: 3 } balloon_down { pages: 10 }");
   EXPECT_EQ(parse("bal up web 1m"),
@@ -266,7 +266,7 @@ TEST(LineReaderTest, GivesLinesAsTheyAre) {
   EXPECT_THAT(lines, IsEmpty());
 }
 
-TEST(LineReaderTest, LineWithoutAnEndIsRefused) {
+TEST(LineReaderTest, EndlessLineIsRefused) {
   const ScopedFolder folder;
   const std::string path = folder / "lines";
   std::ofstream(path) << std::string(LineReader::kMaxLineBytes + 100000, 'x');
@@ -280,7 +280,8 @@ TEST(LineReaderTest, StopEndsAWait) {
   const ScopedFolder folder;
   const std::string path = folder / "pipe";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
-  // Open for both, so that it neither waits nor ends.
+  // Opened for reading and writing, so opening does not wait and reading does
+  // not end.
   std::fstream keeper(path, std::ios::in | std::ios::out);
   auto reader = LineReader::Open(path);
   ASSERT_TRUE(reader.ok());

@@ -1,5 +1,5 @@
-// batch, as its lines come to operations and these to lines; batch_test.cc has
-// what is too much for a transcript.
+// batch: how lines become operations, and results become lines.  batch_test.cc
+// has the cases that are too large for a transcript.
 
 #include <gtest/gtest.h>
 
@@ -26,14 +26,14 @@ using BatchVerbTest = VerbTest;
 
 TEST_F(BatchVerbTest, Batch) {
   Begin("batch");
-  Note("Lines are told in their order, whatever that of the answers");
+  Note("Lines are reported in order, whatever the order of the answers");
   daemon_.Answer("StreamMemoryOps",
                  {With(kMoved, "5") + With(kMoved, "4") + With(kMoved, "2")});
   Run("batch " + WriteFile("ops",
                            "# targets\nmem-set web 1m\n\n  mem-set 7 2m\n"
                            "mem-set web 3m\n"));
   daemon_.Forget("StreamMemoryOps");
-  Note("Failures are told with their line, and stop no other");
+  Note("Failures are reported with their line, and do not stop the others");
   daemon_.Answer("StreamMemoryOps",
                  {With(kMoved, "1") + With(kFailed, "2") + With(kMoved, "6")});
   Run("batch " + WriteFile("bad",

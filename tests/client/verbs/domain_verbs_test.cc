@@ -35,7 +35,7 @@ class DomainVerbsTest : public VerbTest {
 
 TEST_F(DomainVerbsTest, Create) {
   Begin("create");
-  Note("What the command line says overrides the file; unknown keys are named");
+  Note("The command line overrides the file; unknown keys are named");
   daemon_.Answer("CreateDomain", {absl::StrCat("domain {", Described(7), "}")});
   const std::string file =
       WriteFile("a.cfg", "name = \"web\"\nmemory = 64\nbogus = 1\n");
@@ -72,7 +72,7 @@ TEST_F(DomainVerbsTest, List) {
   Run("list 4294967296");
   Run("list --nonsense");
   daemon_.Forget("ListDomains");
-  Note("Domains between two daemons, and one on its way in");
+  Note("Domains in handover, and an incoming domain");
   const std::string web =
       "domid: 5 name: 'web' state: DOMAIN_STATE_PAUSED suspended: true ";
   daemon_.Answer("ListDomains",

@@ -32,7 +32,7 @@ TEST_F(E820VerbTest, Explain) {
           "--guest-memory 16");
   Note("A log of a dom0 gives its kernel's figures");
   Explain("tests/testdata/e820/msi-h61m-8g-dom0.dmesg --dom0-memory 7024020k");
-  Note("A serial capture has the dom0 that it had");
+  Note("A serial capture shows the memory that dom0 had");
   const std::string capture = "tests/testdata/e820/serial-capture.log ";
   Explain(capture);
   RunWithoutAddress("-o json e820 explain " + capture +

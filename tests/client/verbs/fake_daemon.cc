@@ -57,7 +57,7 @@ grpc::Status StatusWith(grpc::StatusCode code, const std::string& reason,
 
 }  // namespace
 
-// Answers each request as it comes, and ends with the client's last.
+// Answers each request as it arrives, and ends after the client's last request.
 class FakeDaemon::Call : public grpc::ServerGenericBidiReactor {
  public:
   Call(FakeDaemon& daemon, std::string path)

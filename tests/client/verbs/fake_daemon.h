@@ -1,7 +1,7 @@
-// A daemon that gives canned answers to any method, and notes what it is asked.
+// A daemon that gives canned answers to any method, and records the requests.
 //
-// Messages are written and noted in protobuf's text format, so that a test
-// shows both sides of a call as text.
+// Answers and records are in protobuf's text format, so that a test shows both
+// sides of a call as text.
 //
 // Thread safety: thread-safe.
 
@@ -32,8 +32,8 @@ class FakeDaemon : public grpc::CallbackGenericService {
   FakeDaemon& operator=(const FakeDaemon&) = delete;
 
   // Answers the next request of `method`, such as "GetDomain", with
-  // `responses`; the last answer that was given stands for all later requests.
-  // A method without an answer is UNIMPLEMENTED.
+  // `responses`; the last of several answers serves all later requests.  A
+  // method without an answer is UNIMPLEMENTED.
   void Answer(const std::string& method,
               std::vector<std::string> responses = {""})
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -42,7 +42,7 @@ class FakeDaemon : public grpc::CallbackGenericService {
   void Refuse(const std::string& method, grpc::StatusCode code,
               const std::string& reason, const std::string& message,
               std::vector<std::string> responses = {}) ABSL_LOCKS_EXCLUDED(mu_);
-  // Takes back all answers of `method`.
+  // Removes all answers of `method`.
   void Forget(const std::string& method) ABSL_LOCKS_EXCLUDED(mu_);
 
   // The requests since the last call, as "GetDomain domain { domid: 2 }".
@@ -62,7 +62,7 @@ class FakeDaemon : public grpc::CallbackGenericService {
   };
 
   void Add(const std::string& method, Reply reply) ABSL_LOCKS_EXCLUDED(mu_);
-  // Notes a request of the method `path`; returns its responses, serialized.
+  // Records a request of the method `path`; returns its responses, serialized.
   grpc::Status Take(const std::string& path, const grpc::ByteBuffer& request,
                     std::deque<grpc::ByteBuffer>& responses)
       ABSL_LOCKS_EXCLUDED(mu_);

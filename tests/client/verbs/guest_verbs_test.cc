@@ -39,7 +39,7 @@ TEST_F(GuestVerbsTest, Write) {
 
 TEST_F(GuestVerbsTest, Load) {
   Begin("guest load");
-  Note("It starts in silence, with defaults");
+  Note("It starts without output, with defaults");
   daemon_.Answer(
       "StartGuestLoad",
       {"load { running: true spec { pattern: LOAD_PATTERN_HOTSPOT } }"});
@@ -47,7 +47,7 @@ TEST_F(GuestVerbsTest, Load) {
   Run("guest load web --pages-per-second 5 --working-set 300 --pattern hotspot "
       "--seed 18446744073709551615 -o json");
   Run("guest load web --pattern sequential --working-set 1g");
-  Note("How far it is");
+  Note("--status shows its progress");
   const std::string load =
       "load { writes: 2500 spec { pages_per_second: 1000 "
       "working_set_pages: 16384 pattern: LOAD_PATTERN_RANDOM seed: 9 } ";
@@ -106,7 +106,7 @@ TEST_F(GuestVerbsTest, AddressSpaceList) {
   Run("address-space list web");
   Run("address-space list web -o json");
   daemon_.Forget("ListAddressSpaces");
-  Note("There may be none");
+  Note("The list may be empty");
   daemon_.Answer("ListAddressSpaces", {""});
   Run("address-space list web");
 }

@@ -28,7 +28,7 @@ TEST_F(MemoryVerbsTest, MemSet) {
   daemon_.Answer("SetMemoryTarget",
                  {"memory { target_pages: 512 current_pages: 512 }"});
   Run("mem-set dom2 2");
-  Note("A move that stops short is noted, but is no error");
+  Note("A move that stops short is noted, but is not an error");
   daemon_.Forget("SetMemoryTarget");
   daemon_.Answer("SetMemoryTarget",
                  {"memory { target_pages: 512 current_pages: 256 }"});
@@ -47,7 +47,7 @@ TEST_F(MemoryVerbsTest, MemSet) {
       "balloon_driver { state: BALLOON_STATE_CANCELLED target_pages: 1 "
       "low_pages: 1 }");
   Run("mem-set dom2 2");
-  Note("Pages that other domains map are no short move");
+  Note("Pages that other domains map do not count as a short move");
   daemon_.Forget("SetMemoryTarget");
   daemon_.Answer("SetMemoryTarget", {"memory { target_pages: 512 "
                                      "current_pages: 768 "
@@ -90,12 +90,12 @@ TEST_F(MemoryVerbsTest, BalloonState) {
       /*held=*/5);
   Run("balloon state dom2");
   Run("balloon state dom2 -o json");
-  Note("A driver that has less to do, and has not run");
+  Note("A driver with fewer figures, which has not run");
   HaveDom2(
       "balloon_driver { current_pages: 768 target_pages: 700 "
       "max_retry_count: 4 }");
   Run("balloon state dom2");
-  Note("A guest that has not booted has none");
+  Note("A guest that has not booted has no driver");
   HaveDom2("");
   Run("balloon state dom2");
   Run("balloon state");

@@ -38,7 +38,7 @@ TEST_F(MigrateVerbsTest, Migrate) {
   Run("migrate web host:77 -o json");
   Note("A terminal gets a bar with pass, speed and what is left");
   RunOnTerminal("migrate web host:77");
-  Note("A target that is no address is a usage error");
+  Note("A target that is not an address is a usage error");
   Run("migrate web elsewhere");
   Note("A failure fails the command");
   daemon_.Forget("MigrateDomain");

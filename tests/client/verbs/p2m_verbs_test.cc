@@ -77,7 +77,7 @@ TEST_F(P2mVerbsTest, ForeignMap) {
   daemon_.Answer("MapForeignFrames", {"mapped_slots: 1"});
   Run("p2m foreign map dom2 0x10 7");
   daemon_.Forget("MapForeignFrames");
-  Note("Pfns are filled in order; what failed is told, and fails the command");
+  Note("Pfns are filled in order; failures are reported and fail the command");
   daemon_.Answer("MapForeignFrames",
                  {"mapped_slots: 1 failed_slots: 2 errors { slot: 1 "
                   "reason: 'FRAME_NOT_FOREIGN' message: \"nobody's\" }"});

@@ -1,4 +1,4 @@
-// What holds for the program and for all its verbs; run.
+// What all verbs have in common; the verb run.
 
 #include <gtest/gtest.h>
 
@@ -24,17 +24,17 @@ TEST_F(ProgramTest, CommandLines) {
   Begin("");
   RunWithoutAddress("--version");
   RunWithoutAddress("p2m walk -h");
-  Note("A wrong line is told, and nothing is sent");
+  Note("A wrong line is reported, and nothing is sent");
   for (const char* line : {"", "nonsense", "p dump 0", "p2m", "p2m nonsense",
                            "p2m foreign", "-o xml list", "--timeout -1 list"}) {
     Run(line);
   }
   RunWithoutAddress("");
-  Note("Unambiguous beginnings of verbs are verbs");
+  Note("An unambiguous beginning of a verb stands for the verb");
   daemon_.Answer("ListDomains");
   Run("li");
   Run("dom dom2");
-  Note("A daemon out of reach has an exit code of its own");
+  Note("An unreachable daemon has its own exit code");
   RunWithoutAddress(absl::StrCat("-a unix:", folder_ / "none", " list"));
   RunWithoutAddress("-a nonsense list");
 }

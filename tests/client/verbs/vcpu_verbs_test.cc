@@ -32,7 +32,7 @@ class VcpuVerbsTest : public VerbTest {
 
 TEST_F(VcpuVerbsTest, VcpuList) {
   Begin("vcpu-list");
-  Note("Columns are xl's; a domain that goes meanwhile is left out");
+  Note("Columns are xl's; a domain that is destroyed meanwhile is left out");
   daemon_.Answer("ListDomains", {absl::StrCat("domains", kWeb, "domains", kMail,
                                               "domains", kGone)});
   daemon_.Answer("ListVcpus", {Vcpu(0) + Vcpu(1) + "next_page_token: '2'"});
@@ -59,7 +59,7 @@ TEST_F(VcpuVerbsTest, VcpuList) {
 TEST_F(VcpuVerbsTest, VcpuPin) {
   Begin("vcpu-pin");
   daemon_.Answer("SetVcpuAffinity");
-  Note("What is not named is not sent");
+  Note("Sets that are not given are not sent");
   Run("vcpu-pin web 2 0-3,^1");
   Run("vcpu-pin web all - all");
   Run("vcpu-pin -f web 0 1 -");

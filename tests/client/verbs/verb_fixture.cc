@@ -32,16 +32,16 @@ std::string Visible(absl::string_view text) {
   return visible;
 }
 
-// JSON with its keys in order: those of a Struct come in any.  Other text as it
-// is.
+// JSON with its keys in order, because the keys of a Struct may come in any
+// order.  Other text unchanged.
 std::string InOrder(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return text;
   return absl::StrCat(json.dump(1), "\n");
 }
 
-// Help with the options that an option excludes in order: CLI11 has them by
-// their addresses.
+// A line of help with the excluded options in order: CLI11 sorts them by their
+// addresses.
 std::string SortExcludes(const std::string& line) {
   const std::string kExcludes = " Excludes: ";
   const size_t at = line.find(kExcludes);
@@ -113,7 +113,7 @@ int VerbTest::RunWords(const std::string& line, std::vector<std::string> words,
 }
 
 void VerbTest::Add(absl::string_view mark, absl::string_view text) {
-  // How long something took is another number each time.
+  // Durations differ from run to run.
   static const std::regex kTime("\\([0-9.]+ ms\\)");
   while (!text.empty()) {
     const size_t end = text.find('\n');

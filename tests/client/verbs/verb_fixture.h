@@ -1,13 +1,13 @@
-// The fixture of tests of verbs: runs command lines on a FakeDaemon and
-// compares what comes of them with a golden file of the verb.
+// The fixture of tests of verbs: runs command lines with a FakeDaemon and
+// compares the transcript with the verb's golden file.
 //
 // tests/testdata/goldens/verbs/VERB.txt is a transcript.  Its lines begin with
 //
 //   #   a fact that the next command line shows
 //   $   the command line, without the address of the daemon
-//   >   a request that the daemon got
-//   |   a line on standard output; |~ if it has no end
-//   !   a line on standard error; !~ if it has no end
+//   >   a request that the daemon received
+//   |   a line on standard output; |~ if it has no line feed
+//   !   a line on standard error; !~ if it has no line feed
 //   =   the exit code
 //
 // Paths of the test's folder begin with FOLDER there, the default address is
@@ -41,10 +41,10 @@ class VerbTest : public ::testing::Test {
 
   // Says what the next lines show.
   void Note(absl::string_view fact);
-  // Runs "simvisor LINE" on the daemon; words are parted as in `batch`.  The
-  // result is the exit code, which the transcript has too.
+  // Runs "simvisor LINE" with the daemon; words are split as in `batch`.
+  // Returns the exit code, which is also in the transcript.
   int Run(const std::string& line);
-  // The same with other streams than files.
+  // The same with terminals instead of files as streams.
   int RunOnTerminal(const std::string& line);
   // The same without the address of the daemon.
   int RunWithoutAddress(const std::string& line);

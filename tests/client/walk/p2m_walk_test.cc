@@ -1,5 +1,5 @@
 // The walk of a frame-list tree: every check of Xen's saver, each with a tree
-// that breaks it and nothing else.
+// that fails only that check.
 
 #include "client/walk/p2m_walk.h"
 
@@ -19,9 +19,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// A guest of `pfns` RAM pages at frames kFirstMfn + pfn, whose own first pages
-// hold the p2m list and its tree.  Tests change words and m2p entries before
-// they walk.
+// A guest of `pfns` RAM pages at frames kFirstMfn + pfn; its first pages hold
+// the p2m list and its tree.  Tests change words and m2p entries before they
+// walk.
 class FakeGuest : public FrameReader {
  public:
   static constexpr uint64_t kFirstMfn = 0x1000;
@@ -108,7 +108,7 @@ absl::StatusOr<P2mWalk> Walk(FakeGuest& guest) {
   return Walk(guest, guest.Root());
 }
 
-// Expects the walk to end with a fault that says all of `parts`.
+// Expects the walk to end with a fault whose message has all of `parts`.
 void ExpectFault(const absl::StatusOr<P2mWalk>& walk,
                  const std::vector<std::string>& parts) {
   ASSERT_EQ(walk.status().code(), absl::StatusCode::kFailedPrecondition)
@@ -156,7 +156,7 @@ TEST(P2mWalkTest, NarrowWordsHaveTheirFlagsBelowBit32) {
 
 TEST(P2mWalkTest, SharedLeafIsReadOnceAndCountedForEachUse) {
   FakeGuest guest(4 * 512, 8);
-  // Leaves 1 to 3 are one all-missing page, which is pfn 1's frame.
+  // Leaves 1 to 3 are the same all-missing page, in the frame of pfn 1.
   const uint64_t shared = guest.LeafMfn(1);
   guest.FillPage(shared, UINT64_MAX);
   for (const uint64_t leaf : {2, 3}) guest.SetListEntry(leaf, shared);
@@ -185,7 +185,7 @@ TEST(P2mWalkTest, TrailingEqualMidsAreTrimmed) {
   FakeGuest guest(1200, 8);
   P2mRoot root = guest.Root();
   root.max_pfn = 3 * kPfnsOfMid;
-  // The first mid lists what the guest has, and the shared missing leaf after.
+  // The first mid lists the guest's leaves, and then the shared missing leaf.
   const uint64_t missing = 0x900;
   guest.FillPage(missing, UINT64_MAX);
   guest.SetM2p(missing, 1199);
@@ -231,7 +231,7 @@ TEST(P2mWalkTest, GuestWithoutPfnsHasNotPublished) {
   ExpectFault(Walk(guest, root), {"max_pfn is 0"});
 }
 
-TEST(P2mWalkTest, RootThatIsNoFrameIsRefused) {
+TEST(P2mWalkTest, RootThatIsNotAFrameIsRefused) {
   FakeGuest guest(1200, 8);
   P2mRoot root = guest.Root();
   for (const uint64_t mfn : {uint64_t{0}, FakeGuest::kMaxMfn + 1, UINT64_MAX}) {
@@ -249,7 +249,7 @@ TEST(P2mWalkTest, FrameJustPastTheMachinePassesAsItDoesInXen) {
   ExpectFault(Walk(guest, root), {"bad mfn"});
 }
 
-TEST(P2mWalkTest, MidThatIsNoFrameIsRefused) {
+TEST(P2mWalkTest, MidThatIsNotAFrameIsRefused) {
   for (const uint64_t mfn : {uint64_t{0}, FakeGuest::kMaxMfn + 1, UINT64_MAX}) {
     FakeGuest guest(1200, 8);
     guest.SetTopEntry(0, mfn);
@@ -264,7 +264,7 @@ TEST(P2mWalkTest, NarrowMidOfAllOnesIsShownAs64Ones) {
               {"bad mfn 0xffffffffffffffff", "p2m_frame_list_list[0]"});
 }
 
-TEST(P2mWalkTest, LeafThatIsNoFrameIsRefused) {
+TEST(P2mWalkTest, LeafThatIsNotAFrameIsRefused) {
   for (const uint64_t mfn : {uint64_t{0}, FakeGuest::kMaxMfn + 1, UINT64_MAX}) {
     FakeGuest guest(1200, 8);
     guest.SetListEntry(2, mfn);
@@ -272,7 +272,7 @@ TEST(P2mWalkTest, LeafThatIsNoFrameIsRefused) {
   }
 }
 
-TEST(P2mWalkTest, LeafEntriesPastMaxPfnAreNotLookedAt) {
+TEST(P2mWalkTest, LeafEntriesPastMaxPfnAreIgnored) {
   FakeGuest guest(1200, 8);
   guest.SetListEntry(3, 0);
   EXPECT_TRUE(Walk(guest).ok());

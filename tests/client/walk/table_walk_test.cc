@@ -1,5 +1,5 @@
 // The walk of a p2m list through page tables: every check of Xen's saver, each
-// with tables that break it and nothing else.
+// with tables that fail only that check.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ constexpr uint64_t kFirstMfn = 0x1000;
 constexpr uint64_t kMaxMfn = 0x100000;
 constexpr uint64_t kFlags = 0x67;
 
-// A guest of 4 PTE pages of leaves, RAM at frames kFirstMfn + pfn, whose own
+// A guest of 4 PTE pages of leaves, with RAM at frames kFirstMfn + pfn.  Its
 // pages are, from pfn 0 on: leaves, PTE pages, one table per upper level from
 // level 2 up.  Leaves past the first PTE page are one shared page of all ones.
 class FakeTables : public FrameReader {
@@ -137,7 +137,7 @@ TEST(TableWalkTest, ListIsCountedAndItsEqualTailDropped) {
     EXPECT_EQ(walk->trimmed_max_pfn, 512 * fpp - 1);
     EXPECT_EQ(walk->words.ram, 512 * fpp);
     EXPECT_EQ(walk->leaf_entries, 512u);
-    // One table at each upper level and the PTE page that is left.
+    // One table at each upper level, and the PTE page that was not trimmed.
     EXPECT_EQ(walk->table_pages, word_bytes == 8 ? 4u : 3u);
   }
 }
@@ -155,7 +155,7 @@ TEST(TableWalkTest, DistinctTailStays) {
 TEST(TableWalkTest, UnalignedListLosesItsTailAsInXen) {
   FakeTables guest(8);
   P2mRoot root = guest.Root();
-  // From the second entry of level 2 on, whose index Xen mixes up.
+  // The list begins at the second entry of level 2, whose index Xen mixes up.
   guest.SetEntry(guest.TableMfn(2), 1, guest.PteMfn(0));
   root.p2m_vaddr += uint64_t{2} << 20;
   root.max_pfn = 512 * 512 * 2;

@@ -1,4 +1,4 @@
-// Which names a config assigns, quotes, comments and lists notwithstanding.
+// Finds the names that a config assigns, between quotes, comments and lists.
 
 #include "client/xl/config_keys.h"
 
@@ -51,13 +51,13 @@ TEST(ConfigKeysTest, ValuesAreNotNames) {
   EXPECT_THAT(NamesIn("aa = 0xff\nbb = 1"), ElementsAre("aa:1", "bb:2"));
 }
 
-TEST(ConfigKeysTest, TextThatIsNoConfigDoesNoHarm) {
+TEST(ConfigKeysTest, TextThatIsNotAConfigDoesNoHarm) {
   EXPECT_THAT(NamesIn(""), IsEmpty());
   EXPECT_THAT(NamesIn("]]]\n\"open\naa = 1"), ElementsAre("aa:3"));
   EXPECT_THAT(NamesIn("aa = \"\\"), ElementsAre("aa:1"));
 }
 
-TEST(ConfigKeysTest, CharactersOutOfPlaceAreFound) {
+TEST(ConfigKeysTest, MisplacedCharactersAreFound) {
   EXPECT_FALSE(FindStrayCharacter("name = \"caf\xe9\" # caf\xe9\n"));
   EXPECT_FALSE(FindStrayCharacter("# \xe2\x80\x9c\r\nname = 'a\r'\n"));
   const auto quote = FindStrayCharacter("aa = 1\nbb = \xe2\x80\x9cx\"\n");
@@ -111,7 +111,7 @@ TEST(ConfigKeysTest, KeysOfAnyVersionOfXlAreKnown) {
   }
 }
 
-TEST(ConfigKeysTest, KeysThatMakeADifferenceAreKnown) {
+TEST(ConfigKeysTest, KeysWithAnEffectAreKnown) {
   for (const char* key : {"name", "memory", "maxmem", "pci", "e820_host",
                           "cpus_soft", "builder", "kernel_split"}) {
     EXPECT_TRUE(IsKnownKey(key)) << key;

@@ -1,4 +1,4 @@
-// xl's words for sets of CPUs, on the command line and in config files.
+// xl's syntax for sets of CPUs, on the command line and in config files.
 
 #include "client/xl/cpu_set.h"
 
@@ -43,7 +43,7 @@ TEST(CpuSetTest, PiecesActInOrder) {
       {"0-8191", "0+8192"},
       {" 0 , 2 ", "0+1 2+1"},
       {"0,,1,", "0+2"},
-      // No range stands for all; an open one reaches the last.
+      // No range means all CPUs; an open range reaches the last CPU.
       {"all", ""},
       {"3,all", ""},
       {"all,^0", "1+"},
@@ -120,7 +120,7 @@ TEST(CpuSetTest, ConfigKeysPinVirtualCpus) {
   EXPECT_EQ(Affinities("vcpus = 4"), "");
   EXPECT_EQ(Affinities("vcpus = 4\ncpus = \"0-3,^1\""), "0,2-3/all");
   EXPECT_EQ(Affinities("vcpus = 4\ncpus = 7\ncpus_soft = \"0-3\""), "7/0-3");
-  // A list is for the first virtual CPUs, the others run anywhere.
+  // A list is for the first virtual CPUs; the others run anywhere.
   EXPECT_EQ(Affinities("vcpus = 3\ncpus = [\"2\", \"3-4\"]"),
             "2/all 3-4/all all/all");
   EXPECT_EQ(Affinities("vcpus = 3\ncpus = [\"2\"]"), "2/all all/all all/all");

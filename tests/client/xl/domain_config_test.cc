@@ -1,4 +1,4 @@
-// xl.cfg files as they are, and as people get them wrong.
+// Real xl.cfg files, and files with the mistakes that people make.
 
 #include "client/xl/domain_config.h"
 
@@ -29,7 +29,7 @@ absl::StatusOr<DomainConfig> Parse(const std::string& text,
   return config;
 }
 
-TEST(DomainConfigTest, UnknownKeyIsNamedEvenIfItIsBehindAnError) {
+TEST(DomainConfigTest, UnknownKeyIsNamedEvenAfterAnError) {
   std::vector<std::string> warnings;
   EXPECT_FALSE(
       ParseDomainConfig("web.cfg", "nmae = \"web\"\n", {}, warnings).ok());
@@ -65,7 +65,7 @@ simvisor_hotplug_limit = 64
   EXPECT_THAT(config->warnings, IsEmpty());
 }
 
-TEST(DomainConfigTest, KeysOfOurOwnReachTheSpec) {
+TEST(DomainConfigTest, SimvisorKeysReachTheSpec) {
   const auto config = Parse(R"(name = "old"
 arch = "x86_32_pae"
 memory_hotplug_limit = 32
@@ -88,7 +88,7 @@ kernel_split = "2g2g"
   EXPECT_EQ(spec.pae_kernel().split(), v1::KERNEL_SPLIT_2G_2G);
 }
 
-TEST(DomainConfigTest, KeysOfOurOwnThatAreNotThereSayNothing) {
+TEST(DomainConfigTest, MissingSimvisorKeysLeaveTheSpecUnset) {
   const auto config = Parse("name = \"web\"");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->spec.arch(), v1::ARCH_UNSPECIFIED);
@@ -98,7 +98,7 @@ TEST(DomainConfigTest, KeysOfOurOwnThatAreNotThereSayNothing) {
   EXPECT_FALSE(config->spec.has_pae_kernel());
 }
 
-TEST(DomainConfigTest, WordsThatAKeyDoesNotHaveAreRefusedWithThoseItHas) {
+TEST(DomainConfigTest, UnknownWordIsRefusedWithTheKnownWords) {
   const auto with = [](const std::string& line) {
     return ErrorOf("name = \"web\"\n" + line);
   };
@@ -115,7 +115,7 @@ TEST(DomainConfigTest, WordsThatAKeyDoesNotHaveAreRefusedWithThoseItHas) {
               HasSubstr("balloon_max_retry: 4294967296"));
 }
 
-TEST(DomainConfigTest, DefaultsAreThoseOfXl) {
+TEST(DomainConfigTest, DefaultsMatchXl) {
   const auto config = Parse("name = \"web\"");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->spec.memory_pages(), 32 * 256u);
@@ -124,7 +124,7 @@ TEST(DomainConfigTest, DefaultsAreThoseOfXl) {
   EXPECT_EQ(config->spec.memory_map_case(), v1::DomainSpec::MEMORY_MAP_NOT_SET);
 }
 
-TEST(DomainConfigTest, MaxmemAloneIsTheMemoryToo) {
+TEST(DomainConfigTest, MaxmemWithoutMemoryIsAlsoTheMemory) {
   const auto config = Parse("name = \"web\"\nmaxmem = 256\n");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->spec.memory_pages(), 256 * 256u);
@@ -193,7 +193,7 @@ TEST(DomainConfigTest, UnknownActionsAreRefusedInXlsWords) {
   }
 }
 
-TEST(DomainConfigTest, NameThatIsNotUtf8IsNamedAsSuch) {
+TEST(DomainConfigTest, NameThatIsNotUtf8IsRefusedWithTheByte) {
   EXPECT_THAT(ErrorOf("name = \"latin\xef\"\nmemory = 128\n"),
               HasSubstr("name \"latin\\xef\": byte 0xef at offset 5 is not "
                         "UTF-8"));
@@ -206,7 +206,7 @@ TEST(DomainConfigTest, NameThatIsNotUtf8IsNamedAsSuch) {
   EXPECT_EQ(config->spec.name(), "\xc3\xa9");
 }
 
-TEST(DomainConfigTest, CharactersThatHideInAFileAreNamed) {
+TEST(DomainConfigTest, HiddenCharactersAreNamed) {
   EXPECT_THAT(ErrorOf("\xef\xbb\xbfname = \"a\"\n"),
               HasSubstr("begins with a byte order mark"));
   EXPECT_THAT(ErrorOf("name = \xe2\x80\x9c"
@@ -222,7 +222,7 @@ TEST(DomainConfigTest, CharactersThatHideInAFileAreNamed) {
               HasSubstr("is UTF-16"));
 }
 
-TEST(DomainConfigTest, PciDevicesMayBeOverLinesWithComments) {
+TEST(DomainConfigTest, PciDevicesMaySpanLinesWithComments) {
   const auto config = Parse(R"(name = "a"   # the name
 pci = [
   "01:00.0",   # a card
@@ -269,7 +269,7 @@ TEST(DomainConfigTest, TypeIsMatchedByItsBeginning) {
               HasSubstr("only PV domains"));
 }
 
-TEST(DomainConfigTest, TypeAgainstBuilderIsRefusedInXlsWords) {
+TEST(DomainConfigTest, TypeThatContradictsBuilderIsRefusedInXlsWords) {
   const auto both = [](const std::string& type, const std::string& builder) {
     return "name = \"web\"\ntype = \"" + type + "\"\nbuilder = \"" + builder +
            "\"\n";

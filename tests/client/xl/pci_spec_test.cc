@@ -1,4 +1,4 @@
-// PCI_SPEC_STRING of xl-pci-configuration(5), and what it does not allow.
+// PCI_SPEC_STRING of xl-pci-configuration(5), and text that it does not allow.
 
 #include "client/xl/pci_spec.h"
 
@@ -44,7 +44,7 @@ TEST(PciSpecTest, DeviceOfEveryForm) {
   }
 }
 
-TEST(PciSpecTest, WhatXlDoesNotTakeIsRefusedInItsWords) {
+TEST(PciSpecTest, TextThatXlRefusesIsRefusedInXlsWords) {
   const std::pair<const char*, const char*> kSpecs[] = {
       {"", "names no device"},
       {"permissive=1", "names no device"},

@@ -107,9 +107,9 @@ TEST(BootLogBootsTest, EarlierMapIsUsedIfTheLastOneBreaksOff) {
     const BootLog log = Read(absl::StrCat(whole, begun, rest));
     EXPECT_EQ(log.map.EndPage(), Pfn(8 * kPagesPerGiB));
     EXPECT_EQ(log.dom0_memory, GiBs(1));
-    EXPECT_THAT(log.notes,
-                ElementsAre(AllOf(HasSubstr("breaks off"),
-                                  HasSubstr("that of lines 4 to 5 begins"))));
+    EXPECT_THAT(log.notes, ElementsAre(AllOf(
+                               HasSubstr("breaks off"),
+                               HasSubstr("the map of lines 4 to 5 begins"))));
   }
 }
 

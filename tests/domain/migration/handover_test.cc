@@ -1,5 +1,5 @@
-// The handover protocol, explored whole: every order in which messages arrive
-// or are lost, links break and machines die.
+// Explores the handover protocol completely: every order in which messages
+// arrive or are lost, links break and machines die.
 
 #include "domain/migration/handover.h"
 
@@ -15,7 +15,7 @@
 namespace simvisor {
 namespace {
 
-// Messages that may be under way, at most one of a kind.
+// Messages on their way, at most one of each kind.
 enum Message : unsigned {
   kPreparedSaid = 1,
   kCommitSaid = 2,
@@ -26,8 +26,8 @@ enum Message : unsigned {
   kAnswerNever = 64,
 };
 
-// Both daemons and what is between them.  A machine that died and was started
-// again knows nothing, and its domains are gone.
+// Both daemons and the messages between them.  A machine that died and was
+// started again knows nothing, and its domains are gone.
 struct World {
   SourceState source = SourceState::kCopying;
   TargetState target = TargetState::kReceiving;
@@ -51,7 +51,7 @@ struct World {
   bool TargetRuns() const {
     return !target_died && target == TargetState::kCommitted;
   }
-  // Copies that run or could be made to.
+  // The number of copies that run or can be resumed.
   int Copies() const {
     const bool at_source = !source_died && source != SourceState::kMoved;
     const bool at_target = !target_died && (target == TargetState::kPrepared ||
@@ -112,7 +112,7 @@ void AddStreamSteps(const World& world, Worlds& next) {
     next.push_back(
         After(Without(world, kPreparedSaid), SourceEvent::kPrepared));
   }
-  // COMMIT may be on its way still when the source has given the link up.
+  // COMMIT may still be on its way when the source has given up the link.
   if (Says(world, kCommitSaid)) next.push_back(Without(world, kCommitSaid));
   if (Says(world, kCommitSaid) && TargetUp(world)) {
     const World made = After(Without(world, kCommitSaid), TargetEvent::kCommit);
@@ -126,7 +126,7 @@ void AddStreamSteps(const World& world, Worlds& next) {
   }
 }
 
-// The link breaks: each side sees it at a moment of its own.
+// The link breaks; each side notices at a different time.
 void AddLinkSteps(const World& world, Worlds& next) {
   if (world.linked) {
     World made = Without(Without(world, kPreparedSaid), kCommittedSaid);
@@ -139,7 +139,7 @@ void AddLinkSteps(const World& world, Worlds& next) {
   if (!world.linked && TargetUp(world)) {
     next.push_back(After(world, TargetEvent::kBroken));
   }
-  // Somebody cancels at the source.
+  // A client cancels at the source.
   if (SourceUp(world) && world.source == SourceState::kCopying) {
     World made = After(world, SourceEvent::kFailed);
     made.linked = false;
@@ -148,7 +148,7 @@ void AddLinkSteps(const World& world, Worlds& next) {
   }
 }
 
-// The source asks, on a link of its own.
+// The source asks, on a separate link.
 void AddQuestionSteps(const World& world, Worlds& next) {
   if (SourceUp(world) && (world.source == SourceState::kUnknown ||
                           world.source == SourceState::kKept)) {
@@ -176,7 +176,7 @@ void AddQuestionSteps(const World& world, Worlds& next) {
   }
 }
 
-// Machines die, and are started again with nothing.
+// Machines die, and are started again without any state.
 void AddDeaths(const World& world, Worlds& next) {
   World made = world;
   made.linked = false;
@@ -191,7 +191,7 @@ void AddDeaths(const World& world, Worlds& next) {
   }
 }
 
-// Every world that one step can make of this one; operators decide nothing.
+// Every world that is one step away; operators decide nothing.
 Worlds Steps(const World& world) {
   Worlds next;
   AddStreamSteps(world, next);
@@ -229,10 +229,11 @@ TEST(HandoverTest, WhileBothMachinesLiveTheDomainIsNeverLost) {
   }
 }
 
-TEST(HandoverTest, OneMachineThatDiesTakesNoMoreThanWhatWasItsOwn) {
+TEST(HandoverTest, MachineThatDiesTakesOnlyTheCopyThatItHeld) {
   for (const World& world : Reachable(true)) {
-    // A source that knows of a copy elsewhere is the only one to give its own
-    // away; one that died while it alone ran the domain took it along.
+    // If the target died, only a source that handed the domain over has no
+    // copy.  If the source died, the target has no copy only if it was not
+    // prepared or has dropped its copy.
     if (world.target_died && !world.source_died && world.Copies() == 0) {
       EXPECT_EQ(world.source, SourceState::kMoved) << world.ToString();
     }
@@ -244,10 +245,10 @@ TEST(HandoverTest, OneMachineThatDiesTakesNoMoreThanWhatWasItsOwn) {
   }
 }
 
-TEST(HandoverTest, SourceThatDoesNotKnowLearnsItFromTheNextAnswer) {
+TEST(HandoverTest, SourceInUnknownSettlesWithTheNextAnswer) {
   for (const World& world : Reachable(true)) {
     if (world.source_died || world.source != SourceState::kUnknown) continue;
-    // Ask, let the target answer, hear it.
+    // The source asks, the target answers, the source receives the answer.
     const auto answered = world.target_died
                               ? SourceEvent::kNeverHeardOf
                               : (After(world, TargetEvent::kAsked).target ==
@@ -262,7 +263,7 @@ TEST(HandoverTest, SourceThatDoesNotKnowLearnsItFromTheNextAnswer) {
   }
 }
 
-TEST(HandoverTest, WhatHasEndedStaysAsItIs) {
+TEST(HandoverTest, FinalStatesNeverChange) {
   for (const SourceState state : {SourceState::kMoved, SourceState::kKept}) {
     for (int event = 0; event <= static_cast<int>(SourceEvent::kDrop);
          ++event) {
@@ -279,7 +280,7 @@ TEST(HandoverTest, WhatHasEndedStaysAsItIs) {
   }
 }
 
-TEST(HandoverTest, OperatorDecidesWhatIsOpenAndNothingElse) {
+TEST(HandoverTest, OperatorDecidesOnlyOpenStates) {
   EXPECT_EQ(Next(SourceState::kUnknown, SourceEvent::kKeep),
             SourceState::kKept);
   EXPECT_EQ(Next(SourceState::kUnknown, SourceEvent::kDrop),

@@ -28,8 +28,8 @@ TEST(PrecopyPolicyTest, DefaultIsFivePassesOrFewerThanFiftyPages) {
             PrecopyDecision::kStop);
 }
 
-TEST(PrecopyPolicyTest, FewPagesThatAreDirtyNowDoNotEndPassesUnseen) {
-  // Xen's policy does not know their number before it has looked.
+TEST(PrecopyPolicyTest, FewDirtyPagesEndPassesOnlyOnceTheLogReportsThem) {
+  // Xen's policy does not know their number before it reads the log.
   EXPECT_EQ(DecidePrecopy(PrecopyPolicy(), Stats(1, std::nullopt, 3)),
             PrecopyDecision::kContinue);
 }
@@ -45,7 +45,7 @@ TEST(PrecopyPolicyTest, DowntimeEndsPassesOnceTheEstimateIsLowEnough) {
             PrecopyDecision::kContinue);
 }
 
-TEST(PrecopyPolicyTest, DowntimeThatIsNeverReachedGivesUpAfterTheLastPass) {
+TEST(PrecopyPolicyTest, MigrationOverTheDowntimeLimitAbortsAfterTheLastPass) {
   PrecopyPolicy policy;
   policy.max_downtime_ms = 100;
   EXPECT_EQ(DecidePrecopy(policy, Stats(5, std::nullopt, 5000, 40960000)),
@@ -54,7 +54,7 @@ TEST(PrecopyPolicyTest, DowntimeThatIsNeverReachedGivesUpAfterTheLastPass) {
             PrecopyDecision::kStop);
 }
 
-TEST(PrecopyPolicyTest, DowntimeIsKeptHoweverFewPagesAreDirty) {
+TEST(PrecopyPolicyTest, DowntimeLimitHoldsEvenIfFewPagesAreDirty) {
   PrecopyPolicy policy;
   policy.max_downtime_ms = 100;
   // 40 pages at 1 MB/s take 163 ms.
@@ -66,7 +66,7 @@ TEST(PrecopyPolicyTest, DowntimeIsKeptHoweverFewPagesAreDirty) {
             PrecopyDecision::kStop);
 }
 
-TEST(PrecopyPolicyTest, SpeedThatNobodyMeasuredKeepsNoDowntime) {
+TEST(PrecopyPolicyTest, WithoutMeasuredSpeedNoDowntimeLimitIsMet) {
   PrecopyPolicy policy;
   policy.max_downtime_ms = 1000;
   EXPECT_EQ(DecidePrecopy(policy, Stats(1, 10)), PrecopyDecision::kContinue);

@@ -1,5 +1,5 @@
-// Guests that write, balloon and make processes while they are copied: whatever
-// they do, and wherever it falls, the twin is the same.
+// Guests that write, balloon and create processes while they are copied:
+// whatever they do, and in whichever pass, the twin is the same.
 
 #include <cstdint>
 #include <memory>
@@ -20,7 +20,7 @@ namespace {
 class PrecopyRandomTest
     : public testing::TestWithParam<std::tuple<Arch, ToolsView>> {
  protected:
-  // One thing that a guest, or somebody with it, does.
+  // One thing that a guest does, or a client does to it.
   void DoSomething(Domain& guest) {
     const uint64_t what = random_() % 100;
     const PageCount pages(random_() % 300 + 1);

@@ -35,7 +35,7 @@ class PrecopyTest : public testing::Test {
   std::shared_ptr<Domain> guest_;
 };
 
-TEST_F(PrecopyTest, QuietGuestMovesInOnePassAndTheLast) {
+TEST_F(PrecopyTest, IdleGuestMovesInOneLivePassAndTheLast) {
   const auto moved = MoveGuest(guest_, *to_, spec_, [] {});
   ASSERT_THAT(moved, IsOk());
   EXPECT_EQ(moved->passes, 2u);
@@ -62,7 +62,7 @@ TEST_F(PrecopyTest, BusyGuestIsSuspendedAfterFivePasses) {
   ExpectSamePages(*guest_, *moved->twin);
 }
 
-TEST_F(PrecopyTest, FewDirtyPagesAreSentLiveAndNoMorePasses) {
+TEST_F(PrecopyTest, FewDirtyPagesAreSentLiveInOneMorePass) {
   bool wrote = false;
   const auto moved = MoveGuest(guest_, *to_, spec_, [&] {
     if (!wrote) {
@@ -71,7 +71,7 @@ TEST_F(PrecopyTest, FewDirtyPagesAreSentLiveAndNoMorePasses) {
     wrote = true;
   });
   ASSERT_THAT(moved, IsOk());
-  // All, the 49, and the last.
+  // One pass with all pages, one with the 49, and the last.
   EXPECT_EQ(moved->passes, 3u);
 }
 
@@ -80,7 +80,7 @@ TEST_F(PrecopyTest, PageThatIsWrittenAndBalloonedOutAndInArrivesEmpty) {
   Write(4999, "a secret that went with its frame");
   int step = 0;
   const auto moved = MoveGuest(guest_, *to_, spec_, [&] {
-    // Once the first pass, which has the page, is nearly over.
+    // Near the end of the first pass, which has sent the page.
     if (++step != 8) return;
     ASSERT_THAT(
         guest_->balloon().Down({"balloon down"}, PageCount(2000), false),
@@ -111,7 +111,7 @@ TEST_F(PrecopyTest, PagesThatAreBalloonedOutMeanwhileDoNotReappear) {
 
 TEST_F(PrecopyTest, ListThatTakesNewPagesEndsTheMigrationAndTheGuestRunsOn) {
   for (const ToolsView view : {ToolsView::kTree, ToolsView::kLinear}) {
-    // Room that is compact takes leaves as the balloon fills it.
+    // With compact room, the list takes leaves as the balloon fills the room.
     DomainSpec spec = MakeSpec("compact", 3001, 9000);
     spec.p2m = {.tools_view = view, .balloon_room = BalloonRoom::kCompact};
     guest_ = MustCreate(*from_, spec);
@@ -161,7 +161,7 @@ TEST_F(PrecopyTest, SecondMigrationIsRefusedWhileOneRuns) {
   EXPECT_THAT(Precopy::Begin(guest_, PrecopyPolicy(), "{}"), IsOk());
 }
 
-TEST_F(PrecopyTest, GuestThatMovesIsNotSavedAndOneThatIsSavedDoesNotMove) {
+TEST_F(PrecopyTest, GuestIsNotSavedAndMigratedAtTheSameTime) {
   auto precopy = Precopy::Begin(guest_, PrecopyPolicy(), "{}");
   ASSERT_THAT(precopy, IsOk());
   EXPECT_THAT(guest_->migration().Suspend({"save"}),

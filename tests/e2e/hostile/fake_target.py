@@ -9,6 +9,7 @@ import tempfile
 import threading
 
 import harness
+import stream_checker
 from harness import grpc, live
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -16,8 +17,6 @@ from simvisor.v1 import migration_service_pb2_grpc
 
 ADMITTED = live.ReceiveDomainResponse(admitted={})
 PREPARED = live.ReceiveDomainResponse(prepared={})
-# After this long without a message, the source has sent everything it can.
-QUIET = 0.3
 # The offer, and the part before the pages of a small guest.
 HEAD_MESSAGES = 3
 
@@ -31,6 +30,7 @@ class Sent:
     """The source's messages, as they arrive."""
 
     def __init__(self, requests):
+        self._stream = bytearray()
         self._queue = queue.Queue()
         threading.Thread(target=self._read, args=(requests,),
                          daemon=True).start()
@@ -43,9 +43,12 @@ class Sent:
             pass
         self._queue.put(None)
 
-    def next(self, timeout=harness.DEADLINE):
-        """The next message; None at the end of the stream."""
-        return self._queue.get(timeout=timeout)
+    def next(self):
+        """The next message; None at the end of the call."""
+        request = self._queue.get(timeout=harness.DEADLINE)
+        if request is not None:
+            self._stream += request.data
+        return request
 
     def head(self):
         """Reads what a target needs before it can admit the domain."""
@@ -53,15 +56,19 @@ class Sent:
             self.next()
 
     def all(self):
-        """Reads messages until the source waits; returns their number."""
-        count = 0
-        while True:
-            try:
-                if self.next(QUIET) is None:
-                    return count
-            except queue.Empty:
-                return count
-            count += 1
+        """Reads messages until the stream is complete."""
+        while not self._is_complete() and self.next() is not None:
+            pass
+
+    def _is_complete(self):
+        # The last two records have neither a type nor a body.
+        if not self._stream.endswith(bytes(16)):
+            return False
+        try:
+            stream_checker.check(bytes(self._stream))
+        except stream_checker.Bad:
+            return False
+        return True
 
 
 class FakeTarget(migration_service_pb2_grpc.MigrationServiceServicer):

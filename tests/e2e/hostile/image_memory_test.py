@@ -96,7 +96,7 @@ class ImageMemoryTest(harness.DaemonTest):
                 self.assertTrue(wait_for(lambda: one.settled))
             # The last bytes sent may not have arrived yet.
             self.assertTrue(
-                wait_for(lambda: any(s.ended.is_set() for s in silent), 5),
+                wait_for(lambda: any(s.ended.is_set() for s in silent)),
                 f"none was refused; {self.daemon.rss_bytes() >> 20} MiB are "
                 f"held, {before >> 20} before")
             held = self.daemon.rss_bytes() - before

@@ -13,8 +13,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import harness  # noqa: E402
-from fake_target import (ADMITTED, PREPARED, QUIET, FakeTarget,  # noqa: E402
-                         Sent, committed, fail, resolved)
+from fake_target import (ADMITTED, PREPARED, FakeTarget, Sent,  # noqa: E402
+                         committed, fail, resolved)
 from harness import domain, grpc, live, memory, ref, simvisor  # noqa: E402
 from migrations.migration_pair import poll  # noqa: E402
 

@@ -24,6 +24,8 @@ BUDGET = 32 * MIB
 MOST = 2 * BUDGET + 64 * MIB
 
 WHOLE = 4 * MIB  # the longest message
+LARGE = 3 * MIB  # may fill half of the budget
+MEDIUM = 60 << 10  # three quarters; more than a response of ListP2mRuns
 AUDIT = "/simvisor.v1.HostService/AuditHost"
 RUNS = "/simvisor.v1.MemoryService/ListP2mRuns"
 RESTORE = "/simvisor.v1.MigrationService/RestoreDomain"
@@ -34,6 +36,14 @@ def flags():
                            text=True, check=True).stdout
     return (("--max-message-memory", f"{BUDGET // MIB}m")
             if "--max-message-memory" in known else ())
+
+
+def unknown_field(size):
+    """A message of about `size` bytes: a field that the API does not have, but
+    the message keeps."""
+    length = bytes([size & 0x7f | 0x80, size >> 7 & 0x7f | 0x80,
+                    size >> 14 & 0x7f | 0x80, size >> 21])
+    return b"\xfa\x01" + length + bytes(size)
 
 
 class PeakOf:
@@ -187,9 +197,7 @@ class MessagesMemoryTest(unittest.TestCase):
         busy = [self.client.domain.CreateDomain.future(
             domain.CreateDomainRequest(spec=domain.DomainSpec(
                 name=f"busy{i}", memory_pages=4096))) for i in range(40)]
-        # A field that the API does not have, but the message keeps.
-        large = http2.message(b"\xfa\x01" + b"\xf0\xff\xbf\x01" +
-                              bytes(0x2ffff0))
+        large = http2.message(unknown_field(LARGE))
         small = memory.SetMaxMemoryRequest(domain=ref("nobody"), max_pages=1)
         others = []
         with PeakOf(self.daemon) as peak:
@@ -212,20 +220,12 @@ class MessagesMemoryTest(unittest.TestCase):
             call.cancel()
         self.assert_served()
 
-    def test_large_call_is_refused_and_small_ones_are_not(self):
-        self.start()
-        if not flags():
-            self.fail("the daemon has no --max-message-memory")
-        body = b"\xfa\x01" + b"\xf0\xff\xbf\x01" + bytes(0x2ffff0)
-        held = [self.connect(window=0) for _ in range(2)]
-        self.client.create("much", 16384)
-        request = http2.message(memory.ListP2mRunsRequest(
-            domain=ref("much")).SerializeToString())
-        for connection in held:
-            for _ in range(400):
-                connection.send(connection.open(RUNS), request, end=True)
+    def await_refusal(self, size):
+        """Sends requests of `size` bytes until the budget has no room for
+        one."""
         call = self.client.channel.unary_unary(AUDIT)
-        deadline = time.monotonic() + 10
+        body = unknown_field(size)
+        deadline = time.monotonic() + harness.DEADLINE
         while True:
             try:
                 call(body, timeout=harness.DEADLINE)
@@ -234,10 +234,28 @@ class MessagesMemoryTest(unittest.TestCase):
                     (error.code().name, harness.reason_of(error)),
                     ("RESOURCE_EXHAUSTED", "MESSAGE_MEMORY_EXHAUSTED"))
                 self.assertIn("--max-message-memory", error.details())
-                break
+                return
             self.assertLess(time.monotonic(), deadline)
+
+    def test_larger_calls_are_refused_and_small_ones_are_not(self):
+        self.start()
+        if not flags():
+            self.fail("the daemon has no --max-message-memory")
+        held = [self.connect(window=0) for _ in range(2)]
+        self.client.create("much", 16384)
+        request = http2.message(memory.ListP2mRunsRequest(
+            domain=ref("much")).SerializeToString())
+        # Their first responses would take more than the whole budget.
+        for connection in held:
+            for _ in range(400):
+                connection.send(connection.open(RUNS), request, end=True)
+        self.await_refusal(LARGE)
         self.assert_served()
-        self.assertEqual(len(self.client.translate("much", range(1000))), 1000)
+        self.await_refusal(MEDIUM)
+        # Messages of other sizes have left a quarter to small ones: what a
+        # request takes when parsed, and an answer, stay below 4 KiB.
+        self.assert_served()
+        self.assertEqual(len(self.client.translate("much", range(100))), 100)
 
 
 if __name__ == "__main__":

@@ -84,10 +84,11 @@ class FilesTest(harness.DaemonTest):
 
     @contextlib.contextmanager
     def save_under_way(self, name, path, **kwargs):
-        """A client that has its file open while the daemon delays the save."""
+        """A client that has its file open while the daemon holds the save, until
+        let_go()."""
         added = self.client.fault.AddFault(fault.AddFaultRequest(
             rule=fault.FaultRule(point="save.begin", domain=name,
-                                 delay_ms=1500)), timeout=harness.DEADLINE)
+                                 delay_ms=60000)), timeout=harness.DEADLINE)
         saving = subprocess.Popen(
             [harness.SIMVISOR, "-a", self.daemon.address, "save", name,
              str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -101,8 +102,11 @@ class FilesTest(harness.DaemonTest):
             if saving.poll() is None:
                 saving.kill()
             saving.communicate()
-            self.client.fault.RemoveFaults(
-                fault.RemoveFaultsRequest(all=True), timeout=harness.DEADLINE)
+            self.let_go()
+
+    def let_go(self):
+        self.client.fault.RemoveFaults(
+            fault.RemoveFaultsRequest(all=True), timeout=harness.DEADLINE)
 
     def hits(self, rule):
         answer = self.client.fault.ListFaults(
@@ -116,6 +120,7 @@ class FilesTest(harness.DaemonTest):
             saving.send_signal(signal.SIGSTOP)
             done = self.simvisor("save", "beta", self.image)
             saving.send_signal(signal.SIGCONT)
+            self.let_go()
             self.assertEqual(done.returncode, 0, done.stderr)
             _, said = saving.communicate(timeout=harness.DEADLINE)
             return saving.returncode, said
@@ -144,6 +149,7 @@ class FilesTest(harness.DaemonTest):
                     self.image.write_text(before)
                 with self.save_under_way("alpha", self.image) as saving:
                     self.image.write_text("somebody else's now")
+                    self.let_go()
                     saving.communicate(timeout=harness.DEADLINE)
                     self.assertEqual(saving.returncode, 1)
                 self.assertEqual(self.image.read_text(), "somebody else's now")
@@ -154,6 +160,7 @@ class FilesTest(harness.DaemonTest):
         self.image.write_text("what was there")
         with self.save_under_way("alpha", self.image) as saving:
             self.image.unlink()
+            self.let_go()
             _, said = saving.communicate(timeout=harness.DEADLINE)
             self.assertEqual(saving.returncode, 0, said)
         self.assert_holds(self.image, "alpha")

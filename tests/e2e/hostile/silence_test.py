@@ -18,6 +18,7 @@ from fake_target import (ADMITTED, HEAD_MESSAGES, PREPARED, FakeTarget, Sent,  #
 from harness import (common, domain, grpc, host, live, memory, memory_ops,  # noqa: E402
                      migration, ref, simvisor)
 from migrations.migration_pair import poll  # noqa: E402
+from migrations.silent_requests import Stalled, Talk  # noqa: E402
 
 PAGES = 4096
 WRITTEN = 3000  # pages with contents: more than a connection holds unread
@@ -51,18 +52,6 @@ def image_of(client, name):
         if piece.last:
             stored.set()
     return image
-
-
-class Stalled:
-    """The requests of a call: the given ones, and then silence."""
-
-    def __init__(self, *requests):
-        self._requests = requests
-        self.over = threading.Event()
-
-    def __iter__(self):
-        yield from self._requests
-        self.over.wait(harness.DEADLINE)
 
 
 class SilenceTest(harness.DaemonTest):
@@ -109,46 +98,56 @@ class SilenceTest(harness.DaemonTest):
 
     def test_a_source_that_stalls_gives_back_what_it_was_promised(self):
         self.client.create("web", PAGES)
-        image = image_of(self.client, "web")
+        fill(self.client, "web")
+        talk = Talk(image_of(self.client, "web"))
         pages = self.client.counts().free_pages - 1000
-        call = self.client.migration.ReceiveDomain(iter(self.requests(
-            live.ReceiveDomainRequest(offer={
-                "migration_id": "silent", "pages": pages, "source": "me"}),
-            live.ReceiveDomainRequest(data=image[:len(image) // 2]))),
-            timeout=harness.DEADLINE)
+        silence = self.requests()
+
+        def requests():
+            yield live.ReceiveDomainRequest(offer={
+                "migration_id": "silent", "pages": pages, "source": "me"})
+            yield from (live.ReceiveDomainRequest(data=data)
+                        for data in talk.pieces())
+            yield from silence
+
+        call = self.client.migration.ReceiveDomain(requests(),
+                                                   timeout=harness.DEADLINE)
         self.assertEqual(next(call).WhichOneof("step"), "admitted")
         self.assertGreaterEqual(self.host().claimed_pages, pages)
         self.assertEqual(self.host().incoming_domain_count, 1)
         listed = simvisor(self.daemon.address, "list").stdout
         self.assertRegex(listed, r"web--incoming +\d+ +\d+ +0 +--p---")
+        talk.over.set()
         self.assert_stalled(call)
         self.assertEqual(self.host().claimed_pages, 0)
         self.client.create("all-of-it", pages)
 
     def test_a_restore_that_stalls_gives_its_name_back(self):
         self.client.create("web", PAGES)
+        fill(self.client, "web")
         image = image_of(self.client, "web")
 
-        def silent():
-            return iter(self.requests(migration.RestoreDomainRequest(
-                data=image[:len(image) // 2])))
+        def silent(talk):
+            yield from talk.pieces()
+            yield from self.requests()
 
-        def trickling():
-            yield migration.RestoreDomainRequest(data=image[:len(image) // 2])
-            for byte in image[len(image) // 2:]:
-                time.sleep(0.1)
-                yield migration.RestoreDomainRequest(data=bytes([byte]))
+        def trickling(talk):
+            yield from talk.pieces()
+            yield from talk.trickle()
 
-        for requests in (silent, trickling):
-            with self.subTest(requests.__name__):
+        for play in (silent, trickling):
+            with self.subTest(play.__name__):
+                talk = Talk(image)
                 call = self.client.migration.RestoreDomain.future(
-                    requests(), timeout=harness.DEADLINE)
+                    (migration.RestoreDomainRequest(data=data)
+                     for data in play(talk)), timeout=harness.DEADLINE)
                 poll(lambda: "web--incoming" in simvisor(
                     self.daemon.address, "list").stdout, "it is listed")
                 with self.assertRaises(grpc.RpcError) as caught:
                     self.client.create("web", PAGES)
                 self.assertEqual(harness.reason_of(caught.exception),
                                  "NAME_IN_USE")
+                talk.over.set()
                 since = time.monotonic()
                 error = call.exception(harness.DEADLINE)
                 self.assertEqual(harness.reason_of(error), "CALL_STALLED",
