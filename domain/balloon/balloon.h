@@ -13,10 +13,10 @@
 #include <optional>
 
 #include "absl/types/span.h"
-#include "domain/collections/extent_set.h"
-#include "domain/collections/state_codec.h"
 #include "domain/balloon/balloon_driver.h"
 #include "domain/balloon/balloon_list.h"
+#include "domain/collections/extent_set.h"
+#include "domain/collections/state_codec.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
 

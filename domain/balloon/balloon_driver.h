@@ -20,8 +20,8 @@
 #include <optional>
 
 #include "absl/types/span.h"
-#include "domain/collections/state_codec.h"
 #include "domain/balloon/balloon_policy.h"
+#include "domain/collections/state_codec.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
 

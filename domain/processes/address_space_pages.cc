@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
-#include "domain/processes/address_spaces.h"
 #include "domain/p2m/page_entries.h"
+#include "domain/processes/address_spaces.h"
 
 namespace simvisor {
 namespace {
