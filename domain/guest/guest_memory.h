@@ -73,8 +73,8 @@ class GuestMemory {
   DirtyLog& dirty() { return dirty_; }
   const DirtyLog& dirty() const { return dirty_; }
 
-  // Copies what frame `mfn` holds, which is at `pfn`, or in no word if that is
-  // None().  Sets *zero instead of filling `page` if every byte is 0.
+  // Copies what frame `mfn` holds.  `pfn` is where it is, or None() for a frame
+  // in no word.  Sets *zero instead of filling `page` if every byte is 0.
   void ReadFrame(Mfn mfn, Pfn pfn, absl::Span<char> page, bool* zero) const;
   // Takes the content out of a frame that is about to be held; null if every
   // byte is 0.

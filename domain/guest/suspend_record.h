@@ -29,8 +29,7 @@ struct SuspendRecord {
   uint64_t suspension = 0;
   Arch arch = Arch::kX86_64;
   uint32_t vcpus = 1;
-  // Pages that the guest has, without frames in no word, which have no pfn to
-  // travel by.
+  // Pages that the guest has at pfns; frames in no word do not travel.
   PageCount pages;
   ToolsRoot tools;      // shared info
   Pfn last_pfn;         // arch.max_pfn of shared info, a count
