@@ -1,8 +1,8 @@
-// The balloon of a guest: its driver, the pfns in it, those lent out of it, and
-// when the driver works.
+// The balloon of a guest: its driver, the pfns in it, the pfns lent out of it,
+// and when the driver works.
 //
-// Keeps no count of the guest's pages: the hypervisor does, and callers name
-// `current` where it matters.
+// It keeps no count of the guest's pages: the hypervisor does, and callers pass
+// it as `current`.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
 
@@ -38,21 +38,21 @@ class Balloon {
   BalloonList& list() { return list_; }
   const BalloonList& list() const { return list_; }
   const BalloonDriver& driver() const { return driver_; }
-  // pfns of the balloon that mappings of foreign frames have.
+  // pfns of the balloon that are lent out to mappings of foreign frames.
   const PfnSet& lent() const { return lent_; }
-  // Pages in the balloon, those on their way into it included.
+  // Pages in the balloon, including pages on their way into it.
   PageCount size() const { return list_.size() + entering_; }
 
-  // The driver's start at boot of a guest of `current` pages.
+  // Starts the driver at boot of a guest with `current` pages.
   void Start(PageCount current) { driver_.Start(current); }
 
-  // Notes that the toolstack has written its target, which the guest reads
-  // when it runs.  One that boots or comes out of an image reads it in any
-  // case.
+  // Notes that the toolstack has written its target, which the guest reads when
+  // it runs.  A guest that boots or comes out of an image reads it in any case.
   void TargetWritten() { target_unread_ = true; }
-  // Has the guest read the toolstack's target, if it has not yet; returns
-  // whether its driver is to work: if that wakes it, if its timer ran out while
-  // the guest was paused, or if its last round was stopped.
+  // Has the guest read the toolstack's target, if it has not yet.  Returns
+  // whether the driver must work now: because the target wakes it, because its
+  // timer ran out while the guest was paused, or because its last round was
+  // stopped.
   bool ReadTarget(PageCount target, PageCount current);
   // Gives the driver a target by hand.
   void SetTarget(PageCount target, PageCount current) {
@@ -63,7 +63,8 @@ class Balloon {
     driver_.Release(released, before);
   }
 
-  // A wake-up of the driver: rounds up to the first that is not kDone.
+  // Begin a wake-up of the driver, and say what its next round moves.  The
+  // caller runs rounds until one is not kDone or nothing is left to move.
   void BeginWakeUp();
   BalloonDriver::Round NextRound(PageCount current) const;
   // See BalloonDriver; `current` is what the guest has after the round.
@@ -71,32 +72,35 @@ class Balloon {
                         const BalloonDriver::Spare& spare, PageCount current) {
     return driver_.EndRound(round, moved, spare, Now(current));
   }
-  // The round was stopped from outside, so the driver goes on if there is
-  // credit.
+  // Ends a round that was stopped from outside; the driver goes on later if
+  // there is credit.
   void StopRound(const BalloonDriver::Round& round, PageCount moved,
                  PageCount current);
-  // `pages` have left the guest and are not in the list yet.
+  // Notes that `pages` have left the guest and are not in the list yet.
   void Entering(PageCount pages) { entering_ += pages; }
-  // Puts all that entered in one go into the list; see BalloonList.
+  // Puts the pages of all calls of Entering() into the list; see
+  // BalloonList::PushTaken().
   void Enter(absl::Span<const PfnExtent> taken);
 
   // When the driver wakes by itself.
   BalloonTimer timer(PageCount current) const;
-  // Whether `timer` is the present one.
+  // Whether `timer` is the present one, and the driver has not yet got all that
+  // it wants.
   bool IsDue(const BalloonTimer& timer, PageCount current) const;
-  // Its timer has run out, and the guest was paused.
+  // Notes that the timer ran out while the guest was paused.
   void MissWakeUp() { overdue_ = true; }
 
-  // Lends out those of `pfns` that are in the list.
+  // Lends out the pfns of `pfns` that are in the list.
   void Lend(const PfnSet& pfns);
   // Takes `pfn` back into the list if it was lent out.
   void TakeBack(Pfn pfn);
   void ForgetLent() { lent_.Clear(); }
 
-  // What a saved guest notes of its balloon, and an empty balloon made of it.
-  // Decode() fails `in` unless a guest can have come to it; see BalloonList and
-  // BalloonDriver.  `less_room`: the notes are of a driver that took the first
-  // few regions of that off its figures; its list had no batches.
+  // Encode() writes what a saved guest notes about its balloon.  Decode() reads
+  // it into an empty balloon, and fails `in` unless a guest can have such a
+  // balloon; see BalloonList and BalloonDriver.  With `less_room`, the notes
+  // are of a driver that took the first few of these regions off its figures,
+  // and whose list had no batches.
   void Encode(StateWriter& out) const;
   void Decode(StateReader& in, Pfn end, const BalloonDriver::Restored& restored,
               std::optional<absl::Span<const PfnExtent>> less_room,

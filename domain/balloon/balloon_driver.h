@@ -1,13 +1,12 @@
 // The balloon driver of a guest, apart from the pages it moves.
 //
-// Knows how big the guest should be, and is told each time how big it is and
-// how many pages lie in its balloon; says what to move in the next round, and
-// draws the conclusions from what was moved.  The pages themselves are the
-// caller's business.
+// It knows how big the guest should be.  Callers tell it each time how big the
+// guest is and how many pages are in its balloon; it says what to move in the
+// next round, and accounts for what was moved.  The caller moves the pages.
 //
 // The target starts from what the guest has at boot; room to balloon is not
-// taken off it.  (Linux 6.15 to 7.2 took it off, a defect that was mended.) The
-// difference of target and pages, the credit, is what the driver works on.
+// taken off it.  (Linux 6.15 to 7.2 took it off; that was a bug.)  The driver
+// works on the credit, the difference between target and pages.
 // Source: balloon_thread(), balloon_init() and balloon_add_regions() in
 // drivers/xen/balloon.c (p2m.md B2).
 //
@@ -30,7 +29,7 @@ namespace simvisor {
 class BalloonDriver {
  public:
   enum class Direction { kNone, kUp, kDown };
-  // What to move; up with no pages means that the balloon is empty.
+  // What to move.  kUp with 0 pages means that the balloon is empty.
   struct Round {
     Direction direction = Direction::kNone;
     PageCount pages;
@@ -47,26 +46,26 @@ class BalloonDriver {
     PageCount reserve{1};
   };
 
-  // What the guest comes to, at the moment of a call.
+  // The guest's pages at the moment of a call.
   struct Pages {
     PageCount current;    // that it has
     PageCount ballooned;  // in its balloon
     PageCount lent;       // pfns of the balloon lent out (target_unpopulated)
   };
 
-  // The start at boot of a guest of `pages` pages.
+  // Starts at boot of a guest with `pages` pages.
   void Start(PageCount pages);
 
   // Sets the target of a guest of `current` pages; returns whether that wakes
-  // the driver.  Before its first round and after kDone any credit does; after
-  // kAgain and kCancelled only a credit that differs from before: the target
-  // that is there already does not wake it.
+  // the driver.  Before its first round and after kDone, any credit wakes it;
+  // after kAgain and kCancelled, only a target that differs from the present
+  // one.
   // Source: balloon_thread_cond().
   bool SetTarget(PageCount target, PageCount current);
 
   // Accounts for `released` of `before` pages that went back without a round.
-  // A target that they counted towards goes down with them, so that the driver
-  // does not ask for them again; one that was lower stays.
+  // A target of `before` or more goes down by as many, so that the driver does
+  // not ask for them again; a target that was lower stays.
   // REQUIRES: released <= before.
   void Release(PageCount released, PageCount before);
 
@@ -75,35 +74,35 @@ class BalloonDriver {
     PageCount target;      // the domain's
     PageCount most_pages;  // that a domain can have
   };
-  // What a saved guest notes of its driver.  A restored one has the target that
-  // it had.  Decode() fails `in` unless a driver of such a guest can have come
-  // to that.
+  // Encode() writes what a saved guest notes about its driver, and Decode()
+  // reads it, with the target that the driver had.  Decode() fails `in` unless
+  // a driver of such a guest can have come to that.
   void Encode(StateWriter& out) const;
   void Decode(StateReader& in, const Restored& restored);
-  // Decodes what a driver noted that had taken the first few regions of `room`
-  // off its figures, the target modulo 2^64.
+  // Decodes the notes of a driver that took the first few regions of `room` off
+  // its figures, off the target modulo 2^64.
   void DecodeLessRoom(StateReader& in, const Restored& restored,
                       absl::Span<const PfnExtent> room);
 
   // The next round: at most `batches` hypercalls' worth of pages.  A batch that
-  // is granted in full leaves no trace, so callers may do many at once.
+  // is granted in full leaves no trace, so callers may move many at once.
   Round NextRound(const Pages& now, uint64_t batches = 1) const;
 
   // Accounts for `moved` pages of `round`, of which `now` knows, and returns
   // the new state.
   //
-  // Up, fewer than asked for is fine as long as there is one.  An empty balloon
-  // gives up the target: it becomes what the guest has and what of its balloon
-  // is lent out.  Down, batches that are whole are rounds of their own, which
-  // end kDone; the one in which the guest's allocator fails is kAgain, and so
-  // is one that was cut to the pages available if these are fewer than the
-  // reserve.  A round without a direction has the outcome of the one before.
-  // REQUIRES: rounds of several batches have a reserve of at most 1; down, what
-  // the guest had before is at least the target.
+  // Up, a round is kDone if it moved at least one page.  An empty balloon gives
+  // up the target: it becomes what the guest has plus what is lent out of the
+  // balloon.  Down, each whole batch counts as a round that ends kDone; a batch
+  // in which the guest's allocator fails ends kAgain, and so does a batch that
+  // was cut to the pages available if these are fewer than the reserve.  A
+  // round without a direction has the outcome of the round before.
+  // REQUIRES: a round of several batches has a reserve of at most 1; down, the
+  // guest had at least the target before.
   BalloonState EndRound(const Round& round, PageCount moved, const Spare& spare,
                         const Pages& now);
-  // Accounts for `moved` pages of a round that was stopped from outside, which
-  // leaves no trace beside them.
+  // Accounts for `moved` pages of a round that was stopped from outside.
+  // Nothing else is left of the round.
   void StopRound(const Round& round, PageCount moved, const Pages& now);
 
   // Seconds until the driver of a guest of `current` pages wakes by itself to
@@ -113,14 +112,14 @@ class BalloonDriver {
   // lent out are to come back.
   std::optional<uint32_t> SecondsToWake(PageCount current) const;
 
-  // Pages still to get; negative: to give.
+  // Pages that the guest still has to get; negative if it has to give pages.
   int64_t credit(PageCount current) const {
     return static_cast<int64_t>(target_.value()) -
            static_cast<int64_t>(current.value());
   }
   PageCount target() const { return target_; }
   PageCount batch() const { return PageCount(batch_); }
-  // Whether the target is what an empty balloon made of the one that was set.
+  // Whether an empty balloon made the driver give up the target that was set.
   bool gave_up_target() const { return gave_up_target_; }
   const BalloonPolicy& policy() const { return policy_; }
 

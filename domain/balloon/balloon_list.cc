@@ -47,7 +47,8 @@ void KeepPart(PfnExtent part, const PfnSet& pfns, Runs& kept, PfnSet& removed) {
   Append(kept, {ExtentBetween(at, part.end())});
 }
 
-// The same of stripes, from the highest on: those untouched stay together.
+// The same for a run of stripes, from the highest on; untouched stripes stay
+// together.
 void KeepStripes(const Run& run, const PfnSet& pfns, Runs& kept,
                  PfnSet& removed) {
   Pfn whole_end = run.pfns.end();
@@ -61,8 +62,8 @@ void KeepStripes(const Run& run, const PfnSet& pfns, Runs& kept,
   Append(kept, {ExtentBetween(run.pfns.first, whole_end), run.stripe});
 }
 
-// Removes `pfns` from all runs, adds what there was to `removed`, and returns
-// how many that are.
+// Removes `pfns` from all runs, adds the pfns that were in a run to `removed`,
+// and returns their number.
 PageCount Subtract(Runs& runs, const PfnSet& pfns, PfnSet& removed) {
   const PageCount before = removed.size();
   Runs kept;
@@ -87,7 +88,7 @@ PageCount Together(const Run& run, PageCount count) {
   return PageCount(count.value() - count.value() % run.stripe.value());
 }
 
-// Takes these off the top of the stack.
+// Takes up to `count` pfns that lie together off the top of the stack.
 PfnExtent TakeTop(Runs& low, PageCount count) {
   Run& top = low.back();
   count = Together(top, count);

@@ -7,8 +7,8 @@
 // boot the room to balloon is added page by page, upwards: the highest low pfn
 // and the lowest high pfn are the first of their zones to come back.
 //
-// A batch of the driver's, pages that the guest's allocator gave one after the
-// other, goes in from the last page to the first, so that the low page that was
+// A batch of the driver, pages that the guest's allocator gave one after the
+// other, goes in from the last page to the first.  So the low page that was
 // allocated first is the first of its batch to come back.
 //
 // Here low memory is a stack of runs that are taken from their upper ends, and
@@ -51,38 +51,41 @@ class BalloonList {
   explicit BalloonList(Pfn high_start = Pfn::None())
       : high_start_(high_start) {}
 
-  // Appends pfns one by one, upwards.  REQUIRES: none is in the list.
+  // Appends pfns one by one, upwards.
+  // REQUIRES: none of them is in the list.
   void Push(PfnExtent pfns);
 
   // Appends what the driver took out of the guest in one go, `batch` pages at a
   // time: extents in the order in which the allocator gave them, each from its
-  // upper end down.  REQUIRES: as for Push(); the same batch each time.
+  // upper end down.
+  // REQUIRES: none of them is in the list; `batch` is the same each time.
   void PushTaken(absl::Span<const PfnExtent> taken, PageCount batch);
 
-  // Takes up to `count` pfns that come back next and lie together: part of a
-  // stripe, or whole stripes, the next pfn being the upper end of the lowest;
-  // those of high memory begin with the next one.  Empty if the list is.
+  // Takes up to `count` pfns that come back next and lie together; empty if the
+  // list is.  In low memory they are part of a stripe or whole stripes, and the
+  // next pfn is the upper end of the lowest stripe.  In high memory they begin
+  // with the next pfn.
   PfnExtent Pop(PageCount count);
 
-  // What Pop() would give for the next `count` pfns, piece by piece.
+  // What Pop() would return for the next `count` pfns, piece by piece.
   std::vector<PfnExtent> Next(PageCount count) const;
 
-  // Puts back the upper part of what Pop() gave last, to come back next.
+  // Puts back the upper part of what Pop() returned last, to come back next.
   void PutBack(PfnExtent pfns);
 
   // Removes pfns from wherever they are; they need not be in the list.
   void Remove(PfnExtent pfns);
-  // The same for many at once; returns those that were in the list.  Costs one
-  // pass over the list's extents.
+  // Removes many pfns at once; returns the pfns that were in the list.  Costs
+  // one pass over the list's extents.
   PfnSet Remove(const PfnSet& pfns);
 
   // Whether none of the pfns has a word.
   using MayHold = absl::FunctionRef<bool(PfnExtent)>;
-  // What a saved guest notes of its list, and an empty list made of it.  Fails
-  // `in` unless the pfns are below `end`, in their zone, each comes once, and
-  // `may_hold` agrees; stripes are whole batches.  Without a batch, the notes
-  // are of a list that had no stripes, and do not say of each run whether it
-  // has some.
+  // Encode() writes what a saved guest notes about its list.  Decode() reads it
+  // into an empty list.  It fails `in` unless each pfn is below `end`, in its
+  // zone and named once, `may_hold` allows it, and stripes are whole batches.
+  // Without `batch`, the notes are of a list that had no stripes, and do not
+  // say for each run whether it has stripes.
   void Encode(StateWriter& out) const;
   void Decode(StateReader& in, Pfn end, std::optional<PageCount> batch,
               MayHold may_hold);

@@ -1,8 +1,8 @@
 // The balloon driver's policy: how much to move next and when to try again.
 //
-// Pure arithmetic, apart from the pages themselves: the driver moves what it
-// can in a round and reports with Finish().  Source: drivers/xen/balloon.c of
-// Linux (balloon_thread(), update_schedule()).
+// Pure arithmetic, which knows no pages: the driver moves what it can in a
+// round and reports with Finish().  Source: drivers/xen/balloon.c of Linux
+// (balloon_thread(), update_schedule()).
 //
 // Thread safety: a plain value; callers serialise.
 
@@ -25,14 +25,14 @@ class BalloonPolicy {
   explicit BalloonPolicy(uint32_t max_retry = kDefaultMaxRetry)
       : max_retry_(max_retry) {}
 
-  // The state after a round that ended `outcome`: kDone resets delay and retry
-  // to 1; kAgain counts a retry and doubles the delay up to kMaxDelay, or, past
-  // the allowed number, resets both and becomes kCancelled.  kCancelled itself
-  // leaves both as they are, and kNone stands for no round.
+  // Returns the state after a round that ended `outcome`: kDone resets delay
+  // and retry to 1; kAgain counts a retry and doubles the delay up to
+  // kMaxDelay, or, past the allowed number, resets both and becomes kCancelled.
+  // kCancelled itself leaves both as they are, and kNone stands for no round.
   BalloonState Finish(BalloonState outcome);
 
-  // What a saved guest notes of where its policy stands.  Decode() fails `in`
-  // unless rounds can have come to that.
+  // Encode() writes what a saved guest notes about its policy, and Decode()
+  // reads it.  Decode() fails `in` unless rounds can have come to that.
   void Encode(StateWriter& out) const;
   void Decode(StateReader& in);
 

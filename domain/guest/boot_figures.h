@@ -18,18 +18,18 @@
 namespace simvisor {
 
 struct BootFigures {
-  // The kernel's map when it is done, whose lines it prints behind "Xen:": RAM
-  // in whole pages, without what is neither of the initial size nor room to
-  // balloon, and the ISA area reserved, but for what is ACPI's there.
+  // The map that the kernel ends up with, whose lines it prints after "Xen:".
+  // RAM is in whole pages, each within the initial size or in the room to
+  // balloon.  The ISA area is reserved, except where it belongs to ACPI.
   E820Map map;
   MemorySetup setup;
-  // pfns that the frames from under holes answer at, ascending.
+  // The pfns to which frames from under holes move, ascending.
   std::vector<PfnExtent> remap_area;
   // One past the last page of RAM in `map` ("last_pfn").
   Pfn ram_end;
 };
 
-// The figures of a kernel that sets up its memory from `input`.  Errors as
+// The figures of a kernel that sets up its memory from `input`.  Errors as for
 // PlanMemorySetup().
 absl::StatusOr<BootFigures> FiguresOfBoot(const MemorySetupInput& input);
 

@@ -1,8 +1,8 @@
-// What a domain's builder leaves for a kernel, whoever built it: the builder's
+// What a domain's builder, ours or another, leaves for a kernel: the builder's
 // p2m list, and the free pages around it.
 //
-// A kernel that boots takes all this over (Guest::Boot()).  A kernel that is
-// not ours never boots: its image is there to be looked at.
+// A kernel that boots takes all of this over (Guest::Boot()).  A foreign kernel
+// never boots; its image can only be looked at.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
 
@@ -33,7 +33,7 @@ namespace simvisor {
 
 class GuestMemory;
 
-// How a guest will be built: pure arithmetic on its map.
+// How a guest will be built.
 struct BuildPlan {
   GuestConfig config;
   PageCount memory;      // pages that the domain starts with
@@ -52,6 +52,7 @@ struct BuildInput {
   AllocationFaults* faults = nullptr;
 };
 
+// Plans a build by arithmetic on the guest's map.
 // INVALID_ARGUMENT MEMORY_SIZE_INVALID if the guest could not boot in its
 // memory, E820_MALFORMED; FAILED_PRECONDITION E820_REMAP_OVERFLOW;
 // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED.
@@ -59,28 +60,31 @@ absl::StatusOr<BuildPlan> PlanBuild(const BuildInput& input);
 
 class BuiltImage final : public KernelPages {
  public:
-  // Makes the builder's list over `words`, which are empty and have room for
-  // the area, in the lowest usable pages.  RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED.  `words` and `faults` must outlive it.
+  // Makes the builder's list over `words`, in the lowest usable pages.  `words`
+  // and `faults` must outlive the image.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED.
+  // REQUIRES: `words` are empty, and have room for the p2m area of the plan.
   static absl::StatusOr<std::unique_ptr<BuiltImage>> Build(
       BuildPlan plan, P2mWords& words, AllocationFaults* faults);
-  // What another builder has left for a kernel like ours: its list, and `used`,
-  // the other pages that it has filled.  REQUIRES: they are RAM of the map.
+  // The image that another builder left for a kernel like ours: its list, and
+  // `used`, the other pages that it filled.
+  // REQUIRES: the pages of the list and `used` are RAM of the map.
   static std::unique_ptr<BuiltImage> Found(BuildPlan plan, BuilderList list,
                                            const PfnSet& used,
                                            AllocationFaults* faults);
-  // The image of a kernel that is not ours.  Its free pages are not known.
+  // The image of a foreign kernel, whose free pages are not known.
   static std::unique_ptr<BuiltImage> OfForeignKernel(BuilderList list);
 
   const BuilderList& list() const { return list_; }
   const FreePages& free_pages() const { return free_pages_; }
 
-  // Free pages that the guest must keep to boot.
+  // Free pages that the guest still needs to boot.
   PageCount PagesStillToBoot() const;
-  // Makes the words of `pfns`, which CheckRange() has passed, identity, and
-  // releases or keeps the frames under them.  RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED if too few pages would be left to boot; then nothing
-  // has changed.  REQUIRES: pfns are below the list's end.
+  // Makes the words of `pfns` identity, and releases or keeps `frames`, the
+  // frames under them.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if too few pages would be left to
+  // boot; then nothing has changed.
+  // REQUIRES: `pfns` end within the list, and hold no page of it.
   absl::StatusOr<RangeChange> MarkIdentity(const Context& context,
                                            PfnExtent pfns,
                                            absl::Span<const MfnExtent> frames,
@@ -108,7 +112,7 @@ class BuiltImage final : public KernelPages {
   BuildPlan plan_;
   BuilderList list_;
   FreePages free_pages_;
-  PfnSet used_;  // by the kernel and what was built beside it
+  PfnSet used_;  // pages of the kernel and of what was built beside it
 };
 
 }  // namespace simvisor

@@ -1,5 +1,5 @@
-// The part of a kernel's notes that says what the kernel was built and booted
-// with (docs/images.md has the table of fields).
+// The part of a kernel's notes that records how the kernel was built and booted
+// (docs/images.md has the table of fields).
 //
 // Thread safety: pure functions of their arguments.
 
@@ -14,9 +14,9 @@ namespace simvisor {
 
 void EncodeConfig(const GuestConfig& config, StateWriter& out);
 
-// Reads what EncodeConfig() wrote.  A field beyond its bounds, a map that is
-// not one, or RAM where a guest of the ABI cannot have it fails `in`; the
-// result then means nothing.
+// Reads what EncodeConfig() wrote.  Fails `in` if a field is out of bounds, the
+// map is malformed, or RAM lies where a guest of the ABI cannot have it; the
+// result is meaningless then.
 GuestConfig DecodeConfig(StateReader& in, const Abi& abi);
 
 }  // namespace simvisor

@@ -1,8 +1,8 @@
-// Which pfns of a guest have changed since somebody last asked.
+// The pfns of a guest that have changed since the log was last cleared.
 //
-// Xen keeps a bit for each pfn; here a set of extents does, so that memory
-// follows what was dirtied and not the size of the guest.  A pfn counts as
-// dirty when its page was written or zeroed, got another frame or lost it.
+// Xen keeps a bit for each pfn.  This log keeps a set of extents, so its memory
+// depends on what was dirtied, not on the size of the guest.  A pfn is dirty if
+// its page was written or zeroed, got another frame or lost its frame.
 // Source: log-dirty in xen/arch/x86/mm/paging.c.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
@@ -20,21 +20,21 @@ namespace simvisor {
 class DirtyLog {
  public:
   bool enabled() const { return enabled_; }
-  // Starts with nothing dirty.
+  // Begins to note pfns; none is dirty yet.
   void Enable() { enabled_ = true; }
   void Disable() {
     enabled_ = false;
     dirty_.Clear();
   }
 
-  // Nothing unless enabled.
+  // A no-op unless the log is enabled.
   void Mark(PfnExtent pfns) {
     if (enabled_ && !pfns.empty()) dirty_.Add(pfns);
   }
 
-  // What is dirty; nothing is afterwards (CLEAN).
+  // Returns the dirty pfns and clears the log (CLEAN).
   PfnSet Clean() { return std::exchange(dirty_, PfnSet()); }
-  // How much that would be (PEEK).
+  // The number of dirty pfns (PEEK).
   PageCount count() const { return dirty_.size(); }
 
  private:

@@ -47,7 +47,7 @@ PfnExtent FreePages::Taken(PfnExtent pages) {
 PageCount FreePages::Granted(PageCount count) {
   if (faults_ == nullptr) return count;
   if (settled_ > PageCount(0)) return std::min(count, settled_);
-  // One at a time, so that each of many has its turn to fail.
+  // One at a time, so that each of them can be refused.
   return PageCount(faults_->FailNow(AllocationSite::kGuestPage) ? 0 : 1);
 }
 

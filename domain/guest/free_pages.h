@@ -1,13 +1,13 @@
 // The pages of a guest that nothing in it uses.
 //
-// Balloon and kernel take from opposite ends: pages for the kernel's own
-// structure come from the lowest free pfns, the balloon takes the highest, so
-// that whole leaves of the p2m list go and come at once.  (A real kernel takes
-// whatever its allocator has.)
+// Balloon and kernel take from opposite ends: the kernel takes the lowest free
+// pfns for its own structures, the balloon the highest, so that whole leaves of
+// the p2m list go and come at once.  (A real kernel takes what its allocator
+// returns.)
 //
-// An operation that cannot give up half-way settles all its pages first: while
-// a Settled object lives, as many pages as it stands for can be taken without
-// fail.
+// Every page that is taken may be refused by a simulated fault.  An operation
+// that cannot give up half-way settles all its pages first: while the Settled
+// object lives, that many pages are not refused.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
 
@@ -28,21 +28,23 @@ inline constexpr PageCount kKernelLowPages{256};
 
 class FreePages : public PageSource {
  public:
-  // `faults`, if not null, is asked for each page and outlives this.
+  // `faults`, if not null, is asked for each page, and must outlive this
+  // object.
   explicit FreePages(AllocationFaults* faults = nullptr) : faults_(faults) {}
 
-  // Pages that can be taken without fail; what is left of them is given up with
-  // the object.  REQUIRES: one at a time.
+  // A number of pages that will not be refused.  The destructor gives up the
+  // rest of them.
+  // REQUIRES: a FreePages object has at most one of these at a time.
   class Settled {
    public:
-    // Settles `count` pages, which need not be free yet, or fewer if one cannot
-    // be had.
+    // Settles `count` pages, which need not be free yet, or fewer if one is
+    // refused.
     Settled(FreePages& pages, PageCount count);
     ~Settled();
     Settled(const Settled&) = delete;
     Settled& operator=(const Settled&) = delete;
 
-    // Pages that were settled, whether they have been taken since or not.
+    // Pages that were settled, including those taken since.
     PageCount count() const { return count_; }
 
    private:
@@ -53,25 +55,26 @@ class FreePages : public PageSource {
   PfnExtent Take(PageCount count) override;
   void Return(PfnExtent pages) override { free_.Add(pages); }
 
-  // Up to `count` pages for the balloon; empty if none can be had.
+  // Takes up to `count` adjacent pages for the balloon; empty if it gets none.
   PfnExtent TakeForBalloon(PageCount count);
-  // Takes certain pages, whether all of them are free or not.
+  // Takes these pages; not all of them need be free.
   void Remove(PfnExtent pages) { free_.Remove(pages); }
-  // The same, and returns those that were free, in ascending order.
+  // Like Remove(), and returns the pages that were free, in ascending order.
   std::vector<PfnExtent> RemoveWithin(PfnExtent pages);
 
   PageCount count() const { return free_.size(); }
   const PfnSet& set() const { return free_; }
 
  private:
-  // How many of `count` pages may be taken in one go, if there are as many.
+  // How many of `count` pages may be taken in one go, if that many are free.
   PageCount Granted(PageCount count);
-  // Counts pages that were taken against those that were settled.
+  // Counts `pages`, which were taken, against the settled ones; returns
+  // `pages`.
   PfnExtent Taken(PfnExtent pages);
 
   AllocationFaults* const faults_;
   PfnSet free_;
-  PageCount settled_;  // with faults_ alone
+  PageCount settled_;  // not taken yet; 0 without faults_
 };
 
 }  // namespace simvisor

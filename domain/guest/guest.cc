@@ -29,9 +29,9 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
                                                    BuiltImage& image,
                                                    GuestMemory& memory,
                                                    Hypercalls& hypercalls) {
-  // A kernel whose memory allocator is not up yet stops for good when a page
-  // cannot be had.  All of them are settled first, so that the domain stays as
-  // it was instead.
+  // A real kernel that cannot get a page before its memory allocator is up
+  // stops for good.  Here all pages are settled first, so that the domain stays
+  // as it was instead.
   FreePages& free = image.free_pages_;
   const PageCount needed = std::min(image.PagesStillToBoot(), free.count());
   BootResult booted;

@@ -1,13 +1,13 @@
 // One guest kernel that has booted, here or before it was saved: its p2m list,
 // free pages, balloon, processes, load, and mappings of foreign frames.
 //
-// It knows neither pool nor lock nor clock.  What it wants of the machine it
-// asks by Hypercalls, and pages of its domain it reads and writes by
-// GuestMemory.  It comes to be by Boot() or Decode(), which the domain then
-// installs, and stays with its domain until that is gone.
+// It knows neither pool nor lock nor clock.  It asks the hypervisor through
+// Hypercalls, and reads and writes pages of its domain through GuestMemory.
+// Boot() or Decode() makes a guest; its domain installs it and keeps it to the
+// end.
 //
-// What changes it in steps that can fail is cut in two: a check or preparation,
-// after which nothing has changed, and a commit, which cannot fail.
+// An operation that can fail half-way has two parts: a check or preparation,
+// which changes no word, and a commit, which cannot fail.
 //
 // Source: drivers/xen/balloon.c, arch/x86/xen/p2m.c, arch/x86/xen/setup.c.
 //
@@ -49,11 +49,12 @@ class Guest final : public KernelPages {
  public:
   // --- How it comes to be ----------------------------------------------------
 
-  // Boots from `image`, whose frames are in `memory`, and gives back frames for
-  // which its map has no RAM.  The kernel pages of `memory` are its own then.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel gets too few pages,
+  // Boots from `image`, which is used up, and gives back frames for which the
+  // guest's map has no RAM.  `memory` has the frames of the image; afterwards
+  // the guest computes its kernel pages.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if the kernel gets too few pages,
   // FAILED_PRECONDITION PAGE_IN_USE_BY_KERNEL if the list lies where the map
-  // has no RAM: image and domain are as before.
+  // has no RAM; then image and domain are as before.
   static absl::StatusOr<std::unique_ptr<Guest>> Boot(const Context& context,
                                                      BuiltImage& image,
                                                      GuestMemory& memory,
@@ -66,27 +67,30 @@ class Guest final : public KernelPages {
     const PfnSet& ram;  // its pages
     Pfn end;            // of the image's pfns
     PageCount target;   // of its domain
-    // The notes are of a driver that took room to balloon off its figures.
+    // Whether the notes are of a driver that took room to balloon off its
+    // figures.
     bool less_room = false;
     const GuestNotes& notes;
     AllocationFaults* faults = nullptr;
   };
-  // A guest, and words for it that have no frames yet.
+  // A guest, and its words, which have no frames yet.
   struct Decoded {
     std::unique_ptr<P2mWords> words;
     std::unique_ptr<Guest> guest;
   };
-  // Makes the guest that Encode() saw, stale for tools and without memory.
+  // Makes the guest that Encode() wrote.  Its list is stale for tools, and it
+  // has no memory until Attach().
   // INVALID_ARGUMENT IMAGE_MALFORMED, with field, offset, value and limit, or
   // with a finding of Check(); RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED;
   // the status of `stop`.
   static absl::StatusOr<Decoded> Decode(const Saved& saved, const Abi& abi,
                                         StateReader& in, StopCheck stop);
-  // Gives it the memory of its domain.  REQUIRES: the words are those that it
-  // was made with.
+  // Gives the guest the memory of its domain.
+  // REQUIRES: the guest was made with the words of `memory`.
   void Attach(GuestMemory& memory) { memory_ = &memory; }
-  // Appends the pages it has and all that it knows about itself; after a
-  // failure `out` is of no use.  REQUIRES: it has no foreign word.
+  // Appends the pages that the guest has, and all that it knows about itself.
+  // Fails with the status of `stop`; `out` is useless then.
+  // REQUIRES: foreign() is empty.
   absl::Status Encode(StateWriter& out, StopCheck stop) const;
 
   Guest(const Guest&) = delete;
@@ -102,85 +106,89 @@ class Guest final : public KernelPages {
   const FreePages& free_pages() const { return free_pages_; }
   Balloon& balloon() { return balloon_; }
   const Balloon& balloon() const { return balloon_; }
-  // Null unless it is a PAE guest.
+  // Null unless it is a PAE guest, and after Forget().
   AddressSpaces* processes() { return processes_.get(); }
   const AddressSpaces* processes() const { return processes_.get(); }
-  // Null if there is none.  Shared, so that a check can tell it from a later
-  // one.
+  // Null if the guest has no load.  Shared, so that a check can tell the load
+  // from a later one.
   const std::shared_ptr<GuestLoad>& load() { return load_; }
   std::shared_ptr<const GuestLoad> load() const { return load_; }
   void SetLoad(std::shared_ptr<GuestLoad> load) { load_ = std::move(load); }
   // Room to balloon that it found at boot.
   const std::vector<PfnExtent>& extra_regions() const { return extra_regions_; }
-  // Frames that moved, and that went back, at boot.
+  // Frames that moved at boot, and frames that the boot gave back.
   PageCount remapped() const { return remapped_; }
   PageCount released() const { return released_; }
 
   // --- Balloon ---------------------------------------------------------------
 
-  // Move pages out of it, or into it, as many as there are, and count them in
-  // *moved.  What Preempted() says ends it; what has moved stays moved.  Up,
-  // pages have frames of the domain's claim.
+  // Move up to `pages` pages out of the guest or into it, and count them in
+  // *moved.  MoveUp() takes frames of the domain's claim.  A status of
+  // Preempted() ends the move and is the result; pages that have moved stay
+  // moved.
+  // REQUIRES: *moved is 0.
   absl::Status MoveDown(PageCount pages, Hypercalls& hypercalls,
                         PageCount* moved);
   absl::Status MoveUp(PageCount pages, Hypercalls& hypercalls,
                       PageCount* moved);
 
-  // --- Words (A6, A10) -------------------------------------------------------
+  // --- Words (p2m.md A6, A10) ------------------------------------------------
 
-  // Words that are about to change, and what becomes of the frames under them.
+  // Words that are about to change, and what happens to the frames under them.
   struct RangePlan {
     PfnExtent pfns;
     RangeFill fill;
     RamPolicy policy;
     std::vector<MfnExtent> frames;  // under RAM words
-    std::vector<PfnExtent> held;    // pages that were free
-    PageCount list_pages;           // of the list before
+    std::vector<PfnExtent> held;    // taken out of the free pages
+    PageCount list_pages;           // that the list had before
   };
-  // All that can be checked before pages are taken.  FAILED_PRECONDITION
-  // PAGE_IN_USE_BY_KERNEL, GUEST_LOAD_RUNNING, PFN_HOLDS_FOREIGN,
-  // PFN_HOLDS_RAM.
+  // Checks all that can be checked before pages are taken.
+  // FAILED_PRECONDITION PAGE_IN_USE_BY_KERNEL, GUEST_LOAD_RUNNING,
+  // PFN_HOLDS_FOREIGN, PFN_HOLDS_RAM; the status of Preempted().
   absl::StatusOr<RangePlan> PlanRange(const Context& context, PfnExtent pfns,
                                       const RangeFill& fill, RamPolicy policy,
                                       Hypercalls& hypercalls) const;
-  // Takes the pages of the list that the plan needs, and its own pages out of
-  // the free ones.  RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; then pages taken
-  // for the list stay (A6), and nothing else has changed.
+  // Takes the pages that the list needs for the plan, and takes pages in the
+  // plan's range out of the free pages.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; then the list keeps pages that
+  // it has taken (p2m.md A6), and nothing else has changed.
   absl::Status PrepareRange(const Context& context, RangePlan& plan);
-  // Gives free pages of a prepared plan back.
+  // Makes the pages that a prepared plan took out free again.
   void AbandonRange(const RangePlan& plan);
-  // Stores the words of a prepared plan.
+  // Stores the words of a prepared plan; cannot fail.
   RangeChange CommitRange(const RangePlan& plan, Hypercalls& hypercalls);
 
   // --- Foreign frames (guest_foreign.cc) -------------------------------------
 
   // pfns with foreign words.
   const PfnSet& foreign() const { return foreign_; }
-  // Maps a frame at a missing pfn.  A failure changes nothing, but for pages
-  // that the list took.  OUT_OF_RANGE PFN_OUT_OF_RANGE, MFN_NOT_ADDRESSABLE,
-  // MFN_OUT_OF_RANGE; FAILED_PRECONDITION PFN_NOT_MISSING, FRAME_NOT_FOREIGN;
+  // Maps a frame at a missing pfn.  A failure changes nothing, except that the
+  // list keeps pages that it has taken.
+  // OUT_OF_RANGE PFN_OUT_OF_RANGE, MFN_NOT_ADDRESSABLE, MFN_OUT_OF_RANGE;
+  // FAILED_PRECONDITION PFN_NOT_MISSING, FRAME_NOT_FOREIGN;
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED.
   absl::Status MapForeign(const Context& context, const ForeignSlot& slot,
                           Hypercalls& hypercalls);
-  // Makes a foreign word INVALID, and appends its frame, whose mapping is to be
-  // counted off, to `mfns`.  OUT_OF_RANGE PFN_OUT_OF_RANGE; INVALID_ARGUMENT
-  // PFN_NOT_FOREIGN.
+  // Makes a foreign word INVALID, and appends its frame to `mfns`.  The caller
+  // passes these to Hypercalls::UnmapForeign().  OUT_OF_RANGE PFN_OUT_OF_RANGE;
+  // INVALID_ARGUMENT PFN_NOT_FOREIGN.
   absl::Status UnmapForeign(const Context& context, Pfn pfn,
                             std::vector<Mfn>& mfns);
-  // Gives up every mapping of a dying domain without touching the words;
-  // returns how many frames of dying owners that frees.
+  // Gives up every mapping when the domain is dying, and leaves the words as
+  // they are.  Returns how many frames of dying owners this frees.
   PageCount DropForeign(Hypercalls& hypercalls);
 
   // --- The rest --------------------------------------------------------------
 
-  // Forgets what the kernel's own pages and `record_pages` came with: their
-  // content follows from its state.
+  // Drops the contents with which the kernel's own pages and `record_pages`
+  // came: the guest computes the former, and the latter are free again.
   void ForgetStoredPages(absl::Span<const Pfn> record_pages);
 
-  // The end of processes and load.  List and words stay, for those who still
-  // look words up.
+  // Ends processes and load.  List and words stay, since lookups may still be
+  // under way.
   void Forget();
-  // Appends a sentence for each invariant of its own that does not hold.
+  // Adds a finding for each of the guest's invariants that does not hold.
   void Check(Findings& findings) const;
 
   // KernelPages.
@@ -201,8 +209,8 @@ class Guest final : public KernelPages {
   const Abi& abi() const { return list_->abi(); }
 
   // guest_balloon.cc
-  // Takes the pages at `pfns`, which are free no more, out of it; those still
-  // to go are left in `pfns` when it is stopped.
+  // Moves the pages at `pfns`, which the caller took out of the free pages, out
+  // of the guest.  If it is stopped, `pfns` is what is left of them.
   absl::Status MoveExtentDown(PfnExtent& pfns, Hypercalls& hypercalls);
 
   // guest_ranges.cc
@@ -218,7 +226,7 @@ class Guest final : public KernelPages {
   void DecodeExtraRegions(StateReader& in);
   void DecodeBalloon(const Saved& saved, StateReader& in);
   void DecodeLoad(StateReader& in);
-  // Of the pages in `ram`, those without another use.
+  // Sets kernel_image_ to the pages in `ram` that have no other use.
   void FindKernelImage(const PfnSet& ram);
   absl::Status CheckLeafPages(absl::Span<const uint64_t> pages,
                               StopCheck stop) const;
@@ -239,8 +247,8 @@ class Guest final : public KernelPages {
   std::unique_ptr<AddressSpaces> processes_;
   Balloon balloon_;
   std::shared_ptr<GuestLoad> load_;
-  // Pages above the first MiB that it uses for what is not simulated: what its
-  // builder filled, or what its notes tell no other use of.
+  // Pages above the first MiB that hold what is not simulated: pages that the
+  // builder filled, or pages for which the notes name no use.
   PfnSet kernel_image_;
   PfnSet foreign_;
   std::vector<PfnExtent> extra_regions_;

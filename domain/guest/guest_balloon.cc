@@ -1,8 +1,8 @@
-// Pages out of a guest and into it.
+// Moves pages out of a guest and into it.
 //
 // A real driver moves one batch of frame numbers per hypercall.  A batch that
-// is granted in full leaves no trace, so many are done together here, between
-// two looks at Preempted().
+// is granted in full leaves no trace, so many batches are done together here,
+// between two calls of Preempted().
 
 #include "base/status_macros.h"
 #include "domain/guest/guest.h"
@@ -49,7 +49,7 @@ absl::Status Guest::MoveUp(PageCount pages, Hypercalls& hypercalls,
   while (*moved < pages) {
     SIMVISOR_RETURN_IF_ERROR(hypercalls.Preempted());
     const PfnExtent pfns = balloon_.list().Pop(pages - *moved);
-    // Room that has never been used has shared leaves if it is compact.
+    // Compact room that was never used has shared leaves.
     P2mList& list = *list_;
     const Pfn ready = list.AllocEntries(pfns, free_pages_);
     const PageCount done = hypercalls.PopulatePhysmap(

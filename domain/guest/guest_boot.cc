@@ -27,7 +27,8 @@ class CountingSource : public PageSource {
   PageCount taken_;
 };
 
-// The frames that `list` has at `pfns`, with the pfns they are to move to.
+// Appends to `noted` the frames that `list` has at `pfns`, with the pfns that
+// they move to, from `target` on.
 void NoteFrames(const BuilderList& list, PfnExtent pfns, Pfn target,
                 std::vector<BootResult::MovedFrames>& noted) {
   const Pfn end = std::min(pfns.end(), list.end());
@@ -41,7 +42,7 @@ void NoteFrames(const BuilderList& list, PfnExtent pfns, Pfn target,
   }
 }
 
-// The list must not lie in pages whose frames move or go.
+// Checks that the list is not in pages whose frames move or go back.
 absl::Status CheckPlace(const BuilderList& list, const MemorySetup& setup) {
   std::vector<PfnExtent> going = setup.released;
   going.insert(going.end(), setup.identity.begin(), setup.identity.end());
@@ -88,7 +89,7 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
                                       const MemorySetup& setup, Pfn area_limit,
                                       const P2mOptions& options,
                                       AllocationFaults* faults) {
-  // Only classes of words count, so any frames will do.
+  // Only the classes of words matter, so any frames will do.
   SIMVISOR_ASSIGN_OR_RETURN(const std::unique_ptr<P2mWords> words,
                             P2mWords::Create(abi, setup.area_end, faults));
   CountingSource source;

@@ -1,11 +1,11 @@
-// The boot of a PV guest, as far as its memory goes.
+// The boot of a PV guest, as far as memory goes.
 //
-// Replays, on the p2m list that a domain builder has left, ours or another,
-// what a kernel does between its first instruction and the publication of its
-// list for tools (A3): room to balloon, identity ranges, relocation, tree, and
-// the frames under holes placed at their new pfns.
+// Takes the p2m list of a domain builder, ours or another, through what a
+// kernel does from its first instruction until it publishes its list for tools
+// (p2m.md A3): adds room to balloon, marks identity ranges, relocates the list,
+// builds the tree, and places the frames under holes at their new pfns.
 //
-// Thread safety: as the list it works on.
+// Thread safety: thread-compatible, as the list is.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_
 #define SIMVISOR_DOMAIN_GUEST_GUEST_BOOT_H_
@@ -25,7 +25,7 @@ namespace simvisor {
 
 struct BootResult {
   struct MovedFrames {
-    Pfn first;  // where the frames answer now
+    Pfn first;  // where the first of the frames is now
     MfnExtent frames;
   };
   std::unique_ptr<P2mList> list;
@@ -36,8 +36,8 @@ struct BootResult {
 };
 
 // Pages of its own that a guest with nr_pages pages needs to boot: the
-// builder's list and all that BootGuest() takes, the tree included.  A
-// guest that has fewer stops before it has a memory allocator.
+// builder's list and all that BootGuest() takes, including the tree.  A guest
+// that has fewer stops before its memory allocator is up.
 // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see CompactWords for
 // `faults`.
 absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
@@ -45,14 +45,15 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
                                       const P2mOptions& options = {},
                                       AllocationFaults* faults = nullptr);
 
-// Boots.
+// Boots from the builder's list.
 //
 // FAILED_PRECONDITION PAGE_IN_USE_BY_KERNEL if the list lies under a hole of
-// the guest's map, or in pages that it gives back: ours never does, and this
-// kernel does not move it as xen_relocate_p2m() would.
-// RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; it does not
-// if it held PagesToBoot() before the list was built.  Takes `built`, except
-// after FAILED_PRECONDITION, which leaves it as it was.
+// the guest's map, or in pages that the guest gives back.  The list of our
+// builder never does; a real kernel moves such a list (xen_relocate_p2m()),
+// this kernel does not.
+// RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; it cannot if
+// it had PagesToBoot() pages before the list was built.  Consumes `built`,
+// except after FAILED_PRECONDITION, which leaves it as it was.
 absl::StatusOr<BootResult> BootGuest(BuilderList&& built,
                                      const MemorySetup& setup,
                                      const P2mOptions& options, Pfn area_limit,

@@ -8,7 +8,7 @@
 namespace simvisor {
 namespace {
 
-// Every pfn of `pfns` is of class `wanted`.
+// Checks that every word of `pfns` is of class `wanted`.
 void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
   if (pfns.end() > words.size()) {
@@ -42,7 +42,7 @@ void Guest::Check(Findings& findings) const {
   CheckUseOfPages(findings);
 }
 
-// With no two uses of one page, which the other checks see to.
+// Sums are enough, since the other checks find a page with two uses.
 void Guest::CheckUseOfPages(Findings& findings) const {
   const P2mWords& words = list_->words();
   PageCount ram;

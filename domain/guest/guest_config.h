@@ -1,5 +1,5 @@
-// How a guest's kernel was built and with what it boots: what its builder says,
-// and what the kernel notes about itself when it is saved.
+// How a guest's kernel was built, and what it boots with.  The spec of a domain
+// says so, and a kernel that is saved notes it.
 //
 // Thread safety: a plain value.
 

@@ -1,11 +1,11 @@
 // Frames of other domains in a guest's p2m list.
 //
-// The order of steps keeps a foreign word from ever naming a frame that may be
-// somebody else's: the frame is counted as mapped before the word is stored,
-// and until after the word is cleared.  Pages for the word's leaf are taken
-// before that, so that nothing can fail between the two.  The owner is never
-// locked: whether it still has the frame, and what becomes of one that it gives
-// back, the hypervisor settles.
+// The order of steps keeps a foreign word from ever naming a frame that may
+// have another owner by now: the hypervisor counts the mapping before the word
+// is stored, and until after the word is cleared.  Pages for the word's leaf
+// are taken before the count, so that nothing can fail between count and store.
+// The owner is never locked: the hypervisor knows whether the owner still has
+// the frame, and keeps a mapped frame that the owner gives back.
 
 #include <algorithm>
 
@@ -17,7 +17,7 @@
 namespace simvisor {
 namespace {
 
-// Mappings that are given up at once when a domain dies.
+// Mappings that a dying domain gives up in one hypercall.
 constexpr size_t kMaxDropped = 65536;
 
 absl::Status PastTheList(const Context& context, Pfn pfn, Pfn end) {
@@ -27,7 +27,7 @@ absl::Status PastTheList(const Context& context, Pfn pfn, Pfn end) {
       absl::StrFormat("the p2m list ends at pfn 0x%x", end.value()));
 }
 
-// What the hypervisor said of the slot's frame, with the slot named.
+// The hypervisor's status for the slot's frame, with the slot in the message.
 absl::Status NameSlot(const Context& context, const ForeignSlot& slot,
                       const absl::Status& counted) {
   if (counted.ok()) return counted;

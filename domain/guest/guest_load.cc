@@ -7,7 +7,8 @@
 namespace simvisor {
 namespace {
 
-// Number `n`, from 0 on, of what splitmix64 gives when it starts from `state`.
+// Number `n`, counted from 0, of the numbers that splitmix64 gives from
+// `state`.
 uint64_t SplitMix(uint64_t state, uint64_t n) {
   uint64_t z = state + (n + 1) * 0x9E3779B97F4A7C15;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
@@ -57,7 +58,7 @@ LastWrites::LastWrites(const LoadSpec& spec)
 bool LastWrites::Follow(uint64_t end, uint64_t most) {
   if (!begun_) from_ = followed_ = end;
   begun_ = true;
-  // Back from there on, what is met first in a page came to it last.
+  // Backwards, the first write that goes to a page is its last one.
   for (; from_ > 0 && unseen_ > 0; --most) {
     if (most == 0) return false;
     --from_;
@@ -67,7 +68,7 @@ bool LastWrites::Follow(uint64_t end, uint64_t most) {
     --unseen_;
   }
   if (spec_.pattern == LoadPattern::kSequential && end > last_.size()) {
-    // What came before has been overwritten.
+    // Earlier writes have been overwritten.
     followed_ = std::max<uint64_t>(followed_, end - last_.size());
   }
   for (; followed_ < end && most > 0; --most) {

@@ -1,12 +1,11 @@
 // A program in a guest that writes to pages of its own, so that a migration has
-// something to chase, in such a way that anybody can tell afterwards what each
-// page must hold.
+// something to chase.  What each page must hold can be computed afterwards.
 //
 // The program numbers its pages by their position among its pfns in ascending
 // order, and its writes from 0 on.  Which page a write goes to, and the 4096
-// bytes that it leaves there, follow from the seed and the number of the write
-// alone; docs/guest-load.md gives both as formulas.  A page that no write has
-// come to holds zeros.
+// bytes that it leaves there, depend only on the seed and the number of the
+// write; docs/guest-load.md gives both as formulas.  A page that was never
+// written holds zeros.
 //
 // Thread safety: pure functions and thread-compatible classes; Domain
 // serialises with its mutex.
@@ -51,28 +50,29 @@ uint64_t PageOfWrite(const LoadSpec& spec, uint64_t n);
 // What write `n` leaves in page `index`.
 void FillPage(const LoadSpec& spec, uint64_t index, uint64_t n, Page& page);
 
-// Which write came to each page last.
+// The last write to each page.
 //
-// The writes are followed backwards from the last one until each page has met
-// one, and forwards from there; so the work grows with the pages of the load,
-// about ten times n ln n of n pages at worst, and not with its writes, of which
-// a load out of an image may claim any number.
+// Follow() goes backwards from the last write until each page has one, and then
+// forwards.  So the work depends on the pages of the load, at worst about ten
+// times n ln n for n pages, and not on its writes: a load out of an image may
+// claim any number of them.
 class LastWrites {
  public:
   explicit LastWrites(const LoadSpec& spec);
 
-  // Follows the writes up to number `end`, not included, but at most `most` of
-  // them; none if they have been followed.  Returns whether that was all.
-  // REQUIRES: `end` is not below that of the call before.
+  // Follows the writes below number `end` that were not followed yet, at most
+  // `most` of them.  Returns whether all of them are followed now.
+  // REQUIRES: `end` is not below the `end` of the call before.
   bool Follow(uint64_t end, uint64_t most);
 
-  // What page `index` must hold after the writes that were followed.
+  // Fills `page` with what page `index` must hold after the writes that were
+  // followed.
   void Expect(uint64_t index, Page& page) const;
 
  private:
   LoadSpec spec_;
   bool begun_ = false;
-  uint64_t from_ = 0;           // followed backwards down to here
+  uint64_t from_ = 0;           // followed backwards to here
   uint64_t followed_ = 0;       // and forwards up to here
   std::vector<uint64_t> last_;  // by page, one more than the write; 0: none
   uint64_t unseen_;             // pages that the way back has not come to
@@ -80,7 +80,7 @@ class LastWrites {
 
 class GuestLoad {
  public:
-  // REQUIRES: as many `pages` as the working set.
+  // REQUIRES: pages.size() is spec.working_set.
   GuestLoad(const LoadSpec& spec, PfnSet pages, uint64_t writes = 0);
 
   // Writes after which a load does no more.
@@ -106,9 +106,10 @@ class GuestLoad {
   // REQUIRES: fewer than kMaxWrites were done.
   Pfn NextWrite(Page& page);
 
-  // What a saved guest notes of its load, and a load made of it, with pages
-  // below `end`; nullopt if `in` failed.  How many writes there were is what
-  // the notes say: pages may have been overwritten since.
+  // Encode() writes what a saved guest notes about its load.  Decode() makes a
+  // load of it, with pages below `end`; nullopt if `in` has failed.  The number
+  // of writes is what the notes say, and is not compared with the pages: these
+  // may have been overwritten since.
   void Encode(StateWriter& out) const;
   static std::optional<GuestLoad> Decode(StateReader& in, Pfn end);
 

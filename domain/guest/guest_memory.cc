@@ -7,7 +7,7 @@
 namespace simvisor {
 namespace {
 
-// Runs whose frames are collected in one go.
+// Runs whose frames are collected in one call.
 constexpr size_t kRunsPerLook = 1 << 12;
 
 }  // namespace
@@ -79,8 +79,8 @@ void GuestMemory::ReadFrame(Mfn mfn, Pfn pfn, absl::Span<char> page,
 }
 
 PagePtr GuestMemory::TakeContent(Mfn mfn, Pfn pfn) {
-  // Most frames are no kernel page and were never written: nothing is allocated
-  // for them.
+  // Most frames are not kernel pages and were never written; nothing is
+  // allocated for them.
   Page page;
   if (!pfn.is_none() && Render(pfn, absl::MakeSpan(page))) {
     PagePtr copy = store_->TakeAnyway();
@@ -98,7 +98,7 @@ ImageRun GuestMemory::RunForImage(Pfn at, Pfn end) const {
       words_->RunAt(at, std::min(end, words_->size()), RunMerge::kByFrame);
   run.pfns = words.pfns;
   if (words.word.Class() != P2mClass::kRam) return run;
-  // Up to the first page that holds something.
+  // Zeros end at the first page that holds something.
   const Mfn first(words.word.Number());
   const Mfn written = contents_.FirstIn({first, words.pfns.count});
   Pfn next = words.pfns.end();

@@ -1,10 +1,10 @@
 // The memory of a domain as the hypervisor knows it: which frame is at which
 // pfn, what the frames hold, and what has changed.
 //
-// It outlives what is made of it: before a guest has booted its words are the
-// m2p inverted, afterwards the words of the guest's p2m list.  Every store to a
-// page of the guest comes to Write(), Zero() or MarkDirty(), and so into the
-// dirty log.
+// It is there before the guest: until a guest has booted, its words are the
+// inverted m2p; afterwards they are the words of the guest's p2m list.  Every
+// store to a page of the guest goes through Write(), Zero() or MarkDirty(), and
+// so into the dirty log.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.  The
 // words synchronise lookups themselves; see P2mWords.
@@ -30,7 +30,7 @@ namespace simvisor {
 
 class GuestMemory {
  public:
-  // No page yet.  Contents are pages of `store`.
+  // Memory without pages.  Contents are stored in pages of `store`.
   GuestMemory(std::unique_ptr<P2mWords> words,
               std::shared_ptr<PageStore> store);
   GuestMemory(const GuestMemory&) = delete;
@@ -38,13 +38,16 @@ class GuestMemory {
 
   P2mWords& words() { return *words_; }
   const P2mWords& words() const { return *words_; }
-  // Puts `words` in place of those before, to make room for a larger list.
-  // REQUIRES: neither has a RAM word, and nobody looks words up now.
+  // Replaces the words, to make room for a larger list.
+  // REQUIRES: there are neither kernel pages, contents nor unplaced frames;
+  // neither the old nor the new words have a RAM word; no thread looks words up
+  // now.
   void ReplaceWords(std::unique_ptr<P2mWords> words);
 
-  // Whose pages are computed; null for nobody's.  Borrowed.
+  // Sets the source of computed pages, which is borrowed; null if no page is
+  // computed.
   void SetKernelPages(const KernelPages* pages) { kernel_pages_ = pages; }
-  // The pages that hold the p2m list; none without a list.
+  // The pages that hold the p2m list; empty without a list.
   const StructurePages& list_pages() const;
   bool HoldsPageTables(PfnExtent pfns) const {
     return kernel_pages_ != nullptr && kernel_pages_->HoldsPageTables(pfns);
@@ -53,15 +56,16 @@ class GuestMemory {
   // Copies bytes of RAM page `pfn` from `offset` on.
   // REQUIRES: offset + out.size() <= kPageSize.
   void Read(Pfn pfn, uint64_t offset, absl::Span<char> out) const;
-  // Overwrites bytes of a RAM page that is no kernel page.  Takes a page of
-  // `spare` if TakesPage().  REQUIRES: offset + data.size() <= kPageSize;
-  // `spare` is not empty if TakesPage().
+  // Overwrites bytes of a RAM page that is not a kernel page.  Takes a page of
+  // `spare` if TakesPage().
+  // REQUIRES: offset + data.size() <= kPageSize; `spare` is not empty if
+  // TakesPage().
   void Write(Pfn pfn, uint64_t offset, absl::string_view data,
              std::vector<PagePtr>& spare);
   bool TakesPage(Pfn pfn, absl::string_view data) const;
-  // Whether RAM page `pfn` holds something that was written.
+  // Whether RAM page `pfn` has stored content.
   bool IsWritten(Pfn pfn) const;
-  // Forgets what was written to `pages`: the kernel has zeroed them.
+  // Drops the content of `pages`, which the kernel has zeroed.
   void Zero(const PfnSet& pages);
 
   // Notes that the content or the frame of `pfns` has changed.
@@ -69,14 +73,16 @@ class GuestMemory {
   DirtyLog& dirty() { return dirty_; }
   const DirtyLog& dirty() const { return dirty_; }
 
-  // What the frame at `pfn` holds, None() for a frame in no word.  Sets *zero
-  // instead of filling `page` if every byte is 0.
+  // Copies what frame `mfn` holds.  `pfn` is where it is, or None() for a frame
+  // in no word.  Sets *zero instead of filling `page` if every byte is 0.
   void ReadFrame(Mfn mfn, Pfn pfn, absl::Span<char> page, bool* zero) const;
-  // Takes that out, of a frame that is about to be held; null for zeros.
+  // Takes the content out of a frame that is about to be held; null if every
+  // byte is 0.
   PagePtr TakeContent(Mfn mfn, Pfn pfn);
-  // Forgets what the frames hold.
+  // Drops the content of the frames.
   void Drop(absl::Span<const MfnExtent> frames);
-  // Gives frame `mfn` its content.  REQUIRES: it has none.
+  // Gives frame `mfn` its content.
+  // REQUIRES: it has no content yet.
   void Put(Mfn mfn, PagePtr page) { contents_.Put(mfn, std::move(page)); }
 
   // What an image says about pfns from `at` on, at least one of them.

@@ -1,8 +1,8 @@
 // What a kernel notes about itself when it is saved, and the guest made of it
 // (docs/images.md has the table of fields).
 //
-// The bytes come from anywhere.  Every field is checked, against the others and
-// against the pages that came, before the guest comes to be.
+// The bytes cannot be trusted.  Every field is checked against the other fields
+// and against the pages received, before the guest exists.
 
 #include <algorithm>
 #include <optional>
@@ -19,10 +19,10 @@
 namespace simvisor {
 namespace {
 
-// Runs or leaves looked at between two looks at a StopCheck.
+// Runs or leaves visited between two calls of a StopCheck.
 constexpr uint64_t kLooksPerStop = 4096;
 
-// What the sizes of a list can be: its area is made for the map's RAM, and for
+// The sizes that a list can have: its area is made for the map's RAM, and for
 // the memory hotplug limit.
 RestoredWords WordsOf(const Abi& abi, const GuestConfig& config,
                       const PfnSet& ram, Pfn end) {
@@ -36,7 +36,7 @@ RestoredWords WordsOf(const Abi& abi, const GuestConfig& config,
                                 Pfn(abi.pfn_limit))};
 }
 
-// Whether all words of `pfns` are of that class.
+// Whether all words of `pfns` are of class `wanted`.
 bool IsOf(const P2mList& list, P2mClass wanted, PfnExtent pfns) {
   if (pfns.end() > list.p2m_size()) return false;
   const P2mRun run = list.RunAt(pfns.first, pfns.end(), P2mView::kResolved,
@@ -44,12 +44,12 @@ bool IsOf(const P2mList& list, P2mClass wanted, PfnExtent pfns) {
   return run.word.Class() == wanted && run.pfns.end() == pfns.end();
 }
 
-// Whether they are RAM, and no page of the list itself.
+// Whether all words of `pfns` are RAM, and none of the pages holds the list.
 bool IsPlainRam(const P2mList& list, PfnExtent pfns) {
   return IsOf(list, P2mClass::kRam, pfns) && !list.structure().Intersects(pfns);
 }
 
-// Why pages of the record cannot be where `notes` say; empty if they can.
+// Why pages of the record cannot be where `notes` have them; empty if they can.
 std::string WrongRecordPage(const GuestNotes& notes, const PfnSet& free) {
   PfnSet seen;
   for (const Pfn page : notes.record_pages) {
@@ -86,7 +86,7 @@ absl::Status Guest::Encode(StateWriter& out, StopCheck stop) const {
   for (const PfnExtent& region : extra_regions_) out.Put(region);
   balloon_.Encode(out);
   if (processes_ != nullptr) processes_->Encode(out);
-  // Last, and only if there is one: notes may end before it.
+  // The load comes last: notes of a guest without one end here.
   if (load_ != nullptr) load_->Encode(out);
   return absl::OkStatus();
 }
@@ -107,8 +107,8 @@ absl::StatusOr<Guest::Decoded> Guest::Decode(const Saved& saved, const Abi& abi,
   SIMVISOR_RETURN_IF_ERROR(in.status());
   SIMVISOR_RETURN_IF_ERROR(guest.CheckLeafPages(saved.notes.leaf_pages, stop));
   guest.FindKernelImage(saved.ram);
-  // Whatever fields and their checks are: a guest that an audit would find
-  // fault with never comes to be.
+  // A last check, in case those of the fields missed something: the audit must
+  // not find fault with the guest.
   std::vector<std::string> found;
   Findings findings(saved.id, found);
   guest.Check(findings);

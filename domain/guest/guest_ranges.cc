@@ -1,4 +1,4 @@
-// Ranges of a guest's p2m list that are set by hand (A6, A10).
+// Sets ranges of a guest's p2m list by hand (p2m.md A6, A10).
 
 #include <algorithm>
 #include <cassert>

@@ -9,7 +9,7 @@
 namespace simvisor {
 namespace {
 
-// Pages looked at between two looks at a StopCheck.
+// Pages visited between two calls of a StopCheck.
 constexpr uint64_t kPagesPerStop = 4096;
 
 absl::Status NotMigratable(const Context& context, absl::string_view why) {
@@ -17,7 +17,7 @@ absl::Status NotMigratable(const Context& context, absl::string_view why) {
                         Reason::kDomainNotMigratable, "", why);
 }
 
-// An image names pfns below last_pfn() only.
+// Checks that no page is RAM from last_pfn() on: an image ends there.
 absl::Status CheckNoRamBehindEnd(const Context& context, const P2mList& list) {
   const Pfn end = list.p2m_size();
   for (Pfn at = list.last_pfn(); at < end;) {
@@ -36,7 +36,7 @@ absl::Status CheckNoRamBehindEnd(const Context& context, const P2mList& list) {
   return absl::OkStatus();
 }
 
-// The lowest first.
+// The lowest free pages that hold nothing, at most `most`.
 absl::StatusOr<std::vector<Pfn>> UnwrittenPages(const FreePages& free,
                                                 const GuestMemory& memory,
                                                 size_t most, StopCheck stop) {

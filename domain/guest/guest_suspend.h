@@ -1,7 +1,7 @@
 // How a guest suspends, and where it leaves what an image must have beside its
-// memory (A9).
+// memory (p2m.md A9).
 //
-// Thread safety: as the guest.
+// Thread safety: thread-compatible, as the guest is.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_GUEST_SUSPEND_H_
 #define SIMVISOR_DOMAIN_GUEST_GUEST_SUSPEND_H_
@@ -14,11 +14,11 @@
 
 namespace simvisor {
 
-// FAILED_PRECONDITION DOMAIN_NOT_MIGRATABLE: foreign frames, or a p2m list
-// that its tree cannot show to tools.
+// FAILED_PRECONDITION DOMAIN_NOT_MIGRATABLE if the guest has foreign words, RAM
+// past the end that tools see, or a p2m list too large for its tree.
 absl::Status CheckCanTravel(const Context& context, const Guest& guest);
 
-// Chooses free pages that hold nothing for what is in `record`.
+// Chooses free pages that hold nothing for the parts of `record`.
 // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; the status of `stop`.
 absl::Status PlaceRecord(const Context& context, const Guest& guest,
                          const GuestMemory& memory, StopCheck stop,

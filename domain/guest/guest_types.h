@@ -1,4 +1,4 @@
-// What is asked of a guest's p2m list, and what came of it.
+// Changes of a guest's p2m list, and their results.
 //
 // Thread safety: plain values.
 
@@ -15,14 +15,14 @@
 
 namespace simvisor {
 
-// What a range change came to.
+// The result of a range change.
 struct RangeChange {
   PageCount marked;     // words written
   PageCount released;   // frames that went back to the pool
   PageCount p2m_pages;  // pages the guest took for its list and tree
 };
 
-// A frame of another domain and where it is to be mapped.
+// A frame of another domain, and the pfn to map it at.
 struct ForeignSlot {
   Pfn pfn;
   Mfn mfn;
@@ -34,7 +34,7 @@ struct SlotError {
   absl::Status status;
 };
 
-// What mapping or unmapping foreign frames came to, slot by slot.
+// The result of mapping or unmapping foreign frames.
 struct ForeignReport {
   static constexpr size_t kMaxErrors = 4096;
 
@@ -51,7 +51,7 @@ struct ForeignReport {
   }
 };
 
-// What becomes of the frame under a RAM word that is overwritten.
+// What happens to the frame under a RAM word that is overwritten.
 enum class RamPolicy { kRefuse, kRelease, kKeep };
 
 }  // namespace simvisor

@@ -1,8 +1,8 @@
-// All that a guest may ask of the hypervisor.
+// Everything that a guest may ask of the hypervisor.
 //
-// Each method stands for the hypercall that its comment names, so a guest can
-// reach no frame that a real kernel could not reach.  ChangeScope implements it
-// for a domain; tests give a guest a hypervisor of their own.
+// Each method is the hypercall that its comment names, so a guest reaches only
+// what a real kernel could reach.  ChangeScope implements it for a domain;
+// tests give a guest a hypervisor of their own.
 //
 // Thread safety: implementations are used by one thread.
 
@@ -20,10 +20,11 @@ class Hypercalls {
  public:
   virtual ~Hypercalls() = default;
 
-  // XENMEM_populate_physmap: gives `pfns` frames out of those that the domain
-  // has claimed, sets their m2p entries, and reports the frames in pfn order,
-  // some extents at a time with the pfn of their first.  Returns how many pfns
-  // have frames now: as many as are claimed, or fewer after many extents.
+  // XENMEM_populate_physmap: gives `pfns` frames of the domain's claim and sets
+  // their m2p entries.  Calls `placed` with the frames in pfn order, some
+  // extents at a time, and with the pfn of the first of them.  Returns how many
+  // pfns have frames now: fewer than asked for if the claim is used up, or
+  // after many extents.
   using Placed =
       absl::FunctionRef<void(Pfn first, absl::Span<const MfnExtent> frames)>;
   virtual PageCount PopulatePhysmap(PfnExtent pfns, Placed placed) = 0;
@@ -40,18 +41,18 @@ class Hypercalls {
   // frame.  OUT_OF_RANGE MFN_OUT_OF_RANGE; FAILED_PRECONDITION
   // FRAME_NOT_FOREIGN unless another domain has the frame.
   virtual absl::Status MapForeign(Mfn mfn) = 0;
-  // What MapForeign() would say now.
+  // The status that MapForeign() would return now.
   virtual absl::Status CheckForeign(Mfn mfn) const = 0;
-  // The same, for entries that are cleared: one mapping less of each frame.
-  // Returns how many frames of dying domains are free now.
+  // HYPERVISOR_mmu_update that clears entries: counts one mapping less of each
+  // frame.  Returns how many frames of dying domains are free now.
   // REQUIRES: MapForeign() counted each.
   virtual PageCount UnmapForeign(absl::Span<const Mfn> mfns) = 0;
 
   // XENMEM_current_reservation: pages that the guest has.
   virtual PageCount CurrentReservation() const = 0;
 
-  // hypercall_preempt_check(): a status other than OK ends what is under way
-  // and is its result.  Asked where the guest's figures agree with each other.
+  // hypercall_preempt_check(): a status other than OK ends the operation and is
+  // its result.  Called only where the guest's figures agree with each other.
   virtual absl::Status Preempted() = 0;
 };
 

@@ -1,11 +1,12 @@
-// Pages of a guest whose content follows from the kernel's state, and so is
-// computed when somebody reads it: its p2m list, the pages by which tools find
-// that, and the page tables of its processes.
+// Pages of a guest whose content follows from the kernel's state, and is
+// computed when it is read: its p2m list, the pages through which tools find
+// the list, and the page tables of its processes.
 //
-// Nobody else may write to them.  GuestMemory reads them by this interface;
-// BuiltImage implements it before a guest boots, Guest afterwards.
+// Only the kernel writes to them.  GuestMemory reads them through this
+// interface; BuiltImage implements it before a guest boots, Guest afterwards.
 //
-// Thread safety: as the implementation; Domain serialises with its mutex.
+// Thread safety: implementations are thread-compatible; Domain serialises with
+// its mutex.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_KERNEL_PAGES_H_
 #define SIMVISOR_DOMAIN_GUEST_KERNEL_PAGES_H_
@@ -23,7 +24,7 @@ class KernelPages {
   // Fills `page` with what kernel page `pfn` holds.  False if the page is
   // stored, not computed; then `page` is as before.
   virtual bool Render(Pfn pfn, absl::Span<char> page) const = 0;
-  // Those that hold the p2m list.
+  // The pages that hold the p2m list.
   virtual const StructurePages& list_pages() const = 0;
   // Whether a process has page tables in `pfns`.
   virtual bool HoldsPageTables(PfnExtent pfns) const = 0;

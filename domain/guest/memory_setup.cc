@@ -18,9 +18,9 @@ Pfn PageDown(uint64_t bytes) { return Pfn(bytes / kPageSize); }
 Pfn PageUp(uint64_t bytes) { return Pfn((bytes + kPageSize - 1) / kPageSize); }
 
 // The maximal stretches below the map's end that are not RAM, rounded outwards
-// (xen_foreach_remap_area()).  A page with two stretches, between which RAM
-// begins and ends inside it, is of the first one only: a kernel takes it twice,
-// and stops over the second time.
+// (xen_foreach_remap_area()).  If RAM begins and ends inside one page, the page
+// is in two stretches and counts for the first.  (A kernel takes it twice, and
+// stops the second time.)
 std::vector<PfnExtent> NonRamStretches(const E820Map& map) {
   std::vector<PfnExtent> stretches;
   uint64_t start = 0;  // end of the last RAM entry, in bytes
@@ -93,8 +93,9 @@ PageCount ExtraPages(const MemorySetupInput& in, PageCount to_remap) {
 // Deals room out of `extra` pages to the RAM [start, end), in bytes, which lies
 // above the initial size.  The kernel takes as many bytes as it has pages left,
 // then counts the whole pages in them: RAM that starts inside a page leaves one
-// page over, which the kernel tries in vain on each page behind, and RAM that
-// starts and ends inside one page even yields one (xen_memory_setup()).
+// page over, which the kernel tries in vain to place on each following page;
+// RAM that starts and ends inside one page even adds a page
+// (xen_memory_setup()).
 void DealExtra(uint64_t start, uint64_t end, uint64_t& extra,
                MemorySetup& plan) {
   while (start < end && extra > 0) {

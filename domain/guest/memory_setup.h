@@ -22,7 +22,7 @@
 namespace simvisor {
 
 struct MemorySetup {
-  // The frames of `source` answer at target, target + 1, ... afterwards.
+  // The frames of `source` move to the pfns target, target + 1, ...
   struct Move {
     PfnExtent source;
     Pfn target;
@@ -38,17 +38,17 @@ struct MemorySetup {
   // A RAM entry above the domain's initial size that holds no whole page is an
   // empty one at its last page: it moves last_pfn, too.
   std::vector<PfnExtent> extra;
-  // What is left of it once the targets are taken.
+  // The room that is left once the targets are taken.
   PfnSet extra_left;
 
   PageCount moved_pages;
   PageCount released_pages;
   // Frames that hold notes of moves, remap_chunk() mfns each.
   PageCount note_pages;
-  // One past the last pfn managed, before the area is rounded up; the hint that
-  // tools see.  The end of the last of `extra`, also where the builder's list,
-  // rounded up to whole leaves, ends above it; that list's end if there is no
-  // room.
+  // One past the last pfn managed, before the area is rounded up: the hint that
+  // tools see.  It is the end of the last range of `extra`, even if the
+  // builder's list, rounded up to whole leaves, ends above that; without room
+  // it is the end of that list.
   Pfn last_pfn;
   // Where the p2m area of this guest ends.
   Pfn area_end;
@@ -59,7 +59,7 @@ inline constexpr PageCount kNoCeiling{~uint64_t{0}};
 
 struct MemorySetupInput {
   const Abi* abi;
-  // As the kernel takes it; for the initial domain see Dom0Map().
+  // The map as the kernel takes it; for the initial domain see Dom0Map().
   const E820Map* e820;
   PageCount nr_pages;  // pages the domain starts with
   // What the hypervisor allows the domain to grow to.  Only the initial domain
@@ -67,16 +67,16 @@ struct MemorySetupInput {
   // for kNoCeiling.
   PageCount ceiling;
   bool initial;
-  // pfns the area is sized for at least (the hotplug limit).
+  // The area reaches at least up to here (the hotplug limit).
   Pfn area_limit;
 };
 
 // FAILED_PRECONDITION E820_REMAP_OVERFLOW: frames would move to pfns where a
 // real kernel stops, because the room behind them is smaller or ends outside
 // the p2m area (a ceiling below nr_pages).  INVALID_ARGUMENT E820_MALFORMED:
-// the map, of whose last page RAM counts only if it is whole, ends below
-// nr_pages; MEMORY_SIZE_INVALID: the area would end beyond what a kernel of
-// this ABI can manage.
+// the map ends below nr_pages (RAM in its last page counts only if it fills the
+// page); MEMORY_SIZE_INVALID: the area would end beyond what a kernel of this
+// ABI can manage.
 absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input);
 
 }  // namespace simvisor

@@ -1,6 +1,6 @@
 // What lies under a range of pfns whose words are about to change.
 //
-// Thread safety: as the objects that they work on.
+// Thread safety: functions on thread-compatible objects.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_RANGE_FRAMES_H_
 #define SIMVISOR_DOMAIN_GUEST_RANGE_FRAMES_H_
@@ -20,7 +20,7 @@
 
 namespace simvisor {
 
-// Frames freed in one hypercall, and runs looked at between two looks at
+// Runs of frames freed in one hypercall, and runs visited between two calls of
 // Hypercalls::Preempted().
 inline constexpr size_t kRunsPerHypercall = 1 << 12;
 
@@ -35,15 +35,16 @@ absl::Status CheckNoKernelPages(const Context& context, PfnExtent pfns,
 absl::Status CheckPagesLeft(const Context& context, const FreePages& free,
                             PfnExtent pfns, PageCount needed);
 // The frames of the RAM words of `pfns`, in pfn order.  FAILED_PRECONDITION
-// PFN_HOLDS_RAM if there are any and the policy is to refuse; what Preempted()
-// says.
+// PFN_HOLDS_RAM if there are any and the policy is kRefuse; the status of
+// Preempted().
 absl::StatusOr<std::vector<MfnExtent>> FramesUnder(const Context& context,
                                                    PfnExtent pfns,
                                                    RamPolicy policy,
                                                    const GuestMemory& memory,
                                                    Hypercalls& hypercalls);
-// Gives frames whose words have changed back to the machine, and returns how
-// many are free; or keeps them, in no word.
+// Gives frames whose words have changed back to the hypervisor, and returns how
+// many are free now.  Unless the policy is kRelease, keeps them in no word
+// instead, and returns 0.
 PageCount DisposeOfFrames(absl::Span<const MfnExtent> frames, RamPolicy policy,
                           GuestMemory& memory, Hypercalls& hypercalls);
 

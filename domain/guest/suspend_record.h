@@ -1,5 +1,5 @@
-// What a suspended guest leaves beside its memory, and what an image says of a
-// guest's memory and kernel.
+// What a suspended guest leaves beside its memory, and what an image says about
+// a guest's memory and kernel.
 //
 // Thread safety: plain values.
 
@@ -21,16 +21,15 @@
 
 namespace simvisor {
 
-// How a guest suspends.  Its kernel takes free pages that hold nothing for what
-// an image must have beside its memory; they are free again when it resumes,
-// here or elsewhere.  What they hold is for the saver to write.
+// What a guest leaves when it suspends.  For what an image must have beside
+// memory, the kernel takes free pages that hold nothing; they are free again
+// when the guest resumes, here or elsewhere.  The saver writes their contents.
 struct SuspendRecord {
-  // Which suspension this is; DomainMigration::Resume() wants it back.
+  // The number of this suspension, for DomainMigration::Resume().
   uint64_t suspension = 0;
   Arch arch = Arch::kX86_64;
   uint32_t vcpus = 1;
-  // Pages the guest has, but for frames that are in no word: they have no pfn
-  // to travel by.
+  // Pages that the guest has at pfns; frames in no word do not travel.
   PageCount pages;
   ToolsRoot tools;      // shared info
   Pfn last_pfn;         // arch.max_pfn of shared info, a count
@@ -40,7 +39,7 @@ struct SuspendRecord {
   Pfn console;
   Pfn gdt;
   // Page tables that map start_info, from the root down, one of each level.  In
-  // the linear view the root that maps the p2m list alone.
+  // the linear view only the root, which maps the p2m list.
   std::vector<Pfn> tables;
   // Pages of the notes, in order, and what the kernel noted about itself.
   std::vector<Pfn> notes_pages;
@@ -50,18 +49,18 @@ struct SuspendRecord {
   static constexpr uint64_t kNotesPerPage = kPageSize - 8;
 };
 
-// What an image says of a guest's kernel: its notes, and what beside them says
-// the same, so that the two can be compared.
+// What an image says about a guest's kernel: its notes, and other records of
+// the same facts, so that they can be compared.
 struct GuestNotes {
   absl::string_view bytes;  // SuspendRecord::notes
   // Pages of the record, which hold nothing for the guest.
   absl::Span<const Pfn> record_pages = {};
-  // nr_pages of start_info; nullopt where there is none.
+  // nr_pages of start_info; nullopt if the image has no start_info.
   std::optional<PageCount> pages = std::nullopt;
-  // Virtual CPUs that have a context; nullopt where there are none.
+  // Virtual CPUs that have a context; nullopt if the image has no contexts.
   std::optional<uint32_t> vcpus = std::nullopt;
-  // Pages of the p2m list's leaves, from the first on; empty where there are
-  // none.
+  // Pages of the p2m list's leaves, from the first on; empty if the image does
+  // not name them.
   absl::Span<const uint64_t> leaf_pages = {};
 };
 

@@ -1,4 +1,4 @@
-// What the pages of address spaces hold, and the checks of all of it.
+// What the pages of address spaces hold, and the checks of pages and spaces.
 
 #include <algorithm>
 #include <iterator>

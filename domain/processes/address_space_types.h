@@ -28,7 +28,7 @@ struct PaeKernel {
   friend bool operator==(const PaeKernel&, const PaeKernel&) = default;
 };
 
-// What all address spaces of a guest take.
+// The pages and bytes that all address spaces of a guest take.
 struct AddressSpaceTotals {
   uint64_t spaces = 0;
   bool shared_kernel_pmd = false;
@@ -50,7 +50,7 @@ struct AddressSpaceInfo {
   bool listed = false;  // on pgd_list
 };
 
-// What a vmalloc_sync_all() came to.
+// The result of a vmalloc_sync_all().
 struct AddressSpaceSync {
   uint64_t tables_walked = 0;
   uint64_t entries_rewritten = 0;

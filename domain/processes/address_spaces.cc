@@ -10,7 +10,7 @@
 namespace simvisor {
 namespace {
 
-// Processes worked on between two looks at a Stop.
+// Processes handled between two calls of a StopCheck.
 constexpr uint64_t kSpacesPerStop = 256;
 
 }  // namespace
@@ -61,7 +61,7 @@ absl::StatusOr<uint64_t> AddressSpaces::Create(uint64_t count,
 bool AddressSpaces::Make(uint64_t id, PageSource& source) {
   Space space;
   if (!TakeTable(id, space, source)) return false;
-  // As Linux does, every one is tried, even after one could not be had.
+  // As Linux does, try to get every pmd, even after one attempt has failed.
   size_t have = 0;
   for (size_t i = 0; i < pmds_per_space(); ++i) {
     const PfnExtent taken = source.Take(PageCount(1));

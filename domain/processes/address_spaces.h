@@ -2,24 +2,23 @@
 //
 // Each has a top-level table of four entries and page middle directories (pmds)
 // below it.  Without shared_kernel_pmd, as under Xen, the table is a page of
-// its own and all four pmds are the process's: those of the kernel's entries
-// are copies of the master's, the kernel's own, and the table is on pgd_list,
-// so that the kernel can reach every copy.  With shared_kernel_pmd the table
-// is a 32-byte object of a slab, only user entries have pmds, and nothing is
-// listed.  Frames and order of allocation are those of pgd_alloc() in
-// arch/x86/mm/pgtable.c.
+// its own, and all four pmds are the process's.  The pmds of the kernel's
+// entries are copies of the kernel's own, the master's, and the table is on
+// pgd_list, so that the kernel can reach every copy.  With shared_kernel_pmd
+// the table is a 32-byte object of a slab, only user entries have pmds, and
+// nothing is listed.  Frames and order of allocation are those of pgd_alloc()
+// in arch/x86/mm/pgtable.c.
 //
 // The p2m area begins where the last top-level entry does, so its PMD entries
 // are the first ones of that entry's pmd.  Every listed table really holds
-// them: a pfn is translated through the entry that the process has, and the
-// list's announcement of a changed entry (PmdListener) is what keeps copies
-// true.  The master's pmds have no page here; entries that share them read as
-// absent.
+// them: a pfn is translated through the entry that the process has, and copies
+// stay true because the list announces each changed entry (PmdListener).  The
+// master's pmds have no page here; entries that share them read as absent.
 //
 // Representation: per process the numbers of its pages and of the PTE pages
 // that its area entries name, 32 bits each (PAE pfns end at 2^30).
 //
-// Thread safety: thread-compatible; Domain serialises with its mutex, which so
+// Thread safety: thread-compatible; Domain serialises with its mutex, which
 // stands for pgd_lock.
 
 #ifndef SIMVISOR_DOMAIN_PROCESSES_ADDRESS_SPACES_H_
@@ -63,10 +62,11 @@ class AddressSpaces : public PmdListener {
   AddressSpaces(const AddressSpaces&) = delete;
   AddressSpaces& operator=(const AddressSpaces&) = delete;
 
-  // What a saved guest notes of its processes, and the processes made of it, in
-  // an object that has none.  The area's entries are the list's as it is now.
-  // Decode() fails `in` unless ids ascend below the next one, which is at least
-  // 1, every page is below `end` and `usable`, and no two have one in common.
+  // Encode() writes what a saved guest notes about its processes.  Decode()
+  // reads it into an object without processes; the area's entries are as the
+  // list has them now.  It fails `in` unless ids ascend and are below the next
+  // id, which is at least 1, every page is below `end` and `usable`, and no
+  // page has two uses.
   void Encode(StateWriter& out) const;
   using Usable = absl::FunctionRef<bool(Pfn)>;
   void Decode(StateReader& in, Pfn end, Usable usable);
@@ -119,11 +119,11 @@ class AddressSpaces : public PmdListener {
 
   // Pages that hold tables and pmds.
   PageCount pages() const { return table_pages() + pmd_pages(); }
-  // Whether a page of `pfns` is one of them.
+  // Whether one of `pfns` is such a page.
   bool Intersects(PfnExtent pfns) const;
-  // The first of them from `pfn` on; None() if there is none.
+  // The first such page from `pfn` on; None() if there is none.
   Pfn NextPageFrom(Pfn pfn) const;
-  // Calls visit(extent) for all of them, in no order.
+  // Calls visit(extent) for all such pages, in no order.
   void ForEachPage(absl::FunctionRef<void(PfnExtent)> visit) const;
   // Fills `page` with what the page at `pfn` holds; false for another
   // page.
@@ -172,11 +172,11 @@ class AddressSpaces : public PmdListener {
     return Mfn(list_.Lookup(Pfn(page)).Number());
   }
 
-  // Reads one process; fails `in`, with nothing noted, if it makes no sense.
+  // Reads one process.  Fails `in` and notes nothing if it makes no sense.
   void DecodeSpace(uint64_t id, StateReader& in, Pfn end, Usable usable);
   // Whether each page that `space` names is its own, or its slab's.
   bool HasOwnPages(const Space& space, Usable usable) const;
-  // Makes one process; false, with nothing taken, if `source` is empty.
+  // Makes one process.  False if `source` is empty; then no page is taken.
   bool Make(uint64_t id, PageSource& source);
   // Adds a process that has its pages; its id is the highest so far.
   void Enter(uint64_t id, Space space);

@@ -2,8 +2,8 @@
 // middle directories: 32-byte objects, 128 to a page.
 //
 // A new object goes into the first free place of the lowest page that has one;
-// a page with no object left goes back at once.  Objects are known by the id of
-// the address space they belong to.
+// a page with no object left goes back at once.  Each object has the id of its
+// address space, its owner.
 //
 // Thread safety: thread-compatible.
 
@@ -37,10 +37,11 @@ class TableSlab {
   using Owners = std::array<uint64_t, kObjectsPerPage>;
 
   // Makes an object for `owner`, which is not 0; takes a page from `source` if
-  // all places are taken, and returns nullopt if that has none.
+  // all places are taken, and returns nullopt if `source` has no page.
   std::optional<Place> Add(uint64_t owner, PageSource& source);
   // Makes the object at `place`, whose page becomes the slab's if it is not
-  // yet; false if it is taken.  REQUIRES: owner is not 0.
+  // yet.  Returns false if `place` is taken.
+  // REQUIRES: owner is not 0.
   bool AddAt(uint64_t owner, Place place);
   // REQUIRES: `place` is taken.
   void Remove(Place place, PageSource& source);

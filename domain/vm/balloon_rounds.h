@@ -1,10 +1,11 @@
-// The work of a guest's balloon driver: rounds of pages out of the guest or
-// into it, from one wake-up to its end.
+// The work of a guest's balloon driver after a wake-up: rounds that move pages
+// out of the guest or into it.
 //
-// Every balloon operation comes here, as do timers and a guest that runs again.
+// Every balloon operation comes here, and so does a timer that runs out, or a
+// guest that runs again.
 // Source: balloon_thread() in drivers/xen/balloon.c.
 //
-// Thread safety: the domain's lock is held, as the scope says.
+// Thread safety: the caller holds the domain's lock, as its ChangeScope shows.
 
 #ifndef SIMVISOR_DOMAIN_VM_BALLOON_ROUNDS_H_
 #define SIMVISOR_DOMAIN_VM_BALLOON_ROUNDS_H_
@@ -14,20 +15,23 @@
 
 namespace simvisor {
 
-// Where the frames of rounds upwards come from.
+// Where rounds upwards take their frames from.
 enum class RoundFrames {
   kClaimed,   // the scope's claim
   kAsNeeded,  // as many as pool and limit allow
 };
 
-// The rounds of one wake-up, up to the first that is not kDone.  What stops the
-// change ends them; what has moved stays moved.
-// REQUIRES: the domain has a guest, which runs.
+// Runs the rounds of one wake-up, until a round is not kDone or nothing is left
+// to move.  A status of Preempted() ends them and is the result; pages that
+// have moved stay moved.
+// REQUIRES: the domain has a guest, and it runs.
 absl::Status RunBalloon(ChangeScope& change, RoundFrames frames);
 
-// Has the guest read the domain's target, if that was written since it last
-// did, and lets its driver work if that wakes it or if its timer ran out
-// while the guest was paused.  REQUIRES: as above.
+// Has the guest read the domain's target if it was written since the guest last
+// read it.  Then lets the driver work, as RunBalloon() does, if the target
+// wakes it, if its timer ran out while the guest was paused, or if its last
+// round was stopped.
+// REQUIRES: the domain has a guest, and it runs.
 absl::Status ReadTarget(ChangeScope& change);
 
 }  // namespace simvisor

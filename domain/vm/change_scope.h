@@ -1,9 +1,9 @@
 // One change of a domain, made by Domain::Change() while it holds the domain's
-// lock; and the hypervisor that a guest sees meanwhile.
+// lock.  To the guest it is the hypervisor.
 //
-// Frames come out of a claim that the change makes first.  What is left of the
-// claim goes with the scope, and the scope's end lets Domain::Info() show the
-// domain as it is then.
+// Frames come from a claim that the change makes first.  The end of the scope
+// gives up what is left of that claim, and lets Domain::Info() show the domain
+// as it is then.
 //
 // Thread safety: one thread.
 
@@ -39,23 +39,25 @@ class ChangeScope final : public Hypercalls {
   StopCheck stop() const { return stop_; }
   // Frames of the domain that other domains' mappings hold.
   PageCount held() const { return pool_.HeldBy(context_.id()); }
-  // Lets Info() show the domain as it is now, amid a long change.
+  // Lets Info() show the domain as it is now, during a long change.
   void Show();
 
-  // Claims frames that the domain can reach, in place of an earlier claim: all
-  // of `pages`, or as many as there are.  RESOURCE_EXHAUSTED
-  // HOST_MEMORY_EXHAUSTED, with the pool's message.
+  // Claim frames that the domain can reach, after which an earlier claim is
+  // given up: all of `pages`, or as many as there are.
+  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED, with the pool's message; then an
+  // earlier claim stays.
+  // REQUIRES: DrawOn() was not called.
   absl::Status ClaimFrames(PageCount pages);
   void ClaimFramesUpTo(PageCount pages);
-  // Draws on `claim`, which outlives this, instead.
+  // Takes frames from `claim` instead, which must outlive this object.
   void DrawOn(FrameClaim& claim) { claim_ = &claim; }
   PageCount claimed() const { return claim_->remaining(); }
 
-  // Dying domains whose last held frame this change has freed: the host looks
+  // Dying domains whose last held frame this change has freed; the host checks
   // whether they are gone.
   const std::vector<DomainId>& drained() const { return drained_; }
 
-  // Hypercalls; these are the only ones that change Reservation::current().
+  // Hypercalls.  Only they change Reservation::current().
   PageCount PopulatePhysmap(PfnExtent pfns, Placed placed) override;
   PageCount DecreaseReservation(absl::Span<const MfnExtent> frames) override;
   void MachphysUpdate(MfnExtent frames, Pfn first) override;
@@ -76,10 +78,10 @@ class ChangeScope final : public Hypercalls {
   FrameClaim own_claim_;
   FrameClaim* claim_ = &own_claim_;
   std::vector<DomainId> drained_;
-  bool populated_ = false;  // since Info() last saw the domain
+  bool populated_ = false;  // since the last Show()
 };
 
-// The frames that a guest of that ABI can be given.
+// The frames that a guest of `abi` can be given.
 FrameReach ReachOf(const Abi& abi);
 
 }  // namespace simvisor

@@ -87,8 +87,8 @@ absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
                   if (on.guest() == nullptr) {
                     SIMVISOR_RETURN_IF_ERROR(Boot(change));
                   } else if (!on.guest()->list().fresh()) {
-                    // A restored guest resumes; what it publishes takes no
-                    // page.
+                    // A restored guest has not published its list here; that
+                    // takes no page.
                     SIMVISOR_RETURN_IF_ERROR(
                         on.guest()->list().Publish(on.guest()->free_pages()));
                   }
@@ -159,7 +159,7 @@ PageCount Domain::Die(ChangeScope& change) {
   }
   freed += change.DecreaseReservation(frames);
   on.memory.unplaced().Clear();
-  // Until here, pages of theirs may have been asked for what they hold.
+  // Until here, their pages may have been read.
   if (on.guest() != nullptr) on.guest()->Forget();
   on.life.GaveAllBack();
   return freed;

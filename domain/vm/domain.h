@@ -1,26 +1,27 @@
 // One PV domain: an id, a lock, and what the lock guards (Parts).
 //
-// A domain joins things that do not know each other: its reservation of the
-// machine's frames, what is at each pfn and what the pages hold, and the guest
-// kernel that makes a p2m list of it.  Operations are methods of handles, one
-// for each topic: `domain->balloon().Down(...)`.  A handle changes the domain
-// by Change() and looks at it by Look().  The domain's own methods are its
-// life, and what can be seen of it at any time.
+// A domain joins parts that do not know each other: its reservation of the
+// machine's frames, its memory (the word of each pfn, and what the pages hold),
+// and the guest kernel, whose p2m list has these words.  Operations are methods
+// of handles, one for each topic: `domain->balloon().Down(...)`.  A handle
+// changes the domain through Change() and reads it through Look().  The
+// domain's own methods control its life, and show what can be seen of it at any
+// time.
 //
-// Its states are those of Life, which says what may be done in each.  A
-// method that returns a status fails with FAILED_PRECONDITION DOMAIN_DYING once
-// the domain is dying, unless its comment says otherwise.  What must hold of
-// a domain at every moment is said in domain_audit.h.
+// Life has the states of a domain, and says what may be done in each.  A method
+// that returns a status fails with FAILED_PRECONDITION DOMAIN_DYING once the
+// domain is dying, unless its comment says otherwise.  The invariants of a
+// domain are in domain_audit.h.
 //
 // Units: pages and frames of 4096 bytes.  A call that fails has changed
-// nothing, unless its comment says otherwise.  The status with which
-// the StopCheck of a call's Operation ends it is the result.
+// nothing, unless its comment says otherwise.  If the StopCheck of a call's
+// Operation ends the call, its status is the result.
 //
 // Thread safety: all public methods, and those of handles, may be called from
 // any thread.  Changes serialise on one mutex per domain, which looks share; a
 // change may hold it for seconds.  Translations take no lock once the guest has
-// booted; names, affinities and what Info() shows have locks of their own that
-// are only ever held for a moment.  Lock order: Host -> Domain -> FramePool.
+// booted.  Names, affinities and what Info() shows have their own locks, which
+// are only held for a moment.  Lock order: Host -> Domain -> FramePool.
 
 #ifndef SIMVISOR_DOMAIN_VM_DOMAIN_H_
 #define SIMVISOR_DOMAIN_VM_DOMAIN_H_
@@ -63,19 +64,19 @@ namespace simvisor {
 
 class Domain {
  public:
-  // What the host has settled before a domain is built.
+  // What the host has decided before a domain is built.
   struct Params {
     DomainId id;
     DomainSpec spec;            // checked; e820, uuid and max_memory filled in
     bool initial = false;       // dom0: asks the hypervisor for its ceiling
     PageCount max_pages;        // the hypervisor's limit
-    bool no_ceiling = false;    // initial, and its kernel hears of no limit
-    VcpuAffinities affinities;  // those of the spec, which has none itself
+    bool no_ceiling = false;    // initial, and its kernel is told no limit
+    VcpuAffinities affinities;  // made from those of the spec
     AllocationFaults* faults = nullptr;  // see HostConfig
   };
 
-  // A domain with neither page nor guest; see PlannedDomain.  `words` have room
-  // for its list.  `pool` must outlive it.
+  // A domain with neither pages nor a guest; see PlannedDomain.  `words` have
+  // room for its list.  `pool` must outlive it.
   Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool);
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
@@ -101,8 +102,9 @@ class Domain {
 
   // --- How handles reach it --------------------------------------------------
 
-  // f(const Parts&, const Context&), if the domain is what `needs` asks for;
-  // else the refusal.  `f` returns a Status or a StatusOr, of values only.
+  // Returns f(const Parts&, const Context&) if the domain is as `needs`
+  // demands, else the refusal.  `f` returns a Status or a StatusOr, and nothing
+  // that points into the parts.
   template <typename F>
   auto Look(absl::string_view operation, Needs needs, F f) const
       ABSL_LOCKS_EXCLUDED(mu_) {
@@ -112,13 +114,13 @@ class Domain {
     absl::Status refused = Check(parts_.life, context, needs);
     return refused.ok() ? f(parts_, context) : Result(std::move(refused));
   }
-  // f(const Parts&), whatever the domain is.
+  // Returns f(const Parts&), in any state of the domain.
   template <typename F>
   auto Peek(F f) const ABSL_LOCKS_EXCLUDED(mu_) {
     absl::ReaderMutexLock lock(&mu_);
     return f(parts_);
   }
-  // f(ChangeScope&) as for Look().
+  // Returns f(ChangeScope&), under the same conditions as Look().
   template <typename F>
   auto Change(const Operation& operation, Needs needs, F f)
       ABSL_LOCKS_EXCLUDED(mu_) {
@@ -130,9 +132,9 @@ class Domain {
     ChangeScope change(*this, parts_, pool_, context, operation.stop);
     return f(change);
   }
-  // The words, once lookups need no lock: the guest has booted, and the domain
-  // is not dying.  Null before and after.  They stay as long as the caller's
-  // reference to the domain.
+  // The words that can be looked up without a lock, from when the guest has
+  // booted until the domain is dying; null before and after.  They stay as long
+  // as the caller's reference to the domain.
   const P2mWords* published() const {
     const P2mWords* words = published_.load(std::memory_order_acquire);
     return end_.dying() ? nullptr : words;
@@ -144,38 +146,36 @@ class Domain {
   absl::StatusOr<DomainState> Pause(const Operation& operation);
   // Boots the guest if it has not run yet.  Its balloon driver then works, as
   // far as it can, if the target has changed or its sleep has run out.
-  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if its kernel gets too few pages
-  // to boot, where a real one would stop for good; the domain then is BUILT as
-  // before.
+  // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if the kernel gets too few pages
+  // to boot; a real kernel would stop for good, this domain stays BUILT.
   absl::StatusOr<DomainState> Unpause(const Operation& operation);
-  // Begins the end: no handover can begin any more.
+  // Begins the end: from now on no handover can begin.
   // FAILED_PRECONDITION DOMAIN_MIGRATING between DomainMigration's
   // BeginHandover() and EndHandover().
   absl::Status BeginDestroy(const Operation& operation)
       ABSL_LOCKS_EXCLUDED(mu_);
-  // Unmaps every foreign frame, then gives every frame back, and returns how
-  // many went back to the pool, frames of dying owners included; DYING
-  // afterwards.  Those that other domains map stay with this one, held; those
-  // that it held back for others by its own mappings go: each owner that has
-  // none held any more is appended to *drained.
+  // Unmaps every foreign frame, then gives back every frame; DYING afterwards.
+  // Frames that other domains map stay with this domain, held.  Returns how
+  // many frames went back to the pool, including frames of dying owners that
+  // this domain was the last to map.  Appends to *drained each owner whose last
+  // held frame this freed.
   absl::StatusOr<PageCount> Destroy(const Operation& operation,
                                     std::vector<DomainId>* drained);
-  // Whether it is dying and owns no frame any more, and never will.
+  // Whether it is dying, owns no frame, and never will again.
   bool IsGone() const {
     return end_.gave_all_back() && pool_.HeldBy(id_) == PageCount(0);
   }
 
   // --- What can be seen at any time ------------------------------------------
 
-  // Never waits for an operation.  Shows the domain as it is, or, while one is
-  // at work, as it was before or at some moment since: a state with the counts
-  // of one moment, which a later call may find further on.  Held frames are
-  // counted on their own, so that `current` may count some twice while their
-  // owner is giving them back.
+  // Never waits for an operation.  Shows the domain as it is; while an
+  // operation is at work, as it was before the operation or at some moment of
+  // it.  State and counts are of the same moment, except held frames: `current`
+  // may count some of these twice while their owner gives them back.
   DomainInfo Info() const ABSL_LOCKS_EXCLUDED(info_mu_);
-  // Only what Info() shows of its memory: ten numbers, nothing allocated.
+  // The memory that Info() shows, without allocating anything.
   DomainMemory Memory() const ABSL_LOCKS_EXCLUDED(info_mu_);
-  // Pages that it has, without those held; nullopt if a change is at work.
+  // Pages that it has, without held pages; nullopt if a change is at work.
   std::optional<PageCount> PagesAtOnce() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
@@ -183,7 +183,7 @@ class Domain {
   friend class DomainAudit;  // holds the lock for the host
   friend class DomainBuild;  // builds, installs, gives up
 
-  // What Info() shows of what changes, but for the name and held frames.
+  // What Info() shows and operations change, except the name and held frames.
   struct Shown {
     DomainState state = DomainState::kBuilt;
     bool suspended = false;
@@ -204,10 +204,10 @@ class Domain {
                      Needs needs) const;
   // Lets Info() show the domain as it is now.
   void Show(const Parts& parts) ABSL_LOCKS_EXCLUDED(info_mu_);
-  // Boots what is built.
+  // Boots the guest from the image that was built.
   absl::Status Boot(ChangeScope& change);
-  // Puts the guest into the domain; from now on translations take no lock.  The
-  // only way to get a guest, called by Boot() and DomainBuild.
+  // Puts the guest into the domain; from now on translations take no lock.  A
+  // domain gets its guest only here; Boot() and DomainBuild call it.
   void InstallGuest(Parts& parts, std::unique_ptr<Guest> guest)
       ABSL_LOCKS_EXCLUDED(info_mu_);
   // Destroy() without its checks.
@@ -225,15 +225,15 @@ class Domain {
   // Set once, under mu_.
   std::atomic<const P2mWords*> published_ = nullptr;
 
-  // A lock of its own, so that the host can rename without waiting for a long
+  // Its own lock, so that the host can rename without waiting for a long
   // operation; nothing is locked under it.
   mutable absl::Mutex name_mu_;
   std::string name_ ABSL_GUARDED_BY(name_mu_);
 
   Vcpus vcpus_;
 
-  // Locked under mu_ to change what is shown, and to look without it; nothing
-  // is locked under it.
+  // Locked under mu_ to change what is shown, and without mu_ to read it;
+  // nothing is locked under it.
   mutable absl::Mutex info_mu_;
   Shown shown_ ABSL_GUARDED_BY(info_mu_);
   Kernel kernel_ ABSL_GUARDED_BY(info_mu_);

@@ -8,7 +8,7 @@
 namespace simvisor {
 namespace {
 
-// What the words of a domain come to.
+// How many words of a domain are RAM, and how many foreign.
 struct CountedWords {
   PageCount ram;
   PageCount foreign;
@@ -41,8 +41,9 @@ class FrameAudit {
     return counted;
   }
 
-  // Invariant (1): `frames` belong to the domain, end where it can reach, and
-  // their m2p entries name `first`, first + 1, ...; None() stands for no entry.
+  // Invariant (1): `frames` belong to the domain, lie where it can reach them,
+  // and their m2p entries name `first`, first + 1, ...; None() stands for no
+  // entry.
   void CheckFrames(MfnExtent frames, Pfn first) {
     if (!FitsWithin(frames.first, frames.count, end_)) {
       findings_.Add(absl::StrFormat(
@@ -50,7 +51,7 @@ class FrameAudit {
           "mfn 0x%x",
           frames.count.value(), frames.first.value(), end_.value()));
     }
-    // The pool knows nothing behind its end.
+    // The pool knows nothing past its end.
     frames =
         ExtentBetween(frames.first, std::min(frames.end(), pool_.max_mfn()));
     std::vector<FrameRun> runs;

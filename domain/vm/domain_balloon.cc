@@ -30,8 +30,8 @@ absl::Status NoLeafPages(const Context& context, PageCount pages, PageCount got,
                       got.value(), needed.value()));
 }
 
-// Pages that leaves for the next `pages` pages of the balloon take, counting
-// `most` for each of its extents; none but with compact room.
+// Pages that the leaves for the next `pages` pages of the balloon take, at most
+// `most` for each of its extents; 0 unless room is compact.
 PageCount LeafPagesUp(const Guest& guest, PageCount pages, PageCount most) {
   if (guest.config().p2m.balloon_room == BalloonRoom::kFaithful) {
     return PageCount(0);
@@ -44,7 +44,7 @@ PageCount LeafPagesUp(const Guest& guest, PageCount pages, PageCount most) {
   return needed;
 }
 
-// That the whole of a move upwards is within the limits.
+// Checks that the whole of a move upwards is within the limits.
 absl::Status CheckRoomUp(ChangeScope& change, PageCount pages) {
   const Context& context = change.context();
   const Guest& guest = *change.parts().guest();
@@ -60,8 +60,8 @@ absl::Status CheckRoomUp(ChangeScope& change, PageCount pages) {
                                           ballooned.value()));
   }
   // A leaf takes PTE pages, a tree page and itself at most.  Once a whole leaf
-  // has been filled, the next ones are made of what it brought; of each extent
-  // the first leaf may be filled in part.
+  // has been filled, the next leaves are made of the pages that it brought; the
+  // first leaf of an extent may be filled only in part.
   const PageCount two_leaves(2 * (guest.list().abi().pmds_per_mid + 2));
   const PageCount needed = LeafPagesUp(guest, pages, two_leaves);
   const PageCount free = guest.free_pages().count();
@@ -69,8 +69,8 @@ absl::Status CheckRoomUp(ChangeScope& change, PageCount pages) {
   return NoLeafPages(context, pages, free, needed);
 }
 
-// Gives the driver `target` pages for a target by hand, wakes it and lets it
-// work; both targets are what the guest has then.
+// Sets the driver's target to `target` by hand, wakes the driver and lets it
+// work.  Afterwards both targets are what the guest has.
 absl::Status Drive(ChangeScope& change, PageCount target, RoundFrames frames) {
   Reservation& reservation = change.parts().reservation;
   Balloon& balloon = change.parts().guest()->balloon();
@@ -95,7 +95,7 @@ absl::StatusOr<PageCount> MoveAllDown(ChangeScope& change, PageCount pages) {
   SIMVISOR_RETURN_IF_ERROR(Reservation::CheckDom0Keeps(
       context, had - std::min(pages, had),
       absl::StrFormat("by %d of its %d pages", pages.value(), had.value())));
-  // All or nothing: what moves must not run into a failure half-way.
+  // All or nothing: no failure may stop the move half-way.
   FreePages& free = change.parts().guest()->free_pages();
   const FreePages::Settled settled(free, std::min(pages, free.count()));
   if (settled.count() < pages) {
@@ -171,7 +171,7 @@ absl::Status DomainBalloon::SetTarget(const Operation& operation,
         Parts& on = change.parts();
         SIMVISOR_RETURN_IF_ERROR(
             on.reservation.SetTarget(change.context(), target));
-        // A guest that has yet to boot reads it then.
+        // A guest that has not booted yet reads it when it boots.
         if (on.guest() != nullptr) on.guest()->balloon().TargetWritten();
         if (!on.life.runs()) return absl::OkStatus();
         change.Show();
@@ -196,7 +196,7 @@ DomainBalloon::Timers DomainBalloon::timers() const {
     Timers timers = {
         .balloon = on.guest()->balloon().timer(on.reservation.current()),
         .has_load = on.guest()->load() != nullptr};
-    // A guest's time goes on while it is paused.
+    // The timer of a paused guest goes on.
     if (!on.life.has_run()) timers.balloon.seconds = std::nullopt;
     return timers;
   });

@@ -19,15 +19,14 @@ class DomainBalloon {
  public:
   explicit DomainBalloon(Domain& domain) : domain_(domain) {}
 
-  // Move `pages` pages, or with `allow_partial` as many as there are, out of
-  // the guest or into it, and return how many; the target follows.  When
-  // `stop` ends the call, what has moved stays moved.
+  // Move `pages` pages out of the guest or into it, or with `allow_partial` as
+  // many of them as possible, and return how many; the target follows.  When
+  // `stop` ends the call, pages that have moved stay moved.
   //
   // FAILED_PRECONDITION DOMAIN_NOT_RUNNING; INVALID_ARGUMENT RANGE_INVALID for
   // 0 pages, MEMORY_SIZE_INVALID if dom0 would have less than kMinDom0Memory,
-  // below which no partial move goes either; RESOURCE_EXHAUSTED
-  // GUEST_MEMORY_EXHAUSTED (down), PFN_NOT_BALLOONABLE, MAX_MEM_EXCEEDED,
-  // HOST_MEMORY_EXHAUSTED (up).
+  // where a partial move stops; RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED
+  // (down), PFN_NOT_BALLOONABLE, MAX_MEM_EXCEEDED, HOST_MEMORY_EXHAUSTED (up).
   // Source: decrease_reservation(), increase_reservation() in
   // drivers/xen/balloon.c.
   absl::StatusOr<PageCount> Down(const Operation& operation, PageCount pages,
@@ -36,9 +35,10 @@ class DomainBalloon {
                                bool allow_partial) const;
 
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
-  // the driver of a running guest, if that wakes it, move as far as it can; a
-  // short move is not an error.  When `stop` ends the call, the target stays
-  // set. INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
+  // the driver of a running guest, if the target wakes it, move as far as it
+  // can; a short move is not an error.  When `stop` ends the call, the target
+  // stays set.
+  // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
   absl::Status SetTarget(const Operation& operation, PageCount target) const;
@@ -50,17 +50,18 @@ class DomainBalloon {
                           PageCount max_memory) const;
 
   // When the guest's driver wakes next if no call wakes it; a pause does not
-  // stop its time.
+  // stop the timer.
   BalloonTimer timer() const;
-  // What goes on in the guest without a call, as of one moment.
+  // What happens in the guest without a call, as of one moment.
   struct Timers {
     BalloonTimer balloon;
     bool has_load = false;
   };
   Timers timers() const;
-  // What the driver does when `timer` has run out: one wake-up towards its own
-  // target, that of a paused guest once it runs again.  Nothing if the timer is
-  // not the present one.  When `stop` ends it, what has moved stays moved.
+  // Wakes the driver, since `timer` has run out: it works towards its own
+  // target.  The driver of a paused guest does so once the guest runs again.  A
+  // no-op unless `timer` is the present one.  When `stop` ends it, pages that
+  // have moved stay moved.
   // Source: balloon_thread() in drivers/xen/balloon.c.
   absl::Status Wake(const Operation& operation,
                     const BalloonTimer& timer) const;

@@ -11,7 +11,7 @@
 namespace simvisor {
 namespace {
 
-// Pages that are given frames in one go, with the domain's lock.
+// Pages that are given frames in one change of the domain.
 constexpr PageCount kPlacedAtOnce{uint64_t{1} << 16};
 
 // Gives pfns from 0 on frames of the scope's claim.

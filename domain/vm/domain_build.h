@@ -1,4 +1,4 @@
-// How a domain comes to have pages and a kernel: from a spec, or from an image.
+// How a domain gets its pages and its kernel: from a spec, or from an image.
 //
 // Thread safety: one thread builds a domain, which no other call finds; an
 // audit may look at it meanwhile.
@@ -34,26 +34,28 @@ class DomainBuild {
   absl::Status Populate(const Operation& operation, BuildPlan plan) const;
 
   // Makes a guest of the notes that came with an image whose pfns end at `end`;
-  // see DecodeNotes().  Nothing has changed, whatever the result.
+  // see DecodeNotes().  Never changes the domain.
   absl::StatusOr<NotedGuest> PlanGuest(const GuestNotes& notes,
                                        const PfnSet& received, Pfn end,
                                        StopCheck stop) const;
-  // Gives the guest's pages frames and their contents, and installs the guest,
-  // stale for tools, paused or held as it arrives.  Other pages received go.
-  // When `stop` ends it, some pages have frames, and the domain must be
-  // dropped.  REQUIRES: the domain has no page yet, and `received` has a claim
-  // for as many.
+  // Gives the guest's pages frames and their contents, and installs the guest:
+  // paused or held, as `arrival` says, and with a list that is stale for tools.
+  // Other pages received are dropped.  When `stop` ends it, some pages have
+  // frames, and the domain must be dropped.
+  // REQUIRES: the domain has no page yet, and received.claim has a frame for
+  // each of the guest's pages.
   absl::Status TakeGuestIn(const Operation& operation, NotedGuest noted,
                            absl::Span<const Pfn> record_pages,
                            ReceivedPages& received, LimitsFrom limits,
                            Arrival arrival) const;
 
-  // Gives all pages received frames and their contents.  As TakeGuestIn().
+  // Gives all pages received frames and their contents.  Stops and requires as
+  // TakeGuestIn() does.
   absl::Status TakeIn(const Operation& operation,
                       ReceivedPages& received) const;
-  // Leaves the domain, whose pages have come in, BUILT, with `leaves` for pages
-  // of its list and at least `vcpus` virtual CPUs: its kernel is not ours, so
-  // it cannot run (GUEST_KERNEL_UNKNOWN).
+  // Notes that the domain, whose pages have come in, has a foreign kernel,
+  // whose list is in the pages `leaves`, and at least `vcpus` virtual CPUs.  It
+  // stays BUILT, and cannot run (GUEST_KERNEL_UNKNOWN).
   absl::Status AdoptForeignKernel(const Operation& operation,
                                   absl::Span<const uint64_t> leaves,
                                   uint32_t vcpus) const;

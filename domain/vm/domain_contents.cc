@@ -11,8 +11,8 @@
 namespace simvisor {
 namespace {
 
-// Calls visit(pfn, offset, part) for the parts of `data` in each page that it
-// goes to, from byte `offset` of `pfn` on.
+// Calls visit(pfn, offset, part) for the part of `data` in each page, where
+// `data` starts at byte `offset` of `pfn`.
 template <typename Visit>
 void ForEachPage(Pfn pfn, uint64_t offset, absl::string_view data,
                  Visit visit) {
@@ -135,8 +135,8 @@ absl::Status DomainContents::ReadFrame(Mfn mfn, absl::Span<char> page,
                                        bool* zero) const {
   return domain_.Peek([&](const Parts& on) -> absl::Status {
     const FramePool& pool = domain_.pool();
-    // Under the domain's lock its frames cannot change hands, but those go that
-    // are held for others.
+    // Under the domain's lock its frames cannot change hands, except held
+    // frames, which may go at any time.
     if (pool.ReadHeld(mfn, domain_.id(), page, zero)) return absl::OkStatus();
     const FrameRun run = pool.Lookup(mfn);
     if (run.state != FrameState::kOwned || run.owner != domain_.id()) {

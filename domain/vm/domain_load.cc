@@ -12,9 +12,9 @@
 namespace simvisor {
 namespace {
 
-// Writes done, and pages checked, in one go with the domain's lock.
+// Writes done, or pages checked, before the domain's lock is released.
 constexpr uint64_t kBatch = 256;
-// Writes that a check follows between two looks at its StopCheck.
+// Writes that a check follows between two calls of its StopCheck.
 constexpr uint64_t kFollowed = uint64_t{1} << 18;
 
 absl::Status LoadNotFound(const Context& context) {
@@ -218,7 +218,7 @@ absl::StatusOr<LoadCheck> DomainLoad::Check(const Operation& operation) const {
             if (load == nullptr) return LoadNotFound(context);
             return load;
           }));
-  // Eight bytes for each page: not under the lock.
+  // Allocates eight bytes for each page, so not under the lock.
   LastWrites last(checked->spec());
   LoadCheck check;
   while (true) {
@@ -239,7 +239,8 @@ absl::StatusOr<LoadCheck> DomainLoad::Check(const Operation& operation) const {
           return absl::OkStatus();
         }));
     if (check.checked == checked->spec().working_set) return check;
-    // Many writes are followed without the lock, and the few since with it.
+    // Many writes are followed without the lock, and the few since then under
+    // it.
     do {
       SIMVISOR_RETURN_IF_ERROR(operation.stop());
     } while (!last.Follow(writes, kFollowed));

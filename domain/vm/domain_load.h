@@ -1,7 +1,8 @@
-// The load of a domain's guest: a program in it that writes to pages of its
-// own; see GuestLoad.
+// The load of a domain's guest: a program that writes to pages of its own; see
+// GuestLoad.
 //
-// All but Start(): FAILED_PRECONDITION GUEST_LOAD_NOT_FOUND if there is none.
+// All methods except Start() fail with FAILED_PRECONDITION GUEST_LOAD_NOT_FOUND
+// if the guest has no load.
 //
 // Thread safety: any thread; see Domain.
 
@@ -27,28 +28,28 @@ class DomainLoad {
  public:
   explicit DomainLoad(Domain& domain) : domain_(domain) {}
 
-  // Takes the working set out of the guest's free pages, zeroed.
+  // Starts a load.  Its working set comes from the guest's free pages, zeroed.
   // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, GUEST_LOAD_RUNNING;
   // INVALID_ARGUMENT RANGE_INVALID (see LoadSpec); RESOURCE_EXHAUSTED
   // GUEST_MEMORY_EXHAUSTED.
   absl::Status Start(const Operation& operation, const LoadSpec& spec) const;
   // Does the next `writes` writes, or fewer if the guest does not run, and
-  // returns how many.  When `stop` ends the call, what was written stays; also
-  // when there is no room for what a page is to hold, RESOURCE_EXHAUSTED as for
-  // DomainContents::Write(): the write is the next one still.  Lets other calls
-  // in between.
+  // returns how many.  When `stop` ends the call, earlier writes stay; likewise
+  // when there is no room for what a page is to hold (RESOURCE_EXHAUSTED as for
+  // DomainContents::Write()), and that write remains the next one.  Lets other
+  // calls go in between.
   absl::StatusOr<uint64_t> Run(const Operation& operation,
                                uint64_t writes) const;
-  // Ends it, and gives its pages back to the guest, zeroed.
+  // Ends the load, and gives its pages back to the guest, zeroed.
   absl::StatusOr<LoadReport> Stop(const Operation& operation) const;
 
   absl::StatusOr<LoadReport> Find() const;
-  // The same, and where its pages lie, from number `first` on, at most `most`
-  // extents.
+  // Like Find(), and sets `extents` to where the load's pages lie, from page
+  // `first` on, at most `most` extents.
   absl::StatusOr<LoadReport> ListPages(uint64_t first, size_t most,
                                        std::vector<PfnExtent>& extents) const;
   // Compares each page with what it must hold after the writes so far.  Lets
-  // the load, and other calls, go on in between.
+  // the load and other calls go on in between.
   absl::StatusOr<LoadCheck> Check(const Operation& operation) const;
 
  private:

@@ -84,7 +84,7 @@ void DomainMigration::StopLogDirty() const {
 absl::StatusOr<SuspendRecord> DomainMigration::Suspend(
     const Operation& operation, SuspendFor purpose) const {
   SIMVISOR_RETURN_IF_ERROR(operation.stop());
-  // Neither changes once the guest has come.
+  // PCI devices never change, and virtual CPUs do not once the guest has come.
   const DomainInfo info = domain_.Info();
   return domain_.Change(
       operation, Needs::kCanSuspend,
@@ -120,7 +120,8 @@ absl::Status DomainMigration::Resume(const Operation& operation,
       operation, Needs::kAlive, [=](ChangeScope& change) -> absl::Status {
         Parts& on = change.parts();
         if (!on.life.Resume(suspension)) return absl::OkStatus();
-        // The pages of what is published are there; it is only written anew.
+        // The pages of what is published are there; publishing only rewrites
+        // them.
         SIMVISOR_RETURN_IF_ERROR(
             on.guest()->list().Publish(on.guest()->free_pages()));
         if (paused) return absl::OkStatus();

@@ -12,7 +12,7 @@
 namespace simvisor {
 namespace {
 
-// Slots done between two looks at a StopCheck.
+// Slots done between two calls of a StopCheck.
 constexpr size_t kSlotsPerCheck = 256;
 
 absl::Status EndsBeforeStart(const Context& context,
@@ -22,7 +22,7 @@ absl::Status EndsBeforeStart(const Context& context,
                         "the range ends before it starts; swap the ends");
 }
 
-// The range of [start, end) that a list has.
+// The part of [start, end) that the domain has words for.
 absl::StatusOr<PfnExtent> IdentityRange(ChangeScope& change, Pfn start,
                                         Pfn end) {
   const Context& context = change.context();
@@ -43,8 +43,8 @@ absl::StatusOr<PfnExtent> IdentityRange(ChangeScope& change, Pfn start,
                       list_end.value()));
 }
 
-// The reservation follows frames that a range gave back behind the driver's
-// back, so that nobody asks for them again.
+// Lowers the target by the frames that a change of words gave back, so that the
+// balloon driver does not ask for them again.
 RangeChange FollowRelease(ChangeScope& change, PageCount before,
                           const RangeChange& done) {
   Reservation& reservation = change.parts().reservation;
@@ -80,8 +80,8 @@ absl::Status RefuseFrames(const Context& context, absl::StatusCode code,
       text);
 }
 
-// That no frame that words of `pfns` are to name is at another pfn, or another
-// domain's.
+// Checks that the frames that words of `pfns` are to name, from `mfn` on, are
+// the domain's and in no word.
 absl::Status CheckUnplaced(ChangeScope& change, PfnExtent pfns, Mfn mfn) {
   const MfnSet& unplaced = change.parts().memory.unplaced();
   if (unplaced.CountIn({mfn, pfns.count}) == pfns.count) {
@@ -258,7 +258,8 @@ absl::StatusOr<Pfn> DomainP2m::ListRuns(Pfn start, Pfn end, P2mView view,
         *generation = words.generation();
         Pfn at = start;
         for (size_t n = 0; n < max_runs && at < last; ++n) {
-          // In the builder's list every word has a place of its own.
+          // In the builder's list no leaf is shared, so both views are the
+          // same.
           runs.push_back(on.guest() == nullptr
                              ? words.RunAt(at, last, merge)
                              : on.guest()->list().RunAt(at, last, view, merge));

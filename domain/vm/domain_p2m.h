@@ -30,12 +30,13 @@ class DomainP2m {
   explicit DomainP2m(Domain& domain) : domain_(domain) {}
 
   // Appends the words of `pfns` to `words`, each as the list held it at some
-  // moment of the call.  Takes no lock once the guest has booted: a call that
-  // begins when the domain is dying fails; one that began before finds the
-  // words of the end, which stay as long as the caller's reference.
+  // moment of the call.  Takes no lock once the guest has booted.  A call that
+  // begins when the domain is dying fails; a call that began before may find
+  // its last words, which stay as long as the caller's reference to the domain.
   absl::Status Translate(absl::Span<const uint64_t> pfns,
                          std::vector<P2mWord>& words) const;
-  // Appends what the guest says about each of `mfns`; takes locks as above.
+  // Appends what the guest says about each of `mfns`; locks as Translate()
+  // does.
   absl::Status TranslateMfns(absl::Span<const uint64_t> mfns,
                              std::vector<MfnTranslation>& answers) const;
 
@@ -47,8 +48,10 @@ class DomainP2m {
                                size_t max_runs, std::vector<P2mRun>& runs,
                                uint64_t* generation) const;
   absl::StatusOr<P2mReport> Summary() const;
-  // FAILED_PRECONDITION DOMAIN_NOT_BOOTED until the guest has published it,
-  // P2M_TREE_STALE after its frames have changed until it has done so again.
+  // Where tools find the list.
+  // FAILED_PRECONDITION DOMAIN_NOT_BOOTED until the guest has published it;
+  // P2M_TREE_STALE after its frames have changed, until the guest publishes it
+  // again.
   absl::StatusOr<MfnListList> FindMfnListList() const;
 
   // Makes the words of [start, end) identity; end None() is the list's end.
@@ -57,9 +60,9 @@ class DomainP2m {
   absl::StatusOr<RangeChange> MarkIdentity(const Operation& operation,
                                            Pfn start, Pfn end,
                                            bool release_ram) const;
-  // Sets the words of `pfns`: missing, identity, or RAM from first_mfn on.
-  // Should the guest's allocator fail half-way, no word has changed, but pages
-  // that the list has taken stay with it and serve the next try (A6).
+  // Sets the words of `pfns`: missing, identity, or RAM from first_mfn on.  If
+  // the guest's allocator fails half-way, no word has changed, but pages that
+  // the list has taken stay with it and serve the next try (p2m.md A6).
   // REQUIRES: p2m_class is one of these.
   // Errors: see MemoryService.SetP2mRange.
   absl::StatusOr<RangeChange> SetRange(const Operation& operation,
@@ -67,7 +70,8 @@ class DomainP2m {
                                        Mfn first_mfn, RamPolicy policy) const;
 
   // Maps frames of other domains at missing pfns, slot by slot; a slot that
-  // fails is left as it was, but for pages of the list that the guest took.
+  // fails is left as it was, except that the list keeps pages that it has
+  // taken.
   // Errors of slots and of the call: see MemoryService.MapForeignFrames.  When
   // `stop` ends the call, what is mapped stays mapped, and `report` says so.
   // Source: set_foreign_p2m_mapping() in arch/x86/xen/p2m.c.
@@ -75,8 +79,8 @@ class DomainP2m {
                           absl::Span<const ForeignSlot> slots,
                           ForeignReport& report) const;
   // Makes the words of foreign pfns INVALID, slot by slot; *drained as for
-  // Domain::Destroy().  For Host::UnmapForeign(), which takes care of these
-  // owners.
+  // Domain::Destroy().  For Host::UnmapForeign(), which removes owners that are
+  // gone.
   // Source: clear_foreign_p2m_mapping() in arch/x86/xen/p2m.c.
   absl::Status UnmapForeign(const Operation& operation,
                             absl::Span<const uint64_t> pfns,

@@ -8,7 +8,7 @@
 namespace simvisor {
 namespace {
 
-// Hands out what another source has, and remembers it.
+// Hands out pages of another source, and remembers them.
 class NotingSource : public PageSource {
  public:
   explicit NotingSource(PageSource& source) : source_(source) {}
@@ -102,7 +102,7 @@ absl::StatusOr<AddressSpaceTotals> DomainProcesses::Destroy(
       [&](ChangeScope& change) -> absl::StatusOr<AddressSpaceTotals> {
         Parts& on = change.parts();
         SIMVISOR_RETURN_IF_ERROR(CheckCanChange(change.context(), on));
-        // Pages that are given back hold nothing, which is a change too.
+        // Pages that are given back lose what they hold, which is a change too.
         MarkPageTablesDirty(on);
         AddressSpaces& processes = *on.guest()->processes();
         SIMVISOR_RETURN_IF_ERROR(

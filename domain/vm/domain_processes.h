@@ -1,7 +1,7 @@
 // The processes of a domain's PAE guest.
 //
-// Any of these: FAILED_PRECONDITION ARCH_NOT_PAE, DOMAIN_NOT_BOOTED; other
-// errors as those of AddressSpaces, which see.
+// All methods fail with FAILED_PRECONDITION ARCH_NOT_PAE or DOMAIN_NOT_BOOTED;
+// other errors as for AddressSpaces.
 //
 // Thread safety: any thread; see Domain.
 
@@ -28,15 +28,16 @@ class DomainProcesses {
  public:
   explicit DomainProcesses(Domain& domain) : domain_(domain) {}
 
+  // Makes `count` processes; none if `stop` ends the call.
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED; INVALID_ARGUMENT RANGE_INVALID
-  // for none.  Nothing is left of a call that `stop` ends.
+  // if `count` is 0.
   absl::StatusOr<NewAddressSpaces> Create(const Operation& operation,
                                           uint32_t count) const;
   absl::StatusOr<AddressSpaceTotals> Destroy(
       const Operation& operation, absl::Span<const uint64_t> ids) const;
   absl::StatusOr<AddressSpaceSync> Sync(const Operation& operation) const;
 
-  // Appends those with ids from first_id on, ascending, at most `max`.
+  // Appends processes with ids from first_id on, ascending, at most `max`.
   absl::StatusOr<AddressSpaceTotals> List(
       uint64_t first_id, size_t max,
       std::vector<AddressSpaceInfo>& spaces) const;

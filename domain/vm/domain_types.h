@@ -1,4 +1,4 @@
-// What a domain is built from and what it tells about itself.
+// What a domain is built from, and what it shows about itself.
 //
 // Thread safety: plain values.
 
@@ -52,8 +52,8 @@ enum class DomainState { kBuilt, kRunning, kPaused, kDying };
 // Whether a domain is between two hosts, one of which will run it.
 enum class Handover {
   kNone,
-  kOutgoing,  // its twin elsewhere may have been told to run
-  kIncoming,  // its twin elsewhere is suspended, and decides
+  kOutgoing,  // another host may have been told to run its guest
+  kIncoming,  // the host that it comes from decides; its guest is suspended
 };
 
 // What to build.  Checked by Host::CreateDomain().
@@ -89,7 +89,7 @@ struct DomainMemory {
   PageCount p2m_pages;   // pages of the list, its tree and its page tables
   PageCount address_space_pages;  // pages of a PAE guest's processes
   BalloonState balloon_state = BalloonState::kNone;
-  // Given back by the domain, mapped by others still.
+  // Pages that the domain has given back and others still map.
   PageCount foreign_held;
 };
 
@@ -105,7 +105,7 @@ struct BalloonDriverInfo {
   uint32_t max_schedule_delay = 0;
   uint32_t retry_count = 0;
   uint32_t max_retry_count = 0;  // 0: any number
-  // Room to balloon that the guest found at boot, but for what moved frames
+  // Room to balloon that the guest found at boot, without what moved frames
   // took of it.
   std::vector<PfnExtent> extra_regions;
 };
@@ -138,7 +138,8 @@ struct MfnListList {
   uint64_t generation = 0;
 };
 
-// Processes just made: the first id, the others follow; totals with them.
+// New processes: the first id, which the others follow, and totals that include
+// them.
 struct NewAddressSpaces {
   uint64_t first_id = 0;
   AddressSpaceTotals totals;
@@ -148,10 +149,10 @@ struct NewAddressSpaces {
 struct LoadReport {
   LoadSpec spec;
   uint64_t writes = 0;   // done so far
-  bool running = false;  // whether it goes on by itself: its guest runs
+  bool running = false;  // whether more writes follow by themselves
 };
 
-// What a check of a load's pages came to.
+// The result of a check of a load's pages.
 struct LoadCheck {
   LoadReport load;  // at the end of the check
   PageCount checked;

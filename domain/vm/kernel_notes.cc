@@ -11,11 +11,12 @@ namespace simvisor {
 namespace {
 
 constexpr uint64_t kNotesVersion = 2;
-// Before it, lists told nothing of batches, and drivers took off the room that
-// they found.
+// Notes of the first version say nothing about batches of the balloon list, and
+// their drivers took room off their figures.
 constexpr uint64_t kFirstNotesVersion = 1;
 
-// Fails `in`, which has read `ram`, unless a page was received for each of it.
+// Fails `in`, which has read `ram`, unless a page was received for each pfn of
+// it.
 void CheckReceived(const PfnSet& ram, const PfnSet& received, StateReader& in) {
   if (in.ok() && ram.empty()) in.Fail("no page; a guest has some");
   for (const auto& [first, end] : ram.extents()) {

@@ -1,5 +1,6 @@
-// What a suspended domain's kernel notes about itself, and what is made of such
-// notes when a domain comes in (docs/images.md has the table of fields).
+// The notes that a suspended domain's kernel makes about itself, and the guest
+// that an incoming domain makes of them (docs/images.md has the table of
+// fields).
 //
 // Thread safety: pure functions.
 
@@ -24,7 +25,8 @@
 
 namespace simvisor {
 
-// The notes of a domain whose guest can travel; the status of `stop`.
+// Encodes the notes of a domain.  Fails with the status of `stop`.
+// REQUIRES: the domain has a guest that passes CheckCanTravel().
 absl::StatusOr<std::string> EncodeNotes(const Parts& on, uint32_t vcpus,
                                         StopCheck stop);
 
@@ -39,7 +41,7 @@ struct NotesInput {
 
 // A guest that can be installed once its pages have frames.
 struct NotedGuest {
-  PfnSet ram;  // its pages; others that came are not its
+  PfnSet ram;  // its pages, which need not be all that came
   uint32_t vcpus = 1;
   Reservation limits;
   std::unique_ptr<P2mWords> words;  // without frames

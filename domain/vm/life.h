@@ -3,12 +3,12 @@
 //
 // BUILT (frames and the builder's list, guest not run) -> RUNNING <-> PAUSED ->
 // DYING.  A suspended guest is paused, for as long as it is saved or moved;
-// suspensions are numbered, so that the one who ends one ends no other.  While
-// a guest is between two hosts (Handover) its domain cannot be destroyed, and
-// once its end has begun no handover can begin.
+// suspensions are numbered, so that a caller ends only the suspension that it
+// means.  While a guest is between two hosts (Handover) its domain cannot be
+// destroyed, and once its end has begun no handover can begin.
 //
-// Check() is the one place that says what may be done in which state.  It knows
-// no frame and no guest: what else an operation asks for is checked by others.
+// Only Check() says what may be done in which state.  It knows neither frames
+// nor the guest; operations check these themselves.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.  LifeEnd
 // may be read from any thread.
@@ -26,8 +26,8 @@
 
 namespace simvisor {
 
-// What a domain must be like for an operation.  Each says in which order
-// Check() looks, for a domain to which more than one refusal applies.
+// What an operation demands of a domain.  Each comment has the demands in the
+// order in which Check() looks; the first that is not met is the refusal.
 enum class Needs {
   kNothing,  // OK also if it is dying
   kAlive,
@@ -40,13 +40,13 @@ enum class Needs {
   kCanStartLoad,    // the same: its kernel starts a program
 };
 
-// The end of a domain, for those who do not hold its lock.  Both are set once,
-// in this order.
+// The end of a domain, for threads that do not hold its lock.  Both flags are
+// set once, in this order.
 class LifeEnd {
  public:
   // Set before the first frame goes.
   bool dying() const { return dying_.load(std::memory_order_acquire); }
-  // Set when every frame has gone, but for those held for other domains.
+  // Set when every frame has gone, except frames held for other domains.
   bool gave_all_back() const {
     return gave_all_back_.load(std::memory_order_acquire);
   }
@@ -59,18 +59,18 @@ class LifeEnd {
 
 class Life {
  public:
-  // BUILT.  `end` must outlive it.
+  // A domain that is BUILT.  `end` must outlive this object.
   explicit Life(LifeEnd& end) : end_(end) {}
   Life(const Life&) = delete;
   Life& operator=(const Life&) = delete;
 
-  // OK if the domain is what `needs` asks for.  `held`: its frames that other
-  // domains map, for the message about a dying one.
+  // OK if the domain is as `needs` demands.  `held` is the number of its frames
+  // that other domains map, for the message about a dying domain.
   // FAILED_PRECONDITION DOMAIN_DYING, DOMAIN_SUSPENDED, GUEST_KERNEL_UNKNOWN,
   // DOMAIN_NOT_BOOTED, DOMAIN_NOT_RUNNING.
   absl::Status Check(const Context& context, Needs needs,
                      PageCount held = PageCount(0)) const;
-  // What Check() says of a dying domain.
+  // The error that Check() returns for a dying domain.
   static absl::Status DyingError(DomainId id, PageCount held = PageCount(0));
 
   DomainState state() const { return state_; }
@@ -82,38 +82,40 @@ class Life {
   // Whether it has run, here or elsewhere, and is not dying.
   bool has_run() const { return runs() || state_ == DomainState::kPaused; }
   bool suspended() const { return suspended_; }
-  // The number of the present suspension.  REQUIRES: suspended().
+  // The number of the present suspension.
+  // REQUIRES: suspended().
   uint64_t suspension() const;
   Handover handover() const { return handover_; }
 
-  // Notes that its kernel is not ours, and never runs here.
+  // Notes that its kernel is foreign, and never runs here.
   void NeverRuns() { foreign_kernel_ = true; }
   // Pauses a guest that runs; returns whether it did.
   bool Pause();
-  // RUNNING.  REQUIRES: not suspended, not dying.
+  // Makes it RUNNING.
+  // REQUIRES: not suspended, not dying.
   void Run();
-  // Makes it a guest that has come from elsewhere: PAUSED, and suspended as it
-  // left, with Handover::kIncoming, after ArriveSuspended().  REQUIRES:
-  // built(); for ArriveSuspended(), ArrivePaused() came before.
+  // Note that a guest has come from another host: it is PAUSED, and after
+  // ArriveSuspended() also suspended as it left, with Handover::kIncoming.
+  // REQUIRES: built(); for ArriveSuspended(), ArrivePaused() came before.
   void ArrivePaused();
   void ArriveSuspended();
 
   // Suspends a guest that runs, and returns the number of the suspension.
   // REQUIRES: Check() of Needs::kCanSuspend is OK.
   uint64_t Suspend();
-  // Ends `suspension`, and a handover with it: PAUSED.  False, and nothing has
-  // changed, unless it is the present one.
+  // Ends `suspension`, and a handover with it: PAUSED.  Returns false and
+  // changes nothing unless `suspension` is the present one.
   bool Resume(uint64_t suspension);
 
   // Lets another host run the suspended guest: until Resume() or EndHandover()
-  // it cannot be destroyed.
+  // the domain cannot be destroyed.
   // FAILED_PRECONDITION DOMAIN_DYING, also once BeginDestroy() has been called,
   // and DOMAIN_NOT_RUNNING if it is not suspended.
   absl::Status BeginHandover(const Context& context,
                              PageCount held = PageCount(0));
   void EndHandover() { handover_ = Handover::kNone; }
 
-  // No handover can begin any more.
+  // From now on no handover can begin.
   // FAILED_PRECONDITION DOMAIN_MIGRATING during one.
   absl::Status BeginDestroy(const Context& context);
   // DYING, and not suspended any more.
@@ -125,7 +127,7 @@ class Life {
   absl::Status CheckAwake(const Context& context) const;
   absl::Status CheckOwnKernel(const Context& context) const;
   absl::Status CheckBooted(const Context& context) const;
-  // `cannot`: what its guest cannot do, since it does not run.
+  // `cannot` says what a guest that does not run cannot do.
   absl::Status CheckRuns(const Context& context,
                          absl::string_view cannot) const;
 

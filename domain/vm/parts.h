@@ -1,8 +1,9 @@
-// What a domain is made of.  Only Domain::Look() and Domain::Change() reach it.
+// What a domain is made of.  Operations reach it through Domain::Look(), Peek()
+// and Change().
 //
-// A domain has neither an image nor a guest while it is built, or comes in;
-// then it has an image; and once that has booted, or notes have come with the
-// pages, a guest, for good.
+// While a domain is being built or comes in, it has neither an image nor a
+// guest.  Then it gets an image, or, if notes came with its pages, a guest.  An
+// image that boots is replaced by its guest.  A guest stays for good.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
 
@@ -41,12 +42,15 @@ class Parts {
   // FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN unless there is an image.
   absl::Status CheckBuilt(const Context& context) const;
 
-  // Puts an image there, whose pages are the kernel's.  REQUIRES: no guest.
+  // Installs an image; its pages are the kernel pages from now on.
+  // REQUIRES: there is no guest.
   void SetBuilt(std::unique_ptr<BuiltImage> built) {
     memory.SetKernelPages(built.get());
     built_ = std::move(built);
   }
-  // Puts the guest there, in place of the image.  REQUIRES: no guest.
+  // Installs the guest and drops the image.
+  // REQUIRES: there is no guest yet, and this one was made with the words of
+  // `memory`.
   void SetGuest(std::unique_ptr<Guest> guest) {
     guest->Attach(memory);
     memory.SetKernelPages(guest.get());

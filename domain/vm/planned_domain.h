@@ -1,4 +1,4 @@
-// Domains before they have a page: what can be settled, and refused, without
+// Domains before they have a page: what can be decided, and refused, without
 // taking a frame.
 //
 // Thread safety: pure functions.

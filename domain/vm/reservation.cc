@@ -135,7 +135,7 @@ void Reservation::Encode(StateWriter& out) const {
 
 Reservation Reservation::Decode(StateReader& in, const Abi& abi) {
   const uint64_t most = abi.max_domain_pages().value();
-  // It may be above static_max: it follows a guest that has more than that.
+  // The target may be above static_max, since it follows a guest that has more.
   const PageCount target(in.Get("target", 1, most));
   const PageCount static_max(in.Get("static_max", 1, most));
   const PageCount max_pages(

@@ -1,12 +1,12 @@
 // How many pages a domain has, may have and is to have.
 //
-// The hypervisor's ledger.  What else goes by these figures, the guest's
-// balloon driver above all, asks for `current` and keeps no count of its own.
-// The target is the toolstack's (memory/target); the driver's own is another
-// fact, since a driver may have given the target up, or not read it yet.
+// This is the hypervisor's ledger.  Other code, above all the guest's balloon
+// driver, asks for `current` and keeps no count of its own.  The target is the
+// toolstack's (memory/target).  The driver has a target of its own, since it
+// may have given this one up, or not read it yet.
 //
-// `current` is what the guest has: frames held for other domains' mappings
-// come on top of it in what the hypervisor counts, so callers name them.
+// `current` is what the guest has.  The hypervisor also counts frames that are
+// held for other domains' mappings; callers pass their number as `held`.
 //
 // Thread safety: thread-compatible; Domain serialises with its mutex.
 
@@ -24,7 +24,7 @@ namespace simvisor {
 
 class Reservation {
  public:
-  // Of a domain without pages.
+  // The ledger of a domain without pages.
   Reservation(PageCount max_pages, PageCount static_max, PageCount target)
       : max_pages_(max_pages), static_max_(static_max), target_(target) {}
 
@@ -34,46 +34,48 @@ class Reservation {
   PageCount target() const { return target_; }
 
   // Pages that the hypervisor would still give to a domain with `held` pages
-  // beside its guest's: below max_pages, and below static-max, which a target
-  // that follows must not pass.
+  // beside its guest's: up to max_pages, and up to static-max, which a target
+  // that follows must not exceed.
   PageCount Room(PageCount held) const;
-  // RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED if that is less than `pages`.
+  // RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED if Room() is less than `pages`.
   absl::Status CheckRoom(const Context& context, PageCount pages,
                          PageCount held) const;
-  // Pages that domain `id` has above what libxl leaves it: dom0 keeps
-  // kMinDom0Memory.
+  // Pages that domain `id` has above what libxl must leave it: kMinDom0Memory
+  // for dom0.
   PageCount AboveLeast(DomainId id) const;
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
   // than kMinDom0Memory.
   static absl::Status CheckDom0Keeps(const Context& context, PageCount left,
                                      absl::string_view details);
 
-  // Count pages that came or went.  REQUIRES: none wraps.
+  // Count pages that came or went.
+  // REQUIRES: the count does not wrap.
   void Gained(PageCount pages);
   void Lost(PageCount pages);
 
-  // Sets the target, and max_pages to that and 1 MiB.
+  // Sets the target, and max_pages to 1 MiB more.
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.  Source: libxl_set_memory_target().
   absl::Status SetTarget(const Context& context, PageCount target);
-  // Sets static-max, and max_pages to that and 1 MiB.
+  // Sets static-max, and max_pages to 1 MiB more.
   // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (more than a
   // domain of that ABI can have).  Source: libxl_domain_setmaxmem().
   absl::Status SetMaximum(const Context& context, PageCount max_memory,
                           const Abi& abi);
-  // The target is what the guest has.
+  // Sets the target to what the guest has.
   void TargetFollows() { target_ = current_; }
-  // Lowers the target after `released` of `before` pages went back behind the
-  // driver's back; one that was lower stays.
+  // Lowers the target after `released` of `before` pages went back without the
+  // driver's doing, so that the driver does not ask for them again.  A target
+  // that was lower stays.
   // REQUIRES: released <= before.
   void TargetDropsBy(PageCount released, PageCount before);
 
-  // Takes target, static-max and max_pages of `other`; pages stay.
+  // Takes over target, static-max and max_pages of `other`; `current` stays.
   void TakeLimits(const Reservation& other);
 
-  // What a saved guest notes, and a ledger without pages made of it.  Decode()
-  // fails `in` unless a domain of that ABI can have come to it; then figures
-  // are meaningless.
+  // Encode() writes what a saved guest notes, and Decode() makes a ledger
+  // without pages of it.  Decode() fails `in` unless a domain of `abi` can have
+  // these figures, which are meaningless then.
   void Encode(StateWriter& out) const;
   static Reservation Decode(StateReader& in, const Abi& abi);
 

@@ -16,8 +16,8 @@
 
 namespace simvisor {
 
-// Pages of a domain on its way in, without frames yet.  Frames that are given
-// all at once lie together, and their words with them.
+// Pages received for an incoming domain, without frames yet.  All frames are
+// given at once, so that they lie together and their words take little memory.
 struct ReceivedPages {
   // For pages of `owner`.
   ReceivedPages(const FramePool& pool, DomainId owner)
@@ -28,15 +28,15 @@ struct ReceivedPages {
   FrameClaim claim;  // for all of `pages`
 };
 
-// Whose target, static-max and max_pages a restored domain has: those that it
-// had when it suspended, or those of the spec that it is restored with.
+// Where a restored domain has target, static-max and max_pages from: the notes
+// of its suspension, or the spec that it is restored with.
 enum class LimitsFrom { kNotes, kSpec };
 
-// Who suspends a guest: a migration does so at its end.
+// What a guest is suspended for; a migration suspends it at its end.
 enum class SuspendFor { kSave, kMigration };
 
-// How a restored guest arrives: paused, or held, that is suspended as it left,
-// with Handover::kIncoming, until DomainMigration::Resume().
+// How a restored guest arrives: paused, or held, which means suspended as it
+// left, with Handover::kIncoming, until DomainMigration::Resume().
 enum class Arrival { kPaused, kHeld };
 
 // A guest that runs while it is copied.
@@ -47,7 +47,7 @@ struct LiveGuest {
   PageCount pages;          // that it has
 };
 
-// What a look into the dirty log found.
+// What was in the dirty log.
 struct DirtyPages {
   PfnSet pfns;
   uint64_t generation = 0;  // of the p2m list, at that moment

@@ -21,8 +21,8 @@ uint32_t Vcpus::count() const {
 absl::Status Vcpus::SetAffinity(absl::Span<const uint32_t> vcpus,
                                 const CpuRanges* hard, const CpuRanges* soft) {
   absl::MutexLock lock(&mu_);
-  // A domain dies before it takes this lock and clears the masks, so none is
-  // left behind in a dying one.
+  // A domain is dying before it takes this lock and clears the masks, so no
+  // mask is set after that.
   if (end_.dying()) return Life::DyingError(id_);
   SIMVISOR_ASSIGN_OR_RETURN(
       const VcpuAffinities::Change change,

@@ -23,8 +23,8 @@ namespace simvisor {
 
 class Vcpus {
  public:
-  // Of domain `id`.  `affinities` are of `count` virtual CPUs.  `end` must
-  // outlive this object.
+  // The virtual CPUs of domain `id`.  `affinities` are of `count` virtual CPUs.
+  // `end` must outlive this object.
   Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
         const LifeEnd& end);
 
@@ -42,10 +42,10 @@ class Vcpus {
   absl::StatusOr<std::vector<VcpuInfo>> List(uint32_t first, size_t limit) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Lets there be at least `count`, the new ones running anywhere.
+  // Adds virtual CPUs, which may run anywhere, until there are `count`.
   void Grow(uint32_t count) ABSL_LOCKS_EXCLUDED(mu_);
-  // Forgets all masks, of a domain that is dying, for good.
-  // REQUIRES: `end` says that it is.
+  // Forgets all masks for good.
+  // REQUIRES: `end` says that the domain is dying.
   void Clear() ABSL_LOCKS_EXCLUDED(mu_);
   // As VcpuAffinities::CheckInvariants().
   absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);

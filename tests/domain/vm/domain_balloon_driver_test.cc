@@ -118,7 +118,7 @@ TEST_F(DomainBalloonDriverTest, RetriesUntilFramesAreThere) {
   EXPECT_EQ(Wake(), 2);
   EXPECT_EQ(Driver().retry_count, 3);
   ASSERT_THAT(host_->DestroyDomain(other_->id()), IsOk());
-  EXPECT_EQ(Memory().current.value(), kPages + 20);  // nobody tells the guest
+  EXPECT_EQ(Memory().current.value(), kPages + 20);  // the guest is not told
   EXPECT_EQ(Wake(), 4);
   EXPECT_EQ(Memory().current.value(), kPages + 100);
   EXPECT_EQ(Driver().state, BalloonState::kDone);

@@ -159,13 +159,13 @@ TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
   Map(*mapper_, kHole, *owner_, kOwner - 1);
   Map(*mapper_, kHole + 1, *owner_, kOwner - 1);
   BalloonDown(*owner_, 100);
-  // The guest has 100 pages less, the hypervisor counts one of them still.
+  // The guest has 100 pages less, but the hypervisor still counts one of them.
   EXPECT_EQ(owner_->Info().memory.current.value(), kOwner - 99);
   EXPECT_EQ(owner_->Info().memory.foreign_held.value(), 1u);
   EXPECT_EQ(owner_->Info().memory.target.value(), kOwner - 100);
   EXPECT_EQ(ReadFrame(frame).substr(5, 6), "secret");
   ExpectClean(*host_, kDom0Pages + kMapper + kOwner - 99);
-  // Nobody maps it anew.
+  // It cannot be mapped again.
   EXPECT_THAT(MapOne(kHole + 2, frame),
               IsError(Code::kFailedPrecondition, Reason::kFrameNotForeign,
                       HasSubstr("given back")));
@@ -173,7 +173,7 @@ TEST_F(DomainForeignTest, FrameThatIsBalloonedOutIsHeldUntilItIsUnmapped) {
   EXPECT_EQ(Unmap(*mapper_, kHole + 1), 1u);
   EXPECT_EQ(owner_->Info().memory.foreign_held.value(), 0u);
   ExpectClean(*host_, kDom0Pages + kMapper + kOwner - 100);
-  // Whoever gets it next finds zeros.
+  // The next owner finds zeros.
   EXPECT_THAT(mapper_->balloon().Up({"balloon up"}, PageCount(100), false),
               IsOk());
   EXPECT_EQ(ReadFrame(frame), std::string(kPageSize, '\0'));

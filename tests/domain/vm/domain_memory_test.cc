@@ -39,7 +39,7 @@ std::string ReadBytes(Domain& domain, uint64_t pfn, uint64_t offset,
   return bytes;
 }
 
-// Walks the tree by mfn alone and compares every word with a lookup.  In a
+// Walks the tree only by mfn and compares every word with a lookup.  In a
 // shared identity leaf the stored word is INVALID.
 void WalkTree(const Host& host, Domain& domain) {
   const auto tree = domain.p2m().FindMfnListList();

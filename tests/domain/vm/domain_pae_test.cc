@@ -110,7 +110,7 @@ TEST(DomainPaeTest, FrameNumbersThatAWordCannotHoldAreRefused) {
       IsError(Code::kOutOfRange, Reason::kPfnOutOfRange, testing::_));
 }
 
-// dom0 is 64-bit and takes the lowest frames, whoever needs them.
+// dom0 is 64-bit and takes the lowest frames, even if others need them.
 TEST(DomainPaeTest, OnALargeMachineFramesEndAt128GiB) {
   for (const Placement placement : {Placement::kLowest, Placement::kScatter}) {
     const auto host = MakeHost(167 * kPagesPerGiB, placement);

@@ -157,7 +157,7 @@ TEST_P(DomainRestoreTest, SuspendedGuestDoesNotChange) {
   EXPECT_THAT(
       guest_->balloon().SetTarget({"set memory target"}, PageCount(1000)),
       suspended("set memory target"));
-  // Whoever did not suspend it does not resume it.
+  // The number of another suspension does not resume it.
   ASSERT_THAT(guest_->migration().Resume({"resume"},
                                          guest_->Info().suspension + 1, false),
               IsOk());
@@ -203,7 +203,7 @@ TEST_P(DomainRestoreTest, NotesThatAreCutOrChangedAreRefused) {
     auto incoming = SendPages(*guest_, *to_, spec_, *record);
     const auto awake = incoming->Awaken(
         {.bytes = changed, .record_pages = RecordPages(*record)});
-    if (awake.ok()) {  // a number that may be any
+    if (awake.ok()) {  // this number may have any value
       EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
       EXPECT_THAT(to_->DestroyDomain((*awake)->id()), IsOk());
     } else {

@@ -154,7 +154,7 @@ const Row kRows[] = {
      0x180000,
      0x160000,
      "0-20000 100000-120000"},
-    // For a guest, unlike for dom0, unusable is no RAM.
+    // For a guest, unlike for dom0, unusable is not RAM.
     {"tboot-unusable.dmesg",
      {.memory = kGib},
      Guest{kGib, kGib},
@@ -164,7 +164,7 @@ const Row kRows[] = {
      "0-40000"},
 };
 
-// Those of the scenarios that the linear list was first tested with.
+// Boots of the scenarios that the linear list was first tested with.
 const Row kTestedWith[] = {
     {"dom0-8gib.dmesg",
      {.memory = 8 * kGib, .max_memory = 8 * kGib},
