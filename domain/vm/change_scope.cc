@@ -19,7 +19,9 @@ ChangeScope::ChangeScope(Domain& domain, Parts& parts, FramePool& pool,
       context_(context),
       stop_(stop) {}
 
-ChangeScope::~ChangeScope() { Show(); }
+ChangeScope::~ChangeScope() {
+  if (shows_) Show();
+}
 
 void ChangeScope::Show() {
   populated_ = false;
@@ -27,12 +29,14 @@ void ChangeScope::Show() {
 }
 
 absl::Status ChangeScope::ClaimFrames(PageCount pages) {
+  own_claim_ = FrameClaim();
   absl::StatusOr<FrameClaim> claim = pool_.Claim(pages, ReachOf(domain_.abi()));
   if (claim.ok()) own_claim_ = *std::move(claim);
   return claim.status();
 }
 
 void ChangeScope::ClaimFramesUpTo(PageCount pages) {
+  own_claim_ = FrameClaim();
   own_claim_ = pool_.ClaimUpTo(pages, ReachOf(domain_.abi()));
 }
 

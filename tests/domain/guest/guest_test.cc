@@ -3,7 +3,8 @@
 #include "domain/guest/guest.h"
 
 #include <cstdint>
-#include <optional>
+#include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -94,6 +95,30 @@ TEST_P(GuestTest, BootWithoutPagesLeavesTheImageAsItWas) {
   faults.fail = false;
   on.Boot();
   EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
+TEST_P(GuestTest, BootWithoutMemoryOfTheDaemonLeavesNoComputedPages) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.hypervisor.throws = true;
+  EXPECT_THROW(
+      Guest::Boot(kContext, *on.image, *on.memory, on.hypervisor).IgnoreError(),
+      std::bad_alloc);
+  EXPECT_EQ(on.memory->list_pages().size().value(), 0);
+  std::string byte(1, 'x');
+  on.memory->Read(Pfn(300), 0, absl::MakeSpan(byte));
+  EXPECT_EQ(byte[0], '\0');
+}
+
+TEST_P(GuestTest, ImageWhoseFreePageIsNotRamIsFound) {
+  BootedGuest on(InputOf(*GetParam()));
+  std::vector<std::string> found;
+  Findings findings(DomainId(1), found);
+  on.image->Check(findings);
+  EXPECT_THAT(found, IsEmpty());
+  on.memory->words().Store(Pfn(9000), P2mWord::Invalid());
+  on.image->Check(findings);
+  EXPECT_THAT(found,
+              testing::ElementsAre(testing::HasSubstr("free pfn 0x2328")));
 }
 
 TEST_P(GuestTest, PagesGoOutAndComeBack) {
@@ -256,6 +281,30 @@ TEST_P(GuestTest, NotesOfAGuestMakeTheSameGuest) {
   }
   ASSERT_THAT(made->guest->Encode(again, NeverStop), IsOk());
   EXPECT_EQ(again.bytes(), notes.bytes());
+}
+
+// Its pages are the kernel's, and never come into the free list.
+TEST_P(GuestTest, NotesWithTheFirstMiBInTheBalloonAreRefused) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  on.memory->words().Store(Pfn(0x10), P2mWord::Invalid());
+  on.guest->balloon().list().Push({Pfn(0x10), PageCount(1)});
+  StateWriter notes;
+  ASSERT_THAT(on.guest->Encode(notes, NeverStop), IsOk());
+  StateReader in(notes.bytes());
+  const Pfn end = on.guest->list().last_pfn();
+  const PfnSet ram = in.GetSet("ram", end);
+  EXPECT_THAT(
+      Guest::Decode({.id = DomainId(2),
+                     .config = on.guest->config(),
+                     .ram = ram,
+                     .end = end,
+                     .target = on.guest->balloon().driver().target(),
+                     .notes = {}},
+                    *GetParam(), in, NeverStop)
+          .status(),
+      IsError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
+              testing::HasSubstr("lies below 1 MiB")));
 }
 
 }  // namespace
