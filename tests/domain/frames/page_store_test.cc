@@ -9,6 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/frames/test_frames.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
@@ -16,8 +17,6 @@ namespace simvisor {
 namespace {
 
 using Code = absl::StatusCode;
-
-constexpr DomainId kOwner(7);
 
 std::vector<PagePtr> Take(PageStore& store, size_t count) {
   std::vector<PagePtr> pages;
