@@ -1,5 +1,6 @@
 #include "domain/vm/change_scope.h"
 
+#include <cassert>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -27,12 +28,14 @@ void ChangeScope::Show() {
 }
 
 absl::Status ChangeScope::ClaimFrames(PageCount pages) {
+  assert(claim_ == &own_claim_);
   absl::StatusOr<FrameClaim> claim = pool_.Claim(pages, ReachOf(domain_.abi()));
   if (claim.ok()) own_claim_ = *std::move(claim);
   return claim.status();
 }
 
 void ChangeScope::ClaimFramesUpTo(PageCount pages) {
+  assert(claim_ == &own_claim_);
   own_claim_ = pool_.ClaimUpTo(pages, ReachOf(domain_.abi()));
 }
 
