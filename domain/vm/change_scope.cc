@@ -1,5 +1,6 @@
 #include "domain/vm/change_scope.h"
 
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -40,6 +41,7 @@ void ChangeScope::ClaimFramesUpTo(PageCount pages) {
 }
 
 PageCount ChangeScope::PopulatePhysmap(PfnExtent pfns, Placed placed) {
+  pfns.count = std::min(pfns.count, claim_->remaining());
   const PageCount done = pool_.Populate(*claim_, context_.id(), pfns, placed);
   parts_.reservation.Gained(done);
   populated_ = true;
