@@ -1,6 +1,7 @@
 #include "domain/guest/built_image.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"
@@ -66,6 +67,7 @@ absl::StatusOr<BuildPlan> PlanBuild(const BuildInput& input) {
 
 absl::StatusOr<std::unique_ptr<BuiltImage>> BuiltImage::Build(
     BuildPlan plan, P2mWords& words, AllocationFaults* faults) {
+  assert(words.size() == Pfn(0) && words.capacity() >= plan.setup.area_end);
   FreePages free =
       FreePagesOf(UsablePages(plan.config.e820, plan.memory), faults);
   SIMVISOR_ASSIGN_OR_RETURN(BuilderList list,
@@ -109,6 +111,7 @@ PageCount BuiltImage::PagesStillToBoot() const {
 absl::StatusOr<RangeChange> BuiltImage::MarkIdentity(
     const Context& context, PfnExtent pfns, absl::Span<const MfnExtent> frames,
     RamPolicy policy, GuestMemory& memory, Hypercalls& hypercalls) {
+  assert(pfns.end() <= list_.end());
   SIMVISOR_RETURN_IF_ERROR(
       CheckPagesLeft(context, free_pages_, pfns, PagesStillToBoot()));
   free_pages_.Remove(pfns);

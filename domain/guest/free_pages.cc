@@ -1,10 +1,12 @@
 #include "domain/guest/free_pages.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace simvisor {
 
 FreePages::Settled::Settled(FreePages& pages, PageCount count) : pages_(pages) {
+  assert(pages.settled_ == PageCount(0));
   if (pages.faults_ == nullptr) {
     count_ = count;
     return;

@@ -1,6 +1,7 @@
 #include "domain/guest/guest.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -74,6 +75,11 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
   }
   guest->balloon_.Start(hypercalls.CurrentReservation());
   return guest;
+}
+
+void Guest::Attach(GuestMemory& memory) {
+  assert(&memory.words() == &list_->words());
+  memory_ = &memory;
 }
 
 void Guest::ForgetStoredPages(absl::Span<const Pfn> record_pages) {

@@ -87,7 +87,7 @@ class Guest final : public KernelPages {
                                         StateReader& in, StopCheck stop);
   // Gives the guest the memory of its domain.
   // REQUIRES: the guest was made with the words of `memory`.
-  void Attach(GuestMemory& memory) { memory_ = &memory; }
+  void Attach(GuestMemory& memory);
   // Appends the pages that the guest has, and all that it knows about itself.
   // Fails with the status of `stop`; `out` is useless then.
   // REQUIRES: foreign() is empty.

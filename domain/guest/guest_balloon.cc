@@ -4,6 +4,9 @@
 // is granted in full leaves no trace, so many batches are done together here,
 // between two calls of Preempted().
 
+#include <cassert>
+#include <vector>
+
 #include "base/status_macros.h"
 #include "domain/guest/guest.h"
 #include "domain/guest/range_frames.h"
@@ -12,6 +15,7 @@ namespace simvisor {
 
 absl::Status Guest::MoveDown(PageCount pages, Hypercalls& hypercalls,
                              PageCount* moved) {
+  assert(*moved == PageCount(0));
   std::vector<PfnExtent> taken;
   absl::Status status;
   while (status.ok() && *moved < pages) {
@@ -46,6 +50,7 @@ absl::Status Guest::MoveExtentDown(PfnExtent& pfns, Hypercalls& hypercalls) {
 
 absl::Status Guest::MoveUp(PageCount pages, Hypercalls& hypercalls,
                            PageCount* moved) {
+  assert(*moved == PageCount(0));
   while (*moved < pages) {
     SIMVISOR_RETURN_IF_ERROR(hypercalls.Preempted());
     const PfnExtent pfns = balloon_.list().Pop(pages - *moved);

@@ -56,6 +56,7 @@ LastWrites::LastWrites(const LoadSpec& spec)
       unseen_(spec.working_set.value()) {}
 
 bool LastWrites::Follow(uint64_t end, uint64_t most) {
+  assert(followed_ <= end);
   if (!begun_) from_ = followed_ = end;
   begun_ = true;
   // Backwards, the first write that goes to a page is its last one.
@@ -124,6 +125,7 @@ std::vector<PfnExtent> GuestLoad::PagesFrom(uint64_t index, size_t most) const {
 Pfn GuestLoad::NextPage() const { return PageAt(PageOfWrite(spec_, writes_)); }
 
 Pfn GuestLoad::NextWrite(Page& page) {
+  assert(writes_ < kMaxWrites);
   const uint64_t index = PageOfWrite(spec_, writes_);
   FillPage(spec_, index, writes_, page);
   ++writes_;

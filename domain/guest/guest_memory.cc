@@ -17,7 +17,8 @@ GuestMemory::GuestMemory(std::unique_ptr<P2mWords> words,
     : words_(std::move(words)), store_(std::move(store)), contents_(store_) {}
 
 void GuestMemory::ReplaceWords(std::unique_ptr<P2mWords> words) {
-  assert(kernel_pages_ == nullptr && contents_.size() == 0);
+  assert(kernel_pages_ == nullptr && contents_.size() == 0 &&
+         unplaced_.empty());
   words_ = std::move(words);
 }
 
@@ -27,6 +28,7 @@ const StructurePages& GuestMemory::list_pages() const {
 }
 
 void GuestMemory::Read(Pfn pfn, uint64_t offset, absl::Span<char> out) const {
+  assert(offset <= kPageSize && out.size() <= kPageSize - offset);
   Page page;
   if (Render(pfn, absl::MakeSpan(page))) {
     std::copy_n(page.begin() + offset, out.size(), out.begin());
@@ -91,6 +93,7 @@ PagePtr GuestMemory::TakeContent(Mfn mfn, Pfn pfn) {
 }
 
 ImageRun GuestMemory::RunForImage(Pfn at, Pfn end) const {
+  assert(at < end);
   ImageRun run;
   run.pfns = ExtentBetween(at, end);
   if (at >= words_->size()) return run;

@@ -5,6 +5,7 @@
 // and against the pages received, before the guest exists.
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <string>
 #include <utility>
@@ -68,6 +69,7 @@ std::string WrongRecordPage(const GuestNotes& notes, const PfnSet& free) {
 }  // namespace
 
 absl::Status Guest::Encode(StateWriter& out, StopCheck stop) const {
+  assert(foreign_.empty());
   PfnSet ram;
   uint64_t looks = 0;
   for (Pfn at(0); at < list_->p2m_size();) {

@@ -1,9 +1,14 @@
 #include "domain/vm/balloon_rounds.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace simvisor {
 namespace {
+
+[[maybe_unused]] bool HasRunningGuest(const Parts& on) {
+  return on.guest() != nullptr && on.life.runs();
+}
 
 absl::Status MoveUp(ChangeScope& change, PageCount pages, RoundFrames frames,
                     PageCount* moved) {
@@ -18,6 +23,7 @@ absl::Status MoveUp(ChangeScope& change, PageCount pages, RoundFrames frames,
 }  // namespace
 
 absl::Status RunBalloon(ChangeScope& change, RoundFrames frames) {
+  assert(HasRunningGuest(change.parts()));
   const Reservation& reservation = change.parts().reservation;
   Guest& guest = *change.parts().guest();
   Balloon& balloon = guest.balloon();
@@ -46,6 +52,7 @@ absl::Status RunBalloon(ChangeScope& change, RoundFrames frames) {
 }
 
 absl::Status ReadTarget(ChangeScope& change) {
+  assert(HasRunningGuest(change.parts()));
   const Reservation& reservation = change.parts().reservation;
   Balloon& balloon = change.parts().guest()->balloon();
   return balloon.ReadTarget(reservation.target(), reservation.current())

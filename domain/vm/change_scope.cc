@@ -1,5 +1,7 @@
 #include "domain/vm/change_scope.h"
 
+#include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -29,6 +31,7 @@ void ChangeScope::Show() {
 }
 
 absl::Status ChangeScope::ClaimFrames(PageCount pages) {
+  assert(claim_ == &own_claim_);
   own_claim_ = FrameClaim();
   absl::StatusOr<FrameClaim> claim = pool_.Claim(pages, ReachOf(domain_.abi()));
   if (claim.ok()) own_claim_ = *std::move(claim);
@@ -36,11 +39,13 @@ absl::Status ChangeScope::ClaimFrames(PageCount pages) {
 }
 
 void ChangeScope::ClaimFramesUpTo(PageCount pages) {
+  assert(claim_ == &own_claim_);
   own_claim_ = FrameClaim();
   own_claim_ = pool_.ClaimUpTo(pages, ReachOf(domain_.abi()));
 }
 
 PageCount ChangeScope::PopulatePhysmap(PfnExtent pfns, Placed placed) {
+  pfns.count = std::min(pfns.count, claim_->remaining());
   const PageCount done = pool_.Populate(*claim_, context_.id(), pfns, placed);
   parts_.reservation.Gained(done);
   populated_ = true;

@@ -1,6 +1,7 @@
 #include "domain/vm/domain_build.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -72,6 +73,7 @@ absl::StatusOr<NotedGuest> DomainBuild::PlanGuest(const GuestNotes& notes,
 absl::Status DomainBuild::PlacePages(const Operation& operation,
                                      const PfnSet& pages,
                                      ReceivedPages& received) const {
+  assert(received.claim.remaining() >= pages.size());
   for (const auto& [first, last] : pages.extents()) {
     const Pfn end = last;
     for (Pfn at = first; at < end;) {
@@ -115,6 +117,7 @@ absl::Status DomainBuild::TakeGuestIn(const Operation& operation,
                                       Arrival arrival) const {
   SIMVISOR_RETURN_IF_ERROR(domain_.Change(
       operation, Needs::kAlive, [&](ChangeScope& change) -> absl::Status {
+        assert(change.CurrentReservation() == PageCount(0));
         change.parts().memory.ReplaceWords(std::move(noted.words));
         return absl::OkStatus();
       }));

@@ -1,6 +1,7 @@
 #include "domain/vm/domain_p2m.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -191,6 +192,7 @@ absl::StatusOr<RangeChange> DomainP2m::SetRange(const Operation& operation,
                                                 P2mClass p2m_class,
                                                 Mfn first_mfn,
                                                 RamPolicy policy) const {
+  assert(p2m_class != P2mClass::kForeign);
   return domain_.Change(
       operation, Needs::kBootedAwake,
       [=](ChangeScope& change) -> absl::StatusOr<RangeChange> {

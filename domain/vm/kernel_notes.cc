@@ -1,5 +1,6 @@
 #include "domain/vm/kernel_notes.h"
 
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -55,6 +56,7 @@ PfnSet DecodeRam(StateReader& in, const GuestNotes& notes,
 
 absl::StatusOr<std::string> EncodeNotes(const Parts& on, uint32_t vcpus,
                                         StopCheck stop) {
+  assert(on.guest() != nullptr);
   StateWriter out;
   out.Put(kNotesVersion);
   EncodeConfig(on.guest()->config(), out);

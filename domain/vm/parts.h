@@ -10,6 +10,7 @@
 #ifndef SIMVISOR_DOMAIN_VM_PARTS_H_
 #define SIMVISOR_DOMAIN_VM_PARTS_H_
 
+#include <cassert>
 #include <memory>
 #include <utility>
 
@@ -45,6 +46,7 @@ class Parts {
   // Installs an image; its pages are the kernel pages from now on.
   // REQUIRES: there is no guest.
   void SetBuilt(std::unique_ptr<BuiltImage> built) {
+    assert(guest_ == nullptr);
     memory.SetKernelPages(built.get());
     built_ = std::move(built);
   }
@@ -52,6 +54,7 @@ class Parts {
   // REQUIRES: there is no guest yet, and this one was made with the words of
   // `memory`.
   void SetGuest(std::unique_ptr<Guest> guest) {
+    assert(guest_ == nullptr);
     guest->Attach(memory);
     memory.SetKernelPages(guest.get());
     guest_ = std::move(guest);

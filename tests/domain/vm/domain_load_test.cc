@@ -282,7 +282,7 @@ TEST_P(DomainLoadTest, LoadTravelsAndGoesOn) {
   ExpectSound(**awake, 3500);
   ASSERT_THAT((*awake)->load().Stop({"stop its load"}), IsOk());
   EXPECT_THAT(to_->Audit().findings, testing::IsEmpty());
-  // Here it went nowhere.
+  // Here the load has not gone on.
   ASSERT_THAT(guest_->migration().Resume({"resume"}, guest_->Info().suspension,
                                          /*paused=*/false),
               IsOk());
@@ -348,7 +348,7 @@ TEST_P(DomainLoadTest, ChecksHoldWhileTheLoadRunsAndThePagesAroundItMove) {
 TEST_P(DomainLoadTest, CheckEndsWhenItsLoadDoes) {
   Start(SpecOf(600));
   Run(10);
-  // A check asks with no lock held.
+  // A check calls its StopCheck without a lock.
   bool stopped = false;
   const auto replace = [&] {
     if (!stopped) {
