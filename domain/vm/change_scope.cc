@@ -34,8 +34,9 @@ absl::Status ChangeScope::ClaimFrames(PageCount pages) {
   assert(claim_ == &own_claim_);
   own_claim_ = FrameClaim();
   absl::StatusOr<FrameClaim> claim = pool_.Claim(pages, ReachOf(domain_.abi()));
-  if (claim.ok()) own_claim_ = *std::move(claim);
-  return claim.status();
+  if (!claim.ok()) return claim.status();
+  own_claim_ = *std::move(claim);
+  return absl::OkStatus();
 }
 
 void ChangeScope::ClaimFramesUpTo(PageCount pages) {

@@ -26,10 +26,10 @@ namespace simvisor {
 
 class Parts {
  public:
-  Parts(LifeEnd& end, Reservation ledger, std::unique_ptr<P2mWords> words,
-        std::shared_ptr<PageStore> store)
+  Parts(LifeEnd& end, const Reservation& ledger,
+        std::unique_ptr<P2mWords> words, std::shared_ptr<PageStore> store)
       : life(end),
-        reservation(std::move(ledger)),
+        reservation(ledger),
         memory(std::move(words), std::move(store)) {}
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
