@@ -30,6 +30,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "domain/collections/extent_set.h"
+#include "domain/guest/suspend_record.h"
 #include "domain/image/image_writer.h"
 #include "domain/image/stream_format.h"
 #include "domain/units/units.h"
@@ -40,13 +41,13 @@ namespace simvisor {
 
 class ImageSaver {
  public:
-  // Saves a suspended guest.  `record` is the result of domain->Suspend(), and
-  // the guest stays suspended until the last piece is made.  `config`, JSON,
-  // goes into the xl layer.
+  // Saves a suspended guest.  `record` is the result of
+  // DomainMigration::Suspend(), and the guest stays suspended until the last
+  // piece is made.  `config`, JSON, goes into the xl layer.
   ImageSaver(std::shared_ptr<Domain> domain, SuspendRecord record,
              ImageLayer layer, std::string config);
   // Saves a running guest whose dirty log is on.  `guest` is the result of
-  // domain->StartLogDirty().  The first pass covers all pfns.
+  // DomainMigration::StartLogDirty().  The first pass covers all pfns.
   ImageSaver(std::shared_ptr<Domain> domain, const LiveGuest& guest,
              ImageLayer layer, std::string config);
 
