@@ -1,8 +1,7 @@
 // The invariants of a guest, checked from scratch.
 
-#include <string>
-
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "domain/guest/guest.h"
 
 namespace simvisor {

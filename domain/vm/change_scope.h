@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/hypercalls.h"
+#include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
 #include "domain/vm/parts.h"

@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
-#include <vector>
 
+#include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "base/error.h"
 #include "domain/collections/extent_set.h"
 #include "domain/guest/hypercalls.h"
