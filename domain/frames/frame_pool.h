@@ -184,8 +184,9 @@ class FramePool {
   // How many frames of `owner` are held, as of the last finished call or one
   // still running; waits for no other call.
   PageCount HeldBy(DomainId owner) const ABSL_LOCKS_EXCLUDED(held_mu_);
-  // Copies the content of a held frame of `owner`, as DomainContents::ReadFrame() does;
-  // returns false if `mfn` is not a held frame of `owner`.
+  // Copies the content of a held frame of `owner`, as
+  // DomainContents::ReadFrame() does; returns false if `mfn` is not a held
+  // frame of `owner`.
   bool ReadHeld(Mfn mfn, DomainId owner, absl::Span<char> page,
                 bool* zero) const ABSL_LOCKS_EXCLUDED(mu_);
 

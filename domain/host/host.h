@@ -178,8 +178,8 @@ class Host {
   absl::StatusOr<PageCount> DestroyDomain(const std::shared_ptr<Domain>& domain)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // DomainP2m::UnmapForeign().  If that releases the last frame of a dying owner,
-  // the owner is removed too.
+  // DomainP2m::UnmapForeign().  If that releases the last frame of a dying
+  // owner, the owner is removed too.
   absl::Status UnmapForeign(const Operation& operation,
                             const DomainSelector& selector,
                             absl::Span<const uint64_t> pfns,

@@ -29,9 +29,8 @@ PageType TableType(int level, bool pinned) {
 
 }  // namespace
 
-ImageSaver::ImageSaver(std::shared_ptr<Domain> domain,
-                       SuspendRecord record, ImageLayer layer,
-                       std::string config)
+ImageSaver::ImageSaver(std::shared_ptr<Domain> domain, SuspendRecord record,
+                       ImageLayer layer, std::string config)
     : domain_(std::move(domain)),
       abi_(AbiOf(record.arch)),
       last_pfn_(record.last_pfn),
@@ -44,9 +43,8 @@ ImageSaver::ImageSaver(std::shared_ptr<Domain> domain,
   MakeRecordPages();
 }
 
-ImageSaver::ImageSaver(std::shared_ptr<Domain> domain,
-                       const LiveGuest& guest, ImageLayer layer,
-                       std::string config)
+ImageSaver::ImageSaver(std::shared_ptr<Domain> domain, const LiveGuest& guest,
+                       ImageLayer layer, std::string config)
     : domain_(std::move(domain)),
       abi_(AbiOf(guest.arch)),
       last_pfn_(guest.last_pfn),

@@ -57,12 +57,12 @@ class Precopy {
   // pass, or suspending the guest for the last one.
   // REQUIRES: pass_done().
   //
-  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of DomainMigration::Suspend(), which
-  // gets `stop`.
+  // ABORTED P2M_CHANGED, DOWNTIME_EXCEEDED; errors of
+  // DomainMigration::Suspend(), which gets `stop`.
   absl::Status Turn(uint64_t bytes_per_second, StopCheck stop = NeverStop);
   bool suspended() const { return suspension_ != 0; }
-  // The number of the suspension, for DomainMigration::Resume(); 0 if the guest was not
-  // suspended yet.
+  // The number of the suspension, for DomainMigration::Resume(); 0 if the guest
+  // was not suspended yet.
   uint64_t suspension() const { return suspension_; }
 
   // The current pass, from 1; the stop-and-copy pass counts as one more.

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "domain/processes/address_space_types.h"
 #include "domain/host/host.h"
+#include "domain/processes/address_space_types.h"
 #include "domain/vm/domain.h"
 #include "server/calls/progress.h"
 #include "simvisor/v1/address_space_service.pb.h"

@@ -79,7 +79,7 @@ struct Balloon {
       SIMVISOR_ASSIGN_OR_RETURN(
           const PageCount pages,
           (domain.balloon().*method)({name, on.stop}, PageCount(op.pages()),
-                           op.allow_partial()));
+                                     op.allow_partial()));
       return Moved{pages, domain.Memory()};
     };
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -106,8 +106,8 @@ struct SetTarget {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
-      SIMVISOR_RETURN_IF_ERROR(domain.balloon().SetTarget({"set memory target", on.stop},
-                                                PageCount(op.target_pages())));
+      SIMVISOR_RETURN_IF_ERROR(domain.balloon().SetTarget(
+          {"set memory target", on.stop}, PageCount(op.target_pages())));
       return domain.Memory();
     };
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -161,8 +161,8 @@ struct SetRange {
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
         on.domain->p2m().SetRange({"set p2m", on.stop},
-                            {Pfn(op.first_pfn()), PageCount(op.count())},
-                            p2m_class, Mfn(op.first_mfn()), policy));
+                                  {Pfn(op.first_pfn()), PageCount(op.count())},
+                                  p2m_class, Mfn(op.first_mfn()), policy));
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
     return absl::OkStatus();
@@ -179,8 +179,9 @@ struct MarkIdentity {
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->p2m().MarkIdentity({"mark identity", on.stop}, Pfn(op.start_pfn()),
-                                Pfn(op.end_pfn()), op.release_ram()));
+        on.domain->p2m().MarkIdentity({"mark identity", on.stop},
+                                      Pfn(op.start_pfn()), Pfn(op.end_pfn()),
+                                      op.release_ram()));
     answer->set_marked_pages(change.marked.value());
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
@@ -194,8 +195,8 @@ struct Write {
   absl::Status operator()(const Subject& on, const auto& op, auto*) const {
     SIMVISOR_RETURN_IF_ERROR(
         CheckAtMost("data", op.data().size(), kMaxGuestBytes));
-    return on.domain->contents().Write({"write"}, Pfn(op.pfn()), op.offset_bytes(),
-                                  op.data());
+    return on.domain->contents().Write({"write"}, Pfn(op.pfn()),
+                                       op.offset_bytes(), op.data());
   }
 };
 

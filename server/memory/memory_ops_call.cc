@@ -57,7 +57,9 @@ MemoryOpsCall::MemoryOpsCall(CallRunner* runner,
             return DoTurn(ops, is_over);
           },
           Scheduler::Clock::now,
-          [](const Domain* domain) { return !domain->PagesAtOnce().has_value(); })),
+          [](const Domain* domain) {
+            return !domain->PagesAtOnce().has_value();
+          })),
       idle_(context),
       unsent_(context) {}
 

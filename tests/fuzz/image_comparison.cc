@@ -72,8 +72,7 @@ Difference Numbers(absl::string_view what, uint64_t is, uint64_t wanted) {
   return absl::StrFormat("%s: %d, where the image has %d", what, is, wanted);
 }
 
-Difference SameBytes(Domain& domain, uint64_t pfn,
-                     const std::string& wanted) {
+Difference SameBytes(Domain& domain, uint64_t pfn, const std::string& wanted) {
   std::string page(kPageSize, '\1');
   const absl::Status read =
       domain.contents().Read(Pfn(pfn), 0, absl::MakeSpan(&page[0], kPageSize));

@@ -54,8 +54,7 @@ inline P2mWord WordOf(Domain& domain, uint64_t pfn) {
 }
 
 // The words [first, end) as runs by class.
-inline std::vector<P2mRun> RunsByClass(Domain& domain, Pfn first,
-                                       Pfn end) {
+inline std::vector<P2mRun> RunsByClass(Domain& domain, Pfn first, Pfn end) {
   std::vector<P2mRun> runs;
   uint64_t generation = 0;
   EXPECT_THAT(

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "domain/processes/address_spaces.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/page_source.h"
+#include "domain/processes/address_spaces.h"
 #include "gtest/gtest.h"
 #include "tests/support/p2m_pages.h"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "domain/processes/address_spaces.h"
 #include "domain/guest/free_pages.h"
+#include "domain/processes/address_spaces.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/p2m_pages.h"
