@@ -17,7 +17,7 @@ endif()
 
 # Compiling sources together takes a third of the time.  OFF compiles each by
 # itself, which is faster after a change to a single file.
-option(SIMVISOR_UNITY "Compile the libraries' sources together" ON)
+option(SIMVISOR_UNITY "Compile the sources of a folder together" ON)
 
 set(SIMVISOR_SANITIZE "" CACHE STRING
     "Sanitizers for -fsanitize=, such as 'address,undefined'; empty for none")

@@ -20,14 +20,26 @@ endfunction()
 #
 # Compiles the sources of one folder together, up to 12 at a time, unless
 # SIMVISOR_UNITY is off.  So names in anonymous namespaces must be unique in a
-# folder.
+# folder.  A folder's units are of about the same size.
 function(simvisor_units target)
   foreach(source IN LISTS ARGN)
-    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(ABSOLUTE_PATH source NORMALIZE OUTPUT_VARIABLE folder)
+    cmake_path(GET folder PARENT_PATH folder)
+    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
+    string(REPLACE "/" "_" folder ${folder})
+    list(APPEND folders ${folder})
     list(APPEND folder_${folder} ${source})
+  endforeach()
+  list(REMOVE_DUPLICATES folders)
+  foreach(folder IN LISTS folders)
     list(LENGTH folder_${folder} count)
-    math(EXPR unit "(${count} - 1) / 12")
-    set_property(SOURCE ${source} PROPERTY UNITY_GROUP "${folder}_${unit}")
+    math(EXPR units "(${count} + 11) / 12")
+    set(at 0)
+    foreach(source IN LISTS folder_${folder})
+      math(EXPR unit "${at} * ${units} / ${count}")
+      set_property(SOURCE ${source} PROPERTY UNITY_GROUP "${folder}_${unit}")
+      math(EXPR at "${at} + 1")
+    endforeach()
   endforeach()
   set_target_properties(${target} PROPERTIES
     UNITY_BUILD ${SIMVISOR_UNITY} UNITY_BUILD_MODE GROUP)
@@ -62,6 +74,7 @@ function(simvisor_binary)
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${arg_NAME} PRIVATE
     ${arg_DEPS} simvisor_warnings $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
+  simvisor_units(${arg_NAME} ${arg_SRCS})
 endfunction()
 
 # simvisor_test_headers(NAME name DEPS target... HEADERS header...)
@@ -92,6 +105,7 @@ function(simvisor_test)
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${arg_NAME} PRIVATE
     ${arg_DEPS} simvisor_test_options $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
+  simvisor_units(${arg_NAME} ${arg_SRCS})
   target_precompile_headers(${arg_NAME} REUSE_FROM ${arg_HEADERS})
   simvisor_cacheable(${arg_NAME})
   gtest_discover_tests(${arg_NAME}

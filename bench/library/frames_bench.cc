@@ -27,7 +27,7 @@ namespace {
 constexpr uint64_t kFrames = kPagesPerGiB;
 constexpr uint64_t kPoolFrames = 4 * kFrames;
 
-enum class Way { kTake, kGive };
+enum class Turn { kTake, kGive };
 
 std::vector<MfnExtent> TakeFrames(FramePool& pool, uint64_t frames) {
   std::vector<MfnExtent> extents;
@@ -75,39 +75,39 @@ DenseMachine& SharedDensePool(Pool kind) {
 }
 
 template <typename Take, typename Give>
-void Measure(benchmark::State& state, Way way, Take take, Give give) {
+void Measure(benchmark::State& state, Turn turn, Take take, Give give) {
   for (auto _ : state) {
     const double take_time = SecondsOf(take);
     const double give_time = SecondsOf(give);
-    state.SetIterationTime(way == Way::kTake ? take_time : give_time);
+    state.SetIterationTime(turn == Turn::kTake ? take_time : give_time);
   }
   state.SetItemsProcessed(state.iterations() * kFrames);
 }
 
-void Frames(benchmark::State& state, Pool kind, Way way) {
+void Frames(benchmark::State& state, Pool kind, Turn turn) {
   FramePool& pool = SharedPool(kind);
   std::vector<MfnExtent> extents;
   Measure(
-      state, way, [&] { extents = TakeFrames(pool, kFrames); },
+      state, turn, [&] { extents = TakeFrames(pool, kFrames); },
       [&] { pool.Free(extents); });
 }
 
-void FramesDense(benchmark::State& state, Pool kind, Way way) {
+void FramesDense(benchmark::State& state, Pool kind, Turn turn) {
   DenseMachine& machine = SharedDensePool(kind);
   DenseGuest guest{2, WordArray(kFrames)};
   Measure(
-      state, way, [&] { machine.Populate(guest, 0, kFrames); },
+      state, turn, [&] { machine.Populate(guest, 0, kFrames); },
       [&] { machine.Release(guest, 0, kFrames); });
 }
 
-void Register(const char* name, Pool kind, Way way) {
+void Register(const char* name, Pool kind, Turn turn) {
   benchmark::RegisterBenchmark(
-      absl::StrCat(name, "/ours/", NameOf(kind)).c_str(), Frames, kind, way)
+      absl::StrCat(name, "/ours/", NameOf(kind)).c_str(), Frames, kind, turn)
       ->UseManualTime()
       ->Unit(benchmark::kMicrosecond);
   benchmark::RegisterBenchmark(
       absl::StrCat(name, "/dense/", NameOf(kind)).c_str(), FramesDense, kind,
-      way)
+      turn)
       ->UseManualTime()
       ->Unit(benchmark::kMicrosecond);
 }
@@ -116,8 +116,8 @@ void Register(const char* name, Pool kind, Way way) {
 
 void RegisterFrames() {
   for (const Pool kind : {Pool::kWhole, Pool::kAlternate, Pool::kScatter}) {
-    Register("frames_take", kind, Way::kTake);
-    Register("frames_give", kind, Way::kGive);
+    Register("frames_take", kind, Turn::kTake);
+    Register("frames_give", kind, Turn::kGive);
   }
 }
 

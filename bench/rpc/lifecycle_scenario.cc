@@ -12,7 +12,7 @@
 namespace simvisor::bench {
 namespace {
 
-using Stub = v1::DomainService::Stub;
+using Domains = v1::DomainService::Stub;
 
 constexpr uint64_t kTibPages = uint64_t{1} << 28;
 // Pairs per round; the figure is their median.
@@ -35,9 +35,9 @@ absl::StatusOr<double> Create(const Connections& connections, uint32_t& domid) {
   SIMVISOR_ASSIGN_OR_RETURN(
       const Outcome outcome,
       Run(connections,
-          Load<Stub, v1::CreateDomainRequest, v1::CreateDomainResponse>{
+          Load<Domains, v1::CreateDomainRequest, v1::CreateDomainResponse>{
               .name = "CreateDomain",
-              .start = &Stub::AsyncCreateDomain,
+              .start = &Domains::AsyncCreateDomain,
               .calls = 1,
               .in_flight = 1,
               .fill = fill,
@@ -52,9 +52,9 @@ absl::StatusOr<double> Destroy(const Connections& connections, uint32_t domid) {
   SIMVISOR_ASSIGN_OR_RETURN(
       const Outcome outcome,
       Run(connections,
-          Load<Stub, v1::DestroyDomainRequest, v1::DestroyDomainResponse>{
+          Load<Domains, v1::DestroyDomainRequest, v1::DestroyDomainResponse>{
               .name = "DestroyDomain",
-              .start = &Stub::AsyncDestroyDomain,
+              .start = &Domains::AsyncDestroyDomain,
               .calls = 1,
               .in_flight = 1,
               .fill = fill,

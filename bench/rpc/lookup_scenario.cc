@@ -15,10 +15,10 @@ namespace simvisor::bench {
 namespace {
 
 constexpr uint64_t kPages = uint64_t{1} << 24;  // 64 GiB
-constexpr uint64_t kEmptyCalls = 1000;
-constexpr unsigned kSeed = 1;
+constexpr uint64_t kLookups = 1000;
+constexpr unsigned kLookupSeed = 1;
 
-absl::StatusOr<uint32_t> Create(const Connections& connections) {
+absl::StatusOr<uint32_t> CreateGuest(const Connections& connections) {
   using Stub = v1::DomainService::Stub;
   uint32_t domid = 0;
   const auto fill = [](uint64_t /*i*/, v1::CreateDomainRequest& request) {
@@ -43,7 +43,7 @@ absl::StatusOr<uint32_t> Create(const Connections& connections) {
   return domid;
 }
 
-absl::Status Destroy(const Connections& connections, uint32_t domid) {
+absl::Status DestroyGuest(const Connections& connections, uint32_t domid) {
   using Stub = v1::DomainService::Stub;
   const auto fill = [domid](uint64_t /*i*/, v1::DestroyDomainRequest& request) {
     request.mutable_domain()->set_domid(domid);
@@ -87,7 +87,7 @@ absl::StatusOr<Outcome> LookUp(const Connections& connections, uint32_t domid,
 }
 
 std::vector<uint64_t> RandomPfns(size_t count) {
-  std::mt19937_64 random(kSeed);
+  std::mt19937_64 random(kLookupSeed);
   std::vector<uint64_t> pfns(count);
   for (uint64_t& pfn : pfns) pfn = random() % kPages;
   return pfns;
@@ -102,7 +102,7 @@ absl::Status MeasureSize(const Connections& connections, uint32_t domid,
   std::vector<double> call_ratios;
   for (int round = 0; round < rounds; ++round) {
     SIMVISOR_ASSIGN_OR_RETURN(const Outcome empty,
-                              RunEmptyCalls(connections, kEmptyCalls, 1));
+                              RunEmptyCalls(connections, kLookups, 1));
     SIMVISOR_ASSIGN_OR_RETURN(const Outcome looked,
                               LookUp(connections, domid, pfns, calls));
     empty_rates.push_back(empty.rate());
@@ -124,12 +124,12 @@ absl::Status MeasureLookup(const Site& site, const Options& options,
                            Report& report) {
   SIMVISOR_ASSIGN_OR_RETURN(const Connections connections,
                             Connect(site.address, 1));
-  SIMVISOR_ASSIGN_OR_RETURN(const uint32_t domid, Create(connections));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint32_t domid, CreateGuest(connections));
   SIMVISOR_RETURN_IF_ERROR(
-      MeasureSize(connections, domid, 1, kEmptyCalls, options.rounds, report));
+      MeasureSize(connections, domid, 1, kLookups, options.rounds, report));
   SIMVISOR_RETURN_IF_ERROR(
       MeasureSize(connections, domid, 65536, 20, options.rounds, report));
-  return Destroy(connections, domid);
+  return DestroyGuest(connections, domid);
 }
 
 }  // namespace simvisor::bench

@@ -14,7 +14,7 @@ namespace simvisor::bench {
 namespace {
 
 constexpr uint64_t kDomains = 100;
-constexpr int kInFlight = 8;
+constexpr int kOpsInFlight = 8;
 constexpr unsigned kSeed = 1;
 constexpr int kPfns = 4;  // per lookup
 constexpr uint64_t kEmptyMessages = 1000;
@@ -146,7 +146,7 @@ absl::Status MeasureOps(const Site& site, const Options& options,
   SIMVISOR_ASSIGN_OR_RETURN(const Connections connections,
                             Connect(site.address, 1));
   Crowd crowd(kDomains);
-  SIMVISOR_RETURN_IF_ERROR(crowd.Create(connections, kInFlight).status());
+  SIMVISOR_RETURN_IF_ERROR(crowd.Create(connections, kOpsInFlight).status());
   for (const uint64_t domains : {uint64_t{1}, kDomains}) {
     const std::string words =
         absl::StrCat(domains, domains == 1 ? "_domain" : "_domains");
@@ -159,7 +159,7 @@ absl::Status MeasureOps(const Site& site, const Options& options,
                                           absl::StrCat("ops/translate/", words),
                                           options.rounds, lookups, report));
   }
-  return crowd.Destroy(connections, kInFlight).status();
+  return crowd.Destroy(connections, kOpsInFlight).status();
 }
 
 }  // namespace simvisor::bench

@@ -12,7 +12,7 @@
 namespace simvisor::bench {
 namespace {
 
-constexpr int kTimes = 15;
+constexpr int kStarts = 15;
 
 absl::Status StartOnce(const Options& options, const std::string& memory,
                        std::vector<double>& millis) {
@@ -29,7 +29,7 @@ absl::Status MeasureStart(const Options& options, Report& report) {
   std::vector<double> small;
   std::vector<double> large;
   std::vector<double> ratios;
-  for (int i = 0; i < kTimes; ++i) {
+  for (int i = 0; i < kStarts; ++i) {
     SIMVISOR_RETURN_IF_ERROR(StartOnce(options, "16g", small));
     SIMVISOR_RETURN_IF_ERROR(StartOnce(options, "16t", large));
     ratios.push_back(large.back() / small.back());

@@ -11,7 +11,7 @@
 namespace simvisor::bench {
 namespace {
 
-constexpr uint64_t kCalls = 2000;  // per round
+constexpr uint64_t kTargetCalls = 2000;  // per round
 
 // Makes `calls` calls; `made` is the number of calls so far, before and after.
 absl::StatusOr<Outcome> SetTargets(const Connections& connections,
@@ -51,9 +51,10 @@ absl::Status MeasureClients(const Connections& connections, const Crowd& crowd,
   std::vector<double> most;
   for (int round = 0; round < rounds; ++round) {
     SIMVISOR_ASSIGN_OR_RETURN(const Outcome empty,
-                              RunEmptyCalls(connections, kCalls, 1));
-    SIMVISOR_ASSIGN_OR_RETURN(const Outcome moved,
-                              SetTargets(connections, crowd, kCalls, made));
+                              RunEmptyCalls(connections, kTargetCalls, 1));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const Outcome moved,
+        SetTargets(connections, crowd, kTargetCalls, made));
     empty_rates.push_back(empty.rate());
     rates.push_back(moved.rate());
     ratios.push_back(moved.rate() / empty.rate());

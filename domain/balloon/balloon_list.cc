@@ -233,8 +233,8 @@ void BalloonList::Decode(StateReader& in, Pfn end,
       if (held.CountIn(pfns) > PageCount(0) || !may_hold(pfns)) {
         in.Fail(
             absl::StrFormat("%d pfns from 0x%x on, of which one has a "
-                            "page, is identity, or came before; each must "
-                            "be missing and come once",
+                            "page, is identity, lies below 1 MiB, or came "
+                            "before; each must be missing and come once",
                             pfns.count.value(), pfns.first.value()));
         return;
       }

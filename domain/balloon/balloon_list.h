@@ -80,7 +80,7 @@ class BalloonList {
   // one pass over the list's extents.
   PfnSet Remove(const PfnSet& pfns);
 
-  // Whether none of the pfns has a word.
+  // Whether none of the pfns has a word, and the kernel gives all of them up.
   using MayHold = absl::FunctionRef<bool(PfnExtent)>;
   // Encode() writes what a saved guest notes about its list.  Decode() reads it
   // into an empty list.  It fails `in` unless each pfn is below `end`, in its

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "domain/guest/guest_boot.h"
+#include "domain/guest/guest_check.h"
 #include "domain/guest/guest_memory.h"
 #include "domain/guest/range_frames.h"
 
@@ -76,15 +77,20 @@ absl::StatusOr<std::unique_ptr<BuiltImage>> BuiltImage::Build(
 }
 
 std::unique_ptr<BuiltImage> BuiltImage::Found(BuildPlan plan, BuilderList list,
-                                              const PfnSet& used,
+                                              PfnSet used,
                                               AllocationFaults* faults) {
   PfnSet usable = UsablePages(plan.config.e820, plan.memory);
-  list.pages().ForEach([&](PfnExtent pages) { usable.Remove(pages); });
+  list.pages().ForEach([&](PfnExtent pages) {
+    usable.Remove(pages);
+    used.Remove(pages);
+  });
   for (const auto& [first, end] : used.extents()) {
     usable.Remove(ExtentBetween(first, end));
   }
-  return std::unique_ptr<BuiltImage>(new BuiltImage(
-      std::move(plan), std::move(list), FreePagesOf(usable, faults), used));
+  used.Remove({Pfn(0), kKernelLowPages});
+  return std::unique_ptr<BuiltImage>(
+      new BuiltImage(std::move(plan), std::move(list),
+                     FreePagesOf(usable, faults), std::move(used)));
 }
 
 std::unique_ptr<BuiltImage> BuiltImage::OfForeignKernel(BuilderList list) {
@@ -116,6 +122,11 @@ absl::StatusOr<RangeChange> BuiltImage::MarkIdentity(
       .marked = pfns.count,
       .released = DisposeOfFrames(frames, policy, memory, hypercalls),
       .p2m_pages = PageCount(0)};
+}
+
+void BuiltImage::Check(Findings& findings) const {
+  CheckListAndFreePages(list_.words(), *this, free_pages_, findings);
+  CheckPagesInUse(list_.words(), used_, "kernel", *this, free_pages_, findings);
 }
 
 bool BuiltImage::Render(Pfn pfn, absl::Span<char> page) const {

@@ -27,6 +27,7 @@
 #include "domain/p2m/p2m_words.h"
 #include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
+#include "domain/units/findings.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
 
@@ -71,7 +72,7 @@ class BuiltImage final : public KernelPages {
   // `used`, the other pages that it filled.
   // REQUIRES: the pages of the list and `used` are RAM of the map.
   static std::unique_ptr<BuiltImage> Found(BuildPlan plan, BuilderList list,
-                                           const PfnSet& used,
+                                           PfnSet used,
                                            AllocationFaults* faults);
   // The image of a foreign kernel, whose free pages are not known.
   static std::unique_ptr<BuiltImage> OfForeignKernel(BuilderList list);
@@ -92,6 +93,9 @@ class BuiltImage final : public KernelPages {
                                            RamPolicy policy,
                                            GuestMemory& memory,
                                            Hypercalls& hypercalls);
+
+  // Appends a sentence for each page that is not RAM, or has two uses.
+  void Check(Findings& findings) const;
 
   // KernelPages.
   bool Render(Pfn pfn, absl::Span<char> page) const override;

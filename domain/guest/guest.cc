@@ -24,7 +24,11 @@ Guest::Guest(DomainId id, GuestConfig config, std::unique_ptr<P2mList> list,
   list_->SetPmdListener(processes_.get());
 }
 
-Guest::~Guest() { list_->SetPmdListener(nullptr); }
+Guest::~Guest() {
+  list_->SetPmdListener(nullptr);
+  // A boot that runs out of the daemon's memory leaves no guest.
+  if (memory_ != nullptr) memory_->ForgetKernelPages(this);
+}
 
 absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
                                                    BuiltImage& image,

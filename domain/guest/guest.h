@@ -235,9 +235,7 @@ class Guest final : public KernelPages {
                               StopCheck stop) const;
 
   // guest_check.cc
-  void CheckFreePages(Findings& findings) const;
   void CheckProcesses(Findings& findings) const;
-  void CheckLoad(Findings& findings) const;
   void CheckBalloon(Findings& findings) const;
   void CheckForeignWords(Findings& findings) const;
   void CheckUseOfPages(Findings& findings) const;

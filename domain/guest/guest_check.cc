@@ -1,13 +1,10 @@
-// The invariants of a guest, checked from scratch.
+#include "domain/guest/guest_check.h"
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "domain/guest/guest.h"
 
 namespace simvisor {
-namespace {
-
-// Checks that every word of `pfns` is of class `wanted`.
 void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
   if (pfns.end() > words.size()) {
@@ -26,16 +23,52 @@ void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
   }
 }
 
-}  // namespace
+void CheckListAndFreePages(const P2mWords& words, const KernelPages& kernel,
+                           const FreePages& free, Findings& findings) {
+  kernel.list_pages().ForEach([&](PfnExtent pfns) {
+    CheckClass(words, pfns, P2mClass::kRam, "structure", findings);
+  });
+  for (const auto& [first, last] : free.set().extents()) {
+    const PfnExtent pfns = ExtentBetween(first, last);
+    CheckClass(words, pfns, P2mClass::kRam, "free", findings);
+    if (kernel.list_pages().Intersects(pfns)) {
+      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
+                                   first.value(), last.value()));
+    }
+    if (kernel.HoldsPageTables(pfns)) {
+      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold page tables",
+                                   first.value(), last.value()));
+    }
+  }
+}
+
+void CheckPagesInUse(const P2mWords& words, const PfnSet& pages,
+                     absl::string_view what, const KernelPages& kernel,
+                     const FreePages& free, Findings& findings) {
+  const auto check = [&](bool shared, PfnExtent pfns, absl::string_view use) {
+    if (!shared) return;
+    findings.Add(absl::StrFormat("%s pfns [0x%x, 0x%x) %s as well", what,
+                                 pfns.first.value(), pfns.end().value(), use));
+  };
+  for (const auto& [first, last] : pages.extents()) {
+    const PfnExtent pfns = ExtentBetween(first, last);
+    CheckClass(words, pfns, P2mClass::kRam, what, findings);
+    check(kernel.list_pages().Intersects(pfns), pfns, "hold the p2m list");
+    check(kernel.HoldsPageTables(pfns), pfns, "hold page tables");
+    check(free.set().CountIn(pfns) > PageCount(0), pfns, "are free");
+  }
+}
 
 void Guest::Check(Findings& findings) const {
   findings.Add(list_->CheckInvariants());
-  list_->structure().ForEach([&](PfnExtent pfns) {
-    CheckClass(list_->words(), pfns, P2mClass::kRam, "structure", findings);
-  });
   CheckProcesses(findings);
-  CheckFreePages(findings);
-  CheckLoad(findings);
+  const P2mWords& words = list_->words();
+  CheckListAndFreePages(words, *this, free_pages_, findings);
+  CheckPagesInUse(words, kernel_image_, "kernel", *this, free_pages_, findings);
+  if (load_ != nullptr) {
+    CheckPagesInUse(words, load_->pages(), "load", *this, free_pages_,
+                    findings);
+  }
   CheckBalloon(findings);
   CheckForeignWords(findings);
   CheckUseOfPages(findings);
@@ -71,37 +104,6 @@ void Guest::CheckProcesses(Findings& findings) const {
           pfns.first.value(), pfns.end().value()));
     }
   });
-}
-
-void Guest::CheckFreePages(Findings& findings) const {
-  for (const auto& [first, last] : free_pages_.set().extents()) {
-    const PfnExtent pfns = ExtentBetween(first, last);
-    CheckClass(list_->words(), pfns, P2mClass::kRam, "free", findings);
-    if (list_->structure().Intersects(pfns)) {
-      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold the p2m list",
-                                   first.value(), last.value()));
-    }
-    if (HoldsPageTables(pfns)) {
-      findings.Add(absl::StrFormat("free pfns [0x%x, 0x%x) hold page tables",
-                                   first.value(), last.value()));
-    }
-  }
-}
-
-void Guest::CheckLoad(Findings& findings) const {
-  if (load_ == nullptr) return;
-  const auto check = [&](bool shared, PfnExtent pfns, absl::string_view what) {
-    if (!shared) return;
-    findings.Add(absl::StrFormat("load pfns [0x%x, 0x%x) %s as well",
-                                 pfns.first.value(), pfns.end().value(), what));
-  };
-  for (const auto& [first, last] : load_->pages().extents()) {
-    const PfnExtent pfns = ExtentBetween(first, last);
-    CheckClass(list_->words(), pfns, P2mClass::kRam, "load", findings);
-    check(list_->structure().Intersects(pfns), pfns, "hold the p2m list");
-    check(HoldsPageTables(pfns), pfns, "hold page tables");
-    check(free_pages_.set().CountIn(pfns) > PageCount(0), pfns, "are free");
-  }
 }
 
 void Guest::CheckBalloon(Findings& findings) const {

@@ -50,6 +50,10 @@ class GuestMemory {
   // Sets the source of computed pages, which is borrowed; null if no page is
   // computed.
   void SetKernelPages(const KernelPages* pages) { kernel_pages_ = pages; }
+  // Computes no page any more if `pages` are those that it computes.
+  void ForgetKernelPages(const KernelPages* pages) {
+    if (kernel_pages_ == pages) kernel_pages_ = nullptr;
+  }
   // The pages that hold the p2m list; empty without a list.
   const StructurePages& list_pages() const;
   bool HoldsPageTables(PfnExtent pfns) const {

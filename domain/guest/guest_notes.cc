@@ -185,8 +185,11 @@ void Guest::DecodeBalloon(const Saved& saved, StateReader& in) {
   balloon_.Decode(
       in, list.last_pfn(),
       {.target = saved.target, .most_pages = abi().max_domain_pages()},
-      less_room,
-      [&list](PfnExtent pfns) { return IsOf(list, P2mClass::kMissing, pfns); });
+      less_room, [&list](PfnExtent pfns) {
+        // The kernel's first MiB never goes into the balloon.
+        return pfns.first >= Pfn(kKernelLowPages.value()) &&
+               IsOf(list, P2mClass::kMissing, pfns);
+      });
 }
 
 void Guest::DecodeLoad(StateReader& in) {

@@ -210,7 +210,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
           cpus_, spec.vcpus,
           absl::StrFormat("create of domain \"%s\"", spec.name),
           spec.vcpu_affinities));
-  // The domain keeps its spec for life, but stores affinities as masks.
+  // The domain stores affinities as masks.
   spec.vcpu_affinities = {};
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, Reserve(spec, "create"));
   const PageCount max_pages = MaxPagesFor(spec.memory);

@@ -42,12 +42,12 @@ namespace simvisor {
 class ImageSaver {
  public:
   // Saves a suspended guest.  `record` is the result of
-  // DomainMigration::Suspend(), and the guest stays suspended until the last
+  // domain->migration().Suspend(), and the guest stays suspended until the last
   // piece is made.  `config`, JSON, goes into the xl layer.
   ImageSaver(std::shared_ptr<Domain> domain, SuspendRecord record,
              ImageLayer layer, std::string config);
   // Saves a running guest whose dirty log is on.  `guest` is the result of
-  // DomainMigration::StartLogDirty().  The first pass covers all pfns.
+  // domain->migration().StartLogDirty().  The first pass covers all pfns.
   ImageSaver(std::shared_ptr<Domain> domain, const LiveGuest& guest,
              ImageLayer layer, std::string config);
 

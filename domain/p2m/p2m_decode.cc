@@ -1,8 +1,8 @@
 // Decodes a p2m list.  The bytes come from a stream that cannot be trusted, so
 // everything is checked: each number must be in range when it is read, each
 // page must be RAM and have one place, and the finished list must pass
-// CheckInvariants().  RAM words name no frames: their numbers are their pfns,
-// until the caller stores words of its own.
+// CheckInvariants().  The RAM words name no frames: their numbers are their
+// pfns.
 
 #include <algorithm>
 #include <array>

@@ -21,7 +21,9 @@ ChangeScope::ChangeScope(Domain& domain, Parts& parts, FramePool& pool,
       context_(context),
       stop_(stop) {}
 
-ChangeScope::~ChangeScope() { Show(); }
+ChangeScope::~ChangeScope() {
+  if (shows_) Show();
+}
 
 void ChangeScope::Show() {
   populated_ = false;
@@ -30,6 +32,7 @@ void ChangeScope::Show() {
 
 absl::Status ChangeScope::ClaimFrames(PageCount pages) {
   assert(claim_ == &own_claim_);
+  own_claim_ = FrameClaim();
   absl::StatusOr<FrameClaim> claim = pool_.Claim(pages, ReachOf(domain_.abi()));
   if (claim.ok()) own_claim_ = *std::move(claim);
   return claim.status();
@@ -37,6 +40,7 @@ absl::Status ChangeScope::ClaimFrames(PageCount pages) {
 
 void ChangeScope::ClaimFramesUpTo(PageCount pages) {
   assert(claim_ == &own_claim_);
+  own_claim_ = FrameClaim();
   own_claim_ = pool_.ClaimUpTo(pages, ReachOf(domain_.abi()));
 }
 

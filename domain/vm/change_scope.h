@@ -43,6 +43,10 @@ class ChangeScope final : public Hypercalls {
   // Lets Info() show the domain as it is now, during a long change.
   void Show();
 
+  // Says that this change alters nothing that Info() shows, so that its end
+  // does not show the domain.
+  void ShowNothing() { shows_ = false; }
+
   // Claim frames that the domain can reach, after which an earlier claim is
   // given up: all of `pages`, or as many as there are.
   // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED, with the pool's message; then an
@@ -80,6 +84,7 @@ class ChangeScope final : public Hypercalls {
   FrameClaim* claim_ = &own_claim_;
   std::vector<DomainId> drained_;
   bool populated_ = false;  // since the last Show()
+  bool shows_ = true;       // at its end
 };
 
 // The frames that a guest of `abi` can be given.

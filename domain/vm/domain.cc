@@ -44,7 +44,8 @@ Domain::Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool)
       faults_(params.faults),
       name_(params.spec.name),
       vcpus_(params.id, params.spec.vcpus, std::move(params.affinities), end_),
-      kernel_({ConfigOf(params.spec), {}}),
+      kernel_(
+          std::make_shared<const Kernel>(Kernel{ConfigOf(params.spec), {}})),
       parts_(end_,
              Reservation(params.max_pages, params.spec.max_memory,
                          params.spec.memory),
@@ -114,9 +115,11 @@ absl::Status Domain::Boot(ChangeScope& change) {
 }
 
 void Domain::InstallGuest(Parts& parts, std::unique_ptr<Guest> guest) {
+  auto kernel = std::make_shared<const Kernel>(
+      Kernel{guest->config(), guest->extra_regions()});
   {
     absl::MutexLock lock(&info_mu_);
-    kernel_ = {guest->config(), guest->extra_regions()};
+    kernel_.swap(kernel);
   }
   parts.SetGuest(std::move(guest));
   published_.store(&parts.memory.words(), std::memory_order_release);
@@ -172,12 +175,10 @@ DomainInfo Domain::Info() const {
   info.uuid = uuid_;
   info.arch = abi_->arch;
   info.pci_devices = pci_devices_;
+  std::shared_ptr<const Kernel> kernel;
   {
     absl::MutexLock lock(&info_mu_);
-    info.e820 = kernel_.config.e820;
-    info.p2m = kernel_.config.p2m;
-    info.hotplug_limit_gib = kernel_.config.hotplug_limit_gib;
-    info.pae_kernel = kernel_.config.pae_kernel;
+    kernel = kernel_;
     info.state = shown_.state;
     info.suspended = shown_.suspended;
     info.suspension = shown_.suspension;
@@ -185,9 +186,13 @@ DomainInfo Domain::Info() const {
     info.vcpus = shown_.vcpus;
     info.memory = shown_.memory;
     info.balloon_driver = shown_.balloon_driver;
-    if (info.balloon_driver.has_value()) {
-      info.balloon_driver->extra_regions = kernel_.extra_regions;
-    }
+  }
+  info.e820 = kernel->config.e820;
+  info.p2m = kernel->config.p2m;
+  info.hotplug_limit_gib = kernel->config.hotplug_limit_gib;
+  info.pae_kernel = kernel->config.pae_kernel;
+  if (info.balloon_driver.has_value()) {
+    info.balloon_driver->extra_regions = kernel->extra_regions;
   }
   info.memory.foreign_held = pool_.HeldBy(id_);
   info.memory.current += info.memory.foreign_held;

@@ -241,7 +241,7 @@ class Domain {
   // nothing is locked under it.
   mutable absl::Mutex info_mu_;
   Shown shown_ ABSL_GUARDED_BY(info_mu_);
-  Kernel kernel_ ABSL_GUARDED_BY(info_mu_);
+  std::shared_ptr<const Kernel> kernel_ ABSL_GUARDED_BY(info_mu_);
 
   mutable absl::Mutex mu_ ABSL_ACQUIRED_BEFORE(info_mu_);
   Parts parts_ ABSL_GUARDED_BY(mu_);

@@ -179,6 +179,7 @@ void DomainAudit::CheckParts(const Parts& on, DomainAuditTotals& totals) const {
     findings.Add(absl::StrFormat("%d foreign words, but %d are counted",
                                  words.foreign.value(), foreign.value()));
   }
+  if (on.built() != nullptr) on.built()->Check(findings);
   if (guest == nullptr) return;
   guest->Check(findings);
   for (const auto& [first, end] : guest->foreign().extents()) {

@@ -110,6 +110,7 @@ absl::Status DomainContents::Write(const Operation& operation, Pfn pfn,
                                    absl::string_view data) const {
   return domain_.Change(
       operation, Needs::kAwake, [&](ChangeScope& change) -> absl::Status {
+        change.ShowNothing();
         const Context& context = change.context();
         GuestMemory& memory = change.parts().memory;
         SIMVISOR_RETURN_IF_ERROR(CheckPages(context, pfn, offset, data.size(),

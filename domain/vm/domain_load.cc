@@ -156,6 +156,7 @@ absl::StatusOr<uint64_t> DomainLoad::Run(const Operation& operation,
     SIMVISOR_RETURN_IF_ERROR(operation.stop());
     SIMVISOR_RETURN_IF_ERROR(domain_.Change(
         operation, Needs::kAlive, [&](ChangeScope& change) -> absl::Status {
+          change.ShowNothing();
           Parts& on = change.parts();
           if (LoadOf(on) == nullptr) return LoadNotFound(change.context());
           GuestLoad& load = *on.guest()->load();

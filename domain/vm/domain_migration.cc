@@ -59,6 +59,7 @@ absl::StatusOr<DirtyPages> DomainMigration::CleanLogDirty() const {
   return domain_.Change(
       {"clean the dirty log"}, Needs::kAlive,
       [](ChangeScope& change) -> absl::StatusOr<DirtyPages> {
+        change.ShowNothing();
         GuestMemory& memory = change.parts().memory;
         return DirtyPages{memory.dirty().Clean(), memory.words().generation()};
       });
@@ -73,6 +74,7 @@ void DomainMigration::StopLogDirty() const {
   domain_
       .Change({"stop the dirty log"}, Needs::kNothing,
               [](ChangeScope& change) {
+                change.ShowNothing();
                 change.parts().memory.dirty().Disable();
                 return absl::OkStatus();
               })

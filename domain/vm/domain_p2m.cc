@@ -28,9 +28,10 @@ absl::StatusOr<PfnExtent> IdentityRange(ChangeScope& change, Pfn start,
                                         Pfn end) {
   const Context& context = change.context();
   const Pfn list_end = change.parts().memory.words().size();
-  const std::string range =
-      absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value());
-  if (start > end) return EndsBeforeStart(context, range);
+  if (start > end) {
+    return EndsBeforeStart(
+        context, absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()));
+  }
   if (change.parts().guest() == nullptr) {
     return ExtentBetween(start, std::min(end, list_end));
   }

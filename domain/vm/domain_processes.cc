@@ -116,6 +116,7 @@ absl::StatusOr<AddressSpaceSync> DomainProcesses::Sync(
   return domain_.Change(
       operation, Needs::kAlive,
       [](ChangeScope& change) -> absl::StatusOr<AddressSpaceSync> {
+        change.ShowNothing();
         Parts& on = change.parts();
         SIMVISOR_RETURN_IF_ERROR(CheckCanChange(change.context(), on));
         MarkPageTablesDirty(on);

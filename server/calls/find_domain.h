@@ -38,6 +38,13 @@ inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
   return domain;
 }
 
+// Pages of the domain's guest, without those held for other domains; never
+// waits for a change.
+inline PageCount GuestPages(const Domain& domain) {
+  const DomainMemory memory = domain.Memory();
+  return memory.current - memory.foreign_held;
+}
+
 // For RunQuick(): the number of pages of the domain; nullopt if the host's or
 // the domain's lock is taken, or if fault injection is enabled, since a fault
 // can delay any call.

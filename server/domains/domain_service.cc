@@ -76,7 +76,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->Memory().current <= kShortPages));
+        JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                               runner_->machine.Destroy(domain));
     response->set_freed_pages(freed.value());
@@ -110,7 +110,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->Memory().current <= kShortPages));
+        JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(
         const DomainState state,
         runner_->machine.Change(domain, [&](Domain& guest) {

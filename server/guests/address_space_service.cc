@@ -121,7 +121,7 @@ grpc::ServerUnaryReactor* AddressSpaceServiceImpl::SyncAddressSpaces(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->Memory().current <= kShortPages));
+        JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(
         const AddressSpaceSync done,
         domain->processes().Sync({"sync address spaces", stop}));

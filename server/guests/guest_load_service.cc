@@ -74,7 +74,7 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StopGuestLoad(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->Memory().current <= kShortPages));
+        JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const LoadReport report,
                               domain->load().Stop({"stop its load"}));
     ToProto(report, response->mutable_load());

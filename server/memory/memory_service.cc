@@ -43,7 +43,7 @@ auto BodyOf(CallRunner* runner) {
       SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
     }
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(Op::IsShort(request, domain->Memory().current)));
+        JobScope::BeginWork(Op::IsShort(request, GuestPages(*domain))));
     return Op()({runner->machine, domain, stop}, request, response);
   };
 }
@@ -215,7 +215,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::GetP2mSummary(
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
-        JobScope::BeginWork(domain->Memory().current <= kShortPages));
+        JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const P2mReport report, domain->p2m().Summary());
     ToProto(report, response->mutable_summary());
     return absl::OkStatus();

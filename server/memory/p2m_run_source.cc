@@ -29,9 +29,8 @@ absl::StatusOr<P2mRunSource> P2mRunSource::Create(
 absl::StatusOr<Progress> P2mRunSource::Next(v1::ListP2mRunsResponse* response) {
   SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain_));
   // A run of one class may consist of any number of separate frames.
-  SIMVISOR_RETURN_IF_ERROR(
-      JobScope::BeginWork(merge_ == RunMerge::kByFrame ||
-                          domain_->Memory().current <= kShortRunPages));
+  SIMVISOR_RETURN_IF_ERROR(JobScope::BeginWork(
+      merge_ == RunMerge::kByFrame || GuestPages(*domain_) <= kShortRunPages));
   runs_.clear();
   uint64_t generation = 0;
   // The run after those sent tells whether and where to go on.

@@ -7,23 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tests/fuzz/guest_runs.h"
 
 namespace simvisor {
 namespace {
 
 using Figures = std::vector<std::pair<std::string, uint64_t>>;
-
-std::vector<P2mRun> RunsOf(Domain& domain) {
-  std::vector<P2mRun> runs;
-  uint64_t generation = 0;
-  for (Pfn at(0); true;) {
-    const auto next =
-        domain.p2m().ListRuns(at, Pfn::None(), P2mView::kResolved,
-                              RunMerge::kByClass, 4096, runs, &generation);
-    if (!next.ok() || *next == at) return runs;
-    at = *next;
-  }
-}
 
 void AddDriver(const DomainInfo& info, Figures& figures) {
   if (!info.balloon_driver.has_value()) return;

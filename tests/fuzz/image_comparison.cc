@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "tests/fuzz/guest_runs.h"
 #include "tests/fuzz/plain_image.h"
 
 namespace simvisor {
@@ -14,18 +15,6 @@ using Difference = std::optional<std::string>;
 
 constexpr uint64_t kPresent = 1;
 constexpr uint64_t kFrameBits = 0x000ffffffffff000;
-
-std::vector<P2mRun> RunsOf(Domain& domain) {
-  std::vector<P2mRun> runs;
-  uint64_t generation = 0;
-  for (Pfn at(0); true;) {
-    const auto next =
-        domain.p2m().ListRuns(at, Pfn::None(), P2mView::kResolved,
-                              RunMerge::kByClass, 4096, runs, &generation);
-    if (!next.ok() || *next == at) return runs;
-    at = *next;
-  }
-}
 
 // All pfns of a class, of a domain that fits a small host.
 std::set<uint64_t> PfnsOf(Domain& domain, P2mClass wanted) {
@@ -67,7 +56,7 @@ uint64_t EntryAt(const std::string& page, size_t i) {
   return entry;
 }
 
-Difference Numbers(absl::string_view what, uint64_t is, uint64_t wanted) {
+Difference SameNumbers(absl::string_view what, uint64_t is, uint64_t wanted) {
   if (is == wanted) return std::nullopt;
   return absl::StrFormat("%s: %d, where the image has %d", what, is, wanted);
 }
@@ -126,10 +115,11 @@ Difference CompareForeign(Domain& domain, const PlainImage& image) {
   if (PfnsOf(domain, P2mClass::kRam) != frames) return "other words are RAM";
   if (!PfnsOf(domain, P2mClass::kForeign).empty()) return "a word is foreign";
   const DomainInfo info = domain.Info();
-  if (auto d = Numbers("pages", info.memory.current.value(), frames.size())) {
+  if (auto d =
+          SameNumbers("pages", info.memory.current.value(), frames.size())) {
     return d;
   }
-  if (auto d = Numbers("vcpus", info.vcpus, image.vcpus)) return d;
+  if (auto d = SameNumbers("vcpus", info.vcpus, image.vcpus)) return d;
   const std::set<uint64_t> leaves(image.leaves.begin(), image.leaves.end());
   for (const uint64_t pfn : frames) {
     if (leaves.contains(pfn)) continue;
@@ -181,7 +171,7 @@ Difference CompareGuest(Domain& domain, const PlainImage& image,
            {"writes of the load", load.ok() ? load->writes : 0,
             notes.load_writes},
            {"vcpus with a context", image.vcpus, notes.vcpus}}) {
-    if (auto d = Numbers(what, is, wanted)) return d;
+    if (auto d = SameNumbers(what, is, wanted)) return d;
   }
   for (const uint64_t pfn : ram) {
     if (notes.kernel_pages.contains(pfn)) continue;

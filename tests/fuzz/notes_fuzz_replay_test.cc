@@ -18,12 +18,12 @@
 namespace simvisor {
 namespace {
 
-using Bytes = std::vector<uint8_t>;
+using Input = std::vector<uint8_t>;
 
 TEST(NotesFuzzReplayTest, NotesThatAreNotChangedMakeTheSameGuest) {
   for (size_t guest = 0; guest < NotesGuests(); ++guest) {
     for (const uint8_t compared : {0, 1}) {
-      const Bytes bytes = {static_cast<uint8_t>(guest), compared};
+      const Input bytes = {static_cast<uint8_t>(guest), compared};
       const NotesOutcome outcome = RestoreChangedNotes(bytes);
       EXPECT_EQ(outcome.wrong, std::nullopt) << guest;
       EXPECT_TRUE(outcome.accepted) << guest;
@@ -40,7 +40,7 @@ TEST(NotesFuzzReplayTest, CorpusBreaksNothing) {
   EXPECT_GT(paths.size(), 5u) << "the corpus is not there";
   for (const std::filesystem::path& path : paths) {
     std::ifstream file(path, std::ios::binary);
-    const Bytes bytes{std::istreambuf_iterator<char>(file), {}};
+    const Input bytes{std::istreambuf_iterator<char>(file), {}};
     EXPECT_EQ(RestoreChangedNotes(bytes).wrong, std::nullopt) << path;
   }
 }
@@ -52,7 +52,7 @@ TEST(NotesFuzzReplayTest, ChangesAtRandomBreakNothing) {
   int accepted = 0;
   for (int i = 0; i < 400; ++i) {
     // Single changes are more frequent than several at once.
-    Bytes bytes(2 + (random() % 4 == 0 ? 12 : 3));
+    Input bytes(2 + (random() % 4 == 0 ? 12 : 3));
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
     const NotesOutcome outcome = RestoreChangedNotes(bytes);
     EXPECT_EQ(outcome.wrong, std::nullopt) << testing::PrintToString(bytes);

@@ -20,7 +20,7 @@ namespace {
 
 constexpr char kCorpus[] = "tests/fuzz/corpus/p2m";
 
-std::vector<uint8_t> ReadBytes(const std::filesystem::path& path) {
+std::vector<uint8_t> ReadInput(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -33,7 +33,7 @@ TEST(P2mFuzzReplayTest, CorpusAgreesWithTheModel) {
   std::sort(paths.begin(), paths.end());
   EXPECT_GT(paths.size(), 20) << "the corpus is not there";
   for (const std::filesystem::path& path : paths) {
-    EXPECT_EQ(P2mOperations(ReadBytes(path)).Run(), std::nullopt) << path;
+    EXPECT_EQ(P2mOperations(ReadInput(path)).Run(), std::nullopt) << path;
   }
 }
 

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <new>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -39,6 +41,7 @@ class FakeHypervisor : public Hypercalls {
     return done;
   }
   PageCount DecreaseReservation(absl::Span<const MfnExtent> frames) override {
+    if (throws) throw std::bad_alloc();
     PageCount gone;
     for (const MfnExtent& extent : frames) {
       MachphysUpdate(extent, Pfn::None());
@@ -83,6 +86,7 @@ class FakeHypervisor : public Hypercalls {
   PageCount claimed;                      // that PopulatePhysmap() may give
   PageCount longest{~uint64_t{0}};        // extent of frames
   int64_t looks_left = int64_t{1} << 62;  // until Preempted() says stop
+  bool throws = false;                    // when frames are given back
   std::map<Mfn, Pfn> m2p;
   MfnSet foreign;                    // frames of other domains
   std::map<Mfn, uint64_t> mappings;  // that are counted

@@ -13,15 +13,14 @@
 
 #include "absl/status/status.h"
 #include "client/walk/frame_reader.h"
+#include "tests/client/walk/expect_fault.h"
 
 namespace simvisor::client {
 namespace {
 
-using ::testing::HasSubstr;
-
-// A guest of `pfns` RAM pages at frames kFirstMfn + pfn; its first pages hold
-// the p2m list and its tree.  Tests change words and m2p entries before they
-// walk.
+// A guest of `pfns` RAM pages at frames kFirstMfn + pfn, whose own first pages
+// hold the p2m list and its tree.  Tests change words and m2p entries before
+// they walk.
 class FakeGuest : public FrameReader {
  public:
   static constexpr uint64_t kFirstMfn = 0x1000;
@@ -106,16 +105,6 @@ absl::StatusOr<P2mWalk> Walk(FakeGuest& guest, const P2mRoot& root) {
 
 absl::StatusOr<P2mWalk> Walk(FakeGuest& guest) {
   return Walk(guest, guest.Root());
-}
-
-// Expects the walk to end with a fault whose message has all of `parts`.
-void ExpectFault(const absl::StatusOr<P2mWalk>& walk,
-                 const std::vector<std::string>& parts) {
-  ASSERT_EQ(walk.status().code(), absl::StatusCode::kFailedPrecondition)
-      << walk.status();
-  for (const std::string& part : parts) {
-    EXPECT_THAT(std::string(walk.status().message()), HasSubstr(part));
-  }
 }
 
 TEST(P2mWalkTest, SoundTreeIsCountedWordByWord) {

@@ -13,11 +13,10 @@
 #include "absl/strings/str_cat.h"
 #include "client/walk/frame_reader.h"
 #include "client/walk/p2m_walk.h"
+#include "tests/client/walk/expect_fault.h"
 
 namespace simvisor::client {
 namespace {
-
-using ::testing::HasSubstr;
 
 constexpr uint64_t kFirstMfn = 0x1000;
 constexpr uint64_t kMaxMfn = 0x100000;
@@ -115,15 +114,6 @@ class FakeTables : public FrameReader {
 
 absl::StatusOr<P2mWalk> Walk(FakeTables& guest, const P2mRoot& root) {
   return WalkP2m(root, guest, [](uint64_t, uint64_t) {});
-}
-
-void ExpectFault(const absl::StatusOr<P2mWalk>& walk,
-                 const std::vector<std::string>& parts) {
-  ASSERT_EQ(walk.status().code(), absl::StatusCode::kFailedPrecondition)
-      << walk.status();
-  for (const std::string& part : parts) {
-    EXPECT_THAT(std::string(walk.status().message()), HasSubstr(part));
-  }
 }
 
 TEST(TableWalkTest, ListIsCountedAndItsEqualTailDropped) {

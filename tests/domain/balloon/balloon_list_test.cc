@@ -12,15 +12,12 @@
 #include "domain/units/abi.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/extents.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
 namespace {
-
-PfnExtent Pfns(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
-}
 
 TEST(BalloonListTest, LastInComesBackFirstHighestFirst) {
   BalloonList list;

@@ -8,6 +8,7 @@
 #include "domain/boot_log/boot_log.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/boot_log/boot_log_testing.h"
 #include "tests/support/e820_testing.h"
 #include "tests/support/status_matchers.h"
 
@@ -24,12 +25,6 @@ using testing::SizeIs;
 
 constexpr char kBanner[] =
     "(XEN) Xen version 4.17.4 (Debian 4.17.4-1) (team@debian.org) (gcc)\n";
-
-BootLog Read(const std::string& text) {
-  absl::StatusOr<BootLog> log = ReadBootLog(text);
-  EXPECT_THAT(log, IsOk()) << text;
-  return log.value_or(BootLog());
-}
 
 std::string XensMap(uint64_t gib) {
   return absl::StrCat(

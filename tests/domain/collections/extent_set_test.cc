@@ -8,14 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/extents.h"
 #include "tests/support/random_seed.h"
 
 namespace simvisor {
 namespace {
-
-PfnExtent Pfns(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
-}
 
 TEST(ExtentSetTest, NeighboursJoinAndHolesSplit) {
   PfnSet set;

@@ -132,7 +132,8 @@ TEST(StateCodecTest, CountsAreBoundedByTheRemainingBytes) {
   EXPECT_EQ(StateReader(writer.bytes()).GetCount("c", 1), 2u);
   StateReader reader(writer.bytes());
   EXPECT_EQ(reader.GetCount("c", 2), 0u);
-  EXPECT_THAT(reader.status(), IsMalformed("c, at byte 0: 2 items; in the 3"));
+  EXPECT_THAT(reader.status(),
+              IsMalformed("c, at byte 0: 2 items; the 3 bytes that follow"));
 }
 
 TEST(StateCodecTest, LongReadingIsStoppedFromOutside) {

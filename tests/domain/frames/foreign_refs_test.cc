@@ -3,11 +3,10 @@
 #include <memory>
 
 #include "gtest/gtest.h"
+#include "tests/domain/frames/test_frames.h"
 
 namespace simvisor {
 namespace {
-
-constexpr DomainId kOwner(3);
 
 TEST(ForeignRefsTest, MappingsAreCountedUntilTheLastIsRemoved) {
   ForeignRefs refs(std::make_shared<PageStore>());

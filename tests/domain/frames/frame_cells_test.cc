@@ -19,7 +19,7 @@ using Fill = FrameCells::Fill;
 
 constexpr int kLeafShift = 9;
 constexpr int kBlockShift = 12;
-constexpr uint64_t kBlock = uint64_t{1} << kBlockShift;
+constexpr uint64_t kBlockCells = uint64_t{1} << kBlockShift;
 
 FrameCells MakeCells(uint64_t size) {
   auto cells = FrameCells::Create(size, kLeafShift, kBlockShift, nullptr);
@@ -35,19 +35,20 @@ void SetSingly(FrameCells& cells, uint64_t first, size_t count) {
 }
 
 TEST(FrameCellsTest, BlockThatIsCutInFewPlacesIsNotSplit) {
-  FrameCells cells = MakeCells(2 * kBlock);
-  cells.SetRange(kBlock - 100, 200, {5, true});
+  FrameCells cells = MakeCells(2 * kBlockCells);
+  cells.SetRange(kBlockCells - 100, 200, {5, true});
   EXPECT_FALSE(cells.IsSplit(0));
   EXPECT_FALSE(cells.IsSplit(1));
-  EXPECT_EQ(cells.MaximalRunAt(0, 2 * kBlock).count, kBlock - 100);
-  const FrameCells::Run run = cells.MaximalRunAt(kBlock - 100, 2 * kBlock);
-  EXPECT_EQ(run.first, kBlock - 100);
+  EXPECT_EQ(cells.MaximalRunAt(0, 2 * kBlockCells).count, kBlockCells - 100);
+  const FrameCells::Run run =
+      cells.MaximalRunAt(kBlockCells - 100, 2 * kBlockCells);
+  EXPECT_EQ(run.first, kBlockCells - 100);
   EXPECT_EQ(run.count, 200);
   EXPECT_EQ(run.fill, (Fill{5, true}));
 }
 
 TEST(FrameCellsTest, BlockThatIsCutInManyPlacesIsSplit) {
-  FrameCells cells = MakeCells(2 * kBlock);
+  FrameCells cells = MakeCells(2 * kBlockCells);
   SetSingly(cells, 0, FrameCells::kMaxRuns);
   EXPECT_TRUE(cells.IsSplit(0));
   EXPECT_FALSE(cells.IsSplit(1));
@@ -58,11 +59,11 @@ TEST(FrameCellsTest, BlockThatIsCutInManyPlacesIsSplit) {
 }
 
 TEST(FrameCellsTest, BlockSetAsAWholeIsOneRunAgain) {
-  FrameCells cells = MakeCells(kBlock);
+  FrameCells cells = MakeCells(kBlockCells);
   SetSingly(cells, 0, FrameCells::kMaxRuns);
-  cells.SetRange(0, kBlock, {0, false});
+  cells.SetRange(0, kBlockCells, {0, false});
   EXPECT_FALSE(cells.IsSplit(0));
-  EXPECT_EQ(cells.MaximalRunAt(0, kBlock).count, kBlock);
+  EXPECT_EQ(cells.MaximalRunAt(0, kBlockCells).count, kBlockCells);
   // The stored cells are gone, and their values do not come back.
   SetSingly(cells, 1, FrameCells::kMaxRuns);
   EXPECT_TRUE(cells.IsSplit(0));
@@ -71,7 +72,7 @@ TEST(FrameCellsTest, BlockSetAsAWholeIsOneRunAgain) {
 }
 
 TEST(FrameCellsTest, RandomCallsAgreeWithAPlainArray) {
-  constexpr uint64_t kSize = 3 * kBlock;
+  constexpr uint64_t kSize = 3 * kBlockCells;
   for (const uint64_t seed : TestSeeds(4)) {
     SCOPED_TRACE(absl::StrCat("SIMVISOR_SEED=", seed));
     std::mt19937_64 random(seed);
@@ -80,10 +81,10 @@ TEST(FrameCellsTest, RandomCallsAgreeWithAPlainArray) {
     for (int step = 0; step < 3000; ++step) {
       uint64_t first = random() % kSize;
       uint64_t count = 1 + random() % 5;
-      if (random() % 4 == 0) count = 1 + random() % kBlock;
+      if (random() % 4 == 0) count = 1 + random() % kBlockCells;
       if (random() % 40 == 0) {
-        first -= first % kBlock;
-        count = kBlock * (1 + random() % 2);
+        first -= first % kBlockCells;
+        count = kBlockCells * (1 + random() % 2);
       }
       count = std::min(count, kSize - first);
       Fill fill = {random() % 3, random() % 2 == 0};

@@ -8,6 +8,7 @@
 #include "domain/frames/frame_pool.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/frames/test_frames.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
@@ -18,7 +19,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr DomainId kOwner{1};
 constexpr DomainId kMapper{2};
 constexpr DomainId kOther{3};
 constexpr uint64_t kFrames = 100;

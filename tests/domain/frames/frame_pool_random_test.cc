@@ -12,20 +12,16 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/frames/populate.h"
+#include "tests/domain/frames/test_frames.h"
+#include "tests/support/extents.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kBlock = uint64_t{1} << 18;
-
-MfnExtent Frames(uint64_t first, uint64_t end) {
-  return ExtentBetween(Mfn(first), Mfn(end));
-}
-
 // A map of all frames of the pool, updated as the pool's calls should.
-class Model {
+class PoolModel {
  public:
   struct Frame {
     FrameState state = FrameState::kFree;
@@ -33,7 +29,7 @@ class Model {
     Pfn pfn = Pfn::None();
   };
 
-  Model(const std::vector<MfnExtent>& ram, uint64_t reserved_below) {
+  PoolModel(const std::vector<MfnExtent>& ram, uint64_t reserved_below) {
     for (const MfnExtent& extent : ram) {
       for (Mfn mfn = extent.first; mfn < extent.end(); mfn += PageCount(1)) {
         Frame& frame = frames_[mfn.value()];
@@ -121,7 +117,7 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
     pool_ = *std::move(pool);
     ASSERT_EQ(pool_->low_end(), std::min(low_end, pool_->max_mfn()));
     low_end_ = low_end.value();
-    model_ = std::make_unique<Model>(Ram(), 0x10);
+    model_ = std::make_unique<PoolModel>(Ram(), 0x10);
     for (int step = 0; step < steps; ++step) {
       SCOPED_TRACE(testing::Message() << "step " << step);
       Step();
@@ -284,7 +280,7 @@ class FramePoolRandomTest : public testing::TestWithParam<Placement> {
 
   std::mt19937_64 random_;
   std::unique_ptr<FramePool> pool_;
-  std::unique_ptr<Model> model_;
+  std::unique_ptr<PoolModel> model_;
   uint64_t low_end_ = 0;
   // Destroyed before pool_.
   std::vector<std::pair<FrameClaim, FrameReach>> claims_;

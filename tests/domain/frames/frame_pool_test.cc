@@ -10,6 +10,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/frames/populate.h"
+#include "tests/domain/frames/test_frames.h"
+#include "tests/support/extents.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
@@ -19,13 +21,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-constexpr uint64_t kBlock = uint64_t{1} << 18;
-constexpr DomainId kAlice(1);
-constexpr DomainId kBob(2);
-
-MfnExtent Frames(uint64_t first, uint64_t end) {
-  return ExtentBetween(Mfn(first), Mfn(end));
-}
 PfnExtent Pages(uint64_t first, uint64_t end) {
   return ExtentBetween(Pfn(first), Pfn(end));
 }

@@ -10,6 +10,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/frames/test_frames.h"
+#include "tests/support/extents.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
@@ -25,14 +27,8 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr uint64_t kBlock = uint64_t{1} << 18;  // frames in a GiB
 constexpr uint64_t kLeaf = 512;
-constexpr DomainId kAlice(1);
-constexpr DomainId kBob(2);
 
-MfnExtent Frames(uint64_t first, uint64_t end) {
-  return ExtentBetween(Mfn(first), Mfn(end));
-}
 FrameRun Free(uint64_t first, uint64_t end) {
   return {Frames(first, end), FrameState::kFree, DomainId(), Pfn::None()};
 }
@@ -213,7 +209,7 @@ TEST(FrameTableTest, MachineOf16TiBIsTakenAndFreedByBlocks) {
 
 // A table as a map of pieces keyed by first frame; pieces are cut at will and
 // joined only when they are listed.
-class Model {
+class TableModel {
  public:
   struct Piece {
     uint64_t count;
@@ -222,7 +218,7 @@ class Model {
     Pfn pfn;
   };
 
-  explicit Model(const std::vector<FrameRun>& runs) {
+  explicit TableModel(const std::vector<FrameRun>& runs) {
     for (const FrameRun& run : runs) {
       pieces_[run.frames.first.value()] = {run.frames.count.value(), run.state,
                                            run.owner, run.first_pfn};
@@ -322,7 +318,7 @@ class FrameTableRandomTest : public testing::Test {
         MakeTable({Frames(3, 0x9f), Frames(0x100, 2 * kBlock - 300),
                    Frames(2 * kBlock + 1000, end)},
                   0x20);
-    Model model(Runs(table));
+    TableModel model(Runs(table));
     for (int step = 0; step < steps; ++step) {
       SCOPED_TRACE(testing::Message()
                    << "SIMVISOR_SEED=" << seed << " step " << step);
@@ -357,7 +353,7 @@ class FrameTableRandomTest : public testing::Test {
     }
   }
 
-  static void Take(FrameTable& table, Model& model, uint64_t from,
+  static void Take(FrameTable& table, TableModel& model, uint64_t from,
                    uint64_t most, DomainId owner, Pfn pfn) {
     const MfnExtent found = table.FindFree(Mfn(from), PageCount(most));
     const auto expected = model.Find(FrameState::kFree, from, most);

@@ -9,6 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/frames/test_frames.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
@@ -16,8 +17,6 @@ namespace simvisor {
 namespace {
 
 using Code = absl::StatusCode;
-
-constexpr DomainId kOwner(7);
 
 std::vector<PagePtr> Take(PageStore& store, size_t count) {
   std::vector<PagePtr> pages;
@@ -35,7 +34,7 @@ TEST(PageStoreTest, BeyondTheLimitNothingIsTaken) {
   std::vector<PagePtr> pages = Take(store, 8);
   EXPECT_THAT(store.Take(kOwner, "write", 3, pages),
               IsError(Code::kResourceExhausted, Reason::kGuestContentsExhausted,
-                      testing::HasSubstr("domain 7: write: it needs room for "
+                      testing::HasSubstr("domain 1: write: it needs room for "
                                          "the contents of 3 more pages, and "
                                          "guests have 8 of the 10")));
   EXPECT_EQ(pages.size(), 8u);

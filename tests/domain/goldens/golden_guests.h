@@ -23,6 +23,13 @@
 
 namespace simvisor {
 
+inline constexpr Arch k64 = Arch::kX86_64;
+inline constexpr Arch kPae = Arch::kX86_32Pae;
+inline constexpr ToolsView kTree = ToolsView::kTree;
+inline constexpr ToolsView kLinear = ToolsView::kLinear;
+inline constexpr BalloonRoom kFaithful = BalloonRoom::kFaithful;
+inline constexpr BalloonRoom kCompact = BalloonRoom::kCompact;
+
 // A machine with a guest, and a domain whose frames it can map.
 struct GuestScene {
   std::unique_ptr<Host> host;

@@ -24,13 +24,6 @@
 namespace simvisor {
 namespace {
 
-constexpr Arch k64 = Arch::kX86_64;
-constexpr Arch kPae = Arch::kX86_32Pae;
-constexpr ToolsView kTree = ToolsView::kTree;
-constexpr ToolsView kLinear = ToolsView::kLinear;
-constexpr BalloonRoom kFaithful = BalloonRoom::kFaithful;
-constexpr BalloonRoom kCompact = BalloonRoom::kCompact;
-
 GoldenGuest Fresh() {
   return {"x86_64, tree, faithful room: as it booted",
           GuestSpec(k64, kTree, kFaithful, 3000, 4000), [](GuestScene&) {}};

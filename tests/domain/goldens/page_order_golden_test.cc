@@ -24,13 +24,6 @@
 namespace simvisor {
 namespace {
 
-constexpr Arch k64 = Arch::kX86_64;
-constexpr Arch kPae = Arch::kX86_32Pae;
-constexpr ToolsView kTree = ToolsView::kTree;
-constexpr ToolsView kLinear = ToolsView::kLinear;
-constexpr BalloonRoom kFaithful = BalloonRoom::kFaithful;
-constexpr BalloonRoom kCompact = BalloonRoom::kCompact;
-
 // Something that happens to a guest.
 struct Step {
   std::string name;

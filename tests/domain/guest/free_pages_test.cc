@@ -8,16 +8,13 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/e820_testing.h"
 
 namespace simvisor {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-PfnExtent Pages(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
-}
 
 // Fails the allocations whose numbers, counted from 1, are in `fail`.
 class FailThese : public AllocationFaults {

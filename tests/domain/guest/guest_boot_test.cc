@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t kBase = 0x40000;
 
-MemorySetup Plan(const E820Map& map, uint64_t pages) {
+MemorySetup PlanInitial(const E820Map& map, uint64_t pages) {
   auto setup = PlanMemorySetup({.abi = &kAbiX86_64,
                                 .e820 = &map,
                                 .nr_pages = PageCount(pages),
@@ -26,7 +26,7 @@ MemorySetup Plan(const E820Map& map, uint64_t pages) {
 TEST(GuestBootTest, FramesUnderAHoleAnswerAboveTheInitialSizeInOrder) {
   const E820Map map = MakeMap({Ram(0, 4 * kMiB), Reserved(4 * kMiB, 5 * kMiB),
                                Ram(5 * kMiB, 32 * kMiB)});
-  const MemorySetup setup = Plan(map, 4096);
+  const MemorySetup setup = PlanInitial(map, 4096);
   PagesFrom pages(300, 900);
   auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
   const auto result =
@@ -47,7 +47,7 @@ TEST(GuestBootTest, FramesUnderAHoleAnswerAboveTheInitialSizeInOrder) {
 TEST(GuestBootTest, FramesThatFindNoRoomAreGivenBack) {
   const E820Map map =
       MakeMap({Ram(0, 12 * kMiB), Reserved(12 * kMiB, 16 * kMiB)});
-  const MemorySetup setup = Plan(map, 4096);
+  const MemorySetup setup = PlanInitial(map, 4096);
   PagesFrom pages(300, 900);
   auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
   const auto result =

@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/extents.h"
 
 namespace simvisor {
 namespace {
@@ -20,10 +21,6 @@ LoadSpec SpecOf(LoadPattern pattern, uint64_t pages, uint64_t seed = 1) {
           .working_set = PageCount(pages),
           .pattern = pattern,
           .seed = seed};
-}
-
-PfnExtent Pfns(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
 }
 
 std::vector<uint64_t> FirstPages(const LoadSpec& spec, uint64_t writes) {

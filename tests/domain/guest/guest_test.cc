@@ -3,7 +3,8 @@
 #include "domain/guest/guest.h"
 
 #include <cstdint>
-#include <optional>
+#include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -35,19 +36,19 @@ BuildInput InputOf(const Abi& abi, BalloonRoom room = BalloonRoom::kFaithful) {
 }
 
 // Everything that a failed operation must leave as it was.
-struct Figures {
+struct GuestFigures {
   uint64_t free, balloon, list_pages, current;
   std::vector<P2mRun> runs;
 
-  friend bool operator==(const Figures&, const Figures&) = default;
+  friend bool operator==(const GuestFigures&, const GuestFigures&) = default;
 };
 
-Figures FiguresOf(const BootedGuest& on) {
-  Figures figures = {on.guest->free_pages().count().value(),
-                     on.guest->balloon().size().value(),
-                     on.guest->list_pages().size().value(),
-                     on.hypervisor.current.value(),
-                     {}};
+GuestFigures GuestFiguresOf(const BootedGuest& on) {
+  GuestFigures figures = {on.guest->free_pages().count().value(),
+                          on.guest->balloon().size().value(),
+                          on.guest->list_pages().size().value(),
+                          on.hypervisor.current.value(),
+                          {}};
   const P2mWords& words = on.memory->words();
   for (Pfn at(0); at < words.size();) {
     figures.runs.push_back(words.RunAt(at, words.size(), RunMerge::kByFrame));
@@ -96,6 +97,30 @@ TEST_P(GuestTest, BootWithoutPagesLeavesTheImageAsItWas) {
   EXPECT_THAT(on.Findings(), IsEmpty());
 }
 
+TEST_P(GuestTest, BootWithoutMemoryOfTheDaemonLeavesNoComputedPages) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.hypervisor.throws = true;
+  EXPECT_THROW(
+      Guest::Boot(kContext, *on.image, *on.memory, on.hypervisor).IgnoreError(),
+      std::bad_alloc);
+  EXPECT_EQ(on.memory->list_pages().size().value(), 0);
+  std::string byte(1, 'x');
+  on.memory->Read(Pfn(300), 0, absl::MakeSpan(byte));
+  EXPECT_EQ(byte[0], '\0');
+}
+
+TEST_P(GuestTest, ImageWhoseFreePageIsNotRamIsFound) {
+  BootedGuest on(InputOf(*GetParam()));
+  std::vector<std::string> found;
+  Findings findings(DomainId(1), found);
+  on.image->Check(findings);
+  EXPECT_THAT(found, IsEmpty());
+  on.memory->words().Store(Pfn(9000), P2mWord::Invalid());
+  on.image->Check(findings);
+  EXPECT_THAT(found,
+              testing::ElementsAre(testing::HasSubstr("free pfn 0x2328")));
+}
+
 TEST_P(GuestTest, PagesGoOutAndComeBack) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
@@ -118,7 +143,7 @@ TEST_P(GuestTest, PagesGoOutAndComeBack) {
 TEST_P(GuestTest, MoveThatIsStoppedLeavesPagesWhereTheyAre) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
-  const Figures before = FiguresOf(on);
+  const GuestFigures before = GuestFiguresOf(on);
   PageCount moved;
   on.hypervisor.looks_left = 0;
   EXPECT_EQ(on.guest->MoveDown(PageCount(100), on.hypervisor, &moved).code(),
@@ -126,7 +151,7 @@ TEST_P(GuestTest, MoveThatIsStoppedLeavesPagesWhereTheyAre) {
   EXPECT_EQ(on.guest->MoveUp(PageCount(100), on.hypervisor, &moved).code(),
             absl::StatusCode::kCancelled);
   EXPECT_EQ(moved.value(), 0);
-  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_EQ(GuestFiguresOf(on), before);
   EXPECT_THAT(on.Findings(), IsEmpty());
 }
 
@@ -143,16 +168,16 @@ TEST_P(GuestTest, MoveUpEndsWhenNoFrameIsLeft) {
 TEST_P(GuestTest, AbandonedRangeLeavesEverythingButPagesOfTheList) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
-  const Figures before = FiguresOf(on);
+  const GuestFigures before = GuestFiguresOf(on);
   auto plan = on.guest->PlanRange(kContext, {Pfn(5000), PageCount(900)},
                                   RangeFill::Missing(), RamPolicy::kRelease,
                                   on.hypervisor);
   ASSERT_THAT(plan, IsOk());
-  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_EQ(GuestFiguresOf(on), before);
   ASSERT_THAT(on.guest->PrepareRange(kContext, *plan), IsOk());
   EXPECT_EQ(on.guest->free_pages().count().value(), before.free - 900);
   on.guest->AbandonRange(*plan);
-  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_EQ(GuestFiguresOf(on), before);
   EXPECT_THAT(on.Findings(), IsEmpty());
 }
 
@@ -187,11 +212,11 @@ TEST_P(GuestTest, ForeignFramesAreCountedBeforeTheWordIsStored) {
   ASSERT_THAT(on.guest->MoveDown(PageCount(10), on.hypervisor, &moved), IsOk());
   const Pfn hole = on.guest->balloon().list().Next(PageCount(1)).front().first;
   on.hypervisor.foreign.Add({Mfn(77), PageCount(1)});
-  const Figures before = FiguresOf(on);
+  const GuestFigures before = GuestFiguresOf(on);
   EXPECT_THAT(on.guest->MapForeign(kContext, {hole, Mfn(78)}, on.hypervisor),
               IsError(absl::StatusCode::kFailedPrecondition,
                       Reason::kFrameNotForeign, _));
-  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_EQ(GuestFiguresOf(on), before);
   ASSERT_THAT(on.guest->MapForeign(kContext, {hole, Mfn(77)}, on.hypervisor),
               IsOk());
   EXPECT_EQ(on.hypervisor.mappings.at(Mfn(77)), 1);
@@ -199,7 +224,7 @@ TEST_P(GuestTest, ForeignFramesAreCountedBeforeTheWordIsStored) {
   std::vector<Mfn> mfns;
   ASSERT_THAT(on.guest->UnmapForeign(kContext, hole, mfns), IsOk());
   EXPECT_THAT(mfns, testing::ElementsAre(Mfn(77)));
-  EXPECT_EQ(FiguresOf(on), before);
+  EXPECT_EQ(GuestFiguresOf(on), before);
 }
 
 TEST_P(GuestTest, ADyingGuestGivesUpEveryMapping) {
@@ -256,6 +281,30 @@ TEST_P(GuestTest, NotesOfAGuestMakeTheSameGuest) {
   }
   ASSERT_THAT(made->guest->Encode(again, NeverStop), IsOk());
   EXPECT_EQ(again.bytes(), notes.bytes());
+}
+
+// Its pages are the kernel's, and never come into the free list.
+TEST_P(GuestTest, NotesWithTheFirstMiBInTheBalloonAreRefused) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  on.memory->words().Store(Pfn(0x10), P2mWord::Invalid());
+  on.guest->balloon().list().Push({Pfn(0x10), PageCount(1)});
+  StateWriter notes;
+  ASSERT_THAT(on.guest->Encode(notes, NeverStop), IsOk());
+  StateReader in(notes.bytes());
+  const Pfn end = on.guest->list().last_pfn();
+  const PfnSet ram = in.GetSet("ram", end);
+  EXPECT_THAT(
+      Guest::Decode({.id = DomainId(2),
+                     .config = on.guest->config(),
+                     .ram = ram,
+                     .end = end,
+                     .target = on.guest->balloon().driver().target(),
+                     .notes = {}},
+                    *GetParam(), in, NeverStop)
+          .status(),
+      IsError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
+              testing::HasSubstr("lies below 1 MiB")));
 }
 
 }  // namespace

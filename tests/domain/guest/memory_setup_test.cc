@@ -213,18 +213,18 @@ E820Map RandomMap(std::mt19937_64& random, uint64_t pages) {
 }
 
 TEST(MemorySetupTest, RandomMapsMatchAssigningOnePageAtATime) {
-  constexpr uint64_t kPages = 600;
+  constexpr uint64_t kMapPages = 600;
   std::mt19937_64 random(7);
   for (int round = 0; round < 20000; ++round) {
-    const E820Map map = RandomMap(random, kPages);
-    const uint64_t ceiling = kPages + random() % 120;
-    const auto plan = Plan(map, kPages, ceiling, true);
+    const E820Map map = RandomMap(random, kMapPages);
+    const uint64_t ceiling = kMapPages + random() % 120;
+    const auto plan = Plan(map, kMapPages, ceiling, true);
     ASSERT_THAT(plan, IsOk()) << round;
     PlainRoom model;
-    auto extra = static_cast<int64_t>(ceiling - kPages);
+    auto extra = static_cast<int64_t>(ceiling - kMapPages);
     for (const E820Entry& entry : map.entries()) {
       if (entry.type != E820Type::kRam) continue;
-      model.Deal(std::max(entry.start, kPages * kPage), entry.end(), extra);
+      model.Deal(std::max(entry.start, kMapPages * kPage), entry.end(), extra);
     }
     std::set<uint64_t> pfns;
     for (const PfnExtent& room : plan->extra) {

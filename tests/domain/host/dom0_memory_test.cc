@@ -18,7 +18,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // A machine with RAM [0, 636 KiB) and [1 MiB, `end`).
-BootLog Machine(uint64_t end, MapSource source) {
+BootLog MachineLog(uint64_t end, MapSource source) {
   BootLog log;
   log.map = MakeMap({Ram(0, 0x9f000), Ram(kMiB, end)});
   log.source = source;
@@ -26,18 +26,19 @@ BootLog Machine(uint64_t end, MapSource source) {
 }
 
 TEST(Dom0MemoryTest, SizeWithoutAWordIs4GiBOrAQuarter) {
-  Dom0Memory dom0 = ChooseDom0Memory(Machine(64 * kGiB, MapSource::kHypervisor),
-                                     std::nullopt, std::nullopt);
+  Dom0Memory dom0 =
+      ChooseDom0Memory(MachineLog(64 * kGiB, MapSource::kHypervisor),
+                       std::nullopt, std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(4));
   EXPECT_EQ(dom0.max_memory, GiBs(64) - PageCount(0x61));
   EXPECT_THAT(dom0.notes, IsEmpty());
-  dom0 = ChooseDom0Memory(Machine(kGiB, MapSource::kHypervisor), std::nullopt,
-                          std::nullopt);
+  dom0 = ChooseDom0Memory(MachineLog(kGiB, MapSource::kHypervisor),
+                          std::nullopt, std::nullopt);
   EXPECT_EQ(dom0.memory, PageCount((kPagesPerGiB - 0x61) / 4));
 }
 
 TEST(Dom0MemoryTest, LogCountsUnlessTheUserSaysOtherwise) {
-  BootLog log = Machine(64 * kGiB, MapSource::kHypervisor);
+  BootLog log = MachineLog(64 * kGiB, MapSource::kHypervisor);
   log.dom0_memory = GiBs(2);
   log.dom0_max_memory = GiBs(3);
   Dom0Memory dom0 = ChooseDom0Memory(log, std::nullopt, std::nullopt);
@@ -53,7 +54,7 @@ TEST(Dom0MemoryTest, LogCountsUnlessTheUserSaysOtherwise) {
 }
 
 TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
-  BootLog log = Machine(64 * kGiB, MapSource::kHypervisor);
+  BootLog log = MachineLog(64 * kGiB, MapSource::kHypervisor);
   const auto starts = [&log](std::optional<PageCount> memory,
                              std::optional<PageCount> max_memory) {
     const Dom0Memory dom0 = ChooseDom0Memory(log, memory, max_memory);
@@ -83,7 +84,7 @@ TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
 TEST(Dom0MemoryTest, MachineOfATrimmedMapHasWhatTheHypervisorKeeps) {
   // dom0's kernel kept as much RAM as dom0 has, and the hypervisor needs some
   // of it.
-  BootLog log = Machine(kGiB + 0x61000, MapSource::kDom0);
+  BootLog log = MachineLog(kGiB + 0x61000, MapSource::kDom0);
   ASSERT_EQ(RamOf(log.map), GiBs(1));
   ASSERT_EQ(RamForDomains(log.map), GiBs(1) - PageCount(0x9f));
   for (const bool by_log : {true, false}) {
@@ -124,7 +125,7 @@ TEST(Dom0MemoryTest, RamBesideATrimmedMapLiesWhereNothingElseDoes) {
 }
 
 TEST(Dom0MemoryTest, UsersSizeOnAWholeMapIsLeftToBeRefused) {
-  const BootLog log = Machine(kGiB, MapSource::kFirmware);
+  const BootLog log = MachineLog(kGiB, MapSource::kFirmware);
   const Dom0Memory dom0 = ChooseDom0Memory(log, GiBs(2), std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(2));
   EXPECT_THAT(dom0.notes, IsEmpty());

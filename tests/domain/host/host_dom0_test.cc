@@ -14,7 +14,7 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kPages = 0x1acb65;
+constexpr uint64_t kRealPages = 0x1acb65;
 constexpr uint64_t kMoved = 283999;
 constexpr uint64_t kMovedEnd = 0x1f20c4;
 
@@ -23,7 +23,7 @@ class RealDom0Test : public testing::Test {
   RealDom0Test() {
     HostConfig config;
     config.e820 = RealMap();
-    config.dom0_memory = PageCount(kPages);
+    config.dom0_memory = PageCount(kRealPages);
     auto host = Host::Create(config);
     EXPECT_THAT(host, IsOk());
     host_ = *std::move(host);
@@ -52,7 +52,7 @@ TEST_F(RealDom0Test, IdentityBelowTheMapsEndIsTheLogsSixStretches) {
 }
 
 TEST_F(RealDom0Test, FramesUnderTheHolesAnswerBehindTheInitialMemoryInOrder) {
-  static_assert(kPages + kMoved == kMovedEnd);
+  static_assert(kRealPages + kMoved == kMovedEnd);
   // The builder filled pfns from 0 with the lowest frames, in order.
   std::vector<MfnExtent> frames;
   uint64_t before = 0;
@@ -70,7 +70,7 @@ TEST_F(RealDom0Test, FramesUnderTheHolesAnswerBehindTheInitialMemoryInOrder) {
   };
   for (const PfnExtent& hole : Holes(RealMap())) {
     for (Pfn pfn = hole.first; pfn < hole.end(); pfn += PageCount(1)) {
-      ASSERT_EQ(WordOf(*dom0_, kPages + before),
+      ASSERT_EQ(WordOf(*dom0_, kRealPages + before),
                 P2mWord::Ram(frame_of(pfn.value())))
           << "for the frame under pfn " << pfn.value();
       ++before;
@@ -78,19 +78,19 @@ TEST_F(RealDom0Test, FramesUnderTheHolesAnswerBehindTheInitialMemoryInOrder) {
   }
   EXPECT_EQ(before, kMoved);
   std::vector<FrameRun> runs;
-  const Mfn moved(WordOf(*dom0_, kPages).Number());
+  const Mfn moved(WordOf(*dom0_, kRealPages).Number());
   ASSERT_THAT(host_->LookupFrames({moved, PageCount(1)}, 1, runs), IsOk());
-  EXPECT_EQ(runs[0].first_pfn, Pfn(kPages));
+  EXPECT_EQ(runs[0].first_pfn, Pfn(kRealPages));
 }
 
 TEST_F(RealDom0Test, CountsAddUpAndTheAuditIsClean) {
   const auto report = dom0_->p2m().Summary();
   ASSERT_THAT(report, IsOk());
-  EXPECT_EQ(report->summary.ram, kPages);
+  EXPECT_EQ(report->summary.ram, kRealPages);
   EXPECT_EQ(report->remapped.value(), kMoved);
   EXPECT_EQ(report->released.value(), 0);
   EXPECT_EQ(report->summary.missing, 0);
-  ExpectClean(*host_, kPages);
+  ExpectClean(*host_, kRealPages);
 }
 
 }  // namespace

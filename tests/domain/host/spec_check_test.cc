@@ -156,12 +156,12 @@ TEST(SpecCheckTest, OversizedNumbersAreRefused) {
 }
 
 TEST(SpecCheckTest, PaeGuestsEndAt64GiB) {
-  constexpr uint64_t kMost = uint64_t{1} << 24;
+  constexpr uint64_t kMostPages = uint64_t{1} << 24;
   DomainSpec spec = GoodSpec();
   spec.arch = Arch::kX86_32Pae;
-  spec.memory = spec.max_memory = PageCount(kMost);
+  spec.memory = spec.max_memory = PageCount(kMostPages);
   EXPECT_THAT(CheckDomainSpec(spec), IsOk());
-  spec.max_memory = PageCount(kMost + 1);
+  spec.max_memory = PageCount(kMostPages + 1);
   EXPECT_THAT(CheckDomainSpec(spec),
               IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
                       HasSubstr("maxmem of 16777217: a domain of x86_32_pae "

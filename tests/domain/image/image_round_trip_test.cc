@@ -216,7 +216,7 @@ TEST_F(ImageRecordTest, NotesInACircleOrGoingOnAreRefused) {
   ASSERT_NE(page, std::string::npos);
   ASSERT_EQ(record_.notes_pages.size(), 1u);
   const uint64_t own = record_.notes_pages.front().value();
-  EXPECT_THAT(With(page - at_, own), IsMalformed("there must be none"));
+  EXPECT_THAT(With(page - at_, own), IsMalformed("no page may follow"));
   StoreLe(own, 8, &image_[page]);
   EXPECT_THAT(With(2056, 10 * kPageSize), IsMalformed("some of them already"));
 }

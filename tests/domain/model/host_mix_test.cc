@@ -23,7 +23,7 @@
 namespace simvisor {
 namespace {
 
-uint64_t Steps() {
+uint64_t MixSteps() {
   uint64_t steps = 1500;
   const char* const given = std::getenv("SIMVISOR_STEPS");
   if (given != nullptr && !absl::SimpleAtoi(given, &steps)) ADD_FAILURE();
@@ -185,7 +185,7 @@ void RunOwners(Mix& mix, uint64_t seed) {
   for (int i = 0; i < kOwners; ++i) {
     threads.emplace_back([&mix, seed, i] {
       MixOwner owner(mix, i, seed * 100 + static_cast<uint64_t>(i));
-      for (uint64_t step = 0; step < Steps(); ++step) {
+      for (uint64_t step = 0; step < MixSteps(); ++step) {
         owner.Step();
         if (testing::Test::HasFailure()) return;
       }
@@ -257,7 +257,7 @@ TEST(HostMixTest, EverythingAtOnceLeavesTheHostsAsTheyWere) {
       ExpectSums(mix.host(host));
       ExpectNothingLeft(mix.host(host));
     }
-    if (Steps() < 1000) continue;
+    if (MixSteps() < 1000) continue;
     const auto done = mix.done();
     for (const char* what : kAlwaysDone) {
       EXPECT_TRUE(done.contains(what)) << what << " never succeeded";

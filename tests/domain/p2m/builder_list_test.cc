@@ -15,14 +15,14 @@ namespace {
 using Code = absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr uint64_t kBase = 0x100;
+constexpr uint64_t kBuilderBase = 0x100;
 
 // Words of three leaves, the last of them half used, with a frame at each pfn.
 class FoundListTest : public testing::TestWithParam<const Abi*> {
  protected:
   FoundListTest() {
     list_.words->Resize(Pfn(3 * span_));
-    list_.StoreFrames(Pfn(0), {Mfn(kBase), pages_});
+    list_.StoreFrames(Pfn(0), {Mfn(kBuilderBase), pages_});
   }
 
   absl::StatusOr<BuilderList> Found(const std::vector<uint64_t>& leaves) {
@@ -57,7 +57,7 @@ TEST_P(FoundListTest, PagesHoldItsWords) {
   ASSERT_TRUE(found->Render(Pfn(40), absl::MakeSpan(page)));
   uint64_t word = 0;
   std::memcpy(&word, page.data() + 3 * abi_.word_bytes, abi_.word_bytes);
-  EXPECT_EQ(word, kBase + span_ + 3);
+  EXPECT_EQ(word, kBuilderBase + span_ + 3);
   EXPECT_FALSE(found->Render(Pfn(42), absl::MakeSpan(page)));
 }
 
@@ -112,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(BothAbis, FoundListTest,
 
 TEST(BuilderListTest, RoomReadsInvalidBelowTheEndOfWhatWasAddedLast) {
   PagesFrom pages(100, 200);
-  TestList list = BuiltList(kAbiX86_64, 1000, kBase, pages);
+  TestList list = BuiltList(kAbiX86_64, 1000, kBuilderBase, pages);
   BuilderList& built = *list.built;
   EXPECT_EQ(built.Lookup(Pfn(1000)), P2mWord::Invalid());
   EXPECT_EQ(built.Lookup(Pfn(1024)), P2mWord::Identity(Pfn(1024)));
@@ -127,13 +127,13 @@ TEST(BuilderListTest, RoomReadsInvalidBelowTheEndOfWhatWasAddedLast) {
 
 TEST(BuilderListTest, IdentityIsMarkedInTheListOnly) {
   PagesFrom pages(100, 200);
-  TestList list = BuiltList(kAbiX86_64, 1000, kBase, pages);
+  TestList list = BuiltList(kAbiX86_64, 1000, kBuilderBase, pages);
   BuilderList& built = *list.built;
   EXPECT_EQ(built.MarkIdentity(Pfn(1000), Pfn(5000)), PageCount(24));
   EXPECT_EQ(built.MarkIdentity(Pfn(20), Pfn(10)), PageCount(0));
   EXPECT_EQ(built.MarkIdentity(Pfn(1024), Pfn::None()), PageCount(0));
   EXPECT_EQ(built.Lookup(Pfn(1000)), P2mWord::Identity(Pfn(1000)));
-  EXPECT_EQ(built.Lookup(Pfn(15)), P2mWord::Ram(Mfn(kBase + 15)));
+  EXPECT_EQ(built.Lookup(Pfn(15)), P2mWord::Ram(Mfn(kBuilderBase + 15)));
 }
 
 }  // namespace

@@ -8,14 +8,14 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kBase = 1000;
+constexpr uint64_t kM2pBase = 1000;
 
-// 2048 pages at mfns from kBase on; pfn 5 is foreign, 6 ballooned out, 7 names
-// another identity, and pfns past the pages are identity.
+// 2048 pages at mfns from kM2pBase on; pfn 5 is foreign, 6 ballooned out, 7
+// names another identity, and pfns past the pages are identity.
 class M2pTest : public testing::TestWithParam<const Abi*> {
  protected:
   M2pTest() : pages_(uint64_t{1} << 20, uint64_t{1} << 21) {
-    list_ = BuiltList(*GetParam(), 2048, kBase, pages_);
+    list_ = BuiltList(*GetParam(), 2048, kM2pBase, pages_);
     EXPECT_TRUE(list_.Relocate(Pfn(0), pages_).ok());
     EXPECT_TRUE(list_->TrySet(Pfn(5), P2mWord::Foreign(Mfn(0x123))));
     EXPECT_TRUE(list_->TrySet(Pfn(6), P2mWord::Invalid()));
@@ -34,15 +34,15 @@ class M2pTest : public testing::TestWithParam<const Abi*> {
 };
 
 TEST_P(M2pTest, CandidateThatTheListConfirmsIsTheDomainsOwn) {
-  Expect(kBase + 100, Pfn(100), Pfn(100), Pfn(100));
+  Expect(kM2pBase + 100, Pfn(100), Pfn(100), Pfn(100));
 }
 
 TEST_P(M2pTest, CandidateThatTheListDeniesIsDropped) {
   // Another domain's entry, the balloon's windows, a word with flags.
-  Expect(kBase + 100, Pfn(101), none_, none_);
-  Expect(kBase + 6, Pfn(6), none_, none_);
+  Expect(kM2pBase + 100, Pfn(101), none_, none_);
+  Expect(kM2pBase + 6, Pfn(6), none_, none_);
   Expect(0x123, Pfn(5), none_, none_);
-  Expect(kBase + 100, none_, none_, none_);
+  Expect(kM2pBase + 100, none_, none_, none_);
 }
 
 TEST_P(M2pTest, FrameThatTheListHasAsIdentityAnswersItselfButIsNotLocal) {

@@ -14,14 +14,14 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kBase = 0x10000;
+constexpr uint64_t kTablesBase = 0x10000;
 
 TestList LinearList(const Abi& abi, uint64_t pages, uint64_t area,
                     PageSource& source) {
   TestList list =
       TestList::Make(abi, Pfn(area), {.tools_view = ToolsView::kLinear});
   EXPECT_TRUE(list.Build(PageCount(pages), source).ok());
-  list.StoreFrames(Pfn(0), {Mfn(kBase), PageCount(pages)});
+  list.StoreFrames(Pfn(0), {Mfn(kTablesBase), PageCount(pages)});
   EXPECT_TRUE(list.Relocate(Pfn(area), source).ok());
   EXPECT_TRUE(list->Publish(source).ok());
   return list;
@@ -29,7 +29,7 @@ TestList LinearList(const Abi& abi, uint64_t pages, uint64_t area,
 
 uint64_t Load(const P2mList& list, Mfn frame, uint64_t bytes, uint64_t index) {
   std::array<char, kPageSize> page;
-  const Pfn pfn(frame.value() - kBase);
+  const Pfn pfn(frame.value() - kTablesBase);
   EXPECT_TRUE(list.Render(pfn, absl::MakeSpan(page))) << pfn.value();
   uint64_t value = 0;
   std::memcpy(&value, page.data() + index * bytes, bytes);
@@ -115,7 +115,7 @@ TEST_P(PageTablesTest, StaleAfterFramesChangedUntilPublishedAgain) {
   auto list = LinearList(abi, pages, abi.mid_span(), source);
   const uint64_t old_cr3 = list->FindToolsRoot()->p2m_cr3;
   ASSERT_THAT(list.ReplaceFrames([](PfnExtent pfns) -> MfnExtent {
-    return {Mfn(kBase + 1 + pfns.first.value()), pfns.count};
+    return {Mfn(kTablesBase + 1 + pfns.first.value()), pfns.count};
   }),
               IsOk());
   const absl::Status stale = list->FindToolsRoot().status();

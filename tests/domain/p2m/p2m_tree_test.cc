@@ -10,13 +10,13 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kBase = 0x40000;
+constexpr uint64_t kTreeBase = 0x40000;
 
 // Two leaves of RAM and an area of two mids; pages at pfns 100 and up.
 class P2mTreeTest : public testing::TestWithParam<const Abi*> {
  protected:
   P2mTreeTest() : pages_(100, 1000) {
-    list_ = BuiltList(abi(), 2 * abi().leaf_span(), kBase, pages_);
+    list_ = BuiltList(abi(), 2 * abi().leaf_span(), kTreeBase, pages_);
     EXPECT_TRUE(list_.Relocate(Pfn(2 * abi().mid_span()), pages_).ok());
     EXPECT_TRUE(list_->Publish(pages_).ok());
   }
@@ -26,7 +26,7 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   // Entry `index` of the page whose frame is `mfn`.
   uint64_t Entry(uint64_t mfn, uint64_t index, uint64_t bytes) const {
     std::array<char, kPageSize> page;
-    EXPECT_TRUE(list_->Render(Pfn(mfn - kBase), absl::MakeSpan(page)));
+    EXPECT_TRUE(list_->Render(Pfn(mfn - kTreeBase), absl::MakeSpan(page)));
     uint64_t value = 0;
     std::memcpy(&value, page.data() + index * bytes, bytes);
     return value;
@@ -34,7 +34,9 @@ class P2mTreeTest : public testing::TestWithParam<const Abi*> {
   uint64_t Word(uint64_t mfn, uint64_t index) const {
     return Entry(mfn, index, abi().word_bytes);
   }
-  uint64_t Top() const { return kBase + list_->tools().root_page().value(); }
+  uint64_t Top() const {
+    return kTreeBase + list_->tools().root_page().value();
+  }
 
   PagesFrom pages_;
   TestList list_;
@@ -53,7 +55,7 @@ TEST_P(P2mTreeTest, TopNamesTheMidAndMidMissingForTheRest) {
 
 TEST_P(P2mTreeTest, LeavesHoldTheWordsInTheGuestsWidth) {
   const uint64_t second = Word(Word(Top(), 0), 1);
-  EXPECT_EQ(Word(second, 3), kBase + abi().leaf_span() + 3);
+  EXPECT_EQ(Word(second, 3), kTreeBase + abi().leaf_span() + 3);
   const Pfn marked(abi().leaf_span() + 4);
   ASSERT_TRUE(list_->TrySet(marked, P2mWord::Identity(marked)));
   EXPECT_EQ(Word(second, 4), marked.value() | abi().identity_bit);
@@ -65,7 +67,7 @@ TEST_P(P2mTreeTest, PtesMapLeavesWritableAndConstantLeavesReadOnly) {
     for (Pfn at = extent.first; at < extent.end(); at += PageCount(1)) {
       const auto use = list_->structure().Find(at);
       if (use->role == PageRole::kPte && use->index == 0) {
-        pte_page = kBase + at.value();
+        pte_page = kTreeBase + at.value();
       }
     }
   });

@@ -25,7 +25,7 @@ std::unique_ptr<P2mWords> MakeWords(uint64_t capacity) {
   return *std::move(words);
 }
 
-PfnExtent Pfns(uint64_t first, uint64_t count) {
+PfnExtent PfnsFrom(uint64_t first, uint64_t count) {
   return {Pfn(first), PageCount(count)};
 }
 
@@ -42,16 +42,16 @@ TEST(P2mWordsTest, NewWordsAreInvalidUpToTheIdentityAtTheEnd) {
   const auto words = MakeWords(4 * kMid);
   words->Resize(Pfn(512));
   EXPECT_EQ(words->RunAt(Pfn(0), Pfn(512), RunMerge::kByFrame),
-            (P2mRun{Pfns(0, 512), P2mWord::Invalid()}));
+            (P2mRun{PfnsFrom(0, 512), P2mWord::Invalid()}));
   words->StoreFrames(Pfn(0), {{Mfn(0x100), PageCount(512)}});
   words->Resize(Pfn(4 * kMid), Pfn(kMid));
   EXPECT_EQ(words->size(), Pfn(4 * kMid));
   EXPECT_EQ(words->RunAt(Pfn(0), words->size(), RunMerge::kByFrame),
-            (P2mRun{Pfns(0, 512), P2mWord::Ram(Mfn(0x100))}));
+            (P2mRun{PfnsFrom(0, 512), P2mWord::Ram(Mfn(0x100))}));
   EXPECT_EQ(words->RunAt(Pfn(512), words->size(), RunMerge::kByFrame),
-            (P2mRun{Pfns(512, kMid - 512), P2mWord::Invalid()}));
+            (P2mRun{PfnsFrom(512, kMid - 512), P2mWord::Invalid()}));
   EXPECT_EQ(words->RunAt(Pfn(kMid), words->size(), RunMerge::kByFrame),
-            (P2mRun{Pfns(kMid, 3 * kMid), P2mWord::Identity(Pfn(kMid))}));
+            (P2mRun{PfnsFrom(kMid, 3 * kMid), P2mWord::Identity(Pfn(kMid))}));
 }
 
 TEST(P2mWordsTest, AShorterEndMakesTheRestIdentity) {
@@ -70,7 +70,7 @@ TEST(P2mWordsTest, AWordSetInTheIdentityLeavesThoseAroundIt) {
   words->Store(odd, P2mWord::Foreign(Mfn(7)));
   EXPECT_EQ(words->Lookup(odd), P2mWord::Foreign(Mfn(7)));
   EXPECT_EQ(words->RunAt(Pfn(0), words->size(), RunMerge::kByFrame),
-            (P2mRun{Pfns(0, odd.value()), P2mWord::Identity(Pfn(0))}));
+            (P2mRun{PfnsFrom(0, odd.value()), P2mWord::Identity(Pfn(0))}));
   const Pfn next = odd + PageCount(1);
   EXPECT_EQ(
       words->RunAt(next, words->size(), RunMerge::kByFrame),
@@ -85,11 +85,11 @@ TEST(P2mWordsTest, FramesAreCollectedInPfnOrderAndJoined) {
                                {Mfn(3), PageCount(1)}});
   words->Store(Pfn(60), P2mWord::Foreign(Mfn(9)));
   std::vector<MfnExtent> frames;
-  EXPECT_EQ(words->CollectFrames(Pfns(0, 100), 100, frames), Pfn(100));
+  EXPECT_EQ(words->CollectFrames(PfnsFrom(0, 100), 100, frames), Pfn(100));
   EXPECT_THAT(frames, ElementsAre(MfnExtent{Mfn(50), PageCount(42)},
                                   MfnExtent{Mfn(3), PageCount(1)}));
   frames.clear();
-  EXPECT_LT(words->CollectFrames(Pfns(0, 100), 2, frames), Pfn(100));
+  EXPECT_LT(words->CollectFrames(PfnsFrom(0, 100), 2, frames), Pfn(100));
   EXPECT_THAT(frames, ElementsAre(MfnExtent{Mfn(50), PageCount(42)}));
 }
 
@@ -126,7 +126,7 @@ void ExpectReads(const P2mWords& words, const std::vector<P2mWord>& plain) {
     uint64_t end = at;
     while (end < plain.size() && plain[end].Class() == plain[at].Class()) ++end;
     ASSERT_EQ(words.RunAt(Pfn(at), words.size(), RunMerge::kByClass),
-              (P2mRun{Pfns(at, end - at), plain[at]}));
+              (P2mRun{PfnsFrom(at, end - at), plain[at]}));
     at = end;
   }
 }
@@ -148,7 +148,7 @@ TEST(P2mWordsTest, RandomChangesReadAsAPlainArrayDoes) {
       const RangeFill fills[] = {RangeFill::Missing(), RangeFill::Identity(),
                                  RangeFill::Ram(Mfn(pick(1 << 20)))};
       const RangeFill& fill = fills[pick(3)];
-      words->Fill(Pfns(first, count), fill);
+      words->Fill(PfnsFrom(first, count), fill);
       for (uint64_t i = 0; i < count; ++i) {
         plain[first + i] = Filled(fill, Pfn(first), PageCount(i));
       }

@@ -3,13 +3,10 @@
 #include <cstdint>
 
 #include "gtest/gtest.h"
+#include "tests/support/extents.h"
 
 namespace simvisor {
 namespace {
-
-PfnExtent Pfns(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
-}
 
 TEST(StructurePagesTest, PagesAreFoundWithTheirPlaceInTheStructure) {
   StructurePages pages;

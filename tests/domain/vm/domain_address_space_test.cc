@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/vm/usual_guest.h"
 #include "tests/support/host_testing.h"
 
 namespace simvisor {
@@ -16,11 +17,10 @@ namespace {
 using Code = absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr uint64_t kPages = 3000;
 constexpr uint64_t kMidSpan = kAbiX86_32Pae.mid_span();
 
-DomainSpec PaeSpec(absl::string_view name, uint64_t pages,
-                   PaeKernel kernel = {}) {
+DomainSpec SpaceSpec(absl::string_view name, uint64_t pages,
+                     PaeKernel kernel = {}) {
   DomainSpec spec = MakeSpec(name, pages);
   spec.arch = Arch::kX86_32Pae;
   spec.pae_kernel = kernel;
@@ -62,7 +62,7 @@ class DomainAddressSpaceTest : public testing::Test {
   }
 
   std::unique_ptr<Host> host_ = MakeHost(20000);
-  std::shared_ptr<Domain> domain_ = MustCreate(*host_, PaeSpec("a", kPages));
+  std::shared_ptr<Domain> domain_ = MustCreate(*host_, SpaceSpec("a", kPages));
   uint64_t owned_ = kDom0Pages + kPages;
 };
 
@@ -183,7 +183,7 @@ TEST_F(DomainAddressSpaceTest, ASplitIsSeenByEveryProcess) {
 
 TEST_F(DomainAddressSpaceTest, SplitsAtBootAreFree) {
   // Room to balloon in a mid of its own is split while the guest boots.
-  DomainSpec spec = PaeSpec("roomy", kPages);
+  DomainSpec spec = SpaceSpec("roomy", kPages);
   spec.hotplug_limit_gib = 0;
   spec.e820 =
       MakeMap({Ram(0, kPages * kPageSize),
@@ -200,7 +200,7 @@ TEST_F(DomainAddressSpaceTest, SplitsAtBootAreFree) {
 
 TEST_F(DomainAddressSpaceTest, OtherGuestsHaveNone) {
   const auto wide = MustCreate(*host_, MakeSpec("wide", 600));
-  const auto built = MustCreate(*host_, PaeSpec("built", 600), true);
+  const auto built = MustCreate(*host_, SpaceSpec("built", 600), true);
   owned_ += 1200;
   EXPECT_THAT(wide->processes().Create({"create address spaces"}, 1),
               IsError(Code::kFailedPrecondition, Reason::kArchNotPae,
@@ -226,7 +226,7 @@ TEST_F(DomainAddressSpaceTest, NoneIsNoNumberOfThem) {
 }
 
 TEST_F(DomainAddressSpaceTest, ManyThatAreCancelledLeaveNothing) {
-  const auto large = MustCreate(*host_, PaeSpec("large", 12000));
+  const auto large = MustCreate(*host_, SpaceSpec("large", 12000));
   owned_ += 12000;
   const PageCount before = large->Info().memory.available;
   int left = 4;
@@ -246,7 +246,7 @@ TEST_F(DomainAddressSpaceTest, ManyThatAreCancelledLeaveNothing) {
 }
 
 TEST_F(DomainAddressSpaceTest, TheyEndWithTheirDomain) {
-  const auto domain = MustCreate(*host_, PaeSpec("b", kPages, {true, 2}));
+  const auto domain = MustCreate(*host_, SpaceSpec("b", kPages, {true, 2}));
   ASSERT_THAT(domain->processes().Create({"create address spaces"}, 100),
               IsOk());
   EXPECT_EQ(domain->Info().memory.address_space_pages, PageCount(201));

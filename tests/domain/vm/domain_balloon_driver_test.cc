@@ -8,15 +8,13 @@
 #include "domain/vm/domain.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/vm/usual_guest.h"
 #include "tests/support/host_testing.h"
 
 namespace simvisor {
 namespace {
 
 using Code = absl::StatusCode;
-
-constexpr uint64_t kPages = 3000;
-constexpr uint64_t kRoom = 1000;
 
 class DomainBalloonDriverTest : public testing::Test {
  protected:

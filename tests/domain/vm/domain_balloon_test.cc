@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/vm/usual_guest.h"
 #include "tests/support/host_testing.h"
 
 namespace simvisor {
@@ -12,9 +13,6 @@ namespace {
 
 using Code = absl::StatusCode;
 using testing::HasSubstr;
-
-constexpr uint64_t kPages = 3000;
-constexpr uint64_t kRoom = 1000;
 
 class DomainBalloonTest : public testing::Test {
  protected:

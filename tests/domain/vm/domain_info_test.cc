@@ -13,7 +13,7 @@
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kPages = 20000;
+constexpr uint64_t kInfoPages = 20000;
 
 class DomainInfoTest : public testing::Test {
  protected:
@@ -33,7 +33,7 @@ class DomainInfoTest : public testing::Test {
 
   const std::unique_ptr<Host> host_ = MakeHost(60000, Placement::kScatter);
   const std::shared_ptr<Domain> domain_ =
-      MustCreate(*host_, MakeSpec("a", kPages));
+      MustCreate(*host_, MakeSpec("a", kInfoPages));
 };
 
 TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
@@ -48,8 +48,8 @@ TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
         EXPECT_EQ(domain_->PagesAtOnce(), std::nullopt);
         const DomainInfo info = domain_->Info();
         EXPECT_EQ(info.memory.target, PageCount(10000));
-        EXPECT_EQ(info.memory.current, PageCount(kPages));
-        EXPECT_EQ(domain_->Memory().current, PageCount(kPages));
+        EXPECT_EQ(info.memory.current, PageCount(kInfoPages));
+        EXPECT_EQ(domain_->Memory().current, PageCount(kInfoPages));
         EXPECT_EQ(info.state, DomainState::kRunning);
         EXPECT_TRUE(info.balloon_driver.has_value());
       });
@@ -59,18 +59,18 @@ TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
 }
 
 TEST_F(DomainInfoTest, PagesThatHaveMovedShowWhileOthersMove) {
-  PageCount seen(kPages);
+  PageCount seen(kInfoPages);
   const auto check = [&] {
     const DomainInfo info = domain_->Info();
     EXPECT_LE(info.memory.current, seen);
-    EXPECT_EQ(info.memory.current + info.memory.balloon, PageCount(kPages));
+    EXPECT_EQ(info.memory.current + info.memory.balloon, PageCount(kInfoPages));
     seen = info.memory.current;
     return absl::OkStatus();
   };
   EXPECT_THAT(domain_->balloon().SetTarget({"set memory target", check},
                                            PageCount(2000)),
               IsOk());
-  EXPECT_LT(seen, PageCount(kPages));
+  EXPECT_LT(seen, PageCount(kInfoPages));
   EXPECT_GT(seen, PageCount(2000));
 }
 
@@ -84,7 +84,7 @@ TEST_F(DomainInfoTest, DomainIsListedWhileItIsAtWork) {
       [&] {
         EXPECT_EQ(host_->List(kDom0Id, 10).size(), 2u);
         EXPECT_EQ((*host_->Find(std::string("a")))->Info().memory.current,
-                  PageCount(kPages));
+                  PageCount(kInfoPages));
         EXPECT_THAT(host_->RenameDomain(domain_->id(), "b"), IsOk());
         EXPECT_EQ(domain_->Info().name, "b");
       });
@@ -113,12 +113,12 @@ TEST_F(DomainInfoTest, AuditLeavesThoseWhoOnlyLookAlone) {
     if (domain_->PagesAtOnce().has_value() || looked) return absl::OkStatus();
     looked = true;
     std::thread([&] {
-      EXPECT_EQ(domain_->Info().memory.current, PageCount(kPages));
+      EXPECT_EQ(domain_->Info().memory.current, PageCount(kInfoPages));
       EXPECT_EQ(host_->List(kDom0Id, 10).size(), 2u);
       std::string data(8, '\0');
       EXPECT_THAT(domain_->contents().Read(Pfn(300), 0, absl::MakeSpan(data)),
                   IsOk());
-      EXPECT_FALSE(RunsByClass(*domain_, Pfn(0), Pfn(kPages)).empty());
+      EXPECT_FALSE(RunsByClass(*domain_, Pfn(0), Pfn(kInfoPages)).empty());
       EXPECT_THAT(domain_->p2m().Summary(), IsOk());
       EXPECT_EQ(host_->FindOwner(Mfn(1)), nullptr);
     }).join();

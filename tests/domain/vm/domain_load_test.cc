@@ -19,7 +19,7 @@ namespace {
 using Code = absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr uint64_t kPages = 5000;
+constexpr uint64_t kLoadedPages = 5000;
 
 LoadSpec SpecOf(uint64_t pages, LoadPattern pattern = LoadPattern::kRandom) {
   return {.pages_per_second = 1000,
@@ -32,7 +32,7 @@ class DomainLoadTest
     : public testing::TestWithParam<std::tuple<Arch, BalloonRoom>> {
  protected:
   DomainLoadTest() {
-    spec_ = MakeSpec("writer", kPages, 9000);
+    spec_ = MakeSpec("writer", kLoadedPages, 9000);
     spec_.arch = std::get<0>(GetParam());
     spec_.p2m.balloon_room = std::get<1>(GetParam());
     guest_ = MustCreate(*host_, spec_);

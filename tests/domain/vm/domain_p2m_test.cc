@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/domain/vm/usual_guest.h"
 #include "tests/support/host_testing.h"
 
 namespace simvisor {
@@ -15,7 +16,6 @@ namespace {
 using Code = absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr uint64_t kPages = 3000;
 constexpr uint64_t kArea = 262144;
 
 class DomainP2mTest : public testing::Test {

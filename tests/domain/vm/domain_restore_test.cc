@@ -19,10 +19,10 @@ namespace {
 using Code = absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr uint64_t kPages = 5000;
+constexpr uint64_t kSavedPages = 5000;
 
 DomainSpec SpecOf(Arch arch, ToolsView view, BalloonRoom room) {
-  DomainSpec spec = MakeSpec("traveller", kPages, 9000);
+  DomainSpec spec = MakeSpec("traveller", kSavedPages, 9000);
   spec.arch = arch;
   spec.p2m = {view, room};
   spec.vcpus = 3;
@@ -78,7 +78,7 @@ TEST_P(DomainRestoreTest, FreshGuestIsTheSameElsewhere) {
               IsOk());
   EXPECT_THAT(awake->balloon().Down({"balloon down"}, PageCount(2000), false),
               IsOk());
-  ExpectClean(*to_, kDom0Pages + kPages - 1000);
+  ExpectClean(*to_, kDom0Pages + kSavedPages - 1000);
 }
 
 TEST_P(DomainRestoreTest, WordsContentsAndBalloonTravel) {

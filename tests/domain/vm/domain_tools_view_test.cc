@@ -15,18 +15,18 @@ namespace {
 
 using Code = absl::StatusCode;
 
-constexpr uint64_t kPages = 4000;
+constexpr uint64_t kViewedPages = 4000;
 
 DomainSpec Spec(ToolsView view, BalloonRoom room, uint64_t max_memory) {
-  DomainSpec spec = MakeSpec("a", kPages, max_memory);
+  DomainSpec spec = MakeSpec("a", kViewedPages, max_memory);
   spec.p2m = {view, room};
   return spec;
 }
 
 TEST(DomainToolsViewTest, TreeHasARootAndNoPageTables) {
   const auto host = MakeHost(10000);
-  const auto domain =
-      MustCreate(*host, Spec(ToolsView::kTree, BalloonRoom::kFaithful, kPages));
+  const auto domain = MustCreate(
+      *host, Spec(ToolsView::kTree, BalloonRoom::kFaithful, kViewedPages));
   const auto found = domain->p2m().FindMfnListList();
   ASSERT_THAT(found, IsOk());
   EXPECT_LT(found->root.root, host->max_mfn());
@@ -37,7 +37,7 @@ TEST(DomainToolsViewTest, TreeHasARootAndNoPageTables) {
 TEST(DomainToolsViewTest, LinearListIsReadByMfnFromCr3) {
   const auto host = MakeHost(10000);
   const auto domain = MustCreate(
-      *host, Spec(ToolsView::kLinear, BalloonRoom::kFaithful, kPages));
+      *host, Spec(ToolsView::kLinear, BalloonRoom::kFaithful, kViewedPages));
   const auto found = domain->p2m().FindMfnListList();
   ASSERT_THAT(found, IsOk());
   EXPECT_TRUE(found->root.root.is_none());
@@ -59,7 +59,7 @@ TEST(DomainToolsViewTest, LinearListIsReadByMfnFromCr3) {
   uint64_t word = 0;
   std::memcpy(&word, page.data() + 8 * 300, 8);
   EXPECT_EQ(word, WordOf(*domain, 300).Number());
-  ExpectClean(*host, kDom0Pages + kPages);
+  ExpectClean(*host, kDom0Pages + kViewedPages);
 }
 
 TEST(DomainToolsViewTest, CompactRoomTakesItsLeavesWhenItIsUsed) {
@@ -77,7 +77,7 @@ TEST(DomainToolsViewTest, CompactRoomTakesItsLeavesWhenItIsUsed) {
   EXPECT_TRUE(WordOf(*domain, 9999).is_ram());
   EXPECT_TRUE(WordOf(*domain, 8999).is_invalid());
   EXPECT_EQ(domain->p2m().Summary()->summary.leaf_frames, leaves + 2);
-  ExpectClean(*host, kDom0Pages + kPages + 1000);
+  ExpectClean(*host, kDom0Pages + kViewedPages + 1000);
 }
 
 TEST(DomainToolsViewTest, CompactRoomNeedsFreePagesToGrowInto) {
@@ -88,8 +88,9 @@ TEST(DomainToolsViewTest, CompactRoomNeedsFreePagesToGrowInto) {
       domain->balloon().SetMaximum({"set maximum memory"}, PageCount(300000)),
       IsOk());
   // What the guest gave lies on top of the balloon, in private leaves.
-  ASSERT_THAT(domain->balloon().Down({"balloon down"}, PageCount(kPages), true),
-              IsOk());
+  ASSERT_THAT(
+      domain->balloon().Down({"balloon down"}, PageCount(kViewedPages), true),
+      IsOk());
   EXPECT_EQ(domain->Info().memory.available.value(), 0u);
   EXPECT_THAT(domain->balloon().Up({"balloon up"}, PageCount(1), false),
               IsOk());
@@ -97,7 +98,7 @@ TEST(DomainToolsViewTest, CompactRoomNeedsFreePagesToGrowInto) {
               IsOk());
 
   // With identity in those words, only fresh room is left.
-  for (const P2mRun& run : RunsByClass(*domain, Pfn(0), Pfn(kPages))) {
+  for (const P2mRun& run : RunsByClass(*domain, Pfn(0), Pfn(kViewedPages))) {
     if (!run.word.is_invalid()) continue;
     ASSERT_THAT(domain->p2m().MarkIdentity({"mark identity"}, run.pfns.first,
                                            run.pfns.end(), false),

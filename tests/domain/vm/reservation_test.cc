@@ -10,7 +10,7 @@
 namespace simvisor {
 namespace {
 
-const Context kAsked(DomainId(7), "set it");
+const Context kSetting(DomainId(7), "set it");
 
 Reservation Ledger(uint64_t current, uint64_t max_pages, uint64_t static_max,
                    uint64_t target) {
@@ -30,9 +30,9 @@ TEST(ReservationTest, RoomIsBelowBothLimitsAndHeldPagesCountForOne) {
 
 TEST(ReservationTest, RoomThatIsMissingIsNamedWithItsLimit) {
   const Reservation ledger = Ledger(100, 150, 400, 100);
-  EXPECT_THAT(ledger.CheckRoom(kAsked, PageCount(50), PageCount(0)), IsOk());
+  EXPECT_THAT(ledger.CheckRoom(kSetting, PageCount(50), PageCount(0)), IsOk());
   const absl::Status status =
-      ledger.CheckRoom(kAsked, PageCount(50), PageCount(20));
+      ledger.CheckRoom(kSetting, PageCount(50), PageCount(20));
   EXPECT_EQ(ReasonOf(status), "MAX_MEM_EXCEEDED");
   EXPECT_EQ(status.message(),
             "domain 7: set it by 50 pages: it has 120 (20 of them held by "
@@ -42,28 +42,28 @@ TEST(ReservationTest, RoomThatIsMissingIsNamedWithItsLimit) {
 
 TEST(ReservationTest, TargetTakesTheLimitWithIt) {
   Reservation ledger = Ledger(100, 150, 400, 100);
-  EXPECT_THAT(ledger.SetTarget(kAsked, PageCount(300)), IsOk());
+  EXPECT_THAT(ledger.SetTarget(kSetting, PageCount(300)), IsOk());
   EXPECT_EQ(ledger.target(), PageCount(300));
   EXPECT_EQ(ledger.max_pages(), PageCount(300) + kMaxMemSlack);
   EXPECT_EQ(ledger.static_max(), PageCount(400));
-  EXPECT_EQ(ReasonOf(ledger.SetTarget(kAsked, PageCount(0))),
+  EXPECT_EQ(ReasonOf(ledger.SetTarget(kSetting, PageCount(0))),
             "MEMORY_SIZE_INVALID");
-  EXPECT_EQ(ReasonOf(ledger.SetTarget(kAsked, PageCount(401))),
+  EXPECT_EQ(ReasonOf(ledger.SetTarget(kSetting, PageCount(401))),
             "STATIC_MAX_EXCEEDED");
   EXPECT_EQ(ledger.target(), PageCount(300));
 }
 
 TEST(ReservationTest, MaximumIsNotBelowTheTarget) {
   Reservation ledger = Ledger(100, 150, 400, 100);
-  EXPECT_EQ(ReasonOf(ledger.SetMaximum(kAsked, PageCount(99), kAbiX86_64)),
+  EXPECT_EQ(ReasonOf(ledger.SetMaximum(kSetting, PageCount(99), kAbiX86_64)),
             "MAX_MEM_BELOW_TARGET");
   EXPECT_EQ(ledger.static_max(), PageCount(400));
-  EXPECT_THAT(ledger.SetMaximum(kAsked, PageCount(200), kAbiX86_64), IsOk());
+  EXPECT_THAT(ledger.SetMaximum(kSetting, PageCount(200), kAbiX86_64), IsOk());
   EXPECT_EQ(ledger.static_max(), PageCount(200));
   EXPECT_EQ(ledger.max_pages(), PageCount(200) + kMaxMemSlack);
   const PageCount most = kAbiX86_32Pae.max_domain_pages();
   EXPECT_EQ(
-      ReasonOf(ledger.SetMaximum(kAsked, most + PageCount(1), kAbiX86_32Pae)),
+      ReasonOf(ledger.SetMaximum(kSetting, most + PageCount(1), kAbiX86_32Pae)),
       "MEMORY_SIZE_INVALID");
 }
 

@@ -36,15 +36,15 @@ namespace {
 
 using std::chrono::system_clock;
 
-using FakeServiceBase =
+using QuickServiceBase =
     RawService<v1::HostService,
                v1::HostService::WithRawCallbackMethod_AuditHost,
                v1::HostService::WithRawCallbackMethod_GetHost>;
 
 // AuditHost runs a body, quickly if it may.
-class FakeService final : public FakeServiceBase {
+class QuickService final : public QuickServiceBase {
  public:
-  explicit FakeService(CallRunner* runner) : runner_(runner) {}
+  explicit QuickService(CallRunner* runner) : runner_(runner) {}
 
   grpc::ServerUnaryReactor* AuditHost(grpc::CallbackServerContext* context,
                                       const grpc::ByteBuffer* in,
@@ -126,7 +126,7 @@ class ServerQuickCallTest : public testing::Test {
   const ScopedFolder folder_;
   const std::unique_ptr<Machine> machine_ = MakeMachine(1, Placement::kLowest);
   CallRunner runner_{machine_.get(), 1};
-  FakeService service_;
+  QuickService service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::HostService::Stub> stub_;
   std::thread::id pool_thread_;

@@ -19,7 +19,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kBudget = uint64_t{1} << 20;
 
 grpc::ByteBuffer Bytes(const std::string& data) {
   const grpc::Slice slice(data);
@@ -41,7 +41,7 @@ std::string ReasonIn(const absl::Status& status) {
 }
 
 TEST(RawMessageTest, MessageCountsUntilItIsReleased) {
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   v1::GetDomainRequest request;
   request.mutable_domain()->set_name("web");
   grpc::ByteBuffer bytes = Bytes(request.SerializeAsString());
@@ -55,7 +55,7 @@ TEST(RawMessageTest, MessageCountsUntilItIsReleased) {
 }
 
 TEST(RawMessageTest, MalformedMessageIsNamed) {
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   TakenMessage<v1::GetDomainRequest> taken;
   grpc::ByteBuffer none;
   for (grpc::ByteBuffer bytes : {Bytes("\x0a\x7fx"), Bytes("\x0f"),
@@ -71,7 +71,7 @@ TEST(RawMessageTest, MalformedMessageIsNamed) {
 }
 
 TEST(RawMessageTest, TextThatIsNotUtf8IsNamedByItsField) {
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   v1::CreateDomainRequest request;
   request.mutable_spec()->set_memory_pages(1000);
   request.mutable_spec()->set_name("latin1");
@@ -88,7 +88,7 @@ TEST(RawMessageTest, TextThatIsNotUtf8IsNamedByItsField) {
 }
 
 TEST(RawMessageTest, EmptyMessageIsValid) {
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   grpc::ByteBuffer bytes = Bytes("");
   TakenMessage<v1::GetDomainRequest> taken;
   EXPECT_TRUE(taken.Take(budget, "GetDomain", bytes).ok());
@@ -99,21 +99,21 @@ TEST(RawMessageTest, ParsedSizeCounts) {
   v1::MapForeignFramesRequest request;
   for (int i = 0; i < 100000; ++i) request.add_slots();
   const std::string data = request.SerializeAsString();
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   grpc::ByteBuffer bytes = Bytes(data);
   TakenMessage<v1::MapForeignFramesRequest> taken;
   EXPECT_EQ(ReasonIn(taken.Take(budget, "Map", bytes)),
             "MESSAGE_MEMORY_EXHAUSTED");
   EXPECT_EQ(budget.used(), 0u);
 
-  MessageBudget larger(64 * kMiB);
+  MessageBudget larger(64 * kBudget);
   bytes = Bytes(data);
   ASSERT_TRUE(taken.Take(larger, "Map", bytes).ok());
   EXPECT_GT(larger.used(), 10 * data.size());
 }
 
 TEST(RawMessageTest, TooManyElementsAreFoundBeforeTheyAreParsed) {
-  MessageBudget budget(1024 * kMiB);
+  MessageBudget budget(1024 * kBudget);
   v1::MapForeignFramesRequest slots;
   for (int i = 0; i < 600000; ++i) slots.add_slots();
   std::string unknown;
@@ -128,9 +128,9 @@ TEST(RawMessageTest, TooManyElementsAreFoundBeforeTheyAreParsed) {
 }
 
 TEST(RawMessageTest, LargeDataIsNotManyElements) {
-  MessageBudget budget(64 * kMiB);
+  MessageBudget budget(64 * kBudget);
   v1::WriteGuestMemoryRequest request;
-  request.set_data(std::string(4 * kMiB - 100, '\x0a'));
+  request.set_data(std::string(4 * kBudget - 100, '\x0a'));
   grpc::ByteBuffer bytes = Bytes(request.SerializeAsString());
   TakenMessage<v1::WriteGuestMemoryRequest> taken;
   EXPECT_TRUE(taken.Take(budget, "Write", bytes).ok());
@@ -138,19 +138,19 @@ TEST(RawMessageTest, LargeDataIsNotManyElements) {
 }
 
 TEST(RawMessageTest, PackedNumbersCountOnceParsed) {
-  MessageBudget budget(256 * kMiB);
+  MessageBudget budget(256 * kBudget);
   v1::TranslatePfnsRequest request;
-  request.mutable_pfns()->Resize(2 * kMiB, 5);
+  request.mutable_pfns()->Resize(2 * kBudget, 5);
   grpc::ByteBuffer bytes = Bytes(request.SerializeAsString());
   TakenMessage<v1::TranslatePfnsRequest> taken;
   ASSERT_TRUE(taken.Take(budget, "Translate", bytes).ok());
-  EXPECT_GT(budget.used(), 16 * kMiB);
+  EXPECT_GT(budget.used(), 16 * kBudget);
 }
 
 TEST(RawMessageTest, LongMessageThatBreaksOffIsMalformed) {
-  MessageBudget budget(64 * kMiB);
+  MessageBudget budget(64 * kBudget);
   v1::WriteGuestMemoryRequest request;
-  request.set_data(std::string(2 * kMiB, 'x'));
+  request.set_data(std::string(2 * kBudget, 'x'));
   std::string data = request.SerializeAsString();
   data.pop_back();
   grpc::ByteBuffer bytes = Bytes(data);
@@ -159,7 +159,7 @@ TEST(RawMessageTest, LongMessageThatBreaksOffIsMalformed) {
 }
 
 TEST(RawMessageTest, AnswerCountsUntilItsBytesAreReleased) {
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   for (const size_t size : {0, 1, 10, 20, 100, 4000, 100000}) {
     v1::ReadGuestMemoryResponse response;
     response.set_data(std::string(size, 'x'));
@@ -173,9 +173,9 @@ TEST(RawMessageTest, AnswerCountsUntilItsBytesAreReleased) {
 }
 
 TEST(RawMessageTest, OnlyLongAnswersAreRefused) {
-  MessageBudget budget(kMiB);
+  MessageBudget budget(kBudget);
   MessageBudget::Charge others;
-  budget.AddAlways(kMiB, &others);
+  budget.AddAlways(kBudget, &others);
   v1::ReadGuestMemoryResponse response;
   grpc::ByteBuffer bytes;
   response.set_data(std::string(4000, 'x'));

@@ -31,9 +31,9 @@ class ServerStallTimerTest : public testing::Test {
         });
   }
   // Lets this many seconds pass once the timer waits.
-  void Pass(int seconds) {
+  void Pass(int count) {
     clock_.Advance(0);
-    clock_.Advance(seconds);
+    clock_.Advance(count);
   }
   size_t TakenOver() {
     absl::MutexLock lock(&mu_);

@@ -16,7 +16,7 @@
 namespace simvisor::server {
 namespace {
 
-constexpr uint64_t kCall = InboundFrames::kCallBytes;
+constexpr uint64_t kCallBytes = InboundFrames::kCallBytes;
 
 struct Pair {
   Pair() : Pair(ConnectedPair()) {}
@@ -83,11 +83,11 @@ TEST_F(InboundLedgerTest, ConnectionsAreAddedUpUntilTheyEnd) {
   ledger_.Add(second.server.get());
   EXPECT_TRUE(Receive(first.server.get(), PartOfACall(1000)));
   EXPECT_TRUE(Receive(second.server.get(), PartOfACall(100)));
-  EXPECT_EQ(ledger_.held(), 2 * kCall + 1100);
+  EXPECT_EQ(ledger_.held(), 2 * kCallBytes + 1100);
   EXPECT_EQ(ledger_.TakenFrom(first.server.get()), PartOfACall(1000).size());
   EXPECT_EQ(ledger_.TakenFrom(first.client.get()), 0u);
   EXPECT_TRUE(ReceiveEnd(first.server.get()));
-  EXPECT_EQ(ledger_.held(), kCall + 100);
+  EXPECT_EQ(ledger_.held(), kCallBytes + 100);
 }
 
 TEST_F(InboundLedgerTest, OtherSocketsAreLeftAlone) {
@@ -109,13 +109,13 @@ TEST_F(InboundLedgerTest, ConnectionThatHoldsMostIsShutDown) {
   EXPECT_TRUE(Receive(large.server.get(), PartOfACall(300000)));
   EXPECT_TRUE(Receive(small.server.get(), PartOfACall(100)));
   EXPECT_TRUE(Receive(other.server.get(), PartOfACall(200000)));
-  EXPECT_EQ(ledger_.held(), 2 * kCall + 200100);
+  EXPECT_EQ(ledger_.held(), 2 * kCallBytes + 200100);
   EXPECT_TRUE(IsShutDown(large));
   EXPECT_FALSE(IsShutDown(small));
   EXPECT_FALSE(IsShutDown(other));
   // It is no longer followed.
   EXPECT_TRUE(Receive(large.server.get(), PartOfACall(300000)));
-  EXPECT_EQ(ledger_.held(), 2 * kCall + 200100);
+  EXPECT_EQ(ledger_.held(), 2 * kCallBytes + 200100);
 }
 
 TEST_F(InboundLedgerTest, ReaderLearnsThatItsOwnConnectionMustEnd) {
@@ -133,16 +133,16 @@ TEST_F(InboundLedgerTest, StreamThatTheDaemonEndsHoldsNothing) {
   ledger_.Add(fd);
   EXPECT_TRUE(Receive(fd, PartOfACall(1000)));
   EXPECT_TRUE(Receive(fd, PartOfACall(100, 3)));
-  EXPECT_EQ(ledger_.held(), 2 * kCall + 1100);
+  EXPECT_EQ(ledger_.held(), 2 * kCallBytes + 1100);
   // An answer, after which the stream goes on.
   const std::string answer =
       Frame(kHeaders, kEndHeaders, 1, "headers") + Frame(kData, 0, 1, "data");
   Send(fd, answer, answer.size());
-  EXPECT_EQ(ledger_.held(), 2 * kCall + 1100);
+  EXPECT_EQ(ledger_.held(), 2 * kCallBytes + 1100);
   Send(fd, Refusal(1), Refusal(1).size());
-  EXPECT_EQ(ledger_.held(), kCall + 100);
+  EXPECT_EQ(ledger_.held(), kCallBytes + 100);
   EXPECT_TRUE(Receive(fd, Frame(kData, 0, 1, std::string(500, 'x'))));
-  EXPECT_EQ(ledger_.held(), kCall + 100);
+  EXPECT_EQ(ledger_.held(), kCallBytes + 100);
   EXPECT_EQ(ledger_.TakenFrom(fd),
             PartOfACall(1000).size() + PartOfACall(100, 3).size() + 9 + 500);
 }
@@ -156,7 +156,7 @@ TEST_F(InboundLedgerTest, EachWayToEndAStreamCounts) {
        {std::pair(kHeaders, kEnd), std::pair(kData, kEnd),
         std::pair(kReset, uint8_t{0})}) {
     EXPECT_TRUE(Receive(fd, PartOfACall(1000, stream)));
-    EXPECT_EQ(ledger_.held(), kCall + 1000);
+    EXPECT_EQ(ledger_.held(), kCallBytes + 1000);
     const std::string end = Frame(kind, flags, stream, "1234");
     Send(fd, end, end.size());
     EXPECT_EQ(ledger_.held(), 0u);
@@ -179,10 +179,10 @@ TEST_F(InboundLedgerTest, EndCountsOnceItIsSentToItsLastByte) {
     // Part of it is sent, then the rest is tried again.
     Send(fd, all, sent);
     ASSERT_EQ(ledger_.held(),
-              sent == all.size() ? kCall + 100 : 2 * kCall + 1100)
+              sent == all.size() ? kCallBytes + 100 : 2 * kCallBytes + 1100)
         << sent;
     Send(fd, all.substr(sent), all.size() - sent);
-    ASSERT_EQ(ledger_.held(), kCall + 100) << sent;
+    ASSERT_EQ(ledger_.held(), kCallBytes + 100) << sent;
     EXPECT_TRUE(ReceiveEnd(fd));
   }
 }
@@ -219,7 +219,7 @@ TEST_F(InboundLedgerTest, DataOfOtherSocketsEndsNothing) {
   EXPECT_TRUE(Receive(pair.server.get(), PartOfACall(1000)));
   Send(other.server.get(), Refusal(1), Refusal(1).size());
   Send(pair.client.get(), Refusal(1), Refusal(1).size());
-  EXPECT_EQ(ledger_.held(), kCall + 1000);
+  EXPECT_EQ(ledger_.held(), kCallBytes + 1000);
   // Nor does data sent on a number that now belongs to another socket; but the
   // first socket is forgotten then.
   const int fd = pair.server.get();
@@ -242,7 +242,7 @@ TEST_F(InboundLedgerTest, ReusedNumberIsAnotherConnection) {
   EXPECT_EQ(ledger_.held(), 0u);
   ledger_.Add(fd);
   EXPECT_TRUE(Receive(fd, PartOfACall(1000)));
-  EXPECT_EQ(ledger_.held(), kCall + 1000);
+  EXPECT_EQ(ledger_.held(), kCallBytes + 1000);
 }
 
 TEST_F(InboundLedgerTest, ClosedConnectionsAreRemovedBeforeOpenOnes) {
@@ -255,7 +255,7 @@ TEST_F(InboundLedgerTest, ClosedConnectionsAreRemovedBeforeOpenOnes) {
   closed.reset();
   EXPECT_TRUE(Receive(open.server.get(), PartOfACall(400000)));
   EXPECT_FALSE(IsShutDown(open));
-  EXPECT_EQ(ledger_.held(), kCall + 400000);
+  EXPECT_EQ(ledger_.held(), kCallBytes + 400000);
 }
 
 // A message of one part.
@@ -287,7 +287,7 @@ TEST_F(InboundLedgerTest, ProcessReportsToItsLedger) {
   Pair pair;
   ledger.Add(pair.server.get());
   ReadPartOfACall(pair, 100);
-  EXPECT_EQ(ledger.held(), kCall + 100);
+  EXPECT_EQ(ledger.held(), kCallBytes + 100);
 
   std::string refusal = Refusal(1);
   const OnePart part(refusal.data(), refusal.size());
@@ -312,7 +312,7 @@ TEST_F(InboundLedgerTest, ProcessCountsTheBytesThatASendTook) {
   size_t at = 0;
   std::string taken(1 << 20, '\0');
   while (at < answer.size()) {
-    EXPECT_EQ(ledger.held(), kCall + 100);
+    EXPECT_EQ(ledger.held(), kCallBytes + 100);
     const OnePart part(answer.data() + at, answer.size() - at);
     const ssize_t size = sendmsg(fd, &part.message, MSG_DONTWAIT);
     if (size > 0) {

@@ -20,7 +20,7 @@ namespace {
 using Code = absl::StatusCode;
 using testing::HasSubstr;
 
-constexpr uint64_t kPages = 3000;
+constexpr uint64_t kGuestPages = 3000;
 constexpr ChangePoints kPoints = {FaultPoint::kBalloonBegin,
                                   FaultPoint::kBalloonMoved};
 
@@ -35,7 +35,7 @@ class ServerMachineTest : public testing::Test {
     return options;
   }
   std::shared_ptr<Domain> Create(const std::string& name,
-                                 uint64_t pages = kPages) {
+                                 uint64_t pages = kGuestPages) {
     auto domain = machine_.Create(MakeSpec(name, pages, pages + 1000),
                                   /*start_paused=*/false, NeverStop);
     EXPECT_THAT(domain, IsOk());
@@ -48,12 +48,12 @@ class ServerMachineTest : public testing::Test {
         machine_.host(), MakeSpec("all", machine_.host().Info().free.value()));
     const absl::Status status = machine_.Change(domain, [&](Domain& guest) {
       EXPECT_THAT(guest.balloon().SetTarget({"set memory target"},
-                                            PageCount(kPages + 100)),
+                                            PageCount(kGuestPages + 100)),
                   IsOk());
       return result;
     });
     EXPECT_THAT(machine_.host().DestroyDomain(filler), IsOk());
-    EXPECT_EQ(domain->Memory().current, PageCount(kPages));
+    EXPECT_EQ(domain->Memory().current, PageCount(kGuestPages));
     return status;
   }
   void ExpectTrims(int times) {
@@ -76,7 +76,7 @@ TEST_F(ServerMachineTest, DriverThatAChangeWakesContinuesOnItsTimer) {
   const auto domain = Create("a");
   EXPECT_THAT(AskForMore(domain, absl::OkStatus()), IsOk());
   clock_.Advance(2);
-  EXPECT_EQ(domain->Memory().current, PageCount(kPages + 100));
+  EXPECT_EQ(domain->Memory().current, PageCount(kGuestPages + 100));
 }
 
 TEST_F(ServerMachineTest, DriverContinuesAlthoughTheChangeFailed) {
@@ -84,7 +84,7 @@ TEST_F(ServerMachineTest, DriverContinuesAlthoughTheChangeFailed) {
   EXPECT_EQ(AskForMore(domain, absl::CancelledError("late")).code(),
             Code::kCancelled);
   clock_.Advance(2);
-  EXPECT_EQ(domain->Memory().current, PageCount(kPages + 100));
+  EXPECT_EQ(domain->Memory().current, PageCount(kGuestPages + 100));
 }
 
 TEST_F(ServerMachineTest, LoadThatAChangeStartsRuns) {
@@ -139,7 +139,7 @@ TEST_F(ServerMachineTest, DestroyedDomainTrimsTheHeap) {
   const auto domain = Create("a");
   const auto freed = machine_.Destroy(domain);
   ASSERT_THAT(freed, IsOk());
-  EXPECT_EQ(*freed, PageCount(kPages));
+  EXPECT_EQ(*freed, PageCount(kGuestPages));
   ExpectTrims(1);
 }
 
@@ -153,17 +153,17 @@ TEST_F(ServerMachineTest, FailedDestroyTrimsNothing) {
 TEST_F(ServerMachineTest, NothingIsLeftOfADomainWhoseCreationFails) {
   const PageCount owned = machine_.host().Info().owned;
   FailAt(FaultPoint::kCreateBuilt);
-  EXPECT_THAT(
-      machine_.Create(MakeSpec("a", kPages), /*start_paused=*/false, NeverStop),
-      IsError(Code::kUnavailable, Reason::kFaultInjected,
-              HasSubstr("create.built of domain \"a\"")));
+  EXPECT_THAT(machine_.Create(MakeSpec("a", kGuestPages),
+                              /*start_paused=*/false, NeverStop),
+              IsError(Code::kUnavailable, Reason::kFaultInjected,
+                      HasSubstr("create.built of domain \"a\"")));
   ExpectTrims(1);
   ExpectClean(machine_.host(), owned.value());
   FailAt(FaultPoint::kCreateBegin);
-  EXPECT_THAT(
-      machine_.Create(MakeSpec("a", kPages), /*start_paused=*/false, NeverStop),
-      IsError(Code::kUnavailable, Reason::kFaultInjected,
-              HasSubstr("create.begin of domain \"a\"")));
+  EXPECT_THAT(machine_.Create(MakeSpec("a", kGuestPages),
+                              /*start_paused=*/false, NeverStop),
+              IsError(Code::kUnavailable, Reason::kFaultInjected,
+                      HasSubstr("create.begin of domain \"a\"")));
   ExpectTrims(1);
 }
 

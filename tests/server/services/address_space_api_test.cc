@@ -17,7 +17,7 @@ using Hosts = v1::HostService::Stub;
 using Memory = v1::MemoryService::Stub;
 using Spaces = v1::AddressSpaceService::Stub;
 
-constexpr uint64_t kPages = 32768;  // 128 MiB
+constexpr uint64_t kSpacePages = 32768;  // 128 MiB
 constexpr uint64_t kMidSpan = 1 << 20;
 
 class ServerAddressSpaceApiTest : public ServerTest {
@@ -31,7 +31,7 @@ class ServerAddressSpaceApiTest : public ServerTest {
 
   // A PAE domain with two mids of identity above its memory.
   static v1::CreateDomainRequest Pae(const std::string& name) {
-    auto request = Wanted(name, kPages);
+    auto request = Wanted(name, kSpacePages);
     request.mutable_spec()->set_arch(v1::ARCH_X86_32_PAE);
     request.mutable_spec()->set_memory_hotplug_limit_gib(12);
     return request;
@@ -142,7 +142,7 @@ TEST_F(ServerAddressSpaceApiTest, KernelsAreAsTheSpecSays) {
 }
 
 TEST_F(ServerAddressSpaceApiTest, OnlyPaeGuestsHaveSuchAKernel) {
-  auto wide = Wanted("wide", kPages);
+  auto wide = Wanted("wide", kSpacePages);
   wide.mutable_spec()->mutable_pae_kernel();
   EXPECT_EQ(Create(wide), "INVALID_ARGUMENT ARGUMENT_MALFORMED");
   auto odd = Pae("odd");

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/domains/domain_pages.h"
+#include "tests/server/services/api_requests.h"
 #include "tests/support/server_fixture.h"
 
 namespace simvisor::server {
@@ -17,15 +18,6 @@ using testing::AnyOf;
 using testing::UnorderedElementsAre;
 using Domains = v1::DomainService::Stub;
 using Hosts = v1::HostService::Stub;
-
-constexpr uint64_t kPages = 16384;  // 64 MiB
-
-template <typename Request>
-Request For(uint32_t domid) {
-  Request request;
-  request.mutable_domain()->set_domid(domid);
-  return request;
-}
 
 class ServerApiTest : public ServerTest {
  protected:

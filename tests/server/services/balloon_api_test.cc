@@ -14,14 +14,14 @@ namespace {
 using Domains = v1::DomainService::Stub;
 using Memory = v1::MemoryService::Stub;
 
-constexpr uint64_t kPages = 3000;
+constexpr uint64_t kBalloonPages = 3000;
 constexpr uint64_t kRoom = 1000;
 
 class ServerBalloonApiTest : public ServerTest {
  protected:
   static v1::CreateDomainRequest WithRoom(const std::string& name) {
-    v1::CreateDomainRequest request = Wanted(name, kPages);
-    request.mutable_spec()->set_max_memory_pages(kPages + kRoom);
+    v1::CreateDomainRequest request = Wanted(name, kBalloonPages);
+    request.mutable_spec()->set_max_memory_pages(kBalloonPages + kRoom);
     return request;
   }
   v1::Domain Get(uint32_t domid) {
@@ -76,8 +76,8 @@ TEST_F(ServerBalloonApiTest, DriverIsShownOnceTheGuestHasBooted) {
 
   ASSERT_EQ(Unpause(domain.domid()), "OK");
   const v1::BalloonDriver driver = Get(domain.domid()).balloon_driver();
-  EXPECT_EQ(driver.current_pages(), kPages);
-  EXPECT_EQ(driver.target_pages(), kPages);
+  EXPECT_EQ(driver.current_pages(), kBalloonPages);
+  EXPECT_EQ(driver.target_pages(), kBalloonPages);
   EXPECT_EQ(driver.low_pages(), kRoom);
   EXPECT_EQ(driver.high_pages(), 0u);
   EXPECT_EQ(driver.batch_pages(), 512u);
@@ -86,7 +86,7 @@ TEST_F(ServerBalloonApiTest, DriverIsShownOnceTheGuestHasBooted) {
   EXPECT_EQ(driver.retry_count(), 1u);
   EXPECT_EQ(driver.max_retry_count(), 4u);
   ASSERT_EQ(driver.extra_regions_size(), 1);
-  EXPECT_EQ(driver.extra_regions(0).first_pfn(), kPages);
+  EXPECT_EQ(driver.extra_regions(0).first_pfn(), kBalloonPages);
   EXPECT_EQ(driver.extra_regions(0).count(), kRoom);
 
   v1::ListDomainsResponse list;
@@ -98,14 +98,14 @@ TEST_F(ServerBalloonApiTest, ShortMoveContinuesWhenFramesAreFree) {
   v1::Domain domain;
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   const uint32_t filler = Fill();
-  EXPECT_EQ(SetTarget(domain.domid(), kPages + 100).balloon_state(),
+  EXPECT_EQ(SetTarget(domain.domid(), kBalloonPages + 100).balloon_state(),
             v1::BALLOON_STATE_AGAIN);
   clock_.Advance(2);
   EXPECT_EQ(Get(domain.domid()).balloon_driver().schedule_delay_seconds(), 4u);
   Destroy(filler);
   clock_.Advance(4);
   const v1::Domain after = Get(domain.domid());
-  EXPECT_EQ(after.memory().current_pages(), kPages + 100);
+  EXPECT_EQ(after.memory().current_pages(), kBalloonPages + 100);
   EXPECT_EQ(after.memory().balloon_state(), v1::BALLOON_STATE_DONE);
   EXPECT_EQ(AuditFindings(), "");
 }
@@ -116,14 +116,14 @@ TEST_F(ServerBalloonApiTest,
   ASSERT_EQ(Create(WithRoom("a"), &domain), "OK");
   ASSERT_EQ(Pause(domain.domid()), "OK");
   const uint32_t filler = Fill();
-  SetTarget(domain.domid(), kPages + 100);
+  SetTarget(domain.domid(), kBalloonPages + 100);
   clock_.Advance(100);
   EXPECT_EQ(Get(domain.domid()).balloon_driver().retry_count(), 1u);
   ASSERT_EQ(Unpause(domain.domid()), "OK");
   EXPECT_EQ(Get(domain.domid()).balloon_driver().retry_count(), 2u);
   Destroy(filler);
   clock_.Advance(2);
-  EXPECT_EQ(Get(domain.domid()).memory().current_pages(), kPages + 100);
+  EXPECT_EQ(Get(domain.domid()).memory().current_pages(), kBalloonPages + 100);
 }
 
 TEST_F(ServerBalloonApiTest, PagesHeldForOthersAreNotTheDrivers) {
@@ -132,26 +132,27 @@ TEST_F(ServerBalloonApiTest, PagesHeldForOthersAreNotTheDrivers) {
   ASSERT_EQ(Create(WithRoom("mapper"), &mapper), "OK");
   v1::TranslatePfnsRequest where;
   where.mutable_domain()->set_domid(owner.domid());
-  for (uint64_t pfn = kPages - 5; pfn < kPages; ++pfn) where.add_pfns(pfn);
+  for (uint64_t pfn = kBalloonPages - 5; pfn < kBalloonPages; ++pfn)
+    where.add_pfns(pfn);
   v1::TranslatePfnsResponse words;
   ASSERT_EQ(Call(*memory_, &Memory::TranslatePfns, where, &words), "OK");
   v1::MapForeignFramesRequest map;
   map.mutable_domain()->set_domid(mapper.domid());
   for (uint64_t i = 0; i < 5; ++i) {
     v1::ForeignSlot* const slot = map.add_slots();
-    slot->set_pfn(kPages + i);
+    slot->set_pfn(kBalloonPages + i);
     slot->set_mfn(words.frames(static_cast<int>(i)));
   }
   v1::MapForeignFramesResponse mapped;
   ASSERT_EQ(Call(*memory_, &Memory::MapForeignFrames, map, &mapped), "OK");
   ASSERT_EQ(mapped.mapped_slots(), 5u);
 
-  SetTarget(owner.domid(), kPages - 100);
+  SetTarget(owner.domid(), kBalloonPages - 100);
   const v1::Domain after = Get(owner.domid());
-  EXPECT_EQ(after.memory().current_pages(), kPages - 95);
+  EXPECT_EQ(after.memory().current_pages(), kBalloonPages - 95);
   EXPECT_EQ(after.memory().foreign_held_pages(), 5u);
-  EXPECT_EQ(after.balloon_driver().current_pages(), kPages - 100);
-  EXPECT_EQ(after.balloon_driver().target_pages(), kPages - 100);
+  EXPECT_EQ(after.balloon_driver().current_pages(), kBalloonPages - 100);
+  EXPECT_EQ(after.balloon_driver().target_pages(), kBalloonPages - 100);
   EXPECT_EQ(after.balloon_driver().low_pages(), kRoom + 100);
   EXPECT_EQ(AuditFindings(), "");
 }
@@ -162,7 +163,7 @@ TEST_F(ServerBalloonApiTest, SpecSaysHowManyRoundsMayFail) {
   v1::Domain domain;
   ASSERT_EQ(Create(request, &domain), "OK");
   Fill();
-  SetTarget(domain.domid(), kPages + 100);
+  SetTarget(domain.domid(), kBalloonPages + 100);
   clock_.Advance(2);
   const v1::BalloonDriver driver = Get(domain.domid()).balloon_driver();
   EXPECT_EQ(driver.state(), v1::BALLOON_STATE_CANCELLED);
@@ -177,7 +178,7 @@ class ServerBalloonAnswerTest : public ServerTest {
 };
 
 TEST_F(ServerBalloonAnswerTest, TellsTheMemoryAtTheEndOfTheMove) {
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kBalloonPages)), "OK");
   ASSERT_TRUE(faults_
                   .Add({.point = FaultPoint::kBalloonMoved,
                         .domain = "web",
@@ -197,8 +198,8 @@ TEST_F(ServerBalloonAnswerTest, TellsTheMemoryAtTheEndOfTheMove) {
   EXPECT_TRUE(web->balloon().Down({"balloon down"}, PageCount(20), false).ok());
   faults_.RemoveAll();
   caller.join();
-  EXPECT_EQ(response.memory().current_pages(), kPages - 10);
-  EXPECT_EQ(web->Memory().current, PageCount(kPages - 30));
+  EXPECT_EQ(response.memory().current_pages(), kBalloonPages - 10);
+  EXPECT_EQ(web->Memory().current, PageCount(kBalloonPages - 30));
 }
 
 }  // namespace

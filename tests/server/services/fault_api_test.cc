@@ -26,7 +26,7 @@ using Hosts = v1::HostService::Stub;
 using Domains = v1::DomainService::Stub;
 using Memory = v1::MemoryService::Stub;
 
-constexpr uint64_t kPages = 4096;
+constexpr uint64_t kFaultPages = 4096;
 constexpr char kInjected[] = "UNAVAILABLE FAULT_INJECTED";
 
 class FaultTest : public ServerTest {
@@ -179,7 +179,7 @@ TEST_F(ServerFaultApiTest, RulesAreListedWithDefaultsAndCounts) {
   ASSERT_EQ(Add("point: 'create.begin' error {}", &id), "OK");
   EXPECT_EQ(id, 2u);
   ASSERT_EQ(Add("point: 'frame.allocate' error {} skip: 1000000000"), "OK");
-  EXPECT_EQ(Create(Wanted("web", kPages)), "INTERNAL FAULT_INJECTED");
+  EXPECT_EQ(Create(Wanted("web", kFaultPages)), "INTERNAL FAULT_INJECTED");
   const v1::ListFaultsResponse list = List();
   ASSERT_EQ(list.faults_size(), 3);
   const v1::Fault& first = list.faults(0);
@@ -272,12 +272,12 @@ TEST_F(ServerFaultApiTest, CreateThatFailsLeavesNothing) {
   const uint64_t free = FreePages();
   for (const char* point : {"create.begin", "create.built"}) {
     FailOnce(point);
-    EXPECT_EQ(Create(Wanted("web", kPages)), kInjected) << point;
+    EXPECT_EQ(Create(Wanted("web", kFaultPages)), kInjected) << point;
     EXPECT_EQ(Get("web"), "NOT_FOUND DOMAIN_NOT_FOUND") << point;
     EXPECT_EQ(FreePages(), free) << point;
     EXPECT_EQ(AuditFindings(), "") << point;
   }
-  EXPECT_EQ(Create(Wanted("web", kPages)), "OK");
+  EXPECT_EQ(Create(Wanted("web", kFaultPages)), "OK");
 }
 
 TEST_F(ServerFaultApiTest, InjectedAllocationFailureLooksReal) {
@@ -288,16 +288,16 @@ TEST_F(ServerFaultApiTest, InjectedAllocationFailureLooksReal) {
         std::pair("address-space.reserve", "HOST_ADDRESS_SPACE_EXHAUSTED")}) {
     ASSERT_EQ(Add(absl::StrCat("point: '", point, "' error {} count: 1")),
               "OK");
-    EXPECT_EQ(Create(Wanted("web", kPages)),
+    EXPECT_EQ(Create(Wanted("web", kFaultPages)),
               absl::StrCat("RESOURCE_EXHAUSTED ", reason));
     EXPECT_EQ(FreePages(), free) << point;
     EXPECT_EQ(AuditFindings(), "") << point;
   }
-  EXPECT_EQ(Create(Wanted("web", kPages)), "OK");
+  EXPECT_EQ(Create(Wanted("web", kFaultPages)), "OK");
 }
 
 TEST_F(ServerFaultApiTest, BalloonThatFailsAtItsBeginningMovesNothing) {
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), "OK");
   ASSERT_EQ(Add("point: 'balloon.begin' error { code: 'UNAVAILABLE' }"), "OK");
   auto down = For<v1::BalloonDownRequest>("web");
   down.set_pages(100);
@@ -306,33 +306,33 @@ TEST_F(ServerFaultApiTest, BalloonThatFailsAtItsBeginningMovesNothing) {
   up.set_pages(1);
   EXPECT_EQ(Call(*memory_, &Memory::BalloonUp, up), kInjected);
   auto target = For<v1::SetMemoryTargetRequest>("web");
-  target.set_target_pages(kPages - 7);
+  target.set_target_pages(kFaultPages - 7);
   EXPECT_EQ(Call(*memory_, &Memory::SetMemoryTarget, target), kInjected);
   v1::Domain domain;
   ASSERT_EQ(Get("web", &domain), "OK");
-  EXPECT_EQ(domain.memory().current_pages(), kPages);
-  EXPECT_EQ(domain.memory().target_pages(), kPages);
+  EXPECT_EQ(domain.memory().current_pages(), kFaultPages);
+  EXPECT_EQ(domain.memory().target_pages(), kFaultPages);
 }
 
 TEST_F(ServerFaultApiTest, BalloonThatFailsAtItsEndHasMovedPages) {
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), "OK");
   ASSERT_EQ(Add("point: 'balloon.moved' error { code: 'UNAVAILABLE' }"), "OK");
   auto down = For<v1::BalloonDownRequest>("web");
   down.set_pages(100);
   EXPECT_EQ(Call(*memory_, &Memory::BalloonDown, down), kInjected);
-  EXPECT_EQ(CurrentPages("web"), kPages - 100);
+  EXPECT_EQ(CurrentPages("web"), kFaultPages - 100);
   auto up = For<v1::BalloonUpRequest>("web");
   up.set_pages(40);
   EXPECT_EQ(Call(*memory_, &Memory::BalloonUp, up), kInjected);
-  EXPECT_EQ(CurrentPages("web"), kPages - 60);
+  EXPECT_EQ(CurrentPages("web"), kFaultPages - 60);
   auto target = For<v1::SetMemoryTargetRequest>("web");
-  target.set_target_pages(kPages - 7);
+  target.set_target_pages(kFaultPages - 7);
   EXPECT_EQ(Call(*memory_, &Memory::SetMemoryTarget, target), kInjected);
-  EXPECT_EQ(CurrentPages("web"), kPages - 7);
+  EXPECT_EQ(CurrentPages("web"), kFaultPages - 7);
 }
 
 TEST_F(ServerFaultApiTest, GuestResumesWhereverItsSaveFails) {
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), "OK");
   Fill("web");
   struct Place {
     std::string point;
@@ -358,7 +358,7 @@ TEST_F(ServerFaultApiTest, GuestResumesWhereverItsSaveFails) {
 
 TEST_F(ServerFaultApiTest, RestoreThatFailsLeavesNothing) {
   const uint64_t free = FreePages();
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), "OK");
   Fill("web");
   std::string image;
   ASSERT_EQ(Save("web", &image), "OK");
@@ -380,19 +380,19 @@ TEST_F(ServerFaultApiTest, RestoreThatFailsLeavesNothing) {
   }
   ExpectAllActedOnce();
   EXPECT_EQ(Restore(image), "OK");
-  EXPECT_EQ(CurrentPages("web"), kPages);
+  EXPECT_EQ(CurrentPages("web"), kFaultPages);
 }
 
 TEST_F(ServerFaultApiTest, EveryDestroyedDomainTrimsTheHeap) {
   FailOnce("create.built");
-  ASSERT_EQ(Create(Wanted("web", kPages)), kInjected);
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), kInjected);
   ExpectTrims(1);
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), "OK");
   const auto web = For<v1::DestroyDomainRequest>("web");
   ASSERT_EQ(Call(*domains_, &Domains::DestroyDomain, web), "OK");
   ExpectTrims(2);
   std::string image;
-  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Create(Wanted("web", kFaultPages)), "OK");
   ASSERT_EQ(Save("web", &image), "OK");
   ExpectTrims(3);
   FailOnce("restore.arrived");
@@ -407,7 +407,7 @@ TEST_F(ServerFaultApiTest, RulesCanBeRemovedWhileDelaysHoldEveryBuilder) {
   std::vector<std::thread> clients;
   for (int i = 0; i < kCalls; ++i) {
     clients.emplace_back([this, i] {
-      EXPECT_EQ(Create(Wanted(absl::StrCat("web", i), kPages)), "OK");
+      EXPECT_EQ(Create(Wanted(absl::StrCat("web", i), kFaultPages)), "OK");
     });
   }
   // At least one per thread for creates has begun; the others wait for a
@@ -421,7 +421,7 @@ TEST_F(ServerFaultApiTest, RulesCanBeRemovedWhileDelaysHoldEveryBuilder) {
 TEST_F(ServerFaultApiTest, DrainDoesNotWaitForDelays) {
   ASSERT_EQ(Add("point: 'create.begin' delay_ms: 60000"), "OK");
   std::thread client(
-      [this] { EXPECT_EQ(Create(Wanted("web", kPages)), "OK"); });
+      [this] { EXPECT_EQ(Create(Wanted("web", kFaultPages)), "OK"); });
   while (List().faults(0).acted() == 0) std::this_thread::yield();
   const absl::Time start = absl::Now();
   daemon_->Drain(absl::Seconds(50));

@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/server/services/api_requests.h"
 #include "tests/support/server_fixture.h"
 
 namespace simvisor::server {
@@ -16,15 +17,7 @@ using testing::HasSubstr;
 using Domains = v1::DomainService::Stub;
 using Memory = v1::MemoryService::Stub;
 
-constexpr uint64_t kPages = 16384;
 constexpr uint64_t kHole = kPages + 100;  // in the mapper's balloon
-
-template <typename Request>
-Request For(uint32_t domid) {
-  Request request;
-  request.mutable_domain()->set_domid(domid);
-  return request;
-}
 
 class ServerForeignApiTest : public ServerTest {
  protected:

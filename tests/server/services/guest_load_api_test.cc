@@ -17,12 +17,12 @@ using Domains = v1::DomainService::Stub;
 using Loads = v1::GuestLoadService::Stub;
 using Memory = v1::MemoryService::Stub;
 
-constexpr uint64_t kPages = 32768;  // 128 MiB
+constexpr uint64_t kLoadPages = 32768;  // 128 MiB
 
 class ServerGuestLoadApiTest : public ServerTest {
  protected:
   ServerGuestLoadApiTest() : loads_(v1::GuestLoadService::NewStub(channel_)) {
-    EXPECT_EQ(Create(Wanted("writer", kPages), &domain_), "OK");
+    EXPECT_EQ(Create(Wanted("writer", kLoadPages), &domain_), "OK");
   }
 
   void TearDown() override { EXPECT_EQ(AuditFindings(), ""); }
@@ -146,7 +146,7 @@ TEST_F(ServerGuestLoadApiTest, BoundsMatchTheApi) {
   EXPECT_EQ(Start(0, 10), "INVALID_ARGUMENT RANGE_INVALID");
   EXPECT_EQ(Start(10, 0), "INVALID_ARGUMENT RANGE_INVALID");
   EXPECT_EQ(Start(10000001, 10), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
-  EXPECT_EQ(Start(10, kPages), "RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED");
+  EXPECT_EQ(Start(10, kLoadPages), "RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED");
   EXPECT_EQ(Start(10, 10, static_cast<v1::LoadPattern>(9)),
             "INVALID_ARGUMENT ARGUMENT_MALFORMED");
   v1::StartGuestLoadResponse started;

@@ -1,7 +1,6 @@
 // Calls of MemoryService and the streams of HostService through a real channel.
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/memory/memory_service.h"
+#include "tests/server/services/api_requests.h"
 #include "tests/support/server_fixture.h"
 
 namespace simvisor::server {
@@ -17,16 +17,6 @@ namespace {
 using Domains = v1::DomainService::Stub;
 using Hosts = v1::HostService::Stub;
 using Memory = v1::MemoryService::Stub;
-
-constexpr uint64_t kPages = 16384;  // 64 MiB
-constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
-
-template <typename Request>
-Request For(uint32_t domid) {
-  Request request;
-  request.mutable_domain()->set_domid(domid);
-  return request;
-}
 
 // Frames are scattered, so that lists have many runs.
 class ServerMemoryApiTest : public ServerTest {

@@ -17,7 +17,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
 #include <random>
@@ -38,17 +37,13 @@
 #include "server/machine/machine.h"
 #include "server/memory/memory_op_batch.h"
 #include "server/memory/memory_service.h"
+#include "tests/server/services/api_requests.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/scoped_folder.h"
 #include "tests/support/server_fixture.h"
 
 namespace simvisor::server {
-
-using Memory = v1::MemoryService::Stub;
-
-inline constexpr uint64_t kPages = 16384;  // 64 MiB
-inline constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
 
 // A machine that serves MemoryService and is accessible to the test.
 struct ServedMachine {
@@ -108,7 +103,7 @@ struct ServedMachine {
   MemoryServiceImpl service{&runner};
   std::unique_ptr<grpc::Server> server;
   std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<Memory> stub;
+  std::unique_ptr<v1::MemoryService::Stub> stub;
 };
 
 // One call, from the client's side.

@@ -42,6 +42,8 @@
 namespace simvisor::server {
 namespace {
 
+using Memory = v1::MemoryService::Stub;
+
 // Random operations on a few domains.
 class RandomOps {
  public:

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "server/domains/domain_pages.h"
 #include "server/domains/vcpu_pages.h"
+#include "tests/server/services/api_requests.h"
 #include "tests/support/server_fixture.h"
 
 namespace simvisor::server {
@@ -17,7 +18,6 @@ namespace {
 using Domains = v1::DomainService::Stub;
 using Hosts = v1::HostService::Stub;
 
-constexpr uint64_t kPages = 16384;  // 64 MiB
 constexpr uint32_t kHostCpus = 64;
 
 void AddRange(v1::CpuSet* set, uint32_t first, uint32_t count) {

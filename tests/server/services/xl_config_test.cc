@@ -24,7 +24,7 @@ std::string Config(const json& create, const json& build) {
 }
 
 TEST(ServerXlConfigTest, ConfigurationIsThatOfLibxl) {
-  const auto host = MakeHost(20000);
+  const auto host = simvisor::MakeHost(20000);
   DomainSpec spec = MakeSpec("web \"1\"", 3000, 4000);
   spec.vcpus = 2;
   const auto domain = MustCreate(*host, spec);
@@ -42,7 +42,7 @@ TEST(ServerXlConfigTest, ConfigurationIsThatOfLibxl) {
 }
 
 TEST(ServerXlConfigTest, WhatIsWrittenIsReadBack) {
-  const auto host = MakeHost(20000);
+  const auto host = simvisor::MakeHost(20000);
   DomainSpec spec = MakeSpec("web", 3000, 4000);
   spec.vcpus = 2;
   const auto domain = MustCreate(*host, spec);
