@@ -94,7 +94,7 @@ class BuiltImage final : public KernelPages {
                                            GuestMemory& memory,
                                            Hypercalls& hypercalls);
 
-  // Appends a sentence for each page that is not RAM, or has two uses.
+  // Adds a finding for each page that is not RAM, or has two uses.
   void Check(Findings& findings) const;
 
   // KernelPages.

@@ -5,6 +5,7 @@
 #include "domain/guest/guest.h"
 
 namespace simvisor {
+
 void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
   if (pfns.end() > words.size()) {

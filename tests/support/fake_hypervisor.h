@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <map>
 #include <new>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
