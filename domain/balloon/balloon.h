@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "domain/balloon/balloon_driver.h"
 #include "domain/balloon/balloon_list.h"
+#include "domain/balloon/balloon_policy.h"
 #include "domain/collections/extent_set.h"
 #include "domain/collections/state_codec.h"
 #include "domain/units/abi.h"

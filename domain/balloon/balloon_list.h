@@ -23,6 +23,7 @@
 #ifndef SIMVISOR_DOMAIN_BALLOON_BALLOON_LIST_H_
 #define SIMVISOR_DOMAIN_BALLOON_BALLOON_LIST_H_
 
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <vector>

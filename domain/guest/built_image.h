@@ -12,7 +12,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -25,6 +24,8 @@
 #include "domain/guest/kernel_pages.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/builder_list.h"
+#include "domain/p2m/p2m_words.h"
+#include "domain/p2m/structure_pages.h"
 #include "domain/units/abi.h"
 #include "domain/units/findings.h"
 #include "domain/units/operation.h"
@@ -93,7 +94,7 @@ class BuiltImage final : public KernelPages {
                                            GuestMemory& memory,
                                            Hypercalls& hypercalls);
 
-  // Appends a sentence for each page that is not RAM, or has two uses.
+  // Adds a finding for each page that is not RAM, or has two uses.
   void Check(Findings& findings) const;
 
   // KernelPages.

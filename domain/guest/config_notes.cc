@@ -1,6 +1,6 @@
 #include "domain/guest/config_notes.h"
 
-#include <algorithm>
+#include <cstdint>
 #include <utility>
 #include <vector>
 

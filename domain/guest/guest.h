@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -37,6 +38,8 @@
 #include "domain/guest/kernel_pages.h"
 #include "domain/guest/suspend_record.h"
 #include "domain/p2m/p2m_list.h"
+#include "domain/p2m/p2m_words.h"
+#include "domain/p2m/structure_pages.h"
 #include "domain/processes/address_spaces.h"
 #include "domain/units/abi.h"
 #include "domain/units/findings.h"

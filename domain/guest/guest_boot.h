@@ -20,6 +20,8 @@
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/page_source.h"
+#include "domain/units/abi.h"
+#include "domain/units/units.h"
 
 namespace simvisor {
 

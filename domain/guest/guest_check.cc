@@ -1,9 +1,11 @@
 #include "domain/guest/guest_check.h"
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 #include "domain/guest/guest.h"
 
 namespace simvisor {
+
 void CheckClass(const P2mWords& words, PfnExtent pfns, P2mClass wanted,
                 absl::string_view what, Findings& findings) {
   if (pfns.end() > words.size()) {

@@ -1,6 +1,6 @@
 // What checks of guests and of images have in common.
 //
-// Thread safety: as the words.
+// Thread safety: functions on thread-compatible objects.
 
 #ifndef SIMVISOR_DOMAIN_GUEST_GUEST_CHECK_H_
 #define SIMVISOR_DOMAIN_GUEST_GUEST_CHECK_H_

@@ -7,7 +7,8 @@
 // The owner is never locked: the hypervisor knows whether the owner still has
 // the frame, and keeps a mapped frame that the owner gives back.
 
-#include <algorithm>
+#include <cstddef>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"

@@ -20,7 +20,7 @@
 
 #include "domain/collections/extent_set.h"
 #include "domain/collections/state_codec.h"
-#include "domain/frames/page_contents.h"
+#include "domain/frames/page_store.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

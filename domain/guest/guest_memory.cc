@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <memory>
 #include <utility>
+#include <vector>
 
 namespace simvisor {
 namespace {

@@ -14,16 +14,19 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "domain/collections/extent_set.h"
 #include "domain/frames/page_contents.h"
+#include "domain/frames/page_store.h"
 #include "domain/guest/dirty_log.h"
 #include "domain/guest/kernel_pages.h"
 #include "domain/guest/suspend_record.h"
 #include "domain/p2m/p2m_words.h"
+#include "domain/p2m/structure_pages.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -47,7 +50,7 @@ class GuestMemory {
   // Sets the source of computed pages, which is borrowed; null if no page is
   // computed.
   void SetKernelPages(const KernelPages* pages) { kernel_pages_ = pages; }
-  // Computes no page any more if `pages` are those that it computes.
+  // Computes no page any more if `pages` is their source.
   void ForgetKernelPages(const KernelPages* pages) {
     if (kernel_pages_ == pages) kernel_pages_ = nullptr;
   }

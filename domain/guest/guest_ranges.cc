@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"

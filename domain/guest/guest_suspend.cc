@@ -1,6 +1,8 @@
 #include "domain/guest/guest_suspend.h"
 
-#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"

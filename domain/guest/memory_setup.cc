@@ -1,6 +1,7 @@
 #include "domain/guest/memory_setup.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 
 #include "absl/strings/str_format.h"

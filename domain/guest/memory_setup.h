@@ -11,6 +11,7 @@
 #ifndef SIMVISOR_DOMAIN_GUEST_MEMORY_SETUP_H_
 #define SIMVISOR_DOMAIN_GUEST_MEMORY_SETUP_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/statusor.h"

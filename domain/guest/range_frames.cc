@@ -1,6 +1,7 @@
 #include "domain/guest/range_frames.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "absl/strings/str_format.h"
 #include "base/error.h"

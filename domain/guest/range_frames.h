@@ -5,6 +5,7 @@
 #ifndef SIMVISOR_DOMAIN_GUEST_RANGE_FRAMES_H_
 #define SIMVISOR_DOMAIN_GUEST_RANGE_FRAMES_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 

@@ -14,7 +14,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "domain/frames/page_contents.h"
+#include "domain/frames/page_store.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"

@@ -16,8 +16,8 @@
 
 #include "absl/types/span.h"
 #include "domain/frames/page_contents.h"
+#include "domain/guest/suspend_record.h"
 #include "domain/units/units.h"
-#include "domain/vm/suspend_types.h"
 
 namespace simvisor {
 

@@ -30,6 +30,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "domain/collections/extent_set.h"
+#include "domain/guest/suspend_record.h"
 #include "domain/image/image_writer.h"
 #include "domain/image/stream_format.h"
 #include "domain/units/units.h"

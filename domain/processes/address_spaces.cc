@@ -1,6 +1,7 @@
 #include "domain/processes/address_spaces.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"

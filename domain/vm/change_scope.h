@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/hypercalls.h"
+#include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
 #include "domain/vm/parts.h"
@@ -46,10 +47,9 @@ class ChangeScope final : public Hypercalls {
   // does not show the domain.
   void ShowNothing() { shows_ = false; }
 
-  // Claim frames that the domain can reach, after which an earlier claim is
-  // given up: all of `pages`, or as many as there are.
-  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED, with the pool's message; then an
-  // earlier claim stays.
+  // Claim frames that the domain can reach: all of `pages`, or as many as there
+  // are.  An earlier claim is given up first.
+  // RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED, with the pool's message.
   // REQUIRES: DrawOn() was not called.
   absl::Status ClaimFrames(PageCount pages);
   void ClaimFramesUpTo(PageCount pages);

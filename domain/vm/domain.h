@@ -32,6 +32,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -40,11 +41,15 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "base/allocation_faults.h"
+#include "base/uuid.h"
+#include "domain/cpus/vcpu_affinities.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/guest.h"
+#include "domain/guest/guest_config.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
+#include "domain/units/pci_address.h"
 #include "domain/units/units.h"
 #include "domain/vm/change_scope.h"
 #include "domain/vm/domain_audit.h"

@@ -1,8 +1,10 @@
 #include "domain/vm/domain_audit.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/str_format.h"
+#include "domain/units/findings.h"
 #include "domain/vm/domain.h"
 
 namespace simvisor {

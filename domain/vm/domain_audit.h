@@ -24,7 +24,6 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "domain/units/findings.h"
 #include "domain/units/units.h"
 
 namespace simvisor {

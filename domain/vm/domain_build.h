@@ -7,7 +7,6 @@
 #define SIMVISOR_DOMAIN_VM_DOMAIN_BUILD_H_
 
 #include <cstdint>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"

@@ -1,6 +1,7 @@
 #include "domain/vm/domain_contents.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <vector>
 
 #include "absl/strings/str_format.h"

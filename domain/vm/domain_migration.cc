@@ -1,7 +1,5 @@
 #include "domain/vm/domain_migration.h"
 
-#include <utility>
-
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"

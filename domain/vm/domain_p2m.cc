@@ -102,8 +102,8 @@ absl::Status CheckUnplaced(ChangeScope& change, PfnExtent pfns, Mfn mfn) {
   if (run.first_pfn.is_none()) {
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned, of_pfn,
-        absl::StrFormat("mfn 0x%x has been given back, and is there for other "
-                        "domains' mappings of it alone",
+        absl::StrFormat("mfn 0x%x has been given back, and is only kept for "
+                        "other domains' mappings",
                         mfn.value()));
   }
   return context.Refuse(absl::StatusCode::kFailedPrecondition,

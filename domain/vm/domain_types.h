@@ -5,27 +5,22 @@
 #ifndef SIMVISOR_DOMAIN_VM_DOMAIN_TYPES_H_
 #define SIMVISOR_DOMAIN_VM_DOMAIN_TYPES_H_
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "base/uuid.h"
-#include "domain/balloon/balloon.h"
 #include "domain/balloon/balloon_policy.h"
 #include "domain/cpus/vcpu_affinities.h"
 #include "domain/e820/e820.h"
 #include "domain/guest/guest_config.h"
 #include "domain/guest/guest_load.h"
-#include "domain/guest/guest_types.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/processes/address_space_types.h"
 #include "domain/units/abi.h"
-#include "domain/units/operation.h"
 #include "domain/units/pci_address.h"
 #include "domain/units/units.h"
 

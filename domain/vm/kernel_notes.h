@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -17,6 +16,7 @@
 #include "domain/collections/extent_set.h"
 #include "domain/guest/guest.h"
 #include "domain/guest/suspend_record.h"
+#include "domain/p2m/p2m_words.h"
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"

@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
 #include "domain/vm/domain_types.h"

@@ -15,9 +15,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "domain/frames/page_store.h"
 #include "domain/guest/built_image.h"
 #include "domain/guest/guest.h"
 #include "domain/guest/guest_memory.h"
+#include "domain/p2m/p2m_words.h"
 #include "domain/units/operation.h"
 #include "domain/vm/life.h"
 #include "domain/vm/reservation.h"

@@ -1,5 +1,6 @@
 #include "domain/vm/planned_domain.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "base/status_macros.h"

@@ -10,7 +10,6 @@
 #include "domain/collections/extent_set.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/frames/staged_contents.h"
-#include "domain/guest/suspend_record.h"
 #include "domain/units/abi.h"
 #include "domain/units/units.h"
 

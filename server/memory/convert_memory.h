@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "domain/guest/guest_types.h"
 #include "domain/p2m/m2p.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/vm/domain_types.h"

@@ -8,10 +8,10 @@
 #include <memory>
 #include <vector>
 
+#include "domain/guest/suspend_record.h"
 #include "domain/host/host.h"
 #include "domain/host/incoming_domain.h"
 #include "domain/vm/domain.h"
-#include "domain/vm/suspend_types.h"
 
 namespace simvisor {
 

@@ -5,15 +5,21 @@
 #ifndef SIMVISOR_TESTS_SUPPORT_BOOTED_GUEST_H_
 #define SIMVISOR_TESTS_SUPPORT_BOOTED_GUEST_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/types/span.h"
+#include "domain/frames/page_store.h"
 #include "domain/guest/built_image.h"
 #include "domain/guest/guest.h"
 #include "domain/guest/guest_memory.h"
+#include "domain/p2m/p2m_words.h"
+#include "domain/units/findings.h"
+#include "domain/units/units.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_hypervisor.h"
 #include "tests/support/status_matchers.h"

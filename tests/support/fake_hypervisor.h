@@ -9,8 +9,9 @@
 #include <cstdint>
 #include <map>
 #include <new>
-#include <vector>
 
+#include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "base/error.h"
 #include "domain/collections/extent_set.h"
 #include "domain/guest/hypercalls.h"

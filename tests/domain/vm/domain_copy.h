@@ -5,13 +5,13 @@
 #define SIMVISOR_TESTS_DOMAIN_VM_DOMAIN_COPY_H_
 
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/types/span.h"
+#include "domain/guest/suspend_record.h"
+#include "domain/host/host.h"
 #include "domain/host/incoming_domain.h"
 #include "domain/vm/domain.h"
-#include "domain/vm/suspend_types.h"
 #include "gtest/gtest.h"
 #include "tests/support/host_testing.h"
 
