@@ -98,14 +98,18 @@ std::unique_ptr<BuiltImage> BuiltImage::OfForeignKernel(BuilderList list) {
       new BuiltImage({}, std::move(list), FreePages(), {}));
 }
 
+PageCount BuiltImage::LeastPagesToBoot() const {
+  return plan_.boot_pages - list_.pages().size();
+}
+
 PageCount BuiltImage::PagesStillToBoot() const {
   const Abi& abi = list_.words().abi();
-  const PageCount known = plan_.boot_pages - list_.pages().size();
   // On PAE private leaves reuse the builder's pages.  If marks make the last
   // one shared, the room to balloon behind it splits it again, for a page of
   // its own.
   const bool last_leaf_straddles = plan_.memory.value() % abi.leaf_span() != 0;
-  return known + PageCount(LeavesStayInPlace(abi) && last_leaf_straddles);
+  return LeastPagesToBoot() +
+         PageCount(LeavesStayInPlace(abi) && last_leaf_straddles);
 }
 
 absl::StatusOr<RangeChange> BuiltImage::MarkIdentity(

@@ -80,7 +80,9 @@ class BuiltImage final : public KernelPages {
   const BuilderList& list() const { return list_; }
   const FreePages& free_pages() const { return free_pages_; }
 
-  // Free pages that the guest still needs to boot.
+  // Free pages that the guest still needs to boot: by its plan, and with a page
+  // that only some images need.
+  PageCount LeastPagesToBoot() const;
   PageCount PagesStillToBoot() const;
   // Makes the words of `pfns` identity, and releases or keeps `frames`, the
   // frames under them.

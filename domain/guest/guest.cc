@@ -38,17 +38,20 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
   // stops for good.  Here all pages are settled first, so that the domain stays
   // as it was instead.
   FreePages& free = image.free_pages_;
-  const PageCount needed = std::min(image.PagesStillToBoot(), free.count());
+  const PageCount needed =
+      std::max(image.LeastPagesToBoot(),
+               std::min(image.PagesStillToBoot(), free.count()));
   BootResult booted;
   {
     const FreePages::Settled pages(free, needed);
-    if (pages.count() < needed) {
+    const PageCount got = std::min(pages.count(), free.count());
+    if (got < needed) {
       return context.As("boot").Refuse(
           absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
           "",
           absl::StrFormat("its guest needs %d pages for its p2m list and got "
                           "%d; try again, or create it with more memory",
-                          needed.value(), pages.count().value()));
+                          needed.value(), got.value()));
     }
     const GuestConfig& config = image.plan_.config;
     SIMVISOR_ASSIGN_OR_RETURN(

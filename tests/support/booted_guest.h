@@ -73,11 +73,16 @@ class BootedGuest {
     image = nullptr;
   }
 
-  // What is wrong: with the guest, or between words, m2p and the count.
+  // What is wrong: with the guest or its image, or between words, m2p and the
+  // count.
   std::vector<std::string> Findings() const {
     std::vector<std::string> found;
     simvisor::Findings findings(DomainId(1), found);
-    guest->Check(findings);
+    if (guest != nullptr) {
+      guest->Check(findings);
+    } else {
+      image->Check(findings);
+    }
     uint64_t ram = 0;
     const P2mWords& words = memory->words();
     for (Pfn at(0); at < words.size();) {

@@ -16,6 +16,7 @@
 #include "domain/collections/extent_set.h"
 #include "domain/guest/hypercalls.h"
 #include "domain/units/units.h"
+#include "gtest/gtest.h"
 
 namespace simvisor {
 
@@ -31,6 +32,7 @@ class FakeHypervisor : public Hypercalls {
           free_.TakeLowest(std::min({pfns.count - done, claimed, longest}));
       if (frames.empty()) break;
       const Pfn first = pfns.first + done;
+      owned_.Add(frames);
       MachphysUpdate(frames, first);
       placed(first, {&frames, 1});
       claimed -= frames.count;
@@ -44,6 +46,7 @@ class FakeHypervisor : public Hypercalls {
     PageCount gone;
     for (const MfnExtent& extent : frames) {
       MachphysUpdate(extent, Pfn::None());
+      owned_.Remove(extent);
       free_.Add(extent);
       gone += extent.count;
     }
@@ -51,6 +54,8 @@ class FakeHypervisor : public Hypercalls {
     return gone;
   }
   void MachphysUpdate(MfnExtent frames, Pfn first) override {
+    EXPECT_EQ(owned_.CountIn(frames), frames.count)
+        << "mfns from " << frames.first.value() << " are not the guest's";
     for (PageCount i; i < frames.count; i += PageCount(1)) {
       if (first.is_none()) {
         m2p.erase(frames.first + i);
@@ -71,7 +76,12 @@ class FakeHypervisor : public Hypercalls {
   }
   PageCount UnmapForeign(absl::Span<const Mfn> mfns) override {
     for (const Mfn mfn : mfns) {
-      if (--mappings[mfn] == 0) mappings.erase(mfn);
+      const auto mapping = mappings.find(mfn);
+      if (mapping == mappings.end()) {
+        ADD_FAILURE() << "mfn " << mfn.value() << " is not mapped";
+      } else if (--mapping->second == 0) {
+        mappings.erase(mapping);
+      }
     }
     return PageCount(0);
   }
@@ -92,6 +102,7 @@ class FakeHypervisor : public Hypercalls {
 
  private:
   MfnSet free_;
+  MfnSet owned_;
 };
 
 }  // namespace simvisor

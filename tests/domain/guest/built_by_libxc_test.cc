@@ -54,9 +54,12 @@ std::vector<Pfn> PagesOf(Layout layout, uint64_t leaves) {
   return pages;
 }
 
-BootedGuest::MakeImage BuilderOf(Layout layout) {
+// An image whose builder also filled `filled`.
+BootedGuest::MakeImage BuilderOf(Layout layout,
+                                 const std::vector<PfnExtent>& filled = {
+                                     kKernelAndRamdisk}) {
   if (layout == Layout::kOurs) return BootedGuest::Ours;
-  return [layout](BuildPlan plan, BootedGuest& on) {
+  return [=](BuildPlan plan, BootedGuest& on) {
     P2mWords& words = on.memory->words();
     const uint64_t span = words.abi().leaf_span();
     const uint64_t leaves = (kPages.value() + span - 1) / span;
@@ -65,7 +68,7 @@ BootedGuest::MakeImage BuilderOf(Layout layout) {
     auto list = BuilderList::Found(words, kPages, PagesOf(layout, leaves));
     EXPECT_THAT(list, IsOk());
     PfnSet used;
-    used.Add(kKernelAndRamdisk);
+    for (const PfnExtent& pages : filled) used.Add(pages);
     return BuiltImage::Found(std::move(plan), *std::move(list), used, nullptr);
   };
 }
@@ -134,6 +137,30 @@ TEST(BuiltByLibxcTest, AListUnderAHoleIsRefused) {
                         testing::HasSubstr("[0x3c00, 0x3d00)")));
     EXPECT_EQ(on.image->list().Summary(), before);
     EXPECT_EQ(on.memory->words().generation(), 0u);
+  }
+}
+
+// Such a kernel would stop before its memory allocator is up; here it can be
+// given other pages and try again.
+TEST(BuiltByLibxcTest, AnImageThatLeavesTooFewPagesIsRefused) {
+  for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
+    const BuildInput input = InputWithHole(*abi, 4, {});
+    const uint64_t span = abi->leaf_span();
+    const Pfn list_end(kListAtBottom + (kPages.value() + span - 1) / span);
+    const Pfn list(kListAtBottom);
+    const std::vector<PfnExtent> filled = {
+        ExtentBetween(Pfn(kKernelLowPages.value()), list),
+        ExtentBetween(list_end + PageCount(3), Pfn(kPages.value()))};
+    BootedGuest on(input, BuilderOf(Layout::kBottom, filled));
+    EXPECT_EQ(on.image->free_pages().count(), PageCount(3));
+    const P2mSummary before = on.image->list().Summary();
+    EXPECT_THAT(Guest::Boot({DomainId(1), "unpause"}, *on.image, *on.memory,
+                            on.hypervisor),
+                IsError(absl::StatusCode::kResourceExhausted,
+                        Reason::kGuestMemoryExhausted,
+                        testing::HasSubstr("and got 3;")));
+    EXPECT_EQ(on.image->list().Summary(), before);
+    EXPECT_THAT(on.Findings(), IsEmpty());
   }
 }
 
