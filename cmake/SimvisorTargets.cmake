@@ -10,7 +10,7 @@ endfunction()
 # simvisor_precompiled(TARGET HEADER...)
 #
 # Compiles these headers once for the sources of TARGET.  Sources still include
-# everything they use: the fuzz build has no precompiled headers.
+# everything they use; scripts/slow.sh compiles each without them.
 function(simvisor_precompiled target)
   target_precompile_headers(${target} PRIVATE ${ARGN})
   simvisor_cacheable(${target})
@@ -77,15 +77,17 @@ function(simvisor_binary)
   simvisor_units(${arg_NAME} ${arg_SRCS})
 endfunction()
 
-# simvisor_test_headers(NAME name DEPS target... HEADERS header...)
+# simvisor_test_headers(NAME name OPTIMISE option DEPS target... HEADERS
+#                       header...)
 #
 # Adds the target <name>, whose precompiled headers the test programs of
-# simvisor_test(HEADERS name) share.
+# simvisor_test(HEADERS name) share, and its option for optimisation too.
 function(simvisor_test_headers)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "DEPS;HEADERS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;OPTIMISE" "DEPS;HEADERS")
   add_library(${arg_NAME} OBJECT ${PROJECT_SOURCE_DIR}/tests/support/headers.cc)
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${arg_NAME} PRIVATE ${arg_DEPS} simvisor_test_options)
+  target_compile_options(${arg_NAME} PRIVATE ${arg_OPTIMISE})
   simvisor_precompiled(${arg_NAME} ${arg_HEADERS})
 endfunction()
 
@@ -107,7 +109,8 @@ function(simvisor_test)
     ${arg_DEPS} simvisor_test_options $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
   simvisor_units(${arg_NAME} ${arg_SRCS})
   target_precompile_headers(${arg_NAME} REUSE_FROM ${arg_HEADERS})
-  simvisor_cacheable(${arg_NAME})
+  get_target_property(options ${arg_HEADERS} COMPILE_OPTIONS)
+  target_compile_options(${arg_NAME} PRIVATE ${options})
   gtest_discover_tests(${arg_NAME}
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
     # Not at build time: under sanitizers the program may need setarch.

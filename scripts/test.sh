@@ -7,4 +7,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh release
 scripts/fetch_verifier.sh build/xen-utils
-ctest --preset release -j "$(nproc)" --no-label-summary "$@"
+# One more than there are processors, as many tests wait most of their time.
+ctest --preset release -j "$(($(nproc) + 1))" --no-label-summary "$@"

@@ -90,8 +90,7 @@ class BootedGuest {
       if (run.word.Class() == P2mClass::kRam) {
         ram += run.pfns.count.value();
         for (PageCount i; i < run.pfns.count; i += PageCount(1)) {
-          const auto entry = hypervisor.m2p.find(Mfn(run.word.Number()) + i);
-          if (entry == hypervisor.m2p.end() || entry->second != at + i) {
+          if (hypervisor.m2p(Mfn(run.word.Number()) + i) != at + i) {
             findings.Add("the m2p does not point back to a RAM word");
           }
         }
@@ -101,7 +100,7 @@ class BootedGuest {
     if (PageCount(ram) + memory->unplaced().size() != hypervisor.current) {
       findings.Add("RAM words are not what is counted");
     }
-    if (hypervisor.m2p.size() != ram) {
+    if (hypervisor.m2p_entries() != PageCount(ram)) {
       findings.Add("the m2p has entries for frames in no word");
     }
     return found;

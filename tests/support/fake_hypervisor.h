@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <new>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -23,7 +24,17 @@ namespace simvisor {
 class FakeHypervisor : public Hypercalls {
  public:
   // Frames [first, first + count) are free.
-  explicit FakeHypervisor(MfnExtent frames) { free_.Add(frames); }
+  explicit FakeHypervisor(MfnExtent frames)
+      : first_(frames.first), m2p_(frames.count.value(), Pfn::None()) {
+    free_.Add(frames);
+  }
+
+  // None() if there is no entry.
+  Pfn m2p(Mfn mfn) const { return m2p_.at((mfn - first_).value()); }
+  PageCount m2p_entries() const {
+    return PageCount(m2p_.size() -
+                     std::count(m2p_.begin(), m2p_.end(), Pfn::None()));
+  }
 
   PageCount PopulatePhysmap(PfnExtent pfns, Placed placed) override {
     PageCount done;
@@ -57,11 +68,8 @@ class FakeHypervisor : public Hypercalls {
     EXPECT_EQ(owned_.CountIn(frames), frames.count)
         << "mfns from " << frames.first.value() << " are not the guest's";
     for (PageCount i; i < frames.count; i += PageCount(1)) {
-      if (first.is_none()) {
-        m2p.erase(frames.first + i);
-      } else {
-        m2p[frames.first + i] = first + i;
-      }
+      m2p_.at((frames.first + i - first_).value()) =
+          first.is_none() ? first : first + i;
     }
   }
   absl::Status MapForeign(Mfn mfn) override {
@@ -96,11 +104,12 @@ class FakeHypervisor : public Hypercalls {
   PageCount longest{~uint64_t{0}};        // extent of frames
   int64_t looks_left = int64_t{1} << 62;  // until Preempted() says stop
   bool throws = false;                    // when frames are given back
-  std::map<Mfn, Pfn> m2p;
-  MfnSet foreign;                    // frames of other domains
-  std::map<Mfn, uint64_t> mappings;  // that are counted
+  MfnSet foreign;                         // frames of other domains
+  std::map<Mfn, uint64_t> mappings;       // that are counted
 
  private:
+  const Mfn first_;
+  std::vector<Pfn> m2p_;  // from first_ on
   MfnSet free_;
   MfnSet owned_;
 };

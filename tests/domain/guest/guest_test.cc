@@ -200,7 +200,7 @@ TEST_P(GuestTest, FramesOfARangeAreReleasedKeptAndPutBack) {
   EXPECT_THAT(on.Findings(), IsEmpty());
   set({Pfn(7000), PageCount(1)}, RangeFill::Missing(), RamPolicy::kRelease);
   set({Pfn(7000), PageCount(1)}, RangeFill::Ram(kept), RamPolicy::kRefuse);
-  EXPECT_EQ(on.hypervisor.m2p.at(kept), Pfn(7000));
+  EXPECT_EQ(on.hypervisor.m2p(kept), Pfn(7000));
   EXPECT_EQ(on.memory->unplaced().size().value(), 3);
   EXPECT_THAT(on.Findings(), IsEmpty());
 }
