@@ -16,7 +16,7 @@ namespace simvisor::server {
 namespace {
 
 constexpr char kDomainField[] = "domain";
-constexpr int kMaxExtents = 65536;
+constexpr int kMaxListedExtents = 65536;
 
 absl::StatusOr<DomainSelector> DomidFromProto(uint32_t domid) {
   if (domid < kFirstReservedDomainId) {
@@ -158,7 +158,7 @@ v1::P2mClass ToProto(P2mClass c) {
 absl::StatusOr<std::vector<MfnExtent>> FromProto(
     const google::protobuf::RepeatedPtrField<v1::MfnExtent>& extents) {
   SIMVISOR_RETURN_IF_ERROR(
-      CheckListSize("extents", extents.size(), kMaxExtents));
+      CheckListSize("extents", extents.size(), kMaxListedExtents));
   std::vector<MfnExtent> out;
   out.reserve(extents.size());
   for (int i = 0; i < extents.size(); ++i) {

@@ -8,7 +8,7 @@
 namespace simvisor::server {
 namespace {
 
-absl::StatusOr<LoadPattern> FromProto(v1::LoadPattern pattern) {
+absl::StatusOr<LoadPattern> PatternFromProto(v1::LoadPattern pattern) {
   switch (pattern) {
     case v1::LOAD_PATTERN_SEQUENTIAL:
       return LoadPattern::kSequential;
@@ -24,7 +24,7 @@ absl::StatusOr<LoadPattern> FromProto(v1::LoadPattern pattern) {
   }
 }
 
-v1::LoadPattern ToProto(LoadPattern pattern) {
+v1::LoadPattern PatternToProto(LoadPattern pattern) {
   switch (pattern) {
     case LoadPattern::kSequential:
       return v1::LOAD_PATTERN_SEQUENTIAL;
@@ -43,7 +43,7 @@ absl::StatusOr<LoadSpec> FromProto(const v1::LoadSpec& spec) {
                                        spec.pages_per_second(),
                                        LoadSpec::kMaxPagesPerSecond));
   LoadSpec out;
-  SIMVISOR_ASSIGN_OR_RETURN(out.pattern, FromProto(spec.pattern()));
+  SIMVISOR_ASSIGN_OR_RETURN(out.pattern, PatternFromProto(spec.pattern()));
   out.pages_per_second = spec.pages_per_second();
   out.working_set = PageCount(spec.working_set_pages());
   out.seed = spec.seed();
@@ -54,7 +54,7 @@ void ToProto(const LoadReport& report, v1::GuestLoad* out) {
   v1::LoadSpec* spec = out->mutable_spec();
   spec->set_pages_per_second(report.spec.pages_per_second);
   spec->set_working_set_pages(report.spec.working_set.value());
-  spec->set_pattern(ToProto(report.spec.pattern));
+  spec->set_pattern(PatternToProto(report.spec.pattern));
   spec->set_seed(report.spec.seed);
   out->set_writes(report.writes);
   out->set_running(report.running);

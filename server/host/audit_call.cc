@@ -13,7 +13,7 @@
 namespace simvisor::server {
 namespace {
 
-constexpr char kMethod[] = "AuditHost";
+constexpr char kAuditMethod[] = "AuditHost";
 
 }  // namespace
 
@@ -22,11 +22,11 @@ AuditCall::AuditCall(CallRunner* runner, const RawUnary& raw)
       runner_(*runner),
       raw_(raw),
       limits_(raw.context),
-      record_(&runner->calls, kMethod) {}
+      record_(&runner->calls, kAuditMethod) {}
 
 void AuditCall::Start(std::shared_ptr<SharedAudit> audits) {
   const absl::Status accepted =
-      WithinMemory(kMethod, [this] { return Accept(); });
+      WithinMemory(kAuditMethod, [this] { return Accept(); });
   if (!accepted.ok()) return End(accepted, AuditReport());
   audits_ = std::move(audits);
   ticket_ =
@@ -35,14 +35,15 @@ void AuditCall::Start(std::shared_ptr<SharedAudit> audits) {
 }
 
 absl::Status AuditCall::Accept() {
-  SIMVISOR_RETURN_IF_ERROR(Enter(runner_.open_calls, kMethod));
+  SIMVISOR_RETURN_IF_ERROR(Enter(runner_.open_calls, kAuditMethod));
   google::protobuf::Arena arena;
   auto* const request =
       google::protobuf::Arena::CreateMessage<v1::AuditHostRequest>(&arena);
   MessageBudget::Charge charge;
   // As for other unary methods: the bytes are gRPC's copy for this call.
   auto& bytes = const_cast<grpc::ByteBuffer&>(*raw_.request);
-  return ReadMessage(runner_.messages, kMethod, bytes, arena, *request, charge);
+  return ReadMessage(runner_.messages, kAuditMethod, bytes, arena, *request,
+                     charge);
 }
 
 void AuditCall::OnCancel() {
@@ -58,7 +59,8 @@ void AuditCall::End(absl::Status status, const AuditReport& report) {
     status = UnlessExhausted([&] {
       v1::AuditHostResponse response;
       ToProto(report, &response);
-      return WriteMessage(runner_.messages, kMethod, response, *raw_.response);
+      return WriteMessage(runner_.messages, kAuditMethod, response,
+                          *raw_.response);
     });
   }
   record_.LogOutcome(status);

@@ -12,11 +12,11 @@ namespace {
 
 using google::protobuf::internal::WireFormatLite;
 
-constexpr char kMethod[] = "StreamMemoryOps";
+constexpr char kStreamMethod[] = "StreamMemoryOps";
 
 absl::Status Malformed() {
   return MessageMalformed(
-      kMethod, v1::StreamMemoryOpsRequest::descriptor()->full_name());
+      kStreamMethod, v1::StreamMemoryOpsRequest::descriptor()->full_name());
 }
 
 // Checked before parsing, since an operation of two bytes takes a hundred or
@@ -42,7 +42,8 @@ absl::Status MemoryOpBatch::Parse(MessageBudget& budget,
                                   grpc::ByteBuffer& message) {
   const absl::Status fits = CheckNumberOfOps(&message);
   if (!fits.ok()) return fits;
-  return ReadMessage(budget, kMethod, message, arena_, *request_, charge_);
+  return ReadMessage(budget, kStreamMethod, message, arena_, *request_,
+                     charge_);
 }
 
 const grpc::ByteBuffer* MemoryOpReply::Serialize(MessageBudget& budget) {
