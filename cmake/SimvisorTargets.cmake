@@ -10,7 +10,8 @@ endfunction()
 # simvisor_precompiled(TARGET HEADER...)
 #
 # Compiles these headers once for the sources of TARGET.  Sources still include
-# everything they use; scripts/slow.sh compiles each without them.
+# everything they use; scripts/slow.sh compiles those of the programs
+# without them.
 function(simvisor_precompiled target)
   target_precompile_headers(${target} PRIVATE ${ARGN})
   simvisor_cacheable(${target})

@@ -14,12 +14,12 @@
 # for SIMVISOR_SOAK_SECONDS; and a fuzzer of all methods for an hour or for
 # SIMVISOR_FUZZ_SECONDS, with the date as its seed.
 #
-# First compiles each source by itself and without precompiled headers, which
-# shows whether it includes what it uses.
+# First compiles each source of the daemon and the CLI by itself and without
+# precompiled headers, which shows whether it includes what it uses.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/setup.sh alone
+scripts/setup.sh alone simvisord simvisor
 scripts/setup.sh release
 
 export SIMVISORD=build/release/bin/simvisord

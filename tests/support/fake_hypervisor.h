@@ -29,7 +29,7 @@ class FakeHypervisor : public Hypercalls {
     free_.Add(frames);
   }
 
-  // None() if there is no entry.
+  // The pfn that the m2p has for a frame; None() if it has no entry.
   Pfn m2p(Mfn mfn) const { return m2p_.at((mfn - first_).value()); }
   PageCount m2p_entries() const {
     return PageCount(m2p_.size() -

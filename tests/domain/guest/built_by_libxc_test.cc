@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -123,20 +124,26 @@ TEST(BuiltByLibxcTest, BootsOfAllLayoutsGiveTheSameWordsAndFigures) {
   }
 }
 
+// Boot() fails, and image and words are as before.
+void ExpectRefused(BootedGuest& on, absl::StatusCode code, Reason reason,
+                   const std::string& text) {
+  const P2mSummary before = on.image->list().Summary();
+  EXPECT_THAT(Guest::Boot({DomainId(1), "unpause"}, *on.image, *on.memory,
+                          on.hypervisor),
+              IsError(code, reason, testing::HasSubstr(text)));
+  EXPECT_EQ(on.image->list().Summary(), before);
+  EXPECT_EQ(on.memory->words().generation(), 0u);
+  EXPECT_THAT(on.Findings(), IsEmpty());
+}
+
 // xen_relocate_p2m() would move such a list; this kernel refuses it, and
 // nothing has changed.
 TEST(BuiltByLibxcTest, AListUnderAHoleIsRefused) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
     // The hole begins at pfn 0x3c00.
     BootedGuest on(InputWithHole(*abi, 60, {}), BuilderOf(Layout::kBottom));
-    const P2mSummary before = on.image->list().Summary();
-    EXPECT_THAT(Guest::Boot({DomainId(1), "unpause"}, *on.image, *on.memory,
-                            on.hypervisor),
-                IsError(absl::StatusCode::kFailedPrecondition,
-                        Reason::kPageInUseByKernel,
-                        testing::HasSubstr("[0x3c00, 0x3d00)")));
-    EXPECT_EQ(on.image->list().Summary(), before);
-    EXPECT_EQ(on.memory->words().generation(), 0u);
+    ExpectRefused(on, absl::StatusCode::kFailedPrecondition,
+                  Reason::kPageInUseByKernel, "[0x3c00, 0x3d00)");
   }
 }
 
@@ -153,14 +160,8 @@ TEST(BuiltByLibxcTest, AnImageThatLeavesTooFewPagesIsRefused) {
         ExtentBetween(list_end + PageCount(3), Pfn(kPages.value()))};
     BootedGuest on(input, BuilderOf(Layout::kBottom, filled));
     EXPECT_EQ(on.image->free_pages().count(), PageCount(3));
-    const P2mSummary before = on.image->list().Summary();
-    EXPECT_THAT(Guest::Boot({DomainId(1), "unpause"}, *on.image, *on.memory,
-                            on.hypervisor),
-                IsError(absl::StatusCode::kResourceExhausted,
-                        Reason::kGuestMemoryExhausted,
-                        testing::HasSubstr("and got 3;")));
-    EXPECT_EQ(on.image->list().Summary(), before);
-    EXPECT_THAT(on.Findings(), IsEmpty());
+    ExpectRefused(on, absl::StatusCode::kResourceExhausted,
+                  Reason::kGuestMemoryExhausted, "and got 3;");
   }
 }
 
