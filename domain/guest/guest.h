@@ -192,7 +192,8 @@ class Guest final : public KernelPages {
   // under way.
   void Forget();
   // Adds a finding for each of the guest's invariants that does not hold.
-  void Check(Findings& findings) const;
+  // `ram` of its words are RAM, as whoever read them all counted.
+  void Check(PageCount ram, Findings& findings) const;
 
   // KernelPages.
   bool Render(Pfn pfn, absl::Span<char> page) const override;
@@ -238,7 +239,7 @@ class Guest final : public KernelPages {
   void CheckProcesses(Findings& findings) const;
   void CheckBalloon(Findings& findings) const;
   void CheckForeignWords(Findings& findings) const;
-  void CheckUseOfPages(Findings& findings) const;
+  void CheckUseOfPages(PageCount ram, Findings& findings) const;
 
   const DomainId id_;
   const GuestConfig config_;

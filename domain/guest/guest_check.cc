@@ -1,5 +1,7 @@
 #include "domain/guest/guest_check.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "domain/guest/guest.h"
@@ -60,7 +62,7 @@ void CheckPagesInUse(const P2mWords& words, const PfnSet& pages,
   }
 }
 
-void Guest::Check(Findings& findings) const {
+void Guest::Check(PageCount ram, Findings& findings) const {
   findings.Add(list_->CheckInvariants());
   CheckProcesses(findings);
   const P2mWords& words = list_->words();
@@ -72,16 +74,16 @@ void Guest::Check(Findings& findings) const {
   }
   CheckBalloon(findings);
   CheckForeignWords(findings);
-  CheckUseOfPages(findings);
+  CheckUseOfPages(ram, findings);
 }
 
 // Sums are enough, since the other checks find a page with two uses.
-void Guest::CheckUseOfPages(Findings& findings) const {
+void Guest::CheckUseOfPages(PageCount ram, Findings& findings) const {
   const P2mWords& words = list_->words();
-  PageCount ram;
-  for (Pfn at(kKernelLowPages.value()); at < words.size();) {
-    const P2mRun run = words.RunAt(at, words.size(), RunMerge::kByClass);
-    if (run.word.Class() == P2mClass::kRam) ram += run.pfns.count;
+  const Pfn low_end = std::min(Pfn(kKernelLowPages.value()), words.size());
+  for (Pfn at(0); at < low_end;) {
+    const P2mRun run = words.RunAt(at, low_end, RunMerge::kByClass);
+    if (run.word.Class() == P2mClass::kRam) ram -= run.pfns.count;
     at = run.pfns.end();
   }
   const PageCount used =

@@ -60,9 +60,9 @@ PageCount ChangeScope::DecreaseReservation(absl::Span<const MfnExtent> frames) {
     return memory.TakeContent(mfn, pfn);
   });
   memory.Drop(frames);
-  for (const MfnExtent& extent : frames) {
-    parts_.reservation.Lost(extent.count);
-  }
+  PageCount lost;
+  for (const MfnExtent& extent : frames) lost += extent.count;
+  parts_.reservation.Lost(lost);
   Show();
   return freed;
 }

@@ -181,7 +181,7 @@ void DomainAudit::CheckParts(const Parts& on, DomainAuditTotals& totals) const {
   }
   if (on.built() != nullptr) on.built()->Check(findings);
   if (guest == nullptr) return;
-  guest->Check(findings);
+  guest->Check(words.ram, findings);
   for (const auto& [first, end] : guest->foreign().extents()) {
     for (Pfn at = first; at < end; at += PageCount(1)) {
       ++totals.mapped[Mfn(guest->list().Lookup(at).Number())];

@@ -93,8 +93,10 @@ absl::StatusOr<PageCount> MoveAllDown(ChangeScope& change, PageCount pages) {
   const Context& context = change.context();
   const PageCount had = change.parts().reservation.current();
   SIMVISOR_RETURN_IF_ERROR(Reservation::CheckDom0Keeps(
-      context, had - std::min(pages, had),
-      absl::StrFormat("by %d of its %d pages", pages.value(), had.value())));
+      context, had - std::min(pages, had), [pages, had] {
+        return absl::StrFormat("by %d of its %d pages", pages.value(),
+                               had.value());
+      }));
   // All or nothing: no failure may stop the move half-way.
   FreePages& free = change.parts().guest()->free_pages();
   const FreePages::Settled settled(free, std::min(pages, free.count()));

@@ -51,13 +51,14 @@ PageCount Reservation::AboveLeast(DomainId id) const {
   return current_ > least ? current_ - least : PageCount(0);
 }
 
-absl::Status Reservation::CheckDom0Keeps(const Context& context, PageCount left,
-                                         absl::string_view details) {
+absl::Status Reservation::CheckDom0Keeps(
+    const Context& context, PageCount left,
+    absl::FunctionRef<std::string()> details) {
   if (context.id() != kDom0Id || left >= kMinDom0Memory) {
     return absl::OkStatus();
   }
   return context.Refuse(
-      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid, details,
+      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid, details(),
       absl::StrFormat("it would have %d, below the minimum threshold for dom0, "
                       "%d pages (128 MiB); leave it at least that",
                       left.value(), kMinDom0Memory.value()));
@@ -75,7 +76,8 @@ void Reservation::Lost(PageCount pages) {
 
 absl::Status Reservation::SetTarget(const Context& context, PageCount target) {
   const Context asked = context.As("memory target");
-  SIMVISOR_RETURN_IF_ERROR(CheckDom0Keeps(asked, target, OfPages(target)));
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckDom0Keeps(asked, target, [target] { return OfPages(target); }));
   if (target == PageCount(0)) {
     return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,

@@ -13,8 +13,10 @@
 #ifndef SIMVISOR_DOMAIN_VM_RESERVATION_H_
 #define SIMVISOR_DOMAIN_VM_RESERVATION_H_
 
+#include <string>
+
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "domain/collections/state_codec.h"
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
@@ -46,7 +48,7 @@ class Reservation {
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
   // than kMinDom0Memory.
   static absl::Status CheckDom0Keeps(const Context& context, PageCount left,
-                                     absl::string_view details);
+                                     absl::FunctionRef<std::string()> details);
 
   // Count pages that came or went.
   // REQUIRES: the count does not wrap.

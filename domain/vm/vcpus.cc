@@ -1,6 +1,5 @@
 #include "domain/vm/vcpus.h"
 
-#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -12,11 +11,6 @@ namespace simvisor {
 Vcpus::Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
              const LifeEnd& end)
     : id_(id), end_(end), count_(count), affinities_(std::move(affinities)) {}
-
-uint32_t Vcpus::count() const {
-  absl::MutexLock lock(&mu_);
-  return count_;
-}
 
 absl::Status Vcpus::SetAffinity(absl::Span<const uint32_t> vcpus,
                                 const CpuRanges* hard, const CpuRanges* soft) {
@@ -41,8 +35,9 @@ absl::StatusOr<std::vector<VcpuInfo>> Vcpus::List(uint32_t first,
 
 void Vcpus::Grow(uint32_t count) {
   absl::MutexLock lock(&mu_);
-  count_ = std::max(count_, count);
-  affinities_.Grow(count_);
+  if (count <= this->count()) return;
+  affinities_.Grow(count);
+  count_.store(count, std::memory_order_relaxed);
 }
 
 void Vcpus::Clear() {

@@ -6,6 +6,7 @@
 #ifndef SIMVISOR_DOMAIN_VM_VCPUS_H_
 #define SIMVISOR_DOMAIN_VM_VCPUS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -28,7 +29,8 @@ class Vcpus {
   Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
         const LifeEnd& end);
 
-  uint32_t count() const ABSL_LOCKS_EXCLUDED(mu_);
+  // Without a lock, since every change of a domain publishes it.
+  uint32_t count() const { return count_.load(std::memory_order_relaxed); }
 
   // Changes the affinity of `vcpus`, of all if it is empty; a null mask stays
   // as it is.  FAILED_PRECONDITION DOMAIN_DYING; INVALID_ARGUMENT
@@ -54,7 +56,7 @@ class Vcpus {
   const DomainId id_;
   const LifeEnd& end_;
   mutable absl::Mutex mu_;
-  uint32_t count_ ABSL_GUARDED_BY(mu_);
+  std::atomic<uint32_t> count_;  // changes with affinities_
   VcpuAffinities affinities_ ABSL_GUARDED_BY(mu_);
 };
 

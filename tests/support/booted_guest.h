@@ -79,7 +79,7 @@ class BootedGuest {
     std::vector<std::string> found;
     simvisor::Findings findings(DomainId(1), found);
     if (guest != nullptr) {
-      guest->Check(findings);
+      guest->Check(PageCount(CountWords(memory->words()).ram), findings);
     } else {
       image->Check(findings);
     }
