@@ -112,17 +112,36 @@ function(simvisor_test_headers)
   simvisor_precompiled(${arg_NAME} ${arg_HEADERS})
 endfunction()
 
+# simvisor_shards(NAME COUNT PROPERTY value...)
+#
+# Adds ctest entries that together run all tests of the program, each every
+# COUNTth of them.
+function(simvisor_shards name count)
+  math(EXPR last "${count} - 1")
+  foreach(shard RANGE ${last})
+    add_test(NAME ${name}/${shard} COMMAND ${name}
+             WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${name}/${shard} PROPERTIES ${ARGN}
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${count};GTEST_SHARD_INDEX=${shard}")
+  endforeach()
+endfunction()
+
 # simvisor_test(NAME name LABEL label SRCS file... DEPS target... HEADERS name
-#               [TIMEOUT seconds])
+#               [TIMEOUT seconds] [COST cost])
 #
 # Adds a GoogleTest program, and a ctest entry for each of its tests with the
-# test's name, which runs from the project's root.  Building <label>_tests
-# builds all programs with the label.  The timeout is 300 s unless given.
+# test's name, which runs from the project's root.  Under sanitizers, where
+# programs are slow to start, an entry runs an eighth of the tests.  Building
+# <label>_tests builds all programs with the label.  A test has 300 s unless the
+# timeout is given.  Entries of higher cost begin first.
 function(simvisor_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS;LABEL"
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS;LABEL;COST"
                         "SRCS;DEPS")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
+  endif()
+  if(NOT arg_COST)
+    set(arg_COST 0)
   endif()
   add_executable(${arg_NAME} ${arg_SRCS})
   target_include_directories(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
@@ -132,12 +151,15 @@ function(simvisor_test)
   target_precompile_headers(${arg_NAME} REUSE_FROM ${arg_HEADERS})
   get_target_property(options ${arg_HEADERS} COMPILE_OPTIONS)
   target_compile_options(${arg_NAME} PRIVATE ${options})
-  gtest_discover_tests(${arg_NAME}
-    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-    # Not at build time: under sanitizers the program may need setarch.
-    DISCOVERY_MODE PRE_TEST
-    DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL})
+  if(SIMVISOR_SANITIZE)
+    simvisor_shards(${arg_NAME} 8 TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL}
+                    COST ${arg_COST})
+  else()
+    gtest_discover_tests(${arg_NAME}
+      WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+      DISCOVERY_MODE PRE_TEST
+      PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL} COST ${arg_COST})
+  endif()
   if(NOT TARGET ${arg_LABEL}_tests)
     add_custom_target(${arg_LABEL}_tests)
   endif()

@@ -26,7 +26,7 @@ export SIMVISORD=build/release/bin/simvisord
 export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 SIMVISOR_BALLOON_SEQUENCES=${SIMVISOR_BALLOON_SEQUENCES:-2500} \
-  build/release/tests/guest_test --gtest_filter='*Balloon*Random*:BalloonSequences*'
+  build/release/tests/balloon_test --gtest_filter='*Balloon*Random*:BalloonSequences*'
 SIMVISOR_SIMULATION_SEEDS=${SIMVISOR_SIMULATION_SEEDS:-10000} \
   build/release/tests/simulation_test --gtest_filter='SimulationTest.*'
 /usr/bin/python3 tests/e2e/migrate_random_test.py

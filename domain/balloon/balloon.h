@@ -59,9 +59,9 @@ class Balloon {
   void SetTarget(PageCount target, PageCount current) {
     driver_.SetTarget(target, current);
   }
-  // See BalloonDriver::Release().
-  void Release(PageCount released, PageCount before) {
-    driver_.Release(released, before);
+  // See BalloonDriver::TargetDropsBy().
+  void TargetDropsBy(PageCount released, PageCount before) {
+    driver_.TargetDropsBy(released, before);
   }
 
   // Begin a wake-up of the driver, and say what its next round moves.  The

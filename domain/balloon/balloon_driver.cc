@@ -21,7 +21,7 @@ bool BalloonDriver::SetTarget(PageCount target, PageCount current) {
   return wakes;
 }
 
-void BalloonDriver::Release(PageCount released, PageCount before) {
+void BalloonDriver::TargetDropsBy(PageCount released, PageCount before) {
   assert(released <= before);
   target_ = target_ >= before ? target_ - released
                               : std::min(target_, before - released);

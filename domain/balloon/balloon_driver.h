@@ -67,7 +67,7 @@ class BalloonDriver {
   // A target of `before` or more goes down by as many, so that the driver does
   // not ask for them again; a target that was lower stays.
   // REQUIRES: released <= before.
-  void Release(PageCount released, PageCount before);
+  void TargetDropsBy(PageCount released, PageCount before);
 
   // The guest that a restored driver finds.
   struct Restored {

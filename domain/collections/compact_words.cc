@@ -70,13 +70,13 @@ absl::StatusOr<CompactWords> CompactWords::Create(uint64_t size, int leaf_shift,
   const uint64_t capacity =
       RoundUp(std::max<uint64_t>(size, 1), uint64_t{1} << block_shift);
   const Layout layout(capacity, leaf_shift, block_shift);
-  SIMVISOR_ASSIGN_OR_RETURN(AddressSpace::Mapping mapping,
-                            AddressSpace::OfProcess().Map(layout.end, faults));
+  SIMVISOR_ASSIGN_OR_RETURN(MappingBudget::Mapping mapping,
+                            MappingBudget::OfProcess().Map(layout.end, faults));
   return CompactWords(std::move(mapping), layout, capacity, leaf_shift,
                       block_shift);
 }
 
-CompactWords::CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
+CompactWords::CompactWords(MappingBudget::Mapping mapping, const Layout& layout,
                            uint64_t capacity, int leaf_shift, int block_shift)
     : mapping_(std::move(mapping)),
       capacity_(capacity),

@@ -61,7 +61,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/allocation_faults.h"
-#include "domain/collections/address_space.h"
+#include "domain/collections/mapping_budget.h"
 
 namespace simvisor {
 
@@ -87,7 +87,7 @@ class CompactWords {
   // Reserves address space for `size` zero cells, rounded up to whole blocks of
   // 1 << block_shift cells with leaves of 1 << leaf_shift.
   //
-  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see AddressSpace::Map().
+  // RESOURCE_EXHAUSTED HOST_ADDRESS_SPACE_EXHAUSTED; see MappingBudget::Map().
   static absl::StatusOr<CompactWords> Create(
       uint64_t size, int leaf_shift, int block_shift,
       AllocationFaults* faults = nullptr);
@@ -249,7 +249,7 @@ class CompactWords {
   // Where the parts lie in the mapping.
   struct Layout;
 
-  CompactWords(AddressSpace::Mapping mapping, const Layout& layout,
+  CompactWords(MappingBudget::Mapping mapping, const Layout& layout,
                uint64_t capacity, int leaf_shift, int block_shift);
 
   // Whether `count` cells of `fill` fit into one descriptor; that descriptor;
@@ -301,7 +301,7 @@ class CompactWords {
     return run;
   }
 
-  AddressSpace::Mapping mapping_;
+  MappingBudget::Mapping mapping_;
   uint64_t capacity_;
   int leaf_shift_;
   int block_shift_;

@@ -24,7 +24,7 @@ static_assert(kWords == 64, "one word tells which words have free pages");
 }  // namespace
 
 struct PageStore::Chunk {
-  explicit Chunk(AddressSpace::Mapping mapping)
+  explicit Chunk(MappingBudget::Mapping mapping)
       : memory(std::move(mapping)), pages(static_cast<Page*>(memory.get())) {
     free.fill(~uint64_t{0});
   }
@@ -37,7 +37,7 @@ struct PageStore::Chunk {
   uint64_t words_with_free = ~uint64_t{0};
   uint32_t free_pages = kChunkPages;
   uint32_t kept_pages = 0;
-  AddressSpace::Mapping memory;
+  MappingBudget::Mapping memory;
   Page* pages;             // mapped memory
   Chunks::iterator place;  // in the list that has the chunk
 };
@@ -107,9 +107,9 @@ void PageStore::CountTaken() {
 bool PageStore::MakeRoom(size_t count) {
   while (room_ < count) {
     // Leave some address space for messages and threads.
-    if (!space_.Map(kSpareBytes, /*faults=*/nullptr).ok()) return false;
-    absl::StatusOr<AddressSpace::Mapping> memory =
-        space_.Map(kChunkBytes, /*faults=*/nullptr);
+    if (!budget_.Map(kSpareBytes, /*faults=*/nullptr).ok()) return false;
+    absl::StatusOr<MappingBudget::Mapping> memory =
+        budget_.Map(kChunkBytes, /*faults=*/nullptr);
     if (!memory.ok()) return false;
     // Use up chunks that already have room first, so that others become free.
     roomy_.emplace_back(*std::move(memory));

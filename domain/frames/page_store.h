@@ -31,7 +31,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "base/allocation_faults.h"
-#include "domain/collections/address_space.h"
+#include "domain/collections/mapping_budget.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -112,7 +112,7 @@ class PageStore {
   AllocationFaults* const faults_;
   std::atomic<uint64_t> used_ = 0;  // written under mu_
   // No bound of its own: limit_ bounds it already.
-  AddressSpace space_{~uint64_t{0}};
+  MappingBudget budget_{~uint64_t{0}};
 
   mutable absl::Mutex mu_;
   Chunks roomy_ ABSL_GUARDED_BY(mu_);  // have free pages

@@ -192,7 +192,7 @@ class Guest final : public KernelPages {
   // under way.
   void Forget();
   // Adds a finding for each of the guest's invariants that does not hold.
-  // `ram` of its words are RAM, as whoever read them all counted.
+  // `ram` of its words are RAM, as the caller has counted.
   void Check(PageCount ram, Findings& findings) const;
 
   // KernelPages.

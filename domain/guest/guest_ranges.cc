@@ -63,7 +63,7 @@ RangeChange Guest::CommitRange(const RangePlan& plan, Hypercalls& hypercalls) {
   change.released =
       DisposeOfFrames(plan.frames, plan.policy, *memory_, hypercalls);
   if (plan.policy == RamPolicy::kRelease) {
-    balloon_.Release(before - hypercalls.CurrentReservation(), before);
+    balloon_.TargetDropsBy(before - hypercalls.CurrentReservation(), before);
   }
   if (plan.fill.p2m_class != P2mClass::kMissing) balloon_.list().Remove(pfns);
   if (plan.fill.p2m_class == P2mClass::kRam) {

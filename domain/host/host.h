@@ -268,7 +268,7 @@ class Host {
   // Removes a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name, uuid and PCI devices of a domain that is about to die.
-  void TakeName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void DropName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Removes from the table the domains among `ids` that have died and no longer
   // own a frame.  Every caller that destroys a domain, or unmaps a frame of a
   // dying domain, calls this afterwards; another thread may have removed them
@@ -281,7 +281,7 @@ class Host {
   // Makes a domain visible and counts it.
   void Show(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Gives back the id of a domain that was never built.
-  void TakeBackId(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void ReturnId(DomainId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> NextId() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Uuid NewUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<DomainId> FindId(const DomainSelector& selector) const

@@ -32,7 +32,7 @@ absl::StatusOr<PageCount> Host::DestroyDomain(
     absl::MutexLock lock(&mu_);
     const auto at = domains_.find(domain->id());
     if (at != domains_.end() && at->second.domain == domain) {
-      TakeName(domain->id(), at->second);
+      DropName(domain->id(), at->second);
     }
   }
   // Only one caller gets past here; the others get DOMAIN_DYING.
@@ -70,10 +70,10 @@ void Host::Abandon(DomainId id) {
     Entry& entry = domains_.at(id);
     EndIncoming(entry);
     domain = entry.domain;
-    TakeName(id, entry);
+    DropName(id, entry);
     if (domain == nullptr) {
       domains_.erase(id);
-      TakeBackId(id);
+      ReturnId(id);
       return;
     }
   }
@@ -91,10 +91,10 @@ void Host::Abandon(DomainId id) {
     Show(at->second);
     return;
   }
-  TakeBackId(id);
+  ReturnId(id);
 }
 
-void Host::TakeBackId(DomainId id) {
+void Host::ReturnId(DomainId id) {
   // No caller has been told the id; unless later ids were assigned, the next
   // domain gets it.
   if (last_id_ == id.value() && last_id_ > 0) {
@@ -102,7 +102,7 @@ void Host::TakeBackId(DomainId id) {
   }
 }
 
-void Host::TakeName(DomainId id, Entry& entry) {
+void Host::DropName(DomainId id, Entry& entry) {
   if (!entry.name.empty()) names_.erase(entry.name);
   entry.name.clear();
   // A later domain may have the uuid of a dying one.

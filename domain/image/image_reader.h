@@ -119,7 +119,7 @@ class ImageReader {
     return Refuse(Reason::kImageMalformed, what);
   }
 
-  // image_layers.cc
+  // image_reader_layers.cc
   absl::Status TakeLayer(absl::string_view unit);
   absl::Status TakeXlHeader(absl::string_view unit);
   absl::Status TakeXlData(absl::string_view unit);
@@ -136,7 +136,7 @@ class ImageReader {
   absl::Status TakeEnd();
   void EndRecord();
 
-  // image_pages.cc
+  // image_reader_pages.cc
   absl::Status CheckMemoryAllowed();
   absl::Status TakeP2mRange(absl::string_view unit);
   absl::Status TakeP2mPages(absl::string_view unit);
@@ -149,7 +149,7 @@ class ImageReader {
   absl::Status TakeBatchPage(absl::string_view page);
   absl::Status NextBatchPage();
 
-  // image_vcpus.cc
+  // image_reader_vcpus.cc
   absl::Status BeginVcpu();
   absl::Status TakeVcpuHead(absl::string_view unit);
   absl::Status CheckVcpuId(uint32_t vcpu) const;

@@ -71,7 +71,7 @@ absl::Status Domain::Check(const Life& life, const Context& context,
 }
 
 absl::StatusOr<DomainState> Domain::Pause(const Operation& operation) {
-  return Change(operation, Needs::kAwake,
+  return Change(operation, Needs::kNotSuspended,
                 [](ChangeScope& change) -> absl::StatusOr<DomainState> {
                   Life& life = change.parts().life;
                   life.Pause();
@@ -80,7 +80,7 @@ absl::StatusOr<DomainState> Domain::Pause(const Operation& operation) {
 }
 
 absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
-  return Change(operation, Needs::kAwakeOwnKernel,
+  return Change(operation, Needs::kNotSuspendedOwnKernel,
                 [this](ChangeScope& change) -> absl::StatusOr<DomainState> {
                   Parts& on = change.parts();
                   if (on.life.runs()) return on.life.state();
@@ -134,14 +134,14 @@ absl::StatusOr<PageCount> Domain::Destroy(const Operation& operation,
                                           std::vector<DomainId>* drained) {
   return Change(operation, Needs::kAlive,
                 [&](ChangeScope& change) -> absl::StatusOr<PageCount> {
-                  const PageCount freed = Die(change);
+                  const PageCount freed = Relinquish(change);
                   drained->insert(drained->end(), change.drained().begin(),
                                   change.drained().end());
                   return freed;
                 });
 }
 
-PageCount Domain::Die(ChangeScope& change) {
+PageCount Domain::Relinquish(ChangeScope& change) {
   Parts& on = change.parts();
   on.life.BeginDying();
   vcpus_.Clear();
@@ -164,7 +164,7 @@ PageCount Domain::Die(ChangeScope& change) {
   on.memory.unplaced().Clear();
   // Until here, their pages may have been read.
   if (on.guest() != nullptr) on.guest()->Forget();
-  on.life.GaveAllBack();
+  on.life.MarkRelinquished();
   return freed;
 }
 

@@ -168,7 +168,7 @@ class Domain {
                                     std::vector<DomainId>* drained);
   // Whether it is dying, owns no frame, and never will again.
   bool IsGone() const {
-    return end_.gave_all_back() && pool_.HeldBy(id_) == PageCount(0);
+    return end_.relinquished() && pool_.HeldBy(id_) == PageCount(0);
   }
 
   // --- What can be seen at any time ------------------------------------------
@@ -216,7 +216,7 @@ class Domain {
   void InstallGuest(Parts& parts, std::unique_ptr<Guest> guest)
       ABSL_LOCKS_EXCLUDED(info_mu_);
   // Destroy() without its checks.
-  PageCount Die(ChangeScope& change);
+  PageCount Relinquish(ChangeScope& change);
 
   // Constant after construction.
   const DomainId id_;

@@ -102,7 +102,7 @@ class FrameAudit {
 };
 
 void CheckGone(const Parts& on, Findings& findings) {
-  if (!on.life.gone()) return;
+  if (!on.life.relinquished()) return;
   const Guest* guest = on.guest();
   const PageCount foreign =
       guest == nullptr ? PageCount(0) : guest->foreign().size();

@@ -168,22 +168,25 @@ absl::StatusOr<PageCount> DomainBalloon::Up(const Operation& operation,
 
 absl::Status DomainBalloon::SetTarget(const Operation& operation,
                                       PageCount target) const {
-  return domain_.Change(
-      operation, Needs::kAwake, [=](ChangeScope& change) -> absl::Status {
-        Parts& on = change.parts();
-        SIMVISOR_RETURN_IF_ERROR(
-            on.reservation.SetTarget(change.context(), target));
-        // A guest that has not booted yet reads it when it boots.
-        if (on.guest() != nullptr) on.guest()->balloon().TargetWritten();
-        if (!on.life.runs()) return absl::OkStatus();
-        change.Show();
-        return ReadTarget(change);
-      });
+  return domain_.Change(operation, Needs::kNotSuspended,
+                        [=](ChangeScope& change) -> absl::Status {
+                          Parts& on = change.parts();
+                          SIMVISOR_RETURN_IF_ERROR(on.reservation.SetTarget(
+                              change.context(), target));
+                          // A guest that has not booted yet reads it when it
+                          // boots.
+                          if (on.guest() != nullptr) {
+                            on.guest()->balloon().TargetWritten();
+                          }
+                          if (!on.life.runs()) return absl::OkStatus();
+                          change.Show();
+                          return ReadTarget(change);
+                        });
 }
 
 absl::Status DomainBalloon::SetMaximum(const Operation& operation,
                                        PageCount max_memory) const {
-  return domain_.Change(operation, Needs::kAwake,
+  return domain_.Change(operation, Needs::kNotSuspended,
                         [&](ChangeScope& change) -> absl::Status {
                           return change.parts().reservation.SetMaximum(
                               change.context(), max_memory, domain_.abi());

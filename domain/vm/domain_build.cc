@@ -53,7 +53,7 @@ absl::Status DomainBuild::Populate(const Operation& operation,
   return domain_.Change(operation, Needs::kAlive,
                         [&](ChangeScope& change) -> absl::Status {
                           absl::Status status = populate(change);
-                          if (!status.ok()) domain_.Die(change);
+                          if (!status.ok()) domain_.Relinquish(change);
                           return status;
                         });
 }

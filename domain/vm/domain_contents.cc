@@ -109,7 +109,8 @@ absl::Status DomainContents::Write(const Operation& operation, Pfn pfn,
                                    uint64_t offset,
                                    absl::string_view data) const {
   return domain_.Change(
-      operation, Needs::kAwake, [&](ChangeScope& change) -> absl::Status {
+      operation, Needs::kNotSuspended,
+      [&](ChangeScope& change) -> absl::Status {
         change.ShowNothing();
         const Context& context = change.context();
         GuestMemory& memory = change.parts().memory;

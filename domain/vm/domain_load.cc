@@ -172,7 +172,7 @@ absl::StatusOr<uint64_t> DomainLoad::Run(const Operation& operation,
 
 absl::StatusOr<LoadReport> DomainLoad::Stop(const Operation& operation) const {
   return domain_.Change(
-      operation, Needs::kAwake,
+      operation, Needs::kNotSuspended,
       [](ChangeScope& change) -> absl::StatusOr<LoadReport> {
         Parts& on = change.parts();
         const std::shared_ptr<const GuestLoad> load = LoadOf(on);

@@ -176,7 +176,7 @@ absl::StatusOr<RangeChange> DomainP2m::MarkIdentity(const Operation& operation,
   const RamPolicy policy =
       release_ram ? RamPolicy::kRelease : RamPolicy::kRefuse;
   return domain_.Change(
-      operation, Needs::kAwakeOwnKernel,
+      operation, Needs::kNotSuspendedOwnKernel,
       [=](ChangeScope& change) -> absl::StatusOr<RangeChange> {
         SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns,
                                   IdentityRange(change, start, end));
@@ -194,7 +194,7 @@ absl::StatusOr<RangeChange> DomainP2m::SetRange(const Operation& operation,
                                                 RamPolicy policy) const {
   assert(p2m_class != P2mClass::kForeign);
   return domain_.Change(
-      operation, Needs::kBootedAwake,
+      operation, Needs::kBootedNotSuspended,
       [=](ChangeScope& change) -> absl::StatusOr<RangeChange> {
         SIMVISOR_RETURN_IF_ERROR(CheckRange(
             change.context(), pfns, change.parts().memory.words().size()));
@@ -312,7 +312,8 @@ absl::Status DomainP2m::MapForeign(const Operation& operation,
                                    absl::Span<const ForeignSlot> slots,
                                    ForeignReport& report) const {
   return domain_.Change(
-      operation, Needs::kBootedAwake, [&](ChangeScope& change) -> absl::Status {
+      operation, Needs::kBootedNotSuspended,
+      [&](ChangeScope& change) -> absl::Status {
         Guest& guest = *change.parts().guest();
         const PageCount pages_before = guest.list().structure().size();
         PfnSet mapped;

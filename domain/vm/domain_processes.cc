@@ -44,7 +44,7 @@ absl::Status CheckHasProcesses(const Context& context, const Parts& on) {
 
 absl::Status CheckCanChange(const Context& context, const Parts& on) {
   SIMVISOR_RETURN_IF_ERROR(CheckHasProcesses(context, on));
-  return on.life.Check(context, Needs::kAwake);
+  return on.life.Check(context, Needs::kNotSuspended);
 }
 
 void MarkPageTablesDirty(Parts& on) {

@@ -20,22 +20,22 @@ absl::Status Life::Check(const Context& context, Needs needs,
       return absl::OkStatus();
     case Needs::kBooted:
       return CheckBooted(context);
-    case Needs::kAwake:
-      return CheckAwake(context);
-    case Needs::kBootedAwake:
+    case Needs::kNotSuspended:
+      return CheckNotSuspended(context);
+    case Needs::kBootedNotSuspended:
       SIMVISOR_RETURN_IF_ERROR(CheckBooted(context));
-      return CheckAwake(context);
+      return CheckNotSuspended(context);
     case Needs::kRunning:
-      SIMVISOR_RETURN_IF_ERROR(CheckAwake(context));
+      SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
       return CheckRuns(context, "its balloon driver cannot answer");
-    case Needs::kAwakeOwnKernel:
+    case Needs::kNotSuspendedOwnKernel:
     case Needs::kCanSuspend:
     case Needs::kCanStartLoad:
       break;
   }
-  SIMVISOR_RETURN_IF_ERROR(CheckAwake(context));
+  SIMVISOR_RETURN_IF_ERROR(CheckNotSuspended(context));
   SIMVISOR_RETURN_IF_ERROR(CheckOwnKernel(context));
-  if (needs == Needs::kAwakeOwnKernel) return absl::OkStatus();
+  if (needs == Needs::kNotSuspendedOwnKernel) return absl::OkStatus();
   return CheckRuns(context, needs == Needs::kCanSuspend
                                 ? "it cannot suspend"
                                 : "it cannot start a program");
@@ -54,7 +54,7 @@ absl::Status Life::DyingError(DomainId id, PageCount held) {
                       id.value(), until));
 }
 
-absl::Status Life::CheckAwake(const Context& context) const {
+absl::Status Life::CheckNotSuspended(const Context& context) const {
   if (!suspended_) return absl::OkStatus();
   return context.Refuse(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainSuspended, "",
@@ -162,9 +162,9 @@ void Life::BeginDying() {
   suspended_ = false;  // nothing saves or moves it any more
 }
 
-void Life::GaveAllBack() {
+void Life::MarkRelinquished() {
   assert(dying());
-  end_.gave_all_back_.store(true, std::memory_order_release);
+  end_.relinquished_.store(true, std::memory_order_release);
 }
 
 }  // namespace simvisor

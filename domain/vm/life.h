@@ -32,13 +32,13 @@ namespace simvisor {
 enum class Needs {
   kNothing,  // OK also if it is dying
   kAlive,
-  kBooted,          // alive, kernel ours, booted
-  kAwake,           // alive, not suspended
-  kAwakeOwnKernel,  // alive, not suspended, kernel ours
-  kBootedAwake,     // as kBooted, then not suspended
-  kRunning,         // alive, not suspended, running: its balloon driver answers
-  kCanSuspend,      // as kAwakeOwnKernel, then running: its kernel suspends
-  kCanStartLoad,    // the same: its kernel starts a program
+  kBooted,                 // alive, kernel ours, booted
+  kNotSuspended,           // alive, not suspended
+  kNotSuspendedOwnKernel,  // alive, not suspended, kernel ours
+  kBootedNotSuspended,     // as kBooted, then not suspended
+  kRunning,     // alive, not suspended, running: its balloon driver answers
+  kCanSuspend,  // as kNotSuspendedOwnKernel, then running: its kernel suspends
+  kCanStartLoad,  // the same: its kernel starts a program
 };
 
 // The end of a domain, for threads that do not hold its lock.  Both flags are
@@ -48,14 +48,14 @@ class LifeEnd {
   // Set before the first frame goes.
   bool dying() const { return dying_.load(std::memory_order_acquire); }
   // Set when every frame has gone, except frames held for other domains.
-  bool gave_all_back() const {
-    return gave_all_back_.load(std::memory_order_acquire);
+  bool relinquished() const {
+    return relinquished_.load(std::memory_order_acquire);
   }
 
  private:
   friend class Life;
   std::atomic<bool> dying_ = false;
-  std::atomic<bool> gave_all_back_ = false;
+  std::atomic<bool> relinquished_ = false;
 };
 
 class Life {
@@ -79,7 +79,7 @@ class Life {
   bool runs() const { return state_ == DomainState::kRunning; }
   bool dying() const { return state_ == DomainState::kDying; }
   // Whether it is dying and has given everything back.
-  bool gone() const { return end_.gave_all_back(); }
+  bool relinquished() const { return end_.relinquished(); }
   // Whether it has run, here or elsewhere, and is not dying.
   bool has_run() const { return runs() || state_ == DomainState::kPaused; }
   bool suspended() const { return suspended_; }
@@ -122,10 +122,10 @@ class Life {
   // DYING, and not suspended any more.
   void BeginDying();
   // REQUIRES: BeginDying() was called.
-  void GaveAllBack();
+  void MarkRelinquished();
 
  private:
-  absl::Status CheckAwake(const Context& context) const;
+  absl::Status CheckNotSuspended(const Context& context) const;
   absl::Status CheckOwnKernel(const Context& context) const;
   absl::Status CheckBooted(const Context& context) const;
   // `cannot` says what a guest that does not run cannot do.

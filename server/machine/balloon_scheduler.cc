@@ -33,8 +33,8 @@ BalloonScheduler::~BalloonScheduler() {
   thread_.join();
 }
 
-void BalloonScheduler::Watch(const std::shared_ptr<Domain>& domain,
-                             const BalloonTimer& timer) {
+void BalloonScheduler::SetTimer(const std::shared_ptr<Domain>& domain,
+                                const BalloonTimer& timer) {
   const Clock::Time now = clock_->Now();
   absl::MutexLock lock(&mu_);
   const Entry* const known = timers_.Find(domain->id());
@@ -101,7 +101,7 @@ void BalloonScheduler::Wake(const Entry& entry) {
   UnlessExhausted([&] {
     return domain->balloon().Wake({"balloon timer", stop}, entry.timer);
   }).IgnoreError();
-  Watch(domain, domain->balloon().timer());
+  SetTimer(domain, domain->balloon().timer());
 }
 
 void BalloonScheduler::Postpone(DomainId id, const Entry& entry) {

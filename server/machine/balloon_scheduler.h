@@ -11,8 +11,8 @@
 // A timer does not keep its domain alive: if the domain is gone, the timer is
 // dropped.  A timer that is out of date, because the driver has woken
 // meanwhile, does nothing; so code that may have woken a driver only has to
-// call Watch() afterwards.  If a timer runs out while the guest is paused, the
-// domain remembers it.
+// call SetTimer() afterwards.  If a timer runs out while the guest is paused,
+// the domain remembers it.
 //
 // Thread safety: thread-safe.  Never locks a domain while holding its own
 // lock.
@@ -48,8 +48,8 @@ class BalloonScheduler {
 
   // Tracks `timer`, the timer of the domain.  Call it after each change that
   // may have woken the driver.
-  void Watch(const std::shared_ptr<Domain>& domain, const BalloonTimer& timer)
-      ABSL_LOCKS_EXCLUDED(mu_);
+  void SetTimer(const std::shared_ptr<Domain>& domain,
+                const BalloonTimer& timer) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Two domains may have the same id for a moment.

@@ -26,7 +26,7 @@ struct SystemMemory {
 
 // The least of half of the RAM, half of the cgroup's memory, half of
 // RLIMIT_DATA, and a quarter of RLIMIT_AS, half of which may go to lists of
-// frames (AddressSpace::BoundFor()); at least a page.
+// frames (MappingBudget::BoundFor()); at least a page.
 PageCount DefaultGuestMemory(const SystemMemory& system);
 
 SystemMemory ReadSystemMemory();

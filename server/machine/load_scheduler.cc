@@ -23,7 +23,7 @@ LoadScheduler::~LoadScheduler() {
   thread_.join();
 }
 
-void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
+void LoadScheduler::AddDomain(const std::shared_ptr<Domain>& domain) {
   const Clock::Time now = clock_->Now();
   absl::MutexLock lock(&mu_);
   // A known domain keeps its pace.
@@ -34,7 +34,7 @@ void LoadScheduler::Watch(const std::shared_ptr<Domain>& domain) {
 void LoadScheduler::Keep(const std::weak_ptr<Domain>& domain,
                          const Pace& pace) {
   absl::MutexLock lock(&mu_);
-  // Watch() may have added it again meanwhile, since it was missing here.
+  // AddDomain() may have added it again meanwhile, since it was missing here.
   paces_[domain] = pace;
 }
 

@@ -49,7 +49,8 @@ class LoadScheduler {
 
   // Runs the domain's load from now on.  Call it after each change that may
   // have given the domain a load or let its guest run.
-  void Watch(const std::shared_ptr<Domain>& domain) ABSL_LOCKS_EXCLUDED(mu_);
+  void AddDomain(const std::shared_ptr<Domain>& domain)
+      ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // The progress of a load.

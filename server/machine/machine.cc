@@ -27,7 +27,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Machine::Create(const DomainSpec& spec,
   SIMVISOR_RETURN_IF_ERROR(faults_->Reach(FaultPoint::kCreateBegin, spec.name));
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
                             host_->CreateDomain(spec, start_paused, stop));
-  After(domain);
+  PassTimers(domain);
   const absl::Status built = Reach(FaultPoint::kCreateBuilt, *domain);
   if (built.ok()) return domain;
   Destroy(domain).IgnoreError();
@@ -46,12 +46,12 @@ absl::StatusOr<PageCount> Machine::Destroy(
   return freed;
 }
 
-void Machine::After(const std::shared_ptr<Domain>& domain) {
+void Machine::PassTimers(const std::shared_ptr<Domain>& domain) {
   // Without memory to follow it up, a change that was made is still a success.
   UnlessExhausted([&] {
     const DomainBalloon::Timers timers = domain->balloon().timers();
-    balloons_.Watch(domain, timers.balloon);
-    if (timers.has_load) loads_.Watch(domain);
+    balloons_.SetTimer(domain, timers.balloon);
+    if (timers.has_load) loads_.AddDomain(domain);
     return absl::OkStatus();
   }).IgnoreError();
 }

@@ -87,7 +87,7 @@ class Machine {
   auto Change(const std::shared_ptr<Domain>& domain, F&& change)
       -> std::invoke_result_t<F&, Domain&> {
     auto result = change(*domain);
-    After(domain);
+    PassTimers(domain);
     return result;
   }
   // The same between two fault points; the second is reached only after
@@ -118,7 +118,7 @@ class Machine {
   Executor InBackground();
   // Passes the domain's timers to the schedulers after a change.  If there is
   // no memory for that, a timer waits for the domain's next change.
-  void After(const std::shared_ptr<Domain>& domain);
+  void PassTimers(const std::shared_ptr<Domain>& domain);
 
   Clock* const clock_;
   // Used if there is no other; accepts no rules.

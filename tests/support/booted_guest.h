@@ -89,10 +89,8 @@ class BootedGuest {
       const P2mRun run = words.RunAt(at, words.size(), RunMerge::kByFrame);
       if (run.word.Class() == P2mClass::kRam) {
         ram += run.pfns.count.value();
-        for (PageCount i; i < run.pfns.count; i += PageCount(1)) {
-          if (hypervisor.m2p(Mfn(run.word.Number()) + i) != at + i) {
-            findings.Add("the m2p does not point back to a RAM word");
-          }
+        if (!hypervisor.HasM2p({Mfn(run.word.Number()), run.pfns.count}, at)) {
+          findings.Add("the m2p does not point back to a RAM word");
         }
       }
       at = run.pfns.end();

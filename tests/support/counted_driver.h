@@ -39,8 +39,8 @@ class CountedDriver {
   bool SetTarget(PageCount target) {
     return driver_.SetTarget(target, current_);
   }
-  void Release(PageCount pages) {
-    driver_.Release(pages, current_);
+  void TargetDropsBy(PageCount pages) {
+    driver_.TargetDropsBy(pages, current_);
     current_ -= pages;
   }
 

@@ -36,10 +36,14 @@ struct State {
   std::vector<std::string> refusals;
 };
 
-const std::vector<Needs> kNeeds = {Needs::kAlive,       Needs::kBooted,
-                                   Needs::kAwake,       Needs::kAwakeOwnKernel,
-                                   Needs::kBootedAwake, Needs::kRunning,
-                                   Needs::kCanSuspend,  Needs::kCanStartLoad};
+const std::vector<Needs> kNeeds = {Needs::kAlive,
+                                   Needs::kBooted,
+                                   Needs::kNotSuspended,
+                                   Needs::kNotSuspendedOwnKernel,
+                                   Needs::kBootedNotSuspended,
+                                   Needs::kRunning,
+                                   Needs::kCanSuspend,
+                                   Needs::kCanStartLoad};
 
 const std::vector<State> kStates = {
     {"built",
@@ -99,7 +103,7 @@ const std::vector<State> kStates = {
      [](Life& life) {
        life.NeverRuns();
        life.BeginDying();
-       life.GaveAllBack();
+       life.MarkRelinquished();
      },
      {kDying, kDying, kDying, kDying, kDying, kDying, kDying, kDying}},
 };
@@ -193,10 +197,10 @@ TEST(LifeTest, EndIsToldInTwoSteps) {
   EXPECT_FALSE(led.end.dying());
   led.life.BeginDying();
   EXPECT_TRUE(led.end.dying());
-  EXPECT_FALSE(led.end.gave_all_back());
+  EXPECT_FALSE(led.end.relinquished());
   EXPECT_FALSE(led.life.has_run());
-  led.life.GaveAllBack();
-  EXPECT_TRUE(led.end.gave_all_back());
+  led.life.MarkRelinquished();
+  EXPECT_TRUE(led.end.relinquished());
 }
 
 TEST(LifeTest, PauseIsForAGuestThatRuns) {

@@ -47,7 +47,7 @@ class ServerBalloonSchedulerTest : public testing::Test {
     ASSERT_THAT(
         domain->balloon().SetTarget({"set memory target"}, PageCount(pages)),
         IsOk());
-    scheduler_->Watch(domain, domain->balloon().timer());
+    scheduler_->SetTimer(domain, domain->balloon().timer());
   }
   static uint64_t PagesOf(Domain& domain) {
     return domain.Info().memory.current.value();
@@ -196,7 +196,7 @@ TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotRestartTheTimer) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
-  scheduler_->Watch(domain_, domain_->balloon().timer());
+  scheduler_->SetTimer(domain_, domain_->balloon().timer());
   Unfill();
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);
@@ -209,7 +209,7 @@ TEST_F(ServerBalloonSchedulerTest, PausedGuestIsLeftAlone) {
   clock_.Advance(10000);
   EXPECT_EQ(RetriesOf(*domain_), 2u);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_, domain_->balloon().timer());
+  scheduler_->SetTimer(domain_, domain_->balloon().timer());
   EXPECT_EQ(RetriesOf(*domain_), 3u);  // its sleep has ended meanwhile
   Unfill();
   clock_.Advance(4);
@@ -221,10 +221,10 @@ TEST_F(ServerBalloonSchedulerTest, SleepGoesOnWhileTheGuestIsPaused) {
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
   ASSERT_THAT(domain_->Pause({"pause"}), IsOk());
-  scheduler_->Watch(domain_, domain_->balloon().timer());
+  scheduler_->SetTimer(domain_, domain_->balloon().timer());
   Unfill();
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_, domain_->balloon().timer());
+  scheduler_->SetTimer(domain_, domain_->balloon().timer());
   EXPECT_EQ(PagesOf(*domain_), kPages);
   clock_.Advance(1);
   EXPECT_EQ(PagesOf(*domain_), kPages + 100);

@@ -28,7 +28,7 @@ class ServerLoadSchedulerTest : public testing::Test {
                                      {.pages_per_second = pages_per_second,
                                       .working_set = PageCount(100)}),
                 IsOk());
-    scheduler_->Watch(domain);
+    scheduler_->AddDomain(domain);
   }
   static uint64_t WritesOf(Domain& domain) {
     return domain.load().Find()->writes;
@@ -106,7 +106,7 @@ TEST_F(ServerLoadSchedulerTest, PausedGuestOwesNothing) {
   Tick(500);
   EXPECT_EQ(WritesOf(*domain_), 100u);
   ASSERT_THAT(domain_->Unpause({"unpause"}), IsOk());
-  scheduler_->Watch(domain_);
+  scheduler_->AddDomain(domain_);
   EXPECT_EQ(WritesOf(*domain_), 100u);
   Tick(10);
   EXPECT_EQ(WritesOf(*domain_), 200u);
@@ -120,7 +120,7 @@ TEST_F(ServerLoadSchedulerTest, SuspendedGuestOwesNothing) {
   ASSERT_THAT(domain_->migration().Resume(
                   {"resume"}, domain_->Info().suspension, /*paused=*/false),
               IsOk());
-  scheduler_->Watch(domain_);
+  scheduler_->AddDomain(domain_);
   Tick(1);
   EXPECT_EQ(WritesOf(*domain_), 10u);
 }
@@ -129,7 +129,7 @@ TEST_F(ServerLoadSchedulerTest, WatchingAgainDoesNotChangeThePace) {
   Start(domain_, 1000);
   for (int i = 0; i < 100; ++i) {
     clock_.AdvanceBy(milliseconds(5));
-    scheduler_->Watch(domain_);
+    scheduler_->AddDomain(domain_);
   }
   EXPECT_EQ(WritesOf(*domain_), 500u);
 }
@@ -158,7 +158,7 @@ TEST_F(ServerLoadSchedulerTest, EachDomainHasItsOwnRate) {
 }
 
 TEST_F(ServerLoadSchedulerTest, DomainWithoutALoadIsNotWatched) {
-  scheduler_->Watch(domain_);
+  scheduler_->AddDomain(domain_);
   Tick(2);
   EXPECT_FALSE(domain_->load().Find().ok());
 }

@@ -1,4 +1,4 @@
-#include "domain/collections/address_space.h"
+#include "domain/collections/mapping_budget.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -22,40 +22,40 @@ uint64_t LimitOfProcess() {
 
 }  // namespace
 
-AddressSpace::Mapping::Mapping(Mapping&& other) noexcept
-    : space_(std::exchange(other.space_, nullptr)),
+MappingBudget::Mapping::Mapping(Mapping&& other) noexcept
+    : budget_(std::exchange(other.budget_, nullptr)),
       at_(std::exchange(other.at_, nullptr)),
       bytes_(std::exchange(other.bytes_, 0)) {}
 
-AddressSpace::Mapping& AddressSpace::Mapping::operator=(
+MappingBudget::Mapping& MappingBudget::Mapping::operator=(
     Mapping&& other) noexcept {
   // The old mapping is released with `given_up`.
   Mapping given_up(std::move(other));
-  std::swap(space_, given_up.space_);
+  std::swap(budget_, given_up.budget_);
   std::swap(at_, given_up.at_);
   std::swap(bytes_, given_up.bytes_);
   return *this;
 }
 
-AddressSpace::Mapping::~Mapping() {
-  if (space_ == nullptr) return;
+MappingBudget::Mapping::~Mapping() {
+  if (budget_ == nullptr) return;
   // The kernel limits how many mappings a process may have, and unmapping the
   // middle of one splits it in two.
   if (munmap(at_, bytes_) != 0) madvise(at_, bytes_, MADV_DONTNEED);
-  space_->Release(bytes_);
+  budget_->Release(bytes_);
 }
 
-AddressSpace& AddressSpace::OfProcess() {
-  static AddressSpace* const kSpace =
-      new AddressSpace(BoundFor(LimitOfProcess()));
-  return *kSpace;
+MappingBudget& MappingBudget::OfProcess() {
+  static MappingBudget* const kBudget =
+      new MappingBudget(BoundFor(LimitOfProcess()));
+  return *kBudget;
 }
 
-uint64_t AddressSpace::BoundFor(uint64_t limit) {
+uint64_t MappingBudget::BoundFor(uint64_t limit) {
   return std::min(limit / 2, kMostOfProcess);
 }
 
-bool AddressSpace::Reserve(uint64_t bytes) {
+bool MappingBudget::Reserve(uint64_t bytes) {
   uint64_t reserved = reserved_.load(std::memory_order_relaxed);
   do {
     if (bytes > bound_ || reserved > bound_ - bytes) return false;
@@ -64,7 +64,7 @@ bool AddressSpace::Reserve(uint64_t bytes) {
   return true;
 }
 
-absl::StatusOr<AddressSpace::Mapping> AddressSpace::Map(
+absl::StatusOr<MappingBudget::Mapping> MappingBudget::Map(
     uint64_t bytes, AllocationFaults* faults) {
   if (!Reserve(bytes)) {
     return MakeError(

@@ -1,4 +1,4 @@
-// The part of the process's address space that sparse mappings reserve.
+// How much address space sparse mappings may reserve, and how much they do.
 //
 // A list of words reserves address space for all that it may ever hold, and
 // takes memory only where it is written; so with many large lists address space
@@ -8,10 +8,10 @@
 //
 // Units: bytes.
 //
-// Thread safety: AddressSpace thread-safe; Mapping thread-compatible.
+// Thread safety: MappingBudget thread-safe; Mapping thread-compatible.
 
-#ifndef SIMVISOR_DOMAIN_COLLECTIONS_ADDRESS_SPACE_H_
-#define SIMVISOR_DOMAIN_COLLECTIONS_ADDRESS_SPACE_H_
+#ifndef SIMVISOR_DOMAIN_COLLECTIONS_MAPPING_BUDGET_H_
+#define SIMVISOR_DOMAIN_COLLECTIONS_MAPPING_BUDGET_H_
 
 #include <atomic>
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace simvisor {
 
-class AddressSpace {
+class MappingBudget {
  public:
   // Zeroed memory, readable and writable; the destructor unmaps it and takes it
   // off the count.
@@ -36,11 +36,11 @@ class AddressSpace {
     uint64_t bytes() const { return bytes_; }
 
    private:
-    friend class AddressSpace;
-    Mapping(AddressSpace* space, void* at, uint64_t bytes)
-        : space_(space), at_(at), bytes_(bytes) {}
+    friend class MappingBudget;
+    Mapping(MappingBudget* budget, void* at, uint64_t bytes)
+        : budget_(budget), at_(at), bytes_(bytes) {}
 
-    AddressSpace* space_ = nullptr;  // outlives the mapping
+    MappingBudget* budget_ = nullptr;  // outlives the mapping
     void* at_ = nullptr;
     uint64_t bytes_ = 0;
   };
@@ -48,13 +48,13 @@ class AddressSpace {
   // Half the address space of an x86-64 process with four-level page tables.
   static constexpr uint64_t kMostOfProcess = uint64_t{64} << 40;
 
-  explicit AddressSpace(uint64_t bound) : bound_(bound) {}
-  AddressSpace(const AddressSpace&) = delete;
-  AddressSpace& operator=(const AddressSpace&) = delete;
+  explicit MappingBudget(uint64_t bound) : bound_(bound) {}
+  MappingBudget(const MappingBudget&) = delete;
+  MappingBudget& operator=(const MappingBudget&) = delete;
 
-  // The address space of this process, bounded by BoundFor() of its RLIMIT_AS
-  // at the first call.  Never destroyed.
-  static AddressSpace& OfProcess();
+  // The budget of this process: BoundFor() of its RLIMIT_AS at the first call.
+  // Never destroyed.
+  static MappingBudget& OfProcess();
   // The bytes that mappings may take in a process whose limit is `limit`: half
   // of it, and at most kMostOfProcess.
   static uint64_t BoundFor(uint64_t limit);
@@ -83,4 +83,4 @@ class AddressSpace {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_DOMAIN_COLLECTIONS_ADDRESS_SPACE_H_
+#endif  // SIMVISOR_DOMAIN_COLLECTIONS_MAPPING_BUDGET_H_

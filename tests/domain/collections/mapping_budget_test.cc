@@ -1,4 +1,4 @@
-#include "domain/collections/address_space.h"
+#include "domain/collections/mapping_budget.h"
 
 #include <cstdint>
 #include <utility>
@@ -18,8 +18,8 @@ auto Exhausted(const char* message) {
                  testing::HasSubstr(message));
 }
 
-TEST(AddressSpaceTest, MappingsAreCountedUntilTheyAreUnmapped) {
-  AddressSpace space(16 * kMib);
+TEST(MappingBudgetTest, MappingsAreCountedUntilTheyAreUnmapped) {
+  MappingBudget space(16 * kMib);
   {
     auto first = space.Map(10 * kMib, nullptr);
     ASSERT_THAT(first, IsOk());
@@ -33,8 +33,8 @@ TEST(AddressSpaceTest, MappingsAreCountedUntilTheyAreUnmapped) {
   EXPECT_EQ(space.reserved(), 0);
 }
 
-TEST(AddressSpaceTest, MovedMappingIsCountedOnce) {
-  AddressSpace space(16 * kMib);
+TEST(MappingBudgetTest, MovedMappingIsCountedOnce) {
+  MappingBudget space(16 * kMib);
   auto first = space.Map(4 * kMib, nullptr);
   auto second = space.Map(2 * kMib, nullptr);
   ASSERT_THAT(first, IsOk());
@@ -46,8 +46,8 @@ TEST(AddressSpaceTest, MovedMappingIsCountedOnce) {
   EXPECT_EQ(static_cast<char*>(first->get())[2 * kMib - 1], 0);
 }
 
-TEST(AddressSpaceTest, RefusedMappingIsNotCounted) {
-  AddressSpace space(~uint64_t{0});
+TEST(MappingBudgetTest, RefusedMappingIsNotCounted) {
+  MappingBudget space(~uint64_t{0});
   EXPECT_THAT(space.Map(uint64_t{1} << 60, nullptr), Exhausted("memory"));
   EXPECT_EQ(space.reserved(), 0);
 }
@@ -57,17 +57,18 @@ class AlwaysFail : public AllocationFaults {
   bool FailNow(AllocationSite) override { return true; }
 };
 
-TEST(AddressSpaceTest, FaultIsARefusal) {
-  AddressSpace space(16 * kMib);
+TEST(MappingBudgetTest, FaultIsARefusal) {
+  MappingBudget space(16 * kMib);
   AlwaysFail faults;
   EXPECT_THAT(space.Map(kMib, &faults), Exhausted("memory"));
   EXPECT_EQ(space.reserved(), 0);
 }
 
-TEST(AddressSpaceTest, EveryBoundLeavesAReserve) {
-  EXPECT_EQ(AddressSpace::BoundFor(~uint64_t{0}), AddressSpace::kMostOfProcess);
-  EXPECT_EQ(AddressSpace::BoundFor(4 * kGib), 2 * kGib);
-  EXPECT_EQ(AddressSpace::BoundFor(0), 0);
+TEST(MappingBudgetTest, EveryBoundLeavesAReserve) {
+  EXPECT_EQ(MappingBudget::BoundFor(~uint64_t{0}),
+            MappingBudget::kMostOfProcess);
+  EXPECT_EQ(MappingBudget::BoundFor(4 * kGib), 2 * kGib);
+  EXPECT_EQ(MappingBudget::BoundFor(0), 0);
 }
 
 }  // namespace
