@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <cassert>
 #include <string>
 
 #include "absl/strings/cord.h"
@@ -110,6 +111,7 @@ const std::vector<Reason>& AllReasons() {
 
 absl::Status MakeError(absl::StatusCode code, Reason reason,
                        absl::string_view message) {
+  assert(code != absl::StatusCode::kOk);
   absl::Status status(code, message);
   status.SetPayload(kReasonPayload, absl::Cord(ReasonName(reason)));
   return status;

@@ -1,6 +1,7 @@
 #include "base/printable.h"
 
 #include <algorithm>
+#include <cassert>
 #include <iterator>
 
 #include "absl/strings/str_format.h"
@@ -74,6 +75,7 @@ bool IsContinuation(char c) {
 }
 
 Character FirstCharacter(absl::string_view text) {
+  assert(!text.empty());
   const auto lead = static_cast<unsigned char>(text.front());
   const size_t bytes = SizeByLead(lead);
   const Character none = {.code = lead, .bytes = 0};

@@ -114,8 +114,8 @@ endfunction()
 
 # simvisor_shards(NAME COUNT PROPERTY value...)
 #
-# Adds ctest entries that together run all tests of the program, each every
-# COUNTth of them.
+# Adds COUNT ctest entries, which together run all tests of the program.  The
+# tests of an entry share a process, so each must leave it as it was.
 function(simvisor_shards name count)
   math(EXPR last "${count} - 1")
   foreach(shard RANGE ${last})
@@ -132,13 +132,17 @@ endfunction()
 # Adds a GoogleTest program, and a ctest entry for each of its tests with the
 # test's name, which runs from the project's root.  Under sanitizers, where
 # programs are slow to start, an entry runs an eighth of the tests.  Building
-# <label>_tests builds all programs with the label.  A test has 300 s unless the
-# timeout is given.  Entries of higher cost begin first.
+# <label>_tests builds all programs with the label.  An entry has 300 s (900 s
+# under sanitizers) unless the timeout is given.  Entries of higher cost begin
+# first.
 function(simvisor_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT;HEADERS;LABEL;COST"
                         "SRCS;DEPS")
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
+    if(SIMVISOR_SANITIZE)
+      set(arg_TIMEOUT 900)
+    endif()
   endif()
   if(NOT arg_COST)
     set(arg_COST 0)
@@ -149,6 +153,7 @@ function(simvisor_test)
     ${arg_DEPS} simvisor_test_options $<TARGET_NAME_IF_EXISTS:simvisor_tsan>)
   simvisor_units(${arg_NAME} ${arg_SRCS})
   target_precompile_headers(${arg_NAME} REUSE_FROM ${arg_HEADERS})
+  # Precompiled headers can only be used with the options they were made with.
   get_target_property(options ${arg_HEADERS} COMPILE_OPTIONS)
   target_compile_options(${arg_NAME} PRIVATE ${options})
   if(SIMVISOR_SANITIZE)
@@ -157,7 +162,9 @@ function(simvisor_test)
   else()
     gtest_discover_tests(${arg_NAME}
       WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+      # Only one program is linked when all others wait for it.
       DISCOVERY_MODE PRE_TEST
+      DISCOVERY_TIMEOUT 60
       PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL} COST ${arg_COST})
   endif()
   if(NOT TARGET ${arg_LABEL}_tests)

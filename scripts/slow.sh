@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Sets up, builds, and runs the tests that take too long for every run: live
+# Compiles each source of the daemon and the CLI by itself and without
+# precompiled headers, which shows whether it includes what it uses.  Then sets
+# up, builds, and runs the tests that take too long for every run: live
 # migrations of guests that change meanwhile, with a hundred seeds; 2,500
 # sequences of balloon calls on guests of each architecture, compared with a
 # plain model of the driver; and simulations of two machines between which guests
@@ -13,9 +15,6 @@
 # Then runs a soak test, many clients at once on two daemons, for ten minutes or
 # for SIMVISOR_SOAK_SECONDS; and a fuzzer of all methods for an hour or for
 # SIMVISOR_FUZZ_SECONDS, with the date as its seed.
-#
-# First compiles each source of the daemon and the CLI by itself and without
-# precompiled headers, which shows whether it includes what it uses.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

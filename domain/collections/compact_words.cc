@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -113,6 +114,7 @@ CompactWords::Fill CompactWords::FillOf(uint64_t descriptor, uint64_t offset) {
 }
 
 void CompactWords::Set(uint64_t index, uint64_t cell) {
+  assert(index < capacity_);
   if (Get(index) == cell) return;
   const uint64_t block = index >> block_shift_;
   if (!IsSplit(block)) SplitBlock(block);
@@ -122,6 +124,7 @@ void CompactWords::Set(uint64_t index, uint64_t cell) {
 }
 
 void CompactWords::SetParts(uint64_t first, uint64_t count, Fill fill) {
+  assert(first <= capacity_ && count <= capacity_ - first);
   for (uint64_t done = 0; done < count;) {
     const uint64_t at = first + done;
     const uint64_t n =
@@ -176,6 +179,7 @@ void CompactWords::SetInLeaf(uint64_t first, uint64_t count, Fill fill) {
 }
 
 void CompactWords::SetCells(uint64_t first, absl::Span<const uint64_t> cells) {
+  assert(first <= capacity_ && cells.size() <= capacity_ - first);
   while (!cells.empty()) {
     const size_t n =
         std::min<uint64_t>(cells.size(), leaf_size() - (first & leaf_mask_));
@@ -267,6 +271,7 @@ void CompactWords::FoldLeaf(uint64_t leaf) {
 }
 
 CompactWords::Run CompactWords::RunAt(uint64_t first, uint64_t limit) const {
+  assert(first < limit && limit <= capacity_);
   uint64_t descriptor = Relaxed(blocks_[first >> block_shift_]);
   uint64_t offset = first & block_mask_;
   uint64_t end = first - offset + block_size();

@@ -54,6 +54,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -147,7 +148,10 @@ class CompactWords {
 
   // The cell at `index`.
   // REQUIRES: index < capacity().
-  uint64_t Get(uint64_t index) const { return reader().Get(index); }
+  uint64_t Get(uint64_t index) const {
+    assert(index < capacity_);
+    return reader().Get(index);
+  }
 
   // Sets one cell.
   // REQUIRES: index < capacity().
@@ -167,6 +171,7 @@ class CompactWords {
   // else returns false.
   // REQUIRES: index < capacity().
   bool SetStored(uint64_t index, uint64_t cell) {
+    assert(index < capacity_);
     const uint64_t leaf = index >> leaf_shift_;
     if (!IsSplit(index >> block_shift_) || !IsStored(leaf)) return false;
     StoreRelaxed(area_[index], cell);
@@ -213,6 +218,7 @@ class CompactWords {
   // next, with the index of the cell written last.
   // REQUIRES: the block is split; no Get() runs meanwhile.
   uint64_t* OpenLeaf(uint64_t leaf) {
+    assert(IsSplit((leaf << leaf_shift_) >> block_shift_));
     if (!IsStored(leaf)) StoreLeaf(leaf);
     return area_ + (leaf << leaf_shift_);
   }

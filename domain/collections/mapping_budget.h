@@ -1,4 +1,4 @@
-// How much address space sparse mappings may reserve, and how much they do.
+// A bound on the address space that sparse mappings reserve.
 //
 // A list of words reserves address space for all that it may ever hold, and
 // takes memory only where it is written; so with many large lists address space

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 
 namespace simvisor {
@@ -30,6 +31,7 @@ void RunList::Join(size_t run) {
 }
 
 void RunList::Set(uint64_t first, uint64_t count, Fill fill) {
+  assert(count > 0 && first < size_ && count <= size_ - first);
   const uint64_t end = first + count;
   const size_t head = Find(first);
   const size_t tail = Find(end - 1);
@@ -66,6 +68,7 @@ void RunList::Replace(size_t run, size_t count,
 }
 
 CompactWords::Run RunList::RunAt(uint64_t first, uint64_t limit) const {
+  assert(first < limit && limit <= size_);
   const size_t run = Find(first);
   const Fill fill = runs_[run].fill;
   const uint64_t count = std::min(EndOf(run), limit) - first;

@@ -18,6 +18,7 @@
 #ifndef SIMVISOR_DOMAIN_CPUS_CPU_MASK_TABLE_H_
 #define SIMVISOR_DOMAIN_CPUS_CPU_MASK_TABLE_H_
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -60,6 +61,7 @@ class CpuMaskTable {
   // The mask that contains only `cpu`.
   // REQUIRES: cpu < cpus().
   absl::Span<const Word> Mask(uint32_t cpu) const {
+    assert(cpu < cpus_);
     return {words_.data() + WindowStart(cpu), row_words_};
   }
 

@@ -11,6 +11,7 @@
 #ifndef SIMVISOR_DOMAIN_CPUS_VCPU_AFFINITIES_H_
 #define SIMVISOR_DOMAIN_CPUS_VCPU_AFFINITIES_H_
 
+#include <cassert>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -78,7 +79,10 @@ class VcpuAffinities {
 
   // Raises the number of virtual CPUs to `vcpus`; the new ones run anywhere.
   // REQUIRES: vcpus is not below the current number.
-  void Grow(uint32_t vcpus) { vcpus_ = vcpus; }
+  void Grow(uint32_t vcpus) {
+    assert(vcpus >= vcpus_);
+    vcpus_ = vcpus;
+  }
 
   // Lets every virtual CPU run anywhere.
   void Clear() { own_.clear(); }

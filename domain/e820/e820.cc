@@ -1,6 +1,7 @@
 #include "domain/e820/e820.h"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <utility>
 
@@ -108,6 +109,7 @@ absl::StatusOr<E820Map> E820Map::CreateDerived(std::vector<E820Entry> entries) {
 }
 
 void E820Map::Append(const E820Entry& entry) {
+  assert(entries_.empty() || entries_.back().end() <= entry.start);
   if (!entries_.empty() && entries_.back().type == entry.type &&
       entries_.back().end() == entry.start) {
     entries_.back().size += entry.size;

@@ -13,6 +13,7 @@
 #ifndef SIMVISOR_DOMAIN_FRAMES_FOREIGN_REFS_H_
 #define SIMVISOR_DOMAIN_FRAMES_FOREIGN_REFS_H_
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -47,7 +48,10 @@ class ForeignRefs {
 
   // Counts one more mapping.
   // REQUIRES: !IsHeld(mfn).
-  void Add(Mfn mfn) { ++refs_[mfn].mappings; }
+  void Add(Mfn mfn) {
+    assert(!IsHeld(mfn));
+    ++refs_[mfn].mappings;
+  }
 
   // Counts one mapping less.  Returns true if that was the last mapping of a
   // held frame; the frame is then no longer held and forgotten here.

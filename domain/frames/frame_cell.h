@@ -29,6 +29,8 @@ inline constexpr uint64_t kReservedCell =
     MakeCell(kReservedCode, FrameTable::kNoPfn);
 inline constexpr uint64_t kNotRamCell =
     MakeCell(kNotRamCode, FrameTable::kNoPfn);
+// Cells are compact, so their numbers stay below the tags of CompactWords.
+static_assert(kNotRamCell < uint64_t{1} << 58);
 
 inline uint64_t OwnedCell(DomainId owner, Pfn pfn) {
   return MakeCell(uint64_t{owner.value()} + 1,

@@ -1,6 +1,7 @@
 #include "domain/frames/frame_cells.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "base/status_macros.h"
 
@@ -22,6 +23,7 @@ FrameCells::FrameCells(CompactWords words, int block_shift)
       lists_(words_.capacity() >> block_shift) {}
 
 void FrameCells::SetParts(uint64_t first, uint64_t count, Fill fill) {
+  assert(first <= capacity() && count <= capacity() - first);
   for (uint64_t done = 0; done < count;) {
     const uint64_t at = first + done;
     const uint64_t n =

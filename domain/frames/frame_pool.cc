@@ -238,6 +238,7 @@ FrameRun FramePool::Lookup(Mfn mfn) const {
 
 Mfn FramePool::ListRuns(MfnExtent frames, size_t max_runs,
                         std::vector<FrameRun>& runs) const {
+  assert(frames.end() <= max_mfn_);
   absl::ReaderMutexLock lock(&mu_);
   Mfn next = frames.first;
   for (size_t i = 0; i < max_runs && next < frames.end(); ++i) {

@@ -58,6 +58,7 @@ absl::StatusOr<FrameTable> FrameTable::Create(const std::vector<MfnExtent>& ram,
 }
 
 MfnExtent FrameTable::FindFree(Mfn from, PageCount most) {
+  assert(most > PageCount(0));
   Mfn& lowest = from < low_end_ ? lowest_free_ : lowest_free_high_;
   const Mfn first(NextFree(std::max(from, lowest).value()));
   if (from <= lowest) lowest = first;
@@ -165,6 +166,7 @@ void FrameTable::SetPfns(MfnExtent frames, Pfn first_pfn) {
 }
 
 FrameRun FrameTable::RunAt(Mfn first, Mfn end) const {
+  assert(first < end && end <= max_mfn());
   const FrameCells::Run cells = cells_.MaximalRunAt(first.value(), end.value());
   const uint64_t cell = cells.fill.first;
   FrameRun run = {{first, PageCount(cells.count)}, StateOf(cell), {}};

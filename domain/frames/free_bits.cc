@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 
 namespace simvisor {
 namespace {
@@ -42,6 +43,7 @@ void FreeBits::ClearMany(uint64_t first, uint64_t count) {
 }
 
 uint64_t FreeBits::NextFree(uint64_t at) const {
+  assert(at <= kSize);
   if (at >= kSize) return kSize;
   const uint64_t here = words_[at / 64] & kAllBits << at % 64;
   if (here != 0) return at / 64 * 64 + std::countr_zero(here);
@@ -58,6 +60,7 @@ uint64_t FreeBits::NextFree(uint64_t at) const {
 }
 
 uint64_t FreeBits::NextTaken(uint64_t at, uint64_t end) const {
+  assert(end <= kSize);
   while (at < end) {
     const uint64_t taken = ~words_[at / 64] & kAllBits << at % 64;
     if (taken != 0) {

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <bit>
+#include <cassert>
 #include <cstdint>
 
 namespace simvisor {
@@ -27,11 +28,13 @@ class FreeBits {
   // Make [first, first + count) free, or taken.
   // REQUIRES: first + count <= kSize.
   void Set(uint64_t first, uint64_t count) {
+    assert(first <= kSize && count <= kSize - first);
     if (count != 1) return SetMany(first, count);
     words_[first / 64] |= uint64_t{1} << first % 64;
     summary_[first / 4096] |= uint64_t{1} << first / 64 % 64;
   }
   void Clear(uint64_t first, uint64_t count) {
+    assert(first <= kSize && count <= kSize - first);
     if (count != 1) return ClearMany(first, count);
     uint64_t& word = words_[first / 64];
     word &= ~(uint64_t{1} << first % 64);
@@ -43,6 +46,7 @@ class FreeBits {
   // 64.
   // REQUIRES: at < end <= kSize.
   uint64_t TakeBits(uint64_t at, uint64_t end, uint64_t most) {
+    assert(at < end && end <= kSize);
     uint64_t& word = words_[at / 64];
     uint64_t taken = word & ~uint64_t{0} << at % 64;
     const uint64_t room = end - at / 64 * 64;

@@ -98,7 +98,7 @@ std::unique_ptr<BuiltImage> BuiltImage::OfForeignKernel(BuilderList list) {
       new BuiltImage({}, std::move(list), FreePages(), {}));
 }
 
-PageCount BuiltImage::LeastPagesToBoot() const {
+PageCount BuiltImage::PagesInPlan() const {
   return plan_.boot_pages - list_.pages().size();
 }
 
@@ -108,7 +108,7 @@ PageCount BuiltImage::PagesStillToBoot() const {
   // one shared, the room to balloon behind it splits it again, for a page of
   // its own.
   const bool last_leaf_straddles = plan_.memory.value() % abi.leaf_span() != 0;
-  return LeastPagesToBoot() +
+  return PagesInPlan() +
          PageCount(LeavesStayInPlace(abi) && last_leaf_straddles);
 }
 
@@ -122,10 +122,9 @@ absl::StatusOr<RangeChange> BuiltImage::MarkIdentity(
   used_.Remove(pfns);
   list_.MarkIdentity(pfns.first, pfns.end());
   memory.MarkDirty(pfns);
-  return RangeChange{
-      .marked = pfns.count,
-      .released = DisposeOfFrames(frames, policy, memory, hypercalls),
-      .p2m_pages = PageCount(0)};
+  return RangeChange{.marked = pfns.count,
+                     .released = DisposeOfFrames(frames, policy, hypercalls),
+                     .p2m_pages = PageCount(0)};
 }
 
 void BuiltImage::Check(Findings& findings) const {

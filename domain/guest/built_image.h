@@ -80,9 +80,9 @@ class BuiltImage final : public KernelPages {
   const BuilderList& list() const { return list_; }
   const FreePages& free_pages() const { return free_pages_; }
 
-  // Free pages that the guest still needs to boot: by its plan, and with a page
-  // that only some images need.
-  PageCount LeastPagesToBoot() const;
+  // Free pages that the plan of the boot takes.
+  PageCount PagesInPlan() const;
+  // The same, with one for a leaf that a later mark may split.
   PageCount PagesStillToBoot() const;
   // Makes the words of `pfns` identity, and releases or keeps `frames`, the
   // frames under them.

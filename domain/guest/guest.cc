@@ -36,11 +36,11 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
                                                    Hypercalls& hypercalls) {
   // A real kernel that cannot get a page before its memory allocator is up
   // stops for good.  Here all pages are settled first, so that the domain stays
-  // as it was instead.
+  // as it was instead.  A found image may lack the page that only marks need,
+  // since marks are refused then.
   FreePages& free = image.free_pages_;
-  const PageCount needed =
-      std::max(image.LeastPagesToBoot(),
-               std::min(image.PagesStillToBoot(), free.count()));
+  const PageCount needed = std::max(
+      image.PagesInPlan(), std::min(image.PagesStillToBoot(), free.count()));
   BootResult booted;
   {
     const FreePages::Settled pages(free, needed);
@@ -49,9 +49,11 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
       return context.As("boot").Refuse(
           absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
           "",
-          absl::StrFormat("its guest needs %d pages for its p2m list and got "
-                          "%d; try again, or create it with more memory",
-                          needed.value(), got.value()));
+          absl::StrFormat(
+              "its guest needs %d pages for its p2m list and got "
+              "%d; %s or create it with more memory",
+              needed.value(), got.value(),
+              free.count() < needed ? "leave more pages free" : "try again"));
     }
     const GuestConfig& config = image.plan_.config;
     SIMVISOR_ASSIGN_OR_RETURN(

@@ -143,7 +143,7 @@ class Guest final : public KernelPages {
     RangeFill fill;
     RamPolicy policy;
     std::vector<MfnExtent> frames;  // under RAM words
-    std::vector<PfnExtent> held;    // taken out of the free pages
+    std::vector<PfnExtent> taken;   // taken out of the free pages
     PageCount list_pages;           // that the list had before
   };
   // Checks all that can be checked before pages are taken.
@@ -192,7 +192,7 @@ class Guest final : public KernelPages {
   // under way.
   void Forget();
   // Adds a finding for each of the guest's invariants that does not hold.
-  // `ram` of its words are RAM, as the caller has counted.
+  // `ram` is the number of its RAM words, which every caller has counted.
   void Check(PageCount ram, Findings& findings) const;
 
   // KernelPages.

@@ -78,22 +78,24 @@ void Guest::Check(PageCount ram, Findings& findings) const {
 }
 
 // Sums are enough, since the other checks find a page with two uses.
+// The kernel uses all of the first MiB, so that is left out.
 void Guest::CheckUseOfPages(PageCount ram, Findings& findings) const {
   const P2mWords& words = list_->words();
   const Pfn low_end = std::min(Pfn(kKernelLowPages.value()), words.size());
+  PageCount low_ram;
   for (Pfn at(0); at < low_end;) {
     const P2mRun run = words.RunAt(at, low_end, RunMerge::kByClass);
-    if (run.word.Class() == P2mClass::kRam) ram -= run.pfns.count;
+    if (run.word.Class() == P2mClass::kRam) low_ram += run.pfns.count;
     at = run.pfns.end();
   }
   const PageCount used =
       list_->structure().size() + kernel_image_.size() +
       (processes_ == nullptr ? PageCount(0) : processes_->pages()) +
       (load_ == nullptr ? PageCount(0) : load_->pages().size());
-  if (used + free_pages_.count() == ram) return;
+  if (low_ram + used + free_pages_.count() == ram) return;
   findings.Add(absl::StrFormat(
       "%d pages above the first MiB are RAM, but %d are in use and %d free",
-      ram.value(), used.value(), free_pages_.count().value()));
+      (ram - low_ram).value(), used.value(), free_pages_.count().value()));
 }
 
 void Guest::CheckProcesses(Findings& findings) const {

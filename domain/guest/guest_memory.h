@@ -50,7 +50,7 @@ class GuestMemory {
   // Sets the source of computed pages, which is borrowed; null if no page is
   // computed.
   void SetKernelPages(const KernelPages* pages) { kernel_pages_ = pages; }
-  // Computes no page any more if `pages` is their source.
+  // Stops computing pages if `pages` is the present source.
   void ForgetKernelPages(const KernelPages* pages) {
     if (kernel_pages_ == pages) kernel_pages_ = nullptr;
   }

@@ -116,7 +116,7 @@ absl::StatusOr<Guest::Decoded> Guest::Decode(const Saved& saved, const Abi& abi,
   // not find fault with the guest.
   std::vector<std::string> found;
   Findings findings(saved.id, found);
-  guest.Check(saved.ram.size(), findings);
+  guest.Check(PageCount(CountWords(*decoded.words).ram), findings);
   if (!found.empty()) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,

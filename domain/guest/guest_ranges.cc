@@ -21,7 +21,7 @@ absl::StatusOr<Guest::RangePlan> Guest::PlanRange(
                     .fill = fill,
                     .policy = policy,
                     .frames = {},
-                    .held = {},
+                    .taken = {},
                     .list_pages = list_->structure().size()};
   SIMVISOR_ASSIGN_OR_RETURN(
       plan.frames, FramesUnder(context, pfns, policy, *memory_, hypercalls));
@@ -33,7 +33,7 @@ absl::Status Guest::PrepareRange(const Context& context, RangePlan& plan) {
       CheckPagesLeft(context, free_pages_, plan.pfns,
                      list_->PagesToSet(plan.pfns, plan.fill)));
   // Pages that are about to be overwritten must not become part of the list.
-  plan.held = free_pages_.RemoveWithin(plan.pfns);
+  plan.taken = free_pages_.RemoveWithin(plan.pfns);
   const absl::Status status =
       list_->PrepareRange(plan.pfns, plan.fill, free_pages_);
   if (status.ok()) return status;
@@ -46,7 +46,7 @@ absl::Status Guest::PrepareRange(const Context& context, RangePlan& plan) {
 }
 
 void Guest::AbandonRange(const RangePlan& plan) {
-  for (const PfnExtent& pages : plan.held) free_pages_.Return(pages);
+  for (const PfnExtent& pages : plan.taken) free_pages_.Return(pages);
 }
 
 RangeChange Guest::CommitRange(const RangePlan& plan, Hypercalls& hypercalls) {
@@ -60,16 +60,13 @@ RangeChange Guest::CommitRange(const RangePlan& plan, Hypercalls& hypercalls) {
   change.marked = pfns.count;
   change.p2m_pages = list_->structure().size() - plan.list_pages;
   const PageCount before = hypercalls.CurrentReservation();
-  change.released =
-      DisposeOfFrames(plan.frames, plan.policy, *memory_, hypercalls);
+  change.released = DisposeOfFrames(plan.frames, plan.policy, hypercalls);
   if (plan.policy == RamPolicy::kRelease) {
     balloon_.TargetDropsBy(before - hypercalls.CurrentReservation(), before);
   }
   if (plan.fill.p2m_class != P2mClass::kMissing) balloon_.list().Remove(pfns);
   if (plan.fill.p2m_class == P2mClass::kRam) {
-    const MfnExtent frames = {plan.fill.first_mfn, pfns.count};
-    hypercalls.MachphysUpdate(frames, pfns.first);
-    memory_->unplaced().Remove(frames);
+    hypercalls.MachphysUpdate({plan.fill.first_mfn, pfns.count}, pfns.first);
     const Pfn low_end(kKernelLowPages.value());
     free_pages_.Return(ExtentBetween(std::max(pfns.first, low_end),
                                      std::max(pfns.end(), low_end)));

@@ -34,14 +34,16 @@ class Hypercalls {
   virtual PageCount DecreaseReservation(absl::Span<const MfnExtent> frames) = 0;
 
   // MMU_MACHPHYS_UPDATE: the m2p entries of `frames` become first, first + 1,
-  // ...; None() clears them.  REQUIRES: the domain owns the frames.
+  // ...; None() clears them, and the frames are in no word until they get
+  // entries again.  REQUIRES: the domain owns the frames.
   virtual void MachphysUpdate(MfnExtent frames, Pfn first) = 0;
 
   // HYPERVISOR_mmu_update of a foreign domain: counts one more mapping of a
   // frame.  OUT_OF_RANGE MFN_OUT_OF_RANGE; FAILED_PRECONDITION
   // FRAME_NOT_FOREIGN unless another domain has the frame.
   virtual absl::Status MapForeign(Mfn mfn) = 0;
-  // The status that MapForeign() would return now.
+  // The status that MapForeign() would return now.  Not a hypercall: a kernel
+  // learns it by trying, but a call that maps many frames maps all or none.
   virtual absl::Status CheckForeign(Mfn mfn) const = 0;
   // HYPERVISOR_mmu_update that clears entries: counts one mapping less of each
   // frame.  Returns how many frames of dying domains are free now.

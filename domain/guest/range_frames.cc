@@ -68,12 +68,11 @@ absl::StatusOr<std::vector<MfnExtent>> FramesUnder(const Context& context,
 }
 
 PageCount DisposeOfFrames(absl::Span<const MfnExtent> frames, RamPolicy policy,
-                          GuestMemory& memory, Hypercalls& hypercalls) {
+                          Hypercalls& hypercalls) {
   PageCount freed;
   if (policy != RamPolicy::kRelease) {
     for (const MfnExtent& extent : frames) {
       hypercalls.MachphysUpdate(extent, Pfn::None());
-      memory.unplaced().Add(extent);
     }
     return freed;
   }

@@ -47,7 +47,7 @@ absl::StatusOr<std::vector<MfnExtent>> FramesUnder(const Context& context,
 // many are free now.  Unless the policy is kRelease, keeps them in no word
 // instead, and returns 0.
 PageCount DisposeOfFrames(absl::Span<const MfnExtent> frames, RamPolicy policy,
-                          GuestMemory& memory, Hypercalls& hypercalls);
+                          Hypercalls& hypercalls);
 
 }  // namespace simvisor
 

@@ -172,7 +172,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::Find(
   return domains_.at(id).domain;
 }
 
-std::shared_ptr<Domain> Host::FindAtOnce(const DomainSelector& selector) const {
+std::shared_ptr<Domain> Host::TryFind(const DomainSelector& selector) const {
   if (!mu_.ReaderTryLock()) return nullptr;
   const absl::StatusOr<DomainId> id = FindId(selector);
   std::shared_ptr<Domain> domain = id.ok() ? domains_.at(*id).domain : nullptr;

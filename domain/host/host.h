@@ -153,7 +153,7 @@ class Host {
 
   // Find() that never waits: null if the domain is not found, or if another
   // thread is changing the table.
-  std::shared_ptr<Domain> FindAtOnce(const DomainSelector& selector) const
+  std::shared_ptr<Domain> TryFind(const DomainSelector& selector) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
   // Find() for operations that dom0 refuses: FAILED_PRECONDITION

@@ -1,6 +1,7 @@
 #include "domain/host/incoming_domain.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -40,8 +41,7 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
           absl::StrFormat("restore of domain \"%s\"", spec.name),
           spec.vcpu_affinities));
   spec.vcpu_affinities = {};
-  const FrameReach reach =
-      spec.arch == Arch::kX86_32Pae ? FrameReach::kLow : FrameReach::kAll;
+  const FrameReach reach = ReachOf(AbiOf(spec.arch));
   SIMVISOR_ASSIGN_OR_RETURN(FrameClaim claimed,
                             host.pool_->Claim(claim, reach));
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec, "restore"));
@@ -80,6 +80,7 @@ IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
 }
 
 absl::Status IncomingDomain::Receive(PfnExtent pfns) {
+  assert(!placed_);
   const PageCount wanted =
       received_.pages.size() + pfns.count - received_.pages.CountIn(pfns);
   if (wanted > received_.claim.remaining()) {
@@ -105,6 +106,7 @@ absl::Status IncomingDomain::PlaceFrames(StopCheck stop) {
 }
 
 absl::Status IncomingDomain::WritePage(Pfn pfn, absl::Span<const char> data) {
+  assert(placed_ || received_.pages.Contains(pfn));
   if (placed_) {
     return domain_->contents().Write(
         {"write"}, pfn, 0, absl::string_view(data.data(), data.size()));
@@ -150,6 +152,7 @@ absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::Awaken(
 
 absl::StatusOr<std::shared_ptr<Domain>> IncomingDomain::AdoptForeignKernel(
     absl::Span<const uint64_t> leaves, uint32_t vcpus, StopCheck stop) {
+  assert(placed_);
   SIMVISOR_RETURN_IF_ERROR(
       domain_->build().AdoptForeignKernel({"restore", stop}, leaves, vcpus));
   host_.ShowArrived(id());

@@ -117,7 +117,7 @@ absl::Status ImageReader::TakeBatchWords(absl::string_view unit) {
   SIMVISOR_RETURN_IF_ERROR(MakeRoom(batch_, unit.size() / 8));
   for (size_t i = 0; i < unit.size(); i += 8) {
     const uint64_t word = LoadLe(unit.data() + i, 8);
-    const BatchEntry entry = {Pfn(word & kPfnMask),
+    const BatchEntry entry = {Pfn(word & kEntryPfnMask),
                               static_cast<PageType>(word >> kPageTypeShift)};
     if (!IsPageType(word >> kPageTypeShift)) {
       return Malformed(

@@ -102,7 +102,7 @@ absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Arrive(StopCheck stop) {
   Page start_info;
   incoming_->ReadPage(boot_vcpu_.start_info, absl::MakeSpan(start_info));
   const std::optional<NotesPlace> place = FindNotes(arch_, start_info);
-  if (!place.has_value() && arrival_ == Arrival::kHeld) {
+  if (!place.has_value() && arrival_ == Arrival::kSuspended) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kGuestKernelUnknown,
         "the guest that arrives has a kernel that is not simulated, so it "

@@ -1,6 +1,7 @@
 #include "domain/image/image_saver.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,7 @@ ImageSaver::ImageSaver(std::shared_ptr<Domain> domain, const LiveGuest& guest,
 }
 
 void ImageSaver::StartPass(PfnSet dirty) {
+  assert(pass_done());
   todo_ = std::move(dirty);
   for (const auto& [first, end] : deferred_.extents()) {
     todo_.Add(ExtentBetween(first, end));
@@ -68,6 +70,7 @@ void ImageSaver::StartPass(PfnSet dirty) {
 }
 
 void ImageSaver::StartLastPass(SuspendRecord record, PfnSet dirty) {
+  assert(pass_done());
   record_ = std::move(record);
   MakeRecordPages();
   for (const auto& [pfn, made] : made_) dirty.Add({pfn, PageCount(1)});

@@ -77,7 +77,7 @@ enum class PageType : uint8_t {
   kAbsent = 0xF,    // XTAB: no frame
 };
 inline constexpr int kPageTypeShift = 60;
-inline constexpr uint64_t kPfnMask = (uint64_t{1} << 52) - 1;
+inline constexpr uint64_t kEntryPfnMask = (uint64_t{1} << 52) - 1;
 
 // Whether page bytes follow, and whether the restorer allocates a frame.
 bool CarriesData(PageType type);

@@ -1,5 +1,6 @@
 #include "domain/migration/precopy.h"
 
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -46,6 +47,7 @@ absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
 }
 
 absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
+  assert(pass_done());
   ++stats_.passes;
   stats_.bytes_per_second = bytes_per_second;
   stats_.dirty.reset();

@@ -174,6 +174,7 @@ P2mRun P2mWords::RunAt(Pfn pfn, Pfn end, RunMerge merge) const {
 
 Pfn P2mWords::CollectFrames(PfnExtent pfns, size_t max_runs,
                             std::vector<MfnExtent>& frames) const {
+  assert(!pfns.empty() && pfns.end() <= size());
   Pfn at = pfns.first;
   const auto collect = [&](const CompactWords::Run& cells) -> uint64_t {
     if (max_runs == 0) return 0;

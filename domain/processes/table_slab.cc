@@ -1,6 +1,7 @@
 #include "domain/processes/table_slab.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "absl/strings/str_format.h"
 
@@ -25,6 +26,7 @@ std::optional<TableSlab::Place> TableSlab::Add(uint64_t owner,
 }
 
 bool TableSlab::AddAt(uint64_t owner, Place place) {
+  assert(owner != 0);
   if (place.number >= kObjectsPerPage) return false;
   std::unique_ptr<Slab>& slab = pages_[place.page];
   if (slab == nullptr) {
@@ -40,6 +42,7 @@ bool TableSlab::AddAt(uint64_t owner, Place place) {
 
 void TableSlab::Remove(Place place, PageSource& source) {
   Slab& slab = *pages_.at(place.page);
+  assert(slab.owners[place.number] != 0);
   slab.owners[place.number] = 0;
   --objects_;
   if (--slab.used > 0) {

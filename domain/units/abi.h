@@ -11,6 +11,7 @@
 #define SIMVISOR_DOMAIN_UNITS_ABI_H_
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
@@ -120,6 +121,20 @@ inline constexpr Abi kAbiX86_32Pae = {
     .guest_page_limit = uint64_t{1} << 24,
     .low_memory_pages = 0x377fe,
 };
+
+// What code that counts in spans and masks flags relies on.
+constexpr bool IsSound(const Abi& abi) {
+  return std::has_single_bit(abi.words_per_page) &&
+         std::has_single_bit(abi.pmds_per_mid) &&
+         abi.words_per_page * abi.word_bytes == kPageSize &&
+         abi.ptrs_per_pte * 8 == kPageSize &&
+         abi.ptrs_per_pte * abi.pmds_per_mid == abi.words_per_page &&
+         (abi.identity_bit & abi.foreign_bit) == 0 &&
+         abi.identity_bit < abi.foreign_bit &&
+         abi.pfn_limit <= abi.plain_word_limit() &&
+         abi.p2m_area_base % (uint64_t{1} << 30) == 0;
+}
+static_assert(IsSound(kAbiX86_64) && IsSound(kAbiX86_32Pae));
 
 constexpr const Abi& AbiOf(Arch arch) {
   return arch == Arch::kX86_64 ? kAbiX86_64 : kAbiX86_32Pae;

@@ -12,6 +12,7 @@
 #ifndef SIMVISOR_DOMAIN_UNITS_P2M_WORD_H_
 #define SIMVISOR_DOMAIN_UNITS_P2M_WORD_H_
 
+#include <cassert>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -34,7 +35,10 @@ class P2mWord {
 
   static constexpr P2mWord Invalid() { return P2mWord(); }
   // REQUIRES: the number is below 2^58.
-  static constexpr P2mWord Ram(Mfn mfn) { return P2mWord(mfn.value()); }
+  static constexpr P2mWord Ram(Mfn mfn) {
+    assert(mfn.value() < uint64_t{1} << 58);
+    return P2mWord(mfn.value());
+  }
   static constexpr P2mWord Identity(Pfn pfn) {
     return P2mWord(pfn.value() | kAbiX86_64.identity_bit);
   }
@@ -63,6 +67,7 @@ class P2mWord {
   // The word as a guest of `abi` stores it.
   // REQUIRES: FitsAbi(abi).
   constexpr uint64_t ToAbi(const Abi& abi) const {
+    assert(FitsAbi(abi));
     if (is_invalid()) return abi.invalid_word;
     return Number() | (raw_ & kAbiX86_64.identity_bit ? abi.identity_bit : 0) |
            (raw_ & kAbiX86_64.foreign_bit ? abi.foreign_bit : 0);

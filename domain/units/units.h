@@ -20,6 +20,7 @@ namespace simvisor {
 // Bytes in a page and in a frame, on both ABIs (XC_PAGE_SIZE).
 inline constexpr uint64_t kPageSize = 4096;
 inline constexpr int kPageShift = 12;
+static_assert(kPageSize == uint64_t{1} << kPageShift);
 inline constexpr uint64_t kPagesPerMiB = (uint64_t{1} << 20) / kPageSize;
 inline constexpr uint64_t kPagesPerGiB = (uint64_t{1} << 30) / kPageSize;
 

@@ -25,6 +25,10 @@ ChangeScope::~ChangeScope() {
   if (shows_) Show();
 }
 
+DomainMemory ChangeScope::Memory() const {
+  return domain_.WithHeld(domain_.MemoryOf(parts_));
+}
+
 void ChangeScope::Show() {
   populated_ = false;
   domain_.Show(parts_);
@@ -69,6 +73,12 @@ PageCount ChangeScope::DecreaseReservation(absl::Span<const MfnExtent> frames) {
 
 void ChangeScope::MachphysUpdate(MfnExtent frames, Pfn first) {
   pool_.SetPfns(frames, first);
+  MfnSet& unplaced = parts_.memory.unplaced();
+  if (first.is_none()) {
+    unplaced.Add(frames);
+  } else {
+    unplaced.Remove(frames);
+  }
 }
 
 absl::Status ChangeScope::MapForeign(Mfn mfn) {

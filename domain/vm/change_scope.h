@@ -19,6 +19,7 @@
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
+#include "domain/vm/domain_types.h"
 #include "domain/vm/parts.h"
 
 namespace simvisor {
@@ -40,6 +41,8 @@ class ChangeScope final : public Hypercalls {
   StopCheck stop() const { return stop_; }
   // Frames of the domain that other domains' mappings hold.
   PageCount held() const { return pool_.HeldBy(context_.id()); }
+  // The domain's memory as it is now.
+  DomainMemory Memory() const;
   // Lets Info() show the domain as it is now, during a long change.
   void Show();
 

@@ -194,8 +194,7 @@ DomainInfo Domain::Info() const {
   if (info.balloon_driver.has_value()) {
     info.balloon_driver->extra_regions = kernel->extra_regions;
   }
-  info.memory.foreign_held = pool_.HeldBy(id_);
-  info.memory.current += info.memory.foreign_held;
+  info.memory = WithHeld(info.memory);
   return info;
 }
 
@@ -205,8 +204,32 @@ DomainMemory Domain::Memory() const {
     absl::MutexLock lock(&info_mu_);
     memory = shown_.memory;
   }
+  return WithHeld(memory);
+}
+
+DomainMemory Domain::WithHeld(DomainMemory memory) const {
   memory.foreign_held = pool_.HeldBy(id_);
   memory.current += memory.foreign_held;
+  return memory;
+}
+
+DomainMemory Domain::MemoryOf(const Parts& parts) {
+  const bool dying = parts.life.dying();
+  DomainMemory memory;
+  memory.current = parts.reservation.current();
+  memory.max = parts.reservation.max_pages();
+  memory.static_max = parts.reservation.static_max();
+  memory.target = parts.reservation.target();
+  if (!dying) memory.p2m_pages = parts.memory.list_pages().size();
+  const Guest* guest = parts.guest();
+  if (guest == nullptr) return memory;
+  memory.balloon_state = guest->balloon().driver().policy().state();
+  if (dying) return memory;
+  if (guest->processes() != nullptr) {
+    memory.address_space_pages = guest->processes()->pages();
+  }
+  memory.balloon = guest->balloon().size();
+  memory.available = guest->free_pages().count();
   return memory;
 }
 
@@ -218,28 +241,15 @@ void Domain::Show(const Parts& parts) {
   if (life.suspended()) now.suspension = life.suspension();
   now.handover = life.handover();
   now.vcpus = vcpus_.count();
-  const PageCount current = parts.reservation.current();
-  now.memory.current = current;
-  now.memory.max = parts.reservation.max_pages();
-  now.memory.static_max = parts.reservation.static_max();
-  now.memory.target = parts.reservation.target();
-  if (!life.dying()) now.memory.p2m_pages = parts.memory.list_pages().size();
-  if (const Guest* guest = parts.guest(); guest != nullptr) {
-    now.memory.balloon_state = guest->balloon().driver().policy().state();
-    if (!life.dying()) {
-      if (guest->processes() != nullptr) {
-        now.memory.address_space_pages = guest->processes()->pages();
-      }
-      now.memory.balloon = guest->balloon().size();
-      now.memory.available = guest->free_pages().count();
-      now.balloon_driver = DriverInfo(guest->balloon(), current);
-    }
+  now.memory = MemoryOf(parts);
+  if (const Guest* guest = parts.guest(); guest != nullptr && !life.dying()) {
+    now.balloon_driver = DriverInfo(guest->balloon(), now.memory.current);
   }
   absl::MutexLock lock(&info_mu_);
   shown_ = std::move(now);
 }
 
-std::optional<PageCount> Domain::PagesAtOnce() const {
+std::optional<PageCount> Domain::TryPages() const {
   if (!mu_.TryLock()) return std::nullopt;
   const PageCount pages = parts_.reservation.current();
   mu_.Unlock();

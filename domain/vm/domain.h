@@ -181,7 +181,7 @@ class Domain {
   // The memory that Info() shows, without allocating anything.
   DomainMemory Memory() const ABSL_LOCKS_EXCLUDED(info_mu_);
   // Pages that it has, without held pages; nullopt if a change is at work.
-  std::optional<PageCount> PagesAtOnce() const ABSL_LOCKS_EXCLUDED(mu_);
+  std::optional<PageCount> TryPages() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   friend class ChangeScope;  // shows what it changes
@@ -207,6 +207,9 @@ class Domain {
   // Life::Check(), with the domain's held frames.
   absl::Status Check(const Life& life, const Context& context,
                      Needs needs) const;
+  // Without held pages, which WithHeld() adds.
+  static DomainMemory MemoryOf(const Parts& parts);
+  DomainMemory WithHeld(DomainMemory memory) const;
   // Lets Info() show the domain as it is now.
   void Show(const Parts& parts) ABSL_LOCKS_EXCLUDED(info_mu_);
   // Boots the guest from the image that was built.

@@ -101,7 +101,7 @@ class FrameAudit {
   Findings& findings_;
 };
 
-void CheckGone(const Parts& on, Findings& findings) {
+void CheckRelinquished(const Parts& on, Findings& findings) {
   if (!on.life.relinquished()) return;
   const Guest* guest = on.guest();
   const PageCount foreign =
@@ -163,7 +163,7 @@ void DomainAudit::CheckParts(const Parts& on, DomainAuditTotals& totals) const {
   const FramePool& pool = domain_.pool();
   Findings findings(id, totals.findings);
   totals.pages += on.reservation.current() + pool.HeldBy(id);
-  if (on.life.dying()) return CheckGone(on, findings);
+  if (on.life.dying()) return CheckRelinquished(on, findings);
   findings.Add(domain_.vcpus_.CheckInvariants());
   FrameAudit frames(pool, id, ReachOf(domain_.abi()), findings);
   const CountedWords words = frames.CheckWords(on.memory.words());

@@ -136,61 +136,69 @@ absl::StatusOr<PageCount> MoveAllUp(ChangeScope& change, PageCount pages) {
   return MoveUp(change, pages, RoundFrames::kClaimed);
 }
 
+// `change`, which then writes the domain's memory to `after`.
+template <typename F>
+auto Seen(const F& change, DomainMemory* after) {
+  return [&change, after](ChangeScope& scope) {
+    auto result = change(scope);
+    if (after != nullptr) *after = scope.Memory();
+    return result;
+  };
+}
+
 }  // namespace
 
 absl::StatusOr<PageCount> DomainBalloon::Down(const Operation& operation,
                                               PageCount pages,
-                                              bool allow_partial) const {
-  return domain_.Change(
-      operation, Needs::kRunning,
-      [=](ChangeScope& change) -> absl::StatusOr<PageCount> {
-        SIMVISOR_RETURN_IF_ERROR(CheckPageCount(change.context(), pages));
-        if (!allow_partial) return MoveAllDown(change, pages);
-        const PageCount most = std::min(
-            pages,
-            change.parts().reservation.AboveLeast(change.context().id()));
-        if (most == PageCount(0)) return most;
-        return MoveDown(change, most);
-      });
+                                              bool allow_partial,
+                                              DomainMemory* after) const {
+  const auto move = [=](ChangeScope& change) -> absl::StatusOr<PageCount> {
+    SIMVISOR_RETURN_IF_ERROR(CheckPageCount(change.context(), pages));
+    if (!allow_partial) return MoveAllDown(change, pages);
+    const PageCount most = std::min(
+        pages, change.parts().reservation.AboveLeast(change.context().id()));
+    if (most == PageCount(0)) return most;
+    return MoveDown(change, most);
+  };
+  return domain_.Change(operation, Needs::kRunning, Seen(move, after));
 }
 
 absl::StatusOr<PageCount> DomainBalloon::Up(const Operation& operation,
-                                            PageCount pages,
-                                            bool allow_partial) const {
-  return domain_.Change(
-      operation, Needs::kRunning,
-      [=](ChangeScope& change) -> absl::StatusOr<PageCount> {
-        SIMVISOR_RETURN_IF_ERROR(CheckPageCount(change.context(), pages));
-        return allow_partial ? MoveUp(change, pages, RoundFrames::kAsNeeded)
-                             : MoveAllUp(change, pages);
-      });
+                                            PageCount pages, bool allow_partial,
+                                            DomainMemory* after) const {
+  const auto move = [=](ChangeScope& change) -> absl::StatusOr<PageCount> {
+    SIMVISOR_RETURN_IF_ERROR(CheckPageCount(change.context(), pages));
+    return allow_partial ? MoveUp(change, pages, RoundFrames::kAsNeeded)
+                         : MoveAllUp(change, pages);
+  };
+  return domain_.Change(operation, Needs::kRunning, Seen(move, after));
 }
 
 absl::Status DomainBalloon::SetTarget(const Operation& operation,
-                                      PageCount target) const {
-  return domain_.Change(operation, Needs::kNotSuspended,
-                        [=](ChangeScope& change) -> absl::Status {
-                          Parts& on = change.parts();
-                          SIMVISOR_RETURN_IF_ERROR(on.reservation.SetTarget(
-                              change.context(), target));
-                          // A guest that has not booted yet reads it when it
-                          // boots.
-                          if (on.guest() != nullptr) {
-                            on.guest()->balloon().TargetWritten();
-                          }
-                          if (!on.life.runs()) return absl::OkStatus();
-                          change.Show();
-                          return ReadTarget(change);
-                        });
+                                      PageCount target,
+                                      DomainMemory* after) const {
+  const auto set = [=](ChangeScope& change) -> absl::Status {
+    Parts& on = change.parts();
+    SIMVISOR_RETURN_IF_ERROR(
+        on.reservation.SetTarget(change.context(), target));
+    // A guest that has not booted yet reads it when it boots.
+    if (on.guest() != nullptr) on.guest()->balloon().TargetWritten();
+    if (!on.life.runs()) return absl::OkStatus();
+    change.Show();
+    return ReadTarget(change);
+  };
+  return domain_.Change(operation, Needs::kNotSuspended, Seen(set, after));
 }
 
 absl::Status DomainBalloon::SetMaximum(const Operation& operation,
-                                       PageCount max_memory) const {
-  return domain_.Change(operation, Needs::kNotSuspended,
-                        [&](ChangeScope& change) -> absl::Status {
-                          return change.parts().reservation.SetMaximum(
-                              change.context(), max_memory, domain_.abi());
-                        });
+                                       PageCount max_memory,
+                                       DomainMemory* after) const {
+  const Abi& abi = domain_.abi();
+  const auto set = [&](ChangeScope& change) -> absl::Status {
+    return change.parts().reservation.SetMaximum(change.context(), max_memory,
+                                                 abi);
+  };
+  return domain_.Change(operation, Needs::kNotSuspended, Seen(set, after));
 }
 
 BalloonTimer DomainBalloon::timer() const { return timers().balloon; }

@@ -10,6 +10,7 @@
 #include "domain/balloon/balloon.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
+#include "domain/vm/domain_types.h"
 
 namespace simvisor {
 
@@ -18,6 +19,9 @@ class Domain;
 class DomainBalloon {
  public:
   explicit DomainBalloon(Domain& domain) : domain_(domain) {}
+
+  // Changes write the domain's memory as it is when they are done to `after`,
+  // if it is not null.
 
   // Move `pages` pages out of the guest or into it, or with `allow_partial` as
   // many of them as possible, and return how many; the target follows.  When
@@ -30,9 +34,11 @@ class DomainBalloon {
   // Source: decrease_reservation(), increase_reservation() in
   // drivers/xen/balloon.c.
   absl::StatusOr<PageCount> Down(const Operation& operation, PageCount pages,
-                                 bool allow_partial) const;
+                                 bool allow_partial,
+                                 DomainMemory* after = nullptr) const;
   absl::StatusOr<PageCount> Up(const Operation& operation, PageCount pages,
-                               bool allow_partial) const;
+                               bool allow_partial,
+                               DomainMemory* after = nullptr) const;
 
   // Sets the hypervisor's limit to `target` + 1 MiB, then the target, then lets
   // the driver of a running guest, if the target wakes it, move as far as it
@@ -41,13 +47,14 @@ class DomainBalloon {
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.
   // Source: libxl_set_memory_target().
-  absl::Status SetTarget(const Operation& operation, PageCount target) const;
+  absl::Status SetTarget(const Operation& operation, PageCount target,
+                         DomainMemory* after = nullptr) const;
   // Sets static-max, and the hypervisor's limit to `max_memory` + 1 MiB.
   // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (2^32 and more,
   // on PAE more than 64 GiB).
   // Source: libxl_domain_setmaxmem().
-  absl::Status SetMaximum(const Operation& operation,
-                          PageCount max_memory) const;
+  absl::Status SetMaximum(const Operation& operation, PageCount max_memory,
+                          DomainMemory* after = nullptr) const;
 
   // When the guest's driver wakes next if no call wakes it; a pause does not
   // stop the timer.

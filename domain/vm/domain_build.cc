@@ -133,7 +133,7 @@ absl::Status DomainBuild::TakeGuestIn(const Operation& operation,
                           domain_.InstallGuest(on, std::move(noted.guest));
                           on.guest()->ForgetStoredPages(record_pages);
                           on.life.ArrivePaused();
-                          if (arrival == Arrival::kHeld)
+                          if (arrival == Arrival::kSuspended)
                             on.life.ArriveSuspended();
                           return absl::OkStatus();
                         });

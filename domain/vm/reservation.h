@@ -46,7 +46,7 @@ class Reservation {
   // for dom0.
   PageCount AboveLeast(DomainId id) const;
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID if this is dom0 and `left` is less
-  // than kMinDom0Memory.
+  // than kMinDom0Memory.  `details`, called only then, says what was asked.
   static absl::Status CheckDom0Keeps(const Context& context, PageCount left,
                                      absl::FunctionRef<std::string()> details);
 

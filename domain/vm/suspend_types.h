@@ -34,9 +34,9 @@ enum class LimitsFrom { kNotes, kSpec };
 // What a guest is suspended for; a migration suspends it at its end.
 enum class SuspendFor { kSave, kMigration };
 
-// How a restored guest arrives: paused, or held, which means suspended as it
-// left, with Handover::kIncoming, until DomainMigration::Resume().
-enum class Arrival { kPaused, kHeld };
+// How a restored guest arrives: paused, or suspended as it left, with
+// Handover::kIncoming, until DomainMigration::Resume().
+enum class Arrival { kPaused, kSuspended };
 
 // A guest that runs while it is copied.
 struct LiveGuest {

@@ -29,7 +29,8 @@ class Vcpus {
   Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
         const LifeEnd& end);
 
-  // Without a lock, since every change of a domain publishes it.
+  // Takes no lock, because every change of a domain reads it.  Nothing else is
+  // ordered by it.
   uint32_t count() const { return count_.load(std::memory_order_relaxed); }
 
   // Changes the affinity of `vcpus`, of all if it is empty; a null mask stays
@@ -56,7 +57,7 @@ class Vcpus {
   const DomainId id_;
   const LifeEnd& end_;
   mutable absl::Mutex mu_;
-  std::atomic<uint32_t> count_;  // changes with affinities_
+  std::atomic<uint32_t> count_;  // written under mu_, with affinities_
   VcpuAffinities affinities_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -5,6 +5,8 @@
 #ifndef SIMVISOR_SERVER_CALLS_CALLS_IN_FLIGHT_H_
 #define SIMVISOR_SERVER_CALLS_CALLS_IN_FLIGHT_H_
 
+#include <cassert>
+
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -20,6 +22,7 @@ class CallsInFlight {
   // REQUIRES: a matching Begin().
   void End() ABSL_LOCKS_EXCLUDED(mu_) {
     absl::MutexLock lock(&mu_);
+    assert(count_ > 0);
     --count_;
   }
 

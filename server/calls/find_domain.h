@@ -53,8 +53,8 @@ inline std::optional<PageCount> PagesIfIdle(const Machine& machine,
   if (machine.faults().enabled()) return std::nullopt;
   const absl::StatusOr<DomainSelector> selector = FromProto(ref);
   if (!selector.ok()) return std::nullopt;
-  const std::shared_ptr<Domain> domain = machine.host().FindAtOnce(*selector);
-  return domain == nullptr ? std::nullopt : domain->PagesAtOnce();
+  const std::shared_ptr<Domain> domain = machine.host().TryFind(*selector);
+  return domain == nullptr ? std::nullopt : domain->TryPages();
 }
 
 }  // namespace simvisor::server

@@ -13,6 +13,7 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cassert>
 #include <cstddef>
 #include <optional>
 #include <utility>
@@ -81,8 +82,14 @@ class TakenMessage {
   }
 
   // REQUIRES: a message is held.
-  const Message& operator*() const { return *message_; }
-  const Message* operator->() const { return message_; }
+  const Message& operator*() const {
+    assert(message_ != nullptr);
+    return *message_;
+  }
+  const Message* operator->() const {
+    assert(message_ != nullptr);
+    return message_;
+  }
 
   // Releases the message.  TakeCharge() before it keeps the charge for what was
   // made of the message.

@@ -1,11 +1,13 @@
 #include "server/listen/silent_connections.h"
 
+#include <cassert>
 #include <iterator>
 #include <utility>
 
 namespace simvisor::server {
 
 void SilentConnections::Add(Connection connection) {
+  assert(order_.empty() || order_.back().since <= connection.since);
   order_.push_back(std::move(connection));
   const Connection& added = order_.back();
   by_fd_.emplace(added.fd.get(), std::prev(order_.end()));
@@ -21,7 +23,10 @@ SilentConnections::Connection SilentConnections::Take(int fd) {
   return TakeAt(by_fd_.at(fd));
 }
 
-void SilentConnections::CloseOldest() { TakeAt(order_.begin()); }
+void SilentConnections::CloseOldest() {
+  assert(!empty());
+  TakeAt(order_.begin());
+}
 
 bool SilentConnections::CloseOldestOf(const std::string& peer) {
   if (CountOf(peer) == 0) return false;

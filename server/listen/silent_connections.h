@@ -11,6 +11,7 @@
 #ifndef SIMVISOR_SERVER_LISTEN_SILENT_CONNECTIONS_H_
 #define SIMVISOR_SERVER_LISTEN_SILENT_CONNECTIONS_H_
 
+#include <cassert>
 #include <cstddef>
 #include <list>
 #include <string>
@@ -40,7 +41,10 @@ class SilentConnections {
 
   // When the oldest one came.
   // REQUIRES: !empty().
-  Clock::Time OldestSince() const { return order_.front().since; }
+  Clock::Time OldestSince() const {
+    assert(!empty());
+    return order_.front().since;
+  }
 
   // Removes a connection and returns it.
   // REQUIRES: Contains(fd).

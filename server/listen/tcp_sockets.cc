@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -170,6 +171,7 @@ bool Takes(const Name& taker, const Name& other) {
 
 absl::StatusOr<std::vector<UniqueFd>> ListenOnTcp(const ListenAddress& address,
                                                   int backlog) {
+  assert(!address.is_unix());
   SIMVISOR_ASSIGN_OR_RETURN(const Addresses addresses, Resolve(address));
   int error = 0;
   for (int i = 0; i < kPortTries; ++i) {

@@ -89,7 +89,7 @@ void BalloonScheduler::WakeUp(const Timers::Timer& due) {
 void BalloonScheduler::Wake(const Entry& entry) {
   const std::shared_ptr<Domain> domain = entry.domain.lock();
   if (domain == nullptr) return;
-  if (!domain->PagesAtOnce().has_value()) return Postpone(domain->id(), entry);
+  if (!domain->TryPages().has_value()) return Postpone(domain->id(), entry);
   const auto stop = [this] {
     return stopping_.load() ? MakeError(absl::StatusCode::kCancelled,
                                         Reason::kCancelled, "the daemon stops")

@@ -65,7 +65,7 @@ bool LoadScheduler::TakeDue(Paces& due) {
 }
 
 bool LoadScheduler::Run(Domain& domain, Pace& pace) {
-  if (!domain.PagesAtOnce().has_value()) return true;
+  if (!domain.TryPages().has_value()) return true;
   const absl::StatusOr<LoadReport> load = domain.load().Find();
   if (!load.ok()) return false;
   const Clock::Time now = clock_->Now();

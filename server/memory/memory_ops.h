@@ -56,8 +56,8 @@ struct Subject {
 inline constexpr ChangePoints kBalloonPoints = {FaultPoint::kBalloonBegin,
                                                 FaultPoint::kBalloonMoved};
 
-// The result of a balloon operation, with the domain's memory just after it:
-// timers and fault points come later.
+// The result of a balloon operation, with the domain's memory when it was done:
+// timers, fault points and other changes come later.
 struct Moved {
   PageCount pages;
   DomainMemory memory;
@@ -76,11 +76,12 @@ struct Balloon {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     const auto move = [&](Domain& domain) -> absl::StatusOr<Moved> {
+      Moved moved;
       SIMVISOR_ASSIGN_OR_RETURN(
-          const PageCount pages,
+          moved.pages,
           (domain.balloon().*method)({name, on.stop}, PageCount(op.pages()),
-                                     op.allow_partial()));
-      return Moved{pages, domain.Memory()};
+                                     op.allow_partial(), &moved.memory));
+      return moved;
     };
     SIMVISOR_ASSIGN_OR_RETURN(
         const Moved moved, on.machine.Change(on.domain, kBalloonPoints, move));
@@ -106,9 +107,11 @@ struct SetTarget {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
-      SIMVISOR_RETURN_IF_ERROR(domain.balloon().SetTarget(
-          {"set memory target", on.stop}, PageCount(op.target_pages())));
-      return domain.Memory();
+      DomainMemory memory;
+      SIMVISOR_RETURN_IF_ERROR(
+          domain.balloon().SetTarget({"set memory target", on.stop},
+                                     PageCount(op.target_pages()), &memory));
+      return memory;
     };
     SIMVISOR_ASSIGN_OR_RETURN(
         const DomainMemory memory,

@@ -58,7 +58,7 @@ MemoryOpsCall::MemoryOpsCall(CallRunner* runner,
           },
           Scheduler::Clock::now,
           [](const Domain* domain) {
-            return !domain->PagesAtOnce().has_value();
+            return !domain->TryPages().has_value();
           })),
       idle_(context),
       unsent_(context) {}

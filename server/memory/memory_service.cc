@@ -95,9 +95,10 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::SetMaxMemory(
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               FindDomain(runner_->host(), request.domain()));
+    DomainMemory memory;
     SIMVISOR_RETURN_IF_ERROR(domain->balloon().SetMaximum(
-        {"set maximum memory"}, PageCount(request.max_pages())));
-    ToProto(domain->Memory(), response->mutable_memory());
+        {"set maximum memory"}, PageCount(request.max_pages()), &memory));
+    ToProto(memory, response->mutable_memory());
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "SetMaxMemory", set);

@@ -60,13 +60,13 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
 
 absl::Status IncomingMigrations::Arrived(absl::string_view id,
                                          std::shared_ptr<Domain> domain) {
+  const std::string name = domain->name();
   {
     absl::MutexLock lock(&mu_);
     Ledger::Row& row = *ledger_.Find(id);
     if (Ledger::Move(row, TargetEvent::kArrived).has_value()) {
-      const DomainInfo info = domain->Info();
-      row.entry.domid = info.id;
-      row.entry.name = info.name;
+      row.entry.domid = domain->id();
+      row.entry.name = name;
       row.entry.domain = std::move(domain);
       return absl::OkStatus();
     }

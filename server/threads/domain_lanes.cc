@@ -14,7 +14,7 @@ bool DomainLanes::Enter(const Domain* domain) {
     if (lanes_.contains(domain)) return false;
     if (!entered_.insert(domain).second) return false;
   }
-  if (domain->PagesAtOnce().has_value()) return true;
+  if (domain->TryPages().has_value()) return true;
   Leave(domain);
   return false;
 }

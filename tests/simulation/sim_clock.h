@@ -24,6 +24,7 @@ class SimClock final : public Clock {
     meanwhile_ = std::move(meanwhile);
   }
 
+  // Unchecked, since it unlocks what its caller has locked.
   void Await(absl::Mutex* mu, const absl::Condition& condition,
              Time until) override ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (condition.Eval()) return;

@@ -95,7 +95,7 @@ class BootedGuest {
       }
       at = run.pfns.end();
     }
-    if (PageCount(ram) + memory->unplaced().size() != hypervisor.current) {
+    if (PageCount(ram) + hypervisor.unplaced.size() != hypervisor.current) {
       findings.Add("RAM words are not what is counted");
     }
     if (hypervisor.m2p_entries() != PageCount(ram)) {

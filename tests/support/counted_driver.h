@@ -39,7 +39,8 @@ class CountedDriver {
   bool SetTarget(PageCount target) {
     return driver_.SetTarget(target, current_);
   }
-  void TargetDropsBy(PageCount pages) {
+  // The guest gives up pages without a round.
+  void Lose(PageCount pages) {
     driver_.TargetDropsBy(pages, current_);
     current_ -= pages;
   }

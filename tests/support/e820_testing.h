@@ -30,9 +30,6 @@ inline E820Entry Reserved(uint64_t start, uint64_t end) {
 inline E820Entry Unusable(uint64_t start, uint64_t end) {
   return {start, end - start, E820Type::kUnusable};
 }
-inline PfnExtent Pages(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
-}
 inline PageCount GiBs(uint64_t n) { return PageCount(n * kPagesPerGiB); }
 
 inline auto IsMalformed(const std::string& part) {

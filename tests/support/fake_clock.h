@@ -35,7 +35,7 @@ class FakeClock final : public Clock {
   }
 
   // Advances the clock by `time`; returns once all waiting objects have done
-  // what was due.
+  // what was due.  Unchecked, since it locks each object's mutex in turn.
   void AdvanceBy(Time::duration time) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     AwaitObjects();
     now_.store(Now() + time);

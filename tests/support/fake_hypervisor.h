@@ -1,4 +1,6 @@
 // A hypervisor for one guest: frames, m2p and mapping counts, and nothing else.
+// A guest that names frames it does not have, or mappings that do not exist,
+// fails the test.
 //
 // Thread safety: thread-compatible.
 
@@ -54,7 +56,7 @@ class FakeHypervisor : public Hypercalls {
       if (frames.empty()) break;
       const Pfn first = pfns.first + done;
       owned_.Add(frames);
-      MachphysUpdate(frames, first);
+      SetM2p(frames, first);
       placed(first, {&frames, 1});
       claimed -= frames.count;
       done += frames.count;
@@ -66,7 +68,7 @@ class FakeHypervisor : public Hypercalls {
     if (throws) throw std::bad_alloc();
     PageCount gone;
     for (const MfnExtent& extent : frames) {
-      MachphysUpdate(extent, Pfn::None());
+      SetM2p(extent, Pfn::None());
       owned_.Remove(extent);
       free_.Add(extent);
       gone += extent.count;
@@ -75,18 +77,11 @@ class FakeHypervisor : public Hypercalls {
     return gone;
   }
   void MachphysUpdate(MfnExtent frames, Pfn first) override {
-    EXPECT_EQ(owned_.CountIn(frames), frames.count)
-        << "mfns from " << frames.first.value() << " are not the guest's";
-    if (frames.empty()) return;
-    // Plain numbers, since millions of frames pass here without optimisation.
-    uint64_t* entry = &m2p_.at((frames.first - first_).value());
-    uint64_t* const end = &m2p_.at((frames.end() - first_).value() - 1) + 1;
-    const uint64_t step = first.is_none() ? 0 : 1;
-    for (uint64_t next = step * (first.value() + 1); entry != end; ++entry) {
-      if (*entry != 0) --m2p_entries_;
-      if (next != 0) ++m2p_entries_;
-      *entry = next;
-      next += step;
+    SetM2p(frames, first);
+    if (first.is_none()) {
+      unplaced.Add(frames);
+    } else {
+      unplaced.Remove(frames);
     }
   }
   absl::Status MapForeign(Mfn mfn) override {
@@ -123,8 +118,26 @@ class FakeHypervisor : public Hypercalls {
   bool throws = false;                    // when frames are given back
   MfnSet foreign;                         // frames of other domains
   std::map<Mfn, uint64_t> mappings;       // that are counted
+  MfnSet unplaced;                        // the guest's, without m2p entries
 
  private:
+  void SetM2p(MfnExtent frames, Pfn first) {
+    EXPECT_EQ(owned_.CountIn(frames), frames.count)
+        << "mfns from " << frames.first.value() << " are not the guest's";
+    if (frames.empty()) return;
+    // Plain numbers, since millions of frames pass here in builds without
+    // optimisation.
+    uint64_t* entry = &m2p_.at((frames.first - first_).value());
+    uint64_t* const end = &m2p_.at((frames.end() - first_).value() - 1) + 1;
+    const uint64_t step = first.is_none() ? 0 : 1;
+    for (uint64_t next = step * (first.value() + 1); entry != end; ++entry) {
+      if (*entry != 0) --m2p_entries_;
+      if (next != 0) ++m2p_entries_;
+      *entry = next;
+      next += step;
+    }
+  }
+
   const Mfn first_;
   std::vector<uint64_t> m2p_;  // pfn + 1 or 0, from first_ on
   uint64_t m2p_entries_ = 0;   // that are not 0

@@ -32,7 +32,7 @@ inline absl::StatusOr<Moved> MoveGuest(
   auto precopy = Precopy::Begin(guest, policy, "{}");
   if (!precopy.ok()) return precopy.status();
   ImageRestorer restorer(to, SpecOf(spec), LimitsFrom::kNotes,
-                         (*precopy)->pages(), Arrival::kHeld);
+                         (*precopy)->pages(), Arrival::kSuspended);
   Moved moved;
   while (!(*precopy)->done()) {
     if (!(*precopy)->suspended()) between();

@@ -64,8 +64,9 @@ inline std::string Outcome(const grpc::Status& status) {
          " " + info.reason();
 }
 
-inline std::unique_ptr<Host> MakeHost(uint64_t memory_gib, Placement placement,
-                                      AllocationFaults* faults = nullptr) {
+inline std::unique_ptr<Host> MakeServedHost(
+    uint64_t memory_gib, Placement placement,
+    AllocationFaults* faults = nullptr) {
   HostConfig config;
   config.e820 = *DefaultHostE820(PageCount(memory_gib * kPagesPerGiB));
   config.dom0_memory = PageCount(256 * kPagesPerMiB);
@@ -79,7 +80,8 @@ inline std::unique_ptr<Host> MakeHost(uint64_t memory_gib, Placement placement,
 inline std::unique_ptr<Machine> MakeMachine(
     uint64_t memory_gib, Placement placement,
     const MachineOptions& options = MachineOptions()) {
-  return std::make_unique<Machine>(MakeHost(memory_gib, placement), options);
+  return std::make_unique<Machine>(MakeServedHost(memory_gib, placement),
+                                   options);
 }
 
 // Makes every destroyed domain trim the heap, which is only counted.
@@ -100,7 +102,8 @@ class ServerTest : public testing::Test {
     options.clock = &clock_;
     options.faults = &faults_;
     auto machine = std::make_unique<Machine>(
-        MakeHost(memory_gib, placement, fault_injection ? &faults_ : nullptr),
+        MakeServedHost(memory_gib, placement,
+                       fault_injection ? &faults_ : nullptr),
         options);
     machine_ = machine.get();
     auto daemon = Daemon::Start(std::move(machine),

@@ -103,15 +103,15 @@ TEST(BalloonDriverTest, WholeBatchesAreSeparateRounds) {
 
 TEST(BalloonDriverTest, ReleasedPagesAreNotAskedForAgain) {
   CountedDriver driver = Driver(100, 100, 50);
-  driver.TargetDropsBy(PageCount(10));
+  driver.Lose(PageCount(10));
   EXPECT_EQ(driver.credit(), 0);
   driver.SetTarget(PageCount(120));
-  driver.TargetDropsBy(PageCount(10));
+  driver.Lose(PageCount(10));
   EXPECT_EQ(driver.credit(), 30);  // as before
   driver.SetTarget(PageCount(75));
-  driver.TargetDropsBy(PageCount(2));
+  driver.Lose(PageCount(2));
   EXPECT_EQ(driver.credit(), -3);  // two of the five are given
-  driver.TargetDropsBy(PageCount(8));
+  driver.Lose(PageCount(8));
   EXPECT_EQ(driver.current(), PageCount(70));
   EXPECT_EQ(driver.credit(), 0);
 }

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "tests/domain/boot_log/boot_log_testing.h"
 #include "tests/support/e820_testing.h"
+#include "tests/support/extents.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
@@ -35,9 +36,9 @@ TEST(E820BootLogTest, RealDom0LogGivesItsSixHoles) {
   EXPECT_EQ(map.entries().back(), Ram(4 * kGiB, 0x23fe00000));
   EXPECT_EQ(map.EndPage(), Pfn(0x23fe00));
   EXPECT_THAT(Holes(map),
-              ElementsAre(Pages(0x9e, 0x100), Pages(0x20000, 0x20200),
-                          Pages(0x40000, 0x40200), Pages(0xbad80, 0xbadf4),
-                          Pages(0xbadf6, 0xbae7f), Pages(0xbb000, 0x100000)));
+              ElementsAre(Pfns(0x9e, 0x100), Pfns(0x20000, 0x20200),
+                          Pfns(0x40000, 0x40200), Pfns(0xbad80, 0xbadf4),
+                          Pfns(0xbadf6, 0xbae7f), Pfns(0xbb000, 0x100000)));
   PageCount missing;
   for (const PfnExtent& hole : Holes(map)) missing += hole.count;
   EXPECT_EQ(missing, PageCount(283999));

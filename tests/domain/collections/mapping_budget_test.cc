@@ -19,37 +19,37 @@ auto Exhausted(const char* message) {
 }
 
 TEST(MappingBudgetTest, MappingsAreCountedUntilTheyAreUnmapped) {
-  MappingBudget space(16 * kMib);
+  MappingBudget budget(16 * kMib);
   {
-    auto first = space.Map(10 * kMib, nullptr);
+    auto first = budget.Map(10 * kMib, nullptr);
     ASSERT_THAT(first, IsOk());
-    EXPECT_EQ(space.reserved(), 10 * kMib);
-    EXPECT_THAT(space.Map(7 * kMib, nullptr),
+    EXPECT_EQ(budget.reserved(), 10 * kMib);
+    EXPECT_THAT(budget.Map(7 * kMib, nullptr),
                 Exhausted("10485760 of 16777216"));
-    EXPECT_EQ(space.reserved(), 10 * kMib);
-    EXPECT_THAT(space.Map(6 * kMib, nullptr), IsOk());
-    EXPECT_EQ(space.reserved(), 10 * kMib);
+    EXPECT_EQ(budget.reserved(), 10 * kMib);
+    EXPECT_THAT(budget.Map(6 * kMib, nullptr), IsOk());
+    EXPECT_EQ(budget.reserved(), 10 * kMib);
   }
-  EXPECT_EQ(space.reserved(), 0);
+  EXPECT_EQ(budget.reserved(), 0);
 }
 
 TEST(MappingBudgetTest, MovedMappingIsCountedOnce) {
-  MappingBudget space(16 * kMib);
-  auto first = space.Map(4 * kMib, nullptr);
-  auto second = space.Map(2 * kMib, nullptr);
+  MappingBudget budget(16 * kMib);
+  auto first = budget.Map(4 * kMib, nullptr);
+  auto second = budget.Map(2 * kMib, nullptr);
   ASSERT_THAT(first, IsOk());
   ASSERT_THAT(second, IsOk());
   static_cast<char*>(second->get())[kMib] = 1;
   *first = *std::move(second);
-  EXPECT_EQ(space.reserved(), 2 * kMib);
+  EXPECT_EQ(budget.reserved(), 2 * kMib);
   EXPECT_EQ(static_cast<char*>(first->get())[kMib], 1);
   EXPECT_EQ(static_cast<char*>(first->get())[2 * kMib - 1], 0);
 }
 
 TEST(MappingBudgetTest, RefusedMappingIsNotCounted) {
-  MappingBudget space(~uint64_t{0});
-  EXPECT_THAT(space.Map(uint64_t{1} << 60, nullptr), Exhausted("memory"));
-  EXPECT_EQ(space.reserved(), 0);
+  MappingBudget budget(~uint64_t{0});
+  EXPECT_THAT(budget.Map(uint64_t{1} << 60, nullptr), Exhausted("memory"));
+  EXPECT_EQ(budget.reserved(), 0);
 }
 
 class AlwaysFail : public AllocationFaults {
@@ -58,10 +58,10 @@ class AlwaysFail : public AllocationFaults {
 };
 
 TEST(MappingBudgetTest, FaultIsARefusal) {
-  MappingBudget space(16 * kMib);
+  MappingBudget budget(16 * kMib);
   AlwaysFail faults;
-  EXPECT_THAT(space.Map(kMib, &faults), Exhausted("memory"));
-  EXPECT_EQ(space.reserved(), 0);
+  EXPECT_THAT(budget.Map(kMib, &faults), Exhausted("memory"));
+  EXPECT_EQ(budget.reserved(), 0);
 }
 
 TEST(MappingBudgetTest, EveryBoundLeavesAReserve) {

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/e820_testing.h"
+#include "tests/support/extents.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
@@ -63,7 +64,7 @@ TEST(E820MapTest, EntriesEndAtTheWidthOfAnAddress) {
 TEST(E820MapTest, RamIsRoundedInwards) {
   const E820Map map = MakeMap({Ram(0x800, 0x3800), Reserved(0x3800, 0x4000),
                                Ram(0x4000, 0x4fff), Ram(0x5000, 0x6000)});
-  EXPECT_THAT(map.RamPages(), ElementsAre(Pages(1, 3), Pages(5, 6)));
+  EXPECT_THAT(map.RamPages(), ElementsAre(Pfns(1, 3), Pfns(5, 6)));
 }
 
 TEST(E820MapTest, TouchingEntriesOfOneTypeAreJoinedEvenInsideAPage) {
@@ -72,14 +73,14 @@ TEST(E820MapTest, TouchingEntriesOfOneTypeAreJoinedEvenInsideAPage) {
                Reserved(0x8000, 0x9000), Reserved(0x9000, 0xa000)});
   EXPECT_THAT(map.entries(),
               ElementsAre(Ram(0, 0x8000), Reserved(0x8000, 0xa000)));
-  EXPECT_THAT(map.RamPages(), ElementsAre(Pages(0, 8)));
+  EXPECT_THAT(map.RamPages(), ElementsAre(Pfns(0, 8)));
 }
 
 TEST(E820MapTest, RamSmallerThanAPageIsIgnored) {
   EXPECT_THAT(E820Map::Create({Ram(0x1001, 0x2fff)}),
               IsMalformed("whole page of RAM"));
   EXPECT_THAT(MakeMap({Ram(0x1001, 0x2fff), Ram(0x4000, 0x5000)}).RamPages(),
-              ElementsAre(Pages(4, 5)));
+              ElementsAre(Pfns(4, 5)));
 }
 
 TEST(E820MapTest, EndPageIsRoundedUp) {
@@ -100,7 +101,7 @@ TEST(ResolveOverlapsTest, HighestTypeCountsAndGapsStay) {
 TEST(E820MapTest, SingleRamHoldsAsManyPages) {
   const E820Map map = E820Map::SingleRam(PageCount(513));
   EXPECT_THAT(map.entries(), ElementsAre(Ram(0, 513 * kPageSize)));
-  EXPECT_THAT(map.RamPages(), ElementsAre(Pages(0, 513)));
+  EXPECT_THAT(map.RamPages(), ElementsAre(Pfns(0, 513)));
   EXPECT_EQ(E820Map::SingleRam(PageCount(0)), E820Map());
 }
 
@@ -116,7 +117,7 @@ TEST(DefaultHostE820Test, LargeHostHasTheRestFrom4GiBOn) {
   const auto map = DefaultHostE820(GiBs(64));
   ASSERT_THAT(map, IsOk());
   EXPECT_THAT(Holes(*map),
-              ElementsAre(Pages(0x9f, 0x100), Pages(0xc0000, 0x100000)));
+              ElementsAre(Pfns(0x9f, 0x100), Pfns(0xc0000, 0x100000)));
   PageCount ram;
   for (const PfnExtent& extent : map->RamPages()) ram += extent.count;
   EXPECT_EQ(ram, GiBs(64));
@@ -130,7 +131,7 @@ TEST(DefaultHostE820Test, RamThatJustFillsTheLowPartHasNoHighEntry) {
   EXPECT_EQ(exact->RamPages().back().end(), Pfn(0xc0000));
   const auto one_more = DefaultHostE820(low + PageCount(1));
   ASSERT_THAT(one_more, IsOk());
-  EXPECT_EQ(one_more->RamPages().back(), Pages(0x100000, 0x100001));
+  EXPECT_EQ(one_more->RamPages().back(), Pfns(0x100000, 0x100001));
 }
 
 TEST(DefaultHostE820Test, SizesOutOfBoundsAreRefused) {

@@ -21,10 +21,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-PfnExtent Pages(uint64_t first, uint64_t end) {
-  return ExtentBetween(Pfn(first), Pfn(end));
-}
-
 std::unique_ptr<FramePool> MakePool(const std::vector<MfnExtent>& ram,
                                     uint64_t reserved = 0,
                                     Placement placement = Placement::kLowest,
@@ -51,7 +47,7 @@ std::vector<FrameRun> Runs(const FramePool& pool) {
 TEST(FramePoolTest, LowestFramesComeFirstInTheLongestExtents) {
   const auto pool =
       MakePool({Frames(0, 0x9f), Frames(0x100, 3 * kBlock)}, 0x10);
-  EXPECT_THAT(Populate(*pool, kAlice, Pages(1000, 1000 + 2 * kBlock)),
+  EXPECT_THAT(Populate(*pool, kAlice, Pfns(1000, 1000 + 2 * kBlock)),
               ElementsAre(std::pair(Pfn(1000), Frames(0x10, 0x9f)),
                           std::pair(Pfn(1000 + 0x8f),
                                     Frames(0x100, 0x100 + 2 * kBlock - 0x8f))));
@@ -60,9 +56,9 @@ TEST(FramePoolTest, LowestFramesComeFirstInTheLongestExtents) {
 
 TEST(FramePoolTest, FreedFramesAreTheLowestAgain) {
   const auto pool = MakePool({Frames(0, 1000)});
-  Populate(*pool, kAlice, Pages(0, 900));
+  Populate(*pool, kAlice, Pfns(0, 900));
   pool->Free({Frames(700, 702), Frames(10, 20)});
-  EXPECT_THAT(Populate(*pool, kBob, Pages(0, 13)),
+  EXPECT_THAT(Populate(*pool, kBob, Pfns(0, 13)),
               ElementsAre(std::pair(Pfn(0), Frames(10, 20)),
                           std::pair(Pfn(10), Frames(700, 702)),
                           std::pair(Pfn(12), Frames(900, 901))));
@@ -71,7 +67,7 @@ TEST(FramePoolTest, FreedFramesAreTheLowestAgain) {
 
 TEST(FramePoolTest, LookupSaysStateOwnerAndPfn) {
   const auto pool = MakePool({Frames(0, 10), Frames(20, 30)}, 2);
-  Populate(*pool, kBob, Pages(100, 110));
+  Populate(*pool, kBob, Pfns(100, 110));
   EXPECT_EQ(pool->Lookup(Mfn(1)).state, FrameState::kReserved);
   EXPECT_EQ(pool->Lookup(Mfn(15)).state, FrameState::kNotRam);
   EXPECT_EQ(pool->Lookup(Mfn(25)).state, FrameState::kFree);
@@ -83,7 +79,7 @@ TEST(FramePoolTest, LookupSaysStateOwnerAndPfn) {
 
 TEST(FramePoolTest, SetPfnsChangesAndClearsM2pEntries) {
   const auto pool = MakePool({Frames(0, 100)});
-  Populate(*pool, kAlice, Pages(0, 50));
+  Populate(*pool, kAlice, Pfns(0, 50));
   pool->SetPfns(Frames(10, 20), Pfn(500));
   pool->SetPfns(Frames(15, 16), Pfn::None());
   EXPECT_EQ(pool->Lookup(Mfn(10)).first_pfn, Pfn(500));
@@ -95,7 +91,7 @@ TEST(FramePoolTest, SetPfnsChangesAndClearsM2pEntries) {
 
 TEST(FramePoolTest, ListRunsGoesOnWhereItStopped) {
   const auto pool = MakePool({Frames(0, 10), Frames(20, 30)}, 2);
-  Populate(*pool, kAlice, Pages(0, 3));
+  Populate(*pool, kAlice, Pfns(0, 3));
   const std::vector<FrameRun> all = Runs(*pool);
   ASSERT_THAT(all, SizeIs(5));
   std::vector<FrameRun> pieces;
@@ -109,7 +105,7 @@ TEST(FramePoolTest, ListRunsGoesOnWhereItStopped) {
 
 TEST(FramePoolTest, ListRunsIsCutAtTheExtentAskedFor) {
   const auto pool = MakePool({Frames(0, 100)});
-  Populate(*pool, kAlice, Pages(1000, 1100));
+  Populate(*pool, kAlice, Pfns(1000, 1100));
   std::vector<FrameRun> runs;
   EXPECT_EQ(pool->ListRuns(Frames(10, 20), 9, runs), Mfn(20));
   EXPECT_THAT(runs, ElementsAre(FrameRun{Frames(10, 20), FrameState::kOwned,
@@ -137,7 +133,7 @@ TEST(FramePoolTest, ClaimedFramesStayFreeButOthersCannotTakeThem) {
 TEST(FramePoolTest, PopulateConsumesItsClaim) {
   const auto pool = MakePool({Frames(0, 100)});
   auto claim = pool->Claim(PageCount(60));
-  PopulateAll(*pool, *claim, kAlice, Pages(0, 25));
+  PopulateAll(*pool, *claim, kAlice, Pfns(0, 25));
   EXPECT_EQ(claim->remaining(), PageCount(35));
   EXPECT_EQ(pool->counts().claimed, PageCount(35));
   EXPECT_EQ(pool->counts().owned, PageCount(25));
@@ -173,7 +169,7 @@ TEST(FramePoolTest, ScatterGivesSingleFramesChosenByTheSeed) {
   const std::vector<MfnExtent> ram = {Frames(0, 1000), Frames(5000, 9000)};
   const auto populate = [&ram](uint64_t seed) {
     const auto pool = MakePool(ram, 16, Placement::kScatter, seed);
-    return Populate(*pool, kAlice, Pages(0, 300));
+    return Populate(*pool, kAlice, Pfns(0, 300));
   };
   const PopulatedExtents extents = populate(1);
   ASSERT_THAT(extents, SizeIs(300));
@@ -193,10 +189,10 @@ TEST(FramePoolTest, ScatterGivesSingleFramesChosenByTheSeed) {
 TEST(FramePoolTest, ScatterWrapsAroundToTheLastFreeFrame) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     const auto pool = MakePool({Frames(0, 50)}, 0, Placement::kScatter, seed);
-    Populate(*pool, kAlice, Pages(0, 50));
+    Populate(*pool, kAlice, Pfns(0, 50));
     EXPECT_EQ(pool->counts().free, PageCount(0));
     pool->Free({Frames(7, 8)});
-    EXPECT_THAT(Populate(*pool, kBob, Pages(3, 4)),
+    EXPECT_THAT(Populate(*pool, kBob, Pfns(3, 4)),
                 ElementsAre(std::pair(Pfn(3), Frames(7, 8))));
     EXPECT_THAT(pool->CheckInvariants(), IsOk());
   }
@@ -213,7 +209,7 @@ TEST(FramePoolTest, LowClaimIsMetOnlyFromLowFrames) {
     auto claim = pool->Claim(PageCount(40), FrameReach::kLow);
     ASSERT_THAT(claim, IsOk());
     for (const auto& [pfn, frames] :
-         PopulateAll(*pool, *claim, kAlice, Pages(0, 40))) {
+         PopulateAll(*pool, *claim, kAlice, Pfns(0, 40))) {
       EXPECT_LE(frames.end(), Mfn(40));
     }
     EXPECT_EQ(pool->counts().free, PageCount(60));
@@ -223,7 +219,7 @@ TEST(FramePoolTest, LowClaimIsMetOnlyFromLowFrames) {
 
 TEST(FramePoolTest, LowClaimIsRefusedWhenOnlyHighFramesAreLeft) {
   const auto pool = MakeLowPool(Placement::kLowest);
-  Populate(*pool, kAlice, Pages(0, 30));
+  Populate(*pool, kAlice, Pfns(0, 30));
   EXPECT_THAT(
       pool->Claim(PageCount(11), FrameReach::kLow),
       IsError(absl::StatusCode::kResourceExhausted,
@@ -248,14 +244,14 @@ TEST(FramePoolTest, PromisedLowFramesAreNotGivenToOthers) {
     const auto pool = MakeLowPool(placement);
     auto low = pool->Claim(PageCount(25), FrameReach::kLow);
     ASSERT_THAT(low, IsOk());
-    const PopulatedExtents others = Populate(*pool, kBob, Pages(0, 75));
+    const PopulatedExtents others = Populate(*pool, kBob, Pfns(0, 75));
     if (placement == Placement::kLowest) {
       EXPECT_THAT(others, ElementsAre(std::pair(Pfn(0), Frames(0, 15)),
                                       std::pair(Pfn(15), Frames(40, 100))));
     }
     EXPECT_EQ(pool->ClaimUpTo(PageCount(1)).remaining(), PageCount(0));
     for (const auto& [pfn, frames] :
-         PopulateAll(*pool, *low, kAlice, Pages(0, 25))) {
+         PopulateAll(*pool, *low, kAlice, Pfns(0, 25))) {
       EXPECT_LE(frames.end(), Mfn(40));
     }
     EXPECT_EQ(pool->counts().free, PageCount(0));
@@ -267,19 +263,19 @@ TEST(FramePoolTest, LowFramesAreAvailableAgainAfterTheirClaim) {
   const auto pool = MakeLowPool(Placement::kLowest);
   FrameClaim low = pool->ClaimUpTo(PageCount(40), FrameReach::kLow);
   FrameClaim moved = std::move(low);
-  EXPECT_THAT(Populate(*pool, kBob, Pages(0, 1)),
+  EXPECT_THAT(Populate(*pool, kBob, Pfns(0, 1)),
               ElementsAre(std::pair(Pfn(0), Frames(40, 41))));
   moved = FrameClaim();
-  EXPECT_THAT(Populate(*pool, kBob, Pages(1, 2)),
+  EXPECT_THAT(Populate(*pool, kBob, Pfns(1, 2)),
               ElementsAre(std::pair(Pfn(1), Frames(0, 1))));
 }
 
 TEST(FramePoolTest, HighFramesThatComeBackAreFoundBehindPromisedLowOnes) {
   const auto pool = MakeLowPool(Placement::kLowest);
   const FrameClaim low = pool->ClaimUpTo(PageCount(40), FrameReach::kLow);
-  Populate(*pool, kBob, Pages(0, 50));
+  Populate(*pool, kBob, Pfns(0, 50));
   pool->Free({Frames(42, 44)});
-  EXPECT_THAT(Populate(*pool, kAlice, Pages(0, 3)),
+  EXPECT_THAT(Populate(*pool, kAlice, Pfns(0, 3)),
               ElementsAre(std::pair(Pfn(0), Frames(42, 44)),
                           std::pair(Pfn(2), Frames(90, 91))));
   EXPECT_THAT(pool->CheckInvariants(), IsOk());

@@ -84,8 +84,8 @@ inline PageCount ShownPages(Domain& domain) {
   const DomainMemory memory = domain.Memory();
   return memory.current - memory.foreign_held;
 }
-inline std::optional<PageCount> PagesAtOnce(Domain& domain) {
-  return domain.PagesAtOnce();
+inline std::optional<PageCount> TryPages(Domain& domain) {
+  return domain.TryPages();
 }
 inline std::vector<std::shared_ptr<Domain>> List(const Host& host) {
   return host.List(DomainId(0), 100);

@@ -45,7 +45,7 @@ inline Outcome ToldRecord(const absl::StatusOr<SuspendRecord>& record) {
 }
 
 inline Outcome Info(Scene& s) {
-  const auto at_once = calls::PagesAtOnce(*s.guest);
+  const auto at_once = calls::TryPages(*s.guest);
   return Told(
       absl::OkStatus(),
       absl::StrFormat("booted %d, gone %d, shown %d, at once %d",

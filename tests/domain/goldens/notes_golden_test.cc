@@ -200,7 +200,7 @@ std::string NotesElsewhere(const DomainSpec& spec, const std::string& image) {
   const auto host =
       MakeHost(kDom0Pages + spec.memory.value() + 8000, Placement::kScatter);
   const auto restored =
-      calls::RestoreImage(*host, image, {"guest", Arrival::kHeld});
+      calls::RestoreImage(*host, image, {"guest", Arrival::kSuspended});
   EXPECT_THAT(restored, IsOk());
   if (!restored.ok()) return "";
   Domain& guest = **restored;

@@ -7,6 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/e820_testing.h"
+#include "tests/support/extents.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
@@ -30,7 +31,7 @@ TEST(BootFiguresTest, RealLogsKernelMovesToOneArea) {
   const E820Map map = RealMap();
   const BootFigures figures = Figures(map, PageCount(0x1acb65), kNoCeiling);
   EXPECT_EQ(figures.setup.moved_pages, PageCount(283999));
-  EXPECT_THAT(figures.remap_area, ElementsAre(Pages(0x1acb65, 0x1f20c4)));
+  EXPECT_THAT(figures.remap_area, ElementsAre(Pfns(0x1acb65, 0x1f20c4)));
   EXPECT_EQ(figures.ram_end, Pfn(0x23fe00));
   EXPECT_EQ(figures.setup.last_pfn, Pfn(0x23fe00));
 }
@@ -44,7 +45,7 @@ TEST(BootFiguresTest, KernelsMapKeepsInitialRamAndRoomInWholePages) {
       Figures(map, PageCount(32 * kPagesPerMiB), PageCount(33 * kPagesPerMiB));
   // 102 frames move; they and 1 MiB are room after the initial 32 MiB.
   EXPECT_EQ(figures.setup.moved_pages, PageCount(102));
-  EXPECT_THAT(figures.remap_area, ElementsAre(Pages(0x2000, 0x2066)));
+  EXPECT_THAT(figures.remap_area, ElementsAre(Pfns(0x2000, 0x2066)));
   EXPECT_THAT(
       figures.map.entries(),
       ElementsAre(Ram(0, 0x9a000), Reserved(0x9a800, kMiB),

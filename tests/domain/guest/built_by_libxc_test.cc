@@ -147,8 +147,8 @@ TEST(BuiltByLibxcTest, AListUnderAHoleIsRefused) {
   }
 }
 
-// Such a kernel would stop before its memory allocator is up; here it can be
-// given other pages and try again.
+// Such a kernel would stop before its memory allocator is up.  Here the image
+// stays as it was.
 TEST(BuiltByLibxcTest, AnImageThatLeavesTooFewPagesIsRefused) {
   for (const Abi* abi : {&kAbiX86_64, &kAbiX86_32Pae}) {
     const BuildInput input = InputWithHole(*abi, 4, {});
@@ -161,7 +161,8 @@ TEST(BuiltByLibxcTest, AnImageThatLeavesTooFewPagesIsRefused) {
     BootedGuest on(input, BuilderOf(Layout::kBottom, filled));
     EXPECT_EQ(on.image->free_pages().count(), PageCount(3));
     ExpectRefused(on, absl::StatusCode::kResourceExhausted,
-                  Reason::kGuestMemoryExhausted, "and got 3;");
+                  Reason::kGuestMemoryExhausted,
+                  "and got 3; leave more pages free");
   }
 }
 

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/e820_testing.h"
+#include "tests/support/extents.h"
 
 namespace simvisor {
 namespace {
@@ -32,56 +33,56 @@ class FailThese : public AllocationFaults {
 
 TEST(FreePagesTest, KernelTakesTheLowestAndTheBalloonTheHighest) {
   FreePages pages;
-  pages.Return(Pages(10, 20));
-  pages.Return(Pages(30, 40));
-  EXPECT_EQ(pages.Take(PageCount(15)), Pages(10, 20));
-  EXPECT_EQ(pages.TakeForBalloon(PageCount(4)), Pages(36, 40));
+  pages.Return(Pfns(10, 20));
+  pages.Return(Pfns(30, 40));
+  EXPECT_EQ(pages.Take(PageCount(15)), Pfns(10, 20));
+  EXPECT_EQ(pages.TakeForBalloon(PageCount(4)), Pfns(36, 40));
   EXPECT_EQ(pages.count(), PageCount(6));
 }
 
 TEST(FreePagesTest, FreePagesOfARangeAreRemovedAndReported) {
   FreePages pages;
-  pages.Return(Pages(10, 20));
-  pages.Return(Pages(30, 40));
-  pages.Return(Pages(50, 60));
-  EXPECT_THAT(pages.RemoveWithin(Pages(15, 55)),
-              ElementsAre(Pages(15, 20), Pages(30, 40), Pages(50, 55)));
+  pages.Return(Pfns(10, 20));
+  pages.Return(Pfns(30, 40));
+  pages.Return(Pfns(50, 60));
+  EXPECT_THAT(pages.RemoveWithin(Pfns(15, 55)),
+              ElementsAre(Pfns(15, 20), Pfns(30, 40), Pfns(50, 55)));
   EXPECT_EQ(pages.count(), PageCount(10));
-  EXPECT_THAT(pages.RemoveWithin(Pages(20, 50)), IsEmpty());
+  EXPECT_THAT(pages.RemoveWithin(Pfns(20, 50)), IsEmpty());
   EXPECT_EQ(pages.count(), PageCount(10));
 }
 
 TEST(FreePagesTest, EachPageOfManyMayFail) {
   FailThese faults({3});
   FreePages pages(&faults);
-  pages.Return(Pages(10, 20));
-  EXPECT_EQ(pages.Take(PageCount(5)), Pages(10, 11));
-  EXPECT_EQ(pages.Take(PageCount(5)), Pages(11, 12));
+  pages.Return(Pfns(10, 20));
+  EXPECT_EQ(pages.Take(PageCount(5)), Pfns(10, 11));
+  EXPECT_EQ(pages.Take(PageCount(5)), Pfns(11, 12));
   EXPECT_TRUE(pages.Take(PageCount(5)).empty());
-  EXPECT_EQ(pages.TakeForBalloon(PageCount(5)), Pages(19, 20));
+  EXPECT_EQ(pages.TakeForBalloon(PageCount(5)), Pfns(19, 20));
   EXPECT_EQ(pages.count(), PageCount(7));
 }
 
 TEST(FreePagesTest, SettledPagesDoNotFail) {
   FailThese faults({7});
   FreePages pages(&faults);
-  pages.Return(Pages(10, 14));
-  pages.Return(Pages(20, 30));
+  pages.Return(Pfns(10, 14));
+  pages.Return(Pfns(20, 30));
   {
     const FreePages::Settled settled(pages, PageCount(6));
     EXPECT_EQ(settled.count(), PageCount(6));
-    EXPECT_EQ(pages.Take(PageCount(6)), Pages(10, 14));
-    EXPECT_EQ(pages.TakeForBalloon(PageCount(6)), Pages(28, 30));
+    EXPECT_EQ(pages.Take(PageCount(6)), Pfns(10, 14));
+    EXPECT_EQ(pages.TakeForBalloon(PageCount(6)), Pfns(28, 30));
     EXPECT_EQ(faults.asked, 6);
     EXPECT_TRUE(pages.Take(PageCount(1)).empty());
   }
-  EXPECT_EQ(pages.Take(PageCount(1)), Pages(20, 21));
+  EXPECT_EQ(pages.Take(PageCount(1)), Pfns(20, 21));
 }
 
 TEST(FreePagesTest, SettlingEndsAtTheFirstFailure) {
   FailThese faults({3});
   FreePages pages(&faults);
-  pages.Return(Pages(10, 20));
+  pages.Return(Pfns(10, 20));
   EXPECT_EQ(FreePages::Settled(pages, PageCount(8)).count(), PageCount(2));
   EXPECT_EQ(FreePages::Settled(pages, PageCount(8)).count(), PageCount(8));
   FreePages plain;
@@ -91,7 +92,7 @@ TEST(FreePagesTest, SettlingEndsAtTheFirstFailure) {
 TEST(FreePagesTest, UnusedSettlementsLapse) {
   FailThese faults({4});
   FreePages pages(&faults);
-  pages.Return(Pages(10, 20));
+  pages.Return(Pfns(10, 20));
   { const FreePages::Settled settled(pages, PageCount(3)); }
   EXPECT_TRUE(pages.Take(PageCount(1)).empty());
 }

@@ -18,6 +18,8 @@ namespace simvisor {
 namespace {
 
 using testing::_;
+using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 const Context kContext(DomainId(1), "test");
@@ -75,6 +77,15 @@ TEST_P(GuestTest, BootMovesFramesFromUnderHolesAndTellsTheM2p) {
   EXPECT_THAT(on.Findings(), IsEmpty());
 }
 
+TEST_P(GuestTest, APageWithoutAUseIsFound) {
+  BootedGuest on(InputOf(*GetParam()));
+  on.Boot();
+  const Pfn lost = on.guest->free_pages().set().extents().begin()->first;
+  on.guest->free_pages().Remove({lost, PageCount(1)});
+  EXPECT_THAT(on.Findings(),
+              ElementsAre(HasSubstr("pages above the first MiB are RAM")));
+}
+
 TEST_P(GuestTest, BootWithoutPagesLeavesTheImageAsItWas) {
   class NoGuestPage : public AllocationFaults {
    public:
@@ -117,8 +128,7 @@ TEST_P(GuestTest, ImageWhoseFreePageIsNotRamIsFound) {
   EXPECT_THAT(found, IsEmpty());
   on.memory->words().Store(Pfn(9000), P2mWord::Invalid());
   on.image->Check(findings);
-  EXPECT_THAT(found,
-              testing::ElementsAre(testing::HasSubstr("free pfn 0x2328")));
+  EXPECT_THAT(found, ElementsAre(HasSubstr("free pfn 0x2328")));
 }
 
 TEST_P(GuestTest, PagesGoOutAndComeBack) {
@@ -196,12 +206,12 @@ TEST_P(GuestTest, FramesOfARangeAreReleasedKeptAndPutBack) {
   EXPECT_THAT(on.Findings(), IsEmpty());
   const Mfn kept(on.memory->words().Lookup(Pfn(6000)).Number());
   set({Pfn(6000), PageCount(4)}, RangeFill::Identity(), RamPolicy::kKeep);
-  EXPECT_EQ(on.memory->unplaced().size().value(), 4);
+  EXPECT_EQ(on.hypervisor.unplaced.size().value(), 4);
   EXPECT_THAT(on.Findings(), IsEmpty());
   set({Pfn(7000), PageCount(1)}, RangeFill::Missing(), RamPolicy::kRelease);
   set({Pfn(7000), PageCount(1)}, RangeFill::Ram(kept), RamPolicy::kRefuse);
   EXPECT_EQ(on.hypervisor.m2p(kept), Pfn(7000));
-  EXPECT_EQ(on.memory->unplaced().size().value(), 3);
+  EXPECT_EQ(on.hypervisor.unplaced.size().value(), 3);
   EXPECT_THAT(on.Findings(), IsEmpty());
 }
 
@@ -223,7 +233,7 @@ TEST_P(GuestTest, ForeignFramesAreCountedBeforeTheWordIsStored) {
   EXPECT_EQ(on.memory->words().Lookup(hole), P2mWord::Foreign(Mfn(77)));
   std::vector<Mfn> mfns;
   ASSERT_THAT(on.guest->UnmapForeign(kContext, hole, mfns), IsOk());
-  EXPECT_THAT(mfns, testing::ElementsAre(Mfn(77)));
+  EXPECT_THAT(mfns, ElementsAre(Mfn(77)));
   EXPECT_EQ(GuestFiguresOf(on), before);
 }
 
@@ -294,17 +304,16 @@ TEST_P(GuestTest, NotesWithTheFirstMiBInTheBalloonAreRefused) {
   StateReader in(notes.bytes());
   const Pfn end = on.guest->list().last_pfn();
   const PfnSet ram = in.GetSet("ram", end);
-  EXPECT_THAT(
-      Guest::Decode({.id = DomainId(2),
-                     .config = on.guest->config(),
-                     .ram = ram,
-                     .end = end,
-                     .target = on.guest->balloon().driver().target(),
-                     .notes = {}},
-                    *GetParam(), in, NeverStop)
-          .status(),
-      IsError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
-              testing::HasSubstr("lies below 1 MiB")));
+  EXPECT_THAT(Guest::Decode({.id = DomainId(2),
+                             .config = on.guest->config(),
+                             .ram = ram,
+                             .end = end,
+                             .target = on.guest->balloon().driver().target(),
+                             .notes = {}},
+                            *GetParam(), in, NeverStop)
+                  .status(),
+              IsError(absl::StatusCode::kInvalidArgument,
+                      Reason::kImageMalformed, HasSubstr("lies below 1 MiB")));
 }
 
 }  // namespace

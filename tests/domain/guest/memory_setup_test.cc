@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/e820_testing.h"
+#include "tests/support/extents.h"
 
 namespace simvisor {
 namespace {
@@ -48,13 +49,13 @@ TEST(MemorySetupTest, FramesUnderHolesMoveBehindTheMemoryInOrder) {
   const auto plan = Plan(map, 2100);
   ASSERT_THAT(plan, IsOk());
   ASSERT_EQ(plan->moves.size(), 2);
-  EXPECT_EQ(plan->moves[0].source, Pages(100, 150));
+  EXPECT_EQ(plan->moves[0].source, Pfns(100, 150));
   EXPECT_EQ(plan->moves[0].target, Pfn(2100));
-  EXPECT_EQ(plan->moves[1].source, Pages(1000, 2000));
+  EXPECT_EQ(plan->moves[1].source, Pfns(1000, 2000));
   EXPECT_EQ(plan->moves[1].target, Pfn(2150));
   EXPECT_EQ(plan->moved_pages.value(), 1050);
   EXPECT_EQ(plan->note_pages.value(), 1 + 2);
-  EXPECT_THAT(plan->extra, ElementsAre(Pages(2100, 9000)));
+  EXPECT_THAT(plan->extra, ElementsAre(Pfns(2100, 9000)));
   EXPECT_EQ(plan->extra_left.size().value(), 9000 - 3150);
 }
 
@@ -65,7 +66,7 @@ TEST(MemorySetupTest, FramesWithoutRoomAreReleased) {
   const auto plan = Plan(map, 2100);
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->moved_pages.value(), 300);
-  EXPECT_THAT(plan->released, ElementsAre(Pages(1300, 2000)));
+  EXPECT_THAT(plan->released, ElementsAre(Pfns(1300, 2000)));
   EXPECT_EQ(plan->released_pages.value(), 700);
 }
 
@@ -74,21 +75,21 @@ TEST(MemorySetupTest, PartialPagesOfRamBelongToTheHole) {
       MakeMap({Ram(0, 100 * kPage + 1), Ram(102 * kPage - 1, 500 * kPage)});
   const auto plan = Plan(map, 300);
   ASSERT_THAT(plan, IsOk());
-  EXPECT_EQ(plan->identity.front(), Pages(100, 102));
+  EXPECT_EQ(plan->identity.front(), Pfns(100, 102));
 }
 
 TEST(MemorySetupTest, RoomIsAtMostTenTimesTheMemory) {
   const E820Map map = E820Map::SingleRam(PageCount(100000));
   const auto plan = Plan(map, 1000);
   ASSERT_THAT(plan, IsOk());
-  EXPECT_THAT(plan->extra, ElementsAre(Pages(1000, 11000)));
+  EXPECT_THAT(plan->extra, ElementsAre(Pfns(1000, 11000)));
 }
 
 TEST(MemorySetupTest, OnlyTheInitialDomainIsHeldToItsCeiling) {
   const E820Map map = E820Map::SingleRam(PageCount(5000));
   EXPECT_THAT(Plan(map, 1000, 1500, true)->extra,
-              ElementsAre(Pages(1000, 1500)));
-  EXPECT_THAT(Plan(map, 1000, 1500)->extra, ElementsAre(Pages(1000, 5000)));
+              ElementsAre(Pfns(1000, 1500)));
+  EXPECT_THAT(Plan(map, 1000, 1500)->extra, ElementsAre(Pfns(1000, 5000)));
 }
 
 TEST(MemorySetupTest, CeilingBelowTheMemoryThatCannotHoldAMoveIsRefused) {
@@ -111,7 +112,7 @@ TEST(MemorySetupTest, LastRoomEndsTheListEvenBelowTheBuildersList) {
   EXPECT_EQ(Plan(map, 3437)->last_pfn, Pfn(3584));
   const auto plan = Plan(map, 3436);
   ASSERT_THAT(plan, IsOk());
-  EXPECT_THAT(plan->extra, ElementsAre(Pages(3436, 3437)));
+  EXPECT_THAT(plan->extra, ElementsAre(Pfns(3436, 3437)));
   EXPECT_EQ(plan->last_pfn, Pfn(3437));
 }
 
@@ -148,8 +149,8 @@ TEST(MemorySetupTest, RoomThatBeginsInsideAPageLeavesAPageForTheNext) {
   const auto plan = Plan(map, 1000, 1010, true);
   ASSERT_THAT(plan, IsOk());
   EXPECT_THAT(plan->extra,
-              ElementsAre(Pages(5001, 5010), PfnExtent{Pfn(6000), PageCount(0)},
-                          Pages(7000, 7001)));
+              ElementsAre(Pfns(5001, 5010), PfnExtent{Pfn(6000), PageCount(0)},
+                          Pfns(7000, 7001)));
   EXPECT_EQ(plan->last_pfn, Pfn(7001));
 }
 
@@ -161,8 +162,8 @@ TEST(MemorySetupTest, PageBetweenTwoHolesThatMeetInItMovesOnce) {
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->moved_pages, PageCount(100));
   ASSERT_EQ(plan->moves.size(), 2u);
-  EXPECT_EQ(plan->moves[0].source, Pages(100, 151));
-  EXPECT_EQ(plan->moves[1].source, Pages(151, 200));
+  EXPECT_EQ(plan->moves[0].source, Pfns(100, 151));
+  EXPECT_EQ(plan->moves[1].source, Pfns(151, 200));
 }
 
 TEST(MemorySetupTest, PartOfAPageAtTheMapsEndIsNotRam) {
@@ -176,7 +177,7 @@ TEST(MemorySetupTest, NoCeilingLeavesThePageLimit) {
   const E820Map map = E820Map::SingleRam(PageCount(5000));
   const auto plan = Plan(map, 1000, kNoCeiling.value(), true);
   ASSERT_THAT(plan, IsOk());
-  EXPECT_THAT(plan->extra, ElementsAre(Pages(1000, 5000)));
+  EXPECT_THAT(plan->extra, ElementsAre(Pfns(1000, 5000)));
 }
 
 // Room assigned one page at a time, in bytes and untyped numbers: the result of

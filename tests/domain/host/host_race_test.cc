@@ -55,6 +55,21 @@ TEST(HostRaceTest, OneOfTwoCreatorsOfANameWins) {
   ExpectClean(*host, kDom0Pages);
 }
 
+TEST(HostRaceTest, AnswersShowTheMemoryAsTheirOwnCallLeftIt) {
+  const auto host = MakeHost(20000);
+  const auto domain = MustCreate(*host, MakeSpec("a", 1000));
+  AtOnce(2, [&](int i) {
+    const PageCount target(900 + 50 * i);
+    for (int round = 0; round < 20 * kRounds; ++round) {
+      DomainMemory after;
+      ASSERT_THAT(domain->balloon().SetTarget({"set"}, target, &after), IsOk());
+      ASSERT_EQ(after.target, target);
+      ASSERT_EQ(after.current, target);
+    }
+  });
+  ExpectClean(*host, kDom0Pages + domain->Memory().current.value());
+}
+
 TEST(HostRaceTest, OneOfTwoDestroyersWins) {
   const auto host = MakeHost(20000);
   for (int round = 0; round < kRounds; ++round) {

@@ -184,7 +184,7 @@ TEST_F(LibraryExtremesHostTest, SelectorsThatNameNothingFindNothing) {
   for (const DomainSelector& selector :
        {DomainSelector(DomainId(0xffff)), DomainSelector(std::string()),
         DomainSelector(std::string(1 << 20, 'x')), DomainSelector(Uuid{1})}) {
-    EXPECT_EQ(host_->FindAtOnce(selector), nullptr);
+    EXPECT_EQ(host_->TryFind(selector), nullptr);
     EXPECT_FALSE(host_->FindGuest(selector, "").ok());
     EXPECT_FALSE(host_->DestroyDomain(selector).ok());
     EXPECT_FALSE(host_->RenameDomain(selector, "").ok());

@@ -44,8 +44,8 @@ TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
                     IsOk());
       },
       [&] {
-        EXPECT_FALSE(domain_->PagesAtOnce().has_value());
-        EXPECT_EQ(domain_->PagesAtOnce(), std::nullopt);
+        EXPECT_FALSE(domain_->TryPages().has_value());
+        EXPECT_EQ(domain_->TryPages(), std::nullopt);
         const DomainInfo info = domain_->Info();
         EXPECT_EQ(info.memory.target, PageCount(10000));
         EXPECT_EQ(info.memory.current, PageCount(kInfoPages));
@@ -53,7 +53,7 @@ TEST_F(DomainInfoTest, TargetShowsBeforeThePagesHaveMoved) {
         EXPECT_EQ(info.state, DomainState::kRunning);
         EXPECT_TRUE(info.balloon_driver.has_value());
       });
-  EXPECT_TRUE(domain_->PagesAtOnce().has_value());
+  EXPECT_TRUE(domain_->TryPages().has_value());
   EXPECT_EQ(domain_->Info().memory.current, PageCount(10000));
   EXPECT_EQ(domain_->Memory().current, PageCount(10000));
 }
@@ -110,7 +110,7 @@ TEST_F(DomainInfoTest, DomainThatBootsShowsTheStateBefore) {
 TEST_F(DomainInfoTest, AuditLeavesThoseWhoOnlyLookAlone) {
   bool looked = false;
   const auto check = [&] {
-    if (domain_->PagesAtOnce().has_value() || looked) return absl::OkStatus();
+    if (domain_->TryPages().has_value() || looked) return absl::OkStatus();
     looked = true;
     std::thread([&] {
       EXPECT_EQ(domain_->Info().memory.current, PageCount(kInfoPages));

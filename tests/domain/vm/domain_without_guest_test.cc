@@ -6,6 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "domain/guest/built_image.h"
+#include "domain/p2m/builder_list.h"
 #include "domain/vm/planned_domain.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,15 +32,19 @@ class DomainWithoutGuestTest : public testing::Test {
                                Placement::kLowest, 1);
   }
 
-  std::shared_ptr<Domain> Make(Pfn end) {
-    DomainSpec spec = MakeSpec("bare", end.value());
+  Domain::Params ParamsOf(PageCount memory) const {
     Domain::Params params = {.id = DomainId(3),
-                             .spec = spec,
+                             .spec = MakeSpec("bare", memory.value()),
                              .initial = false,
-                             .max_pages = MaxPagesFor(spec.memory),
+                             .max_pages = MaxPagesFor(memory),
                              .affinities = VcpuAffinities(cpus_, 1)};
-    params.spec.max_memory = spec.memory;
-    auto domain = PlanIncoming(std::move(params), end, *pool_);
+    params.spec.max_memory = memory;
+    params.spec.e820 = E820Map::SingleRam(memory);
+    return params;
+  }
+
+  std::shared_ptr<Domain> Make(Pfn end) {
+    auto domain = PlanIncoming(ParamsOf(PageCount(end.value())), end, *pool_);
     EXPECT_THAT(domain, IsOk());
     return *std::move(domain);
   }
@@ -136,6 +145,55 @@ TEST_F(DomainWithoutGuestTest, LimitsCanBeSetAndItDies) {
   EXPECT_TRUE(domain->IsGone());
   EXPECT_THAT(Findings(*domain), IsEmpty());
   EXPECT_EQ(pool_->counts().free.value(), 10000 - 256);
+}
+
+// What another builder does: words and frames, and a list in pages of its own
+// choice.
+absl::Status BuildElsewhere(ChangeScope& change, BuildPlan plan) {
+  const PageCount memory = plan.memory;
+  const uint64_t span = kAbiX86_64.leaf_span();
+  const uint64_t leaves = (memory.value() + span - 1) / span;
+  P2mWords& words = change.parts().memory.words();
+  words.Resize(Pfn(leaves * span));
+  SIMVISOR_RETURN_IF_ERROR(change.ClaimFrames(memory));
+  change.PopulatePhysmap({Pfn(0), memory},
+                         [&](Pfn pfn, absl::Span<const MfnExtent> frames) {
+                           words.StoreFrames(pfn, frames);
+                         });
+  std::vector<Pfn> pages;
+  for (uint64_t i = 0; i < leaves; ++i) pages.push_back(Pfn(2500 - 7 * i));
+  SIMVISOR_ASSIGN_OR_RETURN(BuilderList list,
+                            BuilderList::Found(words, memory, pages));
+  PfnSet kernel;
+  kernel.Add({Pfn(600), PageCount(50)});
+  change.parts().SetBuilt(
+      BuiltImage::Found(std::move(plan), std::move(list), kernel, nullptr));
+  return absl::OkStatus();
+}
+
+TEST_F(DomainWithoutGuestTest, GuestBootsFromTheListThatAnotherBuilderLeft) {
+  auto planned = PlanDomain(ParamsOf(PageCount(3000)), *pool_);
+  ASSERT_THAT(planned, IsOk());
+  Domain& domain = *planned->domain;
+  ASSERT_THAT(domain.Change({"build"}, Needs::kAlive,
+                            [&](ChangeScope& change) {
+                              return BuildElsewhere(change,
+                                                    std::move(planned->plan));
+                            }),
+              IsOk());
+  EXPECT_EQ(domain.Info().state, DomainState::kBuilt);
+  EXPECT_THAT(Findings(domain), IsEmpty());
+  ASSERT_THAT(domain.Unpause({"unpause"}), IsOk());
+  EXPECT_NE(domain.published(), nullptr);
+  EXPECT_THAT(Findings(domain), IsEmpty());
+  const auto host = MakeHost(20000);
+  const auto ours = MustCreate(*host, MakeSpec("ours", 3000));
+  EXPECT_EQ(domain.p2m().Summary()->summary, ours->p2m().Summary()->summary);
+  EXPECT_EQ(domain.Memory().available + PageCount(50),
+            ours->Memory().available);
+  EXPECT_THAT(domain.balloon().Down({"balloon down"}, PageCount(1000), false),
+              IsOk());
+  EXPECT_THAT(Findings(domain), IsEmpty());
 }
 
 TEST_F(DomainWithoutGuestTest, GuestOfNotesComesIntoTheSameDomain) {

@@ -253,14 +253,14 @@ TEST_F(ServerBusyDomainTest, CallsThatWaitForADomainDoNotStallHealthChecks) {
 }
 
 TEST_F(ServerBusyDomainTest, CallsLearnThatADomainIsBusyWithoutWaiting) {
-  EXPECT_EQ(domain_->PagesAtOnce(), PageCount(256 * kPagesPerMiB));
+  EXPECT_EQ(domain_->TryPages(), PageCount(256 * kPagesPerMiB));
   domain_->audit().Lock();
   std::thread([domain = domain_] {
-    EXPECT_EQ(domain->PagesAtOnce(), std::nullopt);
+    EXPECT_EQ(domain->TryPages(), std::nullopt);
   }).join();
   domain_->audit().Unlock();
-  EXPECT_EQ(host_->FindAtOnce(kDom0Id), domain_);
-  EXPECT_EQ(host_->FindAtOnce(DomainId(7)), nullptr);
+  EXPECT_EQ(host_->TryFind(kDom0Id), domain_);
+  EXPECT_EQ(host_->TryFind(DomainId(7)), nullptr);
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ TEST(ServerConnectionLimitsTest, LimitIsRaisedToTheHardLimit) {
   rlimit after;
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
   EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 }  // namespace

@@ -192,7 +192,7 @@ TEST_F(ServerBalloonSchedulerTest, NewTargetStartsTheTimerAgain) {
   EXPECT_EQ(PagesOf(*domain_), kPages + 200);
 }
 
-TEST_F(ServerBalloonSchedulerTest, WatchingAgainDoesNotRestartTheTimer) {
+TEST_F(ServerBalloonSchedulerTest, SettingTheSameTimerAgainDoesNotRestartIt) {
   Fill();
   SetTarget(domain_, kPages + 100);
   clock_.Advance(1);
@@ -240,7 +240,7 @@ TEST_F(ServerBalloonSchedulerTest, DestroyedDomainIsNotKept) {
   clock_.Advance(10);
 }
 
-TEST_F(ServerBalloonSchedulerTest, ThreadsWatchManyDomainsAtOnce) {
+TEST_F(ServerBalloonSchedulerTest, ThreadsSetTimersOfManyDomainsAtOnce) {
   std::vector<std::shared_ptr<Domain>> domains;
   for (int i = 0; i < 4; ++i) {
     domains.push_back(

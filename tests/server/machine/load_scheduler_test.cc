@@ -125,7 +125,7 @@ TEST_F(ServerLoadSchedulerTest, SuspendedGuestOwesNothing) {
   EXPECT_EQ(WritesOf(*domain_), 10u);
 }
 
-TEST_F(ServerLoadSchedulerTest, WatchingAgainDoesNotChangeThePace) {
+TEST_F(ServerLoadSchedulerTest, AddingADomainAgainDoesNotChangeItsPace) {
   Start(domain_, 1000);
   for (int i = 0; i < 100; ++i) {
     clock_.AdvanceBy(milliseconds(5));
@@ -157,7 +157,7 @@ TEST_F(ServerLoadSchedulerTest, EachDomainHasItsOwnRate) {
   EXPECT_EQ(WritesOf(*b), 210u);
 }
 
-TEST_F(ServerLoadSchedulerTest, DomainWithoutALoadIsNotWatched) {
+TEST_F(ServerLoadSchedulerTest, DomainWithoutALoadIsDropped) {
   scheduler_->AddDomain(domain_);
   Tick(2);
   EXPECT_FALSE(domain_->load().Find().ok());

@@ -96,7 +96,7 @@ struct ServedMachine {
   const ScopedFolder folder;
   FakeClock clock{3};
   FaultInjector faults{true};
-  Machine machine{MakeHost(2, Placement::kScatter),
+  Machine machine{MakeServedHost(2, Placement::kScatter),
                   {.clock = &clock, .faults = &faults}};
   Host* const host = &machine.host();
   CallRunner runner{&machine, 8};
