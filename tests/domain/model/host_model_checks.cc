@@ -84,9 +84,10 @@ void HostModel::CheckWords(const Guest& guest) {
     } else {
       for (; pfn < run.pfns.end().value(); ++pfn) {
         const P2mWord expected =
-            run.word.is_invalid() ? P2mWord()
-                                  : P2mWord::Ram(Mfn(run.word.raw()) +
-                                                 (Pfn(pfn) - run.pfns.first));
+            run.word.is_invalid()
+                ? P2mWord()
+                : P2mWord::FromRaw(run.word.raw() +
+                                   (Pfn(pfn) - run.pfns.first).value());
         ASSERT_EQ(guest.model.Word(pfn).ToString(), expected.ToString()) << pfn;
       }
     }
