@@ -162,7 +162,7 @@ function(simvisor_test)
   else()
     gtest_discover_tests(${arg_NAME}
       WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-      # Only one program is linked when all others wait for it.
+      # Not at build time: a build does not start what it has built.
       DISCOVERY_MODE PRE_TEST
       DISCOVERY_TIMEOUT 60
       PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${arg_LABEL} COST ${arg_COST})

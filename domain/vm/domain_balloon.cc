@@ -136,9 +136,9 @@ absl::StatusOr<PageCount> MoveAllUp(ChangeScope& change, PageCount pages) {
   return MoveUp(change, pages, RoundFrames::kClaimed);
 }
 
-// `change`, which then writes the domain's memory to `after`.
+// `change`, which at its end writes the domain's memory to `after`.
 template <typename F>
-auto Seen(const F& change, DomainMemory* after) {
+auto WithMemoryAfter(const F& change, DomainMemory* after) {
   return [&change, after](ChangeScope& scope) {
     auto result = change(scope);
     if (after != nullptr) *after = scope.Memory();
@@ -160,7 +160,8 @@ absl::StatusOr<PageCount> DomainBalloon::Down(const Operation& operation,
     if (most == PageCount(0)) return most;
     return MoveDown(change, most);
   };
-  return domain_.Change(operation, Needs::kRunning, Seen(move, after));
+  return domain_.Change(operation, Needs::kRunning,
+                        WithMemoryAfter(move, after));
 }
 
 absl::StatusOr<PageCount> DomainBalloon::Up(const Operation& operation,
@@ -171,7 +172,8 @@ absl::StatusOr<PageCount> DomainBalloon::Up(const Operation& operation,
     return allow_partial ? MoveUp(change, pages, RoundFrames::kAsNeeded)
                          : MoveAllUp(change, pages);
   };
-  return domain_.Change(operation, Needs::kRunning, Seen(move, after));
+  return domain_.Change(operation, Needs::kRunning,
+                        WithMemoryAfter(move, after));
 }
 
 absl::Status DomainBalloon::SetTarget(const Operation& operation,
@@ -187,7 +189,8 @@ absl::Status DomainBalloon::SetTarget(const Operation& operation,
     change.Show();
     return ReadTarget(change);
   };
-  return domain_.Change(operation, Needs::kNotSuspended, Seen(set, after));
+  return domain_.Change(operation, Needs::kNotSuspended,
+                        WithMemoryAfter(set, after));
 }
 
 absl::Status DomainBalloon::SetMaximum(const Operation& operation,
@@ -198,7 +201,8 @@ absl::Status DomainBalloon::SetMaximum(const Operation& operation,
     return change.parts().reservation.SetMaximum(change.context(), max_memory,
                                                  abi);
   };
-  return domain_.Change(operation, Needs::kNotSuspended, Seen(set, after));
+  return domain_.Change(operation, Needs::kNotSuspended,
+                        WithMemoryAfter(set, after));
 }
 
 BalloonTimer DomainBalloon::timer() const { return timers().balloon; }

@@ -20,8 +20,9 @@ class DomainBalloon {
  public:
   explicit DomainBalloon(Domain& domain) : domain_(domain) {}
 
-  // Changes write the domain's memory as it is when they are done to `after`,
-  // if it is not null.
+  // If `after` is not null, a change writes to it what memory the domain has
+  // when the change ends, also after a failure, but not if the domain's state
+  // refuses the change.
 
   // Move `pages` pages out of the guest or into it, or with `allow_partial` as
   // many of them as possible, and return how many; the target follows.  When

@@ -78,11 +78,6 @@ class BootedGuest {
   std::vector<std::string> Findings() const {
     std::vector<std::string> found;
     simvisor::Findings findings(DomainId(1), found);
-    if (guest != nullptr) {
-      guest->Check(PageCount(CountWords(memory->words()).ram), findings);
-    } else {
-      image->Check(findings);
-    }
     uint64_t ram = 0;
     const P2mWords& words = memory->words();
     for (Pfn at(0); at < words.size();) {
@@ -94,6 +89,11 @@ class BootedGuest {
         }
       }
       at = run.pfns.end();
+    }
+    if (guest != nullptr) {
+      guest->Check(PageCount(ram), findings);
+    } else {
+      image->Check(findings);
     }
     if (PageCount(ram) + hypervisor.unplaced.size() != hypervisor.current) {
       findings.Add("RAM words are not what is counted");

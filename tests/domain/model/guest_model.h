@@ -95,7 +95,7 @@ class GuestModel {
     auto at = words_.find(pfn);
     if (at == words_.end()) return P2mWord::Identity(Pfn(pfn));
     if (at->second == kMissing) return P2mWord::Invalid();
-    return P2mWord::FromRaw(at->second);
+    return P2mWord::Ram(Mfn(at->second));
   }
   bool HoldsRam(uint64_t pfn) const {
     auto at = words_.find(pfn);
