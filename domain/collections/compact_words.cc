@@ -270,18 +270,34 @@ void CompactWords::FoldLeaf(uint64_t leaf) {
   SetLeaf(leaf, Describe(fill));
 }
 
+uint64_t CompactWords::EndOfRun(uint64_t leaf, uint64_t descriptor,
+                                uint64_t limit) const {
+  const uint64_t step = (descriptor & kRun) != 0 ? leaf_size() : 0;
+  uint64_t end = (leaf + 1) << leaf_shift_;
+  while (end < limit && (end & block_mask_) != 0) {
+    descriptor += step;
+    // A sum that carries into the tag is not a descriptor of this kind.
+    if ((descriptor & kDeep) != 0) break;
+    if (Relaxed(leaves_[end >> leaf_shift_]) != descriptor) break;
+    end += leaf_size();
+  }
+  return end;
+}
+
 CompactWords::Run CompactWords::RunAt(uint64_t first, uint64_t limit) const {
   assert(first < limit && limit <= capacity_);
   uint64_t descriptor = Relaxed(blocks_[first >> block_shift_]);
   uint64_t offset = first & block_mask_;
   uint64_t end = first - offset + block_size();
   if ((descriptor & kDeep) != 0) {
-    descriptor = Relaxed(leaves_[first >> leaf_shift_]);
+    const uint64_t leaf = first >> leaf_shift_;
+    descriptor = Relaxed(leaves_[leaf]);
     offset = first & leaf_mask_;
-    end = first - offset + leaf_size();
     if ((descriptor & kDeep) != 0) {
+      end = first - offset + leaf_size();
       return RunInArea(first, std::min(end, limit));
     }
+    end = EndOfRun(leaf, descriptor, limit);
   }
   Run run = {first, std::min(end, limit) - first, FillOf(descriptor, offset)};
   if (run.count == 1) run.fill.counts_up = false;

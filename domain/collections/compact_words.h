@@ -183,9 +183,9 @@ class CompactWords {
   // REQUIRES: first + cells.size() <= capacity().
   void SetCells(uint64_t first, absl::Span<const uint64_t> cells);
 
-  // The longest run that starts at `first`, cut at `limit` and at the end of
-  // the block or leaf that holds it (so adjacent results may belong together).
-  // A run of one cell has counts_up false.
+  // The longest run that starts at `first`, cut at `limit`, at the end of the
+  // block, and where cells that are stored meet others (so adjacent results may
+  // belong together).  A run of one cell has counts_up false.
   // REQUIRES: first < limit <= capacity().
   Run RunAt(uint64_t first, uint64_t limit) const;
 
@@ -283,6 +283,11 @@ class CompactWords {
   }
 
   uint64_t LeavesPerBlock() const { return block_size() >> leaf_shift_; }
+
+  // Where the run of `leaf`, which has that descriptor, ends: the leaves after
+  // it may continue it.  Stops at the end of the block, and at or after
+  // `limit`.
+  uint64_t EndOfRun(uint64_t leaf, uint64_t descriptor, uint64_t limit) const;
 
   void SetParts(uint64_t first, uint64_t count, Fill fill);
   void SetCellsInLeaf(uint64_t first, absl::Span<const uint64_t> cells);

@@ -114,6 +114,31 @@ TEST(CompactWordsTest, RunsAreCutAtTheLimit) {
   EXPECT_EQ(words.RunAt(10, 11).fill, (Fill{110, false}));
 }
 
+TEST(CompactWordsTest, RunsGoOnThroughTheLeavesOfABlock) {
+  for (const bool counts_up : {false, true}) {
+    CompactWords words = MakeWords(2 * kBlock);
+    words.SetRange(0, 2 * kBlock, {100, counts_up});
+    words.Set(3, 5);
+    words.Set(5 * kLeaf + 1, 5);
+    const Fill from_20 = {counts_up ? 120u : 100u, counts_up};
+    const CompactWords::Run stopped = words.RunAt(20, 2 * kBlock);
+    EXPECT_EQ(stopped.count, 5 * kLeaf - 20);
+    EXPECT_EQ(stopped.fill, from_20);
+    EXPECT_EQ(words.RunAt(20, 3 * kLeaf + 2).count, 3 * kLeaf + 2 - 20);
+    EXPECT_EQ(words.RunAt(6 * kLeaf, 2 * kBlock).count, kBlock - 6 * kLeaf);
+  }
+}
+
+TEST(CompactWordsTest, RunThatWouldReachTheTagEndsBeforeStoredCells) {
+  CompactWords words = MakeWords(kBlock);
+  words.SetRange(kLeaf, kLeaf, {kTag - kLeaf, true});
+  words.Set(2 * kLeaf + 5, 1);
+  ASSERT_EQ(words.stored_leaves(), 1);
+  const CompactWords::Run run = words.RunAt(kLeaf, kBlock);
+  EXPECT_EQ(run.count, kLeaf);
+  EXPECT_EQ(run.fill, (Fill{kTag - kLeaf, true}));
+}
+
 TEST(CompactWordsTest, MaximalRunsCrossLeavesAndBlocks) {
   CompactWords words = MakeWords(4 * kBlock);
   words.SetRange(5, 3 * kBlock, {1000, true});
