@@ -10,6 +10,7 @@
 #define SIMVISOR_BASE_BYTE_BUDGET_H_
 
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <limits>
 #include <utility>
@@ -31,7 +32,9 @@ class ByteBudget {
   // Gives bytes back.
   // REQUIRES: they were taken.
   void Give(uint64_t bytes) {
-    used_.fetch_sub(bytes, std::memory_order_relaxed);
+    [[maybe_unused]] const uint64_t used =
+        used_.fetch_sub(bytes, std::memory_order_relaxed);
+    assert(bytes <= used);
   }
 
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }

@@ -122,6 +122,7 @@ std::optional<std::string> FindNonUtf8(absl::string_view text) {
 }
 
 size_t AppendPrintable(absl::string_view text, std::string& out) {
+  assert(!text.empty());
   const Character next = FirstCharacter(text);
   if (next.bytes == 0) {
     absl::StrAppendFormat(&out, "\\x%02x", next.code);

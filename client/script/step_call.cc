@@ -1,5 +1,7 @@
 #include "client/script/step_call.h"
 
+#include <cassert>
+
 namespace simvisor::client {
 namespace {
 
@@ -28,7 +30,9 @@ StepCall::StepCall(const v1::Step& step)
           step, v1::Step::descriptor()->FindOneofByName("call"))),
       call_(&step.GetReflection()->GetMessage(step, field_)),
       request_field_(call_->GetDescriptor()->FindFieldByName("request")),
-      expect_field_(call_->GetDescriptor()->FindFieldByName("expect")) {}
+      expect_field_(call_->GetDescriptor()->FindFieldByName("expect")) {
+  assert(field_ != nullptr);
+}
 
 // script.proto imports the file of every service.
 const MethodDescriptor* StepCall::method() const {

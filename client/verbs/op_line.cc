@@ -1,5 +1,6 @@
 #include "client/verbs/op_line.h"
 
+#include <cassert>
 #include <memory>
 #include <utility>
 
@@ -142,6 +143,7 @@ absl::StatusOr<v1::MemoryOp> OpParser::Parse(const std::string& line) {
 
 std::string DescribeResult(const v1::MemoryOp& op,
                            const v1::MemoryOpResult& result) {
+  assert(!result.has_error());
   return absl::StrCat(RefText(op.domain()), ": ", DescribeOutcome(op, result));
 }
 

@@ -9,6 +9,7 @@
 #ifndef SIMVISOR_CLIENT_WALK_WORD_PAGE_H_
 #define SIMVISOR_CLIENT_WALK_WORD_PAGE_H_
 
+#include <cassert>
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
@@ -32,7 +33,9 @@ class WordFormat {
  public:
   // REQUIRES: word_bytes is 4 or 8.
   WordFormat(uint32_t word_bytes, uint64_t max_mfn)
-      : word_bytes_(word_bytes), max_mfn_(max_mfn) {}
+      : word_bytes_(word_bytes), max_mfn_(max_mfn) {
+    assert(word_bytes == 4 || word_bytes == 8);
+  }
 
   // Word `index` of `page`.  A narrow word of all ones widens to 64 ones.
   uint64_t Entry(absl::string_view page, uint64_t index) const;

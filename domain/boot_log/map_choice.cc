@@ -1,5 +1,6 @@
 #include "domain/boot_log/map_choice.h"
 
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -83,6 +84,7 @@ std::optional<uint64_t> RamBytes(const PrintedMap& map) {
 
 MapChoice ChooseMap(const std::vector<PrintedMap>& maps,
                     const LogBoots& boots) {
+  assert(!maps.empty());
   const PrintedMap* last = &maps.front();
   for (const PrintedMap& map : maps) {
     if (SourceOf(map) <= SourceOf(*last)) last = &map;

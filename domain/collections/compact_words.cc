@@ -206,6 +206,7 @@ void CompactWords::SetCellsInLeaf(uint64_t first,
 }
 
 void CompactWords::Discard(uint64_t block) {
+  assert(!IsSplit(block));
   // Whole pages only: a page at either end may hold words of a neighbouring
   // block.
   const auto discard = [](uint64_t* words, uint64_t count) {

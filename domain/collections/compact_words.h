@@ -228,7 +228,10 @@ class CompactWords {
 
   // Prefetches the stored cell at `index`, which the caller is about to set.
   // REQUIRES: index < capacity().
-  void Prefetch(uint64_t index) const { __builtin_prefetch(area_ + index, 1); }
+  void Prefetch(uint64_t index) const {
+    assert(index < capacity_);
+    __builtin_prefetch(area_ + index, 1);
+  }
 
   // How many leaves store their cells; for tests and statistics.
   uint64_t stored_leaves() const { return stored_leaves_; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 
 #include "absl/strings/str_format.h"
@@ -62,7 +63,9 @@ std::vector<CpuRange> CpuMask::Ranges() const {
   return ranges;
 }
 
-HostCpus::HostCpus(uint32_t cpus) : table_(cpus), all_(AllWords(cpus)) {}
+HostCpus::HostCpus(uint32_t cpus) : table_(cpus), all_(AllWords(cpus)) {
+  assert(cpus <= kMaxHostCpus);
+}
 
 absl::StatusOr<CpuMask> HostCpus::MakeMask(
     absl::string_view what, absl::Span<const CpuRange> ranges) const {

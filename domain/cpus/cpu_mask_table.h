@@ -51,6 +51,7 @@ class CpuMaskTable {
       : cpus_(cpus),
         row_words_((size_t{cpus} + kWordBits - 1) / kWordBits),
         words_((kWordBits + 1) * row_words_) {
+    assert(cpus > 0);
     for (uint32_t bit = 0; bit < kWordBits; ++bit) {
       words_[(bit + 1) * row_words_] = Word{1} << bit;
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <vector>
 
@@ -39,6 +40,7 @@ PageCount FrameTable::TakeNext(Mfn from, Mfn end, PageCount most,
                                size_t max_extents, DomainId owner,
                                Pfn first_pfn, std::vector<MfnExtent>& taken) {
   const MfnExtent next = FindFree(from, most);
+  assert(!next.empty() && next.first < end);
   const uint64_t block = next.first.value() >> kBlockShift;
   FreeBits* const bits = free_bits_[block].get();
   if (bits == nullptr) {
@@ -117,6 +119,7 @@ void FrameTable::TakeScattered(absl::FunctionRef<Mfn()> places, Mfn first,
     if (frame.empty() || frame.first >= end) {
       frame = FindFree(first, PageCount(1));
     }
+    assert(!frame.empty() && frame.first < end);
     taken.push_back(frame);
     cells_.Prefetch(frame.first.value());
     if (!TakeOffBits(frame)) Take(frame, owner, first_pfn + PageCount(i));

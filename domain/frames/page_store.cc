@@ -120,6 +120,7 @@ bool PageStore::MakeRoom(size_t count) {
 }
 
 PageStore::Ptr PageStore::TakePage() {
+  assert(!roomy_.empty());
   Chunk& chunk = roomy_.front();
   const size_t w = std::countr_zero(chunk.words_with_free);
   const uint64_t bit = chunk.free[w] & -chunk.free[w];

@@ -1,6 +1,7 @@
 #include "domain/frames/scatter_places.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace simvisor {
 namespace {
@@ -39,10 +40,12 @@ uint64_t ScatterPlaces::IndexOf(Mfn mfn) const {
 
 Mfn ScatterPlaces::Next(Mfn first, Mfn end) {
   const uint64_t begin_index = IndexOf(first);
+  const uint64_t end_index = IndexOf(end);
+  assert(begin_index < end_index);
   // The modulo favours low places by less than one in 2^24, even with 2^40
   // frames.
   const uint64_t index =
-      begin_index + NextRandom(state_) % (IndexOf(end) - begin_index);
+      begin_index + NextRandom(state_) % (end_index - begin_index);
   const auto stretch = std::upper_bound(
       stretches_.begin(), stretches_.end(), index,
       [](uint64_t i, const Stretch& s) { return i < s.end_index; });

@@ -21,6 +21,7 @@ FreePages::Settled::Settled(FreePages& pages, PageCount count) : pages_(pages) {
 FreePages::Settled::~Settled() { pages_.settled_ = PageCount(0); }
 
 PfnExtent FreePages::Take(PageCount count) {
+  assert(count > PageCount(0));
   return Taken(free_.TakeLowest(Granted(count)));
 }
 

@@ -1,5 +1,7 @@
 #include "domain/host/pci_owners.h"
 
+#include <cassert>
+
 namespace simvisor {
 namespace {
 
@@ -27,6 +29,7 @@ std::optional<PciOwners::Owned> PciOwners::FindOwned(
 }
 
 void PciOwners::Assign(absl::Span<const PciAddress> devices, DomainId owner) {
+  assert(!FindOwned(devices).has_value());
   for (const PciAddress& device : devices) {
     ForEachFunction(device,
                     [&](uint32_t function) { owners_[function] = owner; });

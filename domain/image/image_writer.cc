@@ -71,6 +71,7 @@ void AppendImageEnd(ImageLayer layer, std::string& out) {
 }
 
 void AppendRecord(RecordType type, absl::string_view body, std::string& out) {
+  assert(body.size() <= kMaxRecordBytes);
   PutRecordHead(type, body.size(), out);
   out.append(body.data(), body.size());
   PutPadding(body.size(), out);

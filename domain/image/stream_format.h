@@ -180,6 +180,31 @@ inline constexpr GuestLayout kLayoutX86_32Pae = {
     .console_mfn = 52,
 };
 
+// Whether the offsets follow from each other as the members of Xen's structures
+// do (public/xen.h, public/arch-x86/xen.h).
+constexpr bool FollowsFromWidth(const GuestLayout& at) {
+  const size_t w = at.width;
+  constexpr size_t kVcpus = 32;
+  constexpr size_t kVcpuInfoBytes = 64;
+  const size_t events_bytes = 8 * w * w;
+  const size_t time_bytes = w == 8 ? 16 : 12;
+  const size_t aligned_port = w;  // an evtchn_port_t and its padding
+  return at.evtchn_mask_bytes == events_bytes &&
+         at.evtchn_mask == kVcpus * kVcpuInfoBytes + events_bytes &&
+         at.max_pfn == at.evtchn_mask + events_bytes + time_bytes &&
+         at.frame_list_list == at.max_pfn + w &&
+         at.p2m_cr3 == at.frame_list_list + 2 * w &&
+         at.p2m_vaddr == at.p2m_cr3 + w &&
+         at.p2m_generation == at.p2m_vaddr + w &&
+         at.gdt_entries == at.gdt_frames + kMaxGdtFrames * w &&
+         at.cr1 == at.gdt_entries + 4 * w && at.cr3 == at.cr1 + 2 * w &&
+         at.cr3 < at.context_bytes &&
+         at.store_mfn == at.nr_pages + 2 * w + aligned_port &&
+         at.console_mfn == at.store_mfn + w + aligned_port;
+}
+static_assert(FollowsFromWidth(kLayoutX86_64));
+static_assert(FollowsFromWidth(kLayoutX86_32Pae));
+
 constexpr const GuestLayout& LayoutOf(Arch arch) {
   return arch == Arch::kX86_64 ? kLayoutX86_64 : kLayoutX86_32Pae;
 }

@@ -109,6 +109,7 @@ P2mTree::TopSlot P2mTree::TopSlotAt(uint64_t slot) const {
 }
 
 P2mTree::MidSlot P2mTree::MidSlotAt(uint64_t top, uint64_t slot) const {
+  assert(TopSlotAt(top) == TopSlot::kOwn);
   const uint64_t leaf = top * shape_.abi.words_per_page + slot;
   const Backing backing = shape_.LeafBacking(leaf);
   if (backing == Backing::kPrivate) return MidSlot::kLeaf;

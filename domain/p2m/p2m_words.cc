@@ -66,6 +66,7 @@ void P2mWords::Store(Pfn pfn, P2mWord word) {
 }
 
 void P2mWords::Fill(PfnExtent pfns, const RangeFill& fill) {
+  assert(pfns.end() <= size());
   PageCount count = pfns.count;
   if (fill.p2m_class == P2mClass::kIdentity) {
     // Words that are not stored are identity already.

@@ -28,6 +28,7 @@
 #define SIMVISOR_DOMAIN_P2M_P2M_WORDS_H_
 
 #include <atomic>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -155,6 +156,7 @@ class P2mWords {
     generation_.fetch_add(1, std::memory_order_acq_rel);
   }
   void EndReplacement(uint64_t replaced) {
+    assert(replaced > 0);
     generation_.fetch_add(2 * replaced - 1, std::memory_order_acq_rel);
   }
   // Resets the generation to 0: at relocation, and when the list is published

@@ -1,6 +1,7 @@
 #include "domain/processes/address_spaces.h"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <utility>
 
@@ -22,6 +23,8 @@ AddressSpaces::AddressSpaces(std::string owner, const PaeKernel& kernel,
       kernel_(kernel),
       list_(list),
       master_(list.pmd_entries()) {
+  assert(list.abi().arch == Arch::kX86_32Pae);
+  assert(kernel.user_pgds >= 1 && kernel.user_pgds <= 3);
   for (size_t i = 0; i < master_.size(); ++i) {
     master_[i] = Narrow(list.PtePageAt(i));
   }

@@ -5,6 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <new>
 #include <utility>
@@ -120,6 +121,7 @@ struct CountedBytes {
 // REQUIRES: message.ByteSizeLong() has just returned `size`.
 void Serialize(const google::protobuf::Message& message, size_t size,
                MessageBudget::Charge charge, grpc::ByteBuffer& bytes) {
+  assert(static_cast<size_t>(message.GetCachedSize()) == size);
   if (size <= GRPC_SLICE_INLINED_SIZE) {
     uint8_t few[GRPC_SLICE_INLINED_SIZE];
     message.SerializeWithCachedSizesToArray(few);

@@ -2,6 +2,7 @@
 
 #include <grpc/grpc.h>
 
+#include <cassert>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,7 @@ void UnsentAnswers::Entry::Remove() {
 }
 
 void UnsentAnswers::Add(Entry* entry, size_t size) {
+  assert(entry->answers_ == nullptr);
   entry->until_ = absl::Now() + patience_ +
                   absl::Seconds(static_cast<double>(size) / kBytesPerSecond);
   absl::MutexLock lock(&mu_);

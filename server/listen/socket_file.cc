@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -41,6 +42,7 @@ std::string FolderOf(const std::string& path) {
 // REQUIRES: `path` fits into a sockaddr_un.
 sockaddr_un NameOf(const std::string& path) {
   sockaddr_un name = {};
+  assert(path.size() < sizeof(name.sun_path));
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, path.data(), path.size());
   return name;

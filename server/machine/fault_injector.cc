@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
+#include <cassert>
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
@@ -116,6 +117,11 @@ absl::Status FaultInjector::CheckEnabled() const {
 }
 
 absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
+  assert(rule.action != FaultAction::kError ||
+         rule.code != absl::StatusCode::kOk);
+  assert(rule.action != FaultAction::kDelay ||
+         (rule.delay_ms >= 1 && rule.delay_ms <= kMaxFaultDelayMs));
+  assert(rule.probability > 0 && rule.probability <= 1);
   SIMVISOR_RETURN_IF_ERROR(CheckEnabled());
   absl::MutexLock lock(&mu_);
   if (rules_.size() >= kMaxFaultRules) {

@@ -2,6 +2,8 @@
 
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <cassert>
+
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "server/calls/raw_message.h"
@@ -40,6 +42,7 @@ absl::Status CheckNumberOfOps(grpc::ByteBuffer* message) {
 
 absl::Status MemoryOpBatch::Parse(MessageBudget& budget,
                                   grpc::ByteBuffer& message) {
+  assert(size() == 0 && charge_.bytes() == 0);
   const absl::Status fits = CheckNumberOfOps(&message);
   if (!fits.ok()) return fits;
   return ReadMessage(budget, kStreamMethod, message, arena_, *request_,
@@ -47,6 +50,7 @@ absl::Status MemoryOpBatch::Parse(MessageBudget& budget,
 }
 
 const grpc::ByteBuffer* MemoryOpReply::Serialize(MessageBudget& budget) {
+  assert(!serialized_.Valid());
   WriteMessageAlways(budget, *response_, serialized_);
   return &serialized_;
 }

@@ -1,5 +1,6 @@
 #include "server/threads/job_queue.h"
 
+#include <cassert>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,6 +35,7 @@ bool JobQueue::Add(CallJob& job, std::vector<CallJob>& over) {
 }
 
 CallJob JobQueue::Take() {
+  assert(!empty());
   Entry first = std::move(jobs_.front());
   jobs_.pop_front();
   if (first.has_place) --places_taken_;
