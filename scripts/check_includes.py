@@ -133,7 +133,7 @@ def rooms_problems():
 def file_problems(name, includes):
     room = room_of(name)
     if room not in ROOMS:
-        yield f"{name}: its folder is no room of {__file__}; name it there"
+        yield f"{name}: {__file__} does not name its folder as a room; name it there"
         return
     for number, include in includes:
         problem = fault(room, include)

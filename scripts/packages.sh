@@ -25,7 +25,7 @@ require_packages() {
   )
   ((${#missing[@]})) || return 0
   command -v apt-get >/dev/null ||
-    die "this is no Debian system; the packages needed are: ${missing[*]}"
+    die "this is not a Debian system; the packages needed are: ${missing[*]}"
   [[ $(id -u) -eq 0 ]] || command -v sudo >/dev/null ||
     die "cannot install packages: not root and there is no sudo; run once as" \
       "root: apt-get install ${missing[*]}"

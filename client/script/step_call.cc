@@ -23,16 +23,20 @@ const MethodDescriptor* FindMethod(const FileDescriptor& file,
   return nullptr;
 }
 
+// REQUIRES: a call is set.
+const google::protobuf::FieldDescriptor* CallField(const v1::Step& step) {
+  assert(step.call_case() != v1::Step::CALL_NOT_SET);
+  return step.GetReflection()->GetOneofFieldDescriptor(
+      step, v1::Step::descriptor()->FindOneofByName("call"));
+}
+
 }  // namespace
 
 StepCall::StepCall(const v1::Step& step)
-    : field_(step.GetReflection()->GetOneofFieldDescriptor(
-          step, v1::Step::descriptor()->FindOneofByName("call"))),
+    : field_(CallField(step)),
       call_(&step.GetReflection()->GetMessage(step, field_)),
       request_field_(call_->GetDescriptor()->FindFieldByName("request")),
-      expect_field_(call_->GetDescriptor()->FindFieldByName("expect")) {
-  assert(field_ != nullptr);
-}
+      expect_field_(call_->GetDescriptor()->FindFieldByName("expect")) {}
 
 // script.proto imports the file of every service.
 const MethodDescriptor* StepCall::method() const {

@@ -315,8 +315,7 @@ PageCount FramePool::TakeFrames(const Window& window, size_t max_extents,
   constexpr size_t kAtOnce = 32;
   const size_t count =
       std::min<uint64_t>({window.most.value(), max_extents, kAtOnce});
-  // The lambda runs with the lock held.
-  const auto places = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  const auto places = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return places_->Next(window.first, window.end);
   };
   table_.TakeScattered(places, window.first, window.end, count, owner,

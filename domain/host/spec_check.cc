@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
+#include "domain/processes/address_space_types.h"
 
 namespace simvisor {
 namespace {
@@ -94,6 +95,19 @@ absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
                       spec.name, value, what, limit));
 }
 
+// Of any guest: a saved 64-bit guest notes its value too.
+absl::Status CheckKernelSplit(const DomainSpec& spec) {
+  constexpr int kMost = kPaeTopEntries - 1;
+  const int user_pgds = spec.pae_kernel.user_pgds;
+  if (user_pgds >= 1 && user_pgds <= kMost) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
+      absl::StrFormat(
+          "create of domain \"%s\": %d top-level entries for "
+          "processes: a PAE kernel leaves them 1 to %d; name one of these",
+          spec.name, user_pgds, kMost));
+}
+
 // The first device that is named twice; nullopt if all differ.
 std::optional<PciAddress> NamedTwice(const std::vector<PciAddress>& devices) {
   for (size_t i = 0; i < devices.size(); ++i) {
@@ -168,6 +182,7 @@ absl::Status CheckDomainSpec(const DomainSpec& spec) {
         spec, absl::StrFormat("GiB of memory hotplug limit for %s", abi.name),
         spec.hotplug_limit_gib, max_hotplug_gib);
   }
+  SIMVISOR_RETURN_IF_ERROR(CheckKernelSplit(spec));
   return CheckPciDevices(spec);
 }
 

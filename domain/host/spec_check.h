@@ -20,8 +20,9 @@ absl::Status CheckDomainName(absl::string_view name);
 
 // INVALID_ARGUMENT NAME_INVALID, MEMORY_SIZE_INVALID (also for more than a
 // guest of its ABI can have), ARGUMENT_TOO_LARGE (vcpus, hotplug limit, PCI
-// devices), ARGUMENT_MALFORMED (a PCI device named twice, or PCI devices
-// without e820_host).  Does not check the memory map.
+// devices), ARGUMENT_MALFORMED (a PCI device named twice, PCI devices
+// without e820_host, or top-level entries that no PAE kernel leaves to
+// processes).  Does not check the memory map.
 absl::Status CheckDomainSpec(const DomainSpec& spec);
 
 // INVALID_ARGUMENT E820_MALFORMED if the map of a PAE guest has RAM at pfns

@@ -1,6 +1,7 @@
 #include "domain/image/guest_pages.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "absl/strings/string_view.h"
 #include "domain/image/stream_format.h"
@@ -91,6 +92,7 @@ std::optional<NotesPlace> FindNotes(Arch arch,
 }
 
 Page MakeNotesPage(const SuspendRecord& record, size_t i) {
+  assert(i < record.notes_pages.size());
   Page page{};
   const bool last = i + 1 == record.notes_pages.size();
   Put((last ? Pfn::None() : record.notes_pages[i + 1]).value(), 8, 0, page);

@@ -103,9 +103,9 @@ absl::Status ImageReader::TakeBatchHead(absl::string_view unit) {
                                   left_, kMaxBatch));
   }
   if (length_ < 8 + 8 * left_) {
-    return Malformed(absl::StrFormat(
-        "its body has %d bytes; the words of %d pfns alone take %d", length_,
-        left_, 8 + 8 * left_));
+    return Malformed(
+        absl::StrFormat("its body has %d bytes; the words of %d pfns take %d",
+                        length_, left_, 8 + 8 * left_));
   }
   batch_.clear();
   next_page_ = 0;

@@ -188,7 +188,8 @@ constexpr bool FollowsFromWidth(const GuestLayout& at) {
   constexpr size_t kVcpuInfoBytes = 64;
   const size_t events_bytes = 8 * w * w;
   const size_t time_bytes = w == 8 ? 16 : 12;
-  const size_t aligned_port = w;  // an evtchn_port_t and its padding
+  // A 32-bit member, such as an evtchn_port_t, and its padding.
+  const size_t narrow = w;
   return at.evtchn_mask_bytes == events_bytes &&
          at.evtchn_mask == kVcpus * kVcpuInfoBytes + events_bytes &&
          at.max_pfn == at.evtchn_mask + events_bytes + time_bytes &&
@@ -199,8 +200,8 @@ constexpr bool FollowsFromWidth(const GuestLayout& at) {
          at.gdt_entries == at.gdt_frames + kMaxGdtFrames * w &&
          at.cr1 == at.gdt_entries + 4 * w && at.cr3 == at.cr1 + 2 * w &&
          at.cr3 < at.context_bytes &&
-         at.store_mfn == at.nr_pages + 2 * w + aligned_port &&
-         at.console_mfn == at.store_mfn + w + aligned_port;
+         at.store_mfn == at.nr_pages + 2 * w + narrow &&
+         at.console_mfn == at.store_mfn + w + narrow;
 }
 static_assert(FollowsFromWidth(kLayoutX86_64));
 static_assert(FollowsFromWidth(kLayoutX86_32Pae));

@@ -122,6 +122,8 @@ absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
   assert(rule.action != FaultAction::kDelay ||
          (rule.delay_ms >= 1 && rule.delay_ms <= kMaxFaultDelayMs));
   assert(rule.probability > 0 && rule.probability <= 1);
+  assert(InfoOf(rule.point).kind != FaultPointKind::kAllocation ||
+         (rule.domain.empty() && rule.action != FaultAction::kDelay));
   SIMVISOR_RETURN_IF_ERROR(CheckEnabled());
   absl::MutexLock lock(&mu_);
   if (rules_.size() >= kMaxFaultRules) {

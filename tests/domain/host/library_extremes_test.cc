@@ -224,6 +224,9 @@ TEST_F(LibraryExtremesHostTest, SpecsOfAnyValueAreBuiltOrRefused) {
       spec.arch = arch;
       spec.vcpus = static_cast<uint32_t>(value);
       spec.balloon_max_retry = static_cast<uint32_t>(value);
+      create(spec);
+      spec = MakeSpec("new", 2000);
+      spec.arch = arch;
       spec.pae_kernel.user_pgds = static_cast<int>(value);
       create(spec);
       spec = MakeSpec("new", 2000);

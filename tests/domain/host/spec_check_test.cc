@@ -170,6 +170,23 @@ TEST(SpecCheckTest, PaeGuestsEndAt64GiB) {
   EXPECT_THAT(CheckDomainSpec(spec), IsOk());
 }
 
+TEST(SpecCheckTest, KernelLeavesProcessesOneToThreeTopLevelEntries) {
+  DomainSpec spec = GoodSpec();
+  for (const Arch arch : {Arch::kX86_64, Arch::kX86_32Pae}) {
+    spec.arch = arch;
+    for (const int user_pgds : {1, 2, 3}) {
+      spec.pae_kernel.user_pgds = user_pgds;
+      EXPECT_THAT(CheckDomainSpec(spec), IsOk()) << user_pgds;
+    }
+    for (const int user_pgds : {-1, 0, 4}) {
+      spec.pae_kernel.user_pgds = user_pgds;
+      EXPECT_THAT(CheckDomainSpec(spec),
+                  IsError(Code::kInvalidArgument, Reason::kArgumentMalformed,
+                          HasSubstr("leaves them 1 to 3")));
+    }
+  }
+}
+
 TEST(SpecCheckTest, MapsOfPaeGuestsHaveNoRamBeyond64GiB) {
   constexpr uint64_t kEnd = uint64_t{64} << 30;
   DomainSpec spec = GoodSpec();

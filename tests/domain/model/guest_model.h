@@ -46,14 +46,20 @@ class GuestModel {
     PaeKernel pae_kernel = {};
   };
 
+  // What the toolstack sets.
+  struct Limits {
+    uint64_t max = 0;
+    uint64_t static_max = 0;
+    uint64_t target = 0;
+  };
+
   explicit GuestModel(const Spec& spec)
       : spec_(spec),
         abi_(*spec.abi),
         spaces_(spec.pae_kernel),
-        max_(spec.memory + (spec.initial ? 0 : kPagesPerMiB)),
-        static_max_(spec.max_memory),
-        target_(spec.memory) {
-    if (spec.initial) max_ = spec.ceiling;
+        limits_{.max = spec.initial ? spec.ceiling : spec.memory + kPagesPerMiB,
+                .static_max = spec.max_memory,
+                .target = spec.memory} {
     for (const PfnExtent& extent : spec_.map.RamPages()) {
       ram_.push_back({extent.first.value(), extent.end().value()});
     }
@@ -62,8 +68,6 @@ class GuestModel {
 
   // Pages that the guest needs for itself until it has booted.
   static uint64_t BootPages(const Spec& spec);
-  // Pages that the kernel may use before anything is taken.
-  static uint64_t UsablePages(const Spec& spec);
 
   const Abi& abi() const { return abi_; }
   uint64_t memory() const { return spec_.memory; }
@@ -76,11 +80,9 @@ class GuestModel {
   const std::set<uint64_t>& unmapped() const { return unmapped_; }
   const std::set<uint64_t>& private_leaves() const { return private_leaves_; }
   uint64_t current() const { return current_; }
-  uint64_t max() const { return max_; }
-  uint64_t static_max() const { return static_max_; }
-  uint64_t target() const { return target_; }
-  // What the balloon driver counts, and how many pages of high memory it has.
-  uint64_t driver_current() const { return current_; }
+  const Limits& limits() const { return limits_; }
+  Limits& limits() { return limits_; }
+  // How many pages of high memory the balloon has.
   uint64_t balloon_high() const {
     return std::count_if(balloon_.begin(), balloon_.end(),
                          [this](uint64_t pfn) { return IsHigh(pfn); });
@@ -113,14 +115,11 @@ class GuestModel {
     }
     return count;
   }
-  bool HoldsStructure(uint64_t first, uint64_t end) const {
-    auto at = structure_.lower_bound(first);
-    return at != structure_.end() && *at < end;
-  }
-
   // Whether the kernel has its list or a page table in the range.
   bool HoldsKernel(uint64_t first, uint64_t end) const {
-    return HoldsStructure(first, end) || spaces_.Holds(first, end);
+    const auto at = structure_.lower_bound(first);
+    const bool list = at != structure_.end() && *at < end;
+    return list || spaces_.Holds(first, end);
   }
 
   const SpaceModel& spaces() const { return spaces_; }
@@ -231,7 +230,8 @@ class GuestModel {
     const auto below = [](uint64_t limit, uint64_t pages) {
       return limit > pages ? limit - pages : 0;
     };
-    return std::min(below(max_, current_ + held), below(static_max_, current_));
+    return std::min(below(limits_.max, current_ + held),
+                    below(limits_.static_max, current_));
   }
   // p2m.md B1.
   void MapForeign(uint64_t pfn, uint64_t mfn) {
@@ -244,15 +244,12 @@ class GuestModel {
     if (foreign_from_balloon_.erase(pfn) == 0) return;
     AppendToBalloon(pfn);
   }
-  void set_target(uint64_t target) { target_ = target; }
   // p2m.md B2: what the driver works towards, once the guest runs.
   uint64_t driver_target() const { return driver_target_; }
-  void ReadTarget() { driver_target_ = target_; }
+  void ReadTarget() { driver_target_ = limits_.target; }
   void GiveUpTarget() {
     driver_target_ = current_ + foreign_from_balloon_.size();
   }
-  void set_max(uint64_t max) { max_ = max; }
-  void set_static_max(uint64_t max) { static_max_ = max; }
 
   // Pages that setting every pfn of a range to `wanted`, or to RAM, would take.
   uint64_t PagesToSet(uint64_t first, uint64_t end, P2mClass wanted) const {
@@ -311,7 +308,7 @@ class GuestModel {
   void Lose(uint64_t pages) {
     const uint64_t before = current_;
     current_ -= pages;
-    for (uint64_t* target : {&target_, &driver_target_}) {
+    for (uint64_t* target : {&limits_.target, &driver_target_}) {
       *target =
           *target >= before ? *target - pages : std::min(*target, current_);
     }
@@ -411,9 +408,13 @@ class GuestModel {
   std::map<uint64_t, uint64_t> foreign_;
   std::set<uint64_t> foreign_from_balloon_;
   std::vector<uint64_t> balloon_;  // the next one to come back is last
-  uint64_t current_ = 0, max_, static_max_, target_;
+  Limits limits_;
+  uint64_t current_ = 0;
   uint64_t driver_target_ = 0;
 };
+
+// Pages that the kernel may use before anything is taken.
+uint64_t UsablePages(const GuestModel::Spec& spec);
 
 }  // namespace simvisor
 

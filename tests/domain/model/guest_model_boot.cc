@@ -16,11 +16,12 @@ uint64_t GuestModel::BootPages(const Spec& spec) {
   return guest.structure_taken_;
 }
 
-uint64_t GuestModel::UsablePages(const Spec& spec) {
-  GuestModel guest(spec);
+uint64_t UsablePages(const GuestModel::Spec& spec) {
   uint64_t usable = 0;
-  for (uint64_t pfn = 256; pfn < spec.memory; ++pfn) {
-    usable += guest.IsRam(pfn) ? 1 : 0;
+  for (const PfnExtent& ram : spec.map.RamPages()) {
+    const uint64_t first = std::max<uint64_t>(ram.first.value(), 256);
+    const uint64_t end = std::min(ram.end().value(), spec.memory);
+    if (first < end) usable += end - first;
   }
   return usable;
 }

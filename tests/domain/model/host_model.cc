@@ -145,7 +145,7 @@ void HostModel::ReadTarget(Guest& guest) {
 // that it has read: after a completed round it is 0.
 bool HostModel::Wakes(const Guest& guest) const {
   return !guest.model.booted() ||
-         guest.model.target() != guest.model.driver_target();
+         guest.model.limits().target != guest.model.driver_target();
 }
 
 void HostModel::WorkTowardsTarget(Guest& guest) {

@@ -34,7 +34,7 @@ void HostModel::BalloonDown() {
     EXPECT_EQ(moved->value(), count);
     Release(model.Down(count));
     guest.overdue = false;
-    model.set_target(model.current());
+    model.limits().target = model.current();
     model.ReadTarget();
   }
 }
@@ -70,7 +70,7 @@ void HostModel::BalloonUp() {
     const uint64_t count = std::min({pages, in_balloon, room, free_});
     EXPECT_EQ(moved->value(), model.Up(count));
     guest.overdue = false;
-    model.set_target(model.current());
+    model.limits().target = model.current();
     model.ReadTarget();
     LearnFrames(guest);
   }
@@ -79,13 +79,13 @@ void HostModel::BalloonUp() {
 void HostModel::SetTarget() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
-  uint64_t target = Pick(model.static_max());
+  uint64_t target = Pick(model.limits().static_max);
   if (Chance(50)) target = model.current() - model.current() / 8 + Pick(800);
-  if (Chance(10)) target = model.static_max() + 1 + Pick(20);
-  const uint64_t target_before = model.target();
-  model.set_target(target);
+  if (Chance(10)) target = model.limits().static_max + 1 + Pick(20);
+  const uint64_t target_before = model.limits().target;
+  model.limits().target = target;
   const bool wakes = Wakes(guest);
-  model.set_target(target_before);
+  model.limits().target = target_before;
   const absl::Status status = guest.domain->balloon().SetTarget(
       {"set memory target"}, PageCount(target));
   // This dom0 has less than the minimum of any dom0.
@@ -94,14 +94,14 @@ void HostModel::SetTarget() {
                 Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
     return;
   }
-  if (target > model.static_max()) {
+  if (target > model.limits().static_max) {
     EXPECT_THAT(status,
                 Fails(Code::kInvalidArgument, Reason::kStaticMaxExceeded));
     return;
   }
   EXPECT_THAT(status, IsOk());
-  model.set_max(target + kPagesPerMiB);
-  model.set_target(target);
+  model.limits().max = target + kPagesPerMiB;
+  model.limits().target = target;
   guest.unread = true;
   if (guest.state != DomainState::kRunning) return;
   ReadTarget(guest);
@@ -111,21 +111,21 @@ void HostModel::SetTarget() {
 void HostModel::SetMaxMemory() {
   Guest& guest = PickGuest();
   GuestModel& model = guest.model;
-  uint64_t most = model.target() - 10 + Pick(3000);
-  if (Chance(20)) most = model.target() - 1 - Pick(100);
+  uint64_t most = model.limits().target - 10 + Pick(3000);
+  if (Chance(20)) most = model.limits().target - 1 - Pick(100);
   if (Chance(5)) most = uint64_t{1} << 32;
   const absl::Status status = guest.domain->balloon().SetMaximum(
       {"set maximum memory"}, PageCount(most));
   if (most >> 32 != 0) {
     EXPECT_THAT(status,
                 Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
-  } else if (most < model.target()) {
+  } else if (most < model.limits().target) {
     EXPECT_THAT(status,
                 Fails(Code::kInvalidArgument, Reason::kMaxMemBelowTarget));
   } else {
     EXPECT_THAT(status, IsOk());
-    model.set_max(most + kPagesPerMiB);
-    model.set_static_max(most);
+    model.limits().max = most + kPagesPerMiB;
+    model.limits().static_max = most;
   }
 }
 

@@ -43,16 +43,16 @@ void HostModel::CheckInfo(const Guest& guest) {
   const uint64_t held = HeldBy(guest.domain->id().value());
   EXPECT_EQ(info.memory.foreign_held.value(), held);
   EXPECT_EQ(info.memory.current.value(), model.current() + held);
-  EXPECT_EQ(info.memory.max.value(), model.max());
-  EXPECT_EQ(info.memory.static_max.value(), model.static_max());
-  EXPECT_EQ(info.memory.target.value(), model.target());
+  EXPECT_EQ(info.memory.max.value(), model.limits().max);
+  EXPECT_EQ(info.memory.static_max.value(), model.limits().static_max);
+  EXPECT_EQ(info.memory.target.value(), model.limits().target);
   EXPECT_EQ(info.memory.balloon.value(), model.balloon().size());
   EXPECT_EQ(info.memory.available.value(),
             model.booted() ? model.free().size() : 0);
   EXPECT_EQ(info.memory.p2m_pages.value(), model.structure().size());
   ASSERT_EQ(info.balloon_driver.has_value(), model.booted());
   if (!model.booted()) return;
-  EXPECT_EQ(info.balloon_driver->current.value(), model.driver_current());
+  EXPECT_EQ(info.balloon_driver->current.value(), model.current());
   if (guest.state == DomainState::kRunning) {
     EXPECT_EQ(info.balloon_driver->target.value(), model.driver_target());
   }

@@ -45,7 +45,7 @@ void HostModel::Create() {
     return;
   }
   const uint64_t boot_pages = GuestModel::BootPages(model);
-  if (boot_pages > GuestModel::UsablePages(model)) {
+  if (boot_pages > UsablePages(model)) {
     EXPECT_THAT(created,
                 Fails(Code::kInvalidArgument, Reason::kMemorySizeInvalid));
     return;
