@@ -19,11 +19,11 @@ constexpr char kFooter[] =
     "Exit codes: 0 done; 1 the operation failed; 2 the command line is wrong;\n"
     "3 the daemon cannot be reached.  Errors go to standard error and end "
     "with\n"
-    "the reason in parentheses (docs/errors.md).\n"
+    "the code and the reason in parentheses (docs/errors.md).\n"
     "\n"
-    "With -o json a command prints its response in protobuf's JSON form, "
-    "where\n"
-    "64-bit numbers are strings and bytes are base64.";
+    "With -o json a command prints its response as JSON, with bytes in "
+    "base64,\n"
+    "and an error as {code, reason, message, metadata} on standard error.";
 
 void AddGlobalOptions(Verb program, GlobalOptions& options) {
   program.AddOption(
@@ -57,14 +57,28 @@ void AddCommands(Commands& commands) {
   AddE820Commands(commands);
 }
 
+// Asked before the line is parsed, as its own errors may have to be JSON.
+bool AsksForJson(const std::vector<std::string>& arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    if (word == "-ojson" || word == "--output=json") return true;
+    if ((word == "-o" || word == "--output") && i + 1 < arguments.size() &&
+        arguments[i + 1] == "json") {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Prints the error in the line that was parsed last.
 void PrintUsageError(const CommandLine& line, const absl::Status& error,
                      Session& session) {
   const std::string verbs = line.chosen_verbs();
   const std::string command =
       absl::StrCat(line.program().name(), verbs.empty() ? "" : " ", verbs);
-  session.err() << command << ": " << error.message() << "\n"
-                << "Run '" << command << " --help' for its arguments.\n";
+  session.PrintError(UsageError(absl::StrCat(command, ": ", error.message())));
+  session.PrintAside(
+      absl::StrCat("Run '", command, " --help' for its arguments."));
 }
 
 }  // namespace
@@ -77,6 +91,7 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
   AddGlobalOptions(line.program(), session.options());
   line.SetVersion("-V,--version", absl::StrCat("simvisor ", kVersion));
   AddCommands(commands);
+  if (AsksForJson(arguments)) session.options().output = "json";
   // Verbs that are added after this would inherit the footer.
   line.program().SetFooter(kFooter);
 

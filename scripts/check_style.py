@@ -169,7 +169,7 @@ def messages(name):
     for number, line in enumerate((ROOT / name).read_text().splitlines(), 1):
         if line.lstrip().startswith(("//", "#")):
             continue
-        text = "".join(a or b for a, b in LITERAL.findall(line))
+        text = " ".join(a or b for a, b in LITERAL.findall(line))
         if text:
             yield number, text
 

@@ -17,11 +17,11 @@ for_programs=(
   cmake g++ ninja-build pkg-config
   grpc-proto golang-github-gogo-googleapis-dev
   libabsl-dev libcli11-dev libfmt-dev libgrpc++-dev libgrpc-dev
-  libprotobuf-dev libspdlog-dev libxen-dev uuid-dev
+  libprotobuf-dev libspdlog-dev libxen-dev nlohmann-json3-dev uuid-dev
   protobuf-compiler protobuf-compiler-grpc
 )
 for_tests=(
-  libbenchmark-dev libgmock-dev libgtest-dev nlohmann-json3-dev
+  libbenchmark-dev libgmock-dev libgtest-dev
   python3 python3-grpc-tools python3-grpcio python3-protobuf
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
 )

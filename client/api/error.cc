@@ -5,6 +5,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "base/printable.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -75,6 +76,14 @@ void CopyErrorInfo(const grpc::Status& from, absl::Status& to) {
   }
 }
 
+// Empty if `status` has none.
+google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status) {
+  google::rpc::ErrorInfo info;
+  const auto payload = status.GetPayload(kErrorInfoUrl);
+  if (payload) info.ParseFromString(std::string(*payload));
+  return info;
+}
+
 }  // namespace
 
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
@@ -89,18 +98,34 @@ absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
 }
 
 std::string ReasonOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kErrorInfoUrl);
-  google::rpc::ErrorInfo info;
-  if (!payload || !info.ParseFromString(std::string(*payload))) return "";
-  return Printable(info.reason());
+  // An error of the machine's library that runs in this program.
+  if (const auto reason = simvisor::ReasonOf(status)) return *reason;
+  return Printable(ErrorInfoOf(status).reason());
+}
+
+std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
+  const google::rpc::ErrorInfo info = ErrorInfoOf(status);
+  std::map<std::string, std::string> metadata;
+  for (const auto& [name, value] : info.metadata()) {
+    metadata[Printable(name)] = Printable(value);
+  }
+  return metadata;
 }
 
 std::string Describe(const absl::Status& status) {
   const std::string reason = ReasonOf(status);
-  if (!reason.empty()) return absl::StrCat(status.message(), " (", reason, ")");
-  if (!status.GetPayload(kRemoteUrl)) return std::string(status.message());
-  return absl::StrCat(status.message(), " (",
-                      absl::StatusCodeToString(status.code()), ")");
+  const bool own = reason.empty() && !status.GetPayload(kRemoteUrl);
+  return DescribeError(status.message(),
+                       own ? "" : absl::StatusCodeToString(status.code()),
+                       reason);
+}
+
+std::string DescribeError(absl::string_view message, absl::string_view code,
+                          absl::string_view reason) {
+  const absl::string_view between = code.empty() || reason.empty() ? "" : " ";
+  const std::string both = absl::StrCat(code, between, reason);
+  return both.empty() ? std::string(message)
+                      : absl::StrCat(message, " (", both, ")");
 }
 
 }  // namespace simvisor::client

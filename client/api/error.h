@@ -9,6 +9,7 @@
 #ifndef SIMVISOR_CLIENT_API_ERROR_H_
 #define SIMVISOR_CLIENT_API_ERROR_H_
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -23,12 +24,19 @@ namespace simvisor::client {
 // "cannot reach ADDRESS: CAUSE; is simvisord running?".
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view address);
 
-// The server's reason, such as "DOMAIN_NOT_FOUND"; empty if it gave none.
+// The reason of the server, or of the machine's library, such as
+// "DOMAIN_NOT_FOUND"; empty if there is none.
 std::string ReasonOf(const absl::Status& status);
 
-// "MESSAGE (REASON)" for people.  Without a reason, uses the name of the code
-// instead, unless the error is the client's own.
+// The server's metadata, by name; empty if it gave none.
+std::map<std::string, std::string> MetadataOf(const absl::Status& status);
+
+// "MESSAGE (CODE REASON)" for people; without the reason if the server gave
+// none, and only the message if the error is the client's own.
 std::string Describe(const absl::Status& status);
+// The same of an error inside a response; `code` and `reason` may be empty.
+std::string DescribeError(absl::string_view message, absl::string_view code,
+                          absl::string_view reason);
 
 }  // namespace simvisor::client
 

@@ -71,9 +71,10 @@ absl::Status ExplainLog(Session& session, const ExplainArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Explanation explanation,
                             Explain(log, options));
   if (session.json()) {
-    return session.PrintJson(ExplanationToJson(explanation).message());
+    session.PrintJson(ExplanationToJson(explanation));
+  } else {
+    session.out() << ExplanationText(explanation);
   }
-  session.out() << ExplanationText(explanation);
   return absl::OkStatus();
 }
 

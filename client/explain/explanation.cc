@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "base/error.h"
 #include "base/status_macros.h"
 #include "domain/boot_log/dom0_map.h"
 #include "domain/host/dom0_memory.h"
@@ -52,8 +50,10 @@ absl::StatusOr<Explanation::Kernel> ExplainGuest(const E820Map& machine,
   return kernel;
 }
 
-absl::StatusOr<Explanation> ExplainUnmarked(absl::string_view boot_log,
-                                            const ExplainOptions& options) {
+}  // namespace
+
+absl::StatusOr<Explanation> Explain(absl::string_view boot_log,
+                                    const ExplainOptions& options) {
   Explanation explanation;
   SIMVISOR_ASSIGN_OR_RETURN(explanation.machine, ReadBootLog(boot_log));
   BootLog& machine = explanation.machine;
@@ -72,20 +72,6 @@ absl::StatusOr<Explanation> ExplainUnmarked(absl::string_view boot_log,
                      options.guest_max_memory.value_or(*options.guest_memory)));
   }
   return explanation;
-}
-
-}  // namespace
-
-absl::StatusOr<Explanation> Explain(absl::string_view boot_log,
-                                    const ExplainOptions& options) {
-  absl::StatusOr<Explanation> explanation = ExplainUnmarked(boot_log, options);
-  if (explanation.ok()) return explanation;
-  const absl::Status& status = explanation.status();
-  // The client's own errors have no payload for the reason.
-  return absl::Status(
-      status.code(),
-      absl::StrCat(status.message(), " (",
-                   simvisor::ReasonOf(status).value_or("INTERNAL"), ")"));
 }
 
 }  // namespace simvisor::client

@@ -8,80 +8,84 @@
 namespace simvisor::client {
 namespace {
 
-// Exact: addresses are below 2^52, and doubles hold integers up to 2^53.
-double Number(uint64_t number) { return static_cast<double>(number); }
-
-void AppendMap(absl::string_view name, const E820Map& map, JsonObject& out) {
+Json ToJson(const E820Map& map) {
+  Json list = Json::array();
   for (const E820Entry& entry : map.entries()) {
-    out.Append(name, JsonObject()
-                         .SetNumber("start_bytes", Number(entry.start))
-                         .SetNumber("size_bytes", Number(entry.size))
-                         .Set("type", E820TypeName(entry.type)));
+    list.push_back({{"start_bytes", entry.start},
+                    {"size_bytes", entry.size},
+                    {"type", E820TypeName(entry.type)}});
   }
+  return list;
 }
 
 // The last identity range has no end, and so no count.
-JsonObject ToJson(PfnExtent pfns) {
-  JsonObject range;
-  range.SetNumber("first_pfn", Number(pfns.first.value()));
-  if (!pfns.end().is_none()) {
-    range.SetNumber("count", Number(pfns.count.value()));
-  }
+Json ToJson(PfnExtent pfns) {
+  Json range = {{"first_pfn", pfns.first.value()}};
+  if (!pfns.end().is_none()) range["count"] = pfns.count.value();
   return range;
 }
 
-void AppendRanges(absl::string_view name, const std::vector<PfnExtent>& ranges,
-                  JsonObject& out) {
-  for (const PfnExtent& range : ranges) out.Append(name, ToJson(range));
+Json ToJson(const std::vector<PfnExtent>& ranges) {
+  Json list = Json::array();
+  for (const PfnExtent& range : ranges) list.push_back(ToJson(range));
+  return list;
 }
 
-JsonObject ToJson(const Explanation::Kernel& kernel) {
+Json MovesToJson(const MemorySetup& setup) {
+  Json list = Json::array();
+  for (const MemorySetup::Move& move : setup.moves) {
+    Json one = ToJson(move.source);
+    one["target_pfn"] = move.target.value();
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+Json RoomToJson(const MemorySetup& setup) {
+  Json list = Json::array();
+  for (const auto& [first, end] : setup.extra_left.extents()) {
+    list.push_back(ToJson(ExtentBetween(first, end)));
+  }
+  return list;
+}
+
+Json ToJson(const Explanation::Kernel& kernel) {
   const BootFigures& figures = kernel.figures;
   const MemorySetup& setup = figures.setup;
-  JsonObject out;
-  out.SetNumber("memory_pages", Number(kernel.memory.value()))
-      .SetNumber("max_memory_pages", Number(kernel.max_memory.value()))
-      .SetNumber("released_pages", Number(setup.released_pages.value()))
-      .SetNumber("remapped_pages", Number(setup.moved_pages.value()))
-      .SetNumber("last_pfn", Number(figures.ram_end.value()))
-      .SetNumber("room_pages", Number(setup.extra_left.size().value()))
-      .SetNumber("max_pfn", Number(setup.last_pfn.value()))
-      .SetNumber("p2m_area", Number(setup.area_end.value()));
-  AppendMap("map", figures.map, out);
-  AppendRanges("identity", setup.identity, out);
-  AppendRanges("released", setup.released, out);
-  AppendRanges("remap_area", figures.remap_area, out);
-  for (const MemorySetup::Move& move : setup.moves) {
-    out.Append("moved", std::move(ToJson(move.source)
-                                      .SetNumber("target_pfn",
-                                                 Number(move.target.value()))));
-  }
-  for (const auto& [first, end] : setup.extra_left.extents()) {
-    out.Append("room", ToJson(ExtentBetween(first, end)));
-  }
-  return out;
+  return {{"memory_pages", kernel.memory.value()},
+          {"max_memory_pages", kernel.max_memory.value()},
+          {"released_pages", setup.released_pages.value()},
+          {"remapped_pages", setup.moved_pages.value()},
+          {"last_pfn", figures.ram_end.value()},
+          {"room_pages", setup.extra_left.size().value()},
+          {"max_pfn", setup.last_pfn.value()},
+          {"p2m_area", setup.area_end.value()},
+          {"map", ToJson(figures.map)},
+          {"identity", ToJson(setup.identity)},
+          {"released", ToJson(setup.released)},
+          {"remap_area", ToJson(figures.remap_area)},
+          {"moved", MovesToJson(setup)},
+          {"room", RoomToJson(setup)}};
 }
 
 }  // namespace
 
-JsonObject ExplanationToJson(const Explanation& explanation) {
+Json ExplanationToJson(const Explanation& explanation) {
   const BootLog& log = explanation.machine;
-  JsonObject machine;
-  machine.Set("source", MapSourceName(log.source))
-      .SetNumber("first_line", Number(log.first_line))
-      .SetNumber("last_line", Number(log.last_line))
-      .SetNumber("ram_pages", Number(RamOf(log.map).value()));
-  AppendMap("map", log.map, machine);
-  JsonObject out;
-  out.SetObject("machine", std::move(machine))
-      .SetTexts("notes", explanation.notes)
-      .SetObject("dom0", ToJson(explanation.dom0));
+  Json json = {{"machine",
+                {{"source", MapSourceName(log.source)},
+                 {"first_line", log.first_line},
+                 {"last_line", log.last_line},
+                 {"ram_pages", RamOf(log.map).value()},
+                 {"map", ToJson(log.map)}}},
+               {"notes", explanation.notes},
+               {"dom0", ToJson(explanation.dom0)}};
   if (explanation.guest.has_value()) {
-    JsonObject guest = ToJson(*explanation.guest);
-    AppendMap("given_map", explanation.guest->given, guest);
-    out.SetObject("guest", std::move(guest));
+    Json guest = ToJson(*explanation.guest);
+    guest["given_map"] = ToJson(explanation.guest->given);
+    json["guest"] = std::move(guest);
   }
-  return out;
+  return json;
 }
 
 }  // namespace simvisor::client

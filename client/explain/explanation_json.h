@@ -6,12 +6,12 @@
 #define SIMVISOR_CLIENT_EXPLAIN_EXPLANATION_JSON_H_
 
 #include "client/explain/explanation.h"
-#include "client/ui/json_object.h"
+#include "client/ui/json.h"
 
 namespace simvisor::client {
 
 // The fields that docs/boot-logs.md lists.
-JsonObject ExplanationToJson(const Explanation& explanation);
+Json ExplanationToJson(const Explanation& explanation);
 
 }  // namespace simvisor::client
 

@@ -2,13 +2,11 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
-#include "google/protobuf/util/json_util.h"
 
 namespace simvisor::client {
 
@@ -44,29 +42,18 @@ absl::StatusOr<Target> Session::Open(absl::string_view text) {
 }
 
 absl::Status Session::PrintJson(const google::protobuf::Message& message) {
-  return PrintJson(message, /*one_line=*/false);
+  SIMVISOR_ASSIGN_OR_RETURN(const Json json, ToJson(message));
+  PrintJson(json);
+  return absl::OkStatus();
 }
 
 absl::Status Session::PrintJsonLine(const google::protobuf::Message& message) {
-  return PrintJson(message, /*one_line=*/true);
-}
-
-absl::Status Session::PrintJson(const google::protobuf::Message& message,
-                                bool one_line) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = !one_line;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  const auto status =
-      google::protobuf::util::MessageToJsonString(message, &text, options);
-  if (!status.ok()) {
-    return absl::InternalError(
-        absl::StrCat("JSON: ", std::string(status.message())));
-  }
-  out() << text << (one_line ? "\n" : "");
+  SIMVISOR_ASSIGN_OR_RETURN(const Json json, ToJson(message));
+  out() << OneLine(json) << "\n";
   return absl::OkStatus();
 }
+
+void Session::PrintJson(const Json& json) { out() << Lines(json) << "\n"; }
 
 std::ostream* Session::BarStream(bool writes_output) const {
   const bool mixes = writes_output && streams_.out_is_terminal;
@@ -74,6 +61,10 @@ std::ostream* Session::BarStream(bool writes_output) const {
 }
 
 void Session::PrintError(const absl::Status& status) {
+  if (json()) {
+    err() << OneLine(ToJson(status)) << "\n";
+    return;
+  }
   if (domain_ && ReasonOf(status) == "DOMAIN_NOT_FOUND") {
     const auto ref = ParseDomain(*domain_);
     if (ref.ok() && !ref->has_domid()) {
@@ -81,6 +72,18 @@ void Session::PrintError(const absl::Status& status) {
     }
   }
   err() << Describe(status) << "\n";
+}
+
+void Session::PrintRemark(absl::string_view kind, absl::string_view text) {
+  if (json()) {
+    err() << OneLine({{std::string(kind), std::string(text)}}) << "\n";
+  } else {
+    err() << kind << ": " << text << "\n";
+  }
+}
+
+void Session::PrintAside(absl::string_view text) {
+  if (!json()) err() << text << "\n";
 }
 
 }  // namespace simvisor::client

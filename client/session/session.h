@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/api/client.h"
+#include "client/ui/json.h"
 #include "client/ui/printable_output.h"
 #include "google/protobuf/message.h"
 #include "simvisor/v1/common.pb.h"
@@ -99,23 +100,26 @@ class Session {
     return Show(response, [](const Response&) {});
   }
 
-  // protobuf's JSON of `message`: names as in the .proto files, defaults
-  // included, 64-bit numbers as strings, bytes in base64.
+  // JSON over several lines, or on one.  Errors: as ToJson().
   absl::Status PrintJson(const google::protobuf::Message& message);
-  // The same on one line.
   absl::Status PrintJsonLine(const google::protobuf::Message& message);
+  void PrintJson(const Json& json);
 
   // The stream for a ProgressBar: null unless standard error is a terminal that
   // standard output does not write to at the same time.
   std::ostream* BarStream(bool writes_output) const;
 
-  // Prints `status` to err(), in xl's words where xl has its own.
+  // Prints `status` to err(), in xl's words where xl has its own; as one line
+  // of JSON with -o json, see ToJson().
   void PrintError(const absl::Status& status);
+  // Prints "KIND: TEXT" to err(), or {"KIND": "TEXT"} with -o json, for a note
+  // or a warning.
+  void PrintRemark(absl::string_view kind, absl::string_view text);
+  // Prints what is only for people, such as the lines that xl prints before an
+  // error; with -o json, nothing.
+  void PrintAside(absl::string_view text);
 
  private:
-  absl::Status PrintJson(const google::protobuf::Message& message,
-                         bool one_line);
-
   const Streams streams_;
   PrintableBuf out_buf_;
   PrintableBuf err_buf_;

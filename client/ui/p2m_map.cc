@@ -4,6 +4,7 @@
 #include <bit>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/ui/quantities.h"
@@ -19,16 +20,17 @@ constexpr int kOtherRows = 8;
 
 // How a class looks.
 struct Look {
+  v1::P2mClass p2m_class;
   absl::string_view name;
   char pure;
   char mixed;
   absl::string_view block;  // background colour, with dark letters
 };
 constexpr Look kLooks[P2mMap::kClasses] = {
-    {"RAM", 'R', 'r', "\033[30;42m"},
-    {"identity", 'I', 'i', "\033[30;46m"},
-    {"foreign", 'F', 'f', "\033[30;45m"},
-    {"missing", '.', 'm', "\033[97;100m"},
+    {v1::P2M_CLASS_RAM, "RAM", 'R', 'r', "\033[30;42m"},
+    {v1::P2M_CLASS_IDENTITY, "identity", 'I', 'i', "\033[30;46m"},
+    {v1::P2M_CLASS_FOREIGN, "foreign", 'F', 'f', "\033[30;45m"},
+    {v1::P2M_CLASS_MISSING, "missing", '.', 'm', "\033[97;100m"},
 };
 constexpr char kReset[] = "\033[0m";
 
@@ -170,33 +172,31 @@ std::string RenderMap(const P2mMap& map, absl::string_view title, bool colors) {
   return text;
 }
 
-JsonObject MapToJson(const P2mMap& map) {
-  const auto number = [](uint64_t n) { return static_cast<double>(n); };
-  JsonObject json;
-  json.SetNumber("pfns", number(map.pfns()))
-      .SetNumber("cell_pfns", number(map.cell_pfns()))
-      .SetNumber("cells_per_row", number(map.cells_per_row()));
+Json MapToJson(const P2mMap& map) {
+  Json cells = Json::array();
   for (size_t i = 0; i < map.cells(); ++i) {
-    JsonObject cell;
-    cell.SetNumber("first_pfn", number(i * map.cell_pfns()));
+    Json cell = {{"first_pfn", i * map.cell_pfns()}};
     for (size_t c = 0; c < P2mMap::kClasses; ++c) {
       if (map.cell(i)[c] == 0) continue;
-      cell.SetNumber(kLooks[c].name, number(map.cell(i)[c]));
+      cell[absl::AsciiStrToLower(kLooks[c].name)] = map.cell(i)[c];
     }
-    json.Append("cells", std::move(cell));
+    cells.push_back(std::move(cell));
   }
+  Json classes = Json::array();
   for (size_t c = 0; c < P2mMap::kClasses; ++c) {
     const P2mMap::Total& total = map.total(static_cast<P2mMap::Class>(c));
     if (total.pfns == 0) continue;
-    json.Append("classes",
-                JsonObject()
-                    .Set("class", kLooks[c].name)
-                    .SetNumber("pfns", number(total.pfns))
-                    .SetNumber("stretches", number(total.stretches))
-                    .SetNumber("largest_first_pfn", number(total.largest_first))
-                    .SetNumber("largest_pfns", number(total.largest_pfns)));
+    classes.push_back({{"class", v1::P2mClass_Name(kLooks[c].p2m_class)},
+                       {"pfns", total.pfns},
+                       {"stretches", total.stretches},
+                       {"largest_first_pfn", total.largest_first},
+                       {"largest_pfns", total.largest_pfns}});
   }
-  return json;
+  return {{"pfns", map.pfns()},
+          {"cell_pfns", map.cell_pfns()},
+          {"cells_per_row", map.cells_per_row()},
+          {"cells", std::move(cells)},
+          {"classes", std::move(classes)}};
 }
 
 }  // namespace simvisor::client

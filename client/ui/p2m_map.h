@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "client/ui/json_object.h"
+#include "client/ui/json.h"
 #include "simvisor/v1/common.pb.h"
 
 namespace simvisor::client {
@@ -79,7 +79,7 @@ class P2mMap {
 std::string RenderMap(const P2mMap& map, absl::string_view title, bool colors);
 
 // The cells with their counts, and the table.
-JsonObject MapToJson(const P2mMap& map);
+Json MapToJson(const P2mMap& map);
 
 }  // namespace simvisor::client
 

@@ -5,9 +5,26 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/similar_word.h"
+#include "client/xl/absent_verbs.h"
 
 namespace simvisor::client {
 namespace {
+
+// `all`: the verbs of `level`, none of which `word` stands for.
+absl::Status NoSuchVerb(const Verb& level, const std::string& word,
+                        const std::vector<std::string>& all) {
+  if (const absl::string_view why = WhyAbsent(word); !why.empty()) {
+    return UsageError(
+        absl::StrCat(level.name(), ": xl's ", word, " is absent: ", why));
+  }
+  const std::string meant = FindSimilar(word, all);
+  return UsageError(absl::StrCat(
+      level.name(), ": no command is named '", word, "'; ",
+      meant.empty() ? absl::StrCat("commands are ", absl::StrJoin(all, ", "))
+                    : absl::StrCat("did you mean '", meant, "'"),
+      meant.empty() ? "; see --help" : "?  See --help"));
+}
 
 // The verb of `level` that `word` stands for.
 absl::StatusOr<Verb> FindVerb(const Verb& level, const std::string& word) {
@@ -19,11 +36,7 @@ absl::StatusOr<Verb> FindVerb(const Verb& level, const std::string& word) {
     all.push_back(verb.name());
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) {
-    return UsageError(absl::StrCat(level.name(), ": no command is named '",
-                                   word, "'; commands are ",
-                                   absl::StrJoin(all, ", "), "; see --help"));
-  }
+  if (found.empty()) return NoSuchVerb(level, word, all);
   const auto append_name = [](std::string* text, const Verb& verb) {
     absl::StrAppend(text, verb.name());
   };

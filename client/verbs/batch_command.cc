@@ -182,9 +182,11 @@ class Batch {
       if (session_.json()) session_.PrintJsonLine(entry.result).IgnoreError();
       if (failed) {
         const v1::MemoryOpError& error = entry.result.error();
-        session_.err() << "line " << entry.op.id() << ": " << error.message()
-                       << (error.reason().empty() ? "" : " (") << error.reason()
-                       << (error.reason().empty() ? "" : ")") << "\n";
+        session_.PrintAside(absl::StrCat(
+            "line ", entry.op.id(), ": ",
+            DescribeError(error.message(),
+                          error.reason().empty() ? "" : error.code(),
+                          error.reason())));
       } else if (!session_.json()) {
         session_.out() << DescribeResult(entry.op, entry.result) << "\n";
       }
@@ -198,8 +200,10 @@ class Batch {
     absl::MutexLock lock(&mu_);
     const bool cut_off = early_ || !entries_.empty();
     if (!status.ok() || cut_off) {
-      session_.err() << "lines after line " << last_reported_
-                     << " have no answer: they may or may not have been done\n";
+      session_.PrintRemark(
+          "note", absl::StrCat("lines after line ", last_reported_,
+                               " have no answer: they may or may not have "
+                               "been done"));
     }
     if (!status.ok()) return status;
     if (cut_off) {

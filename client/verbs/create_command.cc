@@ -25,12 +25,14 @@ struct CreateArgs {
 absl::Status Create(Session& session, const CreateArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
                             ReadFile(args.file, kMaxConfigBytes));
-  if (!args.quiet) session.err() << "Parsing config from " << args.file << "\n";
+  if (!args.quiet) {
+    session.PrintAside(absl::StrCat("Parsing config from ", args.file));
+  }
   std::vector<std::string> warnings;
   auto spec = ParseDomainConfig(args.file, text, args.overrides, warnings);
   // Warnings come first: a misspelt key may explain an error.
   for (const std::string& warning : warnings) {
-    session.err() << "warning: " << warning << "\n";
+    session.PrintRemark("warning", warning);
   }
   if (!spec.ok()) return spec.status();
   v1::CreateDomainRequest request;

@@ -80,8 +80,8 @@ absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
     data += WholeFrame(frame);
   }
   const absl::Status status = file.Finish(data);
-  if (status.ok() && !session.json()) {
-    session.err() << data.size() << " bytes written to " << name << "\n";
+  if (status.ok()) {
+    session.PrintAside(absl::StrCat(data.size(), " bytes written to ", name));
   }
   return status;
 }

@@ -87,7 +87,7 @@ absl::Status Save(Session& session, const SaveArgs& args) {
   const absl::Status status =
       target.client.SaveDomain(start, [&](const v1::SaveDomainResponse& piece) {
         if (!begun) {
-          session.err() << Beginning(args, piece.data()) << "\n";
+          session.PrintAside(Beginning(args, piece.data()));
           begun = true;
         }
         absl::Status written = file.Append(piece.data());
@@ -100,10 +100,11 @@ absl::Status Save(Session& session, const SaveArgs& args) {
       });
   bar.Clear();
   if (!status.ok() && stored) {
-    session.err()
-        << "The image is complete; list shows whether the domain still runs\n";
+    session.PrintRemark(
+        "note",
+        "the image is complete; list shows whether the domain still runs");
   } else if (!status.ok() && begun) {
-    session.err() << "Failed to save domain, resuming domain\n";
+    session.PrintAside("Failed to save domain, resuming domain");
   }
   return status;
 }
@@ -117,7 +118,7 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
     std::vector<std::string> warnings;
     auto spec = ParseDomainConfig(args.files[0], text, {}, warnings);
     for (const std::string& warning : warnings) {
-      session.err() << "warning: " << warning << "\n";
+      session.PrintRemark("warning", warning);
     }
     if (!spec.ok()) return spec.status();
     *options.mutable_spec() = *std::move(spec);
@@ -168,8 +169,8 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
         SIMVISOR_RETURN_IF_ERROR(ReadPiece(file, sent == 0, *piece));
         if (const std::string info = XlInfo(*piece);
             sent == 0 && !info.empty()) {
-          session.err() << "Loading new save file " << path
-                        << " (new xl fmt info " << info << ")\n";
+          session.PrintAside(absl::StrCat("Loading new save file ", path,
+                                          " (new xl fmt info ", info, ")"));
         }
         sent += piece->size();
         bar.Update(sent, file.size());

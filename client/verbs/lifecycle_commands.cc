@@ -31,8 +31,8 @@ absl::Status Destroy(Session& session, const std::string& domain) {
     return target.client.Call(target.MakeRequest<v1::DestroyDomainRequest>());
   }();
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
-    session.err() << "destroy failed (rc=" << LibxlError(response.status())
-                  << ")\n";
+    session.PrintAside(absl::StrCat(
+        "destroy failed (rc=", LibxlError(response.status()), ")"));
   }
   return session.Show(response);
 }
@@ -56,7 +56,8 @@ absl::Status Rename(Session& session, const RenameArgs& args) {
   request.set_new_name(args.new_name);
   auto response = target.client.Call(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
-    session.err() << "Can't rename domain '" << args.domain << "'.\n";
+    session.PrintAside(
+        absl::StrCat("Can't rename domain '", args.domain, "'."));
   }
   return session.Show(response);
 }

@@ -5,11 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
-#include "client/ui/json_object.h"
+#include "client/ui/json.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
 
@@ -41,7 +42,8 @@ absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
   for (const std::string& name : args.domains) {
     auto domain = GetDomain(session, name);
     if (ReasonOf(domain.status()) == "DOMAIN_NOT_FOUND") {
-      session.err() << "Error: Domain '" << name << "' does not exist.\n";
+      session.PrintAside(
+          absl::StrCat("Error: Domain '", name, "' does not exist."));
     }
     if (!domain.ok()) return domain.status();
     *response.add_domains() = *std::move(domain);
@@ -82,10 +84,15 @@ absl::Status ListDomains(Session& session, const ListArgs& args) {
     }
     for (const v1::Domain& domain : list.domains()) {
       if (const std::string note = HandoverNote(domain); !note.empty()) {
-        session.err() << note << "\n";
+        session.PrintAside(note);
       }
     }
   });
+}
+
+Json ValueToJson(const std::string& value) {
+  uint64_t number = 0;
+  return absl::SimpleAtoi(value, &number) ? Json(number) : Json(value);
 }
 
 absl::Status PrintInfoValue(Session& session, const v1::Host& host,
@@ -96,9 +103,10 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
                    [&](const auto& value) { return value.first == name; });
   if (found != values.end()) {
     if (session.json()) {
-      return session.PrintJson(JsonObject().Set(name, found->second).message());
+      session.PrintJson({{name, ValueToJson(found->second)}});
+    } else {
+      session.out() << found->second << "\n";
     }
-    session.out() << found->second << "\n";
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
@@ -127,8 +135,8 @@ absl::Status PrintOfDomain(Session& session, const std::string& name,
                            std::string (*field)(const v1::Domain&)) {
   auto domain = GetDomain(session, name);
   if (ReasonOf(domain.status()) == "DOMAIN_NOT_FOUND") {
-    session.err() << complaint << " '" << name
-                  << "', maybe this domain does not exist.\n";
+    session.PrintAside(absl::StrCat(complaint, " '", name,
+                                    "', maybe this domain does not exist."));
   }
   return session.Show(domain, [&](const v1::Domain& found) {
     session.out() << field(found) << "\n";

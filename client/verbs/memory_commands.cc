@@ -46,10 +46,11 @@ void NoteShortMove(Session& session, const Target& target,
   const auto response =
       target.client.Call(target.MakeRequest<v1::GetDomainRequest>());
   if (!response.ok()) return;
-  session.err() << "note: " << Printable(response->domain().name()) << " has "
-                << FormatPages(pages) << ", its target is "
-                << FormatPages(memory.target_pages()) << ": "
-                << WhyShort(response->domain()) << "\n";
+  session.PrintRemark(
+      "note", absl::StrCat(Printable(response->domain().name()), " has ",
+                           FormatPages(pages), ", its target is ",
+                           FormatPages(memory.target_pages()), ": ",
+                           WhyShort(response->domain())));
 }
 
 absl::Status MemSet(Session& session, const TargetArgs& args) {

@@ -78,7 +78,7 @@ std::string Note(const v1::MigrateDomainResponse& progress) {
 std::string Outcome(const v1::MigrateDomainResponse& moved) {
   return absl::StrFormat(
       "Migration successful: %d passes, %d pages with data, %d bytes, %d ms of "
-      "downtime.\n",
+      "downtime.",
       moved.pass(), moved.data_pages(), moved.bytes_sent(),
       moved.downtime_ms());
 }
@@ -106,7 +106,7 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
   if (!status.ok()) return status;
   return session.Show(absl::StatusOr<v1::MigrateDomainResponse>(last),
                       [&](const v1::MigrateDomainResponse& moved) {
-                        session.err() << Outcome(moved);
+                        session.PrintAside(Outcome(moved));
                       });
 }
 
@@ -148,9 +148,9 @@ absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
                                  : v1::MIGRATION_DECISION_DROP);
   return session.Show(
       client->Call(request), [&](const v1::ResolveMigrationResponse& resolved) {
-        session.err() << "Migration " << args.id << " is "
-                      << MigrationStateName(resolved.migration().state())
-                      << ".\n";
+        session.PrintAside(absl::StrCat(
+            "Migration ", args.id, " is ",
+            MigrationStateName(resolved.migration().state()), "."));
       });
 }
 

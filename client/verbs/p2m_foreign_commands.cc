@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/api/error.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -38,11 +39,13 @@ absl::Status CheckSlots(absl::string_view command, uint64_t before,
 template <typename Response>
 void PrintErrors(Session& session, const Response& response) {
   for (const v1::SlotError& error : response.errors()) {
-    session.err() << error.message() << " (" << error.reason() << ")\n";
+    session.PrintAside(
+        DescribeError(error.message(), error.code(), error.reason()));
   }
   const uint32_t shown = static_cast<uint32_t>(response.errors_size());
   if (shown < response.failed_slots()) {
-    session.err() << "and " << response.failed_slots() - shown << " more\n";
+    session.PrintAside(
+        absl::StrCat("and ", response.failed_slots() - shown, " more"));
   }
 }
 

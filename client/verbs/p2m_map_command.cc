@@ -31,7 +31,10 @@ absl::Status DrawMap(Session& session, const DrawMapArgs& args) {
         return absl::OkStatus();
       });
   if (!status.ok()) return status;
-  if (session.json()) return session.PrintJson(MapToJson(map).message());
+  if (session.json()) {
+    session.PrintJson(MapToJson(map));
+    return absl::OkStatus();
+  }
   const std::string title =
       absl::StrCat("p2m of ", args.domain, args.raw ? ", stored words" : "");
   if (session.colors()) {

@@ -11,7 +11,7 @@
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
 #include "client/ui/files.h"
-#include "client/ui/json_object.h"
+#include "client/ui/json.h"
 #include "client/ui/progress_bar.h"
 #include "client/verbs/commands.h"
 
@@ -23,7 +23,8 @@ class StepReport {
  public:
   StepReport(Session& session, const std::string& title)
       : session_(session), bar_(session.BarStream(true), "run") {
-    object_.Set("title", title);
+    json_["title"] = title;
+    json_["steps"] = Json::array();
     if (!session_.json() && !title.empty()) {
       session_.out() << Printable(title) << "\n";
     }
@@ -38,10 +39,11 @@ class StepReport {
     const double ms = absl::ToDoubleMilliseconds(absl::Now() - begin_);
     const bool holds = step.faults.empty();
     if (session_.json()) {
-      JsonObject entry;
-      entry.SetNumber("number", step.number).Set("name", step.name);
-      entry.SetBool("holds", holds).SetNumber("milliseconds", ms);
-      object_.Append("steps", entry.SetTexts("faults", step.faults));
+      json_["steps"].push_back({{"number", step.number},
+                                {"name", step.name},
+                                {"holds", holds},
+                                {"milliseconds", ms},
+                                {"faults", step.faults}});
       return;
     }
     bar_.Clear();
@@ -54,17 +56,18 @@ class StepReport {
     session_.out() << std::flush;
   }
 
-  absl::Status End(bool holds) {
+  void End(bool holds) {
     bar_.Clear();
-    if (!session_.json()) return absl::OkStatus();
-    return session_.PrintJson(object_.SetBool("holds", holds).message());
+    if (!session_.json()) return;
+    json_["holds"] = holds;
+    session_.PrintJson(json_);
   }
 
  private:
   Session& session_;
   ProgressBar bar_;
   absl::Time begin_;
-  JsonObject object_;
+  Json json_;
 };
 
 absl::Status RunScriptFile(Session& session, const std::string& path) {
@@ -80,8 +83,8 @@ absl::Status RunScriptFile(Session& session, const std::string& path) {
       },
       {.started = [&](const StepOutcome& step) { report.Started(step); },
        .finished = [&](const StepOutcome& step) { report.Finished(step); }});
-  const absl::Status ended = report.End(status.ok());
-  return status.ok() ? ended : status;
+  report.End(status.ok());
+  return status;
 }
 
 }  // namespace

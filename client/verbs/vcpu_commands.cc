@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
-#include "client/ui/json_object.h"
+#include "client/ui/json.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
 #include "client/xl/cpu_set.h"
@@ -42,19 +42,18 @@ absl::StatusOr<v1::ListVcpusResponse> GetVcpus(const Client& client,
   return client.ListAllVcpus(std::move(request));
 }
 
-JsonObject VcpusToJson(const v1::Domain& domain,
-                       const v1::ListVcpusResponse& vcpus, uint32_t host_cpus) {
-  JsonObject object;
-  object.SetNumber("domid", domain.domid()).Set("name", domain.name());
+Json VcpusToJson(const v1::Domain& domain, const v1::ListVcpusResponse& vcpus,
+                 uint32_t host_cpus) {
+  Json list = Json::array();
   for (const v1::Vcpu& vcpu : vcpus.vcpus()) {
-    object.Append("vcpus",
-                  JsonObject()
-                      .SetNumber("vcpu", vcpu.vcpu())
-                      .Set("hard", FormatCpuSet(vcpu.hard(), host_cpus))
-                      .Set("soft", FormatCpuSet(vcpu.soft(), host_cpus))
-                      .SetNumber("mask_bytes", vcpu.mask_bytes()));
+    list.push_back({{"vcpu", vcpu.vcpu()},
+                    {"hard", FormatCpuSet(vcpu.hard(), host_cpus)},
+                    {"soft", FormatCpuSet(vcpu.soft(), host_cpus)},
+                    {"mask_bytes", vcpu.mask_bytes()}});
   }
-  return object;
+  return {{"domid", domain.domid()},
+          {"name", domain.name()},
+          {"vcpus", std::move(list)}};
 }
 
 // Whether a domain that was listed a moment ago is gone.
@@ -84,21 +83,22 @@ absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
   SIMVISOR_ASSIGN_OR_RETURN(const uint32_t host_cpus, HostCpus(*client));
   SIMVISOR_ASSIGN_OR_RETURN(const v1::ListDomainsResponse domains,
                             GetDomains(session, *client, names));
-  JsonObject json;
+  Json all = {{"domains", Json::array()}};
   if (!session.json()) session.out() << VcpuListHeader();
   for (const v1::Domain& domain : domains.domains()) {
     auto vcpus = GetVcpus(*client, domain.domid());
     if (names.empty() && IsGone(vcpus.status())) continue;
     if (!vcpus.ok()) return vcpus.status();
     if (session.json()) {
-      json.Append("domains", VcpusToJson(domain, *vcpus, host_cpus));
+      all["domains"].push_back(VcpusToJson(domain, *vcpus, host_cpus));
       continue;
     }
     for (const v1::Vcpu& vcpu : vcpus->vcpus()) {
       session.out() << VcpuListRow(domain, vcpu, host_cpus);
     }
   }
-  return session.json() ? session.PrintJson(json.message()) : absl::OkStatus();
+  if (session.json()) session.PrintJson(all);
+  return absl::OkStatus();
 }
 
 // The virtual CPU that `text` names; nullopt for all of them.
@@ -172,9 +172,9 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
   if (args.dry_run) return PrintCpumap(session, request);
   const auto response = target.client.Call(request);
   if (!response.ok() && !ReasonOf(response.status()).empty()) {
-    session.err() << "Could not set affinity"
-                  << (vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : "")
-                  << ".\n";
+    session.PrintAside(
+        absl::StrCat("Could not set affinity",
+                     vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : "", "."));
   }
   return session.Show(response);
 }

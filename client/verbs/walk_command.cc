@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
-#include "client/ui/json_object.h"
+#include "client/ui/json.h"
 #include "client/ui/progress_bar.h"
 #include "client/verbs/commands.h"
 #include "client/walk/p2m_walk.h"
@@ -61,32 +61,31 @@ void PrintText(const P2mRoot& root, const P2mWalk& walk, std::ostream& out) {
                          walk.frames_read);
 }
 
-JsonObject WalkToJson(const P2mRoot& root, const P2mWalk& walk) {
-  JsonObject words;
-  words.SetNumber("ram", walk.words.ram)
-      .SetNumber("identity", walk.words.identity)
-      .SetNumber("foreign", walk.words.foreign)
-      .SetNumber("missing", walk.words.missing)
-      .SetNumber("abnormal", walk.words.abnormal);
-  JsonObject object;
+Json WalkToJson(const P2mRoot& root, const P2mWalk& walk) {
+  Json json;
   if (root.p2m_cr3 != 0) {
-    object.Set("p2m_cr3", absl::StrFormat("0x%x", root.p2m_cr3))
-        .Set("p2m_vaddr", absl::StrFormat("0x%x", root.p2m_vaddr))
-        .SetNumber("table_pages", walk.table_pages)
-        .SetNumber("table_entries", walk.table_entries);
+    json = {{"p2m_cr3", root.p2m_cr3},
+            {"p2m_vaddr", root.p2m_vaddr},
+            {"table_pages", walk.table_pages},
+            {"table_entries", walk.table_entries}};
   } else {
-    object.SetNumber("root_mfn", root.root_mfn)
-        .SetNumber("top_entries", walk.top_entries)
-        .SetNumber("mid_pages", walk.mid_pages);
+    json = {{"root_mfn", root.root_mfn},
+            {"top_entries", walk.top_entries},
+            {"mid_pages", walk.mid_pages}};
   }
-  object.SetNumber("max_pfn", walk.max_pfn)
-      .SetNumber("trimmed_max_pfn", walk.trimmed_max_pfn)
-      .SetNumber("leaf_entries", walk.leaf_entries)
-      .SetNumber("leaf_pages", walk.leaf_pages)
-      .SetNumber("frames_read", walk.frames_read)
-      .SetNumber("checks", walk.checks)
-      .SetObject("words", std::move(words));
-  return object;
+  json.update({{"max_pfn", walk.max_pfn},
+               {"trimmed_max_pfn", walk.trimmed_max_pfn},
+               {"leaf_entries", walk.leaf_entries},
+               {"leaf_pages", walk.leaf_pages},
+               {"frames_read", walk.frames_read},
+               {"checks", walk.checks},
+               {"words",
+                {{"ram", walk.words.ram},
+                 {"identity", walk.words.identity},
+                 {"foreign", walk.words.foreign},
+                 {"missing", walk.words.missing},
+                 {"abnormal", walk.words.abnormal}}}});
+  return json;
 }
 
 absl::StatusOr<v1::GetMfnListListResponse> GetRoot(const Target& target) {
@@ -99,10 +98,11 @@ void NoteIfChanged(Session& session, const Target& target,
                    uint64_t generation) {
   const auto now = GetRoot(target);
   if (!now.ok() || now->generation() == generation) return;
-  session.err()
-      << "note: the list's mapping changed during the walk (generation "
-      << generation << ", then " << now->generation()
-      << "); pause the domain and walk again\n";
+  session.PrintRemark(
+      "note",
+      absl::StrCat("the list's mapping changed during the walk (generation ",
+                   generation, ", then ", now->generation(),
+                   "); pause the domain and walk again"));
 }
 
 absl::Status Walk(Session& session, const std::string& domain) {
@@ -118,9 +118,10 @@ absl::Status Walk(Session& session, const std::string& domain) {
   NoteIfChanged(session, target, response.generation());
   if (!walk.ok()) return walk.status();
   if (session.json()) {
-    return session.PrintJson(WalkToJson(root, *walk).message());
+    session.PrintJson(WalkToJson(root, *walk));
+  } else {
+    PrintText(root, *walk, session.out());
   }
-  PrintText(root, *walk, session.out());
   return absl::OkStatus();
 }
 

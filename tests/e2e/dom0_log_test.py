@@ -61,7 +61,7 @@ class Dom0LogTest(harness.DaemonTest):
         stat = json.loads(harness.simvisor(
             self.daemon.address, "-o", "json", "p2m", "stat",
             "Domain-0").stdout)
-        self.assertEqual(stat["summary"]["remapped_frames"], "283999")
+        self.assertEqual(stat["summary"]["remapped_frames"], 283999)
         walk = harness.simvisor(self.daemon.address, "p2m", "walk", "Domain-0")
         self.assertIn(str(NR_PAGES), walk.stdout)
 
@@ -106,7 +106,7 @@ class ReservedBelow1TibTest(harness.DaemonTest):
         self.assertEqual(created.returncode, 0, created.stderr)
         stat = json.loads(harness.simvisor(
             self.daemon.address, "-o", "json", "p2m", "stat", "pt").stdout)
-        self.assertEqual(stat["summary"]["tools_max_pfn"], str(0x138070))
+        self.assertEqual(stat["summary"]["tools_max_pfn"], 0x138070)
         walk = harness.simvisor(self.daemon.address, "p2m", "walk", "pt")
         self.assertEqual(walk.returncode, 0, walk.stdout + walk.stderr)
         self.assertIn(str(4096 * 256), walk.stdout)

@@ -22,7 +22,7 @@ class FaultsOffTest(harness.DaemonTest):
                               check=False)
             self.assertEqual(result.returncode, 1)
             self.assertIn("--enable-fault-injection", result.stderr)
-            self.assertIn("(FAULT_INJECTION_DISABLED)", result.stderr)
+            self.assertIn("(FAILED_PRECONDITION FAULT_INJECTION_DISABLED)", result.stderr)
         self.assertNotIn("fault", self.daemon.read_log())
 
 
@@ -60,11 +60,11 @@ class FaultsTest(harness.DaemonTest):
         self.assertEqual(line.split(), [rule, "create.begin", "web", "error",
                                         "UNAVAILABLE", "1", "2", "1", "2", "1"])
         listed = json.loads(self.fault("list", "-o", "json").stdout)
-        self.assertEqual(listed["faults"][0]["acted"], "1")
+        self.assertEqual(listed["faults"][0]["acted"], 1)
         self.assertEqual(self.fault("clear", rule).stdout, "1 rule removed\n")
         gone = self.fault("clear", rule, code=1)
         self.assertIn("no rule has this id", gone.stderr)
-        self.assertIn("(FAULT_RULE_NOT_FOUND)", gone.stderr)
+        self.assertIn("(NOT_FOUND FAULT_RULE_NOT_FOUND)", gone.stderr)
 
     def test_every_point_is_explained_as_in_the_manual(self):
         manual = (harness.ROOT / "docs" / "faults.md").read_text("utf-8")
@@ -103,7 +103,7 @@ class FaultsTest(harness.DaemonTest):
                 result = simvisor(self.daemon.address, "save", "kept",
                                   str(image), check=False)
                 self.assertEqual(result.returncode, 1)
-                self.assertIn("(FAULT_INJECTED)", result.stderr)
+                self.assertIn(" FAULT_INJECTED)", result.stderr)
                 self.assertEqual(image.exists(), stored)
             self.assertEqual(self.client.get("kept").state,
                              harness.domain.DOMAIN_STATE_RUNNING)

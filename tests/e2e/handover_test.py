@@ -230,7 +230,7 @@ class ResolveTest(PairTest):
         done = simvisor(address, "migrate-resolve", "nobody", "--keep",
                         check=False)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("(MIGRATION_NOT_FOUND)", done.stderr)
+        self.assertIn("(NOT_FOUND MIGRATION_NOT_FOUND)", done.stderr)
 
 
 if __name__ == "__main__":

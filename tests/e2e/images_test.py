@@ -223,7 +223,7 @@ class ImagesTest(harness.DaemonTest):
             if sound:
                 self.client.destroy("sample")
             else:
-                self.assertRegex(done.stderr, r"byte \d+.*\(IMAGE_")
+                self.assertRegex(done.stderr, r"byte \d+.*\([A-Z_]+ IMAGE_")
             self.assertEqual(self.client.counts(), before)
 
     def test_a_save_that_cannot_be_stored_leaves_the_guest_running(self):

@@ -118,10 +118,11 @@ class MemoryOpsTest(harness.DaemonTest):
                              "mem-set b 16m"], "-o", "json")
         self.assertEqual(failed.returncode, 1)
         results = [json.loads(line) for line in failed.stdout.splitlines()]
-        self.assertEqual([r["id"] for r in results], ["1", "2", "3", "4"])
+        self.assertEqual([r["id"] for r in results], [1, 2, 3, 4])
         self.assertEqual(results[1]["error"]["reason"], "DOMAIN_NOT_FOUND")
-        self.assertIn("line 2: ", failed.stderr)
-        self.assertIn("line 3: ", failed.stderr)
+        error = json.loads(failed.stderr)
+        self.assertEqual(error["code"], "FAILED_PRECONDITION")
+        self.assertIn("2 of 4 operations failed", error["message"])
 
     def run_script(self, expected_pages):
         step = f"""steps {{ memory_ops {{

@@ -210,8 +210,8 @@ class SituationsTest(MigrationTest):
     def test_the_command_line_explains_failures(self):
         self.create()
         for target, code, said in (
-                ("unix:/nowhere", 1, "(TARGET_UNREACHABLE)"),
-                (self.source.unix, 1, "(NAME_IN_USE)"),
+                ("unix:/nowhere", 1, "(UNAVAILABLE TARGET_UNREACHABLE)"),
+                (self.source.unix, 1, "(ALREADY_EXISTS NAME_IN_USE)"),
                 ("nowhere", 2, "nowhere")):
             done = self.simvisor("migrate", "guest", target, code=code)
             self.assertIn(said, done.stderr)

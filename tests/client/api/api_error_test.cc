@@ -48,7 +48,7 @@ TEST(ClientErrorTest, MessagesAndReasonsOfAPeerAreMadePrintable) {
       FromGrpc(grpc::Status(StatusCode::NOT_FOUND, "no\x1b[2J\nsuch",
                             details.SerializeAsString()),
                "unix:/a");
-  EXPECT_EQ(Describe(status), "no\\x1b[2J\\x0asuch (A\\x0aB)");
+  EXPECT_EQ(Describe(status), "no\\x1b[2J\\x0asuch (NOT_FOUND A\\x0aB)");
 }
 
 }  // namespace

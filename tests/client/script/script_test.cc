@@ -265,7 +265,7 @@ TEST(ErrorTest, CodesPassThroughWithTheirReason) {
       RemoteError(grpc::StatusCode::RESOURCE_EXHAUSTED, "MAX_MEM_EXCEEDED");
   EXPECT_EQ(error.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(error), "MAX_MEM_EXCEEDED");
-  EXPECT_EQ(Describe(error), "a message (MAX_MEM_EXCEEDED)");
+  EXPECT_EQ(Describe(error), "a message (RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED)");
   EXPECT_EQ(Describe(FromGrpc(
                 grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "m"), "unix:/x")),
             "m (UNIMPLEMENTED)");

@@ -25,8 +25,10 @@ TEST_F(ProgramTest, CommandLines) {
   RunWithoutAddress("--version");
   RunWithoutAddress("p2m walk -h");
   Note("A wrong line is reported, and nothing is sent");
-  for (const char* line : {"", "nonsense", "p dump 0", "p2m", "p2m nonsense",
-                           "p2m foreign", "-o xml list", "--timeout -1 list"}) {
+  for (const char* line :
+       {"", "nonsense", "p dump 0", "p2m", "p2m nonsense", "p2m foreign",
+        "-o xml list", "--timeout -1 list", "-o json nonsense", "lst",
+        "p2m dmup", "shutdown web", "list --timeout=-1 -o json"}) {
     Run(line);
   }
   RunWithoutAddress("");

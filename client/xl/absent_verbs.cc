@@ -1,0 +1,112 @@
+#include "client/xl/absent_verbs.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/match.h"
+#include "absl/strings/strip.h"
+
+namespace simvisor::client {
+namespace {
+
+struct Absent {
+  absl::string_view verb;  // or the beginning of several, with a final *
+  absl::string_view why;
+};
+
+constexpr absl::string_view kNoCode =
+    "guests here execute no code; guest read and guest write reach their pages";
+constexpr absl::string_view kNoDevices =
+    "only PCI devices exist here, and a domain has those of pci= in its "
+    "configuration; give them to create";
+constexpr absl::string_view kNoScheduler =
+    "nothing is scheduled here; vcpu-pin sets affinities, and vcpu-list shows "
+    "them";
+constexpr absl::string_view kNoTime =
+    "no time passes for guests here; list shows their memory and state";
+constexpr absl::string_view kOnePool =
+    "all CPUs are in one pool here; vcpu-pin restricts virtual CPUs to some";
+constexpr absl::string_view kNoPolicy = "there is no XSM policy here";
+constexpr absl::string_view kNoCaches =
+    "there are no caches to share out or to watch here";
+constexpr absl::string_view kDaemonLog =
+    "the hypervisor here is simvisord, which writes its log to standard error";
+
+constexpr Absent kAbsent[] = {
+    {"button-press", kNoCode},
+    {"config-update",
+     "the configuration is read once, by create; destroy the "
+     "domain and create it again"},
+    {"console", kNoCode},
+    {"dump-core", "save -c writes an image and lets the domain run on"},
+    {"migrate-receive",
+     "every simvisord receives domains; name its address "
+     "to migrate"},
+    {"reboot",
+     "guests here execute no code that could; destroy the domain "
+     "and create it again"},
+    {"remus",
+     "a copy that follows its guest is not simulated; migrate moves "
+     "a running domain"},
+    {"sharing",
+     "no pages are shared between guests here; p2m foreign maps "
+     "those of another domain"},
+    {"shutdown",
+     "guests here execute no code that could shut down; destroy "
+     "ends a domain, save keeps it"},
+    {"sysrq", kNoCode},
+    {"top", kNoTime},
+    {"trigger", kNoCode},
+    {"uptime", kNoTime},
+    {"vcpu-set",
+     "a domain keeps the virtual CPUs that vcpus= in its "
+     "configuration gives it"},
+    {"vm-list", "list -v shows UUIDs"},
+    {"vncviewer", kNoCode},
+    {"debug-keys", kDaemonLog},
+    {"set-parameters",
+     "simvisord takes its parameters when it starts; see "
+     "simvisord --help"},
+    {"dmesg", kDaemonLog},
+    {"claims", "info shows outstanding_claims"},
+    {"sched-*", kNoScheduler},
+    {"cpupool-*", kOnePool},
+    {"pci-*", kNoDevices},
+    {"usbctrl-*", kNoDevices},
+    {"usbdev-*", kNoDevices},
+    {"usb-*", kNoDevices},
+    {"block-*", kNoDevices},
+    {"cd-*", kNoDevices},
+    {"network-*", kNoDevices},
+    {"channel-list", kNoDevices},
+    {"vtpm-*", kNoDevices},
+    {"vdispl-*", kNoDevices},
+    {"vsnd-*", kNoDevices},
+    {"vkb-*", kNoDevices},
+    {"tmem-*",
+     "there is no transcendent memory here; balloon and mem-set "
+     "move memory"},
+    {"getenforce", kNoPolicy},
+    {"setenforce", kNoPolicy},
+    {"loadpolicy", kNoPolicy},
+    {"psr-*", kNoCaches},
+    {"qemu-monitor-command", "a PV guest has no device model"},
+    {"devd", "there are no device backends here"},
+};
+
+bool Names(const Absent& absent, absl::string_view verb) {
+  absl::string_view name = absent.verb;
+  return absl::ConsumeSuffix(&name, "*") ? absl::StartsWith(verb, name)
+                                         : verb == name;
+}
+
+}  // namespace
+
+absl::string_view WhyAbsent(absl::string_view verb) {
+  const auto found =
+      std::find_if(std::begin(kAbsent), std::end(kAbsent),
+                   [&](const Absent& absent) { return Names(absent, verb); });
+  return found == std::end(kAbsent) ? "" : found->why;
+}
+
+}  // namespace simvisor::client
