@@ -61,6 +61,7 @@ void AddCommands(Commands& commands) {
 bool AsksForJson(const std::vector<std::string>& arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
+    if (word == "--") return false;  // only names follow
     if (word == "-ojson" || word == "--output=json") return true;
     if ((word == "-o" || word == "--output") && i + 1 < arguments.size() &&
         arguments[i + 1] == "json") {

@@ -1,6 +1,7 @@
 // The program `simvisor`: see client/app.h.
 
 #include <fcntl.h>
+#include <google/protobuf/stubs/logging.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -52,7 +53,8 @@ void OpenStandardStreams() {
 
 int main(int argc, char** argv) {
   OpenStandardStreams();
-  // gRPC's log lines repeat what the program says itself.
+  // Their log lines repeat what the program says itself.
+  google::protobuf::SetLogHandler(nullptr);
   setenv("GRPC_VERBOSITY", "NONE", 0);
   std::ios::sync_with_stdio(false);
   const std::vector<std::string> arguments(argv + 1, argv + argc);

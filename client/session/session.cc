@@ -57,7 +57,8 @@ void Session::PrintJson(const Json& json) { out() << Lines(json) << "\n"; }
 
 std::ostream* Session::BarStream(bool writes_output) const {
   const bool mixes = writes_output && streams_.out_is_terminal;
-  return streams_.err_is_terminal && !mixes ? &streams_.err : nullptr;
+  return streams_.err_is_terminal && !mixes && !json() ? &streams_.err
+                                                       : nullptr;
 }
 
 void Session::PrintError(const absl::Status& status) {

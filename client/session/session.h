@@ -106,7 +106,7 @@ class Session {
   void PrintJson(const Json& json);
 
   // The stream for a ProgressBar: null unless standard error is a terminal that
-  // standard output does not write to at the same time.
+  // standard output does not write to at the same time, and with -o json.
   std::ostream* BarStream(bool writes_output) const;
 
   // Prints `status` to err(), in xl's words where xl has its own; as one line

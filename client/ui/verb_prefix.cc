@@ -11,10 +11,12 @@
 namespace simvisor::client {
 namespace {
 
-// `all`: the verbs of `level`, none of which `word` stands for.
-absl::Status NoSuchVerb(const Verb& level, const std::string& word,
+// `all`: the verbs of `level`, none of which `word` stands for.  `top`: the
+// level is not a group's, so the word may be a verb of xl.
+absl::Status NoSuchVerb(const Verb& level, bool top, const std::string& word,
                         const std::vector<std::string>& all) {
-  if (const absl::string_view why = WhyAbsent(word); !why.empty()) {
+  const absl::string_view why = top ? WhyAbsent(word) : "";
+  if (!why.empty()) {
     return UsageError(
         absl::StrCat(level.name(), ": xl's ", word, " is absent: ", why));
   }
@@ -27,7 +29,8 @@ absl::Status NoSuchVerb(const Verb& level, const std::string& word,
 }
 
 // The verb of `level` that `word` stands for.
-absl::StatusOr<Verb> FindVerb(const Verb& level, const std::string& word) {
+absl::StatusOr<Verb> FindVerb(const Verb& level, bool top,
+                              const std::string& word) {
   std::vector<std::string> all;
   std::vector<Verb> found;
   for (const Verb& verb : level.verbs()) {
@@ -36,7 +39,7 @@ absl::StatusOr<Verb> FindVerb(const Verb& level, const std::string& word) {
     all.push_back(verb.name());
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) return NoSuchVerb(level, word, all);
+  if (found.empty()) return NoSuchVerb(level, top, word, all);
   const auto append_name = [](std::string* text, const Verb& verb) {
     absl::StrAppend(text, verb.name());
   };
@@ -49,14 +52,16 @@ absl::StatusOr<Verb> FindVerb(const Verb& level, const std::string& word) {
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments) {
   Verb level = program;
+  bool top = true;
   for (size_t i = 0; i < arguments.size() && !level.verbs().empty(); ++i) {
     std::string& word = arguments[i];
     if (absl::StartsWith(word, "-")) {
       if (program.TakesNextWord(word)) ++i;
       continue;
     }
-    SIMVISOR_ASSIGN_OR_RETURN(level, FindVerb(level, word));
+    SIMVISOR_ASSIGN_OR_RETURN(level, FindVerb(level, top, word));
     word = level.name();
+    top = false;
   }
   return arguments;
 }

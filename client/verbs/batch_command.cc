@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/printable.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/memory_ops_stream.h"
@@ -116,7 +117,7 @@ class Batch {
       entry.result.mutable_error()->set_code(
           absl::StatusCodeToString(op.status().code()));
       entry.result.mutable_error()->set_message(
-          std::string(op.status().message()));
+          Printable(op.status().message()));
       entry.done = true;
       Report();
     }

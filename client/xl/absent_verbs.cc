@@ -23,7 +23,8 @@ constexpr absl::string_view kNoScheduler =
     "nothing is scheduled here; vcpu-pin sets affinities, and vcpu-list shows "
     "them";
 constexpr absl::string_view kNoTime =
-    "no time passes for guests here; list shows their memory and state";
+    "no start and no CPU time of guests is kept here; list shows their memory "
+    "and state";
 constexpr absl::string_view kOnePool =
     "all CPUs are in one pool here; vcpu-pin restricts virtual CPUs to some";
 constexpr absl::string_view kNoPolicy = "there is no XSM policy here";
@@ -35,8 +36,8 @@ constexpr absl::string_view kDaemonLog =
 constexpr Absent kAbsent[] = {
     {"button-press", kNoCode},
     {"config-update",
-     "the configuration is read once, by create; destroy the "
-     "domain and create it again"},
+     "only create and restore read a configuration; save the domain, and "
+     "restore it with another"},
     {"console", kNoCode},
     {"dump-core", "save -c writes an image and lets the domain run on"},
     {"migrate-receive",

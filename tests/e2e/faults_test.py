@@ -103,7 +103,7 @@ class FaultsTest(harness.DaemonTest):
                 result = simvisor(self.daemon.address, "save", "kept",
                                   str(image), check=False)
                 self.assertEqual(result.returncode, 1)
-                self.assertIn(" FAULT_INJECTED)", result.stderr)
+                self.assertIn("(ABORTED FAULT_INJECTED)", result.stderr)
                 self.assertEqual(image.exists(), stored)
             self.assertEqual(self.client.get("kept").state,
                              harness.domain.DOMAIN_STATE_RUNNING)

@@ -41,6 +41,7 @@ TEST_F(DomainVerbsTest, Create) {
       WriteFile("a.cfg", "name = \"web\"\nmemory = 64\nbogus = 1\n");
   Run(absl::StrCat("create ", file, " memory=32 -p"));
   Run(absl::StrCat("create -q ", file));
+  Run(absl::StrCat("create -n -o json ", file));
   Note("A dry run sends nothing");
   Run(absl::StrCat("create -n ", WriteFile("b.cfg", "name = \"web\"")));
   Note("A bad file fails, and a missing one is named");

@@ -28,7 +28,8 @@ TEST_F(ProgramTest, CommandLines) {
   for (const char* line :
        {"", "nonsense", "p dump 0", "p2m", "p2m nonsense", "p2m foreign",
         "-o xml list", "--timeout -1 list", "-o json nonsense", "lst",
-        "p2m dmup", "shutdown web", "list --timeout=-1 -o json"}) {
+        "p2m dmup", "shutdown web", "p2m shutdown",
+        "list --timeout=-1 -o json"}) {
     Run(line);
   }
   RunWithoutAddress("");

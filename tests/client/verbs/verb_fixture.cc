@@ -32,8 +32,8 @@ std::string Visible(absl::string_view text) {
   return visible;
 }
 
-// JSON with its keys in order, because the keys of a Struct may come in any
-// order.  Other text unchanged.
+// JSON with its keys in order and little indentation, so that goldens show
+// changes of the API and not of the layout.  Other text unchanged.
 std::string InOrder(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return text;
