@@ -25,7 +25,7 @@ namespace simvisor::client {
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view address);
 
 // The reason of the server, or of the machine's library, such as
-// "DOMAIN_NOT_FOUND"; empty if there is none.
+// "DOMAIN_NOT_FOUND"; empty for an error without one.
 std::string ReasonOf(const absl::Status& status);
 
 // The server's metadata, by name; empty if it gave none.

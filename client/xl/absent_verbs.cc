@@ -17,19 +17,18 @@ struct Absent {
 constexpr absl::string_view kNoCode =
     "guests here execute no code; guest read and guest write reach their pages";
 constexpr absl::string_view kNoDevices =
-    "only PCI devices exist here, and a domain has those of pci= in its "
+    "Simvisor has only PCI devices, and a domain has those of pci= in its "
     "configuration; give them to create";
 constexpr absl::string_view kNoScheduler =
-    "nothing is scheduled here; vcpu-pin sets affinities, and vcpu-list shows "
+    "Simvisor does not schedule; vcpu-pin sets affinities, and vcpu-list shows "
     "them";
 constexpr absl::string_view kNoTime =
-    "no start and no CPU time of guests is kept here; list shows their memory "
-    "and state";
+    "Simvisor does not record when guests started or how long they ran; list "
+    "shows their memory and state";
 constexpr absl::string_view kOnePool =
     "all CPUs are in one pool here; vcpu-pin restricts virtual CPUs to some";
-constexpr absl::string_view kNoPolicy = "there is no XSM policy here";
-constexpr absl::string_view kNoCaches =
-    "there are no caches to share out or to watch here";
+constexpr absl::string_view kNoPolicy = "Simvisor does not simulate XSM";
+constexpr absl::string_view kNoCaches = "Simvisor does not simulate caches";
 constexpr absl::string_view kDaemonLog =
     "the hypervisor here is simvisord, which writes its log to standard error";
 
@@ -85,14 +84,14 @@ constexpr Absent kAbsent[] = {
     {"vsnd-*", kNoDevices},
     {"vkb-*", kNoDevices},
     {"tmem-*",
-     "there is no transcendent memory here; balloon and mem-set "
-     "move memory"},
+     "Simvisor does not simulate transcendent memory; balloon and mem-set move "
+     "memory"},
     {"getenforce", kNoPolicy},
     {"setenforce", kNoPolicy},
     {"loadpolicy", kNoPolicy},
     {"psr-*", kNoCaches},
     {"qemu-monitor-command", "a PV guest has no device model"},
-    {"devd", "there are no device backends here"},
+    {"devd", "Simvisor does not run device backends"},
 };
 
 bool Names(const Absent& absent, absl::string_view verb) {
