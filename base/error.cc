@@ -4,11 +4,13 @@
 #include <string>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/strip.h"
 
 namespace simvisor {
 namespace {
 
 constexpr char kReasonPayload[] = "simvisor/reason";
+constexpr absl::string_view kFactPayload = "simvisor/fact/";
 
 struct NamedReason {
   Reason reason;
@@ -109,18 +111,51 @@ const std::vector<Reason>& AllReasons() {
   return *kAll;
 }
 
+std::string Hex(uint64_t number) {
+  return absl::StrCat("0x", absl::Hex(number));
+}
+
+void SetFact(const Fact& fact, absl::Status& status) {
+  assert(!status.ok());
+  status.SetPayload(absl::StrCat(kFactPayload, fact.name),
+                    absl::Cord(fact.value));
+}
+
 absl::Status MakeError(absl::StatusCode code, Reason reason,
-                       absl::string_view message) {
+                       absl::string_view message,
+                       std::initializer_list<Fact> facts) {
   assert(code != absl::StatusCode::kOk);
   absl::Status status(code, message);
   status.SetPayload(kReasonPayload, absl::Cord(ReasonName(reason)));
+  for (const Fact& fact : facts) SetFact(fact, status);
   return status;
+}
+
+absl::Status Within(absl::string_view before, const absl::Status& status,
+                    std::initializer_list<Fact> facts) {
+  assert(!status.ok());
+  absl::Status result(status.code(), absl::StrCat(before, status.message()));
+  for (const Fact& fact : facts) SetFact(fact, result);
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    result.SetPayload(url, payload);
+  });
+  return result;
 }
 
 std::optional<std::string> ReasonOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kReasonPayload);
   if (!payload.has_value()) return std::nullopt;
   return std::string(*payload);
+}
+
+std::map<std::string, std::string> FactsOf(const absl::Status& status) {
+  std::map<std::string, std::string> facts;
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    if (absl::ConsumePrefix(&url, kFactPayload)) {
+      facts[std::string(url)] = std::string(payload);
+    }
+  });
+  return facts;
 }
 
 }  // namespace simvisor

@@ -42,7 +42,8 @@ bool AllDigits(absl::string_view text) {
 absl::Status BadSize(Reason reason, absl::string_view text,
                      absl::string_view problem) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason,
-                   absl::StrCat("size ", Quoted(text), ": ", problem));
+                   absl::StrCat("size ", Quoted(text), ": ", problem),
+                   {{fact::kValue, text}});
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ absl::StatusOr<Uuid> ParseUuid(absl::string_view field,
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kUuidInvalid,
         absl::StrCat(field, ": ", Quoted(text),
-                     " is not a uuid; write 8-4-4-4-12 hexadecimal digits"));
+                     " is not a uuid; write 8-4-4-4-12 hexadecimal digits"),
+        {{fact::kField, field}, {fact::kValue, text}});
   }
   std::string digits;
   for (char c : text) {

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
+#include "client/ui/shortfall_text.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
 
@@ -44,6 +45,11 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
   };
   print("state", DriverStateName(driver.state()));
   print("credit", Credit(driver));
+  if (domain.memory().has_shortfall()) {
+    const v1::BalloonShortfall& shortfall = domain.memory().shortfall();
+    print("shortfall", ExplainShortfall(shortfall));
+    print("reachable", pages(shortfall.reachable_pages()));
+  }
   const uint64_t held = domain.memory().foreign_held_pages();
   print("current",
         held == 0 ? pages(driver.current_pages())

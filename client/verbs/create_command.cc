@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/files.h"
+#include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 #include "client/xl/domain_config.h"
 
@@ -21,6 +22,25 @@ struct CreateArgs {
   bool quiet = false;
   bool dry_run = false;
 };
+
+// A guest that has booted may have less room to balloon than maxmem says: Linux
+// makes room for 10 times what it has at boot, as far as its memory map goes.
+void NoteRoom(Session& session, const v1::Domain& domain) {
+  const v1::DomainMemory& memory = domain.memory();
+  const uint64_t most = GuestPages(memory) + memory.balloon_pages();
+  if (domain.state() != v1::DOMAIN_STATE_RUNNING ||
+      most >= memory.static_max_pages()) {
+    return;
+  }
+  session.PrintRemark(
+      "note",
+      absl::StrCat(domain.name(), " (", domain.domid(), ") can grow to ",
+                   FormatPages(most), " of its maxmem of ",
+                   FormatPages(memory.static_max_pages()),
+                   ": its kernel has no room for more, which is 10 times its "
+                   "memory at boot at most; to go further, create it with more "
+                   "memory"));
+}
 
 absl::Status Create(Session& session, const CreateArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
@@ -45,6 +65,7 @@ absl::Status Create(Session& session, const CreateArgs& args) {
                   [&] { return request.spec().memory_pages(); });
     return client->Call(request);
   }();
+  if (response.ok()) NoteRoom(session, response->domain());
   return session.Show(response);
 }
 

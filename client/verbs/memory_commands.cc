@@ -5,52 +5,28 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "base/printable.h"
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/quantities.h"
+#include "client/ui/shortfall_text.h"
 #include "client/verbs/commands.h"
 #include "client/verbs/op_arguments.h"
 
 namespace simvisor::client {
 namespace {
 
-std::string WhyShort(const v1::Domain& domain) {
-  const v1::BalloonDriver& driver = domain.balloon_driver();
-  if (domain.state() != v1::DOMAIN_STATE_RUNNING) {
-    return "its guest is not running; it moves when it is unpaused";
-  }
-  if (driver.state() == v1::BALLOON_STATE_AGAIN) {
-    return absl::StrCat("the host or the guest had too few pages; it tries ",
-                        "again within ", driver.schedule_delay_seconds(), " s");
-  }
-  if (driver.state() != v1::BALLOON_STATE_CANCELLED) {
-    return absl::StrCat("it continues within ", driver.schedule_delay_seconds(),
-                        " s");
-  }
-  if (driver.low_pages() + driver.high_pages() == 0) {
-    return driver.target_pages() == driver.current_pages()
-               ? "its balloon is empty, so it cannot grow; it has given up"
-               : "its balloon is empty except for pfns lent to foreign "
-                 "mappings; it tries again within an hour";
-  }
-  return "its guest has given up for an hour, or until the target changes";
-}
-
 // xl mem-set does not wait for the guest.  Here the guest has moved already, so
 // a note says why it stopped short of the target.
-void NoteShortMove(Session& session, const Target& target,
-                   const v1::DomainMemory& memory) {
-  const uint64_t pages = GuestPages(memory);
-  if (pages == memory.target_pages()) return;
-  const auto response =
-      target.client.Call(target.MakeRequest<v1::GetDomainRequest>());
-  if (!response.ok()) return;
+void NoteShortMove(Session& session, const v1::DomainRef& ref,
+                   const std::string& typed, const v1::DomainMemory& memory) {
+  if (!memory.has_shortfall()) return;
+  const std::string domain =
+      ref.has_domid() ? absl::StrCat("domain ", ref.domid()) : typed;
   session.PrintRemark(
-      "note", absl::StrCat(Printable(response->domain().name()), " has ",
-                           FormatPages(pages), ", its target is ",
-                           FormatPages(memory.target_pages()), ": ",
-                           WhyShort(response->domain())));
+      "note",
+      absl::StrCat(domain, " has ", FormatPages(GuestPages(memory)),
+                   ", its target is ", FormatPages(memory.target_pages()), ": ",
+                   ExplainShortfall(memory.shortfall())));
 }
 
 absl::Status MemSet(Session& session, const TargetArgs& args) {
@@ -66,7 +42,9 @@ absl::Status MemSet(Session& session, const TargetArgs& args) {
     });
     return target.client.Call(request);
   }();
-  if (response.ok()) NoteShortMove(session, target, response->memory());
+  if (response.ok()) {
+    NoteShortMove(session, target.ref, args.domain, response->memory());
+  }
   return session.Show(response);
 }
 

@@ -50,6 +50,7 @@ class Balloon {
   // Notes that the toolstack has written its target, which the guest reads when
   // it runs.  A guest that boots or comes out of an image reads it in any case.
   void TargetWritten() { target_unread_ = true; }
+  bool target_unread() const { return target_unread_; }
   // Has the guest read the toolstack's target, if it has not yet.  Returns
   // whether the driver must work now: because the target wakes it, because its
   // timer ran out while the guest was paused, or because its last round was

@@ -73,7 +73,11 @@ absl::StatusOr<MappingBudget::Mapping> MappingBudget::Map(
         absl::StrFormat("reserving %d bytes of address space: %d of %d that "
                         "lists of frames may take are taken; destroy domains "
                         "or use smaller ones",
-                        bytes, reserved(), bound_));
+                        bytes, reserved(), bound_),
+        {{fact::kRequested, bytes},
+         {fact::kAvailable, bound_ - std::min(bound_, reserved())},
+         {fact::kLimit, bound_},
+         {fact::kUnit, "bytes"}});
   }
   void* at = MAP_FAILED;
   if (faults != nullptr && faults->FailNow(AllocationSite::kAddressSpace)) {
@@ -89,7 +93,8 @@ absl::StatusOr<MappingBudget::Mapping> MappingBudget::Map(
                    Reason::kHostAddressSpaceExhausted,
                    absl::StrFormat("reserving %d bytes of address space: %s; "
                                    "destroy domains or use smaller ones",
-                                   bytes, std::strerror(error)));
+                                   bytes, std::strerror(error)),
+                   {{fact::kRequested, bytes}, {fact::kUnit, "bytes"}});
 }
 
 }  // namespace simvisor

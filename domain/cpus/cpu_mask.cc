@@ -77,7 +77,8 @@ absl::StatusOr<CpuMask> HostCpus::MakeMask(
           absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid,
           absl::StrFormat("%s: %s: the host has CPUs 0 to %d; name others, or "
                           "give the machine more CPUs",
-                          what, Describe(range), count() - 1));
+                          what, Describe(range), count() - 1),
+          {{fact::kValue, Describe(range)}, {fact::kLimit, count() - 1}});
     }
     SetBits(range.first, range.count == 0 ? count() : range.first + range.count,
             words);

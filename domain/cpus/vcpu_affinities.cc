@@ -17,7 +17,10 @@ absl::StatusOr<VcpuAffinities> VcpuAffinities::Create(
         absl::StatusCode::kInvalidArgument, Reason::kVcpuOutOfRange,
         absl::StrFormat("%s: %d affinities for %d virtual CPUs; give one for "
                         "all, or at most one for each",
-                        what, specs.size(), vcpus));
+                        what, specs.size(), vcpus),
+        {{fact::kRequested, specs.size()},
+         {fact::kLimit, vcpus},
+         {fact::kUnit, "vcpus"}});
   }
   VcpuAffinities made(cpus, vcpus);
   for (uint32_t i = 0; i < specs.size(); ++i) {
@@ -37,7 +40,8 @@ absl::Status VcpuAffinities::CheckVcpu(absl::string_view what,
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kVcpuOutOfRange,
       absl::StrFormat("%s: virtual CPU %d: it has virtual CPUs 0 to %d", what,
-                      vcpu, vcpus_ - 1));
+                      vcpu, vcpus_ - 1),
+      {{fact::kValue, vcpu}, {fact::kLimit, vcpus_ - 1}});
 }
 
 absl::StatusOr<VcpuAffinities::Change> VcpuAffinities::Check(

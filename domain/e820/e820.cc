@@ -176,7 +176,11 @@ absl::StatusOr<E820Map> DefaultHostE820(PageCount ram) {
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
         absl::StrFormat("host memory of %d pages: a host has from %d (16 MiB) "
                         "to %d pages (64 TiB); choose a size between",
-                        ram.value(), kMinHostRam.value(), kMaxHostRam.value()));
+                        ram.value(), kMinHostRam.value(), kMaxHostRam.value()),
+        {{fact::kRequested, ram.value()},
+         {fact::kLimit,
+          (ram < kMinHostRam ? kMinHostRam : kMaxHostRam).value()},
+         {fact::kUnit, "pages"}});
   }
   const uint64_t above_1mib = ram.in_bytes() - kLowRamEnd;
   const uint64_t below_3gib =

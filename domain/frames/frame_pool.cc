@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "domain/units/size_text.h"
 
 namespace simvisor {
 
@@ -81,6 +82,7 @@ FramePool::FramePool(FrameTable table, std::optional<ScatterPlaces> places,
       total_(table.counts().total),
       reserved_(table.counts().reserved),
       free_(table.counts().free.value()),
+      visible_low_(table.free_low().value()),
       table_(std::move(table)),
       foreign_(store_),
       places_(std::move(places)) {}
@@ -91,9 +93,19 @@ FramePool::Counts FramePool::counts() const {
   return {total_, free, total_ - reserved_ - free, reserved_, claimed};
 }
 
+PageCount FramePool::available(FrameReach reach) const {
+  const Counts now = counts();
+  // The two numbers may be of different moments.
+  const PageCount all = now.free - std::min(now.free, now.claimed);
+  const PageCount low(visible_low_.load(std::memory_order_acquire));
+  return reach == FrameReach::kAll ? all : std::min(all, low);
+}
+
 void FramePool::PublishCounts() {
   free_.store(table_.counts().free.value(), std::memory_order_release);
   visible_claims_.store(claimed_.value(), std::memory_order_release);
+  visible_low_.store((table_.free_low() - claimed_low_).value(),
+                     std::memory_order_release);
   visible_held_.store(foreign_.held().value(), std::memory_order_release);
 }
 
@@ -104,20 +116,24 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
       faults_ != nullptr && faults_->FailNow(AllocationSite::kFrame);
   if (!fault && pages <= unclaimed) return AddClaim(pages, reach);
   std::string message = absl::StrFormat(
-      "claim of %d frames: %d of the host's %d frames are free and unclaimed; "
-      "balloon a domain down",
-      pages.value(), unclaimed.value(), total_.value());
+      "claim of %s: of the host's %s, %s are free and unclaimed; balloon a "
+      "domain down, or ask for less",
+      SizeText(pages), SizeText(total_), SizeText(unclaimed));
   if (reach == FrameReach::kLow && low_end_ < max_mfn_) {
     message = absl::StrFormat(
-        "claim of %d frames: of the frames below %.4g GiB (mfn 0x%x), which a "
-        "32-bit guest can reach, %d are free and unclaimed, of all frames %d; "
-        "balloon down or destroy a domain that has low frames",
-        pages.value(), static_cast<double>(low_end_.value()) / kPagesPerGiB,
-        low_end_.value(), unclaimed.value(),
-        Unclaimed(FrameReach::kAll).value());
+        "claim of %s: of the frames below %.4g GiB (mfn 0x%x), which a 32-bit "
+        "guest can reach, %s are free and unclaimed, of all frames %s; balloon "
+        "down or destroy a domain that has low frames",
+        SizeText(pages), static_cast<double>(low_end_.value()) / kPagesPerGiB,
+        low_end_.value(), SizeText(unclaimed),
+        SizeText(Unclaimed(FrameReach::kAll)));
   }
   return MakeError(absl::StatusCode::kResourceExhausted,
-                   Reason::kHostMemoryExhausted, message);
+                   Reason::kHostMemoryExhausted, message,
+                   {{fact::kRequested, pages.value()},
+                    {fact::kAvailable, unclaimed.value()},
+                    {fact::kLimit, total_.value()},
+                    {fact::kUnit, "pages"}});
 }
 
 absl::Status FramePool::Extend(FrameClaim& claim, PageCount pages,

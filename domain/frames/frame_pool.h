@@ -27,7 +27,8 @@
 //
 // Thread safety: all methods may be called from any thread.  Each call holds
 // one mutex, the last in the lock order (Host -> Domain -> FramePool), which
-// read-only calls share.  counts() and HeldBy() wait for no other call.
+// read-only calls share.  counts(), available() and HeldBy() wait for no other
+// call.
 
 #ifndef SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
 #define SIMVISOR_DOMAIN_FRAMES_FRAME_POOL_H_
@@ -118,6 +119,8 @@ class FramePool {
   // The counts after the last finished call.  Takes no lock, so a reader does
   // not wait while another call fills a large domain.
   Counts counts() const;
+  // How many frames within `reach` were free and unclaimed then.
+  PageCount available(FrameReach reach) const;
   // One past the last frame.
   Mfn max_mfn() const { return max_mfn_; }
   // One past the last low frame, at most max_mfn().
@@ -271,6 +274,7 @@ class FramePool {
   const PageCount reserved_;
   std::atomic<uint64_t> free_;  // the others follow from it
   std::atomic<uint64_t> visible_claims_ = 0;
+  std::atomic<uint64_t> visible_low_;  // low frames, free and not claimed low
   std::atomic<uint64_t> visible_held_ = 0;
 
   // Locked under mu_ to write, without it to read; no lock is taken under it.

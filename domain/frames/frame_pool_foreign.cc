@@ -12,7 +12,8 @@ namespace {
 absl::Status NotForeign(Mfn mfn, absl::string_view why) {
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    Reason::kFrameNotForeign,
-                   absl::StrFormat("mfn 0x%x %s", mfn.value(), why));
+                   absl::StrFormat("mfn 0x%x %s", mfn.value(), why),
+                   {{fact::kValue, Hex(mfn.value())}});
 }
 
 absl::Status Difference(absl::string_view what, Mfn mfn) {
@@ -38,7 +39,9 @@ absl::Status FramePool::CheckForeignLocked(Mfn mfn, DomainId mapper) const {
   if (mfn >= max_mfn_) {
     return MakeError(absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
                      absl::StrFormat("mfn 0x%x: the machine ends at mfn 0x%x",
-                                     mfn.value(), max_mfn_.value()));
+                                     mfn.value(), max_mfn_.value()),
+                     {{fact::kValue, Hex(mfn.value())},
+                      {fact::kLimit, Hex(max_mfn_.value())}});
   }
   const FrameRun run = table_.RunAt(mfn, mfn + PageCount(1));
   if (run.state != FrameState::kOwned) {

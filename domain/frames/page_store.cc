@@ -56,18 +56,21 @@ PageCount PageStore::kept() const {
   return PageCount(kept_);
 }
 
-absl::Status PageStore::Take(DomainId owner, absl::string_view operation,
-                             size_t count, std::vector<Ptr>& pages) {
+absl::Status PageStore::Take(size_t count, std::vector<Ptr>& pages) {
   absl::MutexLock lock(&mu_);
   const uint64_t used = used_.load(std::memory_order_relaxed);
   const uint64_t limit = limit_.value();
   if (limit != 0 && (used > limit || count > limit - used)) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kGuestContentsExhausted,
-        absl::StrFormat("domain %d: %s: it needs room for the contents of %d "
-                        "more pages, and guests have %d of the %d that the "
-                        "host holds; destroy guests that have written much",
-                        owner.value(), operation, count, used, limit));
+        absl::StrFormat("it needs room for the contents of %d more pages, and "
+                        "guests have %d of the %d that the host holds; destroy "
+                        "guests that have written much",
+                        count, used, limit),
+        {{fact::kRequested, count},
+         {fact::kAvailable, limit - std::min(limit, used)},
+         {fact::kLimit, limit},
+         {fact::kUnit, "pages"}});
   }
   pages.reserve(pages.size() + count);
   const bool fault =
@@ -75,10 +78,11 @@ absl::Status PageStore::Take(DomainId owner, absl::string_view operation,
   if (fault || !MakeRoom(count)) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kDaemonMemoryExhausted,
-        absl::StrFormat("domain %d: %s: the system refuses memory for the "
-                        "contents of %d more pages besides the %d of all "
-                        "guests; destroy guests that have written much",
-                        owner.value(), operation, count, used));
+        absl::StrFormat("the system refuses memory for the contents of %d more "
+                        "pages besides the %d of all guests; destroy guests "
+                        "that have written much",
+                        count, used),
+        {{fact::kRequested, count}, {fact::kUnit, "pages"}});
   }
   for (size_t i = 0; i < count; ++i) pages.push_back(TakePage());
   return absl::OkStatus();

@@ -68,14 +68,13 @@ class PageStore {
   // REQUIRES: every page has come back.
   ~PageStore();
 
-  // Appends `count` pages of zeros to `pages`, or no page.  Messages name
-  // `owner`, the domain that they are for, and `operation`.
+  // Appends `count` pages of zeros to `pages`, or no page.
   //
   // RESOURCE_EXHAUSTED GUEST_CONTENTS_EXHAUSTED beyond the limit;
   // DAEMON_MEMORY_EXHAUSTED if the system refuses the memory or would have next
   // to nothing left for others, or `faults` fails the allocation.
-  absl::Status Take(DomainId owner, absl::string_view operation, size_t count,
-                    std::vector<Ptr>& pages) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Take(size_t count, std::vector<Ptr>& pages)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // Returns a page of zeros and never fails, for callers that must not fail;
   // takes it from the heap if the system refuses another chunk.
   Ptr TakeAnyway() ABSL_LOCKS_EXCLUDED(mu_);

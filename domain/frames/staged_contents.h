@@ -15,8 +15,9 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "base/status_macros.h"
+#include "base/error.h"
 #include "domain/frames/page_store.h"
 #include "domain/units/units.h"
 
@@ -39,8 +40,11 @@ class StagedContents {
     }
     auto at = pages_.find(pfn.value());
     if (at == pages_.end()) {
-      SIMVISOR_RETURN_IF_ERROR(
-          store_->Take(owner_, "receive a page", 1, taken_));
+      if (const absl::Status status = store_->Take(1, taken_); !status.ok()) {
+        return Within(
+            absl::StrCat("domain ", owner_.value(), ": receive a page: "),
+            status, {{fact::kDomid, owner_.value()}});
+      }
       at = pages_.try_emplace(pfn.value()).first;
       at->second = std::move(taken_.back());
       taken_.pop_back();

@@ -10,6 +10,7 @@
 #include "domain/guest/guest_check.h"
 #include "domain/guest/guest_memory.h"
 #include "domain/guest/range_frames.h"
+#include "domain/units/size_text.h"
 
 namespace simvisor {
 namespace {
@@ -55,12 +56,15 @@ absl::StatusOr<BuildPlan> PlanBuild(const BuildInput& input) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
         absl::StrFormat(
-            "create of domain \"%s\": %d pages of memory: the guest needs %d "
+            "create of domain \"%s\": %s of memory: the guest needs %d "
             "pages for its p2m list, and %d are left beside the first MiB and "
             "holes of its map; give it more memory, or lower maxmem or the "
             "map's RAM above its memory",
-            input.name, input.memory.value(), boot_pages.value(),
-            usable.value()));
+            input.name, SizeText(input.memory), boot_pages.value(),
+            usable.value()),
+        {{fact::kRequested, boot_pages.value()},
+         {fact::kAvailable, usable.value()},
+         {fact::kUnit, "pages"}});
   }
   return BuildPlan{config, input.memory, std::move(setup), boot_pages};
 }

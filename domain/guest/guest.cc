@@ -11,16 +11,14 @@
 
 namespace simvisor {
 
-Guest::Guest(DomainId id, GuestConfig config, std::unique_ptr<P2mList> list,
+Guest::Guest(GuestConfig config, std::unique_ptr<P2mList> list,
              FreePages free_pages)
-    : id_(id),
-      config_(std::move(config)),
+    : config_(std::move(config)),
       list_(std::move(list)),
       free_pages_(std::move(free_pages)),
       balloon_(list_->abi(), config_.balloon_max_retry) {
   if (abi().arch != Arch::kX86_32Pae) return;
-  processes_ = std::make_unique<AddressSpaces>(
-      absl::StrFormat("domain %d", id_.value()), config_.pae_kernel, *list_);
+  processes_ = std::make_unique<AddressSpaces>(config_.pae_kernel, *list_);
   list_->SetPmdListener(processes_.get());
 }
 
@@ -53,16 +51,18 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
               "its guest needs %d pages for its p2m list and got "
               "%d; %s or create it with more memory",
               needed.value(), got.value(),
-              free.count() < needed ? "leave more pages free" : "try again"));
+              free.count() < needed ? "leave more pages free" : "try again"),
+          {{fact::kRequested, needed.value()},
+           {fact::kAvailable, got.value()},
+           {fact::kUnit, "pages"}});
     }
     const GuestConfig& config = image.plan_.config;
     SIMVISOR_ASSIGN_OR_RETURN(
         booted, BootGuest(std::move(image.list_), image.plan_.setup, config.p2m,
                           config.HotplugLimit(), free));
   }
-  std::unique_ptr<Guest> guest(
-      new Guest(context.id(), std::move(image.plan_.config),
-                std::move(booted.list), std::move(free)));
+  std::unique_ptr<Guest> guest(new Guest(
+      std::move(image.plan_.config), std::move(booted.list), std::move(free)));
   guest->kernel_image_ = std::move(image.used_);
   guest->Attach(memory);
   memory.SetKernelPages(guest.get());

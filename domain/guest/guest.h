@@ -207,7 +207,7 @@ class Guest final : public KernelPages {
   int TableLevel(Pfn pfn) const override;
 
  private:
-  Guest(DomainId id, GuestConfig config, std::unique_ptr<P2mList> list,
+  Guest(GuestConfig config, std::unique_ptr<P2mList> list,
         FreePages free_pages);
 
   const Abi& abi() const { return list_->abi(); }
@@ -241,7 +241,6 @@ class Guest final : public KernelPages {
   void CheckForeignWords(Findings& findings) const;
   void CheckUseOfPages(PageCount ram, Findings& findings) const;
 
-  const DomainId id_;
   const GuestConfig config_;
   GuestMemory* memory_ = nullptr;  // its domain's, once attached
   std::unique_ptr<P2mList> list_;

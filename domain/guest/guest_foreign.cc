@@ -25,7 +25,8 @@ absl::Status PastTheList(const Context& context, Pfn pfn, Pfn end) {
   return context.Refuse(
       absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
       absl::StrFormat("at pfn 0x%x", pfn.value()),
-      absl::StrFormat("the p2m list ends at pfn 0x%x", end.value()));
+      absl::StrFormat("the p2m list ends at pfn 0x%x", end.value()),
+      {{fact::kValue, Hex(pfn.value())}, {fact::kLimit, Hex(end.value())}});
 }
 
 // The hypervisor's status for the slot's frame, with the slot in the message.
@@ -35,9 +36,9 @@ absl::Status NameSlot(const Context& context, const ForeignSlot& slot,
   const Reason reason = counted.code() == absl::StatusCode::kOutOfRange
                             ? Reason::kMfnOutOfRange
                             : Reason::kFrameNotForeign;
-  return context.Refuse(counted.code(), reason,
-                        absl::StrFormat("at pfn 0x%x", slot.pfn.value()),
-                        counted.message());
+  return context.Refuse(
+      counted.code(), reason, absl::StrFormat("at pfn 0x%x", slot.pfn.value()),
+      counted.message(), {{fact::kValue, Hex(slot.mfn.value())}});
 }
 
 }  // namespace
@@ -54,7 +55,8 @@ absl::Status Guest::CheckSlot(const Context& context,
         absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
         absl::StrFormat(
             "that is %s; choose a missing pfn, or balloon down to make one",
-            word.ToString()));
+            word.ToString()),
+        {{fact::kValue, Hex(pfn.value())}});
   }
   // A 64-bit word holds more than any machine has.
   if (abi().arch != Arch::kX86_32Pae ||
@@ -66,7 +68,9 @@ absl::Status Guest::CheckSlot(const Context& context,
       absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
       absl::StrFormat("a word of an %s guest holds frame numbers below 0x%x; "
                       "name frames below that",
-                      abi().name, abi().plain_word_limit()));
+                      abi().name, abi().plain_word_limit()),
+      {{fact::kValue, Hex(mfn.value())},
+       {fact::kLimit, Hex(abi().plain_word_limit())}});
 }
 
 absl::Status Guest::MapForeign(const Context& context, const ForeignSlot& slot,
@@ -100,7 +104,8 @@ absl::Status Guest::UnmapForeign(const Context& context, Pfn pfn,
         absl::StatusCode::kInvalidArgument, Reason::kPfnNotForeign,
         absl::StrFormat("at pfn 0x%x", pfn.value()),
         absl::StrFormat("it is %s; p2m dump --by-frame shows foreign pfns",
-                        word.ToString()));
+                        word.ToString()),
+        {{fact::kValue, Hex(pfn.value())}});
   }
   // A foreign word's leaf is private, so this takes no page.
   list_->TrySet(pfn, P2mWord::Invalid());

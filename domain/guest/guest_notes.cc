@@ -105,8 +105,8 @@ absl::StatusOr<Guest::Decoded> Guest::Decode(const Saved& saved, const Abi& abi,
                  saved.faults));
   Decoded decoded;
   decoded.words = std::move(made.words);
-  decoded.guest.reset(new Guest(saved.id, saved.config, std::move(made.list),
-                                FreePages(saved.faults)));
+  decoded.guest.reset(
+      new Guest(saved.config, std::move(made.list), FreePages(saved.faults)));
   Guest& guest = *decoded.guest;
   guest.DecodeParts(saved, in);
   SIMVISOR_RETURN_IF_ERROR(in.status());

@@ -92,7 +92,8 @@ absl::Status Guest::CheckNoForeign(const Context& context,
       OfRange(pfns),
       absl::StrFormat(
           "pfn 0x%x maps mfn 0x%x of another domain; unmap it first",
-          first.value(), list_->Lookup(first).Number()));
+          first.value(), list_->Lookup(first).Number()),
+      {{fact::kValue, Hex(first.value())}});
 }
 
 }  // namespace simvisor

@@ -99,7 +99,10 @@ absl::Status PlaceRecord(const Context& context, const Guest& guest,
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted, "",
         absl::StrFormat("its guest needs %d free pages that hold nothing to "
                         "suspend, and has %d; balloon it up",
-                        needed, pages.size()));
+                        needed, pages.size()),
+        {{fact::kRequested, needed},
+         {fact::kAvailable, pages.size()},
+         {fact::kUnit, "pages"}});
   }
   auto next = pages.begin();
   record.start_info = *next++;

@@ -42,7 +42,10 @@ absl::Status CheckPagesLeft(const Context& context, const FreePages& free,
       OfRange(pfns),
       absl::StrFormat("the guest needs %d pages for its p2m list and would "
                       "have %d free; balloon it up or choose a smaller range",
-                      needed.value(), left.value()));
+                      needed.value(), left.value()),
+      {{fact::kRequested, needed.value()},
+       {fact::kAvailable, left.value()},
+       {fact::kUnit, "pages"}});
 }
 
 absl::StatusOr<std::vector<MfnExtent>> FramesUnder(const Context& context,
@@ -61,7 +64,8 @@ absl::StatusOr<std::vector<MfnExtent>> FramesUnder(const Context& context,
           OfRange(pfns),
           absl::StrFormat("RAM lies there, the first at mfn 0x%x; ask to "
                           "release the frames, or balloon them out first",
-                          frames.front().first.value()));
+                          frames.front().first.value()),
+          {{fact::kValue, Hex(frames.front().first.value())}});
     }
   }
   return frames;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "domain/units/abi.h"
+#include "domain/units/size_text.h"
 
 namespace simvisor {
 namespace {
@@ -69,9 +70,13 @@ absl::Status CheckDom0Memory(const E820Map& e820, PageCount memory) {
   if (memory <= most) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted,
-      absl::StrFormat("boot of dom0 with %d pages of memory: the machine has "
-                      "%d; give dom0 less or the machine more",
-                      memory.value(), most.value()));
+      absl::StrFormat(
+          "boot of dom0 with %s of memory: the machine has %s; give "
+          "dom0 less or the machine more",
+          SizeText(memory), SizeText(most)),
+      {{fact::kRequested, memory.value()},
+       {fact::kAvailable, most.value()},
+       {fact::kUnit, "pages"}});
 }
 
 Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,

@@ -36,11 +36,21 @@ PageCount Dom0StartMemory(const HostConfig& config) {
              : std::min(config.dom0_memory, config.dom0_max_memory);
 }
 
+// The selector as its sender wrote it.
+std::string ValueOf(const DomainSelector& selector) {
+  if (const auto* id = std::get_if<DomainId>(&selector)) {
+    return absl::StrCat(id->value());
+  }
+  if (const auto* name = std::get_if<std::string>(&selector)) return *name;
+  return UuidToString(std::get<Uuid>(selector));
+}
+
 absl::Status NotFound(const DomainSelector& selector) {
   return MakeError(
       absl::StatusCode::kNotFound, Reason::kDomainNotFound,
       absl::StrFormat("%s does not exist; list shows those that do",
-                      ToString(selector)));
+                      ToString(selector)),
+      {{fact::kValue, ValueOf(selector)}});
 }
 
 }  // namespace
@@ -60,7 +70,8 @@ absl::Status Host::Dom0Protected(absl::string_view operation) {
       absl::StatusCode::kFailedPrecondition, Reason::kDom0Protected,
       absl::StrFormat("%s of domain 0: it is the control domain and lives as "
                       "long as the machine; stop the daemon instead",
-                      operation));
+                      operation),
+      {{fact::kOperation, operation}, {fact::kDomid, 0}});
 }
 
 absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
@@ -273,100 +284,6 @@ void Host::ShowArrived(DomainId id) {
   Show(entry);
 }
 
-absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,
-                                       absl::string_view operation) {
-  absl::MutexLock lock(&mu_);
-  if (names_.contains(spec.name)) {
-    return MakeError(
-        absl::StatusCode::kAlreadyExists, Reason::kNameInUse,
-        absl::StrFormat("%s of domain \"%s\": domain %d has that name; "
-                        "choose another or destroy that one",
-                        operation, spec.name, names_.at(spec.name).value()));
-  }
-  if (spec.uuid == Uuid{}) {
-    spec.uuid = NewUuid();
-  } else if (uuids_.contains(spec.uuid)) {
-    return MakeError(
-        absl::StatusCode::kAlreadyExists, Reason::kUuidInUse,
-        absl::StrFormat("%s of domain \"%s\": domain %d has uuid %s; leave "
-                        "the uuid out to get a new one",
-                        operation, spec.name, uuids_.at(spec.uuid).value(),
-                        UuidToString(spec.uuid)));
-  }
-  if (const auto owned = pci_owners_.FindOwned(spec.pci_devices)) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kPciDeviceInUse,
-        absl::StrFormat("%s of domain \"%s\": PCI device %s: domain %d has it; "
-                        "destroy that one, or leave the device out",
-                        operation, spec.name, owned->device.ToString(),
-                        owned->owner.value()));
-  }
-  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, NextId());
-  Entry& entry = domains_[id];
-  entry.name = spec.name;
-  entry.uuid = spec.uuid;
-  entry.devices = spec.pci_devices;
-  names_[spec.name] = id;
-  uuids_[spec.uuid] = id;
-  pci_owners_.Assign(spec.pci_devices, id);
-  return id;
-}
-
-absl::StatusOr<DomainId> Host::NextId() {
-  for (int tries = 0; tries < kFirstReservedDomainId; ++tries) {
-    ++last_id_;
-    if (last_id_ >= kFirstReservedDomainId) last_id_ = 1;
-    if (!domains_.contains(DomainId(last_id_))) return DomainId(last_id_);
-  }
-  return MakeError(absl::StatusCode::kResourceExhausted,
-                   Reason::kDomainIdsExhausted,
-                   absl::StrFormat("create: all %d domain ids are taken; "
-                                   "destroy a domain",
-                                   kFirstReservedDomainId - 1));
-}
-
-Uuid Host::NewUuid() {
-  Uuid uuid;
-  do {
-    for (size_t i = 0; i < uuid.size(); i += 8) {
-      const uint64_t bits = random_();
-      for (size_t j = 0; j < 8; ++j) {
-        uuid[i + j] = static_cast<uint8_t>(bits >> (8 * j));
-      }
-    }
-    uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);  // version 4
-    uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);  // RFC 4122
-  } while (uuids_.contains(uuid));
-  return uuid;
-}
-
-absl::StatusOr<std::shared_ptr<Domain>> Host::RenameDomain(
-    const DomainSelector& selector, absl::string_view name) {
-  SIMVISOR_RETURN_IF_ERROR(CheckDomainName(name));
-  absl::MutexLock lock(&mu_);
-  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, FindId(selector));
-  if (id == kDom0Id) return Dom0Protected("rename");
-  Entry& entry = domains_.at(id);
-  if (entry.name.empty()) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
-        absl::StrFormat("rename of domain %d: it is dying", id.value()));
-  }
-  auto taken = names_.find(name);
-  if (taken != names_.end() && taken->second != id) {
-    return MakeError(
-        absl::StatusCode::kAlreadyExists, Reason::kNameInUse,
-        absl::StrFormat("rename of domain %d to \"%s\": domain %d has that "
-                        "name; choose another",
-                        id.value(), name, taken->second.value()));
-  }
-  names_.erase(entry.name);
-  entry.name = std::string(name);
-  names_[entry.name] = id;
-  entry.domain->Rename(name);
-  return entry.domain;
-}
-
 std::vector<std::shared_ptr<Domain>> Host::List(DomainId first,
                                                 size_t limit) const {
   absl::ReaderMutexLock lock(&mu_);
@@ -406,7 +323,9 @@ absl::StatusOr<Mfn> Host::LookupFrames(MfnExtent frames, size_t max_runs,
         absl::StrFormat(
             "lookup of %d frames from mfn 0x%x: the machine ends at "
             "mfn 0x%x",
-            frames.count.value(), frames.first.value(), max_mfn().value()));
+            frames.count.value(), frames.first.value(), max_mfn().value()),
+        {{fact::kValue, Hex(frames.first.value())},
+         {fact::kLimit, Hex(max_mfn().value())}});
   }
   return pool_->ListRuns(frames, max_runs, runs);
 }
@@ -424,7 +343,9 @@ absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
         absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
         absl::StrFormat("read of mfn 0x%x: the machine ends at mfn "
                         "0x%x",
-                        mfn.value(), max_mfn().value()));
+                        mfn.value(), max_mfn().value()),
+        {{fact::kValue, Hex(mfn.value())},
+         {fact::kLimit, Hex(max_mfn().value())}});
   }
   const std::shared_ptr<Domain> owner = FindOwner(mfn);
   if (owner != nullptr) {
@@ -435,7 +356,8 @@ absl::Status Host::ReadFrame(Mfn mfn, absl::Span<char> page, bool* zero) const {
                    absl::StrFormat("read of mfn 0x%x: it belongs to no domain "
                                    "that is up; frames lookup shows "
                                    "what it is",
-                                   mfn.value()));
+                                   mfn.value()),
+                   {{fact::kValue, Hex(mfn.value())}});
 }
 
 }  // namespace simvisor

@@ -268,6 +268,8 @@ class Host {
   // Removes a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name, uuid and PCI devices of a domain that is about to die.
+  // As messages name domain `id`.
+  std::string TextOf(DomainId id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void DropName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Removes from the table the domains among `ids` that have died and no longer
   // own a frame.  Every caller that destroys a domain, or unmaps a frame of a

@@ -21,7 +21,10 @@ absl::Status CheckEnd(const DomainSpec& spec, Pfn end) {
       absl::StrFormat("restore of domain \"%s\": its pfns end at 0x%x; for an "
                       "%s guest they must end at 0x1 to 0x%x",
                       spec.name, end.value(), AbiOf(spec.arch).name,
-                      limit.value()));
+                      limit.value()),
+      {{fact::kDomain, spec.name},
+       {fact::kValue, Hex(end.value())},
+       {fact::kLimit, Hex(limit.value())}});
 }
 
 }  // namespace
@@ -42,8 +45,11 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
           spec.vcpu_affinities));
   spec.vcpu_affinities = {};
   const FrameReach reach = ReachOf(AbiOf(spec.arch));
-  SIMVISOR_ASSIGN_OR_RETURN(FrameClaim claimed,
-                            host.pool_->Claim(claim, reach));
+  absl::StatusOr<FrameClaim> claimed = host.pool_->Claim(claim, reach);
+  if (!claimed.ok()) {
+    return Within(absl::StrFormat("restore of domain \"%s\": ", spec.name),
+                  claimed.status(), {{fact::kDomain, spec.name}});
+  }
   SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec, "restore"));
   const PageCount max_pages = MaxPagesFor(spec.memory);
   absl::StatusOr<std::shared_ptr<Domain>> domain =
@@ -62,7 +68,7 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
   host.Enter(id, *domain, promised);
   return std::unique_ptr<IncomingDomain>(
       new IncomingDomain(host, *std::move(domain), end, vcpus, reach,
-                         std::move(claimed), promised));
+                         *std::move(claimed), promised));
 }
 
 IncomingDomain::IncomingDomain(Host& host, std::shared_ptr<Domain> domain,
@@ -87,11 +93,10 @@ absl::Status IncomingDomain::Receive(PfnExtent pfns) {
     const absl::Status more = host_.pool_->Extend(
         received_.claim, wanted - received_.claim.remaining(), reach_);
     if (!more.ok()) {
-      return MakeError(
-          more.code(), Reason::kHostMemoryExhausted,
-          absl::StrFormat("restore of domain %d: page %d, at pfn 0x%x: %s",
-                          id().value(), wanted.value(), pfns.first.value(),
-                          more.message()));
+      return Within(
+          absl::StrFormat("restore of domain \"%s\": page %d, at pfn 0x%x: ",
+                          domain_->name(), wanted.value(), pfns.first.value()),
+          more, {{fact::kDomain, domain_->name()}});
     }
     promised_->store(received_.claim.remaining().value(),
                      std::memory_order_relaxed);

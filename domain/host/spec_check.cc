@@ -11,6 +11,7 @@
 #include "base/printable.h"
 #include "base/status_macros.h"
 #include "domain/processes/address_space_types.h"
+#include "domain/units/size_text.h"
 
 namespace simvisor {
 namespace {
@@ -24,7 +25,8 @@ absl::Status NameError(absl::string_view name, absl::string_view what) {
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kNameInvalid,
       absl::StrFormat("domain name \"%s\": %s",
-                      Printable(name.substr(0, kMaxNameBytes)), what));
+                      Printable(name.substr(0, kMaxNameBytes)), what),
+      {{fact::kValue, Printable(name.substr(0, kMaxNameBytes))}});
 }
 
 // Whether the character `code` looks blank: a Unicode space, the braille
@@ -78,13 +80,18 @@ absl::Status CheckCharacters(absl::string_view name) {
   return absl::OkStatus();
 }
 
-absl::Status SizeError(const DomainSpec& spec, absl::string_view what) {
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   Reason::kMemorySizeInvalid,
-                   absl::StrFormat("create of domain \"%s\": memory of %d "
-                                   "pages, maxmem of %d: %s",
-                                   spec.name, spec.memory.value(),
-                                   spec.max_memory.value(), what));
+absl::Status SizeError(const DomainSpec& spec, PageCount requested,
+                       PageCount limit, absl::string_view what) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
+      absl::StrFormat("create of domain \"%s\": memory of %s, maxmem of %s: %s",
+                      spec.name, SizeText(spec.memory),
+                      SizeText(spec.max_memory), what),
+      {{fact::kOperation, "create"},
+       {fact::kDomain, spec.name},
+       {fact::kRequested, requested.value()},
+       {fact::kLimit, limit.value()},
+       {fact::kUnit, "pages"}});
 }
 
 absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
@@ -92,7 +99,11 @@ absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kArgumentTooLarge,
       absl::StrFormat("create of domain \"%s\": %d %s: the limit is %d",
-                      spec.name, value, what, limit));
+                      spec.name, value, what, limit),
+      {{fact::kOperation, "create"},
+       {fact::kDomain, spec.name},
+       {fact::kRequested, value},
+       {fact::kLimit, limit}});
 }
 
 // Of any guest: a saved 64-bit guest notes its value too.
@@ -128,7 +139,8 @@ absl::Status CheckPciDevices(const DomainSpec& spec) {
         absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
         absl::StrFormat("create of domain \"%s\": PCI device %s is named "
                         "twice; a domain can have a device only once",
-                        spec.name, twice->ToString()));
+                        spec.name, twice->ToString()),
+        {{fact::kDomain, spec.name}, {fact::kValue, twice->ToString()}});
   }
   if (!spec.pci_devices.empty() && !spec.e820_host) {
     return MakeError(
@@ -161,17 +173,19 @@ absl::Status CheckDomainName(absl::string_view name) {
 absl::Status CheckDomainSpec(const DomainSpec& spec) {
   SIMVISOR_RETURN_IF_ERROR(CheckDomainName(spec.name));
   if (spec.memory == PageCount(0)) {
-    return SizeError(spec, "name at least one page");
+    return SizeError(spec, spec.memory, PageCount(1), "name at least one page");
   }
   const Abi& abi = AbiOf(spec.arch);
-  if (std::max(spec.memory, spec.max_memory) > abi.max_domain_pages()) {
+  const PageCount most = abi.max_domain_pages();
+  if (std::max(spec.memory, spec.max_memory) > most) {
     return SizeError(
-        spec,
-        absl::StrFormat("a domain of %s has at most %d pages; ask for less",
-                        abi.name, abi.max_domain_pages().value()));
+        spec, std::max(spec.memory, spec.max_memory), most,
+        absl::StrFormat("a domain of %s has at most %s; ask for less", abi.name,
+                        SizeText(most)));
   }
   if (spec.max_memory < spec.memory) {
-    return SizeError(spec, "maxmem must be at least memory");
+    return SizeError(spec, spec.max_memory, spec.memory,
+                     "maxmem must be at least memory");
   }
   if (spec.vcpus > kMaxVcpus) {
     return TooLarge(spec, "vcpus", spec.vcpus, kMaxVcpus);
@@ -201,7 +215,10 @@ absl::Status CheckGuestMap(const DomainSpec& spec) {
           "end the RAM there%s",
           spec.name, ram.back().end().value(), abi.name, abi.pfn_limit,
           abi.pfn_limit / kPagesPerGiB,
-          spec.e820_host ? ", which with e820_host takes less memory" : ""));
+          spec.e820_host ? ", which with e820_host takes less memory" : ""),
+      {{fact::kDomain, spec.name},
+       {fact::kValue, Hex(ram.back().end().value())},
+       {fact::kLimit, Hex(abi.pfn_limit)}});
 }
 
 }  // namespace simvisor

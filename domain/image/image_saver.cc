@@ -125,9 +125,9 @@ absl::Status ImageSaver::AppendLeaves(std::string& out) {
   if (pages.empty()) {
     return MakeError(
         absl::StatusCode::kInternal, Reason::kInternal,
-        absl::StrFormat("domain %d: save: its p2m list ends before leaf %d of "
-                        "%d, which pfn 0x%x makes",
-                        domain_->id().value(), next_leaf_, leaves,
+        absl::StrFormat("%s: save: its p2m list ends before leaf %d of %d, "
+                        "which pfn 0x%x makes",
+                        domain_->identity().ToString(), next_leaf_, leaves,
                         last_pfn_.value()));
   }
   AppendPfns(pages, out);

@@ -38,12 +38,16 @@ absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
   }
   return MakeError(
       absl::StatusCode::kAborted, Reason::kP2mChanged,
-      absl::StrFormat("domain %d: migrate: the p2m list took new pages while "
+      absl::StrFormat("%s: migrate: the p2m list took new pages while "
                       "the guest was copied: generation %d (before: %d), end "
                       "at pfn 0x%x (before: 0x%x); the guest keeps running, "
                       "migrate it again",
-                      domain_->id().value(), generation, guest_.generation,
-                      last_pfn.value(), guest_.last_pfn.value()));
+                      domain_->identity().ToString(), generation,
+                      guest_.generation, last_pfn.value(),
+                      guest_.last_pfn.value()),
+      {{fact::kOperation, "migrate"},
+       {fact::kDomain, domain_->name()},
+       {fact::kDomid, domain_->id().value()}});
 }
 
 absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
@@ -71,12 +75,18 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
   if (decision != PrecopyDecision::kAbort) return Suspend(stop);
   return MakeError(
       absl::StatusCode::kAborted, Reason::kDowntimeExceeded,
-      absl::StrFormat("domain %d: migrate: after %d passes %d pages are dirty, "
+      absl::StrFormat("%s: migrate: after %d passes %d pages are dirty, "
                       "which takes about %d ms to send; the limit is %d ms; "
                       "allow more passes or more downtime",
-                      domain_->id().value(), stats_.passes,
+                      domain_->identity().ToString(), stats_.passes,
                       stats_.dirty_now.value(), EstimateDowntimeMs(stats_),
-                      policy_.max_downtime_ms));
+                      policy_.max_downtime_ms),
+      {{fact::kOperation, "migrate"},
+       {fact::kDomain, domain_->name()},
+       {fact::kDomid, domain_->id().value()},
+       {fact::kRequested, EstimateDowntimeMs(stats_)},
+       {fact::kLimit, policy_.max_downtime_ms},
+       {fact::kUnit, "ms"}});
 }
 
 absl::Status Precopy::Suspend(StopCheck stop) {

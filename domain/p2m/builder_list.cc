@@ -41,7 +41,10 @@ absl::StatusOr<BuilderList> BuilderList::Build(P2mWords& words,
           absl::StrFormat(
               "building a p2m list for %d pages: it takes %d pages, "
               "of which the guest has %d; give it more memory",
-              nr_pages.value(), leaves, leaf));
+              nr_pages.value(), leaves, leaf),
+          {{fact::kRequested, leaves},
+           {fact::kAvailable, leaf},
+           {fact::kUnit, "pages"}});
     }
     list.AddPages(pages, leaf);
     leaf += pages.count.value();

@@ -17,12 +17,8 @@ constexpr uint64_t kSpacesPerStop = 256;
 
 }  // namespace
 
-AddressSpaces::AddressSpaces(std::string owner, const PaeKernel& kernel,
-                             const P2mList& list)
-    : owner_(std::move(owner)),
-      kernel_(kernel),
-      list_(list),
-      master_(list.pmd_entries()) {
+AddressSpaces::AddressSpaces(const PaeKernel& kernel, const P2mList& list)
+    : kernel_(kernel), list_(list), master_(list.pmd_entries()) {
   assert(list.abi().arch == Arch::kX86_32Pae);
   assert(kernel.user_pgds >= 1 && kernel.user_pgds <= 3);
   for (size_t i = 0; i < master_.size(); ++i) {
@@ -47,10 +43,12 @@ absl::StatusOr<uint64_t> AddressSpaces::Create(uint64_t count,
     if (status.ok() && !Make(first + made, source)) {
       status = MakeError(
           absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-          absl::StrFormat("%s: create of %d address spaces: the guest has no "
-                          "free page left for number %d; balloon it up or "
-                          "create fewer",
-                          owner_, count, made + 1));
+          absl::StrFormat("%d address spaces: the guest has no free page left "
+                          "for number %d; balloon it up or create fewer",
+                          count, made + 1),
+          {{fact::kRequested, count},
+           {fact::kAvailable, made},
+           {fact::kUnit, "address spaces"}});
     }
     if (!status.ok()) break;
   }
@@ -153,10 +151,10 @@ void AddressSpaces::ForgetPages(const Space& space) {
 absl::Status AddressSpaces::NotFound(uint64_t id) const {
   return MakeError(
       absl::StatusCode::kNotFound, Reason::kAddressSpaceNotFound,
-      absl::StrFormat(
-          "%s: address space %d: no address space has this id; list "
-          "its address spaces, of which it has %d",
-          owner_, id, spaces_.size()));
+      absl::StrFormat("address space %d: no address space has this id; list "
+                      "its address spaces, of which it has %d",
+                      id, spaces_.size()),
+      {{fact::kValue, id}});
 }
 
 absl::Status AddressSpaces::CheckIds(absl::Span<const uint64_t> ids,
@@ -167,9 +165,10 @@ absl::Status AddressSpaces::CheckIds(absl::Span<const uint64_t> ids,
   if (twice != sorted.end()) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
-        absl::StrFormat("%s: destroy of address space %d: the call names it "
-                        "more than once; name each id once",
-                        owner_, *twice));
+        absl::StrFormat("address space %d: the call names it more than once; "
+                        "name each id once",
+                        *twice),
+        {{fact::kValue, *twice}});
   }
   for (size_t i = 0; i < ids.size(); ++i) {
     if (i % kSpacesPerStop == 0) SIMVISOR_RETURN_IF_ERROR(stop());
@@ -228,10 +227,11 @@ absl::Status AddressSpaces::Translate(uint64_t id,
     if (Pfn(pfn) < list_.p2m_size()) continue;
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
-        absl::StrFormat("%s: translate of pfn 0x%x in address space %d: the "
-                        "p2m area ends at pfn 0x%x, and no page table maps "
-                        "what lies behind",
-                        owner_, pfn, id, list_.p2m_size().value()));
+        absl::StrFormat("pfn 0x%x in address space %d: the p2m area ends at "
+                        "pfn 0x%x, and no page table maps what lies behind",
+                        pfn, id, list_.p2m_size().value()),
+        {{fact::kValue, Hex(pfn)},
+         {fact::kLimit, Hex(list_.p2m_size().value())}});
   }
   const PageNumber32* const entries =
       shared() ? master_.data() : at->second.area.get();

@@ -52,11 +52,9 @@ namespace simvisor {
 class AddressSpaces : public PmdListener {
  public:
   // No process yet; the master has the area's entries as the list has them now.
-  // Messages call the guest `owner`.  `list` must outlive this object; the
-  // caller makes it announce changes here.
+  // `list` must outlive this object; the caller makes it announce changes here.
   // REQUIRES: the list is a PAE one; user_pgds is 1 to 3.
-  AddressSpaces(std::string owner, const PaeKernel& kernel,
-                const P2mList& list);
+  AddressSpaces(const PaeKernel& kernel, const P2mList& list);
 
   AddressSpaces(const AddressSpaces&) = delete;
   AddressSpaces& operator=(const AddressSpaces&) = delete;
@@ -201,7 +199,6 @@ class AddressSpaces : public PmdListener {
   void RenderTable(const Space& space, absl::Span<char> table) const;
   void RenderPmd(const Space& space, size_t entry, absl::Span<char> page) const;
 
-  const std::string owner_;
   const PaeKernel kernel_;
   const P2mList& list_;
   std::vector<PageNumber32> master_;  // area entries of the kernel's own tables

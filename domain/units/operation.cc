@@ -7,12 +7,24 @@
 namespace simvisor {
 
 absl::Status Context::Refuse(absl::StatusCode code, Reason reason,
-                             absl::string_view details,
-                             absl::string_view text) const {
-  std::string message = absl::StrCat("domain ", id_.value(), ": ", operation_);
+                             absl::string_view details, absl::string_view text,
+                             std::initializer_list<Fact> facts) const {
+  std::string message(operation_);
   if (!details.empty()) absl::StrAppend(&message, " ", details);
   if (!text.empty()) absl::StrAppend(&message, ": ", text);
-  return MakeError(code, reason, message);
+  return AddDomain(MakeError(code, reason, message, facts));
+}
+
+absl::Status Context::Within(const absl::Status& status) const {
+  return AddDomain(simvisor::Within(absl::StrCat(operation_, ": "), status));
+}
+
+absl::Status Context::AddDomain(const absl::Status& status) const {
+  const std::string name = domain_->name();
+  return simvisor::Within(absl::StrCat(DomainText(name, id()), ": "), status,
+                          {{fact::kOperation, operation_},
+                           {fact::kDomain, name},
+                           {fact::kDomid, id().value()}});
 }
 
 }  // namespace simvisor

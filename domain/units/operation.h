@@ -1,18 +1,22 @@
 // What a caller asks of a domain, and the errors that refuse it.
 //
 // A call that changes a domain and can be refused takes an Operation.  The
-// domain makes a Context of its name, and each refusal begins with the domain
-// and with what was asked of it: "domain 3: balloon down by 5 pages: TEXT".
+// domain makes a Context of its identity, and each refusal begins with the
+// domain and with what was asked of it: "web (3): balloon down by 5 pages:
+// TEXT".
 //
 // Thread safety: plain values.
 
 #ifndef SIMVISOR_DOMAIN_UNITS_OPERATION_H_
 #define SIMVISOR_DOMAIN_UNITS_OPERATION_H_
 
+#include <initializer_list>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "base/error.h"
+#include "domain/units/domain_identity.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -35,23 +39,33 @@ struct Operation {
 // The domain and the operation that messages are about.
 class Context {
  public:
-  // `operation` must outlive it.
-  Context(DomainId id, absl::string_view operation)
-      : id_(id), operation_(operation) {}
+  // Both must outlive it.
+  Context(const DomainIdentity& domain, absl::string_view operation)
+      : domain_(&domain), operation_(operation) {}
 
-  DomainId id() const { return id_; }
+  DomainId id() const { return domain_->id(); }
+  const DomainIdentity& domain() const { return *domain_; }
   absl::string_view operation() const { return operation_; }
   // The same domain with another name for the operation.
-  Context As(absl::string_view operation) const { return {id_, operation}; }
+  Context As(absl::string_view operation) const {
+    return {*domain_, operation};
+  }
 
-  // "domain 3: balloon down by 5 pages: TEXT", for the details "by 5 pages";
-  // details and text may be empty.
+  // "web (3): balloon down by 5 pages: TEXT", for the details "by 5 pages";
+  // details and text may be empty.  Domain and operation become facts.
   // REQUIRES: `code` is not kOk.
   absl::Status Refuse(absl::StatusCode code, Reason reason,
-                      absl::string_view details, absl::string_view text) const;
+                      absl::string_view details, absl::string_view text,
+                      std::initializer_list<Fact> facts = {}) const;
+  // "web (3): balloon down: ", and the message of `status`, whose reason and
+  // facts stay.
+  // REQUIRES: `status` is not OK.
+  absl::Status Within(const absl::Status& status) const;
 
  private:
-  DomainId id_;
+  absl::Status AddDomain(const absl::Status& status) const;
+
+  const DomainIdentity* domain_;
   absl::string_view operation_;
 };
 

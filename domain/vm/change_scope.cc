@@ -26,7 +26,7 @@ ChangeScope::~ChangeScope() {
 }
 
 DomainMemory ChangeScope::Memory() const {
-  return domain_.WithHeld(domain_.MemoryOf(parts_));
+  return domain_.MemoryDuring(parts_, own_claim_.remaining());
 }
 
 void ChangeScope::Show() {

@@ -5,23 +5,32 @@
 #include "base/status_macros.h"
 #include "domain/guest/range_frames.h"
 #include "domain/vm/balloon_rounds.h"
+#include "domain/vm/balloon_shortfall.h"
 
 namespace simvisor {
 namespace {
 
-BalloonDriverInfo DriverInfo(const Balloon& balloon, PageCount current) {
+// Unset unless a driver runs.
+std::optional<BalloonDriverInfo> DriverOf(const Parts& parts) {
+  if (parts.guest() == nullptr || parts.life.dying()) return std::nullopt;
+  const PageCount current = parts.reservation.current();
+  const Balloon& balloon = parts.guest()->balloon();
   const BalloonDriver& driver = balloon.driver();
-  return {.current = current,
-          .target = driver.target(),
-          .low = balloon.list().low_count(),
-          .high = balloon.list().high_count(),
-          .batch = driver.batch(),
-          .state = driver.policy().state(),
-          .schedule_delay = driver.policy().delay_seconds(),
-          .max_schedule_delay = BalloonPolicy::kMaxDelay,
-          .retry_count = driver.policy().retry_count(),
-          .max_retry_count = driver.policy().max_retry(),
-          .extra_regions = {}};
+  return BalloonDriverInfo{.current = current,
+                           .target = driver.target(),
+                           .low = balloon.list().low_count(),
+                           .high = balloon.list().high_count(),
+                           .batch = driver.batch(),
+                           .state = driver.policy().state(),
+                           .schedule_delay = driver.policy().delay_seconds(),
+                           .max_schedule_delay = BalloonPolicy::kMaxDelay,
+                           .retry_count = driver.policy().retry_count(),
+                           .max_retry_count = driver.policy().max_retry(),
+                           .retry_after = driver.SecondsToWake(current),
+                           .goal = balloon.target_unread()
+                                       ? parts.reservation.target()
+                                       : driver.target(),
+                           .extra_regions = {}};
 }
 
 }  // namespace
@@ -36,14 +45,13 @@ GuestConfig ConfigOf(const DomainSpec& spec) {
 }
 
 Domain::Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool)
-    : id_(params.id),
+    : identity_(params.id, params.spec.name),
       abi_(&AbiOf(params.spec.arch)),
       uuid_(params.spec.uuid),
       pci_devices_(std::move(params.spec.pci_devices)),
       pool_(pool),
       faults_(params.faults),
-      name_(params.spec.name),
-      vcpus_(params.id, params.spec.vcpus, std::move(params.affinities), end_),
+      vcpus_(identity_, params.spec.vcpus, std::move(params.affinities), end_),
       kernel_(
           std::make_shared<const Kernel>(Kernel{ConfigOf(params.spec), {}})),
       parts_(end_,
@@ -54,20 +62,10 @@ Domain::Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool)
   Show(parts_);
 }
 
-std::string Domain::name() const {
-  absl::MutexLock lock(&name_mu_);
-  return name_;
-}
-
-void Domain::Rename(absl::string_view name) {
-  absl::MutexLock lock(&name_mu_);
-  name_ = std::string(name);
-}
-
 absl::Status Domain::Check(const Life& life, const Context& context,
                            Needs needs) const {
   return life.Check(context, needs,
-                    life.dying() ? pool_.HeldBy(id_) : PageCount(0));
+                    life.dying() ? pool_.HeldBy(id()) : PageCount(0));
 }
 
 absl::StatusOr<DomainState> Domain::Pause(const Operation& operation) {
@@ -127,7 +125,7 @@ void Domain::InstallGuest(Parts& parts, std::unique_ptr<Guest> guest) {
 
 absl::Status Domain::BeginDestroy(const Operation& operation) {
   absl::MutexLock lock(&mu_);
-  return parts_.life.BeginDestroy({id_, operation.name});
+  return parts_.life.BeginDestroy({identity_, operation.name});
 }
 
 absl::StatusOr<PageCount> Domain::Destroy(const Operation& operation,
@@ -170,7 +168,7 @@ PageCount Domain::Relinquish(ChangeScope& change) {
 
 DomainInfo Domain::Info() const {
   DomainInfo info;
-  info.id = id_;
+  info.id = id();
   info.name = name();
   info.uuid = uuid_;
   info.arch = abi_->arch;
@@ -194,23 +192,37 @@ DomainInfo Domain::Info() const {
   if (info.balloon_driver.has_value()) {
     info.balloon_driver->extra_regions = kernel->extra_regions;
   }
-  info.memory = WithHeld(info.memory);
+  AddPoolFigures(info.state, info.balloon_driver, PageCount(0), info.memory);
   return info;
 }
 
 DomainMemory Domain::Memory() const {
+  DomainState state;
   DomainMemory memory;
+  std::optional<BalloonDriverInfo> driver;
   {
     absl::MutexLock lock(&info_mu_);
+    state = shown_.state;
     memory = shown_.memory;
+    driver = shown_.balloon_driver;
   }
-  return WithHeld(memory);
+  AddPoolFigures(state, driver, PageCount(0), memory);
+  return memory;
 }
 
-DomainMemory Domain::WithHeld(DomainMemory memory) const {
-  memory.foreign_held = pool_.HeldBy(id_);
-  memory.current += memory.foreign_held;
+DomainMemory Domain::MemoryDuring(const Parts& parts, PageCount claimed) const {
+  DomainMemory memory = MemoryOf(parts);
+  AddPoolFigures(parts.life.state(), DriverOf(parts), claimed, memory);
   return memory;
+}
+
+void Domain::AddPoolFigures(DomainState state,
+                            const std::optional<BalloonDriverInfo>& driver,
+                            PageCount claimed, DomainMemory& memory) const {
+  memory.foreign_held = pool_.HeldBy(id());
+  memory.current += memory.foreign_held;
+  memory.shortfall = FindShortfall(state, memory, driver,
+                                   pool_.available(ReachOf(*abi_)) + claimed);
 }
 
 DomainMemory Domain::MemoryOf(const Parts& parts) {
@@ -242,9 +254,7 @@ void Domain::Show(const Parts& parts) {
   now.handover = life.handover();
   now.vcpus = vcpus_.count();
   now.memory = MemoryOf(parts);
-  if (const Guest* guest = parts.guest(); guest != nullptr && !life.dying()) {
-    now.balloon_driver = DriverInfo(guest->balloon(), now.memory.current);
-  }
+  now.balloon_driver = DriverOf(parts);
   absl::MutexLock lock(&info_mu_);
   shown_ = std::move(now);
 }

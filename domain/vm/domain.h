@@ -86,11 +86,12 @@ class Domain {
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
 
-  DomainId id() const { return id_; }
+  DomainId id() const { return identity_.id(); }
+  const DomainIdentity& identity() const { return identity_; }
   const Abi& abi() const { return *abi_; }
   // Does not wait for a change.
-  std::string name() const ABSL_LOCKS_EXCLUDED(name_mu_);
-  void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(name_mu_);
+  std::string name() const { return identity_.name(); }
+  void Rename(absl::string_view name) { identity_.Rename(name); }
 
   // --- Topics ----------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Domain {
   auto Look(absl::string_view operation, Needs needs, F f) const
       ABSL_LOCKS_EXCLUDED(mu_) {
     using Result = std::invoke_result_t<F, const Parts&, const Context&>;
-    const Context context(id_, operation);
+    const Context context(identity_, operation);
     absl::ReaderMutexLock lock(&mu_);
     absl::Status refused = Check(parts_.life, context, needs);
     return refused.ok() ? f(parts_, context) : Result(std::move(refused));
@@ -130,7 +131,7 @@ class Domain {
   auto Change(const Operation& operation, Needs needs, F f)
       ABSL_LOCKS_EXCLUDED(mu_) {
     using Result = std::invoke_result_t<F, ChangeScope&>;
-    const Context context(id_, operation.name);
+    const Context context(identity_, operation.name);
     absl::MutexLock lock(&mu_);
     absl::Status refused = Check(parts_.life, context, needs);
     if (!refused.ok()) return Result(std::move(refused));
@@ -168,7 +169,7 @@ class Domain {
                                     std::vector<DomainId>* drained);
   // Whether it is dying, owns no frame, and never will again.
   bool IsGone() const {
-    return end_.relinquished() && pool_.HeldBy(id_) == PageCount(0);
+    return end_.relinquished() && pool_.HeldBy(id()) == PageCount(0);
   }
 
   // --- What can be seen at any time ------------------------------------------
@@ -207,9 +208,14 @@ class Domain {
   // Life::Check(), with the domain's held frames.
   absl::Status Check(const Life& life, const Context& context,
                      Needs needs) const;
-  // Without held pages, which WithHeld() adds.
+  // Without what AddPoolFigures() adds: held pages and the shortfall.
+  // `claimed`: frames of the domain's own claim, which it can have too.
   static DomainMemory MemoryOf(const Parts& parts);
-  DomainMemory WithHeld(DomainMemory memory) const;
+  void AddPoolFigures(DomainState state,
+                      const std::optional<BalloonDriverInfo>& driver,
+                      PageCount claimed, DomainMemory& memory) const;
+  // All figures, for a change that is at work.
+  DomainMemory MemoryDuring(const Parts& parts, PageCount claimed) const;
   // Lets Info() show the domain as it is now.
   void Show(const Parts& parts) ABSL_LOCKS_EXCLUDED(info_mu_);
   // Boots the guest from the image that was built.
@@ -221,8 +227,9 @@ class Domain {
   // Destroy() without its checks.
   PageCount Relinquish(ChangeScope& change);
 
+  DomainIdentity identity_;
+
   // Constant after construction.
-  const DomainId id_;
   const Abi* const abi_;
   const Uuid uuid_;
   const std::vector<PciAddress> pci_devices_;
@@ -232,11 +239,6 @@ class Domain {
   LifeEnd end_;  // set under mu_, read without it
   // Set once, under mu_.
   std::atomic<const P2mWords*> published_ = nullptr;
-
-  // Its own lock, so that the host can rename without waiting for a long
-  // operation; nothing is locked under it.
-  mutable absl::Mutex name_mu_;
-  std::string name_ ABSL_GUARDED_BY(name_mu_);
 
   Vcpus vcpus_;
 

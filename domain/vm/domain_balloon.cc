@@ -1,10 +1,14 @@
 #include "domain/vm/domain_balloon.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "domain/units/size_text.h"
 #include "domain/vm/balloon_rounds.h"
 #include "domain/vm/domain.h"
 
@@ -12,6 +16,18 @@ namespace simvisor {
 namespace {
 
 constexpr PageCount kAllPages{~uint64_t{0}};
+
+std::string By(PageCount pages) { return absl::StrCat("by ", SizeText(pages)); }
+
+std::string EmptyBalloon(PageCount holds) {
+  return absl::StrFormat(
+      "its balloon holds %s, and the guest has no other pfns for new pages; "
+      "ask for at most that%s",
+      SizeText(holds),
+      holds == PageCount(0)
+          ? "; only a domain created with more maxmem can grow further"
+          : "");
+}
 
 absl::Status CheckPageCount(const Context& context, PageCount pages) {
   if (pages > PageCount(0)) return absl::OkStatus();
@@ -24,10 +40,13 @@ absl::Status NoLeafPages(const Context& context, PageCount pages, PageCount got,
                          PageCount needed) {
   return context.Refuse(
       absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-      absl::StrFormat("by %d pages", pages.value()),
+      By(pages),
       absl::StrFormat("its guest has %d free pages and needs %d for leaves of "
                       "its p2m list; allow a partial move",
-                      got.value(), needed.value()));
+                      got.value(), needed.value()),
+      {{fact::kRequested, needed.value()},
+       {fact::kAvailable, got.value()},
+       {fact::kUnit, "pages"}});
 }
 
 // Pages that the leaves for the next `pages` pages of the balloon take, at most
@@ -53,11 +72,11 @@ absl::Status CheckRoomUp(ChangeScope& change, PageCount pages) {
   const PageCount ballooned = guest.balloon().size();
   if (pages > ballooned) {
     return context.Refuse(absl::StatusCode::kResourceExhausted,
-                          Reason::kPfnNotBalloonable,
-                          absl::StrFormat("by %d pages", pages.value()),
-                          absl::StrFormat("its balloon holds %d pfns; create "
-                                          "it with more maxmem to give it room",
-                                          ballooned.value()));
+                          Reason::kPfnNotBalloonable, By(pages),
+                          EmptyBalloon(ballooned),
+                          {{fact::kRequested, pages.value()},
+                           {fact::kAvailable, ballooned.value()},
+                           {fact::kUnit, "pages"}});
   }
   // A leaf takes PTE pages, a tree page and itself at most.  Once a whole leaf
   // has been filled, the next leaves are made of the pages that it brought; the
@@ -94,8 +113,8 @@ absl::StatusOr<PageCount> MoveAllDown(ChangeScope& change, PageCount pages) {
   const PageCount had = change.parts().reservation.current();
   SIMVISOR_RETURN_IF_ERROR(Reservation::CheckDom0Keeps(
       context, had - std::min(pages, had), [pages, had] {
-        return absl::StrFormat("by %d of its %d pages", pages.value(),
-                               had.value());
+        return absl::StrFormat("by %s of its %s", SizeText(pages),
+                               SizeText(had));
       }));
   // All or nothing: no failure may stop the move half-way.
   FreePages& free = change.parts().guest()->free_pages();
@@ -103,10 +122,13 @@ absl::StatusOr<PageCount> MoveAllDown(ChangeScope& change, PageCount pages) {
   if (settled.count() < pages) {
     return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
-        absl::StrFormat("by %d pages", pages.value()),
-        absl::StrFormat("its guest can give %d of its %d pages; ask for fewer, "
-                        "or allow a partial move",
-                        settled.count().value(), had.value()));
+        By(pages),
+        absl::StrFormat("its guest can give %s of its %s; ask for less, or "
+                        "allow a partial move",
+                        SizeText(settled.count()), SizeText(had)),
+        {{fact::kRequested, pages.value()},
+         {fact::kAvailable, settled.count().value()},
+         {fact::kUnit, "pages"}});
   }
   return MoveDown(change, pages);
 }
@@ -130,8 +152,7 @@ absl::StatusOr<PageCount> MoveAllUp(ChangeScope& change, PageCount pages) {
     return NoLeafPages(context, pages, settled.count(), leaf_pages);
   }
   if (const absl::Status claimed = change.ClaimFrames(pages); !claimed.ok()) {
-    return context.Refuse(claimed.code(), Reason::kHostMemoryExhausted, "",
-                          claimed.message());
+    return context.Within(claimed);
   }
   return MoveUp(change, pages, RoundFrames::kClaimed);
 }
@@ -181,8 +202,13 @@ absl::Status DomainBalloon::SetTarget(const Operation& operation,
                                       DomainMemory* after) const {
   const auto set = [=](ChangeScope& change) -> absl::Status {
     Parts& on = change.parts();
+    std::optional<PageCount> most;
+    if (on.guest() != nullptr) {
+      const Balloon& balloon = on.guest()->balloon();
+      most = on.reservation.current() + balloon.size() + balloon.lent().size();
+    }
     SIMVISOR_RETURN_IF_ERROR(
-        on.reservation.SetTarget(change.context(), target));
+        on.reservation.SetTarget(change.context(), target, most));
     // A guest that has not booted yet reads it when it boots.
     if (on.guest() != nullptr) on.guest()->balloon().TargetWritten();
     if (!on.life.runs()) return absl::OkStatus();

@@ -44,9 +44,10 @@ absl::Status DomainBuild::Populate(const Operation& operation,
     change.parts().SetBuilt(std::move(built));
     if (const absl::Status claimed = change.ClaimFrames(memory);
         !claimed.ok()) {
-      return MakeError(claimed.code(), Reason::kHostMemoryExhausted,
-                       absl::StrFormat("create of domain \"%s\": %s",
-                                       domain_.name(), claimed.message()));
+      return Within(
+          absl::StrFormat("create of domain \"%s\": ", domain_.name()), claimed,
+          {{fact::kOperation, operation.name},
+           {fact::kDomain, domain_.name()}});
     }
     return PopulateAll(change, memory);
   };

@@ -35,12 +35,14 @@ absl::Status CheckIsRam(const Context& context, Pfn pfn, P2mWord word) {
         absl::StrFormat(
             "it is foreign: it maps mfn 0x%x, another domain's frame; name "
             "the page to its owner, or see frames read",
-            word.Number()));
+            word.Number()),
+        {{fact::kValue, Hex(pfn.value())}});
   }
   return context.Refuse(absl::StatusCode::kFailedPrecondition,
                         Reason::kPfnNotRam, at,
                         absl::StrFormat("it is %s, not RAM; see p2m dump",
-                                        P2mClassName(word.Class())));
+                                        P2mClassName(word.Class())),
+                        {{fact::kValue, Hex(pfn.value())}});
 }
 
 absl::Status CheckMayWrite(const Context& context, Pfn pfn,
@@ -53,7 +55,8 @@ absl::Status CheckMayWrite(const Context& context, Pfn pfn,
       absl::StrFormat("at pfn 0x%x", pfn.value()),
       list ? "the guest keeps its p2m list there; choose another page"
            : "a process of the guest has a page table there; choose another "
-             "page");
+             "page",
+      {{fact::kValue, Hex(pfn.value())}});
 }
 
 absl::Status CheckPages(const Context& context, Pfn pfn, uint64_t offset,
@@ -74,7 +77,9 @@ absl::Status CheckPages(const Context& context, Pfn pfn, uint64_t offset,
         absl::StatusCode::kFailedPrecondition, Reason::kPfnNotRam,
         absl::StrFormat("of %d pages from pfn 0x%x", pages.value(),
                         pfn.value()),
-        absl::StrFormat("the p2m list ends at pfn 0x%x", words.size().value()));
+        absl::StrFormat("the p2m list ends at pfn 0x%x", words.size().value()),
+        {{fact::kValue, Hex(pfn.value())},
+         {fact::kLimit, Hex(words.size().value())}});
   }
   for (Pfn at = pfn; at < pfn + pages; at += PageCount(1)) {
     SIMVISOR_RETURN_IF_ERROR(CheckIsRam(context, at, words.Lookup(at)));
@@ -123,8 +128,9 @@ absl::Status DomainContents::Write(const Operation& operation, Pfn pfn,
                     });
         std::vector<PagePtr> spare;
         if (new_pages > 0) {
-          SIMVISOR_RETURN_IF_ERROR(change.pool().store()->Take(
-              context.id(), context.operation(), new_pages, spare));
+          const absl::Status taken =
+              change.pool().store()->Take(new_pages, spare);
+          if (!taken.ok()) return context.Within(taken);
         }
         ForEachPage(pfn, offset, data,
                     [&](Pfn at, uint64_t from, absl::string_view part) {
@@ -145,9 +151,10 @@ absl::Status DomainContents::ReadFrame(Mfn mfn, absl::Span<char> page,
     if (run.state != FrameState::kOwned || run.owner != domain_.id()) {
       return MakeError(
           absl::StatusCode::kFailedPrecondition, Reason::kFrameNotReadable,
-          absl::StrFormat("read of mfn 0x%x: it is no longer a frame of domain "
-                          "%d; look it up again",
-                          mfn.value(), domain_.id().value()));
+          absl::StrFormat("read of mfn 0x%x: it is no longer a frame of %s; "
+                          "look it up again",
+                          mfn.value(), domain_.identity().ToString()),
+          {{fact::kValue, Hex(mfn.value())}});
     }
     on.memory.ReadFrame(mfn, run.first_pfn, page, zero);
     return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "domain/units/size_text.h"
 #include "domain/vm/domain.h"
 
 namespace simvisor {
@@ -27,9 +28,13 @@ absl::Status LoadTooLarge(const Context& context, PageCount wanted,
                           PageCount had) {
   return context.Refuse(
       absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted, "",
-      absl::StrFormat("it takes %d pages and the guest has %d free; balloon it "
-                      "up, or choose a smaller working set",
-                      wanted.value(), had.value()));
+      absl::StrFormat(
+          "it takes %s and the guest has %s free; balloon it up, or "
+          "choose a smaller working set",
+          SizeText(wanted), SizeText(had)),
+      {{fact::kRequested, wanted.value()},
+       {fact::kAvailable, had.value()},
+       {fact::kUnit, "pages"}});
 }
 
 // Null if there is none.
@@ -102,8 +107,8 @@ absl::Status WriteUpTo(ChangeScope& change, GuestLoad& load, uint64_t end,
   Page page;
   for (; done < end; ++done) {
     if (spare.empty() && !memory.IsWritten(load.NextPage())) {
-      SIMVISOR_RETURN_IF_ERROR(change.pool().store()->Take(
-          context.id(), context.operation(), 1, spare));
+      const absl::Status taken = change.pool().store()->Take(1, spare);
+      if (!taken.ok()) return context.Within(taken);
     }
     const Pfn pfn = load.NextWrite(page);
     memory.Write(pfn, 0, absl::string_view(page.data(), page.size()), spare);

@@ -42,7 +42,9 @@ absl::StatusOr<PfnExtent> IdentityRange(ChangeScope& change, Pfn start,
       absl::StrFormat("[0x%x, 0x%x)", start.value(), end.value()),
       absl::StrFormat("the p2m area ends at pfn 0x%x; what lies behind is "
                       "identity anyway",
-                      list_end.value()));
+                      list_end.value()),
+      {{fact::kValue, Hex(end.value())},
+       {fact::kLimit, Hex(list_end.value())}});
 }
 
 // Lowers the target by the frames that a change of words gave back, so that the
@@ -97,20 +99,23 @@ absl::Status CheckUnplaced(ChangeScope& change, PfnExtent pfns, Mfn mfn) {
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned, of_pfn,
         absl::StrFormat("mfn 0x%x is not the domain's; see frames lookup",
-                        mfn.value()));
+                        mfn.value()),
+        {{fact::kValue, Hex(mfn.value())}});
   }
   if (run.first_pfn.is_none()) {
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kFrameNotOwned, of_pfn,
         absl::StrFormat("mfn 0x%x has been given back, and is only kept for "
                         "other domains' mappings",
-                        mfn.value()));
+                        mfn.value()),
+        {{fact::kValue, Hex(mfn.value())}});
   }
   return context.Refuse(absl::StatusCode::kFailedPrecondition,
                         Reason::kFrameInUse, of_pfn,
                         absl::StrFormat("mfn 0x%x is at pfn 0x%x; take it out "
                                         "of that word first, keeping the frame",
-                                        mfn.value(), run.first_pfn.value()));
+                                        mfn.value(), run.first_pfn.value()),
+                        {{fact::kValue, Hex(mfn.value())}});
 }
 
 absl::Status CheckNewFrames(ChangeScope& change, PfnExtent pfns,
@@ -165,7 +170,9 @@ absl::Status CheckRange(const Context& context, PfnExtent pfns, Pfn end) {
       absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
       absl::StrFormat("of %d pfns from 0x%x", pfns.count.value(),
                       pfns.first.value()),
-      absl::StrFormat("the p2m area ends at pfn 0x%x", end.value()));
+      absl::StrFormat("the p2m area ends at pfn 0x%x", end.value()),
+      {{fact::kValue, Hex(pfns.first.value())},
+       {fact::kLimit, Hex(end.value())}});
 }
 
 }  // namespace
@@ -255,7 +262,9 @@ absl::StatusOr<Pfn> DomainP2m::ListRuns(Pfn start, Pfn end, P2mView view,
               absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
               absl::StrFormat("from pfn 0x%x on", start.value()),
               absl::StrFormat("the list ends at pfn 0x%x",
-                              words.size().value()));
+                              words.size().value()),
+              {{fact::kValue, Hex(start.value())},
+               {fact::kLimit, Hex(words.size().value())}});
         }
         const Pfn last = std::min(end, words.size());
         *generation = words.generation();

@@ -68,7 +68,10 @@ absl::Status CheckCanCreate(const Context& context, uint32_t count,
       absl::StrFormat("of %d address spaces", count),
       absl::StrFormat("they take %d pages and the guest has %d free; balloon "
                       "it up or create fewer",
-                      needed.value(), free.value()));
+                      needed.value(), free.value()),
+      {{fact::kRequested, needed.value()},
+       {fact::kAvailable, free.value()},
+       {fact::kUnit, "pages"}});
 }
 
 }  // namespace
@@ -86,8 +89,10 @@ absl::StatusOr<NewAddressSpaces> DomainProcesses::Create(
         AddressSpaces& processes = *on.guest()->processes();
         NotingSource source(on.guest()->free_pages());
         NewAddressSpaces made;
-        SIMVISOR_ASSIGN_OR_RETURN(
-            made.first_id, processes.Create(count, source, change.stop()));
+        const absl::StatusOr<uint64_t> first =
+            processes.Create(count, source, change.stop());
+        if (!first.ok()) return context.Within(first.status());
+        made.first_id = *first;
         on.memory.Zero(source.taken());
         MarkPageTablesDirty(on);
         made.totals = processes.totals();
@@ -105,8 +110,9 @@ absl::StatusOr<AddressSpaceTotals> DomainProcesses::Destroy(
         // Pages that are given back lose what they hold, which is a change too.
         MarkPageTablesDirty(on);
         AddressSpaces& processes = *on.guest()->processes();
-        SIMVISOR_RETURN_IF_ERROR(
-            processes.Destroy(ids, on.guest()->free_pages(), change.stop()));
+        const absl::Status destroyed =
+            processes.Destroy(ids, on.guest()->free_pages(), change.stop());
+        if (!destroyed.ok()) return change.context().Within(destroyed);
         return processes.totals();
       });
 }
@@ -144,7 +150,9 @@ absl::Status DomainProcesses::TranslateIn(uint64_t id,
       "translate in an address space", Needs::kAlive,
       [&](const Parts& on, const Context& context) -> absl::Status {
         SIMVISOR_RETURN_IF_ERROR(CheckHasProcesses(context, on));
-        return on.guest()->processes()->Translate(id, pfns, words);
+        const absl::Status translated =
+            on.guest()->processes()->Translate(id, pfns, words);
+        return translated.ok() ? translated : context.Within(translated);
       });
 }
 

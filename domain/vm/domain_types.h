@@ -74,6 +74,25 @@ struct DomainSpec {
 // The part of the spec that is the kernel's.
 GuestConfig ConfigOf(const DomainSpec& spec);
 
+// Why a guest does not have its target; see v1.BalloonShortfall.
+enum class ShortfallCause {
+  kNotRunning,
+  kBalloonEmpty,
+  kMoving,
+  kGuestMemory,
+  kMaxMem,
+  kHostFull,
+  kRetrying,
+};
+
+struct BalloonShortfall {
+  ShortfallCause cause = ShortfallCause::kRetrying;
+  int64_t missing = 0;         // pages; negative: to give
+  PageCount reachable;         // what it would have after another try
+  uint32_t retry_seconds = 0;  // from one try to the next; 0: none by itself
+  bool given_up = false;       // for an hour, or until the target changes
+};
+
 struct DomainMemory {
   PageCount current;     // tot_pages, held pages included
   PageCount max;         // max_pages
@@ -86,6 +105,8 @@ struct DomainMemory {
   BalloonState balloon_state = BalloonState::kNone;
   // Pages that the domain has given back and others still map.
   PageCount foreign_held;
+  // Unset if the guest has its target, or the domain is dying.
+  std::optional<BalloonShortfall> shortfall;
 };
 
 // The guest's balloon driver (balloon_stats); see BalloonDriver.
@@ -100,6 +121,9 @@ struct BalloonDriverInfo {
   uint32_t max_schedule_delay = 0;
   uint32_t retry_count = 0;
   uint32_t max_retry_count = 0;  // 0: any number
+  // Seconds from its last try to the next; unset: none by itself.
+  std::optional<uint32_t> retry_after;
+  PageCount goal;  // of its next try: the domain's target, if it is unread
   // Room to balloon that the guest found at boot, without what moved frames
   // took of it.
   std::vector<PfnExtent> extra_regions;

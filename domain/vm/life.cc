@@ -13,7 +13,7 @@ namespace simvisor {
 absl::Status Life::Check(const Context& context, Needs needs,
                          PageCount held) const {
   if (needs == Needs::kNothing) return absl::OkStatus();
-  if (dying()) return DyingError(context.id(), held);
+  if (dying()) return DyingError(context.domain(), held);
   switch (needs) {
     case Needs::kNothing:
     case Needs::kAlive:
@@ -41,17 +41,17 @@ absl::Status Life::Check(const Context& context, Needs needs,
                                 : "it cannot start a program");
 }
 
-absl::Status Life::DyingError(DomainId id, PageCount held) {
+absl::Status Life::DyingError(const DomainIdentity& domain, PageCount held) {
   const std::string until =
       held == PageCount(0)
           ? ""
           : absl::StrFormat(
                 " until other domains unmap the last %d of its frames",
                 held.value());
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
-      absl::StrFormat("domain %d is dying%s; nothing can be done with it",
-                      id.value(), until));
+  return MakeError(absl::StatusCode::kFailedPrecondition, Reason::kDomainDying,
+                   absl::StrFormat("%s is dying%s; nothing can be done with it",
+                                   domain.ToString(), until),
+                   {{fact::kDomid, domain.id().value()}});
 }
 
 absl::Status Life::CheckNotSuspended(const Context& context) const {
@@ -130,7 +130,7 @@ bool Life::Resume(uint64_t suspension) {
 
 absl::Status Life::BeginHandover(const Context& context, PageCount held) {
   SIMVISOR_RETURN_IF_ERROR(Check(context, Needs::kAlive, held));
-  if (doomed_) return DyingError(context.id());
+  if (doomed_) return DyingError(context.domain());
   if (!suspended_) {
     return context.Refuse(absl::StatusCode::kFailedPrecondition,
                           Reason::kDomainNotRunning, "",

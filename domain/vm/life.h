@@ -72,7 +72,8 @@ class Life {
   absl::Status Check(const Context& context, Needs needs,
                      PageCount held = PageCount(0)) const;
   // The error that Check() returns for a dying domain.
-  static absl::Status DyingError(DomainId id, PageCount held = PageCount(0));
+  static absl::Status DyingError(const DomainIdentity& domain,
+                                 PageCount held = PageCount(0));
 
   DomainState state() const { return state_; }
   bool built() const { return state_ == DomainState::kBuilt; }

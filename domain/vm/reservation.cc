@@ -3,18 +3,30 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "domain/units/size_text.h"
 #include "domain/vm/domain_types.h"
 
 namespace simvisor {
 namespace {
 
 std::string OfPages(PageCount pages) {
-  return absl::StrFormat("of %d pages", pages.value());
+  return absl::StrCat("of ", SizeText(pages));
+}
+
+// What lets a domain have `target` pages.
+std::string HowToGrow(PageCount target, std::optional<PageCount> most) {
+  if (!most.has_value() || target <= *most) return "raise it with mem-max";
+  return absl::StrFormat(
+      "its guest has pfns for %s, which mem-max does not change: only a domain "
+      "created with more maxmem can grow further",
+      SizeText(*most));
 }
 
 }  // namespace
@@ -40,10 +52,14 @@ absl::Status Reservation::CheckRoom(const Context& context, PageCount pages,
                             held.value());
   return context.Refuse(
       absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
-      absl::StrFormat("by %d pages", pages.value()),
-      absl::StrFormat("it has %d%s and its limit is %d; raise the limit with "
+      absl::StrCat("by ", SizeText(pages)),
+      absl::StrFormat("it has %s%s and its limit is %s; raise the limit with "
                       "mem-max, or use mem-set",
-                      (current_ + held).value(), of_them, limit.value()));
+                      SizeText(current_ + held), of_them, SizeText(limit)),
+      {{fact::kRequested, pages.value()},
+       {fact::kAvailable, Room(held).value()},
+       {fact::kLimit, limit.value()},
+       {fact::kUnit, "pages"}});
 }
 
 PageCount Reservation::AboveLeast(DomainId id) const {
@@ -59,9 +75,12 @@ absl::Status Reservation::CheckDom0Keeps(
   }
   return context.Refuse(
       absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid, details(),
-      absl::StrFormat("it would have %d, below the minimum threshold for dom0, "
-                      "%d pages (128 MiB); leave it at least that",
-                      left.value(), kMinDom0Memory.value()));
+      absl::StrFormat("it would have %s, below the minimum threshold for dom0, "
+                      "%s; leave it at least that",
+                      SizeText(left), SizeText(kMinDom0Memory)),
+      {{fact::kRequested, left.value()},
+       {fact::kLimit, kMinDom0Memory.value()},
+       {fact::kUnit, "pages"}});
 }
 
 void Reservation::Gained(PageCount pages) {
@@ -74,22 +93,27 @@ void Reservation::Lost(PageCount pages) {
   current_ -= pages;
 }
 
-absl::Status Reservation::SetTarget(const Context& context, PageCount target) {
+absl::Status Reservation::SetTarget(const Context& context, PageCount target,
+                                    std::optional<PageCount> most) {
   const Context asked = context.As("memory target");
   SIMVISOR_RETURN_IF_ERROR(
       CheckDom0Keeps(asked, target, [target] { return OfPages(target); }));
   if (target == PageCount(0)) {
-    return asked.Refuse(
-        absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
-        "of 0 pages; name at least one, or destroy the domain", "");
+    return asked.Refuse(absl::StatusCode::kInvalidArgument,
+                        Reason::kMemorySizeInvalid,
+                        "of 0 pages; name at least one, or destroy the domain",
+                        "", {{fact::kRequested, 0}, {fact::kUnit, "pages"}});
   }
   if (target > static_max_) {
     return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kStaticMaxExceeded,
         OfPages(target),
         absl::StrFormat("memory_dynamic_max must be less than or equal to "
-                        "memory_static_max, %d pages; raise it with mem-max",
-                        static_max_.value()));
+                        "memory_static_max, %s; %s",
+                        SizeText(static_max_), HowToGrow(target, most)),
+        {{fact::kRequested, target.value()},
+         {fact::kLimit, static_max_.value()},
+         {fact::kUnit, "pages"}});
   }
   max_pages_ = MaxPagesFor(target);
   target_ = target;
@@ -103,15 +127,21 @@ absl::Status Reservation::SetMaximum(const Context& context,
     return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMemorySizeInvalid,
         OfPages(max_memory),
-        absl::StrFormat("a domain of %s has at most %d; ask for less", abi.name,
-                        abi.max_domain_pages().value()));
+        absl::StrFormat("a domain of %s has at most %s; ask for less", abi.name,
+                        SizeText(abi.max_domain_pages())),
+        {{fact::kRequested, max_memory.value()},
+         {fact::kLimit, abi.max_domain_pages().value()},
+         {fact::kUnit, "pages"}});
   }
   if (max_memory < target_) {
     return asked.Refuse(
         absl::StatusCode::kInvalidArgument, Reason::kMaxMemBelowTarget,
         OfPages(max_memory),
-        absl::StrFormat("its target is %d; lower that with mem-set first",
-                        target_.value()));
+        absl::StrFormat("its target is %s; lower that with mem-set first",
+                        SizeText(target_)),
+        {{fact::kRequested, max_memory.value()},
+         {fact::kLimit, target_.value()},
+         {fact::kUnit, "pages"}});
   }
   max_pages_ = MaxPagesFor(max_memory);
   static_max_ = max_memory;

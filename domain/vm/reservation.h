@@ -13,6 +13,7 @@
 #ifndef SIMVISOR_DOMAIN_VM_RESERVATION_H_
 #define SIMVISOR_DOMAIN_VM_RESERVATION_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -55,10 +56,12 @@ class Reservation {
   void Gained(PageCount pages);
   void Lost(PageCount pages);
 
-  // Sets the target, and max_pages to 1 MiB more.
+  // Sets the target, and max_pages to 1 MiB more.  `most`: pages that the guest
+  // has pfns for, if that is known; an error then advises what helps.
   // INVALID_ARGUMENT MEMORY_SIZE_INVALID (0; dom0: below kMinDom0Memory),
   // STATIC_MAX_EXCEEDED.  Source: libxl_set_memory_target().
-  absl::Status SetTarget(const Context& context, PageCount target);
+  absl::Status SetTarget(const Context& context, PageCount target,
+                         std::optional<PageCount> most = std::nullopt);
   // Sets static-max, and max_pages to 1 MiB more.
   // INVALID_ARGUMENT MAX_MEM_BELOW_TARGET, MEMORY_SIZE_INVALID (more than a
   // domain of that ABI can have).  Source: libxl_domain_setmaxmem().

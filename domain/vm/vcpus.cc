@@ -3,25 +3,26 @@
 #include <cassert>
 #include <utility>
 
-#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 
 namespace simvisor {
 
-Vcpus::Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
-             const LifeEnd& end)
-    : id_(id), end_(end), count_(count), affinities_(std::move(affinities)) {}
+Vcpus::Vcpus(const DomainIdentity& domain, uint32_t count,
+             VcpuAffinities affinities, const LifeEnd& end)
+    : domain_(domain),
+      end_(end),
+      count_(count),
+      affinities_(std::move(affinities)) {}
 
 absl::Status Vcpus::SetAffinity(absl::Span<const uint32_t> vcpus,
                                 const CpuRanges* hard, const CpuRanges* soft) {
   absl::MutexLock lock(&mu_);
   // A domain is dying before it takes this lock and clears the masks, so no
   // mask is set after that.
-  if (end_.dying()) return Life::DyingError(id_);
+  if (end_.dying()) return Life::DyingError(domain_);
   SIMVISOR_ASSIGN_OR_RETURN(
       const VcpuAffinities::Change change,
-      affinities_.Check(absl::StrFormat("domain %d", id_.value()), vcpus, hard,
-                        soft));
+      affinities_.Check(domain_.ToString(), vcpus, hard, soft));
   affinities_.Apply(change);
   return absl::OkStatus();
 }
@@ -29,7 +30,7 @@ absl::Status Vcpus::SetAffinity(absl::Span<const uint32_t> vcpus,
 absl::StatusOr<std::vector<VcpuInfo>> Vcpus::List(uint32_t first,
                                                   size_t limit) const {
   absl::MutexLock lock(&mu_);
-  if (end_.dying()) return Life::DyingError(id_);
+  if (end_.dying()) return Life::DyingError(domain_);
   return affinities_.List(first, limit);
 }
 

@@ -17,16 +17,16 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "domain/cpus/vcpu_affinities.h"
-#include "domain/units/units.h"
+#include "domain/units/domain_identity.h"
 #include "domain/vm/life.h"
 
 namespace simvisor {
 
 class Vcpus {
  public:
-  // The virtual CPUs of domain `id`.  `affinities` are of `count` virtual CPUs.
-  // `end` must outlive this object.
-  Vcpus(DomainId id, uint32_t count, VcpuAffinities affinities,
+  // The virtual CPUs of `domain`.  `affinities` are of `count` virtual CPUs.
+  // `domain` and `end` must outlive this object.
+  Vcpus(const DomainIdentity& domain, uint32_t count, VcpuAffinities affinities,
         const LifeEnd& end);
 
   // Takes no lock, because every change of a domain reads it.  Nothing else is
@@ -54,7 +54,7 @@ class Vcpus {
   absl::Status CheckInvariants() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  const DomainId id_;
+  const DomainIdentity& domain_;
   const LifeEnd& end_;
   mutable absl::Mutex mu_;
   std::atomic<uint32_t> count_;  // written under mu_, with affinities_

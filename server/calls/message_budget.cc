@@ -32,7 +32,12 @@ absl::Status MessageBudget::Add(absl::string_view what, uint64_t bytes,
                    " bytes does not fit: messages of its size may fill ", share,
                    " bytes, and ", before,
                    " are taken; call again when other calls have ended, or "
-                   "raise --max-message-memory"));
+                   "raise --max-message-memory"),
+      {{fact::kOperation, what},
+       {fact::kRequested, charge->bytes_ + bytes},
+       {fact::kAvailable, share - std::min<uint64_t>(share, before)},
+       {fact::kLimit, share},
+       {fact::kUnit, "bytes"}});
 }
 
 void MessageBudget::AddAlways(uint64_t bytes, Charge* charge) {

@@ -19,7 +19,10 @@ absl::StatusOr<OpenCalls::Place> OpenCalls::Enter(absl::string_view method,
       absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
       absl::StrCat(method, ": ", limit, is_stream ? " streams" : " calls",
                    " are open, which is the limit; call again when some have "
-                   "ended, or raise --max-calls"));
+                   "ended, or raise --max-calls"),
+      {{fact::kOperation, method},
+       {fact::kLimit, limit},
+       {fact::kUnit, is_stream ? "streams" : "calls"}});
 }
 
 OpenCalls::Place OpenCalls::EnterInStead(CallKind kind) {

@@ -91,7 +91,8 @@ absl::Status CheckElements(absl::string_view method, grpc::ByteBuffer& bytes,
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kArgumentTooLarge,
       absl::StrCat(method, ": the ", type.full_name(), " has more than ",
-                   kMaxElements, " fields and elements of lists; split it"));
+                   kMaxElements, " fields and elements of lists; split it"),
+      {{fact::kOperation, method}, {fact::kLimit, kMaxElements}});
 }
 
 // The error of ReadMessage() for bytes that protobuf cannot parse.

@@ -18,6 +18,13 @@ std::string ToldReason(const absl::Status& status) {
   return ReasonOf(status).value_or(std::string(ReasonName(Reason::kInternal)));
 }
 
+void TellFacts(const absl::Status& status,
+               google::protobuf::Map<std::string, std::string>* metadata) {
+  for (const auto& [name, value] : FactsOf(status)) {
+    (*metadata)[name] = Shortened(Printable(value), kMaxFactBytes);
+  }
+}
+
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const std::string message = ToldMessage(status);
@@ -25,6 +32,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   google::rpc::ErrorInfo info;
   info.set_domain(kErrorDomain);
   info.set_reason(ToldReason(status));
+  TellFacts(status, info.mutable_metadata());
   google::rpc::Status details;
   details.set_code(status.raw_code());
   details.set_message(message);

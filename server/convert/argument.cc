@@ -10,7 +10,15 @@ namespace {
 absl::Status Invalid(Reason reason, absl::string_view field,
                      absl::string_view problem) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason,
-                   absl::StrCat(field, ": ", problem));
+                   absl::StrCat(field, ": ", problem), {{fact::kField, field}});
+}
+
+absl::Status TooLarge(absl::string_view field, uint64_t value, uint64_t limit,
+                      absl::string_view problem) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, Reason::kArgumentTooLarge,
+      absl::StrCat(field, ": ", value, problem, limit),
+      {{fact::kField, field}, {fact::kValue, value}, {fact::kLimit, limit}});
 }
 
 }  // namespace
@@ -27,8 +35,10 @@ absl::Status ArgumentMalformed(absl::string_view field,
 
 absl::Status UnknownValue(absl::string_view field, int value,
                           absl::string_view values) {
-  return ArgumentMalformed(
+  absl::Status status = ArgumentMalformed(
       field, absl::StrCat("unknown value ", value, "; give ", values));
+  SetFact({fact::kValue, value}, status);
+  return status;
 }
 
 absl::Status BadPageToken(absl::string_view token) {
@@ -41,17 +51,15 @@ absl::Status BadPageToken(absl::string_view token) {
 absl::Status CheckAtMost(absl::string_view field, uint64_t value,
                          uint64_t limit) {
   if (value <= limit) return absl::OkStatus();
-  return Invalid(Reason::kArgumentTooLarge, field,
-                 absl::StrCat(value, " is above the limit of ", limit));
+  return TooLarge(field, value, limit, " is above the limit of ");
 }
 
 absl::Status CheckListSize(absl::string_view field, uint64_t size,
                            uint64_t limit) {
   if (size == 0) return ArgumentMissing(field, "give at least one element");
   if (size <= limit) return absl::OkStatus();
-  return Invalid(Reason::kArgumentTooLarge, field,
-                 absl::StrCat(size, " elements are above the limit of ", limit,
-                              "; split the call"));
+  return TooLarge(field, size, limit,
+                  " elements are too many; split the call: at most ");
 }
 
 }  // namespace simvisor::server

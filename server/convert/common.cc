@@ -22,11 +22,13 @@ absl::StatusOr<DomainSelector> DomidFromProto(uint32_t domid) {
   if (domid < kFirstReservedDomainId) {
     return DomainSelector(DomainId(static_cast<uint16_t>(domid)));
   }
-  return MakeError(absl::StatusCode::kNotFound, Reason::kDomainNotFound,
-                   absl::StrCat(kDomainField, ".domid: ", domid,
-                                ": no such domain; domids "
-                                "end at ",
-                                kFirstReservedDomainId - 1));
+  return MakeError(
+      absl::StatusCode::kNotFound, Reason::kDomainNotFound,
+      absl::StrCat(kDomainField, ".domid: ", domid,
+                   ": no such domain; domids "
+                   "end at ",
+                   kFirstReservedDomainId - 1),
+      {{fact::kValue, domid}, {fact::kLimit, kFirstReservedDomainId - 1}});
 }
 
 absl::StatusOr<E820Entry> EntryFromProto(absl::string_view field, int index,
@@ -45,10 +47,12 @@ absl::StatusOr<MfnExtent> ExtentFromProto(int index,
                                           const v1::MfnExtent& extent) {
   const std::string field = absl::StrFormat("extents[%d]", index);
   if (extent.count() == 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
-                     absl::StrCat(field,
-                                  ".count: an extent has at least 1 "
-                                  "frame"));
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
+        absl::StrCat(field,
+                     ".count: an extent has at least 1 "
+                     "frame"),
+        {{fact::kField, absl::StrCat(field, ".count")}, {fact::kValue, 0}});
   }
   const uint64_t last = std::numeric_limits<uint64_t>::max();
   if (extent.count() > last - extent.first_mfn()) {
@@ -56,7 +60,8 @@ absl::StatusOr<MfnExtent> ExtentFromProto(int index,
         absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange,
         absl::StrFormat("%s: %d frames from mfn 0x%x are more than there are "
                         "numbers; GetHost tells max_mfn",
-                        field, extent.count(), extent.first_mfn()));
+                        field, extent.count(), extent.first_mfn()),
+        {{fact::kField, field}, {fact::kValue, Hex(extent.first_mfn())}});
   }
   return MfnExtent{Mfn(extent.first_mfn()), PageCount(extent.count())};
 }

@@ -177,6 +177,34 @@ v1::BalloonRoom ToProto(BalloonRoom room) {
   return v1::BALLOON_ROOM_UNSPECIFIED;
 }
 
+v1::BalloonShortfall::Cause ToProto(ShortfallCause cause) {
+  switch (cause) {
+    case ShortfallCause::kNotRunning:
+      return v1::BalloonShortfall::CAUSE_NOT_RUNNING;
+    case ShortfallCause::kBalloonEmpty:
+      return v1::BalloonShortfall::CAUSE_BALLOON_EMPTY;
+    case ShortfallCause::kMoving:
+      return v1::BalloonShortfall::CAUSE_MOVING;
+    case ShortfallCause::kGuestMemory:
+      return v1::BalloonShortfall::CAUSE_GUEST_MEMORY;
+    case ShortfallCause::kMaxMem:
+      return v1::BalloonShortfall::CAUSE_MAX_MEM;
+    case ShortfallCause::kHostFull:
+      return v1::BalloonShortfall::CAUSE_HOST_FULL;
+    case ShortfallCause::kRetrying:
+      return v1::BalloonShortfall::CAUSE_RETRYING;
+  }
+  return v1::BalloonShortfall::CAUSE_UNSPECIFIED;
+}
+
+void ToProto(const BalloonShortfall& shortfall, v1::BalloonShortfall* out) {
+  out->set_cause(ToProto(shortfall.cause));
+  out->set_missing_pages(shortfall.missing);
+  out->set_reachable_pages(shortfall.reachable.value());
+  out->set_given_up(shortfall.given_up);
+  out->set_retry_seconds(shortfall.retry_seconds);
+}
+
 void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_current_pages(memory.current.value());
   out->set_max_pages(memory.max.value());
@@ -188,6 +216,9 @@ void ToProto(const DomainMemory& memory, v1::DomainMemory* out) {
   out->set_balloon_state(ToProto(memory.balloon_state));
   out->set_foreign_held_pages(memory.foreign_held.value());
   out->set_address_space_pages(memory.address_space_pages.value());
+  if (memory.shortfall.has_value()) {
+    ToProto(*memory.shortfall, out->mutable_shortfall());
+  }
 }
 
 void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out) {

@@ -33,7 +33,8 @@ absl::Status Injected(const FaultRuleState& state, absl::string_view domain) {
   return MakeError(state.rule.code, Reason::kFaultInjected,
                    absl::StrCat(Describe(state, domain),
                                 " makes the call fail here on purpose; remove "
-                                "the rule to stop that"));
+                                "the rule to stop that"),
+                   {{fact::kDomain, domain}, {fact::kValue, state.id}});
 }
 
 // As if the power failed: nothing is flushed, answered or cleaned up.
@@ -130,7 +131,8 @@ absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kFaultRulesExhausted,
         absl::StrCat("a fault at ", FaultPointName(rule.point), ": there are ",
-                     rules_.size(), " rules, which is the limit; remove some"));
+                     rules_.size(), " rules, which is the limit; remove some"),
+        {{fact::kLimit, rules_.size()}, {fact::kUnit, "rules"}});
   }
   const uint64_t id = ++last_id_;
   // The multiplier spreads neighbouring ids over all seeds.
@@ -155,7 +157,8 @@ absl::StatusOr<size_t> FaultInjector::Remove(absl::Span<const uint64_t> ids) {
     if (rules_.contains(id)) continue;
     return MakeError(absl::StatusCode::kNotFound, Reason::kFaultRuleNotFound,
                      absl::StrCat("removal of rule ", id,
-                                  ": no rule has this id; list the rules"));
+                                  ": no rule has this id; list the rules"),
+                     {{fact::kValue, id}});
   }
   size_t removed = 0;
   for (const uint64_t id : ids) removed += rules_.erase(id);

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
+#include "server/calls/rpc_status.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/convert/domain.h"
@@ -16,8 +17,9 @@ void AddErrors(const std::vector<SlotError>& errors, Response* out) {
     v1::SlotError* const slot = out->add_errors();
     slot->set_slot(error.slot);
     slot->set_code(absl::StatusCodeToString(error.status.code()));
-    slot->set_reason(ReasonOf(error.status).value_or(""));
-    slot->set_message(std::string(error.status.message()));
+    slot->set_reason(ToldReason(error.status));
+    slot->set_message(ToldMessage(error.status));
+    TellFacts(error.status, slot->mutable_metadata());
   }
 }
 

@@ -106,6 +106,7 @@ class MemoryOpReply {
     error->set_code(absl::StatusCodeToString(status.code()));
     error->set_reason(ToldReason(status));
     error->set_message(ToldMessage(status));
+    TellFacts(status, error->mutable_metadata());
   }
   // Adds the weight of a result that has been filled in.
   void End(const v1::MemoryOpResult& result) {

@@ -40,16 +40,21 @@ std::unique_ptr<v1::MigrationService::Stub> Connect(
       address.GrpcAddress(), grpc::InsecureChannelCredentials(), arguments));
 }
 
-// The reason that the peer gave; INTERNAL for one that this daemon does not
-// know.
-Reason ReasonIn(const grpc::Status& status) {
+// Empty if the peer gave none.
+google::rpc::ErrorInfo ErrorInfoIn(const grpc::Status& status) {
   google::rpc::Status details;
   google::rpc::ErrorInfo info;
   if (details.ParseFromString(status.error_details()) &&
       details.details_size() == 1 && details.details(0).UnpackTo(&info)) {
-    for (const Reason reason : AllReasons()) {
-      if (ReasonName(reason) == info.reason()) return reason;
-    }
+    return info;
+  }
+  return {};
+}
+
+// INTERNAL for a reason that this daemon does not know.
+Reason ReasonIn(const google::rpc::ErrorInfo& info) {
+  for (const Reason reason : AllReasons()) {
+    if (ReasonName(reason) == info.reason()) return reason;
   }
   return Reason::kInternal;
 }
@@ -112,7 +117,9 @@ PeerStatus ToPeerStatus(const grpc::Status& status) {
   out.code = CodeOf(status);
   out.text = status.error_message();
   if (!status.ok() && !status.error_details().empty()) {
-    out.reason = ReasonIn(status);
+    const google::rpc::ErrorInfo info = ErrorInfoIn(status);
+    out.reason = ReasonIn(info);
+    for (const auto& [name, value] : info.metadata()) out.facts[name] = value;
   }
   return out;
 }

@@ -20,7 +20,10 @@ absl::Status MigrationQueue::Submit(const void* call, absl::string_view target,
         absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
         absl::StrCat("migrate to ", target, ": ", calls,
                      " migrations run or wait, and no more can at a time; wait "
-                     "until some have ended"));
+                     "until some have ended"),
+        {{fact::kOperation, "migrate"},
+         {fact::kLimit, calls},
+         {fact::kUnit, "migrations"}});
   }
   waiting_.push_back({call, std::string(target), std::move(job)});
   StartSome();

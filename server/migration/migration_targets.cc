@@ -23,7 +23,8 @@ constexpr int kMaxPort = 65535;
 absl::Status BadTarget(absl::string_view text, absl::string_view problem) {
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
-      absl::StrCat("migration target ", Quoted(text), ": ", problem));
+      absl::StrCat("migration target ", Quoted(text), ": ", problem),
+      {{fact::kValue, text}});
 }
 
 bool SameBits(const IpAddress& a, const IpAddress& b, int bits) {
@@ -150,7 +151,8 @@ absl::Status MigrationTargets::Check(const PeerAddress& address) const {
       absl::StatusCode::kPermissionDenied, Reason::kTargetNotAllowed,
       absl::StrCat("migrate to ", address.ToString(),
                    ": this daemon may not migrate there; start it with "
-                   "--migration-targets that allow it"));
+                   "--migration-targets that allow it"),
+      {{fact::kOperation, "migrate"}, {fact::kValue, address.ToString()}});
 }
 
 }  // namespace simvisor::server

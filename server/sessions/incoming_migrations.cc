@@ -43,7 +43,10 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
         absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
         absl::StrCat("receive: migration ", id, ": ", receiving,
                      " are coming in, and no more can at a time; wait until "
-                     "some have ended"));
+                     "some have ended"),
+        {{fact::kOperation, "receive"},
+         {fact::kLimit, receiving},
+         {fact::kUnit, "migrations"}});
   }
   Ledger::Row* const row = ledger_.Begin(id, TargetState::kReceiving);
   if (row == nullptr) {

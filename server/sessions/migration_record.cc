@@ -39,7 +39,8 @@ absl::Status UnknownMigration(absl::string_view id) {
   return MakeError(absl::StatusCode::kNotFound, Reason::kMigrationNotFound,
                    absl::StrCat("no migration ", id,
                                 " is known here; migrations lists those that "
-                                "are"));
+                                "are"),
+                   {{fact::kValue, id}});
 }
 
 }  // namespace simvisor::server

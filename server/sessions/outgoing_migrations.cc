@@ -61,8 +61,12 @@ absl::Status OutgoingMigrations::Begin(absl::string_view id,
   if (row == nullptr) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, Reason::kMigrationSettled,
-        absl::StrCat("domain ", info.id.value(), ": migrate: migration ", id,
-                     " is known here already; choose another id"));
+        absl::StrCat(DomainText(info.name, info.id), ": migrate: migration ",
+                     id, " is known here already; choose another id"),
+        {{fact::kOperation, "migrate"},
+         {fact::kDomain, info.name},
+         {fact::kDomid, info.id.value()},
+         {fact::kValue, id}});
   }
   row->entry.target = std::move(target);
   row->entry.domid = info.id;

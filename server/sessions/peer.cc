@@ -28,9 +28,14 @@ absl::Status FromPeer(const PeerStatus& status, absl::string_view operation,
                        absl::StrCat("code ", static_cast<int>(status.code),
                                     ": ", status.text));
   }
-  return MakeError(
+  absl::Status result = MakeError(
       status.code, *status.reason,
       absl::StrCat(operation, ": ", address, " says: ", Said(status.text)));
+  for (const absl::string_view name : fact::kAll) {
+    const auto at = status.facts.find(std::string(name));
+    if (at != status.facts.end()) SetFact({name, Said(at->second)}, result);
+  }
+  return result;
 }
 
 absl::Status Unreachable(absl::string_view operation, absl::string_view address,

@@ -9,6 +9,7 @@
 #define SIMVISOR_SERVER_SESSIONS_PEER_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,9 +31,11 @@ struct PeerStatus {
   // this daemon does not know.
   std::optional<Reason> reason;
   std::string text;  // from the peer or the connection; not printable
+  std::map<std::string, std::string> facts;  // the peer's; not printable
 };
 
-// Converts the peer's status, with its reason; a failure of the connection
+// Converts the peer's status, with its reason and those facts that have a name
+// of fact::kAll; a failure of the connection
 // becomes Unreachable().  `operation` begins the message.
 absl::Status FromPeer(const PeerStatus& status, absl::string_view operation,
                       absl::string_view address);

@@ -32,7 +32,7 @@ SourceSession::SourceSession(Plan plan, const Tools& tools, Report report)
       report_(std::move(report)),
       name_(plan_.domain->name()),
       operation_(
-          absl::StrCat("domain ", plan_.domain->id().value(), ": migrate")),
+          absl::StrCat(plan_.domain->identity().ToString(), ": migrate")),
       stream_(plan_.target->MakeStream()),
       meter_(tools.clock) {}
 
@@ -315,11 +315,15 @@ void SourceSession::Settle() {
   if (state != SourceState::kUnknown) return End(failure_);
   End(MakeError(
       absl::StatusCode::kUnavailable, Reason::kMigrationUnresolved,
-      absl::StrCat("domain ", plan_.domain->id().value(), ": migration ",
+      absl::StrCat(plan_.domain->identity().ToString(), ": migration ",
                    plan_.id, ": ", plan_.target->address(),
                    " was told to run the domain and does not answer; it stays "
                    "suspended here until that daemon does, or until "
-                   "migrate-resolve decides")));
+                   "migrate-resolve decides"),
+      {{fact::kOperation, "migrate"},
+       {fact::kDomain, name_},
+       {fact::kDomid, plan_.domain->id().value()},
+       {fact::kValue, plan_.id}}));
 }
 
 void SourceSession::End(const absl::Status& outcome) {

@@ -9,10 +9,11 @@
 namespace simvisor::server {
 
 absl::Status TooManyWait(absl::string_view what, size_t most) {
-  return MakeError(absl::StatusCode::kResourceExhausted,
-                   Reason::kCallsExhausted,
-                   absl::StrCat(most, " calls wait for ", what,
-                                " already; call again when some have ended"));
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, Reason::kCallsExhausted,
+      absl::StrCat(most, " calls wait for ", what,
+                   " already; call again when some have ended"),
+      {{fact::kValue, what}, {fact::kLimit, most}, {fact::kUnit, "calls"}});
 }
 
 bool JobQueue::Add(CallJob& job, std::vector<CallJob>& over) {

@@ -22,6 +22,30 @@ TEST(ErrorTest, StatusFromElsewhereHasNoReason) {
   EXPECT_EQ(ReasonOf(absl::OkStatus()), std::nullopt);
 }
 
+TEST(ErrorTest, FactsAreFiguresInDecimalAndFrameNumbersInHex) {
+  const absl::Status status =
+      MakeError(absl::StatusCode::kOutOfRange, Reason::kMfnOutOfRange, "x",
+                {{fact::kValue, Hex(0x1f)}, {fact::kLimit, uint64_t{1} << 63}});
+  EXPECT_THAT(
+      FactsOf(status),
+      testing::ElementsAre(testing::Pair("limit", "9223372036854775808"),
+                           testing::Pair("value", "0x1f")));
+  EXPECT_THAT(FactsOf(absl::InternalError("x")), testing::IsEmpty());
+}
+
+TEST(ErrorTest, ErrorWithinAnotherKeepsAllButTheBeginningOfItsMessage) {
+  const absl::Status inner =
+      MakeError(absl::StatusCode::kAborted, Reason::kP2mChanged, "it changed",
+                {{fact::kValue, "inner"}});
+  const absl::Status outer =
+      Within("migrate: ", inner, {{fact::kValue, "outer"}, {fact::kDomid, 3}});
+  EXPECT_THAT(outer, IsError(absl::StatusCode::kAborted, Reason::kP2mChanged,
+                             testing::Eq("migrate: it changed")));
+  EXPECT_THAT(FactsOf(outer),
+              testing::ElementsAre(testing::Pair("domid", "3"),
+                                   testing::Pair("value", "inner")));
+}
+
 TEST(ErrorTest, EveryReasonHasItsOwnName) {
   std::set<std::string> names;
   for (const Reason reason : AllReasons()) {

@@ -1,7 +1,8 @@
-// Checks docs/errors.md against the reasons of the library.
+// Checks docs/errors.md against the reasons and facts of the library.
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,8 @@ struct Row {
   std::vector<std::string> cells;
 };
 
-// Rows of the table whose first cell is a name in backquotes.
-std::vector<Row> ReadTable() {
+// Rows of the tables whose first cell is a name in backquotes.
+std::vector<Row> ReadTables() {
   std::ifstream file("docs/errors.md");
   std::vector<Row> rows;
   std::string line;
@@ -37,6 +38,26 @@ std::vector<Row> ReadTable() {
     rows.push_back(row);
   }
   return rows;
+}
+
+// The table of reasons, whose names are in capitals.
+std::vector<Row> ReadTable() {
+  std::vector<Row> rows = ReadTables();
+  rows.erase(std::remove_if(rows.begin(), rows.end(),
+                            [](const Row& row) {
+                              return absl::ascii_islower(row.reason[0]);
+                            }),
+             rows.end());
+  return rows;
+}
+
+TEST(ServerErrorsDocTest, EveryFactHasOneRowBeforeTheReasons) {
+  const std::vector<Row> rows = ReadTables();
+  ASSERT_GE(rows.size(), std::size(fact::kAll));
+  for (size_t i = 0; i < std::size(fact::kAll); ++i) {
+    EXPECT_EQ(rows[i].reason, fact::kAll[i]);
+  }
+  EXPECT_FALSE(absl::ascii_islower(rows[std::size(fact::kAll)].reason[0]));
 }
 
 TEST(ServerErrorsDocTest, EveryReasonHasOneRowInOrder) {

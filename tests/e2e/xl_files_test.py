@@ -137,7 +137,7 @@ on_crash = "preserve"
         second = self.create(
             b'name = "second"\nmemory = 64\npci = [ "bdf=0:1:0.*" ]\n')
         said = self.complaint("create", second)
-        self.assertIn("PCI device 0000:01:00.*: domain", said)
+        self.assertIn("PCI device 0000:01:00.*: first (", said)
         self.assertIn("PCI_DEVICE_IN_USE", said)
         # The daemon checks this for every client.
         with self.assert_refused("FAILED_PRECONDITION", "PCI_DEVICE_IN_USE"):

@@ -18,6 +18,7 @@
 #include "domain/guest/guest.h"
 #include "domain/guest/guest_memory.h"
 #include "domain/p2m/p2m_words.h"
+#include "domain/units/domain_identity.h"
 #include "domain/units/findings.h"
 #include "domain/units/units.h"
 #include "gtest/gtest.h"
@@ -66,8 +67,7 @@ class BootedGuest {
   }
 
   void Boot() {
-    auto booted =
-        Guest::Boot({DomainId(1), "boot"}, *image, *memory, hypervisor);
+    auto booted = Guest::Boot({domain, "boot"}, *image, *memory, hypervisor);
     ASSERT_THAT(booted, IsOk());
     guest = *std::move(booted);
     image = nullptr;
@@ -105,6 +105,7 @@ class BootedGuest {
   }
 
   AllocationFaults* const faults;
+  DomainIdentity domain{DomainId(1), ""};
   FakeHypervisor hypervisor;
   std::shared_ptr<PageStore> store;
   std::unique_ptr<GuestMemory> memory;

@@ -32,8 +32,6 @@ Pfn PfnAt(const Json& step, const char* key) {
   return step[key] == "max" ? Pfn::None() : Pfn(step[key].get<uint64_t>());
 }
 
-std::string Hex(uint64_t number) { return absl::StrFormat("0x%x", number); }
-
 Json Refusal(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOutOfRange:

@@ -16,6 +16,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "base/error.h"
 #include "domain/e820/e820.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/p2m_list.h"
@@ -94,7 +95,6 @@ class ListReplay {
 
 // The number of a step's key; "max" is Pfn::None().
 Pfn PfnAt(const Json& step, const char* key);
-std::string Hex(uint64_t number);
 // A refusal in the words of the cases: the guest would stop.
 Json Refusal(const absl::Status& status);
 

@@ -48,7 +48,7 @@ struct PaeGuest {
       : pages(0, uint64_t{1} << 20),
         list(BuiltList(kAbiX86_32Pae, 1000, 0, pages)) {
     EXPECT_TRUE(list.Relocate(Pfn(0), pages).ok());
-    spaces = std::make_unique<AddressSpaces>("guest", kernel, *list);
+    spaces = std::make_unique<AddressSpaces>(kernel, *list);
   }
   PagesFrom pages;
   TestList list;

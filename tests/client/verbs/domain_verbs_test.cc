@@ -42,6 +42,13 @@ TEST_F(DomainVerbsTest, Create) {
   Run(absl::StrCat("create ", file, " memory=32 -p"));
   Run(absl::StrCat("create -q ", file));
   Run(absl::StrCat("create -n -o json ", file));
+  Note("A kernel without room for all of maxmem is noted");
+  daemon_.Forget("CreateDomain");
+  daemon_.Answer("CreateDomain",
+                 {"domain { domid: 7 name: 'web' state: DOMAIN_STATE_RUNNING "
+                  "memory { current_pages: 16384 static_max_pages: 1048576 "
+                  "balloon_pages: 163840 } }"});
+  Run(absl::StrCat("create -q ", file));
   Note("A dry run sends nothing");
   Run(absl::StrCat("create -n ", WriteFile("b.cfg", "name = \"web\"")));
   Note("A bad file fails, and a missing one is named");

@@ -12,14 +12,23 @@ namespace {
 
 class MemoryVerbsTest : public VerbTest {
  protected:
-  // The domain dom2, with what `driver` says of its balloon driver.
-  void HaveDom2(const std::string& driver, uint64_t held = 0) {
+  // The domain dom2, with what `driver` says of its balloon driver, and
+  // `memory` of its memory.
+  void HaveDom2(const std::string& driver, const std::string& memory = "") {
     daemon_.Forget("GetDomain");
     daemon_.Answer("GetDomain",
                    {absl::StrCat("domain { domid: 2 name: 'dom2' state: "
                                  "DOMAIN_STATE_RUNNING memory { "
-                                 "current_pages: 768 foreign_held_pages: ",
-                                 held, " } ", driver, "}")});
+                                 "current_pages: 768 ",
+                                 memory, " } ", driver, "}")});
+  }
+  // Has mem-set stop short of 512 pages with this shortfall.
+  void ShortMove(const std::string& shortfall) {
+    daemon_.Forget("SetMemoryTarget");
+    daemon_.Answer("SetMemoryTarget",
+                   {absl::StrCat("memory { target_pages: 512 current_pages: "
+                                 "256 shortfall { ",
+                                 shortfall, " } }")});
   }
 };
 
@@ -29,23 +38,17 @@ TEST_F(MemoryVerbsTest, MemSet) {
                  {"memory { target_pages: 512 current_pages: 512 }"});
   Run("mem-set dom2 2");
   Note("A move that stops short is noted, but is not an error");
-  daemon_.Forget("SetMemoryTarget");
-  daemon_.Answer("SetMemoryTarget",
-                 {"memory { target_pages: 512 current_pages: 256 }"});
-  HaveDom2(
-      "balloon_driver { state: BALLOON_STATE_AGAIN "
-      "schedule_delay_seconds: 8 }");
+  ShortMove("cause: CAUSE_HOST_FULL retry_seconds: 8");
   Run("mem-set dom2 2");
+  Run("mem-set 7 2");
   Note("... with what the driver does next");
-  HaveDom2("balloon_driver { schedule_delay_seconds: 1 }");
+  ShortMove("cause: CAUSE_MOVING retry_seconds: 1");
   Run("mem-set dom2 2");
-  HaveDom2("balloon_driver { state: BALLOON_STATE_CANCELLED }");
+  ShortMove("cause: CAUSE_BALLOON_EMPTY given_up: true");
   Run("mem-set dom2 2");
-  HaveDom2("balloon_driver { state: BALLOON_STATE_CANCELLED target_pages: 1 }");
+  ShortMove("cause: CAUSE_GUEST_MEMORY given_up: true retry_seconds: 3600");
   Run("mem-set dom2 2");
-  HaveDom2(
-      "balloon_driver { state: BALLOON_STATE_CANCELLED target_pages: 1 "
-      "low_pages: 1 }");
+  ShortMove("cause: CAUSE_NOT_RUNNING");
   Run("mem-set dom2 2");
   Note("Pages that other domains map do not count as a short move");
   daemon_.Forget("SetMemoryTarget");
@@ -87,7 +90,8 @@ TEST_F(MemoryVerbsTest, BalloonState) {
       "low_pages: 900 state: BALLOON_STATE_AGAIN "
       "schedule_delay_seconds: 4 "
       "extra_regions { first_pfn: 0x300 count: 1000 } }",
-      /*held=*/5);
+      "foreign_held_pages: 5 shortfall { cause: CAUSE_HOST_FULL "
+      "missing_pages: 100 reachable_pages: 768 retry_seconds: 4 }");
   Run("balloon state dom2");
   Run("balloon state dom2 -o json");
   Note("A driver with fewer figures, which has not run");

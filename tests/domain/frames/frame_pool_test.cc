@@ -121,11 +121,11 @@ TEST(FramePoolTest, ClaimedFramesStayFreeButOthersCannotTakeThem) {
   EXPECT_THAT(pool->Claim(PageCount(41)),
               IsError(absl::StatusCode::kResourceExhausted,
                       Reason::kHostMemoryExhausted,
-                      HasSubstr("claim of 41 frames: 40 of the host's 100 "
-                                "frames are free and unclaimed")));
+                      HasSubstr("claim of 41 pages: of the host's 100 "
+                                "pages, 40 pages are free and unclaimed")));
   EXPECT_THAT(pool->Claim(PageCount(~uint64_t{0})),
               IsError(absl::StatusCode::kResourceExhausted,
-                      Reason::kHostMemoryExhausted, HasSubstr("40 of")));
+                      Reason::kHostMemoryExhausted, HasSubstr("40 pages are")));
   EXPECT_THAT(pool->Claim(PageCount(40)), IsOk());
   EXPECT_EQ(pool->counts().claimed, PageCount(60));
 }
@@ -225,7 +225,8 @@ TEST(FramePoolTest, LowClaimIsRefusedWhenOnlyHighFramesAreLeft) {
       IsError(absl::StatusCode::kResourceExhausted,
               Reason::kHostMemoryExhausted,
               HasSubstr("(mfn 0x28), which a 32-bit guest can reach, "
-                        "10 are free and unclaimed, of all frames 70")));
+                        "10 pages are free and unclaimed, of all frames 70 "
+                        "pages")));
   EXPECT_EQ(pool->ClaimUpTo(PageCount(11), FrameReach::kLow).remaining(),
             PageCount(10));
   EXPECT_THAT(pool->Claim(PageCount(70)), IsOk());

@@ -20,7 +20,7 @@ using Code = absl::StatusCode;
 
 std::vector<PagePtr> Take(PageStore& store, size_t count) {
   std::vector<PagePtr> pages;
-  EXPECT_THAT(store.Take(kOwner, "write", count, pages), IsOk());
+  EXPECT_THAT(store.Take(count, pages), IsOk());
   EXPECT_EQ(pages.size(), count);
   return pages;
 }
@@ -32,23 +32,23 @@ bool IsZero(const Page& page) {
 TEST(PageStoreTest, BeyondTheLimitNothingIsTaken) {
   PageStore store(PageCount(10));
   std::vector<PagePtr> pages = Take(store, 8);
-  EXPECT_THAT(store.Take(kOwner, "write", 3, pages),
+  EXPECT_THAT(store.Take(3, pages),
               IsError(Code::kResourceExhausted, Reason::kGuestContentsExhausted,
-                      testing::HasSubstr("domain 1: write: it needs room for "
+                      testing::HasSubstr("it needs room for "
                                          "the contents of 3 more pages, and "
                                          "guests have 8 of the 10")));
   EXPECT_EQ(pages.size(), 8u);
   EXPECT_EQ(store.used(), PageCount(8));
-  EXPECT_THAT(store.Take(kOwner, "write", 2, pages), IsOk());
+  EXPECT_THAT(store.Take(2, pages), IsOk());
   pages.pop_back();
-  EXPECT_THAT(store.Take(kOwner, "write", 1, pages), IsOk());
+  EXPECT_THAT(store.Take(1, pages), IsOk());
 }
 
 TEST(PageStoreTest, CountsBeyondAllMemoryAreRefused) {
   PageStore store(PageCount(10));
   std::vector<PagePtr> pages = Take(store, 1);
-  EXPECT_THAT(store.Take(kOwner, "write", 0, pages), IsOk());
-  EXPECT_THAT(store.Take(kOwner, "write", uint64_t{1} << 40, pages),
+  EXPECT_THAT(store.Take(0, pages), IsOk());
+  EXPECT_THAT(store.Take(uint64_t{1} << 40, pages),
               IsError(Code::kResourceExhausted, Reason::kGuestContentsExhausted,
                       testing::_));
 }
@@ -59,7 +59,7 @@ TEST(PageStoreTest, TakeAnywayGoesBeyondTheLimit) {
   PagePtr more = store.TakeAnyway();
   EXPECT_TRUE(IsZero(*more));
   EXPECT_EQ(store.used(), PageCount(2));
-  EXPECT_THAT(store.Take(kOwner, "write", 1, pages),
+  EXPECT_THAT(store.Take(1, pages),
               IsError(Code::kResourceExhausted, Reason::kGuestContentsExhausted,
                       testing::_));
 }
@@ -76,7 +76,7 @@ TEST(PageStoreTest, RefusedMemoryIsNotCounted) {
   AlwaysFail faults;
   PageStore store(PageCount(10), &faults);
   std::vector<PagePtr> pages;
-  EXPECT_THAT(store.Take(kOwner, "write", 3, pages),
+  EXPECT_THAT(store.Take(3, pages),
               IsError(Code::kResourceExhausted, Reason::kDaemonMemoryExhausted,
                       testing::HasSubstr("3 more pages")));
   EXPECT_TRUE(pages.empty());

@@ -128,9 +128,9 @@ TEST(BuiltByLibxcTest, BootsOfAllLayoutsGiveTheSameWordsAndFigures) {
 void ExpectRefused(BootedGuest& on, absl::StatusCode code, Reason reason,
                    const std::string& text) {
   const P2mSummary before = on.image->list().Summary();
-  EXPECT_THAT(Guest::Boot({DomainId(1), "unpause"}, *on.image, *on.memory,
-                          on.hypervisor),
-              IsError(code, reason, testing::HasSubstr(text)));
+  EXPECT_THAT(
+      Guest::Boot({on.domain, "unpause"}, *on.image, *on.memory, on.hypervisor),
+      IsError(code, reason, testing::HasSubstr(text)));
   EXPECT_EQ(on.image->list().Summary(), before);
   EXPECT_EQ(on.memory->words().generation(), 0u);
   EXPECT_THAT(on.Findings(), IsEmpty());

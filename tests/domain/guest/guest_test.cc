@@ -22,7 +22,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const Context kContext(DomainId(1), "test");
+const DomainIdentity kDomain(DomainId(1), "");
+const Context kContext(kDomain, "test");
 
 BuildInput InputOf(const Abi& abi, BalloonRoom room = BalloonRoom::kFaithful) {
   BuildInput input;

@@ -129,11 +129,12 @@ TEST(Dom0MemoryTest, UsersSizeOnAWholeMapIsLeftToBeRefused) {
   const Dom0Memory dom0 = ChooseDom0Memory(log, GiBs(2), std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(2));
   EXPECT_THAT(dom0.notes, IsEmpty());
-  EXPECT_THAT(CheckDom0Memory(log.map, dom0.memory),
-              IsError(absl::StatusCode::kResourceExhausted,
-                      Reason::kHostMemoryExhausted,
-                      HasSubstr("524288 pages of memory: the machine has "
-                                "261888")));
+  EXPECT_THAT(
+      CheckDom0Memory(log.map, dom0.memory),
+      IsError(absl::StatusCode::kResourceExhausted,
+              Reason::kHostMemoryExhausted,
+              HasSubstr("2048 MiB (524288 pages) of memory: the machine "
+                        "has 1023 MiB (261888 pages)")));
 }
 
 }  // namespace

@@ -43,9 +43,9 @@ TEST_F(HostPciTest, SecondDomainIsRefusedAndToldTheOwner) {
   const auto web = MustCreate(*host_, SpecWith("web", {"01:00.0", "02:00.1"}));
   EXPECT_EQ(web->id(), DomainId(1));
   ExpectInUse({"03:00.0", "0000:02:00.1"},
-              "create of domain \"other\": PCI device 0000:02:00.1: domain 1 "
+              "create of domain \"other\": PCI device 0000:02:00.1: web (1) "
               "has it");
-  ExpectInUse({"01:00.*"}, "PCI device 0000:01:00.*: domain 1 has it");
+  ExpectInUse({"01:00.*"}, "PCI device 0000:01:00.*: web (1) has it");
   // The refused domains left nothing behind: neither name nor device.
   const auto other = MustCreate(
       *host_, SpecWith("other", {"03:00.0", "01:00.1", "0001:01:00.0"}));
@@ -56,7 +56,7 @@ TEST_F(HostPciTest, SecondDomainIsRefusedAndToldTheOwner) {
 TEST_F(HostPciTest, AllFunctionsOfADeviceAreEachOfThem) {
   MustCreate(*host_, SpecWith("web", {"01:00.*"}));
   for (const char* device : {"01:00.0", "01:00.7", "01:00.*"}) {
-    ExpectInUse({device}, "domain 1 has it");
+    ExpectInUse({device}, "(1) has it");
   }
   MustCreate(*host_, SpecWith("other", {"01:01.*"}));
 }
@@ -86,7 +86,7 @@ TEST_F(HostPciTest, DyingDomainHasNoDevices) {
       IsOk());
   EXPECT_THAT(host_->Find(owner->id()),
               IsError(Code::kNotFound, Reason::kDomainNotFound, HasSubstr("")));
-  ExpectInUse({"01:00.0"}, "domain 3 has it");
+  ExpectInUse({"01:00.0"}, "next (3) has it");
 }
 
 TEST_F(HostPciTest, DomainThatCannotBeBuiltGivesItsDevicesBack) {
@@ -101,7 +101,7 @@ TEST_F(HostPciTest, RestoredDomainHasTheDevicesThatItsConfigNames) {
     const auto incoming = IncomingDomain::Create(
         *host_, SpecWith("comer", {"01:00.0"}), Pfn(1000));
     ASSERT_THAT(incoming, IsOk());
-    ExpectInUse({"01:00.0"}, "domain 1 has it");
+    ExpectInUse({"01:00.0"}, "(1) has it");
   }
   // It never arrived.
   MustCreate(*host_, SpecWith("web", {"01:00.0"}));

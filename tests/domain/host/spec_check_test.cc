@@ -164,8 +164,9 @@ TEST(SpecCheckTest, PaeGuestsEndAt64GiB) {
   spec.max_memory = PageCount(kMostPages + 1);
   EXPECT_THAT(CheckDomainSpec(spec),
               IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
-                      HasSubstr("maxmem of 16777217: a domain of x86_32_pae "
-                                "has at most 16777216 pages")));
+                      HasSubstr("maxmem of 16777217 pages: a domain of "
+                                "x86_32_pae has at most 65536 MiB (16777216 "
+                                "pages)")));
   spec.arch = Arch::kX86_64;
   EXPECT_THAT(CheckDomainSpec(spec), IsOk());
 }

@@ -84,7 +84,7 @@ TEST_F(AddressSpacesTest, DestroyRefusesAllIfItRefusesOne) {
   Create(3);
   EXPECT_THAT(Destroy({1, 4}),
               IsError(Code::kNotFound, Reason::kAddressSpaceNotFound,
-                      HasSubstr("guest: address space 4")));
+                      HasSubstr("address space 4")));
   EXPECT_THAT(Destroy({1, 2, 1}),
               IsError(Code::kInvalidArgument, Reason::kArgumentMalformed,
                       HasSubstr("address space 1")));
@@ -117,8 +117,9 @@ TEST_F(AddressSpacesTest, CreateThatRunsOutOfPagesChangesNothing) {
         break;
       }
       EXPECT_THAT(
-          made, IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
-                        HasSubstr("create of 4 address spaces")));
+          made,
+          IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
+                  HasSubstr("4 address spaces: the guest has no free page")));
       EXPECT_EQ(source.set().extents(), left);
       const auto all = All();
       ASSERT_EQ(all.size(), all_before.size());

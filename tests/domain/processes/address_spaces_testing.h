@@ -45,8 +45,8 @@ class AddressSpacesTest : public testing::Test {
   }
 
   AddressSpaces& Make(bool shared, int user_pgds = 3) {
-    spaces_ = std::make_unique<AddressSpaces>(
-        "guest", PaeKernel{shared, user_pgds}, *list_);
+    spaces_ =
+        std::make_unique<AddressSpaces>(PaeKernel{shared, user_pgds}, *list_);
     list_->SetPmdListener(spaces_.get());
     return *spaces_;
   }

@@ -69,13 +69,30 @@ TEST_F(DomainBalloonTest, UpPastTheLimitIsRefusedOrGoesToIt) {
   EXPECT_EQ(Memory().current.value(), kPages + 256);
 }
 
+TEST_F(DomainBalloonTest, TargetAboveTheMaximumIsAdvisedToWhatHelps) {
+  const auto set = [&](uint64_t pages) {
+    return domain_->balloon().SetTarget({"set memory target"},
+                                        PageCount(pages));
+  };
+  ASSERT_THAT(domain_->balloon().SetMaximum({"set maximum memory"},
+                                            PageCount(kPages + 10)),
+              IsOk());
+  EXPECT_THAT(set(kPages + kRoom),
+              IsError(Code::kInvalidArgument, Reason::kStaticMaxExceeded,
+                      HasSubstr("3010 pages; raise it with mem-max")));
+  EXPECT_THAT(set(kPages + kRoom + 1),
+              IsError(Code::kInvalidArgument, Reason::kStaticMaxExceeded,
+                      HasSubstr("its guest has pfns for 4000 pages, which "
+                                "mem-max does not change")));
+}
+
 TEST_F(DomainBalloonTest, UpNeedsPfnsInTheBalloon) {
   ASSERT_THAT(
       domain_->balloon().SetMaximum({"set maximum memory"}, PageCount(9000)),
       IsOk());
   EXPECT_THAT(Up(kRoom + 1),
               IsError(Code::kResourceExhausted, Reason::kPfnNotBalloonable,
-                      HasSubstr("1000 pfns")));
+                      HasSubstr("its balloon holds 1000 pages")));
   EXPECT_EQ(Up(kRoom + 1, true)->value(), kRoom);
 }
 
@@ -180,7 +197,7 @@ TEST(DomainBalloonDom0Test, KeepsWhatLibxlLeavesIt) {
   const auto dom0 = *(*host)->Find(kDom0Id);
   const auto refused =
       IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
-              HasSubstr("minimum threshold for dom0, 32768"));
+              HasSubstr("minimum threshold for dom0, 128 MiB (32768 pages)"));
   EXPECT_THAT(
       dom0->balloon().SetTarget({"set memory target"}, PageCount(kLeast - 1)),
       refused);

@@ -139,16 +139,17 @@ TEST(DomainPaeTest, HighFramesAloneDoNotMakeA32BitGuest) {
   EXPECT_THAT(
       host->CreateDomain(PaeSpec("b", 1001), false, NeverStop),
       IsError(Code::kResourceExhausted, Reason::kHostMemoryExhausted,
-              HasSubstr("create of domain \"b\": claim of 1001 frames: of the "
+              HasSubstr("create of domain \"b\": claim of 1001 pages: of the "
                         "frames below 128 GiB (mfn 0x2000000), which a 32-bit "
-                        "guest can reach, 1000 are free and unclaimed")));
+                        "guest can reach, 1000 pages are free and "
+                        "unclaimed")));
   MustCreate(*host, MakeSpec("c", 1001));  // takes the last low frames
   ASSERT_THAT(
       domain->balloon().SetMaximum({"set maximum memory"}, PageCount(8000)),
       IsOk());
   EXPECT_THAT(domain->balloon().Up({"balloon up"}, PageCount(1), false),
               IsError(Code::kResourceExhausted, Reason::kHostMemoryExhausted,
-                      HasSubstr("0 are free and unclaimed")));
+                      HasSubstr("0 pages are free and unclaimed")));
   EXPECT_EQ(domain->balloon().Up({"balloon up"}, PageCount(5), true)->value(),
             0);
   ASSERT_THAT(hog->balloon().Down({"balloon down"}, PageCount(3), false),

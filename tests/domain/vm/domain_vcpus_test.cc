@@ -58,10 +58,10 @@ TEST_F(DomainVcpusTest, RefusedChangeLeavesEveryMask) {
   const CpuRanges bad = {{64, 1}};
   EXPECT_THAT(domain->vcpus().SetAffinity({0, 2}, &some_, nullptr),
               IsError(Code::kInvalidArgument, Reason::kVcpuOutOfRange,
-                      HasSubstr("domain 1: virtual CPU 2")));
+                      HasSubstr("a (1): virtual CPU 2")));
   EXPECT_THAT(domain->vcpus().SetAffinity({}, &some_, &bad),
               IsError(Code::kInvalidArgument, Reason::kCpuInvalid,
-                      HasSubstr("domain 1: soft affinity: CPU 64")));
+                      HasSubstr("a (1): soft affinity: CPU 64")));
   EXPECT_EQ(VcpuOf(*domain, 0).hard, (CpuRanges{{0, 64}}));
 }
 
@@ -71,10 +71,10 @@ TEST_F(DomainVcpusTest, DyingDomainHasNone) {
   EXPECT_THAT(host_->DestroyDomain(domain->id()), IsOk());
   EXPECT_THAT(domain->vcpus().SetAffinity({}, &some_, nullptr),
               IsError(Code::kFailedPrecondition, Reason::kDomainDying,
-                      HasSubstr("domain 1")));
+                      HasSubstr("domain 1 is dying")));
   EXPECT_THAT(domain->vcpus().List(0, 9),
               IsError(Code::kFailedPrecondition, Reason::kDomainDying,
-                      HasSubstr("domain 1")));
+                      HasSubstr("domain 1 is dying")));
 }
 
 TEST_F(DomainVcpusTest, SpecMayPinFromTheStart) {

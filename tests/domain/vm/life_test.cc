@@ -13,7 +13,8 @@
 namespace simvisor {
 namespace {
 
-const Context kAsked(DomainId(7), "do it");
+const DomainIdentity kSeven(DomainId(7), "");
+const Context kAsked(kSeven, "do it");
 
 constexpr char kFine[] = "";
 constexpr char kDying[] = "DOMAIN_DYING";

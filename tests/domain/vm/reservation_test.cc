@@ -10,7 +10,8 @@
 namespace simvisor {
 namespace {
 
-const Context kSetting(DomainId(7), "set it");
+const DomainIdentity kDomain(DomainId(7), "");
+const Context kSetting(kDomain, "set it");
 
 Reservation Ledger(uint64_t current, uint64_t max_pages, uint64_t static_max,
                    uint64_t target) {
@@ -34,10 +35,15 @@ TEST(ReservationTest, RoomThatIsMissingIsNamedWithItsLimit) {
   const absl::Status status =
       ledger.CheckRoom(kSetting, PageCount(50), PageCount(20));
   EXPECT_EQ(ReasonOf(status), "MAX_MEM_EXCEEDED");
-  EXPECT_EQ(status.message(),
-            "domain 7: set it by 50 pages: it has 120 (20 of them held by "
-            "other domains' mappings) and its limit is 150; raise the limit "
-            "with mem-max, or use mem-set");
+  EXPECT_EQ(
+      status.message(),
+      "domain 7: set it by 50 pages: it has 120 pages (20 of them held by "
+      "other domains' mappings) and its limit is 150 pages; raise the "
+      "limit with mem-max, or use mem-set");
+  EXPECT_EQ(FactsOf(status).at("requested"), "50");
+  EXPECT_EQ(FactsOf(status).at("available"), "30");
+  EXPECT_EQ(FactsOf(status).at("limit"), "150");
+  EXPECT_EQ(FactsOf(status).at("unit"), "pages");
 }
 
 TEST(ReservationTest, TargetTakesTheLimitWithIt) {
@@ -68,7 +74,8 @@ TEST(ReservationTest, MaximumIsNotBelowTheTarget) {
 }
 
 TEST(ReservationTest, Dom0KeepsItsLeast) {
-  const Context dom0(kDom0Id, "set it");
+  const DomainIdentity identity(kDom0Id, "dom0");
+  const Context dom0(identity, "set it");
   const uint64_t least = kMinDom0Memory.value();
   Reservation ledger = Ledger(2 * least, 4 * least, 4 * least, 2 * least);
   EXPECT_EQ(ledger.AboveLeast(kDom0Id), kMinDom0Memory);

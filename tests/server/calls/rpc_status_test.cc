@@ -57,6 +57,23 @@ TEST(ServerRpcStatusTest, StatusWithoutReasonIsInternal) {
   EXPECT_EQ(InfoOf(status).reason(), "INTERNAL");
 }
 
+TEST(ServerRpcStatusTest, FactsTravelAsMetadata) {
+  const google::rpc::ErrorInfo info = InfoOf(ToGrpcStatus(MakeError(
+      absl::StatusCode::kResourceExhausted, Reason::kHostMemoryExhausted, "x",
+      {{fact::kRequested, 512}, {fact::kUnit, "pages"}})));
+  EXPECT_EQ(info.metadata().size(), 2u);
+  EXPECT_EQ(info.metadata().at("requested"), "512");
+  EXPECT_EQ(info.metadata().at("unit"), "pages");
+}
+
+TEST(ServerRpcStatusTest, FactIsPrintableAndShortWhateverItQuotes) {
+  const google::rpc::ErrorInfo info = InfoOf(ToGrpcStatus(
+      MakeError(absl::StatusCode::kInvalidArgument, Reason::kNameInvalid, "x",
+                {{fact::kValue, "\x1b[31m" + std::string(1000, 'n')}})));
+  EXPECT_EQ(info.metadata().at("value").size(), kMaxFactBytes);
+  EXPECT_EQ(info.metadata().at("value").substr(0, 8), "\\x1b[31m");
+}
+
 TEST(ServerRpcStatusTest, MessageIsPrintableWhateverItQuotes) {
   const grpc::Status status = ToGrpcStatus(
       MakeError(absl::StatusCode::kInvalidArgument, Reason::kNameInvalid,

@@ -47,6 +47,19 @@ TEST(ServerPeerTest, OnlyFinalAnswersAboutThisMigrationCount) {
   }
 }
 
+TEST(ServerPeerTest, FactsOfAKnownNameArePassedOnAndMadePrintable) {
+  QuestionAnswer answer =
+      Failed(Code::kResourceExhausted, Reason::kHostMemoryExhausted);
+  answer.status.facts = {{"available", "12"},
+                         {"value", "\x1b[2J"},
+                         {"simvisor/reason", "INTERNAL"}};
+  const absl::Status status = FromPeer(answer.status, "migrate", "there");
+  EXPECT_EQ(ReasonOf(status), "HOST_MEMORY_EXHAUSTED");
+  EXPECT_THAT(FactsOf(status),
+              testing::ElementsAre(testing::Pair("available", "12"),
+                                   testing::Pair("value", "\\x1b[2J")));
+}
+
 TEST(ServerPeerTest, NeverHeardOfItMustComeFromThePeer) {
   EXPECT_EQ(*EventOf(Failed(Code::kNotFound, Reason::kMigrationNotFound), "m",
                      "there"),

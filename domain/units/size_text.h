@@ -1,0 +1,19 @@
+// Amounts of memory in messages.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_DOMAIN_UNITS_SIZE_TEXT_H_
+#define SIMVISOR_DOMAIN_UNITS_SIZE_TEXT_H_
+
+#include <string>
+
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+// "512 MiB (131072 pages)", or "5 pages" if it is not a whole number of MiB.
+std::string SizeText(PageCount pages);
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_UNITS_SIZE_TEXT_H_
