@@ -19,16 +19,18 @@ Session::Session(const Streams& streams)
   err_ << std::unitbuf;
 }
 
+std::string Session::address() const {
+  return options_.address.empty() ? DefaultAddress() : options_.address;
+}
+
 absl::StatusOr<const Client*> Session::Connect() {
   if (client_ != nullptr) return client_.get();
-  const std::string address =
-      options_.address.empty() ? DefaultAddress() : options_.address;
   Client::Options client_options;
   if (options_.timeout_seconds > 0) {
     client_options.timeout = absl::Seconds(options_.timeout_seconds);
   }
   if (!json()) client_options.on_response = &MakePrintable;
-  auto client = Client::Create(address, client_options);
+  auto client = Client::Create(address(), client_options);
   if (!client.ok()) return UsageError(client.status().message());
   client_ = *std::move(client);
   return client_.get();

@@ -77,6 +77,9 @@ class Session {
   // The size of that terminal; 80 by 24 if it is not known.
   ScreenSize screen() const { return streams_.screen; }
 
+  // The daemon's address, as given or by default.
+  std::string address() const;
+
   // The client; the first call makes it.  It makes strings of responses
   // printable, except for JSON output, which escapes them itself.  A
   // UsageError() if the address is malformed.

@@ -40,8 +40,11 @@ struct ResolveArgs {
   bool drop = false;
 };
 
-// The address for the daemon, which has a different working directory.
-absl::StatusOr<std::string> TargetAddress(const std::string& host) {
+// The address for the daemon, which has a different working directory.  As for
+// xl, "localhost" is the daemon itself.
+absl::StatusOr<std::string> TargetAddress(const std::string& own,
+                                          std::string host) {
+  if (host == "localhost") host = own;
   SIMVISOR_RETURN_IF_ERROR(CheckAddress(host));
   absl::string_view path = host;
   if (!absl::ConsumePrefix(&path, "unix:")) return host;
@@ -75,6 +78,16 @@ std::string Note(const v1::MigrateDomainResponse& progress) {
       static_cast<double>(progress.bytes_per_second()) / 1e6, left);
 }
 
+std::string NotConverging(const std::string& domain,
+                          const v1::MigrateDomainResponse& progress) {
+  return absl::StrFormat(
+      "%s dirties pages as fast as they are sent (%d when pass %d began, at "
+      "%.1f MB/s): more passes will not shorten its downtime; slow the guest "
+      "down, or send faster",
+      domain, progress.pass_pfns_total(), progress.pass(),
+      static_cast<double>(progress.bytes_per_second()) / 1e6);
+}
+
 std::string Outcome(const v1::MigrateDomainResponse& moved) {
   return absl::StrFormat(
       "Migration successful: %d passes, %d pages with data, %d bytes, %d ms of "
@@ -84,7 +97,7 @@ std::string Outcome(const v1::MigrateDomainResponse& moved) {
 }
 
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
-  auto host = TargetAddress(args.host);
+  auto host = TargetAddress(session.address(), args.host);
   if (!host.ok()) return UsageError(host.status().message());
   SIMVISOR_ASSIGN_OR_RETURN(auto policy, PrecopyPolicyOf(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
@@ -95,11 +108,17 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
   request.set_migration_id(args.id);
   ProgressBar bar(session.BarStream(false), "migrate");
   v1::MigrateDomainResponse last;
+  bool told = false;
   const absl::Status status = target.client.MigrateDomain(
       request, [&](const v1::MigrateDomainResponse& progress) {
         last = progress;
         bar.Update(progress.pass_pfns_done(), progress.pass_pfns_total(),
                    Note(progress));
+        if (progress.not_converging() && !told) {
+          told = true;
+          bar.Clear();
+          session.PrintRemark("note", NotConverging(args.domain, progress));
+        }
         return absl::OkStatus();
       });
   bar.Clear();
@@ -162,7 +181,8 @@ void AddMigrate(Commands& commands) {
   verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
   verb.AddPositional(
           "HOST", args->host,
-          "Where the other daemon listens: unix:PATH or ADDRESS:PORT")
+          "Where the other daemon listens: unix:PATH or ADDRESS:PORT; "
+          "localhost is the daemon itself")
       .Required();
   verb.AddFlag("-p,--paused", args->paused,
                "Leave the domain paused on the target");

@@ -195,6 +195,12 @@ class Host {
       const DomainSelector& selector, absl::string_view name)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Gives an incoming domain that stands in for another (see IncomingDomain)
+  // the name and uuid of that one, which from now on is called
+  // NAME--migratedaway and not found by its uuid.  A no-op for other domains.
+  // A name that a third domain has taken meanwhile stays there.
+  void TakeOver(const Domain& arrived) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Domains with ids from `first` on, ascending, at most `limit`.
   std::vector<std::shared_ptr<Domain>> List(DomainId first, size_t limit) const
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -254,8 +260,12 @@ class Host {
   absl::Status CompleteSpec(DomainSpec& spec) const;
   // Reserves id, name, uuid and PCI devices for a domain that is about to be
   // built; messages begin with `operation`.
+  // With `leaving`, a domain of this host that is on its way here, the new one
+  // stands in for it until TakeOver(): it is called NAME--incoming, and is not
+  // found by its uuid.
   absl::StatusOr<DomainId> Reserve(DomainSpec& spec,
-                                   absl::string_view operation)
+                                   absl::string_view operation,
+                                   const Domain* leaving = nullptr)
       ABSL_LOCKS_EXCLUDED(mu_);
   // Adds a planned domain: from here on an audit checks its frames.  Waits for
   // a running audit.
@@ -268,6 +278,12 @@ class Host {
   // Removes a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Frees name, uuid and PCI devices of a domain that is about to die.
+  // Whether `domain` is in the table with the name and uuid of `spec`.
+  bool IsOf(const Domain& domain, const DomainSpec& spec) const
+      ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Renames a domain in the table.
+  void SetName(DomainId id, Entry& entry, absl::string_view name)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // As messages name domain `id`.
   std::string TextOf(DomainId id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
   void DropName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -315,6 +331,12 @@ class Host {
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, DomainId> names_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<Uuid, DomainId> uuids_ ABSL_GUARDED_BY(mu_);
+  // What domains that stand in for others will be called.
+  struct StandIn {
+    DomainId leaving;
+    std::string name;
+  };
+  absl::flat_hash_map<DomainId, StandIn> stand_ins_ ABSL_GUARDED_BY(mu_);
   PciOwners pci_owners_ ABSL_GUARDED_BY(mu_);
   uint16_t last_id_ ABSL_GUARDED_BY(mu_) = 0;
   std::mt19937_64 random_ ABSL_GUARDED_BY(mu_);

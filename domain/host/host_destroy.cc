@@ -103,8 +103,10 @@ void Host::ReturnId(DomainId id) {
 }
 
 void Host::DropName(DomainId id, Entry& entry) {
-  if (!entry.name.empty()) names_.erase(entry.name);
+  const auto named = names_.find(entry.name);
+  if (named != names_.end() && named->second == id) names_.erase(named);
   entry.name.clear();
+  stand_ins_.erase(id);
   // A later domain may have the uuid of a dying one.
   const auto at = uuids_.find(entry.uuid);
   if (at != uuids_.end() && at->second == id) uuids_.erase(at);

@@ -1,7 +1,9 @@
 // How domains get their ids, names and uuids, and what keeps them apart.
 
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/error.h"
 #include "base/status_macros.h"
@@ -10,15 +12,32 @@
 #include "domain/units/domain_identity.h"
 
 namespace simvisor {
+namespace {
+
+// xl's names for the two copies of a domain that moves.
+constexpr absl::string_view kIncomingSuffix = "--incoming";
+constexpr absl::string_view kMigratedAwaySuffix = "--migratedaway";
+
+}  // namespace
 
 std::string Host::TextOf(DomainId id) const {
   const auto at = domains_.find(id);
   return DomainText(at == domains_.end() ? "" : at->second.name, id);
 }
 
+bool Host::IsOf(const Domain& domain, const DomainSpec& spec) const {
+  const auto at = domains_.find(domain.id());
+  return at != domains_.end() && at->second.domain.get() == &domain &&
+         at->second.name == spec.name && at->second.uuid == spec.uuid;
+}
+
 absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,
-                                       absl::string_view operation) {
+                                       absl::string_view operation,
+                                       const Domain* leaving) {
   absl::MutexLock lock(&mu_);
+  const bool stands_in = leaving != nullptr && IsOf(*leaving, spec);
+  const std::string last_name = spec.name;
+  if (stands_in) absl::StrAppend(&spec.name, kIncomingSuffix);
   if (names_.contains(spec.name)) {
     return MakeError(
         absl::StatusCode::kAlreadyExists, Reason::kNameInUse,
@@ -31,7 +50,7 @@ absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,
   }
   if (spec.uuid == Uuid{}) {
     spec.uuid = NewUuid();
-  } else if (uuids_.contains(spec.uuid)) {
+  } else if (!stands_in && uuids_.contains(spec.uuid)) {
     return MakeError(
         absl::StatusCode::kAlreadyExists, Reason::kUuidInUse,
         absl::StrFormat("%s of domain \"%s\": %s has uuid %s; leave the uuid "
@@ -60,9 +79,38 @@ absl::StatusOr<DomainId> Host::Reserve(DomainSpec& spec,
   entry.uuid = spec.uuid;
   entry.devices = spec.pci_devices;
   names_[spec.name] = id;
-  uuids_[spec.uuid] = id;
+  if (stands_in) {
+    stand_ins_[id] = {leaving->id(), last_name};
+  } else {
+    uuids_[spec.uuid] = id;
+  }
   pci_owners_.Assign(spec.pci_devices, id);
   return id;
+}
+
+void Host::TakeOver(const Domain& arrived) {
+  absl::MutexLock lock(&mu_);
+  const auto stand_in = stand_ins_.find(arrived.id());
+  if (stand_in == stand_ins_.end()) return;
+  const StandIn was = std::move(stand_in->second);
+  stand_ins_.erase(stand_in);
+  Entry& entry = domains_.at(arrived.id());
+  const auto left = domains_.find(was.leaving);
+  if (left != domains_.end() && left->second.uuid == entry.uuid &&
+      left->second.name == was.name) {
+    SetName(was.leaving, left->second,
+            absl::StrCat(was.name, kMigratedAwaySuffix));
+  }
+  uuids_[entry.uuid] = arrived.id();
+  if (!names_.contains(was.name)) SetName(arrived.id(), entry, was.name);
+}
+
+void Host::SetName(DomainId id, Entry& entry, absl::string_view name) {
+  names_.erase(entry.name);
+  entry.name = std::string(name);
+  // The name of a domain that is about to end may be lost.
+  names_.try_emplace(entry.name, id);
+  entry.domain->Rename(name);
 }
 
 absl::StatusOr<DomainId> Host::NextId() {
@@ -118,10 +166,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::RenameDomain(
          {fact::kValue, name},
          {fact::kDomid, taken->second.value()}});
   }
-  names_.erase(entry.name);
-  entry.name = std::string(name);
-  names_[entry.name] = id;
-  entry.domain->Rename(name);
+  SetName(id, entry, name);
   return entry.domain;
 }
 

@@ -30,7 +30,8 @@ absl::Status CheckEnd(const DomainSpec& spec, Pfn end) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
-    Host& host, DomainSpec spec, Pfn end, PageCount claim) {
+    Host& host, DomainSpec spec, Pfn end, PageCount claim,
+    const Domain* leaving) {
   SIMVISOR_RETURN_IF_ERROR(CheckEnd(spec, end));
   if (spec.memory == PageCount(0)) spec.memory = end - Pfn(0);
   spec.max_memory = std::max(spec.max_memory, spec.memory);
@@ -50,7 +51,8 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
     return Within(absl::StrFormat("restore of domain \"%s\": ", spec.name),
                   claimed.status(), {{fact::kDomain, spec.name}});
   }
-  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id, host.Reserve(spec, "restore"));
+  SIMVISOR_ASSIGN_OR_RETURN(const DomainId id,
+                            host.Reserve(spec, "restore", leaving));
   const PageCount max_pages = MaxPagesFor(spec.memory);
   absl::StatusOr<std::shared_ptr<Domain>> domain =
       PlanIncoming({.id = id,

@@ -31,13 +31,16 @@ class IncomingDomain {
   // Begins a domain whose pfns end at `end`.  Ignores what `spec` says about
   // things that the guest's kernel records itself (map, options, limits);
   // memory of 0 pages means `end`, and 0 virtual CPUs means the guest's number.
-  // First claims `claim` pages.
+  // First claims `claim` pages.  If `leaving`, a domain of this host that is on
+  // its way here, has the name and uuid of `spec`, the new one stands in for it
+  // until Host::TakeOver(), and is called NAME--incoming as in xl.
   //
   // Errors as for Host::CreateDomain(); RESOURCE_EXHAUSTED
   // HOST_MEMORY_EXHAUSTED if the host cannot promise `claim` frames.  `host`
   // must outlive the object.
   static absl::StatusOr<std::unique_ptr<IncomingDomain>> Create(
-      Host& host, DomainSpec spec, Pfn end, PageCount claim = PageCount(0));
+      Host& host, DomainSpec spec, Pfn end, PageCount claim = PageCount(0),
+      const Domain* leaving = nullptr);
 
   IncomingDomain(const IncomingDomain&) = delete;
   IncomingDomain& operator=(const IncomingDomain&) = delete;

@@ -22,12 +22,14 @@ absl::Status Malformed(absl::string_view what) {
 }  // namespace
 
 ImageRestorer::ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
-                             PageCount claim, Arrival arrival)
+                             PageCount claim, Arrival arrival,
+                             std::shared_ptr<const Domain> leaving)
     : host_(host),
       spec_(std::move(spec)),
       limits_(limits),
       claim_(claim),
       arrival_(arrival),
+      leaving_(std::move(leaving)),
       charge_(&host.image_memory()),
       reader_(*this, &host.image_memory()) {}
 
@@ -64,7 +66,8 @@ absl::Status ImageRestorer::OnP2mFrames(Pfn last) {
   spec.arch = arch_;
   end_ = last + PageCount(1);
   SIMVISOR_ASSIGN_OR_RETURN(
-      incoming_, IncomingDomain::Create(host_, std::move(spec), end_, claim_));
+      incoming_, IncomingDomain::Create(host_, std::move(spec), end_, claim_,
+                                        leaving_.get()));
   if (incoming_->vcpus() > 0) reader_.SetVcpus(incoming_->vcpus());
   return Charge(0);
 }

@@ -44,11 +44,13 @@ class ImageRestorer : private ImageSink {
       const std::optional<std::string>& config)>;
 
   // First claims `claim` pages for the domain.  A guest that arrives held must
-  // be one of this simulation (FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN).
+  // be one of this simulation (FAILED_PRECONDITION GUEST_KERNEL_UNKNOWN).  For
+  // `leaving` see IncomingDomain::Create().
   // `host` must outlive this object.
   ImageRestorer(Host& host, SpecSource spec, LimitsFrom limits,
                 PageCount claim = PageCount(0),
-                Arrival arrival = Arrival::kPaused);
+                Arrival arrival = Arrival::kPaused,
+                std::shared_ptr<const Domain> leaving = nullptr);
 
   // Reads the next bytes.  Errors as for ImageReader::Feed() and
   // IncomingDomain.
@@ -87,6 +89,7 @@ class ImageRestorer : private ImageSink {
   const LimitsFrom limits_;
   const PageCount claim_;
   const Arrival arrival_;
+  const std::shared_ptr<const Domain> leaving_;
   ByteCharge charge_;
   ImageReader reader_;
   std::optional<std::string> config_;

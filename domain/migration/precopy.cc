@@ -53,6 +53,7 @@ absl::Status Precopy::CheckLayout(uint64_t generation, Pfn last_pfn) const {
 absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
   assert(pass_done());
   ++stats_.passes;
+  stats_.pass_pages = saver_.pfns_total();
   stats_.bytes_per_second = bytes_per_second;
   stats_.dirty.reset();
   stats_.dirty_now = domain_->migration().PeekLogDirty();
@@ -65,6 +66,7 @@ absl::Status Precopy::Turn(uint64_t bytes_per_second, StopCheck stop) {
     SIMVISOR_RETURN_IF_ERROR(CheckLayout(dirty.generation, guest_.last_pfn));
     stats_.dirty = dirty.pfns.size();
     stats_.dirty_now = dirty.pfns.size();
+    converges_ = Converges(stats_);
     decision = DecidePrecopy(policy_, stats_);
     if (decision != PrecopyDecision::kAbort && !dirty.pfns.empty()) {
       last_live_pass_ = decision == PrecopyDecision::kStop;

@@ -71,6 +71,8 @@ class Precopy {
   PageCount pages_sent() const { return saver_.pages_sent(); }
   PageCount pass_done_pfns() const { return saver_.pfns_done(); }
   PageCount pass_total_pfns() const { return saver_.pfns_total(); }
+  // See Converges(); of the last pass that was sent completely.
+  bool converges() const { return converges_; }
   PageCount dirty() const { return domain_->migration().PeekLogDirty(); }
 
  private:
@@ -85,6 +87,7 @@ class Precopy {
   const PrecopyPolicy policy_;
   ImageSaver saver_;
   PrecopyStats stats_;
+  bool converges_ = true;
   bool last_live_pass_ = false;
   uint64_t suspension_ = 0;
 };

@@ -2,6 +2,10 @@
 
 namespace simvisor {
 
+bool Converges(const PrecopyStats& stats) {
+  return !stats.dirty.has_value() || *stats.dirty < stats.pass_pages;
+}
+
 uint64_t EstimateDowntimeMs(const PrecopyStats& stats) {
   if (stats.bytes_per_second == 0) return 0;
   const double bytes =

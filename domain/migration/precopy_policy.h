@@ -42,9 +42,16 @@ struct PrecopyStats {
   std::optional<PageCount> dirty;
   // Pages dirty now.
   PageCount dirty_now;
+  // Pages that the last pass had to send.
+  PageCount pass_pages;
   // The average speed so far; 0 if it was not measured.
   uint64_t bytes_per_second = 0;
 };
+
+// Whether the last pass left fewer pages dirty than it had to send; true while
+// that is unknown.  If not, the guest dirties pages as fast as they are sent,
+// and further passes are of no use.
+bool Converges(const PrecopyStats& stats);
 
 // kStop: the dirty pages found, if any, are sent while the guest runs, then it
 // is suspended.  kAbort: the guest keeps running where it is.

@@ -72,6 +72,7 @@ v1::MigrateDomainResponse ToProto(absl::string_view id,
   out.set_bytes_per_second(progress.bytes_per_second);
   out.set_pass_left_ms(progress.pass_left_ms);
   out.set_downtime_ms(progress.downtime_ms);
+  out.set_not_converging(!progress.converges);
   if (!progress.domain.empty() &&
       out.mutable_domain()->ParseFromString(progress.domain)) {
     // A guest with PCI devices cannot migrate, so the target's claim is false.

@@ -23,7 +23,9 @@ MigrationServiceImpl::MigrationServiceImpl(CallRunner* runner,
                                            MigrationTargets targets)
     : runner_(runner),
       instance_id_(NewInstanceId()),
-      incoming_(&runner->machine, SystemClock()),
+      incoming_(
+          &runner->machine, SystemClock(), IncomingMigrations::Bounds(),
+          [this](absl::string_view id) { return outgoing_.FindDomain(id); }),
       outgoing_(&runner->machine, SystemClock(),
                 [runner](std::function<void()> job) {
                   runner->images.Submit(std::move(job));

@@ -63,7 +63,8 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
 
 absl::Status IncomingMigrations::Arrived(absl::string_view id,
                                          std::shared_ptr<Domain> domain) {
-  const std::string name = domain->name();
+  const std::shared_ptr<const Domain> leaving = Leaving(id);
+  const std::string name = (leaving == nullptr ? *domain : *leaving).name();
   {
     absl::MutexLock lock(&mu_);
     Ledger::Row& row = *ledger_.Find(id);
@@ -133,6 +134,7 @@ void IncomingMigrations::AwaitEndOfCall(absl::string_view id) {
 
 void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
+  machine_.host().TakeOver(*domain);
   // It is held, so it cannot have been destroyed.
   const absl::Status status = UnlessExhausted([&] {
     return machine_.Change(domain, [start_paused](Domain& guest) {

@@ -25,6 +25,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -64,11 +65,26 @@ class IncomingMigrations {
   };
   using Cancel = IncomingMigration::Cancel;
 
-  // Waits on `clock`.  Both must outlive this object.
+  // The domain that leaves this daemon in a migration; null if it is not known.
+  using FindLeaving =
+      std::function<std::shared_ptr<const Domain>(absl::string_view id)>;
+
+  // Waits on `clock`.  Both must outlive this object.  `find_leaving`, if
+  // given, finds domains that migrate from this daemon to itself.
   IncomingMigrations(Machine* machine, Clock* clock)
       : IncomingMigrations(machine, clock, Bounds()) {}
-  IncomingMigrations(Machine* machine, Clock* clock, const Bounds& bounds)
-      : machine_(*machine), clock_(*clock), bounds_(bounds) {}
+  IncomingMigrations(Machine* machine, Clock* clock, const Bounds& bounds,
+                     FindLeaving find_leaving = nullptr)
+      : machine_(*machine),
+        clock_(*clock),
+        bounds_(bounds),
+        find_leaving_(std::move(find_leaving)) {}
+
+  // The domain of this daemon that migration `id` moves here; null if it comes
+  // from another one.
+  std::shared_ptr<const Domain> Leaving(absl::string_view id) const {
+    return find_leaving_ == nullptr ? nullptr : find_leaving_(id);
+  }
 
   // Adds a migration in RECEIVING.  `cancel` ends the call that receives the
   // domain; it may be called until CallEnded().  FAILED_PRECONDITION
@@ -113,6 +129,7 @@ class IncomingMigrations {
   Machine& machine_;
   Clock& clock_;
   const Bounds bounds_;
+  const FindLeaving find_leaving_;
 
   mutable absl::Mutex mu_;
   Ledger ledger_ ABSL_GUARDED_BY(mu_);

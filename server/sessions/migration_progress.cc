@@ -46,6 +46,7 @@ void ProgressMeter::Fill(const Precopy* precopy,
   progress.pass_pfns_total = total;
   progress.data_pages = precopy->pages_sent().value();
   progress.dirty_pages = precopy->dirty().value();
+  progress.converges = precopy->converges();
   progress.bytes_per_second = BytesPerSecond();
   const uint64_t in_pass = MillisecondsSince(pass_since_);
   progress.pass_left_ms = done == 0 ? 0 : in_pass * (total - done) / done;

@@ -34,6 +34,7 @@ struct MigrationProgress {
   uint64_t bytes_per_second = 0;
   uint64_t pass_left_ms = 0;
   uint64_t downtime_ms = 0;
+  bool converges = true;
   // The domain at the target, in the peer's encoding; see TargetMessage.
   std::string domain;
 };

@@ -311,6 +311,13 @@ bool OutgoingMigrations::IsUnknown(absl::string_view id) const {
   return row != nullptr && row->state == SourceState::kUnknown;
 }
 
+std::shared_ptr<const Domain> OutgoingMigrations::FindDomain(
+    absl::string_view id) const {
+  absl::MutexLock lock(&mu_);
+  const Ledger::Row* const row = ledger_.Find(id);
+  return row == nullptr ? nullptr : row->entry.domain;
+}
+
 PlacedRecords<SourceState> OutgoingMigrations::List(const MigrationPlace& from,
                                                     size_t limit) const {
   absl::MutexLock lock(&mu_);

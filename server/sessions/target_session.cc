@@ -107,9 +107,9 @@ absl::Status TargetSession::TakeOffer(const OfferMessage& offer) {
   SIMVISOR_RETURN_IF_ERROR(migrations_.Begin(offer.migration_id, offer.source,
                                              offer.start_paused, interrupt_));
   id_ = offer.migration_id;
-  restorer_ = std::make_unique<ImageRestorer>(machine_.host(), spec_,
-                                              LimitsFrom::kNotes, offer.pages,
-                                              Arrival::kSuspended);
+  restorer_ = std::make_unique<ImageRestorer>(
+      machine_.host(), spec_, LimitsFrom::kNotes, offer.pages,
+      Arrival::kSuspended, migrations_.Leaving(id_));
   step_ = Step::kReceiving;
   return absl::OkStatus();
 }

@@ -38,6 +38,16 @@ TEST_F(MigrateVerbsTest, Migrate) {
   Run("migrate web host:77 -o json");
   Note("A terminal gets a bar with pass, speed and what is left");
   RunOnTerminal("migrate web host:77");
+  Note("A migration that does not converge says so once");
+  daemon_.Forget("MigrateDomain");
+  daemon_.Answer(
+      "MigrateDomain",
+      {"phase: MIGRATION_PHASE_COPYING pass: 3 pass_pfns_total: 5000 "
+       "bytes_per_second: 20000000 not_converging: true",
+       "phase: MIGRATION_PHASE_COPYING pass: 4 pass_pfns_total: 5100 "
+       "bytes_per_second: 20000000 not_converging: true",
+       "phase: MIGRATION_PHASE_MOVED pass: 6 downtime_ms: 900"});
+  Run("migrate web host:77");
   Note("A target that is not an address is a usage error");
   Run("migrate web elsewhere");
   Note("A failure fails the command");
@@ -56,6 +66,15 @@ TEST_F(MigrateVerbsTest, RelativeSocketIsMadeAbsoluteForTheDaemon) {
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_THAT(requests[0],
               testing::ContainsRegex("target: \"unix:/[^\"]*/other.sock\""));
+}
+
+TEST_F(MigrateVerbsTest, LocalhostIsTheDaemonItself) {
+  HaveMove();
+  EXPECT_EQ(RunUnseen("migrate web localhost"), kExitDone);
+  const std::vector<std::string> requests = daemon_.TakeRequests();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_THAT(requests[0],
+              testing::HasSubstr(absl::StrCat("target: \"", address_, "\"")));
 }
 
 TEST_F(MigrateVerbsTest, Migrations) {

@@ -117,6 +117,93 @@ TEST_F(IncomingDomainTest, ForeignKernelGetsFramesAndContents) {
   ExpectClean(*host_, kDom0Pages + 200);
 }
 
+// A domain that migrates to the host it is on.
+class StandInTest : public testing::Test {
+ protected:
+  // What arrives for `leaving`.
+  absl::StatusOr<std::unique_ptr<IncomingDomain>> Begin(Uuid uuid) {
+    DomainSpec spec = MakeSpec("web", 0);
+    spec.uuid = uuid;
+    return IncomingDomain::Create(*host_, spec, Pfn(600), PageCount(0),
+                                  web_.get());
+  }
+  std::shared_ptr<Domain> Arrive() {
+    auto incoming = Begin(web_->Info().uuid);
+    EXPECT_THAT(incoming, IsOk());
+    EXPECT_THAT((*incoming)->Receive({Pfn(0), PageCount(100)}), IsOk());
+    EXPECT_THAT((*incoming)->PlaceFrames(), IsOk());
+    auto arrived = (*incoming)->AdoptForeignKernel({}, 1);
+    EXPECT_THAT(arrived, IsOk());
+    return *arrived;
+  }
+  DomainId Found(const DomainSelector& selector) const {
+    const auto found = host_->Find(selector);
+    EXPECT_THAT(found, IsOk());
+    return found.ok() ? (*found)->id() : kDom0Id;
+  }
+
+  std::unique_ptr<Host> host_ = MakeHost(10000);
+  std::shared_ptr<Domain> web_ = MustCreate(*host_, MakeSpec("web", 1000));
+};
+
+TEST_F(StandInTest, HasANameOfItsOwnUntilItTakesOver) {
+  const Uuid uuid = web_->Info().uuid;
+  {
+    const auto incoming = Begin(uuid);
+    ASSERT_THAT(incoming, IsOk());
+    EXPECT_EQ(host_->ListIncoming(kDom0Id, 10).at(0).name, "web--incoming");
+  }
+  EXPECT_THAT(host_->ListIncoming(kDom0Id, 10), testing::IsEmpty());
+  const auto arrived = Arrive();
+  EXPECT_EQ(arrived->name(), "web--incoming");
+  EXPECT_EQ(Found(std::string("web")), web_->id());
+  EXPECT_EQ(Found(uuid), web_->id());
+  host_->TakeOver(*arrived);
+  EXPECT_EQ(arrived->name(), "web");
+  EXPECT_EQ(web_->name(), "web--migratedaway");
+  EXPECT_EQ(Found(std::string("web")), arrived->id());
+  EXPECT_EQ(Found(std::string("web--migratedaway")), web_->id());
+  EXPECT_EQ(Found(uuid), arrived->id());
+  ASSERT_THAT(host_->DestroyDomain(web_->id()), IsOk());
+  EXPECT_EQ(Found(std::string("web")), arrived->id());
+  EXPECT_EQ(Found(uuid), arrived->id());
+  // Only once.
+  ASSERT_THAT(host_->RenameDomain(arrived->id(), "db"), IsOk());
+  host_->TakeOver(*arrived);
+  EXPECT_EQ(arrived->name(), "db");
+  MustCreate(*host_, MakeSpec("web", 500));
+  MustCreate(*host_, MakeSpec("web--migratedaway", 500));
+}
+
+TEST_F(StandInTest, OneThatGoesLeavesTheOtherItsNameAndUuid) {
+  const Uuid uuid = web_->Info().uuid;
+  const auto arrived = Arrive();
+  ASSERT_THAT(host_->DestroyDomain(arrived->id()), IsOk());
+  EXPECT_EQ(Found(std::string("web")), web_->id());
+  EXPECT_EQ(Found(uuid), web_->id());
+  EXPECT_EQ(web_->name(), "web");
+}
+
+TEST_F(StandInTest, NameThatAThirdDomainHasTakenStaysThere) {
+  const auto arrived = Arrive();
+  ASSERT_THAT(host_->RenameDomain(web_->id(), "old"), IsOk());
+  const auto third = MustCreate(*host_, MakeSpec("web", 500));
+  host_->TakeOver(*arrived);
+  EXPECT_EQ(arrived->name(), "web--incoming");
+  EXPECT_EQ(Found(std::string("web")), third->id());
+  EXPECT_EQ(Found(web_->Info().uuid), arrived->id());
+  EXPECT_EQ(web_->name(), "old");
+}
+
+TEST_F(StandInTest, OtherDomainsAreRefusedTheName) {
+  EXPECT_THAT(Begin(Uuid{7}), IsError(Code::kAlreadyExists, Reason::kNameInUse,
+                                      HasSubstr("\"web\"")));
+  const auto first = Arrive();
+  EXPECT_THAT(Begin(web_->Info().uuid),
+              IsError(Code::kAlreadyExists, Reason::kNameInUse,
+                      HasSubstr("web--incoming")));
+}
+
 TEST_F(IncomingDomainTest, ForeignKernelStaysWhenTheOtherGoes) {
   auto incoming = Begin(600);
   ASSERT_THAT(incoming->Receive({Pfn(0), PageCount(100)}), IsOk());

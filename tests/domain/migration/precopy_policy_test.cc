@@ -28,6 +28,16 @@ TEST(PrecopyPolicyTest, DefaultIsFivePassesOrFewerThanFiftyPages) {
             PrecopyDecision::kStop);
 }
 
+TEST(PrecopyPolicyTest, PassThatLeavesAsManyPagesDirtyAsItSentDoesNotConverge) {
+  PrecopyStats stats = Stats(2, 100);
+  stats.pass_pages = PageCount(101);
+  EXPECT_TRUE(Converges(stats));
+  stats.pass_pages = PageCount(100);
+  EXPECT_FALSE(Converges(stats));
+  stats.dirty.reset();
+  EXPECT_TRUE(Converges(stats));
+}
+
 TEST(PrecopyPolicyTest, FewDirtyPagesEndPassesOnlyOnceTheLogReportsThem) {
   // Xen's policy does not know their number before it reads the log.
   EXPECT_EQ(DecidePrecopy(PrecopyPolicy(), Stats(1, std::nullopt, 3)),

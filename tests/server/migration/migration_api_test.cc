@@ -40,6 +40,49 @@ TEST_F(MigrationTest, DomainMovesWithItsMemoryAndLeavesNothing) {
   EXPECT_EQ(StateOf(*other_migration_, "the-one"), "MIGRATION_STATE_COMMITTED");
 }
 
+TEST_F(MigrationTest, DomainMovesFromADaemonToItself) {
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(Write(*memory_, "web", 3000, "hello"), "OK");
+  const v1::Domain before = Get(*domains_, "web");
+  const uint64_t owned = Owned();
+  v1::MigrateDomainRequest wish = Wish("web");
+  wish.set_target(address_);
+  std::vector<v1::MigrateDomainResponse> progress;
+  ASSERT_EQ(Migrate(wish, &progress), "OK");
+  const v1::Domain after = Get(*domains_, "web");
+  EXPECT_NE(after.domid(), before.domid());
+  EXPECT_EQ(after.uuid(), before.uuid());
+  EXPECT_EQ(after.state(), v1::DOMAIN_STATE_RUNNING);
+  EXPECT_EQ(after.handover(), v1::HANDOVER_NONE);
+  EXPECT_EQ(progress.back().domain().name(), "web");
+  EXPECT_EQ(Read(*memory_, "web", 3000, 5), "hello");
+  EXPECT_EQ(Owned(), owned);
+  EXPECT_EQ(Find(*domains_, "web--incoming"), "NOT_FOUND DOMAIN_NOT_FOUND");
+  EXPECT_EQ(Find(*domains_, "web--migratedaway"), "NOT_FOUND DOMAIN_NOT_FOUND");
+  // And again, with the name that it has now.
+  wish.set_migration_id("the-second");
+  EXPECT_EQ(Migrate(wish), "OK");
+  EXPECT_EQ(ThisHost().domains(), 2u);
+}
+
+TEST_F(MigrationTest, DomainThatFindsNoRoomBesideItselfStaysAsItWas) {
+  const uint64_t most = ThisHost().free_pages() / 2 + 1;
+  ASSERT_EQ(Create(Wanted("web", most)), "OK");
+  v1::MigrateDomainRequest wish = Wish("web");
+  wish.set_target(address_);
+  EXPECT_EQ(Migrate(wish), "RESOURCE_EXHAUSTED HOST_MEMORY_EXHAUSTED");
+  EXPECT_EQ(Get(*domains_, "web").state(), v1::DOMAIN_STATE_RUNNING);
+  EXPECT_EQ(Get(*domains_, "web").name(), "web");
+}
+
+TEST_F(MigrationTest, StrangerDoesNotStandInForADomainOfTheSameName) {
+  ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
+  ASSERT_EQ(
+      Call(*other_domains_, &Domains::CreateDomain, Wanted("web", kPages)),
+      "OK");
+  EXPECT_EQ(Migrate(Wish("web")), "ALREADY_EXISTS NAME_IN_USE");
+}
+
 TEST_F(MigrationTest, DomainThatHasMovedTrimsTheHeapItLeaves) {
   ASSERT_EQ(Create(Wanted("web", kPages)), "OK");
   ASSERT_EQ(Migrate(Wish("web")), "OK");
