@@ -77,7 +77,7 @@ void PrintUsageError(const CommandLine& line, const absl::Status& error,
   const std::string verbs = line.chosen_verbs();
   const std::string command =
       absl::StrCat(line.program().name(), verbs.empty() ? "" : " ", verbs);
-  session.PrintError(UsageError(absl::StrCat(command, ": ", error.message())));
+  session.PrintError(LocateUsageError(line, command, error));
   session.PrintAside(
       absl::StrCat("Run '", command, " --help' for its arguments."));
 }
@@ -118,7 +118,11 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
   if (!session.out().flush() && status.ok()) {
     status = absl::DataLossError("cannot write to standard output");
   }
-  if (!status.ok()) session.PrintError(status);
+  if (IsUsageError(status)) {
+    PrintUsageError(line, status, session);
+  } else if (!status.ok()) {
+    session.PrintError(status);
+  }
   return ExitCode(status);
 }
 

@@ -29,7 +29,7 @@ absl::StatusOr<const Client*> Session::Connect() {
   }
   if (!json()) client_options.on_response = &MakePrintable;
   auto client = Client::Create(address, client_options);
-  if (!client.ok()) return UsageError(client.status().message());
+  if (!client.ok()) return AsUsageError(client.status());
   client_ = *std::move(client);
   return client_.get();
 }

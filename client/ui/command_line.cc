@@ -10,6 +10,16 @@
 #include "client/ui/exit_code.h"
 
 namespace simvisor::client {
+namespace {
+
+// CLI11 makes 2^64 - 1 of -1.
+std::string CheckSign(const std::string& number) {
+  return number.find('-') == std::string::npos
+             ? ""
+             : absl::StrCat(number, " is negative");
+}
+
+}  // namespace
 
 Argument& Argument::Required() {
   option_->required();
@@ -103,13 +113,13 @@ Argument Verb::AddOption(const std::string& names, uint32_t& value,
 
 Argument Verb::AddOption(const std::string& names, uint64_t& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(app_->add_option(names, value, help)->check(&CheckSign));
 }
 
 Argument Verb::AddOption(const std::string& names,
                          std::optional<uint64_t>& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(app_->add_option(names, value, help)->check(&CheckSign));
 }
 
 Argument Verb::AddOption(const std::string& names, double& value,
@@ -182,6 +192,15 @@ std::string CommandLine::chosen_verbs() const {
     absl::StrAppend(&verbs, verbs.empty() ? "" : " ", app->get_name());
   }
   return verbs;
+}
+
+std::string CommandLine::ValueOf(const std::string& name) const {
+  const CLI::App* app = app_.get();
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  const CLI::Option* const option = app->get_option_no_throw(name);
+  return option != nullptr && option->results().size() == 1
+             ? option->results().front()
+             : "";
 }
 
 std::vector<std::string> SplitWords(const std::string& line) {

@@ -150,6 +150,9 @@ class CommandLine {
   // The verbs of the line that was parsed last, such as "balloon down", even if
   // it is wrong; empty if it names no verb.
   std::string chosen_verbs() const;
+  // What that line gives to the positional argument `name` of its last verb;
+  // empty unless that is one word.
+  std::string ValueOf(const std::string& name) const;
 
  private:
   const std::unique_ptr<CLI::App> app_;

@@ -2,6 +2,10 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
+
 namespace simvisor::client {
 
 Verb Commands::AddGroup(Verb parent, const std::string& name,
@@ -18,6 +22,15 @@ Verb Commands::Add(Verb parent, const std::string& name,
   command.InheritOptions();
   command.OnChosen([this, action = std::move(action)] { chosen_ = action; });
   return command;
+}
+
+absl::Status LocateUsageError(const CommandLine& line,
+                              absl::string_view command,
+                              const absl::Status& error) {
+  const std::string domain = line.ValueOf(kDomainName);
+  const std::string of =
+      ParseDomain(domain).ok() ? absl::StrCat(domain, ": ") : "";
+  return UsageError(absl::StrCat(command, ": ", of, error.message()));
 }
 
 }  // namespace simvisor::client

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "client/session/session.h"
 #include "client/ui/command_line.h"
 
@@ -20,7 +21,8 @@ namespace simvisor::client {
 
 using Action = std::function<absl::Status(Session&)>;
 
-// Help text of arguments that several commands share.
+// Names and help text of arguments that several commands share.
+inline constexpr char kDomainName[] = "DOM";
 inline constexpr char kDomainHelp[] = "Domain: domid, name or UUID";
 inline constexpr char kPfnHelp[] = "Page number, decimal or 0x...";
 inline constexpr char kOffsetHelp[] = "Offset of the first byte in its page";
@@ -52,6 +54,13 @@ class Commands {
   Verb program_;
   Action chosen_;
 };
+
+// `error`, a UsageError() about the line that was parsed last, after `command`
+// and the domain that the line names, unless that is what is wrong:
+// "balloon up: web: '1x': must be a number of pages, ...".
+absl::Status LocateUsageError(const CommandLine& line,
+                              absl::string_view command,
+                              const absl::Status& error);
 
 void AddBatchCommand(Commands& commands);
 void AddCreateCommand(Commands& commands);

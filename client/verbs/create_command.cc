@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/files.h"
 #include "client/verbs/commands.h"
 #include "client/xl/domain_config.h"
@@ -22,6 +23,16 @@ struct CreateArgs {
   bool dry_run = false;
 };
 
+// `error` of a configuration, as one of the command line if the file would do
+// without the overrides.
+absl::Status Blame(const absl::Status& error, const CreateArgs& args,
+                   const std::string& text) {
+  std::vector<std::string> ignored;
+  const bool file_is_good =
+      ParseDomainConfig(args.file, text, {}, ignored).ok();
+  return file_is_good ? AsUsageError(error) : error;
+}
+
 absl::Status Create(Session& session, const CreateArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
                             ReadFile(args.file, kMaxConfigBytes));
@@ -34,7 +45,7 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   for (const std::string& warning : warnings) {
     session.PrintRemark("warning", warning);
   }
-  if (!spec.ok()) return spec.status();
+  if (!spec.ok()) return Blame(spec.status(), args, text);
   v1::CreateDomainRequest request;
   *request.mutable_spec() = *std::move(spec);
   request.set_start_paused(args.paused);

@@ -123,7 +123,7 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
     if (!spec.ok()) return spec.status();
     *options.mutable_spec() = *std::move(spec);
   }
-  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("--name", args.name));
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--name", args.name)));
   if (!args.name.empty()) options.mutable_spec()->set_name(args.name);
   return absl::OkStatus();
 }
@@ -157,7 +157,7 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
   const std::string& path = args.files.back();
   if (args.files.size() == 2 && args.files[0] == "-" && path == "-") {
     return UsageError(
-        "restore: CONFIG and FILE cannot both be standard input; name a file");
+        "CONFIG and FILE cannot both be standard input; name a file");
   }
   SIMVISOR_ASSIGN_OR_RETURN(InputFile file, OpenImage(path));
   SIMVISOR_RETURN_IF_ERROR(FillSpec(session, args, options));
@@ -185,7 +185,7 @@ void AddSave(Commands& commands) {
   Verb verb =
       commands.Add("save", "Save a domain to a file and destroy it",
                    [args](Session& session) { return Save(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   verb.AddPositional("FILE", args->file,
                      "File, replaced once the image is complete and on disk; - "
                      "is standard output")

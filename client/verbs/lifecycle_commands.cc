@@ -8,6 +8,7 @@
 #include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/session/frames_bar.h"
+#include "client/ui/exit_code.h"
 #include "client/verbs/commands.h"
 
 namespace simvisor::client {
@@ -50,7 +51,7 @@ absl::Status Unpause(Session& session, const std::string& domain) {
 }
 
 absl::Status Rename(Session& session, const RenameArgs& args) {
-  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("domain name", args.new_name));
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("new name", args.new_name)));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::RenameDomainRequest>();
   request.set_new_name(args.new_name);
@@ -71,7 +72,7 @@ void AddSimple(Commands& commands, const std::string& name,
            [domain, action](Session& session) {
              return action(session, *domain);
            })
-      .AddPositional("DOM", *domain, kDomainHelp)
+      .AddPositional(kDomainName, *domain, kDomainHelp)
       .Required();
 }
 
@@ -89,7 +90,7 @@ void AddLifecycleCommands(Commands& commands) {
   Verb rename =
       commands.Add("rename", "Give a domain another name",
                    [args](Session& session) { return Rename(session, *args); });
-  rename.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  rename.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   rename.AddPositional("NEWNAME", args->new_name, "Its new name").Required();
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/json.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
@@ -109,8 +110,8 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
     }
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "info: no value is named '", name, "'; names: ",
+  return UsageError(absl::StrCat(
+      "no value is named '", name, "'; names: ",
       absl::StrJoin(values, ", ", [](std::string* out, const auto& value) {
         absl::StrAppend(out, value.first);
       })));
@@ -152,7 +153,7 @@ void AddNameCommands(Commands& commands) {
                  session, *name, "Can't get domid of domain name",
                  [](const v1::Domain& d) { return absl::StrCat(d.domid()); });
            })
-      .AddPositional("DOM", *name, kDomainHelp)
+      .AddPositional(kDomainName, *name, kDomainHelp)
       .Required();
   commands
       .Add("domname", "Print the name of a domain",
@@ -161,7 +162,7 @@ void AddNameCommands(Commands& commands) {
                                   "Can't get domain name of domain id",
                                   [](const v1::Domain& d) { return d.name(); });
            })
-      .AddPositional("DOM", *name, kDomainHelp)
+      .AddPositional(kDomainName, *name, kDomainHelp)
       .Required();
 }
 
@@ -173,7 +174,7 @@ void AddListCommands(Commands& commands) {
                            [list_args](Session& session) {
                              return ListDomains(session, *list_args);
                            });
-  list.AddPositional("DOM", list_args->domains,
+  list.AddPositional(kDomainName, list_args->domains,
                      "Domains to list; all by default");
   list.AddFlag("-v,--verbose", list_args->verbose,
                "Show UUID and guest ABI as well");

@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
+#include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/quantities.h"
@@ -85,7 +86,8 @@ std::string Outcome(const v1::MigrateDomainResponse& moved) {
 
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
   auto host = TargetAddress(args.host);
-  if (!host.ok()) return UsageError(host.status().message());
+  if (!host.ok()) return AsUsageError(host.status());
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--id", args.id)));
   SIMVISOR_ASSIGN_OR_RETURN(auto policy, PrecopyPolicyOf(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::MigrateDomainRequest>();
@@ -138,9 +140,9 @@ absl::Status ListMigrations(Session& session) {
 
 absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
   if (args.keep == args.drop) {
-    return UsageError(
-        "migrate-resolve: give --keep or --drop, for the copy here");
+    return UsageError("give --keep or --drop, for the copy here");
   }
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("ID", args.id)));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::ResolveMigrationRequest request;
   request.set_migration_id(args.id);
@@ -159,7 +161,7 @@ void AddMigrate(Commands& commands) {
   Verb verb = commands.Add(
       "migrate", "Move a running domain to another daemon",
       [args](Session& session) { return Migrate(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   verb.AddPositional(
           "HOST", args->host,
           "Where the other daemon listens: unix:PATH or ADDRESS:PORT")

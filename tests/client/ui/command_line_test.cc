@@ -60,6 +60,9 @@ TEST_F(CommandLineTest, SetsWhatALineGivesAndCallsItsVerb) {
   EXPECT_EQ(rate_, 3);
   EXPECT_EQ(chosen_, 1);
   EXPECT_EQ(line_.chosen_verbs(), "balloon down");
+  EXPECT_EQ(line_.ValueOf("DOM"), "my web");
+  EXPECT_EQ(line_.ValueOf("PFN"), "");  // two words
+  EXPECT_EQ(line_.ValueOf("MFN"), "");
 }
 
 TEST_F(CommandLineTest, ErrorsNameTheMistake) {
@@ -72,6 +75,7 @@ TEST_F(CommandLineTest, ErrorsNameTheMistake) {
   EXPECT_EQ(ErrorOf("balloon down web --rate 5"), "--rate requires --keep");
   EXPECT_EQ(ErrorOf("balloon down web --limit 5 --keep"),
             "--keep excludes --limit");
+  EXPECT_EQ(line_.ValueOf("DOM"), "web");
   EXPECT_EQ(ErrorOf("balloon"), "A subcommand is required");
   EXPECT_EQ(line_.chosen_verbs(), "balloon");
 }

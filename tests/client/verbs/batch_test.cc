@@ -197,7 +197,7 @@ TEST(OpParserTest, EveryVerbMakesItsOperation) {
             "domain { name: \"web\" } set { first_pfn: 5 count: 2 p2m_class: "
             "P2M_CLASS_RAM first_mfn: 32 ram_policy: RAM_POLICY_KEEP }");
   EXPECT_EQ(parse("p2m set web 5 2 ram"),
-            "p2m set: ram needs the MFN of the first pfn");
+            "p2m set: web: ram needs the MFN of the first pfn");
   EXPECT_EQ(parse("identity mark web 5 9 --release"),
             "domain { name: \"web\" } identity { start_pfn: 5 end_pfn: 9 "
             "release_ram: true }");
@@ -207,7 +207,7 @@ TEST(OpParserTest, EveryVerbMakesItsOperation) {
   EXPECT_EQ(parse("guest write web 7 --hex '00 ff'"),
             "domain { name: \"web\" } write { pfn: 7 data: \"\\000\\377\" }");
   EXPECT_EQ(parse("guest write web 7 --file -"),
-            "guest write: a line cannot read standard input");
+            "guest write: web: a line cannot read standard input");
   EXPECT_THAT(parse("balloon"), HasSubstr("balloon: "));
   EXPECT_THAT(parse("mem-set --help"), HasSubstr("mem-set: "));
 }
