@@ -27,7 +27,7 @@ constexpr char kFooter[] =
 
 void AddGlobalOptions(Verb program, GlobalOptions& options) {
   program.AddOption(
-      "-a,--address", options.address,
+      "-H,--address", options.address,
       "Daemon, as unix:PATH or HOST:PORT [" + DefaultAddress() + "]");
   program.AddOption("-o,--output", options.output, "Format: text or json")
       .OneOf({"text", "json"})

@@ -132,6 +132,18 @@ Argument Verb::AddFlag(const std::string& names, bool& value,
   return Argument(app_->add_flag(names, value, help));
 }
 
+Argument Verb::AddIgnored(const std::string& names, const std::string& help) {
+  return Argument(app_->add_flag(names, help));
+}
+
+Argument Verb::AddIgnoredOption(const std::string& names,
+                                const std::string& help) {
+  return Argument(app_->add_option(names, help)
+                      ->expected(1)
+                      ->type_name("TEXT")
+                      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast));
+}
+
 void Verb::SetFooter(const std::string& text) { app_->footer(text); }
 
 void Verb::OnChosen(std::function<void()> chosen) {
@@ -144,6 +156,12 @@ std::vector<Verb> Verb::verbs() const {
   std::vector<Verb> verbs;
   for (CLI::App* app : app_->get_subcommands({})) verbs.push_back(Verb(app));
   return verbs;
+}
+
+bool Verb::HasOption(const std::string& word) const {
+  const bool is_long = word.rfind("--", 0) == 0;
+  const size_t end = is_long ? word.find('=') : 2;
+  return app_->get_option_no_throw(word.substr(0, end)) != nullptr;
 }
 
 bool Verb::TakesNextWord(const std::string& word) const {

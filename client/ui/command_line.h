@@ -102,6 +102,11 @@ class Verb {
   Argument AddFlag(const std::string& names, bool& value,
                    const std::string& help);
 
+  // Options without a value, and one with a value, that a line may give any
+  // number of times and that have no effect.
+  Argument AddIgnored(const std::string& names, const std::string& help);
+  Argument AddIgnoredOption(const std::string& names, const std::string& help);
+
   // Sets the text at the end of the verb's help.
   void SetFooter(const std::string& text);
 
@@ -111,6 +116,9 @@ class Verb {
   std::string name() const;
   // The verbs below it, in the order in which they were added.
   std::vector<Verb> verbs() const;
+  // Whether `word` is one of its options, perhaps with a value: -x, -xVALUE,
+  // --name or --name=VALUE.
+  bool HasOption(const std::string& word) const;
   // Whether `word` is one of its options and takes the next word as its value.
   bool TakesNextWord(const std::string& word) const;
 

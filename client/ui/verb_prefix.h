@@ -17,7 +17,8 @@ namespace simvisor::client {
 // not a verb but begins the name of exactly one verb of `program` becomes that
 // verb.  The same holds for the verbs of a group.  A UsageError() if the word
 // begins no verb's name, or the names of several; it says what may be meant, or
-// why a verb of xl is absent.
+// why a verb of xl is absent.  The same for a word before the verbs that is an
+// option but not one of `program`.
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments);
 

@@ -178,6 +178,7 @@ void AddListCommands(Commands& commands) {
                      "Domains to list; all by default");
   list.AddFlag("-v,--verbose", list_args->verbose,
                "Show UUID and guest ABI as well");
+  list.AddIgnored("-a,--all", "List all domains, the default");
   list.AddFlag("-l,--long", list_args->long_form, "Print all fields, as JSON");
 
   auto name = std::make_shared<std::string>();

@@ -211,6 +211,7 @@ void AddVcpuCommands(Commands& commands) {
       "vcpu-list", "List virtual CPUs and the CPUs they are pinned to",
       [names](Session& session) { return VcpuList(session, *names); });
   list.AddPositional(kDomainName, *names, "Domains to list; all by default");
+  list.AddIgnored("-a,--all", "List those of all domains, the default");
   list.SetFooter(
       "Nothing is scheduled, so no virtual CPU is on a CPU (-) or has run\n"
       "(0.0 s).  State is -b- in a running domain, whose virtual CPUs are\n"

@@ -85,7 +85,7 @@ class BatchCommandTest : public ::testing::Test {
   int Run(const std::string& lines, std::vector<std::string> options = {}) {
     const std::string file = folder_ / "ops";
     std::ofstream(file) << lines;
-    std::vector<std::string> arguments = {"-a", address_, "batch", file};
+    std::vector<std::string> arguments = {"-H", address_, "batch", file};
     arguments.insert(arguments.end(), options.begin(), options.end());
     std::ostringstream out;
     std::ostringstream err;
@@ -153,7 +153,7 @@ TEST_F(BatchCommandTest, StopEndsWhileTheInputStaysOpen) {
   keeper << "mem-set bad 1m\n" << std::flush;
   std::ostringstream out;
   std::ostringstream err;
-  EXPECT_EQ(RunApp({"-a", address_, "batch", path, "--stop"},
+  EXPECT_EQ(RunApp({"-H", address_, "batch", path, "--stop"},
                    {.out = out, .err = err}),
             kExitFailed);
   EXPECT_THAT(err.str(), HasSubstr("1 of 1 operations failed"));

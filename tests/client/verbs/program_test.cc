@@ -22,8 +22,8 @@ TEST_F(ProgramTest, CommandLines) {
   for (const char* line :
        {"", "nonsense", "p dump 0", "p2m", "p2m nonsense", "p2m foreign",
         "-o xml list", "--timeout -1 list", "-o json nonsense", "lst",
-        "p2m dmup", "shutdown web", "p2m shutdown",
-        "list --timeout=-1 -o json"}) {
+        "p2m dmup", "shutdown -a", "p2m shutdown", "p2m list", "-a list",
+        "--adress unix:x list", "list --timeout=-1 -o json"}) {
     Run(line);
   }
   RunWithoutAddress("");
@@ -32,8 +32,8 @@ TEST_F(ProgramTest, CommandLines) {
   Run("li");
   Run("dom dom2");
   Note("An unreachable daemon has its own exit code");
-  RunWithoutAddress(absl::StrCat("-a unix:", folder_ / "none", " list"));
-  RunWithoutAddress("-a nonsense list");
+  RunWithoutAddress(absl::StrCat("-H unix:", folder_ / "none", " list"));
+  RunWithoutAddress("-H nonsense list");
 }
 
 TEST_F(ProgramTest, Run) {

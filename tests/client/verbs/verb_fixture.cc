@@ -107,13 +107,13 @@ void VerbTest::Note(absl::string_view fact) {
 
 int VerbTest::Run(const std::string& line) {
   std::vector<std::string> words = SplitWords(line);
-  words.insert(words.begin(), {"-a", address_});
+  words.insert(words.begin(), {"-H", address_});
   return RunWords(line, std::move(words), Output::kFiles);
 }
 
 int VerbTest::RunOnTerminal(const std::string& line) {
   std::vector<std::string> words = SplitWords(line);
-  words.insert(words.begin(), {"-a", address_});
+  words.insert(words.begin(), {"-H", address_});
   return RunWords(line, std::move(words), Output::kTerminal);
 }
 
@@ -123,7 +123,7 @@ int VerbTest::RunWithoutAddress(const std::string& line) {
 
 int VerbTest::RunUnseen(const std::string& line) {
   std::vector<std::string> words = SplitWords(line);
-  words.insert(words.begin(), {"-a", address_});
+  words.insert(words.begin(), {"-H", address_});
   std::ostringstream ignored;
   return RunApp(words, {.out = ignored, .err = ignored});
 }

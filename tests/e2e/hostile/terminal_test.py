@@ -223,7 +223,7 @@ class TerminalTest(unittest.TestCase):
 
     def run_verb(self, verb, *options):
         return subprocess.run(
-            [harness.SIMVISOR, "-a", self.liar.address, *options,
+            [harness.SIMVISOR, "-H", self.liar.address, *options,
              *verb.format(self.folder).split()],
             capture_output=True, timeout=harness.DEADLINE, check=False)
 
@@ -286,7 +286,7 @@ class TerminalTest(unittest.TestCase):
         environment.pop("NO_COLOR", None)
         for verb in ("p2m map 1", "list", "migrations", "migrate 1 unix:/no"):
             done = subprocess.run(
-                [harness.SIMVISOR, "-a", self.liar.address, *verb.split()],
+                [harness.SIMVISOR, "-H", self.liar.address, *verb.split()],
                 stdout=theirs, stderr=theirs, env=environment,
                 timeout=harness.DEADLINE, check=False)
             self.assertIn(done.returncode, (0, 1))
