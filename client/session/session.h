@@ -77,6 +77,11 @@ class Session {
   // The size of that terminal; 80 by 24 if it is not known.
   ScreenSize screen() const { return streams_.screen; }
 
+  // Leaves strings of responses as they are, for a command that always prints
+  // JSON.
+  // REQUIRES: before Connect().
+  void KeepStrings() { keeps_strings_ = true; }
+
   // The client; the first call makes it.  It makes strings of responses
   // printable, except for JSON output, which escapes them itself.  A
   // UsageError() if the address is malformed.
@@ -126,6 +131,7 @@ class Session {
   std::ostream out_;
   std::ostream err_;
   GlobalOptions options_;
+  bool keeps_strings_ = false;
   std::unique_ptr<Client> client_;
   std::optional<std::string> domain_;  // the last argument of Open()
 };

@@ -150,6 +150,12 @@ void Verb::OnChosen(std::function<void()> chosen) {
   app_->callback(std::move(chosen));
 }
 
+std::string Verb::Help() const {
+  // App::help() would explain the verb of the line that was parsed.
+  return app_->get_formatter()->make_help(app_, app_->get_name(),
+                                          CLI::AppFormatMode::Normal);
+}
+
 std::string Verb::name() const { return app_->get_name(); }
 
 std::vector<Verb> Verb::verbs() const {
@@ -185,8 +191,6 @@ void CommandLine::SetVersion(const std::string& names,
 }
 
 void CommandLine::RemoveHelp() { app_->set_help_flag(); }
-
-std::string CommandLine::Help() const { return app_->help(); }
 
 absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
   std::reverse(words.begin(), words.end());  // as CLI11 wants them

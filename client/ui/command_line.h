@@ -113,6 +113,10 @@ class Verb {
   // Calls `chosen` when a line with this verb has been parsed.
   void OnChosen(std::function<void()> chosen);
 
+  // What --help of the program prints, whatever line was parsed.
+  // REQUIRES: this is the program.
+  std::string Help() const;
+
   std::string name() const;
   // The verbs below it, in the order in which they were added.
   std::vector<Verb> verbs() const;
@@ -145,8 +149,6 @@ class CommandLine {
   void SetVersion(const std::string& names, const std::string& text);
   // Removes --help from the program, and from verbs that are added from now on.
   void RemoveHelp();
-
-  std::string Help() const;
 
   // Parses the words of a line; verbs must be spelt out, see ExpandVerbs().
   // Sets the variables, calls what OnChosen() was given and returns an empty

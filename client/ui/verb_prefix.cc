@@ -81,4 +81,25 @@ absl::StatusOr<std::vector<std::string>> ExpandVerbs(
   return arguments;
 }
 
+size_t FindFirstVerb(const Verb& program,
+                     const std::vector<std::string>& arguments) {
+  size_t at = 0;
+  while (at < arguments.size() && absl::StartsWith(arguments[at], "-")) {
+    at += program.TakesNextWord(arguments[at]) ? 2 : 1;
+  }
+  return std::min(at, arguments.size());
+}
+
+std::vector<std::string> ReplaceHelp(const Verb& program,
+                                     std::vector<std::string> arguments) {
+  const size_t at = FindFirstVerb(program, arguments);
+  if (at + 1 >= arguments.size() || arguments[at] != "help" ||
+      absl::StartsWith(arguments[at + 1], "-")) {
+    return arguments;
+  }
+  arguments.erase(arguments.begin() + static_cast<ptrdiff_t>(at));
+  arguments.push_back("--help");
+  return arguments;
+}
+
 }  // namespace simvisor::client

@@ -24,6 +24,31 @@ Verb Commands::Add(Verb parent, const std::string& name,
   return command;
 }
 
+absl::Status ForEach(
+    Session& session, absl::Span<const std::string> items,
+    absl::string_view done,
+    absl::FunctionRef<absl::Status(const std::string&)> action) {
+  if (items.size() == 1) return action(items.front());
+  size_t succeeded = 0;
+  const auto summary = [&] {
+    return absl::StrCat(succeeded, " of ", items.size(), " ", done);
+  };
+  for (const std::string& item : items) {
+    const absl::Status status = action(item);
+    if (ExitCode(status) == kExitUnreachable) {
+      session.PrintRemark("note", summary());
+      return status;
+    }
+    if (status.ok()) {
+      ++succeeded;
+    } else {
+      session.PrintError(status);
+    }
+  }
+  return succeeded == items.size() ? absl::OkStatus()
+                                   : absl::FailedPreconditionError(summary());
+}
+
 absl::Status LocateUsageError(const CommandLine& line,
                               absl::string_view command,
                               const absl::Status& error) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -9,6 +10,7 @@
 #include "client/api/text_check.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 
 namespace simvisor::client {
@@ -36,6 +38,16 @@ absl::Status Destroy(Session& session, const std::string& domain) {
         "destroy failed (rc=", LibxlError(response.status()), ")"));
   }
   return session.Show(response);
+}
+
+absl::Status DestroyAll(Session& session,
+                        const std::vector<std::string>& domains) {
+  for (const std::string& domain : domains) {
+    SIMVISOR_RETURN_IF_ERROR(ParseDomain(domain).status());
+  }
+  return ForEach(
+      session, domains, "domains destroyed",
+      [&](const std::string& domain) { return Destroy(session, domain); });
 }
 
 absl::Status Pause(Session& session, const std::string& domain) {
@@ -79,8 +91,15 @@ void AddSimple(Commands& commands, const std::string& name,
 }  // namespace
 
 void AddLifecycleCommands(Commands& commands) {
-  AddSimple(commands, "destroy", "Destroy a domain and free its memory",
-            &Destroy);
+  auto domains = std::make_shared<std::vector<std::string>>();
+  Verb destroy = commands.Add(
+      "destroy", "Destroy domains and free their memory",
+      [domains](Session& session) { return DestroyAll(session, *domains); });
+  destroy.AddPositional(kDomainName, *domains, kDomainHelp).Required();
+  destroy.AddIgnored("-f", kNoEffectHelp);
+  destroy.SetFooter(
+      "If destroying a domain fails, the others are destroyed all the same, "
+      "and\nthe exit code is 1.");
   AddSimple(commands, "pause",
             "Pause a domain (unlike xl, a failure gives exit code 1)", &Pause);
   AddSimple(commands, "unpause",

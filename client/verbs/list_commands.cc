@@ -12,6 +12,7 @@
 #include "client/api/error.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/json.h"
+#include "client/ui/xl_json.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
 
@@ -70,9 +71,21 @@ std::string HandoverNote(const v1::Domain& domain) {
   }
 }
 
+// What xl list -l prints.
+absl::Status ListLong(Session& session, const ListArgs& args) {
+  session.KeepStrings();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto listed, GetListed(session, args));
+  Json all = Json::array();
+  for (const v1::Domain& domain : listed.domains()) {
+    all.push_back({{"domid", domain.domid()}, {"config", XlConfigOf(domain)}});
+  }
+  session.PrintJson(all);
+  return absl::OkStatus();
+}
+
 absl::Status ListDomains(Session& session, const ListArgs& args) {
-  if (args.long_form) session.options().output = "json";
-  auto response = GetListed(session, args);
+  if (args.long_form) return ListLong(session, args);
+  const auto response = GetListed(session, args);
   return session.Show(response, [&](const v1::ListDomainsResponse& list) {
     const ListColumns columns =
         args.verbose ? ListColumns::kVerbose : ListColumns::kXl;
@@ -179,13 +192,26 @@ void AddListCommands(Commands& commands) {
   list.AddFlag("-v,--verbose", list_args->verbose,
                "Show UUID and guest ABI as well");
   list.AddIgnored("-a,--all", "List all domains, the default");
-  list.AddFlag("-l,--long", list_args->long_form, "Print all fields, as JSON");
+  list.AddFlag("-l,--long", list_args->long_form,
+               "Print configurations as xl does, in JSON; -o json prints all "
+               "fields");
+  list.AddIgnored("-c,--cpupool,-n,--numa,-Z,--context", kNoEffectHelp);
+  list.SetFooter(
+      "With -l, sizes are in KiB, and a field that has libxl's default is "
+      "left\n"
+      "out:\n"
+      "[{\"domid\": 1, \"config\": {\"c_info\": {\"type\", \"name\", "
+      "\"uuid\"},\n"
+      "  \"b_info\": {\"max_vcpus\", \"avail_vcpus\", \"max_memkb\", "
+      "\"target_memkb\",\n"
+      "  \"type.pv\"}, \"pcidevs\"}}]");
 
   auto name = std::make_shared<std::string>();
-  commands
-      .Add("info", "Describe the machine",
-           [name](Session& session) { return Info(session, *name); })
-      .AddPositional("NAME", *name, "Print this value only");
+  Verb info =
+      commands.Add("info", "Describe the machine",
+                   [name](Session& session) { return Info(session, *name); });
+  info.AddPositional("NAME", *name, "Print this value only");
+  info.AddIgnored("-n,--numa", kNoEffectHelp);
   AddNameCommands(commands);
 }
 

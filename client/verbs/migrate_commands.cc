@@ -33,6 +33,8 @@ struct MigrateArgs {
   std::string bandwidth;
   uint64_t max_downtime_ms = 0;
   std::string id;
+  std::string config;
+  bool keep_domid = false;
 };
 
 struct ResolveArgs {
@@ -84,7 +86,22 @@ std::string Outcome(const v1::MigrateDomainResponse& moved) {
       moved.downtime_ms());
 }
 
+// Of xl's arguments, those that would change the domain.
+absl::Status CheckAbsent(const MigrateArgs& args) {
+  if (!args.config.empty()) {
+    return UsageError(
+        absl::StrCat("-C ", args.config,
+                     ": a domain keeps its configuration on the way; "
+                     "save it, and restore it with another"));
+  }
+  if (args.keep_domid) {
+    return UsageError("-D: the target always chooses the next free domid");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
+  SIMVISOR_RETURN_IF_ERROR(CheckAbsent(args));
   auto host = TargetAddress(args.host);
   if (!host.ok()) return AsUsageError(host.status());
   SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--id", args.id)));
@@ -156,6 +173,13 @@ absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
       });
 }
 
+void AddXlOptions(Verb verb, MigrateArgs& args) {
+  verb.AddIgnored("-e,-F,--live,--debug", kNoEffectHelp);
+  verb.AddIgnoredOption("-s", kNoEffectHelp).ValueName("SSHCOMMAND");
+  verb.AddOption("-C", args.config, "Of xl; refused").ValueName("CONFIG");
+  verb.AddFlag("-D", args.keep_domid, "Of xl; refused");
+}
+
 void AddMigrate(Commands& commands) {
   auto args = std::make_shared<MigrateArgs>();
   Verb verb = commands.Add(
@@ -168,6 +192,7 @@ void AddMigrate(Commands& commands) {
       .Required();
   verb.AddFlag("-p,--paused", args->paused,
                "Leave the domain paused on the target");
+  AddXlOptions(verb, *args);
   verb.AddOption("--max-passes", args->max_passes,
                  "Most passes while the guest runs; 5 by default")
       .Between(1, 1000);

@@ -197,6 +197,7 @@ void AddPin(Commands& commands) {
                      "CPUs they prefer (soft affinity) [-]");
   verb.AddFlag("-f,--force", args->force,
                "As in xl; makes no difference, since no guest pins itself");
+  verb.AddIgnored("-i,--ignore-global-affinity-masks", kNoEffectHelp);
   verb.AddFlag("-N,--dryrun", args->dry_run,
                "Print the sets instead of sending them");
   verb.SetFooter(

@@ -1,16 +1,24 @@
 // What all verbs have in common; the verb run.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <sstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "client/app.h"
+#include "client/ui/command_line.h"
+#include "client/ui/exit_code.h"
 #include "tests/client/verbs/verb_fixture.h"
 
 namespace simvisor::client {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
 
 using ProgramTest = VerbTest;
 
@@ -34,6 +42,69 @@ TEST_F(ProgramTest, CommandLines) {
   Note("An unreachable daemon has its own exit code");
   RunWithoutAddress(absl::StrCat("-H unix:", folder_ / "none", " list"));
   RunWithoutAddress("-H nonsense list");
+}
+
+TEST_F(ProgramTest, Help) {
+  Begin("help");
+  Note("The same as --help after the verb");
+  RunWithoutAddress("help domid");
+  RunWithoutAddress("-o json hel p2m stat");
+  Note("... whose mistakes are those of the verb");
+  for (const char* line : {"help lst", "help uptime", "help p2m list"}) {
+    RunWithoutAddress(line);
+  }
+}
+
+TEST_F(ProgramTest, Version) {
+  Begin("version");
+  RunWithoutAddress("version");
+  RunWithoutAddress("version -o json");
+}
+
+std::string OutputOf(const std::string& name, const std::string& line,
+                     int code) {
+  std::ostringstream out, err;
+  EXPECT_EQ(RunApp(SplitWords(line), {.out = out, .err = err}, name), code)
+      << line;
+  return code == kExitDone ? out.str() : err.str();
+}
+
+TEST_F(ProgramTest, HelpOfTheProgramIsTheSameInEveryForm) {
+  const std::string help = OutputOf("simvisor", "--help", kExitDone);
+  for (const char* line : {"-h", "help", "help --long", "-v help"}) {
+    EXPECT_EQ(OutputOf("simvisor", line, kExitDone), help) << line;
+  }
+  EXPECT_EQ(OutputOf("simvisor", "", kExitUsage), help);
+  EXPECT_EQ(OutputOf("simvisor", "-v", kExitUsage), help);
+}
+
+TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
+  daemon_.Answer("ListDomains");
+  for (const char* line : {"-v list", "-vvv -f -t list", "-vftT -o text list",
+                           "-f list -l", "-v li"}) {
+    EXPECT_EQ(RunUnseen(line), kExitDone) << line;
+  }
+  EXPECT_EQ(RunUnseen("-x list"), kExitUsage);
+}
+
+TEST_F(ProgramTest, SpeaksOfItselfAsItIsCalled) {
+  EXPECT_EQ(ProgramName("/usr/sbin/xl"), "xl");
+  EXPECT_EQ(ProgramName("xl"), "xl");
+  EXPECT_EQ(ProgramName("bin/simvisor"), "simvisor");
+  EXPECT_EQ(ProgramName("xl/simvisor-copy"), "simvisor");
+  EXPECT_EQ(ProgramName(""), "simvisor");
+  for (const char* line : {"--help", "create --help", "help p2m"}) {
+    const std::string help = OutputOf("xl", line, kExitDone);
+    EXPECT_THAT(help, HasSubstr("Usage: xl")) << line;
+    EXPECT_THAT(help, Not(HasSubstr("simvisor create"))) << line;
+  }
+  EXPECT_EQ(OutputOf("xl", "mem-set web 5x", kExitUsage),
+            "xl mem-set: web: invalid memory size: 5x; give MiB, or a number "
+            "with t, g, m, k or b\n"
+            "Run 'xl mem-set --help' for its arguments.\n");
+  EXPECT_EQ(OutputOf("xl", "lst", kExitUsage),
+            "xl: no command is named 'lst'; did you mean 'list'?  See "
+            "--help\n");
 }
 
 TEST_F(ProgramTest, Run) {

@@ -103,6 +103,7 @@ constexpr Mistake kCpus[] = {
 constexpr Mistake kDomains[] = {
     {"pause 4294967296", "pause: domain '4294967296': domids are", ""},
     {"destroy ''", "destroy: the domain is empty", ""},
+    {"destroy small 4294967296", "destroy: domain '4294967296'", ""},
     {"list 4294967296", "list: domain '4294967296'", ""},
     {"vcpu-list 4294967296", "vcpu-list: domain '4294967296'", ""},
     {"domid d\xff", "domid: domain name \"d\\xff\": byte 0xff", ""},
@@ -121,16 +122,22 @@ constexpr Mistake kAddresses[] = {
 };
 
 constexpr Mistake kConfigurations[] = {
-    {"create -q GOOD memory",
-     "create: ", "argument 'memory': must be KEY=VALUE"},
     {"create -q GOOD name=web", "create: ", "name=web"},
     {"create -q GOOD 'type=\"hvm\"'", "create: ", "hvm"},
     {"create -q GOOD 'uuid=\"1-2\"'", "create: ", "1-2"},
     {"create -q GOOD 'cpus=\"0-x\"'", "create: ", "0-x"},
+    {"create memory=32", "create: ", "FILE is required"},
+    {"create - -", "create: ", "standard input"},
 };
 
 constexpr Mistake kOthers[] = {
     {"migrate-resolve 1", "migrate-resolve: ", "--keep or --drop"},
+    {"save small f small.cfg", "save: small: small.cfg: ", "to restore"},
+    {"save -D small f", "save: small: -D: ", "domid"},
+    {"migrate -C small.cfg small host:1", "migrate: small: -C small.cfg: ", ""},
+    {"migrate -D small host:1", "migrate: small: -D: ", "domid"},
+    {"-N list", "list: ", "--dryrun"},
+    {"-vN destroy small", "destroy: small: ", "--dryrun"},
     {"restore - -", "restore: ", "standard input"},
     {"save small f --layer xen", "save: small: ", "xen"},
     {"fault clear", "fault clear: ", "--all"},

@@ -37,7 +37,7 @@ std::string Visible(absl::string_view text) {
 // changes of the API and not of the layout.  Other text unchanged.
 std::string InOrder(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) return text;
+  if (!json.is_structured()) return text;
   return absl::StrCat(json.dump(1), "\n");
 }
 

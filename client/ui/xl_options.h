@@ -1,0 +1,23 @@
+// xl's own options, which it takes before the verb.
+//
+// Thread safety: pure functions.
+
+#ifndef SIMVISOR_CLIENT_UI_XL_OPTIONS_H_
+#define SIMVISOR_CLIENT_UI_XL_OPTIONS_H_
+
+#include <string>
+#include <vector>
+
+#include "client/ui/command_line.h"
+
+namespace simvisor::client {
+
+// `arguments` without xl's -v, -f, -t, -T and -N before the verb, joined as in
+// -vN or not.  The first four have no effect; -N, a dry run, becomes --dryrun
+// behind the verb, which verbs without dry runs refuse.
+std::vector<std::string> ReplaceXlOptions(const Verb& program,
+                                          std::vector<std::string> arguments);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_UI_XL_OPTIONS_H_
