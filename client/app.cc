@@ -79,9 +79,8 @@ bool AsksForJson(const std::vector<std::string>& arguments) {
 // parser knows.
 absl::StatusOr<std::vector<std::string>> ReadVerbs(
     const Verb& program, const std::vector<std::string>& arguments) {
-  SIMVISOR_ASSIGN_OR_RETURN(
-      std::vector<std::string> words,
-      ExpandVerbs(program, ReplaceXlOptions(program, arguments)));
+  SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
+                            ReplaceXlOptions(program, arguments));
   return ExpandVerbs(program, ReplaceHelp(program, std::move(words)));
 }
 

@@ -1,9 +1,13 @@
 #include "client/ui/xl_options.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "base/status_macros.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/verb_prefix.h"
 
 namespace simvisor::client {
@@ -14,10 +18,23 @@ bool AreXlOptions(absl::string_view word) {
          word.find_first_not_of("vftTN", 1) == absl::string_view::npos;
 }
 
+// The last verb of `words`; `program` without one.
+Verb ChosenVerb(const Verb& program, const std::vector<std::string>& words) {
+  Verb chosen = program;
+  for (size_t i = FindFirstVerb(program, words); i < words.size(); ++i) {
+    for (const Verb& verb : chosen.verbs()) {
+      if (verb.name() != words[i]) continue;
+      chosen = verb;
+      break;
+    }
+  }
+  return chosen;
+}
+
 }  // namespace
 
-std::vector<std::string> ReplaceXlOptions(const Verb& program,
-                                          std::vector<std::string> arguments) {
+absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
+    const Verb& program, std::vector<std::string> arguments) {
   const size_t verb = FindFirstVerb(program, arguments);
   std::vector<std::string> left;
   bool dry_run = false;
@@ -30,10 +47,16 @@ std::vector<std::string> ReplaceXlOptions(const Verb& program,
       left.push_back(std::move(arguments[i]));
     }
   }
-  // After -- there are no options.
-  if (dry_run) {
-    left.insert(std::find(left.begin(), left.end(), "--"), "--dryrun");
+  SIMVISOR_ASSIGN_OR_RETURN(left, ExpandVerbs(program, std::move(left)));
+  if (!dry_run) return left;
+  const Verb chosen = ChosenVerb(program, left);
+  if (!chosen.HasOption("--dryrun")) {
+    return UsageError(
+        absl::StrCat(program.name(), ": ", chosen.name(),
+                     " has no dry run; -N goes with create and vcpu-pin"));
   }
+  // After -- there are no options.
+  left.insert(std::find(left.begin(), left.end(), "--"), "--dryrun");
   return left;
 }
 

@@ -8,15 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "client/ui/command_line.h"
 
 namespace simvisor::client {
 
-// `arguments` without xl's -v, -f, -t, -T and -N before the verb, joined as in
-// -vN or not.  The first four have no effect; -N, a dry run, becomes --dryrun
-// behind the verb, which verbs without dry runs refuse.
-std::vector<std::string> ReplaceXlOptions(const Verb& program,
-                                          std::vector<std::string> arguments);
+// `arguments` with their verbs spelt out, see ExpandVerbs(), and without xl's
+// -v, -f, -t, -T and -N before the verb, joined as in -vN or not.  The first
+// four have no effect; -N, a dry run, becomes --dryrun behind the verb.  A
+// UsageError() as for ExpandVerbs(), and for -N before a verb without --dryrun.
+absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
+    const Verb& program, std::vector<std::string> arguments);
 
 }  // namespace simvisor::client
 

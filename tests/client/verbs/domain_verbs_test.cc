@@ -152,6 +152,8 @@ TEST_F(DomainVerbsTest, Destroy) {
   daemon_.Answer("DestroyDomain");
   Run("destroy -f a b");
   Run("destroy c d");
+  Note("... but not if the daemon cannot be reached");
+  RunWithoutAddress(absl::StrCat("-H unix:", folder_ / "none", " destroy a b"));
 }
 
 TEST_F(DomainVerbsTest, Pause) {

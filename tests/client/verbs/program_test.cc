@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -85,6 +87,20 @@ TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
     EXPECT_EQ(RunUnseen(line), kExitDone) << line;
   }
   EXPECT_EQ(RunUnseen("-x list"), kExitUsage);
+}
+
+TEST_F(ProgramTest, DryRunIsRefusedByVerbsThatHaveNone) {
+  for (const auto& [line, verb] :
+       std::vector<std::pair<const char*, const char*>>{
+           {"-N list", "list"},
+           {"-vN dest web", "destroy"},
+           {"-N -o json p2m dump web", "dump"}}) {
+    EXPECT_THAT(OutputOf("xl", line, kExitUsage),
+                HasSubstr(absl::StrCat("xl: ", verb,
+                                       " has no dry run; -N goes "
+                                       "with create and vcpu-pin")))
+        << line;
+  }
 }
 
 TEST_F(ProgramTest, SpeaksOfItselfAsItIsCalled) {

@@ -136,8 +136,6 @@ constexpr Mistake kOthers[] = {
     {"save -D small f", "save: small: -D: ", "domid"},
     {"migrate -C small.cfg small host:1", "migrate: small: -C small.cfg: ", ""},
     {"migrate -D small host:1", "migrate: small: -D: ", "domid"},
-    {"-N list", "list: ", "--dryrun"},
-    {"-vN destroy small", "destroy: small: ", "--dryrun"},
     {"restore - -", "restore: ", "standard input"},
     {"save small f --layer xen", "save: small: ", "xen"},
     {"fault clear", "fault clear: ", "--all"},

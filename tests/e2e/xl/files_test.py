@@ -2,12 +2,16 @@
 them, through the CLI and through the API."""
 
 import os
+import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
-import harness
-from harness import domain, memory, ref
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import harness  # noqa: E402
+from harness import domain, memory, ref  # noqa: E402
 
 CONFIGS = harness.ROOT / "tests/testdata/configs"
 MIB = 256
