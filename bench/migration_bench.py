@@ -109,9 +109,9 @@ def migrate(source, name, address):
 def piped(source, target, name):
     """Saves at one daemon, which keeps it, and restores at the other."""
     save = subprocess.Popen(
-        [harness.SIMVISOR, "-a", source.unix, "save", "-c", name, "-"],
+        [harness.SIMVISOR, "-H", source.unix, "save", "-c", name, "-"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    subprocess.run([harness.SIMVISOR, "-a", target.unix, "restore", "-"],
+    subprocess.run([harness.SIMVISOR, "-H", target.unix, "restore", "-"],
                    stdin=save.stdout, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True, timeout=LONG)
     save.stdout.close()
@@ -123,7 +123,7 @@ def thrown_away(source, name):
     """Saves and discards the image; returns the seconds taken."""
     began = time.monotonic()
     subprocess.run(
-        [harness.SIMVISOR, "-a", source.unix, "save", "-c", name,
+        [harness.SIMVISOR, "-H", source.unix, "save", "-c", name,
          "/dev/null"], stderr=subprocess.DEVNULL, check=True, timeout=LONG)
     return time.monotonic() - began
 

@@ -3,18 +3,21 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/version.h"
+#include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/verb_prefix.h"
+#include "client/ui/xl_options.h"
 #include "client/verbs/commands.h"
 
 namespace simvisor::client {
 namespace {
 
 constexpr char kFooter[] =
-    "Verbs may be abbreviated as long as they are unambiguous.\n"
+    "Verbs may be abbreviated as long as they are unambiguous.  Of xl's own\n"
+    "options before the verb, -N is a dry run, as --dryrun is after the verb;\n"
+    "-v, -f, -t and -T have no effect here.\n"
     "\n"
     "Exit codes: 0 done; 1 the operation failed; 2 the command line is wrong;\n"
     "3 the daemon cannot be reached.  Errors go to standard error and end "
@@ -27,7 +30,7 @@ constexpr char kFooter[] =
 
 void AddGlobalOptions(Verb program, GlobalOptions& options) {
   program.AddOption(
-      "-a,--address", options.address,
+      "-H,--address", options.address,
       "Daemon, as unix:PATH or HOST:PORT [" + DefaultAddress() + "]");
   program.AddOption("-o,--output", options.output, "Format: text or json")
       .OneOf({"text", "json"})
@@ -55,6 +58,7 @@ void AddCommands(Commands& commands) {
   AddScriptCommands(commands);
   AddFaultCommands(commands);
   AddE820Commands(commands);
+  AddHelpCommands(commands);
 }
 
 // Asked before the line is parsed, as its own errors may have to be JSON.
@@ -71,36 +75,50 @@ bool AsksForJson(const std::vector<std::string>& arguments) {
   return false;
 }
 
+// The words of `arguments` with their verbs spelt out, in the form that the
+// parser knows.
+absl::StatusOr<std::vector<std::string>> ReadVerbs(
+    const Verb& program, const std::vector<std::string>& arguments) {
+  SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
+                            ReplaceXlOptions(program, arguments));
+  return ExpandVerbs(program, ReplaceHelp(program, std::move(words)));
+}
+
 // Prints the error in the line that was parsed last.
 void PrintUsageError(const CommandLine& line, const absl::Status& error,
                      Session& session) {
   const std::string verbs = line.chosen_verbs();
   const std::string command =
       absl::StrCat(line.program().name(), verbs.empty() ? "" : " ", verbs);
-  session.PrintError(UsageError(absl::StrCat(command, ": ", error.message())));
+  session.PrintError(LocateUsageError(line, command, error));
   session.PrintAside(
       absl::StrCat("Run '", command, " --help' for its arguments."));
 }
 
 }  // namespace
 
-int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
-  CommandLine line("simvisor",
+std::string ProgramName(const std::string& path) {
+  return path.substr(path.rfind('/') + 1) == "xl" ? "xl" : "simvisor";
+}
+
+int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
+           const std::string& name) {
+  CommandLine line(name,
                    "Creates and examines PV domains of a simulated machine.");
   Session session(streams);
   Commands commands(line.program());
   AddGlobalOptions(line.program(), session.options());
-  line.SetVersion("-V,--version", absl::StrCat("simvisor ", kVersion));
+  line.SetVersion("-V,--version", VersionText());
   AddCommands(commands);
   if (AsksForJson(arguments)) session.options().output = "json";
   // Verbs that are added after this would inherit the footer.
   line.program().SetFooter(kFooter);
 
-  if (arguments.empty()) {
-    session.err() << line.Help();
+  auto words = ReadVerbs(line.program(), arguments);
+  if (words.ok() && words->empty()) {
+    session.err() << line.program().Help();
     return kExitUsage;
   }
-  auto words = ExpandVerbs(line.program(), arguments);
   if (!words.ok()) {
     session.PrintError(words.status());
     return kExitUsage;
@@ -118,7 +136,11 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
   if (!session.out().flush() && status.ok()) {
     status = absl::DataLossError("cannot write to standard output");
   }
-  if (!status.ok()) session.PrintError(status);
+  if (IsUsageError(status)) {
+    PrintUsageError(line, status, session);
+  } else if (!status.ok()) {
+    session.PrintError(status);
+  }
   return ExitCode(status);
 }
 

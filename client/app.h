@@ -12,9 +12,15 @@
 
 namespace simvisor::client {
 
+// The name under which the program speaks of itself when it was called as
+// `path`: "xl" for a link of that name, "simvisor" for any other.
+std::string ProgramName(const std::string& path);
+
 // Parses `arguments` (without the program's name), does what they ask for and
-// returns the exit code (exit_code.h).  Output and errors go to `streams`.
-int RunApp(const std::vector<std::string>& arguments, const Streams& streams);
+// returns the exit code (exit_code.h).  Output and errors go to `streams`, and
+// use `name` for the program.
+int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
+           const std::string& name = "simvisor");
 
 }  // namespace simvisor::client
 

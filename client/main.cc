@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -57,7 +58,8 @@ int main(int argc, char** argv) {
   google::protobuf::SetLogHandler(nullptr);
   setenv("GRPC_VERBOSITY", "NONE", 0);
   std::ios::sync_with_stdio(false);
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const std::vector<std::string> arguments(argv + std::min(argc, 1),
+                                           argv + argc);
   return simvisor::client::RunApp(
       arguments,
       {.out = std::cout,
@@ -65,5 +67,6 @@ int main(int argc, char** argv) {
        .out_is_terminal = IsTerminal(STDOUT_FILENO),
        .err_is_terminal = IsTerminal(STDERR_FILENO),
        .out_takes_colors = IsTerminal(STDOUT_FILENO) && WantsColors(),
-       .screen = SizeOf(STDOUT_FILENO)});
+       .screen = SizeOf(STDOUT_FILENO)},
+      simvisor::client::ProgramName(argc > 0 ? argv[0] : ""));
 }

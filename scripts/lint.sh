@@ -17,5 +17,5 @@ echo "clang-format: ${#sources[@]} files are in form"
 (cd proto && ../node_modules/.bin/buf lint)
 echo "buf lint: proto/ is clean"
 
-shellcheck scripts/*.sh examples/tested-with/*.sh .ci/run
+shellcheck scripts/*.sh examples/tested-with/*.sh tests/testdata/xl/*.sh .ci/run
 echo "shellcheck: scripts are clean"

@@ -21,7 +21,7 @@ for_programs=(
   protobuf-compiler protobuf-compiler-grpc
 )
 for_tests=(
-  libbenchmark-dev libgmock-dev libgtest-dev
+  jq libbenchmark-dev libgmock-dev libgtest-dev
   python3 python3-grpc-tools python3-grpcio python3-protobuf
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
 )

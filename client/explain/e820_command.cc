@@ -26,18 +26,19 @@ struct ExplainArgs {
   std::string guest_max_memory;
 };
 
-absl::StatusOr<std::optional<PageCount>> ParseSize(const std::string& text) {
+absl::StatusOr<std::optional<PageCount>> ParseSize(const char* flag,
+                                                   const std::string& text) {
   if (text.empty()) return std::nullopt;
-  auto pages = ParseXlMemory(text);
-  if (!pages.ok()) return UsageError(pages.status().message());
-  return PageCount(*pages);
+  const auto pages = ParseXlMemory(text);
+  if (pages.ok()) return PageCount(*pages);
+  return UsageError(absl::StrCat(flag, ": ", pages.status().message()));
 }
 
 // The same for dom0, which cannot have 0 bytes.
 absl::StatusOr<std::optional<PageCount>> ParseDom0Size(
     const char* flag, const std::string& text) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::optional<PageCount> size,
-                            ParseSize(text));
+                            ParseSize(flag, text));
   if (size != PageCount(0)) return size;
   return UsageError(
       absl::StrCat(flag, ": 0 leaves dom0 no memory to start with"));
@@ -52,9 +53,11 @@ absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
       ParseDom0Size("--dom0-max-memory", args.dom0_max_memory));
   options.dom0_hotplug_limit_gib = args.dom0_hotplug_limit_gib;
   if (args.dom0_ibft != "auto") options.dom0_ibft = args.dom0_ibft == "on";
-  SIMVISOR_ASSIGN_OR_RETURN(options.guest_memory, ParseSize(args.guest_memory));
-  SIMVISOR_ASSIGN_OR_RETURN(options.guest_max_memory,
-                            ParseSize(args.guest_max_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(options.guest_memory,
+                            ParseSize("--guest-memory", args.guest_memory));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      options.guest_max_memory,
+      ParseSize("--guest-max-memory", args.guest_max_memory));
   if (options.guest_max_memory.has_value() &&
       *options.guest_max_memory < options.guest_memory) {
     return UsageError(

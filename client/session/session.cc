@@ -29,9 +29,9 @@ absl::StatusOr<const Client*> Session::Connect() {
   if (options_.timeout_seconds > 0) {
     client_options.timeout = absl::Seconds(options_.timeout_seconds);
   }
-  if (!json()) client_options.on_response = &MakePrintable;
+  if (!json() && !keeps_strings_) client_options.on_response = &MakePrintable;
   auto client = Client::Create(address(), client_options);
-  if (!client.ok()) return UsageError(client.status().message());
+  if (!client.ok()) return AsUsageError(client.status());
   client_ = *std::move(client);
   return client_.get();
 }

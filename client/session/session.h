@@ -80,6 +80,11 @@ class Session {
   // The daemon's address, as given or by default.
   std::string address() const;
 
+  // Leaves strings of responses as they are, for a command that always prints
+  // JSON.
+  // REQUIRES: before Connect().
+  void KeepStrings() { keeps_strings_ = true; }
+
   // The client; the first call makes it.  It makes strings of responses
   // printable, except for JSON output, which escapes them itself.  A
   // UsageError() if the address is malformed.
@@ -129,6 +134,7 @@ class Session {
   std::ostream out_;
   std::ostream err_;
   GlobalOptions options_;
+  bool keeps_strings_ = false;
   std::unique_ptr<Client> client_;
   std::optional<std::string> domain_;  // the last argument of Open()
 };

@@ -10,6 +10,16 @@
 #include "client/ui/exit_code.h"
 
 namespace simvisor::client {
+namespace {
+
+// CLI11 makes 2^64 - 1 of -1.
+std::string CheckSign(const std::string& number) {
+  return number.find('-') == std::string::npos
+             ? ""
+             : absl::StrCat(number, " is negative");
+}
+
+}  // namespace
 
 Argument& Argument::Required() {
   option_->required();
@@ -103,13 +113,13 @@ Argument Verb::AddOption(const std::string& names, uint32_t& value,
 
 Argument Verb::AddOption(const std::string& names, uint64_t& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(app_->add_option(names, value, help)->check(&CheckSign));
 }
 
 Argument Verb::AddOption(const std::string& names,
                          std::optional<uint64_t>& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(app_->add_option(names, value, help)->check(&CheckSign));
 }
 
 Argument Verb::AddOption(const std::string& names, double& value,
@@ -122,10 +132,28 @@ Argument Verb::AddFlag(const std::string& names, bool& value,
   return Argument(app_->add_flag(names, value, help));
 }
 
+Argument Verb::AddIgnored(const std::string& names, const std::string& help) {
+  return Argument(app_->add_flag(names, help));
+}
+
+Argument Verb::AddIgnoredOption(const std::string& names,
+                                const std::string& help) {
+  return Argument(app_->add_option(names, help)
+                      ->expected(1)
+                      ->type_name("TEXT")
+                      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast));
+}
+
 void Verb::SetFooter(const std::string& text) { app_->footer(text); }
 
 void Verb::OnChosen(std::function<void()> chosen) {
   app_->callback(std::move(chosen));
+}
+
+std::string Verb::Help() const {
+  // App::help() would explain the verb of the line that was parsed.
+  return app_->get_formatter()->make_help(app_, app_->get_name(),
+                                          CLI::AppFormatMode::Normal);
 }
 
 std::string Verb::name() const { return app_->get_name(); }
@@ -134,6 +162,12 @@ std::vector<Verb> Verb::verbs() const {
   std::vector<Verb> verbs;
   for (CLI::App* app : app_->get_subcommands({})) verbs.push_back(Verb(app));
   return verbs;
+}
+
+bool Verb::HasOption(const std::string& word) const {
+  const bool is_long = word.rfind("--", 0) == 0;
+  const size_t end = is_long ? word.find('=') : 2;
+  return app_->get_option_no_throw(word.substr(0, end)) != nullptr;
 }
 
 bool Verb::TakesNextWord(const std::string& word) const {
@@ -158,8 +192,6 @@ void CommandLine::SetVersion(const std::string& names,
 
 void CommandLine::RemoveHelp() { app_->set_help_flag(); }
 
-std::string CommandLine::Help() const { return app_->help(); }
-
 absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
@@ -182,6 +214,15 @@ std::string CommandLine::chosen_verbs() const {
     absl::StrAppend(&verbs, verbs.empty() ? "" : " ", app->get_name());
   }
   return verbs;
+}
+
+std::string CommandLine::ValueOf(const std::string& name) const {
+  const CLI::App* app = app_.get();
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  const CLI::Option* const option = app->get_option_no_throw(name);
+  return option != nullptr && option->results().size() == 1
+             ? option->results().front()
+             : "";
 }
 
 std::vector<std::string> SplitWords(const std::string& line) {

@@ -102,15 +102,27 @@ class Verb {
   Argument AddFlag(const std::string& names, bool& value,
                    const std::string& help);
 
+  // Options without a value, and one with a value, that a line may give any
+  // number of times and that have no effect.
+  Argument AddIgnored(const std::string& names, const std::string& help);
+  Argument AddIgnoredOption(const std::string& names, const std::string& help);
+
   // Sets the text at the end of the verb's help.
   void SetFooter(const std::string& text);
 
   // Calls `chosen` when a line with this verb has been parsed.
   void OnChosen(std::function<void()> chosen);
 
+  // What --help of the program prints, whatever line was parsed.
+  // REQUIRES: this is the program.
+  std::string Help() const;
+
   std::string name() const;
   // The verbs below it, in the order in which they were added.
   std::vector<Verb> verbs() const;
+  // Whether `word` is one of its options, perhaps with a value: -x, -xVALUE,
+  // --name or --name=VALUE.
+  bool HasOption(const std::string& word) const;
   // Whether `word` is one of its options and takes the next word as its value.
   bool TakesNextWord(const std::string& word) const;
 
@@ -138,8 +150,6 @@ class CommandLine {
   // Removes --help from the program, and from verbs that are added from now on.
   void RemoveHelp();
 
-  std::string Help() const;
-
   // Parses the words of a line; verbs must be spelt out, see ExpandVerbs().
   // Sets the variables, calls what OnChosen() was given and returns an empty
   // string.  For a line that asks for help or the version, returns that text
@@ -150,6 +160,9 @@ class CommandLine {
   // The verbs of the line that was parsed last, such as "balloon down", even if
   // it is wrong; empty if it names no verb.
   std::string chosen_verbs() const;
+  // What that line gives to the positional argument `name` of its last verb;
+  // empty unless that is one word.
+  std::string ValueOf(const std::string& name) const;
 
  private:
   const std::unique_ptr<CLI::App> app_;

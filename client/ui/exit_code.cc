@@ -16,9 +16,17 @@ absl::Status UsageError(absl::string_view message) {
   return status;
 }
 
+absl::Status AsUsageError(const absl::Status& status) {
+  return status.ok() ? status : UsageError(status.message());
+}
+
+bool IsUsageError(const absl::Status& status) {
+  return status.GetPayload(kUsageUrl).has_value();
+}
+
 int ExitCode(const absl::Status& status) {
   if (status.ok()) return kExitDone;
-  if (status.GetPayload(kUsageUrl)) return kExitUsage;
+  if (IsUsageError(status)) return kExitUsage;
   // The daemon itself gives UNAVAILABLE no reason.
   if (absl::IsUnavailable(status) && ReasonOf(status).empty()) {
     return kExitUnreachable;

@@ -18,6 +18,12 @@ inline constexpr int kExitUnreachable = 3;  // the daemon is missing or lost
 // An INVALID_ARGUMENT that ExitCode() turns into kExitUsage.
 absl::Status UsageError(absl::string_view message);
 
+// The same with the message of `status`; OK if `status` is.
+absl::Status AsUsageError(const absl::Status& status);
+
+// Whether ExitCode() turns `status` into kExitUsage.
+bool IsUsageError(const absl::Status& status);
+
 // The exit code of a command that ended with `status`.
 int ExitCode(const absl::Status& status);
 

@@ -79,7 +79,7 @@ absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
 absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
   const absl::StatusOr<uint64_t> bytes = ParseSize(text);
   if (bytes.ok()) return *bytes / kPageBytes;
-  return absl::InvalidArgumentError(
+  return UsageError(
       absl::StrCat("invalid memory size: ", text,
                    "; give MiB, or a number with t, g, m, k or b"));
 }
@@ -130,7 +130,7 @@ absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text) {
   } else if (HasUuidForm(text)) {
     ref.set_uuid(std::string(text));
   } else {
-    SIMVISOR_RETURN_IF_ERROR(CheckUtf8("domain name", text));
+    SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("domain name", text)));
     ref.set_name(std::string(text));
   }
   return ref;

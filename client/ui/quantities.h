@@ -21,7 +21,7 @@ absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
 
 // The size of xl's mem-set and mem-max, in pages rounded down: a decimal number
 // with the suffix t, g, m, k or b in either case; MiB without.
-// INVALID_ARGUMENT "invalid memory size: X".
+// A UsageError() "invalid memory size: X" otherwise.
 absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text);
 
 // A number of pages, or a size with one of xl's suffixes that is a whole number
@@ -35,7 +35,8 @@ absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text);
 absl::StatusOr<v1::PfnExtent> ParsePfns(absl::string_view text);
 
 // A domain: digits only are a domid, the form of a UUID is one, and anything
-// else is a name.  A UsageError() if a domid does not fit its field.
+// else is a name.  A UsageError() if it is empty, a domid does not fit its
+// field, or a name is not UTF-8.
 absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text);
 
 // "1024 MiB", or "3 pages" if it is not a whole number of MiB.

@@ -1,5 +1,7 @@
 #include "client/ui/verb_prefix.h"
 
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -11,14 +13,24 @@
 namespace simvisor::client {
 namespace {
 
-// `all`: the verbs of `level`, none of which `word` stands for.  `top`: the
-// level is not a group's, so the word may be a verb of xl.
-absl::Status NoSuchVerb(const Verb& level, bool top, const std::string& word,
+bool HasVerb(const Verb& level, const std::string& word) {
+  const std::vector<Verb> verbs = level.verbs();
+  return std::any_of(verbs.begin(), verbs.end(),
+                     [&](const Verb& verb) { return verb.name() == word; });
+}
+
+// `all`: the verbs of `level`, none of which `word` stands for.
+absl::Status NoSuchVerb(const Verb& program, const Verb& level,
+                        const std::string& word,
                         const std::vector<std::string>& all) {
-  const absl::string_view why = top ? WhyAbsent(word) : "";
-  if (!why.empty()) {
+  if (const absl::string_view why = WhyAbsent(word); !why.empty()) {
     return UsageError(
         absl::StrCat(level.name(), ": xl's ", word, " is absent: ", why));
+  }
+  if (HasVerb(program, word)) {
+    return UsageError(absl::StrCat(level.name(), ": '", word,
+                                   "' belongs to no group; run '",
+                                   program.name(), " ", word, "'"));
   }
   const std::string meant = FindSimilar(word, all);
   return UsageError(absl::StrCat(
@@ -29,7 +41,7 @@ absl::Status NoSuchVerb(const Verb& level, bool top, const std::string& word,
 }
 
 // The verb of `level` that `word` stands for.
-absl::StatusOr<Verb> FindVerb(const Verb& level, bool top,
+absl::StatusOr<Verb> FindVerb(const Verb& program, const Verb& level,
                               const std::string& word) {
   std::vector<std::string> all;
   std::vector<Verb> found;
@@ -39,7 +51,7 @@ absl::StatusOr<Verb> FindVerb(const Verb& level, bool top,
     all.push_back(verb.name());
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) return NoSuchVerb(level, top, word, all);
+  if (found.empty()) return NoSuchVerb(program, level, word, all);
   const auto append_name = [](std::string* text, const Verb& verb) {
     absl::StrAppend(text, verb.name());
   };
@@ -52,17 +64,41 @@ absl::StatusOr<Verb> FindVerb(const Verb& level, bool top,
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments) {
   Verb level = program;
-  bool top = true;
   for (size_t i = 0; i < arguments.size() && !level.verbs().empty(); ++i) {
     std::string& word = arguments[i];
     if (absl::StartsWith(word, "-")) {
+      if (!program.HasOption(word)) {
+        return UsageError(
+            absl::StrCat(program.name(), ": no option is named '", word,
+                         "'; those of a command follow its name; see --help"));
+      }
       if (program.TakesNextWord(word)) ++i;
       continue;
     }
-    SIMVISOR_ASSIGN_OR_RETURN(level, FindVerb(level, top, word));
+    SIMVISOR_ASSIGN_OR_RETURN(level, FindVerb(program, level, word));
     word = level.name();
-    top = false;
   }
+  return arguments;
+}
+
+size_t FindFirstVerb(const Verb& program,
+                     const std::vector<std::string>& arguments) {
+  size_t at = 0;
+  while (at < arguments.size() && absl::StartsWith(arguments[at], "-")) {
+    at += program.TakesNextWord(arguments[at]) ? 2 : 1;
+  }
+  return std::min(at, arguments.size());
+}
+
+std::vector<std::string> ReplaceHelp(const Verb& program,
+                                     std::vector<std::string> arguments) {
+  const size_t at = FindFirstVerb(program, arguments);
+  if (at + 1 >= arguments.size() || arguments[at] != "help" ||
+      absl::StartsWith(arguments[at + 1], "-")) {
+    return arguments;
+  }
+  arguments.erase(arguments.begin() + static_cast<ptrdiff_t>(at));
+  arguments.push_back("--help");
   return arguments;
 }
 

@@ -5,6 +5,7 @@
 #ifndef SIMVISOR_CLIENT_UI_VERB_PREFIX_H_
 #define SIMVISOR_CLIENT_UI_VERB_PREFIX_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,19 @@ namespace simvisor::client {
 // not a verb but begins the name of exactly one verb of `program` becomes that
 // verb.  The same holds for the verbs of a group.  A UsageError() if the word
 // begins no verb's name, or the names of several; it says what may be meant, or
-// why a verb of xl is absent.
+// why a verb of xl is absent.  The same for a word before the verbs that is an
+// option but not one of `program`.
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments);
+
+// Where the first verb is in `arguments`, behind options of `program`; the
+// number of arguments if there is no verb.
+size_t FindFirstVerb(const Verb& program,
+                     const std::vector<std::string>& arguments);
+
+// Turns "help VERB..." into "VERB... --help"; other lines stay as they are.
+std::vector<std::string> ReplaceHelp(const Verb& program,
+                                     std::vector<std::string> arguments);
 
 }  // namespace simvisor::client
 

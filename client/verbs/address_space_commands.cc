@@ -186,7 +186,8 @@ void AddChanges(Commands& commands, Verb group) {
                              [create_args](Session& session) {
                                return CreateSpaces(session, *create_args);
                              });
-  create.AddPositional("DOM", create_args->domain, kDomainHelp).Required();
+  create.AddPositional(kDomainName, create_args->domain, kDomainHelp)
+      .Required();
   create.AddPositional("COUNT", create_args->count, "How many, up to 65536")
       .ShowDefault();
   auto destroy_args = std::make_shared<IdsArgs>();
@@ -194,7 +195,8 @@ void AddChanges(Commands& commands, Verb group) {
                               [destroy_args](Session& session) {
                                 return DestroySpaces(session, *destroy_args);
                               });
-  destroy.AddPositional("DOM", destroy_args->domain, kDomainHelp).Required();
+  destroy.AddPositional(kDomainName, destroy_args->domain, kDomainHelp)
+      .Required();
   destroy.AddPositional("ID", destroy_args->ids, "Ids, as list prints them")
       .Required();
 }
@@ -204,13 +206,13 @@ void AddLooks(Commands& commands, Verb group) {
   commands
       .Add(group, "list", "Show where the page tables of each process are",
            [listed](Session& session) { return ListSpaces(session, *listed); })
-      .AddPositional("DOM", *listed, kDomainHelp)
+      .AddPositional(kDomainName, *listed, kDomainHelp)
       .Required();
   auto args = std::make_shared<TranslateInSpaceArgs>();
   Verb translate = commands.Add(
       group, "translate", "Show what pfns map to as a process sees the list",
       [args](Session& session) { return TranslateInSpace(session, *args); });
-  translate.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  translate.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   translate.AddPositional("ID", args->id, "Id, as list prints it").Required();
   translate.AddPositional("PFN", args->pfns, kPfnHelp).Required();
   auto synced = std::make_shared<std::string>();
@@ -219,7 +221,7 @@ void AddLooks(Commands& commands, Verb group) {
            "Bring listed tables up to date with the kernel's "
            "(vmalloc_sync_all)",
            [synced](Session& session) { return SyncSpaces(session, *synced); })
-      .AddPositional("DOM", *synced, kDomainHelp)
+      .AddPositional(kDomainName, *synced, kDomainHelp)
       .Required();
 }
 

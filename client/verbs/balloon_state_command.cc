@@ -99,7 +99,7 @@ void AddBalloonStateCommand(Commands& commands, Verb balloon) {
       balloon, "state",
       "Show the figures and the state of a guest's balloon driver",
       [name](Session& session) { return BalloonState(session, *name); });
-  verb.AddPositional("DOM", *name, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, *name, kDomainHelp).Required();
   verb.SetFooter(
       "Names are those of the driver's balloon_stats.  credit is target\n"
       "minus current: what is still to move.  After AGAIN the driver tries\n"

@@ -12,7 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "client/session/session.h"
 #include "client/ui/command_line.h"
 
@@ -20,8 +23,10 @@ namespace simvisor::client {
 
 using Action = std::function<absl::Status(Session&)>;
 
-// Help text of arguments that several commands share.
+// Names and help text of arguments that several commands share.
+inline constexpr char kDomainName[] = "DOM";
 inline constexpr char kDomainHelp[] = "Domain: domid, name or UUID";
+inline constexpr char kNoEffectHelp[] = "As in xl; no effect here";
 inline constexpr char kPfnHelp[] = "Page number, decimal or 0x...";
 inline constexpr char kOffsetHelp[] = "Offset of the first byte in its page";
 inline constexpr char kXlSizeHelp[] = "Size in MiB, or with t, g, m, k or b";
@@ -30,6 +35,9 @@ class Commands {
  public:
   // Declares commands in `program`, whose CommandLine must outlive this object.
   explicit Commands(Verb program) : program_(program) {}
+
+  // The program's, to which groups and commands are added.
+  Verb program() const { return program_; }
 
   // A group of commands, such as p2m, or of `parent`, such as p2m foreign.
   Verb AddGroup(const std::string& name, const std::string& help) {
@@ -53,6 +61,25 @@ class Commands {
   Action chosen_;
 };
 
+// `error`, a UsageError() about the line that was parsed last, after `command`
+// and the domain that the line names, unless that is what is wrong:
+// "balloon up: web: '1x': must be a number of pages, ...".
+absl::Status LocateUsageError(const CommandLine& line,
+                              absl::string_view command,
+                              const absl::Status& error);
+
+// Does `action` for each of `items`, also after one of them has failed, but not
+// once the daemon cannot be reached.  The action's status for a single item.
+// For several, prints each error and returns how many are done, as in
+// "2 of 3 DONE", unless all are.
+absl::Status ForEach(
+    Session& session, absl::Span<const std::string> items,
+    absl::string_view done,
+    absl::FunctionRef<absl::Status(const std::string&)> action);
+
+// "simvisor" and the version.
+std::string VersionText();
+
 void AddBatchCommand(Commands& commands);
 void AddCreateCommand(Commands& commands);
 void AddLifecycleCommands(Commands& commands);
@@ -65,6 +92,7 @@ void AddGuestCommands(Commands& commands);
 void AddAddressSpaceCommands(Commands& commands);
 void AddE820Commands(Commands& commands);
 void AddFaultCommands(Commands& commands);
+void AddHelpCommands(Commands& commands);
 void AddImageCommands(Commands& commands);
 void AddMigrateCommands(Commands& commands);
 void AddScriptCommands(Commands& commands);

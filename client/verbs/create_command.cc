@@ -1,14 +1,19 @@
-// create: a domain from an xl.cfg file.
+// create: domains from xl.cfg files.
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/files.h"
 #include "client/ui/quantities.h"
+#include "client/ui/xl_json.h"
 #include "client/verbs/commands.h"
 #include "client/xl/domain_config.h"
 
@@ -16,8 +21,8 @@ namespace simvisor::client {
 namespace {
 
 struct CreateArgs {
-  std::string file;
-  std::vector<std::string> overrides;
+  std::vector<std::string> words;  // files, and KEY=VALUE
+  std::string defconfig;
   bool paused = false;
   bool quiet = false;
   bool dry_run = false;
@@ -42,23 +47,66 @@ void NoteRoom(Session& session, const v1::Domain& domain) {
                    "memory"));
 }
 
-absl::Status Create(Session& session, const CreateArgs& args) {
-  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                            ReadFile(args.file, kMaxConfigBytes));
-  if (!args.quiet) {
-    session.PrintAside(absl::StrCat("Parsing config from ", args.file));
+// The words by their kind.
+struct CreateWords {
+  std::vector<std::string> files;
+  std::vector<std::string> overrides;
+};
+
+// A name of a key has no slash, a path may have an equals sign behind one.
+bool IsOverride(absl::string_view word) {
+  const size_t equals = word.find('=');
+  return equals != absl::string_view::npos && word.find('/') > equals;
+}
+
+absl::StatusOr<CreateWords> SortWords(const CreateArgs& args) {
+  CreateWords words;
+  if (!args.defconfig.empty()) words.files.push_back(args.defconfig);
+  for (const std::string& word : args.words) {
+    (IsOverride(word) ? words.overrides : words.files).push_back(word);
   }
+  if (words.files.empty()) return UsageError("FILE is required");
+  if (std::count(words.files.begin(), words.files.end(), "-") > 1) {
+    return UsageError("only one FILE can be standard input");
+  }
+  return words;
+}
+
+// `error` of a configuration, as one of the command line if the file would do
+// without the overrides.
+absl::Status Blame(const absl::Status& error, const std::string& file,
+                   const std::string& text) {
+  std::vector<std::string> ignored;
+  const bool file_is_good = ParseDomainConfig(file, text, {}, ignored).ok();
+  return file_is_good ? AsUsageError(error) : error;
+}
+
+absl::StatusOr<v1::DomainSpec> ReadSpec(
+    Session& session, const std::string& file,
+    const std::vector<std::string>& overrides, bool quiet) {
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                            ReadFile(file, kMaxConfigBytes));
+  if (!quiet) session.PrintAside(absl::StrCat("Parsing config from ", file));
   std::vector<std::string> warnings;
-  auto spec = ParseDomainConfig(args.file, text, args.overrides, warnings);
+  auto spec = ParseDomainConfig(file, text, overrides, warnings);
   // Warnings come first: a misspelt key may explain an error.
   for (const std::string& warning : warnings) {
     session.PrintRemark("warning", warning);
   }
-  if (!spec.ok()) return spec.status();
-  v1::CreateDomainRequest request;
-  *request.mutable_spec() = *std::move(spec);
-  request.set_start_paused(args.paused);
-  if (args.dry_run) return session.PrintJson(request);
+  if (!spec.ok()) return Blame(spec.status(), file, text);
+  return spec;
+}
+
+// What xl create -n prints; with -o json, the request.
+absl::Status PrintPlan(Session& session,
+                       const v1::CreateDomainRequest& request) {
+  if (session.json()) return session.PrintJson(request);
+  session.PrintJson(XlConfigOf(request.spec()));
+  return absl::OkStatus();
+}
+
+absl::Status CreateOne(Session& session,
+                       const v1::CreateDomainRequest& request) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   const auto response = [&] {
     FramesBar bar(session, *client, "create",
@@ -69,23 +117,53 @@ absl::Status Create(Session& session, const CreateArgs& args) {
   return session.Show(response);
 }
 
+absl::Status Create(Session& session, const CreateArgs& args) {
+  SIMVISOR_ASSIGN_OR_RETURN(const CreateWords words, SortWords(args));
+  // A file that is wrong is noticed before the first domain is created.
+  std::vector<v1::CreateDomainRequest> requests;
+  for (const std::string& file : words.files) {
+    SIMVISOR_ASSIGN_OR_RETURN(
+        auto spec, ReadSpec(session, file, words.overrides, args.quiet));
+    v1::CreateDomainRequest& request = requests.emplace_back();
+    *request.mutable_spec() = std::move(spec);
+    request.set_start_paused(args.paused);
+  }
+  size_t next = 0;
+  return ForEach(session, words.files,
+                 args.dry_run ? "files read" : "domains created",
+                 [&](const std::string&) {
+                   const auto& request = requests[next++];
+                   return args.dry_run ? PrintPlan(session, request)
+                                       : CreateOne(session, request);
+                 });
+}
+
 }  // namespace
 
 void AddCreateCommand(Commands& commands) {
   auto args = std::make_shared<CreateArgs>();
   Verb verb =
-      commands.Add("create", "Create a domain from an xl.cfg file and start it",
+      commands.Add("create", "Create domains from xl.cfg files and start them",
                    [args](Session& session) { return Create(session, *args); });
-  verb.AddPositional("FILE", args->file, "xl.cfg file; - is standard input")
-      .Required();
-  verb.AddPositional("KEY=VALUE", args->overrides,
-                     "Statements that override those in the file");
+  verb.AddPositional("FILE|KEY=VALUE", args->words,
+                     "xl.cfg files, one for each domain, - for standard "
+                     "input; and\nstatements that override those in each file");
+  verb.AddOption("-f,--defconfig", args->defconfig, "One more FILE, as in xl");
   verb.AddFlag("-p,--paused", args->paused,
                "Leave it paused; its guest boots when it is unpaused");
   verb.AddFlag("-q,--quiet", args->quiet, "Do not print which file is parsed");
   verb.AddFlag("-n,-N,--dryrun", args->dry_run,
-               "Print the request as JSON instead of sending it");
-  verb.SetFooter(
+               "Print the configuration as xl's JSON instead of creating "
+               "the\ndomain; with -o json, the request");
+  verb.AddIgnored(
+      "-c,-d,-e,-F,-i,--ignore-global-affinity-masks,-V,--vncviewer,-A,"
+      "--vncviewer-autopass",
+      kNoEffectHelp);
+  verb.SetFooter(absl::StrCat(
+      "All files are read first; if one is wrong, no domain is created.  If\n"
+      "creating a domain fails, the others are created all the same, and the\n"
+      "exit code is 1.\n"
+      "\n"
       "Keys: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
       "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys have\n"
       "no effect and are named in one warning; each unknown key gets a\n"
@@ -111,8 +189,8 @@ void AddCreateCommand(Commands& commands) {
       "                                     tables [0]\n"
       "  kernel_split=\"3g1g\"|\"2g2g\"|\"1g3g\"  PAE: user and kernel "
       "addresses [3g1g]\n"
-      "Strings on the command line need quotes that the shell leaves:\n"
-      "simvisor create web.cfg 'name=\"web2\"'");
+      "Strings on the command line need quotes that the shell leaves:\n",
+      commands.program().name(), " create web.cfg 'name=\"web2\"'"));
 }
 
 }  // namespace simvisor::client

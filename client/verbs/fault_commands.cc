@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/api/text_check.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 
@@ -27,7 +29,15 @@ struct AddFaultArgs {
   double probability = 1;
 };
 
+struct ClearArgs {
+  std::vector<std::string> ids;
+  bool all = false;
+};
+
 absl::StatusOr<v1::FaultRule> MakeRule(const AddFaultArgs& args) {
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("POINT", args.point)));
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--domain", args.domain)));
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--error", args.code)));
   v1::FaultRule rule;
   rule.set_point(args.point);
   rule.set_domain(args.domain);
@@ -104,14 +114,18 @@ absl::Status ListFaultRules(Session& session, bool points) {
                       });
 }
 
-absl::Status ClearFaultRules(Session& session,
-                             const std::vector<std::string>& ids) {
+absl::Status ClearFaultRules(Session& session, const ClearArgs& args) {
+  if (args.ids.empty() != args.all) {
+    return UsageError(
+        "name the rules to remove by their ids, as fault list shows them, or "
+        "give --all");
+  }
   v1::RemoveFaultsRequest request;
-  for (const std::string& text : ids) {
+  for (const std::string& text : args.ids) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, ParseNumber("rule", text));
     request.add_ids(id);
   }
-  request.set_all(ids.empty());
+  request.set_all(args.all);
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   return session.Show(
       client->Call(request), [&](const v1::RemoveFaultsResponse& response) {
@@ -156,6 +170,15 @@ void AddFaultAdd(Commands& commands, Verb group) {
       "calls get the same faults.");
 }
 
+void AddFaultClear(Commands& commands, Verb group) {
+  auto args = std::make_shared<ClearArgs>();
+  Verb clear = commands.Add(
+      group, "clear", "Remove rules",
+      [args](Session& session) { return ClearFaultRules(session, *args); });
+  clear.AddPositional("ID", args->ids, "Numbers of rules, as list shows them");
+  clear.AddFlag("-a,--all", args->all, "Remove every rule");
+}
+
 }  // namespace
 
 void AddFaultCommands(Commands& commands) {
@@ -170,12 +193,7 @@ void AddFaultCommands(Commands& commands) {
              return ListFaultRules(session, *points);
            })
       .AddFlag("--points", *points, "Explain every point instead");
-  auto ids = std::make_shared<std::vector<std::string>>();
-  commands
-      .Add(group, "clear", "Remove rules",
-           [ids](Session& session) { return ClearFaultRules(session, *ids); })
-      .AddPositional("ID", *ids,
-                     "Numbers of rules, as list shows them; all by default");
+  AddFaultClear(commands, group);
 }
 
 }  // namespace simvisor::client

@@ -69,7 +69,7 @@ void AddGuestCommands(Commands& commands) {
   Verb read = commands.Add(
       group, "read", "Print bytes of guest memory",
       [args](Session& session) { return ReadMemory(session, *args); });
-  read.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  read.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   read.AddPositional("PFN", args->pfn, kPfnHelp).Required();
   read.AddOption("--offset", args->offset, kOffsetHelp);
   read.AddOption("--length", args->length,

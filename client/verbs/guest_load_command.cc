@@ -110,7 +110,7 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
   Verb verb = commands.Add(
       guest, "load", "Run a program in a guest that keeps writing pages",
       [args](Session& session) { return RunLoad(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   const Argument rate =
       verb.AddOption("--pages-per-second", args->pages_per_second,
                      "Pages written per second, 1000 by default");

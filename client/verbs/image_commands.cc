@@ -30,6 +30,8 @@ struct SaveArgs {
   std::string layer = "xl";
   bool keep_running = false;
   bool keep_paused = false;
+  std::string config;
+  bool keep_domid = false;
 };
 
 struct RestoreArgs {
@@ -74,7 +76,22 @@ std::string Beginning(const SaveArgs& args, absl::string_view first_piece) {
                           : absl::StrCat(" new xl format (info ", info, ")"));
 }
 
+// Of xl's arguments, those that would change the image.
+absl::Status CheckAbsent(const SaveArgs& args) {
+  if (!args.config.empty()) {
+    return UsageError(
+        absl::StrCat(args.config,
+                     ": an image holds the configuration that the domain has; "
+                     "give another one to restore"));
+  }
+  if (args.keep_domid) {
+    return UsageError("-D: a restored domain always gets the next free domid");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Save(Session& session, const SaveArgs& args) {
+  SIMVISOR_RETURN_IF_ERROR(CheckAbsent(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   v1::SaveDomainRequest::Start start;
   *start.mutable_domain() = target.ref;
@@ -123,7 +140,7 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
     if (!spec.ok()) return spec.status();
     *options.mutable_spec() = *std::move(spec);
   }
-  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("--name", args.name));
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--name", args.name)));
   if (!args.name.empty()) options.mutable_spec()->set_name(args.name);
   return absl::OkStatus();
 }
@@ -157,7 +174,7 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
   const std::string& path = args.files.back();
   if (args.files.size() == 2 && args.files[0] == "-" && path == "-") {
     return UsageError(
-        "restore: CONFIG and FILE cannot both be standard input; name a file");
+        "CONFIG and FILE cannot both be standard input; name a file");
   }
   SIMVISOR_ASSIGN_OR_RETURN(InputFile file, OpenImage(path));
   SIMVISOR_RETURN_IF_ERROR(FillSpec(session, args, options));
@@ -185,15 +202,19 @@ void AddSave(Commands& commands) {
   Verb verb =
       commands.Add("save", "Save a domain to a file and destroy it",
                    [args](Session& session) { return Save(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   verb.AddPositional("FILE", args->file,
                      "File, replaced once the image is complete and on disk; - "
                      "is standard output")
       .Required();
+  verb.AddPositional("CONFIG", args->config,
+                     "Of xl; refused, give it to restore");
   const Argument running = verb.AddFlag("-c,--checkpoint", args->keep_running,
                                         "Leave the domain running");
   verb.AddFlag("-p,--paused", args->keep_paused, "Leave the domain paused")
       .Excludes(running);
+  verb.AddFlag("-D", args->keep_domid,
+               "Of xl; refused, restore chooses the domid");
   verb.AddOption("--layer", args->layer,
                  "How much of Xen's layers to write: xl, libxl or libxc")
       .OneOf({"xl", "libxl", "libxc"})
@@ -223,6 +244,8 @@ void AddRestore(Commands& commands) {
       .Required()
       .Values(1, 2);
   verb.AddFlag("-p,--paused", args->paused, "Leave the domain paused");
+  verb.AddIgnored("-c,-d,-e,-F,-V,--vncviewer,-A,--vncviewer-autopass",
+                  kNoEffectHelp);
   verb.AddOption("--name", args->name,
                  "Name; needed for an image that names no domain, unless "
                  "CONFIG does");

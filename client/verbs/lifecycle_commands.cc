@@ -2,12 +2,15 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/session/frames_bar.h"
+#include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 
 namespace simvisor::client {
@@ -37,6 +40,16 @@ absl::Status Destroy(Session& session, const std::string& domain) {
   return session.Show(response);
 }
 
+absl::Status DestroyAll(Session& session,
+                        const std::vector<std::string>& domains) {
+  for (const std::string& domain : domains) {
+    SIMVISOR_RETURN_IF_ERROR(ParseDomain(domain).status());
+  }
+  return ForEach(
+      session, domains, "domains destroyed",
+      [&](const std::string& domain) { return Destroy(session, domain); });
+}
+
 absl::Status Pause(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   return session.Show(
@@ -50,7 +63,7 @@ absl::Status Unpause(Session& session, const std::string& domain) {
 }
 
 absl::Status Rename(Session& session, const RenameArgs& args) {
-  SIMVISOR_RETURN_IF_ERROR(CheckUtf8("domain name", args.new_name));
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("new name", args.new_name)));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::RenameDomainRequest>();
   request.set_new_name(args.new_name);
@@ -71,15 +84,22 @@ void AddSimple(Commands& commands, const std::string& name,
            [domain, action](Session& session) {
              return action(session, *domain);
            })
-      .AddPositional("DOM", *domain, kDomainHelp)
+      .AddPositional(kDomainName, *domain, kDomainHelp)
       .Required();
 }
 
 }  // namespace
 
 void AddLifecycleCommands(Commands& commands) {
-  AddSimple(commands, "destroy", "Destroy a domain and free its memory",
-            &Destroy);
+  auto domains = std::make_shared<std::vector<std::string>>();
+  Verb destroy = commands.Add(
+      "destroy", "Destroy domains and free their memory",
+      [domains](Session& session) { return DestroyAll(session, *domains); });
+  destroy.AddPositional(kDomainName, *domains, kDomainHelp).Required();
+  destroy.AddIgnored("-f", kNoEffectHelp);
+  destroy.SetFooter(
+      "If destroying a domain fails, the others are destroyed all the same, "
+      "and\nthe exit code is 1.");
   AddSimple(commands, "pause",
             "Pause a domain (unlike xl, a failure gives exit code 1)", &Pause);
   AddSimple(commands, "unpause",
@@ -89,7 +109,7 @@ void AddLifecycleCommands(Commands& commands) {
   Verb rename =
       commands.Add("rename", "Give a domain another name",
                    [args](Session& session) { return Rename(session, *args); });
-  rename.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  rename.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   rename.AddPositional("NEWNAME", args->new_name, "Its new name").Required();
 }
 

@@ -10,7 +10,9 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/json.h"
+#include "client/ui/xl_json.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
 
@@ -69,9 +71,21 @@ std::string HandoverNote(const v1::Domain& domain) {
   }
 }
 
+// What xl list -l prints.
+absl::Status ListLong(Session& session, const ListArgs& args) {
+  session.KeepStrings();
+  SIMVISOR_ASSIGN_OR_RETURN(const auto listed, GetListed(session, args));
+  Json all = Json::array();
+  for (const v1::Domain& domain : listed.domains()) {
+    all.push_back({{"domid", domain.domid()}, {"config", XlConfigOf(domain)}});
+  }
+  session.PrintJson(all);
+  return absl::OkStatus();
+}
+
 absl::Status ListDomains(Session& session, const ListArgs& args) {
-  if (args.long_form) session.options().output = "json";
-  auto response = GetListed(session, args);
+  if (args.long_form) return ListLong(session, args);
+  const auto response = GetListed(session, args);
   return session.Show(response, [&](const v1::ListDomainsResponse& list) {
     const ListColumns columns =
         args.verbose ? ListColumns::kVerbose : ListColumns::kXl;
@@ -109,8 +123,8 @@ absl::Status PrintInfoValue(Session& session, const v1::Host& host,
     }
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "info: no value is named '", name, "'; names: ",
+  return UsageError(absl::StrCat(
+      "no value is named '", name, "'; names: ",
       absl::StrJoin(values, ", ", [](std::string* out, const auto& value) {
         absl::StrAppend(out, value.first);
       })));
@@ -152,7 +166,7 @@ void AddNameCommands(Commands& commands) {
                  session, *name, "Can't get domid of domain name",
                  [](const v1::Domain& d) { return absl::StrCat(d.domid()); });
            })
-      .AddPositional("DOM", *name, kDomainHelp)
+      .AddPositional(kDomainName, *name, kDomainHelp)
       .Required();
   commands
       .Add("domname", "Print the name of a domain",
@@ -161,7 +175,7 @@ void AddNameCommands(Commands& commands) {
                                   "Can't get domain name of domain id",
                                   [](const v1::Domain& d) { return d.name(); });
            })
-      .AddPositional("DOM", *name, kDomainHelp)
+      .AddPositional(kDomainName, *name, kDomainHelp)
       .Required();
 }
 
@@ -173,17 +187,31 @@ void AddListCommands(Commands& commands) {
                            [list_args](Session& session) {
                              return ListDomains(session, *list_args);
                            });
-  list.AddPositional("DOM", list_args->domains,
+  list.AddPositional(kDomainName, list_args->domains,
                      "Domains to list; all by default");
   list.AddFlag("-v,--verbose", list_args->verbose,
                "Show UUID and guest ABI as well");
-  list.AddFlag("-l,--long", list_args->long_form, "Print all fields, as JSON");
+  list.AddIgnored("-a,--all", "List all domains, the default");
+  list.AddFlag("-l,--long", list_args->long_form,
+               "Print configurations as xl does, in JSON; -o json prints all "
+               "fields");
+  list.AddIgnored("-c,--cpupool,-n,--numa,-Z,--context", kNoEffectHelp);
+  list.SetFooter(
+      "With -l, sizes are in KiB, and a field that has libxl's default is "
+      "left\n"
+      "out:\n"
+      "[{\"domid\": 1, \"config\": {\"c_info\": {\"type\", \"name\", "
+      "\"uuid\"},\n"
+      "  \"b_info\": {\"max_vcpus\", \"avail_vcpus\", \"max_memkb\", "
+      "\"target_memkb\",\n"
+      "  \"type.pv\"}, \"pcidevs\"}}]");
 
   auto name = std::make_shared<std::string>();
-  commands
-      .Add("info", "Describe the machine",
-           [name](Session& session) { return Info(session, *name); })
-      .AddPositional("NAME", *name, "Print this value only");
+  Verb info =
+      commands.Add("info", "Describe the machine",
+                   [name](Session& session) { return Info(session, *name); });
+  info.AddPositional("NAME", *name, "Print this value only");
+  info.AddIgnored("-n,--numa", kNoEffectHelp);
   AddNameCommands(commands);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
+#include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/quantities.h"
@@ -32,6 +33,8 @@ struct MigrateArgs {
   std::string bandwidth;
   uint64_t max_downtime_ms = 0;
   std::string id;
+  std::string config;
+  bool keep_domid = false;
 };
 
 struct ResolveArgs {
@@ -96,9 +99,25 @@ std::string Outcome(const v1::MigrateDomainResponse& moved) {
       moved.downtime_ms());
 }
 
+// Of xl's arguments, those that would change the domain.
+absl::Status CheckAbsent(const MigrateArgs& args) {
+  if (!args.config.empty()) {
+    return UsageError(
+        absl::StrCat("-C ", args.config,
+                     ": a domain keeps its configuration on the way; "
+                     "save it, and restore it with another"));
+  }
+  if (args.keep_domid) {
+    return UsageError("-D: the target always chooses the next free domid");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
+  SIMVISOR_RETURN_IF_ERROR(CheckAbsent(args));
   auto host = TargetAddress(session.address(), args.host);
-  if (!host.ok()) return UsageError(host.status().message());
+  if (!host.ok()) return AsUsageError(host.status());
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--id", args.id)));
   SIMVISOR_ASSIGN_OR_RETURN(auto policy, PrecopyPolicyOf(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::MigrateDomainRequest>();
@@ -157,9 +176,9 @@ absl::Status ListMigrations(Session& session) {
 
 absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
   if (args.keep == args.drop) {
-    return UsageError(
-        "migrate-resolve: give --keep or --drop, for the copy here");
+    return UsageError("give --keep or --drop, for the copy here");
   }
+  SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("ID", args.id)));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::ResolveMigrationRequest request;
   request.set_migration_id(args.id);
@@ -173,12 +192,19 @@ absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
       });
 }
 
+void AddXlOptions(Verb verb, MigrateArgs& args) {
+  verb.AddIgnored("-e,-F,--live,--debug", kNoEffectHelp);
+  verb.AddIgnoredOption("-s", kNoEffectHelp).ValueName("SSHCOMMAND");
+  verb.AddOption("-C", args.config, "Of xl; refused").ValueName("CONFIG");
+  verb.AddFlag("-D", args.keep_domid, "Of xl; refused");
+}
+
 void AddMigrate(Commands& commands) {
   auto args = std::make_shared<MigrateArgs>();
   Verb verb = commands.Add(
       "migrate", "Move a running domain to another daemon",
       [args](Session& session) { return Migrate(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   verb.AddPositional(
           "HOST", args->host,
           "Where the other daemon listens: unix:PATH or ADDRESS:PORT; "
@@ -186,6 +212,7 @@ void AddMigrate(Commands& commands) {
       .Required();
   verb.AddFlag("-p,--paused", args->paused,
                "Leave the domain paused on the target");
+  AddXlOptions(verb, *args);
   verb.AddOption("--max-passes", args->max_passes,
                  "Most passes while the guest runs; 5 by default")
       .Between(1, 1000);

@@ -18,12 +18,12 @@ constexpr size_t kMaxWriteBytes = 1 << 20;
 }  // namespace
 
 void AddArguments(Verb verb, TargetArgs& args) {
-  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("SIZE", args.size, kXlSizeHelp).Required();
 }
 
 void AddArguments(Verb verb, BalloonArgs& args) {
-  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("PAGES|SIZE", args.size,
                      "Number of pages, or a size such as 512m (t, g, m, k, b)")
       .Required();
@@ -32,12 +32,12 @@ void AddArguments(Verb verb, BalloonArgs& args) {
 }
 
 void AddArguments(Verb verb, LookupArgs& args) {
-  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("PFN", args.pfns, kPfnHelp).Required();
 }
 
 void AddArguments(Verb verb, SetArgs& args) {
-  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("PFN", args.first, "First pfn, decimal or 0x...")
       .Required();
   verb.AddPositional("COUNT", args.count, "Number of pfns").Required();
@@ -69,15 +69,15 @@ v1::RamPolicy PolicyOf(const SetArgs& args) {
 absl::StatusOr<uint64_t> MfnOf(const SetArgs& args) {
   const bool is_ram = ClassOf(args) == v1::P2M_CLASS_RAM;
   if (is_ram == args.mfn.empty()) {
-    return UsageError(is_ram ? "p2m set: ram needs the MFN of the first pfn"
-                             : "p2m set: only ram takes an MFN");
+    return UsageError(is_ram ? "ram needs the MFN of the first pfn"
+                             : "only ram takes an MFN");
   }
   if (!is_ram) return uint64_t{0};
   return ParseNumber("mfn", args.mfn);
 }
 
 void AddArguments(Verb verb, MarkArgs& args) {
-  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("START", args.start, "First pfn, decimal or 0x...")
       .Required();
   verb.AddPositional("END", args.end, "One past the last pfn, or 'end'")
@@ -93,7 +93,7 @@ absl::StatusOr<uint64_t> EndOf(const MarkArgs& args) {
 }
 
 void AddArguments(Verb verb, WriteArgs& args) {
-  verb.AddPositional("DOM", args.domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("PFN", args.pfn, kPfnHelp).Required();
   verb.AddPositional("TEXT", args.text, "Bytes to write, as text");
   verb.AddOption("--hex", args.hex, "Bytes to write, such as '00 ff a0'");
@@ -107,16 +107,14 @@ absl::StatusOr<std::string> DataOf(const WriteArgs& args) {
   const int sources =
       !args.text.empty() + !args.hex.empty() + !args.file.empty();
   if (sources != 1) {
-    return UsageError(
-        "guest write: give the bytes as TEXT, with --hex or with --file");
+    return UsageError("give the bytes as TEXT, with --hex or with --file");
   }
   if (!args.file.empty()) return ReadFile(args.file, kMaxWriteBytes);
   absl::StatusOr<std::string> data =
       args.hex.empty() ? args.text : ParseHexBytes(args.hex);
   if (data.ok() && data->size() > kMaxWriteBytes) {
-    return UsageError(absl::StrCat("guest write: ", data->size(),
-                                   " bytes are above the limit of ",
-                                   kMaxWriteBytes));
+    return UsageError(absl::StrCat(
+        data->size(), " bytes are above the limit of ", kMaxWriteBytes));
   }
   return data;
 }

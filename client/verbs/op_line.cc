@@ -11,6 +11,7 @@
 #include "client/ui/quantities.h"
 #include "client/ui/verb_prefix.h"
 #include "client/ui/word_text.h"
+#include "client/verbs/commands.h"
 #include "client/verbs/op_arguments.h"
 
 namespace simvisor::client {
@@ -19,7 +20,7 @@ namespace {
 // The line itself may come from standard input.
 absl::Status CheckSource(const WriteArgs& args) {
   if (args.file != "-") return absl::OkStatus();
-  return UsageError("guest write: a line cannot read standard input");
+  return UsageError("a line cannot read standard input");
 }
 template <typename Args>
 absl::Status CheckSource(const Args&) {
@@ -130,15 +131,14 @@ absl::StatusOr<v1::MemoryOp> OpParser::Parse(const std::string& line) {
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
                             ExpandVerbs(line_.program(), SplitWords(line)));
   for (const auto& reset : resets_) reset();
-  if (auto parsed = line_.Parse(std::move(words)); !parsed.ok()) {
-    // "balloon down: SIZE is required"
-    const std::string verbs = line_.chosen_verbs();
-    return UsageError(absl::StrCat(verbs, verbs.empty() ? "" : ": ",
-                                   parsed.status().message()));
-  }
   v1::MemoryOp op;
-  SIMVISOR_RETURN_IF_ERROR(fill_(op));
-  return op;
+  absl::Status status = line_.Parse(std::move(words)).status();
+  if (status.ok()) status = fill_(op);
+  if (status.ok()) return op;
+  const std::string verbs = line_.chosen_verbs();
+  if (verbs.empty() || !IsUsageError(status)) return status;
+  // "balloon down: web: SIZE is required"
+  return LocateUsageError(line_, verbs, status);
 }
 
 std::string DescribeResult(const v1::MemoryOp& op,

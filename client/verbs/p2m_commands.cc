@@ -117,7 +117,7 @@ void AddP2mCommands(Commands& commands) {
   Verb dump = commands.Add(
       group, "dump", "Print the list as runs, as the kernel's p2m dump does",
       [dump_args](Session& session) { return Dump(session, *dump_args); });
-  dump.AddPositional("DOM", dump_args->domain, kDomainHelp).Required();
+  dump.AddPositional(kDomainName, dump_args->domain, kDomainHelp).Required();
   dump.AddFlag("--raw", dump_args->raw,
                "Print stored words: shared identity leaves are missing");
   dump.AddFlag(
@@ -128,7 +128,7 @@ void AddP2mCommands(Commands& commands) {
   commands
       .Add(group, "stat", "Count words, leaves and frames of the list",
            [domain](Session& session) { return Stat(session, *domain); })
-      .AddPositional("DOM", *domain, kDomainHelp)
+      .AddPositional(kDomainName, *domain, kDomainHelp)
       .Required();
   AddP2mMapCommand(commands, group);
   AddWalkCommand(commands, group);

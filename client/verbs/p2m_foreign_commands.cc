@@ -25,14 +25,13 @@ struct ForeignArgs {
   std::vector<std::string> numbers;
 };
 
-absl::Status CheckSlots(absl::string_view command, uint64_t before,
-                        uint64_t more) {
+absl::Status CheckSlots(uint64_t before, uint64_t more) {
   if (more == 0) {
-    return UsageError(absl::StrCat(command, ": a count of 0 names no page"));
+    return UsageError("a count of 0 names no page");
   }
   if (more <= kMaxSlots - before) return absl::OkStatus();
-  return UsageError(absl::StrCat(command, ": more than ", kMaxSlots,
-                                 " pages; use several commands"));
+  return UsageError(
+      absl::StrCat("more than ", kMaxSlots, " pages; use several commands"));
 }
 
 // Says why each slot failed; the messages name the pfns.
@@ -61,8 +60,7 @@ absl::Status MapForeign(Session& session, const ForeignArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(uint64_t pfn, ParseNumber("pfn", args.pfn));
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const auto frames, ParseFrames(text));
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckSlots("p2m foreign map", request.slots_size(), frames.count()));
+    SIMVISOR_RETURN_IF_ERROR(CheckSlots(request.slots_size(), frames.count()));
     for (uint64_t i = 0; i < frames.count(); ++i) {
       v1::ForeignSlot* const slot = request.add_slots();
       slot->set_pfn(pfn++);
@@ -89,8 +87,7 @@ absl::Status UnmapForeign(Session& session, const ForeignArgs& args) {
   v1::UnmapForeignFramesRequest request;
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const auto pfns, ParsePfns(text));
-    SIMVISOR_RETURN_IF_ERROR(
-        CheckSlots("p2m foreign unmap", request.pfns_size(), pfns.count()));
+    SIMVISOR_RETURN_IF_ERROR(CheckSlots(request.pfns_size(), pfns.count()));
     for (uint64_t i = 0; i < pfns.count(); ++i) {
       request.add_pfns(pfns.first_pfn() + i);
     }
@@ -145,7 +142,7 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
   Verb map = commands.Add(
       group, "map", "Map frames of other domains at missing pfns",
       [map_args](Session& session) { return MapForeign(session, *map_args); });
-  map.AddPositional("DOM", map_args->domain, kDomainHelp).Required();
+  map.AddPositional(kDomainName, map_args->domain, kDomainHelp).Required();
   map.AddPositional("PFN", map_args->pfn,
                     "Pfn of the first frame; the others follow in order")
       .Required();
@@ -160,7 +157,7 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
                             [unmap_args](Session& session) {
                               return UnmapForeign(session, *unmap_args);
                             });
-  unmap.AddPositional("DOM", unmap_args->domain, kDomainHelp).Required();
+  unmap.AddPositional(kDomainName, unmap_args->domain, kDomainHelp).Required();
   unmap
       .AddPositional("PFN", unmap_args->numbers,
                      "Foreign pfns, as PFN or PFN+COUNT")
@@ -172,7 +169,7 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
       [mfn_args](Session& session) {
         return TranslateMfns(session, *mfn_args);
       });
-  mfn.AddPositional("DOM", mfn_args->domain, kDomainHelp).Required();
+  mfn.AddPositional(kDomainName, mfn_args->domain, kDomainHelp).Required();
   mfn.AddPositional("MFN", mfn_args->numbers, "Frame number, decimal or 0x...")
       .Required();
 }

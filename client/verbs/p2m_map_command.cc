@@ -52,7 +52,7 @@ void AddP2mMapCommand(Commands& commands, Verb p2m) {
   Verb verb = commands.Add(
       p2m, "map", "Draw the pfn space on one screen",
       [args](Session& session) { return DrawMap(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   verb.AddFlag("--raw", args->raw,
                "Draw stored words: shared identity leaves are missing");
   verb.AddOption("--width", args->width,

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/json.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
@@ -80,9 +81,9 @@ absl::StatusOr<v1::ListDomainsResponse> GetDomains(
 
 absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
-  SIMVISOR_ASSIGN_OR_RETURN(const uint32_t host_cpus, HostCpus(*client));
   SIMVISOR_ASSIGN_OR_RETURN(const v1::ListDomainsResponse domains,
                             GetDomains(session, *client, names));
+  SIMVISOR_ASSIGN_OR_RETURN(const uint32_t host_cpus, HostCpus(*client));
   Json all = {{"domains", Json::array()}};
   if (!session.json()) session.out() << VcpuListHeader();
   for (const v1::Domain& domain : domains.domains()) {
@@ -105,16 +106,20 @@ absl::Status VcpuList(Session& session, const std::vector<std::string>& names) {
 absl::StatusOr<std::optional<uint32_t>> ParseVcpu(const PinArgs& args) {
   if (args.vcpu == "all") {
     if (!args.force) return std::nullopt;
-    return absl::InvalidArgumentError(
-        "Error: --force and 'all' as VCPU not allowed.");
+    return UsageError("--force and 'all' as VCPU not allowed");
   }
   uint32_t vcpu = 0;
   const bool digits =
       args.vcpu.find_first_not_of("0123456789") == std::string::npos;
   if (digits && absl::SimpleAtoi(args.vcpu, &vcpu)) return vcpu;
-  return absl::InvalidArgumentError(absl::StrCat("Error: Invalid argument ",
-                                                 args.vcpu, " as VCPU.\n",
-                                                 "VCPU is a number, or all"));
+  return UsageError(absl::StrCat("Invalid argument ", args.vcpu,
+                                 " as VCPU; VCPU is a number, or all"));
+}
+
+absl::StatusOr<v1::CpuSet> ParseCpus(const std::string& text) {
+  auto set = ParseCpuSet(text);
+  if (!set.ok()) return AsUsageError(set.status());
+  return set;
 }
 
 // The request without the domain.
@@ -123,12 +128,10 @@ absl::StatusOr<v1::SetVcpuAffinityRequest> MakePinRequest(
   v1::SetVcpuAffinityRequest request;
   if (vcpu) request.add_vcpus(*vcpu);
   if (args.hard != "-") {
-    SIMVISOR_ASSIGN_OR_RETURN(v1::CpuSet hard, ParseCpuSet(args.hard));
-    *request.mutable_hard() = std::move(hard);
+    SIMVISOR_ASSIGN_OR_RETURN(*request.mutable_hard(), ParseCpus(args.hard));
   }
   if (args.soft != "-") {
-    SIMVISOR_ASSIGN_OR_RETURN(v1::CpuSet soft, ParseCpuSet(args.soft));
-    *request.mutable_soft() = std::move(soft);
+    SIMVISOR_ASSIGN_OR_RETURN(*request.mutable_soft(), ParseCpus(args.soft));
   }
   return request;
 }
@@ -184,7 +187,7 @@ void AddPin(Commands& commands) {
   Verb verb = commands.Add(
       "vcpu-pin", "Set the CPUs that virtual CPUs may run on",
       [args](Session& session) { return VcpuPin(session, *args); });
-  verb.AddPositional("DOM", args->domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   verb.AddPositional("VCPU", args->vcpu, "Number, or all").Required();
   verb.AddPositional("HARD", args->hard,
                      "CPUs they may run on, as all, 0-3,5,^1 or nodes:0;\n"
@@ -194,6 +197,7 @@ void AddPin(Commands& commands) {
                      "CPUs they prefer (soft affinity) [-]");
   verb.AddFlag("-f,--force", args->force,
                "As in xl; makes no difference, since no guest pins itself");
+  verb.AddIgnored("-i,--ignore-global-affinity-masks", kNoEffectHelp);
   verb.AddFlag("-N,--dryrun", args->dry_run,
                "Print the sets instead of sending them");
   verb.SetFooter(
@@ -207,7 +211,8 @@ void AddVcpuCommands(Commands& commands) {
   Verb list = commands.Add(
       "vcpu-list", "List virtual CPUs and the CPUs they are pinned to",
       [names](Session& session) { return VcpuList(session, *names); });
-  list.AddPositional("DOM", *names, "Domains to list; all by default");
+  list.AddPositional(kDomainName, *names, "Domains to list; all by default");
+  list.AddIgnored("-a,--all", "List those of all domains, the default");
   list.SetFooter(
       "Nothing is scheduled, so no virtual CPU is on a CPU (-) or has run\n"
       "(0.0 s).  State is -b- in a running domain, whose virtual CPUs are\n"

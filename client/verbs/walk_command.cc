@@ -132,7 +132,7 @@ void AddWalkCommand(Commands& commands, Verb p2m) {
   Verb verb = commands.Add(
       p2m, "walk", "Walk the p2m list by mfn, with Xen's own checks",
       [domain](Session& session) { return Walk(session, *domain); });
-  verb.AddPositional("DOM", *domain, kDomainHelp).Required();
+  verb.AddPositional(kDomainName, *domain, kDomainHelp).Required();
   verb.SetFooter(
       "Reads frames as a toolstack does when it saves the domain: the tree's\n"
       "top, mid and leaf pages, or the page tables under p2m_cr3 if the guest\n"

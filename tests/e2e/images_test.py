@@ -71,7 +71,7 @@ class ImagesTest(harness.DaemonTest):
 
     def simvisor(self, *arguments, code=0):
         done = subprocess.run(
-            [harness.SIMVISOR, "-a", self.daemon.address, *arguments],
+            [harness.SIMVISOR, "-H", self.daemon.address, *arguments],
             capture_output=True, text=True, timeout=harness.DEADLINE)
         self.assertEqual(done.returncode, code, done.stderr)
         return done
@@ -335,7 +335,7 @@ class ImagesTest(harness.DaemonTest):
         path = self.folder / "image"
         path.write_text("what was there")
         saving = subprocess.Popen(
-            [harness.SIMVISOR, "-a", daemon.address, "save", "guest",
+            [harness.SIMVISOR, "-H", daemon.address, "save", "guest",
              str(path)], stderr=subprocess.PIPE, text=True)
         self.assertIn("Saving to", saving.stderr.readline())
         daemon.kill()

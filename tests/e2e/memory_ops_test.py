@@ -100,7 +100,7 @@ class MemoryOpsTest(harness.DaemonTest):
 
     def batch(self, lines, *options):
         return subprocess.run(
-            [harness.SIMVISOR, "-a", self.daemon.address, "batch", *options],
+            [harness.SIMVISOR, "-H", self.daemon.address, "batch", *options],
             input="\n".join(lines), capture_output=True, text=True,
             timeout=harness.DEADLINE, check=False)
 
@@ -136,7 +136,7 @@ class MemoryOpsTest(harness.DaemonTest):
             results {{ id: 3 balloon_up {{
               memory {{ current_pages: {expected_pages} }} }} }} }} }} }}"""
         return subprocess.run(
-            [harness.SIMVISOR, "-a", self.daemon.address, "run", "-"],
+            [harness.SIMVISOR, "-H", self.daemon.address, "run", "-"],
             input=step, capture_output=True, text=True,
             timeout=harness.DEADLINE, check=False)
 
@@ -149,7 +149,7 @@ class MemoryOpsTest(harness.DaemonTest):
 
     def test_lines_are_answered_as_they_are_typed(self):
         process = subprocess.Popen(
-            [harness.SIMVISOR, "-a", self.daemon.address, "batch"],
+            [harness.SIMVISOR, "-H", self.daemon.address, "batch"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for size in (40, 50, 60):
             process.stdin.write(f"mem-set a {size}m\n")

@@ -202,7 +202,7 @@ class SituationsTest(MigrationTest):
         self.create()
         path = pathlib.Path(self.target.unix.removeprefix("unix:"))
         done = subprocess.run(
-            [harness.SIMVISOR, "-a", self.source.unix, "migrate", "guest",
+            [harness.SIMVISOR, "-H", self.source.unix, "migrate", "guest",
              f"unix:{path.name}"], cwd=path.parent, capture_output=True,
             text=True, timeout=harness.DEADLINE, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -60,6 +60,35 @@ TEST_F(CommandLineTest, SetsWhatALineGivesAndCallsItsVerb) {
   EXPECT_EQ(rate_, 3);
   EXPECT_EQ(chosen_, 1);
   EXPECT_EQ(line_.chosen_verbs(), "balloon down");
+  EXPECT_EQ(line_.ValueOf("DOM"), "my web");
+  EXPECT_EQ(line_.ValueOf("PFN"), "");  // two words
+  EXPECT_EQ(line_.ValueOf("MFN"), "");
+}
+
+TEST_F(CommandLineTest, IgnoredOptionsMayBeRepeatedAndDoNothing) {
+  Verb copy = line_.program().AddVerb("copy", "Copies them");
+  copy.AddPositional("DOM", domain_, "Domain").Required();
+  copy.AddIgnored("-c,-e,--debug", "No effect");
+  copy.AddIgnoredOption("-s", "No effect");
+  for (const char* line : {"copy -ce web -c --debug", "copy -s 'a b' web -sc",
+                           "copy web --debug -e"}) {
+    const auto text = line_.Parse(SplitWords(line));
+    ASSERT_TRUE(text.ok()) << text.status();
+    EXPECT_EQ(domain_, "web");
+  }
+  EXPECT_EQ(ErrorOf("copy web -s"), "-s: 1 required TEXT missing");
+  EXPECT_EQ(ErrorOf("copy web -x"),
+            "The following argument was not expected: -x");
+}
+
+TEST_F(CommandLineTest, KnowsItsOptionsInEveryForm) {
+  const Verb program = line_.program();
+  for (const char* word : {"-t", "-t5", "--timeout", "--timeout=5", "-V"}) {
+    EXPECT_TRUE(program.HasOption(word)) << word;
+  }
+  for (const char* word : {"-x", "-x5", "--time", "--keep", "-", "--"}) {
+    EXPECT_FALSE(program.HasOption(word)) << word;
+  }
 }
 
 TEST_F(CommandLineTest, ErrorsNameTheMistake) {
@@ -72,6 +101,7 @@ TEST_F(CommandLineTest, ErrorsNameTheMistake) {
   EXPECT_EQ(ErrorOf("balloon down web --rate 5"), "--rate requires --keep");
   EXPECT_EQ(ErrorOf("balloon down web --limit 5 --keep"),
             "--keep excludes --limit");
+  EXPECT_EQ(line_.ValueOf("DOM"), "web");
   EXPECT_EQ(ErrorOf("balloon"), "A subcommand is required");
   EXPECT_EQ(line_.chosen_verbs(), "balloon");
 }

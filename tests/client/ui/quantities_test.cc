@@ -46,7 +46,7 @@ TEST(QuantitiesTest, BadMemorySizeFailsInXlsWords) {
   for (const char* text : {"", "x", "1q", "1mm", "-1", "1.5g", "k",
                            "99999999999999999999", "18446744073709551615t"}) {
     const auto pages = ParseXlMemory(text);
-    EXPECT_EQ(ExitCode(pages.status()), kExitFailed) << text;
+    EXPECT_EQ(ExitCode(pages.status()), kExitUsage) << text;
     EXPECT_EQ(pages.status().message().substr(0, 21), "invalid memory size: ");
   }
 }

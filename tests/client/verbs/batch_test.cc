@@ -85,7 +85,7 @@ class BatchCommandTest : public ::testing::Test {
   int Run(const std::string& lines, std::vector<std::string> options = {}) {
     const std::string file = folder_ / "ops";
     std::ofstream(file) << lines;
-    std::vector<std::string> arguments = {"-a", address_, "batch", file};
+    std::vector<std::string> arguments = {"-H", address_, "batch", file};
     arguments.insert(arguments.end(), options.begin(), options.end());
     std::ostringstream out;
     std::ostringstream err;
@@ -153,7 +153,7 @@ TEST_F(BatchCommandTest, StopEndsWhileTheInputStaysOpen) {
   keeper << "mem-set bad 1m\n" << std::flush;
   std::ostringstream out;
   std::ostringstream err;
-  EXPECT_EQ(RunApp({"-a", address_, "batch", path, "--stop"},
+  EXPECT_EQ(RunApp({"-H", address_, "batch", path, "--stop"},
                    {.out = out, .err = err}),
             kExitFailed);
   EXPECT_THAT(err.str(), HasSubstr("1 of 1 operations failed"));
@@ -197,7 +197,7 @@ TEST(OpParserTest, EveryVerbMakesItsOperation) {
             "domain { name: \"web\" } set { first_pfn: 5 count: 2 p2m_class: "
             "P2M_CLASS_RAM first_mfn: 32 ram_policy: RAM_POLICY_KEEP }");
   EXPECT_EQ(parse("p2m set web 5 2 ram"),
-            "p2m set: ram needs the MFN of the first pfn");
+            "p2m set: web: ram needs the MFN of the first pfn");
   EXPECT_EQ(parse("identity mark web 5 9 --release"),
             "domain { name: \"web\" } identity { start_pfn: 5 end_pfn: 9 "
             "release_ram: true }");
@@ -207,7 +207,7 @@ TEST(OpParserTest, EveryVerbMakesItsOperation) {
   EXPECT_EQ(parse("guest write web 7 --hex '00 ff'"),
             "domain { name: \"web\" } write { pfn: 7 data: \"\\000\\377\" }");
   EXPECT_EQ(parse("guest write web 7 --file -"),
-            "guest write: a line cannot read standard input");
+            "guest write: web: a line cannot read standard input");
   EXPECT_THAT(parse("balloon"), HasSubstr("balloon: "));
   EXPECT_THAT(parse("mem-set --help"), HasSubstr("mem-set: "));
 }

@@ -50,7 +50,24 @@ TEST_F(DomainVerbsTest, Create) {
                   "balloon_pages: 163840 } }"});
   Run(absl::StrCat("create -q ", file));
   Note("A dry run sends nothing");
-  Run(absl::StrCat("create -n ", WriteFile("b.cfg", "name = \"web\"")));
+  const std::string plain = WriteFile("b.cfg", "name = \"db\"");
+  Run(absl::StrCat("create -n ", plain));
+  Run(absl::StrCat("-N create -q ", plain, " vcpus=2"));
+  Note("xl's other options change nothing");
+  Run(absl::StrCat("create -q -cdeFV -A ", plain));
+  Run(absl::StrCat("create -qpf ", plain, " memory=8"));
+  Run(absl::StrCat("create --defconfig=", plain, " --quiet"));
+  Note("Each file is a domain; KEY=VALUE applies to every file");
+  Run(absl::StrCat("create -q ", plain, " ", file, " memory=16"));
+  Note("A file that is wrong is noticed before anything is sent");
+  Run(absl::StrCat("create -q ", plain, " ", folder_ / "none.cfg"));
+  Note("After a failure the other domains are created");
+  daemon_.Forget("CreateDomain");
+  daemon_.Refuse("CreateDomain", grpc::StatusCode::ALREADY_EXISTS,
+                 "DOMAIN_EXISTS", "a domain named 'db' exists");
+  daemon_.Answer("CreateDomain", {absl::StrCat("domain {", Described(8), "}")});
+  Run(absl::StrCat("create -q ", plain, " ", file));
+  Run(absl::StrCat("create -q ", plain, " ", file, " -o json"));
   Note("A bad file fails, and a missing one is named");
   Run(absl::StrCat("create ", WriteFile("c.cfg", "memory = 64")));
   Run(absl::StrCat("create ", folder_ / "none.cfg"));
@@ -71,7 +88,9 @@ TEST_F(DomainVerbsTest, List) {
   Run("list -v dom2");
   Note("JSON keeps names and defaults");
   Run("list dom2 -o json");
+  Note("-l answers as xl does, other options of xl change nothing");
   Run("list -l dom2");
+  Run("list -cnZ dom2");
   Note("A missing domain fails in xl's words");
   daemon_.Forget("GetDomain");
   HaveNone("GetDomain");
@@ -102,6 +121,7 @@ TEST_F(DomainVerbsTest, Info) {
   Run("info");
   Run("info free_memory");
   Run("info free_memory -o json");
+  Run("info -n free_memory");
   Run("info free");
 }
 
@@ -133,7 +153,14 @@ TEST_F(DomainVerbsTest, Destroy) {
   Run("destroy nobody");
   Run("destroy 9");
   Run("destroy");
-  Run("destroy a b");
+  Note("After a failure the other domains are destroyed");
+  daemon_.Forget("DestroyDomain");
+  HaveNone("DestroyDomain");
+  daemon_.Answer("DestroyDomain");
+  Run("destroy -f a b");
+  Run("destroy c d");
+  Note("... but not if the daemon cannot be reached");
+  RunWithoutAddress(absl::StrCat("-H unix:", folder_ / "none", " destroy a b"));
 }
 
 TEST_F(DomainVerbsTest, Pause) {

@@ -43,7 +43,9 @@ TEST_F(FaultVerbsTest, Clear) {
   daemon_.Answer("RemoveFaults", {"removed: 1"});
   daemon_.Answer("RemoveFaults", {"removed: 2"});
   Run("fault clear 3");
+  Note("Without ids or --all nothing is removed");
   Run("fault clear");
+  Run("fault clear --all");
   Run("fault clear first");
 }
 

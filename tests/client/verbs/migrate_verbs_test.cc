@@ -36,6 +36,8 @@ TEST_F(MigrateVerbsTest, Migrate) {
   Note("Without options the policy is the daemon's");
   Run("migrate web host:77");
   Run("migrate web host:77 -o json");
+  Note("xl's other options change nothing");
+  Run("migrate -e --live --debug -s 'ssh -p 22' web host:77");
   Note("A terminal gets a bar with pass, speed and what is left");
   RunOnTerminal("migrate web host:77");
   Note("A migration that does not converge says so once");

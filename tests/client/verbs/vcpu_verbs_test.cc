@@ -68,6 +68,7 @@ TEST_F(VcpuVerbsTest, VcpuPin) {
   Run("vcpu-pin -N web all all,^0 nodes:0");
   Run("vcpu-pin -N web all - 7");
   Run("vcpu-pin -N web all 60-64");
+  Run("-N vcpu-pin web all 7");
   Note("A refusal fails in xl's words");
   daemon_.Forget("SetVcpuAffinity");
   daemon_.Refuse("SetVcpuAffinity", grpc::StatusCode::INVALID_ARGUMENT,

@@ -5,6 +5,7 @@
 #include <regex>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -36,7 +37,7 @@ std::string Visible(absl::string_view text) {
 // changes of the API and not of the layout.  Other text unchanged.
 std::string InOrder(const std::string& text) {
   const auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) return text;
+  if (!json.is_structured()) return text;
   return absl::StrCat(json.dump(1), "\n");
 }
 
@@ -53,7 +54,40 @@ std::string SortExcludes(const std::string& line) {
   return absl::StrCat(line.substr(0, names), absl::StrJoin(options, " "));
 }
 
+// The verbs that `help` lists.
+std::vector<std::string> VerbsIn(const std::string& help) {
+  std::vector<std::string> verbs;
+  bool listed = false;
+  for (const absl::string_view line : absl::StrSplit(help, '\n')) {
+    if (listed && !absl::StartsWith(line, "  ")) break;
+    if (listed && line.size() > 2 && line[2] != ' ') {
+      verbs.emplace_back(line.substr(2, line.find(' ', 2) - 2));
+    }
+    listed |= line == "Subcommands:";
+  }
+  return verbs;
+}
+
+// Appends `verb` to `all`, or the verbs below it if it is a group.
+void AddVerbs(const std::string& verb, std::vector<std::string>& all) {
+  std::ostringstream out;
+  const std::string line =
+      absl::StrCat(verb, verb.empty() ? "" : " ", "--help");
+  EXPECT_EQ(RunApp(SplitWords(line), {.out = out, .err = out}), 0) << out.str();
+  const std::vector<std::string> below = VerbsIn(out.str());
+  if (below.empty()) all.push_back(verb);
+  for (const std::string& name : below) {
+    AddVerbs(absl::StrCat(verb, verb.empty() ? "" : " ", name), all);
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> AllVerbs() {
+  std::vector<std::string> all;
+  AddVerbs("", all);
+  return all;
+}
 
 void VerbTest::Begin(const std::string& verb) {
   verb_ = verb;
@@ -73,13 +107,13 @@ void VerbTest::Note(absl::string_view fact) {
 
 int VerbTest::Run(const std::string& line) {
   std::vector<std::string> words = SplitWords(line);
-  words.insert(words.begin(), {"-a", address_});
+  words.insert(words.begin(), {"-H", address_});
   return RunWords(line, std::move(words), Output::kFiles);
 }
 
 int VerbTest::RunOnTerminal(const std::string& line) {
   std::vector<std::string> words = SplitWords(line);
-  words.insert(words.begin(), {"-a", address_});
+  words.insert(words.begin(), {"-H", address_});
   return RunWords(line, std::move(words), Output::kTerminal);
 }
 
@@ -89,7 +123,7 @@ int VerbTest::RunWithoutAddress(const std::string& line) {
 
 int VerbTest::RunUnseen(const std::string& line) {
   std::vector<std::string> words = SplitWords(line);
-  words.insert(words.begin(), {"-a", address_});
+  words.insert(words.begin(), {"-H", address_});
   std::ostringstream ignored;
   return RunApp(words, {.out = ignored, .err = ignored});
 }

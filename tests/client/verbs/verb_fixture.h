@@ -32,6 +32,9 @@
 
 namespace simvisor::client {
 
+// Every verb with its group, such as "p2m foreign map", as help lists them.
+std::vector<std::string> AllVerbs();
+
 class VerbTest : public ::testing::Test {
  protected:
   // Begins the transcript of `verb`, such as "p2m dump", with its help.

@@ -66,7 +66,7 @@ class ImageNotesTest(harness.DaemonTest):
             with self.subTest(name):
                 before = self.client.counts()
                 done = subprocess.run(
-                    [harness.SIMVISOR, "-a", self.daemon.address, "restore",
+                    [harness.SIMVISOR, "-H", self.daemon.address, "restore",
                      str(IMAGES / name)],
                     capture_output=True, text=True, timeout=harness.DEADLINE,
                     check=False)

@@ -90,7 +90,7 @@ class FilesTest(harness.DaemonTest):
             rule=fault.FaultRule(point="save.begin", domain=name,
                                  delay_ms=60000)), timeout=harness.DEADLINE)
         saving = subprocess.Popen(
-            [harness.SIMVISOR, "-a", self.daemon.address, "save", name,
+            [harness.SIMVISOR, "-H", self.daemon.address, "save", name,
              str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, **kwargs)
         try:
@@ -265,7 +265,7 @@ class FilesTest(harness.DaemonTest):
             out = self.folder / "out"
             with open(out, "wb") as file:
                 done = subprocess.run(
-                    [harness.SIMVISOR, "-a", self.daemon.address, "save",
+                    [harness.SIMVISOR, "-H", self.daemon.address, "save",
                      "beta", name], stdout=file, stderr=subprocess.PIPE,
                     timeout=harness.DEADLINE, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -293,7 +293,7 @@ class FilesTest(harness.DaemonTest):
         for name in ("-", "/dev/stdin"):
             self.client.destroy("alpha")
             done = subprocess.run(
-                [harness.SIMVISOR, "-a", self.daemon.address, "restore", name],
+                [harness.SIMVISOR, "-H", self.daemon.address, "restore", name],
                 input=data, capture_output=True, timeout=harness.DEADLINE,
                 check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -309,7 +309,7 @@ class FilesTest(harness.DaemonTest):
         for command in commands:
             with self.subTest(command):
                 client = subprocess.Popen(
-                    [harness.SIMVISOR, "-a", self.daemon.address, *command],
+                    [harness.SIMVISOR, "-H", self.daemon.address, *command],
                     stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
                     text=True)
                 # A program that prints bytes may wait until the test reads

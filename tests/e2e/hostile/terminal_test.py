@@ -184,8 +184,8 @@ VERBS = (
     "address-space create 1", "address-space destroy 1 1",
     "address-space list 1", "address-space translate 1 1 1",
     "address-space sync 1", "run {0}/script", "fault add save.piece",
-    "fault list", "fault list --points", "fault clear",
-    "e820 explain {0}/guest.cfg",
+    "fault list", "fault list --points", "fault clear --all",
+    "e820 explain {0}/guest.cfg", "help", "version",
 )
 
 
@@ -223,7 +223,7 @@ class TerminalTest(unittest.TestCase):
 
     def run_verb(self, verb, *options):
         return subprocess.run(
-            [harness.SIMVISOR, "-a", self.liar.address, *options,
+            [harness.SIMVISOR, "-H", self.liar.address, *options,
              *verb.format(self.folder).split()],
             capture_output=True, timeout=harness.DEADLINE, check=False)
 
@@ -274,9 +274,10 @@ class TerminalTest(unittest.TestCase):
             done = self.run_verb(verb, "-o", "json")
             self.assert_safe(done.stdout, verb)
             self.assert_safe(done.stderr, verb)
-        for verb, options in (("list", ("-o", "json")), ("list -l", ())):
-            answer = json.loads(self.run_verb(verb, *options).stdout)
-            self.assertEqual(answer["domains"][0]["name"], EVIL)
+        answer = json.loads(self.run_verb("list", "-o", "json").stdout)
+        self.assertEqual(answer["domains"][0]["name"], EVIL)
+        answer = json.loads(self.run_verb("list -l").stdout)
+        self.assertEqual(answer[0]["config"]["c_info"]["name"], EVIL)
         answer = json.loads(self.run_verb("migrations", "-o", "json").stdout)
         self.assertEqual(answer["migrations"][0]["message"], EVIL)
 
@@ -286,7 +287,7 @@ class TerminalTest(unittest.TestCase):
         environment.pop("NO_COLOR", None)
         for verb in ("p2m map 1", "list", "migrations", "migrate 1 unix:/no"):
             done = subprocess.run(
-                [harness.SIMVISOR, "-a", self.liar.address, *verb.split()],
+                [harness.SIMVISOR, "-H", self.liar.address, *verb.split()],
                 stdout=theirs, stderr=theirs, env=environment,
                 timeout=harness.DEADLINE, check=False)
             self.assertIn(done.returncode, (0, 1))
