@@ -15,26 +15,27 @@ source scripts/packages.sh
 
 for_programs=(
   cmake g++ ninja-build pkg-config
-  grpc-proto golang-github-gogo-googleapis-dev
+  grpc-proto
   libabsl-dev libcli11-dev libfmt-dev libgrpc++-dev libgrpc-dev
   libprotobuf-dev libspdlog-dev libxen-dev nlohmann-json3-dev uuid-dev
   protobuf-compiler protobuf-compiler-grpc
 )
 for_tests=(
   jq libbenchmark-dev libgmock-dev libgtest-dev
-  python3 python3-grpc-tools python3-grpcio python3-protobuf
+  python3 python3-grpcio python3-protobuf
+  protoc-gen-go protoc-gen-go-grpc
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
 )
 
-install_buf() {
-  # npm is only needed to install buf; any installed Node.js will do.
+install_node_modules() {
+  # Any installed Node.js will do.
   if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
     require_packages nodejs npm
   fi
   # No lock file: npm's would name only the packages of the system it was made
   # on; package.json names the exact version.
   cmp -s package.json node_modules/.installed.json && return 0
-  echo "setup: installing buf"
+  echo "setup: installing what package.json names"
   npm install --no-package-lock --ignore-scripts --loglevel=error
   cp package.json node_modules/.installed.json
 }
@@ -55,7 +56,7 @@ if [[ ${1:-} == --programs ]]; then
 else
   preset=${1:-release}
   require_packages "${for_programs[@]}" "${for_tests[@]}"
-  install_buf
+  install_node_modules
   configured "$preset" ON || cmake --preset "$preset" -DSIMVISOR_TESTS=ON
   cmake --build --preset "$preset" ${2:+--target "${@:2}"}
 fi

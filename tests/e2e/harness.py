@@ -4,12 +4,10 @@ grpcio make here from the proto files; it does not use Simvisor's own client.
 The variables SIMVISORD and SIMVISOR name the programs.
 """
 
-import atexit
 import contextlib
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +17,6 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROTO = ROOT / "proto"
 HEALTH_PROTO = pathlib.Path("/usr/share/grpc-proto")
-RPC_PROTO = pathlib.Path(
-    "/usr/share/gocode/src/github.com/gogo/googleapis")
 SIMVISORD = os.environ["SIMVISORD"]
 SIMVISOR = os.environ["SIMVISOR"]
 DEADLINE = 60  # seconds; upper bound of everything here
@@ -29,28 +25,21 @@ GIB = 262144  # pages
 MIB = 256  # pages
 
 
-def _generate_stubs():
-    out = tempfile.mkdtemp(prefix="simvisor-stubs-")
-    atexit.register(shutil.rmtree, out)
-    plugin = "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin"
-    own = sorted(str(p) for p in (PROTO / "simvisor" / "v1").glob("*.proto"))
+def _find_stubs():
+    """Lets imports find what scripts/python_stubs.sh makes, once for all tests."""
+    out = ROOT / "build" / "python-tests"
     subprocess.run(
-        ["protoc", plugin, f"-I{PROTO}", f"-I{HEALTH_PROTO}", f"-I{RPC_PROTO}",
-         f"--python_out={out}", f"--grpc_python_out={out}", *own,
-         "grpc/health/v1/health.proto", "google/rpc/status.proto",
-         "google/rpc/error_details.proto"],
-        check=True)
-    # The generated package must not hide grpcio's own `grpc` and protobuf's
-    # `google`, so both search here too.
-    sys.path.append(out)
-    import google
+        [ROOT / "scripts" / "python_stubs.sh", out, "grpc/health/v1/health.proto"],
+        check=True, stdout=subprocess.DEVNULL)
+    sys.path.append(str(out))
+    # The package made for health must not hide grpcio's own, so that searches
+    # here too.
     import grpc
-    grpc.__path__.append(os.path.join(out, "grpc"))
-    google.__path__.append(os.path.join(out, "google"))
+    grpc.__path__.append(str(out / "grpc"))
     return out
 
 
-_STUBS = _generate_stubs()
+STUBS = _find_stubs()
 
 import grpc  # noqa: E402
 from google.rpc import error_details_pb2, status_pb2  # noqa: E402

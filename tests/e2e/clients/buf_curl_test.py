@@ -3,11 +3,15 @@ balloon, translate, walk, destroy."""
 
 import base64
 import json
+import pathlib
 import struct
 import subprocess
+import sys
 import unittest
 
-import harness
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import harness  # noqa: E402
 
 BUF = harness.ROOT / "node_modules" / ".bin" / "buf"
 

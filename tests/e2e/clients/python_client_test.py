@@ -1,11 +1,15 @@
 """A Python client made from the proto files drives the daemon: create, balloon,
 translate, walk, destroy."""
 
+import pathlib
 import struct
+import sys
 import unittest
 
-import harness
-from harness import GIB, common, domain, health_pb2, host, memory, ref
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import harness  # noqa: E402
+from harness import GIB, common, domain, health_pb2, host, memory, ref  # noqa: E402
 
 
 class PythonClientTest(harness.DaemonTest):
