@@ -175,7 +175,8 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
       ->type_name("ADDR")
       ->allow_extra_args(false);
   app.add_option("--log-level", words.log_level,
-                 "how much is logged to stderr [info]")
+                 "how much is logged to stderr; info has a line for each event "
+                 "in a domain's life, debug one for each call [info]")
       ->type_name("trace|debug|info|warn|error|off");
   app.add_option(
          "--stall-timeout", words.stall_timeout,
@@ -195,7 +196,7 @@ void AddFlags(CLI::App& app, Words& words, Options& options) {
   app.add_flag(
       "--enable-fault-injection", options.fault_injection,
       "accept rules that make calls fail, wait or kill the daemon, for "
-      "tests (simvisor fault)");
+      "tests; simvisor fault enable does so later");
   AddConnectionFlags(app, words);
   AddMachineFlags(app, words, options);
   AddLimitFlags(app, words, options);
