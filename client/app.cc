@@ -1,5 +1,6 @@
 #include "client/app.h"
 
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -82,19 +83,34 @@ void PrintUsageError(const CommandLine& line, const absl::Status& error,
       absl::StrCat("Run '", command, " --help' for its arguments."));
 }
 
-}  // namespace
+constexpr char kDescription[] =
+    "Creates and examines PV domains of a simulated machine.";
 
-int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
-  CommandLine line("simvisor",
-                   "Creates and examines PV domains of a simulated machine.");
-  Session session(streams);
-  Commands commands(line.program());
+void Declare(CommandLine& line, Session& session, Commands& commands) {
   AddGlobalOptions(line.program(), session.options());
   line.SetVersion("-V,--version", absl::StrCat("simvisor ", kVersion));
   AddCommands(commands);
-  if (AsksForJson(arguments)) session.options().output = "json";
   // Verbs that are added after this would inherit the footer.
   line.program().SetFooter(kFooter);
+}
+
+}  // namespace
+
+void VisitProgram(absl::FunctionRef<void(const Verb& program)> visit) {
+  CommandLine line("simvisor", kDescription);
+  std::ostringstream nowhere;
+  Session session({.out = nowhere, .err = nowhere});
+  Commands commands(line.program());
+  Declare(line, session, commands);
+  visit(line.program());
+}
+
+int RunApp(const std::vector<std::string>& arguments, const Streams& streams) {
+  CommandLine line("simvisor", kDescription);
+  Session session(streams);
+  Commands commands(line.program());
+  Declare(line, session, commands);
+  if (AsksForJson(arguments)) session.options().output = "json";
 
   if (arguments.empty()) {
     session.err() << line.Help();

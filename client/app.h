@@ -8,13 +8,19 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "client/session/session.h"
+#include "client/ui/command_line.h"
 
 namespace simvisor::client {
 
 // Parses `arguments` (without the program's name), does what they ask for and
 // returns the exit code (exit_code.h).  Output and errors go to `streams`.
 int RunApp(const std::vector<std::string>& arguments, const Streams& streams);
+
+// Calls `visit` with the program's verbs and options, for those who describe
+// them.
+void VisitProgram(absl::FunctionRef<void(const Verb& program)> visit);
 
 }  // namespace simvisor::client
 

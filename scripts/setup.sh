@@ -24,6 +24,7 @@ for_tests=(
   libbenchmark-dev libgmock-dev libgtest-dev
   python3 python3-grpc-tools python3-grpcio python3-protobuf
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
+  man-db zsh
 )
 
 install_buf() {
@@ -51,7 +52,7 @@ if [[ ${1:-} == --programs ]]; then
   require_packages "${for_programs[@]}"
   configured release ON || configured release OFF ||
     cmake --preset release -DSIMVISOR_TESTS=OFF
-  cmake --build --preset release --target simvisord simvisor
+  cmake --build --preset release --target simvisord simvisor pages
 else
   preset=${1:-release}
   require_packages "${for_programs[@]}" "${for_tests[@]}"

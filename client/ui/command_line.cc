@@ -6,10 +6,49 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/ui/exit_code.h"
 
 namespace simvisor::client {
+
+namespace {
+
+// What CLI11 calls a value: a type, and after colons what checks say of it.  A
+// list of choices is {a,b}.
+struct ValueType {
+  std::string name;
+  std::vector<std::string> choices;
+};
+
+ValueType TypeOf(const CLI::Option& option) {
+  std::vector<std::string> parts = absl::StrSplit(option.get_type_name(), ':');
+  ValueType type = {.name = parts.front(), .choices = {}};
+  const std::string& last = parts.back();
+  if (parts.size() > 1 && absl::StartsWith(last, "{") &&
+      absl::EndsWith(last, "}")) {
+    type.choices = absl::StrSplit(last.substr(1, last.size() - 2), ',');
+  }
+  return type;
+}
+
+ArgumentHelp HelpOf(const CLI::Option& option) {
+  ArgumentHelp help;
+  help.positional = !option.nonpositional();
+  help.names = absl::StrSplit(option.get_name(help.positional, true), ',');
+  help.required = option.get_required();
+  help.repeated = option.get_items_expected_max() > 1;
+  help.text = option.get_description();
+  ValueType type = TypeOf(option);
+  help.choices = std::move(type.choices);
+  if (!help.positional && option.get_items_expected_max() > 0) {
+    help.value = std::move(type.name);
+  }
+  return help;
+}
+
+}  // namespace
 
 Argument& Argument::Required() {
   option_->required();
@@ -134,6 +173,19 @@ std::vector<Verb> Verb::verbs() const {
   std::vector<Verb> verbs;
   for (CLI::App* app : app_->get_subcommands({})) verbs.push_back(Verb(app));
   return verbs;
+}
+
+std::string Verb::help() const { return app_->get_description(); }
+
+std::string Verb::footer() const { return app_->get_footer(); }
+
+std::vector<ArgumentHelp> Verb::arguments() const {
+  std::vector<ArgumentHelp> arguments;
+  for (const CLI::Option* option : std::as_const(*app_).get_options(
+           [](const CLI::Option* any) { return !any->get_group().empty(); })) {
+    arguments.push_back(HelpOf(*option));
+  }
+  return arguments;
 }
 
 bool Verb::TakesNextWord(const std::string& word) const {
