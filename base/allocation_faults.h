@@ -3,11 +3,11 @@
 // Everything that can run out asks here before it allocates: a test that
 // injects an AllocationFaults counts the allocations of an operation and then
 // fails the first one, the second one, and so on.  In production the
-// AllocationFaults is null, and an allocation fails only if the resource has
-// run out.
+// AllocationFaults is null or armed nowhere, and an allocation fails only if
+// the resource has run out.
 //
-// Thread safety: FailNow() may be called from any thread, under the locks of
-// domains and of the frame pool, so it must not call back into them.
+// Thread safety: the methods may be called from any thread, under the locks of
+// domains and of the frame pool, so they must not call back into them.
 
 #ifndef SIMVISOR_BASE_ALLOCATION_FAULTS_H_
 #define SIMVISOR_BASE_ALLOCATION_FAULTS_H_
@@ -29,6 +29,10 @@ enum class AllocationSite {
 class AllocationFaults {
  public:
   virtual ~AllocationFaults() = default;
+
+  // Whether FailNow(site) may return true now.  Asked before many allocations
+  // in a row: if it may not, they need not be made one by one.
+  virtual bool MayFail(AllocationSite) const { return true; }
 
   // Called once per allocation; if it returns true, the allocation fails as if
   // the resource had run out.

@@ -72,6 +72,7 @@ constexpr NamedReason kReasons[] = {
     {Reason::kMigrationUnresolved, "MIGRATION_UNRESOLVED"},
     {Reason::kNameInUse, "NAME_IN_USE"},
     {Reason::kNameInvalid, "NAME_INVALID"},
+    {Reason::kOwnerRequired, "OWNER_REQUIRED"},
     {Reason::kP2mChanged, "P2M_CHANGED"},
     {Reason::kP2mTreeStale, "P2M_TREE_STALE"},
     {Reason::kPageInUseByKernel, "PAGE_IN_USE_BY_KERNEL"},

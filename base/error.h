@@ -82,6 +82,7 @@ enum class Reason {
   kMigrationUnresolved,
   kNameInUse,
   kNameInvalid,
+  kOwnerRequired,
   kP2mChanged,
   kP2mTreeStale,
   kPageInUseByKernel,

@@ -1,5 +1,6 @@
 #include "client/app.h"
 
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -95,24 +96,39 @@ void PrintUsageError(const CommandLine& line, const absl::Status& error,
       absl::StrCat("Run '", command, " --help' for its arguments."));
 }
 
+constexpr char kDescription[] =
+    "Creates and examines PV domains of a simulated machine.";
+
+void Declare(CommandLine& line, Session& session, Commands& commands) {
+  AddGlobalOptions(line.program(), session.options());
+  line.SetVersion("-V,--version", VersionText());
+  AddCommands(commands);
+  // Verbs that are added after this would inherit the footer.
+  line.program().SetFooter(kFooter);
+}
+
 }  // namespace
 
 std::string ProgramName(const std::string& path) {
   return path.substr(path.rfind('/') + 1) == "xl" ? "xl" : "simvisor";
 }
 
+void VisitProgram(absl::FunctionRef<void(const Verb& program)> visit) {
+  CommandLine line("simvisor", kDescription);
+  std::ostringstream nowhere;
+  Session session({.out = nowhere, .err = nowhere});
+  Commands commands(line.program());
+  Declare(line, session, commands);
+  visit(line.program());
+}
+
 int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
            const std::string& name) {
-  CommandLine line(name,
-                   "Creates and examines PV domains of a simulated machine.");
+  CommandLine line(name, kDescription);
   Session session(streams);
   Commands commands(line.program());
-  AddGlobalOptions(line.program(), session.options());
-  line.SetVersion("-V,--version", VersionText());
-  AddCommands(commands);
+  Declare(line, session, commands);
   if (AsksForJson(arguments)) session.options().output = "json";
-  // Verbs that are added after this would inherit the footer.
-  line.program().SetFooter(kFooter);
 
   auto words = ReadVerbs(line.program(), arguments);
   if (words.ok() && words->empty()) {

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "client/session/session.h"
+#include "client/ui/command_line.h"
 
 namespace simvisor::client {
 
@@ -21,6 +23,10 @@ std::string ProgramName(const std::string& path);
 // use `name` for the program.
 int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
            const std::string& name = "simvisor");
+
+// Calls `visit` with the program's verbs and options, for those who describe
+// them.
+void VisitProgram(absl::FunctionRef<void(const Verb& program)> visit);
 
 }  // namespace simvisor::client
 

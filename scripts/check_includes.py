@@ -82,6 +82,8 @@ ROOMS = {
     "client/explain": [*MACHINE, "client/ui", "client/verbs"],
     "client": ["client/api", "client/ui", "client/session", "client/verbs",
                "client/explain"],
+    # Describes the command lines of both programs.
+    "pages": ["client/ui", "client", "server"],
 }
 
 RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
@@ -93,7 +95,7 @@ RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
 
 CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc")
 
-TOPS = ("base", "domain", "server", "client")
+TOPS = ("base", "domain", "server", "client", "pages")
 PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests"])
 RPC = re.compile(r"^(grpc|grpcpp|google/protobuf|google/rpc|simvisor)/|\.pb\.h$")
 GRPC = re.compile(r"^(grpc|grpcpp)/|\.grpc\.pb\.h$")

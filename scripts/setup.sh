@@ -25,6 +25,7 @@ for_tests=(
   python3 python3-grpcio python3-protobuf
   protoc-gen-go protoc-gen-go-grpc
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git shellcheck
+  man-db zsh
 )
 
 install_node_modules() {
@@ -52,7 +53,7 @@ if [[ ${1:-} == --programs ]]; then
   require_packages "${for_programs[@]}"
   configured release ON || configured release OFF ||
     cmake --preset release -DSIMVISOR_TESTS=OFF
-  cmake --build --preset release --target simvisord simvisor
+  cmake --build --preset release --target simvisord simvisor pages
 else
   preset=${1:-release}
   require_packages "${for_programs[@]}" "${for_tests[@]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs clang-tidy over the sources of base/, domain/, server/ and client/.
+# Runs clang-tidy over the sources of base/, domain/, server/, client/ and pages/.
 #
 #   scripts/tidy.sh [FILE...]
 #
@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 mapfile -t units < <(
   sed -n 's/^  "file": "\(.*\)"$/\1/p' build/asan/compile_commands.json |
-    grep -E "^$PWD/(build/asan/)?(base|domain|server|client)/")
+    grep -E "^$PWD/(build/asan/)?(base|domain|server|client|pages)/")
 if (($# > 0)); then
   chosen=$(for file in "$@"; do
     printf '%s\n' "${units[@]}" | grep -Fx "$PWD/$file" ||

@@ -2,7 +2,6 @@
 
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
-#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
@@ -11,9 +10,10 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "server/calls/owner_calls.h"
 #include "server/listen/inbound_frames.h"
 #include "server/listen/inbound_ledger.h"
-#include "server/listen/unique_fd.h"
+#include "server/listen/peer_name.h"
 
 namespace simvisor::server {
 namespace {
@@ -164,9 +164,11 @@ absl::Status Daemon::Serve(const ConnectionLimits& limits,
   builder.RegisterService(&migration_service_);
   builder.RegisterService(&fault_service_);
   builder.RegisterService(&reflection_service_);
+  using Connections = grpc::ServerBuilder::experimental_type;
+  owners_ = builder.experimental().AddExternalConnectionAcceptor(
+      Connections::ExternalConnectionType::FROM_FD, OwnerCredentials());
   connections_ = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+      Connections::ExternalConnectionType::FROM_FD, OtherCredentials());
   server_ = builder.BuildAndStart();
   if (server_ == nullptr) {
     return absl::InternalError("gRPC cannot start a server; its log says why");
@@ -181,12 +183,7 @@ absl::Status Daemon::Accept(const ConnectionLimits& limits) {
     for (const UniqueFd& fd : listener.sockets()) sockets.push_back(fd.get());
   }
   const auto serve = [this](UniqueFd connection, int listener) {
-    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
-        parameters;
-    parameters.listener_fd = listener;
-    InboundLedger::OfProcess().Add(connection.get());
-    parameters.fd = connection.Release();  // gRPC closes it
-    connections_->HandleNewConnection(&parameters);
+    PassOn(std::move(connection), listener);
   };
   const auto taken = [](int connection) {
     return InboundLedger::OfProcess().TakenFrom(connection);
@@ -194,6 +191,16 @@ absl::Status Daemon::Accept(const ConnectionLimits& limits) {
   SIMVISOR_ASSIGN_OR_RETURN(
       acceptor_, Acceptor::Start(std::move(sockets), limits, serve, taken));
   return absl::OkStatus();
+}
+
+void Daemon::PassOn(UniqueFd connection, int listener) {
+  const bool owner = IsOwner(connection.get());
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+      parameters;
+  parameters.listener_fd = listener;
+  InboundLedger::OfProcess().Add(connection.get());
+  parameters.fd = connection.Release();  // gRPC closes it
+  (owner ? owners_ : connections_)->HandleNewConnection(&parameters);
 }
 
 void Daemon::Drain(absl::Duration grace) {

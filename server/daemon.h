@@ -25,6 +25,7 @@
 #include "server/listen/connection_limits.h"
 #include "server/listen/listen_address.h"
 #include "server/listen/listener.h"
+#include "server/listen/unique_fd.h"
 #include "server/machine/machine.h"
 #include "server/memory/memory_service.h"
 #include "server/migration/migration_service.h"
@@ -54,6 +55,8 @@ class Daemon {
   // The addresses where it serves, with the ports that the system chose.
   const std::vector<ListenAddress>& addresses() const { return addresses_; }
 
+  const Machine& machine() const { return *machine_; }
+
   // Reports NOT_SERVING, closes the listening sockets, ends injected delays,
   // and waits up to `grace` until no call is in flight.  Then accepts no more
   // calls, cancels those that are left and waits for their end.  Idle
@@ -66,6 +69,8 @@ class Daemon {
 
   absl::Status Serve(const ConnectionLimits& limits, const CallBounds& bounds);
   absl::Status Accept(const ConnectionLimits& limits);
+  // Gives a connection to gRPC.
+  void PassOn(UniqueFd connection, int listener);
 
   // Destroyed from the last to the first: what brings connections before the
   // server, the server before the services it calls, and these before the
@@ -80,6 +85,9 @@ class Daemon {
   MigrationServiceImpl migration_service_;
   FaultServiceImpl fault_service_;
   ReflectionServiceImpl reflection_service_;
+  // Where gRPC gets connections from: those of the owner, see FromOwner(), and
+  // the others.
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> owners_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<ListenAddress> addresses_;

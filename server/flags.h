@@ -67,6 +67,22 @@ struct EarlyExit {
   std::string err;  // for stderr
 };
 
+// A flag as help shows it.
+struct FlagHelp {
+  std::string names;  // "-h,--help"
+  std::string value;  // what its value is called; empty if it takes none
+  std::string text;
+  std::string group;  // "Machine"; "Options" for those of no special group
+};
+
+// What help shows.
+struct DaemonHelp {
+  std::string description;
+  std::vector<FlagHelp> flags;
+  std::string footer;
+};
+DaemonHelp DescribeFlags();
+
 // Exit code for a command line that cannot be understood.
 inline constexpr int kUsageExitCode = 2;
 

@@ -5,11 +5,14 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/string_view.h"
 #include "base/printable.h"
 #include "base/quote.h"
 
@@ -31,8 +34,13 @@ class PrintableText : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
-    const std::string text =
-        Printable({message.payload.data(), message.payload.size()});
+    const absl::string_view raw(message.payload.data(), message.payload.size());
+    // Most lines are plain; the look saves half of what a line costs.
+    if (std::all_of(raw.begin(), raw.end(), absl::ascii_isprint)) {
+      out.append(raw.data(), raw.data() + raw.size());
+      return;
+    }
+    const std::string text = Printable(raw);
     out.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {

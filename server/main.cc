@@ -31,9 +31,11 @@
 #include "server/listen/listen_address.h"
 #include "server/listen/ready_line.h"
 #include "server/logging.h"
+#include "server/machine/events.h"
 #include "server/machine/fault_injector.h"
 #include "server/machine/machine.h"
 #include "server/machine/memory_reserve.h"
+#include "server/start_hint.h"
 #include "server/threads/stop_signals.h"
 
 namespace simvisor::server {
@@ -84,7 +86,6 @@ absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
   return limits;
 }
 
-// The host uses `faults` only if it accepts rules.
 absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
                                                     FaultInjector* faults) {
   SIMVISOR_ASSIGN_OR_RETURN(const ConnectionLimits limits,
@@ -95,7 +96,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
     spdlog::warn("{}{}{}", options.host_e820_file,
                  options.host_e820_file.empty() ? "" : ": ", note);
   }
-  if (faults->enabled()) config.faults = faults;
+  config.faults = faults;
   std::vector<ListenAddress> listen = options.listen;
   if (listen.empty()) {
     SIMVISOR_ASSIGN_OR_RETURN(ListenAddress address, DefaultListenAddress());
@@ -131,13 +132,40 @@ void WarnOfFaults(const FaultInjector& faults) {
       "daemon");
 }
 
+// Tells a person what to type next; programs read the ready line.
+void PrintHint(const std::string& program, const Options& options,
+               const Daemon& daemon) {
+  if (isatty(STDERR_FILENO) == 0) return;
+  const std::string hint = StartHint(
+      program,
+      options.listen.empty() ? "" : daemon.addresses().front().ToString());
+  std::fputs(hint.c_str(), stderr);
+}
+
+// The guests end with the machine.
+void WarnOfLostDomains(const Host& host) {
+  constexpr size_t kMostNamed = 20;
+  const std::vector<std::shared_ptr<Domain>> domains =
+      host.List(DomainId(1), host.guest_count());
+  if (domains.empty()) return;
+  std::vector<std::string> names;
+  names.reserve(domains.size());
+  for (const std::shared_ptr<Domain>& domain : domains) {
+    names.push_back(Named(domain->name(), domain->id()));
+  }
+  spdlog::warn("{} lost with this daemon: {}",
+               names.size() == 1 ? "1 domain is"
+                                 : absl::StrCat(names.size(), " domains are"),
+               ListNames(names, kMostNamed));
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "simvisord: %s\n",
                std::string(status.message()).c_str());
   return 1;
 }
 
-int Serve(const Options& options) {
+int Serve(const std::string& program, const Options& options) {
   InitLogging(options.log_level);
   // Never shut down: the last grpc_shutdown() waits for gRPC's threads, one of
   // which sleeps for up to 10 s after a stream that had to wait.
@@ -152,10 +180,12 @@ int Serve(const Options& options) {
   std::fflush(stdout);
   WarnOfOpenAddresses((*daemon)->addresses());
   WarnOfFaults(faults);
+  PrintHint(program, options, **daemon);
   const int signal_number = AwaitStopSignal();
   const DrainWatch watch(kDrainLimit);
   spdlog::info("{}: draining", strsignal(signal_number));
   (*daemon)->Drain(kDrainGrace);
+  WarnOfLostDomains((*daemon)->machine().host());
   daemon->reset();
   spdlog::info("drained");
   return 0;
@@ -178,7 +208,7 @@ int Main(int argc, char** argv) {
   const auto parsed =
       ParseFlags(std::vector<std::string>(argv + 1, argv + argc));
   if (const auto* exit = std::get_if<EarlyExit>(&parsed)) return Exit(*exit);
-  return Serve(std::get<Options>(parsed));
+  return Serve(argv[0], std::get<Options>(parsed));
 }
 
 }  // namespace

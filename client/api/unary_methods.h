@@ -55,7 +55,8 @@
   METHOD(MigrationService, ResolveMigration)           \
   METHOD(FaultService, AddFault)                       \
   METHOD(FaultService, ListFaults)                     \
-  METHOD(FaultService, RemoveFaults)
+  METHOD(FaultService, RemoveFaults)                   \
+  METHOD(FaultService, SetFaultInjection)
 
 namespace simvisor::client {
 

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/ui/exit_code.h"
 
 namespace simvisor::client {
@@ -17,6 +19,39 @@ std::string CheckSign(const std::string& number) {
   return number.find('-') == std::string::npos
              ? ""
              : absl::StrCat(number, " is negative");
+}
+
+// What CLI11 calls a value: a type, and after colons what checks say of it.  A
+// list of choices is {a,b}.
+struct ValueType {
+  std::string name;
+  std::vector<std::string> choices;
+};
+
+ValueType TypeOf(const CLI::Option& option) {
+  std::vector<std::string> parts = absl::StrSplit(option.get_type_name(), ':');
+  ValueType type = {.name = parts.front(), .choices = {}};
+  const std::string& last = parts.back();
+  if (parts.size() > 1 && absl::StartsWith(last, "{") &&
+      absl::EndsWith(last, "}")) {
+    type.choices = absl::StrSplit(last.substr(1, last.size() - 2), ',');
+  }
+  return type;
+}
+
+ArgumentHelp HelpOf(const CLI::Option& option) {
+  ArgumentHelp help;
+  help.positional = !option.nonpositional();
+  help.names = absl::StrSplit(option.get_name(help.positional, true), ',');
+  help.required = option.get_required();
+  help.repeated = option.get_items_expected_max() > 1;
+  help.text = option.get_description();
+  ValueType type = TypeOf(option);
+  help.choices = std::move(type.choices);
+  if (!help.positional && option.get_items_expected_max() > 0) {
+    help.value = std::move(type.name);
+  }
+  return help;
 }
 
 }  // namespace
@@ -168,6 +203,19 @@ bool Verb::HasOption(const std::string& word) const {
   const bool is_long = word.rfind("--", 0) == 0;
   const size_t end = is_long ? word.find('=') : 2;
   return app_->get_option_no_throw(word.substr(0, end)) != nullptr;
+}
+
+std::string Verb::help() const { return app_->get_description(); }
+
+std::string Verb::footer() const { return app_->get_footer(); }
+
+std::vector<ArgumentHelp> Verb::arguments() const {
+  std::vector<ArgumentHelp> arguments;
+  for (const CLI::Option* option : std::as_const(*app_).get_options(
+           [](const CLI::Option* any) { return !any->get_group().empty(); })) {
+    arguments.push_back(HelpOf(*option));
+  }
+  return arguments;
 }
 
 bool Verb::TakesNextWord(const std::string& word) const {

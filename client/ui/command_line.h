@@ -62,6 +62,21 @@ class Argument {
   CLI::Option* option_;
 };
 
+// What help says of an argument.
+struct ArgumentHelp {
+  // "-o" and "--output"; of a positional argument its only name, such as DOM.
+  std::vector<std::string> names;
+  bool positional = false;
+  bool required = false;
+  bool repeated = false;  // takes more than one value
+  // What its value is called, such as NAME or TEXT; empty for a flag and for a
+  // positional argument.
+  std::string value;
+  // What the value must be one of; empty if it may be anything.
+  std::vector<std::string> choices;
+  std::string text;
+};
+
 // A verb, such as p2m dump; a group of verbs, such as p2m; or the program.
 class Verb {
  public:
@@ -123,6 +138,13 @@ class Verb {
   // Whether `word` is one of its options, perhaps with a value: -x, -xVALUE,
   // --name or --name=VALUE.
   bool HasOption(const std::string& word) const;
+  // What help says of it, and at its end.
+  std::string help() const;
+  std::string footer() const;
+  // Its arguments in the order in which they were added, --help first; not
+  // those of the verbs above it.  Arguments that help does not show are left
+  // out.
+  std::vector<ArgumentHelp> arguments() const;
   // Whether `word` is one of its options and takes the next word as its value.
   bool TakesNextWord(const std::string& word) const;
 

@@ -1,4 +1,4 @@
-// fault add, list, clear.
+// fault enable, disable, add, list, clear.
 
 #include <cstdint>
 #include <memory>
@@ -135,6 +135,39 @@ absl::Status ClearFaultRules(Session& session, const ClearArgs& args) {
       });
 }
 
+absl::Status SetFaultInjection(Session& session, bool enabled) {
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  v1::SetFaultInjectionRequest request;
+  request.set_enabled(enabled);
+  return session.Show(
+      client->Call(request), [&](const v1::SetFaultInjectionResponse& done) {
+        session.out() << "fault rules are "
+                      << (done.changed() ? "" : "already ")
+                      << (enabled ? "accepted" : "refused");
+        if (done.removed() > 0) {
+          session.out() << "; " << done.removed()
+                        << (done.removed() == 1 ? " rule" : " rules")
+                        << " removed";
+        }
+        session.out() << "\n";
+      });
+}
+
+void AddFaultSwitches(Commands& commands, Verb group) {
+  constexpr char kWho[] =
+      "Only the daemon's user and root may do this, on its unix socket: a "
+      "rule\n"
+      "can make calls of other clients fail, and kill the daemon.";
+  commands
+      .Add(group, "enable", "Let the daemon accept rules, from any client",
+           [](Session& session) { return SetFaultInjection(session, true); })
+      .SetFooter(kWho);
+  commands
+      .Add(group, "disable", "Remove all rules, and let it accept none",
+           [](Session& session) { return SetFaultInjection(session, false); })
+      .SetFooter(kWho);
+}
+
 void AddFaultAdd(Commands& commands, Verb group) {
   auto args = std::make_shared<AddFaultArgs>();
   Verb add = commands.Add(
@@ -183,7 +216,8 @@ void AddFaultClear(Commands& commands, Verb group) {
 
 void AddFaultCommands(Commands& commands) {
   Verb group = commands.AddGroup(
-      "fault", "Inject faults into calls (simvisord --enable-fault-injection)");
+      "fault", "Inject faults into calls; fault enable comes first");
+  AddFaultSwitches(commands, group);
   AddFaultAdd(commands, group);
   auto points = std::make_shared<bool>(false);
   commands

@@ -15,8 +15,8 @@ namespace {
 
 struct LoadArgs {
   std::string domain;
-  std::string pages_per_second = "1000";
-  std::string working_set = "64m";
+  std::string pages_per_second = "0";  // 0: what fits the guest
+  std::string working_set = "0";
   std::string pattern = "random";
   std::string seed = "1";
   bool status = false;
@@ -57,7 +57,10 @@ absl::Status StartLoad(Session& session, const Target& target,
   request.mutable_spec()->set_working_set_pages(pages);
   request.mutable_spec()->set_pattern(PatternNamed(args.pattern));
   request.mutable_spec()->set_seed(seed);
-  return session.Show(target.client.Call(request));
+  return session.Show(target.client.Call(request),
+                      [&](const v1::StartGuestLoadResponse& response) {
+                        session.out() << DescribeLoad(response.load()) << "\n";
+                      });
 }
 
 absl::Status ShowLoad(Session& session, const Target& target) {
@@ -113,18 +116,19 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
   verb.AddPositional(kDomainName, args->domain, kDomainHelp).Required();
   const Argument rate =
       verb.AddOption("--pages-per-second", args->pages_per_second,
-                     "Pages written per second, 1000 by default");
+                     "Pages written per second [1000]");
   const Argument size =
       verb.AddOption("--working-set", args->working_set,
-                     "Pages to write to: a number, or a size such as 64m, "
-                     "the default");
+                     "Pages to write to: a number, or a size such as 16m "
+                     "[a quarter of the\n"
+                     "guest's free pages, at most 64m]");
   const Argument pattern =
       verb.AddOption("--pattern", args->pattern,
-                     "Order of the writes, random by default; hotspot: 90 % "
-                     "go to the first 10 % of the pages")
+                     "Order of the writes [random]; hotspot: 90 % go to the "
+                     "first 10 % of the\npages")
           .OneOf({"sequential", "random", "hotspot"});
   const Argument seed =
-      verb.AddOption("--seed", args->seed, "Seed of the writes, 1 by default");
+      verb.AddOption("--seed", args->seed, "Seed of the writes [1]");
   const Argument status = verb.AddFlag(
       "--status", args->status, "Show how far the guest's load is instead");
   const Argument stop =

@@ -155,7 +155,9 @@ FrameClaim FramePool::ClaimUpTo(PageCount pages, FrameReach reach) {
 }
 
 PageCount FramePool::Granted(PageCount pages) const {
-  if (faults_ == nullptr) return pages;
+  if (faults_ == nullptr || !faults_->MayFail(AllocationSite::kFrame)) {
+    return pages;
+  }
   PageCount granted;
   while (granted < pages && !faults_->FailNow(AllocationSite::kFrame)) {
     granted += PageCount(1);

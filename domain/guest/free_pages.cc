@@ -11,6 +11,7 @@ FreePages::Settled::Settled(FreePages& pages, PageCount count) : pages_(pages) {
     count_ = count;
     return;
   }
+  if (!pages.faults_->MayFail(AllocationSite::kGuestPage)) count_ = count;
   while (count_ < count &&
          !pages.faults_->FailNow(AllocationSite::kGuestPage)) {
     count_ += PageCount(1);
@@ -48,7 +49,9 @@ PfnExtent FreePages::Taken(PfnExtent pages) {
 }
 
 PageCount FreePages::Granted(PageCount count) {
-  if (faults_ == nullptr) return count;
+  if (faults_ == nullptr || !faults_->MayFail(AllocationSite::kGuestPage)) {
+    return count;
+  }
   if (settled_ > PageCount(0)) return std::min(count, settled_);
   // One at a time, so that each of them can be refused.
   return PageCount(faults_->FailNow(AllocationSite::kGuestPage) ? 0 : 1);

@@ -29,6 +29,18 @@ uint64_t HotspotPage(uint64_t pages, uint64_t random) {
 
 }  // namespace
 
+LoadSpec LoadSpec::FitTo(PageCount free) const {
+  constexpr uint64_t kRate = 1000;
+  constexpr uint64_t kMostPages = 64 * kPagesPerMiB;
+  LoadSpec fitted = *this;
+  if (pages_per_second == 0) fitted.pages_per_second = kRate;
+  if (working_set == PageCount(0)) {
+    fitted.working_set =
+        PageCount(std::clamp<uint64_t>(free.value() / 4, 1, kMostPages));
+  }
+  return fitted;
+}
+
 uint64_t PageOfWrite(const LoadSpec& spec, uint64_t n) {
   const uint64_t pages = spec.working_set.value();
   switch (spec.pattern) {

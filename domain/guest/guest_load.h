@@ -41,6 +41,11 @@ struct LoadSpec {
   LoadPattern pattern = LoadPattern::kRandom;
   uint64_t seed = 1;
 
+  // With a rate and a working set in the place of zeros, for a guest that has
+  // `free` pages free: 1000 pages per second, and a quarter of the free pages,
+  // but at least one and at most 64 MiB.
+  LoadSpec FitTo(PageCount free) const;
+
   friend bool operator==(const LoadSpec&, const LoadSpec&) = default;
 };
 

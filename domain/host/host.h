@@ -81,9 +81,9 @@ struct HostConfig {
   // The most pages of contents that guests may write; 0 means no limit.  See
   // PageStore.
   PageCount contents_limit;
-  // Makes allocations of the machine and of its guests fail.  Leave it null
-  // unless faults are injected: with it, pages are given one by one.  Must
-  // outlive the host and its domains.
+  // Makes allocations of the machine and of its guests fail; may be null.  At
+  // sites where it MayFail(), pages are given one by one.  Must outlive the
+  // host and its domains.
   AllocationFaults* faults = nullptr;
 };
 

@@ -135,12 +135,13 @@ void CheckBatch(const GuestLoad& load, const GuestMemory& memory,
 
 }  // namespace
 
-absl::Status DomainLoad::Start(const Operation& operation,
-                               const LoadSpec& spec) const {
+absl::StatusOr<LoadReport> DomainLoad::Start(const Operation& operation,
+                                             const LoadSpec& wanted) const {
   return domain_.Change(
       operation, Needs::kCanStartLoad,
-      [&](ChangeScope& change) -> absl::Status {
+      [&](ChangeScope& change) -> absl::StatusOr<LoadReport> {
         Guest& guest = *change.parts().guest();
+        const LoadSpec spec = wanted.FitTo(guest.free_pages().count());
         SIMVISOR_RETURN_IF_ERROR(CheckCanStart(change.context(), spec, guest));
         SIMVISOR_ASSIGN_OR_RETURN(
             PfnSet pages,
@@ -148,7 +149,7 @@ absl::Status DomainLoad::Start(const Operation& operation,
         // A kernel gives out zeroed pages.
         change.parts().memory.Zero(pages);
         guest.SetLoad(std::make_shared<GuestLoad>(spec, std::move(pages)));
-        return absl::OkStatus();
+        return LoadReport{spec, 0, true};
       });
 }
 

@@ -28,11 +28,14 @@ class DomainLoad {
  public:
   explicit DomainLoad(Domain& domain) : domain_(domain) {}
 
-  // Starts a load.  Its working set comes from the guest's free pages, zeroed.
+  // Starts a load, and returns it.  Its working set comes from the guest's free
+  // pages, zeroed; a rate or a working set of 0 in `spec` is replaced by one
+  // that fits, see LoadSpec::FitTo().
   // FAILED_PRECONDITION DOMAIN_NOT_RUNNING, GUEST_LOAD_RUNNING;
   // INVALID_ARGUMENT RANGE_INVALID (see LoadSpec); RESOURCE_EXHAUSTED
   // GUEST_MEMORY_EXHAUSTED.
-  absl::Status Start(const Operation& operation, const LoadSpec& spec) const;
+  absl::StatusOr<LoadReport> Start(const Operation& operation,
+                                   const LoadSpec& spec) const;
   // Does the next `writes` writes, or fewer if the guest does not run, and
   // returns how many.  When `stop` ends the call, earlier writes stay; likewise
   // when there is no room for what a page is to hold (RESOURCE_EXHAUSTED as for

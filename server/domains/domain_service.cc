@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "domain/vm/domain_types.h"
 #include "server/calls/find_domain.h"
@@ -13,6 +15,7 @@
 #include "server/convert/vcpus.h"
 #include "server/domains/domain_pages.h"
 #include "server/domains/vcpu_pages.h"
+#include "server/machine/events.h"
 #include "server/threads/job_scope.h"
 
 namespace simvisor::server {
@@ -95,6 +98,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::PauseDomain(
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_ASSIGN_OR_RETURN(const DomainState state,
                               domain->Pause({"pause"}));
+    LogEvent(*domain, [] { return "paused"; });
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
@@ -116,6 +120,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
         runner_->machine.Change(domain, [&](Domain& guest) {
           return guest.Unpause({"unpause", stop});
         }));
+    LogEvent(*domain, [] { return "unpaused"; });
     response->set_state(ToProto(state));
     return absl::OkStatus();
   };
@@ -130,9 +135,16 @@ grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
                        StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const DomainSelector selector,
                               FromProto(request.domain()));
+    // Only for the log: another call may rename it between the two.
+    const auto found = runner_->host().Find(selector);
+    const std::string before = found.ok() ? (*found)->name() : "";
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
         runner_->host().RenameDomain(selector, request.new_name()));
+    LogEvent([&] {
+      return absl::StrCat(Named(before, domain->id()), ": renamed to ",
+                          request.new_name());
+    });
     ToProto(domain->Info(), response->mutable_domain());
     return absl::OkStatus();
   };

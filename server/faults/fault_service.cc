@@ -1,13 +1,29 @@
 #include "server/faults/fault_service.h"
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "base/error.h"
 #include "base/status_macros.h"
+#include "server/calls/owner_calls.h"
 #include "server/calls/unary_call.h"
 #include "server/convert/argument.h"
 #include "server/faults/convert_fault.h"
 
 namespace simvisor::server {
+namespace {
+
+absl::Status CheckOwner(bool owner) {
+  if (owner) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied, Reason::kOwnerRequired,
+      "fault injection: only the daemon's user and root may turn it on or off, "
+      "on a unix socket of the daemon; call as one of these, or start the "
+      "daemon with --enable-fault-injection");
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* FaultServiceImpl::AddFault(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
@@ -71,6 +87,27 @@ grpc::ServerUnaryReactor* FaultServiceImpl::RemoveFaults(
     return absl::OkStatus();
   };
   return RunInline(runner_, {context, in, out}, "RemoveFaults", remove);
+}
+
+grpc::ServerUnaryReactor* FaultServiceImpl::SetFaultInjection(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+    grpc::ByteBuffer* out) {
+  auto set = [this, owner = FromOwner(*context)](
+                 const v1::SetFaultInjectionRequest& request,
+                 v1::SetFaultInjectionResponse* response,
+                 StopCheck) -> absl::Status {
+    SIMVISOR_RETURN_IF_ERROR(CheckOwner(owner));
+    FaultInjector& faults = runner_->machine.faults();
+    if (request.enabled()) {
+      response->set_changed(faults.Enable());
+      return absl::OkStatus();
+    }
+    const std::optional<size_t> removed = faults.Disable();
+    response->set_changed(removed.has_value());
+    response->set_removed(static_cast<uint32_t>(removed.value_or(0)));
+    return absl::OkStatus();
+  };
+  return RunInline(runner_, {context, in, out}, "SetFaultInjection", set);
 }
 
 }  // namespace simvisor::server

@@ -22,7 +22,8 @@ using FaultServiceBase =
     RawService<v1::FaultService,
                v1::FaultService::WithRawCallbackMethod_AddFault,
                v1::FaultService::WithRawCallbackMethod_ListFaults,
-               v1::FaultService::WithRawCallbackMethod_RemoveFaults>;
+               v1::FaultService::WithRawCallbackMethod_RemoveFaults,
+               v1::FaultService::WithRawCallbackMethod_SetFaultInjection>;
 
 class FaultServiceImpl final : public FaultServiceBase {
  public:
@@ -38,6 +39,9 @@ class FaultServiceImpl final : public FaultServiceBase {
   grpc::ServerUnaryReactor* RemoveFaults(grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* in,
                                          grpc::ByteBuffer* out) override;
+  grpc::ServerUnaryReactor* SetFaultInjection(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+      grpc::ByteBuffer* out) override;
 
  private:
   CallRunner* const runner_;

@@ -32,11 +32,12 @@ grpc::ServerUnaryReactor* GuestLoadServiceImpl::StartGuestLoad(
                               FindDomain(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(spec.working_set <= kShortPages));
-    SIMVISOR_RETURN_IF_ERROR(
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const LoadReport report,
         runner_->machine.Change(domain, [&](Domain& guest) {
           return guest.load().Start({"start a load"}, spec);
         }));
-    ToProto(LoadReport{spec, 0, true}, response->mutable_load());
+    ToProto(report, response->mutable_load());
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "StartGuestLoad", start);

@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/convert/argument.h"
 #include "server/convert/domain.h"
 #include "server/images/xl_config.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -95,6 +97,10 @@ absl::Status RestoreCall::Restore() {
     runner_->machine.Destroy(domain).IgnoreError();
     return status;
   }
+  LogEvent(*domain, [&] {
+    return absl::StrCat("restored with ", PagesText(domain->Memory().current),
+                        paused_ ? ", paused" : "");
+  });
   ToProto(domain->Info(), response_.mutable_domain());
   WriteMessageAlways(runner_->messages, response_, *out_);
   return absl::OkStatus();

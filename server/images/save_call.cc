@@ -2,11 +2,13 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/images/convert_image.h"
 #include "server/images/xl_config.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -85,6 +87,7 @@ absl::Status SaveCall::Suspend() {
       domain->migration().Suspend({"save", limits_}, SuspendFor::kSave));
   domain_ = domain;
   suspension_ = record.suspension;
+  LogEvent(*domain, [] { return "suspended to be saved"; });
   SIMVISOR_ASSIGN_OR_RETURN(std::string config, MakeXlConfig(*domain));
   saver_.emplace(domain, std::move(record), layer, std::move(config));
   return runner_->machine.Reach(FaultPoint::kSaveSuspended, *domain);
@@ -126,6 +129,11 @@ void SaveCall::Complete() {
   absl::Status status =
       runner_->machine.Reach(FaultPoint::kSaveStored, *domain_);
   if (!status.ok()) return End(status);
+  LogEvent(*domain_, [this] {
+    return absl::StrCat("saved, ", PagesText(saver_->pages_sent()),
+                        " with contents",
+                        after_ == v1::AFTER_SAVE_PAUSE ? "; it is paused" : "");
+  });
   if (after_ == v1::AFTER_SAVE_DESTROY) {
     status = runner_->machine.Destroy(domain_).status();
   } else {
@@ -140,7 +148,12 @@ void SaveCall::End(const absl::Status& status) {
     // If the domain has been destroyed meanwhile, there is nothing to resume.
     // If the call is over, the scheduler does what is left to the balloon
     // driver.
-    UnlessExhausted([this] { return Resume(/*paused=*/false); }).IgnoreError();
+    const absl::Status resumed =
+        UnlessExhausted([this] { return Resume(/*paused=*/false); });
+    LogEvent(*domain_, [&] {
+      return absl::StrCat("not saved", resumed.ok() ? ", it goes on" : "", ": ",
+                          status.message());
+    });
   }
   PooledBidiReactor::End(status);
 }

@@ -2,6 +2,9 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 
@@ -10,14 +13,20 @@ namespace {
 
 constexpr char kUnknown[] = "an unknown peer";
 
-std::string ProcessName(int fd) {
+// The process at the other end of a unix socket; none for other sockets.
+std::optional<ucred> PeerProcess(int fd) {
   ucred peer = {};
   socklen_t size = sizeof peer;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
       peer.pid == 0) {
-    return kUnknown;
+    return std::nullopt;
   }
-  return absl::StrCat("process ", peer.pid);
+  return peer;
+}
+
+std::string ProcessName(int fd) {
+  const std::optional<ucred> peer = PeerProcess(fd);
+  return peer.has_value() ? absl::StrCat("process ", peer->pid) : kUnknown;
 }
 
 }  // namespace
@@ -34,6 +43,11 @@ std::string PeerName(int fd) {
     return kUnknown;
   }
   return host;
+}
+
+bool IsOwner(int fd) {
+  const std::optional<ucred> peer = PeerProcess(fd);
+  return peer.has_value() && (peer->uid == geteuid() || peer->uid == 0);
 }
 
 }  // namespace simvisor::server

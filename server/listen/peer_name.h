@@ -1,4 +1,4 @@
-// The owner of a connection, as far as the system knows.
+// Who is at the other end of a connection, as far as the system knows.
 //
 // Thread safety: pure functions.
 
@@ -13,6 +13,10 @@ namespace simvisor::server {
 // address without the port for TCP, "an unknown peer" if the system does not
 // say.
 std::string PeerName(int fd);
+
+// Whether the peer of the connected socket `fd` is on a unix socket, and was
+// run by this process's user or by root when it connected.
+bool IsOwner(int fd);
 
 }  // namespace simvisor::server
 

@@ -7,9 +7,11 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/status_macros.h"
+#include "server/machine/events.h"
 
 namespace simvisor::server {
 namespace {
@@ -37,6 +39,33 @@ absl::Status Injected(const FaultRuleState& state, absl::string_view domain) {
                    {{fact::kDomain, domain}, {fact::kValue, state.id}});
 }
 
+// "fault rule 3 of save.piece of domain "web": error UNAVAILABLE, skip 2, count
+// 1, probability 0.5", without what is not set.
+std::string DescribeRule(uint64_t id, const FaultRule& rule) {
+  std::string text =
+      absl::StrCat("fault rule ", id, " at ", FaultPointName(rule.point));
+  if (!rule.domain.empty()) {
+    absl::StrAppend(&text, " of domain ", Quoted(rule.domain));
+  }
+  switch (rule.action) {
+    case FaultAction::kError:
+      absl::StrAppend(&text, ": error ", absl::StatusCodeToString(rule.code));
+      break;
+    case FaultAction::kDelay:
+      absl::StrAppend(&text, ": delay of ", rule.delay_ms, " ms");
+      break;
+    case FaultAction::kCrash:
+      absl::StrAppend(&text, ": crash");
+      break;
+  }
+  if (rule.skip > 0) absl::StrAppend(&text, ", skip ", rule.skip);
+  if (rule.count > 0) absl::StrAppend(&text, ", count ", rule.count);
+  if (rule.probability < 1) {
+    absl::StrAppend(&text, ", probability ", rule.probability);
+  }
+  return text;
+}
+
 // As if the power failed: nothing is flushed, answered or cleaned up.
 void Crash(const FaultRuleState& state, absl::string_view domain) {
   spdlog::critical("{} kills the daemon on purpose", Describe(state, domain));
@@ -47,7 +76,34 @@ void Crash(const FaultRuleState& state, absl::string_view domain) {
 }  // namespace
 
 FaultInjector::FaultInjector(bool enabled, uint64_t seed, Clock* clock)
-    : enabled_(enabled), seed_(seed), clock_(clock) {}
+    : seed_(seed), clock_(clock), enabled_(enabled) {}
+
+bool FaultInjector::Enable() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (enabled_.exchange(true, std::memory_order_relaxed)) return false;
+  }
+  LogEvent([] {
+    return "fault injection is on: any client can make calls fail, or kill the "
+           "daemon";
+  });
+  return true;
+}
+
+std::optional<size_t> FaultInjector::Disable() {
+  size_t removed = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    if (!enabled_.exchange(false, std::memory_order_relaxed)) {
+      return std::nullopt;
+    }
+    removed = Clear();
+  }
+  LogEvent([removed] {
+    return absl::StrCat("fault injection is off; rules removed: ", removed);
+  });
+  return removed;
+}
 
 bool FaultInjector::FailNow(AllocationSite site) {
   const FaultPoint point = PointOf(site);
@@ -55,16 +111,34 @@ bool FaultInjector::FailNow(AllocationSite site) {
   const Verdict verdict = Hit(point, "");
   if (verdict.last.id == 0) return false;
   if (verdict.last.rule.action == FaultAction::kCrash) Crash(verdict.last, "");
+  // Only the first time: the rule may act for each page of a guest.
+  if (verdict.last.acted == 1) {
+    LogEvent([&] {
+      return absl::StrCat(Describe(verdict.last, ""),
+                          " makes an allocation fail");
+    });
+  }
   return true;
 }
 
 absl::Status FaultInjector::Act(FaultPoint point, absl::string_view domain) {
   const Verdict verdict = Hit(point, domain);
-  for (const FaultRuleState& delay : verdict.delays) Wait(delay);
+  for (const FaultRuleState& delay : verdict.delays) {
+    LogEvent([&] {
+      return absl::StrCat(Describe(delay, domain), " delays the call by ",
+                          delay.rule.delay_ms, " ms");
+    });
+    Wait(delay);
+  }
   if (verdict.last.id == 0) return absl::OkStatus();
   if (verdict.last.rule.action == FaultAction::kCrash) {
     Crash(verdict.last, domain);
   }
+  LogEvent([&] {
+    return absl::StrCat(Describe(verdict.last, domain),
+                        " makes the call fail with ",
+                        absl::StatusCodeToString(verdict.last.rule.code));
+  });
   return Injected(verdict.last, domain);
 }
 
@@ -110,14 +184,21 @@ void FaultInjector::Wait(const FaultRuleState& delay) {
 }
 
 absl::Status FaultInjector::CheckEnabled() const {
-  if (enabled_) return absl::OkStatus();
+  if (enabled()) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition,
                    Reason::kFaultInjectionDisabled,
-                   "fault injection: this daemon accepts no fault rules; "
-                   "start it with --enable-fault-injection");
+                   "fault injection: this daemon accepts no fault rules; run "
+                   "simvisor fault enable as its owner, or start it with "
+                   "--enable-fault-injection");
 }
 
 absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
+  SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, Set(rule));
+  LogEvent([&] { return absl::StrCat(DescribeRule(id, rule), ": added"); });
+  return id;
+}
+
+absl::StatusOr<uint64_t> FaultInjector::Set(const FaultRule& rule) {
   assert(rule.action != FaultAction::kError ||
          rule.code != absl::StatusCode::kOk);
   assert(rule.action != FaultAction::kDelay ||
@@ -125,8 +206,8 @@ absl::StatusOr<uint64_t> FaultInjector::Add(const FaultRule& rule) {
   assert(rule.probability > 0 && rule.probability <= 1);
   assert(InfoOf(rule.point).kind != FaultPointKind::kAllocation ||
          (rule.domain.empty() && rule.action != FaultAction::kDelay));
-  SIMVISOR_RETURN_IF_ERROR(CheckEnabled());
   absl::MutexLock lock(&mu_);
+  SIMVISOR_RETURN_IF_ERROR(CheckEnabled());
   if (rules_.size() >= kMaxFaultRules) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, Reason::kFaultRulesExhausted,
@@ -152,6 +233,14 @@ std::vector<FaultRuleState> FaultInjector::List() const {
 }
 
 absl::StatusOr<size_t> FaultInjector::Remove(absl::Span<const uint64_t> ids) {
+  SIMVISOR_ASSIGN_OR_RETURN(const size_t removed, Erase(ids));
+  LogEvent([&] {
+    return absl::StrCat("fault rules removed: ", absl::StrJoin(ids, ", "));
+  });
+  return removed;
+}
+
+absl::StatusOr<size_t> FaultInjector::Erase(absl::Span<const uint64_t> ids) {
   absl::MutexLock lock(&mu_);
   for (const uint64_t id : ids) {
     if (rules_.contains(id)) continue;
@@ -167,7 +256,17 @@ absl::StatusOr<size_t> FaultInjector::Remove(absl::Span<const uint64_t> ids) {
 }
 
 size_t FaultInjector::RemoveAll() {
-  absl::MutexLock lock(&mu_);
+  size_t removed = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    removed = Clear();
+  }
+  LogEvent(
+      [removed] { return absl::StrCat("all fault rules removed: ", removed); });
+  return removed;
+}
+
+size_t FaultInjector::Clear() {
   const size_t removed = rules_.size();
   rules_.clear();
   NotePoints();

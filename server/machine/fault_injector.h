@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <type_traits>
@@ -74,8 +75,8 @@ inline constexpr size_t kMaxFaultRules = 1000;
 
 class FaultInjector final : public AllocationFaults {
  public:
-  // `enabled`: whether rules are accepted.  `clock` times delays and outlives
-  // this object.
+  // `enabled`: whether rules are accepted from the start.  `clock` times delays
+  // and outlives this object.
   explicit FaultInjector(bool enabled, uint64_t seed = 0,
                          Clock* clock = SystemClock());
 
@@ -99,10 +100,18 @@ class FaultInjector final : public AllocationFaults {
     return Act(point, name());
   }
 
-  // Does not block.
+  // These two do not block.
+  bool MayFail(AllocationSite site) const override {
+    return HasRules(PointOf(site));
+  }
   bool FailNow(AllocationSite site) override ABSL_LOCKS_EXCLUDED(mu_);
 
-  bool enabled() const { return enabled_; }
+  bool enabled() const { return enabled_.load(std::memory_order_relaxed); }
+  // Accepts rules from now on; returns whether that is new.
+  bool Enable() ABSL_LOCKS_EXCLUDED(mu_);
+  // Accepts no more rules, and removes those there are; returns how many these
+  // were, or nullopt if it accepted none before.
+  std::optional<size_t> Disable() ABSL_LOCKS_EXCLUDED(mu_);
   // FAILED_PRECONDITION FAULT_INJECTION_DISABLED if rules are not accepted.
   absl::Status CheckEnabled() const;
 
@@ -155,13 +164,19 @@ class FaultInjector final : public AllocationFaults {
   static bool Acts(Entry& entry);
   // Waits for the delay, the removal of its rule, or Stop().
   void Wait(const FaultRuleState& delay) ABSL_LOCKS_EXCLUDED(mu_);
+  // Add() and Remove(), without their lines in the log.
+  absl::StatusOr<uint64_t> Set(const FaultRule& rule) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<size_t> Erase(absl::Span<const uint64_t> ids)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  size_t Clear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NotePoints() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // Constant after construction.
-  const bool enabled_;
   const uint64_t seed_;
   Clock* const clock_;
 
+  // Written under mu_, so that no rule is added after Disable().
+  std::atomic<bool> enabled_;
   // Written under mu_, by NotePoints().  A reader that misses a change counts
   // as having come before it.
   std::atomic<uint64_t> points_with_rules_ = 0;

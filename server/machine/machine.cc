@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "absl/strings/str_cat.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -29,15 +31,31 @@ absl::StatusOr<std::shared_ptr<Domain>> Machine::Create(const DomainSpec& spec,
                             host_->CreateDomain(spec, start_paused, stop));
   PassTimers(domain);
   const absl::Status built = Reach(FaultPoint::kCreateBuilt, *domain);
-  if (built.ok()) return domain;
+  if (built.ok()) {
+    LogEvent(*domain, [&] {
+      return absl::StrCat("created with ", PagesText(domain->Memory().current),
+                          start_paused ? ", paused" : "");
+    });
+    return domain;
+  }
   Destroy(domain).IgnoreError();
   return built;
 }
 
 absl::StatusOr<PageCount> Machine::Destroy(
     const std::shared_ptr<Domain>& domain) {
+  // It has none afterwards.
+  std::string name;
+  UnlessExhausted([&] {
+    name = domain->name();
+    return absl::OkStatus();
+  }).IgnoreError();
   SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                             host_->DestroyDomain(domain));
+  LogEvent([&] {
+    return absl::StrCat(Named(name, domain->id()), ": destroyed, ",
+                        PagesText(freed), " freed");
+  });
   // The domain is gone, whether or not there is memory for the trim job.
   UnlessExhausted([&] {
     heap_.OnGone(host_->guest_count(), host_->TakeContentsUse());

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/quote.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -112,6 +113,12 @@ absl::StatusOr<IncomingRecord> IncomingMigrations::Decide(absl::string_view id,
   }
   if (coming_in) AwaitEndOfCall(id);
   if (domain == nullptr) return now;
+  LogEvent(*domain, [&] {
+    return absl::StrCat("migration ", id, " from ", now.peer, ": ",
+                        now.state != TargetState::kCommitted ? "dropped"
+                        : start_paused                       ? "arrived, paused"
+                                       : "arrived and goes on");
+  });
   if (now.state == TargetState::kCommitted) {
     Run(domain, start_paused);
   } else {

@@ -12,6 +12,7 @@
 #include "base/printable.h"
 #include "base/quote.h"
 #include "base/status_macros.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -29,6 +30,16 @@ constexpr int kQuestionsPerTarget = 4;
 
 bool HasEnded(SourceState state) {
   return state == SourceState::kMoved || state == SourceState::kKept;
+}
+
+// "migration 17 to unix:/run/b.sock: kept here: REASON".
+std::string DescribeOutcome(const OutgoingRecord& record) {
+  const absl::string_view outcome =
+      record.state == SourceState::kMoved  ? "moved"
+      : record.state == SourceState::kKept ? "kept here"
+                                           : "not decided, it waits suspended";
+  return absl::StrCat("migration ", record.id, " to ", record.peer, ": ",
+                      outcome, record.why.empty() ? "" : ": ", record.why);
 }
 
 }  // namespace
@@ -90,6 +101,7 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
   uint64_t suspension = 0;
   std::optional<SourceState> next;
   OutgoingRecord now;
+  bool decided = false;
   {
     absl::MutexLock lock(&mu_);
     Ledger::Row* const row = ledger_.Find(id);
@@ -97,6 +109,8 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
     OutgoingMigration& entry = row->entry;
     const SourceState before = row->state;
     next = Next(before, event);
+    decided = next.has_value() && *next != before &&
+              *next != SourceState::kCommitting;
     NoteWhy(id, event, next.has_value() ? why : "", *row);
     if (next.has_value()) {
       Ledger::Move(*row, event);
@@ -113,6 +127,9 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
     news_ = true;
     now = RecordOf(id, *row);
     ForgetOld();
+  }
+  if (decided && domain != nullptr) {
+    LogEvent(*domain, [&now] { return DescribeOutcome(now); });
   }
   if (next.has_value()) Act(domain, suspension, *next);
   return now;

@@ -10,6 +10,7 @@
 #include "base/quote.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -107,6 +108,10 @@ absl::Status SourceSession::Prepare() {
       precopy_, Precopy::Begin(plan_.domain, plan_.policy, plan_.config));
   SIMVISOR_RETURN_IF_ERROR(
       tools_.migrations->Begin(plan_.id, plan_.domain, plan_.target));
+  LogEvent(*plan_.domain, [this] {
+    return absl::StrCat("migration ", plan_.id, " to ", plan_.target->address(),
+                        " begins");
+  });
   step_ = StepKind::kOffer;
   return absl::OkStatus();
 }
@@ -266,6 +271,12 @@ absl::Status SourceSession::TakeCommitted() {
       tools_.migrations->Note(plan_.id, SourceEvent::kCommitted).status());
   progress_.downtime_ms = meter_.DowntimeMs();
   progress_.phase = MigrationPhase::kMoved;
+  LogEvent([this] {
+    return absl::StrCat(Named(name_, plan_.domain->id()), ": migration ",
+                        plan_.id, ": ", progress_.bytes_sent, " bytes sent in ",
+                        progress_.pass, " passes; it did not run for ",
+                        progress_.downtime_ms, " ms");
+  });
   SIMVISOR_RETURN_IF_ERROR(Reach(FaultPoint::kMigrateDone));
   // The domain has moved, whether or not DONE arrives.
   stream_->Write(DoneMessage());

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/status_macros.h"
+#include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
 namespace simvisor::server {
@@ -107,6 +108,10 @@ absl::Status TargetSession::TakeOffer(const OfferMessage& offer) {
   SIMVISOR_RETURN_IF_ERROR(migrations_.Begin(offer.migration_id, offer.source,
                                              offer.start_paused, interrupt_));
   id_ = offer.migration_id;
+  LogEvent([&] {
+    return absl::StrCat(offer.name, ": migration ", id_, " from ", offer.source,
+                        " begins");
+  });
   restorer_ = std::make_unique<ImageRestorer>(
       machine_.host(), spec_, LimitsFrom::kNotes, offer.pages,
       Arrival::kSuspended, migrations_.Leaving(id_));
@@ -156,11 +161,18 @@ absl::Status TargetSession::TakeCommit() {
 
 void TargetSession::End(const absl::Status& status) {
   assert(step_ != Step::kEnded);
+  const bool arrived = step_ == Step::kCommitted;
   step_ = Step::kEnded;
   restorer_ = nullptr;
   domain_ = nullptr;
   if (id_.empty()) return;
   if (!status.ok()) {
+    if (!arrived) {
+      LogEvent([&] {
+        return absl::StrCat(name_, ": migration ", id_,
+                            ": the stream broke: ", status.message());
+      });
+    }
     migrations_.Decide(id_, TargetEvent::kBroken).IgnoreError();
   }
   migrations_.CallEnded(id_);

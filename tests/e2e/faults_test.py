@@ -2,10 +2,14 @@
 crashes really kill the daemon."""
 
 import json
+import os
 import pathlib
+import shutil
 import signal
+import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 import harness
 from harness import simvisor
@@ -21,9 +25,98 @@ class FaultsOffTest(harness.DaemonTest):
             result = simvisor(self.daemon.address, "fault", *command,
                               check=False)
             self.assertEqual(result.returncode, 1)
+            self.assertIn("simvisor fault enable", result.stderr)
             self.assertIn("--enable-fault-injection", result.stderr)
             self.assertIn("(FAILED_PRECONDITION FAULT_INJECTION_DISABLED)", result.stderr)
         self.assertNotIn("fault", self.daemon.read_log())
+
+
+OTHER_USER = 65534  # neither root nor the daemon's
+
+
+class EnableTest(unittest.TestCase):
+
+    def start(self, *flags):
+        daemon = harness.Daemon(*flags)
+        self.addCleanup(daemon.close)
+        client = harness.Client(daemon.address)
+        self.addCleanup(client.close)
+        return daemon, client
+
+    def fault(self, address, *arguments, code=0):
+        result = simvisor(address, "fault", *arguments, check=False)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        return result
+
+    def as_other_user(self, address, *arguments):
+        """The exit code of the CLI for OTHER_USER, and all that it prints.  It runs
+        from a copy, since only root may be able to reach the build."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            program = shutil.copy(harness.SIMVISOR, folder)
+            result = subprocess.run(
+                [program, "--address", address, *arguments], user=OTHER_USER,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                timeout=harness.DEADLINE, check=False)
+        return result.returncode, result.stdout
+
+    def test_the_owner_turns_faults_on_and_off_without_a_restart(self):
+        daemon, client = self.start()
+        address = daemon.address
+        self.assertEqual(self.fault(address, "enable").stdout,
+                         "fault rules are accepted\n")
+        self.assertEqual(self.fault(address, "enable").stdout,
+                         "fault rules are already accepted\n")
+        self.fault(address, "add", "create.begin")
+        with self.assertRaises(harness.grpc.RpcError) as caught:
+            client.create("web", SMALL)
+        self.assertEqual(harness.reason_of(caught.exception), "FAULT_INJECTED")
+        self.assertEqual(self.fault(address, "disable").stdout,
+                         "fault rules are refused; 1 rule removed\n")
+        client.create("web", SMALL)
+        log = daemon.read_log()
+        self.assertIn(" fault injection is on: any client can make", log)
+        self.assertIn(" fault injection is off; rules removed: 1\n", log)
+
+    def test_a_daemon_that_was_started_for_faults_can_be_told_to_refuse_them(self):
+        daemon, _ = self.start("--enable-fault-injection")
+        self.fault(daemon.address, "disable")
+        result = self.fault(daemon.address, "list", code=1)
+        self.assertIn("FAULT_INJECTION_DISABLED", result.stderr)
+
+    def test_nobody_else_may_turn_faults_on(self):
+        daemon, _ = self.start("--listen", "127.0.0.1:0")
+        tcp = daemon.ready["addresses"][1]
+        for switch in ("enable", "disable"):
+            result = self.fault(tcp, switch, code=1)
+            self.assertIn("(PERMISSION_DENIED OWNER_REQUIRED)", result.stderr)
+        self.assertNotIn("fault injection", daemon.read_log())
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_another_user_who_is_let_in_may_not_turn_faults_on(self):
+        daemon, _ = self.start()
+        os.chmod(os.path.dirname(daemon.socket), 0o755)
+        os.chmod(daemon.socket, 0o666)
+        code, text = self.as_other_user(daemon.address, "fault", "enable")
+        self.assertEqual(code, 1)
+        self.assertIn("(PERMISSION_DENIED OWNER_REQUIRED)", text)
+        # The socket itself lets this user in.
+        code, text = self.as_other_user(daemon.address, "list")
+        self.assertEqual(code, 0, text)
+        self.assertIn("Domain-0", text)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become another user")
+    def test_root_may_turn_faults_on_in_the_daemon_of_another_user(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chown(folder, OTHER_USER, OTHER_USER)
+            copy = shutil.copy(harness.SIMVISORD, folder)
+            with unittest.mock.patch.object(harness, "SIMVISORD", copy):
+                daemon = harness.Daemon(folder=folder,
+                                        preexec=lambda: os.setuid(OTHER_USER))
+            self.addCleanup(daemon.close)
+            self.fault(daemon.address, "enable")
+            code, text = self.as_other_user(daemon.address, "fault", "disable")
+            self.assertEqual(code, 0, text)
 
 
 class FaultsTest(harness.DaemonTest):

@@ -40,6 +40,17 @@ class GuestLoadTest(harness.DaemonTest):
                       "--working-set", str(pages), "--seed", str(seed),
                       "--pages-per-second", "20000")
 
+    def test_a_load_without_numbers_fits_a_small_guest(self):
+        started = self.simvisor("guest", "load", "guest").stdout
+        self.assertRegex(
+            started, r"^1000 pages per second, random, on \d+ pages?, seed 1: "
+                     r"0 writes done\n$")
+        spec = self.load().load.spec
+        self.assertEqual(spec.pages_per_second, 1000)
+        self.assertGreater(spec.working_set_pages, 3000 // 8)
+        self.assertLessEqual(spec.working_set_pages, 3000 // 4)
+        self.wait_for_writes(1)
+
     def load(self):
         return self.client.guest_load.GetGuestLoad(
             guest_load.GetGuestLoadRequest(domain=ref("guest")),

@@ -20,7 +20,7 @@ absl::Status StartLoad(Domain& domain, const GuestChange& change) {
   load.working_set = PageCount(change.amount % 30 + 1);
   load.pattern = static_cast<LoadPattern>(change.where % 3);
   load.seed = change.where;
-  return domain.load().Start({"start load"}, load);
+  return domain.load().Start({"start load"}, load).status();
 }
 
 std::string PageAt(Domain& domain, Pfn pfn) {

@@ -83,7 +83,7 @@ class BalloonGuest {
     }
     LoadSpec load;
     load.working_set = PageCount(pages - before);
-    return guest_->load().Start({"start a load"}, load);
+    return guest_->load().Start({"start a load"}, load).status();
   }
 
   // Another domain takes or gives frames until `frames` are free, or more than

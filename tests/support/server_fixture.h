@@ -102,9 +102,7 @@ class ServerTest : public testing::Test {
     options.clock = &clock_;
     options.faults = &faults_;
     auto machine = std::make_unique<Machine>(
-        MakeServedHost(memory_gib, placement,
-                       fault_injection ? &faults_ : nullptr),
-        options);
+        MakeServedHost(memory_gib, placement, &faults_), options);
     machine_ = machine.get();
     auto daemon = Daemon::Start(std::move(machine),
                                 {*ListenAddress::Parse(address_),

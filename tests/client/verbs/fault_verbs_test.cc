@@ -22,6 +22,25 @@ TEST_F(FaultVerbsTest, Add) {
   Run("fault add save.piece --delay-ms 60001");
 }
 
+TEST_F(FaultVerbsTest, Enable) {
+  Begin("fault enable");
+  daemon_.Answer("SetFaultInjection", {"changed: true"});
+  daemon_.Answer("SetFaultInjection", {""});
+  Run("fault enable");
+  Run("fault enable");
+  Run("fault enable web");
+}
+
+TEST_F(FaultVerbsTest, Disable) {
+  Begin("fault disable");
+  daemon_.Answer("SetFaultInjection", {"changed: true removed: 2"});
+  daemon_.Answer("SetFaultInjection", {"changed: true removed: 1"});
+  daemon_.Answer("SetFaultInjection", {""});
+  Run("fault disable");
+  Run("fault disable");
+  Run("fault disable");
+}
+
 TEST_F(FaultVerbsTest, List) {
   Begin("fault list");
   daemon_.Answer("ListFaults", {""});

@@ -39,10 +39,11 @@ TEST_F(GuestVerbsTest, Write) {
 
 TEST_F(GuestVerbsTest, Load) {
   Begin("guest load");
-  Note("It starts without output, with defaults");
-  daemon_.Answer(
-      "StartGuestLoad",
-      {"load { running: true spec { pattern: LOAD_PATTERN_HOTSPOT } }"});
+  Note("Without numbers it fits the guest, and says what it chose");
+  daemon_.Answer("StartGuestLoad",
+                 {"load { running: true spec { pages_per_second: 1000 "
+                  "working_set_pages: 3500 pattern: LOAD_PATTERN_RANDOM "
+                  "seed: 1 } }"});
   Run("guest load web");
   Run("guest load web --pages-per-second 5 --working-set 300 --pattern hotspot "
       "--seed 18446744073709551615 -o json");

@@ -204,7 +204,7 @@ inline Pfn PfnOfFrame(Domain& domain, Mfn mfn) {
 // The load.
 
 inline absl::Status StartLoad(Domain& domain, const LoadSpec& spec) {
-  return domain.load().Start({"start a load"}, spec);
+  return domain.load().Start({"start a load"}, spec).status();
 }
 inline absl::StatusOr<uint64_t> RunLoad(Domain& domain, uint64_t writes,
                                         StopCheck stop = NeverStop) {

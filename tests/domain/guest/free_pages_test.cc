@@ -21,11 +21,13 @@ using testing::IsEmpty;
 class FailThese : public AllocationFaults {
  public:
   explicit FailThese(std::set<int> fail) : fail_(std::move(fail)) {}
+  bool MayFail(AllocationSite) const override { return armed; }
   bool FailNow(AllocationSite site) override {
     EXPECT_EQ(site, AllocationSite::kGuestPage);
     return fail_.contains(++asked);
   }
   int asked = 0;
+  bool armed = true;
 
  private:
   std::set<int> fail_;
@@ -87,6 +89,29 @@ TEST(FreePagesTest, SettlingEndsAtTheFirstFailure) {
   EXPECT_EQ(FreePages::Settled(pages, PageCount(8)).count(), PageCount(8));
   FreePages plain;
   EXPECT_EQ(FreePages::Settled(plain, PageCount(8)).count(), PageCount(8));
+}
+
+TEST(FreePagesTest, PagesThatCannotFailAreTakenAtOnce) {
+  FailThese faults({1});
+  faults.armed = false;
+  FreePages pages(&faults);
+  pages.Return(Pfns(10, 20));
+  EXPECT_EQ(pages.Take(PageCount(3)), Pfns(10, 13));
+  EXPECT_EQ(pages.TakeForBalloon(PageCount(2)), Pfns(18, 20));
+  EXPECT_EQ(faults.asked, 0);
+}
+
+TEST(FreePagesTest, PagesSettledBeforeFaultsBeginDoNotFail) {
+  FailThese faults({1});
+  faults.armed = false;
+  FreePages pages(&faults);
+  pages.Return(Pfns(10, 20));
+  const FreePages::Settled settled(pages, PageCount(5));
+  EXPECT_EQ(settled.count(), PageCount(5));
+  EXPECT_EQ(pages.Take(PageCount(2)), Pfns(10, 12));
+  faults.armed = true;
+  EXPECT_EQ(pages.Take(PageCount(5)), Pfns(12, 15));
+  EXPECT_TRUE(pages.Take(PageCount(5)).empty());
 }
 
 TEST(FreePagesTest, UnusedSettlementsLapse) {

@@ -83,6 +83,29 @@ TEST(GuestLoadPatternTest, SmallestWorkingSetsAreWrittenToo) {
 }
 
 // Bytes computed elsewhere.
+TEST(GuestLoadSpecTest, ZerosBecomeWhatFitsTheGuest) {
+  LoadSpec spec;
+  spec.pages_per_second = 0;
+  spec.working_set = PageCount(0);
+  spec.seed = 7;
+  const LoadSpec fitted = spec.FitTo(PageCount(1001));
+  EXPECT_EQ(fitted.pages_per_second, 1000u);
+  EXPECT_EQ(fitted.working_set, PageCount(250));
+  EXPECT_EQ(fitted.seed, 7u);
+  EXPECT_EQ(spec.FitTo(PageCount(0)).working_set, PageCount(1));
+  EXPECT_EQ(spec.FitTo(PageCount(65535)).working_set, PageCount(16383));
+  EXPECT_EQ(spec.FitTo(PageCount(1 << 20)).working_set, PageCount(16384));
+}
+
+TEST(GuestLoadSpecTest, GivenNumbersAreKept) {
+  LoadSpec spec;
+  spec.pages_per_second = 5;
+  spec.working_set = PageCount(300);
+  EXPECT_EQ(spec.FitTo(PageCount(100)), spec);
+  spec.pages_per_second = 0;
+  EXPECT_EQ(spec.FitTo(PageCount(100)).working_set, PageCount(300));
+}
+
 TEST(GuestLoadPageTest, ContentFollowsFromSeedPageAndWrite) {
   Page page;
   FillPage(SpecOf(LoadPattern::kRandom, 10, 7), 3, 0x0102, page);

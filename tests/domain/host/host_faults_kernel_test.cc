@@ -225,8 +225,9 @@ TEST_P(LoadFaultsTest, StartThatFailsTakesNothing) {
   const FaultCase test = {
       [] { return MachineWithGuest(GetParam()); },
       [](Machine& machine) {
-        return machine.domain->load().Start({"start a load"},
-                                            {.working_set = PageCount(20)});
+        return machine.domain->load()
+            .Start({"start a load"}, {.working_set = PageCount(20)})
+            .status();
       },
       [](Machine& machine, const absl::Status& status, uint64_t,
          const DomainPicture& before) {

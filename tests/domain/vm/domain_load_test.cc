@@ -242,11 +242,11 @@ TEST_P(DomainLoadTest, LimitsAreKept) {
   const auto range = IsError(Code::kInvalidArgument, Reason::kRangeInvalid,
                              HasSubstr("1 to 10000000 per second"));
   LoadSpec spec = SpecOf(10);
-  spec.pages_per_second = 0;
-  EXPECT_THAT(guest_->load().Start({"start a load"}, spec), range);
   spec.pages_per_second = 10'000'001;
   EXPECT_THAT(guest_->load().Start({"start a load"}, spec), range);
-  EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(0)), range);
+  EXPECT_THAT(
+      guest_->load().Start({"start a load"}, SpecOf((uint64_t{1} << 22) + 1)),
+      range);
   const PageCount free = Free();
   EXPECT_THAT(guest_->load().Start({"start a load"}, SpecOf(free.value() + 1)),
               IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
@@ -256,6 +256,19 @@ TEST_P(DomainLoadTest, LimitsAreKept) {
   EXPECT_EQ(Free(), PageCount(0));
   Run(100);
   ExpectSound(*guest_, 100);
+}
+
+TEST_P(DomainLoadTest, LoadWithoutNumbersFitsWhatIsFree) {
+  const PageCount free = Free();
+  LoadSpec spec = SpecOf(0);
+  spec.pages_per_second = 0;
+  const auto started = guest_->load().Start({"start a load"}, spec);
+  ASSERT_THAT(started, IsOk());
+  EXPECT_EQ(started->spec, spec.FitTo(free));
+  EXPECT_EQ(guest_->load().Find()->spec, started->spec);
+  EXPECT_EQ(Free(), free - started->spec.working_set);
+  EXPECT_EQ(started->writes, 0u);
+  EXPECT_TRUE(started->running);
 }
 
 TEST_P(DomainLoadTest, LoadTravelsAndGoesOn) {

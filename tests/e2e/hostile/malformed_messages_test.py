@@ -62,7 +62,9 @@ def text_that_is_not_utf8(message, depth=3):
 
 class MalformedMessagesTest(harness.DaemonTest):
 
-    FLAGS = ("--enable-fault-injection", "--host-memory", "4g")
+    # At level info the log also has what happens to domains.
+    FLAGS = ("--enable-fault-injection", "--host-memory", "4g", "--log-level",
+             "warn")
 
     def setUp(self):
         super().setUp()

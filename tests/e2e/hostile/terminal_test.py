@@ -184,7 +184,8 @@ VERBS = (
     "address-space create 1", "address-space destroy 1 1",
     "address-space list 1", "address-space translate 1 1 1",
     "address-space sync 1", "run {0}/script", "fault add save.piece",
-    "fault list", "fault list --points", "fault clear --all",
+    "fault list", "fault list --points", "fault clear --all", "fault enable",
+    "fault disable",
     "e820 explain {0}/guest.cfg", "help", "version",
 )
 

@@ -106,8 +106,34 @@ TEST(ServerFaultInjectorTest, DisabledInjectorAcceptsNoRules) {
   EXPECT_THAT(injector.Add(ErrorAt(FaultPoint::kSaveBegin)),
               IsError(absl::StatusCode::kFailedPrecondition,
                       Reason::kFaultInjectionDisabled,
-                      HasSubstr("--enable-fault-injection")));
+                      AllOf(HasSubstr("--enable-fault-injection"),
+                            HasSubstr("simvisor fault enable"))));
   EXPECT_THAT(injector.Reach(FaultPoint::kSaveBegin, "web"), IsOk());
+}
+
+TEST(ServerFaultInjectorTest, IsTurnedOnAndOffWhileItRuns) {
+  FaultInjector injector(false);
+  EXPECT_EQ(injector.Disable(), std::nullopt);
+  EXPECT_TRUE(injector.Enable());
+  EXPECT_FALSE(injector.Enable());
+  ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kSaveBegin)), IsOk());
+  ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kSaveStored)), IsOk());
+  EXPECT_FALSE(injector.Reach(FaultPoint::kSaveBegin, "web").ok());
+  EXPECT_EQ(injector.Disable(), 2u);
+  EXPECT_FALSE(injector.enabled());
+  EXPECT_THAT(injector.Reach(FaultPoint::kSaveBegin, "web"), IsOk());
+  EXPECT_FALSE(injector.Add(ErrorAt(FaultPoint::kSaveBegin)).ok());
+}
+
+TEST(ServerFaultInjectorTest, AllocationsMayFailOnlyWhereARuleIs) {
+  FaultInjector injector(true);
+  EXPECT_FALSE(injector.MayFail(AllocationSite::kFrame));
+  ASSERT_THAT(injector.Add(ErrorAt(FaultPoint::kFrameAllocate)), IsOk());
+  EXPECT_TRUE(injector.MayFail(AllocationSite::kFrame));
+  EXPECT_FALSE(injector.MayFail(AllocationSite::kGuestPage));
+  EXPECT_TRUE(injector.FailNow(AllocationSite::kFrame));
+  injector.RemoveAll();
+  EXPECT_FALSE(injector.MayFail(AllocationSite::kFrame));
 }
 
 TEST(ServerFaultInjectorTest, ErrorNamesPointRuleAndDomain) {

@@ -143,8 +143,8 @@ TEST_F(ServerGuestLoadApiTest, WithoutALoadCallsFail) {
 }
 
 TEST_F(ServerGuestLoadApiTest, BoundsMatchTheApi) {
-  EXPECT_EQ(Start(0, 10), "INVALID_ARGUMENT RANGE_INVALID");
-  EXPECT_EQ(Start(10, 0), "INVALID_ARGUMENT RANGE_INVALID");
+  EXPECT_EQ(Start(10, (uint64_t{1} << 22) + 1),
+            "INVALID_ARGUMENT RANGE_INVALID");
   EXPECT_EQ(Start(10000001, 10), "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
   EXPECT_EQ(Start(10, kLoadPages), "RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED");
   EXPECT_EQ(Start(10, 10, static_cast<v1::LoadPattern>(9)),
@@ -155,6 +155,19 @@ TEST_F(ServerGuestLoadApiTest, BoundsMatchTheApi) {
   EXPECT_EQ(Start(10, 10), "FAILED_PRECONDITION GUEST_LOAD_RUNNING");
   EXPECT_EQ(Call(*loads_, &Loads::GetGuestLoad, v1::GetGuestLoadRequest()),
             "INVALID_ARGUMENT ARGUMENT_MISSING");
+}
+
+TEST_F(ServerGuestLoadApiTest, LoadWithoutNumbersFitsTheGuest) {
+  v1::StartGuestLoadResponse started;
+  ASSERT_EQ(Start(0, 0, v1::LOAD_PATTERN_RANDOM, &started), "OK");
+  EXPECT_EQ(started.load().spec().pages_per_second(), 1000u);
+  const uint64_t pages = started.load().spec().working_set_pages();
+  // A quarter of what the kernel leaves free.
+  EXPECT_LE(pages, kLoadPages / 4);
+  EXPECT_GT(pages, kLoadPages / 8);
+  v1::GetGuestLoadResponse got;
+  ASSERT_EQ(Get(&got), "OK");
+  EXPECT_EQ(got.load().spec().working_set_pages(), pages);
 }
 
 TEST_F(ServerGuestLoadApiTest, DestroyedDomainTakesItsLoadAlong) {
