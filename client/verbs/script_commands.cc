@@ -79,7 +79,7 @@ absl::Status RunScriptFile(Session& session, const std::string& path) {
   const absl::Status status = RunScript(
       file,
       [&](const auto& method, const auto& request, auto& response) {
-        return client->CallMethod(method, request, response);
+        return client->CallMethod(method, request, response, {});
       },
       {.started = [&](const StepOutcome& step) { report.Started(step); },
        .finished = [&](const StepOutcome& step) { report.Finished(step); }});
