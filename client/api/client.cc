@@ -1,5 +1,6 @@
 #include "client/api/client.h"
 
+#include <algorithm>
 #include <chrono>
 #include <initializer_list>
 #include <tuple>
@@ -128,11 +129,14 @@ absl::StatusOr<ResponseTo<Request>> AllPages(const Client& client,
 }  // namespace
 
 struct Client::Connection {
-  // Gives a call its deadline.
-  void Prepare(grpc::ClientContext& context) const {
-    if (!options.timeout) return;
+  // Gives a call its deadline, after the client's timeout or `limit`.
+  void Prepare(grpc::ClientContext& context,
+               absl::Duration limit = absl::InfiniteDuration()) const {
+    const absl::Duration timeout =
+        std::min(limit, options.timeout.value_or(absl::InfiniteDuration()));
+    if (timeout == absl::InfiniteDuration()) return;
     context.set_deadline(std::chrono::system_clock::now() +
-                         absl::ToChronoMicroseconds(*options.timeout));
+                         absl::ToChronoMicroseconds(timeout));
   }
 
   void Hook(google::protobuf::Message& response) const {
@@ -311,12 +315,12 @@ std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
 absl::Status Client::CallMethod(
     const google::protobuf::MethodDescriptor& method,
     const google::protobuf::Message& request,
-    google::protobuf::Message& response) const {
+    google::protobuf::Message& response, const CallLimits& limits) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
-  connection_->Prepare(context);
-  return connection_->Explain(
-      GenericCall(connection_->channel, context, method, request, response));
+  connection_->Prepare(context, limits.timeout);
+  return connection_->Explain(GenericCall(connection_->channel, context, method,
+                                          request, response, limits.must_end));
 }
 
 }  // namespace simvisor::client

@@ -19,6 +19,7 @@
 #ifndef SIMVISOR_CLIENT_API_CLIENT_H_
 #define SIMVISOR_CLIENT_API_CLIENT_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -107,12 +108,22 @@ class Client {
   // Opens a stream of operations.  The client must outlive it.
   std::unique_ptr<MemoryOpsStream> StreamMemoryOps() const;
 
+  // What ends a call early, besides Options::timeout.
+  struct CallLimits {
+    // DEADLINE_EXCEEDED once it has passed.
+    absl::Duration timeout = absl::InfiniteDuration();
+    // Asked several times a second, unless it is empty; CANCELLED soon after it
+    // returns true.
+    std::function<bool()> must_end = {};
+  };
+
   // Calls any method with a single request; merges its responses, one or many,
   // into `response` in order.
   // REQUIRES: `request` and `response` have the method's types.
   absl::Status CallMethod(const google::protobuf::MethodDescriptor& method,
                           const google::protobuf::Message& request,
-                          google::protobuf::Message& response) const;
+                          google::protobuf::Message& response,
+                          const CallLimits& limits) const;
 
  private:
   struct Connection;

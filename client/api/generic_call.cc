@@ -1,5 +1,6 @@
 #include "client/api/generic_call.h"
 
+#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -12,12 +13,37 @@
 namespace simvisor::client {
 namespace {
 
-// Waits for the only pending operation; returns whether it succeeded.
-bool Wait(grpc::CompletionQueue& queue) {
-  void* tag = nullptr;
-  bool ok = false;
-  return queue.Next(&tag, &ok) && ok;
-}
+// How often a call asks whether it must end.
+constexpr std::chrono::milliseconds kAskEvery(50);
+
+// The operations of one call, one at a time.
+class Operations {
+ public:
+  Operations(grpc::ClientContext& context,
+             const std::function<bool()>& must_end)
+      : context_(context), must_end_(must_end) {}
+
+  grpc::CompletionQueue& queue() { return queue_; }
+
+  // Waits for the only pending operation; returns whether it succeeded.
+  bool Wait() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (must_end_) {
+      const auto got = queue_.AsyncNext(
+          &tag, &ok, std::chrono::system_clock::now() + kAskEvery);
+      if (got != grpc::CompletionQueue::TIMEOUT) return ok;
+      // Ends the operation, which the queue then returns.
+      if (must_end_()) context_.TryCancel();
+    }
+    return queue_.Next(&tag, &ok) && ok;
+  }
+
+ private:
+  grpc::ClientContext& context_;
+  const std::function<bool()>& must_end_;
+  grpc::CompletionQueue queue_;
+};
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {
   const grpc::Slice slice(message.SerializeAsString());
@@ -37,19 +63,20 @@ grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
                          grpc::ClientContext& context,
                          const google::protobuf::MethodDescriptor& method,
                          const google::protobuf::Message& request,
-                         google::protobuf::Message& response) {
+                         google::protobuf::Message& response,
+                         const std::function<bool()>& must_end) {
   const std::string path =
       absl::StrCat("/", method.service()->full_name(), "/", method.name());
   grpc::GenericStub stub(channel);
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareCall(&context, path, &queue);
+  Operations operations(context, must_end);
+  const auto call = stub.PrepareCall(&context, path, &operations.queue());
   call->StartCall(nullptr);
   bool parsed = true;
-  if (Wait(queue)) {
+  if (operations.Wait()) {
     call->WriteLast(Serialize(request), grpc::WriteOptions(), nullptr);
-    Wait(queue);
+    operations.Wait();
     grpc::ByteBuffer buffer;
-    for (call->Read(&buffer, nullptr); Wait(queue) && parsed;
+    for (call->Read(&buffer, nullptr); operations.Wait() && parsed;
          call->Read(&buffer, nullptr)) {
       parsed = MergeSerialized(buffer, response);
       if (!parsed) context.TryCancel();
@@ -57,7 +84,7 @@ grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
   }
   grpc::Status status;
   call->Finish(&status, nullptr);
-  Wait(queue);
+  operations.Wait();
   if (!parsed) {
     return {grpc::StatusCode::INTERNAL,
             absl::StrCat(path, ": a response cannot be parsed")};

@@ -6,8 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "client/api/text_check.h"
-#include "client/script/step_call.h"
+#include "client/script/script_check.h"
 #include "google/protobuf/io/tokenizer.h"
 
 namespace simvisor::client {
@@ -39,43 +38,16 @@ class ErrorLines : public google::protobuf::io::ErrorCollector {
   std::vector<std::string> lines_;
 };
 
-bool IsCodeName(absl::string_view name) {
-  // 16 is the last canonical code.
-  for (int code = 1; code <= 16; ++code) {
-    if (absl::StatusCodeToString(static_cast<absl::StatusCode>(code)) == name) {
-      return true;
-    }
-  }
-  return name.empty();
-}
-
-// What is wrong with a parsed step; empty if nothing is.
-std::string FindFault(const v1::Step& step) {
-  if (step.call_case() == v1::Step::CALL_NOT_SET) {
-    return "the step has no call";
-  }
-  const absl::Status text = CheckStrings(StepCall(step).request());
-  if (!text.ok()) return absl::StrCat("request.", text.message());
-  if (!step.has_expect_error()) return "";
-  if (StepCall(step).expected() != nullptr) {
-    return "the step has expect and expect_error, and only one can hold";
-  }
-  if (!IsCodeName(step.expect_error().code())) {
-    return absl::StrCat("expect_error.code: '", step.expect_error().code(),
-                        "' is not a canonical code, such as NOT_FOUND");
-  }
-  return "";
-}
-
 void CheckSteps(const ScriptFile& file, ErrorLines& errors) {
-  const auto* steps = v1::Script::descriptor()->FindFieldByNumber(
-      v1::Script::kStepsFieldNumber);
-  for (int i = 0; i < file.script.steps_size(); ++i) {
-    const std::string fault = FindFault(file.script.steps(i));
-    if (fault.empty()) continue;
-    const auto at = file.locations->GetLocation(steps, i);
+  const auto* type = v1::Script::descriptor();
+  const auto* steps = type->FindFieldByNumber(v1::Script::kStepsFieldNumber);
+  const auto* cleanup =
+      type->FindFieldByNumber(v1::Script::kCleanupFieldNumber);
+  for (const ScriptFault& fault : FindScriptFaults(file.script)) {
+    const auto at = file.locations->GetLocation(
+        fault.place.cleanup ? cleanup : steps, fault.place.index);
     errors.AddError(at.line, at.column,
-                    absl::StrCat("step ", i + 1, ": ", fault));
+                    absl::StrCat(fault.place.ToString(), ": ", fault.text));
   }
   if (file.script.steps().empty()) {
     errors.AddError(0, 0, "the script has no steps");

@@ -28,8 +28,10 @@ struct ScriptFile {
 // Parses `text`, the contents of `file_name`.
 //
 // INVALID_ARGUMENT with a FILE:LINE:COLUMN line for each error: bad syntax, a
-// step without a call, a step that expects both a response and a failure, a
-// code that does not exist, or a script without steps.
+// script without steps, a step without a call, a step that expects both a
+// response and a failure, a code that does not exist, a poll out of bounds, a
+// field that the messages do not have, or a variable that no earlier step saves
+// or whose type does not fit.
 absl::StatusOr<ScriptFile> ParseScript(absl::string_view file_name,
                                        absl::string_view text);
 

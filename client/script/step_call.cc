@@ -65,6 +65,10 @@ std::unique_ptr<Message> StepCall::NewResponse() const {
       factory->GetPrototype(expect_field_->message_type())->New());
 }
 
+Message& StepCall::MutableCall(v1::Step& step) {
+  return *step.GetReflection()->MutableMessage(&step, CallField(step));
+}
+
 TextFormat::ParseInfoTree* StepCall::ExpectedLocations(
     TextFormat::ParseInfoTree& step) const {
   TextFormat::ParseInfoTree* call = step.GetTreeForNested(field_, -1);

@@ -11,12 +11,17 @@
 
 #include <memory>
 
+#include "absl/strings/string_view.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/text_format.h"
 #include "simvisor/v1/script.pb.h"
 
 namespace simvisor::client {
+
+// How the fields of a call begin in a path that leads into it.
+inline constexpr absl::string_view kRequestPrefix = "request.";
+inline constexpr absl::string_view kExpectPrefix = "expect.";
 
 class StepCall {
  public:
@@ -26,6 +31,9 @@ class StepCall {
   // The method to call; nullptr if no service of the API takes such a request.
   const google::protobuf::MethodDescriptor* method() const;
 
+  // The whole call, an XxxCall.
+  const google::protobuf::Message& call() const { return *call_; }
+
   // The request; empty if the step has none.
   const google::protobuf::Message& request() const;
 
@@ -34,6 +42,10 @@ class StepCall {
 
   // An empty response of the method.
   std::unique_ptr<google::protobuf::Message> NewResponse() const;
+
+  // The call of `step`, to change it.
+  // REQUIRES: a call is set.
+  static google::protobuf::Message& MutableCall(v1::Step& step);
 
   // Locations of what the script's text names inside `expect`; nullptr if it
   // names nothing.

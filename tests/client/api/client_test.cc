@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
@@ -51,6 +53,16 @@ class FakeMemory : public v1::MemoryService::Service {
       v1::ListP2mRunsResponse response;
       response.add_runs()->set_first_pfn(pfn);
       if (!writer->Write(response)) return grpc::Status::CANCELLED;
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status TranslateMfns(grpc::ServerContext* context,
+                             const v1::TranslateMfnsRequest*,
+                             v1::TranslateMfnsResponse*) override {
+    // A server sees the end of a call only when it looks.
+    while (!context->IsCancelled()) {
+      absl::SleepFor(absl::Milliseconds(1));
     }
     return grpc::Status::OK;
   }
@@ -187,10 +199,37 @@ TEST_F(ClientTest, CallByDescriptorMergesResponsesWithoutHook) {
   ASSERT_NE(service, nullptr);
   EXPECT_TRUE(client_
                   ->CallMethod(*service->FindMethodByName("ListP2mRuns"),
-                               v1::ListP2mRunsRequest(), all)
+                               v1::ListP2mRunsRequest(), all, {})
                   .ok());
   EXPECT_EQ(all.runs_size(), 3);
   EXPECT_TRUE(hooked_.empty());
+}
+
+class ClientLimitsTest : public ClientTest {
+ protected:
+  // Calls a method whose answer comes only once the client gave up.
+  absl::Status CallWithoutAnswer(const Client::CallLimits& limits) {
+    const auto* method = v1::TranslateMfnsRequest::descriptor()
+                             ->file()
+                             ->FindServiceByName("MemoryService")
+                             ->FindMethodByName("TranslateMfns");
+    v1::TranslateMfnsResponse response;
+    return client_->CallMethod(*method, v1::TranslateMfnsRequest(), response,
+                               limits);
+  }
+};
+
+TEST_F(ClientLimitsTest, CallEndsAfterItsTimeout) {
+  EXPECT_EQ(CallWithoutAnswer({.timeout = absl::Milliseconds(20)}).code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(ClientLimitsTest, CallEndsOnceItMust) {
+  int asked = 0;
+  EXPECT_EQ(
+      CallWithoutAnswer({.must_end = [&] { return ++asked == 2; }}).code(),
+      absl::StatusCode::kCancelled);
+  EXPECT_GE(asked, 2);
 }
 
 TEST_F(ClientTest, ListAllFollowsThePages) {

@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "client/script/script_file.h"
 #include "client/ui/files.h"
 #include "client/xl/domain_config.h"
@@ -45,15 +49,33 @@ TEST(ExamplesTest, EveryConfigHasKnownKeysOnly) {
 
 TEST(ExamplesTest, EveryScriptParsesAndEndsWithACleanAudit) {
   const auto paths = Examples(".textproto");
-  ASSERT_GE(paths.size(), 16u);
+  ASSERT_GE(paths.size(), 17u);
   for (const std::string& path : paths) {
     const auto text = ReadFile(path, kMaxScriptBytes);
     ASSERT_TRUE(text.ok()) << text.status();
     const auto file = ParseScript(path, *text);
     ASSERT_TRUE(file.ok()) << file.status();
-    const v1::Step& last = *file->script.steps().rbegin();
+    const auto& steps = file->script.cleanup().empty() ? file->script.steps()
+                                                       : file->script.cleanup();
+    const v1::Step& last = *steps.rbegin();
     EXPECT_TRUE(last.audit_host().expect().clean()) << path;
   }
+}
+
+// The pieces of text format in the manual, which make one script together.
+TEST(ExamplesTest, ScriptsInTheManualAreSound) {
+  const auto manual = ReadFile("docs/scripts.md", 1 << 20);
+  ASSERT_TRUE(manual.ok()) << manual.status();
+  std::string script;
+  const std::vector<absl::string_view> parts = absl::StrSplit(*manual, "```");
+  for (absl::string_view part : parts) {
+    if (absl::ConsumePrefix(&part, "textproto\n")) {
+      absl::StrAppend(&script, part);
+    }
+  }
+  const auto file = ParseScript("docs/scripts.md", script);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_GE(file->script.steps_size(), 6);
 }
 
 }  // namespace

@@ -12,10 +12,9 @@
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
 #include "client/script/step_call.h"
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "grpcpp/support/status.h"
 #include "simvisor/v1/script.pb.h"
+#include "tests/client/script/script_testing.h"
 
 namespace simvisor::client {
 namespace {
@@ -154,39 +153,6 @@ TEST(ResponseMatchTest, RepeatedFieldsMustBeEqualInLength) {
       SizeIs(1));
 }
 
-// An error of the daemon, as it comes over the wire.
-absl::Status RemoteError(grpc::StatusCode code, const std::string& reason) {
-  google::rpc::ErrorInfo info;
-  info.set_reason(reason);
-  google::rpc::Status details;
-  details.add_details()->PackFrom(info);
-  return FromGrpc(grpc::Status(code, "a message", details.SerializeAsString()),
-                  "unix:/x");
-}
-
-struct RunResult {
-  absl::Status status;
-  std::vector<StepOutcome> outcomes;
-  std::vector<std::string> methods;
-};
-
-// Runs a script against answers that are given in order.
-RunResult RunSteps(const std::string& text, std::vector<absl::Status> answers) {
-  auto file = ParseScript("a", text);
-  EXPECT_TRUE(file.ok()) << file.status();
-  RunResult result;
-  result.status = RunScript(
-      *file,
-      [&](const auto& method, const auto&, auto&) {
-        result.methods.push_back(method.full_name());
-        return answers.at(result.methods.size() - 1);
-      },
-      {.started = [](const StepOutcome&) {},
-       .finished =
-           [&](const StepOutcome& step) { result.outcomes.push_back(step); }});
-  return result;
-}
-
 TEST(ScriptRunnerTest, StepsRunInOrderUnderTheirNames) {
   const RunResult result =
       RunSteps("steps { name: \"one\" get_host {} } steps { audit_host {} }",
@@ -205,7 +171,7 @@ TEST(ScriptRunnerTest, FirstStepThatDoesNotHoldEndsTheRun) {
       {absl::OkStatus(), absl::OkStatus()});
   EXPECT_EQ(result.status.message(), "step 1 of 2 does not hold");
   EXPECT_THAT(result.methods, SizeIs(1));
-  EXPECT_THAT(result.outcomes[0].faults,
+  EXPECT_THAT(result.outcomes[0].result.faults,
               testing::Contains(HasSubstr("clean: true")));
 }
 
@@ -232,7 +198,7 @@ TEST(ScriptRunnerTest, UnexpectedErrorIsShown) {
         "steps { get_host {} expect_error { " + expected + " } }", {error});
     EXPECT_FALSE(result.status.ok());
     EXPECT_THAT(
-        result.outcomes[0].faults,
+        result.outcomes[0].result.faults,
         testing::Contains(HasSubstr("NOT_FOUND DOMAIN_NOT_FOUND: a message")));
   }
 }
@@ -240,7 +206,7 @@ TEST(ScriptRunnerTest, UnexpectedErrorIsShown) {
 TEST(ScriptRunnerTest, SuccessInsteadOfAnErrorDoesNotHold) {
   const RunResult result =
       RunSteps("steps { get_host {} expect_error {} }", {absl::OkStatus()});
-  EXPECT_THAT(result.outcomes[0].faults,
+  EXPECT_THAT(result.outcomes[0].result.faults,
               ElementsAre("expected: any error", "got:      success"));
 }
 
@@ -248,7 +214,7 @@ TEST(ScriptRunnerTest, ErrorInsteadOfSuccessDoesNotHold) {
   const RunResult result =
       RunSteps("steps { get_host {} }",
                {RemoteError(grpc::StatusCode::ABORTED, "RACE_LOST")});
-  EXPECT_THAT(result.outcomes[0].faults,
+  EXPECT_THAT(result.outcomes[0].result.faults,
               ElementsAre("expected: success",
                           "got:      ABORTED RACE_LOST: a message"));
 }
@@ -256,8 +222,9 @@ TEST(ScriptRunnerTest, ErrorInsteadOfSuccessDoesNotHold) {
 TEST(ScriptRunnerTest, LostDaemonIsNotTheAnswerOfAStep) {
   const RunResult result = RunSteps("steps { get_host {} expect_error {} }",
                                     {absl::UnavailableError("gone")});
-  EXPECT_EQ(result.status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(result.outcomes, IsEmpty());
+  EXPECT_EQ(result.status, absl::UnavailableError("gone"));
+  EXPECT_THAT(EndsOf(result), ElementsAre(StepEnd::kLost));
+  EXPECT_THAT(result.outcomes[0].result.faults, ElementsAre("got:      gone"));
 }
 
 TEST(ErrorTest, CodesPassThroughWithTheirReason) {

@@ -136,6 +136,33 @@ TEST_F(ProgramTest, Run) {
                                                   runs { count: 256 } } } }
     steps { destroy_domain {} expect_error { reason: "DOMAIN_NOT_FOUND" } }
     steps { name: "audit" audit_host { expect { clean: false } } })"));
+  daemon_.Answer("CreateDomain", {"domain { domid: 7 }"});
+  daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
+                 "no such domain");
+  daemon_.Answer("GetDomain", {"domain { domid: 7 }"});
+  const std::string script = WriteFile("b.textproto", R"(
+    steps { create_domain {} save { name: "id" field: "domain.domid" } }
+    steps { audit_host { expect { clean: false } } }
+    steps { poll { timeout_ms: 60000 interval_ms: 10 }
+            get_domain { request { domain { name: "web-${id}" } } } }
+    cleanup { destroy_domain {}
+              set { field: "request.domain.domid" variable: "id" } }
+    cleanup { name: "sound" audit_host { expect { clean: true } } })");
+  Note("Cleanup steps run after the first step that fails");
+  VerbTest::Run("run " + script);
+  Note("The steps after it run too");
+  VerbTest::Run("run --keep-going " + script);
+  Note("A step whose variable was not saved is skipped");
+  daemon_.Forget("CreateDomain");
+  daemon_.Refuse("CreateDomain", grpc::StatusCode::RESOURCE_EXHAUSTED,
+                 "HOST_MEMORY_EXHAUSTED", "no frames");
+  VerbTest::Run("run " + script);
+  VerbTest::Run("-o json run -k " + script);
+  Note("Nothing is called if any step is wrong");
+  VerbTest::Run("run " + WriteFile("c.textproto", R"(
+    steps { get_host {} }
+    steps { poll { timeout_ms: 0 } get_host {} }
+    cleanup { name: "no call" })"));
 }
 
 TEST(VerbsTest, EveryVerbHasATranscript) {

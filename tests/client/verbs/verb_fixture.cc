@@ -148,7 +148,8 @@ int VerbTest::RunWords(const std::string& line, std::vector<std::string> words,
 
 void VerbTest::Add(absl::string_view mark, absl::string_view text) {
   // Durations differ from run to run.
-  static const std::regex kTime("\\([0-9.]+ ms\\)");
+  static const std::regex kTime(
+      "(\\(|\"milliseconds\": )[0-9.]+(e-[0-9]+)?( ms|,)");
   while (!text.empty()) {
     const size_t end = text.find('\n');
     const bool whole = end != absl::string_view::npos;
@@ -158,7 +159,7 @@ void VerbTest::Add(absl::string_view mark, absl::string_view text) {
     const bool tight = mark.size() == 1;
     absl::StrAppend(&transcript_, mark, tight && !whole ? "~" : "",
                     tight && !line.empty() ? " " : "",
-                    SortExcludes(std::regex_replace(line, kTime, "(TIME ms)")),
+                    SortExcludes(std::regex_replace(line, kTime, "$1TIME$3")),
                     "\n");
     text.remove_prefix(whole ? end + 1 : text.size());
   }

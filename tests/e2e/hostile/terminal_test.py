@@ -163,6 +163,14 @@ steps {{
     request {{ domain {{ domid: 1 }} }}
     expect {{ domain {{ name: "another" }} }}
   }}
+  save {{ name: "evil" field: "domain.name" }}
+}}
+cleanup {{
+  name: "a cleanup step\n{FORGED}"
+  get_domain {{
+    request {{ domain {{ name: "${{evil}}" }} }}
+    expect {{ domain {{ name: "not ${{evil}}" }} }}
+  }}
 }}
 """
 BATCH = "p2m lookup guest 1\nmem-set guest 4m\nnothing known\n"
