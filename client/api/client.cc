@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <initializer_list>
+#include <thread>
 #include <tuple>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
@@ -126,6 +128,33 @@ absl::StatusOr<ResponseTo<Request>> AllPages(const Client& client,
   return all;
 }
 
+// Cancels a call once `must_end` returns true, until the destructor.
+class CancelWhen {
+ public:
+  // No thread if `must_end` is empty; both must outlive this object.
+  CancelWhen(grpc::ClientContext& context,
+             const std::function<bool()>& must_end) {
+    if (!must_end) return;
+    thread_ = std::thread([this, &context, &must_end] {
+      while (!done_.WaitForNotificationWithTimeout(kAskEvery)) {
+        if (must_end()) return context.TryCancel();
+      }
+    });
+  }
+  ~CancelWhen() {
+    done_.Notify();
+    if (thread_.joinable()) thread_.join();
+  }
+  CancelWhen(const CancelWhen&) = delete;
+  CancelWhen& operator=(const CancelWhen&) = delete;
+
+ private:
+  static constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
+
+  absl::Notification done_;
+  std::thread thread_;
+};
+
 }  // namespace
 
 struct Client::Connection {
@@ -150,10 +179,12 @@ struct Client::Connection {
   template <typename Stub, typename Request, typename Response>
   absl::Status Stream(std::unique_ptr<grpc::ClientReader<Response>> (
                           Stub::*method)(grpc::ClientContext*, const Request&),
-                      const Request& request, Sink<Response> sink) const {
+                      const Request& request, Sink<Response> sink,
+                      const std::function<bool()>& must_end = {}) const {
     SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
     grpc::ClientContext context;
     Prepare(context);
+    const CancelWhen cancel(context, must_end);
     Stub& stub = *std::get<std::unique_ptr<Stub>>(stubs);
     const auto reader = (stub.*method)(&context, request);
     absl::Status sunk;
@@ -246,10 +277,12 @@ absl::Status Client::ListAddressSpaces(
                              request, sink);
 }
 
-absl::Status Client::MigrateDomain(const v1::MigrateDomainRequest& request,
-                                   Sink<v1::MigrateDomainResponse> sink) const {
+absl::Status Client::MigrateDomain(
+    const v1::MigrateDomainRequest& request,
+    Sink<v1::MigrateDomainResponse> sink,
+    const std::function<bool()>& must_end) const {
   return connection_->Stream(&v1::MigrationService::Stub::MigrateDomain,
-                             request, sink);
+                             request, sink, must_end);
 }
 
 absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,

@@ -89,9 +89,12 @@ class Client {
   absl::Status ListAddressSpaces(
       const v1::ListAddressSpacesRequest& request,
       Sink<v1::ListAddressSpacesResponse> sink) const;
-  // Migrates a domain and passes its progress to `sink`.
+  // Migrates a domain and passes its progress to `sink`.  `must_end`, unless it
+  // is empty, is asked several times a second, on another thread; CANCELLED
+  // soon after it returns true.
   absl::Status MigrateDomain(const v1::MigrateDomainRequest& request,
-                             Sink<v1::MigrateDomainResponse> sink) const;
+                             Sink<v1::MigrateDomainResponse> sink,
+                             const std::function<bool()>& must_end = {}) const;
 
   // Saves a domain.  Passes each piece of the image to `sink`; once the sink
   // has accepted the last piece, the image counts as stored, and the daemon

@@ -15,14 +15,18 @@
 #include "client/api/address.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/interruption.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
+#include "client/verbs/migration_fate.h"
 
 namespace simvisor::client {
 namespace {
 
 constexpr uint64_t kBytesPerPage = 4096;
+// A daemon asks the other one within a few seconds.
+constexpr absl::Duration kFatePatience = absl::Seconds(10);
 
 struct MigrateArgs {
   std::string domain;
@@ -125,11 +129,13 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
   *request.mutable_policy() = std::move(policy);
   request.set_start_paused(args.paused);
   request.set_migration_id(args.id);
+  const Interruption interruption;
   ProgressBar bar(session.BarStream(false), "migrate");
   v1::MigrateDomainResponse last;
   bool told = false;
   const absl::Status status = target.client.MigrateDomain(
-      request, [&](const v1::MigrateDomainResponse& progress) {
+      request,
+      [&](const v1::MigrateDomainResponse& progress) {
         last = progress;
         bar.Update(progress.pass_pfns_done(), progress.pass_pfns_total(),
                    Note(progress));
@@ -139,8 +145,15 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
           session.PrintRemark("note", NotConverging(args.domain, progress));
         }
         return absl::OkStatus();
-      });
+      },
+      [&] { return interruption.signal() != 0; });
   bar.Clear();
+  if (!status.ok() && interruption.signal() != 0) {
+    session.PrintRemark(
+        "note", absl::StrCat("interrupted: ",
+                             FindFate(target.client, last.migration_id(),
+                                      kFatePatience)));
+  }
   if (!status.ok()) return status;
   return session.Show(absl::StatusOr<v1::MigrateDomainResponse>(last),
                       [&](const v1::MigrateDomainResponse& moved) {

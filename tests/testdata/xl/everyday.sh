@@ -97,7 +97,13 @@ xl restore -d "$configs/db.cfg" db.save
 xl save -p spare spare.save
 xl unpause spare
 
-# Migrating to another host.
+# Migrating to this host and to another.
+id=$(xl domid web)
+xl migrate web localhost
+if [ "$(xl domid web)" -le "$id" ]; then
+  echo "web is still domain $id" >&2
+  exit 1
+fi
 xl migrate --live --debug -e -s 'ssh -o BatchMode=yes' web "$target"
 xl migrate post "$target"
 

@@ -1,0 +1,79 @@
+"""Ctrl-C during `simvisor migrate`: the command says what became of both sides."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import harness  # noqa: E402
+from harness import domain, live  # noqa: E402
+from migrations.migration_pair import Machine, poll  # noqa: E402
+
+
+def take_interrupts():
+    """A shell that starts tests in the background ignores SIGINT in them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class InterruptedMigrationTest(unittest.TestCase):
+
+    def setUp(self):
+        self.source = Machine("--enable-fault-injection")
+        self.addCleanup(self.source.close)
+        self.target = Machine()
+        self.addCleanup(self.target.close)
+        self.source.client.create("web", 16384)
+
+    def start_migration(self, *options):
+        process = subprocess.Popen(
+            [harness.SIMVISOR, "-H", self.source.address, "migrate", "web",
+             self.target.address, "--id", "one", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=take_interrupts)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def await_state(self, machine, state):
+        def is_there():
+            found = machine.migration("one")
+            return found is not None and found.state == state
+        poll(is_there, live.MigrationState.Name(state))
+
+    def end_interrupted(self, process):
+        out, err = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, -signal.SIGINT, out + err)
+        return err
+
+    def test_domain_that_was_being_copied_stays(self):
+        process = self.start_migration("--bandwidth", "4096b")
+        self.await_state(self.source, live.MIGRATION_STATE_COPYING)
+        self.await_state(self.target, live.MIGRATION_STATE_RECEIVING)
+        process.send_signal(signal.SIGINT)
+        err = self.end_interrupted(process)
+        self.assertIn("note: interrupted: web (1) stays here and runs on; "
+                      f"{self.target.address} drops", err)
+        self.assertEqual(self.source.domains()["web"].state,
+                         domain.DOMAIN_STATE_RUNNING)
+        self.await_state(self.target, live.MIGRATION_STATE_DROPPED)
+        self.assertEqual(self.target.domains(), {})
+
+    def test_domain_that_had_been_committed_has_moved(self):
+        rule = self.source.hold("migrate.committed")
+        process = self.start_migration()
+        self.source.await_fault(rule)
+        process.send_signal(signal.SIGINT)
+        self.source.remove_faults()
+        err = self.end_interrupted(process)
+        self.assertIn("note: interrupted: web (1) has moved: it runs at "
+                      f"{self.target.address} and is gone here", err)
+        self.assertEqual(self.source.domains(), {})
+        self.assertEqual(self.target.domains()["web"].state,
+                         domain.DOMAIN_STATE_RUNNING)
+
+
+if __name__ == "__main__":
+    unittest.main()
