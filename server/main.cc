@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "domain/host/host.h"
+#include "domain/units/domain_identity.h"
 #include "google/protobuf/stubs/logging.h"
 #include "server/daemon.h"
 #include "server/flags.h"
@@ -151,7 +152,7 @@ void WarnOfLostDomains(const Host& host) {
   std::vector<std::string> names;
   names.reserve(domains.size());
   for (const std::shared_ptr<Domain>& domain : domains) {
-    names.push_back(Named(domain->name(), domain->id()));
+    names.push_back(DomainText(domain->name(), domain->id()));
   }
   spdlog::warn("{} lost with this daemon: {}",
                names.size() == 1 ? "1 domain is"

@@ -34,7 +34,7 @@ Verb ChosenVerb(const Verb& program, const std::vector<std::string>& words) {
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
-    const Verb& program, std::vector<std::string> arguments) {
+    const Verb& program, const std::vector<std::string>& arguments) {
   const size_t verb = FindFirstVerb(program, arguments);
   std::vector<std::string> left;
   bool dry_run = false;
@@ -44,11 +44,11 @@ absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
     if (i < verb && !is_value && AreXlOptions(arguments[i])) {
       dry_run = dry_run || absl::StrContains(arguments[i], "N");
     } else {
-      left.push_back(std::move(arguments[i]));
+      left.push_back(arguments[i]);
     }
   }
   SIMVISOR_ASSIGN_OR_RETURN(left, ExpandVerbs(program, std::move(left)));
-  if (!dry_run) return left;
+  if (!dry_run || FindFirstVerb(program, left) == left.size()) return left;
   const Verb chosen = ChosenVerb(program, left);
   if (!chosen.HasOption("--dryrun")) {
     return UsageError(

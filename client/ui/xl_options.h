@@ -18,7 +18,7 @@ namespace simvisor::client {
 // four have no effect; -N, a dry run, becomes --dryrun behind the verb.  A
 // UsageError() as for ExpandVerbs(), and for -N before a verb without --dryrun.
 absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
-    const Verb& program, std::vector<std::string> arguments);
+    const Verb& program, const std::vector<std::string>& arguments);
 
 }  // namespace simvisor::client
 

@@ -115,11 +115,13 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
   const bool fault =
       faults_ != nullptr && faults_->FailNow(AllocationSite::kFrame);
   if (!fault && pages <= unclaimed) return AddClaim(pages, reach);
+  PageCount most = total_;
   std::string message = absl::StrFormat(
       "claim of %s: of the host's %s, %s are free and unclaimed; balloon a "
       "domain down, or ask for less",
       SizeText(pages), SizeText(total_), SizeText(unclaimed));
   if (reach == FrameReach::kLow && low_end_ < max_mfn_) {
+    most = std::min(total_, low_end_ - Mfn(0));
     message = absl::StrFormat(
         "claim of %s: of the frames below %.4g GiB (mfn 0x%x), which a 32-bit "
         "guest can reach, %s are free and unclaimed, of all frames %s; balloon "
@@ -132,7 +134,7 @@ absl::StatusOr<FrameClaim> FramePool::Claim(PageCount pages, FrameReach reach) {
                    Reason::kHostMemoryExhausted, message,
                    {{fact::kRequested, pages.value()},
                     {fact::kAvailable, unclaimed.value()},
-                    {fact::kLimit, total_.value()},
+                    {fact::kLimit, most.value()},
                     {fact::kUnit, "pages"}});
 }
 

@@ -36,9 +36,13 @@ absl::Status NameSlot(const Context& context, const ForeignSlot& slot,
   const Reason reason = counted.code() == absl::StatusCode::kOutOfRange
                             ? Reason::kMfnOutOfRange
                             : Reason::kFrameNotForeign;
-  return context.Refuse(
+  absl::Status status = context.Refuse(
       counted.code(), reason, absl::StrFormat("at pfn 0x%x", slot.pfn.value()),
-      counted.message(), {{fact::kValue, Hex(slot.mfn.value())}});
+      counted.message());
+  for (const auto& [name, value] : FactsOf(counted)) {
+    SetFact({name, value}, status);
+  }
+  return status;
 }
 
 }  // namespace
@@ -84,7 +88,8 @@ absl::Status Guest::MapForeign(const Context& context, const ForeignSlot& slot,
     return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
         absl::StrFormat("mfn 0x%x at pfn 0x%x", mfn.value(), pfn.value()),
-        "its guest has no free page for its p2m list; balloon it up");
+        "its guest has no free page for its p2m list; balloon it up",
+        {{fact::kRequested, 1}, {fact::kAvailable, 0}, {fact::kUnit, "pages"}});
   }
   // The frame may have changed hands since it was looked at.
   SIMVISOR_RETURN_IF_ERROR(NameSlot(context, slot, hypercalls.MapForeign(mfn)));

@@ -146,7 +146,10 @@ absl::Status TakeTargets(MemorySetup& plan) {
               "room to balloon and the p2m area ends at pfn 0x%x; a kernel "
               "stops here: raise the ceiling to at least the initial size",
               target.count.value(), first.value(), room.value(),
-              plan.area_end.value()));
+              plan.area_end.value()),
+          {{fact::kRequested, target.count.value()},
+           {fact::kAvailable, room.value()},
+           {fact::kUnit, "pages"}});
     }
     plan.extra_left.Remove(target);
   }
@@ -166,7 +169,10 @@ absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
         absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
         absl::StrFormat("memory map ends at pfn 0x%x, below the domain's %d "
                         "pages; extend the map",
-                        map_end.value(), input.nr_pages.value()));
+                        map_end.value(), input.nr_pages.value()),
+        {{fact::kRequested, input.nr_pages.value()},
+         {fact::kLimit, map_end.value()},
+         {fact::kUnit, "pages"}});
   }
   MemorySetup plan;
   Pfn cursor(input.nr_pages.value());
@@ -190,7 +196,9 @@ absl::StatusOr<MemorySetup> PlanMemorySetup(const MemorySetupInput& input) {
             "p2m area up to pfn 0x%x: an %s guest manages pfns below "
             "0x%x; lower the memory, the map's last RAM or the "
             "hotplug limit",
-            plan.area_end.value(), input.abi->name, input.abi->pfn_limit));
+            plan.area_end.value(), input.abi->name, input.abi->pfn_limit),
+        {{fact::kValue, Hex(plan.area_end.value())},
+         {fact::kLimit, Hex(input.abi->pfn_limit)}});
   }
   SIMVISOR_RETURN_IF_ERROR(TakeTargets(plan));
   return plan;

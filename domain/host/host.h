@@ -198,7 +198,8 @@ class Host {
   // Gives an incoming domain that stands in for another (see IncomingDomain)
   // the name and uuid of that one, which from now on is called
   // NAME--migratedaway and not found by its uuid.  A no-op for other domains.
-  // A name that a third domain has taken meanwhile stays there.
+  // A name or uuid that a third domain has taken meanwhile stays there.  May
+  // throw std::bad_alloc, and can then be called again.
   void TakeOver(const Domain& arrived) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Domains with ids from `first` on, ascending, at most `limit`.
@@ -248,6 +249,12 @@ class Host {
     std::vector<PciAddress> devices;  // owned until it is dying
   };
 
+  // The domain that an incoming one stands in for, and the name to take over.
+  struct StandIn {
+    DomainId leaving;
+    std::string name;
+  };
+
   Host(const HostConfig& config, std::unique_ptr<FramePool> pool);
 
   absl::Status BootDom0(const HostConfig& config) ABSL_LOCKS_EXCLUDED(mu_);
@@ -277,7 +284,6 @@ class Host {
   void ShowArrived(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
   // Removes a domain whose building has failed.
   void Abandon(DomainId id) ABSL_LOCKS_EXCLUDED(mu_);
-  // Frees name, uuid and PCI devices of a domain that is about to die.
   // Whether `domain` is in the table with the name and uuid of `spec`.
   bool IsOf(const Domain& domain, const DomainSpec& spec) const
       ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -286,6 +292,13 @@ class Host {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // As messages name domain `id`.
   std::string TextOf(DomainId id) const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Free the name and the uuid if they are this domain's; a uuid goes to the
+  // domain that stands in for this one, if there is one.
+  void FreeName(DomainId id, const Entry& entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FreeUuid(DomainId id, const Entry& entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Frees name, uuid and PCI devices of a domain that is about to die.
   void DropName(DomainId id, Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Removes from the table the domains among `ids` that have died and no longer
   // own a frame.  Every caller that destroys a domain, or unmaps a frame of a
@@ -331,11 +344,7 @@ class Host {
   absl::btree_map<DomainId, Entry> domains_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, DomainId> names_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<Uuid, DomainId> uuids_ ABSL_GUARDED_BY(mu_);
-  // What domains that stand in for others will be called.
-  struct StandIn {
-    DomainId leaving;
-    std::string name;
-  };
+  // Incoming domains that stand in for others, until they take over or go.
   absl::flat_hash_map<DomainId, StandIn> stand_ins_ ABSL_GUARDED_BY(mu_);
   PciOwners pci_owners_ ABSL_GUARDED_BY(mu_);
   uint16_t last_id_ ABSL_GUARDED_BY(mu_) = 0;

@@ -103,13 +103,10 @@ void Host::ReturnId(DomainId id) {
 }
 
 void Host::DropName(DomainId id, Entry& entry) {
-  const auto named = names_.find(entry.name);
-  if (named != names_.end() && named->second == id) names_.erase(named);
+  FreeName(id, entry);
   entry.name.clear();
   stand_ins_.erase(id);
-  // A later domain may have the uuid of a dying one.
-  const auto at = uuids_.find(entry.uuid);
-  if (at != uuids_.end() && at->second == id) uuids_.erase(at);
+  FreeUuid(id, entry);
   pci_owners_.Release(entry.devices, id);
   entry.devices = {};
   ShrinkIfSparse(names_);

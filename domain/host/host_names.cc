@@ -92,8 +92,7 @@ void Host::TakeOver(const Domain& arrived) {
   absl::MutexLock lock(&mu_);
   const auto stand_in = stand_ins_.find(arrived.id());
   if (stand_in == stand_ins_.end()) return;
-  const StandIn was = std::move(stand_in->second);
-  stand_ins_.erase(stand_in);
+  const StandIn& was = stand_in->second;
   Entry& entry = domains_.at(arrived.id());
   const auto left = domains_.find(was.leaving);
   if (left != domains_.end() && left->second.uuid == entry.uuid &&
@@ -101,16 +100,40 @@ void Host::TakeOver(const Domain& arrived) {
     SetName(was.leaving, left->second,
             absl::StrCat(was.name, kMigratedAwaySuffix));
   }
-  uuids_[entry.uuid] = arrived.id();
+  DomainId& owner = uuids_.try_emplace(entry.uuid, arrived.id()).first->second;
+  if (owner == was.leaving) owner = arrived.id();
   if (!names_.contains(was.name)) SetName(arrived.id(), entry, was.name);
+  stand_ins_.erase(stand_in);
 }
 
 void Host::SetName(DomainId id, Entry& entry, absl::string_view name) {
-  names_.erase(entry.name);
-  entry.name = std::string(name);
-  // The name of a domain that is about to end may be lost.
-  names_.try_emplace(entry.name, id);
-  entry.domain->Rename(name);
+  if (entry.name == name) return;
+  // Everything that allocates comes first.
+  std::string for_entry(name);
+  std::string for_domain(name);
+  // If another domain has the name, this one is not found by it.
+  names_.try_emplace(for_entry, id);
+  FreeName(id, entry);
+  entry.name = std::move(for_entry);
+  entry.domain->Rename(std::move(for_domain));
+}
+
+void Host::FreeName(DomainId id, const Entry& entry) {
+  const auto at = names_.find(entry.name);
+  if (at != names_.end() && at->second == id) names_.erase(at);
+}
+
+void Host::FreeUuid(DomainId id, const Entry& entry) {
+  // A later domain may have the uuid of a dying one.
+  const auto at = uuids_.find(entry.uuid);
+  if (at == uuids_.end() || at->second != id) return;
+  for (const auto& [stand_in, was] : stand_ins_) {
+    if (was.leaving == id) {
+      at->second = stand_in;
+      return;
+    }
+  }
+  uuids_.erase(at);
 }
 
 absl::StatusOr<DomainId> Host::NextId() {

@@ -103,7 +103,8 @@ absl::Status TooLarge(const DomainSpec& spec, absl::string_view what,
       {{fact::kOperation, "create"},
        {fact::kDomain, spec.name},
        {fact::kRequested, value},
-       {fact::kLimit, limit}});
+       {fact::kLimit, limit},
+       {fact::kUnit, what}});
 }
 
 // Of any guest: a saved 64-bit guest notes its value too.

@@ -1,6 +1,7 @@
 #include "domain/units/domain_identity.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -16,9 +17,9 @@ std::string DomainIdentity::name() const {
   return name_;
 }
 
-void DomainIdentity::Rename(absl::string_view name) {
+void DomainIdentity::Rename(std::string name) {
   absl::MutexLock lock(&mu_);
-  name_ = std::string(name);
+  name_ = std::move(name);
 }
 
 std::string DomainIdentity::ToString() const { return DomainText(name(), id_); }

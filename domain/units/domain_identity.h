@@ -24,7 +24,8 @@ class DomainIdentity {
 
   DomainId id() const { return id_; }
   std::string name() const ABSL_LOCKS_EXCLUDED(mu_);
-  void Rename(absl::string_view name) ABSL_LOCKS_EXCLUDED(mu_);
+  // Does not allocate.
+  void Rename(std::string name) ABSL_LOCKS_EXCLUDED(mu_);
   // As messages name the domain; see DomainText().
   std::string ToString() const ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -63,7 +63,7 @@ class Context {
   absl::Status Within(const absl::Status& status) const;
 
  private:
-  absl::Status AddDomain(const absl::Status& status) const;
+  void AddFacts(absl::string_view name, absl::Status& status) const;
 
   const DomainIdentity* domain_;
   absl::string_view operation_;

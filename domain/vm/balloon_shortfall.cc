@@ -11,6 +11,7 @@ struct Limits {
   PageCount room;       // below the domain's limits
   PageCount free;       // frames
   PageCount available;  // pages that the guest can give
+  bool leaves = true;   // for its p2m list
 };
 
 PageCount Below(PageCount limit, PageCount used) {
@@ -20,6 +21,7 @@ PageCount Below(PageCount limit, PageCount used) {
 // What a guest of `pages` comes to on its way to `goal`.
 PageCount Reachable(PageCount pages, PageCount goal, const Limits& limits) {
   if (goal >= pages) {
+    if (!limits.leaves) return pages;
     return pages +
            std::min({goal - pages, limits.pfns, limits.room, limits.free});
   }
@@ -44,6 +46,7 @@ ShortfallCause CauseOf(DomainState state,
     return limits.available == none ? ShortfallCause::kGuestMemory
                                     : ShortfallCause::kRetrying;
   }
+  if (!limits.leaves) return ShortfallCause::kGuestMemory;
   if (limits.room == none) return ShortfallCause::kMaxMem;
   if (limits.free == none) return ShortfallCause::kHostFull;
   return ShortfallCause::kRetrying;
@@ -58,11 +61,13 @@ std::optional<BalloonShortfall> FindShortfall(
   if (pages == memory.target || state == DomainState::kDying) {
     return std::nullopt;
   }
-  const Limits limits = {.pfns = memory.balloon,
-                         .room = std::min(Below(memory.max, memory.current),
-                                          Below(memory.static_max, pages)),
-                         .free = free,
-                         .available = memory.available};
+  const Limits limits = {
+      .pfns = memory.balloon,
+      .room = std::min(Below(memory.max, memory.current),
+                       Below(memory.static_max, pages)),
+      .free = free,
+      .available = memory.available,
+      .leaves = !(driver.has_value() && driver->lacks_leaf_pages)};
   BalloonShortfall shortfall;
   shortfall.missing = static_cast<int64_t>(memory.target.value()) -
                       static_cast<int64_t>(pages.value());

@@ -1,5 +1,6 @@
 #include "domain/vm/domain.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -10,27 +11,43 @@
 namespace simvisor {
 namespace {
 
+// Whether the next round of the driver, on the way to `goal`, moves nothing
+// because the guest has no page for a leaf of its p2m list.
+bool LacksLeafPages(const Guest& guest, PageCount current, PageCount goal) {
+  if (guest.config().p2m.balloon_room == BalloonRoom::kFaithful) return false;
+  const Balloon& balloon = guest.balloon();
+  if (goal <= current || balloon.list().size() == PageCount(0)) return false;
+  // A larger round begins where a batch does.
+  const PageCount pages = std::min(goal - current, balloon.driver().batch());
+  const Pfn first = balloon.list().Next(pages).front().first;
+  return guest.list().PagesToSet({first, PageCount(1)},
+                                 RangeFill::Ram(Mfn(0))) >
+         guest.free_pages().count();
+}
+
 // Unset unless a driver runs.
 std::optional<BalloonDriverInfo> DriverOf(const Parts& parts) {
   if (parts.guest() == nullptr || parts.life.dying()) return std::nullopt;
   const PageCount current = parts.reservation.current();
   const Balloon& balloon = parts.guest()->balloon();
   const BalloonDriver& driver = balloon.driver();
-  return BalloonDriverInfo{.current = current,
-                           .target = driver.target(),
-                           .low = balloon.list().low_count(),
-                           .high = balloon.list().high_count(),
-                           .batch = driver.batch(),
-                           .state = driver.policy().state(),
-                           .schedule_delay = driver.policy().delay_seconds(),
-                           .max_schedule_delay = BalloonPolicy::kMaxDelay,
-                           .retry_count = driver.policy().retry_count(),
-                           .max_retry_count = driver.policy().max_retry(),
-                           .retry_after = driver.SecondsToWake(current),
-                           .goal = balloon.target_unread()
-                                       ? parts.reservation.target()
-                                       : driver.target(),
-                           .extra_regions = {}};
+  const PageCount goal =
+      balloon.target_unread() ? parts.reservation.target() : driver.target();
+  return BalloonDriverInfo{
+      .current = current,
+      .target = driver.target(),
+      .low = balloon.list().low_count(),
+      .high = balloon.list().high_count(),
+      .batch = driver.batch(),
+      .state = driver.policy().state(),
+      .schedule_delay = driver.policy().delay_seconds(),
+      .max_schedule_delay = BalloonPolicy::kMaxDelay,
+      .retry_count = driver.policy().retry_count(),
+      .max_retry_count = driver.policy().max_retry(),
+      .retry_after = driver.SecondsToWake(current),
+      .goal = goal,
+      .lacks_leaf_pages = LacksLeafPages(*parts.guest(), current, goal),
+      .extra_regions = {}};
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ class Domain {
   const Abi& abi() const { return *abi_; }
   // Does not wait for a change.
   std::string name() const { return identity_.name(); }
-  void Rename(absl::string_view name) { identity_.Rename(name); }
+  void Rename(std::string name) { identity_.Rename(std::move(name)); }
 
   // --- Topics ----------------------------------------------------------------
 

@@ -63,12 +63,19 @@ PageCount LeafPagesUp(const Guest& guest, PageCount pages, PageCount most) {
   return needed;
 }
 
+// Pages that the guest has pfns for; nullopt before it has booted.
+std::optional<PageCount> MostPages(const Parts& on) {
+  if (on.guest() == nullptr) return std::nullopt;
+  const Balloon& balloon = on.guest()->balloon();
+  return on.reservation.current() + balloon.size() + balloon.lent().size();
+}
+
 // Checks that the whole of a move upwards is within the limits.
 absl::Status CheckRoomUp(ChangeScope& change, PageCount pages) {
   const Context& context = change.context();
   const Guest& guest = *change.parts().guest();
-  SIMVISOR_RETURN_IF_ERROR(
-      change.parts().reservation.CheckRoom(context, pages, change.held()));
+  SIMVISOR_RETURN_IF_ERROR(change.parts().reservation.CheckRoom(
+      context, pages, change.held(), MostPages(change.parts())));
   const PageCount ballooned = guest.balloon().size();
   if (pages > ballooned) {
     return context.Refuse(absl::StatusCode::kResourceExhausted,
@@ -202,13 +209,8 @@ absl::Status DomainBalloon::SetTarget(const Operation& operation,
                                       DomainMemory* after) const {
   const auto set = [=](ChangeScope& change) -> absl::Status {
     Parts& on = change.parts();
-    std::optional<PageCount> most;
-    if (on.guest() != nullptr) {
-      const Balloon& balloon = on.guest()->balloon();
-      most = on.reservation.current() + balloon.size() + balloon.lent().size();
-    }
     SIMVISOR_RETURN_IF_ERROR(
-        on.reservation.SetTarget(change.context(), target, most));
+        on.reservation.SetTarget(change.context(), target, MostPages(on)));
     // A guest that has not booted yet reads it when it boots.
     if (on.guest() != nullptr) on.guest()->balloon().TargetWritten();
     if (!on.life.runs()) return absl::OkStatus();

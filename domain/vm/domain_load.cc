@@ -60,7 +60,10 @@ absl::Status CheckSpec(const Context& context, const LoadSpec& spec) {
                       spec.pages_per_second, spec.working_set.value()),
       absl::StrFormat("name 1 to %d per second, and 1 to %d pages",
                       LoadSpec::kMaxPagesPerSecond,
-                      LoadSpec::kMaxWorkingSet.value()));
+                      LoadSpec::kMaxWorkingSet.value()),
+      {{fact::kRequested, spec.working_set.value()},
+       {fact::kLimit, LoadSpec::kMaxWorkingSet.value()},
+       {fact::kUnit, "pages"}});
 }
 
 absl::Status CheckCanStart(const Context& context, const LoadSpec& spec,

@@ -124,6 +124,7 @@ struct BalloonDriverInfo {
   // Seconds from its last try to the next; unset: none by itself.
   std::optional<uint32_t> retry_after;
   PageCount goal;  // of its next try: the domain's target, if it is unread
+  bool lacks_leaf_pages = false;  // of the p2m list, for its next page
   // Room to balloon that the guest found at boot, without what moved frames
   // took of it.
   std::vector<PfnExtent> extra_regions;

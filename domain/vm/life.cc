@@ -13,7 +13,11 @@ namespace simvisor {
 absl::Status Life::Check(const Context& context, Needs needs,
                          PageCount held) const {
   if (needs == Needs::kNothing) return absl::OkStatus();
-  if (dying()) return DyingError(context.domain(), held);
+  if (dying()) {
+    absl::Status status = DyingError(context.domain(), held);
+    SetFact({fact::kOperation, context.operation()}, status);
+    return status;
+  }
   switch (needs) {
     case Needs::kNothing:
     case Needs::kAlive:

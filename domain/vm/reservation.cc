@@ -41,7 +41,8 @@ PageCount Reservation::Room(PageCount held) const {
 }
 
 absl::Status Reservation::CheckRoom(const Context& context, PageCount pages,
-                                    PageCount held) const {
+                                    PageCount held,
+                                    std::optional<PageCount> most) const {
   if (pages <= Room(held)) return absl::OkStatus();
   const PageCount limit =
       max_pages_ < static_max_ + held ? max_pages_ : static_max_;
@@ -53,9 +54,9 @@ absl::Status Reservation::CheckRoom(const Context& context, PageCount pages,
   return context.Refuse(
       absl::StatusCode::kResourceExhausted, Reason::kMaxMemExceeded,
       absl::StrCat("by ", SizeText(pages)),
-      absl::StrFormat("it has %s%s and its limit is %s; raise the limit with "
-                      "mem-max, or use mem-set",
-                      SizeText(current_ + held), of_them, SizeText(limit)),
+      absl::StrFormat("it has %s%s and its limit is %s; %s",
+                      SizeText(current_ + held), of_them, SizeText(limit),
+                      HowToGrow(current_ + pages, most)),
       {{fact::kRequested, pages.value()},
        {fact::kAvailable, Room(held).value()},
        {fact::kLimit, limit.value()},

@@ -40,9 +40,11 @@ class Reservation {
   // beside its guest's: up to max_pages, and up to static-max, which a target
   // that follows must not exceed.
   PageCount Room(PageCount held) const;
-  // RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED if Room() is less than `pages`.
+  // RESOURCE_EXHAUSTED MAX_MEM_EXCEEDED if Room() is less than `pages`.  For
+  // `most` see SetTarget().
   absl::Status CheckRoom(const Context& context, PageCount pages,
-                         PageCount held) const;
+                         PageCount held,
+                         std::optional<PageCount> most = std::nullopt) const;
   // Pages that domain `id` has above what libxl must leave it: kMinDom0Memory
   // for dom0.
   PageCount AboveLeast(DomainId id) const;

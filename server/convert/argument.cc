@@ -59,7 +59,7 @@ absl::Status CheckListSize(absl::string_view field, uint64_t size,
   if (size == 0) return ArgumentMissing(field, "give at least one element");
   if (size <= limit) return absl::OkStatus();
   return TooLarge(field, size, limit,
-                  " elements are too many; split the call: at most ");
+                  " elements; split the call: the limit is ");
 }
 
 }  // namespace simvisor::server

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "domain/units/domain_identity.h"
 #include "domain/vm/domain_types.h"
 #include "server/calls/find_domain.h"
 #include "server/calls/unary_call.h"
@@ -142,7 +143,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
         const std::shared_ptr<Domain> domain,
         runner_->host().RenameDomain(selector, request.new_name()));
     LogEvent([&] {
-      return absl::StrCat(Named(before, domain->id()), ": renamed to ",
+      return absl::StrCat(DomainText(before, domain->id()), ": renamed to ",
                           request.new_name());
     });
     ToProto(domain->Info(), response->mutable_domain());

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "domain/units/size_text.h"
 #include "server/convert/argument.h"
 #include "server/convert/domain.h"
 #include "server/images/xl_config.h"
@@ -91,6 +92,7 @@ absl::Status RestoreCall::Restore() {
   }
   SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                             restorer_->Finish(limits_));
+  arrived_ = true;
   const absl::Status status = runner_->machine.Change(
       domain, [this](Domain& guest) { return GoOn(guest); });
   if (!status.ok()) {
@@ -98,7 +100,7 @@ absl::Status RestoreCall::Restore() {
     return status;
   }
   LogEvent(*domain, [&] {
-    return absl::StrCat("restored with ", PagesText(domain->Memory().current),
+    return absl::StrCat("restored with ", SizeText(domain->Memory().current),
                         paused_ ? ", paused" : "");
   });
   ToProto(domain->Info(), response_.mutable_domain());
@@ -117,7 +119,9 @@ absl::Status RestoreCall::GoOn(Domain& domain) {
 
 void RestoreCall::End(const absl::Status& status) {
   // Free what came in of an incomplete domain before the client is told.
+  const bool incomplete = restorer_ != nullptr && !arrived_;
   restorer_ = nullptr;
+  if (incomplete) runner_->machine.NoteGone();
   PooledReactor::End(status);
 }
 

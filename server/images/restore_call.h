@@ -48,6 +48,7 @@ class RestoreCall : public PooledReactor<RawReadReactor> {
   bool paused_ = false;
   std::string name_;  // given by the caller; empty if the image names it
   std::unique_ptr<ImageRestorer> restorer_;  // null before the first message
+  bool arrived_ = false;                     // the domain is the host's
 };
 
 }  // namespace simvisor::server

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "domain/units/size_text.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/images/convert_image.h"
@@ -130,7 +131,7 @@ void SaveCall::Complete() {
       runner_->machine.Reach(FaultPoint::kSaveStored, *domain_);
   if (!status.ok()) return End(status);
   LogEvent(*domain_, [this] {
-    return absl::StrCat("saved, ", PagesText(saver_->pages_sent()),
+    return absl::StrCat("saved, ", SizeText(saver_->pages_sent()),
                         " with contents",
                         after_ == v1::AFTER_SAVE_PAUSE ? "; it is paused" : "");
   });

@@ -83,10 +83,12 @@ bool FaultInjector::Enable() {
     absl::MutexLock lock(&mu_);
     if (enabled_.exchange(true, std::memory_order_relaxed)) return false;
   }
-  LogEvent([] {
-    return "fault injection is on: any client can make calls fail, or kill the "
-           "daemon";
-  });
+  UnlessExhausted([] {
+    spdlog::warn(
+        "fault injection is on: any client can make calls fail, or kill the "
+        "daemon");
+    return absl::OkStatus();
+  }).IgnoreError();
   return true;
 }
 

@@ -3,6 +3,8 @@
 #include <cassert>
 
 #include "absl/strings/str_cat.h"
+#include "domain/units/domain_identity.h"
+#include "domain/units/size_text.h"
 #include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
@@ -33,7 +35,7 @@ absl::StatusOr<std::shared_ptr<Domain>> Machine::Create(const DomainSpec& spec,
   const absl::Status built = Reach(FaultPoint::kCreateBuilt, *domain);
   if (built.ok()) {
     LogEvent(*domain, [&] {
-      return absl::StrCat("created with ", PagesText(domain->Memory().current),
+      return absl::StrCat("created with ", SizeText(domain->Memory().current),
                           start_paused ? ", paused" : "");
     });
     return domain;
@@ -53,15 +55,19 @@ absl::StatusOr<PageCount> Machine::Destroy(
   SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
                             host_->DestroyDomain(domain));
   LogEvent([&] {
-    return absl::StrCat(Named(name, domain->id()), ": destroyed, ",
-                        PagesText(freed), " freed");
+    return absl::StrCat(DomainText(name, domain->id()), ": destroyed, ",
+                        SizeText(freed), " freed");
   });
+  NoteGone();
+  return freed;
+}
+
+void Machine::NoteGone() {
   // The domain is gone, whether or not there is memory for the trim job.
   UnlessExhausted([&] {
     heap_.OnGone(host_->guest_count(), host_->TakeContentsUse());
     return absl::OkStatus();
   }).IgnoreError();
-  return freed;
 }
 
 void Machine::PassTimers(const std::shared_ptr<Domain>& domain) {

@@ -113,6 +113,10 @@ class Machine {
   // trims the heap if HeapTrimRule says so.
   absl::StatusOr<PageCount> Destroy(const std::shared_ptr<Domain>& domain);
 
+  // Trims the heap if HeapTrimRule says so.  Call it when a domain that came in
+  // was given up and its memory is free; Destroy() calls it.
+  void NoteGone();
+
  private:
   // Runs jobs on the background thread.
   Executor InBackground();

@@ -110,7 +110,7 @@ class MemoryOpReply {
   }
   // Adds the weight of a result that has been filled in.
   void End(const v1::MemoryOpResult& result) {
-    weight_ += kResultWeight + result.error().message().size() +
+    weight_ += kResultWeight + result.error().ByteSizeLong() +
                kFrameWeight * result.translate().frames_size();
   }
 

@@ -25,7 +25,8 @@ absl::Status Dropped(absl::string_view id) {
                    Reason::kMigrationSettled,
                    absl::StrCat("receive: migration ", id,
                                 " was dropped while the domain came in: its "
-                                "source asked for that, or an operator"));
+                                "source asked for that, or an operator"),
+                   {{fact::kOperation, "receive"}, {fact::kValue, id}});
 }
 
 bool IsDecided(TargetState state) {
@@ -54,7 +55,8 @@ absl::Status IncomingMigrations::Begin(absl::string_view id,
     return MakeError(absl::StatusCode::kFailedPrecondition,
                      Reason::kMigrationSettled,
                      absl::StrCat("receive: migration ", id,
-                                  " is known here already; choose another id"));
+                                  " is known here already; choose another id"),
+                     {{fact::kOperation, "receive"}, {fact::kValue, id}});
   }
   row->entry.source = Shortened(Printable(source), kMaxPeerBytes);
   row->entry.start_paused = start_paused;
@@ -113,17 +115,15 @@ absl::StatusOr<IncomingRecord> IncomingMigrations::Decide(absl::string_view id,
   }
   if (coming_in) AwaitEndOfCall(id);
   if (domain == nullptr) return now;
+  const bool runs = now.state == TargetState::kCommitted;
+  if (runs) Run(domain, start_paused);
   LogEvent(*domain, [&] {
     return absl::StrCat("migration ", id, " from ", now.peer, ": ",
-                        now.state != TargetState::kCommitted ? "dropped"
-                        : start_paused                       ? "arrived, paused"
+                        !runs          ? "dropped"
+                        : start_paused ? "arrived, paused"
                                        : "arrived and goes on");
   });
-  if (now.state == TargetState::kCommitted) {
-    Run(domain, start_paused);
-  } else {
-    Drop(domain);
-  }
+  if (!runs) Drop(domain);
   return now;
 }
 
@@ -141,7 +141,14 @@ void IncomingMigrations::AwaitEndOfCall(absl::string_view id) {
 
 void IncomingMigrations::Run(const std::shared_ptr<Domain>& domain,
                              bool start_paused) {
-  machine_.host().TakeOver(*domain);
+  const absl::Status named = UnlessExhausted([&] {
+    machine_.host().TakeOver(*domain);
+    return absl::OkStatus();
+  });
+  if (!named.ok()) {
+    spdlog::error("domain {} has arrived and cannot take over its name: {}",
+                  domain->id().value(), std::string(named.message()));
+  }
   // It is held, so it cannot have been destroyed.
   const absl::Status status = UnlessExhausted([&] {
     return machine_.Change(domain, [start_paused](Domain& guest) {
@@ -180,7 +187,8 @@ absl::Status IncomingMigrations::Unknown(absl::string_view id,
       absl::StrCat("migration ", id,
                    ": it is not known here, and may be one of "
                    "those that were committed and are forgotten; look whether "
-                   "its domain is here, then decide with migrate-resolve"));
+                   "its domain is here, then decide with migrate-resolve"),
+      {{fact::kValue, id}});
 }
 
 void IncomingMigrations::ForgetOld() {

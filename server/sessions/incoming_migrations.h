@@ -80,8 +80,8 @@ class IncomingMigrations {
         bounds_(bounds),
         find_leaving_(std::move(find_leaving)) {}
 
-  // The domain of this daemon that migration `id` moves here; null if it comes
-  // from another one.
+  // The domain that migration `id` moves away from this daemon, and so perhaps
+  // here; null if there is none.
   std::shared_ptr<const Domain> Leaving(absl::string_view id) const {
     return find_leaving_ == nullptr ? nullptr : find_leaving_(id);
   }

@@ -46,7 +46,8 @@ absl::Status Unreachable(absl::string_view operation, absl::string_view address,
       absl::StatusCode::kUnavailable, Reason::kTargetUnreachable,
       absl::StrCat(operation, ": ", address,
                    " cannot be reached, or no simvisord like this one answers "
-                   "there; the log of this daemon has the cause"));
+                   "there; the log of this daemon has the cause"),
+      {{fact::kOperation, operation}, {fact::kValue, address}});
 }
 
 absl::StatusOr<SourceEvent> EventOf(const QuestionAnswer& answer,
@@ -67,7 +68,8 @@ absl::StatusOr<SourceEvent> EventOf(const QuestionAnswer& answer,
       absl::StatusCode::kFailedPrecondition, Reason::kTargetMisbehaved,
       absl::StrCat(operation, ": ", address,
                    " was asked and answered about another one, or neither "
-                   "committed nor dropped"));
+                   "committed nor dropped"),
+      {{fact::kOperation, operation}, {fact::kValue, address}});
 }
 
 }  // namespace simvisor::server

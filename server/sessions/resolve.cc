@@ -46,7 +46,8 @@ absl::StatusOr<AnyRecord> IfTaken(MigrationRecord<State> record,
                    NameOf(record.state),
                    ", which this decision does not change; cancel the call "
                    "that moves one that is under way, and treat what is left "
-                   "of one that has ended as any domain"));
+                   "of one that has ended as any domain"),
+      {{fact::kValue, record.id}});
 }
 
 }  // namespace

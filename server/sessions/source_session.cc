@@ -10,6 +10,7 @@
 #include "base/quote.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "domain/units/domain_identity.h"
 #include "server/machine/events.h"
 #include "server/machine/memory_reserve.h"
 
@@ -272,7 +273,7 @@ absl::Status SourceSession::TakeCommitted() {
   progress_.downtime_ms = meter_.DowntimeMs();
   progress_.phase = MigrationPhase::kMoved;
   LogEvent([this] {
-    return absl::StrCat(Named(name_, plan_.domain->id()), ": migration ",
+    return absl::StrCat(DomainText(name_, plan_.domain->id()), ": migration ",
                         plan_.id, ": ", progress_.bytes_sent, " bytes sent in ",
                         progress_.pass, " passes; it did not run for ",
                         progress_.downtime_ms, " ms");

@@ -161,16 +161,18 @@ absl::Status TargetSession::TakeCommit() {
 
 void TargetSession::End(const absl::Status& status) {
   assert(step_ != Step::kEnded);
-  const bool arrived = step_ == Step::kCommitted;
+  const bool committed = step_ == Step::kCommitted;
   step_ = Step::kEnded;
+  const bool incomplete = restorer_ != nullptr;
   restorer_ = nullptr;
+  if (incomplete) machine_.NoteGone();
   domain_ = nullptr;
   if (id_.empty()) return;
   if (!status.ok()) {
-    if (!arrived) {
+    if (!committed) {
       LogEvent([&] {
         return absl::StrCat(name_, ": migration ", id_,
-                            ": the stream broke: ", status.message());
+                            ": ended without the domain: ", status.message());
       });
     }
     migrations_.Decide(id_, TargetEvent::kBroken).IgnoreError();

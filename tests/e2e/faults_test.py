@@ -21,7 +21,7 @@ class FaultsOffTest(harness.DaemonTest):
 
     def test_a_daemon_takes_no_faults_unless_started_for_it(self):
         for command in (("add", "save.begin", "--crash"), ("list",),
-                        ("list", "--points"), ("clear",)):
+                        ("list", "--points"), ("clear", "--all")):
             result = simvisor(self.daemon.address, "fault", *command,
                               check=False)
             self.assertEqual(result.returncode, 1)
@@ -71,6 +71,13 @@ class EnableTest(unittest.TestCase):
         with self.assertRaises(harness.grpc.RpcError) as caught:
             client.create("web", SMALL)
         self.assertEqual(harness.reason_of(caught.exception), "FAULT_INJECTED")
+        # Allocations of the machine can fail too.
+        self.fault(address, "clear", "--all")
+        self.fault(address, "add", "frame.allocate")
+        with self.assertRaises(harness.grpc.RpcError) as caught:
+            client.create("web", SMALL)
+        self.assertEqual(harness.reason_of(caught.exception),
+                         "HOST_MEMORY_EXHAUSTED")
         self.assertEqual(self.fault(address, "disable").stdout,
                          "fault rules are refused; 1 rule removed\n")
         client.create("web", SMALL)
@@ -130,7 +137,7 @@ class FaultsTest(harness.DaemonTest):
         return result
 
     def tearDown(self):
-        self.fault("clear")
+        self.fault("clear", "--all")
         self.assert_clean()
 
     def test_the_log_says_at_the_start_that_faults_are_taken(self):

@@ -14,6 +14,7 @@
 #include "client/app.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
+#include "client/verbs/commands.h"
 #include "tests/client/verbs/verb_fixture.h"
 
 namespace simvisor::client {
@@ -77,7 +78,7 @@ TEST_F(ProgramTest, HelpOfTheProgramIsTheSameInEveryForm) {
     EXPECT_EQ(OutputOf("simvisor", line, kExitDone), help) << line;
   }
   EXPECT_EQ(OutputOf("simvisor", "", kExitUsage), help);
-  EXPECT_EQ(OutputOf("simvisor", "-v", kExitUsage), help);
+  EXPECT_EQ(OutputOf("simvisor", "-vN", kExitUsage), help);
 }
 
 TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
@@ -87,6 +88,8 @@ TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
     EXPECT_EQ(RunUnseen(line), kExitDone) << line;
   }
   EXPECT_EQ(RunUnseen("-x list"), kExitUsage);
+  // The value of an option is not an option.
+  EXPECT_THAT(OutputOf("simvisor", "-o -t list", kExitUsage), HasSubstr("-o"));
 }
 
 TEST_F(ProgramTest, DryRunIsRefusedByVerbsThatHaveNone) {
@@ -163,6 +166,23 @@ TEST_F(ProgramTest, Run) {
     steps { get_host {} }
     steps { poll { timeout_ms: 0 } get_host {} }
     cleanup { name: "no call" })"));
+}
+
+TEST(ForEachTest, GoesOnAfterAFailureButNotWithoutADaemon) {
+  std::ostringstream out, err;
+  Session session({.out = out, .err = err});
+  const std::vector<std::string> items = {"one", "two", "three", "four"};
+  std::vector<std::string> tried;
+  const absl::Status status = ForEach(
+      session, items, "moved", [&](const std::string& item) -> absl::Status {
+        tried.push_back(item);
+        if (item == "two") return absl::NotFoundError("no two");
+        if (item == "three") return absl::UnavailableError("gone");
+        return absl::OkStatus();
+      });
+  EXPECT_EQ(ExitCode(status), kExitUnreachable);
+  EXPECT_EQ(tried, (std::vector<std::string>{"one", "two", "three"}));
+  EXPECT_EQ(err.str(), "no two\nnote: 1 of 4 moved\n");
 }
 
 TEST(VerbsTest, EveryVerbHasATranscript) {

@@ -195,6 +195,33 @@ TEST_F(StandInTest, NameThatAThirdDomainHasTakenStaysThere) {
   EXPECT_EQ(web_->name(), "old");
 }
 
+TEST_F(StandInTest, UuidOfADomainThatGoesStaysWithItsStandIn) {
+  const Uuid uuid = web_->Info().uuid;
+  const auto arrived = Arrive();
+  ASSERT_THAT(host_->DestroyDomain(web_->id()), IsOk());
+  EXPECT_EQ(Found(uuid), arrived->id());
+  DomainSpec spec = MakeSpec("other", 500);
+  spec.uuid = uuid;
+  EXPECT_THAT(host_->CreateDomain(spec, false, NeverStop),
+              IsError(Code::kAlreadyExists, Reason::kUuidInUse,
+                      HasSubstr("web--incoming (2)")));
+  host_->TakeOver(*arrived);
+  EXPECT_EQ(Found(std::string("web")), arrived->id());
+  EXPECT_EQ(Found(uuid), arrived->id());
+}
+
+TEST_F(StandInTest, DomainThatHasTheLastNameOfTheOtherKeepsIt) {
+  const auto away = MustCreate(*host_, MakeSpec("web--migratedaway", 500));
+  const auto arrived = Arrive();
+  host_->TakeOver(*arrived);
+  EXPECT_EQ(Found(std::string("web--migratedaway")), away->id());
+  // The one that left is found by its id.
+  ASSERT_THAT(host_->RenameDomain(web_->id(), "left"), IsOk());
+  EXPECT_EQ(Found(std::string("left")), web_->id());
+  EXPECT_EQ(Found(std::string("web--migratedaway")), away->id());
+  EXPECT_EQ(Found(std::string("web")), arrived->id());
+}
+
 TEST_F(StandInTest, OtherDomainsAreRefusedTheName) {
   EXPECT_THAT(Begin(Uuid{7}), IsError(Code::kAlreadyExists, Reason::kNameInUse,
                                       HasSubstr("\"web\"")));

@@ -114,6 +114,22 @@ TEST_F(BalloonShortfallTest, GuestWithoutFreePagesHasNoneToGive) {
   Expect(Cause::kGuestMemory, missing, kPages - available, 2, false);
 }
 
+TEST_F(BalloonShortfallTest, GuestWithoutAPageForALeafReachesWhatItHas) {
+  DomainSpec spec = MakeSpec("compact", 1500, 4500);
+  spec.p2m.balloon_room = BalloonRoom::kCompact;
+  domain_ = MustCreate(*host_, spec);
+  const PageCount free = domain_->Memory().available;
+  ASSERT_THAT(
+      domain_->load()
+          .Start({"start a load"}, {.pages_per_second = 1, .working_set = free})
+          .status(),
+      IsOk());
+  SetTarget(2500);
+  Expect(Cause::kGuestMemory, 1000, 1500, 2, false);
+  Wake();
+  EXPECT_EQ(domain_->Memory().current, PageCount(1500));
+}
+
 TEST_F(BalloonShortfallTest, HeldFramesCountForTheLimit) {
   FillHost(1000);
   SetTarget(kPages + kRoom);

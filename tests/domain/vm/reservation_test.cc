@@ -38,8 +38,8 @@ TEST(ReservationTest, RoomThatIsMissingIsNamedWithItsLimit) {
   EXPECT_EQ(
       status.message(),
       "domain 7: set it by 50 pages: it has 120 pages (20 of them held by "
-      "other domains' mappings) and its limit is 150 pages; raise the "
-      "limit with mem-max, or use mem-set");
+      "other domains' mappings) and its limit is 150 pages; raise "
+      "it with mem-max");
   EXPECT_EQ(FactsOf(status).at("requested"), "50");
   EXPECT_EQ(FactsOf(status).at("available"), "30");
   EXPECT_EQ(FactsOf(status).at("limit"), "150");

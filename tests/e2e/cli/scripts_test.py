@@ -82,7 +82,7 @@ class ScriptRun:
 
     def start_script(self, text, *options):
         process = subprocess.Popen(
-            [harness.SIMVISOR, "-a", self.daemon.address, *options, "run",
+            [harness.SIMVISOR, "-H", self.daemon.address, *options, "run",
              self.write(text)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=take_interrupts)
@@ -172,7 +172,7 @@ class ScriptsTest(ScriptRun, harness.DaemonTest):
         os.close(reader)
         with os.fdopen(writer, "w") as closed:
             done = subprocess.run(
-                [harness.SIMVISOR, "-a", self.daemon.address, "run",
+                [harness.SIMVISOR, "-H", self.daemon.address, "run",
                  self.write(text + CLEANS)],
                 stdout=closed, stderr=subprocess.PIPE, check=False,
                 timeout=harness.DEADLINE)
@@ -200,7 +200,7 @@ class ScriptsTest(ScriptRun, harness.DaemonTest):
                                   ""),
                                  (lambda: self.client.destroy("script"), gone)):
             process = subprocess.Popen(
-                [harness.SIMVISOR, "-a", self.daemon.address, "run",
+                [harness.SIMVISOR, "-H", self.daemon.address, "run",
                  self.write(text.format(expected))],
                 stdout=subprocess.PIPE, text=True)
             change()

@@ -256,7 +256,7 @@ class BoundedWaitTest(LongWorkCase):
             self.assertLess(time.monotonic(), end, "too few are refused")
         self.assertLess(self.slowest[1], QUIET,
                         f"{self.slowest[0]} of the quiet client")
-        self.fault("clear")
+        self.fault("clear", "--all")
         errors = self.quiet_while(creates + checks, self.look)
         self.assert_all_ok(errors[:len(creates)])
         refused = [error for error in errors if error is not None]

@@ -40,13 +40,6 @@ class EventsTest : public testing::Test {
   std::ostringstream lines_;
 };
 
-TEST_F(EventsTest, SizesAreInMiBAndPages) {
-  EXPECT_EQ(PagesText(PageCount(16384)), "64 MiB (16384 pages)");
-  EXPECT_EQ(PagesText(PageCount(16448)), "64.25 MiB (16448 pages)");
-  EXPECT_EQ(PagesText(PageCount(uint64_t{1} << 32)),
-            "16777216 MiB (4294967296 pages)");
-}
-
 TEST_F(EventsTest, TextIsMadeOnlyIfTheLogTakesIt) {
   int made = 0;
   const auto text = [&made] {
@@ -81,7 +74,7 @@ TEST_F(EventsTest, RulesAndTheirActsAreLogged) {
   FaultInjector faults(false);
   faults.Enable();
   EXPECT_EQ(Lines(),
-            "info fault injection is on: any client can make calls fail, or "
+            "warning fault injection is on: any client can make calls fail, or "
             "kill the daemon\n");
   FaultRule rule = {.point = FaultPoint::kSavePiece,
                     .domain = "web",

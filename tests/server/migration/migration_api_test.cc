@@ -62,7 +62,7 @@ TEST_F(MigrationTest, DomainMovesFromADaemonToItself) {
   // And again, with the name that it has now.
   wish.set_migration_id("the-second");
   EXPECT_EQ(Migrate(wish), "OK");
-  EXPECT_EQ(ThisHost().domains(), 2u);
+  EXPECT_EQ(ThisHost().domain_count(), 2u);
 }
 
 TEST_F(MigrationTest, DomainThatFindsNoRoomBesideItselfStaysAsItWas) {
