@@ -254,6 +254,7 @@ absl::Status ReadWords(const Words& words, Options& options) {
   SIMVISOR_RETURN_IF_ERROR(ReadSize(
       "--max-guest-memory", words.max_guest_memory, options.max_guest_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadNumber("--seed", words.seed, options.seed));
+  options.seed_given = words.seed.has_value();
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--placement", words.placement,
                                       Placements(), options.placement));
   SIMVISOR_RETURN_IF_ERROR(

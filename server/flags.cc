@@ -47,7 +47,7 @@ void AddMachineFlags(CLI::App& app, Words& words, Options& options) {
                    kMaxHostCpus, " [", options.cpus, "]"));
   add("--seed", words.seed, "N",
       "seed of everything random: the same seed and calls give the same "
-      "frames [1]");
+      "frames, and if it is given, the same uuids [1]");
   add("--placement", words.placement, "lowest|scatter",
       "which free frames are handed out first [lowest]");
 }

@@ -49,6 +49,8 @@ struct Options {
   // DefaultGuestMemory().
   std::optional<PageCount> max_guest_memory;
   uint64_t seed = 1;
+  // Without it, uuids are random, as domains of other daemons may come here.
+  bool seed_given = false;
   // Limit for images being restored, besides their guests' pages.
   PageCount max_image_memory{HostConfig::kDefaultMaxImageMemory / kPageSize};
   Placement placement = Placement::kLowest;

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -48,6 +49,12 @@ absl::StatusOr<BootLog> ReadMachine(const Options& options) {
                                    ": ", read.status().message()));
 }
 
+// Different in each daemon.
+uint64_t RandomSeed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
 }  // namespace
 
 absl::StatusOr<HostConfig> MakeHostConfig(const Options& options,
@@ -64,6 +71,7 @@ absl::StatusOr<HostConfig> MakeHostConfig(const Options& options,
   config.dom0_e820 = std::move(machine.map);
   config.placement = options.placement;
   config.seed = options.seed;
+  if (!options.seed_given) config.uuid_seed = RandomSeed();
   config.dom0_hotplug_limit_gib = options.dom0_hotplug_limit_gib;
   config.max_image_memory = options.max_image_memory.in_bytes();
   config.dom0_tools_view = options.dom0_tools_view;

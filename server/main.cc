@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "base/quote.h"
 #include "base/status_macros.h"
 #include "domain/host/host.h"
 #include "domain/units/domain_identity.h"
@@ -146,13 +147,16 @@ void PrintHint(const std::string& program, const Options& options,
 // The guests end with the machine.
 void WarnOfLostDomains(const Host& host) {
   constexpr size_t kMostNamed = 20;
+  constexpr size_t kMaxNameShown = 128;
   const std::vector<std::shared_ptr<Domain>> domains =
       host.List(DomainId(1), host.guest_count());
   if (domains.empty()) return;
   std::vector<std::string> names;
   names.reserve(domains.size());
   for (const std::shared_ptr<Domain>& domain : domains) {
-    names.push_back(DomainText(domain->name(), domain->id()));
+    // So that the line fits the room that a pipe has when it says it has some.
+    names.push_back(
+        Shortened(DomainText(domain->name(), domain->id()), kMaxNameShown));
   }
   spdlog::warn("{} lost with this daemon: {}",
                names.size() == 1 ? "1 domain is"

@@ -134,7 +134,7 @@ Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
       cpus_(config.cpus),
       pool_(std::move(pool)),
       image_memory_(config.max_image_memory),
-      random_(config.seed) {}
+      random_(config.uuid_seed.value_or(config.seed)) {}
 
 HostInfo Host::Info() const {
   const FramePool::Counts counts = pool_->counts();

@@ -56,6 +56,8 @@ struct HostConfig {
   E820Map e820;
   Placement placement = Placement::kLowest;
   uint64_t seed = 1;
+  // Seed of the uuids that the host chooses; unset means `seed`.
+  std::optional<uint64_t> uuid_seed;
   // The map that dom0's kernel is given; unset means `e820`.  dom0 boots from
   // it as its kernel uses it (domain/boot_log/dom0_map.h).
   std::optional<E820Map> dom0_e820;

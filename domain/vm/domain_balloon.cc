@@ -20,13 +20,14 @@ constexpr PageCount kAllPages{~uint64_t{0}};
 std::string By(PageCount pages) { return absl::StrCat("by ", SizeText(pages)); }
 
 std::string EmptyBalloon(PageCount holds) {
+  if (holds == PageCount(0)) {
+    return "its balloon is empty, so the guest has no pfns for new pages; only "
+           "a domain created with more memory or maxmem can grow further";
+  }
   return absl::StrFormat(
       "its balloon holds %s, and the guest has no other pfns for new pages; "
-      "ask for at most that%s",
-      SizeText(holds),
-      holds == PageCount(0)
-          ? "; only a domain created with more maxmem can grow further"
-          : "");
+      "ask for at most that",
+      SizeText(holds));
 }
 
 absl::Status CheckPageCount(const Context& context, PageCount pages) {

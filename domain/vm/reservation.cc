@@ -25,7 +25,7 @@ std::string HowToGrow(PageCount target, std::optional<PageCount> most) {
   if (!most.has_value() || target <= *most) return "raise it with mem-max";
   return absl::StrFormat(
       "its guest has pfns for %s, which mem-max does not change: only a domain "
-      "created with more maxmem can grow further",
+      "created with more memory or maxmem can grow further",
       SizeText(*most));
 }
 

@@ -13,7 +13,7 @@ absl::Status StopStatus(bool cancelled, WallTime now, WallTime deadline) {
   }
   if (cancelled) {
     return MakeError(absl::StatusCode::kCancelled, Reason::kCancelled,
-                     "the call was cancelled before it was done; call again");
+                     "the call was cancelled before it was done");
   }
   return absl::OkStatus();
 }

@@ -116,6 +116,15 @@ class SituationsTest(MigrationTest):
         self.target.client.destroy("guest")
         self.assert_stayed()
 
+    def test_domains_of_two_daemons_have_different_uuids_unless_seeds_say_not(self):
+        def uuid_of_the_first(*flags):
+            machine = Machine(*flags)
+            self.addCleanup(machine.close)
+            return machine.client.create("guest", 3000).uuid
+        self.assertNotEqual(uuid_of_the_first(), uuid_of_the_first())
+        self.assertEqual(uuid_of_the_first("--seed", "1"),
+                         uuid_of_the_first("--seed", "1"))
+
     def test_a_daemon_takes_what_it_has_under_a_new_domid(self):
         machine = Machine("--enable-fault-injection")
         self.addCleanup(machine.close)

@@ -51,6 +51,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_EQ(options.cpus, 64u);
   EXPECT_FALSE(options.max_guest_memory.has_value());
   EXPECT_EQ(options.seed, 1u);
+  EXPECT_FALSE(options.seed_given);
   EXPECT_EQ(options.placement, Placement::kLowest);
   EXPECT_FALSE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::info);
@@ -112,6 +113,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_EQ(options.max_image_memory, PageCount(kPagesPerGiB));
   EXPECT_EQ(options.max_guest_memory, PageCount(3 * kPagesPerGiB));
   EXPECT_EQ(options.seed, ~uint64_t{0});
+  EXPECT_TRUE(options.seed_given);
   EXPECT_EQ(options.placement, Placement::kScatter);
   EXPECT_TRUE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
