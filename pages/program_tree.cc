@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -21,6 +22,13 @@ void Append(const Verb& verb, const std::string& path,
   }
 }
 
+// A file is called FILE, SCRIPT or LOG; where something else may stand too, the
+// name is such as "FILE|KEY=VALUE" or "[CONFIG] FILE".
+bool NamesFile(absl::string_view what) {
+  return what == "FILE" || what == "SCRIPT" || what == "LOG" ||
+         absl::StartsWith(what, "FILE|") || absl::EndsWith(what, " FILE");
+}
+
 bool HasName(const ArgumentHelp& argument, absl::string_view name) {
   return std::find(argument.names.begin(), argument.names.end(), name) !=
          argument.names.end();
@@ -38,7 +46,7 @@ ValueKind KindOf(const ArgumentHelp& argument) {
   if (!argument.choices.empty()) return ValueKind::kWords;
   const std::string& what =
       argument.positional ? argument.names.front() : argument.value;
-  if (what == "FILE" || what == "SCRIPT") return ValueKind::kFile;
+  if (NamesFile(what)) return ValueKind::kFile;
   if (what == "DOM" || HasName(argument, "--domain")) return ValueKind::kDomain;
   if (HasName(argument, "--address")) return ValueKind::kAddress;
   return ValueKind::kAny;

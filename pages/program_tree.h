@@ -27,7 +27,7 @@ std::vector<Place> AllPlaces(const client::Verb& program);
 enum class ValueKind { kAny, kWords, kFile, kDomain, kAddress };
 
 // Depends on the argument's name or on what its value is called: DOM is a
-// domain, FILE and SCRIPT are files.
+// domain; FILE, SCRIPT, LOG, "FILE|..." and "... FILE" are files.
 ValueKind KindOf(const client::ArgumentHelp& argument);
 
 // What its value is called for people: "text|json", "NAME"; empty for a flag.

@@ -148,7 +148,10 @@ void AddCreateCommand(Commands& commands) {
   verb.AddPositional("FILE|KEY=VALUE", args->words,
                      "xl.cfg files, one for each domain, - for standard "
                      "input; and\nstatements that override those in each file");
-  verb.AddOption("-f,--defconfig", args->defconfig, "One more FILE, as in xl");
+  verb.AddOption("-f,--defconfig", args->defconfig,
+                 "The xl.cfg file of a domain; unlike in xl, a FILE without -f "
+                 "is\none more domain")
+      .ValueName("FILE");
   verb.AddFlag("-p,--paused", args->paused,
                "Leave it paused; its guest boots when it is unpaused");
   verb.AddFlag("-q,--quiet", args->quiet, "Do not print which file is parsed");

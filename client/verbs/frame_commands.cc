@@ -150,7 +150,8 @@ void AddFrameCommands(Commands& commands) {
   read.AddPositional("MFN", args->frames, kFramesHelp).Required();
   read.AddOption("-f,--file", args->file,
                  "Write the bytes to this file instead; - is standard "
-                 "output");
+                 "output")
+      .ValueName("FILE");
   commands.Add("audit", "Check every invariant of the machine", &Audit)
       .SetFooter("Findings go to standard output; the exit code is then 1.");
 }

@@ -76,7 +76,8 @@ void AddGuestCommands(Commands& commands) {
                  "Bytes to read, a page by default, at most 1 MiB");
   read.AddOption("-f,--file", args->file,
                  "Write the bytes to this file instead; - is standard "
-                 "output");
+                 "output")
+      .ValueName("FILE");
   AddWrite(commands, group);
   AddGuestLoadCommand(commands, group);
 }

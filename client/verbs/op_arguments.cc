@@ -99,7 +99,8 @@ void AddArguments(Verb verb, WriteArgs& args) {
   verb.AddOption("--hex", args.hex, "Bytes to write, such as '00 ff a0'");
   verb.AddOption("-f,--file", args.file,
                  "File that holds the bytes, at most 1 MiB; - is standard "
-                 "input");
+                 "input")
+      .ValueName("FILE");
   verb.AddOption("--offset", args.offset, kOffsetHelp);
 }
 

@@ -153,8 +153,12 @@ class CompletionTest(Installed):
     def test_bash_completes_files_and_domains(self):
         with tempfile.TemporaryDirectory() as folder:
             pathlib.Path(folder, "web.cfg").touch()
-            self.assertEqual(self.bash("simvisor create w", cwd=folder),
-                             ["web.cfg"])
+            for line in ("create w", "create -f w", "restore w",
+                         "restore w.cfg w", "save web w", "batch w", "run w",
+                         "e820 explain w", "guest read web 0 -f w",
+                         "guest write web 0 --file w", "frames read 0 -f w"):
+                self.assertEqual(self.bash(f"simvisor {line}", cwd=folder),
+                                 ["web.cfg"], line)
         daemon = harness.Daemon()
         self.addCleanup(daemon.close)
         client = harness.Client(daemon.address)
