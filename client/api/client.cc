@@ -10,6 +10,8 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
@@ -116,11 +118,14 @@ absl::Status CheckResponse(const google::protobuf::Message&,
 
 // All pages from the page of `request` on, in one response.
 template <typename Request>
-absl::StatusOr<ResponseTo<Request>> AllPages(const Client& client,
-                                             Request request) {
+absl::StatusOr<ResponseTo<Request>> AllPages(
+    const Client& client, Request request,
+    absl::Duration timeout = absl::InfiniteDuration()) {
+  const absl::Time end = absl::Now() + timeout;
   ResponseTo<Request> all;
   do {
-    SIMVISOR_ASSIGN_OR_RETURN(ResponseTo<Request> page, client.Call(request));
+    SIMVISOR_ASSIGN_OR_RETURN(ResponseTo<Request> page,
+                              client.Call(request, end - absl::Now()));
     request.set_page_token(page.next_page_token());
     page.clear_next_page_token();
     all.MergeFrom(page);
@@ -221,10 +226,11 @@ Client::Client(std::unique_ptr<const Connection> connection)
 Client::~Client() = default;
 
 template <typename Request>
-absl::StatusOr<ResponseTo<Request>> Client::Call(const Request& request) const {
+absl::StatusOr<ResponseTo<Request>> Client::Call(const Request& request,
+                                                 absl::Duration timeout) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
-  connection_->Prepare(context);
+  connection_->Prepare(context, timeout);
   ResponseTo<Request> response;
   const grpc::Status status =
       CallStub(connection_->stubs, &context, request, &response);
@@ -236,7 +242,7 @@ absl::StatusOr<ResponseTo<Request>> Client::Call(const Request& request) const {
 
 #define SIMVISOR_UNARY_METHOD(service, name)                \
   template absl::StatusOr<v1::name##Response> Client::Call( \
-      const v1::name##Request& request) const;
+      const v1::name##Request& request, absl::Duration timeout) const;
 SIMVISOR_UNARY_METHODS(SIMVISOR_UNARY_METHOD)
 #undef SIMVISOR_UNARY_METHOD
 
@@ -249,8 +255,9 @@ absl::StatusOr<v1::ListVcpusResponse> Client::ListAllVcpus(
   return AllPages(*this, std::move(request));
 }
 
-absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations() const {
-  return AllPages(*this, v1::ListMigrationsRequest());
+absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations(
+    absl::Duration timeout) const {
+  return AllPages(*this, v1::ListMigrationsRequest(), timeout);
 }
 
 absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,

@@ -67,17 +67,22 @@ class Client {
   // Calls the unary method that takes a Request, any method of unary_methods.h:
   // GetDomain for a v1::GetDomainRequest, with a v1::GetDomainResponse as the
   // result.  INTERNAL if a response that must have one entry for each number in
-  // the request (TranslatePfns, ...) has more or fewer.
+  // the request (TranslatePfns, ...) has more or fewer; DEADLINE_EXCEEDED once
+  // `timeout` has passed.
   template <typename Request>
-  absl::StatusOr<ResponseTo<Request>> Call(const Request& request) const;
+  absl::StatusOr<ResponseTo<Request>> Call(
+      const Request& request,
+      absl::Duration timeout = absl::InfiniteDuration()) const;
 
   // All pages of ListDomains in one response.
   absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
   // All pages of ListVcpus from the page of `request` on, in one response.
   absl::StatusOr<v1::ListVcpusResponse> ListAllVcpus(
       v1::ListVcpusRequest request) const;
-  // All pages of ListMigrations in one response.
-  absl::StatusOr<v1::ListMigrationsResponse> ListAllMigrations() const;
+  // All pages of ListMigrations in one response; DEADLINE_EXCEEDED once
+  // `timeout` has passed.
+  absl::StatusOr<v1::ListMigrationsResponse> ListAllMigrations(
+      absl::Duration timeout = absl::InfiniteDuration()) const;
 
   // Methods that answer with a stream.
   absl::Status LookupFrames(const v1::LookupFramesRequest& request,

@@ -77,6 +77,11 @@ void Session::PrintError(const absl::Status& status) {
   err() << Describe(status) << "\n";
 }
 
+void Session::PrintEnd(const absl::Status& status) {
+  out().flush();
+  if (!status.ok()) PrintError(status);
+}
+
 void Session::PrintRemark(absl::string_view kind, absl::string_view text) {
   if (json()) {
     err() << OneLine({{std::string(kind), std::string(text)}}) << "\n";

@@ -120,6 +120,9 @@ class Session {
   // Prints `status` to err(), in xl's words where xl has its own; as one line
   // of JSON with -o json, see ToJson().
   void PrintError(const absl::Status& status);
+  // Flushes out() and prints `status` unless it is OK, as the program does
+  // after a command, for a command that a signal ends.
+  void PrintEnd(const absl::Status& status);
   // Prints "KIND: TEXT" to err(), or {"KIND": "TEXT"} with -o json, for a note
   // or a warning.
   void PrintRemark(absl::string_view kind, absl::string_view text);

@@ -3,27 +3,34 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 
 namespace simvisor::client {
 namespace {
 
 using Shortfall = v1::BalloonShortfall;
 
-absl::string_view Why(Shortfall::Cause cause) {
-  switch (cause) {
+// A target above maxmem asks for pfns that no kernel has.
+std::string EmptyBalloon(const v1::DomainMemory& memory) {
+  return absl::StrCat(
+      "its balloon is empty: ",
+      memory.target_pages() <= memory.static_max_pages()
+          ? kKernelRoom
+          : "the guest has no pfns to put more pages at; only a domain created "
+            "with more maxmem has room to grow");
+}
+
+std::string Why(const v1::DomainMemory& memory) {
+  switch (memory.shortfall().cause()) {
     case Shortfall::CAUSE_NOT_RUNNING:
       return "its guest does not run; it moves when it is unpaused";
     case Shortfall::CAUSE_BALLOON_EMPTY:
-      return "its balloon is empty, so the guest has no pfns to put more pages "
-             "at; only a domain created with more maxmem has room to grow";
+      return EmptyBalloon(memory);
     case Shortfall::CAUSE_MOVING:
       return "it has not finished";
     case Shortfall::CAUSE_GUEST_MEMORY:
       return "the guest has no free page to give";
     case Shortfall::CAUSE_MAX_MEM:
-      return "it has all that its limit allows; mem-max or a higher target "
-             "raises that";
+      return "it has all that its limit allows; mem-max raises it";
     case Shortfall::CAUSE_HOST_FULL:
       return "the host has no free frame for it; balloon another domain down";
     case Shortfall::CAUSE_RETRYING:
@@ -46,8 +53,8 @@ std::string WhenNext(const Shortfall& shortfall) {
 
 }  // namespace
 
-std::string ExplainShortfall(const Shortfall& shortfall) {
-  return absl::StrCat(Why(shortfall.cause()), WhenNext(shortfall));
+std::string ExplainShortfall(const v1::DomainMemory& memory) {
+  return absl::StrCat(Why(memory), WhenNext(memory.shortfall()));
 }
 
 }  // namespace simvisor::client

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
+#include "client/ui/json.h"
 #include "client/ui/shortfall_text.h"
 #include "client/ui/xl_output.h"
 #include "client/verbs/commands.h"
@@ -47,7 +48,7 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
   print("credit", Credit(driver));
   if (domain.memory().has_shortfall()) {
     const v1::BalloonShortfall& shortfall = domain.memory().shortfall();
-    print("shortfall", ExplainShortfall(shortfall));
+    print("shortfall", ExplainShortfall(domain.memory()));
     print("reachable", pages(shortfall.reachable_pages()));
   }
   const uint64_t held = domain.memory().foreign_held_pages();
@@ -72,6 +73,17 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
   }
 }
 
+// The driver's fields, and the shortfall beside them.
+absl::Status PrintAsJson(Session& session, const v1::Domain& domain) {
+  SIMVISOR_ASSIGN_OR_RETURN(Json json, ToJson(domain.balloon_driver()));
+  if (domain.memory().has_shortfall()) {
+    SIMVISOR_ASSIGN_OR_RETURN(json["shortfall"],
+                              ToJson(domain.memory().shortfall()));
+  }
+  session.PrintJson(json);
+  return absl::OkStatus();
+}
+
 absl::Status BalloonState(Session& session, const std::string& name) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(name));
   SIMVISOR_ASSIGN_OR_RETURN(
@@ -86,7 +98,7 @@ absl::Status BalloonState(Session& session, const std::string& name) {
                          : "its guest has not booted, so no driver runs yet; "
                            "unpause it"));
   }
-  if (session.json()) return session.PrintJson(domain.balloon_driver());
+  if (session.json()) return PrintAsJson(session, domain);
   PrintDriver(session, domain);
   return absl::OkStatus();
 }
@@ -104,7 +116,8 @@ void AddBalloonStateCommand(Commands& commands, Verb balloon) {
       "Names are those of the driver's balloon_stats.  credit is target\n"
       "minus current: what is still to move.  After AGAIN the driver tries\n"
       "again in schedule_delay seconds; after CANCELLED in an hour, if there\n"
-      "is credit left; after either when the target changes.");
+      "is credit left; after either when the target changes.  With -o json,\n"
+      "shortfall (a BalloonShortfall) says why credit is left, if it is.");
 }
 
 }  // namespace simvisor::client

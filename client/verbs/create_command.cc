@@ -10,9 +10,9 @@
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
+#include "client/session/room_note.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/files.h"
-#include "client/ui/quantities.h"
 #include "client/ui/xl_json.h"
 #include "client/verbs/commands.h"
 #include "client/xl/domain_config.h"
@@ -27,25 +27,6 @@ struct CreateArgs {
   bool quiet = false;
   bool dry_run = false;
 };
-
-// A guest that has booted may have less room to balloon than maxmem says: Linux
-// makes room for 10 times what it has at boot, as far as its memory map goes.
-void NoteRoom(Session& session, const v1::Domain& domain) {
-  const v1::DomainMemory& memory = domain.memory();
-  const uint64_t most = GuestPages(memory) + memory.balloon_pages();
-  if (domain.state() != v1::DOMAIN_STATE_RUNNING ||
-      most >= memory.static_max_pages()) {
-    return;
-  }
-  session.PrintRemark(
-      "note",
-      absl::StrCat(domain.name(), " (", domain.domid(), ") can grow to ",
-                   FormatPages(most), " of its maxmem of ",
-                   FormatPages(memory.static_max_pages()),
-                   ": its kernel has no room for more, which is 10 times its "
-                   "memory at boot at most; to go further, create it with more "
-                   "memory"));
-}
 
 // The words by their kind.
 struct CreateWords {

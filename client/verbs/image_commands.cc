@@ -208,13 +208,13 @@ void AddSave(Commands& commands) {
                      "is standard output")
       .Required();
   verb.AddPositional("CONFIG", args->config,
-                     "Of xl; refused, give it to restore");
+                     "xl's argument; refused here, give it to restore");
   const Argument running = verb.AddFlag("-c,--checkpoint", args->keep_running,
                                         "Leave the domain running");
   verb.AddFlag("-p,--paused", args->keep_paused, "Leave the domain paused")
       .Excludes(running);
   verb.AddFlag("-D", args->keep_domid,
-               "Of xl; refused, restore chooses the domid");
+               "xl's option; refused here, restore chooses the domid");
   verb.AddOption("--layer", args->layer,
                  "How much of Xen's layers to write: xl, libxl or libxc")
       .OneOf({"xl", "libxl", "libxc"})

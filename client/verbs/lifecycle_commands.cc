@@ -9,6 +9,7 @@
 #include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/session/frames_bar.h"
+#include "client/session/room_note.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -58,8 +59,20 @@ absl::Status Pause(Session& session, const std::string& domain) {
 
 absl::Status Unpause(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
-  return session.Show(
-      target.client.Call(target.MakeRequest<v1::UnpauseDomainRequest>()));
+  const auto get = [&] {
+    return target.client.Call(target.MakeRequest<v1::GetDomainRequest>());
+  };
+  // Its guest boots now if it has no driver yet.  If this fails, unpausing says
+  // why.
+  const auto before = get();
+  const bool boots = before.ok() && !before->domain().has_balloon_driver();
+  const auto response =
+      target.client.Call(target.MakeRequest<v1::UnpauseDomainRequest>());
+  if (response.ok() && boots) {
+    const auto after = get();
+    if (after.ok()) NoteRoom(session, after->domain());
+  }
+  return session.Show(response);
 }
 
 absl::Status Rename(Session& session, const RenameArgs& args) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
+#include "client/ui/domain_text.h"
 #include "client/ui/quantities.h"
 #include "client/ui/shortfall_text.h"
 #include "client/verbs/commands.h"
@@ -18,15 +19,13 @@ namespace {
 // xl mem-set does not wait for the guest.  Here the guest has moved already, so
 // a note says why it stopped short of the target.
 void NoteShortMove(Session& session, const v1::DomainRef& ref,
-                   const std::string& typed, const v1::DomainMemory& memory) {
+                   const v1::DomainMemory& memory) {
   if (!memory.has_shortfall()) return;
-  const std::string domain =
-      ref.has_domid() ? absl::StrCat("domain ", ref.domid()) : typed;
   session.PrintRemark(
       "note",
-      absl::StrCat(domain, " has ", FormatPages(GuestPages(memory)),
-                   ", its target is ", FormatPages(memory.target_pages()), ": ",
-                   ExplainShortfall(memory.shortfall())));
+      absl::StrCat(DomainText(ref), " has ", FormatSize(GuestPages(memory)),
+                   ", its target is ", FormatSize(memory.target_pages()), ": ",
+                   ExplainShortfall(memory)));
 }
 
 absl::Status MemSet(Session& session, const TargetArgs& args) {
@@ -43,7 +42,7 @@ absl::Status MemSet(Session& session, const TargetArgs& args) {
     return target.client.Call(request);
   }();
   if (response.ok()) {
-    NoteShortMove(session, target.ref, args.domain, response->memory());
+    NoteShortMove(session, target.ref, response->memory());
   }
   return session.Show(response);
 }

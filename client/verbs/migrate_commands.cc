@@ -14,10 +14,12 @@
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/text_check.h"
+#include "client/ui/domain_text.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/interruption.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/quantities.h"
+#include "client/ui/random_id.h"
 #include "client/verbs/commands.h"
 #include "client/verbs/migration_fate.h"
 
@@ -25,8 +27,8 @@ namespace simvisor::client {
 namespace {
 
 constexpr uint64_t kBytesPerPage = 4096;
-// A daemon asks the other one within a few seconds.
-constexpr absl::Duration kFatePatience = absl::Seconds(10);
+// Fewer pages go in a moment; that a guest dirties them again means little.
+constexpr uint64_t kFewPages = 1000;
 
 struct MigrateArgs {
   std::string domain;
@@ -85,14 +87,21 @@ std::string Note(const v1::MigrateDomainResponse& progress) {
       static_cast<double>(progress.bytes_per_second()) / 1e6, left);
 }
 
-std::string NotConverging(const std::string& domain,
+bool IsWorthANote(const v1::MigrateDomainResponse& progress) {
+  return progress.not_converging() && progress.pass_pfns_total() >= kFewPages;
+}
+
+std::string NotConverging(const MigrateArgs& args,
+                          const v1::MigrateDomainRequest& request,
                           const v1::MigrateDomainResponse& progress) {
   return absl::StrFormat(
-      "%s dirties pages as fast as they are sent (%d when pass %d began, at "
-      "%.1f MB/s): more passes will not shorten its downtime; slow the guest "
-      "down, or send faster",
-      domain, progress.pass_pfns_total(), progress.pass(),
-      static_cast<double>(progress.bytes_per_second()) / 1e6);
+      "%s dirties pages as fast as they are sent: %d pages were dirty when "
+      "pass "
+      "%d began, sent at %.1f MB/s; more passes will not shorten its downtime: "
+      "slow the guest down%s, or set --max-downtime",
+      DomainText(request.domain()), progress.pass_pfns_total(), progress.pass(),
+      static_cast<double>(progress.bytes_per_second()) / 1e6,
+      args.bandwidth.empty() ? "" : ", raise --bandwidth");
 }
 
 std::string Outcome(const v1::MigrateDomainResponse& moved) {
@@ -117,48 +126,68 @@ absl::Status CheckAbsent(const MigrateArgs& args) {
   return absl::OkStatus();
 }
 
-absl::Status Migrate(Session& session, const MigrateArgs& args) {
-  SIMVISOR_RETURN_IF_ERROR(CheckAbsent(args));
+absl::StatusOr<v1::MigrateDomainRequest> RequestOf(const Session& session,
+                                                   const MigrateArgs& args) {
+  v1::MigrateDomainRequest request;
   auto host = TargetAddress(session.address(), args.host);
   if (!host.ok()) return AsUsageError(host.status());
+  request.set_target(*std::move(host));
   SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--id", args.id)));
-  SIMVISOR_ASSIGN_OR_RETURN(auto policy, PrecopyPolicyOf(args));
-  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
-  auto request = target.MakeRequest<v1::MigrateDomainRequest>();
-  request.set_target(*host);
-  *request.mutable_policy() = std::move(policy);
+  // Chosen here, so that the daemon can be asked for the migration even if it
+  // has not answered yet.
+  request.set_migration_id(args.id.empty() ? RandomId() : args.id);
+  SIMVISOR_ASSIGN_OR_RETURN(*request.mutable_policy(), PrecopyPolicyOf(args));
   request.set_start_paused(args.paused);
-  request.set_migration_id(args.id);
-  const Interruption interruption;
+  return request;
+}
+
+// Sends the domain and shows how far it is, and the outcome.
+absl::Status Send(Session& session, const Client& client,
+                  const MigrateArgs& args,
+                  const v1::MigrateDomainRequest& request,
+                  const Interruption& interruption) {
   ProgressBar bar(session.BarStream(false), "migrate");
   v1::MigrateDomainResponse last;
   bool told = false;
-  const absl::Status status = target.client.MigrateDomain(
+  const absl::Status status = client.MigrateDomain(
       request,
       [&](const v1::MigrateDomainResponse& progress) {
         last = progress;
         bar.Update(progress.pass_pfns_done(), progress.pass_pfns_total(),
                    Note(progress));
-        if (progress.not_converging() && !told) {
+        if (!told && IsWorthANote(progress)) {
           told = true;
           bar.Clear();
-          session.PrintRemark("note", NotConverging(args.domain, progress));
+          session.PrintRemark("note", NotConverging(args, request, progress));
         }
         return absl::OkStatus();
       },
       [&] { return interruption.signal() != 0; });
   bar.Clear();
-  if (!status.ok() && interruption.signal() != 0) {
-    session.PrintRemark(
-        "note", absl::StrCat("interrupted: ",
-                             FindFate(target.client, last.migration_id(),
-                                      kFatePatience)));
-  }
   if (!status.ok()) return status;
   return session.Show(absl::StatusOr<v1::MigrateDomainResponse>(last),
                       [&](const v1::MigrateDomainResponse& moved) {
                         session.PrintAside(Outcome(moved));
                       });
+}
+
+absl::Status Migrate(Session& session, const MigrateArgs& args) {
+  SIMVISOR_RETURN_IF_ERROR(CheckAbsent(args));
+  SIMVISOR_ASSIGN_OR_RETURN(v1::MigrateDomainRequest request,
+                            RequestOf(session, args));
+  SIMVISOR_ASSIGN_OR_RETURN(const std::string own,
+                            TargetAddress(session.address(), "localhost"));
+  SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
+  *request.mutable_domain() = target.ref;
+  // Ends the program when it goes, if a signal has come.
+  const Interruption interruption;
+  const absl::Status status =
+      Send(session, target.client, args, request, interruption);
+  if (interruption.signal() != 0) {
+    EndInterrupted(session, target.client,
+                   {.id = request.migration_id(), .own_address = own}, status);
+  }
+  return status;
 }
 
 // "UNKNOWN" for MIGRATION_STATE_UNKNOWN.
@@ -208,8 +237,9 @@ absl::Status ResolveMigration(Session& session, const ResolveArgs& args) {
 void AddXlOptions(Verb verb, MigrateArgs& args) {
   verb.AddIgnored("-e,-F,--live,--debug", kNoEffectHelp);
   verb.AddIgnoredOption("-s", kNoEffectHelp).ValueName("SSHCOMMAND");
-  verb.AddOption("-C", args.config, "Of xl; refused").ValueName("CONFIG");
-  verb.AddFlag("-D", args.keep_domid, "Of xl; refused");
+  verb.AddOption("-C", args.config, "xl's option; refused here")
+      .ValueName("CONFIG");
+  verb.AddFlag("-D", args.keep_domid, "xl's option; refused here");
 }
 
 void AddMigrate(Commands& commands) {

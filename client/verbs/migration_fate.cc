@@ -9,10 +9,13 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/ui/domain_text.h"
 
 namespace simvisor::client {
 namespace {
 
+// A daemon asks the other one within a few seconds.
+constexpr absl::Duration kPatience = absl::Seconds(10);
 constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
 
 bool IsUndecided(v1::MigrationState state) {
@@ -22,9 +25,9 @@ bool IsUndecided(v1::MigrationState state) {
 
 // The migration from this daemon; nullopt if it has none of this id.
 absl::StatusOr<std::optional<v1::Migration>> FindOutgoing(
-    const Client& client, const std::string& id) {
+    const Client& client, const std::string& id, absl::Duration timeout) {
   SIMVISOR_ASSIGN_OR_RETURN(const v1::ListMigrationsResponse all,
-                            client.ListAllMigrations());
+                            client.ListAllMigrations(timeout));
   for (const v1::Migration& migration : all.migrations()) {
     if (migration.migration_id() == id &&
         migration.direction() == v1::MIGRATION_DIRECTION_OUTGOING) {
@@ -36,22 +39,27 @@ absl::StatusOr<std::optional<v1::Migration>> FindOutgoing(
 
 }  // namespace
 
-std::string DescribeFate(const v1::Migration& migration) {
-  const std::string domain =
-      absl::StrCat(migration.name(), " (", migration.domid(), ")");
+std::string DescribeFate(const v1::Migration& migration,
+                         absl::string_view own_address) {
+  const std::string domain = DomainText(migration.name(), migration.domid());
   switch (migration.state()) {
     case v1::MIGRATION_STATE_KEPT:
-      return absl::StrCat(domain, " stays here and runs on; ", migration.peer(),
+      return absl::StrCat(domain, " stays here; ", migration.peer(),
                           " drops what it has received");
     case v1::MIGRATION_STATE_MOVED:
-      return absl::StrCat(domain, " has moved: it runs at ", migration.peer(),
+      if (migration.peer() == own_address) {
+        return absl::StrCat(domain,
+                            " has moved: it runs here under a new domid; see "
+                            "list");
+      }
+      return absl::StrCat(domain, " has moved to ", migration.peer(),
                           " and is gone here");
     case v1::MIGRATION_STATE_UNKNOWN:
       return absl::StrCat(
           domain, " stays suspended here: ", migration.peer(),
           " was told to run it and has not answered; this daemon keeps asking, "
-          "and 'migrate-resolve ",
-          migration.migration_id(), "' decides if it never answers");
+          "and if it never answers, decide with migrate-resolve ",
+          migration.migration_id(), " --keep or --drop");
     default:
       return absl::StrCat(domain,
                           ": the daemon has not decided yet; "
@@ -59,25 +67,35 @@ std::string DescribeFate(const v1::Migration& migration) {
   }
 }
 
-std::string FindFate(const Client& client, const std::string& id,
+std::string FindFate(const Client& client, const AskedMigration& asked,
                      absl::Duration patience) {
-  if (id.empty()) return "no migration had begun; the domain stays here";
   const absl::Time end = absl::Now() + patience;
   while (true) {
-    const auto found = FindOutgoing(client, id);
+    const auto found = FindOutgoing(client, asked.id, end - absl::Now());
     if (!found.ok()) {
-      return absl::StrCat("what became of migration ", id,
+      return absl::StrCat("what became of migration ", asked.id,
                           " is not known: ", Describe(found.status()));
     }
     if (!found->has_value()) {
-      return absl::StrCat("migration ", id,
-                          " had not begun; the domain stays here");
+      return absl::StrCat("the daemon does not know migration ", asked.id,
+                          " (any more); list shows whether the domain is here");
     }
-    if (!IsUndecided((*found)->state()) || absl::Now() >= end) {
-      return DescribeFate(**found);
+    if (!IsUndecided((*found)->state()) || absl::Now() + kAskEvery >= end) {
+      return DescribeFate(**found, asked.own_address);
     }
     absl::SleepFor(kAskEvery);
   }
+}
+
+void EndInterrupted(Session& session, const Client& client,
+                    const AskedMigration& asked, const absl::Status& status) {
+  session.PrintAside("interrupted; asking the daemon what became of it");
+  session.PrintRemark("note", absl::StrCat("interrupted: ",
+                                           FindFate(client, asked, kPatience)));
+  // The daemon gives a reason with an error of its own.
+  const bool cancelled_here =
+      absl::IsCancelled(status) && ReasonOf(status).empty();
+  session.PrintEnd(cancelled_here ? absl::OkStatus() : status);
 }
 
 }  // namespace simvisor::client

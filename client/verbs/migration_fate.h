@@ -1,25 +1,42 @@
 // What became of a migration that its caller no longer follows.
 //
-// Thread safety: thread-compatible.
+// Thread safety: as Session.
 
 #ifndef SIMVISOR_CLIENT_VERBS_MIGRATION_FATE_H_
 #define SIMVISOR_CLIENT_VERBS_MIGRATION_FATE_H_
 
 #include <string>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/api/client.h"
-#include "simvisor/v1/migration_service.pb.h"
+#include "client/session/session.h"
+#include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::client {
 
-// Says where the domain of the cancelled migration `id` runs, and what is left
-// at the other side.  Waits at most `patience` until the daemon has decided.
-std::string FindFate(const Client& client, const std::string& id,
+// A migration that was asked for.
+struct AskedMigration {
+  std::string id;
+  // The daemon's own address, as a target.
+  std::string own_address;
+};
+
+// Says what the daemon knows of where the domain is.  Waits at most `patience`
+// for an answer, and until the daemon has decided.
+std::string FindFate(const Client& client, const AskedMigration& asked,
                      absl::Duration patience);
 
 // The same for a migration as the daemon shows it.
-std::string DescribeFate(const v1::Migration& migration);
+std::string DescribeFate(const v1::Migration& migration,
+                         absl::string_view own_address);
+
+// For a command during which a signal came, when its call has ended with
+// `status`: prints FindFate(), and an error other than that the signal has
+// cancelled the call.
+void EndInterrupted(Session& session, const Client& client,
+                    const AskedMigration& asked, const absl::Status& status);
 
 }  // namespace simvisor::client
 

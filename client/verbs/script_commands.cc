@@ -203,10 +203,7 @@ absl::Status RunScriptFile(Session& session, const RunArgs& args) {
       {.started = [&](const StepOutcome& step) { report.Started(step); },
        .finished = [&](const StepOutcome& step) { report.Finished(step); }});
   report.End(status.ok());
-  if (control.HasSignal()) {
-    session.out().flush();
-    if (!status.ok()) session.PrintError(status);
-  }
+  if (control.HasSignal()) session.PrintEnd(status);
   return status;
 }
 

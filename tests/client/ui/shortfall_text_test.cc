@@ -13,13 +13,14 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
-Shortfall Make(Shortfall::Cause cause, uint32_t retry_seconds = 0,
-               bool given_up = false) {
-  Shortfall shortfall;
+v1::DomainMemory Make(Shortfall::Cause cause, uint32_t retry_seconds = 0,
+                      bool given_up = false) {
+  v1::DomainMemory memory;
+  Shortfall& shortfall = *memory.mutable_shortfall();
   shortfall.set_cause(cause);
   shortfall.set_retry_seconds(retry_seconds);
   shortfall.set_given_up(given_up);
-  return shortfall;
+  return memory;
 }
 
 TEST(ShortfallTextTest, EveryCauseOfTheApiHasWordsOfItsOwn) {
@@ -41,12 +42,29 @@ TEST(ShortfallTextTest, NextTryIsNamed) {
               EndsWith("given up for an hour, or until its target changes"));
 }
 
-TEST(ShortfallTextTest, EmptyBalloonIsNotCuredByALimit) {
-  const std::string text =
-      ExplainShortfall(Make(Shortfall::CAUSE_BALLOON_EMPTY, 0, true));
-  EXPECT_THAT(text, HasSubstr("created with more maxmem"));
-  EXPECT_THAT(text, Not(HasSubstr("mem-max")));
+TEST(ShortfallTextTest, EmptyBalloonBelowMaxmemIsTheKernelsRoom) {
+  v1::DomainMemory memory = Make(Shortfall::CAUSE_BALLOON_EMPTY, 0, true);
+  memory.set_static_max_pages(500);
+  memory.set_target_pages(500);
+  const std::string text = ExplainShortfall(memory);
+  EXPECT_THAT(text, HasSubstr(kKernelRoom));
+  EXPECT_THAT(text, Not(HasSubstr("maxmem")));
   EXPECT_THAT(text, EndsWith("it has given up until its target changes"));
+}
+
+TEST(ShortfallTextTest, EmptyBalloonAboveMaxmemNeedsMoreMaxmem) {
+  v1::DomainMemory memory = Make(Shortfall::CAUSE_BALLOON_EMPTY, 0, true);
+  memory.set_static_max_pages(499);
+  memory.set_target_pages(500);
+  const std::string text = ExplainShortfall(memory);
+  EXPECT_THAT(text, HasSubstr("created with more maxmem"));
+  EXPECT_THAT(text, Not(HasSubstr(kKernelRoom)));
+  EXPECT_THAT(text, Not(HasSubstr("mem-max")));
+}
+
+TEST(ShortfallTextTest, LimitIsRaisedByMemMax) {
+  EXPECT_THAT(ExplainShortfall(Make(Shortfall::CAUSE_MAX_MEM, 4)),
+              HasSubstr("all that its limit allows; mem-max raises it;"));
 }
 
 TEST(ShortfallTextTest, PausedGuestWaitsForNoTimer) {

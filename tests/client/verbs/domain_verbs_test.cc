@@ -176,6 +176,22 @@ TEST_F(DomainVerbsTest, Unpause) {
   Begin("unpause");
   daemon_.Answer("UnpauseDomain");
   Run("unpause 00000000-0000-0000-0000-000000000001");
+  Note("A guest that boots by it may have less room than maxmem says");
+  const std::string running =
+      "domain { domid: 7 name: 'web' state: DOMAIN_STATE_RUNNING "
+      "balloon_driver { } memory { current_pages: 16384 balloon_pages: 163840 "
+      "static_max_pages: 1048576 } }";
+  daemon_.Answer("GetDomain",
+                 {"domain { domid: 7 name: 'web' state: DOMAIN_STATE_PAUSED "
+                  "memory { current_pages: 16384 static_max_pages: 1048576 } "
+                  "}"});
+  daemon_.Answer("GetDomain", {running});
+  Run("unpause web");
+  Note("... one that has booted was told so then");
+  daemon_.Forget("GetDomain");
+  daemon_.Answer("GetDomain", {running});
+  Run("unpause web");
+  daemon_.Forget("GetDomain");
   daemon_.Forget("UnpauseDomain");
   daemon_.Refuse("UnpauseDomain", grpc::StatusCode::FAILED_PRECONDITION,
                  "DOMAIN_DYING", "domain 1: unpause: it is being destroyed");

@@ -93,6 +93,7 @@ TEST_F(MemoryVerbsTest, BalloonState) {
       "foreign_held_pages: 5 shortfall { cause: CAUSE_HOST_FULL "
       "missing_pages: 100 reachable_pages: 768 retry_seconds: 4 }");
   Run("balloon state dom2");
+  Note("JSON has the shortfall beside the driver's fields");
   Run("balloon state dom2 -o json");
   Note("A driver with fewer figures, which has not run");
   HaveDom2(

@@ -50,6 +50,14 @@ TEST_F(MigrateVerbsTest, Migrate) {
        "bytes_per_second: 20000000 not_converging: true",
        "phase: MIGRATION_PHASE_MOVED pass: 6 downtime_ms: 900"});
   Run("migrate web host:77");
+  Run("migrate 3 host:77 --bandwidth 20000k");
+  Note("... but not for a few pages");
+  daemon_.Forget("MigrateDomain");
+  daemon_.Answer("MigrateDomain",
+                 {"phase: MIGRATION_PHASE_COPYING pass: 3 pass_pfns_total: 999 "
+                  "bytes_per_second: 20000000 not_converging: true",
+                  "phase: MIGRATION_PHASE_MOVED pass: 6 downtime_ms: 9"});
+  Run("migrate web host:77");
   Note("A target that is not an address is a usage error");
   Run("migrate web elsewhere");
   Note("A failure fails the command");

@@ -150,6 +150,8 @@ void VerbTest::Add(absl::string_view mark, absl::string_view text) {
   // Durations differ from run to run.
   static const std::regex kTime(
       "(\\(|\"milliseconds\": )[0-9.]+(e-[0-9]+)?( ms|,)");
+  // So do the ids that the program chooses.
+  static const std::regex kId("migration_id: \"[0-9a-f]{32}\"");
   while (!text.empty()) {
     const size_t end = text.find('\n');
     const bool whole = end != absl::string_view::npos;
@@ -159,7 +161,9 @@ void VerbTest::Add(absl::string_view mark, absl::string_view text) {
     const bool tight = mark.size() == 1;
     absl::StrAppend(&transcript_, mark, tight && !whole ? "~" : "",
                     tight && !line.empty() ? " " : "",
-                    SortExcludes(std::regex_replace(line, kTime, "$1TIME$3")),
+                    SortExcludes(std::regex_replace(
+                        std::regex_replace(line, kTime, "$1TIME$3"), kId,
+                        "migration_id: \"RANDOM\"")),
                     "\n");
     text.remove_prefix(whole ? end + 1 : text.size());
   }

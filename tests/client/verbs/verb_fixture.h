@@ -11,8 +11,8 @@
 //   =   the exit code
 //
 // Paths of the test's folder begin with FOLDER there, the default address is
-// ADDRESS, bytes other than printable ASCII are \xNN, and JSON has its keys in
-// alphabetical order.
+// ADDRESS, a duration is TIME, a random id of a migration RANDOM, bytes other
+// than printable ASCII are \xNN, and JSON has its keys in alphabetical order.
 // SIMVISOR_UPDATE_GOLDENS=1 rewrites the files (tests/support/golden_file.h).
 //
 // Thread safety: one thread.

@@ -54,7 +54,8 @@ class InterruptedMigrationTest(unittest.TestCase):
         self.await_state(self.target, live.MIGRATION_STATE_RECEIVING)
         process.send_signal(signal.SIGINT)
         err = self.end_interrupted(process)
-        self.assertIn("note: interrupted: web (1) stays here and runs on; "
+        self.assertIn("interrupted; asking the daemon what became of it\n"
+                      "note: interrupted: web (1) stays here; "
                       f"{self.target.address} drops", err)
         self.assertEqual(self.source.domains()["web"].state,
                          domain.DOMAIN_STATE_RUNNING)
@@ -68,7 +69,7 @@ class InterruptedMigrationTest(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         self.source.remove_faults()
         err = self.end_interrupted(process)
-        self.assertIn("note: interrupted: web (1) has moved: it runs at "
+        self.assertIn("note: interrupted: web (1) has moved to "
                       f"{self.target.address} and is gone here", err)
         self.assertEqual(self.source.domains(), {})
         self.assertEqual(self.target.domains()["web"].state,

@@ -1,0 +1,27 @@
+#include "client/session/room_note.h"
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "client/session/frames_bar.h"
+#include "client/ui/domain_text.h"
+#include "client/ui/quantities.h"
+#include "client/ui/shortfall_text.h"
+
+namespace simvisor::client {
+
+void NoteRoom(Session& session, const v1::Domain& domain) {
+  const v1::DomainMemory& memory = domain.memory();
+  const uint64_t most = GuestPages(memory) + memory.balloon_pages();
+  if (domain.state() != v1::DOMAIN_STATE_RUNNING ||
+      most >= memory.static_max_pages()) {
+    return;
+  }
+  session.PrintRemark(
+      "note",
+      absl::StrCat(DomainText(domain), " can grow to ", FormatSize(most),
+                   " of its maxmem of ", FormatSize(memory.static_max_pages()),
+                   ": ", kKernelRoom));
+}
+
+}  // namespace simvisor::client
