@@ -70,7 +70,7 @@ stop_daemon() {
 }
 
 start_target() {
-  local ready command=(simvisord --listen "$target_address" --seed 2)
+  local ready command=(simvisord --listen "$target_address")
   mkfifo "$dir/target-stdout"
   printf '$ %s &\n' "${command[*]}"
   "${command[@]}" >"$dir/target-stdout" 2>>"$dir/log" &
