@@ -3,15 +3,12 @@
 
     PYTHONPATH=build/python balancer.py ADDRESS FREE_PAGES PATIENCE NAME=MIN:MAX...
 
-All guests come to lie at the same fraction of their dynamic ranges: those above
-it are lowered first, then the others raised.  A guest that makes no progress for
-PATIENCE seconds (squeezed takes 5) is uncooperative and left out; it is printed.
-"""
+MIN and MAX are pages.  All guests end up at the same fraction of their ranges; those
+above it go first.  One without progress for PATIENCE seconds is left out and printed."""
 import sys, time, grpc
 from simvisor.v1 import domain_service_pb2 as domain, domain_service_pb2_grpc as domain_rpc
 from simvisor.v1 import host_service_pb2 as host, host_service_pb2_grpc as host_rpc
 from simvisor.v1 import memory_service_pb2 as memory, memory_service_pb2_grpc as memory_rpc
-
 
 def share(ranges, pages):
     """Divides pages among guests, by name, with these (min, max)."""
@@ -19,27 +16,28 @@ def share(ranges, pages):
     if spare < 0:
         sys.exit(f"balancer: {-spare} pages are missing even with all guests at their minimum")
     span = max(sum(high - low for low, high in ranges.values()), 1)
-    return {name: low + min(spare, span) * (high - low) // span
-            for name, (low, high) in ranges.items()}
+    return {name: low + min(spare, span) * (high - low) // span for name, (low, high) in ranges.items()}
 
+def all_domains(stub, token=""):
+    """Returns the domains of the page at this token and of those after it."""
+    page = stub.ListDomains(domain.ListDomainsRequest(page_token=token))
+    return [*page.domains, *(all_domains(stub, more) if (more := page.next_page_token) else [])]
 
 def balance(channel, free_pages, ranges, patience):
     """Returns the uncooperative guests once all others are at their targets."""
-    hosts, domains = host_rpc.HostServiceStub(channel), domain_rpc.DomainServiceStub(channel)
     uncooperative, progress = set(), {}
     while True:
-        found = domains.ListDomains(domain.ListDomainsRequest()).domains
-        sizes = {d.name: d.memory.current_pages for d in found
-                 if d.name in ranges.keys() - uncooperative}
+        found = all_domains(domain_rpc.DomainServiceStub(channel))
+        sizes = {d.name: d.memory.current_pages for d in found if d.name in ranges.keys() - uncooperative}
         others = sum(d.memory.current_pages for d in found if d.name not in sizes)
-        machine = hosts.GetHost(host.GetHostRequest()).host
+        machine = host_rpc.HostServiceStub(channel).GetHost(host.GetHostRequest()).host
         usable = machine.total_pages - machine.reserved_pages - machine.claimed_pages - others
         targets = share({name: ranges[name] for name in sizes}, usable - free_pages)
         lowering = any(sizes[name] > targets[name] for name in sizes)
         for name, size in sizes.items():
             target = min(targets[name], size) if lowering else targets[name]
-            request = memory.SetMemoryTargetRequest(domain={"name": name}, target_pages=target)
-            call = memory_rpc.MemoryServiceStub(channel).SetMemoryTarget.future(request)
+            call = memory_rpc.MemoryServiceStub(channel).SetMemoryTarget.future(
+                memory.SetMemoryTargetRequest(domain={"name": name}, target_pages=target))
             if call.code().name not in ("OK", "NOT_FOUND", "FAILED_PRECONDITION"):  # gone, saved
                 raise call.exception()
             missing, now = abs(target - size), time.monotonic()
@@ -51,9 +49,11 @@ def balance(channel, free_pages, ranges, patience):
             return uncooperative
         time.sleep(0.05)
 
-
 if __name__ == "__main__":
     address, free, seconds, *guests = sys.argv[1:] if len(sys.argv) > 4 else sys.exit(__doc__)
-    ends = (guest.replace(":", "=").rsplit("=", 2) for guest in guests)
-    dynamic = {name: (int(low), int(high)) for name, low, high in ends}
-    print(*balance(grpc.insecure_channel(address), int(free), dynamic, float(seconds)), sep="\n")
+    ends = (guest.rpartition("=") for guest in guests)  # a name may have colons and "="
+    dynamic = {name: tuple(map(int, pages.split(":"))) for name, _, pages in ends}
+    stub = domain_rpc.DomainServiceStub(daemon := grpc.insecure_channel(address))
+    if missing := dynamic.keys() - {d.name for d in all_domains(stub)}:
+        sys.exit("balancer: no guest is named " + ", ".join(sorted(missing)))
+    print(*balance(daemon, int(free), dynamic, float(seconds)), sep="\n")

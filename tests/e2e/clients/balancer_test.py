@@ -138,10 +138,30 @@ class BalancerTest(harness.DaemonTest):
         self.assertIn("7 pages are missing", done.stderr)
         self.assertEqual(self.sizes(), before)
 
-    def test_a_guest_that_does_not_exist_is_left_out(self):
-        done = self.run_balancer(gone=(1000, 2000))
+    def test_a_name_that_no_guest_has_is_printed_and_changes_nothing(self):
+        before = self.sizes()
+        done = self.run_balancer(gone=(1000, 2000), lost=(1000, 2000))
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (1, "", "balancer: no guest is named gone, lost\n"))
+        self.assertEqual(self.sizes(), before)
+
+    def test_a_name_may_have_colons_and_equals_signs(self):
+        self.client.create("tier:1=web", 1000)
+        done = self.run_balancer(**{"tier:1=web": (1000, 1000)})
         self.assertEqual((done.returncode, done.stdout, done.stderr),
                          (0, "\n", ""))
+
+    def test_guests_on_later_pages_are_found(self):
+        # A page of ListDomains has at most two of them.
+        class Paged(grpc.UnaryUnaryClientInterceptor):
+            def intercept_unary_unary(self, continuation, details, request):
+                if isinstance(request, domain.ListDomainsRequest):
+                    request.page_size = 2
+                return continuation(details, request)
+
+        channel = grpc.intercept_channel(self.client.channel, Paged())
+        self.assertEqual(balancer.balance(channel, FREE, RANGES, patience=1),
+                         set())
         self.assertEqual(self.sizes(), WITH_C)
 
     def test_an_error_that_is_the_callers_fault_ends_it(self):
