@@ -23,9 +23,9 @@ bool HasVerb(const Verb& level, const std::string& word) {
 absl::Status NoSuchVerb(const Verb& program, const Verb& level,
                         const std::string& word,
                         const std::vector<std::string>& all) {
-  if (const absl::string_view why = WhyAbsent(word); !why.empty()) {
-    return UsageError(
-        absl::StrCat(level.name(), ": xl's ", word, " is absent: ", why));
+  if (const absl::string_view absent = FindAbsent(word); !absent.empty()) {
+    return UsageError(absl::StrCat(level.name(), ": xl's ", absent,
+                                   " is absent: ", WhyAbsent(absent)));
   }
   if (HasVerb(program, word)) {
     return UsageError(absl::StrCat(level.name(), ": '", word,

@@ -109,4 +109,19 @@ absl::string_view WhyAbsent(absl::string_view verb) {
   return found == std::end(kAbsent) ? "" : found->why;
 }
 
+absl::string_view FindAbsent(absl::string_view word) {
+  if (!WhyAbsent(word).empty()) return word;
+  absl::string_view found;
+  for (const Absent& absent : kAbsent) {
+    // The name of a group's verb is not known in full.
+    if (absl::EndsWith(absent.verb, "*") ||
+        !absl::StartsWith(absent.verb, word)) {
+      continue;
+    }
+    if (!found.empty()) return "";
+    found = absent.verb;
+  }
+  return found;
+}
+
 }  // namespace simvisor::client

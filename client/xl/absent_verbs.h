@@ -15,6 +15,11 @@ namespace simvisor::client {
 // and its siblings, by how they begin.
 absl::string_view WhyAbsent(absl::string_view verb);
 
+// The absent verb that only `word` begins, such as "console" for "cons"; `word`
+// itself if it is an absent verb.  Empty if it is or begins none, or begins
+// several.
+absl::string_view FindAbsent(absl::string_view word);
+
 }  // namespace simvisor::client
 
 #endif  // SIMVISOR_CLIENT_XL_ABSENT_VERBS_H_

@@ -33,8 +33,8 @@ TEST_F(ProgramTest, CommandLines) {
   for (const char* line :
        {"", "nonsense", "p dump 0", "p2m", "p2m nonsense", "p2m foreign",
         "-o xml list", "--timeout -1 list", "-o json nonsense", "lst",
-        "p2m dmup", "shutdown -a", "p2m shutdown", "p2m list", "-a list",
-        "--adress unix:x list", "list --timeout=-1 -o json"}) {
+        "p2m dmup", "shutdown -a", "cons web", "p2m shutdown", "p2m list",
+        "-a list", "--adress unix:x list", "list --timeout=-1 -o json"}) {
     Run(line);
   }
   RunWithoutAddress("");

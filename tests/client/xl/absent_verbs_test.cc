@@ -23,6 +23,15 @@ TEST(AbsentVerbsTest, VerbsOfAGroupHaveOneReason) {
   EXPECT_EQ(WhyAbsent("sched-credit2"), WhyAbsent("sched-rtds"));
 }
 
+TEST(AbsentVerbsTest, AbbreviationOfOneVerbIsThatVerb) {
+  EXPECT_EQ(FindAbsent("cons"), "console");
+  EXPECT_EQ(FindAbsent("console"), "console");
+  EXPECT_EQ(FindAbsent("network-attach"), "network-attach");
+  EXPECT_EQ(FindAbsent("t"), "") << "top or trigger";
+  EXPECT_EQ(FindAbsent("network"), "") << "several of a group";
+  EXPECT_EQ(FindAbsent("consoles"), "");
+}
+
 TEST(AbsentVerbsTest, OtherWordsAreNotVerbsOfXl) {
   for (const char* word : {"", "network", "list", "mem-set", "shut", "xl"}) {
     EXPECT_EQ(WhyAbsent(word), "") << word;
