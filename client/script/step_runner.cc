@@ -205,9 +205,9 @@ StepResult StepRunner::Poll(const Filled& filled) {
     }
     if (control_.Now() >= end) {
       result.end = StepEnd::kFails;
-      result.faults.push_back(absl::StrCat("not so within ",
-                                           absl::FormatDuration(timeout), " (",
-                                           result.calls, " calls); at last:"));
+      result.faults.push_back(absl::StrCat(
+          "not so within ", absl::FormatDuration(timeout), " (", result.calls,
+          result.calls == 1 ? " call" : " calls", "); at last:"));
       break;
     }
   }

@@ -233,7 +233,7 @@ TEST(PollTest, DaemonThatNeverAnswersIsSaid) {
       PollFor("get_host {}"), {absl::DeadlineExceededError("late")}, control,
       {}, [&](size_t) { control.now += absl::Milliseconds(1000); });
   EXPECT_THAT(result.outcomes[0].result.faults,
-              ElementsAre("not so within 1s (1 calls); at last:",
+              ElementsAre("not so within 1s (1 call); at last:",
                           "got:      no answer"));
 }
 
