@@ -11,7 +11,6 @@ import unittest
 
 import harness
 from harness import common, domain, guest_load, live, memory, ref
-from migrations.migration_pair import Machine
 from migrations.moving_guest import fill, migrate, start_load, wait_for_writes
 from migrations.migration_case import (ADMISSION, COPYING, Host, MB, MOVED,
                             MigrationTest, SUSPENDED)
@@ -115,38 +114,6 @@ class SituationsTest(MigrationTest):
         self.assertEqual(self.target.client.counts(), taken)
         self.target.client.destroy("guest")
         self.assert_stayed()
-
-    def test_domains_of_two_daemons_have_different_uuids_unless_seeds_say_not(self):
-        def uuid_of_the_first(*flags):
-            machine = Machine(*flags)
-            self.addCleanup(machine.close)
-            return machine.client.create("guest", 3000).uuid
-        self.assertNotEqual(uuid_of_the_first(), uuid_of_the_first())
-        self.assertEqual(uuid_of_the_first("--seed", "1"),
-                         uuid_of_the_first("--seed", "1"))
-
-    def test_a_daemon_takes_what_it_has_under_a_new_domid(self):
-        machine = Machine("--enable-fault-injection")
-        self.addCleanup(machine.close)
-        machine.client.create("guest", 6000)
-        counts = machine.client.counts()
-        before = machine.domains()["guest"]
-        arrived = machine.hold("receive.prepared")
-        caller = threading.Thread(target=lambda: list(
-            migrate(machine.client, "guest", machine.address)))
-        caller.start()
-        machine.await_fault(arrived)
-        both = machine.domains()
-        self.assertEqual(set(both), {"guest", "guest--incoming"})
-        self.assertEqual(both["guest"].domid, before.domid)
-        machine.remove_faults()
-        caller.join(harness.DEADLINE)
-        after = machine.domains()
-        self.assertEqual(set(after), {"guest"})
-        self.assertEqual(after["guest"].uuid, before.uuid)
-        self.assertEqual(after["guest"].domid, both["guest--incoming"].domid)
-        self.wait_for(lambda: machine.client.counts() == counts)
-        self.assertEqual(machine.client.audit().findings, [])
 
     def test_a_target_that_is_too_small_says_so_before_pages_come(self):
         small = self.host(memory="64m")

@@ -1,9 +1,10 @@
-"""Ctrl-C during `simvisor migrate`: the command says what became of both sides."""
-
+"""Migrations to the daemon itself, and Ctrl-C during `simvisor migrate`, where the
+command says what became of both sides."""
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -74,6 +75,42 @@ class InterruptedMigrationTest(unittest.TestCase):
         self.assertEqual(self.source.domains(), {})
         self.assertEqual(self.target.domains()["web"].state,
                          domain.DOMAIN_STATE_RUNNING)
+
+
+class OneMachineTest(unittest.TestCase):
+
+    def test_domains_of_two_daemons_have_different_uuids_unless_seeds_say_not(self):
+        def uuid_of_the_first(*flags):
+            machine = Machine(*flags)
+            self.addCleanup(machine.close)
+            return machine.client.create("guest", 3000).uuid
+        self.assertNotEqual(uuid_of_the_first(), uuid_of_the_first())
+        self.assertEqual(uuid_of_the_first("--seed", "1"),
+                         uuid_of_the_first("--seed", "1"))
+
+    def test_a_daemon_takes_what_it_has_under_a_new_domid(self):
+        machine = Machine("--enable-fault-injection")
+        self.addCleanup(machine.close)
+        machine.client.create("guest", 6000)
+        counts = machine.client.counts()
+        before = machine.domains()["guest"]
+        arrived = machine.hold("receive.prepared")
+        caller = threading.Thread(target=lambda: list(
+            machine.client.migration.MigrateDomain(live.MigrateDomainRequest(
+                domain=harness.ref("guest"), target=machine.address))))
+        caller.start()
+        machine.await_fault(arrived)
+        both = machine.domains()
+        self.assertEqual(set(both), {"guest", "guest--incoming"})
+        self.assertEqual(both["guest"].domid, before.domid)
+        machine.remove_faults()
+        caller.join(harness.DEADLINE)
+        after = machine.domains()
+        self.assertEqual(set(after), {"guest"})
+        self.assertEqual(after["guest"].uuid, before.uuid)
+        self.assertEqual(after["guest"].domid, both["guest--incoming"].domid)
+        poll(lambda: machine.client.counts() == counts, "the other copy goes")
+        self.assertEqual(machine.client.audit().findings, [])
 
 
 if __name__ == "__main__":
