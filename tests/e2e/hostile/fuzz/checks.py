@@ -6,6 +6,7 @@ import unicodedata
 from harness import error_details_pb2, status_pb2
 
 MOST_BYTES = 1024
+MOST_METADATA_BYTES = 128
 MESSAGE_LIMIT = 4 << 20
 
 # A message that names no cause; quoted text is the client's own.
@@ -64,6 +65,14 @@ def message_problems(message):
         yield f"the message gives OK as a cause: {message}"
 
 
+def metadata_problems(metadata):
+    for name, value in metadata.items():
+        if has_hidden(value):
+            yield f"the metadata {name} has hidden characters: {ascii(value)}"
+        if len(value.encode()) > MOST_METADATA_BYTES:
+            yield f"the metadata {name} has more than {MOST_METADATA_BYTES} bytes"
+
+
 class Checks:
 
     def __init__(self, reasons):
@@ -97,6 +106,7 @@ class Checks:
             yield (f"the details have another message: {status.message!r}, "
                    f"{error.details()!r}")
         yield from message_problems(error.details())
+        yield from metadata_problems(info.metadata)
 
     @staticmethod
     def _bare(call, code, message):
@@ -116,6 +126,7 @@ class Checks:
         if {"code", "reason", "message"} <= set(names):
             yield from self._reason_problems(message.code, message.reason)
             yield from message_problems(message.message)
+            yield from metadata_problems(message.metadata)
             return
         for field, value in message.ListFields():
             if field.full_name.removeprefix("simvisor.v1.") in SHOWN and (

@@ -36,6 +36,10 @@ KINDS = {
 }
 
 
+def is_map(field):
+    return bool(field.message_type) and field.message_type.GetOptions().map_entry
+
+
 def _kind(field):
     """None if the field's values are not used."""
     owner = field.containing_type.name
@@ -79,6 +83,8 @@ class Values:
         if message.DESCRIPTOR.name == "Domain" and message.arch == PAE:
             self.add("pae_domid", message.domid, random)
         for field, value in message.ListFields():
+            if is_map(field):
+                continue  # the metadata of errors
             repeated = field.label == field.LABEL_REPEATED
             some = value[:LOOKED_AT] if repeated else [value]
             if field.message_type:
