@@ -1,5 +1,6 @@
 """Migrations to the daemon itself, and Ctrl-C during `simvisor migrate`, where the
 command says what became of both sides."""
+
 import pathlib
 import signal
 import subprocess
