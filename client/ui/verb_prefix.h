@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments);
 
 // Where the first verb is in `arguments`, behind options of `program`; the
-// number of arguments if there is no verb.
+// number of arguments if it finds none.
 size_t FindFirstVerb(const Verb& program,
                      const std::vector<std::string>& arguments);
 

@@ -55,7 +55,7 @@ absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
         absl::StrCat(program.name(), ": ", chosen.name(),
                      " has no dry run; -N goes with create and vcpu-pin"));
   }
-  // After -- there are no options.
+  // After -- only names follow.
   left.insert(std::find(left.begin(), left.end(), "--"), "--dryrun");
   return left;
 }

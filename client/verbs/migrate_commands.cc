@@ -96,8 +96,8 @@ std::string NotConverging(const MigrateArgs& args,
                           const v1::MigrateDomainResponse& progress) {
   return absl::StrFormat(
       "%s dirties pages as fast as they are sent: %d pages were dirty when "
-      "pass "
-      "%d began, sent at %.1f MB/s; more passes will not shorten its downtime: "
+      "pass %d began, sent at %.1f MB/s; more passes will not shorten its "
+      "downtime: "
       "slow the guest down%s, or set --max-downtime",
       DomainText(request.domain()), progress.pass_pfns_total(), progress.pass(),
       static_cast<double>(progress.bytes_per_second()) / 1e6,

@@ -3,8 +3,8 @@
 //   web (3): created with 64 MiB (16384 pages)
 //
 // A line begins with the domain's name and domid.  The text is made only if the
-// log takes it, and a line for which there is no memory is left out: what it
-// tells of has happened all the same.  A line takes 2 to 6 us.
+// log takes it.  If memory is short the line is left out, and the event has
+// happened all the same.  A line takes 2 to 6 us.
 //
 // Thread safety: thread-safe.  The lock of the log is a leaf, and the log does
 // not wait for its reader (server/logging.h), so any lock may be held.

@@ -81,7 +81,7 @@ class IncomingMigrations {
         find_leaving_(std::move(find_leaving)) {}
 
   // The domain that migration `id` moves away from this daemon, and so perhaps
-  // here; null if there is none.
+  // here; null if no migration of that id is under way.
   std::shared_ptr<const Domain> Leaving(absl::string_view id) const {
     return find_leaving_ == nullptr ? nullptr : find_leaving_(id);
   }

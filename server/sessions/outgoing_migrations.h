@@ -111,7 +111,8 @@ class OutgoingMigrations {
   // Whether the migration is UNKNOWN, and so waits for an answer or an
   // operator.
   bool IsUnknown(absl::string_view id) const ABSL_LOCKS_EXCLUDED(mu_);
-  // The domain of a migration that has not ended; null if there is none.
+  // The domain of a migration that has not ended; null if it has, or is not
+  // known.
   std::shared_ptr<const Domain> FindDomain(absl::string_view id) const
       ABSL_LOCKS_EXCLUDED(mu_);
   // The first `limit` records, starting at `from`.
