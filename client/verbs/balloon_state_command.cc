@@ -50,6 +50,7 @@ void PrintDriver(Session& session, const v1::Domain& domain) {
     const v1::BalloonShortfall& shortfall = domain.memory().shortfall();
     print("shortfall", ExplainShortfall(domain.memory()));
     print("reachable", pages(shortfall.reachable_pages()));
+    print("asked for", pages(domain.memory().target_pages()));
   }
   const uint64_t held = domain.memory().foreign_held_pages();
   print("current",
@@ -113,8 +114,11 @@ void AddBalloonStateCommand(Commands& commands, Verb balloon) {
       [name](Session& session) { return BalloonState(session, *name); });
   verb.AddPositional(kDomainName, *name, kDomainHelp).Required();
   verb.SetFooter(
-      "Names are those of the driver's balloon_stats.  credit is target\n"
-      "minus current: what is still to move.  After AGAIN the driver tries\n"
+      "Names are those of the driver's balloon_stats.  target is what the\n"
+      "driver works towards: it is not told of another one while its guest\n"
+      "does not run, and lowers it when it gives up.  A guest that has not\n"
+      "what it was asked for has a shortfall.  credit is target minus\n"
+      "current: what is still to move.  After AGAIN the driver tries\n"
       "again in schedule_delay seconds; after CANCELLED in an hour, if there\n"
       "is credit left; after either when the target changes.  With -o json,\n"
       "shortfall (a BalloonShortfall) says why credit is left, if it is.");

@@ -28,6 +28,21 @@ void NoteShortMove(Session& session, const v1::DomainRef& ref,
                    ExplainShortfall(memory)));
 }
 
+// A maximum gives a guest no pfns.  Before it boots, its room is not known, and
+// nothing of it is available.
+void NoteLackOfPfns(Session& session, const v1::DomainRef& ref,
+                    const v1::DomainMemory& memory) {
+  const uint64_t most = GuestPages(memory) + memory.balloon_pages();
+  if (memory.available_pages() == 0 || most >= memory.static_max_pages()) {
+    return;
+  }
+  session.PrintRemark(
+      "note", absl::StrCat(DomainText(ref), " has pfns for ", FormatSize(most),
+                           ", which mem-max does not change; only a domain "
+                           "created with more memory or maxmem can grow "
+                           "further"));
+}
+
 absl::Status MemSet(Session& session, const TargetArgs& args) {
   v1::SetMemoryTargetRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
@@ -52,7 +67,9 @@ absl::Status MemMax(Session& session, const TargetArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::SetMaxMemoryRequest>();
   request.set_max_pages(pages);
-  return session.Show(target.client.Call(request));
+  const auto response = target.client.Call(request);
+  if (response.ok()) NoteLackOfPfns(session, target.ref, response->memory());
+  return session.Show(response);
 }
 
 template <typename Request>

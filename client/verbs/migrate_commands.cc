@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
+#include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/ui/domain_text.h"
 #include "client/ui/exit_code.h"
@@ -164,6 +165,14 @@ absl::Status Send(Session& session, const Client& client,
       },
       [&] { return interruption.signal() != 0; });
   bar.Clear();
+  if (absl::IsUnavailable(status) && ReasonOf(status).empty() &&
+      !last.migration_id().empty()) {
+    session.PrintRemark(
+        "note",
+        absl::StrCat("this daemon may have handed the domain over: '-H ",
+                     request.target(), " migrations' shows what ",
+                     "became of it there"));
+  }
   if (!status.ok()) return status;
   return session.Show(absl::StatusOr<v1::MigrateDomainResponse>(last),
                       [&](const v1::MigrateDomainResponse& moved) {

@@ -72,7 +72,8 @@ absl::Status CheckCanStart(const Context& context, const LoadSpec& spec,
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kGuestLoadRunning, "",
         absl::StrFormat(
-            "its guest has one already, of %d pages; stop that first",
+            "its guest has one already, of %d pages; stop that first "
+            "(guest load --stop)",
             guest.load()->spec().working_set.value()));
   }
   SIMVISOR_RETURN_IF_ERROR(CheckSpec(context, spec));

@@ -24,7 +24,8 @@ absl::StatusOr<FaultPoint> ParsePoint(absl::string_view field,
   if (point.has_value()) return *point;
   return ArgumentMalformed(
       field, absl::StrCat(Quoted(name),
-                          " is not a fault point; ListFaults lists them"));
+                          " is not a fault point; ListFaults lists them, as "
+                          "'simvisor fault list --points' does"));
 }
 
 absl::StatusOr<absl::StatusCode> ParseCode(absl::string_view field,

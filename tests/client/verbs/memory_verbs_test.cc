@@ -64,6 +64,12 @@ TEST_F(MemoryVerbsTest, MemMax) {
   Begin("mem-max");
   daemon_.Answer("SetMaxMemory");
   Run("mem-max web 1g");
+  Note("A guest that has no pfns for it is noted");
+  daemon_.Forget("SetMaxMemory");
+  daemon_.Answer("SetMaxMemory",
+                 {"memory { current_pages: 768 balloon_pages: 256 "
+                  "available_pages: 700 static_max_pages: 262144 }"});
+  Run("mem-max web 1g");
   Run("mem-max web lots");
 }
 

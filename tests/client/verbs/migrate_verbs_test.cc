@@ -66,6 +66,12 @@ TEST_F(MigrateVerbsTest, Migrate) {
                  "the list has changed",
                  {"phase: MIGRATION_PHASE_COPYING pass: 1"});
   Run("migrate web host:77");
+  Note("A daemon that is lost on the way may have handed the domain over");
+  daemon_.Forget("MigrateDomain");
+  daemon_.Refuse("MigrateDomain", grpc::StatusCode::UNAVAILABLE, "",
+                 "Socket closed",
+                 {"migration_id: 'one' phase: MIGRATION_PHASE_COMMITTING"});
+  Run("migrate web host:77");
 }
 
 // Not in the transcript: the path depends on the test's directory.
