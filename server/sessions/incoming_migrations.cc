@@ -106,6 +106,7 @@ absl::StatusOr<IncomingRecord> IncomingMigrations::Decide(absl::string_view id,
     if (IsDecided(row->state) && !IsDecided(before)) {
       domain = std::move(entry.domain);
       start_paused = entry.start_paused;
+      if (domain != nullptr) row->shown = before;
       // The call frees what has arrived so far when it ends.
       coming_in =
           before == TargetState::kReceiving && event != TargetEvent::kBroken;
@@ -124,6 +125,8 @@ absl::StatusOr<IncomingRecord> IncomingMigrations::Decide(absl::string_view id,
                                        : "arrived and goes on");
   });
   if (!runs) Drop(domain);
+  absl::MutexLock lock(&mu_);
+  ledger_.Show(id);
   return now;
 }
 

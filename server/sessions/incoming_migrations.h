@@ -110,7 +110,8 @@ class IncomingMigrations {
   // Notes that the source knows of the commit.
   void Acknowledge(absl::string_view id) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // The first `limit` records, starting at `from`.
+  // The first `limit` records, starting at `from`.  A migration is shown as
+  // COMMITTED or DROPPED once its domain runs or is gone.
   PlacedRecords<TargetState> List(const MigrationPlace& from,
                                   size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
 

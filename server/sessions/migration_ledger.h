@@ -62,6 +62,9 @@ class MigrationLedger {
  public:
   struct Row {
     State state{};
+    // While the owner does to the domain what `state` says: the state before,
+    // which List() gives until that is done.
+    std::optional<State> shown;
     uint64_t number = 0;      // in the order of beginning, from 1
     uint64_t end_number = 0;  // in the order of ending; 0 until End()
     Entry entry{};
@@ -79,11 +82,11 @@ class MigrationLedger {
 
   // Null if `id` is unknown.
   Row* Find(absl::string_view id) {
-    const auto at = rows_.find(std::string(id));
+    const auto at = rows_.find(id);
     return at == rows_.end() ? nullptr : &at->second;
   }
   const Row* Find(absl::string_view id) const {
-    const auto at = rows_.find(std::string(id));
+    const auto at = rows_.find(id);
     return at == rows_.end() ? nullptr : &at->second;
   }
 
@@ -101,6 +104,10 @@ class MigrationLedger {
   void End(Row& row) {
     assert(row.end_number == 0);
     row.end_number = next_number_++;
+  }
+  // From now on List() gives the row's own state.  Nothing if `id` is unknown.
+  void Show(absl::string_view id) {
+    if (Row* const row = Find(id); row != nullptr) row->shown.reset();
   }
   static bool HasEnded(const Row& row) { return row.end_number != 0; }
 
@@ -143,13 +150,14 @@ class MigrationLedger {
   absl::btree_map<std::string, Row>& rows() { return rows_; }
 
   // The first `limit` rows, starting at place `from`, each as a record made by
-  // `describe(id, row)`.
+  // `describe(id, row)`, in the state that is shown.
   template <typename Describe>
   PlacedRecords<State> List(const MigrationPlace& from, size_t limit,
                             Describe describe) const {
     std::vector<std::pair<MigrationPlace, const std::string*>> found;
     for (const auto& [id, row] : rows_) {
-      const MigrationPlace here = {UrgencyOf(row.state), DirectionOf(row.state),
+      const State state = ShownState(row);
+      const MigrationPlace here = {UrgencyOf(state), DirectionOf(state),
                                    row.number};
       if (here >= from) found.emplace_back(here, &id);
     }
@@ -162,12 +170,18 @@ class MigrationLedger {
     out.reserve(count);
     for (size_t i = 0; i < count; ++i) {
       const auto& [here, id] = found[i];
-      out.emplace_back(here, describe(*id, rows_.at(*id)));
+      const Row& row = rows_.at(*id);
+      out.emplace_back(here, describe(*id, row));
+      out.back().second.state = ShownState(row);
     }
     return out;
   }
 
  private:
+  static State ShownState(const Row& row) {
+    return row.shown.value_or(row.state);
+  }
+
   absl::btree_map<std::string, Row> rows_;
   uint64_t next_number_ = 1;
 };

@@ -124,6 +124,7 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
       // The session that opens it asks at once; this is when to ask again.
       if (*next != before) Open(entry, clock_.Now());
     }
+    if (decided) row->shown = before;
     news_ = true;
     now = RecordOf(id, *row);
     ForgetOld();
@@ -132,6 +133,10 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
     LogEvent(*domain, [&now] { return DescribeOutcome(now); });
   }
   if (next.has_value()) Act(domain, suspension, *next);
+  if (decided) {
+    absl::MutexLock lock(&mu_);
+    ledger_.Show(id);
+  }
   return now;
 }
 

@@ -115,7 +115,8 @@ class OutgoingMigrations {
   // known.
   std::shared_ptr<const Domain> FindDomain(absl::string_view id) const
       ABSL_LOCKS_EXCLUDED(mu_);
-  // The first `limit` records, starting at `from`.
+  // The first `limit` records, starting at `from`.  A migration is shown as
+  // MOVED or KEPT once its domain is gone or runs again.
   PlacedRecords<SourceState> List(const MigrationPlace& from,
                                   size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
 
