@@ -46,7 +46,20 @@ absl::Status BadSize(Reason reason, absl::string_view text,
                    {{fact::kValue, text}});
 }
 
+constexpr uint64_t kPagesPerMiB = 256;
+
 }  // namespace
+
+std::string SizeOfPages(uint64_t pages) {
+  if (pages == 1) return "1 page";
+  if (pages < kPagesPerMiB) return absl::StrCat(pages, " pages");
+  std::string size = absl::StrCat(pages / kPagesPerMiB);
+  // Rounded down: a limit or what is free must not seem larger than it is.
+  if (const uint64_t rest = pages % kPagesPerMiB; rest != 0) {
+    absl::StrAppend(&size, ".", rest * 10 / kPagesPerMiB);
+  }
+  return absl::StrCat(size, " MiB (", pages, " pages)");
+}
 
 bool HasSizeUnit(absl::string_view text) {
   return !text.empty() && UnitShift(text.back()).has_value();

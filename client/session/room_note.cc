@@ -3,9 +3,9 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "base/size.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/domain_text.h"
-#include "client/ui/quantities.h"
 #include "client/ui/shortfall_text.h"
 
 namespace simvisor::client {
@@ -19,8 +19,8 @@ void NoteRoom(Session& session, const v1::Domain& domain) {
   }
   session.PrintRemark(
       "note",
-      absl::StrCat(DomainText(domain), " can grow to ", FormatSize(most),
-                   " of its maxmem of ", FormatSize(memory.static_max_pages()),
+      absl::StrCat(DomainText(domain), " can grow to ", SizeOfPages(most),
+                   " of its maxmem of ", SizeOfPages(memory.static_max_pages()),
                    ": ", kKernelRoom));
 }
 

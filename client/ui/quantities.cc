@@ -143,11 +143,4 @@ std::string FormatPages(uint64_t pages) {
   return absl::StrCat(pages, pages == 1 ? " page" : " pages");
 }
 
-std::string FormatSize(uint64_t pages) {
-  const std::string size = FormatPages(pages);
-  return absl::EndsWith(size, " MiB")
-             ? absl::StrCat(size, " (", pages, " pages)")
-             : size;
-}
-
 }  // namespace simvisor::client

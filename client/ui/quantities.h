@@ -41,8 +41,6 @@ absl::StatusOr<v1::DomainRef> ParseDomain(absl::string_view text);
 
 // "1024 MiB", or "3 pages" if it is not a whole number of MiB.
 std::string FormatPages(uint64_t pages);
-// "1024 MiB (262144 pages)" or "3 pages", as the daemon's messages say it.
-std::string FormatSize(uint64_t pages);
 
 }  // namespace simvisor::client
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/size.h"
 #include "base/status_macros.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/domain_text.h"
@@ -23,8 +24,8 @@ void NoteShortMove(Session& session, const v1::DomainRef& ref,
   if (!memory.has_shortfall()) return;
   session.PrintRemark(
       "note",
-      absl::StrCat(DomainText(ref), " has ", FormatSize(GuestPages(memory)),
-                   ", its target is ", FormatSize(memory.target_pages()), ": ",
+      absl::StrCat(DomainText(ref), " has ", SizeOfPages(GuestPages(memory)),
+                   ", its target is ", SizeOfPages(memory.target_pages()), ": ",
                    ExplainShortfall(memory)));
 }
 
@@ -37,7 +38,7 @@ void NoteLackOfPfns(Session& session, const v1::DomainRef& ref,
     return;
   }
   session.PrintRemark(
-      "note", absl::StrCat(DomainText(ref), " has pfns for ", FormatSize(most),
+      "note", absl::StrCat(DomainText(ref), " has pfns for ", SizeOfPages(most),
                            ", which mem-max does not change; only a domain "
                            "created with more memory or maxmem can grow "
                            "further"));

@@ -12,6 +12,8 @@ namespace simvisor {
 namespace {
 
 constexpr PageCount kDom0Memory(4 * kPagesPerGiB);
+// libxl balloons dom0 to no less (LIBXL_MIN_DOM0_MEM).
+constexpr PageCount kLibxlLeast(128 * kPagesPerMiB);
 
 // `pages` of RAM at the first free place after the last RAM of `e820`.
 E820Entry RamBehind(const E820Map& e820, PageCount pages) {
@@ -90,19 +92,25 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
       max_memory.has_value() || !log_asks ? max_memory : log.dom0_max_memory;
   if (limit.has_value() && *limit < dom0.memory) {
     dom0.notes.push_back(
-        absl::StrFormat("dom0 starts with %d pages of memory instead of %d: "
+        absl::StrFormat("dom0 starts with %s of memory instead of %s: "
                         "it may not grow beyond its maximum",
-                        limit->value(), dom0.memory.value()));
+                        SizeText(*limit), SizeText(dom0.memory)));
     dom0.memory = *limit;
+  }
+  if (memory.has_value() && dom0.memory < kLibxlLeast) {
+    dom0.notes.push_back(absl::StrFormat(
+        "dom0 starts with %s of memory; libxl leaves it %s at least. A number "
+        "without a unit is in MiB: \"4g\" is 4 GiB",
+        SizeText(dom0.memory), SizeText(kLibxlLeast)));
   }
   dom0.machine = log.map;
   if (log.source == MapSource::kDom0) AddRamBesideMap(dom0);
   const PageCount most = RamForDomains(dom0.machine);
   if (dom0.memory > most && (log_asks || log.source == MapSource::kDom0)) {
     dom0.notes.push_back(absl::StrFormat(
-        "dom0 gets %d pages of memory instead of %d: the machine has no more "
-        "besides what the hypervisor keeps",
-        most.value(), dom0.memory.value()));
+        "dom0 gets %s of memory instead of %s: the machine has no more besides "
+        "what the hypervisor keeps",
+        SizeText(most), SizeText(dom0.memory)));
     dom0.memory = most;
   }
   dom0.max_memory =

@@ -2,17 +2,10 @@
 
 #include <string>
 
-#include "absl/strings/str_format.h"
+#include "base/size.h"
 
 namespace simvisor {
 
-std::string SizeText(PageCount pages) {
-  const uint64_t count = pages.value();
-  if (count == 1) return "1 page";
-  if (count == 0 || count % kPagesPerMiB != 0) {
-    return absl::StrFormat("%d pages", count);
-  }
-  return absl::StrFormat("%d MiB (%d pages)", count / kPagesPerMiB, count);
-}
+std::string SizeText(PageCount pages) { return SizeOfPages(pages.value()); }
 
 }  // namespace simvisor

@@ -11,7 +11,7 @@
 
 namespace simvisor {
 
-// "512 MiB (131072 pages)", or "5 pages" if it is not a whole number of MiB.
+// As SizeOfPages() in base/size.h says it: "512 MiB (131072 pages)".
 std::string SizeText(PageCount pages);
 
 }  // namespace simvisor

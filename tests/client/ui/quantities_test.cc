@@ -97,11 +97,5 @@ TEST(QuantitiesTest, WholeMibPrintAsMib) {
   EXPECT_EQ(FormatPages(1), "1 page");
 }
 
-TEST(QuantitiesTest, SizesOfNotesHaveTheirPagesToo) {
-  EXPECT_EQ(FormatSize(512), "2 MiB (512 pages)");
-  EXPECT_EQ(FormatSize(513), "513 pages");
-  EXPECT_EQ(FormatSize(1), "1 page");
-}
-
 }  // namespace
 }  // namespace simvisor::client

@@ -53,6 +53,18 @@ TEST(Dom0MemoryTest, LogCountsUnlessTheUserSaysOtherwise) {
   EXPECT_EQ(dom0.max_memory, GiBs(64) - PageCount(0x61));
 }
 
+TEST(Dom0MemoryTest, SizeBelowLibxlsLeastIsNoted) {
+  const BootLog log = MachineLog(64 * kGiB, MapSource::kHypervisor);
+  Dom0Memory dom0 =
+      ChooseDom0Memory(log, PageCount(4 * kPagesPerMiB), std::nullopt);
+  EXPECT_EQ(dom0.memory, PageCount(4 * kPagesPerMiB));
+  EXPECT_THAT(dom0.notes, ElementsAre(AllOf(HasSubstr("4 MiB (1024 pages)"),
+                                            HasSubstr("128 MiB (32768 pages)"),
+                                            HasSubstr("\"4g\" is 4 GiB"))));
+  dom0 = ChooseDom0Memory(log, PageCount(128 * kPagesPerMiB), std::nullopt);
+  EXPECT_THAT(dom0.notes, IsEmpty());
+}
+
 TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
   BootLog log = MachineLog(64 * kGiB, MapSource::kHypervisor);
   const auto starts = [&log](std::optional<PageCount> memory,
@@ -61,8 +73,8 @@ TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
     EXPECT_EQ(dom0.max_memory, GiBs(1));
     EXPECT_FALSE(dom0.no_ceiling);
     EXPECT_THAT(dom0.notes,
-                ElementsAre(HasSubstr("262144 pages of memory instead of "
-                                      "524288")));
+                ElementsAre(HasSubstr("1024 MiB (262144 pages) of memory "
+                                      "instead of 2048 MiB")));
     return dom0.memory;
   };
   // Both from flags.
@@ -105,8 +117,8 @@ TEST(Dom0MemoryTest, MachineOfATrimmedMapHasWhatTheHypervisorKeeps) {
   const Dom0Memory dom0 = ChooseDom0Memory(log, GiBs(2), std::nullopt);
   EXPECT_EQ(dom0.memory, GiBs(1));
   EXPECT_THAT(dom0.notes, ElementsAre(HasSubstr("159 pages"),
-                                      HasSubstr("262144 pages of memory "
-                                                "instead of 524288")));
+                                      HasSubstr("1024 MiB (262144 pages) of "
+                                                "memory instead of 2048 MiB")));
 }
 
 TEST(Dom0MemoryTest, RamBesideATrimmedMapLiesWhereNothingElseDoes) {

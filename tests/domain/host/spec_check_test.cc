@@ -162,11 +162,12 @@ TEST(SpecCheckTest, PaeGuestsEndAt64GiB) {
   spec.memory = spec.max_memory = PageCount(kMostPages);
   EXPECT_THAT(CheckDomainSpec(spec), IsOk());
   spec.max_memory = PageCount(kMostPages + 1);
-  EXPECT_THAT(CheckDomainSpec(spec),
-              IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
-                      HasSubstr("maxmem of 16777217 pages: a domain of "
-                                "x86_32_pae has at most 65536 MiB (16777216 "
-                                "pages)")));
+  EXPECT_THAT(
+      CheckDomainSpec(spec),
+      IsError(Code::kInvalidArgument, Reason::kMemorySizeInvalid,
+              HasSubstr("maxmem of 65536.0 MiB (16777217 pages): a domain of "
+                        "x86_32_pae has at most 65536 MiB (16777216 "
+                        "pages)")));
   spec.arch = Arch::kX86_64;
   EXPECT_THAT(CheckDomainSpec(spec), IsOk());
 }

@@ -79,11 +79,11 @@ TEST_F(DomainBalloonTest, TargetAboveTheMaximumIsAdvisedToWhatHelps) {
               IsOk());
   EXPECT_THAT(set(kPages + kRoom),
               IsError(Code::kInvalidArgument, Reason::kStaticMaxExceeded,
-                      HasSubstr("3010 pages; raise it with mem-max")));
+                      HasSubstr("(3010 pages); raise it with mem-max")));
   EXPECT_THAT(set(kPages + kRoom + 1),
               IsError(Code::kInvalidArgument, Reason::kStaticMaxExceeded,
-                      HasSubstr("its guest has pfns for 4000 pages, which "
-                                "mem-max does not change")));
+                      HasSubstr("its guest has pfns for 15.6 MiB (4000 pages), "
+                                "which mem-max does not change")));
 }
 
 TEST_F(DomainBalloonTest, UpNeedsPfnsInTheBalloon) {
@@ -92,7 +92,7 @@ TEST_F(DomainBalloonTest, UpNeedsPfnsInTheBalloon) {
       IsOk());
   EXPECT_THAT(Up(kRoom + 1),
               IsError(Code::kResourceExhausted, Reason::kPfnNotBalloonable,
-                      HasSubstr("its balloon holds 1000 pages")));
+                      HasSubstr("its balloon holds 3.9 MiB (1000 pages)")));
   EXPECT_EQ(Up(kRoom + 1, true)->value(), kRoom);
 }
 

@@ -138,11 +138,13 @@ TEST(DomainPaeTest, HighFramesAloneDoNotMakeA32BitGuest) {
   const auto domain = MustCreate(*host, PaeSpec("a", 5000, 8000));
   EXPECT_THAT(
       host->CreateDomain(PaeSpec("b", 1001), false, NeverStop),
-      IsError(Code::kResourceExhausted, Reason::kHostMemoryExhausted,
-              HasSubstr("create of domain \"b\": claim of 1001 pages: of the "
-                        "frames below 128 GiB (mfn 0x2000000), which a 32-bit "
-                        "guest can reach, 1000 pages are free and "
-                        "unclaimed")));
+      IsError(
+          Code::kResourceExhausted, Reason::kHostMemoryExhausted,
+          HasSubstr(
+              "create of domain \"b\": claim of 3.9 MiB (1001 pages): of the "
+              "frames below 128 GiB (mfn 0x2000000), which a 32-bit "
+              "guest can reach, 3.9 MiB (1000 pages) are free and "
+              "unclaimed")));
   MustCreate(*host, MakeSpec("c", 1001));  // takes the last low frames
   ASSERT_THAT(
       domain->balloon().SetMaximum({"set maximum memory"}, PageCount(8000)),

@@ -189,8 +189,8 @@ on_crash = "preserve"
     def test_dom0_starts_with_its_maximum_and_keeps_128_mib(self):
         state = self.client.get("Domain-0").memory
         self.assertEqual(state.current_pages, 256 * MIB)
-        self.assertIn("dom0 starts with 65536 pages of memory instead of 131072",
-                      self.daemon.read_log())
+        self.assertIn("dom0 starts with 256 MiB (65536 pages) of memory "
+                      "instead of 512 MiB", self.daemon.read_log())
         self.assertIn("minimum threshold for dom0", self.complaint(
             "mem-set", "Domain-0", "127m"))
         with self.assert_refused("INVALID_ARGUMENT", "MEMORY_SIZE_INVALID"):
