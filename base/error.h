@@ -133,10 +133,13 @@ inline constexpr absl::string_view kAvailable = "available";  // an amount
 inline constexpr absl::string_view kLimit = "limit";  // the amount or bound
 inline constexpr absl::string_view kUnit = "unit";    // of these amounts
 inline constexpr absl::string_view kValue = "value";  // what is wrong
-inline constexpr absl::string_view kField = "field";  // of the request
-inline constexpr absl::string_view kAll[] = {kOperation, kDomain,    kDomid,
-                                             kRequested, kAvailable, kLimit,
-                                             kUnit,      kValue,     kField};
+inline constexpr absl::string_view kField = "field";  // of request or image
+// Where in the save image or in its kernel's notes, in bytes.
+inline constexpr absl::string_view kOffset = "offset";
+
+inline constexpr absl::string_view kAll[] = {
+    kOperation, kDomain, kDomid, kRequested, kAvailable,
+    kLimit,     kUnit,   kValue, kField,     kOffset};
 }  // namespace fact
 
 // A status with `reason` attached, and with `facts`.

@@ -18,7 +18,8 @@ absl::StatusOr<PageCount> ParsePages(absl::string_view text) {
       absl::StatusCode::kInvalidArgument, Reason::kArgumentMalformed,
       absl::StrCat("size ", Quoted(text),
                    ": not a whole number of 4 KiB pages; round to a multiple "
-                   "of 4k"));
+                   "of 4k"),
+      {{fact::kValue, text}});
 }
 
 }  // namespace simvisor::server

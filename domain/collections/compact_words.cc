@@ -66,7 +66,10 @@ absl::StatusOr<CompactWords> CompactWords::Create(uint64_t size, int leaf_shift,
         Reason::kHostAddressSpaceExhausted,
         absl::StrFormat("reserving address space for %d words: no process has "
                         "as much; use a smaller machine or domain",
-                        size));
+                        size),
+        {{fact::kRequested, size},
+         {fact::kLimit, kMaxSize},
+         {fact::kUnit, "words"}});
   }
   const uint64_t capacity =
       RoundUp(std::max<uint64_t>(size, 1), uint64_t{1} << block_shift);

@@ -25,7 +25,8 @@ void StateReader::Fail(const Place& place, absl::string_view why) {
       absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
       absl::StrFormat("save image: the kernel's notes, of %d bytes: %s, at "
                       "byte %d: %s",
-                      size_, place.field, place.at, why));
+                      size_, place.field, place.at, why),
+      {{fact::kField, place.field}, {fact::kOffset, place.at}});
 }
 
 uint64_t StateReader::Get(absl::string_view field, uint64_t least,
@@ -48,6 +49,8 @@ uint64_t StateReader::Get(absl::string_view field, uint64_t least,
     if (number >= least && number <= most) return number;
     Fail(absl::StrFormat("%d (0x%x); it must be %d to %d (0x%x)", number,
                          number, least, most, most));
+    SetFact({fact::kValue, number}, status_);
+    SetFact({fact::kLimit, number < least ? least : most}, status_);
     return 0;
   }
   Fail("a number of more than 64 bits");

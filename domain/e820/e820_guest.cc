@@ -65,7 +65,10 @@ absl::StatusOr<E820Map> GuestE820FromHost(const E820Map& host, PageCount memory,
         absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
         absl::StrFormat("E820 map of a guest: %d pages of memory end above "
                         "0x%x, where physical addresses end; ask for less",
-                        most.value(), kMaxE820Address));
+                        most.value(), kMaxE820Address),
+        {{fact::kRequested, most.value()},
+         {fact::kLimit, kMaxE820Address >> kPageShift},
+         {fact::kUnit, "pages"}});
   }
   if (memory == PageCount(0)) {
     return MakeError(absl::StatusCode::kInvalidArgument, Reason::kE820Malformed,
@@ -82,7 +85,10 @@ absl::StatusOr<E820Map> GuestE820FromHost(const E820Map& host, PageCount memory,
         absl::StrFormat("E820 map of a guest: %d bytes of memory from 4 GiB on "
                         "end above 0x%x, where physical addresses end; ask for "
                         "less",
-                        moved, kMaxE820Address));
+                        moved, kMaxE820Address),
+        {{fact::kRequested, moved},
+         {fact::kLimit, kMaxE820Address - kFourGiB},
+         {fact::kUnit, "bytes"}});
   }
   std::vector<E820Entry> entries = {{0, ram_end, E820Type::kRam}};
   AddUnusable(host, firmware, ram_end, entries);

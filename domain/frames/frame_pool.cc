@@ -50,7 +50,9 @@ absl::Status CheckRam(const std::vector<MfnExtent>& ram) {
                           "extents must ascend, not be empty, and end below "
                           "mfn 0x%x",
                           extent.count.value(), extent.first.value(),
-                          end.value(), kEndMfn.value()));
+                          end.value(), kEndMfn.value()),
+          {{fact::kValue, Hex(extent.first.value())},
+           {fact::kLimit, Hex(kEndMfn.value())}});
     }
     end = extent.end();
   }

@@ -58,7 +58,8 @@ absl::Status CheckPlace(const BuilderList& list, const MemorySetup& setup) {
         absl::StrFormat("boot: the builder's p2m list has pages in pfns "
                         "[0x%x, 0x%x), where the guest's map has no RAM; place "
                         "it elsewhere",
-                        pfns.first.value(), pfns.end().value()));
+                        pfns.first.value(), pfns.end().value()),
+        {{fact::kValue, Hex(pfns.first.value())}});
   }
   return absl::OkStatus();
 }

@@ -235,7 +235,8 @@ absl::Status Guest::CheckLeafPages(absl::Span<const uint64_t> pages,
         absl::StrFormat("save image: the kernel's notes have leaf %d of the "
                         "p2m list in pfn 0x%x; X86_PV_P2M_FRAMES has it in "
                         "pfn 0x%x",
-                        leaf, noted.value(), pages[leaf]));
+                        leaf, noted.value(), pages[leaf]),
+        {{fact::kValue, Hex(noted.value())}});
   }
   return absl::OkStatus();
 }

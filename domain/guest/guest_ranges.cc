@@ -42,7 +42,8 @@ absl::Status Guest::PrepareRange(const Context& context, RangePlan& plan) {
       status.code(), Reason::kGuestMemoryExhausted, OfRange(plan.pfns),
       absl::StrFormat(
           "%s; no word has changed, and what was taken serves the next try",
-          status.message()));
+          status.message()),
+      {{fact::kAvailable, 0}, {fact::kUnit, "pages"}});
 }
 
 void Guest::AbandonRange(const RangePlan& plan) {

@@ -21,14 +21,16 @@ absl::Status CheckNoKernelPages(const Context& context, PfnExtent pfns,
         absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
         OfRange(pfns),
         "pages of the guest's own p2m list lie there; choose a range without "
-        "them (p2m stat tells how many there are)");
+        "them (p2m stat tells how many there are)",
+        {{fact::kValue, Hex(pfns.first.value())}});
   }
   if (memory.HoldsPageTables(pfns)) {
     return context.Refuse(
         absl::StatusCode::kFailedPrecondition, Reason::kPageInUseByKernel,
         OfRange(pfns),
         "page tables of the guest's processes lie there; choose a range "
-        "without them, or destroy these address spaces");
+        "without them, or destroy these address spaces",
+        {{fact::kValue, Hex(pfns.first.value())}});
   }
   return absl::OkStatus();
 }

@@ -79,7 +79,10 @@ absl::StatusOr<std::unique_ptr<Host>> Host::Create(const HostConfig& config) {
     return MakeError(absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid,
                      absl::StrFormat("a machine with %d CPUs: it must have 1 "
                                      "to %d",
-                                     config.cpus, kMaxHostCpus));
+                                     config.cpus, kMaxHostCpus),
+                     {{fact::kRequested, config.cpus},
+                      {fact::kLimit, kMaxHostCpus},
+                      {fact::kUnit, "CPUs"}});
   }
   std::vector<MfnExtent> ram;
   for (const PfnExtent& pages : config.e820.RamPages()) {
@@ -315,7 +318,8 @@ absl::StatusOr<Mfn> Host::LookupFrames(MfnExtent frames, size_t max_runs,
     return MakeError(absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
                      absl::StrFormat("lookup of 0 frames at mfn 0x%x; name at "
                                      "least one",
-                                     frames.first.value()));
+                                     frames.first.value()),
+                     {{fact::kValue, Hex(frames.first.value())}});
   }
   if (!FitsWithin(frames.first, frames.count, max_mfn())) {
     return MakeError(

@@ -117,7 +117,10 @@ absl::Status CheckKernelSplit(const DomainSpec& spec) {
       absl::StrFormat(
           "create of domain \"%s\": %d top-level entries for "
           "processes: a PAE kernel leaves them 1 to %d; name one of these",
-          spec.name, user_pgds, kMost));
+          spec.name, user_pgds, kMost),
+      {{fact::kDomain, spec.name},
+       {fact::kValue, user_pgds},
+       {fact::kLimit, kMost}});
 }
 
 // The first device that is named twice; nullopt if all differ.
@@ -149,7 +152,8 @@ absl::Status CheckPciDevices(const DomainSpec& spec) {
         absl::StrFormat("create of domain \"%s\": it has PCI devices but not "
                         "e820_host; a passed-through device needs the host's "
                         "memory map",
-                        spec.name));
+                        spec.name),
+        {{fact::kDomain, spec.name}});
   }
   return absl::OkStatus();
 }

@@ -77,8 +77,12 @@ absl::Status ImageReader::Refuse(Reason reason, absl::string_view what) const {
       in_record_ ? absl::StrFormat("record %d, %s, at byte %d", records_,
                                    RecordName(type_), record_at_)
                  : absl::StrFormat("byte %d", record_at_);
-  return MakeError(absl::StatusCode::kInvalidArgument, reason,
-                   absl::StrFormat("save image: %s: %s", where, what));
+  absl::Status status =
+      MakeError(absl::StatusCode::kInvalidArgument, reason,
+                absl::StrFormat("save image: %s: %s", where, what),
+                {{fact::kOffset, record_at_}});
+  if (in_record_) SetFact({fact::kField, RecordName(type_)}, status);
+  return status;
 }
 
 absl::Status ImageReader::Take(absl::string_view unit) {

@@ -14,9 +14,10 @@
 namespace simvisor {
 namespace {
 
-absl::Status Malformed(absl::string_view what) {
+absl::Status Malformed(absl::string_view what,
+                       std::initializer_list<Fact> facts) {
   return MakeError(absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
-                   absl::StrCat("save image: ", what));
+                   absl::StrCat("save image: ", what), facts);
 }
 
 }  // namespace
@@ -133,9 +134,11 @@ absl::StatusOr<std::shared_ptr<Domain>> ImageRestorer::Arrive(StopCheck stop) {
 absl::Status ImageRestorer::CheckPlace(const NotesPlace& place) const {
   const auto wrong = [this](absl::string_view field, uint64_t value,
                             absl::string_view limit) {
-    return Malformed(absl::StrFormat(
-        "start_info, at pfn 0x%x: %s is %d (0x%x); %s",
-        boot_vcpu_.start_info.value(), field, value, value, limit));
+    return Malformed(
+        absl::StrFormat("start_info, at pfn 0x%x: %s is %d (0x%x); %s",
+                        boot_vcpu_.start_info.value(), field, value, value,
+                        limit),
+        {{fact::kField, field}, {fact::kValue, value}});
   };
   if (!place.magic) return wrong("magic", 0, "it must be Xen's for this guest");
   if (place.record_pages.size() != place.other_pages) {
@@ -162,10 +165,12 @@ absl::StatusOr<std::string> ImageRestorer::ReadNotes(const NotesPlace& place,
   while (notes.size() < place.bytes) {
     SIMVISOR_RETURN_IF_ERROR(stop());
     if (!reader_.types()->populated().Contains(at) || read.Contains(at)) {
-      return Malformed(absl::StrFormat(
-          "the kernel's notes have %d bytes, and after %d of them go on in pfn "
-          "0x%x, which was not sent or holds some of them already",
-          place.bytes, notes.size(), at.value()));
+      return Malformed(
+          absl::StrFormat("the kernel's notes have %d bytes, and after %d of "
+                          "them go on in pfn 0x%x, which was not sent or holds "
+                          "some of them already",
+                          place.bytes, notes.size(), at.value()),
+          {{fact::kValue, Hex(at.value())}});
     }
     SIMVISOR_RETURN_IF_ERROR(
         Charge((notes.size() + kPageSize) * kBytesPerNotesByte));
@@ -178,10 +183,11 @@ absl::StatusOr<std::string> ImageRestorer::ReadNotes(const NotesPlace& place,
     at = Pfn(LoadLe(page.data(), 8));
   }
   if (at.is_none()) return notes;
-  return Malformed(absl::StrFormat(
-      "the kernel's notes have %d bytes, and pfn 0x%x follows their last page; "
-      "no page may follow",
-      place.bytes, at.value()));
+  return Malformed(
+      absl::StrFormat("the kernel's notes have %d bytes, and pfn 0x%x follows "
+                      "their last page; no page may follow",
+                      place.bytes, at.value()),
+      {{fact::kValue, Hex(at.value())}});
 }
 
 absl::Status ImageRestorer::LocaliseTables(StopCheck stop) {
@@ -215,9 +221,11 @@ absl::Status ImageRestorer::TranslateTables(MapFrame map, StopCheck stop) {
 absl::Status ImageRestorer::TranslateOne(Pfn table, int level, MapFrame map) {
   const auto checked = [&](uint64_t pfn, uint64_t* to) -> absl::Status {
     if (Pfn(pfn) < end_) return map(pfn, to);
-    return Malformed(absl::StrFormat(
-        "the page table at pfn 0x%x names pfn 0x%x; the pfns end at 0x%x",
-        table.value(), pfn, end_.value()));
+    return Malformed(
+        absl::StrFormat(
+            "the page table at pfn 0x%x names pfn 0x%x; the pfns end at 0x%x",
+            table.value(), pfn, end_.value()),
+        {{fact::kValue, Hex(pfn)}, {fact::kLimit, Hex(end_.value())}});
   };
   Page page;
   incoming_->ReadPage(table, absl::MakeSpan(page));

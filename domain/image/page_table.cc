@@ -38,7 +38,8 @@ absl::Status TranslateTable(const Abi& abi, int level, absl::Span<char> page,
           absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
           absl::StrFormat("entry %d of a page table of level %d, 0x%x, maps a "
                           "superpage, which PV guests do not have",
-                          i, level, entry));
+                          i, level, entry),
+          {{fact::kValue, Hex(entry)}});
     }
     uint64_t to = 0;
     SIMVISOR_RETURN_IF_ERROR(map((entry & kFrameMask) >> kPageShift, &to));

@@ -20,7 +20,8 @@ absl::Status WrongLeaf(absl::StatusCode code, Reason reason, uint64_t leaf,
   return MakeError(code, reason,
                    absl::StrFormat("p2m list of the builder: leaf %d is in pfn "
                                    "0x%x, %s",
-                                   leaf, page.value(), text));
+                                   leaf, page.value(), text),
+                   {{fact::kValue, Hex(page.value())}});
 }
 
 }  // namespace
@@ -63,7 +64,10 @@ absl::StatusOr<BuilderList> BuilderList::Found(P2mWords& words,
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
         absl::StrFormat("p2m list of the builder: %d pages for %d leaves of a "
                         "domain with %d pages; name one page for each leaf",
-                        leaves.size(), wanted, nr_pages.value()));
+                        leaves.size(), wanted, nr_pages.value()),
+        {{fact::kRequested, leaves.size()},
+         {fact::kLimit, wanted},
+         {fact::kUnit, "pages"}});
   }
   BuilderList list(words, wanted, words.size());
   for (uint64_t leaf = 0; leaf < wanted; ++leaf) {

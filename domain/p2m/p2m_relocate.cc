@@ -89,7 +89,8 @@ absl::Status P2mList::RelocateMid(const BuilderList& from,
           absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
           absl::StrFormat("relocating the p2m list: no page is left for the "
                           "leaves of pfn 0x%x; give the guest more memory",
-                          first.value()));
+                          first.value()),
+          {{fact::kValue, Hex(first.value())}});
     }
     leaf += run.count;
   }

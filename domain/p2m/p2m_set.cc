@@ -45,8 +45,9 @@ absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
         absl::StrFormat(
             "set of pfn 0x%x to %s: an %s guest stores only numbers below "
             "0x%x",
-            pfn.value(), word.ToString(), abi().name,
-            abi().plain_word_limit()));
+            pfn.value(), word.ToString(), abi().name, abi().plain_word_limit()),
+        {{fact::kValue, Hex(pfn.value())},
+         {fact::kLimit, Hex(abi().plain_word_limit())}});
   }
   if (TrySet(pfn, word)) return absl::OkStatus();
   SIMVISOR_RETURN_IF_ERROR(AllocEntry(pfn, source));
@@ -60,7 +61,9 @@ absl::Status P2mList::AllocEntry(Pfn pfn, PageSource& source) {
     return MakeError(
         absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
         absl::StrFormat("set of pfn 0x%x: the p2m area ends at pfn 0x%x",
-                        pfn.value(), p2m_size().value()));
+                        pfn.value(), p2m_size().value()),
+        {{fact::kValue, Hex(pfn.value())},
+         {fact::kLimit, Hex(p2m_size().value())}});
   }
   const uint64_t mid = shape_.MidOf(pfn);
   if (shape_.map.MidBacking(mid) != Backing::kPrivate) {
@@ -111,7 +114,9 @@ absl::Status P2mList::CheckFits(PfnExtent pfns) const {
       absl::StatusCode::kOutOfRange, Reason::kPfnOutOfRange,
       absl::StrFormat("set of %d pfns from 0x%x: the p2m list ends at pfn 0x%x",
                       pfns.count.value(), pfns.first.value(),
-                      p2m_size().value()));
+                      p2m_size().value()),
+      {{fact::kValue, Hex(pfns.first.value())},
+       {fact::kLimit, Hex(p2m_size().value())}});
 }
 
 absl::Status P2mList::PrepareLeaves(Pfn at, Pfn end, const RangeFill& fill,

@@ -27,7 +27,8 @@ absl::Status NoPageFor(PageRole role, uint64_t index) {
   return MakeError(
       absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
       absl::StrFormat("p2m %s %d: the guest has no free page; balloon it up",
-                      PurposeOf(role), index));
+                      PurposeOf(role), index),
+      {{fact::kAvailable, 0}, {fact::kUnit, "pages"}});
 }
 
 Backing P2mShape::LeafBacking(uint64_t leaf) const {

@@ -68,7 +68,10 @@ absl::Status CheckPages(const Context& context, Pfn pfn, uint64_t offset,
         absl::StrFormat("of %d bytes at pfn 0x%x offset %d", size, pfn.value(),
                         offset),
         absl::StrFormat("name at least one byte and an offset below %d",
-                        kPageSize));
+                        kPageSize),
+        {{fact::kRequested, size},
+         {fact::kUnit, "bytes"},
+         {fact::kValue, offset}});
   }
   const P2mWords& words = memory.words();
   const PageCount pages((offset + size + kPageSize - 1) / kPageSize);

@@ -25,7 +25,8 @@ absl::Status CheckNoDevices(const Context& context, size_t devices) {
                         absl::StrFormat("it has %d PCI devices passed "
                                         "through, which cannot move with it; "
                                         "create it without pci",
-                                        devices));
+                                        devices),
+                        {{fact::kValue, devices}});
 }
 
 // Pages that travel: frames in no word have no pfn to travel by.

@@ -81,7 +81,7 @@ absl::Status RefuseFrames(const Context& context, absl::StatusCode code,
       absl::StrFormat("of pfn 0x%x to %d frames from mfn 0x%x",
                       pfns.first.value(), pfns.count.value(),
                       first_mfn.value()),
-      text);
+      text, {{fact::kValue, Hex(first_mfn.value())}});
 }
 
 // Checks that the frames that words of `pfns` are to name, from `mfn` on, are
@@ -163,7 +163,7 @@ absl::Status CheckRange(const Context& context, PfnExtent pfns, Pfn end) {
         absl::StatusCode::kInvalidArgument, Reason::kRangeInvalid,
         absl::StrFormat("of 0 pfns at 0x%x; name at least one",
                         pfns.first.value()),
-        "");
+        "", {{fact::kValue, Hex(pfns.first.value())}});
   }
   if (FitsWithin(pfns.first, pfns.count, end)) return absl::OkStatus();
   return context.Refuse(

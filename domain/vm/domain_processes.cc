@@ -37,7 +37,8 @@ absl::Status CheckHasProcesses(const Context& context, const Parts& on) {
         absl::StatusCode::kFailedPrecondition, Reason::kArchNotPae, "",
         absl::StrFormat(
             "its guest is %s; only a PAE guest's address spaces are simulated",
-            abi.name));
+            abi.name),
+        {{fact::kValue, abi.name}});
   }
   return on.life.Check(context, Needs::kBooted);
 }

@@ -27,10 +27,11 @@ constexpr uint64_t kKibPerPage = kPageSize / 1024;
 // saved.
 constexpr size_t kMaxPinnedCpus = 65536;
 
-absl::Status Malformed(absl::string_view what) {
+absl::Status Malformed(absl::string_view what,
+                       std::initializer_list<Fact> facts = {}) {
   return MakeError(
       absl::StatusCode::kInvalidArgument, Reason::kImageMalformed,
-      absl::StrCat("the domain's configuration in the image: ", what));
+      absl::StrCat("the domain's configuration in the image: ", what), facts);
 }
 
 Value& Field(Struct& in, const char* name) {
@@ -88,8 +89,8 @@ absl::StatusOr<uint64_t> Number(const Struct& in, const char* name,
                      number == std::floor(number) &&
                      number <= static_cast<double>(most);
   if (!whole) {
-    return Malformed(
-        absl::StrCat(name, " must be a whole number up to ", most));
+    return Malformed(absl::StrCat(name, " must be a whole number up to ", most),
+                     {{fact::kField, name}, {fact::kLimit, most}});
   }
   return static_cast<uint64_t>(number);
 }
@@ -101,7 +102,8 @@ absl::StatusOr<CpuRanges> Cpus(const char* name, const Value& list) {
     if (cpu.kind_case() != Value::kNumberValue || number < 0 ||
         number >= kMaxHostCpus || number != std::floor(number)) {
       return Malformed(
-          absl::StrCat(name, " must be lists of CPUs below ", kMaxHostCpus));
+          absl::StrCat(name, " must be lists of CPUs below ", kMaxHostCpus),
+          {{fact::kField, name}, {fact::kLimit, kMaxHostCpus}});
     }
     ranges.push_back({static_cast<uint32_t>(number), 1});
   }
@@ -139,16 +141,21 @@ absl::Status TakeAffinities(const Struct& build, DomainSpec& spec) {
 absl::Status TakeCreateInfo(const Struct& info, DomainSpec& spec) {
   const Value* const type = Find(info, "type");
   if (type != nullptr && type->string_value() != "pv") {
-    return Malformed("only PV domains, type \"pv\", are simulated");
+    return Malformed("only PV domains, type \"pv\", are simulated",
+                     {{fact::kField, "type"}});
   }
   const Value* const name = Find(info, "name");
   if (name == nullptr || name->string_value().empty()) {
-    return Malformed("c_info has no name");
+    return Malformed("c_info has no name", {{fact::kField, "name"}});
   }
   spec.name = name->string_value();
   if (const Value* const uuid = Find(info, "uuid"); uuid != nullptr) {
     const absl::StatusOr<Uuid> parsed = ParseUuid("uuid", uuid->string_value());
-    if (!parsed.ok()) return Malformed(parsed.status().message());
+    if (!parsed.ok()) {
+      return Malformed(
+          parsed.status().message(),
+          {{fact::kField, "uuid"}, {fact::kValue, uuid->string_value()}});
+    }
     spec.uuid = *parsed;
   }
   return absl::OkStatus();

@@ -13,6 +13,8 @@ namespace simvisor {
 namespace {
 
 using testing::HasSubstr;
+using testing::Pair;
+using testing::UnorderedElementsAre;
 
 constexpr uint64_t kLargest = std::numeric_limits<uint64_t>::max();
 
@@ -62,6 +64,9 @@ TEST(StateCodecTest, NumberOutsideItsBoundsFailsWithFieldOffsetValueAndLimit) {
   EXPECT_THAT(above.status(),
               IsMalformed("of 3 bytes: second, at byte 2: 9 (0x9); it must be "
                           "0 to 8 (0x8)"));
+  EXPECT_THAT(FactsOf(above.status()),
+              UnorderedElementsAre(Pair("field", "second"), Pair("offset", "2"),
+                                   Pair("value", "9"), Pair("limit", "8")));
   StateReader below(writer.bytes());
   below.Get("first", 301, 400);
   EXPECT_THAT(below.status(), IsMalformed("first, at byte 0: 300"));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "domain/image/image_writer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -13,6 +14,9 @@
 
 namespace simvisor {
 namespace {
+
+using testing::Pair;
+using testing::UnorderedElementsAre;
 
 TEST(ImageReaderTest, ValidImagesAreReported) {
   for (const Arch arch : {Arch::kX86_64, Arch::kX86_32Pae}) {
@@ -75,6 +79,16 @@ TEST(ImageReaderTest, HeadersAreChecked) {
   reserved[20] = 1;  // reserved bytes
   reserved[30] = 1;
   EXPECT_THAT(ReadAll(reserved), IsOk());
+}
+
+TEST(ImageReaderTest, ErrorsNameRecordAndOffsetForPrograms) {
+  const std::string image = Bytes(Sound());
+  std::string head = image;
+  head[24] = 3;  // the domain's type, at byte 24
+  EXPECT_THAT(FactsOf(ReadAll(head)), ElementsAre(Pair("offset", "24")));
+  EXPECT_THAT(
+      FactsOf(ReadChanged([](Records& r) { r[0].body[1] = 3; })),
+      UnorderedElementsAre(Pair("offset", "40"), Pair("field", "X86_PV_INFO")));
 }
 
 TEST(ImageReaderTest, PvInfoComesOnceAndInTwoKinds) {
