@@ -87,22 +87,22 @@ std::string VcpuListRow(const v1::Domain& domain, const v1::Vcpu& vcpu,
 
 std::vector<std::pair<std::string, std::string>> InfoValues(
     const v1::Host& host) {
-  const v1::CpuMaskTable& masks = host.cpu_masks();
+  const uint32_t cpus = host.cpu_masks().cpus();
   return {
       {"host", "simvisor"},
       {"release", host.version()},
       {"machine", "x86_64"},
-      {"nr_cpus", absl::StrCat(masks.cpus())},
-      {"max_cpu_id", absl::StrCat(std::max(masks.cpus(), 1u) - 1)},
+      {"nr_cpus", absl::StrCat(cpus)},
+      {"max_cpu_id", absl::StrCat(std::max(cpus, 1u) - 1)},
       {"nr_nodes", "1"},
       {"total_memory", Mib(host.total_pages())},
       {"free_memory", Mib(host.free_pages())},
       {"sharing_freed_memory", "0"},
       {"sharing_used_memory", "0"},
       {"outstanding_claims", Mib(host.claimed_pages())},
+      {"free_cpus", "0"},  // CPUs in no pool; the only pool has them all
       // The guest ABIs, as xl names them.
       {"xen_caps", "xen-3.0-x86_64 xen-3.0-x86_32p"},
-      {"free_cpus", "0"},  // CPUs in no pool; the only pool has them all
       {"xen_pagesize", "4096"},
       {"total_pages", absl::StrCat(host.total_pages())},
       {"free_pages", absl::StrCat(host.free_pages())},
@@ -112,8 +112,6 @@ std::vector<std::pair<std::string, std::string>> InfoValues(
       {"frame_placement", PlacementName(host.placement())},
       {"seed", absl::StrCat(host.seed())},
       {"domains", absl::StrCat(host.domain_count())},
-      {"cpu_mask_table_bytes", absl::StrCat(masks.table_bytes())},
-      {"cpu_mask_naive_bytes", absl::StrCat(masks.naive_bytes())},
   };
 }
 

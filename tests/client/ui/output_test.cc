@@ -81,9 +81,24 @@ TEST(XlOutputTest, InfoHasXlsMemoryLinesInXlsOrder) {
                        "free_memory            : 10\n"
                        "sharing_freed_memory   : 0\n"
                        "sharing_used_memory    : 0\n"
-                       "outstanding_claims     : 0\n"),
+                       "outstanding_claims     : 0\n"
+                       "free_cpus              : 0\n"
+                       "xen_caps "),
             std::string::npos)
       << lines;
+}
+
+TEST(XlOutputTest, InfoHasNoRowsAboutTheDaemonsOwnTables) {
+  v1::Host host;
+  host.mutable_cpu_masks()->set_cpus(8);
+  host.mutable_cpu_masks()->set_table_bytes(520);
+  std::string names;
+  for (const auto& [name, value] : InfoValues(host)) {
+    names += name + " ";
+    EXPECT_NE(value, "520") << name;
+  }
+  EXPECT_EQ(names.find("mask"), std::string::npos) << names;
+  EXPECT_NE(names.find("max_cpu_id"), std::string::npos) << names;
 }
 
 v1::P2mRun MakeRun(uint64_t pfn, uint64_t count, v1::P2mClass p2m_class,
