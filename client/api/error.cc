@@ -112,6 +112,15 @@ std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
   return metadata;
 }
 
+absl::Status WithMessage(const absl::Status& status,
+                         absl::string_view message) {
+  absl::Status changed(status.code(), message);
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    changed.SetPayload(url, payload);
+  });
+  return changed;
+}
+
 std::string Describe(const absl::Status& status) {
   const std::string reason = ReasonOf(status);
   const bool own = reason.empty() && !status.GetPayload(kRemoteUrl);

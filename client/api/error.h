@@ -31,6 +31,10 @@ std::string ReasonOf(const absl::Status& status);
 // The server's metadata, by name; empty if it gave none.
 std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 
+// The same error, with its reason and metadata, but with another message.
+// REQUIRES: `status` is not OK.
+absl::Status WithMessage(const absl::Status& status, absl::string_view message);
+
 // "MESSAGE (CODE REASON)" for people; without the reason if the server gave
 // none, and only the message if the error is the client's own.
 std::string Describe(const absl::Status& status);

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
@@ -9,6 +11,17 @@
 #include "client/ui/quantities.h"
 
 namespace simvisor::client {
+namespace {
+
+constexpr absl::string_view kXlsWordsUrl = "simvisor.client/xls-words";
+
+}  // namespace
+
+absl::Status InXlsWords(absl::string_view words, const absl::Status& status) {
+  absl::Status result = status;
+  result.SetPayload(kXlsWordsUrl, absl::Cord(words));
+  return result;
+}
 
 Session::Session(const Streams& streams)
     : streams_(streams),
@@ -63,18 +76,24 @@ std::ostream* Session::BarStream(bool writes_output) const {
                                                        : nullptr;
 }
 
+std::string Session::XlsWords(const absl::Status& status) const {
+  if (const auto words = status.GetPayload(kXlsWordsUrl)) {
+    return std::string(*words);
+  }
+  if (!domain_ || ReasonOf(status) != "DOMAIN_NOT_FOUND") return "";
+  const auto ref = ParseDomain(*domain_);
+  if (!ref.ok() || ref->has_domid()) return "";
+  return absl::StrCat(*domain_, " is an invalid domain identifier (rc=-6)");
+}
+
 void Session::PrintError(const absl::Status& status) {
+  const absl::Status named = NameArgument(field_names_, status);
   if (json()) {
-    err() << OneLine(ToJson(status)) << "\n";
+    err() << OneLine(ToJson(named)) << "\n";
     return;
   }
-  if (domain_ && ReasonOf(status) == "DOMAIN_NOT_FOUND") {
-    const auto ref = ParseDomain(*domain_);
-    if (ref.ok() && !ref->has_domid()) {
-      err() << *domain_ << " is an invalid domain identifier (rc=-6)\n";
-    }
-  }
-  err() << Describe(status) << "\n";
+  const std::string words = XlsWords(named);
+  err() << words << (words.empty() ? "" : ": ") << Describe(named) << "\n";
 }
 
 void Session::PrintEnd(const absl::Status& status) {

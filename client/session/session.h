@@ -13,7 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "client/api/client.h"
+#include "client/session/field_names.h"
 #include "client/ui/json.h"
 #include "client/ui/printable_output.h"
 #include "google/protobuf/message.h"
@@ -57,6 +59,11 @@ struct Target {
     return request;
   }
 };
+
+// `status` with the words in which xl reports it, which PrintError() puts in
+// front of the message, except in JSON.
+// REQUIRES: `status` is not OK.
+absl::Status InXlsWords(absl::string_view words, const absl::Status& status);
 
 class Session {
  public:
@@ -113,12 +120,17 @@ class Session {
   absl::Status PrintJsonLine(const google::protobuf::Message& message);
   void PrintJson(const Json& json);
 
+  // From now on, errors that are printed name arguments of the command instead
+  // of fields of its request; see NameArgument().
+  // REQUIRES: `names` outlives the session.
+  void NameFields(absl::Span<const FieldName> names) { field_names_ = names; }
+
   // The stream for a ProgressBar: null unless standard error is a terminal that
   // standard output does not write to at the same time, and with -o json.
   std::ostream* BarStream(bool writes_output) const;
 
-  // Prints `status` to err(), in xl's words where xl has its own; as one line
-  // of JSON with -o json, see ToJson().
+  // Prints `status` to err() as one line: after xl's words if xl has its own,
+  // with -o json as JSON, see ToJson().
   void PrintError(const absl::Status& status);
   // Flushes out() and prints `status` unless it is OK, as the program does
   // after a command, for a command that a signal ends.
@@ -131,6 +143,9 @@ class Session {
   void PrintAside(absl::string_view text);
 
  private:
+  // xl's words for `status`; empty if it has none.
+  std::string XlsWords(const absl::Status& status) const;
+
   const Streams streams_;
   PrintableBuf out_buf_;
   PrintableBuf err_buf_;
@@ -140,6 +155,7 @@ class Session {
   bool keeps_strings_ = false;
   std::unique_ptr<Client> client_;
   std::optional<std::string> domain_;  // the last argument of Open()
+  absl::Span<const FieldName> field_names_;
 };
 
 }  // namespace simvisor::client

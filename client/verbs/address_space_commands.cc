@@ -15,6 +15,9 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kSpaceFields[] = {
+    {"count", "COUNT"}, {"ids", "ID"}, {"pfns", "PFN"}};
+
 struct CreateSpacesArgs {
   std::string domain;
   uint32_t count = 1;
@@ -55,6 +58,7 @@ std::string DescribeTotals(const v1::AddressSpaceTotals& totals) {
 }
 
 absl::Status CreateSpaces(Session& session, const CreateSpacesArgs& args) {
+  session.NameFields(kSpaceFields);
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::CreateAddressSpacesRequest>();
   request.set_count(args.count);
@@ -72,6 +76,7 @@ absl::Status CreateSpaces(Session& session, const CreateSpacesArgs& args) {
 }
 
 absl::Status DestroySpaces(Session& session, const IdsArgs& args) {
+  session.NameFields(kSpaceFields);
   v1::DestroyAddressSpacesRequest request;
   for (const std::string& text : args.ids) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
@@ -146,6 +151,7 @@ absl::Status ListSpaces(Session& session, const std::string& domain) {
 
 absl::Status TranslateInSpace(Session& session,
                               const TranslateInSpaceArgs& args) {
+  session.NameFields(kSpaceFields);
   v1::TranslateInAddressSpaceRequest request;
   SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id,
                             ParseNumber("address space", args.id));

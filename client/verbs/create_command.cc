@@ -20,6 +20,14 @@
 namespace simvisor::client {
 namespace {
 
+// The keys of a file that fill in fields of a spec.
+constexpr FieldName kSpecFields[] = {
+    {"spec.arch", "arch"},
+    {"spec.pci_devices", "pci"},
+    {"spec.pae_kernel", "shared_kernel_pmd and kernel_split"},
+    {"spec.vcpu_affinities", "cpus and cpus_soft"},
+};
+
 struct CreateArgs {
   std::vector<std::string> words;  // files, and KEY=VALUE
   std::string defconfig;
@@ -99,6 +107,7 @@ absl::Status CreateOne(Session& session,
 }
 
 absl::Status Create(Session& session, const CreateArgs& args) {
+  session.NameFields(kSpecFields);
   SIMVISOR_ASSIGN_OR_RETURN(const CreateWords words, SortWords(args));
   // A file that is wrong is noticed before the first domain is created.
   std::vector<v1::CreateDomainRequest> requests;

@@ -6,16 +6,29 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/quote.h"
 #include "base/status_macros.h"
+#include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
+#include "client/ui/similar_word.h"
 #include "client/verbs/commands.h"
 
 namespace simvisor::client {
 namespace {
+
+constexpr FieldName kAddFields[] = {
+    {"rule.point", "POINT"},
+    {"rule.domain", "--domain"},
+    {"rule.error.code", "--error"},
+    {"rule.delay_ms", "--delay-ms"},
+    {"rule.probability", "--probability"},
+};
+constexpr FieldName kClearFields[] = {{"ids", "ID"}};
 
 struct AddFaultArgs {
   std::string point;
@@ -58,16 +71,65 @@ absl::StatusOr<v1::FaultRule> MakeRule(const AddFaultArgs& args) {
   return rule;
 }
 
+std::vector<std::string> PointNames(const Client& client) {
+  std::vector<std::string> names;
+  const auto list = client.Call(v1::ListFaultsRequest());
+  if (!list.ok()) return names;
+  for (const v1::FaultPoint& point : list->points()) {
+    names.push_back(point.name());
+  }
+  return names;
+}
+
+std::vector<std::string> ErrorCodes() {
+  std::vector<std::string> names;
+  for (auto code = absl::StatusCode::kCancelled;
+       code <= absl::StatusCode::kUnauthenticated;
+       code = static_cast<absl::StatusCode>(static_cast<int>(code) + 1)) {
+    names.push_back(absl::StatusCodeToString(code));
+  }
+  return names;
+}
+
+// `error` of the daemon, with the word that was meant if it says that a word of
+// `args` is unknown.
+absl::Status SayWhatWasMeant(const Client& client, const AddFaultArgs& args,
+                             const absl::Status& error) {
+  if (ReasonOf(error) != "ARGUMENT_MALFORMED") return error;
+  const std::string field = MetadataOf(error)["field"];
+  if (field == "rule.point") {
+    const std::string meant = FindSimilar(args.point, PointNames(client));
+    return WithMessage(
+        error,
+        absl::StrCat(field, ": ", Quoted(args.point), " is not a fault point; ",
+                     meant.empty() ? "" : "did you mean ", meant,
+                     meant.empty() ? "" : "?  ", "fault list --points ",
+                     "explains every point"));
+  }
+  if (field == "rule.error.code") {
+    const std::string meant =
+        FindSimilar(absl::AsciiStrToUpper(args.code), ErrorCodes());
+    if (meant.empty()) return error;
+    return WithMessage(
+        error, absl::StrCat(field, ": ", Quoted(args.code),
+                            " is not a canonical error code; did you ", "mean ",
+                            meant, "?"));
+  }
+  return error;
+}
+
 absl::Status AddFaultRule(Session& session, const AddFaultArgs& args) {
+  session.NameFields(kAddFields);
   SIMVISOR_ASSIGN_OR_RETURN(auto rule, MakeRule(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   v1::AddFaultRequest request;
   *request.mutable_rule() = std::move(rule);
-  return session.Show(client->Call(request),
-                      [&](const v1::AddFaultResponse& added) {
-                        session.out() << "rule " << added.id() << " is set at "
-                                      << args.point << "\n";
-                      });
+  const auto response = client->Call(request);
+  if (!response.ok()) return SayWhatWasMeant(*client, args, response.status());
+  return session.Show(response, [&](const v1::AddFaultResponse& added) {
+    session.out() << "rule " << added.id() << " is set at " << args.point
+                  << "\n";
+  });
 }
 
 // "error UNAVAILABLE", "delay 200 ms", "crash".
@@ -120,6 +182,7 @@ absl::Status ClearFaultRules(Session& session, const ClearArgs& args) {
         "name the rules to remove by their ids, as fault list shows them, or "
         "give --all");
   }
+  session.NameFields(kClearFields);
   v1::RemoveFaultsRequest request;
   for (const std::string& text : args.ids) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t id, ParseNumber("rule", text));

@@ -19,6 +19,8 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kFrameFields[] = {{"extents", "MFN"}};
+
 constexpr uint64_t kFrameBytes = 4096;
 
 struct FramesArgs {
@@ -50,6 +52,7 @@ std::string FrameRunLine(const v1::FrameRun& run) {
 }
 
 absl::Status LookupFrames(Session& session, const FramesArgs& args) {
+  session.NameFields(kFrameFields);
   SIMVISOR_ASSIGN_OR_RETURN(const auto request,
                             RequestFor<v1::LookupFramesRequest>(args));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
@@ -87,6 +90,7 @@ absl::Status SaveFrames(Session& session, const v1::ReadFramesResponse& all,
 }
 
 absl::Status ReadFrames(Session& session, const FramesArgs& args) {
+  session.NameFields(kFrameFields);
   SIMVISOR_ASSIGN_OR_RETURN(const auto request,
                             RequestFor<v1::ReadFramesRequest>(args));
   std::optional<OutputFile> file;

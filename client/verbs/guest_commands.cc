@@ -15,6 +15,9 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kReadFields[] = {{"length_bytes", "--length"}};
+constexpr FieldName kWriteFields[] = {{"data", "the bytes to write"}};
+
 struct ReadMemoryArgs {
   std::string domain;
   std::string pfn;
@@ -24,6 +27,7 @@ struct ReadMemoryArgs {
 };
 
 absl::Status ReadMemory(Session& session, const ReadMemoryArgs& args) {
+  session.NameFields(kReadFields);
   SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pfn, ParseNumber("pfn", args.pfn));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   std::optional<OutputFile> file;
@@ -44,6 +48,7 @@ absl::Status ReadMemory(Session& session, const ReadMemoryArgs& args) {
 }
 
 absl::Status WriteMemory(Session& session, const WriteArgs& args) {
+  session.NameFields(kWriteFields);
   v1::WriteGuestMemoryRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));

@@ -19,6 +19,8 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kRestoreFields[] = {{"options.spec", "--name"}};
+
 constexpr size_t kImagePieceBytes = 1 << 20;
 
 constexpr absl::string_view kXlMagic = "Xen saved domain, xl format\n";
@@ -169,6 +171,7 @@ absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
 }
 
 absl::Status Restore(Session& session, const RestoreArgs& args) {
+  session.NameFields(kRestoreFields);
   v1::RestoreOptions options;
   options.set_start_paused(args.paused);
   const std::string& path = args.files.back();

@@ -27,6 +27,15 @@ int LibxlError(const absl::Status& status) {
   return absl::IsNotFound(status) ? -21 : -3;
 }
 
+// Whether xl has words of the verb for `error` of the daemon: it looks a name
+// up before it does anything, and says the same for every verb if there is
+// none.
+bool FailsInTheVerb(const v1::DomainRef& domain, const absl::Status& error) {
+  const std::string reason = ReasonOf(error);
+  return !reason.empty() &&
+         (domain.has_domid() || reason != "DOMAIN_NOT_FOUND");
+}
+
 absl::Status Destroy(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   const auto response = [&] {
@@ -34,9 +43,10 @@ absl::Status Destroy(Session& session, const std::string& domain) {
                   [&] { return CurrentPages(target); });
     return target.client.Call(target.MakeRequest<v1::DestroyDomainRequest>());
   }();
-  if (!response.ok() && !ReasonOf(response.status()).empty()) {
-    session.PrintAside(absl::StrCat(
-        "destroy failed (rc=", LibxlError(response.status()), ")"));
+  if (FailsInTheVerb(target.ref, response.status())) {
+    return InXlsWords(
+        absl::StrCat("destroy failed (rc=", LibxlError(response.status()), ")"),
+        response.status());
   }
   return session.Show(response);
 }
@@ -80,10 +90,10 @@ absl::Status Rename(Session& session, const RenameArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   auto request = target.MakeRequest<v1::RenameDomainRequest>();
   request.set_new_name(args.new_name);
-  auto response = target.client.Call(request);
-  if (!response.ok() && !ReasonOf(response.status()).empty()) {
-    session.PrintAside(
-        absl::StrCat("Can't rename domain '", args.domain, "'."));
+  const auto response = target.client.Call(request);
+  if (FailsInTheVerb(target.ref, response.status())) {
+    return InXlsWords(absl::StrCat("Can't rename domain '", args.domain, "'"),
+                      response.status());
   }
   return session.Show(response);
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/ui/exit_code.h"
@@ -34,6 +35,15 @@ absl::StatusOr<v1::Domain> GetDomain(Session& session,
   return response.domain();
 }
 
+// The daemon's hint is the command that has just failed.
+absl::Status HintAtAll(const absl::Status& error) {
+  if (ReasonOf(error) != "DOMAIN_NOT_FOUND") return error;
+  return WithMessage(
+      error, absl::StrCat(absl::StripSuffix(error.message(),
+                                            "; list shows those that do"),
+                          "; list without a name shows all domains"));
+}
+
 absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
                                                   const ListArgs& args) {
   if (args.domains.empty()) {
@@ -43,11 +53,7 @@ absl::StatusOr<v1::ListDomainsResponse> GetListed(Session& session,
   v1::ListDomainsResponse response;
   for (const std::string& name : args.domains) {
     auto domain = GetDomain(session, name);
-    if (ReasonOf(domain.status()) == "DOMAIN_NOT_FOUND") {
-      session.PrintAside(
-          absl::StrCat("Error: Domain '", name, "' does not exist."));
-    }
-    if (!domain.ok()) return domain.status();
+    if (!domain.ok()) return HintAtAll(domain.status());
     *response.add_domains() = *std::move(domain);
   }
   return response;
@@ -143,14 +149,15 @@ absl::Status Info(Session& session, const std::string& name) {
   });
 }
 
-// Prints one field of a domain, or xl's message if it does not exist.
+// Prints one field of a domain.  xl's words for one that does not exist are
+// `complaint` and the name.
 absl::Status PrintOfDomain(Session& session, const std::string& name,
                            absl::string_view complaint,
                            std::string (*field)(const v1::Domain&)) {
-  auto domain = GetDomain(session, name);
+  const auto domain = GetDomain(session, name);
   if (ReasonOf(domain.status()) == "DOMAIN_NOT_FOUND") {
-    session.PrintAside(absl::StrCat(complaint, " '", name,
-                                    "', maybe this domain does not exist."));
+    return InXlsWords(absl::StrCat(complaint, " '", name, "'"),
+                      domain.status());
   }
   return session.Show(domain, [&](const v1::Domain& found) {
     session.out() << field(found) << "\n";

@@ -27,6 +27,13 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kMigrateFields[] = {
+    {"target", "HOST"},
+    {"migration_id", "--id"},
+    {"policy.max_passes", "--max-passes"},
+    {"policy.max_bytes_per_second", "--bandwidth"},
+};
+
 constexpr uint64_t kBytesPerPage = 4096;
 // Fewer pages go in a moment; that a guest dirties them again means little.
 constexpr uint64_t kFewPages = 1000;
@@ -181,6 +188,7 @@ absl::Status Send(Session& session, const Client& client,
 }
 
 absl::Status Migrate(Session& session, const MigrateArgs& args) {
+  session.NameFields(kMigrateFields);
   SIMVISOR_RETURN_IF_ERROR(CheckAbsent(args));
   SIMVISOR_ASSIGN_OR_RETURN(v1::MigrateDomainRequest request,
                             RequestOf(session, args));

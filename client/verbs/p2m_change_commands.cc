@@ -9,6 +9,9 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kSetFields[] = {{"first_mfn", "MFN"},
+                                    {"p2m_class", "CLASS"}};
+
 absl::Status Mark(Session& session, const MarkArgs& args) {
   v1::MarkIdentityRangeRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
@@ -26,6 +29,7 @@ absl::Status Mark(Session& session, const MarkArgs& args) {
 }
 
 absl::Status Set(Session& session, const SetArgs& args) {
+  session.NameFields(kSetFields);
   v1::SetP2mRangeRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));

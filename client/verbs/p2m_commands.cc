@@ -18,6 +18,8 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kLookupFields[] = {{"pfns", "PFN"}};
+
 struct DumpArgs {
   std::string domain;
   bool raw = false;
@@ -67,6 +69,7 @@ absl::Status Dump(Session& session, const DumpArgs& args) {
 }
 
 absl::Status LookupPfns(Session& session, const LookupArgs& args) {
+  session.NameFields(kLookupFields);
   v1::TranslatePfnsRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));

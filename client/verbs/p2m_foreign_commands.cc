@@ -16,6 +16,9 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kForeignFields[] = {
+    {"slots", "MFN"}, {"pfns", "PFN"}, {"mfns", "MFN"}};
+
 // The most slots in one call.
 constexpr uint64_t kMaxSlots = 65536;
 
@@ -56,6 +59,7 @@ absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
 }
 
 absl::Status MapForeign(Session& session, const ForeignArgs& args) {
+  session.NameFields(kForeignFields);
   v1::MapForeignFramesRequest request;
   SIMVISOR_ASSIGN_OR_RETURN(uint64_t pfn, ParseNumber("pfn", args.pfn));
   for (const std::string& text : args.numbers) {
@@ -84,6 +88,7 @@ absl::Status MapForeign(Session& session, const ForeignArgs& args) {
 }
 
 absl::Status UnmapForeign(Session& session, const ForeignArgs& args) {
+  session.NameFields(kForeignFields);
   v1::UnmapForeignFramesRequest request;
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const auto pfns, ParsePfns(text));
@@ -115,6 +120,7 @@ std::string DescribeMfn(uint64_t pfn, uint64_t local) {
 }
 
 absl::Status TranslateMfns(Session& session, const ForeignArgs& args) {
+  session.NameFields(kForeignFields);
   v1::TranslateMfnsRequest request;
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const uint64_t mfn, ParseNumber("mfn", text));

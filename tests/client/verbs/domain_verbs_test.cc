@@ -29,7 +29,7 @@ class DomainVerbsTest : public VerbTest {
   }
   void HaveNone(const std::string& method) {
     daemon_.Refuse(method, grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
-                   "no such domain");
+                   "no such domain; list shows those that do");
   }
 };
 
@@ -91,11 +91,12 @@ TEST_F(DomainVerbsTest, List) {
   Note("-l answers as xl does, other options of xl change nothing");
   Run("list -l dom2");
   Run("list -cnZ dom2");
-  Note("A missing domain fails in xl's words");
+  Note("A missing domain fails in one line, in xl's words if xl has them");
   daemon_.Forget("GetDomain");
   HaveNone("GetDomain");
   Run("list 999");
   Run("list nobody");
+  Run("list nobody -o json");
   Run("list 4294967296");
   Run("list --nonsense");
   daemon_.Forget("ListDomains");
@@ -206,6 +207,12 @@ TEST_F(DomainVerbsTest, Rename) {
   daemon_.Refuse("RenameDomain", grpc::StatusCode::ALREADY_EXISTS,
                  "DOMAIN_EXISTS", "a domain named 'db' exists");
   Run("rename web db");
+  Run("rename web db -o json");
+  Note("A domain that does not exist is one line, as with every verb");
+  daemon_.Forget("RenameDomain");
+  HaveNone("RenameDomain");
+  Run("rename nobody db");
+  Run("rename 77 db");
   Note("A name that is not UTF-8 is refused before the call");
   Run("rename web d\xff");
 }

@@ -45,11 +45,13 @@ std::string OneLine(const google::protobuf::Message& message) {
 }
 
 grpc::Status StatusWith(grpc::StatusCode code, const std::string& reason,
-                        const std::string& message) {
+                        const std::string& message,
+                        const std::string& field = "") {
   if (reason.empty()) return {code, message};
   google::rpc::ErrorInfo info;
   info.set_domain("simvisor");
   info.set_reason(reason);
+  if (!field.empty()) (*info.mutable_metadata())["field"] = field;
   google::rpc::Status details;
   details.add_details()->PackFrom(info);
   return {code, message, details.SerializeAsString()};
@@ -116,6 +118,15 @@ void FakeDaemon::Refuse(const std::string& method, grpc::StatusCode code,
 void FakeDaemon::Add(const std::string& method, Reply reply) {
   absl::MutexLock lock(&mu_);
   replies_[method].push_back(std::move(reply));
+}
+
+void FakeDaemon::RefuseField(const std::string& method,
+                             const std::string& field,
+                             const std::string& problem) {
+  Add(method,
+      {{},
+       StatusWith(grpc::StatusCode::INVALID_ARGUMENT, "ARGUMENT_MALFORMED",
+                  absl::StrCat(field, ": ", problem), field)});
 }
 
 void FakeDaemon::Forget(const std::string& method) {

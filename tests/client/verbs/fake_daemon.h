@@ -42,6 +42,9 @@ class FakeDaemon : public grpc::CallbackGenericService {
   void Refuse(const std::string& method, grpc::StatusCode code,
               const std::string& reason, const std::string& message,
               std::vector<std::string> responses = {}) ABSL_LOCKS_EXCLUDED(mu_);
+  // The same for a request whose `field` is malformed, as the daemon says it.
+  void RefuseField(const std::string& method, const std::string& field,
+                   const std::string& problem) ABSL_LOCKS_EXCLUDED(mu_);
   // Removes all answers of `method`.
   void Forget(const std::string& method) ABSL_LOCKS_EXCLUDED(mu_);
 

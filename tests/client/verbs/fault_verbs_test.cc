@@ -20,6 +20,25 @@ TEST_F(FaultVerbsTest, Add) {
   Run("fault add save.piece --crash --delay-ms 5");
   Run("fault add save.piece --skip -1");
   Run("fault add save.piece --delay-ms 60001");
+  Note("A word that is misspelt is told what it may be, by its argument");
+  daemon_.Forget("AddFault");
+  daemon_.Answer("ListFaults", {"points { name: 'save.begin' } points { name: "
+                                "'save.piece' }"});
+  daemon_.RefuseField("AddFault", "rule.point",
+                      "\"save.peice\" is not a fault point");
+  daemon_.RefuseField("AddFault", "rule.point",
+                      "\"nowhere\" is not a fault point");
+  daemon_.RefuseField("AddFault", "rule.error.code",
+                      "\"unavailble\" is not a canonical error code");
+  daemon_.RefuseField("AddFault", "rule.error.code",
+                      "\"FOO\" is not a canonical error code");
+  daemon_.RefuseField("AddFault", "rule.probability", "2 is not at most 1");
+  Run("fault add save.peice");
+  Run("fault add nowhere");
+  Run("fault add save.piece --error unavailble");
+  Run("fault add save.piece --error FOO");
+  Run("fault add save.piece --probability 2");
+  Run("fault add save.piece --probability 2 -o json");
 }
 
 TEST_F(FaultVerbsTest, Enable) {
