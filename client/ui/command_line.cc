@@ -8,8 +8,10 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/similar_word.h"
 
 namespace simvisor::client {
 namespace {
@@ -52,6 +54,76 @@ ArgumentHelp HelpOf(const CLI::Option& option) {
     help.value = std::move(type.name);
   }
   return help;
+}
+
+// The last verb of the line that `app` has parsed.
+const CLI::App& LastVerb(const CLI::App& app) {
+  const CLI::App* verb = &app;
+  while (!verb->get_subcommands().empty()) {
+    verb = verb->get_subcommands().front();
+  }
+  return *verb;
+}
+
+// "--NAME" if `verb` has this option; empty otherwise.
+std::string OptionNamed(const CLI::App& verb, const std::string& name) {
+  std::string option = absl::StrCat("--", name);
+  return verb.get_option_no_throw(option) == nullptr ? "" : option;
+}
+
+// The option of `verb`, or of those above it, that `word` misspells; empty if
+// there is none.
+std::string SimilarOption(const CLI::App& verb, const std::string& word) {
+  std::vector<std::string> all;
+  for (const CLI::App* app = &verb; app != nullptr; app = app->get_parent()) {
+    for (const CLI::Option* option : app->get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        all.push_back(absl::StrCat("--", name));
+      }
+    }
+  }
+  return FindSimilar(word.substr(0, word.find('=')), all);
+}
+
+// The positional argument of `verb` that got one word which names an option,
+// such as the "stop" of "guest load stop web"; null if there is none.
+const CLI::Option* TakenForArgument(const CLI::App& verb) {
+  for (const CLI::Option* option : verb.get_options()) {
+    if (!option->nonpositional() && option->results().size() == 1 &&
+        !OptionNamed(verb, option->results().front()).empty()) {
+      return option;
+    }
+  }
+  return nullptr;
+}
+
+// What a line may have meant that has `extra`, which `verb` does not take:
+// "; did you mean --stop?".  Empty if nothing comes close.
+std::string ExtraMeant(const CLI::App& verb, const std::string& command,
+                       const std::string& extra) {
+  const std::string option = absl::StartsWith(extra, "--")
+                                 ? SimilarOption(verb, extra)
+                                 : OptionNamed(verb, extra);
+  if (!option.empty()) return absl::StrCat("; did you mean ", option, "?");
+  const CLI::Option* const taken = TakenForArgument(verb);
+  if (taken == nullptr) return "";
+  const std::string& word = taken->results().front();
+  return absl::StrCat("; ", word, " is taken for ",
+                      taken->get_name(/*positional=*/true), ": did you mean '",
+                      command, " ", extra, " --", word, "'?");
+}
+
+// The error about a line that has `extras`, which `verb` does not take.
+std::string NotExpected(const CLI::App& verb, const std::string& command,
+                        const std::vector<std::string>& extras) {
+  // The value of an unknown option follows it.
+  const bool may_be_meant =
+      extras.size() == 1 || absl::StartsWith(extras.front(), "--");
+  return absl::StrCat(
+      extras.size() == 1 ? "The following argument was not expected: "
+                         : "The following arguments were not expected: ",
+      absl::StrJoin(extras, " "),
+      may_be_meant ? ExtraMeant(verb, command, extras.front()) : "");
 }
 
 }  // namespace
@@ -244,6 +316,11 @@ absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
     app_->parse(std::move(words));
+  } catch (const CLI::ExtrasError&) {
+    const std::string command =
+        absl::StrCat(app_->get_name(), " ", chosen_verbs());
+    return UsageError(NotExpected(LastVerb(*app_), command,
+                                  app_->remaining(/*recurse=*/true)));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success)) {
       return UsageError(error.what());
@@ -265,9 +342,7 @@ std::string CommandLine::chosen_verbs() const {
 }
 
 std::string CommandLine::ValueOf(const std::string& name) const {
-  const CLI::App* app = app_.get();
-  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-  const CLI::Option* const option = app->get_option_no_throw(name);
+  const CLI::Option* const option = LastVerb(*app_).get_option_no_throw(name);
   return option != nullptr && option->results().size() == 1
              ? option->results().front()
              : "";

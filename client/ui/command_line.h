@@ -175,7 +175,8 @@ class CommandLine {
   // Parses the words of a line; verbs must be spelt out, see ExpandVerbs().
   // Sets the variables, calls what OnChosen() was given and returns an empty
   // string.  For a line that asks for help or the version, returns that text
-  // instead.  A UsageError() such as "SIZE is required"; variables may have
+  // instead.  A UsageError() such as "SIZE is required", with the option
+  // that a word may stand for which the verb does not take; variables may have
   // been set by then.
   absl::StatusOr<std::string> Parse(std::vector<std::string> words);
 

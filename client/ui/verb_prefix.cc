@@ -19,10 +19,52 @@ bool HasVerb(const Verb& level, const std::string& word) {
                      [&](const Verb& verb) { return verb.name() == word; });
 }
 
-// `all`: the verbs of `level`, none of which `word` stands for.
+// `arguments` with the word at `at` behind the verbs of `level` that follow it,
+// as in "simvisor balloon down web 8m" for a "web" too early; empty if none
+// follows.
+std::string VerbsFirst(const Verb& program, Verb level,
+                       const std::vector<std::string>& arguments, size_t at) {
+  std::vector<std::string> words = {program.name()};
+  words.insert(words.end(), arguments.begin(),
+               arguments.begin() + static_cast<ptrdiff_t>(at));
+  size_t next = at + 1;
+  for (; next < arguments.size() && HasVerb(level, arguments[next]); ++next) {
+    for (const Verb& verb : level.verbs()) {
+      if (verb.name() != arguments[next]) continue;
+      level = verb;
+      break;
+    }
+    words.push_back(arguments[next]);
+  }
+  if (next == at + 1) return "";
+  words.push_back(arguments[at]);
+  words.insert(words.end(), arguments.begin() + static_cast<ptrdiff_t>(next),
+               arguments.end());
+  return absl::StrJoin(words, " ");
+}
+
+// What the word at `at` may have been meant as, which names no verb of `level`.
+// `all`: the names of these verbs.
+std::string VerbMeant(const Verb& program, const Verb& level,
+                      const std::vector<std::string>& arguments, size_t at,
+                      const std::vector<std::string>& all) {
+  const std::string similar = FindSimilar(arguments[at], all);
+  if (!similar.empty()) {
+    return absl::StrCat("did you mean '", similar, "'?  See --help");
+  }
+  const std::string line = VerbsFirst(program, level, arguments, at);
+  if (!line.empty()) {
+    return absl::StrCat("the command comes first: '", line, "'");
+  }
+  return absl::StrCat("commands are ", absl::StrJoin(all, ", "),
+                      "; see --help");
+}
+
+// `all`: the verbs of `level`, none of which the word at `at` stands for.
 absl::Status NoSuchVerb(const Verb& program, const Verb& level,
-                        const std::string& word,
+                        const std::vector<std::string>& arguments, size_t at,
                         const std::vector<std::string>& all) {
+  const std::string& word = arguments[at];
   if (const absl::string_view absent = FindAbsent(word); !absent.empty()) {
     return UsageError(absl::StrCat(level.name(), ": xl's ", absent,
                                    " is absent: ", WhyAbsent(absent)));
@@ -32,17 +74,16 @@ absl::Status NoSuchVerb(const Verb& program, const Verb& level,
                                    "' belongs to no group; run '",
                                    program.name(), " ", word, "'"));
   }
-  const std::string meant = FindSimilar(word, all);
-  return UsageError(absl::StrCat(
-      level.name(), ": no command is named '", word, "'; ",
-      meant.empty() ? absl::StrCat("commands are ", absl::StrJoin(all, ", "))
-                    : absl::StrCat("did you mean '", meant, "'"),
-      meant.empty() ? "; see --help" : "?  See --help"));
+  return UsageError(
+      absl::StrCat(level.name(), ": no command is named '", word, "'; ",
+                   VerbMeant(program, level, arguments, at, all)));
 }
 
-// The verb of `level` that `word` stands for.
+// The verb of `level` that the word at `at` stands for.
 absl::StatusOr<Verb> FindVerb(const Verb& program, const Verb& level,
-                              const std::string& word) {
+                              const std::vector<std::string>& arguments,
+                              size_t at) {
+  const std::string& word = arguments[at];
   std::vector<std::string> all;
   std::vector<Verb> found;
   for (const Verb& verb : level.verbs()) {
@@ -51,7 +92,7 @@ absl::StatusOr<Verb> FindVerb(const Verb& program, const Verb& level,
     all.push_back(verb.name());
   }
   if (found.size() == 1) return found.front();
-  if (found.empty()) return NoSuchVerb(program, level, word, all);
+  if (found.empty()) return NoSuchVerb(program, level, arguments, at, all);
   const auto append_name = [](std::string* text, const Verb& verb) {
     absl::StrAppend(text, verb.name());
   };
@@ -75,7 +116,7 @@ absl::StatusOr<std::vector<std::string>> ExpandVerbs(
       if (program.TakesNextWord(word)) ++i;
       continue;
     }
-    SIMVISOR_ASSIGN_OR_RETURN(level, FindVerb(program, level, word));
+    SIMVISOR_ASSIGN_OR_RETURN(level, FindVerb(program, level, arguments, i));
     word = level.name();
   }
   return arguments;

@@ -17,9 +17,10 @@ namespace simvisor::client {
 // Spells out the verbs of `arguments`: where a verb is expected, a word that is
 // not a verb but begins the name of exactly one verb of `program` becomes that
 // verb.  The same holds for the verbs of a group.  A UsageError() if the word
-// begins no verb's name, or the names of several; it says what may be meant, or
-// why a verb of xl is absent.  The same for a word before the verbs that is an
-// option but not one of `program`.
+// begins no verb's name, or the names of several; it says what may be meant,
+// such as a verb that comes after its argument, or why a verb of xl is absent.
+// The same for a word before the verbs that is an option but not one of
+// `program`.
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments);
 

@@ -182,6 +182,9 @@ absl::Status ClearFaultRules(Session& session, const ClearArgs& args) {
         "name the rules to remove by their ids, as fault list shows them, or "
         "give --all");
   }
+  if (args.ids == std::vector<std::string>{"all"}) {
+    return UsageError("'all' is not the number of a rule; did you mean --all?");
+  }
   session.NameFields(kClearFields);
   v1::RemoveFaultsRequest request;
   for (const std::string& text : args.ids) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/api/error.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -13,12 +14,18 @@
 namespace simvisor::client {
 namespace {
 
+constexpr FieldName kLoadFields[] = {
+    {"spec.pages_per_second", "--pages-per-second"},
+    {"spec.working_set_pages", "--working-set"},
+};
+
 struct LoadArgs {
   std::string domain;
   std::string pages_per_second = "0";  // 0: what fits the guest
   std::string working_set = "0";
   std::string pattern = "random";
   std::string seed = "1";
+  bool start = false;
   bool status = false;
   bool stop = false;
   bool check = false;
@@ -98,12 +105,28 @@ absl::Status CheckLoad(Session& session, const Target& target,
       response->first_bad_pfn()));
 }
 
-absl::Status RunLoad(Session& session, const LoadArgs& args) {
+absl::Status DoLoad(Session& session, const LoadArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   if (args.status) return ShowLoad(session, target);
   if (args.stop) return StopLoad(session, target);
   if (args.check) return CheckLoad(session, target, args.domain);
   return StartLoad(session, target, args);
+}
+
+// What the user may want for whom "start" and "stop" are verbs.
+std::string OptionMeant(absl::string_view domain) {
+  if (domain == "start") return "'guest load DOM' starts a load";
+  if (domain == "stop") return "'guest load DOM --stop' ends a load";
+  if (domain == "status") return "'guest load DOM --status' shows a load";
+  return domain == "check" ? "'guest load DOM --check' checks a load" : "";
+}
+
+absl::Status RunLoad(Session& session, const LoadArgs& args) {
+  session.NameFields(kLoadFields);
+  const absl::Status status = DoLoad(session, args);
+  const std::string meant = OptionMeant(args.domain);
+  if (ReasonOf(status) != "DOMAIN_NOT_FOUND" || meant.empty()) return status;
+  return WithMessage(status, absl::StrCat(status.message(), "; ", meant));
 }
 
 }  // namespace
@@ -129,6 +152,8 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
           .OneOf({"sequential", "random", "hotspot"});
   const Argument seed =
       verb.AddOption("--seed", args->seed, "Seed of the writes [1]");
+  const Argument start =
+      verb.AddFlag("--start", args->start, "Start a load, the default");
   const Argument status = verb.AddFlag(
       "--status", args->status, "Show how far the guest's load is instead");
   const Argument stop =
@@ -138,10 +163,18 @@ void AddGuestLoadCommand(Commands& commands, Verb guest) {
                    "Compare the load's pages with what they must hold "
                    "instead; fails if one differs");
   for (Argument instead : {status, stop, check}) {
-    for (Argument other : {rate, size, pattern, seed, status, stop, check}) {
+    for (Argument other :
+         {rate, size, pattern, seed, start, status, stop, check}) {
       if (other != instead) instead.Excludes(other);
     }
   }
+  const std::string command =
+      absl::StrCat(commands.program().name(), " guest load DOM");
+  verb.SetFooter(absl::StrCat(
+      command, "           starts a load with numbers that fit the guest\n",
+      command, " --status  shows how far it is\n",  //
+      command, " --stop    ends it\n",
+      "docs/guest-load.md says what it writes."));
 }
 
 }  // namespace simvisor::client

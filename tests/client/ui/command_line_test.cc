@@ -106,6 +106,27 @@ TEST_F(CommandLineTest, ErrorsNameTheMistake) {
   EXPECT_EQ(line_.chosen_verbs(), "balloon");
 }
 
+TEST_F(CommandLineTest, ErrorsSayWhichOptionAWordMayStandFor) {
+  bool all = false;
+  Verb show = line_.program().AddVerb("show", "Shows them");
+  show.AddPositional("DOM", domain_, "Domain").Required();
+  show.AddFlag("--all", all, "All of them");
+  const std::string one = "The following argument was not expected: ";
+  EXPECT_EQ(ErrorOf("show web all"), one + "all; did you mean --all?");
+  EXPECT_EQ(ErrorOf("show all web"),
+            one +
+                "web; all is taken for DOM: did you mean 'tool show web "
+                "--all'?");
+  EXPECT_EQ(ErrorOf("show web --lal"), one + "--lal; did you mean --all?");
+  EXPECT_EQ(ErrorOf("show web --timeuot=5"),
+            one + "--timeuot=5; did you mean --timeout?");
+  EXPECT_EQ(ErrorOf("show web --lal x"),
+            "The following arguments were not expected: --lal x; did you mean "
+            "--all?");
+  EXPECT_EQ(ErrorOf("show web none"), one + "none");
+  EXPECT_EQ(ErrorOf("show web -x"), one + "-x");
+}
+
 TEST_F(CommandLineTest, ReturnsHelpOrTheVersionInstead) {
   const auto help = line_.Parse({"balloon", "down", "--help"});
   ASSERT_TRUE(help.ok()) << help.status();

@@ -39,6 +39,7 @@ TEST_F(FaultVerbsTest, Add) {
   Run("fault add save.piece --error FOO");
   Run("fault add save.piece --probability 2");
   Run("fault add save.piece --probability 2 -o json");
+  Run("fault add save.piece --porbability 1");
 }
 
 TEST_F(FaultVerbsTest, Enable) {
@@ -74,6 +75,8 @@ TEST_F(FaultVerbsTest, List) {
   Run("fault list");
   Run("fault list");
   Run("fault list --points");
+  Note("An option is found without its dashes");
+  Run("fault list points");
 }
 
 TEST_F(FaultVerbsTest, Clear) {
@@ -85,6 +88,7 @@ TEST_F(FaultVerbsTest, Clear) {
   Run("fault clear");
   Run("fault clear --all");
   Run("fault clear first");
+  Run("fault clear all");
 }
 
 }  // namespace

@@ -72,6 +72,24 @@ TEST_F(GuestVerbsTest, Load) {
   Run("guest load web --pattern wild");
   Run("guest load web --working-set 64q");
   Run("guest load web --pages-per-second -1");
+  Note("Words that others use as verbs are options");
+  Run("guest load stop web");
+  Run("guest load start web");
+  Run("guest load web stop");
+  Run("guest load web --start --stop");
+  for (const char* method : {"StartGuestLoad", "StopGuestLoad"}) {
+    daemon_.Forget(method);
+    daemon_.Refuse(method, grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
+                   "no such domain");
+  }
+  Run("guest load stop");
+  Run("guest load start --stop");
+  Run("guest load web --stop");
+  Note("Errors about fields name the option");
+  daemon_.Forget("StartGuestLoad");
+  daemon_.RefuseField("StartGuestLoad", "spec.pages_per_second",
+                      "20000000 is above the limit of 10000000");
+  Run("guest load web --pages-per-second 20000000");
 }
 
 TEST_F(GuestVerbsTest, AddressSpaceCreate) {

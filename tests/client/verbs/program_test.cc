@@ -30,11 +30,30 @@ TEST_F(ProgramTest, CommandLines) {
   RunWithoutAddress("--version");
   RunWithoutAddress("p2m walk -h");
   Note("A wrong line is reported, and nothing is sent");
-  for (const char* line :
-       {"", "nonsense", "p dump 0", "p2m", "p2m nonsense", "p2m foreign",
-        "-o xml list", "--timeout -1 list", "-o json nonsense", "lst",
-        "p2m dmup", "shutdown -a", "cons web", "p2m shutdown", "p2m list",
-        "-a list", "--adress unix:x list", "list --timeout=-1 -o json"}) {
+  for (const char* line : {"",
+                           "nonsense",
+                           "p dump 0",
+                           "p2m",
+                           "p2m nonsense",
+                           "p2m foreign",
+                           "-o xml list",
+                           "--timeout -1 list",
+                           "-o json nonsense",
+                           "lst",
+                           "p2m dmup",
+                           "shutdown -a",
+                           "cons web",
+                           "p2m shutdown",
+                           "p2m list",
+                           "-a list",
+                           "--adress unix:x list",
+                           "list --timeout=-1 -o json",
+                           "balloon web down 8m",
+                           "p2m 3 foreign map 1 2",
+                           "web pause",
+                           "-o json guest web load",
+                           "list --jsn",
+                           "list --verbos=1"}) {
     Run(line);
   }
   RunWithoutAddress("");
