@@ -3,17 +3,16 @@
 #include <algorithm>
 #include <chrono>
 #include <initializer_list>
-#include <thread>
 #include <tuple>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
+#include "client/api/cancel_when.h"
 #include "client/api/error.h"
 #include "client/api/generic_call.h"
 #include "client/api/text_check.h"
@@ -124,41 +123,15 @@ absl::StatusOr<ResponseTo<Request>> AllPages(
   const absl::Time end = absl::Now() + timeout;
   ResponseTo<Request> all;
   do {
-    SIMVISOR_ASSIGN_OR_RETURN(ResponseTo<Request> page,
-                              client.Call(request, end - absl::Now()));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        ResponseTo<Request> page,
+        client.Call(request, {.timeout = end - absl::Now()}));
     request.set_page_token(page.next_page_token());
     page.clear_next_page_token();
     all.MergeFrom(page);
   } while (!request.page_token().empty());
   return all;
 }
-
-// Cancels a call once `must_end` returns true, until the destructor.
-class CancelWhen {
- public:
-  // No thread if `must_end` is empty; both must outlive this object.
-  CancelWhen(grpc::ClientContext& context,
-             const std::function<bool()>& must_end) {
-    if (!must_end) return;
-    thread_ = std::thread([this, &context, &must_end] {
-      while (!done_.WaitForNotificationWithTimeout(kAskEvery)) {
-        if (must_end()) return context.TryCancel();
-      }
-    });
-  }
-  ~CancelWhen() {
-    done_.Notify();
-    if (thread_.joinable()) thread_.join();
-  }
-  CancelWhen(const CancelWhen&) = delete;
-  CancelWhen& operator=(const CancelWhen&) = delete;
-
- private:
-  static constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
-
-  absl::Notification done_;
-  std::thread thread_;
-};
 
 }  // namespace
 
@@ -185,11 +158,11 @@ struct Client::Connection {
   absl::Status Stream(std::unique_ptr<grpc::ClientReader<Response>> (
                           Stub::*method)(grpc::ClientContext*, const Request&),
                       const Request& request, Sink<Response> sink,
-                      const std::function<bool()>& must_end = {}) const {
+                      const CallLimits& limits = {}) const {
     SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
     grpc::ClientContext context;
-    Prepare(context);
-    const CancelWhen cancel(context, must_end);
+    Prepare(context, limits.timeout);
+    const CancelWhen cancel(context, limits.must_end);
     Stub& stub = *std::get<std::unique_ptr<Stub>>(stubs);
     const auto reader = (stub.*method)(&context, request);
     absl::Status sunk;
@@ -226,11 +199,12 @@ Client::Client(std::unique_ptr<const Connection> connection)
 Client::~Client() = default;
 
 template <typename Request>
-absl::StatusOr<ResponseTo<Request>> Client::Call(const Request& request,
-                                                 absl::Duration timeout) const {
+absl::StatusOr<ResponseTo<Request>> Client::Call(
+    const Request& request, const CallLimits& limits) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
-  connection_->Prepare(context, timeout);
+  connection_->Prepare(context, limits.timeout);
+  const CancelWhen cancel(context, limits.must_end);
   ResponseTo<Request> response;
   const grpc::Status status =
       CallStub(connection_->stubs, &context, request, &response);
@@ -242,7 +216,7 @@ absl::StatusOr<ResponseTo<Request>> Client::Call(const Request& request,
 
 #define SIMVISOR_UNARY_METHOD(service, name)                \
   template absl::StatusOr<v1::name##Response> Client::Call( \
-      const v1::name##Request& request, absl::Duration timeout) const;
+      const v1::name##Request& request, const CallLimits& limits) const;
 SIMVISOR_UNARY_METHODS(SIMVISOR_UNARY_METHOD)
 #undef SIMVISOR_UNARY_METHOD
 
@@ -284,19 +258,20 @@ absl::Status Client::ListAddressSpaces(
                              request, sink);
 }
 
-absl::Status Client::MigrateDomain(
-    const v1::MigrateDomainRequest& request,
-    Sink<v1::MigrateDomainResponse> sink,
-    const std::function<bool()>& must_end) const {
+absl::Status Client::MigrateDomain(const v1::MigrateDomainRequest& request,
+                                   Sink<v1::MigrateDomainResponse> sink,
+                                   const CallLimits& limits) const {
   return connection_->Stream(&v1::MigrationService::Stub::MigrateDomain,
-                             request, sink, must_end);
+                             request, sink, limits);
 }
 
 absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
-                                Sink<v1::SaveDomainResponse> sink) const {
+                                Sink<v1::SaveDomainResponse> sink,
+                                const CallLimits& limits) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(start));
   grpc::ClientContext context;
-  connection_->Prepare(context);
+  connection_->Prepare(context, limits.timeout);
+  const CancelWhen cancel(context, limits.must_end);
   const auto stream =
       StubOf<v1::MigrationService>(connection_->stubs).SaveDomain(&context);
   v1::SaveDomainRequest request;
@@ -322,10 +297,12 @@ absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
 
 absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
     const v1::RestoreOptions& options,
-    absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const {
+    absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source,
+    const CallLimits& limits) const {
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(options));
   grpc::ClientContext context;
-  connection_->Prepare(context);
+  connection_->Prepare(context, limits.timeout);
+  const CancelWhen cancel(context, limits.must_end);
   v1::RestoreDomainResponse response;
   const auto stream = StubOf<v1::MigrationService>(connection_->stubs)
                           .RestoreDomain(&context, &response);
@@ -359,8 +336,9 @@ absl::Status Client::CallMethod(
   SIMVISOR_RETURN_IF_ERROR(CheckStrings(request));
   grpc::ClientContext context;
   connection_->Prepare(context, limits.timeout);
-  return connection_->Explain(GenericCall(connection_->channel, context, method,
-                                          request, response, limits.must_end));
+  const CancelWhen cancel(context, limits.must_end);
+  return connection_->Explain(
+      GenericCall(connection_->channel, context, method, request, response));
 }
 
 }  // namespace simvisor::client

@@ -41,6 +41,15 @@
 
 namespace simvisor::client {
 
+// What ends a call early, besides Client::Options::timeout.
+struct CallLimits {
+  // DEADLINE_EXCEEDED once it has passed.
+  absl::Duration timeout = absl::InfiniteDuration();
+  // Asked several times a second on another thread, unless it is empty;
+  // CANCELLED soon after it returns true.
+  std::function<bool()> must_end = {};
+};
+
 class Client {
  public:
   struct Options {
@@ -67,12 +76,10 @@ class Client {
   // Calls the unary method that takes a Request, any method of unary_methods.h:
   // GetDomain for a v1::GetDomainRequest, with a v1::GetDomainResponse as the
   // result.  INTERNAL if a response that must have one entry for each number in
-  // the request (TranslatePfns, ...) has more or fewer; DEADLINE_EXCEEDED once
-  // `timeout` has passed.
+  // the request (TranslatePfns, ...) has more or fewer.
   template <typename Request>
-  absl::StatusOr<ResponseTo<Request>> Call(
-      const Request& request,
-      absl::Duration timeout = absl::InfiniteDuration()) const;
+  absl::StatusOr<ResponseTo<Request>> Call(const Request& request,
+                                           const CallLimits& limits = {}) const;
 
   // All pages of ListDomains in one response.
   absl::StatusOr<v1::ListDomainsResponse> ListAllDomains() const;
@@ -94,36 +101,27 @@ class Client {
   absl::Status ListAddressSpaces(
       const v1::ListAddressSpacesRequest& request,
       Sink<v1::ListAddressSpacesResponse> sink) const;
-  // Migrates a domain and passes its progress to `sink`.  `must_end`, unless it
-  // is empty, is asked several times a second, on another thread; CANCELLED
-  // soon after it returns true.
+  // Migrates a domain and passes its progress to `sink`.
   absl::Status MigrateDomain(const v1::MigrateDomainRequest& request,
                              Sink<v1::MigrateDomainResponse> sink,
-                             const std::function<bool()>& must_end = {}) const;
+                             const CallLimits& limits = {}) const;
 
   // Saves a domain.  Passes each piece of the image to `sink`; once the sink
   // has accepted the last piece, the image counts as stored, and the daemon
   // finishes with the domain.
   absl::Status SaveDomain(const v1::SaveDomainRequest::Start& start,
-                          Sink<v1::SaveDomainResponse> sink) const;
+                          Sink<v1::SaveDomainResponse> sink,
+                          const CallLimits& limits = {}) const;
   // Restores a domain from the pieces that `source` fills in, one after the
   // other, until `source` returns false.  An error of `source` cancels the
   // call.
   absl::StatusOr<v1::RestoreDomainResponse> RestoreDomain(
       const v1::RestoreOptions& options,
-      absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source) const;
+      absl::FunctionRef<absl::StatusOr<bool>(std::string*)> source,
+      const CallLimits& limits = {}) const;
 
   // Opens a stream of operations.  The client must outlive it.
   std::unique_ptr<MemoryOpsStream> StreamMemoryOps() const;
-
-  // What ends a call early, besides Options::timeout.
-  struct CallLimits {
-    // DEADLINE_EXCEEDED once it has passed.
-    absl::Duration timeout = absl::InfiniteDuration();
-    // Asked several times a second, unless it is empty; CANCELLED soon after it
-    // returns true.
-    std::function<bool()> must_end = {};
-  };
 
   // Calls any method with a single request; merges its responses, one or many,
   // into `response` in order.

@@ -1,6 +1,5 @@
 #include "client/api/generic_call.h"
 
-#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -13,37 +12,12 @@
 namespace simvisor::client {
 namespace {
 
-// How often a call asks whether it must end.
-constexpr std::chrono::milliseconds kAskEvery(50);
-
-// The operations of one call, one at a time.
-class Operations {
- public:
-  Operations(grpc::ClientContext& context,
-             const std::function<bool()>& must_end)
-      : context_(context), must_end_(must_end) {}
-
-  grpc::CompletionQueue& queue() { return queue_; }
-
-  // Waits for the only pending operation; returns whether it succeeded.
-  bool Wait() {
-    void* tag = nullptr;
-    bool ok = false;
-    while (must_end_) {
-      const auto got = queue_.AsyncNext(
-          &tag, &ok, std::chrono::system_clock::now() + kAskEvery);
-      if (got != grpc::CompletionQueue::TIMEOUT) return ok;
-      // Ends the operation, which the queue then returns.
-      if (must_end_()) context_.TryCancel();
-    }
-    return queue_.Next(&tag, &ok) && ok;
-  }
-
- private:
-  grpc::ClientContext& context_;
-  const std::function<bool()>& must_end_;
-  grpc::CompletionQueue queue_;
-};
+// Waits for the only pending operation; returns whether it succeeded.
+bool Wait(grpc::CompletionQueue& queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  return queue.Next(&tag, &ok) && ok;
+}
 
 grpc::ByteBuffer Serialize(const google::protobuf::Message& message) {
   const grpc::Slice slice(message.SerializeAsString());
@@ -63,20 +37,19 @@ grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
                          grpc::ClientContext& context,
                          const google::protobuf::MethodDescriptor& method,
                          const google::protobuf::Message& request,
-                         google::protobuf::Message& response,
-                         const std::function<bool()>& must_end) {
+                         google::protobuf::Message& response) {
   const std::string path =
       absl::StrCat("/", method.service()->full_name(), "/", method.name());
   grpc::GenericStub stub(channel);
-  Operations operations(context, must_end);
-  const auto call = stub.PrepareCall(&context, path, &operations.queue());
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareCall(&context, path, &queue);
   call->StartCall(nullptr);
   bool parsed = true;
-  if (operations.Wait()) {
+  if (Wait(queue)) {
     call->WriteLast(Serialize(request), grpc::WriteOptions(), nullptr);
-    operations.Wait();
+    Wait(queue);
     grpc::ByteBuffer buffer;
-    for (call->Read(&buffer, nullptr); operations.Wait() && parsed;
+    for (call->Read(&buffer, nullptr); Wait(queue) && parsed;
          call->Read(&buffer, nullptr)) {
       parsed = MergeSerialized(buffer, response);
       if (!parsed) context.TryCancel();
@@ -84,7 +57,7 @@ grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
   }
   grpc::Status status;
   call->Finish(&status, nullptr);
-  operations.Wait();
+  Wait(queue);
   if (!parsed) {
     return {grpc::StatusCode::INTERNAL,
             absl::StrCat(path, ": a response cannot be parsed")};

@@ -5,7 +5,6 @@
 #ifndef SIMVISOR_CLIENT_API_GENERIC_CALL_H_
 #define SIMVISOR_CLIENT_API_GENERIC_CALL_H_
 
-#include <functional>
 #include <memory>
 
 #include "google/protobuf/descriptor.h"
@@ -18,15 +17,13 @@ namespace simvisor::client {
 
 // Sends `request` to `method` and waits for the call to end.  Merges every
 // response into `response` in order; a server-streaming method may have any
-// number of them.  Asks `must_end` several times a second, unless it is empty,
-// and cancels the call once it returns true.
+// number of them.
 // REQUIRES: `request` and `response` have the method's types.
 grpc::Status GenericCall(const std::shared_ptr<grpc::Channel>& channel,
                          grpc::ClientContext& context,
                          const google::protobuf::MethodDescriptor& method,
                          const google::protobuf::Message& request,
-                         google::protobuf::Message& response,
-                         const std::function<bool()>& must_end);
+                         google::protobuf::Message& response);
 
 }  // namespace simvisor::client
 

@@ -42,7 +42,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/ui/exit_guard.h"
+#include "client/ui/exit_signals.h"
 
 namespace simvisor::client {
 

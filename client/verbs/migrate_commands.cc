@@ -17,7 +17,7 @@
 #include "client/api/text_check.h"
 #include "client/ui/domain_text.h"
 #include "client/ui/exit_code.h"
-#include "client/ui/interruption.h"
+#include "client/ui/exit_signals.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/quantities.h"
 #include "client/ui/random_id.h"
@@ -170,7 +170,7 @@ absl::Status Send(Session& session, const Client& client,
         }
         return absl::OkStatus();
       },
-      [&] { return interruption.signal() != 0; });
+      {.must_end = [&] { return interruption.signal() != 0; }});
   bar.Clear();
   if (absl::IsUnavailable(status) && ReasonOf(status).empty() &&
       !last.migration_id().empty()) {

@@ -255,6 +255,12 @@ class DaemonTest(unittest.TestCase):
                 list(answer)
 
 
+def take_interrupts():
+    """Lets SIGINT end a process again, as its preexec_fn: a shell that starts
+    tests in the background makes them ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def simvisor(address, *args, check=True, **kwargs):
     """Runs the CLI against a daemon."""
     result = subprocess.run(

@@ -208,7 +208,7 @@ TEST_F(ClientTest, CallByDescriptorMergesResponsesWithoutHook) {
 class ClientLimitsTest : public ClientTest {
  protected:
   // Calls a method whose answer comes only once the client gave up.
-  absl::Status CallWithoutAnswer(const Client::CallLimits& limits) {
+  absl::Status CallWithoutAnswer(const CallLimits& limits) {
     const auto* method = v1::TranslateMfnsRequest::descriptor()
                              ->file()
                              ->FindServiceByName("MemoryService")

@@ -15,11 +15,6 @@ from harness import domain, live  # noqa: E402
 from migrations.migration_pair import Machine, poll  # noqa: E402
 
 
-def take_interrupts():
-    """A shell that starts tests in the background ignores SIGINT in them."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class InterruptedMigrationTest(unittest.TestCase):
 
     def setUp(self):
@@ -34,7 +29,7 @@ class InterruptedMigrationTest(unittest.TestCase):
             [harness.SIMVISOR, "-H", self.source.address, "migrate", "web",
              self.target.address, "--id", "one", *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=take_interrupts)
+            preexec_fn=harness.take_interrupts)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         return process
