@@ -22,8 +22,14 @@ absl::Status FileError(absl::string_view verb, absl::string_view path,
 
 absl::StatusOr<std::string> ReadFile(const std::string& path,
                                      size_t max_bytes) {
-  SIMVISOR_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   std::string data;
+  SIMVISOR_RETURN_IF_ERROR(ReadFileInto(path, max_bytes, data));
+  return data;
+}
+
+absl::Status ReadFileInto(const std::string& path, size_t max_bytes,
+                          std::string& data) {
+  SIMVISOR_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   size_t before;
   do {
     before = data.size();
@@ -33,7 +39,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path,
           path, ": more than ", max_bytes, " bytes, the most it can be"));
     }
   } while (data.size() > before);
-  return data;
+  return absl::OkStatus();
 }
 
 }  // namespace simvisor::client

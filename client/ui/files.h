@@ -22,6 +22,10 @@ absl::Status FileError(absl::string_view verb, absl::string_view path,
 // after "cannot read PATH: "; INVALID_ARGUMENT if there are more than
 // `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
+// The same, with the contents in `data`, which has their beginning even if
+// there are too many.
+absl::Status ReadFileInto(const std::string& path, size_t max_bytes,
+                          std::string& data);
 
 }  // namespace simvisor::client
 

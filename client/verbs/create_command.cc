@@ -12,7 +12,7 @@
 #include "client/session/frames_bar.h"
 #include "client/session/room_note.h"
 #include "client/ui/exit_code.h"
-#include "client/ui/files.h"
+#include "client/ui/image_file.h"
 #include "client/ui/xl_json.h"
 #include "client/verbs/commands.h"
 #include "client/xl/domain_config.h"
@@ -73,8 +73,9 @@ absl::Status Blame(const absl::Status& error, const std::string& file,
 absl::StatusOr<v1::DomainSpec> ReadSpec(
     Session& session, const std::string& file,
     const std::vector<std::string>& overrides, bool quiet) {
-  SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                            ReadFile(file, kMaxConfigBytes));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      const std::string text,
+      ReadConfig(file, absl::StrCat("'restore ", file, "' takes it")));
   if (!quiet) session.PrintAside(absl::StrCat("Parsing config from ", file));
   std::vector<std::string> warnings;
   auto spec = ParseDomainConfig(file, text, overrides, warnings);

@@ -5,11 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
-#include "client/ui/files.h"
+#include "client/ui/image_file.h"
 #include "client/ui/input_file.h"
 #include "client/ui/output_file.h"
 #include "client/ui/progress_bar.h"
@@ -22,9 +21,6 @@ namespace {
 constexpr FieldName kRestoreFields[] = {{"options.spec", "--name"}};
 
 constexpr size_t kImagePieceBytes = 1 << 20;
-
-constexpr absl::string_view kXlMagic = "Xen saved domain, xl format\n";
-constexpr size_t kXlHeaderBytes = 48;
 
 struct SaveArgs {
   std::string domain;
@@ -41,23 +37,6 @@ struct RestoreArgs {
   std::string name;
   bool paused = false;
 };
-
-// "0x3/0x0/1234", as xl shows the header of a file that begins with `bytes`;
-// empty if the file has no xl header.
-std::string XlInfo(absl::string_view bytes) {
-  if (bytes.size() < kXlHeaderBytes ||
-      bytes.substr(0, kXlMagic.size()) != kXlMagic) {
-    return "";
-  }
-  const auto number = [bytes](size_t at) {
-    uint32_t n = 0;
-    for (size_t i = 4; i > 0; --i) {
-      n = n << 8 | static_cast<unsigned char>(bytes[at + i - 1]);
-    }
-    return n;
-  };
-  return absl::StrFormat("0x%x/0x%x/%d", number(36), number(40), number(44));
-}
 
 v1::ImageLayer LayerOf(const std::string& name) {
   if (name == "libxc") return v1::IMAGE_LAYER_LIBXC;
@@ -132,8 +111,9 @@ absl::Status Save(Session& session, const SaveArgs& args) {
 absl::Status FillSpec(Session& session, const RestoreArgs& args,
                       v1::RestoreOptions& options) {
   if (args.files.size() == 2) {
-    SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                              ReadFile(args.files[0], kMaxConfigBytes));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const std::string text,
+        ReadConfig(args.files[0], "CONFIG comes before FILE"));
     std::vector<std::string> warnings;
     auto spec = ParseDomainConfig(args.files[0], text, {}, warnings);
     for (const std::string& warning : warnings) {
@@ -160,7 +140,7 @@ absl::StatusOr<InputFile> OpenImage(const std::string& path) {
 
 // The next piece: the bytes that are available, but at first at least a header.
 absl::Status ReadPiece(InputFile& file, bool first, std::string& piece) {
-  const size_t enough = first ? kXlHeaderBytes : 1;
+  const size_t enough = first ? kImageHeaderBytes : 1;
   piece.clear();
   size_t before;
   do {
@@ -187,6 +167,7 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
   const auto response = client->RestoreDomain(
       options, [&](std::string* piece) -> absl::StatusOr<bool> {
         SIMVISOR_RETURN_IF_ERROR(ReadPiece(file, sent == 0, *piece));
+        if (sent == 0) SIMVISOR_RETURN_IF_ERROR(CheckImage(path, *piece));
         if (const std::string info = XlInfo(*piece);
             sent == 0 && !info.empty()) {
           session.PrintAside(absl::StrCat("Loading new save file ", path,
@@ -197,6 +178,7 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
         return !piece->empty();
       });
   bar.Clear();
+  if (!response.ok()) return NameImage(path, response.status());
   return session.Show(response);
 }
 

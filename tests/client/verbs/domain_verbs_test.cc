@@ -72,6 +72,8 @@ TEST_F(DomainVerbsTest, Create) {
   Run(absl::StrCat("create ", WriteFile("c.cfg", "memory = 64")));
   Run(absl::StrCat("create ", folder_ / "none.cfg"));
   Run("create");
+  Note("An image is for restore");
+  Run(absl::StrCat("create ", WriteFile("web.img", "LibxlFmt and more")));
 }
 
 TEST_F(DomainVerbsTest, List) {

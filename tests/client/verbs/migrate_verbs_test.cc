@@ -145,6 +145,9 @@ TEST_F(MigrateVerbsTest, Restore) {
   Run("restore - -");
   Run("restore " + folder_ / "none");
   Run("restore a b c");
+  Note("Of CONFIG and FILE, the configuration comes first");
+  const std::string image = WriteFile("web.img", "LibxlFmt and more");
+  Run("restore " + image + " " + WriteFile("web.cfg", "name = 'web'"));
 }
 
 }  // namespace
