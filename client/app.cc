@@ -46,7 +46,8 @@ void AddCommands(Commands& commands) {
   AddCreateCommand(commands);
   AddListCommands(commands);
   AddLifecycleCommands(commands);
-  AddImageCommands(commands);
+  AddSaveCommand(commands);
+  AddRestoreCommand(commands);
   AddMigrateCommands(commands);
   AddVcpuCommands(commands);
   AddMemoryCommands(commands);

@@ -28,6 +28,9 @@ class InputFile {
 
   bool IsTerminal() const;
 
+  // Its descriptor, which the file owns.
+  int fd() const { return fd_; }
+
   // Bytes left to read if the system knows, as for a regular file; 0 for a
   // pipe.
   uint64_t size() const { return size_; }

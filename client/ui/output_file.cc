@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -125,6 +126,20 @@ absl::Status OutputFile::Append(absl::string_view data) {
       return Error();
     }
     data.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OutputFile::Append(absl::string_view data,
+                                const Interruption& interruption) {
+  // More might have to wait.
+  const size_t most = in_place() ? PIPE_BUF : data.size();
+  while (!data.empty()) {
+    if (!interruption.AwaitWritable(fd_)) {
+      return absl::CancelledError("interrupted");
+    }
+    SIMVISOR_RETURN_IF_ERROR(Append(data.substr(0, most)));
+    data.remove_prefix(std::min(most, data.size()));
   }
   return absl::OkStatus();
 }

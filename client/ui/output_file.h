@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/ui/exit_signals.h"
 #include "client/ui/part_file.h"
 
 namespace simvisor::client {
@@ -40,8 +41,14 @@ class OutputFile {
   ~OutputFile();
 
   absl::Status Append(absl::string_view data);
+  // The same, with CANCELLED and the bytes in part if a signal comes while PATH
+  // takes no more bytes, such as a pipe that is not read.
+  absl::Status Append(absl::string_view data, const Interruption& interruption);
   // Append() and Commit() in one call.
   absl::Status Finish(absl::string_view data);
+
+  // Whether PATH gets the bytes as they are appended, and not by Commit().
+  bool in_place() const { return part_ == nullptr; }
 
   // Gives PATH the appended bytes, and waits until they are on disk, if PATH is
   // on a disk.  ABORTED if another program has written PATH since Create();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/session/domain_fate.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 
@@ -35,7 +36,7 @@ absl::Status ForEach(
   };
   for (const std::string& item : items) {
     const absl::Status status = action(item);
-    if (ExitCode(status) == kExitUnreachable) {
+    if (ExitCode(status) == kExitUnreachable || IsCancelledHere(status)) {
       session.PrintRemark("note", summary());
       return status;
     }

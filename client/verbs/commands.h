@@ -69,9 +69,9 @@ absl::Status LocateUsageError(const CommandLine& line,
                               const absl::Status& error);
 
 // Does `action` for each of `items`, also after one of them has failed, but not
-// once the daemon cannot be reached.  The action's status for a single item.
-// For several, prints each error and returns how many are done, as in
-// "2 of 3 DONE", unless all are.
+// once the daemon cannot be reached or a signal has cancelled a call.  The
+// action's status for a single item. For several, prints each error and returns
+// how many are done, as in "2 of 3 DONE", unless all are.
 absl::Status ForEach(
     Session& session, absl::Span<const std::string> items,
     absl::string_view done,
@@ -93,8 +93,9 @@ void AddAddressSpaceCommands(Commands& commands);
 void AddE820Commands(Commands& commands);
 void AddFaultCommands(Commands& commands);
 void AddHelpCommands(Commands& commands);
-void AddImageCommands(Commands& commands);
 void AddMigrateCommands(Commands& commands);
+void AddRestoreCommand(Commands& commands);
+void AddSaveCommand(Commands& commands);
 void AddScriptCommands(Commands& commands);
 void AddVcpuCommands(Commands& commands);
 

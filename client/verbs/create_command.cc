@@ -9,9 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "client/session/domain_fate.h"
 #include "client/session/frames_bar.h"
 #include "client/session/room_note.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/exit_signals.h"
 #include "client/ui/image_file.h"
 #include "client/ui/xl_json.h"
 #include "client/verbs/commands.h"
@@ -95,16 +97,45 @@ absl::Status PrintPlan(Session& session,
   return absl::OkStatus();
 }
 
-absl::Status CreateOne(Session& session,
-                       const v1::CreateDomainRequest& request) {
+absl::Status CreateOne(Session& session, const v1::CreateDomainRequest& request,
+                       const Interruption& interruption) {
+  if (interruption.signal() != 0) return absl::CancelledError("interrupted");
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   const auto response = [&] {
     FramesBar bar(session, *client, "create",
                   [&] { return request.spec().memory_pages(); });
-    return client->Call(request);
+    return client->Call(request, {.must_end = [&] {
+                          return interruption.signal() != 0 &&
+                                 interruption.age() >= kCallGrace;
+                        }});
   }();
   if (response.ok()) NoteRoom(session, response->domain());
   return session.Show(response);
+}
+
+// Creates the domains of `requests`, one for each of `files`; a signal leaves
+// out those that have not begun.
+absl::Status CreateAll(Session& session, const std::vector<std::string>& files,
+                       const std::vector<v1::CreateDomainRequest>& requests) {
+  SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  // Ends the program when it goes, if a signal has come.
+  const Interruption interruption;
+  v1::DomainRef last;
+  size_t next = 0;
+  const absl::Status status =
+      ForEach(session, files, "domains created", [&](const std::string&) {
+        const v1::CreateDomainRequest& request = requests[next++];
+        if (interruption.signal() == 0) {
+          last.set_name(request.spec().name());
+        }
+        return CreateOne(session, request, interruption);
+      });
+  if (interruption.signal() != 0) {
+    EndInterrupted(session, status, [&] {
+      return FindDomainFate(*client, last, "was not created");
+    });
+  }
+  return status;
 }
 
 absl::Status Create(Session& session, const CreateArgs& args) {
@@ -119,14 +150,11 @@ absl::Status Create(Session& session, const CreateArgs& args) {
     *request.mutable_spec() = std::move(spec);
     request.set_start_paused(args.paused);
   }
+  if (!args.dry_run) return CreateAll(session, words.files, requests);
   size_t next = 0;
-  return ForEach(session, words.files,
-                 args.dry_run ? "files read" : "domains created",
-                 [&](const std::string&) {
-                   const auto& request = requests[next++];
-                   return args.dry_run ? PrintPlan(session, request)
-                                       : CreateOne(session, request);
-                 });
+  return ForEach(session, words.files, "files read", [&](const std::string&) {
+    return PrintPlan(session, requests[next++]);
+  });
 }
 
 }  // namespace
@@ -156,7 +184,9 @@ void AddCreateCommand(Commands& commands) {
   verb.SetFooter(absl::StrCat(
       "All files are read first; if one is wrong, no domain is created.  If\n"
       "creating a domain fails, the others are created all the same, and the\n"
-      "exit code is 1.\n"
+      "exit code is 1.  After Ctrl-C or another signal a call in progress has "
+      "2\n"
+      "seconds to end, and a note says what became of its domain.\n"
       "\n"
       "Keys: name, uuid, type (pv), memory and maxmem (MiB), vcpus,\n"
       "maxvcpus, cpus, cpus_soft, e820_host, pci.  xl's other keys have\n"

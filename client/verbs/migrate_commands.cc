@@ -15,6 +15,7 @@
 #include "client/api/address.h"
 #include "client/api/error.h"
 #include "client/api/text_check.h"
+#include "client/session/migration_fate.h"
 #include "client/ui/domain_text.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/exit_signals.h"
@@ -22,7 +23,6 @@
 #include "client/ui/quantities.h"
 #include "client/ui/random_id.h"
 #include "client/verbs/commands.h"
-#include "client/verbs/migration_fate.h"
 
 namespace simvisor::client {
 namespace {

@@ -14,6 +14,7 @@
 #include "client/script/run_control.h"
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
+#include "client/session/domain_fate.h"
 #include "client/ui/exit_signals.h"
 #include "client/ui/files.h"
 #include "client/ui/json.h"
@@ -22,10 +23,6 @@
 
 namespace simvisor::client {
 namespace {
-
-// How long a call may go on after a signal: long enough for most calls to end,
-// so that the cleanup steps know what they have done.
-constexpr absl::Duration kCallGrace = absl::Seconds(2);
 
 struct RunArgs {
   std::string path;

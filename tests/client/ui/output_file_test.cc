@@ -1,11 +1,13 @@
 #include "client/ui/output_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -67,6 +69,26 @@ TEST_P(OutputFileTest, FileAppearsWhenItIsCommitted) {
   struct stat about;
   ASSERT_EQ(stat(path_.c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 0777, 0600u);
+}
+
+TEST_P(OutputFileTest, SignalEndsAWriteToAPipeThatIsNotRead) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  const int reader = open(path_.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  EXPECT_EXIT(
+      {
+        std::signal(SIGALRM, [](int) { std::raise(SIGTERM); });
+        std::signal(SIGTERM, SIG_DFL);
+        auto file = Create(path_);
+        const Interruption interruption;
+        alarm(1);
+        // Far more than a pipe holds.
+        const absl::Status status =
+            file->Append(std::string(1 << 24, 'x'), interruption);
+        std::fputs(absl::IsCancelled(status) ? "cancelled" : "written", stderr);
+      },
+      testing::KilledBySignal(SIGTERM), "cancelled");
+  close(reader);
 }
 
 TEST_P(OutputFileTest, OldFileStaysUntilTheCommit) {

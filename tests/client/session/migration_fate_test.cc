@@ -1,4 +1,4 @@
-#include "client/verbs/migration_fate.h"
+#include "client/session/migration_fate.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -2,8 +2,8 @@
 //
 // Thread safety: as Session.
 
-#ifndef SIMVISOR_CLIENT_VERBS_MIGRATION_FATE_H_
-#define SIMVISOR_CLIENT_VERBS_MIGRATION_FATE_H_
+#ifndef SIMVISOR_CLIENT_SESSION_MIGRATION_FATE_H_
+#define SIMVISOR_CLIENT_SESSION_MIGRATION_FATE_H_
 
 #include <string>
 
@@ -40,4 +40,4 @@ void EndInterrupted(Session& session, const Client& client,
 
 }  // namespace simvisor::client
 
-#endif  // SIMVISOR_CLIENT_VERBS_MIGRATION_FATE_H_
+#endif  // SIMVISOR_CLIENT_SESSION_MIGRATION_FATE_H_

@@ -1,4 +1,4 @@
-#include "client/verbs/migration_fate.h"
+#include "client/session/migration_fate.h"
 
 #include <optional>
 #include <string>
@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/session/domain_fate.h"
 #include "client/ui/domain_text.h"
 
 namespace simvisor::client {
@@ -89,13 +90,8 @@ std::string FindFate(const Client& client, const AskedMigration& asked,
 
 void EndInterrupted(Session& session, const Client& client,
                     const AskedMigration& asked, const absl::Status& status) {
-  session.PrintAside("interrupted; asking the daemon what became of it");
-  session.PrintRemark("note", absl::StrCat("interrupted: ",
-                                           FindFate(client, asked, kPatience)));
-  // The daemon gives a reason with an error of its own.
-  const bool cancelled_here =
-      absl::IsCancelled(status) && ReasonOf(status).empty();
-  session.PrintEnd(cancelled_here ? absl::OkStatus() : status);
+  EndInterrupted(session, status,
+                 [&] { return FindFate(client, asked, kPatience); });
 }
 
 }  // namespace simvisor::client

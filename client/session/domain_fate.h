@@ -1,0 +1,43 @@
+// What became of a domain, for a command that a signal has interrupted.
+//
+// Thread safety: as Session.
+
+#ifndef SIMVISOR_CLIENT_SESSION_DOMAIN_FATE_H_
+#define SIMVISOR_CLIENT_SESSION_DOMAIN_FATE_H_
+
+#include <string>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "client/api/client.h"
+#include "client/session/session.h"
+#include "simvisor/v1/common.pb.h"
+
+namespace simvisor::client {
+
+// How long a call that is about to succeed may go on after a signal: most calls
+// end by themselves in this time, and then it is known what they have done.
+inline constexpr absl::Duration kCallGrace = absl::Seconds(2);
+
+// Says in which state the daemon has the domain, such as "web (3) runs here";
+// "web IF_MISSING" if it has none.  Waits at most `patience` for an answer, and
+// until the domain is not suspended.
+std::string FindDomainFate(const Client& client, const v1::DomainRef& domain,
+                           absl::string_view if_missing,
+                           absl::Duration patience = absl::Seconds(10));
+
+// For a command during which a signal came, when its call has ended with
+// `status`: prints "interrupted: " and what `fate` returns as a note, and an
+// error other than that the signal has cancelled the call.
+void EndInterrupted(Session& session, const absl::Status& status,
+                    absl::FunctionRef<std::string()> fate);
+
+// Whether `status` is that of a call which a signal has cancelled: the daemon
+// gives a reason with an error of its own.
+bool IsCancelledHere(const absl::Status& status);
+
+}  // namespace simvisor::client
+
+#endif  // SIMVISOR_CLIENT_SESSION_DOMAIN_FATE_H_

@@ -1,0 +1,103 @@
+#include "client/session/domain_fate.h"
+
+#include <sstream>
+#include <string>
+
+#include "client/api/error.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/client/verbs/fake_daemon.h"
+#include "tests/support/scoped_folder.h"
+
+namespace simvisor::client {
+namespace {
+
+constexpr absl::Duration kManySeconds = absl::Seconds(30);
+
+class DomainFateTest : public testing::Test {
+ protected:
+  std::string Find(absl::Duration patience = kManySeconds) {
+    const auto client = Client::Create(address_, Client::Options());
+    EXPECT_TRUE(client.ok()) << client.status();
+    v1::DomainRef web;
+    web.set_name("web");
+    return FindDomainFate(**client, web, "is gone", patience);
+  }
+
+  void HaveWeb(const std::string& state, const std::string& more = "") {
+    daemon_.Answer("GetDomain", {"domain { domid: 3 name: 'web' state: "
+                                 "DOMAIN_STATE_" +
+                                 state + " " + more + " }"});
+  }
+
+  // What a command prints whose call ended with `status`, on both streams.
+  std::string End(const absl::Status& status, const std::string& output) {
+    std::ostringstream out;
+    Session session({.out = out, .err = out});
+    session.options().output = output;
+    session.out() << "its output\n";
+    EndInterrupted(session, status, [] { return "web is gone"; });
+    return out.str();
+  }
+
+  ScopedFolder folder_;
+  const std::string address_ = "unix:" + folder_ / "fake.sock";
+  FakeDaemon daemon_{address_};
+};
+
+TEST_F(DomainFateTest, EachStateIsSaid) {
+  for (const auto& [state, text] :
+       {std::pair("RUNNING", "web (3) runs here"),
+        std::pair("PAUSED", "web (3) is paused here"),
+        std::pair("BUILT", "web (3) is paused here"),
+        std::pair("DYING", "web (3) is being destroyed here")}) {
+    HaveWeb(state);
+    EXPECT_EQ(Find(), text);
+    daemon_.Forget("GetDomain");
+  }
+}
+
+TEST_F(DomainFateTest, DomainThatIsNotThereIsGone) {
+  daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
+                 "no such domain");
+  EXPECT_EQ(Find(), "web is gone");
+}
+
+TEST_F(DomainFateTest, SuspendedDomainIsAskedForAgain) {
+  HaveWeb("PAUSED", "suspended: true");
+  HaveWeb("PAUSED", "suspended: true");
+  HaveWeb("RUNNING");
+  EXPECT_EQ(Find(), "web (3) runs here");
+}
+
+TEST_F(DomainFateTest, DomainThatStaysSuspendedIsNotClaimedToRun) {
+  HaveWeb("PAUSED", "suspended: true");
+  EXPECT_EQ(Find(absl::Milliseconds(100)),
+            "web (3) is suspended here; list shows what becomes of it");
+}
+
+TEST_F(DomainFateTest, DaemonThatRefusesLeavesItOpen) {
+  daemon_.Refuse("GetDomain", grpc::StatusCode::INTERNAL, "", "broken");
+  EXPECT_EQ(Find(), "what became of web is not known: broken (INTERNAL)");
+}
+
+TEST_F(DomainFateTest, CancellationByTheSignalIsNoError) {
+  const std::string note =
+      "its output\n"
+      "interrupted; asking the daemon what became of it\n"
+      "note: interrupted: web is gone\n";
+  EXPECT_EQ(End(absl::CancelledError("interrupted"), "text"), note);
+  EXPECT_EQ(End(absl::OkStatus(), "text"), note);
+  EXPECT_EQ(
+      End(FromGrpc({grpc::StatusCode::ABORTED, "changed"}, address_), "text"),
+      note + "changed (ABORTED)\n");
+}
+
+TEST_F(DomainFateTest, InterruptedCommandPrintsJsonOnly) {
+  EXPECT_EQ(End(absl::CancelledError("interrupted"), "json"),
+            "its output\n"
+            "{\"note\":\"interrupted: web is gone\"}\n");
+}
+
+}  // namespace
+}  // namespace simvisor::client

@@ -1,0 +1,217 @@
+"""Signals during `simvisor save`, `restore` and `create`, where the command says
+what became of the domain and of the file."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import harness  # noqa: E402
+from harness import domain, fault, simvisor  # noqa: E402
+
+PAGES = 4 * harness.MIB
+# Longer than any test waits; a rule is removed when its test goes on.
+HELD_MS = 60000
+
+
+class InterruptedTest(harness.DaemonTest):
+
+    FLAGS = ("--enable-fault-injection",)
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.image = self.folder / "image"
+        self.addCleanup(self.remove_domains)
+        self.addCleanup(self.let_go)
+
+    def tearDown(self):
+        self.assert_clean()
+
+    def domains(self):
+        answer = self.client.domain.ListDomains(
+            domain.ListDomainsRequest(), timeout=harness.DEADLINE)
+        return {one.name: one for one in answer.domains if one.domid != 0}
+
+    def remove_domains(self):
+        for name in self.domains():
+            self.client.destroy(name)
+
+    def hold(self, point):
+        """Calls wait at `point`."""
+        self.client.fault.AddFault(fault.AddFaultRequest(
+            rule=fault.FaultRule(point=point, delay_ms=HELD_MS)),
+            timeout=harness.DEADLINE)
+
+    def let_go(self):
+        self.client.fault.RemoveFaults(
+            fault.RemoveFaultsRequest(all=True), timeout=harness.DEADLINE)
+
+    def await_hit(self):
+        """Waits until a call is at the only rule's point."""
+        self.await_true(lambda: self.client.fault.ListFaults(
+            fault.ListFaultsRequest(), timeout=harness.DEADLINE).faults[0].acted)
+
+    def await_true(self, condition):
+        deadline = time.monotonic() + harness.DEADLINE
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    def start(self, *args, **kwargs):
+        process = subprocess.Popen(
+            [harness.SIMVISOR, "-H", self.daemon.address, *map(str, args)],
+            stderr=subprocess.PIPE, text=True,
+            preexec_fn=harness.take_interrupts, **kwargs)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def end_by(self, process, kind):
+        """Waits until the signal has ended the process, and returns what it
+        said."""
+        process.send_signal(kind)
+        return self.end_of(process, kind)
+
+    def end_of(self, process, kind):
+        _, err = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, -kind, err)
+        return err
+
+    def end_with_the_call(self, process, kind):
+        """The same; the call goes on in time to end by itself."""
+        process.send_signal(kind)
+        self.let_go()
+        return self.end_of(process, kind)
+
+    def end_after_the_call(self, process, kind):
+        """The same; the call goes on once the client has cancelled it."""
+        process.send_signal(kind)
+        for line in process.stderr:
+            if line.startswith("interrupted; asking"):
+                break
+        self.let_go()
+        return self.end_of(process, kind)
+
+    def assert_runs(self, name):
+        found = self.client.get(name)
+        self.assertEqual((found.state, found.suspended),
+                         (domain.DOMAIN_STATE_RUNNING, False))
+
+    def write_config(self, name):
+        path = self.folder / f"{name}.cfg"
+        path.write_text(f'name = "{name}"\nmemory = 16\n')
+        return path
+
+    def test_domain_runs_on_and_its_file_stays_if_a_save_is_interrupted(self):
+        self.image.write_text("what was there")
+        domid = self.client.create("web", PAGES).domid
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            self.hold("save.piece")
+            process = self.start("save", "web", self.image)
+            self.await_hit()
+            self.assertTrue(self.client.get("web").suspended)
+            err = self.end_after_the_call(process, kind)
+            self.assertIn(f"note: interrupted: web ({domid}) runs here; "
+                          f"{self.image} was not written\n", err)
+            self.assertEqual(self.image.read_text(), "what was there")
+            self.assertEqual(os.listdir(self.folder), ["image"])
+            self.assert_runs("web")
+
+    def test_domain_whose_image_is_stored_is_saved_and_gone(self):
+        self.client.create("web", PAGES)
+        self.hold("save.stored")
+        process = self.start("save", "web", self.image)
+        self.await_hit()
+        err = self.end_with_the_call(process, signal.SIGINT)
+        self.assertIn("note: interrupted: web is gone; "
+                      f"{self.image} has its complete image\n", err)
+        self.assertEqual(self.domains(), {})
+        simvisor(self.daemon.address, "restore", self.image)
+        self.assert_runs("web")
+
+    def test_save_that_has_stored_its_image_and_does_not_end_is_asked_for(self):
+        self.client.create("web", PAGES)
+        self.hold("save.stored")
+        process = self.start("save", "web", self.image)
+        self.await_hit()
+        err = self.end_after_the_call(process, signal.SIGINT)
+        self.assertIn("note: interrupted: web is gone; "
+                      f"{self.image} has its complete image\n", err)
+        self.assertEqual(self.domains(), {})
+
+    def test_save_to_a_pipe_that_is_not_read_ends(self):
+        # Its image is larger than what a pipe holds.
+        self.client.create("web", 256 * harness.MIB)
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        process = self.start("-o", "json", "save", "web", "-", stdout=writer)
+        os.close(writer)
+        self.assertTrue(os.read(reader, 1))
+        err = self.end_by(process, signal.SIGINT)
+        self.assertRegex(json.loads(err)["note"],
+                         r"interrupted: web \(\d+\) runs here; standard output "
+                         r"got only a part of its image")
+        self.assert_runs("web")
+
+    def test_restore_that_is_interrupted_half_way_leaves_nothing(self):
+        self.client.create("web", PAGES)
+        simvisor(self.daemon.address, "save", "web", self.image)
+        before = self.client.counts()
+        self.hold("restore.piece")
+        reader, writer = os.pipe()
+        process = self.start("restore", "-", stdin=reader)
+        os.close(reader)
+        with os.fdopen(writer, "wb", buffering=0) as pipe:
+            pipe.write(self.image.read_bytes()[:4096])
+            self.await_hit()
+            err = self.end_by(process, signal.SIGTERM)
+        self.assertIn("note: interrupted: nothing was restored; the daemon "
+                      "drops what it has received\n", err)
+        self.let_go()
+        self.await_true(lambda: self.client.counts() == before)
+        self.assertEqual(self.domains(), {})
+
+    def test_domain_that_has_arrived_is_restored(self):
+        self.client.create("web", PAGES)
+        simvisor(self.daemon.address, "save", "web", self.image)
+        self.hold("restore.arrived")
+        process = self.start("restore", self.image)
+        self.await_hit()
+        err = self.end_with_the_call(process, signal.SIGINT)
+        self.assertRegex(err,
+                         r"note: interrupted: web \(\d+\) was restored\n")
+        self.assert_runs("web")
+
+    def test_create_that_does_not_end_is_cancelled(self):
+        self.hold("create.begin")
+        process = self.start("create", "-q", self.write_config("web"),
+                             self.write_config("db"))
+        self.await_hit()
+        err = self.end_by(process, signal.SIGINT)
+        self.assertIn("note: 0 of 2 domains created\n", err)
+        self.assertIn("note: interrupted: web was not created\n", err)
+        self.let_go()
+        self.assertEqual(self.domains(), {})
+
+    def test_create_that_ends_soon_is_waited_for_and_no_other_begins(self):
+        self.hold("create.built")
+        process = self.start("create", "-q", self.write_config("web"),
+                             self.write_config("db"))
+        self.await_hit()
+        err = self.end_with_the_call(process, signal.SIGINT)
+        self.assertIn("note: 1 of 2 domains created\n", err)
+        self.assertRegex(err, r"note: interrupted: web \(\d+\) runs here\n")
+        self.assertEqual(set(self.domains()), {"web"})
+
+
+if __name__ == "__main__":
+    unittest.main()
