@@ -55,10 +55,13 @@ bool IsCancelledHere(const absl::Status& status) {
   return absl::IsCancelled(status) && ReasonOf(status).empty();
 }
 
-void EndInterrupted(Session& session, const absl::Status& status,
-                    absl::FunctionRef<std::string()> fate) {
+void AnnounceAsking(Session& session) {
   session.PrintAside("interrupted; asking the daemon what became of it");
-  session.PrintRemark("note", absl::StrCat("interrupted: ", fate()));
+}
+
+void EndInterrupted(Session& session, const absl::Status& status,
+                    absl::string_view fate) {
+  session.PrintRemark("note", absl::StrCat("interrupted: ", fate));
   session.PrintEnd(IsCancelledHere(status) ? absl::OkStatus() : status);
 }
 

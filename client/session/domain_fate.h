@@ -7,7 +7,6 @@
 
 #include <string>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -28,11 +27,14 @@ std::string FindDomainFate(const Client& client, const v1::DomainRef& domain,
                            absl::string_view if_missing,
                            absl::Duration patience = absl::Seconds(10));
 
+// Says that the daemon is about to be asked, which may take a while.
+void AnnounceAsking(Session& session);
+
 // For a command during which a signal came, when its call has ended with
-// `status`: prints "interrupted: " and what `fate` returns as a note, and an
-// error other than that the signal has cancelled the call.
+// `status`: prints "interrupted: FATE" as a note, and an error other than that
+// the signal has cancelled the call.
 void EndInterrupted(Session& session, const absl::Status& status,
-                    absl::FunctionRef<std::string()> fate);
+                    absl::string_view fate);
 
 // Whether `status` is that of a call which a signal has cancelled: the daemon
 // gives a reason with an error of its own.

@@ -90,8 +90,8 @@ std::string FindFate(const Client& client, const AskedMigration& asked,
 
 void EndInterrupted(Session& session, const Client& client,
                     const AskedMigration& asked, const absl::Status& status) {
-  EndInterrupted(session, status,
-                 [&] { return FindFate(client, asked, kPatience); });
+  AnnounceAsking(session);
+  EndInterrupted(session, status, FindFate(client, asked, kPatience));
 }
 
 }  // namespace simvisor::client

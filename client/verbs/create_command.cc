@@ -131,9 +131,9 @@ absl::Status CreateAll(Session& session, const std::vector<std::string>& files,
         return CreateOne(session, request, interruption);
       });
   if (interruption.signal() != 0) {
-    EndInterrupted(session, status, [&] {
-      return FindDomainFate(*client, last, "was not created");
-    });
+    AnnounceAsking(session);
+    EndInterrupted(session, status,
+                   FindDomainFate(*client, last, "was not created"));
   }
   return status;
 }

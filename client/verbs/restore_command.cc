@@ -125,7 +125,7 @@ class Restoring {
     bar_.Clear();
     if (interruption_.signal() == 0) return;
     EndInterrupted(session_, NameImage(path_, response.status()),
-                   [&] { return Fate(response); });
+                   Fate(response));
   }
 
  private:

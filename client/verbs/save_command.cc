@@ -84,11 +84,11 @@ class Saving {
   void End(const Target& target, const absl::Status& status) {
     bar_.Clear();
     if (interruption_.signal() != 0) {
-      EndInterrupted(session_, status, [&] {
-        return absl::StrCat(
-            FindDomainFate(target.client, target.ref, "is gone"), "; ",
-            FileFate());
-      });
+      AnnounceAsking(session_);
+      EndInterrupted(
+          session_, status,
+          absl::StrCat(FindDomainFate(target.client, target.ref, "is gone"),
+                       "; ", FileFate()));
     } else if (!status.ok() && stored_) {
       session_.PrintRemark(
           "note",

@@ -36,7 +36,8 @@ class DomainFateTest : public testing::Test {
     Session session({.out = out, .err = out});
     session.options().output = output;
     session.out() << "its output\n";
-    EndInterrupted(session, status, [] { return "web is gone"; });
+    AnnounceAsking(session);
+    EndInterrupted(session, status, "web is gone");
     return out.str();
   }
 

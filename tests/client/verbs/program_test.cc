@@ -204,6 +204,22 @@ TEST(ForEachTest, GoesOnAfterAFailureButNotWithoutADaemon) {
   EXPECT_EQ(err.str(), "no two\nnote: 1 of 4 moved\n");
 }
 
+TEST(ForEachTest, EndsOnceASignalHasCancelledACall) {
+  std::ostringstream out, err;
+  Session session({.out = out, .err = err});
+  const std::vector<std::string> items = {"one", "two", "three"};
+  std::vector<std::string> tried;
+  const absl::Status status = ForEach(
+      session, items, "moved", [&](const std::string& item) -> absl::Status {
+        tried.push_back(item);
+        return item == "two" ? absl::CancelledError("interrupted")
+                             : absl::OkStatus();
+      });
+  EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  EXPECT_EQ(tried, (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(err.str(), "note: 1 of 3 moved\n");
+}
+
 TEST(VerbsTest, EveryVerbHasATranscript) {
   for (const std::string& verb : AllVerbs()) {
     const std::string name =
