@@ -19,14 +19,15 @@ bool HasVerb(const Verb& level, const std::string& word) {
                      [&](const Verb& verb) { return verb.name() == word; });
 }
 
-// `arguments` with the word at `at` behind the verbs of `level` that follow it,
-// as in "simvisor balloon down web 8m" for a "web" too early; empty if none
-// follows.
+// `arguments` from the first verb on, with the word at `at` behind the verbs of
+// `level` that follow it, as in "balloon down web 8m" for a "web" too early;
+// empty if none follows.
 std::string VerbsFirst(const Verb& program, Verb level,
                        const std::vector<std::string>& arguments, size_t at) {
-  std::vector<std::string> words = {program.name()};
-  words.insert(words.end(), arguments.begin(),
-               arguments.begin() + static_cast<ptrdiff_t>(at));
+  std::vector<std::string> words(
+      arguments.begin() +
+          static_cast<ptrdiff_t>(FindFirstVerb(program, arguments)),
+      arguments.begin() + static_cast<ptrdiff_t>(at));
   size_t next = at + 1;
   for (; next < arguments.size() && HasVerb(level, arguments[next]); ++next) {
     for (const Verb& verb : level.verbs()) {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/session/domain_fate.h"
 #include "client/ui/domain_text.h"
@@ -134,7 +135,8 @@ class Restoring {
     if (response.ok()) {
       return absl::StrCat(DomainText(response->domain()), " was restored");
     }
-    if (!sent_ || !IsCancelledHere(response.status())) {
+    // The daemon gives a reason with an error of its own.
+    if (!sent_ || !ReasonOf(response.status()).empty()) {
       return "nothing was restored; the daemon drops what it has received";
     }
     return absl::StrCat("all of ", FileText(path_),

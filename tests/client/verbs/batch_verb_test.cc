@@ -57,6 +57,9 @@ TEST_F(BatchVerbTest, Batch) {
   Run("batch " + WriteFile("ops",
                            "mem-set web 1m\nmem-set w\xff 1m\n"
                            "mem-set web 2m\n"));
+  Note("A domain before its verb is put behind it");
+  daemon_.Forget("StreamMemoryOps");
+  Run("batch " + WriteFile("ops", "web balloon down 8m\n"));
   Note("An empty file does nothing");
   Run("batch " + WriteFile("ops", ""));
   Run("batch " + folder_ / "none");
