@@ -23,6 +23,13 @@ absl::Status InXlsWords(absl::string_view words, const absl::Status& status) {
   return result;
 }
 
+absl::Status InVerbsWords(absl::string_view words, const v1::DomainRef& domain,
+                          const absl::Status& error) {
+  const std::string reason = ReasonOf(error);
+  const bool is_looked_up = reason == "DOMAIN_NOT_FOUND" && !domain.has_domid();
+  return reason.empty() || is_looked_up ? error : InXlsWords(words, error);
+}
+
 Session::Session(const Streams& streams)
     : streams_(streams),
       out_buf_(streams.out),

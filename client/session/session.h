@@ -64,6 +64,11 @@ struct Target {
 // front of the message, except in JSON.
 // REQUIRES: `status` is not OK.
 absl::Status InXlsWords(absl::string_view words, const absl::Status& status);
+// The same for the error of a call on `domain` and the words of a verb.  xl
+// looks a name up before it does anything, and says the same for every verb if
+// there is no such domain; it has no words if the daemon gave no reason.
+absl::Status InVerbsWords(absl::string_view words, const v1::DomainRef& domain,
+                          const absl::Status& error);
 
 class Session {
  public:

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "client/api/error.h"
 #include "client/api/text_check.h"
 #include "client/session/frames_bar.h"
 #include "client/session/room_note.h"
@@ -27,15 +26,6 @@ int LibxlError(const absl::Status& status) {
   return absl::IsNotFound(status) ? -21 : -3;
 }
 
-// Whether xl has words of the verb for `error` of the daemon: it looks a name
-// up before it does anything, and says the same for every verb if there is
-// none.
-bool FailsInTheVerb(const v1::DomainRef& domain, const absl::Status& error) {
-  const std::string reason = ReasonOf(error);
-  return !reason.empty() &&
-         (domain.has_domid() || reason != "DOMAIN_NOT_FOUND");
-}
-
 absl::Status Destroy(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   const auto response = [&] {
@@ -43,10 +33,10 @@ absl::Status Destroy(Session& session, const std::string& domain) {
                   [&] { return CurrentPages(target); });
     return target.client.Call(target.MakeRequest<v1::DestroyDomainRequest>());
   }();
-  if (FailsInTheVerb(target.ref, response.status())) {
-    return InXlsWords(
+  if (!response.ok()) {
+    return InVerbsWords(
         absl::StrCat("destroy failed (rc=", LibxlError(response.status()), ")"),
-        response.status());
+        target.ref, response.status());
   }
   return session.Show(response);
 }
@@ -91,9 +81,9 @@ absl::Status Rename(Session& session, const RenameArgs& args) {
   auto request = target.MakeRequest<v1::RenameDomainRequest>();
   request.set_new_name(args.new_name);
   const auto response = target.client.Call(request);
-  if (FailsInTheVerb(target.ref, response.status())) {
-    return InXlsWords(absl::StrCat("Can't rename domain '", args.domain, "'"),
-                      response.status());
+  if (!response.ok()) {
+    return InVerbsWords(absl::StrCat("Can't rename domain '", args.domain, "'"),
+                        target.ref, response.status());
   }
   return session.Show(response);
 }

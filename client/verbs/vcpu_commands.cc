@@ -174,10 +174,11 @@ absl::Status VcpuPin(Session& session, const PinArgs& args) {
   *request.mutable_domain() = target.ref;
   if (args.dry_run) return PrintCpumap(session, request);
   const auto response = target.client.Call(request);
-  if (!response.ok() && !ReasonOf(response.status()).empty()) {
-    session.PrintAside(
+  if (!response.ok()) {
+    return InVerbsWords(
         absl::StrCat("Could not set affinity",
-                     vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : "", "."));
+                     vcpu ? absl::StrCat(" for vcpu `", *vcpu, "'") : ""),
+        target.ref, response.status());
   }
   return session.Show(response);
 }

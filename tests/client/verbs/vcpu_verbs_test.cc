@@ -74,6 +74,10 @@ TEST_F(VcpuVerbsTest, VcpuPin) {
   daemon_.Refuse("SetVcpuAffinity", grpc::StatusCode::INVALID_ARGUMENT,
                  "VCPU_OUT_OF_RANGE", "refused");
   Run("vcpu-pin web 3 0");
+  daemon_.Forget("SetVcpuAffinity");
+  daemon_.Refuse("SetVcpuAffinity", grpc::StatusCode::NOT_FOUND,
+                 "DOMAIN_NOT_FOUND", "no such domain");
+  Run("vcpu-pin nobody 3 0");
   Note("Bad arguments are not sent");
   for (const char* arguments :
        {"web x 0", "web 1x 0", "web '' 0", "web 4294967296 0", "-f web all 0",
