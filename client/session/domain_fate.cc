@@ -2,10 +2,14 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/session/frames_bar.h"
 #include "client/ui/domain_text.h"
+#include "client/ui/quantities.h"
 
 namespace simvisor::client {
 namespace {
@@ -26,29 +30,58 @@ std::string StateText(const v1::Domain& domain) {
   }
 }
 
+// The domain once it is not suspended, or when `patience` ends.
+absl::StatusOr<v1::Domain> GetOnceSettled(const Client& client,
+                                          const v1::DomainRef& domain,
+                                          absl::Duration patience) {
+  const absl::Time end = absl::Now() + patience;
+  v1::GetDomainRequest request;
+  *request.mutable_domain() = domain;
+  while (true) {
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const v1::GetDomainResponse found,
+        client.Call(request, {.timeout = end - absl::Now()}));
+    if (!found.domain().suspended() || absl::Now() + kLookEvery >= end) {
+      return found.domain();
+    }
+    absl::SleepFor(kLookEvery);
+  }
+}
+
+// What is said of a domain if asking for it fails with `error`.
+std::string WithoutDomain(const v1::DomainRef& domain,
+                          absl::string_view if_missing,
+                          const absl::Status& error) {
+  if (ReasonOf(error) == "DOMAIN_NOT_FOUND") {
+    return absl::StrCat(DomainText(domain), " ", if_missing);
+  }
+  return absl::StrCat("what became of ", DomainText(domain),
+                      " is not known: ", Describe(error));
+}
+
 }  // namespace
 
 std::string FindDomainFate(const Client& client, const v1::DomainRef& domain,
                            absl::string_view if_missing,
                            absl::Duration patience) {
-  const absl::Time end = absl::Now() + patience;
-  v1::GetDomainRequest request;
-  *request.mutable_domain() = domain;
-  while (true) {
-    const auto found = client.Call(request, {.timeout = end - absl::Now()});
-    if (ReasonOf(found.status()) == "DOMAIN_NOT_FOUND") {
-      return absl::StrCat(DomainText(domain), " ", if_missing);
-    }
-    if (!found.ok()) {
-      return absl::StrCat("what became of ", DomainText(domain),
-                          " is not known: ", Describe(found.status()));
-    }
-    if (!found->domain().suspended() || absl::Now() + kLookEvery >= end) {
-      return absl::StrCat(DomainText(found->domain()), " ",
-                          StateText(found->domain()));
-    }
-    absl::SleepFor(kLookEvery);
-  }
+  const auto found = GetOnceSettled(client, domain, patience);
+  if (!found.ok()) return WithoutDomain(domain, if_missing, found.status());
+  return absl::StrCat(DomainText(*found), " ", StateText(*found));
+}
+
+std::string FindMemoryFate(const Client& client, const v1::DomainRef& domain,
+                           absl::Duration patience) {
+  const auto found = GetOnceSettled(client, domain, patience);
+  if (!found.ok()) return WithoutDomain(domain, "is gone", found.status());
+  return absl::StrCat(
+      DomainText(*found), " has ", FormatSize(GuestPages(found->memory())),
+      " and a target of ", FormatSize(found->memory().target_pages()));
+}
+
+CallLimits EndSoonAfter(const Interruption& interruption) {
+  return {.must_end = [&interruption] {
+    return interruption.signal() != 0 && interruption.age() >= kCallGrace;
+  }};
 }
 
 bool IsCancelledHere(const absl::Status& status) {

@@ -1,4 +1,5 @@
-// What became of a domain, for a command that a signal has interrupted.
+// What became of a domain or of its memory, for a command that a signal has
+// interrupted.
 //
 // Thread safety: as Session.
 
@@ -12,6 +13,7 @@
 #include "absl/time/time.h"
 #include "client/api/client.h"
 #include "client/session/session.h"
+#include "client/ui/exit_signals.h"
 #include "simvisor/v1/common.pb.h"
 
 namespace simvisor::client {
@@ -20,11 +22,21 @@ namespace simvisor::client {
 // end by themselves in this time, and then it is known what they have done.
 inline constexpr absl::Duration kCallGrace = absl::Seconds(2);
 
+// Limits of a call that is cancelled if it has not ended by itself in this time
+// after a signal.  `interruption` must outlive the call.
+CallLimits EndSoonAfter(const Interruption& interruption);
+
 // Says in which state the daemon has the domain, such as "web (3) runs here";
 // "web IF_MISSING" if it has none.  Waits at most `patience` for an answer, and
 // until the domain is not suspended.
 std::string FindDomainFate(const Client& client, const v1::DomainRef& domain,
                            absl::string_view if_missing,
+                           absl::Duration patience = absl::Seconds(10));
+
+// Says how much memory the guest of the domain has, such as "web (3) has 512
+// MiB (131072 pages) and a target of 256 MiB (65536 pages)"; as
+// FindDomainFate() if that is not known.
+std::string FindMemoryFate(const Client& client, const v1::DomainRef& domain,
                            absl::Duration patience = absl::Seconds(10));
 
 // Says that the daemon is about to be asked, which may take a while.

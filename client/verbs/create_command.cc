@@ -104,10 +104,7 @@ absl::Status CreateOne(Session& session, const v1::CreateDomainRequest& request,
   const auto response = [&] {
     FramesBar bar(session, *client, "create",
                   [&] { return request.spec().memory_pages(); });
-    return client->Call(request, {.must_end = [&] {
-                          return interruption.signal() != 0 &&
-                                 interruption.age() >= kCallGrace;
-                        }});
+    return client->Call(request, EndSoonAfter(interruption));
   }();
   if (response.ok()) NoteRoom(session, response->domain());
   return session.Show(response);

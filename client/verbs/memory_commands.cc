@@ -7,8 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/size.h"
 #include "base/status_macros.h"
+#include "client/session/domain_fate.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/domain_text.h"
+#include "client/ui/exit_signals.h"
 #include "client/ui/quantities.h"
 #include "client/ui/shortfall_text.h"
 #include "client/verbs/commands.h"
@@ -44,19 +46,32 @@ void NoteLackOfPfns(Session& session, const v1::DomainRef& ref,
                            "further"));
 }
 
+// Says how far a call that a signal has ended has got; pages that it has moved
+// stay moved.
+void EndInterruptedMove(Session& session, const Target& target,
+                        const absl::Status& status) {
+  AnnounceAsking(session);
+  EndInterrupted(session, status, FindMemoryFate(target.client, target.ref));
+}
+
 absl::Status MemSet(Session& session, const TargetArgs& args) {
   v1::SetMemoryTargetRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
+  // Ends the program when it goes, if a signal has come.
+  const Interruption interruption;
   const auto response = [&] {
     FramesBar bar(session, target.client, "mem-set", [&] {
       const uint64_t now = CurrentGuestPages(target);
       const uint64_t goal = request.target_pages();
       return std::max(now, goal) - std::min(now, goal);
     });
-    return target.client.Call(request);
+    return target.client.Call(request, EndSoonAfter(interruption));
   }();
+  if (interruption.signal() != 0) {
+    EndInterruptedMove(session, target, response.status());
+  }
   if (response.ok()) {
     NoteShortMove(session, target.ref, response->memory());
   }
@@ -80,11 +95,16 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
   *request.mutable_domain() = target.ref;
+  // Ends the program when it goes, if a signal has come.
+  const Interruption interruption;
   const auto response = [&] {
     FramesBar bar(session, target.client, "balloon",
                   [&] { return request.pages(); });
-    return target.client.Call(request);
+    return target.client.Call(request, EndSoonAfter(interruption));
   }();
+  if (interruption.signal() != 0) {
+    EndInterruptedMove(session, target, response.status());
+  }
   return session.Show(response, [&](const auto& moved) {
     session.out() << args.domain << ": " << moved.moved_pages() << " of "
                   << request.pages() << " pages ballooned " << direction << "; "

@@ -82,6 +82,22 @@ TEST_F(DomainFateTest, DaemonThatRefusesLeavesItOpen) {
   EXPECT_EQ(Find(), "what became of web is not known: broken (INTERNAL)");
 }
 
+TEST_F(DomainFateTest, MemoryIsSaidWithItsTarget) {
+  v1::DomainRef web;
+  web.set_name("web");
+  const auto client = Client::Create(address_, Client::Options());
+  HaveWeb("RUNNING",
+          "memory { current_pages: 131072 target_pages: 65536 "
+          "foreign_held_pages: 256 }");
+  EXPECT_EQ(FindMemoryFate(**client, web, kManySeconds),
+            "web (3) has 511 MiB (130816 pages) and a target of 256 MiB (65536 "
+            "pages)");
+  daemon_.Forget("GetDomain");
+  daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
+                 "no such domain");
+  EXPECT_EQ(FindMemoryFate(**client, web, kManySeconds), "web is gone");
+}
+
 TEST_F(DomainFateTest, CancellationByTheSignalIsNoError) {
   const std::string note =
       "its output\n"

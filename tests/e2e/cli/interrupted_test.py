@@ -212,6 +212,30 @@ class InterruptedTest(harness.DaemonTest):
         self.assertRegex(err, r"note: interrupted: web \(\d+\) runs here\n")
         self.assertEqual(set(self.domains()), {"web"})
 
+    def assert_memory(self, err, domid, mib):
+        size = rf"{mib} MiB \({mib * harness.MIB} pages\)"
+        self.assertRegex(err, rf"note: interrupted: web \({domid}\) has {size} "
+                              rf"and a target of {size}\n")
+
+    def test_memory_that_has_not_moved_is_said(self):
+        domid = self.client.create("web", 16 * harness.MIB).domid
+        self.hold("balloon.begin")
+        process = self.start("mem-set", "web", "8")
+        self.await_hit()
+        self.assert_memory(self.end_by(process, signal.SIGINT), domid, 16)
+
+    def test_memory_that_has_moved_stays_moved(self):
+        domid = self.client.create("web", 16 * harness.MIB).domid
+        for left, line in ((8, ("mem-set", "web", "8")),
+                           (6, ("balloon", "down", "web", "2m"))):
+            self.hold("balloon.moved")
+            process = self.start(*line)
+            self.await_hit()
+            self.assert_memory(self.end_by(process, signal.SIGTERM), domid, left)
+            self.assertEqual(self.client.get("web").memory.current_pages,
+                             left * harness.MIB)
+            self.let_go()
+
 
 if __name__ == "__main__":
     unittest.main()
