@@ -5,11 +5,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/size.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/domain_text.h"
-#include "client/ui/quantities.h"
 
 namespace simvisor::client {
 namespace {
@@ -74,8 +74,8 @@ std::string FindMemoryFate(const Client& client, const v1::DomainRef& domain,
   const auto found = GetOnceSettled(client, domain, patience);
   if (!found.ok()) return WithoutDomain(domain, "is gone", found.status());
   return absl::StrCat(
-      DomainText(*found), " has ", FormatSize(GuestPages(found->memory())),
-      " and a target of ", FormatSize(found->memory().target_pages()));
+      DomainText(*found), " has ", SizeOfPages(GuestPages(found->memory())),
+      " and a target of ", SizeOfPages(found->memory().target_pages()));
 }
 
 CallLimits EndSoonAfter(const Interruption& interruption) {
