@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "client/api/error_lines.h"
 #include "client/script/script_check.h"
 #include "google/protobuf/io/tokenizer.h"
 
@@ -30,7 +30,7 @@ class ErrorLines : public google::protobuf::io::ErrorCollector {
 
   bool empty() const { return lines_.empty(); }
   absl::Status ToStatus() const {
-    return absl::InvalidArgumentError(absl::StrJoin(lines_, "\n"));
+    return absl::InvalidArgumentError(JoinFirstLines(lines_));
   }
 
  private:

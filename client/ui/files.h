@@ -23,6 +23,11 @@ absl::Status FileError(absl::string_view verb, absl::string_view path,
 // `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 
+// The same for a file that people write.  INVALID_ARGUMENT for a save image
+// too, whatever its size.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path,
+                                         size_t max_bytes);
+
 }  // namespace simvisor::client
 
 #endif  // SIMVISOR_CLIENT_UI_FILES_H_

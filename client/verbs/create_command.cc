@@ -66,7 +66,7 @@ absl::StatusOr<v1::DomainSpec> ReadSpec(
     Session& session, const std::string& file,
     const std::vector<std::string>& overrides, bool quiet) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                            ReadFile(file, kMaxConfigBytes));
+                            ReadTextFile(file, kMaxConfigBytes));
   if (!quiet) session.PrintAside(absl::StrCat("Parsing config from ", file));
   std::vector<std::string> warnings;
   auto spec = ParseDomainConfig(file, text, overrides, warnings);

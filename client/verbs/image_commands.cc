@@ -131,7 +131,7 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
                       v1::RestoreOptions& options) {
   if (args.files.size() == 2) {
     SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                              ReadFile(args.files[0], kMaxConfigBytes));
+                              ReadTextFile(args.files[0], kMaxConfigBytes));
     std::vector<std::string> warnings;
     auto spec = ParseDomainConfig(args.files[0], text, {}, warnings);
     for (const std::string& warning : warnings) {

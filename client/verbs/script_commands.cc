@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
+#include "client/api/error_lines.h"
 #include "client/script/run_control.h"
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
@@ -169,7 +170,8 @@ class StepReport {
           result.calls > 1 ? absl::StrCat(", ", result.calls, " calls") : "");
     }
     session_.out() << "\n";
-    for (const std::string& fault : result.faults) {
+    // A response may differ in thousands of places; JSON has them all.
+    for (const std::string& fault : FirstLines(result.faults)) {
       session_.out() << "     " << fault << "\n";
     }
     session_.out() << std::flush;
@@ -183,7 +185,7 @@ class StepReport {
 
 absl::Status RunScriptFile(Session& session, const RunArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                            ReadFile(args.path, kMaxScriptBytes));
+                            ReadTextFile(args.path, kMaxScriptBytes));
   SIMVISOR_ASSIGN_OR_RETURN(const ScriptFile file,
                             ParseScript(args.path, text));
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());

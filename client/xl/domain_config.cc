@@ -19,6 +19,7 @@
 #include "base/printable.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "client/api/error_lines.h"
 #include "client/api/text_check.h"
 #include "client/xl/affinity_keys.h"
 #include "client/xl/config_keys.h"
@@ -381,8 +382,8 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
   // A misspelt key may cause the error; a key without effect does not.
-  warnings.insert(warnings.end(), remarks.unknown().begin(),
-                  remarks.unknown().end());
+  const std::vector<std::string> unknown = FirstLines(remarks.unknown());
+  warnings.insert(warnings.end(), unknown.begin(), unknown.end());
   auto spec = SpecBuilder(**config).Build();
   if (spec.ok() && !remarks.Idle().empty()) warnings.push_back(remarks.Idle());
   return spec;

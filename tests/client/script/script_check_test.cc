@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -50,6 +51,15 @@ TEST(ScriptCheckTest, EveryFaultyStepIsNamed) {
                   "steps { poll {} get_host {} }\ncleanup {}"),
       AllOf(HasSubstr("a:1:1: step 1:"), Not(HasSubstr("step 2")),
             HasSubstr("a:3:1: step 3:"), HasSubstr("a:4:1: cleanup step 1:")));
+}
+
+TEST(ScriptCheckTest, LongListOfErrorsIsCut) {
+  std::string text;
+  for (int i = 0; i < 140; ++i) text += "steps {}\n";
+  const std::string error = ScriptError(text);
+  EXPECT_THAT(error, HasSubstr("a:10:1: step 10: the step has no call\n"
+                               "... and 130 more"));
+  EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 10);
 }
 
 TEST(ScriptCheckTest, PollTimeoutHasBounds) {

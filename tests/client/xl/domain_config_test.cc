@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
 namespace simvisor::client {
 namespace {
 
@@ -246,6 +249,16 @@ TEST(DomainConfigTest, UnknownKeyIsNamedWithItsLineAndItsNeighbour) {
             "argument: unknown key 'zzz_option' has no effect");
 }
 
+TEST(DomainConfigTest, ManyUnknownKeysAreCounted) {
+  std::string text = "name = \"web\"\n";
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&text, "zzz", i, " = 1\n");
+  const auto config = Parse(text);
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->warnings.size(), 11u);
+  EXPECT_THAT(config->warnings[9], HasSubstr("'zzz9'"));
+  EXPECT_EQ(config->warnings[10], "... and 30 more");
+}
+
 TEST(DomainConfigTest, NameIsMandatory) {
   EXPECT_EQ(ErrorOf("memory = 64"), "Domain name must be specified.");
   EXPECT_EQ(ErrorOf("name = \"\""), "Domain name must be specified.");
@@ -313,6 +326,20 @@ TEST(DomainConfigTest, SyntaxErrorIsReportedWithFileAndLine) {
   EXPECT_THAT(ErrorOf("name = \"web\"\r\nmemory = 64\r\n"),
               HasSubstr("web.cfg:1"));
   EXPECT_THAT(ErrorOf("name = \"web"), HasSubstr("web.cfg:1"));
+}
+
+TEST(DomainConfigTest, LongReportIsCutButKeepsItsHints) {
+  std::string text = "import os\n";
+  for (int i = 2; i <= 25; ++i) absl::StrAppend(&text, "root:x:", i, "\n");
+  const std::vector<std::string> lines = absl::StrSplit(ErrorOf(text), '\n');
+  ASSERT_GT(lines.size(), 11);
+  EXPECT_THAT(lines[0], HasSubstr("web.cfg:1: "));
+  EXPECT_THAT(lines[9], HasSubstr("web.cfg:10: "));
+  EXPECT_EQ(lines[10], "... and 15 more");
+  // libxlutil's words on Python.
+  for (size_t i = 11; i < lines.size(); ++i) {
+    EXPECT_THAT(lines[i], testing::StartsWith("warning: "));
+  }
 }
 
 TEST(DomainConfigTest, LineEndsOfOtherSystemsAreExplained) {
