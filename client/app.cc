@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
+#include "client/api/own_reason.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/verb_prefix.h"
@@ -21,13 +22,14 @@ constexpr char kFooter[] =
     "-v, -f, -t and -T have no effect here.\n"
     "\n"
     "Exit codes: 0 done; 1 the operation failed; 2 the command line is wrong;\n"
-    "3 the daemon cannot be reached.  Errors go to standard error and end "
-    "with\n"
-    "the code and the reason in parentheses (docs/errors.md).\n"
+    "3 the daemon cannot be reached.  Errors go to standard error; the "
+    "daemon's\n"
+    "end with the code and the reason in parentheses (docs/errors.md).\n"
     "\n"
     "With -o json a command prints its response as JSON, with bytes in "
     "base64,\n"
-    "and an error as {code, reason, message, metadata} on standard error.";
+    "and an error as {code, reason, message, metadata} on standard error; the\n"
+    "program's own errors have reasons too (docs/cli-errors.md).";
 
 void AddGlobalOptions(Verb program, GlobalOptions& options) {
   program.AddOption(
@@ -88,12 +90,16 @@ absl::StatusOr<std::vector<std::string>> ReadVerbs(
 // Prints the error in the line that was parsed last.
 void PrintUsageError(const CommandLine& line, const absl::Status& error,
                      Session& session) {
+  const std::string program = line.program().name();
   const std::string verbs = line.chosen_verbs();
-  const std::string command =
-      absl::StrCat(line.program().name(), verbs.empty() ? "" : " ", verbs);
-  session.PrintError(LocateUsageError(line, command, error));
-  session.PrintAside(
-      absl::StrCat("Run '", command, " --help' for its arguments."));
+  if (verbs.empty()) {
+    session.PrintUsageError(absl::StrCat(program, ": "), error);
+  } else {
+    session.PrintUsageError(absl::StrCat(program, " "),
+                            LocateUsageError(line, verbs, error));
+  }
+  session.PrintAside(absl::StrCat("Run '", program, verbs.empty() ? "" : " ",
+                                  verbs, " --help' for its arguments."));
 }
 
 constexpr char kDescription[] =
@@ -136,7 +142,7 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
     return kExitUsage;
   }
   if (!words.ok()) {
-    session.PrintError(words.status());
+    session.PrintUsageError(absl::StrCat(name, ": "), words.status());
     return kExitUsage;
   }
   auto text = line.Parse(*std::move(words));
@@ -150,7 +156,8 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
   }
   absl::Status status = commands.chosen()(session);
   if (!session.out().flush() && status.ok()) {
-    status = absl::DataLossError("cannot write to standard output");
+    status = WithReason(absl::DataLossError("cannot write to standard output"),
+                        OwnReason::kFileFailed);
   }
   if (IsUsageError(status)) {
     PrintUsageError(line, status, session);

@@ -77,6 +77,12 @@ void Session::PrintError(const absl::Status& status) {
   err() << Describe(status) << "\n";
 }
 
+void Session::PrintUsageError(absl::string_view program,
+                              const absl::Status& error) {
+  if (!json()) err() << program;
+  PrintError(error);
+}
+
 void Session::PrintEnd(const absl::Status& status) {
   out().flush();
   if (!status.ok()) PrintError(status);

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/ui/input_file.h"
 
 namespace simvisor::client {
@@ -25,6 +26,11 @@ bool IsImage(absl::string_view begin) {
       [&](absl::string_view image) { return absl::StartsWith(begin, image); });
 }
 
+absl::Status Unfit(absl::string_view path, absl::string_view why) {
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(path, ": ", why)),
+                    OwnReason::kFileFailed);
+}
+
 enum class Kind { kAny, kText };
 
 absl::StatusOr<std::string> Read(const std::string& path, size_t max_bytes,
@@ -36,12 +42,11 @@ absl::StatusOr<std::string> Read(const std::string& path, size_t max_bytes,
     before = data.size();
     SIMVISOR_RETURN_IF_ERROR(file.Read(kPieceBytes, data));
     if (before == 0 && kind == Kind::kText && IsImage(data)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": is a save image; give it to restore"));
+      return Unfit(path, "is a save image; give it to restore");
     }
     if (data.size() > max_bytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": more than ", max_bytes, " bytes, the most it can be"));
+      return Unfit(path, absl::StrCat("more than ", max_bytes,
+                                      " bytes, the most it can be"));
     }
   } while (data.size() > before);
   return data;
@@ -51,9 +56,10 @@ absl::StatusOr<std::string> Read(const std::string& path, size_t max_bytes,
 
 absl::Status FileError(absl::string_view verb, absl::string_view path,
                        int error) {
-  return absl::Status(
-      absl::ErrnoToStatusCode(error),
-      absl::StrCat("cannot ", verb, " ", path, ": ", std::strerror(error)));
+  return WithReason(absl::Status(absl::ErrnoToStatusCode(error),
+                                 absl::StrCat("cannot ", verb, " ", path, ": ",
+                                              std::strerror(error))),
+                    OwnReason::kFileFailed);
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path,

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/files.h"
 
@@ -109,8 +110,10 @@ OutputFile::~OutputFile() {
 }
 
 absl::Status OutputFile::Explain(const absl::Status& status) const {
-  return absl::Status(status.code(), absl::StrCat("cannot write ", path_, ": ",
-                                                  status.message()));
+  return WithReason(
+      absl::Status(status.code(), absl::StrCat("cannot write ", path_, ": ",
+                                               status.message())),
+      OwnReason::kFileFailed);
 }
 
 absl::Status OutputFile::Error() const {

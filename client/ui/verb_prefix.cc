@@ -24,17 +24,19 @@ absl::Status NoSuchVerb(const Verb& program, const Verb& level,
                         const std::string& word,
                         const std::vector<std::string>& all) {
   if (const absl::string_view absent = FindAbsent(word); !absent.empty()) {
-    return UsageError(absl::StrCat(level.name(), ": xl's ", absent,
-                                   " is absent: ", WhyAbsent(absent)));
+    return UsageError(
+        absl::StrCat("xl's ", absent, " is absent: ", WhyAbsent(absent)));
   }
   if (HasVerb(program, word)) {
-    return UsageError(absl::StrCat(level.name(), ": '", word,
-                                   "' belongs to no group; run '",
-                                   program.name(), " ", word, "'"));
+    return UsageError(absl::StrCat("'", word, "' is not a command of ",
+                                   level.name(), "; run '", program.name(), " ",
+                                   word, "'"));
   }
   const std::string meant = FindSimilar(word, all);
+  const bool in_group = level.name() != program.name();
   return UsageError(absl::StrCat(
-      level.name(), ": no command is named '", word, "'; ",
+      "no command ", in_group ? absl::StrCat("of ", level.name(), " ") : "",
+      "is named '", word, "'; ",
       meant.empty() ? absl::StrCat("commands are ", absl::StrJoin(all, ", "))
                     : absl::StrCat("did you mean '", meant, "'"),
       meant.empty() ? "; see --help" : "?  See --help"));
@@ -52,10 +54,12 @@ absl::StatusOr<Verb> FindVerb(const Verb& program, const Verb& level,
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) return NoSuchVerb(program, level, word, all);
-  const auto append_name = [](std::string* text, const Verb& verb) {
-    absl::StrAppend(text, verb.name());
+  const std::string group =
+      level.name() == program.name() ? "" : absl::StrCat(level.name(), " ");
+  const auto append_name = [&](std::string* text, const Verb& verb) {
+    absl::StrAppend(text, group, verb.name());
   };
-  return UsageError(absl::StrCat(level.name(), ": '", word, "' may be ",
+  return UsageError(absl::StrCat("'", word, "' may be ",
                                  absl::StrJoin(found, " or ", append_name)));
 }
 
@@ -69,7 +73,7 @@ absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     if (absl::StartsWith(word, "-")) {
       if (!program.HasOption(word)) {
         return UsageError(
-            absl::StrCat(program.name(), ": no option is named '", word,
+            absl::StrCat("no option is named '", word,
                          "'; those of a command follow its name; see --help"));
       }
       if (program.TakesNextWord(word)) ++i;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/session/frames_bar.h"
 #include "client/session/room_note.h"
 #include "client/ui/exit_code.h"
@@ -74,7 +75,10 @@ absl::StatusOr<v1::DomainSpec> ReadSpec(
   for (const std::string& warning : warnings) {
     session.PrintRemark("warning", warning);
   }
-  if (!spec.ok()) return Blame(spec.status(), file, text);
+  if (!spec.ok()) {
+    return WithReason(Blame(spec.status(), file, text),
+                      OwnReason::kConfigInvalid);
+  }
   return spec;
 }
 

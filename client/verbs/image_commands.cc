@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/files.h"
@@ -137,7 +138,9 @@ absl::Status FillSpec(Session& session, const RestoreArgs& args,
     for (const std::string& warning : warnings) {
       session.PrintRemark("warning", warning);
     }
-    if (!spec.ok()) return spec.status();
+    if (!spec.ok()) {
+      return WithReason(spec.status(), OwnReason::kConfigInvalid);
+    }
     *options.mutable_spec() = *std::move(spec);
   }
   SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--name", args.name)));

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/error_lines.h"
+#include "client/api/own_reason.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -55,8 +56,9 @@ void PrintErrors(Session& session, const Response& response) {
 absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
                          int slots) {
   if (failed == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(command, ": ", failed, " of ", slots, " pages failed"));
+  return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                        command, ": ", failed, " of ", slots, " pages failed")),
+                    OwnReason::kPartlyFailed);
 }
 
 absl::Status MapForeign(Session& session, const ForeignArgs& args) {

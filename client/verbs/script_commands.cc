@@ -12,6 +12,7 @@
 #include "base/printable.h"
 #include "base/status_macros.h"
 #include "client/api/error_lines.h"
+#include "client/api/own_reason.h"
 #include "client/script/run_control.h"
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
@@ -183,16 +184,31 @@ class StepReport {
   Json json_;
 };
 
+// The outcome of a run, with the reason of what failed first.
+absl::Status NameReason(const absl::Status& outcome) {
+  switch (outcome.code()) {
+    case absl::StatusCode::kUnavailable:
+      return WithReason(outcome, OwnReason::kDaemonUnreachable);
+    case absl::StatusCode::kCancelled:
+      return WithReason(outcome, OwnReason::kCancelled);
+    default:
+      return WithReason(outcome, OwnReason::kStepFailed);
+  }
+}
+
 absl::Status RunScriptFile(Session& session, const RunArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
                             ReadTextFile(args.path, kMaxScriptBytes));
-  SIMVISOR_ASSIGN_OR_RETURN(const ScriptFile file,
-                            ParseScript(args.path, text));
+  const auto parsed = ParseScript(args.path, text);
+  if (!parsed.ok()) {
+    return WithReason(parsed.status(), OwnReason::kScriptInvalid);
+  }
+  const ScriptFile& file = *parsed;
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   StepReport report(session, file.script.title());
   // Ends the program when it goes, if a signal has come.
   SystemControl control(session, file.script.cleanup_size() > 0);
-  const absl::Status status = RunScript(
+  const absl::Status status = NameReason(RunScript(
       file, args.options,
       [&](const auto& method, const auto& request, auto& response,
           absl::Duration timeout) {
@@ -203,7 +219,7 @@ absl::Status RunScriptFile(Session& session, const RunArgs& args) {
       },
       control,
       {.started = [&](const StepOutcome& step) { report.Started(step); },
-       .finished = [&](const StepOutcome& step) { report.Finished(step); }});
+       .finished = [&](const StepOutcome& step) { report.Finished(step); }}));
   report.End(status.ok());
   if (control.HasSignal()) session.PrintEnd(status);
   return status;

@@ -25,9 +25,9 @@ TEST(FilesTest, SaveImageIsNoTextWhateverItsSize) {
     for (const size_t more : {0, 1000, 200000}) {
       const std::string path = WriteFile(begin + std::string(more, 'x'));
       const auto text = ReadTextFile(path, 1000);
-      EXPECT_EQ(text.status(),
-                absl::InvalidArgumentError(
-                    path + ": is a save image; give it to restore"));
+      EXPECT_EQ(text.status().code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_EQ(text.status().message(),
+                path + ": is a save image; give it to restore");
     }
   }
 }
@@ -35,9 +35,8 @@ TEST(FilesTest, SaveImageIsNoTextWhateverItsSize) {
 TEST(FilesTest, OtherFilesAreReadUpToTheirLimit) {
   const std::string path = WriteFile(std::string(1000, 'x'));
   EXPECT_EQ(ReadTextFile(path, 1000).value().size(), 1000);
-  EXPECT_EQ(ReadTextFile(path, 999).status(),
-            absl::InvalidArgumentError(
-                path + ": more than 999 bytes, the most it can be"));
+  EXPECT_EQ(ReadTextFile(path, 999).status().message(),
+            path + ": more than 999 bytes, the most it can be");
 }
 
 TEST(FilesTest, BytesOfAnyKindMayBeASaveImage) {

@@ -14,6 +14,7 @@
 #include "client/app.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/json.h"
 #include "client/verbs/commands.h"
 #include "tests/client/verbs/verb_fixture.h"
 
@@ -99,9 +100,8 @@ TEST_F(ProgramTest, DryRunIsRefusedByVerbsThatHaveNone) {
            {"-vN dest web", "destroy"},
            {"-N -o json p2m dump web", "dump"}}) {
     EXPECT_THAT(OutputOf("xl", line, kExitUsage),
-                HasSubstr(absl::StrCat("xl: ", verb,
-                                       " has no dry run; -N goes "
-                                       "with create and vcpu-pin")))
+                HasSubstr(absl::StrCat(
+                    verb, " has no dry run; -N goes with create and vcpu-pin")))
         << line;
   }
 }
@@ -166,6 +166,46 @@ TEST_F(ProgramTest, Run) {
     steps { get_host {} }
     steps { poll { timeout_ms: 0 } get_host {} }
     cleanup { name: "no call" })"));
+}
+
+// The reason of the JSON error that a line ends with.
+std::string ReasonOfLine(const std::string& line, int code) {
+  std::istringstream lines(OutputOf("simvisor", "-o json " + line, code));
+  std::string one, last;
+  while (std::getline(lines, one)) last = one;
+  const Json json = Json::parse(last, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? json["reason"] : Json(last);
+}
+
+TEST_F(ProgramTest, OwnErrorsHaveReasonsInJson) {
+  const std::string none = folder_ / "none";
+  const std::string bad = WriteFile("bad", "what is this\n");
+  const std::string daemon = absl::StrCat("-H ", address_, " ");
+  EXPECT_EQ(
+      ReasonOfLine(absl::StrCat("-H unix:", none, " list"), kExitUnreachable),
+      "DAEMON_UNREACHABLE");
+  for (const std::string verb :
+       {"create ", "restore ", "run ", "batch ", "e820 explain "}) {
+    EXPECT_EQ(ReasonOfLine(daemon + verb + none, kExitFailed), "FILE_FAILED");
+  }
+  EXPECT_EQ(ReasonOfLine(daemon + "create " + bad, kExitFailed),
+            "CONFIG_INVALID");
+  EXPECT_EQ(ReasonOfLine(daemon + "restore " + bad + " " + bad, kExitFailed),
+            "CONFIG_INVALID");
+  EXPECT_EQ(ReasonOfLine(daemon + "run " + bad, kExitFailed), "SCRIPT_INVALID");
+  EXPECT_EQ(ReasonOfLine(daemon + "batch " + bad, kExitFailed),
+            "PARTLY_FAILED");
+  daemon_.Answer("AuditHost", {"clean: false findings: 'x'"});
+  EXPECT_EQ(ReasonOfLine(daemon + "audit", kExitFailed), "CHECK_FAILED");
+  EXPECT_EQ(ReasonOfLine(daemon + "run " +
+                             WriteFile("s",
+                                       "steps { audit_host { expect { "
+                                       "clean: true } } }"),
+                         kExitFailed),
+            "STEP_FAILED");
+  daemon_.Answer("TranslatePfns", {"classes: P2M_CLASS_RAM"});
+  EXPECT_EQ(ReasonOfLine(daemon + "p2m lookup web 1", kExitFailed),
+            "RESPONSE_INVALID");
 }
 
 TEST(ForEachTest, GoesOnAfterAFailureButNotWithoutADaemon) {
