@@ -3,6 +3,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
@@ -17,9 +18,9 @@ namespace simvisor::client {
 namespace {
 
 constexpr char kFooter[] =
-    "Verbs may be abbreviated as long as they are unambiguous.  Of xl's own\n"
-    "options before the verb, -N is a dry run, as --dryrun is after the verb;\n"
-    "-v, -f, -t and -T have no effect here.\n"
+    "Verbs and long options may be abbreviated as long as they are\n"
+    "unambiguous.  Of xl's own options before the verb, -N is a dry run, as\n"
+    "--dryrun is after the verb; -v, -f, -t and -T have no effect here.\n"
     "\n"
     "Exit codes: 0 done; 1 the operation failed; 2 the command line is wrong;\n"
     "3 the daemon cannot be reached.  Errors go to standard error; the "
@@ -64,27 +65,38 @@ void AddCommands(Commands& commands) {
   AddHelpCommands(commands);
 }
 
+// Whether `name` is --output, or an abbreviation that only it has.
+bool IsOutput(const std::string& name) {
+  return absl::StartsWith(name, "--ou") && absl::StartsWith("--output", name);
+}
+
 // Asked before the line is parsed, as its own errors may have to be JSON.
 bool AsksForJson(const std::vector<std::string>& arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     if (word == "--") return false;  // only names follow
-    if (word == "-ojson" || word == "--output=json") return true;
-    if ((word == "-o" || word == "--output") && i + 1 < arguments.size() &&
-        arguments[i + 1] == "json") {
-      return true;
-    }
+    if (word == "-ojson") return true;
+    const std::string name = word.substr(0, word.find('='));
+    if (name != "-o" && !IsOutput(name)) continue;
+    const std::string value = name != word ? word.substr(name.size() + 1)
+                              : i + 1 < arguments.size() ? arguments[i + 1]
+                                                         : "";
+    if (value == "json") return true;
   }
   return false;
 }
 
-// The words of `arguments` with their verbs spelt out, in the form that the
-// parser knows.
+// The words of `arguments` with their verbs and options spelt out, in the form
+// that the parser knows.
 absl::StatusOr<std::vector<std::string>> ReadVerbs(
     const Verb& program, const std::vector<std::string>& arguments) {
+  // Those before the verb; which others there are depends on the verb.
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
-                            ReplaceXlOptions(program, arguments));
-  return ExpandVerbs(program, ReplaceHelp(program, std::move(words)));
+                            ExpandOptions(program, arguments));
+  SIMVISOR_ASSIGN_OR_RETURN(words, ReplaceXlOptions(program, words));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      words, ExpandVerbs(program, ReplaceHelp(program, std::move(words))));
+  return ExpandOptions(program, std::move(words));
 }
 
 // Prints the error in the line that was parsed last.

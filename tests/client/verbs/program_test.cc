@@ -93,6 +93,37 @@ TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
   EXPECT_THAT(OutputOf("simvisor", "-o -t list", kExitUsage), HasSubstr("-o"));
 }
 
+TEST_F(ProgramTest, LongOptionsMayBeAbbreviatedAsForXl) {
+  daemon_.Answer("CreateDomain", {"domain { domid: 7 }"});
+  daemon_.Answer("ListDomains");
+  daemon_.Answer("BalloonDown");
+  const std::string file = WriteFile("a.cfg", "name = \"web\"\n");
+  for (const std::string& line : std::vector<std::string>{
+           "create -q --pau " + file, "cre --qui --paused " + file,
+           "create --quiet --vnc --def=" + file, "create -q --defc " + file,
+           "balloon down web 1 --part", "list --outp text",
+           "--outp=text --time 5 list", "list --timeo=5 --lon"}) {
+    EXPECT_EQ(RunUnseen(line), kExitDone) << line;
+  }
+  EXPECT_THAT(daemon_.TakeRequests(),
+              testing::Contains(HasSubstr("start_paused: true")));
+}
+
+TEST_F(ProgramTest, AbbreviationsOfSeveralOptionsNameThem) {
+  EXPECT_EQ(OutputOf("simvisor", "fault add save.piece --c 1", kExitUsage),
+            "simvisor: '--c' may be --crash or --count\n");
+  EXPECT_EQ(OutputOf("simvisor", "--outp=text --zz list", kExitUsage),
+            "simvisor: no option is named '--zz'; those of a command "
+            "follow its name; see --help\n");
+}
+
+TEST_F(ProgramTest, ValuesAndNamesAfterTwoDashesAreNotAbbreviations) {
+  daemon_.Answer("PauseDomain");
+  EXPECT_EQ(RunUnseen("pause -- --outp"), kExitDone);
+  EXPECT_THAT(OutputOf("simvisor", "create --defconfig --pau", kExitFailed),
+              HasSubstr("cannot read --pau"));
+}
+
 TEST_F(ProgramTest, DryRunIsRefusedByVerbsThatHaveNone) {
   for (const auto& [line, verb] :
        std::vector<std::pair<const char*, const char*>>{
@@ -118,8 +149,8 @@ TEST_F(ProgramTest, SpeaksOfItselfAsItIsCalled) {
     EXPECT_THAT(help, Not(HasSubstr("simvisor create"))) << line;
   }
   EXPECT_EQ(OutputOf("xl", "mem-set web 5x", kExitUsage),
-            "xl mem-set: web: invalid memory size: 5x; give MiB, or a number "
-            "with t, g, m, k or b\n"
+            "xl mem-set: web: invalid memory size: 5x; give MiB as a whole "
+            "decimal number, or one with t, g, m, k or b\n"
             "Run 'xl mem-set --help' for its arguments.\n");
   EXPECT_EQ(OutputOf("xl", "lst", kExitUsage),
             "xl: no command is named 'lst'; did you mean 'list'?  See "
