@@ -65,8 +65,11 @@ TEST(ScriptCheckTest, LongListOfErrorsIsCut) {
 TEST(ScriptCheckTest, PollTimeoutHasBounds) {
   EXPECT_TRUE(CheckedStatus(PollStep("timeout_ms: 1")).ok());
   EXPECT_TRUE(CheckedStatus(PollStep("timeout_ms: 86400000")).ok());
-  EXPECT_THAT(ScriptError(PollStep("")),
-              HasSubstr("poll.timeout_ms: 0 is not between 1 and 86400000"));
+  for (const char* poll : {"", "interval_ms: 50", "timeout_ms: 0"}) {
+    EXPECT_THAT(
+        ScriptError(PollStep(poll)),
+        HasSubstr("poll.timeout_ms: must be given, 1 to 86400000 (a day)"));
+  }
   EXPECT_THAT(ScriptError(PollStep("timeout_ms: 86400001")),
               HasSubstr("poll.timeout_ms: 86400001 is not between"));
 }
@@ -136,6 +139,35 @@ TEST(ScriptCheckTest, CleanupUsesWhatStepsAndEarlierCleanupSave) {
 TEST(ScriptCheckTest, VariableIsSavedInOnePlace) {
   EXPECT_THAT(ScriptError(absl::StrCat(kSavesId, kSavesId)),
               HasSubstr("step 2: save.name: step 1 saves id already"));
+}
+
+TEST(ScriptCheckTest, AbsentFieldsAreNotReadAsEmptyText) {
+  EXPECT_EQ(ScriptError("steps { create_domain {} save {} }\n"
+                        "steps { get_domain {} set {} }"),
+            "a:1:1: step 1: save.field: must be given\n"
+            "a:1:1: step 1: save.name: must be given\n"
+            "a:2:1: step 2: set.variable: must be given\n"
+            "a:2:1: step 2: set.field: must be given");
+}
+
+TEST(ScriptCheckTest, AllFaultsAreReportedTogether) {
+  EXPECT_EQ(
+      ScriptError("steps { poll {} create_domain { request { spec { name: "
+                  "\"${a}-${b}\" } } } }\n"
+                  "steps {}\n"
+                  "steps { create_domain {} save { name: \"id\" field: \"x\" } "
+                  "}\n"
+                  "steps { get_domain { request { domain { name: \"${id}\" } } "
+                  "} set { field: \"request.none\" variable: \"id\" } }"),
+      "a:1:1: step 1: poll.timeout_ms: must be given, 1 to 86400000 (a day)\n"
+      "a:1:1: step 1: ${a}: no step saves this variable\n"
+      "a:1:1: step 1: ${b}: no step saves this variable\n"
+      "a:2:1: step 2: the step has no call\n"
+      "a:3:1: step 3: save.field \"x\": simvisor.v1.CreateDomainResponse has "
+      "no field 'x'\n"
+      // The variable is there, though not its type.
+      "a:4:1: step 4: set.field \"request.none\": "
+      "simvisor.v1.GetDomainRequest has no field 'none'");
 }
 
 TEST(ScriptCheckTest, SavedFieldMustExist) {
