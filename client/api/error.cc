@@ -125,7 +125,8 @@ bool IsOfCall(const absl::Status& status) {
 
 std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
   const google::rpc::ErrorInfo info = ErrorInfoOf(status);
-  std::map<std::string, std::string> metadata;
+  // Those of the machine's library that runs in this program.
+  std::map<std::string, std::string> metadata = FactsOf(status);
   for (const auto& [name, value] : info.metadata()) {
     metadata[Printable(name)] = Printable(value);
   }

@@ -32,7 +32,8 @@ std::string ReasonOf(const absl::Status& status);
 // could not be reached.
 bool IsOfCall(const absl::Status& status);
 
-// The server's metadata, by name; empty if it gave none.
+// The metadata of the server, or of the machine's library, by name; may be
+// empty.
 std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 
 // "MESSAGE (CODE REASON)" for people; without the reason if the server gave

@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/ui/similar_word.h"
@@ -381,8 +382,23 @@ std::string CommandLine::Explain(const CLI::ParseError& error) const {
   const std::string name = text.substr(0, text.find(':'));
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     if (absl::EndsWith(text, " missing")) return name + " needs a value";
-    if (absl::StrContains(absl::AsciiStrToLower(text), ": at most 1 ")) {
-      return name + " is given more than once";
+    // "NAME: At Most 2 required but received 3"
+    const std::vector<std::string> words = absl::StrSplit(
+        absl::StripAsciiWhitespace(text.substr(name.size())), ' ');
+    if (words.size() == 8 && absl::EqualsIgnoreCase(words[2], "most")) {
+      return words[3] == "1" ? name + " is given more than once"
+                             : absl::StrCat(name, " takes at most ", words[3],
+                                            " arguments, not ", words[7]);
+    }
+  }
+  // All values but those of flags are checked before.
+  if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(absl::StripPrefix(text, "Could not convert: "),
+                       absl::MaxSplits(" = ", 1));
+    if (parts.size() == 2) {
+      return absl::StrCat(parts[0], " takes no value, and has '", parts[1],
+                          "'");
     }
   }
   if (absl::StartsWith(text, "A subcommand ")) {

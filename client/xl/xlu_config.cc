@@ -85,7 +85,13 @@ absl::StatusOr<std::optional<long>> XluConfig::GetLong(const char* key) {
   long value = 0;
   const int error = xlu_cfg_get_long(config_, key, &value, 0);
   if (error == ESRCH) return std::nullopt;
-  if (error != 0) return Error(absl::StrCat(key, ": must be a number"));
+  if (error != 0) {
+    const absl::Status report = Error(absl::StrCat(key, ": must be a number"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(report.message(),
+                     "; numbers are whole, decimal or 0x..., below 2^63, and "
+                     "have no unit"));
+  }
   return value;
 }
 

@@ -47,9 +47,12 @@ TEST(OwnReasonTest, FirstReasonStays) {
   EXPECT_TRUE(WithReason(absl::OkStatus(), OwnReason::kStepFailed).ok());
 }
 
-TEST(OwnReasonTest, ReasonOfTheMachineStays) {
+TEST(OwnReasonTest, ReasonAndFactsOfTheMachineStay) {
   const absl::Status error =
-      MakeError(absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid, "c");
+      MakeError(absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid, "c",
+                {{fact::kLimit, 63}});
+  EXPECT_THAT(MetadataOf(error),
+              testing::ElementsAre(testing::Pair("limit", "63")));
   EXPECT_EQ(AnyReasonOf(WithReason(error, OwnReason::kStepFailed)),
             "CPU_INVALID");
 }

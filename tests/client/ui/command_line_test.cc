@@ -124,6 +124,8 @@ TEST_F(CommandLineTest, UnknownOptionIsNamedBeforeItsValueWithTheOneMeant) {
             "no option is named '--timout'; did you mean '--timeout'?");
   EXPECT_EQ(ErrorOf("balloon down web --quickly"),
             "no option is named '--quickly'");
+  EXPECT_EQ(ErrorOf("balloon down web --keep=maybe"),
+            "--keep takes no value, and has 'maybe'");
 }
 
 TEST_F(CommandLineTest, NumbersSayWhatTheyAccept) {
@@ -154,9 +156,13 @@ TEST_F(CommandLineTest, NumbersAreReadAsPositionalOnesAre) {
   }
 }
 
-TEST_F(CommandLineTest, OptionGivenTwiceIsNamed) {
+TEST_F(CommandLineTest, MoreValuesThanAnArgumentTakesAreCounted) {
   EXPECT_EQ(ErrorOf("balloon down web --order up --order down"),
             "--order is given more than once");
+  Verb copy = line_.program().AddVerb("copy", "Copies them");
+  copy.AddPositional("[FROM] TO", pfns_, "Where").Values(1, 2);
+  EXPECT_EQ(ErrorOf("copy a b c"),
+            "[FROM] TO takes at most 2 arguments, not 3");
 }
 
 TEST_F(CommandLineTest, ReturnsHelpOrTheVersionInstead) {

@@ -14,9 +14,11 @@
 namespace simvisor::client {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 struct DomainConfig {
   v1::DomainSpec spec;
@@ -344,6 +346,24 @@ TEST(DomainConfigTest, LongReportIsCutButKeepsItsHints) {
 
 TEST(DomainConfigTest, LineEndsOfOtherSystemsAreExplained) {
   EXPECT_THAT(ErrorOf("name = \"web\"\r\n"), HasSubstr("CR LF"));
+}
+
+TEST(DomainConfigTest, NumbersWithAPointOrAUnitAreExplained) {
+  const std::string rule =
+      ": numbers are whole and not negative, decimal or 0x..., and have no "
+      "unit; memory and maxmem are in MiB";
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = 1.5g # much\n"),
+              HasSubstr("line 2, memory = 1.5g" + rule));
+  EXPECT_THAT(ErrorOf("memory=512m\n"),
+              HasSubstr("line 1, memory=512m" + rule));
+  EXPECT_THAT(ErrorOf("memory = -5\n"), HasSubstr("memory = -5" + rule));
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = \"1.5g\"\n"),
+              HasSubstr("`memory' is not a valid number; numbers are whole"));
+  EXPECT_THAT(ErrorOf("name = \"web\"", {"memory=1.5"}),
+              AllOf(HasSubstr("argument 'memory=1.5'"), HasSubstr("whole"),
+                    Not(HasSubstr("quotes"))));
+  EXPECT_THAT(ErrorOf("memory = 0x10\nvcpus = 1\nname\n"),
+              Not(HasSubstr("whole")));
 }
 
 TEST(DomainConfigTest, ZeroByteIsRefusedBeforeLibxlutilSeesIt) {
