@@ -5,11 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_split.h"
 #include "client/script/script_file.h"
+#include "simvisor/v1/script.pb.h"
 
 namespace simvisor::client {
 namespace {
@@ -97,6 +99,27 @@ TEST(ScriptErrorsTest, BracketThatIsNotClosedEndsAtTheNextStep) {
           HasSubstr("a:2:17: step 2: Message type"),
           "a:4:1: cleanup step 2: a bracket is not closed before the "
           "next step, or the end of the file"));
+}
+
+// Adds the names of all fields inside `type`.
+void AddFields(const google::protobuf::Descriptor& type,
+               std::set<const google::protobuf::Descriptor*>& seen,
+               std::set<std::string>& names) {
+  if (!seen.insert(&type).second) return;
+  for (int i = 0; i < type.field_count(); ++i) {
+    names.insert(type.field(i)->name());
+    const auto* inside = type.field(i)->message_type();
+    if (inside != nullptr) AddFields(*inside, seen, names);
+  }
+}
+
+TEST(ScriptErrorsTest, OnlyAScriptHasSteps) {
+  std::set<const google::protobuf::Descriptor*> seen;
+  std::set<std::string> names;
+  AddFields(*v1::Step::descriptor(), seen, names);
+  EXPECT_GT(names.size(), 100u);
+  EXPECT_FALSE(names.contains("steps"));
+  EXPECT_FALSE(names.contains("cleanup"));
 }
 
 TEST(ScriptErrorsTest, BracketThatClosesNothingIsNamed) {

@@ -239,6 +239,29 @@ TEST_F(ProgramTest, OwnErrorsHaveReasonsInJson) {
             "RESPONSE_INVALID");
 }
 
+TEST_F(ProgramTest, ResponseThatDiffersInManyPlacesIsCutInText) {
+  const auto list = [](const char* one) {
+    std::string text;
+    for (int i = 0; i < 30; ++i) absl::StrAppend(&text, one, " ");
+    return text;
+  };
+  daemon_.Answer("TranslatePfns",
+                 {list("classes: P2M_CLASS_RAM frames: 1") + " "});
+  const std::string script = WriteFile(
+      "s", absl::StrCat("steps { translate_pfns { request { ", list("pfns: 1"),
+                        "} expect { ", list("frames: 2"), "} } }"));
+  std::ostringstream out, err;
+  EXPECT_EQ(RunApp({"-H", address_, "run", script}, {.out = out, .err = err}),
+            kExitFailed);
+  EXPECT_THAT(out.str(),
+              HasSubstr("frames[8]: 2 -> 1\n     ... and 21 more\n"));
+  std::ostringstream json;
+  EXPECT_EQ(RunApp({"-H", address_, "-o", "json", "run", script},
+                   {.out = json, .err = err}),
+            kExitFailed);
+  EXPECT_EQ(Json::parse(json.str())["steps"][0]["faults"].size(), 31u);
+}
+
 TEST(ForEachTest, GoesOnAfterAFailureButNotWithoutADaemon) {
   std::ostringstream out, err;
   Session session({.out = out, .err = err});
