@@ -3,9 +3,11 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
+#include "client/api/own_reason.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/verb_prefix.h"
@@ -16,18 +18,19 @@ namespace simvisor::client {
 namespace {
 
 constexpr char kFooter[] =
-    "Verbs may be abbreviated as long as they are unambiguous.  Of xl's own\n"
-    "options before the verb, -N is a dry run, as --dryrun is after the verb;\n"
-    "-v, -f, -t and -T have no effect here.\n"
+    "Verbs and long options may be abbreviated as long as they are\n"
+    "unambiguous.  Of xl's own options before the verb, -N is a dry run, as\n"
+    "--dryrun is after the verb; -v, -f, -t and -T have no effect here.\n"
     "\n"
     "Exit codes: 0 done; 1 the operation failed; 2 the command line is wrong;\n"
-    "3 the daemon cannot be reached.  Errors go to standard error and end "
-    "with\n"
-    "the code and the reason in parentheses (docs/errors.md).\n"
+    "3 the daemon cannot be reached.  Errors go to standard error; the "
+    "daemon's\n"
+    "end with the code and the reason in parentheses (docs/errors.md).\n"
     "\n"
     "With -o json a command prints its response as JSON, with bytes in "
     "base64,\n"
-    "and an error as {code, reason, message, metadata} on standard error.";
+    "and an error as {code, reason, message, metadata} on standard error; the\n"
+    "program's own errors have reasons too (docs/cli-errors.md).";
 
 void AddGlobalOptions(Verb program, GlobalOptions& options) {
   program.AddOption(
@@ -63,38 +66,53 @@ void AddCommands(Commands& commands) {
   AddHelpCommands(commands);
 }
 
+// Whether `name` is --output, or an abbreviation that only it has.
+bool IsOutput(const std::string& name) {
+  return absl::StartsWith(name, "--ou") && absl::StartsWith("--output", name);
+}
+
 // Asked before the line is parsed, as its own errors may have to be JSON.
 bool AsksForJson(const std::vector<std::string>& arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
     if (word == "--") return false;  // only names follow
-    if (word == "-ojson" || word == "--output=json") return true;
-    if ((word == "-o" || word == "--output") && i + 1 < arguments.size() &&
-        arguments[i + 1] == "json") {
-      return true;
-    }
+    if (word == "-ojson") return true;
+    const std::string name = word.substr(0, word.find('='));
+    if (name != "-o" && !IsOutput(name)) continue;
+    const std::string value = name != word ? word.substr(name.size() + 1)
+                              : i + 1 < arguments.size() ? arguments[i + 1]
+                                                         : "";
+    if (value == "json") return true;
   }
   return false;
 }
 
-// The words of `arguments` with their verbs spelt out, in the form that the
-// parser knows.
+// The words of `arguments` with their verbs and options spelt out, in the form
+// that the parser knows.
 absl::StatusOr<std::vector<std::string>> ReadVerbs(
     const Verb& program, const std::vector<std::string>& arguments) {
+  // Those before the verb; which others there are depends on the verb.
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
-                            ReplaceXlOptions(program, arguments));
-  return ExpandVerbs(program, ReplaceHelp(program, std::move(words)));
+                            ExpandOptions(program, arguments));
+  SIMVISOR_ASSIGN_OR_RETURN(words, ReplaceXlOptions(program, words));
+  SIMVISOR_ASSIGN_OR_RETURN(
+      words, ExpandVerbs(program, ReplaceHelp(program, std::move(words))));
+  return ExpandOptions(program, std::move(words));
 }
 
 // Prints the error in the line that was parsed last.
 void PrintUsageError(const CommandLine& line, const absl::Status& error,
                      Session& session) {
+  const std::string program = line.program().name();
   const std::string verbs = line.chosen_verbs();
-  const std::string command =
-      absl::StrCat(line.program().name(), verbs.empty() ? "" : " ", verbs);
-  session.PrintError(LocateUsageError(line, command, error));
-  session.PrintAside(
-      absl::StrCat("Run '", command, " --help' for its arguments."));
+  if (verbs.empty()) {
+    session.PrintUsageError(absl::StrCat(program, ": "), error);
+  } else {
+    session.PrintUsageError(absl::StrCat(program, " "),
+                            LocateUsageError(line, verbs, error));
+  }
+  session.PrintAside(absl::StrCat("Run '", program, verbs.empty() ? "" : " ",
+                                  verbs, " --help' for its arguments."));
 }
 
 constexpr char kDescription[] =
@@ -137,7 +155,7 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
     return kExitUsage;
   }
   if (!words.ok()) {
-    session.PrintError(words.status());
+    session.PrintUsageError(absl::StrCat(name, ": "), words.status());
     return kExitUsage;
   }
   auto text = line.Parse(*std::move(words));
@@ -151,7 +169,8 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
   }
   absl::Status status = commands.chosen()(session);
   if (!session.out().flush() && status.ok()) {
-    status = absl::DataLossError("cannot write to standard output");
+    status = WithReason(absl::DataLossError("cannot write to standard output"),
+                        OwnReason::kFileFailed);
   }
   if (IsUsageError(status)) {
     PrintUsageError(line, status, session);

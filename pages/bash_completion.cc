@@ -1,10 +1,10 @@
-#include "pages/bash_completion.h"
+// BashCompletion().
 
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
+#include "pages/completion.h"
 #include "pages/program_tree.h"
 
 namespace simvisor::pages {
@@ -14,8 +14,7 @@ using client::ArgumentHelp;
 using client::Verb;
 
 constexpr char kBashHead[] =
-    R"bash(# Completes the command lines of NAME in bash.
-# Made from the program's own verbs and options, as NAME --help shows them.
+    R"bash(HEADING
 
 # Sets what may follow the verb $1: `verbs`, `options`, the options with a value
 # as OPTION=KIND in `values`, and the kinds of its other words in `places`, the
@@ -70,7 +69,7 @@ _NAME_reply() {
       while IFS= read -r name; do
         [[ $name == "$begun"* ]] && COMPREPLY+=("$(printf '%q' "$name")")
       done < <("$@" --timeout 2 list 2>/dev/null |
-        sed -nE '2,$s/ +[0-9]+ +[0-9]+ +[0-9]+ +[^ ]+ +[0-9.]+$//p')
+        LISTED)
       ;;
     '' | any | address) ;;
     *) mapfile -t COMPREPLY < <(compgen -W "${kind//|/ }" -- "$begun") ;;
@@ -184,10 +183,7 @@ void AppendList(const char* name, const std::vector<std::string>& words,
 }  // namespace
 
 std::string BashCompletion(const Verb& program) {
-  const auto named = [&](const char* text) {
-    return absl::StrReplaceAll(text, {{"NAME", program.name()}});
-  };
-  std::string out = named(kBashHead);
+  std::string out = FillIn(kBashHead, "bash", program);
   for (const Place& place : AllPlaces(program)) {
     const Lists lists = ListsOf(place.verb);
     absl::StrAppend(&out, "    '", place.path, "')\n");
@@ -197,7 +193,7 @@ std::string BashCompletion(const Verb& program) {
     AppendList("places", lists.places, out);
     absl::StrAppend(&out, "      ;;\n");
   }
-  absl::StrAppend(&out, named(kBashTail));
+  out += FillIn(kBashTail, "bash", program);
   return out;
 }
 

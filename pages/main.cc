@@ -10,9 +10,8 @@
 #include <string>
 
 #include "client/app.h"
-#include "pages/bash_completion.h"
+#include "pages/completion.h"
 #include "pages/man_page.h"
-#include "pages/zsh_completion.h"
 #include "server/flags.h"
 
 namespace simvisor::pages {

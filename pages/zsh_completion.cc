@@ -1,4 +1,4 @@
-#include "pages/zsh_completion.h"
+// ZshCompletion().
 
 #include <algorithm>
 #include <vector>
@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "pages/completion.h"
 #include "pages/program_tree.h"
 
 namespace simvisor::pages {
@@ -15,8 +16,7 @@ using client::ArgumentHelp;
 using client::Verb;
 
 constexpr char kZshHead[] = R"zsh(#compdef NAME
-# Completes the command lines of NAME in zsh.
-# Made from the program's own verbs and options, as NAME --help shows them.
+HEADING
 
 _NAME_domains() {
   local -a names address
@@ -25,7 +25,7 @@ _NAME_domains() {
   word=${word//(#b)\\([:\\])/$match[1]}
   [[ -n $word ]] && address=(--address ${(Q)word})
   names=(${(f)"$(_call_program domains $service ${(q)address} --timeout 2 list \
-    2>/dev/null | sed -nE '2,$s/ +[0-9]+ +[0-9]+ +[0-9]+ +[^ ]+ +[0-9.]+$//p')"})
+    2>/dev/null | LISTED)"})
   compadd -- $names
 }
 
@@ -175,9 +175,10 @@ std::string FunctionText(const Verb& program, const Place& place) {
 
 std::string ZshCompletion(const Verb& program) {
   const std::string name = FunctionOf(program, "");
-  std::string out = absl::StrReplaceAll(
-      kZshHead, {{"${ADDRESS:-", "${${:-" + AddressText(program) + "}:-"},
-                 {"NAME", program.name()}});
+  std::string out = FillIn(
+      absl::StrReplaceAll(
+          kZshHead, {{"${ADDRESS:-", "${${:-" + AddressText(program) + "}:-"}}),
+      "zsh", program);
   // --help is an option of every verb.
   std::vector<std::string> inherited;
   for (const ArgumentHelp& option : program.arguments()) {

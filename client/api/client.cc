@@ -15,6 +15,7 @@
 #include "client/api/cancel_when.h"
 #include "client/api/error.h"
 #include "client/api/generic_call.h"
+#include "client/api/own_reason.h"
 #include "client/api/text_check.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
@@ -82,10 +83,11 @@ absl::Status CheckSizes(const Response& response, int asked,
                         std::initializer_list<int> sizes) {
   for (const int size : sizes) {
     if (size == asked) continue;
-    return absl::InternalError(
-        absl::StrCat(response.GetDescriptor()->name(), ": ", size,
-                     " entries answer a request of ", asked,
-                     "; is it a simvisord of another version?"));
+    return WithReason(absl::InternalError(absl::StrCat(
+                          response.GetDescriptor()->name(), ": ", size,
+                          " entries answer a request of ", asked,
+                          "; is it a simvisord of another version?")),
+                      OwnReason::kResponseInvalid);
   }
   return absl::OkStatus();
 }

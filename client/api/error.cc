@@ -1,12 +1,14 @@
 #include "client/api/error.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/error.h"
 #include "base/printable.h"
+#include "client/api/own_reason.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -84,6 +86,20 @@ google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status) {
   return info;
 }
 
+// What gRPC reports without a reason, and a program may have to tell apart.
+absl::Status NameReason(absl::Status error) {
+  switch (error.code()) {
+    case absl::StatusCode::kUnavailable:
+      return WithReason(std::move(error), OwnReason::kDaemonUnreachable);
+    case absl::StatusCode::kDeadlineExceeded:
+      return WithReason(std::move(error), OwnReason::kDeadlineExceeded);
+    case absl::StatusCode::kCancelled:
+      return WithReason(std::move(error), OwnReason::kCancelled);
+    default:
+      return error;
+  }
+}
+
 }  // namespace
 
 absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
@@ -94,7 +110,7 @@ absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
     result.SetPayload(kRemoteUrl, absl::Cord());
   }
   CopyErrorInfo(status, result);
-  return result;
+  return NameReason(std::move(result));
 }
 
 std::string ReasonOf(const absl::Status& status) {
@@ -103,9 +119,14 @@ std::string ReasonOf(const absl::Status& status) {
   return Printable(ErrorInfoOf(status).reason());
 }
 
+bool IsOfCall(const absl::Status& status) {
+  return status.GetPayload(kRemoteUrl).has_value();
+}
+
 std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
   const google::rpc::ErrorInfo info = ErrorInfoOf(status);
-  std::map<std::string, std::string> metadata;
+  // Those of the machine's library that runs in this program.
+  std::map<std::string, std::string> metadata = FactsOf(status);
   for (const auto& [name, value] : info.metadata()) {
     metadata[Printable(name)] = Printable(value);
   }
@@ -123,7 +144,7 @@ absl::Status WithMessage(const absl::Status& status,
 
 std::string Describe(const absl::Status& status) {
   const std::string reason = ReasonOf(status);
-  const bool own = reason.empty() && !status.GetPayload(kRemoteUrl);
+  const bool own = reason.empty() && !IsOfCall(status);
   return DescribeError(status.message(),
                        own ? "" : absl::StatusCodeToString(status.code()),
                        reason);

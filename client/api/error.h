@@ -28,7 +28,12 @@ absl::Status FromGrpc(const grpc::Status& status, absl::string_view address);
 // "DOMAIN_NOT_FOUND"; empty for an error without one.
 std::string ReasonOf(const absl::Status& status);
 
-// The server's metadata, by name; empty if it gave none.
+// Whether a call returned `status`, rather than the client; false if the daemon
+// could not be reached.
+bool IsOfCall(const absl::Status& status);
+
+// The metadata of the server, or of the machine's library, by name; may be
+// empty.
 std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 
 // The same error, with its reason and metadata, but with another message.

@@ -9,7 +9,7 @@
 #include "client/explain/explanation.h"
 #include "client/explain/explanation_json.h"
 #include "client/ui/exit_code.h"
-#include "client/ui/files.h"
+#include "client/ui/image_file.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
 
@@ -70,7 +70,7 @@ absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
 absl::Status ExplainLog(Session& session, const ExplainArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const ExplainOptions options, ParseOptions(args));
   SIMVISOR_ASSIGN_OR_RETURN(const std::string log,
-                            ReadFile(args.log, kMaxBootLogBytes));
+                            ReadTextFile(args.log, kMaxBootLogBytes));
   SIMVISOR_ASSIGN_OR_RETURN(const Explanation explanation,
                             Explain(log, options));
   if (session.json()) {

@@ -4,8 +4,10 @@
 #include <cassert>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "absl/algorithm/container.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/quote.h"
@@ -24,6 +26,10 @@ using Steps = google::protobuf::RepeatedPtrField<v1::Step>;
 
 absl::Status Invalid(absl::string_view what, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(what, ": ", why));
+}
+
+absl::Status Missing(absl::string_view what) {
+  return Invalid(what, "must be given");
 }
 
 bool IsCodeName(absl::string_view name) {
@@ -73,7 +79,13 @@ absl::Status CheckExpectedError(const v1::Step& step) {
 absl::Status CheckPoll(const v1::Step& step) {
   if (!step.has_poll()) return absl::OkStatus();
   const uint32_t timeout = step.poll().timeout_ms();
-  if (timeout < 1 || timeout > kMaxPollTimeoutMs) {
+  // Absent, or 0.
+  if (timeout == 0) {
+    return Invalid(
+        "poll.timeout_ms",
+        absl::StrCat("must be given, 1 to ", kMaxPollTimeoutMs, " (a day)"));
+  }
+  if (timeout > kMaxPollTimeoutMs) {
     return Invalid("poll.timeout_ms",
                    absl::StrCat(timeout, " is not between 1 and ",
                                 kMaxPollTimeoutMs, " (a day)"));
@@ -96,59 +108,79 @@ absl::Status CheckPoll(const v1::Step& step) {
 
 struct Definition {
   StepPlace place;
-  ValueType type;
+  // nullopt if the path of the field is wrong.
+  std::optional<ValueType> type;
 };
 
 // The variables of a script, and the steps that use them.
 class VariablesCheck {
  public:
-  explicit VariablesCheck(const v1::Script& script) : script_(script) {}
+  // `unread` and `report` must outlive this object.
+  VariablesCheck(
+      const v1::Script& script, const UnreadSteps& unread,
+      absl::FunctionRef<void(const StepPlace&, const absl::Status&)> report)
+      : script_(script), unread_(unread), report_(report) {}
 
   // Checks `save` of a step, and remembers what it defines; called for all
-  // steps first.
-  absl::Status Define(const v1::Step& step, const StepPlace& place) {
-    const auto response = StepCall(step).NewResponse();
+  // steps first.  Without a call, no path is known.
+  void Define(const v1::Step& step, const StepPlace& place, bool has_call) {
     for (const v1::SavedField& saved : step.save()) {
-      if (!IsVariableName(saved.name())) {
-        return Invalid("save.name",
-                       absl::StrCat(Quoted(saved.name()),
-                                    " is not a letter or '_', then letters, "
-                                    "digits and '_', at most ",
-                                    kMaxVariableName));
+      std::optional<ValueType> type;
+      if (has_call) {
+        const auto found = TypeOf(step, saved);
+        report_(place, found.status());
+        if (found.ok()) type = *found;
       }
-      const auto path =
-          FieldPath::Parse(*response->GetDescriptor(), saved.field());
-      if (!path.ok()) {
-        return Invalid(absl::StrCat("save.field ", Quoted(saved.field())),
-                       path.status().message());
-      }
-      const auto [at, is_new] =
-          definitions_.insert({saved.name(), {place, path->type()}});
-      if (!is_new) {
-        return Invalid(
-            "save.name",
-            absl::StrCat(at->second.place.ToString(), " saves ", saved.name(),
-                         " already; take another name"));
-      }
+      report_(place, DefineOne(saved.name(), {place, type}));
     }
-    return absl::OkStatus();
   }
 
   // Checks what a step takes from variables.
-  absl::Status CheckUses(const v1::Step& step, const StepPlace& place) const {
+  // REQUIRES: the step has a call.
+  void CheckUses(const v1::Step& step, const StepPlace& place) const {
     std::set<std::string> names;
-    SIMVISOR_RETURN_IF_ERROR(FindUses(step, names));
+    report_(place, FindUses(step, names));
     for (const std::string& name : names) {
-      SIMVISOR_RETURN_IF_ERROR(CheckUse(name, place));
+      // CheckSets() asks for a name.
+      if (!name.empty()) report_(place, CheckUse(name, place));
     }
-    SIMVISOR_RETURN_IF_ERROR(CheckStringUses(step));
-    return CheckSets(step);
+    CheckStringUses(step, place);
+    CheckSets(step, place);
   }
 
  private:
+  static absl::StatusOr<ValueType> TypeOf(const v1::Step& step,
+                                          const v1::SavedField& saved) {
+    if (saved.field().empty()) return Missing("save.field");
+    const auto response = StepCall(step).NewResponse();
+    const auto path =
+        FieldPath::Parse(*response->GetDescriptor(), saved.field());
+    if (path.ok()) return path->type();
+    return Invalid(absl::StrCat("save.field ", Quoted(saved.field())),
+                   path.status().message());
+  }
+
+  absl::Status DefineOne(const std::string& name,
+                         const Definition& definition) {
+    if (name.empty()) return Missing("save.name");
+    if (!IsVariableName(name)) {
+      return Invalid("save.name",
+                     absl::StrCat(Quoted(name),
+                                  " is not a letter or '_', then letters, "
+                                  "digits and '_', at most ",
+                                  kMaxVariableName));
+    }
+    const auto [at, is_new] = definitions_.insert({name, definition});
+    if (is_new) return absl::OkStatus();
+    return Invalid("save.name",
+                   absl::StrCat(at->second.place.ToString(), " saves ", name,
+                                " already; take another name"));
+  }
+
   absl::Status CheckUse(const std::string& name, const StepPlace& place) const {
     const auto at = definitions_.find(name);
     if (at == definitions_.end()) {
+      if (unread_.names.contains(name)) return absl::OkStatus();
       return Invalid(absl::StrCat("${", name, "}"),
                      "no step saves this variable");
     }
@@ -160,34 +192,43 @@ class VariablesCheck {
     return absl::OkStatus();
   }
 
-  // REQUIRES: CheckUse() accepts all variables of the step.
-  absl::Status CheckStringUses(const v1::Step& step) const {
-    std::set<std::string> names;
-    SIMVISOR_RETURN_IF_ERROR(FindVariables(StepCall(step).call(), names));
-    for (const std::string& name : names) {
-      if (definitions_.at(name).type.kind == ValueKind::kBytes) {
-        return Invalid(absl::StrCat("${", name, "}"),
-                       "it holds bytes, which a string cannot; use set");
-      }
-    }
-    return absl::OkStatus();
+  // nullopt if it is not known.
+  std::optional<ValueType> TypeOf(const std::string& name) const {
+    const auto at = definitions_.find(name);
+    return at == definitions_.end() ? std::nullopt : at->second.type;
   }
 
-  // REQUIRES: CheckUse() accepts all variables of the step.
-  absl::Status CheckSets(const v1::Step& step) const {
+  void CheckStringUses(const v1::Step& step, const StepPlace& place) const {
+    std::set<std::string> names;
+    // CheckUses() has reported its error.
+    FindVariables(StepCall(step).call(), names).IgnoreError();
+    for (const std::string& name : names) {
+      const auto type = TypeOf(name);
+      if (!type || type->kind != ValueKind::kBytes) continue;
+      report_(place, Invalid(absl::StrCat("${", name, "}"),
+                             "it holds bytes, which a string cannot; use set"));
+    }
+  }
+
+  void CheckSets(const v1::Step& step, const StepPlace& place) const {
     const StepCall call(step);
     const std::unique_ptr<Message> scratch(call.call().New());
     scratch->CopyFrom(call.call());
     std::set<std::string> fields;
     for (const v1::SetField& set : step.set()) {
-      const std::string what = absl::StrCat("set.field ", Quoted(set.field()));
-      const absl::Status checked = CheckSet(step, set, *scratch);
-      if (!checked.ok()) return Invalid(what, checked.message());
-      if (!fields.insert(set.field()).second) {
-        return Invalid(what, "it is set twice");
+      if (set.variable().empty()) report_(place, Missing("set.variable"));
+      if (set.field().empty()) {
+        report_(place, Missing("set.field"));
+        continue;
       }
+      absl::Status checked = CheckSet(step, set, *scratch);
+      if (checked.ok() && !fields.insert(set.field()).second) {
+        checked = absl::InvalidArgumentError("it is set twice");
+      }
+      if (checked.ok()) continue;
+      report_(place, Invalid(absl::StrCat("set.field ", Quoted(set.field())),
+                             checked.message()));
     }
-    return absl::OkStatus();
   }
 
   absl::Status CheckSet(const v1::Step& step, const v1::SetField& set,
@@ -204,11 +245,11 @@ class VariablesCheck {
     SIMVISOR_ASSIGN_OR_RETURN(
         const FieldPath path,
         FieldPath::Parse(*scratch.GetDescriptor(), set.field()));
-    const ValueType type = definitions_.at(set.variable()).type;
-    if (!(type == path.type())) {
+    const auto type = TypeOf(set.variable());
+    if (type && !(*type == path.type())) {
       return absl::InvalidArgumentError(
           absl::StrCat("it is ", NameOf(path.type()), ", and ", set.variable(),
-                       " is ", NameOf(type)));
+                       " is ", NameOf(*type)));
     }
     return request ? path.TryWrite(scratch) : absl::OkStatus();
   }
@@ -218,6 +259,8 @@ class VariablesCheck {
   }
 
   const v1::Script& script_;
+  const UnreadSteps& unread_;
+  const absl::FunctionRef<void(const StepPlace&, const absl::Status&)> report_;
   std::map<std::string, Definition> definitions_;
 };
 
@@ -238,12 +281,6 @@ std::vector<PlacedStep> AllSteps(const v1::Script& script) {
   return steps;
 }
 
-absl::Status CheckWithoutVariables(const v1::Step& step) {
-  SIMVISOR_RETURN_IF_ERROR(CheckCall(step));
-  SIMVISOR_RETURN_IF_ERROR(CheckExpectedError(step));
-  return CheckPoll(step);
-}
-
 }  // namespace
 
 absl::Duration IntervalOf(const v1::Poll& poll) {
@@ -256,24 +293,27 @@ std::string StepPlace::ToString() const {
   return absl::StrCat(cleanup ? "cleanup step " : "step ", index + 1);
 }
 
-std::vector<ScriptFault> FindScriptFaults(const v1::Script& script) {
-  const std::vector<PlacedStep> steps = AllSteps(script);
+std::vector<ScriptFault> FindScriptFaults(const v1::Script& script,
+                                          const UnreadSteps& unread) {
   std::vector<ScriptFault> faults;
-  VariablesCheck variables(script);
-  const auto keep = [&](const absl::Status& status, const StepPlace& place) {
-    if (status.ok()) return true;
+  const auto report = [&](const StepPlace& place, const absl::Status& status) {
+    if (status.ok()) return;
     faults.push_back({place, std::string(status.message())});
-    return false;
   };
-  for (const auto& [place, step] : steps) {
-    if (keep(CheckWithoutVariables(*step), place)) {
-      keep(variables.Define(*step, place), place);
-    }
+  VariablesCheck variables(script, unread, report);
+  std::vector<PlacedStep> with_call;
+  for (const PlacedStep& one : AllSteps(script)) {
+    if (unread.Has(one.place)) continue;
+    const absl::Status call = CheckCall(*one.step);
+    report(one.place, call);
+    report(one.place, CheckPoll(*one.step));
+    variables.Define(*one.step, one.place, call.ok());
+    if (!call.ok()) continue;
+    report(one.place, CheckExpectedError(*one.step));
+    with_call.push_back(one);
   }
-  // A step with a fault may save what others use.
-  if (!faults.empty()) return faults;
-  for (const auto& [place, step] : steps) {
-    keep(variables.CheckUses(*step, place), place);
+  for (const PlacedStep& one : with_call) {
+    variables.CheckUses(*one.step, one.place);
   }
   return faults;
 }

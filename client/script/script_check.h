@@ -40,8 +40,23 @@ struct ScriptFault {
   std::string text;
 };
 
-// The faults of all steps, at most one for each.
-std::vector<ScriptFault> FindScriptFaults(const v1::Script& script);
+// Steps whose text could not be parsed: empty in the script, and not checked.
+struct UnreadSteps {
+  std::set<int> steps;  // indices
+  std::set<int> cleanup;
+  // Variables that they may save.
+  std::set<std::string> names;
+
+  bool Has(const StepPlace& place) const {
+    const std::set<int>& indices = place.cleanup ? cleanup : steps;
+    return indices.contains(place.index);
+  }
+};
+
+// The faults of all steps but the unread, several of a step if they do not
+// depend on each other.
+std::vector<ScriptFault> FindScriptFaults(const v1::Script& script,
+                                          const UnreadSteps& unread = {});
 
 // Adds the variables that a step uses, in strings or by `set`, to `names`.
 // INVALID_ARGUMENT for a malformed use.

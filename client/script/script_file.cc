@@ -1,13 +1,9 @@
 #include "client/script/script_file.h"
 
-#include <utility>
-#include <vector>
-
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/script/script_check.h"
-#include "google/protobuf/io/tokenizer.h"
+#include "client/script/script_errors.h"
 
 namespace simvisor::client {
 namespace {
@@ -17,28 +13,7 @@ using google::protobuf::TextFormat;
 // Deeper than any message of the API.
 constexpr int kMaxNesting = 32;
 
-class ErrorLines : public google::protobuf::io::ErrorCollector {
- public:
-  explicit ErrorLines(absl::string_view file_name) : file_name_(file_name) {}
-
-  // Lines and columns count from 0; -1 means unknown.
-  void AddError(int line, google::protobuf::io::ColumnNumber column,
-                const std::string& message) override {
-    lines_.push_back(absl::StrCat(file_name_, ":", line + 1, ":", column + 1,
-                                  ": ", message));
-  }
-
-  bool empty() const { return lines_.empty(); }
-  absl::Status ToStatus() const {
-    return absl::InvalidArgumentError(absl::StrJoin(lines_, "\n"));
-  }
-
- private:
-  std::string file_name_;
-  std::vector<std::string> lines_;
-};
-
-void CheckSteps(const ScriptFile& file, ErrorLines& errors) {
+void CheckSteps(const ScriptFile& file, ScriptErrors& errors) {
   const auto* type = v1::Script::descriptor();
   const auto* steps = type->FindFieldByNumber(v1::Script::kStepsFieldNumber);
   const auto* cleanup =
@@ -65,16 +40,18 @@ absl::StatusOr<ScriptFile> ParseScript(absl::string_view file_name,
   }
   ScriptFile file;
   file.locations = std::make_unique<TextFormat::ParseInfoTree>();
-  ErrorLines errors(file_name);
+  ScriptErrors errors;
   TextFormat::Parser parser;
   parser.RecordErrorsTo(&errors);
   parser.WriteLocationsTo(file.locations.get());
   parser.SetRecursionLimit(kMaxNesting);
   if (!parser.ParseFromString(std::string(text), &file.script)) {
-    return errors.ToStatus();
+    ScriptErrors all;
+    FindScriptErrors(text, kMaxNesting, all);
+    return (all.empty() ? errors : all).ToStatus(file_name);
   }
   CheckSteps(file, errors);
-  if (!errors.empty()) return errors.ToStatus();
+  if (!errors.empty()) return errors.ToStatus(file_name);
   return file;
 }
 

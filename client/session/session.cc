@@ -103,6 +103,12 @@ void Session::PrintError(const absl::Status& status) {
   err() << words << (words.empty() ? "" : ": ") << Describe(named) << "\n";
 }
 
+void Session::PrintUsageError(absl::string_view program,
+                              const absl::Status& error) {
+  if (!json()) err() << program;
+  PrintError(error);
+}
+
 void Session::PrintEnd(const absl::Status& status) {
   out().flush();
   if (!status.ok()) PrintError(status);

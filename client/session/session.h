@@ -137,6 +137,9 @@ class Session {
   // Prints `status` to err() as one line: after xl's words if xl has its own,
   // with -o json as JSON, see ToJson().
   void PrintError(const absl::Status& status);
+  // The same for an error in the command line, after `program`, such as
+  // "simvisor: ", which JSON leaves out.
+  void PrintUsageError(absl::string_view program, const absl::Status& error);
   // Flushes out() and prints `status` unless it is OK, as the program does
   // after a command, for a command that a signal ends.
   void PrintEnd(const absl::Status& status);

@@ -2,25 +2,84 @@
 
 #include <algorithm>
 #include <cassert>
+#include <climits>
+#include <cstdint>
 #include <sstream>
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/quantities.h"
 #include "client/ui/similar_word.h"
 
 namespace simvisor::client {
 namespace {
 
-// CLI11 makes 2^64 - 1 of -1.
-std::string CheckSign(const std::string& number) {
-  return number.find('-') == std::string::npos
-             ? ""
-             : absl::StrCat(number, " is negative");
+// Checks a value that must be a whole number, and writes it in decimal: CLI11
+// makes 2^64 - 1 of -1, and 8 of 010.
+CLI::Validator WholeNumber(uint64_t most) {
+  return CLI::Validator(
+      [most](std::string& text) -> std::string {
+        const auto number = ParseNumber("", text);
+        if (number.ok() && *number <= most) {
+          text = absl::StrCat(*number);
+          return "";
+        }
+        return absl::StrCat(
+            "'", text, "': must be a whole number ",
+            most == UINT64_MAX ? "below 2^64" : absl::StrCat("up to ", most),
+            ", decimal or 0x...");
+      },
+      "");
+}
+
+CLI::Validator AnyNumber() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        double number = 0;
+        return absl::SimpleAtod(text, &number)
+                   ? ""
+                   : absl::StrCat("'", text, "': must be a number");
+      },
+      "");
+}
+
+// Its description is CLI11's, which help shows.
+template <typename Number>
+CLI::Validator Bounds(Number least, Number most) {
+  return CLI::Validator(
+      [least, most](std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= least &&
+            number <= most) {
+          return "";
+        }
+        return absl::StrFormat("'%s': must be %.10g to %.10g", text,
+                               static_cast<double>(least),
+                               static_cast<double>(most));
+      },
+      CLI::Range(least, most).get_description());
+}
+
+// The same.
+CLI::Validator Member(const std::vector<std::string>& names) {
+  return CLI::Validator(
+      [names](std::string& text) -> std::string {
+        return absl::c_linear_search(names, text)
+                   ? ""
+                   : absl::StrCat("'", text, "': must be one of ",
+                                  absl::StrJoin(names, ", "));
+      },
+      CLI::IsMember(names).get_description());
 }
 
 // What CLI11 calls a value: a type, and after colons what checks say of it.  A
@@ -56,33 +115,39 @@ ArgumentHelp HelpOf(const CLI::Option& option) {
   return help;
 }
 
-// The last verb of the line that `app` has parsed.
-const CLI::App& LastVerb(const CLI::App& app) {
-  const CLI::App* verb = &app;
-  while (!verb->get_subcommands().empty()) {
-    verb = verb->get_subcommands().front();
+std::vector<std::string> NamesBelow(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* below : app.get_subcommands([](auto) { return true; })) {
+    names.push_back(below->get_name());
   }
-  return *verb;
+  return names;
+}
+
+bool IsOption(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' && !absl::ascii_isdigit(word[1]);
+}
+
+std::string ExplainOption(const std::vector<const CLI::App*>& apps,
+                          const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  std::vector<std::string> names;
+  for (auto app = apps.rbegin(); app != apps.rend(); ++app) {
+    for (const CLI::Option* option : (*app)->get_options()) {
+      for (const std::string& known : option->get_lnames()) {
+        names.push_back("--" + known);
+      }
+    }
+  }
+  const std::string meant = FindSimilar(name, names);
+  return absl::StrCat(
+      "no option is named '", name, "'",
+      meant.empty() ? "" : absl::StrCat("; did you mean '", meant, "'?"));
 }
 
 // "--NAME" if `verb` has this option; empty otherwise.
 std::string OptionNamed(const CLI::App& verb, const std::string& name) {
   std::string option = absl::StrCat("--", name);
   return verb.get_option_no_throw(option) == nullptr ? "" : option;
-}
-
-// The option of `verb`, or of those above it, that `word` misspells; empty if
-// there is none.
-std::string SimilarOption(const CLI::App& verb, const std::string& word) {
-  std::vector<std::string> all;
-  for (const CLI::App* app = &verb; app != nullptr; app = app->get_parent()) {
-    for (const CLI::Option* option : app->get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        all.push_back(absl::StrCat("--", name));
-      }
-    }
-  }
-  return FindSimilar(word.substr(0, word.find('=')), all);
 }
 
 // The positional argument of `verb` that got one word which names an option,
@@ -97,33 +162,41 @@ const CLI::Option* TakenForArgument(const CLI::App& verb) {
   return nullptr;
 }
 
-// What a line may have meant that has `extra`, which `verb` does not take:
-// "; did you mean --stop?".  Empty if nothing comes close.
-std::string ExtraMeant(const CLI::App& verb, const std::string& command,
-                       const std::string& extra) {
-  const std::string option = absl::StartsWith(extra, "--")
-                                 ? SimilarOption(verb, extra)
-                                 : OptionNamed(verb, extra);
+// What a line may have meant that has one word more, `extra`, than `verb`
+// takes: "; did you mean --stop?".  Empty if nothing comes close.
+std::string WordMeant(const CLI::App& verb, const std::string& command,
+                      const std::string& extra) {
+  const std::string option = OptionNamed(verb, extra);
   if (!option.empty()) return absl::StrCat("; did you mean ", option, "?");
   const CLI::Option* const taken = TakenForArgument(verb);
   if (taken == nullptr) return "";
   const std::string& word = taken->results().front();
-  return absl::StrCat("; ", word, " is taken for ",
+  return absl::StrCat("; '", word, "' is taken for ",
                       taken->get_name(/*positional=*/true), ": did you mean '",
                       command, " ", extra, " --", word, "'?");
 }
 
-// The error about a line that has `extras`, which `verb` does not take.
-std::string NotExpected(const CLI::App& verb, const std::string& command,
-                        const std::vector<std::string>& extras) {
-  // The value of an unknown option follows it.
-  const bool may_be_meant =
-      extras.size() == 1 || absl::StartsWith(extras.front(), "--");
+// Why a line with the verbs `apps` cannot have the words `extras`.
+std::string ExplainExtras(const std::vector<const CLI::App*>& apps,
+                          const std::vector<std::string>& extras) {
+  const auto option = std::find_if(extras.begin(), extras.end(), &IsOption);
+  if (option != extras.end()) return ExplainOption(apps, *option);
+  std::vector<std::string> places;
+  for (const CLI::Option* place : apps.back()->get_options(
+           [](const CLI::Option* any) { return any->get_positional(); })) {
+    places.push_back(place->get_name(/*positional=*/true));
+  }
+  const auto append_name = [](std::string* text, const CLI::App* app) {
+    absl::StrAppend(text, app->get_name());
+  };
   return absl::StrCat(
-      extras.size() == 1 ? "The following argument was not expected: "
-                         : "The following arguments were not expected: ",
-      absl::StrJoin(extras, " "),
-      may_be_meant ? ExtraMeant(verb, command, extras.front()) : "");
+      "too many arguments: '", absl::StrJoin(extras, "' '"), "'; ",
+      places.empty() ? "it takes only options"
+                     : absl::StrCat("it takes ", absl::StrJoin(places, " ")),
+      extras.size() == 1
+          ? WordMeant(*apps.back(), absl::StrJoin(apps, " ", append_name),
+                      extras.front())
+          : "");
 }
 
 }  // namespace
@@ -139,17 +212,17 @@ Argument& Argument::Values(int least, int most) {
 }
 
 Argument& Argument::OneOf(const std::vector<std::string>& names) {
-  option_->check(CLI::IsMember(names));
+  option_->check(Member(names));
   return *this;
 }
 
 Argument& Argument::Between(int least, int most) {
-  option_->check(CLI::Range(least, most));
+  option_->check(Bounds(least, most));
   return *this;
 }
 
 Argument& Argument::Between(double least, double most) {
-  option_->check(CLI::Range(least, most));
+  option_->check(Bounds(least, most));
   return *this;
 }
 
@@ -194,7 +267,8 @@ Argument Verb::AddPositional(const std::string& name, std::string& value,
 
 Argument Verb::AddPositional(const std::string& name, uint32_t& value,
                              const std::string& help) {
-  return Argument(app_->add_option(name, value, help));
+  return Argument(
+      app_->add_option(name, value, help)->transform(WholeNumber(UINT32_MAX)));
 }
 
 Argument Verb::AddPositional(const std::string& name,
@@ -210,28 +284,32 @@ Argument Verb::AddOption(const std::string& names, std::string& value,
 
 Argument Verb::AddOption(const std::string& names, int& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(
+      app_->add_option(names, value, help)->transform(WholeNumber(INT_MAX)));
 }
 
 Argument Verb::AddOption(const std::string& names, uint32_t& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(
+      app_->add_option(names, value, help)->transform(WholeNumber(UINT32_MAX)));
 }
 
 Argument Verb::AddOption(const std::string& names, uint64_t& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help)->check(&CheckSign));
+  return Argument(
+      app_->add_option(names, value, help)->transform(WholeNumber(UINT64_MAX)));
 }
 
 Argument Verb::AddOption(const std::string& names,
                          std::optional<uint64_t>& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help)->check(&CheckSign));
+  return Argument(
+      app_->add_option(names, value, help)->transform(WholeNumber(UINT64_MAX)));
 }
 
 Argument Verb::AddOption(const std::string& names, double& value,
                          const std::string& help) {
-  return Argument(app_->add_option(names, value, help));
+  return Argument(app_->add_option(names, value, help)->transform(AnyNumber()));
 }
 
 Argument Verb::AddFlag(const std::string& names, bool& value,
@@ -316,14 +394,9 @@ absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
     app_->parse(std::move(words));
-  } catch (const CLI::ExtrasError&) {
-    const std::string command =
-        absl::StrCat(app_->get_name(), " ", chosen_verbs());
-    return UsageError(NotExpected(LastVerb(*app_), command,
-                                  app_->remaining(/*recurse=*/true)));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success)) {
-      return UsageError(error.what());
+      return UsageError(Explain(error));
     }
     std::ostringstream text;
     app_->exit(error, text, text);
@@ -332,17 +405,59 @@ absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
   return std::string();
 }
 
+std::vector<const CLI::App*> CommandLine::Chosen() const {
+  std::vector<const CLI::App*> apps = {app_.get()};
+  while (!apps.back()->get_subcommands().empty()) {
+    apps.push_back(apps.back()->get_subcommands().front());
+  }
+  return apps;
+}
+
+std::string CommandLine::Explain(const CLI::ParseError& error) const {
+  const std::string text = error.what();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    return ExplainExtras(Chosen(), app_->remaining(/*recurse=*/true));
+  }
+  const std::string name = text.substr(0, text.find(':'));
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    if (absl::EndsWith(text, " missing")) return name + " needs a value";
+    // "NAME: At Most 2 required but received 3"
+    const std::vector<std::string> words = absl::StrSplit(
+        absl::StripAsciiWhitespace(text.substr(name.size())), ' ');
+    if (words.size() == 8 && absl::EqualsIgnoreCase(words[2], "most")) {
+      return words[3] == "1" ? name + " is given more than once"
+                             : absl::StrCat(name, " takes at most ", words[3],
+                                            " arguments, not ", words[7]);
+    }
+  }
+  // All values but those of flags are checked before.
+  if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(absl::StripPrefix(text, "Could not convert: "),
+                       absl::MaxSplits(" = ", 1));
+    if (parts.size() == 2) {
+      return absl::StrCat(parts[0], " takes no value, and has '", parts[1],
+                          "'");
+    }
+  }
+  if (absl::StartsWith(text, "A subcommand ")) {
+    return absl::StrCat("a command is required, one of ",
+                        absl::StrJoin(NamesBelow(*Chosen().back()), ", "));
+  }
+  return text;
+}
+
 std::string CommandLine::chosen_verbs() const {
   std::string verbs;
-  for (const CLI::App* app = app_.get(); !app->get_subcommands().empty();) {
-    app = app->get_subcommands().front();
+  for (const CLI::App* app : Chosen()) {
+    if (app == app_.get()) continue;
     absl::StrAppend(&verbs, verbs.empty() ? "" : " ", app->get_name());
   }
   return verbs;
 }
 
 std::string CommandLine::ValueOf(const std::string& name) const {
-  const CLI::Option* const option = LastVerb(*app_).get_option_no_throw(name);
+  const CLI::Option* const option = Chosen().back()->get_option_no_throw(name);
   return option != nullptr && option->results().size() == 1
              ? option->results().front()
              : "";

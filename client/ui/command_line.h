@@ -25,6 +25,7 @@
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's
 class App;
 class Option;
+class ParseError;
 }  // namespace CLI
 
 namespace simvisor::client {
@@ -188,6 +189,11 @@ class CommandLine {
   std::string ValueOf(const std::string& name) const;
 
  private:
+  // The program and the verbs of the line that was parsed last.
+  std::vector<const CLI::App*> Chosen() const;
+  // What was wrong with that line, in our words.
+  std::string Explain(const CLI::ParseError& error) const;
+
   const std::unique_ptr<CLI::App> app_;
 };
 

@@ -1,7 +1,10 @@
 #include "client/ui/exit_code.h"
 
+#include <utility>
+
 #include "absl/strings/cord.h"
 #include "client/api/error.h"
+#include "client/api/own_reason.h"
 
 namespace simvisor::client {
 namespace {
@@ -13,7 +16,7 @@ constexpr absl::string_view kUsageUrl = "simvisor.client/usage";
 absl::Status UsageError(absl::string_view message) {
   absl::Status status = absl::InvalidArgumentError(message);
   status.SetPayload(kUsageUrl, absl::Cord());
-  return status;
+  return WithReason(std::move(status), OwnReason::kCommandLineInvalid);
 }
 
 absl::Status AsUsageError(const absl::Status& status) {

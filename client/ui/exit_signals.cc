@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "absl/time/clock.h"
+#include "client/api/own_reason.h"
 
 namespace simvisor::client {
 namespace {
@@ -165,6 +166,10 @@ bool Interruption::AwaitReadable(int fd) const {
 
 bool Interruption::AwaitWritable(int fd) const {
   return AwaitReady(fd, POLLOUT);
+}
+
+absl::Status InterruptedError() {
+  return WithReason(absl::CancelledError("interrupted"), OwnReason::kCancelled);
 }
 
 }  // namespace simvisor::client

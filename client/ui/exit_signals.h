@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace simvisor::client {
@@ -75,6 +76,9 @@ class Interruption {
   bool AwaitReadable(int fd) const;
   bool AwaitWritable(int fd) const;
 };
+
+// CANCELLED: what a command fails with that a signal has ended.
+absl::Status InterruptedError();
 
 }  // namespace simvisor::client
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/ui/input_file.h"
 
 namespace simvisor::client {
@@ -15,9 +16,10 @@ constexpr size_t kPieceBytes = 65536;
 
 absl::Status FileError(absl::string_view verb, absl::string_view path,
                        int error) {
-  return absl::Status(
-      absl::ErrnoToStatusCode(error),
-      absl::StrCat("cannot ", verb, " ", path, ": ", std::strerror(error)));
+  return WithReason(absl::Status(absl::ErrnoToStatusCode(error),
+                                 absl::StrCat("cannot ", verb, " ", path, ": ",
+                                              std::strerror(error))),
+                    OwnReason::kFileFailed);
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path,
@@ -35,8 +37,10 @@ absl::Status ReadFileInto(const std::string& path, size_t max_bytes,
     before = data.size();
     SIMVISOR_RETURN_IF_ERROR(file.Read(kPieceBytes, data));
     if (data.size() > max_bytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": more than ", max_bytes, " bytes, the most it can be"));
+      return WithReason(
+          absl::InvalidArgumentError(absl::StrCat(
+              path, ": more than ", max_bytes, " bytes, the most it can be")),
+          OwnReason::kFileFailed);
     }
   } while (data.size() > before);
   return absl::OkStatus();

@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/api/own_reason.h"
 #include "client/api/text_check.h"
 #include "client/ui/files.h"
-#include "client/xl/domain_config.h"
 
 namespace simvisor::client {
 namespace {
@@ -83,13 +83,15 @@ absl::Status NameImage(absl::string_view path, const absl::Status& error) {
   return WithMessage(error, absl::StrCat(FileText(path), ": ", problem));
 }
 
-absl::StatusOr<std::string> ReadConfig(const std::string& path,
-                                       absl::string_view instead) {
+absl::StatusOr<std::string> ReadTextFile(const std::string& path,
+                                         size_t max_bytes,
+                                         absl::string_view instead) {
   std::string text;
-  const absl::Status status = ReadFileInto(path, kMaxConfigBytes, text);
+  const absl::Status status = ReadFileInto(path, max_bytes, text);
   if (IsImage(text)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        FileText(path), ": a save image, not a configuration; ", instead));
+    return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                          FileText(path), ": it is a save image; ", instead)),
+                      OwnReason::kFileFailed);
   }
   SIMVISOR_RETURN_IF_ERROR(status);
   return text;

@@ -37,10 +37,12 @@ absl::Status CheckImage(absl::string_view path, absl::string_view bytes);
 // instead of "save image".
 absl::Status NameImage(absl::string_view path, const absl::Status& error);
 
-// The configuration in `path`.  The errors of ReadFile(); INVALID_ARGUMENT with
-// `instead` at its end if the file is an image.
-absl::StatusOr<std::string> ReadConfig(const std::string& path,
-                                       absl::string_view instead);
+// The contents of `path`, which people write.  The errors of ReadFile();
+// INVALID_ARGUMENT with `instead` at its end if the file is an image, whatever
+// its size.
+absl::StatusOr<std::string> ReadTextFile(
+    const std::string& path, size_t max_bytes,
+    absl::string_view instead = "restore takes it");
 
 }  // namespace simvisor::client
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/api/error.h"
+#include "client/api/own_reason.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -48,7 +49,9 @@ absl::StatusOr<Json> ToJson(const google::protobuf::Message& message) {
       google::protobuf::util::MessageToJsonString(message, &text, options);
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!status.ok() || !json.is_object()) {
-    return absl::InternalError("the response cannot be shown as JSON");
+    return WithReason(
+        absl::InternalError("the response cannot be shown as JSON"),
+        OwnReason::kResponseInvalid);
   }
   UnquoteNumbers(*message.GetDescriptor(), json);
   return json;
@@ -59,7 +62,7 @@ Json ToJson(const absl::Status& status) {
   Json metadata = Json::object();
   for (auto& [name, value] : MetadataOf(status)) metadata[name] = value;
   return {{"code", absl::StatusCodeToString(status.code())},
-          {"reason", ReasonOf(status)},
+          {"reason", AnyReasonOf(status)},
           {"message", std::string(status.message())},
           {"metadata", std::move(metadata)}};
 }

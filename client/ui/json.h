@@ -22,8 +22,9 @@ using Json = nlohmann::ordered_json;
 // readers round them above 2^53).  INTERNAL if protobuf cannot print it.
 absl::StatusOr<Json> ToJson(const google::protobuf::Message& message);
 
-// {"code", "reason", "message", "metadata"}: the canonical code's name, the
-// daemon's reason and metadata, which are empty for the client's own errors.
+// {"code", "reason", "message", "metadata"}: the canonical code's name,
+// AnyReasonOf(), and the daemon's metadata, which is empty for the client's own
+// errors.
 // REQUIRES: !status.ok()
 Json ToJson(const absl::Status& status);
 

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/ui/files.h"
 
 namespace simvisor::client {
@@ -68,9 +69,10 @@ absl::Status LineReader::Read(size_t max, std::vector<std::string>& lines) {
     }
     if (!lines.empty() || ended_) return absl::OkStatus();
     if (rest_.size() - start_ > kMaxLineBytes) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path_, ": a line has more than ", kMaxLineBytes,
-                       " bytes, the most it can have"));
+      return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                            path_, ": a line has more than ", kMaxLineBytes,
+                            " bytes, the most it can have")),
+                        OwnReason::kFileFailed);
     }
     SIMVISOR_ASSIGN_OR_RETURN(const bool more, Fill());
     if (more) continue;

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/files.h"
 
@@ -110,8 +111,10 @@ OutputFile::~OutputFile() {
 }
 
 absl::Status OutputFile::Explain(const absl::Status& status) const {
-  return absl::Status(status.code(), absl::StrCat("cannot write ", path_, ": ",
-                                                  status.message()));
+  return WithReason(
+      absl::Status(status.code(), absl::StrCat("cannot write ", path_, ": ",
+                                               status.message())),
+      OwnReason::kFileFailed);
 }
 
 absl::Status OutputFile::Error() const {
@@ -136,7 +139,7 @@ absl::Status OutputFile::Append(absl::string_view data,
   const size_t most = in_place() ? PIPE_BUF : data.size();
   while (!data.empty()) {
     if (!interruption.AwaitWritable(fd_)) {
-      return absl::CancelledError("interrupted");
+      return InterruptedError();
     }
     SIMVISOR_RETURN_IF_ERROR(Append(data.substr(0, most)));
     data.remove_prefix(std::min(most, data.size()));

@@ -1,6 +1,7 @@
 #include "client/ui/quantities.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/error.h"
 #include "base/size.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
@@ -48,6 +50,31 @@ std::optional<uint64_t> ToBytes(absl::string_view text) {
   return *bytes;
 }
 
+bool IsTooLarge(const absl::Status& status) {
+  return simvisor::ReasonOf(status) ==
+         std::string(ReasonName(Reason::kArgumentTooLarge));
+}
+
+// "; 1.5g is 1536m" for a fraction that is a whole number of the next smaller
+// unit; else empty.
+std::string SmallerUnit(absl::string_view text) {
+  constexpr absl::string_view kUnits = "tgmkb";
+  if (!HasSizeUnit(text)) return "";
+  const absl::string_view number = text.substr(0, text.size() - 1);
+  const size_t unit = kUnits.find(absl::ascii_tolower(text.back()));
+  const size_t dot = number.find('.');
+  const bool is_fraction =
+      dot != absl::string_view::npos && unit + 1 < kUnits.size() &&
+      AllDigits(number.substr(0, dot)) && AllDigits(number.substr(dot + 1));
+  double value = 0;
+  if (!is_fraction || !absl::SimpleAtod(number, &value)) return "";
+  const double smaller = value * 1024;
+  constexpr double kExact = 1e15;  // doubles have all whole numbers below
+  if (smaller >= kExact || smaller != std::floor(smaller)) return "";
+  return absl::StrCat("; ", text, " is ", static_cast<uint64_t>(smaller),
+                      kUnits.substr(unit + 1, 1));
+}
+
 struct Range {
   uint64_t first = 0;
   uint64_t count = 1;
@@ -72,25 +99,36 @@ absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
                                      absl::string_view text) {
   const auto value = ToNumber(text);
   if (value) return *value;
-  return UsageError(absl::StrCat(
-      what, " '", text, "': must be a number below 2^64, decimal or 0x..."));
+  return UsageError(
+      absl::StrCat(what, " '", text,
+                   "': must be a whole number below 2^64, decimal or 0x...",
+                   HasSizeUnit(text) && absl::ascii_isdigit(text.front())
+                       ? ", without a unit"
+                       : ""));
 }
 
 absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
   const absl::StatusOr<uint64_t> bytes = ParseSize(text);
   if (bytes.ok()) return *bytes / kPageBytes;
-  return UsageError(
-      absl::StrCat("invalid memory size: ", text,
-                   "; give MiB, or a number with t, g, m, k or b"));
+  return UsageError(absl::StrCat(
+      "invalid memory size: ", text.empty() ? "''" : text, "; ",
+      IsTooLarge(bytes.status())
+          ? "sizes end below 2^64 bytes"
+          : absl::StrCat("give MiB as a whole decimal number, or one with t, "
+                         "g, m, k or b",
+                         SmallerUnit(text))));
 }
 
 absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
   if (const auto pages = ToNumber(text)) return *pages;
   const auto bytes = ToBytes(text);
   if (!bytes) {
-    return UsageError(absl::StrCat("'", text,
-                                   "': must be a number of pages, or a size "
-                                   "such as 512m (t, g, m, k, b)"));
+    return UsageError(absl::StrCat(
+        "'", text,
+        "': must be a whole number of pages, or of t, g, m, k or b, such as "
+        "512m",
+        IsTooLarge(ParseSize(text).status()) ? ", below 2^64"
+                                             : SmallerUnit(text)));
   }
   if (*bytes % kPageBytes != 0) {
     return UsageError(

@@ -67,17 +67,19 @@ absl::Status NoSuchVerb(const Verb& program, const Verb& level,
                         const std::vector<std::string>& all) {
   const std::string& word = arguments[at];
   if (const absl::string_view absent = FindAbsent(word); !absent.empty()) {
-    return UsageError(absl::StrCat(level.name(), ": xl's ", absent,
-                                   " is absent: ", WhyAbsent(absent)));
+    return UsageError(
+        absl::StrCat("xl's ", absent, " is absent: ", WhyAbsent(absent)));
   }
   if (HasVerb(program, word)) {
-    return UsageError(absl::StrCat(level.name(), ": '", word,
-                                   "' belongs to no group; run '",
-                                   program.name(), " ", word, "'"));
+    return UsageError(absl::StrCat("'", word, "' is not a command of ",
+                                   level.name(), "; run '", program.name(), " ",
+                                   word, "'"));
   }
-  return UsageError(
-      absl::StrCat(level.name(), ": no command is named '", word, "'; ",
-                   VerbMeant(program, level, arguments, at, all)));
+  const bool in_group = level.name() != program.name();
+  return UsageError(absl::StrCat(
+      "no command ", in_group ? absl::StrCat("of ", level.name(), " ") : "",
+      "is named '", word, "'; ",
+      VerbMeant(program, level, arguments, at, all)));
 }
 
 // The verb of `level` that the word at `at` stands for.
@@ -94,14 +96,84 @@ absl::StatusOr<Verb> FindVerb(const Verb& program, const Verb& level,
   }
   if (found.size() == 1) return found.front();
   if (found.empty()) return NoSuchVerb(program, level, arguments, at, all);
-  const auto append_name = [](std::string* text, const Verb& verb) {
-    absl::StrAppend(text, verb.name());
+  const std::string group =
+      level.name() == program.name() ? "" : absl::StrCat(level.name(), " ");
+  const auto append_name = [&](std::string* text, const Verb& verb) {
+    absl::StrAppend(text, group, verb.name());
   };
-  return UsageError(absl::StrCat(level.name(), ": '", word, "' may be ",
+  return UsageError(absl::StrCat("'", word, "' may be ",
                                  absl::StrJoin(found, " or ", append_name)));
 }
 
+// The long options of `verb` that `begin` stands for: the one that is named so,
+// or one name of each that begins so.
+std::vector<std::string> FindOptions(const Verb& verb,
+                                     absl::string_view begin) {
+  std::vector<std::string> found;
+  for (const ArgumentHelp& argument : verb.arguments()) {
+    const auto& names = argument.names;
+    if (std::find(names.begin(), names.end(), begin) != names.end()) {
+      return {std::string(begin)};
+    }
+    const auto name =
+        std::find_if(names.begin(), names.end(), [&](absl::string_view any) {
+          return absl::StartsWith(any, "--") && absl::StartsWith(any, begin);
+        });
+    if (name != names.end()) found.push_back(*name);
+  }
+  return found;
+}
+
+// The long option `word` of the last of `verbs`, each of which is below the one
+// before it.
+absl::StatusOr<std::string> SpellOut(const std::vector<Verb>& verbs,
+                                     const std::string& word) {
+  const std::string begin = word.substr(0, word.find('='));
+  if (std::any_of(verbs.begin(), verbs.end(),
+                  [&](const Verb& verb) { return verb.HasOption(begin); })) {
+    return word;
+  }
+  for (auto verb = verbs.rbegin(); verb != verbs.rend(); ++verb) {
+    const std::vector<std::string> found = FindOptions(*verb, begin);
+    if (found.size() > 1) {
+      return UsageError(
+          absl::StrCat("'", begin, "' may be ", absl::StrJoin(found, " or ")));
+    }
+    if (!found.empty()) {
+      return absl::StrCat(found.front(), word.substr(begin.size()));
+    }
+  }
+  return word;
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<std::string>> ExpandOptions(
+    const Verb& program, std::vector<std::string> arguments) {
+  std::vector<Verb> verbs = {program};
+  for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    std::string& word = arguments[i];
+    if (absl::StartsWith(word, "--")) {
+      SIMVISOR_ASSIGN_OR_RETURN(word, SpellOut(verbs, word));
+    }
+    if (absl::StartsWith(word, "-")) {
+      if (std::any_of(verbs.begin(), verbs.end(), [&](const Verb& verb) {
+            return verb.TakesNextWord(word);
+          })) {
+        ++i;
+      }
+      continue;
+    }
+    const std::vector<Verb> below = verbs.back().verbs();
+    if (below.empty()) continue;
+    const auto verb =
+        std::find_if(below.begin(), below.end(),
+                     [&](const Verb& any) { return any.name() == word; });
+    if (verb == below.end()) break;  // abbreviated, or wrong
+    verbs.push_back(*verb);
+  }
+  return arguments;
+}
 
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     const Verb& program, std::vector<std::string> arguments) {
@@ -111,7 +183,7 @@ absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     if (absl::StartsWith(word, "-")) {
       if (!program.HasOption(word)) {
         return UsageError(
-            absl::StrCat(program.name(), ": no option is named '", word,
+            absl::StrCat("no option is named '", word,
                          "'; those of a command follow its name; see --help"));
       }
       if (program.TakesNextWord(word)) ++i;

@@ -1,4 +1,4 @@
-// Abbreviated verbs, which xl accepts.
+// Abbreviated verbs and options, which xl accepts.
 //
 // Thread safety: pure functions.
 
@@ -22,6 +22,14 @@ namespace simvisor::client {
 // The same for a word before the verbs that is an option but not one of
 // `program`.
 absl::StatusOr<std::vector<std::string>> ExpandVerbs(
+    const Verb& program, std::vector<std::string> arguments);
+
+// Spells out the long options of `arguments`, as far as its verbs are spelt
+// out: "--pau" becomes "--paused" if only one option of the verb begins so, or
+// if none does, only one of the verbs above it.  A value after an equals sign
+// stays.  A UsageError() that names the options if several begin so; an option
+// that nothing begins with stays for the parser to refuse.
+absl::StatusOr<std::vector<std::string>> ExpandOptions(
     const Verb& program, std::vector<std::string> arguments);
 
 // Where the first verb is in `arguments`, behind options of `program`; the

@@ -51,9 +51,8 @@ absl::StatusOr<std::vector<std::string>> ReplaceXlOptions(
   if (!dry_run || FindFirstVerb(program, left) == left.size()) return left;
   const Verb chosen = ChosenVerb(program, left);
   if (!chosen.HasOption("--dryrun")) {
-    return UsageError(
-        absl::StrCat(program.name(), ": ", chosen.name(),
-                     " has no dry run; -N goes with create and vcpu-pin"));
+    return UsageError(absl::StrCat(
+        chosen.name(), " has no dry run; -N goes with create and vcpu-pin"));
   }
   // After -- only names follow.
   left.insert(std::find(left.begin(), left.end(), "--"), "--dryrun");

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "base/error.h"
 #include "base/status_macros.h"
 #include "client/ui/json.h"
 #include "client/ui/shortfall_text.h"
@@ -92,12 +93,15 @@ absl::Status BalloonState(Session& session, const std::string& name) {
       target.client.Call(target.MakeRequest<v1::GetDomainRequest>()));
   const v1::Domain& domain = response.domain();
   if (!domain.has_balloon_driver()) {
-    return absl::FailedPreconditionError(
+    const bool dying = domain.state() == v1::DOMAIN_STATE_DYING;
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition,
+        dying ? Reason::kDomainDying : Reason::kDomainNotBooted,
         absl::StrCat("balloon state of ", name, ": ",
-                     domain.state() == v1::DOMAIN_STATE_DYING
-                         ? "it is being destroyed"
-                         : "its guest has not booted, so no driver runs yet; "
-                           "unpause it"));
+                     dying ? "it is being destroyed"
+                           : "its guest has not booted, so no driver runs yet; "
+                             "unpause it"),
+        {{fact::kDomain, domain.name()}, {fact::kDomid, domain.domid()}});
   }
   if (session.json()) return PrintAsJson(session, domain);
   PrintDriver(session, domain);

@@ -18,6 +18,7 @@
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/api/memory_ops_stream.h"
+#include "client/api/own_reason.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/line_reader.h"
 #include "client/verbs/commands.h"
@@ -116,6 +117,7 @@ class Batch {
       entry.result.set_id(number_);
       entry.result.mutable_error()->set_code(
           absl::StatusCodeToString(op.status().code()));
+      entry.result.mutable_error()->set_reason(AnyReasonOf(op.status()));
       entry.result.mutable_error()->set_message(
           Printable(op.status().message()));
       entry.done = true;
@@ -183,11 +185,12 @@ class Batch {
       if (session_.json()) session_.PrintJsonLine(entry.result).IgnoreError();
       if (failed) {
         const v1::MemoryOpError& error = entry.result.error();
-        session_.PrintAside(absl::StrCat(
-            "line ", entry.op.id(), ": ",
-            DescribeError(error.message(),
-                          error.reason().empty() ? "" : error.code(),
-                          error.reason())));
+        // A line that has not become an operation was not sent.
+        const bool own = entry.op.op_case() == v1::MemoryOp::OP_NOT_SET;
+        session_.PrintAside(
+            absl::StrCat("line ", entry.op.id(), ": ",
+                         DescribeError(error.message(), own ? "" : error.code(),
+                                       own ? "" : error.reason())));
       } else if (!session_.json()) {
         session_.out() << DescribeResult(entry.op, entry.result) << "\n";
       }
@@ -208,14 +211,18 @@ class Batch {
     }
     if (!status.ok()) return status;
     if (cut_off) {
-      return absl::DataLossError(
-          "the daemon ended the call without an answer to every line");
+      return WithReason(
+          absl::DataLossError(
+              "the daemon ended the call without an answer to every line"),
+          OwnReason::kResponseInvalid);
     }
     if (!unread_.ok()) return unread_;
     if (failed_ == 0) return absl::OkStatus();
-    return absl::FailedPreconditionError(absl::StrCat(
-        failed_, " of ", failed_ + succeeded_, " operations failed",
-        stop_ ? "; the rest are not done" : ""));
+    return WithReason(
+        absl::FailedPreconditionError(absl::StrCat(
+            failed_, " of ", failed_ + succeeded_, " operations failed",
+            stop_ ? "; the rest are not done" : "")),
+        OwnReason::kPartlyFailed);
   }
 
   Session& session_;

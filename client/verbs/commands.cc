@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/api/own_reason.h"
 #include "client/session/domain_fate.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
@@ -46,8 +47,9 @@ absl::Status ForEach(
       session.PrintError(status);
     }
   }
-  return succeeded == items.size() ? absl::OkStatus()
-                                   : absl::FailedPreconditionError(summary());
+  if (succeeded == items.size()) return absl::OkStatus();
+  return WithReason(absl::FailedPreconditionError(summary()),
+                    OwnReason::kPartlyFailed);
 }
 
 absl::Status LocateUsageError(const CommandLine& line,

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/session/domain_fate.h"
 #include "client/session/frames_bar.h"
 #include "client/session/room_note.h"
@@ -77,7 +78,8 @@ absl::StatusOr<v1::DomainSpec> ReadSpec(
     const std::vector<std::string>& overrides, bool quiet) {
   SIMVISOR_ASSIGN_OR_RETURN(
       const std::string text,
-      ReadConfig(file, absl::StrCat("'restore ", file, "' takes it")));
+      ReadTextFile(file, kMaxConfigBytes,
+                   absl::StrCat("'restore ", file, "' takes it")));
   if (!quiet) session.PrintAside(absl::StrCat("Parsing config from ", file));
   std::vector<std::string> warnings;
   auto spec = ParseDomainConfig(file, text, overrides, warnings);
@@ -85,7 +87,10 @@ absl::StatusOr<v1::DomainSpec> ReadSpec(
   for (const std::string& warning : warnings) {
     session.PrintRemark("warning", warning);
   }
-  if (!spec.ok()) return Blame(spec.status(), file, text);
+  if (!spec.ok()) {
+    return WithReason(Blame(spec.status(), file, text),
+                      OwnReason::kConfigInvalid);
+  }
   return spec;
 }
 
@@ -99,7 +104,7 @@ absl::Status PrintPlan(Session& session,
 
 absl::Status CreateOne(Session& session, const v1::CreateDomainRequest& request,
                        const Interruption& interruption) {
-  if (interruption.signal() != 0) return absl::CancelledError("interrupted");
+  if (interruption.signal() != 0) return InterruptedError();
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   const auto response = [&] {
     FramesBar bar(session, *client, "create",

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/ui/hex_dump.h"
 #include "client/ui/output_file.h"
 #include "client/ui/quantities.h"
@@ -133,8 +134,10 @@ absl::Status Audit(Session& session) {
                       << audit.words_checked() << " words checked\n";
       });
   if (!shown.ok() || response->clean()) return shown;
-  return absl::InternalError(absl::StrCat("audit: ", response->findings_size(),
-                                          " invariants do not hold"));
+  return WithReason(
+      absl::InternalError(absl::StrCat("audit: ", response->findings_size(),
+                                       " invariants do not hold")),
+      OwnReason::kCheckFailed);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/api/own_reason.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -98,11 +99,13 @@ absl::Status CheckLoad(Session& session, const Target& target,
                       << check.mismatched_pages() << " do not match\n";
       });
   if (!shown.ok() || response->mismatched_pages() == 0) return shown;
-  return absl::DataLossError(absl::StrFormat(
-      "guest load: %d of the %d pages of the load of %s do not hold what its "
-      "writes left there, the first at pfn 0x%x; see guest read",
-      response->mismatched_pages(), response->checked_pages(), domain,
-      response->first_bad_pfn()));
+  return WithReason(
+      absl::DataLossError(absl::StrFormat(
+          "guest load: %d of the %d pages of the load of %s do not hold what "
+          "its writes left there, the first at pfn 0x%x; see guest read",
+          response->mismatched_pages(), response->checked_pages(), domain,
+          response->first_bad_pfn())),
+      OwnReason::kCheckFailed);
 }
 
 absl::Status DoLoad(Session& session, const LoadArgs& args) {

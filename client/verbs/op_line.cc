@@ -130,6 +130,8 @@ OpParser::OpParser() : line_("batch", "") {
 absl::StatusOr<v1::MemoryOp> OpParser::Parse(const std::string& line) {
   SIMVISOR_ASSIGN_OR_RETURN(std::vector<std::string> words,
                             ExpandVerbs(line_.program(), SplitWords(line)));
+  SIMVISOR_ASSIGN_OR_RETURN(words,
+                            ExpandOptions(line_.program(), std::move(words)));
   for (const auto& reset : resets_) reset();
   v1::MemoryOp op;
   absl::Status status = line_.Parse(std::move(words)).status();

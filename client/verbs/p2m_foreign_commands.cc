@@ -1,5 +1,6 @@
 // p2m foreign map, p2m foreign unmap, p2m mfn.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +10,8 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/api/error_lines.h"
+#include "client/api/own_reason.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
@@ -40,22 +43,25 @@ absl::Status CheckSlots(uint64_t before, uint64_t more) {
 // Says why each slot failed; the messages name the pfns.
 template <typename Response>
 void PrintErrors(Session& session, const Response& response) {
-  for (const v1::SlotError& error : response.errors()) {
+  const auto shown = static_cast<uint32_t>(std::min<size_t>(
+      static_cast<size_t>(response.errors_size()), kMaxErrorLines));
+  for (uint32_t i = 0; i < shown; ++i) {
+    const v1::SlotError& error = response.errors(static_cast<int>(i));
     session.PrintAside(
         DescribeError(error.message(), error.code(), error.reason()));
   }
-  const uint32_t shown = static_cast<uint32_t>(response.errors_size());
   if (shown < response.failed_slots()) {
     session.PrintAside(
-        absl::StrCat("and ", response.failed_slots() - shown, " more"));
+        absl::StrCat("... and ", response.failed_slots() - shown, " more"));
   }
 }
 
 absl::Status SlotsFailed(absl::string_view command, uint32_t failed,
                          int slots) {
   if (failed == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(command, ": ", failed, " of ", slots, " pages failed"));
+  return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                        command, ": ", failed, " of ", slots, " pages failed")),
+                    OwnReason::kPartlyFailed);
 }
 
 absl::Status MapForeign(Session& session, const ForeignArgs& args) {

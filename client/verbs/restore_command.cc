@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
+#include "client/api/own_reason.h"
 #include "client/api/text_check.h"
 #include "client/session/domain_fate.h"
 #include "client/ui/domain_text.h"
@@ -41,15 +42,17 @@ struct RestoreArgs {
 absl::Status FillSpec(Session& session, const RestoreArgs& args,
                       v1::RestoreOptions& options) {
   if (args.files.size() == 2) {
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const std::string text,
-        ReadConfig(args.files[0], "CONFIG comes before FILE"));
+    SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
+                              ReadTextFile(args.files[0], kMaxConfigBytes,
+                                           "CONFIG comes before FILE"));
     std::vector<std::string> warnings;
     auto spec = ParseDomainConfig(args.files[0], text, {}, warnings);
     for (const std::string& warning : warnings) {
       session.PrintRemark("warning", warning);
     }
-    if (!spec.ok()) return spec.status();
+    if (!spec.ok()) {
+      return WithReason(spec.status(), OwnReason::kConfigInvalid);
+    }
     *options.mutable_spec() = *std::move(spec);
   }
   SIMVISOR_RETURN_IF_ERROR(AsUsageError(CheckUtf8("--name", args.name)));
@@ -78,7 +81,7 @@ absl::Status ReadPiece(InputFile& file, const Interruption& interruption,
   do {
     before = piece.size();
     if (!interruption.AwaitReadable(file.fd())) {
-      return absl::CancelledError("interrupted");
+      return InterruptedError();
     }
     SIMVISOR_RETURN_IF_ERROR(file.Read(kImagePieceBytes - before, piece));
   } while (piece.size() > before && piece.size() < enough);

@@ -11,12 +11,14 @@
 #include "absl/time/time.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
+#include "client/api/error_lines.h"
+#include "client/api/own_reason.h"
 #include "client/script/run_control.h"
 #include "client/script/script_file.h"
 #include "client/script/script_runner.h"
 #include "client/session/domain_fate.h"
 #include "client/ui/exit_signals.h"
-#include "client/ui/files.h"
+#include "client/ui/image_file.h"
 #include "client/ui/json.h"
 #include "client/ui/progress_bar.h"
 #include "client/verbs/commands.h"
@@ -166,7 +168,8 @@ class StepReport {
           result.calls > 1 ? absl::StrCat(", ", result.calls, " calls") : "");
     }
     session_.out() << "\n";
-    for (const std::string& fault : result.faults) {
+    // A response may differ in thousands of places; JSON has them all.
+    for (const std::string& fault : FirstLines(result.faults)) {
       session_.out() << "     " << fault << "\n";
     }
     session_.out() << std::flush;
@@ -178,16 +181,31 @@ class StepReport {
   Json json_;
 };
 
+// The outcome of a run, with the reason of what failed first.
+absl::Status NameReason(const absl::Status& outcome) {
+  switch (outcome.code()) {
+    case absl::StatusCode::kUnavailable:
+      return WithReason(outcome, OwnReason::kDaemonUnreachable);
+    case absl::StatusCode::kCancelled:
+      return WithReason(outcome, OwnReason::kCancelled);
+    default:
+      return WithReason(outcome, OwnReason::kStepFailed);
+  }
+}
+
 absl::Status RunScriptFile(Session& session, const RunArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
-                            ReadFile(args.path, kMaxScriptBytes));
-  SIMVISOR_ASSIGN_OR_RETURN(const ScriptFile file,
-                            ParseScript(args.path, text));
+                            ReadTextFile(args.path, kMaxScriptBytes));
+  const auto parsed = ParseScript(args.path, text);
+  if (!parsed.ok()) {
+    return WithReason(parsed.status(), OwnReason::kScriptInvalid);
+  }
+  const ScriptFile& file = *parsed;
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
   StepReport report(session, file.script.title());
   // Ends the program when it goes, if a signal has come.
   SystemControl control(session, file.script.cleanup_size() > 0);
-  const absl::Status status = RunScript(
+  const absl::Status status = NameReason(RunScript(
       file, args.options,
       [&](const auto& method, const auto& request, auto& response,
           absl::Duration timeout) {
@@ -198,7 +216,7 @@ absl::Status RunScriptFile(Session& session, const RunArgs& args) {
       },
       control,
       {.started = [&](const StepOutcome& step) { report.Started(step); },
-       .finished = [&](const StepOutcome& step) { report.Finished(step); }});
+       .finished = [&](const StepOutcome& step) { report.Finished(step); }}));
   report.End(status.ok());
   if (control.HasSignal()) session.PrintEnd(status);
   return status;

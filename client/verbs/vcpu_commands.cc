@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/ui/exit_code.h"
@@ -142,8 +143,10 @@ absl::Status CheckCpus(const v1::CpuSet& set, uint32_t host_cpus) {
     const uint64_t last =
         uint64_t{range.first_cpu()} + std::max(range.count(), 1u) - 1;
     if (last < host_cpus) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("CPU ", last, ": the host has CPUs 0 to ", host_cpus - 1));
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kCpuInvalid,
+        absl::StrCat("CPU ", last, ": the host has CPUs 0 to ", host_cpus - 1),
+        {{fact::kValue, last}, {fact::kLimit, host_cpus - 1}});
   }
   return absl::OkStatus();
 }

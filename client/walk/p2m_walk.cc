@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 #include "client/walk/distinct_mfns.h"
 #include "client/walk/leaf_list.h"
 #include "client/walk/walk_fault.h"
@@ -159,10 +160,12 @@ absl::StatusOr<P2mWalk> WalkP2m(const P2mRoot& root, FrameReader& reader,
   const bool width_known = root.word_bytes == 4 || root.word_bytes == 8;
   if (!width_known ||
       uint64_t{root.words_per_page} * root.word_bytes != kFrameBytes) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%d words of %d bytes in a page: p2m words have 4 or 8 bytes, and fill "
-        "their page",
-        root.words_per_page, root.word_bytes));
+    return WithReason(
+        absl::InvalidArgumentError(absl::StrFormat(
+            "%d words of %d bytes in a page: p2m words have 4 or 8 bytes, and "
+            "fill their page",
+            root.words_per_page, root.word_bytes)),
+        OwnReason::kResponseInvalid);
   }
   return Walker(root, reader, progress).Run();
 }

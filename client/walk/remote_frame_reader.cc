@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "client/api/own_reason.h"
 
 namespace simvisor::client {
 namespace {
@@ -30,9 +31,11 @@ Request RequestFor(absl::Span<const uint64_t> mfns) {
 }
 
 absl::Status WrongAnswer(absl::string_view method, size_t got, size_t asked) {
-  return absl::InternalError(absl::StrFormat(
-      "%s: the answer differs from the request at frame %d of %d", method, got,
-      asked));
+  return WithReason(
+      absl::InternalError(absl::StrFormat(
+          "%s: the answer differs from the request at frame %d of %d", method,
+          got, asked)),
+      OwnReason::kResponseInvalid);
 }
 
 absl::Status ReadSome(const Client& client, absl::Span<const uint64_t> mfns,

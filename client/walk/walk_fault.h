@@ -7,14 +7,17 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "client/api/own_reason.h"
 
 namespace simvisor::client {
 
-// FAILED_PRECONDITION with a printf-style message.
+// FAILED_PRECONDITION CHECK_FAILED with a printf-style message.
 template <typename... Args>
 absl::Status WalkFault(const absl::FormatSpec<Args...>& format,
                        const Args&... args) {
-  return absl::FailedPreconditionError(absl::StrFormat(format, args...));
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrFormat(format, args...)),
+      OwnReason::kCheckFailed);
 }
 
 }  // namespace simvisor::client

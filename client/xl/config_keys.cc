@@ -1,8 +1,11 @@
 #include "client/xl/config_keys.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/printable.h"
 
 namespace simvisor::client {
@@ -89,6 +92,29 @@ std::vector<AssignedKey> FindAssignedKeys(absl::string_view text) {
 
 std::optional<StrayCharacter> FindStrayCharacter(absl::string_view text) {
   return KeyScanner(text).FindStray();
+}
+
+std::optional<BadNumber> FindBadNumber(absl::string_view text) {
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line.substr(0, line.find_first_of("#;")));
+    const size_t equals = line.find('=');
+    if (equals == absl::string_view::npos) continue;
+    absl::string_view value =
+        absl::StripLeadingAsciiWhitespace(line.substr(equals + 1));
+    const bool is_number =
+        !value.empty() &&
+        (absl::ascii_isdigit(value[0]) || value[0] == '-' || value[0] == '.');
+    if (!is_number) continue;
+    const bool hex = absl::ConsumePrefix(&value, "0x");
+    const bool whole =
+        std::all_of(value.begin(), value.end(), [&](unsigned char c) {
+          return hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c);
+        });
+    if (!whole) return BadNumber{std::string(line), number};
+  }
+  return std::nullopt;
 }
 
 }  // namespace simvisor::client

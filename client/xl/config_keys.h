@@ -38,6 +38,17 @@ struct StrayCharacter {
 // The first such character of `text`; nullopt if all are valid.
 std::optional<StrayCharacter> FindStrayCharacter(absl::string_view text);
 
+// A statement whose value begins as a number does, such as "memory = 1.5g", but
+// is not one of xl's files: not negative, whole, decimal or 0x..., without a
+// unit.
+struct BadNumber {
+  std::string statement;  // "memory = 1.5g"
+  int line = 0;           // from 1
+};
+
+// The first such statement at the beginning of a line of `text`.
+std::optional<BadNumber> FindBadNumber(absl::string_view text);
+
 }  // namespace simvisor::client
 
 #endif  // SIMVISOR_CLIENT_XL_CONFIG_KEYS_H_

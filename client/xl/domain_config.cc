@@ -19,6 +19,7 @@
 #include "base/printable.h"
 #include "base/status_macros.h"
 #include "base/uuid.h"
+#include "client/api/error_lines.h"
 #include "client/api/text_check.h"
 #include "client/xl/affinity_keys.h"
 #include "client/xl/config_keys.h"
@@ -32,6 +33,10 @@ namespace {
 constexpr uint64_t kPagesPerMib = 256;
 // libxl's default for a config without a memory size.
 constexpr long kDefaultMemoryMib = 32;
+
+constexpr char kNumbers[] =
+    "numbers are whole and not negative, decimal or 0x..., and have no unit; "
+    "memory and maxmem are in MiB";
 
 // Actions for the end of a domain.
 constexpr absl::string_view kActions[] = {
@@ -317,15 +322,23 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
                                  : ": holds a zero byte; xl's files are text"));
 }
 
+// What is wrong with the first number that cannot be one; empty without such a
+// number.
+std::string NumberCause(absl::string_view text) {
+  const auto bad = FindBadNumber(text);
+  if (!bad) return "";
+  return absl::StrCat("line ", bad->line, ", ", bad->statement, ": ", kNumbers);
+}
+
 // A likely cause of a syntax error that libxlutil's report does not show:
-// characters that look like others or are invisible.  Empty without such a
-// cause.
+// characters that look like others or are invisible, and numbers with a point
+// or a unit.  Empty without such a cause.
 std::string HiddenCause(absl::string_view text) {
   if (absl::StartsWith(text, "\xef\xbb\xbf")) {
     return "the file begins with a byte order mark; xl's files have none";
   }
   const auto stray = FindStrayCharacter(text);
-  if (!stray) return "";
+  if (!stray) return NumberCause(text);
   if (stray->text == "\r") {
     return absl::StrContains(text, "\r\n")
                ? "lines end in CR LF; xl's files have LF only"
@@ -358,9 +371,11 @@ absl::Status CheckOverride(const std::string& text) {
   }
   auto parsed = XluConfig::Parse(name, absl::StrCat(text, "\n"));
   if (parsed.ok()) return absl::OkStatus();
+  const bool number = FindBadNumber(text).has_value();
   return absl::InvalidArgumentError(absl::StrCat(
-      parsed.status().message(),
-      "\ntext needs quotes that reach the parser: 'name=\"web\"'"));
+      parsed.status().message(), "\n",
+      number ? kNumbers
+             : "text needs quotes that reach the parser: 'name=\"web\"'"));
 }
 
 }  // namespace
@@ -381,8 +396,8 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
   // A misspelt key may cause the error; a key without effect does not.
-  warnings.insert(warnings.end(), remarks.unknown().begin(),
-                  remarks.unknown().end());
+  const std::vector<std::string> unknown = FirstLines(remarks.unknown());
+  warnings.insert(warnings.end(), unknown.begin(), unknown.end());
   auto spec = SpecBuilder(**config).Build();
   if (spec.ok() && !remarks.Idle().empty()) warnings.push_back(remarks.Idle());
   return spec;

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,12 @@ class Daemon:
     def read_log(self):
         self.log.seek(0)
         return self.log.read()
+
+    def logged_errors(self):
+        """The lines of its log that are errors or worse; the level follows the
+        time (server/logging.cc)."""
+        return [line for line in self.read_log().splitlines()
+                if re.match(r"\S+ (error|critical) ", line)]
 
     def rss_bytes(self):
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as statm:

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -52,11 +53,23 @@ TEST(ScriptCheckTest, EveryFaultyStepIsNamed) {
             HasSubstr("a:3:1: step 3:"), HasSubstr("a:4:1: cleanup step 1:")));
 }
 
+TEST(ScriptCheckTest, LongListOfErrorsIsCut) {
+  std::string text;
+  for (int i = 0; i < 140; ++i) text += "steps {}\n";
+  const std::string error = ScriptError(text);
+  EXPECT_THAT(error, HasSubstr("a:10:1: step 10: the step has no call\n"
+                               "... and 130 more"));
+  EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 10);
+}
+
 TEST(ScriptCheckTest, PollTimeoutHasBounds) {
   EXPECT_TRUE(CheckedStatus(PollStep("timeout_ms: 1")).ok());
   EXPECT_TRUE(CheckedStatus(PollStep("timeout_ms: 86400000")).ok());
-  EXPECT_THAT(ScriptError(PollStep("")),
-              HasSubstr("poll.timeout_ms: 0 is not between 1 and 86400000"));
+  for (const char* poll : {"", "interval_ms: 50", "timeout_ms: 0"}) {
+    EXPECT_THAT(
+        ScriptError(PollStep(poll)),
+        HasSubstr("poll.timeout_ms: must be given, 1 to 86400000 (a day)"));
+  }
   EXPECT_THAT(ScriptError(PollStep("timeout_ms: 86400001")),
               HasSubstr("poll.timeout_ms: 86400001 is not between"));
 }
@@ -126,6 +139,35 @@ TEST(ScriptCheckTest, CleanupUsesWhatStepsAndEarlierCleanupSave) {
 TEST(ScriptCheckTest, VariableIsSavedInOnePlace) {
   EXPECT_THAT(ScriptError(absl::StrCat(kSavesId, kSavesId)),
               HasSubstr("step 2: save.name: step 1 saves id already"));
+}
+
+TEST(ScriptCheckTest, AbsentFieldsAreNotReadAsEmptyText) {
+  EXPECT_EQ(ScriptError("steps { create_domain {} save {} }\n"
+                        "steps { get_domain {} set {} }"),
+            "a:1:1: step 1: save.field: must be given\n"
+            "a:1:1: step 1: save.name: must be given\n"
+            "a:2:1: step 2: set.variable: must be given\n"
+            "a:2:1: step 2: set.field: must be given");
+}
+
+TEST(ScriptCheckTest, AllFaultsAreReportedTogether) {
+  EXPECT_EQ(
+      ScriptError("steps { poll {} create_domain { request { spec { name: "
+                  "\"${a}-${b}\" } } } }\n"
+                  "steps {}\n"
+                  "steps { create_domain {} save { name: \"id\" field: \"x\" } "
+                  "}\n"
+                  "steps { get_domain { request { domain { name: \"${id}\" } } "
+                  "} set { field: \"request.none\" variable: \"id\" } }"),
+      "a:1:1: step 1: poll.timeout_ms: must be given, 1 to 86400000 (a day)\n"
+      "a:1:1: step 1: ${a}: no step saves this variable\n"
+      "a:1:1: step 1: ${b}: no step saves this variable\n"
+      "a:2:1: step 2: the step has no call\n"
+      "a:3:1: step 3: save.field \"x\": simvisor.v1.CreateDomainResponse has "
+      "no field 'x'\n"
+      // The variable is there, though not its type.
+      "a:4:1: step 4: set.field \"request.none\": "
+      "simvisor.v1.GetDomainRequest has no field 'none'");
 }
 
 TEST(ScriptCheckTest, SavedFieldMustExist) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/ui/exit_code.h"
@@ -76,9 +77,8 @@ TEST_F(CommandLineTest, IgnoredOptionsMayBeRepeatedAndDoNothing) {
     ASSERT_TRUE(text.ok()) << text.status();
     EXPECT_EQ(domain_, "web");
   }
-  EXPECT_EQ(ErrorOf("copy web -s"), "-s: 1 required TEXT missing");
-  EXPECT_EQ(ErrorOf("copy web -x"),
-            "The following argument was not expected: -x");
+  EXPECT_EQ(ErrorOf("copy web -s"), "-s needs a value");
+  EXPECT_EQ(ErrorOf("copy web -x"), "no option is named '-x'");
 }
 
 TEST_F(CommandLineTest, KnowsItsOptionsInEveryForm) {
@@ -95,14 +95,14 @@ TEST_F(CommandLineTest, ErrorsNameTheMistake) {
   EXPECT_EQ(ErrorOf("balloon down"), "DOM is required");
   EXPECT_EQ(line_.chosen_verbs(), "balloon down");
   EXPECT_EQ(ErrorOf("balloon down web --order left"),
-            "--order: left not in {up,down}");
+            "--order: 'left': must be one of up, down");
   EXPECT_EQ(ErrorOf("balloon down web --rate 11 --keep"),
-            "--rate: Value 11 not in range 1 to 10");
+            "--rate: '11': must be 1 to 10");
   EXPECT_EQ(ErrorOf("balloon down web --rate 5"), "--rate requires --keep");
   EXPECT_EQ(ErrorOf("balloon down web --limit 5 --keep"),
             "--keep excludes --limit");
   EXPECT_EQ(line_.ValueOf("DOM"), "web");
-  EXPECT_EQ(ErrorOf("balloon"), "A subcommand is required");
+  EXPECT_EQ(ErrorOf("balloon"), "a command is required, one of down");
   EXPECT_EQ(line_.chosen_verbs(), "balloon");
 }
 
@@ -111,20 +111,76 @@ TEST_F(CommandLineTest, ErrorsSayWhichOptionAWordMayStandFor) {
   Verb show = line_.program().AddVerb("show", "Shows them");
   show.AddPositional("DOM", domain_, "Domain").Required();
   show.AddFlag("--all", all, "All of them");
-  const std::string one = "The following argument was not expected: ";
-  EXPECT_EQ(ErrorOf("show web all"), one + "all; did you mean --all?");
+  EXPECT_EQ(ErrorOf("show web all"),
+            "too many arguments: 'all'; it takes DOM; did you mean --all?");
   EXPECT_EQ(ErrorOf("show all web"),
-            one +
-                "web; all is taken for DOM: did you mean 'tool show web "
-                "--all'?");
-  EXPECT_EQ(ErrorOf("show web --lal"), one + "--lal; did you mean --all?");
-  EXPECT_EQ(ErrorOf("show web --timeuot=5"),
-            one + "--timeuot=5; did you mean --timeout?");
+            "too many arguments: 'web'; it takes DOM; 'all' is taken for DOM: "
+            "did you mean 'tool show web --all'?");
   EXPECT_EQ(ErrorOf("show web --lal x"),
-            "The following arguments were not expected: --lal x; did you mean "
-            "--all?");
-  EXPECT_EQ(ErrorOf("show web none"), one + "none");
-  EXPECT_EQ(ErrorOf("show web -x"), one + "-x");
+            "no option is named '--lal'; did you mean '--all'?");
+  EXPECT_EQ(ErrorOf("show web none"),
+            "too many arguments: 'none'; it takes DOM");
+  EXPECT_EQ(ErrorOf("show web all none"),
+            "too many arguments: 'all' 'none'; it takes DOM");
+}
+
+TEST_F(CommandLineTest, ArgumentsThatAreTooManyAreNamedAsTyped) {
+  Verb stop = line_.program().AddVerb("stop", "Stops them");
+  stop.AddPositional("DOM", domain_, "Domain").Required();
+  EXPECT_EQ(ErrorOf("stop web a 'b c'"),
+            "too many arguments: 'a' 'b c'; it takes DOM");
+  EXPECT_EQ(line_.ValueOf("DOM"), "web");
+  line_.program().AddVerb("list", "Lists them");
+  EXPECT_EQ(ErrorOf("list a"),
+            "too many arguments: 'a'; it takes only options");
+}
+
+TEST_F(CommandLineTest, UnknownOptionIsNamedBeforeItsValueWithTheOneMeant) {
+  EXPECT_EQ(ErrorOf("balloon down web 1 --ordr=up"),
+            "no option is named '--ordr'; did you mean '--order'?");
+  EXPECT_EQ(ErrorOf("balloon down web 1 --timout 5"),
+            "no option is named '--timout'; did you mean '--timeout'?");
+  EXPECT_EQ(ErrorOf("balloon down web --quickly"),
+            "no option is named '--quickly'");
+  EXPECT_EQ(ErrorOf("balloon down web --keep=maybe"),
+            "--keep takes no value, and has 'maybe'");
+}
+
+TEST_F(CommandLineTest, NumbersSayWhatTheyAccept) {
+  for (const char* text :
+       {"1.5g", "512x", "-5", "''", "18446744073709551616", "0x"}) {
+    const std::string shown = std::string(text) == "''" ? "" : text;
+    EXPECT_EQ(ErrorOf(std::string("balloon down web --limit ") + text),
+              "--limit: '" + shown +
+                  "': must be a whole number below 2^64, decimal or 0x...");
+    EXPECT_EQ(ErrorOf(std::string("balloon down web --keep --rate ") + text),
+              "--rate: '" + shown +
+                  "': must be a whole number up to 4294967295, decimal or "
+                  "0x...");
+  }
+  EXPECT_EQ(ErrorOf("balloon down web --timeout soon"),
+            "--timeout: 'soon': must be a number");
+}
+
+TEST_F(CommandLineTest, NumbersAreReadAsPositionalOnesAre) {
+  for (const auto& [text, number] :
+       std::vector<std::pair<const char*, uint64_t>>{
+           {"0x10", 16}, {"010", 10}, {"18446744073709551615", UINT64_MAX}}) {
+    const auto parsed = line_.Parse(
+        {"balloon", "down", "web", "--limit", text, "--timeout", "1e1"});
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(limit_, number);
+    EXPECT_EQ(timeout_, 10);
+  }
+}
+
+TEST_F(CommandLineTest, MoreValuesThanAnArgumentTakesAreCounted) {
+  EXPECT_EQ(ErrorOf("balloon down web --order up --order down"),
+            "--order is given more than once");
+  Verb copy = line_.program().AddVerb("copy", "Copies them");
+  copy.AddPositional("[FROM] TO", pfns_, "Where").Values(1, 2);
+  EXPECT_EQ(ErrorOf("copy a b c"),
+            "[FROM] TO takes at most 2 arguments, not 3");
 }
 
 TEST_F(CommandLineTest, ReturnsHelpOrTheVersionInstead) {

@@ -60,20 +60,20 @@ TEST(ImageFileTest, DaemonsErrorsNameTheFile) {
   EXPECT_TRUE(NameImage("web.img", absl::OkStatus()).ok());
 }
 
-TEST(ImageFileTest, ImageOfAnySizeIsNoConfiguration) {
+TEST(ImageFileTest, ImageOfAnySizeIsNoTextFile) {
   const ScopedFolder folder;
   const std::string path = folder / "web.img";
   for (const size_t more : {size_t{0}, kMaxConfigBytes}) {
     std::ofstream(path) << kXl << std::string(more, 'x');
-    const auto text = ReadConfig(path, "restore takes it");
+    const auto text = ReadTextFile(path, kMaxConfigBytes);
     EXPECT_EQ(text.status().message(),
-              path + ": a save image, not a configuration; restore takes it");
+              path + ": it is a save image; restore takes it");
   }
   std::ofstream(path) << std::string(kMaxConfigBytes + 1, 'x');
-  EXPECT_THAT(ReadConfig(path, "").status().message(),
+  EXPECT_THAT(ReadTextFile(path, kMaxConfigBytes).status().message(),
               testing::AllOf(HasSubstr("more than"), Not(HasSubstr("image,"))));
   std::ofstream(path) << "memory = 64\n";
-  EXPECT_EQ(*ReadConfig(path, ""), "memory = 64\n");
+  EXPECT_EQ(*ReadTextFile(path, kMaxConfigBytes), "memory = 64\n");
 }
 
 }  // namespace

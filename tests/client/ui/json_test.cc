@@ -70,9 +70,10 @@ TEST(JsonTest, ErrorsHaveCodeReasonMessageAndMetadata) {
   EXPECT_EQ(OneLine(ToJson(status)),
             R"({"code":"RESOURCE_EXHAUSTED","reason":"GUEST_MEMORY_EXHAUSTED",)"
             R"("message":"no \"room\"","metadata":{"available":"12"}})");
-  EXPECT_EQ(OneLine(ToJson(absl::InvalidArgumentError("ours"))),
-            R"({"code":"INVALID_ARGUMENT","reason":"","message":"ours",)"
-            R"("metadata":{}})");
+  EXPECT_EQ(
+      OneLine(ToJson(absl::InvalidArgumentError("ours"))),
+      R"({"code":"INVALID_ARGUMENT","reason":"CLIENT_FAILED","message":"ours",)"
+      R"("metadata":{}})");
 }
 
 }  // namespace

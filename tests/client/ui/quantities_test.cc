@@ -26,6 +26,9 @@ TEST(QuantitiesTest, TextThatIsNotANumberIsAUsageError) {
     const auto number = ParseNumber("pfn", text);
     EXPECT_EQ(ExitCode(number.status()), kExitUsage) << text;
   }
+  EXPECT_EQ(ParseNumber("pfn", "1.5g").status().message(),
+            "pfn '1.5g': must be a whole number below 2^64, decimal or 0x..., "
+            "without a unit");
 }
 
 TEST(QuantitiesTest, XlMemoryIsInMibWithoutASuffix) {
@@ -59,6 +62,37 @@ TEST(QuantitiesTest, PagesAreABareNumberOrASizeOfWholePages) {
   for (const char* text : {"6k", "1b", "", "-5", "5x", "m"}) {
     EXPECT_EQ(ExitCode(ParsePages(text).status()), kExitUsage) << text;
   }
+}
+
+TEST(QuantitiesTest, SizesThatCannotBeReadSayWhatIsAccepted) {
+  const auto xl = [](const char* text) {
+    return std::string(ParseXlMemory(text).status().message());
+  };
+  const std::string accepted =
+      "; give MiB as a whole decimal number, or one with t, g, m, k or b";
+  EXPECT_EQ(xl("512x"), "invalid memory size: 512x" + accepted);
+  EXPECT_EQ(xl("0x10"), "invalid memory size: 0x10" + accepted);
+  EXPECT_EQ(xl(""), "invalid memory size: ''" + accepted);
+  EXPECT_EQ(xl("1.5g"),
+            "invalid memory size: 1.5g" + accepted + "; 1.5g is 1536m");
+  // No whole number of the next unit.
+  EXPECT_EQ(xl("1.3g"), "invalid memory size: 1.3g" + accepted);
+  EXPECT_EQ(xl("1.5b"), "invalid memory size: 1.5b" + accepted);
+  EXPECT_EQ(xl("18446744073709551616"),
+            "invalid memory size: 18446744073709551616; sizes end below 2^64 "
+            "bytes");
+  const auto pages = [](const char* text) {
+    return std::string(ParsePages(text).status().message());
+  };
+  EXPECT_EQ(pages("512x"),
+            "'512x': must be a whole number of pages, or of t, g, m, k or b, "
+            "such as 512m");
+  EXPECT_EQ(pages("0.5M"),
+            "'0.5M': must be a whole number of pages, or of t, g, m, k or b, "
+            "such as 512m; 0.5M is 512k");
+  EXPECT_EQ(pages("18446744073709551616"),
+            "'18446744073709551616': must be a whole number of pages, or of t, "
+            "g, m, k or b, such as 512m, below 2^64");
 }
 
 TEST(QuantitiesTest, FramesHaveAnOptionalCount) {

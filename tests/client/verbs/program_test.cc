@@ -14,6 +14,7 @@
 #include "client/app.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/json.h"
 #include "client/verbs/commands.h"
 #include "tests/client/verbs/verb_fixture.h"
 
@@ -111,6 +112,37 @@ TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
   EXPECT_THAT(OutputOf("simvisor", "-o -t list", kExitUsage), HasSubstr("-o"));
 }
 
+TEST_F(ProgramTest, LongOptionsMayBeAbbreviatedAsForXl) {
+  daemon_.Answer("CreateDomain", {"domain { domid: 7 }"});
+  daemon_.Answer("ListDomains");
+  daemon_.Answer("BalloonDown");
+  const std::string file = WriteFile("a.cfg", "name = \"web\"\n");
+  for (const std::string& line : std::vector<std::string>{
+           "create -q --pau " + file, "cre --qui --paused " + file,
+           "create --quiet --vnc --def=" + file, "create -q --defc " + file,
+           "balloon down web 1 --part", "list --outp text",
+           "--outp=text --time 5 list", "list --timeo=5 --lon"}) {
+    EXPECT_EQ(RunUnseen(line), kExitDone) << line;
+  }
+  EXPECT_THAT(daemon_.TakeRequests(),
+              testing::Contains(HasSubstr("start_paused: true")));
+}
+
+TEST_F(ProgramTest, AbbreviationsOfSeveralOptionsNameThem) {
+  EXPECT_EQ(OutputOf("simvisor", "fault add save.piece --c 1", kExitUsage),
+            "simvisor: '--c' may be --crash or --count\n");
+  EXPECT_EQ(OutputOf("simvisor", "--outp=text --zz list", kExitUsage),
+            "simvisor: no option is named '--zz'; those of a command "
+            "follow its name; see --help\n");
+}
+
+TEST_F(ProgramTest, ValuesAndNamesAfterTwoDashesAreNotAbbreviations) {
+  daemon_.Answer("PauseDomain");
+  EXPECT_EQ(RunUnseen("pause -- --outp"), kExitDone);
+  EXPECT_THAT(OutputOf("simvisor", "create --defconfig --pau", kExitFailed),
+              HasSubstr("cannot read --pau"));
+}
+
 TEST_F(ProgramTest, DryRunIsRefusedByVerbsThatHaveNone) {
   for (const auto& [line, verb] :
        std::vector<std::pair<const char*, const char*>>{
@@ -118,9 +150,8 @@ TEST_F(ProgramTest, DryRunIsRefusedByVerbsThatHaveNone) {
            {"-vN dest web", "destroy"},
            {"-N -o json p2m dump web", "dump"}}) {
     EXPECT_THAT(OutputOf("xl", line, kExitUsage),
-                HasSubstr(absl::StrCat("xl: ", verb,
-                                       " has no dry run; -N goes "
-                                       "with create and vcpu-pin")))
+                HasSubstr(absl::StrCat(
+                    verb, " has no dry run; -N goes with create and vcpu-pin")))
         << line;
   }
 }
@@ -137,8 +168,8 @@ TEST_F(ProgramTest, SpeaksOfItselfAsItIsCalled) {
     EXPECT_THAT(help, Not(HasSubstr("simvisor create"))) << line;
   }
   EXPECT_EQ(OutputOf("xl", "mem-set web 5x", kExitUsage),
-            "xl mem-set: web: invalid memory size: 5x; give MiB, or a number "
-            "with t, g, m, k or b\n"
+            "xl mem-set: web: invalid memory size: 5x; give MiB as a whole "
+            "decimal number, or one with t, g, m, k or b\n"
             "Run 'xl mem-set --help' for its arguments.\n");
   EXPECT_EQ(OutputOf("xl", "lst", kExitUsage),
             "xl: no command is named 'lst'; did you mean 'list'?  See "
@@ -185,6 +216,69 @@ TEST_F(ProgramTest, Run) {
     steps { get_host {} }
     steps { poll { timeout_ms: 0 } get_host {} }
     cleanup { name: "no call" })"));
+}
+
+// The reason of the JSON error that a line ends with.
+std::string ReasonOfLine(const std::string& line, int code) {
+  std::istringstream lines(OutputOf("simvisor", "-o json " + line, code));
+  std::string one, last;
+  while (std::getline(lines, one)) last = one;
+  const Json json = Json::parse(last, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() ? json["reason"] : Json(last);
+}
+
+TEST_F(ProgramTest, OwnErrorsHaveReasonsInJson) {
+  const std::string none = folder_ / "none";
+  const std::string bad = WriteFile("bad", "what is this\n");
+  const std::string daemon = absl::StrCat("-H ", address_, " ");
+  EXPECT_EQ(
+      ReasonOfLine(absl::StrCat("-H unix:", none, " list"), kExitUnreachable),
+      "DAEMON_UNREACHABLE");
+  for (const std::string verb :
+       {"create ", "restore ", "run ", "batch ", "e820 explain "}) {
+    EXPECT_EQ(ReasonOfLine(daemon + verb + none, kExitFailed), "FILE_FAILED");
+  }
+  EXPECT_EQ(ReasonOfLine(daemon + "create " + bad, kExitFailed),
+            "CONFIG_INVALID");
+  EXPECT_EQ(ReasonOfLine(daemon + "restore " + bad + " " + bad, kExitFailed),
+            "CONFIG_INVALID");
+  EXPECT_EQ(ReasonOfLine(daemon + "run " + bad, kExitFailed), "SCRIPT_INVALID");
+  EXPECT_EQ(ReasonOfLine(daemon + "batch " + bad, kExitFailed),
+            "PARTLY_FAILED");
+  daemon_.Answer("AuditHost", {"clean: false findings: 'x'"});
+  EXPECT_EQ(ReasonOfLine(daemon + "audit", kExitFailed), "CHECK_FAILED");
+  EXPECT_EQ(ReasonOfLine(daemon + "run " +
+                             WriteFile("s",
+                                       "steps { audit_host { expect { "
+                                       "clean: true } } }"),
+                         kExitFailed),
+            "STEP_FAILED");
+  daemon_.Answer("TranslatePfns", {"classes: P2M_CLASS_RAM"});
+  EXPECT_EQ(ReasonOfLine(daemon + "p2m lookup web 1", kExitFailed),
+            "RESPONSE_INVALID");
+}
+
+TEST_F(ProgramTest, ResponseThatDiffersInManyPlacesIsCutInText) {
+  const auto list = [](const char* one) {
+    std::string text;
+    for (int i = 0; i < 30; ++i) absl::StrAppend(&text, one, " ");
+    return text;
+  };
+  daemon_.Answer("TranslatePfns",
+                 {list("classes: P2M_CLASS_RAM frames: 1") + " "});
+  const std::string script = WriteFile(
+      "s", absl::StrCat("steps { translate_pfns { request { ", list("pfns: 1"),
+                        "} expect { ", list("frames: 2"), "} } }"));
+  std::ostringstream out, err;
+  EXPECT_EQ(RunApp({"-H", address_, "run", script}, {.out = out, .err = err}),
+            kExitFailed);
+  EXPECT_THAT(out.str(),
+              HasSubstr("frames[8]: 2 -> 1\n     ... and 21 more\n"));
+  std::ostringstream json;
+  EXPECT_EQ(RunApp({"-H", address_, "-o", "json", "run", script},
+                   {.out = json, .err = err}),
+            kExitFailed);
+  EXPECT_EQ(Json::parse(json.str())["steps"][0]["faults"].size(), 31u);
 }
 
 TEST(ForEachTest, GoesOnAfterAFailureButNotWithoutADaemon) {

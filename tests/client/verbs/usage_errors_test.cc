@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -15,6 +16,7 @@
 #include "client/app.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/json.h"
 #include "tests/client/verbs/verb_fixture.h"
 
 namespace simvisor::client {
@@ -162,6 +164,24 @@ class UsageErrorsTest : public VerbTest {
     EXPECT_THAT(err.str(), StartsWith(absl::StrCat("simvisor ", begin)));
     EXPECT_THAT(err.str(), HasSubstr(names));
     EXPECT_THAT(daemon_.TakeRequests(), IsEmpty());
+    ExpectJson(std::move(words), begin);
+  }
+
+  // In JSON the message begins in the same way, without the program's name.
+  void ExpectJson(std::vector<std::string> words, const std::string& begin) {
+    words.insert(words.begin(), {"-o", "json"});
+    std::ostringstream out, err;
+    EXPECT_EQ(RunApp(words, {.out = out, .err = err}), kExitUsage);
+    std::istringstream lines(err.str());
+    std::string line, last;
+    while (std::getline(lines, line)) last = line;
+    const Json json = Json::parse(last, nullptr, /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << err.str();
+    EXPECT_EQ(json["code"], "INVALID_ARGUMENT");
+    EXPECT_EQ(json["reason"], "COMMAND_LINE_INVALID");
+    // A byte that is not UTF-8 is replaced in JSON.
+    EXPECT_THAT(json["message"].get<std::string>(),
+                StartsWith(begin.substr(0, begin.find('"'))));
   }
 
   // Whether the help of `verb` has `text`.
@@ -243,10 +263,35 @@ TEST_F(UsageErrorsTest, JsonErrorsAreOneObjectWithTheSameMessage) {
                    {.out = out, .err = err}),
             kExitUsage);
   EXPECT_THAT(err.str(),
-              HasSubstr("\"message\":\"simvisor mem-set: small: invalid memory "
-                        "size: 512x; "));
+              HasSubstr("\"message\":\"mem-set: small: invalid memory size: "
+                        "512x; "));
   const std::string said = err.str();
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1);
+}
+
+TEST_F(UsageErrorsTest, JsonErrorsBeforeTheVerbHaveNoProgramNameEither) {
+  for (const auto& [line, message] :
+       std::vector<std::pair<const char*, const char*>>{
+           {"lst",
+            "no command is named 'lst'; did you mean 'list'?  See "
+            "--help"},
+           {"p2m dmup",
+            "no command of p2m is named 'dmup'; did you mean "
+            "'dump'?  See --help"},
+           {"mem", "'mem' may be mem-set or mem-max"},
+           {"p2m m", "'m' may be p2m map or p2m mfn"},
+           {"-N list",
+            "list has no dry run; -N goes with create and "
+            "vcpu-pin"}}) {
+    std::ostringstream out, err;
+    std::vector<std::string> words = SplitWords(line);
+    words.insert(words.begin(), {"-o", "json"});
+    EXPECT_EQ(RunApp(words, {.out = out, .err = err}), kExitUsage);
+    EXPECT_EQ(Json::parse(err.str()), Json({{"code", "INVALID_ARGUMENT"},
+                                            {"reason", "COMMAND_LINE_INVALID"},
+                                            {"message", message},
+                                            {"metadata", Json::object()}}));
+  }
 }
 
 TEST_F(UsageErrorsTest, FileThatIsWrongByItselfIsAFailure) {

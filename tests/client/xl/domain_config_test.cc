@@ -8,12 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
 namespace simvisor::client {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 struct DomainConfig {
   v1::DomainSpec spec;
@@ -246,6 +251,16 @@ TEST(DomainConfigTest, UnknownKeyIsNamedWithItsLineAndItsNeighbour) {
             "argument: unknown key 'zzz_option' has no effect");
 }
 
+TEST(DomainConfigTest, ManyUnknownKeysAreCounted) {
+  std::string text = "name = \"web\"\n";
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&text, "zzz", i, " = 1\n");
+  const auto config = Parse(text);
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->warnings.size(), 11u);
+  EXPECT_THAT(config->warnings[9], HasSubstr("'zzz9'"));
+  EXPECT_EQ(config->warnings[10], "... and 30 more");
+}
+
 TEST(DomainConfigTest, NameIsMandatory) {
   EXPECT_EQ(ErrorOf("memory = 64"), "Domain name must be specified.");
   EXPECT_EQ(ErrorOf("name = \"\""), "Domain name must be specified.");
@@ -315,8 +330,40 @@ TEST(DomainConfigTest, SyntaxErrorIsReportedWithFileAndLine) {
   EXPECT_THAT(ErrorOf("name = \"web"), HasSubstr("web.cfg:1"));
 }
 
+TEST(DomainConfigTest, LongReportIsCutButKeepsItsHints) {
+  std::string text = "import os\n";
+  for (int i = 2; i <= 25; ++i) absl::StrAppend(&text, "root:x:", i, "\n");
+  const std::vector<std::string> lines = absl::StrSplit(ErrorOf(text), '\n');
+  ASSERT_GT(lines.size(), 11);
+  EXPECT_THAT(lines[0], HasSubstr("web.cfg:1: "));
+  EXPECT_THAT(lines[9], HasSubstr("web.cfg:10: "));
+  EXPECT_EQ(lines[10], "... and 15 more");
+  // libxlutil's words on Python.
+  for (size_t i = 11; i < lines.size(); ++i) {
+    EXPECT_THAT(lines[i], testing::StartsWith("warning: "));
+  }
+}
+
 TEST(DomainConfigTest, LineEndsOfOtherSystemsAreExplained) {
   EXPECT_THAT(ErrorOf("name = \"web\"\r\n"), HasSubstr("CR LF"));
+}
+
+TEST(DomainConfigTest, NumbersWithAPointOrAUnitAreExplained) {
+  const std::string rule =
+      ": numbers are whole and not negative, decimal or 0x..., and have no "
+      "unit; memory and maxmem are in MiB";
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = 1.5g # much\n"),
+              HasSubstr("line 2, memory = 1.5g" + rule));
+  EXPECT_THAT(ErrorOf("memory=512m\n"),
+              HasSubstr("line 1, memory=512m" + rule));
+  EXPECT_THAT(ErrorOf("memory = -5\n"), HasSubstr("memory = -5" + rule));
+  EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = \"1.5g\"\n"),
+              HasSubstr("`memory' is not a valid number; numbers are whole"));
+  EXPECT_THAT(ErrorOf("name = \"web\"", {"memory=1.5"}),
+              AllOf(HasSubstr("argument 'memory=1.5'"), HasSubstr("whole"),
+                    Not(HasSubstr("quotes"))));
+  EXPECT_THAT(ErrorOf("memory = 0x10\nvcpus = 1\nname\n"),
+              Not(HasSubstr("whole")));
 }
 
 TEST(DomainConfigTest, ZeroByteIsRefusedBeforeLibxlutilSeesIt) {

@@ -94,9 +94,10 @@ class Machine(migration_pair.Machine):
         """Stops the daemon, which must not have logged an error."""
         self.client.close()
         code = self.daemon.stop()
-        log = self.daemon.read_log()
+        errors, log = self.daemon.logged_errors(), self.daemon.read_log()
         self.daemon.close()
         self._folder.cleanup()
-        if code != 0 or "[error]" in log:
+        if code != 0 or errors:
             raise AssertionError(
-                f"{self.name} ended with {code}:\n{log[-4000:]}")
+                f"{self.name} ended with {code} and logged {errors}:\n"
+                f"{log[-4000:]}")
