@@ -93,7 +93,8 @@ RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
              "client/xl", "client/walk", "client/script", "client/ui",
              "client/session", "client/verbs", "client/explain", "client")
 
-CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc")
+CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc",
+                 "client/ui/line_errors.cc")
 
 TOPS = ("base", "domain", "server", "client", "pages")
 PROJECT = tuple(f"{folder}/" for folder in [*TOPS, "tests"])

@@ -5,8 +5,8 @@
 // variables of the caller, which must outlive the parsing; a variable keeps its
 // value if the line does not give its argument.
 //
-// CLI11 does the work.  Only the source of this module includes its header,
-// which takes seconds to compile.
+// CLI11 does the work.  Only the sources of this module and of line_errors.h
+// include its header, which takes seconds to compile.
 //
 // Thread safety: thread-compatible.
 
@@ -25,7 +25,6 @@
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11's
 class App;
 class Option;
-class ParseError;
 }  // namespace CLI
 
 namespace simvisor::client {
@@ -191,8 +190,6 @@ class CommandLine {
  private:
   // The program and the verbs of the line that was parsed last.
   std::vector<const CLI::App*> Chosen() const;
-  // What was wrong with that line, in our words.
-  std::string Explain(const CLI::ParseError& error) const;
 
   const std::unique_ptr<CLI::App> app_;
 };

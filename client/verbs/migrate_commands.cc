@@ -14,6 +14,7 @@
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
+#include "client/api/random_id.h"
 #include "client/api/text_check.h"
 #include "client/session/migration_fate.h"
 #include "client/ui/domain_text.h"
@@ -21,7 +22,6 @@
 #include "client/ui/exit_signals.h"
 #include "client/ui/progress_bar.h"
 #include "client/ui/quantities.h"
-#include "client/ui/random_id.h"
 #include "client/verbs/commands.h"
 
 namespace simvisor::client {

@@ -1,4 +1,4 @@
-#include "client/ui/random_id.h"
+#include "client/api/random_id.h"
 
 #include <cstdint>
 #include <random>

@@ -2,8 +2,8 @@
 //
 // Thread safety: may be called from any thread.
 
-#ifndef SIMVISOR_CLIENT_UI_RANDOM_ID_H_
-#define SIMVISOR_CLIENT_UI_RANDOM_ID_H_
+#ifndef SIMVISOR_CLIENT_API_RANDOM_ID_H_
+#define SIMVISOR_CLIENT_API_RANDOM_ID_H_
 
 #include <string>
 
@@ -14,4 +14,4 @@ std::string RandomId();
 
 }  // namespace simvisor::client
 
-#endif  // SIMVISOR_CLIENT_UI_RANDOM_ID_H_
+#endif  // SIMVISOR_CLIENT_API_RANDOM_ID_H_
