@@ -68,7 +68,7 @@ _NAME_reply() {
     domain)
       while IFS= read -r name; do
         [[ $name == "$begun"* ]] && COMPREPLY+=("$(printf '%q' "$name")")
-      done < <("$@" --timeout 2 list 2>/dev/null |
+      done < <("$@" --timeout 5 list 2>/dev/null |
         LISTED)
       ;;
     '' | any | address) ;;

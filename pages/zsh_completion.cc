@@ -24,7 +24,7 @@ _NAME_domains() {
   # opt_args has backslashes before colons and backslashes.
   word=${word//(#b)\\([:\\])/$match[1]}
   [[ -n $word ]] && address=(--address ${(Q)word})
-  names=(${(f)"$(_call_program domains $service ${(q)address} --timeout 2 list \
+  names=(${(f)"$(_call_program domains $service ${(q)address} --timeout 5 list \
     2>/dev/null | LISTED)"})
   compadd -- $names
 }

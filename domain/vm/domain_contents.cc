@@ -69,9 +69,7 @@ absl::Status CheckPages(const Context& context, Pfn pfn, uint64_t offset,
                         offset),
         absl::StrFormat("name at least one byte and an offset below %d",
                         kPageSize),
-        {{fact::kRequested, size},
-         {fact::kUnit, "bytes"},
-         {fact::kValue, offset}});
+        {{fact::kValue, offset}, {fact::kLimit, kPageSize}});
   }
   const P2mWords& words = memory.words();
   const PageCount pages((offset + size + kPageSize - 1) / kPageSize);

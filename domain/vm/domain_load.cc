@@ -74,9 +74,7 @@ absl::Status CheckCanStart(const Context& context, const LoadSpec& spec,
         absl::StrFormat(
             "its guest has one already, of %d pages; stop that first "
             "(guest load --stop)",
-            guest.load()->spec().working_set.value()),
-        {{fact::kValue, guest.load()->spec().working_set.value()},
-         {fact::kUnit, "pages"}});
+            guest.load()->spec().working_set.value()));
   }
   SIMVISOR_RETURN_IF_ERROR(CheckSpec(context, spec));
   const PageCount free = guest.free_pages().count();

@@ -26,7 +26,9 @@ absl::Status CheckNoDevices(const Context& context, size_t devices) {
                                         "through, which cannot move with it; "
                                         "create it without pci",
                                         devices),
-                        {{fact::kValue, devices}});
+                        {{fact::kRequested, devices},
+                         {fact::kLimit, 0},
+                         {fact::kUnit, "PCI devices"}});
 }
 
 // Pages that travel: frames in no word have no pfn to travel by.
