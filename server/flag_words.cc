@@ -78,13 +78,14 @@ absl::Status ReadChoice(absl::string_view flag, const Word& word,
 }
 
 template <typename Number>
-absl::Status ReadNumber(absl::string_view flag, const Word& word, Number& out) {
+absl::Status ReadNumber(absl::string_view flag, const Word& word, Number& out,
+                        absl::string_view unit = "") {
   if (!word.has_value() || absl::SimpleAtoi(*word, &out)) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
       absl::StrCat(flag, ": ", Quoted(*word), ": must be a number from 0 to 2^",
-                   std::numeric_limits<Number>::digits, " - 1"));
+                   std::numeric_limits<Number>::digits, " - 1", unit));
 }
 
 absl::Status ReadCpus(const Word& word, uint32_t& out) {
@@ -238,9 +239,9 @@ absl::Status ReadWords(const Words& words, Options& options) {
       ReadDom0Size("--dom0-memory", words.dom0_memory, options.dom0_memory));
   SIMVISOR_RETURN_IF_ERROR(ReadDom0Size(
       "--dom0-max-memory", words.dom0_max_memory, options.dom0_max_memory));
-  SIMVISOR_RETURN_IF_ERROR(ReadNumber("--dom0-hotplug-limit",
-                                      words.dom0_hotplug_limit,
-                                      options.dom0_hotplug_limit_gib));
+  SIMVISOR_RETURN_IF_ERROR(
+      ReadNumber("--dom0-hotplug-limit", words.dom0_hotplug_limit,
+                 options.dom0_hotplug_limit_gib, " of GiB: 1024 is 1 TiB"));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--dom0-ibft", words.dom0_ibft,
                                       IbftChoices(), options.dom0_ibft));
   SIMVISOR_RETURN_IF_ERROR(ReadChoice("--dom0-tools-view",

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/unix_target.h"
 
 namespace simvisor::client {
 namespace {
@@ -25,6 +26,7 @@ absl::Status BadAddress(absl::string_view address, absl::string_view why) {
 
 absl::Status CheckUnixPath(absl::string_view address, absl::string_view path) {
   if (path.empty()) return BadAddress(address, "the path is missing");
+  if (absl::StrContains(path, ',')) return BadAddress(address, kCommaInPath);
   if (path.size() > kMaxSocketPath) {
     return BadAddress(address, absl::StrCat("the path has ", path.size(),
                                             " bytes, a socket's has at most ",
@@ -62,6 +64,14 @@ absl::Status CheckAddress(absl::string_view address) {
     return BadAddress(address, "ports are 1 to 65535");
   }
   return absl::OkStatus();
+}
+
+std::string GrpcTarget(absl::string_view address) {
+  absl::string_view path = address;
+  if (!absl::ConsumePrefix(&path, "unix:")) return std::string(address);
+  // "unix:///run/x" is the same address written as a URI.
+  if (absl::StartsWith(path, "///")) path.remove_prefix(2);
+  return UnixTarget(path);
 }
 
 std::string ChooseAddress(const AddressSources& sources) {

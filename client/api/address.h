@@ -18,6 +18,10 @@ namespace simvisor::client {
 // INVALID_ARGUMENT, with the grammar in the message, if `address` is malformed.
 absl::Status CheckAddress(absl::string_view address);
 
+// `address` as gRPC's name for what to call.
+// REQUIRES: CheckAddress(address) is OK.
+std::string GrpcTarget(absl::string_view address);
+
 // What the default address depends on; an empty string means unset.
 struct AddressSources {
   std::string simvisor_address;  // $SIMVISOR_ADDRESS

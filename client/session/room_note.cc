@@ -6,7 +6,6 @@
 #include "base/size.h"
 #include "client/session/frames_bar.h"
 #include "client/ui/domain_text.h"
-#include "client/ui/shortfall_text.h"
 
 namespace simvisor::client {
 
@@ -21,7 +20,9 @@ void NoteRoom(Session& session, const v1::Domain& domain) {
       "note",
       absl::StrCat(DomainText(domain), " can grow to ", SizeOfPages(most),
                    " of its maxmem of ", SizeOfPages(memory.static_max_pages()),
-                   ": ", kKernelRoom));
+                   ": its kernel makes room for at most 10 times the memory it "
+                   "boots with, besides that memory; for more, create it with "
+                   "more memory"));
 }
 
 }  // namespace simvisor::client

@@ -9,22 +9,17 @@ namespace {
 
 using Shortfall = v1::BalloonShortfall;
 
-// A target above maxmem asks for pfns that no kernel has.
-std::string EmptyBalloon(const v1::DomainMemory& memory) {
-  return absl::StrCat(
-      "its balloon is empty: ",
-      memory.target_pages() <= memory.static_max_pages()
-          ? kKernelRoom
-          : "the guest has no pfns to put more pages at; only a domain created "
-            "with more maxmem has room to grow");
-}
+constexpr char kEmptyBalloon[] =
+    "its balloon is empty, so the guest has no pfns for more pages, which "
+    "mem-max does not change: only a domain created with more memory or maxmem "
+    "can grow further";
 
 std::string Why(const v1::DomainMemory& memory) {
   switch (memory.shortfall().cause()) {
     case Shortfall::CAUSE_NOT_RUNNING:
       return "its guest does not run; it moves when it is unpaused";
     case Shortfall::CAUSE_BALLOON_EMPTY:
-      return EmptyBalloon(memory);
+      return kEmptyBalloon;
     case Shortfall::CAUSE_MOVING:
       return "it has not finished";
     case Shortfall::CAUSE_GUEST_MEMORY:

@@ -11,12 +11,6 @@
 
 namespace simvisor::client {
 
-// Why a guest may not grow to its maxmem, and what helps: the end of a
-// sentence.
-inline constexpr char kKernelRoom[] =
-    "its kernel makes room for at most 10 times the memory it boots with; for "
-    "more, create it with more memory";
-
 // Why, when the guest tries again, and what helps; one line without a full
 // stop: "the host has no free frame for it; it tries again within 4 s".
 // REQUIRES: memory.has_shortfall()

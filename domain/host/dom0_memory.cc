@@ -97,11 +97,11 @@ Dom0Memory ChooseDom0Memory(const BootLog& log, std::optional<PageCount> memory,
                         SizeText(*limit), SizeText(dom0.memory)));
     dom0.memory = *limit;
   }
-  if (memory.has_value() && dom0.memory < kLibxlLeast) {
-    dom0.notes.push_back(absl::StrFormat(
-        "dom0 starts with %s of memory; libxl leaves it %s at least. A number "
-        "without a unit is in MiB: \"4g\" is 4 GiB",
-        SizeText(dom0.memory), SizeText(kLibxlLeast)));
+  if (!log_asks && dom0.memory < kLibxlLeast) {
+    dom0.notes.push_back(
+        absl::StrFormat("dom0 starts with %s of memory; libxl leaves it %s at "
+                        "least",
+                        SizeText(dom0.memory), SizeText(kLibxlLeast)));
   }
   dom0.machine = log.map;
   if (log.source == MapSource::kDom0) AddRamBesideMap(dom0);

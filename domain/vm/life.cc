@@ -9,6 +9,17 @@
 #include "base/status_macros.h"
 
 namespace simvisor {
+namespace {
+
+std::string HandoverText(Handover handover) {
+  return absl::StrCat(
+      handover == Handover::kOutgoing
+          ? "it is being handed over to another host, which may run it by now"
+          : "it is arriving from another host, which may still run it",
+      "; it settles once the two daemons have spoken, or by migrate-resolve");
+}
+
+}  // namespace
 
 absl::Status Life::Check(const Context& context, Needs needs,
                          PageCount held) const {
@@ -62,8 +73,10 @@ absl::Status Life::CheckNotSuspended(const Context& context) const {
   if (!suspended_) return absl::OkStatus();
   return context.Refuse(
       absl::StatusCode::kFailedPrecondition, Reason::kDomainSuspended, "",
-      "its guest is suspended while it is saved or handed over; wait until "
-      "that is done");
+      handover_ == Handover::kNone
+          ? "its guest is suspended while it is saved or moved; wait until "
+            "that is done"
+          : HandoverText(handover_));
 }
 
 absl::Status Life::CheckOwnKernel(const Context& context) const {
@@ -149,15 +162,8 @@ absl::Status Life::BeginDestroy(const Context& context) {
     doomed_ = true;
     return absl::OkStatus();
   }
-  return context.Refuse(
-      absl::StatusCode::kFailedPrecondition, Reason::kDomainMigrating, "",
-      absl::StrCat(handover_ == Handover::kOutgoing
-                       ? "it is being handed over to another host, which may "
-                         "run it by now"
-                       : "it is arriving from another host, which may still "
-                         "run it",
-                   "; it settles once the two daemons have "
-                   "spoken, or by migrate-resolve"));
+  return context.Refuse(absl::StatusCode::kFailedPrecondition,
+                        Reason::kDomainMigrating, "", HandoverText(handover_));
 }
 
 void Life::BeginDying() {

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/status_macros.h"
+#include "base/unix_target.h"
 
 namespace simvisor::server {
 namespace {
@@ -33,6 +34,7 @@ absl::StatusOr<std::string> SocketPath(absl::string_view text,
   // "unix:///run/x" is the same address written as a URI.
   if (absl::StartsWith(path, "///")) path.remove_prefix(2);
   if (path.empty()) return BadAddress(text, "no path; write unix:PATH");
+  if (absl::StrContains(path, ',')) return BadAddress(text, kCommaInPath);
   std::error_code error;
   std::string absolute =
       std::filesystem::absolute(std::string(path), error).lexically_normal();
@@ -89,7 +91,7 @@ std::string ListenAddress::ToString() const {
 }
 
 std::string ListenAddress::GrpcAddress() const {
-  return absl::StrReplaceAll(ToString(), {{"%", "%25"}});
+  return is_unix() ? UnixTarget(path_) : ToString();
 }
 
 }  // namespace simvisor::server

@@ -107,6 +107,8 @@ struct SetTarget {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
+      // A fault point may have kept the call until its client had left.
+      SIMVISOR_RETURN_IF_ERROR(on.stop());
       DomainMemory memory;
       SIMVISOR_RETURN_IF_ERROR(
           domain.balloon().SetTarget({"set memory target", on.stop},

@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/quote.h"
 #include "base/status_macros.h"
+#include "base/unix_target.h"
 #include "server/convert/argument.h"
 #include "server/listen/listen_address.h"
 
@@ -85,7 +86,7 @@ std::string PeerAddress::ToString() const {
 }
 
 std::string PeerAddress::GrpcAddress() const {
-  if (is_unix()) return absl::StrReplaceAll(ToString(), {{"%", "%25"}});
+  if (is_unix()) return UnixTarget(path_);
   if (IsIpv4(ip_)) return absl::StrCat("ipv4:", ToString());
   return absl::StrCat(
       "ipv6:", absl::StrReplaceAll(ToString(), {{"[", "%5B"}, {"]", "%5D"}}));

@@ -36,6 +36,15 @@ TEST(AddressTest, ErrorForABarePathShowsHowToWriteASocket) {
               HasSubstr("a socket is unix:/run/a.sock"));
 }
 
+TEST(AddressTest, PathIsTakenAsItIsWritten) {
+  EXPECT_EQ(GrpcTarget("unix:/run/50%41#?.sock"),
+            "unix:/run/50%2541%23%3F.sock");
+  EXPECT_EQ(GrpcTarget("unix:///run/x"), "unix:/run/x");
+  EXPECT_EQ(GrpcTarget("[::1]:50051"), "[::1]:50051");
+  EXPECT_THAT(std::string(CheckAddress("unix:/run/a,b").message()),
+              HasSubstr("must not have a comma"));
+}
+
 TEST(AddressTest, TooLongSocketPathIsRefused) {
   EXPECT_TRUE(CheckAddress("unix:/" + std::string(106, 'a')).ok());
   EXPECT_FALSE(CheckAddress("unix:/" + std::string(107, 'a')).ok());

@@ -58,11 +58,15 @@ TEST(Dom0MemoryTest, SizeBelowLibxlsLeastIsNoted) {
   Dom0Memory dom0 =
       ChooseDom0Memory(log, PageCount(4 * kPagesPerMiB), std::nullopt);
   EXPECT_EQ(dom0.memory, PageCount(4 * kPagesPerMiB));
-  EXPECT_THAT(dom0.notes, ElementsAre(AllOf(HasSubstr("4 MiB (1024 pages)"),
-                                            HasSubstr("128 MiB (32768 pages)"),
-                                            HasSubstr("\"4g\" is 4 GiB"))));
+  EXPECT_THAT(dom0.notes,
+              ElementsAre(AllOf(HasSubstr("4 MiB (1024 pages)"),
+                                HasSubstr("128 MiB (32768 pages)"))));
   dom0 = ChooseDom0Memory(log, PageCount(128 * kPagesPerMiB), std::nullopt);
   EXPECT_THAT(dom0.notes, IsEmpty());
+  // A quarter of a small machine.
+  dom0 = ChooseDom0Memory(MachineLog(kGiB / 4, MapSource::kHypervisor),
+                          std::nullopt, std::nullopt);
+  EXPECT_THAT(dom0.notes, ElementsAre(HasSubstr("libxl leaves it")));
 }
 
 TEST(Dom0MemoryTest, MaximumBelowTheSizeIsWhatDom0StartsWith) {
