@@ -378,5 +378,12 @@ TEST(DomainConfigTest, BadOverrideIsNamedWithAHint) {
   EXPECT_THAT(ErrorOf("name = \"web\"", {"paused"}), HasSubstr("KEY=VALUE"));
 }
 
+TEST(DomainConfigTest, ListOverSeveralLinesIsNotBlamedForAnotherError) {
+  EXPECT_THAT(
+      ErrorOf("name = \"web\"\nvif = [\n'mac=00:16:3e:00:00:01,bridge=xenbr0',"
+              "\n]\npci = [\n'0000:00:1b.0,permissive=1',\n]\nmemory 64\n"),
+      AllOf(HasSubstr("web.cfg:8: "), Not(HasSubstr("numbers"))));
+}
+
 }  // namespace
 }  // namespace simvisor::client
