@@ -34,10 +34,6 @@ constexpr uint64_t kPagesPerMib = 256;
 // libxl's default for a config without a memory size.
 constexpr long kDefaultMemoryMib = 32;
 
-constexpr char kNumbers[] =
-    "numbers are whole and not negative, decimal or 0x..., and have no unit; "
-    "memory and maxmem are in MiB";
-
 // Actions for the end of a domain.
 constexpr absl::string_view kActions[] = {
     "destroy",          "restart",          "rename-restart", "preserve",
@@ -327,7 +323,8 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
 std::string NumberCause(absl::string_view text) {
   const auto bad = FindBadNumber(text);
   if (!bad) return "";
-  return absl::StrCat("line ", bad->line, ", ", bad->statement, ": ", kNumbers);
+  return absl::StrCat("line ", bad->line, ", ", bad->statement, ": ",
+                      kNumberRule);
 }
 
 // A likely cause of a syntax error that libxlutil's report does not show:
@@ -374,7 +371,7 @@ absl::Status CheckOverride(const std::string& text) {
   const bool number = FindBadNumber(text).has_value();
   return absl::InvalidArgumentError(absl::StrCat(
       parsed.status().message(), "\n",
-      number ? kNumbers
+      number ? kNumberRule
              : "text needs quotes that reach the parser: 'name=\"web\"'"));
 }
 

@@ -88,9 +88,7 @@ absl::StatusOr<std::optional<long>> XluConfig::GetLong(const char* key) {
   if (error != 0) {
     const absl::Status report = Error(absl::StrCat(key, ": must be a number"));
     return absl::InvalidArgumentError(
-        absl::StrCat(report.message(),
-                     "; numbers are whole, decimal or 0x..., below 2^63, and "
-                     "have no unit"));
+        absl::StrCat(report.message(), "; ", kNumberRule));
   }
   return value;
 }

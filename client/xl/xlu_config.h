@@ -20,6 +20,11 @@ struct XLU_Config;
 
 namespace simvisor::client {
 
+// What a number in one of xl's files must be.
+inline constexpr char kNumberRule[] =
+    "numbers are whole, not negative and below 2^63, decimal or 0x..., and "
+    "have no unit; memory and maxmem are in MiB";
+
 class XluConfig {
  public:
   // Parses `text`.  On an error, INVALID_ARGUMENT with libxlutil's report,

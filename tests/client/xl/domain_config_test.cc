@@ -350,15 +350,16 @@ TEST(DomainConfigTest, LineEndsOfOtherSystemsAreExplained) {
 
 TEST(DomainConfigTest, NumbersWithAPointOrAUnitAreExplained) {
   const std::string rule =
-      ": numbers are whole and not negative, decimal or 0x..., and have no "
-      "unit; memory and maxmem are in MiB";
+      ": numbers are whole, not negative and below 2^63, decimal or 0x..., "
+      "and have no unit; memory and maxmem are in MiB";
+  const std::string semicolon_rule = ";" + rule.substr(1);
   EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = 1.5g # much\n"),
               HasSubstr("line 2, memory = 1.5g" + rule));
   EXPECT_THAT(ErrorOf("memory=512m\n"),
               HasSubstr("line 1, memory=512m" + rule));
   EXPECT_THAT(ErrorOf("memory = -5\n"), HasSubstr("memory = -5" + rule));
   EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = \"1.5g\"\n"),
-              HasSubstr("`memory' is not a valid number; numbers are whole"));
+              HasSubstr("`memory' is not a valid number" + semicolon_rule));
   EXPECT_THAT(ErrorOf("name = \"web\"", {"memory=1.5"}),
               AllOf(HasSubstr("argument 'memory=1.5'"), HasSubstr("whole"),
                     Not(HasSubstr("quotes"))));
