@@ -285,8 +285,16 @@ class KeyRemarks {
     }
   }
 
-  // One line for each key that xl does not have.
-  const std::vector<std::string>& unknown() const { return unknown_; }
+  // Adds a line for each key that xl does not have; of many only the first, and
+  // how many more there are.
+  void AddUnknown(std::vector<std::string>& warnings) const {
+    const size_t shown = std::min(unknown_.size(), kMaxErrorLines);
+    warnings.insert(warnings.end(), unknown_.begin(), unknown_.begin() + shown);
+    const size_t more = unknown_.size() - shown;
+    if (more == 0) return;
+    warnings.push_back(absl::StrCat(
+        more, more == 1 ? " more key is" : " more keys are", " unknown"));
+  }
   // One line for all of xl's keys that have no effect; empty without such keys.
   std::string Idle() const {
     return idle_.empty() ? ""
@@ -393,8 +401,7 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
   // A misspelt key may cause the error; a key without effect does not.
-  const std::vector<std::string> unknown = FirstLines(remarks.unknown());
-  warnings.insert(warnings.end(), unknown.begin(), unknown.end());
+  remarks.AddUnknown(warnings);
   auto spec = SpecBuilder(**config).Build();
   if (spec.ok() && !remarks.Idle().empty()) warnings.push_back(remarks.Idle());
   return spec;

@@ -258,7 +258,16 @@ TEST(DomainConfigTest, ManyUnknownKeysAreCounted) {
   ASSERT_TRUE(config.ok()) << config.status();
   ASSERT_EQ(config->warnings.size(), 11u);
   EXPECT_THAT(config->warnings[9], HasSubstr("'zzz9'"));
-  EXPECT_EQ(config->warnings[10], "... and 30 more");
+  EXPECT_EQ(config->warnings[10], "30 more keys are unknown");
+}
+
+TEST(DomainConfigTest, EleventhUnknownKeyIsOneMore) {
+  std::string text = "name = \"web\"\n";
+  for (int i = 0; i < 11; ++i) absl::StrAppend(&text, "zzz", i, " = 1\n");
+  const auto config = Parse(text);
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->warnings.size(), 11u);
+  EXPECT_EQ(config->warnings[10], "1 more key is unknown");
 }
 
 TEST(DomainConfigTest, NameIsMandatory) {
