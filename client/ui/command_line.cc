@@ -305,12 +305,15 @@ void CommandLine::SetVersion(const std::string& names,
 void CommandLine::RemoveHelp() { app_->set_help_flag(); }
 
 absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
+  auto dashes = std::find(words.begin(), words.end(), "--");
+  if (dashes != words.end()) ++dashes;
+  const std::vector<std::string> plain(dashes, words.end());
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
     app_->parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success)) {
-      return UsageError(ExplainLine(error, Chosen()));
+      return UsageError(ExplainLine(error, Chosen(), plain));
     }
     std::ostringstream text;
     app_->exit(error, text, text);

@@ -146,6 +146,18 @@ TEST_F(CommandLineTest, UnknownOptionIsNamedBeforeItsValueWithTheOneMeant) {
             "--keep takes no value, and has 'maybe'");
 }
 
+TEST_F(CommandLineTest, WordsAfterTwoDashesAreNoOptions) {
+  Verb stop = line_.program().AddVerb("stop", "Stops them");
+  stop.AddPositional("DOM", domain_, "Domain").Required();
+  EXPECT_EQ(ErrorOf("stop -- web 5 6"),
+            "too many arguments: '5' '6'; it takes DOM");
+  EXPECT_EQ(ErrorOf("stop -- -web -5x --six"),
+            "too many arguments: '-5x' '--six'; it takes DOM");
+  EXPECT_EQ(ErrorOf("stop web -- --six"),
+            "too many arguments: '--six'; it takes DOM");
+  EXPECT_EQ(ErrorOf("stop --six -- web 5"), "no option is named '--six'");
+}
+
 TEST_F(CommandLineTest, NumbersSayWhatTheyAccept) {
   for (const char* text :
        {"1.5g", "512x", "-5", "''", "18446744073709551616", "0x"}) {
