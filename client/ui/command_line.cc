@@ -9,6 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -40,13 +41,17 @@ CLI::Validator WholeNumber(uint64_t most) {
       "");
 }
 
+// Checks a number, and writes it without the blanks around it, which CLI11
+// refuses.
 CLI::Validator AnyNumber() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         double number = 0;
-        return absl::SimpleAtod(text, &number)
-                   ? ""
-                   : absl::StrCat("'", text, "': must be a number");
+        if (!absl::SimpleAtod(text, &number)) {
+          return absl::StrCat("'", text, "': must be a number");
+        }
+        text = std::string(absl::StripAsciiWhitespace(text));
+        return "";
       },
       "");
 }

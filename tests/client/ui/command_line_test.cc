@@ -186,6 +186,15 @@ TEST_F(CommandLineTest, NumbersAreReadAsPositionalOnesAre) {
   }
 }
 
+TEST_F(CommandLineTest, BlanksAroundANumberDoNotCount) {
+  EXPECT_EQ(ErrorOf("balloon down web --timeout ' '"),
+            "--timeout: ' ': must be a number");
+  const auto parsed =
+      line_.Parse({"balloon", "down", "web", "--timeout", " 5 "});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(timeout_, 5);
+}
+
 TEST_F(CommandLineTest, MoreValuesThanAnArgumentTakesAreCounted) {
   EXPECT_EQ(ErrorOf("balloon down web --order up --order down"),
             "--order is given more than once");
