@@ -6,8 +6,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/quote.h"
-#include "client/api/error_lines.h"
 #include "client/script/script_check.h"
 #include "client/script/script_parts.h"
 #include "client/script/variables.h"
@@ -199,7 +199,7 @@ absl::Status ScriptErrors::ToStatus(absl::string_view file_name) const {
     lines.push_back(absl::StrCat(file_name, ":", error.line + 1, ":",
                                  error.column + 1, ": ", error.text));
   }
-  return absl::InvalidArgumentError(JoinFirstLines(std::move(lines)));
+  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
 }
 
 void FindScriptErrors(absl::string_view text, int nesting,

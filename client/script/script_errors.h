@@ -25,8 +25,7 @@ class ScriptErrors : public google::protobuf::io::ErrorCollector {
 
   bool empty() const { return errors_.empty(); }
 
-  // INVALID_ARGUMENT with a FILE:LINE:COLUMN line for each error, by line; of
-  // many only the first (error_lines.h).
+  // INVALID_ARGUMENT with a FILE:LINE:COLUMN line for each error, by line.
   absl::Status ToStatus(absl::string_view file_name) const;
 
   struct Error {

@@ -28,8 +28,7 @@ inline constexpr char kNumberRule[] =
 class XluConfig {
  public:
   // Parses `text`.  On an error, INVALID_ARGUMENT with libxlutil's report,
-  // whose lines begin with `report_name`; of a long one only the first lines
-  // (error_lines.h).
+  // whose lines begin with `report_name`.
   static absl::StatusOr<std::unique_ptr<XluConfig>> Parse(
       absl::string_view report_name, absl::string_view text);
 

@@ -339,16 +339,16 @@ TEST(DomainConfigTest, SyntaxErrorIsReportedWithFileAndLine) {
   EXPECT_THAT(ErrorOf("name = \"web"), HasSubstr("web.cfg:1"));
 }
 
-TEST(DomainConfigTest, LongReportIsCutButKeepsItsHints) {
+TEST(DomainConfigTest, LongReportIsWhole) {
   std::string text = "import os\n";
   for (int i = 2; i <= 25; ++i) absl::StrAppend(&text, "root:x:", i, "\n");
   const std::vector<std::string> lines = absl::StrSplit(ErrorOf(text), '\n');
-  ASSERT_GT(lines.size(), 11);
-  EXPECT_THAT(lines[0], HasSubstr("web.cfg:1: "));
-  EXPECT_THAT(lines[9], HasSubstr("web.cfg:10: "));
-  EXPECT_EQ(lines[10], "... and 15 more");
+  ASSERT_GT(lines.size(), 25);
+  for (int i = 1; i <= 25; ++i) {
+    EXPECT_THAT(lines[i - 1], HasSubstr(absl::StrCat("web.cfg:", i, ": ")));
+  }
   // libxlutil's words on Python.
-  for (size_t i = 11; i < lines.size(); ++i) {
+  for (size_t i = 25; i < lines.size(); ++i) {
     EXPECT_THAT(lines[i], testing::StartsWith("warning: "));
   }
 }
