@@ -62,6 +62,16 @@ TEST(ScriptCheckTest, LongListOfErrorsIsWhole) {
   EXPECT_EQ(std::count(error.begin(), error.end(), '\n'), 139);
 }
 
+TEST(ScriptCheckTest, StepOfAListIsNamedWithItsOwnPlace) {
+  EXPECT_EQ(ScriptError("steps: [ { get_host {} },\n"
+                        "         {},\n"
+                        "         <> ]\n"
+                        "steps {}"),
+            "a:2:10: step 2: the step has no call\n"
+            "a:3:10: step 3: the step has no call\n"
+            "a:4:1: step 4: the step has no call");
+}
+
 TEST(ScriptCheckTest, PollTimeoutHasBounds) {
   EXPECT_TRUE(CheckedStatus(PollStep("timeout_ms: 1")).ok());
   EXPECT_TRUE(CheckedStatus(PollStep("timeout_ms: 86400000")).ok());
