@@ -81,7 +81,7 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text) {
   if (!absl::SimpleAtoi(digits, &number) ||
       number > std::numeric_limits<uint64_t>::max() >> shift) {
     return BadSize(Reason::kArgumentTooLarge, text,
-                   "sizes end below 2^64 bytes (16777216t)");
+                   "a size must be below 2^64 bytes (16777216t)");
   }
   return number << shift;
 }

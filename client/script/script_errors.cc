@@ -2,38 +2,18 @@
 
 #include <algorithm>
 #include <map>
-#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/quote.h"
-#include "client/api/error_lines.h"
-#include "client/script/script_check.h"
-#include "client/script/script_parts.h"
 #include "client/script/variables.h"
 #include "google/protobuf/text_format.h"
 
 namespace simvisor::client {
 namespace {
 
-using google::protobuf::FieldDescriptor;
 using google::protobuf::TextFormat;
-
-// The byte at a line and a column of `text`; its size if it has no such byte.
-size_t ByteAt(absl::string_view text, int line, int column) {
-  constexpr int kTabWidth = 8;
-  size_t at = 0;
-  for (int i = 0; i < line; ++i) {
-    at = text.find('\n', at);
-    if (at == absl::string_view::npos) return text.size();
-    ++at;
-  }
-  int now = 0;
-  for (; at < text.size() && now < column && text[at] != '\n'; ++at) {
-    now += text[at] == '\t' ? kTabWidth - now % kTabWidth : 1;
-  }
-  return at;
-}
 
 // What to write instead if a field has ${NAME}, which text format does not
 // have, at byte `at` of a step; otherwise empty.
@@ -56,6 +36,15 @@ std::string VariableHint(absl::string_view step, size_t at,
       path.empty() ? "request.FIELD" : path, "\" variable: \"", name, "\" }");
 }
 
+// What closes brackets such as "{{<".
+std::string Closers(absl::string_view open) {
+  std::string closers;
+  for (auto c = open.rbegin(); c != open.rend(); ++c) {
+    closers += *c == '{' ? '}' : *c == '<' ? '>' : ']';
+  }
+  return closers;
+}
+
 // Such as "step" or "}", of a text that begins without blanks.
 absl::string_view FirstWord(absl::string_view text) {
   constexpr size_t kMost = 40;
@@ -71,119 +60,118 @@ class PartsCheck {
 
   void Take(const ScriptPart& part) {
     if (part.field.empty()) {
-      errors_.AddError(
-          part.line, part.column,
+      errors_.Add(
+          part.place,
           absl::StrCat(Quoted(FirstWord(part.text)),
                        " does not belong here: a script has title, steps and "
                        "cleanup"));
       return;
     }
-    const bool cleanup = part.field == "cleanup";
-    if (!cleanup && part.field != "steps") {
-      Parse(part, "");
+    if (part.field != "steps" && part.field != "cleanup") {
+      Parse(part);
       return;
     }
-    const StepPlace place = {.cleanup = cleanup, .index = StepsOf(cleanup)};
-    const std::string prefix = absl::StrCat(place.ToString(), ": ");
-    if (part.open > 0) {
-      errors_.AddError(
-          part.line, part.column,
-          absl::StrCat(prefix, part.open == 1 ? "a bracket is" : "brackets are",
+    // Behind a string without its end, brackets may be a part of it.
+    if (!part.open.empty() && !part.open_string) {
+      errors_.Add(
+          part.place,
+          absl::StrCat(Prefix(part, part.place),
+                       part.open.size() == 1 ? "a bracket is" : "brackets are",
                        " not closed before the next step, or the "
                        "end of the file"));
     }
-    if (!Parse(part, prefix)) Skip(part, place);
+    std::vector<TextPlace> places = part.values;
+    if (!Parse(part)) {
+      if (places.empty()) places.push_back(part.place);
+      Skip(part, static_cast<int>(places.size()));
+    }
+    std::vector<TextPlace>& all = places_[IsCleanup(part)];
+    all.insert(all.end(), places.begin(), places.end());
   }
 
   // What is wrong with the steps that could be parsed.
   void CheckSteps() {
-    for (const ScriptFault& fault : FindScriptFaults(script_, unread_)) {
-      const auto [line, column] =
-          places_.at({fault.place.cleanup, fault.place.index});
-      errors_.AddError(line, column,
-                       absl::StrCat(fault.place.ToString(), ": ", fault.text));
-    }
+    AddScriptFaults(FindScriptFaults(script_, unread_), places_[false],
+                    places_[true], errors_);
     if (script_.steps().empty()) {
-      errors_.AddError(0, 0, "the script has no steps");
+      errors_.Add({}, "the script has no steps");
     }
   }
 
  private:
+  static bool IsCleanup(const ScriptPart& part) {
+    return part.field == "cleanup";
+  }
+
+  // "step 2: ", of the step of `part` that has `place`; empty for a title.
+  std::string Prefix(const ScriptPart& part, const TextPlace& place) const {
+    if (part.field == "title") return "";
+    const bool cleanup = IsCleanup(part);
+    const auto next =
+        std::upper_bound(part.values.begin(), part.values.end(), place);
+    const auto before = std::max<ptrdiff_t>(next - part.values.begin(), 1) - 1;
+    const StepPlace step = {
+        .cleanup = cleanup,
+        .index = StepsOf(cleanup) + static_cast<int>(before)};
+    return absl::StrCat(step.ToString(), ": ");
+  }
+
   int StepsOf(bool cleanup) const {
     return cleanup ? script_.cleanup_size() : script_.steps_size();
   }
 
-  // Adds what the part has to script_; false, with errors, if it has nothing.
-  bool Parse(const ScriptPart& part, const std::string& prefix) {
-    const std::string text =
-        absl::StrCat(part.text, std::string(part.open, '}'));
+  // Adds what the part has to script_; false, with an error, if it has nothing.
+  bool Parse(const ScriptPart& part) {
+    // A string without its second quote goes on to the end of its line.
+    const std::string text = absl::StrCat(
+        part.text, part.open.empty() ? "" : "\n", Closers(part.open));
     v1::Script script;
-    TextFormat::ParseInfoTree locations;
-    ScriptErrors errors;
+    FirstError error;
     TextFormat::Parser parser;
-    parser.RecordErrorsTo(&errors);
-    parser.WriteLocationsTo(&locations);
+    parser.RecordErrorsTo(&error);
     parser.SetRecursionLimit(nesting_);
     if (parser.ParseFromString(text, &script)) {
-      Place(part, script.steps_size(), v1::Script::kStepsFieldNumber,
-            locations);
-      Place(part, script.cleanup_size(), v1::Script::kCleanupFieldNumber,
-            locations);
       script_.MergeFrom(script);
       return true;
     }
-    for (const ScriptErrors::Error& error : errors.errors()) {
-      const size_t at = ByteAt(text, error.line, error.column);
-      AddIn(
-          part, error.line, error.column,
-          absl::StrCat(prefix, error.text, VariableHint(text, at, error.text)));
-    }
+    const TextPlace place = Absolute(part, error.place());
+    errors_.Add(place,
+                absl::StrCat(Prefix(part, place), error.text(),
+                             VariableHint(text, ByteAt(text, error.place()),
+                                          error.text())));
     return false;
   }
 
-  // Remembers where the steps of a part are.
-  void Place(const ScriptPart& part, int steps, int number,
-             const TextFormat::ParseInfoTree& locations) {
-    const FieldDescriptor* const field =
-        v1::Script::descriptor()->FindFieldByNumber(number);
-    const bool cleanup = number == v1::Script::kCleanupFieldNumber;
+  // Counts the steps of a part that cannot be parsed, and may save variables
+  // all the same.
+  void Skip(const ScriptPart& part, int steps) {
+    const bool cleanup = IsCleanup(part);
     for (int i = 0; i < steps; ++i) {
-      const auto at = locations.GetLocation(field, i);
-      places_[{cleanup, StepsOf(cleanup) + i}] =
-          Absolute(part, at.line, at.column);
+      (cleanup ? unread_.cleanup : unread_.steps).insert(StepsOf(cleanup));
+      if (cleanup) {
+        script_.add_cleanup();
+      } else {
+        script_.add_steps();
+      }
     }
-  }
-
-  // Counts a step that cannot be parsed, and may save variables all the same.
-  void Skip(const ScriptPart& part, const StepPlace& place) {
-    (place.cleanup ? unread_.cleanup : unread_.steps).insert(place.index);
     for (const std::string& name : PossibleNames(part.text)) {
       unread_.names.insert(name);
     }
-    if (place.cleanup) {
-      script_.add_cleanup();
-    } else {
-      script_.add_steps();
-    }
   }
 
-  static std::pair<int, int> Absolute(const ScriptPart& part, int line,
-                                      int column) {
-    return {line + part.line, line == 0 ? column + part.column : column};
-  }
-
-  void AddIn(const ScriptPart& part, int line, int column,
-             const std::string& text) {
-    const auto [at_line, at_column] = Absolute(part, line, column);
-    errors_.AddError(at_line, at_column, text);
+  // The place in the script of a place in the part.
+  static TextPlace Absolute(const ScriptPart& part, const TextPlace& place) {
+    return {.line = place.line + part.place.line,
+            .column = place.line == 0 ? place.column + part.place.column
+                                      : place.column};
   }
 
   const int nesting_;
   ScriptErrors& errors_;
   v1::Script script_;
   UnreadSteps unread_;
-  // Line and column of each step, by whether it is a cleanup step and by index.
-  std::map<std::pair<bool, int>, std::pair<int, int>> places_;
+  // Where each step is, by whether it is a cleanup step.
+  std::map<bool, std::vector<TextPlace>> places_;
 };
 
 }  // namespace
@@ -192,14 +180,26 @@ absl::Status ScriptErrors::ToStatus(absl::string_view file_name) const {
   std::vector<Error> sorted = errors_;
   std::stable_sort(
       sorted.begin(), sorted.end(),
-      [](const Error& a, const Error& b) { return a.line < b.line; });
+      [](const Error& a, const Error& b) { return a.place < b.place; });
   std::vector<std::string> lines;
   lines.reserve(sorted.size());
   for (const Error& error : sorted) {
-    lines.push_back(absl::StrCat(file_name, ":", error.line + 1, ":",
-                                 error.column + 1, ": ", error.text));
+    lines.push_back(absl::StrCat(file_name, ":", error.place.line + 1, ":",
+                                 error.place.column + 1, ": ", error.text));
   }
-  return absl::InvalidArgumentError(JoinFirstLines(std::move(lines)));
+  return absl::InvalidArgumentError(absl::StrJoin(lines, "\n"));
+}
+
+void AddScriptFaults(const std::vector<ScriptFault>& faults,
+                     const std::vector<TextPlace>& steps,
+                     const std::vector<TextPlace>& cleanup,
+                     ScriptErrors& errors) {
+  for (const ScriptFault& fault : faults) {
+    const auto& places = fault.place.cleanup ? cleanup : steps;
+    const auto index = static_cast<size_t>(fault.place.index);
+    errors.Add(index < places.size() ? places[index] : TextPlace{},
+               absl::StrCat(fault.place.ToString(), ": ", fault.text));
+  }
 }
 
 void FindScriptErrors(absl::string_view text, int nesting,

@@ -1,9 +1,12 @@
 #include "client/script/script_file.h"
 
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/script/script_check.h"
 #include "client/script/script_errors.h"
+#include "client/script/script_parts.h"
 
 namespace simvisor::client {
 namespace {
@@ -13,20 +16,16 @@ using google::protobuf::TextFormat;
 // Deeper than any message of the API.
 constexpr int kMaxNesting = 32;
 
-void CheckSteps(const ScriptFile& file, ScriptErrors& errors) {
-  const auto* type = v1::Script::descriptor();
-  const auto* steps = type->FindFieldByNumber(v1::Script::kStepsFieldNumber);
-  const auto* cleanup =
-      type->FindFieldByNumber(v1::Script::kCleanupFieldNumber);
-  for (const ScriptFault& fault : FindScriptFaults(file.script)) {
-    const auto at = file.locations->GetLocation(
-        fault.place.cleanup ? cleanup : steps, fault.place.index);
-    errors.AddError(at.line, at.column,
-                    absl::StrCat(fault.place.ToString(), ": ", fault.text));
+// Adds what is wrong with `script`, which `text` holds.
+void CheckSteps(absl::string_view text, const v1::Script& script,
+                ScriptErrors& errors) {
+  const std::vector<ScriptFault> faults = FindScriptFaults(script);
+  if (!faults.empty()) {
+    const std::vector<ScriptPart> parts = SplitScript(text);
+    AddScriptFaults(faults, PlacesOf(parts, "steps"),
+                    PlacesOf(parts, "cleanup"), errors);
   }
-  if (file.script.steps().empty()) {
-    errors.AddError(0, 0, "the script has no steps");
-  }
+  if (script.steps().empty()) errors.Add({}, "the script has no steps");
 }
 
 }  // namespace
@@ -40,17 +39,18 @@ absl::StatusOr<ScriptFile> ParseScript(absl::string_view file_name,
   }
   ScriptFile file;
   file.locations = std::make_unique<TextFormat::ParseInfoTree>();
-  ScriptErrors errors;
+  FirstError error;
   TextFormat::Parser parser;
-  parser.RecordErrorsTo(&errors);
+  parser.RecordErrorsTo(&error);
   parser.WriteLocationsTo(file.locations.get());
   parser.SetRecursionLimit(kMaxNesting);
+  ScriptErrors errors;
   if (!parser.ParseFromString(std::string(text), &file.script)) {
-    ScriptErrors all;
-    FindScriptErrors(text, kMaxNesting, all);
-    return (all.empty() ? errors : all).ToStatus(file_name);
+    FindScriptErrors(text, kMaxNesting, errors);
+    if (errors.empty()) errors.Add(error.place(), error.text());
+    return errors.ToStatus(file_name);
   }
-  CheckSteps(file, errors);
+  CheckSteps(text, file.script, errors);
   if (!errors.empty()) return errors.ToStatus(file_name);
   return file;
 }

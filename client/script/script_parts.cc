@@ -1,6 +1,7 @@
 #include "client/script/script_parts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,16 @@
 namespace simvisor::client {
 namespace {
 
-constexpr int kTabWidth = 8;
+// Moves `place` behind the character `c`.
+void MoveBehind(char c, TextPlace& place) {
+  constexpr int kTabWidth = 8;
+  if (c == '\n') {
+    ++place.line;
+    place.column = 0;
+  } else {
+    place.column += c == '\t' ? kTabWidth - place.column % kTabWidth : 1;
+  }
+}
 
 enum class Kind { kWord, kOpen, kClose, kString, kOther };
 
@@ -24,8 +34,8 @@ class Scanner {
   bool Next() {
     SkipBlanks();
     begin_ = at_;
-    token_line_ = line_;
-    token_column_ = column_;
+    token_place_ = place_;
+    open_string_ = false;
     if (at_ == text_.size()) return false;
     const char c = text_[at_];
     Advance();
@@ -34,7 +44,7 @@ class Scanner {
       while (at_ < text_.size() && IsWord(text_[at_])) Advance();
     } else if (c == '"' || c == '\'') {
       kind_ = Kind::kString;
-      SkipString(c);
+      open_string_ = !SkipString(c);
     } else {
       kind_ = c == '{' || c == '<' || c == '['   ? Kind::kOpen
               : c == '}' || c == '>' || c == ']' ? Kind::kClose
@@ -47,8 +57,9 @@ class Scanner {
   absl::string_view token() const { return text_.substr(begin_, at_ - begin_); }
   size_t begin() const { return begin_; }
   size_t end() const { return at_; }
-  int line() const { return token_line_; }
-  int column() const { return token_column_; }
+  const TextPlace& place() const { return token_place_; }
+  // Whether the token is a string that lacks its second quote.
+  bool open_string() const { return open_string_; }
 
   // The token after this one begins with this character; NUL at the end.
   char Peek() {
@@ -61,15 +72,7 @@ class Scanner {
     return absl::ascii_isalnum(c) || c == '_';
   }
 
-  void Advance() {
-    const char c = text_[at_++];
-    if (c == '\n') {
-      ++line_;
-      column_ = 0;
-    } else {
-      column_ += c == '\t' ? kTabWidth - column_ % kTabWidth : 1;
-    }
-  }
+  void Advance() { MoveBehind(text_[at_++], place_); }
 
   void SkipBlanks() {
     while (at_ < text_.size()) {
@@ -83,25 +86,25 @@ class Scanner {
     }
   }
 
-  // A string ends with its line, even without a quote.
-  void SkipString(char quote) {
+  // A string ends with its line, even without a quote; then false.
+  bool SkipString(char quote) {
     while (at_ < text_.size() && text_[at_] != '\n') {
       const char c = text_[at_];
       Advance();
-      if (c == quote) return;
+      if (c == quote) return true;
       if (c == '\\' && at_ < text_.size() && text_[at_] != '\n') Advance();
     }
+    return false;
   }
 
   const absl::string_view text_;
   size_t at_ = 0;
-  int line_ = 0;
-  int column_ = 0;
+  TextPlace place_;
 
   Kind kind_ = Kind::kOther;
   size_t begin_ = 0;
-  int token_line_ = 0;
-  int token_column_ = 0;
+  TextPlace token_place_;
+  bool open_string_ = false;
 };
 
 bool IsField(absl::string_view word) {
@@ -116,44 +119,99 @@ bool BeginsStep(Scanner& scanner) {
   return next == '{' || next == '<' || next == ':';
 }
 
+// Cuts a script one token after the other.
+class Splitter {
+ public:
+  explicit Splitter(absl::string_view text) : text_(text), scanner_(text) {}
+
+  std::vector<ScriptPart> Split() {
+    while (scanner_.Next()) TakeToken();
+    if (!open_.empty()) parts_.back().open = open_;
+    return std::move(parts_);
+  }
+
+ private:
+  void TakeToken() {
+    if (!open_.empty() && BeginsStep(scanner_)) {
+      parts_.back().open = std::exchange(open_, "");
+    }
+    const bool is_field = open_.empty() && IsField(scanner_.token());
+    if (parts_.empty() || is_field ||
+        (EndsPart() && !parts_.back().field.empty())) {
+      Begin(is_field);
+    }
+    ScriptPart& part = parts_.back();
+    const size_t begin = part.text.data() - text_.data();
+    part.text = text_.substr(begin, scanner_.end() - begin);
+    if (!part.field.empty()) Extend(part);
+  }
+
+  bool Separates() const {
+    return scanner_.token() == "," || scanner_.token() == ";";
+  }
+
+  // Whether the token cannot belong to the last part.
+  bool EndsPart() const {
+    // Strings side by side are one.
+    return open_.empty() && (whole_ || scanner_.kind() == Kind::kClose) &&
+           !Separates() && scanner_.kind() != Kind::kString;
+  }
+
+  void Begin(bool is_field) {
+    parts_.push_back({.text = text_.substr(scanner_.begin(), 0),
+                      .place = scanner_.place(),
+                      .field = is_field ? std::string(scanner_.token()) : "",
+                      .values = {scanner_.place()},
+                      .open = "",
+                      .open_string = false});
+    whole_ = false;
+  }
+
+  // Notes what the token means for `part`, a field.
+  void Extend(ScriptPart& part) {
+    const Kind kind = scanner_.kind();
+    if (kind == Kind::kOpen) {
+      if (open_.empty() && scanner_.token() == "[") part.values.clear();
+      if (open_ == "[") part.values.push_back(scanner_.place());
+      absl::StrAppend(&open_, scanner_.token());
+    }
+    if (kind == Kind::kClose && !open_.empty()) open_.pop_back();
+    if (scanner_.open_string()) part.open_string = true;
+    whole_ = open_.empty() && (kind == Kind::kClose || kind == Kind::kString ||
+                               (whole_ && Separates()));
+  }
+
+  const absl::string_view text_;
+  Scanner scanner_;
+  std::vector<ScriptPart> parts_;
+  std::string open_;   // as in ScriptPart, of the last part
+  bool whole_ = true;  // the last part has its value
+};
+
 }  // namespace
 
 std::vector<ScriptPart> SplitScript(absl::string_view text) {
-  std::vector<ScriptPart> parts;
-  Scanner scanner(text);
-  int depth = 0;
-  bool whole = true;  // the last part has its value
-  while (scanner.Next()) {
-    if (depth > 0 && BeginsStep(scanner)) {
-      parts.back().open = depth;
-      depth = 0;
-    }
-    const absl::string_view token = scanner.token();
-    const bool is_close = scanner.kind() == Kind::kClose;
-    const bool is_field = depth == 0 && IsField(token);
-    const bool separates = token == "," || token == ";";
-    const bool is_string = scanner.kind() == Kind::kString;
-    // Strings side by side are one.
-    const bool ends =
-        depth == 0 && (whole || is_close) && !separates && !is_string;
-    if (parts.empty() || is_field || (ends && !parts.back().field.empty())) {
-      parts.push_back({.text = text.substr(scanner.begin(), 0),
-                       .line = scanner.line(),
-                       .column = scanner.column(),
-                       .field = is_field ? std::string(token) : "",
-                       .open = 0});
-      whole = false;
-    }
-    ScriptPart& part = parts.back();
-    const size_t begin = part.text.data() - text.data();
-    part.text = text.substr(begin, scanner.end() - begin);
-    if (part.field.empty()) continue;
-    if (scanner.kind() == Kind::kOpen) ++depth;
-    if (is_close) --depth;
-    whole = depth == 0 && (is_close || is_string || (whole && separates));
+  return Splitter(text).Split();
+}
+
+std::vector<TextPlace> PlacesOf(const std::vector<ScriptPart>& parts,
+                                absl::string_view field) {
+  std::vector<TextPlace> places;
+  for (const ScriptPart& part : parts) {
+    if (part.field != field) continue;
+    places.insert(places.end(), part.values.begin(), part.values.end());
   }
-  if (depth > 0) parts.back().open = depth;
-  return parts;
+  return places;
+}
+
+size_t ByteAt(absl::string_view text, const TextPlace& place) {
+  TextPlace now;
+  size_t at = 0;
+  while (at < text.size() && now < place &&
+         (now.line < place.line || text[at] != '\n')) {
+    MoveBehind(text[at++], now);
+  }
+  return at;
 }
 
 std::string PathOfField(absl::string_view text, size_t at) {

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/error.h"
 #include "client/api/error.h"
 
 namespace simvisor::client {
@@ -23,7 +24,7 @@ absl::Status NameArgument(absl::Span<const FieldName> names,
                           const absl::Status& status) {
   if (status.ok()) return status;
   const std::map<std::string, std::string> metadata = MetadataOf(status);
-  const auto found = metadata.find("field");
+  const auto found = metadata.find(std::string(fact::kField));
   if (found == metadata.end() ||
       !absl::StartsWith(status.message(), found->second)) {
     return status;

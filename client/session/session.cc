@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
+#include "client/api/error_lines.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 
@@ -94,7 +95,10 @@ std::string Session::XlsWords(const absl::Status& status) const {
 }
 
 void Session::PrintError(const absl::Status& status) {
-  const absl::Status named = NameArgument(field_names_, status);
+  const absl::Status whole = NameArgument(field_names_, status);
+  const absl::Status named = WithMessage(
+      whole,
+      CutErrors(whole.message(), json() ? kMaxJsonErrorLines : kMaxErrorLines));
   if (json()) {
     err() << OneLine(ToJson(named)) << "\n";
     return;

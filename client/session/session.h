@@ -134,8 +134,9 @@ class Session {
   // standard output does not write to at the same time, and with -o json.
   std::ostream* BarStream(bool writes_output) const;
 
-  // Prints `status` to err() as one line: after xl's words if xl has its own,
-  // with -o json as JSON, see ToJson().
+  // Prints `status` to err(): after xl's words if xl has its own, with -o json
+  // as one line of JSON, see ToJson().  A long list of errors is cut
+  // (client/api/error_lines.h).
   void PrintError(const absl::Status& status);
   // The same for an error in the command line, after `program`, such as
   // "simvisor: ", which JSON leaves out.

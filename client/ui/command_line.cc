@@ -9,6 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -40,13 +41,17 @@ CLI::Validator WholeNumber(uint64_t most) {
       "");
 }
 
+// Checks a number, and writes it without the blanks around it, which CLI11
+// refuses.
 CLI::Validator AnyNumber() {
   return CLI::Validator(
       [](std::string& text) -> std::string {
         double number = 0;
-        return absl::SimpleAtod(text, &number)
-                   ? ""
-                   : absl::StrCat("'", text, "': must be a number");
+        if (!absl::SimpleAtod(text, &number)) {
+          return absl::StrCat("'", text, "': must be a number");
+        }
+        text = std::string(absl::StripAsciiWhitespace(text));
+        return "";
       },
       "");
 }
@@ -305,12 +310,15 @@ void CommandLine::SetVersion(const std::string& names,
 void CommandLine::RemoveHelp() { app_->set_help_flag(); }
 
 absl::StatusOr<std::string> CommandLine::Parse(std::vector<std::string> words) {
+  auto dashes = std::find(words.begin(), words.end(), "--");
+  if (dashes != words.end()) ++dashes;
+  const std::vector<std::string> plain(dashes, words.end());
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
     app_->parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success)) {
-      return UsageError(ExplainLine(error, Chosen()));
+      return UsageError(ExplainLine(error, Chosen(), plain));
     }
     std::ostringstream text;
     app_->exit(error, text, text);

@@ -59,11 +59,10 @@ std::string FileText(absl::string_view path) {
 
 absl::Status CheckImage(absl::string_view path, absl::string_view bytes) {
   if (bytes.empty()) {
-    return MakeError(absl::StatusCode::kInvalidArgument,
-                     Reason::kImageTruncated,
-                     absl::StrCat(FileText(path),
-                                  ": it is empty, and not a save image; save "
-                                  "the domain again"));
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, Reason::kImageTruncated,
+        absl::StrCat(FileText(path),
+                     ": the file is empty; save the domain again"));
   }
   if (IsImage(bytes) || !IsText(bytes)) return absl::OkStatus();
   return MakeError(

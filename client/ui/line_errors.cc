@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "CLI/CLI.hpp"
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -75,10 +76,16 @@ std::string WordMeant(const CLI::App& verb, const std::string& command,
                       command, " ", extra, " --", word, "'?");
 }
 
-// Why a line with the verbs `verbs` cannot have the words `extras`.
+// Why a line with the verbs `verbs` cannot have the words `extras`, of which
+// CLI11's have "--" as well.  No word of `plain` is an option.
 std::string ExplainExtras(const std::vector<const CLI::App*>& verbs,
-                          const std::vector<std::string>& extras) {
-  const auto option = std::find_if(extras.begin(), extras.end(), &IsOption);
+                          std::vector<std::string> extras,
+                          const std::vector<std::string>& plain) {
+  extras.erase(std::remove(extras.begin(), extras.end(), "--"), extras.end());
+  const auto option =
+      std::find_if(extras.begin(), extras.end(), [&](const std::string& word) {
+        return IsOption(word) && !absl::c_linear_search(plain, word);
+      });
   if (option != extras.end()) return ExplainOption(verbs, *option);
   std::vector<std::string> places;
   for (const CLI::Option* place : verbs.back()->get_options(
@@ -101,10 +108,12 @@ std::string ExplainExtras(const std::vector<const CLI::App*>& verbs,
 }  // namespace
 
 std::string ExplainLine(const CLI::ParseError& error,
-                        const std::vector<const CLI::App*>& verbs) {
+                        const std::vector<const CLI::App*>& verbs,
+                        const std::vector<std::string>& plain) {
   const std::string text = error.what();
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    return ExplainExtras(verbs, verbs.front()->remaining(/*recurse=*/true));
+    return ExplainExtras(verbs, verbs.front()->remaining(/*recurse=*/true),
+                         plain);
   }
   const std::string name = text.substr(0, text.find(':'));
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {

@@ -16,10 +16,12 @@ class ParseError;
 namespace simvisor::client {
 
 // Explains `error` in our words, with what the line may have meant.  `verbs`
-// are those of the line as far as it was parsed, from the program on.
+// are those of the line as far as it was parsed, from the program on; `plain`
+// are its words after "--", which CLI11 takes for arguments.
 // REQUIRES: the line is not one that asks for help or the version.
 std::string ExplainLine(const CLI::ParseError& error,
-                        const std::vector<const CLI::App*>& verbs);
+                        const std::vector<const CLI::App*>& verbs,
+                        const std::vector<std::string>& plain);
 
 }  // namespace simvisor::client
 

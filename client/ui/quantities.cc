@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -113,7 +112,7 @@ absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
   return UsageError(absl::StrCat(
       "invalid memory size: ", text.empty() ? "''" : text, "; ",
       IsTooLarge(bytes.status())
-          ? "sizes end below 2^64 bytes"
+          ? "a size must be below 2^64 bytes"
           : absl::StrCat("give MiB as a whole decimal number, or one with t, "
                          "g, m, k or b",
                          SmallerUnit(text))));
@@ -125,8 +124,8 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
   if (!bytes) {
     return UsageError(absl::StrCat(
         "'", text,
-        "': must be a whole number of pages, or of t, g, m, k or b, such as "
-        "512m",
+        "': must be a number of pages, or a size such as 512m (t, g, m, k or "
+        "b)",
         IsTooLarge(ParseSize(text).status()) ? ", below 2^64"
                                              : SmallerUnit(text)));
   }

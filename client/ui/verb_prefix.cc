@@ -20,8 +20,8 @@ bool HasVerb(const Verb& level, const std::string& word) {
 }
 
 // `arguments` from the first verb on, with the word at `at` behind the verbs of
-// `level` that follow it, as in "balloon down web 8m" for a "web" too early;
-// empty if none follows.
+// `level` that follow it: "balloon down web 8m" for "balloon web down 8m".
+// Empty if none follows.
 std::string VerbsFirst(const Verb& program, Verb level,
                        const std::vector<std::string>& arguments, size_t at) {
   std::vector<std::string> words(

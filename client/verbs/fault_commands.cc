@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/error.h"
 #include "base/quote.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
@@ -96,15 +97,15 @@ std::vector<std::string> ErrorCodes() {
 absl::Status SayWhatWasMeant(const Client& client, const AddFaultArgs& args,
                              const absl::Status& error) {
   if (ReasonOf(error) != "ARGUMENT_MALFORMED") return error;
-  const std::string field = MetadataOf(error)["field"];
+  const std::string field = MetadataOf(error)[std::string(fact::kField)];
   if (field == "rule.point") {
     const std::string meant = FindSimilar(args.point, PointNames(client));
     return WithMessage(
         error,
         absl::StrCat(field, ": ", Quoted(args.point), " is not a fault point; ",
                      meant.empty() ? "" : "did you mean ", meant,
-                     meant.empty() ? "" : "?  ", "fault list --points ",
-                     "explains every point"));
+                     meant.empty() ? "" : "?  ",
+                     "fault list --points explains every point"));
   }
   if (field == "rule.error.code") {
     const std::string meant =
@@ -112,7 +113,7 @@ absl::Status SayWhatWasMeant(const Client& client, const AddFaultArgs& args,
     if (meant.empty()) return error;
     return WithMessage(
         error, absl::StrCat(field, ": ", Quoted(args.code),
-                            " is not a canonical error code; did you ", "mean ",
+                            " is not a canonical error code; did you mean ",
                             meant, "?"));
   }
   return error;

@@ -26,7 +26,7 @@ struct LoadArgs {
   std::string working_set = "0";
   std::string pattern = "random";
   std::string seed = "1";
-  bool start = false;
+  bool start = false;  // never read: exists only for what it excludes
   bool status = false;
   bool stop = false;
   bool check = false;
@@ -116,7 +116,8 @@ absl::Status DoLoad(Session& session, const LoadArgs& args) {
   return StartLoad(session, target, args);
 }
 
-// What the user may want for whom "start" and "stop" are verbs.
+// What a user meant who wrote "start", "stop", "status" or "check" where the
+// domain belongs; empty for other names.
 std::string OptionMeant(absl::string_view domain) {
   if (domain == "start") return "'guest load DOM' starts a load";
   if (domain == "stop") return "'guest load DOM --stop' ends a load";

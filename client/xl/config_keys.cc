@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/printable.h"
 
@@ -12,6 +11,19 @@ namespace simvisor::client {
 namespace {
 
 bool IsNameChar(char c) { return absl::ascii_isalnum(c) || c == '_'; }
+
+bool BeginsNumber(absl::string_view value) {
+  return !value.empty() &&
+         (absl::ascii_isdigit(value[0]) || value[0] == '-' || value[0] == '.');
+}
+
+// Whether `value` is decimal or 0x...
+bool IsNumber(absl::string_view value) {
+  const bool hex = absl::ConsumePrefix(&value, "0x");
+  return std::all_of(value.begin(), value.end(), [&](unsigned char c) {
+    return hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c);
+  });
+}
 
 // Scans a config one character at a time.
 class KeyScanner {
@@ -28,12 +40,22 @@ class KeyScanner {
     return stray_;
   }
 
+  std::optional<BadNumber> FindNumber() {
+    while (at_ < text_.size() && !bad_number_) Step();
+    return bad_number_;
+  }
+
  private:
   void Step() {
     const char c = text_[at_];
+    if (at_start_) {
+      statement_ = at_;
+      has_value_ = false;
+    }
     if (at_start_ && absl::ascii_islower(c)) return TakeName();
     if (c == '#') return SkipComment();
     if (c == '"' || c == '\'') return SkipString();
+    if (c == '=' && depth_ == 0 && !has_value_) NoteNumber();
     if (!absl::ascii_isascii(c) || c == '\r') NoteStray();
     if (c == '[') ++depth_;
     if (c == ']' && depth_ > 0) --depth_;
@@ -60,6 +82,18 @@ class KeyScanner {
     at_start_ = false;
   }
 
+  // Looks at the value after the '=' at at_.
+  void NoteNumber() {
+    has_value_ = true;
+    const size_t end = std::min(text_.find_first_of("\n#;", at_), text_.size());
+    const absl::string_view value =
+        absl::StripAsciiWhitespace(text_.substr(at_ + 1, end - at_ - 1));
+    if (bad_number_ || !BeginsNumber(value) || IsNumber(value)) return;
+    const absl::string_view statement =
+        absl::StripAsciiWhitespace(text_.substr(statement_, end - statement_));
+    bad_number_ = BadNumber{std::string(statement), line_};
+  }
+
   void SkipComment() {
     while (at_ < text_.size() && text_[at_] != '\n') ++at_;
   }
@@ -80,8 +114,11 @@ class KeyScanner {
   int line_ = 1;
   int depth_ = 0;
   bool at_start_ = true;
+  size_t statement_ = 0;  // where the last one begins
+  bool has_value_ = false;
   std::vector<AssignedKey> keys_;
   std::optional<StrayCharacter> stray_;
+  std::optional<BadNumber> bad_number_;
 };
 
 }  // namespace
@@ -95,26 +132,7 @@ std::optional<StrayCharacter> FindStrayCharacter(absl::string_view text) {
 }
 
 std::optional<BadNumber> FindBadNumber(absl::string_view text) {
-  int number = 0;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++number;
-    line = absl::StripAsciiWhitespace(line.substr(0, line.find_first_of("#;")));
-    const size_t equals = line.find('=');
-    if (equals == absl::string_view::npos) continue;
-    absl::string_view value =
-        absl::StripLeadingAsciiWhitespace(line.substr(equals + 1));
-    const bool is_number =
-        !value.empty() &&
-        (absl::ascii_isdigit(value[0]) || value[0] == '-' || value[0] == '.');
-    if (!is_number) continue;
-    const bool hex = absl::ConsumePrefix(&value, "0x");
-    const bool whole =
-        std::all_of(value.begin(), value.end(), [&](unsigned char c) {
-          return hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c);
-        });
-    if (!whole) return BadNumber{std::string(line), number};
-  }
-  return std::nullopt;
+  return KeyScanner(text).FindNumber();
 }
 
 }  // namespace simvisor::client

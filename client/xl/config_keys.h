@@ -46,7 +46,7 @@ struct BadNumber {
   int line = 0;           // from 1
 };
 
-// The first such statement at the beginning of a line of `text`.
+// The first such statement of `text`, outside of lists and strings.
 std::optional<BadNumber> FindBadNumber(absl::string_view text);
 
 }  // namespace simvisor::client

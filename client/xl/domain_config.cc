@@ -34,10 +34,6 @@ constexpr uint64_t kPagesPerMib = 256;
 // libxl's default for a config without a memory size.
 constexpr long kDefaultMemoryMib = 32;
 
-constexpr char kNumbers[] =
-    "numbers are whole and not negative, decimal or 0x..., and have no unit; "
-    "memory and maxmem are in MiB";
-
 // Actions for the end of a domain.
 constexpr absl::string_view kActions[] = {
     "destroy",          "restart",          "rename-restart", "preserve",
@@ -289,8 +285,16 @@ class KeyRemarks {
     }
   }
 
-  // One line for each key that xl does not have.
-  const std::vector<std::string>& unknown() const { return unknown_; }
+  // Adds a line for each key that xl does not have; of many only the first, and
+  // how many more there are.
+  void AddUnknown(std::vector<std::string>& warnings) const {
+    const size_t shown = std::min(unknown_.size(), kMaxErrorLines);
+    warnings.insert(warnings.end(), unknown_.begin(), unknown_.begin() + shown);
+    const size_t more = unknown_.size() - shown;
+    if (more == 0) return;
+    warnings.push_back(absl::StrCat(
+        more, more == 1 ? " more key is" : " more keys are", " unknown"));
+  }
   // One line for all of xl's keys that have no effect; empty without such keys.
   std::string Idle() const {
     return idle_.empty() ? ""
@@ -327,7 +331,8 @@ absl::Status CheckBytes(absl::string_view source, absl::string_view text) {
 std::string NumberCause(absl::string_view text) {
   const auto bad = FindBadNumber(text);
   if (!bad) return "";
-  return absl::StrCat("line ", bad->line, ", ", bad->statement, ": ", kNumbers);
+  return absl::StrCat("line ", bad->line, ", ", bad->statement, ": ",
+                      kNumberRule);
 }
 
 // A likely cause of a syntax error that libxlutil's report does not show:
@@ -374,7 +379,7 @@ absl::Status CheckOverride(const std::string& text) {
   const bool number = FindBadNumber(text).has_value();
   return absl::InvalidArgumentError(absl::StrCat(
       parsed.status().message(), "\n",
-      number ? kNumbers
+      number ? kNumberRule
              : "text needs quotes that reach the parser: 'name=\"web\"'"));
 }
 
@@ -396,8 +401,7 @@ absl::StatusOr<v1::DomainSpec> ParseDomainConfig(
   auto config = XluConfig::Parse(file_name, whole);
   if (!config.ok()) return ExplainSyntax(config.status(), whole);
   // A misspelt key may cause the error; a key without effect does not.
-  const std::vector<std::string> unknown = FirstLines(remarks.unknown());
-  warnings.insert(warnings.end(), unknown.begin(), unknown.end());
+  remarks.AddUnknown(warnings);
   auto spec = SpecBuilder(**config).Build();
   if (spec.ok() && !remarks.Idle().empty()) warnings.push_back(remarks.Idle());
   return spec;

@@ -2,36 +2,16 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 
 extern "C" {
 #include <libxlutil.h>
 }
 #include "base/status_macros.h"
-#include "client/api/error_lines.h"
 
 namespace simvisor::client {
-namespace {
-
-// The first lines of a report, and the hints at its end.
-std::string Shorten(absl::string_view report) {
-  std::vector<std::string> lines;
-  std::vector<std::string> hints;
-  for (const absl::string_view line : absl::StrSplit(report, '\n')) {
-    (absl::StartsWith(line, "warning: ") ? hints : lines).emplace_back(line);
-  }
-  lines = FirstLines(std::move(lines));
-  lines.insert(lines.end(), hints.begin(), hints.end());
-  return absl::StrJoin(lines, "\n");
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<XluConfig>> XluConfig::Parse(
     absl::string_view report_name, absl::string_view text) {
@@ -63,7 +43,7 @@ absl::Status XluConfig::Error(absl::string_view fallback) {
   absl::string_view report(report_, report_size_);
   report = absl::StripAsciiWhitespace(report);
   return absl::InvalidArgumentError(report.empty() ? std::string(fallback)
-                                                   : Shorten(report));
+                                                   : std::string(report));
 }
 
 bool XluConfig::IsList(const char* key) {
@@ -88,9 +68,7 @@ absl::StatusOr<std::optional<long>> XluConfig::GetLong(const char* key) {
   if (error != 0) {
     const absl::Status report = Error(absl::StrCat(key, ": must be a number"));
     return absl::InvalidArgumentError(
-        absl::StrCat(report.message(),
-                     "; numbers are whole, decimal or 0x..., below 2^63, and "
-                     "have no unit"));
+        absl::StrCat(report.message(), "; ", kNumberRule));
   }
   return value;
 }

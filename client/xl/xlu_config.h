@@ -20,11 +20,15 @@ struct XLU_Config;
 
 namespace simvisor::client {
 
+// What a number in one of xl's files must be.
+inline constexpr char kNumberRule[] =
+    "numbers are whole, not negative and below 2^63, decimal or 0x..., and "
+    "have no unit; memory and maxmem are in MiB";
+
 class XluConfig {
  public:
   // Parses `text`.  On an error, INVALID_ARGUMENT with libxlutil's report,
-  // whose lines begin with `report_name`; of a long one only the first lines
-  // (error_lines.h).
+  // whose lines begin with `report_name`.
   static absl::StatusOr<std::unique_ptr<XluConfig>> Parse(
       absl::string_view report_name, absl::string_view text);
 

@@ -165,5 +165,51 @@ TEST(ScriptErrorsTest, NameThatNoFieldHasIsNamed) {
                   StartsWith("a:2:17: step 2: Message type")));
 }
 
+TEST(ScriptErrorsTest, MissingQuoteIsTheOnlyErrorOfItsStep) {
+  EXPECT_THAT(
+      ErrorsOf("steps { create_domain { request { spec { name: \"web } } } }\n"
+               "steps { get_hst {} }\n"
+               "cleanup < create_domain < request { spec { name: 'web } } > >"),
+      ElementsAre(
+          StartsWith("a:1:60: step 1: String literals cannot cross line"),
+          StartsWith("a:2:17: step 2: Message type"),
+          StartsWith("a:3:62: cleanup step 1: String literals cannot cross")));
+}
+
+TEST(ScriptErrorsTest, OpenBracketsOfEachKindAreTheOnlyError) {
+  EXPECT_THAT(ErrorsOf("steps < get_host { # the host\n"
+                       "steps: [ { get_host < >\n"
+                       "cleanup { get_host {} # done"),
+              ElementsAre(StartsWith("a:1:1: step 1: brackets are not closed"),
+                          StartsWith("a:2:1: step 2: brackets are not closed"),
+                          StartsWith("a:3:1: cleanup step 1: a bracket is")));
+}
+
+TEST(ScriptErrorsTest, EachStepHasOneErrorHoweverManyTokensAreWrong) {
+  std::string text = "steps { get_host {} ";
+  for (int i = 0; i < 500000; ++i) text += "\x01 ";
+  text += "}\nsteps { get_hst {} }";
+  EXPECT_THAT(ErrorsOf(text),
+              ElementsAre(StartsWith("a:1:21: step 1: Invalid control char"),
+                          StartsWith("a:2:17: step 2: Message type")));
+}
+
+TEST(ScriptErrorsTest, WholeThatOnlyTheTokenizerRefusesHasOneError) {
+  EXPECT_THAT(ErrorsOf("steps { get_host {} }\n\x01 \x01 \x01"), SizeIs(1));
+}
+
+TEST(ScriptErrorsTest, StepsOfAListAreCountedAndHaveTheirOwnPlaces) {
+  EXPECT_THAT(ErrorsOf("steps: [ { get_host {} }, {},\n"
+                       "  < > ]\n"
+                       "steps: []\n"
+                       "steps: [ { get_host {} },\n"
+                       "         { get_hst {} }, { get_host {} } ]\n"
+                       "steps { get_hst {} }"),
+              ElementsAre("a:1:27: step 2: the step has no call",
+                          "a:2:3: step 3: the step has no call",
+                          StartsWith("a:5:20: step 5: Message type"),
+                          StartsWith("a:6:17: step 7: Message type")));
+}
+
 }  // namespace
 }  // namespace simvisor::client

@@ -146,6 +146,18 @@ TEST_F(CommandLineTest, UnknownOptionIsNamedBeforeItsValueWithTheOneMeant) {
             "--keep takes no value, and has 'maybe'");
 }
 
+TEST_F(CommandLineTest, WordsAfterTwoDashesAreNoOptions) {
+  Verb stop = line_.program().AddVerb("stop", "Stops them");
+  stop.AddPositional("DOM", domain_, "Domain").Required();
+  EXPECT_EQ(ErrorOf("stop -- web 5 6"),
+            "too many arguments: '5' '6'; it takes DOM");
+  EXPECT_EQ(ErrorOf("stop -- -web -5x --six"),
+            "too many arguments: '-5x' '--six'; it takes DOM");
+  EXPECT_EQ(ErrorOf("stop web -- --six"),
+            "too many arguments: '--six'; it takes DOM");
+  EXPECT_EQ(ErrorOf("stop --six -- web 5"), "no option is named '--six'");
+}
+
 TEST_F(CommandLineTest, NumbersSayWhatTheyAccept) {
   for (const char* text :
        {"1.5g", "512x", "-5", "''", "18446744073709551616", "0x"}) {
@@ -172,6 +184,15 @@ TEST_F(CommandLineTest, NumbersAreReadAsPositionalOnesAre) {
     EXPECT_EQ(limit_, number);
     EXPECT_EQ(timeout_, 10);
   }
+}
+
+TEST_F(CommandLineTest, BlanksAroundANumberDoNotCount) {
+  EXPECT_EQ(ErrorOf("balloon down web --timeout ' '"),
+            "--timeout: ' ': must be a number");
+  const auto parsed =
+      line_.Parse({"balloon", "down", "web", "--timeout", " 5 "});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(timeout_, 5);
 }
 
 TEST_F(CommandLineTest, MoreValuesThanAnArgumentTakesAreCounted) {

@@ -40,7 +40,7 @@ TEST(ImageFileTest, TextIsNamedAsWhatItIs) {
 
 TEST(ImageFileTest, EmptyFileIsNamed) {
   EXPECT_EQ(Describe(CheckImage("-", "")),
-            "standard input: it is empty, and not a save image; save the "
+            "standard input: the file is empty; save the "
             "domain again (INVALID_ARGUMENT IMAGE_TRUNCATED)");
 }
 

@@ -79,20 +79,20 @@ TEST(QuantitiesTest, SizesThatCannotBeReadSayWhatIsAccepted) {
   EXPECT_EQ(xl("1.3g"), "invalid memory size: 1.3g" + accepted);
   EXPECT_EQ(xl("1.5b"), "invalid memory size: 1.5b" + accepted);
   EXPECT_EQ(xl("18446744073709551616"),
-            "invalid memory size: 18446744073709551616; sizes end below 2^64 "
-            "bytes");
+            "invalid memory size: 18446744073709551616; a size must be below "
+            "2^64 bytes");
   const auto pages = [](const char* text) {
     return std::string(ParsePages(text).status().message());
   };
   EXPECT_EQ(pages("512x"),
-            "'512x': must be a whole number of pages, or of t, g, m, k or b, "
-            "such as 512m");
+            "'512x': must be a number of pages, or a size such as 512m (t, g, "
+            "m, k or b)");
   EXPECT_EQ(pages("0.5M"),
-            "'0.5M': must be a whole number of pages, or of t, g, m, k or b, "
-            "such as 512m; 0.5M is 512k");
+            "'0.5M': must be a number of pages, or a size such as 512m (t, g, "
+            "m, k or b); 0.5M is 512k");
   EXPECT_EQ(pages("18446744073709551616"),
-            "'18446744073709551616': must be a whole number of pages, or of t, "
-            "g, m, k or b, such as 512m, below 2^64");
+            "'18446744073709551616': must be a number of pages, or a size such "
+            "as 512m (t, g, m, k or b), below 2^64");
 }
 
 TEST(QuantitiesTest, FramesHaveAnOptionalCount) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <sstream>
 #include <string>
@@ -21,6 +22,7 @@
 namespace simvisor::client {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -279,6 +281,43 @@ TEST_F(ProgramTest, ResponseThatDiffersInManyPlacesIsCutInText) {
                    {.out = json, .err = err}),
             kExitFailed);
   EXPECT_EQ(Json::parse(json.str())["steps"][0]["faults"].size(), 31u);
+}
+
+TEST_F(ProgramTest, LongListOfErrorsIsCutInText) {
+  std::string text;
+  for (int i = 0; i < 140; ++i) text += "steps {}\n";
+  const std::string script = WriteFile("s", text);
+  std::ostringstream out, err, json;
+  EXPECT_EQ(RunApp({"run", script}, {.out = out, .err = err}), kExitFailed);
+  EXPECT_THAT(err.str(), EndsWith("step 10: the step has no call\n"
+                                  "... and 130 more\n"));
+  EXPECT_EQ(RunApp({"-o", "json", "run", script}, {.out = out, .err = json}),
+            kExitFailed);
+  const std::string message = Json::parse(json.str())["message"];
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 139);
+}
+
+TEST_F(ProgramTest, ListOfAThousandErrorsIsCutInJsonToo) {
+  std::string text;
+  for (int i = 0; i < 1140; ++i) text += "steps {}\n";
+  std::ostringstream out, json;
+  EXPECT_EQ(RunApp({"-o", "json", "run", WriteFile("s", text)},
+                   {.out = out, .err = json}),
+            kExitFailed);
+  const std::string message = Json::parse(json.str())["message"];
+  EXPECT_THAT(message, EndsWith("step 1000: the step has no call\n"
+                                "... and 140 more"));
+}
+
+TEST_F(ProgramTest, LongReportIsCutInTextButKeepsItsHints) {
+  std::string text = "import os\n";
+  for (int i = 2; i <= 25; ++i) absl::StrAppend(&text, "root:x:", i, "\n");
+  std::ostringstream out, err;
+  EXPECT_EQ(
+      RunApp({"create", WriteFile("a.cfg", text)}, {.out = out, .err = err}),
+      kExitFailed);
+  EXPECT_THAT(err.str(), HasSubstr("\n... and 15 more\nwarning: "));
+  EXPECT_THAT(err.str(), Not(HasSubstr("a.cfg:11: ")));
 }
 
 TEST(ForEachTest, GoesOnAfterAFailureButNotWithoutADaemon) {

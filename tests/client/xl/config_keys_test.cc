@@ -135,5 +135,28 @@ TEST(ConfigKeysTest, KeyThatXlDoesNotReadIsUnknown) {
   }
 }
 
+TEST(ConfigKeysTest, ValuesInListsAndStringsAreNoBadNumbers) {
+  const auto bad = FindBadNumber(
+      "vif = [\n"
+      "  'mac=00:16:3e:00:00:01,bridge=xenbr0',\n"
+      "'mac=00:16:3e:00:00:02,bridge=xenbr0',\n"
+      "]\n"
+      "pci = [\n'0000:00:1b.0,permissive=1', # seize=1x\n]\n"
+      "extra = 'console=1.5'; # memory = 1.5g\n"
+      "vcpus = 2; memory = 1.5g # much\n");
+  ASSERT_TRUE(bad.has_value());
+  EXPECT_EQ(bad->statement, "memory = 1.5g");
+  EXPECT_EQ(bad->line, 9);
+}
+
+TEST(ConfigKeysTest, NumberInAnyFormThatXlReadsIsGood) {
+  EXPECT_FALSE(FindBadNumber("a = 5\nb=0x1f;c = 0 # 1.5\nd = x\ne =\n\n= 5")
+                   .has_value());
+  for (const char* text : {"memory = -5", "\n memory=.5;", "memory += 5m",
+                           "vcpus = 2 ; memory = 0xg"}) {
+    EXPECT_TRUE(FindBadNumber(text).has_value()) << text;
+  }
+}
+
 }  // namespace
 }  // namespace simvisor::client

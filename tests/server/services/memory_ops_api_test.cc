@@ -13,13 +13,11 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -33,6 +31,7 @@
 #include "server/machine/fault_injector.h"
 #include "server/memory/memory_op_batch.h"
 #include "server/memory/memory_service.h"
+#include "server/memory/memory_ops.h"
 #include "tests/server/services/memory_ops_fixture.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/random_seed.h"
@@ -291,15 +290,14 @@ TEST_F(ServerMemoryOpsApiTest, CancelledCallKeepsWhatIsDoneAndBeginsNoMore) {
   EXPECT_THAT(done, testing::AnyOf(begun - 1, begun));
 }
 
-TEST_F(ServerMemoryOpsApiTest, TargetOfACallThatEndsAtItsBeginIsNotSet) {
-  const uint64_t rule = machine_.Hold("web");
-  Stream stream(machine_);
-  ASSERT_TRUE(stream.Write({Target(1, "web", kPages - 100)}));
-  machine_.AwaitHits(rule, 1);
-  stream.context.TryCancel();
-  EXPECT_EQ(stream.raw().Finish().error_code(), grpc::StatusCode::CANCELLED);
-  machine_.faults.RemoveAll();
-  ASSERT_TRUE(machine_.runner.calls.AwaitNone(absl::InfiniteDuration()));
+TEST_F(ServerMemoryOpsApiTest, TargetOfACallThatIsOverIsNotSet) {
+  const auto over = [] { return absl::CancelledError("the client left"); };
+  v1::SetMemoryTargetRequest request;
+  request.set_target_pages(kPages - 100);
+  v1::SetMemoryTargetResponse response;
+  EXPECT_EQ(memory_ops::SetTarget()({machine_.machine, web_, over}, request,
+                                    &response),
+            over());
   EXPECT_EQ(web_->Info().memory.target, PageCount(kPages));
 }
 
