@@ -106,10 +106,12 @@ absl::Status CreateOne(Session& session, const v1::CreateDomainRequest& request,
                        const Interruption& interruption) {
   if (interruption.signal() != 0) return InterruptedError();
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  const CallLimits limits = EndSoonAfter(interruption);
   const auto response = [&] {
-    FramesBar bar(session, *client, "create",
-                  [&] { return request.spec().memory_pages(); });
-    return client->Call(request, EndSoonAfter(interruption));
+    FramesBar bar(session, *client, "create", limits, [&](const CallLimits&) {
+      return request.spec().memory_pages();
+    });
+    return client->Call(request, limits);
   }();
   if (response.ok()) NoteRoom(session, response->domain());
   return session.Show(response);

@@ -61,13 +61,15 @@ absl::Status MemSet(Session& session, const TargetArgs& args) {
   *request.mutable_domain() = target.ref;
   // Ends the program when it goes, if a signal has come.
   const Interruption interruption;
+  const CallLimits limits = EndSoonAfter(interruption);
   const auto response = [&] {
-    FramesBar bar(session, target.client, "mem-set", [&] {
-      const uint64_t now = CurrentGuestPages(target);
-      const uint64_t goal = request.target_pages();
-      return std::max(now, goal) - std::min(now, goal);
-    });
-    return target.client.Call(request, EndSoonAfter(interruption));
+    FramesBar bar(session, target.client, "mem-set", limits,
+                  [&](const CallLimits& of_call) {
+                    const uint64_t now = CurrentGuestPages(target, of_call);
+                    const uint64_t goal = request.target_pages();
+                    return std::max(now, goal) - std::min(now, goal);
+                  });
+    return target.client.Call(request, limits);
   }();
   if (interruption.signal() != 0) {
     EndInterruptedMove(session, target, response.status());
@@ -97,10 +99,11 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
   *request.mutable_domain() = target.ref;
   // Ends the program when it goes, if a signal has come.
   const Interruption interruption;
+  const CallLimits limits = EndSoonAfter(interruption);
   const auto response = [&] {
-    FramesBar bar(session, target.client, "balloon",
-                  [&] { return request.pages(); });
-    return target.client.Call(request, EndSoonAfter(interruption));
+    FramesBar bar(session, target.client, "balloon", limits,
+                  [&](const CallLimits&) { return request.pages(); });
+    return target.client.Call(request, limits);
   }();
   if (interruption.signal() != 0) {
     EndInterruptedMove(session, target, response.status());

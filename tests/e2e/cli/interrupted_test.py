@@ -4,7 +4,10 @@ what became of the domain and of the file."""
 import json
 import os
 import pathlib
+import pty
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +22,8 @@ from harness import domain, fault, simvisor  # noqa: E402
 PAGES = 4 * harness.MIB
 # Longer than any test waits; a rule is removed when its test goes on.
 HELD_MS = 60000
+# What a server of HTTP/2 sends first; without it a client would try again.
+EMPTY_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
 class InterruptedTest(harness.DaemonTest):
@@ -235,6 +240,55 @@ class InterruptedTest(harness.DaemonTest):
             self.assertEqual(self.client.get("web").memory.current_pages,
                              left * harness.MIB)
             self.let_go()
+
+
+class SilentDaemonTest(unittest.TestCase):
+
+    def start(self, *args):
+        """A command on a terminal, whose daemon takes its connection and answers
+        nothing; returns the process and the terminal."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.settimeout(harness.DEADLINE)
+        listener.bind(f"{folder.name}/silent.sock")
+        listener.listen()
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen(
+            [harness.SIMVISOR, "-H", f"unix:{folder.name}/silent.sock", *args],
+            stdout=subprocess.DEVNULL, stderr=theirs,
+            preexec_fn=harness.take_interrupts)
+        os.close(theirs)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        connection, _ = listener.accept()
+        self.addCleanup(connection.close)
+        connection.sendall(EMPTY_SETTINGS)
+        return process, ours
+
+    def await_text(self, terminal, text):
+        seen = b""
+        while text not in seen:
+            self.assertTrue(
+                select.select([terminal], [], [], harness.DEADLINE)[0], seen)
+            seen += os.read(terminal, 4096)
+
+    def test_commands_with_a_progress_bar_end(self):
+        started = []
+        for line in (("create", "-q", "/dev/null", 'name="web"', "memory=16"),
+                     ("mem-set", "web", "8"),
+                     ("balloon", "down", "web", "2m")):
+            # It has connected, so it waits for its first answer.
+            process, terminal = self.start(*line)
+            process.send_signal(signal.SIGINT)
+            started.append((process, terminal))
+        for process, terminal in started:
+            self.await_text(terminal, b"interrupted; asking the daemon")
+            # More than a second after the first one.
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(harness.DEADLINE), -signal.SIGINT)
 
 
 if __name__ == "__main__":
