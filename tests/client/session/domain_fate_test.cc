@@ -6,17 +6,16 @@
 #include "client/api/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/client/session/looks.h"
 #include "tests/client/verbs/fake_daemon.h"
 #include "tests/support/scoped_folder.h"
 
 namespace simvisor::client {
 namespace {
 
-constexpr absl::Duration kManySeconds = absl::Seconds(30);
-
 class DomainFateTest : public testing::Test {
  protected:
-  std::string Find(absl::Duration patience = kManySeconds) {
+  std::string Find(const Patience& patience = Looks(9)) {
     const auto client = Client::Create(address_, Client::Options());
     EXPECT_TRUE(client.ok()) << client.status();
     v1::DomainRef web;
@@ -73,8 +72,22 @@ TEST_F(DomainFateTest, SuspendedDomainIsAskedForAgain) {
 
 TEST_F(DomainFateTest, DomainThatStaysSuspendedIsNotClaimedToRun) {
   HaveWeb("PAUSED", "suspended: true");
-  EXPECT_EQ(Find(absl::Milliseconds(100)),
+  EXPECT_EQ(Find(Looks(2)),
             "web (3) is suspended here; list shows what becomes of it");
+  EXPECT_EQ(daemon_.TakeRequests().size(), 2);
+}
+
+TEST_F(DomainFateTest, LookThatTakesTooLongDoesNotHideWhatIsKnown) {
+  HaveWeb("PAUSED", "suspended: true");
+  daemon_.Refuse("GetDomain", grpc::StatusCode::DEADLINE_EXCEEDED, "", "late");
+  EXPECT_EQ(Find(), "web (3) is suspended here; list shows what becomes of it");
+}
+
+TEST_F(DomainFateTest, SuspendedDomainThatIsGoneLaterIsGone) {
+  HaveWeb("PAUSED", "suspended: true");
+  daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
+                 "no such domain");
+  EXPECT_EQ(Find(), "web is gone");
 }
 
 TEST_F(DomainFateTest, DaemonThatRefusesLeavesItOpen) {
@@ -89,13 +102,13 @@ TEST_F(DomainFateTest, MemoryIsSaidWithItsTarget) {
   HaveWeb("RUNNING",
           "memory { current_pages: 131072 target_pages: 65536 "
           "foreign_held_pages: 256 }");
-  EXPECT_EQ(FindMemoryFate(**client, web, kManySeconds),
+  EXPECT_EQ(FindMemoryFate(**client, web, Looks(9)),
             "web (3) has 511 MiB (130816 pages) and a target of 256 MiB (65536 "
             "pages)");
   daemon_.Forget("GetDomain");
   daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
                  "no such domain");
-  EXPECT_EQ(FindMemoryFate(**client, web, kManySeconds), "web is gone");
+  EXPECT_EQ(FindMemoryFate(**client, web, Looks(9)), "web is gone");
 }
 
 TEST_F(DomainFateTest, CancellationByTheSignalIsNoError) {
