@@ -117,6 +117,14 @@ absl::Status CreateOne(Session& session, const v1::CreateDomainRequest& request,
   return session.Show(response);
 }
 
+// What became of the last domain that was asked for, if any was.
+std::string FateOfLast(Session& session, const Client& client,
+                       const v1::DomainRef& last) {
+  if (last.name().empty()) return "no domain was created";
+  AnnounceAsking(session);
+  return FindDomainFate(client, last, "was not created");
+}
+
 // Creates the domains of `requests`, one for each of `files`; a signal leaves
 // out those that have not begun.
 absl::Status CreateAll(Session& session, const std::vector<std::string>& files,
@@ -135,9 +143,7 @@ absl::Status CreateAll(Session& session, const std::vector<std::string>& files,
         return CreateOne(session, request, interruption);
       });
   if (interruption.signal() != 0) {
-    AnnounceAsking(session);
-    EndInterrupted(session, status,
-                   FindDomainFate(*client, last, "was not created"));
+    EndInterrupted(session, status, FateOfLast(session, *client, last));
   }
   return status;
 }
