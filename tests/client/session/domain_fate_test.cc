@@ -1,5 +1,9 @@
 #include "client/session/domain_fate.h"
 
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
 #include <sstream>
 #include <string>
 
@@ -12,6 +16,30 @@
 
 namespace simvisor::client {
 namespace {
+
+int64_t moved_ns = 0;
+int64_t MovedClock() { return moved_ns; }
+
+// In a child: whether the limits of a call end it as the clock goes on.
+void RaiseAndLetTheGracePass() {
+  std::signal(SIGTERM, SIG_DFL);
+  const Interruption interruption(&MovedClock);
+  const CallLimits limits = EndSoonAfter(interruption);
+  const auto require = [&limits](int64_t at_ns, bool must_end) {
+    moved_ns = at_ns;
+    if (limits.must_end() != must_end) _exit(9);
+  };
+  const int64_t grace_ns = absl::ToInt64Nanoseconds(kCallGrace);
+  require(5 * grace_ns, false);
+  std::raise(SIGTERM);
+  require(5 * grace_ns, false);
+  require(6 * grace_ns - 1, false);
+  require(6 * grace_ns, true);
+}
+
+TEST(EndSoonAfterTest, CallHasItsGraceFromTheSignalOn) {
+  EXPECT_EXIT(RaiseAndLetTheGracePass(), testing::KilledBySignal(SIGTERM), "");
+}
 
 class DomainFateTest : public testing::Test {
  protected:
