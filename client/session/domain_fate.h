@@ -44,8 +44,9 @@ std::string FindMemoryFate(const Client& client, const v1::DomainRef& domain,
 void AnnounceAsking(Session& session);
 
 // For a command during which a signal came, when its call has ended with
-// `status`: prints "interrupted: FATE" as a note, and an error other than that
-// the signal has cancelled the call.
+// `status`: prints "interrupted: FATE" as a note, flushes the output, and
+// prints `status`, unless it is OK or says only that the signal has cancelled
+// the call (IsCancelledHere()).
 void EndInterrupted(Session& session, const absl::Status& status,
                     absl::string_view fate);
 

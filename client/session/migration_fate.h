@@ -34,8 +34,9 @@ std::string DescribeFate(const v1::Migration& migration,
                          absl::string_view own_address);
 
 // For a command during which a signal came, when its call has ended with
-// `status`: prints FindFate(), and an error other than that the signal has
-// cancelled the call.
+// `status`: prints FindFate() as a note, flushes the output, and prints
+// `status`, unless it is OK or says only that the signal has cancelled the
+// call.
 void EndInterrupted(Session& session, const Client& client,
                     const AskedMigration& asked, const absl::Status& status);
 
