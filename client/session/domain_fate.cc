@@ -4,7 +4,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/size.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
@@ -13,8 +12,6 @@
 
 namespace simvisor::client {
 namespace {
-
-constexpr absl::Duration kLookEvery = absl::Milliseconds(50);
 
 std::string StateText(const v1::Domain& domain) {
   if (domain.suspended()) {
@@ -30,22 +27,23 @@ std::string StateText(const v1::Domain& domain) {
   }
 }
 
-// The domain once it is not suspended, or when `patience` ends.
+// The domain once it is not suspended, or as it was last seen.
 absl::StatusOr<v1::Domain> GetOnceSettled(const Client& client,
                                           const v1::DomainRef& domain,
-                                          absl::Duration patience) {
-  const absl::Time end = absl::Now() + patience;
+                                          const Patience& patience) {
   v1::GetDomainRequest request;
   *request.mutable_domain() = domain;
-  while (true) {
-    SIMVISOR_ASSIGN_OR_RETURN(
-        const v1::GetDomainResponse found,
-        client.Call(request, {.timeout = end - absl::Now()}));
-    if (!found.domain().suspended() || absl::Now() + kLookEvery >= end) {
-      return found.domain();
-    }
-    absl::SleepFor(kLookEvery);
-  }
+  SIMVISOR_ASSIGN_OR_RETURN(const v1::GetDomainResponse found,
+                            LookUntilSettled(
+                                patience,
+                                [&](absl::Duration timeout) {
+                                  return client.Call(request,
+                                                     {.timeout = timeout});
+                                },
+                                [](const v1::GetDomainResponse& seen) {
+                                  return !seen.domain().suspended();
+                                }));
+  return found.domain();
 }
 
 // What is said of a domain if asking for it fails with `error`.
@@ -63,14 +61,14 @@ std::string WithoutDomain(const v1::DomainRef& domain,
 
 std::string FindDomainFate(const Client& client, const v1::DomainRef& domain,
                            absl::string_view if_missing,
-                           absl::Duration patience) {
+                           const Patience& patience) {
   const auto found = GetOnceSettled(client, domain, patience);
   if (!found.ok()) return WithoutDomain(domain, if_missing, found.status());
   return absl::StrCat(DomainText(*found), " ", StateText(*found));
 }
 
 std::string FindMemoryFate(const Client& client, const v1::DomainRef& domain,
-                           absl::Duration patience) {
+                           const Patience& patience) {
   const auto found = GetOnceSettled(client, domain, patience);
   if (!found.ok()) return WithoutDomain(domain, "is gone", found.status());
   return absl::StrCat(

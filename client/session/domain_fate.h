@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "client/api/client.h"
 #include "client/session/session.h"
+#include "client/session/settled.h"
 #include "client/ui/exit_signals.h"
 #include "simvisor/v1/common.pb.h"
 
@@ -27,24 +28,25 @@ inline constexpr absl::Duration kCallGrace = absl::Seconds(2);
 CallLimits EndSoonAfter(const Interruption& interruption);
 
 // Says in which state the daemon has the domain, such as "web (3) runs here";
-// "web IF_MISSING" if it has none.  Waits at most `patience` for an answer, and
-// until the domain is not suspended.
+// "web IF_MISSING" if it has none.  Waits until the domain is not suspended, as
+// long as `patience` allows.
 std::string FindDomainFate(const Client& client, const v1::DomainRef& domain,
                            absl::string_view if_missing,
-                           absl::Duration patience = absl::Seconds(10));
+                           const Patience& patience = {});
 
 // Says how much memory the guest of the domain has, such as "web (3) has 512
 // MiB (131072 pages) and a target of 256 MiB (65536 pages)"; as
 // FindDomainFate() if that is not known.
 std::string FindMemoryFate(const Client& client, const v1::DomainRef& domain,
-                           absl::Duration patience = absl::Seconds(10));
+                           const Patience& patience = {});
 
 // Says that the daemon is about to be asked, which may take a while.
 void AnnounceAsking(Session& session);
 
 // For a command during which a signal came, when its call has ended with
-// `status`: prints "interrupted: FATE" as a note, and an error other than that
-// the signal has cancelled the call.
+// `status`: prints "interrupted: FATE" as a note, flushes the output, and
+// prints `status`, unless it is OK or says only that the signal has cancelled
+// the call (IsCancelledHere()).
 void EndInterrupted(Session& session, const absl::Status& status,
                     absl::string_view fate);
 

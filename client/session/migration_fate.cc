@@ -6,7 +6,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "client/api/error.h"
 #include "client/session/domain_fate.h"
@@ -14,10 +13,6 @@
 
 namespace simvisor::client {
 namespace {
-
-// A daemon asks the other one within a few seconds.
-constexpr absl::Duration kPatience = absl::Seconds(10);
-constexpr absl::Duration kAskEvery = absl::Milliseconds(50);
 
 bool IsUndecided(v1::MigrationState state) {
   return state == v1::MIGRATION_STATE_COPYING ||
@@ -69,29 +64,30 @@ std::string DescribeFate(const v1::Migration& migration,
 }
 
 std::string FindFate(const Client& client, const AskedMigration& asked,
-                     absl::Duration patience) {
-  const absl::Time end = absl::Now() + patience;
-  while (true) {
-    const auto found = FindOutgoing(client, asked.id, end - absl::Now());
-    if (!found.ok()) {
-      return absl::StrCat("what became of migration ", asked.id,
-                          " is not known: ", Describe(found.status()));
-    }
-    if (!found->has_value()) {
-      return absl::StrCat("the daemon does not know migration ", asked.id,
-                          " (any more); list shows whether the domain is here");
-    }
-    if (!IsUndecided((*found)->state()) || absl::Now() + kAskEvery >= end) {
-      return DescribeFate(**found, asked.own_address);
-    }
-    absl::SleepFor(kAskEvery);
+                     const Patience& patience) {
+  const auto found = LookUntilSettled(
+      patience,
+      [&](absl::Duration timeout) {
+        return FindOutgoing(client, asked.id, timeout);
+      },
+      [](const std::optional<v1::Migration>& seen) {
+        return !seen || !IsUndecided(seen->state());
+      });
+  if (!found.ok()) {
+    return absl::StrCat("what became of migration ", asked.id,
+                        " is not known: ", Describe(found.status()));
   }
+  if (!found->has_value()) {
+    return absl::StrCat("the daemon does not know migration ", asked.id,
+                        " (any more); list shows whether the domain is here");
+  }
+  return DescribeFate(**found, asked.own_address);
 }
 
 void EndInterrupted(Session& session, const Client& client,
                     const AskedMigration& asked, const absl::Status& status) {
   AnnounceAsking(session);
-  EndInterrupted(session, status, FindFate(client, asked, kPatience));
+  EndInterrupted(session, status, FindFate(client, asked));
 }
 
 }  // namespace simvisor::client

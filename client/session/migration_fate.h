@@ -9,9 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "client/api/client.h"
 #include "client/session/session.h"
+#include "client/session/settled.h"
 #include "simvisor/v1/live_migration.pb.h"
 
 namespace simvisor::client {
@@ -23,18 +23,20 @@ struct AskedMigration {
   std::string own_address;
 };
 
-// Says what the daemon knows of where the domain is.  Waits at most `patience`
-// for an answer, and until the daemon has decided.
+// Says what the daemon knows of where the domain is.  Waits until the daemon
+// has decided, as long as `patience` allows; it asks the other daemon within a
+// few seconds.
 std::string FindFate(const Client& client, const AskedMigration& asked,
-                     absl::Duration patience);
+                     const Patience& patience = {});
 
 // The same for a migration as the daemon shows it.
 std::string DescribeFate(const v1::Migration& migration,
                          absl::string_view own_address);
 
 // For a command during which a signal came, when its call has ended with
-// `status`: prints FindFate(), and an error other than that the signal has
-// cancelled the call.
+// `status`: prints FindFate() as a note, flushes the output, and prints
+// `status`, unless it is OK or says only that the signal has cancelled the
+// call.
 void EndInterrupted(Session& session, const Client& client,
                     const AskedMigration& asked, const absl::Status& status);
 

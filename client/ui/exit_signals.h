@@ -1,6 +1,6 @@
-// What happens when a signal asks the program to end while it must not just
-// end: its file must be removed (ExitGuard), or its command must bring its work
-// to an end (Interruption).
+// What happens when a signal asks the program to end, but there is something to
+// do first: a file must be removed (ExitGuard), or a command must bring its
+// work to an end (Interruption).
 //
 // The signals are SIGHUP, SIGINT, SIGPIPE, SIGQUIT and SIGTERM.  In the end
 // they end the program as they do without these classes, by the signal itself,

@@ -41,8 +41,9 @@ class OutputFile {
   ~OutputFile();
 
   absl::Status Append(absl::string_view data);
-  // The same, with CANCELLED and the bytes in part if a signal comes while PATH
-  // takes no more bytes, such as a pipe that is not read.
+  // The same, but CANCELLED if a signal has come, or comes while PATH takes no
+  // more bytes, such as a pipe that is not read; PATH then has none or a part
+  // of the bytes.
   absl::Status Append(absl::string_view data, const Interruption& interruption);
   // Append() and Commit() in one call.
   absl::Status Finish(absl::string_view data);

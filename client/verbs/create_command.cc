@@ -106,13 +106,23 @@ absl::Status CreateOne(Session& session, const v1::CreateDomainRequest& request,
                        const Interruption& interruption) {
   if (interruption.signal() != 0) return InterruptedError();
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());
+  const CallLimits limits = EndSoonAfter(interruption);
   const auto response = [&] {
-    FramesBar bar(session, *client, "create",
-                  [&] { return request.spec().memory_pages(); });
-    return client->Call(request, EndSoonAfter(interruption));
+    FramesBar bar(session, *client, "create", limits, [&](const CallLimits&) {
+      return request.spec().memory_pages();
+    });
+    return client->Call(request, limits);
   }();
   if (response.ok()) NoteRoom(session, response->domain());
   return session.Show(response);
+}
+
+// What became of the last domain that was asked for, if any was.
+std::string FateOfLast(Session& session, const Client& client,
+                       const v1::DomainRef& last) {
+  if (last.name().empty()) return "no domain was created";
+  AnnounceAsking(session);
+  return FindDomainFate(client, last, "was not created");
 }
 
 // Creates the domains of `requests`, one for each of `files`; a signal leaves
@@ -133,9 +143,7 @@ absl::Status CreateAll(Session& session, const std::vector<std::string>& files,
         return CreateOne(session, request, interruption);
       });
   if (interruption.signal() != 0) {
-    AnnounceAsking(session);
-    EndInterrupted(session, status,
-                   FindDomainFate(*client, last, "was not created"));
+    EndInterrupted(session, status, FateOfLast(session, *client, last));
   }
   return status;
 }

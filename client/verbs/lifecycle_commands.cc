@@ -29,8 +29,9 @@ int LibxlError(const absl::Status& status) {
 absl::Status Destroy(Session& session, const std::string& domain) {
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(domain));
   const auto response = [&] {
-    FramesBar bar(session, target.client, "destroy",
-                  [&] { return CurrentPages(target); });
+    FramesBar bar(
+        session, target.client, "destroy", {},
+        [&](const CallLimits& limits) { return CurrentPages(target, limits); });
     return target.client.Call(target.MakeRequest<v1::DestroyDomainRequest>());
   }();
   if (!response.ok()) {

@@ -46,12 +46,16 @@ void NoteLackOfPfns(Session& session, const v1::DomainRef& ref,
                            "further"));
 }
 
-// Says how far a call that a signal has ended has got; pages that it has moved
-// stay moved.
-void EndInterruptedMove(Session& session, const Target& target,
-                        const absl::Status& status) {
-  AnnounceAsking(session);
-  EndInterrupted(session, status, FindMemoryFate(target.client, target.ref));
+// For a command whose output is printed: says how far its call has got if a
+// signal has come; pages that it has moved stay moved.  Returns `status`.
+absl::Status EndMove(Session& session, const Target& target,
+                     const Interruption& interruption,
+                     const absl::Status& status) {
+  if (interruption.signal() != 0) {
+    AnnounceAsking(session);
+    EndInterrupted(session, status, FindMemoryFate(target.client, target.ref));
+  }
+  return status;
 }
 
 absl::Status MemSet(Session& session, const TargetArgs& args) {
@@ -61,21 +65,20 @@ absl::Status MemSet(Session& session, const TargetArgs& args) {
   *request.mutable_domain() = target.ref;
   // Ends the program when it goes, if a signal has come.
   const Interruption interruption;
+  const CallLimits limits = EndSoonAfter(interruption);
   const auto response = [&] {
-    FramesBar bar(session, target.client, "mem-set", [&] {
-      const uint64_t now = CurrentGuestPages(target);
-      const uint64_t goal = request.target_pages();
-      return std::max(now, goal) - std::min(now, goal);
-    });
-    return target.client.Call(request, EndSoonAfter(interruption));
+    FramesBar bar(session, target.client, "mem-set", limits,
+                  [&](const CallLimits& of_call) {
+                    const uint64_t now = CurrentGuestPages(target, of_call);
+                    const uint64_t goal = request.target_pages();
+                    return std::max(now, goal) - std::min(now, goal);
+                  });
+    return target.client.Call(request, limits);
   }();
-  if (interruption.signal() != 0) {
-    EndInterruptedMove(session, target, response.status());
-  }
   if (response.ok()) {
     NoteShortMove(session, target.ref, response->memory());
   }
-  return session.Show(response);
+  return EndMove(session, target, interruption, session.Show(response));
 }
 
 absl::Status MemMax(Session& session, const TargetArgs& args) {
@@ -97,21 +100,20 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
   *request.mutable_domain() = target.ref;
   // Ends the program when it goes, if a signal has come.
   const Interruption interruption;
+  const CallLimits limits = EndSoonAfter(interruption);
   const auto response = [&] {
-    FramesBar bar(session, target.client, "balloon",
-                  [&] { return request.pages(); });
-    return target.client.Call(request, EndSoonAfter(interruption));
+    FramesBar bar(session, target.client, "balloon", limits,
+                  [&](const CallLimits&) { return request.pages(); });
+    return target.client.Call(request, limits);
   }();
-  if (interruption.signal() != 0) {
-    EndInterruptedMove(session, target, response.status());
-  }
-  return session.Show(response, [&](const auto& moved) {
+  const absl::Status shown = session.Show(response, [&](const auto& moved) {
     session.out() << args.domain << ": " << moved.moved_pages() << " of "
                   << request.pages() << " pages ballooned " << direction << "; "
                   << FormatPages(moved.memory().current_pages()) << " now, "
                   << moved.memory().balloon_pages()
                   << " pages in the balloon\n";
   });
+  return EndMove(session, target, interruption, shown);
 }
 
 void AddBalloonCommands(Commands& commands) {

@@ -124,12 +124,16 @@ class Restoring {
            (!sent_ || interruption_.age() >= kCallGrace);
   }
 
-  // Says what became of the domain if a signal has come.
-  void End(const absl::StatusOr<v1::RestoreDomainResponse>& response) {
+  // Prints the response, and what became of the domain if a signal has come.
+  absl::Status End(const absl::StatusOr<v1::RestoreDomainResponse>& response) {
     bar_.Clear();
-    if (interruption_.signal() == 0) return;
-    EndInterrupted(session_, NameImage(path_, response.status()),
-                   Fate(response));
+    const absl::Status status = response.ok()
+                                    ? session_.Show(response)
+                                    : NameImage(path_, response.status());
+    if (interruption_.signal() != 0) {
+      EndInterrupted(session_, status, Fate(response));
+    }
+    return status;
   }
 
  private:
@@ -174,9 +178,7 @@ absl::Status Restore(Session& session, const RestoreArgs& args) {
   const auto response = client->RestoreDomain(
       options, [&](std::string* piece) { return restoring.Give(*piece); },
       {.must_end = [&] { return restoring.MustEnd(); }});
-  restoring.End(response);
-  if (!response.ok()) return NameImage(path, response.status());
-  return session.Show(response);
+  return restoring.End(response);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import simvisor  # noqa: E402
+from harness import DEADLINE, simvisor  # noqa: E402
 from soak.machines import Machine  # noqa: E402
 from soak.run import Soak  # noqa: E402
 
@@ -44,7 +44,7 @@ class MachineTest(unittest.TestCase):
         simvisor(died.address, "fault", "add", "frame.allocate", "--crash")
         simvisor(died.address, "create", "/dev/null", 'name="web"', "memory=16",
                  check=False)
-        died.daemon.process.wait()
+        died.daemon.process.wait(DEADLINE)
         [line] = died.daemon.logged_errors()
         died.close()
         self.assertRegex(line, "critical fault point frame.allocate: .* kills")

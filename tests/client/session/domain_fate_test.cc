@@ -1,22 +1,49 @@
 #include "client/session/domain_fate.h"
 
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdint>
 #include <sstream>
 #include <string>
 
 #include "client/api/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/client/session/looks.h"
 #include "tests/client/verbs/fake_daemon.h"
 #include "tests/support/scoped_folder.h"
 
 namespace simvisor::client {
 namespace {
 
-constexpr absl::Duration kManySeconds = absl::Seconds(30);
+int64_t moved_ns = 0;
+int64_t MovedClock() { return moved_ns; }
+
+// In a child: whether the limits of a call end it as the clock goes on.
+void RaiseAndLetTheGracePass() {
+  std::signal(SIGTERM, SIG_DFL);
+  const Interruption interruption(&MovedClock);
+  const CallLimits limits = EndSoonAfter(interruption);
+  const auto require = [&limits](int64_t at_ns, bool must_end) {
+    moved_ns = at_ns;
+    if (limits.must_end() != must_end) _exit(9);
+  };
+  const int64_t grace_ns = absl::ToInt64Nanoseconds(kCallGrace);
+  require(5 * grace_ns, false);
+  std::raise(SIGTERM);
+  require(5 * grace_ns, false);
+  require(6 * grace_ns - 1, false);
+  require(6 * grace_ns, true);
+}
+
+TEST(EndSoonAfterTest, CallHasItsGraceFromTheSignalOn) {
+  EXPECT_EXIT(RaiseAndLetTheGracePass(), testing::KilledBySignal(SIGTERM), "");
+}
 
 class DomainFateTest : public testing::Test {
  protected:
-  std::string Find(absl::Duration patience = kManySeconds) {
+  std::string Find(const Patience& patience = Looks(9)) {
     const auto client = Client::Create(address_, Client::Options());
     EXPECT_TRUE(client.ok()) << client.status();
     v1::DomainRef web;
@@ -73,8 +100,22 @@ TEST_F(DomainFateTest, SuspendedDomainIsAskedForAgain) {
 
 TEST_F(DomainFateTest, DomainThatStaysSuspendedIsNotClaimedToRun) {
   HaveWeb("PAUSED", "suspended: true");
-  EXPECT_EQ(Find(absl::Milliseconds(100)),
+  EXPECT_EQ(Find(Looks(2)),
             "web (3) is suspended here; list shows what becomes of it");
+  EXPECT_EQ(daemon_.TakeRequests().size(), 2);
+}
+
+TEST_F(DomainFateTest, LookThatTakesTooLongDoesNotHideWhatIsKnown) {
+  HaveWeb("PAUSED", "suspended: true");
+  daemon_.Refuse("GetDomain", grpc::StatusCode::DEADLINE_EXCEEDED, "", "late");
+  EXPECT_EQ(Find(), "web (3) is suspended here; list shows what becomes of it");
+}
+
+TEST_F(DomainFateTest, SuspendedDomainThatIsGoneLaterIsGone) {
+  HaveWeb("PAUSED", "suspended: true");
+  daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
+                 "no such domain");
+  EXPECT_EQ(Find(), "web is gone");
 }
 
 TEST_F(DomainFateTest, DaemonThatRefusesLeavesItOpen) {
@@ -89,13 +130,13 @@ TEST_F(DomainFateTest, MemoryIsSaidWithItsTarget) {
   HaveWeb("RUNNING",
           "memory { current_pages: 131072 target_pages: 65536 "
           "foreign_held_pages: 256 }");
-  EXPECT_EQ(FindMemoryFate(**client, web, kManySeconds),
+  EXPECT_EQ(FindMemoryFate(**client, web, Looks(9)),
             "web (3) has 511 MiB (130816 pages) and a target of 256 MiB (65536 "
             "pages)");
   daemon_.Forget("GetDomain");
   daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
                  "no such domain");
-  EXPECT_EQ(FindMemoryFate(**client, web, kManySeconds), "web is gone");
+  EXPECT_EQ(FindMemoryFate(**client, web, Looks(9)), "web is gone");
 }
 
 TEST_F(DomainFateTest, CancellationByTheSignalIsNoError) {

@@ -1,15 +1,12 @@
 #include "client/session/migration_fate.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <sstream>
 #include <string>
 
 #include "client/api/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/client/session/looks.h"
 #include "tests/client/verbs/fake_daemon.h"
 #include "tests/support/scoped_folder.h"
 
@@ -20,8 +17,6 @@ using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
-
-constexpr absl::Duration kLong = absl::Seconds(30);
 
 std::string Described(v1::MigrationState state,
                       absl::string_view own = "unix:/here") {
@@ -54,7 +49,7 @@ TEST(MigrationFateTest, DomainThatMovedToTheDaemonItselfIsNotGone) {
 class FindFateTest : public testing::Test {
  protected:
   // What FindFate() says of the migration `id`.
-  std::string Find(const std::string& id, absl::Duration patience = kLong) {
+  std::string Find(const std::string& id, const Patience& patience = Looks(9)) {
     const auto client = Client::Create(address_, Client::Options());
     EXPECT_TRUE(client.ok()) << client.status();
     return FindFate(**client, {.id = id, .own_address = address_}, patience);
@@ -84,6 +79,13 @@ class FindFateTest : public testing::Test {
          "MIGRATION_STATE_MOVED }"});
   }
 
+  void BeUndecided() {
+    daemon_.Answer("ListMigrations",
+                   {"migrations { migration_id: 'one' direction: "
+                    "MIGRATION_DIRECTION_OUTGOING state: "
+                    "MIGRATION_STATE_COMMITTING }"});
+  }
+
   ScopedFolder folder_;
   const std::string address_ = "unix:" + folder_ / "fake.sock";
   FakeDaemon daemon_{address_};
@@ -102,12 +104,22 @@ TEST_F(FindFateTest, MigrationThatTheDaemonDoesNotKnowClaimsNothing) {
 }
 
 TEST_F(FindFateTest, DaemonIsAskedUntilItHasDecided) {
-  daemon_.Answer("ListMigrations",
-                 {"migrations { migration_id: 'one' direction: "
-                  "MIGRATION_DIRECTION_OUTGOING state: "
-                  "MIGRATION_STATE_COMMITTING }"});
+  BeUndecided();
   HaveMoved();
   EXPECT_EQ(Find("one"), "web (3) has moved to host:77 and is gone here");
+}
+
+TEST_F(FindFateTest, DaemonThatDoesNotDecideIsNotAskedForEver) {
+  BeUndecided();
+  EXPECT_THAT(Find("one", Looks(2)), HasSubstr("has not decided yet"));
+  EXPECT_EQ(daemon_.TakeRequests().size(), 2);
+}
+
+TEST_F(FindFateTest, LookThatTakesTooLongDoesNotHideWhatIsKnown) {
+  BeUndecided();
+  daemon_.Refuse("ListMigrations", grpc::StatusCode::DEADLINE_EXCEEDED, "",
+                 "late");
+  EXPECT_THAT(Find("one"), HasSubstr("has not decided yet"));
 }
 
 TEST_F(FindFateTest, DaemonThatRefusesLeavesItOpen) {
@@ -116,25 +128,11 @@ TEST_F(FindFateTest, DaemonThatRefusesLeavesItOpen) {
             "what became of migration one is not known: broken (INTERNAL)");
 }
 
-// A socket that takes connections and says nothing, so that only the deadline
-// ends the call.
-TEST(FindFateOfSilentDaemonTest, PatienceEndsTheCall) {
-  const ScopedFolder folder;
-  const std::string path = folder / "silent.sock";
-  sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = {}};
-  ASSERT_LT(path.size(), sizeof(name.sun_path));
-  path.copy(name.sun_path, path.size());
-  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&name), sizeof(name)),
-            0);
-  ASSERT_EQ(listen(listener, 8), 0);
-  const auto client = Client::Create("unix:" + path, Client::Options());
-  ASSERT_TRUE(client.ok()) << client.status();
-  EXPECT_THAT(FindFate(**client, {.id = "one", .own_address = ""},
-                       absl::Milliseconds(100)),
+TEST_F(FindFateTest, DaemonThatDoesNotAnswerLeavesItOpen) {
+  daemon_.Ignore("ListMigrations");
+  EXPECT_THAT(Find("one", {.of_call = absl::Milliseconds(100)}),
               AllOf(HasSubstr("migration one is not known"),
                     HasSubstr("DEADLINE_EXCEEDED")));
-  close(listener);
 }
 
 TEST_F(FindFateTest, InterruptedCommandThatSucceededSaysWhereTheDomainIs) {

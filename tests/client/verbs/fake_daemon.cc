@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
@@ -59,7 +59,8 @@ grpc::Status StatusWith(grpc::StatusCode code, const std::string& reason,
 
 }  // namespace
 
-// Answers each request as it arrives, and ends after the client's last request.
+// Answers each request as it arrives, and ends after the client's last request,
+// or when the client cancels a call that is ignored.
 class FakeDaemon::Call : public grpc::ServerGenericBidiReactor {
  public:
   Call(FakeDaemon& daemon, std::string path)
@@ -69,6 +70,7 @@ class FakeDaemon::Call : public grpc::ServerGenericBidiReactor {
 
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
+    if (daemon_.Ignores(path_)) return EndIfIgnoredAndCancelled();
     status_ = daemon_.Take(path_, in_, out_);
     Next();
   }
@@ -79,9 +81,16 @@ class FakeDaemon::Call : public grpc::ServerGenericBidiReactor {
     Next();
   }
 
+  void OnCancel() override { EndIfIgnoredAndCancelled(); }
+
   void OnDone() override { delete this; }
 
  private:
+  // Called for each of the two, in any order.
+  void EndIfIgnoredAndCancelled() {
+    if (++ends_ == 2) Finish(grpc::Status::CANCELLED);
+  }
+
   void Next() {
     if (!out_.empty()) return StartWrite(&out_.front());
     if (!status_.ok()) return Finish(status_);
@@ -93,6 +102,7 @@ class FakeDaemon::Call : public grpc::ServerGenericBidiReactor {
   grpc::ByteBuffer in_;
   std::deque<grpc::ByteBuffer> out_;
   grpc::Status status_;
+  std::atomic<int> ends_ = 0;
 };
 
 FakeDaemon::FakeDaemon(const std::string& address) {
@@ -127,6 +137,16 @@ void FakeDaemon::RefuseField(const std::string& method,
       {{},
        StatusWith(grpc::StatusCode::INVALID_ARGUMENT, "ARGUMENT_MALFORMED",
                   absl::StrCat(field, ": ", problem), field)});
+}
+
+void FakeDaemon::Ignore(const std::string& method) {
+  absl::MutexLock lock(&mu_);
+  ignored_.insert(method);
+}
+
+bool FakeDaemon::Ignores(absl::string_view path) {
+  absl::MutexLock lock(&mu_);
+  return ignored_.contains(std::string(path.substr(path.rfind('/') + 1)));
 }
 
 void FakeDaemon::Forget(const std::string& method) {

@@ -11,10 +11,12 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "grpcpp/generic/async_generic_service.h"
 #include "grpcpp/server.h"
@@ -45,6 +47,8 @@ class FakeDaemon : public grpc::CallbackGenericService {
   // The same for a request whose `field` is malformed, as the daemon says it.
   void RefuseField(const std::string& method, const std::string& field,
                    const std::string& problem) ABSL_LOCKS_EXCLUDED(mu_);
+  // Never answers requests of `method` that come from now on.
+  void Ignore(const std::string& method) ABSL_LOCKS_EXCLUDED(mu_);
   // Removes all answers of `method`.
   void Forget(const std::string& method) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -64,6 +68,7 @@ class FakeDaemon : public grpc::CallbackGenericService {
     grpc::Status status;
   };
 
+  bool Ignores(absl::string_view path) ABSL_LOCKS_EXCLUDED(mu_);
   void Add(const std::string& method, Reply reply) ABSL_LOCKS_EXCLUDED(mu_);
   // Records a request of the method `path`; returns its responses, serialized.
   grpc::Status Take(const std::string& path, const grpc::ByteBuffer& request,
@@ -74,6 +79,7 @@ class FakeDaemon : public grpc::CallbackGenericService {
 
   absl::Mutex mu_;
   std::map<std::string, std::deque<Reply>> replies_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> ignored_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> requests_ ABSL_GUARDED_BY(mu_);
 };
 

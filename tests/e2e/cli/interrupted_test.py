@@ -1,10 +1,14 @@
-"""Signals during `simvisor save`, `restore` and `create`, where the command says
-what became of the domain and of the file."""
+"""Signals during commands that say what became of their domain, its memory or
+the file."""
 
 import json
 import os
 import pathlib
+import pty
+import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +23,8 @@ from harness import domain, fault, simvisor  # noqa: E402
 PAGES = 4 * harness.MIB
 # Longer than any test waits; a rule is removed when its test goes on.
 HELD_MS = 60000
+# What a server of HTTP/2 sends first; without it a client would try again.
+EMPTY_SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
 class InterruptedTest(harness.DaemonTest):
@@ -86,10 +92,14 @@ class InterruptedTest(harness.DaemonTest):
         self.assertEqual(process.returncode, -kind, err)
         return err
 
-    def end_with_the_call(self, process, kind):
-        """The same; the call goes on in time to end by itself."""
-        process.send_signal(kind)
+    def end_with_the_call(self, process, kind, has_ended):
+        """The same; the call has ended by itself when the signal comes, but its
+        client does not know that yet."""
+        process.send_signal(signal.SIGSTOP)
         self.let_go()
+        self.await_true(has_ended)
+        process.send_signal(kind)
+        process.send_signal(signal.SIGCONT)
         return self.end_of(process, kind)
 
     def end_after_the_call(self, process, kind):
@@ -101,10 +111,27 @@ class InterruptedTest(harness.DaemonTest):
         self.let_go()
         return self.end_of(process, kind)
 
+    def runs(self, name):
+        found = self.domains().get(name)
+        return (found is not None and not found.suspended
+                and found.state == domain.DOMAIN_STATE_RUNNING)
+
+    def has_logged(self, pattern):
+        log = os.pread(self.daemon.log.fileno(), 1 << 24, 0).decode()
+        return re.search(pattern, log) is not None
+
+    def has_moved_memory(self):
+        """True; waits for the call that moves memory of web, which no other
+        change of web overtakes."""
+        web = harness.ref("web")
+        self.client.domain.PauseDomain(domain.PauseDomainRequest(domain=web),
+                                       timeout=harness.DEADLINE)
+        self.client.domain.UnpauseDomain(
+            domain.UnpauseDomainRequest(domain=web), timeout=harness.DEADLINE)
+        return True
+
     def assert_runs(self, name):
-        found = self.client.get(name)
-        self.assertEqual((found.state, found.suspended),
-                         (domain.DOMAIN_STATE_RUNNING, False))
+        self.assertTrue(self.runs(name), self.domains())
 
     def write_config(self, name):
         path = self.folder / f"{name}.cfg"
@@ -131,7 +158,8 @@ class InterruptedTest(harness.DaemonTest):
         self.hold("save.stored")
         process = self.start("save", "web", self.image)
         self.await_hit()
-        err = self.end_with_the_call(process, signal.SIGINT)
+        err = self.end_with_the_call(process, signal.SIGINT,
+                                     lambda: not self.domains())
         self.assertIn("note: interrupted: web is gone; "
                       f"{self.image} has its complete image\n", err)
         self.assertEqual(self.domains(), {})
@@ -186,10 +214,36 @@ class InterruptedTest(harness.DaemonTest):
         self.hold("restore.arrived")
         process = self.start("restore", self.image)
         self.await_hit()
-        err = self.end_with_the_call(process, signal.SIGINT)
+        err = self.end_with_the_call(process, signal.SIGINT,
+                                     lambda: self.runs("web"))
         self.assertRegex(err,
                          r"note: interrupted: web \(\d+\) was restored\n")
         self.assert_runs("web")
+
+    def test_output_of_a_call_that_has_succeeded_is_not_lost(self):
+        output = self.folder / "output"
+
+        def output_of(point, has_ended, *args):
+            self.hold(point)
+            with output.open("w") as file:
+                process = self.start(*args, stdout=file)
+            self.await_hit()
+            self.end_with_the_call(process, signal.SIGINT, has_ended)
+            return output.read_text()
+
+        self.client.create("web", 16 * harness.MIB)
+        simvisor(self.daemon.address, "save", "web", self.image)
+        restored = output_of("restore.arrived", lambda: self.runs("web"),
+                             "-o", "json", "restore", self.image)
+        self.assertEqual(json.loads(restored)["domain"]["name"], "web")
+        self.assertTrue(restored.endswith("}\n"), "it ends with its line")
+        memory = output_of("balloon.moved", self.has_moved_memory,
+                           "-o", "json", "mem-set", "web", "8")
+        self.assertEqual(json.loads(memory)["memory"]["target_pages"],
+                         8 * harness.MIB)
+        moved = output_of("balloon.moved", self.has_moved_memory,
+                          "balloon", "down", "web", "2m")
+        self.assertRegex(moved, "^web: 512 of 512 pages ballooned down; ")
 
     def test_create_that_does_not_end_is_cancelled(self):
         self.hold("create.begin")
@@ -204,13 +258,15 @@ class InterruptedTest(harness.DaemonTest):
 
     def test_create_that_ends_soon_is_waited_for_and_no_other_begins(self):
         self.hold("create.built")
-        process = self.start("create", "-q", self.write_config("web"),
+        process = self.start("create", "-q", self.write_config("early"),
                              self.write_config("db"))
         self.await_hit()
-        err = self.end_with_the_call(process, signal.SIGINT)
+        err = self.end_with_the_call(
+            process, signal.SIGINT,
+            lambda: self.has_logged(r"early \(\d+\): created"))
         self.assertIn("note: 1 of 2 domains created\n", err)
-        self.assertRegex(err, r"note: interrupted: web \(\d+\) runs here\n")
-        self.assertEqual(set(self.domains()), {"web"})
+        self.assertRegex(err, r"note: interrupted: early \(\d+\) runs here\n")
+        self.assertEqual(set(self.domains()), {"early"})
 
     def assert_memory(self, err, domid, mib):
         size = rf"{mib} MiB \({mib * harness.MIB} pages\)"
@@ -235,6 +291,55 @@ class InterruptedTest(harness.DaemonTest):
             self.assertEqual(self.client.get("web").memory.current_pages,
                              left * harness.MIB)
             self.let_go()
+
+
+class SilentDaemonTest(unittest.TestCase):
+
+    def start(self, *args):
+        """A command on a terminal, whose daemon takes its connection and answers
+        nothing; returns the process and the terminal."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.settimeout(harness.DEADLINE)
+        listener.bind(f"{folder.name}/silent.sock")
+        listener.listen()
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen(
+            [harness.SIMVISOR, "-H", f"unix:{folder.name}/silent.sock", *args],
+            stdout=subprocess.DEVNULL, stderr=theirs,
+            preexec_fn=harness.take_interrupts)
+        os.close(theirs)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        connection, _ = listener.accept()
+        self.addCleanup(connection.close)
+        connection.sendall(EMPTY_SETTINGS)
+        return process, ours
+
+    def await_text(self, terminal, text):
+        seen = b""
+        while text not in seen:
+            self.assertTrue(
+                select.select([terminal], [], [], harness.DEADLINE)[0], seen)
+            seen += os.read(terminal, 4096)
+
+    def test_commands_with_a_progress_bar_end(self):
+        started = []
+        for line in (("create", "-q", "/dev/null", 'name="web"', "memory=16"),
+                     ("mem-set", "web", "8"),
+                     ("balloon", "down", "web", "2m")):
+            # It has connected, so it waits for its first answer.
+            process, terminal = self.start(*line)
+            process.send_signal(signal.SIGINT)
+            started.append((process, terminal))
+        for process, terminal in started:
+            self.await_text(terminal, b"interrupted; asking the daemon")
+            # More than a second after the first one.
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(harness.DEADLINE), -signal.SIGINT)
 
 
 if __name__ == "__main__":
