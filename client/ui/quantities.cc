@@ -16,6 +16,7 @@
 #include "base/uuid.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/similar_word.h"
 
 namespace simvisor::client {
 namespace {
@@ -100,7 +101,7 @@ absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
   const auto value = ToNumber(text);
   if (value) return *value;
   return UsageError(
-      absl::StrCat(what, " '", text,
+      absl::StrCat(what, " '", ShortWord(text),
                    "': must be a whole number below 2^64, decimal or 0x...",
                    HasSizeUnit(text) && absl::ascii_isdigit(text.front())
                        ? ", without a unit"
@@ -111,7 +112,7 @@ absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
   const absl::StatusOr<uint64_t> bytes = ParseSize(text);
   if (bytes.ok()) return *bytes / kPageBytes;
   return UsageError(absl::StrCat(
-      "invalid memory size: ", text.empty() ? "''" : text, "; ",
+      "invalid memory size: ", text.empty() ? "''" : ShortWord(text), "; ",
       IsTooLarge(bytes.status())
           ? "sizes end below 2^64 bytes"
           : absl::StrCat("give MiB as a whole decimal number, or one with t, "
@@ -124,7 +125,7 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
   const auto bytes = ToBytes(text);
   if (!bytes) {
     return UsageError(absl::StrCat(
-        "'", text,
+        "'", ShortWord(text),
         "': must be a whole number of pages, or of t, g, m, k or b, such as "
         "512m",
         IsTooLarge(ParseSize(text).status()) ? ", below 2^64"
