@@ -138,6 +138,16 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
   return *bytes / kPageBytes;
 }
 
+absl::StatusOr<uint64_t> ParseBytes(absl::string_view text) {
+  if (const auto number = ToNumber(text)) return *number;
+  if (const auto bytes = ToBytes(text)) return *bytes;
+  return UsageError(absl::StrCat(
+      "'", ShortWord(text),
+      "': must be a whole number of bytes, or of t, g, m, k or b, such as 100m",
+      IsTooLarge(ParseSize(text).status()) ? ", below 2^64"
+                                           : SmallerUnit(text)));
+}
+
 absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {
   SIMVISOR_ASSIGN_OR_RETURN(const Range range,
                             ParseRange("mfn", "number of frames", text));
