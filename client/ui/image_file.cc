@@ -91,6 +91,19 @@ absl::Status NameImage(absl::string_view path, const absl::Status& error) {
   return WithMessage(error, absl::StrCat(FileText(path), ": ", problem));
 }
 
+absl::Status NameFile(absl::string_view path, const absl::Status& error) {
+  return WithMessage(error,
+                     absl::StrCat(FileText(path), ": ", error.message()));
+}
+
+absl::Status CheckNotEmpty(absl::string_view path, absl::string_view bytes,
+                           absl::string_view instead) {
+  if (!bytes.empty()) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        FileText(path), ": it is empty; ", instead)),
+                    OwnReason::kFileFailed);
+}
+
 absl::Status CheckText(absl::string_view path, absl::string_view bytes,
                        absl::string_view instead) {
   SIMVISOR_RETURN_IF_ERROR(CheckNoImage(path, bytes, instead));
