@@ -16,6 +16,7 @@
 namespace simvisor::client {
 absl::StatusOr<std::unique_ptr<LineReader>> LineReader::Open(
     const std::string& path) {
+  SIMVISOR_RETURN_IF_ERROR(CheckName(path));
   const int file =
       path == "-" ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return FileError("read", path, errno);

@@ -21,7 +21,7 @@ class LineReader {
   static constexpr size_t kMaxLineBytes = size_t{4} << 20;
 
   // Reads `path`, standard input for "-".  The system's error, after "cannot
-  // read PATH: ".
+  // read PATH: ", or CheckName()'s.
   static absl::StatusOr<std::unique_ptr<LineReader>> Open(
       const std::string& path);
   LineReader(const LineReader&) = delete;

@@ -57,6 +57,7 @@ std::string FollowLinks(std::string path) {
 
 absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path,
                                               PartFile::Kind kind) {
+  SIMVISOR_RETURN_IF_ERROR(CheckName(path));
   OutputFile file(path);
   struct stat about;
   const bool exists = stat(path.c_str(), &about) == 0;

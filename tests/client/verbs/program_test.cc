@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -99,6 +100,29 @@ TEST_F(ProgramTest, HelpOfTheProgramIsTheSameInEveryForm) {
   }
   EXPECT_EQ(OutputOf("simvisor", "", kExitUsage), help);
   EXPECT_EQ(OutputOf("simvisor", "-vN", kExitUsage), help);
+}
+
+TEST_F(ProgramTest, OutputThatCannotBeWrittenFailsWithTheReason) {
+  daemon_.Answer("ListDomains");
+  for (const char* line : {"list", "--help", "-o json list"}) {
+    std::vector<std::string> words = SplitWords(line);
+    words.insert(words.begin(), {"-H", address_});
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    EXPECT_EQ(RunApp(words, {.out = full, .err = err}), kExitFailed) << line;
+    EXPECT_THAT(err.str(),
+                HasSubstr("cannot write to standard output: No space left on "
+                          "device"))
+        << line;
+  }
+}
+
+TEST_F(ProgramTest, EmptyAddressIsNotTheDefault) {
+  for (const char* line : {"-H '' list", "--address '' list"}) {
+    EXPECT_THAT(OutputOf("simvisor", line, kExitUsage),
+                HasSubstr("--address is empty; give unix:PATH or HOST:PORT"))
+        << line;
+  }
 }
 
 TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
