@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
@@ -36,6 +37,8 @@ constexpr FieldName kMigrateFields[] = {
 
 // Fewer pages go in a moment; that a guest dirties them again means little.
 constexpr uint64_t kFewPages = 1000;
+// A daemon decides within a few seconds of the end of a call.
+constexpr absl::Duration kPatience = absl::Seconds(10);
 
 struct MigrateArgs {
   std::string domain;
@@ -206,6 +209,11 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
   if (interruption.signal() != 0) {
     EndInterrupted(session, target.client,
                    {.id = request.migration_id(), .own_address = own}, status);
+  } else if (absl::IsDeadlineExceeded(status) && ReasonOf(status).empty()) {
+    session.PrintRemark(
+        "note", FindFate(target.client,
+                         {.id = request.migration_id(), .own_address = own},
+                         kPatience));
   }
   return status;
 }
