@@ -213,6 +213,7 @@ TEST_F(ProgramTest, Run) {
                                                   runs { count: 256 } } } }
     steps { destroy_domain {} expect_error { reason: "DOMAIN_NOT_FOUND" } }
     steps { name: "audit" audit_host { expect { clean: false } } })"));
+  VerbTest::Run("run " + WriteFile("web.cfg", "name=\"web\"\nmemory=16\n"));
   daemon_.Answer("CreateDomain", {"domain { domid: 7 }"});
   daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
                  "no such domain");

@@ -97,6 +97,7 @@ constexpr Mistake kCpus[] = {
     {"vcpu-pin small x 0", "vcpu-pin: small: ", "Invalid argument x"},
     {"vcpu-pin small 4294967296 0", "vcpu-pin: small: ", "4294967296"},
     {"vcpu-pin -f small all 0", "vcpu-pin: small: ", "--force"},
+    {"vcpu-pin small 0 - -", "vcpu-pin: small: ", "HARD and SOFT are both -"},
     {"vcpu-pin small 0 0-x", "vcpu-pin: small: ", "0-x"},
     {"vcpu-pin small 0 3-1", "vcpu-pin: small: ", "3-1"},
     {"vcpu-pin small 0 9999", "vcpu-pin: small: ", "9999"},
