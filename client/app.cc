@@ -1,5 +1,6 @@
 #include "client/app.h"
 
+#include <cstring>
 #include <sstream>
 #include <utility>
 
@@ -33,9 +34,10 @@ constexpr char kFooter[] =
     "program's own errors have reasons too (docs/cli-errors.md).";
 
 void AddGlobalOptions(Verb program, GlobalOptions& options) {
+  options.address = DefaultAddress();
   program.AddOption(
       "-H,--address", options.address,
-      "Daemon, as unix:PATH or HOST:PORT [" + DefaultAddress() + "]");
+      "Daemon, as unix:PATH or HOST:PORT [" + options.address + "]");
   program.AddOption("-o,--output", options.output, "Format: text or json")
       .OneOf({"text", "json"})
       .ShowDefault();
@@ -115,6 +117,24 @@ void PrintUsageError(const CommandLine& line, const absl::Status& error,
                                   verbs, " --help' for its arguments."));
 }
 
+absl::Status Do(const Action& action, Session& session) {
+  if (session.options().address.empty()) {
+    return UsageError("--address is empty; give unix:PATH or HOST:PORT");
+  }
+  return action(session);
+}
+
+// What standard output gave up with; OK if all of it is written.
+absl::Status Flush(Session& session) {
+  if (session.out().flush()) return absl::OkStatus();
+  const int error = session.out_error();
+  return WithReason(
+      absl::DataLossError(absl::StrCat("cannot write to standard output",
+                                       error == 0 ? "" : ": ",
+                                       error == 0 ? "" : std::strerror(error))),
+      OwnReason::kFileFailed);
+}
+
 constexpr char kDescription[] =
     "Creates and examines PV domains of a simulated machine.";
 
@@ -163,14 +183,11 @@ int RunApp(const std::vector<std::string>& arguments, const Streams& streams,
     PrintUsageError(line, text.status(), session);
     return kExitUsage;
   }
-  if (!text->empty()) {
-    session.out() << *text;
-    return kExitDone;
-  }
-  absl::Status status = commands.chosen()(session);
-  if (!session.out().flush() && status.ok()) {
-    status = WithReason(absl::DataLossError("cannot write to standard output"),
-                        OwnReason::kFileFailed);
+  absl::Status status =
+      text->empty() ? Do(commands.chosen(), session) : absl::OkStatus();
+  session.out() << *text;
+  if (const absl::Status written = Flush(session); status.ok()) {
+    status = written;
   }
   if (IsUsageError(status)) {
     PrintUsageError(line, status, session);

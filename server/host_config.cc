@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/status_macros.h"
 #include "domain/boot_log/boot_log.h"
 #include "domain/host/dom0_memory.h"
@@ -33,6 +35,13 @@ absl::StatusOr<std::string> ReadBootLogFile(const std::string& path) {
   return text;
 }
 
+// What a text without a map is, as far as that is known.
+absl::string_view WhatElse(absl::string_view text) {
+  if (text.empty()) return "it is empty; ";
+  return absl::StartsWith(text, "Xen saved domain") ? "it is a save image; "
+                                                    : "";
+}
+
 // The machine as a boot log; without a log file, one that has only a map.
 absl::StatusOr<BootLog> ReadMachine(const Options& options) {
   BootLog log;
@@ -44,9 +53,10 @@ absl::StatusOr<BootLog> ReadMachine(const Options& options) {
                             ReadBootLogFile(options.host_e820_file));
   absl::StatusOr<BootLog> read = ReadBootLog(text);
   if (read.ok()) return read;
-  return absl::Status(read.status().code(),
-                      absl::StrCat("--host-e820: ", options.host_e820_file,
-                                   ": ", read.status().message()));
+  return absl::Status(
+      read.status().code(),
+      absl::StrCat("--host-e820: ", options.host_e820_file, ": ",
+                   WhatElse(text), read.status().message()));
 }
 
 // Different in each daemon.

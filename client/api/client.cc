@@ -8,6 +8,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
@@ -75,6 +76,12 @@ typename Service::Stub& StubOf(const Stubs& stubs) {
   }
 SIMVISOR_UNARY_METHODS(SIMVISOR_UNARY_METHOD)
 #undef SIMVISOR_UNARY_METHOD
+
+// "CreateDomain" for a v1::CreateDomainRequest.
+std::string MethodOf(const google::protobuf::Message& request) {
+  return std::string(
+      absl::StripSuffix(request.GetDescriptor()->name(), "Request"));
+}
 
 // OK if each of `sizes`, the sizes of the lists in `response`, is `asked`, the
 // number of entries in the request: callers print them side by side.
@@ -152,8 +159,9 @@ struct Client::Connection {
     if (options.on_response) options.on_response(response);
   }
 
-  absl::Status Explain(const grpc::Status& status) const {
-    return FromGrpc(status, address);
+  absl::Status Explain(const grpc::Status& status,
+                       absl::string_view method) const {
+    return FromGrpc(status, address, method);
   }
 
   template <typename Stub, typename Request, typename Response>
@@ -175,7 +183,7 @@ struct Client::Connection {
     }
     if (!sunk.ok()) context.TryCancel();
     const grpc::Status status = reader->Finish();
-    return sunk.ok() ? Explain(status) : sunk;
+    return sunk.ok() ? Explain(status, MethodOf(request)) : sunk;
   }
 
   std::string address;
@@ -210,7 +218,7 @@ absl::StatusOr<ResponseTo<Request>> Client::Call(
   ResponseTo<Request> response;
   const grpc::Status status =
       CallStub(connection_->stubs, &context, request, &response);
-  if (!status.ok()) return connection_->Explain(status);
+  if (!status.ok()) return connection_->Explain(status, MethodOf(request));
   connection_->Hook(response);
   SIMVISOR_RETURN_IF_ERROR(CheckResponse(request, response));
   return response;
@@ -294,7 +302,7 @@ absl::Status Client::SaveDomain(const v1::SaveDomainRequest::Start& start,
   }
   stream->WritesDone();
   const grpc::Status status = stream->Finish();
-  return sunk.ok() ? connection_->Explain(status) : sunk;
+  return sunk.ok() ? connection_->Explain(status, MethodOf(request)) : sunk;
 }
 
 absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
@@ -320,7 +328,7 @@ absl::StatusOr<v1::RestoreDomainResponse> Client::RestoreDomain(
   stream->WritesDone();
   const grpc::Status status = stream->Finish();
   if (!more.ok()) return more.status();
-  if (!status.ok()) return connection_->Explain(status);
+  if (!status.ok()) return connection_->Explain(status, MethodOf(request));
   connection_->Hook(response);
   return response;
 }
@@ -340,7 +348,8 @@ absl::Status Client::CallMethod(
   connection_->Prepare(context, limits.timeout);
   const CancelWhen cancel(context, limits.must_end);
   return connection_->Explain(
-      GenericCall(connection_->channel, context, method, request, response));
+      GenericCall(connection_->channel, context, method, request, response),
+      method.name());
 }
 
 }  // namespace simvisor::client

@@ -1,5 +1,7 @@
 #include "client/api/error.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -44,24 +46,47 @@ std::string ExplainUnavailable(absl::string_view message,
                       "; did simvisord stop?");
 }
 
+// Whether calls of `method` change nothing; true if it is empty.
+bool OnlyReads(absl::string_view method) {
+  constexpr absl::string_view kReads[] = {
+      "Get", "List", "Lookup", "Read", "Translate", "Audit", "CheckGuestLoad"};
+  return method.empty() || std::any_of(std::begin(kReads), std::end(kReads),
+                                       [method](absl::string_view begin) {
+                                         return absl::StartsWith(method, begin);
+                                       });
+}
+
+std::string ExplainTimeout(absl::string_view address,
+                           absl::string_view method) {
+  if (OnlyReads(method)) {
+    return absl::StrCat(address, ": no answer within the timeout; ",
+                        "give the call a longer one");
+  }
+  return absl::StrCat(
+      address, ": no answer within the timeout; the call may have been ",
+      "cancelled, or be done all the same: look with ",
+      absl::StrContains(method, "Migrat") ? "migrations" : "list",
+      " before you repeat it with a longer one");
+}
+
 // The message of a status that gRPC made on this side.
-std::string ExplainLocal(const grpc::Status& status,
-                         absl::string_view address) {
+std::string ExplainLocal(const grpc::Status& status, absl::string_view address,
+                         absl::string_view method) {
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
       return ExplainUnavailable(status.error_message(), address);
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return absl::StrCat(address, ": no answer within the timeout; ",
-                          "give the call a longer one");
+      return ExplainTimeout(address, method);
     default:
       return status.error_message();
   }
 }
 
-std::string Explain(const grpc::Status& status, absl::string_view address) {
+std::string Explain(const grpc::Status& status, absl::string_view address,
+                    absl::string_view method) {
   // The daemon attaches a detail to each of its errors.
   std::string message = status.error_details().empty()
-                            ? ExplainLocal(status, address)
+                            ? ExplainLocal(status, address, method)
                             : status.error_message();
   return message.empty()
              ? absl::StrCat(address, " ended the call without saying why")
@@ -102,10 +127,11 @@ absl::Status NameReason(absl::Status error) {
 
 }  // namespace
 
-absl::Status FromGrpc(const grpc::Status& status, absl::string_view address) {
+absl::Status FromGrpc(const grpc::Status& status, absl::string_view address,
+                      absl::string_view method) {
   if (status.ok()) return absl::OkStatus();
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
-                      Explain(status, address));
+                      Explain(status, address, method));
   if (!absl::IsUnavailable(result)) {
     result.SetPayload(kRemoteUrl, absl::Cord());
   }

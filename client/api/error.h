@@ -22,7 +22,12 @@ namespace simvisor::client {
 //
 // If the daemon cannot be reached, gRPC's sentence about subchannels becomes
 // "cannot reach ADDRESS: CAUSE; is simvisord running?".
-absl::Status FromGrpc(const grpc::Status& status, absl::string_view address);
+//
+// `method`, such as "CreateDomain", is what was called.  If the call has timed
+// out and the method may change something, the message says that it may have
+// done so, and where to look.
+absl::Status FromGrpc(const grpc::Status& status, absl::string_view address,
+                      absl::string_view method = "");
 
 // The reason of the server, or of the machine's library, such as
 // "DOMAIN_NOT_FOUND"; empty for an error without one.

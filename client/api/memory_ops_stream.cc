@@ -49,7 +49,7 @@ bool MemoryOpsStream::Read(v1::StreamMemoryOpsResponse* response) {
 }
 
 absl::Status MemoryOpsStream::Finish() {
-  return FromGrpc(call_->stream->Finish(), address_);
+  return FromGrpc(call_->stream->Finish(), address_, "StreamMemoryOps");
 }
 
 }  // namespace simvisor::client

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/error.h"
 #include "base/status_macros.h"
 #include "client/explain/explanation.h"
 #include "client/explain/explanation_json.h"
@@ -67,12 +68,21 @@ absl::StatusOr<ExplainOptions> ParseOptions(const ExplainArgs& args) {
   return options;
 }
 
+// `error` with the name of the log, if the log is what is wrong.
+absl::Status NameLog(const std::string& log, const absl::Status& error) {
+  const std::string malformed(ReasonName(Reason::kE820Malformed));
+  return simvisor::ReasonOf(error) == malformed ? NameFile(log, error) : error;
+}
+
 absl::Status ExplainLog(Session& session, const ExplainArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const ExplainOptions options, ParseOptions(args));
   SIMVISOR_ASSIGN_OR_RETURN(const std::string log,
                             ReadTextFile(args.log, kMaxBootLogBytes));
-  SIMVISOR_ASSIGN_OR_RETURN(const Explanation explanation,
-                            Explain(log, options));
+  SIMVISOR_RETURN_IF_ERROR(
+      CheckNotEmpty(args.log, log, "give a machine's boot log"));
+  const absl::StatusOr<Explanation> read = Explain(log, options);
+  if (!read.ok()) return NameLog(args.log, read.status());
+  const Explanation& explanation = *read;
   if (session.json()) {
     session.PrintJson(ExplanationToJson(explanation));
   } else {

@@ -80,6 +80,8 @@ class Session {
   // For text; control characters are escaped, see client/ui/printable_output.h.
   std::ostream& out() { return out_; }
   std::ostream& err() { return err_; }
+  // The errno that out() failed with first; 0 if it is not known.
+  int out_error() const { return out_buf_.error(); }
   // Standard output without escaping, for coloured text; what it quotes must be
   // Printable() already.
   std::ostream& colored_out() { return streams_.out; }

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/api/own_reason.h"
+#include "client/ui/exit_code.h"
 #include "client/ui/input_file.h"
 
 namespace simvisor::client {
@@ -20,6 +21,11 @@ absl::Status FileError(absl::string_view verb, absl::string_view path,
                                  absl::StrCat("cannot ", verb, " ", path, ": ",
                                               std::strerror(error))),
                     OwnReason::kFileFailed);
+}
+
+absl::Status CheckName(absl::string_view path) {
+  if (!path.empty()) return absl::OkStatus();
+  return UsageError("the name of the file is empty; give one");
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path,

@@ -18,6 +18,9 @@ namespace simvisor::client {
 absl::Status FileError(absl::string_view verb, absl::string_view path,
                        int error);
 
+// A UsageError() if `path` is empty: no file has that name.
+absl::Status CheckName(absl::string_view path);
+
 // The contents of `path`, or of standard input for "-".  The system's error
 // after "cannot read PATH: "; INVALID_ARGUMENT if there are more than
 // `max_bytes`.

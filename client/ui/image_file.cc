@@ -31,6 +31,14 @@ bool IsText(absl::string_view bytes) {
   });
 }
 
+absl::Status CheckNoImage(absl::string_view path, absl::string_view bytes,
+                          absl::string_view instead) {
+  if (!IsImage(bytes)) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        FileText(path), ": it is a save image; ", instead)),
+                    OwnReason::kFileFailed);
+}
+
 }  // namespace
 
 std::string XlInfo(absl::string_view bytes) {
@@ -82,16 +90,36 @@ absl::Status NameImage(absl::string_view path, const absl::Status& error) {
   return WithMessage(error, absl::StrCat(FileText(path), ": ", problem));
 }
 
+absl::Status NameFile(absl::string_view path, const absl::Status& error) {
+  return WithMessage(error,
+                     absl::StrCat(FileText(path), ": ", error.message()));
+}
+
+absl::Status CheckNotEmpty(absl::string_view path, absl::string_view bytes,
+                           absl::string_view instead) {
+  if (!bytes.empty()) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        FileText(path), ": it is empty; ", instead)),
+                    OwnReason::kFileFailed);
+}
+
+absl::Status CheckText(absl::string_view path, absl::string_view bytes,
+                       absl::string_view instead) {
+  SIMVISOR_RETURN_IF_ERROR(CheckNoImage(path, bytes, instead));
+  const size_t zero = bytes.find('\0');
+  if (zero == absl::string_view::npos) return absl::OkStatus();
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrCat(
+          FileText(path), ": it is not a text file: byte ", zero, " is zero")),
+      OwnReason::kFileFailed);
+}
+
 absl::StatusOr<std::string> ReadTextFile(const std::string& path,
                                          size_t max_bytes,
                                          absl::string_view instead) {
   std::string text;
   const absl::Status status = ReadFileInto(path, max_bytes, text);
-  if (IsImage(text)) {
-    return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                          FileText(path), ": it is a save image; ", instead)),
-                      OwnReason::kFileFailed);
-  }
+  SIMVISOR_RETURN_IF_ERROR(CheckNoImage(path, text, instead));
   SIMVISOR_RETURN_IF_ERROR(status);
   return text;
 }

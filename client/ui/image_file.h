@@ -37,6 +37,18 @@ absl::Status CheckImage(absl::string_view path, absl::string_view bytes);
 // instead of "save image".
 absl::Status NameImage(absl::string_view path, const absl::Status& error);
 
+// `error` with the name of `path`, which it is about, before its message.
+absl::Status NameFile(absl::string_view path, const absl::Status& error);
+
+// INVALID_ARGUMENT with `instead` at its end if there are no `bytes` in `path`.
+absl::Status CheckNotEmpty(absl::string_view path, absl::string_view bytes,
+                           absl::string_view instead);
+
+// INVALID_ARGUMENT if `bytes`, the first of `path`, which people write, are
+// those of an image, with `instead` at its end, or hold a zero byte.
+absl::Status CheckText(absl::string_view path, absl::string_view bytes,
+                       absl::string_view instead = "restore takes it");
+
 // The contents of `path`, which people write.  The errors of ReadFile();
 // INVALID_ARGUMENT with `instead` at its end if the file is an image, whatever
 // its size.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/status_macros.h"
 #include "client/ui/files.h"
 
 namespace simvisor::client {
@@ -23,6 +24,7 @@ uint64_t BytesLeft(int fd) {
 }  // namespace
 
 absl::StatusOr<InputFile> InputFile::Open(const std::string& path) {
+  SIMVISOR_RETURN_IF_ERROR(CheckName(path));
   const int fd = path == "-"
                      ? STDIN_FILENO
                      : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -19,7 +19,7 @@ namespace simvisor::client {
 class InputFile {
  public:
   // Opens `path`, standard input for "-"; waits for a writer if it is a FIFO.
-  // The system's error, after "cannot read PATH: ".
+  // The system's error, after "cannot read PATH: ", or CheckName()'s.
   static absl::StatusOr<InputFile> Open(const std::string& path);
 
   InputFile(InputFile&& other) noexcept;

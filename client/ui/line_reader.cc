@@ -11,10 +11,12 @@
 #include "base/status_macros.h"
 #include "client/api/own_reason.h"
 #include "client/ui/files.h"
+#include "client/ui/image_file.h"
 
 namespace simvisor::client {
 absl::StatusOr<std::unique_ptr<LineReader>> LineReader::Open(
     const std::string& path) {
+  SIMVISOR_RETURN_IF_ERROR(CheckName(path));
   const int file =
       path == "-" ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return FileError("read", path, errno);
@@ -52,6 +54,11 @@ absl::StatusOr<bool> LineReader::Fill() {
     got = read(file_, buffer, sizeof buffer);
   } while (got < 0 && errno == EINTR);
   if (got < 0) return FileError("read", path_, errno);
+  if (first_) {
+    SIMVISOR_RETURN_IF_ERROR(
+        CheckText(path_, absl::string_view(buffer, static_cast<size_t>(got))));
+    first_ = false;
+  }
   rest_.erase(0, start_);
   start_ = 0;
   rest_.append(buffer, static_cast<size_t>(got));

@@ -21,7 +21,7 @@ class LineReader {
   static constexpr size_t kMaxLineBytes = size_t{4} << 20;
 
   // Reads `path`, standard input for "-".  The system's error, after "cannot
-  // read PATH: ".
+  // read PATH: ", or CheckName()'s.
   static absl::StatusOr<std::unique_ptr<LineReader>> Open(
       const std::string& path);
   LineReader(const LineReader&) = delete;
@@ -31,7 +31,8 @@ class LineReader {
   // Fills `lines` with the next lines, without their line feeds: those that are
   // available, at most `max`.  Waits until there is one, unless Stop() has been
   // called.  Leaves `lines` empty at the end of the file.  The last line needs
-  // no line feed.  INVALID_ARGUMENT for a line of more than kMaxLineBytes.
+  // no line feed.  INVALID_ARGUMENT for a line of more than kMaxLineBytes, and
+  // if CheckText() refuses the first bytes that could be read.
   absl::Status Read(size_t max, std::vector<std::string>& lines);
 
   // Ends a waiting Read(); later ones do not wait.
@@ -56,6 +57,7 @@ class LineReader {
 
   std::string rest_;  // read and not yet given out, from start_ on
   size_t start_ = 0;
+  bool first_ = true;  // nothing has been read
   bool ended_ = false;
 };
 

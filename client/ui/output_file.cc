@@ -28,6 +28,11 @@ bool IsStandardOutput(const std::string& path) {
          path == "/proc/self/fd/1";
 }
 
+// What `path` is called in messages.
+std::string Named(const std::string& path) {
+  return path == "-" ? "standard output" : path;
+}
+
 std::string FolderOf(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -57,6 +62,7 @@ std::string FollowLinks(std::string path) {
 
 absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path,
                                               PartFile::Kind kind) {
+  SIMVISOR_RETURN_IF_ERROR(CheckName(path));
   OutputFile file(path);
   struct stat about;
   const bool exists = stat(path.c_str(), &about) == 0;
@@ -112,13 +118,13 @@ OutputFile::~OutputFile() {
 
 absl::Status OutputFile::Explain(const absl::Status& status) const {
   return WithReason(
-      absl::Status(status.code(), absl::StrCat("cannot write ", path_, ": ",
-                                               status.message())),
+      absl::Status(status.code(), absl::StrCat("cannot write ", Named(path_),
+                                               ": ", status.message())),
       OwnReason::kFileFailed);
 }
 
 absl::Status OutputFile::Error() const {
-  return FileError("write", path_, errno);
+  return FileError("write", Named(path_), errno);
 }
 
 absl::Status OutputFile::Append(absl::string_view data) {

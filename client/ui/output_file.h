@@ -31,7 +31,7 @@ namespace simvisor::client {
 class OutputFile {
  public:
   // Opens PATH without changing it.  The system's error after "cannot write
-  // PATH: "; a UsageError() for a terminal.
+  // PATH: "; a UsageError() for a terminal or an empty PATH.
   static absl::StatusOr<OutputFile> Create(
       const std::string& path, PartFile::Kind kind = PartFile::Kind::kNameless);
 

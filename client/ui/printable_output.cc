@@ -1,6 +1,7 @@
 #include "client/ui/printable_output.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 #include <vector>
 
@@ -107,9 +108,7 @@ std::streamsize PrintableBuf::xsputn(const char* data, std::streamsize size) {
   return Write(/*may_go_on=*/true) ? size : 0;
 }
 
-int PrintableBuf::sync() {
-  return Write(/*may_go_on=*/false) && to_.flush() ? 0 : -1;
-}
+int PrintableBuf::sync() { return Write(/*may_go_on=*/false) ? 0 : -1; }
 
 bool PrintableBuf::Write(bool may_go_on) {
   std::string out;
@@ -125,8 +124,16 @@ bool PrintableBuf::Write(bool may_go_on) {
     rest.remove_prefix(AppendPrintable(rest, out));
   }
   held_ = std::string(rest);
-  return static_cast<bool>(
-      to_.write(out.data(), static_cast<std::streamsize>(out.size())));
+  return Pass(out, !may_go_on);
+}
+
+bool PrintableBuf::Pass(absl::string_view text, bool flush) {
+  if (!to_) return false;
+  errno = 0;
+  to_.write(text.data(), static_cast<std::streamsize>(text.size()));
+  if (flush) to_.flush();
+  if (!to_) error_ = errno;
+  return static_cast<bool>(to_);
 }
 
 }  // namespace simvisor::client

@@ -31,6 +31,10 @@ class PrintableBuf : public std::streambuf {
   // `to` must outlive this object.
   explicit PrintableBuf(std::ostream& to) : to_(to) {}
 
+  // The errno of the write that the other stream failed with; 0 if it has not
+  // failed, or did so in another way.
+  int error() const { return error_; }
+
  protected:
   int_type overflow(int_type c) override;
   std::streamsize xsputn(const char* data, std::streamsize size) override;
@@ -39,11 +43,13 @@ class PrintableBuf : public std::streambuf {
 
  private:
   // Writes the held text.  With `may_go_on`, keeps a last character whose other
-  // bytes may still come.
+  // bytes may still come; without, flushes the other stream.
   bool Write(bool may_go_on);
+  bool Pass(absl::string_view text, bool flush);
 
   std::ostream& to_;
   std::string held_;  // less than a character between two calls
+  int error_ = 0;
 };
 
 }  // namespace simvisor::client

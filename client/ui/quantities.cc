@@ -15,6 +15,7 @@
 #include "base/uuid.h"
 #include "client/api/text_check.h"
 #include "client/ui/exit_code.h"
+#include "client/ui/similar_word.h"
 
 namespace simvisor::client {
 namespace {
@@ -99,7 +100,7 @@ absl::StatusOr<uint64_t> ParseNumber(absl::string_view what,
   const auto value = ToNumber(text);
   if (value) return *value;
   return UsageError(
-      absl::StrCat(what, " '", text,
+      absl::StrCat(what, " '", ShortWord(text),
                    "': must be a whole number below 2^64, decimal or 0x...",
                    HasSizeUnit(text) && absl::ascii_isdigit(text.front())
                        ? ", without a unit"
@@ -110,7 +111,7 @@ absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text) {
   const absl::StatusOr<uint64_t> bytes = ParseSize(text);
   if (bytes.ok()) return *bytes / kPageBytes;
   return UsageError(absl::StrCat(
-      "invalid memory size: ", text.empty() ? "''" : text, "; ",
+      "invalid memory size: ", text.empty() ? "''" : ShortWord(text), "; ",
       IsTooLarge(bytes.status())
           ? "a size must be below 2^64 bytes"
           : absl::StrCat("give MiB as a whole decimal number, or one with t, "
@@ -123,7 +124,7 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
   const auto bytes = ToBytes(text);
   if (!bytes) {
     return UsageError(absl::StrCat(
-        "'", text,
+        "'", ShortWord(text),
         "': must be a number of pages, or a size such as 512m (t, g, m, k or "
         "b)",
         IsTooLarge(ParseSize(text).status()) ? ", below 2^64"
@@ -134,6 +135,16 @@ absl::StatusOr<uint64_t> ParsePages(absl::string_view text) {
         absl::StrCat("'", text, "': not a whole number of 4 KiB pages"));
   }
   return *bytes / kPageBytes;
+}
+
+absl::StatusOr<uint64_t> ParseBytes(absl::string_view text) {
+  if (const auto number = ToNumber(text)) return *number;
+  if (const auto bytes = ToBytes(text)) return *bytes;
+  return UsageError(absl::StrCat(
+      "'", ShortWord(text),
+      "': must be a whole number of bytes, or of t, g, m, k or b, such as 100m",
+      IsTooLarge(ParseSize(text).status()) ? ", below 2^64"
+                                           : SmallerUnit(text)));
 }
 
 absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text) {

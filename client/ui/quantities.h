@@ -28,6 +28,10 @@ absl::StatusOr<uint64_t> ParseXlMemory(absl::string_view text);
 // of pages.  A UsageError() otherwise.
 absl::StatusOr<uint64_t> ParsePages(absl::string_view text);
 
+// A number of bytes, or a size with one of xl's suffixes.  A UsageError()
+// otherwise.
+absl::StatusOr<uint64_t> ParseBytes(absl::string_view text);
+
 // Frames as MFN or MFN+COUNT.  A UsageError() otherwise.
 absl::StatusOr<v1::MfnExtent> ParseFrames(absl::string_view text);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/quote.h"
+
 namespace simvisor::client {
 namespace {
 
@@ -28,6 +30,11 @@ size_t TypingErrors(absl::string_view a, absl::string_view b) {
 }
 
 }  // namespace
+
+std::string ShortWord(absl::string_view word) {
+  constexpr size_t kMaxBytes = 60;
+  return Shortened(word, kMaxBytes);
+}
 
 std::string FindSimilar(absl::string_view word,
                         const std::vector<std::string>& candidates) {

@@ -1,4 +1,5 @@
-// The word that was probably meant.
+// Words that are wrong, as messages quote them, and the word that was probably
+// meant.
 //
 // Thread safety: pure functions.
 
@@ -11,6 +12,10 @@
 #include "absl/strings/string_view.h"
 
 namespace simvisor::client {
+
+// `word`, cut to 60 bytes if it has more, such as a line of a file that has no
+// words.
+std::string ShortWord(absl::string_view word);
 
 // The candidate that the fewest typing errors turn into `word`: characters
 // added, left out or wrong, and neighbours swapped.  The first of several;

@@ -78,7 +78,7 @@ absl::Status NoSuchVerb(const Verb& program, const Verb& level,
   const bool in_group = level.name() != program.name();
   return UsageError(absl::StrCat(
       "no command ", in_group ? absl::StrCat("of ", level.name(), " ") : "",
-      "is named '", word, "'; ",
+      "is named '", ShortWord(word), "'; ",
       VerbMeant(program, level, arguments, at, all)));
 }
 
@@ -183,7 +183,7 @@ absl::StatusOr<std::vector<std::string>> ExpandVerbs(
     if (absl::StartsWith(word, "-")) {
       if (!program.HasOption(word)) {
         return UsageError(
-            absl::StrCat("no option is named '", word,
+            absl::StrCat("no option is named '", ShortWord(word),
                          "'; those of a command follow its name; see --help"));
       }
       if (program.TakesNextWord(word)) ++i;

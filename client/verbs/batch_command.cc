@@ -218,11 +218,12 @@ class Batch {
     }
     if (!unread_.ok()) return unread_;
     if (failed_ == 0) return absl::OkStatus();
-    return WithReason(
-        absl::FailedPreconditionError(absl::StrCat(
-            failed_, " of ", failed_ + succeeded_, " operations failed",
-            stop_ ? "; the rest are not done" : "")),
-        OwnReason::kPartlyFailed);
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          failed_, " of ", failed_ + succeeded_,
+                          failed_ + succeeded_ == 1 ? " operation failed"
+                                                    : " operations failed",
+                          stop_ ? "; the rest are not done" : "")),
+                      OwnReason::kPartlyFailed);
   }
 
   Session& session_;

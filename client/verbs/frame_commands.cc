@@ -129,7 +129,9 @@ absl::Status Audit(Session& session) {
           session.out() << finding << "\n";
         }
         session.out() << (audit.clean() ? "clean: " : "not clean: ")
-                      << audit.domains_checked() << " domains, "
+                      << audit.domains_checked()
+                      << (audit.domains_checked() == 1 ? " domain, "
+                                                       : " domains, ")
                       << audit.frames_checked() << " frames, "
                       << audit.words_checked() << " words checked\n";
       });

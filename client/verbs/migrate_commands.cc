@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/error.h"
@@ -34,7 +35,6 @@ constexpr FieldName kMigrateFields[] = {
     {"policy.max_bytes_per_second", "--bandwidth"},
 };
 
-constexpr uint64_t kBytesPerPage = 4096;
 // Fewer pages go in a moment; that a guest dirties them again means little.
 constexpr uint64_t kFewPages = 1000;
 
@@ -76,8 +76,12 @@ absl::StatusOr<v1::PrecopyPolicy> PrecopyPolicyOf(const MigrateArgs& args) {
   if (args.min_dirty.has_value()) policy.set_min_dirty_pages(*args.min_dirty);
   policy.set_max_downtime_ms(args.max_downtime_ms);
   if (!args.bandwidth.empty()) {
-    SIMVISOR_ASSIGN_OR_RETURN(const uint64_t pages, ParsePages(args.bandwidth));
-    policy.set_max_bytes_per_second(pages * kBytesPerPage);
+    const auto bytes = ParseBytes(args.bandwidth);
+    if (!bytes.ok()) {
+      return UsageError(
+          absl::StrCat("--bandwidth: ", bytes.status().message()));
+    }
+    policy.set_max_bytes_per_second(*bytes);
   }
   return policy;
 }
@@ -203,6 +207,10 @@ absl::Status Migrate(Session& session, const MigrateArgs& args) {
   if (interruption.signal() != 0) {
     EndInterrupted(session, target.client,
                    {.id = request.migration_id(), .own_address = own}, status);
+  } else if (absl::IsDeadlineExceeded(status) && ReasonOf(status).empty()) {
+    session.PrintRemark(
+        "note", FindFate(target.client,
+                         {.id = request.migration_id(), .own_address = own}));
   }
   return status;
 }
@@ -280,7 +288,8 @@ void AddMigrate(Commands& commands) {
                  "End the passes when fewer pages are dirty; 50 by default");
   verb.AddOption(
       "--bandwidth", args->bandwidth,
-      "Most bytes to send per second, such as 100m; no limit by default");
+      "Most bytes to send per second, such as 100m, and at least 4096; "
+      "0, the default, sets no limit");
   verb.AddOption("--max-downtime", args->max_downtime_ms,
                  "Longest downtime in milliseconds; the migration fails if it "
                  "would take longer");

@@ -1,11 +1,13 @@
 // save.
 
 #include <atomic>
+#include <csignal>
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/api/error.h"
 #include "client/session/domain_fate.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/exit_signals.h"
@@ -46,6 +48,12 @@ std::string Beginning(const SaveArgs& args, absl::string_view first_piece) {
                           : absl::StrCat(" new xl format (info ", info, ")"));
 }
 
+// Whether the daemon has not said how the call ended.
+bool IsLost(const absl::Status& status) {
+  return (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) &&
+         ReasonOf(status).empty();
+}
+
 // One image on its way from the daemon to the file.
 class Saving {
  public:
@@ -83,7 +91,13 @@ class Saving {
   // `status`.
   void End(const Target& target, const absl::Status& status) {
     bar_.Clear();
-    if (interruption_.signal() != 0) {
+    if (interruption_.signal() == SIGPIPE) {
+      session_.PrintRemark(
+          "note",
+          absl::StrCat("the reader of ", File(), " has gone: ",
+                       FindDomainFate(target.client, target.ref, "is gone"),
+                       "; ", FileFate()));
+    } else if (interruption_.signal() != 0) {
       AnnounceAsking(session_);
       EndInterrupted(
           session_, status,
@@ -93,18 +107,25 @@ class Saving {
       session_.PrintRemark(
           "note",
           "the image is complete; list shows whether the domain still runs");
+    } else if (begun_ && IsLost(status)) {
+      session_.PrintRemark(
+          "note",
+          absl::StrCat(FileFate(), "; list shows whether the domain runs"));
     } else if (!status.ok() && begun_) {
       session_.PrintAside("Failed to save domain, resuming domain");
     }
   }
 
  private:
+  std::string File() const {
+    return args_.file == "-" ? "standard output" : args_.file;
+  }
+
   std::string FileFate() const {
-    const std::string file = args_.file == "-" ? "standard output" : args_.file;
-    if (stored_) return absl::StrCat(file, " has its complete image");
-    return absl::StrCat(file, begun_ && file_.in_place()
-                                  ? " got only a part of its image"
-                                  : " was not written");
+    if (stored_) return absl::StrCat(File(), " has its complete image");
+    return absl::StrCat(File(), begun_ && file_.in_place()
+                                    ? " got only a part of its image"
+                                    : " was not written");
   }
 
   Session& session_;

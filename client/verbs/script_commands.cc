@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -11,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/printable.h"
 #include "base/status_macros.h"
+#include "client/api/error.h"
 #include "client/api/error_lines.h"
 #include "client/api/own_reason.h"
 #include "client/script/run_control.h"
@@ -22,6 +24,7 @@
 #include "client/ui/json.h"
 #include "client/ui/progress_bar.h"
 #include "client/verbs/commands.h"
+#include "client/xl/domain_config.h"
 
 namespace simvisor::client {
 namespace {
@@ -193,12 +196,23 @@ absl::Status NameReason(const absl::Status& outcome) {
   }
 }
 
+// `error` of a file that is not a script; says so if it is a configuration.
+absl::Status ExplainScript(const std::string& path, const std::string& text,
+                           const absl::Status& error) {
+  std::vector<std::string> ignored;
+  if (!ParseDomainConfig(path, text, {}, ignored).ok()) return error;
+  return WithMessage(
+      error, absl::StrCat(FileText(path), ": it is a configuration; 'create ",
+                          path, "' takes it"));
+}
+
 absl::Status RunScriptFile(Session& session, const RunArgs& args) {
   SIMVISOR_ASSIGN_OR_RETURN(const std::string text,
                             ReadTextFile(args.path, kMaxScriptBytes));
   const auto parsed = ParseScript(args.path, text);
   if (!parsed.ok()) {
-    return WithReason(parsed.status(), OwnReason::kScriptInvalid);
+    return WithReason(ExplainScript(args.path, text, parsed.status()),
+                      OwnReason::kScriptInvalid);
   }
   const ScriptFile& file = *parsed;
   SIMVISOR_ASSIGN_OR_RETURN(const Client* const client, session.Connect());

@@ -126,6 +126,11 @@ absl::StatusOr<v1::CpuSet> ParseCpus(const std::string& text) {
 // The request without the domain.
 absl::StatusOr<v1::SetVcpuAffinityRequest> MakePinRequest(
     const PinArgs& args, std::optional<uint32_t> vcpu) {
+  if (args.hard == "-" && args.soft == "-") {
+    return UsageError(
+        "HARD and SOFT are both -, which changes nothing; give the one that is "
+        "to change");
+  }
   v1::SetVcpuAffinityRequest request;
   if (vcpu) request.add_vcpus(*vcpu);
   if (args.hard != "-") {

@@ -192,7 +192,8 @@ absl::Status SpecBuilder::Vcpus() {
   SIMVISOR_ASSIGN_OR_RETURN(const std::optional<uint64_t> vcpus,
                             Count("vcpus", kMax));
   if (maxvcpus && vcpus && *maxvcpus < *vcpus) {
-    return absl::InvalidArgumentError("xl: maxvcpus < vcpus");
+    return absl::InvalidArgumentError(absl::StrCat(
+        "maxvcpus: ", *maxvcpus, ": must not be below vcpus, ", *vcpus));
   }
   // libxl puts one online if none is asked for.
   spec_.set_vcpus(std::max<uint64_t>(vcpus.value_or(1), 1));

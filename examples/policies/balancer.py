@@ -5,7 +5,9 @@
 
 MIN and MAX are pages.  All guests end up at the same fraction of their ranges; those
 above it go first.  One without progress for PATIENCE seconds is left out and printed."""
-import sys, time, grpc
+import importlib.util, sys, time, grpc
+if not importlib.util.find_spec("simvisor"):
+    sys.exit("balancer: run scripts/python_stubs.sh, and set PYTHONPATH to its build/python")
 from simvisor.v1 import domain_service_pb2 as domain, domain_service_pb2_grpc as domain_rpc
 from simvisor.v1 import host_service_pb2 as host, host_service_pb2_grpc as host_rpc
 from simvisor.v1 import memory_service_pb2 as memory, memory_service_pb2_grpc as memory_rpc
@@ -43,10 +45,8 @@ def balance(channel, free_pages, ranges, patience):
             missing, now = abs(target - size), time.monotonic()
             before, since = progress.get(name, (missing, now))
             progress[name] = missing, since if missing >= before > 0 else now
-            if now - progress[name][1] >= patience:
-                uncooperative.add(name)
-        if sizes == targets:
-            return uncooperative
+            if now - progress[name][1] >= patience: uncooperative.add(name)
+        if sizes == targets: return uncooperative
         time.sleep(0.05)
 
 if __name__ == "__main__":

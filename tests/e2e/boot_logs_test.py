@@ -110,6 +110,20 @@ class BootLogsTest(unittest.TestCase):
         self.assertIn("160 pages of RAM more than the map has",
                       daemon.read_log())
 
+    def test_another_file_is_refused_with_what_it_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "other"
+            for text, what in ((b"", "it is empty"),
+                               (b"Xen saved domain, xl format\n \0 \r",
+                                "it is a save image")):
+                log.write_bytes(text)
+                refused = subprocess.run(
+                    [harness.SIMVISORD, "--host-e820", str(log)],
+                    capture_output=True, text=True, timeout=harness.DEADLINE,
+                    check=False)
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn(f"--host-e820: {log}: {what}; ", refused.stderr)
+
     def test_a_large_log_is_refused_by_its_size(self):
         with tempfile.TemporaryDirectory() as folder:
             log = pathlib.Path(folder) / "large"

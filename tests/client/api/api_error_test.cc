@@ -23,6 +23,27 @@ TEST(ClientErrorTest, FailedConnectionNamesTheSystemsError) {
             "running?");
 }
 
+TEST(ClientErrorTest, TimedOutCallThatMayHaveChangedSomethingSaysSo) {
+  const auto told = [](const char* method) {
+    return Describe(
+        FromGrpc(grpc::Status(StatusCode::DEADLINE_EXCEEDED, "late"), "unix:/a",
+                 method));
+  };
+  for (const char* method : {"GetHost", "ListDomains", "TranslatePfns", ""}) {
+    EXPECT_EQ(told(method),
+              "unix:/a: no answer within the timeout; give the call a longer "
+              "one (DEADLINE_EXCEEDED)");
+  }
+  for (const char* method : {"CreateDomain", "StreamMemoryOps"}) {
+    EXPECT_EQ(told(method),
+              "unix:/a: no answer within the timeout; the call may have been "
+              "cancelled, or be done all the same: look with list before you "
+              "repeat it with a longer one (DEADLINE_EXCEEDED)");
+  }
+  EXPECT_THAT(told("MigrateDomain"),
+              testing::HasSubstr("look with migrations before"));
+}
+
 TEST(ClientErrorTest, OkOrNothingIsNeverGivenAsTheCause) {
   for (const char* cause : {"OK", ""}) {
     EXPECT_EQ(Told(StatusCode::UNAVAILABLE,

@@ -95,6 +95,21 @@ TEST(QuantitiesTest, SizesThatCannotBeReadSayWhatIsAccepted) {
             "as 512m (t, g, m, k or b), below 2^64");
 }
 
+TEST(QuantitiesTest, BytesAreANumberOrASize) {
+  EXPECT_EQ(*ParseBytes("4097"), 4097u);
+  EXPECT_EQ(*ParseBytes("0"), 0u);
+  EXPECT_EQ(*ParseBytes("3k"), 3072u);
+  const auto refused = [](const char* text) {
+    return std::string(ParseBytes(text).status().message());
+  };
+  EXPECT_EQ(refused("1.5g"),
+            "'1.5g': must be a whole number of bytes, or of t, g, m, k or b, "
+            "such as 100m; 1.5g is 1536m");
+  EXPECT_EQ(refused("16777216t"),
+            "'16777216t': must be a whole number of bytes, or of t, g, m, k or "
+            "b, such as 100m, below 2^64");
+}
+
 TEST(QuantitiesTest, FramesHaveAnOptionalCount) {
   EXPECT_EQ(ParseFrames("0x100")->first_mfn(), 0x100u);
   EXPECT_EQ(ParseFrames("0x100")->count(), 1u);

@@ -156,7 +156,7 @@ TEST_F(BatchCommandTest, StopEndsWhileTheInputStaysOpen) {
   EXPECT_EQ(RunApp({"-H", address_, "batch", path, "--stop"},
                    {.out = out, .err = err}),
             kExitFailed);
-  EXPECT_THAT(err.str(), HasSubstr("1 of 1 operations failed"));
+  EXPECT_THAT(err.str(), HasSubstr("1 of 1 operation failed"));
 }
 
 TEST_F(BatchCommandTest, ManyBytesAreSent) {

@@ -60,6 +60,17 @@ TEST_F(BatchVerbTest, Batch) {
   Note("A domain before its verb is put behind it");
   daemon_.Forget("StreamMemoryOps");
   Run("batch " + WriteFile("ops", "web balloon down 8m\n"));
+  Note("A long word is cut in the message");
+  Run("batch " + WriteFile("ops", std::string(1000, 'x') + " web\n"));
+  Run("batch " + WriteFile("ops", "--" + std::string(1000, 'y') + " web\n"));
+  Run("batch " +
+      WriteFile("ops", "mem-set web " + std::string(1000, 'z') + "\n"));
+  Note("Images, and files with zero bytes, are refused before their lines");
+  Run("batch " +
+      WriteFile("web.img", "Xen saved domain, xl format\n1\n2\n3\n"));
+  Run("batch " + WriteFile("elf", std::string("\x7f"
+                                              "ELF\0\n\0\n",
+                                              9)));
   Note("An empty file does nothing");
   Run("batch " + WriteFile("ops", ""));
   Run("batch " + folder_ / "none");

@@ -32,6 +32,10 @@ TEST_F(E820VerbTest, Explain) {
           "--guest-memory 16");
   Note("A log of a dom0 gives its kernel's figures");
   Explain("tests/testdata/e820/msi-h61m-8g-dom0.dmesg --dom0-memory 7024020k");
+  Note("Another file is named with what is wrong with it");
+  Explain(WriteFile("web.cfg", "name = 'web'\n"));
+  Explain(WriteFile("empty", ""));
+  Explain(WriteFile("web.img", "Xen saved domain, xl format\n"));
   Note("A serial capture shows the memory that dom0 had");
   const std::string capture = "tests/testdata/e820/serial-capture.log ";
   Explain(capture);

@@ -135,6 +135,11 @@ TEST_F(MigrateVerbsTest, Save) {
   daemon_.Refuse("SaveDomain", grpc::StatusCode::ABORTED, "", "a fault",
                  {"data: 'one '"});
   Run("save web " + folder_ / "image" + " -p");
+  Note("FILE stays as it was if the connection breaks half-way");
+  daemon_.Forget("SaveDomain");
+  daemon_.Refuse("SaveDomain", grpc::StatusCode::UNAVAILABLE, "",
+                 "Socket closed", {"data: 'one '"});
+  Run("save web " + folder_ / "image");
   Run("save web f -c -p");
   Run("save web f --layer xen");
 }

@@ -130,6 +130,9 @@ TEST_F(P2mVerbsTest, Audit) {
   daemon_.Answer("AuditHost", {"clean: true domains_checked: 3"});
   Run("audit");
   daemon_.Forget("AuditHost");
+  daemon_.Answer("AuditHost", {"clean: true domains_checked: 1"});
+  Run("audit");
+  daemon_.Forget("AuditHost");
   Note("Findings fail the command");
   daemon_.Answer("AuditHost", {"findings: 'frame 0x1 is owned twice'"});
   Run("audit");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -103,6 +104,29 @@ TEST_F(ProgramTest, HelpOfTheProgramIsTheSameInEveryForm) {
   EXPECT_EQ(OutputOf("simvisor", "-vN", kExitUsage), help);
 }
 
+TEST_F(ProgramTest, OutputThatCannotBeWrittenFailsWithTheReason) {
+  daemon_.Answer("ListDomains");
+  for (const char* line : {"list", "--help", "-o json list"}) {
+    std::vector<std::string> words = SplitWords(line);
+    words.insert(words.begin(), {"-H", address_});
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    EXPECT_EQ(RunApp(words, {.out = full, .err = err}), kExitFailed) << line;
+    EXPECT_THAT(err.str(),
+                HasSubstr("cannot write to standard output: No space left on "
+                          "device"))
+        << line;
+  }
+}
+
+TEST_F(ProgramTest, EmptyAddressIsNotTheDefault) {
+  for (const char* line : {"-H '' list", "--address '' list"}) {
+    EXPECT_THAT(OutputOf("simvisor", line, kExitUsage),
+                HasSubstr("--address is empty; give unix:PATH or HOST:PORT"))
+        << line;
+  }
+}
+
 TEST_F(ProgramTest, XlsOptionsBeforeTheVerbChangeNothing) {
   daemon_.Answer("ListDomains");
   for (const char* line : {"-v list", "-vvv -f -t list", "-vftT -o text list",
@@ -191,6 +215,7 @@ TEST_F(ProgramTest, Run) {
                                                   runs { count: 256 } } } }
     steps { destroy_domain {} expect_error { reason: "DOMAIN_NOT_FOUND" } }
     steps { name: "audit" audit_host { expect { clean: false } } })"));
+  VerbTest::Run("run " + WriteFile("web.cfg", "name=\"web\"\nmemory=16\n"));
   daemon_.Answer("CreateDomain", {"domain { domid: 7 }"});
   daemon_.Refuse("GetDomain", grpc::StatusCode::NOT_FOUND, "DOMAIN_NOT_FOUND",
                  "no such domain");

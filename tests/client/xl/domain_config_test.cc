@@ -311,7 +311,7 @@ TEST(DomainConfigTest, TypeThatContradictsBuilderIsRefusedInXlsWords) {
 
 TEST(DomainConfigTest, NumbersOutOfBoundsAreNamed) {
   EXPECT_EQ(ErrorOf("name = \"web\"\nvcpus = 4\nmaxvcpus = 2"),
-            "xl: maxvcpus < vcpus");
+            "maxvcpus: 2: must not be below vcpus, 4");
   EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = \"-1\""),
               HasSubstr("memory: -1"));
   EXPECT_THAT(ErrorOf("name = \"web\"\nmemory = 0x7fffffffffffffff"),

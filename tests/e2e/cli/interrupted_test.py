@@ -190,6 +190,30 @@ class InterruptedTest(harness.DaemonTest):
                          r"got only a part of its image")
         self.assert_runs("web")
 
+    def test_save_to_a_pipe_whose_reader_goes_says_so(self):
+        self.client.create("web", 256 * harness.MIB)
+        reader, writer = os.pipe()
+        process = self.start("save", "web", "-", stdout=writer)
+        os.close(writer)
+        self.assertTrue(os.read(reader, 1))
+        os.close(reader)
+        err = self.end_of(process, signal.SIGPIPE)
+        self.assertRegex(err, r"note: the reader of standard output has gone: "
+                              r"web \(\d+\) runs here; standard output got only "
+                              r"a part of its image\n\Z")
+        self.assertNotIn("interrupted", err)
+        self.assert_runs("web")
+
+    def test_create_that_times_out_says_that_it_may_be_done(self):
+        self.hold("create.begin")
+        process = self.start("--timeout", "0.5", "create", "-q",
+                             self.write_config("web"))
+        _, err = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, 1, err)
+        self.assertIn("no answer within the timeout; the call may have been "
+                      "cancelled, or be done all the same: look with list", err)
+        self.let_go()
+
     def test_restore_that_is_interrupted_half_way_leaves_nothing(self):
         self.client.create("web", PAGES)
         simvisor(self.daemon.address, "save", "web", self.image)

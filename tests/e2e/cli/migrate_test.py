@@ -59,6 +59,16 @@ class InterruptedMigrationTest(unittest.TestCase):
         self.await_state(self.target, live.MIGRATION_STATE_DROPPED)
         self.assertEqual(self.target.domains(), {})
 
+    def test_migration_that_times_out_says_where_the_domain_is(self):
+        process = self.start_migration("--bandwidth", "4096b",
+                                       "--timeout", "2")
+        _, err = process.communicate(timeout=harness.DEADLINE)
+        self.assertEqual(process.returncode, 1, err)
+        self.assertIn(f"note: web (1) stays here; {self.target.address} drops",
+                      err)
+        self.assertIn("no answer within the timeout", err)
+        self.await_state(self.source, live.MIGRATION_STATE_KEPT)
+
     def test_domain_that_had_been_committed_has_moved(self):
         rule = self.source.hold("migrate.committed")
         process = self.start_migration()

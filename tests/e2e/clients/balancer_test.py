@@ -55,6 +55,17 @@ class Slow(grpc.UnaryUnaryClientInterceptor):
         return continuation(details, request)
 
 
+class WithoutStubsTest(unittest.TestCase):
+
+    def test_a_hint_says_how_the_modules_are_made(self):
+        ran = subprocess.run([sys.executable, str(SCRIPT), "--help"],
+                             capture_output=True, text=True, env={},
+                             timeout=harness.DEADLINE, check=False)
+        self.assertEqual((ran.returncode, ran.stdout), (1, ""))
+        self.assertEqual(ran.stderr.count("\n"), 1, ran.stderr)
+        self.assertIn("scripts/python_stubs.sh", ran.stderr)
+
+
 class BalancerTest(harness.DaemonTest):
 
     FLAGS = ("--host-memory", "2g", "--dom0-memory", "256m")
