@@ -65,8 +65,8 @@ struct Target {
 // REQUIRES: `status` is not OK.
 absl::Status InXlsWords(absl::string_view words, const absl::Status& status);
 // The same for the error of a call on `domain` and the words of a verb.  xl
-// looks a name up before it does anything, and says the same for every verb if
-// there is no such domain; it has no words if the daemon gave no reason.
+// looks a name up first, so it says the same for every verb if no domain has
+// that name.  An error to which the daemon gave no reason stays as it is.
 absl::Status InVerbsWords(absl::string_view words, const v1::DomainRef& domain,
                           const absl::Status& error);
 

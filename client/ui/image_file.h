@@ -40,7 +40,8 @@ absl::Status NameImage(absl::string_view path, const absl::Status& error);
 // `error` with the name of `path`, which it is about, before its message.
 absl::Status NameFile(absl::string_view path, const absl::Status& error);
 
-// INVALID_ARGUMENT with `instead` at its end if there are no `bytes` in `path`.
+// INVALID_ARGUMENT with `instead` at its end if `path` is empty: `bytes` are
+// its first ones.
 absl::Status CheckNotEmpty(absl::string_view path, absl::string_view bytes,
                            absl::string_view instead);
 

@@ -51,7 +51,7 @@ std::string OptionNamed(const CLI::App& verb, const std::string& name) {
 }
 
 // The positional argument of `verb` that got one word which names an option,
-// such as the "stop" of "guest load stop web"; null if there is none.
+// such as the "stop" of "guest load stop web"; null if no argument did.
 const CLI::Option* TakenForArgument(const CLI::App& verb) {
   for (const CLI::Option* option : verb.get_options()) {
     if (!option->nonpositional() && option->results().size() == 1 &&

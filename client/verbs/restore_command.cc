@@ -72,7 +72,7 @@ absl::StatusOr<InputFile> OpenImage(const std::string& path) {
 }
 
 // The next piece: the bytes that are available, but at first at least a header.
-// CANCELLED if a signal comes while there are none.
+// CANCELLED if a signal comes while it waits for them.
 absl::Status ReadPiece(InputFile& file, const Interruption& interruption,
                        bool first, std::string& piece) {
   const size_t enough = first ? kImageHeaderBytes : 1;

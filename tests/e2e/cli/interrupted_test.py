@@ -12,13 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
 from harness import domain, fault, simvisor  # noqa: E402
+from migrations.migration_pair import poll  # noqa: E402
 
 PAGES = 4 * harness.MIB
 # Longer than any test waits; a rule is removed when its test goes on.
@@ -63,14 +63,9 @@ class InterruptedTest(harness.DaemonTest):
 
     def await_hit(self):
         """Waits until a call is at the only rule's point."""
-        self.await_true(lambda: self.client.fault.ListFaults(
-            fault.ListFaultsRequest(), timeout=harness.DEADLINE).faults[0].acted)
-
-    def await_true(self, condition):
-        deadline = time.monotonic() + harness.DEADLINE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        poll(lambda: self.client.fault.ListFaults(
+            fault.ListFaultsRequest(), timeout=harness.DEADLINE
+        ).faults[0].acted, "a call is held")
 
     def start(self, *args, **kwargs):
         process = subprocess.Popen(
@@ -97,7 +92,7 @@ class InterruptedTest(harness.DaemonTest):
         client does not know that yet."""
         process.send_signal(signal.SIGSTOP)
         self.let_go()
-        self.await_true(has_ended)
+        poll(has_ended, "the call has ended")
         process.send_signal(kind)
         process.send_signal(signal.SIGCONT)
         return self.end_of(process, kind)
@@ -229,7 +224,7 @@ class InterruptedTest(harness.DaemonTest):
         self.assertIn("note: interrupted: nothing was restored; the daemon "
                       "drops what it has received\n", err)
         self.let_go()
-        self.await_true(lambda: self.client.counts() == before)
+        poll(lambda: self.client.counts() == before, "nothing is left")
         self.assertEqual(self.domains(), {})
 
     def test_domain_that_has_arrived_is_restored(self):
