@@ -7,10 +7,9 @@ import time
 import unittest
 
 import harness
-from harness import domain, live, simvisor
+from harness import domain, live, poll, simvisor
 from migrations.handover_case import (CANCELLED_AT, EITHER_AT, PairTest, SKIP, SOURCE,
                            TARGET, TOO_LATE_AT)
-from migrations.migration_pair import poll
 
 
 class CancelTest(PairTest):

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -66,6 +67,18 @@ from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
 __all__ = ["address_space", "common", "domain", "fault", "grpc", "guest_load",
            "health_pb2", "health_pb2_grpc", "host", "live", "memory", "memory_ops",
            "migration"]
+
+
+def poll(done, what):
+    """Polls until `done()` is true and returns its value."""
+    until = time.monotonic() + DEADLINE
+    while True:
+        answer = done()
+        if answer:
+            return answer
+        if time.monotonic() > until:
+            raise AssertionError(f"it did not come to pass: {what}")
+        time.sleep(0.002)
 
 
 class Daemon:

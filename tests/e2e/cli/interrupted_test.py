@@ -17,8 +17,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import domain, fault, simvisor  # noqa: E402
-from migrations.migration_pair import poll  # noqa: E402
+from harness import domain, fault, poll, simvisor  # noqa: E402
 
 PAGES = 4 * harness.MIB
 # Longer than any test waits; a rule is removed when its test goes on.

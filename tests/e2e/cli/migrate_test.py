@@ -11,8 +11,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import domain, live  # noqa: E402
-from migrations.migration_pair import Machine, poll  # noqa: E402
+from harness import domain, live, poll  # noqa: E402
+from migrations.migration_pair import Machine  # noqa: E402
 
 
 class InterruptedMigrationTest(unittest.TestCase):

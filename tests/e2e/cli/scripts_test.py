@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import domain, fault, simvisor  # noqa: E402
+from harness import domain, fault, poll, simvisor  # noqa: E402
 
 EXAMPLES = harness.ROOT / "examples"
 # It needs a daemon that takes faults; faults_test runs it.
@@ -64,11 +64,6 @@ class ScriptRun:
         except harness.grpc.RpcError:
             return False
 
-    def await_true(self, condition):
-        deadline = time.monotonic() + harness.DEADLINE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-
     def write(self, text):
         path = os.path.join(self.folder.name, "a.textproto")
         with open(path, "w", encoding="utf-8") as file:
@@ -88,9 +83,9 @@ class ScriptRun:
     def start(self, text, *options):
         """Starts a script, and returns once its poll has begun."""
         process = self.start_script(text, *options)
-        self.await_true(self.has_guest)
-        self.await_true(lambda: self.client.get("script").state ==
-                        domain.DOMAIN_STATE_PAUSED)
+        poll(self.has_guest, "the guest is there")
+        poll(lambda: self.client.get("script").state ==
+             domain.DOMAIN_STATE_PAUSED, "its state changes")
         return process
 
     def end_by(self, process, kind):
@@ -204,7 +199,7 @@ class InterruptedCallTest(ScriptRun, harness.DaemonTest):
         simvisor(self.daemon.address, "fault", "add", "create.begin",
                  "--delay-ms", str(milliseconds))
         process = self.start_script(WAITS + CLEANS)
-        self.await_true(self.acted)
+        poll(self.acted, "the rule acts")
         start = time.monotonic()
         out, _ = self.end_by(process, signal.SIGINT)
         seconds = time.monotonic() - start
@@ -238,7 +233,7 @@ class InterruptedCallTest(ScriptRun, harness.DaemonTest):
         self.assertIn("a second Ctrl-C ends them", process.stderr.readline())
         # The second call comes a second after the first, which came after the
         # first signal.
-        self.await_true(lambda: self.acted() >= 2)
+        poll(lambda: self.acted() >= 2, "the rule acts twice")
         self.end_by(process, signal.SIGINT)
         simvisor(self.daemon.address, "fault", "clear", "--all")
         self.client.destroy("script")

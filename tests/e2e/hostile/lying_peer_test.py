@@ -16,7 +16,6 @@ import harness  # noqa: E402
 from fake_target import (ADMITTED, PREPARED, FakeTarget, Sent,  # noqa: E402
                          committed, fail, resolved)
 from harness import domain, grpc, live, memory, ref, simvisor  # noqa: E402
-from migrations.migration_pair import poll  # noqa: E402
 
 PAGES = 2048
 RATE = 1 << 20  # bytes per second

@@ -5,14 +5,13 @@ nothing is written to the log."""
 import pathlib
 import sys
 import threading
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
 from google.protobuf.descriptor import FieldDescriptor  # noqa: E402
-from harness import grpc, ref  # noqa: E402
+from harness import grpc, poll, ref  # noqa: E402
 
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 
@@ -69,10 +68,8 @@ class MalformedMessagesTest(harness.DaemonTest):
     def setUp(self):
         super().setUp()
         # Its warnings from the start may come after it has begun to serve.
-        deadline = time.monotonic() + harness.DEADLINE
-        while "--enable-fault-injection" not in self.daemon.read_log():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        poll(lambda: "--enable-fault-injection" in self.daemon.read_log(),
+             "it warns of its flag")
         self.log_before = self.daemon.read_log()
         self.addCleanup(
             lambda: self.assertEqual(self.daemon.read_log(), self.log_before))

@@ -12,8 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import harness  # noqa: E402
 from fake_target import FakeTarget, Sent, ADMITTED, fail  # noqa: E402
-from harness import domain, grpc, live, ref, simvisor  # noqa: E402
-from migrations.migration_pair import poll  # noqa: E402
+from harness import domain, grpc, live, poll, ref, simvisor  # noqa: E402
 
 AT_ONCE = 64  # that come in
 LONG = 30000  # bytes of a host name

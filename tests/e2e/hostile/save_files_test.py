@@ -13,13 +13,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import domain, fault, memory  # noqa: E402
+from harness import domain, fault, memory, poll  # noqa: E402
 
 PAGES = 4 * harness.MIB
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
@@ -76,12 +75,6 @@ class FilesTest(harness.DaemonTest):
                 length_bytes=len(name)), timeout=harness.DEADLINE)
         self.assertEqual(read.data, name.encode())
 
-    def wait_for(self, condition):
-        deadline = time.monotonic() + harness.DEADLINE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
-
     @contextlib.contextmanager
     def save_under_way(self, name, path, **kwargs):
         """A client that has its file open while the daemon holds the save, until
@@ -94,8 +87,8 @@ class FilesTest(harness.DaemonTest):
              str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, **kwargs)
         try:
-            self.wait_for(lambda: self.hits(added.id) > 0
-                          or saving.poll() is not None)
+            poll(lambda: self.hits(added.id) > 0 or saving.poll() is not None,
+                 "the save is held, or has ended")
             self.assertIsNone(saving.poll(), "it has ended early")
             yield saving
         finally:
@@ -199,7 +192,8 @@ class FilesTest(harness.DaemonTest):
                     self.assertEqual(saving.returncode, -number)
                 self.assertEqual(self.files(), ["image"])
                 self.assertEqual(self.image.read_text(), "what was there")
-                self.wait_for(lambda: not self.client.get("alpha").suspended)
+                poll(lambda: not self.client.get("alpha").suspended,
+                     "it resumes")
                 self.assert_runs("alpha")
 
     def test_nothing_is_left_if_the_disk_is_full(self):

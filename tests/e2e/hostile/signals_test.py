@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import common, grpc, host, memory  # noqa: E402
+from harness import common, grpc, host, memory, poll  # noqa: E402
 
 
 class SignalsTest(unittest.TestCase):
@@ -69,10 +69,7 @@ class SignalsTest(unittest.TestCase):
         daemon = self.start()
         stream = self.start_call(daemon)
         daemon.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + harness.DEADLINE
-        while os.path.exists(daemon.socket):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        poll(lambda: not os.path.exists(daemon.socket), "its socket goes")
         self.assertIsNone(daemon.process.poll())  # the call goes on
         with self.assertRaises(OSError):
             with socket.socket(socket.AF_UNIX) as late:

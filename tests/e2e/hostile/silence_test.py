@@ -13,11 +13,11 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import harness  # noqa: E402
+from harness import poll  # noqa: E402
 from fake_target import (ADMITTED, HEAD_MESSAGES, PREPARED, FakeTarget, Sent,  # noqa: E402
                          resolved)
 from harness import (common, domain, grpc, host, live, memory, memory_ops,  # noqa: E402
                      migration, ref, simvisor)
-from migrations.migration_pair import poll  # noqa: E402
 from migrations.silent_requests import Stalled, Talk  # noqa: E402
 
 PAGES = 4096

@@ -7,9 +7,9 @@ import threading
 import unittest
 
 import harness
-from harness import domain, guest_load, live, memory, ref, simvisor
+from harness import domain, guest_load, live, memory, poll, ref, simvisor
 
-from migrations.migration_pair import MigrationPair, poll
+from migrations.migration_pair import MigrationPair
 
 FLAGS = ("--enable-fault-injection", "--host-memory", "256", "--log-level",
          "debug")

@@ -3,22 +3,9 @@ at the same address."""
 
 import tempfile
 import threading
-import time
 
 import harness
-from harness import domain, fault, live, ref
-
-
-def poll(done, what):
-    """Polls until `done()` is true and returns its value."""
-    until = time.monotonic() + harness.DEADLINE
-    while True:
-        answer = done()
-        if answer:
-            return answer
-        if time.monotonic() > until:
-            raise AssertionError(f"it did not come to pass: {what}")
-        time.sleep(0.002)
+from harness import domain, fault, live, poll, ref
 
 
 class Machine:

@@ -15,8 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import harness  # noqa: E402
-from harness import MIB, domain, fault, host, memory, ref  # noqa: E402
-from migrations.migration_pair import poll  # noqa: E402
+from harness import domain, fault, host, memory, MIB, poll, ref  # noqa: E402
 
 
 def lines_of(daemon):

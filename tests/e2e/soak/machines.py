@@ -3,7 +3,7 @@
 import collections
 
 from migrations import migration_pair
-from harness import DEADLINE, domain, live
+from harness import DEADLINE, domain, live, poll
 
 Census = collections.namedtuple("Census", "counts domains rss")
 
@@ -44,7 +44,7 @@ class Machine(migration_pair.Machine):
     def await_rest(self):
         """A call whose client gave up may still be ending."""
         try:
-            migration_pair.poll(lambda: not self.on_their_way(), "")
+            poll(lambda: not self.on_their_way(), "")
         except AssertionError:
             raise AssertionError(f"{self.name}: these do not arrive: "
                                  f"{self.on_their_way()}") from None
@@ -76,7 +76,7 @@ class Machine(migration_pair.Machine):
                     + counts.owned_pages + counts.reserved_pages)
 
         try:
-            migration_pair.poll(adds_up, "")
+            poll(adds_up, "")
         except AssertionError:
             raise AssertionError(
                 f"{self.name}: what is owned is not what its domains have: "

@@ -1,7 +1,6 @@
 """Steps that migrate an owner's guests to the other machine."""
 
-from migrations import migration_pair
-from harness import DEADLINE, grpc, live, memory, reason_of, ref
+from harness import DEADLINE, grpc, live, memory, poll, reason_of, ref
 from migrations.moving_guest import PAGE
 
 from soak.calls import Fault
@@ -103,6 +102,6 @@ class Journey:
         def settled():
             found = machine.migration(self.request.migration_id)
             return found.state if found and found.state in ends else None
-        return migration_pair.poll(
+        return poll(
             settled, f"{self.guest.name} is here or there"
         ) == live.MIGRATION_STATE_MOVED

@@ -6,8 +6,7 @@ import tempfile
 import threading
 import time
 
-from migrations import migration_pair
-from harness import DEADLINE
+from harness import DEADLINE, poll
 
 from soak import shared, watchdog
 from soak.calls import Fault, Stopped
@@ -161,7 +160,7 @@ class Soak:
     @staticmethod
     def _await(machine, done):
         try:
-            migration_pair.poll(done, "")
+            poll(done, "")
         except AssertionError:
             raise Fault(
                 f"{machine.name}: empty, it has {machine.frames()} with "

@@ -4,8 +4,7 @@ returns False."""
 import os
 import queue
 
-from migrations import migration_pair
-from harness import DEADLINE, domain, migration, ref
+from harness import DEADLINE, domain, migration, poll, ref
 
 from soak.life_steps import FULL
 
@@ -136,6 +135,6 @@ def refuse_to_leave(guest):
 
 def await_resumed(guest):
     """The daemon ends an abandoned call in its own time."""
-    migration_pair.poll(lambda: not guest.call(
+    poll(lambda: not guest.call(
         "domain.GetDomain", domain.GetDomainRequest()).domain.suspended,
         f"{guest.name} goes on")

@@ -7,9 +7,8 @@ ballooned by another client.
 
 import queue
 
-from migrations import migration_pair
 from harness import (DEADLINE, address_space, common, domain, grpc, guest_load,
-                     memory, migration, reason_of, ref)
+                     memory, migration, poll, reason_of, ref)
 from migrations.moving_guest import PAGE, ZEROS
 
 from soak.calls import Fault
@@ -65,7 +64,7 @@ def set_target(client, name, pages):
                                           target_pages=pages),
             timeout=DEADLINE)
         return answer.memory.current_pages == pages
-    migration_pair.poll(there, f"{name} has {pages} pages")
+    poll(there, f"{name} has {pages} pages")
 
 
 class Shared:
@@ -150,7 +149,7 @@ class Shared:
             return self._calls(at, "address_space.DestroyAddressSpaces",
                                address_space.DestroyAddressSpacesRequest(
                                    domain=ref(name), ids=ids), SUSPENDED)
-        migration_pair.poll(ended, f"processes of {name} end")
+        poll(ended, f"processes of {name} end")
 
     def load(self, at, name):
         what = self._rnd.random()

@@ -7,9 +7,8 @@ import socket
 import tempfile
 import time
 
-from migrations import migration_pair
 from harness import (DEADLINE, ROOT, common, domain, fault, grpc, guest_load,
-                     memory, migration, ref)
+                     memory, migration, poll, ref)
 from soak import machines as soak_machines
 
 from fuzz import reflection
@@ -96,7 +95,7 @@ class Machine(soak_machines.Machine):
                 if one.state != domain.DOMAIN_STATE_DYING:
                     self._destroy(one.domid)
             return not left
-        migration_pair.poll(is_empty, f"{self.name}: every guest ends")
+        poll(is_empty, f"{self.name}: every guest ends")
 
     def _remove_faults(self):
         with contextlib.suppress(grpc.RpcError):
@@ -178,7 +177,7 @@ class Machine(soak_machines.Machine):
             before = self._cpu_seconds()
             time.sleep(IDLE_SECONDS)
             return (self._cpu_seconds() - before) / IDLE_SECONDS < IDLE_SHARE
-        migration_pair.poll(is_idle, f"{self.name} has nothing to do and rests")
+        poll(is_idle, f"{self.name} has nothing to do and rests")
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.daemon.process.pid}/task"))
