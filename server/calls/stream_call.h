@@ -29,6 +29,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/status_macros.h"
+#include "google/protobuf/arena.h"
 #include "server/calls/call_limits.h"
 #include "server/calls/call_runner.h"
 #include "server/calls/message_budget.h"
@@ -112,6 +113,14 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
   // since HTTP/2 allows 64 KiB in flight.
   static constexpr size_t kUnwatchedBytes = size_t{32} << 10;
 
+  // Small answers take one block; those of thousands of parts, a few.
+  static google::protobuf::ArenaOptions ResponseArenaOptions() {
+    google::protobuf::ArenaOptions options;
+    options.start_block_size = size_t{8} << 10;
+    options.max_block_size = size_t{256} << 10;
+    return options;
+  }
+
   absl::Status Accept(grpc::ByteBuffer& request) {
     SIMVISOR_ASSIGN_OR_RETURN(place_, EnterStream(*runner_, record_.method()));
     return request_.Take(runner_->messages, record_.method(), request);
@@ -146,9 +155,11 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
   absl::StatusOr<Progress> FillChunk() {
     SIMVISOR_RETURN_IF_ERROR(limits_());
     if (!source_.has_value()) SIMVISOR_RETURN_IF_ERROR(MakeSource());
-    // Each pool thread keeps one for the next stream.
-    static thread_local Response response;
-    response.Clear();
+    // Goes when its chunk is made.  If each thread kept one for the next
+    // stream, they would hold up to a MiB for each thread and each method.
+    google::protobuf::Arena arena(ResponseArenaOptions());
+    Response& response =
+        *google::protobuf::Arena::CreateMessage<Response>(&arena);
     SIMVISOR_ASSIGN_OR_RETURN(const Progress progress,
                               source_->Next(&response));
     SIMVISOR_RETURN_IF_ERROR(

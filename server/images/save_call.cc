@@ -18,6 +18,8 @@ namespace {
 // A chunk is sent once it has this many bytes.  A piece of an image has at most
 // about 1 MiB, so chunks stay well below 4 MiB, the limit of a message.
 constexpr size_t kChunkBytes = size_t{1} << 20;
+// About the most that ImageSaver::Next() appends.
+constexpr size_t kPieceBytes = size_t{1} << 20;
 
 }  // namespace
 
@@ -105,11 +107,11 @@ void SaveCall::Send() {
 }
 
 absl::Status SaveCall::FillChunk() {
-  // Kept for the next chunk of any save: chunks that wait for a slow client are
-  // serialised, and charged to the budget.
-  static thread_local v1::SaveDomainResponse chunk;
-  chunk.Clear();
+  // Goes when it is serialised: a save that fails in between leaves no thread
+  // that keeps a MiB or more.
+  v1::SaveDomainResponse chunk;
   std::string& data = *chunk.mutable_data();
+  data.reserve(kChunkBytes + kPieceBytes);
   while (data.size() < kChunkBytes && !saver_->done()) {
     SIMVISOR_RETURN_IF_ERROR(saver_->Next(data, limits_));
   }
@@ -118,10 +120,8 @@ absl::Status SaveCall::FillChunk() {
   chunk.set_pfns_done(saver_->pfns_done().value());
   chunk.set_pfns_total(saver_->pfns_total().value());
   chunk.set_data_pages(saver_->pages_sent().value());
-  const absl::Status written =
-      WriteMessage(runner_->messages, record_.method(), chunk, write_);
-  if (last_) chunk = v1::SaveDomainResponse();
-  SIMVISOR_RETURN_IF_ERROR(written);
+  SIMVISOR_RETURN_IF_ERROR(
+      WriteMessage(runner_->messages, record_.method(), chunk, write_));
   return runner_->machine.Reach(FaultPoint::kSavePiece, *domain_);
 }
 

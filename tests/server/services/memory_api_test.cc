@@ -1,7 +1,11 @@
 // Calls of MemoryService and the streams of HostService through a real channel.
 
+#include <malloc.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "server/memory/memory_service.h"
 #include "tests/server/services/api_requests.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/server_fixture.h"
 
 namespace simvisor::server {
@@ -215,6 +220,28 @@ TEST_F(ServerMemoryApiTest, ListThatFillsItsLastResponseEnds) {
   std::vector<v1::ListP2mRunsResponse> responses;
   EXPECT_EQ(CallStream(*memory_, &Memory::ListP2mRuns, request, &responses),
             "OK");
+}
+
+// A response of 4096 runs takes some 500 KiB while it is made.
+TEST_F(ServerMemoryApiTest, ListsLeaveNothingWithTheThreadsThatMadeThem) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer's malloc does not count";
+  const auto list_many = [this](int clients, int times) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < clients; ++i) {
+      threads.emplace_back([this, times] {
+        for (int j = 0; j < times; ++j) {
+          EXPECT_EQ(CallStream(*memory_, &Memory::ListP2mRuns,
+                               For<v1::ListP2mRunsRequest>(built_)),
+                    "OK");
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  };
+  list_many(1, 1);
+  const size_t before = mallinfo2().uordblks;
+  list_many(4, 20);
+  EXPECT_LT(mallinfo2().uordblks, before + (size_t{1} << 20));
 }
 
 TEST_F(ServerMemoryApiTest, ListsThatAreRefused) {
