@@ -24,6 +24,8 @@ enum class AllocationSite {
   kAddressSpace,
   // Memory for the contents of a page, or of all pages that one call writes.
   kContents,
+  // A subscription of a secondary MMU.
+  kSecondaryMmu,
 };
 
 class AllocationFaults {

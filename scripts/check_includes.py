@@ -18,7 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The machine, for rooms that use all of it.
 MACHINE = ["domain/units", "domain/collections", "domain/cpus",
            "domain/frames", "domain/p2m", "domain/e820", "domain/boot_log",
-           "domain/balloon", "domain/processes", "domain/guest", "domain/vm",
+           "domain/balloon", "domain/processes", "domain/guest",
+           "domain/smmu", "domain/vm",
            "domain/host"]
 
 ROOMS = {
@@ -35,9 +36,11 @@ ROOMS = {
     "domain/guest": ["domain/units", "domain/collections", "domain/frames",
                      "domain/p2m", "domain/e820", "domain/balloon",
                      "domain/processes"],
+    "domain/smmu": ["domain/units", "domain/collections"],
     "domain/vm": ["domain/units", "domain/collections", "domain/cpus",
                   "domain/frames", "domain/p2m", "domain/e820",
-                  "domain/balloon", "domain/processes", "domain/guest"],
+                  "domain/balloon", "domain/processes", "domain/guest",
+                  "domain/smmu"],
     "domain/host": MACHINE[:-1],
     "domain/image": MACHINE,
     "domain/migration": [*MACHINE, "domain/image"],

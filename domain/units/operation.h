@@ -12,28 +12,28 @@
 
 #include <initializer_list>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/error.h"
+#include "domain/units/change_waiter.h"
 #include "domain/units/domain_identity.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
-
-// Asked now and then inside page loops; a status other than OK ends the loop
-// and becomes the result of the call.  Called with locks held: must not block
-// and must not call back into a Host or a Domain.
-using StopCheck = absl::FunctionRef<absl::Status()>;
-
-// The StopCheck that never stops.
-inline absl::Status NeverStop() { return absl::OkStatus(); }
 
 // Lives on the caller's stack for one call.
 struct Operation {
   // Its name in messages: "balloon down".  Must outlive the call.
   absl::string_view name;
   StopCheck stop = NeverStop;
+  // Whether a change may wait for secondary MMUs until their leases end.  If
+  // not, it fails with ABORTED SECONDARY_MMU_BUSY, and has changed nothing,
+  // unless all answer within `grace`.
+  bool may_wait = true;
+  absl::Duration grace = absl::Milliseconds(5);
+  // Waits for turns and answers; null: BlockingWaiter().
+  ChangeWaiter* waiter = nullptr;
 };
 
 // The domain and the operation that messages are about.

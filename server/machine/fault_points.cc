@@ -90,6 +90,8 @@ constexpr FaultPointInfo kPoints[] = {
     {kContentsAllocate, kAllocation, "contents.allocate",
      "the daemon takes memory for what a page holds, or for all the pages that "
      "one call writes"},
+    {kSecondaryMmuAllocate, kAllocation, "secondary-mmu.allocate",
+     "the daemon takes memory for a subscription of a secondary MMU"},
 };
 
 constexpr bool PointsAreInOrder() {
@@ -128,6 +130,8 @@ FaultPoint PointOf(AllocationSite site) {
       return kFrameAllocate;
     case AllocationSite::kAddressSpace:
       return kAddressSpaceReserve;
+    case AllocationSite::kSecondaryMmu:
+      return kSecondaryMmuAllocate;
     case AllocationSite::kContents:
       break;
   }

@@ -58,6 +58,7 @@ enum class FaultPoint {
   kGuestPageAllocate,
   kAddressSpaceReserve,
   kContentsAllocate,
+  kSecondaryMmuAllocate,
 };
 
 // What a rule may do at a point.

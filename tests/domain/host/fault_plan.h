@@ -53,6 +53,8 @@ class FaultPlan : public AllocationFaults {
         return Reason::kHostMemoryExhausted;
       case AllocationSite::kAddressSpace:
         return Reason::kHostAddressSpaceExhausted;
+      case AllocationSite::kSecondaryMmu:
+        return Reason::kSecondaryMmusExhausted;
       case AllocationSite::kContents:
         break;
     }

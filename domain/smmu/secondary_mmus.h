@@ -1,0 +1,243 @@
+// The secondary MMUs of one domain: who has subscribed, what each has mapped,
+// which ranges are being invalidated, and what each has still to answer.
+//
+// The daemon is the judge: it records every mapping that it grants, and checks
+// every fault itself.  A range is open from BeginRange() until EndRange() or
+// AbortRange().  Whoever is told of its begin is told exactly once of its
+// close; who that is, is decided at the begin and stored.  An answer removes
+// the records in the range (kProtect: makes them read-only) and only then
+// counts.
+//
+// Each subscription has one queue of messages, events and replies, filled in
+// the critical section that decides; so a begin never overtakes an `installed`.
+// A subscription in this process has a SecondaryMmu object instead: its begins,
+// pages and ages are answered by CallBack(), which runs on the thread of the
+// change; its other messages are queued all the same.
+//
+// It has no clock and no thread: `now` comes from a ChangeWaiter or the server.
+// It knows neither the pool nor the domain; it asks a PfnResolver for words.
+//
+// Calls on a subscription that has been fenced fail with ABORTED
+// SECONDARY_MMU_FENCED, on one that has left or that never was with
+// FAILED_PRECONDITION SECONDARY_MMU_NOT_ATTACHED, and have no effect.  Results
+// of faults are messages.
+//
+// Lock order: the notifier lock (mu_) is a leaf below the domain's lock;
+// faults, answers, renewals and fences take only it, so an answer can always
+// arrive.  MmuSignal is called without it.
+//
+// Source: mm/mmu_notifier.c.
+//
+// Thread safety: thread-safe, except where a method REQUIRES the domain's lock.
+
+#ifndef SIMVISOR_DOMAIN_SMMU_SECONDARY_MMUS_H_
+#define SIMVISOR_DOMAIN_SMMU_SECONDARY_MMUS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "domain/collections/extent_set.h"
+#include "domain/smmu/mmu_messages.h"
+#include "domain/smmu/mmu_quota.h"
+#include "domain/smmu/mmu_types.h"
+#include "domain/smmu/secondary_mmu.h"
+#include "domain/units/change_waiter.h"
+#include "domain/units/findings.h"
+#include "domain/units/operation.h"
+#include "domain/units/units.h"
+
+namespace simvisor {
+
+class SecondaryMmus {
+ public:
+  // Both must outlive it.
+  SecondaryMmus(const DomainIdentity& domain, const PfnResolver& words);
+  SecondaryMmus(const SecondaryMmus&) = delete;
+  SecondaryMmus& operator=(const SecondaryMmus&) = delete;
+  ~SecondaryMmus();
+
+  // --- Joining and leaving ---------------------------------------------------
+
+  // INVALID_ARGUMENT ARGUMENT_MISSING, ARGUMENT_TOO_LARGE, RANGE_INVALID,
+  // ARGUMENT_MALFORMED unless `spec` is within MmuLimits; with the rule kGlobal
+  // there may be intervals too.
+  static absl::Status CheckSpec(const Context& context, const MmuSpec& spec);
+
+  // Where a subscription's messages go: a queue, whose holder is signalled
+  // (`signal` may be null), or an object of this process, which must outlive
+  // the subscription.
+  struct Holder {
+    std::shared_ptr<MmuSignal> signal;
+    SecondaryMmu* object = nullptr;
+  };
+  // Inserts a subscription; its first message is `registered`.
+  // RESOURCE_EXHAUSTED SECONDARY_MMUS_EXHAUSTED (per domain).
+  // REQUIRES: the domain's lock; CheckSpec() is OK; no range is open; no change
+  // is under way.
+  absl::StatusOr<SubscriptionId> Insert(const Context& context, MmuSpec spec,
+                                        MmuQuota::Place place, Holder holder,
+                                        uint64_t epoch, absl::Time now);
+
+  // Ends a subscription: nothing names it any more, what it owes counts as
+  // given, its records, requests and parked faults go, and `unregistered` is
+  // its last message.  Returns once no callback of it runs.  A no-op if it has
+  // left before.
+  // REQUIRES: not called from a callback of this subscription, nor with a lock
+  // that its callbacks take.
+  void Unregister(SubscriptionId id);
+  // Unregister() for callbacks of this subscription: does not wait for them.
+  void Retire(SubscriptionId id);
+
+  // Notes that a stream broke.  Not resumable: fences it at once.  Else no
+  // grants until Reattach(), its events queue, and its lease goes on.
+  void Detach(SubscriptionId id, absl::Time now);
+  // Continues with the messages after `last_ev`, preceded by `resumed`;
+  // unanswered faults are void.
+  // NOT_FOUND SECONDARY_MMU_NOT_FOUND (also for a wrong token), ABORTED
+  // SECONDARY_MMU_FENCED, FAILED_PRECONDITION SECONDARY_MMU_PROTOCOL if it is
+  // not detached, OUT_OF_RANGE-free: INVALID_ARGUMENT ARGUMENT_MALFORMED if
+  // `last_ev` was never sent or was confirmed before.
+  absl::Status Reattach(const Context& context, SubscriptionId id,
+                        absl::string_view token, uint64_t last_ev,
+                        std::shared_ptr<MmuSignal> signal, absl::Time now);
+
+  // Drops its records, counts its answers as given; `fenced` is its last
+  // message.  Returns whether it was there and live or detached.
+  bool Fence(SubscriptionId id, FenceCause cause);
+  // Fences all whose lease has ended by `now`; returns when the next one ends,
+  // InfiniteFuture() if none does.
+  absl::Time Expire(absl::Time now);
+
+  // --- Messages --------------------------------------------------------------
+
+  // Takes up to `most` messages that wait for a subscription of any state, in
+  // order.  Sets *over if no more will ever come.
+  std::vector<mmu::Message> TakeMessages(SubscriptionId id, size_t most,
+                                         bool* over);
+  // Forgets a subscription that has ended, once its holder has taken its
+  // messages.
+  void Forget(SubscriptionId id);
+
+  // Answered by messages.  Faults: `installed`, `resolved`, `not_mapped`,
+  // `retry` or `fault_error`.
+  // FAILED_PRECONDITION SECONDARY_MMU_PROTOCOL, after which it is fenced: a
+  // request number that is in use, `ahead` too large, a nack that may not be.
+  absl::Status Fault(SubscriptionId id, const FaultRequest& request);
+  absl::Status Commit(SubscriptionId id, uint64_t req);
+  // Acks of unknown, closed or answered events are ignored: false.
+  absl::StatusOr<bool> Ack(SubscriptionId id, uint64_t ev, absl::Time now);
+  // Only of a begin that is not blockable; else it is fenced.
+  absl::Status Nack(SubscriptionId id, uint64_t ev, absl::Time now);
+  absl::Status AnswerYoung(SubscriptionId id, uint64_t ev,
+                           absl::Span<const PfnExtent> young);
+  // Removes records of mappings that the client has thrown out.
+  absl::Status DropMappings(SubscriptionId id,
+                            absl::Span<const PfnExtent> pfns);
+  absl::Status Renew(SubscriptionId id, uint64_t nonce, absl::Time now);
+  // REQUIRES of the client: RetryRule::kInterval, else it is fenced.
+  // INVALID_ARGUMENT RANGE_INVALID (empty, overlaps, too many), and NOT_FOUND
+  // PFN_NOT_WATCHED for Unwatch(); these have no effect.
+  absl::Status Watch(SubscriptionId id, uint64_t req, PfnExtent pfns);
+  absl::Status Unwatch(SubscriptionId id, uint64_t req, PfnExtent pfns);
+
+  // Whether the device may load or store at `pfn` through its mapping, and
+  // through which frame: FAILED_PRECONDITION MAPPING_STALE, MAPPING_READ_ONLY.
+  // REQUIRES: the domain's lock, so that the frame stays while it is used.
+  absl::StatusOr<Mfn> CheckAccess(SubscriptionId id, Pfn pfn, bool write);
+  // Queues the answer to an access.
+  void AnswerAccess(SubscriptionId id, mmu::Accessed answer);
+
+  // --- Changes.  REQUIRES: the domain's lock, unless a method says otherwise -
+
+  // Whether a change must tell anyone.  One relaxed load; any thread.
+  bool any() const { return live_.load(std::memory_order_relaxed) != 0; }
+
+  // Opens a range: counts it, invalidates intervals, and tells those concerned.
+  // `gate`, if not null, is opened once nothing is pending; at once if nothing
+  // is.  It must stay until the range is closed.  A nack opens it too.
+  // REQUIRES: `pfns` are not empty, ascending and apart.
+  RangeId BeginRange(std::vector<PfnExtent> pfns, InvalidateReason reason,
+                     bool blockable, ChangeGate* gate, absl::Time now);
+  // Begin and close of a single page in one message; EndRange() or AbortRange()
+  // closes it.
+  RangeId BeginPage(Pfn pfn, InvalidateReason reason, ChangeGate* gate,
+                    absl::Time now);
+  // Calls the objects in this process that were told of the range, and counts
+  // their answers.  REQUIRES: no lock.
+  void CallBack(RangeId range);
+  enum class Answers { kPending, kGiven, kRefused, kClosed };
+  // kClosed: the domain is dying, which has closed it.
+  Answers AnswersTo(RangeId range) const;
+  // Names of those whose answer to the range is pending, in the order of their
+  // numbers; for messages and tests.
+  std::vector<std::string> PendingOf(RangeId range) const;
+  // Close a range: seq + 1, active - 1, closing messages, deferred intervals,
+  // parked faults.  No-ops if it is closed.
+  void EndRange(RangeId range);
+  void AbortRange(RangeId range);
+
+  // Tells all of `release`, closes every range, fails parked faults and what
+  // comes later with DOMAIN_DYING (kDestroyed, kMigrated), and opens `gate`
+  // when all have acknowledged or are gone.  After kShutdown nothing can be
+  // registered or faulted in.
+  void Release(ReleaseReason reason, std::string target, ChangeGate* gate,
+               absl::Time now);
+  // Calls Release() of objects.  REQUIRES: no lock.
+  void CallBackRelease();
+
+  // --- Accessed bits ---------------------------------------------------------
+
+  // Asks each that maps some of `pfns` which of it is young.  `gate` is opened
+  // once all have answered.  Any thread.
+  uint64_t AskYoung(PfnExtent pfns, bool clear, ChangeGate* gate);
+  // Objects answer; REQUIRES: no lock.
+  void CallBackYoung(uint64_t question);
+  struct YoungAnswer {
+    PfnSet young;
+    uint32_t asked = 0;
+    uint32_t silent = 0;  // counted as young where they map
+  };
+  // Ends a question, whoever has answered.  Any thread.
+  YoungAnswer EndYoung(uint64_t question);
+
+  // --- Log-dirty.  REQUIRES: the domain's lock -------------------------------
+
+  // While it is on, the grant of a writable mapping notes its pfns.
+  void SetLogging(bool on);
+  // Takes what grants have noted.
+  PfnSet TakeGranted();
+  // The pfns of `within` that have a writable record; all if null.
+  std::vector<PfnExtent> WritableIn(const PfnSet* within) const;
+
+  // --- What can be seen ------------------------------------------------------
+
+  // Without epoch and waiting changes.
+  MmuTotals Totals() const;
+  std::vector<MmuInfo> List(absl::Time now) const;
+  // Appends runs from `from` on, at most `most`; returns the pfn to go on from,
+  // None() at the end.  NOT_FOUND SECONDARY_MMU_NOT_FOUND.
+  absl::StatusOr<Pfn> ListMappings(SubscriptionId id, Pfn from, size_t most,
+                                   std::vector<MappingRun>& runs) const;
+
+  // Adds a finding for each invariant that does not hold; calls `check_run`
+  // for each record, to compare it with words and frames.
+  // REQUIRES: the domain's lock.
+  void Check(Findings& findings,
+             absl::FunctionRef<void(const MappingRun&)> check_run) const;
+};
+
+}  // namespace simvisor
+
+#endif  // SIMVISOR_DOMAIN_SMMU_SECONDARY_MMUS_H_
