@@ -33,6 +33,10 @@ class Blocking final : public ChangeWaiter {
 
 }  // namespace
 
+absl::Status ChangeWaiter::At(ChangePoint, const DomainIdentity&) {
+  return absl::OkStatus();
+}
+
 ChangeWaiter& BlockingWaiter() {
   static Blocking waiter;
   return waiter;

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "domain/units/domain_identity.h"
 
 namespace simvisor {
 
@@ -80,7 +81,7 @@ class ChangeWaiter {
 
   // Called when a change gets to `point`, with no lock held.  An error aborts
   // the change where the point allows that, and is ignored elsewhere.
-  virtual absl::Status At(ChangePoint) { return absl::OkStatus(); }
+  virtual absl::Status At(ChangePoint point, const DomainIdentity& domain);
 };
 
 // Waits on the calling thread, by the system's clock; asks `stop` every 20 ms.

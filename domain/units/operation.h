@@ -32,7 +32,7 @@ struct Operation {
   // unless all answer within `grace`.
   bool may_wait = true;
   absl::Duration grace = absl::Milliseconds(5);
-  // Waits for turns and answers; null: BlockingWaiter().
+  // Waits for turns and answers; null: the machine's (HostConfig::waiter).
   ChangeWaiter* waiter = nullptr;
 };
 
