@@ -78,6 +78,8 @@ class Balloon {
   // there is credit.
   void StopRound(const BalloonDriver::Round& round, PageCount moved,
                  PageCount current);
+  // Lets the driver go on later, as after a round that was stopped.
+  void WorkLater() { stopped_ = true; }
   // Notes that `pages` have left the guest and are not in the list yet.
   void Entering(PageCount pages) { entering_ += pages; }
   // Puts the pages of all calls of Entering() into the list; see

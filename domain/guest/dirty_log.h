@@ -36,6 +36,7 @@ class DirtyLog {
   PfnSet Clean() { return std::exchange(dirty_, PfnSet()); }
   // The number of dirty pfns (PEEK).
   PageCount count() const { return dirty_.size(); }
+  const PfnSet& pfns() const { return dirty_; }
 
  private:
   bool enabled_ = false;

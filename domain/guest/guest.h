@@ -29,6 +29,7 @@
 #include "domain/collections/extent_set.h"
 #include "domain/collections/state_codec.h"
 #include "domain/guest/built_image.h"
+#include "domain/guest/down_plan.h"
 #include "domain/guest/free_pages.h"
 #include "domain/guest/guest_config.h"
 #include "domain/guest/guest_load.h"
@@ -125,13 +126,19 @@ class Guest final : public KernelPages {
 
   // --- Balloon ---------------------------------------------------------------
 
-  // Move up to `pages` pages out of the guest or into it, and count them in
-  // *moved.  MoveUp() takes frames of the domain's claim.  A status of
-  // Preempted() ends the move and is the result; pages that have moved stay
-  // moved.
+  // Takes up to `pages` free pages that are to leave the guest.
+  DownPlan PlanDown(PageCount pages);
+  // Moves planned pages out of the guest, and adds their number to *moved.  A
+  // status of Preempted() ends the move and is the result; then `plan` is what
+  // has not moved.
+  absl::Status CommitDown(DownPlan& plan, Hypercalls& hypercalls,
+                          PageCount* moved);
+  // Makes what is left of the plan free again.
+  void AbandonDown(DownPlan& plan);
+  // Moves up to `pages` pages into the guest, with frames of the domain's
+  // claim, and counts them in *moved.  A status of Preempted() ends the move
+  // and is the result; pages that have moved stay moved.
   // REQUIRES: *moved is 0.
-  absl::Status MoveDown(PageCount pages, Hypercalls& hypercalls,
-                        PageCount* moved);
   absl::Status MoveUp(PageCount pages, Hypercalls& hypercalls,
                       PageCount* moved);
 
@@ -255,6 +262,8 @@ class Guest final : public KernelPages {
   std::vector<PfnExtent> extra_regions_;
   PageCount remapped_;
   PageCount released_;
+  // Pages of plans: RAM, and neither free nor in use.
+  PageCount in_transit_;
 };
 
 }  // namespace simvisor

@@ -13,22 +13,37 @@
 
 namespace simvisor {
 
-absl::Status Guest::MoveDown(PageCount pages, Hypercalls& hypercalls,
-                             PageCount* moved) {
-  assert(*moved == PageCount(0));
+DownPlan Guest::PlanDown(PageCount pages) {
+  DownPlan plan;
+  while (plan.count() < pages) {
+    const PfnExtent pfns = free_pages_.TakeForBalloon(pages - plan.count());
+    if (pfns.empty()) break;
+    plan.Add(pfns);
+  }
+  in_transit_ += plan.count();
+  return plan;
+}
+
+absl::Status Guest::CommitDown(DownPlan& plan, Hypercalls& hypercalls,
+                               PageCount* moved) {
   std::vector<PfnExtent> taken;
   absl::Status status;
-  while (status.ok() && *moved < pages) {
-    PfnExtent pfns = free_pages_.TakeForBalloon(pages - *moved);
-    if (pfns.empty()) break;
+  while (status.ok() && !plan.empty()) {
+    PfnExtent pfns = plan.TakeFirst();
     const PfnExtent all = pfns;
     status = MoveExtentDown(pfns, hypercalls);
     taken.push_back(ExtentBetween(all.first, pfns.first));
+    in_transit_ -= taken.back().count;
     *moved += taken.back().count;
-    if (!pfns.empty()) free_pages_.Return(pfns);
+    if (!pfns.empty()) plan.PutBack(pfns);
   }
   balloon_.Enter(taken);
   return status;
+}
+
+void Guest::AbandonDown(DownPlan& plan) {
+  in_transit_ -= plan.count();
+  while (!plan.empty()) free_pages_.Return(plan.TakeFirst());
 }
 
 absl::Status Guest::MoveExtentDown(PfnExtent& pfns, Hypercalls& hypercalls) {

@@ -92,10 +92,12 @@ void Guest::CheckUseOfPages(PageCount ram, Findings& findings) const {
       list_->structure().size() + kernel_image_.size() +
       (processes_ == nullptr ? PageCount(0) : processes_->pages()) +
       (load_ == nullptr ? PageCount(0) : load_->pages().size());
-  if (low_ram + used + free_pages_.count() == ram) return;
+  if (low_ram + used + free_pages_.count() + in_transit_ == ram) return;
   findings.Add(absl::StrFormat(
-      "%d pages above the first MiB are RAM, but %d are in use and %d free",
-      (ram - low_ram).value(), used.value(), free_pages_.count().value()));
+      "%d pages above the first MiB are RAM, but %d are in use, %d free and %d "
+      "in transit",
+      (ram - low_ram).value(), used.value(), free_pages_.count().value(),
+      in_transit_.value()));
 }
 
 void Guest::CheckProcesses(Findings& findings) const {

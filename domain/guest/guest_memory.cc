@@ -42,9 +42,15 @@ void GuestMemory::Read(Pfn pfn, uint64_t offset, absl::Span<char> out) const {
 
 void GuestMemory::Write(Pfn pfn, uint64_t offset, absl::string_view data,
                         std::vector<PagePtr>& spare) {
+  WriteUnmarked(pfn, offset, data, spare);
+  dirty_.Mark({pfn, PageCount(1)});
+}
+
+void GuestMemory::WriteUnmarked(Pfn pfn, uint64_t offset,
+                                absl::string_view data,
+                                std::vector<PagePtr>& spare) {
   assert(offset <= kPageSize && data.size() <= kPageSize - offset);
   contents_.Write(FrameAt(pfn), offset, data, spare);
-  dirty_.Mark({pfn, PageCount(1)});
 }
 
 bool GuestMemory::TakesPage(Pfn pfn, absl::string_view data) const {

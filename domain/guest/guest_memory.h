@@ -69,6 +69,10 @@ class GuestMemory {
   // TakesPage().
   void Write(Pfn pfn, uint64_t offset, absl::string_view data,
              std::vector<PagePtr>& spare);
+  // The same without noting it in the dirty log: a store of a device, which was
+  // noted when its mapping was granted.
+  void WriteUnmarked(Pfn pfn, uint64_t offset, absl::string_view data,
+                     std::vector<PagePtr>& spare);
   bool TakesPage(Pfn pfn, absl::string_view data) const;
   // Whether RAM page `pfn` has stored content.
   bool IsWritten(Pfn pfn) const;

@@ -34,6 +34,7 @@ absl::Status Guest::PrepareRange(const Context& context, RangePlan& plan) {
                      list_->PagesToSet(plan.pfns, plan.fill)));
   // Pages that are about to be overwritten must not become part of the list.
   plan.taken = free_pages_.RemoveWithin(plan.pfns);
+  for (const PfnExtent& pages : plan.taken) in_transit_ += pages.count;
   const absl::Status status =
       list_->PrepareRange(plan.pfns, plan.fill, free_pages_);
   if (status.ok()) return status;
@@ -47,7 +48,10 @@ absl::Status Guest::PrepareRange(const Context& context, RangePlan& plan) {
 }
 
 void Guest::AbandonRange(const RangePlan& plan) {
-  for (const PfnExtent& pages : plan.taken) free_pages_.Return(pages);
+  for (const PfnExtent& pages : plan.taken) {
+    in_transit_ -= pages.count;
+    free_pages_.Return(pages);
+  }
 }
 
 RangeChange Guest::CommitRange(const RangePlan& plan, Hypercalls& hypercalls) {
@@ -55,6 +59,7 @@ RangeChange Guest::CommitRange(const RangePlan& plan, Hypercalls& hypercalls) {
   const absl::Status set = list_->SetRange(pfns, plan.fill, free_pages_);
   assert(set.ok());  // it takes no page, since it was prepared
   set.IgnoreError();
+  for (const PfnExtent& pages : plan.taken) in_transit_ -= pages.count;
   kernel_image_.Remove(pfns);
   memory_->MarkDirty(pfns);
   RangeChange change;

@@ -118,6 +118,7 @@ absl::Status Host::BootDom0(const HostConfig& config) {
   dom0.max_pages = dom0.spec.max_memory;
   dom0.no_ceiling = config.dom0_no_ceiling;
   dom0.faults = config.faults;
+  dom0.mmus = &mmus_;
   SIMVISOR_RETURN_IF_ERROR(CheckDomainSpec(dom0.spec));
   {
     absl::MutexLock lock(&mu_);
@@ -136,6 +137,7 @@ Host::Host(const HostConfig& config, std::unique_ptr<FramePool> pool)
       faults_(config.faults),
       cpus_(config.cpus),
       pool_(std::move(pool)),
+      mmus_(config.faults, config.waiter),
       image_memory_(config.max_image_memory),
       random_(config.uuid_seed.value_or(config.seed)) {}
 
@@ -233,7 +235,8 @@ absl::StatusOr<std::shared_ptr<Domain>> Host::CreateDomain(DomainSpec spec,
                       .initial = false,
                       .max_pages = max_pages,
                       .affinities = std::move(affinities),
-                      .faults = faults_},
+                      .faults = faults_,
+                      .mmus = &mmus_},
                      start_paused, stop);
 }
 

@@ -87,6 +87,9 @@ struct HostConfig {
   // sites where it MayFail(), pages are given one by one.  Must outlive the
   // host and its domains.
   AllocationFaults* faults = nullptr;
+  // Waits for secondary MMUs; null: BlockingWaiter().  Must outlive the host
+  // and its domains.
+  ChangeWaiter* waiter = nullptr;
 };
 
 struct HostInfo {
@@ -332,6 +335,7 @@ class Host {
   AllocationFaults* const faults_;  // see HostConfig
   const HostCpus cpus_;
   const std::unique_ptr<FramePool> pool_;  // synchronises itself
+  MachineMmus mmus_;                       // synchronises itself
   ByteBudget image_memory_;
   // Number of visible entries; written under mu_.
   std::atomic<uint32_t> visible_ = 0;

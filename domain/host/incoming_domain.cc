@@ -60,7 +60,8 @@ absl::StatusOr<std::unique_ptr<IncomingDomain>> IncomingDomain::Create(
                     .initial = false,
                     .max_pages = max_pages,
                     .affinities = std::move(affinities),
-                    .faults = host.faults_},
+                    .faults = host.faults_,
+                    .mmus = &host.mmus_},
                    end, *host.pool_);
   if (!domain.ok()) {
     host.Abandon(id);

@@ -2,16 +2,65 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <utility>
+
+#include "base/status_macros.h"
 
 namespace simvisor {
 namespace {
+
+// Pages and extents of one range.  More would hold the domain's lock for long;
+// fewer would cost a round trip to subscriptions for few pages.
+constexpr size_t kExtentsPerRange = 1024;
+constexpr PageCount kPagesPerRange{kPagesPerGiB};
 
 [[maybe_unused]] bool HasRunningGuest(const Parts& on) {
   return on.guest() != nullptr && on.life.runs();
 }
 
+PfnClaims::What SeatAnd(PfnSet pfns) {
+  return {.pfns = std::move(pfns), .shared = false, .seat = true};
+}
+
+// Moves one range after the other.
+absl::Status MoveTold(ChangeScope& change, DownPlan& plan, bool whole,
+                      PageCount* moved) {
+  Guest& guest = *change.parts().guest();
+  ChangeWaits& waits = change.waits();
+  absl::Status status;
+  while (status.ok() && !plan.empty()) {
+    DownPlan range = whole ? std::move(plan)
+                           : plan.TakeRound(kExtentsPerRange, kPagesPerRange,
+                                            guest.balloon().driver().batch());
+    if (whole) plan = DownPlan();
+    status = waits.Tell(range.Set(), InvalidateReason::kUnmap);
+    if (status.ok()) status = guest.CommitDown(range, change, moved);
+    guest.AbandonDown(range);
+    waits.EndTold();
+  }
+  return status;
+}
+
+absl::Status MoveDown(ChangeScope& change, PageCount pages,
+                      BalloonRounds& rounds, PageCount* moved) {
+  Guest& guest = *change.parts().guest();
+  DownPlan plan;
+  if (rounds.plan != nullptr && !rounds.plan->empty()) {
+    plan = std::exchange(*rounds.plan, DownPlan());
+  } else {
+    SIMVISOR_ASSIGN_OR_RETURN(plan, PlanDown(change, pages));
+  }
+  const absl::Status status = change.waits().active()
+                                  ? MoveTold(change, plan, rounds.whole, moved)
+                                  : guest.CommitDown(plan, change, moved);
+  guest.AbandonDown(plan);
+  return status;
+}
+
 absl::Status MoveUp(ChangeScope& change, PageCount pages, RoundFrames frames,
                     PageCount* moved) {
+  SIMVISOR_RETURN_IF_ERROR(ClaimUp(change, pages));
   if (frames == RoundFrames::kAsNeeded) {
     const PageCount room = change.parts().reservation.Room(change.held());
     change.ClaimFramesUpTo(std::min(pages, room));
@@ -22,23 +71,73 @@ absl::Status MoveUp(ChangeScope& change, PageCount pages, RoundFrames frames,
 
 }  // namespace
 
-absl::Status RunBalloon(ChangeScope& change, RoundFrames frames) {
+absl::Status TakeDriverSeat(ChangeScope& change) {
+  return change.waits().active() ? change.waits().Claim(SeatAnd({}))
+                                 : absl::OkStatus();
+}
+
+absl::StatusOr<DownPlan> PlanDown(ChangeScope& change, PageCount pages) {
+  Guest& guest = *change.parts().guest();
+  ChangeWaits& waits = change.waits();
+  while (true) {
+    DownPlan plan = guest.PlanDown(pages);
+    if (!waits.active() || waits.TryClaim(SeatAnd(plan.Set()))) return plan;
+    guest.AbandonDown(plan);
+    SIMVISOR_RETURN_IF_ERROR(waits.AwaitTurn());
+  }
+}
+
+absl::StatusOr<DownPlan> PlanAllDown(ChangeScope& change, PageCount pages,
+                                     PageCount* got) {
+  Guest& guest = *change.parts().guest();
+  ChangeWaits& waits = change.waits();
+  while (true) {
+    DownPlan plan;
+    {
+      // No page may be refused half-way.
+      FreePages& free = guest.free_pages();
+      const FreePages::Settled settled(free, std::min(pages, free.count()));
+      *got = settled.count();
+      if (*got < pages) return plan;
+      plan = guest.PlanDown(pages);
+    }
+    if (!waits.active() || waits.TryClaim(SeatAnd(plan.Set()))) return plan;
+    guest.AbandonDown(plan);
+    SIMVISOR_RETURN_IF_ERROR(waits.AwaitTurn());
+  }
+}
+
+absl::Status ClaimUp(ChangeScope& change, PageCount pages) {
+  ChangeWaits& waits = change.waits();
+  if (!waits.active()) return absl::OkStatus();
+  while (true) {
+    PfnSet pfns;
+    const BalloonList& list = change.parts().guest()->balloon().list();
+    for (const PfnExtent& next : list.Next(pages)) pfns.Add(next);
+    if (waits.TryClaim(SeatAnd(std::move(pfns)))) return absl::OkStatus();
+    SIMVISOR_RETURN_IF_ERROR(waits.AwaitTurn());
+  }
+}
+
+absl::Status RunBalloon(ChangeScope& change, BalloonRounds& rounds) {
   assert(HasRunningGuest(change.parts()));
   const Reservation& reservation = change.parts().reservation;
   Guest& guest = *change.parts().guest();
   Balloon& balloon = guest.balloon();
   balloon.BeginWakeUp();
   while (true) {
-    const BalloonDriver::Spare spare = {.available =
-                                            guest.free_pages().count()};
+    PageCount available = guest.free_pages().count();
+    if (rounds.plan != nullptr) available += rounds.plan->count();
+    const BalloonDriver::Spare spare = {.available = available};
     const BalloonDriver::Round round = balloon.NextRound(reservation.current());
     absl::Status status;
     PageCount moved;
     if (round.direction == BalloonDriver::Direction::kUp) {
-      status = MoveUp(change, round.pages, frames, &moved);
+      status = MoveUp(change, round.pages, rounds.frames, &moved);
     } else if (round.direction == BalloonDriver::Direction::kDown) {
-      status = guest.MoveDown(round.pages, change, &moved);
+      status = MoveDown(change, round.pages, rounds, &moved);
     }
+    rounds.moved += moved;
     const PageCount current = reservation.current();
     if (!status.ok()) {
       balloon.StopRound(round, moved, current);
@@ -55,9 +154,15 @@ absl::Status ReadTarget(ChangeScope& change) {
   assert(HasRunningGuest(change.parts()));
   const Reservation& reservation = change.parts().reservation;
   Balloon& balloon = change.parts().guest()->balloon();
-  return balloon.ReadTarget(reservation.target(), reservation.current())
-             ? RunBalloon(change, RoundFrames::kAsNeeded)
-             : absl::OkStatus();
+  const absl::Status seat = TakeDriverSeat(change);
+  const bool works =
+      balloon.ReadTarget(reservation.target(), reservation.current());
+  if (!seat.ok()) {
+    if (works) balloon.WorkLater();
+    return seat;
+  }
+  BalloonRounds rounds;
+  return works ? RunBalloon(change, rounds) : absl::OkStatus();
 }
 
 }  // namespace simvisor

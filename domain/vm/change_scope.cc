@@ -14,12 +14,14 @@ FrameReach ReachOf(const Abi& abi) {
 }
 
 ChangeScope::ChangeScope(Domain& domain, Parts& parts, FramePool& pool,
-                         const Context& context, StopCheck stop)
+                         const Context& context, const Operation& operation,
+                         Needs needs)
     : domain_(domain),
       parts_(parts),
       pool_(pool),
       context_(context),
-      stop_(stop) {}
+      operation_(operation),
+      waits_(domain, context, operation, needs) {}
 
 ChangeScope::~ChangeScope() {
   if (shows_) Show();
@@ -95,7 +97,7 @@ PageCount ChangeScope::UnmapForeign(absl::Span<const Mfn> mfns) {
 
 absl::Status ChangeScope::Preempted() {
   if (populated_) Show();
-  return stop_();
+  return operation_.stop();
 }
 
 }  // namespace simvisor

@@ -1,5 +1,6 @@
 // One change of a domain, made by Domain::Change() while it holds the domain's
-// lock.  To the guest it is the hypervisor.
+// lock.  To the guest it is the hypervisor.  It may give the lock up to wait
+// for secondary MMUs, but only where it calls waits().
 //
 // Frames come from a claim that the change makes first.  The end of the scope
 // gives up what is left of that claim, and lets Domain::Info() show the domain
@@ -19,7 +20,9 @@
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
+#include "domain/vm/change_waits.h"
 #include "domain/vm/domain_types.h"
+#include "domain/vm/life.h"
 #include "domain/vm/parts.h"
 
 namespace simvisor {
@@ -30,7 +33,7 @@ class ChangeScope final : public Hypercalls {
  public:
   // All arguments must outlive it.
   ChangeScope(Domain& domain, Parts& parts, FramePool& pool,
-              const Context& context, StopCheck stop);
+              const Context& context, const Operation& operation, Needs needs);
   ChangeScope(const ChangeScope&) = delete;
   ChangeScope& operator=(const ChangeScope&) = delete;
   ~ChangeScope() override;
@@ -38,7 +41,14 @@ class ChangeScope final : public Hypercalls {
   Parts& parts() { return parts_; }
   FramePool& pool() { return pool_; }
   const Context& context() const { return context_; }
-  StopCheck stop() const { return stop_; }
+  StopCheck stop() const { return operation_.stop; }
+  // Whether a change that does not wait for secondary MMUs must not be done in
+  // part.
+  bool must_be_whole() const { return !operation_.may_wait; }
+  // How the change claims pfns, and tells secondary MMUs what it is about to
+  // change.
+  ChangeWaits& waits() { return waits_; }
+  const ChangeWaits& waits() const { return waits_; }
   // Frames of the domain that other domains' mappings hold.
   PageCount held() const { return pool_.HeldBy(context_.id()); }
   // The domain's memory as it is now.
@@ -81,12 +91,13 @@ class ChangeScope final : public Hypercalls {
   Parts& parts_;
   FramePool& pool_;
   const Context& context_;
-  const StopCheck stop_;
+  const Operation& operation_;
   FrameClaim own_claim_;
   FrameClaim* claim_ = &own_claim_;
   std::vector<DomainId> drained_;
   bool populated_ = false;  // since the last Show()
   bool shows_ = true;       // at its end
+  ChangeWaits waits_;
 };
 
 // The frames that a guest of `abi` can be given.

@@ -68,6 +68,7 @@ Domain::Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool)
       pci_devices_(std::move(params.spec.pci_devices)),
       pool_(pool),
       faults_(params.faults),
+      machine_mmus_(*params.mmus),
       vcpus_(identity_, params.spec.vcpus, std::move(params.affinities), end_),
       kernel_(
           std::make_shared<const Kernel>(Kernel{ConfigOf(params.spec), {}})),
@@ -77,6 +78,15 @@ Domain::Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool)
              std::move(words), pool.store()) {
   absl::MutexLock lock(&mu_);
   Show(parts_);
+}
+
+Domain::~Domain() { delete mmu_state(); }
+
+MmuState& Domain::MakeMmuState() {
+  if (MmuState* const state = mmu_state(); state != nullptr) return *state;
+  auto* const state = new MmuState(identity_, published_, parts_.mapping_epoch);
+  mmu_state_.store(state, std::memory_order_release);
+  return *state;
 }
 
 absl::Status Domain::Check(const Life& life, const Context& context,
@@ -102,7 +112,10 @@ absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
                   SIMVISOR_RETURN_IF_ERROR(change.Preempted());
                   if (on.guest() == nullptr) {
                     SIMVISOR_RETURN_IF_ERROR(Boot(change));
-                  } else if (!on.guest()->list().fresh()) {
+                    // Another call may have booted and started it meanwhile.
+                    if (on.life.runs()) return on.life.state();
+                  }
+                  if (!on.guest()->list().fresh()) {
                     // A restored guest has not published its list here; that
                     // takes no page.
                     SIMVISOR_RETURN_IF_ERROR(
@@ -112,6 +125,7 @@ absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
                   change.Show();
                   // The guest runs, however far its driver got before it was
                   // stopped.
+                  change.waits().Demand(Needs::kRunning);
                   ReadTarget(change).IgnoreError();
                   return on.life.state();
                 });
@@ -120,12 +134,20 @@ absl::StatusOr<DomainState> Domain::Unpause(const Operation& operation) {
 absl::Status Domain::Boot(ChangeScope& change) {
   Parts& on = change.parts();
   SIMVISOR_RETURN_IF_ERROR(on.CheckBuilt(change.context()));
+  ChangeWaits& waits = change.waits();
+  SIMVISOR_RETURN_IF_ERROR(waits.ClaimAll());
+  if (on.guest() != nullptr) return absl::OkStatus();
+  SIMVISOR_RETURN_IF_ERROR(waits.TellAll(InvalidateReason::kBoot));
   const PageCount before = on.reservation.current();
-  SIMVISOR_ASSIGN_OR_RETURN(
-      std::unique_ptr<Guest> guest,
-      Guest::Boot(change.context(), *on.built(), on.memory, change));
-  on.reservation.TargetDropsBy(guest->released(), before);
-  InstallGuest(on, std::move(guest));
+  absl::StatusOr<std::unique_ptr<Guest>> guest =
+      Guest::Boot(change.context(), *on.built(), on.memory, change);
+  if (!guest.ok()) {
+    waits.AbortTold();
+    return guest.status();
+  }
+  on.reservation.TargetDropsBy((*guest)->released(), before);
+  InstallGuest(on, *std::move(guest));
+  waits.EndTold();
   return absl::OkStatus();
 }
 
@@ -161,6 +183,10 @@ PageCount Domain::Relinquish(ChangeScope& change) {
   on.life.BeginDying();
   vcpus_.Clear();
   change.Show();
+  const std::string target = on.life.moved_to();
+  change.waits().Release(
+      target.empty() ? ReleaseReason::kDestroyed : ReleaseReason::kMigrated,
+      target);
   PageCount freed;
   if (on.guest() != nullptr) freed += on.guest()->DropForeign(change);
   const P2mWords& words = on.memory.words();

@@ -19,7 +19,8 @@
 //
 // Thread safety: all public methods, and those of handles, may be called from
 // any thread.  Changes serialise on one mutex per domain, which looks share; a
-// change may hold it for seconds.  Translations take no lock once the guest has
+// change may hold it for seconds, and gives it up while it waits for secondary
+// MMUs (change_waits.h).  Translations take no lock once the guest has
 // booted.  Names, affinities and what Info() shows have their own locks, which
 // are only held for a moment.  Lock order: Host -> Domain -> FramePool.
 
@@ -58,10 +59,13 @@
 #include "domain/vm/domain_contents.h"
 #include "domain/vm/domain_load.h"
 #include "domain/vm/domain_migration.h"
+#include "domain/vm/domain_mmus.h"
 #include "domain/vm/domain_p2m.h"
 #include "domain/vm/domain_processes.h"
 #include "domain/vm/domain_types.h"
 #include "domain/vm/life.h"
+#include "domain/vm/machine_mmus.h"
+#include "domain/vm/mmu_state.h"
 #include "domain/vm/parts.h"
 #include "domain/vm/vcpus.h"
 
@@ -78,6 +82,8 @@ class Domain {
     bool no_ceiling = false;    // initial, and its kernel is told no limit
     VcpuAffinities affinities;  // made from those of the spec
     AllocationFaults* faults = nullptr;  // see HostConfig
+    // The machine's, which outlives the domain; not null.
+    MachineMmus* mmus = nullptr;
   };
 
   // A domain with neither pages nor a guest; see PlannedDomain.  `words` have
@@ -85,6 +91,7 @@ class Domain {
   Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool);
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
+  ~Domain();
 
   DomainId id() const { return identity_.id(); }
   const DomainIdentity& identity() const { return identity_; }
@@ -101,6 +108,7 @@ class Domain {
   DomainContents contents() { return DomainContents(*this); }
   DomainLoad load() { return DomainLoad(*this); }
   DomainMigration migration() { return DomainMigration(*this); }
+  DomainMmus mmus() { return DomainMmus(*this); }
   DomainP2m p2m() { return DomainP2m(*this); }
   DomainProcesses processes() { return DomainProcesses(*this); }
   // Virtual CPUs, which synchronise themselves.
@@ -135,7 +143,7 @@ class Domain {
     absl::MutexLock lock(&mu_);
     absl::Status refused = Check(parts_.life, context, needs);
     if (!refused.ok()) return Result(std::move(refused));
-    ChangeScope change(*this, parts_, pool_, context, operation.stop);
+    ChangeScope change(*this, parts_, pool_, context, operation, needs);
     return f(change);
   }
   // The words that can be looked up without a lock, from when the guest has
@@ -186,8 +194,10 @@ class Domain {
 
  private:
   friend class ChangeScope;  // shows what it changes
+  friend class ChangeWaits;  // gives the lock up
   friend class DomainAudit;  // holds the lock for the host
   friend class DomainBuild;  // builds, installs, gives up
+  friend class DomainMmus;   // makes the first subscription's state
 
   // What Info() shows and operations change, except the name and held frames.
   struct Shown {
@@ -205,6 +215,12 @@ class Domain {
     std::vector<PfnExtent> extra_regions;
   };
 
+  // Null until the first subscription; any thread.
+  MmuState* mmu_state() const {
+    return mmu_state_.load(std::memory_order_acquire);
+  }
+  // Makes it if it is null.
+  MmuState& MakeMmuState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Life::Check(), with the domain's held frames.
   absl::Status Check(const Life& life, const Context& context,
                      Needs needs) const;
@@ -235,10 +251,13 @@ class Domain {
   const std::vector<PciAddress> pci_devices_;
   FramePool& pool_;
   AllocationFaults* const faults_;
+  MachineMmus& machine_mmus_;
 
   LifeEnd end_;  // set under mu_, read without it
   // Set once, under mu_.
   std::atomic<const P2mWords*> published_ = nullptr;
+  // Set once, under mu_; owned.
+  std::atomic<MmuState*> mmu_state_ = nullptr;
 
   Vcpus vcpus_;
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "domain/units/findings.h"
 #include "domain/vm/domain.h"
+#include "domain/vm/mmu_audit.h"
 
 namespace simvisor {
 namespace {
@@ -101,8 +102,21 @@ class FrameAudit {
   Findings& findings_;
 };
 
-void CheckRelinquished(const Parts& on, Findings& findings) {
-  if (!on.life.relinquished()) return;
+void CountForeign(const Guest& guest, DomainAuditTotals& totals) {
+  for (const auto& [first, end] : guest.foreign().extents()) {
+    for (Pfn at = first; at < end; at += PageCount(1)) {
+      ++totals.mapped[Mfn(guest.list().Lookup(at).Number())];
+    }
+  }
+}
+
+// A dying domain keeps what it has until its secondary MMUs have let go.
+void CheckDying(const Parts& on, DomainAuditTotals& totals,
+                Findings& findings) {
+  if (!on.life.relinquished()) {
+    if (on.guest() != nullptr) CountForeign(*on.guest(), totals);
+    return;
+  }
   const Guest* guest = on.guest();
   const PageCount foreign =
       guest == nullptr ? PageCount(0) : guest->foreign().size();
@@ -163,7 +177,11 @@ void DomainAudit::CheckParts(const Parts& on, DomainAuditTotals& totals) const {
   const FramePool& pool = domain_.pool();
   Findings findings(id, totals.findings);
   totals.pages += on.reservation.current() + pool.HeldBy(id);
-  if (on.life.dying()) return CheckRelinquished(on, findings);
+  const MmuAudit mmus(domain_.mmu_state(), on, findings);
+  if (on.life.dying()) {
+    mmus.Check();
+    return CheckDying(on, totals, findings);
+  }
   findings.Add(domain_.vcpus_.CheckInvariants());
   FrameAudit frames(pool, id, ReachOf(domain_.abi()), findings);
   const CountedWords words = frames.CheckWords(on.memory.words());
@@ -179,14 +197,11 @@ void DomainAudit::CheckParts(const Parts& on, DomainAuditTotals& totals) const {
     findings.Add(absl::StrFormat("%d foreign words, but %d are counted",
                                  words.foreign.value(), foreign.value()));
   }
+  mmus.Check();
   if (on.built() != nullptr) on.built()->Check(findings);
   if (guest == nullptr) return;
   guest->Check(words.ram, findings);
-  for (const auto& [first, end] : guest->foreign().extents()) {
-    for (Pfn at = first; at < end; at += PageCount(1)) {
-      ++totals.mapped[Mfn(guest->list().Lookup(at).Number())];
-    }
-  }
+  CountForeign(*guest, totals);
   CheckTarget(on, findings);
 }
 

@@ -98,22 +98,23 @@ absl::Status CheckRoomUp(ChangeScope& change, PageCount pages) {
 
 // Sets the driver's target to `target` by hand, wakes the driver and lets it
 // work.  Afterwards both targets are what the guest has.
-absl::Status Drive(ChangeScope& change, PageCount target, RoundFrames frames) {
+absl::Status Drive(ChangeScope& change, PageCount target,
+                   BalloonRounds& rounds) {
   Reservation& reservation = change.parts().reservation;
   Balloon& balloon = change.parts().guest()->balloon();
   balloon.SetTarget(target, reservation.current());
-  const absl::Status status = RunBalloon(change, frames);
+  const absl::Status status = RunBalloon(change, rounds);
   reservation.TargetFollows();
   balloon.SetTarget(reservation.target(), reservation.current());
   return status;
 }
 
-absl::StatusOr<PageCount> MoveDown(ChangeScope& change, PageCount pages) {
-  const Reservation& reservation = change.parts().reservation;
-  const PageCount before = reservation.current();
+absl::StatusOr<PageCount> MoveDown(ChangeScope& change, PageCount pages,
+                                   BalloonRounds& rounds) {
+  const PageCount before = change.parts().reservation.current();
   SIMVISOR_RETURN_IF_ERROR(
-      Drive(change, before - std::min(pages, before), RoundFrames::kAsNeeded));
-  return before - reservation.current();
+      Drive(change, before - std::min(pages, before), rounds));
+  return rounds.moved;
 }
 
 absl::StatusOr<PageCount> MoveAllDown(ChangeScope& change, PageCount pages) {
@@ -125,20 +126,21 @@ absl::StatusOr<PageCount> MoveAllDown(ChangeScope& change, PageCount pages) {
                                SizeText(had));
       }));
   // All or nothing: no failure may stop the move half-way.
-  FreePages& free = change.parts().guest()->free_pages();
-  const FreePages::Settled settled(free, std::min(pages, free.count()));
-  if (settled.count() < pages) {
+  PageCount got;
+  SIMVISOR_ASSIGN_OR_RETURN(DownPlan plan, PlanAllDown(change, pages, &got));
+  if (got < pages) {
     return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kGuestMemoryExhausted,
         By(pages),
         absl::StrFormat("its guest can give %s of its %s; ask for less, or "
                         "allow a partial move",
-                        SizeText(settled.count()), SizeText(had)),
+                        SizeText(got), SizeText(had)),
         {{fact::kRequested, pages.value()},
-         {fact::kAvailable, settled.count().value()},
+         {fact::kAvailable, got.value()},
          {fact::kUnit, "pages"}});
   }
-  return MoveDown(change, pages);
+  BalloonRounds rounds = {.plan = &plan, .whole = change.must_be_whole()};
+  return MoveDown(change, pages, rounds);
 }
 
 absl::StatusOr<PageCount> MoveUp(ChangeScope& change, PageCount pages,
@@ -146,11 +148,14 @@ absl::StatusOr<PageCount> MoveUp(ChangeScope& change, PageCount pages,
   const Parts& on = change.parts();
   const PageCount before = on.reservation.current();
   const PageCount most = std::min(pages, on.guest()->balloon().size());
-  SIMVISOR_RETURN_IF_ERROR(Drive(change, before + most, frames));
-  return on.reservation.current() - before;
+  BalloonRounds rounds = {.frames = frames};
+  SIMVISOR_RETURN_IF_ERROR(Drive(change, before + most, rounds));
+  return rounds.moved;
 }
 
 absl::StatusOr<PageCount> MoveAllUp(ChangeScope& change, PageCount pages) {
+  // Before anything is settled: settled pages do not outlive a wait.
+  SIMVISOR_RETURN_IF_ERROR(ClaimUp(change, pages));
   SIMVISOR_RETURN_IF_ERROR(CheckRoomUp(change, pages));
   const Context& context = change.context();
   Guest& guest = *change.parts().guest();
@@ -183,11 +188,13 @@ absl::StatusOr<PageCount> DomainBalloon::Down(const Operation& operation,
                                               DomainMemory* after) const {
   const auto move = [=](ChangeScope& change) -> absl::StatusOr<PageCount> {
     SIMVISOR_RETURN_IF_ERROR(CheckPageCount(change.context(), pages));
+    SIMVISOR_RETURN_IF_ERROR(TakeDriverSeat(change));
     if (!allow_partial) return MoveAllDown(change, pages);
     const PageCount most = std::min(
         pages, change.parts().reservation.AboveLeast(change.context().id()));
     if (most == PageCount(0)) return most;
-    return MoveDown(change, most);
+    BalloonRounds rounds;
+    return MoveDown(change, most, rounds);
   };
   return domain_.Change(operation, Needs::kRunning,
                         WithMemoryAfter(move, after));
@@ -198,6 +205,7 @@ absl::StatusOr<PageCount> DomainBalloon::Up(const Operation& operation,
                                             DomainMemory* after) const {
   const auto move = [=](ChangeScope& change) -> absl::StatusOr<PageCount> {
     SIMVISOR_RETURN_IF_ERROR(CheckPageCount(change.context(), pages));
+    SIMVISOR_RETURN_IF_ERROR(TakeDriverSeat(change));
     return allow_partial ? MoveUp(change, pages, RoundFrames::kAsNeeded)
                          : MoveAllUp(change, pages);
   };
@@ -210,13 +218,18 @@ absl::Status DomainBalloon::SetTarget(const Operation& operation,
                                       DomainMemory* after) const {
   const auto set = [=](ChangeScope& change) -> absl::Status {
     Parts& on = change.parts();
+    // Whoever drives the balloon by hand sets the target at the end.
+    SIMVISOR_RETURN_IF_ERROR(TakeDriverSeat(change));
     SIMVISOR_RETURN_IF_ERROR(
         on.reservation.SetTarget(change.context(), target, MostPages(on)));
     // A guest that has not booted yet reads it when it boots.
     if (on.guest() != nullptr) on.guest()->balloon().TargetWritten();
     if (!on.life.runs()) return absl::OkStatus();
     change.Show();
-    return ReadTarget(change);
+    change.waits().Demand(Needs::kRunning);
+    const absl::Status driven = ReadTarget(change);
+    // A guest that was paused meanwhile goes on when it runs again.
+    return on.life.has_run() && !on.life.runs() ? absl::OkStatus() : driven;
   };
   return domain_.Change(operation, Needs::kNotSuspended,
                         WithMemoryAfter(set, after));
@@ -250,19 +263,24 @@ DomainBalloon::Timers DomainBalloon::timers() const {
 
 absl::Status DomainBalloon::Wake(const Operation& operation,
                                  const BalloonTimer& timer) const {
-  return domain_.Change(operation, Needs::kNothing,
-                        [&](ChangeScope& change) -> absl::Status {
-                          const Parts& on = change.parts();
-                          if (!on.life.has_run()) return absl::OkStatus();
-                          Balloon& balloon = change.parts().guest()->balloon();
-                          if (!balloon.IsDue(timer, on.reservation.current())) {
-                            return absl::OkStatus();
-                          }
-                          if (on.life.runs())
-                            return RunBalloon(change, RoundFrames::kAsNeeded);
-                          balloon.MissWakeUp();
-                          return absl::OkStatus();
-                        });
+  const auto wake = [&timer](ChangeScope& change) -> absl::Status {
+    const Parts& on = change.parts();
+    const auto is_due = [&] {
+      return on.life.has_run() &&
+             on.guest()->balloon().IsDue(timer, on.reservation.current());
+    };
+    if (!is_due()) return absl::OkStatus();
+    if (!on.life.runs()) {
+      change.parts().guest()->balloon().MissWakeUp();
+      return absl::OkStatus();
+    }
+    change.waits().Demand(Needs::kRunning);
+    SIMVISOR_RETURN_IF_ERROR(TakeDriverSeat(change));
+    if (!is_due()) return absl::OkStatus();
+    BalloonRounds rounds;
+    return RunBalloon(change, rounds);
+  };
+  return domain_.Change(operation, Needs::kNothing, wake);
 }
 
 }  // namespace simvisor

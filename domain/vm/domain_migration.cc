@@ -36,6 +36,33 @@ PageCount PagesToMove(const Parts& on) {
   return on.reservation.current() - on.memory.unplaced().size();
 }
 
+absl::Status CheckSuspend(ChangeScope& change, size_t devices,
+                          SuspendFor purpose) {
+  const Context& context = change.context();
+  SIMVISOR_RETURN_IF_ERROR(CheckNoDevices(context, devices));
+  SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context, *change.parts().guest()));
+  return purpose == SuspendFor::kSave
+             ? CheckNotMigrating(context, change.parts())
+             : absl::OkStatus();
+}
+
+absl::StatusOr<SuspendRecord> MakeRecord(ChangeScope& change, uint32_t vcpus) {
+  const Parts& on = change.parts();
+  const Guest& guest = *on.guest();
+  SuspendRecord record;
+  SIMVISOR_ASSIGN_OR_RETURN(record.tools, guest.list().FindToolsRoot());
+  record.arch = guest.list().abi().arch;
+  record.vcpus = vcpus;
+  record.pages = PagesToMove(on);
+  record.last_pfn = guest.list().last_pfn();
+  record.generation = guest.list().generation();
+  SIMVISOR_ASSIGN_OR_RETURN(record.notes,
+                            EncodeNotes(on, record.vcpus, change.stop()));
+  SIMVISOR_RETURN_IF_ERROR(
+      PlaceRecord(change.context(), guest, on.memory, change.stop(), record));
+  return record;
+}
+
 }  // namespace
 
 absl::StatusOr<LiveGuest> DomainMigration::StartLogDirty(
@@ -44,12 +71,25 @@ absl::StatusOr<LiveGuest> DomainMigration::StartLogDirty(
   return domain_.Change(
       operation, Needs::kCanSuspend,
       [devices](ChangeScope& change) -> absl::StatusOr<LiveGuest> {
-        const Context& context = change.context();
         Parts& on = change.parts();
-        SIMVISOR_RETURN_IF_ERROR(CheckNoDevices(context, devices));
-        SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context, *on.guest()));
-        SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context, on));
+        const auto check = [&]() -> absl::Status {
+          const Context& context = change.context();
+          SIMVISOR_RETURN_IF_ERROR(CheckNoDevices(context, devices));
+          SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context, *on.guest()));
+          return CheckNotMigrating(context, on);
+        };
+        ChangeWaits& waits = change.waits();
+        SIMVISOR_RETURN_IF_ERROR(check());
+        SIMVISOR_RETURN_IF_ERROR(waits.ClaimAll(/*shared=*/true));
+        SIMVISOR_RETURN_IF_ERROR(check());
+        SIMVISOR_RETURN_IF_ERROR(waits.TellAll(InvalidateReason::kProtect));
+        if (absl::Status now = check(); !now.ok()) {
+          waits.AbortTold();
+          return now;
+        }
         on.memory.dirty().Enable();
+        // While the range is open, so no grant gets past it.
+        waits.SetLogging(true);
         const P2mList& list = on.guest()->list();
         return LiveGuest{.arch = list.abi().arch,
                          .last_pfn = list.last_pfn(),
@@ -58,13 +98,18 @@ absl::StatusOr<LiveGuest> DomainMigration::StartLogDirty(
       });
 }
 
-absl::StatusOr<DirtyPages> DomainMigration::CleanLogDirty() const {
+absl::StatusOr<DirtyPages> DomainMigration::CleanLogDirty(
+    const Operation& operation) const {
   return domain_.Change(
-      {"clean the dirty log"}, Needs::kAlive,
+      operation, Needs::kAlive,
       [](ChangeScope& change) -> absl::StatusOr<DirtyPages> {
         change.ShowNothing();
         GuestMemory& memory = change.parts().memory;
-        return DirtyPages{memory.dirty().Clean(), memory.words().generation()};
+        ChangeWaits& waits = change.waits();
+        SIMVISOR_RETURN_IF_ERROR(waits.BeginClean());
+        SIMVISOR_ASSIGN_OR_RETURN(PfnSet dirty,
+                                  waits.Protect(memory.dirty().Clean()));
+        return DirtyPages{std::move(dirty), memory.words().generation()};
       });
 }
 
@@ -79,6 +124,7 @@ void DomainMigration::StopLogDirty() const {
               [](ChangeScope& change) {
                 change.ShowNothing();
                 change.parts().memory.dirty().Disable();
+                change.waits().SetLogging(false);
                 return absl::OkStatus();
               })
       .IgnoreError();
@@ -89,30 +135,27 @@ absl::StatusOr<SuspendRecord> DomainMigration::Suspend(
   SIMVISOR_RETURN_IF_ERROR(operation.stop());
   // PCI devices never change, and virtual CPUs do not once the guest has come.
   const DomainInfo info = domain_.Info();
+  const size_t devices = info.pci_devices.size();
   return domain_.Change(
       operation, Needs::kCanSuspend,
       [&](ChangeScope& change) -> absl::StatusOr<SuspendRecord> {
-        const Context& context = change.context();
-        Parts& on = change.parts();
-        SIMVISOR_RETURN_IF_ERROR(
-            CheckNoDevices(context, info.pci_devices.size()));
-        const Guest& guest = *on.guest();
-        SIMVISOR_RETURN_IF_ERROR(CheckCanTravel(context, guest));
-        if (purpose == SuspendFor::kSave) {
-          SIMVISOR_RETURN_IF_ERROR(CheckNotMigrating(context, on));
+        ChangeWaits& waits = change.waits();
+        SIMVISOR_RETURN_IF_ERROR(CheckSuspend(change, devices, purpose));
+        SIMVISOR_RETURN_IF_ERROR(waits.ClaimAll());
+        SIMVISOR_RETURN_IF_ERROR(CheckSuspend(change, devices, purpose));
+        // The guest runs on until all have answered.
+        SIMVISOR_RETURN_IF_ERROR(waits.TellAll(
+            purpose == SuspendFor::kSave ? InvalidateReason::kSuspend
+                                         : InvalidateReason::kMigrate));
+        const absl::Status can = CheckSuspend(change, devices, purpose);
+        absl::StatusOr<SuspendRecord> record =
+            can.ok() ? MakeRecord(change, info.vcpus) : can;
+        if (!record.ok()) {
+          waits.AbortTold();
+          return record;
         }
-        SuspendRecord record;
-        SIMVISOR_ASSIGN_OR_RETURN(record.tools, guest.list().FindToolsRoot());
-        record.arch = guest.list().abi().arch;
-        record.vcpus = info.vcpus;
-        record.pages = PagesToMove(on);
-        record.last_pfn = guest.list().last_pfn();
-        record.generation = guest.list().generation();
-        SIMVISOR_ASSIGN_OR_RETURN(record.notes,
-                                  EncodeNotes(on, record.vcpus, change.stop()));
-        SIMVISOR_RETURN_IF_ERROR(
-            PlaceRecord(context, guest, on.memory, change.stop(), record));
-        record.suspension = on.life.Suspend();
+        record->suspension = change.parts().life.Suspend();
+        waits.KeepSuspended();
         return record;
       });
 }
@@ -127,8 +170,10 @@ absl::Status DomainMigration::Resume(const Operation& operation,
         // them.
         SIMVISOR_RETURN_IF_ERROR(
             on.guest()->list().Publish(on.guest()->free_pages()));
+        change.waits().EndSuspended();
         if (paused) return absl::OkStatus();
         on.life.Run();
+        change.waits().Demand(Needs::kRunning);
         ReadTarget(change).IgnoreError();
         return absl::OkStatus();
       });
@@ -142,11 +187,11 @@ absl::Status DomainMigration::BeginHandover(const Operation& operation) const {
                         });
 }
 
-void DomainMigration::EndHandover() const {
+void DomainMigration::EndHandover(std::string moved_to) const {
   domain_
       .Change({"end the handover"}, Needs::kNothing,
-              [](ChangeScope& change) {
-                change.parts().life.EndHandover();
+              [&moved_to](ChangeScope& change) {
+                change.parts().life.EndHandover(std::move(moved_to));
                 return absl::OkStatus();
               })
       .IgnoreError();

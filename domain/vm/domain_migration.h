@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -34,7 +35,10 @@ class DomainMigration {
   absl::StatusOr<LiveGuest> StartLogDirty(const Operation& operation) const;
   // Returns what has changed since the last call, and clears the log.  Also for
   // a suspended guest.  Source: XEN_DOMCTL_SHADOW_OP_CLEAN.
-  absl::StatusOr<DirtyPages> CleanLogDirty() const;
+  // Takes write access away from secondary MMUs that map these pages first; one
+  // call at a time.  A call that fails clears nothing.
+  absl::StatusOr<DirtyPages> CleanLogDirty(const Operation& operation = {
+                                               "clean the dirty log"}) const;
   // The number of pfns that CleanLogDirty() would return now.
   PageCount PeekLogDirty() const;
   void StopLogDirty() const;
@@ -63,8 +67,9 @@ class DomainMigration {
   // Resume() or EndHandover() the domain cannot be destroyed.
   // FAILED_PRECONDITION DOMAIN_DYING, DOMAIN_NOT_RUNNING if not suspended.
   absl::Status BeginHandover(const Operation& operation) const;
-  // Lets the domain be destroyed again; its guest stays suspended.
-  void EndHandover() const;
+  // Lets the domain be destroyed again; its guest stays suspended.  If the
+  // guest has moved, `moved_to` says where, for secondary MMUs.
+  void EndHandover(std::string moved_to = "") const;
 
   // --- What an image says ----------------------------------------------------
 

@@ -13,9 +13,6 @@
 namespace simvisor {
 namespace {
 
-// Slots done between two calls of a StopCheck.
-constexpr size_t kSlotsPerCheck = 256;
-
 absl::Status EndsBeforeStart(const Context& context,
                              const std::string& details) {
   return context.Refuse(absl::StatusCode::kInvalidArgument,
@@ -56,6 +53,35 @@ RangeChange FollowRelease(ChangeScope& change, PageCount before,
   return done;
 }
 
+// The pfns of `pfns` whose words name frames.
+PfnSet FramedIn(const P2mWords& words, PfnExtent pfns) {
+  PfnSet framed;
+  const Pfn end = std::min(pfns.end(), words.size());
+  for (Pfn at = pfns.first; at < end;) {
+    const P2mRun run = words.RunAt(at, end, RunMerge::kByClass);
+    const P2mClass found = run.word.Class();
+    if (found == P2mClass::kRam || found == P2mClass::kForeign) {
+      framed.Add(run.pfns);
+    }
+    at = run.pfns.end();
+  }
+  return framed;
+}
+
+absl::Status ClaimPfns(ChangeScope& change, PfnExtent pfns) {
+  if (!change.waits().active()) return absl::OkStatus();
+  PfnClaims::What what;
+  what.pfns.Add(pfns);
+  return change.waits().Claim(std::move(what));
+}
+
+absl::Status TellOf(ChangeScope& change, PfnExtent pfns,
+                    InvalidateReason reason) {
+  if (!change.waits().active()) return absl::OkStatus();
+  return change.waits().Tell(FramedIn(change.parts().memory.words(), pfns),
+                             reason);
+}
+
 absl::StatusOr<RangeChange> MarkBuilt(ChangeScope& change, PfnExtent pfns,
                                       RamPolicy policy) {
   const Context& context = change.context();
@@ -65,6 +91,7 @@ absl::StatusOr<RangeChange> MarkBuilt(ChangeScope& change, PfnExtent pfns,
   SIMVISOR_ASSIGN_OR_RETURN(
       const std::vector<MfnExtent> frames,
       FramesUnder(context, pfns, policy, on.memory, change));
+  SIMVISOR_RETURN_IF_ERROR(TellOf(change, pfns, InvalidateReason::kUnmap));
   const PageCount before = on.reservation.current();
   SIMVISOR_ASSIGN_OR_RETURN(
       const RangeChange done,
@@ -141,6 +168,13 @@ absl::Status CheckNewFrames(ChangeScope& change, PfnExtent pfns,
   return CheckUnplaced(change, pfns, first_mfn);
 }
 
+absl::Status CheckFill(ChangeScope& change, PfnExtent pfns,
+                       const RangeFill& fill) {
+  return fill.p2m_class == P2mClass::kRam
+             ? CheckNewFrames(change, pfns, fill.first_mfn)
+             : absl::OkStatus();
+}
+
 absl::StatusOr<RangeChange> SetGuestRange(ChangeScope& change, PfnExtent pfns,
                                           const RangeFill& fill,
                                           RamPolicy policy) {
@@ -149,10 +183,21 @@ absl::StatusOr<RangeChange> SetGuestRange(ChangeScope& change, PfnExtent pfns,
   SIMVISOR_ASSIGN_OR_RETURN(
       Guest::RangePlan plan,
       guest.PlanRange(context, pfns, fill, policy, change));
-  if (fill.p2m_class == P2mClass::kRam) {
-    SIMVISOR_RETURN_IF_ERROR(CheckNewFrames(change, pfns, fill.first_mfn));
-  }
+  SIMVISOR_RETURN_IF_ERROR(CheckFill(change, pfns, fill));
   SIMVISOR_RETURN_IF_ERROR(guest.PrepareRange(context, plan));
+  absl::Status told =
+      TellOf(change, pfns,
+             fill.p2m_class == P2mClass::kRam ? InvalidateReason::kReplace
+                                              : InvalidateReason::kUnmap);
+  // Frames in no word belong to no claim, so another change may have used them.
+  if (told.ok() && change.waits().active()) {
+    told = CheckFill(change, pfns, fill);
+    if (!told.ok()) change.waits().AbortTold();
+  }
+  if (!told.ok()) {
+    guest.AbandonRange(plan);
+    return told;
+  }
   const PageCount before = change.CurrentReservation();
   return FollowRelease(change, before, guest.CommitRange(plan, change));
 }
@@ -188,6 +233,7 @@ absl::StatusOr<RangeChange> DomainP2m::MarkIdentity(const Operation& operation,
         SIMVISOR_ASSIGN_OR_RETURN(const PfnExtent pfns,
                                   IdentityRange(change, start, end));
         if (pfns.empty()) return RangeChange{};
+        SIMVISOR_RETURN_IF_ERROR(ClaimPfns(change, pfns));
         return change.parts().guest() == nullptr
                    ? MarkBuilt(change, pfns, policy)
                    : SetGuestRange(change, pfns, RangeFill::Identity(), policy);
@@ -205,6 +251,7 @@ absl::StatusOr<RangeChange> DomainP2m::SetRange(const Operation& operation,
       [=](ChangeScope& change) -> absl::StatusOr<RangeChange> {
         SIMVISOR_RETURN_IF_ERROR(CheckRange(
             change.context(), pfns, change.parts().memory.words().size()));
+        SIMVISOR_RETURN_IF_ERROR(ClaimPfns(change, pfns));
         return SetGuestRange(change, pfns, {p2m_class, first_mfn}, policy);
       });
 }
@@ -314,60 +361,6 @@ absl::StatusOr<MfnListList> DomainP2m::FindMfnListList() const {
                            .max_pfn = list.last_pfn(),
                            .abi = &list.abi(),
                            .generation = list.generation()};
-      });
-}
-
-absl::Status DomainP2m::MapForeign(const Operation& operation,
-                                   absl::Span<const ForeignSlot> slots,
-                                   ForeignReport& report) const {
-  return domain_.Change(
-      operation, Needs::kBootedNotSuspended,
-      [&](ChangeScope& change) -> absl::Status {
-        Guest& guest = *change.parts().guest();
-        const PageCount pages_before = guest.list().structure().size();
-        PfnSet mapped;
-        absl::Status stopped;
-        for (size_t i = 0; i < slots.size(); ++i) {
-          if (i % kSlotsPerCheck == 0) stopped = change.Preempted();
-          if (!stopped.ok()) break;
-          absl::Status status =
-              guest.MapForeign(change.context(), slots[i], change);
-          if (status.ok()) {
-            ++report.done;
-            mapped.Add({slots[i].pfn, PageCount(1)});
-          } else {
-            report.Fail(i, std::move(status));
-          }
-        }
-        if (!mapped.empty()) guest.balloon().Lend(mapped);
-        report.p2m_pages = guest.list().structure().size() - pages_before;
-        return stopped;
-      });
-}
-
-absl::Status DomainP2m::UnmapForeign(const Operation& operation,
-                                     absl::Span<const uint64_t> pfns,
-                                     ForeignReport& report,
-                                     std::vector<DomainId>* drained) const {
-  return domain_.Change(
-      operation, Needs::kBooted, [&](ChangeScope& change) -> absl::Status {
-        std::vector<Mfn> mfns;
-        absl::Status stopped;
-        for (size_t i = 0; i < pfns.size(); ++i) {
-          if (i % kSlotsPerCheck == 0) stopped = change.Preempted();
-          if (!stopped.ok()) break;
-          absl::Status status = change.parts().guest()->UnmapForeign(
-              change.context(), Pfn(pfns[i]), mfns);
-          if (status.ok()) {
-            ++report.done;
-          } else {
-            report.Fail(i, std::move(status));
-          }
-        }
-        report.freed = change.UnmapForeign(mfns);
-        drained->insert(drained->end(), change.drained().begin(),
-                        change.drained().end());
-        return stopped;
       });
 }
 

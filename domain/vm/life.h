@@ -18,6 +18,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -115,7 +117,12 @@ class Life {
   // and DOMAIN_NOT_RUNNING if it is not suspended.
   absl::Status BeginHandover(const Context& context,
                              PageCount held = PageCount(0));
-  void EndHandover() { handover_ = Handover::kNone; }
+  // Ends it.  `moved_to` is the host that runs the guest now; empty: none does.
+  void EndHandover(std::string moved_to = "") {
+    handover_ = Handover::kNone;
+    moved_to_ = std::move(moved_to);
+  }
+  const std::string& moved_to() const { return moved_to_; }
 
   // From now on no handover can begin.
   // FAILED_PRECONDITION DOMAIN_MIGRATING during one.
@@ -139,6 +146,7 @@ class Life {
   bool suspended_ = false;
   bool doomed_ = false;  // about to be destroyed
   Handover handover_ = Handover::kNone;
+  std::string moved_to_;
   uint64_t suspensions_ = 0;  // so far
 };
 

@@ -66,6 +66,9 @@ class Parts {
   Life life;
   Reservation reservation;
   GuestMemory memory;
+  // Counts how often the memory came out of an image or from another host;
+  // secondary MMUs tell by it that what they knew of frames is void.
+  uint64_t mapping_epoch = 1;
 
  private:
   std::unique_ptr<BuiltImage> built_;

@@ -28,7 +28,8 @@ class DomainAuditTest : public testing::Test {
                              .spec = MakeSpec("a", 2000, 2000),
                              .initial = false,
                              .max_pages = PageCount(2000),
-                             .affinities = VcpuAffinities(cpus_, 1)};
+                             .affinities = VcpuAffinities(cpus_, 1),
+                             .mmus = &mmus_};
     params.spec.e820 = E820Map::SingleRam(PageCount(2000));
     PlannedDomain planned = *PlanDomain(params, *pool_);
     domain_ = planned.domain;
@@ -48,6 +49,7 @@ class DomainAuditTest : public testing::Test {
   }
 
   const HostCpus cpus_{1};
+  MachineMmus mmus_;
   std::unique_ptr<FramePool> pool_;
   std::shared_ptr<Domain> domain_;
 };

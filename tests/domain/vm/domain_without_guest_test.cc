@@ -32,12 +32,13 @@ class DomainWithoutGuestTest : public testing::Test {
                                Placement::kLowest, 1);
   }
 
-  Domain::Params ParamsOf(PageCount memory) const {
+  Domain::Params ParamsOf(PageCount memory) {
     Domain::Params params = {.id = DomainId(3),
                              .spec = MakeSpec("bare", memory.value()),
                              .initial = false,
                              .max_pages = MaxPagesFor(memory),
-                             .affinities = VcpuAffinities(cpus_, 1)};
+                             .affinities = VcpuAffinities(cpus_, 1),
+                             .mmus = &mmus_};
     params.spec.max_memory = memory;
     params.spec.e820 = E820Map::SingleRam(memory);
     return params;
@@ -68,6 +69,7 @@ class DomainWithoutGuestTest : public testing::Test {
   }
 
   const HostCpus cpus_{1};
+  MachineMmus mmus_;
   std::unique_ptr<FramePool> pool_;
 };
 
