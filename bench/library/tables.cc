@@ -19,13 +19,15 @@ constexpr uint64_t kRamBeforeHoles = kPagesPerGiB;
 void StoreScattered(P2mWords& words, uint64_t first, uint64_t end,
                     uint64_t pages) {
   for (uint64_t pfn = first; pfn < end; ++pfn) {
-    words.Store(Pfn(pfn), P2mWord::Ram(Mfn(ScatteredFrame(pfn, pages))));
+    words.Store(words.PermitWhileNew(), Pfn(pfn),
+                P2mWord::Ram(Mfn(ScatteredFrame(pfn, pages))));
   }
 }
 
 void StoreShape(P2mWords& words, uint64_t pages, Shape shape) {
   if (shape == Shape::kFull) return StoreScattered(words, 0, pages, pages);
-  words.Fill({Pfn(0), PageCount(pages)}, RangeFill::Ram(Mfn(0)));
+  words.Fill(words.PermitWhileNew(), {Pfn(0), PageCount(pages)},
+             RangeFill::Ram(Mfn(0)));
   if (shape != Shape::kHalf) return;
   for (uint64_t leaf = kLeaf; leaf < pages; leaf += 2 * kLeaf) {
     StoreScattered(words, leaf, leaf + kLeaf, pages);
@@ -76,7 +78,8 @@ ListOverWords NewList(uint64_t gib, Shape shape) {
   BuilderList built =
       MustHave(BuilderList::Build(*list.words, PageCount(ram), pages));
   StoreShape(*list.words, ram, shape);
-  list.list = MustHave(P2mList::Relocate(std::move(built), {}, end, pages));
+  list.list = MustHave(P2mList::Relocate(list.words->PermitWhileNew(),
+                                         std::move(built), {}, end, pages));
   return list;
 }
 

@@ -124,7 +124,7 @@ absl::StatusOr<RangeChange> BuiltImage::MarkIdentity(
       CheckPagesLeft(context, free_pages_, pfns, PagesStillToBoot()));
   free_pages_.Remove(pfns);
   used_.Remove(pfns);
-  list_.MarkIdentity(pfns.first, pfns.end());
+  list_.MarkIdentity(hypercalls.permit(), pfns.first, pfns.end());
   memory.MarkDirty(pfns);
   return RangeChange{.marked = pfns.count,
                      .released = DisposeOfFrames(frames, policy, hypercalls),

@@ -58,8 +58,9 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
     }
     const GuestConfig& config = image.plan_.config;
     SIMVISOR_ASSIGN_OR_RETURN(
-        booted, BootGuest(std::move(image.list_), image.plan_.setup, config.p2m,
-                          config.HotplugLimit(), free));
+        booted,
+        BootGuest(hypercalls.permit(), std::move(image.list_),
+                  image.plan_.setup, config.p2m, config.HotplugLimit(), free));
   }
   std::unique_ptr<Guest> guest(new Guest(
       std::move(image.plan_.config), std::move(booted.list), std::move(free)));

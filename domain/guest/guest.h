@@ -38,6 +38,7 @@
 #include "domain/guest/hypercalls.h"
 #include "domain/guest/kernel_pages.h"
 #include "domain/guest/suspend_record.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/p2m/structure_pages.h"
@@ -183,8 +184,8 @@ class Guest final : public KernelPages {
   // Makes a foreign word INVALID, and appends its frame to `mfns`.  The caller
   // passes these to Hypercalls::UnmapForeign().  OUT_OF_RANGE PFN_OUT_OF_RANGE;
   // INVALID_ARGUMENT PFN_NOT_FOREIGN.
-  absl::Status UnmapForeign(const Context& context, Pfn pfn,
-                            std::vector<Mfn>& mfns);
+  absl::Status UnmapForeign(const ChangePermit& permit, const Context& context,
+                            Pfn pfn, std::vector<Mfn>& mfns);
   // Gives up every mapping when the domain is dying, and leaves the words as
   // they are.  Returns how many frames of dying owners this frees.
   PageCount DropForeign(Hypercalls& hypercalls);

@@ -54,7 +54,7 @@ absl::Status Guest::MoveExtentDown(PfnExtent& pfns, Hypercalls& hypercalls) {
     const Pfn next =
         list_->words().CollectFrames(pfns, kRunsPerHypercall, frames);
     const PfnExtent part = ExtentBetween(pfns.first, next);
-    list_->Clear(part);
+    list_->Clear(hypercalls.permit(), part);
     memory_->MarkDirty(part);
     balloon_.Entering(part.count);
     hypercalls.DecreaseReservation(frames);
@@ -74,8 +74,8 @@ absl::Status Guest::MoveUp(PageCount pages, Hypercalls& hypercalls,
     const Pfn ready = list.AllocEntries(pfns, free_pages_);
     const PageCount done = hypercalls.PopulatePhysmap(
         ExtentBetween(pfns.first, ready),
-        [&list](Pfn pfn, absl::Span<const MfnExtent> frames) {
-          list.StoreFrames(pfn, frames);
+        [&list, &hypercalls](Pfn pfn, absl::Span<const MfnExtent> frames) {
+          list.StoreFrames(hypercalls.permit(), pfn, frames);
         });
     const PfnExtent filled = {pfns.first, done};
     memory_->MarkDirty(filled);

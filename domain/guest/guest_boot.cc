@@ -66,7 +66,8 @@ absl::Status CheckPlace(const BuilderList& list, const MemorySetup& setup) {
 
 // What setup.c does before the list is relocated: notes frames under holes,
 // then marks identity over them.
-BootResult SetUpMemory(BuilderList& list, const MemorySetup& setup) {
+BootResult SetUpMemory(const ChangePermit& permit, BuilderList& list,
+                       const MemorySetup& setup) {
   BootResult result;
   for (const PfnExtent& extra : setup.extra) list.AddExtraRegion(extra);
   for (const MemorySetup::Move& move : setup.moves) {
@@ -79,7 +80,7 @@ BootResult SetUpMemory(BuilderList& list, const MemorySetup& setup) {
   }
   for (const auto& noted : released) result.released.push_back(noted.frames);
   for (const PfnExtent& range : setup.identity) {
-    list.MarkIdentity(range.first, range.end());
+    list.MarkIdentity(permit, range.first, range.end());
   }
   return result;
 }
@@ -96,26 +97,28 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
   CountingSource source;
   SIMVISOR_ASSIGN_OR_RETURN(BuilderList list,
                             BuilderList::Build(*words, nr_pages, source));
-  words->Fill({Pfn(0), nr_pages}, RangeFill::Ram(Mfn(0)));
-  SetUpMemory(list, setup);
+  words->Fill(words->PermitWhileNew(), {Pfn(0), nr_pages},
+              RangeFill::Ram(Mfn(0)));
+  SetUpMemory(words->PermitWhileNew(), list, setup);
   return source.taken() +
          RelocationPlan(list, options, area_limit).PagesToBoot();
 }
 
-absl::StatusOr<BootResult> BootGuest(BuilderList&& built,
+absl::StatusOr<BootResult> BootGuest(const ChangePermit& permit,
+                                     BuilderList&& built,
                                      const MemorySetup& setup,
                                      const P2mOptions& options, Pfn area_limit,
                                      PageSource& source) {
   SIMVISOR_RETURN_IF_ERROR(CheckPlace(built, setup));
-  BootResult result = SetUpMemory(built, setup);
+  BootResult result = SetUpMemory(permit, built, setup);
   SIMVISOR_ASSIGN_OR_RETURN(
       result.list,
-      P2mList::Relocate(std::move(built), options, area_limit, source));
+      P2mList::Relocate(permit, std::move(built), options, area_limit, source));
   SIMVISOR_RETURN_IF_ERROR(result.list->Publish(source));
   for (const BootResult::MovedFrames& moved : result.moved) {
     const PfnExtent target = {moved.first, moved.frames.count};
     SIMVISOR_RETURN_IF_ERROR(result.list->SetRange(
-        target, RangeFill::Ram(moved.frames.first), source));
+        permit, target, RangeFill::Ram(moved.frames.first), source));
     result.list->RemoveExtraRegion(target);
   }
   return result;

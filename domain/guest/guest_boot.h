@@ -17,6 +17,7 @@
 #include "base/allocation_faults.h"
 #include "domain/guest/memory_setup.h"
 #include "domain/p2m/builder_list.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/p2m/p2m_list.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/page_source.h"
@@ -56,7 +57,8 @@ absl::StatusOr<PageCount> PagesToBoot(const Abi& abi, PageCount nr_pages,
 // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED if `source` runs dry; it cannot if
 // it had PagesToBoot() pages before the list was built.  Consumes `built`,
 // except after FAILED_PRECONDITION, which leaves it as it was.
-absl::StatusOr<BootResult> BootGuest(BuilderList&& built,
+absl::StatusOr<BootResult> BootGuest(const ChangePermit& permit,
+                                     BuilderList&& built,
                                      const MemorySetup& setup,
                                      const P2mOptions& options, Pfn area_limit,
                                      PageSource& source);

@@ -93,12 +93,13 @@ absl::Status Guest::MapForeign(const Context& context, const ForeignSlot& slot,
   }
   // The frame may have changed hands since it was looked at.
   SIMVISOR_RETURN_IF_ERROR(NameSlot(context, slot, hypercalls.MapForeign(mfn)));
-  list_->TrySet(pfn, P2mWord::Foreign(mfn));
+  list_->TrySet(hypercalls.permit(), pfn, P2mWord::Foreign(mfn));
   foreign_.Add(page);
   return absl::OkStatus();
 }
 
-absl::Status Guest::UnmapForeign(const Context& context, Pfn pfn,
+absl::Status Guest::UnmapForeign(const ChangePermit& permit,
+                                 const Context& context, Pfn pfn,
                                  std::vector<Mfn>& mfns) {
   if (pfn >= list_->p2m_size()) {
     return PastTheList(context, pfn, list_->p2m_size());
@@ -113,7 +114,7 @@ absl::Status Guest::UnmapForeign(const Context& context, Pfn pfn,
         {{fact::kValue, Hex(pfn.value())}});
   }
   // A foreign word's leaf is private, so this takes no page.
-  list_->TrySet(pfn, P2mWord::Invalid());
+  list_->TrySet(permit, pfn, P2mWord::Invalid());
   mfns.push_back(Mfn(word.Number()));
   foreign_.Remove({pfn, PageCount(1)});
   balloon_.TakeBack(pfn);

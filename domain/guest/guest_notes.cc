@@ -123,7 +123,8 @@ absl::StatusOr<Guest::Decoded> Guest::Decode(const Saved& saved, const Abi& abi,
         absl::StrCat("save image: the kernel's notes: ", found.front()));
   }
   for (const auto& [first, end] : saved.ram.extents()) {
-    decoded.words->Fill(ExtentBetween(first, end), RangeFill::Missing());
+    decoded.words->Fill(decoded.words->PermitWhileNew(),
+                        ExtentBetween(first, end), RangeFill::Missing());
   }
   return decoded;
 }

@@ -56,7 +56,8 @@ void Guest::AbandonRange(const RangePlan& plan) {
 
 RangeChange Guest::CommitRange(const RangePlan& plan, Hypercalls& hypercalls) {
   const PfnExtent pfns = plan.pfns;
-  const absl::Status set = list_->SetRange(pfns, plan.fill, free_pages_);
+  const absl::Status set =
+      list_->SetRange(hypercalls.permit(), pfns, plan.fill, free_pages_);
   assert(set.ok());  // it takes no page, since it was prepared
   set.IgnoreError();
   for (const PfnExtent& pages : plan.taken) in_transit_ -= pages.count;

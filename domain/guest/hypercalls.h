@@ -12,6 +12,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -19,6 +20,10 @@ namespace simvisor {
 class Hypercalls {
  public:
   virtual ~Hypercalls() = default;
+
+  // Lets the guest store words.  Not a hypercall: shows that the domain's
+  // secondary MMUs know of the change.
+  virtual const ChangePermit& permit() const = 0;
 
   // XENMEM_populate_physmap: gives `pfns` frames of the domain's claim and sets
   // their m2p entries.  Calls `placed` with the frames in pfn order, some

@@ -130,10 +130,11 @@ void BuilderList::AddExtraRegion(PfnExtent pfns) {
   max_pfn_ = pfns.end();
 }
 
-PageCount BuilderList::MarkIdentity(Pfn start, Pfn end) {
+PageCount BuilderList::MarkIdentity(const ChangePermit& permit, Pfn start,
+                                    Pfn end) {
   if (start >= end_ || start > end) return PageCount(0);
   const PageCount count = std::min(end, end_) - start;
-  words_->Fill({start, count}, RangeFill::Identity());
+  words_->Fill(permit, {start, count}, RangeFill::Identity());
   return count;
 }
 

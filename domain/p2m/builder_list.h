@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "domain/collections/extent_set.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/p2m/page_source.h"
@@ -93,7 +94,7 @@ class BuilderList {
   // p2m.md A10: makes the words of [start, end), cut at end(), identity, and
   // returns their number; 0 if start is past the list or past end.  RAM words
   // are overwritten: the caller has moved or freed their frames.
-  PageCount MarkIdentity(Pfn start, Pfn end);
+  PageCount MarkIdentity(const ChangePermit& permit, Pfn start, Pfn end);
 
   // The guest pages of the list, each a kBuilderList, and the same by leaf.
   const StructurePages& pages() const { return pages_; }

@@ -106,7 +106,7 @@ absl::StatusOr<ListOverWords> DecodeList(const Abi& abi,
 
 void P2mDecoder::Decode(const PfnSet& ram) {
   for (const auto& [first, end] : ram.extents()) {
-    shape_.words.Fill(ExtentBetween(first, end),
+    shape_.words.Fill(shape_.words.PermitWhileNew(), ExtentBetween(first, end),
                       RangeFill::Ram(Mfn(first.value())));
   }
   DecodeMids();
@@ -223,7 +223,8 @@ void P2mDecoder::DecodeIdentity() {
       shape_.words.Resize(shape_.words.size(),
                           Pfn((pfns.first.value() + span - 1) / span * span));
     }
-    shape_.words.Fill(pfns, RangeFill::Identity());
+    shape_.words.Fill(shape_.words.PermitWhileNew(), pfns,
+                      RangeFill::Identity());
   }
 }
 

@@ -32,16 +32,17 @@ P2mList::P2mList(P2mWords& words, ToolsView view)
 
 // --- Words -------------------------------------------------------------------
 
-void P2mList::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
+void P2mList::StoreFrames(const ChangePermit& permit, Pfn first,
+                          absl::Span<const MfnExtent> frames) {
   assert(frames.empty() || IsPrivate(first));
-  shape_.words.StoreFrames(first, frames);
+  shape_.words.StoreFrames(permit, first, frames);
 }
 
-void P2mList::Clear(PfnExtent pfns) {
+void P2mList::Clear(const ChangePermit& permit, PfnExtent pfns) {
   assert(pfns.empty() ||
          (FitsWithin(pfns.first, pfns.count, p2m_size()) &&
           IsPrivate(pfns.first) && IsPrivate(pfns.end() - PageCount(1))));
-  shape_.words.Fill(pfns, RangeFill::Missing());
+  shape_.words.Fill(permit, pfns, RangeFill::Missing());
 }
 
 P2mWord P2mList::Raw(Pfn pfn) const {

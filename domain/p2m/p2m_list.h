@@ -30,6 +30,7 @@
 #include "absl/types/span.h"
 #include "domain/collections/extent_set.h"
 #include "domain/p2m/builder_list.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/p2m/leaf_map.h"
 #include "domain/p2m/p2m_options.h"
 #include "domain/p2m/p2m_shape.h"
@@ -56,8 +57,8 @@ class P2mList {
   // pages: the list is lost, as a real guest would stop there.
   // REQUIRES: the area fits the capacity of the words.
   static absl::StatusOr<std::unique_ptr<P2mList>> Relocate(
-      BuilderList from, const P2mOptions& options, Pfn limit,
-      PageSource& source);
+      const ChangePermit& permit, BuilderList from, const P2mOptions& options,
+      Pfn limit, PageSource& source);
 
   P2mList(const P2mList&) = delete;
   P2mList& operator=(const P2mList&) = delete;
@@ -74,8 +75,9 @@ class P2mList {
   // What the balloon does: StoreFrames() stores RAM words for the frames of one
   // extent after the other, Clear() stores INVALID.
   // REQUIRES: pfns are below p2m_size(), in private leaves.
-  void StoreFrames(Pfn first, absl::Span<const MfnExtent> frames);
-  void Clear(PfnExtent pfns);
+  void StoreFrames(const ChangePermit& permit, Pfn first,
+                   absl::Span<const MfnExtent> frames);
+  void Clear(const ChangePermit& permit, PfnExtent pfns);
 
   // --- Lookups ---------------------------------------------------------------
 
@@ -101,7 +103,7 @@ class P2mList {
 
   // Stores `word` if that takes no new page.  Returns whether the list now
   // reads `word` at `pfn`.
-  bool TrySet(Pfn pfn, P2mWord word);
+  bool TrySet(const ChangePermit& permit, Pfn pfn, P2mWord word);
 
   // Like TrySet(), but gives the leaf a page of its own if it has to.
   //
@@ -110,7 +112,8 @@ class P2mList {
   // MFN_NOT_ADDRESSABLE for any other word that the ABI cannot store.
   // RESOURCE_EXHAUSTED GUEST_MEMORY_EXHAUSTED: no word has changed, but pages
   // taken for the levels above stay and serve the next try.
-  absl::Status Set(Pfn pfn, P2mWord word, PageSource& source);
+  absl::Status Set(const ChangePermit& permit, Pfn pfn, P2mWord word,
+                   PageSource& source);
 
   // Gives mid and leaf of `pfn` pages of their own; words do not change.  Fails
   // like Set().
@@ -118,8 +121,9 @@ class P2mList {
 
   // Calls Set() for each pfn in ascending order, up to the first failure.
   // `done`, if not null, receives the number of words that read as wanted.
-  absl::Status SetRange(PfnExtent pfns, const RangeFill& fill,
-                        PageSource& source, PageCount* done = nullptr);
+  absl::Status SetRange(const ChangePermit& permit, PfnExtent pfns,
+                        const RangeFill& fill, PageSource& source,
+                        PageCount* done = nullptr);
 
   // The part of SetRange() that can fail: takes the pages that SetRange() would
   // take for private leaves, in the same order.  Words do not change; after
@@ -202,10 +206,11 @@ class P2mList {
 
   // p2m_relocate.cc
   // The rest of Relocate(), with an empty list.
-  absl::Status MoveFrom(const BuilderList& from, const RelocationPlan& plan,
-                        PageSource& source);
-  absl::Status RelocateMid(const BuilderList& from, const RelocationPlan& plan,
-                           uint64_t mid, PageSource& source);
+  absl::Status MoveFrom(const ChangePermit& permit, const BuilderList& from,
+                        const RelocationPlan& plan, PageSource& source);
+  absl::Status RelocateMid(const ChangePermit& permit, const BuilderList& from,
+                           const RelocationPlan& plan, uint64_t mid,
+                           PageSource& source);
   // Makes leaves private in the builder's pages that already hold them.
   void KeepBuilderPages(const BuilderList& from, uint64_t first_leaf,
                         uint64_t count);

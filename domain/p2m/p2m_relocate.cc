@@ -14,16 +14,17 @@
 namespace simvisor {
 
 absl::StatusOr<std::unique_ptr<P2mList>> P2mList::Relocate(
-    BuilderList from, const P2mOptions& options, Pfn limit,
-    PageSource& source) {
+    const ChangePermit& permit, BuilderList from, const P2mOptions& options,
+    Pfn limit, PageSource& source) {
   const RelocationPlan plan(from, options, limit);
   assert(plan.area_end() <= from.words().capacity());
   std::unique_ptr<P2mList> list(new P2mList(from.words(), options.tools_view));
-  SIMVISOR_RETURN_IF_ERROR(list->MoveFrom(from, plan, source));
+  SIMVISOR_RETURN_IF_ERROR(list->MoveFrom(permit, from, plan, source));
   return list;
 }
 
-absl::Status P2mList::MoveFrom(const BuilderList& from,
+absl::Status P2mList::MoveFrom(const ChangePermit& permit,
+                               const BuilderList& from,
                                const RelocationPlan& plan, PageSource& source) {
   const Pfn area_end = plan.area_end();
   shape_.pages = from.pages();
@@ -41,14 +42,14 @@ absl::Status P2mList::MoveFrom(const BuilderList& from,
   shape_.map.ShareRest(plan.identity_mids());
   shape_.words.Resize(area_end, Pfn(plan.identity_mids() * abi().mid_span()));
   for (uint64_t mid = 0; mid < plan.identity_mids(); ++mid) {
-    SIMVISOR_RETURN_IF_ERROR(RelocateMid(from, plan, mid, source));
+    SIMVISOR_RETURN_IF_ERROR(RelocateMid(permit, from, plan, mid, source));
   }
   last_pfn_ = from.max_pfn();
   // Tools have not seen the area yet; changes count from here on.
   shape_.words.RestartGeneration();
   for (const auto& [first, end] : extra_.extents()) {
-    SIMVISOR_RETURN_IF_ERROR(
-        SetRange(ExtentBetween(first, end), RangeFill::Missing(), source));
+    SIMVISOR_RETURN_IF_ERROR(SetRange(permit, ExtentBetween(first, end),
+                                      RangeFill::Missing(), source));
   }
   if (LeavesStayInPlace(abi())) {
     shape_.builder_leaves = from.leaves();
@@ -61,7 +62,8 @@ absl::Status P2mList::MoveFrom(const BuilderList& from,
   return absl::OkStatus();
 }
 
-absl::Status P2mList::RelocateMid(const BuilderList& from,
+absl::Status P2mList::RelocateMid(const ChangePermit& permit,
+                                  const BuilderList& from,
                                   const RelocationPlan& plan, uint64_t mid,
                                   PageSource& source) {
   const std::vector<RelocationPlan::LeafRun> runs = plan.LeavesOf(mid);
@@ -80,7 +82,7 @@ absl::Status P2mList::RelocateMid(const BuilderList& from,
     // inside it; that room is set INVALID later.
     if (run.backing == Backing::kIdentity ||
         (is_private && first >= from.end())) {
-      shape_.words.Fill({first, span}, RangeFill::Identity());
+      shape_.words.Fill(permit, {first, span}, RangeFill::Identity());
     }
     if (is_private && plan.StaysInPlace(leaf)) {
       KeepBuilderPages(from, leaf, run.count);

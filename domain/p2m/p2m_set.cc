@@ -22,7 +22,7 @@ bool SharedReads(Backing shared, const RangeFill& fill) {
 
 }  // namespace
 
-bool P2mList::TrySet(Pfn pfn, P2mWord word) {
+bool P2mList::TrySet(const ChangePermit& permit, Pfn pfn, P2mWord word) {
   if (pfn >= p2m_size()) return word.is_invalid();
   switch (shape_.LeafBacking(shape_.LeafOf(pfn))) {
     case Backing::kMissing:
@@ -32,11 +32,12 @@ bool P2mList::TrySet(Pfn pfn, P2mWord word) {
     case Backing::kPrivate:
       break;
   }
-  shape_.words.Store(pfn, word);
+  shape_.words.Store(permit, pfn, word);
   return true;
 }
 
-absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
+absl::Status P2mList::Set(const ChangePermit& permit, Pfn pfn, P2mWord word,
+                          PageSource& source) {
   if (!word.FitsAbi(abi())) {
     const bool pfn_too_large = word.Class() == P2mClass::kIdentity;
     return MakeError(
@@ -49,10 +50,10 @@ absl::Status P2mList::Set(Pfn pfn, P2mWord word, PageSource& source) {
         {{fact::kValue, Hex(pfn.value())},
          {fact::kLimit, Hex(abi().plain_word_limit())}});
   }
-  if (TrySet(pfn, word)) return absl::OkStatus();
+  if (TrySet(permit, pfn, word)) return absl::OkStatus();
   SIMVISOR_RETURN_IF_ERROR(AllocEntry(pfn, source));
   // The leaf is private now, so this stores.
-  TrySet(pfn, word);
+  TrySet(permit, pfn, word);
   return absl::OkStatus();
 }
 
@@ -78,8 +79,9 @@ absl::Status P2mList::AllocEntry(Pfn pfn, PageSource& source) {
   return absl::OkStatus();
 }
 
-absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
-                               PageSource& source, PageCount* done) {
+absl::Status P2mList::SetRange(const ChangePermit& permit, PfnExtent pfns,
+                               const RangeFill& fill, PageSource& source,
+                               PageCount* done) {
   PageCount unused;
   PageCount& count = done != nullptr ? *done : unused;
   count = PageCount(0);
@@ -92,7 +94,7 @@ absl::Status P2mList::SetRange(PfnExtent pfns, const RangeFill& fill,
     // Shared leaves that read as wanted already hold exactly these cells.
     RangeFill part = fill;
     part.first_mfn += count;
-    shape_.words.Fill(ExtentBetween(at, end), part);
+    shape_.words.Fill(permit, ExtentBetween(at, end), part);
     count += end - at;
     SIMVISOR_RETURN_IF_ERROR(status);
   }

@@ -60,12 +60,13 @@ void P2mWords::StoreUpTo(Pfn end) {
   stored_end_.store(end.value(), std::memory_order_release);
 }
 
-void P2mWords::Store(Pfn pfn, P2mWord word) {
+void P2mWords::Store(const ChangePermit&, Pfn pfn, P2mWord word) {
   StoreUpTo(pfn + PageCount(1));
   cells_.Set(pfn.value(), ToCell(word));
 }
 
-void P2mWords::Fill(PfnExtent pfns, const RangeFill& fill) {
+void P2mWords::Fill(const ChangePermit&, PfnExtent pfns,
+                    const RangeFill& fill) {
   assert(pfns.end() <= size());
   PageCount count = pfns.count;
   if (fill.p2m_class == P2mClass::kIdentity) {
@@ -79,7 +80,8 @@ void P2mWords::Fill(PfnExtent pfns, const RangeFill& fill) {
                   CellFill(pfns.first, fill));
 }
 
-void P2mWords::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
+void P2mWords::StoreFrames(const ChangePermit& permit, Pfn first,
+                           absl::Span<const MfnExtent> frames) {
   PageCount pages;
   for (const MfnExtent& extent : frames) pages += extent.count;
   StoreUpTo(first + pages);
@@ -96,7 +98,7 @@ void P2mWords::StoreFrames(Pfn first, absl::Span<const MfnExtent> frames) {
     const uint64_t count = extent.count.value();
     if (count > kShort) {
       store();
-      Fill({first, extent.count}, RangeFill::Ram(extent.first));
+      Fill(permit, {first, extent.count}, RangeFill::Ram(extent.first));
       first += extent.count;
       continue;
     }

@@ -38,6 +38,7 @@
 #include "absl/types/span.h"
 #include "base/allocation_faults.h"
 #include "domain/collections/compact_words.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/p2m/p2m_summary.h"
 #include "domain/units/abi.h"
 #include "domain/units/p2m_word.h"
@@ -138,11 +139,22 @@ class P2mWords {
 
   // --- Stores.  REQUIRES: pfns are below size() ------------------------------
 
-  void Store(Pfn pfn, P2mWord word);
-  void Fill(PfnExtent pfns, const RangeFill& fill);
+  void Store(const ChangePermit& permit, Pfn pfn, P2mWord word);
+  void Fill(const ChangePermit& permit, PfnExtent pfns, const RangeFill& fill);
   // Stores RAM words for the frames of one extent after the other, from `first`
   // on.
-  void StoreFrames(Pfn first, absl::Span<const MfnExtent> frames);
+  void StoreFrames(const ChangePermit& permit, Pfn first,
+                   absl::Span<const MfnExtent> frames);
+
+  // A permit for words that no other thread can see yet.
+  // REQUIRES: MarkPublished() was not called.
+  const ChangePermit& PermitWhileNew() const {
+    static constexpr ChangePermit kWhileNew;
+    assert(!published_);
+    return kWhileNew;
+  }
+  // Notes that other threads may look words up from now on.
+  void MarkPublished() { published_ = true; }
 
   // --- Generation ------------------------------------------------------------
 
@@ -191,6 +203,7 @@ class P2mWords {
   std::atomic<uint64_t> size_ = 0;
   std::atomic<uint64_t> stored_end_ = 0;  // at most size_
   std::atomic<uint64_t> generation_ = 0;
+  bool published_ = false;
 };
 
 }  // namespace simvisor

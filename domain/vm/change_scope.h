@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "domain/frames/frame_pool.h"
 #include "domain/guest/hypercalls.h"
+#include "domain/p2m/change_permit.h"
 #include "domain/units/abi.h"
 #include "domain/units/operation.h"
 #include "domain/units/units.h"
@@ -75,6 +76,7 @@ class ChangeScope final : public Hypercalls {
   const std::vector<DomainId>& drained() const { return drained_; }
 
   // Hypercalls.  Only they change Reservation::current().
+  const ChangePermit& permit() const override { return permit_; }
   PageCount PopulatePhysmap(PfnExtent pfns, Placed placed) override;
   PageCount DecreaseReservation(absl::Span<const MfnExtent> frames) override;
   void MachphysUpdate(MfnExtent frames, Pfn first) override;
@@ -87,6 +89,7 @@ class ChangeScope final : public Hypercalls {
   absl::Status Preempted() override;
 
  private:
+  const ChangePermit permit_;
   Domain& domain_;
   Parts& parts_;
   FramePool& pool_;

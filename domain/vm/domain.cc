@@ -159,6 +159,7 @@ void Domain::InstallGuest(Parts& parts, std::unique_ptr<Guest> guest) {
     kernel_.swap(kernel);
   }
   parts.SetGuest(std::move(guest));
+  parts.memory.words().MarkPublished();
   published_.store(&parts.memory.words(), std::memory_order_release);
 }
 

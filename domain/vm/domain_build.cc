@@ -24,8 +24,8 @@ absl::Status PopulateAll(ChangeScope& change, PageCount memory) {
     const PageCount had = change.CurrentReservation();
     change.PopulatePhysmap(
         {Pfn(had.value()), memory - had},
-        [&words](Pfn pfn, absl::Span<const MfnExtent> frames) {
-          words.StoreFrames(pfn, frames);
+        [&words, &change](Pfn pfn, absl::Span<const MfnExtent> frames) {
+          words.StoreFrames(change.permit(), pfn, frames);
         });
   }
   return absl::OkStatus();
@@ -86,8 +86,8 @@ absl::Status DomainBuild::PlacePages(const Operation& operation,
             P2mWords& words = change.parts().memory.words();
             at += change.PopulatePhysmap(
                 {at, std::min(end - at, kPlacedAtOnce)},
-                [&words](Pfn pfn, absl::Span<const MfnExtent> frames) {
-                  words.StoreFrames(pfn, frames);
+                [&words, &change](Pfn pfn, absl::Span<const MfnExtent> frames) {
+                  words.StoreFrames(change.permit(), pfn, frames);
                 });
             return absl::OkStatus();
           }));

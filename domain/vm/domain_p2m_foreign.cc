@@ -101,7 +101,7 @@ absl::Status DomainP2m::UnmapForeign(const Operation& operation,
           if (i % kSlotsPerCheck == 0) stopped = change.Preempted();
           if (!stopped.ok()) break;
           absl::Status status = change.parts().guest()->UnmapForeign(
-              change.context(), Pfn(pfns[i]), mfns);
+              change.permit(), change.context(), Pfn(pfns[i]), mfns);
           if (status.ok()) {
             ++report.done;
           } else {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "tests/support/change_permit.h"
 
 namespace simvisor {
 namespace {
@@ -121,7 +122,7 @@ void P2mOperations::MarkIdentity() {
       bytes_.Byte() % 8 == 0 ? PickPfn() : start + bytes_.Number(2);
   if (model_->relocated()) return;  // only the builder's list can be marked
   Compare("words marked",
-          list_.built->MarkIdentity(Pfn(start), Pfn(end)).value(),
+          list_.built->MarkIdentity(kPermit, Pfn(start), Pfn(end)).value(),
           model_->SetRangeIdentity(start, end));
 }
 
@@ -169,9 +170,10 @@ void P2mOperations::TrySetOne() {
   // Words are stored unchecked, so they must fit the ABI.
   if (!word.FitsAbi(abi_)) return;
   if (model_->relocated()) {
-    Compare("tried", list_->TrySet(Pfn(pfn), word), model_->TrySet(pfn, word));
+    Compare("tried", list_->TrySet(kPermit, Pfn(pfn), word),
+            model_->TrySet(pfn, word));
   } else if (model_->TrySet(pfn, word) && pfn < model_->size()) {
-    list_.words->Store(Pfn(pfn), word);
+    list_.words->Store(kPermit, Pfn(pfn), word);
   }
   CompareWord(pfn);
 }
@@ -179,7 +181,7 @@ void P2mOperations::TrySetOne() {
 void P2mOperations::SetOne() {
   const uint64_t pfn = PickPfn();
   const P2mWord word = PickWord(pfn);
-  const absl::Status status = list_->Set(Pfn(pfn), word, source_);
+  const absl::Status status = list_->Set(kPermit, Pfn(pfn), word, source_);
   const bool too_large = abi_.arch == Arch::kX86_32Pae && !word.is_invalid() &&
                          word.Number() >> 30 != 0;
   if (too_large) {
@@ -221,14 +223,16 @@ void P2mOperations::SetMany() {
   const Fill fill = PickFill();
   if (bytes_.Byte() % 16 == 0) {
     range.count = list_->p2m_size() - range.first + PageCount(1);
-    ExpectError("range past the end", list_->SetRange(range, fill, source_),
+    ExpectError("range past the end",
+                list_->SetRange(kPermit, range, fill, source_),
                 Code::kOutOfRange);
     return;
   }
   const uint64_t needed = list_->PagesToSet(range, fill).value();
   const uint64_t before = left_;
   PageCount done;
-  const absl::Status status = list_->SetRange(range, fill, source_, &done);
+  const absl::Status status =
+      list_->SetRange(kPermit, range, fill, source_, &done);
   const uint64_t wanted =
       model_->SetRange(range.first.value(), range.count.value(), fill, &left_);
   CompareTaking("range", status, wanted == range.count.value());

@@ -22,6 +22,7 @@
 #include "domain/units/findings.h"
 #include "domain/units/units.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/fake_hypervisor.h"
 #include "tests/support/status_matchers.h"
 
@@ -62,7 +63,7 @@ class BootedGuest {
     P2mWords& list = memory->words();
     hypervisor.PopulatePhysmap(
         {Pfn(0), pages}, [&list](Pfn pfn, absl::Span<const MfnExtent> frames) {
-          list.StoreFrames(pfn, frames);
+          list.StoreFrames(kPermit, pfn, frames);
         });
   }
 

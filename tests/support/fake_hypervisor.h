@@ -20,6 +20,7 @@
 #include "domain/guest/hypercalls.h"
 #include "domain/units/units.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 
 namespace simvisor {
 
@@ -48,6 +49,7 @@ class FakeHypervisor : public Hypercalls {
   }
   PageCount m2p_entries() const { return PageCount(m2p_entries_); }
 
+  const ChangePermit& permit() const override { return kPermit; }
   PageCount PopulatePhysmap(PfnExtent pfns, Placed placed) override {
     PageCount done;
     while (done < pfns.count && claimed > PageCount(0)) {

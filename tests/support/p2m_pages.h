@@ -20,6 +20,7 @@
 #include "domain/p2m/page_source.h"
 #include "domain/p2m/relocation_plan.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 
 namespace simvisor {
 
@@ -71,8 +72,8 @@ struct TestList {
     return RelocationPlan(*built, options, limit).PagesToBoot();
   }
   absl::Status Relocate(Pfn limit, PageSource& source) {
-    auto made = P2mList::Relocate(*std::exchange(built, std::nullopt), options,
-                                  limit, source);
+    auto made = P2mList::Relocate(kPermit, *std::exchange(built, std::nullopt),
+                                  options, limit, source);
     if (made.ok()) list = *std::move(made);
     return made.status();
   }
@@ -93,7 +94,7 @@ struct TestList {
       const P2mRun run = words->RunAt(at, words->size(), RunMerge::kByClass);
       while (run.word.Class() == P2mClass::kRam && at < run.pfns.end()) {
         const MfnExtent frames = frames_of(ExtentBetween(at, run.pfns.end()));
-        words->Fill({at, frames.count}, RangeFill::Ram(frames.first));
+        words->Fill(kPermit, {at, frames.count}, RangeFill::Ram(frames.first));
         at += frames.count;
       }
       at = run.pfns.end();
@@ -104,9 +105,11 @@ struct TestList {
 
   // In either phase.
   void StoreFrames(Pfn first, MfnExtent frames) {
-    words->Fill({first, frames.count}, RangeFill::Ram(frames.first));
+    words->Fill(kPermit, {first, frames.count}, RangeFill::Ram(frames.first));
   }
-  void ClearFrames(PfnExtent pfns) { words->Fill(pfns, RangeFill::Missing()); }
+  void ClearFrames(PfnExtent pfns) {
+    words->Fill(kPermit, pfns, RangeFill::Missing());
+  }
   P2mWord Lookup(Pfn pfn) const {
     return list != nullptr ? list->Lookup(pfn) : built->Lookup(pfn);
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "domain/p2m/m2p.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 
 namespace simvisor {
 namespace {
@@ -85,14 +86,15 @@ Json ListReplay::Taking(absl::FunctionRef<absl::Status()> change) {
 Json ListReplay::Set(const Json& step) {
   const Pfn pfn = PfnAt(step, "pfn");
   const P2mWord word = ParseWord(step["value"], pfn);
-  return Taking([&] { return list_->Set(pfn, word, source_); });
+  return Taking([&] { return list_->Set(kPermit, pfn, word, source_); });
 }
 
 Json ListReplay::TrySet(const Json& step) {
   const Pfn pfn = PfnAt(step, "pfn");
   const P2mWord word = ParseWord(step["value"], pfn);
   return Taking([&] {
-    return list_->TrySet(pfn, word) ? absl::OkStatus() : absl::UnknownError("");
+    return list_->TrySet(kPermit, pfn, word) ? absl::OkStatus()
+                                             : absl::UnknownError("");
   });
 }
 
@@ -124,7 +126,7 @@ Json ListReplay::Assign(const Json& step) {
     SetOneByOne(pfns, fill);
     return {{"frames_taken", source_.kept() - before}};
   }
-  const absl::Status status = list_->SetRange(pfns, fill, source_);
+  const absl::Status status = list_->SetRange(kPermit, pfns, fill, source_);
   if (status.code() == absl::StatusCode::kOutOfRange) return Refusal(status);
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(source_.kept() - before, expected.value());
@@ -137,7 +139,7 @@ void ListReplay::SetOneByOne(PfnExtent pfns, const P2mList::RangeFill& fill) {
     P2mList::RangeFill one = fill;
     one.first_mfn += pfn - pfns.first;
     const absl::Status status =
-        list_->SetRange({pfn, PageCount(1)}, one, source_);
+        list_->SetRange(kPermit, {pfn, PageCount(1)}, one, source_);
     if (status.ok()) continue;
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
   }

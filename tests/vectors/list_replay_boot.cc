@@ -8,6 +8,7 @@
 
 #include "domain/guest/guest_boot.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/vectors/list_replay.h"
 
 namespace simvisor {
@@ -96,7 +97,8 @@ Json ListReplay::SetRangeIdentity(const Json& step) {
   if (!list_.built.has_value()) {
     return "crash: identity ranges can only be marked before relocation";
   }
-  return list_.built->MarkIdentity(PfnAt(step, "start"), PfnAt(step, "end"))
+  return list_.built
+      ->MarkIdentity(kPermit, PfnAt(step, "start"), PfnAt(step, "end"))
       .value();
 }
 
@@ -140,8 +142,8 @@ Json ListReplay::BootPlanned(PageCount nr_pages, const MemorySetup& setup,
   const uint64_t needed = PagesToBoot(abi_, nr_pages, setup, limit)->value();
   EXPECT_TRUE(list_.Build(nr_pages, source_).ok());
   list_.StoreFrames(Pfn(0), {Mfn(kDefaultMfnBase), nr_pages});
-  auto booted = BootGuest(*std::exchange(list_.built, std::nullopt), setup, {},
-                          limit, source_);
+  auto booted = BootGuest(kPermit, *std::exchange(list_.built, std::nullopt),
+                          setup, {}, limit, source_);
   EXPECT_TRUE(booted.ok());
   list_.list = std::move(booted->list);
   EXPECT_EQ(source_.taken(), needed);

@@ -4,6 +4,7 @@
 
 #include "domain/e820/e820.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/e820_testing.h"
 #include "tests/support/p2m_pages.h"
 
@@ -30,7 +31,7 @@ TEST(GuestBootTest, FramesUnderAHoleAnswerAboveTheInitialSizeInOrder) {
   PagesFrom pages(300, 900);
   auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
   const auto result =
-      BootGuest(*std::move(list.built), setup, {}, Pfn(0), pages);
+      BootGuest(kPermit, *std::move(list.built), setup, {}, Pfn(0), pages);
   ASSERT_TRUE(result.ok());
   const P2mList& kernels = *result->list;
   ASSERT_EQ(result->moved.size(), 1);
@@ -51,7 +52,7 @@ TEST(GuestBootTest, FramesThatFindNoRoomAreGivenBack) {
   PagesFrom pages(300, 900);
   auto list = BuiltList(kAbiX86_64, 4096, kBase, pages);
   const auto result =
-      BootGuest(*std::move(list.built), setup, {}, Pfn(0), pages);
+      BootGuest(kPermit, *std::move(list.built), setup, {}, Pfn(0), pages);
   ASSERT_TRUE(result.ok());
   const P2mList& kernels = *result->list;
   ASSERT_EQ(result->released.size(), 1);
@@ -88,10 +89,10 @@ TEST(GuestBootTest, PagesToBootIsEnoughAndOneLessIsNot) {
         for (const uint64_t short_by : {0, 1}) {
           PagesFrom source(2000, 2000 + needed->value() - short_by);
           auto list = BuiltList(*abi, pages.value(), kBase, source, options);
-          EXPECT_EQ(
-              BootGuest(*std::move(list.built), setup, options, Pfn(0), source)
-                  .ok(),
-              short_by == 0)
+          EXPECT_EQ(BootGuest(kPermit, *std::move(list.built), setup, options,
+                              Pfn(0), source)
+                        .ok(),
+                    short_by == 0)
               << abi->name << " " << static_cast<int>(view) << " "
               << static_cast<int>(room);
         }
@@ -110,7 +111,7 @@ TEST(GuestBootTest, CompactRoomReadsTheSameForFewerPages) {
           compact ? BalloonRoom::kCompact : BalloonRoom::kFaithful;
       lists[compact] = BuiltList(*abi, 300000, kBase, pages[compact],
                                  {.balloon_room = room});
-      auto booted = BootGuest(*std::move(lists[compact].built), setup,
+      auto booted = BootGuest(kPermit, *std::move(lists[compact].built), setup,
                               lists[compact].options, Pfn(0), pages[compact]);
       ASSERT_TRUE(booted.ok());
       lists[compact].list = std::move(booted->list);

@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/booted_guest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/e820_testing.h"
 
 namespace simvisor {
@@ -127,7 +128,7 @@ TEST_P(GuestTest, ImageWhoseFreePageIsNotRamIsFound) {
   Findings findings(DomainId(1), found);
   on.image->Check(findings);
   EXPECT_THAT(found, IsEmpty());
-  on.memory->words().Store(Pfn(9000), P2mWord::Invalid());
+  on.memory->words().Store(kPermit, Pfn(9000), P2mWord::Invalid());
   on.image->Check(findings);
   EXPECT_THAT(found, ElementsAre(HasSubstr("free pfn 0x2328")));
 }
@@ -233,7 +234,7 @@ TEST_P(GuestTest, ForeignFramesAreCountedBeforeTheWordIsStored) {
   EXPECT_EQ(on.hypervisor.mappings.at(Mfn(77)), 1);
   EXPECT_EQ(on.memory->words().Lookup(hole), P2mWord::Foreign(Mfn(77)));
   std::vector<Mfn> mfns;
-  ASSERT_THAT(on.guest->UnmapForeign(kContext, hole, mfns), IsOk());
+  ASSERT_THAT(on.guest->UnmapForeign(kPermit, kContext, hole, mfns), IsOk());
   EXPECT_THAT(mfns, ElementsAre(Mfn(77)));
   EXPECT_EQ(GuestFiguresOf(on), before);
 }
@@ -287,7 +288,7 @@ TEST_P(GuestTest, NotesOfAGuestMakeTheSameGuest) {
   const P2mWords& words = on.memory->words();
   for (const auto& [first, last] : ram.extents()) {
     for (Pfn at = first; at < last; at += PageCount(1)) {
-      made->words->Store(at, words.Lookup(at));
+      made->words->Store(kPermit, at, words.Lookup(at));
     }
   }
   ASSERT_THAT(made->guest->Encode(again, NeverStop), IsOk());
@@ -298,7 +299,7 @@ TEST_P(GuestTest, NotesOfAGuestMakeTheSameGuest) {
 TEST_P(GuestTest, NotesWithTheFirstMiBInTheBalloonAreRefused) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
-  on.memory->words().Store(Pfn(0x10), P2mWord::Invalid());
+  on.memory->words().Store(kPermit, Pfn(0x10), P2mWord::Invalid());
   on.guest->balloon().list().Push({Pfn(0x10), PageCount(1)});
   StateWriter notes;
   ASSERT_THAT(on.guest->Encode(notes, NeverStop), IsOk());

@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 #include "tests/support/status_matchers.h"
 
@@ -129,9 +130,9 @@ TEST(BuilderListTest, IdentityIsMarkedInTheListOnly) {
   PagesFrom pages(100, 200);
   TestList list = BuiltList(kAbiX86_64, 1000, kBuilderBase, pages);
   BuilderList& built = *list.built;
-  EXPECT_EQ(built.MarkIdentity(Pfn(1000), Pfn(5000)), PageCount(24));
-  EXPECT_EQ(built.MarkIdentity(Pfn(20), Pfn(10)), PageCount(0));
-  EXPECT_EQ(built.MarkIdentity(Pfn(1024), Pfn::None()), PageCount(0));
+  EXPECT_EQ(built.MarkIdentity(kPermit, Pfn(1000), Pfn(5000)), PageCount(24));
+  EXPECT_EQ(built.MarkIdentity(kPermit, Pfn(20), Pfn(10)), PageCount(0));
+  EXPECT_EQ(built.MarkIdentity(kPermit, Pfn(1024), Pfn::None()), PageCount(0));
   EXPECT_EQ(built.Lookup(Pfn(1000)), P2mWord::Identity(Pfn(1000)));
   EXPECT_EQ(built.Lookup(Pfn(15)), P2mWord::Ram(Mfn(kBuilderBase + 15)));
 }

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 
 namespace simvisor {
@@ -17,9 +18,9 @@ class M2pTest : public testing::TestWithParam<const Abi*> {
   M2pTest() : pages_(uint64_t{1} << 20, uint64_t{1} << 21) {
     list_ = BuiltList(*GetParam(), 2048, kM2pBase, pages_);
     EXPECT_TRUE(list_.Relocate(Pfn(0), pages_).ok());
-    EXPECT_TRUE(list_->TrySet(Pfn(5), P2mWord::Foreign(Mfn(0x123))));
-    EXPECT_TRUE(list_->TrySet(Pfn(6), P2mWord::Invalid()));
-    EXPECT_TRUE(list_->TrySet(Pfn(7), P2mWord::Identity(Pfn(0x99))));
+    EXPECT_TRUE(list_->TrySet(kPermit, Pfn(5), P2mWord::Foreign(Mfn(0x123))));
+    EXPECT_TRUE(list_->TrySet(kPermit, Pfn(6), P2mWord::Invalid()));
+    EXPECT_TRUE(list_->TrySet(kPermit, Pfn(7), P2mWord::Identity(Pfn(0x99))));
   }
 
   void Expect(uint64_t mfn, Pfn candidate, Pfn pfn, Pfn local) {

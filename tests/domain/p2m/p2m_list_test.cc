@@ -1,6 +1,7 @@
 #include "domain/p2m/p2m_list.h"
 
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 
 namespace simvisor {
@@ -39,8 +40,8 @@ TEST(P2mListTest, OneFrameInTwoWordsIsTwoRuns) {
   PagesFrom pages(1000, 1100);
   auto list = BuiltList(kAbiX86_64, 512, 0x100, pages);
   ASSERT_TRUE(list.Relocate(Pfn(0), pages).ok());
-  ASSERT_TRUE(list->TrySet(Pfn(3), P2mWord::Foreign(Mfn(7))));
-  ASSERT_TRUE(list->TrySet(Pfn(4), P2mWord::Foreign(Mfn(7))));
+  ASSERT_TRUE(list->TrySet(kPermit, Pfn(3), P2mWord::Foreign(Mfn(7))));
+  ASSERT_TRUE(list->TrySet(kPermit, Pfn(4), P2mWord::Foreign(Mfn(7))));
   const P2mRun run =
       list->RunAt(Pfn(3), Pfn(5), P2mView::kResolved, RunMerge::kByFrame);
   EXPECT_EQ(run.pfns.count, PageCount(1));

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "domain/p2m/p2m_list.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 #include "tests/support/status_matchers.h"
 
@@ -66,9 +67,9 @@ TEST_P(PageTablesTest, LeadToEveryWord) {
   const uint64_t pages = abi.mid_span() + 3 * abi.leaf_span();
   PagesFrom source(256, pages);
   const auto list = LinearList(abi, pages, 4 * abi.mid_span(), source);
-  ASSERT_THAT(
-      list->Set(Pfn(3 * abi.mid_span() + 5), P2mWord::Ram(Mfn(7)), source),
-      IsOk());
+  ASSERT_THAT(list->Set(kPermit, Pfn(3 * abi.mid_span() + 5),
+                        P2mWord::Ram(Mfn(7)), source),
+              IsOk());
   for (const uint64_t pfn :
        {uint64_t{0}, uint64_t{4711}, abi.mid_span() + 1, pages - 1, pages,
         3 * abi.mid_span() + 5, 3 * abi.mid_span() + 6}) {
@@ -101,7 +102,7 @@ TEST_P(PageTablesTest, SplitMovesTheGenerationAndTheTables) {
   const auto list = LinearList(abi, pages, 2 * abi.mid_span(), source);
   EXPECT_EQ(list->generation(), 0u);
   const Pfn pfn(abi.mid_span() + 9);
-  ASSERT_THAT(list->Set(pfn, P2mWord::Invalid(), source), IsOk());
+  ASSERT_THAT(list->Set(kPermit, pfn, P2mWord::Invalid(), source), IsOk());
   EXPECT_EQ(list->generation(), 2 * abi.pmds_per_mid + 2);
   EXPECT_EQ(WordByTables(*list, pfn), abi.invalid_word);
   EXPECT_EQ(WordByTables(*list, pfn + PageCount(1)),

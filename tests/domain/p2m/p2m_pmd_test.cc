@@ -8,6 +8,7 @@
 #include "domain/p2m/pmd_listener.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 #include "tests/support/status_matchers.h"
 
@@ -72,23 +73,25 @@ TEST_P(P2mPmdTest, EntriesOfOneSharedPageNameIt) {
 }
 
 TEST_P(P2mPmdTest, ASplitAnnouncesEachEntryOfItsMidOnce) {
-  ASSERT_THAT(list_->Set(in_mid_1_, P2mWord::Ram(Mfn(0x99)), source_), IsOk());
+  ASSERT_THAT(list_->Set(kPermit, in_mid_1_, P2mWord::Ram(Mfn(0x99)), source_),
+              IsOk());
   std::vector<uint64_t> wanted;
   for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) {
     wanted.push_back(abi_.pmds_per_mid + i);
   }
   EXPECT_THAT(recorder_.entries, testing::ElementsAreArray(wanted));
   // Another leaf of the mid, and a mid that is already private.
-  ASSERT_THAT(list_->Set(in_mid_1_ + PageCount(10 * abi_.leaf_span()),
+  ASSERT_THAT(list_->Set(kPermit, in_mid_1_ + PageCount(10 * abi_.leaf_span()),
                          P2mWord::Invalid(), source_),
               IsOk());
-  ASSERT_THAT(list_->Set(Pfn(abi_.mid_span() - 1), P2mWord::Invalid(), source_),
+  ASSERT_THAT(list_->Set(kPermit, Pfn(abi_.mid_span() - 1), P2mWord::Invalid(),
+                         source_),
               IsOk());
   EXPECT_EQ(recorder_.entries.size(), abi_.pmds_per_mid);
 }
 
 TEST_P(P2mPmdTest, NothingIsAnnouncedThatDoesNotHappen) {
-  ASSERT_TRUE(list_->TrySet(in_mid_1_, P2mWord::Identity(in_mid_1_)));
+  ASSERT_TRUE(list_->TrySet(kPermit, in_mid_1_, P2mWord::Identity(in_mid_1_)));
   PagesFrom too_few(3 << 20, (3 << 20) + abi_.pmds_per_mid - 1);
   EXPECT_FALSE(list_->AllocEntry(in_mid_1_, too_few).ok());
   EXPECT_THAT(recorder_.entries, IsEmpty());
@@ -99,7 +102,8 @@ TEST_P(P2mPmdTest, AnEntryThatDidNotFollowShowsTheSharedPage) {
   const Pfn before = list_->PtePageAt(entry);
   EXPECT_EQ(list_->LookupThrough(before, in_mid_1_),
             P2mWord::Identity(in_mid_1_));
-  ASSERT_THAT(list_->Set(in_mid_1_, P2mWord::Ram(Mfn(0x99)), source_), IsOk());
+  ASSERT_THAT(list_->Set(kPermit, in_mid_1_, P2mWord::Ram(Mfn(0x99)), source_),
+              IsOk());
   const Pfn after = list_->PtePageAt(entry);
   ASSERT_NE(after, before);
   EXPECT_EQ(list_->LookupThrough(before, in_mid_1_),

@@ -24,6 +24,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/p2m/word_history.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/host_testing.h"
 #include "tests/support/limited_pages.h"
 #include "tests/support/p2m_pages.h"
@@ -126,7 +127,7 @@ class ListRound {
     const uint64_t pages = abi_.mid_span() / 2 + Pick(abi_.mid_span());
     EXPECT_THAT(list_.Build(PageCount(pages), source_), IsOk());
     list_.StoreFrames(Pfn(0), {Mfn(5000), PageCount(pages)});
-    list_.built->MarkIdentity(Pfn(pages / 4), Pfn(pages / 3));
+    list_.built->MarkIdentity(kPermit, Pfn(pages / 4), Pfn(pages / 3));
     EXPECT_THAT(list_.Relocate(Pfn(area), source_), IsOk());
     EXPECT_THAT(list_->Publish(source_), IsOk());
     for (int i = 0; i < kWatched; ++i) watched_.push_back(PickPfn());
@@ -205,15 +206,15 @@ class ListRound {
     const Fill fill = fills[Pick(3)];
     switch (Pick(8)) {
       case 0:
-        EXPECT_THAT(
-            list_->Set(range.first, P2mWord::Foreign(Mfn(Pick(1000))), source_),
-            IsOk());
+        EXPECT_THAT(list_->Set(kPermit, range.first,
+                               P2mWord::Foreign(Mfn(Pick(1000))), source_),
+                    IsOk());
         return false;
       case 1:
         EXPECT_THAT(list_->AllocEntry(range.first, source_), IsOk());
         return false;
       case 2:
-        list_->TrySet(range.first, P2mWord::Ram(Mfn(Pick(1000))));
+        list_->TrySet(kPermit, range.first, P2mWord::Ram(Mfn(Pick(1000))));
         return false;
       case 3:
         EXPECT_THAT(list_->Publish(source_), IsOk());
@@ -231,7 +232,7 @@ class ListRound {
         return false;
       }
       default:
-        EXPECT_THAT(list_->SetRange(range, fill, source_), IsOk());
+        EXPECT_THAT(list_->SetRange(kPermit, range, fill, source_), IsOk());
         return false;
     }
   }

@@ -10,6 +10,7 @@
 #include "domain/p2m/p2m_list.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/limited_pages.h"
 #include "tests/support/p2m_list_model.h"
 #include "tests/support/p2m_pages.h"
@@ -91,7 +92,7 @@ class ListUnderTest {
         list_.ClearFrames(ExtentBetween(Pfn(first), Pfn(end)));
         model_->SetRange(first, end - first, Fill::Missing(), &left);
       } else {
-        list_.built->MarkIdentity(Pfn(first), Pfn(end));
+        list_.built->MarkIdentity(kPermit, Pfn(first), Pfn(end));
         model_->SetRangeIdentity(first, end);
       }
     }
@@ -135,7 +136,7 @@ class ListUnderTest {
   void SetOne(uint64_t left) {
     const uint64_t pfn = PickPfn();
     const P2mWord word = PickWord(pfn);
-    const absl::Status status = list_->Set(Pfn(pfn), word, source_);
+    const absl::Status status = list_->Set(kPermit, Pfn(pfn), word, source_);
     const bool done = model_->Set(pfn, word, &left);
     ExpectDone(status, done, left);
     EXPECT_EQ(list_->Lookup(Pfn(pfn)).ToString(),
@@ -145,7 +146,8 @@ class ListUnderTest {
     const uint64_t pfn = PickPfn();
     const P2mWord word = PickWord(pfn);
     const uint64_t taken = source_.taken;
-    EXPECT_EQ(list_->TrySet(Pfn(pfn), word), model_->TrySet(pfn, word));
+    EXPECT_EQ(list_->TrySet(kPermit, Pfn(pfn), word),
+              model_->TrySet(pfn, word));
     EXPECT_EQ(source_.taken, taken);
   }
   void AllocOne(uint64_t left) {
@@ -167,7 +169,8 @@ class ListUnderTest {
     const uint64_t needed = list_->PagesToSet(pfns, fill).value();
     const bool enough = needed <= left;
     PageCount done;
-    const absl::Status status = list_->SetRange(pfns, fill, source_, &done);
+    const absl::Status status =
+        list_->SetRange(kPermit, pfns, fill, source_, &done);
 
     const uint64_t set = model_->SetRange(first, count, fill, &left);
     ExpectDone(status, set == count, left);

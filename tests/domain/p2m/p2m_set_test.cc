@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 #include "tests/support/status_matchers.h"
 
@@ -39,29 +40,30 @@ class P2mSetTest : public testing::TestWithParam<Arch> {
 };
 
 TEST_P(P2mSetTest, TrySetStoresOnlyInPrivateLeaves) {
-  EXPECT_TRUE(list_->TrySet(Pfn(7), P2mWord::Ram(Mfn(0x99))));
+  EXPECT_TRUE(list_->TrySet(kPermit, Pfn(7), P2mWord::Ram(Mfn(0x99))));
   EXPECT_EQ(list_->Lookup(Pfn(7)), P2mWord::Ram(Mfn(0x99)));
   const uint64_t before = structure();
-  EXPECT_FALSE(list_->TrySet(Identity(), P2mWord::Ram(Mfn(0x99))));
-  EXPECT_FALSE(list_->TrySet(Identity(), P2mWord::Invalid()));
-  EXPECT_FALSE(
-      list_->TrySet(Identity(), P2mWord::Identity(Identity() + PageCount(1))));
+  EXPECT_FALSE(list_->TrySet(kPermit, Identity(), P2mWord::Ram(Mfn(0x99))));
+  EXPECT_FALSE(list_->TrySet(kPermit, Identity(), P2mWord::Invalid()));
+  EXPECT_FALSE(list_->TrySet(kPermit, Identity(),
+                             P2mWord::Identity(Identity() + PageCount(1))));
   EXPECT_EQ(list_->Lookup(Identity()), P2mWord::Identity(Identity()));
   EXPECT_EQ(structure(), before);
 }
 
 TEST_P(P2mSetTest, TrySetOfTheSameWordSucceeds) {
-  EXPECT_TRUE(list_->TrySet(Identity(), P2mWord::Identity(Identity())));
+  EXPECT_TRUE(
+      list_->TrySet(kPermit, Identity(), P2mWord::Identity(Identity())));
   EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kIdentity);
 }
 
 TEST_P(P2mSetTest, PastTheEndOnlyInvalidIsTaken) {
   const Pfn end = list_->p2m_size();
-  EXPECT_TRUE(list_->TrySet(end, P2mWord::Invalid()));
-  EXPECT_FALSE(list_->TrySet(end, P2mWord::Identity(end)));
-  EXPECT_THAT(list_->Set(end, P2mWord::Invalid(), source_), IsOk());
-  EXPECT_THAT(list_->Set(end, P2mWord::Ram(Mfn(1)), source_),
+  EXPECT_TRUE(list_->TrySet(kPermit, end, P2mWord::Invalid()));
+  EXPECT_FALSE(list_->TrySet(kPermit, end, P2mWord::Identity(end)));
+  EXPECT_THAT(list_->Set(kPermit, end, P2mWord::Invalid(), source_), IsOk());
+  EXPECT_THAT(list_->Set(kPermit, end, P2mWord::Ram(Mfn(1)), source_),
               IsError(Code::kOutOfRange, Reason::kPfnOutOfRange,
                       HasSubstr("the p2m area ends")));
   EXPECT_THAT(list_->AllocEntry(end, source_),
@@ -72,7 +74,8 @@ TEST_P(P2mSetTest, PastTheEndOnlyInvalidIsTaken) {
 TEST_P(P2mSetTest, FirstSetInAMidTakesTablesThenTreePageThenLeaf) {
   const Pfn first = source_.next();
   const uint64_t generation = list_->generation();
-  ASSERT_THAT(list_->Set(Identity(), P2mWord::Invalid(), source_), IsOk());
+  ASSERT_THAT(list_->Set(kPermit, Identity(), P2mWord::Invalid(), source_),
+              IsOk());
   EXPECT_EQ((source_.next() - first).value(), PagesOfFirstLeaf());
   for (uint64_t i = 0; i < abi_.pmds_per_mid; ++i) {
     EXPECT_EQ(list_->structure().Find(first + PageCount(i))->role,
@@ -91,18 +94,22 @@ TEST_P(P2mSetTest, FirstSetInAMidTakesTablesThenTreePageThenLeaf) {
 }
 
 TEST_P(P2mSetTest, SecondLeafOfAMidTakesOnlyItsPage) {
-  ASSERT_THAT(list_->Set(Identity(), P2mWord::Invalid(), source_), IsOk());
+  ASSERT_THAT(list_->Set(kPermit, Identity(), P2mWord::Invalid(), source_),
+              IsOk());
   const Pfn before = source_.next();
   const Pfn other = Identity() + PageCount(abi_.leaf_span());
-  ASSERT_THAT(list_->Set(other, P2mWord::Ram(Mfn(0x77)), source_), IsOk());
+  ASSERT_THAT(list_->Set(kPermit, other, P2mWord::Ram(Mfn(0x77)), source_),
+              IsOk());
   EXPECT_EQ(source_.next() - before, PageCount(1));
 }
 
 TEST_P(P2mSetTest, NothingFoldsBack) {
-  ASSERT_THAT(list_->Set(Identity(), P2mWord::Invalid(), source_), IsOk());
-  const uint64_t before = structure();
-  ASSERT_THAT(list_->Set(Identity(), P2mWord::Identity(Identity()), source_),
+  ASSERT_THAT(list_->Set(kPermit, Identity(), P2mWord::Invalid(), source_),
               IsOk());
+  const uint64_t before = structure();
+  ASSERT_THAT(
+      list_->Set(kPermit, Identity(), P2mWord::Identity(Identity()), source_),
+      IsOk());
   EXPECT_EQ(structure(), before);
   EXPECT_EQ(list_->shape().LeafBacking(Identity().value() / abi_.leaf_span()),
             Backing::kPrivate);
@@ -119,7 +126,7 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
     }
     const uint64_t before = structure();
     PagesFrom few(uint64_t{1} << 17, (uint64_t{1} << 17) + have);
-    EXPECT_THAT(list_->Set(pfn, P2mWord::Ram(Mfn(3)), few),
+    EXPECT_THAT(list_->Set(kPermit, pfn, P2mWord::Ram(Mfn(3)), few),
                 IsError(Code::kResourceExhausted, Reason::kGuestMemoryExhausted,
                         HasSubstr("no free page")));
     EXPECT_EQ(list_->Lookup(pfn), P2mWord::Identity(pfn));
@@ -129,7 +136,8 @@ TEST_P(P2mSetTest, FailureAtEachStepLeavesWordsAndServesTheNextTry) {
     EXPECT_EQ(few.returned().value(), have - kept);
     EXPECT_THAT(list_->CheckInvariants(), IsOk());
     const Pfn next = source_.next();
-    EXPECT_THAT(list_->Set(pfn, P2mWord::Ram(Mfn(3)), source_), IsOk());
+    EXPECT_THAT(list_->Set(kPermit, pfn, P2mWord::Ram(Mfn(3)), source_),
+                IsOk());
     EXPECT_EQ((source_.next() - next).value(), PagesOfFirstLeaf() - kept);
     EXPECT_EQ(list_->Lookup(pfn), P2mWord::Ram(Mfn(3)));
   }
@@ -143,7 +151,7 @@ TEST_P(P2mSetTest, AllocEntryChangesNoWord) {
     const Pfn pfn = Identity() + PageCount(offset);
     EXPECT_EQ(list_->Lookup(pfn), P2mWord::Identity(pfn));
   }
-  EXPECT_TRUE(list_->TrySet(Identity(), P2mWord::Ram(Mfn(4))));
+  EXPECT_TRUE(list_->TrySet(kPermit, Identity(), P2mWord::Ram(Mfn(4))));
 }
 
 TEST_P(P2mSetTest, RangeTakesWhatPagesToSetSays) {
@@ -157,7 +165,7 @@ TEST_P(P2mSetTest, RangeTakesWhatPagesToSetSays) {
   EXPECT_EQ(list_->Lookup(Identity()), P2mWord::Identity(Identity()));
   PageCount done;
   PagesFrom none(0, 0);
-  ASSERT_THAT(list_->SetRange(pfns, fill, none, &done), IsOk());
+  ASSERT_THAT(list_->SetRange(kPermit, pfns, fill, none, &done), IsOk());
   EXPECT_EQ(done, pfns.count);
   EXPECT_TRUE(list_->Lookup(pfns.end() - PageCount(1)).is_invalid());
   EXPECT_EQ(list_->PagesToSet(pfns, fill), PageCount(0));
@@ -180,13 +188,14 @@ TEST(P2mSetPaeTest, NumbersThatA32BitWordCannotHoldAreRefused) {
   PagesFrom source(0, uint64_t{1} << 16);
   auto list = BuiltList(kAbiX86_32Pae, kAbiX86_32Pae.mid_span(), kBase, source);
   ASSERT_THAT(list.Relocate(Pfn(0), source), IsOk());
-  EXPECT_THAT(list->Set(Pfn(1), P2mWord::Ram(Mfn(uint64_t{1} << 30)), source),
-              IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
-                      HasSubstr("0x40000000")));
   EXPECT_THAT(
-      list->Set(Pfn(1), P2mWord::Identity(Pfn(uint64_t{1} << 30)), source),
-      IsError(Code::kOutOfRange, Reason::kPfnOutOfRange,
+      list->Set(kPermit, Pfn(1), P2mWord::Ram(Mfn(uint64_t{1} << 30)), source),
+      IsError(Code::kOutOfRange, Reason::kMfnNotAddressable,
               HasSubstr("0x40000000")));
+  EXPECT_THAT(list->Set(kPermit, Pfn(1),
+                        P2mWord::Identity(Pfn(uint64_t{1} << 30)), source),
+              IsError(Code::kOutOfRange, Reason::kPfnOutOfRange,
+                      HasSubstr("0x40000000")));
   EXPECT_EQ(list->Lookup(Pfn(1)), P2mWord::Ram(Mfn(kBase + 1)));
 }
 

@@ -5,6 +5,7 @@
 
 #include "domain/p2m/p2m_list.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 
 namespace simvisor {
@@ -57,7 +58,7 @@ TEST_P(P2mTreeTest, LeavesHoldTheWordsInTheGuestsWidth) {
   const uint64_t second = Word(Word(Top(), 0), 1);
   EXPECT_EQ(Word(second, 3), kTreeBase + abi().leaf_span() + 3);
   const Pfn marked(abi().leaf_span() + 4);
-  ASSERT_TRUE(list_->TrySet(marked, P2mWord::Identity(marked)));
+  ASSERT_TRUE(list_->TrySet(kPermit, marked, P2mWord::Identity(marked)));
   EXPECT_EQ(Word(second, 4), marked.value() | abi().identity_bit);
 }
 
@@ -83,7 +84,7 @@ TEST_P(P2mTreeTest, PtesMapLeavesWritableAndConstantLeavesReadOnly) {
 
 TEST_P(P2mTreeTest, PageAddedByASetReadsMissingUntilTheNextBuild) {
   const Pfn pfn(abi().mid_span() + 7);
-  ASSERT_TRUE(list_->Set(pfn, P2mWord::Ram(Mfn(9)), pages_).ok());
+  ASSERT_TRUE(list_->Set(kPermit, pfn, P2mWord::Ram(Mfn(9)), pages_).ok());
   const uint64_t mid = Word(Top(), 1);
   EXPECT_EQ(Word(Word(mid, 0), 7), 9);
   const uint64_t missing = Word(mid, 1);

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "domain/p2m/change_permit.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/status_matchers.h"
 
@@ -29,6 +32,11 @@ PfnExtent PfnsFrom(uint64_t first, uint64_t count) {
   return {Pfn(first), PageCount(count)};
 }
 
+// Only its friends make a permit, and none can be copied and kept.
+static_assert(!std::is_default_constructible_v<ChangePermit>);
+static_assert(!std::is_copy_constructible_v<ChangePermit>);
+static_assert(!std::is_aggregate_v<ChangePermit>);
+
 TEST(P2mWordsTest, FreshWordsAreIdentityEverywhere) {
   const auto words = MakeWords(kMid);
   EXPECT_EQ(words->size(), Pfn(0));
@@ -43,7 +51,7 @@ TEST(P2mWordsTest, NewWordsAreInvalidUpToTheIdentityAtTheEnd) {
   words->Resize(Pfn(512));
   EXPECT_EQ(words->RunAt(Pfn(0), Pfn(512), RunMerge::kByFrame),
             (P2mRun{PfnsFrom(0, 512), P2mWord::Invalid()}));
-  words->StoreFrames(Pfn(0), {{Mfn(0x100), PageCount(512)}});
+  words->StoreFrames(kPermit, Pfn(0), {{Mfn(0x100), PageCount(512)}});
   words->Resize(Pfn(4 * kMid), Pfn(kMid));
   EXPECT_EQ(words->size(), Pfn(4 * kMid));
   EXPECT_EQ(words->RunAt(Pfn(0), words->size(), RunMerge::kByFrame),
@@ -57,7 +65,7 @@ TEST(P2mWordsTest, NewWordsAreInvalidUpToTheIdentityAtTheEnd) {
 TEST(P2mWordsTest, AShorterEndMakesTheRestIdentity) {
   const auto words = MakeWords(2 * kMid);
   words->Resize(Pfn(2 * kMid));
-  words->StoreFrames(Pfn(0), {{Mfn(0), PageCount(2 * kMid)}});
+  words->StoreFrames(kPermit, Pfn(0), {{Mfn(0), PageCount(2 * kMid)}});
   words->Resize(Pfn(kMid));
   EXPECT_EQ(words->Lookup(Pfn(kMid - 1)), P2mWord::Ram(Mfn(kMid - 1)));
   EXPECT_EQ(words->Lookup(Pfn(kMid)), P2mWord::Identity(Pfn(kMid)));
@@ -67,7 +75,7 @@ TEST(P2mWordsTest, AWordSetInTheIdentityLeavesThoseAroundIt) {
   const auto words = MakeWords(4 * kMid);
   words->Resize(Pfn(4 * kMid), Pfn(0));
   const Pfn odd(2 * kMid + 5);
-  words->Store(odd, P2mWord::Foreign(Mfn(7)));
+  words->Store(kPermit, odd, P2mWord::Foreign(Mfn(7)));
   EXPECT_EQ(words->Lookup(odd), P2mWord::Foreign(Mfn(7)));
   EXPECT_EQ(words->RunAt(Pfn(0), words->size(), RunMerge::kByFrame),
             (P2mRun{PfnsFrom(0, odd.value()), P2mWord::Identity(Pfn(0))}));
@@ -80,10 +88,11 @@ TEST(P2mWordsTest, AWordSetInTheIdentityLeavesThoseAroundIt) {
 TEST(P2mWordsTest, FramesAreCollectedInPfnOrderAndJoined) {
   const auto words = MakeWords(kMid);
   words->Resize(Pfn(100));
-  words->StoreFrames(Pfn(10), {{Mfn(50), PageCount(40)},
-                               {Mfn(90), PageCount(2)},
-                               {Mfn(3), PageCount(1)}});
-  words->Store(Pfn(60), P2mWord::Foreign(Mfn(9)));
+  words->StoreFrames(kPermit, Pfn(10),
+                     {{Mfn(50), PageCount(40)},
+                      {Mfn(90), PageCount(2)},
+                      {Mfn(3), PageCount(1)}});
+  words->Store(kPermit, Pfn(60), P2mWord::Foreign(Mfn(9)));
   std::vector<MfnExtent> frames;
   EXPECT_EQ(words->CollectFrames(PfnsFrom(0, 100), 100, frames), Pfn(100));
   EXPECT_THAT(frames, ElementsAre(MfnExtent{Mfn(50), PageCount(42)},
@@ -148,7 +157,7 @@ TEST(P2mWordsTest, RandomChangesReadAsAPlainArrayDoes) {
       const RangeFill fills[] = {RangeFill::Missing(), RangeFill::Identity(),
                                  RangeFill::Ram(Mfn(pick(1 << 20)))};
       const RangeFill& fill = fills[pick(3)];
-      words->Fill(PfnsFrom(first, count), fill);
+      words->Fill(kPermit, PfnsFrom(first, count), fill);
       for (uint64_t i = 0; i < count; ++i) {
         plain[first + i] = Filled(fill, Pfn(first), PageCount(i));
       }

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/processes/address_spaces_testing.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/random_seed.h"
 
 namespace simvisor {
@@ -62,7 +63,9 @@ class AddressSpacesRandomTest : public AddressSpacesTest,
     const uint64_t mids = list_->Summary().private_mids;
     const uint64_t rewritten = spaces_->totals().entries_rewritten;
     // If pages run out, nothing changes that this test looks at.
-    list_->SetRange({Pfn(first), PageCount(1 + Pick(5000))}, fill, free_)
+    list_
+        ->SetRange(kPermit, {Pfn(first), PageCount(1 + Pick(5000))}, fill,
+                   free_)
         .IgnoreError();
     const uint64_t split = list_->Summary().private_mids - mids;
     EXPECT_EQ(spaces_->totals().entries_rewritten - rewritten,

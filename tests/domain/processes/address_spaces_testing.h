@@ -12,6 +12,7 @@
 #include "domain/processes/address_spaces.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/change_permit.h"
 #include "tests/support/p2m_pages.h"
 #include "tests/support/status_matchers.h"
 
@@ -70,7 +71,8 @@ class AddressSpacesTest : public testing::Test {
     return words.at(0);
   }
   void Split(uint64_t pfn) {
-    ASSERT_THAT(list_->Set(Pfn(pfn), P2mWord::Ram(Mfn(0x99)), free_), IsOk());
+    ASSERT_THAT(list_->Set(kPermit, Pfn(pfn), P2mWord::Ram(Mfn(0x99)), free_),
+                IsOk());
   }
   // An 8-byte entry of the page at `pfn`.
   uint64_t Entry(Mfn page, uint64_t index) const {

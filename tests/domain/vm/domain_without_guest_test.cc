@@ -160,7 +160,7 @@ absl::Status BuildElsewhere(ChangeScope& change, BuildPlan plan) {
   SIMVISOR_RETURN_IF_ERROR(change.ClaimFrames(memory));
   change.PopulatePhysmap({Pfn(0), memory},
                          [&](Pfn pfn, absl::Span<const MfnExtent> frames) {
-                           words.StoreFrames(pfn, frames);
+                           words.StoreFrames(change.permit(), pfn, frames);
                          });
   std::vector<Pfn> pages;
   for (uint64_t i = 0; i < leaves; ++i) pages.push_back(Pfn(2500 - 7 * i));
