@@ -36,23 +36,31 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/error.h"
 #include "domain/collections/extent_set.h"
 #include "domain/smmu/mmu_messages.h"
 #include "domain/smmu/mmu_quota.h"
 #include "domain/smmu/mmu_types.h"
+#include "domain/smmu/open_ranges.h"
 #include "domain/smmu/secondary_mmu.h"
+#include "domain/smmu/subscription.h"
 #include "domain/units/change_waiter.h"
 #include "domain/units/findings.h"
 #include "domain/units/operation.h"
@@ -81,6 +89,8 @@ class SecondaryMmus {
   struct Holder {
     std::shared_ptr<MmuSignal> signal;
     SecondaryMmu* object = nullptr;
+    // A secret by which Reattach() knows the client again.
+    std::string token;
   };
   // Inserts a subscription; its first message is `registered`.
   // RESOURCE_EXHAUSTED SECONDARY_MMUS_EXHAUSTED (per domain).
@@ -96,9 +106,9 @@ class SecondaryMmus {
   // left before.
   // REQUIRES: not called from a callback of this subscription, nor with a lock
   // that its callbacks take.
-  void Unregister(SubscriptionId id);
+  void Unregister(SubscriptionId id) { Leave(id, /*wait=*/true); }
   // Unregister() for callbacks of this subscription: does not wait for them.
-  void Retire(SubscriptionId id);
+  void Retire(SubscriptionId id) { Leave(id, /*wait=*/false); }
 
   // Notes that a stream broke.  Not resumable: fences it at once.  Else no
   // grants until Reattach(), its events queue, and its lease goes on.
@@ -107,8 +117,8 @@ class SecondaryMmus {
   // unanswered faults are void.
   // NOT_FOUND SECONDARY_MMU_NOT_FOUND (also for a wrong token), ABORTED
   // SECONDARY_MMU_FENCED, FAILED_PRECONDITION SECONDARY_MMU_PROTOCOL if it is
-  // not detached, OUT_OF_RANGE-free: INVALID_ARGUMENT ARGUMENT_MALFORMED if
-  // `last_ev` was never sent or was confirmed before.
+  // not detached; INVALID_ARGUMENT ARGUMENT_MALFORMED if the messages after
+  // `last_ev` are not kept, or `last_ev` was never sent.
   absl::Status Reattach(const Context& context, SubscriptionId id,
                         absl::string_view token, uint64_t last_ev,
                         std::shared_ptr<MmuSignal> signal, absl::Time now);
@@ -170,8 +180,7 @@ class SecondaryMmus {
   // REQUIRES: `pfns` are not empty, ascending and apart.
   RangeId BeginRange(std::vector<PfnExtent> pfns, InvalidateReason reason,
                      bool blockable, ChangeGate* gate, absl::Time now);
-  // Begin and close of a single page in one message; EndRange() or AbortRange()
-  // closes it.
+  // The same for a single page, whose close no message tells.
   RangeId BeginPage(Pfn pfn, InvalidateReason reason, ChangeGate* gate,
                     absl::Time now);
   // Calls the objects in this process that were told of the range, and counts
@@ -216,7 +225,8 @@ class SecondaryMmus {
 
   // While it is on, the grant of a writable mapping notes its pfns.
   void SetLogging(bool on);
-  // Takes what grants have noted.
+  // What grants have noted; TakeGranted() takes it.
+  PfnSet Granted() const;
   PfnSet TakeGranted();
   // The pfns of `within` that have a writable record; all if null.
   std::vector<PfnExtent> WritableIn(const PfnSet* within) const;
@@ -236,6 +246,106 @@ class SecondaryMmus {
   // REQUIRES: the domain's lock.
   void Check(Findings& findings,
              absl::FunctionRef<void(const MappingRun&)> check_run) const;
+
+ private:
+  // Holds mu_; signals those that were told something once it is released.
+  class Critical;
+  using Subscriptions =
+      absl::btree_map<SubscriptionId, std::unique_ptr<Subscription>>;
+  struct Question {
+    PfnExtent pfns;
+    bool clear = false;
+    YoungAnswer answer;
+    absl::btree_set<SubscriptionId> pending;
+    ChangeGate* gate = nullptr;
+  };
+
+  // secondary_mmus.cc
+  void Leave(SubscriptionId id, bool wait) ABSL_LOCKS_EXCLUDED(mu_);
+  Subscription* Find(SubscriptionId id) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The subscription if it is live, else the error for its state.
+  absl::StatusOr<Subscription*> FindLive(SubscriptionId id) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Fenced(const Subscription& subscription) const;
+  absl::Status Dying(const Subscription& subscription) const;
+  absl::Status Refuse(const Subscription& subscription, absl::StatusCode code,
+                      Reason reason, absl::string_view text) const;
+  uint64_t Tell(Subscription& subscription, mmu::Body body)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FenceNow(Subscription& subscription, FenceCause cause)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Fences it, and returns what it did wrong.
+  absl::Status BreaksProtocol(Subscription& subscription,
+                              absl::string_view what)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Drops records and requests, and counts what is owed as given.
+  void Clear(Subscription& subscription, bool counts_as_young)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void VoidRequests(Subscription& subscription)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // mmu_ranges.cc
+  void TellBegin(RangeId id, OpenRange& range, Subscription& subscription,
+                 absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Invalidate(const OpenRange& range, Subscription& subscription)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  RangeId Begin(OpenRange opened, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CloseRange(RangeId id, bool aborted) ABSL_LOCKS_EXCLUDED(mu_);
+  void AnswerRange(RangeId id, Subscription& subscription)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AnswerRelease(SubscriptionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What happens when the last open range has been closed.
+  void Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // mmu_faults.cc
+  bool IsInvalidating(const Subscription& subscription, Pfn pfn) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasChanged(const Subscription& subscription,
+                  const Subscription::Request& request) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Answers a fault, or parks it.
+  void Judge(Subscription& subscription, const FaultRequest& fault)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Install(Subscription& subscription, const FaultRequest& fault, Mfn mfn)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint32_t CountAhead(const Subscription& subscription,
+                      const FaultRequest& fault, P2mWord first) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Retry(Subscription& subscription, uint64_t req, RetryCause cause)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status NotWatched(const Subscription& subscription, Pfn pfn) const;
+
+  // mmu_young.cc
+  void AnswerQuestion(uint64_t question, SubscriptionId id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  void CheckRanges(Findings& findings) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CheckSubscription(const Subscription& subscription,
+                         Findings& findings) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const DomainIdentity& domain_;
+  const PfnResolver& words_;
+  // Subscriptions that are live or detached; written under mu_.
+  std::atomic<uint32_t> live_ = 0;
+
+  mutable absl::Mutex mu_;
+  Subscriptions subscriptions_ ABSL_GUARDED_BY(mu_);
+  OpenRanges ranges_ ABSL_GUARDED_BY(mu_);
+  absl::btree_map<uint64_t, Question> questions_ ABSL_GUARDED_BY(mu_);
+  uint64_t last_question_ ABSL_GUARDED_BY(mu_) = 0;
+  // Parked faults of all subscriptions, in the order in which they came.
+  std::deque<std::pair<SubscriptionId, uint64_t>> parked_ ABSL_GUARDED_BY(mu_);
+  std::optional<ReleaseReason> released_ ABSL_GUARDED_BY(mu_);
+  absl::btree_set<SubscriptionId> releasing_ ABSL_GUARDED_BY(mu_);
+  ChangeGate* release_gate_ ABSL_GUARDED_BY(mu_) = nullptr;
+  bool logging_ ABSL_GUARDED_BY(mu_) = false;
+  PfnSet granted_ ABSL_GUARDED_BY(mu_);
+  uint64_t fences_ ABSL_GUARDED_BY(mu_) = 0;
+  // Signals of those that were told something in this critical section.
+  std::vector<std::shared_ptr<MmuSignal>> signals_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace simvisor

@@ -82,13 +82,6 @@ Domain::Domain(Params params, std::unique_ptr<P2mWords> words, FramePool& pool)
 
 Domain::~Domain() { delete mmu_state(); }
 
-MmuState& Domain::MakeMmuState() {
-  if (MmuState* const state = mmu_state(); state != nullptr) return *state;
-  auto* const state = new MmuState(identity_, published_, parts_.mapping_epoch);
-  mmu_state_.store(state, std::memory_order_release);
-  return *state;
-}
-
 absl::Status Domain::Check(const Life& life, const Context& context,
                            Needs needs) const {
   return life.Check(context, needs,

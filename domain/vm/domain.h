@@ -219,8 +219,6 @@ class Domain {
   MmuState* mmu_state() const {
     return mmu_state_.load(std::memory_order_acquire);
   }
-  // Makes it if it is null.
-  MmuState& MakeMmuState() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Life::Check(), with the domain's held frames.
   absl::Status Check(const Life& life, const Context& context,
                      Needs needs) const;

@@ -104,6 +104,17 @@ MmuTotals DomainMmus::Totals() const {
   return totals;
 }
 
+MmuState& DomainMmus::StateFor(ChangeScope& change) const {
+  if (MmuState* const state = domain_.mmu_state(); state != nullptr) {
+    return *state;
+  }
+  auto* const state =
+      new MmuState(domain_.identity(), domain_.published_,
+                   change.parts().mapping_epoch);
+  domain_.mmu_state_.store(state, std::memory_order_release);
+  return *state;
+}
+
 absl::StatusOr<SubscriptionId> DomainMmus::Register(
     const Operation& operation, MmuSpec spec,
     SecondaryMmus::Holder holder) const {
@@ -119,7 +130,7 @@ absl::StatusOr<SubscriptionId> DomainMmus::Register(
         const Context& context = change.context();
         Parts& on = change.parts();
         SIMVISOR_RETURN_IF_ERROR(CheckHasPages(context, on));
-        MmuState& state = domain_.MakeMmuState();
+        MmuState& state = StateFor(change);
         SIMVISOR_RETURN_IF_ERROR(
             CheckEpoch(context, spec.expect_epoch, state.epoch));
         SIMVISOR_RETURN_IF_ERROR(CheckPlaces(context, *state.mmus));

@@ -23,7 +23,9 @@
 
 namespace simvisor {
 
+class ChangeScope;
 class Domain;
+struct MmuState;
 
 class DomainMmus {
  public:
@@ -77,6 +79,10 @@ class DomainMmus {
   MmuTotals Totals() const;
 
  private:
+  // The state of the first subscription, made if there is none yet.
+  // REQUIRES: the domain's lock, which a ChangeScope shows.
+  MmuState& StateFor(ChangeScope& change) const;
+
   Domain& domain_;
 };
 

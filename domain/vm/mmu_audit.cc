@@ -40,9 +40,10 @@ void MmuAudit::CheckRun(const MappingRun& run) const {
 void MmuAudit::CheckDirty(const MappingRun& run) const {
   const PfnExtent pfns = {run.pfn, run.count};
   const PfnSet& dirty = on_.memory.dirty().pfns();
+  const PfnSet granted = state_->mmus->Granted();
   for (Pfn at = pfns.first; at < pfns.end(); at += PageCount(1)) {
     if (dirty.Contains(at) || state_->being_cleaned.Contains(at) ||
-        state_->mmus->IsGranted(at)) {
+        granted.Contains(at)) {
       continue;
     }
     findings_.Add(absl::StrFormat(
