@@ -30,8 +30,8 @@ struct OpenRange {
   bool blockable = true;
   bool page = false;  // a begin that no message closes
   // Who was told of the begin, and whose answer is missing.
-  absl::btree_set<SubscriptionId> told;
-  absl::btree_set<SubscriptionId> pending;
+  absl::btree_set<SubscriptionId> told = {};
+  absl::btree_set<SubscriptionId> pending = {};
   bool refused = false;
   ChangeGate* gate = nullptr;  // null once it has been opened
 

@@ -70,6 +70,8 @@ namespace simvisor {
 
 class SecondaryMmus {
  public:
+  using YoungAnswer = MmuYoungAnswer;
+
   // Both must outlive it.
   SecondaryMmus(const DomainIdentity& domain, const PfnResolver& words);
   SecondaryMmus(const SecondaryMmus&) = delete;
@@ -213,11 +215,6 @@ class SecondaryMmus {
   uint64_t AskYoung(PfnExtent pfns, bool clear, ChangeGate* gate);
   // Objects answer; REQUIRES: no lock.
   void CallBackYoung(uint64_t question);
-  struct YoungAnswer {
-    PfnSet young;
-    uint32_t asked = 0;
-    uint32_t silent = 0;  // counted as young where they map
-  };
   // Ends a question, whoever has answered.  Any thread.
   YoungAnswer EndYoung(uint64_t question);
 

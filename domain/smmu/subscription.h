@@ -44,7 +44,7 @@ struct Subscription {
     Kind kind = Kind::kRange;
     RangeId range{};        // of kRange
     uint64_t question = 0;  // of kYoung
-    absl::Time since;
+    absl::Time since = absl::InfinitePast();
   };
   // A fault that has been resolved or parked.
   struct Request {

@@ -32,7 +32,7 @@ struct BalloonRounds {
   // All subscriptions are told of a whole round in one range, so that it moves
   // altogether or not at all.
   bool whole = false;
-  PageCount moved;  // by all rounds so far
+  PageCount moved = PageCount(0);  // by all rounds so far
 };
 
 // Runs the rounds of one wake-up, until a round is not kDone or nothing is left

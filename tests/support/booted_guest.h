@@ -74,6 +74,14 @@ class BootedGuest {
     image = nullptr;
   }
 
+  // Moves up to `pages` pages out of the guest.
+  absl::Status MoveDown(PageCount pages, PageCount* moved) {
+    DownPlan plan = guest->PlanDown(pages);
+    const absl::Status status = guest->CommitDown(plan, hypervisor, moved);
+    guest->AbandonDown(plan);
+    return status;
+  }
+
   // What is wrong: with the guest or its image, or between words, m2p and the
   // count.
   std::vector<std::string> Findings() const {

@@ -138,8 +138,7 @@ TEST_P(GuestTest, PagesGoOutAndComeBack) {
   on.Boot();
   const PageCount room = on.guest->balloon().size();
   PageCount moved;
-  ASSERT_THAT(on.guest->MoveDown(PageCount(5000), on.hypervisor, &moved),
-              IsOk());
+  ASSERT_THAT(on.MoveDown(PageCount(5000), &moved), IsOk());
   EXPECT_EQ(moved.value(), 5000);
   EXPECT_EQ(on.hypervisor.current.value(), 16384 - 5000);
   EXPECT_EQ(on.guest->balloon().size(), room + moved);
@@ -158,7 +157,7 @@ TEST_P(GuestTest, MoveThatIsStoppedLeavesPagesWhereTheyAre) {
   const GuestFigures before = GuestFiguresOf(on);
   PageCount moved;
   on.hypervisor.looks_left = 0;
-  EXPECT_EQ(on.guest->MoveDown(PageCount(100), on.hypervisor, &moved).code(),
+  EXPECT_EQ(on.MoveDown(PageCount(100), &moved).code(),
             absl::StatusCode::kCancelled);
   EXPECT_EQ(on.guest->MoveUp(PageCount(100), on.hypervisor, &moved).code(),
             absl::StatusCode::kCancelled);
@@ -221,7 +220,7 @@ TEST_P(GuestTest, ForeignFramesAreCountedBeforeTheWordIsStored) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
   PageCount moved;
-  ASSERT_THAT(on.guest->MoveDown(PageCount(10), on.hypervisor, &moved), IsOk());
+  ASSERT_THAT(on.MoveDown(PageCount(10), &moved), IsOk());
   const Pfn hole = on.guest->balloon().list().Next(PageCount(1)).front().first;
   on.hypervisor.foreign.Add({Mfn(77), PageCount(1)});
   const GuestFigures before = GuestFiguresOf(on);
@@ -243,7 +242,7 @@ TEST_P(GuestTest, ADyingGuestGivesUpEveryMapping) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
   PageCount moved;
-  ASSERT_THAT(on.guest->MoveDown(PageCount(10), on.hypervisor, &moved), IsOk());
+  ASSERT_THAT(on.MoveDown(PageCount(10), &moved), IsOk());
   on.hypervisor.foreign.Add({Mfn(70), PageCount(10)});
   uint64_t mfn = 70;
   for (const PfnExtent& pfns : on.guest->balloon().list().Next(PageCount(10))) {
@@ -262,8 +261,7 @@ TEST_P(GuestTest, NotesOfAGuestMakeTheSameGuest) {
   BootedGuest on(InputOf(*GetParam(), BalloonRoom::kCompact));
   on.Boot();
   PageCount moved;
-  ASSERT_THAT(on.guest->MoveDown(PageCount(3000), on.hypervisor, &moved),
-              IsOk());
+  ASSERT_THAT(on.MoveDown(PageCount(3000), &moved), IsOk());
   StateWriter notes;
   ASSERT_THAT(on.guest->Encode(notes, NeverStop), IsOk());
   StateReader in(notes.bytes());
