@@ -32,6 +32,9 @@ class StateWriter {
   // The number of extents, then the extents in ascending order.
   void Put(const PfnSet& set);
 
+  // Everything that another writer has written.
+  void Append(const StateWriter& other) { bytes_ += other.bytes_; }
+
   const std::string& bytes() const { return bytes_; }
 
  private:
@@ -68,6 +71,12 @@ class StateReader {
   // The number of items that follow; fails if that many items of at least
   // `least_bytes` each do not fit into the bytes that are left.
   uint64_t GetCount(absl::string_view field, uint64_t least_bytes);
+
+  // Bytes that have not been read.
+  size_t left() const { return rest_.size(); }
+  // Leaves out the next `bytes` bytes.
+  // REQUIRES: bytes <= left().
+  void Skip(size_t bytes) { rest_.remove_prefix(bytes); }
 
   // A field that was read, and its offset.
   struct Place {

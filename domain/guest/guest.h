@@ -75,6 +75,9 @@ class Guest final : public KernelPages {
     // Whether the notes are of a driver that took room to balloon off its
     // figures.
     bool less_room = false;
+    // Whether the notes end with the guest's load, or without one.  If not,
+    // they say whether there is a load, and more follows.
+    bool last_of_notes = false;
     const GuestNotes& notes;
     AllocationFaults* faults = nullptr;
   };

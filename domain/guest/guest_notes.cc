@@ -91,7 +91,7 @@ absl::Status Guest::Encode(StateWriter& out, StopCheck stop) const {
   for (const PfnExtent& region : extra_regions_) out.Put(region);
   balloon_.Encode(out);
   if (processes_ != nullptr) processes_->Encode(out);
-  // The load comes last: notes of a guest without one end here.
+  out.Put(load_ != nullptr ? 1 : 0);
   if (load_ != nullptr) load_->Encode(out);
   return absl::OkStatus();
 }
@@ -147,8 +147,12 @@ void Guest::DecodeParts(const Saved& saved, StateReader& in) {
       return IsPlainRam(list, {page, PageCount(1)}) && !free.Contains(page);
     });
   }
-  if (in.ok() && !in.done()) DecodeLoad(in);
-  if (in.ok() && !in.done()) in.Fail("more bytes follow; it is the last field");
+  if (saved.last_of_notes ? in.ok() && !in.done() : in.GetFlag("load")) {
+    DecodeLoad(in);
+  }
+  if (saved.last_of_notes && in.ok() && !in.done()) {
+    in.Fail("more bytes follow; it is the last field");
+  }
 }
 
 void Guest::DecodeFreePages(StateReader& in) {

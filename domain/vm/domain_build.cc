@@ -124,20 +124,20 @@ absl::Status DomainBuild::TakeGuestIn(const Operation& operation,
         return absl::OkStatus();
       }));
   SIMVISOR_RETURN_IF_ERROR(PlacePages(operation, noted.ram, received));
-  return domain_.Change(operation, Needs::kAlive,
-                        [&](ChangeScope& change) -> absl::Status {
-                          Parts& on = change.parts();
-                          if (limits == LimitsFrom::kNotes) {
-                            on.reservation.TakeLimits(noted.limits);
-                          }
-                          domain_.vcpus_.Grow(noted.vcpus);
-                          domain_.InstallGuest(on, std::move(noted.guest));
-                          on.guest()->ForgetStoredPages(record_pages);
-                          on.life.ArrivePaused();
-                          if (arrival == Arrival::kSuspended)
-                            on.life.ArriveSuspended();
-                          return absl::OkStatus();
-                        });
+  return domain_.Change(
+      operation, Needs::kAlive, [&](ChangeScope& change) -> absl::Status {
+        Parts& on = change.parts();
+        if (limits == LimitsFrom::kNotes) {
+          on.reservation.TakeLimits(noted.limits);
+        }
+        on.mapping_epoch = MappingEpochAfter(noted.mapping_epoch);
+        domain_.vcpus_.Grow(noted.vcpus);
+        domain_.InstallGuest(on, std::move(noted.guest));
+        on.guest()->ForgetStoredPages(record_pages);
+        on.life.ArrivePaused();
+        if (arrival == Arrival::kSuspended) on.life.ArriveSuspended();
+        return absl::OkStatus();
+      });
 }
 
 absl::Status DomainBuild::AdoptForeignKernel(const Operation& operation,
@@ -150,6 +150,7 @@ absl::Status DomainBuild::AdoptForeignKernel(const Operation& operation,
             BuilderList list, BuilderList::OfForeignKernel(
                                   on.memory.words(), leaves, change.stop()));
         on.SetBuilt(BuiltImage::OfForeignKernel(std::move(list)));
+        on.mapping_epoch = MappingEpochAfter(kFirstMappingEpoch);
         domain_.vcpus_.Grow(vcpus);
         on.life.NeverRuns();
         return absl::OkStatus();

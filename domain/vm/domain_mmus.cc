@@ -108,9 +108,8 @@ MmuState& DomainMmus::StateFor(ChangeScope& change) const {
   if (MmuState* const state = domain_.mmu_state(); state != nullptr) {
     return *state;
   }
-  auto* const state =
-      new MmuState(domain_.identity(), domain_.published_,
-                   change.parts().mapping_epoch);
+  auto* const state = new MmuState(domain_.identity(), domain_.published_,
+                                   change.parts().mapping_epoch);
   domain_.mmu_state_.store(state, std::memory_order_release);
   return *state;
 }

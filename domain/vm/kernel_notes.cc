@@ -7,11 +7,14 @@
 #include "base/status_macros.h"
 #include "domain/guest/config_notes.h"
 #include "domain/vm/domain_types.h"
+#include "domain/vm/notes_sections.h"
 
 namespace simvisor {
 namespace {
 
-constexpr uint64_t kNotesVersion = 2;
+constexpr uint64_t kNotesVersion = 3;
+// Notes of earlier versions end with the guest's load, or without one.
+constexpr uint64_t kFirstVersionWithSections = 3;
 // Notes of the first version say nothing about batches of the balloon list, and
 // their drivers took room off their figures.
 constexpr uint64_t kFirstNotesVersion = 1;
@@ -63,6 +66,7 @@ absl::StatusOr<std::string> EncodeNotes(const Parts& on, uint32_t vcpus,
   out.Put(vcpus);
   on.reservation.Encode(out);
   SIMVISOR_RETURN_IF_ERROR(on.guest()->Encode(out, stop));
+  EncodeSections({.mapping_epoch = on.mapping_epoch}, out);
   return out.bytes();
 }
 
@@ -71,6 +75,7 @@ absl::StatusOr<NotedGuest> DecodeNotes(const GuestNotes& notes,
                                        StopCheck stop) {
   StateReader in(notes.bytes, stop);
   const uint64_t version = in.Get("version", kFirstNotesVersion, kNotesVersion);
+  const bool has_sections = version >= kFirstVersionWithSections;
   GuestConfig config = DecodeConfig(in, *input.abi);
   const uint32_t vcpus = DecodeVcpus(in, notes);
   NotedGuest noted = {.ram = {},
@@ -88,9 +93,12 @@ absl::StatusOr<NotedGuest> DecodeNotes(const GuestNotes& notes,
                      .end = input.end,
                      .target = noted.limits.target(),
                      .less_room = version == kFirstNotesVersion,
+                     .last_of_notes = !has_sections,
                      .notes = notes,
                      .faults = input.faults},
                     *input.abi, in, stop));
+  if (has_sections) noted.mapping_epoch = DecodeSections(in).mapping_epoch;
+  SIMVISOR_RETURN_IF_ERROR(in.status());
   noted.words = std::move(decoded.words);
   noted.guest = std::move(decoded.guest);
   return noted;

@@ -44,6 +44,8 @@ struct NotedGuest {
   PfnSet ram;  // its pages, which need not be all that came
   uint32_t vcpus = 1;
   Reservation limits;
+  // That the domain had where it was suspended.
+  uint64_t mapping_epoch = kFirstMappingEpoch;
   std::unique_ptr<P2mWords> words;  // without frames
   std::unique_ptr<Guest> guest;
 };

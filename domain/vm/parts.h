@@ -11,6 +11,7 @@
 #define SIMVISOR_DOMAIN_VM_PARTS_H_
 
 #include <cassert>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -25,6 +26,14 @@
 #include "domain/vm/reservation.h"
 
 namespace simvisor {
+
+// The epoch of a new domain's mappings, and the epoch after another.
+inline constexpr uint64_t kFirstMappingEpoch = 1;
+inline uint64_t MappingEpochAfter(uint64_t epoch) {
+  // Clients compare epochs for equality only, so the largest may be followed by
+  // the first.
+  return epoch == ~uint64_t{0} ? kFirstMappingEpoch : epoch + 1;
+}
 
 class Parts {
  public:
@@ -66,9 +75,11 @@ class Parts {
   Life life;
   Reservation reservation;
   GuestMemory memory;
-  // Counts how often the memory came out of an image or from another host;
-  // secondary MMUs tell by it that what they knew of frames is void.
-  uint64_t mapping_epoch = 1;
+  // Changes when the domain's frames do all at once, so that a secondary MMU
+  // can tell a domain whose frames it may have mapped from one that came out of
+  // an image since: 1 in a domain that was created here, and the epoch of its
+  // notes + 1 in one that arrived.
+  uint64_t mapping_epoch = kFirstMappingEpoch;
 
  private:
   std::unique_ptr<BuiltImage> built_;

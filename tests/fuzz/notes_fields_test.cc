@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "domain/collections/state_codec.h"
@@ -16,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "tests/fuzz/guest_difference.h"
 #include "tests/fuzz/notes_guests.h"
+#include "tests/support/mapping_epoch.h"
 #include "tests/support/status_matchers.h"
 
 namespace simvisor {
@@ -102,12 +104,14 @@ class FieldNames {
           "address_spaces.pmd");
       Items("address_spaces", each);
     }
-    if (names_.size() == numbers_.size()) return;
-    for (const char* name : {"load.pages_per_second", "load.pattern",
-                             "load.seed", "load.writes"}) {
-      Take(name);
+    if (Take("load") == 1) {
+      for (const char* name : {"load.pages_per_second", "load.pattern",
+                               "load.seed", "load.writes"}) {
+        Take(name);
+      }
+      Items("load.pages", {"load.pages", "load.pages"});
     }
-    Items("load.pages", {"load.pages", "load.pages"});
+    Items("sections", {"section.tag", "section.length", "section.epoch"});
   }
 
   const std::vector<uint64_t>& numbers_;
@@ -206,8 +210,6 @@ TEST_P(NotesFieldsTest, EveryFieldIsCheckedAgainstTheOthers) {
 TEST_P(NotesFieldsTest, NotesThatEndAfterAnyFieldAreRefused) {
   const FieldNames fields(guest_.numbers, guest_.spec);
   for (size_t i = 0; i < guest_.numbers.size(); ++i) {
-    // Notes without a load may end before it.
-    if (fields.names()[i] == "load.pages_per_second") continue;
     const std::vector<uint64_t> numbers(guest_.numbers.begin(),
                                         guest_.numbers.begin() + i);
     EXPECT_THAT(Awaken(guest_, *host_, numbers),
@@ -250,8 +252,40 @@ TEST_P(NotesFieldsTest, TheRestOfTheImageMustAgreeWithTheNotes) {
   EXPECT_EQ(host_->Info().owned, PageCount(kFuzzDom0Pages));
 }
 
-// Version 1 did not know batches, and subtracted the room from the driver's
-// figures.
+// Whether notes had a field of this name before version 3, when they ended with
+// the guest's load, or without one.
+bool IsOld(absl::string_view name) {
+  return name != "load" && !absl::StartsWith(name, "section");
+}
+
+TEST_P(NotesFieldsTest, NotesOfVersion2MakeTheSameGuest) {
+  const FieldNames fields(guest_.numbers, guest_.spec);
+  std::vector<uint64_t> numbers = {2};
+  for (size_t i = 1; i < guest_.numbers.size(); ++i) {
+    if (IsOld(fields.names()[i])) numbers.push_back(guest_.numbers[i]);
+  }
+  const auto awaken = [&](Host& host, const std::vector<uint64_t>& noted) {
+    const std::string notes = Bytes(noted);
+    return SendGuest(guest_, host)
+        ->Awaken({.bytes = notes, .record_pages = guest_.record_pages});
+  };
+  const auto newer_host = MakeFuzzHost();
+  const auto newer = awaken(*newer_host, guest_.numbers);
+  ASSERT_THAT(newer, IsOk());
+  const auto older = awaken(*host_, numbers);
+  ASSERT_THAT(older, IsOk());
+  EXPECT_EQ(EpochOf(**older), 2u);
+  EXPECT_EQ(DifferenceBetween(**newer, **older, {700}), std::nullopt);
+  EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
+  ASSERT_THAT(host_->DestroyDomain(*older), IsOk());
+  numbers.push_back(1);
+  EXPECT_THAT(awaken(*host_, numbers).status(),
+              IsError(absl::StatusCode::kInvalidArgument,
+                      Reason::kImageMalformed, HasSubstr(", at byte ")));
+}
+
+// Version 1 did not know batches either, and subtracted the room from the
+// driver's figures.
 TEST_P(NotesFieldsTest, NotesOfVersion1MakeTheSameGuest) {
   const FieldNames fields(guest_.numbers, guest_.spec);
   const uint64_t room = (guest_.spec.max_memory - guest_.spec.memory).value();
@@ -266,7 +300,7 @@ TEST_P(NotesFieldsTest, NotesOfVersion1MakeTheSameGuest) {
         numbers.insert(numbers.end(), {taken_off, number - taken_off});
       } else if (name == "balloon.striped" || name == "driver.gave_up_target") {
         EXPECT_EQ(number, 0u) << name;
-      } else {
+      } else if (IsOld(name)) {
         numbers.push_back(number);
       }
     }

@@ -72,11 +72,13 @@ class Numbers {
   void Skip(uint64_t count) {
     while (count-- > 0 && !done()) Next();
   }
-  PlainNotes::Extents Extents() {
+  // Extents, each with `more` numbers after it.
+  PlainNotes::Extents Extents(uint64_t more = 0) {
     PlainNotes::Extents extents;
     for (uint64_t n = Next(); n > 0 && !done(); --n) {
       const uint64_t first = Next();
       extents.emplace_back(first, Next());
+      Skip(more);
     }
     return extents;
   }
@@ -127,7 +129,8 @@ void ReadSpaces(Numbers& in, bool shared, uint64_t user_pgds,
 
 PlainNotes ReadNumbers(Numbers in, bool is64) {
   PlainNotes notes;
-  in.Skip(5);  // version, hotplug limit, view, room, retries
+  const uint64_t version = in.Next();
+  in.Skip(4);  // hotplug limit, view, room, retries
   const bool shared = in.Next() == 1;
   const uint64_t user_pgds = in.Next();
   in.Skip(1);
@@ -141,13 +144,15 @@ PlainNotes ReadNumbers(Numbers in, bool is64) {
   notes.free = in.Extents();
   in.Skip(2);
   in.Extents();
-  for (int zone = 0; zone < 2; ++zone) {
-    const auto pfns = in.Extents();
+  for (const bool low : {true, false}) {
+    // From version 2 on, a run of low memory says whether it is of batches.
+    const auto pfns = in.Extents(low && version >= 2 ? 1 : 0);
     notes.balloon.insert(notes.balloon.end(), pfns.begin(), pfns.end());
   }
   in.Skip(5);  // the driver
   if (!is64) ReadSpaces(in, shared, user_pgds, notes);
-  if (in.done()) return notes;
+  // Before version 3, notes end with the load, or without one.
+  if (version >= 3 ? in.Next() == 0 : in.done()) return notes;
   in.Skip(3);
   notes.load_writes = in.Next();
   for (const auto& [first, count] : in.Extents()) notes.load_pages += count;

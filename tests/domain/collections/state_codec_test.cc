@@ -141,6 +141,23 @@ TEST(StateCodecTest, CountsAreBoundedByTheRemainingBytes) {
               IsMalformed("c, at byte 0: 2 items; the 3 bytes that follow"));
 }
 
+TEST(StateCodecTest, BytesThatAreSkippedNeedNotBeNumbers) {
+  StateWriter number;
+  number.Put(300);
+  StateWriter writer;
+  writer.Append(number);
+  writer.Append(number);
+  const std::string bytes = writer.bytes() + "\xff\xff\x07";
+  StateReader reader(bytes);
+  EXPECT_EQ(reader.Get("n"), 300u);
+  EXPECT_EQ(reader.left(), 5u);
+  EXPECT_EQ(reader.Get("n"), 300u);
+  reader.Skip(2);
+  EXPECT_EQ(reader.Get("last"), 7u);
+  EXPECT_EQ(reader.last().at, 6u);
+  EXPECT_TRUE(reader.done());
+}
+
 TEST(StateCodecTest, LongReadingIsStoppedFromOutside) {
   StateWriter writer;
   for (uint64_t i = 0; i < 4 * StateReader::kNumbersPerStop; ++i) writer.Put(i);

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/host_testing.h"
+#include "tests/support/mapping_epoch.h"
 
 namespace simvisor {
 namespace {
@@ -109,6 +110,7 @@ TEST_F(IncomingDomainTest, ForeignKernelGetsFramesAndContents) {
   ASSERT_THAT(domain, IsOk());
   EXPECT_EQ((*domain)->Info().vcpus, 3u);
   EXPECT_EQ((*domain)->Info().memory.current, PageCount(200));
+  EXPECT_EQ(EpochOf(**domain), 2u);
   std::string read(2, '\0');
   ASSERT_THAT(
       (*domain)->contents().Read(Pfn(510), 7, absl::MakeSpan(&read[0], 2)),

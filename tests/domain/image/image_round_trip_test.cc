@@ -202,7 +202,7 @@ TEST_F(ImageRecordTest, FieldsOfStartInfoAreChecked) {
   EXPECT_THAT(With(72, record_.store.value()), IsMalformed("name twice"));
   EXPECT_THAT(With(2056, 0), IsMalformed("byte 2056, is 0"));
   EXPECT_THAT(With(2056, uint64_t{1} << 40), IsMalformed("byte 2056, is"));
-  EXPECT_THAT(With(2056, record_.notes.size() - 1),
+  EXPECT_THAT(With(2056, record_.notes.size() - 2),
               IsMalformed("the notes end there"));
   EXPECT_THAT(With(2064, 1u << 20), IsMalformed("which was not sent"));
   EXPECT_THAT(With(2072, 17), IsMalformed("byte 2072, is 17"));

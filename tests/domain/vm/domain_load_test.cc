@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "domain/vm/notes_sections.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/vm/domain_copy.h"
@@ -20,6 +21,13 @@ using Code = absl::StatusCode;
 using testing::HasSubstr;
 
 constexpr uint64_t kLoadedPages = 5000;
+
+// What the notes of a new domain's guest end with.
+std::string Sections() {
+  StateWriter sections;
+  EncodeSections({}, sections);
+  return sections.bytes();
+}
 
 LoadSpec SpecOf(uint64_t pages, LoadPattern pattern = LoadPattern::kRandom) {
   return {.pages_per_second = 1000,
@@ -311,7 +319,11 @@ TEST_P(DomainLoadTest, NotesOfALoadWhosePagesAreFreeAreRefused) {
   pages.Add({Pfn(2000), PageCount(10)});
   GuestLoad(SpecOf(10), pages).Encode(load);
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
-  const std::string notes = record->notes + load.bytes();
+  // The notes end with a 0, for no load, and the sections.
+  std::string notes = record->notes;
+  const size_t flag = notes.size() - Sections().size() - 1;
+  ASSERT_EQ(notes[flag], 0);
+  notes.replace(flag, 1, "\1" + load.bytes());
   EXPECT_THAT(
       incoming->Awaken({.bytes = notes, .record_pages = RecordPages(*record)}),
       IsError(Code::kInvalidArgument, Reason::kImageMalformed,
@@ -323,7 +335,8 @@ TEST_P(DomainLoadTest, NotesOfALoadThatAreCutAreRefused) {
   const auto record = guest_->migration().Suspend({"save"});
   ASSERT_THAT(record, IsOk());
   auto incoming = SendPages(*guest_, *to_, spec_, *record);
-  const std::string notes = record->notes.substr(0, record->notes.size() - 1);
+  const std::string notes =
+      record->notes.substr(0, record->notes.size() - Sections().size() - 1);
   EXPECT_THAT(
       incoming->Awaken({.bytes = notes, .record_pages = RecordPages(*record)}),
       IsError(Code::kInvalidArgument, Reason::kImageMalformed,
