@@ -69,15 +69,15 @@ absl::StatusOr<std::unique_ptr<Guest>> Guest::Boot(const Context& context,
   memory.SetKernelPages(guest.get());
   for (const BootResult::MovedFrames& moved : booted.moved) {
     hypercalls.MachphysUpdate(moved.frames, moved.first);
-    guest->remapped_ += moved.frames.count;
+    guest->at_boot_.remapped += moved.frames.count;
     guest->free_pages_.Return({moved.first, moved.frames.count});
   }
   const PageCount before = hypercalls.CurrentReservation();
   hypercalls.DecreaseReservation(booted.released);
-  guest->released_ = before - hypercalls.CurrentReservation();
+  guest->at_boot_.released = before - hypercalls.CurrentReservation();
   for (const auto& [first, end] : guest->list_->extra_regions().extents()) {
-    guest->extra_regions_.push_back(ExtentBetween(first, end));
-    guest->balloon_.list().Push(guest->extra_regions_.back());
+    guest->at_boot_.extra_regions.push_back(ExtentBetween(first, end));
+    guest->balloon_.list().Push(guest->at_boot_.extra_regions.back());
   }
   guest->balloon_.Start(hypercalls.CurrentReservation());
   return guest;

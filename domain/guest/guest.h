@@ -122,11 +122,13 @@ class Guest final : public KernelPages {
   const std::shared_ptr<GuestLoad>& load() { return load_; }
   std::shared_ptr<const GuestLoad> load() const { return load_; }
   void SetLoad(std::shared_ptr<GuestLoad> load) { load_ = std::move(load); }
-  // Room to balloon that it found at boot.
-  const std::vector<PfnExtent>& extra_regions() const { return extra_regions_; }
-  // Frames that moved at boot, and frames that the boot gave back.
-  PageCount remapped() const { return remapped_; }
-  PageCount released() const { return released_; }
+  // What the boot found and did.
+  struct AtBoot {
+    std::vector<PfnExtent> extra_regions;  // room to balloon
+    PageCount remapped;                    // frames that moved
+    PageCount released;                    // frames that it gave back
+  };
+  const AtBoot& at_boot() const { return at_boot_; }
 
   // --- Balloon ---------------------------------------------------------------
 
@@ -263,9 +265,7 @@ class Guest final : public KernelPages {
   // builder filled, or pages for which the notes name no use.
   PfnSet kernel_image_;
   PfnSet foreign_;
-  std::vector<PfnExtent> extra_regions_;
-  PageCount remapped_;
-  PageCount released_;
+  AtBoot at_boot_;
   // Pages of plans: RAM, and neither free nor in use.
   PageCount in_transit_;
 };

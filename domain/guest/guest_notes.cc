@@ -85,10 +85,10 @@ absl::Status Guest::Encode(StateWriter& out, StopCheck stop) const {
   out.Put(ram);
   SIMVISOR_RETURN_IF_ERROR(EncodeList(*list_, out, stop));
   out.Put(free_pages_.set());
-  out.Put(remapped_.value());
-  out.Put(released_.value());
-  out.Put(extra_regions_.size());
-  for (const PfnExtent& region : extra_regions_) out.Put(region);
+  out.Put(at_boot_.remapped.value());
+  out.Put(at_boot_.released.value());
+  out.Put(at_boot_.extra_regions.size());
+  for (const PfnExtent& region : at_boot_.extra_regions) out.Put(region);
   balloon_.Encode(out);
   if (processes_ != nullptr) processes_->Encode(out);
   out.Put(load_ != nullptr ? 1 : 0);
@@ -136,8 +136,8 @@ void Guest::DecodeParts(const Saved& saved, StateReader& in) {
     in.Fail(wrong);
   }
   const uint64_t most = abi().max_domain_pages().value();
-  remapped_ = PageCount(in.Get("remapped", most));
-  released_ = PageCount(in.Get("released", most));
+  at_boot_.remapped = PageCount(in.Get("remapped", most));
+  at_boot_.released = PageCount(in.Get("released", most));
   DecodeExtraRegions(in);
   DecodeBalloon(saved, in);
   if (processes_ != nullptr && in.ok()) {
@@ -171,13 +171,14 @@ void Guest::DecodeFreePages(StateReader& in) {
 
 void Guest::DecodeExtraRegions(StateReader& in) {
   for (uint64_t n = in.GetCount("extra_regions", 2); n > 0 && in.ok(); --n) {
-    const Pfn from =
-        extra_regions_.empty() ? Pfn(0) : extra_regions_.back().end();
-    extra_regions_.push_back(
+    const Pfn from = at_boot_.extra_regions.empty()
+                         ? Pfn(0)
+                         : at_boot_.extra_regions.back().end();
+    at_boot_.extra_regions.push_back(
         in.GetPfns("extra_regions", from, list_->last_pfn()));
   }
   PfnSet all;
-  for (const PfnExtent& region : extra_regions_) all.Add(region);
+  for (const PfnExtent& region : at_boot_.extra_regions) all.Add(region);
   if (all.extents() != list_->extra_regions().extents()) {
     in.Fail("they are not p2m.extra, which says the same");
   }
@@ -186,7 +187,7 @@ void Guest::DecodeExtraRegions(StateReader& in) {
 void Guest::DecodeBalloon(const Saved& saved, StateReader& in) {
   const P2mList& list = *list_;
   std::optional<absl::Span<const PfnExtent>> less_room;
-  if (saved.less_room) less_room = extra_regions_;
+  if (saved.less_room) less_room = at_boot_.extra_regions;
   balloon_.Decode(
       in, list.last_pfn(),
       {.target = saved.target, .most_pages = abi().max_domain_pages()},

@@ -20,7 +20,7 @@ namespace simvisor {
 
 class MappingRuns {
  public:
-  // Records mappings, in place of those that their pfns had.
+  // Records mappings; they replace those that their pfns had.
   // REQUIRES: run.count > 0.
   void Add(const MappingRun& run);
   // Removes the mappings of `pfns`, and returns how many there were.

@@ -4,7 +4,7 @@
 // one that came before it and still waits.  Two claims conflict if their pfns
 // overlap, unless both are shared; two that take the driver's seat conflict
 // always, and with a claim on everything as well.  A ticket keeps its place
-// when its pfns change, so an operation that plans anew is not overtaken.
+// when its pfns change, so an operation that plans again is not overtaken.
 //
 // With one ticket for each operation there is no deadlock: a ticket only waits
 // for earlier ones.

@@ -3,8 +3,9 @@
 //
 // The daemon is the judge: it records every mapping that it grants, and checks
 // every fault itself.  A range is open from BeginRange() until EndRange() or
-// AbortRange().  Whoever is told of its begin is told exactly once of its
-// close; who that is, is decided at the begin and stored.  An answer removes
+// AbortRange().  A subscription that is told of its begin is told
+// exactly once of its close; which ones are told is decided at the begin and
+// stored.  An answer removes
 // the records in the range (kProtect: makes them read-only) and only then
 // counts.
 //
@@ -215,7 +216,7 @@ class SecondaryMmus {
   uint64_t AskYoung(PfnExtent pfns, bool clear, ChangeGate* gate);
   // Objects answer; REQUIRES: no lock.
   void CallBackYoung(uint64_t question);
-  // Ends a question, whoever has answered.  Any thread.
+  // Ends a question, even if answers are missing.  Any thread.
   YoungAnswer EndYoung(uint64_t question);
 
   // --- Log-dirty.  REQUIRES: the domain's lock -------------------------------

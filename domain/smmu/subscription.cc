@@ -6,7 +6,7 @@ namespace simvisor {
 namespace {
 
 // Messages that a resumable subscription keeps for a stream that breaks, and
-// that an object of this process keeps although nobody takes them.
+// that an object of this process keeps even if they are not taken.
 constexpr size_t kMostKept = 8192;
 
 }  // namespace

@@ -27,7 +27,7 @@ using StopCheck = absl::FunctionRef<absl::Status()>;
 // The StopCheck that never stops.
 inline absl::Status NeverStop() { return absl::OkStatus(); }
 
-// Closed until somebody else's step lets a change go on.  Its lock is a leaf.
+// Closed until another thread's step lets a change go on.  Its lock is a leaf.
 class ChangeGate {
  public:
   ChangeGate() = default;

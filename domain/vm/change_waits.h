@@ -7,7 +7,7 @@
 // the operation demands (Needs).
 //
 // A change of a domain without subscriptions and without claims is quiet: it
-// claims nothing, tells nobody, and keeps the lock to its end.
+// neither claims nor tells anything, and keeps the lock to its end.
 //
 // Source: mmu_notifier_invalidate_range_start() and _end().
 //

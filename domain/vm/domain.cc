@@ -138,7 +138,7 @@ absl::Status Domain::Boot(ChangeScope& change) {
     waits.AbortTold();
     return guest.status();
   }
-  on.reservation.TargetDropsBy((*guest)->released(), before);
+  on.reservation.TargetDropsBy((*guest)->at_boot().released, before);
   InstallGuest(on, *std::move(guest));
   waits.EndTold();
   return absl::OkStatus();
@@ -146,7 +146,7 @@ absl::Status Domain::Boot(ChangeScope& change) {
 
 void Domain::InstallGuest(Parts& parts, std::unique_ptr<Guest> guest) {
   auto kernel = std::make_shared<const Kernel>(
-      Kernel{guest->config(), guest->extra_regions()});
+      Kernel{guest->config(), guest->at_boot().extra_regions});
   {
     absl::MutexLock lock(&info_mu_);
     kernel_.swap(kernel);

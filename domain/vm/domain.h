@@ -64,7 +64,7 @@
 #include "domain/vm/domain_processes.h"
 #include "domain/vm/domain_types.h"
 #include "domain/vm/life.h"
-#include "domain/vm/machine_mmus.h"
+#include "domain/smmu/machine_mmus.h"
 #include "domain/vm/mmu_state.h"
 #include "domain/vm/parts.h"
 #include "domain/vm/vcpus.h"

@@ -218,7 +218,7 @@ absl::Status DomainBalloon::SetTarget(const Operation& operation,
                                       DomainMemory* after) const {
   const auto set = [=](ChangeScope& change) -> absl::Status {
     Parts& on = change.parts();
-    // Whoever drives the balloon by hand sets the target at the end.
+    // A call that drives the balloon by hand sets the target at its end.
     SIMVISOR_RETURN_IF_ERROR(TakeDriverSeat(change));
     SIMVISOR_RETURN_IF_ERROR(
         on.reservation.SetTarget(change.context(), target, MostPages(on)));

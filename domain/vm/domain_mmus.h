@@ -42,7 +42,7 @@ class DomainMmus {
                                           MmuSpec spec,
                                           SecondaryMmus::Holder holder) const;
 
-  // Null if nobody has ever subscribed.  Takes no lock.
+  // Null before the first subscription.  Takes no lock.
   std::shared_ptr<SecondaryMmus> Find() const;
 
   // A load or store of the device through its own mapping.  A store marks
@@ -75,7 +75,7 @@ class DomainMmus {
   // when their lease ends.
   absl::Status Shutdown(const Operation& operation) const;
 
-  // Zeros, but for the epoch, if nobody has ever subscribed.
+  // Zeros before the first subscription.
   MmuTotals Totals() const;
 
  private:

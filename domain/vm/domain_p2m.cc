@@ -335,8 +335,8 @@ absl::StatusOr<P2mReport> DomainP2m::Summary() const {
         P2mReport report;
         if (const Guest* guest = on.guest(); guest != nullptr) {
           report.summary = guest->list().Summary();
-          report.remapped = guest->remapped();
-          report.released = guest->released();
+          report.remapped = guest->at_boot().remapped;
+          report.released = guest->at_boot().released;
         } else {
           report.summary = on.built() != nullptr
                                ? on.built()->list().Summary()

@@ -6,8 +6,8 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "domain/guest/config_notes.h"
+#include "domain/guest/notes_sections.h"
 #include "domain/vm/domain_types.h"
-#include "domain/vm/notes_sections.h"
 
 namespace simvisor {
 namespace {

@@ -15,6 +15,7 @@
 #include "base/allocation_faults.h"
 #include "domain/collections/extent_set.h"
 #include "domain/guest/guest.h"
+#include "domain/guest/mapping_epoch.h"
 #include "domain/guest/suspend_record.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/units/abi.h"

@@ -20,20 +20,13 @@
 #include "domain/guest/built_image.h"
 #include "domain/guest/guest.h"
 #include "domain/guest/guest_memory.h"
+#include "domain/guest/mapping_epoch.h"
 #include "domain/p2m/p2m_words.h"
 #include "domain/units/operation.h"
 #include "domain/vm/life.h"
 #include "domain/vm/reservation.h"
 
 namespace simvisor {
-
-// The epoch of a new domain's mappings, and the epoch after another.
-inline constexpr uint64_t kFirstMappingEpoch = 1;
-inline uint64_t MappingEpochAfter(uint64_t epoch) {
-  // Clients compare epochs for equality only, so the largest may be followed by
-  // the first.
-  return epoch == ~uint64_t{0} ? kFirstMappingEpoch : epoch + 1;
-}
 
 class Parts {
  public:

@@ -112,8 +112,10 @@ TEST(BuiltByLibxcTest, BootsOfAllLayoutsGiveTheSameWordsAndFigures) {
         theirs.Boot();
         EXPECT_THAT(theirs.Findings(), IsEmpty());
         ExpectSameList(ours.guest->list(), theirs.guest->list());
-        EXPECT_EQ(theirs.guest->remapped(), ours.guest->remapped());
-        EXPECT_EQ(theirs.guest->released(), ours.guest->released());
+        EXPECT_EQ(theirs.guest->at_boot().remapped,
+                  ours.guest->at_boot().remapped);
+        EXPECT_EQ(theirs.guest->at_boot().released,
+                  ours.guest->at_boot().released);
         EXPECT_EQ(theirs.guest->balloon().size(), ours.guest->balloon().size());
         const PageCount used =
             layout == Layout::kOurs ? PageCount(0) : kKernelAndRamdisk.count;

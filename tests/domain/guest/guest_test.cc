@@ -72,8 +72,8 @@ INSTANTIATE_TEST_SUITE_P(Abis, GuestTest,
 TEST_P(GuestTest, BootMovesFramesFromUnderHolesAndTellsTheM2p) {
   BootedGuest on(InputOf(*GetParam()));
   on.Boot();
-  EXPECT_EQ(on.guest->remapped().value(), 256);
-  EXPECT_EQ(on.guest->released().value(), 0);
+  EXPECT_EQ(on.guest->at_boot().remapped.value(), 256);
+  EXPECT_EQ(on.guest->at_boot().released.value(), 0);
   EXPECT_EQ(on.hypervisor.current.value(), 16384);
   EXPECT_EQ(on.memory->words().Lookup(Pfn(0x800)).Class(), P2mClass::kIdentity);
   EXPECT_THAT(on.Findings(), IsEmpty());

@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "domain/vm/notes_sections.h"
+#include "domain/guest/notes_sections.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/domain/vm/domain_copy.h"

@@ -1,4 +1,4 @@
-#include "domain/vm/notes_sections.h"
+#include "domain/guest/notes_sections.h"
 
 #include <cstddef>
 #include <limits>

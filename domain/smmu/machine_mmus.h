@@ -2,8 +2,8 @@
 //
 // Thread safety: thread-safe.
 
-#ifndef SIMVISOR_DOMAIN_VM_MACHINE_MMUS_H_
-#define SIMVISOR_DOMAIN_VM_MACHINE_MMUS_H_
+#ifndef SIMVISOR_DOMAIN_SMMU_MACHINE_MMUS_H_
+#define SIMVISOR_DOMAIN_SMMU_MACHINE_MMUS_H_
 
 #include "base/allocation_faults.h"
 #include "domain/smmu/mmu_quota.h"
@@ -25,4 +25,4 @@ struct MachineMmus {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_DOMAIN_VM_MACHINE_MMUS_H_
+#endif  // SIMVISOR_DOMAIN_SMMU_MACHINE_MMUS_H_

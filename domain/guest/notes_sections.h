@@ -5,13 +5,13 @@
 //
 // Thread safety: pure functions of their arguments.
 
-#ifndef SIMVISOR_DOMAIN_VM_NOTES_SECTIONS_H_
-#define SIMVISOR_DOMAIN_VM_NOTES_SECTIONS_H_
+#ifndef SIMVISOR_DOMAIN_GUEST_NOTES_SECTIONS_H_
+#define SIMVISOR_DOMAIN_GUEST_NOTES_SECTIONS_H_
 
 #include <cstdint>
 
 #include "domain/collections/state_codec.h"
-#include "domain/vm/parts.h"
+#include "domain/guest/mapping_epoch.h"
 
 namespace simvisor {
 
@@ -30,4 +30,4 @@ NotesSections DecodeSections(StateReader& in);
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_DOMAIN_VM_NOTES_SECTIONS_H_
+#endif  // SIMVISOR_DOMAIN_GUEST_NOTES_SECTIONS_H_

@@ -1,6 +1,6 @@
 // The sections that follow a guest in the notes of its kernel.
 
-#include "domain/vm/notes_sections.h"
+#include "domain/guest/notes_sections.h"
 
 #include <cstdint>
 #include <limits>
