@@ -1,137 +1,134 @@
 #include "domain/smmu/mapping_runs.h"
 
 #include <algorithm>
-#include <cassert>
 #include <iterator>
 
 namespace simvisor {
 namespace {
 
-// The part of `run` in `pfns`; may be empty.
-MappingRun PartOf(const MappingRun& run, PfnExtent pfns) {
-  const Pfn first = std::max(run.pfn, pfns.first);
-  const Pfn end = std::min(run.pfn + run.count, pfns.end());
-  if (end <= first) return {first, run.mfn, PageCount(0), run.writable};
-  return {first, run.mfn + (first - run.pfn), end - first, run.writable};
+// The part of `run` from `first` up to `end`.
+MappingRun CutRun(const MappingRun& run, Pfn first, Pfn end) {
+  const Pfn from = std::max(run.pfn, first);
+  const Pfn to = std::min(run.pfn + run.count, end);
+  return {from, run.mfn + (from - run.pfn), to - from, run.writable};
 }
 
-bool Continues(const MappingRun& a, const MappingRun& b) {
-  return a.pfn + a.count == b.pfn && a.mfn + a.count == b.mfn &&
-         a.writable == b.writable;
+bool Continues(const MappingRun& run, const MappingRun& next) {
+  return run.pfn + run.count == next.pfn && run.mfn + run.count == next.mfn &&
+         run.writable == next.writable;
+}
+
+// The first run that ends after `pfn`.
+template <typename Runs>
+auto FirstRunFrom(Runs& runs, Pfn pfn) {
+  const auto after = runs.upper_bound(pfn);
+  if (after == runs.begin()) return after;
+  const auto before = std::prev(after);
+  return before->first + before->second.count > pfn ? before : after;
 }
 
 }  // namespace
 
-MappingRun MappingRuns::RunOf(Runs::const_iterator at) {
-  return {at->first, at->second.mfn, at->second.count, at->second.writable};
-}
-
-MappingRuns::Runs::const_iterator MappingRuns::FirstAfter(Pfn pfn) const {
-  auto at = runs_.upper_bound(pfn);
-  if (at == runs_.begin()) return at;
-  const auto before = std::prev(at);
-  return before->first + before->second.count > pfn ? before : at;
-}
-
-void MappingRuns::Insert(const MappingRun& run) {
-  pages_ += run.count;
-  if (run.writable) writable_ += run.count;
-  MappingRun whole = run;
-  auto at = runs_.lower_bound(run.pfn);
-  if (at != runs_.end() && Continues(whole, RunOf(at))) {
-    whole.count += at->second.count;
-    at = runs_.erase(at);
-  }
-  if (at != runs_.begin()) {
-    const auto before = std::prev(at);
-    if (Continues(RunOf(before), whole)) {
-      before->second.count += whole.count;
-      return;
-    }
-  }
-  runs_.emplace(whole.pfn, Rest{whole.mfn, whole.count, whole.writable});
-}
-
-std::vector<MappingRun> MappingRuns::Cut(PfnExtent pfns) {
-  std::vector<MappingRun> cut;
-  std::vector<MappingRun> kept;
-  auto at = runs_.lower_bound(pfns.first);
-  if (at != runs_.begin()) {
-    const auto before = std::prev(at);
-    if (before->first + before->second.count > pfns.first) at = before;
-  }
-  while (at != runs_.end() && at->first < pfns.end()) {
-    const MappingRun run = RunOf(at);
-    cut.push_back(PartOf(run, pfns));
-    pages_ -= cut.back().count;
-    if (run.writable) writable_ -= cut.back().count;
-    kept.push_back(PartOf(run, ExtentBetween(Pfn(0), pfns.first)));
-    kept.push_back(PartOf(run, ExtentBetween(pfns.end(), Pfn::None())));
-    at = runs_.erase(at);
-  }
-  // What is kept of cut runs is at the ends, and continues nothing.
-  for (const MappingRun& run : kept) {
-    if (run.count == PageCount(0)) continue;
-    runs_.emplace(run.pfn, Rest{run.mfn, run.count, run.writable});
-  }
-  return cut;
-}
-
-void MappingRuns::Add(const MappingRun& run) {
-  assert(run.count > PageCount(0));
-  Cut({run.pfn, run.count});
-  Insert(run);
+void MappingRuns::Record(const MappingRun& run) {
+  Remove({run.pfn, run.count});
+  Add(run);
 }
 
 PageCount MappingRuns::Remove(PfnExtent pfns) {
   PageCount removed;
-  for (const MappingRun& run : Cut(pfns)) removed += run.count;
+  auto at = FirstRunFrom(runs_, pfns.first);
+  while (at != runs_.end() && at->first < pfns.end()) {
+    const MappingRun run = {at->first, at->second.mfn, at->second.count,
+                            at->second.writable};
+    const MappingRun gone = CutRun(run, pfns.first, pfns.end());
+    removed += gone.count;
+    mapped_ -= gone.count;
+    if (run.writable) writable_ -= gone.count;
+    const Pfn end = run.pfn + run.count;
+    if (run.pfn < gone.pfn) {
+      at->second.count = gone.pfn - run.pfn;
+      ++at;
+    } else {
+      at = runs_.erase(at);
+    }
+    const Pfn after = gone.pfn + gone.count;
+    if (after < end) {
+      const MappingRun rest = CutRun(run, after, end);
+      runs_[rest.pfn] = {rest.mfn, rest.count, rest.writable};
+      break;
+    }
+  }
   return removed;
 }
 
-PageCount MappingRuns::MakeReadOnly(PfnExtent pfns) {
+PageCount MappingRuns::Protect(PfnExtent pfns) {
+  std::vector<MappingRun> writable;
+  VisitIn(pfns, [&writable](const MappingRun& run) {
+    if (run.writable) writable.push_back(run);
+    return true;
+  });
   PageCount changed;
-  if (!Touches(pfns, /*writable_only=*/true)) return changed;
-  for (MappingRun& run : Cut(pfns)) {
-    if (run.writable) changed += run.count;
+  for (MappingRun& run : writable) {
+    changed += run.count;
     run.writable = false;
-    Insert(run);
+    Record(run);
   }
   return changed;
 }
 
-void MappingRuns::Clear() { *this = MappingRuns(); }
+void MappingRuns::Clear() {
+  runs_.clear();
+  mapped_ = writable_ = PageCount(0);
+}
 
 std::optional<MappingRun> MappingRuns::Find(Pfn pfn) const {
-  const auto at = FirstAfter(pfn);
-  if (at == runs_.end() || at->first > pfn) return std::nullopt;
-  return PartOf(RunOf(at), {pfn, PageCount(1)});
+  std::optional<MappingRun> found;
+  VisitIn({pfn, PageCount(1)}, [&found](const MappingRun& run) {
+    found = run;
+    return false;
+  });
+  return found;
 }
 
-bool MappingRuns::Touches(PfnExtent pfns, bool writable_only) const {
-  if (writable_only && writable_ == PageCount(0)) return false;
-  for (auto at = FirstAfter(pfns.first);
+bool MappingRuns::Meets(PfnExtent pfns, bool writable) const {
+  bool meets = false;
+  VisitIn(pfns, [&meets, writable](const MappingRun& run) {
+    meets = run.writable || !writable;
+    return !meets;
+  });
+  return meets;
+}
+
+void MappingRuns::VisitIn(
+    PfnExtent pfns, absl::FunctionRef<bool(const MappingRun&)> visit) const {
+  for (auto at = FirstRunFrom(runs_, pfns.first);
        at != runs_.end() && at->first < pfns.end(); ++at) {
-    if (at->second.writable || !writable_only) return true;
-  }
-  return false;
-}
-
-void MappingRuns::ForEachIn(
-    PfnExtent pfns, absl::FunctionRef<void(const MappingRun&)> visit) const {
-  for (auto at = FirstAfter(pfns.first);
-       at != runs_.end() && at->first < pfns.end(); ++at) {
-    visit(PartOf(RunOf(at), pfns));
+    const MappingRun run = {at->first, at->second.mfn, at->second.count,
+                            at->second.writable};
+    if (!visit(CutRun(run, pfns.first, pfns.end()))) return;
   }
 }
 
-Pfn MappingRuns::List(Pfn from, size_t most,
-                      std::vector<MappingRun>& runs) const {
-  auto at = FirstAfter(from);
-  for (size_t n = 0; n < most && at != runs_.end(); ++n, ++at) {
-    runs.push_back(PartOf(RunOf(at), ExtentBetween(from, Pfn::None())));
+void MappingRuns::Add(MappingRun run) {
+  mapped_ += run.count;
+  if (run.writable) writable_ += run.count;
+  auto next = runs_.lower_bound(run.pfn);
+  if (next != runs_.end() &&
+      Continues(run, {next->first, next->second.mfn, next->second.count,
+                      next->second.writable})) {
+    run.count += next->second.count;
+    next = runs_.erase(next);
   }
-  return at == runs_.end() ? Pfn::None() : at->first;
+  if (next != runs_.begin()) {
+    const auto before = std::prev(next);
+    if (Continues({before->first, before->second.mfn, before->second.count,
+                   before->second.writable},
+                  run)) {
+      before->second.count += run.count;
+      return;
+    }
+  }
+  runs_[run.pfn] = {run.mfn, run.count, run.writable};
 }
 
 }  // namespace simvisor

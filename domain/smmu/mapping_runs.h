@@ -1,8 +1,10 @@
-// The mappings that one secondary MMU has, pfn -> mfn, as runs.
+// What one secondary MMU has mapped, as the daemon has recorded it.
 //
-// Runs do not overlap.  Neighbours that continue each other are one run.
+// Mappings of consecutive pfns to consecutive frames with the same protection
+// are one run; runs are split and merged as they change.  So memory grows with
+// the number of runs, not of pages.
 //
-// Thread safety: thread-compatible; SecondaryMmus serialises with its mutex.
+// Thread safety: thread-compatible.
 
 #ifndef SIMVISOR_DOMAIN_SMMU_MAPPING_RUNS_H_
 #define SIMVISOR_DOMAIN_SMMU_MAPPING_RUNS_H_
@@ -20,30 +22,28 @@ namespace simvisor {
 
 class MappingRuns {
  public:
-  // Records mappings; they replace those that their pfns had.
-  // REQUIRES: run.count > 0.
-  void Add(const MappingRun& run);
-  // Removes the mappings of `pfns`, and returns how many there were.
+  // Records a run, which replaces what is recorded of its pfns.
+  // REQUIRES: it is not empty.
+  void Record(const MappingRun& run);
+  // Forgets the mappings of `pfns`; returns how many there were.
   PageCount Remove(PfnExtent pfns);
-  // Takes write access away from the mappings of `pfns`; returns how many had
-  // it.
-  PageCount MakeReadOnly(PfnExtent pfns);
+  // Makes the mappings of `pfns` read-only; returns how many were writable.
+  PageCount Protect(PfnExtent pfns);
   void Clear();
 
-  // The mapping of one pfn.
+  // The mapping of one pfn, if there is one.
   std::optional<MappingRun> Find(Pfn pfn) const;
-  // Whether a pfn of `pfns` is mapped, or mapped writable.
-  bool Touches(PfnExtent pfns, bool writable_only) const;
-  // Calls visit(run) for the parts of runs in `pfns`, in the order of pfns.
-  void ForEachIn(PfnExtent pfns,
-                 absl::FunctionRef<void(const MappingRun&)> visit) const;
-  // Appends runs from `from` on, at most `most`; returns the pfn to go on from,
-  // None() at the end.
-  Pfn List(Pfn from, size_t most, std::vector<MappingRun>& runs) const;
+  // Whether some of `pfns` is mapped, or mapped writable.
+  bool Meets(PfnExtent pfns, bool writable) const;
+  // Calls `visit` with each run in `pfns`, cut to them, in ascending order,
+  // until it returns false.
+  void VisitIn(PfnExtent pfns,
+               absl::FunctionRef<bool(const MappingRun&)> visit) const;
 
-  PageCount pages() const { return pages_; }
+  PageCount mapped() const { return mapped_; }
   PageCount writable() const { return writable_; }
-  size_t size() const { return runs_.size(); }
+  size_t runs() const { return runs_.size(); }
+  bool empty() const { return runs_.empty(); }
 
  private:
   struct Rest {
@@ -53,16 +53,11 @@ class MappingRuns {
   };
   using Runs = absl::btree_map<Pfn, Rest>;
 
-  static MappingRun RunOf(Runs::const_iterator at);
-  // The first run that ends after `pfn`.
-  Runs::const_iterator FirstAfter(Pfn pfn) const;
-  // Takes the parts of runs in `pfns` out.
-  std::vector<MappingRun> Cut(PfnExtent pfns);
-  void Insert(const MappingRun& run);
+  // Adds a run whose pfns are free, merged with its neighbours.
+  void Add(MappingRun run);
 
-  Runs runs_;
-  PageCount pages_;
-  PageCount writable_;
+  Runs runs_;  // by first pfn; they neither overlap nor continue each other
+  PageCount mapped_, writable_;
 };
 
 }  // namespace simvisor

@@ -114,7 +114,7 @@ using Body = std::variant<Registered, Resumed, RangeBegin, RangeEnd, RangeAbort,
                           Unwatched, Unregistered, Fenced, Accessed>;
 
 struct Message {
-  uint64_t ev;  // 1, 2, ..., without gaps; 0 for Resumed
+  uint64_t ev;  // 1, 2, ..., without gaps
   Body body;
 };
 

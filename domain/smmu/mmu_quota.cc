@@ -2,8 +2,7 @@
 
 #include <utility>
 
-#include "absl/strings/str_format.h"
-#include "base/error.h"
+#include "absl/strings/str_cat.h"
 
 namespace simvisor {
 
@@ -21,23 +20,23 @@ MmuQuota::Place::~Place() {
 }
 
 absl::StatusOr<MmuQuota::Place> MmuQuota::Take(const Context& context) {
-  if (faults_ != nullptr && faults_->FailNow(AllocationSite::kSecondaryMmu)) {
-    return context.Refuse(absl::StatusCode::kResourceExhausted,
-                          Reason::kSecondaryMmusExhausted, "",
-                          "there is no memory for another subscription; end "
-                          "one first");
-  }
+  // Take one first, so that two threads cannot both take the last place.
+  Place place(this, SubscriptionId{0});
   if (taken_.fetch_add(1) >= limit_) {
-    taken_.fetch_sub(1);
     return context.Refuse(
         absl::StatusCode::kResourceExhausted, Reason::kSecondaryMmusExhausted,
         "",
-        absl::StrFormat("the daemon has %d subscriptions, the most there may "
-                        "be; end one first",
-                        limit_),
+        absl::StrCat("the daemon's limit of ", limit_,
+                     " subscriptions is reached; end some first"),
         {{fact::kLimit, limit_}, {fact::kUnit, "subscriptions"}});
   }
-  return Place(this, SubscriptionId(last_id_.fetch_add(1) + 1));
+  if (faults_ != nullptr && faults_->FailNow(AllocationSite::kSecondaryMmu)) {
+    return context.Refuse(absl::StatusCode::kResourceExhausted,
+                          Reason::kSecondaryMmusExhausted, "",
+                          "the daemon has no memory for another subscription");
+  }
+  place.id_ = SubscriptionId{last_id_.fetch_add(1) + 1};
+  return place;
 }
 
 }  // namespace simvisor

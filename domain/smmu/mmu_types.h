@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "domain/collections/extent_set.h"
 #include "domain/units/units.h"
 
 namespace simvisor {
@@ -150,13 +149,6 @@ struct MmuTotals {
   uint64_t epoch = 0;
   uint64_t fences = 0;
   uint32_t waiting_changes = 0;
-};
-
-// Which pages were accessed through secondary MMUs.
-struct MmuYoungAnswer {
-  PfnSet young;
-  uint32_t asked = 0;
-  uint32_t silent = 0;  // counted as young where they map
 };
 
 }  // namespace simvisor

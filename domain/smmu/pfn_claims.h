@@ -63,14 +63,14 @@ class PfnClaims {
 
   bool empty() const { return queue_.empty(); }
   size_t waiting() const;
+  // Whether an admitted exclusive claim covers part of `pfns`.
+  bool IsClaimed(PfnExtent pfns) const;
   // Adds a finding if two admitted claims conflict, or a claim waits for
   // nothing.
   void Check(Findings& findings) const;
 
  private:
-  bool MayBegin(Queue::const_iterator ticket) const;
-  // Admits those that may begin, in the order in which they came.
-  void AdmitWaiting();
+  void AdmitOthers();
 
   Queue queue_;  // in the order of arrival; admitted ones too
 };

@@ -26,14 +26,15 @@ class MmuSignal {
 // lease.  What it has mapped in the extents is gone when Begin() or Page()
 // returns.  Calls come on the threads of changes, without any lock held; it may
 // look up and fault, but neither change nor unregister (Retire() may be
-// called).  Everything else, such as ends of ranges, is a message in its queue,
-// which keeps the last 8192.
+// called).
 // Source: struct mmu_notifier_ops.
 class SecondaryMmu {
  public:
   virtual ~SecondaryMmu() = default;
   virtual void Begin(const mmu::RangeBegin& range) = 0;
   virtual void Page(const mmu::PageInvalidate& page) = 0;
+  // Ends and aborts of ranges.
+  virtual void End(RangeId, uint64_t /*seq*/, bool /*aborted*/) {}
   // Which of these pages were accessed since the last call with `clear`.
   virtual PfnSet Young(PfnExtent pfns, bool clear) = 0;
   virtual void Release(const mmu::Release& release) = 0;

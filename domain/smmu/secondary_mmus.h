@@ -3,11 +3,10 @@
 //
 // The daemon is the judge: it records every mapping that it grants, and checks
 // every fault itself.  A range is open from BeginRange() until EndRange() or
-// AbortRange().  A subscription that is told of its begin is told
-// exactly once of its close; which ones are told is decided at the begin and
-// stored.  An answer removes
-// the records in the range (kProtect: makes them read-only) and only then
-// counts.
+// AbortRange().  A subscription that is told of its begin is told exactly once
+// of its close; who is told is decided at the begin and stored.  An
+// answer removes the records in the range (kProtect: makes them read-only) and
+// only then counts.
 //
 // Each subscription has one queue of messages, events and replies, filled in
 // the critical section that decides; so a begin never overtakes an `installed`.
@@ -37,16 +36,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
-#include "absl/container/btree_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -54,14 +50,15 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "base/error.h"
 #include "domain/collections/extent_set.h"
+#include "domain/smmu/interval_index.h"
 #include "domain/smmu/mmu_messages.h"
 #include "domain/smmu/mmu_quota.h"
+#include "domain/smmu/mmu_ranges.h"
 #include "domain/smmu/mmu_types.h"
-#include "domain/smmu/open_ranges.h"
+#include "domain/smmu/pending_faults.h"
 #include "domain/smmu/secondary_mmu.h"
-#include "domain/smmu/subscription.h"
+#include "domain/smmu/young_questions.h"
 #include "domain/units/change_waiter.h"
 #include "domain/units/findings.h"
 #include "domain/units/operation.h"
@@ -69,14 +66,12 @@
 
 namespace simvisor {
 
+struct Subscription;
+
 class SecondaryMmus {
  public:
-  using YoungAnswer = MmuYoungAnswer;
-
   // Both must outlive it.
   SecondaryMmus(const DomainIdentity& domain, const PfnResolver& words);
-  SecondaryMmus(const SecondaryMmus&) = delete;
-  SecondaryMmus& operator=(const SecondaryMmus&) = delete;
   ~SecondaryMmus();
 
   // --- Joining and leaving ---------------------------------------------------
@@ -92,8 +87,6 @@ class SecondaryMmus {
   struct Holder {
     std::shared_ptr<MmuSignal> signal;
     SecondaryMmu* object = nullptr;
-    // A secret by which Reattach() knows the client again.
-    std::string token;
   };
   // Inserts a subscription; its first message is `registered`.
   // RESOURCE_EXHAUSTED SECONDARY_MMUS_EXHAUSTED (per domain).
@@ -109,9 +102,9 @@ class SecondaryMmus {
   // left before.
   // REQUIRES: not called from a callback of this subscription, nor with a lock
   // that its callbacks take.
-  void Unregister(SubscriptionId id) { Leave(id, /*wait=*/true); }
+  void Unregister(SubscriptionId id);
   // Unregister() for callbacks of this subscription: does not wait for them.
-  void Retire(SubscriptionId id) { Leave(id, /*wait=*/false); }
+  void Retire(SubscriptionId id);
 
   // Notes that a stream broke.  Not resumable: fences it at once.  Else no
   // grants until Reattach(), its events queue, and its lease goes on.
@@ -120,8 +113,8 @@ class SecondaryMmus {
   // unanswered faults are void.
   // NOT_FOUND SECONDARY_MMU_NOT_FOUND (also for a wrong token), ABORTED
   // SECONDARY_MMU_FENCED, FAILED_PRECONDITION SECONDARY_MMU_PROTOCOL if it is
-  // not detached; INVALID_ARGUMENT ARGUMENT_MALFORMED if the messages after
-  // `last_ev` are not kept, or `last_ev` was never sent.
+  // not detached, OUT_OF_RANGE-free: INVALID_ARGUMENT ARGUMENT_MALFORMED if
+  // `last_ev` was never sent or was confirmed before.
   absl::Status Reattach(const Context& context, SubscriptionId id,
                         absl::string_view token, uint64_t last_ev,
                         std::shared_ptr<MmuSignal> signal, absl::Time now);
@@ -153,15 +146,14 @@ class SecondaryMmus {
   absl::StatusOr<bool> Ack(SubscriptionId id, uint64_t ev, absl::Time now);
   // Only of a begin that is not blockable; else it is fenced.
   absl::Status Nack(SubscriptionId id, uint64_t ev, absl::Time now);
-  absl::Status AnswerYoung(SubscriptionId id, uint64_t ev,
-                           absl::Span<const PfnExtent> young);
   // Removes records of mappings that the client has thrown out.
   absl::Status DropMappings(SubscriptionId id,
                             absl::Span<const PfnExtent> pfns);
   absl::Status Renew(SubscriptionId id, uint64_t nonce, absl::Time now);
   // REQUIRES of the client: RetryRule::kInterval, else it is fenced.
-  // INVALID_ARGUMENT RANGE_INVALID (empty, overlaps, too many), and NOT_FOUND
-  // PFN_NOT_WATCHED for Unwatch(); these have no effect.
+  // INVALID_ARGUMENT RANGE_INVALID (empty, overlaps, too many), and
+  // OUT_OF_RANGE PFN_NOT_WATCHED if Unwatch() names no interval; these have no
+  // effect.
   absl::Status Watch(SubscriptionId id, uint64_t req, PfnExtent pfns);
   absl::Status Unwatch(SubscriptionId id, uint64_t req, PfnExtent pfns);
 
@@ -179,15 +171,19 @@ class SecondaryMmus {
 
   // Opens a range: counts it, invalidates intervals, and tells those concerned.
   // `gate`, if not null, is opened once nothing is pending; at once if nothing
-  // is.  It must stay until the range is closed.  A nack opens it too.
+  // is.  It must stay until it is opened or the range is closed.  A nack and
+  // Release() open it too.
   // REQUIRES: `pfns` are not empty, ascending and apart.
   RangeId BeginRange(std::vector<PfnExtent> pfns, InvalidateReason reason,
                      bool blockable, ChangeGate* gate, absl::Time now);
-  // The same for a single page, whose close no message tells.
+  // Begin and close of a single page in one message; EndRange() or AbortRange()
+  // closes it.
   RangeId BeginPage(Pfn pfn, InvalidateReason reason, ChangeGate* gate,
                     absl::Time now);
   // Calls the objects in this process that were told of the range, and counts
-  // their answers.  REQUIRES: no lock.
+  // their answers; before, End() of those that were called for ranges which
+  // have been closed meanwhile.  So call it before waiting for answers, and
+  // once more after the range is closed.  REQUIRES: no lock.
   void CallBack(RangeId range);
   enum class Answers { kPending, kGiven, kRefused, kClosed };
   // kClosed: the domain is dying, which has closed it.
@@ -209,15 +205,36 @@ class SecondaryMmus {
   // Calls Release() of objects.  REQUIRES: no lock.
   void CallBackRelease();
 
-  // --- Accessed bits ---------------------------------------------------------
+  // --- Accessed bits.  Any thread ------------------------------------------
 
-  // Asks each that maps some of `pfns` which of it is young.  `gate` is opened
-  // once all have answered.  Any thread.
-  uint64_t AskYoung(PfnExtent pfns, bool clear, ChangeGate* gate);
-  // Objects answer; REQUIRES: no lock.
-  void CallBackYoung(uint64_t question);
-  // Ends a question, even if answers are missing.  Any thread.
-  YoungAnswer EndYoung(uint64_t question);
+  struct YoungAnswer {
+    PfnSet young;
+    uint32_t asked = 0;
+    uint32_t silent = 0;  // counted as young where they map
+  };
+  // Questions about accessed bits; a handle of the SecondaryMmus that made it.
+  class AccessedBits {
+   public:
+    // Asks each that maps some of `pfns` which of it is young.  `gate` is
+    // opened once all have answered, and must stay until then or until
+    // EndYoung(); may be null.
+    uint64_t AskYoung(PfnExtent pfns, bool clear, ChangeGate* gate);
+    // Objects answer; REQUIRES: no lock.
+    void CallBackYoung(uint64_t question);
+    // Ends a question, whether or not all have answered.
+    YoungAnswer EndYoung(uint64_t question);
+    // A client's answer to the message `ev`; ignored if it is unknown or late.
+    // The errors of messages; SECONDARY_MMU_PROTOCOL if it has too many runs.
+    absl::Status AnswerYoung(SubscriptionId id, uint64_t ev,
+                             absl::Span<const PfnExtent> young);
+
+   private:
+    friend class SecondaryMmus;
+    explicit AccessedBits(SecondaryMmus& mmus) : mmus_(mmus) {}
+
+    SecondaryMmus& mmus_;
+  };
+  AccessedBits accessed() { return AccessedBits(*this); }
 
   // --- Log-dirty.  REQUIRES: the domain's lock -------------------------------
 
@@ -246,104 +263,136 @@ class SecondaryMmus {
              absl::FunctionRef<void(const MappingRun&)> check_run) const;
 
  private:
-  // Holds mu_; signals those that were told something once it is released.
-  class Critical;
   using Subscriptions =
-      absl::btree_map<SubscriptionId, std::unique_ptr<Subscription>>;
-  struct Question {
-    PfnExtent pfns;
-    bool clear = false;
-    YoungAnswer answer;
-    absl::btree_set<SubscriptionId> pending;
-    ChangeGate* gate = nullptr;
+      absl::btree_map<SubscriptionId, std::shared_ptr<Subscription>>;
+  using Signals = std::vector<std::shared_ptr<MmuSignal>>;
+  enum class Closing { kEnd, kAbort, kRelease };
+
+  // Holds the notifier lock; then signals those whose messages were queued.
+  class ABSL_SCOPED_LOCKABLE Step {
+   public:
+    Step(absl::Mutex* mu, Signals* signals) ABSL_EXCLUSIVE_LOCK_FUNCTION(mu)
+        : mu_(mu), signals_(signals) {
+      mu_->Lock();
+    }
+    ~Step() ABSL_UNLOCK_FUNCTION();
+
+   private:
+    absl::Mutex* const mu_;
+    Signals* const signals_;
   };
 
-  // secondary_mmus.cc
-  void Leave(SubscriptionId id, bool wait) ABSL_LOCKS_EXCLUDED(mu_);
+  // A begin that an object is to be told of.
+  struct RangeCall {
+    std::shared_ptr<Subscription> called;
+    uint64_t ev;
+    bool page;
+    mmu::RangeBegin begin;
+  };
+  // A closed range that an object is still to be told of.
+  struct ClosedCall {
+    std::shared_ptr<Subscription> called;
+    RangeId range;
+    uint64_t seq;
+    bool aborted;
+  };
+
+  absl::Status Refuse(absl::string_view operation, SubscriptionId id,
+                      absl::StatusCode code, Reason reason,
+                      absl::string_view text) const;
+  absl::Status FencedError(absl::string_view operation,
+                           SubscriptionId id) const;
+  // Null if there never was one, or it has been forgotten.
   Subscription* Find(SubscriptionId id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The subscription if it is live, else the error for its state.
-  absl::StatusOr<Subscription*> FindLive(SubscriptionId id) const
+  // The subscription whose holder calls, unless it may not.
+  absl::StatusOr<Subscription*> Attached(absl::string_view operation,
+                                         SubscriptionId id) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status Fenced(const Subscription& subscription) const;
-  absl::Status Dying(const Subscription& subscription) const;
-  absl::Status Refuse(const Subscription& subscription, absl::StatusCode code,
-                      Reason reason, absl::string_view text) const;
-  uint64_t Tell(Subscription& subscription, mmu::Body body)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void FenceNow(Subscription& subscription, FenceCause cause)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Fences it, and returns what it did wrong.
-  absl::Status BreaksProtocol(Subscription& subscription,
-                              absl::string_view what)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Drops records and requests, and counts what is owed as given.
-  void Clear(Subscription& subscription, bool counts_as_young)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void VoidRequests(Subscription& subscription)
+  uint64_t Send(Subscription& to, mmu::Body body)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // mmu_ranges.cc
-  void TellBegin(RangeId id, OpenRange& range, Subscription& subscription,
-                 absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Invalidate(const OpenRange& range, Subscription& subscription)
+  void Leave(Subscription& leaving, SubscriptionState end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  RangeId Begin(OpenRange opened, absl::Time now)
+  void LeaveAsGone(Subscription& leaving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void FenceNow(Subscription& fenced, FenceCause cause, absl::Status status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CloseRange(RangeId id, bool aborted) ABSL_LOCKS_EXCLUDED(mu_);
-  void AnswerRange(RangeId id, Subscription& subscription)
+  absl::Status BreakProtocol(absl::string_view operation, Subscription& breaker,
+                             absl::string_view text)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void AnswerRelease(SubscriptionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What happens when the last open range has been closed.
+  void EndCallBack(Subscription& called) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void StaySilent(Subscription& silent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  absl::Status ReleasedError(absl::string_view operation,
+                             SubscriptionId id) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AnswerFault(Subscription& to, const FaultRequest& request)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Resolve(Subscription& to, const FaultRequest& request,
+               const IntervalIndex::Interval& interval)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasChanged(const Subscription& from,
+                  const PendingFaults::Resolved& fault) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SendRetry(Subscription& to, uint64_t req, RetryCause cause)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SendNotWatched(Subscription& to, uint64_t req, Pfn pfn)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Install(Subscription& to, uint64_t req, const MappingRun& run)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool IsInvalidating(const Subscription& to,
+                      const IntervalIndex::Interval& interval) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The run of frames that a fault finds at its pfn and those that follow.
+  MappingRun RunFor(const Subscription& to, const FaultRequest& request,
+                    P2mWord word, const IntervalIndex::Interval& interval) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  RangeId Open(MmuRanges::Range range, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Tell(Subscription& to, RangeId id, MmuRanges::Range& range,
+            absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Acknowledge(Subscription& by, uint64_t ev, absl::Time now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Close(RangeId id, Closing how) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TellClosed(RangeId id, const MmuRanges::Told& told, Closing how)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What waited for the last range to close.
   void Settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OpenReleaseGates() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // mmu_faults.cc
-  bool IsInvalidating(const Subscription& subscription, Pfn pfn) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool HasChanged(const Subscription& subscription,
-                  const Subscription::Request& request) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Answers a fault, or parks it.
-  void Judge(Subscription& subscription, const FaultRequest& fault)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Install(Subscription& subscription, const FaultRequest& fault, Mfn mfn)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  uint32_t CountAhead(const Subscription& subscription,
-                      const FaultRequest& fault, P2mWord first) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Retry(Subscription& subscription, uint64_t req, RetryCause cause)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status NotWatched(const Subscription& subscription, Pfn pfn) const;
-
-  // mmu_young.cc
-  void AnswerQuestion(uint64_t question, SubscriptionId id)
+  std::optional<RangeCall> NextCall(RangeId id) ABSL_LOCKS_EXCLUDED(mu_);
+  void Answered(Subscription& called, uint64_t ev) ABSL_LOCKS_EXCLUDED(mu_);
+  void CallBackClosed() ABSL_LOCKS_EXCLUDED(mu_);
+  static void CountSilent(const Subscription& silent,
+                          YoungQuestions::Question& question);
+  void TakeYoung(Subscription& by, uint64_t ev, const PfnSet& young)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  void CheckRanges(Findings& findings) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CheckSubscription(const Subscription& subscription,
-                         Findings& findings) const
+  void CheckSubscription(const Subscription& checked, Findings& findings) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CheckOwing(const Subscription& owing, uint64_t ev, RangeId id,
+                  Findings& findings) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CheckRange(RangeId id, const MmuRanges::Range& range,
+                  Findings& findings) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const DomainIdentity& domain_;
   const PfnResolver& words_;
-  // Subscriptions that are live or detached; written under mu_.
-  std::atomic<uint32_t> live_ = 0;
+  std::atomic<uint32_t> live_ = 0;  // subscriptions that have not ended
 
   mutable absl::Mutex mu_;
+  // By number; those that have ended too, until they are forgotten.
   Subscriptions subscriptions_ ABSL_GUARDED_BY(mu_);
-  OpenRanges ranges_ ABSL_GUARDED_BY(mu_);
-  absl::btree_map<uint64_t, Question> questions_ ABSL_GUARDED_BY(mu_);
-  uint64_t last_question_ ABSL_GUARDED_BY(mu_) = 0;
-  // Parked faults of all subscriptions, in the order in which they came.
-  std::deque<std::pair<SubscriptionId, uint64_t>> parked_ ABSL_GUARDED_BY(mu_);
-  std::optional<ReleaseReason> released_ ABSL_GUARDED_BY(mu_);
-  absl::btree_set<SubscriptionId> releasing_ ABSL_GUARDED_BY(mu_);
-  ChangeGate* release_gate_ ABSL_GUARDED_BY(mu_) = nullptr;
+  MmuRanges ranges_ ABSL_GUARDED_BY(mu_);
+  IntervalClock clock_ ABSL_GUARDED_BY(mu_);
+  YoungQuestions questions_ ABSL_GUARDED_BY(mu_);
+  std::vector<ClosedCall> closed_calls_ ABSL_GUARDED_BY(mu_);
+  Signals signals_ ABSL_GUARDED_BY(mu_);
+  std::optional<mmu::Release> release_ ABSL_GUARDED_BY(mu_);
+  std::vector<ChangeGate*> release_gates_ ABSL_GUARDED_BY(mu_);
   bool logging_ ABSL_GUARDED_BY(mu_) = false;
   PfnSet granted_ ABSL_GUARDED_BY(mu_);
   uint64_t fences_ ABSL_GUARDED_BY(mu_) = 0;
-  // Signals of those that were told something in this critical section.
-  std::vector<std::shared_ptr<MmuSignal>> signals_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace simvisor

@@ -173,12 +173,21 @@ void ChangeWaits::EndTold() {
     return waiter_.At(ChangePoint::kChanged, context_.domain());
   }).IgnoreError();
   state_->mmus->EndRange(*told_);
-  told_.reset();
+  CallBackClosed();
 }
 
 void ChangeWaits::AbortTold() {
-  if (told_.has_value()) state_->mmus->AbortRange(*told_);
-  told_.reset();
+  if (!told_.has_value()) return;
+  state_->mmus->AbortRange(*told_);
+  CallBackClosed();
+}
+
+void ChangeWaits::CallBackClosed() {
+  const RangeId range = *std::exchange(told_, std::nullopt);
+  Unlocked([&] {
+    state_->mmus->CallBack(range);
+    return true;
+  });
 }
 
 void ChangeWaits::StepAside(absl::FunctionRef<void()> f) {

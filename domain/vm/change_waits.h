@@ -119,6 +119,8 @@ class ChangeWaits {
   // Waits until `ticket` is admitted; the caller drops it if that fails.
   absl::Status AwaitTurn(const PfnClaims::Ticket& ticket);
   void PutBack(const PfnSet& dirty);
+  // Tells objects in this process that the range is closed.
+  void CallBackClosed();
   // Waits for the gate without the domain's lock.
   absl::Status Wait();
   absl::Status AwaitAnswers();

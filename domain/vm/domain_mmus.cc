@@ -206,11 +206,11 @@ absl::StatusOr<SecondaryMmus::YoungAnswer> DomainMmus::SampleAccessed(
                              ? domain_.machine_mmus_.waiter
                              : *operation.waiter;
   ChangeGate gate;
-  const uint64_t question = mmus->AskYoung(pfns, clear, &gate);
-  mmus->CallBackYoung(question);
+  const uint64_t question = mmus->accessed().AskYoung(pfns, clear, &gate);
+  mmus->accessed().CallBackYoung(question);
   const absl::Status waited =
       waiter.Wait(gate, operation.stop, waiter.Now() + most);
-  SecondaryMmus::YoungAnswer answer = mmus->EndYoung(question);
+  SecondaryMmus::YoungAnswer answer = mmus->accessed().EndYoung(question);
   if (!waited.ok()) return waited;
   return answer;
 }
