@@ -2,9 +2,16 @@
 
 #include <utility>
 
+#include "domain/smmu/seeded_mistakes.h"
+
 namespace simvisor {
 
 uint64_t MessageQueue::Add(mmu::Body body) {
+  if (IsSeeded(SeededMistake::kPriorityLane) &&
+      std::holds_alternative<mmu::RangeBegin>(body)) {
+    waiting_.push_front({++last_ev_, std::move(body)});
+    return last_ev_;
+  }
   waiting_.push_back({++last_ev_, std::move(body)});
   return last_ev_;
 }

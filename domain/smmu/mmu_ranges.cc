@@ -2,9 +2,12 @@
 
 #include <utility>
 
+#include "domain/smmu/seeded_mistakes.h"
+
 namespace simvisor {
 
 RangeId MmuRanges::Begin(Range range) {
+  if (IsSeeded(SeededMistake::kSeqAfterActive)) seq_ = last_id_ - open_.size();
   const RangeId id{++last_id_};
   open_.emplace(id, std::move(range));
   return id;
@@ -44,7 +47,7 @@ void MmuRanges::Leave(SubscriptionId subscription) {
 std::optional<MmuRanges::Range> MmuRanges::Close(RangeId id) {
   const auto at = open_.find(id);
   if (at == open_.end()) return std::nullopt;
-  ++seq_;
+  if (!IsSeeded(SeededMistake::kSeqAfterActive)) ++seq_;
   Range range = std::move(at->second);
   open_.erase(at);
   return range;

@@ -18,6 +18,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "domain/smmu/mmu_types.h"
+#include "domain/smmu/seeded_mistakes.h"
 #include "domain/units/change_waiter.h"
 #include "domain/units/units.h"
 
@@ -62,7 +63,9 @@ class MmuRanges {
   // Closes a range and returns it; seq grows before active falls.
   std::optional<Range> Close(RangeId id);
 
-  size_t active() const { return open_.size(); }
+  size_t active() const {
+    return IsSeeded(SeededMistake::kBeginWithoutCounter) ? 0 : open_.size();
+  }
   uint64_t seq() const { return seq_; }
   const Open& open() const { return open_; }
 

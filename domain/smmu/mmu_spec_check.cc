@@ -59,8 +59,7 @@ absl::Status CheckIntervals(const Context& context,
 
 }  // namespace
 
-absl::Status SecondaryMmus::CheckSpec(const Context& context,
-                                      const MmuSpec& spec) {
+absl::Status CheckMmuSpec(const Context& context, const MmuSpec& spec) {
   SIMVISOR_RETURN_IF_ERROR(CheckMmuName(context, spec.name));
   SIMVISOR_RETURN_IF_ERROR(CheckIntervals(context, spec.intervals));
   if (spec.lease < MmuLimits::kMinLease || spec.lease > MmuLimits::kMaxLease) {

@@ -68,6 +68,11 @@ namespace simvisor {
 
 struct Subscription;
 
+// INVALID_ARGUMENT ARGUMENT_MISSING, ARGUMENT_TOO_LARGE, RANGE_INVALID,
+// ARGUMENT_MALFORMED unless `spec` is within MmuLimits; with the rule kGlobal
+// there may be intervals too.
+absl::Status CheckMmuSpec(const Context& context, const MmuSpec& spec);
+
 class SecondaryMmus {
  public:
   // Both must outlive it.
@@ -75,11 +80,6 @@ class SecondaryMmus {
   ~SecondaryMmus();
 
   // --- Joining and leaving ---------------------------------------------------
-
-  // INVALID_ARGUMENT ARGUMENT_MISSING, ARGUMENT_TOO_LARGE, RANGE_INVALID,
-  // ARGUMENT_MALFORMED unless `spec` is within MmuLimits; with the rule kGlobal
-  // there may be intervals too.
-  static absl::Status CheckSpec(const Context& context, const MmuSpec& spec);
 
   // Where a subscription's messages go: a queue, whose holder is signalled
   // (`signal` may be null), or an object of this process, which must outlive
@@ -90,8 +90,8 @@ class SecondaryMmus {
   };
   // Inserts a subscription; its first message is `registered`.
   // RESOURCE_EXHAUSTED SECONDARY_MMUS_EXHAUSTED (per domain).
-  // REQUIRES: the domain's lock; CheckSpec() is OK; no range is open; no change
-  // is under way.
+  // REQUIRES: the domain's lock; CheckMmuSpec() is OK; no range is open; no
+  // change is under way.
   absl::StatusOr<SubscriptionId> Insert(const Context& context, MmuSpec spec,
                                         MmuQuota::Place place, Holder holder,
                                         uint64_t epoch, absl::Time now);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "domain/smmu/secondary_mmus.h"
+#include "domain/smmu/seeded_mistakes.h"
 #include "domain/smmu/subscription.h"
 
 namespace simvisor {
@@ -140,7 +141,9 @@ absl::Status SecondaryMmus::Commit(SubscriptionId id, uint64_t req) {
 bool SecondaryMmus::HasChanged(const Subscription& from,
                                const PendingFaults::Resolved& fault) const {
   if (from.spec.rule == RetryRule::kGlobal) {
-    return ranges_.active() > 0 || ranges_.seq() != fault.seq;
+    const bool closed =
+        ranges_.seq() != fault.seq && !IsSeeded(SeededMistake::kNoRetryOnSeq);
+    return ranges_.active() > 0 || closed;
   }
   const IntervalIndex::Interval* interval = from.intervals.Find(fault.run.pfn);
   return interval == nullptr || interval->serial != fault.interval ||

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "domain/smmu/secondary_mmus.h"
+#include "domain/smmu/seeded_mistakes.h"
 #include "domain/smmu/subscription.h"
 
 namespace simvisor {
@@ -101,7 +102,9 @@ void SecondaryMmus::Acknowledge(Subscription& by, uint64_t ev, absl::Time now) {
   // First the records, then the count: who sees no answer missing must find
   // nothing mapped.
   const MmuRanges::Range& range = *ranges_.Find(answered);
-  by.Invalidate(range.pfns, range.reason);
+  if (!IsSeeded(SeededMistake::kRecordKeptAfterAck)) {
+    by.Invalidate(range.pfns, range.reason);
+  }
   ranges_.Answer(answered, by.id);
 }
 
@@ -132,7 +135,8 @@ absl::Status SecondaryMmus::Renew(SubscriptionId id, uint64_t nonce,
                                   absl::Time now) {
   Step step(&mu_, &signals_);
   SIMVISOR_ASSIGN_OR_RETURN(Subscription * by, Attached("renewal", id));
-  const bool extended = by->owing.empty();
+  const bool extended =
+      by->owing.empty() || IsSeeded(SeededMistake::kRenewWhileUnacked);
   if (extended) by->RenewLease(now);
   Send(*by, mmu::Renewed{nonce, extended});
   return absl::OkStatus();
@@ -143,7 +147,9 @@ SecondaryMmus::Answers SecondaryMmus::AnswersTo(RangeId id) const {
   const MmuRanges::Range* range = ranges_.Find(id);
   if (range == nullptr) return Answers::kClosed;
   if (range->refused) return Answers::kRefused;
-  return range->pending.empty() ? Answers::kGiven : Answers::kPending;
+  const bool given =
+      range->pending.empty() || IsSeeded(SeededMistake::kFreeBeforeAck);
+  return given ? Answers::kGiven : Answers::kPending;
 }
 
 std::vector<std::string> SecondaryMmus::PendingOf(RangeId id) const {
@@ -174,6 +180,10 @@ void SecondaryMmus::Close(RangeId id, Closing how) {
     Subscription* hearer = Find(told.id);
     if (hearer == nullptr || !hearer->hears()) continue;
     hearer->owing.erase(told.ev);
+    if (IsSeeded(SeededMistake::kUnmatchedEnd) &&
+        !hearer->IsConcerned(range->pfns, range->reason)) {
+      continue;
+    }
     if (!range->page) TellClosed(id, told, how);
   }
   if (how == Closing::kRelease && range->gate != nullptr) range->gate->Open();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "domain/smmu/seeded_mistakes.h"
 
 namespace simvisor {
 namespace {
@@ -80,7 +81,10 @@ void Subscription::RenewLease(absl::Time now) {
 
 void Subscription::End(SubscriptionState end) {
   state = end;
-  records.Clear();
+  if (!IsSeeded(SeededMistake::kFenceKeepsRecords) ||
+      end != SubscriptionState::kFenced) {
+    records.Clear();
+  }
   intervals.Clear();
   faults.Clear();
   owing.clear();

@@ -118,7 +118,7 @@ absl::StatusOr<SubscriptionId> DomainMmus::Register(
     const Operation& operation, MmuSpec spec,
     SecondaryMmus::Holder holder) const {
   const Context named(domain_.identity(), operation.name);
-  SIMVISOR_RETURN_IF_ERROR(SecondaryMmus::CheckSpec(named, spec));
+  SIMVISOR_RETURN_IF_ERROR(CheckMmuSpec(named, spec));
   // Before anything is held off.
   SIMVISOR_ASSIGN_OR_RETURN(MmuQuota::Place place,
                             domain_.machine_mmus_.quota.Take(named));

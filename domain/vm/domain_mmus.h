@@ -33,7 +33,7 @@ class DomainMmus {
 
   // Subscribes once no change of the domain is under way; later changes wait
   // meanwhile.  If `stop` ends the call, it leaves no trace.
-  // Errors of SecondaryMmus::CheckSpec() and Insert(); RESOURCE_EXHAUSTED
+  // Errors of CheckMmuSpec() and Insert(); RESOURCE_EXHAUSTED
   // SECONDARY_MMUS_EXHAUSTED; FAILED_PRECONDITION DOMAIN_DYING,
   // DOMAIN_SUSPENDED, EPOCH_CHANGED, GUEST_KERNEL_UNKNOWN or DOMAIN_NOT_BOOTED
   // if there is neither a guest nor an image of one.
