@@ -59,6 +59,8 @@ ROOMS = {
                        "server/convert", "server/calls"],
     "server/memory": [*MACHINE, "server/threads", "server/machine",
                       "server/convert", "server/calls"],
+    "server/mmus": [*MACHINE, "server/threads", "server/machine",
+                    "server/convert", "server/calls"],
     "server/guests": [*MACHINE, "server/threads", "server/machine",
                       "server/convert", "server/calls"],
     "server/faults": ["server/machine", "server/convert", "server/calls"],
@@ -72,7 +74,7 @@ ROOMS = {
     "server": [*MACHINE, "server/threads", "server/machine", "server/listen",
                "server/calls", "server/reflection", "server/host",
                "server/domains", "server/memory", "server/guests",
-               "server/faults", "server/migration"],
+               "server/faults", "server/mmus", "server/migration"],
     "client/api": [],
     "client/xl": ["client/api"],
     "client/walk": ["client/api"],
@@ -92,7 +94,7 @@ ROOMS = {
 RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
              "server/reflection", "server/host", "server/domains",
              "server/memory", "server/guests", "server/faults",
-             "server/images", "server/migration", "server", "client/api",
+             "server/mmus", "server/images", "server/migration", "server", "client/api",
              "client/xl", "client/walk", "client/script", "client/ui",
              "client/session", "client/verbs", "client/explain", "client")
 

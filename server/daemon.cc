@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/error.h"
 #include "base/status_macros.h"
 #include "server/calls/owner_calls.h"
 #include "server/listen/inbound_frames.h"
@@ -98,6 +99,7 @@ constexpr const char* kServices[] = {
     v1::AddressSpaceService::service_full_name(),
     v1::GuestLoadService::service_full_name(),
     v1::MigrationService::service_full_name(),
+    v1::SecondaryMmuService::service_full_name(),
     v1::FaultService::service_full_name()};
 
 void ReportServing(grpc::HealthCheckServiceInterface& health) {
@@ -140,6 +142,7 @@ Daemon::Daemon(std::unique_ptr<Machine> machine,
       address_space_service_(&runner_),
       guest_load_service_(&runner_),
       migration_service_(&runner_, targets),
+      mmu_service_(&runner_),
       fault_service_(&runner_),
       reflection_service_(&runner_, NamesForReflection()),
       listeners_(std::move(listeners)) {
@@ -162,6 +165,7 @@ absl::Status Daemon::Serve(const ConnectionLimits& limits,
   builder.RegisterService(&address_space_service_);
   builder.RegisterService(&guest_load_service_);
   builder.RegisterService(&migration_service_);
+  builder.RegisterService(&mmu_service_);
   builder.RegisterService(&fault_service_);
   builder.RegisterService(&reflection_service_);
   using Connections = grpc::ServerBuilder::experimental_type;
@@ -203,15 +207,37 @@ void Daemon::PassOn(UniqueFd connection, int listener) {
   (owner ? owners_ : connections_)->HandleNewConnection(&parameters);
 }
 
+void Daemon::ReleaseMmus() {
+  for (const std::shared_ptr<Domain>& domain : machine_->mmus().Domains()) {
+    runner_.calls.Begin();
+    runner_.waits.Submit([this, domain] {
+      const auto stop = [this] {
+        return drained_.load()
+                   ? MakeError(absl::StatusCode::kCancelled, Reason::kCancelled,
+                               "the daemon stops")
+                   : absl::OkStatus();
+      };
+      // One that is being destroyed releases them anyway.
+      domain->mmus()
+          .Shutdown({.name = "shut down", .stop = stop})
+          .IgnoreError();
+      runner_.calls.End();
+    });
+  }
+}
+
 void Daemon::Drain(absl::Duration grace) {
   if (server_ == nullptr) return;
   server_->GetHealthCheckService()->Shutdown();
   acceptor_ = nullptr;
   listeners_.clear();
   machine_->faults().Stop();
+  ReleaseMmus();
   // The deadline of Shutdown() is not enough: it waits until then while a
   // client stays connected, even without calls.
   runner_.calls.AwaitNone(grace);
+  drained_ = true;
+  machine_->mmus().FenceAll();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + kLastAnswers));
   server_->Wait();
   server_ = nullptr;

@@ -8,6 +8,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@
 #include "server/memory/memory_service.h"
 #include "server/migration/migration_service.h"
 #include "server/migration/migration_targets.h"
+#include "server/mmus/mmu_service.h"
 #include "server/reflection/reflection_service.h"
 
 namespace simvisor::server {
@@ -58,7 +60,8 @@ class Daemon {
   const Machine& machine() const { return *machine_; }
 
   // Reports NOT_SERVING, closes the listening sockets, ends injected delays,
-  // and waits up to `grace` until no call is in flight.  Then accepts no more
+  // releases secondary MMUs, and waits up to `grace` until no call is in flight
+  // and all of these have let go.  Then accepts no more
   // calls, cancels those that are left and waits for their end.  Idle
   // connections do not count.
   void Drain(absl::Duration grace);
@@ -69,9 +72,13 @@ class Daemon {
 
   absl::Status Serve(const ConnectionLimits& limits, const CallBounds& bounds);
   absl::Status Accept(const ConnectionLimits& limits);
+  // Begins to release the secondary MMUs of all domains; each counts as a call
+  // in flight until it is released or drained_ is set.
+  void ReleaseMmus();
   // Gives a connection to gRPC.
   void PassOn(UniqueFd connection, int listener);
 
+  std::atomic<bool> drained_ = false;
   // Destroyed from the last to the first: what brings connections before the
   // server, the server before the services it calls, and these before the
   // threads and the machine they use.
@@ -83,6 +90,7 @@ class Daemon {
   AddressSpaceServiceImpl address_space_service_;
   GuestLoadServiceImpl guest_load_service_;
   MigrationServiceImpl migration_service_;
+  SecondaryMmuServiceImpl mmu_service_;
   FaultServiceImpl fault_service_;
   ReflectionServiceImpl reflection_service_;
   // Where gRPC gets connections from: those of the owner, see FromOwner(), and

@@ -25,6 +25,7 @@ constexpr absl::Duration kMaxStallTimeout = absl::Hours(24);
 
 constexpr uint64_t kMaxMessageBytes = uint64_t{1} << 40;
 constexpr uint32_t kMinCalls = 16;
+constexpr uint32_t kMaxMmuGraceMs = 1000;
 constexpr uint32_t kMaxCalls = 1'000'000;
 
 template <typename T>
@@ -97,6 +98,18 @@ absl::Status ReadCpus(const Word& word, uint32_t& out) {
                      kMaxHostCpus));
   }
   out = cpus;
+  return absl::OkStatus();
+}
+
+absl::Status ReadMmuGrace(const Word& word, absl::Duration& out) {
+  if (!word.has_value()) return absl::OkStatus();
+  uint32_t ms = 0;
+  if (!absl::SimpleAtoi(*word, &ms) || ms > kMaxMmuGraceMs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--mmu-grace-ms: ", Quoted(*word),
+                     ": must be a number from 0 to ", kMaxMmuGraceMs));
+  }
+  out = absl::Milliseconds(ms);
   return absl::OkStatus();
 }
 
@@ -248,6 +261,7 @@ absl::Status ReadWords(const Words& words, Options& options) {
                                       words.dom0_tools_view, ToolsViews(),
                                       options.dom0_tools_view));
   SIMVISOR_RETURN_IF_ERROR(ReadCpus(words.cpus, options.cpus));
+  SIMVISOR_RETURN_IF_ERROR(ReadMmuGrace(words.mmu_grace_ms, options.mmu_grace));
   SIMVISOR_RETURN_IF_ERROR(
       ReadStallTimeout(words.stall_timeout, options.calls.stall_timeout));
   SIMVISOR_RETURN_IF_ERROR(

@@ -40,6 +40,7 @@ struct Words {
   Word stall_timeout;
   Word migration_targets;
   Word max_image_memory;
+  Word mmu_grace_ms;
 };
 
 // Messages of 4 MiB fit into the half that the largest may fill.

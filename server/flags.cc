@@ -83,6 +83,9 @@ void AddLimitFlags(CLI::App& app, Words& words, const Options& options) {
                    "again for incomplete requests, ",
                    FormatMib(kMinMessageBytes), " at least [",
                    FormatMib(options.calls.message_bytes), "]"));
+  add("--mmu-grace-ms", words.mmu_grace_ms, "N",
+      "milliseconds that secondary MMUs have to answer a change that does not "
+      "wait for them, 0 to 1000 [5]");
   add("--max-image-memory", words.max_image_memory, "SIZE",
       absl::StrCat("memory for images being restored, besides their guests' "
                    "pages, 1m at least [",

@@ -20,6 +20,7 @@
 #include "server/calls/call_runner.h"
 #include "server/listen/connection_limits.h"
 #include "server/listen/listen_address.h"
+#include "server/machine/machine.h"
 #include "server/migration/migration_targets.h"
 
 namespace simvisor::server {
@@ -56,6 +57,8 @@ struct Options {
   Placement placement = Placement::kLowest;
   // Where domains may be migrated to.
   MigrationTargets migration_targets;
+  // What a change that does not wait for secondary MMUs gives them to answer.
+  absl::Duration mmu_grace = MachineOptions().mmu_grace;
   // Whether rules for faults are accepted.
   bool fault_injection = false;
   CallBounds calls;

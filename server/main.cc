@@ -37,7 +37,9 @@
 #include "server/machine/fault_injector.h"
 #include "server/machine/machine.h"
 #include "server/machine/memory_reserve.h"
+#include "server/machine/mmu_waiter.h"
 #include "server/start_hint.h"
+#include "server/threads/clock.h"
 #include "server/threads/stop_signals.h"
 
 namespace simvisor::server {
@@ -89,7 +91,8 @@ absl::StatusOr<ConnectionLimits> LimitConnections(const Options& options) {
 }
 
 absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
-                                                    FaultInjector* faults) {
+                                                    FaultInjector* faults,
+                                                    MmuWaiter* waiter) {
   SIMVISOR_ASSIGN_OR_RETURN(const ConnectionLimits limits,
                             LimitConnections(options));
   std::vector<std::string> notes;
@@ -99,6 +102,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
                  options.host_e820_file.empty() ? "" : ": ", note);
   }
   config.faults = faults;
+  config.waiter = waiter;
   std::vector<ListenAddress> listen = options.listen;
   if (listen.empty()) {
     SIMVISOR_ASSIGN_OR_RETURN(ListenAddress address, DefaultListenAddress());
@@ -112,6 +116,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> StartDaemon(const Options& options,
   }
   MachineOptions machine;
   machine.faults = faults;
+  machine.mmu_grace = options.mmu_grace;
   return Daemon::Start(std::make_unique<Machine>(*std::move(host), machine),
                        listen, limits, options.calls,
                        options.migration_targets);
@@ -175,10 +180,11 @@ int Serve(const std::string& program, const Options& options) {
   // Never shut down: the last grpc_shutdown() waits for gRPC's threads, one of
   // which sleeps for up to 10 s after a stream that had to wait.
   grpc_init();
-  // Outlives the machine, which uses it to the end.
+  // These outlive the machine, which uses them to the end.
   FaultInjector faults(options.fault_injection, options.seed);
+  MmuWaiter waiter(SystemClock(), &faults);
   absl::StatusOr<std::unique_ptr<Daemon>> daemon =
-      StartDaemon(options, &faults);
+      StartDaemon(options, &faults, &waiter);
   if (!daemon.ok()) return Fail(daemon.status());
   const std::string line = ReadyLine(getpid(), (*daemon)->addresses());
   std::fputs(line.c_str(), stdout);

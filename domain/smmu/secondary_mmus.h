@@ -163,6 +163,8 @@ class SecondaryMmus {
   absl::StatusOr<Mfn> CheckAccess(SubscriptionId id, Pfn pfn, bool write);
   // Queues the answer to an access.
   void AnswerAccess(SubscriptionId id, mmu::Accessed answer);
+  // Queues the answer to a request that its caller has refused.
+  void AnswerError(SubscriptionId id, mmu::FaultError answer);
 
   // --- Changes.  REQUIRES: the domain's lock, unless a method says otherwise -
 

@@ -146,6 +146,12 @@ class Domain {
     ChangeScope change(*this, parts_, pool_, context, operation, needs);
     return f(change);
   }
+  // Whether a change may have to wait for secondary MMUs.  Takes no lock; the
+  // answer may be out of date at once.
+  bool ChangesWait() const {
+    const MmuState* const state = mmu_state();
+    return state != nullptr && state->mmus->any();
+  }
   // The words that can be looked up without a lock, from when the guest has
   // booted until the domain is dying; null before and after.  They stay as long
   // as the caller's reference to the domain.

@@ -11,6 +11,8 @@
 //   builds     CreateDomain of small guests, which may wait for an audit
 //   images     the steps of calls that save, restore or receive a guest
 //   decisions  ResolveMigration, for which a suspended guest may wait elsewhere
+//   waits      changes of domains with secondary MMUs, which wait for clients
+//   signals    passes messages to secondary MMUs; never waits
 //
 // Only jobs on long_jobs, streams, images, decisions, the threads of migrations
 // and those of the machine hold a domain's lock for long, and lanes has a
@@ -36,6 +38,7 @@
 #include "server/threads/clock.h"
 #include "server/threads/domain_lanes.h"
 #include "server/threads/long_jobs.h"
+#include "server/threads/wait_pool.h"
 #include "server/threads/worker_pool.h"
 
 namespace simvisor::server {
@@ -65,6 +68,7 @@ struct CallRunner {
         builds(threads / 2),
         images(threads / 2),
         decisions(kDecisionThreads),
+        signals(kSignalThreads),
         streams(&pool, threads / 2),
         pool(threads) {}
   CallRunner(const CallRunner&) = delete;
@@ -84,14 +88,18 @@ struct CallRunner {
   static constexpr int kOtherLongThreads = 15;
   // Two of them may have to wait for a call to end.
   static constexpr int kDecisionThreads = 3;
+  static constexpr int kSignalThreads = 2;
   DomainLanes lanes;
   LongJobs long_jobs;
   WorkerPool builds;
   WorkerPool images;
   WorkerPool decisions;
+  WorkerPool signals;
   // Messages of streams; leaves half of the pool's threads to other calls.
   BoundedJobs streams;
   WorkerPool pool;
+  // Its jobs may submit jobs to all the others, so it ends first.
+  WaitPool waits;
 };
 
 }  // namespace simvisor::server

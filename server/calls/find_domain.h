@@ -38,6 +38,17 @@ inline absl::StatusOr<std::shared_ptr<Domain>> FindDomain(
   return domain;
 }
 
+// For code that changes words of the domain, which secondary MMUs are told of:
+// a body that may have to wait for them runs where it may (BeginChange()).
+inline absl::StatusOr<std::shared_ptr<Domain>> FindForChange(
+    const Host& host, const v1::DomainRef& ref) {
+  SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
+                            LookUpDomain(host, ref));
+  SIMVISOR_RETURN_IF_ERROR(JobScope::BeginChange(*domain));
+  SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
+  return domain;
+}
+
 // Pages of the domain's guest, without those held for other domains; never
 // waits for a change.
 inline PageCount GuestPages(const Domain& domain) {

@@ -169,7 +169,7 @@ class StreamCall final : public StreamReactor<RawWriteReactor> {
 
   // Has the chunk made on another thread.
   void GoTo(const Detour& detour) {
-    const bool to_lane = detour.lane != nullptr;
+    const bool to_lane = detour.place == Place::kLane;
     CallJob job = {
         .run = [this,
                 to_lane] { Produce(to_lane ? Place::kLane : Place::kLong); },

@@ -164,15 +164,14 @@ template <typename Body>
 void SendCall(UnaryCallPtr<Body> call, const Detour& detour) {
   UnaryCall<Body>& sent = *call;
   CallRunner& runner = sent.runner();
-  const bool to_lane = detour.lane != nullptr;
-  CallJob job = {.run =
-                     [call = std::move(call), to_lane]() mutable {
-                       RunCall(std::move(call),
-                               to_lane ? Place::kLane : Place::kLong);
-                     },
+  const Place place = detour.place;
+  CallJob job = {.run = [call = std::move(call),
+                         place]() mutable { RunCall(std::move(call), place); },
                  .is_over = [&sent] { return sent.IsOver(); }};
-  absl::Status status = to_lane ? runner.lanes.Submit(detour.lane.get(), job)
-                                : runner.long_jobs.Submit(job);
+  if (place == Place::kWait) return runner.waits.Submit(std::move(job.run));
+  absl::Status status = place == Place::kLane
+                            ? runner.lanes.Submit(detour.lane.get(), job)
+                            : runner.long_jobs.Submit(job);
   // Submit() left the job as it is, so the call still exists.
   if (!status.ok()) sent.Refuse(std::move(status));
 }

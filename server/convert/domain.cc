@@ -239,6 +239,22 @@ void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out) {
   }
 }
 
+void ToProto(const MmuTotals& totals, v1::SecondaryMmuTotals* out) {
+  out->set_subscriptions(totals.subscriptions);
+  out->set_mapped_pages(totals.mapped.value());
+  out->set_open_ranges(totals.open_ranges);
+  out->set_seq(totals.seq);
+  out->set_epoch(totals.epoch);
+  out->set_fences(totals.fences);
+  out->set_waiting_changes(totals.waiting_changes);
+}
+
+void ToProto(Domain& domain, v1::Domain* out) {
+  ToProto(domain.Info(), out);
+  if (domain.mmus().Find() == nullptr) return;
+  ToProto(domain.mmus().Totals(), out->mutable_secondary_mmus());
+}
+
 void ToProto(const DomainInfo& info, v1::Domain* out) {
   out->set_domid(info.id.value());
   out->set_name(info.name);

@@ -8,8 +8,11 @@
 #include "absl/status/statusor.h"
 #include "domain/host/host.h"
 #include "domain/p2m/p2m_options.h"
+#include "domain/smmu/mmu_types.h"
+#include "domain/vm/domain.h"
 #include "domain/vm/domain_types.h"
 #include "simvisor/v1/domain_service.pb.h"
+#include "simvisor/v1/secondary_mmus.pb.h"
 
 namespace simvisor::server {
 
@@ -28,6 +31,9 @@ v1::BalloonRoom ToProto(BalloonRoom room);
 void ToProto(const DomainMemory& memory, v1::DomainMemory* out);
 void ToProto(const BalloonDriverInfo& driver, v1::BalloonDriver* out);
 void ToProto(const DomainInfo& info, v1::Domain* out);
+void ToProto(const MmuTotals& totals, v1::SecondaryMmuTotals* out);
+// All that is shown of a domain.
+void ToProto(Domain& domain, v1::Domain* out);
 
 void ToProto(const IncomingInfo& info, v1::IncomingDomain* out);
 

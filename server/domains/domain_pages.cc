@@ -58,7 +58,7 @@ absl::Status FillDomainPage(const Host& host,
     }
     if (arrived) {
       v1::Domain* const domain = response->add_domains();
-      ToProto(domains[i++]->Info(), domain);
+      ToProto(*domains[i++], domain);
       bytes += domain->ByteSizeLong();
       if (j < incoming.size() && incoming[j].id == id) ++j;
     } else {

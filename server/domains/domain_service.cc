@@ -36,7 +36,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::CreateDomain(
     SIMVISOR_ASSIGN_OR_RETURN(
         const std::shared_ptr<Domain> domain,
         runner_->machine.Create(spec, request.start_paused(), stop));
-    ToProto(domain->Info(), response->mutable_domain());
+    ToProto(*domain, response->mutable_domain());
     return absl::OkStatus();
   };
   return RunOn(&runner_->builds, runner_, {context, in, out}, "CreateDomain",
@@ -51,7 +51,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::GetDomain(
                     StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner_->host(), request.domain()));
-    ToProto(domain->Info(), response->mutable_domain());
+    ToProto(*domain, response->mutable_domain());
     return absl::OkStatus();
   };
   // Reading a domain's info does not wait for its operations.
@@ -78,7 +78,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::DestroyDomain(
                         v1::DestroyDomainResponse* response,
                         StopCheck) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(runner_->host(), request.domain()));
+                              FindForChange(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(const PageCount freed,
@@ -113,7 +113,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::UnpauseDomain(
                         v1::UnpauseDomainResponse* response,
                         StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(runner_->host(), request.domain()));
+                              FindForChange(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(GuestPages(*domain) <= kShortPages));
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -146,7 +146,7 @@ grpc::ServerUnaryReactor* DomainServiceImpl::RenameDomain(
       return absl::StrCat(DomainText(before, domain->id()), ": renamed to ",
                           request.new_name());
     });
-    ToProto(domain->Info(), response->mutable_domain());
+    ToProto(*domain, response->mutable_domain());
     return absl::OkStatus();
   };
   return RunOnPool(runner_, {context, in, out}, "RenameDomain", rename);

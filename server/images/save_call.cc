@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "domain/units/size_text.h"
+#include "server/calls/find_domain.h"
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/images/convert_image.h"
@@ -32,6 +33,21 @@ void SaveCall::Take() {
     return request_.Take(runner_->messages, record_.method(), read_);
   });
   if (!status.ok()) return End(status);
+  // What comes next may have to wait for secondary MMUs.
+  if (MayWait()) {
+    runner_->waits.Submit([this] { GoOn(); });
+  } else {
+    GoOn();
+  }
+}
+
+bool SaveCall::MayWait() const {
+  if (domain_ != nullptr) return domain_->ChangesWait();
+  const auto domain = LookUpDomain(runner_->host(), request_->start().domain());
+  return domain.ok() && (*domain)->ChangesWait();
+}
+
+void SaveCall::GoOn() {
   if (step_ == Step::kStart) {
     Begin();
   } else {

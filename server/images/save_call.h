@@ -41,6 +41,9 @@ class SaveCall : public PooledBidiReactor {
   // Resumes the guest if it is suspended.
   void End(const absl::Status& status) override;
 
+  // Handles the message that has been read, maybe on CallRunner::waits.
+  void GoOn();
+  bool MayWait() const;
   void Begin();
   void Send();
   void Complete();

@@ -20,9 +20,11 @@ bool IsSameDomain(const std::weak_ptr<Domain>& a,
 
 }  // namespace
 
-BalloonScheduler::BalloonScheduler(Clock* clock, Executor executor)
+BalloonScheduler::BalloonScheduler(Clock* clock, Executor executor,
+                                   Executor waits)
     : clock_(clock),
       executor_(std::move(executor)),
+      waits_(std::move(waits)),
       thread_([this] { Work(); }) {}
 
 BalloonScheduler::~BalloonScheduler() {
@@ -31,6 +33,8 @@ BalloonScheduler::~BalloonScheduler() {
     stopping_ = true;
   }
   thread_.join();
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(this, &BalloonScheduler::NoneApart));
 }
 
 void BalloonScheduler::SetTimer(const std::shared_ptr<Domain>& domain,
@@ -55,6 +59,7 @@ void BalloonScheduler::SetTimer(const std::shared_ptr<Domain>& domain,
 
 void BalloonScheduler::Work() {
   while (const std::optional<Timers::Timer> due = TakeDue()) {
+    if (StartApart(*due)) continue;
     const absl::Status submitted = UnlessExhausted([&] {
       executor_([this, due = *due] { WakeUp(due); });
       return absl::OkStatus();
@@ -62,6 +67,31 @@ void BalloonScheduler::Work() {
     // Without memory for a job, the driver wakes on this thread.
     if (!submitted.ok()) WakeUp(*due);
   }
+}
+
+bool BalloonScheduler::StartApart(const Timers::Timer& due) {
+  if (waits_ == nullptr) return false;
+  const std::shared_ptr<Domain> domain = due.second.domain.lock();
+  if (domain == nullptr || !domain->ChangesWait()) return false;
+  {
+    absl::MutexLock lock(&mu_);
+    ++apart_;
+  }
+  const absl::Status submitted = UnlessExhausted([&] {
+    waits_([this, due] {
+      Wake(due.second);
+      absl::MutexLock lock(&mu_);
+      --apart_;
+    });
+    return absl::OkStatus();
+  });
+  absl::MutexLock lock(&mu_);
+  if (submitted.ok()) {
+    at_work_ = false;
+  } else {
+    --apart_;
+  }
+  return submitted.ok();
 }
 
 std::optional<BalloonScheduler::Timers::Timer> BalloonScheduler::TakeDue() {

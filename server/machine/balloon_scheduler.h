@@ -6,7 +6,8 @@
 // executor, one wake-up at a time and without holding its own lock, so that
 // only calls on that domain have to wait.  A domain that is busy with an
 // operation is tried again a little later, so that the other drivers do not
-// wait for it.
+// wait for it.  The driver of a domain with secondary MMUs may have to wait for
+// their answers: it wakes on another executor, at the same time as others.
 //
 // A timer does not keep its domain alive: if the domain is gone, the timer is
 // dropped.  A timer that is out of date, because the driver has woken
@@ -37,9 +38,10 @@ namespace simvisor::server {
 
 class BalloonScheduler {
  public:
-  // Starts the thread.  `clock`, and everything that `executor` uses, outlive
-  // this object.
-  BalloonScheduler(Clock* clock, Executor executor);
+  // Starts the thread.  `clock`, and everything that the executors use, outlive
+  // this object.  `waits` runs wake-ups that may wait for secondary MMUs; null:
+  // `executor` runs them.
+  BalloonScheduler(Clock* clock, Executor executor, Executor waits = nullptr);
   BalloonScheduler(const BalloonScheduler&) = delete;
   BalloonScheduler& operator=(const BalloonScheduler&) = delete;
 
@@ -60,6 +62,9 @@ class BalloonScheduler {
   using Timers = TimerQueue<DomainId, Entry>;
 
   void Work() ABSL_LOCKS_EXCLUDED(mu_);
+  // Starts the wake-up of `due` where it may wait; false if there is no memory
+  // for that.
+  bool StartApart(const Timers::Timer& due) ABSL_LOCKS_EXCLUDED(mu_);
   // Waits until no wake-up is running and a timer has run out; takes that timer
   // and marks its wake-up as running.  nullopt when the scheduler stops.
   std::optional<Timers::Timer> TakeDue() ABSL_LOCKS_EXCLUDED(mu_);
@@ -70,18 +75,21 @@ class BalloonScheduler {
   // now.
   void Postpone(DomainId id, const Entry& entry) ABSL_LOCKS_EXCLUDED(mu_);
   bool IsIdle() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return !at_work_; }
+  bool NoneApart() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return apart_ == 0; }
   bool MustLook() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
     return stopping_.load() || timers_.NextDue() < sleeping_until_;
   }
 
   Clock* const clock_;
   const Executor executor_;
+  const Executor waits_;
   // Set under mu_; read without it by a running driver.
   std::atomic<bool> stopping_ = false;
 
   mutable absl::Mutex mu_;
   Timers timers_ ABSL_GUARDED_BY(mu_);
   bool at_work_ ABSL_GUARDED_BY(mu_) = false;  // a wake-up is running
+  int apart_ ABSL_GUARDED_BY(mu_) = 0;         // wake-ups that may wait
   Clock::Time sleeping_until_ ABSL_GUARDED_BY(mu_);
 
   std::thread thread_;  // constant after construction

@@ -79,6 +79,27 @@ constexpr FaultPointInfo kPoints[] = {
      "target: the domain is committed and the source has not been told"},
     {kReceiveDone, kCall, "receive.done",
      "target: the source has been told that the domain is committed"},
+    {kMmuRegistering, kCall, "mmu.registering",
+     "a secondary MMU has its turn and no change of the domain is under way; "
+     "an error leaves no subscription behind"},
+    {kMmuBegin, kCall, "mmu.begin",
+     "secondary MMUs have been told of a change, and no answer has been waited "
+     "for; an error aborts the change"},
+    {kMmuAnswered, kCall, "mmu.answered",
+     "all secondary MMUs have let go and nothing has changed; an error aborts "
+     "the change"},
+    {kMmuChanged, kCall, "mmu.changed",
+     "the change is made and secondary MMUs have not been told of its end; an "
+     "error is ignored"},
+    {kMmuRelease, kCall, "mmu.release",
+     "the secondary MMUs of a domain that ends have been told; its frames are "
+     "still there, its name is not, and an error is ignored"},
+    {kMmuFence, kCall, "mmu.fence",
+     "a secondary MMU is fenced next, by its lease or by an operator; a delay "
+     "holds up every fence by lease, and an error is ignored"},
+    {kMmuResume, kCall, "mmu.resume",
+     "a secondary MMU asks to go on after its stream broke; after an error it "
+     "may ask again"},
     {kFrameAllocate, kAllocation, "frame.allocate",
      "a frame of the machine is given out, or all the frames of a claim that "
      "is granted whole or not at all"},

@@ -14,8 +14,10 @@ Machine::Machine(std::unique_ptr<Host> host, const MachineOptions& options)
     : clock_(options.clock),
       faults_(options.faults == nullptr ? &no_faults_ : options.faults),
       host_(std::move(host)),
+      mmu_grace_(options.mmu_grace),
+      mmus_(options.clock, faults_),
       heap_(InBackground(), options.trim, options.trim_rule),
-      balloons_(options.clock, InBackground()),
+      balloons_(options.clock, InBackground(), WhereItMayWait()),
       loads_(options.clock) {
   assert(host_ != nullptr);
 }
@@ -23,6 +25,10 @@ Machine::Machine(std::unique_ptr<Host> host, const MachineOptions& options)
 Executor Machine::InBackground() {
   return
       [this](std::function<void()> job) { background_.Submit(std::move(job)); };
+}
+
+Executor Machine::WhereItMayWait() {
+  return [this](std::function<void()> job) { waits_.Submit(std::move(job)); };
 }
 
 absl::StatusOr<std::shared_ptr<Domain>> Machine::Create(const DomainSpec& spec,

@@ -12,9 +12,10 @@
 //
 // Everything else may be called on host() and its domains directly.
 //
-// The machine has three threads: one for the timers of balloon drivers, one for
-// loads, and one in the background, which wakes these drivers and trims the
-// heap.
+// The machine has four threads: one for the timers of balloon drivers, one for
+// loads, one for the leases of secondary MMUs, and one in the background, which
+// wakes these drivers and trims the heap.  Drivers of domains with secondary
+// MMUs, which may have to wait, wake on further threads, made when needed.
 //
 // Thread safety: thread-safe.  No method may be called with a lock held.
 
@@ -28,6 +29,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "domain/host/host.h"
 #include "domain/units/units.h"
@@ -38,8 +40,10 @@
 #include "server/machine/fault_points.h"
 #include "server/machine/heap_trim.h"
 #include "server/machine/load_scheduler.h"
+#include "server/machine/mmu_registry.h"
 #include "server/threads/clock.h"
 #include "server/threads/executor.h"
+#include "server/threads/wait_pool.h"
 #include "server/threads/worker_pool.h"
 
 namespace simvisor::server {
@@ -52,6 +56,9 @@ struct MachineOptions {
   // When the heap is trimmed, and how; null: returns its free pages.
   HeapTrimRule trim_rule = HeapTrimRule();
   std::function<void()> trim = nullptr;
+  // How long a change that does not wait for secondary MMUs gives them to
+  // answer.
+  absl::Duration mmu_grace = absl::Milliseconds(5);
 };
 
 // The fault points just before and just after a change.
@@ -73,6 +80,8 @@ class Machine {
   Host& host() const { return *host_; }
   FaultInjector& faults() const { return *faults_; }
   Clock* clock() const { return clock_; }
+  MmuRegistry& mmus() { return mmus_; }
+  absl::Duration mmu_grace() const { return mmu_grace_; }
 
   // FaultInjector::Reach() for a domain, whose name is copied only if the point
   // has a rule.
@@ -120,6 +129,8 @@ class Machine {
  private:
   // Runs jobs on the background thread.
   Executor InBackground();
+  // Runs jobs that may wait for secondary MMUs.
+  Executor WhereItMayWait();
   // Passes the domain's timers to the schedulers after a change.  If there is
   // no memory for that, a timer waits for the domain's next change.
   void PassTimers(const std::shared_ptr<Domain>& domain);
@@ -130,7 +141,10 @@ class Machine {
   FaultInjector* const faults_;
   // Destroyed from the last to the first.
   const std::unique_ptr<Host> host_;
+  const absl::Duration mmu_grace_;
   WorkerPool background_{1};
+  WaitPool waits_;
+  MmuRegistry mmus_;
   HeapTrimmer heap_;
   BalloonScheduler balloons_;
   LoadScheduler loads_;

@@ -10,7 +10,8 @@
 // IsQuick(), for operations that have it, says whether this operation may run
 // on a gRPC thread, given the message and the number of pages of the domain.
 // IsShort() says in the same way whether it is short work.  NeedsLock() says
-// whether it may have to wait for the domain's lock.
+// whether it may have to wait for the domain's lock.  kChangesWords says
+// whether secondary MMUs are told of it, so that it may have to wait for them.
 //
 // Thread safety: may be called from any thread.
 
@@ -35,6 +36,7 @@
 #include "server/convert/domain.h"
 #include "server/machine/fault_points.h"
 #include "server/machine/machine.h"
+#include "server/memory/change_operation.h"
 #include "server/memory/convert_memory.h"
 #include "server/threads/job_scope.h"
 
@@ -66,6 +68,7 @@ struct Moved {
 // BalloonDown and BalloonUp, given the method of DomainBalloon and its name.
 template <auto method, const char* name>
 struct Balloon {
+  static constexpr bool kChangesWords = true;
   static bool IsQuick(const auto& op, PageCount) {
     return op.pages() <= kQuickPages;
   }
@@ -75,11 +78,13 @@ struct Balloon {
   static bool NeedsLock(const Domain&) { return true; }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
+    SIMVISOR_ASSIGN_OR_RETURN(const Operation operation,
+                              ChangeOf(op, name, on.stop, on.machine));
     const auto move = [&](Domain& domain) -> absl::StatusOr<Moved> {
       Moved moved;
       SIMVISOR_ASSIGN_OR_RETURN(
           moved.pages,
-          (domain.balloon().*method)({name, on.stop}, PageCount(op.pages()),
+          (domain.balloon().*method)(operation, PageCount(op.pages()),
                                      op.allow_partial(), &moved.memory));
       return moved;
     };
@@ -96,6 +101,7 @@ using BalloonDown = Balloon<&DomainBalloon::Down, kBalloonDown>;
 using BalloonUp = Balloon<&DomainBalloon::Up, kBalloonUp>;
 
 struct SetTarget {
+  static constexpr bool kChangesWords = true;
   static bool IsQuick(const auto& op, PageCount pages) {
     const auto [less, more] = std::minmax({op.target_pages(), pages.value()});
     return more - less <= kQuickPages;
@@ -106,13 +112,15 @@ struct SetTarget {
   static bool NeedsLock(const Domain&) { return true; }
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const Operation operation,
+        ChangeOf(op, "set memory target", on.stop, on.machine));
     const auto set = [&](Domain& domain) -> absl::StatusOr<DomainMemory> {
       // A fault point may have kept the call until its client had left.
       SIMVISOR_RETURN_IF_ERROR(on.stop());
       DomainMemory memory;
-      SIMVISOR_RETURN_IF_ERROR(
-          domain.balloon().SetTarget({"set memory target", on.stop},
-                                     PageCount(op.target_pages()), &memory));
+      SIMVISOR_RETURN_IF_ERROR(domain.balloon().SetTarget(
+          operation, PageCount(op.target_pages()), &memory));
       return memory;
     };
     SIMVISOR_ASSIGN_OR_RETURN(
@@ -124,6 +132,7 @@ struct SetTarget {
 };
 
 struct Translate {
+  static constexpr bool kChangesWords = false;
   static bool IsShort(const auto&, PageCount) { return true; }
   static bool NeedsLock(const Domain& domain) {
     return domain.published() == nullptr;
@@ -149,6 +158,7 @@ struct Translate {
 };
 
 struct SetRange {
+  static constexpr bool kChangesWords = true;
   static bool NeedsLock(const Domain&) { return true; }
   static bool IsShort(const auto& op, PageCount) {
     return op.count() <= kQuickPages;
@@ -163,9 +173,11 @@ struct SetRange {
       return ArgumentMalformed("first_mfn",
                                "only RAM words name a frame; leave it 0");
     }
+    SIMVISOR_ASSIGN_OR_RETURN(const Operation operation,
+                              ChangeOf(op, "set p2m", on.stop, on.machine));
     SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->p2m().SetRange({"set p2m", on.stop},
+        on.domain->p2m().SetRange(operation,
                                   {Pfn(op.first_pfn()), PageCount(op.count())},
                                   p2m_class, Mfn(op.first_mfn()), policy));
     answer->set_released_pages(change.released.value());
@@ -175,6 +187,7 @@ struct SetRange {
 };
 
 struct MarkIdentity {
+  static constexpr bool kChangesWords = true;
   static bool NeedsLock(const Domain&) { return true; }
   static bool IsShort(const auto& op, PageCount) {
     return op.end_pfn() <= op.start_pfn() ||
@@ -183,10 +196,12 @@ struct MarkIdentity {
   absl::Status operator()(const Subject& on, const auto& op,
                           auto* answer) const {
     SIMVISOR_ASSIGN_OR_RETURN(
+        const Operation operation,
+        ChangeOf(op, "mark identity", on.stop, on.machine));
+    SIMVISOR_ASSIGN_OR_RETURN(
         const RangeChange change,
-        on.domain->p2m().MarkIdentity({"mark identity", on.stop},
-                                      Pfn(op.start_pfn()), Pfn(op.end_pfn()),
-                                      op.release_ram()));
+        on.domain->p2m().MarkIdentity(operation, Pfn(op.start_pfn()),
+                                      Pfn(op.end_pfn()), op.release_ram()));
     answer->set_marked_pages(change.marked.value());
     answer->set_released_pages(change.released.value());
     answer->set_p2m_pages_taken(change.p2m_pages.value());
@@ -195,6 +210,7 @@ struct MarkIdentity {
 };
 
 struct Write {
+  static constexpr bool kChangesWords = false;
   static bool NeedsLock(const Domain&) { return true; }
   static bool IsShort(const auto&, PageCount) { return true; }
   absl::Status operator()(const Subject& on, const auto& op, auto*) const {

@@ -12,6 +12,7 @@
 #include "server/memory/memory_ops.h"
 #include "server/threads/bounded_jobs.h"
 #include "server/threads/job_queue.h"
+#include "server/threads/job_scope.h"
 
 namespace simvisor::server {
 namespace {
@@ -25,23 +26,41 @@ absl::Status Vanished() {
   return StopStatus(/*cancelled=*/true, WallTime::min(), WallTime::max());
 }
 
+bool ChangesWords(const v1::MemoryOp& op) {
+  return op.op_case() != v1::MemoryOp::kTranslate &&
+         op.op_case() != v1::MemoryOp::kWrite;
+}
+
 // May outlive the call, so it uses only the scheduler.
 template <typename Scheduler>
 void RunJob(CallRunner* runner, std::shared_ptr<Scheduler> scheduler,
-            std::optional<const Domain*> awaited = std::nullopt) {
-  const auto next = scheduler->Run(awaited);
+            std::optional<const Domain*> awaited = std::nullopt,
+            Place place = Place::kShort) {
+  const auto next = [&] {
+    // Says whether changes may wait for secondary MMUs.
+    const JobScope scope(&runner->lanes, place);
+    return scheduler->Run(awaited);
+  }();
   if (!next) return;
+  place = !next.wait_for.has_value()   ? Place::kShort
+          : next.wait == OpWait::kLong ? Place::kWait
+                                       : Place::kLane;
   auto go_on = [runner, scheduler = std::move(scheduler),
-                domain = next.wait_for]() mutable {
-    RunJob(runner, std::move(scheduler), domain);
+                domain = next.wait_for, place]() mutable {
+    RunJob(runner, std::move(scheduler), domain, place);
   };
-  if (!next.wait_for.has_value()) {
-    return runner->streams.Submit(std::move(go_on));
-  }
   // Bounded, since a stream has a few jobs and the number of streams is
   // limited.  A job whose call is over still has to skip its operations.
-  runner->lanes.SubmitAlways(*next.wait_for, {.run = std::move(go_on),
-                                              .is_over = [] { return false; }});
+  switch (place) {
+    case Place::kWait:
+      return runner->waits.Submit(std::move(go_on));
+    case Place::kLane:
+      return runner->lanes.SubmitAlways(
+          *next.wait_for,
+          {.run = std::move(go_on), .is_over = [] { return false; }});
+    default:
+      return runner->streams.Submit(std::move(go_on));
+  }
 }
 
 }  // namespace
@@ -57,8 +76,12 @@ MemoryOpsCall::MemoryOpsCall(CallRunner* runner,
             return DoTurn(ops, is_over);
           },
           Scheduler::Clock::now,
-          [](const Domain* domain) {
-            return !domain->TryPages().has_value();
+          [](const Domain* domain, const Op& next) {
+            if (ChangesWords(*next.op) && domain->ChangesWait()) {
+              return OpWait::kLong;
+            }
+            return domain->TryPages().has_value() ? OpWait::kNone
+                                                  : OpWait::kBrief;
           })),
       idle_(context),
       unsent_(context) {}
@@ -206,6 +229,11 @@ size_t MemoryOpsCall::DoTurn(const std::vector<Op>& ops,
   size_t done = 0;
   size_t skipped = 0;
   while (done < ops.size() && (done == 0 || !is_over())) {
+    // The first may run here, see the scheduler's WaitOf.
+    if (done > 0 && ChangesWords(*ops[done].op) &&
+        !JobScope::BeginChange(*ops[done].domain).ok()) {
+      break;
+    }
     const Op& op = ops[done++];
     if (!limits().ok()) {
       ++skipped;

@@ -18,6 +18,7 @@
 #include "server/convert/argument.h"
 #include "server/convert/common.h"
 #include "server/convert/domain.h"
+#include "server/memory/change_operation.h"
 #include "server/memory/convert_memory.h"
 #include "server/memory/memory_ops.h"
 #include "server/memory/memory_ops_call.h"
@@ -39,6 +40,9 @@ auto BodyOf(CallRunner* runner) {
                   StopCheck stop) -> absl::Status {
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
                               LookUpDomain(runner->host(), request.domain()));
+    if (Op::kChangesWords) {
+      SIMVISOR_RETURN_IF_ERROR(JobScope::BeginChange(*domain));
+    }
     if (Op::NeedsLock(*domain)) {
       SIMVISOR_RETURN_IF_ERROR(JobScope::Enter(domain));
     }
@@ -159,7 +163,7 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::MapForeignFrames(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("slots", request.slots_size(), kMaxSlots));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(runner_->host(), request.domain()));
+                              FindForChange(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(request.slots_size() <= kShortSlots));
     std::vector<ForeignSlot> slots;
@@ -185,12 +189,15 @@ grpc::ServerUnaryReactor* MemoryServiceImpl::UnmapForeignFrames(
     SIMVISOR_RETURN_IF_ERROR(
         CheckListSize("pfns", request.pfns_size(), kMaxSlots));
     SIMVISOR_ASSIGN_OR_RETURN(const std::shared_ptr<Domain> domain,
-                              FindDomain(runner_->host(), request.domain()));
+                              FindForChange(runner_->host(), request.domain()));
     SIMVISOR_RETURN_IF_ERROR(
         JobScope::BeginWork(request.pfns_size() <= kShortSlots));
+    SIMVISOR_ASSIGN_OR_RETURN(
+        const Operation operation,
+        ChangeOf(request, "unmap foreign", stop, runner_->machine));
     ForeignReport report;
     SIMVISOR_RETURN_IF_ERROR(runner_->host().UnmapForeign(
-        {"unmap foreign", stop}, domain,
+        operation, domain,
         absl::MakeConstSpan(request.pfns().data(), request.pfns_size()),
         report));
     ToProto(report, response);

@@ -27,16 +27,27 @@ absl::Status JobScope::Enter(const std::shared_ptr<Domain>& domain) {
   if (std::find(entered.begin(), entered.end(), domain) != entered.end()) {
     return absl::OkStatus();
   }
-  if (!scope->lanes_->Enter(domain.get())) return scope->Take({domain});
+  if (!scope->lanes_->Enter(domain.get())) {
+    return scope->Take({Place::kLane, domain});
+  }
   entered.push_back(domain);
   return absl::OkStatus();
 }
 
 absl::Status JobScope::BeginWork(bool is_short) {
-  if (is_short || current == nullptr || current->place_ == Place::kLong) {
+  if (is_short || current == nullptr || current->place_ == Place::kLong ||
+      current->place_ == Place::kWait) {
     return absl::OkStatus();
   }
-  return current->Take({nullptr});
+  return current->Take({Place::kLong, nullptr});
+}
+
+absl::Status JobScope::BeginChange(const Domain& domain) {
+  if (current == nullptr || current->place_ == Place::kWait ||
+      !domain.ChangesWait()) {
+    return absl::OkStatus();
+  }
+  return current->Take({Place::kWait, nullptr});
 }
 
 absl::Status JobScope::Take(Detour detour) {

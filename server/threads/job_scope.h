@@ -1,12 +1,15 @@
 // The place where the body of a call runs, and its way to another.
 //
 // A body starts on a thread for short calls, or on gRPC's.  Before it changes
-// anything, it says what it is about to do: enter a domain, or begin long work.
+// anything, it says what it is about to do: enter a domain, begin long work, or
+// change a domain whose secondary MMUs have to let go first.
 // If this place does not allow that, the scope records a detour and returns an
 // error, which the body returns as its status; the caller of the body then runs
 // it again from the start where it fits: in the domain's lane, or on a thread
-// for long work.  A body in a lane may still move on to long work, so lanes
-// only run short bodies; a body on a thread for long work may wait for domains.
+// for long work, or on one that may wait for clients.  A body in a lane may
+// still move on to long work, so lanes only run short bodies; a body on a
+// thread for long work may wait for domains, and one that may wait for clients
+// may do anything.
 //
 // A thread's innermost scope counts.  On a thread without a scope, a body may
 // do anything.
@@ -35,11 +38,13 @@ enum class Place {
   kShort,  // on a thread for short calls
   kLong,   // on a thread for long work
   kLane,   // in the lane of a domain
+  kWait,   // on a thread that may wait for clients
 };
 
 // Where a body must run instead.
 struct Detour {
-  std::shared_ptr<Domain> lane;  // null: on a thread for long work
+  Place place = Place::kLong;
+  std::shared_ptr<Domain> lane;  // kLane: whose
 };
 
 class JobScope {
@@ -60,6 +65,10 @@ class JobScope {
   static absl::Status Enter(const std::shared_ptr<Domain>& domain);
   // The same before long work; always OK if the work `is_short`.
   static absl::Status BeginWork(bool is_short);
+  // The same before a change that secondary MMUs of the domain are told of;
+  // always OK if it has none.  Call it before Enter(), which such a change must
+  // not do: others may use the domain while it waits.
+  static absl::Status BeginChange(const Domain& domain);
 
  private:
   absl::Status Take(Detour detour);

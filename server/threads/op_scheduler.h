@@ -11,10 +11,10 @@
 // run for a while ends its turn early: the rest of the turn goes back to the
 // front of the lane, and the job makes way for others.
 //
-// A lane is skipped while its operations would have to wait, because its key
-// stands for something that is in use.  If all ready lanes are such, the job
-// returns one of their keys, and the owner calls Run() again, with that key,
-// where it may wait.
+// A lane is skipped while its next operation would have to wait, because its
+// key stands for something that is in use.  If all ready lanes are such, the
+// job returns one of their keys, and the owner calls Run() again, with that
+// key, where it may wait that long.
 //
 // The scheduler has no threads.  Add() returns how many jobs to start; each job
 // calls Run() on a thread of the owner's choice, again and again as long as it
@@ -53,6 +53,13 @@ struct OpSchedulerLimits {
   std::chrono::nanoseconds time_per_job = std::chrono::milliseconds(10);
 };
 
+// How long an operation would have to wait before it can begin or go on.
+enum class OpWait {
+  kNone,
+  kBrief,  // for other operations
+  kLong,   // maybe for a client
+};
+
 template <typename Key, typename Op>
 class OpScheduler {
  public:
@@ -66,24 +73,26 @@ class OpScheduler {
   using DoTurn = std::function<size_t(std::vector<Op>& ops,
                                       absl::FunctionRef<bool()> is_over)>;
   using Clock = std::chrono::steady_clock;
-  // Whether operations of a key would have to wait now.  Does not block.
-  using IsBusy = std::function<bool(const Key& key)>;
+  // Whether the next operation of a key would have to wait now.  Does not
+  // block.
+  using WaitOf = std::function<OpWait(const Key& key, const Op& next)>;
 
   // What the owner must do with a job.
   struct Next {
     bool more = false;            // call Run() again; else the job has ended
     std::optional<Key> wait_for;  // call it with this key, where it may wait
+    OpWait wait = OpWait::kNone;  // how long
     explicit operator bool() const { return more; }
   };
 
   OpScheduler(
       const OpSchedulerLimits& limits, DoTurn do_turn,
       std::function<Clock::time_point()> now = Clock::now,
-      IsBusy is_busy = [](const Key&) { return false; })
+      WaitOf wait_of = [](const Key&, const Op&) { return OpWait::kNone; })
       : limits_(limits),
         do_turn_(std::move(do_turn)),
         now_(std::move(now)),
-        is_busy_(std::move(is_busy)) {}
+        wait_of_(std::move(wait_of)) {}
   OpScheduler(const OpScheduler&) = delete;
   OpScheduler& operator=(const OpScheduler&) = delete;
 
@@ -131,12 +140,14 @@ class OpScheduler {
           --jobs_;
           return Next{};
         }
-        if (yields && lane != nullptr)
-          return Next{.more = true, .wait_for = std::nullopt};
+        if (yields && lane != nullptr) return Next{.more = true, .wait_for = std::nullopt};
         lane = TakeReady(std::exchange(awaited, std::nullopt));
         if (lane == nullptr) {
           ++jobs_waiting_;
-          return Next{.more = true, .wait_for = ready_.front()->first};
+          const Lane& first = *ready_.front();
+          return Next{.more = true,
+                      .wait_for = first.first,
+                      .wait = wait_of_(first.first, first.second.front())};
         }
         TakeTurn(lane, turn);
       }
@@ -164,7 +175,7 @@ class OpScheduler {
     }
     if (at == ready_.end()) {
       at = std::find_if(ready_.begin(), ready_.end(), [&](const Lane* lane) {
-        return !is_busy_(lane->first);
+        return wait_of_(lane->first, lane->second.front()) == OpWait::kNone;
       });
     }
     if (at == ready_.end()) return nullptr;
@@ -201,7 +212,7 @@ class OpScheduler {
   const OpSchedulerLimits limits_;
   const DoTurn do_turn_;
   const std::function<Clock::time_point()> now_;
-  const IsBusy is_busy_;
+  const WaitOf wait_of_;
 
   absl::Mutex mu_;
   // The lanes that are ready or held by a job, with their waiting operations.

@@ -55,6 +55,13 @@ class TimerQueue {
     return at == timers_.end() ? nullptr : &at->second.value;
   }
 
+  // When the timer of `key` is due; nullopt if it has none.
+  std::optional<Time> DueOf(const Key& key) const {
+    const auto at = timers_.find(key);
+    if (at == timers_.end()) return std::nullopt;
+    return at->second.due;
+  }
+
   // When the first timer is due; Time::max() if there is none.
   Time NextDue() const {
     return order_.empty() ? Time::max() : order_.begin()->first;

@@ -56,6 +56,7 @@ TEST(ServerFlagsTest, NoFlagIsNeeded) {
   EXPECT_FALSE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::info);
   EXPECT_EQ(options.calls.stall_timeout, std::chrono::seconds(60));
+  EXPECT_EQ(options.mmu_grace, absl::Milliseconds(5));
   EXPECT_TRUE(MayMigrateTo(options, "unix:/x"));
   EXPECT_TRUE(MayMigrateTo(options, "127.0.0.1:1"));
   EXPECT_FALSE(MayMigrateTo(options, "10.0.0.1:1"));
@@ -92,6 +93,7 @@ TEST(ServerFlagsTest, EveryFlag) {
                                   "--migration-targets=10.0.0.0/8",
                                   "--max-image-memory=1g",
                                   "--max-guest-memory=3g",
+                                  "--mmu-grace-ms=0",
                                   "--enable-fault-injection",
                                   "--log-level",
                                   "debug"});
@@ -118,6 +120,7 @@ TEST(ServerFlagsTest, EveryFlag) {
   EXPECT_TRUE(options.fault_injection);
   EXPECT_EQ(options.log_level, spdlog::level::debug);
   EXPECT_EQ(options.calls.stall_timeout, std::chrono::seconds(90));
+  EXPECT_EQ(options.mmu_grace, absl::ZeroDuration());
   EXPECT_TRUE(MayMigrateTo(options, "10.0.0.1:1"));
   EXPECT_FALSE(MayMigrateTo(options, "unix:/x"));
 }
@@ -154,7 +157,8 @@ TEST(ServerFlagsTest, HelpAndVersionGoToStdout) {
                            "--stall-timeout",
                            "--migration-targets",
                            "--max-image-memory",
-                           "--max-guest-memory"}) {
+                           "--max-guest-memory",
+                           "--mmu-grace-ms"}) {
     EXPECT_THAT(help.out, HasSubstr(flag));
   }
   EXPECT_EQ(help.err, "");
@@ -210,6 +214,9 @@ TEST(ServerFlagsTest, MistakesAreNamedAndExitWithTwo) {
       {{"--stall-timeout", "99ms"}, "--stall-timeout"},
       {{"--stall-timeout", "25h"}, "--stall-timeout"},
       {{"--stall-timeout", "inf"}, "--stall-timeout"},
+      {{"--mmu-grace-ms", "1001"},
+       "--mmu-grace-ms: \"1001\": must be a number from 0 to 1000"},
+      {{"--mmu-grace-ms", "5ms"}, "--mmu-grace-ms"},
       {{"--migration-targets", "host:80"}, "--migration-targets: migration"},
       {{"--migration-targets", ""}, "--migration-targets"},
       {{"--no-such-flag"}, "--no-such-flag"},

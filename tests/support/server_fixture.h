@@ -20,6 +20,7 @@
 #include "base/allocation_faults.h"
 #include "domain/e820/e820.h"
 #include "domain/host/host.h"
+#include "domain/units/change_waiter.h"
 #include "domain/units/units.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -29,6 +30,7 @@
 #include "server/machine/fault_injector.h"
 #include "server/machine/heap_trim.h"
 #include "server/machine/machine.h"
+#include "server/machine/mmu_waiter.h"
 #include "simvisor/v1/domain_service.grpc.pb.h"
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
@@ -66,12 +68,13 @@ inline std::string Outcome(const grpc::Status& status) {
 
 inline std::unique_ptr<Host> MakeServedHost(
     uint64_t memory_gib, Placement placement,
-    AllocationFaults* faults = nullptr) {
+    AllocationFaults* faults = nullptr, ChangeWaiter* waiter = nullptr) {
   HostConfig config;
   config.e820 = *DefaultHostE820(PageCount(memory_gib * kPagesPerGiB));
   config.dom0_memory = PageCount(256 * kPagesPerMiB);
   config.placement = placement;
   config.faults = faults;
+  config.waiter = waiter;
   auto host = Host::Create(config);
   EXPECT_TRUE(host.ok()) << host.status();
   return host.ok() ? *std::move(host) : nullptr;
@@ -102,7 +105,7 @@ class ServerTest : public testing::Test {
     options.clock = &clock_;
     options.faults = &faults_;
     auto machine = std::make_unique<Machine>(
-        MakeServedHost(memory_gib, placement, &faults_), options);
+        MakeServedHost(memory_gib, placement, &faults_, &waiter_), options);
     machine_ = machine.get();
     auto daemon = Daemon::Start(std::move(machine),
                                 {*ListenAddress::Parse(address_),
@@ -187,8 +190,10 @@ class ServerTest : public testing::Test {
 
   const ScopedFolder folder_;
   const std::string address_;
-  FakeClock clock_{3};  // for the timers of balloons, of loads, of stalls
+  // For the timers of balloons, of loads, of leases and of stalls.
+  FakeClock clock_{4};
   FaultInjector faults_;
+  MmuWaiter waiter_{&clock_, &faults_};
   std::atomic<int> trims_ = 0;
   Machine* machine_ = nullptr;  // the daemon's
   std::unique_ptr<Daemon> daemon_;

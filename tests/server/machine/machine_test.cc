@@ -66,7 +66,7 @@ class ServerMachineTest : public testing::Test {
         IsOk());
   }
 
-  FakeClock clock_{2};
+  FakeClock clock_{3};
   FaultInjector faults_{true};
   std::atomic<int> trims_ = 0;
   Machine machine_{MakeHost(20000), Options()};

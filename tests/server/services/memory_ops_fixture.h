@@ -94,7 +94,7 @@ struct ServedMachine {
   }
 
   const ScopedFolder folder;
-  FakeClock clock{3};
+  FakeClock clock{4};
   FaultInjector faults{true};
   Machine machine{MakeServedHost(2, Placement::kScatter),
                   {.clock = &clock, .faults = &faults}};

@@ -44,7 +44,10 @@ class ServerOpSchedulerTest : public testing::Test {
           return turns_[at].size();
         },
         [this] { return now_; },
-        [this](char key) { return busy_.find(key) != std::string::npos; });
+        [this](char key, const auto&) {
+          return busy_.find(key) == std::string::npos ? OpWait::kNone
+                                                      : OpWait::kBrief;
+        });
   }
   size_t Add(const std::vector<std::string>& ops) {
     std::vector<Scheduler::Entry> entries;
