@@ -161,10 +161,9 @@ class SecondaryMmus {
   // through which frame: FAILED_PRECONDITION MAPPING_STALE, MAPPING_READ_ONLY.
   // REQUIRES: the domain's lock, so that the frame stays while it is used.
   absl::StatusOr<Mfn> CheckAccess(SubscriptionId id, Pfn pfn, bool write);
-  // Queues the answer to an access.
-  void AnswerAccess(SubscriptionId id, mmu::Accessed answer);
-  // Queues the answer to a request that its caller has refused.
-  void AnswerError(SubscriptionId id, mmu::FaultError answer);
+  // Queues the answer to a request that the caller has handled: an access, or
+  // an error.
+  void Answer(SubscriptionId id, mmu::Body answer);
 
   // --- Changes.  REQUIRES: the domain's lock, unless a method says otherwise -
 

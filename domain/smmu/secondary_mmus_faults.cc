@@ -264,7 +264,7 @@ absl::StatusOr<Mfn> SecondaryMmus::CheckAccess(SubscriptionId id, Pfn pfn,
   return mapping->mfn;
 }
 
-void SecondaryMmus::AnswerAccess(SubscriptionId id, mmu::Accessed answer) {
+void SecondaryMmus::Answer(SubscriptionId id, mmu::Body answer) {
   Step step(&mu_, &signals_);
   Subscription* to = Find(id);
   if (to != nullptr && to->state == SubscriptionState::kLive) {

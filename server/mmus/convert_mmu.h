@@ -2,7 +2,7 @@
 //
 // FromProto functions check the form of what they read and name the field in
 // their errors; bounds of a subscription are checked by
-// SecondaryMmus::CheckSpec().  ToProto functions cannot fail.
+// CheckMmuSpec().  ToProto functions cannot fail.
 //
 // Thread safety: pure functions.
 

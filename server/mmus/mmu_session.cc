@@ -1,6 +1,5 @@
 #include "server/mmus/mmu_session.h"
 
-#include <random>
 #include <string>
 #include <utility>
 #include <variant>
@@ -19,22 +18,12 @@ namespace {
 
 constexpr char kSubscribe[] = "subscribe";
 constexpr char kAccess[] = "device access";
-constexpr size_t kTokenBytes = 16;
 
 // Whether the subscription had already ended when the message came.
 bool CameTooLate(const absl::Status& status) {
   const auto reason = ReasonOf(status);
   return reason == ReasonName(Reason::kSecondaryMmuFenced) ||
          reason == ReasonName(Reason::kSecondaryMmuNotAttached);
-}
-
-// Not to be guessed: who has it can take the subscription over.
-std::string NewToken() {
-  std::random_device device;
-  std::uniform_int_distribution<int> byte(0, 255);
-  std::string token(kTokenBytes, '\0');
-  for (char& c : token) c = static_cast<char>(byte(device));
-  return token;
 }
 
 absl::Status NotFirst() {
@@ -69,11 +58,9 @@ absl::Status MmuSession::Register(const v1::SubscribeRequest::Register& spec,
   SIMVISOR_ASSIGN_OR_RETURN(std::shared_ptr<Domain> domain,
                             LookUpDomain(machine_.host(), spec.domain()));
   SIMVISOR_ASSIGN_OR_RETURN(
-      id_, domain->mmus().Register({.name = kSubscribe, .stop = stop},
-                                   std::move(wanted),
-                                   {.signal = std::move(signal),
-                                    .object = nullptr,
-                                    .token = NewToken()}));
+      id_, domain->mmus().Register(
+               {.name = kSubscribe, .stop = stop}, std::move(wanted),
+               {.signal = std::move(signal), .object = nullptr}));
   mmus_ = domain->mmus().Find();
   machine_.mmus().Add(id_, domain);
   domain_ = std::move(domain);
@@ -173,7 +160,7 @@ absl::Status MmuSession::AnswerYoung(
   SIMVISOR_ASSIGN_OR_RETURN(
       const std::vector<PfnExtent> young,
       FromProto("young.young", reply.young(), MmuLimits::kMaxYoungRuns));
-  return mmus_->AnswerYoung(id_, reply.ev(), young);
+  return mmus_->accessed().AnswerYoung(id_, reply.ev(), young);
 }
 
 absl::Status MmuSession::Drop(const v1::SubscribeRequest::Drop& drop) {
@@ -202,7 +189,7 @@ absl::Status MmuSession::Answer(uint64_t req, const absl::Status& status) {
       reason != ReasonName(Reason::kPfnNotWatched)) {
     return status;
   }
-  mmus_->AnswerError(id_, {.req = req, .status = status});
+  mmus_->Answer(id_, {.req = req, .status = status});
   return absl::OkStatus();
 }
 
@@ -226,7 +213,7 @@ absl::Status MmuSession::Access(const v1::SubscribeRequest::Access& access,
         mmus.Store(operation, id_, pfn, access.offset_bytes(), access.data());
   }
   if (CameTooLate(answer.status)) return answer.status;
-  mmus_->AnswerAccess(id_, std::move(answer));
+  mmus_->Answer(id_, std::move(answer));
   return absl::OkStatus();
 }
 

@@ -182,8 +182,8 @@ void MmuPair::Access(Client& client, uint64_t pfn, bool write, uint64_t req) {
   if (StateOf(client) != SubscriptionState::kLive) return;
   const mmu::Accessed answer = {
       .req = req, .data = absl::StrCat(expected), .status = mfn.status()};
-  library_.AnswerAccess(SubscriptionId(client.id), answer);
-  model_.AnswerAccess(client.id, answer);
+  library_.Answer(SubscriptionId(client.id), answer);
+  model_.Answer(client.id, answer);
 }
 
 // --- Changes -----------------------------------------------------------------
