@@ -161,8 +161,8 @@ class SecondaryMmus {
   // through which frame: FAILED_PRECONDITION MAPPING_STALE, MAPPING_READ_ONLY.
   // REQUIRES: the domain's lock, so that the frame stays while it is used.
   absl::StatusOr<Mfn> CheckAccess(SubscriptionId id, Pfn pfn, bool write);
-  // Queues the answer to a request that the caller has handled: an access, or
-  // an error.
+  // Queues an answer that the caller has made: to an access, or to a request
+  // that it has refused (mmu::FaultError).
   void Answer(SubscriptionId id, mmu::Body answer);
 
   // --- Changes.  REQUIRES: the domain's lock, unless a method says otherwise -

@@ -189,7 +189,7 @@ absl::Status MmuSession::Answer(uint64_t req, const absl::Status& status) {
       reason != ReasonName(Reason::kPfnNotWatched)) {
     return status;
   }
-  mmus_->Answer(id_, {.req = req, .status = status});
+  mmus_->Answer(id_, mmu::FaultError{.req = req, .status = status});
   return absl::OkStatus();
 }
 

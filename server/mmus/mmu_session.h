@@ -32,7 +32,7 @@ class MmuSession {
 
   // Registers or resumes; `first` is the first message of the stream.  May wait
   // until other changes are done.  Leaves nothing if it fails.
-  // INVALID_ARGUMENT ARGUMENT_MISSING if it is no such message; errors of
+  // INVALID_ARGUMENT ARGUMENT_MISSING if it does neither; errors of
   // DomainMmus::Register() and SecondaryMmus::Reattach().
   absl::Status Open(const v1::SubscribeRequest& first, StopCheck stop,
                     std::shared_ptr<MmuSignal> signal);

@@ -166,7 +166,7 @@ void SubscribeCall::Handled(const absl::Status& status) {
 void SubscribeCall::NoteMessages() {
   absl::MutexLock lock(&mu_);
   dirty_ = true;
-  // Otherwise whoever is at work there looks again.
+  // Otherwise the thread that is at work there looks again.
   if (inline_ || writing_ || pumping_ || !opened_ || finished_) return;
   pumping_ = UnlessExhausted([this] {
                runner_->signals.Submit([this] { Pump(); });

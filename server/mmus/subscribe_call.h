@@ -7,9 +7,9 @@
 // changes, an access of the device where it may wait for its domain.
 //
 // Messages to the client come from the subscription's queue, whose order they
-// keep.  Whoever queues one signals the call (MmuSignal), maybe with a domain's
-// lock held, so the signal only starts a job that takes the messages and writes
-// them, one write at a time.
+// keep.  The thread that queues one signals the call (MmuSignal), maybe with a
+// domain's lock held, so the signal only starts a job that takes the messages
+// and writes them, one write at a time.
 //
 // So at any moment one read, one message at work and one write may be in
 // progress.  What they share is under a mutex; as in MemoryOpsCall, code that

@@ -140,7 +140,8 @@ class OpScheduler {
           --jobs_;
           return Next{};
         }
-        if (yields && lane != nullptr) return Next{.more = true, .wait_for = std::nullopt};
+        if (yields && lane != nullptr)
+          return Next{.more = true, .wait_for = std::nullopt};
         lane = TakeReady(std::exchange(awaited, std::nullopt));
         if (lane == nullptr) {
           ++jobs_waiting_;

@@ -66,9 +66,10 @@ inline std::string Outcome(const grpc::Status& status) {
          " " + info.reason();
 }
 
-inline std::unique_ptr<Host> MakeServedHost(
-    uint64_t memory_gib, Placement placement,
-    AllocationFaults* faults = nullptr, ChangeWaiter* waiter = nullptr) {
+inline std::unique_ptr<Host> MakeServedHost(uint64_t memory_gib,
+                                            Placement placement,
+                                            AllocationFaults* faults = nullptr,
+                                            ChangeWaiter* waiter = nullptr) {
   HostConfig config;
   config.e820 = *DefaultHostE820(PageCount(memory_gib * kPagesPerGiB));
   config.dom0_memory = PageCount(256 * kPagesPerMiB);
