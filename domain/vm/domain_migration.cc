@@ -114,8 +114,18 @@ absl::StatusOr<DirtyPages> DomainMigration::CleanLogDirty(
 }
 
 PageCount DomainMigration::PeekLogDirty() const {
-  return domain_.Peek(
-      [](const Parts& on) { return on.memory.dirty().count(); });
+  return domain_.Peek([this](const Parts& on) {
+    const PfnSet& dirty = on.memory.dirty().pfns();
+    PageCount count = dirty.size();
+    if (const auto mmus = domain_.mmus().Find(); mmus != nullptr) {
+      const PfnSet granted = mmus->Granted();
+      for (const auto& [first, end] : granted.extents()) {
+        const PfnExtent pfns = ExtentBetween(first, end);
+        count += pfns.count - dirty.CountIn(pfns);
+      }
+    }
+    return count;
+  });
 }
 
 void DomainMigration::StopLogDirty() const {

@@ -98,6 +98,7 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
                                                         absl::string_view why) {
   SIMVISOR_RETURN_IF_ERROR(Prepare(id, event));
   std::shared_ptr<Domain> domain;
+  std::string target;
   uint64_t suspension = 0;
   std::optional<SourceState> next;
   OutgoingRecord now;
@@ -116,6 +117,7 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
       Ledger::Move(*row, event);
       if (*next == SourceState::kMoved) entry.why.clear();
       domain = entry.domain;
+      target = entry.target->address();
       suspension = entry.suspension;
       if (server::HasEnded(*next)) {
         entry.domain = nullptr;
@@ -132,7 +134,7 @@ absl::StatusOr<OutgoingRecord> OutgoingMigrations::Note(absl::string_view id,
   if (decided && domain != nullptr) {
     LogEvent(*domain, [&now] { return DescribeOutcome(now); });
   }
-  if (next.has_value()) Act(domain, suspension, *next);
+  if (next.has_value()) Act(domain, suspension, *next, target);
   if (decided) {
     absl::MutexLock lock(&mu_);
     ledger_.Show(id);
@@ -180,10 +182,11 @@ absl::Status OutgoingMigrations::Prepare(absl::string_view id,
 }
 
 void OutgoingMigrations::Act(const std::shared_ptr<Domain>& domain,
-                             uint64_t suspension, SourceState state) {
+                             uint64_t suspension, SourceState state,
+                             const std::string& target) {
   // If the domain has been destroyed meanwhile, there is nothing to do.
   if (state == SourceState::kMoved) {
-    domain->migration().EndHandover();
+    domain->migration().EndHandover(target);
     UnlessExhausted([&] {
       return machine_.Destroy(domain).status();
     }).IgnoreError();

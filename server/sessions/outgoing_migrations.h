@@ -136,9 +136,10 @@ class OutgoingMigrations {
       ABSL_LOCKS_EXCLUDED(mu_);
   static void NoteWhy(absl::string_view id, SourceEvent event,
                       absl::string_view why, Ledger::Row& row);
-  // Does to the domain what entering `state` requires.
+  // Does to the domain what entering `state` requires; `target` is where it has
+  // moved.
   void Act(const std::shared_ptr<Domain>& domain, uint64_t suspension,
-           SourceState state);
+           SourceState state, const std::string& target);
   static bool IsOpen(const Ledger::Row& row) {
     return row.state == SourceState::kUnknown ||
            (row.state == SourceState::kKept && row.entry.must_tell);

@@ -183,7 +183,7 @@ void MmuPair::Access(Client& client, uint64_t pfn, bool write, uint64_t req) {
   const mmu::Accessed answer = {
       .req = req, .data = absl::StrCat(expected), .status = mfn.status()};
   library_.Answer(SubscriptionId(client.id), answer);
-  model_.Answer(client.id, answer);
+  model_.AnswerAccess(client.id, answer);
 }
 
 // --- Changes -----------------------------------------------------------------
