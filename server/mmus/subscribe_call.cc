@@ -157,7 +157,8 @@ void SubscribeCall::Handled(const absl::Status& status) {
     opened_ = session_.is_open();
     // It may have queued messages, or ended the subscription.
     dirty_ = true;
-    if (error_.ok()) error_ = status;
+    // What is wrong with a message says more than that it led to a fence.
+    if (!status.ok()) error_ = status;
     due = Decide();
   }
   Do(due);

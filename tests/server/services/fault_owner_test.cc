@@ -14,7 +14,7 @@ namespace {
 
 using Faults = v1::FaultService::Stub;
 
-constexpr uint64_t kPages = 4096;
+constexpr uint64_t kGuestPages = 4096;
 
 class ServerFaultOwnerTest : public ServerTest {
  protected:
@@ -43,14 +43,14 @@ TEST_F(ServerFaultOwnerTest, OwnerTurnsFaultsOnAndOffWithoutARestart) {
   ASSERT_EQ(set(), "OK");
   EXPECT_FALSE(response.changed());
   ASSERT_EQ(Add("point: 'create.begin' error {}"), "OK");
-  EXPECT_EQ(Create(Wanted("web", kPages)), "INTERNAL FAULT_INJECTED");
+  EXPECT_EQ(Create(Wanted("web", kGuestPages)), "INTERNAL FAULT_INJECTED");
   ASSERT_EQ(Add("point: 'frame.allocate' error {} skip: 1"), "OK");
 
   request.set_enabled(false);
   ASSERT_EQ(set(), "OK");
   EXPECT_TRUE(response.changed());
   EXPECT_EQ(response.removed(), 2u);
-  EXPECT_EQ(Create(Wanted("web", kPages)), "OK");
+  EXPECT_EQ(Create(Wanted("web", kGuestPages)), "OK");
   EXPECT_EQ(Add("point: 'create.begin' error {}"),
             "FAILED_PRECONDITION FAULT_INJECTION_DISABLED");
 }

@@ -122,7 +122,7 @@ TEST_F(MmuChangeApiTest, ANackOfAChangeThatWaitsFences) {
   UnderWay change([&] { return BalloonDown(1); });
   stream.Begin();
   stream.Send(absl::StrCat("nack { ev: ", stream.last_ev(), " }"));
-  EXPECT_EQ(stream.End(), "FAILED_PRECONDITION SECONDARY_MMU_PROTOCOL");
+  EXPECT_EQ(stream.End(), "ABORTED SECONDARY_MMU_FENCED");
   EXPECT_EQ(change.Outcome(), "OK");
 }
 

@@ -186,9 +186,9 @@ TEST_F(MmuStreamApiTest, BadRegistrationsLeaveNothing) {
       Refused(absl::StrCat("register { domain { domid: ", domid_, " } }")),
       "INVALID_ARGUMENT ARGUMENT_MISSING");
   EXPECT_EQ(Refused(Registration("lease_ms: 60001")),
-            "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
+            "INVALID_ARGUMENT ARGUMENT_MALFORMED");
   EXPECT_EQ(Refused(Registration("fault_window: 4097")),
-            "INVALID_ARGUMENT ARGUMENT_TOO_LARGE");
+            "INVALID_ARGUMENT ARGUMENT_MALFORMED");
   EXPECT_EQ(Refused(Registration("rule: 9")),
             "INVALID_ARGUMENT ARGUMENT_MALFORMED");
   EXPECT_EQ(Refused(Registration("events: 9")),
