@@ -185,6 +185,30 @@ TEST_F(ServerDomainLanesTest, OnlyLongWorkGoesToThreadsForLongWork) {
   EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());
 }
 
+TEST_F(ServerDomainLanesTest, ChangesThatMayWaitGoWhereTheyMay) {
+  for (const Place place :
+       {Place::kShort, Place::kLane, Place::kLong, Place::kWait}) {
+    const JobScope scope(&*lanes_, place);
+    EXPECT_TRUE(JobScope::BeginChange(*a_).ok());
+  }
+  MmuSpec spec;
+  spec.name = "tlb";
+  ASSERT_TRUE(a_->mmus().Register({.name = "subscribe"}, spec, {}).ok());
+  for (const Place place : {Place::kShort, Place::kLane, Place::kLong}) {
+    const JobScope scope(&*lanes_, place);
+    EXPECT_FALSE(JobScope::BeginChange(*a_).ok());
+    ASSERT_TRUE(scope.detour().has_value());
+    EXPECT_EQ(scope.detour()->place, Place::kWait);
+    EXPECT_TRUE(JobScope::BeginChange(*b_).ok());
+  }
+  JobScope there(&*lanes_, Place::kWait);
+  EXPECT_TRUE(JobScope::BeginChange(*a_).ok());
+  EXPECT_TRUE(JobScope::BeginWork(/*is_short=*/false).ok());
+  // It enters no domain, which others may use while it waits.
+  EXPECT_TRUE(JobScope::Enter(a_).ok());
+  EXPECT_TRUE(lanes_->Enter(a_.get()));
+}
+
 TEST_F(ServerDomainLanesTest, WithoutAScopeEverythingIsAllowed) {
   a_->audit().Lock();
   EXPECT_TRUE(JobScope::Enter(a_).ok());

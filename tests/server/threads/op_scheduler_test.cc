@@ -44,7 +44,8 @@ class ServerOpSchedulerTest : public testing::Test {
           return turns_[at].size();
         },
         [this] { return now_; },
-        [this](char key, const auto&) {
+        [this](char key, const std::string& next) {
+          if (next == slow_) return OpWait::kLong;
           return busy_.find(key) == std::string::npos ? OpWait::kNone
                                                       : OpWait::kBrief;
         });
@@ -63,6 +64,7 @@ class ServerOpSchedulerTest : public testing::Test {
   Scheduler::Clock::time_point now_;
   std::chrono::milliseconds op_time_{0};
   std::string busy_;  // keys
+  std::string slow_;  // an operation
 };
 
 using Turns = std::vector<std::vector<std::string>>;
@@ -135,6 +137,21 @@ TEST_F(ServerOpSchedulerTest, BusyLanesAreSkippedAndAwaitedLast) {
   EXPECT_EQ(next.wait_for, 'c');
   EXPECT_FALSE(scheduler_->Run(next.wait_for));
   EXPECT_EQ(turns_.back(), std::vector<std::string>{"c1"});
+}
+
+TEST_F(ServerOpSchedulerTest, NextOperationOfALaneSaysHowLongItMayWait) {
+  Make({.jobs = 1, .ops_per_turn = 1});
+  slow_ = "a2";
+  EXPECT_EQ(Add({"a1", "a2", "b1"}), 1u);
+  Scheduler::Next next = scheduler_->Run();
+  EXPECT_EQ(turns_, (Turns{{"a1"}, {"b1"}}));
+  EXPECT_EQ(next.wait_for, 'a');
+  EXPECT_EQ(next.wait, OpWait::kLong);
+  EXPECT_FALSE(scheduler_->Run(next.wait_for));
+  EXPECT_EQ(turns_.back(), std::vector<std::string>{"a2"});
+  busy_ = "a";
+  EXPECT_EQ(Add({"a3"}), 1u);
+  EXPECT_EQ(scheduler_->Run().wait, OpWait::kBrief);
 }
 
 TEST_F(ServerOpSchedulerTest, JobThatWaitsDoesNotServeOtherLanes) {
