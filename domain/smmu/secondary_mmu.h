@@ -24,7 +24,9 @@ class MmuSignal {
 
 // A secondary MMU in the same process.  Each call must return: there is no
 // lease.  What it has mapped in the extents is gone when Begin() or Page()
-// returns.  Calls come on the threads of changes, without any lock held; it may
+// returns.  Mappings are granted by messages in its queue all the same, so a
+// call takes these first: one that was granted before the begin may still wait
+// there.  Calls come on the threads of changes, without any lock held; it may
 // look up and fault, but neither change nor unregister (Retire() may be
 // called).
 // Source: struct mmu_notifier_ops.
