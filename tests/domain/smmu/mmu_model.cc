@@ -19,14 +19,16 @@ std::string Name(Reason reason) {
 // --- Joining and leaving -----------------------------------------------------
 
 MmuModel::Result MmuModel::Insert(uint64_t id, const MmuSpec& spec,
-                                  uint64_t epoch, absl::Time now) {
+                                  bool in_process, uint64_t epoch,
+                                  absl::Time now) {
   if (Count().subscriptions >= MmuLimits::kPerDomain) {
     return Name(Reason::kSecondaryMmusExhausted);
   }
   Subscription& sub = subs_[id];
   sub.id = id;
   sub.spec = spec;
-  sub.lease_until = now + spec.lease;
+  sub.in_process = in_process;
+  RenewLease(sub, now);
   if (spec.rule == RetryRule::kInterval) {
     std::vector<PfnExtent> watched = spec.intervals;
     if (watched.empty()) watched.push_back(kEveryPfn);
@@ -41,6 +43,11 @@ MmuModel::Result MmuModel::Insert(uint64_t id, const MmuSpec& spec,
                             .seq = seq_,
                             .lease = spec.lease});
   return "";
+}
+
+void MmuModel::RenewLease(Subscription& sub, absl::Time now) {
+  sub.lease_until =
+      sub.in_process ? absl::InfiniteFuture() : now + sub.spec.lease;
 }
 
 void MmuModel::Leave(Subscription& sub, SubscriptionState state) {
@@ -105,7 +112,7 @@ MmuModel::Result MmuModel::Reattach(uint64_t id, uint64_t last_ev) {
   if (sub.state == SubscriptionState::kLive) {
     return Name(Reason::kSecondaryMmuProtocol);
   }
-  if (last_ev > sub.sent.size() || last_ev < sub.confirmed) {
+  if (last_ev > sub.taken || last_ev < sub.confirmed) {
     return Name(Reason::kArgumentMalformed);
   }
   sub.state = SubscriptionState::kLive;
@@ -182,7 +189,9 @@ MmuModel::Result MmuModel::Ack(uint64_t id, uint64_t ev, absl::Time now,
   const auto found = sub.owing.find(ev);
   if (found == sub.owing.end()) return "";
   *counted = true;
-  sub.confirmed = std::max(sub.confirmed, ev);
+  // What it has not taken it has not received.
+  sub.confirmed =
+      std::max<uint64_t>(sub.confirmed, std::min<uint64_t>(ev, sub.taken));
   const Owing owing = found->second;
   sub.owing.erase(found);
   if (owing.range == 0) {
@@ -202,7 +211,7 @@ MmuModel::Result MmuModel::Ack(uint64_t id, uint64_t ev, absl::Time now,
     ++at;
   }
   ranges_.at(owing.range).pending.erase(id);
-  if (sub.owing.empty()) sub.lease_until = now + sub.spec.lease;
+  if (sub.owing.empty()) RenewLease(sub, now);
   return "";
 }
 
@@ -219,7 +228,7 @@ MmuModel::Result MmuModel::Nack(uint64_t id, uint64_t ev, absl::Time now) {
   sub.owing.erase(found);
   range.refused = true;
   range.pending.erase(id);
-  if (sub.owing.empty()) sub.lease_until = now + sub.spec.lease;
+  if (sub.owing.empty()) RenewLease(sub, now);
   return "";
 }
 
@@ -259,7 +268,7 @@ MmuModel::Result MmuModel::Renew(uint64_t id, uint64_t nonce, absl::Time now) {
   if (Result result = Attached(id); !result.empty()) return result;
   Subscription& sub = subs_[id];
   const bool extended = sub.owing.empty();
-  if (extended) sub.lease_until = now + sub.spec.lease;
+  if (extended) RenewLease(sub, now);
   Send(sub, mmu::Renewed{.nonce = nonce, .extended = extended});
   return "";
 }
@@ -275,27 +284,40 @@ MmuModel::Result MmuModel::CheckAccess(uint64_t id, uint64_t pfn, bool write,
   return "";
 }
 
-void MmuModel::AnswerAccess(uint64_t id, const mmu::Accessed& answer) {
+void MmuModel::Answer(uint64_t id, const mmu::Body& answer) {
   if (Attached(id).empty()) Send(subs_[id], answer);
 }
 
 // --- What can be seen --------------------------------------------------------
 
-std::vector<mmu::Message> MmuModel::TakeMessages(uint64_t id) {
+std::vector<mmu::Message> MmuModel::TakeMessages(uint64_t id, size_t most) {
   Subscription& sub = subs_.at(id);
   std::vector<mmu::Message> messages;
-  if (sub.resumed) messages.push_back({.ev = 0, .body = mmu::Resumed{}});
-  sub.resumed = false;
-  messages.insert(messages.end(), sub.sent.begin() + sub.taken, sub.sent.end());
-  sub.taken = sub.sent.size();
+  if (sub.resumed && most > 0) {
+    messages.push_back({.ev = 0, .body = mmu::Resumed{}});
+    sub.resumed = false;
+  }
+  while (messages.size() < most && sub.taken < sub.sent.size()) {
+    messages.push_back(sub.sent[sub.taken++]);
+  }
   return messages;
+}
+
+bool MmuModel::HasMessages(uint64_t id) const {
+  const Subscription& sub = subs_.at(id);
+  return sub.resumed || sub.taken < sub.sent.size();
+}
+
+std::vector<std::string> MmuModel::TakeCalls(uint64_t id) {
+  return std::exchange(subs_.at(id).calls, {});
 }
 
 MmuModel::Seen MmuModel::Look(uint64_t id, absl::Time now) const {
   const Subscription& sub = subs_.at(id);
+  const bool leased = Here(sub) && !sub.in_process;
   return {.state = sub.state,
           .mappings = sub.mappings,
-          .lease_left = Here(sub) ? sub.lease_until - now : absl::Duration(),
+          .lease_left = leased ? sub.lease_until - now : absl::Duration(),
           .unanswered = sub.owing.size()};
 }
 

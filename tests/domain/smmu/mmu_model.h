@@ -63,8 +63,9 @@ class MmuModel {
   explicit MmuModel(Words words) : words_(std::move(words)) {}
 
   // --- Joining and leaving ---------------------------------------------------
-  Result Insert(uint64_t id, const MmuSpec& spec, uint64_t epoch,
-                absl::Time now);
+  // `in_process`: an object is called, and there is no lease.
+  Result Insert(uint64_t id, const MmuSpec& spec, bool in_process,
+                uint64_t epoch, absl::Time now);
   void Unregister(uint64_t id);
   void Detach(uint64_t id);
   Result Reattach(uint64_t id, uint64_t last_ev);
@@ -84,22 +85,28 @@ class MmuModel {
   Result Watch(uint64_t id, uint64_t req, PfnExtent pfns);
   Result Unwatch(uint64_t id, uint64_t req, PfnExtent pfns);
   Result CheckAccess(uint64_t id, uint64_t pfn, bool write, uint64_t* mfn);
-  void AnswerAccess(uint64_t id, const mmu::Accessed& answer);
+  void Answer(uint64_t id, const mmu::Body& answer);
 
   // --- Changes ---------------------------------------------------------------
   uint64_t BeginRange(std::vector<PfnExtent> pfns, InvalidateReason reason,
                       bool blockable);
   uint64_t BeginPage(uint64_t pfn, InvalidateReason reason);
+  // Calls the objects that were told of the range, after those of ranges that
+  // have been closed; `inside` is what an object does in the call, before its
+  // answer counts.
+  void CallBack(uint64_t range, const std::function<void(uint64_t id)>& inside);
   Answers AnswersTo(uint64_t range) const;
   std::vector<std::string> PendingOf(uint64_t range) const;
-  void EndRange(uint64_t range) { Close(range, /*aborted=*/false); }
-  void AbortRange(uint64_t range) { Close(range, /*aborted=*/true); }
+  void Close(uint64_t range, bool aborted);
+  // Objects are called, and acknowledge it.
   void Release(ReleaseReason reason, const std::string& target);
   // Whether all have acknowledged the release or are gone.
   bool Released() const;
 
   // --- Accessed bits, log-dirty ----------------------------------------------
-  uint64_t AskYoung(PfnExtent pfns, bool clear);
+  // `by_object` is what objects answer at once.
+  uint64_t AskYoung(PfnExtent pfns, bool clear,
+                    const std::vector<PfnExtent>& by_object);
   bool YoungAnswered(uint64_t question) const;
   YoungAnswer EndYoung(uint64_t question);
   void SetLogging(bool on);
@@ -107,8 +114,11 @@ class MmuModel {
   std::set<uint64_t> WritablePfns() const;
 
   // --- What can be seen ------------------------------------------------------
-  // The messages since the last call.
-  std::vector<mmu::Message> TakeMessages(uint64_t id);
+  // At most `most` messages that were not taken.
+  std::vector<mmu::Message> TakeMessages(uint64_t id, size_t most);
+  bool HasMessages(uint64_t id) const;
+  // The calls of an object since the last call, as texts.
+  std::vector<std::string> TakeCalls(uint64_t id);
   Seen Look(uint64_t id, absl::Time now) const;
   Figures Count() const;
 
@@ -135,6 +145,8 @@ class MmuModel {
     uint64_t id = 0;
     MmuSpec spec;
     SubscriptionState state = SubscriptionState::kLive;
+    bool in_process = false;
+    std::vector<std::string> calls;
     absl::Time lease_until;
     std::vector<mmu::Message> sent;  // number n is at n - 1
     size_t taken = 0;
@@ -151,13 +163,19 @@ class MmuModel {
     std::vector<PfnExtent> pfns;
     InvalidateReason reason;
     bool page = false;
-    std::set<uint64_t> told, pending;
+    std::set<uint64_t> told, pending, called;
     bool refused = false;
   };
   struct Question {
     PfnExtent pfns;
     YoungAnswer answer;
     std::set<uint64_t> pending;
+  };
+
+  // A closed range that objects are still to be told of.
+  struct ClosedCall {
+    uint64_t id;
+    std::string text;
   };
 
   static bool Here(const Subscription& sub) {
@@ -171,6 +189,7 @@ class MmuModel {
                  Reason reason);
   // Fails a fault since all were released.
   void FailDying(Subscription& sub, uint64_t req);
+  static void RenewLease(Subscription& sub, absl::Time now);
   // Leaves with `state`: everything that it has and owes is gone.
   void Leave(Subscription& sub, SubscriptionState state);
   void EndSilence(Subscription& sub, bool counts_as_young);
@@ -193,10 +212,10 @@ class MmuModel {
   // Returns the number of the message that is to be acknowledged.
   uint64_t SendBegin(Subscription& sub, uint64_t number, const Range& range,
                      bool blockable);
+  void CallBackYoung(uint64_t question, const std::vector<PfnExtent>& young);
   bool CannotTell(const Subscription& sub) const;
   void HitIntervals(const Range& range);
   uint64_t Open(Range range, bool blockable);
-  void Close(uint64_t range, bool aborted);
   // What the last end of an open range does.
   void Settle();
   void DoDeferredEdits();
@@ -206,6 +225,7 @@ class MmuModel {
   const Words words_;
   std::map<uint64_t, Subscription> subs_;
   std::map<uint64_t, Range> ranges_;  // that are open
+  std::vector<ClosedCall> closed_calls_;
   std::map<uint64_t, Question> questions_;
   uint64_t last_range_ = 0, last_question_ = 0, last_interval_ = 0;
   uint64_t seq_ = 0, iseq_ = 2, fences_ = 0;

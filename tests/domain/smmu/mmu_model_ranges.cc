@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/error.h"
+#include "absl/strings/str_cat.h"
 #include "tests/domain/smmu/mmu_model.h"
+#include "tests/domain/smmu/mmu_text.h"
 
 namespace simvisor {
 namespace {
@@ -107,7 +108,8 @@ uint64_t MmuModel::BeginRange(std::vector<PfnExtent> pfns,
                .reason = reason,
                .page = false,
                .told = {},
-               .pending = {}},
+               .pending = {},
+               .called = {}},
               blockable);
 }
 
@@ -116,8 +118,38 @@ uint64_t MmuModel::BeginPage(uint64_t pfn, InvalidateReason reason) {
                .reason = reason,
                .page = true,
                .told = {},
-               .pending = {}},
+               .pending = {},
+               .called = {}},
               /*blockable=*/true);
+}
+
+void MmuModel::CallBack(uint64_t range,
+                        const std::function<void(uint64_t id)>& inside) {
+  for (const ClosedCall& call : std::exchange(closed_calls_, {})) {
+    Subscription& sub = subs_.at(call.id);
+    if (Here(sub) && !dying_) sub.calls.push_back(call.text);
+  }
+  const auto found = ranges_.find(range);
+  if (found == ranges_.end()) return;
+  const std::set<uint64_t> told = found->second.told;
+  for (const uint64_t id : told) {
+    Subscription& sub = subs_.at(id);
+    if (!sub.in_process || !found->second.pending.contains(id) ||
+        !found->second.called.insert(id).second) {
+      continue;
+    }
+    sub.calls.push_back(absl::StrCat(found->second.page ? "page " : "begin ",
+                                     range, " ",
+                                     ExtentsText(found->second.pfns)));
+    inside(id);
+    const auto owing = std::find_if(
+        sub.owing.begin(), sub.owing.end(),
+        [&](const auto& owed) { return owed.second.range == range; });
+    bool counted = false;
+    if (owing != sub.owing.end()) {
+      Ack(id, owing->first, absl::Time(), &counted);
+    }
+  }
 }
 
 MmuModel::Answers MmuModel::AnswersTo(uint64_t range) const {
@@ -149,6 +181,10 @@ void MmuModel::Close(uint64_t range, bool aborted) {
       return owing.second.range == range;
     });
     if (closed.page) continue;
+    if (closed.called.contains(id)) {
+      closed_calls_.push_back(
+          {id, absl::StrCat(aborted ? "abort " : "end ", range, " ", seq_)});
+    }
     if (aborted) {
       Send(sub, mmu::RangeAbort{.range = RangeId(range), .seq = seq_});
     } else {
@@ -214,6 +250,9 @@ void MmuModel::Release(ReleaseReason reason, const std::string& target) {
     const uint64_t ev =
         Send(sub, mmu::Release{.reason = reason, .target = target});
     sub.owing[ev] = {};
+    if (!sub.in_process) continue;
+    sub.calls.push_back("release");
+    Leave(sub, SubscriptionState::kGone);
   }
 }
 
@@ -229,7 +268,8 @@ bool MmuModel::CannotTell(const Subscription& sub) const {
   return sub.state == SubscriptionState::kDetached || dying_;
 }
 
-uint64_t MmuModel::AskYoung(PfnExtent pfns, bool clear) {
+uint64_t MmuModel::AskYoung(PfnExtent pfns, bool clear,
+                            const std::vector<PfnExtent>& by_object) {
   const uint64_t number = ++last_question_;
   Question question = {.pfns = pfns, .answer = {}, .pending = {}};
   for (auto& [id, sub] : subs_) {
@@ -251,7 +291,23 @@ uint64_t MmuModel::AskYoung(PfnExtent pfns, bool clear) {
     sub.young[Send(sub, mmu::Young{.pfns = pfns, .clear = clear})] = number;
   }
   questions_[number] = question;
+  CallBackYoung(number, by_object);
   return number;
+}
+
+void MmuModel::CallBackYoung(uint64_t question,
+                             const std::vector<PfnExtent>& young) {
+  const std::set<uint64_t> pending = questions_.at(question).pending;
+  for (const uint64_t id : pending) {
+    Subscription& sub = subs_.at(id);
+    if (!sub.in_process) continue;
+    sub.calls.push_back("young");
+    for (const auto& [ev, number] : sub.young) {
+      if (number != question) continue;
+      AnswerYoung(id, ev, young);
+      break;
+    }
+  }
 }
 
 bool MmuModel::YoungAnswered(uint64_t question) const {

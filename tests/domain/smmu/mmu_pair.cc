@@ -21,6 +21,15 @@ std::string NameOf(const absl::Status& status) {
   return status.ok() ? "" : ReasonOf(status).value_or("?");
 }
 
+// What objects say is young.
+std::vector<PfnExtent> OddPfns(PfnExtent pfns) {
+  std::vector<PfnExtent> odd;
+  for (uint64_t pfn = 1; pfn < 100; pfn += 2) {
+    if (pfns.Contains(Pfn(pfn))) odd.push_back({Pfn(pfn), PageCount(1)});
+  }
+  return odd;
+}
+
 std::set<uint64_t> PfnsOf(const PfnSet& set) {
   std::set<uint64_t> pfns;
   for (const auto& [first, end] : set.extents()) {
@@ -33,28 +42,55 @@ std::set<uint64_t> PfnsOf(const PfnSet& set) {
 
 }  // namespace
 
+// --- Objects -----------------------------------------------------------------
+
+void FakeMmu::Begin(const mmu::RangeBegin& range) {
+  calls.push_back(absl::StrCat("begin ", static_cast<uint64_t>(range.range),
+                               " ", ExtentsText(range.pfns)));
+  inside();
+}
+
+void FakeMmu::Page(const mmu::PageInvalidate& page) {
+  calls.push_back(absl::StrCat("page ", static_cast<uint64_t>(page.range), " ",
+                               ExtentsText({{page.pfn, PageCount(1)}})));
+  inside();
+}
+
+void FakeMmu::End(RangeId range, uint64_t seq, bool aborted) {
+  calls.push_back(absl::StrCat(aborted ? "abort " : "end ",
+                               static_cast<uint64_t>(range), " ", seq));
+}
+
+PfnSet FakeMmu::Young(PfnExtent pfns, bool) {
+  calls.push_back("young");
+  PfnSet young;
+  for (const PfnExtent odd : OddPfns(pfns)) young.Add(odd);
+  return young;
+}
+
+void FakeMmu::Release(const mmu::Release&) { calls.push_back("release"); }
+
+// -----------------------------------------------------------------------------
+
 MmuPair::MmuPair(FakeWords& words)
     : words_(words),
       library_(identity_, words_),
       model_([this](uint64_t pfn) { return words_.Lookup(Pfn(pfn)); }) {}
 
-void MmuPair::Register(const MmuSpec& spec) {
+void MmuPair::Register(const MmuSpec& spec, bool in_process) {
   const Context context(identity_, "register");
   ASSERT_EQ(NameOf(CheckMmuSpec(context, spec)), "");
   auto place = quota_.Take(context);
   ASSERT_TRUE(place.ok()) << place.status();
-  const auto id =
-      library_.Insert(context, spec, *std::move(place), {}, kEpoch, now_);
+  Client client;
+  client.spec = spec;
+  if (in_process) client.object = std::make_unique<FakeMmu>();
+  const auto id = library_.Insert(context, spec, *std::move(place),
+                                  {nullptr, client.object.get()}, kEpoch, now_);
   ASSERT_TRUE(id.ok()) << id.status();
-  const uint64_t number = static_cast<uint64_t>(*id);
-  EXPECT_EQ(model_.Insert(number, spec, kEpoch, now_), "");
-  clients_.push_back({.id = number,
-                      .spec = spec,
-                      .token = {},
-                      .events = {},
-                      .young = {},
-                      .resolved = {},
-                      .parked = {}});
+  client.id = static_cast<uint64_t>(*id);
+  EXPECT_EQ(model_.Insert(client.id, spec, in_process, kEpoch, now_), "");
+  clients_.push_back(std::move(client));
 }
 
 void MmuPair::Unregister(Client& client) {
@@ -183,7 +219,7 @@ void MmuPair::Access(Client& client, uint64_t pfn, bool write, uint64_t req) {
   const mmu::Accessed answer = {
       .req = req, .data = absl::StrCat(expected), .status = mfn.status()};
   library_.Answer(SubscriptionId(client.id), answer);
-  model_.AnswerAccess(client.id, answer);
+  model_.Answer(client.id, answer);
 }
 
 // --- Changes -----------------------------------------------------------------
@@ -198,7 +234,7 @@ void MmuPair::Begin(std::vector<PfnExtent> pfns, InvalidateReason reason,
       library_.BeginRange(pfns, reason, blockable, change.gate.get(), now_);
   change.range = static_cast<uint64_t>(range);
   EXPECT_EQ(change.range, model_.BeginRange(pfns, reason, blockable));
-  library_.CallBack(range);
+  CallBack(change.range);
 }
 
 void MmuPair::BeginPage(uint64_t pfn, InvalidateReason reason) {
@@ -210,7 +246,7 @@ void MmuPair::BeginPage(uint64_t pfn, InvalidateReason reason) {
       library_.BeginPage(Pfn(pfn), reason, change.gate.get(), now_);
   change.range = static_cast<uint64_t>(range);
   EXPECT_EQ(change.range, model_.BeginPage(pfn, reason));
-  library_.CallBack(range);
+  CallBack(change.range);
 }
 
 SecondaryMmus::Answers MmuPair::AnswersTo(const Change& change) const {
@@ -220,18 +256,41 @@ SecondaryMmus::Answers MmuPair::AnswersTo(const Change& change) const {
 void MmuPair::Close(Change& change, bool aborted) {
   if (aborted) {
     library_.AbortRange(RangeId(change.range));
-    model_.AbortRange(change.range);
   } else {
     library_.EndRange(RangeId(change.range));
-    model_.EndRange(change.range);
   }
+  model_.Close(change.range, aborted);
   change.finished = true;
+  CallBack(change.range);
+}
+
+void MmuPair::CallBack(uint64_t range) {
+  std::map<uint64_t, Client*> by_id;
+  for (Client& client : clients_) {
+    by_id[client.id] = &client;
+    if (client.object == nullptr) continue;
+    client.object->inside = [this, &client] {
+      const SubscriptionId id{client.id};
+      if (client.fault_inside.has_value()) {
+        EXPECT_EQ(NameOf(library_.Fault(id, *client.fault_inside)), "");
+      }
+      if (client.retire_inside) library_.Retire(id);
+    };
+  }
+  library_.CallBack(RangeId(range));
+  model_.CallBack(range, [&](uint64_t id) {
+    Client& client = *by_id.at(id);
+    if (client.fault_inside.has_value()) model_.Fault(id, *client.fault_inside);
+    if (client.retire_inside) model_.Unregister(id);
+    client.fault_inside.reset();
+    client.retire_inside = false;
+  });
 }
 
 void MmuPair::Release(ReleaseReason reason) {
   library_.Release(reason, "elsewhere", &released_, now_);
-  library_.CallBackRelease();
   model_.Release(reason, "elsewhere");
+  library_.CallBackRelease();
   dying_ = true;
 }
 
@@ -241,7 +300,7 @@ void MmuPair::Ask(PfnExtent pfns, bool clear) {
   question.library =
       library_.accessed().AskYoung(pfns, clear, question.gate.get());
   library_.accessed().CallBackYoung(question.library);
-  question.model = model_.AskYoung(pfns, clear);
+  question.model = model_.AskYoung(pfns, clear, OddPfns(pfns));
 }
 
 void MmuPair::EndQuestion(size_t number) {
@@ -277,145 +336,6 @@ void MmuPair::CompareWritable(PfnExtent within) {
     });
     EXPECT_EQ(PfnsOf(writable), expected);
   }
-}
-
-// --- What can be seen --------------------------------------------------------
-
-SubscriptionState MmuPair::StateOf(const Client& client) const {
-  return model_.Look(client.id, now_).state;
-}
-
-void MmuPair::Compare() {
-  std::erase_if(changes_, [](const Change& change) { return change.finished; });
-  for (Client& client : clients_) CompareClient(client);
-  std::map<uint64_t, MmuInfo> infos;
-  for (MmuInfo& info : library_.List(now_)) {
-    infos[static_cast<uint64_t>(info.id)] = std::move(info);
-  }
-  for (const Client& client : clients_) {
-    const auto found = infos.find(client.id);
-    const SubscriptionState state = StateOf(client);
-    if (found != infos.end()) {
-      CompareList(client, found->second);
-    } else {
-      EXPECT_TRUE(state == SubscriptionState::kFenced ||
-                  state == SubscriptionState::kGone)
-          << client.id;
-    }
-  }
-  for (const Change& change : changes_) {
-    const MmuModel::Answers answers = model_.AnswersTo(change.range);
-    EXPECT_EQ(static_cast<int>(AnswersTo(change)), static_cast<int>(answers))
-        << change.range;
-    EXPECT_EQ(library_.PendingOf(RangeId(change.range)),
-              model_.PendingOf(change.range))
-        << change.range;
-    EXPECT_EQ(change.gate->is_open(), answers != MmuModel::Answers::kPending)
-        << change.range;
-  }
-  for (const Question& question : questions_) {
-    EXPECT_EQ(question.gate->is_open(), model_.YoungAnswered(question.model));
-  }
-  if (dying_) {
-    EXPECT_EQ(released_.is_open(), model_.Released());
-  }
-  const MmuTotals totals = library_.Totals();
-  const MmuModel::Figures figures = model_.Count();
-  EXPECT_EQ(totals.subscriptions, figures.subscriptions);
-  EXPECT_EQ(totals.mapped.value(), figures.mapped);
-  EXPECT_EQ(totals.open_ranges, figures.open_ranges);
-  EXPECT_EQ(totals.seq, figures.seq);
-  // After the release no fault is judged by it.
-  if (!dying_) {
-    EXPECT_EQ(totals.interval_seq, figures.interval_seq);
-  }
-  EXPECT_EQ(totals.fences, figures.fences);
-  EXPECT_EQ(library_.any(), figures.subscriptions > 0);
-  std::vector<std::string> found;
-  Findings findings(DomainId(1), found);
-  library_.Check(findings, [&](const MappingRun& run) {
-    for (uint64_t i = 0; i < run.count.value(); ++i) {
-      const P2mWord word = words_.Lookup(run.pfn + PageCount(i));
-      EXPECT_EQ(word.Number(), run.mfn.value() + i) << run.pfn.value() + i;
-    }
-  });
-  EXPECT_THAT(found, testing::IsEmpty());
-}
-
-void MmuPair::CompareClient(Client& client) {
-  if (client.over) return;
-  if (StateOf(client) != SubscriptionState::kDetached) {
-    const std::vector<mmu::Message> expected = model_.TakeMessages(client.id);
-    const std::vector<mmu::Message> messages =
-        library_.TakeMessages(SubscriptionId(client.id), 1000000, &client.over);
-    EXPECT_EQ(MessageTexts(messages), MessageTexts(expected)) << client.id;
-    for (const mmu::Message& message : messages) Note(client, message);
-  }
-  EXPECT_EQ(client.over, StateOf(client) == SubscriptionState::kFenced ||
-                             StateOf(client) == SubscriptionState::kGone);
-}
-
-void MmuPair::Note(Client& client, const mmu::Message& message) {
-  if (std::holds_alternative<mmu::Resumed>(message.body)) return;
-  client.last_ev = message.ev;
-  if (const auto* m = std::get_if<mmu::Registered>(&message.body)) {
-    client.token = m->token;
-  } else if (std::holds_alternative<mmu::RangeBegin>(message.body) ||
-             std::holds_alternative<mmu::PageInvalidate>(message.body) ||
-             std::holds_alternative<mmu::Release>(message.body)) {
-    client.events.insert(message.ev);
-  } else if (std::holds_alternative<mmu::Young>(message.body)) {
-    client.young.insert(message.ev);
-  } else if (const auto* resolved = std::get_if<mmu::Resolved>(&message.body)) {
-    client.resolved.insert(resolved->req);
-  } else if (const auto* installed =
-                 std::get_if<mmu::Installed>(&message.body)) {
-    client.parked.erase(installed->req);
-    client.resolved.erase(installed->req);
-  } else if (const auto* retry = std::get_if<mmu::Retry>(&message.body)) {
-    client.parked.erase(retry->req);
-    client.resolved.erase(retry->req);
-  }
-}
-
-void MmuPair::CompareList(const Client& client, const MmuInfo& info) {
-  const MmuModel::Seen seen = model_.Look(client.id, now_);
-  EXPECT_EQ(static_cast<int>(info.state), static_cast<int>(seen.state))
-      << client.id;
-  if (info.state != SubscriptionState::kLive &&
-      info.state != SubscriptionState::kDetached) {
-    return;
-  }
-  EXPECT_EQ(info.lease_left, seen.lease_left) << client.id;
-  EXPECT_EQ(info.unanswered_events, seen.unanswered) << client.id;
-  EXPECT_EQ(LibraryMappings(client.id), seen.mappings) << client.id;
-  uint64_t writable = 0;
-  for (const auto& [pfn, mapping] : seen.mappings) writable += mapping.writable;
-  EXPECT_EQ(info.mapped.value(), seen.mappings.size());
-  EXPECT_EQ(info.writable.value(), writable);
-}
-
-MmuModel::Mappings MmuPair::LibraryMappings(uint64_t id) const {
-  MmuModel::Mappings mappings;
-  std::vector<MappingRun> runs;
-  for (Pfn from = Pfn(0); !from.is_none();) {
-    const auto next = library_.ListMappings(SubscriptionId(id), from, 3, runs);
-    if (!next.ok()) {
-      ADD_FAILURE() << next.status();
-      break;
-    }
-    from = *next;
-  }
-  for (const MappingRun& run : runs) {
-    for (uint64_t i = 0; i < run.count.value(); ++i) {
-      EXPECT_TRUE(mappings
-                      .emplace(run.pfn.value() + i,
-                               MmuModel::Mapping{.mfn = run.mfn.value() + i,
-                                                 .writable = run.writable})
-                      .second);
-    }
-  }
-  return mappings;
 }
 
 }  // namespace simvisor

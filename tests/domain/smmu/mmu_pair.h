@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -39,6 +41,20 @@ class FakeWords : public PfnResolver {
   std::vector<P2mWord> words_;
 };
 
+// An object of this process, which notes how it is called.
+class FakeMmu : public SecondaryMmu {
+ public:
+  void Begin(const mmu::RangeBegin& range) override;
+  void Page(const mmu::PageInvalidate& page) override;
+  void End(RangeId range, uint64_t seq, bool aborted) override;
+  PfnSet Young(PfnExtent pfns, bool clear) override;
+  void Release(const mmu::Release& release) override;
+
+  std::vector<std::string> calls;
+  // What it does in the next call of a begin or page.
+  std::function<void()> inside;
+};
+
 class MmuPair {
  public:
   // What a client has been told of its subscription.
@@ -53,6 +69,10 @@ class MmuPair {
     std::set<uint64_t> resolved;  // faults that it may commit
     std::set<uint64_t> parked;    // faults without an answer
     bool over = false;
+    std::unique_ptr<FakeMmu> object;  // null: it takes messages from a queue
+    // What the object does in its next call.
+    std::optional<FaultRequest> fault_inside;
+    bool retire_inside = false;
   };
   // A range that a change has opened.
   struct Change {
@@ -69,7 +89,7 @@ class MmuPair {
 
   explicit MmuPair(FakeWords& words);
 
-  void Register(const MmuSpec& spec);
+  void Register(const MmuSpec& spec, bool in_process);
   void Unregister(Client& client);
   void Retire(Client& client);
   void Detach(Client& client);
@@ -103,8 +123,9 @@ class MmuPair {
   void TakeGranted();
   void CompareWritable(PfnExtent within);
 
-  // Takes the messages of both and compares them, and all that can be seen.
-  void Compare();
+  // Takes up to `most` messages of each client from both and compares them, and
+  // all that can be seen.
+  void Compare(size_t most);
 
   SubscriptionState StateOf(const Client& client) const;
   bool dying() const { return dying_; }
@@ -115,7 +136,11 @@ class MmuPair {
  private:
   // What a client has answered it has received.
   static void NoteAnswer(Client& client, uint64_t ev);
-  void CompareClient(Client& client);
+  void CompareClient(Client& client, size_t most);
+  void CompareChanges() const;
+  void CompareTotals() const;
+  void Check() const;
+  void CallBack(uint64_t range);
   void Note(Client& client, const mmu::Message& message);
   void CompareList(const Client& client, const MmuInfo& info);
   MmuModel::Mappings LibraryMappings(uint64_t id) const;

@@ -28,6 +28,13 @@ inline std::string ExtentsText(const std::vector<PfnExtent>& pfns) {
   return text;
 }
 
+inline std::string FaultText(const FaultRequest& request) {
+  return absl::StrCat(request.req, " pfn ", request.pfn.value(), " ahead ",
+                      request.ahead, request.write ? " write" : "",
+                      request.two_step ? " two_step" : "",
+                      request.wait ? " wait" : "");
+}
+
 struct MmuBodyText {
   std::string operator()(const mmu::Registered& m) const {
     return absl::StrCat("registered ", static_cast<uint64_t>(m.subscription),

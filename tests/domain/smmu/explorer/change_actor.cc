@@ -8,6 +8,7 @@ namespace simvisor {
 
 void ChangeActor::AddOptions(std::vector<int>& options) const {
   const bool locked = world_.holder != nullptr && world_.holder != this;
+  if (to_call_) options.push_back(kCallBack);
   switch (phase_) {
     case Phase::kStart:
       if (manners_.after != nullptr && !manners_.after->ended()) return;
@@ -31,6 +32,10 @@ void ChangeActor::AddOptions(std::vector<int>& options) const {
 }
 
 void ChangeActor::Take(int option) {
+  if (option == kCallBack) {
+    to_call_ = false;
+    return world_.mmus.CallBack(range_);
+  }
   if (option != kGoOn) return Abort();
   switch (phase_) {
     case Phase::kStart:
@@ -74,9 +79,13 @@ void ChangeActor::Begin() {
     Finish();
     return Leave(Phase::kDone);
   }
-  range_ = world_.mmus.BeginRange(std::move(pfns), reason(), manners_.blockable,
-                                  &answered_, world_.now);
+  range_ = is_page() ? world_.mmus.BeginPage(pfns.front().first, reason(),
+                                             &answered_, world_.now)
+                     : world_.mmus.BeginRange(std::move(pfns), reason(),
+                                              manners_.blockable, &answered_,
+                                              world_.now);
   open_ = true;
+  to_call_ = world_.has_objects;
   told_at_ = world_.now;
   absl::StrAppend(&world_.ranges, "b", static_cast<uint64_t>(range_));
   phase_ = Phase::kWaiting;
@@ -110,6 +119,7 @@ void ChangeActor::EndIt() {
     open_ = false;
     absl::StrAppend(&world_.ranges, "e", static_cast<uint64_t>(range_));
     world_.mmus.EndRange(range_);
+    to_call_ = world_.has_objects;
     // The log has one more step.
     if (IsSeeded(SeededMistake::kProtectThenSwap)) return;
   }
@@ -122,6 +132,7 @@ void ChangeActor::Abort() {
     if (open_) {
       absl::StrAppend(&world_.ranges, "a", static_cast<uint64_t>(range_));
       world_.mmus.AbortRange(range_);
+      to_call_ = world_.has_objects;
     }
     open_ = false;
     Undo();
@@ -148,7 +159,7 @@ void ChangeActor::Check() const {
 
 void ChangeActor::AppendState(std::string& text) const {
   absl::StrAppend(&text, static_cast<int>(phase_), admitted_.is_open(),
-                  answered_.is_open(), open_, " ",
+                  answered_.is_open(), open_, to_call_, " ",
                   static_cast<uint64_t>(range_), " ",
                   absl::ToUnixMillis(told_at_));
   if (ticket_.has_value()) {
@@ -166,6 +177,7 @@ std::string ChangeActor::Describe(int option) const {
   static constexpr absl::string_view kPhases[] = {
       "starts",         "takes its turn", "goes on after the answers",
       "ends its range", "is done",        "has failed"};
+  if (option == kCallBack) return absl::StrCat(name_, " calls objects");
   if (option == kGraceOver) return absl::StrCat(name_, "'s grace is over");
   if (option == kCancel) return absl::StrCat(name_, " is cancelled");
   return absl::StrCat(name_, " ", kPhases[static_cast<int>(phase_)]);

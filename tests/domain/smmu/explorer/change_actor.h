@@ -33,7 +33,7 @@ class ChangeActor : public Actor {
   void AddOptions(std::vector<int>& options) const override;
   void Take(int option) override;
   bool ended() const override {
-    return phase_ == Phase::kDone || phase_ == Phase::kFailed;
+    return (phase_ == Phase::kDone || phase_ == Phase::kFailed) && !to_call_;
   }
   void Check() const override;
   void AppendState(std::string& text) const override;
@@ -52,6 +52,8 @@ class ChangeActor : public Actor {
   virtual InvalidateReason reason() const { return InvalidateReason::kUnmap; }
   virtual void Commit() = 0;
   virtual void Undo() {}
+  // Whether it is told in one message, as a page.
+  virtual bool is_page() const { return false; }
   // Whether its range stays open when it is done.
   virtual bool keeps_range() const { return false; }
   // A last step, after the end of the range.
@@ -61,7 +63,7 @@ class ChangeActor : public Actor {
   RangeId range() const { return range_; }
 
  private:
-  enum Option { kGoOn, kGraceOver, kCancel };
+  enum Option { kGoOn, kGraceOver, kCancel, kCallBack };
 
   void Start();
   void Admitted();
@@ -79,6 +81,7 @@ class ChangeActor : public Actor {
   ChangeGate admitted_, answered_;
   RangeId range_{};
   bool open_ = false;
+  bool to_call_ = false;  // objects are to be called, without a lock
   absl::Time told_at_;
 };
 
@@ -97,6 +100,15 @@ class UnmapActor : public ChangeActor {
 
  private:
   const PfnExtent pfns_;
+};
+
+// The same for one page, whose begin is also its end.
+class PageActor : public UnmapActor {
+ public:
+  using UnmapActor::UnmapActor;
+
+ protected:
+  bool is_page() const override { return true; }
 };
 
 // Gives RAM pages other frames: break before make.
@@ -214,6 +226,7 @@ class DestroyActor : public Actor {
 
   World& world_;
   Phase phase_ = Phase::kStart;
+  bool called_ = false;
   ChangeGate released_;
 };
 

@@ -99,9 +99,16 @@ void DestroyActor::AddOptions(std::vector<int>& options) const {
       (phase_ == Phase::kReleasing && released_.is_open())) {
     options.push_back(0);
   }
+  if (phase_ == Phase::kReleasing && world_.has_objects && !called_) {
+    options.push_back(1);
+  }
 }
 
-void DestroyActor::Take(int) {
+void DestroyActor::Take(int option) {
+  if (option == 1) {
+    called_ = true;
+    return world_.mmus.CallBackRelease();
+  }
   if (phase_ == Phase::kStart) {
     phase_ = Phase::kReleasing;
     world_.dying = true;
@@ -116,7 +123,8 @@ void DestroyActor::Take(int) {
 }
 
 void DestroyActor::AppendState(std::string& text) const {
-  absl::StrAppend(&text, static_cast<int>(phase_), released_.is_open());
+  absl::StrAppend(&text, static_cast<int>(phase_), released_.is_open(),
+                  called_);
 }
 
 // --- Log-dirty ---------------------------------------------------------------

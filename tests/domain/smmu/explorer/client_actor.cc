@@ -136,7 +136,8 @@ void ClientActor::HandleReply(const mmu::Body& body) {
     token_ = registered->token;
     usable_until_ = registered_at_ + plan_.spec.lease;
   } else if (const auto* resolved = std::get_if<mmu::Resolved>(&body)) {
-    resolved_[resolved->req] = resolved->mfn.value();
+    resolved_[resolved->req] = {.mfn = resolved->mfn.value(),
+                                .seq = resolved->seq};
   } else if (const auto* installed = std::get_if<mmu::Installed>(&body)) {
     HandleInstalled(*installed);
   } else if (const auto* renewed = std::get_if<mmu::Renewed>(&body)) {
@@ -176,8 +177,8 @@ void ClientActor::HandleInstalled(const mmu::Installed& installed) {
   if (left_ && !IsSeeded(SeededMistake::kInstallAfterLeaving)) return;
   const auto prepared = resolved_.find(installed.req);
   if (prepared != resolved_.end() &&
-      prepared->second != installed.mfn.value()) {
-    world_.Violate("a client prepared mfn ", prepared->second,
+      prepared->second.mfn != installed.mfn.value()) {
+    world_.Violate("a client prepared mfn ", prepared->second.mfn,
                    ", and installs mfn ", installed.mfn.value());
   }
   for (uint64_t i = 0; i < installed.count; ++i) {
@@ -245,6 +246,7 @@ void ClientActor::Move() {
 void ClientActor::Break() {
   --breaks_left_;
   attached_ = false;
+  if (next_.has_value()) lost_ = MessageText(*next_);
   next_.reset();
   world_.mmus.Detach(id_, world_.now);
   // Without its stream it cannot access anything, and comes back with nothing,
@@ -300,15 +302,15 @@ void ClientActor::AddWritable(std::set<uint64_t>& pfns) const {
 }
 
 void ClientActor::AppendState(std::string& text) const {
-  absl::StrAppend(&text, attached_, gone_, left_, " ",
+  absl::StrAppend(&text, attached_, gone_, left_, " ", last_ev_, lost_, " ",
                   absl::ToUnixMillis(usable_until_), " ", moves_done_, " ",
                   breaks_left_, resumes_left_, renewals_left_, " ");
   for (const auto& [pfn, mapping] : table_) {
     absl::StrAppend(&text, pfn, ":", mapping.mfn, mapping.writable ? "w" : "r");
   }
   for (const uint64_t range : open_) absl::StrAppend(&text, " o", range);
-  for (const auto& [req, mfn] : resolved_) {
-    absl::StrAppend(&text, " r", req, ":", mfn);
+  for (const auto& [req, resolved] : resolved_) {
+    absl::StrAppend(&text, " r", req, ":", resolved.mfn, ":", resolved.seq);
   }
   for (const uint64_t ev : answers_) absl::StrAppend(&text, " a", ev);
   for (const auto& [nonce, sent] : renewals_) {

@@ -71,6 +71,10 @@ class ClientActor : public Actor {
     bool writable;
   };
 
+  struct Resolved {
+    uint64_t mfn, seq;
+  };
+
   bool Usable() const;
   bool MayMove() const;
   void Handle(bool refuse);
@@ -96,9 +100,10 @@ class ClientActor : public Actor {
   absl::Time usable_until_, registered_at_;
   std::optional<mmu::Message> next_;
   uint64_t last_ev_ = 0;
+  std::string lost_;  // what it had not handled when its stream broke
   std::map<uint64_t, Mapping> table_;
   std::set<uint64_t> open_;                // ranges that it was told of
-  std::map<uint64_t, uint64_t> resolved_;  // req -> mfn
+  std::map<uint64_t, Resolved> resolved_;  // by req
   std::deque<uint64_t> answers_;           // acknowledgements on their way
   std::map<uint64_t, absl::Time> renewals_;
   size_t moves_done_ = 0;

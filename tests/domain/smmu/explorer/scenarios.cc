@@ -5,6 +5,7 @@
 
 #include "tests/domain/smmu/explorer/change_actor.h"
 #include "tests/domain/smmu/explorer/client_actor.h"
+#include "tests/domain/smmu/explorer/object_actor.h"
 
 namespace simvisor {
 namespace {
@@ -86,6 +87,7 @@ std::unique_ptr<World> BalloonDownAndUp() {
       Client("late", {Fault(1, 1, /*write=*/true), Fault(2, 2), Fault(3, 2)});
   late.late_answers = true;
   maker.Add(late);
+  maker.Add(Client("parks", {Parked(1, 1), Fault(2, 2)}));
   auto& down = maker.Add<UnmapActor>("balloon down", Pages(1, 2), Manners{});
   maker.Add<FillActor>("balloon up", Pages(0, 3), Manners{.after = &down});
   return maker.Done();
@@ -256,6 +258,45 @@ std::unique_ptr<World> EditedIntervals() {
   return maker.Done();
 }
 
+// An object of the same process is called on the threads of changes.
+std::unique_ptr<World> CalledObject() {
+  Maker maker(3, 1);
+  maker.Add<ObjectActor>(
+      std::vector<FaultRequest>{Fault(1, 1).fault, Fault(2, 2).fault});
+  maker.Add(Client("prompt", {Fault(1, 1)}));
+  maker.Add<UnmapActor>("balloon down", Pages(1, 1),
+                        Manners{.may_cancel = true});
+  maker.Add<ReplaceActor>("replace", Pages(1, 2), Manners{});
+  return maker.Done();
+}
+
+// The same, in a domain that is destroyed.
+std::unique_ptr<World> ObjectOfDestroyedDomain() {
+  Maker maker(2, 1, /*ticks=*/1);
+  maker.Add<ObjectActor>(
+      std::vector<FaultRequest>{Fault(1, 1).fault, Parked(2, 1).fault});
+  ClientPlan stuck = Client("stuck", {Fault(1, 1)});
+  stuck.stuck = true;
+  maker.Add(stuck);
+  maker.Add<UnmapActor>("balloon down", Pages(1, 1), Manners{});
+  maker.Add<DestroyActor>();
+  return maker.Done();
+}
+
+// Single pages, whose begin is also their end, next to a range.
+std::unique_ptr<World> SinglePages() {
+  Maker maker(3, 1);
+  ClientPlan faults =
+      Client("faults", {TwoSteps(1, 1), Commit(1), Fault(2, 2)});
+  faults.spec.events = EventFilter::kMapped;
+  faults.late_answers = true;
+  maker.Add(faults);
+  maker.Add(Client("all", {Parked(1, 1)}));
+  maker.Add<PageActor>("page 1", Pages(1, 1), Manners{});
+  maker.Add<UnmapActor>("set 2", Pages(2, 1), Manners{});
+  return maker.Done();
+}
+
 }  // namespace
 
 const std::vector<Scenario>& AllScenarios() {
@@ -274,6 +315,9 @@ const std::vector<Scenario>& AllScenarios() {
       {"SuspendedDomain", SuspendedDomain},
       {"FaultsInTwoSteps", FaultsInTwoSteps},
       {"EditedIntervals", EditedIntervals},
+      {"CalledObject", CalledObject},
+      {"ObjectOfDestroyedDomain", ObjectOfDestroyedDomain},
+      {"SinglePages", SinglePages},
   };
   return scenarios;
 }

@@ -103,6 +103,7 @@ class World {
   absl::Time now = absl::UnixEpoch();
   bool dying = false;
   std::optional<RangeId> suspended;  // and the range that is open meanwhile
+  bool has_objects = false;          // whom changes call back
   // The change that has the domain's lock from one step to the next.
   const Actor* holder = nullptr;
   // Claims in the order in which they came: the actor, and what it claims.
