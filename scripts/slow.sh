@@ -4,9 +4,9 @@
 # up, builds, and runs the tests that take too long for every run: live
 # migrations of guests that change meanwhile, with a hundred seeds; 2,500
 # sequences of balloon calls on guests of each architecture, compared with a
-# plain model of the driver; and simulations of two machines between which guests
-# move while messages get lost and machines die, with 10,000 seeds, which is more
-# than a million steps.
+# plain model of the driver; 50,000 sequences of secondary MMUs, likewise; and
+# simulations of two machines between which guests move while messages get lost
+# and machines die, with 10,000 seeds, which is more than a million steps.
 #
 #   scripts/slow.sh [RUNS]     100 migrations if not given
 #
@@ -26,6 +26,8 @@ export SIMVISOR=build/release/bin/simvisor
 export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 SIMVISOR_BALLOON_SEQUENCES=${SIMVISOR_BALLOON_SEQUENCES:-2500} \
   build/release/tests/balloon_test --gtest_filter='*Balloon*Random*:BalloonSequences*'
+SIMVISOR_MMU_SEQUENCES=${SIMVISOR_MMU_SEQUENCES:-50000} \
+  build/release/tests/smmu_test --gtest_filter='*Mmu*Random*:MmuSequences*'
 SIMVISOR_SIMULATION_SEEDS=${SIMVISOR_SIMULATION_SEEDS:-10000} \
   build/release/tests/simulation_test --gtest_filter='SimulationTest.*'
 /usr/bin/python3 tests/e2e/migrate_random_test.py
