@@ -165,6 +165,30 @@ TEST_F(ServerBalloonSchedulerTest, OneDriverAtATimeIsWoken) {
   scheduler_.reset();
 }
 
+TEST_F(ServerBalloonSchedulerTest, DriversThatMayWaitWakeApart) {
+  HeldJobs waits;
+  FakeClock clock;
+  scheduler_.emplace(
+      &clock,
+      [this](std::function<void()> job) { pool_.Submit(std::move(job)); },
+      [&waits](std::function<void()> job) { waits.Add(std::move(job)); });
+  MmuSpec tlb;
+  tlb.name = "tlb";
+  ASSERT_THAT(domain_->mmus().Register({"subscribe"}, tlb, {}), IsOk());
+  const auto b = Create("b");
+  Fill();
+  SetTarget(domain_, kPages + 100);
+  SetTarget(b, kPages + 100);
+  Unfill();
+  clock.Advance(2);
+  // Although that of `a` has not ended.
+  EXPECT_EQ(PagesOf(*b), kPages + 100);
+  EXPECT_EQ(PagesOf(*domain_), kPages);
+  waits.Take()();
+  EXPECT_EQ(PagesOf(*domain_), kPages + 100);
+  scheduler_.reset();
+}
+
 TEST_F(ServerBalloonSchedulerTest, DriversDoNotWaitForABusyDomain) {
   const auto b = Create("b");
   Fill();
