@@ -284,6 +284,30 @@ TEST_F(MmuChangeApiTest, ASaveTellsBeforeTheGuestIsSuspended) {
   EXPECT_EQ(Outcome(save->Finish()), "OK");
 }
 
+TEST_F(MmuChangeApiTest, AGuestThatBootsTellsThoseWhoCameBefore) {
+  v1::Domain built;
+  auto wanted = Wanted("built", kPages);
+  wanted.set_start_paused(true);
+  ASSERT_EQ(Create(wanted, &built), "OK");
+  MmuStream stream(*mmus_);
+  stream.Send(absl::StrCat("register { domain { domid: ", built.domid(),
+                           " } name: \"tlb\" }"));
+  EXPECT_TRUE(stream.Read().has_registered());
+  stream.Send("fault { req: 1 pfn: 4096 }");
+  EXPECT_EQ(stream.Next(),
+            "not_mapped { req: 1 p2m_class: P2M_CLASS_MISSING }");
+  UnderWay unpause([&] {
+    return Call(*domains_, &v1::DomainService::Stub::UnpauseDomain,
+                For<v1::UnpauseDomainRequest>(built.domid()));
+  });
+  EXPECT_EQ(stream.Begin().reason(), v1::INVALIDATE_REASON_BOOT);
+  stream.Ack();
+  EXPECT_THAT(stream.Next(), StartsWith("end"));
+  EXPECT_EQ(unpause.Outcome(), "OK");
+  stream.Send("fault { req: 2 pfn: 4096 }");
+  EXPECT_THAT(stream.Next(), StartsWith("installed { req: 2"));
+}
+
 TEST_F(MmuChangeApiTest, DestroyingReleasesAndWaits) {
   MmuStream stream(*mmus_);
   Register(stream);
