@@ -139,12 +139,13 @@ class SecondaryMmus {
   // Answered by messages.  Faults: `installed`, `resolved`, `not_mapped`,
   // `retry` or `fault_error`.
   // FAILED_PRECONDITION SECONDARY_MMU_PROTOCOL, after which it is fenced: a
-  // request number that is in use, `ahead` too large, a nack that may not be.
+  // request number that is in use, `ahead` too large.
   absl::Status Fault(SubscriptionId id, const FaultRequest& request);
   absl::Status Commit(SubscriptionId id, uint64_t req);
   // Acks of unknown, closed or answered events are ignored: false.
   absl::StatusOr<bool> Ack(SubscriptionId id, uint64_t ev, absl::Time now);
-  // Only of a begin that is not blockable; else it is fenced.
+  // Only of a begin that is not blockable; else it is fenced, and the result is
+  // ABORTED SECONDARY_MMU_FENCED.
   absl::Status Nack(SubscriptionId id, uint64_t ev, absl::Time now);
   // Removes records of mappings that the client has thrown out.
   absl::Status DropMappings(SubscriptionId id,
