@@ -182,7 +182,11 @@ absl::Status SecondaryMmus::DropMappings(SubscriptionId id,
   Step step(&mu_, &signals_);
   SIMVISOR_ASSIGN_OR_RETURN(Subscription * from,
                             Attached("secondary MMU drop", id));
-  for (const PfnExtent extent : pfns) from->records.Remove(extent);
+  for (const PfnExtent extent : pfns) {
+    if (FitsWithin(extent.first, extent.count, kEveryPfn.end())) {
+      from->records.Remove(extent);
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -62,7 +62,12 @@ absl::Status SecondaryMmus::AccessedBits::AnswerYoung(
                      MmuLimits::kMaxYoungRuns, " may be"));
   }
   PfnSet pages;
-  for (const PfnExtent extent : young) pages.Add(extent);
+  for (const PfnExtent extent : young) {
+    // What does not fit was not asked.
+    if (FitsWithin(extent.first, extent.count, kEveryPfn.end())) {
+      pages.Add(extent);
+    }
+  }
   mmus_.TakeYoung(*by, ev, pages);
   return absl::OkStatus();
 }
