@@ -19,6 +19,10 @@ class Gone(Exception):
     """The subscription has ended: fenced, released, left, or the daemon is lost."""
 
 
+class Refused(Exception):
+    """The daemon refuses an access; the argument is its reason, such as PAGE_IN_USE_BY_KERNEL."""
+
+
 def _must(holds, otherwise):
     if not holds:
         raise Gone(f"the daemon breaks the protocol: {otherwise}")
@@ -139,7 +143,7 @@ class SoftwareTlb:
         with self._lock:
             answer = self._answer_of(req).accessed
         if answer.reason:
-            raise RuntimeError(f"pfn {access.pfn:#x}: {answer.reason}")
+            raise Refused(answer.reason)
         return answer.data
 
     def _read(self, registered):
@@ -249,7 +253,11 @@ def main(address, domain, pages, name="software-tlb"):
         while not stop.is_set():
             rounds += 1
             for pfn in range(int(pages)):
-                tlb.store(pfn, 0, rounds.to_bytes(8, "little"))
+                try:
+                    tlb.store(pfn, 0, rounds.to_bytes(8, "little"))
+                except Refused as refused:  # devices cannot store to page tables and the p2m list
+                    if str(refused) != "PAGE_IN_USE_BY_KERNEL":
+                        raise
                 tlb.load(pfn, 0, 8)
         tlb.detach()
     except Gone as gone:

@@ -30,6 +30,7 @@
 #include "simvisor/v1/host_service.grpc.pb.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
+#include "simvisor/v1/secondary_mmu_service.grpc.pb.h"
 
 namespace simvisor::client {
 namespace {
@@ -52,9 +53,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
 // A stub of each service.
 template <typename... Services>
 using StubsOf = std::tuple<std::unique_ptr<typename Services::Stub>...>;
-using Stubs = StubsOf<v1::HostService, v1::DomainService, v1::MemoryService,
-                      v1::AddressSpaceService, v1::GuestLoadService,
-                      v1::MigrationService, v1::FaultService>;
+using Stubs =
+    StubsOf<v1::HostService, v1::DomainService, v1::MemoryService,
+            v1::AddressSpaceService, v1::GuestLoadService, v1::MigrationService,
+            v1::FaultService, v1::SecondaryMmuService>;
 
 template <typename... Stub>
 void MakeStubs(const std::shared_ptr<grpc::Channel>& channel,
@@ -244,6 +246,18 @@ absl::StatusOr<v1::ListMigrationsResponse> Client::ListAllMigrations(
   return AllPages(*this, v1::ListMigrationsRequest(), timeout);
 }
 
+absl::StatusOr<v1::ListSecondaryMmusResponse> Client::ListAllSecondaryMmus(
+    v1::ListSecondaryMmusRequest request) const {
+  return AllPages(*this, std::move(request));
+}
+
+absl::Status Client::ListSecondaryMappings(
+    const v1::ListSecondaryMappingsRequest& request,
+    Sink<v1::ListSecondaryMappingsResponse> sink) const {
+  return connection_->Stream(
+      &v1::SecondaryMmuService::Stub::ListSecondaryMappings, request, sink);
+}
+
 absl::Status Client::LookupFrames(const v1::LookupFramesRequest& request,
                                   Sink<v1::LookupFramesResponse> sink) const {
   return connection_->Stream(&v1::HostService::Stub::LookupFrames, request,
@@ -337,6 +351,11 @@ std::unique_ptr<MemoryOpsStream> Client::StreamMemoryOps() const {
   return std::make_unique<MemoryOpsStream>(
       connection_->channel, connection_->address, connection_->options.timeout,
       connection_->options.on_response);
+}
+
+std::unique_ptr<MmuStream> Client::SubscribeMmu() const {
+  return std::make_unique<MmuStream>(connection_->channel, connection_->address,
+                                     connection_->options.on_response);
 }
 
 absl::Status Client::CallMethod(

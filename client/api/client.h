@@ -30,6 +30,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "client/api/memory_ops_stream.h"
+#include "client/api/mmu_stream.h"
 #include "client/api/unary_methods.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
@@ -38,6 +39,7 @@
 #include "simvisor/v1/host_service.pb.h"
 #include "simvisor/v1/memory_service.pb.h"
 #include "simvisor/v1/migration_service.pb.h"
+#include "simvisor/v1/secondary_mmu_service.pb.h"
 
 namespace simvisor::client {
 
@@ -91,7 +93,15 @@ class Client {
   absl::StatusOr<v1::ListMigrationsResponse> ListAllMigrations(
       absl::Duration timeout = absl::InfiniteDuration()) const;
 
+  // All pages of ListSecondaryMmus from the page of `request` on, in one
+  // response.
+  absl::StatusOr<v1::ListSecondaryMmusResponse> ListAllSecondaryMmus(
+      v1::ListSecondaryMmusRequest request) const;
+
   // Methods that answer with a stream.
+  absl::Status ListSecondaryMappings(
+      const v1::ListSecondaryMappingsRequest& request,
+      Sink<v1::ListSecondaryMappingsResponse> sink) const;
   absl::Status LookupFrames(const v1::LookupFramesRequest& request,
                             Sink<v1::LookupFramesResponse> sink) const;
   absl::Status ReadFrames(const v1::ReadFramesRequest& request,
@@ -122,6 +132,10 @@ class Client {
 
   // Opens a stream of operations.  The client must outlive it.
   std::unique_ptr<MemoryOpsStream> StreamMemoryOps() const;
+
+  // Opens the stream of a secondary MMU, which has no timeout.  The client must
+  // outlive it.
+  std::unique_ptr<MmuStream> SubscribeMmu() const;
 
   // Calls any method with a single request; merges its responses, one or many,
   // into `response` in order.

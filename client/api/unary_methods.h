@@ -15,6 +15,7 @@
 #include "simvisor/v1/host_service.pb.h"
 #include "simvisor/v1/memory_service.pb.h"
 #include "simvisor/v1/migration_service.pb.h"
+#include "simvisor/v1/secondary_mmu_service.pb.h"
 
 // Expands METHOD(service, name) for each method.
 #define SIMVISOR_UNARY_METHODS(METHOD)                 \
@@ -56,7 +57,10 @@
   METHOD(FaultService, AddFault)                       \
   METHOD(FaultService, ListFaults)                     \
   METHOD(FaultService, RemoveFaults)                   \
-  METHOD(FaultService, SetFaultInjection)
+  METHOD(FaultService, SetFaultInjection)              \
+  METHOD(SecondaryMmuService, ListSecondaryMmus)       \
+  METHOD(SecondaryMmuService, SampleAccessed)          \
+  METHOD(SecondaryMmuService, FenceSecondaryMmu)
 
 namespace simvisor::client {
 

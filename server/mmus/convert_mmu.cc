@@ -18,9 +18,10 @@
 namespace simvisor::server {
 namespace {
 
-absl::StatusOr<RetryRule> FromProto(v1::RetryRule rule) {
+absl::StatusOr<RetryRule> FromProto(v1::RetryRule rule, bool has_intervals) {
   switch (rule) {
     case v1::RETRY_RULE_UNSPECIFIED:
+      return has_intervals ? RetryRule::kInterval : RetryRule::kGlobal;
     case v1::RETRY_RULE_GLOBAL:
       return RetryRule::kGlobal;
     case v1::RETRY_RULE_INTERVAL:
@@ -262,7 +263,9 @@ absl::StatusOr<MmuSpec> FromProto(const v1::SubscribeRequest::Register& spec) {
   SIMVISOR_ASSIGN_OR_RETURN(result.intervals,
                             FromProto("register.intervals", spec.intervals(),
                                       MmuLimits::kMaxIntervals));
-  SIMVISOR_ASSIGN_OR_RETURN(result.rule, FromProto(spec.rule()));
+  SIMVISOR_ASSIGN_OR_RETURN(result.rule,
+                            FromProto(spec.rule(), /*has_intervals=*/
+                                      !result.intervals.empty()));
   SIMVISOR_ASSIGN_OR_RETURN(result.events, FromProto(spec.events()));
   if (spec.lease_ms() != 0) result.lease = absl::Milliseconds(spec.lease_ms());
   if (spec.fault_window() != 0) result.fault_window = spec.fault_window();

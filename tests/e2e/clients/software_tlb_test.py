@@ -194,7 +194,7 @@ class ScriptedTest(unittest.TestCase):
         access = self.daemon.hear("access")
         self.daemon.say(accessed=Say.Accessed(req=access.req,
                                               reason="PAGE_IN_USE_BY_KERNEL"))
-        with self.assertRaisesRegex(RuntimeError, "PAGE_IN_USE_BY_KERNEL"):
+        with self.assertRaisesRegex(software_tlb.Refused, "PAGE_IN_USE_BY_KERNEL"):
             stored.result(harness.DEADLINE)
 
     def test_an_error_ends_the_wait_for_a_fault(self):
@@ -349,7 +349,7 @@ class RealTest(harness.DaemonTest):
 
         def work():
             while not stop.is_set():
-                for pfn in range(0, 1024, 16):
+                for pfn in range(512, 1024, 8):
                     self.tlb.store(pfn, 0, b"x" * 8)
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             workers = [pool.submit(work) for _ in range(4)]
