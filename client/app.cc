@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "client/api/address.h"
 #include "client/api/own_reason.h"
+#include "client/mmu/mmu_commands.h"
 #include "client/ui/command_line.h"
 #include "client/ui/exit_code.h"
 #include "client/ui/verb_prefix.h"
@@ -63,6 +64,7 @@ void AddCommands(Commands& commands) {
   AddGuestCommands(commands);
   AddAddressSpaceCommands(commands);
   AddScriptCommands(commands);
+  AddMmuCommands(commands);
   AddFaultCommands(commands);
   AddE820Commands(commands);
   AddHelpCommands(commands);

@@ -83,10 +83,12 @@ ROOMS = {
     "client/session": ["client/api", "client/ui"],
     "client/verbs": ["client/api", "client/xl", "client/walk", "client/script",
                      "client/ui", "client/session"],
+    "client/mmu": ["client/api", "client/ui", "client/session",
+                   "client/verbs"],
     # Explains boot logs without a daemon, using the daemon's own library.
     "client/explain": [*MACHINE, "client/ui", "client/verbs"],
     "client": ["client/api", "client/ui", "client/session", "client/verbs",
-               "client/explain"],
+               "client/mmu", "client/explain"],
     # Describes the command lines of both programs.
     "pages": ["client/ui", "client", "server"],
 }
@@ -96,7 +98,8 @@ RPC_ROOMS = ("server/listen", "server/convert", "server/calls",
              "server/memory", "server/guests", "server/faults",
              "server/mmus", "server/images", "server/migration", "server", "client/api",
              "client/xl", "client/walk", "client/script", "client/ui",
-             "client/session", "client/verbs", "client/explain", "client")
+             "client/session", "client/verbs", "client/mmu", "client/explain",
+             "client")
 
 CLI11_SOURCES = ("server/flags.cc", "client/ui/command_line.cc",
                  "client/ui/line_errors.cc")

@@ -18,6 +18,11 @@ absl::Duration SystemClock() {
   return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
 }
 
+bool IsAsking(const MmuEvent& event) {
+  return event.has_begin() || event.has_page() || event.has_release() ||
+         event.has_young();
+}
+
 v1::SubscribeRequest MakeRegister(const v1::DomainRef& domain,
                                   const SoftwareTlb::Options& options) {
   v1::SubscribeRequest request;
@@ -108,7 +113,7 @@ void SoftwareTlb::Read() {
   while (stream_->Read(&message)) {
     if (options_.observe) options_.observe(message);
     Answer answer = Answer::kLetGo;
-    if (options_.decide && (message.has_begin() || message.has_page())) {
+    if (options_.decide && IsAsking(message)) {
       answer = options_.decide(message);
     }
     // Waits for uses; after an acknowledgement none can have the frame.
@@ -202,9 +207,10 @@ void SoftwareTlb::Handle(const MmuEvent& message, Answer answer) {
     case MmuEvent::kRelease:
       open_.clear();
       pages_.Clear();
-      SayAnswer(message.ev(), Answer::kLetGo);
+      SayAnswer(message.ev(), answer);
       break;
     case MmuEvent::kYoung: {
+      if (answer == Answer::kKeep) break;
       auto& reply = *out_.emplace_back().mutable_young();
       reply.set_ev(message.ev());
       pages_.AddYoung(message.young(), reply);

@@ -47,9 +47,9 @@ namespace simvisor::client {
 
 class SoftwareTlb {
  public:
-  // What to do with a begin or a page.
+  // What to do with an event that is to be answered.
   enum class Answer {
-    kLetGo,   // let go and acknowledge
+    kLetGo,   // let go and acknowledge; say what is young
     kRefuse,  // keep it and refuse; the daemon fences if that is not allowed
     kKeep,    // keep it and say nothing; the daemon fences when the lease ends
   };
@@ -65,7 +65,8 @@ class SoftwareTlb {
     // Called with each message before it is handled, on the thread that handles
     // them, without a lock; may be empty.
     std::function<void(const v1::SubscribeResponse&)> observe;
-    // The same for each begin and page; empty: kLetGo.
+    // The same for each begin, page, release and question what is young; empty:
+    // kLetGo.
     std::function<Answer(const v1::SubscribeResponse&)> decide;
     // Time since some moment, which never goes back; empty: the system's.
     std::function<absl::Duration()> clock;

@@ -201,6 +201,14 @@ Argument Verb::AddOption(const std::string& names, std::string& value,
   return Argument(app_->add_option(names, value, help));
 }
 
+Argument Verb::AddOption(const std::string& names,
+                         std::vector<std::string>& values,
+                         const std::string& help) {
+  return Argument(app_->add_option(names, values, help)
+                      ->expected(1, 1)
+                      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll));
+}
+
 Argument Verb::AddOption(const std::string& names, int& value,
                          const std::string& help) {
   return Argument(

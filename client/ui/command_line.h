@@ -102,6 +102,9 @@ class Verb {
   // An option with a value.  `names` are as in "-f,--file".
   Argument AddOption(const std::string& names, std::string& value,
                      const std::string& help);
+  // One that a line may give any number of times, with a value each.
+  Argument AddOption(const std::string& names, std::vector<std::string>& values,
+                     const std::string& help);
   Argument AddOption(const std::string& names, int& value,
                      const std::string& help);
   Argument AddOption(const std::string& names, uint32_t& value,

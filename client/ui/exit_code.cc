@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/cord.h"
+#include "base/error.h"
 #include "client/api/error.h"
 #include "client/api/own_reason.h"
 
@@ -33,6 +34,9 @@ int ExitCode(const absl::Status& status) {
   // The daemon itself gives UNAVAILABLE no reason.
   if (absl::IsUnavailable(status) && ReasonOf(status).empty()) {
     return kExitUnreachable;
+  }
+  if (ReasonOf(status) == ReasonName(Reason::kSecondaryMmuBusy)) {
+    return kExitBusy;
   }
   return kExitFailed;
 }

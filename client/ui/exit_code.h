@@ -14,6 +14,7 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;       // the operation failed
 inline constexpr int kExitUsage = 2;        // the command line is wrong
 inline constexpr int kExitUnreachable = 3;  // the daemon is missing or lost
+inline constexpr int kExitBusy = 4;  // SECONDARY_MMU_BUSY: try again or wait
 
 // An INVALID_ARGUMENT that ExitCode() turns into kExitUsage.
 absl::Status UsageError(absl::string_view message);

@@ -58,7 +58,7 @@ absl::Status EndMove(Session& session, const Target& target,
   return status;
 }
 
-absl::Status MemSet(Session& session, const TargetArgs& args) {
+absl::Status MemSet(Session& session, const MemSetArgs& args) {
   v1::SetMemoryTargetRequest request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
   SIMVISOR_ASSIGN_OR_RETURN(const Target target, session.Open(args.domain));
@@ -91,8 +91,8 @@ absl::Status MemMax(Session& session, const TargetArgs& args) {
   return session.Show(response);
 }
 
-template <typename Request>
-absl::Status Balloon(Session& session, const BalloonArgs& args,
+template <typename Request, typename Args>
+absl::Status Balloon(Session& session, const Args& args,
                      absl::string_view direction) {
   Request request;
   SIMVISOR_RETURN_IF_ERROR(Fill(args, request));
@@ -119,28 +119,33 @@ absl::Status Balloon(Session& session, const BalloonArgs& args,
 void AddBalloonCommands(Commands& commands) {
   Verb group =
       commands.AddGroup("balloon", "Move pages between a guest and the host");
-  auto args = std::make_shared<BalloonArgs>();
-  Verb down = commands.Add(
-      group, "down", "Take pages from a guest", [args](Session& session) {
-        return Balloon<v1::BalloonDownRequest>(session, *args, "down");
-      });
-  Verb up = commands.Add(
-      group, "up", "Give pages to a guest", [args](Session& session) {
-        return Balloon<v1::BalloonUpRequest>(session, *args, "up");
-      });
-  AddArguments(down, *args);
-  AddArguments(up, *args);
+  auto down = std::make_shared<BalloonDownArgs>();
+  AddArguments(commands.Add(group, "down", "Take pages from a guest",
+                            [down](Session& session) {
+                              return Balloon<v1::BalloonDownRequest>(
+                                  session, *down, "down");
+                            }),
+               *down);
+  auto up = std::make_shared<BalloonArgs>();
+  AddArguments(commands.Add(group, "up", "Give pages to a guest",
+                            [up](Session& session) {
+                              return Balloon<v1::BalloonUpRequest>(session, *up,
+                                                                   "up");
+                            }),
+               *up);
   AddBalloonStateCommand(commands, group);
 }
 
 }  // namespace
 
 void AddMemoryCommands(Commands& commands) {
+  auto set_args = std::make_shared<MemSetArgs>();
+  AddArguments(commands.Add("mem-set", "Set the memory target of a guest",
+                            [set_args](Session& session) {
+                              return MemSet(session, *set_args);
+                            }),
+               *set_args);
   auto args = std::make_shared<TargetArgs>();
-  AddArguments(
-      commands.Add("mem-set", "Set the memory target of a guest",
-                   [args](Session& session) { return MemSet(session, *args); }),
-      *args);
   AddArguments(
       commands.Add("mem-max",
                    "Set the most memory that a domain may have; the hypervisor "

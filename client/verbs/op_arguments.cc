@@ -17,9 +17,20 @@ constexpr size_t kMaxWriteBytes = 1 << 20;
 
 }  // namespace
 
+void AddNoWait(Verb verb, bool& no_wait) {
+  verb.AddFlag("--no-wait", no_wait,
+               "Fail with exit code 4 if a secondary MMU does not let go of "
+               "its\npages at once");
+}
+
 void AddArguments(Verb verb, TargetArgs& args) {
   verb.AddPositional(kDomainName, args.domain, kDomainHelp).Required();
   verb.AddPositional("SIZE", args.size, kXlSizeHelp).Required();
+}
+
+void AddArguments(Verb verb, MemSetArgs& args) {
+  AddArguments(verb, static_cast<TargetArgs&>(args));
+  AddNoWait(verb, args.no_wait);
 }
 
 void AddArguments(Verb verb, BalloonArgs& args) {
@@ -29,6 +40,11 @@ void AddArguments(Verb verb, BalloonArgs& args) {
       .Required();
   verb.AddFlag("--partial", args.partial,
                "Move fewer pages if not all can be moved");
+}
+
+void AddArguments(Verb verb, BalloonDownArgs& args) {
+  AddArguments(verb, static_cast<BalloonArgs&>(args));
+  AddNoWait(verb, args.no_wait);
 }
 
 void AddArguments(Verb verb, LookupArgs& args) {
@@ -52,6 +68,7 @@ void AddArguments(Verb verb, SetArgs& args) {
   verb.AddFlag("--keep", args.keep,
                "Keep such frames with the domain, mapped by no word")
       .Excludes(release);
+  AddNoWait(verb, args.no_wait);
 }
 
 // The parser accepts no other names.
@@ -85,6 +102,7 @@ void AddArguments(Verb verb, MarkArgs& args) {
   verb.AddFlag(
       "--release", args.release,
       "Free the frames of RAM in the range; without it, RAM there is refused");
+  AddNoWait(verb, args.no_wait);
 }
 
 absl::StatusOr<uint64_t> EndOf(const MarkArgs& args) {

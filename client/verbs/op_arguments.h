@@ -22,10 +22,21 @@
 #include "client/ui/command_line.h"
 #include "client/ui/quantities.h"
 #include "simvisor/v1/common.pb.h"
+#include "simvisor/v1/secondary_mmus.pb.h"
 
 namespace simvisor::client {
 
-// mem-set
+// The flag --no-wait, of changes for which secondary MMUs must let go of pages.
+void AddNoWait(Verb verb, bool& no_wait);
+
+// What the flag asks for; unset without it.
+template <typename Args>
+v1::SecondaryMmuWait WaitOf(const Args& args) {
+  return args.no_wait ? v1::SECONDARY_MMU_WAIT_NEVER
+                      : v1::SECONDARY_MMU_WAIT_UNSPECIFIED;
+}
+
+// mem-max
 struct TargetArgs {
   std::string domain;
   std::string size;
@@ -39,7 +50,19 @@ absl::Status Fill(const TargetArgs& args, Message& message) {
   return absl::OkStatus();
 }
 
-// balloon down, balloon up
+// mem-set
+struct MemSetArgs : TargetArgs {
+  bool no_wait = false;
+};
+void AddArguments(Verb verb, MemSetArgs& args);
+
+template <typename Message>
+absl::Status Fill(const MemSetArgs& args, Message& message) {
+  message.set_secondary_mmus(WaitOf(args));
+  return Fill(static_cast<const TargetArgs&>(args), message);
+}
+
+// balloon up
 struct BalloonArgs {
   std::string domain;
   std::string size;
@@ -53,6 +76,18 @@ absl::Status Fill(const BalloonArgs& args, Message& message) {
   message.set_pages(pages);
   message.set_allow_partial(args.partial);
   return absl::OkStatus();
+}
+
+// balloon down
+struct BalloonDownArgs : BalloonArgs {
+  bool no_wait = false;
+};
+void AddArguments(Verb verb, BalloonDownArgs& args);
+
+template <typename Message>
+absl::Status Fill(const BalloonDownArgs& args, Message& message) {
+  message.set_secondary_mmus(WaitOf(args));
+  return Fill(static_cast<const BalloonArgs&>(args), message);
 }
 
 // p2m lookup
@@ -80,6 +115,7 @@ struct SetArgs {
   std::string mfn;
   bool release = false;
   bool keep = false;
+  bool no_wait = false;
 };
 void AddArguments(Verb verb, SetArgs& args);
 v1::P2mClass ClassOf(const SetArgs& args);
@@ -100,6 +136,7 @@ absl::Status Fill(const SetArgs& args, Message& message) {
   message.set_p2m_class(ClassOf(args));
   message.set_first_mfn(mfn);
   message.set_ram_policy(PolicyOf(args));
+  message.set_secondary_mmus(WaitOf(args));
   return absl::OkStatus();
 }
 
@@ -109,6 +146,7 @@ struct MarkArgs {
   std::string start;
   std::string end;
   bool release = false;
+  bool no_wait = false;
 };
 void AddArguments(Verb verb, MarkArgs& args);
 // One past the last pfn; "end" means the end of the list.
@@ -122,6 +160,7 @@ absl::Status Fill(const MarkArgs& args, Message& message) {
   message.set_start_pfn(start);
   message.set_end_pfn(end);
   message.set_release_ram(args.release);
+  message.set_secondary_mmus(WaitOf(args));
   return absl::OkStatus();
 }
 

@@ -114,9 +114,9 @@ void OpParser::Add(Verb parent, const std::string& name, Field field) {
 OpParser::OpParser() : line_("batch", "") {
   line_.RemoveHelp();
   Verb program = line_.program();
-  Add<TargetArgs>(program, "mem-set", &v1::MemoryOp::mutable_set_target);
+  Add<MemSetArgs>(program, "mem-set", &v1::MemoryOp::mutable_set_target);
   Verb balloon = program.AddGroup("balloon", "");
-  Add<BalloonArgs>(balloon, "down", &v1::MemoryOp::mutable_balloon_down);
+  Add<BalloonDownArgs>(balloon, "down", &v1::MemoryOp::mutable_balloon_down);
   Add<BalloonArgs>(balloon, "up", &v1::MemoryOp::mutable_balloon_up);
   Verb p2m = program.AddGroup("p2m", "");
   Add<LookupArgs>(p2m, "lookup", &v1::MemoryOp::mutable_translate);

@@ -15,6 +15,7 @@
 #include "client/ui/exit_code.h"
 #include "client/ui/quantities.h"
 #include "client/verbs/commands.h"
+#include "client/verbs/op_arguments.h"
 
 namespace simvisor::client {
 namespace {
@@ -29,6 +30,7 @@ struct ForeignArgs {
   std::string domain;
   std::string pfn;
   std::vector<std::string> numbers;
+  bool no_wait = false;
 };
 
 absl::Status CheckSlots(uint64_t before, uint64_t more) {
@@ -96,6 +98,7 @@ absl::Status MapForeign(Session& session, const ForeignArgs& args) {
 absl::Status UnmapForeign(Session& session, const ForeignArgs& args) {
   session.NameFields(kForeignFields);
   v1::UnmapForeignFramesRequest request;
+  request.set_secondary_mmus(WaitOf(args));
   for (const std::string& text : args.numbers) {
     SIMVISOR_ASSIGN_OR_RETURN(const auto pfns, ParsePfns(text));
     SIMVISOR_RETURN_IF_ERROR(CheckSlots(request.pfns_size(), pfns.count()));
@@ -174,6 +177,7 @@ void AddP2mForeignCommands(Commands& commands, Verb p2m) {
       .AddPositional("PFN", unmap_args->numbers,
                      "Foreign pfns, as PFN or PFN+COUNT")
       .Required();
+  AddNoWait(unmap, unmap_args->no_wait);
 
   auto mfn_args = std::make_shared<ForeignArgs>();
   Verb mfn = commands.Add(
