@@ -27,7 +27,7 @@ export PYTHONDONTWRITEBYTECODE=1 SIMVISOR_SLOW_RUNS=${1:-100}
 SIMVISOR_BALLOON_SEQUENCES=${SIMVISOR_BALLOON_SEQUENCES:-2500} \
   build/release/tests/balloon_test --gtest_filter='*Balloon*Random*:BalloonSequences*'
 SIMVISOR_MMU_SEQUENCES=${SIMVISOR_MMU_SEQUENCES:-50000} \
-  build/release/tests/smmu_test --gtest_filter='*Mmu*Random*:MmuSequences*'
+  build/release/tests/smmu_model_test --gtest_filter='*Mmu*Random*:MmuSequences*'
 SIMVISOR_SIMULATION_SEEDS=${SIMVISOR_SIMULATION_SEEDS:-10000} \
   build/release/tests/simulation_test --gtest_filter='SimulationTest.*'
 /usr/bin/python3 tests/e2e/migrate_random_test.py

@@ -80,7 +80,7 @@ TEST_F(MmuRaceTest, NothingIsMappedInARangeThatAllHaveAnswered) {
 TEST_F(MmuRaceTest, FencesAndLeavesNeverLeaveAChangeWaiting) {
   std::atomic<bool> done = false;
   std::thread leavers([&] {
-    for (int round = 0; !done.load(); ++round) {
+    for (int round = 0; round < kRounds; ++round) {
       const auto id = Register("leaver");
       Fault(id, 1, round % 64);
       if (round % 2 == 0) {
@@ -90,9 +90,11 @@ TEST_F(MmuRaceTest, FencesAndLeavesNeverLeaveAChangeWaiting) {
       }
       mmus_.Forget(id);
     }
+    done = true;
   });
-  RunChanger(0);
-  done = true;
+  do {
+    RunChanger(0);
+  } while (!done.load());
   leavers.join();
 }
 

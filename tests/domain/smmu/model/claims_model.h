@@ -2,8 +2,8 @@
 //
 // Thread safety: thread-compatible.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_CLAIMS_MODEL_H_
-#define SIMVISOR_TESTS_DOMAIN_SMMU_CLAIMS_MODEL_H_
+#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_CLAIMS_MODEL_H_
+#define SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_CLAIMS_MODEL_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -76,4 +76,4 @@ class ClaimsModel {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_CLAIMS_MODEL_H_
+#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_CLAIMS_MODEL_H_

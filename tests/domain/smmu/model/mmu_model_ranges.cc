@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "tests/domain/smmu/mmu_model.h"
+#include "tests/domain/smmu/model/mmu_model.h"
 #include "tests/domain/smmu/mmu_text.h"
 
 namespace simvisor {

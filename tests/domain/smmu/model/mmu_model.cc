@@ -1,4 +1,4 @@
-#include "tests/domain/smmu/mmu_model.h"
+#include "tests/domain/smmu/model/mmu_model.h"
 
 #include <algorithm>
 #include <utility>

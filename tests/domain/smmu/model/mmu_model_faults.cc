@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "tests/domain/smmu/mmu_model.h"
+#include "tests/domain/smmu/model/mmu_model.h"
 
 namespace simvisor {
 

@@ -1,4 +1,4 @@
-#include "tests/domain/smmu/mmu_pair.h"
+#include "tests/domain/smmu/model/mmu_pair.h"
 
 #include <algorithm>
 #include <utility>

@@ -15,7 +15,7 @@
 #include "domain/units/findings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/domain/smmu/claims_model.h"
+#include "tests/domain/smmu/model/claims_model.h"
 #include "tests/support/random_seed.h"
 
 namespace simvisor {

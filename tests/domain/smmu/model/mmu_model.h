@@ -9,8 +9,8 @@
 //
 // Thread safety: thread-compatible.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_MMU_MODEL_H_
-#define SIMVISOR_TESTS_DOMAIN_SMMU_MMU_MODEL_H_
+#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_MMU_MODEL_H_
+#define SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_MMU_MODEL_H_
 
 #include <cstdint>
 #include <functional>
@@ -237,4 +237,4 @@ class MmuModel {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_MMU_MODEL_H_
+#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_MMU_MODEL_H_

@@ -7,7 +7,7 @@
 #include "domain/units/findings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/domain/smmu/mmu_pair.h"
+#include "tests/domain/smmu/model/mmu_pair.h"
 #include "tests/domain/smmu/mmu_text.h"
 
 namespace simvisor {

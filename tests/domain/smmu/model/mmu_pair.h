@@ -3,8 +3,8 @@
 //
 // Thread safety: thread-compatible.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_MMU_PAIR_H_
-#define SIMVISOR_TESTS_DOMAIN_SMMU_MMU_PAIR_H_
+#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_MMU_PAIR_H_
+#define SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_MMU_PAIR_H_
 
 #include <cstdint>
 #include <deque>
@@ -22,7 +22,7 @@
 #include "domain/smmu/secondary_mmus.h"
 #include "domain/units/change_waiter.h"
 #include "domain/units/domain_identity.h"
-#include "tests/domain/smmu/mmu_model.h"
+#include "tests/domain/smmu/model/mmu_model.h"
 
 namespace simvisor {
 
@@ -160,4 +160,4 @@ class MmuPair {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_MMU_PAIR_H_
+#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_MODEL_MMU_PAIR_H_
