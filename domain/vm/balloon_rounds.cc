@@ -147,6 +147,9 @@ absl::Status RunBalloon(ChangeScope& change, BalloonRounds& rounds) {
     if (state != BalloonState::kDone || balloon.driver().credit(current) == 0) {
       return status;
     }
+    // The close of a range gives the lock up; the domain may have ended since,
+    // and its frames would never come back.
+    SIMVISOR_RETURN_IF_ERROR(change.waits().StillAllowed());
   }
 }
 

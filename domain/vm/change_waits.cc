@@ -126,7 +126,12 @@ absl::Status ChangeWaits::TellPage(Pfn pfn) {
 
 absl::Status ChangeWaits::AwaitAnswers() {
   // With no answer pending, the lock need not be given up.
-  if (gate_.is_open()) return absl::OkStatus();
+  // It was given up before if an earlier range of this change was closed.
+  if (gate_.is_open()) {
+    absl::Status allowed = StillAllowed();
+    if (!allowed.ok()) AbortTold();
+    return allowed;
+  }
   const RangeId range = *told_;
   ++state_->waiting;
   absl::Status status = Unlocked([&]() -> absl::Status {
@@ -292,6 +297,7 @@ absl::Status ChangeWaits::Wait() {
 }
 
 absl::Status ChangeWaits::StillAllowed() const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (!active()) return absl::OkStatus();
   return domain_.Check(domain_.parts_.life, context_, needs_);
 }
 

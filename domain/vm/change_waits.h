@@ -109,6 +109,10 @@ class ChangeWaits {
   // all have let go or are fenced.  Also for a quiet change.
   void Release(ReleaseReason reason, std::string target);
 
+  // Whether the domain is still as the operation demands; OK for a quiet
+  // change.  EndTold() and AbortTold() give the lock up without this check.
+  absl::Status StillAllowed() const;
+
   ChangeWaiter& waiter() const { return waiter_; }
 
  private:
@@ -125,7 +129,6 @@ class ChangeWaits {
   absl::Status Wait();
   absl::Status AwaitAnswers();
   absl::Status CheckAnswers() const;
-  absl::Status StillAllowed() const;
   absl::Status Busy(const std::string& why) const;
 
   Domain& domain_;
