@@ -141,7 +141,7 @@ uint64_t Life::Suspend() {
 bool Life::Resume(uint64_t suspension) {
   if (!suspended_ || suspension != suspensions_) return false;
   suspended_ = false;
-  handover_ = Handover::kNone;
+  EndHandover();
   return true;
 }
 

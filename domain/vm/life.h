@@ -107,8 +107,8 @@ class Life {
   // Suspends a guest that runs, and returns the number of the suspension.
   // REQUIRES: Check() of Needs::kCanSuspend is OK.
   uint64_t Suspend();
-  // Ends `suspension`, and a handover with it: PAUSED.  Returns false and
-  // changes nothing unless `suspension` is the present one.
+  // Ends `suspension`, and a handover with it: PAUSED, and it has not moved.
+  // Returns false and changes nothing unless `suspension` is the present one.
   bool Resume(uint64_t suspension);
 
   // Lets another host run the suspended guest: until Resume() or EndHandover()
