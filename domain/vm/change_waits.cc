@@ -48,6 +48,11 @@ ChangeWaits::ChangeWaits(Domain& domain, const Context& context,
 
 ChangeWaits::~ChangeWaits() {
   EndTold();
+  // Not before: that gives the lock up.
+  if (active() && resumed_.has_value()) {
+    told_ = resumed_;
+    CallBackClosed();
+  }
   DropClaim();
   if (clean_.has_value()) state_->cleans.Drop(*clean_);
 }
@@ -216,8 +221,8 @@ void ChangeWaits::KeepSuspended() {
 void ChangeWaits::EndSuspended() {
   MmuState* const state = domain_.mmu_state();
   if (state == nullptr || !state->suspension.has_value()) return;
-  state->mmus->EndRange(*state->suspension);
-  state->suspension.reset();
+  resumed_ = std::exchange(state->suspension, std::nullopt);
+  state->mmus->EndRange(*resumed_);
 }
 
 void ChangeWaits::SetLogging(bool on) {

@@ -46,7 +46,8 @@ class ChangeWaits {
               const Operation& operation, Needs needs);
   ChangeWaits(const ChangeWaits&) = delete;
   ChangeWaits& operator=(const ChangeWaits&) = delete;
-  // Ends what is open: EndTold(), then DropClaim().
+  // Ends what is open: EndTold(), then DropClaim().  Tells objects in this
+  // process of what EndSuspended() has closed.
   ~ChangeWaits();
 
   // Whether the change may have to wait.
@@ -140,6 +141,7 @@ class ChangeWaits {
   ChangeGate gate_;
   std::optional<PfnClaims::Queue::iterator> ticket_;
   std::optional<RangeId> told_;
+  std::optional<RangeId> resumed_;  // closed, and objects are not told yet
   std::optional<PfnClaims::Queue::iterator> clean_;  // in cleans
 };
 
