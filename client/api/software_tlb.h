@@ -55,8 +55,8 @@ class SoftwareTlb {
   };
 
   struct Options {
-    std::string name = "software-tlb";     // 1 to 63 bytes
-    std::vector<v1::PfnExtent> intervals;  // none: the whole domain
+    std::string name = "software-tlb";          // 1 to 63 bytes
+    std::vector<v1::PfnExtent> intervals = {};  // none: the whole domain
     v1::RetryRule rule = v1::RETRY_RULE_UNSPECIFIED;
     v1::EventFilter events = v1::EVENT_FILTER_ALL;
     absl::Duration lease = absl::Seconds(5);
@@ -64,12 +64,12 @@ class SoftwareTlb {
     bool resumable = false;
     // Called with each message before it is handled, on the thread that handles
     // them, without a lock; may be empty.
-    std::function<void(const v1::SubscribeResponse&)> observe;
+    std::function<void(const v1::SubscribeResponse&)> observe = {};
     // The same for each begin, page, release and question what is young; empty:
     // kLetGo.
-    std::function<Answer(const v1::SubscribeResponse&)> decide;
+    std::function<Answer(const v1::SubscribeResponse&)> decide = {};
     // Time since some moment, which never goes back; empty: the system's.
-    std::function<absl::Duration()> clock;
+    std::function<absl::Duration()> clock = {};
   };
 
   struct Stats {
