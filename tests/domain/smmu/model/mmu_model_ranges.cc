@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "tests/domain/smmu/model/mmu_model.h"
 #include "tests/domain/smmu/mmu_text.h"
+#include "tests/domain/smmu/model/mmu_model.h"
 
 namespace simvisor {
 namespace {

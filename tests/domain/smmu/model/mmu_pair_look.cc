@@ -7,8 +7,8 @@
 #include "domain/units/findings.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/domain/smmu/model/mmu_pair.h"
 #include "tests/domain/smmu/mmu_text.h"
+#include "tests/domain/smmu/model/mmu_pair.h"
 
 namespace simvisor {
 

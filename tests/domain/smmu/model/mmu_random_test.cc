@@ -21,8 +21,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/domain/smmu/model/mmu_pair.h"
 #include "tests/domain/smmu/mmu_text.h"
+#include "tests/domain/smmu/model/mmu_pair.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/sanitized.h"
 
