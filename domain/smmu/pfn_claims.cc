@@ -109,6 +109,12 @@ size_t PfnClaims::waiting() const {
                        [](const Ticket& ticket) { return !ticket.admitted(); });
 }
 
+bool PfnClaims::seat_taken() const {
+  return std::any_of(queue_.begin(), queue_.end(), [](const Ticket& ticket) {
+    return ticket.admitted() && ticket.what().seat;
+  });
+}
+
 bool PfnClaims::IsClaimed(PfnExtent pfns) const {
   return std::any_of(queue_.begin(), queue_.end(),
                      [pfns](const Ticket& ticket) {

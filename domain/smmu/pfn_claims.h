@@ -67,6 +67,8 @@ class PfnClaims {
   size_t waiting() const;
   // Whether an admitted exclusive claim covers part of `pfns`.
   bool IsClaimed(PfnExtent pfns) const;
+  // Whether an admitted claim has the driver's seat.
+  bool seat_taken() const;
   // Adds a finding if two admitted claims conflict, or a claim waits for
   // nothing.
   void Check(Findings& findings) const;

@@ -9,7 +9,8 @@
 //   (5) every PMD entry that the tables of a process have for the p2m area
 //       equals the list's;
 //   (6) the balloon driver of a running guest works towards the target, unless
-//       an empty balloon made it give the target up;
+//       an empty balloon made it give the target up, or a change that drives
+//       it waits for secondary MMUs;
 //   (7) a foreign word's frame is another domain's;
 //   (8) every page of a guest's RAM above the first MiB is free, in use as (3)
 //       says, or the kernel's for what is not simulated.

@@ -8,8 +8,11 @@ void MmuAudit::Check() const {
   if (state_ == nullptr) return;
   state_->claims.Check(findings_);
   state_->cleans.Check(findings_);
-  state_->mmus->Check(findings_,
-                      [this](const MappingRun& run) { CheckRun(run); });
+  // Before Check(), which holds the lock that this takes.
+  const PfnSet granted = state_->mmus->Granted();
+  state_->mmus->Check(findings_, [this, &granted](const MappingRun& run) {
+    CheckRun(run, granted);
+  });
   if (on_.life.suspended() && state_->suspension.has_value() &&
       state_->mmus->Totals().mapped > PageCount(0)) {
     findings_.Add("its guest is suspended, and secondary MMUs map its pages");
@@ -21,7 +24,7 @@ void MmuAudit::Check() const {
   }
 }
 
-void MmuAudit::CheckRun(const MappingRun& run) const {
+void MmuAudit::CheckRun(const MappingRun& run, const PfnSet& granted) const {
   const P2mWords& words = on_.memory.words();
   for (PageCount i; i < run.count; i += PageCount(1)) {
     const P2mWord word = words.Lookup(run.pfn + i);
@@ -34,13 +37,12 @@ void MmuAudit::CheckRun(const MappingRun& run) const {
         "a secondary MMU maps pfn 0x%x to mfn 0x%x, but its word is %s",
         (run.pfn + i).value(), (run.mfn + i).value(), word.ToString()));
   }
-  if (run.writable && on_.memory.dirty().enabled()) CheckDirty(run);
+  if (run.writable && on_.memory.dirty().enabled()) CheckDirty(run, granted);
 }
 
-void MmuAudit::CheckDirty(const MappingRun& run) const {
+void MmuAudit::CheckDirty(const MappingRun& run, const PfnSet& granted) const {
   const PfnExtent pfns = {run.pfn, run.count};
   const PfnSet& dirty = on_.memory.dirty().pfns();
-  const PfnSet granted = state_->mmus->Granted();
   for (Pfn at = pfns.first; at < pfns.end(); at += PageCount(1)) {
     if (dirty.Contains(at) || state_->being_cleaned.Contains(at) ||
         granted.Contains(at)) {

@@ -15,6 +15,7 @@
 #ifndef SIMVISOR_DOMAIN_VM_MMU_AUDIT_H_
 #define SIMVISOR_DOMAIN_VM_MMU_AUDIT_H_
 
+#include "domain/collections/extent_set.h"
 #include "domain/units/findings.h"
 #include "domain/vm/mmu_state.h"
 #include "domain/vm/parts.h"
@@ -30,8 +31,9 @@ class MmuAudit {
   void Check() const;
 
  private:
-  void CheckRun(const MappingRun& run) const;
-  void CheckDirty(const MappingRun& run) const;
+  // `granted`: what grants have noted for the dirty log.
+  void CheckRun(const MappingRun& run, const PfnSet& granted) const;
+  void CheckDirty(const MappingRun& run, const PfnSet& granted) const;
 
   const MmuState* const state_;
   const Parts& on_;
