@@ -7,7 +7,7 @@
 #include "domain/smmu/secondary_mmus.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/baton_waiter.h"
+#include "tests/domain/smmu/baton_waiter.h"
 #include "tests/support/host_testing.h"
 
 namespace simvisor {

@@ -3,14 +3,14 @@
 // Operations run as jobs, each on its own thread, but exactly one thread runs
 // at a time: it holds the baton.  The driver, which is the thread of the test,
 // hands the baton to a job; the job gives it back when it has to wait, or when
-// it ends.  So what happens depends on the driver alone.  Time moves only when
+// it ends.  So only the driver decides what happens.  Time moves only when
 // the driver says so.
 //
 // Thread safety: the driver's methods are for its thread, those of ChangeWaiter
 // for the threads of jobs.
 
-#ifndef SIMVISOR_TESTS_SUPPORT_BATON_WAITER_H_
-#define SIMVISOR_TESTS_SUPPORT_BATON_WAITER_H_
+#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_BATON_WAITER_H_
+#define SIMVISOR_TESTS_DOMAIN_SMMU_BATON_WAITER_H_
 
 #include <cstdlib>
 #include <functional>
@@ -203,4 +203,4 @@ class BatonWaiter final : public ChangeWaiter {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_TESTS_SUPPORT_BATON_WAITER_H_
+#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_BATON_WAITER_H_
