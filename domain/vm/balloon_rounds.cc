@@ -69,6 +69,11 @@ absl::Status MoveUp(ChangeScope& change, PageCount pages, RoundFrames frames,
                                         change, moved);
 }
 
+// Lets the driver move `owed` more of `current` pages down.
+void AimBelow(PageCount current, PageCount owed, Balloon& balloon) {
+  balloon.SetTarget(current - std::min(owed, current), current);
+}
+
 }  // namespace
 
 absl::Status TakeDriverSeat(ChangeScope& change) {
@@ -135,7 +140,12 @@ absl::Status RunBalloon(ChangeScope& change, BalloonRounds& rounds) {
     if (round.direction == BalloonDriver::Direction::kUp) {
       status = MoveUp(change, round.pages, rounds.frames, &moved);
     } else if (round.direction == BalloonDriver::Direction::kDown) {
+      const PageCount owed = reservation.current() - balloon.driver().target();
       status = MoveDown(change, round.pages, rounds, &moved);
+      // Pages that other changes gave back meanwhile do not count.
+      if (rounds.by_hand) {
+        AimBelow(reservation.current(), owed - moved, balloon);
+      }
     }
     rounds.moved += moved;
     const PageCount current = reservation.current();

@@ -32,6 +32,9 @@ struct BalloonRounds {
   // All subscriptions are told of a whole round in one range, so that it moves
   // altogether or not at all.
   bool whole = false;
+  // The driver is to move so many pages down, whatever else the guest gives
+  // back meanwhile, and not to reach a target.
+  bool by_hand = false;
   PageCount moved = PageCount(0);  // by all rounds so far
 };
 

@@ -103,6 +103,7 @@ absl::Status Drive(ChangeScope& change, PageCount target,
   Reservation& reservation = change.parts().reservation;
   Balloon& balloon = change.parts().guest()->balloon();
   balloon.SetTarget(target, reservation.current());
+  rounds.by_hand = true;
   const absl::Status status = RunBalloon(change, rounds);
   reservation.TargetFollows();
   balloon.SetTarget(reservation.target(), reservation.current());

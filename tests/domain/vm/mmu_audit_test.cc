@@ -53,6 +53,29 @@ TEST_F(MmuAuditTest, BalloonThatIsDrivenByHandMayWait) {
   EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
 }
 
+TEST_F(MmuAuditTest, BalloonDoesNotTakeBackWhatIsReleasedWhileItWaits) {
+  PageCount moved;
+  waiter_.Start("down", [&](BatonWaiter::Job&) {
+    moved = *domain_->balloon().Down(Waiting("balloon down"), PageCount(7),
+                                     /*allow_partial=*/false);
+  });
+  waiter_.Start("set", [this](BatonWaiter::Job&) {
+    EXPECT_THAT(
+        domain_->p2m().SetRange(Waiting("set p2m"), {Pfn(1500), PageCount(5)},
+                                P2mClass::kMissing, Mfn(), RamPolicy::kRelease),
+        IsOk());
+  });
+  for (const uint64_t ev : {3, 2}) {
+    EXPECT_THAT(domain_->mmus().Find()->Ack(id_, ev, waiter_.Now()), IsOk());
+    waiter_.Settle();
+    EXPECT_THAT(host_->Audit().findings, testing::IsEmpty());
+  }
+  EXPECT_EQ(moved, PageCount(7));
+  const DomainMemory memory = domain_->Info().memory;
+  EXPECT_EQ(memory.current, PageCount(2000 - 7 - 5));
+  EXPECT_EQ(memory.target, memory.current);
+}
+
 TEST_F(MmuAuditTest, WritableMappingsAreLookedUpInTheDirtyLog) {
   auto& job = waiter_.Start("log", [this](BatonWaiter::Job&) {
     EXPECT_THAT(domain_->migration().StartLogDirty(Waiting("log")), IsOk());
