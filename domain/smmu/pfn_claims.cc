@@ -109,6 +109,17 @@ size_t PfnClaims::waiting() const {
                        [](const Ticket& ticket) { return !ticket.admitted(); });
 }
 
+PfnSet PfnClaims::HeldBesides(const Ticket* own) const {
+  PfnSet held;
+  for (const Ticket& ticket : queue_) {
+    if (&ticket == own || !ticket.admitted() || ticket.what().shared) continue;
+    for (const auto& [first, end] : ticket.what().pfns.extents()) {
+      held.Add(ExtentBetween(first, end));
+    }
+  }
+  return held;
+}
+
 bool PfnClaims::seat_taken() const {
   return std::any_of(queue_.begin(), queue_.end(), [](const Ticket& ticket) {
     return ticket.admitted() && ticket.what().seat;

@@ -67,6 +67,8 @@ class PfnClaims {
   size_t waiting() const;
   // Whether an admitted exclusive claim covers part of `pfns`.
   bool IsClaimed(PfnExtent pfns) const;
+  // The pfns of admitted exclusive claims, besides `own`, which may be null.
+  PfnSet HeldBesides(const Ticket* own) const;
   // Whether an admitted claim has the driver's seat.
   bool seat_taken() const;
   // Adds a finding if two admitted claims conflict, or a claim waits for

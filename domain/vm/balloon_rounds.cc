@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "base/status_macros.h"
 
@@ -21,6 +22,25 @@ constexpr PageCount kPagesPerRange{kPagesPerGiB};
 
 PfnClaims::What SeatAnd(PfnSet pfns) {
   return {.pfns = std::move(pfns), .shared = false, .seat = true};
+}
+
+// Takes the highest free pages that no other change has claimed; if there are
+// not so many, the highest free pages.
+DownPlan TakeDown(ChangeScope& change, PageCount pages) {
+  Guest& guest = *change.parts().guest();
+  FreePages& free = guest.free_pages();
+  std::vector<PfnExtent> claimed;
+  const PfnSet held = change.waits().HeldByOthers();
+  for (const auto& [first, end] : held.extents()) {
+    for (const PfnExtent& pfns : free.RemoveWithin(ExtentBetween(first, end))) {
+      claimed.push_back(pfns);
+    }
+  }
+  DownPlan plan = guest.PlanDown(pages);
+  for (const PfnExtent& pfns : claimed) free.Return(pfns);
+  if (claimed.empty() || plan.count() == pages) return plan;
+  guest.AbandonDown(plan);
+  return guest.PlanDown(pages);
 }
 
 // Moves one range after the other.
@@ -85,7 +105,7 @@ absl::StatusOr<DownPlan> PlanDown(ChangeScope& change, PageCount pages) {
   Guest& guest = *change.parts().guest();
   ChangeWaits& waits = change.waits();
   while (true) {
-    DownPlan plan = guest.PlanDown(pages);
+    DownPlan plan = TakeDown(change, pages);
     if (!waits.active() || waits.TryClaim(SeatAnd(plan.Set()))) return plan;
     guest.AbandonDown(plan);
     SIMVISOR_RETURN_IF_ERROR(waits.AwaitTurn());
@@ -104,7 +124,7 @@ absl::StatusOr<DownPlan> PlanAllDown(ChangeScope& change, PageCount pages,
       const FreePages::Settled settled(free, std::min(pages, free.count()));
       *got = settled.count();
       if (*got < pages) return plan;
-      plan = guest.PlanDown(pages);
+      plan = TakeDown(change, pages);
     }
     if (!waits.active() || waits.TryClaim(SeatAnd(plan.Set()))) return plan;
     guest.AbandonDown(plan);

@@ -105,6 +105,11 @@ void ChangeWaits::DropClaim() {
   ticket_.reset();
 }
 
+PfnSet ChangeWaits::HeldByOthers() const {
+  if (!active()) return PfnSet();
+  return state_->claims.HeldBesides(ticket_.has_value() ? &**ticket_ : nullptr);
+}
+
 absl::Status ChangeWaits::Tell(const PfnSet& pfns, InvalidateReason reason) {
   if (!active() || pfns.empty()) return absl::OkStatus();
   assert(!told_.has_value());

@@ -71,6 +71,8 @@ class ChangeWaits {
   // Claims everything, and the balloon driver.
   absl::Status ClaimAll(bool shared = false);
   void DropClaim();
+  // The pfns that other changes have claimed and share with no change.
+  PfnSet HeldByOthers() const;
 
   // --- Answers.  No-ops that succeed for a quiet change ----------------------
 
