@@ -98,12 +98,6 @@ void PfnClaims::WakeAll() {
   }
 }
 
-bool PfnClaims::seat_taken() const {
-  return std::any_of(queue_.begin(), queue_.end(), [](const Ticket& ticket) {
-    return ticket.admitted() && ticket.what().seat;
-  });
-}
-
 size_t PfnClaims::waiting() const {
   return std::count_if(queue_.begin(), queue_.end(),
                        [](const Ticket& ticket) { return !ticket.admitted(); });

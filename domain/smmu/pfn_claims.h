@@ -61,8 +61,6 @@ class PfnClaims {
   // Opens the gates of all that wait, since the domain is dying.
   void WakeAll();
 
-  // Whether a claim has the driver's seat.
-  bool seat_taken() const;
   bool empty() const { return queue_.empty(); }
   size_t waiting() const;
   // Whether an admitted exclusive claim covers part of `pfns`.

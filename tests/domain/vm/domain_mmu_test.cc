@@ -3,9 +3,9 @@
 #include <memory>
 
 #include "gtest/gtest.h"
+#include "tests/domain/vm/mmu_testing.h"
 #include "tests/domain/vm/usual_guest.h"
 #include "tests/support/host_testing.h"
-#include "tests/support/mmu_testing.h"
 
 namespace simvisor {
 namespace {
