@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "gtest/gtest.h"
-#include "tests/domain/vm/mmu_testing.h"
+#include "tests/domain/smmu/counting_mmu.h"
 #include "tests/domain/vm/usual_guest.h"
 #include "tests/support/host_testing.h"
 

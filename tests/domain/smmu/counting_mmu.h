@@ -2,8 +2,8 @@
 //
 // Thread safety: one thread.
 
-#ifndef SIMVISOR_TESTS_DOMAIN_VM_MMU_TESTING_H_
-#define SIMVISOR_TESTS_DOMAIN_VM_MMU_TESTING_H_
+#ifndef SIMVISOR_TESTS_DOMAIN_SMMU_COUNTING_MMU_H_
+#define SIMVISOR_TESTS_DOMAIN_SMMU_COUNTING_MMU_H_
 
 #include <functional>
 #include <map>
@@ -54,4 +54,4 @@ class SteppedWaiter final : public ChangeWaiter {
 
 }  // namespace simvisor
 
-#endif  // SIMVISOR_TESTS_DOMAIN_VM_MMU_TESTING_H_
+#endif  // SIMVISOR_TESTS_DOMAIN_SMMU_COUNTING_MMU_H_
