@@ -17,6 +17,7 @@
 #include "grpcpp/server_builder.h"
 #include "simvisor/v1/memory_service.grpc.pb.h"
 #include "simvisor/v1/migration_service.grpc.pb.h"
+#include "simvisor/v1/secondary_mmu_service.pb.h"
 #include "tests/support/scoped_folder.h"
 
 namespace simvisor::client {
@@ -252,7 +253,8 @@ TEST(UnaryMethodsTest, TableHasEveryUnaryMethod) {
         v1::Domain::descriptor()->file(), v1::Fault::descriptor()->file(),
         v1::GuestLoad::descriptor()->file(), v1::Host::descriptor()->file(),
         v1::GetP2mSummaryRequest::descriptor()->file(),
-        v1::SaveDomainRequest::descriptor()->file()}) {
+        v1::SaveDomainRequest::descriptor()->file(),
+        v1::SubscribeRequest::descriptor()->file()}) {
     ASSERT_EQ(file->service_count(), 1) << file->name();
     const auto* const service = file->service(0);
     for (int i = 0; i < service->method_count(); ++i) {

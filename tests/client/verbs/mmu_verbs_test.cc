@@ -85,8 +85,10 @@ TEST_F(MmuVerbsTest, Fence) {
 
 TEST_F(MmuVerbsTest, Attach) {
   Begin("mmu attach");
-  daemon_.Answer(
-      "Subscribe",
+  // The call ends when all is said, whatever the client still sends.
+  daemon_.Refuse(
+      "Subscribe", grpc::StatusCode::ABORTED, "SECONDARY_MMU_FENCED",
+      "web (1): secondary MMU: it was fenced; subscribe again",
       {"ev: 1 registered { subscription: 3 epoch: 1 lease_ms: 5000 }",
        "ev: 2 begin { range_id: 1 reason: INVALIDATE_REASON_UNMAP blockable: "
        "true pfns { first_pfn: 28 count: 4 } pfns { first_pfn: 64 count: 1 } }",
@@ -95,17 +97,17 @@ TEST_F(MmuVerbsTest, Attach) {
        "first_pfn: 0 count: 64 } }",
        "ev: 5 abort { range_id: 2 seq: 2 }",
        "ev: 6 page { range_id: 3 pfn: 7 reason: INVALIDATE_REASON_REPLACE }",
-       "ev: 7 young { pfns { first_pfn: 0 count: 64 } }",
-       "ev: 8 release { reason: RELEASE_REASON_DESTROYED }"});
+       "ev: 7 young { pfns { first_pfn: 0 count: 64 } }"});
   Run("mmu attach web");
   Run("mmu attach web --name gru --range 16-31 --range 64 --rule global "
       "--events mapped --lease 250ms --window 8 --resumable --nack");
   Run("mmu attach web -o json --stuck");
   Note("What it is told must be in order, or it leaves");
   daemon_.Forget("Subscribe");
-  daemon_.Answer("Subscribe", {"ev: 1 registered { subscription: 3 lease_ms: "
-                               "5000 }",
-                               "ev: 3 end { range_id: 1 }"});
+  daemon_.Refuse("Subscribe", grpc::StatusCode::ABORTED, "SECONDARY_MMU_FENCED",
+                 "web (1): secondary MMU: it was fenced; subscribe again",
+                 {"ev: 1 registered { subscription: 3 lease_ms: 5000 }",
+                  "ev: 3 end { range_id: 1 }"});
   Run("mmu attach web");
   daemon_.Forget("Subscribe");
   daemon_.Refuse("Subscribe", grpc::StatusCode::FAILED_PRECONDITION,
