@@ -65,15 +65,15 @@ absl::StatusOr<std::unique_ptr<SoftwareTlb>> SoftwareTlb::Attach(
   tlb->reader_ = std::thread([&] { tlb->Read(); });
   tlb->writer_ = std::thread([&] { tlb->Write(); });
   absl::MutexLock lock(&tlb->mu_);
-  const absl::Status status = tlb->AwaitRegistered(limits);
-  if (!status.ok()) {
+  if (const auto status = tlb->AwaitRegistered(limits); !status.ok()) {
     tlb->violation_ = status;
     tlb->stream_->Cancel();
     tlb->mu_.Await(absl::Condition(&tlb->ended_));
     return status;
   }
-  if (tlb->subscription_ == 0) return tlb->end_;
-  return tlb;
+  if (tlb->subscription_ != 0) return tlb;
+  if (tlb->end_.ok()) tlb->Fail("it ended the call before `registered`");
+  return tlb->end_.ok() ? tlb->violation_ : tlb->end_;
 }
 
 SoftwareTlb::~SoftwareTlb() {

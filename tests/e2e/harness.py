@@ -63,10 +63,11 @@ from simvisor.v1 import memory_service_pb2 as memory  # noqa: E402
 from simvisor.v1 import memory_service_pb2_grpc  # noqa: E402
 from simvisor.v1 import migration_service_pb2 as migration  # noqa: E402
 from simvisor.v1 import migration_service_pb2_grpc  # noqa: E402
+from simvisor.v1 import secondary_mmu_service_pb2 as secondary_mmu  # noqa: E402
 
 __all__ = ["address_space", "common", "domain", "fault", "grpc", "guest_load",
            "health_pb2", "health_pb2_grpc", "host", "live", "memory", "memory_ops",
-           "migration"]
+           "migration", "secondary_mmu"]
 
 
 def poll(done, what):

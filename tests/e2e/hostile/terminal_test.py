@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import harness  # noqa: E402
 from harness import (  # noqa: E402
     address_space, domain, error_details_pb2, fault, grpc, guest_load, host,
-    memory, migration, status_pb2)
+    memory, migration, secondary_mmu, status_pb2)
 from google.protobuf import any_pb2, descriptor_pb2  # noqa: E402
 from google.protobuf import message_factory  # noqa: E402
 
@@ -29,7 +29,8 @@ FORGED = "FORGED"
 # direction, characters of no width, ends of lines of every kind.
 EVIL = ("evil\x1b]0;pwned\x07\x1b[31m\x9b31m\u202egnp\u2066\u200b\ufeff\x7f\x08"
         f"\r{FORGED}\n{FORGED}\u2028{FORGED}\x85{FORGED}\U000e0041\x00")
-FILES = (address_space, domain, fault, guest_load, host, memory, migration)
+FILES = (address_space, domain, fault, guest_load, host, memory, migration,
+         secondary_mmu)
 SERVICES = [service for file in FILES
             for service in file.DESCRIPTOR.services_by_name.values()]
 FACTORY = message_factory.MessageFactory()
@@ -193,7 +194,8 @@ VERBS = (
     "address-space list 1", "address-space translate 1 1 1",
     "address-space sync 1", "run {0}/script", "fault add save.piece",
     "fault list", "fault list --points", "fault clear --all", "fault enable",
-    "fault disable",
+    "fault disable", "mmu attach 1", "mmu list", "mmu stat 1",
+    "mmu mappings 1", "mmu young 1 0-9", "mmu fence 1", "mmu check 1 other",
     "e820 explain {0}/guest.cfg", "help", "version",
 )
 
