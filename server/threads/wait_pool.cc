@@ -43,6 +43,11 @@ size_t WaitPool::threads() const {
   return threads_.size();
 }
 
+size_t WaitPool::idle() const {
+  absl::MutexLock lock(&mu_);
+  return idle_;
+}
+
 void WaitPool::Work() {
   while (true) {
     WorkerPool::Job job;

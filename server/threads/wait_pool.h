@@ -38,8 +38,9 @@ class WaitPool {
   // gives no further thread, the job waits for one of those there are.
   void Submit(WorkerPool::Job job) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Threads made so far.
+  // Threads made so far, and those of them that run no job.
   size_t threads() const ABSL_LOCKS_EXCLUDED(mu_);
+  size_t idle() const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   void AddThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
