@@ -50,10 +50,9 @@ absl::Status MoveTold(ChangeScope& change, DownPlan& plan, bool whole,
   ChangeWaits& waits = change.waits();
   absl::Status status;
   while (status.ok() && !plan.empty()) {
-    DownPlan range = whole ? std::move(plan)
+    DownPlan range = whole ? std::exchange(plan, DownPlan())
                            : plan.TakeRound(kExtentsPerRange, kPagesPerRange,
                                             guest.balloon().driver().batch());
-    if (whole) plan = DownPlan();
     status = waits.Tell(range.Set(), InvalidateReason::kUnmap);
     if (status.ok()) status = guest.CommitDown(range, change, moved);
     guest.AbandonDown(range);

@@ -56,7 +56,7 @@ class SubscribeCall : public StreamReactor<RawBidiReactor> {
  public:
   // More than any client needs that reads: a window of faults, each answered
   // twice, and as much again.
-  static constexpr size_t kMaxUnread = 4 * MmuLimits::kMaxFaultWindow;
+  static constexpr size_t kMaxUnread = size_t{4} * MmuLimits::kMaxFaultWindow;
 
   SubscribeCall(CallRunner* runner, grpc::CallbackServerContext* context);
   ~SubscribeCall() override;
