@@ -40,11 +40,10 @@ TEST_F(ServerMmuWaiterTest, WaitsUntilTheGateOpens) {
 TEST_F(ServerMmuWaiterTest, WaitsNoLongerThanItMay) {
   EXPECT_THAT(waiter_.Wait(gate_, NeverStop, waiter_.Now()), IsOk());
   EXPECT_FALSE(gate_.is_open());
+  const absl::Time until = waiter_.Now() + absl::Milliseconds(50);
   std::thread clock(
       [this] { clock_.AdvanceBy(std::chrono::milliseconds(50)); });
-  EXPECT_THAT(
-      waiter_.Wait(gate_, NeverStop, waiter_.Now() + absl::Milliseconds(50)),
-      IsOk());
+  EXPECT_THAT(waiter_.Wait(gate_, NeverStop, until), IsOk());
   clock.join();
 }
 
