@@ -17,7 +17,7 @@
 namespace simvisor::client {
 
 // Pages as PFN, as LO-HI (both included) or as PFN+COUNT.  A UsageError()
-// otherwise, also if there are none.
+// otherwise, and for an empty range.
 absl::StatusOr<v1::PfnExtent> ParsePfnRange(absl::string_view text);
 
 // A time such as 5s or 250ms, in milliseconds that fit a field; `what` names it
